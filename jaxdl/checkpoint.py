@@ -1,0 +1,145 @@
+"""Checkpoints: save without waiting, restore a run, or load its model alone."""
+
+import json
+import pathlib
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from jaxdl import models
+from jaxdl.state import State
+
+
+def manager(workdir):
+  """Opens `workdir/checkpoints`, which keeps the last checkpoint and the one of the lowest validation loss.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    orbax CheckpointManager; `close()` it.
+  """
+  def loss(metrics):
+    return metrics['loss']
+
+  keep = preservation_policy.AnyPreservationPolicy([
+      preservation_policy.LatestN(1),
+      preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)])
+  options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep)
+  folder = pathlib.Path(workdir).absolute() / 'checkpoints'
+  return ocp.CheckpointManager(folder, item_names=('model', 'train', 'config'), options=options)
+
+
+def save(checkpoints, state, config, *, validation_loss=None):
+  """Saves a state in the background: 'model' for analysis, 'train' for going on, 'config' for both.
+
+  Args:
+    checkpoints: the manager.
+    state: State.
+    config: dict of plain JSON data.
+    validation_loss: nats; a checkpoint without one is never the best.
+  """
+  step = int(state.step)
+  if step in checkpoints.all_steps():
+    return
+  items = ocp.args.Composite(model=ocp.args.StandardSave(_model_item(state)),
+                             train=ocp.args.StandardSave(_train_item(state)), config=ocp.args.JsonSave(config))
+  checkpoints.save(step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss})
+
+
+def restore(checkpoints, state, *, step):
+  """The state of a checkpoint.
+
+  Args:
+    checkpoints: the manager.
+    state: State of the same run, for its shapes and types.
+    step: int.
+
+  Returns:
+    State.
+  """
+  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (_model_item(state), _train_item(state)))
+  items = checkpoints.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract[0]),
+                                                            train=ocp.args.StandardRestore(abstract[1])))
+  return State(**items.model, **items.train)
+
+
+def load_model(workdir, step='best'):
+  """The model of a run, from its checkpoint alone: no flags, no optimizer, no data set.
+
+  Args:
+    workdir: the run's folder.
+    step: 'best' (lowest validation loss; the last one where no validation was run) | 'last' | int.
+
+  Returns:
+    (linen module, variables, config dict).
+
+  Raises:
+    FileNotFoundError: no such checkpoint; the message lists the steps there are.
+  """
+  folder = pathlib.Path(workdir).absolute() / 'checkpoints'
+  if not folder.is_dir():
+    raise FileNotFoundError(f'{workdir} has no checkpoints: train a run there first, or give another --workdir')
+  with manager(workdir) as checkpoints:
+    chosen = find_step(checkpoints, step)
+    if chosen is None:
+      raise FileNotFoundError(f'{workdir} has no checkpoint {step!r}: it has {checkpoints.all_steps() or "none"}')
+    items = checkpoints.restore(chosen, args=ocp.args.Composite(model=ocp.args.StandardRestore(),
+                                                                config=ocp.args.JsonRestore()))
+  return models.build(items.config['model']), items.model, items.config
+
+
+def find_step(checkpoints, step):
+  """The step of 'best', 'last' or a number; None where there is no such checkpoint."""
+  if step == 'best' and checkpoints.best_step() is not None:
+    return checkpoints.best_step()
+  if step in ('best', 'last'):
+    return checkpoints.latest_step()
+  return step if step in checkpoints.all_steps() else None
+
+
+def check_config(workdir, config):
+  """Refuses a folder that holds a run of another config, else writes `config.json` into it.
+
+  How long and how often may change between sittings; what is trained may not.
+
+  Args:
+    workdir: the run's folder, made where it is absent.
+    config: dict of plain JSON data.
+
+  Raises:
+    ValueError: the folder's config differs; the message names the keys.
+    OSError: the folder cannot be written.
+  """
+  folder = pathlib.Path(workdir)
+  folder.mkdir(parents=True, exist_ok=True)
+  file = folder / 'config.json'
+  if (folder / 'checkpoints').is_dir() and file.is_file():
+    before, now = _flat(json.loads(file.read_text())), _flat(config)
+    changed = sorted(key for key in before.keys() | now.keys()
+                     if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
+    if changed:
+      raise ValueError(f'{workdir} holds a run of another config ({", ".join(changed)} differ{"s" * (len(changed) == 1)}): '
+                       'give another --workdir, or delete the folder')
+  aside = folder / 'config.json.new'
+  aside.write_text(json.dumps(config, indent=2) + '\n')
+  aside.replace(file)
+
+
+MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'reported')
+
+
+def _flat(tree, prefix=''):
+  """{'a': {'b': 1}} → {'a.b': 1}."""
+  if not isinstance(tree, dict):
+    return {prefix[:-1]: tree}
+  return {key: value for name, below in tree.items() for key, value in _flat(below, f'{prefix}{name}.').items()}
+
+
+def _model_item(state):
+  return {'params': state.params, 'batch_stats': state.batch_stats}
+
+
+def _train_item(state):
+  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng, 'carry': state.carry}

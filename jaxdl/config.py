@@ -1,0 +1,156 @@
+"""Configs: read from a file, overridden on the command line, and turned into keyword arguments."""
+
+import functools
+import inspect
+import json
+import re
+
+from absl import flags
+from ml_collections import config_flags
+
+
+def from_command_line(arguments, define=lambda values: None):
+  """Parses `--config=FILE --config.a.b=value …` and the flags of a command.
+
+  Args:
+    arguments: list of str, the command line with the program's name first.
+    define: function(flag values) that defines the command's own flags.
+
+  Returns:
+    The absl FlagValues; `.config` is the ml_collections ConfigDict with every override applied.
+
+  Raises:
+    ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
+  """
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_file('config', None, 'The experiment, such as configs/lstm_mnist.py.', flag_values=values)
+  define(values)
+  known = [name for name in values if not name.startswith('config')]
+  path = _config_path(arguments)
+  if path is not None:
+    _check_overrides(arguments, _read(path).get_config(), path)
+  try:
+    rest = values(arguments)[1:]
+  except flags.UnrecognizedFlagError as error:
+    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, --{", --".join(known)}') from None
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    raise ValueError(str(error).strip().partition('\n')[0]) from error
+  if rest:
+    raise ValueError(f'argument {rest[0]!r} is not a flag: flags begin with --')
+  return values
+
+
+def _config_path(arguments):
+  """The value of --config=FILE or --config FILE; None where it is absent."""
+  for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    name, _, value = argument.lstrip('-').partition('=')
+    if argument.startswith('-') and name == 'config':
+      return value or following
+  return None
+
+
+def _read(path):
+  """The config file as a module."""
+  import importlib.util
+  import pathlib
+  file = pathlib.Path(path)
+  if not file.is_file():
+    near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
+    raise ValueError(f'config file {path} does not exist: ' + (f'use one of {", ".join(near)}' if near else 'check the path'))
+  module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
+  try:
+    spec.loader.exec_module(module)
+  except Exception as error:
+    raise ValueError(f'config file {path} cannot be read ({type(error).__name__}: {error})') from error
+  if not hasattr(module, 'get_config'):
+    raise ValueError(f'config file {path} has no function get_config()')
+  return module
+
+
+def _check_overrides(arguments, config, path):
+  """Every `--config.a.b` must exist in the file; the error names the keys that do."""
+  for argument in arguments:
+    if not argument.startswith('--config.'):
+      continue
+    key = argument.removeprefix('--config.').partition('=')[0]
+    node = config
+    for depth, part in enumerate(parts := re.findall(r'[^.\[\]]+', key)):
+      valid = _keys(node)
+      if part not in valid:
+        where = '.'.join(['config', *parts[:depth]])
+        options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
+        raise ValueError(f'--config.{key}: {where} of {path} has no key {part!r}; {options}')
+      node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
+
+
+def _keys(node):
+  if isinstance(node, (list, tuple)):
+    return [str(index) for index in range(len(node))]
+  return list(node) if hasattr(node, 'items') else []
+
+
+def to_dict(config):
+  """A ConfigDict as plain JSON data: dicts, lists, numbers, strings."""
+  return json.loads(json.dumps(config.to_dict()))
+
+
+def bind(table, section, where, **given):
+  """Binds the rest of a section as keyword arguments to `table[section['name']]`.
+
+  Args:
+    table: dict of name → function or class.
+    section: dict with 'name' and the arguments.
+    where: str, the section's place in the config, for messages.
+    **given: further arguments, which the section may not set.
+
+  Returns:
+    functools.partial.
+
+  Raises:
+    ValueError: an unknown name, an unknown key or a missing one; the message lists the valid ones.
+  """
+  arguments = dict(section)
+  name = arguments.pop('name', None)
+  if name not in table:
+    raise ValueError(f'{where}.name={name!r} is unknown: use one of {", ".join(table)}')
+  return bind_one(table[name], arguments, where, **given)
+
+
+def bind_one(function, section, where, **given):
+  """Binds a section as keyword arguments to one function; raises as `bind` does."""
+  parameters = inspect.signature(function).parameters
+  keys = [key for key in parameters if key not in given and (key not in LINEN_FIELDS or not _is_module(function))]
+  for key in section:
+    if key not in keys:
+      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}')
+  missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
+  if missing:
+    raise ValueError(f'{where}.{missing[0]} is missing: add it to the section')
+  return functools.partial(function, **section, **given)
+
+
+LINEN_FIELDS = ('parent', 'name')  # of every linen module, never set by a config
+
+
+def _is_module(function):
+  return isinstance(function, type)
+
+
+def in_steps(duration, steps_per_epoch, where):
+  """'5500 steps' or '20 epochs' as a number of steps.
+
+  Args:
+    duration: str, a whole number and its unit.
+    steps_per_epoch: int.
+    where: str, the config key, for messages.
+
+  Returns:
+    int >= 1.
+
+  Raises:
+    ValueError: another form, or less than one step.
+  """
+  match = re.fullmatch(r'(\d+) (steps?|epochs?)', str(duration))
+  if not match or int(match[1]) < 1:
+    raise ValueError(f"{where}={duration!r} is not a duration: write '5500 steps' or '20 epochs'")
+  return int(match[1]) * (steps_per_epoch if match[2].startswith('epoch') else 1)

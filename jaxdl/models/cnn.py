@@ -1,0 +1,62 @@
+"""Convolutional networks as a list of layers, read from the config."""
+
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+
+from jaxdl import config
+from jaxdl.models import layers
+
+KINDS = {
+    'conv': layers.Conv,
+    'dense': layers.Dense,
+    'max_pool': layers.MaxPool,
+    'average_pool': layers.AveragePool,
+    'batch_norm': layers.BatchNorm,
+    'dropout': layers.Dropout,
+    'flatten': layers.Flatten,
+    'activation': layers.Activation,
+}
+
+
+class CNN(nn.Module):
+  """Layers one after another: [B, H, W, C] → logits [B, K].
+
+  Attributes:
+    layers: one mapping a layer: 'kind' (a key of KINDS), the kind's own arguments, for conv and dense
+      'activate' (default True), and 'name' (default: kind and number, such as conv1, max_pool2).
+    activation: after every conv and dense layer that does not say activate=False.
+    initializer: a key of layers.INITIALIZERS, for every kernel.
+    axis_name: mapped axis of the devices, set by the training step.
+  """
+
+  layers: tuple[Mapping, ...]
+  activation: Callable = nn.relu
+  initializer: str = 'glorot_uniform'
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, inputs, *, train=False, mask=None, index=None):
+    context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
+    outputs = inputs
+    for name, build in self._named():
+      outputs = build(name=name)(outputs, context)
+    return outputs
+
+  def _named(self):
+    """(name, constructor) of every layer; a conv or dense layer gets the activation and the initializer."""
+    if self.initializer not in layers.INITIALIZERS:
+      raise ValueError(f'config.model.initializer={self.initializer!r} is unknown: use one of {", ".join(layers.INITIALIZERS)}')
+    counts, named = {}, []
+    for position, layer in enumerate(self.layers):
+      arguments = dict(layer)
+      kind, name, activate = arguments.pop('kind', None), arguments.pop('name', None), arguments.pop('activate', True)
+      counts[kind] = counts.get(kind, 0) + 1
+      given = {}
+      if kind in ('conv', 'dense'):
+        given = {'activation': self.activation if activate else None, 'kernel_init': layers.INITIALIZERS[self.initializer]}
+      elif kind == 'activation':
+        given = {'activation': self.activation}
+      build = config.bind(KINDS, {'name': kind, **arguments}, f'config.model.layers[{position}]', **given)
+      named.append((name or f'{kind}{counts[kind]}', build))
+    return named

@@ -1,0 +1,90 @@
+"""Recurrent layers, and the classifier that reads an image row by row."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxdl import ops
+from jaxdl.models import layers
+
+_kernel_init = nn.initializers.glorot_uniform()
+_recurrent_init = nn.initializers.orthogonal()  # keeps the gradient's norm through time: Le et al. 2015, Keras's default
+
+
+class SimpleRNN(nn.Module):
+  """Elman's recurrent layer: [B, T, I] → every hidden state [B, T, features]."""
+
+  features: int
+  activation: Callable = jnp.tanh
+
+  @nn.compact
+  def __call__(self, inputs, context):
+    kernels = _parameters(self, inputs, gates=1)
+    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
+    return ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)[0]
+
+
+class LSTM(nn.Module):
+  """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget bias of 1 (Gers et al. 2000)."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, inputs, context):
+    kernels = _parameters(self, inputs, gates=4, bias_init=_forget_bias)
+    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
+    return ops.lstm(inputs, (hidden, hidden), **kernels)[0]
+
+
+class GRU(nn.Module):
+  """Gated recurrent unit (Cho et al. 2014), reset after the product and two biases, as Keras, PyTorch and cuDNN have it."""
+
+  features: int
+
+  @nn.compact
+  def __call__(self, inputs, context):
+    kernels = _parameters(self, inputs, gates=3)
+    recurrent_bias = self.param('recurrent_bias', nn.initializers.zeros, (3 * self.features,))
+    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
+    return ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias)[0]
+
+
+def _parameters(layer, inputs, *, gates, bias_init=nn.initializers.zeros):
+  width = gates * layer.features
+  return {'input_kernel': layer.param('input_kernel', _kernel_init, (inputs.shape[-1], width)),
+          'recurrent_kernel': layer.param('recurrent_kernel', _recurrent_init, (layer.features, width)),
+          'bias': layer.param('bias', bias_init, (width,))}
+
+
+def _forget_bias(key, shape, dtype=jnp.float32):
+  del key
+  features = shape[0] // 4
+  return jnp.zeros(shape, dtype).at[features:2 * features].set(1)  # gates stand in the order i, f, g, o
+
+
+CELLS = {'rnn': SimpleRNN, 'lstm': LSTM, 'gru': GRU}
+
+
+class Recurrent(nn.Module):
+  """One recurrent layer and a dense layer on its last state: [B, T, I] → logits [B, classes].
+
+  Attributes:
+    cell: 'rnn' | 'lstm' | 'gru'; the layer has this name.
+    features: hidden units.
+    classes: K.
+    axis_name: mapped axis of the devices; nothing here needs it.
+  """
+
+  cell: str
+  features: int
+  classes: int
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, inputs, *, train=False, mask=None, index=None):
+    if self.cell not in CELLS:
+      raise ValueError(f'config.model.cell={self.cell!r} is unknown: use one of {", ".join(CELLS)}')
+    context = layers.Context(train=train, mask=mask, index=index)
+    states = CELLS[self.cell](self.features, name=self.cell)(inputs, context)  # [B, T, F]
+    return layers.Dense(self.classes, name='logits')(states[:, -1], context)  # [B, K]

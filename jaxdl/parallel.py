@@ -1,0 +1,71 @@
+"""Data parallelism: all that knows pmap, its axis and the layout of arrays over devices."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = 'devices'
+
+
+def total(tree):
+  """Sums a tree of arrays over the devices, inside a function given to `over_devices`."""
+  return jax.lax.psum(tree, AXIS)
+
+
+def over_devices(function, *, scalars=0, donate=()):
+  """Compiles `function(replicated, arrays, feed, …)` for all devices.
+
+  Its third argument is split over the devices, every other one is the same on all of them, and so must be its result:
+  pmap returns device 0's, so whatever differs between devices must have gone through `total`.
+
+  Args:
+    function: pure function of (state or variables, resident arrays, feed, further scalars).
+    scalars: how many further arguments there are.
+    donate: positions of the arguments whose memory the result may reuse.
+
+  Returns:
+    The compiled function; give it the feed through `split_feed`.
+  """
+  axes = (None, None, 0, *[None] * scalars)
+  return jax.pmap(function, axis_name=AXIS, in_axes=axes, out_axes=None, donate_argnums=donate)
+
+
+def replicate(tree):
+  """Puts a tree of arrays on every local device."""
+  everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
+  return jax.device_put(tree, everywhere)
+
+
+def check_batch_size(batch_size, where):
+  """Raises ValueError where a batch does not divide over the devices, and names the nearest sizes that do."""
+  devices = jax.device_count()
+  if batch_size < 1 or batch_size % devices:
+    below, above = batch_size // devices * devices, (batch_size // devices + 1) * devices
+    near = f'{below} or {above}' if below > 0 else f'{max(above, devices)}'
+    raise ValueError(f'{where}={batch_size} does not divide over {devices} devices: use {near}')
+
+
+def split_feed(feed, steps):
+  """Gives each device its part of every batch.
+
+  Args:
+    feed: name → [S, B, …] array.
+    steps: int >= S; shorter feeds are padded with zeros, so that one compiled program serves every length.
+
+  Returns:
+    name → [devices, steps, B / devices, …].
+  """
+  devices = jax.device_count()
+
+  def split(values):
+    padded = np.zeros((steps, *values.shape[1:]), values.dtype)
+    padded[:len(values)] = values
+    return np.moveaxis(padded.reshape(steps, devices, -1, *values.shape[2:]), 1, 0)  # [D, S, B/D, …]
+
+  return {name: split(values) for name, values in feed.items()}
+
+
+def pad_to_devices(batch_size):
+  """The smallest multiple of the number of devices that is not below a batch size."""
+  devices = jax.device_count()
+  return -(-batch_size // devices) * devices

@@ -1,0 +1,53 @@
+"""The state of a run: exactly what a checkpoint holds."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+  """All that training needs to go on.
+
+  Attributes:
+    step: [] int32, steps finished.
+    params: trainable parameters, by layer name.
+    batch_stats: running averages of batch normalisation, by layer name.
+    opt_state: optax's state.
+    rng: [2] uint32, the root key; every random draw is folded from it, so it never changes.
+    carry: recurrent state that runs on from one batch to the next ({} where there is none).
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  rng: jax.Array
+  carry: Any
+
+
+def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32):
+  """The state before the first step.
+
+  Args:
+    model: linen module.
+    optimizer: optax.GradientTransformation.
+    seed: int, the root of every random draw.
+    input_shape: shape of one example, without the batch axis.
+    input_dtype: its type.
+
+  Returns:
+    State.
+  """
+  rng = jax.random.PRNGKey(seed)
+
+  def initial():  # one compiled program: operation by operation it takes seconds
+    variables = model.init({'params': rng}, jnp.zeros((1, *input_shape), input_dtype))
+    params = variables['params']
+    return State(step=jnp.int32(0), params=params, batch_stats=variables.get('batch_stats', {}),
+                 opt_state=optimizer.init(params), rng=rng, carry={})
+
+  return jax.jit(initial)()

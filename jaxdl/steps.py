@@ -1,0 +1,106 @@
+"""Pure training and evaluation steps, and the compiled loops that run many of them in one call."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxdl import parallel
+from jaxdl.state import State
+
+
+def train_step(state, batch, *, model, optimizer, task):
+  """One update from one batch, the same on any number of devices.
+
+  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
+  devices once, and the division by the number of real examples comes after.
+
+  Args:
+    state: State.
+    batch: this device's part: 'inputs' [B, …], 'mask' [B], 'index' [B] and what the task needs.
+    model: linen module with the field axis_name.
+    optimizer: optax.GradientTransformation.
+    task: function (outputs, batch) → sums over real examples.
+
+  Returns:
+    (State, sums over the real examples of all devices).
+  """
+  replica = model.clone(axis_name=parallel.AXIS)
+  dropout = jax.random.fold_in(state.rng, state.step)
+
+  def summed_loss(params):
+    outputs, updated = replica.apply({'params': params, 'batch_stats': state.batch_stats}, batch['inputs'], train=True,
+                                     mask=batch['mask'], index=batch['index'], mutable=['batch_stats'],
+                                     rngs={'dropout': dropout})
+    sums = task(outputs, batch)
+    return sums['loss'], (sums, updated.get('batch_stats', {}))
+
+  gradients, (sums, batch_stats) = jax.grad(summed_loss, has_aux=True)(state.params)
+  gradients, sums = parallel.total((gradients, sums))
+  gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
+  updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+  return State(step=state.step + 1, params=optax.apply_updates(state.params, updates), batch_stats=batch_stats,
+               opt_state=opt_state, rng=state.rng, carry=state.carry), sums
+
+
+def eval_step(variables, batch, *, model, task):
+  """Sums of a task's metrics over the real examples of one batch, without dropout and by running averages."""
+  return task(model.apply(variables, batch['inputs']), batch)
+
+
+def many_train_steps(*, model, optimizer, task, split, prepare):
+  """Compiles a call that trains for any number of steps without returning to Python.
+
+  The number of steps is an argument of one compiled program, so that a run's bits do not depend on where its calls
+  begin and end.
+
+  Args:
+    model, optimizer, task: as in `train_step`.
+    split: data Split of the training examples.
+    prepare: pure (batch, key) → batch with 'inputs'.
+
+  Returns:
+    function (state, arrays, feed [devices, S, B, …], steps <= S) → (State, sums of each step [S]); the state's memory
+    is reused.
+  """
+  def run(state, arrays, feed, steps):
+    def one(position, carried):
+      state, history = carried
+      batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
+      batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
+      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task)
+      return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
+
+    capacity = jax.tree.leaves(feed)[0].shape[0]
+    shapes = jax.eval_shape(lambda: _sums(model, task, split, prepare, state, arrays, feed))
+    history = jax.tree.map(lambda value: jnp.zeros(capacity, value.dtype), shapes)  # [S] each
+    return jax.lax.fori_loop(0, steps, one, (state, history))
+
+  return parallel.over_devices(run, scalars=1, donate=(0,))
+
+
+def many_eval_steps(*, model, task, split, prepare):
+  """Compiles a call that evaluates a whole split.
+
+  Args:
+    model, task, split, prepare: as in `many_train_steps`.
+
+  Returns:
+    function (variables, arrays, feed [devices, S, B, …]) → sums over every real example, each counted once.
+  """
+  def run(variables, arrays, feed):
+    def one(sums, feed):
+      batch = prepare(split.fetch(arrays, feed), None)
+      return jax.tree.map(jnp.add, sums, eval_step(variables, batch, model=model, task=task)), None
+
+    first = jax.tree.map(lambda values: values[0], feed)
+    shapes = jax.eval_shape(lambda: eval_step(variables, prepare(split.fetch(arrays, first), None), model=model, task=task))
+    zeros = jax.tree.map(lambda value: jnp.zeros((), value.dtype), shapes)
+    return parallel.total(jax.lax.scan(one, zeros, feed)[0])
+
+  return parallel.over_devices(run)
+
+
+def _sums(model, task, split, prepare, state, arrays, feed):
+  """The sums of one batch, for their shapes only."""
+  batch = prepare(split.fetch(arrays, jax.tree.map(lambda values: values[0], feed)), None)
+  return eval_step({'params': state.params, 'batch_stats': state.batch_stats}, batch, model=model, task=task)

@@ -1,0 +1,26 @@
+"""What a network is trained for: pure functions (outputs, batch) → sums over the real examples."""
+
+import optax
+
+
+def classify(logits, batch):
+  """Sums over real examples: loss (nats), correct, count. logits [B, K]; label [B] int; mask [B] 0/1."""
+  nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch['label'])  # [B]
+  parts = dict(loss=nll, correct=logits.argmax(-1) == batch['label'], count=1.0)
+  return {name: (value * batch['mask']).sum() for name, value in parts.items()}  # []
+
+
+TASKS = {'classify': classify}
+
+
+def metrics(sums):
+  """Divides sums by their count, once and on the host.
+
+  Args:
+    sums: name → sum over examples; 'count' is the number of examples.
+
+  Returns:
+    name → mean as float: 'loss' in nats, 'accuracy' as a share.
+  """
+  names = {'correct': 'accuracy'}
+  return {names.get(name, name): float(value) / float(sums['count']) for name, value in sums.items() if name != 'count'}
