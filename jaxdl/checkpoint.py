@@ -7,6 +7,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from jaxdl import config as configuration
 from jaxdl import models
 from jaxdl.state import State
 
@@ -116,7 +117,7 @@ def check_config(workdir, config):
   folder.mkdir(parents=True, exist_ok=True)
   file = folder / 'config.json'
   if (folder / 'checkpoints').is_dir() and file.is_file():
-    before, now = _flat(json.loads(file.read_text())), _flat(config)
+    before, now = configuration.flat(json.loads(file.read_text())), configuration.flat(config)
     changed = sorted(key for key in before.keys() | now.keys()
                      if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
     if changed:
@@ -128,13 +129,6 @@ def check_config(workdir, config):
 
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'reported')
-
-
-def _flat(tree, prefix=''):
-  """{'a': {'b': 1}} → {'a.b': 1}."""
-  if not isinstance(tree, dict):
-    return {prefix[:-1]: tree}
-  return {key: value for name, below in tree.items() for key, value in _flat(below, f'{prefix}{name}.').items()}
 
 
 def _model_item(state):

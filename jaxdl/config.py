@@ -154,3 +154,10 @@ def in_steps(duration, steps_per_epoch, where):
   if not match or int(match[1]) < 1:
     raise ValueError(f"{where}={duration!r} is not a duration: write '5500 steps' or '20 epochs'")
   return int(match[1]) * (steps_per_epoch if match[2].startswith('epoch') else 1)
+
+
+def flat(tree, prefix=''):
+  """{'a': {'b': 1}} → {'a.b': 1}."""
+  if not isinstance(tree, dict):
+    return {prefix[:-1]: tree}
+  return {key: value for name, below in tree.items() for key, value in flat(below, f'{prefix}{name}.').items()}

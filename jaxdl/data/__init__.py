@@ -20,7 +20,7 @@ class Data:
     name, origin: the data set and where it was read from ('tfds', 'bundled', …).
     classes: class names in the order of the labels.
     splits: 'train' (shuffled) and the others (in their own order) → Split.
-    prepare: pure batch → batch that adds 'inputs', on the device.
+    prepare: pure (batch, step key or None) → batch that adds 'inputs', on the device.
   """
 
   name: str
@@ -36,7 +36,8 @@ class Data:
     return batch['inputs'].shape[1:]
 
 
-def load(*, seed, name, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, **preprocessing):
+def load(*, seed, name, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None,
+         scale='unit', layout='image'):
   """Reads a data set as a config's data section describes it.
 
   Args:
@@ -47,7 +48,7 @@ def load(*, seed, name, splits, batch_size, evaluation_batch_size=1000, source='
     evaluation_batch_size: int, examples in an evaluation batch, over all devices.
     source: 'auto' (a prepared TFDS copy, else the bundled one, else a download) | 'tfds' | 'bundled'.
     data_dir: TFDS's folder; None for its default.
-    **preprocessing: arguments of `preprocess.images`.
+    scale, layout: as in `preprocess.images`.
 
   Returns:
     Data.
@@ -60,7 +61,7 @@ def load(*, seed, name, splits, batch_size, evaluation_batch_size=1000, source='
     raise ValueError(f'config.data.name={name!r} is unknown: use one of {", ".join(DATA_SETS)}')
   if 'train' not in splits:
     raise ValueError(f'config.data.splits={splits} has no train split: add one, such as train="train"')
-  prepare = preprocess.images(**preprocessing)
+  prepare = preprocess.images(scale=scale, layout=layout)
   found = DATA_SETS[name](source=source, data_dir=data_dir)
   ready = {}
   for split, expression in splits.items():

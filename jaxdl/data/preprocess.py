@@ -13,7 +13,7 @@ LAYOUTS = {
 
 
 def images(*, scale='unit', layout='image'):
-  """Returns a pure function batch → batch that adds 'inputs' float32 from 'image' uint8 [B, H, W, C].
+  """Returns a pure function (batch, step key or None) → batch that adds 'inputs' float32 from 'image' uint8 [B, H, W, C].
 
   Args:
     scale: 'unit' (0..1) | 'symmetric' (-1..1).
@@ -26,7 +26,8 @@ def images(*, scale='unit', layout='image'):
     if value not in known:
       raise ValueError(f'config.data.{key}={value!r} is unknown: use one of {", ".join(known)}')
 
-  def prepare(batch):
+  def prepare(batch, key=None):
+    del key  # nothing random yet
     pixels = SCALES[scale](batch['image'].astype(jnp.float32))
     return {**batch, 'inputs': LAYOUTS[layout](pixels)}
 

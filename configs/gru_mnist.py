@@ -1,0 +1,24 @@
+"""GRU with 128 units that reads MNIST row by row.
+
+    python -m jaxdl.main --config=configs/gru_mnist.py
+"""
+
+import ml_collections
+
+
+def get_config():
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.task = 'classify'
+  config.train_for = '5500 steps'
+  config.log_every = '50 steps'
+  config.evaluate_every = '50 steps'
+  config.checkpoint_every = '500 steps'
+  config.data = dict(
+      name='mnist', source='auto', batch_size=128, scale='unit', layout='rows',
+      splits=dict(train='train[:55000]', validation='train[55000:]', test='test'))
+  config.model = dict(name='recurrent', cell='gru', features=128, classes=10)
+  config.optimizer = dict(name='adam', learning_rate=1e-3)
+  config.schedule = dict(name='constant')
+  config.reported = dict(source='002', test_accuracy=0.998, train_accuracy=0.9921, step=3250)
+  return config

@@ -1,0 +1,36 @@
+"""What every command line shares: one line for an error, and compiled programs kept between runs."""
+
+import os
+import pathlib
+import sys
+
+
+def run(main, arguments):
+  """Runs `main(arguments)`; bad input becomes one line on standard error.
+
+  Set JAXDL_TRACEBACK=1 to see where an error comes from.
+
+  Args:
+    main: function(arguments) → exit code.
+    arguments: list of str, the program's name first.
+
+  Returns:
+    The exit code: main's own, or 1 after bad input.
+  """
+  _keep_compiled_programs()
+  try:
+    return main(arguments)
+  except (ValueError, OSError, FloatingPointError) as error:
+    if os.environ.get('JAXDL_TRACEBACK'):
+      raise
+    print(f'jaxdl: {str(error) or type(error).__name__}', file=sys.stderr)
+    return 1
+
+
+def _keep_compiled_programs():
+  """Points XLA's persistent cache at the user's cache folder, unless JAX's own setting says another."""
+  import jax
+  if jax.config.jax_compilation_cache_dir is None:
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser() / 'jaxdl' / 'compiled'
+    jax.config.update('jax_compilation_cache_dir', str(cache))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

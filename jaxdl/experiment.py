@@ -1,0 +1,91 @@
+"""An experiment: a config checked and turned into data, model, optimizer and durations, before anything is written."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from jaxdl import config as configuration
+from jaxdl import data as data_sets
+from jaxdl import models, optimizers, parallel, tasks
+from jaxdl.models import table
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """All that training needs.
+
+  Attributes:
+    name: the config's name.
+    config: the resolved config, plain JSON data.
+    seed: root of every random draw.
+    data: jaxdl.data.Data.
+    model: linen module.
+    optimizer: optax.GradientTransformation.
+    task: function (outputs, batch) → sums.
+    layers: rows of the layer table.
+    steps: how many to train for.
+    log_every, evaluate_every, checkpoint_every: in steps.
+    reported: the report's figures, {} where there are none.
+  """
+
+  name: str
+  config: dict
+  seed: int
+  data: data_sets.Data
+  model: Any
+  optimizer: Any
+  task: Callable
+  layers: list
+  steps: int
+  log_every: int
+  evaluate_every: int
+  checkpoint_every: int
+  reported: dict
+
+
+def build(config, name):
+  """Checks a config, key by key, and builds the experiment.
+
+  Args:
+    config: ConfigDict or dict.
+    name: str, the config's name.
+
+  Returns:
+    Experiment.
+
+  Raises:
+    ValueError: an unknown, missing or impossible key; the message names the valid ones.
+    OSError: the data set is missing or corrupt.
+  """
+  plain = configuration.to_dict(config)
+  return configuration.bind_one(_build, plain, 'config', name=name, config=plain)()
+
+
+def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, seed=0, log_every='50 steps',
+           evaluate_every='1 epoch', checkpoint_every='1 epoch', reported=None):
+  if task not in tasks.TASKS:
+    raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(tasks.TASKS)}')
+  if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+  network = models.build(model)
+  loading = configuration.bind_one(data_sets.load, data, 'config.data', seed=seed)
+  parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
+  loaded = loading(evaluation_batch_size=parallel.pad_to_devices(loading.keywords.get('evaluation_batch_size', 1000)))
+  epoch = loaded.splits['train'].batches
+  steps = configuration.in_steps(train_for, epoch, 'config.train_for')
+  factor = configuration.bind(optimizers.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps)()
+  rows = table.layers(network, loaded.input_shape())
+  _check_outputs(rows, loaded)
+  return Experiment(
+      name=name, config=config, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
+      optimizer=configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)(),
+      steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
+      evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
+      checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
+      reported=reported or {})
+
+
+def _check_outputs(rows, data):
+  if rows[-1]['output'] != [len(data.classes)]:
+    raise ValueError(f'the last layer {rows[-1]["name"]} has output {rows[-1]["output"]}, but {data.name} has '
+                     f'{len(data.classes)} classes: change the model section')

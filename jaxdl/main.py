@@ -1,0 +1,46 @@
+"""python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one experiment."""
+
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
+
+from absl import flags, logging  # noqa: E402
+
+from jaxdl import command, config, experiment, samples, train  # noqa: E402
+from jaxdl.models import table  # noqa: E402
+
+
+def define(values):
+  """The flags of this command."""
+  flags.DEFINE_string('workdir', None, 'Folder of the run; default runs/<config name>.', flag_values=values)
+  flags.DEFINE_boolean('describe', False, 'Print the resolved config and the layer table; train nothing.', flag_values=values)
+
+
+def main(arguments):
+  """Runs the command; returns the exit code."""
+  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
+  values = config.from_command_line(arguments, define)
+  if values.config is None:
+    raise ValueError('--config is missing: give an experiment, such as --config=configs/lstm_mnist.py')
+  name = pathlib.Path(values['config'].config_filename).stem
+  chosen = experiment.build(values.config, name)
+  if values.describe:
+    print(json.dumps(chosen.config, indent=2))
+  print(table.text(chosen.layers))
+  if values.describe:
+    print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers}))
+    return 0
+  workdir = values.workdir or f'runs/{name}'
+  print(f'{name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
+  summary = train.train(chosen, workdir, at_start=lambda writers: samples.write(chosen, workdir, writers))
+  if summary.pop('stopped'):
+    print(f'stopped at step {summary["step"]}, resume with: python -m jaxdl.main {" ".join(arguments[1:])}')
+  print(json.dumps(summary))
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))

@@ -1,0 +1,53 @@
+"""What a person sees while a run goes on: one bar on a terminal, plain lines elsewhere."""
+
+import contextlib
+import dataclasses
+import datetime
+import sys
+import time
+from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+  """The functions that show.
+
+  Attributes:
+    say: (text); a line of its own.
+    advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints nothing.
+    left: (step) → time left in words, such as '0:01:32'.
+  """
+
+  say: Callable
+  advance: Callable
+  left: Callable
+
+
+@contextlib.contextmanager
+def show(total, *, first_step):
+  """Shows a run of `total` steps that begins or goes on at `first_step`; yields Progress."""
+  started = time.monotonic()
+
+  def left(step):
+    done = max(step - first_step, 1)
+    return str(datetime.timedelta(seconds=round((time.monotonic() - started) / done * (total - step))))
+
+  if not sys.stdout.isatty():
+    yield Progress(say=lambda text: print(text, flush=True), advance=lambda step, text, speed: None, left=left)
+    return
+  from rich import progress
+  columns = (progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
+             progress.TextColumn('{task.description}'))
+  with progress.Progress(*columns) as bar:
+    task = bar.add_task('compiling', total=total, completed=first_step)
+
+    def advance(step, text, speed):
+      bar.update(task, completed=step, description=f'{text}  {speed:,.0f} examples/s  {left(step)} left')
+
+    yield Progress(say=lambda text: bar.console.print(text, highlight=False, markup=False), advance=advance, left=left)
+
+
+def describe(metrics):
+  """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
+  return ', '.join(f'{name} {value:.2%}'.replace('%', ' %') if name == 'accuracy' else f'{name} {value:.4f}'
+                   for name, value in metrics.items())

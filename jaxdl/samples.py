@@ -1,0 +1,26 @@
+"""What a new run shows of its data and its config before the first step."""
+
+import pathlib
+
+from jaxdl import config, figures
+
+COUNT = 32
+
+
+def write(experiment, workdir, writers):
+  """Writes a grid of training images and the hyper-parameters.
+
+  Args:
+    experiment: Experiment on images.
+    workdir: the run's folder; the picture is analysis/samples.png in it.
+    writers: Writers.
+  """
+  arrays = experiment.data.splits['train'].arrays
+  names = [experiment.data.classes[label] for label in arrays['label'][:COUNT]]
+  figure = figures.image_grid(arrays['image'][:COUNT], names, heading=f'{experiment.data.name}: training images and their classes')
+  folder = pathlib.Path(workdir) / 'analysis'
+  folder.mkdir(parents=True, exist_ok=True)
+  figures.save(figure, folder / 'samples.png')
+  writers.images(0, {'samples': figures.pixels(figure)})
+  writers.hyperparameters({key: value if isinstance(value, (int, float, str, bool)) else str(value)
+                           for key, value in config.flat(experiment.config).items()})

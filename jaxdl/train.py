@@ -1,0 +1,184 @@
+"""The loop: train, evaluate, checkpoint, resume."""
+
+import contextlib
+import signal
+import time
+
+import jax
+import numpy as np
+
+from jaxdl import checkpoint, parallel, progress, state, steps, tasks
+from jaxdl.models import table
+from jaxdl.writers import open_writers
+
+CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
+CALL_STEPS = 1000  # the longest that one compiled call can be
+
+
+def train(experiment, workdir, *, at_start=lambda writers: None):
+  """Trains an experiment to its end, going on from the last checkpoint where there is one.
+
+  Args:
+    experiment: Experiment.
+    workdir: the run's folder.
+    at_start: function of the writers, called once before the first step of a new run.
+
+  Returns:
+    dict, the figures of the best checkpoint; its key 'stopped' is True where a signal ended the run early.
+
+  Raises:
+    ValueError: the folder holds a run of another config.
+    OSError: the folder cannot be written.
+    FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
+  """
+  checkpoint.check_config(workdir, experiment.config)
+  started = time.monotonic()
+  with checkpoint.manager(workdir) as checkpoints:
+    current = state.create(experiment.model, experiment.optimizer, seed=experiment.seed,
+                           input_shape=experiment.data.input_shape())
+    if (newest := checkpoints.latest_step()) is not None:
+      current = checkpoint.restore(checkpoints, current, step=newest)
+    first = int(current.step)
+    evaluate = _evaluation(experiment)
+    with (open_writers(workdir, experiment.data.splits, first_step=first) as writers,
+          progress.show(experiment.steps, first_step=first) as shown):
+      if first:
+        shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
+      else:
+        at_start(writers)
+      current, stopped = _loop(experiment, current, checkpoints, evaluate, writers, shown)
+    checkpoints.wait_until_finished()
+    best = checkpoint.find_step(checkpoints, 'best')
+    if best != int(current.step):
+      current = checkpoint.restore(checkpoints, current, step=best)
+    return _summary(experiment, current, evaluate(parallel.replicate(current)),
+                    seconds=time.monotonic() - started, stopped=stopped)
+
+
+def _loop(experiment, current, checkpoints, evaluate, writers, shown):
+  """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
+  def due(every):
+    return step % every == 0 or step == experiment.steps
+
+  best = checkpoints.metrics(checkpoints.best_step())['loss'] if checkpoints.best_step() is not None else float('inf')
+  sums, seconds = {}, 0.0  # of training since the last log
+  with _stop_signals() as stop:
+    for current, history, spent in _calls(experiment, current, stop):
+      step = int(current.step)
+      _check_finite(history, step, checkpoints)
+      here = {name: values.sum() for name, values in history.items()}
+      sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
+      shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
+      figures, loss = {}, None
+      if due(experiment.log_every):
+        figures['train'] = tasks.metrics(sums) | {'examples_per_second': round(float(sums['count'] / seconds), 1)}
+        sums, seconds = {}, 0.0
+      if due(experiment.evaluate_every):
+        figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
+        loss = figures.get('validation', {}).get('loss')
+      for split, values in figures.items():
+        writers.scalars(step, split, values)
+      if figures:
+        shown.say(_line(experiment, step, figures, shown.left(step)))
+      improved = loss is not None and loss < best
+      if improved or stop or due(experiment.checkpoint_every):
+        _check_parameters(current, step, checkpoints)
+        checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
+      if improved:
+        shown.say(f'  validation loss improved from {best:.5f} to {loss:.5f}, saved')
+        best = loss
+  return current, bool(stop)
+
+
+def _calls(experiment, current, stop):
+  """Runs one compiled call of many steps after another; yields (State, sums of each step, seconds).
+
+  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long.
+  """
+  split = experiment.data.splits['train']
+  run = steps.many_train_steps(model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
+                               split=split, prepare=experiment.data.prepare)
+  capacity = min(CALL_STEPS, experiment.log_every)
+  arrays, current = parallel.replicate((split.arrays, current))
+  step, count, calls = int(current.step), 1, 0
+  feed = parallel.split_feed(split.feed(step, capacity), capacity)
+  while step < experiment.steps and not stop:
+    began = time.monotonic()
+    current, history = run(current, arrays, feed, np.int32(count))
+    step += count
+    feed = parallel.split_feed(split.feed(step, capacity), capacity)  # made while the device works
+    history = {name: values[:count] for name, values in jax.device_get(history).items()}
+    spent = time.monotonic() - began
+    yield current, history, spent
+    calls += 1
+    quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
+    ends = [every - step % every for every in (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)]
+    count = min(*ends, experiment.steps - step, capacity, quick)
+
+
+def _evaluation(experiment):
+  """Returns a function State → split → sums over all its examples, for every split but the training one."""
+  compiled = {}
+  for name, split in experiment.data.splits.items():
+    if name != 'train':
+      call = steps.many_eval_steps(model=experiment.model, task=experiment.task, split=split, prepare=experiment.data.prepare)
+      feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
+      compiled[name] = (call, parallel.replicate(split.arrays), feed)
+
+  def evaluate(current):
+    variables = {'params': current.params, 'batch_stats': current.batch_stats}
+    return {name: jax.device_get(call(variables, arrays, feed)) for name, (call, arrays, feed) in compiled.items()}
+
+  return evaluate
+
+
+@contextlib.contextmanager
+def _stop_signals():
+  """Yields a list that a first SIGTERM or Ctrl-C fills, so that the call in hand ends and its state is saved."""
+  stop = []
+  before = {number: signal.signal(number, lambda number, frame: stop.append(number))
+            for number in (signal.SIGTERM, signal.SIGINT)}
+  try:
+    yield stop
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def _check_finite(history, step, checkpoints):
+  bad = np.flatnonzero(~np.isfinite(history['loss']))
+  if len(bad):
+    _refuse('the loss is', step - len(history['loss']) + int(bad[0]) + 1, checkpoints)
+
+
+def _check_parameters(current, step, checkpoints):
+  if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(current.params))):
+    _refuse('a parameter is', step, checkpoints)
+
+
+def _refuse(what, step, checkpoints):
+  checkpoints.wait_until_finished()
+  newest = checkpoints.latest_step()
+  kept = f'the checkpoint of step {newest} is kept' if newest is not None else 'no checkpoint was written yet'
+  raise FloatingPointError(f'{what} not finite at step {step}: {kept}; lower config.optimizer.learning_rate '
+                           'or set config.optimizer.clip_norm')
+
+
+def _line(experiment, step, figures, left):
+  """One line of figures: 'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'."""
+  speed = figures.get('train', {}).get('examples_per_second')
+  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k != "examples_per_second"})}'
+           for split, values in figures.items()]
+  tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
+  return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])
+
+
+def _summary(experiment, current, measured, *, seconds, stopped):
+  figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
+             for name, value in tasks.metrics(values).items()}
+  counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
+  device = jax.devices()[0]
+  return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
+          'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
+          'data': experiment.data.origin, 'seconds': round(seconds, 1),
+          'device': f'{jax.device_count()} × {device.device_kind}', 'stopped': stopped}
