@@ -121,7 +121,7 @@ def check_config(workdir, config):
     changed = sorted(key for key in before.keys() | now.keys()
                      if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
     if changed:
-      raise ValueError(f'{workdir} holds a run of another config ({", ".join(changed)} differ{"s" * (len(changed) == 1)}): '
+      raise ValueError(f'{workdir} holds a run of another config (differing in {", ".join(changed)}): '
                        'give another --workdir, or delete the folder')
   aside = folder / 'config.json.new'
   aside.write_text(json.dumps(config, indent=2) + '\n')

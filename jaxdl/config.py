@@ -1,8 +1,10 @@
 """Configs: read from a file, overridden on the command line, and turned into keyword arguments."""
 
 import functools
+import importlib.util
 import inspect
 import json
+import pathlib
 import re
 
 from absl import flags
@@ -32,7 +34,8 @@ def from_command_line(arguments, define=lambda values: None):
   try:
     rest = values(arguments)[1:]
   except flags.UnrecognizedFlagError as error:
-    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, --{", --".join(known)}') from None
+    flags_there_are = ', '.join(f'--{name}' for name in ['config', 'config.KEY', *known])
+    raise ValueError(f'--{error.flagname} is unknown: the flags are {flags_there_are}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
     raise ValueError(str(error).strip().partition('\n')[0]) from error
   if rest:
@@ -51,12 +54,11 @@ def _config_path(arguments):
 
 def _read(path):
   """The config file as a module."""
-  import importlib.util
-  import pathlib
   file = pathlib.Path(path)
   if not file.is_file():
     near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
-    raise ValueError(f'config file {path} does not exist: ' + (f'use one of {", ".join(near)}' if near else 'check the path'))
+    mend = f'use one of {", ".join(near)}' if near else 'check the path'
+    raise ValueError(f'config file {path} does not exist: {mend}')
   module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
   try:
     spec.loader.exec_module(module)

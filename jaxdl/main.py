@@ -16,7 +16,7 @@ from jaxdl.models import table  # noqa: E402
 def define(values):
   """The flags of this command."""
   flags.DEFINE_string('workdir', None, 'Folder of the run; default runs/<config name>.', flag_values=values)
-  flags.DEFINE_boolean('describe', False, 'Print the resolved config and the layer table; train nothing.', flag_values=values)
+  flags.DEFINE_boolean('describe', False, 'Print the config and the layer table; train nothing.', flag_values=values)
 
 
 def main(arguments):

@@ -17,7 +17,8 @@ def write(experiment, workdir, writers):
   """
   arrays = experiment.data.splits['train'].arrays
   names = [experiment.data.classes[label] for label in arrays['label'][:COUNT]]
-  figure = figures.image_grid(arrays['image'][:COUNT], names, heading=f'{experiment.data.name}: training images and their classes')
+  heading = f'{experiment.data.name}: training images and their classes'
+  figure = figures.image_grid(arrays['image'][:COUNT], names, heading=heading)
   folder = pathlib.Path(workdir) / 'analysis'
   folder.mkdir(parents=True, exist_ok=True)
   figures.save(figure, folder / 'samples.png')

@@ -70,9 +70,11 @@ def many_train_steps(*, model, optimizer, task, split, prepare):
       state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task)
       return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
 
-    capacity = jax.tree.leaves(feed)[0].shape[0]
-    shapes = jax.eval_shape(lambda: _sums(model, task, split, prepare, state, arrays, feed))
-    history = jax.tree.map(lambda value: jnp.zeros(capacity, value.dtype), shapes)  # [S] each
+    def sums_of(feed):
+      variables = {'params': state.params, 'batch_stats': state.batch_stats}
+      return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
+
+    history = _zeros_like_one(sums_of, feed, leading=(len(feed['mask']),))  # [S] each
     return jax.lax.fori_loop(0, steps, one, (state, history))
 
   return parallel.over_devices(run, scalars=1, donate=(0,))
@@ -88,19 +90,17 @@ def many_eval_steps(*, model, task, split, prepare):
     function (variables, arrays, feed [devices, S, B, …]) → sums over every real example, each counted once.
   """
   def run(variables, arrays, feed):
-    def one(sums, feed):
-      batch = prepare(split.fetch(arrays, feed), None)
-      return jax.tree.map(jnp.add, sums, eval_step(variables, batch, model=model, task=task)), None
+    def sums_of(feed):
+      return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
 
-    first = jax.tree.map(lambda values: values[0], feed)
-    shapes = jax.eval_shape(lambda: eval_step(variables, prepare(split.fetch(arrays, first), None), model=model, task=task))
-    zeros = jax.tree.map(lambda value: jnp.zeros((), value.dtype), shapes)
-    return parallel.total(jax.lax.scan(one, zeros, feed)[0])
+    zeros = _zeros_like_one(sums_of, feed)
+    sums, _ = jax.lax.scan(lambda sums, feed: (jax.tree.map(jnp.add, sums, sums_of(feed)), None), zeros, feed)
+    return parallel.total(sums)
 
   return parallel.over_devices(run)
 
 
-def _sums(model, task, split, prepare, state, arrays, feed):
-  """The sums of one batch, for their shapes only."""
-  batch = prepare(split.fetch(arrays, jax.tree.map(lambda values: values[0], feed)), None)
-  return eval_step({'params': state.params, 'batch_stats': state.batch_stats}, batch, model=model, task=task)
+def _zeros_like_one(function, feed, leading=()):
+  """Zeros [*leading] of the type of each sum that a function returns for one step's feed."""
+  shapes = jax.eval_shape(function, jax.tree.map(lambda values: values[0], feed))
+  return jax.tree.map(lambda value: jnp.zeros(leading, value.dtype), shapes)

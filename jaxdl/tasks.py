@@ -11,6 +11,7 @@ def classify(logits, batch):
 
 
 TASKS = {'classify': classify}
+METRICS = {'loss': 'loss', 'correct': 'accuracy'}  # the mean of each sum, in the order in which they are shown
 
 
 def metrics(sums):
@@ -22,5 +23,4 @@ def metrics(sums):
   Returns:
     name → mean as float: 'loss' in nats, 'accuracy' as a share.
   """
-  names = {'correct': 'accuracy'}
-  return {names.get(name, name): float(value) / float(sums['count']) for name, value in sums.items() if name != 'count'}
+  return {METRICS[name]: float(sums[name]) / float(sums['count']) for name in METRICS if name in sums}

@@ -42,7 +42,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     evaluate = _evaluation(experiment)
     with (open_writers(workdir, experiment.data.splits, first_step=first) as writers,
           progress.show(experiment.steps, first_step=first) as shown):
-      if first:
+      if first >= experiment.steps:
+        shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
+      elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
       else:
         at_start(writers)
@@ -63,8 +65,8 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown):
   best = checkpoints.metrics(checkpoints.best_step())['loss'] if checkpoints.best_step() is not None else float('inf')
   sums, seconds = {}, 0.0  # of training since the last log
   with _stop_signals() as stop:
-    for current, history, spent in _calls(experiment, current, stop):
-      step = int(current.step)
+    for trained, history, spent in _calls(experiment, current, stop):
+      current, step = trained, int(trained.step)
       _check_finite(history, step, checkpoints)
       here = {name: values.sum() for name, values in history.items()}
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
@@ -112,8 +114,8 @@ def _calls(experiment, current, stop):
     yield current, history, spent
     calls += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
-    ends = [every - step % every for every in (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)]
-    count = min(*ends, experiment.steps - step, capacity, quick)
+    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
+    count = min(*(every - step % every for every in everies), experiment.steps - step, capacity, quick)
 
 
 def _evaluation(experiment):
@@ -121,7 +123,8 @@ def _evaluation(experiment):
   compiled = {}
   for name, split in experiment.data.splits.items():
     if name != 'train':
-      call = steps.many_eval_steps(model=experiment.model, task=experiment.task, split=split, prepare=experiment.data.prepare)
+      call = steps.many_eval_steps(model=experiment.model, task=experiment.task, split=split,
+                                   prepare=experiment.data.prepare)
       feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
       compiled[name] = (call, parallel.replicate(split.arrays), feed)
 
@@ -181,4 +184,4 @@ def _summary(experiment, current, measured, *, seconds, stopped):
   return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
           'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
           'data': experiment.data.origin, 'seconds': round(seconds, 1),
-          'device': f'{jax.device_count()} × {device.device_kind}', 'stopped': stopped}
+          'device': f'{jax.device_count()} x {device.device_kind}', 'stopped': stopped}

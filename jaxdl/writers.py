@@ -72,9 +72,9 @@ def _keep_until(file, step):
 
 @contextlib.contextmanager
 def _tensorboard(folder, splits):
-  """Yields (split, function of a CLU writer) → None, which returns at once: one thread imports TensorFlow and writes."""
+  """Yields (split, function of a CLU writer) → None: it returns at once, one thread imports TensorFlow and writes."""
   if importlib.util.find_spec('tensorflow') is None:
-    warnings.warn('TensorFlow is not installed: no TensorBoard files are written, metrics.jsonl has every figure', stacklevel=2)
+    warnings.warn('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', stacklevel=2)
     yield lambda split, write: None
     return
   pool = concurrent.futures.ThreadPoolExecutor(1)

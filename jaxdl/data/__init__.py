@@ -10,6 +10,7 @@ from jaxdl.data.mnist import mnist
 from jaxdl.data.split import Split, cut, resident
 
 DATA_SETS = {'mnist': mnist}
+SPLITS = ('train', 'validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Data:
 
   def input_shape(self):
     """Shape of one example as the network sees it, without the batch axis."""
-    split = next(iter(self.splits.values()))
-    batch = jax.eval_shape(lambda: self.prepare(split.fetch(split.arrays, {k: v[0] for k, v in split.feed(0, 1).items()})))
+    split = self.splits['train']
+    feed = {name: values[0] for name, values in split.feed(0, 1).items()}
+    batch = jax.eval_shape(lambda: self.prepare(split.fetch(split.arrays, feed)))
     return batch['inputs'].shape[1:]
 
 
@@ -60,11 +62,16 @@ def load(*, seed, name, splits, batch_size, evaluation_batch_size=1000, source='
   if name not in DATA_SETS:
     raise ValueError(f'config.data.name={name!r} is unknown: use one of {", ".join(DATA_SETS)}')
   if 'train' not in splits:
-    raise ValueError(f'config.data.splits={splits} has no train split: add one, such as train="train"')
+    raise ValueError('config.data.splits has no train split: add one, such as train="train"')
+  if unknown := set(splits) - set(SPLITS):
+    raise ValueError(f'config.data.splits.{min(unknown)} is unknown: use {", ".join(SPLITS)}')
+  for key, size in (('batch_size', batch_size), ('evaluation_batch_size', evaluation_batch_size)):
+    if not isinstance(size, int) or size < 1:
+      raise ValueError(f'config.data.{key}={size!r} is not a number of examples: use a whole number of at least 1')
   prepare = preprocess.images(scale=scale, layout=layout)
   found = DATA_SETS[name](source=source, data_dir=data_dir)
   ready = {}
-  for split, expression in splits.items():
+  for split in sorted(splits, key=SPLITS.index):
     shuffle = dict(batch_size=batch_size, seed=seed) if split == 'train' else dict(batch_size=evaluation_batch_size)
-    ready[split] = resident(cut(found.columns, expression), **shuffle)
+    ready[split] = resident(cut(found.columns, splits[split]), **shuffle)
   return Data(name=name, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare)

@@ -41,5 +41,6 @@ def choose(name, source, readers):
         return found
     return last(True)
   if source not in readers:
-    raise ValueError(f'config.data.source={source!r} is not a place of {name}: use one of {", ".join(["auto", *readers])}')
+    places = ', '.join(['auto', *readers])
+    raise ValueError(f'config.data.source={source!r} is not a place of {name}: use one of {places}')
   return readers[source](True)

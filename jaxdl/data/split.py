@@ -48,7 +48,8 @@ def resident(columns, *, batch_size, seed=None):
       index, mask = order.shuffled(seed, first_step, steps, count=count, batch_size=batch_size)
     return {'index': index, 'mask': mask}  # [S, B] each
 
-  return Split(arrays=columns, count=count, batches=order.batches_per_epoch(count, batch_size), feed=feed, fetch=_gather)
+  batches = order.batches_per_epoch(count, batch_size)
+  return Split(arrays=columns, count=count, batches=batches, feed=feed, fetch=_gather)
 
 
 def _gather(arrays, feed):
@@ -70,7 +71,7 @@ def cut(columns, expression):
   """
   match = re.fullmatch(r'(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?', expression)
   if not match or match[1] not in columns:
-    raise ValueError(f'split {expression!r} is not one of {", ".join(columns)} or a slice such as {next(iter(columns))}[:90%]')
+    raise ValueError(f'split {expression!r} is not one of {", ".join(columns)}, or a slice such as train[:90%]')
   part = columns[match[1]]
   count = len(next(iter(part.values())))
   start, stop = (_position(text, count) for text in match.group(2, 3))

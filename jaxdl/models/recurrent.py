@@ -9,7 +9,7 @@ from jaxdl import ops
 from jaxdl.models import layers
 
 _kernel_init = nn.initializers.glorot_uniform()
-_recurrent_init = nn.initializers.orthogonal()  # keeps the gradient's norm through time: Le et al. 2015, Keras's default
+_recurrent_init = nn.initializers.orthogonal()  # keeps the gradient's norm through time; Keras's default
 
 
 class SimpleRNN(nn.Module):
@@ -38,7 +38,7 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-  """Gated recurrent unit (Cho et al. 2014), reset after the product and two biases, as Keras, PyTorch and cuDNN have it."""
+  """Gated recurrent unit (Cho et al. 2014): reset after the product, two biases, as in Keras and PyTorch."""
 
   features: int
 

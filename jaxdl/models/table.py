@@ -53,13 +53,15 @@ def totals(rows):
 def text(rows):
   """The table as aligned plain text, with the totals below."""
   head = ('layer', 'type', 'input', 'output', 'parameters')
-  body = [(row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}') for row in rows]
+  body = [(row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}')
+          for row in rows]
   widths = [max(len(line[column]) for line in (head, *body)) for column in range(5)]
   lines = ['  '.join(cell.rjust(width) if column == 4 else cell.ljust(width)
                      for column, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in (head, *body)]
   rule = '-' * len(lines[0])
   sums = totals(rows)
-  total = f'{sums["parameters"]:,} parameters: {sums["trainable"]:,} trainable, {sums["parameters"] - sums["trainable"]:,} not'
+  fixed = sums['parameters'] - sums['trainable']
+  total = f'{sums["parameters"]:,} parameters: {sums["trainable"]:,} trainable, {fixed:,} not'
   return '\n'.join([lines[0], rule, *lines[1:], rule, total])
 
 

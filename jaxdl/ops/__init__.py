@@ -1,6 +1,6 @@
 """Operations with one meaning and a fast lowering per platform."""
 
-from jaxdl.ops.conv import conv, explicit_padding
+from jaxdl.ops.convolution import conv, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.pooling import avg_pool, max_pool
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn

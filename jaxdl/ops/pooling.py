@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.ops.conv import explicit_padding, shifted
+from jaxdl.ops.convolution import explicit_padding, shifted
 
 
 def max_pool(inputs, *, window=(2, 2), strides=None, padding='VALID'):

@@ -1,0 +1,71 @@
+"""Small experiments that tests share."""
+
+import copy
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+RECURRENT = dict(name='recurrent', cell='lstm', features=8, classes=10)
+BN_CNN = dict(name='cnn', layers=(
+    dict(kind='conv', features=4, kernel=5, strides=2),
+    dict(kind='batch_norm'),
+    dict(kind='max_pool', window=2),
+    dict(kind='dropout', rate=0.3),
+    dict(kind='flatten'),
+    dict(kind='dense', features=10, activate=False),
+    dict(kind='batch_norm', name='logits')))
+SMALL = dict(
+    seed=0, task='classify', train_for='8 steps', log_every='4 steps', evaluate_every='4 steps', checkpoint_every='2 steps',
+    data=dict(name='mnist', source='bundled', layout='rows', batch_size=16, evaluation_batch_size=48,
+              splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]')),
+    model=RECURRENT, optimizer=dict(name='adam', learning_rate=1e-2))
+
+
+@pytest.fixture
+def small():
+  """Config of a tiny LSTM on 61 digits: an epoch of three full batches and one of 13 real examples."""
+  return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def small_cnn(small):
+  """The same for a CNN with batch normalisation, also on the logits, and dropout."""
+  return {**small, 'model': copy.deepcopy(BN_CNN), 'data': {**small['data'], 'layout': 'image'}}
+
+
+@pytest.fixture
+def config_file(tmp_path):
+  """Returns a function that writes a config dict as a config file."""
+  def write(config, name='small'):
+    file = tmp_path / f'{name}.py'
+    file.write_text(f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n')
+    return file
+
+  return write
+
+
+def read_config(path):
+  """The ConfigDict of a config file."""
+  spec = importlib.util.spec_from_file_location('config_under_test', path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module.get_config()
+
+
+def run_child(*arguments, devices=1, environment=None, timeout=300):
+  """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
+  flags = f'--xla_force_host_platform_device_count={devices}' if devices > 1 else ''
+  return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
+                        env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(ROOT), **(environment or {})})
+
+
+def last_json(text):
+  """The last line of an output, as JSON."""
+  return json.loads(text.strip().splitlines()[-1])
