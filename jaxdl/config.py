@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 
+import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
@@ -92,8 +93,8 @@ def _keys(node):
 
 
 def to_dict(config):
-  """A ConfigDict as plain JSON data: dicts, lists, numbers, strings."""
-  return json.loads(json.dumps(config.to_dict()))
+  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings."""
+  return json.loads(json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config))
 
 
 def bind(table, section, where, **given):

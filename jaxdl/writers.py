@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
-import warnings
+import sys
 from collections.abc import Callable
 
 
@@ -73,8 +73,8 @@ def _keep_until(file, step):
 @contextlib.contextmanager
 def _tensorboard(folder, splits):
   """Yields (split, function of a CLU writer) → None: it returns at once, one thread imports TensorFlow and writes."""
-  if importlib.util.find_spec('tensorflow') is None:
-    warnings.warn('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', stacklevel=2)
+  if not _installed('tensorflow'):
+    print('TensorFlow is not installed: no TensorBoard files are written, metrics.jsonl has every figure', file=sys.stderr)
     yield lambda split, write: None
     return
   pool = concurrent.futures.ThreadPoolExecutor(1)
@@ -85,6 +85,14 @@ def _tensorboard(folder, splits):
   pool.shutdown()
   for written in waiting:
     written.result()  # an error of the writing thread is an error of the run
+
+
+def _installed(package):
+  """Whether a package can be found, without importing it (TensorFlow takes seconds)."""
+  try:
+    return importlib.util.find_spec(package) is not None
+  except ImportError:
+    return False
 
 
 def _clu_writers(folder, splits):

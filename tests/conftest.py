@@ -7,8 +7,13 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
-import pytest
+# Programs that many tests share are compiled once, by whichever process comes first.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='jaxdl-tests-'))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+
+import pytest  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 

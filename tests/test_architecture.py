@@ -1,0 +1,79 @@
+"""The house: which module may import which, and where third-party libraries may stand."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
+EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but ops and data
+MAY_IMPORT = {  # part of jaxdl → parts that it may import
+    'ops': set(), 'data': set(), 'config': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
+    'figures': set(), 'writers': set(), 'progress': set(), 'command': set(),
+    'models': {'ops'}, 'steps': {'state', 'parallel'}, 'checkpoint': {'models', 'state'},
+    'analysis': {'models', 'ops', 'checkpoint', 'figures'},
+    'experiment': {'data', 'models', 'optimizers', 'parallel', 'tasks'},
+    'samples': {'figures'},
+    'train': {'checkpoint', 'models', 'parallel', 'progress', 'state', 'steps', 'tasks', 'writers'},
+    'main': {'command', 'experiment', 'models', 'samples', 'train'},
+}
+FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
+    'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
+    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',)}
+LAZY = {'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib'}
+
+
+def imports(file):
+  """(module, at the top of the file) of every import."""
+  tree = ast.parse(file.read_text())
+  top = set(map(id, tree.body))
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      yield from ((alias.name, id(node) in top) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'{file}: imports are absolute'
+      yield from ((f'{node.module}.{alias.name}', id(node) in top) for alias in node.names)
+
+
+def part(path):
+  return path.relative_to(ROOT / 'jaxdl').parts[0].removesuffix('.py')
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_keep_to_the_layers(file):
+  own = part(file)
+  if own == '__init__':
+    assert not list(imports(file))
+    return
+  allowed = MAY_IMPORT[own] | {own} | (EVERYWHERE if own not in ('ops', 'data') else set())
+  for module, _ in imports(file):
+    if module.startswith('jaxdl.'):
+      assert module.split('.')[1] in allowed, f'{file} may not import {module}'
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_libraries_stay_behind_their_fences(file):
+  place = str(file.relative_to(ROOT / 'jaxdl'))
+  for module, at_top in imports(file):
+    library = module.partition('.')[0]
+    if library in FENCES:
+      assert place.startswith(FENCES[library]), f'{file} may not import {module}'
+      assert not (at_top and library in LAZY), f'{file} may import {module} only inside a function'
+
+
+def test_only_parallel_knows_pmap():
+  assert [file.name for file in FILES if 'pmap(' in file.read_text()] == ['parallel.py']
+
+
+def test_the_fences_catch_a_breach(tmp_path):
+  """The two tests above must be able to fail."""
+  breach = tmp_path / 'steps.py'
+  breach.write_text('from jaxdl import train\nimport tensorflow as tf\n')
+  found = dict(imports(breach))
+  assert found == {'jaxdl.train': True, 'tensorflow': True}
+  assert 'train' not in MAY_IMPORT['steps']
+
+
+def test_files_are_short():
+  for file in FILES:
+    assert len(file.read_text().splitlines()) <= 200, f'{file} is more than one concept'

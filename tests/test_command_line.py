@@ -1,0 +1,165 @@
+"""The commands as a user types them, in processes of their own."""
+
+import json
+import os
+import re
+import shlex
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import ROOT, last_json, run_child
+
+README = (ROOT / 'README.md').read_text()
+HIDE_TENSORFLOW = '''
+import sys
+
+class Hide:
+  def find_spec(name, path=None, target=None):
+    if name.partition('.')[0] == 'tensorflow':
+      raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+sys.meta_path.insert(0, Hide)
+'''
+
+
+def run_main(*arguments, **keywords):
+  return run_child('-m', 'jaxdl.main', *arguments, **keywords)
+
+
+def test_the_main_job_trains_shows_and_writes(tmp_path):
+  run = run_main('--config=configs/lstm_mnist.py', '--config.train_for=60 steps', '--config.data.batch_size=64',
+                 f'--workdir={tmp_path}')
+  assert run.returncode == 0, run.stderr
+  assert run.stderr == ''
+  summary = last_json(run.stdout)
+  assert summary['config'] == 'lstm_mnist'
+  assert summary['reported']['test_accuracy'] == 0.987
+  assert summary['test_examples'] == 10000
+  assert summary['test_accuracy'] > 0.3
+  assert '81,674 parameters: 81,674 trainable, 0 not' in run.stdout
+  assert re.search(r'step 50 of 60  train loss .*validation loss .*test loss .*examples/s, 0:\d\d:\d\d left', run.stdout)
+  assert 'validation loss improved from inf to ' in run.stdout
+  assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_tensorboard_shows_scalars_images_and_hyperparameters(small, config_file, tmp_path):
+  pytest.importorskip('tensorboard')
+  assert run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}').returncode == 0
+  from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+  boards = {}
+  for split in ('train', 'validation', 'test'):
+    boards[split] = EventAccumulator(str(tmp_path / 'run/tensorboard' / split)).Reload()
+    tensors = boards[split].Tags()['tensors']
+    assert {'loss', 'accuracy'} <= set(tensors), split
+    assert [event.step for event in boards[split].Tensors('loss')] == [4, 8]
+  tags = boards['train'].Tags()['tensors']
+  assert 'samples' in tags
+  assert boards['train'].SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
+  lines = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
+  expected = [line['loss'] for line in lines if line['split'] == 'test']
+  found = [np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] for event in boards['test'].Tensors('loss')]
+  np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file, tmp_path):
+  (tmp_path / 'sitecustomize.py').write_text(HIDE_TENSORFLOW)
+  path = os.pathsep.join([str(tmp_path), str(ROOT)])
+  small['data']['source'] = 'auto'
+  config = config_file(small)
+  without = run_main(f'--config={config}', f'--workdir={tmp_path / "without"}', environment={'PYTHONPATH': path})
+  assert without.returncode == 0, without.stderr
+  assert without.stderr.count('TensorFlow is not installed') == 1
+  assert len(without.stderr.splitlines()) == 1
+  with_it = run_main(f'--config={config}', f'--workdir={tmp_path / "with"}')
+  assert [last_json(run.stdout)['test_loss'] for run in (without, with_it)] == [last_json(with_it.stdout)['test_loss']] * 2
+  assert (tmp_path / 'without/metrics.jsonl').stat().st_size > 0
+  assert not (tmp_path / 'without/tensorboard').exists()
+
+
+def test_describe_trains_nothing(tmp_path):
+  run = run_main('--config=configs/gru_mnist.py', '--describe', f'--workdir={tmp_path / "run"}')
+  assert run.returncode == 0, run.stderr
+  described = last_json(run.stdout)
+  assert described['parameters'] == described['trainable'] == 60672 + 1290
+  assert [layer['name'] for layer in described['layers']] == ['gru', 'logits']
+  assert described['layers'][0]['input'] == [28, 28]
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ([], '--config is missing: give an experiment, such as --config=configs/lstm_mnist.py'),
+    (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: use one of .*configs/lstm_mnist\.py'),
+    (['--config=README.md'], r'config file README\.md cannot be read \(.*\)'),
+    (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r"has no key 'modle'; its keys are .*model"),
+    (['--config=configs/lstm_mnist.py', '--config.model.feature=3'], r"config\.model of .* has no key 'feature'; its keys are .*features"),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].kernal=3'], "has no key 'kernal'; its keys are .*kernel"),
+    (['--config=configs/lstm_mnist.py', '--config.data.batch_size=many'], '.*batch_size.*many'),
+    (['--config=configs/lstm_mnist.py', '--config.data.batch_size=0'], r'config\.data\.batch_size=0 '),
+    (['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'], r"config\.train_for='5 hours' is not a duration: write '5500 steps'"),
+    (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
+    (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
+    (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
+    (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
+    (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
+    (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
+    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --workdir'),
+    (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
+    (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
+], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')
+def test_bad_input_is_one_line_that_names_the_mend(arguments, message):
+  run = run_main(*arguments)
+  assert run.returncode == 1
+  lines = run.stderr.strip().splitlines()
+  assert len(lines) == 1, run.stderr
+  assert re.match(f'jaxdl: .*{message}', lines[0]), lines[0]
+
+
+@pytest.mark.parametrize(('section', 'key', 'message'), [
+    ('data', 'sale', r'config\.data\.sale is not a key of this section: its keys are .*scale'),
+    ('optimizer', 'lr', r'config\.optimizer\.lr is not a key of this section: its keys are learning_rate'),
+    ('model', 'units', r'config\.model\.units is not a key of this section: its keys are cell, features'),
+    (None, 'epochs', r'config\.epochs is not a key of this section: its keys are task'),
+])
+def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, small, config_file):
+  (small[section] if section else small)[key] = 1
+  run = run_main(f'--config={config_file(small)}', '--describe')
+  assert run.returncode == 1
+  assert re.match(f'jaxdl: {message}', run.stderr), run.stderr
+  assert len(run.stderr.splitlines()) == 1
+
+
+def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path):
+  small['optimizer']['learning_rate'] = 1e38
+  run = run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
+  assert run.returncode == 1
+  assert re.match(r'jaxdl: .* not finite at step \d: no checkpoint was written yet; lower config\.optimizer', run.stderr)
+  assert len(run.stderr.splitlines()) == 1
+
+
+def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
+  commands = re.findall(r'^(python3 -m venv .*)$', README, re.MULTILINE)
+  assert len(commands) == 2
+  assert commands[0].endswith('python -m jaxdl.main --config=configs/lstm_mnist.py')
+  assert commands[1].endswith('python -m pytest')
+  assert commands[1] in (ROOT / '.ci/run').read_text()
+
+
+def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist():
+  found = re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', README, re.MULTILINE)
+  assert found
+  for line in found:
+    arguments = [argument for argument in shlex.split(line, comments=True) if not argument.startswith('--workdir')]
+    run = run_main(*arguments, '--describe')
+    assert run.returncode == 0, (line, run.stderr)
+
+
+def test_wheel_carries_the_bundled_data(tmp_path):
+  build = run_child('-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '-w', tmp_path, ROOT)
+  if build.returncode and 'setuptools' in build.stderr:
+    pytest.skip('setuptools is not installed here')
+  assert build.returncode == 0, build.stderr
+  names = zipfile.ZipFile(next(tmp_path.glob('*.whl'))).namelist()
+  assert {f'jaxdl/data/bundled/mnist/{name}' for name in (
+      'README.md', 'train-images-idx3-ubyte.xz', 't10k-images-idx3-ubyte.xz', 'train-labels-idx1-ubyte.xz',
+      't10k-labels-idx1-ubyte.xz')} <= set(names)

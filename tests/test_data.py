@@ -1,0 +1,157 @@
+"""Order, splits, bundled files and TFDS."""
+
+import gzip
+import lzma
+import struct
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from jaxdl import data
+from jaxdl.data import bundled, order, split
+from jaxdl.data.mnist import CHECKSUMS
+
+
+@pytest.mark.parametrize(('count', 'batch_size'), [(61, 16), (64, 16), (5, 8)])
+def test_order_shows_every_example_once_per_epoch(count, batch_size):
+  per_epoch = order.batches_per_epoch(count, batch_size)
+  for epoch in range(3):
+    index, mask = order.shuffled(7, epoch * per_epoch, per_epoch, count=count, batch_size=batch_size)
+    assert sorted(index[mask == 1]) == list(range(count))
+    assert index.shape == mask.shape == (per_epoch, batch_size)
+
+
+def test_order_is_a_pure_function_of_seed_and_step():
+  whole = order.shuffled(3, 0, 40, count=61, batch_size=16)
+  for first, steps in [(0, 1), (3, 2), (5, 30), (39, 1)]:  # across epochs, which end every 4 steps
+    part = order.shuffled(3, first, steps, count=61, batch_size=16)
+    for a, b in zip(part, whole, strict=True):
+      np.testing.assert_array_equal(a, b[first:first + steps])
+  assert (whole[0] != order.shuffled(4, 0, 40, count=61, batch_size=16)[0]).any()
+  assert (whole[0][:4] != whole[0][4:8]).any()  # another epoch, another order
+
+
+def test_order_is_the_same_on_every_machine():
+  """Philox's raw bits are fixed, so these numbers may never change: old runs could not be repeated."""
+  np.testing.assert_array_equal(order.permutation(0, 0, 10), [0, 2, 9, 1, 8, 5, 4, 3, 6, 7])
+  np.testing.assert_array_equal(order.permutation(2**32 - 1, 3, 5), [3, 4, 2, 1, 0])
+
+
+def test_bundled_mnist_is_mnist():
+  source = data.DATA_SETS['mnist'](source='bundled', data_dir=None)
+  assert {name: columns['image'].shape for name, columns in source.columns.items()} == {
+      'train': (60000, 28, 28, 1), 'test': (10000, 28, 28, 1)}
+  np.testing.assert_array_equal(source.columns['train']['label'][:10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
+  assert np.bincount(source.columns['test']['label']).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+  assert abs(source.columns['train']['image'].mean() / 255 - 0.1307) < 1e-4
+
+
+@pytest.mark.skipif(not (ROOT.parent / 'shared/data/mnist').is_dir(), reason='the original raw files are not here')
+def test_bundled_mnist_equals_the_original_files():
+  decoded = bundled.read('mnist', CHECKSUMS)
+  for name, content in decoded.items():
+    assert content == gzip.decompress((ROOT.parent / f'shared/data/mnist/{name}.gz').read_bytes())
+
+
+@pytest.mark.parametrize('damage', ['flip', 'truncate', 'delete'])
+def test_bundled_file_that_is_corrupt_is_named(tmp_path, monkeypatch, damage):
+  folder = tmp_path / 'mnist'
+  folder.mkdir()
+  for name in CHECKSUMS:
+    (folder / f'{name}.xz').write_bytes((bundled.FOLDER / 'mnist' / f'{name}.xz').read_bytes())
+  victim = folder / 't10k-labels-idx1-ubyte.xz'
+  content = bytearray(victim.read_bytes())
+  content[1000] ^= 1
+  {'flip': lambda: victim.write_bytes(content), 'truncate': lambda: victim.write_bytes(content[:-9]),
+   'delete': victim.unlink}[damage]()
+  monkeypatch.setattr(bundled, 'FOLDER', tmp_path)
+  with pytest.raises((ValueError, FileNotFoundError), match=r't10k-labels-idx1-ubyte\.xz is .*reinstall jaxdl'):
+    data.DATA_SETS['mnist'](source='bundled', data_dir=None)
+
+
+@pytest.mark.parametrize(('expression', 'expected'), [
+    ('train', range(10)), ('train[:3]', range(3)), ('train[7:]', range(7, 10)), ('train[-2:]', range(8, 10)),
+    ('train[25%:75%]', range(2, 8)), ('train[2:5]', range(2, 5))])
+def test_splits_are_cut_as_tfds_does(expression, expected):
+  columns = {'train': {'label': np.arange(10)}}
+  assert split.cut(columns, expression)['label'].tolist() == list(expected)
+
+
+@pytest.mark.parametrize('expression', ['trian', 'train[:11]', 'train[5:5]', 'train[a:]', 'train[3:2]', 'train['])
+def test_splits_that_do_not_exist_are_named(expression):
+  with pytest.raises(ValueError, match='split .* is (not one of train|out of range)'):
+    split.cut({'train': {'label': np.arange(10)}}, expression)
+
+
+def test_rows_are_the_images_rows(small):
+  loaded = data.load(seed=0, **small['data'])
+  feed = {name: values[0] for name, values in loaded.splits['test'].feed(0, 1).items()}
+  batch = loaded.prepare(loaded.splits['test'].fetch(loaded.splits['test'].arrays, feed), None)
+  assert batch['inputs'].shape == (48, 28, 28)
+  assert batch['inputs'].dtype == jnp.float32
+  np.testing.assert_allclose(batch['inputs'], batch['image'][..., 0] / 255, rtol=1e-6)
+  assert loaded.input_shape() == (28, 28)
+
+
+@pytest.fixture
+def tfds_mnist(tmp_path, monkeypatch):
+  """A folder in which TFDS's own builder has prepared MNIST, with 200 + 100 images, from local files."""
+  tfds = pytest.importorskip('tensorflow_datasets')
+  pytest.importorskip('tensorflow')
+  from tensorflow_datasets.image_classification import mnist as builder_module
+  monkeypatch.setattr(builder_module, '_TRAIN_EXAMPLES', 200)
+  monkeypatch.setattr(builder_module, '_TEST_EXAMPLES', 100)
+  raw = bundled.read('mnist', CHECKSUMS)
+
+  def serve(manager, urls):
+    for name in urls.values():
+      (tmp_path / name).write_bytes(raw[name.removesuffix('.gz')])
+    return {key: tmp_path / name for key, name in urls.items()}
+
+  names = {'train_data': 'train-images-idx3-ubyte.gz', 'train_labels': 'train-labels-idx1-ubyte.gz',
+           'test_data': 't10k-images-idx3-ubyte.gz', 'test_labels': 't10k-labels-idx1-ubyte.gz'}
+  monkeypatch.setattr(tfds.download.DownloadManager, 'download_and_extract', lambda manager, urls: serve(manager, names))
+
+  def prepare(file_format):
+    folder = tmp_path / file_format
+    tfds.builder('mnist', data_dir=str(folder), file_format=file_format).download_and_prepare()
+    return folder
+
+  return prepare
+
+
+@pytest.mark.parametrize('file_format', ['array_record', 'tfrecord'])
+@pytest.mark.parametrize('source', ['auto', 'tfds'])
+def test_tfds_copy_is_used_where_it_is_prepared(tfds_mnist, file_format, source):
+  found = data.DATA_SETS['mnist'](source=source, data_dir=tfds_mnist(file_format))
+  assert found.origin == 'tfds'
+  assert found.classes == tuple('0123456789')
+  original = data.DATA_SETS['mnist'](source='bundled', data_dir=None)
+  assert found.columns['train']['label'].dtype == np.int32
+  as_bytes = {image.tobytes(): label for image, label in zip(*original.columns['test'].values(), strict=True)}
+  assert len(found.columns['test']['image']) == 100
+  for image, label in zip(found.columns['test']['image'], found.columns['test']['label'], strict=True):
+    assert as_bytes[image.tobytes()] == label  # TFDS shuffles, so compare image by image
+
+
+def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+  tfds = pytest.importorskip('tensorflow_datasets')
+
+  def refuse(manager, urls):
+    raise ConnectionError('no route to host')
+
+  monkeypatch.setattr(tfds.download.DownloadManager, 'download_and_extract', refuse)
+  with pytest.raises(OSError, match=r'could not download mnist .*no route to host.*config\.data\.source'):
+    data.DATA_SETS['mnist'](source='tfds', data_dir=tmp_path)
+
+
+def test_auto_falls_back_to_the_bundled_copy(tmp_path):
+  assert data.DATA_SETS['mnist'](source='auto', data_dir=tmp_path).origin == 'bundled'
+
+
+def test_bundled_files_decode_as_idx():
+  """The headers say what the decoder assumes: 0x803, count, 28, 28 and 0x801, count."""
+  content = lzma.decompress((bundled.FOLDER / 'mnist/t10k-images-idx3-ubyte.xz').read_bytes())
+  assert struct.unpack('>4i', content[:16]) == (0x803, 10000, 28, 28)

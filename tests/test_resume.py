@@ -1,0 +1,64 @@
+"""A run that is stopped and resumed equals one that is not, bit for bit."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import checkpoint, experiment, state, train
+
+
+def final_state(built, workdir):
+  with checkpoint.manager(workdir) as checkpoints:
+    fresh = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape())
+    return checkpoint.restore(checkpoints, fresh, step=checkpoints.latest_step())
+
+
+@pytest.mark.parametrize('model', ['cnn', 'recurrent'])
+@pytest.mark.parametrize('stop', [2, 5])
+def test_resume_equals_uninterrupted_bit_for_bit(model, stop, small, small_cnn, tmp_path):
+  """Stops in the middle of the first epoch (of 4 steps), and one step into the second."""
+  config = small_cnn if model == 'cnn' else small
+  built = experiment.build({**config, 'train_for': '9 steps'}, 'small')
+  straight = train.train(built, tmp_path / 'straight')
+  train.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')
+  resumed = train.train(built, tmp_path / 'resumed')
+  expected, found = (final_state(built, tmp_path / name) for name in ('straight', 'resumed'))
+  assert int(found.step) == 9
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
+  same = ('test_loss', 'test_accuracy')
+  if straight['step'] == resumed['step']:
+    assert [straight[key] for key in same] == [resumed[key] for key in same]
+
+
+def test_resume_never_writes_a_step_twice(small, tmp_path):
+  """A crash after step 6 leaves lines after the last checkpoint, and a broken one."""
+  built = experiment.build(small, 'small')
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  with (tmp_path / 'metrics.jsonl').open('a') as journal:
+    journal.write('{"step": 6, "split": "train", "loss": 1.0}\n{"step": 8, "spl')
+  train.train(built, tmp_path)
+  lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+  steps = [(line['step'], line['split']) for line in lines]
+  assert len(steps) == len(set(steps))
+  assert {step for step, _ in steps} == {4, 8}
+
+
+def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
+  built = experiment.build(small, 'small')
+  first = train.train(built, tmp_path)
+  journal = (tmp_path / 'metrics.jsonl').read_text()
+  second = train.train(built, tmp_path)
+  assert 'is finished already, at step 8' in capsys.readouterr().out
+  assert (tmp_path / 'metrics.jsonl').read_text() == journal
+  assert {k: v for k, v in second.items() if k != 'seconds'} == {k: v for k, v in first.items() if k != 'seconds'}
+
+
+def test_resume_refuses_a_run_of_another_config(small, tmp_path):
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
+  small['model']['features'] = 9
+  with pytest.raises(ValueError, match=r'holds a run of another config \(differing in model.features\): give another'):
+    train.train(experiment.build(small, 'small'), tmp_path)
+  assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before

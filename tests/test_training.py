@@ -1,0 +1,131 @@
+"""What training must do, whatever the experiment."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ROOT, read_config
+
+from jaxdl import checkpoint, experiment, models, parallel, state, steps, tasks, train
+
+CONFIGS = sorted(ROOT.glob('configs/*.py'))
+PARAMETERS = {'rnn_mnist': 20096 + 1290, 'lstm_mnist': 80384 + 1290, 'gru_mnist': 60672 + 1290, 'cnn_mnist': 3274634}
+
+
+def run_steps(config, count, *, feed_change=lambda feed: feed):
+  """The state and the history after `count` steps of a config."""
+  built = experiment.build(config, 'small')
+  split = built.data.splits['train']
+  run = steps.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
+                               prepare=built.data.prepare)
+  start = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape())
+  feed = feed_change(split.feed(0, count))
+  return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_builds_and_trains_one_step(path):
+  config = read_config(path)
+  assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
+  assert config.reported.source
+  built = experiment.build(config, path.stem)
+  assert sum(row['parameters'] for row in built.layers) == PARAMETERS[path.stem]
+  before = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
+  after, history = run_steps(config, 1)
+  assert int(after.step) == 1
+  assert 2.0 < float(history['loss'][0] / history['count'][0]) < 3.5  # near ln 10, the loss of a guess
+  changed = jax.tree.map(lambda a, b: bool((a != b).any()), before.params, after.params)
+  assert all(jax.tree.leaves(changed)), 'every parameter learns'
+
+
+def test_a_batch_can_be_overfitted(small, small_cnn):
+  for config in (small, small_cnn):
+    config['data']['splits'] = dict(train='train[:16]')
+    config['optimizer']['learning_rate'] = 3e-2
+    _, history = run_steps(config, 150)
+    first, last = (float(history['loss'][i] / history['count'][i]) for i in (0, -1))
+    assert last < 0.25 < 1.5 < first, config['model']['name']
+
+
+def test_padding_content_is_ignored(small_cnn):
+  """The last batch of an epoch has 13 real examples: what fills the other 3 places must not matter."""
+  def other_padding(feed):
+    return {**feed, 'index': np.where(feed['mask'] == 1, feed['index'], 37)}
+
+  found, expected = run_steps(small_cnn, 4, feed_change=other_padding), run_steps(small_cnn, 4)
+  assert expected[1]['count'].tolist() == [16, 16, 16, 13]
+  jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_evaluation_counts_every_example_once(small):
+  built = experiment.build(small, 'small')
+  variables = built.model.init(jax.random.PRNGKey(0), jnp.zeros((1, 28, 28)))
+  split = built.data.splits['test']  # 50 examples in batches of 48
+  call = steps.many_eval_steps(model=built.model, task=built.task, split=split, prepare=built.data.prepare)
+  sums = call(variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches))
+  logits = built.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
+  loss = -jax.nn.log_softmax(logits)[np.arange(50), split.arrays['label']]
+  assert int(sums['count']) == 50
+  assert int(sums['correct']) == int((logits.argmax(-1) == split.arrays['label']).sum())
+  np.testing.assert_allclose(sums['loss'], loss.sum(), rtol=1e-5)
+
+
+def test_classify_by_hand():
+  logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]]))
+  sums = tasks.classify(logits, {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])})
+  np.testing.assert_allclose(sums['loss'], -np.log(0.5) - np.log(0.2), rtol=1e-6)
+  assert (float(sums['correct']), float(sums['count'])) == (1, 2)
+  assert tasks.metrics({'loss': 3.0, 'correct': 1.0, 'count': 4.0}) == {'loss': 0.75, 'accuracy': 0.25}
+
+
+def test_batch_norm_by_hand_with_padding():
+  """Mean and biased variance over the real examples only; the running averages move a hundredth of the way."""
+  model = models.build(dict(name='cnn', layers=(dict(kind='batch_norm', epsilon=0.0),)))
+  inputs, mask = jnp.array([[[[1.0]]], [[[3.0]]], [[[100.0]]]]), jnp.array([1.0, 1.0, 0.0])
+  variables = model.init(jax.random.PRNGKey(0), inputs)
+  outputs, updated = model.apply(variables, inputs, train=True, mask=mask, mutable=['batch_stats'])
+  np.testing.assert_allclose(outputs[:2].ravel(), [-1, 1], rtol=1e-6)
+  np.testing.assert_allclose(updated['batch_stats']['batch_norm1']['mean'], [0.02], rtol=1e-5)
+  np.testing.assert_allclose(updated['batch_stats']['batch_norm1']['var'], [1.0], rtol=1e-5)
+  np.testing.assert_allclose(model.apply(variables, inputs).ravel(), [1, 3, 100], rtol=1e-6)
+
+
+def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
+  built = experiment.build(small_cnn, 'small')
+  summary = train.train(built, tmp_path)
+  lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+  assert [(line['step'], line['split']) for line in lines] == [
+      (step, name) for step in (4, 8) for name in ('train', 'validation', 'test')]
+  assert all(set(line) >= {'loss', 'accuracy'} for line in lines)
+  losses = {line['step']: line['loss'] for line in lines if line['split'] == 'validation'}
+  assert summary['step'] == min(losses, key=losses.get)
+  np.testing.assert_allclose(summary['validation_loss'], min(losses.values()), rtol=1e-5)
+  assert json.loads((tmp_path / 'config.json').read_text()) == built.config
+  model, variables, config = checkpoint.load_model(tmp_path)
+  assert config == built.config
+  images = built.data.splits['test'].arrays['image'] / np.float32(255)
+  correct = (model.apply(variables, images).argmax(-1) == built.data.splits['test'].arrays['label']).mean()
+  assert float(correct) == pytest.approx(summary['test_accuracy'])
+  assert summary['test_examples'] == 50
+
+
+def test_load_model_names_the_steps_there_are(small, tmp_path):
+  with pytest.raises(FileNotFoundError, match='has no checkpoints: train a run there'):
+    checkpoint.load_model(tmp_path / 'nothing')
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  with pytest.raises(FileNotFoundError, match=r'has no checkpoint 7: it has \[2\]'):
+    checkpoint.load_model(tmp_path, step=7)
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(small, tmp_path):
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  small['optimizer']['learning_rate'] = 1e38
+  broken = experiment.build(small, 'small')
+  checkpoints = tmp_path / 'config.json'
+  checkpoints.write_text(json.dumps(broken.config))  # as if the rate had been this from the start
+  with pytest.raises(FloatingPointError, match=r'not finite at step \d: the checkpoint of step 4 is kept; lower'):
+    train.train(broken, tmp_path)
+  _, variables, _ = checkpoint.load_model(tmp_path, 'last')
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
