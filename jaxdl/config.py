@@ -60,6 +60,8 @@ def _read(path):
     near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
     mend = f'use one of {", ".join(near)}' if near else 'check the path'
     raise ValueError(f'config file {path} does not exist: {mend}')
+  if file.suffix != '.py':
+    raise ValueError(f'config file {path} is not Python: give a .py file with a function get_config()')
   module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
   try:
     spec.loader.exec_module(module)

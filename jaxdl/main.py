@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
@@ -36,8 +37,8 @@ def main(arguments):
   workdir = values.workdir or f'runs/{name}'
   print(f'{name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
   summary = train.train(chosen, workdir, at_start=lambda writers: samples.write(chosen, workdir, writers))
-  if summary.pop('stopped'):
-    print(f'stopped at step {summary["step"]}, resume with: python -m jaxdl.main {" ".join(arguments[1:])}')
+  if (step := summary.pop('stopped')) is not None:
+    print(f'stopped at step {step:,}, resume with: python -m jaxdl.main {shlex.join(arguments[1:])}')
   print(json.dumps(summary))
   return 0
 

@@ -21,10 +21,10 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   Args:
     experiment: Experiment.
     workdir: the run's folder.
-    at_start: function of the writers, called once before the first step of a new run.
+    at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
 
   Returns:
-    dict, the figures of the best checkpoint; its key 'stopped' is True where a signal ended the run early.
+    dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None.
 
   Raises:
     ValueError: the folder holds a run of another config.
@@ -46,10 +46,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
-      else:
-        at_start(writers)
-      current, stopped = _loop(experiment, current, checkpoints, evaluate, writers, shown)
+      current, stopped = _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start)
     checkpoints.wait_until_finished()
+    stopped = int(current.step) if stopped else None
     best = checkpoint.find_step(checkpoints, 'best')
     if best != int(current.step):
       current = checkpoint.restore(checkpoints, current, step=best)
@@ -57,7 +56,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
                     seconds=time.monotonic() - started, stopped=stopped)
 
 
-def _loop(experiment, current, checkpoints, evaluate, writers, shown):
+def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
   """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
   def due(every):
     return step % every == 0 or step == experiment.steps
@@ -68,6 +67,8 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown):
     for trained, history, spent in _calls(experiment, current, stop):
       current, step = trained, int(trained.step)
       _check_finite(history, step, checkpoints)
+      if step == len(history['loss']):
+        at_start(writers)
       here = {name: values.sum() for name, values in history.items()}
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import pathlib
@@ -73,26 +74,17 @@ def _keep_until(file, step):
 @contextlib.contextmanager
 def _tensorboard(folder, splits):
   """Yields (split, function of a CLU writer) → None: it returns at once, one thread imports TensorFlow and writes."""
-  if not _installed('tensorflow'):
+  if importlib.util.find_spec('tensorflow') is None:  # which does not import it: that takes seconds
     print('TensorFlow is not installed: no TensorBoard files are written, metrics.jsonl has every figure', file=sys.stderr)
     yield lambda split, write: None
     return
-  pool = concurrent.futures.ThreadPoolExecutor(1)
-  opened = pool.submit(_clu_writers, folder, splits)
-  waiting = [opened]
-  yield lambda split, write: waiting.append(pool.submit(lambda: write(opened.result()[split])))
-  waiting.append(pool.submit(lambda: [writer.close() for writer in opened.result().values()]))
-  pool.shutdown()
+  opened = functools.cache(lambda: _clu_writers(folder, splits))  # at the first write, when training already runs
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    waiting = []
+    yield lambda split, write: waiting.append(pool.submit(lambda: write(opened()[split])))
+    waiting.append(pool.submit(lambda: [writer.close() for writer in opened().values()]))
   for written in waiting:
     written.result()  # an error of the writing thread is an error of the run
-
-
-def _installed(package):
-  """Whether a package can be found, without importing it (TensorFlow takes seconds)."""
-  try:
-    return importlib.util.find_spec(package) is not None
-  except ImportError:
-    return False
 
 
 def _clu_writers(folder, splits):

@@ -1,10 +1,15 @@
 """A run that is stopped and resumed equals one that is not, bit for bit."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from jaxdl import checkpoint, experiment, state, train
 
@@ -62,3 +67,22 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   with pytest.raises(ValueError, match=r'holds a run of another config \(differing in model.features\): give another'):
     train.train(experiment.build(small, 'small'), tmp_path)
   assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+
+
+def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_file, tmp_path):
+  """A real process, stopped by a real signal in the middle of its run."""
+  small.update(train_for='800 steps', log_every='200 steps', evaluate_every='800 steps', checkpoint_every='800 steps')
+  command = [sys.executable, '-m', 'jaxdl.main', f'--config={config_file(small)}']
+  stopped = subprocess.Popen([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+  for line in stopped.stdout:
+    if line.startswith('step 200'):
+      stopped.send_signal(signal.SIGTERM)
+      break
+  rest = stopped.stdout.read()
+  assert stopped.wait(120) == 0
+  assert re.search(r'stopped at step \d+, resume with: python -m jaxdl\.main --config=', rest)
+  resumed = subprocess.run([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, capture_output=True)
+  assert re.search(r'resuming .* at step [2-7]\d\d of 800', resumed.stdout)
+  built = experiment.build(small, 'small')
+  train.train(built, tmp_path / 'straight')
+  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('resumed', 'straight')))
