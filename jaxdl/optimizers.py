@@ -25,5 +25,10 @@ def constant(steps):
   return optax.constant_schedule(1.0)
 
 
+def cosine(steps, *, final=0.0):
+  """Half a cosine from the learning rate down to `final` times it at the last step (Loshchilov & Hutter 2017)."""
+  return optax.cosine_decay_schedule(1.0, steps, alpha=final)
+
+
 OPTIMIZERS = {'adam': adam}
-SCHEDULES = {'constant': constant}
+SCHEDULES = {'constant': constant, 'cosine': cosine}

@@ -75,7 +75,7 @@ def _keep_until(file, step):
 def _tensorboard(folder, splits):
   """Yields (split, function of a CLU writer) → None: it returns at once, one thread imports TensorFlow and writes."""
   if importlib.util.find_spec('tensorflow') is None:  # which does not import it: that takes seconds
-    print('TensorFlow is not installed: no TensorBoard files are written, metrics.jsonl has every figure', file=sys.stderr)
+    print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
     yield lambda split, write: None
     return
   opened = functools.cache(lambda: _clu_writers(folder, splits))  # at the first write, when training already runs

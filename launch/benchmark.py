@@ -33,13 +33,15 @@ def ours(name, steps):
   """(function that trains `steps` steps, parameters)."""
   import jax
   import numpy as np
+
   from jaxdl import experiment, parallel, state
   from jaxdl import steps as loops
   built = experiment.build(read_config(name), name)
   split = built.data.splits['train']
   run = loops.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
                                prepare=built.data.prepare)
-  current = [parallel.replicate(state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape()))]
+  start = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
+  current = [parallel.replicate(start)]
   arrays = parallel.replicate(split.arrays)
 
   def train():
@@ -54,6 +56,7 @@ def keras(name, steps):
   """The same network, batch, optimizer and images in Keras's own loop."""
   import numpy as np
   from tensorflow import keras
+
   from jaxdl import data
   config = read_config(name)
   train = data.load(seed=0, **config.data).splits['train'].arrays
@@ -70,7 +73,8 @@ def keras(name, steps):
   loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
   model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, metrics=['accuracy'])
   count = steps * 128
-  return lambda: model.fit(images[:count], train['label'][:count], batch_size=128, verbose=0), model.count_params()
+  images, labels = images[:count], train['label'][:count]
+  return lambda: model.fit(images, labels, batch_size=128, verbose=0), model.count_params()
 
 
 def compare(name, rounds, steps):

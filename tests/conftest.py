@@ -1,16 +1,19 @@
 """Small experiments that tests share."""
 
+import atexit
 import copy
 import importlib.util
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
-# Programs that many tests share are compiled once, by whichever process comes first.
-os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', tempfile.mkdtemp(prefix='jaxdl-tests-'))
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is compiled once, by whichever comes first
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
+  atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 import pytest  # noqa: E402

@@ -13,7 +13,7 @@ LAYOUTS = {
 
 
 def images(*, scale='unit', layout='image'):
-  """Returns a pure function (batch, step key or None) → batch: it makes float32 'inputs' from uint8 'image' [B, H, W, C].
+  """Returns a pure function (batch, step key or None) → batch: 'inputs' float32 from 'image' uint8 [B, H, W, C].
 
   Args:
     scale: 'unit' (0..1) | 'symmetric' (-1..1).
