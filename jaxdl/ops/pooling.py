@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.ops.convolution import explicit_padding, shifted
+from jaxdl.ops.convolution import explicit_padding
+from jaxdl.ops.patches import shifted
 
 
 def max_pool(inputs, *, window=(2, 2), strides=None, padding='VALID'):

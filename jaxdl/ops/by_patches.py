@@ -1,0 +1,125 @@
+"""Convolution as matrix products over patches, the lowering for CPU.
+
+XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on all of them. Patches
+take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxdl.ops.patches import cut_patches, sum_patches
+
+WHOLE = 16 << 20  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
+PART = 4 << 20  # bytes of patches of a part above that: measured 1 to 12 MiB, best from 3 to 6
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def by_patches(inputs, kernel, strides, pads):
+  """`convolution.stock` as products.
+
+  Args:
+    inputs: [B, H, W, C].
+    kernel: [kh, kw, C, F], of the inputs' type.
+    strides: (rows, columns).
+    pads: ((top, bottom), (left, right)), negative to cut off.
+
+  Returns:
+    [B, H', W', F].
+  """
+  def convolve(inputs):
+    return cut_patches(inputs, kernel.shape[:2], strides, pads) @ _flat(kernel)  # [b, H', W', F]
+
+  return _in_parts(convolve, _parts(inputs, kernel, strides, pads), inputs)
+
+
+def _by_patches_forward(inputs, kernel, strides, pads):
+  return by_patches(inputs, kernel, strides, pads), (inputs, kernel)
+
+
+def _by_patches_backward(strides, pads, saved, cotangent):
+  inputs, kernel = saved  # two separate results: XLA leaves out the one that a first layer does not use
+  return (transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads),
+          _of_kernel(inputs, cotangent, kernel, strides, pads))
+
+
+by_patches.defvjp(_by_patches_forward, _by_patches_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def transposed_by_patches(outputs, kernel, size, strides, pads):
+  """The transpose of `by_patches` in its inputs: every output is spread over the patch that it was made from.
+
+  Args:
+    outputs: [B, H', W', F].
+    kernel: [kh, kw, C, F], of the outputs' type.
+    size: (H, W).
+    strides, pads: as in `by_patches`.
+
+  Returns:
+    [B, H, W, C].
+  """
+  shape = (*size, kernel.shape[2])
+
+  def spread(outputs):
+    return sum_patches(outputs @ _flat(kernel).T, shape, kernel.shape[:2], strides, pads)  # [b, H, W, C]
+
+  inputs = jax.ShapeDtypeStruct((len(outputs), *shape), outputs.dtype)
+  return _in_parts(spread, _parts(inputs, kernel, strides, pads), outputs)
+
+
+def _transposed_forward(outputs, kernel, size, strides, pads):
+  return transposed_by_patches(outputs, kernel, size, strides, pads), (outputs, kernel)
+
+
+def _transposed_backward(size, strides, pads, saved, cotangent):
+  outputs, kernel = saved
+  return by_patches(cotangent, kernel, strides, pads), _of_kernel(cotangent, outputs, kernel, strides, pads)
+
+
+transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
+
+
+def _of_kernel(inputs, cotangent, kernel, strides, pads):
+  """The kernel's gradient, one product a part."""
+  wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a sum over all pixels of the batch
+
+  def product(inputs, cotangent):
+    patches = cut_patches(inputs, kernel.shape[:2], strides, pads).reshape(-1, _flat(kernel).shape[0])
+    rows = cotangent.reshape(-1, kernel.shape[-1])  # left, being the narrower: the product is then twice as fast
+    return jnp.matmul(rows.T, patches, preferred_element_type=wide)  # [F, kh · kw · C]
+
+  parts = _parts(inputs, kernel, strides, pads)
+  if parts == 1:
+    total = product(inputs, cotangent)
+  else:
+    cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
+    zeros = jnp.zeros_like(jax.eval_shape(product, inputs, cotangent))
+    total, _ = lax.scan(lambda total, part: (total + product(*part), None), zeros, cut)
+  return total.T.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _parts(inputs, kernel, strides, pads):
+  """How many equal parts the batch goes in."""
+  batch = inputs.shape[0]
+  places = 1
+  for axis in (0, 1):
+    places *= (inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
+  size = places * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize  # bytes of an example's patches
+  if batch * size <= WHOLE:
+    return 1
+  return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and (batch // parts * size <= PART
+                                                                               or parts == batch))
+
+
+def _in_parts(function, parts, array):
+  if parts == 1:
+    return function(array)
+  results = lax.map(function, array.reshape(parts, -1, *array.shape[1:]))
+  return results.reshape(-1, *results.shape[2:])
+
+
+def _flat(kernel):
+  return kernel.reshape(-1, kernel.shape[-1])  # [kh · kw · C, F]
