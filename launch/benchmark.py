@@ -91,7 +91,8 @@ def compare(name, rounds, steps):
   medians = {contender: statistics.median(values) for contender, values in times.items()}
   ratios = [b / a for a, b in zip(times['jaxdl'], times['keras'], strict=True)]
   return {'workload': name, **{f'{contender}_ms': round(value, 1) for contender, value in medians.items()},
-          'times_as_fast': round(statistics.median(ratios), 2), 'spread': [round(min(ratios), 2), round(max(ratios), 2)]}
+          'times_as_fast': round(statistics.median(ratios), 2),
+          'spread': [round(min(ratios), 2), round(max(ratios), 2)]}
 
 
 def first_step(cache):

@@ -67,7 +67,7 @@ def read_config(path):
   return module.get_config()
 
 
-def run_child(*arguments, devices=1, environment=None, timeout=300):
+def run_child(*arguments, devices=1, environment=None, timeout=600):
   """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
   flags = f'--xla_force_host_platform_device_count={devices}' if devices > 1 else ''
   return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout,

@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shlex
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 from conftest import ROOT, last_json, run_child
+
+from jaxdl import command, main
 
 README = (ROOT / 'README.md').read_text()
 HIDE_TENSORFLOW = '''
@@ -21,6 +24,20 @@ PathFinder.find_spec = lambda name, *rest: None if name.partition(".")[0] == "te
 
 def run_main(*arguments, **keywords):
   return run_child('-m', 'jaxdl.main', *arguments, **keywords)
+
+
+@pytest.fixture
+def run_here(capsys, monkeypatch):
+  """Returns a function that runs the command in this process: (exit code, standard output, lines of standard error)."""
+  monkeypatch.chdir(ROOT)
+
+  def run(*arguments):
+    monkeypatch.setattr('sys.argv', ['jaxdl.main', *map(str, arguments)])  # ml_collections finds its overrides there
+    code = command.run(main.main, sys.argv)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err.splitlines()
+
+  return run
 
 
 def test_the_main_job_trains_shows_and_writes(tmp_path):
@@ -73,10 +90,10 @@ def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file
   assert not (tmp_path / 'without/tensorboard').exists()
 
 
-def test_describe_trains_nothing(tmp_path):
-  run = run_main('--config=configs/gru_mnist.py', '--describe', f'--workdir={tmp_path / "run"}')
-  assert run.returncode == 0, run.stderr
-  described = last_json(run.stdout)
+def test_describe_trains_nothing(tmp_path, run_here):
+  code, shown, lines = run_here('--config=configs/gru_mnist.py', '--describe', f'--workdir={tmp_path / "run"}')
+  assert code == 0, lines
+  described = last_json(shown)
   assert described['parameters'] == described['trainable'] == 60672 + 1290
   assert [layer['name'] for layer in described['layers']] == ['gru', 'logits']
   assert described['layers'][0]['input'] == [28, 28]
@@ -103,11 +120,10 @@ def test_describe_trains_nothing(tmp_path):
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
 ], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')
-def test_bad_input_is_one_line_that_names_the_mend(arguments, message):
-  run = run_main(*arguments)
-  assert run.returncode == 1
-  lines = run.stderr.strip().splitlines()
-  assert len(lines) == 1, run.stderr
+def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here):
+  code, _, lines = run_here(*arguments)
+  assert code == 1
+  assert len(lines) == 1, lines
   assert re.match(f'jaxdl: .*{message}', lines[0]), lines[0]
 
 
@@ -117,20 +133,28 @@ def test_bad_input_is_one_line_that_names_the_mend(arguments, message):
     ('model', 'units', r'config\.model\.units is not a key of this section: its keys are cell, features'),
     (None, 'epochs', r'config\.epochs is not a key of this section: its keys are task'),
 ])
-def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, small, config_file):
+def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, small, config_file, run_here):
   (small[section] if section else small)[key] = 1
-  run = run_main(f'--config={config_file(small)}', '--describe')
+  code, _, lines = run_here(f'--config={config_file(small)}', '--describe')
+  assert code == 1
+  assert len(lines) == 1, lines
+  assert re.match(f'jaxdl: {message}', lines[0]), lines
+
+
+def test_bad_input_exits_with_1_and_one_line():
+  run = run_main('--config=configs/lstm_mnst.py')
   assert run.returncode == 1
-  assert re.match(f'jaxdl: {message}', run.stderr), run.stderr
+  assert run.stdout == ''
   assert len(run.stderr.splitlines()) == 1
+  assert run.stderr.startswith('jaxdl: config file configs/lstm_mnst.py does not exist: use one of ')
 
 
-def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path):
+def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path, run_here):
   small['optimizer']['learning_rate'] = 1e38
-  run = run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
-  assert run.returncode == 1
-  assert re.match(r'jaxdl: .* not finite at step \d: no checkpoint was written yet; lower config\.optimizer', run.stderr)
-  assert len(run.stderr.splitlines()) == 1
+  code, _, lines = run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
+  assert code == 1
+  assert len(lines) == 1, lines
+  assert re.match(r'jaxdl: .* not finite at step \d: no checkpoint was written yet; lower config\.optimizer', lines[0])
 
 
 def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
@@ -141,13 +165,13 @@ def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
   assert commands[1] in (ROOT / '.ci/run').read_text()
 
 
-def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist():
+def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
   found = re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', README, re.MULTILINE)
   assert found
   for line in found:
     arguments = [argument for argument in shlex.split(line, comments=True) if not argument.startswith('--workdir')]
-    run = run_main(*arguments, '--describe')
-    assert run.returncode == 0, (line, run.stderr)
+    code, _, lines = run_here(*arguments, '--describe')
+    assert code == 0, (line, lines)
 
 
 def test_wheel_carries_the_bundled_data(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 
@@ -12,7 +13,7 @@ def dropout(key, inputs, *, rate, index):
   threefry numbers for three million elements costs as much as the rest of a training step.
 
   Args:
-    key: [2] uint32.
+    key: a key of jax.random, old or new style.
     inputs: [B, …].
     rate: float in [0, 1).
     index: [B] int32, global example index.
@@ -21,7 +22,7 @@ def dropout(key, inputs, *, rate, index):
     [B, …].
 
   Raises:
-    ValueError: the rate is outside [0, 1).
+    ValueError: the rate is outside [0, 1), or there is not one index an example.
 
   Source: Srivastava et al. 2014.
   """
@@ -29,17 +30,22 @@ def dropout(key, inputs, *, rate, index):
     raise ValueError(f'dropout rate={rate} is outside [0, 1): give the share of elements to zero')
   if rate == 0:
     return inputs
+  if jnp.shape(index) != inputs.shape[:1]:
+    raise ValueError(f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index of '
+                     f'each of the {inputs.shape[0]} examples')
   bits = random_bits(key, index, math.prod(inputs.shape[1:])).reshape(inputs.shape)
-  keep = bits >= jnp.uint32(round(rate * 2**32))
-  return jnp.where(keep, inputs / (1 - rate), 0)
+  keep = bits >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+  return jnp.where(keep, inputs * (1 / (1 - rate)), 0)  # a product: XLA rounds a quotient in one way or another
 
 
 def random_bits(key, index, count):
   """Uniform random bits: [B, count] uint32, each a function of (key, its row's index, its column)."""
-  rows = _mix(index.astype(jnp.uint32) ^ key[0])  # [B]
-  rows = _mix(rows + key[1])
+  words = jax.random.key_data(key)
+  rows = _mix(index.astype(jnp.uint32) ^ words[0])  # [B]
+  rows = _mix(rows + words[1])
   places = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)  # [N], Weyl's sequence
-  return _mix(_mix(rows[:, None] + places) ^ key[1])
+  # Two rows that begin near each other would be shifted copies; so each row enters twice, the second time mixed again.
+  return _mix(_mix(rows[:, None] + places) ^ _mix(~rows)[:, None])
 
 
 def _mix(bits):
@@ -50,5 +56,3 @@ def _mix(bits):
   bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
   bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
   return bits ^ (bits >> 16)
-
-

@@ -1,0 +1,165 @@
+"""Convolution and its transpose in every lowering against the stock operation, inside loops and mapped."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxdl import ops
+from jaxdl.ops import by_patches as lowering
+from jaxdl.ops import convolution
+
+CASES = {  # image, kernel, strides, padding
+    'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
+    'same, even kernel, strided': ((7, 8), (2, 4), (2, 3), 'SAME'),
+    'valid, rows unlike columns': ((6, 5), (5, 2), (1, 2), 'VALID'),
+    'strides beyond the kernel': ((9, 7), (1, 2), (3, 3), 'VALID'),
+    'explicit, wider than the kernel': ((4, 3), (2, 3), (1, 2), ((3, 0), (1, 4))),
+    'one pixel': ((1, 1), (3, 3), (1, 1), 'SAME'),
+}
+LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+
+def operands(image, kernel, channels=(3, 4), batch=2, dtype=np.float32, seed=0):
+  draw = np.random.default_rng(seed).normal
+  return tuple(jnp.asarray(draw(size=shape), dtype) for shape in ((batch, *image, channels[0]), (*kernel, *channels)))
+
+
+def expected_conv(inputs, kernel, strides, padding):
+  return jax.lax.conv_general_dilated(inputs, kernel, strides, padding, dimension_numbers=LAYOUT)
+
+
+def expected_transpose(inputs, kernel, strides, padding):
+  return jax.lax.conv_transpose(inputs, kernel, strides, padding, dimension_numbers=LAYOUT)
+
+
+def product_and_gradients(function):
+  """Compiled: the outputs, and both gradients for a cotangent that differs from place to place."""
+  def both(inputs, kernel):
+    outputs, pullback = jax.vjp(function, inputs, kernel)
+    return outputs, pullback(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape).astype(outputs.dtype))
+  return jax.jit(both)
+
+
+def assert_close(found, expected, tolerance):
+  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+    assert a.shape == b.shape
+    np.testing.assert_allclose(np.float64(a), np.float64(b), rtol=tolerance, atol=tolerance)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+  """One example a part, so that small tests go through the parts of a large batch."""
+  monkeypatch.setattr(lowering, 'WHOLE', 0)
+  monkeypatch.setattr(lowering, 'PART', 0)
+
+
+@pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
+@pytest.mark.parametrize('channels', [(1, 2), (9, 3)])  # fewer than 8 are cut in two steps, others in one
+@pytest.mark.usefixtures('small_parts')
+def test_conv_in_parts_equals_stock(image, kernel, strides, padding, channels):
+  args = operands(image, kernel, channels)
+  found = product_and_gradients(functools.partial(ops.conv, strides=strides, padding=padding))(*args)
+  stock = product_and_gradients(lambda x, k: expected_conv(x, k, strides, padding))(*args)
+  assert_close(found, stock, 2e-5)
+
+
+@pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
+@pytest.mark.parametrize('path', [convolution.transposed_as_products, convolution.transposed_stock])
+def test_conv_transpose_equals_stock(image, kernel, strides, padding, path):
+  args = operands(image, kernel)
+  pads = tuple(convolution.transposed_padding(kernel[axis], strides[axis],
+                                              padding if isinstance(padding, str) else padding[axis]) for axis in (0, 1))
+  found = product_and_gradients(lambda x, k: path(x, k, strides, pads))(*args)
+  stock = product_and_gradients(lambda x, k: expected_transpose(x, k, strides, padding))(*args)
+  assert_close(found, stock, 2e-5)
+
+
+def test_conv_transpose_by_hand():
+  """2 × 2 pixels enlarged twice by a kernel of four values: each pixel becomes its own multiple of the kernel."""
+  inputs = jnp.array([[1.0, 2], [3, 4]])[None, :, :, None]
+  kernel = jnp.array([[1.0, 10], [100, 1000]])[:, :, None, None]
+  found = ops.conv_transpose(inputs, kernel, strides=(2, 2))[0, :, :, 0]
+  tile = np.array([[1000.0, 100], [10, 1]])  # turned by 180°: conv_transpose correlates, as lax.conv_transpose does
+  np.testing.assert_array_equal(found, np.block([[tile, 2 * tile], [3 * tile, 4 * tile]]))
+
+
+@pytest.mark.parametrize('function', [ops.conv, ops.conv_transpose])
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.usefixtures('small_parts')
+def test_gradients_by_finite_differences(function, padding):
+  with jax.enable_x64(True):
+    args = operands((4, 5), (3, 2), (2, 3), dtype=np.float64)
+    bound = jax.jit(functools.partial(function, strides=(2, 1), padding=padding))
+    check_grads(bound, args, order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(jnp.float64, 1e-12), (jnp.bfloat16, 0.1)])
+@pytest.mark.parametrize('function', [ops.conv, ops.conv_transpose])
+@pytest.mark.usefixtures('small_parts')
+def test_types_are_kept(function, dtype, tolerance):
+  expected = {ops.conv: expected_conv, ops.conv_transpose: expected_transpose}[function]
+  with jax.enable_x64(True):
+    args = operands((5, 4), (3, 3), dtype=dtype, batch=1)
+    found = product_and_gradients(function)(*args)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(dtype)}
+    wide = [array.astype(jnp.float64) for array in args]
+    assert_close(found, product_and_gradients(lambda x, k: expected(x, k, (1, 1), 'SAME'))(*wide), tolerance)
+
+
+def test_bytes_and_a_float_kernel_become_floats():
+  inputs, kernel = operands((4, 4), (3, 3))
+  pixels = jnp.arange(96, dtype=jnp.uint8).reshape(inputs.shape)
+  np.testing.assert_array_equal(ops.conv(pixels, kernel), ops.conv(pixels.astype(jnp.float32), kernel))
+
+
+@pytest.mark.parametrize('function', [ops.conv, ops.conv_transpose])
+@pytest.mark.usefixtures('small_parts')
+def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function):
+  """A loop of unknown length, under vmap over seeds, under pmap: equal to the stock operation one at a time."""
+  expected = {ops.conv: expected_conv, ops.conv_transpose: expected_transpose}[function]
+  args = [operands((5, 4), (3, 2), seed=seed) for seed in (0, 1)]
+
+  def descend(function, steps, inputs, kernel):
+    take = jax.grad(lambda kernel: (function(inputs, kernel) ** 2).mean())
+    return jax.lax.fori_loop(0, steps, lambda _, kernel: kernel - 0.1 * take(kernel), kernel)
+
+  over_seeds = jax.vmap(functools.partial(descend, function), in_axes=(None, 0, 0))
+  over_devices = jax.pmap(over_seeds, in_axes=(None, 0, 0))
+  stacked = [jnp.stack(arrays)[None] for arrays in zip(*args, strict=True)]
+  found = over_devices(3, *stacked)[0]
+  alone = jax.jit(functools.partial(descend, lambda x, k: expected(x, k, (1, 1), 'SAME')))
+  assert_close(found, jnp.stack([alone(3, *one) for one in args]), 1e-5)
+
+
+@pytest.mark.parametrize(('batch', 'parts'), [(26, 1), (27, 9), (127, 127), (128, 32), (1000, 200)])
+def test_parts_divide_the_batch_and_fit(batch, parts):
+  """An example's patches take 0.63 MB: 26 stay whole, of the others at most 6 go together."""
+  inputs, kernel = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((batch, 14, 14, 32), (5, 5, 32, 64)))
+  assert lowering._parts(inputs, kernel, (1, 1), ((2, 2), (2, 2))) == parts
+
+
+def test_a_first_layer_pays_nothing_for_the_gradient_of_its_inputs():
+  inputs, kernel = operands((8, 8), (3, 3), (16, 16), batch=4)
+
+  def products(argnums):
+    gradient = jax.jit(jax.grad(lambda x, k: (ops.conv(x, k) ** 2).sum(), argnums))
+    return gradient.lower(inputs, kernel).compile().as_text().count(' dot(')
+
+  assert products(argnums=(0, 1)) == 3
+  assert products(argnums=1) == 2
+
+
+def test_errors_name_the_value_and_the_mend():
+  inputs, kernel = operands((4, 4), (3, 3))
+  with pytest.raises(ValueError, match="padding='same' is unknown: use 'SAME'"):
+    ops.conv(inputs, kernel, padding='same')
+  with pytest.raises(ValueError, match="padding='FULL' is unknown: use 'SAME'"):
+    ops.conv_transpose(inputs, kernel, padding='FULL')
+  with pytest.raises(ValueError, match=r'kernel \(3, 3, 3, 4\) takes 3 channels and the inputs \(2, 4, 4, 1\) have 1'):
+    ops.conv(inputs[..., :1], kernel)
+  with pytest.raises(ValueError, match="window=3 is larger than the axis of 2 pixels with padding='VALID'"):
+    ops.conv(inputs[:, :2], kernel, padding='VALID')
