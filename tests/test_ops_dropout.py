@@ -51,6 +51,12 @@ def test_bits_are_even_and_collide_as_often_as_chance():
   assert abs(repeated - 128) < 5 * np.sqrt(128)  # 2²⁰ draws of 2³²: 2⁴⁰ / 2³³ pairs
 
 
+@pytest.mark.parametrize('key', [BASE, (0, 0), (7, 0), (0, 7)])
+def test_no_element_is_the_same_in_all_examples(key):
+  drawn = np.sort(bits(key, examples=500), axis=0)
+  assert (drawn[1:] == drawn[:-1]).sum() <= 2  # 300 elements, 125 thousand pairs of examples each, 2³² values: 0.01
+
+
 def test_the_share_of_ones_in_an_example_varies_as_binomial():
   kept = (bits(examples=2000, count=400) >= np.uint32(0.3 * 2**32)).sum(1)
   assert kept.mean() == pytest.approx(280, abs=5 * np.sqrt(84 / 2000))

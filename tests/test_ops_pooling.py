@@ -23,9 +23,9 @@ KINDS = {'max': ops.max_pool, 'avg': ops.avg_pool}
 
 
 def images(size, batch=2, channels=3, ties=False, dtype=np.float32):
-  """Negative throughout, so that padding with 0 would show; distinct by 0.1 or more, or with many ties."""
+  """Distinct by 0.1 or more and negative, or many ties of −1 and 0: padding with 0 would show in either."""
   shape, generator = (batch, *size, channels), np.random.default_rng(0)
-  values = generator.integers(-3, -1, shape) if ties else -1 - generator.permutation(np.prod(shape)).reshape(shape) / 10
+  values = generator.integers(-1, 1, shape) if ties else -1 - generator.permutation(np.prod(shape)).reshape(shape) / 10
   return jnp.asarray(values, dtype)
 
 
