@@ -1,6 +1,9 @@
 """LeNet5 with ReLU on MNIST.
 
     python -m jaxdl.main --config=configs/cnn_mnist.py
+
+Report 002 reports 99.08 %. The report leaves open the network (here its LeNet5 of CIFAR-10), the initialisation (here He
+normal) and the validation split (here the last 5,000 training images).
 """
 
 import ml_collections

@@ -1,6 +1,11 @@
 """RNN with 128 units that reads MNIST row by row.
 
     python -m jaxdl.main --config=configs/rnn_mnist.py
+
+Report 002 reports 97.27 %; ours 97.38 % (seed 0).
+Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss, on all 10,000 test images.
+The report leaves open the initialisation (here orthogonal recurrent and Glorot input kernels, forget bias 1) and the
+validation split (here the last 5,000 training images).
 """
 
 import ml_collections
