@@ -105,3 +105,16 @@ def test_a_rate_next_to_one_and_a_missing_index():
   np.testing.assert_array_equal(dropped, 0)
   with pytest.raises(ValueError, match=r'dropout index of shape \(3,\) for inputs \(2, 9\): give the global index of each'):
     ops.dropout(jax.random.PRNGKey(0), dropped, rate=0.5, index=jnp.arange(3))
+
+
+def test_the_kept_are_scaled_to_keep_the_mean_and_a_rate_of_zero_keeps_all():
+  kept = ops.dropout(jax.random.PRNGKey(2), jnp.ones((1000, 100)), rate=0.3, index=jnp.arange(1000))
+  assert abs(float((kept > 0).mean()) - 0.7) < 5 * np.sqrt(0.21 / 1e5)
+  assert set(np.unique(kept)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
+  np.testing.assert_array_equal(ops.dropout(jax.random.PRNGKey(2), kept, rate=0, index=jnp.arange(1000)), kept)
+
+
+@pytest.mark.parametrize('rate', [-0.1, 1.0])
+def test_a_rate_outside_is_refused(rate):
+  with pytest.raises(ValueError, match=f'dropout rate={rate} is outside'):
+    ops.dropout(jax.random.PRNGKey(0), jnp.ones((1, 1)), rate=rate, index=jnp.zeros(1, int))
