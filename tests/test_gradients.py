@@ -1,4 +1,4 @@
-"""Every operation, model and task against finite differences in float64."""
+"""Every model and task against finite differences in float64; those of the operations are in test_ops_*.py."""
 
 import jax
 import jax.numpy as jnp
@@ -7,67 +7,19 @@ import pytest
 from conftest import BN_CNN
 from jax.test_util import check_grads
 
-from jaxdl import models, ops, tasks
-from jaxdl.ops import convolution, pooling
+from jaxdl import models, tasks
 
 GENERATOR = np.random.default_rng(0)
-WINDOWS = [((3, 3), (1, 1), ((1, 1), (1, 1))), ((2, 3), (2, 1), ((0, 0), (0, 0))), ((5, 5), (2, 3), ((2, 1), (0, 3)))]
 
 
 def normal(*shape):
   return jnp.asarray(GENERATOR.normal(size=shape))
 
 
-def check(function, *arguments):
-  check_grads(function, arguments, order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
-
-
 @pytest.fixture(autouse=True)
 def _float64():
   with jax.enable_x64(True):
     yield
-
-
-@pytest.mark.parametrize('lowering', [convolution.by_patches, convolution.stock])
-@pytest.mark.parametrize(('window', 'strides', 'pads'), WINDOWS)
-def test_gradients_of_conv(lowering, window, strides, pads):
-  check(lambda x, kernel: lowering(x, kernel, strides, pads), normal(2, 7, 8, 3), normal(*window, 3, 4))
-
-
-@pytest.mark.parametrize('lowering', [pooling.max_by_slices, pooling.max_stock])
-@pytest.mark.parametrize(('window', 'strides', 'pads'), WINDOWS)
-def test_gradients_of_max_pool(lowering, window, strides, pads):
-  distinct = jnp.asarray(GENERATOR.permutation(2 * 7 * 8 * 3).reshape(2, 7, 8, 3) / 10)  # no kinks within a difference
-  check(lambda x: lowering(x, window, strides, pads), distinct)
-
-
-def test_gradients_of_avg_pool():
-  check(lambda x: ops.avg_pool(x, window=(3, 2), strides=(2, 1), padding='SAME'), normal(2, 5, 6, 3))
-
-
-def test_gradients_of_dropout():
-  key, index = jax.random.PRNGKey(3), jnp.arange(4)
-  check(lambda x: ops.dropout(key, x, rate=0.4, index=index), normal(4, 5))
-
-
-def test_gradients_of_simple_rnn():
-  def function(inputs, hidden, *kernels):
-    return ops.simple_rnn(inputs, hidden, **dict(zip(('input_kernel', 'recurrent_kernel', 'bias'), kernels, strict=True)))
-  check(function, normal(2, 4, 3), normal(2, 5), normal(3, 5), normal(5, 5), normal(5))
-
-
-def test_gradients_of_lstm():
-  def function(inputs, cell, hidden, *kernels):
-    named = dict(zip(('input_kernel', 'recurrent_kernel', 'bias'), kernels, strict=True))
-    return ops.lstm(inputs, (cell, hidden), **named)
-  check(function, normal(2, 4, 3), normal(2, 5), normal(2, 5), normal(3, 20), normal(5, 20), normal(20))
-
-
-def test_gradients_of_gru():
-  def function(inputs, hidden, *kernels):
-    named = dict(zip(('input_kernel', 'recurrent_kernel', 'bias', 'recurrent_bias'), kernels, strict=True))
-    return ops.gru(inputs, hidden, **named)
-  check(function, normal(2, 4, 3), normal(2, 5), normal(3, 15), normal(5, 15), normal(15), normal(15))
 
 
 @pytest.mark.parametrize('section', [
@@ -94,4 +46,5 @@ def test_gradients_of_model_and_task(section, train):
 
 def test_gradients_of_classify():
   batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
-  check(lambda logits: tasks.classify(logits, batch)['loss'], normal(3, 4))
+  check_grads(lambda logits: tasks.classify(logits, batch)['loss'], (normal(3, 4),), order=1, modes=('rev',), atol=1e-6,
+              rtol=1e-6)
