@@ -1,57 +1,109 @@
-"""TFDS data sets decoded into arrays. TensorFlow is imported only where a prepared copy needs it."""
+"""TFDS data sets as arrays. TensorFlow is imported only where records must be decoded or downloaded."""
 
+import json
 import os
 import pathlib
+import re
 
 import numpy as np
 
+from jaxdl.data import array_cache, characters
 from jaxdl.data.source import Source
 
+NOTE = 'provenance.json'  # beside the records: what the raw files were
 
-def read(name, *, data_dir, download):
-  """Decodes every split of a TFDS data set.
+
+def read(name, *, data_dir, required, decode, download=True):
+  """Every split of a TFDS data set, from the array cache where there is one.
 
   Args:
     name: str, TFDS's name.
     data_dir: TFDS's folder, None for its default ($TFDS_DATA_DIR or ~/tensorflow_datasets).
-    download: bool, download and prepare where no prepared copy is on disk.
+    required: bool, False returns None where no prepared copy is on disk.
+    decode: function(TFDS builder) → (columns, classes), such as `images` or `text`.
+    download: bool, whether TFDS can download and prepare it.
 
   Returns:
-    Source, or None where no prepared copy is on disk and download is False.
+    Source, or None.
 
   Raises:
-    OSError: the download failed.
+    OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from files.
   """
-  folder = pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
-  if not download and not (folder / name).is_dir():
-    return None  # said without importing TFDS, which takes a second
-  import tensorflow_datasets as tfds
-  builder = tfds.builder(name, data_dir=str(folder))
-  if not builder.is_prepared():
-    if not download:
+  root = root_folder(data_dir)
+  folder = version_folder(root, name)
+  if folder is None:
+    if not required:
       return None
-    builder = tfds.builder(name, data_dir=str(folder), file_format='array_record')
-    _download(builder, name, folder)
-  columns = {split: _columns(builder, split) for split in builder.info.splits}
-  return Source(origin='tfds', columns=columns, classes=tuple(builder.info.features['label'].names))
+    if not download:
+      raise FileNotFoundError(f'{name} is not prepared in {root}: run python -m jaxdl.data prepare {name} --from=DIR '
+                              f'--data_dir={root}, DIR being its raw files')
+    _download(name, root)
+    folder = version_folder(root, name)
+  columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
+  return Source(origin='tfds' + _note(folder), columns=columns, classes=classes)
 
 
-def _download(builder, name, folder):
+def root_folder(data_dir):
+  """TFDS's folder as a pathlib.Path, None for its default."""
+  return pathlib.Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+
+
+def version_folder(root, name):
+  """The newest prepared version of a data set, None where there is none; needs no TFDS, which takes a second."""
+  parent = root / name
+  versions = [path for path in parent.iterdir() if re.fullmatch(r'\d+\.\d+\.\d+', path.name)
+              and (path / 'dataset_info.json').is_file()] if parent.is_dir() else []
+  return max(versions, key=lambda path: tuple(map(int, path.name.split('.'))), default=None)
+
+
+def _note(folder):
+  if not (folder / NOTE).is_file():
+    return ''
+  note = json.loads((folder / NOTE).read_text()).get('note', '')
+  return f', {note}' if note else ''
+
+
+def _download(name, root):
+  import tensorflow_datasets as tfds
   try:
-    builder.download_and_prepare()
+    tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare()
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:200]
-    raise OSError(f'TFDS could not download {name} into {folder} ({reason}): check the network, or use '
-                  'config.data.source="auto" where a bundled copy exists') from error
+    raise OSError(f'TFDS could not download {name} into {root} ({reason}): check the network, run python -m jaxdl.data '
+                  f'prepare {name} --from=DIR, or use config.data.source="auto" where a bundled copy exists') from error
 
 
-def _columns(builder, split):
-  """{column: [N, …]} of one split; ArrayRecord is read at random access, TFRecord through tf.data."""
+def _decoded(folder, decode):
+  """(columns, classes) of a prepared version."""
+  try:
+    import tensorflow  # noqa: F401
+    import tensorflow_datasets as tfds
+  except ImportError as error:
+    raise OSError(f'{folder} has no sound array cache and TensorFlow is not here to read its records ({error}): '
+                  'install tensorflow-cpu, or copy the folder with its cache from a machine that has it') from error
+  return decode(tfds.builder_from_directory(str(folder)))
+
+
+def images(builder):
+  """Images and labels of every split of a prepared TFDS builder, as (columns, classes)."""
+  columns = {}
+  for split in builder.info.splits:
+    rows = _rows(builder, split)
+    columns[split] = {'image': np.stack([row['image'] for row in rows]),
+                      'label': np.array([row['label'] for row in rows], np.int32)}
+  return columns, tuple(builder.info.features['label'].names)
+
+
+def text(builder):
+  """The characters of every split of a prepared TFDS builder with the feature 'text', as (columns, classes)."""
+  return characters.columns({split: ''.join(row['text'].decode() for row in _rows(builder, split))
+                             for split in builder.info.splits})
+
+
+def _rows(builder, split):
+  """Examples as dicts; ArrayRecord is read at random access, TFRecord through tf.data."""
   import tensorflow_datasets as tfds
   if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:
     source = builder.as_data_source(split)
-    rows = source.__getitems__(range(len(source)))  # three times faster than one by one
-    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-  else:
-    columns = tfds.as_numpy(builder.as_dataset(split, batch_size=-1))
-  return {name: values.astype(np.int32) if name == 'label' else values for name, values in columns.items()}
+    return source.__getitems__(range(len(source)))  # three times faster than one by one
+  return list(tfds.as_numpy(builder.as_dataset(split)))

@@ -1,0 +1,65 @@
+"""python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a network."""
+
+import argparse
+import json
+import sys
+
+from absl import logging
+
+from jaxdl import command
+from jaxdl.data import DATA_SETS, array_cache, bundled, raw_files, tfds_arrays
+from jaxdl.data.prepare import prepare
+
+
+def main(arguments):
+  """Runs one of both commands; see --help."""
+  parser = argparse.ArgumentParser(prog='python -m jaxdl.data', description=__doc__.partition(': ')[0])
+  commands = parser.add_subparsers(dest='command', required=True)
+  listing = commands.add_parser('list', help='each data set, where it comes from now, its size and splits')
+  preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')
+  preparing.add_argument('name', choices=list(raw_files.RAW), metavar='NAME', help=', '.join(raw_files.RAW))
+  preparing.add_argument('--from', dest='raw', required=True, metavar='DIR', help='folder of the raw files')
+  for part in (listing, preparing):
+    part.add_argument('--data_dir', metavar='DIR', help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)")
+  chosen = parser.parse_args(arguments[1:])
+  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
+  if chosen.command == 'list':
+    show(chosen.data_dir)
+    return 0
+  folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
+  DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
+  print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
+  print(splits_of(folder))
+  return 0
+
+
+def show(data_dir):
+  """Prints a line for each data set."""
+  root = tfds_arrays.root_folder(data_dir)
+  print(f'prepared data sets are looked for in {root}')
+  for name in DATA_SETS:
+    folder = tfds_arrays.version_folder(root, name)
+    if folder is not None:
+      print(f'{name:<18}tfds      {_megabytes(folder)}  {splits_of(folder)}')
+    elif (bundled.FOLDER / name).is_dir():
+      print(f'{name:<18}bundled   {_megabytes(bundled.FOLDER / name)}  inside the package')
+    else:
+      download = 'is downloaded at first use, or: ' if name not in raw_files.MANUAL else ''
+      print(f'{name:<18}absent    {"":>9}  {download}python -m jaxdl.data prepare {name} --from=DIR')
+
+
+def splits_of(folder):
+  """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are cached."""
+  if (counts := array_cache.counts(folder)) is None:
+    info = json.loads((folder / 'dataset_info.json').read_text())
+    counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
+  return '  '.join(f'{split} {count:,}' for split, count in counts.items())
+
+
+def _megabytes(folder):
+  size = sum(path.stat().st_size for path in folder.rglob('*') if path.is_file())
+  return f'{size / 1e6:6.1f} MB'
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))

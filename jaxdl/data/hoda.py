@@ -1,0 +1,108 @@
+"""Hoda, handwritten Farsi digits."""
+
+import functools
+
+import numpy as np
+
+from jaxdl.data import cdb, hoda_mat, tfds_arrays
+from jaxdl.data.source import choose
+
+SIZE = 32  # pixels
+BOX = 24  # pixels of the digit's longest side: 4 are left at each edge, 2 after a centre crop to 28
+FILES = {'train': ('Data_hoda_full.mat', hoda_mat.read, 60000), 'test': ('Test 20000.cdb', cdb.read, 20000),
+         'remaining': ('RemainingSamples.cdb', cdb.read, 22352)}
+CITATION = """@article{khosravi2007introducing,
+  title={Introducing a very large dataset of handwritten {Farsi} digits and a study on their varieties},
+  author={Khosravi, Hossein and Kabir, Ehsanollah},
+  journal={Pattern Recognition Letters}, volume={28}, number={10}, pages={1133--1141}, year={2007}}"""
+
+
+def hoda(*, source, data_dir):
+  """The 60,000 + 20,000 + 22,352 handwritten Farsi digits of Khosravi and Kabir 2007.
+
+  Args:
+    source: 'auto' | 'tfds'.
+    data_dir: TFDS's folder, None for its default.
+
+  Returns:
+    Source with image [N, 32, 32, 1] uint8, ink light on black, and label [N] int32, for the splits 'train', 'test' and
+    'remaining'; size=28 with fit='crop' leaves MNIST's format.
+  """
+  return choose('hoda', source, {
+      'tfds': lambda required: tfds_arrays.read('hoda', data_dir=data_dir, required=required, download=False,
+                                                decode=tfds_arrays.images)})
+
+
+def read(folder):
+  """Reads and checks the raw files.
+
+  Args:
+    folder: pathlib.Path with the three files of FILES.
+
+  Returns:
+    split name → (list of [H, W] uint8 images, labels [N] int32).
+
+  Raises:
+    FileNotFoundError: a file is missing.
+    ValueError: a file is not Hoda's.
+  """
+  for name, _, _ in FILES.values():
+    if not (folder / name).is_file():
+      raise FileNotFoundError(f'{folder / name} is missing: hoda needs {", ".join(f[0] for f in FILES.values())} there')
+  found = {}
+  for split, (name, reader, count) in FILES.items():
+    images, labels = found[split] = reader(folder / name)
+    if len(images) != count:
+      raise ValueError(f'{folder / name} holds {len(images):,} digits, expected {count:,}: use the full file')
+    if sorted(set(labels.tolist())) != list(range(10)):
+      raise ValueError(f'{folder / name} has the labels {sorted(set(labels.tolist()))}, expected 0 to 9: it is not Hoda')
+  return found
+
+
+def centre(image):
+  """A digit of any size scaled into the middle of a square.
+
+  Args:
+    image: [H, W] uint8, ink 255 on 0.
+
+  Returns:
+    [32, 32, 1] uint8; the longest side is 24 pixels, each pixel the mean of those that it covers.
+  """
+  import PIL.Image
+  height, width = image.shape
+  scale = BOX / max(height, width)
+  height, width = max(1, round(height * scale)), max(1, round(width * scale))
+  scaled = np.asarray(PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.BOX))
+  square = np.zeros((SIZE, SIZE, 1), np.uint8)
+  top, left = (SIZE - height) // 2, (SIZE - width) // 2
+  square[top:top + height, left:left + width, 0] = scaled
+  return square
+
+
+@functools.cache
+def builder():
+  """The TFDS builder class; it reads the raw files from the folder given to `prepare`."""
+  import tensorflow_datasets as tfds
+
+  class Hoda(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Handwritten Farsi digits."""
+
+    VERSION = tfds.core.Version('1.0.0')
+    MANUAL_DOWNLOAD_INSTRUCTIONS = 'python -m jaxdl.data prepare hoda --from=DIR'
+
+    def _info(self):
+      return tfds.core.DatasetInfo(
+          builder=self, description='Handwritten Farsi digits from 12,000 forms, scaled into 32×32.', citation=CITATION,
+          homepage='http://farsiocr.ir', license='free for research; see the homepage', supervised_keys=('image', 'label'),
+          features=tfds.features.FeaturesDict({
+              'image': tfds.features.Image(shape=(SIZE, SIZE, 1)),
+              'label': tfds.features.ClassLabel(names=[str(digit) for digit in range(10)])}))
+
+    def _split_generators(self, dl_manager):
+      return {split: self._generate_examples(*part) for split, part in read(dl_manager.manual_dir).items()}
+
+    def _generate_examples(self, images, labels):
+      for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        yield index, {'image': centre(image), 'label': int(label)}
+
+  return Hoda

@@ -1,0 +1,98 @@
+"""Builds TFDS data sets from raw files on disk, with TFDS's own builders, on machines without a network."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from jaxdl.data import hoda, shakespeare, tfds_arrays
+from jaxdl.data.raw_files import RAW
+
+MOST = None  # examples of each split; None for all, tests of the way there take fewer
+OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}
+
+
+def prepare(name, *, raw, data_dir=None):
+  """Checks raw files and builds a data set from them.
+
+  It is written aside and renamed when it is whole, so that nobody sees half of it and two at once do not collide.
+
+  Args:
+    name: str, a key of RAW.
+    raw: folder with the raw files.
+    data_dir: TFDS's folder, None for its default.
+
+  Returns:
+    (pathlib.Path of the prepared version, whether it was there already).
+
+  Raises:
+    ValueError: an unknown name, or raw files that are wrong; the message names the file and the mend.
+    OSError: a raw file is missing, or the folder cannot be written.
+  """
+  if name not in RAW:
+    raise ValueError(f'data set {name!r} cannot be prepared: use one of {", ".join(RAW)}')
+  raw, root = pathlib.Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
+  if not raw.exists():
+    raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
+  if (there := tfds_arrays.version_folder(root, name)) is not None:
+    return there, True
+  root.mkdir(parents=True, exist_ok=True)
+  aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
+  try:
+    (files := aside / 'raw').mkdir()
+    paths, note = RAW[name](raw, files)
+    built = _build(name, paths, aside)
+    (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
+    return _move(built, root / built.relative_to(aside))
+  finally:
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _build(name, paths, aside):
+  """Runs the TFDS builder on local files; returns the folder of the version, below `aside`."""
+  try:
+    import tensorflow  # noqa: F401
+    import tensorflow_datasets as tfds
+  except ImportError as error:
+    raise OSError(f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu') from error
+  place = {'data_dir': str(aside), 'file_format': 'array_record'}
+  builder = OURS[name]()(**place) if name in OURS else tfds.builder(name, **place)
+  builder._make_download_manager = lambda **unused: LocalFiles(paths)  # TFDS has no public way to give it files
+  tfds.disable_progress_bar()
+  with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_examples_per_split=MOST))
+  return pathlib.Path(builder.data_dir)
+
+
+class LocalFiles:
+  """What a TFDS builder asks for its raw files; answers with paths on disk instead of downloads."""
+
+  downloaded_size = 0
+  max_simultaneous_downloads = 1
+
+  def __init__(self, paths):
+    self._paths = paths
+    self.manual_dir = next(iter(paths.values())).parent
+
+  def download(self, urls):
+    """Paths in the place of URLs; a dict of them gives a dict."""
+    if isinstance(urls, dict):
+      return {key: self.download(url) for key, url in urls.items()}
+    return self._paths[str(urls).rpartition('/')[2]]
+
+  download_and_extract = download
+
+
+def _move(built, target):
+  """Renames a finished version to its place; where another process was first, its version stays."""
+  target.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    os.rename(built, target)  # fails where the target is there and not empty
+  except OSError:
+    if not (target / 'dataset_info.json').is_file():
+      raise
+    return target, True
+  return target, False

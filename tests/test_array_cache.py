@@ -1,0 +1,125 @@
+"""Decoded arrays beside a prepared data set: found, refused when corrupt or stale, done without when nothing can be written."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from jaxdl.data import array_cache
+
+COLUMNS = {'train': {'image': np.arange(48, dtype=np.uint8).reshape(3, 4, 4, 1), 'label': np.array([2, 0, 1], np.int32)},
+           'test': {'image': np.ones((1, 4, 4, 1), np.uint8), 'label': np.array([1], np.int32)}}
+CLASSES = ('a', 'b', 'c')
+
+
+@pytest.fixture
+def prepared(tmp_path):
+  """A folder that looks like a version prepared by TFDS."""
+  (tmp_path / 'digits-train.array_record-00000-of-00001').write_bytes(b'records' * 100)
+  (tmp_path / 'dataset_info.json').write_text('{}')
+  return tmp_path
+
+
+class Decoder:
+  """Counts how often the records are decoded."""
+
+  def __init__(self):
+    self.calls = 0
+
+  def __call__(self):
+    self.calls += 1
+    return COLUMNS, CLASSES
+
+
+def assert_is_the_data(found):
+  columns, classes = found
+  assert classes == CLASSES
+  for split, part in COLUMNS.items():
+    for name, values in part.items():
+      assert columns[split][name].dtype == values.dtype
+      np.testing.assert_array_equal(columns[split][name], values)
+
+
+def test_cache_is_read_and_not_decoded_again(prepared):
+  decode = Decoder()
+  assert_is_the_data(array_cache.cached(prepared, decode))
+  again = array_cache.cached(prepared, decode)
+  assert_is_the_data(again)
+  assert decode.calls == 1
+  image = again[0]['train']['image']
+  assert isinstance(image, np.memmap)
+  with pytest.raises(ValueError, match='read-only'):
+    image[0] = 0
+  assert array_cache.counts(prepared) == {'train': 3, 'test': 1}
+
+
+def flip_a_byte(file):
+  content = bytearray(file.read_bytes())
+  content[-1] ^= 1
+  file.write_bytes(content)
+
+
+@pytest.mark.parametrize(('damage', 'reason'), [
+    (lambda cache: flip_a_byte(cache / 'train.image.npy'), 'train.image.npy is corrupt'),
+    (lambda cache: (cache / 'train.image.npy').write_bytes(b'\x93NUMPY'), ''),
+    (lambda cache: (cache / 'test.label.npy').unlink(), ''),
+    (lambda cache: (cache / 'manifest.json').write_text('{"source"'), ''),
+    (lambda cache: np.save(cache / 'test.label.npy', np.array([{'a': 1}]), allow_pickle=True), ''),
+    (lambda cache: (cache.parent / 'digits-train.array_record-00000-of-00001').write_bytes(b'others' * 100),
+     'the prepared files have changed')])
+def test_cache_that_is_corrupt_or_stale_is_rebuilt_with_one_line(prepared, capsys, damage, reason):
+  decode = Decoder()
+  array_cache.cached(prepared, decode)
+  damage(prepared / 'arrays')
+  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert decode.calls == 2
+  said = capsys.readouterr().err.splitlines()
+  assert len(said) == 1
+  assert said[0].startswith(f'jaxdl: rebuilding the array cache {prepared / "arrays"}')
+  assert reason in said[0]
+  assert_is_the_data(array_cache.cached(prepared, decode))  # and it is sound again
+  assert decode.calls == 2
+
+
+def test_cache_outlives_its_records(prepared):
+  """A cache copied to a machine without TensorFlow, without the records, is enough."""
+  array_cache.cached(prepared, Decoder())
+  (prepared / 'digits-train.array_record-00000-of-00001').unlink()
+  decode = Decoder()
+  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert decode.calls == 0
+
+
+def test_a_folder_that_cannot_be_written_keeps_the_arrays_in_memory(prepared, capsys, monkeypatch):
+  def full(*args, **kwargs):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(np, 'save', full)
+  assert_is_the_data(array_cache.cached(prepared, Decoder()))
+  assert capsys.readouterr().err == f'jaxdl: no array cache in {prepared} (No space left on device): keeping the arrays in memory\n'
+  assert [path.name for path in prepared.iterdir() if 'arrays' in path.name] == []  # nothing half-written
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason='root may write into a read-only folder')
+def test_a_read_only_folder_keeps_the_arrays_in_memory(prepared, capsys):
+  prepared.chmod(0o555)
+  try:
+    assert_is_the_data(array_cache.cached(prepared, Decoder()))
+  finally:
+    prepared.chmod(0o755)
+  assert 'keeping the arrays in memory' in capsys.readouterr().err
+
+
+def test_two_at_once_leave_one_sound_cache(prepared):
+  """The second writer comes while the first one decodes."""
+  def slow():
+    array_cache.cached(prepared, Decoder())
+    return COLUMNS, CLASSES
+
+  assert_is_the_data(array_cache.cached(prepared, slow))
+  manifest = json.loads((prepared / 'arrays/manifest.json').read_text())
+  assert {pathlib.Path(entry['file']).stem for entry in manifest['arrays']} == {
+      'train.image', 'train.label', 'test.image', 'test.label'}
+  assert [path.name for path in prepared.iterdir() if path.name.startswith('.')] == []
