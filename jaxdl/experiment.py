@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl import config as configuration
-from jaxdl import data as data_sets
 from jaxdl import models, optimizers, parallel, tasks
+from jaxdl.data import DATA_SETS
+from jaxdl.data.split import Data
 from jaxdl.models import table
 
 
@@ -16,7 +17,7 @@ class Experiment:
 
   Attributes:
     name: the config's name.
-    config: the resolved config, plain JSON data.
+    config: the resolved config, plain JSON data, with what was found of the data under 'dataset'.
     seed: root of every random draw.
     data: jaxdl.data.Data.
     model: linen module.
@@ -31,7 +32,7 @@ class Experiment:
   name: str
   config: dict
   seed: int
-  data: data_sets.Data
+  data: Data
   model: Any
   optimizer: Any
   task: Callable
@@ -68,7 +69,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   if not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   network = models.build(model)
-  loading = configuration.bind_one(data_sets.load, data, 'config.data', seed=seed)
+  loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(loading.keywords.get('evaluation_batch_size', 1000)))
   epoch = loaded.splits['train'].batches
@@ -77,7 +78,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   rows = table.layers(network, loaded.input_shape())
   _check_outputs(rows, loaded)
   return Experiment(
-      name=name, config=config, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
+      name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
       optimizer=configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)(),
       steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),

@@ -24,4 +24,4 @@ def write(experiment, workdir, writers):
   figures.save(figure, folder / 'samples.png')
   writers.images(0, {'samples': figures.pixels(figure)})
   writers.hyperparameters({key: value if isinstance(value, (int, float, str, bool)) else str(value)
-                           for key, value in config.flat(experiment.config).items()})
+                           for key, value in config.flat(experiment.config).items() if not key.startswith('dataset.')})

@@ -57,9 +57,8 @@ def keras(name, steps):
   import numpy as np
   from tensorflow import keras
 
-  from jaxdl import data
-  config = read_config(name)
-  train = data.load(seed=0, **config.data).splits['train'].arrays
+  from jaxdl.data import mnist
+  train = mnist.mnist(source='auto', data_dir=None).columns['train']
   images = (train['image'] / np.float32(255))[..., 0] if name != 'cnn_mnist' else train['image'] / np.float32(255)
   layers = keras.layers
   cells = {'rnn_mnist': layers.SimpleRNN, 'lstm_mnist': layers.LSTM, 'gru_mnist': layers.GRU}

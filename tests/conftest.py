@@ -44,8 +44,9 @@ def small():
 
 @pytest.fixture
 def small_cnn(small):
-  """The same for a CNN with batch normalisation, also on the logits, and dropout."""
-  return {**small, 'model': copy.deepcopy(BN_CNN), 'data': {**small['data'], 'layout': 'image'}}
+  """The same for a CNN with batch normalisation, also on the logits, dropout and augmentation."""
+  return {**small, 'model': copy.deepcopy(BN_CNN), 'data': {
+      **small['data'], 'layout': 'image', 'augment': [dict(kind='flip'), dict(kind='shift', pixels=2)]}}
 
 
 @pytest.fixture

@@ -14,13 +14,15 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'tasks'},
     'samples': {'figures'},
+    '__main__': {'command', 'data'},  # python -m jaxdl.data
     'train': {'checkpoint', 'models', 'parallel', 'progress', 'state', 'steps', 'tasks', 'writers'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
-    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',)}
-LAZY = {'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib'}
+    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',),
+    'scipy': ('data/',), 'PIL': ('data/',)}
+LAZY = {'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib', 'scipy', 'PIL'}
 
 
 def imports(file):
@@ -36,7 +38,7 @@ def imports(file):
 
 
 def part(path):
-  return path.relative_to(ROOT / 'jaxdl').parts[0].removesuffix('.py')
+  return '__main__' if path.name == '__main__.py' else path.relative_to(ROOT / 'jaxdl').parts[0].removesuffix('.py')
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))

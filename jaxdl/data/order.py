@@ -59,6 +59,13 @@ def in_order(first_batch, batches, *, count, batch_size):
   return _cut(np.arange(count, dtype=np.int32), first_batch, batches, batch_size)
 
 
+def batches_at(seed, first_step, steps, *, count, batch_size):
+  """`shuffled` for a seed, `in_order` for None."""
+  if seed is None:
+    return in_order(first_step, steps, count=count, batch_size=batch_size)
+  return shuffled(seed, first_step, steps, count=count, batch_size=batch_size)
+
+
 def _cut(order, first, batches, batch_size):
   """Batches first .. first+batches-1 of an order, padded with example 0 and mask 0."""
   part = order[first * batch_size:(first + batches) * batch_size]

@@ -1,12 +1,14 @@
-"""One split of a data set, as training and evaluation use it."""
+"""A data set and its splits as training and evaluation use them."""
 
 import dataclasses
-import re
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from jaxdl.data import order
+
+SPLITS = ('train', 'validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,11 +16,12 @@ class Split:
   """What stays on the device, and how a step finds its batch in it.
 
   Attributes:
-    arrays: column name → array that stays on the device, leading axis `count`.
+    arrays: column name → array that stays on the device.
     count: examples in an epoch.
     batches: batches in an epoch, the last one perhaps partly padding.
     feed: (first step, steps) → name → [steps, batch, …] NumPy array: all that a step needs from the host.
-    fetch: pure (arrays, one step's feed) → batch with 'index' [B] int32, 'mask' [B] float32 and the columns.
+    fetch: pure (arrays, one step's feed) → batch with 'index' [B] int32, 'mask' [B] or [B, T] float32 and the columns.
+    capacity: most steps that one feed should have; None where a feed is only indices and costs nothing.
   """
 
   arrays: dict[str, np.ndarray]
@@ -26,6 +29,7 @@ class Split:
   batches: int
   feed: Callable
   fetch: Callable
+  capacity: int | None = None
 
 
 def resident(columns, *, batch_size, seed=None):
@@ -42,10 +46,7 @@ def resident(columns, *, batch_size, seed=None):
   count = len(next(iter(columns.values())))
 
   def feed(first_step, steps):
-    if seed is None:
-      index, mask = order.in_order(first_step, steps, count=count, batch_size=batch_size)
-    else:
-      index, mask = order.shuffled(seed, first_step, steps, count=count, batch_size=batch_size)
+    index, mask = order.batches_at(seed, first_step, steps, count=count, batch_size=batch_size)
     return {'index': index, 'mask': mask}  # [S, B] each
 
   batches = order.batches_per_epoch(count, batch_size)
@@ -56,33 +57,48 @@ def _gather(arrays, feed):
   return {**feed, **{name: values[feed['index']] for name, values in arrays.items()}}
 
 
-def cut(columns, expression):
-  """Examples of a split named as TFDS names them: 'train', 'train[:45000]', 'train[90%:]', 'train[-5000:]'.
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """A data set ready for training.
 
-  Args:
-    columns: split name → column name → [N, …].
-    expression: str.
-
-  Returns:
-    column name → [n, …], views.
-
-  Raises:
-    ValueError: an unknown split, a malformed slice, or one that selects nothing.
+  Attributes:
+    name, origin: the data set and where it was read from ('tfds', 'bundled', …).
+    classes: class names in the order of the labels, or the vocabulary of a text.
+    splits: 'train' (shuffled) and the others (in their own order) → Split.
+    prepare: pure (batch, key or None) → batch that adds 'inputs', on the device; no key means evaluation.
+    scaling: what a network of this run expects of its inputs: plain JSON data, kept with the checkpoint.
   """
-  match = re.fullmatch(r'(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?', expression)
-  if not match or match[1] not in columns:
-    raise ValueError(f'split {expression!r} is not one of {", ".join(columns)}, or a slice such as train[:90%]')
-  part = columns[match[1]]
-  count = len(next(iter(part.values())))
-  start, stop = (_position(text, count) for text in match.group(2, 3))
-  chosen = slice(start, stop)
-  if not range(count)[chosen] or max(abs(start or 0), abs(stop or 0)) > count:
-    raise ValueError(f'split {expression!r} is out of range: {match[1]} has {count} examples')
-  return {name: values[chosen] for name, values in part.items()}
+
+  name: str
+  origin: str
+  classes: tuple[str, ...]
+  splits: dict[str, Split]
+  prepare: Callable
+  scaling: dict
+
+  def input_shape(self):
+    """Shape of one example as the network sees it, without the batch axis."""
+    split = self.splits['train']
+    feed = {name: values[0] for name, values in split.feed(0, 1).items()}
+    batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
+    return batch['inputs'].shape[1:]
+
+  def facts(self):
+    """What the checkpoint keeps of the data: plain JSON data."""
+    return {'name': self.name, 'origin': self.origin, 'classes': list(self.classes),
+            'input_shape': list(self.input_shape()), **self.scaling}
 
 
-def _position(text, count):
-  """'90%' → examples, rounded as TFDS does; '45000' → 45000; None → None."""
-  if text is None:
-    return None
-  return round(int(text[:-1]) / 100 * count) if text.endswith('%') else int(text)
+def check_splits(splits):
+  """Raises ValueError where 'train' is missing or a split has a name that training does not know."""
+  if 'train' not in splits:
+    raise ValueError('config.data.splits has no train split: add one, such as train="train"')
+  if unknown := set(splits) - set(SPLITS):
+    raise ValueError(f'config.data.splits.{min(unknown)} is unknown: use {", ".join(SPLITS)}')
+
+
+def check_sizes(**sizes):
+  """Raises ValueError where one of the named sizes is not a whole number of at least 1."""
+  for key, size in sizes.items():
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+      raise ValueError(f'config.data.{key}={size!r} is not a size: use a whole number of at least 1')

@@ -1,0 +1,131 @@
+"""Text as streams of characters: what a network reads in one step goes on where the last step ended."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.data import slicing
+from jaxdl.data.split import SPLITS, Data, Split, check_sizes, check_splits
+
+
+def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=10, source='auto', data_dir=None,
+         overlap=False):
+  """Reads a text as a config's data section describes it.
+
+  Args:
+    read: function(source, data_dir) → Source with the column 'character'; its classes are the vocabulary.
+    seed: unused, a text is read in its own order.
+    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing over characters, such as 'train[:90%]'.
+    batch_size: int, streams in training, over all devices.
+    time_step: int, characters of each stream in a step.
+    evaluation_batch_size: int, streams in an evaluation, over all devices.
+    source, data_dir, overlap: as in `images.load`.
+
+  Returns:
+    Data; its classes are the vocabulary, which the checkpoint's config keeps.
+
+  Raises:
+    ValueError, OSError: as `images.load`.
+  """
+  del seed
+  check_splits(splits)
+  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size, time_step=time_step)
+  found = read(source=source, data_dir=data_dir)
+  if not overlap:
+    slicing.refuse_overlap(splits, slicing.counts(found.columns))
+  ready = {}
+  for name in (name for name in SPLITS if name in splits):
+    text = slicing.cut(found.columns, splits[name])['character']
+    ready[name] = streams(text, batch_size=batch_size if name == 'train' else evaluation_batch_size, time_step=time_step)
+  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={})
+
+
+def columns(parts):
+  """Texts as numbers.
+
+  Args:
+    parts: split name → str.
+
+  Returns:
+    (split name → {'character': [N] uint8 or int32}, vocabulary: every character of all splits, sorted).
+  """
+  vocabulary = tuple(sorted(set().union(*parts.values())))
+  dtype = np.uint8 if len(vocabulary) <= 256 else np.int32
+  return {name: {'character': encode(text, vocabulary).astype(dtype)} for name, text in parts.items()}, vocabulary
+
+
+def encode(text, vocabulary):
+  """Text as positions in a vocabulary.
+
+  Args:
+    text: str.
+    vocabulary: sequence of characters.
+
+  Returns:
+    [N] int32.
+
+  Raises:
+    ValueError: characters that the vocabulary does not have; the message names them.
+  """
+  codes = np.frombuffer(text.encode('utf-32-le'), np.uint32)
+  known = np.array([ord(character) for character in vocabulary], np.uint32)
+  order = np.argsort(known)
+  position = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]
+  unknown = sorted({chr(code) for code in codes[known[position] != codes]})
+  if unknown:
+    raise ValueError(f'characters {", ".join(map(repr, unknown))} are not in the vocabulary of {len(vocabulary)}: '
+                     f'leave them out, or use only {"".join(vocabulary)!r}')
+  return position.astype(np.int32)
+
+
+def decode(positions, vocabulary):
+  """Positions in a vocabulary as text; the inverse of `encode`."""
+  return ''.join(vocabulary[position] for position in np.asarray(positions).tolist())
+
+
+def streams(characters, *, batch_size, time_step):
+  """A split of `batch_size` contiguous streams, each read `time_step` characters a step.
+
+  Stream b begins at b * N // batch_size. Its last characters, fewer than time_step, make a last step that is partly
+  padding. The target of a character is the one after it, so that a stream of n characters has n - 1 targets.
+
+  Args:
+    characters: [N] integers.
+    batch_size: int, streams, over all devices.
+    time_step: int, characters of each stream in a step.
+
+  Returns:
+    Split; a batch has 'character' and 'label' [B, T] int32, 'mask' [B, T] float32, 'reset' [B] bool (the hidden state
+    begins anew: first step of an epoch) and 'index' [B] int32 (the stream). Its count is characters predicted.
+
+  Raises:
+    ValueError: a text too short for so many streams.
+  """
+  count = len(characters)
+  if count < 2 * batch_size:
+    raise ValueError(f'a text of {count:,} characters is too short for {batch_size} streams: use a batch size of at most '
+                     f'{count // 2}, or a longer split')
+  edges = np.arange(batch_size + 1, dtype=np.int64) * count // batch_size
+  begin, targets = edges[:-1], np.diff(edges) - 1  # [B]
+  batches = int(-(-targets.max() // time_step))
+
+  def feed(first_step, steps):
+    step = np.arange(first_step, first_step + steps)[:, None] % batches  # [S, 1]
+    length = np.clip(targets - step * time_step, 0, time_step)  # [S, B]
+    return {'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
+            'reset': np.broadcast_to(step == 0, length.shape),
+            'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape)}
+
+  def fetch(arrays, feed):
+    offset = jnp.arange(time_step)
+    position = jnp.minimum(feed['start'][:, None] + offset, count - 2)  # [B, T], padding stays inside the text
+    text = arrays['character']
+    return {'character': text[position].astype(jnp.int32), 'label': text[position + 1].astype(jnp.int32),
+            'mask': (offset < feed['length'][:, None]).astype(jnp.float32), 'reset': feed['reset'], 'index': feed['index']}
+
+  return Split(arrays={'character': characters}, count=int(targets.sum()), batches=batches, feed=feed, fetch=fetch)
+
+
+def prepare(batch, key=None):
+  """Pure (batch, key) → batch that adds 'inputs' [B, T] int32; nothing in it is random."""
+  del key
+  return {**batch, 'inputs': batch['character']}

@@ -1,0 +1,50 @@
+"""Data sets of small images, which stay on the device."""
+
+from jaxdl.data import preprocess, slicing
+from jaxdl.data.split import SPLITS, Data, check_sizes, check_splits, resident
+
+
+def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, overlap=False,
+         color='original', size=None, fit='area', scale='unit', layout='image', augment=(), distort=()):
+  """Reads images and labels as a config's data section describes them.
+
+  Args:
+    read: function(source, data_dir) → Source with the columns 'image' and 'label'.
+    seed: int, the order of the training examples.
+    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing, such as 'train[:45000]'.
+    batch_size: int, examples in a training batch, over all devices.
+    evaluation_batch_size: int, examples in an evaluation batch, over all devices.
+    source: 'auto' (a prepared TFDS copy, else the bundled one, else a download) | 'tfds' | 'bundled'.
+    data_dir: TFDS's folder; None for its default.
+    overlap: bool, whether the training split may share examples with the others.
+    color: 'original' | 'gray' (luma).
+    size, fit: None, or square images of so many pixels, made as `preprocess.fit` says.
+    scale: as in `preprocess.scaling`.
+    layout, augment, distort: as in `preprocess.inputs`.
+
+  Returns:
+    Data.
+
+  Raises:
+    ValueError: an unknown source, split or choice of preprocessing, or splits that overlap.
+    OSError: a file is missing or cannot be downloaded.
+  """
+  check_splits(splits)
+  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size, size=1 if size is None else size)
+  if color not in ('original', 'gray'):
+    raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
+  found = read(source=source, data_dir=data_dir)
+  if not overlap:
+    slicing.refuse_overlap(splits, slicing.counts(found.columns))
+  parts = {name: slicing.cut(found.columns, splits[name]) for name in SPLITS if name in splits}
+  for part in parts.values():
+    if color == 'gray':
+      part['image'] = preprocess.gray(part['image'])
+    if size is not None:
+      part['image'] = preprocess.fit(part['image'], size, fit)
+  mean, deviation = preprocess.scaling(scale, parts['train']['image'])
+  prepare = preprocess.inputs(mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort)
+  ready = {name: resident(part, batch_size=batch_size, seed=seed) if name == 'train'
+           else resident(part, batch_size=evaluation_batch_size) for name, part in parts.items()}
+  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
+              scaling={'mean': mean, 'deviation': deviation})
