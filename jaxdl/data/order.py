@@ -1,8 +1,11 @@
 """The order of examples: a pure function of (seed, step), so a resumed run needs nothing saved."""
 
+import functools
+
 import numpy as np
 
 
+@functools.lru_cache(maxsize=4)  # of training and a few beside it; a step of a stream asks for little of an epoch
 def permutation(seed, epoch, count):
   """Order of the examples in one epoch.
 
@@ -15,10 +18,12 @@ def permutation(seed, epoch, count):
     count: int, examples in the epoch.
 
   Returns:
-    [count] int32, each of 0..count-1 once.
+    [count] int32, each of 0..count-1 once; read-only.
   """
   bits = np.random.Philox(key=[seed, epoch]).random_raw(count)  # [N]
-  return np.argsort(bits, kind='stable').astype(np.int32)
+  found = np.argsort(bits, kind='stable').astype(np.int32)
+  found.setflags(write=False)
+  return found
 
 
 def batches_per_epoch(count, batch_size):

@@ -1,0 +1,52 @@
+"""From the bytes of a JPEG or PNG file to a square of pixels."""
+
+import io
+
+import numpy as np
+
+UPRIGHT = ('exif', 'xmp', 'Raw profile type exif')  # where a file may say how it was held
+
+
+def square(encoded, size):
+  """The middle of a photograph, upright and in colour.
+
+  Where the photograph is smaller than the square, its shorter side is scaled up to fit, which is the same as scaling
+  the largest square in its middle: nothing outside it is computed.
+
+  Args:
+    encoded: bytes of a JPEG or PNG file.
+    size: int, pixels of the square's side.
+
+  Returns:
+    [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
+
+  Raises:
+    Exception: whatever Pillow raises where the bytes are not a sound photograph.
+  """
+  import PIL.Image
+  import PIL.ImageOps
+  image = PIL.Image.open(io.BytesIO(encoded), formats=('JPEG', 'PNG'))
+  image.load()
+  if any(key in image.info for key in UPRIGHT):
+    image = PIL.ImageOps.exif_transpose(image)
+  image = _colour(image)
+  side = min(size, *image.size)
+  left, top = (image.width - side) // 2, (image.height - side) // 2
+  box = (left, top, left + side, top + side)
+  if side < size:
+    image = image.resize((size, size), PIL.Image.Resampling.BILINEAR, box=box)
+  elif image.size != (size, size):
+    image = image.crop(box)
+  return np.asarray(image)
+
+
+def _colour(image):
+  """RGB; transparency is dropped, 16 bits become 8."""
+  import PIL.Image
+  if image.mode == 'RGB':
+    return image  # convert would copy it
+  if image.mode.startswith('I'):
+    image = PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+  if image.mode == 'P' and 'transparency' in image.info:
+    image = image.convert('RGBA')
+  return image.convert('RGB')
