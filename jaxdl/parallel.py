@@ -46,23 +46,24 @@ def check_batch_size(batch_size, where):
 
 
 def split_feed(feed, steps):
-  """Gives each device its part of every batch.
+  """Gives each device its part of every batch, and starts the copy to it.
 
   Args:
-    feed: name → [S, B, …] array.
+    feed: name → [S, B, …] array; B is this host's part of a batch.
     steps: int >= S; shorter feeds are padded with zeros, so that one compiled program serves every length.
 
   Returns:
-    name → [devices, steps, B / devices, …].
+    name → [devices of this host, steps, B / devices, …], on the devices or on its way there.
   """
-  devices = jax.device_count()
+  devices = jax.local_device_count()
+  apart = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
 
   def split(values):
-    padded = np.zeros((steps, *values.shape[1:]), values.dtype)
-    padded[:len(values)] = values
-    return np.moveaxis(padded.reshape(steps, devices, -1, *values.shape[2:]), 1, 0)  # [D, S, B/D, …]
+    if len(values) < steps:
+      values = np.concatenate([values, np.zeros((steps - len(values), *values.shape[1:]), values.dtype)])
+    return np.moveaxis(values.reshape(steps, devices, -1, *values.shape[2:]), 1, 0)  # [D, S, B/D, …]
 
-  return {name: split(values) for name, values in feed.items()}
+  return jax.device_put({name: split(values) for name, values in feed.items()}, apart)
 
 
 def pad_to_devices(batch_size):

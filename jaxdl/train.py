@@ -7,7 +7,7 @@ import time
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, parallel, progress, state, steps, tasks
+from jaxdl import checkpoint, evaluation, parallel, progress, state, steps, tasks
 from jaxdl.models import table
 from jaxdl.writers import open_writers
 
@@ -39,7 +39,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     if (newest := checkpoints.latest_step()) is not None:
       current = checkpoint.restore(checkpoints, current, step=newest)
     first = int(current.step)
-    evaluate = _evaluation(experiment)
+    evaluate = evaluation.of_splits(experiment)
     with (open_writers(workdir, experiment.data.splits, first_step=first) as writers,
           progress.show(experiment.steps, first_step=first) as shown):
       if first >= experiment.steps:
@@ -101,7 +101,7 @@ def _calls(experiment, current, stop):
   split = experiment.data.splits['train']
   run = steps.many_train_steps(model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
                                split=split, prepare=experiment.data.prepare)
-  capacity = min(CALL_STEPS, experiment.log_every)
+  capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
   arrays, current = parallel.replicate((split.arrays, current))
   step, count, calls = int(current.step), 1, 0
   feed = parallel.split_feed(split.feed(step, capacity), capacity)
@@ -109,7 +109,8 @@ def _calls(experiment, current, stop):
     began = time.monotonic()
     current, history = run(current, arrays, feed, np.int32(count))
     step += count
-    feed = parallel.split_feed(split.feed(step, capacity), capacity)  # made while the device works
+    ahead = min(capacity, experiment.steps - step)
+    feed = parallel.split_feed(split.feed(step, ahead), capacity)  # made, and on its way, while the device works
     history = {name: values[:count] for name, values in jax.device_get(history).items()}
     spent = time.monotonic() - began
     yield current, history, spent
@@ -117,23 +118,6 @@ def _calls(experiment, current, stop):
     quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
     everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
     count = min(*(every - step % every for every in everies), experiment.steps - step, capacity, quick)
-
-
-def _evaluation(experiment):
-  """Returns a function State → split → sums over all its examples, for every split but the training one."""
-  compiled = {}
-  for name, split in experiment.data.splits.items():
-    if name != 'train':
-      call = steps.many_eval_steps(model=experiment.model, task=experiment.task, split=split,
-                                   prepare=experiment.data.prepare)
-      feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
-      compiled[name] = (call, parallel.replicate(split.arrays), feed)
-
-  def evaluate(current):
-    variables = {'params': current.params, 'batch_stats': current.batch_stats}
-    return {name: jax.device_get(call(variables, arrays, feed)) for name, (call, arrays, feed) in compiled.items()}
-
-  return evaluate
 
 
 @contextlib.contextmanager

@@ -13,16 +13,16 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'models': {'ops'}, 'steps': {'state', 'parallel'}, 'checkpoint': {'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'tasks'},
-    'samples': {'figures'},
+    'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
-    'train': {'checkpoint', 'models', 'parallel', 'progress', 'state', 'steps', 'tasks', 'writers'},
+    'train': {'checkpoint', 'evaluation', 'models', 'parallel', 'progress', 'state', 'steps', 'tasks', 'writers'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
-    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',),
+    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',), 'grain': ('data/photographs.py',),
     'scipy': ('data/',), 'PIL': ('data/',)}
-LAZY = {'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib', 'scipy', 'PIL'}
+LAZY = {'grain', 'PIL', 'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib', 'scipy'}
 
 
 def imports(file):
