@@ -249,6 +249,10 @@ def test_workers_end_with_their_program(folder, tmp_path, end):
     if end != 'raise':
       run.send_signal(signal.Signals[end])
     assert run.wait(20) != 0
+    if end == 'raise':
+      complaint = run.stderr.read()
+      assert complaint.strip().endswith("KeyError: 'fault'"), complaint
+      assert complaint.count('Traceback') == 1, complaint
   deadline = time.monotonic() + 10
   while any(alive(pid) for pid in workers):
     assert time.monotonic() < deadline, 'a worker is left over'

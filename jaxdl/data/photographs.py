@@ -1,11 +1,13 @@
 """Photographs that do not fit on the device: decoded by Grain's workers while the device works on the last ones."""
 
+import atexit
 import functools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import weakref
 
 import jax
 
@@ -14,6 +16,10 @@ from jaxdl.data.pieces import ENDLESS, Pieces, blank, piece_length
 from jaxdl.data.split import Split
 
 FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
+FEW_CORES = 4  # up to here threads decode faster than processes, which first import jax and copy what they decoded
+SHARED = 1 << 16  # bytes from which an array goes through shared memory, which costs a file each
+
+_open = weakref.WeakSet()  # streams
 
 
 def streaming(source, *, batch_size, size=512, seed=None, workers=None, corrupt='refuse', process_index=None,
@@ -25,7 +31,8 @@ def streaming(source, *, batch_size, size=512, seed=None, workers=None, corrupt=
     batch_size: int, examples in a batch, over all hosts.
     size: int, pixels of the square that is cut from the middle of each.
     seed: int for a new permutation in each epoch (training), None for the examples' own order (evaluation).
-    workers: int, processes that decode; 0 for threads of this one, None for the number of cores.
+    workers: int, processes that decode, or 0 for threads of this one, one for each core; None for 0 on few cores, else
+      the number of cores.
     corrupt: 'refuse' (an error) | 'skip' (a line on stderr, black pixels and mask 0 instead).
     process_index, process_count: this host and how many there are; None for JAX's own.
 
@@ -38,7 +45,8 @@ def streaming(source, *, batch_size, size=512, seed=None, workers=None, corrupt=
   """
   process_count = jax.process_count() if process_count is None else process_count
   process_index = jax.process_index() if process_index is None else process_index
-  workers = _cores() if workers is None else workers
+  if workers is None:
+    workers = _cores() if _cores() > FEW_CORES else 0
   _check(size=size, workers=workers, corrupt=corrupt, batch_size=batch_size, hosts=process_count)
   own = batch_size // process_count
   count, batches = len(source), order.batches_per_epoch(len(source), batch_size)
@@ -74,6 +82,7 @@ def _feeder(pieces, workers, corrupt):
     nonlocal stream, position
     if position != step % pieces.batches:
       stream = _stream(pieces, step, workers)  # the last one is closed as it is dropped
+      _open.add(stream)
     position = None  # until all of this step has come
     for start in range(0, pieces.own, pieces.length):
       piece = next(stream)
@@ -119,12 +128,22 @@ def _stream(pieces, first_step, workers):
   dataset = grain.MapDataset.source(pieces)[first:].to_iter_dataset(reading)
   if workers:
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    shared = grain.experimental.DatasetOptions(min_shm_size=SHARED)
+    dataset = grain.experimental.WithOptionsIterDataset(dataset, shared)
     dataset = dataset.mp_prefetch(processes, worker_init_fn=_begin_worker)
   iterator = iter(dataset)
+  atexit.unregister(_close_all)
+  atexit.register(_close_all)  # anew, so that it runs before what Grain's modules have registered
   try:
     yield from iterator
   finally:
     iterator.close()
+
+
+def _close_all():
+  """Ends workers and frees shared memory while the interpreter is still whole."""
+  for stream in list(_open):
+    stream.close()
 
 
 def _begin_worker(index, workers):
