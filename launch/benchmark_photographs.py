@@ -71,7 +71,7 @@ def tf_data(files, workers):
   yield from dataset.as_numpy_iterator()
 
 
-CONTENDERS = {'jaxdl, processes': (ours, None), 'jaxdl, threads': (ours, 0), 'grain alone': (grain_alone, os.cpu_count()),
+CONTENDERS = {'jaxdl, processes': (ours, os.cpu_count()), 'jaxdl, threads': (ours, 0), 'grain alone': (grain_alone, os.cpu_count()),
               'tf.data': (tf_data, None)}
 
 
