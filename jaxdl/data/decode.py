@@ -41,7 +41,7 @@ def square(encoded, size):
 
 
 def _may_be_turned(info):
-  """Whether a file's notes can hold an orientation at all; to parse them takes a fifth of the decoding."""
+  """Whether a file's notes can hold an orientation at all; parsing them takes as long as a fifth of the decoding."""
   notes = (info.get(key, b'') for key in ('exif', 'xmp', 'Raw profile type exif'))
   return any(isinstance(note, str) or any(mark in note for mark in TURNED) for note in notes)
 

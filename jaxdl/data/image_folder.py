@@ -45,7 +45,8 @@ def read(folder, *, source='auto', name=None, data_dir=None):
     return 'tfds', *_prepared(version)
   if source == 'tfds' or folder is None:
     raise FileNotFoundError(f'image_folder/{name} is not prepared in {root}: run python -m jaxdl.data prepare '
-                            f'image_folder --from={folder or "DIR"} --data_dir={root}, or set config.data.source="folder"')
+                            f'image_folder --from={folder or "DIR"} --data_dir={root}, or set '
+                            'config.data.source="folder"')
   splits, classes = _mixed(folder)
   return 'folder', {split: Files(files) for split, files in splits.items()}, classes
 

@@ -35,7 +35,7 @@ def find(folder):
   below = {name: path for name, path, is_folder in _entries(folder, folder) if is_folder}
   if any(name.lower() in SPLITS for name in below):
     named = {}
-    for name, path in below.items():
+    for path in below.values():
       split = _split_name(path)
       if split in named:
         raise ValueError(f'{path} and {named[split]} are both the {split} split: keep one of them')
@@ -61,7 +61,8 @@ def _labelled(found, folder):
   for split in order:
     for name, paths in found[split].items():
       if not paths:
-        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: fill or delete its folder')
+        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: '
+                         'fill or delete its folder')
       if name not in known:
         raise ValueError(f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
                          f'{len(known)} classes: move it away, or add it there')
