@@ -1,6 +1,7 @@
 """An experiment: a config checked and turned into data, model, optimizer and durations, before anything is written."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,8 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   network = models.build(model)
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
-  loaded = loading(evaluation_batch_size=parallel.pad_to_devices(loading.keywords.get('evaluation_batch_size', 1000)))
+  together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
+  loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   factor = configuration.bind(optimizers.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps)()

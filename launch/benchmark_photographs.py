@@ -22,15 +22,15 @@ COLUMNS = ('examples_per_second', 'seconds_to_first_batch', 'peak_megabytes')
 
 def photographs_of(folder, count):
   """`count` (path, label), the files repeated."""
-  from jaxdl.data import photograph_files
-  splits, _ = photograph_files.find(folder)
-  files = [example for split in splits.values() for example in split]
-  return (files * -(-count // len(files)))[:count]
+  from jaxdl.data.photographs import files
+  splits, _ = files.find(folder)
+  examples = [example for split in splits.values() for example in split]
+  return (examples * -(-count // len(examples)))[:count]
 
 
 def ours(files, workers):
-  from jaxdl.data import encoded, photographs
-  split = photographs.streaming(encoded.Files(files), batch_size=BATCH, size=SIZE, seed=0, workers=workers)
+  from jaxdl.data.photographs import encoded, stream
+  split = stream.streaming(encoded.Files(files), batch_size=BATCH, size=SIZE, seed=0, workers=workers)
   steps = len(files) // BATCH
   yield split.feed(0, 1)
   for step in range(1, steps, split.capacity):
@@ -39,7 +39,7 @@ def ours(files, workers):
 
 def decoded(example):
   """What Grain alone maps over: the same decoding."""
-  from jaxdl.data import decode
+  from jaxdl.data.photographs import decode
   path, label = example
   return {'image': decode.square(path.read_bytes(), SIZE), 'label': label}
 

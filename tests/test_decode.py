@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxdl.data import decode
+from jaxdl.data.photographs import decode
 
 RANDOM = np.random.default_rng(0)
 

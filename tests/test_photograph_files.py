@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jaxdl.data import encoded, image_folder, photograph_files
+from jaxdl.data import image_folder
+from jaxdl.data.photographs import encoded
+from jaxdl.data.photographs import files as photograph_files
 
 FOOD = ROOT.parent / 'shared/data/food'
 
@@ -107,7 +109,7 @@ def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
 
 @pytest.mark.skipif(not FOOD.is_dir(), reason='the real photographs are not here')
 def test_real_photographs_are_all_sound():
-  from jaxdl.data import decode
+  from jaxdl.data.photographs import decode
   origin, splits, classes = image_folder.read(FOOD, source='folder')
   assert (origin, {split: len(source) for split, source in splits.items()}) == ('folder', {'train': 300, 'test': 100})
   assert len(classes) == 10

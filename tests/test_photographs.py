@@ -14,8 +14,9 @@ import pytest
 from conftest import ROOT
 from test_resume import final_state
 
-from jaxdl import data, experiment, train
-from jaxdl.data import decode, image_folder, photographs, preprocess
+from jaxdl import experiment, train
+from jaxdl.data import image_folder
+from jaxdl.data.photographs import decode, stream
 from jaxdl.data.split import resident
 
 SIZE = 16
@@ -58,8 +59,8 @@ class Counted:
     return self.source[position]
 
 
-def stream(source, **options):
-  return photographs.streaming(source, **{'batch_size': 4, 'size': SIZE, 'seed': 5, 'workers': 0} | options)
+def split_of(source, **options):
+  return stream.streaming(source, **{'batch_size': 4, 'size': SIZE, 'seed': 5, 'workers': 0} | options)
 
 
 def assert_equal(feed, expected, rows=slice(None)):
@@ -73,7 +74,7 @@ def test_the_order_is_that_of_arrays(source, seed):
   """Three epochs of training, or all of an evaluation, which ends in padding."""
   columns = {'image': np.stack([decode.square(source[i][0], SIZE) for i in range(22)]),
              'label': np.array([source[i][1] for i in range(22)], np.int32)}
-  arrays, found = resident(columns, batch_size=4, seed=seed), stream(source, seed=seed)
+  arrays, found = resident(columns, batch_size=4, seed=seed), split_of(source, seed=seed)
   steps = 18 if seed is not None else 6
   assert (found.count, found.batches, found.arrays) == (arrays.count, arrays.batches, {}) == (22, 6, {})
   index, feed = arrays.feed(0, steps), found.feed(0, steps)
@@ -91,28 +92,28 @@ def test_the_order_is_that_of_arrays(source, seed):
 
 def test_a_feed_depends_only_on_its_steps(source):
   """Steps asked for again, skipped, gone back to, from the middle of an epoch, and none at all."""
-  whole, fresh = stream(source).feed(0, 30), stream(source)
+  whole, fresh = split_of(source).feed(0, 30), split_of(source)
   for first, steps in [(7, 5), (8, 5), (13, 1), (13, 0), (14, 3), (2, 2), (25, 5), (0, 9), (3, 4), (7, 1)]:
     assert_equal(fresh.feed(first, steps), whole, slice(first, first + steps))
 
 
 def test_nothing_is_decoded_before_its_time_or_twice(source):
-  ahead = 4 * (2 * photographs._cores() + 1)
+  ahead = 4 * (2 * stream._cores() + 1)
   late = Counted(source, [])
-  stream(late).feed(1000, 1)
+  split_of(late).feed(1000, 1)
   assert len(late.read) <= 4 + ahead, 'a resumed run decodes none of what it skips'
   overlapping = Counted(source, [])
-  split = stream(overlapping)
+  split = split_of(overlapping)
   for first in range(20):
     split.feed(first, 4)
   assert len(overlapping.read) <= 4 * 23 + ahead
   idle = Counted(source, [])
-  assert stream(idle).feed(0, 0)['image'].shape == (0, 4, SIZE, SIZE, 3)
+  assert split_of(idle).feed(0, 0)['image'].shape == (0, 4, SIZE, SIZE, 3)
   assert idle.read == []
 
 
 def test_evaluation_begins_anew_without_a_pause(source):
-  split = stream(source, seed=None)
+  split = split_of(source, seed=None)
   first = [split.feed(step, 2) for step in (0, 2, 4)]
   for feed, step in zip(first, (0, 2, 4), strict=True):
     assert_equal(split.feed(step, 2), feed)
@@ -130,13 +131,13 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
   if kind == 'jpg':
     PIL.Image.open(sound).save(corrupt)
     sound.unlink()
-  whole = stream(image_folder.read(folder, source='folder')[1]['train']).feed(0, 12)
+  whole = split_of(image_folder.read(folder, source='folder')[1]['train']).feed(0, 12)
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
   source = image_folder.read(folder, source='folder')[1]['train']
   with pytest.raises(ValueError, match=rf'3\.{kind} is not a sound JPEG or PNG file \(.*\): replace or delete it') as raised:
-    stream(source).feed(0, 6)
+    split_of(source).feed(0, 6)
   assert '\n' not in str(raised.value)
-  found = stream(source, corrupt='skip').feed(0, 12)
+  found = split_of(source, corrupt='skip').feed(0, 12)
   said = capsys.readouterr().err
   assert said.count(f'3.{kind} is not a sound') == said.count('\n') == 1, 'said once, though two epochs met it'
   gone = (found['mask'] == 0) & (whole['mask'] == 1)
@@ -149,9 +150,9 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
 
 @pytest.mark.parametrize('seed', [5, None])
 def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
-  whole = stream(source, batch_size=6, seed=seed).feed(0, 4)
+  whole = split_of(source, batch_size=6, seed=seed).feed(0, 4)
   counted = [Counted(source, []) for _ in range(3)]
-  parts = [stream(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
+  parts = [split_of(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
            for host, own in enumerate(counted)]
   joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in whole}
   assert_equal(joined, whole)
@@ -159,7 +160,7 @@ def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
   for part, own in zip(parts, counted, strict=True):
     assert set(part['index'][part['mask'] == 1]) <= set(own.read)
   with pytest.raises(ValueError, match='a batch of 4 does not divide over 3 hosts: use a multiple of 3'):
-    stream(source, process_index=0, process_count=3)
+    split_of(source, process_index=0, process_count=3)
 
 
 @pytest.mark.parametrize(('options', 'message'), [
@@ -167,26 +168,19 @@ def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
     ({'corrupt': 'ignore'}, "config.data.corrupt='ignore' is unknown: use refuse or skip")])
 def test_impossible_settings_are_named(source, options, message):
   with pytest.raises(ValueError, match=message):
-    stream(source, **options)
+    split_of(source, **options)
 
 
 def build(folder, monkeypatch, steps):
   """A tiny CNN on the folder; feeds of two steps, so that training and evaluation take many."""
-  def load(*, seed, folder, batch_size, evaluation_batch_size):
-    _, splits, classes = image_folder.read(folder, source='folder')
-    options = dict(size=SIZE, workers=0)
-    ready = {'train': photographs.streaming(splits['train'], batch_size=batch_size, seed=seed, **options)}
-    for name in ('validation', 'test'):
-      ready[name] = photographs.streaming(splits['test'], batch_size=evaluation_batch_size, **options)
-    return data.Data(name='photographs', origin='folder', classes=classes, splits=ready, prepare=preprocess.images())
-
-  monkeypatch.setattr(photographs, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)
-  monkeypatch.setattr(experiment.data_sets, 'load', load)
+  monkeypatch.setattr(stream, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)
   layers = (dict(kind='conv', features=4, kernel=5, strides=2), dict(kind='batch_norm'), dict(kind='flatten'),
             dict(kind='dense', features=3, activate=False))
   return experiment.build(dict(
       seed=0, task='classify', train_for=f'{steps} steps', log_every='3 steps', evaluate_every='6 steps',
-      checkpoint_every='12 steps', data=dict(folder=str(folder), batch_size=4, evaluation_batch_size=4),
+      checkpoint_every='12 steps', data=dict(
+          name='image_folder', folder=str(folder), source='folder', size=SIZE, workers=0, batch_size=4, evaluation_batch_size=4,
+          splits=dict(train='train', validation='test', test='test'), augment=[dict(kind='flip')]),
       model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=1e-2)), 'photographs')
 
 
@@ -200,6 +194,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypat
   train.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
   jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / run) for run in ('resumed', 'straight')))
   assert straight['test_examples'] == 9
+
+
+def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
+  """Skipping them would leave a step without an example, whose mean loss is 0 / 0."""
+  for file in (folder / 'train').rglob('*.png'):
+    file.write_bytes(b'nothing')
+  split = split_of(image_folder.read(folder, source='folder')[1]['train'], corrupt='skip')
+  with pytest.raises(ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'):
+    split.feed(0, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +221,7 @@ class Spies:
 
 
 def test_worker_processes_give_the_same_bits(source):
-  expected, split = stream(source).feed(3, 9), stream(Spies(source), workers=2)
+  expected, split = split_of(source).feed(3, 9), split_of(Spies(source), workers=2)
   found = split.feed(3, 9)
   assert not found['label'].any(), 'workers load neither TensorFlow nor a JAX backend'
   assert_equal(found, expected | {'label': found['label']})
@@ -226,10 +229,11 @@ def test_worker_processes_give_the_same_bits(source):
 
 PROGRAM = '''
 import multiprocessing, sys, time
-from jaxdl.data import image_folder, photographs
+from jaxdl.data import image_folder
+from jaxdl.data.photographs import stream
 if __name__ == '__main__':
   source = image_folder.read(sys.argv[1], source='folder')[1]['train']
-  split = photographs.streaming(source, batch_size=4, size=16, seed=0, workers=1)
+  split = stream.streaming(source, batch_size=4, size=16, seed=0, workers=1)
   split.feed(0, 2)
   print(*(child.pid for child in multiprocessing.active_children()), flush=True)
   if sys.argv[2] == 'raise':

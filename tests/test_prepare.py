@@ -7,10 +7,13 @@ import struct
 import tarfile
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import ROOT, run_child
 
-from jaxdl.data import DATA_SETS, bundled, cdb, cifar10, fashion_mnist, hoda, hoda_mat, idx, mnist, prepare, raw_files, shakespeare
+from jaxdl.data import DATA_SETS, bundled, cifar10, fashion_mnist, hoda, mnist, prepare, shakespeare
+from jaxdl.data.raw import cdb, hoda_mat, idx
+from jaxdl.data.raw import files as raw_files
 
 SHARED = ROOT.parent / 'shared/data'
 here = pytest.mark.skipif(not SHARED.is_dir(), reason='the original raw files (../shared/data) are not here')
@@ -221,6 +224,26 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   assert info.citation.startswith('@book')
   assert info.homepage
   assert [path.name for path in root.iterdir() if path.name.startswith('.preparing-')] == []
+
+
+def test_photographs_are_prepared_under_their_folders_name(tmp_path):
+  pytest.importorskip('tensorflow')
+  for place in ('train/cat', 'train/dog', 'test/dog'):
+    (tmp_path / 'My pets' / place).mkdir(parents=True)
+    PIL.Image.fromarray(np.full((9, 8, 3), 7, np.uint8)).save(tmp_path / 'My pets' / place / 'a.png')
+  command = ('-m', 'jaxdl.data', 'prepare', 'image_folder', f'--from={tmp_path / "My pets"}', f'--data_dir={tmp_path}')
+  run = run_child(*command)
+  assert run.returncode == 0, run.stderr
+  assert run.stdout.startswith(f'image_folder is prepared: {tmp_path}/image_folder/my_pets/1.0.0')
+  assert 'was there already' in run_child(*command).stdout
+  listed = run_child('-m', 'jaxdl.data', 'list', f'--data_dir={tmp_path}').stdout
+  assert 'train 2  test 1' in next(line for line in listed.splitlines() if line.startswith('image_folder/my_pets'))
+  data = DATA_SETS['image_folder'](seed=0, source='auto', copy='my_pets', data_dir=tmp_path, size=4, workers=0, batch_size=2,
+                                   splits={'train': 'train', 'test': 'test'})
+  assert (data.origin, data.classes, data.input_shape()) == ('tfds', ('cat', 'dog'), (4, 4, 3))
+  feed = data.splits['test'].feed(0, 1)
+  np.testing.assert_array_equal(feed['image'][0, 0], 7)
+  assert feed['label'][0, 0] == 1
 
 
 @pytest.fixture(scope='session')

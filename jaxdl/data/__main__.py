@@ -7,8 +7,9 @@ import sys
 from absl import logging
 
 from jaxdl import command
-from jaxdl.data import DATA_SETS, array_cache, bundled, raw_files, tfds_arrays
+from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
 from jaxdl.data.prepare import prepare
+from jaxdl.data.raw.files import MANUAL, RAW
 
 
 def main(arguments):
@@ -17,7 +18,7 @@ def main(arguments):
   commands = parser.add_subparsers(dest='command', required=True)
   listing = commands.add_parser('list', help='each data set, where it comes from now, its size and splits')
   preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')
-  preparing.add_argument('name', choices=list(raw_files.RAW), metavar='NAME', help=', '.join(raw_files.RAW))
+  preparing.add_argument('name', choices=list(RAW), metavar='NAME', help=', '.join(RAW))
   preparing.add_argument('--from', dest='raw', required=True, metavar='DIR', help='folder of the raw files')
   for part in (listing, preparing):
     part.add_argument('--data_dir', metavar='DIR', help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)")
@@ -27,7 +28,8 @@ def main(arguments):
     show(chosen.data_dir)
     return 0
   folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
-  DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
+  if chosen.name != 'image_folder':
+    DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
   print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
   print(splits_of(folder))
   return 0
@@ -37,15 +39,16 @@ def show(data_dir):
   """Prints a line for each data set."""
   root = tfds_arrays.root_folder(data_dir)
   print(f'prepared data sets are looked for in {root}')
-  for name in DATA_SETS:
+  copies = sorted(f'image_folder/{path.name}' for path in (root / 'image_folder').glob('*') if path.is_dir())
+  for name in [*DATA_SETS, *copies]:
     folder = tfds_arrays.version_folder(root, name)
     if folder is not None:
-      print(f'{name:<18}tfds      {_megabytes(folder)}  {splits_of(folder)}')
+      print(f'{name:<20}tfds      {_megabytes(folder)}  {splits_of(folder)}')
     elif (bundled.FOLDER / name).is_dir():
-      print(f'{name:<18}bundled   {_megabytes(bundled.FOLDER / name)}  inside the package')
+      print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  inside the package')
     else:
-      download = 'is downloaded at first use, or: ' if name not in raw_files.MANUAL else ''
-      print(f'{name:<18}absent    {"":>9}  {download}python -m jaxdl.data prepare {name} --from=DIR')
+      download = 'is downloaded at first use, or: ' if name not in MANUAL else ''
+      print(f'{name:<20}absent    {"":>9}  {download}python -m jaxdl.data prepare {name} --from=DIR')
 
 
 def splits_of(folder):

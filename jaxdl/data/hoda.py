@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from jaxdl.data import cdb, hoda_mat, tfds_arrays
+from jaxdl.data import tfds_arrays
+from jaxdl.data.raw import cdb, hoda_mat
 from jaxdl.data.source import choose
 
 SIZE = 32  # pixels

@@ -5,8 +5,11 @@ import hashlib
 import pathlib
 import re
 
-from jaxdl.data import photograph_files, tfds_arrays
-from jaxdl.data.encoded import Files, Records
+from jaxdl.data import preprocess, slicing, tfds_arrays
+from jaxdl.data.photographs import files as photograph_files
+from jaxdl.data.photographs import stream
+from jaxdl.data.photographs.encoded import Files, Records, select
+from jaxdl.data.split import SPLITS, Data, check_sizes, check_splits
 
 LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
@@ -15,6 +18,39 @@ CITATION = """@inproceedings{singla2016food,
   author={Singla, Ashutosh and Yuan, Lin and Ebrahimi, Touradj},
   booktitle={Proceedings of the 2nd International Workshop on Multimedia Assisted Dietary Management},
   pages={3--11}, year={2016}}"""
+
+
+def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, source='auto', copy=None, data_dir=None,
+         overlap=False, size=512, workers=None, corrupt='refuse', scale='unit', augment=(), distort=()):
+  """Streams photographs as a config's data section describes them.
+
+  Args:
+    seed, splits, batch_size, evaluation_batch_size, overlap: as in `images.load`.
+    folder, source, data_dir: as in `read`.
+    copy: str, under which name a copy was prepared; None for the folder's own name.
+    size, workers, corrupt: as in `stream.streaming`.
+    scale: 'unit' | 'symmetric', as in `preprocess.scaling`.
+    augment, distort: as in `preprocess.inputs`.
+
+  Returns:
+    Data.
+
+  Raises:
+    ValueError, OSError: as `read`, `stream.streaming` and `images.load`.
+  """
+  check_splits(splits)
+  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  mean, deviation = preprocess.scaling(scale, None)
+  prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
+  origin, sources, classes = read(folder, source=source, name=copy, data_dir=data_dir)
+  if not overlap:
+    slicing.refuse_overlap(splits, {split: len(found) for split, found in sources.items()})
+  ready = {}
+  for name in (name for name in SPLITS if name in splits):
+    order = dict(batch_size=batch_size, seed=seed) if name == 'train' else dict(batch_size=evaluation_batch_size)
+    ready[name] = stream.streaming(select(sources, splits[name]), size=size, workers=workers, corrupt=corrupt, **order)
+  return Data(name='image_folder', origin=origin, classes=classes, splits=ready, prepare=prepare,
+              scaling={'mean': mean, 'deviation': deviation})
 
 
 def read(folder, *, source='auto', name=None, data_dir=None):
@@ -32,7 +68,7 @@ def read(folder, *, source='auto', name=None, data_dir=None):
     (origin 'folder' or 'tfds', split name → random access to (bytes, label, name for messages), class names).
 
   Raises:
-    ValueError: an unknown source, neither folder nor name, or a folder at fault; see `photograph_files.find`.
+    ValueError: an unknown source, neither folder nor name, or a folder at fault; see `photographs.files.find`.
     FileNotFoundError: neither the folder nor a copy is there.
   """
   if source not in ('auto', 'folder', 'tfds'):
@@ -57,7 +93,7 @@ def copy_name(folder):
 
 
 def _mixed(folder):
-  """`photograph_files.find`, each split in the order of a hash of its files' names."""
+  """`photographs.files.find`, each split in the order of a hash of its files' names."""
   splits, classes = photograph_files.find(folder)
   root = pathlib.Path(folder).expanduser()
 

@@ -8,11 +8,12 @@ import pathlib
 import shutil
 import tempfile
 
-from jaxdl.data import hoda, shakespeare, tfds_arrays
-from jaxdl.data.raw_files import RAW
+from jaxdl.data import hoda, image_folder, shakespeare, tfds_arrays
+from jaxdl.data.raw.files import RAW
 
 MOST = None  # examples of each split; None for all, tests of the way there take fewer
-OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}
+OURS = {'hoda': lambda raw: hoda.builder(), 'shakespeare': lambda raw: shakespeare.builder(),
+        'image_folder': lambda raw: image_folder.builder(str(raw))}
 
 
 def prepare(name, *, raw, data_dir=None):
@@ -37,21 +38,26 @@ def prepare(name, *, raw, data_dir=None):
   raw, root = pathlib.Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
   if not raw.exists():
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
-  if (there := tfds_arrays.version_folder(root, name)) is not None:
+  if (there := tfds_arrays.version_folder(root, path_of(name, raw))) is not None:
     return there, True
   root.mkdir(parents=True, exist_ok=True)
   aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
   try:
     (files := aside / 'raw').mkdir()
     paths, note = RAW[name](raw, files)
-    built = _build(name, paths, aside)
+    built = _build(name, raw, paths, aside)
     (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
     return _move(built, root / built.relative_to(aside))
   finally:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _build(name, paths, aside):
+def path_of(name, raw):
+  """Where a data set is below TFDS's folder: photographs also bear their folder's name."""
+  return f'image_folder/{image_folder.copy_name(raw)}' if name == 'image_folder' else name
+
+
+def _build(name, raw, paths, aside):
   """Runs the TFDS builder on local files; returns the folder of the version, below `aside`."""
   try:
     import tensorflow  # noqa: F401
@@ -59,7 +65,7 @@ def _build(name, paths, aside):
   except ImportError as error:
     raise OSError(f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu') from error
   place = {'data_dir': str(aside), 'file_format': 'array_record'}
-  builder = OURS[name]()(**place) if name in OURS else tfds.builder(name, **place)
+  builder = OURS[name](raw)(**place) if name in OURS else tfds.builder(name, **place)
   builder._make_download_manager = lambda **unused: LocalFiles(paths)  # TFDS has no public way to give it files
   tfds.disable_progress_bar()
   with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
@@ -75,7 +81,7 @@ class LocalFiles:
 
   def __init__(self, paths):
     self._paths = paths
-    self.manual_dir = next(iter(paths.values())).parent
+    self.manual_dir = next((path.parent for path in paths.values()), None)
 
   def download(self, urls):
     """Paths in the place of URLs; a dict of them gives a dict."""

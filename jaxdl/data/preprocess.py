@@ -77,7 +77,7 @@ def scaling(scale, images):
   Args:
     scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) | 'standardized' (mean 0 and
       deviation 1 of each channel over the training split).
-    images: [N, H, W, C] uint8, the training split.
+    images: [N, H, W, C] uint8, the training split; None where they are not in memory, and have 3 channels.
 
   Returns:
     two lists of C floats.
@@ -85,13 +85,15 @@ def scaling(scale, images):
   Raises:
     ValueError: another scale, or a channel that is the same everywhere.
   """
-  channels = images.shape[-1]
+  channels = 3 if images is None else images.shape[-1]
   if scale == 'unit':
     return [0.0] * channels, [1.0] * channels
   if scale == 'symmetric':
     return [0.5] * channels, [0.5] * channels
   if scale != 'standardized':
     raise ValueError(f"config.data.scale={scale!r} is unknown: use one of 'unit', 'symmetric', 'standardized'")
+  if images is None:
+    raise ValueError("config.data.scale='standardized' needs every photograph in memory: use 'symmetric'")
   mean, deviation = moments(images)
   if 0 in deviation:
     raise ValueError("config.data.scale='standardized' divides by 0: a channel is the same everywhere; use 'unit'")

@@ -79,7 +79,7 @@ class Data:
   def input_shape(self):
     """Shape of one example as the network sees it, without the batch axis."""
     split = self.splits['train']
-    feed = {name: values[0] for name, values in split.feed(0, 1).items()}
+    feed = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in split.feed(0, 0).items()}
     batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
     return batch['inputs'].shape[1:]
 

@@ -5,7 +5,9 @@ import tarfile
 
 import numpy as np
 
-from jaxdl.data import hoda, idx, mnist
+from jaxdl.data import hoda, mnist
+from jaxdl.data.photographs import files
+from jaxdl.data.raw import idx
 
 FASHION_MNIST = {  # sha256 of the unpacked files
     'train-images-idx3-ubyte': 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888',
@@ -127,6 +129,13 @@ def farsi_digits(folder, aside):
   return {name: folder / name for name in HODA}, ''
 
 
+def photographs(folder, aside):
+  """A reader of class folders of photographs; see `digits`."""
+  del aside
+  files.find(folder)
+  return {}, ''
+
+
 def _check(path, content, checksum):
   found = hashlib.sha256(content).hexdigest()
   if found != checksum:
@@ -134,5 +143,5 @@ def _check(path, content, checksum):
 
 
 RAW = {'mnist': digits(mnist.RAW_CHECKSUMS), 'fashion_mnist': digits(FASHION_MNIST), 'cifar10': cifar10, 'hoda': farsi_digits,
-       'tiny_shakespeare': text('input.txt'), 'shakespeare': text('shakespeare.txt')}
-MANUAL = ('hoda',)  # nobody offers them for download
+       'tiny_shakespeare': text('input.txt'), 'shakespeare': text('shakespeare.txt'), 'image_folder': photographs}
+MANUAL = ('hoda', 'image_folder')  # nobody offers them for download

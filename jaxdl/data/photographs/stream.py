@@ -12,7 +12,7 @@ import weakref
 import jax
 
 from jaxdl.data import order
-from jaxdl.data.pieces import ENDLESS, Pieces, blank, piece_length
+from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 from jaxdl.data.split import Split
 
 FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
@@ -90,6 +90,8 @@ def _feeder(pieces, workers, corrupt):
         _report(fault, corrupt, said)
       for name, values in piece.items():
         feed[name][row, start:start + pieces.length] = values
+    if said and not feed['mask'][row].any():
+      raise ValueError(f'every photograph of batch {step % pieces.batches} is corrupt, the last one {max(said)}: replace them')
     position = (step + 1) % pieces.batches
 
   def feed(first_step, steps):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import decode
+from jaxdl.data.photographs import decode
 
 PIECE_BYTES = 4 << 20  # of photographs that a worker hands over at once, through shared memory
 ENDLESS = 1 << 40  # pieces

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jaxdl.data import split
+from jaxdl.data import slicing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,6 @@ class Selection:
 
 
 def select(sources, expression):
-  """The photographs of a split named as TFDS names them, such as 'train[90%:]'; see `split.cut`."""
+  """The photographs of a split named as TFDS names them, such as 'train[90%:]'; see `slicing.cut`."""
   count = {name: len(source) for name, source in sources.items()}
-  return Selection([(sources[name], start, stop) for name, start, stop in split.intervals(expression, count)])
+  return Selection([(sources[name], start, stop) for name, start, stop in slicing.intervals(expression, count)])

@@ -1,0 +1,1 @@
+"""Photographs that do not fit on the device, decoded while it works."""

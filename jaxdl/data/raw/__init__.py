@@ -1,0 +1,1 @@
+"""Raw files of data sets: their formats, read and checked."""
