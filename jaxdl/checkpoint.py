@@ -63,7 +63,9 @@ def restore(checkpoints, state, *, step):
   abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (_model_item(state), _train_item(state)))
   items = checkpoints.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract[0]),
                                                             train=ocp.args.StandardRestore(abstract[1])))
-  return State(**items.model, **items.train)
+  trained = items.train.pop('params') or items.model['params']
+  average = items.model['params'] if trained is not items.model['params'] else {}
+  return State(params=trained, average=average, batch_stats=items.model['batch_stats'], **items.train)
 
 
 def load_model(workdir, step='best'):
@@ -132,8 +134,9 @@ MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'r
 
 
 def _model_item(state):
-  return {'params': state.params, 'batch_stats': state.batch_stats}
+  return state.variables()
 
 
 def _train_item(state):
-  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng, 'carry': state.carry}
+  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng, 'carry': state.carry,
+          'params': state.params if state.average else {}}  # the model's own are the averaged ones

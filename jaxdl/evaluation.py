@@ -23,7 +23,7 @@ def of_splits(experiment):
       compiled[name] = (call, parallel.replicate(split.arrays), _feeds(split))
 
   def evaluate(current):
-    variables = {'params': current.params, 'batch_stats': current.batch_stats}
+    variables = current.variables()
     return {name: _added(call, variables, arrays, feeds()) for name, (call, arrays, feeds) in compiled.items()}
 
   return evaluate

@@ -23,6 +23,7 @@ class Experiment:
     data: jaxdl.data.Data.
     model: linen module.
     optimizer: optax.GradientTransformation.
+    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model; 0 for none.
     task: function (outputs, batch) → sums.
     layers: rows of the layer table.
     steps: how many to train for.
@@ -36,6 +37,7 @@ class Experiment:
   data: Data
   model: Any
   optimizer: Any
+  ema_decay: float
   task: Callable
   layers: list
   steps: int
@@ -64,11 +66,13 @@ def build(config, name):
 
 
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, seed=0, log_every='50 steps',
-           evaluate_every='1 epoch', checkpoint_every='1 epoch', reported=None):
+           evaluate_every='1 epoch', checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
   if task not in tasks.TASKS:
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(tasks.TASKS)}')
   if not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+  if not isinstance(ema_decay, (int, float)) or not 0 <= ema_decay < 1:
+    raise ValueError(f'config.ema_decay={ema_decay!r} is not a decay: use a number from 0 (no average) to below 1')
   network = models.build(model)
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
@@ -82,7 +86,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   return Experiment(
       name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
       optimizer=configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)(),
-      steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
+      ema_decay=ema_decay, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       reported=reported or {})

@@ -19,6 +19,7 @@ class State:
     opt_state: optax's state.
     rng: [2] uint32, the root key; every random draw is folded from it, so it never changes.
     carry: recurrent state that runs on from one batch to the next ({} where there is none).
+    average: exponential moving average of the parameters ({} where there is none).
   """
 
   step: jax.Array
@@ -27,9 +28,14 @@ class State:
   opt_state: Any
   rng: jax.Array
   carry: Any
+  average: Any = dataclasses.field(default_factory=dict)
+
+  def variables(self):
+    """What is evaluated and analysed: the averaged parameters where there are any, and the batch statistics."""
+    return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
-def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32):
+def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False):
   """The state before the first step.
 
   Args:
@@ -38,6 +44,7 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32):
     seed: int, the root of every random draw.
     input_shape: shape of one example, without the batch axis.
     input_dtype: its type.
+    averaged: bool, whether the state holds an average of the parameters.
 
   Returns:
     State.
@@ -48,6 +55,6 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32):
     variables = model.init({'params': rng}, jnp.zeros((1, *input_shape), input_dtype))
     params = variables['params']
     return State(step=jnp.int32(0), params=params, batch_stats=variables.get('batch_stats', {}),
-                 opt_state=optimizer.init(params), rng=rng, carry={})
+                 opt_state=optimizer.init(params), rng=rng, carry={}, average=params if averaged else {})
 
   return jax.jit(initial)()

@@ -8,7 +8,7 @@ from jaxdl import parallel
 from jaxdl.state import State
 
 
-def train_step(state, batch, *, model, optimizer, task):
+def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0):
   """One update from one batch, the same on any number of devices.
 
   Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
@@ -20,6 +20,7 @@ def train_step(state, batch, *, model, optimizer, task):
     model: linen module with the field axis_name.
     optimizer: optax.GradientTransformation.
     task: function (outputs, batch) → sums over real examples.
+    ema_decay: of the average of the parameters, where the state holds one.
 
   Returns:
     (State, sums over the real examples of all devices).
@@ -38,8 +39,11 @@ def train_step(state, batch, *, model, optimizer, task):
   gradients, sums = parallel.total((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
   updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-  return State(step=state.step + 1, params=optax.apply_updates(state.params, updates), batch_stats=batch_stats,
-               opt_state=opt_state, rng=state.rng, carry=state.carry), sums
+  params = optax.apply_updates(state.params, updates)
+  decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
+  average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
+  return State(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state, rng=state.rng,
+               carry=state.carry, average=average), sums
 
 
 def eval_step(variables, batch, *, model, task):
@@ -47,14 +51,14 @@ def eval_step(variables, batch, *, model, task):
   return task(model.apply(variables, batch['inputs']), batch)
 
 
-def many_train_steps(*, model, optimizer, task, split, prepare):
+def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0):
   """Compiles a call that trains for any number of steps without returning to Python.
 
   The number of steps is an argument of one compiled program, so that a run's bits do not depend on where its calls
   begin and end.
 
   Args:
-    model, optimizer, task: as in `train_step`.
+    model, optimizer, task, ema_decay: as in `train_step`.
     split: data Split of the training examples.
     prepare: pure (batch, key) → batch with 'inputs'.
 
@@ -67,12 +71,11 @@ def many_train_steps(*, model, optimizer, task, split, prepare):
       state, history = carried
       batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
-      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task)
+      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task, ema_decay=ema_decay)
       return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
 
     def sums_of(feed):
-      variables = {'params': state.params, 'batch_stats': state.batch_stats}
-      return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
+      return eval_step(state.variables(), prepare(split.fetch(arrays, feed), None), model=model, task=task)
 
     history = _zeros_like_one(sums_of, feed, leading=(len(feed['mask']),))  # [S] each
     return jax.lax.fori_loop(0, steps, one, (state, history))

@@ -35,7 +35,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   started = time.monotonic()
   with checkpoint.manager(workdir) as checkpoints:
     current = state.create(experiment.model, experiment.optimizer, seed=experiment.seed,
-                           input_shape=experiment.data.input_shape())
+                           input_shape=experiment.data.input_shape(), averaged=experiment.ema_decay > 0)
     if (newest := checkpoints.latest_step()) is not None:
       current = checkpoint.restore(checkpoints, current, step=newest)
     first = int(current.step)
@@ -100,7 +100,7 @@ def _calls(experiment, current, stop):
   """
   split = experiment.data.splits['train']
   run = steps.many_train_steps(model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
-                               split=split, prepare=experiment.data.prepare)
+                               split=split, prepare=experiment.data.prepare, ema_decay=experiment.ema_decay)
   capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
   arrays, current = parallel.replicate((split.arrays, current))
   step, count, calls = int(current.step), 1, 0

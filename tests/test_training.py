@@ -19,8 +19,9 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   run = steps.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
-                               prepare=built.data.prepare)
-  start = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape())
+                               prepare=built.data.prepare, ema_decay=built.ema_decay)
+  start = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape(),
+                       averaged=built.ema_decay > 0)
   feed = feed_change(split.feed(0, count))
   return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
 
@@ -47,6 +48,21 @@ def test_a_batch_can_be_overfitted(small, small_cnn):
     _, history = run_steps(config, 150)
     first, last = (float(history['loss'][i] / history['count'][i]) for i in (0, -1))
     assert last < 0.25 < 1.5 < first, config['model']['name']
+
+
+def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):
+  """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step); the rest is as without."""
+  built = experiment.build(small, 'small')
+  start = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
+  plain = [start, *(run_steps(small, count)[0] for count in (1, 2, 3))]
+  averaged = run_steps({**small, 'ema_decay': 0.15}, 3)[0]
+  jax.tree.map(np.testing.assert_array_equal, averaged.params, plain[3].params)
+  expected = plain[0].params
+  for step, decay in enumerate((0.1, 0.15, 0.15)):  # (1 + 0) / (10 + 0), then 2 / 11 > 0.15
+    expected = jax.tree.map(lambda old, new, decay=decay: decay * old + (1 - decay) * new, expected, plain[step + 1].params)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), averaged.average, expected)
+  assert averaged.variables()['params'] is averaged.average
+  assert plain[3].variables()['params'] is plain[3].params
 
 
 def test_padding_content_is_ignored(small_cnn):
