@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl import config as configuration
-from jaxdl import models, optimizers, parallel, tasks
+from jaxdl import models, optimizers, parallel, state, tasks
 from jaxdl.data import DATA_SETS
 from jaxdl.data.split import Data
 from jaxdl.models import table
@@ -46,6 +46,12 @@ class Experiment:
   checkpoint_every: int
   reported: dict
 
+  def initial_state(self):
+    """The State before the first step."""
+    inputs = self.data.inputs()
+    return state.create(self.model, self.optimizer, seed=self.seed, input_shape=inputs.shape[1:], input_dtype=inputs.dtype,
+                        averaged=self.ema_decay > 0, streams=self.data.streams())
+
 
 def build(config, name):
   """Checks a config, key by key, and builds the experiment.
@@ -81,7 +87,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   factor = configuration.bind(optimizers.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps)()
-  rows = table.layers(network, loaded.input_shape())
+  rows = table.layers(network, loaded.input_shape(), loaded.inputs().dtype)
   _check_outputs(rows, loaded)
   return Experiment(
       name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
@@ -93,6 +99,6 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
 
 
 def _check_outputs(rows, data):
-  if rows[-1]['output'] != [len(data.classes)]:
+  if rows[-1]['output'][-1:] != [len(data.classes)]:
     raise ValueError(f'the last layer {rows[-1]["name"]} has output {rows[-1]["output"]}, but {data.name} has '
                      f'{len(data.classes)} classes: change the model section')

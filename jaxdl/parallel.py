@@ -30,6 +30,20 @@ def over_devices(function, *, scalars=0, donate=()):
   return jax.pmap(function, axis_name=AXIS, in_axes=axes, out_axes=None, donate_argnums=donate)
 
 
+def own_part(tree):
+  """This device's rows of arrays that all devices hold whole, inside a function given to `over_devices`."""
+  def part(values):
+    rows = values.shape[0] // jax.lax.axis_size(AXIS)
+    return jax.lax.dynamic_slice_in_dim(values, jax.lax.axis_index(AXIS) * rows, rows)
+
+  return jax.tree.map(part, tree)
+
+
+def whole(tree):
+  """The rows of all devices on every device: the inverse of `own_part`."""
+  return jax.lax.all_gather(tree, AXIS, tiled=True)
+
+
 def replicate(tree):
   """Puts a tree of arrays on every local device."""
   everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())

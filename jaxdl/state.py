@@ -35,7 +35,8 @@ class State:
     return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
-def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False):
+def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False,
+           streams=0):
   """The state before the first step.
 
   Args:
@@ -45,6 +46,7 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
     input_shape: shape of one example, without the batch axis.
     input_dtype: its type.
     averaged: bool, whether the state holds an average of the parameters.
+    streams: int, how many streams a recurrent state is carried for; 0 where nothing goes on.
 
   Returns:
     State.
@@ -52,9 +54,11 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
   rng = jax.random.PRNGKey(seed)
 
   def initial():  # one compiled program: operation by operation it takes seconds
-    variables = model.init({'params': rng}, jnp.zeros((1, *input_shape), input_dtype))
+    going_on = {'reset': jnp.ones(streams, bool)} if streams else {}
+    variables = model.init({'params': rng}, jnp.zeros((max(streams, 1), *input_shape), input_dtype), **going_on)
     params = variables['params']
     return State(step=jnp.int32(0), params=params, batch_stats=variables.get('batch_stats', {}),
-                 opt_state=optimizer.init(params), rng=rng, carry={}, average=params if averaged else {})
+                 opt_state=optimizer.init(params), rng=rng, carry=variables.get('carry', {}),
+                 average=params if averaged else {})
 
   return jax.jit(initial)()

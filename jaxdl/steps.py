@@ -1,5 +1,7 @@
 """Pure training and evaluation steps, and the compiled loops that run many of them in one call."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -16,7 +18,8 @@ def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0):
 
   Args:
     state: State.
-    batch: this device's part: 'inputs' [B, …], 'mask' [B], 'index' [B] and what the task needs.
+    batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the batch goes on from the
+      one before, and what the task needs.
     model: linen module with the field axis_name.
     optimizer: optax.GradientTransformation.
     task: function (outputs, batch) → sums over real examples.
@@ -29,26 +32,40 @@ def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0):
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
-    outputs, updated = replica.apply({'params': params, 'batch_stats': state.batch_stats}, batch['inputs'], train=True,
-                                     mask=batch['mask'], index=batch['index'], mutable=['batch_stats'],
-                                     rngs={'dropout': dropout})
+    variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
+    outputs, updated = replica.apply(variables, batch['inputs'], train=True, mask=batch['mask'], index=batch['index'],
+                                     **_streams(batch), mutable=['batch_stats', 'carry'], rngs={'dropout': dropout})
     sums = task(outputs, batch)
-    return sums['loss'], (sums, updated.get('batch_stats', {}))
+    return sums['loss'], (sums, updated)
 
-  gradients, (sums, batch_stats) = jax.grad(summed_loss, has_aux=True)(state.params)
+  gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   gradients, sums = parallel.total((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
   updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
   average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
-  return State(step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state, rng=state.rng,
-               carry=state.carry, average=average), sums
+  return State(step=state.step + 1, params=params, batch_stats=updated.get('batch_stats', {}), opt_state=opt_state,
+               rng=state.rng, carry=updated.get('carry', {}), average=average), sums
 
 
 def eval_step(variables, batch, *, model, task):
-  """Sums of a task's metrics over the real examples of one batch, without dropout and by running averages."""
-  return task(model.apply(variables, batch['inputs']), batch)
+  """One batch without dropout and by running averages.
+
+  Args:
+    variables: of the model; the collection 'carry' is what the batch before left, and may be absent at the first.
+    batch, model, task: as in `train_step`.
+
+  Returns:
+    (sums over the real examples, carry for the next batch: {} where nothing goes on).
+  """
+  outputs, updated = model.apply(variables, batch['inputs'], **_streams(batch), mutable=['carry'])
+  return task(outputs, batch), updated.get('carry', {})
+
+
+def _streams(batch):
+  """What a model of streams is told: which of them begin anew."""
+  return {'reset': batch['reset']} if 'reset' in batch else {}
 
 
 def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0):
@@ -74,11 +91,11 @@ def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0):
       state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task, ema_decay=ema_decay)
       return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
 
-    def sums_of(feed):
-      return eval_step(state.variables(), prepare(split.fetch(arrays, feed), None), model=model, task=task)
-
-    history = _zeros_like_one(sums_of, feed, leading=(len(feed['mask']),))  # [S] each
-    return jax.lax.fori_loop(0, steps, one, (state, history))
+    sums, _ = _shapes(state.variables(), arrays, feed, model=model, task=task, split=split, prepare=prepare)
+    history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
+    state = dataclasses.replace(state, carry=parallel.own_part(state.carry))
+    state, history = jax.lax.fori_loop(0, steps, one, (state, history))
+    return dataclasses.replace(state, carry=parallel.whole(state.carry)), history
 
   return parallel.over_devices(run, scalars=1, donate=(0,))
 
@@ -93,17 +110,26 @@ def many_eval_steps(*, model, task, split, prepare):
     function (variables, arrays, feed [devices, S, B, …]) → sums over every real example, each counted once.
   """
   def run(variables, arrays, feed):
-    def sums_of(feed):
-      return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
+    def one(carried, feed):
+      sums, carry = carried
+      batch = prepare(split.fetch(arrays, feed), None)
+      added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
+      return (jax.tree.map(jnp.add, sums, added), carry), None
 
-    zeros = _zeros_like_one(sums_of, feed)
-    sums, _ = jax.lax.scan(lambda sums, feed: (jax.tree.map(jnp.add, sums, sums_of(feed)), None), zeros, feed)
+    zeros = _zeros(_shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare))
+    (sums, _), _ = jax.lax.scan(one, zeros, feed)
     return parallel.total(sums)
 
   return parallel.over_devices(run)
 
 
-def _zeros_like_one(function, feed, leading=()):
-  """Zeros [*leading] of the type of each sum that a function returns for one step's feed."""
-  shapes = jax.eval_shape(function, jax.tree.map(lambda values: values[0], feed))
-  return jax.tree.map(lambda value: jnp.zeros(leading, value.dtype), shapes)
+def _shapes(variables, arrays, feed, *, model, task, split, prepare):
+  """Shapes of what `eval_step` returns for the first step of a feed."""
+  def first(feed):
+    return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
+
+  return jax.eval_shape(first, jax.tree.map(lambda values: values[0], feed))
+
+
+def _zeros(shapes, leading=()):
+  return jax.tree.map(lambda value: jnp.zeros((*leading, *value.shape), value.dtype), shapes)

@@ -1,5 +1,6 @@
 """What a network is trained for: pure functions (outputs, batch) → sums over the real examples."""
 
+import jax.numpy as jnp
 import optax
 
 
@@ -10,8 +11,14 @@ def classify(logits, batch):
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}  # []
 
 
-TASKS = {'classify': classify}
-METRICS = {'loss': 'loss', 'correct': 'accuracy'}  # the mean of each sum, in the order in which they are shown
+def next_char(logits, batch):
+  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T] int; mask [B, T] 0/1."""
+  sums = classify(logits, batch)
+  return {**sums, 'bits': sums['loss'] / jnp.log(2.0)}
+
+
+TASKS = {'classify': classify, 'next_char': next_char}
+METRICS = {'loss': 'loss', 'bits': 'bits_per_character', 'correct': 'accuracy'}  # the mean of each sum, in the order in which they are shown
 
 
 def metrics(sums):
@@ -21,6 +28,6 @@ def metrics(sums):
     sums: name → sum over examples; 'count' is the number of examples.
 
   Returns:
-    name → mean as float: 'loss' in nats, 'accuracy' as a share.
+    name → mean as float: 'loss' in nats, 'bits_per_character', 'accuracy' as a share.
   """
   return {METRICS[name]: float(sums[name]) / float(sums['count']) for name in METRICS if name in sums}

@@ -7,7 +7,7 @@ import time
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, parallel, progress, state, steps, tasks
+from jaxdl import checkpoint, evaluation, parallel, progress, steps, tasks
 from jaxdl.models import table
 from jaxdl.writers import open_writers
 
@@ -34,8 +34,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   checkpoint.check_config(workdir, experiment.config)
   started = time.monotonic()
   with checkpoint.manager(workdir) as checkpoints:
-    current = state.create(experiment.model, experiment.optimizer, seed=experiment.seed,
-                           input_shape=experiment.data.input_shape(), averaged=experiment.ema_decay > 0)
+    current = experiment.initial_state()
     if (newest := checkpoints.latest_step()) is not None:
       current = checkpoint.restore(checkpoints, current, step=newest)
     first = int(current.step)

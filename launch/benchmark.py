@@ -34,13 +34,13 @@ def ours(name, steps):
   import jax
   import numpy as np
 
-  from jaxdl import experiment, parallel, state
+  from jaxdl import experiment, parallel
   from jaxdl import steps as loops
   built = experiment.build(read_config(name), name)
   split = built.data.splits['train']
   run = loops.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
                                prepare=built.data.prepare)
-  start = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
+  start = built.initial_state()
   current = [parallel.replicate(start)]
   arrays = parallel.replicate(split.arrays)
 

@@ -50,6 +50,15 @@ def small_cnn(small):
 
 
 @pytest.fixture
+def small_text(small):
+  """The same for a language model on 16 streams of a text; an epoch has 7 steps, the last one partly padding."""
+  return {**small, 'task': 'next_char', 'model': dict(
+      name='language_model', cell='lstm', features=12, layers=2, embedding=6, classes=84, dropout=0.2), 'data': dict(
+          name='shakespeare', source='bundled', batch_size=16, time_step=9,
+          splits=dict(train='train[:1000]', validation='validation[:300]', test='test[:300]'))}
+
+
+@pytest.fixture
 def config_file(tmp_path):
   """Returns a function that writes a config dict as a config file."""
   def write(config, name='small'):

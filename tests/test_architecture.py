@@ -12,10 +12,10 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'figures': set(), 'writers': set(), 'progress': set(), 'command': set(),
     'models': {'ops'}, 'steps': {'state', 'parallel'}, 'checkpoint': {'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
-    'experiment': {'data', 'models', 'optimizers', 'parallel', 'tasks'},
+    'experiment': {'data', 'models', 'optimizers', 'parallel', 'state', 'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
-    'train': {'checkpoint', 'evaluation', 'models', 'parallel', 'progress', 'state', 'steps', 'tasks', 'writers'},
+    'train': {'checkpoint', 'evaluation', 'models', 'parallel', 'progress', 'steps', 'tasks', 'writers'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions

@@ -13,19 +13,19 @@ import jax, numpy as np
 from test_training import run_steps
 after, history = run_steps(json.loads(sys.argv[1]), 5)
 leaves = {{jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in
-          jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, history))}}
+          jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, after.carry, history))}}
 print(json.dumps({{'devices': jax.device_count(), 'leaves': leaves}}))
 '''
 
 
-@pytest.mark.parametrize('model', ['cnn', 'recurrent'])
-def test_8_devices_equal_1(model, small, small_cnn, tmp_path):
+@pytest.mark.parametrize('model', ['small_cnn', 'small', 'small_text'])
+def test_8_devices_equal_1(model, request, tmp_path):
   """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so the last device
   has none. The sums are taken in another order, hence the tolerance; Adam's eps is raised, because a bias before
   batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
   program = tmp_path / 'program.py'
   program.write_text(PROGRAM.format(tests=str(ROOT / 'tests')))
-  config = small_cnn if model == 'cnn' else small
+  config = request.getfixturevalue(model)
   config['optimizer']['eps'] = 1e-4
   config = json.dumps(config)
   one, eight = (run_child(program, config, devices=devices) for devices in (1, 8))

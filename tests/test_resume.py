@@ -11,21 +11,19 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jaxdl import checkpoint, experiment, state, train
+from jaxdl import checkpoint, experiment, train
 
 
 def final_state(built, workdir):
   with checkpoint.manager(workdir) as checkpoints:
-    fresh = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape(),
-                         averaged=built.ema_decay > 0)
-    return checkpoint.restore(checkpoints, fresh, step=checkpoints.latest_step())
+    return checkpoint.restore(checkpoints, built.initial_state(), step=checkpoints.latest_step())
 
 
-@pytest.mark.parametrize('model', ['cnn', 'recurrent'])
+@pytest.mark.parametrize('model', ['small_cnn', 'small', 'small_text'])
 @pytest.mark.parametrize('stop', [2, 5])
-def test_resume_equals_uninterrupted_bit_for_bit(model, stop, small, small_cnn, tmp_path):
+def test_resume_equals_uninterrupted_bit_for_bit(model, stop, request, tmp_path):
   """Stops in the middle of the first epoch (of 4 steps), and one step into the second."""
-  config = small_cnn if model == 'cnn' else {**small, 'ema_decay': 0.9}
+  config = {**request.getfixturevalue(model), 'ema_decay': 0.9 if model == 'small' else 0.0}
   built = experiment.build({**config, 'train_for': '9 steps'}, 'small')
   straight = train.train(built, tmp_path / 'straight')
   train.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')

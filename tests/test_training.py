@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, read_config
 
-from jaxdl import checkpoint, experiment, models, parallel, state, steps, tasks, train
+from jaxdl import checkpoint, experiment, models, parallel, steps, tasks, train
 
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
 PARAMETERS = {'rnn_mnist': 20096 + 1290, 'lstm_mnist': 80384 + 1290, 'gru_mnist': 60672 + 1290, 'cnn_mnist': 3274634}
@@ -20,8 +20,7 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   split = built.data.splits['train']
   run = steps.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
                                prepare=built.data.prepare, ema_decay=built.ema_decay)
-  start = state.create(built.model, built.optimizer, seed=built.seed, input_shape=built.data.input_shape(),
-                       averaged=built.ema_decay > 0)
+  start = built.initial_state()
   feed = feed_change(split.feed(0, count))
   return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
 
@@ -33,7 +32,7 @@ def test_every_config_builds_and_trains_one_step(path):
   assert config.reported.source
   built = experiment.build(config, path.stem)
   assert sum(row['parameters'] for row in built.layers) == PARAMETERS[path.stem]
-  before = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
+  before = built.initial_state()
   after, history = run_steps(config, 1)
   assert int(after.step) == 1
   assert 2.0 < float(history['loss'][0] / history['count'][0]) < 3.5  # near ln 10, the loss of a guess
@@ -53,8 +52,7 @@ def test_a_batch_can_be_overfitted(small, small_cnn):
 def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):
   """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step); the rest is as without."""
   built = experiment.build(small, 'small')
-  start = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape())
-  plain = [start, *(run_steps(small, count)[0] for count in (1, 2, 3))]
+  plain = [built.initial_state(), *(run_steps(small, count)[0] for count in (1, 2, 3))]
   averaged = run_steps({**small, 'ema_decay': 0.15}, 3)[0]
   jax.tree.map(np.testing.assert_array_equal, averaged.params, plain[3].params)
   expected = plain[0].params

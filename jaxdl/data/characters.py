@@ -7,7 +7,7 @@ from jaxdl.data import slicing
 from jaxdl.data.split import SPLITS, Data, Split, check_sizes, check_splits
 
 
-def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=10, source='auto', data_dir=None,
+def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
          overlap=False):
   """Reads a text as a config's data section describes it.
 

@@ -76,12 +76,21 @@ class Data:
   prepare: Callable
   scaling: dict
 
-  def input_shape(self):
-    """Shape of one example as the network sees it, without the batch axis."""
+  def inputs(self):
+    """What the network sees of a training batch, as jax.ShapeDtypeStruct [B, …]; nothing is read."""
     split = self.splits['train']
     feed = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in split.feed(0, 0).items()}
     batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
-    return batch['inputs'].shape[1:]
+    return batch['inputs']
+
+  def input_shape(self):
+    """Shape of one example as the network sees it, without the batch axis."""
+    return self.inputs().shape[1:]
+
+  def streams(self):
+    """How many streams go on from one training batch to the next; 0 where each batch stands alone."""
+    feed = self.splits['train'].feed(0, 0)
+    return feed['reset'].shape[1] if 'reset' in feed else 0
 
   def facts(self):
     """What the checkpoint keeps of the data: plain JSON data."""

@@ -4,9 +4,10 @@ import flax.linen as nn
 
 from jaxdl import config
 from jaxdl.models.cnn import CNN
+from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
 
-MODELS = {'cnn': CNN, 'recurrent': Recurrent}
+MODELS = {'cnn': CNN, 'recurrent': Recurrent, 'language_model': LanguageModel}
 ACTIVATIONS = {'relu': nn.relu, 'tanh': nn.tanh, 'sigmoid': nn.sigmoid, 'elu': nn.elu, 'gelu': nn.gelu}
 
 
@@ -28,6 +29,6 @@ def build(section):
     if name not in ACTIVATIONS:
       raise ValueError(f'config.model.activation={name!r} is unknown: use one of {", ".join(ACTIVATIONS)}')
     arguments['activation'] = ACTIVATIONS[name]
-  if 'layers' in arguments:
+  if isinstance(arguments.get('layers'), list):
     arguments['layers'] = tuple(arguments['layers'])
   return config.bind(MODELS, arguments, 'config.model')()

@@ -31,12 +31,15 @@ class Context:
     mask: [B] 0/1, 0 for padding, which batch statistics leave out; None where all are real.
     index: [B] int32, global example index, which dropout follows; None in evaluation.
     axis_name: mapped axis over which batch statistics are summed; None on one device.
+    reset: [B] bool, where a stream begins anew and a recurrent layer forgets; elsewhere it goes on from the collection
+      'carry'. None where every batch begins anew.
   """
 
   train: bool = False
   mask: jax.Array | None = None
   index: jax.Array | None = None
   axis_name: str | None = None
+  reset: jax.Array | None = None
 
 
 def pair(size):
@@ -64,7 +67,7 @@ class Conv(nn.Module):
 
 
 class Dense(nn.Module):
-  """Matrix product, bias and activation: [B, C] → [B, features]."""
+  """Matrix product, bias and activation: [B, …, C] → [B, …, features]."""
 
   features: int
   activation: Callable | None = None
@@ -74,8 +77,19 @@ class Dense(nn.Module):
   def __call__(self, inputs, context):
     kernel = self.param('kernel', self.kernel_init, (inputs.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = inputs @ kernel + bias  # [B, F]
+    outputs = inputs @ kernel + bias  # [B, …, F]
     return self.activation(outputs) if self.activation else outputs
+
+
+class Embedding(nn.Module):
+  """A learned vector for each of `classes` characters: [B, T] int → [B, T, features]."""
+
+  classes: int
+  features: int
+
+  @nn.compact
+  def __call__(self, inputs, context):
+    return self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))[inputs]
 
 
 class MaxPool(nn.Module):

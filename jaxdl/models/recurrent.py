@@ -21,8 +21,9 @@ class SimpleRNN(nn.Module):
   @nn.compact
   def __call__(self, inputs, context):
     kernels = _parameters(self, inputs, gates=1)
-    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
-    return ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)[0]
+    (hidden,), keep = _carried(self, inputs, context, parts=1)
+    outputs, hidden = ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)
+    return keep(outputs, hidden)
 
 
 class LSTM(nn.Module):
@@ -33,8 +34,9 @@ class LSTM(nn.Module):
   @nn.compact
   def __call__(self, inputs, context):
     kernels = _parameters(self, inputs, gates=4, bias_init=_forget_bias)
-    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
-    return ops.lstm(inputs, (hidden, hidden), **kernels)[0]
+    carry, keep = _carried(self, inputs, context, parts=2)
+    outputs, carry = ops.lstm(inputs, carry, **kernels)
+    return keep(outputs, *carry)
 
 
 class GRU(nn.Module):
@@ -46,8 +48,24 @@ class GRU(nn.Module):
   def __call__(self, inputs, context):
     kernels = _parameters(self, inputs, gates=3)
     recurrent_bias = self.param('recurrent_bias', nn.initializers.zeros, (3 * self.features,))
-    hidden = jnp.zeros((inputs.shape[0], self.features), inputs.dtype)
-    return ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias)[0]
+    (hidden,), keep = _carried(self, inputs, context, parts=1)
+    outputs, hidden = ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias)
+    return keep(outputs, hidden)
+
+
+def _carried(layer, inputs, context, *, parts):
+  """The state to begin with, `parts` arrays [B, F], and a function (outputs, *last state) → outputs that keeps it."""
+  zeros = (jnp.zeros((inputs.shape[0], layer.features), inputs.dtype),) * parts
+  if context.reset is None:
+    return zeros, lambda outputs, *last: outputs
+  carry = layer.variable('carry', 'state', lambda: zeros)
+
+  def keep(outputs, *last):
+    if not layer.is_initializing():
+      carry.value = last
+    return outputs
+
+  return tuple(jnp.where(context.reset[:, None], 0, part) for part in carry.value), keep
 
 
 def _parameters(layer, inputs, *, gates, bias_init=nn.initializers.zeros):

@@ -1,0 +1,48 @@
+"""A recurrent network that predicts the next character of a text."""
+
+import flax.linen as nn
+import jax
+
+from jaxdl.models import layers
+from jaxdl.models.recurrent import CELLS
+
+
+class LanguageModel(nn.Module):
+  """Characters to vectors, recurrent layers, a dense layer to the vocabulary: [B, T] int → logits [B, T, classes].
+
+  With `reset` the state goes on from one batch to the next in the collection 'carry', which must then be mutable.
+
+  Attributes:
+    cell: 'rnn' | 'lstm' | 'gru'; the layers are named lstm1, lstm2, …
+    features: hidden units of each recurrent layer.
+    classes: V, characters of the vocabulary.
+    layers: recurrent layers.
+    embedding: length of a character's learned vector; 0 for one-hot vectors.
+    dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
+    axis_name: mapped axis of the devices; nothing here needs it.
+  """
+
+  cell: str
+  features: int
+  classes: int
+  layers: int = 1
+  embedding: int = 0
+  dropout: float = 0.0
+  axis_name: str | None = None
+
+  @nn.compact
+  def __call__(self, inputs, *, train=False, mask=None, index=None, reset=None):
+    if self.cell not in CELLS:
+      raise ValueError(f'config.model.cell={self.cell!r} is unknown: use one of {", ".join(CELLS)}')
+    if self.layers < 1:
+      raise ValueError(f'config.model.layers={self.layers!r} is not a number of layers: use at least 1')
+    context = layers.Context(train=train, mask=mask, index=index, reset=reset)
+    if self.embedding:
+      outputs = layers.Embedding(self.classes, self.embedding, name='embedding')(inputs, context)  # [B, T, E]
+      outputs = layers.Dropout(self.dropout, name='dropout0')(outputs, context)
+    else:
+      outputs = jax.nn.one_hot(inputs, self.classes)  # [B, T, V]
+    for number in range(1, self.layers + 1):
+      outputs = CELLS[self.cell](self.features, name=f'{self.cell}{number}')(outputs, context)  # [B, T, F]
+      outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
+    return layers.Dense(self.classes, name='logits')(outputs, context)  # [B, T, V]
