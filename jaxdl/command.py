@@ -1,8 +1,16 @@
 """What every command line shares: one line for an error, and compiled programs kept between runs."""
 
+import argparse
 import os
 import pathlib
 import sys
+
+
+class Parser(argparse.ArgumentParser):
+  """argparse whose errors are ValueErrors, so that `run` says them in one line."""
+
+  def error(self, message):
+    raise ValueError(f'{message}: see {self.prog} --help')
 
 
 def run(main, arguments):

@@ -14,6 +14,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'state', 'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
+    'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
     'train': {'checkpoint', 'evaluation', 'models', 'parallel', 'progress', 'steps', 'tasks', 'writers'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},

@@ -1,6 +1,5 @@
 """python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a network."""
 
-import argparse
 import json
 import sys
 
@@ -14,7 +13,7 @@ from jaxdl.data.raw.files import MANUAL, RAW
 
 def main(arguments):
   """Runs one of both commands; see --help."""
-  parser = argparse.ArgumentParser(prog='python -m jaxdl.data', description=__doc__.partition(': ')[0])
+  parser = command.Parser(prog='python -m jaxdl.data', description=__doc__.partition(': ')[0])
   commands = parser.add_subparsers(dest='command', required=True)
   listing = commands.add_parser('list', help='each data set, where it comes from now, its size and splits')
   preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')

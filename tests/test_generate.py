@@ -1,0 +1,73 @@
+"""Text from a language model: against one character at a time without a loop, and from the command line."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import experiment, generate, models, train
+
+MODEL = models.build(dict(name='language_model', cell='gru', features=16, classes=7))
+VARIABLES = jax.tree.map(lambda leaf: 3 * leaf, MODEL.init(jax.random.PRNGKey(0), jnp.zeros((1, 3), int)))
+PRIMES = [np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 2, 2])]
+
+
+def likeliest(prime, length):
+  """Reads the whole text anew for each character."""
+  text = list(prime)
+  for _ in range(length):
+    text.append(int(MODEL.apply(VARIABLES, jnp.array([text]))[0, -1].argmax()))
+  return text[len(prime):]
+
+
+def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
+  found = generate.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=0)
+  assert found.tolist() == [likeliest(prime, 12) for prime in PRIMES]
+  top = generate.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=5.0, top_k=1)
+  np.testing.assert_array_equal(top, found)
+
+
+def test_sampled_text_follows_its_seed_and_not_the_other_primes():
+  sampled = generate.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
+  np.testing.assert_array_equal(generate.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2])
+  np.testing.assert_array_equal(generate.generate(MODEL, VARIABLES, PRIMES, length=9, temperature=1.5, seed=3), sampled[:, :9])
+  assert (generate.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=4) != sampled).any()
+
+
+def test_sampled_characters_are_as_frequent_as_the_softmax_says():
+  """The first character after one prime, from 4,000 copies of it; temperature 2 and the 4 likeliest."""
+  copies = [np.array([2])] * 4000
+  found = generate.generate(MODEL, VARIABLES, copies, length=1, temperature=2.0, top_k=4)[:, 0]
+  logits = np.asarray(MODEL.apply(VARIABLES, jnp.array([[2]]))[0, 0], np.float64)
+  kept = np.argsort(logits)[-4:]
+  expected = np.zeros(7)
+  expected[kept] = np.exp(logits[kept] / 2) / np.exp(logits[kept] / 2).sum()
+  share = np.bincount(found, minlength=7) / 4000
+  assert (np.abs(share - expected) <= 5 * np.sqrt(expected * (1 - expected) / 4000)).all()
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(length=0), '--length=0 is out of range: use 1 or more'), (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
+    (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'), (dict(primes=[[]]), 'a prime is empty')])
+def test_wrong_requests_are_named(options, message):
+  with pytest.raises(ValueError, match=message):
+    generate.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
+
+
+def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
+  train.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
+  capsys.readouterr()
+  command = ['generate', f'--workdir={tmp_path / "text"}', '--prime=ROMEO', '--prime=O, ', '--length=30']
+  assert generate.main(command) == 0
+  first, second = capsys.readouterr().out.rstrip('\n').split('O, ', 1)
+  assert first.startswith('ROMEO')
+  assert len(second) == 30 or len(first) >= 35
+  with pytest.raises(ValueError, match="characters '€' are not in the vocabulary of 84"):
+    generate.main([*command, '--prime=€'])
+  with pytest.raises(FileNotFoundError, match=r'no checkpoint 7: it has \[2\]'):
+    generate.main([*command, '--step=7'])
+  with pytest.raises(ValueError, match='unrecognized arguments: --lenght=3: see python -m jaxdl.generate --help'):
+    generate.main([*command, '--lenght=3'])
+  train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
+  with pytest.raises(ValueError, match="holds a run of task 'classify': give one of a language model"):
+    generate.main(['generate', f'--workdir={tmp_path / "digits"}'])
