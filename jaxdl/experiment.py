@@ -88,7 +88,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   factor = configuration.bind(optimizers.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps)()
   rows = table.layers(network, loaded.input_shape(), loaded.inputs().dtype)
-  _check_outputs(rows, loaded)
+  _check_outputs(task, rows, loaded)
   return Experiment(
       name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
       optimizer=configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)(),
@@ -98,7 +98,12 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
       reported=reported or {})
 
 
-def _check_outputs(rows, data):
-  if rows[-1]['output'][-1:] != [len(data.classes)]:
-    raise ValueError(f'the last layer {rows[-1]["name"]} has output {rows[-1]["output"]}, but {data.name} has '
-                     f'{len(data.classes)} classes: change the model section')
+def _check_outputs(task, rows, data):
+  last, shape = rows[-1]['name'], rows[-1]['output']
+  if task == 'reconstruct':
+    if shape != list(data.input_shape()):
+      raise ValueError(f'the last layer {last} has output {shape}, but the images are {list(data.input_shape())}: '
+                       'change the model section')
+  elif shape[-1:] != [len(data.classes)]:
+    raise ValueError(f'the last layer {last} has output {shape}, but {data.name} has {len(data.classes)} classes: '
+                     'change the model section')

@@ -17,8 +17,18 @@ def next_char(logits, batch):
   return {**sums, 'bits': sums['loss'] / jnp.log(2.0)}
 
 
-TASKS = {'classify': classify, 'next_char': next_char}
-METRICS = {'loss': 'loss', 'bits': 'bits_per_character', 'correct': 'accuracy'}  # the mean of each sum, in the order in which they are shown
+def reconstruct(images, batch):
+  """Sums over real examples: loss and mse (both the mean square over an example's pixels), count.
+
+  images and target [B, H, W, C] in the scale of the inputs; mask [B] 0/1.
+  """
+  mse = jnp.square(images - batch['target']).mean((1, 2, 3))  # [B]
+  parts = dict(loss=mse, mse=mse, count=1.0)
+  return {name: (value * batch['mask']).sum() for name, value in parts.items()}
+
+
+TASKS = {'classify': classify, 'next_char': next_char, 'reconstruct': reconstruct}
+METRICS = {'loss': 'loss', 'bits': 'bits_per_character', 'correct': 'accuracy', 'mse': 'mse'}  # the mean of each sum, in the order in which they are shown
 
 
 def metrics(sums):

@@ -59,6 +59,17 @@ def small_text(small):
 
 
 @pytest.fixture
+def small_autoencoder(small):
+  """The same for an autoencoder that turns digits upright; its layer 'code' has 6 numbers."""
+  return {**small, 'task': 'reconstruct', 'data': {
+      **small['data'], 'layout': 'image', 'distort': [dict(kind='rotate', degrees=90)]}, 'model': dict(name='cnn', layers=(
+          dict(kind='conv', features=4, kernel=3, strides=2), dict(kind='flatten'),
+          dict(kind='dense', features=6, activate=False, name='code'), dict(kind='dense', features=196),
+          dict(kind='reshape', shape=(14, 14, 1)), dict(kind='conv_transpose', features=4, kernel=3),
+          dict(kind='conv', features=1, kernel=3, activate=False, name='image')))}
+
+
+@pytest.fixture
 def config_file(tmp_path):
   """Returns a function that writes a config dict as a config file."""
   def write(config, name='small'):

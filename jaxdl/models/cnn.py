@@ -1,29 +1,31 @@
-"""Convolutional networks as a list of layers, read from the config."""
+"""Convolutional networks, autoencoders among them, as a list of layers read from the config."""
 
 from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
 from jaxdl import config
-from jaxdl.models import layers
+from jaxdl.models import decoding, layers
 
 KINDS = {
     'conv': layers.Conv,
+    'conv_transpose': decoding.ConvTranspose,
     'dense': layers.Dense,
     'max_pool': layers.MaxPool,
     'average_pool': layers.AveragePool,
     'batch_norm': layers.BatchNorm,
     'dropout': layers.Dropout,
     'flatten': layers.Flatten,
+    'reshape': decoding.Reshape,
     'activation': layers.Activation,
 }
 
 
 class CNN(nn.Module):
-  """Layers one after another: [B, H, W, C] → logits [B, K].
+  """Layers one after another: [B, H, W, C] → logits [B, K], or an image [B, H, W, C] again.
 
   Attributes:
-    layers: one mapping a layer: 'kind' (a key of KINDS), the kind's own arguments, for conv and dense
+    layers: one mapping a layer: 'kind' (a key of KINDS), the kind's own arguments, for conv, conv_transpose and dense
       'activate' (default True), and 'name' (default: kind and number, such as conv1, max_pool2).
     activation: after every conv and dense layer that does not say activate=False.
     initializer: a key of layers.INITIALIZERS, for every kernel.
@@ -54,7 +56,7 @@ class CNN(nn.Module):
       kind, name, activate = arguments.pop('kind', None), arguments.pop('name', None), arguments.pop('activate', True)
       counts[kind] = counts.get(kind, 0) + 1
       given = {}
-      if kind in ('conv', 'dense'):
+      if kind in ('conv', 'conv_transpose', 'dense'):
         given = {'activation': self.activation if activate else None,
                  'kernel_init': layers.INITIALIZERS[self.initializer]}
       elif kind == 'activation':
