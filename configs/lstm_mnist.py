@@ -2,8 +2,10 @@
 
     python -m jaxdl.main --config=configs/lstm_mnist.py
 
-Report 002 reports 98.7 % (at step 3,900); ours 98.72 % (seed 0), 98.53 ± 0.20 % over seeds 0, 1, 2.
+Report 002 reports 98.7 % (at step 3,900); ours 98.98 % (seed 0), 98.79 ± 0.17 % over seeds 0, 1, 2.
 Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss, on all 10,000 test images.
+At the report's constant rate the last parameters swing by ±0.3 points from one evaluation to the next; their moving
+average (`ema_decay`), which changes no training step, does not. Without it: 98.72 % (seed 0), 98.53 ± 0.20 %.
 The report leaves open the initialisation (here orthogonal recurrent and Glorot input kernels, forget bias 1) and the
 validation split (here the last 5,000 training images).
 """
@@ -25,5 +27,6 @@ def get_config():
   config.model = dict(name='recurrent', cell='lstm', features=128, classes=10)
   config.optimizer = dict(name='adam', learning_rate=1e-3)
   config.schedule = dict(name='constant')
+  config.ema_decay = 0.998
   config.reported = dict(source='002', test_accuracy=0.987, train_accuracy=0.9999, step=3900)
   return config

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from jaxdl.data import array_cache, characters
+from jaxdl.data import array_cache, bundled, characters
 from jaxdl.data.source import Source
 
 NOTE = 'provenance.json'  # beside the records: what the raw files were
@@ -65,12 +65,15 @@ def _note(folder):
 
 def _download(name, root):
   import tensorflow_datasets as tfds
+  from tensorflow_datasets.core.download import downloader
+  downloader.MAX_RETRIES = 5  # of 20, whose pauses add up to a quarter of an hour where there is no network
   try:
     tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare()
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
-    reason = str(error).partition('\n')[0][:200]
-    raise OSError(f'TFDS could not download {name} into {root} ({reason}): check the network, run python -m jaxdl.data '
-                  f'prepare {name} --from=DIR, or use config.data.source="auto" where a bundled copy exists') from error
+    reason = str(error).partition('\n')[0][:120]
+    packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''
+    raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network, or run python -m jaxdl.data '
+                  f'prepare {name} --from=DIR on the raw files{packed}') from error
 
 
 def _decoded(folder, decode):

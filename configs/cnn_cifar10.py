@@ -1,0 +1,41 @@
+"""Four convolutions with batch normalisation on CIFAR-10.
+
+    python -m jaxdl.main --config=configs/cnn_cifar10.py
+
+Report 000 (exercise 1) reports 76.69 %. Ours is not measured yet.
+The report leaves open the dropout rate (here 0.5), the initialisation (here He normal) and the schedule (here a cosine).
+"""
+
+import ml_collections
+
+
+def get_config():
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.task = 'classify'
+  config.train_for = '20 epochs'
+  config.log_every = '50 steps'
+  config.evaluate_every = '1 epoch'
+  config.checkpoint_every = '1 epoch'
+  config.data = dict(
+      name='cifar10', source='auto', batch_size=128, scale='unit',
+      splits=dict(train='train[:45000]', validation='train[45000:]', test='test'))
+  config.model = dict(
+      name='cnn', activation='relu', initializer='he_normal', layers=(
+          dict(kind='conv', features=32, kernel=3, padding='VALID'),
+          dict(kind='batch_norm'),
+          dict(kind='max_pool', window=2),
+          dict(kind='conv', features=64, kernel=3, padding='VALID'),
+          dict(kind='max_pool', window=2),
+          dict(kind='conv', features=128, kernel=3, padding='VALID'),
+          dict(kind='dropout', rate=0.5),
+          dict(kind='conv', features=128, kernel=3, padding='VALID'),
+          dict(kind='flatten'),
+          dict(kind='dense', features=128),
+          dict(kind='batch_norm'),
+          dict(kind='dense', features=128),
+          dict(kind='dense', features=10, activate=False, name='logits')))
+  config.optimizer = dict(name='adam', learning_rate=1e-3)
+  config.schedule = dict(name='cosine')
+  config.reported = dict(source='000', test_accuracy=0.7669, train_accuracy=0.852, validation_accuracy=0.775)
+  return config
