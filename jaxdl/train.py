@@ -85,13 +85,13 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
-        if experiment.observe and step % experiment.evaluate_every == 0:
-          current = _observed(experiment, current, loss, shown)
-          ended = _ended(experiment, current)
       for split, values in figures.items():
         writers.scalars(step, split, values)
       if figures:
         shown.say(_line(experiment, step, figures, shown.left(step)))
+      if experiment.observe and step % experiment.evaluate_every == 0:
+        current = _observed(experiment, current, loss, shown)
+        ended = _ended(experiment, current)
       improved = loss is not None and loss < best
       if improved or stop or ended or due(experiment.checkpoint_every):
         finite.check_parameters(current.params, step, checkpoints)
@@ -110,7 +110,7 @@ def _observed(experiment, current, loss, shown):
   after = experiment.observe(before, loss, int(current.step))
   if after['factor'] != before['factor']:
     shown.say(f'  no lower validation loss since step {after["best_step"]:,}: '
-              f'learning rate now {after["factor"]:.4g} times what it was at first')
+              f'learning rate cut to {after["factor"]:.4g} times its schedule')
   return dataclasses.replace(current, opt_state={**current.opt_state, 'memory': parallel.replicate(after)})
 
 
