@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import inspect
 import json
+import math
 import pathlib
 import re
 
@@ -124,7 +125,7 @@ def bind(table, section, where, **given):
 def bind_one(function, section, where, **given):
   """Binds a section as keyword arguments to one function; raises as `bind` does."""
   parameters = inspect.signature(function).parameters
-  keys = [key for key in parameters if key not in given and (key not in LINEN_FIELDS or not _is_module(function))]
+  keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
   for key in section:
     if key not in keys:
       raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}')
@@ -137,8 +138,25 @@ def bind_one(function, section, where, **given):
 LINEN_FIELDS = ('parent', 'name')  # of every linen module, never set by a config
 
 
-def _is_module(function):
-  return isinstance(function, type)
+def _is_key(parameter, function):
+  """What a config may set: every field of a linen module but its own, and what a function takes by keyword only."""
+  if isinstance(function, type):
+    return parameter.name not in LINEN_FIELDS
+  return parameter.kind is inspect.Parameter.KEYWORD_ONLY
+
+
+def check_range(value, where, low, high=math.inf, *, above=False):
+  """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  if not is_number or not low <= value < high or (above and value == low):
+    words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
+    raise ValueError(f'{where}={value!r} is out of range: use a number {words}')
+
+
+def check_flag(value, where):
+  """Raises ValueError where a value is not True or False."""
+  if not isinstance(value, bool):
+    raise ValueError(f'{where}={value!r} is not a switch: use True or False')
 
 
 def in_steps(duration, steps_per_epoch, where):

@@ -18,7 +18,7 @@ def of_splits(experiment):
   compiled = {}
   for name, split in experiment.data.splits.items():
     if name != 'train':
-      call = steps.many_eval_steps(model=experiment.model, task=experiment.task, split=split,
+      call = steps.many_eval_steps(model=experiment.model, task=experiment.evaluation_task, split=split,
                                    prepare=experiment.data.prepare)
       compiled[name] = (call, parallel.replicate(split.arrays), _feeds(split))
 

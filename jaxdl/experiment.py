@@ -1,12 +1,13 @@
 """An experiment: a config checked and turned into data, model, optimizer and durations, before anything is written."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from jaxdl import config as configuration
-from jaxdl import models, optimizers, parallel, state, tasks
+from jaxdl import models, optimizers, parallel, patience, penalty, precision, schedules, state, tasks
 from jaxdl.data import DATA_SETS
 from jaxdl.data.split import Data
 from jaxdl.models import table
@@ -24,7 +25,11 @@ class Experiment:
     model: linen module.
     optimizer: optax.GradientTransformation.
     ema_decay: of the average of the parameters, which is what is evaluated and saved as the model; 0 for none.
-    task: function (outputs, batch) → sums.
+    task, evaluation_task: functions (outputs, batch) → sums, to train by and to measure by.
+    penalty: function params → [], added to the loss; None for none.
+    precision: a key of precision.PRECISIONS, what training computes in; evaluation keeps float32, as analysis does.
+    observe: function (memory, validation loss, step) → memory, where the optimizer's state holds one; else None.
+    early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
     layers: rows of the layer table.
     steps: how many to train for.
     log_every, evaluate_every, checkpoint_every: in steps.
@@ -39,6 +44,11 @@ class Experiment:
   optimizer: Any
   ema_decay: float
   task: Callable
+  evaluation_task: Callable
+  penalty: Callable | None
+  precision: str
+  observe: Callable | None
+  early_stopping: int
   layers: list
   steps: int
   log_every: int
@@ -71,14 +81,11 @@ def build(config, name):
   return configuration.bind_one(_build, plain, 'config', name=name, config=plain)()
 
 
-def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, seed=0, log_every='50 steps',
-           evaluate_every='1 epoch', checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
-  if task not in tasks.TASKS:
-    raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(tasks.TASKS)}')
-  if not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
-  if not isinstance(ema_decay, (int, float)) or not 0 <= ema_decay < 1:
-    raise ValueError(f'config.ema_decay={ema_decay!r} is not a decay: use a number from 0 (no average) to below 1')
+def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
+           l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
+           checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
+  trained, measured = tasks.build(task)
+  _check(seed, ema_decay, l2, l2_all, precision)
   network = models.build(model)
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
@@ -86,21 +93,51 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
-  factor = configuration.bind(optimizers.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps)()
+  factor = configuration.bind(schedules.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps,
+                              epoch=epoch)()
+  rule = configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)()
   rows = table.layers(network, loaded.input_shape(), loaded.inputs().dtype)
-  _check_outputs(task, rows, loaded)
+  _check_outputs(measured, rows, loaded)
+  ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
+  observe = _observer(plateau, early_stopping, loaded, optimizer['learning_rate'])
   return Experiment(
-      name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows, task=tasks.TASKS[task],
-      optimizer=configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)(),
-      ema_decay=ema_decay, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
+      name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows,
+      optimizer=patience.remembering(rule) if observe else rule, ema_decay=ema_decay, task=trained,
+      evaluation_task=measured, precision=precision, observe=observe,
+      penalty=functools.partial(penalty.l2, strength=l2, everything=l2_all) if l2 > 0 else None,
+      early_stopping=ending, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       reported=reported or {})
 
 
+def _check(seed, ema_decay, l2, l2_all, compute):
+  if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+  if not isinstance(ema_decay, (int, float)) or not 0 <= ema_decay < 1:
+    raise ValueError(f'config.ema_decay={ema_decay!r} is not a decay: use a number from 0 (no average) to below 1')
+  configuration.check_range(l2, 'config.l2', 0)
+  configuration.check_flag(l2_all, 'config.l2_all')
+  if compute not in precision.PRECISIONS:
+    raise ValueError(f'config.precision={compute!r} is unknown: use one of {", ".join(precision.PRECISIONS)}')
+
+
+def _observer(plateau, early_stopping, data, learning_rate):
+  """What a validation loss changes in the run's memory; None where the config asks for nothing of the kind."""
+  if plateau is None and early_stopping is None:
+    return None
+  if 'validation' not in data.splits:
+    key = 'early_stopping' if plateau is None else 'plateau'
+    raise ValueError(f'config.{key} follows the validation loss, but there is none: add config.data.splits.validation')
+  if plateau is None:
+    return patience.observe
+  return configuration.bind_one(patience.on_plateau, plateau, 'config.plateau', epoch=data.splits['train'].batches,
+                                learning_rate=learning_rate)()
+
+
 def _check_outputs(task, rows, data):
   last, shape = rows[-1]['name'], rows[-1]['output']
-  if task == 'reconstruct':
+  if task is tasks.reconstruct:
     if shape != list(data.input_shape()):
       raise ValueError(f'the last layer {last} has output {shape}, but the images are {list(data.input_shape())}: '
                        'change the model section')

@@ -26,8 +26,8 @@ def main(arguments):
   logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
   step = int(chosen.step) if chosen.step.isdecimal() else chosen.step
   model, variables, config = checkpoint.load_model(chosen.workdir, step)
-  if config['task'] != 'next_char':
-    raise ValueError(f'{chosen.workdir} holds a run of task {config["task"]!r}: give one of a language model (next_char)')
+  if config['model']['name'] != 'language_model':
+    raise ValueError(f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model')
   vocabulary = config['dataset']['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   added = generate(model, variables, primes, length=chosen.length, temperature=chosen.temperature, top_k=chosen.top_k,

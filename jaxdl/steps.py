@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl import parallel
+from jaxdl import parallel, precision
 from jaxdl.state import State
 
 
-def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0):
+def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0, penalty=None, compute='float32'):
   """One update from one batch, the same on any number of devices.
 
   Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
@@ -24,23 +24,29 @@ def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0):
     optimizer: optax.GradientTransformation.
     task: function (outputs, batch) → sums over real examples.
     ema_decay: of the average of the parameters, where the state holds one.
+    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an example. None for none.
+    compute: a key of precision.PRECISIONS, the type that the network computes in.
 
   Returns:
     (State, sums over the real examples of all devices).
   """
-  replica = model.clone(axis_name=parallel.AXIS)
+  apply = precision.compute_in(model.clone(axis_name=parallel.AXIS).apply, compute)
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
     variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
-    outputs, updated = replica.apply(variables, batch['inputs'], train=True, mask=batch['mask'], index=batch['index'],
-                                     **_streams(batch), mutable=['batch_stats', 'carry'], rngs={'dropout': dropout})
+    outputs, updated = apply(variables, batch['inputs'], train=True, mask=batch['mask'], index=batch['index'],
+                             **_streams(batch), mutable=['batch_stats', 'carry'], rngs={'dropout': dropout})
     sums = task(outputs, batch)
     return sums['loss'], (sums, updated)
 
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   gradients, sums = parallel.total((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
+  if penalty:  # of the parameters that all devices share: once, after their gradients have become one
+    value, of_penalty = jax.value_and_grad(penalty)(state.params)
+    gradients = jax.tree.map(jnp.add, gradients, of_penalty)
+    sums = {**sums, 'penalty': value * sums['count']}
   updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
   decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
@@ -68,14 +74,14 @@ def _streams(batch):
   return {'reset': batch['reset']} if 'reset' in batch else {}
 
 
-def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0):
+def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0, penalty=None, compute='float32'):
   """Compiles a call that trains for any number of steps without returning to Python.
 
   The number of steps is an argument of one compiled program, so that a run's bits do not depend on where its calls
   begin and end.
 
   Args:
-    model, optimizer, task, ema_decay: as in `train_step`.
+    model, optimizer, task, ema_decay, penalty, compute: as in `train_step`.
     split: data Split of the training examples.
     prepare: pure (batch, key) → batch with 'inputs'.
 
@@ -88,11 +94,14 @@ def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0):
       state, history = carried
       batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
-      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task, ema_decay=ema_decay)
+      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task, ema_decay=ema_decay,
+                               penalty=penalty, compute=compute)
       return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
 
     sums, _ = _shapes(state.variables(), arrays, feed, model=model, task=task, split=split, prepare=prepare)
     history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
+    if penalty:
+      history['penalty'] = jnp.zeros_like(history['loss'])
     state = dataclasses.replace(state, carry=parallel.own_part(state.carry))
     state, history = jax.lax.fori_loop(0, steps, one, (state, history))
     return dataclasses.replace(state, carry=parallel.whole(state.carry)), history

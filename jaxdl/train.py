@@ -1,13 +1,14 @@
 """The loop: train, evaluate, checkpoint, resume."""
 
 import contextlib
+import dataclasses
 import signal
 import time
 
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, parallel, progress, steps, tasks
+from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, steps, tasks
 from jaxdl.models import table
 from jaxdl.writers import open_writers
 
@@ -24,7 +25,8 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
 
   Returns:
-    dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None.
+    dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None,
+    'stopped_early' that at which the validation loss had not fallen for long enough, else None.
 
   Raises:
     ValueError: the folder holds a run of another config.
@@ -41,18 +43,19 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     evaluate = evaluation.of_splits(experiment)
     with (open_writers(workdir, experiment.data.splits, first_step=first) as writers,
           progress.show(experiment.steps, first_step=first) as shown):
-      if first >= experiment.steps:
+      if first >= experiment.steps or _ended(experiment, current):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
       current, stopped = _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start)
     checkpoints.wait_until_finished()
     stopped = int(current.step) if stopped else None
+    early = int(current.step) if _ended(experiment, current) else None
     best = checkpoint.find_step(checkpoints, 'best')
     if best != int(current.step):
       current = checkpoint.restore(checkpoints, current, step=best)
     return _summary(experiment, current, evaluate(parallel.replicate(current)),
-                    seconds=time.monotonic() - started, stopped=stopped)
+                    seconds=time.monotonic() - started, stopped=stopped, stopped_early=early)
 
 
 def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
@@ -62,10 +65,13 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
 
   best = checkpoints.metrics(checkpoints.best_step())['loss'] if checkpoints.best_step() is not None else float('inf')
   sums, seconds = {}, 0.0  # of training since the last log
-  with _stop_signals() as stop:
-    for trained, history, spent in _calls(experiment, current, stop):
-      current, step = trained, int(trained.step)
-      _check_finite(history, step, checkpoints)
+  step, ended = int(current.step), _ended(experiment, current)
+  with _stop_signals() as stop, contextlib.closing(_calls(experiment, step)) as calls:
+    next(calls)
+    while step < experiment.steps and not stop and not ended:
+      current, history, spent = calls.send(current)
+      step = int(current.step)
+      finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']):
         at_start(writers)
       here = {name: values.sum() for name, values in history.items()}
@@ -82,29 +88,53 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
         writers.scalars(step, split, values)
       if figures:
         shown.say(_line(experiment, step, figures, shown.left(step)))
+      if experiment.observe and step % experiment.evaluate_every == 0:
+        current = _observed(experiment, current, loss, shown)
+        ended = _ended(experiment, current)
       improved = loss is not None and loss < best
-      if improved or stop or due(experiment.checkpoint_every):
-        _check_parameters(current, step, checkpoints)
+      if improved or stop or ended or due(experiment.checkpoint_every):
+        finite.check_parameters(current.params, step, checkpoints)
         checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
       if improved:
         shown.say(f'  validation loss improved from {best:.5f} to {loss:.5f}, saved')
         best = loss
-  return current, bool(stop)
+  if ended:
+    shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
+  return current, bool(stop) and not ended
 
 
-def _calls(experiment, current, stop):
-  """Runs one compiled call of many steps after another; yields (State, sums of each step, seconds).
+def _observed(experiment, current, loss, shown):
+  """The State that remembers a validation loss."""
+  before = jax.device_get(current.opt_state['memory'])
+  after = experiment.observe(before, loss, int(current.step))
+  if after['factor'] != before['factor']:
+    shown.say(f'  no lower validation loss since step {after["best_step"]:,}: '
+              f'learning rate cut to {after["factor"]:.4g} times its schedule')
+  return dataclasses.replace(current, opt_state={**current.opt_state, 'memory': parallel.replicate(after)})
 
-  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long.
+
+def _ended(experiment, current):
+  """Whether the validation loss has not fallen for as long as the config waits."""
+  return (experiment.early_stopping > 0
+          and patience.stale(jax.device_get(current.opt_state['memory'])) >= experiment.early_stopping)
+
+
+def _calls(experiment, step):
+  """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each step, seconds).
+
+  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
+  may hold another memory, but is of the step that was yielded.
   """
   split = experiment.data.splits['train']
   run = steps.many_train_steps(model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
-                               split=split, prepare=experiment.data.prepare, ema_decay=experiment.ema_decay)
+                               split=split, prepare=experiment.data.prepare, ema_decay=experiment.ema_decay,
+                               penalty=experiment.penalty, compute=experiment.precision)
   capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
-  arrays, current = parallel.replicate((split.arrays, current))
-  step, count, calls = int(current.step), 1, 0
+  arrays = parallel.replicate(split.arrays)
+  count, calls = 1, 0
   feed = parallel.split_feed(split.feed(step, capacity), capacity)
-  while step < experiment.steps and not stop:
+  current = parallel.replicate((yield))
+  while True:
     began = time.monotonic()
     current, history = run(current, arrays, feed, np.int32(count))
     step += count
@@ -112,7 +142,7 @@ def _calls(experiment, current, stop):
     feed = parallel.split_feed(split.feed(step, ahead), capacity)  # made, and on its way, while the device works
     history = {name: values[:count] for name, values in jax.device_get(history).items()}
     spent = time.monotonic() - began
-    yield current, history, spent
+    current = yield current, history, spent
     calls += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
     everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
@@ -132,25 +162,6 @@ def _stop_signals():
       signal.signal(number, handler)
 
 
-def _check_finite(history, step, checkpoints):
-  bad = np.flatnonzero(~np.isfinite(history['loss']))
-  if len(bad):
-    _refuse('the loss is', step - len(history['loss']) + int(bad[0]) + 1, checkpoints)
-
-
-def _check_parameters(current, step, checkpoints):
-  if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(current.params))):
-    _refuse('a parameter is', step, checkpoints)
-
-
-def _refuse(what, step, checkpoints):
-  checkpoints.wait_until_finished()
-  newest = checkpoints.latest_step()
-  kept = f'the checkpoint of step {newest} is kept' if newest is not None else 'no checkpoint was written yet'
-  raise FloatingPointError(f'{what} not finite at step {step}: {kept}; lower config.optimizer.learning_rate '
-                           'or set config.optimizer.clip_norm')
-
-
 def _line(experiment, step, figures, left):
   """One line of figures: 'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'."""
   speed = figures.get('train', {}).get('examples_per_second')
@@ -160,7 +171,7 @@ def _line(experiment, step, figures, left):
   return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])
 
 
-def _summary(experiment, current, measured, *, seconds, stopped):
+def _summary(experiment, current, measured, *, seconds, stopped, stopped_early):
   figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
              for name, value in tasks.metrics(values).items()}
   counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
@@ -168,4 +179,4 @@ def _summary(experiment, current, measured, *, seconds, stopped):
   return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
           'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
           'data': experiment.data.origin, 'seconds': round(seconds, 1),
-          'device': f'{jax.device_count()} x {device.device_kind}', 'stopped': stopped}
+          'device': f'{jax.device_count()} x {device.device_kind}', 'stopped': stopped, 'stopped_early': stopped_early}

@@ -10,13 +10,15 @@ EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but o
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'config': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
     'figures': set(), 'writers': set(), 'progress': set(), 'command': set(),
-    'models': {'ops'}, 'steps': {'state', 'parallel'}, 'checkpoint': {'models', 'state'},
+    'schedules': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
+    'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
-    'experiment': {'data', 'models', 'optimizers', 'parallel', 'state', 'tasks'},
+    'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
+                   'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
-    'train': {'checkpoint', 'evaluation', 'models', 'parallel', 'progress', 'steps', 'tasks', 'writers'},
+    'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'steps', 'tasks', 'writers'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions

@@ -69,5 +69,5 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
   with pytest.raises(ValueError, match='unrecognized arguments: --lenght=3: see python -m jaxdl.generate --help'):
     generate.main([*command, '--lenght=3'])
   train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
-  with pytest.raises(ValueError, match="holds a run of task 'classify': give one of a language model"):
+  with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):
     generate.main(['generate', f'--workdir={tmp_path / "digits"}'])

@@ -1,5 +1,7 @@
 """Every model and task against finite differences in float64; those of the operations are in test_ops_*.py."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from conftest import BN_CNN
 from jax.test_util import check_grads
 
-from jaxdl import models, tasks
+from jaxdl import models, penalty, tasks
 
 GENERATOR = np.random.default_rng(0)
 
@@ -48,3 +50,14 @@ def test_gradients_of_classify():
   batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
   check_grads(lambda logits: tasks.classify(logits, batch)['loss'], (normal(3, 4),), order=1, modes=('rev',), atol=1e-6,
               rtol=1e-6)
+
+
+@pytest.mark.parametrize('task', [functools.partial(tasks.classify, label_smoothing=0.2), tasks.classify_by_squared_error])
+def test_gradients_of_smoothed_labels_and_squared_error(task):
+  batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
+  check_grads(lambda logits: task(logits, batch)['loss'], (normal(3, 4),), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+
+
+def test_gradients_of_penalty():
+  check_grads(lambda tree: penalty.l2(tree, strength=0.3), ({'kernel': normal(3, 4), 'bias': normal(4)},), order=1,
+              modes=('rev',), atol=1e-6, rtol=1e-6)

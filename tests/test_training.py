@@ -28,7 +28,8 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   run = steps.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
-                               prepare=built.data.prepare, ema_decay=built.ema_decay)
+                              prepare=built.data.prepare, ema_decay=built.ema_decay, penalty=built.penalty,
+                              compute=built.precision)
   start = built.initial_state()
   feed = feed_change(split.feed(0, count))
   return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
@@ -119,7 +120,7 @@ def test_evaluation_counts_every_example_once(small):
   built = experiment.build(small, 'small')
   variables = built.model.init(jax.random.PRNGKey(0), jnp.zeros((1, 28, 28)))
   split = built.data.splits['test']  # 50 examples in batches of 48
-  call = steps.many_eval_steps(model=built.model, task=built.task, split=split, prepare=built.data.prepare)
+  call = steps.many_eval_steps(model=built.model, task=built.evaluation_task, split=split, prepare=built.data.prepare)
   sums = call(variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches))
   logits = built.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
   loss = -jax.nn.log_softmax(logits)[np.arange(50), split.arrays['label']]

@@ -47,9 +47,7 @@ class CNN(nn.Module):
 
   def _named(self):
     """(name, constructor) of every layer; a conv or dense layer gets the activation and the initializer."""
-    if self.initializer not in layers.INITIALIZERS:
-      known = ', '.join(layers.INITIALIZERS)
-      raise ValueError(f'config.model.initializer={self.initializer!r} is unknown: use one of {known}')
+    kernel_init = layers.initializer(self.initializer)
     counts, named = {}, []
     for position, layer in enumerate(self.layers):
       arguments = dict(layer)
@@ -57,8 +55,7 @@ class CNN(nn.Module):
       counts[kind] = counts.get(kind, 0) + 1
       given = {}
       if kind in ('conv', 'conv_transpose', 'dense'):
-        given = {'activation': self.activation if activate else None,
-                 'kernel_init': layers.INITIALIZERS[self.initializer]}
+        given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
       build = config.bind(KINDS, {'name': kind, **arguments}, f'config.model.layers[{position}]', **given)

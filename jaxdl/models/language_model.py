@@ -7,6 +7,17 @@ from jaxdl.models import layers
 from jaxdl.models.recurrent import CELLS
 
 
+class Embedding(nn.Module):
+  """A learned vector for each of `classes` characters: [B, T] int → [B, T, features]."""
+
+  classes: int
+  features: int
+
+  @nn.compact
+  def __call__(self, inputs, context):
+    return self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))[inputs]
+
+
 class LanguageModel(nn.Module):
   """Characters to vectors, recurrent layers, a dense layer to the vocabulary: [B, T] int → logits [B, T, classes].
 
@@ -38,10 +49,11 @@ class LanguageModel(nn.Module):
       raise ValueError(f'config.model.layers={self.layers!r} is not a number of layers: use at least 1')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)
     if self.embedding:
-      outputs = layers.Embedding(self.classes, self.embedding, name='embedding')(inputs, context)  # [B, T, E]
+      outputs = Embedding(self.classes, self.embedding, name='embedding')(inputs, context)  # [B, T, E]
       outputs = layers.Dropout(self.dropout, name='dropout0')(outputs, context)
     else:
-      outputs = jax.nn.one_hot(inputs, self.classes)  # [B, T, V]
+      given = jax.tree.leaves(self.variables.get('params', {}))
+      outputs = jax.nn.one_hot(inputs, self.classes, dtype=given[0].dtype if given else None)  # [B, T, V]
     for number in range(1, self.layers + 1):
       outputs = CELLS[self.cell](self.features, name=f'{self.cell}{number}')(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)

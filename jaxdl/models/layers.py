@@ -22,6 +22,13 @@ INITIALIZERS = {
 }
 
 
+def initializer(name, key='initializer'):
+  """The initializer of a name; ValueError names the config's key and the names there are."""
+  if name not in INITIALIZERS:
+    raise ValueError(f'config.model.{key}={name!r} is unknown: use one of {", ".join(INITIALIZERS)}')
+  return INITIALIZERS[name]
+
+
 @dataclasses.dataclass(frozen=True)
 class Context:
   """What a layer may know of its batch.
@@ -81,17 +88,6 @@ class Dense(nn.Module):
     return self.activation(outputs) if self.activation else outputs
 
 
-class Embedding(nn.Module):
-  """A learned vector for each of `classes` characters: [B, T] int → [B, T, features]."""
-
-  classes: int
-  features: int
-
-  @nn.compact
-  def __call__(self, inputs, context):
-    return self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))[inputs]
-
-
 class MaxPool(nn.Module):
   """Maximum over windows: [B, H, W, C] → [B, H', W', C]; strides default to the window."""
 
@@ -146,6 +142,7 @@ class Dropout(nn.Module):
 class BatchNorm(nn.Module):
   """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015), padding left out, equal on 1 or 8 devices.
 
+  It computes in float32 at least, whatever type its inputs have and its outputs keep.
   Running averages: `average ← momentum · average + (1 − momentum) · batch`, with the biased variance, as Keras has it.
   """
 
@@ -166,7 +163,8 @@ class BatchNorm(nn.Module):
       if not self.is_initializing():
         running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
         running_variance.value = self.momentum * running_variance.value + (1 - self.momentum) * variance
-    return (inputs - mean) * (jax.lax.rsqrt(variance + self.epsilon) * scale) + bias
+    outputs = (inputs - mean) * (jax.lax.rsqrt(variance + self.epsilon) * scale) + bias
+    return outputs.astype(inputs.dtype)
 
 
 def moments(inputs, context):
@@ -180,7 +178,8 @@ def moments(inputs, context):
     mean [C] and variance [C].
   """
   flat = inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])  # [B, N, C]
-  weight = jnp.ones(len(flat), inputs.dtype) if context.mask is None else context.mask.astype(inputs.dtype)  # [B]
+  flat = flat.astype(jnp.promote_types(inputs.dtype, jnp.float32))
+  weight = jnp.ones(len(flat), flat.dtype) if context.mask is None else context.mask.astype(flat.dtype)  # [B]
   reduce = (lambda tree: jax.lax.psum(tree, context.axis_name)) if context.axis_name else (lambda tree: tree)
   masked = flat * weight[:, None, None]
   count, first = reduce((weight.sum() * flat.shape[1], masked.sum((0, 1))))

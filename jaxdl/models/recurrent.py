@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxdl import ops
 from jaxdl.models import layers
 
-_kernel_init = nn.initializers.glorot_uniform()
-_recurrent_init = nn.initializers.orthogonal()  # keeps the gradient's norm through time; Keras's default
+KERNEL_INIT = layers.INITIALIZERS['glorot_uniform']
+RECURRENT_INIT = layers.INITIALIZERS['orthogonal']  # keeps the gradient's norm through time; Keras's default
 
 
 class SimpleRNN(nn.Module):
@@ -17,6 +17,8 @@ class SimpleRNN(nn.Module):
 
   features: int
   activation: Callable = jnp.tanh
+  kernel_init: Callable = KERNEL_INIT
+  recurrent_init: Callable = RECURRENT_INIT
 
   @nn.compact
   def __call__(self, inputs, context):
@@ -30,6 +32,8 @@ class LSTM(nn.Module):
   """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget bias of 1 (Gers et al. 2000)."""
 
   features: int
+  kernel_init: Callable = KERNEL_INIT
+  recurrent_init: Callable = RECURRENT_INIT
 
   @nn.compact
   def __call__(self, inputs, context):
@@ -43,6 +47,8 @@ class GRU(nn.Module):
   """Gated recurrent unit (Cho et al. 2014): reset after the product, two biases, as in Keras and PyTorch."""
 
   features: int
+  kernel_init: Callable = KERNEL_INIT
+  recurrent_init: Callable = RECURRENT_INIT
 
   @nn.compact
   def __call__(self, inputs, context):
@@ -70,8 +76,8 @@ def _carried(layer, inputs, context, *, parts):
 
 def _parameters(layer, inputs, *, gates, bias_init=nn.initializers.zeros):
   width = gates * layer.features
-  return {'input_kernel': layer.param('input_kernel', _kernel_init, (inputs.shape[-1], width)),
-          'recurrent_kernel': layer.param('recurrent_kernel', _recurrent_init, (layer.features, width)),
+  return {'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
+          'recurrent_kernel': layer.param('recurrent_kernel', layer.recurrent_init, (layer.features, width)),
           'bias': layer.param('bias', bias_init, (width,))}
 
 
@@ -91,12 +97,16 @@ class Recurrent(nn.Module):
     cell: 'rnn' | 'lstm' | 'gru'; the layer has this name.
     features: hidden units.
     classes: K.
+    initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
+    recurrent_initializer: the same for the recurrent kernel.
     axis_name: mapped axis of the devices; nothing here needs it.
   """
 
   cell: str
   features: int
   classes: int
+  initializer: str = 'glorot_uniform'
+  recurrent_initializer: str = 'orthogonal'
   axis_name: str | None = None
 
   @nn.compact
@@ -104,5 +114,8 @@ class Recurrent(nn.Module):
     if self.cell not in CELLS:
       raise ValueError(f'config.model.cell={self.cell!r} is unknown: use one of {", ".join(CELLS)}')
     context = layers.Context(train=train, mask=mask, index=index)
-    states = CELLS[self.cell](self.features, name=self.cell)(inputs, context)  # [B, T, F]
-    return layers.Dense(self.classes, name='logits')(states[:, -1], context)  # [B, K]
+    kernel_init = layers.initializer(self.initializer)
+    recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
+    cell = CELLS[self.cell](self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell)
+    states = cell(inputs, context)  # [B, T, F]
+    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(states[:, -1], context)  # [B, K]
