@@ -16,10 +16,11 @@ def get_config():
   config.task = 'classify'
   config.train_for = '5500 steps'
   config.log_every = '50 steps'
-  config.evaluate_every = '50 steps'
+  config.evaluate_every = '250 steps'
   config.checkpoint_every = '500 steps'
   config.data = dict(
       name='cifar10', source='auto', batch_size=128, scale='unit', color='gray', size=28, fit='area',
+      augment=(dict(kind='flip'),),
       splits=dict(train='train[:45000]', validation='train[45000:]', test='test'))
   config.model = dict(
       name='cnn', activation='relu', initializer='he_normal', layers=(
@@ -29,16 +30,16 @@ def get_config():
           dict(kind='conv', features=64, kernel=3),
           dict(kind='max_pool', window=2),
           dict(kind='batch_norm'),
-          dict(kind='dropout', rate=0.5),
+          dict(kind='dropout', rate=0.3),
           dict(kind='conv', features=64, kernel=3),
           dict(kind='max_pool', window=2, padding='SAME'),
           dict(kind='batch_norm'),
           dict(kind='flatten'),
           dict(kind='dense', features=256),
           dict(kind='batch_norm'),
-          dict(kind='dropout', rate=0.5),
+          dict(kind='dropout', rate=0.3),
           dict(kind='dense', features=10, activate=False, name='logits')))
   config.optimizer = dict(name='adam', learning_rate=1e-3)
-  config.schedule = dict(name='constant')
+  config.schedule = dict(name='cosine')
   config.reported = dict(source='002', test_accuracy=0.671)
   return config

@@ -18,7 +18,7 @@ def get_config():
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
   config.data = dict(
-      name='cifar10', source='auto', batch_size=128, scale='unit',
+      name='cifar10', source='auto', batch_size=128, scale='unit', augment=(dict(kind='flip'),),
       splits=dict(train='train[:45000]', validation='train[45000:]', test='test'))
   config.model = dict(
       name='cnn', activation='relu', initializer='he_normal', layers=(

@@ -19,7 +19,7 @@ def get_config():
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
   config.data = dict(
-      name='fashion_mnist', source='auto', batch_size=64, scale='unit',
+      name='fashion_mnist', source='auto', batch_size=64, scale='unit', augment=(dict(kind='flip'),),
       splits=dict(train='train[:55000]', validation='train[55000:]', test='test'))
   config.model = dict(
       name='cnn', activation='relu', initializer='glorot_uniform', layers=(
@@ -34,6 +34,6 @@ def get_config():
           dict(kind='dropout', rate=0.5),
           dict(kind='dense', features=10, activate=False, name='logits')))
   config.optimizer = dict(name='adam', learning_rate=1e-3)
-  config.schedule = dict(name='constant')
+  config.schedule = dict(name='cosine')
   config.reported = dict(source='003', test_accuracy=0.9279, validation_loss=0.1876)
   return config

@@ -15,10 +15,11 @@ def get_config():
   config.task = 'classify'
   config.train_for = '5500 steps'
   config.log_every = '50 steps'
-  config.evaluate_every = '50 steps'
+  config.evaluate_every = '250 steps'
   config.checkpoint_every = '500 steps'
   config.data = dict(
       name='cifar10', source='auto', batch_size=128, scale='unit', color='gray', size=28, fit='area',
+      augment=(dict(kind='flip'),),
       splits=dict(train='train[:45000]', validation='train[45000:]', test='test'))
   config.model = dict(
       name='cnn', activation='relu', initializer='he_normal', layers=(

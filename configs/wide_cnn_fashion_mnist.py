@@ -18,7 +18,7 @@ def get_config():
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
   config.data = dict(
-      name='fashion_mnist', source='auto', batch_size=64, scale='unit',
+      name='fashion_mnist', source='auto', batch_size=64, scale='unit', augment=(dict(kind='flip'),),
       splits=dict(train='train[:55000]', validation='train[55000:]', test='test'))
   config.model = dict(
       name='cnn', activation='relu', initializer='glorot_uniform', layers=(
@@ -29,6 +29,6 @@ def get_config():
           dict(kind='dense', features=1024),
           dict(kind='dense', features=10, activate=False, name='logits')))
   config.optimizer = dict(name='adam', learning_rate=1e-3)
-  config.schedule = dict(name='constant')
+  config.schedule = dict(name='cosine')
   config.reported = dict(source='003', test_accuracy=0.9162)
   return config

@@ -58,9 +58,9 @@ class Experiment:
 
   def initial_state(self):
     """The State before the first step."""
-    inputs = self.data.inputs()
-    return state.create(self.model, self.optimizer, seed=self.seed, input_shape=inputs.shape[1:], input_dtype=inputs.dtype,
-                        averaged=self.ema_decay > 0, streams=self.data.streams())
+    inputs = self.data.inputs
+    return state.create(self.model, self.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
+                        input_dtype=inputs.dtype, averaged=self.ema_decay > 0, streams=self.data.streams())
 
 
 def build(config, name):
@@ -96,7 +96,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   factor = configuration.bind(schedules.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps,
                               epoch=epoch)()
   rule = configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)()
-  rows = table.layers(network, loaded.input_shape(), loaded.inputs().dtype)
+  rows = table.layers(network, loaded.input_shape(), loaded.inputs.dtype)
   _check_outputs(measured, rows, loaded)
   ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
   observe = _observer(plateau, early_stopping, loaded, optimizer['learning_rate'])
@@ -114,8 +114,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
 def _check(seed, ema_decay, l2, l2_all, compute):
   if not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
-  if not isinstance(ema_decay, (int, float)) or not 0 <= ema_decay < 1:
-    raise ValueError(f'config.ema_decay={ema_decay!r} is not a decay: use a number from 0 (no average) to below 1')
+  configuration.check_range(ema_decay, 'config.ema_decay', 0, 1)
   configuration.check_range(l2, 'config.l2', 0)
   configuration.check_flag(l2_all, 'config.l2_all')
   if compute not in precision.PRECISIONS:

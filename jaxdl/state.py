@@ -35,8 +35,7 @@ class State:
     return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
-def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False,
-           streams=0):
+def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0):
   """The state before the first step.
 
   Args:

@@ -68,6 +68,7 @@ TASKS = {'classify': classify, 'classify_by_squared_error': classify_by_squared_
 METRICS = {'loss': 'loss', 'penalty': 'penalty', 'bits': 'bits_per_character', 'correct': 'accuracy',
            'mse': 'mse'}  # the mean of each sum, in the order shown
 
+
 def metrics(sums):
   """Divides sums by their count, once and on the host.
 

@@ -8,9 +8,8 @@ import time
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, steps, tasks
+from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, steps, tasks, writers
 from jaxdl.models import table
-from jaxdl.writers import open_writers
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
 CALL_STEPS = 1000  # the longest that one compiled call can be
@@ -41,24 +40,26 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
       current = checkpoint.restore(checkpoints, current, step=newest)
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
-    with (open_writers(workdir, experiment.data.splits, first_step=first) as writers,
+    with (writers.open_writers(workdir, experiment.data.splits, first_step=first) as opened,
           progress.show(experiment.steps, first_step=first) as shown):
-      if first >= experiment.steps or _ended(experiment, current):
+      if finished := first >= experiment.steps or _ended(experiment, current):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
-      current, stopped = _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start)
+      current, stopped = _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start)
     checkpoints.wait_until_finished()
     stopped = int(current.step) if stopped else None
     early = int(current.step) if _ended(experiment, current) else None
     best = checkpoint.find_step(checkpoints, 'best')
     if best != int(current.step):
       current = checkpoint.restore(checkpoints, current, step=best)
-    return _summary(experiment, current, evaluate(parallel.replicate(current)),
-                    seconds=time.monotonic() - started, stopped=stopped, stopped_early=early)
+    measured = evaluate(parallel.replicate(current))
+    summary = _summary(experiment, current, measured, stopped=stopped, stopped_early=early)
+    spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
+    return writers.record(workdir, summary, seconds=spent, resumed=first > 0)
 
 
-def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
+def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
   def due(every):
     return step % every == 0 or step == experiment.steps
@@ -73,7 +74,7 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
       step = int(current.step)
       finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']):
-        at_start(writers)
+        at_start(opened)
       here = {name: values.sum() for name, values in history.items()}
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
@@ -85,7 +86,7 @@ def _loop(experiment, current, checkpoints, evaluate, writers, shown, at_start):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
       for split, values in figures.items():
-        writers.scalars(step, split, values)
+        opened.scalars(step, split, values)
       if figures:
         shown.say(_line(experiment, step, figures, shown.left(step)))
       if experiment.observe and step % experiment.evaluate_every == 0:
@@ -125,15 +126,12 @@ def _calls(experiment, step):
   A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
   may hold another memory, but is of the step that was yielded.
   """
-  split = experiment.data.splits['train']
-  run = steps.many_train_steps(model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
-                               split=split, prepare=experiment.data.prepare, ema_decay=experiment.ema_decay,
-                               penalty=experiment.penalty, compute=experiment.precision)
+  current = parallel.replicate((yield))  # nothing is read for a run that is finished already
+  split, run = experiment.data.splits['train'], many_steps(experiment)
   capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
   arrays = parallel.replicate(split.arrays)
   count, calls = 1, 0
   feed = parallel.split_feed(split.feed(step, capacity), capacity)
-  current = parallel.replicate((yield))
   while True:
     began = time.monotonic()
     current, history = run(current, arrays, feed, np.int32(count))
@@ -147,6 +145,14 @@ def _calls(experiment, step):
     quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
     everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
     count = min(*(every - step % every for every in everies), experiment.steps - step, capacity, quick)
+
+
+def many_steps(experiment):
+  """`steps.many_train_steps` of an experiment."""
+  return steps.many_train_steps(
+      model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
+      split=experiment.data.splits['train'], prepare=experiment.data.prepare, ema_decay=experiment.ema_decay,
+      penalty=experiment.penalty, compute=experiment.precision)
 
 
 @contextlib.contextmanager
@@ -171,12 +177,12 @@ def _line(experiment, step, figures, left):
   return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])
 
 
-def _summary(experiment, current, measured, *, seconds, stopped, stopped_early):
+def _summary(experiment, current, measured, *, stopped, stopped_early):
   figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
              for name, value in tasks.metrics(values).items()}
   counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
   device = jax.devices()[0]
   return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
           'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
-          'data': experiment.data.origin, 'seconds': round(seconds, 1),
+          'data': experiment.data.origin,
           'device': f'{jax.device_count()} x {device.device_kind}', 'stopped': stopped, 'stopped_early': stopped_early}

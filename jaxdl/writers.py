@@ -55,6 +55,30 @@ def open_writers(workdir, splits, *, first_step):
                   hyperparameters=lambda values: board('train', lambda writer: writer.write_hparams(values)))
 
 
+def record(workdir, summary, *, seconds, resumed):
+  """Writes `summary.json`, a run's final figures, with the seconds of all its sittings.
+
+  Args:
+    workdir: the run's folder.
+    summary: dict of plain JSON data.
+    seconds: float, of this sitting.
+    resumed: bool, whether the sittings before count too. One that was killed left no figure behind and is not counted.
+
+  Returns:
+    the summary with 'seconds'.
+
+  Raises:
+    OSError: the folder cannot be written.
+  """
+  file = pathlib.Path(workdir) / 'summary.json'
+  before = json.loads(file.read_text())['seconds'] if resumed and file.exists() else 0.0
+  summary = {**summary, 'seconds': round(before + seconds, 1)}
+  aside = file.with_suffix('.json.new')
+  aside.write_text(json.dumps(summary, indent=2) + '\n')
+  aside.replace(file)
+  return summary
+
+
 def _keep_until(file, step):
   """Drops the lines after a step, and a line that a crash broke off, so that no step stands twice."""
   if not file.exists():

@@ -35,11 +35,10 @@ def ours(name, steps):
   import numpy as np
 
   from jaxdl import experiment, parallel
-  from jaxdl import steps as loops
+  from jaxdl import train as loop
   built = experiment.build(read_config(name), name)
   split = built.data.splits['train']
-  run = loops.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
-                               prepare=built.data.prepare)
+  run = loop.many_steps(built)
   start = built.initial_state()
   current = [parallel.replicate(start)]
   arrays = parallel.replicate(split.arrays)

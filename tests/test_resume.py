@@ -56,7 +56,13 @@ def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
   second = train.train(built, tmp_path)
   assert 'is finished already, at step 8' in capsys.readouterr().out
   assert (tmp_path / 'metrics.jsonl').read_text() == journal
-  assert {k: v for k, v in second.items() if k != 'seconds'} == {k: v for k, v in first.items() if k != 'seconds'}
+  assert second == first == json.loads((tmp_path / 'summary.json').read_text())
+
+
+def test_resume_adds_the_seconds_of_all_sittings(small, tmp_path):
+  first = train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  second = train.train(experiment.build(small, 'small'), tmp_path)
+  assert second['seconds'] > first['seconds'] > 0
 
 
 def test_resume_refuses_a_run_of_another_config(small, tmp_path):

@@ -27,9 +27,7 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   """The state and the history after `count` steps of a config."""
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
-  run = steps.many_train_steps(model=built.model, optimizer=built.optimizer, task=built.task, split=split,
-                              prepare=built.data.prepare, ema_decay=built.ema_decay, penalty=built.penalty,
-                              compute=built.precision)
+  run = train.many_steps(built)
   start = built.initial_state()
   feed = feed_change(split.feed(0, count))
   return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))

@@ -26,13 +26,11 @@ def cached(folder, decode):
     (columns, classes); the arrays are memory-mapped and read-only where they come from the cache.
   """
   source = fingerprint(folder)
-  fault = 'is not there'
   if (folder / FOLDER).is_dir():
     try:
       return _read(folder / FOLDER, source)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-      fault = str(error)
-      _say(f'rebuilding the array cache {folder / FOLDER}: {fault}')
+      _say(f'rebuilding the array cache {folder / FOLDER}: {error}')
   columns, classes = decode()
   try:
     _write(folder / FOLDER, source, columns, classes)

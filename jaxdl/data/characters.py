@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import slicing
-from jaxdl.data.split import SPLITS, Data, Split, check_sizes, check_splits
+from jaxdl.data.split import Data, Split, batch_sizes, check_sizes
 
 
 def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
@@ -27,15 +27,13 @@ def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, 
     ValueError, OSError: as `images.load`.
   """
   del seed
-  check_splits(splits)
-  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size, time_step=time_step)
+  sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  check_sizes(time_step=time_step)
   found = read(source=source, data_dir=data_dir)
   if not overlap:
     slicing.refuse_overlap(splits, slicing.counts(found.columns))
-  ready = {}
-  for name in (name for name in SPLITS if name in splits):
-    text = slicing.cut(found.columns, splits[name])['character']
-    ready[name] = streams(text, batch_size=batch_size if name == 'train' else evaluation_batch_size, time_step=time_step)
+  ready = {name: streams(slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step)
+           for name, size in sizes.items()}
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={})
 
 

@@ -9,7 +9,7 @@ from jaxdl.data import preprocess, slicing, tfds_arrays
 from jaxdl.data.photographs import files as photograph_files
 from jaxdl.data.photographs import stream
 from jaxdl.data.photographs.encoded import Files, Records, select
-from jaxdl.data.split import SPLITS, Data, check_sizes, check_splits
+from jaxdl.data.split import Data, batch_sizes
 
 LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
@@ -38,17 +38,15 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
   Raises:
     ValueError, OSError: as `read`, `stream.streaming` and `images.load`.
   """
-  check_splits(splits)
-  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   mean, deviation = preprocess.scaling(scale, None)
   prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
   origin, sources, classes = read(folder, source=source, name=copy, data_dir=data_dir)
   if not overlap:
     slicing.refuse_overlap(splits, {split: len(found) for split, found in sources.items()})
-  ready = {}
-  for name in (name for name in SPLITS if name in splits):
-    order = dict(batch_size=batch_size, seed=seed) if name == 'train' else dict(batch_size=evaluation_batch_size)
-    ready[name] = stream.streaming(select(sources, splits[name]), size=size, workers=workers, corrupt=corrupt, **order)
+  ready = {name: stream.streaming(select(sources, splits[name]), batch_size=together, size=size, workers=workers,
+                                  corrupt=corrupt, seed=seed if name == 'train' else None)
+           for name, together in sizes.items()}
   return Data(name='image_folder', origin=origin, classes=classes, splits=ready, prepare=prepare,
               scaling={'mean': mean, 'deviation': deviation})
 

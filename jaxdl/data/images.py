@@ -1,7 +1,7 @@
 """Data sets of small images, which stay on the device."""
 
 from jaxdl.data import preprocess, slicing
-from jaxdl.data.split import SPLITS, Data, check_sizes, check_splits, resident
+from jaxdl.data.split import Data, batch_sizes, check_sizes, resident
 
 
 def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, overlap=False,
@@ -29,14 +29,14 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
     ValueError: an unknown source, split or choice of preprocessing, or splits that overlap.
     OSError: a file is missing or cannot be downloaded.
   """
-  check_splits(splits)
-  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size, size=1 if size is None else size)
+  sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  check_sizes(size=1 if size is None else size)
   if color not in ('original', 'gray'):
     raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
   found = read(source=source, data_dir=data_dir)
   if not overlap:
     slicing.refuse_overlap(splits, slicing.counts(found.columns))
-  parts = {name: slicing.cut(found.columns, splits[name]) for name in SPLITS if name in splits}
+  parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
   for part in parts.values():
     if color == 'gray':
       part['image'] = preprocess.gray(part['image'])
@@ -44,7 +44,7 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
       part['image'] = preprocess.fit(part['image'], size, fit)
   mean, deviation = preprocess.scaling(scale, parts['train']['image'])
   prepare = preprocess.inputs(mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort)
-  ready = {name: resident(part, batch_size=batch_size, seed=seed) if name == 'train'
-           else resident(part, batch_size=evaluation_batch_size) for name, part in parts.items()}
+  ready = {name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
+           for name, part in parts.items()}
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
               scaling={'mean': mean, 'deviation': deviation})

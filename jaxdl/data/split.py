@@ -1,6 +1,7 @@
 """A data set and its splits as training and evaluation use them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -76,6 +77,7 @@ class Data:
   prepare: Callable
   scaling: dict
 
+  @functools.cached_property
   def inputs(self):
     """What the network sees of a training batch, as jax.ShapeDtypeStruct [B, …]; nothing is read."""
     split = self.splits['train']
@@ -85,7 +87,7 @@ class Data:
 
   def input_shape(self):
     """Shape of one example as the network sees it, without the batch axis."""
-    return self.inputs().shape[1:]
+    return self.inputs.shape[1:]
 
   def streams(self):
     """How many streams go on from one training batch to the next; 0 where each batch stands alone."""
@@ -98,12 +100,18 @@ class Data:
             'input_shape': list(self.input_shape()), **self.scaling}
 
 
-def check_splits(splits):
-  """Raises ValueError where 'train' is missing or a split has a name that training does not know."""
+def batch_sizes(splits, *, batch_size, evaluation_batch_size):
+  """The split names of a config in their fixed order, training first → examples in a batch.
+
+  Raises:
+    ValueError: 'train' is missing, a split has a name that training does not know, or a size is not one.
+  """
   if 'train' not in splits:
     raise ValueError('config.data.splits has no train split: add one, such as train="train"')
   if unknown := set(splits) - set(SPLITS):
     raise ValueError(f'config.data.splits.{min(unknown)} is unknown: use {", ".join(SPLITS)}')
+  check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  return {name: batch_size if name == 'train' else evaluation_batch_size for name in SPLITS if name in splits}
 
 
 def check_sizes(**sizes):

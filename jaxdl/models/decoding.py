@@ -1,12 +1,11 @@
 """Layers that turn a code into an image again."""
 
 import math
-from collections.abc import Callable
 
 import flax.linen as nn
 
 from jaxdl import ops
-from jaxdl.models.layers import INITIALIZERS, pair
+from jaxdl.models.layers import Conv
 
 
 class Reshape(nn.Module):
@@ -21,20 +20,8 @@ class Reshape(nn.Module):
     return inputs.reshape(inputs.shape[0], *self.shape)
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(Conv):
   """Transposed convolution, bias and activation: [B, H, W, C] → [B, H · rows, W · columns, features] where 'SAME'."""
 
-  features: int
-  kernel: int | tuple[int, int]
   strides: int | tuple[int, int] = 2
-  padding: str = 'SAME'
-  activation: Callable | None = None
-  kernel_init: Callable = INITIALIZERS['glorot_uniform']
-
-  @nn.compact
-  def __call__(self, inputs, context):
-    shape = (*pair(self.kernel), inputs.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape)
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = ops.conv_transpose(inputs, kernel, strides=pair(self.strides), padding=self.padding) + bias
-    return self.activation(outputs) if self.activation else outputs  # [B, H', W', F]
+  operation = staticmethod(ops.conv_transpose)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 from jaxdl.models import layers
-from jaxdl.models.recurrent import CELLS
+from jaxdl.models.recurrent import cell_named
 
 
 class Embedding(nn.Module):
@@ -43,8 +43,7 @@ class LanguageModel(nn.Module):
 
   @nn.compact
   def __call__(self, inputs, *, train=False, mask=None, index=None, reset=None):
-    if self.cell not in CELLS:
-      raise ValueError(f'config.model.cell={self.cell!r} is unknown: use one of {", ".join(CELLS)}')
+    layer = cell_named(self.cell)
     if self.layers < 1:
       raise ValueError(f'config.model.layers={self.layers!r} is not a number of layers: use at least 1')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)
@@ -55,6 +54,6 @@ class LanguageModel(nn.Module):
       given = jax.tree.leaves(self.variables.get('params', {}))
       outputs = jax.nn.one_hot(inputs, self.classes, dtype=given[0].dtype if given else None)  # [B, T, V]
     for number in range(1, self.layers + 1):
-      outputs = CELLS[self.cell](self.features, name=f'{self.cell}{number}')(outputs, context)  # [B, T, F]
+      outputs = layer(self.features, name=f'{self.cell}{number}')(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
     return layers.Dense(self.classes, name='logits')(outputs, context)  # [B, T, V]

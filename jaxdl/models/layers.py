@@ -63,13 +63,14 @@ class Conv(nn.Module):
   padding: str = 'SAME'
   activation: Callable | None = None
   kernel_init: Callable = INITIALIZERS['glorot_uniform']
+  operation = staticmethod(ops.conv)
 
   @nn.compact
   def __call__(self, inputs, context):
     shape = (*pair(self.kernel), inputs.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = ops.conv(inputs, kernel, strides=pair(self.strides), padding=self.padding) + bias  # [B, H', W', F]
+    outputs = self.operation(inputs, kernel, strides=pair(self.strides), padding=self.padding) + bias  # [B, H', W', F]
     return self.activation(outputs) if self.activation else outputs
 
 

@@ -90,6 +90,13 @@ def _forget_bias(key, shape, dtype=jnp.float32):
 CELLS = {'rnn': SimpleRNN, 'lstm': LSTM, 'gru': GRU}
 
 
+def cell_named(name):
+  """The layer of a name; ValueError names those there are."""
+  if name not in CELLS:
+    raise ValueError(f'config.model.cell={name!r} is unknown: use one of {", ".join(CELLS)}')
+  return CELLS[name]
+
+
 class Recurrent(nn.Module):
   """One recurrent layer and a dense layer on its last state: [B, T, I] → logits [B, classes].
 
@@ -111,11 +118,10 @@ class Recurrent(nn.Module):
 
   @nn.compact
   def __call__(self, inputs, *, train=False, mask=None, index=None):
-    if self.cell not in CELLS:
-      raise ValueError(f'config.model.cell={self.cell!r} is unknown: use one of {", ".join(CELLS)}')
+    layer = cell_named(self.cell)
     context = layers.Context(train=train, mask=mask, index=index)
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
-    cell = CELLS[self.cell](self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell)
+    cell = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell)
     states = cell(inputs, context)  # [B, T, F]
     return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(states[:, -1], context)  # [B, K]

@@ -13,7 +13,7 @@ import jax
 
 from jaxdl.data import order
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
-from jaxdl.data.split import Split
+from jaxdl.data.split import Split, check_sizes
 
 FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
 FEW_CORES = 4  # up to here threads decode faster than processes, which first import jax and copy what they decoded
@@ -62,8 +62,7 @@ def _cores():
 
 
 def _check(*, size, workers, corrupt, batch_size, hosts):
-  if not isinstance(size, int) or size < 1:
-    raise ValueError(f'config.data.size={size!r} is not a number of pixels: use a whole number of at least 1')
+  check_sizes(size=size)
   if not isinstance(workers, int) or workers < 0:
     raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 or more')
   if corrupt not in ('refuse', 'skip'):
