@@ -8,6 +8,7 @@ import math
 import pathlib
 import re
 
+import jax
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
@@ -147,10 +148,17 @@ def _is_key(parameter, function):
 
 def check_range(value, where, low, high=math.inf, *, above=False):
   """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
+  if is_traced(value):
+    return
   is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
   if not is_number or not low <= value < high or (above and value == low):
     words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
     raise ValueError(f'{where}={value!r} is out of range: use a number {words}')
+
+
+def is_traced(value):
+  """Whether a number is one of several that a compiled program takes; each was checked when it was still a number."""
+  return isinstance(value, jax.core.Tracer)
 
 
 def check_flag(value, where):

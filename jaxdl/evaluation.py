@@ -18,9 +18,9 @@ def of_splits(experiment):
   compiled = {}
   for name, split in experiment.data.splits.items():
     if name != 'train':
-      call = steps.many_eval_steps(model=experiment.model, task=experiment.evaluation_task, split=split,
-                                   prepare=experiment.data.prepare)
-      compiled[name] = (call, parallel.replicate(split.arrays), _feeds(split))
+      run = steps.many_eval_steps(model=experiment.recipe.model, task=experiment.evaluation_task, split=split,
+                                  prepare=experiment.data.prepare)
+      compiled[name] = (parallel.over_devices(run), parallel.replicate(split.arrays), _feeds(split))
 
   def evaluate(current):
     variables = current.variables()

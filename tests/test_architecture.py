@@ -14,7 +14,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
-                   'tasks'},
+                   'steps', 'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
