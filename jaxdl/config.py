@@ -33,7 +33,7 @@ def from_command_line(arguments, define=lambda values: None):
   known = [name for name in values if not name.startswith('config')]
   path = _config_path(arguments)
   if path is not None:
-    _check_overrides(arguments, _read(path).get_config(), path)
+    _check_overrides(arguments, read_file(path), path)
   try:
     rest = values(arguments)[1:]
   except flags.UnrecognizedFlagError as error:
@@ -55,8 +55,8 @@ def _config_path(arguments):
   return None
 
 
-def _read(path):
-  """The config file as a module."""
+def read_file(path):
+  """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with it."""
   file = pathlib.Path(path)
   if not file.is_file():
     near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
@@ -71,7 +71,7 @@ def _read(path):
     raise ValueError(f'config file {path} cannot be read ({type(error).__name__}: {error})') from error
   if not hasattr(module, 'get_config'):
     raise ValueError(f'config file {path} has no function get_config()')
-  return module
+  return module.get_config()
 
 
 def _check_overrides(arguments, config, path):

@@ -35,9 +35,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   checkpoint.check_config(workdir, experiment.config)
   started = time.monotonic()
   with checkpoint.manager(workdir) as checkpoints:
-    current = experiment.initial_state()
-    if (newest := checkpoints.latest_step()) is not None:
-      current = checkpoint.restore(checkpoints, current, step=newest)
+    current = checkpoint.newest(checkpoints, experiment.initial_state())
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
     with (writers.open_writers(workdir, experiment.data.splits, first_step=first) as opened,
@@ -64,7 +62,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   def due(every):
     return step % every == 0 or step == experiment.steps
 
-  best = checkpoints.metrics(checkpoints.best_step())['loss'] if checkpoints.best_step() is not None else float('inf')
+  best = checkpoint.best_loss(checkpoints)
   sums, seconds = {}, 0.0  # of training since the last log
   step, ended = int(current.step), _ended(experiment, current)
   feed_at = experiment.data.splits['train'].feed

@@ -19,6 +19,10 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
     'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'steps', 'tasks', 'writers'},
+    'members': {'experiment'}, 'comparison': {'figures'},
+    'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
+                 'train', 'writers'},
+    'sweep': {'checkpoint', 'command', 'comparison', 'members', 'together', 'train'},
     'main': {'command', 'experiment', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
