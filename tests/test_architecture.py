@@ -19,7 +19,8 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
     'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'steps', 'tasks', 'writers'},
-    'main': {'command', 'experiment', 'models', 'samples', 'train'},
+    'lint': {'data', 'models', 'tasks'},
+    'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
