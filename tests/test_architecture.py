@@ -23,7 +23,8 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'members', 'together', 'train'},
-    'main': {'command', 'experiment', 'models', 'samples', 'train'},
+    'lint': {'data', 'models', 'tasks'},
+    'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
