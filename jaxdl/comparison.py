@@ -51,7 +51,7 @@ def _row(label, same, workdir, faults):
 
 
 def write(name, rows, workdir):
-  """Writes `sweep.json`, `table.md` and `figure.png` of a finished sweep.
+  """Writes `sweep.json`, `table.md` and, where a run has logged anything, `figure.png`.
 
   Args:
     name: of the sweep.
@@ -65,6 +65,8 @@ def write(name, rows, workdir):
   (workdir / 'sweep.json').write_text(json.dumps({'config': name, 'rows': rows}, indent=2) + '\n')
   (workdir / 'table.md').write_text(table(rows) + '\n')
   found = {row['label']: curves([journal(workdir / folder) for folder in row['runs']]) for row in rows}
+  if not any(found.values()):
+    return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   figures.save(figures.learning_curves(found, choices, heading=name.replace('_', ' ')), workdir / 'figure.png')
 

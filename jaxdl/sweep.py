@@ -3,13 +3,14 @@
 import json
 import os
 import pathlib
+import shlex
 import sys
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
 
 from absl import flags, logging  # noqa: E402
 
-from jaxdl import checkpoint, command, comparison, config, members, train  # noqa: E402
+from jaxdl import checkpoint, command, comparison, config, lint, members, train  # noqa: E402
 from jaxdl.together import train_together  # noqa: E402
 
 
@@ -38,13 +39,12 @@ def main(arguments):
   if values.describe:
     return 0
   faults = {}
-  for group in groups:
-    if _train(group, workdir, faults):
-      print('stopped, resume with the same command')
-      return 0
+  stopped = any(_train(group, workdir, faults) for group in groups)  # the first that a signal ends is the last
   rows = comparison.rows(found, workdir, faults)
   comparison.write(path.stem, rows, workdir)
   print(comparison.table(rows))
+  if stopped:
+    print(f'stopped, resume with: python -m jaxdl.sweep {shlex.join(arguments[1:])}')
   print(json.dumps({'config': path.stem, 'rows': rows}))
   return 0
 
@@ -58,6 +58,8 @@ def _train(group, workdir, faults):
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
+    for warning in lint.warnings(experiments[0]):
+      print(f'warning: {some[0].label}: {warning}', file=sys.stderr)
     summaries = train_together(experiments, folders) if len(some) > 1 else [_alone(experiments[0], folders[0])]
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):

@@ -22,7 +22,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'members': {'experiment'}, 'comparison': {'figures'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'train', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'members', 'together', 'train'},
+    'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},
     'lint': {'data', 'models', 'tasks'},
     'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
 }
