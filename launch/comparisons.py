@@ -117,7 +117,10 @@ def overfits(earliest, latest):
 def lowest_validation_loss(reported):
   """Returns a test of the lowest validation loss over all of training."""
   def test(runs):
-    measured = interval.of_numbers([min(line['loss'] for line in run.of_split('validation')) for run in runs])
+    losses = [[line['loss'] for line in run.of_split('validation')] for run in runs]
+    if not all(losses):
+      return Verdict('not testable', '–', 'a run has no validation loss')
+    measured = interval.of_numbers([min(found) for found in losses])
     return Verdict(interval.status(measured, reported, 'validation_loss'),
                    wording.with_interval('validation_loss', measured))
 

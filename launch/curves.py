@@ -26,6 +26,8 @@ def epochs(split, name, reported):
       return Verdict('not testable', '–', 'a run was not evaluated after every epoch')
     of_run = _train_by_epoch if split == 'train' else _validation_by_epoch
     found = list(zip(reported, *(of_run(run, name) for run in runs), strict=False))  # as many epochs as all have
+    if not found:
+      return Verdict('not testable', '–', f'a run has no {split} {name} of an epoch')
     statuses = [_status(ours, figure, f'{split}_{name}') for figure, *ours in found]
     others = [status for status in statuses if status != 'agrees']
     last = wording.figure(name, statistics.fmean(value for value, _ in found[-1][1:]))
@@ -39,6 +41,8 @@ def falls(count):
   """Returns a test that the mean training loss falls from epoch to epoch, so many epochs long."""
   def test(runs):
     curves = [[loss for loss, _ in _train_by_epoch(run, 'loss')][:count] for run in runs]
+    if any(len(curve) < count for curve in curves):
+      return Verdict('not testable', '–', f'a run was not evaluated {count} times')
     falling = all(before > after for curve in curves for before, after in zip(curve, curve[1:], strict=False))
     means = [sum(epoch) / len(epoch) for epoch in zip(*curves, strict=True)]
     return Verdict('agrees' if falling else 'differs (it rises in between)', wording.figure('loss', means))

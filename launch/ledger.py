@@ -102,7 +102,7 @@ def _verdict(group, key, reported):
     return comparisons.Verdict('not testable', '–', UNTESTABLE[key])
   if not group.finished:
     return _not_run([group])
-  if key == 'step':
+  if key == 'step' and 'test_accuracy' in group.reported:
     return comparisons.by_step(group.reported['test_accuracy'], reported)(group.finished)
   measured = interval.of_runs(group.finished, key)
   if measured is None:

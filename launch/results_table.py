@@ -77,8 +77,8 @@ def _row(group, config, notes):
 def _origin(groups):
   """The command, and the day of the newest run."""
   runs = [run for group in groups for run in group.finished]
-  said = ('Mean ± deviation over the seeds there are. Test and validation (training examples held out) are measured at\n'
-          'the checkpoint of the lowest validation loss; seconds are those of one run. Made from the runs\' files by\n'
+  said = ('Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
+          'the checkpoint of the lowest validation loss, seconds those of one run. Made from the runs\' files by\n'
           '`python launch/reproduce.py`')
   if not runs:
     return f'{said}.'
