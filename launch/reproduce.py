@@ -82,19 +82,19 @@ def run_all(todo, configs, seconds, overrides=()):
   Returns:
     bool, whether one failed.
   """
-  until, failed = time.monotonic() + seconds, False
+  until, why, failed = time.monotonic() + seconds, 'the budget is spent', False
   for name, seed, folder in todo:
     label = name if seed is None else f'{name}, seed {seed}'
     if is_finished(folder, configs.get(name)):
       print(f'{label}: finished already', flush=True)
     elif (left := until - time.monotonic()) <= 0:
-      print(f'{label}: not run, the budget is spent', flush=True)
+      print(f'{label}: not run, {why}', flush=True)
     else:
       print(f'{label}: runs into {folder}', flush=True)
       try:
         code, said = run_child([*module_and_flags(name, seed, folder), *overrides], left)
       except KeyboardInterrupt:
-        code, said, until = 0, '', 0.0
+        code, said, until, why = 0, '', 0.0, 'it was interrupted'
       failed = failed or code not in (0, -signal.SIGTERM)
       print(f'{label}: {_outcome(folder, configs.get(name), code, said)}', flush=True)
   return failed

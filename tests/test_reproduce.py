@@ -176,6 +176,15 @@ time.sleep(60)
   assert 'b, seed 0: not run, the budget is spent\n' in out
 
 
+def test_reproduce_interrupted_runs_nothing_more_and_still_returns(tmp_path, monkeypatch, capsys):
+  def interrupted(arguments, seconds):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(reproduce, 'run_child', interrupted)
+  assert not reproduce.run_all(reproduce.plan(['a'], [0, 1], tmp_path), {'a': CONFIG}, 60.0)
+  assert 'a, seed 1: not run, it was interrupted\n' in capsys.readouterr().out
+
+
 def test_reproduce_a_sweep_is_finished_when_all_its_runs_are(tmp_path):
   folder = tmp_path / 'sweeps/x'
   assert not reproduce.is_finished(folder, None)
