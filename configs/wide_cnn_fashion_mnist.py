@@ -30,5 +30,6 @@ def get_config():
           dict(kind='dense', features=10, activate=False, name='logits')))
   config.optimizer = dict(name='adam', learning_rate=1e-3)
   config.schedule = dict(name='cosine')
-  config.reported = dict(source='003', test_accuracy=0.9162)
+  config.reported = dict(source='003', test_accuracy=0.9162, train_accuracy=0.9963, train_loss=0.0111,
+                         validation_accuracy=0.9192, validation_loss=0.4116, parameters=11_087_498, trainable=11_087_498)
   return config

@@ -1,0 +1,116 @@
+"""What a figure of ours is known to: 95 % intervals, and whether a reported figure lies inside."""
+
+import dataclasses
+import decimal
+import math
+import statistics
+
+Z = 1.96  # of a normal distribution, 95 % lie within so many deviations
+HIGHER_IS_BETTER = {'accuracy': True, 'loss': False, 'bits_per_character': False, 'mse': False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+  """The mean over runs and its 95 % interval.
+
+  Attributes:
+    mean, low, high: the same unit.
+    runs: int, how many.
+  """
+
+  mean: float
+  low: float
+  high: float
+  runs: int
+
+
+def of_numbers(values):
+  """Mean ± 1.96 · deviation / √runs; a single number is an interval of no width."""
+  mean = statistics.fmean(values)
+  half = Z * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+  return Measured(mean, mean - half, mean + half, len(values))
+
+
+def of_shares(values, count):
+  """The interval of a share of examples, over runs that all counted the same examples.
+
+  Two things make it uncertain, and they are independent: which examples were drawn, which more runs cannot mend
+  (Wilson's interval of the mean share on `count` examples), and which seed a run had (1.96 · deviation / √runs). Each
+  side is the square root of the sum of their squares; for a single run that is Wilson's interval.
+
+  Args:
+    values: shares, 0..1, one a run.
+    count: int, examples that each was counted on.
+
+  Returns:
+    Measured.
+
+  Source:
+    Wilson 1927, 'Probable inference, the law of succession, and statistical inference'.
+  """
+  seeds = of_numbers(values)
+  low, high = wilson(seeds.mean, count)
+  half = seeds.high - seeds.mean
+  return Measured(seeds.mean, seeds.mean - math.hypot(seeds.mean - low, half),
+                  seeds.mean + math.hypot(high - seeds.mean, half), seeds.runs)
+
+
+def wilson(share, count):
+  """(low, high) of Wilson's 95 % interval of a share of `count` examples."""
+  centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
+  half = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count)) / (1 + Z * Z / count)
+  return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def of_runs(runs, key, *, shared=False):
+  """The interval of a figure over runs.
+
+  Args:
+    runs: list of Run.
+    key: str, such as 'test_accuracy'.
+    shared: bool, whether it is compared with runs that counted the same examples, so that several seeds need not allow
+      for which examples were drawn.
+
+  Returns:
+    Measured, or None where no run has the figure.
+  """
+  found = [(value, count) for value, count in (run.figure(key) for run in runs) if value is not None]
+  if not found:
+    return None
+  values, counts = zip(*found, strict=True)
+  if not key.endswith('_accuracy') or min(counts) == 0 or (shared and len(values) > 1):
+    return of_numbers(values)
+  return of_shares(values, min(counts))
+
+
+def difference(first, second, key):
+  """The interval of how much higher a figure is in the first runs than in the second; None where one has none."""
+  a, b = (of_runs(runs, key, shared=min(len(first), len(second)) > 1) for runs in (first, second))
+  if a is None or b is None:
+    return None
+  return between(a, b)
+
+
+def between(a, b):
+  """The interval of a − b of two independent Measured."""
+  mean = a.mean - b.mean
+  return Measured(mean, mean - math.hypot(a.mean - a.low, b.high - b.mean),
+                  mean + math.hypot(a.high - a.mean, b.mean - b.low), min(a.runs, b.runs))
+
+
+def rounding(figure):
+  """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a whole number."""
+  exponent = decimal.Decimal(repr(figure)).as_tuple().exponent
+  return 0.5 * 10.0 ** exponent if isinstance(figure, float) else 0.0
+
+
+def status(measured, reported, key):
+  """'agrees' where our interval and what the report may have rounded from overlap, else how it differs."""
+  slack = rounding(reported) * (1 + 1e-9)  # the bound itself is inside
+  if measured.low - slack <= reported <= measured.high + slack:
+    return 'agrees'
+  split, _, name = key.partition('_')
+  higher = measured.mean > reported
+  if split == 'train' or name not in HIGHER_IS_BETTER:
+    return f'differs ({"higher" if higher else "lower"})'
+  return f'differs ({"better" if higher == HIGHER_IS_BETTER[name] else "worse"})'

@@ -1,0 +1,138 @@
+"""The ledger of claims: every figure that the reports state, ours beside it, and a verdict, as Markdown."""
+
+import collections
+import dataclasses
+
+import comparisons
+import interval
+import wording
+from claims import CLAIMS
+from contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+
+STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
+WORDS = {  # keys of `config.reported` besides its source
+    'test_accuracy': 'test accuracy', 'test_loss': 'test loss', 'test_bits_per_character': 'test bits per character',
+    'train_accuracy': 'training accuracy', 'train_loss': 'training loss',
+    'validation_accuracy': 'validation accuracy', 'validation_loss': 'validation loss',
+    'parameters': 'parameters', 'trainable': 'trainable parameters',
+    'step': 'step by which the test accuracy is reached', 'summed_loss': 'summed loss of each epoch'}
+UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are not stated'}
+HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
+PREAMBLE = '''# Ledger of claims
+Every figure and comparison that the five reports state, and what our own runs say. Made from the runs' files by `python
+launch/reproduce.py --ledger`.
+
+- **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval; counts are exact.
+- **differs**: it does not; *better* and *worse* say where ours lies.
+- **not testable**: the report leaves out what a test needs, or our runs cannot tell.
+- **inconsistent in the source**: the report contradicts itself, so no run can agree with it.
+- **not run**: there is no finished run.
+
+Our figures are those of the checkpoint of the lowest validation loss (training: of the last line logged up to it).
+The interval of an accuracy is Wilson's on the examples counted, widened by 1.96 · deviation / √seeds where there are
+several seeds; that of another figure is the mean ± 1.96 · deviation / √seeds, and a single seed has none. Two groups of
+runs that counted the same examples are compared over their seeds.
+'''
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """A line of the ledger; all are str, `source` is the report."""
+
+  source: str
+  of: str
+  claim: str
+  reported: str
+  ours: str
+  status: str
+  note: str = ''
+
+
+def entries(groups):
+  """Every claim with its verdict.
+
+  Args:
+    groups: name → Group.
+
+  Returns:
+    list of Entry: the figures of single runs first, then what compares runs, then the contradictions.
+
+  Raises:
+    ValueError: a config reports a figure that the ledger does not know.
+  """
+  for group in groups.values():
+    if unknown := set(group.reported) - {'source', *WORDS}:
+      raise ValueError(f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(WORDS)}')
+  found = [_figure(group, key) for group in groups.values() for key in WORDS if key in group.reported]
+  found += [_claim(claim, groups) for claim in CLAIMS]
+  return found + [Entry(source, '', statement, '', '', 'inconsistent in the source', against)
+                  for source, statement, against in CONTRADICTIONS]
+
+
+def markdown(found):
+  """The entries as Markdown, grouped by report, with how many there are of each status."""
+  lines = [PREAMBLE, _line(['report', *STATUSES]), _line(['---', *['---:'] * len(STATUSES)])]
+  by_source = collections.defaultdict(list)
+  for entry in found:
+    by_source[entry.source].append(entry)
+  for source in sorted(by_source):
+    counts = collections.Counter(_kind(entry) for entry in by_source[source])
+    lines.append(_line([source, *(str(counts[status]) for status in STATUSES)]))
+  for source in sorted(by_source):
+    lines += ['', f'## {source}: {REPORTS.get(source, "no report")}', _line(HEAD), _line(['---'] * len(HEAD))]
+    lines += [_line([entry.of, entry.claim, entry.reported, entry.ours, f'**{entry.status}**', entry.note])
+              for entry in by_source[source]]
+  return '\n'.join(lines) + '\n'
+
+
+def _figure(group, key):
+  """The entry of one figure that a report states of one experiment."""
+  reported = group.reported[key]
+  verdict = _verdict(group, key, reported)
+  if doubt := DOUBTFUL.get((group.name, key)):
+    verdict = comparisons.Verdict('inconsistent in the source', verdict.ours, doubt)
+  notes = [verdict.note, *(f'the data: {remark}' for remark in group.remarks if key.startswith('test_')),
+           f'runs of another config ({", ".join(group.changed)})' if group.changed and group.finished else '']
+  return Entry(group.reported.get('source', 'none'), f'`{group.name}`', WORDS[key], wording.reported(key, reported),
+               verdict.ours, verdict.status, '; '.join(filter(None, notes)))
+
+
+def _verdict(group, key, reported):
+  if key in UNTESTABLE:
+    return comparisons.Verdict('not testable', '–', UNTESTABLE[key])
+  if not group.finished:
+    return _not_run([group])
+  if key == 'step' and 'test_accuracy' in group.reported:
+    return comparisons.by_step(group.reported['test_accuracy'], reported)(group.finished)
+  measured = interval.of_runs(group.finished, key)
+  if measured is None:
+    return comparisons.Verdict('not testable', '–', f'the runs have no {WORDS[key]}')
+  if isinstance(reported, int):
+    counts = sorted({run.summary[key] for run in group.finished})
+    return comparisons.Verdict('agrees' if counts == [reported] else 'differs', wording.figure(key, counts))
+  return comparisons.Verdict(interval.status(measured, reported, key), wording.with_interval(key, measured))
+
+
+def _claim(claim, groups):
+  """The entry of a claim that compares runs, or that cannot be tested."""
+  of = ', '.join(f'`{name}`' for name in claim.of)
+  if claim.test is None:
+    return Entry(claim.source, of, claim.statement, '', '–', 'not testable', claim.reason)
+  there = [groups[name] for name in claim.of if name in groups]
+  if len(there) < len(claim.of) or not all(group.finished for group in there):
+    verdict = _not_run(there)
+  else:
+    verdict = claim.test(*(group.finished for group in there))
+  return Entry(claim.source, of, claim.statement, '', verdict.ours, verdict.status, verdict.note)
+
+
+def _not_run(groups):
+  return comparisons.Verdict('not run', '–', '; '.join(words for group in groups for words in group.unfinished))
+
+
+def _kind(entry):
+  return next(status for status in STATUSES if entry.status.startswith(status))
+
+
+def _line(cells):
+  return f'| {" | ".join(cells)} |'
