@@ -16,9 +16,7 @@ import subprocess
 import sys
 import time
 
-import ledger
-import results_table
-import run_folders
+from reproduction import ledger, results_table, run_folders
 
 from jaxdl import command
 

@@ -2,9 +2,8 @@
 
 import math
 
-import interval
 import pytest
-import wording
+from reproduction import interval, wording
 
 
 def test_interval_of_one_run_is_wilson():

@@ -3,14 +3,10 @@
 import json
 import pathlib
 
-import claims
-import comparisons
-import curves
-import ledger
 import pytest
-import run_folders
 from conftest import ROOT
-from contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+from reproduction import claims, comparisons, curves, ledger, run_folders
+from reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
 CONFIGS = {file.stem: run_folders.read_config(file) for file in sorted((ROOT / 'configs').glob('*.py'))}
 

@@ -7,9 +7,8 @@ import time
 
 import pytest
 import reproduce
-import results_table
-import run_folders
 from conftest import ROOT
+from reproduction import results_table, run_folders
 
 from jaxdl import command
 

@@ -3,9 +3,8 @@
 import math
 import statistics
 
-import interval
-import wording
-from comparisons import Verdict
+from reproduction import interval, wording
+from reproduction.comparisons import Verdict
 
 
 def epochs(split, name, reported):

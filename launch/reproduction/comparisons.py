@@ -3,8 +3,7 @@
 import statistics
 from typing import NamedTuple
 
-import interval
-import wording
+from reproduction import interval, wording
 
 
 class Verdict(NamedTuple):

@@ -4,8 +4,8 @@ import datetime
 import pathlib
 import statistics
 
-import wording
-from contradictions import DOUBTFUL
+from reproduction import wording
+from reproduction.contradictions import DOUBTFUL
 
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
 METRICS = {'classify': 'accuracy', 'classify_by_squared_error': 'accuracy', 'next_char': 'bits_per_character',

@@ -3,8 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-import comparisons
-import curves
+from reproduction import comparisons, curves
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,11 +3,9 @@
 import collections
 import dataclasses
 
-import comparisons
-import interval
-import wording
-from claims import CLAIMS
-from contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+from reproduction import comparisons, interval, wording
+from reproduction.claims import CLAIMS
+from reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
 WORDS = {  # keys of `config.reported` besides its source
