@@ -86,11 +86,12 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
            checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
   trained, measured = tasks.build(task)
   _check(seed, ema_decay, l2, l2_all, precision)
-  network = models.build(model)
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
+  model = models.with_classes(model, len(loaded.classes))
+  network = models.build(model)
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   factor = configuration.bind(schedules.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps,
@@ -101,8 +102,8 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
   observe = _observer(plateau, early_stopping, loaded, optimizer['learning_rate'])
   return Experiment(
-      name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network, layers=rows,
-      optimizer=patience.remembering(rule) if observe else rule, ema_decay=ema_decay, task=trained,
+      name=name, config={**config, 'model': model, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network,
+      layers=rows, optimizer=patience.remembering(rule) if observe else rule, ema_decay=ema_decay, task=trained,
       evaluation_task=measured, precision=precision, observe=observe,
       penalty=functools.partial(penalty.l2, strength=l2, everything=l2_all) if l2 > 0 else None,
       early_stopping=ending, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
