@@ -68,6 +68,25 @@ def restore(checkpoints, state, *, step):
   return State(params=trained, average=average, batch_stats=items.model['batch_stats'], **items.train)
 
 
+def newest(checkpoints, state):
+  """The state of the last checkpoint, or the given one of the same run where there is none yet."""
+  step = checkpoints.latest_step()
+  return state if step is None else restore(checkpoints, state, step=step)
+
+
+def last_step(workdir):
+  """The step of a run's last checkpoint; 0 where there is none."""
+  if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
+    return 0
+  with manager(workdir) as checkpoints:
+    return checkpoints.latest_step() or 0
+
+
+def best_loss(checkpoints):
+  """The lowest validation loss of the checkpoints; infinite where there is none."""
+  return float('inf') if checkpoints.best_step() is None else checkpoints.metrics(checkpoints.best_step())['loss']
+
+
 def load_model(workdir, step='best'):
   """The model of a run, from its checkpoint alone: no flags, no optimizer, no data set.
 

@@ -8,6 +8,7 @@ import math
 import pathlib
 import re
 
+import jax
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
@@ -29,7 +30,7 @@ def from_command_line(arguments, define=lambda values: None):
     ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
   """
   path = _config_path(arguments)
-  config = None if path is None else _read(path).get_config()
+  config = None if path is None else read_file(path)
   new = [] if path is None else [argument for argument in arguments if overrides.is_new(argument, config, path)]
   arguments = [argument for argument in arguments if argument not in new]
   values = flags.FlagValues()
@@ -60,8 +61,8 @@ def _config_path(arguments):
   return None
 
 
-def _read(path):
-  """The config file as a module."""
+def read_file(path):
+  """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with it."""
   file = pathlib.Path(path)
   if not file.is_file():
     near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
@@ -76,7 +77,7 @@ def _read(path):
     raise ValueError(f'config file {path} cannot be read ({type(error).__name__}: {error})') from error
   if not hasattr(module, 'get_config'):
     raise ValueError(f'config file {path} has no function get_config()')
-  return module
+  return module.get_config()
 
 
 def to_dict(config):
@@ -131,10 +132,17 @@ def _is_key(parameter, function):
 
 def check_range(value, where, low, high=math.inf, *, above=False):
   """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
+  if is_traced(value):
+    return
   is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
   if not is_number or not low <= value < high or (above and value == low):
     words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
     raise ValueError(f'{where}={value!r} is out of range: use a number {words}')
+
+
+def is_traced(value):
+  """Whether a number is one of several that a compiled program takes; each was checked when it was still a number."""
+  return isinstance(value, jax.core.Tracer)
 
 
 def check_flag(value, where):

@@ -6,11 +6,12 @@ import numpy as np
 from jaxdl import parallel, steps
 
 
-def of_splits(experiment):
+def of_splits(experiment, over=lambda run: run):
   """Compiles the evaluation of every split but the training one.
 
   Args:
     experiment: Experiment.
+    over: function that gives the pure evaluation of `steps.many_eval_steps` an axis of members, which sums then have.
 
   Returns:
     function (State on the devices) → split → name → sum over all its examples, each counted once.
@@ -18,9 +19,9 @@ def of_splits(experiment):
   compiled = {}
   for name, split in experiment.data.splits.items():
     if name != 'train':
-      call = steps.many_eval_steps(model=experiment.model, task=experiment.evaluation_task, split=split,
-                                   prepare=experiment.data.prepare)
-      compiled[name] = (call, parallel.replicate(split.arrays), _feeds(split))
+      run = steps.many_eval_steps(model=experiment.recipe.model, task=experiment.evaluation_task, split=split,
+                                  prepare=experiment.data.prepare)
+      compiled[name] = (parallel.over_devices(over(run)), parallel.replicate(split.arrays), _feeds(split))
 
   def evaluate(current):
     variables = current.variables()
@@ -47,4 +48,4 @@ def _added(call, variables, arrays, feeds):
     jax.block_until_ready(sums[-1:])
     sums.append(call(variables, arrays, feed))
   sums = jax.device_get(sums)
-  return {name: np.sum([part[name] for part in sums], dtype=np.float64) for name in sums[0]}
+  return {name: np.sum([part[name] for part in sums], axis=0, dtype=np.float64) for name in sums[0]}

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 from jaxdl import config as configuration
 from jaxdl import models, optimizers, parallel, patience, penalty, precision, schedules, state, tasks
 from jaxdl.data import DATA_SETS
 from jaxdl.data.split import Data
 from jaxdl.models import table
+from jaxdl.steps import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +22,9 @@ class Experiment:
     config: the resolved config, plain JSON data, with what was found of the data under 'dataset'.
     seed: root of every random draw.
     data: jaxdl.data.Data.
-    model: linen module.
-    optimizer: optax.GradientTransformation.
-    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model; 0 for none.
-    task, evaluation_task: functions (outputs, batch) → sums, to train by and to measure by.
-    penalty: function params → [], added to the loss; None for none.
-    precision: a key of precision.PRECISIONS, what training computes in; evaluation keeps float32, as analysis does.
+    recipe: steps.Recipe, the network and how it is trained.
+    rate: function(step from 0 on) → its learning rate, before cuts on a plateau.
+    evaluation_task: function (outputs, batch) → sums, to measure by.
     observe: function (memory, validation loss, step) → memory, where the optimizer's state holds one; else None.
     early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
     layers: rows of the layer table.
@@ -40,13 +37,9 @@ class Experiment:
   config: dict
   seed: int
   data: Data
-  model: Any
-  optimizer: Any
-  ema_decay: float
-  task: Callable
+  recipe: Recipe
+  rate: Callable
   evaluation_task: Callable
-  penalty: Callable | None
-  precision: str
   observe: Callable | None
   early_stopping: int
   layers: list
@@ -59,8 +52,14 @@ class Experiment:
   def initial_state(self):
     """The State before the first step."""
     inputs = self.data.inputs
-    return state.create(self.model, self.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
-                        input_dtype=inputs.dtype, averaged=self.ema_decay > 0, streams=self.data.streams())
+    return state.create(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
+                        input_dtype=inputs.dtype, averaged=self.recipe.ema_decay > 0, streams=self.data.streams())
+
+
+  def learning_rate(self, step, opt_state):
+    """The learning rate of the step that led to `step` and this optimizer's state, cuts on a plateau included."""
+    cut = float(opt_state['memory']['factor']) if self.observe else 1.0
+    return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
 
 
 def build(config, name):
@@ -84,42 +83,65 @@ def build(config, name):
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
            l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
            checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
-  trained, measured = tasks.build(task)
-  _check(seed, ema_decay, l2, l2_all, precision)
+  if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
-  model = models.with_classes(model, len(loaded.classes))
-  network = models.build(model)
+  config = {**config, 'model': models.with_classes(model, len(loaded.classes))}
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
-  factor = configuration.bind(schedules.SCHEDULES, schedule or {'name': 'constant'}, 'config.schedule', steps=steps,
-                              epoch=epoch)()
-  rule = configuration.bind(optimizers.OPTIMIZERS, optimizer, 'config.optimizer', schedule=factor)()
-  rows = table.layers(network, loaded.input_shape(), loaded.inputs.dtype)
+  trained, factor = recipe(config, steps=steps, epoch=epoch), _schedule(config, steps=steps, epoch=epoch)
+  _, measured = tasks.build(task)
+  rows = table.layers(trained.model, loaded.input_shape(), loaded.inputs.dtype)
   _check_outputs(measured, rows, loaded)
   ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
-  observe = _observer(plateau, early_stopping, loaded, optimizer['learning_rate'])
   return Experiment(
-      name=name, config={**config, 'model': model, 'dataset': loaded.facts()}, seed=seed, data=loaded, model=network,
-      layers=rows, optimizer=patience.remembering(rule) if observe else rule, ema_decay=ema_decay, task=trained,
-      evaluation_task=measured, precision=precision, observe=observe,
-      penalty=functools.partial(penalty.l2, strength=l2, everything=l2_all) if l2 > 0 else None,
+      name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, recipe=trained, layers=rows,
+      rate=lambda step: optimizer['learning_rate'] * factor(step),
+      evaluation_task=measured, observe=_observer(plateau, early_stopping, loaded, optimizer['learning_rate']),
       early_stopping=ending, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       reported=reported or {})
 
 
-def _check(seed, ema_decay, l2, l2_all, compute):
-  if not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
-  configuration.check_range(ema_decay, 'config.ema_decay', 0, 1)
-  configuration.check_range(l2, 'config.l2', 0)
-  configuration.check_flag(l2_all, 'config.l2_all')
+def recipe(config, *, steps, epoch):
+  """The network of a config and how it is trained.
+
+  Args:
+    config: dict; the learning rate, the strength of the L2 penalty and dropout rates may be traced.
+    steps, epoch: length of the run and of an epoch, in steps.
+
+  Returns:
+    steps.Recipe.
+
+  Raises:
+    ValueError: as `build`.
+  """
+  trained, _ = tasks.build(config['task'])
+  network = models.build(config['model'])
+  factor = _schedule(config, steps=steps, epoch=epoch)
+  rule = configuration.bind(optimizers.OPTIMIZERS, config['optimizer'], 'config.optimizer', schedule=factor)()
+  if any(config.get(key) is not None for key in ('plateau', 'early_stopping')):
+    rule = patience.remembering(rule)
+  strength, everything = config.get('l2', 0.0), config.get('l2_all', False)
+  decay, compute = config.get('ema_decay', 0.0), config.get('precision', 'float32')
+  configuration.check_range(strength, 'config.l2', 0)
+  configuration.check_flag(everything, 'config.l2_all')
+  configuration.check_range(decay, 'config.ema_decay', 0, 1)
   if compute not in precision.PRECISIONS:
     raise ValueError(f'config.precision={compute!r} is unknown: use one of {", ".join(precision.PRECISIONS)}')
+  penalised = configuration.is_traced(strength) or strength > 0
+  return Recipe(model=network, optimizer=rule, task=trained, ema_decay=decay, compute=compute,
+                penalty=functools.partial(penalty.l2, strength=strength, everything=everything) if penalised else None)
+
+
+def _schedule(config, *, steps, epoch):
+  """The function(step) → factor on the learning rate."""
+  section = config.get('schedule') or {'name': 'constant'}
+  return configuration.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
 def _observer(plateau, early_stopping, data, learning_rate):

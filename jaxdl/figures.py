@@ -37,6 +37,78 @@ def image_grid(images, titles, *, columns=8, heading=None):
   return figure
 
 
+CURVES = {'loss': 'loss (nats)', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
+          'mse': 'mean squared error'}  # metric → label of its axis
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # told apart by colour-blind readers too
+DASHES = ('-', '--', ':', '-.')
+
+
+def learning_curves(curves, choices, *, heading):
+  """Overlaid learning curves: a row of panels for each metric, a column for each split.
+
+  Args:
+    curves: label → (split, metric) → (steps [S], mean [S], standard deviation [S]).
+    choices: label → tuple of its choices; the first one has its colour, the last of several its dashes.
+    heading: str.
+
+  Returns:
+    matplotlib Figure.
+
+  Raises:
+    ValueError: no curve at all.
+  """
+  from matplotlib.figure import Figure
+  keys = {key for found in curves.values() for key in found}
+  metrics = [metric for metric in CURVES if any(metric == key[1] for key in keys)]
+  splits = [split for split in ('train', 'validation', 'test') if any(split == key[0] for key in keys)]
+  if not keys:
+    raise ValueError('there is no curve to draw: train at least one run up to its first log')
+  figure = Figure(figsize=(4.2 * len(splits), 3.1 * len(metrics) + 0.9), layout='constrained', dpi=100)
+  axes = figure.subplots(len(metrics), len(splits), squeeze=False, sharex=True, sharey='row')
+  for row, metric in zip(axes, metrics, strict=True):
+    for axis, split in zip(row, splits, strict=True):
+      for label, found in curves.items():
+        if (split, metric) in found:
+          _line(axis, *found[split, metric], label, percent=metric == 'accuracy', **_style(label, choices))
+      axis.grid(alpha=0.3)
+      axis.set_title(split)
+    row[0].set_ylabel(CURVES[metric])
+    _zoom(row, [found[split, metric][1] for found in curves.values() for split in splits if (split, metric) in found],
+          percent=metric == 'accuracy')
+  for axis in axes[-1]:
+    axis.set_xlabel('step')
+  handles = {label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+  figure.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=min(len(handles), 5), frameon=False)
+  figure.suptitle(heading, fontsize=12)
+  return figure
+
+
+def _style(label, choices):
+  """Colour and dashes of a label: its first and its last choice, each counted in the order of the labels."""
+  first, last = (list(dict.fromkeys(names[end] for names in choices.values())) for end in (0, -1))
+  names = choices[label]
+  dash = last.index(names[-1]) if len(names) > 1 else first.index(names[0]) // len(COLOURS)
+  return {'color': COLOURS[first.index(names[0]) % len(COLOURS)], 'linestyle': DASHES[dash % len(DASHES)]}
+
+
+def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
+  scale = 100 if percent else 1
+  axis.plot(steps, mean * scale, label=label, color=color, linestyle=linestyle, linewidth=1.4)
+  if deviation.any():
+    axis.fill_between(steps, (mean - deviation) * scale, (mean + deviation) * scale, color=color, alpha=0.15, linewidth=0)
+
+
+def _zoom(row, means, *, percent):
+  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all points, and every end."""
+  points = np.concatenate(means) * (100 if percent else 1)
+  points = points[np.isfinite(points)]
+  ends = [mean[-1] * (100 if percent else 1) for mean in means if np.isfinite(mean[-1])]
+  if len(points):
+    low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
+    margin = 0.05 * (high - low) or 0.1
+    row[0].set_ylim(low - margin, high + margin)
+
+
 def pixels(figure):
   """A figure as [H, W, 3] uint8."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -10,7 +10,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes Ten
 
 from absl import flags, logging  # noqa: E402
 
-from jaxdl import command, config, experiment, samples, train  # noqa: E402
+from jaxdl import command, config, experiment, lint, samples, train  # noqa: E402
 from jaxdl.models import table  # noqa: E402
 
 
@@ -30,9 +30,12 @@ def main(arguments):
   chosen = experiment.build(values.config, name)
   if values.describe:
     print(json.dumps(chosen.config, indent=2))
-  print(table.text(chosen.layers))
+  print(table.text(chosen.layers), flush=True)
+  warnings = lint.warnings(chosen)
+  for warning in warnings:
+    print(f'warning: {warning}', file=sys.stderr)
   if values.describe:
-    print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers}))
+    print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     return 0
   workdir = values.workdir or f'runs/{name}'
   print(f'{name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)

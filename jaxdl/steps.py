@@ -1,6 +1,8 @@
 """Pure training and evaluation steps, and the compiled loops that run many of them in one call."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,28 @@ from jaxdl import parallel, precision
 from jaxdl.state import State
 
 
-def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0, penalty=None, compute='float32'):
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """What a network is and how one batch changes it.
+
+  Attributes:
+    model: linen module with the field axis_name.
+    optimizer: optax.GradientTransformation.
+    task: function (outputs, batch) → sums over real examples, to train by.
+    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an example. None for none.
+    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model; 0 for none.
+    compute: a key of precision.PRECISIONS, the type that training computes in; evaluation keeps float32.
+  """
+
+  model: Any
+  optimizer: Any
+  task: Callable
+  penalty: Callable | None = None
+  ema_decay: float = 0.0
+  compute: str = 'float32'
+
+
+def train_step(state, batch, recipe):
   """One update from one batch, the same on any number of devices.
 
   Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
@@ -20,36 +43,31 @@ def train_step(state, batch, *, model, optimizer, task, ema_decay=0.0, penalty=N
     state: State.
     batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the batch goes on from the
       one before, and what the task needs.
-    model: linen module with the field axis_name.
-    optimizer: optax.GradientTransformation.
-    task: function (outputs, batch) → sums over real examples.
-    ema_decay: of the average of the parameters, where the state holds one.
-    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an example. None for none.
-    compute: a key of precision.PRECISIONS, the type that the network computes in.
+    recipe: Recipe.
 
   Returns:
     (State, sums over the real examples of all devices).
   """
-  apply = precision.compute_in(model.clone(axis_name=parallel.AXIS).apply, compute)
+  apply = precision.compute_in(recipe.model.clone(axis_name=parallel.AXIS).apply, recipe.compute)
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
     variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
     outputs, updated = apply(variables, batch['inputs'], train=True, mask=batch['mask'], index=batch['index'],
                              **_streams(batch), mutable=['batch_stats', 'carry'], rngs={'dropout': dropout})
-    sums = task(outputs, batch)
+    sums = recipe.task(outputs, batch)
     return sums['loss'], (sums, updated)
 
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   gradients, sums = parallel.total((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
-  if penalty:  # of the parameters that all devices share: once, after their gradients have become one
-    value, of_penalty = jax.value_and_grad(penalty)(state.params)
+  if recipe.penalty:  # of the parameters that all devices share: once, after their gradients have become one
+    value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
     gradients = jax.tree.map(jnp.add, gradients, of_penalty)
     sums = {**sums, 'penalty': value * sums['count']}
-  updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+  updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
-  decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
+  decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
   average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
   return State(step=state.step + 1, params=params, batch_stats=updated.get('batch_stats', {}), opt_state=opt_state,
                rng=state.rng, carry=updated.get('carry', {}), average=average), sums
@@ -60,7 +78,8 @@ def eval_step(variables, batch, *, model, task):
 
   Args:
     variables: of the model; the collection 'carry' is what the batch before left, and may be absent at the first.
-    batch, model, task: as in `train_step`.
+    batch: as in `train_step`.
+    model, task: as in Recipe; the task to measure by.
 
   Returns:
     (sums over the real examples, carry for the next batch: {} where nothing goes on).
@@ -74,49 +93,48 @@ def _streams(batch):
   return {'reset': batch['reset']} if 'reset' in batch else {}
 
 
-def many_train_steps(*, model, optimizer, task, split, prepare, ema_decay=0.0, penalty=None, compute='float32'):
-  """Compiles a call that trains for any number of steps without returning to Python.
+def many_train_steps(recipe, *, split, prepare):
+  """Trains for any number of steps without returning to Python, once it is compiled by `parallel.over_devices`.
 
   The number of steps is an argument of one compiled program, so that a run's bits do not depend on where its calls
   begin and end.
 
   Args:
-    model, optimizer, task, ema_decay, penalty, compute: as in `train_step`.
+    recipe: Recipe.
     split: data Split of the training examples.
     prepare: pure (batch, key) → batch with 'inputs'.
 
   Returns:
-    function (state, arrays, feed [devices, S, B, …], steps <= S) → (State, sums of each step [S]); the state's memory
-    is reused.
+    pure function (state, arrays, feed [S, B, …], steps <= S) → (State, sums of each step [S]).
   """
   def run(state, arrays, feed, steps):
     def one(position, carried):
       state, history = carried
       batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
-      state, sums = train_step(state, batch, model=model, optimizer=optimizer, task=task, ema_decay=ema_decay,
-                               penalty=penalty, compute=compute)
+      state, sums = train_step(state, batch, recipe)
       return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
 
-    sums, _ = _shapes(state.variables(), arrays, feed, model=model, task=task, split=split, prepare=prepare)
+    sums, _ = _shapes(state.variables(), arrays, feed, model=recipe.model, task=recipe.task, split=split, prepare=prepare)
     history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
-    if penalty:
+    if recipe.penalty:
       history['penalty'] = jnp.zeros_like(history['loss'])
     state = dataclasses.replace(state, carry=parallel.own_part(state.carry))
     state, history = jax.lax.fori_loop(0, steps, one, (state, history))
     return dataclasses.replace(state, carry=parallel.whole(state.carry)), history
 
-  return parallel.over_devices(run, scalars=1, donate=(0,))
+  return run
 
 
 def many_eval_steps(*, model, task, split, prepare):
-  """Compiles a call that evaluates a whole split.
+  """Evaluates a whole split, once it is compiled by `parallel.over_devices`.
 
   Args:
-    model, task, split, prepare: as in `many_train_steps`.
+    model, task: as in Recipe; the task to measure by.
+    split, prepare: as in `many_train_steps`.
 
   Returns:
-    function (variables, arrays, feed [devices, S, B, …]) → sums over every real example, each counted once.
+    pure function (variables, arrays, feed [S, B, …]) → sums over every real example, each counted once.
   """
   def run(variables, arrays, feed):
     def one(carried, feed):
@@ -129,7 +147,7 @@ def many_eval_steps(*, model, task, split, prepare):
     (sums, _), _ = jax.lax.scan(one, zeros, feed)
     return parallel.total(sums)
 
-  return parallel.over_devices(run)
+  return run
 
 
 def _shapes(variables, arrays, feed, *, model, task, split, prepare):

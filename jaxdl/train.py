@@ -12,6 +12,7 @@ from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, 
 from jaxdl.models import table
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
+UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
@@ -35,9 +36,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   checkpoint.check_config(workdir, experiment.config)
   started = time.monotonic()
   with checkpoint.manager(workdir) as checkpoints:
-    current = experiment.initial_state()
-    if (newest := checkpoints.latest_step()) is not None:
-      current = checkpoint.restore(checkpoints, current, step=newest)
+    current = checkpoint.newest(checkpoints, experiment.initial_state())
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
     with (writers.open_writers(workdir, experiment.data.splits, first_step=first) as opened,
@@ -54,7 +53,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     if best != int(current.step):
       current = checkpoint.restore(checkpoints, current, step=best)
     measured = evaluate(parallel.replicate(current))
-    summary = _summary(experiment, current, measured, stopped=stopped, stopped_early=early)
+    summary = summarise(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
     return writers.record(workdir, summary, seconds=spent, resumed=first > 0)
 
@@ -64,13 +63,14 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   def due(every):
     return step % every == 0 or step == experiment.steps
 
-  best = checkpoints.metrics(checkpoints.best_step())['loss'] if checkpoints.best_step() is not None else float('inf')
+  best = checkpoint.best_loss(checkpoints)
   sums, seconds = {}, 0.0  # of training since the last log
   step, ended = int(current.step), _ended(experiment, current)
-  with _stop_signals() as stop, contextlib.closing(_calls(experiment, step)) as calls:
-    next(calls)
+  feed_at = experiment.data.splits['train'].feed
+  with stop_signals() as stop, contextlib.closing(calls(experiment, step, many_steps(experiment), feed_at)) as sitting:
+    next(sitting)
     while step < experiment.steps and not stop and not ended:
-      current, history, spent = calls.send(current)
+      current, history, spent = sitting.send(current)
       step = int(current.step)
       finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']):
@@ -80,7 +80,8 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
       figures, loss = {}, None
       if due(experiment.log_every):
-        figures['train'] = tasks.metrics(sums) | {'examples_per_second': round(float(sums['count'] / seconds), 1)}
+        figures['train'] = {**tasks.metrics(sums), 'learning_rate': experiment.learning_rate(step, current.opt_state),
+                            'examples_per_second': round(float(sums['count'] / seconds), 1)}
         sums, seconds = {}, 0.0
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
@@ -120,43 +121,48 @@ def _ended(experiment, current):
           and patience.stale(jax.device_get(current.opt_state['memory'])) >= experiment.early_stopping)
 
 
-def _calls(experiment, step):
+def calls(experiment, step, run, feed_at):
   """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each step, seconds).
 
   A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
   may hold another memory, but is of the step that was yielded.
+
+  Args:
+    experiment: Experiment, or one of several that are trained together.
+    step: int, where training begins or goes on.
+    run: as `many_steps` returns it.
+    feed_at: function (first step, steps) → feed, as that of a data Split.
   """
   current = parallel.replicate((yield))  # nothing is read for a run that is finished already
-  split, run = experiment.data.splits['train'], many_steps(experiment)
+  split = experiment.data.splits['train']
   capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
   arrays = parallel.replicate(split.arrays)
-  count, calls = 1, 0
-  feed = parallel.split_feed(split.feed(step, capacity), capacity)
+  count, made = 1, 0
+  feed = parallel.split_feed(feed_at(step, capacity), capacity)
   while True:
     began = time.monotonic()
     current, history = run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    feed = parallel.split_feed(split.feed(step, ahead), capacity)  # made, and on its way, while the device works
-    history = {name: values[:count] for name, values in jax.device_get(history).items()}
+    feed = parallel.split_feed(feed_at(step, ahead), capacity)  # made, and on its way, while the device works
+    history = {name: values[..., :count] for name, values in jax.device_get(history).items()}
     spent = time.monotonic() - began
     current = yield current, history, spent
-    calls += 1
-    quick = max(1, int(CALL_SECONDS * count / spent)) if calls > 1 else 1  # the first call's time is compilation
+    made += 1
+    quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
     everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
     count = min(*(every - step % every for every in everies), experiment.steps - step, capacity, quick)
 
 
 def many_steps(experiment):
-  """`steps.many_train_steps` of an experiment."""
-  return steps.many_train_steps(
-      model=experiment.model, optimizer=experiment.optimizer, task=experiment.task,
-      split=experiment.data.splits['train'], prepare=experiment.data.prepare, ema_decay=experiment.ema_decay,
-      penalty=experiment.penalty, compute=experiment.precision)
+  """Compiles `steps.many_train_steps` of an experiment; the state's memory is reused."""
+  data = experiment.data
+  run = steps.many_train_steps(experiment.recipe, split=data.splits['train'], prepare=data.prepare)
+  return parallel.over_devices(run, scalars=1, donate=(0,))
 
 
 @contextlib.contextmanager
-def _stop_signals():
+def stop_signals():
   """Yields a list that a first SIGTERM or Ctrl-C fills, so that the call in hand ends and its state is saved."""
   stop = []
   before = {number: signal.signal(number, lambda number, frame: stop.append(number))
@@ -171,13 +177,13 @@ def _stop_signals():
 def _line(experiment, step, figures, left):
   """One line of figures: 'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'."""
   speed = figures.get('train', {}).get('examples_per_second')
-  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k != "examples_per_second"})}'
+  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k not in UNSHOWN})}'
            for split, values in figures.items()]
   tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
   return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])
 
 
-def _summary(experiment, current, measured, *, stopped, stopped_early):
+def summarise(experiment, current, measured, *, stopped, stopped_early):
   figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
              for name, value in tasks.metrics(values).items()}
   counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}

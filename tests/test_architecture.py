@@ -15,12 +15,17 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
-                   'tasks'},
+                   'steps', 'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data'},  # python -m jaxdl.data
     'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'steps', 'tasks', 'writers'},
-    'main': {'command', 'experiment', 'models', 'samples', 'train'},
+    'members': {'experiment'}, 'comparison': {'figures'},
+    'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
+                 'train', 'writers'},
+    'sweep': {'checkpoint', 'command', 'comparison', 'members', 'together', 'train'},
+    'lint': {'data', 'models', 'tasks'},
+    'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),

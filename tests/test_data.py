@@ -83,6 +83,13 @@ def test_splits_that_do_not_exist_are_named(expression):
     slicing.cut({'train': {'label': np.arange(10)}}, expression)
 
 
+@pytest.mark.parametrize(('first', 'second', 'expected'), [
+    ('train[:3]', 'train[3:]', 0), ('train[:4]', 'train[3:]', 1), ('train[:4]+train[2:6]', 'train[3:5]+train[3:4]', 2),
+    ('train', 'test', 0), ('train+test', 'test[1:]', 4)])
+def test_splits_share_each_example_once(first, second, expected):
+  assert slicing.shared(first, second, {'train': 10, 'test': 5}) == expected
+
+
 @pytest.fixture
 def tfds_mnist(tmp_path, monkeypatch):
   """A folder in which TFDS's own builder has prepared MNIST, with 200 + 100 images, from local files."""

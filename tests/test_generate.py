@@ -27,6 +27,26 @@ def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
   np.testing.assert_array_equal(top, found)
 
 
+def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
+  """With the state carried by hand. Report 004 takes and feeds back as many characters at a time as the prime has."""
+  def read(text, carry, *, reset):
+    logits, updated = MODEL.apply({**VARIABLES, 'carry': carry}, jnp.array([text]), mutable=['carry'], reset=jnp.array([reset]))
+    return logits[0].argmax(-1).tolist(), updated['carry']
+
+  prime, empty = [5, 0, 6, 2, 2], {'gru1': {'state': (jnp.zeros((1, 16)),)}}
+  text, carry = list(prime), empty
+  for position in range(len(prime) + 11):
+    chosen, carry = read(text[position:position + 1], carry, reset=position == 0)
+    text += chosen if position >= len(prime) - 1 else []
+  found = generate.generate(MODEL, VARIABLES, [np.array(prime)], length=12, temperature=0)[0].tolist()
+  assert found == text[len(prime):]
+  blocks, carry = [prime], empty
+  for number in range(3):
+    block, carry = read(blocks[-1], carry, reset=number == 0)
+    blocks.append(block)
+  assert found != sum(blocks[1:], [])[:12], 'so that this test would notice the mistake'
+
+
 def test_sampled_text_follows_its_seed_and_not_the_other_primes():
   sampled = generate.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
   np.testing.assert_array_equal(generate.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2])

@@ -73,7 +73,7 @@ def test_evaluation_of_streams_is_the_text_read_in_one_go(small_text):
   edges = np.arange(9) * len(characters) // 8
   loss = 0.0
   for first, last in zip(edges[:-1], edges[1:], strict=True):
-    logits = built.model.apply({'params': start.params}, characters[None, first:last - 1])[0]
+    logits = built.recipe.model.apply({'params': start.params}, characters[None, first:last - 1])[0]
     loss -= float(jax.nn.log_softmax(logits)[np.arange(last - first - 1), characters[first + 1:last]].sum())
   assert int(sums['count']) == len(characters) - 8
   assert sums['loss'] == pytest.approx(loss, rel=1e-5)

@@ -42,11 +42,11 @@ def test_squared_error_by_hand():
 def test_a_task_changes_what_is_trained_and_evaluation_stays_plain(small):
   built = experiment.build({**small, 'task': dict(name='classify', label_smoothing=0.3)}, 'small')
   logits = jnp.log(PROBABILITIES)
-  assert built.task(logits, BATCH)['loss'] == tasks.classify(logits, BATCH, label_smoothing=0.3)['loss']
+  assert built.recipe.task(logits, BATCH)['loss'] == tasks.classify(logits, BATCH, label_smoothing=0.3)['loss']
   assert built.evaluation_task(logits, BATCH)['loss'] == tasks.classify(logits, BATCH)['loss']
   for form in ('classify_by_squared_error', dict(name='classify_by_squared_error')):
     built = experiment.build({**small, 'task': form}, 'small')
-    assert built.task(logits, BATCH)['loss'] == built.evaluation_task(logits, BATCH)['loss'] < 2 * 2
+    assert built.recipe.task(logits, BATCH)['loss'] == built.evaluation_task(logits, BATCH)['loss'] < 2 * 2
 
 
 TREE = {'conv1': {'kernel': jnp.array([[1.0, -2.0]]), 'bias': jnp.array([3.0])}, 'batch_norm1': {'scale': jnp.array([4.0])}}
@@ -67,7 +67,7 @@ def test_l2_moves_a_step_by_its_gradient_and_leaves_the_loss_alone(small):
   """One step of gradient descent with and without: kernels differ by rate · 2 λ w, biases not at all."""
   small['optimizer'] = dict(name='sgd', learning_rate=0.5)
   built = experiment.build(small, 'small')
-  start = state.create(built.model, built.optimizer, seed=0, input_shape=built.data.input_shape()).params
+  start = state.create(built.recipe.model, built.recipe.optimizer, seed=0, input_shape=built.data.input_shape()).params
   (plain, history), (shrunk, penalised) = run_steps(small, 1), run_steps({**small, 'l2': 0.01}, 1)
   assert 'penalty' not in history
   np.testing.assert_array_equal(penalised['loss'], history['loss'])

@@ -79,7 +79,7 @@ def test_classes_of_the_model_come_from_the_data(small_text):
   """The word 'classes' in the place of a size; the config that the checkpoint keeps has the number."""
   small_text['model']['classes'] = 'classes'
   built = experiment.build(small_text, 'small')
-  assert built.model.classes == built.config['model']['classes'] == len(built.data.classes) == 84
+  assert built.recipe.model.classes == built.config['model']['classes'] == len(built.data.classes) == 84
   section = dict(name='cnn', layers=[dict(kind='conv', features=4), dict(kind='dense', features='classes', name='classes')])
   assert models.with_classes(section, 7)['layers'] == [
       dict(kind='conv', features=4), dict(kind='dense', features=7, name='classes')]
@@ -146,11 +146,12 @@ def test_padding_content_is_ignored(small_cnn):
 
 def test_evaluation_counts_every_example_once(small):
   built = experiment.build(small, 'small')
-  variables = built.model.init(jax.random.PRNGKey(0), jnp.zeros((1, 28, 28)))
+  variables = built.recipe.model.init(jax.random.PRNGKey(0), jnp.zeros((1, 28, 28)))
   split = built.data.splits['test']  # 50 examples in batches of 48
-  call = steps.many_eval_steps(model=built.model, task=built.evaluation_task, split=split, prepare=built.data.prepare)
+  run = steps.many_eval_steps(model=built.recipe.model, task=built.evaluation_task, split=split, prepare=built.data.prepare)
+  call = parallel.over_devices(run)
   sums = call(variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches))
-  logits = built.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
+  logits = built.recipe.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
   loss = -jax.nn.log_softmax(logits)[np.arange(50), split.arrays['label']]
   assert int(sums['count']) == 50
   assert int(sums['correct']) == int((logits.argmax(-1) == split.arrays['label']).sum())

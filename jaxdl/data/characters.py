@@ -30,11 +30,13 @@ def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, 
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_sizes(time_step=time_step)
   found = read(source=source, data_dir=data_dir)
+  available = slicing.counts(found.columns)
   if not overlap:
-    slicing.refuse_overlap(splits, slicing.counts(found.columns))
+    slicing.refuse_overlap(splits, available)
   ready = {name: streams(slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step)
            for name, size in sizes.items()}
-  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={})
+  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={},
+              available=available)
 
 
 def columns(parts):

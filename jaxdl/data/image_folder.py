@@ -42,13 +42,14 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
   mean, deviation = preprocess.scaling(scale, None)
   prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
   origin, sources, classes = read(folder, source=source, name=copy, data_dir=data_dir)
+  available = {split: len(found) for split, found in sources.items()}
   if not overlap:
-    slicing.refuse_overlap(splits, {split: len(found) for split, found in sources.items()})
+    slicing.refuse_overlap(splits, available)
   ready = {name: stream.streaming(select(sources, splits[name]), batch_size=together, size=size, workers=workers,
                                   corrupt=corrupt, seed=seed if name == 'train' else None)
            for name, together in sizes.items()}
   return Data(name='image_folder', origin=origin, classes=classes, splits=ready, prepare=prepare,
-              scaling={'mean': mean, 'deviation': deviation})
+              scaling={'mean': mean, 'deviation': deviation}, available=available)
 
 
 def read(folder, *, source='auto', name=None, data_dir=None):

@@ -34,8 +34,9 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   if color not in ('original', 'gray'):
     raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
   found = read(source=source, data_dir=data_dir)
+  available = slicing.counts(found.columns)
   if not overlap:
-    slicing.refuse_overlap(splits, slicing.counts(found.columns))
+    slicing.refuse_overlap(splits, available)
   parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
   for part in parts.values():
     if color == 'gray':
@@ -47,4 +48,4 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   ready = {name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
            for name, part in parts.items()}
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
-              scaling={'mean': mean, 'deviation': deviation})
+              scaling={'mean': mean, 'deviation': deviation}, available=available)

@@ -78,9 +78,29 @@ def refuse_overlap(splits, count):
   for name in splits:
     if name == 'train':
       continue
-    shared = sum(max(0, min(stop, last) - max(start, first))
-                 for split, start, stop in intervals(splits['train'], count)
-                 for other, first, last in intervals(splits[name], count) if other == split)
-    if shared:
-      raise ValueError(f'config.data.splits.{name}={splits[name]!r} shares {shared:,} examples with '
+    if both := shared(splits['train'], splits[name], count):
+      raise ValueError(f'config.data.splits.{name}={splits[name]!r} shares {both:,} examples with '
                        f'train={splits["train"]!r}: cut them apart, or set config.data.overlap=True')
+
+
+def shared(expression, other, count):
+  """How many examples are named by both expressions; `count` as in `intervals`."""
+  first, second = taken([expression], count), taken([other], count)
+  return sum(int((first[split] & second[split]).sum()) for split in first.keys() & second.keys())
+
+
+def taken(expressions, count):
+  """Which examples any of some expressions names.
+
+  Args:
+    expressions: iterable of str, as in `cut`.
+    count: split name → examples in it.
+
+  Returns:
+    split name → [N] bool, for the splits that are named at all.
+  """
+  found = {}
+  for expression in expressions:
+    for split, start, stop in intervals(expression, count):
+      found.setdefault(split, np.zeros(count[split], bool))[start:stop] = True
+  return found

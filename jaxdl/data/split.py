@@ -68,6 +68,7 @@ class Data:
     splits: 'train' (shuffled) and the others (in their own order) → Split.
     prepare: pure (batch, key or None) → batch that adds 'inputs', on the device; no key means evaluation.
     scaling: what a network of this run expects of its inputs: plain JSON data, kept with the checkpoint.
+    available: the data set's own splits → examples in each, of which the run takes what its config says.
   """
 
   name: str
@@ -76,6 +77,7 @@ class Data:
   splits: dict[str, Split]
   prepare: Callable
   scaling: dict
+  available: dict[str, int]
 
   @functools.cached_property
   def inputs(self):

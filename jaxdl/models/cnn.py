@@ -41,12 +41,12 @@ class CNN(nn.Module):
   def __call__(self, inputs, *, train=False, mask=None, index=None):
     context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
     outputs = inputs
-    for name, build in self._named():
+    for name, build in self.named_layers():
       outputs = build(name=name)(outputs, context)
     return outputs
 
-  def _named(self):
-    """(name, constructor) of every layer; a conv or dense layer gets the activation and the initializer."""
+  def named_layers(self):
+    """(name, constructor) of every layer, in order; a conv or dense layer gets the activation and the initializer."""
     kernel_init = layers.initializer(self.initializer)
     counts, named = {}, []
     for position, layer in enumerate(self.layers):

@@ -135,7 +135,7 @@ class Dropout(nn.Module):
   rate: float
 
   def __call__(self, inputs, context):
-    if not context.train or self.rate == 0:
+    if not context.train or (isinstance(self.rate, (int, float)) and self.rate == 0):
       return inputs
     return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=context.index)
 

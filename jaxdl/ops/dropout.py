@@ -15,7 +15,7 @@ def dropout(key, inputs, *, rate, index):
   Args:
     key: a key of jax.random, old or new style.
     inputs: [B, …].
-    rate: float in [0, 1).
+    rate: float in [0, 1), perhaps traced, which rounds it to float32.
     index: [B] int32, global example index.
 
   Returns:
@@ -26,15 +26,17 @@ def dropout(key, inputs, *, rate, index):
 
   Source: Srivastava et al. 2014.
   """
-  if not 0 <= rate < 1:
-    raise ValueError(f'dropout rate={rate} is outside [0, 1): give the share of elements to zero')
-  if rate == 0:
-    return inputs
+  if not isinstance(rate, jax.Array):
+    if not 0 <= rate < 1:
+      raise ValueError(f'dropout rate={rate} is outside [0, 1): give the share of elements to zero')
+    if rate == 0:
+      return inputs
   if jnp.shape(index) != inputs.shape[:1]:
     raise ValueError(f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index of '
                      f'each of the {inputs.shape[0]} examples')
   bits = random_bits(key, index, math.prod(inputs.shape[1:])).reshape(inputs.shape)
-  keep = bits >= jnp.uint32(min(round(rate * 2**32), 2**32 - 1))
+  dropped = rate * 2.0**32 if isinstance(rate, jax.Array) else min(round(rate * 2**32), 2**32 - 1)
+  keep = bits >= jnp.uint32(dropped)
   return jnp.where(keep, inputs * (1 / (1 - rate)), 0)  # a product: XLA rounds a quotient in one way or another
 
 

@@ -1,0 +1,42 @@
+"""Batch normalisation × dropout on augmented CIFAR-10: report 001's four learning curves.
+
+    python -m jaxdl.sweep --config=configs/sweeps/batch_norm_dropout_cifar10.py
+
+Report 001 prints figures only, no numbers. Ours is not measured yet.
+Its layer table has one batch normalisation, on the logits, and its text one after every convolution and pooling: here both
+where there is any. The report leaves open how long each was trained (here 20 epochs).
+"""
+
+import pathlib
+
+import ml_collections
+
+from jaxdl import config as configuration
+
+BASE = '../deep_cnn_cifar10.py'
+
+
+def get_config():
+  config = ml_collections.ConfigDict()
+  config.base = BASE
+  config.seeds = (0,)
+  config.common = dict(train_for='20 epochs')
+  config.axes = (dict(name='network', choices=[
+      dict(name=name, model=dict(layers=layers(batch_norm=batch_norm, dropout=dropout)))
+      for name, batch_norm, dropout in (('BN', True, True), ('BN without dropout', True, False), ('no BN', False, True),
+                                        ('no BN without dropout', False, False))]),)
+  return config
+
+
+def layers(*, batch_norm, dropout):
+  """The network of `deep_cnn_cifar10` with or without each of the two."""
+  found = []
+  for layer in configuration.read_file(pathlib.Path(__file__).parent / BASE).model.layers:
+    if layer['kind'] == 'batch_norm' or (layer['kind'] == 'dropout' and not dropout):
+      continue
+    found.append(dict(layer))
+    if layer['kind'] == 'max_pool' and batch_norm:
+      found.append(dict(kind='batch_norm'))
+  if batch_norm:
+    return [*found, dict(kind='batch_norm', name='logits')]
+  return [*found[:-1], {**found[-1], 'name': 'logits'}]

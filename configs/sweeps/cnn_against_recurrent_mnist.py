@@ -1,0 +1,23 @@
+"""The CNN against RNN, LSTM and GRU on MNIST: how many iterations each needs.
+
+    python -m jaxdl.sweep --config=configs/sweeps/cnn_against_recurrent_mnist.py
+
+Report 002 finds that the CNN passes the RNN's 97.27 % after about 1,000 of 5,500 iterations. Ours is not measured yet.
+The members are the configs of the four networks as they are.
+"""
+
+import ml_collections
+
+
+def get_config():
+  config = ml_collections.ConfigDict()
+  config.base = '../cnn_mnist.py'
+  config.seeds = (0,)
+  config.axes = (dict(name='network', choices=(
+      dict(name='CNN'),
+      dict(name='RNN', base='../rnn_mnist.py'),
+      dict(name='LSTM', base='../lstm_mnist.py'),
+      dict(name='GRU', base='../gru_mnist.py'))),)
+  config.reported = {'CNN': dict(test_accuracy=0.9908), 'RNN': dict(test_accuracy=0.9727),
+                     'LSTM': dict(test_accuracy=0.987), 'GRU': dict(test_accuracy=0.988)}
+  return config

@@ -1,0 +1,172 @@
+"""A sweep: the runs that its config asks for, and which of them one compiled program can train."""
+
+import copy
+import dataclasses
+import itertools
+import json
+import pathlib
+import re
+
+import jax
+
+from jaxdl import config as configuration
+from jaxdl import experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """One run of a sweep.
+
+  Attributes:
+    label: str, its choices, such as 'LSTM, 64'; runs that differ in their seed alone share it.
+    choices: axis → name of the choice.
+    seed: int.
+    name: of the config that it begins with.
+    config: dict, the config of the run.
+    folder: of the run, below the sweep's.
+  """
+
+  label: str
+  choices: dict
+  seed: int
+  name: str
+  config: dict
+  folder: str
+
+
+def read(config, path):
+  """The members of a sweep, seeds last.
+
+  Args:
+    config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a path from the sweep's
+      file), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and the sections and keys that it sets, and
+      its 'base' takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label → figures).
+    path: of the sweep's file.
+
+  Returns:
+    list of Member.
+
+  Raises:
+    ValueError: a missing or misspelt key, no choice or seed, or the label of a figure that no member has.
+  """
+  return configuration.bind_one(_members, configuration.to_dict(config), 'config', path=pathlib.Path(path))()
+
+
+def _members(path, *, base, axes, seeds, common=None, reported=None):
+  if not seeds or not all(isinstance(seed, int) for seed in seeds) or len(set(seeds)) < len(seeds):
+    raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2)')
+  found = []
+  for chosen in itertools.product(*(_choices(number, axis) for number, axis in enumerate(axes))):
+    names = [name for name, _ in chosen]
+    label = ', '.join(names)
+    changes = [common or {}, *(change for _, change in chosen)]
+    start = next((change['base'] for change in reversed(changes) if 'base' in change), base)
+    whole = configuration.to_dict(configuration.read_file(path.parent / start))
+    for change in changes:
+      whole = _changed(whole, {key: value for key, value in change.items() if key != 'base'})
+    source = whole.get('reported', {}).get('source')
+    whole['reported'] = {'source': source, **(reported or {}).get(label, {})}
+    place = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
+    choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
+    found += [Member(label=label, choices=choices, seed=seed, name=pathlib.Path(start).stem,
+                     config={**whole, 'seed': seed}, folder=f'{place}/seed{seed}') for seed in seeds]
+  labels = list(dict.fromkeys(member.label for member in found))
+  if unknown := set(reported or {}) - set(labels):
+    raise ValueError(f'config.reported.{min(unknown)} is no member of the sweep: its labels are {"; ".join(labels)}')
+  if len({member.folder for member in found}) < len(found):
+    raise ValueError(f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits')
+  return found
+
+
+def _choices(number, axis):
+  """(name, what it sets) of every choice of an axis."""
+  try:
+    found = [(choice['name'], {key: value for key, value in choice.items() if key != 'name'}) for choice in axis['choices']]
+  except (KeyError, TypeError, AttributeError):
+    found = []
+  if not found or 'name' not in axis or len({name for name, _ in found}) < len(found):
+    raise ValueError(f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "
+                     "model=dict(cell='lstm')), …)), each choice with a name of its own")
+  return found
+
+
+def _changed(config, change):
+  """A config with another's keys put in, section by section."""
+  below = {key: _changed(config[key], value) for key, value in change.items()
+           if isinstance(value, dict) and isinstance(config.get(key), dict)}
+  return {**config, **change, **below}
+
+
+def built(member):
+  """The Experiment of a member; its errors say whose they are."""
+  try:
+    return experiment.build(member.config, member.name)
+  except ValueError as error:
+    raise ValueError(f'{member.label}: {error}') from None
+
+
+def grouped(found, *, together):
+  """Which members one compiled program can train; one of each group is built, so that its errors come before any run.
+
+  They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of dropout, where these
+  are not 0; whatever else differs, a layer or a batch, needs a program of its own. Photographs come from one stream,
+  and what follows the validation loss follows one: such members are trained one after another.
+
+  Args:
+    found: list of Member.
+    together: 'auto' (where it was measured faster: everywhere but for convolutions on a CPU) | 'always' | 'never'.
+
+  Returns:
+    list of lists of Member.
+
+  Raises:
+    ValueError, OSError: as `experiment.build`.
+  """
+  alike = {}
+  for member in found:
+    alike.setdefault(json.dumps(separated(member.config)[0], sort_keys=True), []).append(member)
+  groups = []
+  for members in alike.values():
+    one = built(members[0])
+    can = one.observe is None and one.data.splits['train'].capacity is None
+    gains = jax.default_backend() != 'cpu' or not any(row['type'].startswith('Conv') for row in one.layers)
+    shared = can and (together == 'always' or (together == 'auto' and gains))
+    groups += [members] if shared else [[member] for member in members]
+  return groups
+
+
+def separated(config):
+  """(the config without what may differ within a program, {place: number} of what may be an argument of it)."""
+  fixed = copy.deepcopy(config)
+  for key in ('seed', 'reported'):
+    fixed.pop(key, None)
+  places = [('optimizer', 'learning_rate'), ('l2',), ('model', 'dropout')]
+  places += [('model', 'layers', number, 'rate') for number, _ in enumerate(_layers(config))]
+  numbers = {}
+  for *path, key in places:
+    section = _below(fixed, path)
+    if section is not None and section.get(key):
+      numbers[(*path, key)] = section[key]
+      section[key] = 'an argument'
+  return fixed, numbers
+
+
+def with_numbers(config, numbers):
+  """The config with numbers, perhaps traced, in their places."""
+  config = copy.deepcopy(config)
+  for (*path, key), number in numbers.items():
+    _below(config, path)[key] = number
+  return config
+
+
+def _layers(config):
+  layers = config['model'].get('layers', ())
+  return layers if isinstance(layers, (list, tuple)) else ()
+
+
+def _below(config, path):
+  for key in path:
+    config = config[key] if not isinstance(config, dict) else config.get(key)
+    if config is None:
+      return None
+  return config

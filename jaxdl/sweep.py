@@ -1,0 +1,80 @@
+"""python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
+
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
+
+from absl import flags, logging  # noqa: E402
+
+from jaxdl import checkpoint, command, comparison, config, members, train  # noqa: E402
+from jaxdl.together import train_together  # noqa: E402
+
+
+def define(values):
+  """The flags of this command."""
+  flags.DEFINE_string('workdir', None, 'Folder of all runs; default runs/sweeps/<config name>.', flag_values=values)
+  flags.DEFINE_enum('together', 'auto', ['auto', 'always', 'never'], 'Whether one program trains many runs: auto where '
+                    'it was measured faster.', flag_values=values)
+  flags.DEFINE_boolean('describe', False, 'Print the runs and their groups; train nothing.', flag_values=values)
+
+
+def main(arguments):
+  """Runs the command; returns the exit code."""
+  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
+  values = config.from_command_line(arguments, define)
+  if values.config is None:
+    raise ValueError('--config is missing: give a sweep, such as --config=configs/sweeps/hidden_units_mnist.py')
+  path = pathlib.Path(values['config'].config_filename)
+  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
+  found = members.read(values.config, path)
+  waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
+  groups = members.grouped(waiting, together=values.together)
+  print(f'{path.stem}: {len(found)} runs, {len(found) - len(waiting)} of them finished, into {workdir}', flush=True)
+  for group in groups:
+    print('  together: ' * (len(group) > 1) + '; '.join(f'{member.label} (seed {member.seed})' for member in group))
+  if values.describe:
+    return 0
+  faults = {}
+  for group in groups:
+    if _train(group, workdir, faults):
+      print('stopped, resume with the same command')
+      return 0
+  rows = comparison.rows(found, workdir, faults)
+  comparison.write(path.stem, rows, workdir)
+  print(comparison.table(rows))
+  print(json.dumps({'config': path.stem, 'rows': rows}))
+  return 0
+
+
+def _train(group, workdir, faults):
+  """Trains the members of a group, those together that stand at the same step; returns whether a signal ended it."""
+  by_step = {}
+  for member in group:
+    by_step.setdefault(checkpoint.last_step(workdir / member.folder), []).append(member)
+  for some in by_step.values():
+    print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
+    folders = [workdir / member.folder for member in some]
+    experiments = [members.built(member) for member in some]
+    summaries = train_together(experiments, folders) if len(some) > 1 else [_alone(experiments[0], folders[0])]
+    for member, summary in zip(some, summaries, strict=True):
+      if isinstance(summary, str):
+        faults[member.folder] = summary
+      elif summary['stopped'] is not None:
+        return True
+  return False
+
+
+def _alone(experiment, folder):
+  """One run's summary, or why it no longer trained: the sweep goes on."""
+  try:
+    return train.train(experiment, folder)
+  except FloatingPointError as error:
+    print(f'  {folder}: {error}', flush=True)
+    return str(error)
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))

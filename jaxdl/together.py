@@ -1,0 +1,200 @@
+"""Several runs trained by one compiled program: the loop of `train`, with an axis of members before every array."""
+
+import contextlib
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl import checkpoint, evaluation, experiment, finite, parallel, progress, steps, tasks, train, writers
+from jaxdl.members import separated, with_numbers
+
+
+@dataclasses.dataclass
+class Run:
+  """One member of a group while it trains.
+
+  Attributes:
+    built: Experiment.
+    workdir: the run's folder.
+    checkpoints: its manager.
+    journal: its Writers.
+    best: lowest validation loss so far.
+    waiting: the State of that loss until it is saved, else None.
+    fault: why it no longer trains, else None.
+  """
+
+  built: experiment.Experiment
+  workdir: str
+  checkpoints: object
+  journal: writers.Writers
+  best: float
+  waiting: object = None
+  fault: str | None = None
+
+
+def train_together(experiments, workdirs):
+  """Trains experiments that `members.grouped` put together, each into a folder of its own, as `train.train` would.
+
+  Each folder is that of an ordinary run, and goes on from its last checkpoint where all of them stand at one step.
+
+  Args:
+    experiments: list of Experiment.
+    workdirs: list of folders.
+
+  Returns:
+    list of summaries as `train.train` returns them, or of str: why a run no longer trained.
+
+  Raises:
+    ValueError, OSError: as `train.train`.
+  """
+  for built, workdir in zip(experiments, workdirs, strict=True):
+    checkpoint.check_config(workdir, built.config)
+  with contextlib.ExitStack() as stack:
+    managers = [stack.enter_context(checkpoint.manager(workdir)) for workdir in workdirs]
+    states = [checkpoint.newest(checkpoints, built.initial_state()) for built, checkpoints in zip(experiments, managers, strict=True)]
+    first = int(states[0].step)
+    journals = [stack.enter_context(writers.open_writers(workdir, built.data.splits, first_step=first))
+                for built, workdir in zip(experiments, workdirs, strict=True)]
+    runs = [Run(built=built, workdir=workdir, checkpoints=checkpoints, journal=journal, best=checkpoint.best_loss(checkpoints))
+            for built, workdir, checkpoints, journal in zip(experiments, workdirs, managers, journals, strict=True)]
+    evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
+    shown = stack.enter_context(progress.show(experiments[0].steps, first_step=first))
+    current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
+    states = [_best(run, _member(current, number)) for number, run in enumerate(runs)]
+    measured = evaluate(parallel.replicate(_stacked(states)))
+    return [run.fault or _recorded(run, state, {split: _of(sums, number) for split, sums in measured.items()},
+                                   stopped=int(current.step[0]) if stopped else None, seconds=seconds / len(runs), first=first)
+            for number, (run, state) in enumerate(zip(runs, states, strict=True))]
+
+
+def many_steps(experiments):
+  """Compiles many steps of all members: (states, arrays, feed, steps) → (states, sums of each step [M, S])."""
+  parts = [separated(built.config)[1] for built in experiments]
+  differing = [place for place in parts[0] if len({part[place] for part in parts}) > 1]
+  numbers = {str(place): np.array([part[place] for part in parts], np.float32) for place in differing}  # [M] each
+  first, data = experiments[0], experiments[0].data
+  epoch = data.splits['train'].batches
+
+  def run(state, arrays, feed, count, numbers):
+    config = with_numbers(first.config, {place: numbers[str(place)] for place in differing})
+    recipe = experiment.recipe(config, steps=first.steps, epoch=epoch)
+    return steps.many_train_steps(recipe, split=data.splits['train'], prepare=data.prepare)(state, arrays, feed, count)
+
+  members = jax.vmap(run, in_axes=(0, None, -1, None, 0))
+  compiled = parallel.over_devices(members, scalars=2, donate=(0,))
+  return lambda state, arrays, feed, count: compiled(state, arrays, feed, count, numbers)
+
+
+def feeds(experiments):
+  """The members' feeds side by side: (first step, steps) → name → [S, B, …, M]."""
+  def feed_at(first_step, count):
+    each = [built.data.splits['train'].feed(first_step, count) for built in experiments]
+    return {name: np.stack([feed[name] for feed in each], axis=-1) for name in each[0]}
+
+  return feed_at
+
+
+def _loop(runs, current, evaluate, shown):
+  """Logs, evaluates and saves where it is due; returns (States, seconds of training, stopped by a signal)."""
+  built = runs[0].built
+  step, sums, since, seconds = int(current.step[0]), {}, 0.0, 0.0  # sums and seconds since the last log
+
+  def due(every):
+    return step % every == 0 or step == built.steps
+
+  experiments = [run.built for run in runs]
+  calls = train.calls(built, step, many_steps(experiments), feeds(experiments))
+  with train.stop_signals() as stop, contextlib.closing(calls) as sitting:
+    next(sitting)
+    while step < built.steps and not stop and not all(run.fault for run in runs):
+      current, history, spent = sitting.send(current)
+      step, seconds, since = int(current.step[0]), seconds + spent, since + spent
+      _notice(runs, history['loss'], step, shown)
+      here = {name: values.sum(-1) for name, values in history.items()}  # [M]
+      sums = {name: sums.get(name, 0) + value for name, value in here.items()}
+      shown.advance(step, f'{len(runs)} runs, loss {_span(here)}', here['count'].sum() / spent)
+      measured = evaluate(current) if due(built.evaluate_every) else {}
+      logged = {'train': sums} if due(built.log_every) else {}
+      for number, run in enumerate(runs):
+        if not run.fault:
+          for split, values in {**logged, **measured}.items():
+            figures = tasks.metrics(_of(values, number))
+            if split == 'train':
+              figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
+              figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
+            run.journal.scalars(step, split, figures)
+          loss = _remember(run, measured, current, number)
+          if stop or due(built.checkpoint_every):
+            _save(run, _member(current, number), loss)
+      if logged:
+        sums, since = {}, 0.0
+      if 'validation' in measured:
+        shown.say(f'step {step:,} of {built.steps:,}  {len(runs)} runs, validation loss {_span(measured["validation"])}  '
+                  f'{shown.left(step)} left')
+  return current, seconds, bool(stop)
+
+
+def _notice(runs, losses, step, shown):
+  """Takes a run whose loss is no longer finite out of the group; the others go on."""
+  for run, values in zip(runs, losses, strict=True):
+    if run.fault:
+      continue
+    try:
+      finite.check_losses(values, step, run.checkpoints)
+    except FloatingPointError as error:
+      run.fault = str(error)
+      shown.say(f'  {run.workdir}: {run.fault}')
+
+
+def _remember(run, measured, current, number):
+  """Keeps the State of the lowest validation loss; returns this one's, None where there is none."""
+  if 'validation' not in measured:
+    return None
+  loss = tasks.metrics(_of(measured['validation'], number))['loss']
+  if loss < run.best:
+    run.best, run.waiting = loss, _member(current, number)
+  return loss
+
+
+def _save(run, state, loss):
+  """Saves the State of the lowest validation loss, unless that is done, and the last one."""
+  try:
+    finite.check_parameters(state.params, int(state.step), run.checkpoints)
+  except FloatingPointError as error:
+    run.fault = str(error)
+    return
+  if run.waiting is not None and int(run.waiting.step) < int(state.step):
+    checkpoint.save(run.checkpoints, run.waiting, run.built.config, validation_loss=run.best)
+  run.waiting = None
+  checkpoint.save(run.checkpoints, state, run.built.config, validation_loss=loss)
+
+
+def _best(run, state):
+  """The State of a run's best checkpoint; the given one where there is none."""
+  run.checkpoints.wait_until_finished()
+  best = checkpoint.find_step(run.checkpoints, 'best')
+  return state if best is None else checkpoint.restore(run.checkpoints, state, step=best)
+
+
+def _recorded(run, state, measured, *, stopped, seconds, first):
+  summary = train.summarise(run.built, state, measured, stopped=stopped, stopped_early=None)
+  return writers.record(run.workdir, summary, seconds=seconds, resumed=first > 0)
+
+
+def _stacked(states):
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def _member(states, number):
+  return jax.tree.map(lambda leaf: leaf[number], states)
+
+
+def _of(sums, number):
+  return {name: values[number] for name, values in sums.items()}
+
+
+def _span(sums):
+  losses = sums['loss'] / sums['count']
+  return f'{np.nanmin(losses):.4f} to {np.nanmax(losses):.4f}'

@@ -1,0 +1,188 @@
+"""Sweeps: which runs there are, that training them together changes none, and what they leave behind."""
+
+import copy
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, last_json, read_config, run_child
+
+from jaxdl import checkpoint, comparison, experiment, members, parallel, together, train
+
+SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
+
+
+@pytest.fixture
+def sweep(small, config_file):
+  """Two cells × two learning rates × two seeds of a tiny network."""
+  config_file(small, 'base')
+  return dict(base='base.py', seeds=[0, 1], axes=[
+      dict(name='cell', choices=[dict(name='LSTM', model=dict(cell='lstm')), dict(name='RNN', model=dict(cell='rnn'))]),
+      dict(name='rate', choices=[dict(name='fast', optimizer=dict(learning_rate=2e-2)), dict(name='slow')])])
+
+
+def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
+  sweep['reported'] = {'RNN, slow': dict(test_accuracy=0.9)}
+  found = members.read(sweep, tmp_path / 'sweep.py')
+  assert [(member.label, member.seed) for member in found] == [
+      (label, seed) for label in ('LSTM, fast', 'LSTM, slow', 'RNN, fast', 'RNN, slow') for seed in (0, 1)]
+  fast = found[4]
+  assert fast.config['model'] == {**small['model'], 'cell': 'rnn'}
+  assert fast.config['optimizer'] == {'name': 'adam', 'learning_rate': 2e-2}
+  assert {**fast.config, 'model': 0, 'optimizer': 0, 'reported': 0} == json.loads(json.dumps(
+      {**small, 'model': 0, 'optimizer': 0, 'reported': 0}))
+  assert (fast.folder, fast.choices) == ('rnn_fast/seed0', {'cell': 'RNN', 'rate': 'fast'})
+  assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
+
+
+def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path):
+  found = members.read(sweep, tmp_path / 'sweep.py')
+  groups = members.grouped(found, together='auto')
+  assert [[member.label for member in group] for group in groups] == [
+      ['LSTM, fast'] * 2 + ['LSTM, slow'] * 2, ['RNN, fast'] * 2 + ['RNN, slow'] * 2]
+  assert all(len(group) == 1 for group in members.grouped(found, together='never'))
+
+
+def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp_path):
+  """Convolutions on a CPU by measurement; plateaus and other layers because each needs a loop or program of its own."""
+  config_file(small_cnn, 'base')
+  sweep['axes'] = [dict(name='dropout', choices=[dict(name='0.3'), dict(name='none', model=dict(layers=[
+      layer for layer in small_cnn['model']['layers'] if layer['kind'] != 'dropout']))])]
+  found = members.read(sweep, tmp_path / 'sweep.py')
+  assert [len(group) for group in members.grouped(found, together='auto')] == [1, 1, 1, 1]
+  assert [len(group) for group in members.grouped(found, together='always')] == [2, 2]
+  sweep['common'] = dict(plateau=dict(patience='1 epoch'))
+  assert [len(group) for group in members.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='always')] == [1] * 4
+
+
+def trained_together(configs, count):
+  """The states and the sums of each step after `count` steps of configs that share a program."""
+  built = [experiment.build(config, 'small') for config in configs]
+  feed = parallel.split_feed(together.feeds(built)(0, count), count)
+  states = jax.tree.map(lambda *leaves: np.stack(leaves), *[one.initial_state() for one in built])
+  arrays = parallel.replicate(built[0].data.splits['train'].arrays)
+  return together.many_steps(built)(parallel.replicate(states), arrays, feed, np.int32(count))
+
+
+def trained_alone(config, count):
+  built = experiment.build(config, 'small')
+  split = built.data.splits['train']
+  feed = parallel.split_feed(split.feed(0, count), count)
+  return train.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
+
+
+@pytest.mark.parametrize('kind', ['small', 'small_cnn', 'small_text'])
+def test_sweep_member_equals_the_same_run_alone(kind, request):
+  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate."""
+  config = request.getfixturevalue(kind)
+  config = {**config, 'l2': 1e-3, 'ema_decay': 0.9}
+  configs = [copy.deepcopy(config) for _ in range(3)]
+  for number, one in enumerate(configs):
+    one['seed'] = number
+    one['optimizer']['learning_rate'] = (1e-3, 2e-3, 1e-3)[number]
+    one['l2'] = (1e-3, 1e-3, 1e-2)[number]
+    if kind == 'small_cnn':  # Adam would blow up the rounding errors of biases before batch normalisation: their gradient is 0
+      one['optimizer']['name'] = 'momentum'
+      one['model']['layers'][3]['rate'] = (0.3, 0.1, 0.5)[number]
+    elif kind == 'small_text':
+      one['model']['dropout'] = (0.2, 0.5, 0.1)[number]
+  states, history = trained_together(configs, 50)
+  for number, one in enumerate(configs):
+    state, alone = trained_alone(one, 50)
+    found = jax.tree.map(lambda leaf, number=number: leaf[number], states)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.params, state.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.average, state.average)
+    np.testing.assert_allclose(history['loss'][number], alone['loss'], rtol=2e-3)
+  spread = jax.tree.map(lambda leaf: float(np.abs(np.diff(leaf, axis=0)).max()), states.params)
+  assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are three different runs'
+
+
+def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp_path):
+  """Run twice, the second time with nothing to do: the same figures; each folder is a run of its own."""
+  sweep['axes'] = sweep['axes'][1:]
+  file = config_file(sweep, 'sweep')
+  command = ('-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={tmp_path / "out"}')
+  first, second = run_child(*command), run_child(*command)
+  assert first.returncode == 0, first.stderr
+  assert 'together: fast (seed 0); fast (seed 1); slow (seed 0); slow (seed 1)' in first.stdout
+  assert '4 runs, 4 of them finished' in second.stdout
+  assert last_json(first.stdout) == last_json(second.stdout) == json.loads((tmp_path / 'out/sweep.json').read_text())
+  row = last_json(first.stdout)['rows'][0]
+  summaries = [json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']]
+  assert row['mean']['test_loss'] == pytest.approx(np.mean([summary['test_loss'] for summary in summaries]))
+  assert row['deviation']['test_loss'] == pytest.approx(np.std([summary['test_loss'] for summary in summaries], ddof=1))
+  assert (tmp_path / 'out/figure.png').read_bytes().startswith(b'\x89PNG')
+  assert (tmp_path / 'out/table.md').read_text().count('\n') == 4
+  model, variables, config = checkpoint.load_model(tmp_path / 'out' / row['runs'][1])
+  assert config['seed'] == 1
+  alone = train.train(experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone')
+  assert alone['test_loss'] == pytest.approx(summaries[1]['test_loss'], abs=1e-4)
+  assert alone['step'] == summaries[1]['step']
+  logged = [[(line['step'], line['split']) for line in comparison.journal(folder)]
+            for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])]
+  assert logged[0] == logged[1]
+
+
+def test_sweep_resumes_together(small, tmp_path):
+  """Half a run, then the rest, equals a whole one: parameters, best checkpoint and journal."""
+  def group(**changes):
+    return [experiment.build({**small, 'seed': seed, **changes}, 'small') for seed in (0, 1)]
+
+  folders = [tmp_path / name for name in ('a', 'b', 'c', 'd')]
+  together.train_together(group(train_for='4 steps'), folders[:2])
+  resumed, whole = together.train_together(group(), folders[:2]), together.train_together(group(), folders[2:])
+  assert [{**summary, 'seconds': 0} for summary in resumed] == [{**summary, 'seconds': 0} for summary in whole]
+  for one, other in zip(folders[:2], folders[2:], strict=True):
+    lines = [[{**line, 'examples_per_second': 0} for line in comparison.journal(folder)] for folder in (one, other)]
+    assert lines[0] == lines[1]
+    states = []
+    for folder in (one, other):
+      with checkpoint.manager(folder) as checkpoints:
+        states.append(checkpoint.newest(checkpoints, group()[0].initial_state()))
+    jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
+  """A learning rate that blows up ends its own run, not those beside it."""
+  small['optimizer'] = dict(name='sgd', learning_rate=1e-2)
+  wild = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
+  good, bad = together.train_together([experiment.build(config, 'small') for config in (small, wild)],
+                                      [tmp_path / 'good', tmp_path / 'bad'])
+  assert 'not finite at step' in bad
+  assert np.isfinite(good['test_loss'])
+  assert checkpoint.last_step(tmp_path / 'good') == 8
+
+
+def test_sweep_curves_are_means_over_seeds():
+  runs = [[{'step': 1, 'split': 'test', 'loss': 1.0}, {'step': 2, 'split': 'test', 'loss': 0.5}],
+          [{'step': 1, 'split': 'test', 'loss': 3.0}], []]
+  steps, mean, deviation = comparison.curves(runs)['test', 'loss']
+  assert (steps.tolist(), mean.tolist()) == ([1], [2.0])
+  assert deviation[0] == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)
+def test_every_sweep_reads(path):
+  found = members.read(read_config(path), path)
+  assert len(found) > 1
+  assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
+  assert all(member.config['reported']['source'] for member in found)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(seeds=[]), r'config\.seeds=\[\] is not a list of different seeds'),
+    (dict(axis=[]), r'config\.axis is not a key of this section: its keys are base, axes, seeds, common, reported'),
+    (dict(axes=[dict(name='cell', choices=[])]), r'config\.axes\[0\] is not an axis: write dict\('),
+    (dict(reported=dict(GRU={})), r'config\.reported\.GRU is no member of the sweep: its labels are LSTM, fast; '),
+    (dict(base='other.py'), r'config file .*other\.py does not exist: use one of '),
+])
+def test_sweep_names_what_is_wrong(change, message, sweep, tmp_path):
+  with pytest.raises(ValueError, match=f'^{message}'):
+    members.read({**sweep, **change}, tmp_path / 'sweep.py')
+
+
+def test_sweep_names_the_member_that_cannot_be_built(sweep, tmp_path):
+  sweep['axes'][0]['choices'][1]['model'] = dict(cell='rmn')
+  with pytest.raises(ValueError, match=r"^RNN, fast: config\.model\.cell='rmn' is unknown: use one of rnn, lstm, gru"):
+    members.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
