@@ -13,6 +13,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+from jaxdl import overrides
+
 
 def from_command_line(arguments, define=lambda values: None):
   """Parses `--config=FILE --config.a.b=value …` and the flags of a command.
@@ -27,13 +29,15 @@ def from_command_line(arguments, define=lambda values: None):
   Raises:
     ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
   """
+  path = _config_path(arguments)
+  config = None if path is None else read_file(path)
+  new = [] if path is None else [argument for argument in arguments if overrides.is_new(argument, config, path)]
+  arguments = [argument for argument in arguments if argument not in new]
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, 'The experiment, such as configs/lstm_mnist.py.', flag_values=values)
+  config_flags.DEFINE_config_file('config', None, 'The experiment, such as configs/lstm_mnist.py.', flag_values=values,
+                                  sys_argv=arguments)
   define(values)
   known = [name for name in values if not name.startswith('config')]
-  path = _config_path(arguments)
-  if path is not None:
-    _check_overrides(arguments, read_file(path), path)
   try:
     rest = values(arguments)[1:]
   except flags.UnrecognizedFlagError as error:
@@ -43,6 +47,8 @@ def from_command_line(arguments, define=lambda values: None):
     raise ValueError(str(error).strip().partition('\n')[0]) from error
   if rest:
     raise ValueError(f'argument {rest[0]!r} is not a flag: flags begin with --')
+  for argument in new:
+    overrides.add(values.config, argument, path)
   return values
 
 
@@ -72,28 +78,6 @@ def read_file(path):
   if not hasattr(module, 'get_config'):
     raise ValueError(f'config file {path} has no function get_config()')
   return module.get_config()
-
-
-def _check_overrides(arguments, config, path):
-  """Every `--config.a.b` must exist in the file; the error names the keys that do."""
-  for argument in arguments:
-    if not argument.startswith('--config.'):
-      continue
-    key = argument.removeprefix('--config.').partition('=')[0]
-    node = config
-    for depth, part in enumerate(parts := re.findall(r'[^.\[\]]+', key)):
-      valid = _keys(node)
-      if part not in valid:
-        where = '.'.join(['config', *parts[:depth]])
-        options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
-        raise ValueError(f'--config.{key}: {where} of {path} has no key {part!r}; {options}')
-      node = node[int(part)] if isinstance(node, (list, tuple)) else node[part]
-
-
-def _keys(node):
-  if isinstance(node, (list, tuple)):
-    return [str(index) for index in range(len(node))]
-  return list(node) if hasattr(node, 'items') else []
 
 
 def to_dict(config):

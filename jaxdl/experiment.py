@@ -23,6 +23,7 @@ class Experiment:
     seed: root of every random draw.
     data: jaxdl.data.Data.
     recipe: steps.Recipe, the network and how it is trained.
+    rate: function(step from 0 on) → its learning rate, before cuts on a plateau.
     evaluation_task: function (outputs, batch) → sums, to measure by.
     observe: function (memory, validation loss, step) → memory, where the optimizer's state holds one; else None.
     early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
@@ -37,6 +38,7 @@ class Experiment:
   seed: int
   data: Data
   recipe: Recipe
+  rate: Callable
   evaluation_task: Callable
   observe: Callable | None
   early_stopping: int
@@ -52,6 +54,12 @@ class Experiment:
     inputs = self.data.inputs
     return state.create(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
                         input_dtype=inputs.dtype, averaged=self.recipe.ema_decay > 0, streams=self.data.streams())
+
+
+  def learning_rate(self, step, opt_state):
+    """The learning rate of the step that led to `step` and this optimizer's state, cuts on a plateau included."""
+    cut = float(opt_state['memory']['factor']) if self.observe else 1.0
+    return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
 
 
 def build(config, name):
@@ -81,15 +89,17 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
+  config = {**config, 'model': models.with_classes(model, len(loaded.classes))}
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
-  trained = recipe(config, steps=steps, epoch=epoch)
+  trained, factor = recipe(config, steps=steps, epoch=epoch), _schedule(config, steps=steps, epoch=epoch)
   _, measured = tasks.build(task)
   rows = table.layers(trained.model, loaded.input_shape(), loaded.inputs.dtype)
   _check_outputs(measured, rows, loaded)
   ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
   return Experiment(
       name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, recipe=trained, layers=rows,
+      rate=lambda step: optimizer['learning_rate'] * factor(step),
       evaluation_task=measured, observe=_observer(plateau, early_stopping, loaded, optimizer['learning_rate']),
       early_stopping=ending, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
@@ -112,8 +122,7 @@ def recipe(config, *, steps, epoch):
   """
   trained, _ = tasks.build(config['task'])
   network = models.build(config['model'])
-  schedule = config.get('schedule') or {'name': 'constant'}
-  factor = configuration.bind(schedules.SCHEDULES, schedule, 'config.schedule', steps=steps, epoch=epoch)()
+  factor = _schedule(config, steps=steps, epoch=epoch)
   rule = configuration.bind(optimizers.OPTIMIZERS, config['optimizer'], 'config.optimizer', schedule=factor)()
   if any(config.get(key) is not None for key in ('plateau', 'early_stopping')):
     rule = patience.remembering(rule)
@@ -127,6 +136,12 @@ def recipe(config, *, steps, epoch):
   penalised = configuration.is_traced(strength) or strength > 0
   return Recipe(model=network, optimizer=rule, task=trained, ema_decay=decay, compute=compute,
                 penalty=functools.partial(penalty.l2, strength=strength, everything=everything) if penalised else None)
+
+
+def _schedule(config, *, steps, epoch):
+  """The function(step) → factor on the learning rate."""
+  section = config.get('schedule') or {'name': 'constant'}
+  return configuration.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
 def _observer(plateau, early_stopping, data, learning_rate):

@@ -28,10 +28,13 @@ def classify_by_squared_error(logits, batch):
   return {**classify(logits, batch), 'loss': (squares * batch['mask']).sum()}
 
 
-def next_char(logits, batch):
-  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T] int; mask [B, T] 0/1."""
-  sums = classify(logits, batch)
-  return {**sums, 'bits': sums['loss'] / jnp.log(2.0)}
+def next_char(logits, batch, *, label_smoothing=0.0):
+  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T] int; mask [B, T] 0/1.
+
+  `label_smoothing` is that of `classify`; the bits are always −log2 of the character's own probability.
+  """
+  sums = classify(logits, batch, label_smoothing=label_smoothing)
+  return {**sums, 'bits': classify(logits, batch)['loss'] / jnp.log(2.0)}
 
 
 def reconstruct(images, batch):

@@ -122,6 +122,7 @@ def _loop(runs, current, evaluate, shown):
           for split, values in {**logged, **measured}.items():
             figures = tasks.metrics(_of(values, number))
             if split == 'train':
+              figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
               figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
             run.journal.scalars(step, split, figures)
           loss = _remember(run, measured, current, number)

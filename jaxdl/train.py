@@ -12,6 +12,7 @@ from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, 
 from jaxdl.models import table
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
+UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
@@ -79,7 +80,8 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
       figures, loss = {}, None
       if due(experiment.log_every):
-        figures['train'] = tasks.metrics(sums) | {'examples_per_second': round(float(sums['count'] / seconds), 1)}
+        figures['train'] = {**tasks.metrics(sums), 'learning_rate': experiment.learning_rate(step, current.opt_state),
+                            'examples_per_second': round(float(sums['count'] / seconds), 1)}
         sums, seconds = {}, 0.0
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
@@ -175,7 +177,7 @@ def stop_signals():
 def _line(experiment, step, figures, left):
   """One line of figures: 'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'."""
   speed = figures.get('train', {}).get('examples_per_second')
-  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k != "examples_per_second"})}'
+  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k not in UNSHOWN})}'
            for split, values in figures.items()]
   tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
   return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])

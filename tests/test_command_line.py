@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import sys
 import zipfile
 
 import numpy as np
@@ -37,8 +36,7 @@ def run_here(capsys, monkeypatch):
   monkeypatch.chdir(ROOT)
 
   def run(*arguments):
-    monkeypatch.setattr('sys.argv', ['jaxdl.main', *map(str, arguments)])  # ml_collections finds its overrides there
-    code = command.run(main.main, sys.argv)
+    code = command.run(main.main, ['jaxdl.main', *map(str, arguments)])
     shown = capsys.readouterr()
     return code, shown.out, shown.err.splitlines()
 
@@ -106,13 +104,37 @@ def test_describe_trains_nothing(tmp_path, run_here):
   assert not (tmp_path / 'run').exists()
 
 
+def test_overrides_of_keys_that_the_file_leaves_out(run_here):
+  """Numbers, texts, whole sections and the keys of a layer; the last one of two counts; the file's own keep their types."""
+  code, shown, lines = run_here(
+      '--config=configs/cnn_mnist.py', '--describe', '--config.l2=1e-4', '--config.ema_decay=0.9', '--config.ema_decay=0.99',
+      '--config.l2_all=true', '--config.early_stopping=5 epochs', '--config.plateau.patience=2 epochs',
+      '--config.plateau.factor=0.2', '--config.data.size=14', "--config.data.augment=[{'kind': 'shift', 'pixels': 2}]",
+      '--config.model.layers[0].strides=2', '--config.seed=7')
+  assert code == 0, lines
+  found = json.loads(shown[:shown.index('\n}\n') + 2])
+  assert (found['l2'], found['l2_all'], found['ema_decay'], found['early_stopping']) == (1e-4, True, 0.99, '5 epochs')
+  assert (found['plateau'], found['seed']) == ({'patience': '2 epochs', 'factor': 0.2}, 7)
+  assert (found['data']['size'], found['data']['augment']) == (14, [{'kind': 'shift', 'pixels': 2}])
+  assert last_json(shown)['layers'][0] | {'name': ''} == {
+      'name': '', 'type': 'Conv', 'input': [14, 14, 1], 'output': [7, 7, 32], 'parameters': 832, 'trainable': 832}
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     ([], '--config is missing: give an experiment, such as --config=configs/lstm_mnist.py'),
     (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: use one of .*configs/lstm_mnist\.py'),
     (['--config=README.md'], r'config file README\.md is not Python: give a \.py file'),
-    (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r"has no key 'modle'; its keys are .*model"),
-    (['--config=configs/lstm_mnist.py', '--config.model.feature=3'], r"config\.model of .* has no key 'feature'; its keys are .*features"),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].kernal=3'], "has no key 'kernal'; its keys are .*kernel"),
+    (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r'config\.modle is not a key of this section: its keys are .*model'),
+    (['--config=configs/lstm_mnist.py', '--config.model.feature=3'], r'config\.model\.feature is not a key of this section: its keys are .*features'),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].kernal=3'], r'config\.model\.layers\[0\]\.kernal is not a key of this section: its keys are .*kernel'),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[7].kernel=3'], r"--config\.model\.layers\[7\]\.kernel: config\.model\.layers of .* has no key '7'; its keys are 0, 1"),
+    (['--config=configs/lstm_mnist.py', '--config.seed.first=3'], r"--config\.seed\.first: config\.seed of .* has no key 'first'; it has no keys below it"),
+    (['--config=configs/lstm_mnist.py', '--config.l2=1', '--config.l2.strength=1'], r"config\.l2 of .* has no key 'strength'; it has no keys below it"),
+    (['--config=configs/lstm_mnist.py', '--config.l2', '1e-4'], r'--config\.l2 has no value: write --config\.l2=VALUE'),
+    (['--config=configs/lstm_mnist.py', '--config.l2=much'], r"config\.l2='much' is out of range"),
+    (['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'], r'config\.plateau\.patience=5 is not a duration'),
+    (['--config=configs/lstm_mnist.py', '--config.plateau.wait=5 epochs'], r'config\.plateau\.wait is not a key of this section: its keys are patience'),
+    (['--config=configs/lstm_mnist.py', '--config.data.sizes=28'], r'config\.data\.sizes is not a key of this section: its keys are .*size'),
     (['--config=configs/lstm_mnist.py', '--config.data.batch_size=many'], '.*batch_size.*many'),
     (['--config=configs/lstm_mnist.py', '--config.data.batch_size=0'], r'config\.data\.batch_size=0 '),
     (['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'], r"config\.train_for='5 hours' is not a duration: write '5500 steps'"),

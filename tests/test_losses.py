@@ -10,6 +10,7 @@ from test_training import run_steps
 
 from jaxdl import experiment, models, penalty, precision, state, tasks
 
+TEXT = dict(name='language_model', cell='gru', features=5, classes=7, layers=2)
 PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]])
 BATCH = {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])}
 
@@ -20,6 +21,16 @@ def test_label_smoothing_by_hand():
   targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
   np.testing.assert_allclose(sums['loss'], -(targets * np.log(PROBABILITIES[:2])).sum(), rtol=1e-6)
   assert (float(sums['correct']), float(sums['count'])) == (1, 2)
+
+
+def test_label_smoothing_of_next_char_leaves_its_bits_plain():
+  logits, batch = jnp.log(PROBABILITIES)[None], {name: values[None] for name, values in BATCH.items()}
+  smoothed, plain = tasks.next_char(logits, batch, label_smoothing=0.3), tasks.next_char(logits, batch)
+  targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
+  np.testing.assert_allclose(smoothed['loss'], -(targets * np.log(PROBABILITIES[:2])).sum(), rtol=1e-6)
+  np.testing.assert_allclose(smoothed['bits'], -np.log2(0.5) - np.log2(0.2), rtol=1e-6)
+  assert smoothed['bits'] == plain['bits']
+  assert tasks.build(dict(name='next_char', label_smoothing=0.3))[1] is tasks.next_char
 
 
 def test_squared_error_by_hand():
@@ -109,11 +120,13 @@ def test_a_batch_can_be_overfitted_in_bfloat16(small_cnn):
     ({**RECURRENT, 'recurrent_initializer': 'he_normal'}, 'lstm', 'recurrent_kernel'),
     ({**RECURRENT, 'initializer': 'orthogonal'}, 'lstm', 'input_kernel'),
     ({**BN_CNN, 'initializer': 'orthogonal'}, 'conv1', 'kernel'),
+    ({**TEXT, 'recurrent_initializer': 'he_normal'}, 'gru2', 'recurrent_kernel'),
+    ({**TEXT, 'initializer': 'orthogonal'}, 'logits', 'kernel'),
 ], ids=lambda value: value if isinstance(value, str) else '')
 def test_an_initializer_changes_its_kernels(section, layer, kernel):
-  shape = (1, 28, 28, 1) if section['name'] == 'cnn' else (1, 28, 28)
+  inputs = {'cnn': jnp.zeros((1, 28, 28, 1)), 'recurrent': jnp.zeros((1, 28, 28)), 'language_model': jnp.zeros((1, 3), int)}
   plain = {key: value for key, value in section.items() if 'initializer' not in key}
-  chosen, default = (jax.jit(models.build(each).init)(jax.random.PRNGKey(0), jnp.zeros(shape))['params'][layer][kernel] for each in (section, plain))
+  chosen, default = (jax.jit(models.build(each).init)(jax.random.PRNGKey(0), inputs[section['name']])['params'][layer][kernel] for each in (section, plain))
   assert not np.array_equal(chosen, default)
   if 'orthogonal' in section.values():
     flat = np.asarray(chosen).reshape(-1, chosen.shape[-1])

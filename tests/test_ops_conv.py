@@ -9,6 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxdl import ops
+from jaxdl.ops import bands
 from jaxdl.ops import by_patches as lowering
 from jaxdl.ops import convolution
 
@@ -76,6 +77,33 @@ def test_conv_transpose_equals_stock(image, kernel, strides, padding, path):
   found = product_and_gradients(lambda x, k: path(x, k, strides, pads))(*args)
   stock = product_and_gradients(lambda x, k: expected_transpose(x, k, strides, padding))(*args)
   assert_close(found, stock, 2e-5)
+
+
+@pytest.mark.parametrize(('rows', 'window', 'stride', 'pads', 'bands'), [
+    (12, 5, 1, (2, 2), 3), (12, 5, 1, (2, 2), 1), (6, 2, 3, (0, 0), 6), (8, 3, 2, (0, 1), 4), (6, 3, 1, (-2, 3), 2)])
+@pytest.mark.parametrize('channels', [(1, 2), (9, 3)])
+def test_conv_in_bands_of_rows_equals_stock(rows, window, stride, pads, bands, channels, monkeypatch):
+  """Patches larger than a part: forward, both gradients and the transpose, in as many bands as are asked for."""
+  monkeypatch.setattr(lowering, 'WHOLE', 0)
+  height = (rows - 1) * stride + window - sum(pads)
+  args = operands((height, 5), (window, 3), channels)
+  monkeypatch.setattr(lowering, 'PART', rows // bands * 3 * window * 3 * channels[0] * 4)
+  cut, _ = lowering._in_bands(*args, (stride, 1), (pads, (0, 0)))
+  assert len(cut(args[0])) == 2 * bands
+  found = product_and_gradients(lambda x, k: lowering.by_patches(x, k, (stride, 1), (pads, (0, 0))))(*args)
+  stock = product_and_gradients(lambda x, k: expected_conv(x, k, (stride, 1), (pads, (0, 0))))(*args)
+  assert_close(found, stock, 2e-5)
+
+
+def test_a_band_holds_the_rows_of_its_last_window():
+  """Fewer rows than a window overlaps would reach beyond the next band: 7 rows under a window of 3 stay in one piece."""
+  assert bands.count(12, window=5, stride=1, most=4) == 3
+  assert bands.count(12, window=5, stride=1, most=1) == 3  # 4 rows are the least
+  assert bands.count(7, window=3, stride=1, most=2) == 1
+  assert bands.count(7, window=1, stride=1, most=2) == 7
+  rows = jnp.arange(4.0).reshape(1, 4, 1, 1)
+  found = bands.cut(rows, bands=2, rows=4, window=3, stride=1, pads=(1, 1))[..., 0, 0]
+  np.testing.assert_array_equal(found, [[0, 0, 1, 2], [1, 2, 3, 0]])
 
 
 def test_conv_transpose_by_hand():

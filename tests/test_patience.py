@@ -67,6 +67,17 @@ def test_the_factor_is_one_on_the_learning_rate():
 
 
 @pytest.mark.usefixtures('given_losses')
+def test_the_learning_rate_of_each_logged_step_is_written(watched, tmp_path):
+  """A warm-up over 4 steps, then 0.01, and half of it after the cut at step 8; evaluations have none."""
+  config = {**watched, 'plateau': dict(patience='4 steps', factor=0.5), 'schedule': dict(name='constant', warmup='4 steps')}
+  train.train(experiment.build(config, 'small'), tmp_path)
+  lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+  assert {line['step']: line['learning_rate'] for line in lines if line['split'] == 'train'} == {
+      2: 0.005, 4: 0.01, 6: 0.01, 8: 0.01, 10: 0.005, 12: 0.005}
+  assert not any('learning_rate' in line for line in lines if line['split'] != 'train')
+
+
+@pytest.mark.usefixtures('given_losses')
 @pytest.mark.parametrize('stop', [8, 'crash'])
 def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_path, monkeypatch):
   """Stopped at the evaluation that cuts, and killed after it while the newest checkpoint is of before."""

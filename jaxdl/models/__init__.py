@@ -32,3 +32,21 @@ def build(section):
   if isinstance(arguments.get('layers'), list):
     arguments['layers'] = tuple(arguments['layers'])
   return config.bind(MODELS, arguments, 'config.model')()
+
+
+def with_classes(section, classes):
+  """A model section with a number in the place of 'classes', the size that a layer takes from the data.
+
+  Args:
+    section: dict, or a list of them.
+    classes: int, classes of the data set or characters of the vocabulary.
+
+  Returns:
+    the same, 'features' and 'classes' as numbers.
+  """
+  if isinstance(section, (list, tuple)):
+    return [with_classes(layer, classes) for layer in section]
+  if not isinstance(section, dict):
+    return section
+  return {key: classes if key in ('features', 'classes') and value == 'classes' else with_classes(value, classes)
+          for key, value in section.items()}

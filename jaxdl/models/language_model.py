@@ -30,6 +30,8 @@ class LanguageModel(nn.Module):
     layers: recurrent layers.
     embedding: length of a character's learned vector; 0 for one-hot vectors.
     dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
+    initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
+    recurrent_initializer: the same for the recurrent kernels.
     axis_name: mapped axis of the devices; nothing here needs it.
   """
 
@@ -39,6 +41,8 @@ class LanguageModel(nn.Module):
   layers: int = 1
   embedding: int = 0
   dropout: float = 0.0
+  initializer: str = 'glorot_uniform'
+  recurrent_initializer: str = 'orthogonal'
   axis_name: str | None = None
 
   @nn.compact
@@ -46,6 +50,8 @@ class LanguageModel(nn.Module):
     layer = cell_named(self.cell)
     if self.layers < 1:
       raise ValueError(f'config.model.layers={self.layers!r} is not a number of layers: use at least 1')
+    kernel_init = layers.initializer(self.initializer)
+    recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)
     if self.embedding:
       outputs = Embedding(self.classes, self.embedding, name='embedding')(inputs, context)  # [B, T, E]
@@ -54,6 +60,7 @@ class LanguageModel(nn.Module):
       given = jax.tree.leaves(self.variables.get('params', {}))
       outputs = jax.nn.one_hot(inputs, self.classes, dtype=given[0].dtype if given else None)  # [B, T, V]
     for number in range(1, self.layers + 1):
-      outputs = layer(self.features, name=f'{self.cell}{number}')(outputs, context)  # [B, T, F]
+      recurrent = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=f'{self.cell}{number}')
+      outputs = recurrent(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
-    return layers.Dense(self.classes, name='logits')(outputs, context)  # [B, T, V]
+    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)  # [B, T, V]

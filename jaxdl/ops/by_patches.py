@@ -1,7 +1,8 @@
 """Convolution as matrix products over patches, the lowering for CPU.
 
 XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on all of them. Patches
-take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache.
+take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache, and so do large images, in
+bands of rows.
 """
 
 import functools
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxdl.ops import bands
 from jaxdl.ops.patches import cut_patches, sum_patches
 
 WHOLE = 16 << 20  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
@@ -29,10 +31,14 @@ def by_patches(inputs, kernel, strides, pads):
   Returns:
     [B, H', W', F].
   """
-  def convolve(inputs):
-    return cut_patches(inputs, kernel.shape[:2], strides, pads) @ _flat(kernel)  # [b, H', W', F]
+  cut, pads = _in_bands(inputs, kernel, strides, pads)
 
-  return _in_parts(convolve, _parts(inputs, kernel, strides, pads), inputs)
+  def convolve(inputs):
+    return cut_patches(inputs, kernel.shape[:2], strides, pads) @ _flat(kernel)  # [b, h', W', F]
+
+  images = cut(inputs)
+  outputs = _in_parts(convolve, _parts(images, kernel, strides, pads), images)
+  return outputs.reshape(len(inputs), -1, *outputs.shape[2:])  # [B, H', W', F]
 
 
 def _by_patches_forward(inputs, kernel, strides, pads):
@@ -61,13 +67,16 @@ def transposed_by_patches(outputs, kernel, size, strides, pads):
   Returns:
     [B, H, W, C].
   """
-  shape = (*size, kernel.shape[2])
+  inputs = jax.ShapeDtypeStruct((len(outputs), *size, kernel.shape[2]), outputs.dtype)
+  cut, pads = _in_bands(inputs, kernel, strides, pads)
+  images = jax.eval_shape(cut, inputs)
 
   def spread(outputs):
-    return sum_patches(outputs @ _flat(kernel).T, shape, kernel.shape[:2], strides, pads)  # [b, H, W, C]
+    return sum_patches(outputs @ _flat(kernel).T, images.shape[1:], kernel.shape[:2], strides, pads)  # [b, h, W, C]
 
-  inputs = jax.ShapeDtypeStruct((len(outputs), *shape), outputs.dtype)
-  return _in_parts(spread, _parts(inputs, kernel, strides, pads), outputs)
+  outputs = outputs.reshape(len(images), -1, *outputs.shape[2:])
+  spread_images = _in_parts(spread, _parts(images, kernel, strides, pads), outputs)
+  return jax.linear_transpose(cut, inputs)(spread_images)[0]  # [B, H, W, C], bands added where they overlap
 
 
 def _transposed_forward(outputs, kernel, size, strides, pads):
@@ -91,27 +100,44 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
     rows = cotangent.reshape(-1, kernel.shape[-1])  # left, being the narrower: the product is then twice as fast
     return jnp.matmul(rows.T, patches, preferred_element_type=wide)  # [F, kh · kw · C]
 
+  cut, pads = _in_bands(inputs, kernel, strides, pads)
+  inputs = cut(inputs)
+  cotangent = cotangent.reshape(len(inputs), -1, *cotangent.shape[2:])
   parts = _parts(inputs, kernel, strides, pads)
   if parts == 1:
     total = product(inputs, cotangent)
   else:
-    cut = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
+    pieces = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
     zeros = jnp.zeros_like(jax.eval_shape(product, inputs, cotangent))
-    total, _ = lax.scan(lambda total, part: (total + product(*part), None), zeros, cut)
+    total, _ = lax.scan(lambda total, part: (total + product(*part), None), zeros, pieces)
   return total.T.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _in_bands(inputs, kernel, strides, pads):
+  """A linear function that cuts the images into bands where one alone is larger than a part, and the pads of a band."""
+  rows, size = _patches(inputs, kernel, strides, pads)
+  along = dict(rows=rows, window=kernel.shape[0], stride=strides[0])
+  number = 1 if len(inputs) * rows * size <= WHOLE else bands.count(**along, most=PART // size)
+  if number == 1:
+    return (lambda images: images), pads
+  return functools.partial(bands.cut, **along, bands=number, pads=pads[0]), ((0, 0), pads[1])
 
 
 def _parts(inputs, kernel, strides, pads):
   """How many equal parts the batch goes in."""
-  batch = inputs.shape[0]
-  places = 1
-  for axis in (0, 1):
-    places *= (inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
-  size = places * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize  # bytes of an example's patches
-  if batch * size <= WHOLE:
+  batch = len(inputs)
+  rows, size = _patches(inputs, kernel, strides, pads)
+  if batch * rows * size <= WHOLE:
     return 1
-  return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and (batch // parts * size <= PART
+  return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and (batch // parts * rows * size <= PART
                                                                                or parts == batch))
+
+
+def _patches(inputs, kernel, strides, pads):
+  """(rows of outputs, bytes of the patches of one row) of an example."""
+  rows, columns = ((inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
+                   for axis in (0, 1))
+  return rows, columns * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize
 
 
 def _in_parts(function, parts, array):

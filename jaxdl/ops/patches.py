@@ -14,7 +14,7 @@ def shifted(padded, window, strides):
 
 def cut_patches(inputs, window, strides, pads):
   """[B, H, W, C] → [B, H', W', kh · kw · C]."""
-  padded = _pad(inputs, pads)
+  padded = pad(inputs, pads)
   if inputs.shape[-1] < 8:  # to join many short runs is slow: join those of a row first, then the rows
     padded = lax.optimization_barrier(jnp.concatenate(shifted(padded, (1, window[1]), (1, strides[1])), axis=-1))
     joined = jnp.concatenate(shifted(padded, (window[0], 1), (strides[0], 1)), axis=-1)
@@ -37,10 +37,10 @@ def sum_patches(patches, shape, window, strides, pads):
   padded = jnp.zeros((batch, height, width, channels), patches.dtype)
   for column, part in enumerate(jnp.split(rows, window[1], axis=-1)):
     padded = _add_at(padded, part, column, strides[1], axis=2)
-  return _pad(padded, [(-low, -high) for low, high in pads])
+  return pad(padded, [(-low, -high) for low, high in pads])
 
 
-def _pad(inputs, pads):
+def pad(inputs, pads):
   """Zeros around the image, or pixels off it where negative."""
   return lax.pad(inputs, jnp.zeros((), inputs.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
 

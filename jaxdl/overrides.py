@@ -1,0 +1,85 @@
+"""Overrides of keys that a config file leaves out: `--config.ema_decay=0.99`, `--config.plateau.patience='5 epochs'`.
+
+ml_collections overrides the keys of the file and checks their types; whether a new key exists, and what it takes, is
+known only where an experiment is built, which names the valid ones.
+"""
+
+import ast
+import re
+
+PREFIX = '--config.'
+
+
+def is_new(argument, config, path):
+  """Whether an argument of the command line overrides a key that the config does not have.
+
+  Args:
+    argument: str, such as '--config.plateau.patience=5 epochs'; other arguments are not new.
+    config: ConfigDict.
+    path: str, the config's file, for messages.
+
+  Returns:
+    bool.
+
+  Raises:
+    ValueError: the key stands below a number or a text, or beyond a list, or is new and has no value.
+  """
+  if not argument.startswith(PREFIX):
+    return False
+  node, parts = config, _parts(argument)
+  for depth, part in enumerate(parts):
+    valid = _keys(node)
+    if part not in valid and hasattr(node, 'items'):
+      if '=' not in argument:
+        raise ValueError(f'{argument} has no value: write {argument}=VALUE')
+      return True
+    if part not in valid:
+      where = '.'.join(['config', *parts[:depth]])
+      options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
+      raise ValueError(f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}')
+    node = _below(node, part)
+  return False
+
+
+def add(config, argument, path):
+  """Adds a new key, and the sections above it; its value is Python, or else text.
+
+  Args:
+    config: ConfigDict, changed.
+    argument: str for which `is_new`.
+    path: as in `is_new`.
+
+  Raises:
+    ValueError: the key stands below a number or a text that an earlier argument has added.
+  """
+  is_new(argument, config, path)
+  *sections, last = _parts(argument)
+  node = config
+  with config.unlocked():
+    for part in sections:
+      if part not in _keys(node):
+        node[part] = {}
+      node = _below(node, part)
+    node[last] = _value(argument.partition('=')[2])
+
+
+def _value(text):
+  try:
+    return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
+  except (SyntaxError, ValueError):
+    return text
+
+
+def _parts(argument):
+  """'--config.layers[0].kernel=3' → ['layers', '0', 'kernel']."""
+  return re.findall(r'[^.\[\]]+', argument.removeprefix(PREFIX).partition('=')[0])
+
+
+def _keys(node):
+  if isinstance(node, (list, tuple)):
+    return [str(index) for index in range(len(node))]
+  return list(node) if hasattr(node, 'items') else []
+
+
+def _below(node, part):
+  return node[int(part)] if isinstance(node, (list, tuple)) else node[part]
