@@ -1,0 +1,173 @@
+"""The units of a network: the outputs of its named layers, and the number that an analysis explains."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import errors
+
+BATCH = 256  # examples of one compiled call, where a function does not say otherwise
+
+
+class Neuron(NamedTuple):
+  """A unit of a named layer, taken after the layer's activation.
+
+  Attributes:
+    layer: str.
+    channel: int, the last axis of the layer's output.
+    position: (row, column) of a convolutional layer's unit; None for the place where the channel is strongest in each
+      image, and for layers without places.
+  """
+
+  layer: str
+  channel: int
+  position: tuple[int, int] | None = None
+
+
+def shapes(model, variables, inputs):
+  """The shape of every layer's output, without the batch axis, in the order in which they are called.
+
+  Args:
+    model: linen module.
+    variables: its variables.
+    inputs: [B, …]; only the shape and type count.
+
+  Returns:
+    layer name → tuple.
+
+  Raises:
+    ValueError: the model does not take inputs of this shape.
+  """
+  found = {}
+
+  def note(following, arguments, keywords, context):
+    outputs = following(*arguments, **keywords)
+    if context.method_name == '__call__' and context.module.name:
+      found[context.module.name] = outputs.shape[1:]
+    return outputs
+
+  def forward(variables, inputs):
+    with nn.intercept_methods(note):
+      return model.apply(variables, inputs)
+
+  try:
+    jax.eval_shape(forward, variables, jax.ShapeDtypeStruct((1, *jnp.shape(inputs)[1:]), jnp.result_type(inputs)))
+  except (TypeError, ValueError, errors.FlaxError) as error:
+    reason = str(error).strip().partition('\n')[0]
+    raise ValueError(f'inputs of shape {jnp.shape(inputs)} do not fit the model: {reason}') from error
+  return found
+
+
+def check_layers(model, variables, inputs, layers):
+  """The shapes of `shapes`; ValueError where a layer is unknown, with the names there are."""
+  known = shapes(model, variables, inputs)
+  for layer in layers:
+    if layer not in known:
+      raise ValueError(f'layer {layer!r} is unknown: use one of {", ".join(known)}')
+  return known
+
+
+def outputs(model, variables, inputs, layers):
+  """The model's output and those of named layers, in evaluation mode; pure, to be compiled by the caller.
+
+  Args:
+    model: linen module.
+    variables: its variables.
+    inputs: [B, …], scaled as in training.
+    layers: names, as `check_layers` takes them.
+
+  Returns:
+    (logits, {layer: [B, …] after its activation}).
+  """
+  found = {}
+
+  def note(following, arguments, keywords, context):
+    result = following(*arguments, **keywords)
+    if context.method_name == '__call__' and context.module.name in layers:
+      found[context.module.name] = result
+    return result
+
+  with nn.intercept_methods(note):
+    logits = model.apply(variables, inputs)
+  return logits, found
+
+
+def outputs_with(model, variables, inputs, layer, change):
+  """The model's output where a layer's output is replaced; pure.
+
+  Args:
+    model, variables, inputs: as in `outputs`.
+    layer: name.
+    change: function of the layer's output [B, …] → another of the same shape.
+
+  Returns:
+    logits.
+  """
+  def replace(following, arguments, keywords, context):
+    result = following(*arguments, **keywords)
+    return change(result) if context.method_name == '__call__' and context.module.name == layer else result
+
+  with nn.intercept_methods(replace):
+    return model.apply(variables, inputs)
+
+
+def check_target(model, variables, inputs, target):
+  """Raises ValueError where a target is none: a label or channel out of range, an unknown layer or place."""
+  known = shapes(model, variables, inputs)
+  if isinstance(target, Neuron):
+    shape = check_layers(model, variables, inputs, [target.layer])[target.layer]
+    if not 0 <= target.channel < shape[-1]:
+      raise ValueError(f'channel {target.channel} of layer {target.layer!r} is out of range: use 0 to {shape[-1] - 1}')
+    if target.position is not None and (len(shape) != 3 or not all(
+        0 <= place < size for place, size in zip(target.position, shape, strict=False))):
+      raise ValueError(f'position {target.position} of layer {target.layer!r} is out of range: its output is {shape}')
+    return
+  classes = list(known.values())[-1][-1]
+  labels = np.asarray(target)
+  if labels.shape != jnp.shape(inputs)[:1] or not np.issubdtype(labels.dtype, np.integer):
+    raise ValueError(f'target of shape {labels.shape} and type {labels.dtype} for {len(inputs)} inputs: give one integer '
+                     'label each, or a Neuron')
+  if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+    raise ValueError(f'target has labels from {labels.min()} to {labels.max()}: use 0 to {classes - 1}')
+
+
+def scores(model, variables, inputs, target):
+  """The number of each example that an analysis explains: a logit, never a probability, or a unit; pure.
+
+  Args:
+    model, variables, inputs: as in `outputs`.
+    target: [B] int, the class of each example, or Neuron.
+
+  Returns:
+    [B].
+  """
+  if not isinstance(target, Neuron):
+    return jnp.take_along_axis(model.apply(variables, inputs), jnp.asarray(target)[:, None], axis=-1)[:, 0]
+  _, found = outputs(model, variables, inputs, [target.layer])
+  channel = found[target.layer][..., target.channel]  # [B, …]
+  if target.position is not None:
+    return channel[(slice(None), *target.position)]
+  return channel.reshape(len(channel), -1).max(-1)
+
+
+def in_batches(function, *arrays, batch_size=BATCH):
+  """Applies a compiled function batch by batch, the last one padded with copies of its first example.
+
+  Args:
+    function: of arrays [b, …] → tree of arrays [b, …].
+    arrays: [N, …] each, NumPy.
+    batch_size: int.
+
+  Yields:
+    (slice of the examples, tree of NumPy arrays for them, padding taken off).
+  """
+  count = len(arrays[0])
+  size = min(batch_size, count)
+  for first in range(0, count, max(size, 1)):
+    parts = [array[first:first + size] for array in arrays]
+    real = len(parts[0])
+    padded = [np.concatenate([part, np.repeat(part[:1], size - real, axis=0)]) if real < size else part for part in parts]
+    result = jax.device_get(function(*padded))
+    yield slice(first, first + real), jax.tree.map(lambda leaf, real=real: leaf[:real], result)
