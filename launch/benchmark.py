@@ -1,9 +1,11 @@
 """Speed of training against a plain Keras `fit` of the same network: interleaved in one run, medians and their ratio.
 
-    python launch/benchmark.py [--rounds=5] [--steps=60]
+    python launch/benchmark.py [--rounds=5] [--steps=60] [--only=lstm_mnist,…]
+    python launch/benchmark.py --together=8 --only=lstm_mnist
 
 Keras comes with TensorFlow. Also times a process from its start to its first finished step, without and with compiled
-programs in the cache. Prints one JSON object a line.
+programs in the cache. With `--together` it compares runs of several seeds trained by one program with the same runs one after
+another, which needs no Keras. Prints one JSON object a line.
 """
 
 import argparse
@@ -79,18 +81,56 @@ def compare(name, rounds, steps):
   """Interleaved A B A B …; milliseconds a step."""
   contenders = {'jaxdl': ours(name, steps), 'keras': keras(name, steps)}
   assert len({parameters for _, parameters in contenders.values()}) == 1, 'both have the same parameters'
-  times = {contender: [] for contender in contenders}
-  for turn in range(rounds + 1):
-    for contender, (train, _) in contenders.items():
-      began = time.perf_counter()
-      train()
-      if turn:  # the first turn compiles
-        times[contender].append((time.perf_counter() - began) / steps * 1e3)
+  times = interleaved({contender: train for contender, (train, _) in contenders.items()}, rounds, steps)
   medians = {contender: statistics.median(values) for contender, values in times.items()}
   ratios = [b / a for a, b in zip(times['jaxdl'], times['keras'], strict=True)]
   return {'workload': name, **{f'{contender}_ms': round(value, 1) for contender, value in medians.items()},
           'times_as_fast': round(statistics.median(ratios), 2),
           'spread': [round(min(ratios), 2), round(max(ratios), 2)]}
+
+
+def together(name, seeds, rounds, steps):
+  """Several seeds by one program against one after another, interleaved; ms of a step of all of them."""
+  import jax
+  import numpy as np
+
+  from jaxdl import experiment, parallel
+  from jaxdl import together as group
+  from jaxdl import train as loop
+  built = [experiment.build({**read_config(name).to_dict(), 'seed': seed}, name) for seed in range(seeds)]
+  arrays = parallel.replicate(built[0].data.splits['train'].arrays)
+  states = [one.initial_state() for one in built]
+  stacked = [parallel.replicate(jax.tree.map(lambda *leaves: np.stack(leaves), *states))]
+  alone = [[parallel.replicate(state)] for state in states]
+  all_feeds = parallel.split_feed(group.feeds(built)(0, steps), steps)
+  feeds = [parallel.split_feed(one.data.splits['train'].feed(0, steps), steps) for one in built]
+  run_all, run_one = group.many_steps(built), loop.many_steps(built[0])
+
+  def at_once():
+    stacked[0], history = run_all(stacked[0], arrays, all_feeds, np.int32(steps))
+    jax.block_until_ready(history)
+
+  def in_turn():
+    for state, feed in zip(alone, feeds, strict=True):
+      state[0], history = run_one(state[0], arrays, feed, np.int32(steps))
+      jax.block_until_ready(history)
+
+  times = interleaved({'together': at_once, 'in_turn': in_turn}, rounds, steps)
+  ratios = [b / a for a, b in zip(times['together'], times['in_turn'], strict=True)]
+  return {'workload': name, 'seeds': seeds, **{f'{way}_ms': round(statistics.median(ms), 1) for way, ms in times.items()},
+          'times_as_fast': round(statistics.median(ratios), 2), 'spread': [round(min(ratios), 2), round(max(ratios), 2)]}
+
+
+def interleaved(contenders, rounds, steps):
+  """name → milliseconds a step in each round; A B A B …, the first turn, which compiles, left out."""
+  times = {contender: [] for contender in contenders}
+  for turn in range(rounds + 1):
+    for contender, train in contenders.items():
+      began = time.perf_counter()
+      train()
+      if turn:
+        times[contender].append((time.perf_counter() - began) / steps * 1e3)
+  return times
 
 
 def first_step(cache):
@@ -115,7 +155,12 @@ def main():
   parser.add_argument('--rounds', type=int, default=5)
   parser.add_argument('--steps', type=int, default=60)
   parser.add_argument('--only', default=','.join(WORKLOADS))
+  parser.add_argument('--together', type=int, default=0, help='how many seeds one program trains')
   options = parser.parse_args()
+  if options.together:
+    for name in options.only.split(','):
+      print(json.dumps(together(name, options.together, options.rounds, options.steps)), flush=True)
+    return
   with tempfile.TemporaryDirectory() as cache:
     cold, warm = first_step(cache), statistics.median(first_step(cache) for _ in range(3))
   print(json.dumps({'workload': 'start to first step', 'cold_s': round(cold, 1), 'warm_s': round(warm, 1)}), flush=True)
