@@ -3,8 +3,8 @@
     python -m jaxdl.main --config=configs/cnn_fashion_mnist.py
 
 Report 003 (part 1) reports 92.79 % (validation loss 0.1876). Ours is not measured yet.
-The report leaves open the learning rate (here 1e-3) and the initialisation (here Glorot's, Keras's default). Its prose says 'no padding' and its
-layer table says SAME; the table is right.
+The report leaves open the learning rate (here 1e-3), the schedule (here a cosine), augmentation (here flips) and the
+initialisation (here Glorot's, Keras's default). Its prose says 'no padding' and its layer table says SAME; the table is right.
 """
 
 import ml_collections

@@ -3,7 +3,8 @@
     python -m jaxdl.main --config=configs/lenet5_gray_cifar10.py
 
 Report 002 reports 52 %, overfitted after about 1,000 iterations. Ours is not measured yet.
-The report leaves open the batch (here 128), how the images become 28×28 (here the mean over areas) and the initialisation (here He normal).
+The report leaves open the batch (here 128), augmentation (here flips), how the images become 28×28 (here the mean over
+areas) and the initialisation (here He normal).
 """
 
 import ml_collections

@@ -55,7 +55,6 @@ class Experiment:
     return state.create(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
                         input_dtype=inputs.dtype, averaged=self.recipe.ema_decay > 0, streams=self.data.streams())
 
-
   def learning_rate(self, step, opt_state):
     """The learning rate of the step that led to `step` and this optimizer's state, cuts on a plateau included."""
     cut = float(opt_state['memory']['factor']) if self.observe else 1.0

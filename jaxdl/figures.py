@@ -39,7 +39,7 @@ def image_grid(images, titles, *, columns=8, heading=None):
 
 CURVES = {'loss': 'loss (nats)', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
           'mse': 'mean squared error'}  # metric → label of its axis
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # told apart by colour-blind readers too
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # for colour-blind readers too
 DASHES = ('-', '--', ':', '-.')
 
 

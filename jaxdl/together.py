@@ -53,7 +53,8 @@ def train_together(experiments, workdirs):
     checkpoint.check_config(workdir, built.config)
   with contextlib.ExitStack() as stack:
     managers = [stack.enter_context(checkpoint.manager(workdir)) for workdir in workdirs]
-    states = [checkpoint.newest(checkpoints, built.initial_state()) for built, checkpoints in zip(experiments, managers, strict=True)]
+    states = [checkpoint.newest(checkpoints, built.initial_state())
+              for built, checkpoints in zip(experiments, managers, strict=True)]
     first = int(states[0].step)
     journals = [stack.enter_context(writers.open_writers(workdir, built.data.splits, first_step=first))
                 for built, workdir in zip(experiments, workdirs, strict=True)]

@@ -23,7 +23,7 @@ CIFAR10 = {
     'data_batch_5.bin': '755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add',
 }
 CIFAR10_FOLDER = 'cifar-10-batches-bin'
-CIFAR10_CLASSES = 'airplane automobile bird cat deer dog frog horse ship truck'.split()
+CIFAR10_CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 CIFAR10_TEST_LABELS = bytes((3, 8, 8, 0, 6, 6, 1, 6, 3, 1))  # the first of the original order
 TEXTS = {  # file → (characters, sha256)
     'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
