@@ -9,9 +9,8 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxdl import ops
-from jaxdl.ops import bands
+from jaxdl.ops import bands, convolution
 from jaxdl.ops import by_patches as lowering
-from jaxdl.ops import convolution
 
 CASES = {  # image, kernel, strides, padding
     'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
