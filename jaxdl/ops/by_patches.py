@@ -1,7 +1,7 @@
 """Convolution as matrix products over patches, the lowering for CPU.
 
 XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on all of them. Patches
-take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache, and so do large images, in
+take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache, and large images in
 bands of rows.
 """
 
