@@ -65,7 +65,7 @@ def train_together(experiments, workdirs):
     current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
     states = [_best(run, _member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(parallel.replicate(_stacked(states)))
-    return [run.fault or _recorded(run, state, {split: _of(sums, number) for split, sums in measured.items()},
+    return [run.fault or _recorded(run, state, {split: _member(sums, number) for split, sums in measured.items()},
                                    stopped=int(current.step[0]) if stopped else None, seconds=seconds / len(runs), first=first)
             for number, (run, state) in enumerate(zip(runs, states, strict=True))]
 
@@ -121,7 +121,7 @@ def _loop(runs, current, evaluate, shown):
       for number, run in enumerate(runs):
         if not run.fault:
           for split, values in {**logged, **measured}.items():
-            figures = tasks.metrics(_of(values, number))
+            figures = tasks.metrics(_member(values, number))
             if split == 'train':
               figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
               figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
@@ -153,7 +153,7 @@ def _remember(run, measured, current, number):
   """Keeps the State of the lowest validation loss; returns this one's, None where there is none."""
   if 'validation' not in measured:
     return None
-  loss = tasks.metrics(_of(measured['validation'], number))['loss']
+  loss = tasks.metrics(_member(measured['validation'], number))['loss']
   if loss < run.best:
     run.best, run.waiting = loss, _member(current, number)
   return loss
@@ -188,12 +188,9 @@ def _stacked(states):
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
-def _member(states, number):
-  return jax.tree.map(lambda leaf: leaf[number], states)
-
-
-def _of(sums, number):
-  return {name: values[number] for name, values in sums.items()}
+def _member(tree, number):
+  """One member's part of a State or of sums."""
+  return jax.tree.map(lambda leaf: leaf[number], tree)
 
 
 def _span(sums):
