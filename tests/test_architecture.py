@@ -29,7 +29,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
-    'orbax': ('checkpoint.py',), 'matplotlib': ('figures.py',), 'grain': ('data/photographs/stream.py',),
+    'orbax': ('checkpoint.py',), 'matplotlib': ('figures/',), 'grain': ('data/photographs/stream.py',),
     'scipy': ('data/',), 'PIL': ('data/',)}
 LAZY = {'grain', 'PIL', 'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib', 'scipy'}
 

@@ -1,41 +1,6 @@
-"""Every picture jaxdl draws; the only module that knows matplotlib."""
-
-import math
+"""Learning curves."""
 
 import numpy as np
-
-
-def image_grid(images, titles, *, columns=8, heading=None):
-  """A grid of images, each with its title.
-
-  Args:
-    images: [N, H, W, C] uint8, or float 0..1; C is 1 or 3.
-    titles: N strings, such as class names.
-    columns: int, images in a row.
-    heading: str above the grid.
-
-  Returns:
-    matplotlib Figure.
-
-  Raises:
-    ValueError: no images, or another number of titles.
-  """
-  from matplotlib.figure import Figure
-  if len(images) == 0 or len(images) != len(titles):
-    raise ValueError(f'{len(images)} images and {len(titles)} titles: give at least one image, and a title each')
-  rows = math.ceil(len(images) / columns)
-  size = min(9, 110 / max(map(len, titles)))  # points; the longest title just fits over its image
-  figure = Figure(figsize=(columns * 1.05, rows * 1.25 + (0.4 if heading else 0)), layout='constrained', dpi=100)
-  axes = figure.subplots(rows, columns, squeeze=False).ravel()
-  for axis in axes:
-    axis.axis('off')
-  for axis, image, title in zip(axes, images, titles, strict=False):
-    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap='gray', interpolation='nearest')
-    axis.set_title(title, fontsize=size)
-  if heading:
-    figure.suptitle(heading, fontsize=11)
-  return figure
-
 
 CURVES = {'loss': 'loss (nats)', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
           'mse': 'mean squared error'}  # metric → label of its axis
@@ -107,16 +72,3 @@ def _zoom(row, means, *, percent):
     low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
     margin = 0.05 * (high - low) or 0.1
     row[0].set_ylim(low - margin, high + margin)
-
-
-def pixels(figure):
-  """A figure as [H, W, 3] uint8."""
-  from matplotlib.backends.backend_agg import FigureCanvasAgg
-  canvas = FigureCanvasAgg(figure)
-  canvas.draw()
-  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def save(figure, path):
-  """Writes a figure as PNG."""
-  figure.savefig(path, dpi=150)
