@@ -1,0 +1,159 @@
+"""Charts: distributions, matrices, reliability, scatter plots and lines."""
+
+import math
+
+import numpy as np
+
+from jaxdl.figures.curves import COLOURS
+
+CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#F0E442', '#8C564B', '#7F7F7F',
+           '#882255', '#44AA99')  # Okabe & Ito's, and four more
+
+
+def distributions(panels, *, heading, xlabel, columns=4):
+  """A panel for each tensor, in which the distributions of several runs lie over each other.
+
+  Args:
+    panels: title → run → (counts [bins], edges [bins + 1]).
+    heading, xlabel: str.
+    columns: int, panels in a row.
+
+  Returns:
+    matplotlib Figure.
+
+  Raises:
+    ValueError: no panel.
+  """
+  from matplotlib.figure import Figure
+  if not panels:
+    raise ValueError('there is no distribution to draw: give at least one tensor')
+  columns = min(columns, len(panels))
+  count = math.ceil(len(panels) / columns)
+  figure = Figure(figsize=(3 * columns, 2.1 * count + 0.9), layout='constrained', dpi=100)
+  axes = figure.subplots(count, columns, squeeze=False).ravel()
+  for axis in axes[len(panels):]:
+    axis.axis('off')
+  for axis, (title, runs) in zip(axes, panels.items(), strict=False):
+    for colour, (run, (counts, edges)) in zip(COLOURS, runs.items(), strict=False):
+      axis.stairs(counts, edges, fill=len(runs) == 1, color=colour, alpha=0.8, label=run)
+    axis.set_title(title, fontsize=9)
+    axis.tick_params(labelsize=7)
+  if any(len(runs) > 1 for runs in panels.values()):
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside right center', frameon=False)
+  figure.supxlabel(xlabel, fontsize=9)
+  figure.supylabel('count', fontsize=9)
+  figure.suptitle(heading, fontsize=11)
+  return figure
+
+
+def confusion_matrix(counts, classes, *, heading):
+  """Counts of true (rows) and predicted (columns) classes, coloured by their share of the row.
+
+  Args:
+    counts: [K, K] int.
+    classes: K names.
+    heading: str.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+  shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+  side = max(4.2, 0.52 * len(classes) + 1.6)
+  figure = Figure(figsize=(side + 0.8, side), layout='constrained', dpi=100)
+  axis = figure.subplots()
+  drawn = axis.imshow(shares, cmap='cividis', vmin=0, vmax=1)
+  places = range(len(classes))
+  axis.set_xticks(places, classes, rotation=45, ha='right', fontsize=8)
+  axis.set_yticks(places, classes, fontsize=8)
+  if len(classes) <= 20:
+    for row in places:
+      for column in places:
+        axis.text(column, row, f'{counts[row, column]}', ha='center', va='center', fontsize=7,
+                  color='black' if shares[row, column] > 0.55 else 'white')
+  axis.set(xlabel='predicted class', ylabel='true class')
+  figure.colorbar(drawn, label='share of the true class', shrink=0.8)
+  figure.suptitle(heading, fontsize=11)
+  return figure
+
+
+def reliability(confidence, accuracy, count, *, heading):
+  """Accuracy against confidence in bins, and how many predictions each bin holds.
+
+  Args:
+    confidence, accuracy: [bins], means; NaN for an empty bin.
+    count: [bins] int.
+    heading: str.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+  edges = np.linspace(0, 1, len(count) + 1)
+  figure = Figure(figsize=(5, 5.2), layout='constrained', dpi=100)
+  top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+  top.plot([0, 1], [0, 1], color='gray', linewidth=1, label='perfect calibration')
+  top.bar(edges[:-1], np.nan_to_num(accuracy), width=np.diff(edges), align='edge', color=COLOURS[0], alpha=0.7,
+          edgecolor='white', label='accuracy')
+  filled = ~np.isnan(confidence)
+  top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4, label='mean confidence of a bin')
+  top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
+  top.legend(frameon=False, fontsize=8, loc='upper left')
+  bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
+  bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
+  figure.suptitle(heading, fontsize=11)
+  return figure
+
+
+def scatter(points, labels, classes, *, heading, note=None):
+  """Points in two dimensions, coloured by class, the class's name at its median.
+
+  Args:
+    points: [N, 2].
+    labels: [N] int.
+    classes: K names.
+    heading: str.
+    note: str below, such as how far the picture can be trusted.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+  figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
+  axis = figure.subplots()
+  for label, name in enumerate(classes):
+    mine = points[labels == label]
+    if len(mine):
+      axis.scatter(*mine.T, s=6, color=CLASSES[label % len(CLASSES)], alpha=0.7, linewidths=0, label=name)
+      axis.text(*np.median(mine, axis=0), name, fontsize=9, weight='bold', ha='center', va='center',
+                bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
+  axis.set(xticks=[], yticks=[])
+  figure.suptitle(heading, fontsize=11)
+  if note:
+    figure.supxlabel(note, fontsize=8)
+  return figure
+
+
+def lines(series, *, xlabel, ylabel, heading, markers=False):
+  """Lines over one axis.
+
+  Args:
+    series: label → (x [S], y [S]).
+    xlabel, ylabel, heading: str.
+    markers: bool, a mark at every point.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+  figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
+  axis = figure.subplots()
+  for (label, (x, y)), colour in zip(series.items(), COLOURS * len(series), strict=False):
+    axis.plot(x, y, label=label, color=colour, linewidth=1.5, marker='o' if markers else None, markersize=4)
+  axis.set(xlabel=xlabel, ylabel=ylabel)
+  axis.grid(alpha=0.3)
+  if len(series) > 1:
+    axis.legend(frameon=False, fontsize=8)
+  figure.suptitle(heading, fontsize=11)
+  return figure

@@ -1,0 +1,70 @@
+"""Pictures: what is drawn is what was given, whatever the text and the numbers are."""
+
+import numpy as np
+import pytest
+
+from jaxdl import figures
+
+MAP = np.arange(-4.0, 5.0).reshape(3, 3)
+
+
+def texts(figure):
+  return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, 'get_text')) if text.get_text()]
+
+
+def test_figures_of_rows_draw_every_picture_and_centre_signed_maps():
+  photograph = np.full((3, 3, 1), 0.5)
+  figure = figures.picture_rows([[photograph, MAP, MAP], [photograph, None, np.zeros((3, 3))]], ['input', 'signed', 'plain'],
+                                labels=['a', 'b'], heading='heading', signed=(1,))
+  drawn = [axis.get_images() for axis in figure.axes]
+  assert [len(images) for images in drawn] == [1, 1, 1, 1, 0, 1]
+  assert drawn[1][0].get_clim() == (-4, 4)
+  assert drawn[2][0].get_clim() == (-4, 4)
+  assert drawn[0][0].get_clim() == (0, 1)
+  low, high = drawn[5][0].get_clim()
+  assert low < high, 'a map of zeros has a scale too'
+  assert {'heading', 'input', 'signed', 'plain', 'a', 'b'} <= set(texts(figure))
+
+
+def test_figures_of_text_draw_every_character_and_no_formula():
+  text = 'a $x^2$\n' + 'b' * 100
+  figure = figures.coloured_text(text, np.linspace(-1, 1, len(text)), heading='heading', label='activation')
+  characters = [artist for artist in figure.axes[0].texts]
+  assert ''.join(artist.get_text() for artist in characters) == text.replace('\n', '↵')
+  assert not any(artist.get_parse_math() for artist in characters)
+  assert figures.pixels(figure).shape[-1] == 3
+
+
+def test_figures_of_distributions_keep_every_count():
+  counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
+  figure = figures.distributions({'conv1 kernel': {'L2': (counts, edges), 'no L2': (counts * 2, edges)}}, heading='h', xlabel='x')
+  values = [patch.get_data().values.tolist() for patch in figure.axes[0].patches]
+  assert values == [counts.tolist(), (counts * 2).tolist()]
+  assert {'L2', 'no L2'} <= set(texts(figure))
+
+
+def test_figures_of_a_confusion_matrix_print_every_count():
+  counts = np.array([[5, 1], [0, 0]])
+  figure = figures.confusion_matrix(counts, ['cat', 'dog'], heading='h')
+  assert [text.get_text() for text in figure.axes[0].texts] == ['5', '1', '0', '0']
+  np.testing.assert_allclose(figure.axes[0].get_images()[0].get_array(), [[5 / 6, 1 / 6], [0, 0]])
+
+
+def test_figures_of_empty_bins_and_classes_are_drawn():
+  figures.pixels(figures.reliability(np.array([np.nan, 0.7]), np.array([np.nan, 0.5]), np.array([0, 3]), heading='h'))
+  figure = figures.scatter(np.zeros((2, 2)), np.array([0, 0]), ['one', 'never'], heading='h')
+  assert 'one' in texts(figure)
+  assert 'never' not in texts(figure)
+
+
+@pytest.mark.parametrize(('draw', 'message'), [
+    (lambda: figures.picture_rows([], ['a']), r'0 rows of \[\] pictures under 1 titles'),
+    (lambda: figures.picture_rows([[MAP]], ['a', 'b']), r'1 rows of \[1\] pictures under 2 titles'),
+    (lambda: figures.coloured_text('ab', [1.0], heading='', label=''), '2 characters and 1 values'),
+    (lambda: figures.distributions({}, heading='', xlabel=''), 'there is no distribution to draw'),
+    (lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, heading=''), 'there is no curve to draw'),
+    (lambda: figures.image_grid(np.zeros((2, 3, 3, 1)), ['a']), '2 images and 1 titles'),
+])
+def test_figures_name_what_is_missing(draw, message):
+  with pytest.raises(ValueError, match=f'^{message}'):
+    draw()
