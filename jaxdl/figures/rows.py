@@ -65,7 +65,7 @@ def tiles(picture, *, heading, note=None):
   """One large picture made of tiles, such as a grid of filters.
 
   Args:
-    picture: [H, W, 3] in 0..1, or [H, W] with the two signs.
+    picture: [H, W, 1 or 3] in 0..1.
     heading: str.
     note: str below, such as how the tiles are scaled.
 
@@ -78,11 +78,7 @@ def tiles(picture, *, heading, note=None):
   figure = Figure(figsize=(max(width * scale, 3.5), height * scale + 0.9), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.axis('off')
-  if picture.ndim == 2:
-    limit = float(np.abs(picture).max()) or 1.0
-    figure.colorbar(axis.imshow(picture, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation='nearest'), shrink=0.7)
-  else:
-    axis.imshow(picture, interpolation='nearest')
+  axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
   figure.suptitle(heading, fontsize=11)
   if note:
     figure.supxlabel(note, fontsize=8)

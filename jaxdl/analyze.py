@@ -1,0 +1,51 @@
+"""python -m jaxdl.analyze --workdir=D: every analysis that fits a run's network, as pictures and numbers in D/analysis."""
+
+import json
+import pathlib
+import sys
+import time
+
+from absl import logging
+
+from jaxdl import command, subject
+from jaxdl.views import VIEWS
+from jaxdl.views.view import Choice, write
+
+
+def main(arguments):
+  """Runs the command; returns the exit code."""
+  parser = command.Parser(prog='python -m jaxdl.analyze', description=__doc__.partition(': ')[2], epilog='analyses: ' + '; '.join(
+      f'{name} ({view.title})' for name, view in VIEWS.items()))
+  parser.add_argument('--workdir', required=True, help='folder of a run')
+  parser.add_argument('--only', help='some analyses, joined by commas; default all that fit')
+  parser.add_argument('--step', default='best', help='checkpoint: best, last or a number (default best)')
+  parser.add_argument('--layer', help='of the analyses that look at one layer')
+  parser.add_argument('--channel', type=int, help='of the analyses that look at one unit')
+  parser.add_argument('--images', type=int, help='how many test examples (default all that fit into 1 GiB)')
+  parser.add_argument('--data_dir', help='folder of the prepared data sets, where it is another than in training')
+  parser.add_argument('--seed', type=int, default=0, help='of what is drawn at random (default 0)')
+  chosen = parser.parse_args(arguments[1:])
+  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
+  wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
+  if unknown := [name for name in wanted if name not in VIEWS]:
+    raise ValueError(f'--only={unknown[0]} is not an analysis: use some of {", ".join(VIEWS)}')
+  step = int(chosen.step) if chosen.step.isdecimal() else chosen.step
+  seen = subject.read(chosen.workdir, step=step, count=chosen.images, data_dir=chosen.data_dir)
+  fitting = [name for name in wanted if seen.kind in VIEWS[name].kinds]
+  if chosen.only and (other := [name for name in wanted if name not in fitting]):
+    raise ValueError(f'--only={other[0]} does not apply to a model of kind {seen.kind!r}: use some of '
+                     f'{", ".join(name for name, view in VIEWS.items() if seen.kind in view.kinds)}')
+  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed)
+  folder, files = pathlib.Path(chosen.workdir) / 'analysis', {}
+  print(f'{chosen.workdir}: {len(fitting)} analyses of {len(seen.labels):,} {seen.split} examples of {seen.name} into '
+        f'{folder}', flush=True)
+  for number, name in enumerate(fitting, 1):
+    began = time.monotonic()
+    files[name] = [file for result in VIEWS[name].make(seen, choice) for file in write(result, folder)]
+    print(f'{number} of {len(fitting)}  {name}: {VIEWS[name].title}, {time.monotonic() - began:.1f} s', flush=True)
+  print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))

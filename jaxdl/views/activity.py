@@ -1,0 +1,51 @@
+"""Views of what the layers put out for real images."""
+
+import numpy as np
+
+from jaxdl import figures
+from jaxdl.analysis import activations
+from jaxdl.views.view import Result, View, chosen_layer, layers_of
+
+PHOTOGRAPHS, CHANNELS = 8, 12  # of a picture of feature maps
+PLACES = ('Conv', 'ConvTranspose')
+
+
+def feature_maps(subject, choice):
+  """The strongest channels of every convolution for the first images."""
+  names = layers_of(subject, *PLACES)
+  wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
+  inputs, images = subject.inputs[:PHOTOGRAPHS], subject.images[:PHOTOGRAPHS]
+  found = activations.activations(subject.model, subject.variables, inputs, wanted)
+  for layer, outputs in found.items():  # [8, H, W, C]
+    strongest = np.argsort(-outputs.mean((0, 1, 2)), kind='stable')[:CHANNELS]
+    rows = [[image, *np.moveaxis(maps[..., strongest], -1, 0)] for image, maps in zip(images, outputs, strict=True)]
+    height, width, count = outputs.shape[1:]
+    figure = figures.picture_rows(rows, ['image', *map(str, strongest)], labels=_names(subject, len(rows)), size=0.85, heading=(
+        f'{layer}: the {len(strongest)} strongest of {count} feature maps, {height}×{width}, each on its own scale'))
+    yield Result(f'feature_maps_{layer}', figure, {'activations': outputs, 'strongest': strongest}, {
+        'layer': layer, 'shape': [height, width, count], 'images': len(rows)})
+
+
+def statistics(subject, choice):
+  """A table of what each layer puts out over all examples."""
+  names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
+  wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
+  found = activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
+  rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
+           f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
+          for row in found.table]
+  heading = f'Activations over {len(subject.inputs):,} {subject.split} examples'
+  figure = figures.table(rows, ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units',
+                                'dead channels'], heading=heading)
+  arrays = {f'{layer}.{name}': values for layer, channels in found.channels.items()
+            for name, values in channels._asdict().items()}
+  yield Result('statistics', figure, arrays, {'examples': len(subject.inputs), 'layers': found.table})
+
+
+def _names(subject, count):
+  return [subject.classes[label] for label in subject.labels[:count]]
+
+
+VIEWS = {
+    'activations': View('feature maps of every convolution for eight images', ('cnn', 'autoencoder'), feature_maps),
+    'statistics': View('table of activation statistics and dead units', ('cnn', 'recurrent', 'autoencoder'), statistics)}

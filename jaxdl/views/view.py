@@ -1,0 +1,109 @@
+"""What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers that answer it."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxdl import figures
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+  """One of the analyses of a command.
+
+  Attributes:
+    title: str, what it shows, for the command's help.
+    kinds: of Subject, that it applies to.
+    make: function (Subject, Choice) → iterable of Result.
+  """
+
+  title: str
+  kinds: tuple[str, ...]
+  make: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """What the command line asks for.
+
+  Attributes:
+    layer: name, or None for what the view takes by itself.
+    channel: int or None.
+    seed: int, of what is drawn at random.
+  """
+
+  layer: str | None = None
+  channel: int | None = None
+  seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """A picture and the numbers that it was made from.
+
+  Attributes:
+    name: of its files.
+    figure: matplotlib Figure, None where there is no picture.
+    arrays: name → array, for the .npz.
+    facts: plain JSON data, for the .json: what is shown, how it was scaled, and the figures to quote.
+  """
+
+  name: str
+  figure: Any
+  arrays: dict
+  facts: dict
+
+
+def write(result, folder):
+  """Writes NAME.png, NAME.npz and NAME.json.
+
+  Args:
+    result: Result.
+    folder: of all analyses of a run, made where it is absent.
+
+  Returns:
+    list of the files' names.
+
+  Raises:
+    OSError: the folder cannot be written.
+  """
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  written = []
+  if result.figure is not None:
+    figures.save(result.figure, folder / f'{result.name}.png')
+    written.append(f'{result.name}.png')
+  if result.arrays:
+    np.savez_compressed(folder / f'{result.name}.npz', **{name.replace('/', '.'): array for name, array in result.arrays.items()})
+    written.append(f'{result.name}.npz')
+  (folder / f'{result.name}.json').write_text(json.dumps(result.facts, indent=2, default=_plain) + '\n')
+  return [*written, f'{result.name}.json']
+
+
+def _plain(value):
+  """NumPy's numbers and arrays as JSON's."""
+  if isinstance(value, (np.ndarray, np.generic)):
+    return value.tolist()
+  raise TypeError(f'{type(value).__name__} is no JSON data')
+
+
+def layers_of(subject, *types):
+  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'."""
+  from jaxdl.models import table
+  shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
+  if subject.kind == 'language_model':
+    shape = (1,)
+  return [row['name'] for row in table.layers(subject.model, shape, dtype) if row['type'] in types]
+
+
+def chosen_layer(choice, names, default):
+  """The layer of the command line, or the default one; ValueError where the view cannot take it."""
+  if choice.layer is None:
+    return default
+  if choice.layer not in names:
+    raise ValueError(f'--layer={choice.layer} does not fit: use one of {", ".join(names) or "none"}')
+  return choice.layer
