@@ -134,10 +134,10 @@ def _moments(part, real):
 
 def _merged(one, other):
   """The moments of both together."""
-  count = one['count'] + other['count']
-  difference = other['mean'] - one['mean']
-  return {'count': count, 'mean': one['mean'] + difference * (other['count'] / count),
-          'squares': one['squares'] + other['squares'] + np.square(difference) * one['count'] * (other['count'] / count),
+  count, difference = one['count'] + other['count'], other['mean'] - one['mean']
+  share = other['count'] / count
+  return {'count': count, 'mean': one['mean'] + difference * share,
+          'squares': one['squares'] + other['squares'] + np.square(difference) * one['count'] * share,
           'min': np.minimum(one['min'], other['min']), 'unit_max': np.maximum(one['unit_max'], other['unit_max']),
           'zeros': one['zeros'].astype(np.int64) + other['zeros']}
 

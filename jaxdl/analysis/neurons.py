@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.analysis import batches, units
@@ -155,7 +154,7 @@ def _empty_patches(shape, field, images):
 def _cut(image, field, place):
   """The receptive field of a unit, 0 outside the image, and which of it is inside: [h, w, C], [h, w] bool."""
   seen = [start + stride * at + np.arange(size) for size, stride, start, at in zip(*field, place, strict=True)]
-  inside = [(0 <= pixels) & (pixels < length) for pixels, length in zip(seen, image.shape, strict=False)]
+  inside = [(pixels >= 0) & (pixels < length) for pixels, length in zip(seen, image.shape, strict=False)]
   rows, columns = (np.clip(pixels, 0, length - 1) for pixels, length in zip(seen, image.shape, strict=False))
   inside = inside[0][:, None] & inside[1]
   return np.where(inside[..., None], image[rows][:, columns], 0), inside
