@@ -12,11 +12,12 @@ from jaxdl import models
 from jaxdl.state import State
 
 
-def manager(workdir):
+def manager(workdir, keep_every=0):
   """Opens `workdir/checkpoints`, which keeps the last checkpoint and the one of the lowest validation loss.
 
   Args:
     workdir: the run's folder.
+    keep_every: those of every so many steps are kept too; 0 for none. It counts only where something is saved.
 
   Returns:
     orbax CheckpointManager; `close()` it.
@@ -26,7 +27,8 @@ def manager(workdir):
 
   keep = preservation_policy.AnyPreservationPolicy([
       preservation_policy.LatestN(1),
-      preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False)])
+      preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
+      *([preservation_policy.EveryNSteps(keep_every)] if keep_every else [])])
   options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep)
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   return ocp.CheckpointManager(folder, item_names=('model', 'train', 'config'), options=options)
@@ -80,6 +82,14 @@ def last_step(workdir):
     return 0
   with manager(workdir) as checkpoints:
     return checkpoints.latest_step() or 0
+
+
+def kept_steps(workdir):
+  """The steps of the checkpoints that a run keeps, list of int in order; [] where there is none."""
+  if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
+    return []
+  with manager(workdir) as checkpoints:
+    return sorted(checkpoints.all_steps())
 
 
 def best_loss(checkpoints):
@@ -149,7 +159,7 @@ def check_config(workdir, config):
   aside.replace(file)
 
 
-MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'reported')
+MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')
 
 
 def _model_item(state):

@@ -30,6 +30,7 @@ class Experiment:
     layers: rows of the layer table.
     steps: how many to train for.
     log_every, evaluate_every, checkpoint_every: in steps.
+    keep_every: steps between checkpoints that are kept beside the last and the best; 0 for none.
     reported: the report's figures, {} where there are none.
   """
 
@@ -47,6 +48,7 @@ class Experiment:
   log_every: int
   evaluate_every: int
   checkpoint_every: int
+  keep_every: int
   reported: dict
 
   def initial_state(self):
@@ -81,7 +83,7 @@ def build(config, name):
 
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
            l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
-           checkpoint_every='1 epoch', ema_decay=0.0, reported=None):
+           checkpoint_every='1 epoch', keep_every=None, ema_decay=0.0, reported=None):
   if not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
@@ -103,6 +105,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
       early_stopping=ending, steps=steps, log_every=configuration.in_steps(log_every, epoch, 'config.log_every'),
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
+      keep_every=0 if keep_every is None else configuration.in_steps(keep_every, epoch, 'config.keep_every'),
       reported=reported or {})
 
 

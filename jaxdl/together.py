@@ -52,7 +52,7 @@ def train_together(experiments, workdirs):
   for built, workdir in zip(experiments, workdirs, strict=True):
     checkpoint.check_config(workdir, built.config)
   with contextlib.ExitStack() as stack:
-    managers = [stack.enter_context(checkpoint.manager(workdir)) for workdir in workdirs]
+    managers = [stack.enter_context(checkpoint.manager(workdir, experiments[0].keep_every)) for workdir in workdirs]
     states = [checkpoint.newest(checkpoints, built.initial_state())
               for built, checkpoints in zip(experiments, managers, strict=True)]
     first = int(states[0].step)
@@ -102,8 +102,8 @@ def _loop(runs, current, evaluate, shown):
   built = runs[0].built
   step, sums, since, seconds = int(current.step[0]), {}, 0.0, 0.0  # sums and seconds since the last log
 
-  def due(every):
-    return step % every == 0 or step == built.steps
+  def due(*everies):
+    return step == built.steps or any(every and step % every == 0 for every in everies)
 
   experiments = [run.built for run in runs]
   calls = train.calls(built, step, many_steps(experiments), feeds(experiments))
@@ -127,7 +127,7 @@ def _loop(runs, current, evaluate, shown):
               figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
             run.journal.scalars(step, split, figures)
           loss = _remember(run, measured, current, number)
-          if stop or due(built.checkpoint_every):
+          if stop or due(built.checkpoint_every, built.keep_every):
             _save(run, _member(current, number), loss)
       if logged:
         sums, since = {}, 0.0

@@ -35,7 +35,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   """
   checkpoint.check_config(workdir, experiment.config)
   started = time.monotonic()
-  with checkpoint.manager(workdir) as checkpoints:
+  with checkpoint.manager(workdir, experiment.keep_every) as checkpoints:
     current = checkpoint.newest(checkpoints, experiment.initial_state())
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
@@ -60,8 +60,8 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
 
 def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
-  def due(every):
-    return step % every == 0 or step == experiment.steps
+  def due(*everies):
+    return step == experiment.steps or any(every and step % every == 0 for every in everies)
 
   best = checkpoint.best_loss(checkpoints)
   sums, seconds = {}, 0.0  # of training since the last log
@@ -94,7 +94,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
         current = _observed(experiment, current, loss, shown)
         ended = _ended(experiment, current)
       improved = loss is not None and loss < best
-      if improved or stop or ended or due(experiment.checkpoint_every):
+      if improved or stop or ended or due(experiment.checkpoint_every, experiment.keep_every):
         finite.check_parameters(current.params, step, checkpoints)
         checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
       if improved:
@@ -150,8 +150,8 @@ def calls(experiment, step, run, feed_at):
     current = yield current, history, spent
     made += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
-    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every)
-    count = min(*(every - step % every for every in everies), experiment.steps - step, capacity, quick)
+    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every)
+    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity, quick)
 
 
 def many_steps(experiment):

@@ -59,23 +59,38 @@ def unseen(model, size):
   return np.flatnonzero(left[0]).tolist(), np.flatnonzero(left[1]).tolist(), names
 
 
+def window_of(layer, axis, size):
+  """The window through which each unit of a layer looks at the `size` units before it, along an axis.
+
+  Args:
+    layer: linen module of a CNN.
+    axis: 0 for rows, 1 for columns.
+    size: int.
+
+  Returns:
+    (window, stride, spread, pads): the units before it stand `spread` places apart, with pads = (before, after) places
+    around them; the window covers `window` places and moves by `stride`.
+  """
+  if not isinstance(layer, (layers.Conv, *POOLS)):
+    return 1, 1, 1, (0, 0)  # every other layer works on each place alone
+  extent = layer.window if isinstance(layer, POOLS) else layer.kernel
+  window, stride = layers.pair(extent)[axis], layers.pair(layer.strides or extent)[axis]
+  padding = layer.padding if isinstance(layer.padding, str) else layer.padding[axis]
+  if isinstance(layer, decoding.ConvTranspose):
+    return window, 1, stride, convolution.transposed_padding(window, stride, padding)
+  return window, stride, 1, convolution.explicit_padding(size, window, stride, padding)
+
+
+def outputs_of(size, window, stride, spread, pads):
+  """How many units a window of `window_of` gives over `size` units."""
+  return ((size - 1) * spread + 1 + sum(pads) - window) // stride + 1
+
+
 def _windows_of(layer, axis, size):
   """What each unit of a layer sees of `size` units before it, along an axis: [outputs, size] bool."""
-  if isinstance(layer, (layers.Conv, *POOLS)):
-    extent = layer.window if isinstance(layer, POOLS) else layer.kernel
-    window, stride = layers.pair(extent)[axis], layers.pair(layer.strides or extent)[axis]
-    padding = layer.padding if isinstance(layer.padding, str) else layer.padding[axis]
-    if isinstance(layer, decoding.ConvTranspose):
-      return _windows(size, window, spread=stride, pads=convolution.transposed_padding(window, stride, padding))
-    return _windows(size, window, stride=stride, pads=convolution.explicit_padding(size, window, stride, padding))
-  return np.eye(size, dtype=bool)  # every other layer works on each place alone
-
-
-def _windows(size, window, *, stride=1, spread=1, pads):
-  """Windows over units that stand `spread` places apart: [outputs, size] bool."""
+  window, stride, spread, pads = window_of(layer, axis, size)
   places = np.arange(size) * spread
-  outputs = (places[-1] + 1 + sum(pads) - window) // stride + 1
-  first = np.arange(outputs)[:, None] * stride - pads[0]
+  first = np.arange(outputs_of(size, window, stride, spread, pads))[:, None] * stride - pads[0]
   return (first <= places) & (places < first + window)
 
 

@@ -9,7 +9,7 @@ import pathlib
 from jaxdl import config as configuration
 
 ROOT = pathlib.Path(__file__).parents[2]
-SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every',
+SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
             'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
 
 
