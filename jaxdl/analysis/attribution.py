@@ -9,12 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import units
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
-from jaxdl.analysis.rectifiers import deconvnet_relu, guided_relu, with_rectifier
+from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
+from jaxdl.analysis.guided import deconvnet, guided_backprop
+from jaxdl.analysis.integrated import Integrated, integrated_gradients
+from jaxdl.analysis.occlusion import occlusion
+from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, Neuron
 
-__all__ = ['Neuron', 'deconvnet', 'guided_backprop', 'input_x_gradient', 'saliency', 'silent', 'smooth_grad']
+__all__ = ['GradCAM', 'Integrated', 'Neuron', 'Sanity', 'deconvnet', 'grad_cam', 'guided_backprop', 'guided_grad_cam',
+           'input_x_gradient', 'integrated_gradients', 'occlusion', 'saliency', 'sanity', 'silent', 'smooth_grad']
 
 
 def saliency(model, variables, images, target, *, batch_size=BATCH):
@@ -84,54 +88,3 @@ def _smooth(model, variables, images, target, keys, noise, *, samples):
     return total + gradient(model, variables, images + (deviation * drawn).astype(images.dtype), target), None
 
   return jax.lax.scan(add, jnp.zeros_like(images), jnp.arange(samples))[0] / samples
-
-
-def guided_backprop(model, variables, images, target, *, batch_size=BATCH):
-  """The gradient, of which every ReLU lets only the positive part through, and only where its input was positive.
-
-  It says more about the image than about the network: `sanity.sanity` measures how much.
-
-  Args:
-    model: linen module whose field `activation` is the ReLU.
-    variables, images, target, batch_size: as in `saliency`.
-
-  Returns:
-    [B, H, W, C].
-
-  Raises:
-    ValueError: as `saliency`; a model whose activation is another one, or that has ReLUs of its own.
-
-  Source: Springenberg et al. 2015, Striving for simplicity, section 3.4.
-  """
-  images = check(model, variables, images, target)
-  model = with_rectifier(model, variables, images, guided_relu, 'guided_backprop')
-  return say_silent(batched(gradient, model, variables, images, target, batch_size=batch_size), target)
-
-
-def deconvnet(model, variables, images, target, *, batch_size=BATCH):
-  """The target mapped back to the pixels: transposed filters, the switches of max-pooling, a ReLU on the way back.
-
-  The signal begins as 1. Where a Neuron's output is 0 there is nothing to map back and the map is 0. Max-pooling's switch
-  is the first of equal values, also in windows that are all zero.
-
-  Args:
-    model: linen module whose field `activation` is the ReLU.
-    variables, images, target, batch_size: as in `saliency`.
-
-  Returns:
-    [B, H, W, C].
-
-  Raises:
-    ValueError: as `guided_backprop`.
-
-  Source: Zeiler & Fergus 2014, Visualizing and understanding convolutional networks, section 2.1.
-  """
-  images = check(model, variables, images, target)
-  model = with_rectifier(model, variables, images, deconvnet_relu, 'deconvnet')
-  return say_silent(batched(_mapped_back, model, variables, images, target, batch_size=batch_size), target)
-
-
-def _mapped_back(model, variables, images, target):
-  values, pullback = jax.vjp(lambda images: units.scores(model, variables, images, target), images)
-  begun = (values != 0) if isinstance(target, Neuron) else jnp.ones(values.shape, bool)  # [B]
-  return pullback(begun.astype(values.dtype))[0]

@@ -40,28 +40,44 @@ def check(model, variables, images, target):
 
 
 def batched(function, model, variables, images, target, *others, batch_size, **fixed):
-  """Applies a pure function batch by batch; a second call with the same model compiles nothing anew.
+  """Applies a pure function batch by batch.
 
   Args:
-    function: module-level function (model, variables, images, target, *others, **fixed) → tree of arrays [b, …].
-    model, variables: linen module and its variables.
+    function, model, variables, target, fixed: as in `program`.
     images: [B, …] as `check` returns them.
-    target: [B] int or Neuron.
     others: arrays [B, …] that are cut into batches too.
     batch_size: int, images of one compiled call.
-    fixed: hashable keywords.
 
   Returns:
     tree of NumPy arrays [B, …].
   """
-  labels = np.zeros(len(images), np.int32) if isinstance(target, Neuron) else np.asarray(target)
+  compiled, labels = program(function, model, variables, target, **fixed), labels_of(images, target)
+  parts = [part for _, part in units.in_batches(compiled, images, labels, *others, batch_size=batch_size)]
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def labels_of(images, target):
+  """What stands in the place of the labels: [B] int, zeros for a Neuron."""
+  return np.zeros(len(images), np.int32) if isinstance(target, Neuron) else np.asarray(target)
+
+
+def program(function, model, variables, target, **fixed):
+  """A pure function compiled; that of an equal model, target and keywords is not compiled anew.
+
+  Args:
+    function: of a module, (model, variables, images, target, *others, **fixed) → tree of arrays.
+    model, variables: linen module and its variables.
+    target: Neuron, or labels, whose values do not matter here.
+    fixed: hashable keywords.
+
+  Returns:
+    function (images, labels as `labels_of`, *others) → tree of arrays.
+  """
   neuron = None
   if isinstance(target, Neuron):  # plain numbers, which can be compared with those of the last call
     place = target.position if target.position is None else tuple(map(int, target.position))
     neuron = Neuron(target.layer, int(target.channel), place)
-  compiled = functools.partial(_compiled, function, _Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
-  parts = [part for _, part in units.in_batches(compiled, images, labels, *others, batch_size=batch_size)]
-  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+  return functools.partial(_compiled, function, _Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,5 +109,5 @@ def say_silent(maps, target):
   """The maps, with a warning where some are zero everywhere: a dead unit, or one that the image does not move."""
   if count := silent(maps).sum():
     what = f'{target}' if isinstance(target, Neuron) else 'the logit of the label'
-    warnings.warn(f'the maps of {count} of {len(maps)} images are zero everywhere: {what} is dead there', stacklevel=3)
+    warnings.warn(f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it', stacklevel=3)
   return maps

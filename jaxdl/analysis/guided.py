@@ -1,8 +1,12 @@
-"""ReLUs with another way back: the whole difference between a gradient, guided back-propagation and a deconvnet."""
+"""Guided back-propagation and the deconvnet: gradients whose ReLUs have another way back."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from jaxdl.analysis import units
+from jaxdl.analysis.gradients import batched, check, gradient, say_silent
+from jaxdl.analysis.units import BATCH, Neuron
 
 
 @jax.custom_vjp
@@ -28,6 +32,57 @@ def deconvnet_relu(inputs):
 
 
 deconvnet_relu.defvjp(lambda inputs: (nn.relu(inputs), None), lambda _, signal: (nn.relu(signal),))
+
+
+def guided_backprop(model, variables, images, target, *, batch_size=BATCH):
+  """The gradient, of which every ReLU lets only the positive part through, and only where its input was positive.
+
+  It says more about the image than about the network: `sanity.sanity` measures how much.
+
+  Args:
+    model: linen module whose field `activation` is the ReLU.
+    variables, images, target, batch_size: as in `attribution.saliency`.
+
+  Returns:
+    [B, H, W, C].
+
+  Raises:
+    ValueError: as `attribution.saliency`; a model whose activation is another one, or that has ReLUs of its own.
+
+  Source: Springenberg et al. 2015, Striving for simplicity, section 3.4.
+  """
+  images = check(model, variables, images, target)
+  model = with_rectifier(model, variables, images, guided_relu, 'guided_backprop')
+  return say_silent(batched(gradient, model, variables, images, target, batch_size=batch_size), target)
+
+
+def deconvnet(model, variables, images, target, *, batch_size=BATCH):
+  """The target mapped back to the pixels: transposed filters, the switches of max-pooling, a ReLU on the way back.
+
+  The signal begins as 1. Where a Neuron's output is 0 there is nothing to map back and the map is 0. Max-pooling's switch
+  is the first of equal values, also in windows that are all zero.
+
+  Args:
+    model: linen module whose field `activation` is the ReLU.
+    variables, images, target, batch_size: as in `attribution.saliency`.
+
+  Returns:
+    [B, H, W, C].
+
+  Raises:
+    ValueError: as `guided_backprop`.
+
+  Source: Zeiler & Fergus 2014, Visualizing and understanding convolutional networks, section 2.1.
+  """
+  images = check(model, variables, images, target)
+  model = with_rectifier(model, variables, images, deconvnet_relu, 'deconvnet')
+  return say_silent(batched(_mapped_back, model, variables, images, target, batch_size=batch_size), target)
+
+
+def _mapped_back(model, variables, images, target):
+  values, pullback = jax.vjp(lambda images: units.scores(model, variables, images, target), images)
+  begun = (values != 0) if isinstance(target, Neuron) else jnp.ones(values.shape, bool)  # [B]
+  return pullback(begun.astype(values.dtype))[0]
 
 
 def with_rectifier(model, variables, images, rectifier, method):
