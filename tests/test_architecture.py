@@ -32,8 +32,10 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
     'orbax': ('checkpoint.py',), 'matplotlib': ('figures/',), 'grain': ('data/photographs/stream.py',),
-    'scipy': ('data/',), 'PIL': ('data/',)}
-LAZY = {'grain', 'PIL', 'tensorflow', 'tensorflow_datasets', 'clu', 'matplotlib', 'scipy'}
+    'scipy': ('data/',),
+    'PIL': ('data/', 'analysis/projector.py'),  # the projector's sprite is a PNG of thumbnails, no figure
+    'sklearn': ('analysis/',), 'threadpoolctl': ('analysis/embeddings.py',)}
+LAZY = {'grain', 'PIL', 'sklearn', 'tensorflow', 'tensorflow_datasets', 'threadpoolctl', 'clu', 'matplotlib', 'scipy'}
 
 
 def imports(file):

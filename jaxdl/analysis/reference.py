@@ -1,0 +1,109 @@
+"""A network's forward pass in NumPy alone: an independent reference for what the compiled model computes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxdl.analysis import reference_layers as layers
+from jaxdl.analysis import reference_recurrence as recurrence
+
+
+def forward(config, variables, inputs):
+  """Computes a network in evaluation mode: running averages, no dropout, recurrent states from zero.
+
+  Args:
+    config: a run's config; its section 'model' is read.
+    variables: tree of arrays, 'params' and 'batch_stats'; all float32 or all float64, which is the type computed in.
+    inputs: [B, …], scaled as in training; characters as positions in the vocabulary, [B, T] int.
+
+  Returns:
+    (logits, {layer name: its output after the activation, [B, …]} in the order of the layers).
+
+  Raises:
+    ValueError: an unknown model, kind of layer, activation or cell; variables of another network or type; inputs that
+      do not fit.
+  """
+  section, tree = config['model'], arrays(variables)
+  if section['name'] not in MODELS:
+    raise ValueError(f'config.model.name={section["name"]!r} is unknown: use one of {", ".join(MODELS)}')
+  if 'params' not in tree:
+    raise ValueError(f"variables have no 'params': they have {', '.join(tree)}")
+  dtype, inputs = _dtype(tree), np.asarray(inputs)
+  if section['name'] != 'language_model':
+    inputs = inputs.astype(dtype)
+  return MODELS[section['name']](section, tree, inputs)
+
+
+def arrays(tree):
+  """A tree of arrays of any library as one of NumPy."""
+  return {name: arrays(below) for name, below in tree.items()} if isinstance(tree, Mapping) else np.asarray(tree)
+
+
+def _dtype(tree):
+  def leaves(tree):
+    return [leaf for below in tree.values() for leaf in leaves(below)] if isinstance(tree, dict) else [tree]
+
+  dtypes = {leaf.dtype.name for leaf in leaves(tree)}
+  if dtypes not in ({'float32'}, {'float64'}):
+    raise ValueError(f'variables of type {", ".join(sorted(dtypes)) or "none"}: give all as float32 or all as float64')
+  return dtypes.pop()
+
+
+def _cnn(section, variables, inputs):
+  activation = section.get('activation', 'relu')
+  if activation not in layers.ACTIVATIONS:
+    raise ValueError(f'config.model.activation={activation!r} is unknown: use one of {", ".join(layers.ACTIVATIONS)}')
+  outputs, counts, found = inputs, {}, {}
+  for layer in section['layers']:
+    kind = layer.get('kind')
+    if kind not in KINDS:
+      raise ValueError(f'config.model: layer kind {kind!r} is unknown: use one of {", ".join(KINDS)}')
+    counts[kind] = counts.get(kind, 0) + 1
+    name = layer.get('name') or f'{kind}{counts[kind]}'
+    settings = {key: value for key, value in layer.items() if key not in ELSEWHERE}
+    parameters = {**variables['params'].get(name, {}), **variables.get('batch_stats', {}).get(name, {})}
+    outputs = _apply(KINDS[kind], name, outputs, parameters, **settings)
+    if kind in ACTIVATED and layer.get('activate', True):
+      outputs = layers.ACTIVATIONS[activation](outputs)
+    found[name] = outputs
+  return outputs, found
+
+
+def _recurrent(section, variables, inputs):
+  parameters, cell = variables['params'], section['cell']
+  states = _apply(lambda rows: recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs)  # [B, T, F]
+  logits = _apply(layers.dense, 'logits', states[:, -1], parameters.get('logits', {}))  # [B, K]
+  return logits, {cell: states, 'logits': logits}
+
+
+def _language_model(section, variables, inputs):
+  parameters, cell, found = variables['params'], section['cell'], {}
+  outputs = recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
+  if 'embedding' in parameters:
+    found |= {'embedding': outputs, 'dropout0': outputs}
+  for number, (name, inside) in enumerate(recurrence.steps(cell, parameters, outputs).items(), start=1):
+    outputs = inside['hidden']  # [B, T, F]
+    found |= {name: outputs, f'dropout{number}': outputs}
+  logits = _apply(layers.dense, 'logits', outputs, parameters.get('logits', {}))  # [B, T, V]
+  return logits, {**found, 'logits': logits}
+
+
+def _apply(layer, name, inputs, *arguments, **settings):
+  try:
+    return layer(inputs, *arguments, **settings)
+  except KeyError as error:
+    raise ValueError(f'layer {name!r} has no variable {error}: give the variables of this network') from error
+  except (IndexError, TypeError, ValueError) as error:
+    reason = str(error).strip().partition('\n')[0]
+    raise ValueError(f'layer {name!r} does not take inputs of shape {inputs.shape}: {reason}') from error
+
+
+MODELS = {'cnn': _cnn, 'recurrent': _recurrent, 'language_model': _language_model}
+KINDS = {'conv': layers.conv, 'conv_transpose': layers.conv_transpose, 'dense': layers.dense,
+         'max_pool': layers.max_pool, 'average_pool': layers.average_pool, 'batch_norm': layers.batch_norm,
+         'dropout': layers.identity, 'activation': layers.identity, 'flatten': layers.flatten,
+         'reshape': layers.reshape}
+ACTIVATED = ('conv', 'conv_transpose', 'dense', 'activation')
+ELSEWHERE = ('kind', 'name', 'activate',  # read above,
+             'features', 'kernel',  # in the parameters' shapes,
+             'rate', 'momentum')  # and for training only

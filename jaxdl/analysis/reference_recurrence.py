@@ -1,0 +1,140 @@
+"""The recurrent layers of the reference in NumPy, step by step, with everything inside: states, memories and gates."""
+
+import itertools
+
+import numpy as np
+
+from jaxdl.analysis.reference_layers import sigmoid
+
+
+def rnn(inputs, parameters):
+  """Elman's layer.
+
+  Args:
+    inputs: [B, T, I].
+    parameters: 'input_kernel' [I, F], 'recurrent_kernel' [F, F], 'bias' [F].
+
+  Returns:
+    {'hidden': [B, T, F]}.
+
+  Source: Elman 1990.
+  """
+  hidden, kept = _zeros(inputs, parameters), []
+  for step in range(inputs.shape[1]):
+    hidden = np.tanh(inputs[:, step] @ parameters['input_kernel'] + hidden @ parameters['recurrent_kernel']
+                     + parameters['bias'])  # [B, F]
+    kept.append({'hidden': hidden})
+  return _over_time(kept)
+
+
+def lstm(inputs, parameters):
+  """Long short-term memory; the forget gate's bias of 1 is in its parameters.
+
+  Args:
+    inputs: [B, T, I].
+    parameters: 'input_kernel' [I, 4F], 'recurrent_kernel' [F, 4F], 'bias' [4F]; gates in the order input, forget,
+      candidate, output.
+
+  Returns:
+    'hidden', 'memory' (the cell), and the gates 'input', 'forget', 'output' in 0..1: [B, T, F] each.
+
+  Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000.
+  """
+  hidden = memory = _zeros(inputs, parameters)
+  kept = []
+  for step in range(inputs.shape[1]):
+    sums = inputs[:, step] @ parameters['input_kernel'] + hidden @ parameters['recurrent_kernel'] + parameters['bias']
+    entered, forget, candidate, output = np.split(sums, 4, axis=-1)  # [B, F] each
+    entered, forget, output = sigmoid(entered), sigmoid(forget), sigmoid(output)
+    memory = forget * memory + entered * np.tanh(candidate)
+    hidden = output * np.tanh(memory)
+    kept.append({'hidden': hidden, 'memory': memory, 'input': entered, 'forget': forget, 'output': output})
+  return _over_time(kept)
+
+
+def gru(inputs, parameters):
+  """Gated recurrent unit that resets after the product with the recurrent kernel.
+
+  Args:
+    inputs: [B, T, I].
+    parameters: 'input_kernel' [I, 3F], 'recurrent_kernel' [F, 3F], 'bias' and 'recurrent_bias' [3F]; gates in the
+      order update, reset, candidate.
+
+  Returns:
+    'hidden', and the gates 'update' (1 keeps the state) and 'reset' in 0..1: [B, T, F] each.
+
+  Source: Cho et al. 2014, in the variant of cuDNN.
+  """
+  hidden, kept = _zeros(inputs, parameters), []
+  for step in range(inputs.shape[1]):
+    of_input = np.split(inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1)
+    of_hidden = np.split(hidden @ parameters['recurrent_kernel'] + parameters['recurrent_bias'], 3, axis=-1)
+    update, reset = sigmoid(of_input[0] + of_hidden[0]), sigmoid(of_input[1] + of_hidden[1])  # [B, F]
+    candidate = np.tanh(of_input[2] + reset * of_hidden[2])
+    hidden = update * hidden + (1 - update) * candidate
+    kept.append({'hidden': hidden, 'update': update, 'reset': reset})
+  return _over_time(kept)
+
+
+CELLS = {'rnn': rnn, 'lstm': lstm, 'gru': gru}
+GATES = {'rnn': (), 'lstm': ('input', 'forget', 'output'), 'gru': ('update', 'reset')}
+
+
+def steps(cell, parameters, inputs):
+  """What happens inside every recurrent layer of a network, step by step.
+
+  Args:
+    cell: 'rnn' | 'lstm' | 'gru'.
+    parameters: layer name → arrays, of the model `recurrent` or `language_model`.
+    inputs: [B, T, I] rows, or what `vectors` makes of characters.
+
+  Returns:
+    layer name → {'hidden' and what else the cell has: [B, T, F]}, in the order of the layers.
+
+  Raises:
+    ValueError: an unknown cell, or one that the parameters do not have.
+  """
+  if cell not in CELLS:
+    raise ValueError(f'cell {cell!r} is unknown: use one of {", ".join(CELLS)}')
+  numbered = itertools.takewhile(parameters.__contains__, (f'{cell}{number}' for number in itertools.count(1)))
+  names = [cell] if cell in parameters else list(numbered)
+  if not names:
+    raise ValueError(f'the parameters have no layer of cell {cell!r}: they have {", ".join(parameters)}')
+  found = {}
+  for name in names:
+    found[name] = CELLS[cell](inputs, parameters[name])
+    inputs = found[name]['hidden']
+  return found
+
+
+def vectors(cell, parameters, characters):
+  """Characters as a language model's first layer takes them: learned vectors, or one-hot ones.
+
+  Args:
+    cell, parameters: as in `steps`.
+    characters: [B, T] int, positions in the vocabulary.
+
+  Returns:
+    [B, T, E].
+
+  Raises:
+    ValueError: no whole numbers, or one that is not in the vocabulary.
+  """
+  if 'embedding' in parameters:
+    table = parameters['embedding']['kernel']  # [V, E]
+  else:
+    kernel = parameters[f'{cell}1']['input_kernel']
+    table = np.eye(len(kernel), dtype=kernel.dtype)
+  if characters.ndim != 2 or not np.issubdtype(characters.dtype, np.integer):
+    raise ValueError(f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] whole numbers')
+  if characters.size and not (characters.min() >= 0 and characters.max() < len(table)):
+    raise ValueError(f'characters from {characters.min()} to {characters.max()}: use 0 to {len(table) - 1}')
+  return table[characters]
+
+
+def _zeros(inputs, parameters):
+  return np.zeros((len(inputs), len(parameters['recurrent_kernel'])), inputs.dtype)
+
+
+def _over_time(kept):
+  return {name: np.stack([step[name] for step in kept], axis=1) for name in kept[0]}  # [B, T, F]
