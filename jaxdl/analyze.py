@@ -14,8 +14,8 @@ from jaxdl.views.view import Choice, write
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.analyze', description=__doc__.partition(': ')[2], epilog='analyses: ' + '; '.join(
-      f'{name} ({view.title})' for name, view in VIEWS.items()))
+  parser = command.Parser(prog='python -m jaxdl.analyze', description=__doc__.partition(': ')[2],
+                          epilog='analyses: ' + '; '.join(f'{name} ({view.title})' for name, view in VIEWS.items()))
   parser.add_argument('--workdir', required=True, help='folder of a run')
   parser.add_argument('--only', help='some analyses, joined by commas; default all that fit')
   parser.add_argument('--step', default='best', help='checkpoint: best, last or a number (default best)')
@@ -41,6 +41,11 @@ def main(arguments):
         f'{folder}', flush=True)
   for number, name in enumerate(fitting, 1):
     began = time.monotonic()
+    if reason := VIEWS[name].lacking(seen):
+      if chosen.only:
+        raise ValueError(f'--only={name}: {reason}')
+      print(f'{number} of {len(fitting)}  {name}: left out, {reason}', flush=True)
+      continue
     files[name] = [file for result in VIEWS[name].make(seen, choice) for file in write(result, folder)]
     print(f'{number} of {len(fitting)}  {name}: {VIEWS[name].title}, {time.monotonic() - began:.1f} s', flush=True)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pathlib
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ class Subject:
   """A trained network and examples.
 
   Attributes:
+    workdir: of the run, pathlib.Path.
     name: of the data set.
     split: which of its splits the examples come from.
     kind: 'cnn' | 'recurrent' | 'language_model' | 'autoencoder'.
@@ -31,6 +33,7 @@ class Subject:
     available: int, examples of the split, of which there may be more than are here.
   """
 
+  workdir: pathlib.Path
   name: str
   split: str
   kind: str
@@ -75,8 +78,8 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or split.count, split.count, max(1, BYTES // size))
   found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
-  return Subject(name=data.name, split=name, kind=kind, model=model, variables=variables, config=config,
-                 classes=data.classes, available=split.count, **found)
+  return Subject(workdir=pathlib.Path(workdir), name=data.name, split=name, kind=kind, model=model, variables=variables,
+                 config=config, classes=data.classes, available=split.count, **found)
 
 
 def _kind(config):

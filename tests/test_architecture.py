@@ -24,7 +24,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},
-    'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'data', 'figures', 'models'},
+    'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'models'},
     'analyze': {'command', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},

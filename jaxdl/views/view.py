@@ -19,11 +19,13 @@ class View:
     title: str, what it shows, for the command's help.
     kinds: of Subject, that it applies to.
     make: function (Subject, Choice) → iterable of Result.
+    lacking: function Subject → what it lacks for this view, '' for nothing.
   """
 
   title: str
   kinds: tuple[str, ...]
   make: Callable
+  lacking: Callable = lambda subject: ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,8 @@ def write(result, folder):
     figures.save(result.figure, folder / f'{result.name}.png')
     written.append(f'{result.name}.png')
   if result.arrays:
-    np.savez_compressed(folder / f'{result.name}.npz', **{name.replace('/', '.'): array for name, array in result.arrays.items()})
+    arrays = {name.replace('/', '.'): array for name, array in result.arrays.items()}
+    np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
   (folder / f'{result.name}.json').write_text(json.dumps(result.facts, indent=2, default=_plain) + '\n')
   return [*written, f'{result.name}.json']
@@ -107,3 +110,9 @@ def chosen_layer(choice, names, default):
   if choice.layer not in names:
     raise ValueError(f'--layer={choice.layer} does not fit: use one of {", ".join(names) or "none"}')
   return choice.layer
+
+
+def shown(pixels):
+  """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or white."""
+  limit = float(np.abs(pixels).max()) or 1.0
+  return pixels / (2 * limit) + 0.5

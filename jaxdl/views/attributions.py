@@ -1,0 +1,97 @@
+"""Views of why an image is given its class."""
+
+import warnings
+
+import numpy as np
+
+from jaxdl import figures
+from jaxdl.analysis import attribution
+from jaxdl.views.view import Result, View, chosen_layer, layers_of
+
+IMAGES = 6
+SIGNED = ('gradient × input', 'integrated gradients', 'occlusion')  # summed over the channels, with their sign
+
+
+def methods(layer, fill):
+  """Name → function (model, variables, images, target) → maps."""
+  return {
+      'saliency': attribution.saliency,
+      'gradient × input': attribution.input_x_gradient,
+      'SmoothGrad': attribution.smooth_grad,
+      'guided back-propagation': attribution.guided_backprop,
+      'deconvnet': attribution.deconvnet,
+      'integrated gradients': lambda *arguments: attribution.integrated_gradients(*arguments).maps,
+      'Grad-CAM': lambda *arguments: attribution.grad_cam(*arguments, layer).upsampled,
+      'guided Grad-CAM': lambda *arguments: attribution.guided_grad_cam(*arguments, layer),
+      'occlusion': lambda *arguments: attribution.occlusion(*arguments, fill=fill)}
+
+
+def side_by_side(subject, choice):
+  """Nine methods for the predicted class of one image of each of six classes."""
+  places, inputs, predicted, layer = _examples(subject, choice)
+  found, silent = {}, []
+  for name, method in methods(layer, subject.inputs.mean((0, 1, 2))).items():
+    with warnings.catch_warnings(record=True) as said:
+      warnings.simplefilter('always')
+      found[name] = method(subject.model, subject.variables, inputs, predicted)
+    silent += [f'{name}: {warning.message}' for warning in said]
+  rows = [[subject.images[place], *(_flat(maps[number], name) for name, maps in found.items())]
+          for number, place in enumerate(places)]
+  columns = ['image', *found]
+  labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
+  figure = figures.picture_rows(rows, [name.replace(' ', '\n', 1) for name in columns], labels=labels,
+                                signed=[columns.index(name) for name in SIGNED], heading=(
+                                    'Why the predicted class? Each map on its own scale; red speaks for it, blue against'))
+  yield Result('attributions', figure, {**found, 'images': places, 'targets': predicted}, {
+      'target': 'the logit of the predicted class', 'layer': layer, 'images': places,
+      'signed': list(SIGNED), 'warnings': silent})
+
+
+def sanity(subject, choice):
+  """Which of the maps still look the same when the network forgets what it learned."""
+  _, inputs, predicted, layer = _examples(subject, choice)
+  lines, facts = {}, {}
+  for name, method in methods(layer, subject.inputs.mean((0, 1, 2))).items():
+    if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):  # the slow ones, and one made of two others
+      continue
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')
+      found = attribution.sanity(method, subject.model, subject.variables, inputs, predicted, seed=choice.seed)
+    mean = _mean(found.correlations)
+    lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
+    facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
+  figure = figures.lines(lines, xlabel='layers whose weights were drawn anew, from the last one downward', markers=True,
+                         ylabel='rank correlation with the map of the trained network', heading=(
+                             'Sanity: a map that stays alike shows the image more than what was learned'))
+  yield Result('sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts)
+
+
+def _examples(subject, choice):
+  """(places, inputs, predicted classes, layer) of the first image of each of the first classes."""
+  names = layers_of(subject, 'Conv')
+  layer = chosen_layer(choice, names, names[-1])
+  _, first = np.unique(subject.labels, return_index=True)
+  places = first[:IMAGES]
+  inputs = subject.inputs[places]
+  return places, inputs, np.asarray(subject.model.apply(subject.variables, inputs)).argmax(-1), layer
+
+
+def _flat(values, name):
+  """A map without its channels: summed where both signs count, else the greatest magnitude."""
+  if values.ndim == 2:
+    return values
+  return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)
+
+
+def _mean(correlations):
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # a stage at which every map is flat
+    return np.nanmean(correlations, 1)
+
+
+def _label(subject, true, predicted):
+  return subject.classes[true] if true == predicted else f'{subject.classes[true]}\n→ {subject.classes[predicted]}'
+
+
+VIEWS = {'attributions': View('nine attributions side by side', ('cnn',), side_by_side),
+         'sanity': View('which attributions depend on what was learned', ('cnn',), sanity)}

@@ -1,0 +1,65 @@
+"""Views of what a network makes of whole examples: features in the plane, reconstructions and walks between codes."""
+
+import numpy as np
+
+from jaxdl import figures
+from jaxdl.analysis import autoencoder, embedding_quality, embeddings
+from jaxdl.analysis.projector import projector
+from jaxdl.views.view import Result, View
+
+POINTS = 2000  # examples of a t-SNE
+SHOWN = 10
+
+
+def plane(subject, choice):
+  """t-SNE and principal components of the penultimate features or codes, and the projector's files."""
+  inputs, labels = subject.inputs[:POINTS], subject.labels[:POINTS]
+  features = embeddings.features(subject.model, subject.variables, inputs, choice.layer)
+  what = choice.layer or ('code' if subject.kind == 'autoencoder' else 'penultimate features')
+  projector(subject.workdir / 'tensorboard' / 'projector', features, labels, subject.classes, subject.images[:POINTS])
+  projections = {'pca': embeddings.pca(features).points}
+  if len(inputs) > 10:
+    projections['tsne'] = embeddings.tsne(features, perplexity=min(30, (len(inputs) - 1) // 3), seed=choice.seed)
+  linear = embedding_quality.linear_accuracy(features, labels, seed=choice.seed)
+  for name, points in projections.items():
+    found = embedding_quality.quality(features, points, labels, seed=choice.seed)
+    title = {'pca': 'Principal components', 'tsne': 't-SNE'}[name]
+    heading = f'{title}: {what} of {len(inputs):,} {subject.split} examples'
+    figure = figures.scatter(points, labels, subject.classes, heading=heading, note=(
+        f'trustworthiness {found.trustworthiness:.3f}; class of the nearest neighbour right for '
+        f'{found.accuracy:.1%} ({found.shuffled:.1%} with shuffled labels)'))
+    yield Result(f'embedding_{name}', figure, {'points': points, 'labels': labels, 'features': features}, {
+        'what': what, 'dimensions': features.shape[1], **found._asdict(), 'linear_classifier': linear._asdict()})
+
+
+def reconstructed(subject, choice):
+  """Originals, inputs and reconstructions; the error of each class; a walk between two codes."""
+  model, variables = subject.model, subject.variables
+  mean, deviation = (np.asarray(subject.config['dataset'][key], np.float32) for key in ('mean', 'deviation'))
+  targets = (subject.targets - mean) / deviation
+  found = autoencoder.reconstructions(model, variables, subject.inputs, targets)
+
+  def seen(images):
+    return np.clip(images * deviation + mean, 0, 1)
+
+  rows = [list(subject.targets[:SHOWN]), list(subject.images[:SHOWN]), list(seen(found.images[:SHOWN]))]
+  titles = [subject.classes[label] for label in subject.labels[:SHOWN]]
+  error, of_inputs, of_mean = (float(part.mean()) for part in (found.mse, found.of_inputs, found.of_mean))
+  figure = figures.picture_rows(rows, titles, labels=['original', 'input', 'reconstruction'], size=0.9, heading=(
+      f'Mean squared error over {len(found.mse):,} {subject.split} examples: {error:.4f}\n(the input itself {of_inputs:.4f}, '
+      f'the mean image {of_mean:.4f})'))
+  classes = autoencoder.by_class(found.mse, subject.labels, subject.classes)
+  yield Result('reconstructions', figure, {'images': found.images[:1000], 'mse': found.mse, 'by_class': classes}, {
+      'mse': error, 'of_inputs': of_inputs, 'of_mean': of_mean, 'examples': len(found.mse),
+      'by_class': dict(zip(subject.classes, classes.tolist(), strict=True))})
+  count = min(5, len(subject.inputs) // 2)
+  if count:
+    walks = autoencoder.traverse(model, variables, subject.inputs[:count], subject.inputs[count:2 * count])
+    figure = figures.picture_rows([list(seen(walk)) for walk in walks], [''] * walks.shape[1], size=0.9, heading=(
+        'Walks between the codes of two examples, decoded'))
+    yield Result('walks', figure, {'images': walks}, {'steps': walks.shape[1]})
+
+
+VIEWS = {
+    'embedding': View('features in the plane, and for the projector', ('cnn', 'recurrent', 'autoencoder'), plane),
+    'reconstructions': View('originals, inputs and reconstructions; walks between codes', ('autoencoder',), reconstructed)}

@@ -1,0 +1,114 @@
+"""Views of single units: which images excite them, by which patch, and by which pixels of it."""
+
+import warnings
+
+import numpy as np
+
+from jaxdl import checkpoint, figures
+from jaxdl.analysis import attribution, evolution, neurons, optimize, units
+from jaxdl.analysis.units import Neuron
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, shown
+
+COUNT, PATCHES, MAXIMISED = 10, 9, 4
+
+
+def interesting(subject, choice):
+  """Ten selective channels of the deepest convolution: their patches, and what the best image's pixels have to do with it."""
+  names = layers_of(subject, 'Conv')
+  layer = chosen_layer(choice, names, names[-1])
+  found = neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=COUNT)
+  channels = found.channels if choice.channel is None else np.array([choice.channel])
+  top = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=PATCHES)
+  labels = [_label(subject, found, channel) for channel in channels]
+  field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
+  patches = [[_patch(subject, *pair) for pair in zip(*row, strict=True)] for row in zip(top.patches, top.inside, strict=True)]
+  figure = figures.picture_rows(patches, [''] * len(patches[0]), labels=labels, heading=(
+      f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
+      f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)'))
+  yield Result('neurons', figure, {**found._asdict(), 'shown': channels, **top._asdict()}, {
+      'layer': layer, 'channels': channels, 'classes': [subject.classes[label] for label in found.classes],
+      'scores': found.scores, 'receptive_field': field._asdict(), 'images': len(subject.inputs)})
+  yield _pixels(subject, layer, channels, top, labels)
+
+
+def _pixels(subject, layer, channels, top, labels):
+  """The strongest image of each channel beside what three methods say of its pixels."""
+  columns = {'guided back-propagation': attribution.guided_backprop, 'deconvnet': attribution.deconvnet,
+             'occlusion': attribution.occlusion}
+  rows, maps = [], {name: [] for name in columns}
+  for number, channel in enumerate(channels):
+    image = top.images[number, 0]
+    target = Neuron(layer, int(channel), tuple(int(place) for place in top.places[number, 0]))
+    inputs = subject.inputs[image:image + 1]
+    fill = {'fill': subject.inputs.mean((0, 1, 2))}
+    with warnings.catch_warnings():  # of a dead unit the picture is blank and the label says so
+      warnings.simplefilter('ignore')
+      for name, method in columns.items():
+        maps[name].append(method(subject.model, subject.variables, inputs, target, **(fill if name == 'occlusion' else {}))[0])
+    rows.append([subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
+                 *(shown(parts[-1]) for parts in maps.values())])
+  figure = figures.picture_rows(rows, ['image', 'patch', *columns], labels=labels, signed=(4,), heading=(
+      f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'))
+  return Result('neurons_pixels', figure, {name: np.stack(parts) for name, parts in maps.items()}, {
+      'layer': layer, 'channels': channels, 'images': top.images[:, 0], 'places': top.places[:, 0]})
+
+
+def maximised(subject, choice):
+  """Images made to excite channels of the deepest convolution."""
+  names = layers_of(subject, 'Conv')
+  layer = chosen_layer(choice, names, names[-1])
+  found = neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=MAXIMISED)
+  channels = found.channels if choice.channel is None else np.array([choice.channel])
+  low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
+  best = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=1)
+  made, facts = [], []
+  for number, channel in enumerate(channels.tolist()):
+    target = Neuron(layer, channel)
+    images = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], low=low, high=high,
+                               seed=choice.seed, steps=128)
+    made.append(images[0])
+    facts.append({'channel': channel, 'reached': float(units.scores(subject.model, subject.variables, images, target)[0]),
+                  'best_image': float(best.values[number, 0])})
+  scale = (np.stack(made) - low) / np.where(high > low, high - low, 1)
+  titles = [f'{fact["channel"]}: {fact["reached"]:.3g}\n(image {fact["best_image"]:.3g})' for fact in facts]
+  figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images made to excite a channel, how much')
+  yield Result('maximised', figure, {'images': np.stack(made), 'channels': channels}, {'layer': layer, 'channels': facts})
+
+
+def features_over_time(subject, choice):
+  """The strongest output of a channel, mapped back to pixels at each checkpoint that the run keeps."""
+  names = layers_of(subject, 'Conv')
+  layer = chosen_layer(choice, names, names[-1])
+  channel = choice.channel
+  if channel is None:
+    channel = int(neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=1).channels[0])
+  found = evolution.features(subject.workdir, layer, channel, subject.inputs[:1000])
+  rows = [[subject.images[image] for image in found.images], [shown(each) for each in found.maps]]
+  figure = figures.picture_rows(rows, [f'step {step:,}' for step in found.steps], labels=['image', 'mapped back'],
+                                heading=f'{layer}, channel {channel}: its strongest output during training')
+  yield Result('evolution', figure, found._asdict(), {'layer': layer, 'channel': channel, 'steps': found.steps})
+
+
+def _few_checkpoints(subject):
+  kept = len(checkpoint.kept_steps(subject.workdir))
+  return '' if kept > 1 else f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
+
+
+def _label(subject, found, channel):
+  where = np.flatnonzero(found.channels == channel)
+  if not len(where):
+    return f'{channel}'
+  return f'{channel}: {subject.classes[found.classes[where[0]]]}\n{found.scores[where[0]]:.0%}'
+
+
+def _patch(subject, patch, inside):
+  """A patch as a person would see it, red outside the image."""
+  mean, deviation = (np.asarray(subject.config['dataset'][key], np.float32) for key in ('mean', 'deviation'))
+  seen = np.clip(patch * deviation + mean, 0, 1)
+  return np.where(inside[..., None], np.broadcast_to(seen, (*inside.shape, 3)), (0.55, 0.1, 0.1))
+
+
+VIEWS = {
+    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), interesting),
+    'maximised': View('images made to excite a channel', ('cnn',), maximised),
+    'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time, _few_checkpoints)}

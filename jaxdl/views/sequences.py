@@ -1,0 +1,74 @@
+"""Views of recurrent networks: when they know, where their states go, and what single units follow."""
+
+import numpy as np
+
+from jaxdl import figures
+from jaxdl.data import characters as text_data
+from jaxdl.views.view import Result, View, chosen_layer
+
+PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
+
+
+def knowing(subject, choice):
+  """Accuracy after each row read."""
+  from jaxdl.analysis import recurrent
+  found = recurrent.by_step(subject.model, subject.variables, subject.inputs, subject.labels)
+  steps = np.arange(1, len(found.accuracy) + 1)
+  figure = figures.lines({'accuracy': (steps, found.accuracy * 100)}, xlabel='rows read', ylabel='accuracy (%)', markers=True,
+                         heading=f'Accuracy if the image ended there, {len(subject.labels):,} {subject.split} examples')
+  yield Result('by_step', figure, found._asdict(), {'accuracy_at_the_end': found.accuracy[-1],
+                                                    'examples': len(subject.labels)})
+
+
+def paths(subject, choice):
+  """Paths of the hidden state, and saturated gates."""
+  from jaxdl.analysis import recurrent
+  layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
+  count = PATHS if subject.kind == 'recurrent' else 1
+  inputs = subject.inputs[:count, :TEXT]
+  found = recurrent.states(subject.model, subject.variables, inputs, layer)
+  if subject.kind == 'recurrent':
+    ends = found.points[:, -1]
+    figure = figures.scatter(ends, subject.labels[:count], subject.classes, heading='Where the hidden state ends', note=(
+        f'principal components that hold {found.explained.sum():.0%} of the variance of all states; {len(ends)} examples'))
+    yield Result('states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)})
+  if subject.model.cell != 'rnn':
+    saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
+    panels = {f'{gate} gate': {'share below 0.1': np.histogram(part.low, 20, (0, 1)),
+                               'share above 0.9': np.histogram(part.high, 20, (0, 1))} for gate, part in saturated.items()}
+    figure = figures.distributions(panels, heading='How often the gates of each unit are shut or open',
+                                   xlabel='share of examples and steps')
+    yield Result('gates', figure, {f'{gate}.{part}': values for gate, found in saturated.items()
+                                   for part, values in found._asdict().items()}, {
+        gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
+
+
+def text(subject, choice):
+  """Surprise at each character, and the units that follow something of the text."""
+  from jaxdl.analysis import recurrent
+  layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
+  positions = subject.inputs[0, :READ]
+  written = text_data.decode(positions, subject.classes)
+  found = recurrent.characters(subject.model, subject.variables, positions, layer)
+  bits = found.bits[1:]
+  figure = figures.coloured_text(written[1:TEXT], bits[:TEXT - 1], label='bits', heading=(
+      f'Surprise at each character: {bits.mean():.3f} bits on average over {len(bits):,}'))
+  yield Result('surprise', figure, {'bits': found.bits, 'text': positions}, {'bits_per_character': bits.mean(),
+                                                                             'characters': len(bits)})
+  best = {}
+  for name, signal in recurrent.signals(written).items():
+    units, correlation = recurrent.ranking(found.memory, signal)
+    best[name] = (int(units[0]), float(correlation[0]))
+  strongest = sorted(best.items(), key=lambda item: -abs(item[1][1]))[:UNITS]
+  if choice.channel is not None:
+    strongest = [('the chosen unit', (choice.channel, float('nan')))]
+  for name, (unit, correlation) in strongest:
+    figure = figures.coloured_text(written[:TEXT], found.memory[:TEXT, unit], label='memory of the unit', heading=(
+        f'Unit {unit} goes with {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
+    yield Result(f'unit_{unit}', figure, {'memory': found.memory[:, unit]}, {'unit': unit, 'follows': name,
+                                                                            'correlation': correlation})
+
+
+VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
+         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths),
+         'characters': View('surprise and single units on a text', ('language_model',), text)}
