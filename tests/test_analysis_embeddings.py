@@ -10,14 +10,16 @@ from jaxdl.analysis import embeddings
 from jaxdl.analysis.activations import activations
 
 
-def built(section, shape, dtype=np.float32, count=3):
+def built(section, shape, count=3):
   model, generator = models.build(section), np.random.default_rng(0)
-  inputs = generator.random((count, *shape)).astype(dtype) if dtype is np.float32 else generator.integers(0, 5, (count, *shape))
-  return model, jax.jit(model.init)(jax.random.PRNGKey(0), inputs), inputs
+  inputs = generator.random((count, *shape), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
+  return model, jax.tree.map(lambda leaf: generator.random(leaf.shape, np.float32) - 0.3, shapes), inputs
 
 
 def test_embedding_features_are_what_the_last_dense_layer_reads():
   model, variables, images = built(BN_CNN, (12, 12, 1))
+  variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats'])
   found = activations(model, variables, images, ['flatten1', 'conv1'])
   np.testing.assert_allclose(embeddings.features(model, variables, images, batch_size=2), found['flatten1'], atol=1e-6)
   np.testing.assert_allclose(embeddings.features(model, variables, images, 'conv1'), found['conv1'].reshape(3, -1), atol=1e-6)
@@ -29,8 +31,9 @@ def test_embedding_features_of_a_recurrent_network_are_its_last_state():
   np.testing.assert_allclose(embeddings.features(model, variables, rows), states[:, -1], atol=1e-6)
 
 
-def test_embedding_features_of_an_autoencoder_are_its_codes(small_autoencoder):
-  model, variables, images = built(small_autoencoder['model'], (28, 28, 1))
+def test_embedding_features_of_an_autoencoder_are_its_codes():
+  model, variables, images = built(dict(name='cnn', layers=[
+      dict(kind='flatten'), dict(kind='dense', features=6, activate=False, name='code'), dict(kind='dense', features=16)]), (4, 4, 1))
   codes = embeddings.features(model, variables, images)
   assert codes.shape == (3, 6)
   np.testing.assert_allclose(codes, activations(model, variables, images, ['code'])['code'], atol=1e-6)

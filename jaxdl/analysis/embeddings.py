@@ -1,5 +1,6 @@
 """Where a network puts its examples: features, their projections to the plane, files for TensorBoard's projector."""
 
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -55,14 +56,14 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
     layer = CODE
 
   @jax.jit
-  def compiled(images):
+  def compiled(variables, images):
     if layer is not None:
       return units.outputs(model, variables, images, [layer])[1][layer]
     return _read_by_last_dense(model, variables, images)
 
   if layer is None and _is_without_dense(model, variables, images):
     raise ValueError(f'the model has no dense layer: name one of {", ".join(known)}')
-  parts = units.in_batches(compiled, np.asarray(images), batch_size=batch_size)
+  parts = units.in_batches(functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size)
   return np.concatenate([part.reshape(len(part), -1) for _, part in parts])  # [N, D]
 
 
