@@ -48,15 +48,22 @@ def test_autoencoder_traverse_by_hand(mean_and_slope):
   np.testing.assert_allclose(walk[0], expected, atol=1e-6)
 
 
-def test_autoencoder_walks_from_reconstruction_to_reconstruction(small_autoencoder):
-  model = models.build(small_autoencoder['model'])
-  first, second = np.random.default_rng(0).random((2, 3, 28, 28, 1), np.float32)
-  variables = jax.jit(model.init)(jax.random.PRNGKey(0), first)
+CONVOLUTIONAL = dict(name='cnn', layers=(
+    dict(kind='conv', features=2, kernel=3, strides=2), dict(kind='flatten'),
+    dict(kind='dense', features=3, activate=False, name='code'), dict(kind='dense', features=16),
+    dict(kind='reshape', shape=(4, 4, 1)), dict(kind='conv_transpose', features=1, kernel=3, activate=False, name='image')))
+
+
+def test_autoencoder_walks_from_reconstruction_to_reconstruction():
+  model, generator = models.build(CONVOLUTIONAL), np.random.default_rng(0)
+  first, second = generator.random((2, 3, 8, 8, 1), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), first)
+  variables = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32) / 3, shapes)
   walk = autoencoder.traverse(model, variables, first, second, steps=3)
   ends = np.concatenate([first, second])
   rebuilt = autoencoder.reconstructions(model, variables, ends, ends).images
   np.testing.assert_allclose(np.concatenate([walk[:, 0], walk[:, 2]]), rebuilt, atol=1e-6)
-  middle = activations(model, variables, ends, ['code'])['code'].reshape(2, 3, 6).mean(0)
+  middle = activations(model, variables, ends, ['code'])['code'].reshape(2, 3, 3).mean(0)
   decode = jax.jit(lambda codes: units.outputs_with(model, variables, first, 'code', lambda _: codes))
   np.testing.assert_allclose(walk[:, 1], decode(middle), atol=1e-6)
   assert np.abs(walk[:, 0] - walk[:, 2]).max() > 1e-3

@@ -1,5 +1,7 @@
 """Features, their projections and what is to be said beside them."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -10,17 +12,26 @@ from jaxdl.analysis import embeddings
 from jaxdl.analysis.activations import activations
 
 
-def built(section, shape, dtype=np.float32, count=3):
+def built(section, shape, count=3):
   model, generator = models.build(section), np.random.default_rng(0)
-  inputs = generator.random((count, *shape)).astype(dtype) if dtype is np.float32 else generator.integers(0, 5, (count, *shape))
-  return model, jax.jit(model.init)(jax.random.PRNGKey(0), inputs), inputs
+  inputs = generator.random((count, *shape), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
+  return model, jax.tree.map(lambda leaf: generator.random(leaf.shape, np.float32) - 0.3, shapes), inputs
 
 
 def test_embedding_features_are_what_the_last_dense_layer_reads():
   model, variables, images = built(BN_CNN, (12, 12, 1))
+  variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats'])
   found = activations(model, variables, images, ['flatten1', 'conv1'])
   np.testing.assert_allclose(embeddings.features(model, variables, images, batch_size=2), found['flatten1'], atol=1e-6)
   np.testing.assert_allclose(embeddings.features(model, variables, images, 'conv1'), found['conv1'].reshape(3, -1), atol=1e-6)
+
+
+def test_embedding_features_of_several_dense_layers_are_the_penultimate_ones():
+  layers = [dict(kind='flatten'), *(dict(kind='dense', features=size) for size in (6, 5, 4)), dict(kind='batch_norm')]
+  model, variables, images = built(dict(name='cnn', layers=layers), (3, 3, 1), count=1)
+  found = embeddings.features(model, variables, images)
+  np.testing.assert_allclose(found, activations(model, variables, images, ['dense2'])['dense2'], atol=1e-6)
 
 
 def test_embedding_features_of_a_recurrent_network_are_its_last_state():
@@ -29,8 +40,9 @@ def test_embedding_features_of_a_recurrent_network_are_its_last_state():
   np.testing.assert_allclose(embeddings.features(model, variables, rows), states[:, -1], atol=1e-6)
 
 
-def test_embedding_features_of_an_autoencoder_are_its_codes(small_autoencoder):
-  model, variables, images = built(small_autoencoder['model'], (28, 28, 1))
+def test_embedding_features_of_an_autoencoder_are_its_codes():
+  model, variables, images = built(dict(name='cnn', layers=[
+      dict(kind='flatten'), dict(kind='dense', features=6, activate=False, name='code'), dict(kind='dense', features=16)]), (4, 4, 1))
   codes = embeddings.features(model, variables, images)
   assert codes.shape == (3, 6)
   np.testing.assert_allclose(codes, activations(model, variables, images, ['code'])['code'], atol=1e-6)
@@ -163,6 +175,14 @@ def test_embedding_linear_accuracy():
     (lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(4, int), held_out=0), 'held_out=0 of 4 examples leaves a part empty'),
     (lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(3, int)), '4 codes and 3 labels: give one of each an example')])
 def test_embeddings_name_what_is_wrong(call, message):
-  pytest.importorskip('sklearn')
   with pytest.raises(ValueError, match=f'^{message}'):
     call()
+
+
+def test_embeddings_say_what_to_install(monkeypatch):
+  for module in ('sklearn.manifold', 'sklearn.linear_model'):
+    monkeypatch.setitem(sys.modules, module, None)
+  with pytest.raises(OSError, match=r"^t-SNE needs scikit-learn \(.*\): pip install 'jaxdl\[analysis\]'"):
+    embeddings.tsne(np.eye(10), perplexity=3)
+  with pytest.raises(OSError, match=r"^a linear classifier needs scikit-learn \(.*\): pip install 'jaxdl\[analysis\]'"):
+    embeddings.linear_accuracy(np.eye(10), np.arange(10) % 2)

@@ -1,5 +1,6 @@
 """What an autoencoder makes of its inputs, and what lies between two codes."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ def reconstructions(model, variables, inputs, targets, batch_size=units.BATCH):
   last, given = list(units.shapes(model, variables, inputs).items())[-1]
   if given != targets.shape[1:]:
     raise ValueError(f'the last layer {last!r} gives {given}, the targets are {targets.shape[1:]}: give an autoencoder')
-  compiled = jax.jit(lambda inputs: model.apply(variables, inputs))
+  compiled = functools.partial(jax.jit(model.apply), variables)
   images = np.concatenate([part for _, part in units.in_batches(compiled, inputs, batch_size=batch_size)])
   mean = targets.mean(0, dtype=np.float64)  # [H, W, C]
   return Reconstructions(images=images, mse=_mse(images, targets), of_inputs=_mse(inputs, targets),
@@ -107,7 +108,7 @@ def traverse(model, variables, first, second, steps=8, layer='code'):
   units.check_layers(model, variables, first, [layer])
 
   @jax.jit
-  def decode(first, second):
+  def decode(variables, first, second):
     begin, end = (units.outputs(model, variables, images, [layer])[1][layer] for images in (first, second))  # [B, …]
     share = jnp.linspace(0, 1, steps, dtype=begin.dtype).reshape(-1, *(1,) * (begin.ndim - 1))  # [S, 1, …]
 
@@ -117,4 +118,4 @@ def traverse(model, variables, first, second, steps=8, layer='code'):
 
     return jax.lax.map(lambda walked: walk(*walked), (first, begin, end))  # [B, S, …]
 
-  return np.asarray(decode(first, second))
+  return np.asarray(decode(variables, first, second))

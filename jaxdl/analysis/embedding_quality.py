@@ -131,9 +131,8 @@ def linear_accuracy(codes, labels, held_out=0.25, seed=0):
 
   Raises:
     ValueError: unequal lengths, a part without examples, or fewer than two classes to tell apart.
-    ImportError: scikit-learn is missing.
+    OSError: scikit-learn is missing.
   """
-  from sklearn.linear_model import LogisticRegression
   codes, labels = checked(codes), np.asarray(labels)
   if len(codes) != len(labels):
     raise ValueError(f'{len(codes)} codes and {len(labels)} labels: give one of each an example')
@@ -144,6 +143,10 @@ def linear_accuracy(codes, labels, held_out=0.25, seed=0):
   classes, counts = np.unique(labels[train], return_counts=True)
   if len(classes) < 2:
     raise ValueError(f'the {kept} examples to fit are all of class {classes[0]}: give at least two classes')
+  try:
+    from sklearn.linear_model import LogisticRegression
+  except ImportError as error:
+    raise OSError(f"a linear classifier needs scikit-learn ({error}): pip install 'jaxdl[analysis]'") from error
   deviation = codes[train].std(0)
   codes = (codes - codes[train].mean(0)) / np.where(deviation > 0, deviation, 1)  # a dead unit stays 0
   fitted = LogisticRegression(max_iter=2000).fit(codes[train], labels[train])

@@ -1,5 +1,6 @@
 """Where a network puts its examples: features, their projections to the plane, files for TensorBoard's projector."""
 
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -55,14 +56,14 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
     layer = CODE
 
   @jax.jit
-  def compiled(images):
+  def compiled(variables, images):
     if layer is not None:
       return units.outputs(model, variables, images, [layer])[1][layer]
     return _read_by_last_dense(model, variables, images)
 
   if layer is None and _is_without_dense(model, variables, images):
     raise ValueError(f'the model has no dense layer: name one of {", ".join(known)}')
-  parts = units.in_batches(compiled, np.asarray(images), batch_size=batch_size)
+  parts = units.in_batches(functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size)
   return np.concatenate([part.reshape(len(part), -1) for _, part in parts])  # [N, D]
 
 
@@ -120,19 +121,17 @@ def tsne(features, perplexity=30, seed=0):
   Args:
     features: [N, D], D at least 2.
     perplexity: float, how many neighbours each example looks at; at most (N − 1) / 3, for three times as many are kept.
-    seed: int.
+    seed: int, of the approximate components that it begins from.
 
   Returns:
     [N, 2] float32.
 
   Raises:
     ValueError: a perplexity out of range, or features that do not differ or have one dimension.
-    ImportError: scikit-learn is missing.
+    OSError: scikit-learn is missing.
 
   Source: van der Maaten & Hinton 2008; van der Maaten 2014, Accelerating t-SNE using tree-based algorithms.
   """
-  import threadpoolctl
-  from sklearn.manifold import TSNE
   features = checked(features)
   most = (len(features) - 1) / 3
   if not 1 <= perplexity <= most:
@@ -140,5 +139,10 @@ def tsne(features, perplexity=30, seed=0):
                      (f'use 1 to {int(most)}' if most >= 1 else 'give at least 4'))
   if features.shape[1] < 2 or not np.ptp(features, axis=0).any():
     raise ValueError(f'features of shape {features.shape} do not differ, or have one dimension: take another layer')
+  try:
+    import threadpoolctl
+    from sklearn.manifold import TSNE
+  except ImportError as error:
+    raise OSError(f"t-SNE needs scikit-learn ({error}): pip install 'jaxdl[analysis]'") from error
   with threadpoolctl.threadpool_limits(1):  # several threads add up in any order, and t-SNE magnifies the last digit
     return TSNE(perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto').fit_transform(features)

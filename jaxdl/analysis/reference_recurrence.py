@@ -107,6 +107,11 @@ def steps(cell, parameters, inputs):
   return found
 
 
+def inside(cell, parameters, inputs):
+  """`steps` of rows [B, T, I], or of the characters [B, T] of a language model."""
+  return steps(cell, parameters, inputs if cell in parameters else vectors(cell, parameters, inputs))
+
+
 def vectors(cell, parameters, characters):
   """Characters as a language model's first layer takes them: learned vectors, or one-hot ones.
 

@@ -21,7 +21,8 @@ def interesting(subject, choice):
   top = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=PATCHES)
   labels = [_label(subject, found, channel) for channel in channels]
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
-  patches = [[_patch(subject, *pair) for pair in zip(*row, strict=True)] for row in zip(top.patches, top.inside, strict=True)]
+  patches = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
+             for row in zip(top.patches, top.inside, top.values, strict=True)]
   figure = figures.picture_rows(patches, [''] * len(patches[0]), labels=labels, heading=(
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
       f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)'))

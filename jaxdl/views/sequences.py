@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxdl import figures
+from jaxdl.analysis import recurrent
 from jaxdl.data import characters as text_data
 from jaxdl.views.view import Result, View, chosen_layer
 
@@ -11,7 +12,6 @@ PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
 
 def knowing(subject, choice):
   """Accuracy after each row read."""
-  from jaxdl.analysis import recurrent
   found = recurrent.by_step(subject.model, subject.variables, subject.inputs, subject.labels)
   steps = np.arange(1, len(found.accuracy) + 1)
   figure = figures.lines({'accuracy': (steps, found.accuracy * 100)}, xlabel='rows read', ylabel='accuracy (%)', markers=True,
@@ -22,7 +22,6 @@ def knowing(subject, choice):
 
 def paths(subject, choice):
   """Paths of the hidden state, and saturated gates."""
-  from jaxdl.analysis import recurrent
   layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
   count = PATHS if subject.kind == 'recurrent' else 1
   inputs = subject.inputs[:count, :TEXT]
@@ -45,7 +44,6 @@ def paths(subject, choice):
 
 def text(subject, choice):
   """Surprise at each character, and the units that follow something of the text."""
-  from jaxdl.analysis import recurrent
   layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
   positions = subject.inputs[0, :READ]
   written = text_data.decode(positions, subject.classes)
