@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, say_silent
+from jaxdl.analysis.gradients import batched, check, say_silent, score_from
 from jaxdl.analysis.guided import guided_backprop
 from jaxdl.analysis.units import BATCH
 
@@ -72,17 +72,7 @@ def guided_grad_cam(model, variables, images, target, layer, *, batch_size=BATCH
 
 def _cam(model, variables, images, target, *, layer, relu):
   outputs = units.outputs(model, variables, images, [layer])[1][layer]  # [B, h, w, F]
-  slope = jax.grad(lambda outputs: _score_from(model, variables, images, target, layer, outputs).sum())(outputs)
+  slope = jax.grad(lambda outputs: score_from(model, variables, images, target, layer, outputs).sum())(outputs)
   maps = (slope.mean((1, 2), keepdims=True) * outputs).sum(-1)  # [B, h, w]
   maps = nn.relu(maps) if relu else maps
   return maps, jax.image.resize(maps, images.shape[:3], 'bilinear')
-
-
-def _score_from(model, variables, images, target, layer, given):
-  """The score where a layer's outputs are given."""
-  def replace(following, arguments, keywords, context):
-    is_layer = context.method_name == '__call__' and context.module.name == layer
-    return given if is_layer else following(*arguments, **keywords)
-
-  with nn.intercept_methods(replace):
-    return units.scores(model, variables, images, target)

@@ -100,6 +100,16 @@ def gradient(model, variables, images, target):
   return jax.grad(lambda images: units.scores(model, variables, images, target).sum())(images)
 
 
+def score_from(model, variables, images, target, layer, given):
+  """The score of each image where the outputs of a layer before the target are given: [B]; pure."""
+  def replace(following, arguments, keywords, context):
+    is_layer = context.method_name == '__call__' and context.module.name == layer
+    return given if is_layer else following(*arguments, **keywords)
+
+  with nn.intercept_methods(replace):
+    return units.scores(model, variables, images, target)
+
+
 def silent(maps):
   """Which maps are zero everywhere, as that of a dead unit: [B, …] → [B] bool."""
   return ~np.asarray(maps).reshape(len(maps), -1).any(1)

@@ -4,16 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, labels_of, program, say_silent
-from jaxdl.analysis.units import BATCH, Neuron
+from jaxdl.analysis import local, units
+from jaxdl.analysis.gradients import batched, check, labels_of, program, say_silent, score_from
+from jaxdl.analysis.units import Neuron
+
+WINDOWS = 64  # of each image in one compiled call
 
 
-def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None, batch_size=BATCH):
+def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None, batch_size=1024):
   """The mean drop of the target over the windows that cover a pixel: positive where the pixel speaks for the target.
 
   Windows begin at pixel 0 and every `stride` pixels; the last one is cut off at the edge, so that every pixel is covered.
-  A Neuron without a position is taken at its strongest place of each filled image.
+  In a convolutional network only what a window reaches is computed anew, up to the layer that flattens. A Neuron without
+  a position is taken at its strongest place of each filled image.
 
   Args:
     model, variables: linen module and its variables.
@@ -51,23 +54,38 @@ def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None
 def _filled_scores(model, variables, images, target, corners, fill, window, batch_size):
   """The score of each image with each window filled: [B, N]."""
   compiled = program(_score_filled, model, variables, target, window=window)
-  arrays = jax.device_put((images, labels_of(images, target), fill))
-  image, corner = np.divmod(np.arange(len(images) * len(corners), dtype=np.int32), np.int32(len(corners)))
-  scores = np.empty(len(image), images.dtype)
-  for where, part in units.in_batches(lambda *chosen: compiled(*arrays, *chosen), image, corners[corner],
-                                      batch_size=batch_size):
+  labels, waiting = labels_of(images, target), []
+  count = min(len(images), max(batch_size // WINDOWS, 1)), min(len(corners), WINDOWS)
+  for first in range(0, len(images), count[0]):
+    chosen = np.arange(first, first + count[0]).clip(max=len(images) - 1)  # the last one again and again at the end
+    arrays = jax.device_put((images[chosen], labels[chosen], fill))
+    for window_first in range(0, len(corners), count[1]):
+      places = np.arange(window_first, window_first + count[1]).clip(max=len(corners) - 1)
+      waiting.append((np.ix_(places, chosen), compiled(*arrays, corners[places])))  # not awaited: the next begins beside it
+  scores = np.empty((len(corners), len(images)), images.dtype)
+  for where, part in waiting:
     scores[where] = part
-  return scores.reshape(len(images), len(corners))
+  return scores.T
 
 
-def _score_filled(model, variables, images, target, fill, image, corner, *, window):
-  inside = True
-  for axis in (0, 1):
-    begin = corner[:, axis].reshape(-1, 1, 1, 1)
-    place = jnp.arange(images.shape[1 + axis]).reshape((1, -1, 1, 1) if axis == 0 else (1, 1, -1, 1))
-    inside &= (begin <= place) & (place < begin + window[axis])  # [b, H, W, 1]
-  chosen = target if isinstance(target, Neuron) else target[image]
-  return units.scores(model, variables, jnp.where(inside, fill, images[image]), chosen)
+def _score_filled(model, variables, images, target, fill, corners, *, window):
+  """The scores of images [b, H, W, C] with the windows at corners [k, 2] filled: [k, b]."""
+  layer, steps = local.chain(model, variables, images, target)
+  steps = steps or [(images, images, lambda before, after, patch, start: (patch, start))]
+
+  def filled(corner):
+    start = [jnp.minimum(corner[axis], images.shape[1 + axis] - window[axis]) for axis in (0, 1)]
+    patch = jax.lax.dynamic_slice(images, (0, *start, 0), (len(images), *window, images.shape[-1]))
+    rows, columns = (start[axis] + jnp.arange(window[axis]) >= corner[axis] for axis in (0, 1))
+    return local.follow(steps, jnp.where((rows[:, None] & columns)[..., None], fill, patch), start)
+
+  maps = jax.lax.map(filled, corners)  # [k, b, …]
+  maps = maps.reshape(-1, *maps.shape[2:])
+  targets = target if isinstance(target, Neuron) else jnp.tile(target, len(corners))
+  if layer is None:
+    return units.scores(model, variables, maps, targets).reshape(len(corners), -1)
+  inputs = jnp.zeros((len(maps), *images.shape[1:]), images.dtype)  # nothing of them is computed
+  return score_from(model, variables, inputs, targets, layer, maps).reshape(len(corners), -1)
 
 
 def _covers(begins, window, size):
