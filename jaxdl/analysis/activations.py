@@ -71,8 +71,9 @@ class Statistics(NamedTuple):
 def statistics(model, variables, images, layers=None, batch_size=units.BATCH):
   """Mean, deviation, range, exact zeros and dead units of layers, in one pass and the memory of two batches.
 
-  Deviations are sums of squares about a mean of each row, merged in float64: E[x²] − E[x]² would lose all digits where
-  the mean is large. A layer that may well be negative (logits, tanh) has dead units by the same rule: never above 0.
+  Deviations are sums of squares about a mean of each batch, merged in float64: E[x²] − E[x]² would lose all digits
+  where the mean is large. A layer that may well be negative (logits, tanh) has dead units by the same rule: never
+  above 0.
 
   Args:
     model: linen module.
@@ -96,41 +97,48 @@ def statistics(model, variables, images, layers=None, batch_size=units.BATCH):
   @jax.jit
   def summarise(variables, images, real):
     found = units.outputs(model, variables, images, wanted)[1]
-    return {name: _summary(outputs, jnp.arange(len(images)) < real) for name, outputs in found.items()}
+    return {name: _sums(outputs, jnp.arange(len(images)) < real) for name, outputs in found.items()}
 
-  totals, count = {}, 0
+  totals = {}
   for batch, real in batches.rebatched(images, batch_size):
-    count += real
-    for name, part in jax.device_get(summarise(variables, batch, real)).items():
-      part = _moments(part, real)
+    for name, sums in jax.device_get(summarise(variables, batch, real)).items():
+      part = _moments(sums, real)
       totals[name] = _merged(totals[name], part) if name in totals else part
   channels = {name: _channels(totals[name]) for name in wanted}
-  return Statistics([_row(name, totals[name], channels[name], count) for name in wanted], channels)
+  return Statistics([_row(name, totals[name], channels[name]) for name in wanted], channels)
 
 
-def _summary(outputs, real):
-  """Sums over the columns of each row, and what is exact over all of a batch: [B, …, C], [B] bool → dict."""
-  shape = outputs.shape
-  rows = outputs.reshape(shape[0], -1, shape[-2] if len(shape) > 2 else 1, shape[-1])  # [B, R, W, C]
-  middle = rows.mean(2)  # [B, R, C], rounded, which is no matter: any number near the mean would do
-  apart = rows - middle[:, :, None]
-  units_here, everywhere = real.reshape(-1, *[1] * (len(shape) - 1)), tuple(range(len(shape) - 1))
-  return {'middle': middle, 'apart': apart.sum(2), 'squares': jnp.square(apart).sum(2), 'columns': rows.shape[2],
-          'min': jnp.where(units_here, outputs, jnp.inf).min(everywhere),
-          'unit_max': jnp.where(units_here, outputs, -jnp.inf).max(0),
-          'zeros': (units_here & (outputs == 0)).sum(everywhere)}
+def _sums(outputs, real):
+  """What each unit puts out, over the real examples of a batch: [B, *unit], [B] bool → name → [*unit].
+
+  The examples are added one after another, which leaves the sums in the processor's cache: on a CPU this is seven times
+  as fast as to reduce the whole batch.
+  """
+  def extend(carry, following):
+    total, low, high, zeros = carry
+    example, real = following
+    return (total + jnp.where(real, example, 0), jnp.where(real, jnp.minimum(low, example), low),
+            jnp.where(real, jnp.maximum(high, example), high), zeros + (real & (example == 0))), None
+
+  def deviate(carry, following):
+    example, real = following
+    apart = jnp.where(real, example - middle, 0)
+    return (carry[0] + apart, carry[1] + jnp.square(apart)), None
+
+  nothing = jnp.zeros_like(outputs[0])
+  beginning = (nothing, jnp.full_like(nothing, jnp.inf), jnp.full_like(nothing, -jnp.inf), nothing.astype(jnp.int32))
+  (total, low, high, zeros), _ = jax.lax.scan(extend, beginning, (outputs, real))
+  middle = total / real.sum()  # rounded, which is no matter: the sums below are exact about any number near the mean
+  (apart, squares), _ = jax.lax.scan(deviate, (nothing, nothing), (outputs, real))
+  return {'middle': middle, 'apart': apart, 'squares': squares, 'min': low, 'max': high, 'zeros': zeros}
 
 
-def _moments(part, real):
-  """The sums of the rows of real images, merged: adds 'count', 'mean' and 'squares' about it, float64 [C]."""
-  middle, apart, squares = (part[key][:real].astype(np.float64).reshape(-1, part['min'].size)
-                            for key in ('middle', 'apart', 'squares'))  # [real · R, C]
-  columns = int(part['columns'])
-  means = middle + apart / columns
-  mean = means.mean(0)
-  about = (squares - np.square(apart) / columns).sum(0) + columns * np.square(means - mean).sum(0)
-  kept = {key: part[key] for key in ('min', 'unit_max', 'zeros')}
-  return {'count': columns * len(means), 'mean': mean, 'squares': about, **kept}
+def _moments(sums, count):
+  """The sums of a batch as 'count', 'mean', 'squares' (their sum about the mean), 'min', 'max' and 'zeros', float64."""
+  sums = {name: values.astype(np.float64) for name, values in sums.items()}
+  return {'count': count, 'mean': sums['middle'] + sums['apart'] / count,
+          'squares': sums['squares'] - np.square(sums['apart']) / count,
+          'min': sums['min'], 'max': sums['max'], 'zeros': sums['zeros']}
 
 
 def _merged(one, other):
@@ -139,22 +147,22 @@ def _merged(one, other):
   share = other['count'] / count
   return {'count': count, 'mean': one['mean'] + difference * share,
           'squares': one['squares'] + other['squares'] + np.square(difference) * one['count'] * share,
-          'min': np.minimum(one['min'], other['min']), 'unit_max': np.maximum(one['unit_max'], other['unit_max']),
-          'zeros': one['zeros'].astype(np.int64) + other['zeros']}
+          'min': np.minimum(one['min'], other['min']), 'max': np.maximum(one['max'], other['max']),
+          'zeros': one['zeros'] + other['zeros']}
 
 
 def _channels(total):
-  highest = total['unit_max'].max(tuple(range(total['unit_max'].ndim - 1))).astype(np.float64)  # [C]
-  return Channels(mean=total['mean'], std=np.sqrt(total['squares'] / total['count']),
-                  min=total['min'].astype(np.float64), max=highest, zeros=total['zeros'] / total['count'],
-                  dead=~(highest > 0), dead_units=~(total['unit_max'] > 0))
+  places = tuple(range(total['mean'].ndim - 1))
+  highest = total['max'].max(places)  # [C]
+  mean = total['mean'].mean(places)  # of means, for all units have as many numbers
+  variance = (total['squares'] / total['count'] + np.square(total['mean'] - mean)).mean(places)
+  return Channels(mean=mean, std=np.sqrt(variance), min=total['min'].min(places), max=highest,
+                  zeros=total['zeros'].mean(places) / total['count'], dead=~(highest > 0), dead_units=~(total['max'] > 0))
 
 
-def _row(name, total, channels, count):
-  """A layer's row: all channels have as many numbers, so that their mean is the mean of means."""
-  mean = total['mean'].mean()
-  squares = total['squares'].sum() + total['count'] * np.square(total['mean'] - mean).sum()
-  return {'layer': name, 'images': count, 'units': channels.dead_units.size, 'channels': channels.mean.size,
-          'mean': float(mean), 'std': float(np.sqrt(squares / (total['count'] * channels.mean.size))),
+def _row(name, total, channels):
+  mean = channels.mean.mean()
+  return {'layer': name, 'images': total['count'], 'units': channels.dead_units.size, 'channels': channels.mean.size,
+          'mean': float(mean), 'std': float(np.sqrt((np.square(channels.std) + np.square(channels.mean - mean)).mean())),
           'min': float(channels.min.min()), 'max': float(channels.max.max()), 'zeros': float(channels.zeros.mean()),
           'dead_units': int(channels.dead_units.sum()), 'dead_channels': int(channels.dead.sum())}

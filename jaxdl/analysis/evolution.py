@@ -17,7 +17,7 @@ class Evolution(NamedTuple):
     places: [S, 2] int, (row, column) of its unit; (0, 0) where the layer has no places.
     values: [S], the unit's output.
     maps: [S, H, W, C], that output mapped back to pixels, not scaled; 0 where the channel is dead.
-    dead: [S] bool, the channel is never above 0 in any of the images.
+    dead: [S] bool, the strongest output is exactly 0: a rectified channel that none of the images excites.
   """
 
   steps: np.ndarray

@@ -22,7 +22,8 @@ class TopPatches(NamedTuple):
     values: [n, k], the unit's output.
     patches: [n, k, h, w, C], its receptive field of the image, 0 outside the image and for a dead channel.
     inside: [n, k, h, w] bool, which pixels of a patch are of the image; none of a dead channel.
-    dead: [n] bool, the channel is never above 0 in any image.
+    dead: [n] bool, the strongest output is exactly 0: a rectified channel that nothing excites. A channel that is not
+      rectified may be below 0 everywhere, and then is no less alive.
   """
 
   images: np.ndarray
@@ -80,7 +81,7 @@ def top_patches(model, variables, images, layer, channels=None, k=9, batch_size=
       channel, number = place[0], kept[place] - before
       patches['patches'][place], patches['inside'][place] = _cut(batch[number], field, places[channel, number])
     best = {key: joined[key][rows, kept] for key in joined} | patches
-  dead = ~(best['values'][:, 0] > 0)
+  dead = best['values'][:, 0] == 0
   best['patches'][dead], best['inside'][dead] = 0, False
   found = TopPatches(**best, dead=dead)
   return TopPatches(*(part[0] for part in found)) if np.ndim(channels) == 0 and channels is not None else found
