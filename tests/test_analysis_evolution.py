@@ -37,6 +37,8 @@ def keep(workdir, steps, keep_every=1):
       generator = np.random.default_rng(step)
       params = jax.tree.map(lambda leaf, draw=generator: draw.normal(size=leaf.shape).astype(np.float32), first.params)
       params['conv2']['bias'] = np.array([1, 1, -1e6 if step == 4 else 1], np.float32)  # channel 2 is dead at step 4
+      params['conv1']['kernel'] = np.abs(params['conv1']['kernel'])  # the inside of an even image excites all alike
+      params['logits']['bias'][1] = -1e4
       checkpoint.save(checkpoints, dataclasses.replace(first, step=np.int32(step), params=params), {'model': NETWORK})
 
 
@@ -76,6 +78,14 @@ def test_evolution_of_a_logit(tmp_path, stand_in):
   assert found.values.max() < 0  # which is no reason to call a logit dead
   assert not found.dead.any()
   assert found.maps.any((1, 2, 3)).tolist() == [True, True]
+
+
+def test_evolution_maps_one_unit_back_where_many_are_equal(tmp_path, stand_in):
+  """An even image: all units but those of the border tie for the first place, which one of them takes."""
+  keep(tmp_path, [1, 2])
+  found = evolution.features(tmp_path, 'conv1', 0, np.ones((1, 8, 8, 1), np.float32))
+  assert not found.dead.any()
+  assert (found.maps != 0).sum((1, 2, 3)).tolist() == [9, 9]
 
 
 def test_evolution_needs_two_checkpoints(tmp_path):

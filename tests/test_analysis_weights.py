@@ -37,12 +37,13 @@ def test_weights_that_are_constant_lie_in_one_bin(value):
 
 def test_weights_of_several_runs_have_common_edges():
   runs = {'none': {'params': {'conv1': {'kernel': np.array([-4.0, 0, 3])}, 'conv2': {'bias': np.array([1.0])}}},
-          'L2': {'params': {'conv1': {'kernel': np.array([-1.0, 0.5, 1, 4])}}}}
+          'L2': {'params': {'conv1': {'kernel': np.array([-1.0, 0.5, 1, 4])}}},
+          'L1': {'params': {'conv1': {'kernel': np.array([-6.0, 2])}}}}
   found = weights.compare(runs, bins=4)
   assert list(found) == ['conv1/kernel', 'conv2/bias']
-  assert found['conv1/kernel'].edges.tolist() == [-4, -2, 0, 2, 4]
+  assert found['conv1/kernel'].edges.tolist() == [-6, -3.5, -1, 1.5, 4]
   assert {label: counts.tolist() for label, counts in found['conv1/kernel'].counts.items()} == {
-      'none': [1, 0, 1, 1], 'L2': [0, 1, 2, 1]}
+      'none': [1, 0, 1, 1], 'L2': [0, 0, 3, 1], 'L1': [1, 0, 0, 1]}
   assert list(found['conv2/bias'].counts) == ['none']
 
 

@@ -156,13 +156,15 @@ def _channels(total):
   highest = total['max'].max(places)  # [C]
   mean = total['mean'].mean(places)  # of means, for all units have as many numbers
   variance = (total['squares'] / total['count'] + np.square(total['mean'] - mean)).mean(places)
-  return Channels(mean=mean, std=np.sqrt(variance), min=total['min'].min(places), max=highest,
-                  zeros=total['zeros'].mean(places) / total['count'], dead=~(highest > 0), dead_units=~(total['max'] > 0))
+  zeros = total['zeros'].mean(places) / total['count']
+  return Channels(mean=mean, std=np.sqrt(variance), min=total['min'].min(places), max=highest, zeros=zeros,
+                  dead=~(highest > 0), dead_units=~(total['max'] > 0))
 
 
 def _row(name, total, channels):
   mean = channels.mean.mean()
+  variance = (np.square(channels.std) + np.square(channels.mean - mean)).mean()
   return {'layer': name, 'images': total['count'], 'units': channels.dead_units.size, 'channels': channels.mean.size,
-          'mean': float(mean), 'std': float(np.sqrt((np.square(channels.std) + np.square(channels.mean - mean)).mean())),
-          'min': float(channels.min.min()), 'max': float(channels.max.max()), 'zeros': float(channels.zeros.mean()),
+          'mean': float(mean), 'std': float(np.sqrt(variance)), 'min': float(channels.min.min()),
+          'max': float(channels.max.max()), 'zeros': float(channels.zeros.mean()),
           'dead_units': int(channels.dead_units.sum()), 'dead_channels': int(channels.dead.sum())}
