@@ -96,3 +96,15 @@ def test_activations_name_what_is_wrong(net, layers, images, message):
 def test_a_wrong_target_is_named(net, target, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     units.check_target(*net, target)
+
+
+def test_scores_of_another_unit_for_each_image(net):
+  model, variables, images = net
+  conv = activations(model, variables, images, ['conv1'])['conv1']
+  channels, places = np.array([0, 3, 1, 1, 2]), np.array([[0, 0], [5, 5], [2, 3], [3, 2], [4, 1]])
+  found = units.scores(model, variables, images, Neuron('conv1', channels, places))
+  np.testing.assert_allclose(found, conv[np.arange(5), places[:, 0], places[:, 1], channels], rtol=1e-6)
+  strongest = units.scores(model, variables, images, Neuron('conv1', channels))
+  np.testing.assert_allclose(strongest, conv.max((1, 2))[np.arange(5), channels], rtol=1e-6)
+  with pytest.raises(ValueError, match=r'^channel of shape \(2,\) and type int64 for 5 inputs: give one integer, or one each'):
+    units.check_target(model, variables, images, Neuron('conv1', np.array([0, 1])))

@@ -57,8 +57,13 @@ def batched(function, model, variables, images, target, *others, batch_size, **f
 
 
 def labels_of(images, target):
-  """What stands in the place of the labels: [B] int, zeros for a Neuron."""
-  return np.zeros(len(images), np.int32) if isinstance(target, Neuron) else np.asarray(target)
+  """The target as an array of the program: [B] int, or of a Neuron [B, 3], channel, row and column of each image."""
+  if not isinstance(target, Neuron):
+    return np.asarray(target)
+  found = np.zeros((len(images), 3), np.int32)
+  found[:, 0] = target.channel
+  found[:, 1:] = 0 if target.position is None else target.position
+  return found
 
 
 def program(function, model, variables, target, **fixed):
@@ -67,16 +72,13 @@ def program(function, model, variables, target, **fixed):
   Args:
     function: of a module, (model, variables, images, target, *others, **fixed) → tree of arrays.
     model, variables: linen module and its variables.
-    target: Neuron, or labels, whose values do not matter here.
+    target: Neuron or labels, whose numbers do not matter here.
     fixed: hashable keywords.
 
   Returns:
     function (images, labels as `labels_of`, *others) → tree of arrays.
   """
-  neuron = None
-  if isinstance(target, Neuron):  # plain numbers, which can be compared with those of the last call
-    place = target.position if target.position is None else tuple(map(int, target.position))
-    neuron = Neuron(target.layer, int(target.channel), place)
+  neuron = (target.layer, target.position is not None) if isinstance(target, Neuron) else None
   return functools.partial(_compiled, function, _Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
 
 
@@ -92,7 +94,10 @@ class _Fixed:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _compiled(function, fixed, neuron, keywords, variables, images, labels, *others):
-  return function(fixed.model, variables, images, labels if neuron is None else neuron, *others, **dict(keywords))
+  if neuron is not None:
+    layer, placed = neuron
+    labels = Neuron(layer, labels[:, 0], labels[:, 1:] if placed else None)
+  return function(fixed.model, variables, images, labels, *others, **dict(keywords))
 
 
 def gradient(model, variables, images, target):

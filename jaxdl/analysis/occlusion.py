@@ -6,7 +6,6 @@ import numpy as np
 
 from jaxdl.analysis import local, units
 from jaxdl.analysis.gradients import batched, check, labels_of, program, say_silent, score_from
-from jaxdl.analysis.units import Neuron
 
 WINDOWS = 64  # of each image in one compiled call
 
@@ -81,7 +80,7 @@ def _score_filled(model, variables, images, target, fill, corners, *, window):
 
   maps = jax.lax.map(filled, corners)  # [k, b, …]
   maps = maps.reshape(-1, *maps.shape[2:])
-  targets = target if isinstance(target, Neuron) else jnp.tile(target, len(corners))
+  targets = units.tiled(target, len(corners))
   if layer is None:
     return units.scores(model, variables, maps, targets).reshape(len(corners), -1)
   inputs = jnp.zeros((len(maps), *images.shape[1:]), images.dtype)  # nothing of them is computed

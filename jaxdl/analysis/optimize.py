@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from jaxdl.analysis import parametrisation, units
-from jaxdl.analysis.gradients import program
+from jaxdl.analysis.gradients import labels_of, program
 from jaxdl.analysis.units import Neuron
 
 
@@ -47,7 +47,7 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
   """
   _check(shape, n, steps, low, high, jitter=jitter, total_variation=total_variation, blur=blur)
   decode, begin = parametrisation.named(parametrised_by, shape)
-  labels = np.zeros(n, np.int32) if isinstance(target, Neuron) else np.array(np.broadcast_to(target, n))
+  labels = labels_of(range(n), target) if isinstance(target, Neuron) else np.array(np.broadcast_to(target, n))
   units.check_target(model, variables, np.empty((n, *shape), np.float32), target if isinstance(target, Neuron) else labels)
   if getattr(model, 'activation', None) is nn.relu:
     model = model.clone(activation=redirected_relu)

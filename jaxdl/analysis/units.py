@@ -16,14 +16,14 @@ class Neuron(NamedTuple):
 
   Attributes:
     layer: str.
-    channel: int, the last axis of the layer's output.
-    position: (row, column) of a convolutional layer's unit; None for the place where the channel is strongest in each
-      image, and for layers without places.
+    channel: int, the last axis of the layer's output; or [B] int, another unit for each image.
+    position: (row, column) of a convolutional layer's unit, or [B, 2]; None for the place where the channel is strongest
+      in each image, and for layers without places.
   """
 
   layer: str
-  channel: int
-  position: tuple[int, int] | None = None
+  channel: int | np.ndarray
+  position: tuple[int, int] | np.ndarray | None = None
 
 
 def shapes(model, variables, inputs):
@@ -118,11 +118,7 @@ def check_target(model, variables, inputs, target):
   known = shapes(model, variables, inputs)
   if isinstance(target, Neuron):
     shape = check_layers(model, variables, inputs, [target.layer])[target.layer]
-    if not 0 <= target.channel < shape[-1]:
-      raise ValueError(f'channel {target.channel} of layer {target.layer!r} is out of range: use 0 to {shape[-1] - 1}')
-    if target.position is not None and (len(shape) != 3 or not all(
-        0 <= place < size for place, size in zip(target.position, shape, strict=False))):
-      raise ValueError(f'position {target.position} of layer {target.layer!r} is out of range: its output is {shape}')
+    _check_neuron(target, shape, len(inputs))
     return
   classes = list(known.values())[-1][-1]
   labels = np.asarray(target)
@@ -131,6 +127,26 @@ def check_target(model, variables, inputs, target):
                      'label each, or a Neuron')
   if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
     raise ValueError(f'target has labels from {labels.min()} to {labels.max()}: use 0 to {classes - 1}')
+
+
+def _check_neuron(target, shape, count):
+  channel, place = np.asarray(target.channel), None if target.position is None else np.asarray(target.position)
+  if channel.shape not in ((), (count,)) or not np.issubdtype(channel.dtype, np.integer):
+    raise ValueError(f'channel of shape {channel.shape} and type {channel.dtype} for {count} inputs: give one integer, or '
+                     'one each')
+  if not ((channel >= 0) & (channel < shape[-1])).all():
+    raise ValueError(f'channel {target.channel} of layer {target.layer!r} is out of range: use 0 to {shape[-1] - 1}')
+  if place is not None and (len(shape) != 3 or place.shape not in ((2,), (count, 2))
+                            or not ((place >= 0) & (place < shape[:2])).all()):
+    raise ValueError(f'position {target.position} of layer {target.layer!r} is out of range: its output is {shape}')
+
+
+def tiled(target, count):
+  """The targets of `count` copies of a batch, one copy after another; pure."""
+  if not isinstance(target, Neuron):
+    return jnp.tile(target, count)
+  return Neuron(target.layer, jnp.tile(target.channel, count),
+                None if target.position is None else jnp.tile(target.position, (count, 1)))
 
 
 def scores(model, variables, inputs, target):
@@ -146,9 +162,12 @@ def scores(model, variables, inputs, target):
   if not isinstance(target, Neuron):
     return jnp.take_along_axis(model.apply(variables, inputs), jnp.asarray(target)[:, None], axis=-1)[:, 0]
   _, found = outputs(model, variables, inputs, [target.layer])
-  channel = found[target.layer][..., target.channel]  # [B, …]
+  output = found[target.layer]  # [B, …, C]
+  channels = jnp.broadcast_to(jnp.asarray(target.channel), len(output))
+  channel = jnp.take_along_axis(output, channels.reshape(-1, *(1,) * (output.ndim - 1)), axis=-1)[..., 0]  # [B, …]
   if target.position is not None:
-    return channel[(slice(None), *target.position)]
+    row, column = jnp.broadcast_to(jnp.asarray(target.position), (len(output), 2)).T
+    return channel[jnp.arange(len(output)), row, column]
   return channel.reshape(len(channel), -1).max(-1)
 
 

@@ -34,24 +34,21 @@ def interesting(subject, choice):
 
 def _pixels(subject, layer, channels, top, labels):
   """The strongest image of each channel beside what three methods say of its pixels."""
-  columns = {'guided back-propagation': attribution.guided_backprop, 'deconvnet': attribution.deconvnet,
-             'occlusion': attribution.occlusion}
-  rows, maps = [], {name: [] for name in columns}
-  for number, channel in enumerate(channels):
-    image = top.images[number, 0]
-    target = Neuron(layer, int(channel), tuple(int(place) for place in top.places[number, 0]))
-    inputs = subject.inputs[image:image + 1]
-    fill = {'fill': subject.inputs.mean((0, 1, 2))}
-    with warnings.catch_warnings():  # of a dead unit the picture is blank and the label says so
-      warnings.simplefilter('ignore')
-      for name, method in columns.items():
-        maps[name].append(method(subject.model, subject.variables, inputs, target, **(fill if name == 'occlusion' else {}))[0])
-    rows.append([subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
-                 *(shown(parts[-1]) for parts in maps.values())])
-  figure = figures.picture_rows(rows, ['image', 'patch', *columns], labels=labels, signed=(4,), heading=(
+  images = top.images[:, 0]
+  inputs, target = subject.inputs[images], Neuron(layer, channels, top.places[:, 0])  # another unit for each image
+  arguments = (subject.model, subject.variables, inputs, target)
+  with warnings.catch_warnings():  # of a dead unit the picture is blank
+    warnings.simplefilter('ignore')
+    maps = {'guided back-propagation': attribution.guided_backprop(*arguments),
+            'deconvnet': attribution.deconvnet(*arguments),
+            'occlusion': attribution.occlusion(*arguments, fill=subject.inputs.mean((0, 1, 2)))}
+  rows = [[subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
+           shown(maps['guided back-propagation'][number]), shown(maps['deconvnet'][number]), maps['occlusion'][number]]
+          for number, image in enumerate(images)]
+  figure = figures.picture_rows(rows, ['image', 'patch', *maps], labels=labels, signed=(4,), heading=(
       f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'))
-  return Result('neurons_pixels', figure, {name: np.stack(parts) for name, parts in maps.items()}, {
-      'layer': layer, 'channels': channels, 'images': top.images[:, 0], 'places': top.places[:, 0]})
+  return Result('neurons_pixels', figure, maps, {'layer': layer, 'channels': channels, 'images': images,
+                                                  'places': top.places[:, 0]})
 
 
 def maximised(subject, choice):

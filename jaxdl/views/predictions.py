@@ -8,7 +8,7 @@ from jaxdl.analysis import errors, reference, units
 from jaxdl.views.view import Result, View
 
 WORST = 32
-CHECKED = 8  # examples whose forward pass is done again in NumPy
+CHECKED, CHECKED_STEPS = 8, 100  # examples, characters of a text, whose forward pass is done again in NumPy
 
 
 def wrong(subject, choice):
@@ -38,7 +38,7 @@ def wrong(subject, choice):
 
 def twice(subject, choice):
   """The forward pass in NumPy alone beside the compiled one."""
-  inputs = subject.inputs[:CHECKED]
+  inputs = subject.inputs[:CHECKED, :CHECKED_STEPS] if subject.kind == 'language_model' else subject.inputs[:CHECKED]
   compiled = _logits(subject, inputs)
   plain, _ = reference.forward(subject.config, subject.variables, inputs)
   difference = float(np.abs(plain - compiled).max() / np.abs(compiled).max())
