@@ -179,6 +179,9 @@ def test_rank_correlation_by_hand():
 def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   given = network(shape=(10, 10, 1), batch=4)
   found = attribution.sanity(attribution.saliency, *given)
+  plain = network(LAYERS[2:4] + LAYERS[4:5] + LAYERS[6:7])
+  plain[1]['batch_stats'] = {}  # as a checkpoint has it
+  assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == ('', 'dense1', 'conv1')
   assert found.layers == ('', 'logits', 'dense2', 'dense1', 'conv2', 'batch_norm1', 'conv1')
   np.testing.assert_allclose(found.correlations[0], 1)
   assert found.correlations[1:].mean() < 0.9 and abs(found.correlations[-1].mean()) < 0.4 and not found.flagged

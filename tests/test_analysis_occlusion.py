@@ -12,7 +12,7 @@ HEAD = (dict(kind='flatten'), dict(kind='dense', features=5), dict(kind='dense',
 NETS = {  # layers before the head, image
     'SAME': ((dict(kind='conv', features=3, kernel=3), dict(kind='max_pool'), dict(kind='batch_norm'),
               dict(kind='conv', features=2, kernel=5)), (9, 8, 2)),
-    'VALID, even kernels': ((dict(kind='conv', features=3, kernel=2, padding='VALID'),
+    'VALID, even kernels': ((dict(kind='conv', features=3, kernel=2, padding='VALID', activate=False),
                              dict(kind='max_pool', window=2, strides=1, padding='SAME'),
                              dict(kind='conv', features=8, kernel=(4, 1), padding='VALID', activate=False)), (8, 7, 1)),
     'strides and gaps': ((dict(kind='conv', features=4, kernel=3, strides=2), dict(kind='conv', features=4, kernel=1, strides=2),
