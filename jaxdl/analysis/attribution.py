@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
 from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
+from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
 from jaxdl.analysis.guided import deconvnet, guided_backprop
 from jaxdl.analysis.integrated import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
