@@ -3,7 +3,7 @@
     pip install '.[parity]'
     python launch/parity.py [--networks=cnn_mnist,cnn_cifar10]
 
-Weights, biases and the running averages of batch normalisation are random, the images too (two of them, one of 512 × 512).
+Weights, biases and the running averages of batch normalisation are random, the images too: two, of 512 × 512 one.
 Prints one JSON line a method and network, with the greatest difference as a share of the greatest value, and a table.
 """
 
@@ -27,11 +27,11 @@ from jaxdl.models import layers  # noqa: E402
 
 NETWORKS = {  # config → images [B, H, W, C]
     'cnn_cifar10': (2, 32, 32, 3), 'deep_cnn_cifar10': (2, 32, 32, 3), 'lenet5_gray_cifar10': (2, 28, 28, 1),
-    'bn_cnn_gray_cifar10': (2, 28, 28, 1), 'cnn_fashion_mnist': (2, 28, 28, 1), 'wide_cnn_fashion_mnist': (2, 28, 28, 1),
-    'cnn_mnist': (2, 28, 28, 1), 'cnn_food11': (1, 512, 512, 3)}
+    'bn_cnn_gray_cifar10': (2, 28, 28, 1), 'cnn_fashion_mnist': (2, 28, 28, 1),
+    'wide_cnn_fashion_mnist': (2, 28, 28, 1), 'cnn_mnist': (2, 28, 28, 1), 'cnn_food11': (1, 512, 512, 3)}
 GOALS = {  # greatest difference as a share of the greatest value
-    'logits': 1e-5, 'saliency': 1e-5, 'guided_backprop': 1e-5, 'deconvnet': 1e-5, 'grad_cam': 1e-5, 'grad_cam, no ReLU': 1e-5,
-    'guided_backprop of a neuron': 1e-5, 'occlusion': 1e-4, 'integrated_gradients': 5e-4,
+    'logits': 1e-5, 'saliency': 1e-5, 'guided_backprop': 1e-5, 'deconvnet': 1e-5, 'grad_cam': 1e-5,
+    'grad_cam, no ReLU': 1e-5, 'guided_backprop of a neuron': 1e-5, 'occlusion': 1e-4, 'integrated_gradients': 5e-4,
     'integrated_gradients, float64': 1e-7}
 FILL = 0.3
 
@@ -119,18 +119,22 @@ def compare(name):
   given, found = (model, variables, images, labels), captum.attr
   logits, outputs = units.outputs(model, variables, images, [layer])
   yield 'logits', difference(np.asarray(logits), torch_model(inputs))
-  yield 'saliency', difference(attribution.saliency(*given), found.Saliency(torch_model).attribute(inputs, target, abs=False))
+  yield 'saliency', difference(attribution.saliency(*given),
+                               found.Saliency(torch_model).attribute(inputs, target, abs=False))
   yield 'guided_backprop', difference(attribution.guided_backprop(*given),
                                       found.GuidedBackprop(torch_model).attribute(inputs, target))
-  yield 'deconvnet', difference(attribution.deconvnet(*given), found.Deconvolution(torch_model).attribute(inputs, target))
+  yield 'deconvnet', difference(attribution.deconvnet(*given),
+                                found.Deconvolution(torch_model).attribute(inputs, target))
   for relu in (True, False):
     theirs = found.LayerGradCam(torch_model, named[layer]).attribute(inputs, target, relu_attributions=relu)
-    yield f'grad_cam{"" if relu else ", no ReLU"}', difference(attribution.grad_cam(*given, layer, relu=relu).maps, theirs)
+    ours = attribution.grad_cam(*given, layer, relu=relu).maps
+    yield 'grad_cam' if relu else 'grad_cam, no ReLU', difference(ours, theirs)
   row, column, channel = np.unravel_index(np.asarray(outputs[layer]).min(0).argmax(), outputs[layer].shape[1:])
   neuron = attribution.Neuron(layer, int(channel), (int(row), int(column)))
   theirs = found.NeuronGuidedBackprop(torch_model, named[layer]).attribute(inputs, (channel, row, column))
   yield 'guided_backprop of a neuron', difference(attribution.guided_backprop(model, variables, images, neuron), theirs)
-  theirs = found.Occlusion(torch_model).attribute(inputs, (inputs.shape[1], window, window), (inputs.shape[1], stride, stride),
+  channels = images.shape[-1]
+  theirs = found.Occlusion(torch_model).attribute(inputs, (channels, window, window), (channels, stride, stride),
                                                   baselines=FILL, target=target)[:, :1]  # the same in every channel
   ours = attribution.occlusion(*given, window=window, stride=stride, fill=FILL, batch_size=64 if not large else 4)
   yield 'occlusion', difference(ours, theirs)

@@ -98,7 +98,8 @@ def test_integrated_gradients_of_a_linear_model_are_exact_at_one_step():
 def test_the_quadrature_converges_as_gauss_legendre_does_where_the_network_is_smooth():
   model, variables, images, labels = network(activation='tanh', batch=1)
   gaps = [abs(attribution.integrated_gradients(model, variables, images, labels, steps=steps).gap[0]) for steps in (1, 3, 12)]
-  assert gaps[0] > 10 * gaps[1] > 0 and gaps[2] < 1e-5
+  assert gaps[0] > 10 * gaps[1] > 0
+  assert gaps[2] < 1e-5
 
 
 def test_pixels_that_the_network_never_sees_get_exactly_nothing():
@@ -109,7 +110,8 @@ def test_pixels_that_the_network_never_sees_get_exactly_nothing():
   assert (rows, columns) == ([8], [])
   for maps in (attribution.saliency(model, variables, images, labels), attribution.occlusion(model, variables, images, labels, window=1)[..., None],
                attribution.integrated_gradients(model, variables, images, labels, steps=4).maps):
-    assert not maps[:, rows].any() and maps[:, :8].any((0, 2, 3)).all()
+    assert not maps[:, rows].any()
+    assert maps[:, :8].any((0, 2, 3)).all()
 
 
 def test_grad_cam_by_its_formula():
@@ -146,7 +148,8 @@ def test_grad_cam_of_a_network_that_averages_is_its_class_activation_map():
 def test_grad_cam_is_upsampled_between_the_centres_of_places():
   model, variables, images, labels = network()
   found = attribution.grad_cam(model, variables, images, labels, 'max_pool1', relu=False)
-  assert found.maps.shape == (3, 3, 3) and found.upsampled.shape == (3, 7, 6)
+  assert found.maps.shape == (3, 3, 3)
+  assert found.upsampled.shape == (3, 7, 6)
   rows, columns = ((np.arange(size) + 0.5) * 3 / size - 0.5 for size in (7, 6))
   for image, large in zip(found.maps, found.upsampled, strict=True):
     across = np.stack([np.interp(columns, range(3), row) for row in image])
@@ -164,7 +167,8 @@ def test_a_grad_cam_of_what_speaks_against_is_zero_and_says_so():
   variables['params']['logits']['kernel'] = -np.ones((18, 2), np.float32)
   with pytest.warns(UserWarning, match='1 of 1 maps are zero everywhere'):
     found = attribution.grad_cam(model, variables, images, np.array([0]), 'conv1')
-  assert not found.maps.any() and not found.upsampled.any()
+  assert not found.maps.any()
+  assert not found.upsampled.any()
   assert (attribution.grad_cam(model, variables, images, np.array([0]), 'conv1', relu=False).maps < 0).all()
 
 
@@ -184,14 +188,17 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == ('', 'dense1', 'conv1')
   assert found.layers == ('', 'logits', 'dense2', 'dense1', 'conv2', 'batch_norm1', 'conv1')
   np.testing.assert_allclose(found.correlations[0], 1)
-  assert found.correlations[1:].mean() < 0.9 and abs(found.correlations[-1].mean()) < 0.4 and not found.flagged
+  assert found.correlations[1:].mean() < 0.9
+  assert abs(found.correlations[-1].mean()) < 0.4
+  assert not found.flagged
   image_alone = attribution.sanity(lambda model, variables, images, target: images, *given)
   np.testing.assert_allclose(image_alone.correlations, 1)
   assert image_alone.flagged
   first_alone = attribution.sanity(lambda model, variables, images, target: images * variables['params']['conv1']['bias'][0]
                                    + (variables['params']['conv1']['bias'][0] == 0) * images[::-1], *given)
   np.testing.assert_allclose(first_alone.correlations[:-1], 1)  # the first layer's random bias is 0
-  assert first_alone.correlations[-1].mean() < 0.5 and first_alone.flagged
+  assert first_alone.correlations[-1].mean() < 0.5
+  assert first_alone.flagged
 
 
 def test_randomisation_resets_running_averages_too():

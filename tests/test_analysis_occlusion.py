@@ -60,9 +60,11 @@ def test_occlusion_equals_the_plain_loop(name):
 
 def test_occlusion_of_a_neuron_and_of_a_channel_fill():
   model, variables, images = network(*NETS['SAME'])
+  variables['params']['conv2']['bias'] += 3  # on
   for target in (Neuron('conv2', 1, (2, 3)), Neuron('dense1', 4)):
     found = attribution.occlusion(model, variables, images, target, window=4, stride=3, fill=(0.0, 1.0))
     np.testing.assert_allclose(found, plain(model, variables, images, target, (4, 4), (3, 3), (0.0, 1.0)), rtol=1e-4, atol=2e-5)
+    assert not attribution.silent(found).all()
 
 
 def test_occlusion_of_a_linear_model_is_the_mean_of_window_sums():
@@ -81,7 +83,8 @@ def test_occlusion_outside_a_units_receptive_field_changes_nothing():
   model, variables, images = network(*NETS['SAME'])
   variables['params']['conv1']['bias'] += 3  # no unit is off
   found = attribution.occlusion(model, variables, images, Neuron('conv1', 0, (1, 1)), window=1, fill=0)
-  assert not found[:, 3:].any() and not found[:, :, 3:].any()
+  assert not found[:, 3:].any()
+  assert not found[:, :, 3:].any()
   assert found[:, :3, :3].all()
 
 

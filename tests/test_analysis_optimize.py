@@ -31,8 +31,10 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
                             jitter=0, low=low, high=high, steps=400)
   kernel, bias = variables['params']['conv1']['kernel'][..., 1], variables['params']['conv1']['bias'][1]
   best = np.where(kernel > 0, high, low)
-  assert found.shape == (2, *SHAPE) and found.dtype == np.float32
-  assert (found >= low).all() and (found <= high).all()
+  assert found.shape == (2, *SHAPE)
+  assert found.dtype == np.float32
+  assert (found >= low).all()
+  assert (found <= high).all()
   values = units.scores(model, variables, found, Neuron('conv1', 1, (4, 3)))
   assert (values >= 0.99 * ((kernel * best).sum() + bias)).all()
   if parametrised_by == 'pixels':  # nothing asks for a change of what the unit does not see
@@ -47,10 +49,12 @@ def test_a_logit_rises_above_all_images_and_seeds_differ():
   found = optimize.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3)
   values = units.scores(model, variables, found, np.arange(3))
   assert (np.asarray(values) > np.asarray(model.apply(variables, random)).max(0)).all()
-  assert found.min() >= 0 and found.max() <= 1
+  assert found.min() >= 0
+  assert found.max() <= 1
   np.testing.assert_array_equal(optimize.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3), found)
   again = optimize.maximize(model, variables, 0, shape=SHAPE, n=3, seed=1)
-  assert not np.array_equal(again[0], again[1]) and not np.array_equal(again[0], found[0])
+  assert not np.array_equal(again[0], again[1])
+  assert not np.array_equal(again[0], found[0])
   assert np.asarray(units.scores(model, variables, again, np.zeros(3, int))).min() > np.asarray(model.apply(variables, random))[:, 0].max()
 
 

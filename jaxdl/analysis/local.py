@@ -1,4 +1,4 @@
-"""What a convolutional network makes of images of which a box has changed: only what the box reaches is computed anew."""
+"""What a convolutional network makes of images in which a box has changed: only what it reaches is computed anew."""
 
 import functools
 import math
@@ -39,14 +39,14 @@ def chain(model, variables, images, target):
 
 
 def follow(steps, patch, start):
-  """The maps [B, H, W, C] of the last of the steps where the patch [B, h, w, C] stands at (row, column) of the images."""
+  """The maps [B, H, W, C] of the last step where the patch [B, h, w, C] stands at (row, column) of the images."""
   for before, after, part in steps:
     patch, start = part(before, after, patch, start)
   return jax.lax.dynamic_update_slice(steps[-1][1], patch, (0, *start, 0))
 
 
 def _changes(layer, variables):
-  """A layer as steps, (function of the map, function (before, after, patch, start)); none where a box does not stay one."""
+  """A layer as steps, (function of the map, function of what changes in it); none where a box does not stay one."""
   if isinstance(layer, POINTWISE):
     return [_pointwise(lambda inputs: layer.apply(variables, inputs, layers.Context()))]
   if type(layer) is layers.Conv:
@@ -71,7 +71,8 @@ def _padded(whole, local, padding, window, strides):
                                  padding if isinstance(padding, str) else padding[axis]) for axis in (0, 1)]
     # Outputs first, first + 1, … see the patch; at an edge the same number of them that exist is taken.
     first = [-(-(start[axis] + pads[axis][0] - window[axis] + 1) // strides[axis]) for axis in (0, 1)]
-    count = [min((patch.shape[1 + axis] + window[axis] - 2) // strides[axis] + 1, after.shape[1 + axis]) for axis in (0, 1)]
+    count = [min((patch.shape[1 + axis] + window[axis] - 2) // strides[axis] + 1, after.shape[1 + axis])
+             for axis in (0, 1)]
     begin = [jnp.clip(first[axis], 0, after.shape[1 + axis] - count[axis]) for axis in (0, 1)]
     return local(whole, before, after, patch, start, window, strides, pads, begin, count), begin
 
@@ -87,8 +88,8 @@ def _greatest(whole, before, after, patch, start, window, strides, pads, begin, 
 def _filtered(whole, before, after, patch, start, window, strides, pads, begin, count):
   """The outputs of a convolution that see the patch: it is linear, so that the change of the patch alone is filtered.
 
-  Where nothing has changed they are what they were to the bit. The change is spread over the outputs, or gathered by them
-  from a map of zeros, whichever is less work.
+  Where nothing has changed they are what they were to the bit. The change is spread over the outputs, or gathered by
+  them from a map of zeros, whichever is less work.
   """
   old = jax.lax.dynamic_slice(after, (0, *begin, 0), (len(after), *count, after.shape[-1]))
   if strides == (1, 1) and math.prod(patch.shape[1:3]) * after.shape[-1] < math.prod(count) * before.shape[-1]:

@@ -14,9 +14,9 @@ WINDOWS = 64  # of each image in one compiled call
 def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None, batch_size=1024):
   """The mean drop of the target over the windows that cover a pixel: positive where the pixel speaks for the target.
 
-  Windows begin at pixel 0 and every `stride` pixels; the last one is cut off at the edge, so that every pixel is covered.
-  In a convolutional network only what a window reaches is computed anew, up to the layer that flattens. A Neuron without
-  a position is taken at its strongest place of each filled image.
+  Windows begin at pixel 0 and every `stride` pixels; the last one is cut off at the edge, so that every pixel is
+  covered. In a convolutional network only what a window reaches is computed anew, up to the layer that flattens. A
+  Neuron without a position is taken at its strongest place of each filled image.
 
   Args:
     model, variables: linen module and its variables.
@@ -60,7 +60,8 @@ def _drops(model, variables, images, target, corners, fill, window, batch_size):
     arrays = jax.device_put((images[chosen], labels[chosen], fill))
     for window_first in range(0, len(corners), count[1]):
       places = np.arange(window_first, window_first + count[1]).clip(max=len(corners) - 1)
-      waiting.append((np.ix_(places, chosen), compiled(*arrays, corners[places])))  # not awaited: the next begins beside it
+      # The result is not awaited here, so that the next call begins beside it.
+      waiting.append((np.ix_(places, chosen), compiled(*arrays, corners[places])))
   drops = np.empty((len(corners), len(images)))
   for where, part in waiting:
     drops[where] = part
@@ -70,7 +71,7 @@ def _drops(model, variables, images, target, corners, fill, window, batch_size):
 def _drops_of_some(model, variables, images, target, fill, corners, *, window):
   """What the scores of images [b, H, W, C] lose with the windows at corners [k, 2] filled: [k, b].
 
-  The whole images are scored beside the filled ones, by the same products: a window that changes no map loses exactly 0.
+  The whole images are scored beside the filled ones, by the same products: a window that changes no map loses 0.
   """
   layer, steps = local.chain(model, variables, images, target)
   steps = steps or [(images, images, lambda before, after, patch, start: (patch, start))]
@@ -111,7 +112,8 @@ def _check(images, window, stride):
       raise ValueError(f'window={window} does not fit images of {images.shape[1]} × {images.shape[2]} pixels: use 1 to '
                        f'{size} along axis {axis}')
     if not 1 <= stride[axis] <= window[axis]:
-      raise ValueError(f'stride={stride} leaves pixels out with window={window}: use 1 to {window[axis]} along axis {axis}')
+      raise ValueError(f'stride={stride} leaves pixels out with window={window}: use 1 to {window[axis]} along '
+                       f'axis {axis}')
 
 
 def _channels(images, fill):
@@ -119,5 +121,6 @@ def _channels(images, fill):
   channels = images.shape[-1]
   fill = images.mean((0, 1, 2), dtype=np.float64) if fill is None else np.asarray(fill)
   if fill.shape not in ((), (1,), (channels,)):
-    raise ValueError(f'fill of shape {fill.shape} does not fit images of {channels} channels: give a number or one a channel')
+    raise ValueError(f'fill of shape {fill.shape} does not fit images of {channels} channels: give a number or one '
+                     'a channel')
   return np.broadcast_to(fill, channels).astype(images.dtype)

@@ -30,7 +30,8 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   A layer's parameters are drawn as at the start of training; batch normalisation's running averages go back to it too.
 
   Args:
-    method: function (model, variables, images, target, **arguments) → maps [B, …], or a tuple whose first part they are.
+    method: function (model, variables, images, target, **arguments) → maps [B, …], or a tuple whose first part they
+      are.
     model, variables: linen module and its variables.
     images: [B, H, W, C] floating.
     target: [B] int or Neuron.
