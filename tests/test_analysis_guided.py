@@ -139,7 +139,9 @@ def test_a_neuron_is_mapped_back_inside_its_receptive_field_alone():
   variables['params']['conv2']['bias'] += 9  # on
   for method in METHODS.values():
     found = method(model, variables, images, Neuron('conv2', 1, (0, 0)))
-    assert found[:, :5, :5].any() and not found[:, 5:].any() and not found[:, :, 5:].any()
+    assert found[:, :5, :5].any()
+    assert not found[:, 5:].any()
+    assert not found[:, :, 5:].any()
   np.testing.assert_array_equal(attribution.saliency(model, variables, images, Neuron('conv2', 1, [0, 0])),
                                 attribution.saliency(model, variables, images, Neuron('conv2', 1, (0, 0))))
 
@@ -150,7 +152,8 @@ def test_a_dead_unit_has_a_map_of_zeros_that_says_so(mode):
   variables['params']['conv2']['bias'] -= 100
   with pytest.warns(UserWarning, match='2 of 2 maps are zero everywhere: Neuron.* is dead'):
     found = METHODS[mode](model, variables, images, Neuron('conv2', 0))
-  assert not found.any() and attribution.silent(found).all()
+  assert not found.any()
+  assert attribution.silent(found).all()
 
 
 def test_batches_and_one_image_give_the_same_maps():

@@ -1,8 +1,8 @@
 """Which pixels a logit or a unit depends on: every method by its name, those of the gradient alone written here.
 
-All take (model, variables, images, target, …): images [B, H, W, C] scaled as in training, target the classes [B] int whose
-logits are explained, or a Neuron. All run in evaluation mode, as one compiled program over a batch. A map that is zero
-everywhere, as that of a dead unit, comes with a warning, and `silent(maps)` tells which ones are.
+All take (model, variables, images, target, …): images [B, H, W, C] scaled as in training, target the classes [B] int
+whose logits are explained, or a Neuron. All run in evaluation mode, as one compiled program over a batch. A map that is
+zero everywhere, as that of a dead unit, comes with a warning, and `silent(maps)` tells which ones are.
 """
 
 import jax
@@ -80,7 +80,8 @@ def smooth_grad(model, variables, images, target, *, samples=32, noise=0.15, see
 
 def _smooth(model, variables, images, target, keys, noise, *, samples):
   axes = tuple(range(1, images.ndim))
-  deviation = (images.max(axes, keepdims=True) - images.min(axes, keepdims=True)) * noise.reshape(-1, *(1 for _ in axes))
+  extent = images.max(axes, keepdims=True) - images.min(axes, keepdims=True)
+  deviation = extent * noise.reshape(-1, *(1 for _ in axes))
 
   def add(total, sample):
     key = jax.vmap(jax.random.fold_in, (0, None))(keys, sample)

@@ -27,8 +27,8 @@ class GradCAM(NamedTuple):
 def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=BATCH):
   """The channels of a layer, each times its gradient's mean over all places, summed.
 
-  The mean over places is exact for networks that average before their last layer; where one flattens instead, each place
-  has weights of its own and the map is rough. A layer of 2 × 2 places locates little: take an earlier one.
+  The mean over places is exact for networks that average before their last layer; where one flattens instead, each
+  place has weights of its own and the map is rough. A layer of 2 × 2 places locates little: take an earlier one.
 
   Args:
     model, variables: linen module and its variables.
@@ -43,7 +43,8 @@ def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=B
     GradCAM(maps, upsampled): bilinear between the centres of the places, constant beyond the outer ones.
 
   Raises:
-    ValueError: images, a target or a layer that do not fit, a layer without places, a Neuron that does not come after it.
+    ValueError: images, a target or a layer that do not fit, a layer without places, a Neuron that does not come after
+      it.
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.
   """

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 import warnings
 
 import flax.linen as nn
@@ -123,6 +124,9 @@ def silent(maps):
 def say_silent(maps, target):
   """The maps, with a warning where some are zero everywhere: a dead unit, or one that the image does not move."""
   if count := silent(maps).sum():
-    what = f'{target}' if isinstance(target, Neuron) else 'the logit of the label'
-    warnings.warn(f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it', stacklevel=3)
+    what, level = f'{target}' if isinstance(target, Neuron) else 'the logit of the label', 1
+    while sys._getframe(level).f_globals.get('__name__', '').startswith('jaxdl.analysis'):
+      level += 1  # the line that asked for the maps is the one to name
+    warnings.warn(f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it',
+                  stacklevel=level + 1)
   return maps

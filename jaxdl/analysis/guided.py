@@ -59,8 +59,8 @@ def guided_backprop(model, variables, images, target, *, batch_size=BATCH):
 def deconvnet(model, variables, images, target, *, batch_size=BATCH):
   """The target mapped back to the pixels: transposed filters, the switches of max-pooling, a ReLU on the way back.
 
-  The signal begins as 1. Where a Neuron's output is 0 there is nothing to map back and the map is 0. Max-pooling's switch
-  is the first of equal values, also in windows that are all zero.
+  The signal begins as 1. Where a Neuron's output is 0 there is nothing to map back and the map is 0. Max-pooling's
+  switch is the first of equal values, also in windows that are all zero.
 
   Args:
     model: linen module whose field `activation` is the ReLU.
@@ -105,8 +105,8 @@ def with_rectifier(model, variables, images, rectifier, method):
     raise ValueError(f'{method} needs ReLUs and {kind} has no field `activation`: use saliency, or a model with ReLUs')
   if model.activation is not nn.relu:
     name = getattr(model.activation, '__name__', repr(model.activation))
-    raise ValueError(f"{method} is defined for ReLUs and the activation of {kind} is {name!r}: use saliency, or a model "
-                     "with activation='relu'")
+    raise ValueError(f"{method} is defined for ReLUs and the activation of {kind} is {name!r}: use saliency, or a "
+                     "model with activation='relu'")
   linear = model.clone(activation=lambda inputs: inputs)
   forward = jax.make_jaxpr(linear.apply)(variables, jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype))
   if left := thresholds(forward.jaxpr):

@@ -1,4 +1,4 @@
-"""What a convolutional network makes of images of which a box has changed: only what the box reaches is computed anew."""
+"""What a convolutional network makes of images in which a box has changed: only what it reaches is computed anew."""
 
 import functools
 import math
@@ -39,25 +39,25 @@ def chain(model, variables, images, target):
 
 
 def follow(steps, patch, start):
-  """The maps [B, H, W, C] of the last of the steps where the patch [B, h, w, C] stands at (row, column) of the images."""
+  """The maps [B, H, W, C] of the last step where the patch [B, h, w, C] stands at (row, column) of the images."""
   for before, after, part in steps:
     patch, start = part(before, after, patch, start)
   return jax.lax.dynamic_update_slice(steps[-1][1], patch, (0, *start, 0))
 
 
 def _changes(layer, variables):
-  """A layer as steps, (function of the map, function (before, after, patch, start)); none where a box does not stay one."""
+  """A layer as steps, (function of the map, function of what changes in it); none where a box does not stay one."""
   if isinstance(layer, POINTWISE):
     return [_pointwise(lambda inputs: layer.apply(variables, inputs, layers.Context()))]
   if type(layer) is layers.Conv:
     given = variables['params']
     whole = functools.partial(ops.conv, kernel=given['kernel'], strides=layers.pair(layer.strides))
     bias = _pointwise(lambda inputs: (layer.activation or (lambda outputs: outputs))(inputs + given['bias']))
-    return [_padded(whole, _filtered, layer.padding, layers.pair(layer.kernel), layers.pair(layer.strides), 0), bias]
+    return [_padded(whole, _filtered, layer.padding, layers.pair(layer.kernel), layers.pair(layer.strides)), bias]
   if isinstance(layer, layers.MaxPool):
     window, strides = layers.pair(layer.window), layers.pair(layer.strides or layer.window)
     whole = functools.partial(ops.max_pool, window=window, strides=strides)
-    return [_padded(whole, _windowed, layer.padding, window, strides, -math.inf)]
+    return [_padded(whole, _greatest, layer.padding, window, strides)]
   return []
 
 
@@ -65,38 +65,50 @@ def _pointwise(function):
   return function, lambda before, after, patch, start: (function(patch), start)
 
 
-def _padded(whole, local, padding, window, strides, fill):
+def _padded(whole, local, padding, window, strides):
   def part(before, after, patch, start):
     pads = [ops.explicit_padding(before.shape[1 + axis], window[axis], strides[axis],
                                  padding if isinstance(padding, str) else padding[axis]) for axis in (0, 1)]
     # Outputs first, first + 1, … see the patch; at an edge the same number of them that exist is taken.
     first = [-(-(start[axis] + pads[axis][0] - window[axis] + 1) // strides[axis]) for axis in (0, 1)]
-    count = [min((patch.shape[1 + axis] + window[axis] - 2) // strides[axis] + 1, after.shape[1 + axis]) for axis in (0, 1)]
+    count = [min((patch.shape[1 + axis] + window[axis] - 2) // strides[axis] + 1, after.shape[1 + axis])
+             for axis in (0, 1)]
     begin = [jnp.clip(first[axis], 0, after.shape[1 + axis] - count[axis]) for axis in (0, 1)]
-    return local(whole, before, after, patch, start, window, strides, pads, fill, begin, count), begin
+    return local(whole, before, after, patch, start, window, strides, pads, begin, count), begin
 
   return functools.partial(whole, padding=padding), part
 
 
-def _windowed(whole, before, after, patch, start, window, strides, pads, fill, begin, count):
-  """The outputs that see the patch, from all that they see."""
+def _greatest(whole, before, after, patch, start, window, strides, pads, begin, count):
+  """The outputs of max-pooling that see the patch, from all that they see."""
+  seen, moved, here = _seen(before, patch, start, window, strides, pads, begin, count, -math.inf)
+  return whole(jnp.where(here, moved, seen), padding='VALID')
+
+
+def _filtered(whole, before, after, patch, start, window, strides, pads, begin, count):
+  """The outputs of a convolution that see the patch: it is linear, so that the change of the patch alone is filtered.
+
+  Where nothing has changed they are what they were to the bit. The change is spread over the outputs, or gathered by
+  them from a map of zeros, whichever is less work.
+  """
+  old = jax.lax.dynamic_slice(after, (0, *begin, 0), (len(after), *count, after.shape[-1]))
+  if strides == (1, 1) and math.prod(patch.shape[1:3]) * after.shape[-1] < math.prod(count) * before.shape[-1]:
+    change = patch - jax.lax.dynamic_slice(before, (0, *start, 0), patch.shape)
+    spread = ops.conv_transpose(change, whole.keywords['kernel'], padding='VALID')  # [B, h + kh − 1, w + kw − 1, F]
+    offset = [start[axis] + pads[axis][0] - window[axis] + 1 - begin[axis] for axis in (0, 1)]
+    return old + _moved(spread, offset, count)
+  seen, moved, here = _seen(before, patch, start, window, strides, pads, begin, count, 0)
+  return old + whole(jnp.where(here, moved - seen, 0), padding='VALID')
+
+
+def _seen(before, patch, start, window, strides, pads, begin, count, fill):
+  """The padded map that outputs begin … begin + count see, the patch where it stands in it, and whether it does."""
   padded = jnp.pad(before, ((0, 0), *pads, (0, 0)), constant_values=fill)
   size = [(count[axis] - 1) * strides[axis] + window[axis] for axis in (0, 1)]
   corner = [begin[axis] * strides[axis] for axis in (0, 1)]
   offset = [start[axis] + pads[axis][0] - corner[axis] for axis in (0, 1)]
   seen = jax.lax.dynamic_slice(padded, (0, *corner, 0), (len(before), *size, before.shape[-1]))
-  here = _moved(jnp.ones((1, *patch.shape[1:3], 1), bool), offset, size)
-  return whole(jnp.where(here, _moved(patch, offset, size), seen), padding='VALID')
-
-
-def _filtered(whole, before, after, patch, start, window, strides, pads, fill, begin, count):
-  """The same of a convolution, which is linear: where that is less work the change of the patch alone is spread."""
-  if strides != (1, 1) or math.prod(count) * before.shape[-1] <= math.prod(patch.shape[1:3]) * after.shape[-1]:
-    return _windowed(whole, before, after, patch, start, window, strides, pads, fill, begin, count)
-  change = patch - jax.lax.dynamic_slice(before, (0, *start, 0), patch.shape)
-  spread = ops.conv_transpose(change, whole.keywords['kernel'], padding='VALID')  # [B, h + kh − 1, w + kw − 1, F]
-  offset = [start[axis] + pads[axis][0] - window[axis] + 1 - begin[axis] for axis in (0, 1)]
-  return jax.lax.dynamic_slice(after, (0, *begin, 0), (len(after), *count, after.shape[-1])) + _moved(spread, offset, count)
+  return seen, _moved(patch, offset, size), _moved(jnp.ones((1, *patch.shape[1:3], 1), bool), offset, size)
 
 
 def _moved(patch, offset, size):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.analysis import local, units
-from jaxdl.analysis.gradients import batched, check, labels_of, program, say_silent, score_from
+from jaxdl.analysis.gradients import check, labels_of, program, say_silent, score_from
 
 WINDOWS = 64  # of each image in one compiled call
 
@@ -13,9 +13,9 @@ WINDOWS = 64  # of each image in one compiled call
 def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None, batch_size=1024):
   """The mean drop of the target over the windows that cover a pixel: positive where the pixel speaks for the target.
 
-  Windows begin at pixel 0 and every `stride` pixels; the last one is cut off at the edge, so that every pixel is covered.
-  In a convolutional network only what a window reaches is computed anew, up to the layer that flattens. A Neuron without
-  a position is taken at its strongest place of each filled image.
+  Windows begin at pixel 0 and every `stride` pixels; the last one is cut off at the edge, so that every pixel is
+  covered. In a convolutional network only what a window reaches is computed anew, up to the layer that flattens. A
+  Neuron without a position is taken at its strongest place of each filled image.
 
   Args:
     model, variables: linen module and its variables.
@@ -42,17 +42,16 @@ def occlusion(model, variables, images, target, *, window=5, stride=1, fill=None
   starts = [np.arange(-(-(size - window[axis]) // stride[axis]) + 1) * stride[axis]
             for axis, size in enumerate(images.shape[1:3])]
   corners = np.stack(np.meshgrid(*starts, indexing='ij'), -1).reshape(-1, 2)  # [N, 2]
-  whole = batched(units.scores, model, variables, images, target, batch_size=batch_size)  # [B]
-  filled = _filled_scores(model, variables, images, target, corners, fill, window, batch_size)  # [B, N]
-  drops = (whole[:, None].astype(np.float64) - filled).reshape(len(images), *map(len, starts))  # [B, R, S]
+  drops = _drops(model, variables, images, target, corners, fill, window, batch_size)  # [B, N]
+  drops = drops.reshape(len(images), *map(len, starts))  # [B, R, S]
   rows, columns = (_covers(begin, window[axis], images.shape[1 + axis]) for axis, begin in enumerate(starts))
   mean = np.einsum('hr,brs,ws->bhw', rows, drops, columns, optimize=True)
   return say_silent((mean / np.outer(rows.sum(1), columns.sum(1))).astype(images.dtype), target)
 
 
-def _filled_scores(model, variables, images, target, corners, fill, window, batch_size):
-  """The score of each image with each window filled: [B, N]."""
-  compiled = program(_score_filled, model, variables, target, window=window)
+def _drops(model, variables, images, target, corners, fill, window, batch_size):
+  """What each image's score loses with each window filled: [B, N] float64."""
+  compiled = program(_drops_of_some, model, variables, target, window=window)
   labels, waiting = labels_of(images, target), []
   count = min(len(images), max(batch_size // WINDOWS, 1)), min(len(corners), WINDOWS)
   for first in range(0, len(images), count[0]):
@@ -60,15 +59,19 @@ def _filled_scores(model, variables, images, target, corners, fill, window, batc
     arrays = jax.device_put((images[chosen], labels[chosen], fill))
     for window_first in range(0, len(corners), count[1]):
       places = np.arange(window_first, window_first + count[1]).clip(max=len(corners) - 1)
-      waiting.append((np.ix_(places, chosen), compiled(*arrays, corners[places])))  # not awaited: the next begins beside it
-  scores = np.empty((len(corners), len(images)), images.dtype)
+      # The result is not awaited here, so that the next call begins beside it.
+      waiting.append((np.ix_(places, chosen), compiled(*arrays, corners[places])))
+  drops = np.empty((len(corners), len(images)))
   for where, part in waiting:
-    scores[where] = part
-  return scores.T
+    drops[where] = part
+  return drops.T
 
 
-def _score_filled(model, variables, images, target, fill, corners, *, window):
-  """The scores of images [b, H, W, C] with the windows at corners [k, 2] filled: [k, b]."""
+def _drops_of_some(model, variables, images, target, fill, corners, *, window):
+  """What the scores of images [b, H, W, C] lose with the windows at corners [k, 2] filled: [k, b].
+
+  The whole images are scored beside the filled ones, by the same products: a window that changes no map loses 0.
+  """
   layer, steps = local.chain(model, variables, images, target)
   steps = steps or [(images, images, lambda before, after, patch, start: (patch, start))]
 
@@ -78,13 +81,16 @@ def _score_filled(model, variables, images, target, fill, corners, *, window):
     rows, columns = (start[axis] + jnp.arange(window[axis]) >= corner[axis] for axis in (0, 1))
     return local.follow(steps, jnp.where((rows[:, None] & columns)[..., None], fill, patch), start)
 
-  maps = jax.lax.map(filled, corners)  # [k, b, …]
+  maps = jnp.concatenate([steps[-1][1][None], jax.lax.map(filled, corners)])  # [1 + k, b, …]
   maps = maps.reshape(-1, *maps.shape[2:])
-  targets = units.tiled(target, len(corners))
+  targets = units.tiled(target, 1 + len(corners))
   if layer is None:
-    return units.scores(model, variables, maps, targets).reshape(len(corners), -1)
-  inputs = jnp.zeros((len(maps), *images.shape[1:]), images.dtype)  # nothing of them is computed
-  return score_from(model, variables, inputs, targets, layer, maps).reshape(len(corners), -1)
+    scores = units.scores(model, variables, maps, targets)
+  else:
+    inputs = jnp.zeros((len(maps), *images.shape[1:]), images.dtype)  # nothing of them is computed
+    scores = score_from(model, variables, inputs, targets, layer, maps)
+  scores = scores.reshape(-1, len(images))
+  return scores[0] - scores[1:]
 
 
 def _covers(begins, window, size):
@@ -105,7 +111,8 @@ def _check(images, window, stride):
       raise ValueError(f'window={window} does not fit images of {images.shape[1]} × {images.shape[2]} pixels: use 1 to '
                        f'{size} along axis {axis}')
     if not 1 <= stride[axis] <= window[axis]:
-      raise ValueError(f'stride={stride} leaves pixels out with window={window}: use 1 to {window[axis]} along axis {axis}')
+      raise ValueError(f'stride={stride} leaves pixels out with window={window}: use 1 to {window[axis]} along '
+                       f'axis {axis}')
 
 
 def _channels(images, fill):
@@ -113,5 +120,6 @@ def _channels(images, fill):
   channels = images.shape[-1]
   fill = images.mean((0, 1, 2), dtype=np.float64) if fill is None else np.asarray(fill)
   if fill.shape not in ((), (1,), (channels,)):
-    raise ValueError(f'fill of shape {fill.shape} does not fit images of {channels} channels: give a number or one a channel')
+    raise ValueError(f'fill of shape {fill.shape} does not fit images of {channels} channels: give a number or one '
+                     'a channel')
   return np.broadcast_to(fill, channels).astype(images.dtype)

@@ -13,13 +13,13 @@ from jaxdl.analysis.gradients import labels_of, program
 from jaxdl.analysis.units import Neuron
 
 
-def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, parametrised_by='fourier', low=0.0, high=1.0,
-             jitter=1, total_variation=0.0, blur=0.0, seed=0):
+def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, parametrised_by='fourier', low=0.0,
+             high=1.0, jitter=1, total_variation=0.0, blur=0.0, seed=0):
   """Gradient ascent on images for a logit or a unit, all images at once.
 
   Each step sees the images rolled by up to `jitter` pixels, but for the second half, which fits them to where the unit
-  stands. Where a ReLU network lets no gradient through at all, as from a unit that is off, it lets through what would switch
-  units on. A unit that stays off leaves an image with little in it: look at what `activations` says of it.
+  stands. Where a ReLU network lets no gradient through at all, as from a unit that is off, it lets through what would
+  switch units on. A unit that stays off leaves an image with little in it: look at what `activations` says of it.
 
   Args:
     model, variables: linen module and its variables.
@@ -39,8 +39,8 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
     [n, H, W, C] float32.
 
   Raises:
-    ValueError: a target that there is not, a shape that the model does not take, an unknown parametrisation, a range that
-      is none, negative steps, jitter or weights.
+    ValueError: a target that there is not, a shape that the model does not take, an unknown parametrisation, a range
+      that is none, negative steps, jitter or weights.
 
   Source: Erhan et al. 2009, Visualizing higher-layer features of a deep network, section 3; Olah et al. 2017, Feature
   visualization.
@@ -48,7 +48,8 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
   _check(shape, n, steps, low, high, jitter=jitter, total_variation=total_variation, blur=blur)
   decode, begin = parametrisation.named(parametrised_by, shape)
   labels = labels_of(range(n), target) if isinstance(target, Neuron) else np.array(np.broadcast_to(target, n))
-  units.check_target(model, variables, np.empty((n, *shape), np.float32), target if isinstance(target, Neuron) else labels)
+  explained = target if isinstance(target, Neuron) else labels
+  units.check_target(model, variables, np.empty((n, *shape), np.float32), explained)
   if getattr(model, 'activation', None) is nn.relu:
     model = model.clone(activation=redirected_relu)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(n))

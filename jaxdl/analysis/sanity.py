@@ -30,7 +30,8 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   A layer's parameters are drawn as at the start of training; batch normalisation's running averages go back to it too.
 
   Args:
-    method: function (model, variables, images, target, **arguments) → maps [B, …], or a tuple whose first part they are.
+    method: function (model, variables, images, target, **arguments) → maps [B, …], or a tuple whose first part they
+      are.
     model, variables: linen module and its variables.
     images: [B, H, W, C] floating.
     target: [B] int or Neuron.
@@ -48,12 +49,11 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   """
   order = [layer for layer in units.shapes(model, variables, images) if layer in variables['params']]
   key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)  # not the weights that training of the same seed began with
-  drawn = jax.tree.map(lambda new, old: new.astype(old.dtype), dict(jax.jit(model.init)(key, np.asarray(images)[:1])),
-                       {kind: variables[kind] for kind in variables})
+  drawn = jax.jit(model.init)(key, np.asarray(images)[:1])
   current, stages, original = variables, ['', *reversed(order)], None
   correlations = []
   for layer in stages:
-    current = {kind: {**layers, **({layer: drawn[kind][layer]} if layer in layers else {})}
+    current = {kind: {name: _like(drawn[kind][name], old) if name == layer else old for name, old in layers.items()}
                for kind, layers in current.items()}
     maps = method(model, current, images, target, **arguments)
     maps = np.abs(maps[0] if isinstance(maps, tuple) else maps).reshape(len(images), -1)
@@ -62,6 +62,10 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   correlations = np.asarray(correlations)
   late = [row[np.isfinite(row)] for row in correlations[1:][-2:]]  # all but the first layer, and all
   return Sanity(tuple(stages), correlations, any(len(row) and bool(row.mean() > threshold) for row in late))
+
+
+def _like(drawn, old):
+  return jax.tree.map(lambda drawn, old: drawn.astype(old.dtype), drawn, old)
 
 
 def spearman(first, second):
