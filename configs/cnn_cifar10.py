@@ -2,8 +2,11 @@
 
     python -m jaxdl.main --config=configs/cnn_cifar10.py
 
-Report 000 (exercise 1) reports 76.69 %. Ours is not measured yet.
-The report leaves open the dropout rate (here 0.5), the initialisation (here He normal) and the schedule (here a cosine).
+Report 000 (exercise 1) reports 76.69 %; ours (seed 0) 74.98 % on the JPEG copy of the test images, 77.56 % on the 5,000
+training images held out, which have their original pixels. Measured on 2 cores of an AMD EPYC, 2026-11-21, at the
+checkpoint of the lowest validation loss. Training accuracy ends at 80 %: with this dropout and flips the network underfits.
+The report leaves open the dropout rate (here 0.5), augmentation (here flips), the initialisation (here He normal) and the
+schedule (here a cosine).
 """
 
 import ml_collections

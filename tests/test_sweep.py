@@ -77,16 +77,18 @@ def test_sweep_member_equals_the_same_run_alone(kind, request):
   """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate."""
   config = request.getfixturevalue(kind)
   config = {**config, 'l2': 1e-3, 'ema_decay': 0.9}
-  configs = [copy.deepcopy(config) for _ in range(3)]
+  if kind == 'small_text':
+    config['model']['layers'] = 1
+  configs = [copy.deepcopy(config) for _ in range(2)]
   for number, one in enumerate(configs):
     one['seed'] = number
-    one['optimizer']['learning_rate'] = (1e-3, 2e-3, 1e-3)[number]
-    one['l2'] = (1e-3, 1e-3, 1e-2)[number]
+    one['optimizer']['learning_rate'] = (1e-3, 2e-3)[number]
+    one['l2'] = (1e-3, 1e-2)[number]
     if kind == 'small_cnn':  # Adam would blow up the rounding errors of biases before batch normalisation: their gradient is 0
       one['optimizer']['name'] = 'momentum'
-      one['model']['layers'][3]['rate'] = (0.3, 0.1, 0.5)[number]
+      one['model']['layers'][3]['rate'] = (0.3, 0.1)[number]
     elif kind == 'small_text':
-      one['model']['dropout'] = (0.2, 0.5, 0.1)[number]
+      one['model']['dropout'] = (0.2, 0.5)[number]
   states, history = trained_together(configs, 50)
   for number, one in enumerate(configs):
     state, alone = trained_alone(one, 50)
@@ -95,7 +97,7 @@ def test_sweep_member_equals_the_same_run_alone(kind, request):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.average, state.average)
     np.testing.assert_allclose(history['loss'][number], alone['loss'], rtol=2e-3)
   spread = jax.tree.map(lambda leaf: float(np.abs(np.diff(leaf, axis=0)).max()), states.params)
-  assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are three different runs'
+  assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
 def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp_path):
