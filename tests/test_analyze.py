@@ -1,0 +1,101 @@
+"""The command that looks inside a run, from training to files."""
+
+import copy
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import SMALL, last_json, run_child
+
+from jaxdl import analyze, command, experiment, subject, train
+from jaxdl.views import VIEWS
+
+FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
+
+
+@pytest.fixture(params=['small', *(pytest.param(name, marks=pytest.mark.slow) for name in ('small_text', 'small_autoencoder'))])
+def run(request, tmp_path):
+  """A trained run and the kind of its model."""
+  config = request.getfixturevalue(request.param)
+  train.train(experiment.build({**config, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  return tmp_path / 'run', FIT[request.param]
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+  """(the folder of a recurrent run that is evaluated, its summary)."""
+  workdir = tmp_path_factory.mktemp('trained')
+  return workdir, train.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir)
+
+
+def test_analyze_writes_every_analysis_that_fits(run):
+  workdir, kind = run
+  done = run_child('-m', 'jaxdl.analyze', f'--workdir={workdir}', '--images=40')
+  assert done.returncode == 0, done.stderr
+  made = last_json(done.stdout)['analyses']
+  assert set(made) == {name for name, view in VIEWS.items() if kind in view.kinds}
+  for file in (file for files in made.values() for file in files):
+    path = workdir / 'analysis' / file
+    if file.endswith('.png'):
+      assert path.read_bytes().startswith(b'\x89PNG')
+    elif file.endswith('.npz'):
+      with np.load(path) as arrays:
+        assert arrays.files
+    else:
+      json.loads(path.read_text())
+  if kind == 'recurrent':
+    facts = json.loads((workdir / 'analysis/confusion.json').read_text())
+    by_step = json.loads((workdir / 'analysis/by_step.json').read_text())
+    assert facts['examples'] == 40
+    assert facts['accuracy'] == pytest.approx(by_step['accuracy_at_the_end'])
+  if kind != 'language_model':
+    assert json.loads((workdir / 'analysis/numpy.json').read_text())['greatest_relative_difference'] < 1e-5
+
+
+def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path):
+  train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last')
+  assert done.returncode == 0, done.stderr
+  assert list(last_json(done.stdout)['analyses']) == ['filters', 'errors']
+  with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
+    assert arrays['kernels'].shape == (5, 5, 1, 4)
+
+
+@pytest.mark.slow
+def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
+  train.train(experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'), tmp_path)
+  done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30')
+  assert done.returncode == 0, done.stderr
+  made = last_json(done.stdout)['analyses']
+  assert set(made) == {name for name, view in VIEWS.items() if 'cnn' in view.kinds}
+  facts = json.loads((tmp_path / 'analysis/neurons.json').read_text())
+  with np.load(tmp_path / 'analysis/neurons.npz') as arrays:
+    assert arrays['images'].shape == (len(facts['channels']), 9)
+
+
+def test_analyze_sees_what_training_evaluates(trained):
+  workdir, summary = trained
+  found = subject.read(workdir)
+  logits = np.asarray(found.model.apply(found.variables, found.inputs))
+  assert len(found.labels) == summary['test_examples'] == found.available
+  assert (logits.argmax(-1) == found.labels).mean() == pytest.approx(summary['test_accuracy'])
+  np.testing.assert_allclose(found.images[..., 0], found.inputs, atol=1e-6)
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--only=filter'], r"--only=filter is not an analysis: use some of filters, weights"),
+    (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
+    (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
+    (['--images=0'], r'--images=0 is too few: use at least 1'),
+    (['--only=states', '--layer=gru'], r'--layer=gru does not fit: use one of lstm'),
+])
+def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
+  assert command.run(analyze.main, ['analyze', f'--workdir={trained[0]}', *arguments]) == 1
+  lines = capsys.readouterr().err.strip().splitlines()
+  assert re.match(f'jaxdl: {message}', lines[-1]), lines
+
+
+def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
+  assert command.run(analyze.main, ['analyze', f'--workdir={tmp_path}']) == 1
+  assert 'has no checkpoints: train a run there first' in capsys.readouterr().err
