@@ -5,8 +5,6 @@ import pathlib
 import sys
 import time
 
-from absl import logging
-
 from jaxdl import command, subject
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, write
@@ -18,19 +16,17 @@ def main(arguments):
                           epilog='analyses: ' + '; '.join(f'{name} ({view.title})' for name, view in VIEWS.items()))
   parser.add_argument('--workdir', required=True, help='folder of a run')
   parser.add_argument('--only', help='some analyses, joined by commas; default all that fit')
-  parser.add_argument('--step', default='best', help='checkpoint: best, last or a number (default best)')
+  parser.add_argument('--step', default='best', type=command.step, help='checkpoint: best, last or a number (default best)')
   parser.add_argument('--layer', help='of the analyses that look at one layer')
   parser.add_argument('--channel', type=int, help='of the analyses that look at one unit')
   parser.add_argument('--images', type=int, help='how many test examples (default all that fit into 1 GiB)')
   parser.add_argument('--data_dir', help='folder of the prepared data sets, where it is another than in training')
   parser.add_argument('--seed', type=int, default=0, help='of what is drawn at random (default 0)')
   chosen = parser.parse_args(arguments[1:])
-  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
   if unknown := [name for name in wanted if name not in VIEWS]:
     raise ValueError(f'--only={unknown[0]} is not an analysis: use some of {", ".join(VIEWS)}')
-  step = int(chosen.step) if chosen.step.isdecimal() else chosen.step
-  seen = subject.read(chosen.workdir, step=step, count=chosen.images, data_dir=chosen.data_dir)
+  seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir)
   fitting = [name for name in wanted if seen.kind in VIEWS[name].kinds]
   if chosen.only and (other := [name for name in wanted if name not in fitting]):
     raise ValueError(f'--only={other[0]} does not apply to a model of kind {seen.kind!r}: use some of '

@@ -8,7 +8,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import config as configuration
-from jaxdl import models
+from jaxdl import files, models
 from jaxdl.state import State
 
 
@@ -78,10 +78,7 @@ def newest(checkpoints, state):
 
 def last_step(workdir):
   """The step of a run's last checkpoint; 0 where there is none."""
-  if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
-    return 0
-  with manager(workdir) as checkpoints:
-    return checkpoints.latest_step() or 0
+  return max(kept_steps(workdir), default=0)
 
 
 def kept_steps(workdir):
@@ -154,9 +151,7 @@ def check_config(workdir, config):
     if changed:
       raise ValueError(f'{workdir} holds a run of another config (differing in {", ".join(changed)}): '
                        'give another --workdir, or delete the folder')
-  aside = folder / 'config.json.new'
-  aside.write_text(json.dumps(config, indent=2) + '\n')
-  aside.replace(file)
+  files.write_whole(file, json.dumps(config, indent=2) + '\n')
 
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')

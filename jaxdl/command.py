@@ -1,4 +1,4 @@
-"""What every command line shares: one line for an error, and compiled programs kept between runs."""
+"""What every command line shares: one line for an error, a quiet screen, and compiled programs kept between runs."""
 
 import argparse
 import os
@@ -13,6 +13,11 @@ class Parser(argparse.ArgumentParser):
     raise ValueError(f'{message}: see {self.prog} --help')
 
 
+def step(text):
+  """The type of a --step: 'best', 'last' or a number."""
+  return int(text) if text.isdecimal() else text
+
+
 def run(main, arguments):
   """Runs `main(arguments)`; bad input becomes one line on standard error.
 
@@ -25,6 +30,7 @@ def run(main, arguments):
   Returns:
     The exit code: main's own, or 1 after bad input.
   """
+  _quiet()
   _keep_compiled_programs()
   try:
     return main(arguments)
@@ -33,6 +39,13 @@ def run(main, arguments):
       raise
     print(f'jaxdl: {str(error) or type(error).__name__}', file=sys.stderr)
     return 1
+
+
+def _quiet():
+  """Keeps the libraries' own chatter off the screen."""
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  from absl import logging
+  logging.set_verbosity(logging.ERROR)
 
 
 def _keep_compiled_programs():

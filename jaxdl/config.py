@@ -16,12 +16,13 @@ from ml_collections import config_flags
 from jaxdl import overrides
 
 
-def from_command_line(arguments, define=lambda values: None):
+def from_command_line(arguments, define=lambda values: None, *, example):
   """Parses `--config=FILE --config.a.b=value …` and the flags of a command.
 
   Args:
     arguments: list of str, the command line with the program's name first.
     define: function(flag values) that defines the command's own flags.
+    example: str, a config file to name where --config is missing.
 
   Returns:
     The absl FlagValues; `.config` is the ml_collections ConfigDict with every override applied.
@@ -47,6 +48,8 @@ def from_command_line(arguments, define=lambda values: None):
     raise ValueError(str(error).strip().partition('\n')[0]) from error
   if rest:
     raise ValueError(f'argument {rest[0]!r} is not a flag: flags begin with --')
+  if values.config is None:
+    raise ValueError(f'--config is missing: give one, such as --config={example}')
   for argument in new:
     overrides.add(values.config, argument, path)
   return values
@@ -73,11 +76,12 @@ def read_file(path):
   module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
   try:
     spec.loader.exec_module(module)
+    found = module.get_config() if hasattr(module, 'get_config') else None
   except Exception as error:
     raise ValueError(f'config file {path} cannot be read ({type(error).__name__}: {error})') from error
-  if not hasattr(module, 'get_config'):
-    raise ValueError(f'config file {path} has no function get_config()')
-  return module.get_config()
+  if not isinstance(found, ml_collections.ConfigDict):
+    raise ValueError(f'config file {path} has no function get_config() that returns a ConfigDict')
+  return found
 
 
 def to_dict(config):

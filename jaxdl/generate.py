@@ -6,7 +6,6 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 
 from jaxdl import checkpoint, command
 from jaxdl.data import characters
@@ -21,11 +20,9 @@ def main(arguments):
   parser.add_argument('--temperature', type=float, default=0.8, help='0 always takes the likeliest (default 0.8)')
   parser.add_argument('--top_k', type=int, default=0, help='choose among so many likeliest characters; 0 for all')
   parser.add_argument('--seed', type=int, default=0)
-  parser.add_argument('--step', default='best', help='checkpoint: best, last or a number')
+  parser.add_argument('--step', default='best', type=command.step, help='checkpoint: best, last or a number')
   chosen = parser.parse_args(arguments[1:])
-  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
-  step = int(chosen.step) if chosen.step.isdecimal() else chosen.step
-  model, variables, config = checkpoint.load_model(chosen.workdir, step)
+  model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':
     raise ValueError(f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model')
   vocabulary = config['dataset']['classes']

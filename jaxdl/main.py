@@ -1,17 +1,14 @@
 """python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one experiment."""
 
 import json
-import os
 import pathlib
 import shlex
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
+from absl import flags
 
-from absl import flags, logging  # noqa: E402
-
-from jaxdl import command, config, experiment, lint, samples, train  # noqa: E402
-from jaxdl.models import table  # noqa: E402
+from jaxdl import command, config, experiment, lint, samples, train
+from jaxdl.models import table
 
 
 def define(values):
@@ -22,10 +19,7 @@ def define(values):
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
-  values = config.from_command_line(arguments, define)
-  if values.config is None:
-    raise ValueError('--config is missing: give an experiment, such as --config=configs/lstm_mnist.py')
+  values = config.from_command_line(arguments, define, example='configs/lstm_mnist.py')
   name = pathlib.Path(values['config'].config_filename).stem
   chosen = experiment.build(values.config, name)
   if values.describe:

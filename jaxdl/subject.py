@@ -47,6 +47,17 @@ class Subject:
   targets: np.ndarray | None
   available: int
 
+  def seen(self, values):
+    """What the network takes or gives, […, C], as a person would be shown it: the scaling undone, 0..1."""
+    return np.clip(values * self._scaling('deviation') + self._scaling('mean'), 0, 1)
+
+  def scaled(self, pictures):
+    """Pictures in 0..1, […, C], as the network takes them."""
+    return (pictures - self._scaling('mean')) / self._scaling('deviation')
+
+  def _scaling(self, key):
+    return np.asarray(self.config['dataset'][key], np.float32)
+
 
 def read(workdir, *, step='best', count=None, data_dir=None):
   """The network of a run, and examples of its test split: the validation or training split where it has none.
@@ -78,8 +89,11 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or split.count, split.count, max(1, BYTES // size))
   found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
-  return Subject(workdir=pathlib.Path(workdir), name=data.name, split=name, kind=kind, model=model, variables=variables,
-                 config=config, classes=data.classes, available=split.count, **found)
+  subject = Subject(workdir=pathlib.Path(workdir), name=data.name, split=name, kind=kind, model=model, variables=variables,
+                    config=config, classes=data.classes, available=split.count, **found)
+  if kind == 'language_model':
+    return subject
+  return dataclasses.replace(subject, images=subject.seen(found['images']), targets=subject.seen(found['targets']))
 
 
 def _kind(config):
@@ -100,14 +114,9 @@ def _examples(data, split, wanted):
     if have >= wanted:
       break
   whole = {key: np.concatenate([part[key] for part in parts])[:wanted] for key in parts[0]}
-  mean, deviation = (np.asarray(data.scaling[key], np.float32) for key in ('mean', 'deviation'))
   shape = whole['image'].shape
-
-  def shown(values):
-    return np.clip(values.reshape(shape) * deviation + mean, 0, 1)
-
-  return {'inputs': whole['inputs'], 'labels': whole['label'], 'images': shown(whole['inputs']),
-          'targets': shown(whole['target'])}
+  return {'inputs': whole['inputs'], 'labels': whole['label'], 'images': whole['inputs'].reshape(shape),
+          'targets': whole['target'].reshape(shape)}
 
 
 def _text(split, wanted):

@@ -1,17 +1,14 @@
 """python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
 
 import json
-import os
 import pathlib
 import shlex
 import sys
 
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # TensorFlow only writes TensorBoard's files here
+from absl import flags
 
-from absl import flags, logging  # noqa: E402
-
-from jaxdl import checkpoint, command, comparison, config, lint, members, train  # noqa: E402
-from jaxdl.together import train_together  # noqa: E402
+from jaxdl import checkpoint, command, comparison, config, lint, members, train
+from jaxdl.together import train_together
 
 
 def define(values):
@@ -24,10 +21,7 @@ def define(values):
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
-  values = config.from_command_line(arguments, define)
-  if values.config is None:
-    raise ValueError('--config is missing: give a sweep, such as --config=configs/sweeps/hidden_units_mnist.py')
+  values = config.from_command_line(arguments, define, example='configs/sweeps/hidden_units_mnist.py')
   path = pathlib.Path(values['config'].config_filename)
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(values.config, path)

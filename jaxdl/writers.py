@@ -10,6 +10,8 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+from jaxdl import files
+
 
 @dataclasses.dataclass(frozen=True)
 class Writers:
@@ -73,9 +75,7 @@ def record(workdir, summary, *, seconds, resumed):
   file = pathlib.Path(workdir) / 'summary.json'
   before = json.loads(file.read_text())['seconds'] if resumed and file.exists() else 0.0
   summary = {**summary, 'seconds': round(before + seconds, 1)}
-  aside = file.with_suffix('.json.new')
-  aside.write_text(json.dumps(summary, indent=2) + '\n')
-  aside.replace(file)
+  files.write_whole(file, json.dumps(summary, indent=2) + '\n')
   return summary
 
 
@@ -90,9 +90,7 @@ def _keep_until(file, step):
         kept.append(line + '\n')
     except (json.JSONDecodeError, KeyError, TypeError):
       continue  # the broken last line of a killed run
-  aside = file.with_suffix('.jsonl.new')
-  aside.write_text(''.join(kept))
-  aside.replace(file)
+  files.write_whole(file, ''.join(kept))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ another, which needs no Keras. Prints one JSON object a line.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import pathlib
@@ -19,16 +18,11 @@ import sys
 import tempfile
 import time
 
+from jaxdl.config import read_file
+
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 ROOT = pathlib.Path(__file__).parents[1]
 WORKLOADS = ('rnn_mnist', 'lstm_mnist', 'gru_mnist', 'cnn_mnist')
-
-
-def read_config(name):
-  spec = importlib.util.spec_from_file_location(name, ROOT / f'configs/{name}.py')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config()
 
 
 def ours(name, steps):
@@ -38,7 +32,7 @@ def ours(name, steps):
 
   from jaxdl import experiment, parallel
   from jaxdl import train as loop
-  built = experiment.build(read_config(name), name)
+  built = experiment.build(read_file(ROOT / f'configs/{name}.py'), name)
   split = built.data.splits['train']
   run = loop.many_steps(built)
   start = built.initial_state()
@@ -97,7 +91,7 @@ def together(name, seeds, rounds, steps):
   from jaxdl import experiment, parallel
   from jaxdl import together as group
   from jaxdl import train as loop
-  built = [experiment.build({**read_config(name).to_dict(), 'seed': seed}, name) for seed in range(seeds)]
+  built = [experiment.build({**read_file(ROOT / f'configs/{name}.py').to_dict(), 'seed': seed}, name) for seed in range(seeds)]
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
   states = [one.initial_state() for one in built]
   stacked = [parallel.replicate(jax.tree.map(lambda *leaves: np.stack(leaves), *states))]
@@ -136,7 +130,7 @@ def interleaved(contenders, rounds, steps):
 def first_step(cache):
   """Seconds from the start of a process to its first finished step of lstm_mnist."""
   with tempfile.TemporaryDirectory() as folder:
-    config = read_config('lstm_mnist').to_dict() | {'train_for': '1 steps', 'log_every': '1 steps'}
+    config = read_file(ROOT / 'configs/lstm_mnist.py').to_dict() | {'train_for': '1 steps', 'log_every': '1 steps'}
     config['data']['splits'] = {'train': 'train'}  # nothing to evaluate before the line is printed
     file = pathlib.Path(folder) / 'first_step.py'
     file.write_text(f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n')

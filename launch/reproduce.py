@@ -19,6 +19,7 @@ import time
 from reproduction import ledger, results_table, run_folders
 
 from jaxdl import command
+from jaxdl import config as configuration
 
 CONFIGS = run_folders.ROOT / 'configs'
 
@@ -26,7 +27,7 @@ CONFIGS = run_folders.ROOT / 'configs'
 def main(arguments):
   """Runs the command; returns the exit code: 1 where an experiment failed."""
   chosen, overrides = _parse(arguments[1:])
-  configs = {file.stem: run_folders.read_config(file) for file in sorted(CONFIGS.glob('*.py'))}
+  configs = {file.stem: configuration.to_dict(configuration.read_file(file)) for file in sorted(CONFIGS.glob('*.py'))}
   configs = dict(sorted(configs.items(), key=lambda item: item[1].get('reported', {}).get('source', '~')))
   sweeps = [f'sweeps/{file.stem}' for file in sorted(CONFIGS.glob('sweeps/*.py'))]
   names = chosen.only.split(',') if chosen.only else [*configs, *sweeps]

@@ -2,7 +2,6 @@
 
 import atexit
 import copy
-import importlib.util
 import json
 import os
 import pathlib
@@ -78,14 +77,6 @@ def config_file(tmp_path):
     return file
 
   return write
-
-
-def read_config(path):
-  """The ConfigDict of a config file."""
-  spec = importlib.util.spec_from_file_location('config_under_test', path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  return module.get_config()
 
 
 def run_child(*arguments, devices=1, environment=None, timeout=600):

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT, read_config
+from conftest import ROOT
 from test_geometry import lit_units
 
 from jaxdl import models
 from jaxdl.analysis import neurons
+from jaxdl.config import read_file
 
 STACKS = {
     'same': [dict(kind='conv', features=2, kernel=3), dict(kind='max_pool', window=2),
@@ -57,7 +58,7 @@ REPORTS = [
 
 @pytest.mark.parametrize(('name', 'size', 'expected'), REPORTS, ids=[name for name, *_ in REPORTS])
 def test_receptive_field_of_the_reports_networks(name, size, expected):
-  model = models.build(models.with_classes(read_config(ROOT / f'configs/{name}.py').model.to_dict(), 10))
+  model = models.build(models.with_classes(read_file(ROOT / f'configs/{name}.py').model.to_dict(), 10))
   for layer, figures in expected.items():
     found = neurons.receptive_field(model, (size, size, 1), layer)
     assert found == tuple((figure, figure) for figure in figures)

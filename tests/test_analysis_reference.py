@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import BN_CNN, RECURRENT, ROOT, read_config
+from conftest import BN_CNN, RECURRENT, ROOT
 
 from jaxdl import models
 from jaxdl.analysis import reference, reference_layers, reference_recurrence, units
-from jaxdl.config import to_dict
+from jaxdl.config import read_file, to_dict
 
 CLASSES = {'language_model': 65, 'cnn': 11}
 SHAPES = {'hoda': (32, 32, 1), 'image_folder': (48, 32, 3)}  # photographs are reduced
@@ -62,7 +62,7 @@ def worst(config, variables, inputs):
 
 @pytest.mark.parametrize(('file', 'dtype'), CONFIGS)
 def test_reference_equals_the_model_of_every_config(file, dtype):
-  config = to_dict(read_config(file))
+  config = to_dict(read_file(file))
   config['model'] = models.with_classes(config['model'], CLASSES.get(config['model']['name'], 10))
   generator = np.random.default_rng(0)
   inputs = inputs_of(config, generator)

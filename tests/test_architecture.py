@@ -9,10 +9,10 @@ FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
 EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but ops and data
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
-    'config': {'overrides'}, 'overrides': set(),
-    'figures': set(), 'writers': set(), 'progress': set(), 'command': set(),
+    'config': {'overrides'}, 'overrides': set(), 'files': set(),
+    'figures': set(), 'writers': {'files'}, 'progress': set(), 'command': set(),
     'schedules': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
-    'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'models', 'state'},
+    'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
                    'steps', 'tasks'},

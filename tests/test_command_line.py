@@ -121,7 +121,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    ([], '--config is missing: give an experiment, such as --config=configs/lstm_mnist.py'),
+    ([], '--config is missing: give one, such as --config=configs/lstm_mnist.py'),
     (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: use one of .*configs/lstm_mnist\.py'),
     (['--config=README.md'], r'config file README\.md is not Python: give a \.py file'),
     (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r'config\.modle is not a key of this section: its keys are .*model'),

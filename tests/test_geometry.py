@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ROOT, read_config
+from conftest import ROOT
 
 from jaxdl import models
+from jaxdl.config import read_file
 from jaxdl.models import geometry
 
 
@@ -79,7 +80,7 @@ def test_receptive_fields_with_padding_given_in_pixels():
 
 def narrow(name, *, without=()):
   """The network of a config with 3 features in each layer, and without some kinds of layers."""
-  section = read_config(ROOT / f'configs/{name}.py').model.to_dict()
+  section = read_file(ROOT / f'configs/{name}.py').model.to_dict()
   return models.build({**section, 'layers': [{**layer, 'features': 3} if 'features' in layer else layer
                                              for layer in section['layers'] if layer['kind'] not in without]})
 
@@ -109,7 +110,7 @@ def test_unseen_pixels_change_no_logit_of_the_whole_network():
     ('deep_cnn_cifar10', 'max_pool3', 32, 8, -11, 30), ('cnn_mnist', 'max_pool2', 28, 4, -6, 16)])
 def test_receptive_fields_of_report_networks_by_hand(name, layer, size, jump, start, length):
   """Unit i sees `length` pixels from start + i · jump on (Araujo et al. 2019), clipped to the image."""
-  model = models.build(read_config(ROOT / f'configs/{name}.py').model.to_dict())
+  model = models.build(read_file(ROOT / f'configs/{name}.py').model.to_dict())
   for field in geometry.receptive_fields(model, (size, size))[layer]:
     for unit, seen in enumerate(field):
       first = start + unit * jump

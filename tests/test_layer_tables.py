@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from conftest import ROOT, read_config
+from conftest import ROOT
 
 from jaxdl import models
+from jaxdl.config import read_file
 from jaxdl.models import table
 
 TABLES = {  # (type, output, parameters) of every row of the report's table; dropout has none there
@@ -33,7 +34,7 @@ WEIGHTS = {  # of the networks whose reports print no table: weights without bia
 
 
 def rows(name, shape):
-  section = models.with_classes(read_config(ROOT / f'configs/{name}.py').model.to_dict(), 11)
+  section = models.with_classes(read_file(ROOT / f'configs/{name}.py').model.to_dict(), 11)
   return table.layers(models.build(section), shape)
 
 

@@ -8,7 +8,9 @@ from conftest import ROOT
 from reproduction import claims, comparisons, curves, ledger, run_folders
 from reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
-CONFIGS = {file.stem: run_folders.read_config(file) for file in sorted((ROOT / 'configs').glob('*.py'))}
+from jaxdl.config import read_file, to_dict
+
+CONFIGS = {file.stem: to_dict(read_file(file)) for file in sorted((ROOT / 'configs').glob('*.py'))}
 
 
 def run(lines=(), *, batch_size=10, config=(), **summary):

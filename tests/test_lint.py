@@ -6,10 +6,11 @@ import types
 
 import numpy as np
 import pytest
-from conftest import last_json, read_config
+from conftest import last_json
 from test_training import CONFIGS, any_data  # noqa: F401
 
 from jaxdl import experiment, lint, main, patience
+from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
 from jaxdl.lint import duration
@@ -181,7 +182,7 @@ def test_every_config_gets_the_warnings_that_are_known(path):
   """Report 000's network never sees the last two rows and columns; it is kept as the report has it."""
   known = {'cnn_cifar10': ["config.model.layers never look at rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: "
                            "give max_pool2 padding='SAME' and a stride no longer than the window"]}
-  assert lint.warnings(experiment.build(read_config(path), path.stem)) == known.get(path.stem, [])
+  assert lint.warnings(experiment.build(read_file(path), path.stem)) == known.get(path.stem, [])
 
 
 def test_describe_says_the_warnings_on_standard_error_and_in_its_last_line(small, config_file, capsys, monkeypatch):

@@ -6,9 +6,10 @@ import json
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, last_json, read_config, run_child
+from conftest import ROOT, last_json, run_child
 
 from jaxdl import checkpoint, comparison, experiment, members, parallel, together, train
+from jaxdl.config import read_file
 
 SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
 
@@ -166,7 +167,7 @@ def test_sweep_curves_are_means_over_seeds():
 
 @pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)
 def test_every_sweep_reads(path):
-  found = members.read(read_config(path), path)
+  found = members.read(read_file(path), path)
   assert len(found) > 1
   assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
   assert all(member.config['reported']['source'] for member in found)

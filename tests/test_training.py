@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT, read_config
+from conftest import ROOT
 
 from jaxdl import checkpoint, experiment, models, parallel, steps, tasks, train
+from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
 from jaxdl.models import table
@@ -67,7 +68,7 @@ def any_data(monkeypatch, tmp_path):
 @pytest.mark.usefixtures('any_data')
 def test_every_config_builds_with_the_parameters_of_its_report(path):
   """Total and not trainable, to the unit; those of reports 000, 001 and 003 are printed in them."""
-  config = read_config(path)
+  config = read_file(path)
   assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
   assert config.reported.source
   totals = table.totals(experiment.build(config, path.stem).layers)
@@ -89,7 +90,7 @@ def test_classes_of_the_model_come_from_the_data(small_text):
                          ids=lambda path: path.stem)
 @pytest.mark.usefixtures('any_data')
 def test_every_config_trains_one_step(path):
-  config = read_config(path)
+  config = read_file(path)
   before = experiment.build(config, path.stem).initial_state()
   after, history = run_steps(config, 1)
   assert int(after.step) == 1

@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxdl import checkpoint
 from jaxdl.analysis import neurons, units
+from jaxdl.analysis.attribution import deconvnet
 
 
 class Evolution(NamedTuple):
@@ -58,7 +59,6 @@ def features(workdir, layer, channel, images):
 
 def _strongest(workdir, step, layer, channel, images):
   """(image, place, value, map, dead) at one checkpoint."""
-  from jaxdl.analysis.attribution import deconvnet
   model, variables, _ = checkpoint.load_model(workdir, step)
   top = neurons.top_patches(model, variables, images, layer, channel, k=1)
   image, place = images[top.images[0]][None], tuple(top.places[0].tolist())  # [1, H, W, C]

@@ -3,8 +3,6 @@
 import json
 import sys
 
-from absl import logging
-
 from jaxdl import command
 from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
 from jaxdl.data.prepare import prepare
@@ -22,7 +20,6 @@ def main(arguments):
   for part in (listing, preparing):
     part.add_argument('--data_dir', metavar='DIR', help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)")
   chosen = parser.parse_args(arguments[1:])
-  logging.set_verbosity(logging.ERROR)  # the libraries' own chatter
   if chosen.command == 'list':
     show(chosen.data_dir)
     return 0

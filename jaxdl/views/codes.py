@@ -1,6 +1,5 @@
 """Views of what a network makes of whole examples: features in the plane, reconstructions and walks between codes."""
 
-import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import autoencoder, embedding_quality, embeddings
@@ -35,14 +34,8 @@ def plane(subject, choice):
 def reconstructed(subject, choice):
   """Originals, inputs and reconstructions; the error of each class; a walk between two codes."""
   model, variables = subject.model, subject.variables
-  mean, deviation = (np.asarray(subject.config['dataset'][key], np.float32) for key in ('mean', 'deviation'))
-  targets = (subject.targets - mean) / deviation
-  found = autoencoder.reconstructions(model, variables, subject.inputs, targets)
-
-  def seen(images):
-    return np.clip(images * deviation + mean, 0, 1)
-
-  rows = [list(subject.targets[:SHOWN]), list(subject.images[:SHOWN]), list(seen(found.images[:SHOWN]))]
+  found = autoencoder.reconstructions(model, variables, subject.inputs, subject.scaled(subject.targets))
+  rows = [list(subject.targets[:SHOWN]), list(subject.images[:SHOWN]), list(subject.seen(found.images[:SHOWN]))]
   titles = [subject.classes[label] for label in subject.labels[:SHOWN]]
   error, of_inputs, of_mean = (float(part.mean()) for part in (found.mse, found.of_inputs, found.of_mean))
   figure = figures.picture_rows(rows, titles, labels=['original', 'input', 'reconstruction'], size=0.9, heading=(
@@ -55,7 +48,7 @@ def reconstructed(subject, choice):
   count = min(5, len(subject.inputs) // 2)
   if count:
     walks = autoencoder.traverse(model, variables, subject.inputs[:count], subject.inputs[count:2 * count])
-    figure = figures.picture_rows([list(seen(walk)) for walk in walks], [''] * walks.shape[1], size=0.9, heading=(
+    figure = figures.picture_rows([list(subject.seen(walk)) for walk in walks], [''] * walks.shape[1], size=0.9, heading=(
         'Walks between the codes of two examples, decoded'))
     yield Result('walks', figure, {'images': walks}, {'steps': walks.shape[1]})
 

@@ -101,9 +101,7 @@ def _label(subject, found, channel):
 
 def _patch(subject, patch, inside):
   """A patch as a person would see it, red outside the image."""
-  mean, deviation = (np.asarray(subject.config['dataset'][key], np.float32) for key in ('mean', 'deviation'))
-  seen = np.clip(patch * deviation + mean, 0, 1)
-  return np.where(inside[..., None], np.broadcast_to(seen, (*inside.shape, 3)), (0.55, 0.1, 0.1))
+  return np.where(inside[..., None], np.broadcast_to(subject.seen(patch), (*inside.shape, 3)), (0.55, 0.1, 0.1))
 
 
 VIEWS = {

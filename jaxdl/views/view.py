@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import figures
+from jaxdl.models import table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,6 @@ def _plain(value):
 
 def layers_of(subject, *types):
   """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'."""
-  from jaxdl.models import table
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   if subject.kind == 'language_model':
     shape = (1,)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 import json
 import pathlib
 
@@ -158,20 +157,6 @@ def read_sweep(folder):
     name = f'sweeps/{folder.name}/{row["label"]}'
     groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})
   return groups
-
-
-def read_config(file):
-  """The config of a file, plain JSON data.
-
-  Raises:
-    ValueError: the file has no config.
-  """
-  module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
-  try:
-    spec.loader.exec_module(module)
-    return configuration.to_dict(module.get_config())
-  except Exception as error:
-    raise ValueError(f'config file {file} cannot be read ({type(error).__name__}: {error})') from error
 
 
 def changed_keys(before, now):
