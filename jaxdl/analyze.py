@@ -21,6 +21,8 @@ def main(arguments):
   parser.add_argument('--channel', type=int, help='of the analyses that look at one unit')
   parser.add_argument('--images', type=int, help='how many test examples (default all that fit into 1 GiB)')
   parser.add_argument('--data_dir', help='folder of the prepared data sets, where it is another than in training')
+  parser.add_argument('--against', action='append', default=[], metavar='DIR',
+                      help='folder of a run whose weights are laid over this one\'s; may be given several times')
   parser.add_argument('--seed', type=int, default=0, help='of what is drawn at random (default 0)')
   chosen = parser.parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
@@ -31,7 +33,7 @@ def main(arguments):
   if chosen.only and (other := [name for name in wanted if name not in fitting]):
     raise ValueError(f'--only={other[0]} does not apply to a model of kind {seen.kind!r}: use some of '
                      f'{", ".join(name for name, view in VIEWS.items() if seen.kind in view.kinds)}')
-  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed)
+  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against))
   folder, files = pathlib.Path(chosen.workdir) / 'analysis', {}
   print(f'{chosen.workdir}: {len(fitting)} analyses of {len(seen.labels):,} {seen.split} examples of {seen.name} into '
         f'{folder}', flush=True)

@@ -14,6 +14,8 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is co
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+XLA_FLAGS = os.environ.get('XLA_FLAGS', '')  # of children, which compile as a user's commands do
+os.environ['XLA_FLAGS'] = f'{XLA_FLAGS} --xla_backend_optimization_level=0'  # here compiling takes longer than computing
 
 import pytest  # noqa: E402
 
@@ -81,7 +83,7 @@ def config_file(tmp_path):
 
 def run_child(*arguments, devices=1, environment=None, timeout=600):
   """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
-  flags = f'--xla_force_host_platform_device_count={devices}' if devices > 1 else ''
+  flags = f'{XLA_FLAGS} --xla_force_host_platform_device_count={devices}' if devices > 1 else XLA_FLAGS
   return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
                         env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(ROOT), **(environment or {})})
 

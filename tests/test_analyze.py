@@ -62,6 +62,24 @@ def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path):
     assert arrays['kernels'].shape == (5, 5, 1, 4)
 
 
+def test_analyze_weights_against_another_run(trained, tmp_path):
+  workdir, _ = trained
+  other = tmp_path / 'stronger'
+  train.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '2 steps', 'l2': 1.0}, 'small'), other)
+  assert analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', f'--against={other}', '--images=5']) == 0
+  facts = json.loads((workdir / 'analysis/weights.json').read_text())
+  assert facts['runs'] == [str(workdir), str(other)]
+  kernel = facts['tensors']['logits/kernel']
+  with np.load(workdir / 'analysis/weights.npz') as arrays:
+    counts, edges = arrays['logits.kernel.counts'], arrays['logits.kernel.edges']
+  assert counts.sum(1).tolist() == kernel['sizes'] == [80, 80]
+  for row, folder in zip(counts, facts['runs'], strict=True):
+    values = np.asarray(subject.read(folder, count=1).variables['params']['logits']['kernel'], np.float64)
+    assert row.tolist() == np.histogram(values, edges)[0].tolist()
+  with pytest.raises(FileNotFoundError, match='nowhere has no checkpoints'):
+    analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', '--against=nowhere', '--images=5'])
+
+
 @pytest.mark.slow
 def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
   train.train(experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'), tmp_path)

@@ -1,5 +1,6 @@
 """Charts: distributions, matrices, reliability, scatter plots and lines."""
 
+import itertools
 import math
 
 import numpy as np
@@ -33,14 +34,16 @@ def distributions(panels, *, heading, xlabel, columns=4):
   axes = figure.subplots(count, columns, squeeze=False).ravel()
   for axis in axes[len(panels):]:
     axis.axis('off')
+  names = dict.fromkeys(run for runs in panels.values() for run in runs)
+  colours = dict(zip(names, itertools.cycle(COLOURS), strict=False))
+  drawn = {}
   for axis, (title, runs) in zip(axes, panels.items(), strict=False):
-    for colour, (run, (counts, edges)) in zip(COLOURS, runs.items(), strict=False):
-      axis.stairs(counts, edges, fill=len(runs) == 1, color=colour, alpha=0.8, label=run)
+    for run, (counts, edges) in runs.items():
+      drawn[run] = axis.stairs(counts, edges, fill=len(names) == 1, color=colours[run], alpha=0.8)
     axis.set_title(title, fontsize=9)
     axis.tick_params(labelsize=7)
-  if any(len(runs) > 1 for runs in panels.values()):
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside right center', frameon=False)
+  if len(names) > 1:
+    figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=len(names), fontsize=8, frameon=False)
   figure.supxlabel(xlabel, fontsize=9)
   figure.supylabel('count', fontsize=9)
   figure.suptitle(heading, fontsize=11)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxdl import figures
+from jaxdl import checkpoint, figures
 from jaxdl.analysis import filters, weights
 from jaxdl.views.view import Result, View, chosen_layer, layers_of
 
@@ -26,17 +26,22 @@ def first_filters(subject, choice):
 
 
 def weight_histograms(subject, choice):
-  """The distribution of every tensor."""
-  found = weights.histograms(subject.variables)
-  panels = {name.replace('/', ' '): {'this run': (histogram.counts, histogram.edges)} for name, histogram in found.items()}
+  """The distribution of every tensor, of several runs on common edges."""
+  runs = {str(subject.workdir): subject.variables}
+  for workdir in choice.against:
+    _, runs[workdir], _ = checkpoint.load_model(workdir)
+  found = weights.compare(runs)
+  panels = {name.replace('/', ' '): {label: (counts, tensor.edges) for label, counts in tensor.counts.items()}
+            for name, tensor in found.items()}
   figure = figures.distributions(panels, heading='Weights and biases of every layer', xlabel='value')
-  arrays = {f'{name}.{part}': values for name, histogram in found.items()
-            for part, values in histogram._asdict().items()}
-  yield Result('weights', figure, arrays, {name: {'size': int(histogram.counts.sum()), 'least': histogram.edges[0],
-                                                  'greatest': histogram.edges[-1]} for name, histogram in found.items()})
+  arrays = {f'{name}.edges': tensor.edges for name, tensor in found.items()}
+  arrays |= {f'{name}.counts': np.stack(list(tensor.counts.values())) for name, tensor in found.items()}
+  yield Result('weights', figure, arrays, {'runs': list(runs), 'tensors': {
+      name: {'runs': list(tensor.counts), 'sizes': [int(counts.sum()) for counts in tensor.counts.values()],
+             'least': tensor.edges[0], 'greatest': tensor.edges[-1]} for name, tensor in found.items()}})
 
 
 VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters),
-    'weights': View('distribution of weights and biases', ('cnn', 'recurrent', 'language_model', 'autoencoder'),
-                    weight_histograms)}
+    'weights': View('distribution of weights and biases, of several runs with --against',
+                    ('cnn', 'recurrent', 'language_model', 'autoencoder'), weight_histograms)}

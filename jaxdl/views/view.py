@@ -37,11 +37,13 @@ class Choice:
     layer: name, or None for what the view takes by itself.
     channel: int or None.
     seed: int, of what is drawn at random.
+    against: folders of further runs, whose weights are laid over this one's.
   """
 
   layer: str | None = None
   channel: int | None = None
   seed: int = 0
+  against: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
