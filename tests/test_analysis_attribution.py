@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models
-from jaxdl.analysis import attribution, sanity, units
+from jaxdl.analysis import attribution, gradients, sanity, units
 from jaxdl.analysis.units import Neuron
 from jaxdl.models import geometry
 
@@ -185,6 +185,9 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   found = attribution.sanity(attribution.saliency, *given)
   plain = network(LAYERS[2:4] + LAYERS[4:5] + LAYERS[6:7])
   plain[1]['batch_stats'] = {}  # as a checkpoint has it
+  before = gradients._compiled._cache_size()
+  assert attribution.sanity(attribution.input_x_gradient, *given).layers == found.layers
+  assert gradients._compiled._cache_size() <= before + 1  # one program for all stages
   assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == ('', 'dense1', 'conv1')
   assert found.layers == ('', 'logits', 'dense2', 'dense1', 'conv2', 'batch_norm1', 'conv1')
   np.testing.assert_allclose(found.correlations[0], 1)

@@ -80,11 +80,11 @@ def program(function, model, variables, target, **fixed):
     function (images, labels as `labels_of`, *others) → tree of arrays.
   """
   neuron = (target.layer, target.position is not None) if isinstance(target, Neuron) else None
-  return functools.partial(_compiled, function, _Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
+  return functools.partial(_compiled, function, Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Fixed:
+class Fixed:
   """A model as a constant of a compiled program: a list of layers can be compared, but has no hash."""
 
   model: nn.Module

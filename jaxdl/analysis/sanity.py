@@ -1,11 +1,13 @@
 """Whether a map depends on what the network learned: the cascading randomisation of its weights."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jaxdl.analysis import units
+from jaxdl.analysis.gradients import Fixed
 
 
 class Sanity(NamedTuple):
@@ -49,8 +51,9 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   """
   order = [layer for layer in units.shapes(model, variables, images) if layer in variables['params']]
   key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)  # not the weights that training of the same seed began with
-  drawn = jax.jit(model.init)(key, np.asarray(images)[:1])
-  current, stages, original = variables, ['', *reversed(order)], None
+  # All in NumPy: a program is compiled anew for every mixture of arrays that are on a device and that are not.
+  current, drawn = jax.device_get((variables, _draw(Fixed(model), key, np.asarray(images)[:1])))
+  stages, original = ['', *reversed(order)], None
   correlations = []
   for layer in stages:
     current = {kind: {name: _like(drawn[kind][name], old) if name == layer else old for name, old in layers.items()}
@@ -62,6 +65,11 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   correlations = np.asarray(correlations)
   late = [row[np.isfinite(row)] for row in correlations[1:][-2:]]  # all but the first layer, and all
   return Sanity(tuple(stages), correlations, any(len(row) and bool(row.mean() > threshold) for row in late))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(fixed, key, images):
+  return fixed.model.init(key, images)
 
 
 def _like(drawn, old):
