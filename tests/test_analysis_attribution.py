@@ -186,7 +186,9 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   plain = network(LAYERS[2:4] + LAYERS[4:5] + LAYERS[6:7])
   plain[1]['batch_stats'] = {}  # as a checkpoint has it
   before = gradients._compiled._cache_size()
-  assert attribution.sanity(attribution.input_x_gradient, *given).layers == found.layers
+  model, variables, *others = given
+  committed = jax.device_put(variables, jax.devices()[0])  # as a checkpoint has them
+  assert attribution.sanity(attribution.input_x_gradient, model, committed, *others).layers == found.layers
   assert gradients._compiled._cache_size() <= before + 1  # one program for all stages
   assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == ('', 'dense1', 'conv1')
   assert found.layers == ('', 'logits', 'dense2', 'dense1', 'conv2', 'batch_norm1', 'conv1')
