@@ -7,7 +7,7 @@ import time
 
 from jaxdl import command, subject
 from jaxdl.views import VIEWS
-from jaxdl.views.view import Choice, write
+from jaxdl.views.view import Choice, layers_of, write
 
 
 def main(arguments):
@@ -33,21 +33,34 @@ def main(arguments):
   if chosen.only and (other := [name for name in wanted if name not in fitting]):
     raise ValueError(f'--only={other[0]} does not apply to a model of kind {seen.kind!r}: use some of '
                      f'{", ".join(name for name, view in VIEWS.items() if seen.kind in view.kinds)}')
+  if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
+    raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against))
-  folder, files = pathlib.Path(chosen.workdir) / 'analysis', {}
+  folder = pathlib.Path(chosen.workdir) / 'analysis'
   print(f'{chosen.workdir}: {len(fitting)} analyses of {len(seen.labels):,} {seen.split} examples of {seen.name} into '
         f'{folder}', flush=True)
+  files = {}
   for number, name in enumerate(fitting, 1):
     began = time.monotonic()
-    if reason := VIEWS[name].lacking(seen):
+    try:
+      files[name] = _make(VIEWS[name], seen, choice, folder)
+      outcome = f'{VIEWS[name].title}, {time.monotonic() - began:.1f} s'
+    except ValueError as error:
       if chosen.only:
-        raise ValueError(f'--only={name}: {reason}')
-      print(f'{number} of {len(fitting)}  {name}: left out, {reason}', flush=True)
-      continue
-    files[name] = [file for result in VIEWS[name].make(seen, choice) for file in write(result, folder)]
-    print(f'{number} of {len(fitting)}  {name}: {VIEWS[name].title}, {time.monotonic() - began:.1f} s', flush=True)
+        raise ValueError(f'--only={name}: {error}') from error
+      outcome = f'left out, {error}'
+    print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
+  if not files:
+    raise ValueError(f'{chosen.workdir}: no analysis could be made, {name} is {outcome}')
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
   return 0
+
+
+def _make(view, seen, choice, folder):
+  """Names of a view's files; ValueError where it does not fit what there is."""
+  if lacking := view.lacking(seen):
+    raise ValueError(lacking)
+  return [file for result in view.make(seen, choice) for file in write(result, folder)]
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ from jaxdl.data import DATA_SETS
 BYTES = 1 << 30  # of network inputs in memory, at most
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
   """A trained network and examples.
 

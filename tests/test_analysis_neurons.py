@@ -159,6 +159,20 @@ def test_interesting_weights_by_activation():
   assert (found.channels.tolist(), found.classes.tolist(), found.scores.tolist()) == ([0], [0], [0.6])
 
 
+def test_interesting_leaves_out_channels_that_few_images_excite(planted):
+  model, variables, images, labels = planted
+  few = np.array(variables['params']['dense1']['kernel'])
+  few[:, 5] *= 0
+  few[4, 5] = 1  # one image alone passes this bias
+  bias = variables['params']['dense1']['bias'].copy()
+  bias[5] = -np.sort(images[:, 1, 0, 0])[-2]
+  variables = {'params': {'dense1': {'kernel': few, 'bias': bias}}}
+  assert interesting(model, variables, images, labels, 'dense1').channels[0] == 5
+  assert 5 not in interesting(model, variables, images, labels, 'dense1', at_least=2).channels
+  with pytest.raises(ValueError, match=r'^at_least=51 is out of range: use 1 to 50$'):
+    interesting(model, variables, images, labels, 'dense1', at_least=51)
+
+
 @pytest.mark.parametrize(('labels', 'n', 'message'), [
     (np.arange(119), 3, '119 labels for 120 images: give one each'),
     (np.zeros(120), 3, r'labels of shape \(120,\) and type float64 are no classes: give integers from 0 on'),

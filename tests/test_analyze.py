@@ -106,7 +106,8 @@ def test_analyze_sees_what_training_evaluates(trained):
     (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
-    (['--only=states', '--layer=gru'], r'--layer=gru does not fit: use one of lstm'),
+    (['--only=states', '--layer=gru'], r'--layer=gru is no layer of the network: use one of lstm, logits'),
+    (['--only=states', '--layer=logits'], r'--only=states: --layer=logits does not fit: use one of lstm'),
 ])
 def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={trained[0]}', *arguments]) == 1

@@ -87,11 +87,11 @@ def top_patches(model, variables, images, layer, channels=None, k=9, batch_size=
   return TopPatches(*(part[0] for part in found)) if np.ndim(channels) == 0 and channels is not None else found
 
 
-def interesting(model, variables, images, labels, layer, n=10, batch_size=units.BATCH):
+def interesting(model, variables, images, labels, layer, n=10, at_least=1, batch_size=units.BATCH):
   """The channels that respond to one class above all.
 
   A channel's score is the share of its best class in the outputs of the 50 images in which it is strongest: 1 where all
-  that excite it are of one class. Channels that are never above 0 are left out, equal scores ordered by channel.
+  that excite it are of one class. Dead channels are left out, equal scores ordered by channel.
 
   Args:
     model: linen module.
@@ -100,16 +100,20 @@ def interesting(model, variables, images, labels, layer, n=10, batch_size=units.
     labels: [N] int from 0 on.
     layer: name; where it has places, the strongest one of each image counts.
     n: int; fewer are returned where fewer channels are alive.
+    at_least: int from 1 to 50; a channel that is above 0 in fewer images counts as dead. One that a single image excites
+      has the score 1.
     batch_size: int, images of one compiled call.
 
   Returns:
     Interesting.
 
   Raises:
-    ValueError: an unknown layer, n less than 1, no images or images that the model does not take, or labels that are no
+    ValueError: an unknown layer, n less than 1, at_least out of its range, no images or images that the model does not take, or labels that are no
       classes or of another number than the images.
   """
   _check_number(n, 'n')
+  if not 1 <= at_least <= TOP:
+    raise ValueError(f'at_least={at_least} is out of range: use 1 to {TOP}')
   first, images = batches.first_of(images)
   labels = np.asarray(labels)
   if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (len(labels) and labels.min() < 0):
@@ -126,7 +130,7 @@ def interesting(model, variables, images, labels, layer, n=10, batch_size=units.
     raise ValueError(f'{len(labels)} labels for {count} images: give one each')
   weights = np.maximum(values, 0, dtype=np.float64)
   shares = np.stack([(weights * (labels[seen] == label)).sum(1) for label in range(labels.max() + 1)], axis=1)  # [C, K]
-  alive = np.flatnonzero(values[:, 0] > 0)
+  alive = np.flatnonzero((values > 0).sum(1) >= at_least)
   scores = shares[alive].max(1) / weights[alive].sum(1)
   order = np.argsort(-scores, kind='stable')[:n]
   return Interesting(alive[order], shares[alive].argmax(1)[order], scores[order])

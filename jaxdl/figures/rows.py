@@ -14,25 +14,30 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
     labels: a text left of each row, None for none.
     heading: str above all.
     signed: columns (numbers) whose maps have both signs: each is drawn with 0 in the middle of its scale.
-    size: inches of a picture.
+    size: inches, width of a picture.
 
   Returns:
     matplotlib Figure.
 
   Raises:
-    ValueError: no row, or rows of different lengths.
+    ValueError: no row, rows of different lengths, or no picture at all.
   """
   from matplotlib.figure import Figure
-  if not rows or any(len(row) != len(columns) for row in rows):
+  if all(picture is None for row in rows for picture in row) or any(len(row) != len(columns) for row in rows):
     raise ValueError(f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
                      'give at least one row, each as long as the titles')
-  width = len(columns) * size + (1.3 if labels else 0)
-  figure = Figure(figsize=(width, len(rows) * size * 1.05 + (0.75 if heading else 0.35)), layout='constrained', dpi=100)
-  figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-  axes = figure.subplots(len(rows), len(columns), squeeze=False)
+  gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
+  left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
+  titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
+  top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
+  width = max(left + len(columns) * (size + gap), 0.085 * max(map(len, (heading or '').split('\n'))))
+  tall = size * max(np.shape(picture)[0] / np.shape(picture)[1] for row in rows for picture in row if picture is not None)
+  height = top + len(rows) * (tall + gap)
+  figure = Figure(figsize=(width, height), dpi=100)  # places are known: laying out hundreds of axes would take seconds
   for number, row in enumerate(rows):
     for column, picture in enumerate(row):
-      axis = axes[number][column]
+      axis = figure.add_axes(((left + column * (size + gap)) / width, 1 - (top + number * (tall + gap) + tall) / height,
+                              size / width, tall / height))
       axis.set(xticks=[], yticks=[])
       for side in axis.spines.values():
         side.set_linewidth(0.4)
@@ -42,10 +47,10 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
         _draw(axis, np.asarray(picture), signed=column in signed)
       if number == 0 and columns[column]:
         axis.set_title(columns[column], fontsize=8)
-    if labels:
-      axes[number][0].set_ylabel(labels[number], fontsize=8, rotation=0, ha='right', va='center')
+      if labels and column == 0:
+        axis.set_ylabel(labels[number], fontsize=8, rotation=0, ha='right', va='center')
   if heading:
-    figure.suptitle(heading, fontsize=11)
+    figure.suptitle(heading, fontsize=11, y=1 - gap / height, va='top')
   return figure
 
 

@@ -1,5 +1,6 @@
 """Views of single units: which images excite them, by which patch, and by which pixels of it."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -10,13 +11,14 @@ from jaxdl.analysis.units import Neuron
 from jaxdl.views.view import Result, View, chosen_layer, layers_of, shown
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
+FIRING = 10  # images that excite a channel, at least
 
 
 def interesting(subject, choice):
   """Ten selective channels of the deepest convolution: their patches, and what the best image's pixels have to do with it."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  found = neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=COUNT)
+  found = _selective(subject, layer)
   channels = found.channels if choice.channel is None else np.array([choice.channel])
   top = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=PATCHES)
   labels = [_label(subject, found, channel) for channel in channels]
@@ -55,36 +57,41 @@ def maximised(subject, choice):
   """Images made to excite channels of the deepest convolution."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  found = neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=MAXIMISED)
-  channels = found.channels if choice.channel is None else np.array([choice.channel])
+  channels = _selective(subject, layer).channels[:MAXIMISED] if choice.channel is None else np.array([choice.channel])
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=1)
-  made, facts = [], []
-  for number, channel in enumerate(channels.tolist()):
-    target = Neuron(layer, channel)
-    images = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], low=low, high=high,
-                               seed=choice.seed, steps=128)
-    made.append(images[0])
-    facts.append({'channel': channel, 'reached': float(units.scores(subject.model, subject.variables, images, target)[0]),
-                  'best_image': float(best.values[number, 0])})
-  scale = (np.stack(made) - low) / np.where(high > low, high - low, 1)
+  target = Neuron(layer, channels)  # another unit for each image
+  made = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
+                           high=high, seed=choice.seed, steps=128)
+  reached = np.asarray(units.scores(subject.model, subject.variables, made, target))
+  facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
+           for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
+  scale = (made - low) / np.where(high > low, high - low, 1)
   titles = [f'{fact["channel"]}: {fact["reached"]:.3g}\n(image {fact["best_image"]:.3g})' for fact in facts]
   figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images made to excite a channel, how much')
-  yield Result('maximised', figure, {'images': np.stack(made), 'channels': channels}, {'layer': layer, 'channels': facts})
+  yield Result('maximised', figure, {'images': made, 'channels': channels}, {'layer': layer, 'channels': facts})
 
 
 def features_over_time(subject, choice):
   """The strongest output of a channel, mapped back to pixels at each checkpoint that the run keeps."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  channel = choice.channel
-  if channel is None:
-    channel = int(neurons.interesting(subject.model, subject.variables, subject.inputs, subject.labels, layer, n=1).channels[0])
+  channel = int(_selective(subject, layer).channels[0]) if choice.channel is None else choice.channel
   found = evolution.features(subject.workdir, layer, channel, subject.inputs[:1000])
   rows = [[subject.images[image] for image in found.images], [shown(each) for each in found.maps]]
   figure = figures.picture_rows(rows, [f'step {step:,}' for step in found.steps], labels=['image', 'mapped back'],
                                 heading=f'{layer}, channel {channel}: its strongest output during training')
   yield Result('evolution', figure, found._asdict(), {'layer': layer, 'channel': channel, 'steps': found.steps})
+
+
+@functools.lru_cache(1)
+def _selective(subject, layer):
+  """The layer's most selective channels, which several views show."""
+  given = (subject.model, subject.variables, subject.inputs, subject.labels, layer)
+  for at_least in (FIRING, 1):
+    if len((found := neurons.interesting(*given, n=COUNT, at_least=at_least)).channels):
+      return found
+  raise ValueError(f'no image excites a channel of {layer}: choose another with --layer')
 
 
 def _few_checkpoints(subject):

@@ -98,11 +98,11 @@ def _plain(value):
 
 
 def layers_of(subject, *types):
-  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'."""
+  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'; of all where none is given."""
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   if subject.kind == 'language_model':
     shape = (1,)
-  return [row['name'] for row in table.layers(subject.model, shape, dtype) if row['type'] in types]
+  return [row['name'] for row in table.layers(subject.model, shape, dtype) if not types or row['type'] in types]
 
 
 def chosen_layer(choice, names, default):
