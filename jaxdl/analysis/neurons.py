@@ -108,8 +108,8 @@ def interesting(model, variables, images, labels, layer, n=10, at_least=1, batch
     Interesting.
 
   Raises:
-    ValueError: an unknown layer, n less than 1, at_least out of its range, no images or images that the model does not take, or labels that are no
-      classes or of another number than the images.
+    ValueError: an unknown layer, n less than 1, at_least out of its range, no images or images that the model does not
+      take, or labels that are no classes or of another number than the images.
   """
   _check_number(n, 'n')
   if not 1 <= at_least <= TOP:
