@@ -1,4 +1,4 @@
-"""Convolutional autoencoder that turns handwritten Farsi digits upright, through a code of 32 numbers.
+"""Convolutional autoencoder that turns handwritten Farsi digits upright, through a code of 64 numbers.
 
     python -m jaxdl.main --config=configs/rotated_autoencoder_hoda.py
 
@@ -28,7 +28,7 @@ def get_config():
           dict(kind='conv', features=32, kernel=3, strides=2),
           dict(kind='conv', features=64, kernel=3, strides=2),
           dict(kind='flatten'),
-          dict(kind='dense', features=32, activate=False, name='code'),
+          dict(kind='dense', features=64, activate=False, name='code'),
           dict(kind='dense', features=4096),
           dict(kind='reshape', shape=(8, 8, 64)),
           dict(kind='conv_transpose', features=32, kernel=3),
