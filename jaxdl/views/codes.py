@@ -1,9 +1,7 @@
 """Views of what a network makes of whole examples: features in the plane, reconstructions and walks between codes."""
 
-
 from jaxdl import figures
-from jaxdl.analysis import autoencoder, embedding_quality, embeddings
-from jaxdl.analysis.projector import projector
+from jaxdl.analysis import autoencoder, embeddings
 from jaxdl.views.view import Result, View
 
 POINTS = 2000  # examples of a t-SNE
@@ -12,23 +10,25 @@ SHOWN = 10
 
 def plane(subject, choice):
   """t-SNE and principal components of the penultimate features or codes, and the projector's files."""
-  inputs, labels = subject.inputs[:POINTS], subject.labels[:POINTS]
-  features = embeddings.features(subject.model, subject.variables, inputs, choice.layer)
+  every = embeddings.features(subject.model, subject.variables, subject.inputs, choice.layer)
+  linear = embeddings.linear_accuracy(every, subject.labels, seed=choice.seed)
+  features, labels = every[:POINTS], subject.labels[:POINTS]
   what = choice.layer or ('code' if subject.kind == 'autoencoder' else 'penultimate features')
-  projector(subject.workdir / 'tensorboard' / 'projector', features, labels, subject.classes, subject.images[:POINTS])
+  embeddings.projector(subject.workdir / 'tensorboard' / 'projector', features, labels, subject.classes,
+                       subject.images[:POINTS])
   projections = {'pca': embeddings.pca(features).points}
-  if len(inputs) > 10:
-    projections['tsne'] = embeddings.tsne(features, perplexity=min(30, (len(inputs) - 1) // 3), seed=choice.seed)
-  linear = embedding_quality.linear_accuracy(features, labels, seed=choice.seed)
+  if len(labels) > 10:
+    projections['tsne'] = embeddings.tsne(features, perplexity=min(30, (len(labels) - 1) // 3), seed=choice.seed)
   for name, points in projections.items():
-    found = embedding_quality.quality(features, points, labels, seed=choice.seed)
+    found = embeddings.quality(features, points, labels, seed=choice.seed)
     title = {'pca': 'Principal components', 'tsne': 't-SNE'}[name]
-    heading = f'{title}: {what} of {len(inputs):,} {subject.split} examples'
+    heading = f'{title}: {what} of {len(labels):,} {subject.split} examples'
     figure = figures.scatter(points, labels, subject.classes, heading=heading, note=(
         f'trustworthiness {found.trustworthiness:.3f}; class of the nearest neighbour right for '
-        f'{found.accuracy:.1%} ({found.shuffled:.1%} with shuffled labels)'))
+        f'{found.accuracy:.1%} ({found.shuffled:.1%} with shuffled labels); a linear classifier for {linear.held_out:.1%}'))
     yield Result(f'embedding_{name}', figure, {'points': points, 'labels': labels, 'features': features}, {
-        'what': what, 'dimensions': features.shape[1], **found._asdict(), 'linear_classifier': linear._asdict()})
+        'what': what, 'dimensions': features.shape[1], **found._asdict(),
+        'linear_classifier': {**linear._asdict(), 'examples': len(every)}})
 
 
 def reconstructed(subject, choice):
