@@ -1,19 +1,19 @@
-"""Checkpoints: save without waiting, restore a run, or load its model alone."""
+"""Checkpoints: save without waiting, restore a run from the newest whole one, or load its model alone."""
 
 import json
 import pathlib
+import sys
 
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from jaxdl import config as configuration
-from jaxdl import files, models
+from jaxdl import files, integrity, models
 from jaxdl.state import State
 
 
 def manager(workdir, keep_every=0):
-  """Opens `workdir/checkpoints`, which keeps the last checkpoint and the one of the lowest validation loss.
+  """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest validation loss.
 
   Args:
     workdir: the run's folder.
@@ -26,28 +26,35 @@ def manager(workdir, keep_every=0):
     return metrics['loss']
 
   keep = preservation_policy.AnyPreservationPolicy([
-      preservation_policy.LatestN(1),
+      preservation_policy.LatestN(2),  # where the last one is damaged, there is one to go on from
       preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
       *([preservation_policy.EveryNSteps(keep_every)] if keep_every else [])])
   options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep)
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
-  return ocp.CheckpointManager(folder, item_names=('model', 'train', 'config'), options=options)
+  return ocp.CheckpointManager(folder, item_names=ITEMS, options=options)
 
 
 def save(checkpoints, state, config, *, validation_loss=None):
-  """Saves a state in the background: 'model' for analysis, 'train' for going on, 'config' for both.
+  """Saves a state in the background: 'model' for analysis, 'train' for going on, 'config' and 'checksums' for both.
 
   Args:
     checkpoints: the manager.
     state: State.
     config: dict of plain JSON data.
     validation_loss: nats; a checkpoint without one is never the best.
+
+  Raises:
+    OSError: the disk is too full for it.
   """
   step = int(state.step)
   if step in checkpoints.all_steps():
     return
-  items = ocp.args.Composite(model=ocp.args.StandardSave(_model_item(state)),
-                             train=ocp.args.StandardSave(_train_item(state)), config=ocp.args.JsonSave(config))
+  model, train = _model_item(state), _train_item(state)
+  files.check_space(checkpoints.directory, sum(leaf.nbytes for leaf in jax.tree.leaves((model, train))),
+                    f'the checkpoint of step {step}')
+  sums = {'model': integrity.checksums(model), 'train': integrity.checksums(train), 'config': integrity.of_json(config)}
+  items = ocp.args.Composite(model=ocp.args.StandardSave(model), train=ocp.args.StandardSave(train),
+                             config=ocp.args.JsonSave(config), checksums=ocp.args.JsonSave(sums))
   checkpoints.save(step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss})
 
 
@@ -61,19 +68,54 @@ def restore(checkpoints, state, *, step):
 
   Returns:
     State.
+
+  Raises:
+    DamagedError: what was read is not what was saved; damage that orbax finds itself has errors of many types.
   """
   abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (_model_item(state), _train_item(state)))
-  items = checkpoints.restore(step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract[0]),
-                                                            train=ocp.args.StandardRestore(abstract[1])))
+  items = _read(checkpoints, step, model=ocp.args.StandardRestore(abstract[0]), train=ocp.args.StandardRestore(abstract[1]))
   trained = items.train.pop('params') or items.model['params']
   average = items.model['params'] if trained is not items.model['params'] else {}
   return State(params=trained, average=average, batch_stats=items.model['batch_stats'], **items.train)
 
 
 def newest(checkpoints, state):
-  """The state of the last checkpoint, or the given one of the same run where there is none yet."""
-  step = checkpoints.latest_step()
-  return state if step is None else restore(checkpoints, state, step=step)
+  """The state of the last whole checkpoint, or the given one of the same run where there is none."""
+  return _first_whole(checkpoints, state, 'last')
+
+
+def best(checkpoints, state):
+  """The state of the whole checkpoint of the lowest validation loss, or the given one, of the last step."""
+  return state if find_step(checkpoints, 'best') == int(state.step) else _first_whole(checkpoints, state, 'best')
+
+
+def _first_whole(checkpoints, state, which):
+  """Restores the last or best checkpoint; one that is damaged is put aside, so that its step can be saved anew."""
+  while (step := find_step(checkpoints, which)) is not None:
+    try:
+      return restore(checkpoints, state, step=step)
+    except Exception as error:  # orbax, tensorstore and json each have their own for a damaged file
+      _put_aside(pathlib.Path(checkpoints.directory), step, error)
+      checkpoints.reload()
+  return state
+
+
+def mend(workdir):
+  """Puts checkpoints aside whose validation loss cannot be read: orbax would open none of the others."""
+  for file in sorted((pathlib.Path(workdir) / 'checkpoints').glob('*/metrics/metrics')):
+    try:
+      json.loads(file.read_text())['loss']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+      _put_aside(file.parents[2], file.parents[1].name, error)
+
+
+def _put_aside(folder, step, error):
+  (folder.parent / 'damaged').mkdir(exist_ok=True)
+  names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
+  aside = next(name for name in names if not name.exists())
+  (folder / str(step)).rename(aside)
+  reason = str(error).strip().partition('\n')[0][:200]
+  print(f'checkpoint {step} is damaged ({reason}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
 
 
 def last_step(workdir):
@@ -114,9 +156,25 @@ def load_model(workdir, step='best'):
     chosen = find_step(checkpoints, step)
     if chosen is None:
       raise FileNotFoundError(f'{workdir} has no checkpoint {step!r}: it has {checkpoints.all_steps() or "none"}')
-    items = checkpoints.restore(chosen, args=ocp.args.Composite(model=ocp.args.StandardRestore(),
-                                                                config=ocp.args.JsonRestore()))
+    try:
+      items = _read(checkpoints, chosen, model=ocp.args.StandardRestore())
+    except Exception as error:
+      reason = str(error).strip().partition('\n')[0][:200]
+      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({reason}): give another --step of '
+                       f'{checkpoints.all_steps()}') from error
   return models.build(items.config['model']), items.model, items.config
+
+
+def _read(checkpoints, step, **items):
+  """The items of a checkpoint and its config, compared with the checksums that were saved with them."""
+  with_sums = (pathlib.Path(checkpoints.directory) / str(step) / 'checksums').is_dir()  # older versions wrote none
+  extra = {'checksums': ocp.args.JsonRestore()} if with_sums else {}
+  found = checkpoints.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore(), **items, **extra))
+  if with_sums:
+    integrity.check({'config': integrity.of_json(found.config)}, {'config': found.checksums['config']})
+    for name in items:
+      integrity.check(integrity.checksums(found[name]), found.checksums[name])
+  return found
 
 
 def find_step(checkpoints, step):
@@ -128,33 +186,7 @@ def find_step(checkpoints, step):
   return step if step in checkpoints.all_steps() else None
 
 
-def check_config(workdir, config):
-  """Refuses a folder that holds a run of another config, else writes `config.json` into it.
-
-  How long and how often may change between sittings; what is trained may not.
-
-  Args:
-    workdir: the run's folder, made where it is absent.
-    config: dict of plain JSON data.
-
-  Raises:
-    ValueError: the folder's config differs; the message names the keys.
-    OSError: the folder cannot be written.
-  """
-  folder = pathlib.Path(workdir)
-  folder.mkdir(parents=True, exist_ok=True)
-  file = folder / 'config.json'
-  if (folder / 'checkpoints').is_dir() and file.is_file():
-    before, now = configuration.flat(json.loads(file.read_text())), configuration.flat(config)
-    changed = sorted(key for key in before.keys() | now.keys()
-                     if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
-    if changed:
-      raise ValueError(f'{workdir} holds a run of another config (differing in {", ".join(changed)}): '
-                       'give another --workdir, or delete the folder')
-  files.write_whole(file, json.dumps(config, indent=2) + '\n')
-
-
-MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')
+ITEMS = ('model', 'train', 'config', 'checksums')
 
 
 def _model_item(state):

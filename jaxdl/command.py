@@ -44,8 +44,11 @@ def run(main, arguments):
 def _quiet():
   """Keeps the libraries' own chatter off the screen."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  from absl import logging
-  logging.set_verbosity(logging.ERROR)
+  import logging
+
+  from absl import logging as of_libraries
+  of_libraries.set_verbosity(of_libraries.FATAL)  # what they report as an error is raised, too
+  logging.getLogger('asyncio').setLevel(logging.CRITICAL)
 
 
 def _keep_compiled_programs():

@@ -1,6 +1,9 @@
 """Files that are there whole or not at all."""
 
 import pathlib
+import shutil
+
+SPARE = 1 << 18  # bytes left for logs
 
 
 def write_whole(file, text):
@@ -21,3 +24,11 @@ def write_whole(file, text):
   except OSError:
     aside.unlink(missing_ok=True)
     raise
+
+
+def check_space(folder, size, what):
+  """Raises OSError where a file system has no room for `size` bytes and some to spare: what is there stays whole."""
+  free = shutil.disk_usage(folder).free
+  if free < size * 1.1 + SPARE:
+    raise OSError(f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; make '
+                  'room and give the same command again')

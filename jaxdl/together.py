@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, experiment, finite, parallel, progress, steps, tasks, train, writers
+from jaxdl import checkpoint, evaluation, experiment, finite, parallel, progress, run_folder, steps, tasks, train, writers
 from jaxdl.members import separated, with_numbers
 
 
@@ -49,13 +49,16 @@ def train_together(experiments, workdirs):
   Raises:
     ValueError, OSError: as `train.train`.
   """
-  for built, workdir in zip(experiments, workdirs, strict=True):
-    checkpoint.check_config(workdir, built.config)
   with contextlib.ExitStack() as stack:
+    for built, workdir in zip(experiments, workdirs, strict=True):
+      stack.enter_context(run_folder.opened(workdir, built.config))
+      checkpoint.mend(workdir)
     managers = [stack.enter_context(checkpoint.manager(workdir, experiments[0].keep_every)) for workdir in workdirs]
     states = [checkpoint.newest(checkpoints, built.initial_state())
               for built, checkpoints in zip(experiments, managers, strict=True)]
     first = int(states[0].step)
+    if any(int(state.step) != first for state in states):
+      raise ValueError('a damaged checkpoint left the runs at different steps: give the same command again')
     journals = [stack.enter_context(writers.open_writers(workdir, built.data.splits, first_step=first))
                 for built, workdir in zip(experiments, workdirs, strict=True)]
     runs = [Run(built=built, workdir=workdir, checkpoints=checkpoints, journal=journal, best=checkpoint.best_loss(checkpoints))
@@ -175,8 +178,7 @@ def _save(run, state, loss):
 def _best(run, state):
   """The State of a run's best checkpoint; the given one where there is none."""
   run.checkpoints.wait_until_finished()
-  best = checkpoint.find_step(run.checkpoints, 'best')
-  return state if best is None else checkpoint.restore(run.checkpoints, state, step=best)
+  return checkpoint.best(run.checkpoints, state)
 
 
 def _recorded(run, state, measured, *, stopped, seconds, first):

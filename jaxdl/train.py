@@ -8,7 +8,7 @@ import time
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, steps, tasks, writers
+from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, tasks, writers
 from jaxdl.models import table
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
@@ -30,12 +30,14 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
 
   Raises:
     ValueError: the folder holds a run of another config.
-    OSError: the folder cannot be written.
+    OSError: another process trains there, or the folder cannot be written.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
-  checkpoint.check_config(workdir, experiment.config)
   started = time.monotonic()
-  with checkpoint.manager(workdir, experiment.keep_every) as checkpoints:
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(run_folder.opened(workdir, experiment.config))
+    checkpoint.mend(workdir)
+    checkpoints = stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
     current = checkpoint.newest(checkpoints, experiment.initial_state())
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
@@ -49,9 +51,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     checkpoints.wait_until_finished()
     stopped = int(current.step) if stopped else None
     early = int(current.step) if _ended(experiment, current) else None
-    best = checkpoint.find_step(checkpoints, 'best')
-    if best != int(current.step):
-      current = checkpoint.restore(checkpoints, current, step=best)
+    current = checkpoint.best(checkpoints, current)
     measured = evaluate(parallel.replicate(current))
     summary = summarise(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again

@@ -1,0 +1,62 @@
+"""A run's folder: one run at a time writes into it, always of the same config."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import platform
+
+from jaxdl import config as configuration
+from jaxdl import files
+
+MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')
+
+
+@contextlib.contextmanager
+def opened(workdir, config):
+  """Keeps a folder for this process inside the `with` block and writes `config.json` into it.
+
+  How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
+  process, however that ends.
+
+  Args:
+    workdir: the run's folder, made where it is absent.
+    config: dict of plain JSON data.
+
+  Raises:
+    ValueError: the folder holds a run of another config; the message names the keys.
+    OSError: another process trains there, or the folder cannot be written.
+  """
+  folder = pathlib.Path(workdir)
+  folder.mkdir(parents=True, exist_ok=True)
+  with (folder / 'lock').open('a+') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      lock.seek(0)
+      raise OSError(f'{workdir} is in use by {lock.read().strip() or "another process"}: wait for its end, or give another '
+                    '--workdir') from None
+    except OSError:
+      pass  # a file system without locks
+    _check_config(folder, config)
+    lock.truncate(0)
+    lock.write(f'process {os.getpid()} on {platform.node()}\n')
+    lock.flush()
+    files.write_whole(folder / 'config.json', json.dumps(config, indent=2) + '\n')
+    yield
+
+
+def _check_config(folder, config):
+  file = folder / 'config.json'
+  if not ((folder / 'checkpoints').is_dir() and file.is_file()):
+    return
+  try:
+    before, now = configuration.flat(json.loads(file.read_text())), configuration.flat(config)
+  except ValueError as error:
+    raise ValueError(f'{file} is not JSON ({error}): delete it and give the same command again') from error
+  changed = sorted(key for key in before.keys() | now.keys()
+                   if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
+  if changed:
+    raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
+                     'give another --workdir, or delete the folder')

@@ -1,0 +1,209 @@
+"""What a run survives: damaged files, a second process in its folder, a kill at any moment, a full disk, a clock set back."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, run_child
+
+from jaxdl import checkpoint, experiment, run_folder, train
+from jaxdl.files import write_whole
+
+
+def state_of(built, workdir, step=None):
+  with checkpoint.manager(workdir) as checkpoints:
+    return checkpoint.restore(checkpoints, built.initial_state(), step=step or checkpoints.latest_step())
+
+
+def equal(first, second):
+  return all(map(np.array_equal, jax.tree.leaves(first), jax.tree.leaves(second)))
+
+
+@pytest.fixture
+def run(small, tmp_path):
+  """(experiment, folder of its finished run, which keeps the checkpoints of steps 6 and 8)."""
+  built = experiment.build(small, 'small')
+  train.train(built, tmp_path / 'run')
+  assert checkpoint.kept_steps(tmp_path / 'run') == [6, 8]
+  return built, tmp_path / 'run'
+
+
+def deleted(file, generator):
+  file.unlink()
+
+
+def cut(file, generator):
+  file.write_bytes(file.read_bytes()[:generator.randrange(max(1, file.stat().st_size))])
+
+
+def flipped(file, generator):
+  data = bytearray(file.read_bytes())
+  if data:
+    data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+  file.write_bytes(data)
+
+
+@pytest.mark.parametrize('damage', [deleted, cut, flipped])
+def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(run, damage, tmp_path, capsys):
+  """Every file of the last checkpoint in turn: what is gone on from is the last or the last but one, to the bit."""
+  built, workdir = run
+  states = {step: state_of(built, workdir, step) for step in (6, 8)}
+  noticed = 0
+  for number, name in enumerate(sorted(file.relative_to(workdir) for file in workdir.glob('checkpoints/8/**/*'))):
+    if not (workdir / name).is_file():
+      continue
+    copy = tmp_path / f'copy{number}'
+    shutil.copytree(workdir, copy)
+    damage(copy / name, random.Random(number))
+    checkpoint.mend(copy)
+    with checkpoint.manager(copy) as checkpoints:
+      found = checkpoint.newest(checkpoints, built.initial_state())
+    assert equal(found, states[int(found.step)]), name
+    said = 'checkpoint 8 is damaged' in capsys.readouterr().err
+    assert said == (copy / 'damaged/8').is_dir() == (int(found.step) == 6), name
+    noticed += said
+    shutil.rmtree(copy)
+  assert noticed > 4
+
+
+def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_none(small, run, tmp_path, capsys):
+  built, workdir = run
+  expected = state_of(built, workdir)
+  for file in workdir.glob('checkpoints/8/train/d/*'):
+    flipped(file, random.Random(0))
+  train.train(built, workdir)
+  captured = capsys.readouterr()
+  assert 'checkpoint 8 is damaged' in captured.err
+  assert f'moved to {workdir}/damaged/8, going on without it' in captured.err
+  assert 'at step 6 of 8' in captured.out
+  assert equal(state_of(built, workdir), expected)
+  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  steps = [(line['step'], line['split']) for line in lines]
+  assert len(steps) == len(set(steps))
+
+
+def test_faults_a_damaged_checkpoint_is_not_analysed(run):
+  _, workdir = run
+  for file in workdir.glob('checkpoints/8/model/ocdbt.process_0/d/*'):
+    flipped(file, random.Random(0))
+  with pytest.raises(ValueError, match=rf'^checkpoint 8 of {workdir} is damaged \(.+\): give another --step of \[6, 8\]$'):
+    checkpoint.load_model(workdir, 8)
+  model, variables, _ = checkpoint.load_model(workdir, 6)
+  assert np.isfinite(model.apply(variables, np.zeros((1, 28, 28), np.float32))).all()
+
+
+def test_faults_a_checkpoint_of_an_older_version_has_no_checksums_and_is_read(run):
+  built, workdir = run
+  expected = state_of(built, workdir)
+  shutil.rmtree(workdir / 'checkpoints/8/checksums')
+  assert equal(state_of(built, workdir), expected)
+
+
+def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_path):
+  built = experiment.build(small, 'small')
+  with run_folder.opened(tmp_path / 'run', built.config):
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
+    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
+    after = [(path, path.stat().st_mtime_ns) for path in sorted(path for path, _ in before)]
+  assert done.returncode == 1
+  assert done.stderr.strip().splitlines()[-1] == (
+      f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait for its end, or give '
+      'another --workdir')
+  assert [entry for entry in after if 'run' in entry[0].parts[-1:]] == [
+      entry for entry in before if 'run' in entry[0].parts[-1:]]
+  train.train(built, tmp_path / 'run')  # the folder is free again
+
+
+def test_faults_a_clock_set_back_changes_nothing(small, tmp_path, monkeypatch):
+  built = experiment.build(small, 'small')
+  train.train(built, tmp_path / 'straight')
+  train.train(experiment.build({**small, 'train_for': '6 steps'}, 'small'), tmp_path / 'resumed')
+  now = time.time
+  monkeypatch.setattr(time, 'time', lambda: now() - 86400)
+  for path in (tmp_path / 'resumed').rglob('*'):  # what was written yesterday seems to be of tomorrow
+    os.utime(path, (now() + 86400,) * 2)
+  train.train(built, tmp_path / 'resumed')
+  assert equal(*(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))
+
+
+KILLED = """
+import json, sys
+from jaxdl import experiment, train
+train.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize('kills', [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path):
+  """SIGKILL while it trains and saves at every step; most of its time goes into writing checkpoints."""
+  small.update(train_for=f'{20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')
+  built = experiment.build(small, 'small')
+  straight = train.train(built, tmp_path / 'straight')
+  generator, killed, workdir = random.Random(0), 0, tmp_path / 'killed'
+  for _ in range(3 * kills):
+    with subprocess.Popen([sys.executable, '-u', '-c', KILLED, json.dumps(small), workdir], cwd=ROOT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+      if killed < kills and any(line.startswith('step ') for line in child.stdout):
+        time.sleep(generator.uniform(0, 0.4))
+        child.send_signal(signal.SIGKILL)
+      _, errors = child.communicate(timeout=300)
+    if child.returncode == 0:
+      break
+    assert child.returncode == -signal.SIGKILL, errors
+    assert 'is damaged' not in errors
+    killed += 1
+  assert killed >= min(kills, 2)
+  assert child.returncode == 0
+  assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'straight')))
+  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  steps = [(line['step'], line['split']) for line in lines]
+  assert len(steps) == len(set(steps))
+  assert {step for step, split in steps if split == 'train'} == set(range(1, built.steps + 1))
+  summary = json.loads((workdir / 'summary.json').read_text())
+  assert {key: summary[key] for key in straight if key != 'seconds'} == {
+      key: straight[key] for key in straight if key != 'seconds'}
+
+
+def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_file, tmp_path):
+  """A real file system that is too small for the run."""
+  disk = tmp_path / 'disk'
+  disk.mkdir()
+  mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], capture_output=True, text=True)
+  if mounted.returncode:
+    pytest.skip(f'no file system can be mounted here: {mounted.stderr.strip()}')
+  try:
+    small.update(train_for='200 steps', checkpoint_every='2 steps', keep_every='2 steps')
+    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={disk / "run"}',
+                     environment={'XLA_FLAGS': os.environ['XLA_FLAGS']})  # compiled as here, to compare bits
+    assert done.returncode == 1, done.stdout
+    kept = checkpoint.kept_steps(disk / 'run')
+    assert kept
+    assert re.search(rf'\njaxdl: the disk of {disk}/run/checkpoints is full: the checkpoint of step {kept[-1] + 2} needs '
+                     r'\d\.\d MB and \d\.\d MB are free; make room and give the same command again\n$', done.stderr)
+    assert 'Traceback' not in done.stderr
+    built = experiment.build(small, 'small')
+    shutil.copytree(disk / 'run', tmp_path / 'elsewhere')
+    shorter = experiment.build({**small, 'train_for': f'{kept[-1] + 2} steps', 'keep_every': None}, 'small')
+    train.train(shorter, tmp_path / 'elsewhere')
+    train.train(shorter, tmp_path / 'straight')
+    assert equal(*(state_of(built, tmp_path / name) for name in ('elsewhere', 'straight')))
+  finally:
+    subprocess.run(['umount', disk], check=True)
+
+
+def test_faults_a_file_is_written_whole_or_not_at_all(tmp_path):
+  file = tmp_path / 'file'
+  write_whole(file, 'first')
+  (tmp_path / 'file.new').mkdir()  # what is written aside cannot be
+  with pytest.raises(OSError, match=r'file\.new'):
+    write_whole(file, 'second')
+  assert file.read_text() == 'first'
