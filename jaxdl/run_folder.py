@@ -14,7 +14,7 @@ MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'k
 
 
 @contextlib.contextmanager
-def opened(workdir, config):
+def opened(workdir, config, steps):
   """Keeps a folder for this process inside the `with` block and writes `config.json` into it.
 
   How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
@@ -23,6 +23,7 @@ def opened(workdir, config):
   Args:
     workdir: the run's folder, made where it is absent.
     config: dict of plain JSON data.
+    steps: int, the length of the run.
 
   Raises:
     ValueError: the folder holds a run of another config; the message names the keys.
@@ -34,17 +35,35 @@ def opened(workdir, config):
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-      lock.seek(0)
-      raise OSError(f'{workdir} is in use by {lock.read().strip() or "another process"}: wait for its end, or give another '
-                    '--workdir') from None
+      raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
     except OSError:
       pass  # a file system without locks
     _check_config(folder, config)
     lock.truncate(0)
-    lock.write(f'process {os.getpid()} on {platform.node()}\n')
+    lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
     files.write_whole(folder / 'config.json', json.dumps(config, indent=2) + '\n')
     yield
+
+
+def trainer(workdir):
+  """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where nobody did."""
+  file = pathlib.Path(workdir) / 'lock'
+  try:
+    with file.open() as lock:
+      found = json.loads(lock.read() or '{}')
+      try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+      except BlockingIOError:
+        return {**found, 'now': True}
+      return {**found, 'now': False}
+  except (FileNotFoundError, json.JSONDecodeError):
+    return {}
+
+
+def _owner(folder):
+  found = trainer(folder)
+  return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
 
 
 def _check_config(folder, config):

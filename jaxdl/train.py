@@ -35,7 +35,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   """
   started = time.monotonic()
   with contextlib.ExitStack() as stack:
-    stack.enter_context(run_folder.opened(workdir, experiment.config))
+    stack.enter_context(run_folder.opened(workdir, experiment.config, experiment.steps))
     checkpoint.mend(workdir)
     checkpoints = stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
     current = checkpoint.newest(checkpoints, experiment.initial_state())

@@ -28,6 +28,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'models'},
     'analyze': {'command', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
+    'status': {'command', 'progress', 'run_folder'},
     'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions

@@ -110,7 +110,7 @@ def test_faults_a_checkpoint_of_an_older_version_has_no_checksums_and_is_read(ru
 
 def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_path):
   built = experiment.build(small, 'small')
-  with run_folder.opened(tmp_path / 'run', built.config):
+  with run_folder.opened(tmp_path / 'run', built.config, built.steps):
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
     done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
     after = [(path, path.stat().st_mtime_ns) for path in sorted(path for path, _ in before)]

@@ -1,0 +1,102 @@
+"""python -m jaxdl.status --workdir=D: where runs are, from their files alone, while they train or afterwards."""
+
+import datetime
+import json
+import pathlib
+import sys
+import time
+
+from jaxdl import command, progress, run_folder
+
+UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
+
+
+def main(arguments):
+  """Runs the command; returns the exit code."""
+  parser = command.Parser(prog='python -m jaxdl.status', description=__doc__.partition(': ')[2])
+  parser.add_argument('--workdir', required=True, nargs='+', help='folders of runs')
+  chosen = parser.parse_args(arguments[1:])
+  found = [read(workdir) for workdir in chosen.workdir]
+  for one in found:
+    print(text(one))
+  print(json.dumps(found))
+  return 0
+
+
+def read(workdir):
+  """What the files of a run say of it.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step', 'steps' (None where the run
+    is of an older version), 'examples_per_second', 'seconds_left', 'figures' (split → name → number, the last of each),
+    'logged_seconds_ago', 'checkpoint' (its step) and 'checkpoint_seconds_ago'; None for what there is not yet.
+
+  Raises:
+    FileNotFoundError: no run is there.
+  """
+  folder = pathlib.Path(workdir)
+  if not (folder / 'config.json').is_file():
+    raise FileNotFoundError(f'{workdir} holds no run: give the folder of one')
+  journal, now = folder / 'metrics.jsonl', time.time()
+  lines = [json.loads(line) for line in journal.read_text().splitlines()[:-1]] if journal.is_file() else []
+  lines += _last_line(journal)
+  figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
+  speed = next((line['examples_per_second'] for line in reversed(lines) if 'examples_per_second' in line), None)
+  saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
+  newest = max(saved, key=lambda path: int(path.name), default=None)
+  who = run_folder.trainer(folder)
+  step, steps = (lines[-1]['step'] if lines else 0), who.get('steps')
+  config = json.loads((folder / 'config.json').read_text())
+  left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
+  return {'workdir': str(workdir), 'state': _state(folder, who), 'process': who.get('process'), 'host': who.get('host'),
+          'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left, 'figures': figures,
+          'logged_seconds_ago': now - journal.stat().st_mtime if lines else None,
+          'checkpoint': int(newest.name) if newest else None,
+          'checkpoint_seconds_ago': now - newest.stat().st_mtime if newest else None}
+
+
+def text(found):
+  """What `read` returns, in lines for a person."""
+  head = f'{found["workdir"]}: {found["state"]}'
+  if found['state'] == 'training':
+    head += f', process {found["process"]} on {found["host"]}'
+  shown = [f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items()]
+  where = f'step {found["step"]:,}' + (f' of {found["steps"]:,}' if found['steps'] else '')
+  lines = [head, '  '.join([f'  {where}', *shown])]
+  parts = []
+  if found['examples_per_second']:
+    parts.append(f'{found["examples_per_second"]:,.0f} examples/s')
+  if found['state'] == 'training' and found['seconds_left'] is not None:
+    parts.append(f'{_span(found["seconds_left"])} left')
+  if found['logged_seconds_ago'] is not None:
+    parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
+  kept = found['checkpoint']
+  parts.append('no checkpoint yet' if kept is None else f'checkpoint {kept:,} of {_span(found["checkpoint_seconds_ago"])} ago')
+  return '\n'.join([*lines, f'  {", ".join(parts)}'])
+
+
+def _last_line(journal):
+  """The last line, unless it is just being written."""
+  try:
+    return [json.loads(journal.read_text().splitlines()[-1])]
+  except (FileNotFoundError, IndexError, json.JSONDecodeError):
+    return []
+
+
+def _state(folder, who):
+  if who.get('now'):
+    return 'training'
+  summary = folder / 'summary.json'
+  ended = summary.is_file() and json.loads(summary.read_text()).get('stopped') is None
+  return 'finished' if ended else 'stopped'
+
+
+def _span(seconds):
+  return str(datetime.timedelta(seconds=round(max(seconds, 0))))
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))
