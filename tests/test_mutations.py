@@ -43,8 +43,11 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ('ops/pooling.py', 'test_analysis_guided.py'): (
         ('every greatest value is a switch', 'here = (place == greatest) & ~taken', 'here = place == greatest', 'switch'),),
     ('analysis/attribution.py', 'test_analysis_attribution.py'): (
+        ('noise as wide as all images', 'images.max(axes, keepdims=True)', 'images.max(keepdims=True)', 'known'),
         ('noise as wide as the image is bright', ' - images.min(axes, keepdims=True)', '', 'known'),
         ('the same noise for all samples', '(keys, sample)', '(keys, 0)', 'known')),
+    ('analysis/gradients.py', 'test_analysis_guided.py'): (
+        ('a place forgotten', 'labels[:, 1:] if placed else None', 'None', 'receptive_field'),),
     ('analysis/integrated.py', 'test_analysis_attribution.py'): (
         ('a Riemann sum from the left', 'np.polynomial.legendre.leggauss(steps)',
          'np.linspace(-1, 1, steps, endpoint=False), np.full(steps, 2 / steps)', 'quadrature'),
@@ -52,8 +55,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('a line that begins at black', 'begins + (images - begins) * place', 'images * place', 'change_of_the_logit')),
     ('analysis/grad_cam.py', 'test_analysis_attribution.py'): (
         ('Grad-CAM without its ReLU', 'nn.relu(maps) if relu else maps', 'maps', 'grad_cam'),
-        ('Grad-CAM of summed slopes', 'slope.mean((1, 2)', 'slope.sum((1, 2)', 'formula'),
-        ('Grad-CAM in blocks', "'bilinear'", "'nearest'", 'upsampled')),
+        ('Grad-CAM of summed slopes', 'slope.mean((1, 2)', 'slope.sum((1, 2)', 'formula')),
     ('analysis/sanity.py', 'test_analysis_attribution.py'): (
         ('each layer randomised alone', 'in current.items()}', 'in variables.items()}', 'randomisation'),
         ('equal numbers ranked in their order', '(np.cumsum(counts) - (counts + 1) / 2)[which]',
@@ -98,7 +100,6 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('mistakes by confidence', 'np.argsort(-loss[wrong], ', 'np.argsort(-log_probabilities.max(-1)[wrong], ', 'mistakes')),
     ('analysis/embeddings.py', 'test_analysis_embeddings.py'): (
         ('components about zero', 'centred = features - mean', 'centred = features', 'pca'),
-        ('components of any sign', 'greatest] < 0, -1, 1)', 'greatest] < 0, 1, 1)', 'pca'),
         ('features of the first dense layer', 'read[-1] if', 'read[0] if', 'penultimate'),
         ('t-SNE of one seed', 'random_state=seed', 'random_state=0', 'tsne_of_many')),
     ('analysis/embedding_quality.py', 'test_analysis_embeddings.py'): (
@@ -108,6 +109,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('the neighbours of the features', 'neighbours(embedding, count)', 'neighbours(features, count)', 'quality'),
         ('a classifier tested on what it has seen', 'fitted.score(codes[test], labels[test])',
          'fitted.score(codes[train], labels[train])', 'linear_accuracy'),
+        ('the majority with hindsight', 'np.unique(labels[train], ', 'np.unique(labels[test], ', 'linear_accuracy'),
         ('a scale of the examples held out too', 'codes[train].std(0)', 'codes.std(0)', 'training_part')),
     ('analysis/projector.py', 'test_analysis_projector.py'): (
         ('a sprite by columns', 'row, column = divmod', 'column, row = divmod', 'place'),),
@@ -142,6 +144,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('paths from their mean', 'start=-found.mean @ found.axes.T', 'start=0 * found.mean @ found.axes.T', 'paths'),
         ('gates of the other threshold', '(values > HIGH)', '(values > 1 - HIGH)', 'gates'),
         ('losses divided by the steps', 'loss=loss / len(labels)', 'loss=loss / steps', 'by_step')),
+    ('analysis/reference.py', 'test_analysis_reference.py'): (
+        ('an activation after every layer', 'if kind in ACTIVATED and', 'if', 'can_fail'),),
     ('analysis/reference_recurrence.py', 'test_analysis_reference.py'): (
         ('gates in another order', 'entered, forget, candidate, output = np', 'entered, candidate, forget, output = np',
          'by_hand'),
