@@ -81,11 +81,11 @@ def config_file(tmp_path):
   return write
 
 
-def run_child(*arguments, devices=1, environment=None, timeout=600):
+def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT):
   """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
   flags = f'{XLA_FLAGS} --xla_force_host_platform_device_count={devices}' if devices > 1 else XLA_FLAGS
-  return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=timeout,
-                        env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(ROOT), **(environment or {})})
+  return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=timeout,
+                        env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})})
 
 
 def last_json(text):

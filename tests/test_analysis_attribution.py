@@ -72,9 +72,10 @@ def test_smooth_grad_of_a_relu_is_known():
   model = models.build(dict(name='cnn', layers=(dict(kind='activation'), dict(kind='flatten'), dict(
       kind='dense', features=1, activate=False, name='logits'))))
   variables = {'params': {'logits': {'kernel': np.ones((2, 1), np.float32), 'bias': np.zeros(1, np.float32)}}}
-  images = np.float32([[[[-1.0], [3.0]]]])  # the range is 4, the deviation 0.25 · 4 = 1
-  found = attribution.smooth_grad(model, variables, images, np.array([0]), samples=4000, noise=0.25)
-  np.testing.assert_allclose(found.ravel(), [0.1587, 0.9987], atol=0.02)  # Φ(−1), Φ(3)
+  image = np.float32([[[-1.0], [3.0]]])  # the range is 4, the deviation 0.25 · 4 = 1
+  images = np.stack([image, 10 * image])  # each has a range of its own
+  found = attribution.smooth_grad(model, variables, images, np.array([0, 0]), samples=4000, noise=0.25)
+  np.testing.assert_allclose(found.reshape(2, 2), [[0.1587, 0.9987]] * 2, atol=0.02)  # Φ(−1), Φ(3)
 
 
 def test_integrated_gradients_sum_to_the_change_of_the_logit():

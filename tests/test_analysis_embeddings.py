@@ -147,6 +147,15 @@ def test_embedding_tsne_keeps_clusters_and_its_seed():
   np.testing.assert_array_equal(embeddings.tsne(features, perplexity=15), picture)
 
 
+def test_embedding_tsne_of_many_features_begins_from_its_seed():
+  """From 500 features on the components that it begins from are approximate, and follow the seed."""
+  pytest.importorskip('sklearn')
+  features = np.random.default_rng(0).normal(size=(30, 600))
+  picture = embeddings.tsne(features, perplexity=5, seed=1)
+  np.testing.assert_array_equal(embeddings.tsne(features, perplexity=5, seed=1), picture)
+  assert np.abs(embeddings.tsne(features, perplexity=5, seed=2) - picture).max() > 1e-3
+
+
 def test_embedding_linear_accuracy():
   pytest.importorskip('sklearn')
   features, labels = clusters(200)
@@ -157,6 +166,14 @@ def test_embedding_linear_accuracy():
   noise = embeddings.linear_accuracy(np.random.default_rng(1).normal(size=(200, 30)), labels)
   assert noise.held_out < 0.5 < noise.train  # it can learn noise by heart, and it does not help
   assert noise.majority == pytest.approx(0.25, abs=0.1)
+
+
+def test_embedding_linear_accuracy_scales_by_the_training_part_alone():
+  pytest.importorskip('sklearn')
+  codes, labels = np.random.default_rng(1).normal(size=(200, 30)), np.arange(200) % 4
+  train = embeddings.linear_accuracy(codes, labels).train
+  codes[np.random.default_rng(0).permutation(200)[150:]] *= 1e6  # the examples held out
+  assert embeddings.linear_accuracy(codes, labels).train == train
 
 
 @pytest.mark.parametrize(('call', 'message'), [

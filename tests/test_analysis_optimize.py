@@ -43,6 +43,17 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
     np.testing.assert_allclose(found[:, outside], np.broadcast_to((low + high) / 2, found.shape)[:, outside], atol=0.03)
 
 
+def test_images_are_rolled_both_ways_and_at_last_fitted_to_the_unit():
+  model, variables = network()
+  neuron, kernel = Neuron('conv1', 1, (4, 3)), variables['params']['conv1']['kernel'][..., 1]
+  found = optimize.maximize(model, variables, neuron, shape=SHAPE, n=2, parametrised_by='pixels', jitter=1)
+  seen = np.zeros(SHAPE[:2], bool)
+  seen[2:7, 1:6] = True  # the 3 × 3 pixels about (4, 3), and one more on each side
+  np.testing.assert_array_equal(np.abs(found - 0.5).max(-1) > 0.15, [seen, seen])
+  best = np.maximum(kernel, 0).sum() + variables['params']['conv1']['bias'][1]
+  assert (units.scores(model, variables, found, neuron) > 0.85 * best).all()  # 0.6 where they are rolled to the end
+
+
 def test_a_logit_rises_above_all_images_and_seeds_differ():
   model, variables = network()
   random = np.random.default_rng(0).random((2000, *SHAPE), np.float32)
@@ -85,6 +96,15 @@ def test_smooth_images_by_total_variation_and_blur():
   free = optimize.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels')
   variation = lambda images: sum(np.abs(np.diff(images, axis=axis)).sum() for axis in (1, 2))  # noqa: E731
   assert all(variation(images) < 0.7 * variation(free) for images in kinds.values())
+
+
+def test_each_roughness_has_its_own_weight(monkeypatch):
+  model, variables = network()
+  monkeypatch.setattr(optimize, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()]))
+  dark, bright = (optimize.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels', steps=50, **{name: 1e3})
+                  for name in ('total_variation', 'blur'))
+  assert dark.max() < 0.2
+  assert bright.min() > 0.8
 
 
 def test_roughness_by_hand():
