@@ -1,0 +1,37 @@
+"""Where a run is, from its files."""
+
+import json
+import os
+
+import pytest
+from conftest import last_json
+
+from jaxdl import experiment, run_folder, status, train
+
+
+def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
+  with pytest.raises(FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of one$'):
+    status.read(tmp_path / 'none')
+  built, folder = experiment.build(small, 'small'), tmp_path / 'run'
+  with run_folder.opened(folder, built.config, built.steps):
+    found = status.read(folder)
+  assert (found['state'], found['step'], found['steps'], found['checkpoint']) == ('training', 0, 8, None)
+  assert status.text(found).endswith('no checkpoint yet')
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), folder)
+  with run_folder.opened(folder, built.config, built.steps):
+    with (folder / 'metrics.jsonl').open('a') as journal:
+      journal.write('{"step": 6, "spl')  # a line that is being written
+    found = status.read(folder)
+  assert (found['state'], found['process'], found['step'], found['steps']) == ('training', os.getpid(), 4, 8)
+  assert found['seconds_left'] == pytest.approx(4 * 16 / found['examples_per_second'])
+  assert found['checkpoint'] == 4
+  assert 0 <= found['checkpoint_seconds_ago'] < 600
+  lines = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()[:-1]]
+  last = next(line for line in reversed(lines) if line['split'] == 'validation')
+  assert found['figures']['validation'] == {'loss': last['loss'], 'accuracy': last['accuracy']}
+  assert set(found['figures']) == {'train', 'validation', 'test'}
+  train.train(built, folder)
+  assert status.main(['status', '--workdir', str(folder)]) == 0
+  printed = capsys.readouterr().out
+  assert f'{folder}: finished\n  step 8 of 8  train loss' in printed
+  assert last_json(printed)[0]['state'] == 'finished'
