@@ -1,6 +1,7 @@
 """Data sets inside the package: xz files, verified against their checksums before they are decoded."""
 
 import concurrent.futures
+import functools
 import hashlib
 import lzma
 import pathlib
@@ -28,6 +29,7 @@ def read(folder, checksums):
     return dict(zip(paths, decoded, strict=True))
 
 
+@functools.lru_cache(8)  # runs of one process, as those of a sweep, read the same files
 def _decode(path, checksum):
   mend = 'reinstall jaxdl (pip install --force-reinstall), or set config.data.source="tfds"'
   try:
