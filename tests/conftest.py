@@ -31,7 +31,7 @@ BN_CNN = dict(name='cnn', layers=(
     dict(kind='dense', features=10, activate=False),
     dict(kind='batch_norm', name='logits')))
 SMALL = dict(
-    seed=0, task='classify', train_for='8 steps', log_every='4 steps', evaluate_every='4 steps', checkpoint_every='2 steps',
+    seed=0, task='classify', train_for='8 steps', log_every='4 steps', evaluate_every='4 steps', checkpoint_every='4 steps',
     data=dict(name='mnist', source='bundled', layout='rows', batch_size=16, evaluation_batch_size=48,
               splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]')),
     model=RECURRENT, optimizer=dict(name='adam', learning_rate=1e-2))

@@ -19,8 +19,9 @@ def final_state(built, workdir):
     return checkpoint.restore(checkpoints, built.initial_state(), step=checkpoints.latest_step())
 
 
-@pytest.mark.parametrize('model', ['small_cnn', 'small', 'small_text'])
-@pytest.mark.parametrize('stop', [2, 5])
+@pytest.mark.parametrize(('model', 'stop'), [
+    ('small_cnn', 2), ('small', 5), ('small_text', 5),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (('small_cnn', 5), ('small', 2), ('small_text', 2)))])
 def test_resume_equals_uninterrupted_bit_for_bit(model, stop, request, tmp_path):
   """Stops in the middle of the first epoch (of 4 steps), and one step into the second."""
   config = {**request.getfixturevalue(model), 'ema_decay': 0.9 if model == 'small' else 0.0}

@@ -40,6 +40,7 @@ def shakespeare(*, source, data_dir):
       'bundled': lambda required: _bundled()})
 
 
+@functools.cache  # runs of one process read the same text
 def _bundled():
   columns, vocabulary = characters.columns(parts(bundled.read('shakespeare', CHECKSUMS)['complete_works.txt'].decode()))
   return Source(origin='bundled', columns=columns, classes=vocabulary)
