@@ -6,6 +6,7 @@ import sys
 import time
 
 from jaxdl import command, subject
+from jaxdl.report import page
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, layers_of, write
 
@@ -52,6 +53,9 @@ def main(arguments):
     print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
   if not files:
     raise ValueError(f'{chosen.workdir}: no analysis could be made, {name} is {outcome}')
+  report = pathlib.Path(chosen.workdir) / 'report.html'
+  page.write([chosen.workdir], report)
+  print(f'report: {report}')
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
   return 0
 

@@ -7,8 +7,9 @@ import sys
 
 from absl import flags
 
-from jaxdl import command, config, experiment, lint, samples, train
+from jaxdl import command, config, experiment, files, lint, samples, train
 from jaxdl.models import table
+from jaxdl.report import page
 
 
 def define(values):
@@ -33,9 +34,18 @@ def main(arguments):
     return 0
   workdir = values.workdir or f'runs/{name}'
   print(f'{name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
-  summary = train.train(chosen, workdir, at_start=lambda writers: samples.write(chosen, workdir, writers))
+  begun = f'python -m jaxdl.main {shlex.join(arguments[1:])}'
+
+  def at_start(writers):
+    files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+    samples.write(chosen, workdir, writers)
+
+  summary = train.train(chosen, workdir, at_start=at_start)
+  report = pathlib.Path(workdir) / 'report.html'
+  page.write([workdir], report)
+  print(f'report: {report}')
   if (step := summary.pop('stopped')) is not None:
-    print(f'stopped at step {step:,}, resume with: python -m jaxdl.main {shlex.join(arguments[1:])}')
+    print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))
   return 0
 

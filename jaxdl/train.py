@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import importlib.metadata
+import platform
 import signal
 import time
 
@@ -11,6 +13,8 @@ import numpy as np
 from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, tasks, writers
 from jaxdl.models import table
 
+VERSIONS = {'Python': platform.python_version(), **{name: importlib.metadata.version(name) for name in (
+    'jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')}}
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
 UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
@@ -191,4 +195,5 @@ def summarise(experiment, current, measured, *, stopped, stopped_early):
   return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
           'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
           'data': experiment.data.origin,
-          'device': f'{jax.device_count()} x {device.device_kind}', 'stopped': stopped, 'stopped_early': stopped_early}
+          'device': f'{jax.device_count()} x {device.device_kind}', 'versions': VERSIONS, 'stopped': stopped,
+          'stopped_early': stopped_early}

@@ -18,26 +18,28 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
                    'steps', 'tasks'},
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
-    '__main__': {'command', 'data'},  # python -m jaxdl.data
+    '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
+    'report': {'command', 'files', 'models'},
     'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'tasks',
               'writers'},
     'members': {'experiment'}, 'comparison': {'figures'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'run_folder', 'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},
-    'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'models'},
-    'analyze': {'command', 'subject', 'views'},
+    'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
+    'analyze': {'command', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
-    'main': {'command', 'experiment', 'lint', 'models', 'samples', 'train'},
+    'main': {'command', 'experiment', 'files', 'lint', 'models', 'report', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
     'orbax': ('checkpoint.py',), 'matplotlib': ('figures/',), 'grain': ('data/photographs/stream.py',),
     'scipy': ('data/',),
-    'PIL': ('data/', 'analysis/projector.py'),  # the projector's sprite is a PNG of thumbnails, no figure
+    'PIL': ('data/', 'analysis/projector.py', 'report/'),  # thumbnails, no figures
+    'jinja2': ('report/',),
     'sklearn': ('analysis/',), 'threadpoolctl': ('analysis/embeddings.py',)}
-LAZY = {'grain', 'PIL', 'sklearn', 'tensorflow', 'tensorflow_datasets', 'threadpoolctl', 'clu', 'matplotlib', 'scipy'}
+LAZY = {'grain', 'jinja2', 'PIL', 'sklearn', 'tensorflow', 'tensorflow_datasets', 'threadpoolctl', 'clu', 'matplotlib', 'scipy'}
 
 
 def imports(file):

@@ -5,9 +5,11 @@ import numpy as np
 from jaxdl import figures
 from jaxdl.analysis import recurrent
 from jaxdl.data import characters as text_data
+from jaxdl.generate import generate
 from jaxdl.views.view import Result, View, chosen_layer
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
+PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters given and added
 
 
 def knowing(subject, choice):
@@ -67,6 +69,20 @@ def text(subject, choice):
                                                                             'correlation': correlation})
 
 
+def continued(subject, choice):
+  """Texts that the network writes after the first words of what it is shown."""
+  words = text_data.decode(subject.inputs[0, :PRIME], subject.classes)
+  primes = [prime for prime in ('ROMEO', words) if set(prime) <= set(subject.classes)]
+  given = [text_data.encode(prime, subject.classes) for prime in primes]
+  texts = []
+  for temperature in TEMPERATURES:
+    added = generate(subject.model, subject.variables, given, length=WRITTEN, temperature=temperature, seed=choice.seed)
+    texts += [{'prime': prime, 'temperature': temperature, 'text': prime + text_data.decode(characters, subject.classes)}
+              for prime, characters in zip(primes, added, strict=True)]
+  yield Result('generated', None, {}, {'texts': texts, 'seed': choice.seed})
+
+
 VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
          'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths),
-         'characters': View('surprise and single units on a text', ('language_model',), text)}
+         'characters': View('surprise and single units on a text', ('language_model',), text),
+         'generated': View('texts that the network writes', ('language_model',), continued)}

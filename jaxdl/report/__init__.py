@@ -1,0 +1,1 @@
+"""One page about a run, or about several beside each other, from their files alone."""

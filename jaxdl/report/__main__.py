@@ -1,0 +1,24 @@
+"""python -m jaxdl.report RUN [RUN …] [--out=compare.html]: one self-contained page about a run, or about several."""
+
+import pathlib
+import sys
+
+from jaxdl import command
+from jaxdl.report import page
+
+
+def main(arguments):
+  """Runs the command; returns the exit code."""
+  parser = command.Parser(prog='python -m jaxdl.report', description=__doc__.partition(': ')[2])
+  parser.add_argument('runs', nargs='+', metavar='RUN', help='folder of a run')
+  parser.add_argument('--out', help="the page's file; default RUN/report.html, of several runs compare.html")
+  chosen = parser.parse_args(arguments[1:])
+  default = pathlib.Path(chosen.runs[0]) / 'report.html' if len(chosen.runs) == 1 else pathlib.Path('compare.html')
+  file = pathlib.Path(chosen.out or default)
+  size = page.write(chosen.runs, file)
+  print(f'{file}: {size / 1e6:.1f} MB')
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv))

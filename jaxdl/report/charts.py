@@ -1,0 +1,70 @@
+"""Learning curves as plain SVG that a script lets a reader point at: numbers and colours, no library."""
+
+import math
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
+UNITS = {'accuracy': '%', 'loss': 'nats', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
+POINTS = 600  # of a line, at most
+
+
+def charts(lines_of):
+  """A chart for each metric.
+
+  Args:
+    lines_of: label → (metric, split) → list of (step, number), as `Record.curves` gives them.
+
+  Returns:
+    list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour number, dashes),
+    'x' and 'y' ticks (place, text), and 'data' for the pointer: label → list of [x, y, step, text].
+  """
+  metrics = dict.fromkeys(metric for found in lines_of.values() for metric, _ in found)
+  return [_chart(metric, lines_of) for metric in metrics]
+
+
+def _chart(metric, lines_of):
+  several = len(lines_of) > 1
+  scale = 100 if metric == 'accuracy' else 1
+  series = {}
+  for number, (label, found) in enumerate(lines_of.items()):
+    for order, split in enumerate(('train', 'validation', 'test')):
+      points = [(step, value * scale) for step, value in found.get((metric, split), []) if math.isfinite(value)]
+      if points:
+        name = f'{label}, {split}' if several else split
+        series[name] = (_thinned(points), number if several else order, order if several else 0)
+  steps = [step for points, _, _ in series.values() for step, _ in points]
+  values = sorted(value for points, _, _ in series.values() for _, value in points)
+  low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it
+  if metric == 'accuracy':
+    low, high = values[int(len(values) * 0.02)], values[-1]
+  low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+  last = max(steps)
+
+  def place(step, value):
+    x = LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1)
+    y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (min(max(value, low), high) - low) / (high - low))
+    return round(x, 1), round(y, 1)
+
+  lines, data = [], {}
+  for name, (points, colour, dashes) in series.items():
+    placed = [place(*point) for point in points]
+    lines.append({'label': name, 'points': ' '.join(f'{x},{y}' for x, y in placed), 'colour': colour % 7, 'dashes': dashes})
+    data[name] = [[x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)]
+  return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': lines, 'data': data,
+          'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
+          'y': [(place(0, value)[1], f'{value:g}') for value in _ticks(low, high)],
+          'width': WIDTH, 'height': HEIGHT, 'left': LEFT, 'bottom': HEIGHT - BOTTOM, 'top': TOP, 'right': WIDTH - RIGHT}
+
+
+def _thinned(points):
+  """At most `POINTS` points, the last one among them."""
+  every = math.ceil(len(points) / POINTS)
+  return [*points[:-1:every], points[-1]]
+
+
+def _ticks(low, high):
+  """Four to eight round numbers from low to high."""
+  span = high - low or 1
+  unit = 10 ** math.floor(math.log10(span))
+  step = next(unit * factor for factor in (0.1, 0.2, 0.25, 0.5, 1, 2) if span / (unit * factor) <= 7)
+  first = math.ceil(low / step - 1e-9)
+  return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]

@@ -1,0 +1,41 @@
+"""The map of features with the image of every dot, small enough for a page."""
+
+import base64
+import io
+import math
+
+import numpy as np
+
+SIDE, EDGE = 600, 12  # of the drawing, in its own units
+
+
+def of_run(record):
+  """What the page's template and script need of a run's t-SNE; None where the run has none with images.
+
+  Args:
+    record: Record.
+
+  Returns:
+    dict: 'caption', 'points' [x, y, class], 'classes', 'sprite' (a data URI of all images), 'columns' of it and 'size' of an
+    image in pixels.
+  """
+  arrays, sprite = record.folder / 'analysis/embedding_tsne.npz', record.folder / 'tensorboard/projector/sprite.png'
+  if not (arrays.is_file() and sprite.is_file()):
+    return None
+  from PIL import Image
+  with np.load(arrays) as found:
+    points, labels = found['points'], found['labels']
+  low, high = points.min(0), points.max(0)
+  places = EDGE + (points - low) / np.where(high > low, high - low, 1) * (SIDE - 2 * EDGE)
+  columns = math.ceil(math.sqrt(len(points)))  # as TensorBoard's sprites have them
+  packed = io.BytesIO()
+  with Image.open(sprite) as picture:
+    size = picture.width // columns
+    picture.convert('RGB').save(packed, 'JPEG', quality=60)
+  facts = record.facts('embedding_tsne')
+  caption = (f't-SNE of the {facts["what"]} of {len(points):,} examples: trustworthiness {facts["trustworthiness"]:.3f}, '
+             f'class of the nearest neighbour right for {facts["accuracy"]:.1%}')
+  dots = [[round(float(x), 1), round(float(y), 1), int(label)] for (x, y), label in zip(places, labels, strict=True)]
+  return {'caption': caption, 'classes': list(record.config['dataset']['classes']), 'columns': columns, 'size': size,
+          'points': dots,
+          'sprite': f'data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode()}'}

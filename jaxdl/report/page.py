@@ -1,0 +1,156 @@
+"""Puts a page together and writes it."""
+
+import datetime
+import json
+import pathlib
+import re
+
+from jaxdl import files
+from jaxdl.report import charts, features_map, records, sections
+
+FOLDER = pathlib.Path(__file__).parent
+HEADLINE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'validation_accuracy', 'validation_loss')
+METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
+
+
+def write(folders, file):
+  """Writes the page of one run, or of several beside each other.
+
+  Args:
+    folders: list of folders of runs.
+    file: path of the page.
+
+  Returns:
+    int, its bytes.
+
+  Raises:
+    FileNotFoundError: a folder holds no run.
+    ValueError: a run's files are broken.
+    OSError: the page cannot be written.
+  """
+  found = [records.read(folder) for folder in folders]
+  html = render(one(found[0]) if len(found) == 1 else several(found))
+  files.write_whole(file, html)
+  return len(html.encode())
+
+
+def render(parts):
+  """The page of what `one` or `several` return; everything that comes from data is escaped."""
+  import jinja2
+  environment = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True,
+                                   undefined=jinja2.StrictUndefined)
+  named = [('Figures', parts['figures']), ('How to run it again', parts['commands']), ('Learning curves', parts['charts']),
+           ('Network', parts['layers']), *((section['heading'], True) for section in parts['sections']),
+           ('Time and place', parts['environment']), ('Config', parts['config'])]
+  ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
+  return environment.get_template('page.html').render(
+      **parts, ids=ids, contents=[{'id': place, 'heading': name} for name, place in ids.items()],
+      style=(FOLDER / 'page.css').read_text(), script=(FOLDER / 'page.js').read_text())
+
+
+def one(record):
+  """What the template shows of a run."""
+  summary = record.summary
+  return {'title': record.name, 'lead': _lead(record), 'figures': _figures(record),
+          'commands': [record.command] * bool(record.command),
+          'charts': charts.charts({record.name: record.curves()}) if record.journal else [],
+          'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
+                      f'{row["trainable"]:,}'] for row in record.layers()],
+          'sections': _sections(record), 'environment': _environment(summary),
+          'config': json.dumps(record.config, indent=2)}
+
+
+def several(found):
+  """What the template shows of several runs: their figures and curves beside each other."""
+  labels = _labels(found)
+  names = [key for key in dict.fromkeys(key for record in found for key in record.summary) if _is_figure(key)]
+  rows = [[label, *(shown(name, record.summary.get(name)) for name in names),
+           *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step'))]
+          for label, record in zip(labels, found, strict=True)]
+  columns = ['run', *(name.replace('_', ' ') for name in names), 'parameters', 'step']
+  curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
+            for label, record in zip(labels, found, strict=True)}
+  return {'title': f'{len(found)} runs compared', 'lead': ', '.join(labels),
+          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns)), 'remarks': []},
+          'commands': [record.command for record in found if record.command], 'charts': charts.charts(curves), 'layers': [],
+          'sections': [], 'environment': [], 'config': ''}
+
+
+def shown(name, value):
+  """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
+  if value is None:
+    return '–'
+  return f'{value:.2%}'.replace('%', ' %') if name.endswith('accuracy') else f'{value:.4f}'
+
+
+def _lead(record):
+  config, summary = record.config, record.summary
+  kind = config['model'].get('cell', config['model']['name']).upper()
+  best = next((key for key in HEADLINE if key in summary), None)
+  if best is None:
+    return f'{kind} on {config["data"]["name"]}: not yet evaluated'
+  reported = (summary.get('reported') or {}).get(best)
+  beside = f' (reported: {shown(best, reported)})' if reported is not None else ''
+  return (f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
+          f'{summary["parameters"]:,} parameters, seed {summary["seed"]}')
+
+
+def _figures(record):
+  reported = {name: (theirs, ours) for name, theirs, ours in record.reported()}
+  names = dict.fromkeys([*(key for key in record.summary if _is_figure(key)), *reported])
+  rows = []
+  for name in names:
+    theirs, ours = reported.get(name, (None, record.summary.get(name)))
+    count = record.summary.get(f'{name.partition("_")[0]}_examples')
+    whole = isinstance(theirs, int)
+    rows.append([name.replace('_', ' '), f'{ours:,}' if whole and ours is not None else shown(name, ours),
+                 f'{theirs:,}' if whole else shown(name, theirs), f'{count:,}' if count else '–'])
+  remark = record.summary.get('data', '').partition(', ')[2]
+  return {'columns': ['figure', 'ours', 'reported', 'examples'], 'rows': rows, 'numbers': [1, 2, 3],
+          'remarks': [f'Of the data: {remark}.'] if remark else []} if rows else None
+
+
+def _is_figure(key):
+  split, _, name = key.partition('_')
+  return split in records.SPLITS and name in METRICS
+
+
+def _sections(record):
+  found = [{**section, 'table': None, 'texts': [], 'map': None} for section in sections.of_run(record.folder / 'analysis')]
+  if layers := record.facts('statistics').get('layers'):
+    rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
+             f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
+            for row in layers]
+    columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units', 'dead channels']
+    place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
+    found.insert(place, {'heading': 'Activations', 'pictures': [], 'texts': [], 'map': None, 'table': {
+        'columns': columns, 'rows': rows, 'numbers': range(1, 9)}})
+  if texts := record.facts('generated').get('texts'):
+    found.append({'heading': 'Generated text', 'pictures': [], 'table': None, 'map': None, 'texts': [
+        {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
+  if (drawn := features_map.of_run(record)) is not None:
+    for section in found:
+      if section['heading'] == 'Features in the plane':
+        section['map'] = drawn
+  return found
+
+
+def _environment(summary):
+  if not summary:
+    return []
+  spent = datetime.timedelta(seconds=round(summary['seconds']))
+  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']], ['data', summary['data']]]
+  return rows + [[name, version] for name, version in summary.get('versions', {}).items()]
+
+
+def _shape(shape):
+  return ' × '.join(map(str, shape)) or '1'
+
+
+def _labels(found):
+  """The runs' names, with their seeds or folders where these do not tell them apart."""
+  for name in (lambda record: record.name, lambda record: f'{record.name}, seed {record.config["seed"]}'):
+    labels = [name(record) for record in found]
+    if len(set(labels)) == len(found):
+      return labels
+  return [str(record.folder) for record in found]

@@ -1,0 +1,100 @@
+"""What the files of a run say: its config, its figures, the lines of its journal and the facts of its analyses."""
+
+import dataclasses
+import json
+import pathlib
+
+from jaxdl import models
+from jaxdl.models import table
+
+SPLITS = ('train', 'validation', 'test')
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """A run as its files have it.
+
+  Attributes:
+    folder: pathlib.Path.
+    name: str, the config's.
+    config: dict, config.json.
+    summary: dict, summary.json; {} before its first end.
+    journal: list of dict, metrics.jsonl.
+    command: str, how it was begun; '' where that is not known.
+  """
+
+  folder: pathlib.Path
+  name: str
+  config: dict
+  summary: dict
+  journal: list
+  command: str
+
+  def layers(self):
+    """The layer table, rows as `models.table.layers` returns them; [] where an older version kept nothing of the data."""
+    if 'dataset' not in self.config:
+      return []
+    text = self.config['model']['name'] == 'language_model'
+    shape = (1,) if text else tuple(self.config['dataset']['input_shape'])
+    return table.layers(models.build(self.config['model']), shape, 'int32' if text else 'float32')
+
+  def facts(self, name):
+    """The .json of an analysis; {} where there is none."""
+    file = self.folder / 'analysis' / f'{name}.json'
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+  def curves(self):
+    """(metric, split) → list of (step, number), in the order of the steps."""
+    found = {}
+    for line in self.journal:
+      for metric, value in line.items():
+        if metric not in ('step', 'split', 'examples_per_second'):
+          found.setdefault((metric, line['split']), []).append((line['step'], value))
+    return found
+
+  def reported(self):
+    """Rows (figure, reported, ours or None) of what the config's report says."""
+    rows = []
+    for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
+      if key != 'source' and isinstance(value, (int, float)):
+        rows.append((key, value, self.summary.get(key, self._of_training(key))))
+    return rows
+
+  def _of_training(self, key):
+    """A figure of the last line of training up to the checkpoint that the summary is about."""
+    split, _, name = key.partition('_')
+    lines = [line for line in self.journal if line['split'] == split and line['step'] <= self.summary.get('step', 0)]
+    return lines[-1].get(name) if lines else None
+
+
+def read(folder):
+  """The Record of a folder.
+
+  Raises:
+    FileNotFoundError: no run is there.
+    ValueError: one of its files is not JSON.
+  """
+  folder = pathlib.Path(folder)
+  if not (folder / 'config.json').is_file():
+    raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
+  config, summary = _json(folder / 'config.json'), folder / 'summary.json'
+  journal, command = folder / 'metrics.jsonl', folder / 'command.txt'
+  found = _json(summary) if summary.is_file() else {}
+  return Record(folder=folder, name=found.get('config', folder.resolve().name), config=config, summary=found,
+                journal=list(_lines(journal.read_text())) if journal.is_file() else [],
+                command=command.read_text().strip() if command.is_file() else '')
+
+
+def _json(file):
+  try:
+    return json.loads(file.read_text())
+  except ValueError as error:
+    raise ValueError(f'{file} is not JSON ({error}): give the command of its run again') from error
+
+
+def _lines(text):
+  for line in text.splitlines():
+    try:
+      yield json.loads(line)
+    except json.JSONDecodeError:
+      continue  # the last line of a run that goes on

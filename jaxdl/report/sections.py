@@ -1,0 +1,51 @@
+"""Which pictures of a run's analyses stand where in its report, and what is said of them."""
+
+import base64
+import fnmatch
+
+SECTIONS = (  # heading, (pattern of a picture's name, what it shows), …
+    ('Data', (('samples', 'Training images and their classes'),)),
+    ('Filters', (('filters_raw', 'Filters of the first convolution on one scale'),
+                 ('filters_normalised', 'The same, each filter from its least to its greatest weight'))),
+    ('Feature maps', (('feature_maps_*', 'Feature maps of {0} for eight images'),)),
+    ('Weights', (('weights', 'Distribution of the weights and biases of every layer'),)),
+    ('Neurons', (('neurons', 'Ten selective channels and the patches that excite them most'),
+                 ('neurons_pixels', 'The pixels of the strongest image that excite each channel'),
+                 ('maximised', 'Images made to excite a channel'),
+                 ('evolution', 'A channel mapped back to pixels during training'))),
+    ('Why these classes', (('attributions', 'Nine attribution methods side by side'),
+                           ('sanity', 'Which of them depend on what was learned'))),
+    ('Errors', (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
+                ('mistakes', 'The worst mistakes: true and predicted class'),
+                ('calibration', 'How often a confidence is right'))),
+    ('Reconstructions', (('reconstructions', 'Originals, inputs and reconstructions'),
+                         ('walks', 'Walks between the codes of two examples'))),
+    ('Step by step', (('by_step', 'Accuracy after each row read'), ('states', 'Where the hidden states go'),
+                      ('gates', 'Share of saturated gates'))),
+    ('Characters', (('surprise', 'Surprise at each character, in bits'), ('unit_*', 'What unit {0} follows in the text'))),
+    ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),
+    ('The forward pass in NumPy', (('numpy', 'Probabilities of the network and of its forward pass in NumPy alone'),)))
+
+
+def of_run(folder):
+  """The sections of a run that have a picture.
+
+  Args:
+    folder: of its analyses, pathlib.Path.
+
+  Returns:
+    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}}.
+  """
+  names = sorted(file.stem for file in folder.glob('*.png'))
+  found = []
+  for heading, wanted in SECTIONS:
+    pictures = [{'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
+                for pattern, caption in wanted for name in fnmatch.filter(names, pattern)]
+    if pictures:
+      found.append({'heading': heading, 'pictures': pictures})
+  return found
+
+
+def data_uri(file):
+  """A picture's file as the address of itself."""
+  return f'data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}'

@@ -1,0 +1,161 @@
+"""The page about a run: complete, self-contained, and safe whatever the data are called."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import run_child
+
+from jaxdl import command
+from jaxdl.analysis.projector import projector
+from jaxdl.report import __main__ as report
+from jaxdl.report import charts, page, records, sections
+
+EVIL = '</script><img src=x onerror=alert(1)>'
+
+
+@pytest.fixture
+def run(tmp_path):
+  """A folder with the files that training and analyses leave; a class has a name that no page should run."""
+  folder = tmp_path / 'run'
+  (folder / 'analysis').mkdir(parents=True)
+  config = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
+            'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
+            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1]}}
+  (folder / 'config.json').write_text(json.dumps(config))
+  (folder / 'summary.json').write_text(json.dumps({
+      'config': 'small', 'step': 8, 'steps': 8, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
+      'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95}, 'seed': 3, 'seconds': 61.0, 'device': '1 x cpu',
+      'data': 'bundled, test split is not the original', 'versions': {'jax': '1.2'}}))
+  lines = [{'step': step, 'split': split, 'loss': 2 / step, 'accuracy': step / 10}
+           for step in (4, 8, 12) for split in ('train', 'test')]
+  (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n{"step": 16, "sp')
+  (folder / 'command.txt').write_text("python -m jaxdl.main --config='configs/a b.py'\n")
+  for name in ('samples', 'feature_maps_conv2', 'unit_7', 'unknown'):
+    PIL.Image.new('RGB', (6, 5), (200, 30, 40)).save(folder / f'analysis/{name}.png')
+  points, labels = np.random.default_rng(0).normal(size=(5, 2)), np.array([0, 1, 0, 1, 1])
+  np.savez(folder / 'analysis/embedding_tsne.npz', points=points, labels=labels)
+  (folder / 'analysis/embedding_tsne.json').write_text(json.dumps({'what': 'features', 'trustworthiness': 0.9, 'accuracy': 0.5}))
+  PIL.Image.new('RGB', (6, 5)).save(folder / 'analysis/embedding_pca.png')
+  projector(folder / 'tensorboard/projector', points, labels, ('cat', 'dog'), np.random.default_rng(0).random((5, 4, 4, 1)))
+  (folder / 'analysis/generated.json').write_text(json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': EVIL}]}))
+  return folder
+
+
+class Reader(html.parser.HTMLParser):
+  """What a page consists of."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.tags, self.text, self.inside = [], '', []
+    self.feed(text)
+
+  def handle_starttag(self, tag, attributes):
+    self.tags.append((tag, dict(attributes)))
+    self.inside.append(tag)
+
+  def handle_endtag(self, tag):
+    while self.inside and self.inside.pop() != tag:
+      pass
+
+  def handle_data(self, data):
+    if 'script' not in self.inside and 'style' not in self.inside:
+      self.text += f' {data}'
+
+
+def test_report_shows_what_the_files_say(run):
+  assert page.write([run], run / 'report.html') == (run / 'report.html').stat().st_size
+  read = Reader((run / 'report.html').read_text())
+  text = ' '.join(read.text.split())
+  assert 'CNN on mnist: test accuracy 87.50 % (reported: 90.00 %), 34 parameters, seed 3' in text
+  assert 'train accuracy 80.00 % 95.00 % –' in text  # of the last line of training up to the checkpoint
+  assert 'Of the data: test split is not the original.' in text
+  assert "python -m jaxdl.main --config='configs/a b.py'" in text
+  assert 'logits Dense 16 2 34 34' in text
+  assert 'Feature maps of conv2 for eight images' in text
+  assert '0:01:01 (all sittings' in text
+  headings = re.findall(r'<h2 id="([^"]+)">', (run / 'report.html').read_text())
+  assert headings == [dict(attributes)['href'][1:] for tag, attributes in read.tags if tag == 'a']
+  for absent in ('neurons', 'errors', 'reconstructions'):
+    assert absent not in headings
+  pictures = [attributes for tag, attributes in read.tags if tag == 'img']
+  assert len(pictures) == 4
+  assert all(picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures)
+
+
+def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
+  html = page.render(page.one(records.read(run)))
+  read = Reader(html)
+  assert not [attributes for _, attributes in read.tags for key in ('src', 'href') if str(attributes.get(key, '#'))[:5] not in
+              ('data:', '#') and not str(attributes.get(key, '#')).startswith('#')]
+  assert [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4  # two charts, the map, the page's own
+  assert EVIL not in html
+  assert '&lt;/script&gt;&lt;img' in html
+
+
+def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path, capsys):
+  other = tmp_path / 'other'
+  shutil.copytree(run, other)
+  config = json.loads((other / 'config.json').read_text())
+  (other / 'config.json').write_text(json.dumps({**config, 'seed': 4}))
+  out = tmp_path / 'both.html'
+  assert report.main(['report', str(run), str(other), f'--out={out}']) == 0
+  assert str(out) in capsys.readouterr().out
+  text = ' '.join(Reader(out.read_text()).text.split())
+  assert '2 runs compared' in text
+  assert 'small, seed 3 0.2500 87.50 % 34 8' in text
+  assert 'small, seed 4, test' in text
+
+
+def test_report_names_a_folder_without_a_run(tmp_path, capsys):
+  assert command.run(report.main, ['report', str(tmp_path)]) == 1
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'
+
+
+def test_curves_are_drawn_to_scale():
+  """The greatest loss stands at the top, the least at the bottom, the last step at the right end."""
+  lines = {'run': {('loss', 'train'): [(0, 1.0), (50, 3.0), (100, 2.0)], ('loss', 'test'): [(100, float('nan'))]}}
+  chart, = charts.charts(lines)
+  left, middle, right = chart['data']['train']
+  assert list(chart['data']) == ['train']
+  assert (left[0], left[1]) == (chart['left'], chart['bottom'])
+  assert middle[1] == chart['top']
+  assert middle[0] == (chart['left'] + chart['right']) / 2
+  assert right[:2] == [chart['right'], (chart['top'] + chart['bottom']) / 2]
+  assert [text for _, text in chart['x']] == ['0', '20', '40', '60', '80', '100']
+  assert [text for _, text in chart['y']] == ['1', '1.5', '2', '2.5', '3']
+  many = [(step, step % 7) for step in range(5000)]
+  assert len(charts.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= charts.POINTS + 1
+
+
+def test_sections_hold_what_is_known_of_and_there(run):
+  found = {section['heading']: [picture['name'] for picture in section['pictures']] for section in sections.of_run(run / 'analysis')}
+  assert found == {'Data': ['samples'], 'Feature maps': ['feature_maps_conv2'], 'Characters': ['unit_7'],
+                   'Features in the plane': ['embedding_pca']}
+
+
+def test_report_is_written_after_training_and_says_how_to_run_it_again(small, config_file, tmp_path):
+  arguments = (f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}', '--config.seed=5')
+  done = run_child('-m', 'jaxdl.main', *arguments)
+  assert f'report: {tmp_path / "run"}/report.html' in done.stdout, done.stderr
+  text = Reader((tmp_path / 'run/report.html').read_text()).text
+  assert f'python -m jaxdl.main {" ".join(arguments)}' in text
+  assert 'LSTM on mnist: test accuracy' in text
+
+
+def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
+  """Chromium, without a network: its console stays empty and the script has given the map its images."""
+  chromium = shutil.which('chromium')
+  if chromium is None:
+    pytest.skip('chromium is not installed: apt install chromium')
+  page.write([run], run / 'report.html')
+  shown = subprocess.run([chromium, '--headless=new', '--no-sandbox', '--disable-gpu', f'--user-data-dir={tmp_path / "profile"}',
+                          '--enable-logging=stderr', '--virtual-time-budget=2000', '--dump-dom', f'file://{run}/report.html'],
+                         capture_output=True, text=True, timeout=120)
+  assert 'CONSOLE' not in shown.stderr, shown.stderr
+  assert re.search(r'class="thumbnail"[^>]*style="background-image: url\(&quot;data:image/jpeg', shown.stdout), shown.stdout[-2000:]
