@@ -1,5 +1,6 @@
 """What a new run shows of its data and its config before the first step."""
 
+import json
 import pathlib
 
 from jaxdl import config, figures
@@ -25,5 +26,6 @@ def write(experiment, workdir, writers):
     folder.mkdir(parents=True, exist_ok=True)
     figures.save(figure, folder / 'samples.png')
     writers.images(0, {'samples': figures.pixels(figure)})
+  writers.texts(0, {'config': '\n'.join(f'    {line}' for line in json.dumps(experiment.config, indent=2).splitlines())})
   writers.hyperparameters({key: value if isinstance(value, (int, float, str, bool)) else str(value)
                            for key, value in config.flat(experiment.config).items() if not key.startswith('dataset.')})

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, experiment, finite, parallel, progress, run_folder, steps, tasks, train, writers
+from jaxdl import checkpoint, evaluation, experiment, finite, parallel, run_folder, steps, summary, tasks, train, writers
 from jaxdl.members import separated, with_numbers
+from jaxdl.progress import show
 
 
 @dataclasses.dataclass
@@ -18,8 +19,7 @@ class Run:
   Attributes:
     built: Experiment.
     workdir: the run's folder.
-    checkpoints: its manager.
-    journal: its Writers.
+    checkpoints, journal: its manager and its Writers.
     best: lowest validation loss so far.
     waiting: the State of that loss until it is saved, else None.
     fault: why it no longer trains, else None.
@@ -64,7 +64,7 @@ def train_together(experiments, workdirs):
     runs = [Run(built=built, workdir=workdir, checkpoints=checkpoints, journal=journal, best=checkpoint.best_loss(checkpoints))
             for built, workdir, checkpoints, journal in zip(experiments, workdirs, managers, journals, strict=True)]
     evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
-    shown = stack.enter_context(progress.show(experiments[0].steps, first_step=first))
+    shown = stack.enter_context(show(experiments[0].steps, first_step=first))
     current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
     states = [_best(run, _member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(parallel.replicate(_stacked(states)))
@@ -182,8 +182,8 @@ def _best(run, state):
 
 
 def _recorded(run, state, measured, *, stopped, seconds, first):
-  summary = train.summarise(run.built, state, measured, stopped=stopped, stopped_early=None)
-  return writers.record(run.workdir, summary, seconds=seconds, resumed=first > 0)
+  figures = summary.of_run(run.built, state, measured, stopped=stopped, stopped_early=None)
+  return summary.record(run.workdir, figures, seconds=seconds, resumed=first > 0)
 
 
 def _stacked(states):

@@ -2,19 +2,15 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
-import platform
 import signal
 import time
 
 import jax
 import numpy as np
+from flax import traverse_util
 
-from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, tasks, writers
-from jaxdl.models import table
+from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, summary, tasks, writers
 
-VERSIONS = {'Python': platform.python_version(), **{name: importlib.metadata.version(name) for name in (
-    'jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')}}
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
 UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
@@ -57,9 +53,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
     early = int(current.step) if _ended(experiment, current) else None
     current = checkpoint.best(checkpoints, current)
     measured = evaluate(parallel.replicate(current))
-    summary = summarise(experiment, current, measured, stopped=stopped, stopped_early=early)
+    figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
-    return writers.record(workdir, summary, seconds=spent, resumed=first > 0)
+    return summary.record(workdir, figures, seconds=spent, resumed=first > 0)
 
 
 def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
@@ -90,6 +86,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
+        opened.histograms(step, {'/'.join(path): values for path, values in traverse_util.flatten_dict(current.params).items()})
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:
@@ -185,15 +182,3 @@ def _line(experiment, step, figures, left):
            for split, values in figures.items()]
   tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
   return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])
-
-
-def summarise(experiment, current, measured, *, stopped, stopped_early):
-  figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
-             for name, value in tasks.metrics(values).items()}
-  counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
-  device = jax.devices()[0]
-  return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
-          'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
-          'data': experiment.data.origin,
-          'device': f'{jax.device_count()} x {device.device_kind}', 'versions': VERSIONS, 'stopped': stopped,
-          'stopped_early': stopped_early}

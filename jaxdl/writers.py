@@ -10,6 +10,9 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+import jax
+import numpy as np
+
 from jaxdl import files
 
 
@@ -20,11 +23,15 @@ class Writers:
   Attributes:
     scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one chart for all splits.
     images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
+    histograms: (step, name → array); TensorBoard's Histograms and Distributions.
+    texts: (step, name → Markdown); TensorBoard's Text.
     hyperparameters: (name → number or str); TensorBoard's HParams.
   """
 
   scalars: Callable
   images: Callable
+  histograms: Callable
+  texts: Callable
   hyperparameters: Callable
 
 
@@ -54,29 +61,15 @@ def open_writers(workdir, splits, *, first_step):
     yield Writers(scalars=scalars,
                   images=lambda step, pictures: board('train', lambda writer: writer.write_images(
                       step, {name: picture[None] for name, picture in pictures.items()})),
+                  histograms=lambda step, arrays: _histograms(board, step, jax.device_get(arrays)),
+                  texts=lambda step, texts: board('train', lambda writer: writer.write_texts(step, texts)),
                   hyperparameters=lambda values: board('train', lambda writer: writer.write_hparams(values)))
 
 
-def record(workdir, summary, *, seconds, resumed):
-  """Writes `summary.json`, a run's final figures, with the seconds of all its sittings.
-
-  Args:
-    workdir: the run's folder.
-    summary: dict of plain JSON data.
-    seconds: float, of this sitting.
-    resumed: bool, whether the sittings before count too. One that was killed left no figure behind and is not counted.
-
-  Returns:
-    the summary with 'seconds'.
-
-  Raises:
-    OSError: the folder cannot be written.
-  """
-  file = pathlib.Path(workdir) / 'summary.json'
-  before = json.loads(file.read_text())['seconds'] if resumed and file.exists() else 0.0
-  summary = {**summary, 'seconds': round(before + seconds, 1)}
-  files.write_whole(file, json.dumps(summary, indent=2) + '\n')
-  return summary
+def _histograms(board, step, arrays):
+  """Arrays on the host, for the device reuses its memory before the other thread writes."""
+  arrays = jax.tree.map(np.array, arrays)
+  board('train', lambda writer: writer.write_histograms(step, arrays))
 
 
 def _keep_until(file, step):

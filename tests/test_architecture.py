@@ -10,7 +10,7 @@ EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but o
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
     'config': {'overrides'}, 'overrides': set(), 'files': set(), 'integrity': set(), 'run_folder': {'files'},
-    'figures': set(), 'writers': {'files'}, 'progress': set(), 'command': set(),
+    'figures': set(), 'writers': {'files'}, 'summary': {'files', 'models', 'tasks'}, 'progress': set(), 'command': set(),
     'schedules': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
     'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'integrity', 'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
@@ -20,11 +20,11 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
     'report': {'command', 'files', 'models'},
-    'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'tasks',
-              'writers'},
+    'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'summary',
+              'tasks', 'writers'},
     'members': {'experiment'}, 'comparison': {'figures'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
-                 'run_folder', 'train', 'writers'},
+                 'run_folder', 'summary', 'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
     'analyze': {'command', 'report', 'subject', 'views'},

@@ -71,7 +71,10 @@ def test_tensorboard_shows_scalars_images_and_hyperparameters(small, config_file
     assert {'loss', 'accuracy'} <= set(tensors), split
     assert [event.step for event in boards[split].Tensors('loss')] == [4, 8]
   tags = boards['train'].Tags()['tensors']
-  assert 'samples' in tags
+  assert {'samples', 'config', 'lstm/recurrent_kernel', 'logits/bias'} <= set(tags)
+  assert [event.step for event in boards['train'].Tensors('lstm/recurrent_kernel')] == [4, 8]
+  counts = np.frombuffer(boards['train'].Tensors('logits/bias')[-1].tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
+  assert counts.sum() == 10  # every bias is in one bucket
   assert boards['train'].SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
   lines = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
   expected = [line['loss'] for line in lines if line['split'] == 'test']
