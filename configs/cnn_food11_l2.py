@@ -15,7 +15,7 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'classify'
-  config.train_for = '20 epochs'
+  config.train_for = '10 epochs'
   config.log_every = '10 steps'
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
