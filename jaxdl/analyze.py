@@ -36,7 +36,7 @@ def main(arguments):
                      f'{", ".join(name for name, view in VIEWS.items() if seen.kind in view.kinds)}')
   if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
     raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
-  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against))
+  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   print(f'{chosen.workdir}: {len(fitting)} analyses of {len(seen.labels):,} {seen.split} examples of {seen.name} into '
         f'{folder}', flush=True)

@@ -29,7 +29,7 @@ def weight_histograms(subject, choice):
   """The distribution of every tensor, of several runs on common edges."""
   runs = {str(subject.workdir): subject.variables}
   for workdir in choice.against:
-    _, runs[workdir], _ = checkpoint.load_model(workdir)
+    _, runs[workdir], _ = checkpoint.load_model(workdir, choice.step)
   found = weights.compare(runs)
   panels = {name.replace('/', ' '): {label: (counts, tensor.edges) for label, counts in tensor.counts.items()}
             for name, tensor in found.items()}

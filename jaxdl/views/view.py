@@ -38,12 +38,14 @@ class Choice:
     channel: int or None.
     seed: int, of what is drawn at random.
     against: folders of further runs, whose weights are laid over this one's.
+    step: of the checkpoints, 'best' | 'last' | int.
   """
 
   layer: str | None = None
   channel: int | None = None
   seed: int = 0
   against: tuple[str, ...] = ()
+  step: str | int = 'best'
 
 
 @dataclasses.dataclass(frozen=True)
