@@ -215,3 +215,4 @@ def test_wheel_carries_the_bundled_data(tmp_path):
   assert {f'jaxdl/data/bundled/mnist/{name}' for name in (
       'README.md', 'train-images-idx3-ubyte.xz', 't10k-images-idx3-ubyte.xz', 'train-labels-idx1-ubyte.xz',
       't10k-labels-idx1-ubyte.xz')} <= set(names)
+  assert {f'jaxdl/report/page.{ending}' for ending in ('html', 'css', 'js')} <= set(names)
