@@ -6,13 +6,13 @@ import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import attribution
-from jaxdl.views.view import Result, View, chosen_layer, layers_of
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of
 
 IMAGES = 6
 SIGNED = ('gradient × input', 'integrated gradients', 'occlusion')  # summed over the channels, with their sign
 
 
-def methods(layer, fill):
+def methods(layer, occluded):
   """Name → function (model, variables, images, target) → maps."""
   return {
       'saliency': attribution.saliency,
@@ -23,14 +23,14 @@ def methods(layer, fill):
       'integrated gradients': lambda *arguments: attribution.integrated_gradients(*arguments).maps,
       'Grad-CAM': lambda *arguments: attribution.grad_cam(*arguments, layer).upsampled,
       'guided Grad-CAM': lambda *arguments: attribution.guided_grad_cam(*arguments, layer),
-      'occlusion': lambda *arguments: attribution.occlusion(*arguments, fill=fill)}
+      'occlusion': lambda *arguments: attribution.occlusion(*arguments, **occluded)}
 
 
 def side_by_side(subject, choice):
   """Nine methods for the predicted class of one image of each of six classes."""
   places, inputs, predicted, layer = _examples(subject, choice)
   found, silent = {}, []
-  for name, method in methods(layer, subject.inputs.mean((0, 1, 2))).items():
+  for name, method in methods(layer, occlusion_of(subject)).items():
     with warnings.catch_warnings(record=True) as said:
       warnings.simplefilter('always')
       found[name] = method(subject.model, subject.variables, inputs, predicted)
@@ -51,7 +51,7 @@ def sanity(subject, choice):
   """Which of the maps still look the same when the network forgets what it learned."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
-  for name, method in methods(layer, subject.inputs.mean((0, 1, 2))).items():
+  for name, method in methods(layer, occlusion_of(subject)).items():
     if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):  # the slow ones, and one made of two others
       continue
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ import numpy as np
 from jaxdl import checkpoint, figures
 from jaxdl.analysis import attribution, evolution, neurons, optimize, units
 from jaxdl.analysis.units import Neuron
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, shown
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, shown
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
 FIRING = 10  # images that excite a channel, at least
@@ -43,7 +43,7 @@ def _pixels(subject, layer, channels, top, labels):
     warnings.simplefilter('ignore')
     maps = {'guided back-propagation': attribution.guided_backprop(*arguments),
             'deconvnet': attribution.deconvnet(*arguments),
-            'occlusion': attribution.occlusion(*arguments, fill=subject.inputs.mean((0, 1, 2)))}
+            'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject))}
   rows = [[subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
            shown(maps['guided back-propagation'][number]), shown(maps['deconvnet'][number]), maps['occlusion'][number]]
           for number, image in enumerate(images)]

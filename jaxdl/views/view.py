@@ -120,3 +120,10 @@ def shown(pixels):
   """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or white."""
   limit = float(np.abs(pixels).max()) or 1.0
   return pixels / (2 * limit) + 0.5
+
+
+def occlusion_of(subject):
+  """How `attribution.occlusion` covers images of this size: every place of small ones, an eighth of large ones in steps."""
+  side = min(subject.inputs.shape[1:3])
+  sizes = {'window': 5, 'stride': 1} if side <= 64 else {'window': side // 8, 'stride': side // 16}
+  return {**sizes, 'fill': subject.inputs.mean((0, 1, 2))}
