@@ -42,9 +42,11 @@ def distributions(panels, *, heading, xlabel, columns=4):
       drawn[run] = axis.stairs(counts, edges, fill=len(names) == 1, color=colours[run], alpha=0.8)
     axis.set_title(title, fontsize=9)
     axis.tick_params(labelsize=7)
+    axis.locator_params(axis='x', nbins=4)
+  for axis in axes[-columns:]:
+    axis.set_xlabel(xlabel, fontsize=8)
   if len(names) > 1:
     figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=len(names), fontsize=8, frameon=False)
-  figure.supxlabel(xlabel, fontsize=9)
   figure.supylabel('count', fontsize=9)
   figure.suptitle(heading, fontsize=11)
   return figure

@@ -1,5 +1,7 @@
 """Views of what was learned, without looking at an example: filters and weights."""
 
+import pathlib
+
 import numpy as np
 
 from jaxdl import checkpoint, figures
@@ -27,16 +29,18 @@ def first_filters(subject, choice):
 
 def weight_histograms(subject, choice):
   """The distribution of every tensor, of several runs on common edges."""
-  runs = {str(subject.workdir): subject.variables}
-  for workdir in choice.against:
-    _, runs[workdir], _ = checkpoint.load_model(workdir, choice.step)
+  folders = list(dict.fromkeys(map(str, (subject.workdir, *choice.against))))
+  short = [pathlib.Path(folder).name for folder in folders]
+  labels = short if len(set(short)) == len(folders) else folders
+  runs = {labels[0]: subject.variables}
+  runs |= {label: checkpoint.load_model(folder, choice.step)[1] for label, folder in zip(labels[1:], folders[1:], strict=True)}
   found = weights.compare(runs)
   panels = {name.replace('/', ' '): {label: (counts, tensor.edges) for label, counts in tensor.counts.items()}
             for name, tensor in found.items()}
   figure = figures.distributions(panels, heading='Weights and biases of every layer', xlabel='value')
   arrays = {f'{name}.edges': tensor.edges for name, tensor in found.items()}
   arrays |= {f'{name}.counts': np.stack(list(tensor.counts.values())) for name, tensor in found.items()}
-  yield Result('weights', figure, arrays, {'runs': list(runs), 'tensors': {
+  yield Result('weights', figure, arrays, {'runs': folders, 'tensors': {
       name: {'runs': list(tensor.counts), 'sizes': [int(counts.sum()) for counts in tensor.counts.values()],
              'least': tensor.edges[0], 'greatest': tensor.edges[-1]} for name, tensor in found.items()}})
 
