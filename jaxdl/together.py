@@ -116,7 +116,7 @@ def _loop(runs, current, evaluate, shown):
       current, history, spent = sitting.send(current)
       step, seconds, since = int(current.step[0]), seconds + spent, since + spent
       _notice(runs, history['loss'], step, shown)
-      here = {name: values.sum(-1) for name, values in history.items()}  # [M]
+      here = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}  # [M]
       sums = {name: sums.get(name, 0) + value for name, value in here.items()}
       shown.advance(step, f'{len(runs)} runs, loss {_span(here)}', here['count'].sum() / spent)
       measured = evaluate(current) if due(built.evaluate_every) else {}

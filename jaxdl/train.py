@@ -75,7 +75,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']):
         at_start(opened)
-      here = {name: values.sum() for name, values in history.items()}
+      here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
       figures, loss = {}, None

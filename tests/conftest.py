@@ -14,8 +14,8 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is co
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
-XLA_FLAGS = os.environ.get('XLA_FLAGS', '')  # of children, which compile as a user's commands do
-os.environ['XLA_FLAGS'] = f'{XLA_FLAGS} --xla_backend_optimization_level=0'  # here compiling takes longer than computing
+AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}  # the environment of children that compile as a user's commands do
+os.environ['XLA_FLAGS'] = f'{AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
 
 import pytest  # noqa: E402
 
@@ -83,7 +83,7 @@ def config_file(tmp_path):
 
 def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT):
   """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
-  flags = f'{XLA_FLAGS} --xla_force_host_platform_device_count={devices}' if devices > 1 else XLA_FLAGS
+  flags = os.environ['XLA_FLAGS'] + (f' --xla_force_host_platform_device_count={devices}' if devices > 1 else '')
   return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=timeout,
                         env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})})
 

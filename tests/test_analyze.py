@@ -104,7 +104,7 @@ def test_analyze_sees_what_training_evaluates(trained):
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['--only=filter'], r"--only=filter is not an analysis: use some of filters, weights"),
     (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
-    (['--step=7'], r'.* has no checkpoint 7: it has \[2, 4\]'),
+    (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
     (['--only=states', '--layer=gru'], r'--layer=gru is no layer of the network: use one of lstm, logits'),
     (['--only=states', '--layer=logits'], r'--only=states: --layer=logits does not fit: use one of lstm'),

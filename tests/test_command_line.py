@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import ROOT, last_json, run_child
+from conftest import AS_USERS, ROOT, last_json, run_child
 
 from jaxdl import command, main
 
@@ -45,7 +45,7 @@ def run_here(capsys, monkeypatch):
 
 def test_the_main_job_trains_shows_and_writes(tmp_path):
   run = run_main('--config=configs/lstm_mnist.py', '--config.train_for=60 steps', '--config.data.batch_size=64',
-                 f'--workdir={tmp_path}')
+                 f'--workdir={tmp_path}', environment=AS_USERS)
   assert run.returncode == 0, run.stderr
   assert run.stderr.startswith("warning: config.train_for='60 steps' ends within the first epoch: 51,160 of 55,000 training ")
   assert len(run.stderr.splitlines()) == 1

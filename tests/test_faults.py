@@ -142,10 +142,10 @@ train.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
 """
 
 
-@pytest.mark.parametrize('kills', [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kills', [1, pytest.param(30, marks=pytest.mark.slow)])
 def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path):
   """SIGKILL while it trains and saves at every step; most of its time goes into writing checkpoints."""
-  small.update(train_for=f'{20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')
+  small.update(train_for=f'{10 + 20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')
   built = experiment.build(small, 'small')
   straight = train.train(built, tmp_path / 'straight')
   generator, killed, workdir = random.Random(0), 0, tmp_path / 'killed'
@@ -161,7 +161,7 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kill
     assert child.returncode == -signal.SIGKILL, errors
     assert 'is damaged' not in errors
     killed += 1
-  assert killed >= min(kills, 2)
+  assert killed == kills
   assert child.returncode == 0
   assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'straight')))
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
@@ -182,8 +182,7 @@ def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_
     pytest.skip(f'no file system can be mounted here: {mounted.stderr.strip()}')
   try:
     small.update(train_for='200 steps', checkpoint_every='2 steps', keep_every='2 steps')
-    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={disk / "run"}',
-                     environment={'XLA_FLAGS': os.environ['XLA_FLAGS']})  # compiled as here, to compare bits
+    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={disk / "run"}')
     assert done.returncode == 1, done.stdout
     kept = checkpoint.kept_steps(disk / 'run')
     assert kept

@@ -77,18 +77,18 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
 
 def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_file, tmp_path):
   """A real process, stopped by a real signal in the middle of its run."""
-  small.update(train_for='800 steps', log_every='200 steps', evaluate_every='800 steps', checkpoint_every='800 steps')
+  small.update(train_for='500 steps', log_every='100 steps', evaluate_every='500 steps', checkpoint_every='500 steps')
   command = [sys.executable, '-m', 'jaxdl.main', f'--config={config_file(small)}']
   stopped = subprocess.Popen([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, stdout=subprocess.PIPE)
   for line in stopped.stdout:
-    if line.startswith('step 200'):
+    if line.startswith('step 100'):
       stopped.send_signal(signal.SIGTERM)
       break
   rest = stopped.stdout.read()
   assert stopped.wait(120) == 0
   assert re.search(r'stopped at step \d+, resume with: python -m jaxdl\.main --config=', rest)
   resumed = subprocess.run([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, capture_output=True)
-  assert re.search(r'resuming .* at step [2-7]\d\d of 800', resumed.stdout)
+  assert re.search(r'resuming .* at step [1-4]\d\d of 500', resumed.stdout)
   built = experiment.build(small, 'small')
   train.train(built, tmp_path / 'straight')
   jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('resumed', 'straight')))
