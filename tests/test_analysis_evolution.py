@@ -93,6 +93,7 @@ def test_evolution_reads_without_taking_checkpoints_away(tmp_path):
   assert checkpoint.kept_steps(tmp_path) == [3, 6, 7]
 
 
+@pytest.mark.slow
 def test_keep_every_keeps_checkpoints_of_a_run_that_is_stopped_and_resumed(small, tmp_path):
   """8 steps, evaluated at 4 and 8, saved at 5 and 8: 3 and 6 are kept too."""
   small.update(checkpoint_every='8 steps')

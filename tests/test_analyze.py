@@ -53,11 +53,10 @@ def test_analyze_writes_every_analysis_that_fits(run):
     assert json.loads((workdir / 'analysis/numpy.json').read_text())['greatest_relative_difference'] < 1e-5
 
 
-def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path):
+def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
   train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
-  done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last')
-  assert done.returncode == 0, done.stderr
-  assert list(last_json(done.stdout)['analyses']) == ['filters', 'errors']
+  assert analyze.main(['analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last']) == 0
+  assert list(last_json(capsys.readouterr().out)['analyses']) == ['filters', 'errors']
   with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
     assert arrays['kernels'].shape == (5, 5, 1, 4)
 

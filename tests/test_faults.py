@@ -142,7 +142,8 @@ train.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
 """
 
 
-@pytest.mark.parametrize('kills', [1, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('kills', [1, 30])
 def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path):
   """SIGKILL while it trains and saves at every step; most of its time goes into writing checkpoints."""
   small.update(train_for=f'{10 + 20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')

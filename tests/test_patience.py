@@ -78,7 +78,7 @@ def test_the_learning_rate_of_each_logged_step_is_written(watched, tmp_path):
 
 
 @pytest.mark.usefixtures('given_losses')
-@pytest.mark.parametrize('stop', [8, 'crash'])
+@pytest.mark.parametrize('stop', [pytest.param(8, marks=pytest.mark.slow), 'crash'])
 def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_path, monkeypatch):
   """Stopped at the evaluation that cuts, and killed after it while the newest checkpoint is of before."""
   config = {**watched, 'plateau': dict(patience='4 steps', factor=0.5)}

@@ -184,7 +184,7 @@ def build(folder, monkeypatch, steps):
       model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=1e-2)), 'photographs')
 
 
-@pytest.mark.parametrize('stop', [4, 7])
+@pytest.mark.parametrize('stop', [4, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypatch, tmp_path, stop):
   """Two epochs of 6 steps, stopped in the middle of either."""
   built = build(folder, monkeypatch, 12)

@@ -9,7 +9,6 @@ import subprocess
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import run_child
 
 from jaxdl import command
 from jaxdl.analysis.projector import projector
@@ -137,15 +136,6 @@ def test_sections_hold_what_is_known_of_and_there(run):
   found = {section['heading']: [picture['name'] for picture in section['pictures']] for section in sections.of_run(run / 'analysis')}
   assert found == {'Data': ['samples'], 'Feature maps': ['feature_maps_conv2'], 'Characters': ['unit_7'],
                    'Features in the plane': ['embedding_pca']}
-
-
-def test_report_is_written_after_training_and_says_how_to_run_it_again(small, config_file, tmp_path):
-  arguments = (f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}', '--config.seed=5')
-  done = run_child('-m', 'jaxdl.main', *arguments)
-  assert f'report: {tmp_path / "run"}/report.html' in done.stdout, done.stderr
-  text = Reader((tmp_path / 'run/report.html').read_text()).text
-  assert f'python -m jaxdl.main {" ".join(arguments)}' in text
-  assert 'LSTM on mnist: test accuracy' in text
 
 
 def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
