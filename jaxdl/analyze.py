@@ -38,8 +38,9 @@ def main(arguments):
     raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
-  print(f'{chosen.workdir}: {len(fitting)} analyses of {len(seen.labels):,} {seen.split} examples of {seen.name} into '
-        f'{folder}', flush=True)
+  what = 'characters' if seen.kind == 'language_model' else 'examples'
+  print(f'{chosen.workdir}: {len(fitting)} analyses of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}',
+        flush=True)
   files = {}
   for number, name in enumerate(fitting, 1):
     began = time.monotonic()
