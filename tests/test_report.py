@@ -128,6 +128,9 @@ def test_curves_are_drawn_to_scale():
   assert right[:2] == [chart['right'], (chart['top'] + chart['bottom']) / 2]
   assert [text for _, text in chart['x']] == ['0', '20', '40', '60', '80', '100']
   assert [text for _, text in chart['y']] == ['1', '1.5', '2', '2.5', '3']
+  constant, = charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}})
+  assert '0.001' in [text for _, text in constant['y']]
+  assert {point[1] for point in constant['data']['train']} == {(constant['top'] + constant['bottom']) / 2}
   many = [(step, step % 7) for step in range(5000)]
   assert len(charts.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= charts.POINTS + 1
 

@@ -36,7 +36,8 @@ def _chart(metric, lines_of):
   low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it
   if metric == 'accuracy':
     low, high = values[int(len(values) * 0.02)], values[-1]
-  low, high = (low, high) if high > low else (low - 0.5, high + 0.5)
+  if high <= low:  # a constant, such as a learning rate, in the middle
+    low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
   last = max(steps)
 
   def place(step, value):
