@@ -54,9 +54,7 @@ def main(arguments):
     print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
   if not files:
     raise ValueError(f'{chosen.workdir}: no analysis could be made, {name} is {outcome}')
-  report = pathlib.Path(chosen.workdir) / 'report.html'
-  page.write([chosen.workdir], report)
-  print(f'report: {report}')
+  page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
   return 0
 

@@ -11,6 +11,8 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from jaxdl import files, integrity, models
 from jaxdl.state import State
 
+ITEMS = ('model', 'train', 'config', 'checksums')
+
 
 def manager(workdir, keep_every=0):
   """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest validation loss.
@@ -114,8 +116,7 @@ def _put_aside(folder, step, error):
   names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
   aside = next(name for name in names if not name.exists())
   (folder / str(step)).rename(aside)
-  reason = str(error).strip().partition('\n')[0][:200]
-  print(f'checkpoint {step} is damaged ({reason}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
+  print(f'checkpoint {step} is damaged ({_reason(error)}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
 
 
 def last_step(workdir):
@@ -134,6 +135,11 @@ def kept_steps(workdir):
 def best_loss(checkpoints):
   """The lowest validation loss of the checkpoints; infinite where there is none."""
   return float('inf') if checkpoints.best_step() is None else checkpoints.metrics(checkpoints.best_step())['loss']
+
+
+def _reason(error):
+  """The first line of an error, of which those of orbax and tensorstore have many."""
+  return str(error).strip().partition('\n')[0][:200]
 
 
 def load_model(workdir, step='best'):
@@ -159,8 +165,7 @@ def load_model(workdir, step='best'):
     try:
       items = _read(checkpoints, chosen, model=ocp.args.StandardRestore())
     except Exception as error:
-      reason = str(error).strip().partition('\n')[0][:200]
-      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({reason}): give another --step of '
+      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({_reason(error)}): give another --step of '
                        f'{checkpoints.all_steps()}') from error
   return models.build(items.config['model']), items.model, items.config
 
@@ -184,9 +189,6 @@ def find_step(checkpoints, step):
   if step in ('best', 'last'):
     return checkpoints.latest_step()
   return step if step in checkpoints.all_steps() else None
-
-
-ITEMS = ('model', 'train', 'config', 'checksums')
 
 
 def _model_item(state):

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from jaxdl import figures
+from jaxdl import figures, run_folder
 
 TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
          'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
@@ -64,7 +64,7 @@ def write(name, rows, workdir):
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / 'sweep.json').write_text(json.dumps({'config': name, 'rows': rows}, indent=2) + '\n')
   (workdir / 'table.md').write_text(table(rows) + '\n')
-  found = {row['label']: curves([journal(workdir / folder) for folder in row['runs']]) for row in rows}
+  found = {row['label']: curves([run_folder.journal(workdir / folder) for folder in row['runs']]) for row in rows}
   if not any(found.values()):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
@@ -75,7 +75,7 @@ def curves(runs):
   """Learning curves of the runs of one label.
 
   Args:
-    runs: list of `journal`s; runs that did not begin are left out.
+    runs: list of `run_folder.journal`s; runs that did not begin are left out.
 
   Returns:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps that all runs have.
@@ -111,9 +111,3 @@ def _shown(name, mean, deviation=None):
   scale, unit = (100, ' %') if name.endswith('accuracy') else (1, '')
   digits = 2 if unit else 4
   return f'{mean * scale:.{digits}f}' + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '') + unit
-
-
-def journal(folder):
-  """The lines of a run's metrics.jsonl as dicts; [] where there are none."""
-  file = folder / 'metrics.jsonl'
-  return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []

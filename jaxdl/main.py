@@ -41,9 +41,7 @@ def main(arguments):
     samples.write(chosen, workdir, writers)
 
   summary = train.train(chosen, workdir, at_start=at_start)
-  report = pathlib.Path(workdir) / 'report.html'
-  page.write([workdir], report)
-  print(f'report: {report}')
+  page.of_run(workdir)
   if (step := summary.pop('stopped')) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))

@@ -1,4 +1,4 @@
-"""A run's folder: one run at a time writes into it, always of the same config."""
+"""A run's folder: one run at a time writes into it, always of the same config; and its files as they are read again."""
 
 import contextlib
 import fcntl
@@ -61,6 +61,32 @@ def trainer(workdir):
     return {}
 
 
+def read_json(file):
+  """The data of a run's `config.json` or `summary.json`.
+
+  Raises:
+    ValueError: the file is not JSON.
+  """
+  try:
+    return json.loads(file.read_text())
+  except json.JSONDecodeError as error:
+    raise ValueError(f'{file} is not JSON ({error}): delete it and give the command of its run again') from error
+
+
+def journal(workdir):
+  """The lines of `metrics.jsonl` as dicts, one that is just being written left out; [] where there is none."""
+  file = pathlib.Path(workdir) / 'metrics.jsonl'
+  return list(_lines(file.read_text())) if file.is_file() else []
+
+
+def _lines(text):
+  for line in text.splitlines():
+    try:
+      yield json.loads(line)
+    except json.JSONDecodeError:
+      continue
+
+
 def _owner(folder):
   found = trainer(folder)
   return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
@@ -70,10 +96,7 @@ def _check_config(folder, config):
   file = folder / 'config.json'
   if not ((folder / 'checkpoints').is_dir() and file.is_file()):
     return
-  try:
-    before, now = configuration.flat(json.loads(file.read_text())), configuration.flat(config)
-  except ValueError as error:
-    raise ValueError(f'{file} is not JSON ({error}): delete it and give the same command again') from error
+  before, now = configuration.flat(read_json(file)), configuration.flat(config)
   changed = sorted(key for key in before.keys() | now.keys()
                    if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
   if changed:

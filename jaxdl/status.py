@@ -41,15 +41,14 @@ def read(workdir):
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{workdir} holds no run: give the folder of one')
   journal, now = folder / 'metrics.jsonl', time.time()
-  lines = [json.loads(line) for line in journal.read_text().splitlines()[:-1]] if journal.is_file() else []
-  lines += _last_line(journal)
+  lines = run_folder.journal(folder)
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
   speed = next((line['examples_per_second'] for line in reversed(lines) if 'examples_per_second' in line), None)
   saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
   newest = max(saved, key=lambda path: int(path.name), default=None)
   who = run_folder.trainer(folder)
   step, steps = (lines[-1]['step'] if lines else 0), who.get('steps')
-  config = json.loads((folder / 'config.json').read_text())
+  config = run_folder.read_json(folder / 'config.json')
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': _state(folder, who), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left, 'figures': figures,
@@ -78,19 +77,11 @@ def text(found):
   return '\n'.join([*lines, f'  {", ".join(parts)}'])
 
 
-def _last_line(journal):
-  """The last line, unless it is just being written."""
-  try:
-    return [json.loads(journal.read_text().splitlines()[-1])]
-  except (FileNotFoundError, IndexError, json.JSONDecodeError):
-    return []
-
-
 def _state(folder, who):
   if who.get('now'):
     return 'training'
   summary = folder / 'summary.json'
-  ended = summary.is_file() and json.loads(summary.read_text()).get('stopped') is None
+  ended = summary.is_file() and run_folder.read_json(summary).get('stopped') is None
   return 'finished' if ended else 'stopped'
 
 

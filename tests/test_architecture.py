@@ -19,10 +19,10 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
-    'report': {'command', 'files', 'models'},
+    'report': {'command', 'files', 'models', 'run_folder'},
     'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'summary',
               'tasks', 'writers'},
-    'members': {'experiment'}, 'comparison': {'figures'},
+    'members': {'experiment'}, 'comparison': {'figures', 'run_folder'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'run_folder', 'summary', 'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},

@@ -34,6 +34,13 @@ def write(folders, file):
   return len(html.encode())
 
 
+def of_run(workdir):
+  """Writes `report.html` into a run's folder and says so; errors as `write`."""
+  file = pathlib.Path(workdir) / 'report.html'
+  write([workdir], file)
+  print(f'report: {file}')
+
+
 def render(parts):
   """The page of what `one` or `several` return; everything that comes from data is escaped."""
   import jinja2
@@ -116,17 +123,18 @@ def _is_figure(key):
 
 
 def _sections(record):
-  found = [{**section, 'table': None, 'texts': [], 'map': None} for section in sections.of_run(record.folder / 'analysis')]
+  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None}
+  found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
   if layers := record.facts('statistics').get('layers'):
     rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
              f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
             for row in layers]
     columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units', 'dead channels']
     place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
-    found.insert(place, {'heading': 'Activations', 'pictures': [], 'texts': [], 'map': None, 'table': {
+    found.insert(place, {**empty, 'heading': 'Activations', 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)}})
   if texts := record.facts('generated').get('texts'):
-    found.append({'heading': 'Generated text', 'pictures': [], 'table': None, 'map': None, 'texts': [
+    found.append({**empty, 'heading': 'Generated text', 'texts': [
         {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
   if (drawn := features_map.of_run(record)) is not None:
     for section in found:

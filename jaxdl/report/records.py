@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from jaxdl import models
+from jaxdl import models, run_folder
 from jaxdl.models import table
 
 SPLITS = ('train', 'validation', 'test')
@@ -77,24 +77,8 @@ def read(folder):
   folder = pathlib.Path(folder)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
-  config, summary = _json(folder / 'config.json'), folder / 'summary.json'
-  journal, command = folder / 'metrics.jsonl', folder / 'command.txt'
-  found = _json(summary) if summary.is_file() else {}
-  return Record(folder=folder, name=found.get('config', folder.resolve().name), config=config, summary=found,
-                journal=list(_lines(journal.read_text())) if journal.is_file() else [],
+  summary, command = folder / 'summary.json', folder / 'command.txt'
+  found = run_folder.read_json(summary) if summary.is_file() else {}
+  return Record(folder=folder, name=found.get('config', folder.resolve().name), summary=found,
+                config=run_folder.read_json(folder / 'config.json'), journal=run_folder.journal(folder),
                 command=command.read_text().strip() if command.is_file() else '')
-
-
-def _json(file):
-  try:
-    return json.loads(file.read_text())
-  except ValueError as error:
-    raise ValueError(f'{file} is not JSON ({error}): give the command of its run again') from error
-
-
-def _lines(text):
-  for line in text.splitlines():
-    try:
-      yield json.loads(line)
-    except json.JSONDecodeError:
-      continue  # the last line of a run that goes on

@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 
 from jaxdl import config as configuration
+from jaxdl import run_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
@@ -115,9 +115,9 @@ def read_run(folder):
   folder = pathlib.Path(folder)
   if not (folder / 'config.json').is_file():
     return None
-  summary, metrics = folder / 'summary.json', folder / 'metrics.jsonl'
-  return Run(folder=folder, config=_json(folder / 'config.json'), summary=_json(summary) if summary.is_file() else {},
-             lines=tuple(_lines(metrics.read_text())) if metrics.is_file() else ())
+  summary = folder / 'summary.json'
+  return Run(folder=folder, config=run_folder.read_json(folder / 'config.json'),
+             summary=run_folder.read_json(summary) if summary.is_file() else {}, lines=tuple(run_folder.journal(folder)))
 
 
 def read_seeds(folder):
@@ -152,7 +152,7 @@ def read_sweep(folder):
   if not (folder / 'sweep.json').is_file():
     return {}
   groups = {}
-  for row in _json(folder / 'sweep.json')['rows']:
+  for row in run_folder.read_json(folder / 'sweep.json')['rows']:
     members = {seed: read_run(folder / member) for seed, member in zip(row['seeds'], row['runs'], strict=True)}
     name = f'sweeps/{folder.name}/{row["label"]}'
     groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})
@@ -164,19 +164,3 @@ def changed_keys(before, now):
   before, now = configuration.flat(before), configuration.flat(now)
   return sorted(key for key in before.keys() | now.keys()
                 if before.get(key) != now.get(key) and not any(f'{key}.'.startswith(f'{same}.') for same in SAME_RUN))
-
-
-def _json(file):
-  try:
-    return json.loads(file.read_text())
-  except json.JSONDecodeError as error:
-    raise ValueError(f'{file} is not JSON ({error}): delete it and give the command of its run again') from error
-
-
-def _lines(text):
-  """The lines of a metrics.jsonl; the last one is left out where it is still being written."""
-  for line in text.splitlines():
-    try:
-      yield json.loads(line)
-    except json.JSONDecodeError:
-      continue
