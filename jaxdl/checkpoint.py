@@ -1,10 +1,9 @@
 """Checkpoints: save without waiting, restore a run from the newest whole one, or load its model alone."""
 
-import json
 import pathlib
-import sys
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
@@ -31,8 +30,11 @@ def manager(workdir, keep_every=0):
       preservation_policy.LatestN(2),  # where the last one is damaged, there is one to go on from
       preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
       *([preservation_policy.EveryNSteps(keep_every)] if keep_every else [])])
-  options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep)
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
+  folder.mkdir(parents=True, exist_ok=True)
+  alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0}, barrier_sync_key_prefix='jaxdl')
+  options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep, create=False,
+                                         multiprocessing_options=alone)
   return ocp.CheckpointManager(folder, item_names=ITEMS, options=options)
 
 
@@ -40,7 +42,7 @@ def save(checkpoints, state, config, *, validation_loss=None):
   """Saves a state in the background: 'model' for analysis, 'train' for going on, 'config' and 'checksums' for both.
 
   Args:
-    checkpoints: the manager.
+    checkpoints: the manager; None in a process that keeps none.
     state: State.
     config: dict of plain JSON data.
     validation_loss: nats; a checkpoint without one is never the best.
@@ -49,9 +51,9 @@ def save(checkpoints, state, config, *, validation_loss=None):
     OSError: the disk is too full for it.
   """
   step = int(state.step)
-  if step in checkpoints.all_steps():
+  if checkpoints is None or step in checkpoints.all_steps():
     return
-  model, train = _model_item(state), _train_item(state)
+  model, train = jax.device_get((_model_item(state), _train_item(state)))
   files.check_space(checkpoints.directory, sum(leaf.nbytes for leaf in jax.tree.leaves((model, train))),
                     f'the checkpoint of step {step}')
   sums = {'model': integrity.checksums(model), 'train': integrity.checksums(train), 'config': integrity.of_json(config)}
@@ -74,7 +76,7 @@ def restore(checkpoints, state, *, step):
   Raises:
     DamagedError: what was read is not what was saved; damage that orbax finds itself has errors of many types.
   """
-  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (_model_item(state), _train_item(state)))
+  abstract = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), (_model_item(state), _train_item(state)))
   items = _read(checkpoints, step, model=ocp.args.StandardRestore(abstract[0]), train=ocp.args.StandardRestore(abstract[1]))
   trained = items.train.pop('params') or items.model['params']
   average = items.model['params'] if trained is not items.model['params'] else {}
@@ -88,6 +90,7 @@ def newest(checkpoints, state):
 
 def best(checkpoints, state):
   """The state of the whole checkpoint of the lowest validation loss, or the given one, of the last step."""
+  checkpoints.wait_until_finished()
   return state if find_step(checkpoints, 'best') == int(state.step) else _first_whole(checkpoints, state, 'best')
 
 
@@ -97,26 +100,9 @@ def _first_whole(checkpoints, state, which):
     try:
       return restore(checkpoints, state, step=step)
     except Exception as error:  # orbax, tensorstore and json each have their own for a damaged file
-      _put_aside(pathlib.Path(checkpoints.directory), step, error)
+      integrity.put_aside(pathlib.Path(checkpoints.directory), step, error)
       checkpoints.reload()
   return state
-
-
-def mend(workdir):
-  """Puts checkpoints aside whose validation loss cannot be read: orbax would open none of the others."""
-  for file in sorted((pathlib.Path(workdir) / 'checkpoints').glob('*/metrics/metrics')):
-    try:
-      json.loads(file.read_text())['loss']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-      _put_aside(file.parents[2], file.parents[1].name, error)
-
-
-def _put_aside(folder, step, error):
-  (folder.parent / 'damaged').mkdir(exist_ok=True)
-  names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
-  aside = next(name for name in names if not name.exists())
-  (folder / str(step)).rename(aside)
-  print(f'checkpoint {step} is damaged ({_reason(error)}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
 
 
 def last_step(workdir):
@@ -135,11 +121,6 @@ def kept_steps(workdir):
 def best_loss(checkpoints):
   """The lowest validation loss of the checkpoints; infinite where there is none."""
   return float('inf') if checkpoints.best_step() is None else checkpoints.metrics(checkpoints.best_step())['loss']
-
-
-def _reason(error):
-  """The first line of an error, of which those of orbax and tensorstore have many."""
-  return str(error).strip().partition('\n')[0][:200]
 
 
 def load_model(workdir, step='best'):
@@ -165,7 +146,7 @@ def load_model(workdir, step='best'):
     try:
       items = _read(checkpoints, chosen, model=ocp.args.StandardRestore())
     except Exception as error:
-      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({_reason(error)}): give another --step of '
+      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({integrity.reason(error)}): give another --step of '
                        f'{checkpoints.all_steps()}') from error
   return models.build(items.config['model']), items.model, items.config
 

@@ -10,7 +10,7 @@ def check_losses(losses, step, checkpoints):
   Args:
     losses: [S], of the steps up to `step`.
     step: int, the last of them.
-    checkpoints: the run's manager, which is waited for.
+    checkpoints: the run's manager, which is waited for; None in a process that keeps none.
   """
   bad = np.flatnonzero(~np.isfinite(losses))
   if len(bad):
@@ -24,8 +24,10 @@ def check_parameters(params, step, checkpoints):
 
 
 def _refuse(what, step, checkpoints):
-  checkpoints.wait_until_finished()
-  newest = checkpoints.latest_step()
+  newest = None
+  if checkpoints is not None:
+    checkpoints.wait_until_finished()
+    newest = checkpoints.latest_step()
   kept = f'the checkpoint of step {newest} is kept' if newest is not None else 'no checkpoint was written yet'
   raise FloatingPointError(f'{what} not finite at step {step}: {kept}; lower config.optimizer.learning_rate '
                            'or set config.optimizer.clip_norm')

@@ -1,6 +1,8 @@
-"""Checksums that tell whether what was read is what was written: a flipped bit in a stored array has no other sign."""
+"""Damage: checksums tell of it, for a flipped bit in a stored array has no other sign, and what is damaged is put aside."""
 
 import json
+import pathlib
+import sys
 import zlib
 
 import jax
@@ -38,3 +40,26 @@ def check(found, expected):
 
 def _of_array(array):
   return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), zlib.crc32(f'{array.dtype}{array.shape}'.encode()))
+
+
+def mend(workdir):
+  """Puts checkpoints aside whose validation loss cannot be read: orbax would open none of the others."""
+  for file in sorted((pathlib.Path(workdir) / 'checkpoints').glob('*/metrics/metrics')):
+    try:
+      json.loads(file.read_text())['loss']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+      put_aside(file.parents[2], file.parents[1].name, error)
+
+
+def put_aside(folder, step, error):
+  """Moves a checkpoint out of the folder of checkpoints into `damaged` beside it, and says so."""
+  (folder.parent / 'damaged').mkdir(exist_ok=True)
+  names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
+  aside = next(name for name in names if not name.exists())
+  (folder / str(step)).rename(aside)
+  print(f'checkpoint {step} is damaged ({reason(error)}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
+
+
+def reason(error):
+  """The first line of an error, of which those of orbax and tensorstore have many."""
+  return str(error).strip().partition('\n')[0][:200]

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
+
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
@@ -51,3 +53,11 @@ def describe(metrics):
   """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
   return ', '.join(f'{name} {value:.2%}'.replace('%', ' %') if name == 'accuracy' else f'{name} {value:.4f}'
                    for name, value in metrics.items())
+
+
+def line(step, total, figures, left):
+  """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'; figures: split → name → number."""
+  speed = figures.get('train', {}).get('examples_per_second')
+  shown = [f'{split} {describe({k: v for k, v in values.items() if k not in UNSHOWN})}' for split, values in figures.items()]
+  tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
+  return '  '.join([f'step {step:,} of {total:,}', *shown, tail])

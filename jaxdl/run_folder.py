@@ -8,14 +8,14 @@ import pathlib
 import platform
 
 from jaxdl import config as configuration
-from jaxdl import files
+from jaxdl import files, integrity
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')
 
 
 @contextlib.contextmanager
 def opened(workdir, config, steps):
-  """Keeps a folder for this process inside the `with` block and writes `config.json` into it.
+  """Keeps a folder for this process inside the `with` block, mends it and writes `config.json` into it.
 
   How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
   process, however that ends.
@@ -42,6 +42,7 @@ def opened(workdir, config, steps):
     lock.truncate(0)
     lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
+    integrity.mend(workdir)
     files.write_whole(folder / 'config.json', json.dumps(config, indent=2) + '\n')
     yield
 

@@ -52,7 +52,6 @@ def train_together(experiments, workdirs):
   with contextlib.ExitStack() as stack:
     for built, workdir in zip(experiments, workdirs, strict=True):
       stack.enter_context(run_folder.opened(workdir, built.config, built.steps))
-      checkpoint.mend(workdir)
     managers = [stack.enter_context(checkpoint.manager(workdir, experiments[0].keep_every)) for workdir in workdirs]
     states = [checkpoint.newest(checkpoints, built.initial_state())
               for built, checkpoints in zip(experiments, managers, strict=True)]

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, summary, tasks, writers
+from jaxdl import checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, steps, summary, tasks
+from jaxdl.writers import SILENT, open_writers
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
-UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
@@ -35,27 +35,37 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
   """
   started = time.monotonic()
   with contextlib.ExitStack() as stack:
-    stack.enter_context(run_folder.opened(workdir, experiment.config, experiment.steps))
-    checkpoint.mend(workdir)
-    checkpoints = stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
-    current = checkpoint.newest(checkpoints, experiment.initial_state())
+    checkpoints = hosts.alone(lambda: _opened(stack, workdir, experiment))
+    initial = experiment.initial_state()
+    current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
     first = int(current.step)
     evaluate = evaluation.of_splits(experiment)
-    with (writers.open_writers(workdir, experiment.data.splits, first_step=first) as opened,
+    with (_writers(workdir, experiment, first) as opened,
           progress.show(experiment.steps, first_step=first) as shown):
       if finished := first >= experiment.steps or _ended(experiment, current):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
       current, stopped = _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start)
-    checkpoints.wait_until_finished()
     stopped = int(current.step) if stopped else None
     early = int(current.step) if _ended(experiment, current) else None
-    current = checkpoint.best(checkpoints, current)
+    current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)
     measured = evaluate(parallel.replicate(current))
     figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
-    return summary.record(workdir, figures, seconds=spent, resumed=first > 0)
+    return hosts.alone(lambda: summary.record(workdir, figures, seconds=spent, resumed=first > 0)) or figures
+
+
+def _opened(stack, workdir, experiment):
+  """The checkpoints of a run's folder, which is this process's own until the stack closes."""
+  stack.enter_context(run_folder.opened(workdir, experiment.config, experiment.steps))
+  return stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
+
+
+def _writers(workdir, experiment, first_step):
+  if hosts.is_first():
+    return open_writers(workdir, experiment.data.splits, first_step=first_step)
+  return contextlib.nullcontext(SILENT)
 
 
 def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
@@ -63,17 +73,18 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   def due(*everies):
     return step == experiment.steps or any(every and step % every == 0 for every in everies)
 
-  best = checkpoint.best_loss(checkpoints)
+  best = float(hosts.of_first(lambda: np.float64(checkpoint.best_loss(checkpoints)), like=np.float64(0)))
   sums, seconds = {}, 0.0  # of training since the last log
-  step, ended = int(current.step), _ended(experiment, current)
+  step, ended, stopped = int(current.step), _ended(experiment, current), False
   feed_at = experiment.data.splits['train'].feed
   with stop_signals() as stop, contextlib.closing(calls(experiment, step, many_steps(experiment), feed_at)) as sitting:
     next(sitting)
-    while step < experiment.steps and not stop and not ended:
+    while step < experiment.steps and not stopped and not ended:
       current, history, spent = sitting.send(current)
       step = int(current.step)
+      stopped = not hosts.least(not stop)  # a signal to one process stops all, after the same step
       finite.check_losses(history['loss'], step, checkpoints)
-      if step == len(history['loss']):
+      if step == len(history['loss']) and hosts.is_first():
         at_start(opened)
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
@@ -90,12 +101,12 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:
-        shown.say(_line(experiment, step, figures, shown.left(step)))
+        shown.say(progress.line(step, experiment.steps, figures, shown.left(step)))
       if experiment.observe and step % experiment.evaluate_every == 0:
         current = _observed(experiment, current, loss, shown)
         ended = _ended(experiment, current)
       improved = loss is not None and loss < best
-      if improved or stop or ended or due(experiment.checkpoint_every, experiment.keep_every):
+      if improved or stopped or ended or due(experiment.checkpoint_every, experiment.keep_every):
         finite.check_parameters(current.params, step, checkpoints)
         checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
       if improved:
@@ -103,7 +114,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
         best = loss
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
-  return current, bool(stop) and not ended
+  return current, stopped and not ended
 
 
 def _observed(experiment, current, loss, shown):
@@ -152,7 +163,7 @@ def calls(experiment, step, run, feed_at):
     made += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
     everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every)
-    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity, quick)
+    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity, hosts.least(quick))
 
 
 def many_steps(experiment):
@@ -173,12 +184,3 @@ def stop_signals():
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
-
-
-def _line(experiment, step, figures, left):
-  """One line of figures: 'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'."""
-  speed = figures.get('train', {}).get('examples_per_second')
-  shown = [f'{split} {progress.describe({k: v for k, v in values.items() if k not in UNSHOWN})}'
-           for split, values in figures.items()]
-  tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
-  return '  '.join([f'step {step:,} of {experiment.steps:,}', *shown, tail])

@@ -35,6 +35,9 @@ class Writers:
   hyperparameters: Callable
 
 
+SILENT = Writers(**{field.name: lambda *anything: None for field in dataclasses.fields(Writers)})  # write nothing
+
+
 @contextlib.contextmanager
 def open_writers(workdir, splits, *, first_step):
   """Opens a run's writers and closes them at the end of the `with` block.

@@ -9,7 +9,8 @@ FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
 EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but ops and data
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
-    'config': {'overrides'}, 'overrides': set(), 'files': set(), 'integrity': set(), 'run_folder': {'files'},
+    'config': {'overrides'}, 'overrides': set(), 'files': set(), 'integrity': set(), 'run_folder': {'files', 'integrity'},
+    'hosts': set(),
     'figures': set(), 'writers': {'files'}, 'summary': {'files', 'models', 'tasks'}, 'progress': set(), 'command': set(),
     'schedules': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
     'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'integrity', 'models', 'state'},
@@ -20,7 +21,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
     'report': {'command', 'files', 'models', 'run_folder'},
-    'train': {'checkpoint', 'evaluation', 'finite', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'summary',
+    'train': {'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'summary',
               'tasks', 'writers'},
     'members': {'experiment'}, 'comparison': {'figures', 'run_folder'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
@@ -30,7 +31,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'analyze': {'command', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
-    'main': {'command', 'experiment', 'files', 'lint', 'models', 'report', 'samples', 'train'},
+    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'report', 'samples', 'train'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),

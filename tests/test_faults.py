@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_child
 
-from jaxdl import checkpoint, experiment, run_folder, train
+from jaxdl import checkpoint, experiment, integrity, run_folder, train
 from jaxdl.files import write_whole
 
 
@@ -64,7 +64,7 @@ def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(run, turn,
     copy = tmp_path / f'copy{number}'
     shutil.copytree(workdir, copy)
     (deleted, cut, flipped)[(number + turn) % 3](copy / name, random.Random(number))
-    checkpoint.mend(copy)
+    integrity.mend(copy)
     with checkpoint.manager(copy) as checkpoints:
       found = checkpoint.newest(checkpoints, built.initial_state())
     assert equal(found, states[int(found.step)]), name

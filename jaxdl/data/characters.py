@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import slicing
-from jaxdl.data.split import Data, Split, batch_sizes, check_sizes
+from jaxdl.data.split import Data, Split, batch_sizes, check_sizes, own_part
 
 
 def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
@@ -111,9 +111,9 @@ def streams(characters, *, batch_size, time_step):
   def feed(first_step, steps):
     step = np.arange(first_step, first_step + steps)[:, None] % batches  # [S, 1]
     length = np.clip(targets - step * time_step, 0, time_step)  # [S, B]
-    return {'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
-            'reset': np.broadcast_to(step == 0, length.shape),
-            'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape)}
+    return own_part({'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
+                     'reset': np.broadcast_to(step == 0, length.shape),
+                     'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape)})
 
   def fetch(arrays, feed):
     offset = jnp.arange(time_step)

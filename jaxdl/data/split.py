@@ -20,7 +20,8 @@ class Split:
     arrays: column name → array that stays on the device.
     count: examples in an epoch.
     batches: batches in an epoch, the last one perhaps partly padding.
-    feed: (first step, steps) → name → [steps, batch, …] NumPy array: all that a step needs from the host.
+    feed: (first step, steps) → name → [steps, batch, …] NumPy array, this process's part of each batch: all that a step
+      needs from the host.
     fetch: pure (arrays, one step's feed) → batch with 'index' [B] int32, 'mask' [B] or [B, T] float32 and the columns.
     capacity: most steps that one feed should have; None where a feed is only indices and costs nothing.
   """
@@ -48,10 +49,16 @@ def resident(columns, *, batch_size, seed=None):
 
   def feed(first_step, steps):
     index, mask = order.batches_at(seed, first_step, steps, count=count, batch_size=batch_size)
-    return {'index': index, 'mask': mask}  # [S, B] each
+    return own_part({'index': index, 'mask': mask})  # [S, B] each
 
   batches = order.batches_per_epoch(count, batch_size)
   return Split(arrays=columns, count=count, batches=batches, feed=feed, fetch=_gather)
+
+
+def own_part(feed):
+  """This process's part of a feed: name → [S, B, …] of all processes → [S, B / processes, …]."""
+  processes, process = jax.process_count(), jax.process_index()
+  return {name: np.split(values, processes, axis=1)[process] for name, values in feed.items()}
 
 
 def _gather(arrays, feed):
@@ -94,7 +101,7 @@ class Data:
   def streams(self):
     """How many streams go on from one training batch to the next; 0 where each batch stands alone."""
     feed = self.splits['train'].feed(0, 0)
-    return feed['reset'].shape[1] if 'reset' in feed else 0
+    return feed['reset'].shape[1] * jax.process_count() if 'reset' in feed else 0
 
   def facts(self):
     """What the checkpoint keeps of the data: plain JSON data."""

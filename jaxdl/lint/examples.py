@@ -60,9 +60,8 @@ def never_reached(experiment):
   """A run that ends within its first epoch."""
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
-    seen = experiment.steps * experiment.config['data']['batch_size']
-    if experiment.data.streams():
-      seen = int(split.feed(0, experiment.steps)['length'].sum())
+    data = experiment.config['data']
+    seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)  # only an epoch's last step may be partly padding
     yield (f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: {split.count - seen:,} '
            f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has {split.batches:,} steps')
 

@@ -1,0 +1,183 @@
+"""Several processes train one run: the same curve as one, one writer, and nobody waits for the dead."""
+
+import contextlib
+import functools
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from jaxdl import checkpoint, experiment, hosts, train
+
+TRAIN = """
+import json, sys
+import numpy as np
+from jaxdl import experiment, hosts, train
+coordinator, processes, process, runs = sys.argv[1:]
+with hosts.joined(coordinator, int(processes), int(process)):
+  odd = dict(bits=np.array([-0.0, np.nan, 1e-40], np.float32), exact=np.float64(1 / 3), none=np.zeros((0, 2)))
+  got = hosts.of_first(lambda: odd, like={name: np.zeros_like(value) for name, value in odd.items()})
+  for name, value in odd.items():
+    assert np.asarray(got[name]).tobytes() == value.tobytes(), name
+  for workdir, config in json.loads(runs):
+    train.train(experiment.build(config, 'small'), workdir)
+"""
+
+
+@contextlib.contextmanager
+def started(count, command):
+  """The children of `count` processes, which `command(address, process)` starts; none of them outlives the block."""
+  with socket.socket() as found:
+    found.bind(('127.0.0.1', 0))
+    address = f'127.0.0.1:{found.getsockname()[1]}'
+  environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+  children = [subprocess.Popen([sys.executable, '-u', *map(str, command(address, process))], cwd=ROOT, text=True,
+                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for process in range(count)]
+  try:
+    yield children
+  finally:
+    for child in children:
+      child.kill()
+      child.communicate()
+
+
+def ended(children):
+  """(exit code, standard output, standard error) of each."""
+  said = [child.communicate(timeout=300) for child in children]
+  return [(child.returncode, *words) for child, words in zip(children, said, strict=True)]
+
+
+def main_command(config_file, workdir, count):
+  """Function (address, process) → the arguments of a user's command."""
+  return lambda address, process: ('-m', 'jaxdl.main', f'--config={config_file}', f'--workdir={workdir}',
+                                   f'--coordinator={address}', f'--processes={count}', f'--process={process}')
+
+
+def check_equal_to_one_process(count, configs, folder):
+  """Trains with several processes and with this one alone; compares parameters, journals and who wrote."""
+  runs = json.dumps([(str(folder / f'{name}_many'), config) for name, config in configs.items()])
+  with started(count, lambda address, process: ('-c', TRAIN, address, count, process, runs)) as children:
+    for code, _, errors in ended(children):
+      assert code == 0, errors
+  for name, config in configs.items():
+    built = experiment.build(config, 'small')
+    train.train(built, folder / f'{name}_one')
+    many, one = (final_state(built, folder / f'{name}_{number}') for number in ('many', 'one'))
+    assert many.step == one.step == built.steps
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), many, one)
+    many, one = (journal(folder / f'{name}_{number}') for number in ('many', 'one'))
+    assert [event for event, _ in many] == [event for event, _ in one]
+    for (event, ours), (_, theirs) in zip(many, one, strict=True):
+      assert ours == pytest.approx(theirs, rel=1e-5), event
+
+
+def journal(workdir):
+  """[((step, split), name → number)] without the speed, which nobody can repeat."""
+  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  return [((line.pop('step'), line.pop('split')), {key: value for key, value in line.items() if key != 'examples_per_second'})
+          for line in lines]
+
+
+def final_state(built, workdir):
+  with checkpoint.manager(workdir) as checkpoints:
+    return checkpoint.newest(checkpoints, built.initial_state())
+
+
+def with_steady_adam(config):
+  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
+  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
+
+
+def test_hosts_2_processes_equal_1(small_cnn, small_text, tmp_path):
+  """Batch normalisation, dropout, augmentation, padding, and text whose state is carried on."""
+  configs = {'cnn': small_cnn, 'text': small_text}
+  check_equal_to_one_process(2, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path)
+
+
+@pytest.mark.slow
+def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path):
+  configs = {'lstm': small, 'cnn': small_cnn, 'text': small_text}
+  check_equal_to_one_process(4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('count', [2, 4])
+def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_file, tmp_path):
+  """And the end is that of an uninterrupted run, bit for bit."""
+  small.update(train_for='3000 steps', log_every='100 steps', evaluate_every='1000 steps', checkpoint_every='1000 steps')
+  file = config_file(small)
+  with started(count, main_command(file, tmp_path / 'stopped', count)) as children:
+    assert any(line.startswith('step 100 ') for line in children[0].stdout)
+    children[-1].send_signal(signal.SIGTERM)
+    for process, (code, output, errors) in enumerate(ended(children)):
+      assert code == 0, errors
+      assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
+  for folder in ('stopped', 'straight'):
+    with started(count, main_command(file, tmp_path / folder, count)) as children:
+      (code, output, errors), *_ = ended(children)
+      assert code == 0, errors
+      assert ('resuming ' in output) == (folder == 'stopped')
+  built = experiment.build(small, 'small')
+  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('stopped', 'straight')))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', [0, 1])
+def test_hosts_where_one_is_killed_the_others_end_and_all_resume(victim, small, config_file, tmp_path):
+  small.update(train_for='3000 steps', log_every='100 steps', evaluate_every='100 steps', checkpoint_every='100 steps')
+  file = config_file(small)
+  with started(2, main_command(file, tmp_path / 'killed', 2)) as children:
+    assert any(line.startswith('step 300 ') for line in children[0].stdout)
+    children[victim].kill()
+    began = time.monotonic()
+    code, _, errors = ended(children)[1 - victim]
+    assert code != 0, errors
+    assert time.monotonic() - began < 60
+  for folder in ('killed', 'straight'):
+    with started(2, main_command(file, tmp_path / folder, 2)) as children:
+      (code, output, errors), *_ = ended(children)
+      assert code == 0, errors
+      assert ('resuming ' in output) == (folder == 'killed')
+  built = experiment.build(small, 'small')
+  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('killed', 'straight')))
+
+
+@pytest.mark.slow
+def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file, tmp_path):
+  train.train(experiment.build(small, 'small'), tmp_path / 'run')
+  other = config_file({**small, 'seed': 1})
+  with started(2, main_command(other, tmp_path / 'run', 2)) as children:
+    began = time.monotonic()
+    (first, _, said_first), (second, _, said_second) = ended(children)
+    assert (first, second) == (1, 1)
+    assert time.monotonic() - began < 60
+  assert 'holds a run of another config (differing in seed)' in said_first.splitlines()[-1]
+  assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('host:1', None, None), '--coordinator=HOST:PORT needs --processes=N and --process=I'),
+    (('host:1', 2, 2), '--process=2 is not one of --processes=2: use 0 to 1'),
+    (('host', 2, 0), '--coordinator=host is not an address'), (('host:99999', 2, 0), '--coordinator=host:99999 is not an address'),
+    (('auto', 2, 0), '--processes and --process belong to --coordinator=HOST:PORT'),
+    ((None, 2, 0), '--processes and --process belong to --coordinator=HOST:PORT')])
+def test_hosts_impossible_flags_are_named(arguments, message):
+  with pytest.raises(ValueError, match=re.escape(message)), hosts.joined(*arguments):
+    raise AssertionError('was let in')
+
+
+def test_hosts_one_process_asks_nobody():
+  with hosts.joined(None):
+    assert hosts.is_first()
+    assert hosts.least(7) == 7
+    assert hosts.alone(lambda: 'found') == 'found'
+    assert hosts.of_first(lambda: {'step': np.int32(3)}, like={'step': np.int32(0)}) == {'step': 3}
