@@ -164,7 +164,7 @@ def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file,
   assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
 
 
-@pytest.mark.parametrize('arguments, message', [
+@pytest.mark.parametrize(('arguments', 'message'), [
     (('host:1', None, None), '--coordinator=HOST:PORT needs --processes=N and --process=I'),
     (('host:1', 2, 2), '--process=2 is not one of --processes=2: use 0 to 1'),
     (('host', 2, 0), '--coordinator=host is not an address'), (('host:99999', 2, 0), '--coordinator=host:99999 is not an address'),
