@@ -31,8 +31,8 @@ signal_all() {
     kill -s "$1" -- "-$id" 2>/dev/null || true  # it may have ended just now
   done
 }
-asked=TERM
-trap 'signal_all "$asked"; asked=KILL' INT TERM HUP
+told=''
+trap 'told=yes; trap "signal_all KILL" INT TERM HUP; signal_all TERM' INT TERM HUP
 
 set -m  # each process in a group of its own: Ctrl-C on the keyboard reaches only this script, which passes it on once
 for ((number = 0; number < processes; number++)); do
@@ -44,6 +44,9 @@ for ((number = 0; number < processes; number++)); do
   running[number]=$!
 done
 set +m
+if [[ $told ]]; then
+  signal_all TERM  # a signal came while they were started
+fi
 
 code=0
 while ((${#running[@]})); do
