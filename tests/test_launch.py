@@ -62,7 +62,7 @@ def start(*command, folder, **environment):
   """Starts a command that finds the made programs first."""
   path = f'{folder / "bin"}:{os.environ["PATH"]}'
   return subprocess.Popen(list(map(str, command)), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env={**os.environ, 'PATH': path, **environment})
+                          env={**os.environ, 'PATH': path, 'PYTHON': 'python', **environment})
 
 
 def wait_for(condition):
@@ -162,7 +162,7 @@ def slurm(program, tmp_path):
     program('squeue', f'print({state!r})')
     return srun, program('scontrol'), start(
         'bash', LAUNCH / 'slurm.sbatch', 'configs/a.py', '--config.train_for=50 steps', folder=tmp_path, SLURM_JOB_ID='17',
-        SLURM_CPUS_PER_TASK='3', PYTHON='python')
+        SLURM_CPUS_PER_TASK='3')
 
   return run
 
