@@ -3,8 +3,8 @@
 #
 #   launch/local.sh 2 --config=configs/lstm_mnist.py --workdir=runs/two_processes
 #
-# Process 0 prints as ever, the lines of the others begin with their number, '[1] '. Process I sees the I-th GPU alone, of all or
-# of those in CUDA_VISIBLE_DEVICES. PYTHON=.venv/bin/python names another Python.
+# Process 0 prints as ever, the lines of the others begin with their number, '[1] '. Process I sees the I-th GPU alone, of all
+# or of those in CUDA_VISIBLE_DEVICES. PYTHON=.venv/bin/python names another Python.
 #
 # Ctrl-C or SIGTERM stops all with a checkpoint, a second one kills them. Where a process fails, the others are ended too, and
 # its exit code is this command's.

@@ -12,7 +12,10 @@ import time
 
 import pytest
 import yaml
+from absl import flags
 from conftest import ROOT
+
+from jaxdl import main
 
 LAUNCH = ROOT / 'launch'
 SCRIPTS = [*sorted(LAUNCH.glob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
@@ -83,9 +86,18 @@ def test_scripts_are_bash_without_findings(script):
   assert found.returncode == 0, found.stdout
 
 
-def local(program, folder, plan, *flags, **environment):
+def test_main_has_the_flags_that_the_scripts_give():
+  values = flags.FlagValues()
+  main.define(values)
+  texts = ' '.join(file.read_text() for file in (*SCRIPTS, LAUNCH / 'kubernetes.yaml'))
+  for flag in set(re.findall(r'--(coordinator|process\w*)=', texts)):
+    assert flag in values
+  assert 'resume with' in (ROOT / 'jaxdl/main.py').read_text()  # by which slurm.sbatch knows a stopped run
+
+
+def local(program, folder, plan, *given, **environment):
   python = program('python', f'if sys.argv[1] == "-c":\n  os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n{PROCESS}')
-  return python, start(LAUNCH / 'local.sh', len(plan.split()), *flags, folder=folder, PLAN=plan, **environment)
+  return python, start(LAUNCH / 'local.sh', len(plan.split()), *given, folder=folder, PLAN=plan, **environment)
 
 
 def test_local_starts_processes_that_find_each_other(program, tmp_path):
