@@ -37,12 +37,13 @@ def main(arguments):
     if values.describe:
       print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     else:
-      _train(chosen, values.workdir or f'runs/{name}', f'python -m jaxdl.main {shlex.join(arguments[1:])}')
+      own = [argument for argument in arguments[1:] if not argument.startswith(('--coordinator', '--process'))]
+      _train(chosen, values.workdir or f'runs/{name}', f'python -m jaxdl.main {shlex.join(own)}')
   return 0
 
 
 def _train(chosen, workdir, begun):
-  """Trains an experiment into a folder; `begun` is the command that does so."""
+  """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
 
   def at_start(writers):

@@ -1,46 +1,87 @@
 """Any number of devices gives the same run. Virtual devices need a process of their own."""
 
+import functools
 import json
 
+import jax
 import numpy as np
-from conftest import ROOT, run_child
+import pytest
+from conftest import ROOT, last_json, run_child
+from test_training import run_steps
+
+from jaxdl import checkpoint, experiment, train
 
 PROGRAM = '''
 import json, sys
 sys.path.insert(0, {tests!r})
-import jax, numpy as np
-from test_training import run_steps
-found = {{}}
-for name, config in json.loads(sys.argv[1]).items():
-  after, history = run_steps(config, 5)
-  leaves = jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, after.carry, history))
-  found |= {{name + jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in leaves}}
+import jax
+from test_devices import leaves
+from jaxdl import experiment, train
+steps, runs = json.loads(sys.argv[1])
+found = {{name: leaves(config) for name, config in steps.items()}}
+for workdir, config in runs:
+  train.train(experiment.build(config, 'small'), workdir)
 print(json.dumps({{'devices': jax.device_count(), 'leaves': found}}))
 '''
 
 
-def test_8_devices_equal_1(small_cnn, small, small_text, tmp_path):
+def on_devices(devices, *, steps=None, runs=()):
+  """What a child on virtual devices found: 'leaves' of the configs in `steps`; it also trains `runs`, (folder, config)."""
+  given = json.dumps([steps or {}, [(str(workdir), config) for workdir, config in runs]])
+  child = run_child('-c', PROGRAM.format(tests=str(ROOT / 'tests')), given, devices=devices)
+  assert child.returncode == 0, child.stderr
+  found = last_json(child.stdout)
+  assert found['devices'] == devices
+  return found['leaves']
+
+
+def leaves(config):
+  """What a config's first five steps lead to, as plain JSON data."""
+  after, history = run_steps(config, 5)
+  found = jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, after.carry, history))
+  return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in found}
+
+
+def with_steady_adam(config):
+  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
+  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
+
+
+@pytest.mark.parametrize('devices', [8, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
+def test_devices_8_equal_1(devices, small_cnn, small, small_text):
   """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so the last device
-  has none. The sums are taken in another order, hence the tolerance; Adam's eps is raised, because a bias before
-  batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
-  program = tmp_path / 'program.py'
-  program.write_text(PROGRAM.format(tests=str(ROOT / 'tests')))
+  has none. The sums are taken in another order, hence the tolerance."""
   configs = {'cnn': small_cnn, 'lstm': small, 'text': small_text}
-  for config in configs.values():
-    config['optimizer']['eps'] = 1e-4
-    config['l2'] = 1e-3
+  for name, config in configs.items():
+    configs[name] = {**with_steady_adam(config), 'l2': 1e-3}
     if config['task'] == 'classify':
-      config['task'] = dict(name='classify', label_smoothing=0.1)
-  one, eight = (run_child(program, json.dumps(configs), devices=devices) for devices in (1, 8))
-  assert one.returncode == eight.returncode == 0, one.stderr + eight.stderr
-  one, eight = (json.loads(run.stdout.splitlines()[-1]) for run in (one, eight))
-  assert (one['devices'], eight['devices']) == (1, 8)
-  assert one['leaves'].keys() == eight['leaves'].keys()
-  for name, values in one['leaves'].items():
-    np.testing.assert_allclose(eight['leaves'][name], values, rtol=2e-4, atol=2e-5, err_msg=name)
+      configs[name]['task'] = dict(name='classify', label_smoothing=0.1)
+  many = on_devices(devices, steps=configs)
+  for name, config in configs.items():
+    one = leaves(config)
+    assert many[name].keys() == one.keys()
+    for path, values in one.items():
+      np.testing.assert_allclose(many[name][path], values, rtol=2e-4, atol=2e-5, err_msg=f'{name}{path}')
 
 
-def test_batch_size_that_does_not_divide_names_the_nearest(small, config_file):
+def test_devices_a_checkpoint_of_8_resumes_on_1_and_the_other_way_round(small_text, tmp_path):
+  """The state that a text carries from step to step is that of all its streams, whichever device had them."""
+  whole, half = small_text, {**small_text, 'train_for': '4 steps'}
+  assert whole['train_for'] == '8 steps'
+  train.train(experiment.build(half, 'small'), tmp_path / 'from_1')
+  on_devices(8, runs=[(tmp_path / 'from_1', whole), (tmp_path / 'from_8', half)])
+  states = {}
+  for name in ('from_1', 'from_8', 'straight'):
+    built = experiment.build(whole, 'small')
+    train.train(built, tmp_path / name)
+    with checkpoint.manager(tmp_path / name) as checkpoints:
+      states[name] = checkpoint.newest(checkpoints, built.initial_state())
+  for name in ('from_1', 'from_8'):
+    assert states[name].step == states['straight'].step == 8
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), states[name], states['straight'])
+
+
+def test_devices_a_batch_size_that_does_not_divide_names_the_nearest(small, config_file):
   small['data']['batch_size'] = 20
   run = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', '--describe', devices=8)
   assert run.returncode == 1
