@@ -4,11 +4,15 @@ import json
 import pathlib
 import sys
 import time
+import warnings
+from concurrent import futures
 
 from jaxdl import command, subject
 from jaxdl.report import page
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, layers_of, write
+
+TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
 
 
 def main(arguments):
@@ -42,16 +46,19 @@ def main(arguments):
   print(f'{chosen.workdir}: {len(fitting)} analyses of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}',
         flush=True)
   files = {}
-  for number, name in enumerate(fitting, 1):
-    began = time.monotonic()
-    try:
-      files[name] = _make(VIEWS[name], seen, choice, folder)
-      outcome = f'{VIEWS[name].title}, {time.monotonic() - began:.1f} s'
-    except ValueError as error:
-      if chosen.only:
-        raise ValueError(f'--only={name}: {error}') from error
-      outcome = f'left out, {error}'
-    print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
+  with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool:
+    warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
+    making = {name: pool.submit(_make, VIEWS[name], seen, choice, folder) for name in fitting}
+    for number, (name, made) in enumerate(making.items(), 1):
+      try:
+        files[name], seconds = made.result()
+        outcome = f'{VIEWS[name].title}, {seconds:.1f} s'
+      except ValueError as error:
+        if chosen.only:
+          pool.shutdown(cancel_futures=True)
+          raise ValueError(f'--only={name}: {error}') from error
+        outcome = f'left out, {error}'
+      print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
   if not files:
     raise ValueError(f'{chosen.workdir}: no analysis could be made, {name} is {outcome}')
   page.of_run(chosen.workdir)
@@ -60,10 +67,11 @@ def main(arguments):
 
 
 def _make(view, seen, choice, folder):
-  """Names of a view's files; ValueError where it does not fit what there is."""
+  """(names of a view's files, seconds that it took); ValueError where it does not fit what there is."""
+  began = time.monotonic()
   if lacking := view.lacking(seen):
     raise ValueError(lacking)
-  return [file for result in view.make(seen, choice) for file in write(result, folder)]
+  return [file for result in view.make(seen, choice) for file in write(result, folder)], time.monotonic() - began
 
 
 if __name__ == '__main__':

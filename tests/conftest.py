@@ -18,6 +18,7 @@ AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}  # the environment of 
 os.environ['XLA_FLAGS'] = f'{AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
 
 import pytest  # noqa: E402
+from reliability import record  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -91,3 +92,13 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
 def last_json(text):
   """The last line of an output, as JSON."""
   return json.loads(text.strip().splitlines()[-1])
+
+
+def pytest_addoption(parser):
+  parser.addoption('--record', action='store_true', help='write what reliability tests count into README (with -n0)')
+
+
+@pytest.fixture
+def reliability(request):
+  """Function (what, tried, kept): a row of README's reliability table, written where the run is to be recorded."""
+  return record if request.config.getoption('--record') else lambda what, tried, kept: None

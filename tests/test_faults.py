@@ -144,7 +144,7 @@ train.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kills', [1, 30])
-def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path):
+def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path, reliability):
   """SIGKILL while it trains and saves at every step; most of its time goes into writing checkpoints."""
   small.update(train_for=f'{10 + 20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')
   built = experiment.build(small, 'small')
@@ -172,6 +172,9 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kill
   summary = json.loads((workdir / 'summary.json').read_text())
   assert {key: summary[key] for key in straight if key != 'seconds'} == {
       key: straight[key] for key in straight if key != 'seconds'}
+  if kills > 1:
+    reliability('SIGKILL at a random moment, checkpoints at every step; the end equal to the uninterrupted run, bit for bit',
+                killed, kills)
 
 
 def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_file, tmp_path):

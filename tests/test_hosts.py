@@ -104,19 +104,20 @@ def test_hosts_2_processes_equal_1(small_cnn, small_text, tmp_path):
 
 
 @pytest.mark.slow
-def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path):
+def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path, reliability):
   configs = {'lstm': small, 'cnn': small_cnn, 'text': small_text}
   check_equal_to_one_process(4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path)
+  reliability('networks trained by 4 processes; curve and parameters those of one', len(configs), len(configs))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('count', [2, 4])
 def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_file, tmp_path):
   """And the end is that of an uninterrupted run, bit for bit."""
-  small.update(train_for='3000 steps', log_every='100 steps', evaluate_every='1000 steps', checkpoint_every='1000 steps')
+  small.update(train_for='800 steps', log_every='50 steps', evaluate_every='400 steps', checkpoint_every='400 steps')
   file = config_file(small)
   with started(count, main_command(file, tmp_path / 'stopped', count)) as children:
-    assert any(line.startswith('step 100 ') for line in children[0].stdout)
+    assert any(line.startswith('step 50 ') for line in children[0].stdout)
     children[-1].send_signal(signal.SIGTERM)
     for process, (code, output, errors) in enumerate(ended(children)):
       assert code == 0, errors
@@ -133,10 +134,10 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_fi
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', [0, 1])
 def test_hosts_where_one_is_killed_the_others_end_and_all_resume(victim, small, config_file, tmp_path):
-  small.update(train_for='3000 steps', log_every='100 steps', evaluate_every='100 steps', checkpoint_every='100 steps')
+  small.update(train_for='800 steps', log_every='50 steps', evaluate_every='50 steps', checkpoint_every='50 steps')
   file = config_file(small)
   with started(2, main_command(file, tmp_path / 'killed', 2)) as children:
-    assert any(line.startswith('step 300 ') for line in children[0].stdout)
+    assert any(line.startswith('step 150 ') for line in children[0].stdout)
     children[victim].kill()
     began = time.monotonic()
     code, _, errors = ended(children)[1 - victim]

@@ -1,7 +1,5 @@
 """Views of why an image is given its class."""
 
-import warnings
-
 import numpy as np
 
 from jaxdl import figures
@@ -29,12 +27,8 @@ def methods(layer, occluded):
 def side_by_side(subject, choice):
   """Nine methods for the predicted class of one image of each of six classes."""
   places, inputs, predicted, layer = _examples(subject, choice)
-  found, silent = {}, []
-  for name, method in methods(layer, occlusion_of(subject)).items():
-    with warnings.catch_warnings(record=True) as said:
-      warnings.simplefilter('always')
-      found[name] = method(subject.model, subject.variables, inputs, predicted)
-    silent += [f'{name}: {warning.message}' for warning in said]
+  found = {name: method(subject.model, subject.variables, inputs, predicted)
+           for name, method in methods(layer, occlusion_of(subject)).items()}
   rows = [[subject.images[place], *(_flat(maps[number], name) for name, maps in found.items())]
           for number, place in enumerate(places)]
   columns = ['image', *found]
@@ -44,7 +38,7 @@ def side_by_side(subject, choice):
                                     'Why the predicted class? Each map on its own scale; red speaks for it, blue against'))
   yield Result('attributions', figure, {**found, 'images': places, 'targets': predicted}, {
       'target': 'the logit of the predicted class', 'layer': layer, 'images': places,
-      'signed': list(SIGNED), 'warnings': silent})
+      'signed': list(SIGNED), 'silent': {name: places[attribution.silent(maps)] for name, maps in found.items()}})
 
 
 def sanity(subject, choice):
@@ -54,10 +48,8 @@ def sanity(subject, choice):
   for name, method in methods(layer, occlusion_of(subject)).items():
     if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):  # the slow ones, and one made of two others
       continue
-    with warnings.catch_warnings():
-      warnings.simplefilter('ignore')
-      found = attribution.sanity(method, subject.model, subject.variables, inputs, predicted, seed=choice.seed)
-    mean = _mean(found.correlations)
+    found = attribution.sanity(method, subject.model, subject.variables, inputs, predicted, seed=choice.seed)
+    mean = np.nanmean(found.correlations, 1)
     lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
   figure = figures.lines(lines, xlabel='layers whose weights were drawn anew, from the last one downward', markers=True,
@@ -81,12 +73,6 @@ def _flat(values, name):
   if values.ndim == 2:
     return values
   return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)
-
-
-def _mean(correlations):
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore')  # a stage at which every map is flat
-    return np.nanmean(correlations, 1)
 
 
 def _label(subject, true, predicted):

@@ -1,7 +1,6 @@
 """Views of single units: which images excite them, by which patch, and by which pixels of it."""
 
 import functools
-import warnings
 
 import numpy as np
 
@@ -39,11 +38,8 @@ def _pixels(subject, layer, channels, top, labels):
   images = top.images[:, 0]
   inputs, target = subject.inputs[images], Neuron(layer, channels, top.places[:, 0])  # another unit for each image
   arguments = (subject.model, subject.variables, inputs, target)
-  with warnings.catch_warnings():  # of a dead unit the picture is blank
-    warnings.simplefilter('ignore')
-    maps = {'guided back-propagation': attribution.guided_backprop(*arguments),
-            'deconvnet': attribution.deconvnet(*arguments),
-            'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject))}
+  maps = {'guided back-propagation': attribution.guided_backprop(*arguments), 'deconvnet': attribution.deconvnet(*arguments),
+          'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject))}
   rows = [[subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
            shown(maps['guided back-propagation'][number]), shown(maps['deconvnet'][number]), maps['occlusion'][number]]
           for number, image in enumerate(images)]

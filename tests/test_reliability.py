@@ -1,0 +1,22 @@
+"""README's reliability table."""
+
+from reliability import README, TABLE, with_row
+
+
+def test_reliability_a_row_is_replaced_and_the_others_stay():
+  text = 'before\n<!-- reliability -->\n<!-- /reliability -->\nafter\n'
+  text = with_row(with_row(text, 'kills', 3, 2), 'bits flipped', 2000, 2000)
+  again = with_row(text, 'kills', 30, 30)
+  rows = TABLE.search(again)[0].splitlines()
+  assert rows[2].startswith('| bits flipped | 2,000 | 2,000 | 20')
+  assert rows[3].startswith('| kills | 30 | 30 | 20')
+  assert len(rows) == 4
+  assert again.startswith('before\n<!-- reliability -->\n| what |')
+  assert again.endswith('<!-- /reliability -->\nafter\n')
+
+
+def test_reliability_readme_has_the_table_and_nothing_failed():
+  rows = [line.split('|') for line in TABLE.search(README.read_text())[0].splitlines()[2:]]
+  assert rows
+  for _, what, tried, kept, *_ in rows:
+    assert tried == kept, what
