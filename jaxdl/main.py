@@ -7,7 +7,7 @@ import sys
 
 from absl import flags
 
-from jaxdl import command, config, experiment, files, lint, samples, train
+from jaxdl import command, config, experiment, files, lint, samples, train, watching
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -38,9 +38,11 @@ def main(arguments):
 
   def at_start(writers):
     files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+    samples.describe(chosen, writers)
     samples.write(chosen, workdir, writers)
 
-  summary = train.train(chosen, workdir, at_start=at_start)
+  summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
+                        at_end=watching.at_end(chosen))
   page.of_run(workdir)
   if (step := summary.pop('stopped')) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')

@@ -7,22 +7,25 @@ import time
 
 import jax
 import numpy as np
-from flax import traverse_util
 
 from jaxdl import checkpoint, evaluation, finite, parallel, patience, progress, run_folder, steps, summary, tasks, writers
+from jaxdl.tracing import traced
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
 UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
-def train(experiment, workdir, *, at_start=lambda writers: None):
+def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=lambda writers, state: None,
+          at_end=lambda writers, state: None):
   """Trains an experiment to its end, going on from the last checkpoint where there is one.
 
   Args:
     experiment: Experiment.
     workdir: the run's folder.
     at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
+    at_evaluation: function of the writers and the State on the devices, called at each evaluation.
+    at_end: the same of the State of the best checkpoint.
 
   Returns:
     dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None,
@@ -47,18 +50,21 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
-      current, stopped = _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start)
-    checkpoints.wait_until_finished()
-    stopped = int(current.step) if stopped else None
-    early = int(current.step) if _ended(experiment, current) else None
-    current = checkpoint.best(checkpoints, current)
-    measured = evaluate(parallel.replicate(current))
+      with traced(many_steps(experiment), workdir, first_step=first, steps=experiment.profile) as run:
+        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation)
+      checkpoints.wait_until_finished()
+      stopped = int(current.step) if stopped else None
+      early = int(current.step) if _ended(experiment, current) else None
+      current = checkpoint.best(checkpoints, current)
+      measured = evaluate(parallel.replicate(current))
+      opened.final(int(current.step), summary.of_splits(measured))
+      at_end(opened, current)
     figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
     return summary.record(workdir, figures, seconds=spent, resumed=first > 0)
 
 
-def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
+def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation):
   """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
   def due(*everies):
     return step == experiment.steps or any(every and step % every == 0 for every in everies)
@@ -67,7 +73,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   sums, seconds = {}, 0.0  # of training since the last log
   step, ended = int(current.step), _ended(experiment, current)
   feed_at = experiment.data.splits['train'].feed
-  with stop_signals() as stop, contextlib.closing(calls(experiment, step, many_steps(experiment), feed_at)) as sitting:
+  with stop_signals() as stop, contextlib.closing(calls(experiment, step, run, feed_at)) as sitting:
     next(sitting)
     while step < experiment.steps and not stop and not ended:
       current, history, spent = sitting.send(current)
@@ -86,7 +92,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
-        opened.histograms(step, {'/'.join(path): values for path, values in traverse_util.flatten_dict(current.params).items()})
+        at_evaluation(opened, current)
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:
@@ -151,7 +157,8 @@ def calls(experiment, step, run, feed_at):
     current = yield current, history, spent
     made += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
-    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every)
+    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every,
+               experiment.profile)
     count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity, quick)
 
 
