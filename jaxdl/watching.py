@@ -1,5 +1,6 @@
 """What TensorBoard shows of a network while it learns: weights, gradients, first filters, reconstructions, its texts."""
 
+import concurrent.futures
 import functools
 
 import jax
@@ -12,7 +13,7 @@ from jaxdl.data import characters
 from jaxdl.generate import generate
 
 SHOWN = 8  # examples that an autoencoder is watched by
-WIDTH = 400  # pixels that a picture of small tiles is enlarged to, about
+WIDTH = 320  # pixels that a picture of small tiles is enlarged to, about
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
 
@@ -20,8 +21,8 @@ def over_time(experiment):
   """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
 
   The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
-  first training batch. Reconstructions are those of the evaluated network, of the first examples of the validation split,
-  or of the test split.
+  first training batch, from the second evaluation on. Reconstructions are those of the evaluated network, of the first
+  examples of the validation split, or of the test split.
 
   Args:
     experiment: Experiment.
@@ -76,14 +77,23 @@ def _weights(writers, current):
 
 
 def _gradients(experiment):
-  """Compiled at the first evaluation."""
+  """From the second evaluation on: from the first, training goes on while another thread compiles them."""
   data = experiment.data
-  compiled = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
-  batch = functools.cache(lambda: parallel.split_feed(
-      {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1))
+  compiled, batch = None, None
 
   def show(writers, current):
-    writers.histograms(int(current.step), _named({'gradients': compiled(current, {}, batch())}))
+    nonlocal compiled, batch
+    if compiled is not None:
+      writers.histograms(int(current.step), _named({'gradients': compiled.result()(current, {}, batch)}))
+    elif int(current.step) < experiment.steps:
+      batch = parallel.split_feed(
+          {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1)
+      run = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
+      arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
+                               (current, {}, batch))
+      pool = concurrent.futures.ThreadPoolExecutor(1)
+      compiled = pool.submit(lambda: run.lower(*arguments).compile())
+      pool.shutdown(wait=False)
 
   return show
 
@@ -97,7 +107,7 @@ def _filters(writers, current, *, layer):
 def _reconstructions(experiment, split):
   """The targets, the inputs where these are others, and what the network makes of them, row by row."""
   data = experiment.data
-  batch = functools.cache(lambda: jax.device_get(data.prepare(_first(data.splits[split]), None)))
+  batch = functools.cache(lambda: jax.device_get(jax.jit(data.prepare)(_first(data.splits[split]))))
   rebuild = jax.jit(experiment.recipe.model.apply)
   mean, deviation = (np.asarray(data.scaling[key], np.float32) for key in ('mean', 'deviation'))
 
