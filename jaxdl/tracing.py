@@ -23,11 +23,13 @@ def traced(run, workdir, *, first_step, steps):
     yield run
     return
   step, begun, tracing = first_step, None, False
+  options = jax.profiler.ProfileOptions()
+  options.python_tracer_level = 0  # Python's own calls would be most of the trace, and slow what is traced
 
   def call(state, arrays, feed, count):
     nonlocal step, begun, tracing
     if begun is None and step > first_step and step % steps == 0:
-      jax.profiler.start_trace(pathlib.Path(workdir) / 'tensorboard')
+      jax.profiler.start_trace(pathlib.Path(workdir) / 'tensorboard', profiler_options=options)
       begun, tracing = step, True
     state, history = run(state, arrays, feed, count)
     step += int(count)

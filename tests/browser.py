@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-DEEP_TEXT = '''(() => {  // the text of a page and of all shadow trees in it
-  const walk = node => node.nodeType === 3 ? node.data : ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' :
-      [...(node.shadowRoot ? [node.shadowRoot] : []), ...node.childNodes].map(
-          child => (child.nodeType === 11 ? [...child.childNodes].map(walk).join(' ') : walk(child))).join(' ');
+DEEP_TEXT = '''(() => {  // the text of a page and of all shadow trees and frames in it
+  const within = node => [node.shadowRoot, node.contentDocument?.body, ...node.childNodes].filter(Boolean);
+  const walk = node => node.nodeType === 3 ? node.data :
+      ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' : within(node).map(walk).join(' ');
   return walk(document.body).replace(/\\s+/g, ' ');
 })()'''
 

@@ -135,7 +135,7 @@ def test_nothing_is_made_where_nothing_is_written(small_cnn):
 
 def test_traced_are_the_second_steps_after_what_compiles(tmp_path, monkeypatch):
   said = []
-  monkeypatch.setattr(jax.profiler, 'start_trace', lambda folder: said.append(f'start {folder.relative_to(tmp_path)}'))
+  monkeypatch.setattr(jax.profiler, 'start_trace', lambda folder, **_: said.append(f'start {folder.relative_to(tmp_path)}'))
   monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: said.append('stop'))
 
   def run(state, arrays, feed, count):
@@ -205,13 +205,15 @@ def test_tensorboard_shows_a_sweep_in_a_browser_without_an_error(served, tmp_pat
   tabs = {'scalars': ['accuracy', 'loss', f'{run}/validation'], 'images': ['filters/conv1', 'step 8'],
           'histograms': ['conv1/kernel', 'gradients'], 'distributions': ['conv1/kernel', 'gradients'],
           'graphs': ['inputs', 'conv1', 'max_pool1', 'dense1'], 'hparams': ['sweep.rate', 'fast', 'slow', 'best/test_accuracy'],
-          'text': ['config', '"task": "classify"'], 'projector': ['1 tensor found', 'Points: 50', 'projector/metadata.tsv']}
+          'text': ['config', '"task": "classify"'], 'projector': ['1 tensor found', 'features 50x196', 'class 9 colors', 'Points: 50']}
   with browser.opened(tmp_path / 'profile') as page:
     for tab, texts in tabs.items():
       page.visit(f'{served}/#{tab}')
       page.wait_for(*texts)
       page.screenshot(tmp_path / f'{tab}.png')
     assert page.console == []
+  with urllib.request.urlopen(f'{served}/data/plugin/projector/sprite_image?run={run}&name=features') as sprite:
+    assert sprite.read() == (tmp_path / 'runs/fast/seed0/tensorboard/projector/sprite.png').read_bytes()
   sessions = asked(f'{served}/data/plugin/hparams/session_groups', {
       'experimentName': '', 'startIndex': 0, 'sliceSize': 10, 'allowedStatuses': ['STATUS_UNKNOWN', 'STATUS_SUCCESS'],
       'colParams': []})['sessionGroups']
