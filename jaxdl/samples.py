@@ -38,7 +38,7 @@ def describe(experiment, writers, choices=None):
     choices: axis → name of the choice, of a member of a sweep.
   """
   writers.graph(experiment.layers)
-  writers.texts(0, {'config': '\n'.join(f'    {line}' for line in json.dumps(experiment.config, indent=2).splitlines())})
+  writers.texts(0, {'config': json.dumps(experiment.config, indent=2)})
   chosen = {key: value if isinstance(value, (int, float, str, bool)) else str(value)
             for key, value in config.flat(experiment.config).items() if key.partition('.')[0] not in NO_HYPERPARAMETERS}
   writers.hyperparameters({**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}})

@@ -62,14 +62,9 @@ def at_end(experiment):
       for temperature in TEMPERATURES:
         added, = generate(experiment.recipe.model, current.variables(), [prime], length=WRITTEN, temperature=temperature)
         text = characters.decode(added, vocabulary)
-        writers.texts(int(current.step), {f'generated/temperature_{temperature:g}': as_block(text)})
+        writers.texts(int(current.step), {f'generated/temperature_{temperature:g}': text})
 
   return write
-
-
-def as_block(text):
-  """A text as Markdown that keeps its lines as they are."""
-  return '\n'.join(f'    {line}' for line in text.split('\n'))
 
 
 def _weights(writers, current):

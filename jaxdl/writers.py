@@ -26,7 +26,7 @@ class Writers:
     scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one chart for all splits.
     images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
     histograms: (step, name → array); TensorBoard's Histograms and Distributions.
-    texts: (step, name → Markdown); TensorBoard's Text.
+    texts: (step, name → str); TensorBoard's Text, line by line.
     graph: (rows of the layer table); TensorBoard's Graphs.
     hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all splits.
     final: (step, name → number), figures of the best checkpoint, which HParams shows too.
@@ -74,12 +74,18 @@ def open_writers(workdir, splits, *, first_step):
                   images=lambda step, pictures: board('train', 'write_images', step, {
                       name: picture[None] for name, picture in pictures.items()}),
                   histograms=lambda step, arrays: written and board('train', 'write_histograms', step, _on_host(arrays)),
-                  texts=lambda step, texts: board('train', 'write_texts', step, texts),
+                  texts=lambda step, texts: board('train', 'write_texts', step, {
+                      name: _as_block(text) for name, text in texts.items()}),
                   graph=lambda rows: later(graph.write, folder, rows),
                   hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
                   final=lambda step, values: board(WHOLE, 'write_scalars', step, {
                       f'best/{name}': value for name, value in values.items()}),
                   board=written)
+
+
+def _as_block(text):
+  """Markdown that keeps the lines as they are."""
+  return '\n'.join(f'    {line}' for line in text.split('\n'))
 
 
 def _on_host(arrays):
