@@ -29,16 +29,10 @@ def opened(folder):
   if chromium is None:
     pytest.skip('chromium is not installed: apt install chromium')
   (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-
-  def as_3_and_4():
-    moved = os.dup(theirs_in), os.dup(theirs_out)
-    os.dup2(moved[0], 3)
-    os.dup2(moved[1], 4)
-
-  process = subprocess.Popen(
-      [chromium, '--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-pipe', '--window-size=1400,1000',
-       '--enable-unsafe-swiftshader', f'--user-data-dir={folder}'], preexec_fn=as_3_and_4, close_fds=False,
-      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  command = ['bash', '-c', f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', chromium, '--headless=new', '--no-sandbox',
+             '--disable-gpu', '--enable-unsafe-swiftshader', '--remote-debugging-pipe', '--window-size=1400,1000',
+             f'--user-data-dir={folder}']  # the pipe is read from 3 and written to 4
+  process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
   os.close(theirs_in)
   os.close(theirs_out)
   try:
@@ -50,7 +44,7 @@ def opened(folder):
 
 
 class Page:
-  """One tab. `console` gathers what its console says of errors and warnings, and the errors of its scripts."""
+  """One tab. `console` gathers the errors that its console shows, those of its scripts and requests among them."""
 
   def __init__(self, reads, writes):
     self.reads, self.writes, self.last, self.session, self.console = reads, writes, 0, {}, []
