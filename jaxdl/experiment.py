@@ -31,6 +31,7 @@ class Experiment:
     steps: how many to train for.
     log_every, evaluate_every, checkpoint_every: in steps.
     keep_every: steps between checkpoints that are kept beside the last and the best; 0 for none.
+    profile: steps of which a trace is left; 0 for none.
     reported: the report's figures, {} where there are none.
   """
 
@@ -49,6 +50,7 @@ class Experiment:
   evaluate_every: int
   checkpoint_every: int
   keep_every: int
+  profile: int
   reported: dict
 
   def initial_state(self):
@@ -83,7 +85,7 @@ def build(config, name):
 
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
            l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
-           checkpoint_every='1 epoch', keep_every=None, ema_decay=0.0, reported=None):
+           checkpoint_every='1 epoch', keep_every=None, profile=None, ema_decay=0.0, reported=None):
   if not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
@@ -106,7 +108,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       keep_every=0 if keep_every is None else configuration.in_steps(keep_every, epoch, 'config.keep_every'),
-      reported=reported or {})
+      profile=_traced(profile, steps, epoch), reported=reported or {})
 
 
 def recipe(config, *, steps, epoch):
@@ -138,6 +140,15 @@ def recipe(config, *, steps, epoch):
   penalised = configuration.is_traced(strength) or strength > 0
   return Recipe(model=network, optimizer=rule, task=trained, ema_decay=decay, compute=compute,
                 penalty=functools.partial(penalty.l2, strength=strength, everything=everything) if penalised else None)
+
+
+def _traced(profile, steps, epoch):
+  """Steps to trace; ValueError where the run is over before they are."""
+  traced = 0 if profile is None else configuration.in_steps(profile, epoch, 'config.profile')
+  if 2 * traced > steps:
+    raise ValueError(f'config.profile={profile!r} traces the second {traced:,} steps, but the run has {steps:,}: '
+                     'make it shorter')
+  return traced
 
 
 def _schedule(config, *, steps, epoch):

@@ -7,7 +7,7 @@ import sys
 
 from absl import flags
 
-from jaxdl import command, config, experiment, files, hosts, lint, samples, train
+from jaxdl import command, config, experiment, files, hosts, lint, samples, train, watching
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -48,9 +48,11 @@ def _train(chosen, workdir, begun):
 
   def at_start(writers):
     files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+    samples.describe(chosen, writers)
     samples.write(chosen, workdir, writers)
 
-  summary = train.train(chosen, workdir, at_start=at_start)
+  summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
+                        at_end=watching.at_end(chosen))
   hosts.alone(lambda: page.of_run(workdir))
   if (step := summary.pop('stopped')) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')

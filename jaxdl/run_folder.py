@@ -10,7 +10,7 @@ import platform
 from jaxdl import config as configuration
 from jaxdl import files, integrity
 
-MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'reported')
+MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported')
 
 
 @contextlib.contextmanager

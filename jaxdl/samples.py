@@ -6,10 +6,11 @@ import pathlib
 from jaxdl import config, figures
 
 COUNT = 32
+NO_HYPERPARAMETERS = ('dataset', 'reported')  # sections of the config
 
 
 def write(experiment, workdir, writers):
-  """Writes a grid of training images, where the data are images, and the hyper-parameters.
+  """Writes a grid of training images, where the data are images.
 
   Args:
     experiment: Experiment.
@@ -26,6 +27,18 @@ def write(experiment, workdir, writers):
     folder.mkdir(parents=True, exist_ok=True)
     figures.save(figure, folder / 'samples.png')
     writers.images(0, {'samples': figures.pixels(figure)})
-  writers.texts(0, {'config': '\n'.join(f'    {line}' for line in json.dumps(experiment.config, indent=2).splitlines())})
-  writers.hyperparameters({key: value if isinstance(value, (int, float, str, bool)) else str(value)
-                           for key, value in config.flat(experiment.config).items() if not key.startswith('dataset.')})
+
+
+def describe(experiment, writers, choices=None):
+  """Writes the network as a graph, the config as a text and the hyper-parameters.
+
+  Args:
+    experiment: Experiment.
+    writers: Writers.
+    choices: axis → name of the choice, of a member of a sweep.
+  """
+  writers.graph(experiment.layers)
+  writers.texts(0, {'config': json.dumps(experiment.config, indent=2)})
+  chosen = {key: value if isinstance(value, (int, float, str, bool)) else str(value)
+            for key, value in config.flat(experiment.config).items() if key.partition('.')[0] not in NO_HYPERPARAMETERS}
+  writers.hyperparameters({**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}})

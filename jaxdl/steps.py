@@ -36,9 +36,6 @@ class Recipe:
 def train_step(state, batch, recipe):
   """One update from one batch, the same on any number of devices.
 
-  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
-  devices once, and the division by the number of real examples comes after.
-
   Args:
     state: State.
     batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the batch goes on from the
@@ -47,6 +44,27 @@ def train_step(state, batch, recipe):
 
   Returns:
     (State, sums over the real examples of all devices).
+  """
+  gradients, sums, updated = mean_gradients(state, batch, recipe)
+  updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
+  average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
+  return State(step=state.step + 1, params=params, batch_stats=updated.get('batch_stats', {}), opt_state=opt_state,
+               rng=state.rng, carry=updated.get('carry', {}), average=average), sums
+
+
+def mean_gradients(state, batch, recipe):
+  """The gradient that a training step follows: of the mean loss over a batch, and of the penalty.
+
+  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
+  devices once, and the division by the number of real examples comes after.
+
+  Args:
+    state, batch, recipe: as in `train_step`.
+
+  Returns:
+    (gradients like the parameters, sums over the real examples of all devices, the collections that the batch changed).
   """
   apply = precision.compute_in(recipe.model.clone(axis_name=parallel.AXIS).apply, recipe.compute)
   dropout = jax.random.fold_in(state.rng, state.step)
@@ -65,12 +83,7 @@ def train_step(state, batch, recipe):
     value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
     gradients = jax.tree.map(jnp.add, gradients, of_penalty)
     sums = {**sums, 'penalty': value * sums['count']}
-  updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
-  decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
-  average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
-  return State(step=state.step + 1, params=params, batch_stats=updated.get('batch_stats', {}), opt_state=opt_state,
-               rng=state.rng, carry=updated.get('carry', {}), average=average), sums
+  return gradients, sums, updated
 
 
 def eval_step(variables, batch, *, model, task):
@@ -146,6 +159,27 @@ def many_eval_steps(*, model, task, split, prepare):
     zeros = _zeros(_shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare))
     (sums, _), _ = jax.lax.scan(one, zeros, feed)
     return parallel.total(sums)
+
+  return run
+
+
+def gradients_of_batch(recipe, *, prepare):
+  """The gradients of one fixed batch as its first training step takes them, for whatever the parameters have become.
+
+  That is with the augmentation and the dropout of step 0 and batch statistics of the batch, which leave no trace.
+
+  Args:
+    recipe: Recipe.
+    prepare: as in `many_train_steps`.
+
+  Returns:
+    pure function (state, {}, batch [1, B, …]) → gradients like the parameters.
+  """
+  def run(state, arrays, batch):
+    del arrays
+    first = dataclasses.replace(state, step=jnp.zeros_like(state.step), carry=parallel.own_part(state.carry))
+    batch = prepare(jax.tree.map(lambda values: values[0], batch), jax.random.fold_in(first.rng, first.step))
+    return mean_gradients(first, batch, recipe)[0]
 
   return run
 

@@ -27,14 +27,18 @@ def of_run(experiment, current, measured, *, stopped, stopped_early):
   Returns:
     dict of plain JSON data.
   """
-  figures = {f'{split}_{name}': round(value, 6) for split, values in measured.items()
-             for name, value in tasks.metrics(values).items()}
+  figures = {name: round(value, 6) for name, value in of_splits(measured).items()}
   counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
   device = jax.devices()[0]
   return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
           'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
           'data': experiment.data.origin, 'device': f'{jax.device_count()} x {device.device_kind}', 'versions': VERSIONS,
           'stopped': stopped, 'stopped_early': stopped_early}
+
+
+def of_splits(measured):
+  """Figures by split: {'test': sums} → {'test_loss': …, 'test_accuracy': …}."""
+  return {f'{split}_{name}': value for split, values in measured.items() for name, value in tasks.metrics(values).items()}
 
 
 def record(workdir, summary, *, seconds, resumed):

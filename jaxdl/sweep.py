@@ -1,5 +1,6 @@
 """python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
 
+import functools
 import json
 import pathlib
 import shlex
@@ -7,7 +8,7 @@ import sys
 
 from absl import flags
 
-from jaxdl import checkpoint, command, comparison, config, lint, members, train
+from jaxdl import checkpoint, command, comparison, config, lint, members, samples, train, watching
 from jaxdl.together import train_together
 
 
@@ -54,7 +55,10 @@ def _train(group, workdir, faults):
     experiments = [members.built(member) for member in some]
     for warning in lint.warnings(experiments[0]):
       print(f'warning: {some[0].label}: {warning}', file=sys.stderr)
-    summaries = train_together(experiments, folders) if len(some) > 1 else [_alone(experiments[0], folders[0])]
+    starts = [functools.partial(samples.describe, built, choices=member.choices)
+              for built, member in zip(experiments, some, strict=True)]
+    summaries = (train_together(experiments, folders, starts) if len(some) > 1
+                 else [_alone(experiments[0], folders[0], starts[0])])
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
@@ -63,10 +67,11 @@ def _train(group, workdir, faults):
   return False
 
 
-def _alone(experiment, folder):
+def _alone(experiment, folder, at_start):
   """One run's summary, or why it no longer trained: the sweep goes on."""
   try:
-    return train.train(experiment, folder)
+    return train.train(experiment, folder, at_start=at_start, at_evaluation=watching.over_time(experiment),
+                       at_end=watching.at_end(experiment))
   except FloatingPointError as error:
     print(f'  {folder}: {error}', flush=True)
     return str(error)

@@ -34,7 +34,7 @@ class Run:
   fault: str | None = None
 
 
-def train_together(experiments, workdirs):
+def train_together(experiments, workdirs, starts=None):
   """Trains experiments that `members.grouped` put together, each into a folder of its own, as `train.train` would.
 
   Each folder is that of an ordinary run, and goes on from its last checkpoint where all of them stand at one step.
@@ -42,6 +42,7 @@ def train_together(experiments, workdirs):
   Args:
     experiments: list of Experiment.
     workdirs: list of folders.
+    starts: list of functions of the writers, called once in a new run; None for none.
 
   Returns:
     list of summaries as `train.train` returns them, or of str: why a run no longer trained.
@@ -53,8 +54,7 @@ def train_together(experiments, workdirs):
     for built, workdir in zip(experiments, workdirs, strict=True):
       stack.enter_context(run_folder.opened(workdir, built.config, built.steps))
     managers = [stack.enter_context(checkpoint.manager(workdir, experiments[0].keep_every)) for workdir in workdirs]
-    states = [checkpoint.newest(checkpoints, built.initial_state())
-              for built, checkpoints in zip(experiments, managers, strict=True)]
+    states = [checkpoint.newest(kept, built.initial_state()) for built, kept in zip(experiments, managers, strict=True)]
     first = int(states[0].step)
     if any(int(state.step) != first for state in states):
       raise ValueError('a damaged checkpoint left the runs at different steps: give the same command again')
@@ -62,10 +62,15 @@ def train_together(experiments, workdirs):
                 for built, workdir in zip(experiments, workdirs, strict=True)]
     runs = [Run(built=built, workdir=workdir, checkpoints=checkpoints, journal=journal, best=checkpoint.best_loss(checkpoints))
             for built, workdir, checkpoints, journal in zip(experiments, workdirs, managers, journals, strict=True)]
+    for run, start in zip(runs, starts or (), strict=bool(starts)):
+      if first == 0:
+        start(run.journal)
     evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
     shown = stack.enter_context(show(experiments[0].steps, first_step=first))
     current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
-    states = [_best(run, _member(current, number)) for number, run in enumerate(runs)]
+    for checkpoints in managers:
+      checkpoints.wait_until_finished()
+    states = [checkpoint.best(run.checkpoints, _member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(parallel.replicate(_stacked(states)))
     return [run.fault or _recorded(run, state, {split: _member(sums, number) for split, sums in measured.items()},
                                    stopped=int(current.step[0]) if stopped else None, seconds=seconds / len(runs), first=first)
@@ -174,13 +179,8 @@ def _save(run, state, loss):
   checkpoint.save(run.checkpoints, state, run.built.config, validation_loss=loss)
 
 
-def _best(run, state):
-  """The State of a run's best checkpoint; the given one where there is none."""
-  run.checkpoints.wait_until_finished()
-  return checkpoint.best(run.checkpoints, state)
-
-
 def _recorded(run, state, measured, *, stopped, seconds, first):
+  run.journal.final(int(state.step), summary.of_splits(measured))
   figures = summary.of_run(run.built, state, measured, stopped=stopped, stopped_early=None)
   return summary.record(run.workdir, figures, seconds=seconds, resumed=first > 0)
 

@@ -7,22 +7,25 @@ import time
 
 import jax
 import numpy as np
-from flax import traverse_util
 
 from jaxdl import checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, steps, summary, tasks
+from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
 
 CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
 CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
-def train(experiment, workdir, *, at_start=lambda writers: None):
+def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=lambda writers, state: None,
+          at_end=lambda writers, state: None):
   """Trains an experiment to its end, going on from the last checkpoint where there is one.
 
   Args:
     experiment: Experiment.
     workdir: the run's folder.
     at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
+    at_evaluation: function of the writers and the State on the devices, called at each evaluation.
+    at_end: the same of the State of the best checkpoint.
 
   Returns:
     dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None,
@@ -46,11 +49,15 @@ def train(experiment, workdir, *, at_start=lambda writers: None):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
-      current, stopped = _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start)
-    stopped = int(current.step) if stopped else None
-    early = int(current.step) if _ended(experiment, current) else None
-    current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)
-    measured = evaluate(parallel.replicate(current))
+      profile = experiment.profile if hosts.is_first() else 0
+      with traced(many_steps(experiment), workdir, first_step=first, steps=profile) as run:
+        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation)
+      stopped = int(current.step) if stopped else None
+      early = int(current.step) if _ended(experiment, current) else None
+      current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)
+      measured = evaluate(parallel.replicate(current))
+      opened.final(int(current.step), summary.of_splits(measured))
+      at_end(opened, current)
     figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
     return hosts.alone(lambda: summary.record(workdir, figures, seconds=spent, resumed=first > 0)) or figures
@@ -68,7 +75,7 @@ def _writers(workdir, experiment, first_step):
   return contextlib.nullcontext(SILENT)
 
 
-def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
+def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation):
   """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
   def due(*everies):
     return step == experiment.steps or any(every and step % every == 0 for every in everies)
@@ -77,7 +84,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
   sums, seconds = {}, 0.0  # of training since the last log
   step, ended, stopped = int(current.step), _ended(experiment, current), False
   feed_at = experiment.data.splits['train'].feed
-  with stop_signals() as stop, contextlib.closing(calls(experiment, step, many_steps(experiment), feed_at)) as sitting:
+  with stop_signals() as stop, contextlib.closing(calls(experiment, step, run, feed_at)) as sitting:
     next(sitting)
     while step < experiment.steps and not stopped and not ended:
       current, history, spent = sitting.send(current)
@@ -97,7 +104,7 @@ def _loop(experiment, current, checkpoints, evaluate, opened, shown, at_start):
       if due(experiment.evaluate_every):
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
-        opened.histograms(step, {'/'.join(path): values for path, values in traverse_util.flatten_dict(current.params).items()})
+        at_evaluation(opened, current)
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:
@@ -162,8 +169,10 @@ def calls(experiment, step, run, feed_at):
     current = yield current, history, spent
     made += 1
     quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
-    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every)
-    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity, hosts.least(quick))
+    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every,
+               experiment.profile)
+    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity,
+                hosts.least(quick))
 
 
 def many_steps(experiment):

@@ -13,7 +13,9 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from jaxdl import files
+from jaxdl import files, graph
+
+WHOLE = '.'  # the TensorBoard run above those of the splits: HParams takes their scalars for its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +26,25 @@ class Writers:
     scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one chart for all splits.
     images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
     histograms: (step, name → array); TensorBoard's Histograms and Distributions.
-    texts: (step, name → Markdown); TensorBoard's Text.
-    hyperparameters: (name → number or str); TensorBoard's HParams.
+    texts: (step, name → str); TensorBoard's Text, line by line.
+    graph: (rows of the layer table); TensorBoard's Graphs.
+    hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all splits.
+    final: (step, name → number), figures of the best checkpoint, which HParams shows too.
+    board: bool, whether TensorBoard's files are written: where they are not, nothing need be made for them.
   """
 
   scalars: Callable
   images: Callable
   histograms: Callable
   texts: Callable
+  graph: Callable
   hyperparameters: Callable
+  final: Callable
+  board: bool
 
 
-SILENT = Writers(**{field.name: lambda *anything: None for field in dataclasses.fields(Writers)})  # write nothing
+SILENT = Writers(board=False, **{field.name: lambda *anything: None for field in dataclasses.fields(Writers)
+                                 if field.name != 'board'})  # write nothing
 
 
 @contextlib.contextmanager
@@ -55,24 +64,37 @@ def open_writers(workdir, splits, *, first_step):
   """
   file = pathlib.Path(workdir) / 'metrics.jsonl'
   _keep_until(file, first_step)
-  with file.open('a') as journal, _tensorboard(pathlib.Path(workdir) / 'tensorboard', splits) as board:
+  folder = pathlib.Path(workdir) / 'tensorboard'
+  written = importlib.util.find_spec('tensorflow') is not None  # which does not import it: that takes seconds
+  if not written:
+    print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
+  with file.open('a') as journal, _thread(written) as later, _boards(folder, splits, later) as board:
     def scalars(step, split, values):
       journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
       journal.flush()
-      board(split, lambda writer: writer.write_scalars(step, values))
+      board(split, 'write_scalars', step, values)
 
     yield Writers(scalars=scalars,
-                  images=lambda step, pictures: board('train', lambda writer: writer.write_images(
-                      step, {name: picture[None] for name, picture in pictures.items()})),
-                  histograms=lambda step, arrays: _histograms(board, step, jax.device_get(arrays)),
-                  texts=lambda step, texts: board('train', lambda writer: writer.write_texts(step, texts)),
-                  hyperparameters=lambda values: board('train', lambda writer: writer.write_hparams(values)))
+                  images=lambda step, pictures: board('train', 'write_images', step, {
+                      name: picture[None] for name, picture in pictures.items()}),
+                  histograms=lambda step, arrays: written and board('train', 'write_histograms', step, _on_host(arrays)),
+                  texts=lambda step, texts: board('train', 'write_texts', step, {
+                      name: _as_block(text) for name, text in texts.items()}),
+                  graph=lambda rows: later(graph.write, folder, rows),
+                  hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
+                  final=lambda step, values: board(WHOLE, 'write_scalars', step, {
+                      f'best/{name}': value for name, value in values.items()}),
+                  board=written)
 
 
-def _histograms(board, step, arrays):
-  """Arrays on the host, for the device reuses its memory before the other thread writes."""
-  arrays = jax.tree.map(np.array, arrays)
-  board('train', lambda writer: writer.write_histograms(step, arrays))
+def _as_block(text):
+  """Markdown that keeps the lines as they are."""
+  return '\n'.join(f'    {line}' for line in text.split('\n'))
+
+
+def _on_host(arrays):
+  """Copies, for the device reuses its memory before the other thread writes."""
+  return jax.tree.map(np.array, jax.device_get(arrays))
 
 
 def _keep_until(file, step):
@@ -90,21 +112,28 @@ def _keep_until(file, step):
 
 
 @contextlib.contextmanager
-def _tensorboard(folder, splits):
-  """Yields (split, function of a CLU writer) → None: it returns at once, one thread imports TensorFlow and writes."""
-  if importlib.util.find_spec('tensorflow') is None:  # which does not import it: that takes seconds
-    print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
-    yield lambda split, write: None
+def _thread(written):
+  """Yields (function, *arguments) → None: it returns at once, one thread imports TensorFlow and calls; none if not written."""
+  if not written:
+    yield lambda function, *arguments: None
     return
-  opened = functools.cache(lambda: _clu_writers(folder, splits))  # at the first write, when training already runs
+  waiting = []
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    waiting = []
-    yield lambda split, write: waiting.append(pool.submit(lambda: write(opened()[split])))
-    waiting.append(pool.submit(lambda: [writer.close() for writer in opened().values()]))
-  for written in waiting:
-    written.result()  # an error of the writing thread is an error of the run
+    yield lambda function, *arguments: waiting.append(pool.submit(function, *arguments))
+  for done in waiting:
+    done.result()  # an error of the writing thread is an error of the run
+
+
+@contextlib.contextmanager
+def _boards(folder, splits, later):
+  """Yields (name of a TensorBoard run, method of a CLU writer, *arguments) → None, called in the other thread."""
+  opened = functools.cache(lambda: _clu_writers(folder, splits))  # at the first write, when training already runs
+  try:
+    yield lambda name, method, *arguments: later(lambda: getattr(opened()[name], method)(*arguments))
+  finally:
+    later(lambda: [writer.close() for writer in opened().values()])
 
 
 def _clu_writers(folder, splits):
   from clu import metric_writers
-  return {split: metric_writers.SummaryWriter(str(folder / split)) for split in splits}
+  return {name: metric_writers.SummaryWriter(str(folder / name)) for name in (WHOLE, *splits)}

@@ -19,7 +19,7 @@ def test_projector_files_parse_back(tmp_path):
   features, labels, paths = written(tmp_path / 'new' / 'folder')
   assert sorted(path.name for path in paths) == ['metadata.tsv', 'projector_config.pbtxt', 'tensors.tsv']
   assert all(path.is_file() for path in paths)
-  folder = paths[0].parent
+  folder = tmp_path / 'new/folder/projector'
   np.testing.assert_array_equal(np.loadtxt(folder / 'tensors.tsv', delimiter='\t', dtype=np.float32), features)
   head, *rows = (folder / 'metadata.tsv').read_text('utf-8').splitlines()  # which splits at \x85 and \u2028 too
   assert head == 'index\tclass'
@@ -28,20 +28,20 @@ def test_projector_files_parse_back(tmp_path):
     place, name = row.split('\t')
     assert int(place) == index
     assert name.encode('latin-1', 'backslashreplace').decode('unicode_escape') == CLASSES[labels[index]]
-  assert 'sprite' not in (folder / 'projector_config.pbtxt').read_text()
+  assert 'sprite' not in (tmp_path / 'new/folder/projector_config.pbtxt').read_text()
 
 
 @pytest.mark.parametrize('channels', [1, 3])
 def test_projector_sprite_has_every_image_in_its_place(tmp_path, channels):
   images = np.random.default_rng(0).integers(0, 256, (5, 4, 6, channels), np.uint8)
   written(tmp_path, images=images)
-  sprite = np.asarray(Image.open(tmp_path / 'sprite.png')).reshape(12, 18, channels)  # 3 × 3 of 4 × 6
+  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(12, 18, channels)  # 3 × 3 of 4 × 6
   for place, image in enumerate(images):
     row, column = divmod(place, 3)
     np.testing.assert_array_equal(sprite[4 * row:4 * row + 4, 6 * column:6 * column + 6], image)
   assert not sprite[4:, 12:].any()
   written(tmp_path, images=(images / 255).astype(np.float32))
-  np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'sprite.png')).reshape(sprite.shape), sprite)
+  np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(sprite.shape), sprite)
 
 
 def test_projector_config_is_read_by_its_plugin(tmp_path):
@@ -75,13 +75,13 @@ def test_projector_is_served_by_tensorboard(tmp_path):
   assert embedding['sprite']['singleImageDim'] == [6, 4]
   np.testing.assert_array_equal(np.frombuffer(get('/tensor').data, np.float32).reshape(5, 3), features)
   assert len(get('/metadata').text.removesuffix('\n').split('\n')) == 1 + 5
-  assert get('/sprite_image').data == (tmp_path / 'sprite.png').read_bytes()
+  assert get('/sprite_image').data == (tmp_path / 'projector/sprite.png').read_bytes()
 
 
 def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
   monkeypatch.setattr('jaxdl.analysis.projector.LARGEST', 30)
   written(tmp_path, images=np.full((5, 40, 20, 1), 200, np.uint8))
-  sprite = Image.open(tmp_path / 'sprite.png')
+  sprite = Image.open(tmp_path / 'projector/sprite.png')
   assert sprite.size == (15, 30)  # three of 5 × 10 each way
   assert 'single_image_dim: 5\n    single_image_dim: 10' in (tmp_path / 'projector_config.pbtxt').read_text()
 

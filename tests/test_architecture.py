@@ -10,37 +10,40 @@ EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but o
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
     'config': {'overrides'}, 'overrides': set(), 'files': set(), 'integrity': set(), 'run_folder': {'files', 'integrity'},
-    'hosts': set(),
-    'figures': set(), 'writers': {'files'}, 'summary': {'files', 'models', 'tasks'}, 'progress': set(), 'command': set(),
+    'figures': set(), 'writers': {'files', 'graph'}, 'graph': set(), 'tracing': set(), 'hosts': set(), 'progress': set(),
+    'summary': {'files', 'models', 'tasks'}, 'command': set(),
     'schedules': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
     'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'integrity', 'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
                    'steps', 'tasks'},
-    'samples': {'figures'}, 'evaluation': {'parallel', 'steps'},
+    'samples': {'figures'}, 'watching': {'analysis', 'data', 'generate', 'parallel', 'steps', 'tasks'},
+    'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data'},
     '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
     'report': {'command', 'files', 'models', 'run_folder'},
-    'train': {'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder', 'steps', 'summary',
-              'tasks', 'writers'},
+    'train': {'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder',
+              'steps', 'summary', 'tasks', 'tracing', 'writers'},
     'members': {'experiment'}, 'comparison': {'figures', 'run_folder'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'run_folder', 'summary', 'train', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'together', 'train'},
+    'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'samples', 'together', 'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
     'analyze': {'command', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
-    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'report', 'samples', 'train'},
+    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'report', 'samples', 'train', 'watching'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),
+    'tensorboard': ('graph.py',),
     'orbax': ('checkpoint.py',), 'matplotlib': ('figures/',), 'grain': ('data/photographs/stream.py',),
     'scipy': ('data/',),
     'PIL': ('data/', 'analysis/projector.py', 'report/'),  # thumbnails, no figures
     'jinja2': ('report/',),
     'sklearn': ('analysis/',), 'threadpoolctl': ('analysis/embeddings.py',)}
-LAZY = {'grain', 'jinja2', 'PIL', 'sklearn', 'tensorflow', 'tensorflow_datasets', 'threadpoolctl', 'clu', 'matplotlib', 'scipy'}
+LAZY = {'grain', 'jinja2', 'PIL', 'sklearn', 'tensorflow', 'tensorflow_datasets', 'tensorboard', 'threadpoolctl', 'clu', 'matplotlib',
+        'scipy'}
 
 
 def imports(file):

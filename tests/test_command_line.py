@@ -65,11 +65,12 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert 'LSTM on mnist: test accuracy' in page
 
 
-def test_tensorboard_shows_scalars_images_and_hyperparameters(small, config_file, tmp_path):
+def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   pytest.importorskip('tensorboard')
   assert run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}').returncode == 0
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   boards = {}
+  whole = EventAccumulator(str(tmp_path / 'run/tensorboard')).Reload()
   for split in ('train', 'validation', 'test'):
     boards[split] = EventAccumulator(str(tmp_path / 'run/tensorboard' / split)).Reload()
     tensors = boards[split].Tags()['tensors']
@@ -80,7 +81,15 @@ def test_tensorboard_shows_scalars_images_and_hyperparameters(small, config_file
   assert [event.step for event in boards['train'].Tensors('lstm/recurrent_kernel')] == [4, 8]
   counts = np.frombuffer(boards['train'].Tensors('logits/bias')[-1].tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
   assert counts.sum() == 10  # every bias is in one bucket
-  assert boards['train'].SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
+  event, = boards['train'].Tensors('gradients/logits/kernel')  # from the second evaluation on
+  counts = np.frombuffer(event.tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
+  assert (event.step, counts.sum()) == (8, 8 * 10)
+  assert [node.name for node in whole.Graph().node] == ['inputs', 'lstm', 'logits']
+  assert whole.SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
+  summary = json.loads((tmp_path / 'run/summary.json').read_text())
+  event, = whole.Tensors('best/test_loss')
+  assert event.step == summary['step']
+  assert np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] == pytest.approx(summary['test_loss'], abs=1e-5)
   lines = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
   expected = [line['loss'] for line in lines if line['split'] == 'test']
   found = [np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] for event in boards['test'].Tensors('loss')]

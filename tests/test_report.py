@@ -41,7 +41,7 @@ def run(tmp_path):
   np.savez(folder / 'analysis/embedding_tsne.npz', points=points, labels=labels)
   (folder / 'analysis/embedding_tsne.json').write_text(json.dumps({'what': 'features', 'trustworthiness': 0.9, 'accuracy': 0.5}))
   PIL.Image.new('RGB', (6, 5)).save(folder / 'analysis/embedding_pca.png')
-  projector(folder / 'tensorboard/projector', points, labels, ('cat', 'dog'), np.random.default_rng(0).random((5, 4, 4, 1)))
+  projector(folder / 'tensorboard', points, labels, ('cat', 'dog'), np.random.default_rng(0).random((5, 4, 4, 1)))
   (folder / 'analysis/generated.json').write_text(json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': EVIL}]}))
   return folder
 

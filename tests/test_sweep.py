@@ -117,6 +117,17 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp
   assert row['deviation']['test_loss'] == pytest.approx(np.std([summary['test_loss'] for summary in summaries], ddof=1))
   assert (tmp_path / 'out/figure.png').read_bytes().startswith(b'\x89PNG')
   assert (tmp_path / 'out/table.md').read_text().count('\n') == 4
+  pytest.importorskip('tensorboard')
+  from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+  from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+  sessions = {}
+  for folder in ('fast/seed0', 'fast/seed1', 'slow/seed0', 'slow/seed1'):
+    board = EventAccumulator(str(tmp_path / 'out' / folder / 'tensorboard')).Reload()
+    session = parse_session_start_info_plugin_data(board.SummaryMetadata('_hparams_/session_start_info').plugin_data.content)
+    sessions[folder] = f'{session.hparams["sweep.rate"].string_value}/seed{session.hparams["seed"].number_value:.0f}'
+    assert {'best/test_loss', 'best/test_accuracy'} <= set(board.Tags()['tensors'])
+    assert board.Graph().node[-1].name == 'logits'
+  assert sessions == {folder: folder for folder in sessions}
   model, variables, config = checkpoint.load_model(tmp_path / 'out' / row['runs'][1])
   assert config['seed'] == 1
   alone = train.train(experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone')

@@ -10,12 +10,12 @@ SEPARATORS = '\\\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029'  # what would break a li
 ESCAPES = {ord(character): character.encode('unicode_escape').decode() for character in SEPARATORS}
 CONFIG = '''embeddings {{
   tensor_name: "features"
-  tensor_path: "tensors.tsv"
-  metadata_path: "metadata.tsv"
+  tensor_path: "projector/tensors.tsv"
+  metadata_path: "projector/metadata.tsv"
 {sprite}}}
 '''
 SPRITE = '''  sprite {{
-    image_path: "sprite.png"
+    image_path: "projector/sprite.png"
     single_image_dim: {width}
     single_image_dim: {height}
   }}
@@ -23,12 +23,13 @@ SPRITE = '''  sprite {{
 
 
 def projector(folder, features, labels, classes, images=None):
-  """Writes features for `tensorboard --logdir FOLDER`, tab Projector: points coloured by class, drawn as their images.
+  """Writes features for TensorBoard's tab Projector: points coloured by class, drawn as their images.
 
-  Writes tensors.tsv, metadata.tsv (index and class), projector_config.pbtxt and, with images, sprite.png.
+  Writes projector_config.pbtxt, which TensorBoard looks for in the folder of a run only, and below projector/ tensors.tsv,
+  metadata.tsv (index and class) and, with images, sprite.png.
 
   Args:
-    folder: where to write; made where it is absent.
+    folder: of a TensorBoard run; made where it is absent.
     features: [N, D].
     labels: [N] int.
     classes: K names; tabs, line breaks and backslashes in them are written as \\t, \\n, \\\\.
@@ -51,17 +52,18 @@ def projector(folder, features, labels, classes, images=None):
   texts = {'tensors.tsv': ''.join('\t'.join(f'{number:.9g}' for number in row) + '\n' for row in features.tolist()),
            'metadata.tsv': '\n'.join(['index\tclass', *rows]) + '\n'}
   picture = None if images is None else sprite(images, len(features))
-  folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
+  below = pathlib.Path(folder) / 'projector'
+  below.mkdir(parents=True, exist_ok=True)
   entry = ''
   if picture is not None:
     image, width, height = picture
-    image.save(folder / 'sprite.png')
+    image.save(below / 'sprite.png')
     entry = SPRITE.format(width=width, height=height)
-  texts['projector_config.pbtxt'] = CONFIG.format(sprite=entry)
   for name, text in texts.items():
-    (folder / name).write_text(text, encoding='utf-8', newline='\n')
-  return [folder / name for name in (*texts, *(['sprite.png'] if entry else []))]
+    (below / name).write_text(text, encoding='utf-8', newline='\n')
+  config = pathlib.Path(folder) / 'projector_config.pbtxt'
+  config.write_text(CONFIG.format(sprite=entry), encoding='utf-8')
+  return [config, *(below / name for name in (*texts, *(['sprite.png'] if entry else [])))]
 
 
 def sprite(images, count):

@@ -14,7 +14,7 @@ def plane(subject, choice):
   linear = embeddings.linear_accuracy(every, subject.labels, seed=choice.seed)
   features, labels = every[:POINTS], subject.labels[:POINTS]
   what = choice.layer or ('code' if subject.kind == 'autoencoder' else 'penultimate features')
-  embeddings.projector(subject.workdir / 'tensorboard' / 'projector', features, labels, subject.classes,
+  embeddings.projector(subject.workdir / 'tensorboard', features, labels, subject.classes,
                        subject.images[:POINTS])
   projections = {'pca': embeddings.pca(features).points}
   if len(labels) > 10:

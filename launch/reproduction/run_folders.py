@@ -8,7 +8,7 @@ from jaxdl import config as configuration
 from jaxdl import run_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
-SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
+SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile',
             'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
 
 

@@ -1,0 +1,134 @@
+"""What TensorBoard shows of a network while it learns: weights, gradients, first filters, reconstructions, its texts."""
+
+import concurrent.futures
+import functools
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from jaxdl import parallel, steps, tasks
+from jaxdl.analysis import filters
+from jaxdl.data import characters
+from jaxdl.generate import generate
+
+SHOWN = 8  # examples that an autoencoder is watched by
+WIDTH = 320  # pixels that a picture of small tiles is enlarged to, about
+WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
+
+
+def over_time(experiment):
+  """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
+
+  The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
+  first training batch, from the second evaluation on; several processes have none, for only one of them writes. Reconstructions are those of the evaluated network, of the first
+  examples of the validation split, or of the test split.
+
+  Args:
+    experiment: Experiment.
+
+  Returns:
+    function (Writers, State on the devices) → None.
+  """
+  shown = [_weights, *([_gradients(experiment)] if jax.process_count() == 1 else [])]
+  convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
+  if convolutions:
+    shown.append(functools.partial(_filters, layer=convolutions[0]))
+  splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
+  if experiment.evaluation_task is tasks.reconstruct and splits:
+    shown.append(_reconstructions(experiment, splits[0]))
+
+  def at_evaluation(writers, current):
+    if writers.board:
+      for show in shown:
+        show(writers, current)
+
+  return at_evaluation
+
+
+def at_end(experiment):
+  """What is shown of the best checkpoint: the texts that a language model writes after a line break.
+
+  Args:
+    experiment: Experiment.
+
+  Returns:
+    function (Writers, State) → None.
+  """
+  def write(writers, current):
+    if writers.board and experiment.config['model']['name'] == 'language_model':
+      vocabulary = experiment.data.classes
+      prime = characters.encode('\n' if '\n' in vocabulary else vocabulary[0], vocabulary)
+      for temperature in TEMPERATURES:
+        added, = generate(experiment.recipe.model, current.variables(), [prime], length=WRITTEN, temperature=temperature)
+        text = characters.decode(added, vocabulary)
+        writers.texts(int(current.step), {f'generated/temperature_{temperature:g}': text})
+
+  return write
+
+
+def _weights(writers, current):
+  writers.histograms(int(current.step), _named(current.params))
+
+
+def _gradients(experiment):
+  """From the second evaluation on: from the first, training goes on while another thread compiles them."""
+  data = experiment.data
+  compiled, batch = None, None
+
+  def show(writers, current):
+    nonlocal compiled, batch
+    if compiled is not None:
+      writers.histograms(int(current.step), _named({'gradients': compiled.result()(current, {}, batch)}))
+    elif int(current.step) < experiment.steps:
+      batch = parallel.split_feed(
+          {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1)
+      run = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
+      arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
+                               (current, {}, batch))
+      pool = concurrent.futures.ThreadPoolExecutor(1)
+      compiled = pool.submit(lambda: run.lower(*arguments).compile())
+      pool.shutdown(wait=False)
+
+  return show
+
+
+def _filters(writers, current, *, layer):
+  """Each filter of the first convolution from its least to its greatest weight."""
+  kernels = jax.device_get(current.params[layer]['kernel'])
+  writers.images(int(current.step), {f'filters/{layer}': _enlarged(filters.grid(kernels, 'normalised'))})
+
+
+def _reconstructions(experiment, split):
+  """The targets, the inputs where these are others, and what the network makes of them, row by row."""
+  data = experiment.data
+  batch = functools.cache(lambda: jax.device_get(jax.jit(data.prepare)(_first(data.splits[split]))))
+  rebuild = jax.jit(experiment.recipe.model.apply)
+  mean, deviation = (np.asarray(data.scaling[key], np.float32) for key in ('mean', 'deviation'))
+
+  def show(writers, current):
+    inputs, targets = (batch()[name][:SHOWN] for name in ('inputs', 'target'))
+    rows = [targets, *([] if np.array_equal(inputs, targets) else [inputs]), rebuild(current.variables(), inputs)]
+    tiles = np.pad(np.clip(np.stack(rows) * deviation + mean, 0, 1), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
+                   constant_values=1)  # [R, N, H, W, C], each in a white frame
+    picture = tiles.swapaxes(1, 2).reshape(len(rows) * tiles.shape[2], -1, tiles.shape[-1])  # [R · H, N · W, C]
+    writers.images(int(current.step), {f'reconstructions/{split}': _enlarged(picture)})
+
+  return show
+
+
+def _first(split):
+  """The first batch of a split, as NumPy or JAX arrays; only its examples are copied to a device."""
+  return split.fetch(split.arrays, {name: values[0] for name, values in split.feed(0, 1).items()})
+
+
+def _named(tree):
+  """{'conv1': {'kernel': a}} → {'conv1/kernel': a}."""
+  return {'/'.join(path): values for path, values in traverse_util.flatten_dict(tree).items()}
+
+
+def _enlarged(picture):
+  """A small picture [H, W, 1 or 3] in 0..1 as pixels [H · n, W · n, 3] uint8."""
+  times = max(1, WIDTH // picture.shape[1])
+  pixels = np.rint(picture * 255).astype(np.uint8).repeat(times, 0).repeat(times, 1)
+  return np.broadcast_to(pixels, (*pixels.shape[:2], 3))

@@ -1,0 +1,101 @@
+"""Chromium without a window, over its debugging pipe: a page opened, looked into and asked what its console says."""
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+DEEP_TEXT = '''(() => {  // the text of a page and of all shadow trees and frames in it
+  const within = node => [node.shadowRoot, node.contentDocument?.body, ...node.childNodes].filter(Boolean);
+  const walk = node => node.nodeType === 3 ? node.data :
+      ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' : within(node).map(walk).join(' ');
+  return walk(document.body).replace(/\\s+/g, ' ');
+})()'''
+
+
+@contextlib.contextmanager
+def opened(folder):
+  """Yields a Page; skips the test where Chromium is not installed.
+
+  Args:
+    folder: of the browser's profile.
+  """
+  chromium = shutil.which('chromium')
+  if chromium is None:
+    pytest.skip('chromium is not installed: apt install chromium')
+  (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+  command = ['bash', '-c', f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', chromium, '--headless=new', '--no-sandbox',
+             '--disable-gpu', '--enable-unsafe-swiftshader', '--remote-debugging-pipe', '--window-size=1400,1000',
+             f'--user-data-dir={folder}']  # the pipe is read from 3 and written to 4
+  process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  os.close(theirs_in)
+  os.close(theirs_out)
+  try:
+    with open(ours_in, 'rb') as reads, open(ours_out, 'wb') as writes:
+      yield Page(reads, writes)
+  finally:
+    process.terminate()
+    process.wait()
+
+
+class Page:
+  """One tab. `console` gathers the errors that its console shows, those of its scripts and requests among them."""
+
+  def __init__(self, reads, writes):
+    self.reads, self.writes, self.last, self.session, self.console = reads, writes, 0, {}, []
+    target = self.ask('Target.createTarget', url='about:blank')['targetId']
+    self.session = {'sessionId': self.ask('Target.attachToTarget', targetId=target, flatten=True)['sessionId']}
+    for domain in ('Page', 'Runtime', 'Log'):
+      self.ask(f'{domain}.enable')
+
+  def ask(self, method, **parameters):
+    """Sends a command of the DevTools protocol; returns its result and notes the events before it."""
+    self.last += 1
+    self.writes.write(json.dumps({'id': self.last, 'method': method, 'params': parameters, **self.session}).encode() + b'\0')
+    self.writes.flush()
+    while True:
+      message = json.loads(b''.join(iter(lambda: self.reads.read(1), b'\0')))
+      if message.get('id') == self.last:
+        assert 'error' not in message, message
+        return message['result']
+      self._note(message.get('method'), message.get('params', {}))
+
+  def _note(self, event, found):
+    if event == 'Runtime.exceptionThrown':
+      self.console.append(json.dumps(found['exceptionDetails']))
+    elif event == 'Runtime.consoleAPICalled' and found['type'] in ('error', 'assert'):
+      self.console.append(json.dumps(found['args']))
+    elif event == 'Log.entryAdded' and found['entry']['level'] == 'error':
+      self.console.append(json.dumps(found['entry']))
+
+  def visit(self, address):
+    """Opens an address anew, and again until it answers."""
+    end = time.monotonic() + 60
+    self.ask('Page.navigate', url='about:blank')
+    while 'errorText' in self.ask('Page.navigate', url=address):
+      assert time.monotonic() < end, f'{address} does not answer'
+      time.sleep(0.5)
+
+  def evaluate(self, expression):
+    """The value of a JavaScript expression."""
+    return self.ask('Runtime.evaluate', expression=expression, returnByValue=True)['result'].get('value')
+
+  def text(self):
+    """All text of the page."""
+    return self.evaluate(DEEP_TEXT)
+
+  def wait_for(self, *texts, seconds=60):
+    """Waits until the page has all the texts; fails with what it has."""
+    end = time.monotonic() + seconds
+    while missing := [text for text in texts if text not in (shown := self.text() or '')]:
+      assert time.monotonic() < end, f'{missing} not in {shown[:3000]}; console: {self.console}'
+      time.sleep(0.2)
+
+  def screenshot(self, file):
+    """Writes what the window shows as PNG."""
+    file.write_bytes(base64.b64decode(self.ask('Page.captureScreenshot')['data']))
