@@ -21,8 +21,8 @@ def over_time(experiment):
   """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
 
   The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
-  first training batch, from the second evaluation on; several processes have none, for only one of them writes. Reconstructions are those of the evaluated network, of the first
-  examples of the validation split, or of the test split.
+  first training batch, from the second evaluation on (none where several processes train, for only one of them writes).
+  Reconstructions are those of the evaluated network, of the first examples of the validation split, or of the test split.
 
   Args:
     experiment: Experiment.
