@@ -37,7 +37,8 @@ def run(main, arguments):
   except (ValueError, OSError, FloatingPointError) as error:
     if os.environ.get('JAXDL_TRACEBACK'):
       raise
-    print(f'jaxdl: {str(error) or type(error).__name__}', file=sys.stderr)
+    line = ' '.join(str(error).splitlines())
+    print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
     return 1
 
 
