@@ -18,6 +18,13 @@ def step(text):
   return int(text) if text.isdecimal() else text
 
 
+def seed(text):
+  """The type of a --seed: a whole number from 0 to 4294967295."""
+  if not text.isdecimal() or int(text) >= 2**32:
+    raise ValueError
+  return int(text)
+
+
 def run(main, arguments):
   """Runs `main(arguments)`; bad input becomes one line on standard error.
 

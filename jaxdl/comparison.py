@@ -14,8 +14,9 @@ TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'v
 def finished(folder, wanted):
   """The summary of a run of this config that was trained to its end; None where there is none."""
   try:
-    summary, before = (json.loads((folder / name).read_text()) for name in ('summary.json', 'config.json'))
-  except (OSError, json.JSONDecodeError):
+    summary = run_folder.read_json(folder / 'summary.json', run_folder.SUMMARY)
+    before = run_folder.read_json(folder / 'config.json')
+  except (OSError, ValueError):
     return None
   same = all(before.get(key) == value for key, value in wanted.items() if key != 'reported')
   return summary if same and summary.get('stopped', '') is None else None

@@ -169,6 +169,8 @@ def _observer(plateau, early_stopping, data, learning_rate):
 
 
 def _check_outputs(task, rows, data):
+  if not table.totals(rows)['trainable']:
+    raise ValueError("config.model.layers have no parameters, so that nothing can be trained: add one such as kind='dense'")
   last, shape = rows[-1]['name'], rows[-1]['output']
   if task is tasks.reconstruct:
     if shape != list(data.input_shape()):

@@ -66,7 +66,7 @@ def add(config, argument, path):
 def _value(text):
   try:
     return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
-  except (SyntaxError, ValueError):
+  except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
     return text
 
 

@@ -68,7 +68,7 @@ def encode(text, vocabulary):
   Raises:
     ValueError: characters that the vocabulary does not have; the message names them.
   """
-  codes = np.frombuffer(text.encode('utf-32-le'), np.uint32)
+  codes = np.frombuffer(text.encode('utf-32-le', 'surrogatepass'), np.uint32)
   known = np.array([ord(character) for character in vocabulary], np.uint32)
   order = np.argsort(known)
   position = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 
 import jax
@@ -127,7 +128,7 @@ def check_sizes(**sizes):
 def check_texts(**texts):
   """Raises ValueError where one of the named texts, such as a folder, is neither a text nor None."""
   for key, text in texts.items():
-    if not isinstance(text, (str, type(None))) or '\0' in (text or ''):
+    if not isinstance(text, (str, os.PathLike, type(None))) or '\0' in str(text):
       raise ValueError(f'config.data.{key}={text!r} is not a text: write {key}=\'…\'')
 
 

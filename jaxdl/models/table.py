@@ -44,7 +44,7 @@ def layers(model, input_shape, input_dtype=jnp.float32):
     reason = str(error).strip().partition('\n')[0]
     raise ValueError(f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers') from error
   for layer in found:
-    trainable = _size(variables['params'].get(layer['name'], {}))
+    trainable = _size(variables.get('params', {}).get(layer['name'], {}))
     fixed = _size(variables.get('batch_stats', {}).get(layer['name'], {}))
     layer.update(parameters=trainable + fixed, trainable=trainable)
   return found
