@@ -44,7 +44,7 @@ def run(main, arguments):
   except (ValueError, OSError, FloatingPointError) as error:
     if os.environ.get('JAXDL_TRACEBACK'):
       raise
-    line = ' '.join(str(error).splitlines())
+    line = ' '.join(str(error).splitlines()).encode(errors='backslashreplace').decode()  # a name that is no text, too
     print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
     return 1
 

@@ -100,7 +100,7 @@ def table(rows):
   lines = [head, ['---', *['---:'] * (len(head) - 1)]]
   for row in rows:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]
-    lines.append([row['label'], str(len(row['seeds'])), f'{row["parameters"] or 0:,}',
+    lines.append([row['label'].replace('|', '\\|').replace('\n', ' '), str(len(row['seeds'])), f'{row["parameters"] or 0:,}',
                   *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
                   ', '.join(reported) or '–', f'{row["seconds"] or 0:,.0f}'])
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

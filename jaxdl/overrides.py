@@ -60,6 +60,8 @@ def add(config, argument, path):
       if part not in _keys(node):
         node[part] = {}
       node = _below(node, part)
+    if last in _keys(node):
+      del node[last]  # the last one of two counts, of whatever type
     node[last] = _value(argument.partition('=')[2])
 
 

@@ -45,7 +45,8 @@ def read(workdir):
   journal, now = folder / 'metrics.jsonl', time.time()
   lines = run_folder.journal(folder)
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
-  speed = next((line['examples_per_second'] for line in reversed(lines) if 0 < line.get('examples_per_second', 0) < math.inf), None)
+  speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
+  speed = speeds[-1] if speeds else None
   saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
   newest = max(saved, key=lambda path: int(path.name), default=None)
   who = run_folder.trainer(folder)
