@@ -146,7 +146,8 @@ def recipe(config, *, steps, epoch):
 def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
   section = config.get('schedule')
-  return configuration.bind(schedules.SCHEDULES, {'name': 'constant'} if section is None else section, 'config.schedule', steps=steps, epoch=epoch)()
+  section = {'name': 'constant'} if section is None else section
+  return configuration.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
 def _reported(reported):

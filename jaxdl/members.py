@@ -56,7 +56,8 @@ def read(config, path):
 
 
 def _members(path, *, base, axes, seeds, common=None, reported=None):
-  if not isinstance(seeds, list) or not seeds or not all(isinstance(seed, int) for seed in seeds) or len(set(seeds)) < len(seeds):
+  are_numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
+  if not seeds or not are_numbers or len(set(seeds)) < len(seeds):
     raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2)')
   if not isinstance(axes, list):
     raise ValueError(f"config.axes={axes!r} is not a list of axes: write (dict(name='cell', choices=(…)),)")
