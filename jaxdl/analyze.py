@@ -28,7 +28,7 @@ def main(arguments):
   parser.add_argument('--data_dir', help='folder of the prepared data sets, where it is another than in training')
   parser.add_argument('--against', action='append', default=[], metavar='DIR',
                       help='folder of a run whose weights are laid over this one\'s; may be given several times')
-  parser.add_argument('--seed', type=int, default=0, help='of what is drawn at random (default 0)')
+  parser.add_argument('--seed', type=command.seed, default=0, help='of what is drawn at random (default 0)')
   chosen = parser.parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
   if unknown := [name for name in wanted if name not in VIEWS]:

@@ -18,6 +18,13 @@ def step(text):
   return int(text) if text.isdecimal() else text
 
 
+def seed(text):
+  """The type of a --seed: a whole number from 0 to 4294967295."""
+  if not text.isdecimal() or int(text) >= 2**32:
+    raise ValueError
+  return int(text)
+
+
 def run(main, arguments):
   """Runs `main(arguments)`; bad input becomes one line on standard error.
 
@@ -37,7 +44,8 @@ def run(main, arguments):
   except (ValueError, OSError, FloatingPointError) as error:
     if os.environ.get('JAXDL_TRACEBACK'):
       raise
-    print(f'jaxdl: {str(error) or type(error).__name__}', file=sys.stderr)
+    line = ' '.join(str(error).splitlines()).encode(errors='backslashreplace').decode()  # a name that is no text, too
+    print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
     return 1
 
 

@@ -14,8 +14,9 @@ TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'v
 def finished(folder, wanted):
   """The summary of a run of this config that was trained to its end; None where there is none."""
   try:
-    summary, before = (json.loads((folder / name).read_text()) for name in ('summary.json', 'config.json'))
-  except (OSError, json.JSONDecodeError):
+    summary = run_folder.read_json(folder / 'summary.json', run_folder.SUMMARY)
+    before = run_folder.read_json(folder / 'config.json')
+  except (OSError, ValueError):
     return None
   same = all(before.get(key) == value for key, value in wanted.items() if key != 'reported')
   return summary if same and summary.get('stopped', '') is None else None
@@ -99,7 +100,7 @@ def table(rows):
   lines = [head, ['---', *['---:'] * (len(head) - 1)]]
   for row in rows:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]
-    lines.append([row['label'], str(len(row['seeds'])), f'{row["parameters"] or 0:,}',
+    lines.append([row['label'].replace('|', '\\|').replace('\n', ' '), str(len(row['seeds'])), f'{row["parameters"] or 0:,}',
                   *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
                   ', '.join(reported) or '–', f'{row["seconds"] or 0:,.0f}'])
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

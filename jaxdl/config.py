@@ -7,6 +7,7 @@ import json
 import math
 import pathlib
 import re
+import sys
 
 import jax
 import ml_collections
@@ -85,8 +86,11 @@ def read_file(path):
 
 
 def to_dict(config):
-  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings."""
-  return json.loads(json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config))
+  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings; ValueError where it holds something else."""
+  try:
+    return json.loads(json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config))
+  except (TypeError, RecursionError) as error:
+    raise ValueError(f'the config holds more than sections, lists, numbers and texts ({error}): take that out') from None
 
 
 def bind(table, section, where, **given):
@@ -104,15 +108,16 @@ def bind(table, section, where, **given):
   Raises:
     ValueError: an unknown name, an unknown key or a missing one; the message lists the valid ones.
   """
-  arguments = dict(section)
-  name = arguments.pop('name', None)
-  if name not in table:
+  check_section(section, where)
+  name, arguments = section.get('name'), {key: value for key, value in section.items() if key != 'name'}
+  if name not in list(table):  # of which a list is none, though it has no hash
     raise ValueError(f'{where}.name={name!r} is unknown: use one of {", ".join(table)}')
   return bind_one(table[name], arguments, where, **given)
 
 
 def bind_one(function, section, where, **given):
   """Binds a section as keyword arguments to one function; raises as `bind` does."""
+  check_section(section, where)
   parameters = inspect.signature(function).parameters
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
   for key in section:
@@ -124,7 +129,7 @@ def bind_one(function, section, where, **given):
   return functools.partial(function, **section, **given)
 
 
-LINEN_FIELDS = ('parent', 'name')  # of every linen module, never set by a config
+LINEN_FIELDS = ('parent', 'name', 'axis_name')  # of every linen module, and of training: never set by a config
 
 
 def _is_key(parameter, function):
@@ -134,14 +139,26 @@ def _is_key(parameter, function):
   return parameter.kind is inspect.Parameter.KEYWORD_ONLY
 
 
+def check_section(section, where):
+  """Raises ValueError where a section is not one."""
+  if not isinstance(section, dict):
+    raise ValueError(f'{where}={section!r} is not a section: write dict(…) with its keys')
+
+
 def check_range(value, where, low, high=math.inf, *, above=False):
   """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
   if is_traced(value):
     return
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
   if not is_number or not low <= value < high or (above and value == low):
     words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
     raise ValueError(f'{where}={value!r} is out of range: use a number {words}')
+
+
+def check_whole(value, where, low, high):
+  """Raises ValueError where a value is not a whole number from low to high."""
+  if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+    raise ValueError(f'{where}={value!r} is not a whole number from {low:,} to {high:,}')
 
 
 def is_traced(value):
@@ -167,12 +184,13 @@ def in_steps(duration, steps_per_epoch, where):
     int >= 1.
 
   Raises:
-    ValueError: another form, or less than one step.
+    ValueError: another form, less than one step, or more than an int32 counts.
   """
-  match = re.fullmatch(r'(\d+) (steps?|epochs?)', str(duration))
-  if not match or int(match[1]) < 1:
+  match = re.fullmatch(r'(\d{1,10}) (steps?|epochs?)', str(duration))
+  steps = int(match[1]) * (steps_per_epoch if match[2].startswith('epoch') else 1) if match else 0
+  if not 1 <= steps < 2**31:
     raise ValueError(f"{where}={duration!r} is not a duration: write '5500 steps' or '20 epochs'")
-  return int(match[1]) * (steps_per_epoch if match[2].startswith('epoch') else 1)
+  return steps
 
 
 def flat(tree, prefix=''):

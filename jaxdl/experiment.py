@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
 
 from jaxdl import config as configuration
 from jaxdl import models, optimizers, parallel, patience, penalty, precision, schedules, state, tasks
-from jaxdl.data import DATA_SETS
-from jaxdl.data.split import Data
+from jaxdl.data import DATA_SETS, memory
+from jaxdl.data.split import Data, check_sizes
 from jaxdl.models import table
 from jaxdl.steps import Recipe
 
@@ -86,11 +87,12 @@ def build(config, name):
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
            l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
            checkpoint_every='1 epoch', keep_every=None, profile=None, ema_decay=0.0, reported=None):
-  if not isinstance(seed, int) or not 0 <= seed < 2**32:
+  if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
-  parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
+  check_sizes(batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)
+  parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
   config = {**config, 'model': models.with_classes(model, len(loaded.classes))}
   epoch = loaded.splits['train'].batches
@@ -99,6 +101,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   _, measured = tasks.build(task)
   rows = table.layers(trained.model, loaded.input_shape(), loaded.inputs.dtype)
   _check_outputs(measured, rows, loaded)
+  _check_memory(rows, loaded, batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)
   ending = 0 if early_stopping is None else configuration.in_steps(early_stopping, epoch, 'config.early_stopping')
   return Experiment(
       name=name, config={**config, 'dataset': loaded.facts()}, seed=seed, data=loaded, recipe=trained, layers=rows,
@@ -108,7 +111,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       keep_every=0 if keep_every is None else configuration.in_steps(keep_every, epoch, 'config.keep_every'),
-      profile=_traced(profile, steps, epoch), reported=reported or {})
+      profile=_traced(profile, steps, epoch), reported=_reported(reported))
 
 
 def recipe(config, *, steps, epoch):
@@ -135,7 +138,7 @@ def recipe(config, *, steps, epoch):
   configuration.check_range(strength, 'config.l2', 0)
   configuration.check_flag(everything, 'config.l2_all')
   configuration.check_range(decay, 'config.ema_decay', 0, 1)
-  if compute not in precision.PRECISIONS:
+  if compute not in list(precision.PRECISIONS):
     raise ValueError(f'config.precision={compute!r} is unknown: use one of {", ".join(precision.PRECISIONS)}')
   penalised = configuration.is_traced(strength) or strength > 0
   return Recipe(model=network, optimizer=rule, task=trained, ema_decay=decay, compute=compute,
@@ -153,8 +156,14 @@ def _traced(profile, steps, epoch):
 
 def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
-  section = config.get('schedule') or {'name': 'constant'}
+  section = {'name': 'constant'} if config.get('schedule') is None else config['schedule']
   return configuration.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
+
+
+def _reported(reported):
+  if reported is not None:
+    configuration.check_section(reported, 'config.reported')
+  return reported or {}
 
 
 def _observer(plateau, early_stopping, data, learning_rate):
@@ -171,6 +180,8 @@ def _observer(plateau, early_stopping, data, learning_rate):
 
 
 def _check_outputs(task, rows, data):
+  if not table.totals(rows)['trainable']:
+    raise ValueError("config.model.layers have no parameters, so that nothing can be trained: add one such as kind='dense'")
   last, shape = rows[-1]['name'], rows[-1]['output']
   if task is tasks.reconstruct:
     if shape != list(data.input_shape()):
@@ -179,3 +190,11 @@ def _check_outputs(task, rows, data):
   elif shape[-1:] != [len(data.classes)]:
     raise ValueError(f'the last layer {last} has output {shape}, but {data.name} has {len(data.classes)} classes: '
                      'change the model section')
+
+
+def _check_memory(rows, data, **sizes):
+  """Refuses what no memory holds: a batch at its widest layer, or parameters with their gradients and two moments."""
+  memory.check(16 * table.totals(rows)['parameters'], 'config.model')
+  widest = max(math.prod(shape) for shape in (data.input_shape(), *(row['output'] for row in rows)))
+  for key, examples in sizes.items():
+    memory.check(4 * examples * widest, f'config.data.{key}={examples:,} with this network')

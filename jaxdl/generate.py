@@ -19,12 +19,14 @@ def main(arguments):
   parser.add_argument('--length', type=int, default=500, help='characters to add to each (default 500)')
   parser.add_argument('--temperature', type=float, default=0.8, help='0 always takes the likeliest (default 0.8)')
   parser.add_argument('--top_k', type=int, default=0, help='choose among so many likeliest characters; 0 for all')
-  parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument('--seed', type=command.seed, default=0)
   parser.add_argument('--step', default='best', type=command.step, help='checkpoint: best, last or a number')
   chosen = parser.parse_args(arguments[1:])
   model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':
     raise ValueError(f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model')
+  if 'dataset' not in config:
+    raise ValueError(f'{chosen.workdir} was trained by an older version, which kept nothing of its data: train it again')
   vocabulary = config['dataset']['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   added = generate(model, variables, primes, length=chosen.length, temperature=chosen.temperature, top_k=chosen.top_k,
@@ -56,7 +58,7 @@ def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed
   """
   if not primes or not all(len(prime) for prime in primes):
     raise ValueError('a prime is empty: give at least one character')
-  for name, value, good in (('length', length, length >= 1), ('temperature', temperature, 0 <= temperature < np.inf),
+  for name, value, good in (('length', length, 1 <= length <= LONGEST), ('temperature', temperature, 0 <= temperature < np.inf),
                             ('top_k', top_k, 0 <= top_k <= model.classes)):
     if not good:
       raise ValueError(f'--{name}={value} is out of range: use {LIMITS[name].format(model.classes)}')
@@ -68,7 +70,8 @@ def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed
   return np.stack([every[size - 1:size - 1 + length, row] for row, size in enumerate(lengths)])
 
 
-LIMITS = {'length': '1 or more', 'temperature': '0 or more', 'top_k': '0 to {}, the size of the vocabulary'}
+LONGEST = 1_000_000  # characters
+LIMITS = {'length': '1 to 1,000,000', 'temperature': '0 or more', 'top_k': '0 to {}, the size of the vocabulary'}
 
 
 @functools.lru_cache

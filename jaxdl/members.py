@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import json
+import math
 import pathlib
 import re
 
@@ -11,6 +12,8 @@ import jax
 
 from jaxdl import config as configuration
 from jaxdl import experiment
+
+MOST = 10_000  # runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,19 +56,30 @@ def read(config, path):
 
 
 def _members(path, *, base, axes, seeds, common=None, reported=None):
-  if not seeds or not all(isinstance(seed, int) for seed in seeds) or len(set(seeds)) < len(seeds):
+  are_numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
+  if not seeds or not are_numbers or len(set(seeds)) < len(seeds):
     raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2)')
+  if not isinstance(axes, list):
+    raise ValueError(f"config.axes={axes!r} is not a list of axes: write (dict(name='cell', choices=(…)),)")
+  for key, section in (('common', common), ('reported', reported)):
+    configuration.check_section(section or {}, f'config.{key}')
+  choices = [_choices(number, axis) for number, axis in enumerate(axes)]
+  if (count := len(seeds) * math.prod(map(len, choices))) > MOST:
+    raise ValueError(f'config.axes and config.seeds ask for {count:,} runs: ask for at most {MOST:,}')
   found = []
-  for chosen in itertools.product(*(_choices(number, axis) for number, axis in enumerate(axes))):
+  for chosen in itertools.product(*choices):
     names = [name for name, _ in chosen]
     label = ', '.join(names)
     changes = [common or {}, *(change for _, change in chosen)]
     start = next((change['base'] for change in reversed(changes) if 'base' in change), base)
+    if not isinstance(start, str):
+      raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
     whole = configuration.to_dict(configuration.read_file(path.parent / start))
     for change in changes:
       whole = _changed(whole, {key: value for key, value in change.items() if key != 'base'})
-    source = whole.get('reported', {}).get('source')
-    whole['reported'] = {'source': source, **(reported or {}).get(label, {})}
+    configuration.check_section(whole.get('reported', {}), 'config.reported')
+    configuration.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
+    whole['reported'] = {'source': whole.get('reported', {}).get('source'), **figures}
     place = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [Member(label=label, choices=choices, seed=seed, name=pathlib.Path(start).stem,
@@ -84,7 +98,8 @@ def _choices(number, axis):
     found = [(choice['name'], {key: value for key, value in choice.items() if key != 'name'}) for choice in axis['choices']]
   except (KeyError, TypeError, AttributeError):
     found = []
-  if not found or 'name' not in axis or len({name for name, _ in found}) < len(found):
+  names = [*(name for name, _ in found), axis.get('name')] if found else [None]
+  if not all(isinstance(name, str) for name in names) or len(set(names[:-1])) < len(found):
     raise ValueError(f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "
                      "model=dict(cell='lstm')), …)), each choice with a name of its own")
   return found
@@ -146,7 +161,7 @@ def separated(config):
   numbers = {}
   for *path, key in places:
     section = _below(fixed, path)
-    if section is not None and section.get(key):
+    if isinstance(section, dict) and section.get(key):
       numbers[(*path, key)] = section[key]
       section[key] = 'an argument'
   return fixed, numbers
@@ -161,13 +176,15 @@ def with_numbers(config, numbers):
 
 
 def _layers(config):
-  layers = config['model'].get('layers', ())
+  layers = _below(config, ('model', 'layers'))
   return layers if isinstance(layers, (list, tuple)) else ()
 
 
 def _below(config, path):
+  """What stands at a path of keys and positions; None where nothing does."""
   for key in path:
-    config = config[key] if not isinstance(config, dict) else config.get(key)
-    if config is None:
+    try:
+      config = config[key]
+    except (KeyError, IndexError, TypeError):
       return None
   return config

@@ -60,13 +60,15 @@ def add(config, argument, path):
       if part not in _keys(node):
         node[part] = {}
       node = _below(node, part)
+    if last in _keys(node):
+      del node[last]  # the last one of two counts, of whatever type
     node[last] = _value(argument.partition('=')[2])
 
 
 def _value(text):
   try:
     return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
-  except (SyntaxError, ValueError):
+  except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
     return text
 
 

@@ -2,12 +2,14 @@
 
 import datetime
 import json
+import math
 import pathlib
 import sys
 import time
 
 from jaxdl import command, progress, run_folder
 
+LONGEST = 1e12  # seconds that are shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 
@@ -43,12 +45,13 @@ def read(workdir):
   journal, now = folder / 'metrics.jsonl', time.time()
   lines = run_folder.journal(folder)
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
-  speed = next((line['examples_per_second'] for line in reversed(lines) if 'examples_per_second' in line), None)
+  speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
+  speed = speeds[-1] if speeds else None
   saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
   newest = max(saved, key=lambda path: int(path.name), default=None)
   who = run_folder.trainer(folder)
   step, steps = (lines[-1]['step'] if lines else 0), who.get('steps')
-  config = run_folder.read_json(folder / 'config.json')
+  config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': _state(folder, who), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left, 'figures': figures,
@@ -86,7 +89,7 @@ def _state(folder, who):
 
 
 def _span(seconds):
-  return str(datetime.timedelta(seconds=round(max(seconds, 0))))
+  return str(datetime.timedelta(seconds=round(min(max(seconds, 0), LONGEST))))
 
 
 if __name__ == '__main__':

@@ -57,7 +57,15 @@ def record(workdir, summary, *, seconds, resumed):
     OSError: the folder cannot be written.
   """
   file = pathlib.Path(workdir) / 'summary.json'
-  before = json.loads(file.read_text())['seconds'] if resumed and file.exists() else 0.0
+  before = _seconds(file) if resumed else 0.0
   summary = {**summary, 'seconds': round(before + seconds, 1)}
   files.write_whole(file, json.dumps(summary, indent=2) + '\n')
   return summary
+
+
+def _seconds(file):
+  """Those of the sittings before; 0 where no sound file tells them: a run does not fail at its end for them."""
+  try:
+    return float(json.loads(file.read_text())['seconds'])
+  except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    return 0.0

@@ -59,7 +59,7 @@ def build(task):
   Raises:
     ValueError: an unknown name or key, or a share out of its range.
   """
-  if not isinstance(task, dict) and task not in TASKS:
+  if not isinstance(task, dict) and task not in list(TASKS):
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(TASKS)}')
   trained = config.bind(TASKS, task if isinstance(task, dict) else {'name': task}, 'config.task')
   config.check_range(trained.keywords.get('label_smoothing', 0.0), 'config.task.label_smoothing', 0, 1)

@@ -102,11 +102,11 @@ def _keep_until(file, step):
   if not file.exists():
     return
   kept = []
-  for line in file.read_text().splitlines():
+  for line in file.read_text(errors='replace').splitlines():
     try:
       if json.loads(line)['step'] <= step:
         kept.append(line + '\n')
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
       continue  # the broken last line of a killed run
   files.write_whole(file, ''.join(kept))
 

@@ -50,8 +50,11 @@ def show(data_dir):
 def splits_of(folder):
   """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are cached."""
   if (counts := array_cache.counts(folder)) is None:
-    info = json.loads((folder / 'dataset_info.json').read_text())
-    counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
+    try:
+      info = json.loads((folder / 'dataset_info.json').read_text())
+      counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
+    except (ValueError, LookupError, TypeError) as error:
+      raise ValueError(f'{folder / "dataset_info.json"} is damaged ({error}): delete {folder} and prepare it again') from error
   return '  '.join(f'{split} {count:,}' for split, count in counts.items())
 
 

@@ -86,7 +86,10 @@ def _read(folder, source):
 
 def _array(folder, entry):
   file = pathlib.Path(entry['file']).name  # a manifest may not lead out of its folder
-  array = np.load(folder / file, mmap_mode='r', allow_pickle=False)
+  try:
+    array = np.load(folder / file, mmap_mode='r', allow_pickle=False)
+  except Exception as error:  # of NumPy, zipfile, ast and tokenize, whatever the first bytes seem to be
+    raise ValueError(f'{file} cannot be read ({type(error).__name__})') from error
   if list(array.shape) != entry['shape'] or array.dtype.str != entry['dtype'] or _sha256(array) != entry['sha256']:
     raise ValueError(f'{file} is corrupt')
   return array

@@ -101,6 +101,8 @@ def build(changes, where):
   Raises:
     ValueError: an unknown kind or argument, or a value outside its limits.
   """
+  if not isinstance(changes, (list, tuple)) or not all(isinstance(change, dict) for change in changes):
+    raise ValueError(f"{where}={changes!r} is not a list of changes: write (dict(kind='flip'),)")
   bound = [_bind(dict(change), f'{where}[{position}]') for position, change in enumerate(changes)]
 
   def apply(key, images, index):
@@ -115,7 +117,7 @@ def build(changes, where):
 
 def _bind(change, where):
   kind = change.pop('kind', None)
-  if kind not in KINDS:
+  if kind not in list(KINDS):
     raise ValueError(f'{where}.kind={kind!r} is unknown: use one of {", ".join(KINDS)}')
   arguments = {name: parameter for name, parameter in inspect.signature(KINDS[kind]).parameters.items()
                if parameter.kind is parameter.KEYWORD_ONLY}
@@ -132,7 +134,7 @@ def _bind(change, where):
 
 def _check(name, value, where):
   if name == 'fill':
-    if value not in FILLS:
+    if value not in list(FILLS):
       raise ValueError(f'{where}={value!r} is unknown: use one of {", ".join(FILLS)}')
     return
   kind, low, high = LIMITS[name]

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import slicing
-from jaxdl.data.split import Data, Split, batch_sizes, check_sizes, own_part
+from jaxdl.data.split import Data, Split, batch_sizes, check_overlap, check_sizes, check_texts, own_part
 
 
 def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
@@ -29,6 +29,8 @@ def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, 
   del seed
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_sizes(time_step=time_step)
+  check_texts(source=source, data_dir=data_dir)
+  check_overlap(overlap)
   found = read(source=source, data_dir=data_dir)
   available = slicing.counts(found.columns)
   if not overlap:
@@ -66,7 +68,7 @@ def encode(text, vocabulary):
   Raises:
     ValueError: characters that the vocabulary does not have; the message names them.
   """
-  codes = np.frombuffer(text.encode('utf-32-le'), np.uint32)
+  codes = np.frombuffer(text.encode('utf-32-le', 'surrogatepass'), np.uint32)
   known = np.array([ord(character) for character in vocabulary], np.uint32)
   order = np.argsort(known)
   position = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]

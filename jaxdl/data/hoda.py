@@ -47,9 +47,7 @@ def read(folder):
     FileNotFoundError: a file is missing.
     ValueError: a file is not Hoda's.
   """
-  for name, _, _ in FILES.values():
-    if not (folder / name).is_file():
-      raise FileNotFoundError(f'{folder / name} is missing: hoda needs {", ".join(f[0] for f in FILES.values())} there')
+  require(folder)
   found = {}
   for split, (name, reader, count) in FILES.items():
     images, labels = found[split] = reader(folder / name)
@@ -58,6 +56,13 @@ def read(folder):
     if sorted(set(labels.tolist())) != list(range(10)):
       raise ValueError(f'{folder / name} has the labels {sorted(set(labels.tolist()))}, expected 0 to 9: it is not Hoda')
   return found
+
+
+def require(folder):
+  """Raises FileNotFoundError where one of the three files is missing."""
+  for name, _, _ in FILES.values():
+    if not (folder / name).is_file():
+      raise FileNotFoundError(f'{folder / name} is missing: hoda needs {", ".join(f[0] for f in FILES.values())} there')
 
 
 def centre(image):

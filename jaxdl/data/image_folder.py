@@ -9,7 +9,7 @@ from jaxdl.data import preprocess, slicing, tfds_arrays
 from jaxdl.data.photographs import files as photograph_files
 from jaxdl.data.photographs import stream
 from jaxdl.data.photographs.encoded import Files, Records, select
-from jaxdl.data.split import Data, batch_sizes
+from jaxdl.data.split import Data, batch_sizes, check_overlap, check_texts
 
 LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
@@ -39,6 +39,8 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
     ValueError, OSError: as `read`, `stream.streaming` and `images.load`.
   """
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
+  check_overlap(overlap)
   mean, deviation = preprocess.scaling(scale, None)
   prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
   origin, sources, classes = read(folder, source=source, name=copy, data_dir=data_dir)

@@ -1,7 +1,7 @@
 """Data sets of small images, which stay on the device."""
 
 from jaxdl.data import preprocess, slicing
-from jaxdl.data.split import Data, batch_sizes, check_sizes, resident
+from jaxdl.data.split import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
 
 
 def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, overlap=False,
@@ -31,6 +31,8 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   """
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_sizes(size=1 if size is None else size)
+  check_texts(source=source, data_dir=data_dir)
+  check_overlap(overlap)
   if color not in ('original', 'gray'):
     raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
   found = read(source=source, data_dir=data_dir)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import augment as augmentation
+from jaxdl.data import memory
 
 LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601 in 65536ths, as Pillow and OpenCV round it
 CHUNK = 5000  # images converted at a time
@@ -37,6 +38,7 @@ def fit(images, size, how):
     ValueError: another `how`, or a crop larger than the images.
   """
   height, width = images.shape[1:3]
+  memory.check(len(images) * size * size * images.shape[-1], f'config.data.size={size}')
   if how == 'crop':
     if size > min(height, width):
       raise ValueError(f"config.data.size={size} is larger than the images ({height}×{width}): use fit='area'")
@@ -114,7 +116,7 @@ def inputs(*, mean, deviation, layout='image', augment=(), distort=()):
   Raises:
     ValueError: an unknown layout, or what `augment.build` refuses.
   """
-  if layout not in LAYOUTS:
+  if layout not in list(LAYOUTS):
     raise ValueError(f'config.data.layout={layout!r} is unknown: use one of {", ".join(LAYOUTS)}')
   change = augmentation.build(augment, 'config.data.augment')
   disturb = augmentation.build(distort, 'config.data.distort')

@@ -47,7 +47,7 @@ def intervals(expression, count):
 
 
 def _interval(expression, count):
-  match = re.fullmatch(r'(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?', expression)
+  match = re.fullmatch(r'(\w+)(?:\[(-?\d{1,12}%?)?:(-?\d{1,12}%?)?\])?', expression)
   if not match or match[1] not in count:
     raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]')
   whole = count[match[1]]

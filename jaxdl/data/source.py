@@ -40,7 +40,7 @@ def choose(name, source, readers):
       if (found := reader(False)) is not None:
         return found
     return last(True)
-  if source not in readers:
+  if source not in list(readers):
     places = ', '.join(['auto', *readers])
     raise ValueError(f'config.data.source={source!r} is not a place of {name}: use one of {places}')
   return readers[source](True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jaxdl.data import order
 
 SPLITS = ('train', 'validation', 'test')
+LARGEST = 1 << 20  # examples of a batch, characters of a step or pixels of a side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +117,7 @@ def batch_sizes(splits, *, batch_size, evaluation_batch_size):
   Raises:
     ValueError: 'train' is missing, a split has a name that training does not know, or a size is not one.
   """
-  if 'train' not in splits:
+  if not isinstance(splits, dict) or 'train' not in splits:
     raise ValueError('config.data.splits has no train split: add one, such as train="train"')
   if unknown := set(splits) - set(SPLITS):
     raise ValueError(f'config.data.splits.{min(unknown)} is unknown: use {", ".join(SPLITS)}')
@@ -124,7 +126,20 @@ def batch_sizes(splits, *, batch_size, evaluation_batch_size):
 
 
 def check_sizes(**sizes):
-  """Raises ValueError where one of the named sizes is not a whole number of at least 1."""
+  """Raises ValueError where one of the named sizes is not a whole number of at least 1, or larger than any use."""
   for key, size in sizes.items():
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-      raise ValueError(f'config.data.{key}={size!r} is not a size: use a whole number of at least 1')
+    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
+      raise ValueError(f'config.data.{key}={size!r} is not a size: use a whole number of at least 1 and at most {LARGEST:,}')
+
+
+def check_texts(**texts):
+  """Raises ValueError where one of the named texts, such as a folder, is neither a text nor None."""
+  for key, text in texts.items():
+    if not isinstance(text, (str, os.PathLike, type(None))) or '\0' in str(text):
+      raise ValueError(f'config.data.{key}={text!r} is not a text: write {key}=\'…\'')
+
+
+def check_overlap(overlap):
+  """Raises ValueError where the switch is not one."""
+  if not isinstance(overlap, bool):
+    raise ValueError(f'config.data.overlap={overlap!r} is not a switch: use True or False')

@@ -59,7 +59,10 @@ def version_folder(root, name):
 def _note(folder):
   if not (folder / NOTE).is_file():
     return ''
-  note = json.loads((folder / NOTE).read_text()).get('note', '')
+  try:
+    note = json.loads((folder / NOTE).read_text())['note']
+  except (ValueError, LookupError, TypeError):
+    note = f'{NOTE} is damaged'
   return f', {note}' if note else ''
 
 
@@ -68,7 +71,8 @@ def _download(name, root):
   from tensorflow_datasets.core.download import downloader
   downloader.MAX_RETRIES = 5  # of 20, whose pauses add up to a quarter of an hour where there is no network
   try:
-    tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare()
+    tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare(
+        download_config=tfds.download.DownloadConfig(force_checksums_validation=True))  # nothing without a known checksum
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:120]
     packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''

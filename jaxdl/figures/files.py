@@ -6,6 +6,7 @@ import numpy as np
 def pixels(figure):
   """A figure as [H, W, 3] uint8."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
+  _as_written(figure)
   canvas = FigureCanvasAgg(figure)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -13,4 +14,13 @@ def pixels(figure):
 
 def save(figure, path):
   """Writes a figure as PNG."""
+  _as_written(figure)
   figure.savefig(path, dpi=150)
+
+
+def _as_written(figure):
+  """Draws names as they are: a dollar in one begins no formula. Formulas of matplotlib's own, such as 10², stay."""
+  from matplotlib.text import Text
+  for text in figure.findobj(Text):
+    if '\\mathdefault' not in text.get_text():
+      text.set_parse_math(False)

@@ -3,6 +3,7 @@
 import flax.linen as nn
 
 from jaxdl import config
+from jaxdl.models import keys
 from jaxdl.models.cnn import CNN
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
@@ -21,8 +22,10 @@ def build(section):
     nn.Module, called as `model.apply(variables, inputs)`.
 
   Raises:
-    ValueError: an unknown name, key or activation; the message lists the valid ones.
+    ValueError: an unknown name, key or activation, where the message lists the valid ones; or an impossible value.
   """
+  config.check_section(section, 'config.model')
+  keys.check(section, 'config.model')
   arguments = dict(section)
   if 'activation' in arguments:
     name = arguments['activation']

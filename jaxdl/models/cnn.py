@@ -47,6 +47,8 @@ class CNN(nn.Module):
 
   def named_layers(self):
     """(name, constructor) of every layer, in order; a conv or dense layer gets the activation and the initializer."""
+    if not isinstance(self.layers, (list, tuple)) or not self.layers:
+      raise ValueError(f"config.model.layers={self.layers!r} is not a list of layers: write (dict(kind='flatten'), …)")
     kernel_init = layers.initializer(self.initializer)
     counts, named = {}, []
     for position, layer in enumerate(self.layers):

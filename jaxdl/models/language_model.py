@@ -48,8 +48,8 @@ class LanguageModel(nn.Module):
   @nn.compact
   def __call__(self, inputs, *, train=False, mask=None, index=None, reset=None):
     layer = cell_named(self.cell)
-    if self.layers < 1:
-      raise ValueError(f'config.model.layers={self.layers!r} is not a number of layers: use at least 1')
+    if not isinstance(self.layers, int):
+      raise ValueError('config.model.layers of a language model is the number of its recurrent layers: write 1 or more')
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)

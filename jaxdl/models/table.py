@@ -18,6 +18,9 @@ def layers(model, input_shape, input_dtype=jnp.float32):
   Returns:
     list of dicts: 'name', 'type', 'input' and 'output' shape of one example (lists of int), 'parameters' and
     'trainable' (numbers of scalars).
+
+  Raises:
+    ValueError: a network that cannot be.
   """
   found = []
 
@@ -33,9 +36,15 @@ def layers(model, input_shape, input_dtype=jnp.float32):
     with nn.intercept_methods(note):
       return model.init({'params': jax.random.PRNGKey(0)}, inputs)
 
-  variables = jax.eval_shape(initial, jax.ShapeDtypeStruct((1, *input_shape), input_dtype))
+  try:
+    variables = jax.eval_shape(initial, jax.ShapeDtypeStruct((1, *input_shape), input_dtype))
+  except Exception as error:  # flax and jax have their own for names taken twice, shapes below 0, …
+    if isinstance(error, ValueError) and '\n' not in str(error):
+      raise
+    reason = str(error).strip().partition('\n')[0]
+    raise ValueError(f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers') from error
   for layer in found:
-    trainable = _size(variables['params'].get(layer['name'], {}))
+    trainable = _size(variables.get('params', {}).get(layer['name'], {}))
     fixed = _size(variables.get('batch_stats', {}).get(layer['name'], {}))
     layer.update(parameters=trainable + fixed, trainable=trainable)
   return found

@@ -17,7 +17,8 @@ def charts(lines_of):
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour number, dashes),
     'x' and 'y' ticks (place, text), and 'data' for the pointer: label → list of [x, y, step, text].
   """
-  metrics = dict.fromkeys(metric for found in lines_of.values() for metric, _ in found)
+  metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
+                          if any(math.isfinite(value) for _, value in points))
   return [_chart(metric, lines_of) for metric in metrics]
 
 
@@ -36,7 +37,7 @@ def _chart(metric, lines_of):
   low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it
   if metric == 'accuracy':
     low, high = values[int(len(values) * 0.02)], values[-1]
-  if high <= low:  # a constant, such as a learning rate, in the middle
+  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, such as a learning rate, in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
   last = max(steps)
 

@@ -96,7 +96,7 @@ def _lead(record):
   best = next((key for key in HEADLINE if key in summary), None)
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
-  reported = (summary.get('reported') or {}).get(best)
+  reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
   beside = f' (reported: {shown(best, reported)})' if reported is not None else ''
   return (f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
           f'{summary["parameters"]:,} parameters, seed {summary["seed"]}')
@@ -126,17 +126,21 @@ def _sections(record):
   empty = {'pictures': [], 'table': None, 'texts': [], 'map': None}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
   if layers := record.facts('statistics').get('layers'):
-    rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
-             f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
-            for row in layers]
+    with records.sound(record.folder, 'statistics.json'):
+      rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
+               f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
+              for row in layers]
     columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units', 'dead channels']
     place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
     found.insert(place, {**empty, 'heading': 'Activations', 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)}})
   if texts := record.facts('generated').get('texts'):
-    found.append({**empty, 'heading': 'Generated text', 'texts': [
-        {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
-  if (drawn := features_map.of_run(record)) is not None:
+    with records.sound(record.folder, 'generated.json'):
+      found.append({**empty, 'heading': 'Generated text', 'texts': [
+          {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
+  with records.sound(record.folder, 'embedding_tsne.npz'):
+    drawn = features_map.of_run(record)
+  if drawn is not None:
     for section in found:
       if section['heading'] == 'Features in the plane':
         section['map'] = drawn
@@ -157,7 +161,7 @@ def _shape(shape):
 
 def _labels(found):
   """The runs' names, with their seeds or folders where these do not tell them apart."""
-  for name in (lambda record: record.name, lambda record: f'{record.name}, seed {record.config["seed"]}'):
+  for name in (lambda record: record.name, lambda record: f'{record.name}, seed {record.config.get("seed", 0)}'):
     labels = [name(record) for record in found]
     if len(set(labels)) == len(found):
       return labels

@@ -1,7 +1,7 @@
 """What the files of a run say: its config, its figures, the lines of its journal and the facts of its analyses."""
 
+import contextlib
 import dataclasses
-import json
 import pathlib
 
 from jaxdl import models, run_folder
@@ -36,12 +36,15 @@ class Record:
       return []
     text = self.config['model']['name'] == 'language_model'
     shape = (1,) if text else tuple(self.config['dataset']['input_shape'])
-    return table.layers(models.build(self.config['model']), shape, 'int32' if text else 'float32')
+    try:
+      return table.layers(models.build(self.config['model']), shape, 'int32' if text else 'float32')
+    except ValueError as error:
+      raise ValueError(f'{self.folder / "config.json"}: {error}') from error
 
   def facts(self, name):
     """The .json of an analysis; {} where there is none."""
     file = self.folder / 'analysis' / f'{name}.json'
-    return json.loads(file.read_text()) if file.is_file() else {}
+    return run_folder.read_json(file) if file.is_file() else {}
 
   def curves(self):
     """(metric, split) → list of (step, number), in the order of the steps."""
@@ -56,8 +59,9 @@ class Record:
     """Rows (figure, reported, ours or None) of what the config's report says."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
-      if key != 'source' and isinstance(value, (int, float)):
-        rows.append((key, value, self.summary.get(key, self._of_training(key))))
+      if key != 'source' and run_folder.is_figure(value):
+        ours = self.summary.get(key, self._of_training(key))
+        rows.append((key, value, ours if run_folder.is_figure(ours) else None))
     return rows
 
   def _of_training(self, key):
@@ -72,13 +76,23 @@ def read(folder):
 
   Raises:
     FileNotFoundError: no run is there.
-    ValueError: one of its files is not JSON.
+    ValueError: one of its files is damaged.
   """
   folder = pathlib.Path(folder)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
   summary, command = folder / 'summary.json', folder / 'command.txt'
-  found = run_folder.read_json(summary) if summary.is_file() else {}
+  found = run_folder.read_json(summary, run_folder.SUMMARY) if summary.is_file() else {}
   return Record(folder=folder, name=found.get('config', folder.resolve().name), summary=found,
-                config=run_folder.read_json(folder / 'config.json'), journal=run_folder.journal(folder),
-                command=command.read_text().strip() if command.is_file() else '')
+                config=run_folder.read_json(folder / 'config.json', run_folder.CONFIG), journal=run_folder.journal(folder),
+                command=command.read_text(errors='replace').strip() if command.is_file() else '')
+
+
+@contextlib.contextmanager
+def sound(folder, name):
+  """Makes whatever the block stumbles over in an analysis's files a ValueError that names them."""
+  try:
+    yield
+  except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
+    raise ValueError(f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
+                     'make it again') from error

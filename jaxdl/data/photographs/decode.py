@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+MOST_PIXELS = 1 << 26  # 200 MB when decoded: what a few bytes may claim before any of it is made
 TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')  # EXIF's tag 274 in either byte order, and XMP's name for it
 
 
@@ -21,11 +22,13 @@ def square(encoded, size):
     [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
 
   Raises:
-    Exception: whatever Pillow raises where the bytes are not a sound photograph.
+    Exception: whatever Pillow raises where the bytes are not a sound photograph; ValueError where they claim to be huge.
   """
   import PIL.Image
   import PIL.ImageOps
   image = PIL.Image.open(io.BytesIO(encoded), formats=('JPEG', 'PNG'))
+  if image.width * image.height > MOST_PIXELS:
+    raise ValueError(f'{image.width:,} × {image.height:,} pixels are more than {MOST_PIXELS:,}')
   image.load()
   if _may_be_turned(image.info):
     image = PIL.ImageOps.exif_transpose(image)

@@ -17,6 +17,7 @@ from jaxdl.data.split import Split, check_sizes
 
 FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
 FEW_CORES = 4  # up to here threads decode faster than processes, which first import jax and copy what they decoded
+MOST_WORKERS = 1024
 SHARED = 1 << 16  # bytes from which an array goes through shared memory, which costs a file each
 
 _open = weakref.WeakSet()  # streams
@@ -63,8 +64,8 @@ def _cores():
 
 def _check(*, size, workers, corrupt, batch_size, hosts):
   check_sizes(size=size)
-  if not isinstance(workers, int) or workers < 0:
-    raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 or more')
+  if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
+    raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 to {MOST_WORKERS}')
   if corrupt not in ('refuse', 'skip'):
     raise ValueError(f'config.data.corrupt={corrupt!r} is unknown: use refuse or skip')
   if batch_size % hosts:

@@ -6,6 +6,7 @@ import numpy as np
 
 HEADER = 1024  # bytes
 START = 0xFF  # of every record
+SHORTEST = 4  # bytes of a record: start, label and its size
 
 
 def read(path):
@@ -18,7 +19,7 @@ def read(path):
     (list of [H, W] uint8 images of varying size, ink 255 on 0; labels [N] int32).
 
   Raises:
-    ValueError: truncated, or not CDB.
+    ValueError: truncated, or not CDB; before memory is taken for what a header claims.
   """
   content = path.read_bytes()
   if len(content) < HEADER:
@@ -27,6 +28,8 @@ def read(path):
   gray = content[522]
   if not 1990 <= year <= 2100 or gray > 1:
     raise ValueError(f'{path} is not a CDB file (year {year}, image type {gray}): use the files of the Hoda data set')
+  if count * SHORTEST > len(content) - HEADER:
+    raise ValueError(f'{path} is too short for the {count:,} records that it speaks of: fetch it again')
   images, labels, position = [], np.zeros(count, np.int32), HEADER
   for record in range(count):
     try:

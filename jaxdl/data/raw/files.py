@@ -1,7 +1,9 @@
 """The raw files of each data set, checked before anything is built from them."""
 
 import hashlib
+import lzma
 import tarfile
+import zlib
 
 import numpy as np
 
@@ -25,6 +27,7 @@ CIFAR10 = {
 CIFAR10_FOLDER = 'cifar-10-batches-bin'
 CIFAR10_CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 CIFAR10_TEST_LABELS = bytes((3, 8, 8, 0, 6, 6, 1, 6, 3, 1))  # the first of the original order
+LARGEST = 1 << 30  # bytes that an archive may unpack to
 TEXTS = {  # file → (characters, sha256)
     'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
     'shakespeare.txt': (5057240, '64d0f3aab6c2b9b92ced74b927a209a7fae861daf9d7ea72ede67519b43d83fe'),
@@ -68,7 +71,8 @@ def cifar10(folder, aside):
   for name in [*CIFAR10, 'test_batch.bin', 'batches.meta.txt']:
     if not (folder / name).is_file():
       raise FileNotFoundError(f'{folder / name} is missing: cifar10 needs {CIFAR10_FOLDER}/ or cifar-10-binary.tar.gz')
-  classes = (folder / 'batches.meta.txt').read_text().split()
+  with (folder / 'batches.meta.txt').open(errors='replace') as file:
+    classes = file.read(1000).split()
   if classes != CIFAR10_CLASSES:
     raise ValueError(f'{folder / "batches.meta.txt"} names {len(classes)} classes ({", ".join(classes[:3])}…), expected '
                      'the 10 of CIFAR-10: use the binary version of CIFAR-10')
@@ -85,23 +89,33 @@ def cifar10(folder, aside):
 
 def _cifar_batch(path):
   """[10000, 3073] uint8: a label, then the planes R, G, B."""
+  if path.stat().st_size != 10000 * 3073:
+    raise ValueError(f'{path} has {path.stat().st_size:,} bytes, expected 30,730,000: fetch it again')
   content = np.frombuffer(path.read_bytes(), np.uint8)
-  if content.size != 10000 * 3073:
-    raise ValueError(f'{path} has {content.size:,} bytes, expected 30,730,000: fetch it again')
   if content[::3073].max() > 9:
     raise ValueError(f'{path} has a label {content[::3073].max()}, expected 0 to 9: it is not a batch of CIFAR-10')
   return content.reshape(10000, 3073)
 
 
 def unpack(archive, aside):
-  """Unpacks a tar file and returns its folder; a member that would leave the folder is refused."""
+  """Unpacks a tar file and returns its folder; a member that would leave the folder, or fill the disk, is refused."""
+  left = LARGEST
+
+  def within(member, folder):
+    nonlocal left
+    left -= member.size
+    if left < 0:
+      raise ValueError(f'{archive} holds more than {LARGEST:,} bytes: do not use this file')
+    return tarfile.data_filter(member, folder)
+
   try:
     with tarfile.open(archive) as tar:
-      tar.extractall(aside / 'unpacked', filter='data')
+      tar.extractall(aside / 'unpacked', filter=within)
   except tarfile.FilterError as error:
     raise ValueError(f'{archive} holds {error.tarinfo.name!r}, which leads out of its folder: do not use this file') from None
-  except (tarfile.TarError, EOFError, OSError) as error:
-    raise ValueError(f'{archive} is not a sound tar file ({error}): fetch it again') from error
+  except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+    reason = str(error).partition(':\n')[0]
+    raise ValueError(f'{archive} is not a sound tar file ({reason}): fetch it again') from error
   return aside / 'unpacked'
 
 
@@ -111,9 +125,10 @@ def text(name):
     path = folder if folder.is_file() else folder / name
     if not path.is_file():
       raise FileNotFoundError(f'{path} is missing: put {name} there')
-    content, (count, checksum) = path.read_bytes(), TEXTS[name]
-    if len(content) != count:
-      raise ValueError(f'{path} has {len(content):,} characters, expected {count:,}: fetch it again')
+    count, checksum = TEXTS[name]
+    if path.stat().st_size != count:
+      raise ValueError(f'{path} has {path.stat().st_size:,} characters, expected {count:,}: fetch it again')
+    content = path.read_bytes()
     _check(path, content, checksum)
     (aside / name).write_bytes(content)
     return {name: aside / name}, ''
@@ -123,9 +138,10 @@ def text(name):
 
 def farsi_digits(folder, aside):
   """A reader of Hoda's three files; see `digits`."""
-  hoda.read(folder)
-  for name, checksum in HODA.items():
+  hoda.require(folder)
+  for name, checksum in HODA.items():  # before a file is parsed: one of 3 GB says nothing of what it would take in memory
     _check(folder / name, (folder / name).read_bytes(), checksum)
+  hoda.read(folder)
   return {name: folder / name for name in HODA}, ''
 
 

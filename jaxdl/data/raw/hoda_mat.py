@@ -25,7 +25,7 @@ def read(path):
   if images is None or labels is None:
     raise ValueError(f'{path} is not Hoda: it has no variables Data and labels; use Data_hoda_full.mat')
   images, labels = list(images.ravel()), labels.ravel()
-  if len(images) != len(labels) or not all(
+  if labels.dtype.kind not in 'iu' or len(images) != len(labels) or not all(
       isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2 and image.size for image in images):
     raise ValueError(f'{path} is not Hoda: Data must be an object array of [H, W] uint8 images, one for each label')
   return images, labels.astype(np.int32)

@@ -23,9 +23,8 @@ def read(folder, name, shape):
     FileNotFoundError: neither NAME nor NAME.gz is in the folder.
     ValueError: not IDX, truncated, or of another shape.
   """
-  path = find(folder, name)
-  content = unpacked(path)
-  header = 4 + 4 * len(shape)
+  path, header = find(folder, name), 4 + 4 * len(shape)
+  content = unpacked(path, most=header + math.prod(shape))
   if content[:4] != bytes((0, 0, 8, len(shape))):
     raise ValueError(f'{path} is not an IDX file of {len(shape)}-dimensional bytes (it begins with {content[:4].hex()}): '
                      'fetch it again')
@@ -33,7 +32,8 @@ def read(folder, name, shape):
   if found != shape:
     raise ValueError(f'{path} holds an array of shape {found}, expected {shape}: it belongs to another data set')
   if len(content) != header + math.prod(shape):
-    raise ValueError(f'{path} has {len(content):,} bytes, expected {header + math.prod(shape):,}: fetch it again')
+    more = ' or more' * (len(content) > header + math.prod(shape))
+    raise ValueError(f'{path} has {len(content):,} bytes{more}, expected {header + math.prod(shape):,}: fetch it again')
   return np.frombuffer(content, np.uint8, offset=header).reshape(shape), content
 
 
@@ -46,12 +46,12 @@ def find(folder, name):
   raise FileNotFoundError(f'{pathlib.Path(folder) / name} is missing (with or without .gz): put it there')
 
 
-def unpacked(path):
-  """The bytes of a file, unpacked where it is gzip."""
-  content = path.read_bytes()
-  if content[:2] != b'\x1f\x8b':
-    return content
+def unpacked(path, *, most):
+  """The bytes of a file, unpacked where it is gzip; of more than `most` the first ones and one more, however many there are."""
+  with path.open('rb') as file:
+    packed = file.read(2) == b'\x1f\x8b'
   try:
-    return gzip.decompress(content)
+    with (gzip.open if packed else open)(path, 'rb') as file:
+      return file.read(most + 1)
   except (OSError, EOFError, zlib.error) as error:
     raise ValueError(f'{path} is not a sound gzip file ({error}): fetch it again') from error

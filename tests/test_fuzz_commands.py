@@ -1,0 +1,143 @@
+"""Command lines with anything in them: an exit code, and one line where it is not 0."""
+
+import pytest
+from conftest import ROOT
+from fuzzing import cases, works_or_is_refused
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from jaxdl import analyze, command, experiment, generate, main, status, sweep, train
+from jaxdl.data import __main__ as data
+from jaxdl.data import tfds_arrays
+from jaxdl.report import __main__ as report
+
+VALUES = st.sampled_from(['', '0', '-1', '1', '3.5', '1e400', 'nan', '9' * 30, '9' * 5000, 'True', 'None', '[]', '{[]}', '(1,', '{"a": 1}', 'x',
+                          'README.md', 'configs', 'nowhere/x', '../..', '/dev/null', '\x00', '\udcff', "'", '5 steps', '--', '$HOME',
+                          '<script>', 'best', 'a' * 300, '[' * 300])
+CONFIGS = st.sampled_from(['configs/lstm_mnist.py', 'configs/cnn_mnist.py', 'configs/char_lstm_shakespeare.py', 'README.md', 'configs', '',
+                           'nowhere.py', 'configs/sweeps/hidden_units_mnist.py', 'configs/sweeps/cells_shakespeare.py'])
+KEYS = st.sampled_from(['seed', 'data', 'data.batch_size', 'data.splits.train', 'data.name', 'model', 'model.layers[0].features', 'model.layers[99].x',
+                        'model.layers[-1].kernel', 'l2', 'l2.x', 'plateau.patience', 'optimizer.learning_rate', '', '.', 'x..y', '[', 'items', 'a.b.c.d',
+                        'data[0]', 'train_for', 'axes', 'seeds', 'base', 'common', 'keys', '_fields', 'to_dict', 'lock'])
+
+
+def flags(*names, most=5):
+  """Arguments of a command: known flags with any value, in two forms, and such as nobody knows."""
+  known = [st.builds('--{}={}'.format, st.just(name), VALUES) for name in names]
+  apart = st.builds(lambda name, value: [f'--{name}', value], st.sampled_from([*names, 'unknown']), VALUES)
+  odd = st.sampled_from(['--', '-', '--=', '-x', '--unknown=3', 'x', '', '--flagfile=README.md', '--undefok=x', '---', '--no', '\udcff'])
+  return st.lists(st.one_of(*known, apart, odd).map(lambda found: found if isinstance(found, list) else [found]), max_size=most).map(
+      lambda found: [argument for part in found for argument in part])
+
+
+def overridden(*names):
+  """A config, its overrides, and flags."""
+  overrides = st.lists(st.builds('--config.{}={}'.format, KEYS, VALUES), max_size=3)
+  return st.builds(lambda config, changes, others: [*config, *changes, *others, '--describe'],
+                   st.sampled_from([['--config=configs/lstm_mnist.py'], ['--config=configs/cnn_mnist.py']]) | st.just([])
+                   | CONFIGS.map(lambda path: ['--config', path]),
+                   overrides, st.just([]) | flags(*names, most=2))
+
+
+COMMANDS = {
+    'main': (main.main, overridden('workdir')),
+    'sweep': (sweep.main, overridden('workdir', 'together')),
+    'analyze': (analyze.main, flags('workdir', 'only', 'step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed')),
+    'generate': (generate.main, flags('workdir', 'prime', 'length', 'temperature', 'top_k', 'seed', 'step')),
+    'report': (report.main, st.lists(VALUES, max_size=3)),
+    'status': (status.main, flags('workdir')),
+    'data': (data.main, st.builds(lambda first, rest: [first, *rest], st.sampled_from(['list', 'prepare', 'x']),
+                                  st.builds(lambda name, rest: [name, *rest], st.sampled_from(['mnist', 'hoda', 'shakespeare', 'image_folder', 'x']),
+                                            flags('from', 'data_dir')))),
+}
+
+
+def no_network(name, root):
+  raise OSError(f'{name} is not here, and a test downloads nothing')
+
+
+@pytest.fixture
+def run_here(capsys, monkeypatch, tmp_path):
+  """Returns a function that runs a command as a user would, in an empty folder with the configs, and looks at what it says."""
+  for name in ('README.md', 'configs'):
+    (tmp_path / name).symlink_to(ROOT / name)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'prepared'))
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.setattr(tfds_arrays, '_download', no_network)
+
+  def run(function, arguments):
+    capsys.readouterr()
+    with works_or_is_refused():
+      code = command.run(function, ['jaxdl', *arguments])
+    errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith('warning: ')]
+    assert (code, len(errors)) in ((0, 0), (1, 1)), (code, errors)
+    assert code == 0 or errors[0].startswith('jaxdl: '), errors
+
+  return run
+
+
+def fuzz(name, run_here, count):
+  function, arguments = COMMANDS[name]
+
+  @cases(count)
+  @given(arguments)
+  @example([])
+  def one(given_arguments):
+    run_here(function, given_arguments)
+
+  one()
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_fuzz_commands(name, run_here):
+  fuzz(name, run_here, 5 if name == 'main' else 8)  # those of main build an experiment
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', COMMANDS)
+def test_fuzz_many_commands(name, run_here):
+  fuzz(name, run_here, 150)
+
+
+@pytest.mark.slow
+def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
+  """Flags that reach the network: what is written and what is analysed."""
+  folder = tmp_path / 'run'
+  train.train(experiment.build(small_text, 'small'), folder)
+  numbers = VALUES | st.integers(-3, 3).map(str)
+
+  @cases(80)
+  @given(st.lists(st.builds('--{}={}'.format, st.sampled_from(['prime', 'length', 'temperature', 'top_k', 'seed', 'step']), numbers), max_size=3))
+  def written(arguments):
+    run_here(generate.main, [f'--workdir={folder}', '--prime=R', '--length=3', *arguments])
+
+  @cases(40)
+  @given(st.sampled_from(['weights', 'characters', 'surprise', 'filters']), st.lists(
+      st.builds('--{}={}'.format, st.sampled_from(['step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed']), numbers), max_size=3))
+  def analysed(only, arguments):
+    run_here(analyze.main, [f'--workdir={folder}', f'--only={only}', '--images=200', *arguments])
+
+  written()
+  analysed()
+
+
+def test_fuzz_found_a_new_key_given_twice_with_different_types(run_here, capsys):
+  run_here(main.main, ['--config=configs/lstm_mnist.py', '--config.l2=much', '--config.l2=0.5', '--config.l2={[]}', '--describe'])
+  assert command.run(main.main, ['jaxdl', '--config=configs/lstm_mnist.py', '--config.l2=x', '--config.l2=0.5', '--describe']) == 0
+  assert '"l2": 0.5' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('flag', ['--seed=-1', f'--seed={2**32}', '--seed=x'])
+def test_fuzz_found_a_seed_that_is_none(flag, capsys):
+  for name in ('analyze', 'generate'):
+    assert command.run(COMMANDS[name][0], ['jaxdl', '--workdir=x', flag]) == 1
+    assert 'argument --seed: invalid seed value' in capsys.readouterr().err
+
+
+def test_fuzz_found_errors_of_several_lines_and_names_that_are_no_text(capfd):
+  def fails(arguments):
+    raise ValueError('one\ntwo \udcff')
+
+  assert command.run(fails, []) == 1
+  assert capfd.readouterr().err == 'jaxdl: one two \\udcff\n'

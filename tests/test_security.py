@@ -1,0 +1,252 @@
+"""Nothing from outside is trusted: no code comes out of data, nothing leaves its folder, what is fetched is checked."""
+
+import ast
+import contextlib
+import html
+import html.parser
+import io
+import json
+import os
+import pickle
+import tarfile
+
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import ROOT
+
+from jaxdl import comparison, figures
+from jaxdl.analysis.projector import projector
+from jaxdl.data import array_cache, bundled, mnist, shakespeare, tfds_arrays
+from jaxdl.data.raw import files as raw_files
+from jaxdl.report import page
+
+HOSTILE = ('<script>alert(1)</script>', '</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onload='alert(1)",
+           '{{ 7 * 7 }}', '{% raw %}', '<!--', ']]>', '&lt;b&gt;', 'javascript:alert(1)', '</title><svg onload=alert(1)>', '</style>', '\\u003cb>')
+SOURCES = sorted([*(ROOT / 'jaxdl').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
+FORBIDDEN = {  # calls that run what they are given, or trust it
+    'eval', 'exec', 'compile', '__import__', 'os.system', 'os.popen', 'pickle.load', 'pickle.loads', 'pickle.Unpickler', 'marshal.load',
+    'marshal.loads', 'shelve.open', 'dill.load', 'dill.loads', 'joblib.load', 'torch.load', 'yaml.load', 'yaml.unsafe_load', 'tempfile.mktemp',
+    'subprocess.getoutput', 'subprocess.getstatusoutput', 'zipfile.ZipFile.extractall', 'shutil.unpack_archive', 'markupsafe.Markup',
+    'jinja2.Template', 'ssl._create_unverified_context'}
+ONLY_WITH = {'extractall': 'filter', 'extract': 'filter'}  # method → the keyword that makes it safe
+NEVER = {'shell': True, 'allow_pickle': True, 'verify': False, 'verify_ssl': False, 'autoescape': False}  # keyword → value
+
+
+def dangers(source):
+  """(line, what) of every dangerous call of a Python text."""
+  tree = ast.parse(source)
+  known = {}  # name here → what it is
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      known |= {alias.asname or alias.name: alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      known |= {alias.asname or alias.name: f'{node.module}.{alias.name}' for alias in node.names}
+  for node in ast.walk(tree):
+    if not isinstance(node, ast.Call):
+      continue
+    first, dot, rest = ast.unparse(node.func).partition('.')
+    name = f'{known.get(first, first)}{dot}{rest}'
+    given = {keyword.arg: keyword.value for keyword in node.keywords}
+    if name in FORBIDDEN:
+      yield node.lineno, name
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ONLY_WITH and ONLY_WITH[node.func.attr] not in given:
+      yield node.lineno, f'{node.func.attr} without {ONLY_WITH[node.func.attr]}='
+    for keyword, value in given.items():
+      if keyword in NEVER and (not isinstance(value, ast.Constant) or value.value is NEVER[keyword]):
+        yield node.lineno, f'{keyword}={ast.unparse(value)}'
+
+
+@pytest.mark.parametrize('file', SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_security_no_call_runs_or_trusts_what_it_is_given(file):
+  assert not list(dangers(file.read_text()))
+
+
+@pytest.mark.parametrize('line', [
+    'eval(x)', 'import os\nos.system(x)', 'from os import system as s\ns(x)', 'import pickle\npickle.load(f)', 'import pickle as p\np.loads(x)',
+    'import subprocess\nsubprocess.run(x, shell=True)', 'run(x, shell=y)', 'import numpy as np\nnp.load(f, allow_pickle=True)',
+    'tar.extractall(x)', 'tar.extract(x)', 'Environment(autoescape=False)'])
+def test_security_the_search_finds_what_it_is_for(line):
+  assert list(dangers(line))
+
+
+def test_security_only_the_style_and_the_script_of_the_page_are_not_escaped():
+  """The filter `safe` and Markup would let data through."""
+  template = (ROOT / 'jaxdl/report/page.html').read_text()
+  assert template.count('| safe') == template.count('safe') == 2
+  assert '{{ style | safe }}' in template
+  assert '{{ script | safe }}' in template
+  assert 'autoescape false' not in template
+  assert 'innerHTML' not in (ROOT / 'jaxdl/report/page.js').read_text()
+
+
+class Bomb:
+  """A pickle that would run a command."""
+
+  def __reduce__(self):
+    return os.mkdir, ('run-by-a-pickle',)
+
+
+def test_security_a_pickle_in_the_place_of_an_array_is_not_run(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  arrays = {'train': {'label': np.arange(3, dtype=np.int32)}}
+  array_cache.cached(tmp_path, lambda: (arrays, ()))
+  file = tmp_path / array_cache.FOLDER / 'train.label.npy'
+  np.save(file, np.array([Bomb()], object), allow_pickle=True)
+  for content in (file.read_bytes(), pickle.dumps(Bomb())):
+    file.write_bytes(content)
+    found, _ = array_cache.cached(tmp_path, lambda: (arrays, ()))
+    np.testing.assert_array_equal(found['train']['label'], np.arange(3))
+  assert 'cannot be read' in capsys.readouterr().err
+  assert not (tmp_path / 'run-by-a-pickle').exists()
+
+
+def test_security_a_pickle_in_an_analysis_is_not_run(run, monkeypatch):
+  monkeypatch.chdir(run)
+  np.savez(run / 'analysis/embedding_tsne.npz', points=np.array([Bomb()], object), labels=np.zeros(1))
+  with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not what jaxdl\.analyze writes'):
+    page.write([run], run / 'report.html')
+  assert not (run / 'run-by-a-pickle').exists()
+
+
+def test_security_the_python_version_of_cifar10_is_refused_unread(tmp_path):
+  (tmp_path / 'data_batch_1').write_bytes(pickle.dumps(Bomb()))
+  with pytest.raises(ValueError, match='whose files are pickles and are never loaded'):
+    raw_files.cifar10(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(('name', 'kind', 'link'), [
+    ('../outside', tarfile.REGTYPE, ''), ('a/../../outside', tarfile.REGTYPE, ''), ('/outside', tarfile.REGTYPE, ''),
+    ('a', tarfile.SYMTYPE, '../outside'), ('a', tarfile.SYMTYPE, '/etc/hostname'), ('a', tarfile.LNKTYPE, '../outside'),
+    ('a', tarfile.CHRTYPE, ''), ('a', tarfile.FIFOTYPE, '')])
+def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path):
+  archive, aside = tmp_path / 'x.tar', tmp_path / 'in/aside'
+  aside.mkdir(parents=True)
+  with tarfile.open(archive, 'w') as tar:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, link
+    tar.addfile(member, io.BytesIO())
+  before = sorted(path for path in tmp_path.rglob('*') if aside not in path.parents)
+  with contextlib.suppress(ValueError):  # a name that begins with / is unpacked below the folder
+    raw_files.unpack(archive, aside)
+  assert sorted(path for path in tmp_path.rglob('*') if aside not in path.parents) == before
+  assert not [path for path in aside.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())]
+
+
+def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(raw_files, 'LARGEST', 1000)
+  with tarfile.open(tmp_path / 'x.tar.gz', 'w:gz') as tar:
+    for number in range(3):
+      member = tarfile.TarInfo(str(number))
+      member.size = 400
+      tar.addfile(member, io.BytesIO(bytes(400)))
+  with pytest.raises(ValueError, match=r'x\.tar\.gz holds more than 1,000 bytes'):
+    raw_files.unpack(tmp_path / 'x.tar.gz', tmp_path)
+  assert not (tmp_path / 'unpacked/2').exists()
+
+
+def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_path, monkeypatch):
+  """TFDS compares each file with the checksum that it ships with, and is told to refuse files without one."""
+  tfds = pytest.importorskip('tensorflow_datasets')
+  for name in ('mnist', 'fashion_mnist', 'cifar10', 'tiny_shakespeare'):
+    known = tfds.builder(name, data_dir=tmp_path).url_infos
+    assert known, name
+    assert all(len(found.checksum) == 64 for found in known.values()), name
+  asked = []
+  monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', lambda builder, **given: asked.append(given['download_config']))
+  tfds_arrays._download('mnist', tmp_path)
+  assert asked[0].force_checksums_validation
+  assert asked[0].verify_ssl
+  assert not asked[0].register_checksums
+
+
+def test_security_every_bundled_file_has_a_checksum():
+  named = {'mnist': mnist.CHECKSUMS, 'shakespeare': shakespeare.CHECKSUMS}
+  there = {file.relative_to(bundled.FOLDER) for file in bundled.FOLDER.rglob('*') if file.is_file() and file.suffix != '.md'}
+  assert {str(file) for file in there} == {f'{folder}/{name}.xz' for folder, names in named.items() for name in names}
+
+
+class Reader(html.parser.HTMLParser):
+  """The elements and attributes of a page, and the texts of its scripts."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.found, self.scripts, self.script = [], [], False
+    self.feed(text)
+
+  def handle_starttag(self, tag, attributes):
+    self.found.append((tag, tuple(name for name, _ in attributes)))
+    for name, value in attributes:
+      assert name not in ('href', 'src') or value.startswith(('#', 'data:')), value
+    self.script = tag == 'script'
+    if self.script:
+      self.scripts.append('')
+
+  def handle_endtag(self, tag):
+    self.script = False
+
+  def handle_data(self, data):
+    if self.script:
+      self.scripts[-1] += data
+
+
+def write_run(folder, evil):
+  """A run whose every name is the given text."""
+  (folder / 'analysis').mkdir(parents=True, exist_ok=True)
+  config = {'seed': 3, 'task': 'classify', 'data': {'name': evil, 'batch_size': 4}, evil: evil, 'reported': {evil: 0.9},
+            'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
+            'dataset': {'classes': ['cat', evil], 'input_shape': [4, 4, 1]}}
+  summary = {'config': evil, 'step': 8, 'test_loss': 0.25, 'parameters': 34, 'reported': {evil: 0.9}, 'seed': 3, 'seconds': 61.0,
+             'device': evil, 'data': f'bundled, {evil}', 'versions': {evil: evil}}
+  lines = [{'step': step, 'split': split, 'loss': 2 / step, evil: 1 / step} for step in (4, 8) for split in ('train', 'test')]
+  layer = {'layer': evil, 'units': 3, 'mean': 0, 'std': 1, 'min': 0, 'max': 2, 'zeros': 0.5, 'dead_units': 0, 'dead_channels': 0, 'channels': 1}
+  for name, content in {'config.json': config, 'summary.json': summary, 'analysis/statistics.json': {'layers': [layer]},
+                        'analysis/generated.json': {'texts': [{'prime': evil, 'temperature': evil, 'text': evil}]},
+                        'analysis/embedding_tsne.json': {'what': evil, 'trustworthiness': 0.9, 'accuracy': 0.5}}.items():
+    (folder / name).write_text(json.dumps(content))
+  (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  (folder / 'command.txt').write_text(evil)
+  np.savez(folder / 'analysis/embedding_tsne.npz', points=np.eye(2), labels=np.array([0, 1]))
+  for name in ('samples', 'embedding_pca', f'feature_maps_{evil.replace("/", "_")}'):
+    PIL.Image.new('RGB', (4, 4)).save(folder / f'analysis/{name}.png')
+  projector(folder / 'tensorboard/projector', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1)))
+  return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+  return write_run(tmp_path / 'run', 'harmless')
+
+
+@pytest.mark.parametrize('evil', HOSTILE)
+def test_security_no_element_of_a_report_comes_out_of_data(evil, run, tmp_path):
+  """The page of hostile names has the elements and attributes of the page of a harmless one, and its scripts but for data."""
+  pages = {}
+  for name, folder in (('harmless', run), ('hostile', write_run(tmp_path / evil.replace('/', '_'), evil))):
+    for count in (1, 2):
+      page.write([folder] * count, tmp_path / 'report.html')
+      pages[name, count] = (tmp_path / 'report.html').read_text()
+  for count in (1, 2):
+    harmless, hostile = Reader(pages['harmless', count]), Reader(pages['hostile', count])
+    assert hostile.found == harmless.found
+    assert len(hostile.scripts) == len(harmless.scripts)
+    for script, expected in zip(hostile.scripts, harmless.scripts, strict=True):
+      if script != expected:
+        json.loads(script)  # data, which runs nothing
+        assert '<' not in script
+  assert evil in html.unescape(pages['hostile', 1]), 'a name is shown as it is: no template in it is filled in'
+
+
+@pytest.mark.parametrize('name', ['$\\frac$', '$a_b$', '<b>', '\\', '$' * 3])
+def test_security_a_name_is_drawn_as_it_is_written(name):
+  """A dollar in the name of a class begins no formula, which could be broken."""
+  drawn = (figures.image_grid(np.zeros((2, 4, 4, 1), np.uint8), [name] * 2, heading=name),
+           figures.confusion_matrix(np.eye(2, dtype=int), [name, 'b'], heading=name))
+  for figure in drawn:
+    assert figures.pixels(figure).size
+
+
+def test_security_a_label_stays_in_its_cell_of_a_markdown_table():
+  row = {'label': 'a | b\n| c', 'choices': {}, 'seeds': [0], 'mean': {}, 'deviation': {}, 'parameters': 1, 'reported': {}, 'seconds': 1.0}
+  head, rule, line = comparison.table([row]).splitlines()
+  assert line.replace('\\|', '').count('|') == head.count('|') == rule.count('|')
