@@ -121,7 +121,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         best = loss
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
-  return current, stopped and not ended
+  return current, stopped and not ended and step < experiment.steps
 
 
 def _observed(experiment, current, loss, shown):
