@@ -104,10 +104,10 @@ def main(arguments):
       print(f'{name} is left out: {error}', file=sys.stderr)
       continue
     print(json.dumps(rows[-1]), flush=True)
-  print('\n| experiment | batch | devices at most | gradients, bytes a step | other exchanges | their bytes |')
-  print('|---|---:|---:|---:|---:|---:|')
+  print('\n| experiment | batch, and devices at most | gradients and sums, bytes a step | other exchanges | their bytes |')
+  print('|---|---:|---:|---:|---:|')
   for row in rows:
-    print(f'| `{row["config"]}` | {row["batch"]} | {row["batch"]} | {row["gradient_bytes"]:,} | {row["other_exchanges"]} | '
+    print(f'| `{row["config"]}` | {row["batch"]} | {row["gradient_bytes"]:,} | {row["other_exchanges"]} | '
           f'{row["other_bytes"]:,} |')
   return 0
 

@@ -17,6 +17,7 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}  # the environment of children that compile as a user's commands do
 os.environ['XLA_FLAGS'] = f'{AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
 
+import fuzzing  # noqa: E402
 import pytest  # noqa: E402
 from reliability import record  # noqa: E402
 
@@ -98,7 +99,28 @@ def pytest_addoption(parser):
   parser.addoption('--record', action='store_true', help='write what reliability tests count into README (with -n0)')
 
 
+def pytest_configure(config):
+  config.counted = {}  # row of README's reliability table → (tried, kept)
+
+
+def pytest_sessionfinish(session):
+  if session.config.getoption('--record'):
+    for what, counts in session.config.counted.items():
+      record(what, *counts)
+
+
 @pytest.fixture
 def reliability(request):
-  """Function (what, tried, kept): a row of README's reliability table, written where the run is to be recorded."""
-  return record if request.config.getoption('--record') else lambda what, tried, kept: None
+  """Function (what, tried, kept): adds to a row of README's reliability table."""
+  def count(what, tried, kept):
+    before = request.config.counted.get(what, (0, 0))
+    request.config.counted[what] = before[0] + tried, before[1] + kept
+
+  return count
+
+
+@pytest.fixture
+def counted_as(reliability):
+  """Function (what), for the end of a test: every case of `fuzzing` that it tried was worked with or refused."""
+  before = fuzzing.tried
+  return lambda what: reliability(what, *[fuzzing.tried - before] * 2)

@@ -8,6 +8,7 @@ import signal
 from hypothesis import HealthCheck, settings
 
 SECONDS = 60  # of one case, at most: a hundred times what one takes
+tried = 0  # cases so far
 MEMORY = 3 << 30  # bytes that a case may ask for on top of what the process has
 
 
@@ -24,6 +25,8 @@ def works_or_is_refused(*, naming=''):
   Args:
     naming: str that the error must hold, such as a file's name.
   """
+  global tried
+  tried += 1
   with _in_time(), _in_memory():
     try:
       yield

@@ -48,7 +48,7 @@ def with_steady_adam(config):
 
 
 @pytest.mark.parametrize('devices', [8, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
-def test_devices_8_equal_1(devices, small_cnn, small, small_text):
+def test_devices_8_equal_1(devices, small_cnn, small, small_text, reliability):
   """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so the last device
   has none. The sums are taken in another order, hence the tolerance."""
   configs = {'cnn': small_cnn, 'lstm': small, 'text': small_text}
@@ -62,6 +62,7 @@ def test_devices_8_equal_1(devices, small_cnn, small, small_text):
     assert many[name].keys() == one.keys()
     for path, values in one.items():
       np.testing.assert_allclose(many[name][path], values, rtol=2e-4, atol=2e-5, err_msg=f'{name}{path}')
+  reliability('networks trained on 2, 4 and 8 devices: parameters and sums those of one (2e-4)', len(configs), len(configs))
 
 
 def test_devices_a_checkpoint_of_8_resumes_on_1_and_the_other_way_round(small_text, tmp_path):

@@ -96,8 +96,9 @@ def test_fuzz_commands(name, run_here):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', COMMANDS)
-def test_fuzz_many_commands(name, run_here):
+def test_fuzz_many_commands(name, run_here, counted_as):
   fuzz(name, run_here, 150)
+  counted_as('command lines drawn at random, 7 commands: done, or refused in one line and a code that is not 0')
 
 
 @pytest.mark.slow

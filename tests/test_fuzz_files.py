@@ -136,12 +136,13 @@ def test_fuzz_files(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', FORMATS)
-def test_fuzz_many_files(name, tmp_path):
+def test_fuzz_many_files(name, tmp_path, counted_as):
   fuzz(name, tmp_path, 250)
+  counted_as('raw files damaged at random, 12 formats: read, or refused in one line that names the file')
 
 
 @pytest.mark.parametrize('count', [25, pytest.param(250, marks=pytest.mark.slow)])
-def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys):
+def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counted_as):
   """Whatever happens to the arrays, what is read are those that were decoded."""
   arrays = {'train': {'image': PIXELS, 'label': np.arange(3, dtype=np.int32)}}
   array_cache.cached(tmp_path, lambda: (arrays, ('a', 'b', 'c')))
@@ -158,6 +159,7 @@ def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys):
       np.testing.assert_array_equal(found['train']['label'], np.arange(3))
 
   one()
+  counted_as('decoded arrays damaged on the disk: decoded anew')
 
 
 @pytest.mark.parametrize('count', [30, pytest.param(500, marks=pytest.mark.slow)])
