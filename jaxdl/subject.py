@@ -13,6 +13,7 @@ from jaxdl import config as configuration
 from jaxdl.data import DATA_SETS
 
 BYTES = 1 << 30  # of network inputs in memory, at most
+OF_TASKS = {'reconstruct': 'autoencoder', 'next_char': 'language_model'}  # the kinds that a task tells
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Subject:
     workdir: of the run, pathlib.Path.
     name: of the data set.
     split: which of its splits the examples come from.
-    kind: 'cnn' | 'recurrent' | 'language_model' | 'autoencoder'.
+    kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder'.
     model, variables, config: as `checkpoint.load_model` returns them.
     classes: class names, or the vocabulary of a text.
     inputs: [N, …] as the network takes them; [B, N] int for a text, one contiguous stream.
@@ -98,7 +99,9 @@ def read(workdir, *, step='best', count=None, data_dir=None):
 
 def _kind(config):
   task = config['task'] if isinstance(config['task'], str) else config['task']['name']
-  return 'autoencoder' if task == 'reconstruct' else config['model']['name']
+  if task in OF_TASKS:
+    return OF_TASKS[task]
+  return config['model']['name'] if config['model']['name'] in ('cnn', 'recurrent') else 'classifier'
 
 
 def _examples(data, split, wanted):

@@ -48,4 +48,5 @@ def _names(subject, count):
 
 VIEWS = {
     'activations': View('feature maps of every convolution for eight images', ('cnn', 'autoencoder'), feature_maps),
-    'statistics': View('table of activation statistics and dead units', ('cnn', 'recurrent', 'autoencoder'), statistics)}
+    'statistics': View('table of activation statistics and dead units', ('cnn', 'recurrent', 'classifier', 'autoencoder'),
+                       statistics)}

@@ -48,4 +48,4 @@ def weight_histograms(subject, choice):
 VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters),
     'weights': View('distribution of weights and biases, of several runs with --against',
-                    ('cnn', 'recurrent', 'language_model', 'autoencoder'), weight_histograms)}
+                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms)}

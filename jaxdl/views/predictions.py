@@ -64,5 +64,5 @@ def _shares(right, all_of_class):
   return [float(one) / int(every) if every else None for one, every in zip(right, all_of_class, strict=True)]
 
 
-VIEWS = {'errors': View('confusion matrix, worst mistakes and calibration', ('cnn', 'recurrent'), wrong),
+VIEWS = {'errors': View('confusion matrix, worst mistakes and calibration', ('cnn', 'recurrent', 'classifier'), wrong),
          'numpy': View('the forward pass again, in NumPy alone', ('cnn', 'recurrent', 'language_model', 'autoencoder'), twice)}

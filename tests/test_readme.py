@@ -1,0 +1,180 @@
+"""Every command and every piece of Python in README does what it says there."""
+
+import contextlib
+import functools
+import importlib
+import io
+import pathlib
+import re
+import shlex
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from ml_collections import ConfigDict
+
+from jaxdl import analyze, command, experiment, members, models, train, views
+from jaxdl.config import read_file
+from jaxdl.data import DATA_SETS, images, tfds_arrays
+from jaxdl.data.source import Source
+
+README = (ROOT / 'README.md').read_text()
+PYTHON = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+COMMANDS = [command.removeprefix('.venv/bin/') for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
+            for line in block.splitlines() for command in line.split(' && ')]
+COMMANDS += [re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)]
+NOT_RUN_HERE = {  # command → the test that runs it
+    'python3 -m venv .venv': '.ci/run', ".venv/bin/pip install '.[test]'": '.ci/run', 'pip install .': '.ci/run',
+    "pip install '.[test]'": '.ci/run', 'python -m pytest': '.ci/run',
+    'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
+    'python launch/reproduce.py --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
+    'python launch/reproduce.py --ledger': 'test_reproduce.py'}
+SHORTER = {'jaxdl.main': ['--config.train_for=2 steps', '--config.data.splits.train=train[:600]',
+                          '--config.data.splits.validation=train[600:700]', '--config.data.splits.test=test[:100]'],
+           'jaxdl.sweep': [], 'jaxdl.analyze': [], 'jaxdl.generate': ['--length=5']}
+SMALL_CNN = dict(name='cnn', layers=(
+    *(dict(kind='conv', features=22, kernel=3, strides=2) for _ in range(4)), dict(kind='flatten'),
+    dict(kind='dense', features=10, activate=False, name='logits')))
+
+
+def block(beginning):
+  """The one piece of Python that holds some words."""
+  found, = (text for text in PYTHON if beginning in text)
+  return found
+
+
+def executed(text, **names):
+  """The names that a piece of Python leaves, '{…, ' of a table being what is there already."""
+  exec(compile(re.sub(r'(\w+) = \{…, ', r'\1 = {**\1, ', text), 'README.md', 'exec'), names)
+  return names
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+  """An empty folder with the configs, where commands are given."""
+  (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+  monkeypatch.chdir(tmp_path)
+  return tmp_path
+
+
+def given(line):
+  """Gives a command of jaxdl as a user would, in this process; returns what it prints."""
+  program, *arguments = shlex.split(line)[2:]
+  said = io.StringIO()
+  with contextlib.redirect_stdout(said):
+    assert command.run(importlib.import_module(program if program != 'jaxdl.report' else 'jaxdl.report.__main__').main,
+                       [program, *arguments]) == 0, line
+  return said.getvalue()
+
+
+def test_readme_every_command_is_run_by_a_test():
+  ours = [line for line in COMMANDS if line.startswith('python -m jaxdl.')]
+  assert len(ours) > 8
+  assert [line for line in COMMANDS if line not in ours and line not in NOT_RUN_HERE] == []
+  for line in NOT_RUN_HERE:
+    assert line.removeprefix('.venv/bin/') in COMMANDS, f'README no longer has {line}'
+
+
+@pytest.mark.slow
+def test_readme_commands_do_what_they_say(folder, small, small_text, config_file):
+  """In their order, on a few examples and for two steps."""
+  small_cnn = {**small, 'data': {**small['data'], 'layout': 'image'}, 'model': SMALL_CNN}
+  for name, config in (('gru_mnist', {**small, 'model': {**small['model'], 'cell': 'gru'}}), ('cnn_cifar10', small_cnn),
+                       ('D', small_text)):
+    train.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
+  pathlib.Path('D').symlink_to('runs/D')
+  for line in COMMANDS:
+    if not line.startswith('python -m jaxdl.') or line in NOT_RUN_HERE:
+      continue
+    program = line.split()[2]
+    if program == 'jaxdl.sweep':
+      sweep = config_file({'base': str(folder / 'small.py'), 'seeds': (0,), 'axes': [
+          dict(name='rate', choices=[dict(name='low'), dict(name='high', optimizer=dict(learning_rate=0.1))])]}, 'sweep')
+      config_file(small)
+      line = f'python -m jaxdl.sweep --config={sweep}'
+    printed = given(shlex.join([*shlex.split(line), *SHORTER.get(program, [])]))
+    assert printed, line
+  assert (folder / 'runs/lstm_mnist/report.html').is_file()
+  assert (folder / 'runs/gru_64/summary.json').is_file()
+  assert (folder / 'compare.html').is_file()
+  assert (folder / 'runs/cnn_cifar10/analysis/neurons.png').is_file()
+  assert not list(folder.rglob('maximised.png')), '--only chooses'
+
+
+def test_readme_keys_of_training_are_those_that_there_are(small):
+  config = executed(block("name='nesterov'"), config=ConfigDict())['config'].to_dict()
+  built = experiment.build({**small, **config, 'train_for': '20 epochs'}, 'small')
+  assert built.observe
+  assert built.early_stopping == 40
+
+
+def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
+  def read(*, source, data_dir):
+    few = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)
+    part = {'image': np.tile(few, (500, 1, 1, 1)), 'label': np.arange(50_000, dtype=np.int32) % 10}
+    return Source(origin='random', classes=tuple('0123456789'), columns={'train': part, 'test': part})
+
+  monkeypatch.setitem(DATA_SETS, 'cifar10', functools.partial(images.load, read))
+  config = executed(block("name='cifar10', batch_size=128"), config=ConfigDict(small))['config'].to_dict()
+  built = experiment.build({**config, 'model': SMALL_CNN}, 'small')
+  assert built.data.input_shape() == (32, 32, 3)
+  assert built.data.splits['train'].count == 45_000
+
+
+def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
+  config_file(small, 'lstm_mnist')
+  (tmp_path / 'sweeps').mkdir()
+  config = executed(block("config.base ="), config=ConfigDict())['config']
+  found = members.read(config.to_dict(), tmp_path / 'sweeps/here.py')
+  assert len(found) == 2 * 2 * 3
+  assert {(member.config['model']['cell'], member.config['optimizer']['learning_rate']) for member in found} == {
+      ('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
+
+
+def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, small):
+  small.update(model=SMALL_CNN, train_for='1 steps')
+  small['data']['layout'] = 'image'
+  train.train(experiment.build(small, 'small'), folder / 'runs/cnn_cifar10')
+  found = executed(block('guided_backprop'), images=np.random.default_rng(0).random((3, 28, 28, 1), np.float32))
+  assert found['maps'].shape == (3, 28, 28, 1)
+
+
+def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
+  """The new model trains, is analysed as any classifier is, and the new analysis is one of them."""
+  own = executed(block('class MeanState'), MODELS=models.MODELS)['MODELS']
+  monkeypatch.setitem(models.MODELS, 'mean_state', own['mean_state'])
+  small.update(model=dict(name='mean_state', features=8, classes=10), train_for='2 steps')
+  train.train(experiment.build(small, 'small'), folder / 'run')
+  view = executed(block('def certainty'), VIEWS=views.VIEWS)['VIEWS']['certainty']
+  monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
+  printed = given('python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty')
+  assert 'certainty: how sure the network is' in printed
+  assert (folder / 'run/analysis/certainty.png').is_file()
+  with np.load(folder / 'run/analysis/certainty.npz') as arrays:
+    assert arrays['probability'].shape == (50,)
+
+
+def test_readme_a_data_set_of_ones_own(monkeypatch):
+  """Read through TFDS: here its builder is taken out of the function's hands."""
+  class Given:
+    kmnist = None
+
+  def read(name, *, data_dir, required, decode):
+    assert decode is tfds_arrays.images
+    part = {'image': np.zeros((20, 28, 28, 1), np.uint8), 'label': np.arange(20, dtype=np.int32) % 10}
+    return Source(origin=f'tfds {name}', classes=tuple('0123456789'), columns={'train': part, 'test': part})
+
+  monkeypatch.setattr(tfds_arrays, 'read', read)
+  text, table = block('KMNIST').split('DATA_SETS = ')
+  Given.kmnist = staticmethod(executed(text)['kmnist'])
+  found = executed(f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, kmnist=Given, functools=functools, images=images)['DATA_SETS']
+  data = found['kmnist'](seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4)
+  assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
+
+
+def test_readme_names_every_config_and_every_analysis():
+  for file in ROOT.glob('configs/*.py'):
+    assert f'`{file.stem}`' in README
+    assert read_file(file).train_for
+  for name in views.VIEWS:
+    assert f'`{name}`' in README
