@@ -15,6 +15,8 @@ NETS = {  # layers before the head, image
     'VALID, even kernels': ((dict(kind='conv', features=3, kernel=2, padding='VALID', activate=False),
                              dict(kind='max_pool', window=2, strides=1, padding='SAME'),
                              dict(kind='conv', features=8, kernel=(4, 1), padding='VALID', activate=False)), (8, 7, 1)),
+    'SAME, even kernels': ((dict(kind='conv', features=8, kernel=2, activate=False), dict(kind='conv', features=2, kernel=(4, 2))),
+                           (7, 8, 1)),
     'strides and gaps': ((dict(kind='conv', features=4, kernel=3, strides=2), dict(kind='conv', features=4, kernel=1, strides=2),
                           dict(kind='max_pool', window=2, strides=1)), (11, 10, 1)),
     'pool of gaps': ((dict(kind='max_pool', window=1, strides=3), dict(kind='conv', features=4, kernel=3, padding='VALID')), (10, 11, 1)),
@@ -89,7 +91,7 @@ def test_occlusion_outside_a_units_receptive_field_changes_nothing():
 
 
 @pytest.mark.parametrize(('name', 'size'), [('SAME', (2, 3)), ('SAME', (9, 1)), ('VALID, even kernels', (1, 2)),
-                                            ('strides and gaps', (3, 2)), ('pool of gaps', (1, 1))])
+                                            ('SAME, even kernels', (3, 2)), ('strides and gaps', (3, 2)), ('pool of gaps', (1, 1))])
 def test_changed_maps_equal_whole_ones_at_every_place(name, size):
   model, variables, images = network(*NETS[name], batch=1)
   patch, labels = np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32), np.zeros(1, int)
@@ -108,7 +110,7 @@ def test_changed_maps_equal_whole_ones_at_every_place(name, size):
 
 
 def test_which_layers_are_followed():
-  expected = {'SAME': 'conv2', 'VALID, even kernels': 'conv2', 'strides and gaps': 'max_pool1', 'pool of gaps': 'conv1',
+  expected = {'SAME': 'conv2', 'VALID, even kernels': 'conv2', 'SAME, even kernels': 'conv2', 'strides and gaps': 'max_pool1', 'pool of gaps': 'conv1',
               'average': 'conv1', 'no places': None}
   for name, last in expected.items():
     assert followed(name, np.zeros(3, int)) == last

@@ -29,7 +29,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('layers in training mode', 'model.apply(variables, inputs)\n  return',
          "model.apply(variables, inputs, train=True, mutable=['batch_stats'], rngs={'dropout': jax.random.PRNGKey(0)}, "
          'index=jnp.arange(len(inputs)))[0]\n  return', 'activations_equal')),
-    ('analysis/units.py', 'test_analysis_guided.py'): (
+    ('analysis/batches.py', 'test_analysis_guided.py'): (
         ('the last batch is dropped', 'range(0, count, max(size, 1))', 'range(0, count - size + 1, max(size, 1))', 'batches'),),
     ('analysis/units.py', 'test_analysis_occlusion.py'): (
         ('copies take turns with the wrong targets', 'jnp.tile(target, count)', 'jnp.repeat(target, count)', 'plain_loop'),),
@@ -69,7 +69,9 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('a kernel that is not turned round', "whole.keywords['kernel'], padding", "whole.keywords['kernel'][::-1], padding",
          'changed_maps'),
         ('local maps on batch statistics', 'layer.apply(variables, inputs, layers.Context())',
-         "layer.apply(variables, inputs, layers.Context(train=True), mutable=['batch_stats'])[0]", 'plain_loop')),
+         "layer.apply(variables, inputs, layers.Context(train=True), mutable=['batch_stats'])[0]", 'plain_loop'),
+        ('room at the wrong ends of a spread change', 'for pad in reversed(pads[axis])]', 'for pad in pads[axis]]', 'changed_maps'),
+        ('no room for what no output sees', 'for axis in (0, 1)]\n  ends', 'and 0 for axis in (0, 1)]\n  ends', 'changed_maps')),
     ('analysis/fields.py', 'test_analysis_receptive_field.py'): (
         ('padding that ignores strides', 'pads[0] * stride', 'pads[0]', 'reports'),
         ('a field that has strided too early', '(window - 1) * stride', '(window - 1) * stride * step', 'reports')),

@@ -30,7 +30,7 @@ def activations(model, variables, images, layers=None, batch_size=units.BATCH):
   wanted = [name for name in known if layers is None or name in layers]
   found = {name: np.empty((len(images), *known[name]), np.float32) for name in wanted}
   compiled = jax.jit(lambda variables, images: units.outputs(model, variables, images, wanted)[1])
-  for where, part in units.in_batches(functools.partial(compiled, variables), images, batch_size=batch_size):
+  for where, part in batches.in_batches(functools.partial(compiled, variables), images, batch_size=batch_size):
     for name in wanted:
       found[name][where] = part[name]
   return found

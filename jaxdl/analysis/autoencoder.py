@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import units
+from jaxdl.analysis import batches, units
 
 
 class Reconstructions(NamedTuple):
@@ -49,7 +49,7 @@ def reconstructions(model, variables, inputs, targets, batch_size=units.BATCH):
   if given != targets.shape[1:]:
     raise ValueError(f'the last layer {last!r} gives {given}, the targets are {targets.shape[1:]}: give an autoencoder')
   compiled = functools.partial(jax.jit(model.apply), variables)
-  images = np.concatenate([part for _, part in units.in_batches(compiled, inputs, batch_size=batch_size)])
+  images = np.concatenate([part for _, part in batches.in_batches(compiled, inputs, batch_size=batch_size)])
   mean = targets.mean(0, dtype=np.float64)  # [H, W, C]
   return Reconstructions(images=images, mse=_mse(images, targets), of_inputs=_mse(inputs, targets),
                          of_mean=_mse(mean, targets))

@@ -1,5 +1,6 @@
 """Examples in batches of one size, from an array or from a stream that is longer than the memory."""
 
+import jax
 import numpy as np
 
 from jaxdl.analysis import units
@@ -67,3 +68,24 @@ def _cut(parts, size):
       waiting, count = [joined[size:]], count - size
   if count:
     yield np.concatenate(waiting)
+
+
+def in_batches(function, *arrays, batch_size=units.BATCH):
+  """Applies a compiled function batch by batch, the last one padded with copies of its first example.
+
+  Args:
+    function: of arrays [b, …] → tree of arrays [b, …].
+    arrays: [N, …] each, NumPy.
+    batch_size: int.
+
+  Yields:
+    (slice of the examples, tree of NumPy arrays for them, padding taken off).
+  """
+  count = len(arrays[0])
+  size = min(batch_size, count)
+  for first in range(0, count, max(size, 1)):
+    parts = [array[first:first + size] for array in arrays]
+    real = len(parts[0])
+    padded = [np.concatenate([part, np.repeat(part[:1], size - real, axis=0)]) if real < size else part for part in parts]
+    result = jax.device_get(function(*padded))
+    yield slice(first, first + real), jax.tree.map(lambda leaf, real=real: leaf[:real], result)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxdl.analysis import units
+from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked, linear_accuracy, neighbours, quality
 from jaxdl.analysis.projector import projector
 from jaxdl.models.layers import Dense
@@ -63,7 +63,7 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
 
   if layer is None and _is_without_dense(model, variables, images):
     raise ValueError(f'the model has no dense layer: name one of {", ".join(known)}')
-  parts = units.in_batches(functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size)
+  parts = batches.in_batches(functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size)
   return np.concatenate([part.reshape(len(part), -1) for _, part in parts])  # [N, D]
 
 

@@ -1,6 +1,5 @@
 """Maps of images that are one compiled program over a batch, and the gradient that most of them begin with."""
 
-import dataclasses
 import functools
 import sys
 import warnings
@@ -10,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import units
-from jaxdl.analysis.units import Neuron
+from jaxdl.analysis import batches, units
+from jaxdl.analysis.units import Fixed, Neuron
 
 
 def check(model, variables, images, target):
@@ -53,7 +52,7 @@ def batched(function, model, variables, images, target, *others, batch_size, **f
     tree of NumPy arrays [B, …].
   """
   compiled, labels = program(function, model, variables, target, **fixed), labels_of(images, target)
-  parts = [part for _, part in units.in_batches(compiled, images, labels, *others, batch_size=batch_size)]
+  parts = [part for _, part in batches.in_batches(compiled, images, labels, *others, batch_size=batch_size)]
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
@@ -81,16 +80,6 @@ def program(function, model, variables, target, **fixed):
   """
   neuron = (target.layer, target.position is not None) if isinstance(target, Neuron) else None
   return functools.partial(_compiled, function, Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed:
-  """A model as a constant of a compiled program: a list of layers can be compared, but has no hash."""
-
-  model: nn.Module
-
-  def __hash__(self):
-    return hash(type(self.model))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))

@@ -81,38 +81,37 @@ def _padded(whole, local, padding, window, strides):
 
 def _greatest(whole, before, after, patch, start, window, strides, pads, begin, count):
   """The outputs of max-pooling that see the patch, from all that they see."""
-  seen, moved, here = _seen(before, patch, start, window, strides, pads, begin, count, -math.inf)
-  return whole(jnp.where(here, moved, seen), padding='VALID')
+  _, changed = _seen(before, patch, start, window, strides, pads, begin, count, -math.inf)
+  return whole(changed, padding='VALID')
 
 
 def _filtered(whole, before, after, patch, start, window, strides, pads, begin, count):
   """The outputs of a convolution that see the patch: it is linear, so that the change of the patch alone is filtered.
 
   Where nothing has changed they are what they were to the bit. The change is spread over the outputs, or gathered by
-  them from a map of zeros, whichever is less work.
+  them, whichever is less work.
   """
   old = jax.lax.dynamic_slice(after, (0, *begin, 0), (len(after), *count, after.shape[-1]))
   if strides == (1, 1) and math.prod(patch.shape[1:3]) * after.shape[-1] < math.prod(count) * before.shape[-1]:
     change = patch - jax.lax.dynamic_slice(before, (0, *start, 0), patch.shape)
     spread = ops.conv_transpose(change, whole.keywords['kernel'], padding='VALID')  # [B, h + kh − 1, w + kw − 1, F]
-    offset = [start[axis] + pads[axis][0] - window[axis] + 1 - begin[axis] for axis in (0, 1)]
-    return old + _moved(spread, offset, count)
-  seen, moved, here = _seen(before, patch, start, window, strides, pads, begin, count, 0)
-  return old + whole(jnp.where(here, moved - seen, 0), padding='VALID')
+    room = [[max(0, count[axis] - patch.shape[1 + axis] - pad) for pad in reversed(pads[axis])] for axis in (0, 1)]
+    corner = [room[axis][0] + begin[axis] - (start[axis] + pads[axis][0] - window[axis] + 1) for axis in (0, 1)]
+    return old + jax.lax.dynamic_slice(jnp.pad(spread, ((0, 0), *room, (0, 0))), (0, *corner, 0), old.shape)
+  seen, changed = _seen(before, patch, start, window, strides, pads, begin, count, 0)
+  return old + whole(changed - seen, padding='VALID')
 
 
 def _seen(before, patch, start, window, strides, pads, begin, count, fill):
-  """The padded map that outputs begin … begin + count see, the patch where it stands in it, and whether it does."""
-  padded = jnp.pad(before, ((0, 0), *pads, (0, 0)), constant_values=fill)
+  """What outputs begin … begin + count see of the padded map, before the patch is put into it and after."""
   size = [(count[axis] - 1) * strides[axis] + window[axis] for axis in (0, 1)]
+  # Rows and columns at an edge or between windows that no output sees, but that a patch may reach into.
+  unseen = [max((before.shape[1 + axis] + sum(pads[axis]) - window[axis]) % strides[axis], strides[axis] - window[axis], 0)
+            for axis in (0, 1)]
+  ends = [(pads[axis][0] + unseen[axis], pads[axis][1] + unseen[axis]) for axis in (0, 1)]
+  padded = jnp.pad(before, ((0, 0), *ends, (0, 0)), constant_values=fill)
   corner = [begin[axis] * strides[axis] for axis in (0, 1)]
-  offset = [start[axis] + pads[axis][0] - corner[axis] for axis in (0, 1)]
-  seen = jax.lax.dynamic_slice(padded, (0, *corner, 0), (len(before), *size, before.shape[-1]))
-  return seen, _moved(patch, offset, size), _moved(jnp.ones((1, *patch.shape[1:3], 1), bool), offset, size)
-
-
-def _moved(patch, offset, size):
-  """A patch [B, h, w, C] at an offset, negative ones included, of an empty map of a size: [B, *size, C]."""
-  wide = jnp.pad(patch, ((0, 0), *((room, room) for room in size), (0, 0)))
-  begin = [size[axis] - jnp.clip(offset[axis], -patch.shape[1 + axis], size[axis]) for axis in (0, 1)]
-  return jax.lax.dynamic_slice(wide, (0, *begin, 0), (len(patch), *size, patch.shape[-1]))
+  wide = [size[axis] + 2 * unseen[axis] for axis in (0, 1)]
+  seen = jax.lax.dynamic_slice(padded, (0, *corner, 0), (len(before), *wide, before.shape[-1]))
+  changed = jax.lax.dynamic_update_slice(seen, patch, (0, *(start[axis] + ends[axis][0] - corner[axis] for axis in (0, 1)), 0))
+  return [part[:, unseen[0]:unseen[0] + size[0], unseen[1]:unseen[1] + size[1]] for part in (seen, changed)]

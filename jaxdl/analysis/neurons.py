@@ -1,5 +1,6 @@
 """What the channels of a layer respond to: the images that excite them most, and which class these are of."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -138,17 +139,19 @@ def interesting(model, variables, images, labels, layer, n=10, at_least=1, batch
 
 def _peaks(model, variables, images, layer, channels, batch_size):
   """Yields (first image, batch [b, …], values [n, b], places [n, b, 2]) of the channels, padding taken off."""
-  @jax.jit
-  def strongest(variables, images):
-    outputs = units.outputs(model, variables, images, [layer])[1][layer]
-    flat = outputs.reshape(len(images), -1, outputs.shape[-1])  # [B, H · W, C]
-    return flat.max(1).T[channels], flat.argmax(1).T[channels], outputs.shape[-2] if outputs.ndim > 3 else flat.shape[1]
-
   start = 0
   for batch, real in batches.rebatched(images, batch_size):
-    values, places, width = jax.device_get(strongest(variables, batch))
+    values, places, width = jax.device_get(_strongest(units.Fixed(model), layer, variables, batch, channels))
     yield start, batch[:real], values[:, :real], np.stack(np.divmod(places[:, :real], width), axis=-1)
     start += real
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _strongest(fixed, layer, variables, images, channels):
+  """The greatest output of each channel in each image [n, B], its place [n, B], and the places in a row."""
+  outputs = units.outputs(fixed.model, variables, images, [layer])[1][layer]
+  flat = outputs.reshape(len(images), -1, outputs.shape[-1])  # [B, H · W, C]
+  return flat.max(1).T[channels], flat.argmax(1).T[channels], outputs.shape[-2] if outputs.ndim > 3 else flat.shape[1]
 
 
 def _empty_patches(shape, field, images):

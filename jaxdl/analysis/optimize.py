@@ -53,10 +53,11 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
   if getattr(model, 'activation', None) is nn.relu:
     model = model.clone(activation=redirected_relu)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(n))
+  start = np.stack([begin(np.random.default_rng((seed, number))) for number in range(n)])
   compiled = program(_ascend, model, variables, target, decode=decode, steps=steps, jitter=jitter)
   weights = jnp.asarray([total_variation, blur], jnp.float32)
   bounds = jnp.stack([jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape[-1]) for bound in (low, high)])
-  return np.asarray(compiled(jax.vmap(begin)(keys), labels, keys, bounds, weights, rate))
+  return np.asarray(compiled(start, labels, keys, bounds, weights, rate))
 
 
 def _ascend(model, variables, start, target, keys, bounds, weights, rate, *, decode, steps, jitter):

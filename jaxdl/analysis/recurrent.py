@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import reference_recurrence, units
+from jaxdl.analysis import batches, reference_recurrence, units
 from jaxdl.analysis.activations import activations
 from jaxdl.analysis.characters import characters, ranking, recurrent_layer, recurrent_layers, signals
 from jaxdl.analysis.embeddings import pca
@@ -91,7 +91,7 @@ def by_step(model, variables, inputs, labels, batch_size=units.BATCH):
   steps = np.shape(inputs)[1]
   right, loss = np.zeros(steps, np.int64), np.zeros(steps)
   function = functools.partial(compiled, variables)
-  for _, (part, losses) in units.in_batches(function, np.asarray(inputs), labels, batch_size=batch_size):
+  for _, (part, losses) in batches.in_batches(function, np.asarray(inputs), labels, batch_size=batch_size):
     right += part.sum(0)
     loss += losses.sum(0, dtype=np.float64)
   return ByStep(accuracy=right / len(labels), loss=loss / len(labels))

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import Fixed
+from jaxdl.analysis.units import Fixed
 
 
 class Sanity(NamedTuple):
@@ -51,13 +51,12 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   """
   order = [layer for layer in units.shapes(model, variables, images) if layer in variables['params']]
   key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)  # not the weights that training of the same seed began with
-  # All in NumPy: a program is compiled anew for every mixture of arrays that are on a device and that are not.
-  current, drawn = jax.device_get((variables, _draw(Fixed(model), key, np.asarray(images)[:1])))
+  current, drawn = variables, jax.device_get(_draw(Fixed(model), key, np.asarray(images)[:1]))
   stages, original = ['', *reversed(order)], None
   correlations = []
   for layer in stages:
-    current = {kind: {name: _like(drawn[kind][name], old) if name == layer else old for name, old in layers.items()}
-               for kind, layers in current.items()}
+    current = {kind: {name: jax.tree.map(_like, drawn[kind][name], old) if name == layer else old
+                      for name, old in layers.items()} for kind, layers in current.items()}
     maps = method(model, current, images, target, **arguments)
     maps = np.abs(maps[0] if isinstance(maps, tuple) else maps).reshape(len(images), -1)
     original = maps if original is None else original
@@ -73,7 +72,9 @@ def _draw(fixed, key, images):
 
 
 def _like(drawn, old):
-  return jax.tree.map(lambda drawn, old: drawn.astype(old.dtype), drawn, old)
+  """An array where and as another one is: for a mixture of places a program would be compiled anew."""
+  drawn = drawn.astype(old.dtype)
+  return jax.device_put(drawn, old.sharding) if isinstance(old, jax.Array) and old.committed else drawn
 
 
 def spearman(first, second):

@@ -1,5 +1,7 @@
 """The units of a network: the outputs of its named layers, and the number that an analysis explains."""
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -26,6 +28,16 @@ class Neuron(NamedTuple):
   position: tuple[int, int] | np.ndarray | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+  """A model as a constant of a compiled program: a list of layers can be compared, but has no hash."""
+
+  model: nn.Module
+
+  def __hash__(self):
+    return hash(type(self.model))
+
+
 def shapes(model, variables, inputs):
   """The shape of every layer's output, without the batch axis, in the order in which they are called.
 
@@ -40,6 +52,17 @@ def shapes(model, variables, inputs):
   Raises:
     ValueError: the model does not take inputs of this shape.
   """
+  leaves, structure = jax.tree.flatten(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables))
+  one = jax.ShapeDtypeStruct((1, *jnp.shape(inputs)[1:]), jnp.result_type(inputs))
+  try:
+    return dict(_shapes(Fixed(model), structure, tuple(leaves), one))
+  except (TypeError, ValueError, errors.FlaxError) as error:
+    reason = str(error).strip().partition('\n')[0]
+    raise ValueError(f'inputs of shape {jnp.shape(inputs)} do not fit the model: {reason}') from error
+
+
+@functools.lru_cache(64)  # they are asked for before every map
+def _shapes(fixed, structure, leaves, inputs):
   found = {}
 
   def note(following, arguments, keywords, context):
@@ -50,13 +73,9 @@ def shapes(model, variables, inputs):
 
   def forward(variables, inputs):
     with nn.intercept_methods(note):
-      return model.apply(variables, inputs)
+      return fixed.model.apply(variables, inputs)
 
-  try:
-    jax.eval_shape(forward, variables, jax.ShapeDtypeStruct((1, *jnp.shape(inputs)[1:]), jnp.result_type(inputs)))
-  except (TypeError, ValueError, errors.FlaxError) as error:
-    reason = str(error).strip().partition('\n')[0]
-    raise ValueError(f'inputs of shape {jnp.shape(inputs)} do not fit the model: {reason}') from error
+  jax.eval_shape(forward, structure.unflatten(leaves), inputs)
   return found
 
 
@@ -169,24 +188,3 @@ def scores(model, variables, inputs, target):
     row, column = jnp.broadcast_to(jnp.asarray(target.position), (len(output), 2)).T
     return channel[jnp.arange(len(output)), row, column]
   return channel.reshape(len(channel), -1).max(-1)
-
-
-def in_batches(function, *arrays, batch_size=BATCH):
-  """Applies a compiled function batch by batch, the last one padded with copies of its first example.
-
-  Args:
-    function: of arrays [b, …] → tree of arrays [b, …].
-    arrays: [N, …] each, NumPy.
-    batch_size: int.
-
-  Yields:
-    (slice of the examples, tree of NumPy arrays for them, padding taken off).
-  """
-  count = len(arrays[0])
-  size = min(batch_size, count)
-  for first in range(0, count, max(size, 1)):
-    parts = [array[first:first + size] for array in arrays]
-    real = len(parts[0])
-    padded = [np.concatenate([part, np.repeat(part[:1], size - real, axis=0)]) if real < size else part for part in parts]
-    result = jax.device_get(function(*padded))
-    yield slice(first, first + real), jax.tree.map(lambda leaf, real=real: leaf[:real], result)

@@ -1,5 +1,8 @@
 """Views of why an image is given its class."""
 
+import functools
+
+import jax
 import numpy as np
 
 from jaxdl import figures
@@ -58,6 +61,7 @@ def sanity(subject, choice):
   yield Result('sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts)
 
 
+@functools.lru_cache(1)
 def _examples(subject, choice):
   """(places, inputs, predicted classes, layer) of the first image of each of the first classes."""
   names = layers_of(subject, 'Conv')
@@ -65,7 +69,8 @@ def _examples(subject, choice):
   _, first = np.unique(subject.labels, return_index=True)
   places = first[:IMAGES]
   inputs = subject.inputs[places]
-  return places, inputs, np.asarray(subject.model.apply(subject.variables, inputs)).argmax(-1), layer
+  logits = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))(inputs)
+  return places, inputs, np.asarray(logits).argmax(-1), layer
 
 
 def _flat(values, name):

@@ -4,7 +4,7 @@ from jaxdl import figures
 from jaxdl.analysis import autoencoder, embeddings
 from jaxdl.views.view import Result, View
 
-POINTS = 2000  # examples of a t-SNE
+POINTS = 1500  # examples of a t-SNE
 SHOWN = 10
 
 

@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import numpy as np
 
 from jaxdl import checkpoint, figures
@@ -19,7 +20,7 @@ def interesting(subject, choice):
   layer = chosen_layer(choice, names, names[-1])
   found = _selective(subject, layer)
   channels = found.channels if choice.channel is None else np.array([choice.channel])
-  top = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=PATCHES)
+  top = _strongest(subject, layer, channels)
   labels = [_label(subject, found, channel) for channel in channels]
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
   patches = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
@@ -55,11 +56,11 @@ def maximised(subject, choice):
   layer = chosen_layer(choice, names, names[-1])
   channels = _selective(subject, layer).channels[:MAXIMISED] if choice.channel is None else np.array([choice.channel])
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
-  best = neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, channels=channels.tolist(), k=1)
+  best = _strongest(subject, layer, channels)
   target = Neuron(layer, channels)  # another unit for each image
   made = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
                            high=high, seed=choice.seed, steps=128)
-  reached = np.asarray(units.scores(subject.model, subject.variables, made, target))
+  reached = np.asarray(jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made))
   facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
            for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
   scale = (made - low) / np.where(high > low, high - low, 1)
@@ -78,6 +79,20 @@ def features_over_time(subject, choice):
   figure = figures.picture_rows(rows, [f'step {step:,}' for step in found.steps], labels=['image', 'mapped back'],
                                 heading=f'{layer}, channel {channel}: its strongest output during training')
   yield Result('evolution', figure, found._asdict(), {'layer': layer, 'channel': channel, 'steps': found.steps})
+
+
+def _strongest(subject, layer, channels):
+  """The images that excite some channels most, as `neurons.top_patches`."""
+  every = _every_strongest(subject, layer)
+  if not 0 <= channels.min() <= channels.max() < len(every.dead):
+    raise ValueError(f'channel {channels[0]} of layer {layer!r} is out of range: use 0 to {len(every.dead) - 1}')
+  return neurons.TopPatches(*(part[channels] for part in every))
+
+
+@functools.lru_cache(1)
+def _every_strongest(subject, layer):
+  """Those of all channels: one pass over the images for several views."""
+  return neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, k=PATCHES)
 
 
 @functools.lru_cache(1)

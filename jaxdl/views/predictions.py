@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from jaxdl import figures
-from jaxdl.analysis import errors, reference, units
+from jaxdl.analysis import batches, errors, reference
 from jaxdl.views.view import Result, View
 
 WORST = 32
@@ -57,7 +57,7 @@ def twice(subject, choice):
 
 def _logits(subject, inputs):
   compiled = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
-  return np.concatenate([part for _, part in units.in_batches(compiled, inputs)])
+  return np.concatenate([part for _, part in batches.in_batches(compiled, inputs)])
 
 
 def _shares(right, all_of_class):
