@@ -67,7 +67,7 @@ def test_sampled_characters_are_as_frequent_as_the_softmax_says():
 
 
 @pytest.mark.parametrize(('options', 'message'), [
-    (dict(length=0), '--length=0 is out of range: use 1 or more'), (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
+    (dict(length=0), '--length=0 is out of range: use 1 to 1,000,000'), (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
     (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'), (dict(primes=[[]]), 'a prime is empty')])
 def test_wrong_requests_are_named(options, message):
   with pytest.raises(ValueError, match=message):

@@ -112,7 +112,7 @@ def test_a_run_on_text_writes_bits_per_character(small_text, tmp_path, capsys):
 
 @pytest.mark.parametrize(('change', 'message'), [
     (dict(cell='lsmt'), r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
-    (dict(layers=0), r'config\.model\.layers=0 is not a number of layers'),
+    (dict(layers=0), r'config\.model\.layers=0 is not a whole number from 1 to 1,024'),
     (dict(classes=65), r'the last layer logits has output \[9, 65\], but shakespeare has 84 classes')])
 def test_wrong_language_models_are_named(small_text, change, message):
   small_text['model'] |= change

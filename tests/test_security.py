@@ -209,7 +209,7 @@ def write_run(folder, evil):
   np.savez(folder / 'analysis/embedding_tsne.npz', points=np.eye(2), labels=np.array([0, 1]))
   for name in ('samples', 'embedding_pca', f'feature_maps_{evil.replace("/", "_")}'):
     PIL.Image.new('RGB', (4, 4)).save(folder / f'analysis/{name}.png')
-  projector(folder / 'tensorboard/projector', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1)))
+  projector(folder / 'tensorboard', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1)))
   return folder
 
 

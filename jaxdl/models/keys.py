@@ -41,7 +41,7 @@ def _padding(value, where):
     raise ValueError(f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))")
   for pads in value:
     for pixels in pads:
-      config.check_whole(pixels, where, 0, WINDOW)
+      config.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative one crops
 
 
 def _shape(value, where):
@@ -76,5 +76,5 @@ KEYS = {
     'features': _size, 'classes': _size, 'kernel': _window, 'window': _window, 'strides': _window, 'padding': _padding,
     'shape': _shape, 'layers': _layers, 'embedding': lambda value, where: config.check_whole(value, where, 0, SIZE),
     'rate': _share, 'dropout': _share, 'momentum': _share,
-    'epsilon': lambda value, where: config.check_range(value, where, 0, above=True), 'activate': config.check_flag,
+    'epsilon': lambda value, where: config.check_range(value, where, 0), 'activate': config.check_flag,
     **dict.fromkeys(('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word)}

@@ -64,7 +64,7 @@ def maximised(subject, choice):
   facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
            for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
   scale = (made - low) / np.where(high > low, high - low, 1)
-  titles = [f'{fact["channel"]}: {fact["reached"]:.3g}\n(image {fact["best_image"]:.3g})' for fact in facts]
+  titles = [f'{fact["channel"]}: {fact["reached"]:,.4g}\n(image {fact["best_image"]:,.4g})' for fact in facts]
   figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images made to excite a channel, how much')
   yield Result('maximised', figure, {'images': made, 'channels': channels}, {'layer': layer, 'channels': facts})
 
