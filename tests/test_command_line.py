@@ -65,6 +65,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert 'LSTM on mnist: test accuracy' in page
 
 
+@pytest.mark.slow
 def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   pytest.importorskip('tensorboard')
   assert run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}').returncode == 0
@@ -96,6 +97,7 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file, tmp_path):
   (tmp_path / 'sitecustomize.py').write_text(HIDE_TENSORFLOW)
   path = os.pathsep.join([str(tmp_path), str(ROOT)])

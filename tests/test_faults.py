@@ -178,6 +178,7 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kill
                 killed, kills)
 
 
+@pytest.mark.slow
 def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_file, tmp_path):
   """A real file system that is too small for the run."""
   disk = tmp_path / 'disk'

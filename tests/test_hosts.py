@@ -97,10 +97,9 @@ def with_steady_adam(config):
   return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
 
 
-def test_hosts_2_processes_equal_1(small_cnn, small_text, tmp_path):
-  """Batch normalisation, dropout, augmentation, padding, and text whose state is carried on."""
-  configs = {'cnn': small_cnn, 'text': small_text}
-  check_equal_to_one_process(2, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path)
+def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
+  """Batch normalisation, dropout, augmentation and padding; text, whose state is carried on, is left to four processes."""
+  check_equal_to_one_process(2, {'cnn': with_steady_adam(small_cnn)}, tmp_path)
 
 
 @pytest.mark.slow

@@ -200,6 +200,7 @@ def test_list_shows_every_data_set(tmp_path):
   assert 'python -m jaxdl.data prepare hoda --from=DIR' in lines['hoda']
 
 
+@pytest.mark.slow
 def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   """Another process finishes first: its version stays, whole, and nothing else is left."""
   pytest.importorskip('tensorflow')

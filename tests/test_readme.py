@@ -131,6 +131,7 @@ def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
       ('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
 
 
+@pytest.mark.slow
 def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, small):
   small.update(model=SMALL_CNN, train_for='1 steps')
   small['data']['layout'] = 'image'

@@ -220,6 +220,7 @@ def test_reproduce_broken_files_are_one_line(tmp_path):
     run_folders.read_groups(tmp_path, {'a': CONFIG})
 
 
+@pytest.mark.slow
 def test_reproduce_trains_and_writes_the_table_from_the_command_line(tmp_path, small, config_file, monkeypatch, capsys):
   """One real experiment of a few steps: trained once, found finished the second time."""
   (tmp_path / 'configs').mkdir()

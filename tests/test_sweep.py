@@ -73,7 +73,7 @@ def trained_alone(config, count):
   return train.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
 
 
-@pytest.mark.parametrize('kind', ['small_cnn', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small'))])
+@pytest.mark.parametrize('kind', ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))])
 def test_sweep_member_equals_the_same_run_alone(kind, request):
   """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate."""
   config = request.getfixturevalue(kind)
