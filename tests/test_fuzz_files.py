@@ -34,14 +34,6 @@ def cdb_file():
   return struct.pack('<HBBBBI', 2005, 1, 2, 0, 0, 3).ljust(1024, b'\0') + record * 3
 
 
-def mat_file(compressed):
-  images = np.empty(3, object)
-  images[:] = [INK] * 3
-  packed = io.BytesIO()
-  scipy.io.savemat(packed, {'Data': images, 'labels': np.arange(3, dtype=np.uint8)[:, None]}, do_compression=compressed)
-  return packed.getvalue()
-
-
 def tar_file(kind):
   packed = io.BytesIO()
   with tarfile.open(fileobj=packed, mode=f'w:{kind}') as tar:
@@ -70,11 +62,11 @@ def read_tar(file):
   raw_files.unpack(file, file.parent / f'{file.name}-unpacked')
 
 
+# Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum comes first (see below).
 FORMATS = {  # name → (sound content, reader of a path)
     'a-idx3-ubyte': (idx_file(), lambda file: idx.read(file.parent, 'a-idx3-ubyte', PIXELS.shape)),
     'b-idx3-ubyte.gz': (gzip.compress(idx_file()), lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape)),
     'a.cdb': (cdb_file(), cdb.read),
-    'a.mat': (mat_file(False), hoda_mat.read), 'b.mat': (mat_file(True), hoda_mat.read),
     'a.tar': (tar_file(''), read_tar), 'a.tar.gz': (tar_file('gz'), read_tar), 'a.tar.xz': (tar_file('xz'), read_tar),
     'input.txt': (b'First Citizen:\n' * 40, lambda file: raw_files.text('input.txt')(file, file.parent)),
     'data_batch_1.bin': (bytes(3073), raw_files._cifar_batch),
@@ -138,7 +130,7 @@ def test_fuzz_files(name, tmp_path):
 @pytest.mark.parametrize('name', FORMATS)
 def test_fuzz_many_files(name, tmp_path, counted_as):
   fuzz(name, tmp_path, 250)
-  counted_as('raw files damaged at random, 12 formats: read, or refused in one line that names the file')
+  counted_as('raw files damaged at random, 10 formats: read, or refused in one line that names the file')
 
 
 @pytest.mark.parametrize('count', [25, pytest.param(250, marks=pytest.mark.slow)])

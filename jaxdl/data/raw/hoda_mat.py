@@ -7,7 +7,7 @@ def read(path):
   """Reads `Data_hoda_full.mat`.
 
   Args:
-    path: pathlib.Path.
+    path: pathlib.Path, of a file whose checksum is right: SciPy's parser can end the whole process on a damaged one.
 
   Returns:
     (list of [H, W] uint8 images of varying size, ink 255 on 0; labels [N] int32).
