@@ -68,3 +68,15 @@ def test_figures_of_empty_bins_and_classes_are_drawn():
 def test_figures_name_what_is_missing(draw, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     draw()
+
+
+def test_a_long_note_below_a_scatter_stays_inside_the_figure():
+  points = np.random.default_rng(0).normal(size=(20, 2))
+  note = ('trustworthiness 0.995; class of the nearest neighbour right for 98.9% (10.4% with shuffled labels); '
+          'a linear classifier for 98.8%')
+  figure = figures.scatter(points, np.arange(20) % 2, ('a', 'b'), heading='t-SNE', note=note)
+  figure.draw_without_rendering()
+  for text in figure.texts:
+    box = text.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()
+    assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text.get_text()

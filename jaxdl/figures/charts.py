@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 
 import numpy as np
 
@@ -136,7 +137,7 @@ def scatter(points, labels, classes, *, heading, note=None):
   axis.set(xticks=[], yticks=[])
   figure.suptitle(heading, fontsize=11)
   if note:
-    figure.supxlabel(note, fontsize=8)
+    figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # as many letters as a line of this width has
   return figure
 
 
