@@ -65,7 +65,7 @@ def read_tar(file):
 # Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum comes first (see below).
 FORMATS = {  # name → (sound content, reader of a path)
     'a-idx3-ubyte': (idx_file(), lambda file: idx.read(file.parent, 'a-idx3-ubyte', PIXELS.shape)),
-    'b-idx3-ubyte.gz': (gzip.compress(idx_file()), lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape)),
+    'b-idx3-ubyte.gz': (gzip.compress(idx_file(), mtime=0), lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape)),
     'a.cdb': (cdb_file(), cdb.read),
     'a.tar': (tar_file(''), read_tar), 'a.tar.gz': (tar_file('gz'), read_tar), 'a.tar.xz': (tar_file('xz'), read_tar),
     'input.txt': (b'First Citizen:\n' * 40, lambda file: raw_files.text('input.txt')(file, file.parent)),
