@@ -68,8 +68,6 @@ def train_together(experiments, workdirs, starts=None):
     evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
     shown = stack.enter_context(show(experiments[0].steps, first_step=first))
     current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
-    for checkpoints in managers:
-      checkpoints.wait_until_finished()
     states = [checkpoint.best(run.checkpoints, _member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(parallel.replicate(_stacked(states)))
     return [run.fault or _recorded(run, state, {split: _member(sums, number) for split, sums in measured.items()},

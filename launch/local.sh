@@ -31,8 +31,8 @@ signal_all() {
     kill -s "$1" -- "-$id" 2>/dev/null || true  # it may have ended just now
   done
 }
-told=''
-trap 'told=yes; trap "signal_all KILL" INT TERM HUP; signal_all TERM' INT TERM HUP
+told=0 passed_on=''
+trap 'told=$((told + 1))' INT TERM HUP  # no more than that: bash forgets a signal that comes while it handles another
 
 set -m  # each process in a group of its own: Ctrl-C on the keyboard reaches only this script, which passes it on once
 for ((number = 0; number < processes; number++)); do
@@ -44,12 +44,15 @@ for ((number = 0; number < processes; number++)); do
   running[number]=$!
 done
 set +m
-if [[ $told ]]; then
-  signal_all TERM  # a signal came while they were started
-fi
 
 code=0
 while ((${#running[@]})); do
+  if ((told > 1)); then
+    signal_all KILL
+  elif ((told)) && [[ ! $passed_on ]]; then
+    signal_all TERM
+    passed_on=yes
+  fi
   for number in "${!running[@]}"; do
     if kill -0 "${running[number]}" 2>/dev/null; then
       continue

@@ -90,6 +90,18 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
                         env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})})
 
 
+def state_of(built, workdir, step=None):
+  """The State of a run's checkpoint, the last one or that of a step."""
+  from jaxdl import checkpoint
+  with checkpoint.manager(workdir) as checkpoints:
+    return checkpoint.restore(checkpoints, built.initial_state(), step=step or checkpoints.latest_step())
+
+
+def with_steady_adam(config):
+  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
+  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
+
+
 def last_json(text):
   """The last line of an output, as JSON."""
   return json.loads(text.strip().splitlines()[-1])

@@ -6,10 +6,10 @@ import json
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, last_json, run_child
+from conftest import ROOT, last_json, run_child, state_of, with_steady_adam
 from test_training import run_steps
 
-from jaxdl import checkpoint, experiment, train
+from jaxdl import experiment, train
 
 PROGRAM = '''
 import json, sys
@@ -42,11 +42,6 @@ def leaves(config):
   return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in found}
 
 
-def with_steady_adam(config):
-  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
-  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
-
-
 @pytest.mark.parametrize('devices', [8, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)])
 def test_devices_8_equal_1(devices, small_cnn, small, small_text, reliability):
   """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so the last device
@@ -75,8 +70,7 @@ def test_devices_a_checkpoint_of_8_resumes_on_1_and_the_other_way_round(small_te
   for name in ('from_1', 'from_8', 'straight'):
     built = experiment.build(whole, 'small')
     train.train(built, tmp_path / name)
-    with checkpoint.manager(tmp_path / name) as checkpoints:
-      states[name] = checkpoint.newest(checkpoints, built.initial_state())
+    states[name] = state_of(built, tmp_path / name)
   for name in ('from_1', 'from_8'):
     assert states[name].step == states['straight'].step == 8
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), states[name], states['straight'])

@@ -13,15 +13,10 @@ import time
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, run_child
+from conftest import ROOT, run_child, state_of
 
 from jaxdl import checkpoint, experiment, integrity, run_folder, train
 from jaxdl.files import write_whole
-
-
-def state_of(built, workdir, step=None):
-  with checkpoint.manager(workdir) as checkpoints:
-    return checkpoint.restore(checkpoints, built.initial_state(), step=step or checkpoints.latest_step())
 
 
 def equal(first, second):

@@ -14,9 +14,9 @@ import time
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, state_of, with_steady_adam
 
-from jaxdl import checkpoint, experiment, hosts, train
+from jaxdl import experiment, hosts, train
 
 TRAIN = """
 import json, sys
@@ -71,7 +71,7 @@ def check_equal_to_one_process(count, configs, folder):
   for name, config in configs.items():
     built = experiment.build(config, 'small')
     train.train(built, folder / f'{name}_one')
-    many, one = (final_state(built, folder / f'{name}_{number}') for number in ('many', 'one'))
+    many, one = (state_of(built, folder / f'{name}_{number}') for number in ('many', 'one'))
     assert many.step == one.step == built.steps
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), many, one)
     many, one = (journal(folder / f'{name}_{number}') for number in ('many', 'one'))
@@ -87,14 +87,15 @@ def journal(workdir):
           for line in lines]
 
 
-def final_state(built, workdir):
-  with checkpoint.manager(workdir) as checkpoints:
-    return checkpoint.newest(checkpoints, built.initial_state())
-
-
-def with_steady_adam(config):
-  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
-  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
+def check_resumed_equals_straight(count, config, file, interrupted):
+  """Goes on with an interrupted run, and compares it bit for bit with one of as many processes that nothing interrupts."""
+  built, straight = experiment.build(config, 'small'), interrupted.parent / 'straight'
+  for folder in (interrupted, straight):
+    with started(count, main_command(file, folder, count)) as children:
+      (code, output, errors), *_ = ended(children)
+      assert code == 0, errors
+      assert ('resuming ' in output) == (folder == interrupted)
+  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, folder) for folder in (interrupted, straight)))
 
 
 def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
@@ -121,13 +122,7 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_fi
     for process, (code, output, errors) in enumerate(ended(children)):
       assert code == 0, errors
       assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
-  for folder in ('stopped', 'straight'):
-    with started(count, main_command(file, tmp_path / folder, count)) as children:
-      (code, output, errors), *_ = ended(children)
-      assert code == 0, errors
-      assert ('resuming ' in output) == (folder == 'stopped')
-  built = experiment.build(small, 'small')
-  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('stopped', 'straight')))
+  check_resumed_equals_straight(count, small, file, tmp_path / 'stopped')
   reliability('SIGTERM to one of 2 or 4 processes: all stop after the same step, resumed equal to uninterrupted, bit for bit', 1, 1)
 
 
@@ -143,13 +138,7 @@ def test_hosts_where_one_is_killed_the_others_end_and_all_resume(victim, small, 
     code, _, errors = ended(children)[1 - victim]
     assert code != 0, errors
     assert time.monotonic() - began < 60
-  for folder in ('killed', 'straight'):
-    with started(2, main_command(file, tmp_path / folder, 2)) as children:
-      (code, output, errors), *_ = ended(children)
-      assert code == 0, errors
-      assert ('resuming ' in output) == (folder == 'killed')
-  built = experiment.build(small, 'small')
-  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('killed', 'straight')))
+  check_resumed_equals_straight(2, small, file, tmp_path / 'killed')
   reliability('SIGKILL to one of 2 processes: the other ends within a minute, resumed equal to uninterrupted, bit for bit', 1, 1)
 
 

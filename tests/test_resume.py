@@ -9,14 +9,9 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, state_of
 
-from jaxdl import checkpoint, experiment, train
-
-
-def final_state(built, workdir):
-  with checkpoint.manager(workdir) as checkpoints:
-    return checkpoint.restore(checkpoints, built.initial_state(), step=checkpoints.latest_step())
+from jaxdl import experiment, train
 
 
 @pytest.mark.parametrize(('model', 'stop'), [
@@ -29,7 +24,7 @@ def test_resume_equals_uninterrupted_bit_for_bit(model, stop, request, tmp_path)
   straight = train.train(built, tmp_path / 'straight')
   train.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')
   resumed = train.train(built, tmp_path / 'resumed')
-  expected, found = (final_state(built, tmp_path / name) for name in ('straight', 'resumed'))
+  expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
   assert int(found.step) == 9
   jax.tree.map(np.testing.assert_array_equal, found, expected)
   same = ('test_loss', 'test_accuracy')
@@ -91,4 +86,4 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_fi
   train.train(built, tmp_path / 'resumed')
   assert re.search(r'resuming .* at step [1-4]\d\d of 500', capsys.readouterr().out)
   train.train(built, tmp_path / 'straight')
-  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / name) for name in ('resumed', 'straight')))
+  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))

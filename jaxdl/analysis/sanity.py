@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from jaxdl.analysis import units
-from jaxdl.analysis.units import Fixed
 
 
 class Sanity(NamedTuple):
@@ -51,7 +50,7 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
   """
   order = [layer for layer in units.shapes(model, variables, images) if layer in variables['params']]
   key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)  # not the weights that training of the same seed began with
-  current, drawn = variables, jax.device_get(_draw(Fixed(model), key, np.asarray(images)[:1]))
+  current, drawn = variables, jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
   stages, original = ['', *reversed(order)], None
   correlations = []
   for layer in stages:

@@ -1,13 +1,11 @@
 """Views of why an image is given its class."""
 
-import functools
-
 import jax
 import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import attribution
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once
 
 IMAGES = 6
 SIGNED = ('gradient × input', 'integrated gradients', 'occlusion')  # summed over the channels, with their sign
@@ -61,7 +59,7 @@ def sanity(subject, choice):
   yield Result('sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts)
 
 
-@functools.lru_cache(1)
+@once
 def _examples(subject, choice):
   """(places, inputs, predicted classes, layer) of the first image of each of the first classes."""
   names = layers_of(subject, 'Conv')

@@ -1,14 +1,12 @@
 """Views of single units: which images excite them, by which patch, and by which pixels of it."""
 
-import functools
-
 import jax
 import numpy as np
 
 from jaxdl import checkpoint, figures
 from jaxdl.analysis import attribution, evolution, neurons, optimize, units
 from jaxdl.analysis.units import Neuron
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, shown
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once, shown
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
 FIRING = 10  # images that excite a channel, at least
@@ -89,13 +87,13 @@ def _strongest(subject, layer, channels):
   return neurons.TopPatches(*(part[channels] for part in every))
 
 
-@functools.lru_cache(1)
+@once
 def _every_strongest(subject, layer):
   """Those of all channels: one pass over the images for several views."""
   return neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, k=PATCHES)
 
 
-@functools.lru_cache(1)
+@once
 def _selective(subject, layer):
   """The layer's most selective channels, which several views show."""
   given = (subject.model, subject.variables, subject.inputs, subject.labels, layer)

@@ -1,8 +1,10 @@
 """What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers that answer it."""
 
 import dataclasses
+import functools
 import json
 import pathlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +48,18 @@ class Choice:
   seed: int = 0
   against: tuple[str, ...] = ()
   step: str | int = 'best'
+
+
+def once(function):
+  """Keeps a function's last result for views that are made at the same time: the second one waits instead of computing it."""
+  kept, lock = functools.lru_cache(1)(function), threading.Lock()
+
+  @functools.wraps(function)
+  def result(*arguments):
+    with lock:
+      return kept(*arguments)
+
+  return result
 
 
 @dataclasses.dataclass(frozen=True)
