@@ -3,11 +3,12 @@
 import json
 import pathlib
 import sys
+import textwrap
 import time
 import warnings
 from concurrent import futures
 
-from jaxdl import command, subject
+from jaxdl import command, progress, subject
 from jaxdl.report import page
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, layers_of, write
@@ -15,21 +16,18 @@ from jaxdl.views.view import Choice, layers_of, write
 TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
 
 
+EXAMPLES = f"""\
+  python -m jaxdl.analyze --workdir=runs/cnn_mnist
+  python -m jaxdl.analyze --workdir=runs/cnn_mnist --only=filters,attributions --images=1000
+  python -m jaxdl.analyze --workdir=runs/cnn_mnist --only=maximised --layer=conv2 --channel=3
+
+analyses:
+{textwrap.fill(', '.join(VIEWS), initial_indent='  ', subsequent_indent='  ')}"""
+
+
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.analyze', description=__doc__.partition(': ')[2],
-                          epilog='analyses: ' + '; '.join(f'{name} ({view.title})' for name, view in VIEWS.items()))
-  parser.add_argument('--workdir', required=True, help='folder of a run')
-  parser.add_argument('--only', help='some analyses, joined by commas; default all that fit')
-  parser.add_argument('--step', default='best', type=command.step, help='checkpoint: best, last or a number (default best)')
-  parser.add_argument('--layer', help='of the analyses that look at one layer')
-  parser.add_argument('--channel', type=int, help='of the analyses that look at one unit')
-  parser.add_argument('--images', type=int, help='how many test examples (default all that fit into 1 GiB)')
-  parser.add_argument('--data_dir', help='folder of the prepared data sets, where it is another than in training')
-  parser.add_argument('--against', action='append', default=[], metavar='DIR',
-                      help='folder of a run whose weights are laid over this one\'s; may be given several times')
-  parser.add_argument('--seed', type=command.seed, default=0, help='of what is drawn at random (default 0)')
-  chosen = parser.parse_args(arguments[1:])
+  chosen = _parser().parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
   if unknown := [name for name in wanted if name not in VIEWS]:
     raise ValueError(f'--only={unknown[0]} is not an analysis: use some of {", ".join(VIEWS)}')
@@ -45,25 +43,49 @@ def main(arguments):
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   print(f'{chosen.workdir}: {len(fitting)} analyses of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}',
         flush=True)
+  files = _make_all(fitting, seen, choice, folder, must_fit=bool(chosen.only))
+  page.of_run(chosen.workdir)
+  print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
+  return 0
+
+
+def _parser():
+  parser = command.Parser(prog='python -m jaxdl.analyze', description='Look inside a network: pictures and numbers.',
+                          examples=EXAMPLES, quiet=True)
+  add = parser.add_argument
+  add('--workdir', required=True, metavar='DIR', help='folder of a run; what is made goes to DIR/analysis')
+  add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
+  add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
+  add('--layer', metavar='NAME', help='of the analyses that look at one layer')
+  add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
+  add('--images', type=int, metavar='N', help='how many test examples (default all that fit into 1 GiB)')
+  add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
+  add('--against', action='append', default=[], metavar='DIR',
+      help="folder of a run whose weights are laid over this one's; may be given several times")
+  add('--seed', type=command.seed, default=0, metavar='N', help='of what is drawn at random (default 0)')
+  return parser
+
+
+def _make_all(names, seen, choice, folder, *, must_fit):
+  """name → files of each view that could be made, some at a time; ValueError where none could, or one did not that must."""
   files = {}
-  with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool:
+  with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool, progress.waiting() as now:
     warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
-    making = {name: pool.submit(_make, VIEWS[name], seen, choice, folder) for name in fitting}
-    for number, (name, made) in enumerate(making.items(), 1):
+    making = {pool.submit(_make, VIEWS[name], seen, choice, folder): name for name in names}
+    for number, (made, name) in enumerate(making.items(), 1):
+      now(f'{number} of {len(names)}  {", ".join(name for made, name in making.items() if made.running())}')
       try:
         files[name], seconds = made.result()
         outcome = f'{VIEWS[name].title}, {seconds:.1f} s'
       except ValueError as error:
-        if chosen.only:
+        if must_fit:
           pool.shutdown(cancel_futures=True)
           raise ValueError(f'--only={name}: {error}') from error
         outcome = f'left out, {error}'
-      print(f'{number} of {len(fitting)}  {name}: {outcome}', flush=True)
+      print(f'{number} of {len(names)}  {name}: {outcome}', flush=True)
   if not files:
-    raise ValueError(f'{chosen.workdir}: no analysis could be made, {name} is {outcome}')
-  page.of_run(chosen.workdir)
-  print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
-  return 0
+    raise ValueError(f'{folder.parent}: no analysis could be made, {name} is {outcome}')
+  return files
 
 
 def _make(view, seen, choice, folder):

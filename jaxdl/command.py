@@ -1,13 +1,35 @@
-"""What every command line shares: one line for an error, a quiet screen, and compiled programs kept between runs."""
+"""What every command line shares: its help, one line for an error, a quiet screen, and compiled programs kept between runs."""
 
 import argparse
+import contextlib
+import functools
+import io
 import os
 import pathlib
 import sys
 
+QUIET = '--quiet'
+
 
 class Parser(argparse.ArgumentParser):
-  """argparse whose errors are ValueErrors, so that `run` says them in one line."""
+  """argparse whose errors are ValueErrors, so that `run` says them in one line, and whose help ends with examples.
+
+  Args:
+    examples: str, command lines, a line each; what else is to be said stands below them.
+    config: str, a config file to name as an example, where the command takes --config=FILE and --config.KEY=VALUE.
+    quiet: whether the command has --quiet, which leaves of its output the last line, the result.
+    **keywords: of argparse.ArgumentParser.
+  """
+
+  def __init__(self, *, examples='', config=None, quiet=False, **keywords):
+    usage = config and '%(prog)s --config=FILE [--config.KEY=VALUE ...] [options]'
+    super().__init__(usage=usage, epilog=examples and f'examples:\n{examples}', allow_abbrev=False,
+                     formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28), **keywords)
+    self.config = config
+    if config:
+      self.add_argument('--config', metavar='FILE', help=f'the experiment, such as {config}')
+    if quiet:
+      self.add_argument(QUIET, action='store_true', help='print the last line alone, the result, beside warnings and errors')
 
   def error(self, message):
     raise ValueError(f'{message}: see {self.prog} --help')
@@ -39,14 +61,18 @@ def run(main, arguments):
   """
   _quiet()
   _keep_compiled_programs()
+  said = io.StringIO()
   try:
-    return main(arguments)
+    with contextlib.redirect_stdout(said) if QUIET in arguments else contextlib.nullcontext():
+      code = main(arguments)
   except (ValueError, OSError, FloatingPointError) as error:
     if os.environ.get('JAXDL_TRACEBACK'):
       raise
     line = ' '.join(str(error).splitlines()).encode(errors='backslashreplace').decode()  # a name that is no text, too
     print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
     return 1
+  print(*said.getvalue().splitlines()[-1:], end='\n' if said.getvalue() else '')
+  return code
 
 
 def _quiet():

@@ -17,52 +17,39 @@ from ml_collections import config_flags
 from jaxdl import overrides
 
 
-def from_command_line(arguments, define=lambda values: None, *, example):
-  """Parses `--config=FILE --config.a.b=value …` and the flags of a command.
+def from_command_line(parser, arguments):
+  """Parses `--config=FILE --config.a.b=value …` beside the flags of a command.
 
   Args:
+    parser: `command.Parser` with a config, and the command's own flags.
     arguments: list of str, the command line with the program's name first.
-    define: function(flag values) that defines the command's own flags.
-    example: str, a config file to name where --config is missing.
 
   Returns:
-    The absl FlagValues; `.config` is the ml_collections ConfigDict with every override applied.
+    (Namespace of the flags, whose `config` is the file's path; ml_collections ConfigDict with every override applied).
 
   Raises:
     ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
   """
-  path = _config_path(arguments)
-  config = None if path is None else read_file(path)
-  new = [] if path is None else [argument for argument in arguments if overrides.is_new(argument, config, path)]
-  arguments = [argument for argument in arguments if argument not in new]
+  own, rest = parser.parse_known_args(arguments[1:])
+  if own.config is None:
+    raise ValueError(f'--config is missing: give one, such as --config={parser.config}')
+  config = read_file(own.config)
+  new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
+  line = [arguments[0], f'--config={own.config}', *(argument for argument in rest if argument not in new)]
   values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, 'The experiment, such as configs/lstm_mnist.py.', flag_values=values,
-                                  sys_argv=arguments)
-  define(values)
-  known = [name for name in values if not name.startswith('config')]
+  config_flags.DEFINE_config_file('config', None, flag_values=values, sys_argv=line)
   try:
-    rest = values(arguments)[1:]
+    surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
-    flags_there_are = ', '.join(f'--{name}' for name in ['config', 'config.KEY', *known])
-    raise ValueError(f'--{error.flagname} is unknown: the flags are {flags_there_are}') from None
+    others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
+    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
     raise ValueError(str(error).strip().partition('\n')[0]) from error
-  if rest:
-    raise ValueError(f'argument {rest[0]!r} is not a flag: flags begin with --')
-  if values.config is None:
-    raise ValueError(f'--config is missing: give one, such as --config={example}')
+  if surplus:
+    raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:
-    overrides.add(values.config, argument, path)
-  return values
-
-
-def _config_path(arguments):
-  """The value of --config=FILE or --config FILE; None where it is absent."""
-  for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
-    name, _, value = argument.lstrip('-').partition('=')
-    if argument.startswith('-') and name == 'config':
-      return value or following
-  return None
+    overrides.add(values.config, argument, own.config)
+  return own, values.config
 
 
 def read_file(path):

@@ -7,20 +7,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import checkpoint, command
+from jaxdl import checkpoint, command, progress
 from jaxdl.data import characters
+
+EXAMPLES = """\
+  python -m jaxdl.generate --workdir=runs/char_lstm_shakespeare --prime=ROMEO: --length=300
+  python -m jaxdl.generate --workdir=runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
 
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.generate', description=__doc__.partition(': ')[2])
-  parser.add_argument('--workdir', required=True, help='folder of a run of a language model')
-  parser.add_argument('--prime', action='append', help='text to go on from; may be given several times')
-  parser.add_argument('--length', type=int, default=500, help='characters to add to each (default 500)')
-  parser.add_argument('--temperature', type=float, default=0.8, help='0 always takes the likeliest (default 0.8)')
-  parser.add_argument('--top_k', type=int, default=0, help='choose among so many likeliest characters; 0 for all')
-  parser.add_argument('--seed', type=command.seed, default=0)
-  parser.add_argument('--step', default='best', type=command.step, help='checkpoint: best, last or a number')
+  parser = command.Parser(prog='python -m jaxdl.generate', description='Let a language model write, from its checkpoint alone.',
+                          examples=EXAMPLES)
+  add = parser.add_argument
+  add('--workdir', required=True, metavar='DIR', help='folder of a run of a language model')
+  add('--prime', action='append', metavar='TEXT', help='text to go on from; may be given several times')
+  add('--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)')
+  add('--temperature', type=float, default=0.8, metavar='T', help='0 always takes the likeliest (default 0.8)')
+  add('--top_k', type=int, default=0, metavar='N', help='choose among so many likeliest characters; 0 for all')
+  add('--seed', type=command.seed, default=0, metavar='N', help='another one writes another text (default 0)')
+  add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
   chosen = parser.parse_args(arguments[1:])
   model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':
@@ -29,8 +35,9 @@ def main(arguments):
     raise ValueError(f'{chosen.workdir} was trained by an older version, which kept nothing of its data: train it again')
   vocabulary = config['dataset']['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
-  added = generate(model, variables, primes, length=chosen.length, temperature=chosen.temperature, top_k=chosen.top_k,
-                   seed=chosen.seed)
+  with progress.waiting('writing'):
+    added = generate(model, variables, primes, length=chosen.length, temperature=chosen.temperature, top_k=chosen.top_k,
+                     seed=chosen.seed)
   for prime, positions in zip(chosen.prime or [''], added, strict=True):
     print(prime + characters.decode(positions, vocabulary))
   return 0

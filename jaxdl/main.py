@@ -5,29 +5,29 @@ import pathlib
 import shlex
 import sys
 
-from absl import flags
-
 from jaxdl import command, config, experiment, files, hosts, lint, samples, train, watching
 from jaxdl.models import table
 from jaxdl.report import page
 
+EXAMPLES = """\
+  python -m jaxdl.main --config=configs/lstm_mnist.py
+  python -m jaxdl.main --config=configs/cnn_mnist.py --config.optimizer.learning_rate=3e-4 --workdir=runs/slower
+  python -m jaxdl.main --config=configs/cnn_mnist.py --config.model.layers[0].features=16 --describe
 
-def define(values):
-  """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Folder of the run; default runs/<config name>.', flag_values=values)
-  flags.DEFINE_boolean('describe', False, 'Print the config and the layer table; train nothing.', flag_values=values)
-  flags.DEFINE_string('coordinator', None, 'HOST:PORT of process 0 of several, or auto where the cluster says who they are.',
-                      flag_values=values)
-  flags.DEFINE_integer('processes', None, 'How many processes train together.', flag_values=values)
-  flags.DEFINE_integer('process', None, 'Which of them this is, from 0.', flag_values=values)
+Every key of the config can be given another value: --config.KEY=VALUE. The same command goes on with a run that was stopped."""
 
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  values = config.from_command_line(arguments, define, example='configs/lstm_mnist.py')
+  parser = command.Parser(prog='python -m jaxdl.main', description='Train, evaluate, checkpoint and resume one experiment.',
+                          config='configs/lstm_mnist.py', examples=EXAMPLES, quiet=True)
+  parser.add_argument('--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)')
+  parser.add_argument('--describe', action='store_true', help='print the config and the layer table; train nothing')
+  _add_flags_of_processes(parser)
+  values, configured = config.from_command_line(parser, arguments)
   with hosts.joined(values.coordinator, values.processes, values.process):
-    name = pathlib.Path(values['config'].config_filename).stem
-    chosen = experiment.build(values.config, name)
+    name = pathlib.Path(values.config).stem
+    chosen = experiment.build(configured, name)
     if values.describe:
       print(json.dumps(chosen.config, indent=2))
     print(table.text(chosen.layers), flush=True)
@@ -37,9 +37,18 @@ def main(arguments):
     if values.describe:
       print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     else:
-      own = [argument for argument in arguments[1:] if not argument.startswith(('--coordinator', '--process'))]
+      _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
       _train(chosen, values.workdir or f'runs/{name}', f'python -m jaxdl.main {shlex.join(own)}')
   return 0
+
+
+def _add_flags_of_processes(parser):
+  """Adds the flags that tell one of several processes from the others; returns the parser."""
+  flags = parser.add_argument_group('several processes')
+  flags.add_argument('--coordinator', metavar='HOST:PORT', help='process 0 of all, or auto where the cluster says who they are')
+  flags.add_argument('--processes', type=int, metavar='N', help='how many train together')
+  flags.add_argument('--process', type=int, metavar='I', help='which of them this is, from 0')
+  return parser
 
 
 def _train(chosen, workdir, begun):

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: one bar on a terminal, plain lines elsewhere."""
+"""What a person sees while something goes on: a bar or a moving line on a terminal, plain lines elsewhere."""
 
 import contextlib
 import dataclasses
@@ -17,11 +17,13 @@ class Progress:
   Attributes:
     say: (text); a line of its own.
     advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints nothing.
+    doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
     left: (step) → time left in words, such as '0:01:32'.
   """
 
   say: Callable
   advance: Callable
+  doing: Callable
   left: Callable
 
 
@@ -35,7 +37,8 @@ def show(total, *, first_step):
     return str(datetime.timedelta(seconds=round((time.monotonic() - started) / done * (total - step))))
 
   if not sys.stdout.isatty():
-    yield Progress(say=lambda text: print(text, flush=True), advance=lambda step, text, speed: None, left=left)
+    yield Progress(say=lambda text: print(text, flush=True), advance=lambda step, text, speed: None,
+                   doing=lambda text: None, left=left)
     return
   from rich import progress
   columns = (progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
@@ -46,7 +49,21 @@ def show(total, *, first_step):
     def advance(step, text, speed):
       bar.update(task, completed=step, description=f'{text}  {speed:,.0f} examples/s  {left(step)} left')
 
-    yield Progress(say=lambda text: bar.console.print(text, highlight=False, markup=False), advance=advance, left=left)
+    yield Progress(say=lambda text: bar.console.print(text, highlight=False, markup=False), advance=advance,
+                   doing=lambda text: bar.update(task, description=text), left=left)
+
+
+@contextlib.contextmanager
+def waiting(text=''):
+  """Shows on a terminal that something is done, and for how long; yields a function that says what. Printing goes on above."""
+  if not sys.stdout.isatty():
+    yield lambda text: None
+    return
+  from rich import progress
+  with progress.Progress(progress.SpinnerColumn(), progress.TextColumn('{task.description}'), progress.TimeElapsedColumn(),
+                         transient=True) as shown:
+    task = shown.add_task(text, total=None)
+    yield lambda text: shown.update(task, description=text)
 
 
 def describe(metrics):

@@ -15,8 +15,9 @@ UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.status', description=__doc__.partition(': ')[2])
-  parser.add_argument('--workdir', required=True, nargs='+', help='folders of runs')
+  parser = command.Parser(prog='python -m jaxdl.status', description='Say where runs are, from their files alone.',
+                          examples='  python -m jaxdl.status --workdir runs/*')
+  parser.add_argument('--workdir', required=True, nargs='+', metavar='DIR', help='folders of runs')
   chosen = parser.parse_args(arguments[1:])
   found = [read(workdir) for workdir in chosen.workdir]
   for one in found:

@@ -6,26 +6,28 @@ import pathlib
 import shlex
 import sys
 
-from absl import flags
-
 from jaxdl import checkpoint, command, comparison, config, lint, members, samples, train, watching
 from jaxdl.together import train_together
 
+EXAMPLES = """\
+  python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
+  python -m jaxdl.sweep --config=configs/sweeps/losses_cifar10.py --describe
 
-def define(values):
-  """The flags of this command."""
-  flags.DEFINE_string('workdir', None, 'Folder of all runs; default runs/sweeps/<config name>.', flag_values=values)
-  flags.DEFINE_enum('together', 'auto', ['auto', 'always', 'never'], 'Whether one program trains many runs: auto where '
-                    'it was measured faster.', flag_values=values)
-  flags.DEFINE_boolean('describe', False, 'Print the runs and their groups; train nothing.', flag_values=values)
+The same command goes on with a sweep that was stopped."""
 
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  values = config.from_command_line(arguments, define, example='configs/sweeps/hidden_units_mnist.py')
-  path = pathlib.Path(values['config'].config_filename)
+  parser = command.Parser(prog='python -m jaxdl.sweep', description='Train many runs; write one table and one figure of them.',
+                          config='configs/sweeps/hidden_units_mnist.py', examples=EXAMPLES, quiet=True)
+  parser.add_argument('--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)')
+  parser.add_argument('--together', default='auto', choices=['auto', 'always', 'never'], metavar='WHEN',
+                      help='one program for many runs: always, never or auto, where it was measured faster (default)')
+  parser.add_argument('--describe', action='store_true', help='print the runs and their groups; train nothing')
+  values, configured = config.from_command_line(parser, arguments)
+  path = pathlib.Path(values.config)
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
-  found = members.read(values.config, path)
+  found = members.read(configured, path)
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
   groups = members.grouped(waiting, together=values.together)
   print(f'{path.stem}: {len(found)} runs, {len(found) - len(waiting)} of them finished, into {workdir}', flush=True)
@@ -57,8 +59,9 @@ def _train(group, workdir, faults):
       print(f'warning: {some[0].label}: {warning}', file=sys.stderr)
     starts = [functools.partial(samples.describe, built, choices=member.choices)
               for built, member in zip(experiments, some, strict=True)]
-    summaries = (train_together(experiments, folders, starts) if len(some) > 1
-                 else [_alone(experiments[0], folders[0], starts[0])])
+    watched = [watching.over_time(built, gradients=len(some) == 1) for built in experiments]
+    summaries = (train_together(experiments, folders, starts, watched) if len(some) > 1
+                 else [_alone(experiments[0], folders[0], starts[0], watched[0])])
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
@@ -67,10 +70,10 @@ def _train(group, workdir, faults):
   return False
 
 
-def _alone(experiment, folder, at_start):
+def _alone(experiment, folder, at_start, at_evaluation):
   """One run's summary, or why it no longer trained: the sweep goes on."""
   try:
-    return train.train(experiment, folder, at_start=at_start, at_evaluation=watching.over_time(experiment),
+    return train.train(experiment, folder, at_start=at_start, at_evaluation=at_evaluation,
                        at_end=watching.at_end(experiment))
   except FloatingPointError as error:
     print(f'  {folder}: {error}', flush=True)

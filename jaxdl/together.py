@@ -17,9 +17,9 @@ class Run:
   """One member of a group while it trains.
 
   Attributes:
-    built: Experiment.
-    workdir: the run's folder.
+    built, workdir: its Experiment and folder.
     checkpoints, journal: its manager and its Writers.
+    watch: function of the Writers and a State, called at each evaluation.
     best: lowest validation loss so far.
     waiting: the State of that loss until it is saved, else None.
     fault: why it no longer trains, else None.
@@ -29,20 +29,21 @@ class Run:
   workdir: str
   checkpoints: object
   journal: writers.Writers
+  watch: object
   best: float
   waiting: object = None
   fault: str | None = None
 
 
-def train_together(experiments, workdirs, starts=None):
+def train_together(experiments, workdirs, starts=None, watched=None):
   """Trains experiments that `members.grouped` put together, each into a folder of its own, as `train.train` would.
 
   Each folder is that of an ordinary run, and goes on from its last checkpoint where all of them stand at one step.
 
   Args:
-    experiments: list of Experiment.
-    workdirs: list of folders.
-    starts: list of functions of the writers, called once in a new run; None for none.
+    experiments, workdirs: lists of Experiment and of folders.
+    starts, watched: lists of functions of the Writers, called once in a new run, and of the Writers and a State, called at
+      each evaluation; None for none.
 
   Returns:
     list of summaries as `train.train` returns them, or of str: why a run no longer trained.
@@ -60,9 +61,11 @@ def train_together(experiments, workdirs, starts=None):
       raise ValueError('a damaged checkpoint left the runs at different steps: give the same command again')
     journals = [stack.enter_context(writers.open_writers(workdir, built.data.splits, first_step=first))
                 for built, workdir in zip(experiments, workdirs, strict=True)]
-    runs = [Run(built=built, workdir=workdir, checkpoints=checkpoints, journal=journal, best=checkpoint.best_loss(checkpoints))
-            for built, workdir, checkpoints, journal in zip(experiments, workdirs, managers, journals, strict=True)]
-    for run, start in zip(runs, starts or (), strict=bool(starts)):
+    nothing = [lambda *anything: None] * len(experiments)
+    runs = [Run(built=built, workdir=workdir, checkpoints=kept, journal=journal, watch=watch, best=checkpoint.best_loss(kept))
+            for built, workdir, kept, journal, watch
+            in zip(experiments, workdirs, managers, journals, watched or nothing, strict=True)]
+    for run, start in zip(runs, starts or nothing, strict=True):
       if first == 0:
         start(run.journal)
     evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
@@ -104,13 +107,12 @@ def feeds(experiments):
 
 def _loop(runs, current, evaluate, shown):
   """Logs, evaluates and saves where it is due; returns (States, seconds of training, stopped by a signal)."""
-  built = runs[0].built
+  built, experiments = runs[0].built, [run.built for run in runs]
   step, sums, since, seconds = int(current.step[0]), {}, 0.0, 0.0  # sums and seconds since the last log
 
   def due(*everies):
     return step == built.steps or any(every and step % every == 0 for every in everies)
 
-  experiments = [run.built for run in runs]
   calls = train.calls(built, step, many_steps(experiments), feeds(experiments))
   with train.stop_signals() as stop, contextlib.closing(calls) as sitting:
     next(sitting)
@@ -131,6 +133,8 @@ def _loop(runs, current, evaluate, shown):
               figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
               figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
             run.journal.scalars(step, split, figures)
+          if measured:
+            run.watch(run.journal, _member(current, number))
           loss = _remember(run, measured, current, number)
           if stop or due(built.checkpoint_every, built.keep_every):
             _save(run, _member(current, number), loss)
@@ -145,10 +149,9 @@ def _loop(runs, current, evaluate, shown):
 def _notice(runs, losses, step, shown):
   """Takes a run whose loss is no longer finite out of the group; the others go on."""
   for run, values in zip(runs, losses, strict=True):
-    if run.fault:
-      continue
     try:
-      finite.check_losses(values, step, run.checkpoints)
+      if not run.fault:
+        finite.check_losses(values, step, run.checkpoints)
     except FloatingPointError as error:
       run.fault = str(error)
       shown.say(f'  {run.workdir}: {run.fault}')

@@ -55,6 +55,7 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
       stopped = int(current.step) if stopped else None
       early = int(current.step) if _ended(experiment, current) else None
       current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)
+      shown.doing('evaluating the best checkpoint')
       measured = evaluate(parallel.replicate(current))
       opened.final(int(current.step), summary.of_splits(measured))
       at_end(opened, current)
@@ -102,6 +103,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
                             'examples_per_second': round(float(sums['count'] / seconds), 1)}
         sums, seconds = {}, 0.0
       if due(experiment.evaluate_every):
+        shown.doing('evaluating')
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
         at_evaluation(opened, current)

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a network while it learns: weights, gradients, first filters, reconstructions, its texts."""
+"""What TensorBoard shows of a network while it learns: weights, gradients, first filters and their maps, what it makes."""
 
 import concurrent.futures
 import functools
@@ -8,7 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from jaxdl import parallel, steps, tasks
-from jaxdl.analysis import filters
+from jaxdl.analysis import filters, units
 from jaxdl.data import characters
 from jaxdl.generate import generate
 
@@ -17,26 +17,31 @@ WIDTH = 320  # pixels that a picture of small tiles is enlarged to, about
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
 
-def over_time(experiment):
+def over_time(experiment, *, gradients=True):
   """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
 
   The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
   first training batch, from the second evaluation on (none where several processes train, for only one of them writes).
-  Reconstructions are those of the evaluated network, of the first examples of the validation split, or of the test split.
+  Feature maps and reconstructions are those of the evaluated network, of the first examples of the validation split, or of
+  the test split.
 
   Args:
     experiment: Experiment.
+    gradients: whether theirs are shown, too: a program of its own that computes them must be compiled.
 
   Returns:
     function (Writers, State on the devices) → None.
   """
-  shown = [_weights, *([_gradients(experiment)] if jax.process_count() == 1 else [])]
+  shown = [_weights, *([_gradients(experiment)] if gradients and jax.process_count() == 1 else [])]
   convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
+  splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
+  first = functools.cache(lambda: jax.device_get(jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))))
   if convolutions:
     shown.append(functools.partial(_filters, layer=convolutions[0]))
-  splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
+  if convolutions and splits:
+    shown.append(_feature_maps(experiment, first, convolutions[0]))
   if experiment.evaluation_task is tasks.reconstruct and splits:
-    shown.append(_reconstructions(experiment, splits[0]))
+    shown.append(_reconstructions(experiment, first, splits[0]))
 
   def at_evaluation(writers, current):
     if writers.board:
@@ -99,12 +104,21 @@ def _filters(writers, current, *, layer):
   writers.images(int(current.step), {f'filters/{layer}': _enlarged(filters.grid(kernels, 'normalised'))})
 
 
-def _reconstructions(experiment, split):
+def _feature_maps(experiment, batch, layer):
+  """What each channel of the first convolution makes of the first example, from its least to its greatest value."""
+  run = jax.jit(lambda variables, inputs: units.outputs(experiment.recipe.model, variables, inputs, [layer])[1][layer])
+
+  def show(writers, current):
+    maps = jax.device_get(run(current.variables(), batch()['inputs'][:1]))[0]  # [H, W, C]
+    writers.images(int(current.step), {f'feature_maps/{layer}': _enlarged(filters.grid(maps[:, :, None], 'normalised'))})
+
+  return show
+
+
+def _reconstructions(experiment, batch, split):
   """The targets, the inputs where these are others, and what the network makes of them, row by row."""
-  data = experiment.data
-  batch = functools.cache(lambda: jax.device_get(jax.jit(data.prepare)(_first(data.splits[split]))))
   rebuild = jax.jit(experiment.recipe.model.apply)
-  mean, deviation = (np.asarray(data.scaling[key], np.float32) for key in ('mean', 'deviation'))
+  mean, deviation = (np.asarray(experiment.data.scaling[key], np.float32) for key in ('mean', 'deviation'))
 
   def show(writers, current):
     inputs, targets = (batch()[name][:SHOWN] for name in ('inputs', 'target'))

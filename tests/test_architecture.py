@@ -19,8 +19,8 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
                    'steps', 'tasks'},
     'samples': {'figures'}, 'watching': {'analysis', 'data', 'generate', 'parallel', 'steps', 'tasks'},
     'evaluation': {'parallel', 'steps'},
-    'generate': {'checkpoint', 'command', 'data'},
-    '__main__': {'command', 'data', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
+    'generate': {'checkpoint', 'command', 'data', 'progress'},
+    '__main__': {'command', 'data', 'progress', 'report'},  # python -m jaxdl.data, python -m jaxdl.report
     'report': {'command', 'files', 'models', 'run_folder'},
     'train': {'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder',
               'steps', 'summary', 'tasks', 'tracing', 'writers'},
@@ -29,7 +29,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
                  'run_folder', 'summary', 'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'samples', 'together', 'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
-    'analyze': {'command', 'report', 'subject', 'views'},
+    'analyze': {'command', 'progress', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
     'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'report', 'samples', 'train', 'watching'},

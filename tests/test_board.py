@@ -1,5 +1,6 @@
 """What TensorBoard is given: the graph, gradients, filters and reconstructions over time, traces, and all of it in a browser."""
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from conftest import run_child
 
 from jaxdl import checkpoint, experiment, graph, parallel, tracing, train, watching
-from jaxdl.analysis import filters
+from jaxdl.analysis import activations, filters
 
 MODELS = ('small', 'small_cnn', 'small_text', 'small_autoencoder')
 
@@ -108,10 +109,33 @@ def test_the_first_filters_are_drawn_as_they_change(small_cnn):
   np.testing.assert_array_equal(first[::times, ::times, 0], np.rint(picture[..., 0] * 255))
 
 
+def test_feature_maps_of_the_first_convolution_are_drawn_as_they_change(small_cnn):
+  """Those of the first validation image, each channel from its least to its greatest value."""
+  built, board = experiment.build(small_cnn, 'small'), Board()
+  start = built.initial_state()
+  watch = watching.over_time(built, gradients=False)
+  other = dataclasses.replace(start, step=jnp.int32(8), params=moved(start).params)
+  for current in (start, other):
+    watch(board, current)
+  drawn = {step: picture for (name, step), picture in board.kept['images'].items() if name == 'feature_maps/conv1'}
+  assert list(drawn) == [0, 8]
+  image = jax.jit(built.data.prepare)(watching._first(built.data.splits['validation']))['inputs'][:1]
+  for current in (start, other):
+    maps = activations.activations(built.recipe.model, current.variables(), image, ['conv1'])['conv1'][0]
+    (height, width, channels), picture = maps.shape, drawn[int(current.step)]
+    times = picture.shape[0] // (height + 2)
+    assert picture.shape == ((height + 2) * times, (channels * (width + 1) + 1) * times, 3)
+    for channel in range(channels):
+      left = channel * (width + 1) + 1
+      tile, values = picture[::times, ::times, 0][1:-1, left:left + width], maps[..., channel]
+      np.testing.assert_allclose(tile, (values - values.min()) / np.ptp(values) * 255, atol=1)
+
+
 def test_an_autoencoder_is_watched_by_the_same_images(small_autoencoder):
   """Targets, inputs and reconstructions of the first eight validation images, in white frames."""
   built, board = experiment.build(small_autoencoder, 'small'), Board()
-  show, start = watching._reconstructions(built, 'validation'), built.initial_state()
+  batch = jax.jit(built.data.prepare)(watching._first(built.data.splits['validation']))
+  show, start = watching._reconstructions(built, lambda: batch, 'validation'), built.initial_state()
   for current in (start, moved(start)):
     show(board, current)
   first, second = board.kept['images'].values()
@@ -121,7 +145,6 @@ def test_an_autoencoder_is_watched_by_the_same_images(small_autoencoder):
   tiles = [picture[::times, ::times, 0].reshape(3, side, 8, side).swapaxes(1, 2)[:, :, 1:-1, 1:-1] for picture in (first, second)]
   np.testing.assert_array_equal(tiles[0][:2], tiles[1][:2])
   assert (tiles[0][2] != tiles[1][2]).any()
-  batch = jax.jit(built.data.prepare)(watching._first(built.data.splits['validation']))
   made = jax.jit(built.recipe.model.apply)(start.variables(), batch['inputs'])
   for row, values in zip(tiles[0], (batch['target'], batch['inputs'], made), strict=True):
     np.testing.assert_allclose(row, np.clip(values[:8, ..., 0], 0, 1) * 255, atol=0.6)

@@ -1,17 +1,21 @@
 """The commands as a user types them, in processes of their own."""
 
+import contextlib
 import html
+import importlib
 import json
 import os
 import re
 import shlex
+import sys
+import time
 import zipfile
 
 import numpy as np
 import pytest
 from conftest import AS_USERS, ROOT, last_json, run_child
 
-from jaxdl import command, main
+from jaxdl import command, main, progress
 
 README = (ROOT / 'README.md').read_text()
 HIDE_TENSORFLOW = '''
@@ -63,6 +67,57 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   page = html.unescape((tmp_path / 'report.html').read_text())
   assert "python -m jaxdl.main --config=configs/lstm_mnist.py '--config.train_for=60 steps' --config.data.batch_size=64" in page
   assert 'LSTM on mnist: test accuracy' in page
+
+
+COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'data')
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_help_fits_a_screen_and_ends_with_examples(name, capsys, monkeypatch):
+  monkeypatch.setenv('COLUMNS', '100')
+  package = importlib.import_module(f'jaxdl.{name}')
+  module = importlib.import_module(f'jaxdl.{name}.__main__') if hasattr(package, '__path__') else package
+  with pytest.raises(SystemExit) as ended:
+    command.run(module.main, ['jaxdl', '--help'])
+  assert ended.value.code == 0
+  shown = capsys.readouterr().out
+  assert shown.startswith(f'usage: python -m jaxdl.{name} ')
+  assert len(shown.splitlines()) < 40
+  flags = set(re.findall(r'--\w+', shown.partition('examples:')[0]))
+  examples = re.findall(rf'^  python -m jaxdl\.{name} .*', shown.partition('\nexamples:\n')[2], re.MULTILINE)
+  assert examples
+  assert set(re.findall(r'--\w+', ' '.join(examples))) <= flags | {'--from'}  # which `prepare --help` explains
+  for file in re.findall(r'configs/[\w/]+\.py', shown):
+    assert (ROOT / file).is_file()
+
+
+def test_quiet_leaves_the_result_alone(small, config_file, tmp_path, run_here):
+  code, shown, lines = run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}', '--quiet')
+  assert (code, other_than_warnings(lines)) == (0, [])
+  result, = shown.splitlines()
+  assert json.loads(result)['step'] == 8
+  assert '--quiet' in (tmp_path / 'run/command.txt').read_text()
+  code, shown, lines = run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}', '--quiet', '--config.seed=x')
+  assert (code, shown, len(lines)) == (1, '', 1)
+
+
+def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):
+  with progress.waiting('preparing') as now:
+    now('computing')
+  assert capsys.readouterr().out == ''
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+  monkeypatch.setenv('TTY_COMPATIBLE', '1')  # rich's own switch
+  with progress.waiting('preparing') as now:
+    now('computing')
+    time.sleep(0.3)
+  assert 'computing' in capsys.readouterr().out
+
+
+def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(small, config_file, tmp_path, monkeypatch, run_here):
+  """Each process of several is told another number: the command is that of all."""
+  monkeypatch.setattr(main.hosts, 'joined', lambda *who: contextlib.nullcontext())
+  run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}', '--coordinator', 'localhost:1', '--process=0', '--processes', '2')
+  assert (tmp_path / 'run/command.txt').read_text().split()[3:] == [f'--config={tmp_path / "small.py"}', f'--workdir={tmp_path / "run"}']
 
 
 @pytest.mark.slow
@@ -163,7 +218,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
     (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
-    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --workdir'),
+    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir'),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
 ], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')

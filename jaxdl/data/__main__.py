@@ -3,15 +3,20 @@
 import json
 import sys
 
-from jaxdl import command
+from jaxdl import command, progress
 from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
 from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.files import MANUAL, RAW
 
+EXAMPLES = """\
+  python -m jaxdl.data list
+  python -m jaxdl.data prepare mnist --from=downloads/mnist"""
+
 
 def main(arguments):
   """Runs one of both commands; see --help."""
-  parser = command.Parser(prog='python -m jaxdl.data', description=__doc__.partition(': ')[0])
+  parser = command.Parser(prog='python -m jaxdl.data', examples=EXAMPLES,
+                          description='See which data sets there are, or prepare one from raw files.')
   commands = parser.add_subparsers(dest='command', required=True)
   listing = commands.add_parser('list', help='each data set, where it comes from now, its size and splits')
   preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')
@@ -23,9 +28,10 @@ def main(arguments):
   if chosen.command == 'list':
     show(chosen.data_dir)
     return 0
-  folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
-  if chosen.name != 'image_folder':
-    DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
+  with progress.waiting(f'preparing {chosen.name} from {chosen.raw}'):
+    folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
+    if chosen.name != 'image_folder':
+      DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
   print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
   print(splits_of(folder))
   return 0

@@ -6,12 +6,17 @@ import sys
 from jaxdl import command
 from jaxdl.report import page
 
+EXAMPLES = """\
+  python -m jaxdl.report runs/cnn_mnist
+  python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
+
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.report', description=__doc__.partition(': ')[2])
+  parser = command.Parser(prog='python -m jaxdl.report', examples=EXAMPLES,
+                          description='Write one self-contained page about a run, or about several.')
   parser.add_argument('runs', nargs='+', metavar='RUN', help='folder of a run')
-  parser.add_argument('--out', help="the page's file; default RUN/report.html, of several runs compare.html")
+  parser.add_argument('--out', metavar='FILE', help="the page's file (default RUN/report.html, of several runs compare.html)")
   chosen = parser.parse_args(arguments[1:])
   default = pathlib.Path(chosen.runs[0]) / 'report.html' if len(chosen.runs) == 1 else pathlib.Path('compare.html')
   file = pathlib.Path(chosen.out or default)
