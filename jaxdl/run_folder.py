@@ -11,7 +11,8 @@ import platform
 from jaxdl import config as configuration
 from jaxdl import files, integrity
 
-MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported')
+MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
+              'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
 LARGEST = 3.5e38  # of a finite figure: float32 has none above
 
 
@@ -37,7 +38,8 @@ MUST, MAY = True, False
 CONFIG = {  # key → what it holds, and whether it must be there
     'model': (_is(dict), MUST), 'model.name': (_is(str), MUST), 'model.cell': (_is(str), MAY), 'data': (_is(dict), MUST),
     'data.name': (_is(str), MUST), 'data.batch_size': (_is_count, MUST), 'seed': (_is_count, MAY), 'dataset': (_is(dict), MAY),
-    'dataset.classes': (_is(list), MAY), 'dataset.input_shape': (_is(list), MAY), 'reported': (_is(dict, type(None)), MAY)}
+    'dataset.classes': (_is(list), MAY), 'dataset.input_shape': (_is(list), MAY),
+    'dataset.steps_per_epoch': (_is_count, MAY), 'reported': (_is(dict, type(None)), MAY)}
 SUMMARY = {
     'config': (_is(str), MUST), 'step': (_is_count, MUST), 'parameters': (_is_count, MUST), 'seed': (_is_count, MUST),
     'seconds': (_is_span, MUST), 'device': (_is(str), MUST), 'data': (_is(str), MUST), 'versions': (_is(dict), MAY),
@@ -164,7 +166,7 @@ def _check_config(folder, config):
     return
   before, now = configuration.flat(read_json(file)), configuration.flat(config)
   changed = sorted(key for key in before.keys() | now.keys()
-                   if key.split('.')[0] not in MAY_CHANGE and before.get(key) != now.get(key))
+                   if before.get(key) != now.get(key) and not f'{key}.'.startswith(tuple(f'{may}.' for may in MAY_CHANGE)))
   if changed:
     raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
                      'give another --workdir, or delete the folder')

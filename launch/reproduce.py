@@ -155,8 +155,7 @@ def _outcome(folder, config, code, said):
 
 def _parse(arguments):
   """(the options, the overrides '--config.a.b=v' for every run)."""
-  parser = command.Parser(prog='python launch/reproduce.py', description=__doc__,
-                          formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = command.Parser(prog='python launch/reproduce.py', description=__doc__)
   parser.add_argument('--only', help='experiments, separated by commas; default all')
   parser.add_argument('--seeds', type=_seeds, default=[0, 1, 2], help='separated by commas (default 0,1,2)')
   parser.add_argument('--runs', default='runs', help='folder of all runs (default runs)')

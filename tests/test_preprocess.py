@@ -96,7 +96,7 @@ def test_gray_small_images_and_statistics_come_from_the_training_split():
   mean, deviation = (gray[:4] / 255).mean(), (gray[:4] / 255).std()
   batch = first_batch(data, 'test')
   np.testing.assert_allclose(batch['inputs'], (gray[:3] / 255 - mean) / deviation, rtol=1e-4, atol=1e-5)
-  assert data.facts() == {'name': 'colours', 'origin': 'memory', 'classes': ['a', 'b'], 'input_shape': [4, 4, 1],
+  assert data.facts() == {'name': 'colours', 'origin': 'memory', 'classes': ['a', 'b'], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1,
                           'mean': pytest.approx([mean]), 'deviation': pytest.approx([deviation])}
 
 

@@ -25,7 +25,7 @@ def run(tmp_path):
   (folder / 'analysis').mkdir(parents=True)
   config = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
             'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
-            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1]}}
+            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1024}}
   (folder / 'config.json').write_text(json.dumps(config))
   (folder / 'summary.json').write_text(json.dumps({
       'config': 'small', 'step': 8, 'steps': 8, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
@@ -93,6 +93,7 @@ def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
   assert not [attributes for _, attributes in read.tags for key in ('src', 'href') if str(attributes.get(key, '#'))[:5] not in
               ('data:', '#') and not str(attributes.get(key, '#')).startswith('#')]
   assert [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4  # two charts, the map, the page's own
+  assert 'by step, of which an epoch has 1,024</figcaption>' in html
   assert EVIL not in html
   assert '&lt;/script&gt;&lt;img' in html
 

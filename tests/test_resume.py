@@ -70,6 +70,16 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
 
 
+def test_resume_of_a_run_whose_version_kept_less_of_the_data(small, tmp_path, capsys):
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  file = tmp_path / 'config.json'
+  config = json.loads(file.read_text())
+  assert config['dataset'].pop('steps_per_epoch') == 4
+  file.write_text(json.dumps(config))
+  train.train(experiment.build(small, 'small'), tmp_path)
+  assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
+
+
 def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_file, tmp_path, capsys):
   """A real process, stopped by a real signal in the middle of its run."""
   small.update(train_for='500 steps', log_every='100 steps', evaluate_every='500 steps', checkpoint_every='500 steps')

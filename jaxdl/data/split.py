@@ -108,7 +108,7 @@ class Data:
   def facts(self):
     """What the checkpoint keeps of the data: plain JSON data."""
     return {'name': self.name, 'origin': self.origin, 'classes': list(self.classes),
-            'input_shape': list(self.input_shape()), **self.scaling}
+            'input_shape': list(self.input_shape()), 'steps_per_epoch': self.splits['train'].batches, **self.scaling}
 
 
 def batch_sizes(splits, *, batch_size, evaluation_batch_size):

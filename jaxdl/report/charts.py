@@ -7,19 +7,20 @@ UNITS = {'accuracy': '%', 'loss': 'nats', 'bits_per_character': 'bits per charac
 POINTS = 600  # of a line, at most
 
 
-def charts(lines_of):
+def charts(lines_of, epoch=None):
   """A chart for each metric.
 
   Args:
     lines_of: label → (metric, split) → list of (step, number), as `Record.curves` gives them.
+    epoch: int, the steps of an epoch, where they are known and the same for all.
 
   Returns:
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour number, dashes),
-    'x' and 'y' ticks (place, text), and 'data' for the pointer: label → list of [x, y, step, text].
+    'x' and 'y' ticks (place, text), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text].
   """
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
                           if any(math.isfinite(value) for _, value in points))
-  return [_chart(metric, lines_of) for metric in metrics]
+  return [{**_chart(metric, lines_of), 'epoch': epoch} for metric in metrics]
 
 
 def _chart(metric, lines_of):

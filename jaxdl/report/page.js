@@ -27,7 +27,8 @@ for (const figure of document.querySelectorAll('figure.chart')) {
       const nearest = points.reduce((a, b) => Math.abs(b[2] - step) < Math.abs(a[2] - step) ? b : a);
       return `${label} ${nearest[3]}` + (nearest[2] === step ? '' : ` (step ${nearest[2].toLocaleString('en')})`);
     });
-    read.textContent = `step ${step.toLocaleString('en')}: ${parts.join(', ')}`;
+    const epoch = figure.dataset.epoch ? ` (epoch ${(step / figure.dataset.epoch).toFixed(1)})` : '';
+    read.textContent = `step ${step.toLocaleString('en')}${epoch}: ${parts.join(', ')}`;
   });
   svg.addEventListener('pointermove', event => {
     const x = place(svg, event).x;

@@ -60,7 +60,7 @@ def one(record):
   summary = record.summary
   return {'title': record.name, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
-          'charts': charts.charts({record.name: record.curves()}) if record.journal else [],
+          'charts': charts.charts({record.name: record.curves()}, record.epoch()) if record.journal else [],
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
                       f'{row["trainable"]:,}'] for row in record.layers()],
           'sections': _sections(record), 'environment': _environment(summary),
@@ -77,9 +77,11 @@ def several(found):
   columns = ['run', *(name.replace('_', ' ') for name in names), 'parameters', 'step']
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}
+  epochs = {record.epoch() for record in found}
   return {'title': f'{len(found)} runs compared', 'lead': ', '.join(labels),
           'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns)), 'remarks': []},
-          'commands': [record.command for record in found if record.command], 'charts': charts.charts(curves), 'layers': [],
+          'commands': [record.command for record in found if record.command],
+          'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
           'sections': [], 'environment': [], 'config': ''}
 
 

@@ -41,6 +41,10 @@ class Record:
     except ValueError as error:
       raise ValueError(f'{self.folder / "config.json"}: {error}') from error
 
+  def epoch(self):
+    """The steps of an epoch; None where an older version did not keep it."""
+    return self.config.get('dataset', {}).get('steps_per_epoch')
+
   def facts(self, name):
     """The .json of an analysis; {} where there is none."""
     file = self.folder / 'analysis' / f'{name}.json'
