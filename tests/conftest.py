@@ -13,7 +13,7 @@ import tempfile
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is compiled once, by whichever comes first
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}  # the environment of children that compile as a user's commands do
 os.environ['XLA_FLAGS'] = f'{AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
 

@@ -28,7 +28,7 @@ def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
       images = model.apply({'params': params}, inputs)
       return tasks.reconstruct(images, {'target': target, 'mask': jnp.array([1.0, 0.0])})['loss']
 
-    check_grads(loss, (params,), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+    check_grads(jax.jit(loss), (params,), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
 
 
 def test_a_batch_of_turned_digits_can_be_overfitted(small_autoencoder):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from test_resume import final_state
+from conftest import state_of
 
 from jaxdl import checkpoint, experiment, patience, train
 
@@ -99,7 +99,7 @@ def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_p
   else:
     train.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')
   train.train(built, tmp_path / 'resumed')
-  expected, found = (final_state(built, tmp_path / name) for name in ('straight', 'resumed'))
+  expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
   jax.tree.map(np.testing.assert_array_equal, found, expected)
   memory = {name: float(value) for name, value in found.opt_state['memory'].items()}
   assert memory == {'best': pytest.approx(0.8), 'best_step': 10, 'cut_step': 8, 'last_step': 12, 'factor': 0.5}
@@ -114,7 +114,7 @@ def test_early_stopping_ends_the_run_and_it_stays_ended(stop, watched, tmp_path,
   first = train.train(built, tmp_path)
   assert 'no lower validation loss for 4 steps: stopped early at step 8' in capsys.readouterr().out.splitlines()
   assert (first['stopped_early'], first['stopped']) == (8, None)
-  assert int(final_state(built, tmp_path).step) == 8
+  assert int(state_of(built, tmp_path).step) == 8
   if not stop:
     assert first['step'] == 4
   journal = (tmp_path / 'metrics.jsonl').read_text()

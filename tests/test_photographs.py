@@ -11,8 +11,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT
-from test_resume import final_state
+from conftest import ROOT, state_of
 
 from jaxdl import experiment, train
 from jaxdl.data import image_folder
@@ -192,7 +191,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypat
   straight = train.train(built, tmp_path / 'straight')
   train.train(build(folder, monkeypatch, stop), tmp_path / 'resumed')
   train.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
-  jax.tree.map(np.testing.assert_array_equal, *(final_state(built, tmp_path / run) for run in ('resumed', 'straight')))
+  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / run) for run in ('resumed', 'straight')))
   assert straight['test_examples'] == 9
 
 

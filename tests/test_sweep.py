@@ -6,9 +6,10 @@ import json
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, last_json, run_child
+from conftest import ROOT, last_json
 
-from jaxdl import checkpoint, comparison, experiment, members, parallel, run_folder, together, train
+from jaxdl import checkpoint, command, comparison, experiment, members, parallel, run_folder, together, train
+from jaxdl import sweep as sweep_command
 from jaxdl.config import read_file
 
 SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
@@ -101,17 +102,18 @@ def test_sweep_member_equals_the_same_run_alone(kind, request):
   assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
-def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp_path):
+def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp_path, capsys):
   """Run twice, the second time with nothing to do: the same figures; each folder is a run of its own."""
   sweep['axes'] = sweep['axes'][1:]
   file = config_file(sweep, 'sweep')
-  command = ('-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always')
-  first, second = run_child(*command), run_child(*command)
-  assert first.returncode == 0, first.stderr
-  assert 'together: fast (seed 0); fast (seed 1); slow (seed 0); slow (seed 1)' in first.stdout
-  assert '4 runs, 4 of them finished' in second.stdout
-  assert last_json(first.stdout) == last_json(second.stdout) == json.loads((tmp_path / 'out/sweep.json').read_text())
-  row = last_json(first.stdout)['rows'][0]
+  shown = []
+  for _ in range(2):
+    assert command.run(sweep_command.main, ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always']) == 0
+    shown.append(capsys.readouterr().out)
+  assert 'together: fast (seed 0); fast (seed 1); slow (seed 0); slow (seed 1)' in shown[0]
+  assert '4 runs, 4 of them finished' in shown[1]
+  assert last_json(shown[0]) == last_json(shown[1]) == json.loads((tmp_path / 'out/sweep.json').read_text())
+  row = last_json(shown[0])['rows'][0]
   summaries = [json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']]
   assert row['mean']['test_loss'] == pytest.approx(np.mean([summary['test_loss'] for summary in summaries]))
   assert row['deviation']['test_loss'] == pytest.approx(np.std([summary['test_loss'] for summary in summaries], ddof=1))
