@@ -2,7 +2,8 @@
 
 import numpy as np
 
-WIDTH = 90  # characters in a line
+WIDTH = 90  # characters in a line, at most
+NARROWEST = 55  # which leaves room for the heading
 
 
 def coloured_text(text, values, *, heading, label):
@@ -28,9 +29,10 @@ def coloured_text(text, values, *, heading, label):
   limit = float(np.abs(values).max()) or 1.0
   norm = colors.Normalize(-limit if np.min(values) < 0 else 0, limit)
   scale = cm.ScalarMappable(norm, 'RdBu_r' if np.min(values) < 0 else 'viridis')
-  figure = Figure(figsize=(10.5, 0.24 * len(lines) + 1.1), layout='constrained', dpi=100)
+  columns = max(NARROWEST, *map(len, lines))
+  figure = Figure(figsize=(0.103 * columns + 1.2, 0.24 * len(lines) + 1.1), layout='constrained', dpi=100)
   axis = figure.subplots()
-  axis.set(xlim=(0, WIDTH), ylim=(len(lines), 0))
+  axis.set(xlim=(0, columns), ylim=(len(lines), 0))
   axis.axis('off')
   for row, places in enumerate(lines):
     for column, place in enumerate(places):
