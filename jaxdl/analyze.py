@@ -41,8 +41,8 @@ def main(arguments):
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
-  print(f'{chosen.workdir}: {len(fitting)} analyses of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}',
-        flush=True)
+  analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
+  print(f'{chosen.workdir}: {analyses} of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}', flush=True)
   files = _make_all(fitting, seen, choice, folder, must_fit=bool(chosen.only))
   page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
@@ -77,7 +77,7 @@ def _make_all(names, seen, choice, folder, *, must_fit):
       try:
         files[name], seconds = made.result()
         outcome = f'{VIEWS[name].title}, {seconds:.1f} s'
-      except ValueError as error:
+      except (ValueError, ImportError) as error:
         if must_fit:
           pool.shutdown(cancel_futures=True)
           raise ValueError(f'--only={name}: {error}') from error

@@ -138,7 +138,8 @@ def load_model(workdir, step='best'):
   """
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   if not folder.is_dir():
-    raise FileNotFoundError(f'{workdir} has no checkpoints: train a run there first, or give another --workdir')
+    what = 'has no checkpoints' if pathlib.Path(workdir).is_dir() else 'does not exist'
+    raise FileNotFoundError(f'{workdir} {what}: give the folder of a run that was trained')
   with manager(workdir) as checkpoints:
     chosen = find_step(checkpoints, step)
     if chosen is None:

@@ -57,7 +57,7 @@ def run(main, arguments):
     arguments: list of str, the program's name first.
 
   Returns:
-    The exit code: main's own, or 1 after bad input.
+    The exit code: main's own, 1 after bad input, or 130 after a Ctrl-C that nothing else heeded.
   """
   _quiet()
   _keep_compiled_programs()
@@ -71,6 +71,9 @@ def run(main, arguments):
     line = ' '.join(str(error).splitlines()).encode(errors='backslashreplace').decode()  # a name that is no text, too
     print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
     return 1
+  except KeyboardInterrupt:
+    print('jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint', file=sys.stderr)
+    return 130
   print(*said.getvalue().splitlines()[-1:], end='\n' if said.getvalue() else '')
   return code
 
@@ -82,7 +85,8 @@ def _quiet():
 
   from absl import logging as of_libraries
   of_libraries.set_verbosity(of_libraries.FATAL)  # what they report as an error is raised, too
-  logging.getLogger('asyncio').setLevel(logging.CRITICAL)
+  for name in ('asyncio', 'urllib3'):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _keep_compiled_programs():

@@ -1,5 +1,6 @@
 """Configs: read from a file, overridden on the command line, and turned into keyword arguments."""
 
+import difflib
 import functools
 import importlib.util
 import inspect
@@ -32,7 +33,8 @@ def from_command_line(parser, arguments):
   """
   own, rest = parser.parse_known_args(arguments[1:])
   if own.config is None:
-    raise ValueError(f'--config is missing: give one, such as --config={parser.config}')
+    given = next((argument for argument in rest if argument.endswith('.py') and argument[0] != '-'), parser.config)
+    raise ValueError(f'--config is missing: give one, such as --config={given}')
   config = read_file(own.config)
   new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
   line = [arguments[0], f'--config={own.config}', *(argument for argument in rest if argument not in new)]
@@ -41,8 +43,9 @@ def from_command_line(parser, arguments):
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
+    hint = f'; of the config it is --config.{error.flagname}' * (error.flagname in config)
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
-    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}') from None
+    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
     raise ValueError(str(error).strip().partition('\n')[0]) from error
   if surplus:
@@ -109,7 +112,8 @@ def bind_one(function, section, where, **given):
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
   for key in section:
     if key not in keys:
-      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}')
+      near = ''.join(f'; did you mean {match}?' for match in difflib.get_close_matches(str(key), keys, 1))
+      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}{near}')
   missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
   if missing:
     raise ValueError(f'{where}.{missing[0]} is missing: add it to the section')

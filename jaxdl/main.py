@@ -27,6 +27,8 @@ def main(arguments):
   values, configured = config.from_command_line(parser, arguments)
   with hosts.joined(values.coordinator, values.processes, values.process):
     name = pathlib.Path(values.config).stem
+    if 'axes' in configured:
+      raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
     chosen = experiment.build(configured, name)
     if values.describe:
       print(json.dumps(chosen.config, indent=2))
@@ -62,10 +64,16 @@ def _train(chosen, workdir, begun):
 
   summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
                         at_end=watching.at_end(chosen))
-  hosts.alone(lambda: page.of_run(workdir))
+  hosts.alone(lambda: _end(workdir, begun))
   if (step := summary.pop('stopped')) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))
+
+
+def _end(workdir, begun):
+  """A run that went on for longer than it was begun for is repeated by its last command."""
+  files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+  page.of_run(workdir)
 
 
 if __name__ == '__main__':

@@ -41,8 +41,8 @@ def show(total, *, first_step):
                    doing=lambda text: None, left=left)
     return
   from rich import progress
-  columns = (progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
-             progress.TextColumn('{task.description}'))
+  columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
+             progress.TimeElapsedColumn(), progress.TextColumn('{task.description}'))
   with progress.Progress(*columns) as bar:
     task = bar.add_task('compiling', total=total, completed=first_step)
 

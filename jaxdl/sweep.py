@@ -26,6 +26,8 @@ def main(arguments):
   parser.add_argument('--describe', action='store_true', help='print the runs and their groups; train nothing')
   values, configured = config.from_command_line(parser, arguments)
   path = pathlib.Path(values.config)
+  if 'model' in configured:
+    raise ValueError(f'{path} is an experiment, no sweep: python -m jaxdl.main --config={path}')
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]

@@ -91,6 +91,8 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       current, history, spent = sitting.send(current)
       step = int(current.step)
       stopped = not hosts.least(not stop)  # a signal to one process stops all, after the same step
+      if stopped:
+        shown.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
       finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']) and hosts.is_first():
         at_start(opened)
@@ -107,6 +109,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
         loss = figures.get('validation', {}).get('loss')
         at_evaluation(opened, current)
+        shown.doing('training')
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:

@@ -69,6 +69,7 @@ while ((${#running[@]})); do
   if ((code != 0 && SECONDS >= deadline)); then
     signal_all KILL
   fi
-  sleep 0.2 || true  # Ctrl-C ends the sleep, too
+  sleep 0.2 &
+  wait "$!" || true  # for a signal ends it, where one that comes during a sleep in the foreground may be forgotten
 done
 exit "$code"

@@ -75,7 +75,7 @@ def test_analyze_weights_against_another_run(trained, tmp_path):
   for row, folder in zip(counts, facts['runs'], strict=True):
     values = np.asarray(subject.read(folder, count=1).variables['params']['logits']['kernel'], np.float64)
     assert row.tolist() == np.histogram(values, edges)[0].tolist()
-  with pytest.raises(FileNotFoundError, match='nowhere has no checkpoints'):
+  with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
     analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', '--against=nowhere', '--images=5'])
 
 
@@ -116,4 +116,4 @@ def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
 
 def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={tmp_path}']) == 1
-  assert 'has no checkpoints: train a run there first' in capsys.readouterr().err
+  assert 'has no checkpoints: give the folder of a run' in capsys.readouterr().err

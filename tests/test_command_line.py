@@ -101,6 +101,14 @@ def test_quiet_leaves_the_result_alone(small, config_file, run_here):
   assert (code, shown, len(lines)) == (1, '', 1)
 
 
+def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
+  def main(arguments):
+    raise KeyboardInterrupt
+
+  assert command.run(main, ['jaxdl']) == 130
+  assert capsys.readouterr().err == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
+
+
 def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):
   with progress.waiting('preparing') as now:
     now('computing')
@@ -220,6 +228,10 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
     (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
+    (['configs/gru_mnist.py'], r'--config is missing: give one, such as --config=configs/gru_mnist\.py'),
+    (['--config=configs/lstm_mnist.py', '--train_for=9 steps'], r'--train_for is unknown: .*; of the config it is --config\.train_for'),
+    (['--config=configs/lstm_mnist.py', '--config.optimiser.eps=1'], r'config\.optimiser is not a key of this section: .*; did you mean optimizer\?'),
+    (['--config=configs/sweeps/losses_cifar10.py'], r'configs/sweeps/losses_cifar10\.py is a sweep: python -m jaxdl\.sweep --config='),
     (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir'),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),

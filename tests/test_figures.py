@@ -80,3 +80,11 @@ def test_a_long_note_below_a_scatter_stays_inside_the_figure():
     box = text.get_window_extent()
     assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()
     assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text.get_text()
+
+
+def test_reliability_has_plain_numbers_at_its_axes():
+  figure = figures.reliability(np.array([np.nan, 0.7]), np.array([np.nan, 0.6]), np.array([0, 9000]), heading='h')
+  figures.pixels(figure)  # draws it: the labels of ticks are written only then
+  written = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
+  assert '1,000' in written
+  assert not any('$' in text for text in written)

@@ -124,8 +124,9 @@ def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
 def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
   config_file(small, 'lstm_mnist')
   (tmp_path / 'sweeps').mkdir()
-  config = executed(block("config.base ="), config=ConfigDict())['config']
+  config = executed(block('config.base ='))['get_config']()
   found = members.read(config.to_dict(), tmp_path / 'sweeps/here.py')
+  assert {member.config['train_for'] for member in found} == {'10 epochs'}
   assert len(found) == 2 * 2 * 3
   assert {(member.config['model']['cell'], member.config['optimizer']['learning_rate']) for member in found} == {
       ('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
@@ -135,9 +136,8 @@ def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
 def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, small):
   small.update(model=SMALL_CNN, train_for='1 steps')
   small['data']['layout'] = 'image'
-  train.train(experiment.build(small, 'small'), folder / 'runs/cnn_cifar10')
-  found = executed(block('guided_backprop'), images=np.random.default_rng(0).random((3, 28, 28, 1), np.float32))
-  assert found['maps'].shape == (3, 28, 28, 1)
+  train.train(experiment.build(small, 'small'), folder / 'runs/cnn_mnist')
+  assert executed(block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
 def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):

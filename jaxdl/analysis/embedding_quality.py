@@ -146,7 +146,7 @@ def linear_accuracy(codes, labels, held_out=0.25, seed=0):
   try:
     from sklearn.linear_model import LogisticRegression
   except ImportError as error:
-    raise OSError(f"a linear classifier needs scikit-learn ({error}): pip install 'jaxdl[analysis]'") from error
+    raise ImportError(f'a linear classifier needs scikit-learn ({error}): pip install scikit-learn') from error
   deviation = codes[train].std(0)
   codes = (codes - codes[train].mean(0)) / np.where(deviation > 0, deviation, 1)  # a dead unit stays 0
   fitted = LogisticRegression(max_iter=2000).fit(codes[train], labels[train])

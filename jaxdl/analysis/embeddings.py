@@ -143,6 +143,6 @@ def tsne(features, perplexity=30, seed=0):
     import threadpoolctl
     from sklearn.manifold import TSNE
   except ImportError as error:
-    raise OSError(f"t-SNE needs scikit-learn ({error}): pip install 'jaxdl[analysis]'") from error
+    raise ImportError(f't-SNE needs scikit-learn ({error}): pip install scikit-learn') from error
   with threadpoolctl.threadpool_limits(1):  # several threads add up in any order, and t-SNE magnifies the last digit
     return TSNE(perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto').fit_transform(features)

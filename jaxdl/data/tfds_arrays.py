@@ -74,7 +74,7 @@ def _download(name, root):
     tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare(
         download_config=tfds.download.DownloadConfig(force_checksums_validation=True))  # nothing without a known checksum
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
-    reason = str(error).partition('\n')[0][:120]
+    reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
     packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''
     raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network, or run python -m jaxdl.data '
                   f'prepare {name} --from=DIR on the raw files{packed}') from error

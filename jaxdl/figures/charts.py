@@ -103,11 +103,13 @@ def reliability(confidence, accuracy, count, *, heading):
   top.bar(edges[:-1], np.nan_to_num(accuracy), width=np.diff(edges), align='edge', color=COLOURS[0], alpha=0.7,
           edgecolor='white', label='accuracy')
   filled = ~np.isnan(confidence)
-  top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4, label='mean confidence of a bin')
+  top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4,
+           label='at the mean confidence of the bin')
   top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
   top.legend(frameon=False, fontsize=8, loc='upper left')
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
   bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
+  bottom.yaxis.set_major_formatter('{x:,.0f}')
   figure.suptitle(heading, fontsize=11)
   return figure
 

@@ -58,7 +58,8 @@ def _style(label, choices):
 
 def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
   scale = 100 if percent else 1
-  axis.plot(steps, mean * scale, label=label, color=color, linestyle=linestyle, linewidth=1.4)
+  axis.plot(steps, mean * scale, label=label, color=color, linestyle=linestyle, linewidth=1.4,
+            marker='o' if len(steps) == 1 else None, markersize=4)
   if deviation.any():
     axis.fill_between(steps, (mean - deviation) * scale, (mean + deviation) * scale, color=color, alpha=0.15, linewidth=0)
 

@@ -47,5 +47,5 @@ def weight_histograms(subject, choice):
 
 VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters),
-    'weights': View('distribution of weights and biases, of several runs with --against',
+    'weights': View('distribution of weights and biases',
                     ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms)}

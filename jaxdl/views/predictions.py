@@ -49,8 +49,8 @@ def twice(subject, choice):
                   for values in (compiled, plain))
   figure = figures.lines({'compiled by JAX': (np.arange(len(jaxs)), jaxs), 'NumPy alone': (np.arange(len(numpys)), numpys)},
                          xlabel='class', ylabel='probability', markers=True, heading=(
-                             'One example, two forward passes: greatest difference of the logits of '
-                             f'{len(inputs)} is {difference:.1e} of the greatest'))
+                             'Probabilities of one example, computed twice\n'
+                             f'logits of {len(inputs)} differ by at most {difference:.1e} of the greatest'))
   yield Result('numpy', figure, {'jax': compiled, 'numpy': plain}, {
       'greatest_relative_difference': difference, 'examples': len(inputs), 'jax': jaxs, 'numpy': numpys})
 
