@@ -31,6 +31,7 @@ def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
     check_grads(jax.jit(loss), (params,), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_of_turned_digits_can_be_overfitted(small_autoencoder):
   """16 digits, each turned by another angle in every step: the mean image has an error of 0.06."""
   small_autoencoder['data']['splits'] = dict(train='train[:16]')

@@ -61,9 +61,10 @@ def calls(file):
 
 
 def start(*command, folder, **environment):
-  """Starts a command that finds the made programs first."""
+  """Starts a command that finds the made programs first, and heeds Ctrl-C also where the tests run in the background."""
   path = f'{folder / "bin"}:{os.environ["PATH"]}'
   return subprocess.Popen(list(map(str, command)), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                           env={**os.environ, 'PATH': path, 'PYTHON': 'python', **environment})
 
 

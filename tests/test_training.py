@@ -187,7 +187,7 @@ def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
 
 
 def test_load_model_names_the_steps_there_are(small, tmp_path):
-  with pytest.raises(FileNotFoundError, match='has no checkpoints: give the folder of a run'):
+  with pytest.raises(FileNotFoundError, match='nothing does not exist: give the folder of a run'):
     checkpoint.load_model(tmp_path / 'nothing')
   train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   with pytest.raises(FileNotFoundError, match=r'has no checkpoint 7: it has \[2\]'):
