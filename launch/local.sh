@@ -70,6 +70,6 @@ while ((${#running[@]})); do
     signal_all KILL
   fi
   sleep 0.2 &
-  wait "$!" || true  # for a signal ends it, where one that comes during a sleep in the foreground may be forgotten
+  wait "$!" || true  # in the background, for then a signal ends the wait at once
 done
 exit "$code"
