@@ -73,7 +73,7 @@ def _make_all(names, seen, choice, folder, *, must_fit):
     warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
     making = {pool.submit(_make, VIEWS[name], seen, choice, folder): name for name in names}
     for number, (made, name) in enumerate(making.items(), 1):
-      now(f'{number} of {len(names)}  {", ".join(name for made, name in making.items() if made.running())}')
+      now(f'{number} of {len(names)}  {", ".join(running for future, running in making.items() if future.running())}')
       try:
         files[name], seconds = made.result()
         outcome = f'{VIEWS[name].title}, {seconds:.1f} s'

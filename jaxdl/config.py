@@ -184,6 +184,13 @@ def in_steps(duration, steps_per_epoch, where):
   return steps
 
 
+def changed_keys(before, now, *, but):
+  """The keys in which two configs differ, in order, but for some and what stands below them."""
+  before, now = flat(before), flat(now)
+  return sorted(key for key in before.keys() | now.keys()
+                if before.get(key) != now.get(key) and not f'{key}.'.startswith(tuple(f'{one}.' for one in but)))
+
+
 def flat(tree, prefix=''):
   """{'a': {'b': 1}} → {'a.b': 1}."""
   if not isinstance(tree, dict):

@@ -57,23 +57,21 @@ def _train(chosen, workdir, begun):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
 
-  def at_start(writers):
+  def keep_command():
     files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+
+  def at_start(writers):
+    keep_command()
     samples.describe(chosen, writers)
     samples.write(chosen, workdir, writers)
 
   summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
                         at_end=watching.at_end(chosen))
-  hosts.alone(lambda: _end(workdir, begun))
+  hosts.alone(keep_command)  # again: a run that was made longer is repeated by its last command
+  hosts.alone(lambda: page.of_run(workdir))
   if (step := summary.pop('stopped')) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))
-
-
-def _end(workdir, begun):
-  """A run that went on for longer than it was begun for is repeated by its last command."""
-  files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
-  page.of_run(workdir)
 
 
 if __name__ == '__main__':

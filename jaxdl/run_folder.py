@@ -164,9 +164,6 @@ def _check_config(folder, config):
   file = folder / 'config.json'
   if not ((folder / 'checkpoints').is_dir() and file.is_file()):
     return
-  before, now = configuration.flat(read_json(file)), configuration.flat(config)
-  changed = sorted(key for key in before.keys() | now.keys()
-                   if before.get(key) != now.get(key) and not f'{key}.'.startswith(tuple(f'{may}.' for may in MAY_CHANGE)))
-  if changed:
+  if changed := configuration.changed_keys(read_json(file), config, but=MAY_CHANGE):
     raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
                      'give another --workdir, or delete the folder')

@@ -161,6 +161,4 @@ def read_sweep(folder):
 
 def changed_keys(before, now):
   """The keys in which two configs differ and that change what is trained."""
-  before, now = configuration.flat(before), configuration.flat(now)
-  return sorted(key for key in before.keys() | now.keys()
-                if before.get(key) != now.get(key) and not any(f'{key}.'.startswith(f'{same}.') for same in SAME_RUN))
+  return configuration.changed_keys(before, now, but=SAME_RUN)
