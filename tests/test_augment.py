@@ -108,7 +108,7 @@ EVERYTHING = [dict(kind='flip'), dict(kind='shift', pixels=2, fill='reflect'), d
               dict(kind='cutout', size=3), dict(kind='brightness', change=0.2), dict(kind='contrast', change=0.2)]
 
 
-@pytest.mark.parametrize('changes', [[change] for change in EVERYTHING] + [EVERYTHING],
+@pytest.mark.parametrize('changes', [*(pytest.param([change], marks=pytest.mark.slow) for change in EVERYTHING), EVERYTHING],
                          ids=[change['kind'] for change in EVERYTHING] + ['everything'])
 def test_augmentation_follows_the_example_not_its_place(changes):
   change = jax.jit(augment.build(changes, 'config.data.augment'))

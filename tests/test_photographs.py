@@ -241,7 +241,7 @@ if __name__ == '__main__':
 '''
 
 
-@pytest.mark.parametrize('end', ['raise', 'SIGTERM', 'SIGKILL'])
+@pytest.mark.parametrize('end', ['SIGKILL', *(pytest.param(end, marks=pytest.mark.slow) for end in ('raise', 'SIGTERM'))])
 def test_workers_end_with_their_program(folder, tmp_path, end):
   program = tmp_path / 'program.py'
   program.write_text(PROGRAM)

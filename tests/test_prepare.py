@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, run_child
 
 from jaxdl.data import DATA_SETS, bundled, cifar10, fashion_mnist, hoda, mnist, prepare, shakespeare
+from jaxdl.data.__main__ import main
 from jaxdl.data.raw import cdb, hoda_mat, idx
 from jaxdl.data.raw import files as raw_files
 
@@ -227,7 +228,7 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   assert [path.name for path in root.iterdir() if path.name.startswith('.preparing-')] == []
 
 
-def test_photographs_are_prepared_under_their_folders_name(tmp_path):
+def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
   pytest.importorskip('tensorflow')
   for place in ('train/cat', 'train/dog', 'test/dog'):
     (tmp_path / 'My pets' / place).mkdir(parents=True)
@@ -236,8 +237,10 @@ def test_photographs_are_prepared_under_their_folders_name(tmp_path):
   run = run_child(*command)
   assert run.returncode == 0, run.stderr
   assert run.stdout.startswith(f'image_folder is prepared: {tmp_path}/image_folder/my_pets/1.0.0')
-  assert 'was there already' in run_child(*command).stdout
-  listed = run_child('-m', 'jaxdl.data', 'list', f'--data_dir={tmp_path}').stdout
+  main(list(command[1:]))
+  assert 'was there already' in capsys.readouterr().out
+  main(['jaxdl.data', 'list', f'--data_dir={tmp_path}'])
+  listed = capsys.readouterr().out
   assert 'train 2  test 1' in next(line for line in listed.splitlines() if line.startswith('image_folder/my_pets'))
   data = DATA_SETS['image_folder'](seed=0, source='auto', copy='my_pets', data_dir=tmp_path, size=4, workers=0, batch_size=2,
                                    splits={'train': 'train', 'test': 'test'})

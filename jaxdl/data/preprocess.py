@@ -47,8 +47,13 @@ def fit(images, size, how):
   if how != 'area':
     raise ValueError(f"config.data.fit={how!r} is unknown: use one of 'crop', 'area'")
   rows, columns = shares(height, size), shares(width, size)
-  return _in_chunks(lambda part: np.rint(np.einsum('sh,nhwc,tw->nstc', rows, part.astype(np.float32), columns,
-                                                   optimize=True)).astype(np.uint8), images)
+
+  def convert(part):
+    flat = part.astype(np.float32).reshape(len(part), height, -1)  # [n, H, W · C]
+    means = columns @ (rows @ flat).reshape(len(part), size, width, -1)  # [n, size, size, C]
+    return np.rint(means).astype(np.uint8)
+
+  return _in_chunks(convert, images)
 
 
 def shares(old, new):
