@@ -1,4 +1,4 @@
-"""Recurrent layers: one product a step forward, and one product for each kernel's gradient after all steps.
+"""Recurrent layers: one product a step, forward and backward, and one for each kernel's gradient after all steps.
 
 Differentiable in reverse mode, once; forward mode (`jax.jvp`) is an error.
 """
@@ -25,14 +25,20 @@ def simple_rnn(inputs, hidden, *, input_kernel, recurrent_kernel, bias, activati
 
   Source: Elman 1990, Finding structure in time.
   """
-  cell = functools.partial(_rnn_cell, activation)
-  outputs, (hidden,) = _recur(cell, *_of_one_type((hidden,), inputs, (input_kernel, recurrent_kernel, bias)))
+  outputs, (hidden,) = _recur(_rnn_cell(activation), *_of_one_type((hidden,), inputs, (input_kernel, recurrent_kernel, bias)))
   return outputs.swapaxes(0, 1), hidden
 
 
-def _rnn_cell(activation, carry, gate):
-  del carry
-  return (activation(gate),)
+def _rnn_cell(activation):
+  def forward(carry, gate):
+    del carry
+    return (activation(gate),), (gate,)
+
+  def backward(carry, kept, of_after):
+    del carry
+    return (0.0,), jax.vjp(activation, *kept)[1](*of_after)
+
+  return forward, backward
 
 
 def lstm(inputs, carry, *, input_kernel, recurrent_kernel, bias):
@@ -52,13 +58,23 @@ def lstm(inputs, carry, *, input_kernel, recurrent_kernel, bias):
   """
   memory, hidden = carry
   kernels = (input_kernel, recurrent_kernel, bias)
-  outputs, (hidden, memory) = _recur(_lstm_cell, *_of_one_type((hidden, memory), inputs, kernels))
+  outputs, (hidden, memory) = _recur((_lstm_forward, _lstm_backward), *_of_one_type((hidden, memory), inputs, kernels))
   return outputs.swapaxes(0, 1), (memory, hidden)
 
 
-def _lstm_cell(carry, i, f, g, o):
-  memory = jax.nn.sigmoid(f) * carry[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
-  return jax.nn.sigmoid(o) * jnp.tanh(memory), memory
+def _lstm_forward(carry, *gates):
+  i, f, g, o = (jnp.tanh(gate) if place == 2 else jax.nn.sigmoid(gate) for place, gate in enumerate(gates))
+  memory = f * carry[1] + i * g
+  squashed = jnp.tanh(memory)
+  return (o * squashed, memory), (i, f, g, o, squashed)
+
+
+def _lstm_backward(carry, kept, of_after):
+  i, f, g, o, squashed = kept
+  of_hidden, of_memory = of_after
+  of_memory = of_memory + of_hidden * o * (1 - squashed**2)
+  return (0.0, of_memory * f), (of_memory * g * i * (1 - i), of_memory * carry[1] * f * (1 - f), of_memory * i * (1 - g**2),
+                                of_hidden * squashed * o * (1 - o))
 
 
 def gru(inputs, hidden, *, input_kernel, recurrent_kernel, bias, recurrent_bias):
@@ -78,14 +94,23 @@ def gru(inputs, hidden, *, input_kernel, recurrent_kernel, bias, recurrent_bias)
   Source: Cho et al. 2014; the variant of cuDNN, Keras (reset_after=True) and PyTorch.
   """
   kernels = (input_kernel, recurrent_kernel, bias, recurrent_bias)
-  outputs, (hidden,) = _recur(_gru_cell, *_of_one_type((hidden,), inputs, kernels))
+  outputs, (hidden,) = _recur((_gru_forward, _gru_backward), *_of_one_type((hidden,), inputs, kernels))
   return outputs.swapaxes(0, 1), hidden
 
 
-def _gru_cell(carry, input_z, input_r, input_h, hidden_z, hidden_r, hidden_h):
-  update = jax.nn.sigmoid(input_z + hidden_z)
-  candidate = jnp.tanh(input_h + jax.nn.sigmoid(input_r + hidden_r) * hidden_h)
-  return (update * carry[0] + (1 - update) * candidate,)
+def _gru_forward(carry, input_z, input_r, input_h, hidden_z, hidden_r, hidden_h):
+  update, reset = jax.nn.sigmoid(input_z + hidden_z), jax.nn.sigmoid(input_r + hidden_r)
+  candidate = jnp.tanh(input_h + reset * hidden_h)
+  return (update * carry[0] + (1 - update) * candidate,), (update, reset, candidate, hidden_h)
+
+
+def _gru_backward(carry, kept, of_after):
+  update, reset, candidate, hidden_h = kept
+  of_hidden, = of_after
+  of_h = of_hidden * (1 - update) * (1 - candidate**2)
+  of_r = of_h * hidden_h * reset * (1 - reset)
+  of_z = of_hidden * (carry[0] - candidate) * update * (1 - update)
+  return (of_hidden * update,), (of_z, of_r, of_h, of_z, of_r, of_h * reset)
 
 
 def _of_one_type(carry, inputs, kernels):
@@ -99,8 +124,10 @@ def _recur(cell, carry, inputs, kernels):
   """Scans a cell over time.
 
   Args:
-    cell: elementwise (carry, *gates) → carry; carry[0] is the hidden state. Gates [B, H] are sums of the inputs' and
-      the hidden state's part or, where there is a recurrent bias, first the inputs' and then the hidden state's.
+    cell: two elementwise functions. Forward, (carry, *gates) → (carry, what backward needs); carry[0] is the hidden state.
+      Backward, (carry before, what forward kept, cotangents of the carry after) → (cotangents of the carry before, without
+      what reaches carry[0] through the gates; the gates' cotangents). Gates [B, H] are sums of the inputs' and the
+      hidden state's part or, where there is a recurrent bias, first the inputs' and then the hidden state's.
     carry: tuple of [B, H].
     inputs: [T, B, I].
     kernels: (input_kernel [I, G], recurrent_kernel [H, G], bias [G]), and a recurrent bias [G] or none.
@@ -120,45 +147,37 @@ def _recur_forward(cell, carry, inputs, kernels):
       sums = (inputs @ input_kernel + bias, carry[0] @ recurrent_kernel + recurrent_bias[0])
     else:  # one product a step, and no [T, B, G] of projected inputs to write and read back
       sums = (jnp.concatenate([inputs, carry[0]], axis=-1) @ joined + bias,)  # [B, G]
-    after = cell(carry, *_gates(carry, sums))
-    return after, (after[0], carry, sums)
+    gates = [gate for array in sums for gate in jnp.split(array, array.shape[-1] // carry[0].shape[-1], axis=-1)]
+    after, kept = cell[0](carry, *gates)
+    return after, (after[0], carry, kept)
 
-  last, (outputs, carries, sums) = jax.lax.scan(step, carry, inputs)
-  return (outputs, last), (inputs, carries, sums, kernels)
+  last, (outputs, carries, kept) = jax.lax.scan(step, carry, inputs)
+  return (outputs, last), (inputs, carries, kept, kernels)
 
 
 def _recur_backward(cell, saved, cotangents):
-  inputs, carries, sums, (input_kernel, recurrent_kernel, *biases) = saved
+  inputs, carries, kept, (input_kernel, recurrent_kernel, *biases) = saved
   of_outputs, of_last = cotangents
-  count = len(biases[0]) // len(recurrent_kernel)  # gates
-  split = functools.partial(jnp.split, indices_or_sections=count, axis=-1)
 
   def step(of_carry, at_time):
-    carry, sums, of_output = at_time
-    # The cell is computed again: to write and read back its inner values takes longer, and half the memory more.
-    _, pullback = jax.vjp(cell, carry, *_gates(carry, sums))
-    of_carry, *of_gates = pullback((of_carry[0] + of_output, *of_carry[1:]))
-    # A product a gate: to join the gates' cotangents for a single product takes longer than the products.
-    of_hidden = sum((gate @ part.T for gate, part in zip(of_gates[-count:], split(recurrent_kernel), strict=True)),
-                    of_carry[0])
-    return (of_hidden, *of_carry[1:]), of_gates
+    carry, kept, of_output = at_time
+    of_carry, of_gates = cell[1](carry, kept, (of_carry[0] + of_output, *of_carry[1:]))
+    ways = len(biases)  # into the gates: the inputs' and the hidden state's apart, or both in one
+    each = len(of_gates) // ways
+    joined = [jnp.concatenate(of_gates[way * each:(way + 1) * each], axis=-1) for way in range(ways)]
+    joined = jax.lax.optimization_barrier(joined)  # else XLA computes them anew in each of their users
+    return (of_carry[0] + joined[-1] @ recurrent_kernel.T, *of_carry[1:]), joined
 
-  of_first, of_gates = jax.lax.scan(step, of_last, (carries, sums, of_outputs), reverse=True)  # [T, B, H] each
-  of_projected, of_recurrent = of_gates[:count], of_gates[-count:]
-  of_inputs = sum(gate @ part.T for gate, part in zip(of_projected, split(input_kernel), strict=True))
-  of_biases = [jnp.concatenate([gate.sum((0, 1)) for gate in gates]) for gates in (of_projected, of_recurrent)]
-  of_kernels = (_over_time(inputs, of_projected), _over_time(carries[0], of_recurrent), *of_biases[:len(biases)])
+  of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs), reverse=True)  # [T, B, G] each
+  of_inputs = of_sums[0] @ input_kernel.T
+  of_kernels = (_over_time(inputs, of_sums[0]), _over_time(carries[0], of_sums[-1]),
+                *[of_sum.sum((0, 1)) for of_sum in of_sums])
   return of_first, of_inputs, of_kernels
 
 
-def _gates(carry, sums):
-  """Arrays [B, n·H] → all their gates [B, H]."""
-  return [gate for array in sums for gate in jnp.split(array, array.shape[-1] // carry[0].shape[-1], axis=-1)]
-
-
-def _over_time(values, of_gates):
-  """A kernel's gradient, one product over all T·B instead of T small ones: [T, B, N], gates [T, B, H] → [N, G]."""
-  return jnp.concatenate([jnp.tensordot(values, gate, axes=((0, 1), (0, 1))) for gate in of_gates], axis=-1)
+def _over_time(values, of_sums):
+  """A kernel's gradient, one product over all T·B instead of T small ones: [T, B, N], [T, B, G] → [N, G]."""
+  return jnp.tensordot(values, of_sums, axes=((0, 1), (0, 1)))
 
 
 _recur.defvjp(_recur_forward, _recur_backward)

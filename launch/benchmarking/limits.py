@@ -1,0 +1,28 @@
+"""What the device can do at most: measured products of matrices and copies."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+SIZE = 4096  # rows and columns of the matrices
+NUMBERS = 1 << 27  # float32 of a copy
+
+
+def measure(rounds=5):
+  """(floating-point operations a second, bytes a second) at best in `rounds` tries."""
+  matrix = jax.random.normal(jax.random.PRNGKey(0), (SIZE, SIZE))
+  product = jax.jit(lambda before: matrix @ before, donate_argnums=0)
+  copied = jax.jit(lambda before: before + 1, donate_argnums=0)  # in place: the memory of a new array costs as much again
+  return (2 * SIZE**3 / _fastest(product, jnp.eye(SIZE), rounds),
+          8 * NUMBERS / _fastest(copied, jnp.zeros(NUMBERS), rounds))  # read and written
+
+
+def _fastest(function, array, rounds):
+  """Seconds of the quickest call, each on the result of the one before."""
+  array, times = function(array).block_until_ready(), []
+  for _ in range(rounds):
+    began = time.perf_counter()
+    array = function(array).block_until_ready()
+    times.append(time.perf_counter() - began)
+  return min(times)
