@@ -94,8 +94,6 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if stopped:
         shown.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
       finite.check_losses(history['loss'], step, checkpoints)
-      if step == len(history['loss']) and hosts.is_first():
-        at_start(opened)
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
       shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
@@ -124,6 +122,8 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if improved:
         shown.say(f'  validation loss improved from {best:.5f} to {loss:.5f}, saved')
         best = loss
+      if step == len(history['loss']) and hosts.is_first():
+        at_start(opened)
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
   return current, stopped and not ended and step < experiment.steps
