@@ -26,7 +26,8 @@ def check_same_network(kind, name, folder):
     assert math.isclose(one.loss(), before, rel_tol=CLOSE)
 
 
-def test_benchmark_flax_is_the_same_network(tmp_path):
+def test_benchmark_flax_is_the_same_network(tmp_path, monkeypatch):
+  monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   check_same_network('flax', 'rnn_mnist', tmp_path)
 
 
@@ -41,7 +42,8 @@ def test_benchmark_every_peer_is_the_same_network(kind, name, tmp_path, monkeypa
   check_same_network(kind, name, tmp_path)
 
 
-def test_benchmark_leaves_out_by_name_what_cannot_run(tmp_path):
+def test_benchmark_leaves_out_by_name_what_cannot_run(tmp_path, monkeypatch):
+  monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   workloads.write('rnn_mnist', tmp_path)
   assert Process('nonsense', str(tmp_path), str(tmp_path)).failure == (
       "ModuleNotFoundError: No module named 'benchmarking.with_nonsense'")
@@ -64,7 +66,7 @@ def row(ms, peers, ratio, spread):
   contenders = {kind: {'ms': ms * faster, 'times_as_fast': faster, 'peak_mbytes': 500, 'start_s': 4.0} for kind, faster in peers.items()}
   contenders['jaxdl'] = {'ms': ms, 'peak_mbytes': 700, 'start_s': 6.0}
   return {'contenders': contenders, 'left_out': {'flax': 'another network'}, 'fastest_peer': min(peers, key=peers.get), 'date': '2026-01-02',
-          'times_as_fast': ratio, 'range': spread, 'examples_per_second': 1234, 'share_of_products': 0.5}
+          'times_as_fast': ratio, 'range': spread, 'examples_per_second': 1234, 'share_of_products': 0.5, 'share_of_copies': 0.25}
 
 
 def test_benchmark_table_by_hand(tmp_path):
@@ -77,7 +79,7 @@ def test_benchmark_table_by_hand(tmp_path):
   assert text.startswith('before\n<!-- speed -->\n| config, on 1 x cpu |')
   assert text.endswith('<!-- /speed -->\nafter\n')
   assert 'old' not in text
-  assert '| `a` | 10 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50% | 700 (500) | 6.0 (4.0) |' in text
+  assert '| `a` | 10 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 6.0 (4.0) |' in text
   assert '| geometric mean | | |  |  |  |  |  | **4.00** | | | |' in text  # √(2 · 8)
   assert 'Measured 2026-01-02' in text
   assert 'plain Flax in `a`: another network' in text
