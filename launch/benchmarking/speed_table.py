@@ -36,7 +36,8 @@ def table(device, figures):
     lowest, highest = row['range']
     lines.append(f'| `{name}` | {ours["ms"]:.3g} | {row["examples_per_second"]:,} | {" | ".join(ratios)} | '
                  f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
-                 f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | {ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {ours["start_s"]} ({peer["start_s"]}) |')
+                 f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
+                 f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {ours["start_s"]} ({peer["start_s"]}) |')
   if len(rows) > 1:
     mean = math.exp(sum(math.log(row['times_as_fast']) for row in rows.values()) / len(rows))
     lines.append(f'| geometric mean | | | {" | ".join([""] * len(NAMES))} | **{mean:.2f}** | | | |')
