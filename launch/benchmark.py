@@ -11,7 +11,6 @@ name. With `--together` it compares runs of several seeds trained by one program
 """
 
 import argparse
-import contextlib
 import datetime
 import importlib
 import json
@@ -24,7 +23,7 @@ import time
 from benchmarking import contender, speed_table
 from benchmarking.racing import PEERS, race, start_of_main
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 FIGURES = ROOT / 'docs/speed.json'
 
 
@@ -78,7 +77,7 @@ def main():
   parser.add_argument('--seconds', type=float, default=2.0, help='about how long a turn takes')
   parser.add_argument('--only', default='', help='workloads, with commas between them; all by default')
   parser.add_argument('--peers', default=','.join(PEERS), help='with commas between them')
-  parser.add_argument('--json', type=pathlib.Path, default=FIGURES)
+  parser.add_argument('--json', type=pathlib.Path, default=FIGURES, help="README's table is of the default, docs/speed.json")
   parser.add_argument('--table-only', action='store_true', help="write README's table anew from the figures there are")
   parser.add_argument('--together', type=int, default=0, help='how many seeds one program trains')
   options = parser.parse_args()
@@ -99,7 +98,9 @@ def main():
       stored = json.loads(options.json.read_text()) if options.json.exists() else {}
       stored.setdefault(device, {})[name] = {**figures, 'date': f'{datetime.date.today()}', 'rounds': options.rounds}
       options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
-  with contextlib.suppress(FileNotFoundError):
+  if options.table_only and not options.json.exists():
+    parser.error(f'{options.json} is missing: run the benchmark without --table-only first')
+  if options.json.resolve() == FIGURES:  # others are somebody's own, not README's
     speed_table.rewrite(ROOT / 'README.md', json.loads(options.json.read_text()))
   return None
 
