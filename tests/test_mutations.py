@@ -41,7 +41,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
          '(nn.relu(inputs), inputs > 0), lambda on, signal: (on * nn.relu(signal),)', 'hand'),
         ('a signal as strong as the unit', 'pullback(begun.astype(values.dtype))', 'pullback(begun * values)', 'loops')),
     ('ops/pooling.py', 'test_analysis_guided.py'): (
-        ('every greatest value is a switch', 'here = (place == greatest) & ~taken', 'here = place == greatest', 'switch'),),
+        ('the last of equal values is the switch', 'in reversed(list(enumerate(places)))', 'in enumerate(places)', 'switch'),),
     ('analysis/attribution.py', 'test_analysis_attribution.py'): (
         ('noise as wide as all images', 'images.max(axes, keepdims=True)', 'images.max(keepdims=True)', 'known'),
         ('noise as wide as the image is bright', ' - images.min(axes, keepdims=True)', '', 'known'),

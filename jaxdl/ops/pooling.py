@@ -67,14 +67,39 @@ def _max_forward(inputs, window, strides, pads):
 
 
 def _max_backward(window, strides, pads, saved, cotangent):
-  inputs, greatest = saved
-  places, pullback = jax.vjp(lambda x: _windows(x, -jnp.inf, window, strides, pads), inputs)
-  taken, parts = jnp.zeros(greatest.shape, bool), []
-  for place in places:
-    here = (place == greatest) & ~taken  # the first of equal ones
-    taken |= here
-    parts.append(jnp.where(here, cotangent, 0))
-  return pullback(parts)
+  if strides == window and not any(map(any, pads)):
+    return _spread(_winner(*saved, window, strides, pads), cotangent, window, saved[0].shape),
+
+  def add_back(part):
+    *images, cotangent = part
+    places, pullback = jax.vjp(lambda x: _windows(x, -jnp.inf, window, strides, pads), images[0])
+    winner = _winner(*images, window, strides, pads)
+    return pullback([jnp.where(winner == place, cotangent, 0) for place in range(len(places))])[0]
+
+  # In a loop of two, for a loop's arguments are in memory: else XLA fuses what made the cotangent, such as a dropout's
+  # mask, into each of the sums, which took half of a step where windows overlap.
+  parts = 2 - len(cotangent) % 2
+  halves = [array.reshape(parts, -1, *array.shape[1:]) for array in (*saved, cotangent)]
+  return lax.map(add_back, halves).reshape(saved[0].shape),
+
+
+def _winner(inputs, greatest, window, strides, pads):
+  """Which place of its window each maximum stands at, the first of equal ones: [B, H', W', C] uint8 or int32."""
+  places = _windows(inputs, -jnp.inf, window, strides, pads)
+  winner = jnp.full(greatest.shape, len(places), jnp.int32)  # none, where there is no number
+  for number, place in reversed(list(enumerate(places))):
+    winner = jnp.where(place == greatest, number, winner)
+  return winner.astype(jnp.uint8) if len(places) < 256 else winner
+
+
+def _spread(winner, cotangent, window, shape):
+  """Puts each cotangent at its winner in an image [B, H, W, C] = `shape` of windows side by side, where nothing is added."""
+  batch, rows, columns, channels = cotangent.shape
+  place = jnp.arange(window[0] * window[1], dtype=winner.dtype).reshape(window[0], 1, window[1], 1)  # [kh, 1, kw, 1]
+  won = winner[:, :, None, :, None] == place  # [B, H', kh, W', kw, C]
+  spread = jnp.where(won, cotangent[:, :, None, :, None], 0).reshape(batch, rows * window[0], columns * window[1], channels)
+  left = [(0, size - covered) for size, covered in zip(shape[1:3], spread.shape[1:3], strict=True)]
+  return jnp.pad(spread, ((0, 0), *left, (0, 0)))  # rows and columns that no window reaches
 
 
 max_by_slices.defvjp(_max_forward, _max_backward)
