@@ -91,8 +91,8 @@ def test_occlusion_outside_a_units_receptive_field_changes_nothing():
 
 
 @pytest.mark.parametrize(('name', 'size'), [
-    ('SAME', (2, 3)), ('strides and gaps', (3, 2)), ('pool of gaps', (1, 1)), *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        ('SAME', (9, 1)), ('VALID, even kernels', (1, 2)), ('SAME, even kernels', (3, 2))))])
+    ('SAME', (2, 3)), ('SAME, even kernels', (3, 2)), ('strides and gaps', (3, 2)), ('pool of gaps', (1, 1)),
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in (('SAME', (9, 1)), ('VALID, even kernels', (1, 2))))])
 def test_changed_maps_equal_whole_ones_at_every_place(name, size):
   model, variables, images = network(*NETS[name], batch=1)
   patch, labels = np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32), np.zeros(1, int)
