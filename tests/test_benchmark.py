@@ -79,7 +79,7 @@ def test_benchmark_table_by_hand(tmp_path):
   assert text.startswith('before\n<!-- speed -->\n| config, on 1 x cpu |')
   assert text.endswith('<!-- /speed -->\nafter\n')
   assert 'old' not in text
-  assert '| `a` | 10 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 6.0 (4.0) |' in text
+  assert '| `a` | 10.0 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 6.0 (4.0) |' in text
   assert '| geometric mean | | |  |  |  |  |  | **4.00** | | | |' in text  # √(2 · 8)
   assert 'Measured 2026-01-02' in text
   assert 'plain Flax in `a`: another network' in text

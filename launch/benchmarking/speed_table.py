@@ -34,7 +34,8 @@ def table(device, figures):
     ours, peer = row['contenders']['jaxdl'], row['contenders'][row['fastest_peer']]
     ratios = [f'{row["contenders"][kind]["times_as_fast"]:.2f}' if kind in row['contenders'] else '–' for kind in NAMES]
     lowest, highest = row['range']
-    lines.append(f'| `{name}` | {ours["ms"]:.3g} | {row["examples_per_second"]:,} | {" | ".join(ratios)} | '
+    lines.append(f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
+                 f'{" | ".join(ratios)} | '
                  f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
                  f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
                  f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {ours["start_s"]} ({peer["start_s"]}) |')
