@@ -12,7 +12,6 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[2]
 PEERS = ('keras_tensorflow', 'keras_jax', 'torch', 'torch_compile', 'flax')
-NEEDS = {'keras_tensorflow': ('keras', 'tensorflow'), 'keras_jax': ('keras',), 'torch': ('torch',), 'torch_compile': ('torch',)}
 CLOSE = 2e-4  # relative difference of losses of equal weights, in float32
 
 

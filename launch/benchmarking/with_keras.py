@@ -33,15 +33,16 @@ def start(task):
   def restore():
     for layer in model.layers:
       _load(layer, task.of_layer(layer.name))
+    forget()
+
+  def forget():
+    for layer in model.layers:
       if task.text and hasattr(layer, 'reset_states'):
         layer.reset_states()
 
   def loss():
-    checked, wanted = task.checked
-    for layer in model.layers:
-      if task.text and hasattr(layer, 'reset_states'):
-        layer.reset_states()
-    return float(model.evaluate(checked, wanted, batch_size=task.batch, verbose=0))
+    forget()
+    return float(model.evaluate(*task.checked, batch_size=task.batch, verbose=0))
 
   restore()
   trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl import config as configuration
-from jaxdl import experiment, tasks
+from jaxdl import experiment, ops, tasks
 from jaxdl.analysis import units
 from jaxdl.models import cnn, layers
 
@@ -100,6 +100,9 @@ def _layers(built, state, inputs):
     for key in ('features', 'padding', 'rate', 'epsilon', 'momentum', 'shape'):
       if hasattr(layer, key):
         row[key] = getattr(layer, key)
+    if row['kind'] == 'conv':
+      row['pads'] = [ops.explicit_padding(shape[axis], row['kernel'][axis], row['strides'][axis], layer.padding)
+                     for axis in (0, 1)]
     found.append(row)
     shape = shapes[name]
   return found
