@@ -5,7 +5,8 @@ import statistics
 
 import numpy as np
 
-from jaxdl import figures, run_folder
+from jaxdl import config as configuration
+from jaxdl import figures, models, run_folder
 
 TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
          'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
@@ -18,8 +19,23 @@ def finished(folder, wanted):
     before = run_folder.read_json(folder / 'config.json')
   except (OSError, ValueError):
     return None
-  same = all(before.get(key) == value for key, value in wanted.items() if key != 'reported')
+  same = not changed_keys(before, wanted, but=('reported', 'dataset'))
   return summary if same and summary.get('stopped', '') is None else None
+
+
+def changed_keys(before, now, *, but):
+  """The keys in which a run's config.json differs from a config, whose 'classes' are as many as the run's data have.
+
+  Args:
+    before: dict, config.json.
+    now: dict, plain JSON data of a config.
+    but: keys that may differ, and what stands below them.
+
+  Returns:
+    list of str, 'model.features', ….
+  """
+  classes = before.get('dataset', {}).get('classes', ())
+  return configuration.changed_keys(before, {**now, 'model': models.with_classes(now['model'], len(classes))}, but=but)
 
 
 def rows(found, workdir, faults):

@@ -24,7 +24,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'report': {'command', 'files', 'models', 'run_folder'},
     'train': {'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder',
               'steps', 'summary', 'tasks', 'tracing', 'writers'},
-    'members': {'experiment'}, 'comparison': {'figures', 'run_folder'},
+    'members': {'experiment'}, 'comparison': {'config', 'figures', 'models', 'run_folder'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'run_folder', 'summary', 'train', 'writers'},
     'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'samples', 'together', 'train', 'watching'},

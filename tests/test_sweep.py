@@ -102,8 +102,9 @@ def test_sweep_member_equals_the_same_run_alone(kind, request):
   assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
-def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, config_file, tmp_path, capsys):
+def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_file, tmp_path, capsys):
   """Run twice, the second time with nothing to do: the same figures; each folder is a run of its own."""
+  config_file({**small, 'model': {**small['model'], 'classes': 'classes'}}, 'base')
   sweep['axes'] = sweep['axes'][1:]
   file = config_file(sweep, 'sweep')
   shown = []

@@ -4,8 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
-from jaxdl import config as configuration
-from jaxdl import run_folder
+from jaxdl import comparison, run_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile',
@@ -140,7 +139,7 @@ def read_groups(runs, configs):
   groups = {}
   for name, config in configs.items():
     found = read_seeds(runs / name)
-    changed = {key for run in found.values() for key in changed_keys(run.config, config)}
+    changed = {key for run in found.values() for key in comparison.changed_keys(run.config, config, but=SAME_RUN)}
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
   for folder in sorted(runs.glob('sweeps/*')):
     groups |= read_sweep(folder)
@@ -157,8 +156,3 @@ def read_sweep(folder):
     name = f'sweeps/{folder.name}/{row["label"]}'
     groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})
   return groups
-
-
-def changed_keys(before, now):
-  """The keys in which two configs differ and that change what is trained."""
-  return configuration.changed_keys(before, now, but=SAME_RUN)
