@@ -1,1 +1,12 @@
 """jaxdl: train a small network and look inside it, repeatable to the bit."""
+
+import signal
+import sys
+
+STARTING = 'starting …'
+
+if sys.argv[:1] == ['-m']:  # `python -m jaxdl.…`, whose libraries take some seconds to import; `command.run` ends both
+  if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C has nothing to save yet, and needs no traceback
+  if sys.stderr.isatty():
+    print(STARTING, end='\r', file=sys.stderr, flush=True)

@@ -6,7 +6,10 @@ import functools
 import io
 import os
 import pathlib
+import signal
 import sys
+
+import jaxdl
 
 QUIET = '--quiet'
 
@@ -59,6 +62,7 @@ def run(main, arguments):
   Returns:
     The exit code: main's own, 1 after bad input, or 130 after a Ctrl-C that nothing else heeded.
   """
+  _started()
   _quiet()
   _keep_compiled_programs()
   said = io.StringIO()
@@ -76,6 +80,14 @@ def run(main, arguments):
     return 130
   print(*said.getvalue().splitlines()[-1:], end='\n' if said.getvalue() else '')
   return code
+
+
+def _started():
+  """Ends what `jaxdl/__init__.py` begins: from here on a Ctrl-C is an exception, and what is said is the command's own."""
+  if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+  if sys.stderr.isatty():
+    print(' ' * len(jaxdl.STARTING), end='\r', file=sys.stderr, flush=True)
 
 
 def _quiet():

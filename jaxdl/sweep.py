@@ -32,7 +32,8 @@ def main(arguments):
   found = members.read(configured, path)
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
   groups = members.grouped(waiting, together=values.together)
-  print(f'{path.stem}: {len(found)} runs, {len(found) - len(waiting)} of them finished, into {workdir}', flush=True)
+  ended = len(found) - len(waiting)
+  print(f'{path.stem}: {len(found)} runs into {workdir}' + f', {ended} of them finished already' * bool(ended), flush=True)
   for group in groups:
     print('  together: ' * (len(group) > 1) + '; '.join(f'{member.label} (seed {member.seed})' for member in group))
   if values.describe:

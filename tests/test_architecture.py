@@ -66,7 +66,7 @@ def part(path):
 def test_imports_keep_to_the_layers(file):
   own = part(file)
   if own == '__init__':
-    assert not list(imports(file))
+    assert dict(imports(file)).keys() == {'signal', 'sys'}  # nothing that takes time
     return
   allowed = MAY_IMPORT[own] | {own} | (EVERYWHERE if own not in ('ops', 'data') else set())
   for module, _ in imports(file):

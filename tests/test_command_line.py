@@ -5,8 +5,11 @@ import html
 import importlib
 import json
 import os
+import pty
 import re
 import shlex
+import signal
+import subprocess
 import sys
 import time
 import zipfile
@@ -107,6 +110,30 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
 
   assert command.run(main, ['jaxdl']) == 130
   assert capsys.readouterr().err == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
+
+
+def test_ctrl_c_during_the_imports_ends_without_a_traceback(tmp_path):
+  """A library that is interrupted while it is read, on a terminal that was told that something starts."""
+  (tmp_path / 'ml_collections.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n')
+  terminal, ours = pty.openpty()
+  child = subprocess.run([sys.executable, '-m', 'jaxdl.main', '--help'], cwd=ROOT, stdout=subprocess.PIPE, stderr=ours,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the suite may run in the background
+                         env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'}, check=False)
+  os.close(ours)
+  assert (child.returncode, child.stdout) == (-signal.SIGINT, b'')
+  assert os.read(terminal, 1000).decode() == 'starting …\r'
+  os.close(terminal)
+
+
+def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
+  monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+  before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+  try:
+    assert command.run(lambda arguments: print('ready') or 0, ['jaxdl']) == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  finally:
+    signal.signal(signal.SIGINT, before)
+  assert capsys.readouterr() == ('ready\n', f'{" " * len("starting …")}\r')
 
 
 def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):

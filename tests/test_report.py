@@ -103,12 +103,15 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   shutil.copytree(run, other)
   config = json.loads((other / 'config.json').read_text())
   (other / 'config.json').write_text(json.dumps({**config, 'seed': 4}))
+  summary = json.loads((other / 'summary.json').read_text())
+  (other / 'summary.json').write_text(json.dumps({**summary, 'reported': {'test_accuracy': 0.91}}))
   out = tmp_path / 'both.html'
   assert report.main(['report', str(run), str(other), f'--out={out}']) == 0
   assert str(out) in capsys.readouterr().out
   text = ' '.join(Reader(out.read_text()).text.split())
   assert '2 runs compared' in text
-  assert 'small, seed 3 0.2500 87.50 % 34 8' in text
+  assert 'run test loss test accuracy reported parameters step small, seed 3 0.2500 87.50 % 90.00 % 34 8' in text
+  assert 'small, seed 4 0.2500 87.50 % 91.00 % 34 8' in text
   assert 'small, seed 4, test' in text
 
 

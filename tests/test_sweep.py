@@ -112,7 +112,7 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
     assert command.run(sweep_command.main, ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always']) == 0
     shown.append(capsys.readouterr().out)
   assert 'together: fast (seed 0); fast (seed 1); slow (seed 0); slow (seed 1)' in shown[0]
-  assert '4 runs, 4 of them finished' in shown[1]
+  assert ', 4 of them finished already\n' in shown[1]
   assert last_json(shown[0]) == last_json(shown[1]) == json.loads((tmp_path / 'out/sweep.json').read_text())
   row = last_json(shown[0])['rows'][0]
   summaries = [json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']]

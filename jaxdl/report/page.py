@@ -71,10 +71,12 @@ def several(found):
   """What the template shows of several runs: their figures and curves beside each other."""
   labels = _labels(found)
   names = [key for key in dict.fromkeys(key for record in found for key in record.summary) if _is_figure(key)]
-  rows = [[label, *(shown(name, record.summary.get(name)) for name in names),
+  reported = [{name: theirs for name, theirs, _ in record.reported()} for record in found]
+  columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
+  rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
            *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step'))]
-          for label, record in zip(labels, found, strict=True)]
-  columns = ['run', *(name.replace('_', ' ') for name in names), 'parameters', 'step']
+          for label, record, theirs in zip(labels, found, reported, strict=True)]
+  columns = ['run', *('reported' if beside else name.replace('_', ' ') for name, beside in columns), 'parameters', 'step']
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}
   epochs = {record.epoch() for record in found}
