@@ -19,7 +19,7 @@ def finished(folder, wanted):
     before = run_folder.read_json(folder / 'config.json')
   except (OSError, ValueError):
     return None
-  same = not changed_keys(before, wanted, but=('reported', 'dataset'))
+  same = not changed_keys(before, wanted, but=('reported', 'dataset', 'cpu_devices'))
   return summary if same and summary.get('stopped', '') is None else None
 
 

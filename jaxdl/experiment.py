@@ -86,7 +86,7 @@ def build(config, name):
 
 def _build(*, name, config, task, train_for, data, model, optimizer, schedule=None, plateau=None, early_stopping=None,
            l2=0.0, l2_all=False, precision='float32', seed=0, log_every='50 steps', evaluate_every='1 epoch',
-           checkpoint_every='1 epoch', keep_every=None, profile=None, ema_decay=0.0, reported=None):
+           checkpoint_every='1 epoch', keep_every=None, profile=None, ema_decay=0.0, reported=None, cpu_devices=1):
   if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)

@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import command, config, experiment, files, hosts, lint, samples, train, watching
+from jaxdl import command, config, experiment, files, hosts, lint, parallel, samples, train, watching
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -29,6 +29,8 @@ def main(arguments):
     name = pathlib.Path(values.config).stem
     if 'axes' in configured:
       raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
+    if values.coordinator is None:
+      parallel.use_cpu_devices([config.to_dict(configured)])
     chosen = experiment.build(configured, name)
     if values.describe:
       print(json.dumps(chosen.config, indent=2))

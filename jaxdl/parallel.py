@@ -1,10 +1,14 @@
 """Data parallelism: all that knows pmap, its axis and the layout of arrays over devices."""
 
+import contextlib
+import os
+
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = 'devices'
+MOST_OF_A_CPU = 64
 
 
 def total(tree):
@@ -48,6 +52,33 @@ def replicate(tree):
   """Puts a tree of arrays on every local device."""
   everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
   return jax.device_put(tree, everywhere)
+
+
+def use_cpu_devices(configs):
+  """Lets a CPU be as many devices as `cpu_devices` of the configs says, before JAX starts.
+
+  Each computes its part of every batch on a core of its own, where a single one would split each operation over the cores.
+  They are fewer where a batch does not divide, and as they were where JAX has started, is told otherwise
+  (JAX_NUM_CPU_DEVICES, XLA_FLAGS) or runs on an accelerator. They do not follow the machine's cores: bits would, too.
+
+  Args:
+    configs: list of dict, plain JSON data, not yet checked.
+
+  Raises:
+    ValueError: `cpu_devices` is not a number of devices.
+  """
+  numbers = [config.get('cpu_devices', 1) for config in configs]
+  for number in numbers:
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_OF_A_CPU:
+      raise ValueError(f'config.cpu_devices={number!r} is not a number of devices: use 1 to {MOST_OF_A_CPU}')
+  sections = [config.get('data') for config in configs]
+  sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
+  number = next(count for count in range(min(numbers), 0, -1)
+                if count == 1 or all(isinstance(size, int) and size % count == 0 for size in sizes))
+  told = jax.config.jax_num_cpu_devices > 0 or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  if number > 1 and not told:
+    with contextlib.suppress(RuntimeError):  # JAX has started
+      jax.config.update('jax_num_cpu_devices', number)
 
 
 def check_batch_size(batch_size, where):

@@ -12,7 +12,7 @@ from jaxdl import config as configuration
 from jaxdl import files, integrity
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
-              'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
+              'cpu_devices', 'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
 LARGEST = 3.5e38  # of a finite figure: float32 has none above
 
 

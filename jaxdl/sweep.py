@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, lint, members, samples, train, watching
+from jaxdl import checkpoint, command, comparison, config, lint, members, parallel, samples, train, watching
 from jaxdl.together import train_together
 
 EXAMPLES = """\
@@ -30,6 +30,7 @@ def main(arguments):
     raise ValueError(f'{path} is an experiment, no sweep: python -m jaxdl.main --config={path}')
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
+  parallel.use_cpu_devices([member.config for member in found])
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
   groups = members.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)

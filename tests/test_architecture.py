@@ -27,12 +27,12 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'members': {'experiment'}, 'comparison': {'config', 'figures', 'models', 'run_folder'},
     'together': {'checkpoint', 'evaluation', 'experiment', 'finite', 'members', 'parallel', 'progress', 'steps', 'tasks',
                  'run_folder', 'summary', 'train', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'samples', 'together', 'train', 'watching'},
+    'sweep': {'checkpoint', 'command', 'comparison', 'lint', 'members', 'parallel', 'samples', 'together', 'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
     'analyze': {'command', 'progress', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
-    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'report', 'samples', 'train', 'watching'},
+    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'samples', 'train', 'watching'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),

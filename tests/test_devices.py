@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, last_json, run_child, state_of, with_steady_adam
 from test_training import run_steps
 
-from jaxdl import experiment, train
+from jaxdl import experiment, parallel, run_folder, train
 
 PROGRAM = '''
 import json, sys
@@ -83,3 +83,32 @@ def test_devices_a_batch_size_that_does_not_divide_names_the_nearest(small, conf
   run = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', '--describe', devices=8)
   assert run.returncode == 1
   assert run.stderr == 'jaxdl: config.data.batch_size=20 does not divide over 8 devices: use 16 or 24\n'
+
+
+def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
+  """`cpu_devices` reaches JAX before it starts; a run that one device began goes on with two."""
+  for number in (1, 2):
+    config = config_file({**small, 'cpu_devices': number, 'train_for': f'{4 * number} steps'}, f'on_{number}')
+    child = run_child('-m', 'jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}')
+    assert child.returncode == 0, child.stderr
+    assert last_json(child.stdout)['device'] == f'{number} x cpu'
+  alone = train.train(experiment.build({**small, 'train_for': '8 steps'}, 'small'), tmp_path / 'alone')
+  assert last_json(child.stdout)['test_loss'] == pytest.approx(alone['test_loss'], rel=2e-4)
+  assert [line['step'] for line in run_folder.journal(tmp_path / 'run') if line['split'] == 'train'] == [4, 8]
+
+
+@pytest.mark.parametrize(('sizes', 'wanted', 'environment', 'told'), [
+    ([16], 2, '', 2), ([16], 1, '', None), ([15], 2, '', None), ([18], 4, '', 3), ([16, 6], 4, '', 2), (['x'], 2, '', None),
+    ([16], 2, '--xla_force_host_platform_device_count=4', None)])
+def test_devices_of_a_cpu_are_as_many_as_divide_the_batch(sizes, wanted, environment, told, monkeypatch):
+  asked = []
+  monkeypatch.setenv('XLA_FLAGS', environment)
+  monkeypatch.setattr(jax.config, 'update', lambda key, value: asked.append((key, value)))
+  parallel.use_cpu_devices([dict(cpu_devices=wanted, data=dict(batch_size=size)) for size in sizes])
+  assert asked == [('jax_num_cpu_devices', told)] * (told is not None)
+
+
+@pytest.mark.parametrize('number', [0, -1, 65, 2.0, True, '2', None])
+def test_devices_of_a_cpu_are_a_number(number):
+  with pytest.raises(ValueError, match=r'config\.cpu_devices=.* is not a number of devices: use 1 to 64'):
+    parallel.use_cpu_devices([dict(cpu_devices=number)])

@@ -11,7 +11,9 @@ from jaxdl import train as loop
 
 def start(task):
   """The Contender of a Task."""
-  built = experiment.build(workloads.config(task.name), task.name)
+  section = workloads.config(task.name)
+  parallel.use_cpu_devices([section])
+  built = experiment.build(section, task.name)
   split, run, measure = built.data.splits['train'], loop.many_steps(built), workloads.loss_of(built)
   arrays = parallel.replicate(split.arrays)
   photographs = split.capacity is not None and not task.text

@@ -7,8 +7,8 @@ import pathlib
 from jaxdl import comparison, run_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
-SAME_RUN = ('reported', 'dataset', 'seed', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile',
-            'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
+SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
+            'profile', 'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
 
 
 @dataclasses.dataclass(frozen=True)
