@@ -49,8 +49,10 @@ def show(total, *, first_step):
     def advance(step, text, speed):
       bar.update(task, completed=step, description=f'{text}  {speed:,.0f} examples/s  {left(step)} left')
 
-    yield Progress(say=lambda text: bar.console.print(text, highlight=False, markup=False), advance=advance,
-                   doing=lambda text: bar.update(task, description=text), left=left)
+    def say(text):
+      bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
+
+    yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left)
 
 
 @contextlib.contextmanager
@@ -64,6 +66,18 @@ def waiting(text=''):
                          transient=True) as shown:
     task = shown.add_task(text, total=None)
     yield lambda text: shown.update(task, description=text)
+
+
+def fitted(text, width):
+  """A line broken where two spaces part what it says, so that no figure is torn from its name on a narrow terminal."""
+  first, *rest = text.split('  ')
+  lines = [first]
+  for part in rest:
+    if len(lines[-1]) + 2 + len(part) <= width:
+      lines[-1] += f'  {part}'
+    else:
+      lines.append(f'  {part}')
+  return '\n'.join(lines)
 
 
 def describe(metrics):

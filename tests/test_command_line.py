@@ -136,6 +136,16 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
   assert capsys.readouterr() == ('ready\n', f'{" " * len("starting …")}\r')
 
 
+def test_a_line_of_progress_fits_a_terminal_of_80_columns():
+  figures = {split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601} for split in ('train', 'validation', 'test')}
+  shown = progress.fitted(progress.line(1700, 5500, figures, '0:01:16'), 80)
+  assert shown.splitlines() == [
+      'step 1,700 of 5,500  train loss 0.1198, accuracy 96.44 %',
+      '  validation loss 0.1198, accuracy 96.44 %  test loss 0.1198, accuracy 96.44 %',
+      '  10,601 examples/s, 0:01:16 left']
+  assert progress.fitted('  validation loss improved, saved', 80) == '  validation loss improved, saved'
+
+
 def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):
   with progress.waiting('preparing') as now:
     now('computing')
