@@ -16,7 +16,7 @@ def finished(folder, wanted):
   """The summary of a run of this config that was trained to its end; None where there is none."""
   try:
     summary = run_folder.read_json(folder / 'summary.json', run_folder.SUMMARY)
-    before = run_folder.read_json(folder / 'config.json')
+    before = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   except (OSError, ValueError):
     return None
   same = not changed_keys(before, wanted, but=('reported', 'dataset', 'cpu_devices'))
@@ -35,7 +35,7 @@ def changed_keys(before, now, *, but):
     list of str, 'model.features', ….
   """
   classes = before.get('dataset', {}).get('classes', ())
-  return configuration.changed_keys(before, {**now, 'model': models.with_classes(now['model'], len(classes))}, but=but)
+  return configuration.changed_keys(before, {**now, 'model': models.with_classes(now.get('model'), len(classes))}, but=but)
 
 
 def rows(found, workdir, faults):
