@@ -22,6 +22,8 @@ import pytest  # noqa: E402
 from reliability import record  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[1]
+# The environment of children that have no TensorFlow: its import takes 6.5 s of a core, and all but the board works without
+WITHOUT_TENSORFLOW = {'PYTHONPATH': f'{ROOT / "tests/without_tensorflow"}{os.pathsep}{ROOT}'}
 
 RECURRENT = dict(name='recurrent', cell='lstm', features=8, classes=10)
 BN_CNN = dict(name='cnn', layers=(

@@ -16,19 +16,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import AS_USERS, ROOT, last_json, run_child
+from conftest import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
 
 from jaxdl import command, main, progress
 
 README = (ROOT / 'README.md').read_text()
-HIDE_TENSORFLOW = '''
-from importlib.machinery import PathFinder
-
-find = PathFinder.find_spec
-PathFinder.find_spec = lambda name, *rest: None if name.partition(".")[0] == "tensorflow" else find(name, *rest)
-'''
-
-
 def run_main(*arguments, **keywords):
   return run_child('-m', 'jaxdl.main', *arguments, **keywords)
 
@@ -201,11 +193,9 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
 
 @pytest.mark.slow
 def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file, tmp_path):
-  (tmp_path / 'sitecustomize.py').write_text(HIDE_TENSORFLOW)
-  path = os.pathsep.join([str(tmp_path), str(ROOT)])
   small['data']['source'] = 'auto'
   config = config_file(small)
-  without = run_main(f'--config={config}', f'--workdir={tmp_path / "without"}', environment={'PYTHONPATH': path})
+  without = run_main(f'--config={config}', f'--workdir={tmp_path / "without"}', environment=WITHOUT_TENSORFLOW)
   assert without.returncode == 0, without.stderr
   assert without.stderr.count('TensorFlow is not installed') == 1
   assert len(other_than_warnings(without.stderr.splitlines())) == 1

@@ -14,7 +14,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, state_of, with_steady_adam
+from conftest import ROOT, WITHOUT_TENSORFLOW, state_of, with_steady_adam
 
 from jaxdl import experiment, hosts, train
 
@@ -39,7 +39,7 @@ def started(count, command):
   with socket.socket() as found:
     found.bind(('127.0.0.1', 0))
     address = f'127.0.0.1:{found.getsockname()[1]}'
-  environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+  environment = {**os.environ, **WITHOUT_TENSORFLOW}
   children = [subprocess.Popen([sys.executable, '-u', *map(str, command(address, process))], cwd=ROOT, text=True,
                                env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for process in range(count)]
   try:

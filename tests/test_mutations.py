@@ -1,4 +1,4 @@
-"""Mistakes planted in the analyses one at a time: what the tests of the analyses must not let pass."""
+"""Mistakes planted in the analyses and in convolution one at a time: what their tests must not let pass."""
 
 import re
 import shutil
@@ -42,6 +42,13 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
         ('a signal as strong as the unit', 'pullback(begun.astype(values.dtype))', 'pullback(begun * values)', 'loops')),
     ('ops/pooling.py', 'test_analysis_guided.py'): (
         ('the last of equal values is the switch', 'in reversed(list(enumerate(places)))', 'in enumerate(places)', 'switch'),),
+    ('ops/winograd.py', 'test_ops_conv.py'): (
+        ('a kernel that is not turned', 'kernel[::-1, ::-1].swapaxes(2, 3)', 'kernel.swapaxes(2, 3)', 'winograd_equals'),
+        ("a kernel's rows taken for its columns", 'np.kron(columns.of_kernel, rows.of_kernel)',
+         'np.kron(rows.of_kernel, columns.of_kernel)', 'winograd_equals'),
+        ('bands without the image\'s upper pad', 'stride=rows.step, pads=reach[0])', 'stride=rows.step, pads=(0, 0))',
+         'winograd_in_bands'),
+        ('points that are not in the middle of their errors', '.5, -2)', '8, -16)', 'winograd_rounds')),
     ('analysis/attribution.py', 'test_analysis_attribution.py'): (
         ('noise as wide as all images', 'images.max(axes, keepdims=True)', 'images.max(keepdims=True)', 'known'),
         ('noise as wide as the image is bright', ' - images.min(axes, keepdims=True)', '', 'known'),

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jaxdl import ops
-from jaxdl.ops import bands, convolution
+from jaxdl.ops import bands, convolution, winograd
 from jaxdl.ops import by_patches as lowering
 
 CASES = {  # image, kernel, strides, padding
@@ -55,6 +55,7 @@ def small_parts(monkeypatch):
   """One example a part, so that small tests go through the parts of a large batch."""
   monkeypatch.setattr(lowering, 'WHOLE', 0)
   monkeypatch.setattr(lowering, 'PART', 0)
+  monkeypatch.setattr(winograd, 'PART', 0)
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
@@ -143,12 +144,12 @@ def test_bytes_and_a_float_kernel_become_floats():
   np.testing.assert_array_equal(ops.conv(pixels, kernel), ops.conv(pixels.astype(jnp.float32), kernel))
 
 
-@pytest.mark.parametrize('function', [ops.conv, ops.conv_transpose])
+@pytest.mark.parametrize(('function', 'channels'), [(ops.conv, (3, 4)), (ops.conv, (16, 16)), (ops.conv_transpose, (3, 4))])
 @pytest.mark.usefixtures('small_parts')
-def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function):
+def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function, channels):
   """A loop of unknown length, under vmap over seeds, under pmap: equal to the stock operation one at a time."""
   expected = {ops.conv: expected_conv, ops.conv_transpose: expected_transpose}[function]
-  args = [operands((5, 4), (3, 2), seed=seed) for seed in (0, 1)]
+  args = [operands((5, 4), (3, 2), channels, seed=seed) for seed in (0, 1)]
 
   def descend(function, steps, inputs, kernel):
     take = jax.grad(lambda kernel: (function(inputs, kernel) ** 2).mean())
@@ -162,6 +163,79 @@ def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function):
   assert_close(found, jnp.stack([alone(3, *one) for one in args]), 1e-5)
 
 
+WINOGRAD = {  # image, kernel, pads, the outputs of a tile
+    'same': ((9, 7), (3, 3), ((1, 1), (1, 1)), (3, 4)),
+    'same, a last tile in part': ((7, 11), (5, 5), ((2, 2), (2, 2)), (2, 2)),
+    'even kernel': ((13, 6), (2, 2), ((0, 1), (0, 1)), (5, 3)),
+    'valid, rows unlike columns': ((11, 14), (5, 2), ((0, 0), (0, 0)), (2, 5)),
+    'a window of one row': ((3, 6), (1, 4), ((0, 0), (2, 1)), (1, 3)),
+    'wide and negative pads': ((6, 9), (3, 4), ((3, -1), (-2, 5)), (3, 3)),
+    'smaller than a tile': ((1, 2), (3, 3), ((1, 1), (1, 1)), (1, 2)),
+}
+
+
+@pytest.mark.parametrize(('image', 'kernel', 'pads', 'step'), WINOGRAD.values(), ids=WINOGRAD)
+@pytest.mark.parametrize('part', [1 << 30, 0])  # bytes: in one piece, and every image in as many bands as it allows
+def test_winograd_equals_stock(image, kernel, pads, step, part, monkeypatch):
+  """Forward and both gradients; in float64, where the two agree to rounding, so that no term is missing anywhere."""
+  monkeypatch.setattr(winograd, 'PART', part)
+  with jax.enable_x64(True):
+    args = operands(image, kernel, batch=3, dtype=np.float64)
+    assert tuple(axis.step for axis in winograd._axes(*args, pads)) == step
+    found = product_and_gradients(lambda x, k: winograd.winograd(x, k, pads))(*args)
+    assert_close(found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12)
+
+
+def test_winograd_in_bands_of_tiles_equals_stock(monkeypatch):
+  """An image of 8 × 3 tiles whose values are four parts: bands of two lines of tiles, which overlap by the window's reach."""
+  pads = ((1, 2), (0, 1))
+  with jax.enable_x64(True):
+    args = operands((31, 11), (3, 3), (5, 6), dtype=np.float64)
+    rows, columns = axes = winograd._axes(*args, pads)
+    assert (rows.tiles, columns.tiles, rows.points, columns.points) == (8, 3, 6, 6)
+    monkeypatch.setattr(winograd, 'PART', 2 * 36 * columns.tiles * (5 + 6) * 8)
+    assert winograd._bands(*args, axes) == (4, (winograd.PART, winograd.PART))
+    assert winograd._cut(args[0], pads, axes, 4).shape == (2 * 4, 2 * 4 + 2, 3 * 4 + 2, 5)
+    found = product_and_gradients(lambda x, k: winograd.winograd(x, k, pads))(*args)
+    assert_close(found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12)
+
+
+@pytest.mark.parametrize('window', [2, 3, 4, 5])
+def test_winograd_rounds_little(window):
+  """In float32, against float64: no output or gradient is off by more than 1e-5 of the greatest."""
+  args = operands((16, 16), (window, window), (64, 32), batch=4)
+  found = product_and_gradients(functools.partial(ops.conv, padding='VALID'))(*args)
+  with jax.enable_x64(True):
+    wide = [jnp.asarray(array, jnp.float64) for array in args]
+    exact = product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), 'VALID'))(*wide)
+  assert winograd.pays(*args, (1, 1), ((0, 0), (0, 0)))
+  for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+    assert 0 < np.abs(np.float64(a) - np.float64(b)).max() / np.abs(b).max() < 1e-5
+
+
+def test_winograd_is_taken_where_it_was_measured_to_pay():
+  def pays(inputs, kernel, strides=(1, 1), pads=((0, 0), (0, 0)), dtype=np.float32):
+    return winograd.pays(jax.ShapeDtypeStruct(inputs, dtype), jax.ShapeDtypeStruct(kernel, dtype), strides, pads)
+
+  assert pays((128, 14, 14, 32), (5, 5, 32, 64), pads=((2, 2), (2, 2)))
+  assert pays((128, 13, 13, 64), (3, 3, 64, 128))
+  assert pays((64, 28, 28, 64), (2, 2, 64, 32), pads=((0, 1), (0, 1)))
+  assert not pays((128, 4, 4, 128), (3, 3, 128, 128))  # 2 × 2 outputs: nearly as many products as a sum over the window
+  assert not pays((128, 30, 30, 3), (3, 3, 3, 32))  # a first layer
+  assert not pays((128, 13, 13, 64), (3, 3, 64, 128), strides=(1, 2))
+  assert not pays((128, 14, 14, 32), (6, 6, 32, 64))
+  assert not pays((128, 14, 14, 32), (1, 1, 32, 64))
+  assert not pays((128, 13, 13, 64), (3, 3, 64, 128), dtype=jnp.bfloat16)
+
+
+@pytest.mark.usefixtures('small_parts')
+def test_gradients_of_winograd_by_finite_differences():
+  with jax.enable_x64(True):
+    args = operands((6, 5), (3, 2), (16, 16), dtype=np.float64, batch=1)
+    assert winograd.pays(*args, (1, 1), ((1, 1), (0, 1)))
+    check_grads(jax.jit(ops.conv), args, order=2, modes=('rev',), atol=1e-6, rtol=1e-6)
+
+
 @pytest.mark.parametrize(('batch', 'parts'), [(26, 1), (27, 9), (127, 127), (128, 32), (1000, 200)])
 def test_parts_divide_the_batch_and_fit(batch, parts):
   """An example's patches take 0.63 MB: 26 stay whole, of the others at most 6 go together."""
@@ -169,15 +243,15 @@ def test_parts_divide_the_batch_and_fit(batch, parts):
   assert lowering._parts(inputs, kernel, (1, 1), ((2, 2), (2, 2))) == parts
 
 
-def test_a_first_layer_pays_nothing_for_the_gradient_of_its_inputs():
-  inputs, kernel = operands((8, 8), (3, 3), (16, 16), batch=4)
+@pytest.mark.parametrize(('channels', 'saved'), [((15, 16), 1), ((16, 16), 2)])  # Winograd's evaluates the kernel, too
+def test_a_first_layer_pays_nothing_for_the_gradient_of_its_inputs(channels, saved):
+  inputs, kernel = operands((8, 8), (3, 3), channels, batch=4)
 
   def products(argnums):
     gradient = jax.jit(jax.grad(lambda x, k: (ops.conv(x, k) ** 2).sum(), argnums))
     return gradient.lower(inputs, kernel).compile().as_text().count(' dot(')
 
-  assert products(argnums=(0, 1)) == 3
-  assert products(argnums=1) == 2
+  assert products(argnums=(0, 1)) - products(argnums=1) == saved
 
 
 def test_errors_name_the_value_and_the_mend():

@@ -1,6 +1,7 @@
 """A run that is stopped and resumed equals one that is not, bit for bit."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, state_of
+from conftest import ROOT, WITHOUT_TENSORFLOW, state_of
 
 from jaxdl import experiment, train
 
@@ -85,7 +86,8 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_fi
   small.update(train_for='200 steps', log_every='40 steps', evaluate_every='200 steps', checkpoint_every='200 steps')
   small['data']['splits'] = {'train': 'train[:61]'}
   command = [sys.executable, '-m', 'jaxdl.main', f'--config={config_file(small)}']
-  stopped = subprocess.Popen([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, stdout=subprocess.PIPE)
+  stopped = subprocess.Popen([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                             env={**os.environ, **WITHOUT_TENSORFLOW})
   for line in stopped.stdout:
     if line.startswith('step 40'):
       stopped.send_signal(signal.SIGTERM)

@@ -9,9 +9,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from jaxdl.ops import bands
+from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import cut_patches, sum_patches
 
 WHOLE = 16 << 20  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
@@ -37,7 +36,7 @@ def by_patches(inputs, kernel, strides, pads):
     return cut_patches(inputs, kernel.shape[:2], strides, pads) @ _flat(kernel)  # [b, h', W', F]
 
   images = cut(inputs)
-  outputs = _in_parts(convolve, _parts(images, kernel, strides, pads), images)
+  outputs = parts.each(convolve, _parts(images, kernel, strides, pads), images)
   return outputs.reshape(len(inputs), -1, *outputs.shape[2:])  # [B, H', W', F]
 
 
@@ -75,7 +74,7 @@ def transposed_by_patches(outputs, kernel, size, strides, pads):
     return sum_patches(outputs @ _flat(kernel).T, images.shape[1:], kernel.shape[:2], strides, pads)  # [b, h, W, C]
 
   outputs = outputs.reshape(len(images), -1, *outputs.shape[2:])
-  spread_images = _in_parts(spread, _parts(images, kernel, strides, pads), outputs)
+  spread_images = parts.each(spread, _parts(images, kernel, strides, pads), outputs)
   return jax.linear_transpose(cut, inputs)(spread_images)[0]  # [B, H, W, C], bands added where they overlap
 
 
@@ -103,13 +102,7 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
   cut, pads = _in_bands(inputs, kernel, strides, pads)
   inputs = cut(inputs)
   cotangent = cotangent.reshape(len(inputs), -1, *cotangent.shape[2:])
-  parts = _parts(inputs, kernel, strides, pads)
-  if parts == 1:
-    total = product(inputs, cotangent)
-  else:
-    pieces = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
-    zeros = jnp.zeros_like(jax.eval_shape(product, inputs, cotangent))
-    total, _ = lax.scan(lambda total, part: (total + product(*part), None), zeros, pieces)
+  total = parts.total(product, _parts(inputs, kernel, strides, pads), inputs, cotangent)
   return total.T.reshape(kernel.shape).astype(kernel.dtype)
 
 
@@ -127,10 +120,7 @@ def _parts(inputs, kernel, strides, pads):
   """How many equal parts the batch goes in."""
   batch = len(inputs)
   rows, size = _patches(inputs, kernel, strides, pads)
-  if batch * rows * size <= WHOLE:
-    return 1
-  return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and (batch // parts * rows * size <= PART
-                                                                               or parts == batch))
+  return 1 if batch * rows * size <= WHOLE else parts.count(batch, rows * size, PART)
 
 
 def _patches(inputs, kernel, strides, pads):
@@ -138,13 +128,6 @@ def _patches(inputs, kernel, strides, pads):
   rows, columns = ((inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
                    for axis in (0, 1))
   return rows, columns * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize
-
-
-def _in_parts(function, parts, array):
-  if parts == 1:
-    return function(array)
-  results = lax.map(function, array.reshape(parts, -1, *array.shape[1:]))
-  return results.reshape(-1, *results.shape[2:])
 
 
 def _flat(kernel):
