@@ -15,6 +15,7 @@ import ml_collections
 def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
+  config.cpu_devices = 2
   config.task = 'classify'
   config.train_for = '5500 steps'
   config.log_every = '50 steps'

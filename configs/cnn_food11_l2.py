@@ -16,6 +16,7 @@ import ml_collections
 def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
+  config.cpu_devices = 2
   config.task = 'classify'
   config.train_for = '10 epochs'
   config.log_every = '10 steps'

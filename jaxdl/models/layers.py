@@ -70,7 +70,8 @@ class Conv(nn.Module):
     shape = (*pair(self.kernel), inputs.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = self.operation(inputs, kernel, strides=pair(self.strides), padding=self.padding) + bias  # [B, H', W', F]
+    outputs = self.operation(inputs, kernel, strides=pair(self.strides), padding=self.padding, training=context.train)
+    outputs = outputs + bias  # [B, H', W', F]
     return self.activation(outputs) if self.activation else outputs
 
 

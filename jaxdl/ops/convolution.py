@@ -9,7 +9,7 @@ from jaxdl.ops.winograd import pays, winograd
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
-def conv(inputs, kernel, *, strides=(1, 1), padding='SAME'):
+def conv(inputs, kernel, *, strides=(1, 1), padding='SAME', training=False):
   """Cross-correlation, as every deep-learning library calls convolution.
 
   Args:
@@ -17,6 +17,8 @@ def conv(inputs, kernel, *, strides=(1, 1), padding='SAME'):
     kernel: [kh, kw, C, F].
     strides: (rows, columns).
     padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)).
+    training: whether errors of up to 1e-5 of the greatest output are as good as those of a sum over the window, up to 2e-6.
+      Maps of what a network looks at are not: a unit that is nearly off may turn on.
 
   Returns:
     [B, H', W', F], of the wider of both types; differentiable in reverse mode.
@@ -27,7 +29,7 @@ def conv(inputs, kernel, *, strides=(1, 1), padding='SAME'):
   inputs, kernel = _matching(inputs, kernel)
   pads = tuple(explicit_padding(inputs.shape[1 + axis], kernel.shape[axis], strides[axis], _of_axis(padding, axis))
                for axis in (0, 1))
-  return lax.platform_dependent(inputs, kernel, cpu=lambda *args: as_products(*args, strides, pads),
+  return lax.platform_dependent(inputs, kernel, cpu=lambda *args: as_products(*args, strides, pads, training),
                                 default=lambda *args: stock(*args, strides, pads))
 
 
@@ -36,9 +38,10 @@ def stock(inputs, kernel, strides, pads):
   return lax.conv_general_dilated(inputs, kernel, strides, pads, dimension_numbers=_LAYOUT)
 
 
-def as_products(inputs, kernel, strides, pads):
-  """The same by Winograd's filtering where that was measured to be faster, else as products over patches."""
-  return winograd(inputs, kernel, pads) if pays(inputs, kernel, strides, pads) else by_patches(inputs, kernel, strides, pads)
+def as_products(inputs, kernel, strides, pads, training):
+  """The same by Winograd's filtering in training, where that was measured to be faster, else as products over patches."""
+  fast = training and pays(inputs, kernel, strides, pads)
+  return winograd(inputs, kernel, pads) if fast else by_patches(inputs, kernel, strides, pads)
 
 
 def explicit_padding(size, window, stride, padding):
@@ -64,7 +67,7 @@ def explicit_padding(size, window, stride, padding):
   return before, after
 
 
-def conv_transpose(inputs, kernel, *, strides=(1, 1), padding='SAME'):
+def conv_transpose(inputs, kernel, *, strides=(1, 1), padding='SAME', training=False):
   """Convolution of the image with strides − 1 zeros between its pixels, as `jax.lax.conv_transpose`: it enlarges.
 
   Args:
@@ -72,6 +75,7 @@ def conv_transpose(inputs, kernel, *, strides=(1, 1), padding='SAME'):
     kernel: [kh, kw, C, F], not flipped.
     strides: (rows, columns), the enlargement.
     padding: 'SAME' for [H · rows, W · columns] | 'VALID' | ((top, bottom), (left, right)) around the spread image.
+    training: as in `conv`.
 
   Returns:
     [B, H', W', F], of the wider of both types; differentiable in reverse mode.
@@ -83,7 +87,7 @@ def conv_transpose(inputs, kernel, *, strides=(1, 1), padding='SAME'):
   """
   inputs, kernel = _matching(inputs, kernel)
   pads = tuple(transposed_padding(kernel.shape[axis], strides[axis], _of_axis(padding, axis)) for axis in (0, 1))
-  return lax.platform_dependent(inputs, kernel, cpu=lambda *args: transposed_as_products(*args, strides, pads),
+  return lax.platform_dependent(inputs, kernel, cpu=lambda *args: transposed_as_products(*args, strides, pads, training),
                                 default=lambda *args: transposed_stock(*args, strides, pads))
 
 
@@ -101,10 +105,10 @@ def transposed_stock(inputs, kernel, strides, pads):
   return lax.conv_general_dilated(inputs, kernel, (1, 1), pads, lhs_dilation=strides, dimension_numbers=_LAYOUT)
 
 
-def transposed_as_products(inputs, kernel, strides, pads):
+def transposed_as_products(inputs, kernel, strides, pads, training=False):
   """The same, without multiplying the zeros: the transpose of a convolution with the kernel turned by 180°."""
   if strides == (1, 1):
-    return as_products(inputs, kernel, strides, pads)
+    return as_products(inputs, kernel, strides, pads, training)
   turned = kernel[::-1, ::-1].swapaxes(2, 3)  # [kh, kw, F, C]
   size, cuts = [], []
   for axis, (before, after) in enumerate(pads):
