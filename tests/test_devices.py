@@ -28,7 +28,7 @@ print(json.dumps({{'devices': jax.device_count(), 'leaves': found}}))
 def on_devices(devices, *, steps=None, runs=()):
   """What a child on virtual devices found: 'leaves' of the configs in `steps`; it also trains `runs`, (folder, config)."""
   given = json.dumps([steps or {}, [(str(workdir), config) for workdir, config in runs]])
-  child = run_child('-c', PROGRAM.format(tests=str(ROOT / 'tests')), given, devices=devices)
+  child = run_child('-c', PROGRAM.format(tests=str(ROOT / 'tests')), given, devices=devices, environment=WITHOUT_TENSORFLOW)
   assert child.returncode == 0, child.stderr
   found = last_json(child.stdout)
   assert found['devices'] == devices

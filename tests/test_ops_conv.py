@@ -175,7 +175,7 @@ WINOGRAD = {  # image, kernel, pads, the outputs of a tile
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'pads', 'step'), WINOGRAD.values(), ids=WINOGRAD)
-@pytest.mark.parametrize('part', [1 << 30, 0])  # bytes: in one piece, and every image in as many bands as it allows
+@pytest.mark.parametrize('part', [pytest.param(1 << 30, marks=pytest.mark.slow), 0])  # bytes: in one piece, in many bands
 def test_winograd_equals_stock(image, kernel, pads, step, part, monkeypatch):
   """Forward and both gradients; in float64, where the two agree to rounding, so that no term is missing anywhere."""
   monkeypatch.setattr(winograd, 'PART', part)
@@ -200,7 +200,7 @@ def test_winograd_in_bands_of_tiles_equals_stock(monkeypatch):
     assert_close(found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12)
 
 
-@pytest.mark.parametrize('window', [2, 3, 4, 5])
+@pytest.mark.parametrize('window', [3, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 4, 5))])
 def test_winograd_rounds_little(window):
   """In float32, against float64: no output or gradient is off by more than 1e-5 of the greatest; outside training 2e-6."""
   args = operands((16, 16), (window, window), (64, 32), batch=4)

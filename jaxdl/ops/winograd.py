@@ -1,4 +1,4 @@
-"""Convolution without strides by Winograd's minimal filtering, a lowering for CPU with a quarter to a half of the products.
+"""Convolution without strides by Winograd's minimal filtering, a lowering for CPU with less than half of the products.
 
 Tiles of the image and the kernel are taken as polynomials and evaluated at a few points, the values multiplied, one matrix
 product a point, and the outputs interpolated. With six points an axis at most, rounding errors are about five times those

@@ -16,6 +16,7 @@ from jaxdl.config import read_file
 def compare(name, seeds, rounds, steps):
   """Interleaved; ms of a step of all of them, and how many times as fast together is."""
   config = read_file(workloads.ROOT / f'configs/{name}.py').to_dict()
+  parallel.use_cpu_devices([config])
   built = [experiment.build({**config, 'seed': seed}, name) for seed in range(seeds)]
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
   states = [one.initial_state() for one in built]
