@@ -9,7 +9,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT
+from conftest import AS_USERS, ROOT
 from IPython.core.inputtransformer2 import TransformerManager
 
 FILE = ROOT / 'launch/colab_tpu.ipynb'
@@ -94,7 +94,7 @@ def test_notebook_runs_as_it_stands(tmp_path):
   for folder in ('jaxdl', 'configs'):
     (tmp_path / folder).symlink_to(ROOT / folder)
   subprocess.run([sys.executable, '-m', 'nbconvert', '--to=notebook', '--execute', '--output=done', 'launch/colab_tpu.ipynb'],
-                 cwd=tmp_path, check=True, timeout=900, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+                 cwd=tmp_path, check=True, timeout=900, env={**os.environ, **AS_USERS, 'PYTHONPATH': str(ROOT)})
   run = tmp_path / 'launch/runs/lstm_mnist'
   summary = json.loads((run / 'summary.json').read_text())
   assert (summary['step'], summary['stopped']) == (50, None)
