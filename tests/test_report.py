@@ -135,6 +135,10 @@ def test_curves_are_drawn_to_scale():
   constant, = charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}})
   assert '0.001' in [text for _, text in constant['y']]
   assert {point[1] for point in constant['data']['train']} == {(constant['top'] + constant['bottom']) / 2}
+  once, = charts.charts({'run': {('loss', 'train'): [(4, 1.5)]}})  # one evaluation: a line of no length, drawn as a dot
+  first, second = once['lines'][0]['points'].split()
+  assert first == second
+  assert (once['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
   many = [(step, step % 7) for step in range(5000)]
   assert len(charts.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= charts.POINTS + 1
 

@@ -15,7 +15,7 @@ def charts(lines_of, epoch=None):
     epoch: int, the steps of an epoch, where they are known and the same for all.
 
   Returns:
-    list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour number, dashes),
+    list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour, dashes, dot),
     'x' and 'y' ticks (place, text), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text].
   """
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
@@ -50,7 +50,9 @@ def _chart(metric, lines_of):
   lines, data = [], {}
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
-    lines.append({'label': name, 'points': ' '.join(f'{x},{y}' for x, y in placed), 'colour': colour % 7, 'dashes': dashes})
+    alone = len(placed) == 1  # a line to where it begins, which round ends make a dot
+    lines.append({'label': name, 'points': ' '.join(f'{x},{y}' for x, y in placed * (1 + alone)), 'colour': colour % 7,
+                  'dashes': dashes, 'dot': alone})
     data[name] = [[x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)]
   return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': lines, 'data': data,
           'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
