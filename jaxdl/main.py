@@ -71,7 +71,7 @@ def _train(chosen, workdir, begun):
                         at_end=watching.at_end(chosen))
   hosts.alone(keep_command)  # again: a run that was made longer is repeated by its last command
   hosts.alone(lambda: page.of_run(workdir))
-  if (step := summary.pop('stopped')) is not None:
+  if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))
 

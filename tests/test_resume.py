@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, WITHOUT_TENSORFLOW, state_of
+from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
 from jaxdl import experiment, train
 
@@ -94,7 +94,8 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_fi
       break
   rest = stopped.stdout.read()
   assert stopped.wait(120) == 0
-  assert re.search(r'stopped at step \d+, resume with: python -m jaxdl\.main --config=', rest)
+  step, = re.findall(r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', rest)
+  assert last_json(rest)['stopped'] == int(step)
   built = experiment.build(small, 'small')
   train.train(built, tmp_path / 'resumed')
   assert re.search(r'resuming .* at step (4|8|12|16)\d of 200', capsys.readouterr().out)

@@ -49,7 +49,8 @@ def intervals(expression, count):
 def _interval(expression, count):
   match = re.fullmatch(r'(\w+)(?:\[(-?\d{1,12}%?)?:(-?\d{1,12}%?)?\])?', expression)
   if not match or match[1] not in count:
-    raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]')
+    raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
+                     'change it in config.data.splits')
   whole = count[match[1]]
   start, stop = (_position(text, whole) for text in match.group(2, 3))
   chosen = range(whole)[start:stop]
