@@ -30,11 +30,14 @@ class Progress:
 @contextlib.contextmanager
 def show(total, *, first_step):
   """Shows a run of `total` steps that begins or goes on at `first_step`; yields Progress."""
-  started = time.monotonic()
+  started, asked = time.monotonic(), []  # (step, moment) of each time
 
   def left(step):
-    done = max(step - first_step, 1)
-    return str(datetime.timedelta(seconds=round((time.monotonic() - started) / done * (total - step))))
+    """At the pace since it was first asked, which leaves out starting and compiling."""
+    now = time.monotonic()
+    since, moment = asked[0] if asked and step > asked[0][0] else (first_step, started)
+    asked.append((step, now))
+    return str(datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step))))
 
   if not sys.stdout.isatty():
     yield Progress(say=lambda text: print(text, flush=True), advance=lambda step, text, speed: None,

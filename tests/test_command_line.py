@@ -128,6 +128,14 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
   assert capsys.readouterr() == ('ready\n', f'{" " * len("starting …")}\r')
 
 
+def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
+  """The first 50 steps took 20 s, with compiling, and the second 50 one second: 900 more are 18 s."""
+  moments = iter([0.0, 20.0, 21.0, 22.0])
+  monkeypatch.setattr(progress.time, 'monotonic', lambda: next(moments))
+  with progress.show(1000, first_step=0) as shown:
+    assert [shown.left(step) for step in (50, 100, 150)] == ['0:06:20', '0:00:18', '0:00:17']
+
+
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
   figures = {split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601} for split in ('train', 'validation', 'test')}
   shown = progress.fitted(progress.line(1700, 5500, figures, '0:01:16'), 80)
