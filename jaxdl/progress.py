@@ -30,13 +30,14 @@ class Progress:
 @contextlib.contextmanager
 def show(total, *, first_step):
   """Shows a run of `total` steps that begins or goes on at `first_step`; yields Progress."""
-  started, asked = time.monotonic(), []  # (step, moment) of each time
+  started, asked = time.monotonic(), []  # (step, moment) of the first time
 
   def left(step):
     """At the pace since it was first asked, which leaves out starting and compiling."""
     now = time.monotonic()
     since, moment = asked[0] if asked and step > asked[0][0] else (first_step, started)
-    asked.append((step, now))
+    if not asked:
+      asked.append((step, now))
     return str(datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step))))
 
   if not sys.stdout.isatty():
