@@ -4,8 +4,10 @@
 
 Report 001 reports about 88 %. Ours is not measured yet.
 The learning rate is cut where the validation loss has not fallen for 5 epochs, as in the report, which leaves open by how
-much (here to 0.3 of it), the augmentation (here flip and shift by up to 4 pixels), the optimizer's rule (here Adam) and where
-training ends (here after 60 epochs). What is evaluated is a moving average of the parameters.
+much (here to 0.3 of it), the augmentation (here flip and shift by up to 4 pixels), the optimizer's rule (here Adam), where
+training ends (here after 30 epochs) and so whether the rate falls by itself, too (here along a cosine). The report's rate of
+dropout, 0.5, needs longer training: it is kept before the dense layers, convolutions have 0.2. What is evaluated is a moving
+average of the parameters.
 """
 
 import ml_collections
@@ -16,7 +18,7 @@ def get_config():
   config.seed = 0
   config.cpu_devices = 2
   config.task = 'classify'
-  config.train_for = '60 epochs'
+  config.train_for = '30 epochs'
   config.log_every = '50 steps'
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
@@ -28,14 +30,14 @@ def get_config():
       name='cnn', activation='relu', initializer='glorot_uniform', layers=(
           dict(kind='conv', features=64, kernel=3),
           dict(kind='max_pool', window=2),
-          dict(kind='dropout', rate=0.5),
+          dict(kind='dropout', rate=0.2),
           dict(kind='conv', features=128, kernel=3),
           dict(kind='max_pool', window=2),
-          dict(kind='dropout', rate=0.5),
+          dict(kind='dropout', rate=0.2),
           dict(kind='conv', features=256, kernel=3),
           dict(kind='conv', features=256, kernel=3),
           dict(kind='max_pool', window=2),
-          dict(kind='dropout', rate=0.5),
+          dict(kind='dropout', rate=0.2),
           dict(kind='flatten'),
           dict(kind='dense', features=1024),
           dict(kind='dropout', rate=0.5),
@@ -44,6 +46,7 @@ def get_config():
           dict(kind='dense', features=10, activate=False),
           dict(kind='batch_norm', name='logits')))
   config.optimizer = dict(name='adam', learning_rate=1e-3)
+  config.schedule = dict(name='cosine')
   config.plateau = dict(patience='5 epochs', factor=0.3)
   config.ema_decay = 0.999
   config.reported = dict(source='001', test_accuracy=0.88, parameters=6_216_114, trainable=6_216_094)
