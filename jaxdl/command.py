@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import difflib
 import functools
 import io
 import os
@@ -36,6 +37,14 @@ class Parser(argparse.ArgumentParser):
 
   def error(self, message):
     raise ValueError(f'{message}: see {self.prog} --help')
+
+  def without_config(self, rest):
+    """What to say where no --config was given: the flag that is it, misspelt, or the file that stands without it."""
+    flags = [argument.partition('=')[0] for argument in rest if not argument.startswith('--config.')]
+    if near := difflib.get_close_matches('--config', flags, 1):
+      return f'{near[0]} is unknown: did you mean --config?'
+    given = next((argument for argument in rest if argument.endswith('.py') and argument[0] != '-'), self.config)
+    return f'--config is missing: give one, such as --config={given}'
 
 
 def step(text):

@@ -33,8 +33,7 @@ def from_command_line(parser, arguments):
   """
   own, rest = parser.parse_known_args(arguments[1:])
   if own.config is None:
-    given = next((argument for argument in rest if argument.endswith('.py') and argument[0] != '-'), parser.config)
-    raise ValueError(f'--config is missing: give one, such as --config={given}')
+    raise ValueError(parser.without_config(rest))
   config = read_file(own.config)
   new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
   line = [arguments[0], f'--config={own.config}', *(argument for argument in rest if argument not in new)]
@@ -43,7 +42,8 @@ def from_command_line(parser, arguments):
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
-    hint = f'; of the config it is --config.{error.flagname}' * (error.flagname in config)
+    near = ''.join(f'; did you mean --{flag}?' for flag in difflib.get_close_matches(error.flagname, vars(own), 1))
+    hint = f'; of the config it is --config.{error.flagname}' if error.flagname in config else near
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -59,8 +59,9 @@ def read_file(path):
   """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with it."""
   file = pathlib.Path(path)
   if not file.is_file():
-    near = sorted(str(found) for found in file.parent.glob('*.py')) if file.parent.is_dir() else []
-    mend = f'use one of {", ".join(near)}' if near else 'check the path'
+    there = {found.stem: str(found) for found in sorted(file.parent.glob('*.py'))} if file.parent.is_dir() else {}
+    near = [there[stem] for stem in difflib.get_close_matches(file.stem, there, 1)]
+    mend = f'did you mean {near[0]}?' if near else f'use one of {", ".join(there.values())}' if there else 'check the path'
     raise ValueError(f'config file {path} does not exist: {mend}')
   if file.suffix != '.py':
     raise ValueError(f'config file {path} is not Python: give a .py file with a function get_config()')

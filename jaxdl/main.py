@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import command, config, experiment, files, hosts, lint, parallel, samples, train, watching
+from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, train, watching
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -32,8 +32,11 @@ def main(arguments):
     if values.coordinator is None:
       parallel.use_cpu_devices([config.to_dict(configured)])
     chosen = experiment.build(configured, name)
+    workdir = values.workdir or f'runs/{name}'
     if values.describe:
       print(json.dumps(chosen.config, indent=2))
+    else:
+      run_folder.check_config(workdir, chosen.config)  # before anything is printed of a run that cannot be
     print(table.text(chosen.layers), flush=True)
     warnings = hosts.alone(lambda: lint.warnings(chosen)) or []
     for warning in warnings:
@@ -42,7 +45,7 @@ def main(arguments):
       print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     else:
       _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
-      _train(chosen, values.workdir or f'runs/{name}', f'python -m jaxdl.main {shlex.join(own)}')
+      _train(chosen, workdir, f'python -m jaxdl.main {shlex.join(own)}')
   return 0
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
+SILENCE = 30  # seconds after which a line is printed between two logs, where there is no terminal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Progress:
 
   Attributes:
     say: (text); a line of its own.
-    advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints nothing.
+    advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints a line, after a silence.
     doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
     left: (step) → time left in words, such as '0:01:32'.
   """
@@ -41,8 +42,7 @@ def show(total, *, first_step):
     return str(datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step))))
 
   if not sys.stdout.isatty():
-    yield Progress(say=lambda text: print(text, flush=True), advance=lambda step, text, speed: None,
-                   doing=lambda text: None, left=left)
+    yield _plain(total, left, started, begins=first_step < total)
     return
   from rich import progress
   columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
@@ -57,6 +57,22 @@ def show(total, *, first_step):
       bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
 
     yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left)
+
+
+def _plain(total, left, said, *, begins):
+  """Progress in lines; `said` is the moment of the last one."""
+  def say(text):
+    nonlocal said
+    print(text, flush=True)
+    said = time.monotonic()
+
+  def advance(step, text, speed):
+    if time.monotonic() - said > SILENCE:
+      say(f'step {step:,} of {total:,}  {text}  {speed:,.0f} examples/s, {left(step)} left')
+
+  if begins:
+    say('compiling …')
+  return Progress(say=say, advance=advance, doing=lambda text: None, left=left)
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def opened(workdir, config, steps):
       raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
     except OSError:
       pass  # a file system without locks
-    _check_config(folder, config)
+    check_config(folder, config)
     lock.truncate(0)
     lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
@@ -95,6 +95,15 @@ def trainer(workdir):
       return {**found, 'now': False}
   except (FileNotFoundError, UnicodeDecodeError):
     return {}
+
+
+def state(workdir):
+  """'training', 'finished' or 'stopped': what a run does, from its files alone."""
+  if trainer(workdir).get('now'):
+    return 'training'
+  summary = pathlib.Path(workdir) / 'summary.json'
+  ended = summary.is_file() and read_json(summary).get('stopped') is None
+  return 'finished' if ended else 'stopped'
 
 
 def read_json(file, keys=None):
@@ -160,7 +169,9 @@ def _owner(folder):
   return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
 
 
-def _check_config(folder, config):
+def check_config(workdir, config):
+  """Raises ValueError where a folder holds a run of another config, which may differ in how long and how often alone."""
+  folder = pathlib.Path(workdir)
   file = folder / 'config.json'
   if not ((folder / 'checkpoints').is_dir() and file.is_file()):
     return

@@ -16,14 +16,28 @@ UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 def main(arguments):
   """Runs the command; returns the exit code."""
   parser = command.Parser(prog='python -m jaxdl.status', description='Say where runs are, from their files alone.',
-                          examples='  python -m jaxdl.status --workdir runs/*')
-  parser.add_argument('--workdir', required=True, nargs='+', metavar='DIR', help='folders of runs')
+                          quiet=True,
+                          examples='  python -m jaxdl.status --workdir runs/*\n  python -m jaxdl.status --workdir runs')
+  parser.add_argument('--workdir', required=True, nargs='+', metavar='DIR', help='folders of runs, or folders that hold some')
   chosen = parser.parse_args(arguments[1:])
-  found = [read(workdir) for workdir in chosen.workdir]
+  folders = {place: below(pathlib.Path(place)) for place in chosen.workdir}
+  empty = [place for place, runs in folders.items() if not runs]
+  if len(empty) == len(folders):
+    raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
+  for place in empty:
+    print(f'{place} holds no run: left out', file=sys.stderr)
+  found = [read(folder) for runs in folders.values() for folder in runs]
   for one in found:
     print(text(one))
   print(json.dumps(found))
   return 0
+
+
+def below(folder):
+  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in order of their names."""
+  if (folder / 'config.json').is_file():
+    return [folder]
+  return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
 def read(workdir):
@@ -51,13 +65,14 @@ def read(workdir):
   saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
   newest = max(saved, key=lambda path: int(path.name), default=None)
   who = run_folder.trainer(folder)
-  step, steps = (lines[-1]['step'] if lines else 0), who.get('steps')
+  kept, steps = int(newest.name) if newest else None, who.get('steps')
+  step = max(lines[-1]['step'] if lines else 0, kept or 0)  # it may have been stopped before its next log
   config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
-  return {'workdir': str(workdir), 'state': _state(folder, who), 'process': who.get('process'), 'host': who.get('host'),
+  return {'workdir': str(workdir), 'state': run_folder.state(folder), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left, 'figures': figures,
           'logged_seconds_ago': now - journal.stat().st_mtime if lines else None,
-          'checkpoint': int(newest.name) if newest else None,
+          'checkpoint': kept,
           'checkpoint_seconds_ago': now - newest.stat().st_mtime if newest else None}
 
 
@@ -77,16 +92,9 @@ def text(found):
   if found['logged_seconds_ago'] is not None:
     parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
   kept = found['checkpoint']
-  parts.append('no checkpoint yet' if kept is None else f'checkpoint {kept:,} of {_span(found["checkpoint_seconds_ago"])} ago')
+  parts.append('no checkpoint yet' if kept is None else
+               f'checkpoint at step {kept:,}, {_span(found["checkpoint_seconds_ago"])} ago')
   return '\n'.join([*lines, f'  {", ".join(parts)}'])
-
-
-def _state(folder, who):
-  if who.get('now'):
-    return 'training'
-  summary = folder / 'summary.json'
-  ended = summary.is_file() and run_folder.read_json(summary).get('stopped') is None
-  return 'finished' if ended else 'stopped'
 
 
 def _span(seconds):

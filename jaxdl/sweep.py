@@ -38,6 +38,8 @@ def main(arguments):
   for group in groups:
     print('  together: ' * (len(group) > 1) + '; '.join(f'{member.label} (seed {member.seed})' for member in group))
   if values.describe:
+    print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found), 'finished': ended,
+                      'groups': [[member.folder for member in group] for group in groups]}))
     return 0
   faults = {}
   stopped = any(_train(group, workdir, faults) for group in groups)  # the first that a signal ends is the last
@@ -46,7 +48,9 @@ def main(arguments):
   print(comparison.table(rows))
   if stopped:
     print(f'stopped, resume with: python -m jaxdl.sweep {shlex.join(arguments[1:])}')
-  print(json.dumps({'config': path.stem, 'rows': rows}))
+  print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),
+                    'finished': sum(len(row['seeds']) for row in rows), 'stopped': stopped, 'faults': faults,
+                    'mean': {row['label']: row['mean'] for row in rows if row['mean']}}))
   return 0
 
 

@@ -32,7 +32,8 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'analyze': {'command', 'progress', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
-    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'samples', 'train', 'watching'},
+    'main': {'command', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'run_folder', 'samples', 'train',
+             'watching'},
 }
 FENCES = {  # library → files that may import it; tensorflow and TFDS only inside functions
     'tensorflow': ('data/', 'writers.py'), 'tensorflow_datasets': ('data/',), 'clu': ('writers.py',),

@@ -130,10 +130,22 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
 
 def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
   """The first 50 steps took 20 s, with compiling, and the second 50 one second: 900 more are 18 s."""
-  moments = iter([0.0, 20.0, 21.0, 22.0])
+  moments = iter([0.0, 0.0, 20.0, 21.0, 22.0])  # the second is that of saying that it compiles
   monkeypatch.setattr(progress.time, 'monotonic', lambda: next(moments))
   with progress.show(1000, first_step=0) as shown:
     assert [shown.left(step) for step in (50, 100, 150)] == ['0:06:20', '0:00:18', '0:00:17']
+
+
+def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(monkeypatch, capsys):
+  clock = [0.0]
+  monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
+  with progress.show(10, first_step=0) as shown:
+    for step, clock[0] in ((1, 20.0), (2, 40.0), (3, 60.0), (4, 75.0)):
+      shown.advance(step, 'loss 0.5000', 8.0)
+  assert capsys.readouterr().out.splitlines() == [
+      'compiling …', 'step 2 of 10  loss 0.5000  8 examples/s, 0:02:40 left', 'step 4 of 10  loss 0.5000  8 examples/s, 0:01:45 left']
+  with progress.show(10, first_step=10):
+    assert capsys.readouterr().out == '', 'a run that is finished compiles nothing'
 
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
@@ -241,7 +253,11 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     ([], '--config is missing: give one, such as --config=configs/lstm_mnist.py'),
-    (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: use one of .*configs/lstm_mnist\.py'),
+    (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: did you mean configs/lstm_mnist\.py\?$'),
+    (['--config=configs/transformer.py'], r'config file configs/transformer\.py does not exist: use one of .*configs/lstm_mnist\.py'),
+    (['--config=config/lstm_mnist.py'], r'config file config/lstm_mnist\.py does not exist: check the path'),
+    (['--confg=configs/lstm_mnist.py'], r'--confg is unknown: did you mean --config\?$'),
+    (['--config.seed=1'], r'--config is missing: give one'),
     (['--config=README.md'], r'config file README\.md is not Python: give a \.py file'),
     (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r'config\.modle is not a key of this section: its keys are .*model'),
     (['--config=configs/lstm_mnist.py', '--config.model.feature=3'], r'config\.model\.feature is not a key of this section: its keys are .*features'),
@@ -267,7 +283,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--train_for=9 steps'], r'--train_for is unknown: .*; of the config it is --config\.train_for'),
     (['--config=configs/lstm_mnist.py', '--config.optimiser.eps=1'], r'config\.optimiser is not a key of this section: .*; did you mean optimizer\?'),
     (['--config=configs/sweeps/losses_cifar10.py'], r'configs/sweeps/losses_cifar10\.py is a sweep: python -m jaxdl\.sweep --config='),
-    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir'),
+    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$'),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
 ], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')
@@ -297,7 +313,7 @@ def test_bad_input_exits_with_1_and_one_line():
   assert run.returncode == 1
   assert run.stdout == ''
   assert len(run.stderr.splitlines()) == 1
-  assert run.stderr.startswith('jaxdl: config file configs/lstm_mnst.py does not exist: use one of ')
+  assert run.stderr.startswith('jaxdl: config file configs/lstm_mnst.py does not exist: did you mean configs/lstm_mnist.py?')
 
 
 def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path, run_here):

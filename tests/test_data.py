@@ -131,7 +131,7 @@ def test_tfds_copy_is_used_where_it_is_prepared(tfds_mnist, file_format, source)
     assert as_bytes[image.tobytes()] == label  # TFDS shuffles, so compare image by image
 
 
-def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch, capsys):
   tfds = pytest.importorskip('tensorflow_datasets')
 
   def refuse(manager, urls):
@@ -140,6 +140,8 @@ def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch):
   monkeypatch.setattr(tfds.download.DownloadManager, 'download_and_extract', refuse)
   with pytest.raises(OSError, match=r'could not download mnist .*no route to host.*config\.data\.source'):
     mnist.mnist(source='tfds', data_dir=tmp_path)
+  assert not list(tmp_path.iterdir()), 'nothing half done is left'
+  assert capsys.readouterr().out == f'mnist is not prepared in {tmp_path}: TFDS downloads it\n'
 
 
 def test_auto_falls_back_to_the_bundled_copy(tmp_path):

@@ -69,6 +69,8 @@ def test_folders_at_fault_are_named(tmp_path, names, error, message):
 def test_a_missing_folder_is_named(tmp_path):
   with pytest.raises(FileNotFoundError, match=r'nowhere is not there: give the folder'):
     photograph_files.find(tmp_path / 'nowhere')
+  with pytest.raises(FileNotFoundError, match=r'config\.data\.folder=nowhere is not there: give .*--config\.data\.folder=DIR'):
+    image_folder.read('nowhere')
 
 
 @pytest.mark.parametrize('link', ['train/a/link.jpg', 'train/b'])

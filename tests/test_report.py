@@ -110,8 +110,8 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert str(out) in capsys.readouterr().out
   text = ' '.join(Reader(out.read_text()).text.split())
   assert '2 runs compared' in text
-  assert 'run test loss test accuracy reported parameters step small, seed 3 0.2500 87.50 % 90.00 % 34 8' in text
-  assert 'small, seed 4 0.2500 87.50 % 91.00 % 34 8' in text
+  assert f'run test loss test accuracy reported parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {run}' in text
+  assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
   assert 'small, seed 4, test' in text
 
 
@@ -132,13 +132,20 @@ def test_curves_are_drawn_to_scale():
   assert right[:2] == [chart['right'], (chart['top'] + chart['bottom']) / 2]
   assert [text for _, text in chart['x']] == ['0', '20', '40', '60', '80', '100']
   assert [text for _, text in chart['y']] == ['1', '1.5', '2', '2.5', '3']
-  constant, = charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}})
+  constant, = charts.charts({'run': {('loss', 'train'): [(1, 1e-3), (9, 1e-3)]}})
   assert '0.001' in [text for _, text in constant['y']]
+  assert not charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), 'it says nothing'
+  assert charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-4)]}})
   assert {point[1] for point in constant['data']['train']} == {(constant['top'] + constant['bottom']) / 2}
   once, = charts.charts({'run': {('loss', 'train'): [(4, 1.5)]}})  # one evaluation: a line of no length, drawn as a dot
   first, second = once['lines'][0]['points'].split()
   assert first == second
   assert (once['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
+  assert (chart['beyond'], once['beyond']) == ('', '')
+  falling, = charts.charts({'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}})
+  assert falling['beyond'] == 'values up to 9.25 lie above this axis'
+  rising, = charts.charts({'run': {('accuracy', 'train'): [(0, 0.1), *((step, 0.5 + step / 1000) for step in range(1, 200))]}})
+  assert rising['beyond'] == 'values down to 10 lie below this axis'
   many = [(step, step % 7) for step in range(5000)]
   assert len(charts.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= charts.POINTS + 1
 

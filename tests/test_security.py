@@ -7,6 +7,7 @@ import html.parser
 import io
 import json
 import os
+import pathlib
 import pickle
 import tarfile
 
@@ -153,7 +154,12 @@ def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_pat
     assert known, name
     assert all(len(found.checksum) == 64 for found in known.values()), name
   asked = []
-  monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', lambda builder, **given: asked.append(given['download_config']))
+
+  def download(builder, *, download_config):
+    asked.append(download_config)
+    pathlib.Path(builder.data_dir).mkdir(parents=True)
+
+  monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', download)
   tfds_arrays._download('mnist', tmp_path)
   assert asked[0].force_checksums_validation
   assert asked[0].verify_ssl

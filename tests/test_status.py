@@ -6,7 +6,7 @@ import os
 import pytest
 from conftest import last_json
 
-from jaxdl import experiment, run_folder, status, train
+from jaxdl import command, experiment, run_folder, status, train
 
 
 def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
@@ -34,4 +34,30 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   assert status.main(['status', '--workdir', str(folder)]) == 0
   printed = capsys.readouterr().out
   assert f'{folder}: finished\n  step 8 of 8  train loss' in printed
+  assert ', checkpoint at step 8, 0:00:' in printed
   assert last_json(printed)[0]['state'] == 'finished'
+
+
+def test_status_of_a_run_that_stopped_before_its_first_log_counts_its_checkpoint(small, tmp_path):
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  (tmp_path / 'metrics.jsonl').unlink()
+  found = status.read(tmp_path)
+  assert (found['step'], found['checkpoint'], found['logged_seconds_ago']) == (4, 4, None)
+
+
+def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_path, capsys):
+  built = experiment.build(small, 'small')
+  for name in ('alone', 'sweeps/cells/lstm', 'sweeps/cells/gru'):
+    with run_folder.opened(tmp_path / 'runs' / name, built.config, built.steps):
+      pass
+  (tmp_path / 'runs/empty').mkdir()
+  (tmp_path / 'runs/compare.html').touch()
+  everything = ['status', '--workdir', *(str(path) for path in sorted((tmp_path / 'runs').iterdir()))]
+  assert status.main(everything) == status.main(['status', '--workdir', str(tmp_path / 'runs')]) == 0
+  shown = capsys.readouterr()
+  first, second = [json.loads(line) for line in shown.out.splitlines() if line.startswith('[')]
+  assert [one['workdir'] for one in first] == [one['workdir'] for one in second] == [
+      str(tmp_path / 'runs' / name) for name in ('alone', 'sweeps/cells/gru', 'sweeps/cells/lstm')]
+  assert shown.err == ''.join(f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty'))
+  assert command.run(status.main, ['status', '--workdir', str(tmp_path / 'runs/empty')]) == 1
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of one\n'

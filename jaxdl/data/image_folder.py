@@ -84,6 +84,9 @@ def read(folder, *, source='auto', name=None, data_dir=None):
     raise FileNotFoundError(f'image_folder/{name} is not prepared in {root}: run python -m jaxdl.data prepare '
                             f'image_folder --from={folder or "DIR"} --data_dir={root}, or set '
                             'config.data.source="folder"')
+  if not pathlib.Path(folder).expanduser().is_dir():
+    raise FileNotFoundError(f'config.data.folder={folder} is not there: give the folder that holds train/<class>/*.jpg, '
+                            '--config.data.folder=DIR')
   splits, classes = _mixed(folder)
   return 'folder', {split: Files(files) for split, files in splits.items()}, classes
 

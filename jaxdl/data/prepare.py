@@ -3,10 +3,7 @@
 import contextlib
 import io
 import json
-import os
 import pathlib
-import shutil
-import tempfile
 
 from jaxdl.data import hoda, image_folder, shakespeare, tfds_arrays
 from jaxdl.data.raw.files import RAW
@@ -40,16 +37,12 @@ def prepare(name, *, raw, data_dir=None):
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
   if (there := tfds_arrays.version_folder(root, path_of(name, raw))) is not None:
     return there, True
-  root.mkdir(parents=True, exist_ok=True)
-  aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
-  try:
-    (files := aside / 'raw').mkdir()
+  with tfds_arrays.aside(root, name) as folder:
+    (files := folder / 'raw').mkdir()
     paths, note = RAW[name](raw, files)
-    built = _build(name, raw, paths, aside)
+    built = _build(name, raw, paths, folder)
     (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
-    return _move(built, root / built.relative_to(aside))
-  finally:
-    shutil.rmtree(aside, ignore_errors=True)
+    return tfds_arrays.move(built, root / built.relative_to(folder))
 
 
 def path_of(name, raw):
@@ -57,14 +50,14 @@ def path_of(name, raw):
   return f'image_folder/{image_folder.copy_name(raw)}' if name == 'image_folder' else name
 
 
-def _build(name, raw, paths, aside):
-  """Runs the TFDS builder on local files; returns the folder of the version, below `aside`."""
+def _build(name, raw, paths, folder):
+  """Runs the TFDS builder on local files; returns the folder of the version, below `folder`."""
   try:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
   except ImportError as error:
     raise OSError(f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu') from error
-  place = {'data_dir': str(aside), 'file_format': 'array_record'}
+  place = {'data_dir': str(folder), 'file_format': 'array_record'}
   builder = OURS[name](raw)(**place) if name in OURS else tfds.builder(name, **place)
   builder._make_download_manager = lambda **unused: LocalFiles(paths)  # TFDS has no public way to give it files
   tfds.disable_progress_bar()
@@ -90,15 +83,3 @@ class LocalFiles:
     return self._paths[str(urls).rpartition('/')[2]]
 
   download_and_extract = download
-
-
-def _move(built, target):
-  """Renames a finished version to its place; where another process was first, its version stays."""
-  target.parent.mkdir(parents=True, exist_ok=True)
-  try:
-    os.rename(built, target)  # fails where the target is there and not empty
-  except OSError:
-    if not (target / 'dataset_info.json').is_file():
-      raise
-    return target, True
-  return target, False

@@ -1,9 +1,14 @@
 """TFDS data sets as arrays. TensorFlow is imported only where records must be decoded or downloaded."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
 import re
+import shutil
+import sys
+import tempfile
 
 import numpy as np
 
@@ -66,13 +71,44 @@ def _note(folder):
   return f', {note}' if note else ''
 
 
+@contextlib.contextmanager
+def aside(root, name):
+  """Yields a new folder within TFDS's, to build a data set in that is moved to its place when it is whole; then deletes it."""
+  root.mkdir(parents=True, exist_ok=True)
+  folder = pathlib.Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
+  try:
+    yield folder
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def move(built, target):
+  """Renames a finished version to its place, where that of another process stays; returns (target, whether it did)."""
+  target.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    os.rename(built, target)  # fails where the target is there and not empty
+  except OSError:
+    if not (target / 'dataset_info.json').is_file():
+      raise
+    return target, True
+  return target, False
+
+
 def _download(name, root):
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import downloader
   downloader.MAX_RETRIES = 5  # of 20, whose pauses add up to a quarter of an hour where there is no network
+  print(f'{name} is not prepared in {root}: TFDS downloads it', flush=True)
+  if not sys.stderr.isatty():
+    tfds.disable_progress_bar()
   try:
-    tfds.builder(name, data_dir=str(root), file_format='array_record').download_and_prepare(
-        download_config=tfds.download.DownloadConfig(force_checksums_validation=True))  # nothing without a known checksum
+    with aside(root, name) as folder:
+      builder = tfds.builder(name, data_dir=str(folder), file_format='array_record')
+      with contextlib.redirect_stdout(io.StringIO()):  # it says again what is said above
+        builder.download_and_prepare(  # nothing without a known checksum
+            download_config=tfds.download.DownloadConfig(force_checksums_validation=True))
+      built = pathlib.Path(builder.data_dir)
+      move(built, root / built.relative_to(folder))
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
     packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''

@@ -8,16 +8,16 @@ import numpy as np
 
 from jaxdl.figures.curves import COLOURS
 
-CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#F0E442', '#8C564B', '#7F7F7F',
-           '#882255', '#44AA99')  # Okabe & Ito's, and four more
+CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#B8A800', '#8C564B', '#7F7F7F',
+           '#882255', '#44AA99')  # Okabe & Ito's, whose yellow is too pale for a dot on white, and four more
 
 
-def distributions(panels, *, heading, xlabel, columns=4):
+def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
   """A panel for each tensor, in which the distributions of several runs lie over each other.
 
   Args:
     panels: title → run → (counts [bins], edges [bins + 1]).
-    heading, xlabel: str.
+    heading, xlabel, ylabel: str.
     columns: int, panels in a row.
 
   Returns:
@@ -48,7 +48,7 @@ def distributions(panels, *, heading, xlabel, columns=4):
     axis.set_xlabel(xlabel, fontsize=8)
   if len(names) > 1:
     figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=len(names), fontsize=8, frameon=False)
-  figure.supylabel('count', fontsize=9)
+  figure.supylabel(ylabel, fontsize=9)
   figure.suptitle(heading, fontsize=11)
   return figure
 
@@ -129,17 +129,42 @@ def scatter(points, labels, classes, *, heading, note=None):
   """
   from matplotlib.figure import Figure
   figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
-  axis = figure.subplots()
+  axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
   for label, name in enumerate(classes):
     mine = points[labels == label]
     if len(mine):
-      axis.scatter(*mine.T, s=6, color=CLASSES[label % len(CLASSES)], alpha=0.7, linewidths=0, label=name)
+      axis.scatter(*mine.T, s=size, color=CLASSES[label % len(CLASSES)], alpha=0.7, linewidths=0, label=name)
       axis.text(*np.median(mine, axis=0), name, fontsize=9, weight='bold', ha='center', va='center',
                 bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
   axis.set(xticks=[], yticks=[])
   figure.suptitle(heading, fontsize=11)
   if note:
     figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # as many letters as a line of this width has
+  return figure
+
+
+def bars(series, names, *, xlabel, ylabel, heading):
+  """Bars of several series beside each other.
+
+  Args:
+    series: label → [N] heights.
+    names: N texts below them.
+    xlabel, ylabel, heading: str.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+  figure = Figure(figsize=(max(6.5, 0.18 * len(names) + 1), 4), layout='constrained', dpi=100)
+  axis, width = figure.subplots(), 0.8 / len(series)
+  for number, ((label, heights), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):
+    axis.bar(np.arange(len(names)) + (number - (len(series) - 1) / 2) * width, heights, width, label=label, color=colour)
+  slanted = max(map(len, names)) > 3
+  axis.set_xticks(range(len(names)), names, fontsize=8, rotation=45 if slanted else 0, ha='right' if slanted else 'center',
+                  parse_math=False)
+  axis.set(xlabel=xlabel, ylabel=ylabel)
+  axis.legend(frameon=False, fontsize=8)
+  figure.suptitle(heading, fontsize=11)
   return figure
 
 

@@ -65,11 +65,19 @@ def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
 
 
 def _zoom(row, means, *, percent):
-  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all points, and every end."""
+  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all points, and every end.
+
+  What lies beyond them is said in words.
+  """
   points = np.concatenate(means) * (100 if percent else 1)
   points = points[np.isfinite(points)]
   ends = [mean[-1] * (100 if percent else 1) for mean in means if np.isfinite(mean[-1])]
   if len(points):
     low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
     margin = 0.05 * (high - low) or 0.1
-    row[0].set_ylim(low - margin, high + margin)
+    low, high = low - margin, high + margin
+    row[0].set_ylim(low, high)
+    for end, place in ((points.max(), 0.96), (points.min(), 0.04)):
+      if not low <= end <= high:
+        row[0].text(0.03, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=row[0].transAxes, fontsize=8,
+                    color='gray', va='top' if end > high else 'bottom')

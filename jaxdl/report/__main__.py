@@ -21,7 +21,7 @@ def main(arguments):
   default = pathlib.Path(chosen.runs[0]) / 'report.html' if len(chosen.runs) == 1 else pathlib.Path('compare.html')
   file = pathlib.Path(chosen.out or default)
   size = page.write(chosen.runs, file)
-  print(f'{file}: {size / 1e6:.1f} MB')
+  print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}')
   return 0
 
 

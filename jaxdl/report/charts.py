@@ -16,10 +16,12 @@ def charts(lines_of, epoch=None):
 
   Returns:
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour, dashes, dot),
-    'x' and 'y' ticks (place, text), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text].
+    'x' and 'y' ticks (place, text), 'beyond' (what the axis leaves out, in words), 'epoch', and 'data' for the pointer:
+    label → list of [x, y, step, text]. A learning rate that never changes has none.
   """
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
-                          if any(math.isfinite(value) for _, value in points))
+                          if any(math.isfinite(value) for _, value in points)
+                          and not (metric == 'learning_rate' and len({value for _, value in points}) == 1))
   return [{**_chart(metric, lines_of), 'epoch': epoch} for metric in metrics]
 
 
@@ -40,7 +42,11 @@ def _chart(metric, lines_of):
     low, high = values[int(len(values) * 0.02)], values[-1]
   if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, such as a learning rate, in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
-  last = max(steps)
+  last, beyond = max(steps), []
+  if values[-1] > high:
+    beyond.append(f'values up to {values[-1]:.4g} lie above this axis')
+  if values[0] < low:
+    beyond.append(f'values down to {values[0]:.4g} lie below this axis')
 
   def place(step, value):
     x = LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1)
@@ -55,6 +61,7 @@ def _chart(metric, lines_of):
                   'dashes': dashes, 'dot': alone})
     data[name] = [[x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)]
   return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': lines, 'data': data,
+          'beyond': ', '.join(beyond),
           'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
           'y': [(place(0, value)[1], f'{value:g}') for value in _ticks(low, high)],
           'width': WIDTH, 'height': HEIGHT, 'left': LEFT, 'bottom': HEIGHT - BOTTOM, 'top': TOP, 'right': WIDTH - RIGHT}

@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 
-from jaxdl import files
+from jaxdl import files, run_folder
 from jaxdl.report import charts, features_map, records, sections
 
 FOLDER = pathlib.Path(__file__).parent
@@ -74,14 +74,16 @@ def several(found):
   reported = [{name: theirs for name, theirs, _ in record.reported()} for record in found]
   columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
   rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
-           *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step'))]
+           *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
+           run_folder.state(record.folder), str(record.folder)]
           for label, record, theirs in zip(labels, found, reported, strict=True)]
-  columns = ['run', *('reported' if beside else name.replace('_', ' ') for name, beside in columns), 'parameters', 'step']
+  columns = ['run', *('reported' if beside else name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
+             'state', 'folder']
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}
   epochs = {record.epoch() for record in found}
   return {'title': f'{len(found)} runs compared', 'lead': ', '.join(labels),
-          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns)), 'remarks': []},
+          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns) - 2), 'remarks': []},
           'commands': [record.command for record in found if record.command],
           'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
           'sections': [], 'environment': [], 'config': ''}
@@ -127,17 +129,19 @@ def _is_figure(key):
 
 
 def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None}
+  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': ''}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
   if layers := record.facts('statistics').get('layers'):
     with records.sound(record.folder, 'statistics.json'):
       rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
                f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
               for row in layers]
-    columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units', 'dead channels']
+    columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
+               'channels never > 0']
     place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
     found.insert(place, {**empty, 'heading': 'Activations', 'table': {
-        'columns': columns, 'rows': rows, 'numbers': range(1, 9)}})
+        'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
+        'note': 'A unit is a channel at one place. After a ReLU, one that is never above 0, whatever the example, is dead.'})
   if texts := record.facts('generated').get('texts'):
     with records.sound(record.folder, 'generated.json'):
       found.append({**empty, 'heading': 'Generated text', 'texts': [

@@ -20,7 +20,7 @@ SECTIONS = (  # heading, (pattern of a picture's name, what it shows), …
                 ('calibration', 'How often a confidence is right'))),
     ('Reconstructions', (('reconstructions', 'Originals, inputs and reconstructions'),
                          ('walks', 'Walks between the codes of two examples'))),
-    ('Step by step', (('by_step', 'Accuracy after each row read'), ('states', 'Where the hidden states go'),
+    ('Step by step', (('by_step', 'Accuracy after each row read'), ('states', 'Where the hidden states end'),
                       ('gates', 'Share of saturated gates'))),
     ('Characters', (('surprise', 'Surprise at each character, in bits'), ('unit_*', 'What unit {0} follows in the text'))),
     ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),

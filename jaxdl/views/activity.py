@@ -34,9 +34,10 @@ def statistics(subject, choice):
   rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
            f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
           for row in found.table]
-  heading = f'Activations over {len(subject.inputs):,} {subject.split} examples'
-  figure = figures.table(rows, ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'dead units',
-                                'dead channels'], heading=heading)
+  heading = (f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
+             'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead')
+  figure = figures.table(rows, ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
+                                'channels never > 0'], heading=heading)
   arrays = {f'{layer}.{name}': values for layer, channels in found.channels.items()
             for name, values in channels._asdict().items()}
   yield Result('statistics', figure, arrays, {'examples': len(subject.inputs), 'layers': found.table})

@@ -47,10 +47,10 @@ def twice(subject, choice):
     return
   jaxs, numpys = (np.asarray(jax.nn.softmax(np.asarray(values, np.float64).reshape(-1, values.shape[-1])[0]))
                   for values in (compiled, plain))
-  figure = figures.lines({'compiled by JAX': (np.arange(len(jaxs)), jaxs), 'NumPy alone': (np.arange(len(numpys)), numpys)},
-                         xlabel='class', ylabel='probability', markers=True, heading=(
-                             'Probabilities of one example, computed twice\n'
-                             f'logits of {len(inputs)} differ by at most {difference:.1e} of the greatest'))
+  names = [repr(name)[1:-1] for name in subject.classes] if subject.kind == 'language_model' else subject.classes
+  figure = figures.bars({'compiled by JAX': jaxs, 'NumPy alone': numpys}, names, xlabel='class', ylabel='probability', heading=(
+      'Probabilities of one example, computed twice\n'
+      f'logits of {len(inputs)} differ by at most {difference:.1e} of the greatest'))
   yield Result('numpy', figure, {'jax': compiled, 'numpy': plain}, {
       'greatest_relative_difference': difference, 'examples': len(inputs), 'jax': jaxs, 'numpy': numpys})
 

@@ -38,7 +38,7 @@ def paths(subject, choice):
     panels = {f'{gate} gate': {'share below 0.1': np.histogram(part.low, 20, (0, 1)),
                                'share above 0.9': np.histogram(part.high, 20, (0, 1))} for gate, part in saturated.items()}
     figure = figures.distributions(panels, heading='How often the gates of each unit are shut or open',
-                                   xlabel='share of examples and steps')
+                                   xlabel='share of examples and steps', ylabel='units')
     yield Result('gates', figure, {f'{gate}.{part}': values for gate, found in saturated.items()
                                    for part, values in found._asdict().items()}, {
         gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
