@@ -129,8 +129,8 @@ def grouped(found, *, together):
 
   Args:
     found: list of Member.
-    together: 'auto' (not on a CPU, where eight seeds together were measured slower than one after another: 0.8 to 0.9
-      times as fast for recurrent networks, 0.7 for a CNN) | 'always' | 'never'.
+    together: 'auto' (not on a CPU, where seeds together were measured no faster than one after another: 1.0 times as fast
+      for recurrent networks, 0.7 for a CNN, and 1.4 only for eight simple recurrent ones) | 'always' | 'never'.
 
   Returns:
     list of lists of Member.
