@@ -45,8 +45,9 @@ def any_data(monkeypatch, tmp_path):
                             ('hoda', (32, 32, 1), 60000)):
     def read(*, source, data_dir, size=size, count=count):
       few = np.random.default_rng(0).integers(0, 256, (200, *size), np.uint8)
-      part = {'image': np.tile(few, (count // 200, 1, 1, 1)), 'label': np.arange(count, dtype=np.int32) % 10}
-      return Source(origin='random', classes=tuple('0123456789'), columns={'train': part, 'test': part})
+      columns = {split: {'image': np.tile(few, (number // 200, 1, 1, 1)), 'label': np.arange(number, dtype=np.int32) % 10}
+                 for split, number in (('train', count), ('test', 1000))}
+      return Source(origin='random', classes=tuple('0123456789'), columns=columns)
 
     monkeypatch.setitem(DATA_SETS, name, functools.partial(images.load, read))
 
