@@ -3,11 +3,13 @@
     pip install '.[bench]'
     python launch/benchmark.py [--rounds=5] [--seconds=2] [--only=lstm_mnist,…] [--peers=torch,…]
     python launch/benchmark.py --table-only
+    python launch/benchmark.py --starts [--rounds=2]
     python launch/benchmark.py --together=8 --only=lstm_mnist
 
 Every contender is a process of its own; all are started, asked for the loss of the same weights, which must be equal, and
 then take turns. Leaves the figures in docs/speed.json and README's table. A peer that is not installed is left out by
-name. With `--together` it compares runs of several seeds trained by one program with the same runs one after another.
+name. With `--starts` it measures anew only how long a process takes to its first step. With `--together` it compares runs of
+several seeds trained by one program with the same runs one after another.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import tempfile
 import time
 
 from benchmarking import contender, speed_table
-from benchmarking.racing import PEERS, race, start_of_main
+from benchmarking.racing import PEERS, race, start_of_main, starts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FIGURES = ROOT / 'docs/speed.json'
@@ -65,8 +67,24 @@ def measure(names, peers, rounds, seconds):
       best = figures['contenders']['jaxdl']['ms'] / 1e3
       examples = task.batch * (task.inputs.shape[-1] if task.text else 1)
       moved = 4 * 7 * figures['parameters']  # Adam reads four numbers of a parameter and writes three, however it is computed
+      figures['starts'] = starts(folder, rounds)
       yield name, {**figures, 'examples_per_second': round(examples / best), 'gflop_a_step': round(flops / 1e9, 2),
                    'share_of_products': round(flops / operations / best, 2), 'share_of_copies': round(moved / copied / best, 2)}
+
+
+def measure_starts(names, rounds, file):
+  """Writes the starts of workloads that were raced before into their figures and README's table."""
+  import jax
+  from benchmarking import workloads
+  device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
+  stored = json.loads(file.read_text())
+  for name in names:
+    with tempfile.TemporaryDirectory() as folder:
+      workloads.write(name, folder)
+      stored[device][name]['starts'] = starts(folder, rounds)
+    print(json.dumps({'workload': name, **stored[device][name]['starts']}), flush=True)
+    file.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
+  speed_table.rewrite(ROOT / 'README.md', stored)
 
 
 def main():
@@ -79,6 +97,7 @@ def main():
   parser.add_argument('--peers', default=','.join(PEERS), help='with commas between them')
   parser.add_argument('--json', type=pathlib.Path, default=FIGURES, help="README's table is of the default, docs/speed.json")
   parser.add_argument('--table-only', action='store_true', help="write README's table anew from the figures there are")
+  parser.add_argument('--starts', action='store_true', help='only how long it takes to the first step')
   parser.add_argument('--together', type=int, default=0, help='how many seeds one program trains')
   options = parser.parse_args()
   if not options.table_only:
@@ -91,6 +110,8 @@ def main():
       for name in names:
         print(json.dumps(together.compare(name, options.together, options.rounds, steps=60)), flush=True)
       return None
+    if options.starts:
+      return measure_starts(names, options.rounds, options.json)
     import jax
     device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
     for name, figures in measure(names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds):

@@ -63,23 +63,23 @@ def test_benchmark_batches_of_a_text_follow_each_other_and_others_are_shuffled()
 
 
 def row(ms, peers, ratio, spread):
-  contenders = {kind: {'ms': ms * faster, 'times_as_fast': faster, 'peak_mbytes': 500, 'start_s': 4.0} for kind, faster in peers.items()}
-  contenders['jaxdl'] = {'ms': ms, 'peak_mbytes': 700, 'start_s': 6.0}
+  contenders = {kind: {'ms': ms * faster, 'times_as_fast': faster, 'peak_mbytes': 500} for kind, faster in peers.items()}
+  contenders['jaxdl'] = {'ms': ms, 'peak_mbytes': 700}
   return {'contenders': contenders, 'left_out': {'flax': 'another network'}, 'fastest_peer': min(peers, key=peers.get), 'date': '2026-01-02',
-          'times_as_fast': ratio, 'range': spread, 'examples_per_second': 1234, 'share_of_products': 0.5, 'share_of_copies': 0.25}
+          'starts': {'cold': 9.0, 'cached': 4.0, 'torch': None}, 'times_as_fast': ratio, 'range': spread, 'examples_per_second': 1234, 'share_of_products': 0.5, 'share_of_copies': 0.25}
 
 
 def test_benchmark_table_by_hand(tmp_path):
   figures = {'1 x cpu': {'limits': {'gflops': 100, 'gbytes': 5.0, 'main_cold_s': 9.0, 'main_warm_s': 5.0, 'date': '2026-01-01'},
                          'a': row(10.0, {'torch': 2.0, 'keras_jax': 3.0}, 2.0, [1.5, 2.5]), 'b': row(20.0, {'torch': 8.0}, 8.0, [7.0, 9.0])}}
   readme = tmp_path / 'README.md'
-  readme.write_text('before\n<!-- speed -->\nold\n<!-- /speed -->\nafter\n')
+  readme.write_text('before\n<!-- speed -->\nstale\n<!-- /speed -->\nafter\n')
   speed_table.rewrite(readme, figures)
   text = readme.read_text()
   assert text.startswith('before\n<!-- speed -->\n| config, on 1 x cpu |')
   assert text.endswith('<!-- /speed -->\nafter\n')
-  assert 'old' not in text
-  assert '| `a` | 10.0 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 6.0 (4.0) |' in text
+  assert 'stale' not in text
+  assert '| `a` | 10.0 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 9.0, 4.0 (–) |' in text
   assert '| geometric mean | | |  |  |  |  |  | **4.00** | | | |' in text  # √(2 · 8)
   assert 'Measured 2026-01-02' in text
   assert 'plain Flax in `a`: another network' in text

@@ -18,8 +18,8 @@ CLOSE = 2e-4  # relative difference of losses of equal weights, in float32
 class Process:
   """A contender: its first step is done when it is made; what it could not do is its `failure`."""
 
-  def __init__(self, kind, folder, cache):
-    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'XDG_CACHE_HOME': cache, 'TORCHINDUCTOR_CACHE_DIR': cache}
+  def __init__(self, kind, folder, cache, **more):
+    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'XDG_CACHE_HOME': cache, 'TORCHINDUCTOR_CACHE_DIR': cache, **more}
     if kind.startswith('keras'):
       environment['KERAS_BACKEND'] = kind.partition('_')[2]
     if kind == 'torch_compile':
@@ -31,8 +31,12 @@ class Process:
                                     stderr=self.errors, text=True)
     self.failure = '' if self._answer() else self._last_words()
     self.start = time.monotonic() - began
-    self.facts = self._answer()
     self.times = []
+
+  def checked(self):
+    """Itself, when it has said its parameters and its loss."""
+    self.facts = self._answer()
+    return self
 
   def train(self, steps, keep=True):
     """Seconds of so many steps."""
@@ -78,7 +82,7 @@ def race(folder, kinds, *, rounds, seconds):
     AssertionError: parameters or losses differ.
   """
   with tempfile.TemporaryDirectory() as cache:
-    started = {kind: Process(kind, folder, cache) for kind in kinds}
+    started = {kind: Process(kind, folder, cache).checked() for kind in kinds}
     left_out = {kind: one.failure for kind, one in started.items() if one.failure}
     running = {kind: one for kind, one in started.items() if not one.failure}
     first = running['jaxdl']
@@ -92,7 +96,7 @@ def race(folder, kinds, *, rounds, seconds):
         one.train(steps, keep=turn > 0)
     ends = {kind: one.end() for kind, one in running.items()}
   found = {kind: {'ms': round(statistics.median(one.times), 2),
-                  'range_ms': [round(min(one.times), 2), round(max(one.times), 2)], 'start_s': round(one.start, 1),
+                  'range_ms': [round(min(one.times), 2), round(max(one.times), 2)],
                   'loss': one.facts['loss'], 'loss_after': ends[kind]['loss_after'],
                   'peak_mbytes': ends[kind]['peak_bytes'] >> 20, 'device_mbytes': ends[kind]['device_bytes'] >> 20}
            for kind, one in running.items()}
@@ -104,6 +108,29 @@ def race(folder, kinds, *, rounds, seconds):
   return {'contenders': found, 'left_out': left_out, 'steps': steps, 'parameters': first.facts['parameters'],
           'fastest_peer': fastest, 'times_as_fast': found[fastest]['times_as_fast'] if fastest else None,
           'range': [round(min(ratios[fastest]), 2), round(max(ratios[fastest]), 2)] if fastest else None}
+
+
+def starts(folder, rounds):
+  """Median seconds from the start of a process to the end of its first step, in turn.
+
+  Args:
+    folder: str, with the files of `workloads.write`.
+    rounds: int.
+
+  Returns:
+    dict: 'cold' and 'cached', of jaxdl without and with compiled programs in its cache, and 'torch'; None where one failed.
+  """
+  found = {'cold': [], 'cached': [], 'torch': []}
+  for _ in range(rounds):
+    with tempfile.TemporaryDirectory() as cache:
+      kept = {'JAX_COMPILATION_CACHE_DIR': cache, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}  # as in `command.run`
+      for name, seconds in found.items():
+        one = Process('torch' if name == 'torch' else 'jaxdl', folder, cache, **kept)
+        one.process.kill()
+        one.process.wait()
+        seconds.append(math.nan if one.failure else one.start)
+  medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+  return {name: None if math.isnan(seconds) else round(seconds, 1) for name, seconds in medians.items()}
 
 
 def start_of_main():

@@ -28,17 +28,19 @@ def table(device, figures):
   limits = figures.get('limits', {})
   rows = {name: row for name, row in figures.items() if name != 'limits'}
   lines = [f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | the fastest peer (range) | '
-           'share of the limits: products, copies | memory, MB (fastest peer) | start, s (fastest peer) |',
+           'share of the limits: products, copies | memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
            f'|---|{"---:|" * (len(NAMES) + 6)}']
   for name, row in rows.items():
     ours, peer = row['contenders']['jaxdl'], row['contenders'][row['fastest_peer']]
     ratios = [f'{row["contenders"][kind]["times_as_fast"]:.2f}' if kind in row['contenders'] else '–' for kind in NAMES]
     lowest, highest = row['range']
+    begun = row.get('starts', {})
+    cold, cached, torch = ('–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch'))
     lines.append(f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
                  f'{" | ".join(ratios)} | '
                  f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
                  f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
-                 f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {ours["start_s"]} ({peer["start_s"]}) |')
+                 f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {cold}, {cached} ({torch}) |')
   if len(rows) > 1:
     mean = math.exp(sum(math.log(row['times_as_fast']) for row in rows.values()) / len(rows))
     lines.append(f'| geometric mean | | | {" | ".join([""] * len(NAMES))} | **{mean:.2f}** | | | |')
