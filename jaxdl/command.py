@@ -36,7 +36,10 @@ class Parser(argparse.ArgumentParser):
       self.add_argument(QUIET, action='store_true', help='print the last line alone, the result, beside warnings and errors')
 
   def error(self, message):
-    raise ValueError(f'{message}: see {self.prog} --help')
+    flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
+    near = [flag for word in flags if 'unrecognized' in message
+            for flag in difflib.get_close_matches(word, self._option_string_actions, 1)]
+    raise ValueError(f'{message}: ' + (f'did you mean {near[0]}?' if near else f'see {self.prog} --help'))
 
   def without_config(self, rest):
     """What to say where no --config was given: the flag that is it, misspelt, or the file that stands without it."""

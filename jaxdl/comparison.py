@@ -116,15 +116,17 @@ def table(rows):
   lines = [head, ['---', *['---:'] * (len(head) - 1)]]
   for row in rows:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]
-    lines.append([row['label'].replace('|', '\\|').replace('\n', ' '), str(len(row['seeds'])), f'{row["parameters"] or 0:,}',
+    lines.append([row['label'].replace('|', '\\|').replace('\n', ' '),
+                  str(len(row['seeds'])) if row['seeds'] else 'not finished',
+                  f'{row["parameters"]:,}' if row['parameters'] else '–',
                   *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
-                  ', '.join(reported) or '–', f'{row["seconds"] or 0:,.0f}'])
+                  ', '.join(reported) or '–', '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}'])
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def _shown(name, mean, deviation=None):
   if mean is None:
-    return 'none'
+    return '–'
   scale, unit = (100, ' %') if name.endswith('accuracy') else (1, '')
   digits = 2 if unit else 4
   return f'{mean * scale:.{digits}f}' + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '') + unit

@@ -42,7 +42,7 @@ def from_command_line(parser, arguments):
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
-    near = ''.join(f'; did you mean --{flag}?' for flag in difflib.get_close_matches(error.flagname, vars(own), 1))
+    near = overrides.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
     hint = f'; of the config it is --config.{error.flagname}' if error.flagname in config else near
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
@@ -102,7 +102,7 @@ def bind(table, section, where, **given):
   check_section(section, where)
   name, arguments = section.get('name'), {key: value for key, value in section.items() if key != 'name'}
   if name not in list(table):  # of which a list is none, though it has no hash
-    raise ValueError(f'{where}.name={name!r} is unknown: use one of {", ".join(table)}')
+    raise ValueError(f'{where}.name={name!r} is unknown: use one of {", ".join(table)}{overrides.meant(name, table)}')
   return bind_one(table[name], arguments, where, **given)
 
 
@@ -113,7 +113,8 @@ def bind_one(function, section, where, **given):
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
   for key in section:
     if key not in keys:
-      near = ''.join(f'; did you mean {match}?' for match in difflib.get_close_matches(str(key), keys, 1))
+      below = [f'{name}.{inner}' for name, part in section.items() if isinstance(part, dict) for inner in part]
+      near = overrides.meant(key, [*keys, *below])
       raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}{near}')
   missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
   if missing:

@@ -1,11 +1,13 @@
 """python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one experiment."""
 
+import contextlib
 import json
 import pathlib
 import shlex
 import sys
 
 from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, train, watching
+from jaxdl.data.tfds_arrays import without_downloads
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -31,12 +33,13 @@ def main(arguments):
       raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
     if values.coordinator is None:
       parallel.use_cpu_devices([config.to_dict(configured)])
-    chosen = experiment.build(configured, name)
+    with without_downloads() if values.describe else contextlib.nullcontext():
+      chosen = experiment.build(configured, name)
     workdir = values.workdir or f'runs/{name}'
     if values.describe:
       print(json.dumps(chosen.config, indent=2))
     else:
-      run_folder.check_config(workdir, chosen.config)  # before anything is printed of a run that cannot be
+      run_folder.check_config(workdir, chosen.config, chosen.steps)  # before anything is printed of a run that cannot be
     print(table.text(chosen.layers), flush=True)
     warnings = hosts.alone(lambda: lint.warnings(chosen)) or []
     for warning in warnings:
@@ -45,6 +48,7 @@ def main(arguments):
       print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     else:
       _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
+      own = [argument for argument in own if argument != command.QUIET]
       _train(chosen, workdir, f'python -m jaxdl.main {shlex.join(own)}')
   return 0
 
@@ -74,6 +78,8 @@ def _train(chosen, workdir, begun):
                         at_end=watching.at_end(chosen))
   hosts.alone(keep_command)  # again: a run that was made longer is repeated by its last command
   hosts.alone(lambda: page.of_run(workdir))
+  if warning := hosts.alone(lambda: lint.of_result(chosen, summary)):
+    print(f'warning: {warning}', file=sys.stderr)
   if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   print(json.dumps(summary))

@@ -5,9 +5,15 @@ known only where an experiment is built, which names the valid ones.
 """
 
 import ast
+import difflib
 import re
 
 PREFIX = '--config.'
+
+
+def meant(word, words):
+  """'; did you mean WORD?' of the one that is spelt nearly so, '' where there is none."""
+  return ''.join(f'; did you mean {match}?' for match in difflib.get_close_matches(str(word), list(words), 1))
 
 
 def is_new(argument, config, path):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -67,8 +68,9 @@ def _plain(total, left, said, *, begins):
     said = time.monotonic()
 
   def advance(step, text, speed):
+    remaining = left(step)  # asked for after the first step, which compiled
     if time.monotonic() - said > SILENCE:
-      say(f'step {step:,} of {total:,}  {text}  {speed:,.0f} examples/s, {left(step)} left')
+      say(f'step {step:,} of {total:,}  {text}  {speed:,.0f} examples/s, {remaining} left')
 
   if begins:
     say('compiling …')
@@ -77,15 +79,36 @@ def _plain(total, left, said, *, begins):
 
 @contextlib.contextmanager
 def waiting(text=''):
-  """Shows on a terminal that something is done, and for how long; yields a function that says what. Printing goes on above."""
+  """Shows that something is done, and for how long; yields a function that says what. Printing goes on above.
+
+  Where there is no terminal it prints a line after each silence.
+  """
   if not sys.stdout.isatty():
-    yield lambda text: None
+    with _plainly_waiting(text) as now:
+      yield now
     return
   from rich import progress
   with progress.Progress(progress.SpinnerColumn(), progress.TextColumn('{task.description}'), progress.TimeElapsedColumn(),
                          transient=True) as shown:
     task = shown.add_task(text, total=None)
     yield lambda text: shown.update(task, description=text)
+
+
+@contextlib.contextmanager
+def _plainly_waiting(text):
+  doing, over, began = [text], threading.Event(), time.monotonic()
+
+  def tell():
+    while not over.wait(SILENCE):
+      print(f'{doing[-1]}, {round(time.monotonic() - began)} s', flush=True)
+
+  teller = threading.Thread(target=tell, daemon=True)
+  teller.start()
+  try:
+    yield doing.append
+  finally:
+    over.set()
+    teller.join()
 
 
 def fitted(text, width):

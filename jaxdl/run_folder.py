@@ -73,7 +73,7 @@ def opened(workdir, config, steps):
       raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
     except OSError:
       pass  # a file system without locks
-    check_config(folder, config)
+    check_config(folder, config, steps)
     lock.truncate(0)
     lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
@@ -104,6 +104,37 @@ def state(workdir):
   summary = pathlib.Path(workdir) / 'summary.json'
   ended = summary.is_file() and read_json(summary).get('stopped') is None
   return 'finished' if ended else 'stopped'
+
+
+def last_checkpoint(workdir):
+  """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where there is none."""
+  kept = [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]
+  return max(kept, key=lambda path: int(path.name), default=None)
+
+
+def below(folder):
+  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in order of their names."""
+  if (folder / 'config.json').is_file():
+    return [folder]
+  return [run for path in sorted(folder.glob('*/')) for run in below(path)]
+
+
+def check_config(workdir, config, steps):
+  """Refuses to go on with a run of another config, but for how often it logs, or beyond an end of `steps` steps.
+
+  Raises:
+    ValueError: the keys that differ, or the step that the run has reached.
+  """
+  file = (folder := pathlib.Path(workdir)) / 'config.json'
+  if not ((folder / 'checkpoints').is_dir() and file.is_file()):
+    return
+  if changed := configuration.changed_keys(read_json(file), config, but=MAY_CHANGE):
+    raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
+                     'give another --workdir, or delete the folder')
+  last = last_checkpoint(folder)
+  if last is not None and int(last.name) > steps:
+    raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
+                     'make it longer, or give another --workdir')
 
 
 def read_json(file, keys=None):
@@ -167,14 +198,3 @@ def _owner_in(text):
 def _owner(folder):
   found = trainer(folder)
   return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
-
-
-def check_config(workdir, config):
-  """Raises ValueError where a folder holds a run of another config, which may differ in how long and how often alone."""
-  folder = pathlib.Path(workdir)
-  file = folder / 'config.json'
-  if not ((folder / 'checkpoints').is_dir() and file.is_file()):
-    return
-  if changed := configuration.changed_keys(read_json(file), config, but=MAY_CHANGE):
-    raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
-                     'give another --workdir, or delete the folder')

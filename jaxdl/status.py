@@ -20,7 +20,7 @@ def main(arguments):
                           examples='  python -m jaxdl.status --workdir runs/*\n  python -m jaxdl.status --workdir runs')
   parser.add_argument('--workdir', required=True, nargs='+', metavar='DIR', help='folders of runs, or folders that hold some')
   chosen = parser.parse_args(arguments[1:])
-  folders = {place: below(pathlib.Path(place)) for place in chosen.workdir}
+  folders = {place: run_folder.below(pathlib.Path(place)) for place in chosen.workdir}
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
@@ -31,13 +31,6 @@ def main(arguments):
     print(text(one))
   print(json.dumps(found))
   return 0
-
-
-def below(folder):
-  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in order of their names."""
-  if (folder / 'config.json').is_file():
-    return [folder]
-  return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
 def read(workdir):
@@ -62,18 +55,18 @@ def read(workdir):
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
   speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
   speed = speeds[-1] if speeds else None
-  saved = [path for path in (folder / 'checkpoints').glob('*') if path.name.isdecimal()]
-  newest = max(saved, key=lambda path: int(path.name), default=None)
+  newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(lines[-1]['step'] if lines else 0, kept or 0)  # it may have been stopped before its next log
   config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': run_folder.state(folder), 'process': who.get('process'), 'host': who.get('host'),
-          'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left, 'figures': figures,
-          'logged_seconds_ago': now - journal.stat().st_mtime if lines else None,
+          'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left and round(left, 1),
+          'figures': figures,
+          'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None,
           'checkpoint': kept,
-          'checkpoint_seconds_ago': now - newest.stat().st_mtime if newest else None}
+          'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
 
 
 def text(found):

@@ -1,5 +1,6 @@
 """python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -7,6 +8,8 @@ import shlex
 import sys
 
 from jaxdl import checkpoint, command, comparison, config, lint, members, parallel, samples, train, watching
+from jaxdl.data.tfds_arrays import without_downloads
+from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
 
 EXAMPLES = """\
@@ -32,7 +35,8 @@ def main(arguments):
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
-  groups = members.grouped(waiting, together=values.together)
+  with without_downloads() if values.describe else contextlib.nullcontext():
+    groups = members.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)
   print(f'{path.stem}: {len(found)} runs into {workdir}' + f', {ended} of them finished already' * bool(ended), flush=True)
   for group in groups:
@@ -41,30 +45,38 @@ def main(arguments):
     print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found), 'finished': ended,
                       'groups': [[member.folder for member in group] for group in groups]}))
     return 0
-  faults = {}
-  stopped = any(_train(group, workdir, faults) for group in groups)  # the first that a signal ends is the last
+  faults, warned = {}, set()
+  with stop_signals() as stop:
+    for group in groups:
+      _train(group, workdir, stop, faults, warned)
   rows = comparison.rows(found, workdir, faults)
+  ended = sum(len(row['seeds']) for row in rows)
+  stopped = bool(stop) and ended + len(faults) < len(found)
   comparison.write(path.stem, rows, workdir)
   print(comparison.table(rows))
   if stopped:
     print(f'stopped, resume with: python -m jaxdl.sweep {shlex.join(arguments[1:])}')
   print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),
-                    'finished': sum(len(row['seeds']) for row in rows), 'stopped': stopped, 'faults': faults,
+                    'finished': ended, 'stopped': stopped, 'faults': faults,
                     'mean': {row['label']: row['mean'] for row in rows if row['mean']}}))
   return 0
 
 
-def _train(group, workdir, faults):
-  """Trains the members of a group, those together that stand at the same step; returns whether a signal ended it."""
+def _train(group, workdir, stop, faults, warned):
+  """Trains the members of a group, those together that stand at the same step, until a signal fills `stop`."""
   by_step = {}
   for member in group:
     by_step.setdefault(checkpoint.last_step(workdir / member.folder), []).append(member)
   for some in by_step.values():
+    if stop:
+      return
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
-    for warning in lint.warnings(experiments[0]):
-      print(f'warning: {some[0].label}: {warning}', file=sys.stderr)
+    for line in [f'warning: {some[0].label}: {warning}' for warning in lint.warnings(experiments[0])]:
+      if line not in warned:  # as it was for another seed
+        print(line, file=sys.stderr)
+      warned.add(line)
     starts = [functools.partial(samples.describe, built, choices=member.choices)
               for built, member in zip(experiments, some, strict=True)]
     watched = [watching.over_time(built, gradients=len(some) == 1) for built in experiments]
@@ -73,9 +85,6 @@ def _train(group, workdir, faults):
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
-      elif summary['stopped'] is not None:
-        return True
-  return False
 
 
 def _alone(experiment, folder, at_start, at_evaluation):

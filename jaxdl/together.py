@@ -10,6 +10,7 @@ import numpy as np
 from jaxdl import checkpoint, evaluation, experiment, finite, parallel, run_folder, steps, summary, tasks, train, writers
 from jaxdl.members import separated, with_numbers
 from jaxdl.progress import show
+from jaxdl.stopping import stop_signals
 
 
 @dataclasses.dataclass
@@ -114,7 +115,7 @@ def _loop(runs, current, evaluate, shown):
     return step == built.steps or any(every and step % every == 0 for every in everies)
 
   calls = train.calls(built, step, many_steps(experiments), feeds(experiments))
-  with train.stop_signals() as stop, contextlib.closing(calls) as sitting:
+  with stop_signals() as stop, contextlib.closing(calls) as sitting:
     next(sitting)
     while step < built.steps and not stop and not all(run.fault for run in runs):
       current, history, spent = sitting.send(current)
@@ -196,5 +197,4 @@ def _member(tree, number):
 
 
 def _span(sums):
-  losses = sums['loss'] / sums['count']
-  return f'{np.nanmin(losses):.4f} to {np.nanmax(losses):.4f}'
+  return f'{np.nanmin(losses := sums["loss"] / sums["count"]):.4f} to {np.nanmax(losses):.4f}'

@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import signal
 import time
 
 import jax
 import numpy as np
 
 from jaxdl import checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, steps, summary, tasks
+from jaxdl.stopping import stop_signals
 from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
 
@@ -185,16 +185,3 @@ def many_steps(experiment):
   data = experiment.data
   run = steps.many_train_steps(experiment.recipe, split=data.splits['train'], prepare=data.prepare)
   return parallel.over_devices(run, scalars=1, donate=(0,))
-
-
-@contextlib.contextmanager
-def stop_signals():
-  """Yields a list that a first SIGTERM or Ctrl-C fills, so that the call in hand ends and its state is saved."""
-  stop = []
-  before = {number: signal.signal(number, lambda number, frame: stop.append(number))
-            for number in (signal.SIGTERM, signal.SIGINT)}
-  try:
-    yield stop
-  finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from conftest import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
 
-from jaxdl import command, main, progress
+from jaxdl import command, main, progress, sweep
 
 README = (ROOT / 'README.md').read_text()
 def run_main(*arguments, **keywords):
@@ -143,9 +143,26 @@ def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logg
     for step, clock[0] in ((1, 20.0), (2, 40.0), (3, 60.0), (4, 75.0)):
       shown.advance(step, 'loss 0.5000', 8.0)
   assert capsys.readouterr().out.splitlines() == [
-      'compiling …', 'step 2 of 10  loss 0.5000  8 examples/s, 0:02:40 left', 'step 4 of 10  loss 0.5000  8 examples/s, 0:01:45 left']
+      'compiling …', 'step 2 of 10  loss 0.5000  8 examples/s, 0:02:40 left', 'step 4 of 10  loss 0.5000  8 examples/s, 0:01:50 left']
   with progress.show(10, first_step=10):
     assert capsys.readouterr().out == '', 'a run that is finished compiles nothing'
+
+
+def test_a_file_is_told_what_is_done_after_a_silence(monkeypatch, capsys):
+  monkeypatch.setattr(progress, 'SILENCE', 0.1)
+  with progress.waiting() as now:
+    now('1 of 2  filters')
+    time.sleep(0.15)
+  time.sleep(0.15)
+  assert capsys.readouterr().out == '1 of 2  filters, 0 s\n'
+
+
+def test_the_package_says_which_commands_there_are():
+  run = run_child('-m', 'jaxdl')
+  assert (run.returncode, run.stderr) == (0, '')
+  named = re.findall(r'^python -m jaxdl\.(\w+)', run.stdout, re.MULTILINE)
+  there = {file.stem for file in (ROOT / 'jaxdl').glob('*.py') if "command.run(main, sys.argv)" in file.read_text()}
+  assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
 
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
@@ -235,6 +252,30 @@ def test_describe_trains_nothing(tmp_path, run_here):
   assert not (tmp_path / 'run').exists()
 
 
+def test_describe_downloads_nothing(tmp_path, monkeypatch, run_here):
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
+  said = (f'cifar10 is not prepared in {tmp_path}, and nothing is downloaded to describe a config: '
+          'train it, or see python -m jaxdl.data list')
+  code, _, lines = run_here('--config=configs/cnn_cifar10.py', '--describe')
+  assert (code, lines) == (1, [f'jaxdl: {said}'])
+  with pytest.raises(FileNotFoundError, match=f'^{re.escape(said)}$'):
+    sweep.main(['sweep', '--config=configs/sweeps/losses_cifar10.py', '--describe'])
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_here):
+  """What repeats it stays as it was: its config, its command and its length."""
+  run = tmp_path / 'run'
+  arguments = [f'--config={config_file(small)}', f'--workdir={run}']
+  assert run_here(*arguments, '--quiet')[0] == 0
+  before = {name: (run / name).read_bytes() for name in ('config.json', 'command.txt', 'lock', 'summary.json')}
+  code, shown, lines = run_here(*arguments, '--config.train_for=4 steps')
+  assert (code, shown, other_than_warnings(lines)) == (
+      1, '', [f'jaxdl: {run} holds a run that is at step 8, but config.train_for ends at step 4: make it longer, or give another --workdir'])
+  assert before == {name: (run / name).read_bytes() for name in before}
+  assert '--quiet' not in before['command.txt'].decode()
+
+
 def test_overrides_of_keys_that_the_file_leaves_out(run_here):
   """Numbers, texts, whole sections and the keys of a layer; the last one of two counts; the file's own keep their types."""
   code, shown, lines = run_here(
@@ -281,6 +322,9 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
     (['configs/gru_mnist.py'], r'--config is missing: give one, such as --config=configs/gru_mnist\.py'),
     (['--config=configs/lstm_mnist.py', '--train_for=9 steps'], r'--train_for is unknown: .*; of the config it is --config\.train_for'),
+    (['--config=configs/lstm_mnist.py', '--config.learning_rate=0.1'], r'config\.learning_rate is not a key of .*; did you mean optimizer\.learning_rate\?$'),
+    (['--config=configs/lstm_mnist.py', '--config.optimizer.name=adm'], r"config\.optimizer\.name='adm' is unknown: use one of .*; did you mean adam\?$"),
+    (['--config=configs/lstm_mnist.py', '--config.data.name=mnsit'], r"config\.data\.name='mnsit' is unknown: use one of .*; did you mean mnist\?$"),
     (['--config=configs/lstm_mnist.py', '--config.optimiser.eps=1'], r'config\.optimiser is not a key of this section: .*; did you mean optimizer\?'),
     (['--config=configs/sweeps/losses_cifar10.py'], r'configs/sweeps/losses_cifar10\.py is a sweep: python -m jaxdl\.sweep --config='),
     (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$'),

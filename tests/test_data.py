@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jaxdl.data import bundled, mnist, order, slicing
+from jaxdl.data import bundled, mnist, order, slicing, tfds_arrays
 from jaxdl.data.mnist import CHECKSUMS
 
 
@@ -142,6 +142,8 @@ def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch, capsys):
     mnist.mnist(source='tfds', data_dir=tmp_path)
   assert not list(tmp_path.iterdir()), 'nothing half done is left'
   assert capsys.readouterr().out == f'mnist is not prepared in {tmp_path}: TFDS downloads it\n'
+  with pytest.raises(OSError, match=r'could not download kmnist .*: check the network$'):  # which `prepare` does not know
+    tfds_arrays._download('kmnist', tmp_path)
 
 
 def test_auto_falls_back_to_the_bundled_copy(tmp_path):

@@ -70,6 +70,16 @@ def test_figures_name_what_is_missing(draw, message):
     draw()
 
 
+def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
+  steps = np.arange(100)
+  long, few = (figures.learning_curves({'a': {('train', 'loss'): (steps[:count], 9 * 0.5 ** steps[:count], np.zeros(count))}},
+                                       {'a': ('a',)}, heading='').axes[0] for count in (100, 5))
+  assert [text.get_text() for text in long.texts] == ['↑ to 9']
+  assert long.get_ylim()[1] < 2
+  assert not few.texts
+  assert few.get_ylim()[0] < 9 * 0.5 ** 4 < 9 < few.get_ylim()[1]
+
+
 def test_a_long_note_below_a_scatter_stays_inside_the_figure():
   points = np.random.default_rng(0).normal(size=(20, 2))
   note = ('trustworthiness 0.995; class of the nearest neighbour right for 98.9% (10.4% with shuffled labels); '

@@ -90,7 +90,7 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
     generate.main([*command, '--prime=€'])
   with pytest.raises(FileNotFoundError, match=r'no checkpoint 7: it has \[2\]'):
     generate.main([*command, '--step=7'])
-  with pytest.raises(ValueError, match='unrecognized arguments: --lenght=3: see python -m jaxdl.generate --help'):
+  with pytest.raises(ValueError, match=r'unrecognized arguments: --lenght=3: did you mean --length\?$'):
     generate.main([*command, '--lenght=3'])
   train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
   with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):

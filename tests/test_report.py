@@ -115,6 +115,16 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert 'small, seed 4, test' in text
 
 
+def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp_path, capsys):
+  for name in ('a', 'deep/b'):
+    shutil.copytree(run, tmp_path / 'runs' / name)
+  assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
+  assert '2 runs compared' in (tmp_path / 'all.html').read_text()
+  assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1
+  assert capsys.readouterr().err == (
+      f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n')
+
+
 def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(report.main, ['report', str(tmp_path)]) == 1
   assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'

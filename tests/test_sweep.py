@@ -2,6 +2,7 @@
 
 import copy
 import json
+import signal
 
 import jax
 import numpy as np
@@ -36,6 +37,28 @@ def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
       {**small, 'model': 0, 'optimizer': 0, 'reported': 0}))
   assert (fast.folder, fast.choices) == ('rnn_fast/seed0', {'cell': 'RNN', 'rate': 'fast'})
   assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
+
+
+def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(sweep, config_file, tmp_path, capsys, monkeypatch):
+  """The run in hand ends as it would have, the next is not begun, and the same command trains the rest."""
+  sweep['axes'] = sweep['axes'][:1]
+  command_line = ['sweep', f'--config={config_file({**sweep, "seeds": [0]}, "sweep")}', f'--workdir={tmp_path / "out"}']
+
+  def interrupted(built, gradients):
+    return lambda writers, state: int(state.step) < built.steps or signal.raise_signal(signal.SIGINT)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(sweep_command.watching, 'over_time', interrupted)
+    assert command.run(sweep_command.main, command_line) == 0
+  shown = capsys.readouterr()
+  assert 'stopped, resume with: python -m jaxdl.sweep --config=' in shown.out
+  assert '| RNN | not finished | – | – | – | – | – | – |' in shown.out
+  found = last_json(shown.out)
+  assert (found['finished'], found['stopped'], list(found['mean'])) == (1, True, ['LSTM'])
+  assert len(set(shown.err.splitlines())) == len(shown.err.splitlines()), 'a warning is said once'
+  assert command.run(sweep_command.main, command_line) == 0
+  found = last_json(capsys.readouterr().out)
+  assert (found['finished'], found['stopped'], list(found['mean'])) == (2, False, ['LSTM', 'RNN'])
 
 
 def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path):

@@ -8,6 +8,7 @@ from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
 from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.files import MANUAL, RAW
 
+FOLDER = 'image_folder'  # photographs of one's own
 EXAMPLES = """\
   python -m jaxdl.data list
   python -m jaxdl.data prepare mnist --from=downloads/mnist"""
@@ -30,7 +31,7 @@ def main(arguments):
     return 0
   with progress.waiting(f'preparing {chosen.name} from {chosen.raw}'):
     folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
-    if chosen.name != 'image_folder':
+    if chosen.name != FOLDER:
       DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
   print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
   print(splits_of(folder))
@@ -41,7 +42,7 @@ def show(data_dir):
   """Prints a line for each data set."""
   root = tfds_arrays.root_folder(data_dir)
   print(f'prepared data sets are looked for in {root}')
-  copies = sorted(f'image_folder/{path.name}' for path in (root / 'image_folder').glob('*') if path.is_dir())
+  copies = sorted(f'{FOLDER}/{path.name}' for path in (root / FOLDER).glob('*') if path.is_dir())
   for name in [*DATA_SETS, *copies]:
     folder = tfds_arrays.version_folder(root, name)
     if folder is not None:
@@ -49,8 +50,9 @@ def show(data_dir):
     elif (bundled.FOLDER / name).is_dir():
       print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  inside the package')
     else:
-      download = 'is downloaded at first use, or: ' if name not in MANUAL else ''
-      print(f'{name:<20}absent    {"":>9}  {download}python -m jaxdl.data prepare {name} --from=DIR')
+      ways = ['is downloaded at first use'] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)
+      ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
+      print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
 
 
 def splits_of(folder):

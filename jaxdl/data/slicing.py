@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+CUT = {'train': ':70%', 'validation': '70%:85%', 'test': '85%:'}  # of examples that are in no split yet
+
 
 def cut(columns, expression):
   """Examples of a split named as TFDS names them: 'train', 'train[:45000]', 'train[90%:]', 'train[-5000:]+test'.
@@ -49,8 +51,9 @@ def intervals(expression, count):
 def _interval(expression, count):
   match = re.fullmatch(r'(\w+)(?:\[(-?\d{1,12}%?)?:(-?\d{1,12}%?)?\])?', expression)
   if not match or match[1] not in count:
+    parts = ' '.join(f"--config.data.splits.{name}='train[{part}]'" for name, part in CUT.items())
     raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
-                     'change it in config.data.splits')
+                     f'change it in config.data.splits, such as {parts}')
   whole = count[match[1]]
   start, stop = (_position(text, whole) for text in match.group(2, 3))
   chosen = range(whole)[start:stop]

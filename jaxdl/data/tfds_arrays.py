@@ -1,6 +1,7 @@
 """TFDS data sets as arrays. TensorFlow is imported only where records must be decoded or downloaded."""
 
 import contextlib
+import contextvars
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from jaxdl.data import array_cache, bundled, characters
 from jaxdl.data.source import Source
 
 NOTE = 'provenance.json'  # beside the records: what the raw files were
+DOWNLOADS = contextvars.ContextVar('downloads', default=True)
 
 
 def read(name, *, data_dir, required, decode, download=True):
@@ -42,10 +44,23 @@ def read(name, *, data_dir, required, decode, download=True):
     if not download:
       raise FileNotFoundError(f'{name} is not prepared in {root}: run python -m jaxdl.data prepare {name} --from=DIR '
                               f'--data_dir={root}, DIR being its raw files')
+    if not DOWNLOADS.get():
+      raise FileNotFoundError(f'{name} is not prepared in {root}, and nothing is downloaded to describe a config: train it, '
+                              'or see python -m jaxdl.data list')
     _download(name, root)
     folder = version_folder(root, name)
   columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
   return Source(origin='tfds' + _note(folder), columns=columns, classes=classes)
+
+
+@contextlib.contextmanager
+def without_downloads():
+  """Within this block, a data set that is not on disk is an error."""
+  before = DOWNLOADS.set(False)
+  try:
+    yield
+  finally:
+    DOWNLOADS.reset(before)
 
 
 def root_folder(data_dir):
@@ -112,8 +127,9 @@ def _download(name, root):
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
     packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''
-    raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network, or run python -m jaxdl.data '
-                  f'prepare {name} --from=DIR on the raw files{packed}') from error
+    from jaxdl.data.raw.files import RAW  # which imports this module
+    files = f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files' if name in RAW else ''
+    raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network{files}{packed}') from error
 
 
 def _decoded(folder, decode):

@@ -5,6 +5,7 @@ import numpy as np
 CURVES = {'loss': 'loss (nats)', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
           'mse': 'mean squared error'}  # metric → label of its axis
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # for colour-blind readers too
+FEW = 10  # points of a curve that is shown whole
 DASHES = ('-', '--', ':', '-.')
 
 
@@ -72,7 +73,7 @@ def _zoom(row, means, *, percent):
   points = np.concatenate(means) * (100 if percent else 1)
   points = points[np.isfinite(points)]
   ends = [mean[-1] * (100 if percent else 1) for mean in means if np.isfinite(mean[-1])]
-  if len(points):
+  if len(points) and max(map(len, means)) >= FEW:
     low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
     margin = 0.05 * (high - low) or 0.1
     low, high = low - margin, high + margin

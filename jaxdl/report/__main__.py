@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-from jaxdl import command
+from jaxdl import command, run_folder
 from jaxdl.report import page
 
 EXAMPLES = """\
@@ -15,12 +15,15 @@ def main(arguments):
   """Runs the command; returns the exit code."""
   parser = command.Parser(prog='python -m jaxdl.report', examples=EXAMPLES,
                           description='Write one self-contained page about a run, or about several.')
-  parser.add_argument('runs', nargs='+', metavar='RUN', help='folder of a run')
+  parser.add_argument('runs', nargs='+', metavar='RUN', help='folder of a run, or one that holds some')
   parser.add_argument('--out', metavar='FILE', help="the page's file (default RUN/report.html, of several runs compare.html)")
   chosen = parser.parse_args(arguments[1:])
-  default = pathlib.Path(chosen.runs[0]) / 'report.html' if len(chosen.runs) == 1 else pathlib.Path('compare.html')
+  runs = [run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]]
+  default = pathlib.Path(runs[0]) / 'report.html' if len(runs) == 1 else pathlib.Path('compare.html')
   file = pathlib.Path(chosen.out or default)
-  size = page.write(chosen.runs, file)
+  if not file.parent.is_dir():
+    raise FileNotFoundError(f'--out={file}: the folder {file.parent} is not there: make it, or name another')
+  size = page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}')
   return 0
 
