@@ -27,6 +27,7 @@ NOT_RUN_HERE = {  # command → the test that runs it
     'python3 -m venv .venv': '.ci/run', ".venv/bin/pip install '.[test]'": '.ci/run', 'pip install .': '.ci/run',
     "pip install '.[test]'": '.ci/run', 'python -m pytest': '.ci/run',
     'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
+    'python -m jaxdl': 'test_command_line.py',
     'python launch/reproduce.py --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
     'python launch/reproduce.py --ledger': 'test_reproduce.py'}
 SHORTER = {'jaxdl.main': ['--config.train_for=2 steps', '--config.data.splits.train=train[:600]',
