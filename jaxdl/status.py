@@ -17,10 +17,13 @@ def main(arguments):
   """Runs the command; returns the exit code."""
   parser = command.Parser(prog='python -m jaxdl.status', description='Say where runs are, from their files alone.',
                           quiet=True,
-                          examples='  python -m jaxdl.status --workdir runs/*\n  python -m jaxdl.status --workdir runs')
-  parser.add_argument('--workdir', required=True, nargs='+', metavar='DIR', help='folders of runs, or folders that hold some')
+                          examples='  python -m jaxdl.status runs\n  python -m jaxdl.status --workdir runs/*')
+  parser.add_argument('runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some')
+  parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same')
   chosen = parser.parse_args(arguments[1:])
-  folders = {place: run_folder.below(pathlib.Path(place)) for place in chosen.workdir}
+  if not (places := chosen.runs + chosen.workdir):
+    parser.error('no folder of a run is given')
+  folders = {place: run_folder.below(pathlib.Path(place)) for place in places}
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')

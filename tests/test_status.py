@@ -53,7 +53,7 @@ def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_
   (tmp_path / 'runs/empty').mkdir()
   (tmp_path / 'runs/compare.html').touch()
   everything = ['status', '--workdir', *(str(path) for path in sorted((tmp_path / 'runs').iterdir()))]
-  assert status.main(everything) == status.main(['status', '--workdir', str(tmp_path / 'runs')]) == 0
+  assert status.main(everything) == status.main(['status', str(tmp_path / 'runs')]) == 0
   shown = capsys.readouterr()
   first, second = [json.loads(line) for line in shown.out.splitlines() if line.startswith('[')]
   assert [one['workdir'] for one in first] == [one['workdir'] for one in second] == [

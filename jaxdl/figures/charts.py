@@ -44,6 +44,7 @@ def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
     axis.set_title(title, fontsize=9)
     axis.tick_params(labelsize=7)
     axis.locator_params(axis='x', nbins=4)
+    axis.locator_params(axis='y', integer=True)
   for axis in axes[-columns:]:
     axis.set_xlabel(xlabel, fontsize=8)
   if len(names) > 1:

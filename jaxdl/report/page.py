@@ -119,8 +119,11 @@ def _figures(record):
     rows.append([name.replace('_', ' '), f'{ours:,}' if whole and ours is not None else shown(name, ours),
                  f'{theirs:,}' if whole else shown(name, theirs), f'{count:,}' if count else '–'])
   remark = record.summary.get('data', '').partition(', ')[2]
+  remarks = [f'Of the data: {remark}.'] if remark else []
+  if any(name.startswith('train_') for name in names):
+    remarks.append('Of training: the mean over the steps since the log before, while the network was still learning.')
   return {'columns': ['figure', 'ours', 'reported', 'examples'], 'rows': rows, 'numbers': [1, 2, 3],
-          'remarks': [f'Of the data: {remark}.'] if remark else []} if rows else None
+          'remarks': remarks} if rows else None
 
 
 def _is_figure(key):

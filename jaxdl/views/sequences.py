@@ -35,10 +35,10 @@ def paths(subject, choice):
     yield Result('states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)})
   if subject.model.cell != 'rnn':
     saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
-    panels = {f'{gate} gate': {'share below 0.1': np.histogram(part.low, 20, (0, 1)),
-                               'share above 0.9': np.histogram(part.high, 20, (0, 1))} for gate, part in saturated.items()}
+    panels = {f'{gate} gate': {'shut (below 0.1)': np.histogram(part.low, 20, (0, 1)),
+                               'open (above 0.9)': np.histogram(part.high, 20, (0, 1))} for gate, part in saturated.items()}
     figure = figures.distributions(panels, heading='How often the gates of each unit are shut or open',
-                                   xlabel='share of examples and steps', ylabel='units')
+                                   xlabel='share of the time', ylabel='units')
     yield Result('gates', figure, {f'{gate}.{part}': values for gate, found in saturated.items()
                                    for part, values in found._asdict().items()}, {
         gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
