@@ -1,13 +1,12 @@
 """python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one experiment."""
 
-import contextlib
 import json
 import pathlib
 import shlex
 import sys
 
 from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, train, watching
-from jaxdl.data.tfds_arrays import without_downloads
+from jaxdl.data.tfds_arrays import downloads
 from jaxdl.models import table
 from jaxdl.report import page
 
@@ -33,7 +32,7 @@ def main(arguments):
       raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
     if values.coordinator is None:
       parallel.use_cpu_devices([config.to_dict(configured)])
-    with without_downloads() if values.describe else contextlib.nullcontext():
+    with downloads(not values.describe):
       chosen = experiment.build(configured, name)
     workdir = values.workdir or f'runs/{name}'
     if values.describe:

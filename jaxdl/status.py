@@ -64,11 +64,10 @@ def read(workdir):
   step = max(lines[-1]['step'] if lines else 0, kept or 0)  # it may have been stopped before its next log
   config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
-  return {'workdir': str(workdir), 'state': run_folder.state(folder), 'process': who.get('process'), 'host': who.get('host'),
-          'step': step, 'steps': steps, 'examples_per_second': speed, 'seconds_left': left and round(left, 1),
-          'figures': figures,
-          'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None,
-          'checkpoint': kept,
+  return {'workdir': str(workdir), 'state': run_folder.state(folder, who), 'process': who.get('process'),
+          'host': who.get('host'), 'step': step, 'steps': steps, 'examples_per_second': speed,
+          'seconds_left': left and round(left, 1), 'figures': figures,
+          'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None, 'checkpoint': kept,
           'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
 
 

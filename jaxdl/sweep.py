@@ -1,6 +1,5 @@
 """python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
 
-import contextlib
 import functools
 import json
 import pathlib
@@ -8,7 +7,7 @@ import shlex
 import sys
 
 from jaxdl import checkpoint, command, comparison, config, lint, members, parallel, samples, train, watching
-from jaxdl.data.tfds_arrays import without_downloads
+from jaxdl.data.tfds_arrays import downloads
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
 
@@ -35,7 +34,7 @@ def main(arguments):
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
   waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
-  with without_downloads() if values.describe else contextlib.nullcontext():
+  with downloads(not values.describe):
     groups = members.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)
   print(f'{path.stem}: {len(found)} runs into {workdir}' + f', {ended} of them finished already' * bool(ended), flush=True)

@@ -72,19 +72,13 @@ def measure(names, peers, rounds, seconds):
                    'share_of_products': round(flops / operations / best, 2), 'share_of_copies': round(moved / copied / best, 2)}
 
 
-def measure_starts(names, rounds, file):
-  """Writes the starts of workloads that were raced before into their figures and README's table."""
-  import jax
+def measure_starts(names, rounds):
+  """Yields, as `measure`, what changes in the figures of workloads that were raced before."""
   from benchmarking import workloads
-  device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
-  stored = json.loads(file.read_text())
   for name in names:
     with tempfile.TemporaryDirectory() as folder:
       workloads.write(name, folder)
-      stored[device][name]['starts'] = starts(folder, rounds)
-    print(json.dumps({'workload': name, **stored[device][name]['starts']}), flush=True)
-    file.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
-  speed_table.rewrite(ROOT / 'README.md', stored)
+      yield name, {'starts': starts(folder, rounds)}
 
 
 def main():
@@ -110,14 +104,18 @@ def main():
       for name in names:
         print(json.dumps(together.compare(name, options.together, options.rounds, steps=60)), flush=True)
       return None
-    if options.starts:
-      return measure_starts(names, options.rounds, options.json)
     import jax
     device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
-    for name, figures in measure(names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds):
+    raced = json.loads(options.json.read_text()).get(device, {}) if options.starts and options.json.exists() else {}
+    if options.starts and (missing := [name for name in names if name not in raced]):
+      parser.error(f'{missing[0]} was not raced on {device}: run the benchmark without --starts first')
+    made = (measure_starts(names, options.rounds) if options.starts else
+            measure(names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds))
+    for name, figures in made:
       print(json.dumps({'workload': name, **figures}), flush=True)
       stored = json.loads(options.json.read_text()) if options.json.exists() else {}
-      stored.setdefault(device, {})[name] = {**figures, 'date': f'{datetime.date.today()}', 'rounds': options.rounds}
+      others = raced.get(name, {'date': f'{datetime.date.today()}', 'rounds': options.rounds})  # of the race
+      stored.setdefault(device, {})[name] = {**others, **figures}
       options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
   if options.table_only and not options.json.exists():
     parser.error(f'{options.json} is missing: run the benchmark without --table-only first')

@@ -54,9 +54,9 @@ def read(name, *, data_dir, required, decode, download=True):
 
 
 @contextlib.contextmanager
-def without_downloads():
-  """Within this block, a data set that is not on disk is an error."""
-  before = DOWNLOADS.set(False)
+def downloads(allowed):
+  """Within this block, a data set that is not on disk is downloaded where that is allowed, else an error."""
+  before = DOWNLOADS.set(allowed)
   try:
     yield
   finally:

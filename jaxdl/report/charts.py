@@ -40,7 +40,7 @@ def _chart(metric, lines_of):
   low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it
   if metric == 'accuracy':
     low, high = values[int(len(values) * 0.02)], values[-1]
-  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, such as a learning rate, in the middle
+  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
   last, beyond = max(steps), []
   if values[-1] > high:

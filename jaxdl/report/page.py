@@ -75,7 +75,7 @@ def several(found):
   columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
   rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
            *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
-           run_folder.state(record.folder), str(record.folder)]
+           run_folder.state(record.folder, run_folder.trainer(record.folder)), str(record.folder)]
           for label, record, theirs in zip(labels, found, reported, strict=True)]
   columns = ['run', *('reported' if beside else name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
              'state', 'folder']
