@@ -6,12 +6,12 @@ import numpy as np
 from jaxdl import parallel, steps
 
 
-def of_splits(experiment, over=lambda run: run):
+def of_splits(experiment, over=parallel.over_devices, split_feed=parallel.split_feed):
   """Compiles the evaluation of every split but the training one.
 
   Args:
     experiment: Experiment.
-    over: function that gives the pure evaluation of `steps.many_eval_steps` an axis of members, which sums then have.
+    over, split_feed: how the pure evaluation of `steps.many_eval_steps` is compiled, and its feed put on the devices.
 
   Returns:
     function (State on the devices) → split → name → sum over all its examples, each counted once.
@@ -21,7 +21,7 @@ def of_splits(experiment, over=lambda run: run):
     if name != 'train':
       run = steps.many_eval_steps(model=experiment.recipe.model, task=experiment.evaluation_task, split=split,
                                   prepare=experiment.data.prepare)
-      compiled[name] = (parallel.over_devices(over(run)), parallel.replicate(split.arrays), _feeds(split))
+      compiled[name] = (over(run), parallel.replicate(split.arrays), _feeds(split, split_feed))
 
   def evaluate(current):
     variables = current.variables()
@@ -30,14 +30,14 @@ def of_splits(experiment, over=lambda run: run):
   return evaluate
 
 
-def _feeds(split):
+def _feeds(split, split_feed):
   """Returns a function that goes through an epoch: one feed, made once, where they are only indices, else many."""
   if split.capacity is None:
-    feed = parallel.split_feed(split.feed(0, split.batches), split.batches)
+    feed = split_feed(split.feed(0, split.batches), split.batches)
     return lambda: [feed]
   capacity = min(split.capacity, split.batches)
   firsts = range(0, split.batches, capacity)
-  return lambda: (parallel.split_feed(split.feed(first, min(capacity, split.batches - first)), capacity)
+  return lambda: (split_feed(split.feed(first, min(capacity, split.batches - first)), capacity)
                   for first in firsts)
 
 

@@ -129,8 +129,8 @@ def grouped(found, *, together):
 
   Args:
     found: list of Member.
-    together: 'auto' (not on a CPU, where seeds together were measured no faster than one after another: 1.0 times as fast
-      for recurrent networks, 0.7 for a CNN, and 1.4 only for eight simple recurrent ones) | 'always' | 'never'.
+    together: 'auto' (on a CPU only as many as divide over two devices or more, which was measured faster, then) | 'always'
+      | 'never'.
 
   Returns:
     list of lists of Member.
@@ -145,9 +145,10 @@ def grouped(found, *, together):
   for members in alike.values():
     one = built(members[0])
     can = one.observe is None and one.data.splits['train'].capacity is None
-    gains = jax.default_backend() != 'cpu'
-    shared = can and (together == 'always' or (together == 'auto' and gains))
-    groups += [members] if shared else [[member] for member in members]
+    devices = jax.device_count()
+    gain = len(members) if jax.default_backend() != 'cpu' else len(members) // devices * devices * (devices > 1)
+    shared = {'always': len(members), 'auto': gain, 'never': 0}[together] * can
+    groups += [members[:shared]] * (shared > 0) + [[member] for member in members[shared:]]
   return groups
 
 

@@ -1,13 +1,15 @@
 """Data parallelism: all that knows pmap, its axis and the layout of arrays over devices."""
 
 import contextlib
+import math
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-AXIS = 'devices'
+AXIS, MEMBERS = 'devices', 'members'
 MOST_OF_A_CPU = 64
 
 
@@ -104,11 +106,68 @@ def split_feed(feed, steps):
   apart = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
 
   def split(values):
-    if len(values) < steps:
-      values = np.concatenate([values, np.zeros((steps - len(values), *values.shape[1:]), values.dtype)])
-    return np.moveaxis(values.reshape(steps, devices, -1, *values.shape[2:]), 1, 0)  # [D, S, B/D, …]
+    return np.moveaxis(_padded(values, steps).reshape(steps, devices, -1, *values.shape[2:]), 1, 0)  # [D, S, B/D, …]
 
   return jax.device_put({name: split(values) for name, values in feed.items()}, apart)
+
+
+def members_mesh(count):
+  """The devices for runs that one program trains: [members apart, devices that share the batches of each].
+
+  As many members lie apart, on devices of their own, as divide both numbers: then nothing crosses the devices.
+  """
+  return Mesh(np.array(jax.devices()).reshape(math.gcd(count, jax.device_count()), -1), (MEMBERS, AXIS))
+
+
+def over_members(function, mesh, *, scalars=0, donate=()):
+  """Compiles `function(number, replicated, arrays, feed, …)`, as `over_devices` has it, for every member of a mesh.
+
+  The members of one device are computed in turn on a CPU, whose cache holds one, and at once (vmap) elsewhere.
+
+  Args:
+    function: pure function of the member's number [], its state or variables, the resident arrays, its feed, and further
+      scalars, which are the same for all.
+    mesh: of `members_mesh`.
+    scalars, donate: as in `over_devices`.
+
+  Returns:
+    The compiled function of (members' states [M, …], arrays, feeds [M, S, B, …], …); its results are [M, …].
+  """
+  def on_device(states, arrays, feeds, *further):
+    some = len(jax.tree.leaves(states)[0])
+    members = (jax.lax.axis_index(MEMBERS) * some + jnp.arange(some), states, feeds)
+
+    def each(member):
+      number, state, feed = member
+      return function(number, state, arrays, feed, *further)
+
+    return jax.lax.map(each, members) if _in_turn() else jax.vmap(each)(members)
+
+  everywhere = PartitionSpec()
+  specs = (PartitionSpec(MEMBERS), everywhere, PartitionSpec(MEMBERS, None, AXIS), *[everywhere] * scalars)
+  apart = jax.shard_map(on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(MEMBERS), check_vma=False)
+  return jax.jit(apart, donate_argnums=donate)
+
+
+def _in_turn():
+  return jax.default_backend() == 'cpu'
+
+
+def split_members(tree, mesh):
+  """Puts every member's part of a tree of arrays [M, …] where `over_members` computes it."""
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(MEMBERS)))
+
+
+def split_feeds(feeds, steps, mesh):
+  """The feeds name → [M, S, B, …] of members where `over_members` computes them, padded as by `split_feed`."""
+  apart = NamedSharding(mesh, PartitionSpec(MEMBERS, None, AXIS))
+  return jax.device_put({name: _padded(values, steps, axis=1) for name, values in feeds.items()}, apart)
+
+
+def _padded(values, steps, axis=0):
+  """An array with zeros after its steps, so that there are as many as a compiled program expects."""
+  missing = [(0, steps - size if place == axis else 0) for place, size in enumerate(values.shape)]
+  return np.pad(values, missing) if values.shape[axis] < steps else values
 
 
 def pad_to_devices(batch_size):

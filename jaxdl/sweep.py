@@ -78,7 +78,7 @@ def _train(group, workdir, stop, faults, warned):
       warned.add(line)
     starts = [functools.partial(samples.describe, built, choices=member.choices)
               for built, member in zip(experiments, some, strict=True)]
-    watched = [watching.over_time(built, gradients=len(some) == 1) for built in experiments]
+    watched = [watching.over_time(built) for built in experiments]
     summaries = (train_together(experiments, folders, starts, watched) if len(some) > 1
                  else [_alone(experiments[0], folders[0], starts[0], watched[0])])
     for member, summary in zip(some, summaries, strict=True):

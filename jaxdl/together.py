@@ -3,12 +3,9 @@
 import contextlib
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, experiment, finite, parallel, run_folder, steps, summary, tasks, train, writers
-from jaxdl.members import separated, with_numbers
+from jaxdl import checkpoint, ensemble, experiment, finite, run_folder, summary, tasks, train, writers
 from jaxdl.progress import show
 from jaxdl.stopping import stop_signals
 
@@ -69,41 +66,14 @@ def train_together(experiments, workdirs, starts=None, watched=None):
     for run, start in zip(runs, starts or nothing, strict=True):
       if first == 0:
         start(run.journal)
-    evaluate = evaluation.of_splits(experiments[0], over=lambda run: jax.vmap(run, in_axes=(0, None, None)))
+    evaluate = ensemble.evaluation_of(experiments)
     shown = stack.enter_context(show(experiments[0].steps, first_step=first))
-    current, seconds, stopped = _loop(runs, _stacked(states), evaluate, shown)
-    states = [checkpoint.best(run.checkpoints, _member(current, number)) for number, run in enumerate(runs)]
-    measured = evaluate(parallel.replicate(_stacked(states)))
-    return [run.fault or _recorded(run, state, {split: _member(sums, number) for split, sums in measured.items()},
+    current, seconds, stopped = _loop(runs, ensemble.stacked(states), evaluate, shown)
+    states = [checkpoint.best(run.checkpoints, ensemble.member(current, number)) for number, run in enumerate(runs)]
+    measured = evaluate(ensemble.placed(ensemble.stacked(states)))
+    return [run.fault or _recorded(run, state, {split: _of(sums, number) for split, sums in measured.items()},
                                    stopped=int(current.step[0]) if stopped else None, seconds=seconds / len(runs), first=first)
             for number, (run, state) in enumerate(zip(runs, states, strict=True))]
-
-
-def many_steps(experiments):
-  """Compiles many steps of all members: (states, arrays, feed, steps) → (states, sums of each step [M, S])."""
-  parts = [separated(built.config)[1] for built in experiments]
-  differing = [place for place in parts[0] if len({part[place] for part in parts}) > 1]
-  numbers = {str(place): np.array([part[place] for part in parts], np.float32) for place in differing}  # [M] each
-  first, data = experiments[0], experiments[0].data
-  epoch = data.splits['train'].batches
-
-  def run(state, arrays, feed, count, numbers):
-    config = with_numbers(first.config, {place: numbers[str(place)] for place in differing})
-    recipe = experiment.recipe(config, steps=first.steps, epoch=epoch)
-    return steps.many_train_steps(recipe, split=data.splits['train'], prepare=data.prepare)(state, arrays, feed, count)
-
-  members = jax.vmap(run, in_axes=(0, None, -1, None, 0))
-  compiled = parallel.over_devices(members, scalars=2, donate=(0,))
-  return lambda state, arrays, feed, count: compiled(state, arrays, feed, count, numbers)
-
-
-def feeds(experiments):
-  """The members' feeds side by side: (first step, steps) → name → [S, B, …, M]."""
-  def feed_at(first_step, count):
-    each = [built.data.splits['train'].feed(first_step, count) for built in experiments]
-    return {name: np.stack([feed[name] for feed in each], axis=-1) for name in each[0]}
-
-  return feed_at
 
 
 def _loop(runs, current, evaluate, shown):
@@ -114,7 +84,8 @@ def _loop(runs, current, evaluate, shown):
   def due(*everies):
     return step == built.steps or any(every and step % every == 0 for every in everies)
 
-  calls = train.calls(built, step, many_steps(experiments), feeds(experiments))
+  calls = train.calls(built, step, ensemble.many_steps(experiments), ensemble.feeds(experiments),
+                      place=ensemble.placed, split_feed=ensemble.split_feeds(len(runs)))
   with stop_signals() as stop, contextlib.closing(calls) as sitting:
     next(sitting)
     while step < built.steps and not stop and not all(run.fault for run in runs):
@@ -129,16 +100,16 @@ def _loop(runs, current, evaluate, shown):
       for number, run in enumerate(runs):
         if not run.fault:
           for split, values in {**logged, **measured}.items():
-            figures = tasks.metrics(_member(values, number))
+            figures = tasks.metrics(_of(values, number))
             if split == 'train':
               figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
               figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
             run.journal.scalars(step, split, figures)
           if measured:
-            run.watch(run.journal, _member(current, number))
+            run.watch(run.journal, ensemble.member(current, number))
           loss = _remember(run, measured, current, number)
           if stop or due(built.checkpoint_every, built.keep_every):
-            _save(run, _member(current, number), loss)
+            _save(run, ensemble.member(current, number), loss)
       if logged:
         sums, since = {}, 0.0
       if 'validation' in measured:
@@ -162,9 +133,9 @@ def _remember(run, measured, current, number):
   """Keeps the State of the lowest validation loss; returns this one's, None where there is none."""
   if 'validation' not in measured:
     return None
-  loss = tasks.metrics(_member(measured['validation'], number))['loss']
+  loss = tasks.metrics(_of(measured['validation'], number))['loss']
   if loss < run.best:
-    run.best, run.waiting = loss, _member(current, number)
+    run.best, run.waiting = loss, ensemble.member(current, number)
   return loss
 
 
@@ -187,13 +158,8 @@ def _recorded(run, state, measured, *, stopped, seconds, first):
   return summary.record(run.workdir, figures, seconds=seconds, resumed=first > 0)
 
 
-def _stacked(states):
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-
-
-def _member(tree, number):
-  """One member's part of a State or of sums."""
-  return jax.tree.map(lambda leaf: leaf[number], tree)
+def _of(sums, number):
+  return {name: values[number] for name, values in sums.items()}
 
 
 def _span(sums):

@@ -145,7 +145,7 @@ def _ended(experiment, current):
           and patience.stale(jax.device_get(current.opt_state['memory'])) >= experiment.early_stopping)
 
 
-def calls(experiment, step, run, feed_at):
+def calls(experiment, step, run, feed_at, *, place=parallel.replicate, split_feed=parallel.split_feed):
   """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each step, seconds).
 
   A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
@@ -156,19 +156,20 @@ def calls(experiment, step, run, feed_at):
     step: int, where training begins or goes on.
     run: as `many_steps` returns it.
     feed_at: function (first step, steps) → feed, as that of a data Split.
+    place, split_feed: how a State and a feed are put on the devices.
   """
-  current = parallel.replicate((yield))  # nothing is read for a run that is finished already
+  current = place((yield))  # nothing is read for a run that is finished already
   split = experiment.data.splits['train']
   capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
   arrays = parallel.replicate(split.arrays)
   count, made = 1, 0
-  feed = parallel.split_feed(feed_at(step, capacity), capacity)
+  feed = split_feed(feed_at(step, capacity), capacity)
   while True:
     began = time.monotonic()
     current, history = run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    feed = parallel.split_feed(feed_at(step, ahead), capacity)  # made, and on its way, while the device works
+    feed = split_feed(feed_at(step, ahead), capacity)  # made, and on its way, while the device works
     history = {name: values[..., :count] for name, values in jax.device_get(history).items()}
     spent = time.monotonic() - began
     current = yield current, history, spent

@@ -14,10 +14,11 @@ from jaxdl.generate import generate
 
 SHOWN = 8  # examples that an autoencoder is watched by
 WIDTH = 320  # pixels that a picture of small tiles is enlarged to, about
+COMPILING = concurrent.futures.ThreadPoolExecutor(1)  # one thread: of runs that are alike the first fills the cache for all
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
 
-def over_time(experiment, *, gradients=True):
+def over_time(experiment):
   """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
 
   The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
@@ -27,12 +28,11 @@ def over_time(experiment, *, gradients=True):
 
   Args:
     experiment: Experiment.
-    gradients: whether theirs are shown, too: a program of its own that computes them must be compiled.
 
   Returns:
     function (Writers, State on the devices) → None.
   """
-  shown = [_weights, *([_gradients(experiment)] if gradients and jax.process_count() == 1 else [])]
+  shown = [_weights, *([_gradients(experiment)] if jax.process_count() == 1 else [])]
   convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
   splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
   first = functools.cache(lambda: jax.device_get(jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))))
@@ -91,9 +91,7 @@ def _gradients(experiment):
       run = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
       arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
                                (current, {}, batch))
-      pool = concurrent.futures.ThreadPoolExecutor(1)
-      compiled = pool.submit(lambda: run.lower(*arguments).compile())
-      pool.shutdown(wait=False)
+      compiled = COMPILING.submit(lambda: run.lower(*arguments).compile())
 
   return show
 

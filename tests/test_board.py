@@ -113,7 +113,7 @@ def test_feature_maps_of_the_first_convolution_are_drawn_as_they_change(small_cn
   """Those of the first validation image, each channel from its least to its greatest value."""
   built, board = experiment.build(small_cnn, 'small'), Board()
   start = built.initial_state()
-  watch = watching.over_time(built, gradients=False)
+  watch = watching.over_time(built)
   other = dataclasses.replace(start, step=jnp.int32(8), params=moved(start).params)
   for current in (start, other):
     watch(board, current)

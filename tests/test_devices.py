@@ -61,6 +61,40 @@ def test_devices_8_equal_1(devices, networks, request, reliability):
   reliability('networks trained on 2, 4 and 8 devices: parameters and sums those of one (2e-4)', len(configs), len(configs))
 
 
+TOGETHER = '''
+import json, sys
+sys.path.insert(0, {tests!r})
+import jax
+import numpy as np
+from jaxdl import ensemble, experiment, parallel
+config, count, steps = json.loads(sys.argv[1])
+built = [experiment.build({{**config, 'seed': seed}}, 'small') for seed in range(count)]
+states = ensemble.placed(ensemble.stacked([one.initial_state() for one in built]))
+arrays = parallel.replicate(built[0].data.splits['train'].arrays)
+feeds = ensemble.split_feeds(count)(ensemble.feeds(built)(0, steps), steps)
+states, history = ensemble.many_steps(built)(states, arrays, feeds, np.int32(steps))
+found = [jax.tree.map(np.asarray, ensemble.member(states, number).params) for number in range(count)]
+print(json.dumps([{{jax.tree_util.keystr(path): leaf.tolist() for path, leaf in jax.tree_util.tree_leaves_with_path(one)}}
+                  for one in found]))
+'''
+
+
+@pytest.mark.parametrize(('devices', 'count'), [(4, 2), *(pytest.param(*each, marks=pytest.mark.slow)
+                                                          for each in ((2, 4), (4, 3), (2, 1)))])
+def test_devices_a_sweep_divides_its_members_over_them(devices, count, small_cnn):
+  """Members apart and, where devices are left, their batches too: each equals the run of its seed on one device."""
+  config = with_steady_adam(small_cnn)
+  child = run_child('-c', TOGETHER.format(tests=str(ROOT / 'tests')), json.dumps([config, count, 5]), devices=devices,
+                    environment=WITHOUT_TENSORFLOW)
+  assert child.returncode == 0, child.stderr
+  found = json.loads(child.stdout.splitlines()[-1])
+  assert len(found) == count
+  for seed, parameters in enumerate(found):
+    after, _ = run_steps({**config, 'seed': seed}, 5)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(after.params):
+      np.testing.assert_allclose(parameters[jax.tree_util.keystr(path)], leaf, rtol=2e-4, atol=2e-5, err_msg=f'{seed}{path}')
+
+
 def test_devices_a_checkpoint_of_8_resumes_on_1_and_the_other_way_round(small_text, tmp_path):
   """The state that a text carries from step to step is that of all its streams, whichever device had them."""
   small_text['data']['splits'] = {'train': 'train[:1000]'}  # nothing to evaluate, which other tests do on many devices

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, last_json
 
-from jaxdl import checkpoint, command, comparison, experiment, members, parallel, run_folder, together, train
+from jaxdl import checkpoint, command, comparison, ensemble, experiment, members, parallel, run_folder, together, train
 from jaxdl import sweep as sweep_command
 from jaxdl.config import read_file
 
@@ -44,7 +44,7 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(sweep, config_file, tmp
   sweep['axes'] = sweep['axes'][:1]
   command_line = ['sweep', f'--config={config_file({**sweep, "seeds": [0]}, "sweep")}', f'--workdir={tmp_path / "out"}']
 
-  def interrupted(built, gradients):
+  def interrupted(built):
     return lambda writers, state: int(state.step) < built.steps or signal.raise_signal(signal.SIGINT)
 
   with monkeypatch.context() as patch:
@@ -66,8 +66,17 @@ def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path
   groups = members.grouped(found, together='always')
   assert [[member.label for member in group] for group in groups] == [
       ['LSTM, fast'] * 2 + ['LSTM, slow'] * 2, ['RNN, fast'] * 2 + ['RNN, slow'] * 2]
-  for alone in ('never', 'auto'):  # on a CPU, by measurement
+  for alone in ('never', 'auto'):  # on one CPU, by measurement
     assert all(len(group) == 1 for group in members.grouped(found, together=alone))
+
+
+@pytest.mark.parametrize(('devices', 'sizes'), [(1, [1] * 6), (2, [2, 1, 2, 1]), (4, [1] * 6)])
+def test_sweep_members_share_a_cpu_of_several_devices(devices, sizes, sweep, tmp_path, monkeypatch):
+  """As many as divide over the devices; the rest is faster with a whole CPU for each."""
+  sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
+  monkeypatch.setattr(members.jax, 'device_count', lambda: devices)
+  groups = members.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
+  assert [len(group) for group in groups] == sizes
 
 
 def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp_path):
@@ -84,10 +93,10 @@ def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp
 def trained_together(configs, count):
   """The states and the sums of each step after `count` steps of configs that share a program."""
   built = [experiment.build(config, 'small') for config in configs]
-  feed = parallel.split_feed(together.feeds(built)(0, count), count)
-  states = jax.tree.map(lambda *leaves: np.stack(leaves), *[one.initial_state() for one in built])
+  feeds = ensemble.split_feeds(len(built))(ensemble.feeds(built)(0, count), count)
+  states = ensemble.placed(ensemble.stacked([one.initial_state() for one in built]))
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
-  return together.many_steps(built)(parallel.replicate(states), arrays, feed, np.int32(count))
+  return ensemble.many_steps(built)(states, arrays, feeds, np.int32(count))
 
 
 def trained_alone(config, count):
@@ -97,9 +106,12 @@ def trained_alone(config, count):
   return train.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
 
 
+@pytest.mark.parametrize('in_turn', [True, False])
 @pytest.mark.parametrize('kind', ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))])
-def test_sweep_member_equals_the_same_run_alone(kind, request):
-  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate."""
+def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypatch):
+  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate; members of a
+  device one after another, as on a CPU, or at once, as on an accelerator."""
+  monkeypatch.setattr(parallel, '_in_turn', lambda: in_turn)
   config = request.getfixturevalue(kind)
   config = {**config, 'l2': 1e-3, 'ema_decay': 0.9}
   if kind == 'small_text':

@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from benchmarking import workloads
-from jaxdl import experiment, parallel
-from jaxdl import together as group
+from jaxdl import ensemble, experiment, parallel
 from jaxdl import train as loop
 from jaxdl.config import read_file
 
@@ -20,11 +19,11 @@ def compare(name, seeds, rounds, steps):
   built = [experiment.build({**config, 'seed': seed}, name) for seed in range(seeds)]
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
   states = [one.initial_state() for one in built]
-  stacked = [parallel.replicate(jax.tree.map(lambda *leaves: np.stack(leaves), *states))]
+  stacked = [ensemble.placed(ensemble.stacked(states))]
   alone = [[parallel.replicate(state)] for state in states]
-  all_feeds = parallel.split_feed(group.feeds(built)(0, steps), steps)
+  all_feeds = ensemble.split_feeds(seeds)(ensemble.feeds(built)(0, steps), steps)
   feeds = [parallel.split_feed(one.data.splits['train'].feed(0, steps), steps) for one in built]
-  run_all, run_one = group.many_steps(built), loop.many_steps(built[0])
+  run_all, run_one = ensemble.many_steps(built), loop.many_steps(built[0])
 
   def at_once():
     stacked[0], history = run_all(stacked[0], arrays, all_feeds, np.int32(steps))
