@@ -37,8 +37,7 @@ def from_command_line(parser, arguments):
   config = read_file(own.config)
   new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
   line = [arguments[0], f'--config={own.config}', *(argument for argument in rest if argument not in new)]
-  values = flags.FlagValues()
-  config_flags.DEFINE_config_file('config', None, flag_values=values, sys_argv=line)
+  config_flags.DEFINE_config_file('config', None, flag_values=(values := flags.FlagValues()), sys_argv=line)
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
@@ -47,7 +46,8 @@ def from_command_line(parser, arguments):
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-    raise ValueError(str(error).strip().partition('\n')[0]) from error
+    said, unread, _ = str(error).strip().partition('\n')[0].partition(': Failed to parse ')
+    raise ValueError(said + " is not read: write a section as {'name': 'cosine', 'final': 0.1}" * bool(unread)) from error
   if surplus:
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:

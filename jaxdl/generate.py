@@ -24,7 +24,7 @@ def main(arguments):
   add('--prime', action='append', metavar='TEXT', help='text to go on from; may be given several times')
   add('--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)')
   add('--temperature', type=float, default=0.8, metavar='T', help='0 always takes the likeliest (default 0.8)')
-  add('--top_k', type=int, default=0, metavar='N', help='choose among so many likeliest characters; 0 for all')
+  add('--top-k', '--top_k', type=int, default=0, metavar='N', help='choose among so many likeliest characters; 0 for all')
   add('--seed', type=command.seed, default=0, metavar='N', help='another one writes another text (default 0)')
   add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
   chosen = parser.parse_args(arguments[1:])

@@ -125,7 +125,7 @@ def grouped(found, *, together):
 
   They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of dropout, where these
   are not 0; whatever else differs, a layer or a batch, needs a program of its own. Photographs come from one stream,
-  and what follows the validation loss follows one: such members are trained one after another.
+  what follows the validation loss follows one, and a trace is of one run: such members are trained one after another.
 
   Args:
     found: list of Member.
@@ -144,7 +144,7 @@ def grouped(found, *, together):
   groups = []
   for members in alike.values():
     one = built(members[0])
-    can = one.observe is None and one.data.splits['train'].capacity is None
+    can = one.observe is None and not one.profile and one.data.splits['train'].capacity is None
     devices = jax.device_count()
     gain = len(members) if jax.default_backend() != 'cpu' else len(members) // devices * devices * (devices > 1)
     shared = {'always': len(members), 'auto': gain, 'never': 0}[together] * can

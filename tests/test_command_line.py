@@ -316,6 +316,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'], r"config\.train_for='5 hours' is not a duration: write '5500 steps'"),
     (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
     (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
+    (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r"flag --config\.model=dict\(name='cnn'\) is not read: write a section as \{'name': 'cosine'"),
     (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),

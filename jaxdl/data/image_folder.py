@@ -57,7 +57,7 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
 def read(folder, *, source='auto', name=None, data_dir=None):
   """The photographs of a folder, or of its prepared copy.
 
-  The order is fixed but mixes the classes, so that 'train[90%:]' has some of each; it is the same in both.
+  The order is fixed and spreads every class evenly, so that 'train[90%:]' has its share of each; it is the same in both.
 
   Args:
     folder: path of the folder of files; None where there is only the copy.
@@ -97,14 +97,21 @@ def copy_name(folder):
 
 
 def _mixed(folder):
-  """`photographs.files.find`, each split in the order of a hash of its files' names."""
+  """`photographs.files.find`, the files of each class, in the order of a hash of their names, spread over the split."""
   splits, classes = photograph_files.find(folder)
   root = pathlib.Path(folder).expanduser()
 
-  def place(example):
+  def drawn(example):
     return hashlib.sha256(example[0].relative_to(root).as_posix().encode()).digest()
 
-  return {split: sorted(files, key=place) for split, files in splits.items()}, classes
+  def spread(files):
+    places = {}
+    for label in range(len(classes)):
+      own = sorted((file for file in files if file[1] == label), key=drawn)
+      places |= {file: ((rank + 0.5) / len(own), drawn(file)) for rank, file in enumerate(own)}
+    return sorted(files, key=places.get)
+
+  return {split: spread(files) for split, files in splits.items()}, classes
 
 
 def _prepared(version):
