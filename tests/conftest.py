@@ -110,11 +110,11 @@ def last_json(text):
 
 
 def pytest_addoption(parser):
-  parser.addoption('--record', action='store_true', help='write what reliability tests count into README (with -n0)')
+  parser.addoption('--record', action='store_true', help='write what reliability tests count into docs/reliability.md (with -n0)')
 
 
 def pytest_configure(config):
-  config.counted = {}  # row of README's reliability table → (tried, kept)
+  config.counted = {}  # row of docs/reliability.md → (tried, kept)
 
 
 def pytest_sessionfinish(session):
@@ -125,7 +125,7 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture
 def reliability(request):
-  """Function (what, tried, kept): adds to a row of README's reliability table."""
+  """Function (what, tried, kept): adds to a row of docs/reliability.md."""
   def count(what, tried, kept):
     before = request.config.counted.get(what, (0, 0))
     request.config.counted[what] = before[0] + tried, before[1] + kept

@@ -1,16 +1,16 @@
-"""README's reliability table: each row is written by the test that counted it, in `pytest -n0 -m slow --record`."""
+"""The table of docs/reliability.md: each row is written by the test that counted it, in `pytest -n0 -m slow --record`."""
 
 import datetime
 import pathlib
 import re
 
-README = pathlib.Path(__file__).parents[1] / 'README.md'
+PAGE = pathlib.Path(__file__).parents[1] / 'docs/reliability.md'
 TABLE = re.compile(r'(?<=<!-- reliability -->\n).*?(?=<!-- /reliability -->)', re.DOTALL)
 HEAD = '| what | tried | as promised | measured |\n|---|---:|---:|---|\n'
 
 
 def with_row(text, what, tried, kept):
-  """A README in which the row `what` says how many were tried and how many kept the promise; the other rows stay.
+  """The page in which the row `what` says how many were tried and how many kept the promise; the other rows stay.
 
   Args:
     text: str with the two marks around the table.
@@ -24,5 +24,5 @@ def with_row(text, what, tried, kept):
 
 
 def record(what, tried, kept):
-  """Writes a row into README."""
-  README.write_text(with_row(README.read_text(), what, tried, kept))
+  """Writes a row into the page."""
+  PAGE.write_text(with_row(PAGE.read_text(), what, tried, kept))

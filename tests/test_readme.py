@@ -18,7 +18,8 @@ from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, images, tfds_arrays
 from jaxdl.data.source import Source
 
-README = (ROOT / 'README.md').read_text()
+PAGES = {page: page.read_text() for page in (ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')))}
+README = ''.join(PAGES.values())
 PYTHON = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
 COMMANDS = [command.removeprefix('.venv/bin/') for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
             for line in block.splitlines() for command in line.split(' && ')]
@@ -172,6 +173,17 @@ def test_readme_a_data_set_of_ones_own(monkeypatch):
   found = executed(f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, kmnist=Given, functools=functools, images=images)['DATA_SETS']
   data = found['kmnist'](seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4)
   assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
+
+
+def test_readme_links_lead_somewhere():
+  """To a file beside the page or a heading of it."""
+  count = 0
+  for page, text in PAGES.items():
+    headings = ['#' + re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-') for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)]
+    for link in re.findall(r'\]\((?!http)([^)]*)\)', text):
+      assert link in headings if link.startswith('#') else (page.parent / link).is_file(), f'{page.name}: {link}'
+      count += 1
+  assert count > 20
 
 
 def test_readme_names_every_config_and_every_analysis():

@@ -1,6 +1,6 @@
-"""README's reliability table."""
+"""The table of docs/reliability.md."""
 
-from reliability import README, TABLE, with_row
+from reliability import PAGE, TABLE, with_row
 
 
 def test_reliability_a_row_is_replaced_and_the_others_stay():
@@ -16,7 +16,7 @@ def test_reliability_a_row_is_replaced_and_the_others_stay():
 
 
 def test_reliability_readme_has_the_table_and_nothing_failed():
-  rows = [line.split('|') for line in TABLE.search(README.read_text())[0].splitlines()[2:]]
+  rows = [line.split('|') for line in TABLE.search(PAGE.read_text())[0].splitlines()[2:]]
   assert rows
   for _, what, tried, kept, *_ in rows:
     assert tried == kept, what
