@@ -56,8 +56,12 @@ class Experiment:
 
   def initial_state(self):
     """The State before the first step."""
+    return self.first_state().lower().compile()()
+
+  def first_state(self):
+    """The traced program that draws the State before the first step, and the shapes of it."""
     inputs = self.data.inputs
-    return state.create(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
+    return state.traced(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],
                         input_dtype=inputs.dtype, averaged=self.recipe.ema_decay > 0, streams=self.data.streams())
 
   def learning_rate(self, step, opt_state):
@@ -89,6 +93,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
            checkpoint_every='1 epoch', keep_every=None, profile=None, ema_decay=0.0, reported=None, cpu_devices=1):
   if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
     raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+  configuration.check_section(reported := {} if reported is None else reported, 'config.reported')
   loading = configuration.bind(DATA_SETS, data, 'config.data', seed=seed)
   together = inspect.signature(loading).parameters['evaluation_batch_size'].default  # the config's, or the loader's own
   check_sizes(batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)
@@ -111,7 +116,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
       evaluate_every=configuration.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
       checkpoint_every=configuration.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
       keep_every=0 if keep_every is None else configuration.in_steps(keep_every, epoch, 'config.keep_every'),
-      profile=_traced(profile, steps, epoch), reported=_reported(reported))
+      profile=_traced(profile, steps, epoch), reported=reported)
 
 
 def recipe(config, *, steps, epoch):
@@ -158,12 +163,6 @@ def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
   section = {'name': 'constant'} if config.get('schedule') is None else config['schedule']
   return configuration.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
-
-
-def _reported(reported):
-  if reported is not None:
-    configuration.check_section(reported, 'config.reported')
-  return reported or {}
 
 
 def _observer(plateau, early_stopping, data, learning_rate):

@@ -56,6 +56,12 @@ def replicate(tree):
   return jax.device_put(tree, everywhere)
 
 
+def replicated_shapes(tree):
+  """The shapes of a tree of arrays, or of shapes, as `replicate` would put it on the devices."""
+  everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
+  return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree)
+
+
 def use_cpu_devices(configs):
   """Lets a CPU be as many devices as `cpu_devices` of the configs says, before JAX starts.
 

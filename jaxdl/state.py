@@ -36,8 +36,8 @@ class State:
     return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
-def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0):
-  """The state before the first step.
+def traced(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0):
+  """The program that draws the state before the first step.
 
   Args:
     model: linen module.
@@ -49,7 +49,7 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
     streams: int, how many streams a recurrent state is carried for; 0 where nothing goes on.
 
   Returns:
-    State.
+    jax.stages.Traced, a function of nothing to compile; its `out_info` is the State's shapes.
   """
   rng = jax.random.PRNGKey(seed)
 
@@ -61,7 +61,7 @@ def create(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
                  opt_state=optimizer.init(params), rng=rng, carry=variables.get('carry', {}),
                  average=params if averaged else {})
 
-  return jax.jit(initial, compiler_options=_quickly())()
+  return jax.jit(initial, compiler_options=_quickly()).trace()
 
 
 def _quickly():

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxdl import checkpoint, ensemble, experiment, finite, run_folder, summary, tasks, train, writers
+from jaxdl import calls, checkpoint, ensemble, experiment, finite, run_folder, summary, tasks, writers
 from jaxdl.progress import show
 from jaxdl.stopping import stop_signals
 
@@ -84,9 +84,9 @@ def _loop(runs, current, evaluate, shown):
   def due(*everies):
     return step == built.steps or any(every and step % every == 0 for every in everies)
 
-  calls = train.calls(built, step, ensemble.many_steps(experiments), ensemble.feeds(experiments),
-                      place=ensemble.placed, split_feed=ensemble.split_feeds(len(runs)))
-  with stop_signals() as stop, contextlib.closing(calls) as sitting:
+  compiled = calls.sitting(built, step, ensemble.many_steps(experiments), ensemble.feeds(experiments),
+                           place=ensemble.placed, split_feed=ensemble.split_feeds(len(runs)))
+  with stop_signals() as stop, contextlib.closing(compiled) as sitting:
     next(sitting)
     while step < built.steps and not stop and not all(run.fault for run in runs):
       current, history, spent = sitting.send(current)

@@ -14,7 +14,7 @@ def traced(run, workdir, *, first_step, steps):
   the first call, which compiles.
 
   Args:
-    run: as `train.many_steps` returns it; none of its calls goes across a multiple of n.
+    run: as `calls.many_steps` returns it; none of its calls goes across a multiple of n.
     workdir: the run's folder; the trace is in tensorboard/plugins/profile.
     first_step: int, where training begins or goes on.
     steps: n; 0 for no trace.

@@ -7,13 +7,10 @@ import time
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, steps, summary, tasks
+from jaxdl import calls, checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, summary, tasks
 from jaxdl.stopping import stop_signals
 from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
-
-CALL_SECONDS = 2.0  # the longest that one compiled call should take, so that the bar moves and a stop is heard
-CALL_STEPS = 1000  # the longest that one compiled call can be
 
 
 def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=lambda writers, state: None,
@@ -39,18 +36,19 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
   started = time.monotonic()
   with contextlib.ExitStack() as stack:
     checkpoints = hosts.alone(lambda: _opened(stack, workdir, experiment))
-    initial = experiment.initial_state()
+    run, evaluate = calls.many_steps(experiment), evaluation.of_splits(experiment)
+    done = int(hosts.of_first(lambda: np.int64(checkpoint.find_step(checkpoints, 'last') or 0), like=np.int64(0)))
+    shown = stack.enter_context(progress.show(experiment.steps, first_step=done))
+    initial = calls.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
     current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
     first = int(current.step)
-    evaluate = evaluation.of_splits(experiment)
-    with (_writers(workdir, experiment, first) as opened,
-          progress.show(experiment.steps, first_step=first) as shown):
+    with _writers(workdir, experiment, first) as opened:
       if finished := first >= experiment.steps or _ended(experiment, current):
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
       profile = experiment.profile if hosts.is_first() else 0
-      with traced(many_steps(experiment), workdir, first_step=first, steps=profile) as run:
+      with traced(run, workdir, first_step=first, steps=profile) as run:
         current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation)
       stopped = int(current.step) if stopped else None
       early = int(current.step) if _ended(experiment, current) else None
@@ -85,7 +83,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
   sums, seconds = {}, 0.0  # of training since the last log
   step, ended, stopped = int(current.step), _ended(experiment, current), False
   feed_at = experiment.data.splits['train'].feed
-  with stop_signals() as stop, contextlib.closing(calls(experiment, step, run, feed_at)) as sitting:
+  with stop_signals() as stop, contextlib.closing(calls.sitting(experiment, step, run, feed_at)) as sitting:
     next(sitting)
     while step < experiment.steps and not stopped and not ended:
       current, history, spent = sitting.send(current)
@@ -143,46 +141,3 @@ def _ended(experiment, current):
   """Whether the validation loss has not fallen for as long as the config waits."""
   return (experiment.early_stopping > 0
           and patience.stale(jax.device_get(current.opt_state['memory'])) >= experiment.early_stopping)
-
-
-def calls(experiment, step, run, feed_at, *, place=parallel.replicate, split_feed=parallel.split_feed):
-  """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each step, seconds).
-
-  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
-  may hold another memory, but is of the step that was yielded.
-
-  Args:
-    experiment: Experiment, or one of several that are trained together.
-    step: int, where training begins or goes on.
-    run: as `many_steps` returns it.
-    feed_at: function (first step, steps) → feed, as that of a data Split.
-    place, split_feed: how a State and a feed are put on the devices.
-  """
-  current = place((yield))  # nothing is read for a run that is finished already
-  split = experiment.data.splits['train']
-  capacity = min(CALL_STEPS, experiment.log_every, split.capacity or CALL_STEPS)
-  arrays = parallel.replicate(split.arrays)
-  count, made = 1, 0
-  feed = split_feed(feed_at(step, capacity), capacity)
-  while True:
-    began = time.monotonic()
-    current, history = run(current, arrays, feed, np.int32(count))
-    step += count
-    ahead = min(capacity, experiment.steps - step)
-    feed = split_feed(feed_at(step, ahead), capacity)  # made, and on its way, while the device works
-    history = {name: values[..., :count] for name, values in jax.device_get(history).items()}
-    spent = time.monotonic() - began
-    current = yield current, history, spent
-    made += 1
-    quick = max(1, int(CALL_SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
-    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every,
-               experiment.profile)
-    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity,
-                hosts.least(quick))
-
-
-def many_steps(experiment):
-  """Compiles `steps.many_train_steps` of an experiment; the state's memory is reused."""
-  data = experiment.data
-  run = steps.many_train_steps(experiment.recipe, split=data.splits['train'], prepare=data.prepare)
-  return parallel.over_devices(run, scalars=1, donate=(0,))

@@ -35,12 +35,12 @@ def compiled(config, name):
   import jax
   import numpy as np
 
-  from jaxdl import experiment, parallel, train
+  from jaxdl import calls, experiment, parallel
   built = experiment.build(config, name)
   split, steps = built.data.splits['train'], 2
   feed = parallel.split_feed(split.feed(0, steps), steps)
-  state, arrays = jax.eval_shape(lambda: (built.initial_state(), split.arrays))
-  return train.many_steps(built).lower(state, arrays, feed, np.int32(steps)).compile().as_text(), built
+  arrays = jax.eval_shape(lambda: split.arrays)
+  return calls.many_steps(built).lower(built.first_state().out_info, arrays, feed, np.int32(steps)).compile().as_text(), built
 
 
 def collectives(hlo):

@@ -20,7 +20,7 @@ NETWORK = dict(name='cnn', layers=[dict(kind='conv', features=2, kernel=3), dict
 
 @functools.cache
 def first_state():
-  return state.create(models.build(NETWORK), optax.sgd(0.1), seed=0, input_shape=(8, 8, 1), input_dtype=np.float32)
+  return state.traced(models.build(NETWORK), optax.sgd(0.1), seed=0, input_shape=(8, 8, 1)).lower().compile()()
 
 
 def keep(workdir, steps, keep_every=1):

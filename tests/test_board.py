@@ -16,7 +16,7 @@ import optax
 import pytest
 from conftest import run_child
 
-from jaxdl import checkpoint, experiment, graph, parallel, tracing, train, watching
+from jaxdl import calls, checkpoint, experiment, graph, parallel, tracing, train, watching
 from jaxdl.analysis import activations, filters
 
 MODELS = ('small', 'small_cnn', 'small_text', 'small_autoencoder')
@@ -83,7 +83,7 @@ def test_gradients_are_what_the_first_step_takes_off(kind, request):
   built, current, found = watched(config)
   split = built.data.splits['train']
   before = jax.device_get(current.params)
-  after, _ = train.many_steps(built)(current, split.arrays, parallel.split_feed(split.feed(0, 1), 1), np.int32(1))
+  after, _ = calls.many_steps(built)(current, split.arrays, parallel.split_feed(split.feed(0, 1), 1), np.int32(1))
   moved = watching._named({'gradients': jax.tree.map(lambda old, new: old - np.asarray(new), before, after.params)})
   assert moved.keys() == found.keys()
   for name, values in moved.items():
@@ -170,9 +170,9 @@ def test_traced_are_the_second_steps_after_what_compiles(tmp_path, monkeypatch):
     said.append(count)
     return state, {}
 
-  for first, calls in ((0, (1, 3, 2, 2, 4)), (4, (4, 1)), (6, (2, 4))):  # of a new run, of two that go on
+  for first, called in ((0, (1, 3, 2, 2, 4)), (4, (4, 1)), (6, (2, 4))):  # of a new run, of two that go on
     with tracing.traced(run, tmp_path, first_step=first, steps=4) as call:
-      for count in calls:
+      for count in called:
         call(None, None, None, count)
     said.append('end')
   assert said == [1, 3, 'start tensorboard', 2, 2, 'stop', 4, 'end', 4, 'start tensorboard', 1, 'stop', 'end',

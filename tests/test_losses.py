@@ -8,7 +8,7 @@ from conftest import BN_CNN, RECURRENT
 from jax.flatten_util import ravel_pytree
 from test_training import run_steps
 
-from jaxdl import experiment, models, penalty, precision, state, tasks
+from jaxdl import experiment, models, penalty, precision, tasks
 
 TEXT = dict(name='language_model', cell='gru', features=5, classes=7, layers=2)
 PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]])
@@ -67,7 +67,7 @@ def test_l2_moves_a_step_by_its_gradient_and_leaves_the_loss_alone(small):
   """One step of gradient descent with and without: kernels differ by rate · 2 λ w, biases not at all."""
   small['optimizer'] = dict(name='sgd', learning_rate=0.5)
   built = experiment.build(small, 'small')
-  start = state.create(built.recipe.model, built.recipe.optimizer, seed=0, input_shape=built.data.input_shape()).params
+  start = built.initial_state().params
   (plain, history), (shrunk, penalised) = run_steps(small, 1), run_steps({**small, 'l2': 0.01}, 1)
   assert 'penalty' not in history
   np.testing.assert_array_equal(penalised['loss'], history['loss'])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, last_json
 
-from jaxdl import checkpoint, command, comparison, ensemble, experiment, members, parallel, run_folder, together, train
+from jaxdl import calls, checkpoint, command, comparison, ensemble, experiment, members, parallel, run_folder, together, train
 from jaxdl import sweep as sweep_command
 from jaxdl.config import read_file
 
@@ -103,7 +103,7 @@ def trained_alone(config, count):
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   feed = parallel.split_feed(split.feed(0, count), count)
-  return train.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
+  return calls.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
 
 
 @pytest.mark.parametrize('in_turn', [True, False])

@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 from conftest import ROOT
 
-from jaxdl import checkpoint, experiment, models, parallel, steps, tasks, train
+from jaxdl import calls, checkpoint, experiment, models, parallel, steps, tasks, train
 from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
@@ -32,10 +32,33 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   """The state and the history after `count` steps of a config."""
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
-  run = train.many_steps(built)
+  run = calls.many_steps(built)
   start = built.initial_state()
   feed = feed_change(split.feed(0, count))
   return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
+
+
+def test_training_step_is_compiled_while_the_parameters_are_drawn(small):
+  """The State is that of `initial_state`, to the bit, and the first call finds its program compiled."""
+  built = experiment.build(small, 'small')
+  run = calls.many_steps(built)
+  state = calls.first_state(built, run)
+  jax.tree.map(np.testing.assert_array_equal, state, built.initial_state())
+  compiled = []
+
+  def listen(event, *_, **__):
+    compiled.extend([event] * event.endswith('backend_compile_duration'))
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    sitting = calls.sitting(built, 0, run, built.data.splits['train'].feed)
+    next(sitting)
+    _, history, _ = sitting.send(state)
+    assert compiled == []
+    jax.jit(lambda x: x * 2.5)(history['loss'])
+    assert compiled, 'compiling is heard'
+  finally:
+    jax.monitoring.clear_event_listeners()
 
 
 @pytest.fixture

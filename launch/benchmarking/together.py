@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from benchmarking import workloads
-from jaxdl import ensemble, experiment, parallel
-from jaxdl import train as loop
+from jaxdl import calls, ensemble, experiment, parallel
 from jaxdl.config import read_file
 
 
@@ -23,7 +22,7 @@ def compare(name, seeds, rounds, steps):
   alone = [[parallel.replicate(state)] for state in states]
   all_feeds = ensemble.split_feeds(seeds)(ensemble.feeds(built)(0, steps), steps)
   feeds = [parallel.split_feed(one.data.splits['train'].feed(0, steps), steps) for one in built]
-  run_all, run_one = ensemble.many_steps(built), loop.many_steps(built[0])
+  run_all, run_one = ensemble.many_steps(built), calls.many_steps(built[0])
 
   def at_once():
     stacked[0], history = run_all(stacked[0], arrays, all_feeds, np.int32(steps))
