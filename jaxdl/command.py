@@ -31,7 +31,8 @@ class Parser(argparse.ArgumentParser):
                      formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28), **keywords)
     self.config = config
     if config:
-      self.add_argument('--config', metavar='FILE', help=f'the experiment, such as {config}')
+      what = 'sweep' if 'sweeps/' in config else 'experiment'
+      self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
     if quiet:
       self.add_argument(QUIET, action='store_true', help='print the last line alone, the result, beside warnings and errors')
 

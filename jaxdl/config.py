@@ -31,7 +31,7 @@ def from_command_line(parser, arguments):
   Raises:
     ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
   """
-  own, rest = parser.parse_known_args(arguments[1:])
+  own, rest = parser.parse_known_args(map(overrides.literal, arguments[1:]))
   if own.config is None:
     raise ValueError(parser.without_config(rest))
   config = read_file(own.config)
@@ -57,12 +57,12 @@ def from_command_line(parser, arguments):
 
 def read_file(path):
   """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with it."""
-  file = pathlib.Path(path)
-  if not file.is_file():
-    there = {found.stem: str(found) for found in sorted(file.parent.glob('*.py'))} if file.parent.is_dir() else {}
-    near = [there[stem] for stem in difflib.get_close_matches(file.stem, there, 1)]
-    mend = f'did you mean {near[0]}?' if near else f'use one of {", ".join(there.values())}' if there else 'check the path'
-    raise ValueError(f'config file {path} does not exist: {mend}')
+  if not (file := pathlib.Path(path)).is_file():
+    beside = file if file.is_dir() else file.parent if list(file.parent.glob('*.py')) else pathlib.Path('configs')
+    there = {found.stem: str(found) for found in sorted(beside.glob('*.py'))}
+    likely = [there[stem] for stem in difflib.get_close_matches(file.stem, there, 1)] or there.values()
+    fault, mend = 'is a folder' if file.is_dir() else 'does not exist', f'did you mean {", ".join(likely)}?'
+    raise ValueError(f'config file {path} {fault}: {mend if there else "check the path"}')
   if file.suffix != '.py':
     raise ValueError(f'config file {path} is not Python: give a .py file with a function get_config()')
   module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))

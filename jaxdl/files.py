@@ -26,6 +26,17 @@ def write_whole(file, text):
     raise
 
 
+def make_folder(folder):
+  """Makes a folder and those above it; returns its path. OSError where that cannot be."""
+  folder = pathlib.Path(folder)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    why = 'a file of that name is there' if folder.exists() else error.strerror
+    raise type(error)(f'the folder {folder} cannot be made ({why}): name another') from None
+  return folder
+
+
 def check_space(folder, size, what):
   """Raises OSError where a file system has no room for `size` bytes and some to spare: what is there stays whole."""
   free = shutil.disk_usage(folder).free

@@ -71,6 +71,25 @@ def add(config, argument, path):
     node[last] = _value(argument.partition('=')[2])
 
 
+def literal(argument):
+  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be given as a config file has it."""
+  name, sign, text = argument.partition('=')
+  if not name.startswith(PREFIX) or 'dict(' not in text:
+    return argument
+  try:
+    return name + sign + ast.unparse(_Literal().visit(ast.parse(text, mode='eval')))
+  except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+    return argument
+
+
+class _Literal(ast.NodeTransformer):
+
+  def visit_Call(self, node):
+    self.generic_visit(node)
+    named = getattr(node.func, 'id', None) == 'dict' and not node.args and all(one.arg for one in node.keywords)
+    return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [one.value for one in node.keywords]) if named else node
+
+
 def _value(text):
   try:
     return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)

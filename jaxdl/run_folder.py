@@ -64,8 +64,7 @@ def opened(workdir, config, steps):
     ValueError: the folder holds a run of another config; the message names the keys.
     OSError: another process trains there, or the folder cannot be written.
   """
-  folder = pathlib.Path(workdir)
-  folder.mkdir(parents=True, exist_ok=True)
+  folder = files.make_folder(workdir)
   with (folder / 'lock').open('a+') as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, lint, members, parallel, samples, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, train, watching
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
@@ -44,24 +44,25 @@ def main(arguments):
     print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found), 'finished': ended,
                       'groups': [[member.folder for member in group] for group in groups]}))
     return 0
+  begun = f'python -m jaxdl.sweep {shlex.join(argument for argument in arguments[1:] if argument != command.QUIET)}'
   faults, warned = {}, set()
   with stop_signals() as stop:
     for group in groups:
-      _train(group, workdir, stop, faults, warned)
+      _train(group, workdir, begun, stop, faults, warned)
   rows = comparison.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
   stopped = bool(stop) and ended + len(faults) < len(found)
   comparison.write(path.stem, rows, workdir)
   print(comparison.table(rows))
   if stopped:
-    print(f'stopped, resume with: python -m jaxdl.sweep {shlex.join(arguments[1:])}')
+    print(f'stopped, resume with: {begun}')
   print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),
                     'finished': ended, 'stopped': stopped, 'faults': faults,
                     'mean': {row['label']: row['mean'] for row in rows if row['mean']}}))
   return 0
 
 
-def _train(group, workdir, stop, faults, warned):
+def _train(group, workdir, begun, stop, faults, warned):
   """Trains the members of a group, those together that stand at the same step, until a signal fills `stop`."""
   by_step = {}
   for member in group:
@@ -76,14 +77,20 @@ def _train(group, workdir, stop, faults, warned):
       if line not in warned:  # as it was for another seed
         print(line, file=sys.stderr)
       warned.add(line)
-    starts = [functools.partial(samples.describe, built, choices=member.choices)
-              for built, member in zip(experiments, some, strict=True)]
+    starts = [functools.partial(_begin, member=member, built=built, folder=folder, begun=begun)
+              for member, built, folder in zip(some, experiments, folders, strict=True)]
     watched = [watching.over_time(built) for built in experiments]
     summaries = (train_together(experiments, folders, starts, watched) if len(some) > 1
                  else [_alone(experiments[0], folders[0], starts[0], watched[0])])
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
+
+
+def _begin(writers, *, member, built, folder, begun):
+  """Writes what a run says of itself, once."""
+  samples.describe(built, writers, choices=member.choices)
+  files.write_whole(folder / 'command.txt', f'{begun}\n')
 
 
 def _alone(experiment, folder, at_start, at_evaluation):

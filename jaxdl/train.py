@@ -92,9 +92,11 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if stopped:
         shown.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
       finite.check_losses(history['loss'], step, checkpoints)
+      if step == len(history['loss']) and hosts.is_first():
+        at_start(opened)  # before the first time left is asked for
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
-      shown.advance(step, progress.describe(tasks.metrics(here)), here['count'] / spent)
+      shown.advance(step, f'train {progress.describe(tasks.metrics(here))}', here['count'] / spent)
       figures, loss = {}, None
       if due(experiment.log_every):
         figures['train'] = {**tasks.metrics(sums), 'learning_rate': experiment.learning_rate(step, current.opt_state),
@@ -120,8 +122,6 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if improved:
         shown.say(f'  validation loss improved from {best:.5f} to {loss:.5f}, saved')
         best = loss
-      if step == len(history['loss']) and hosts.is_first():
-        at_start(opened)
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
   return current, stopped and not ended and step < experiment.steps

@@ -29,7 +29,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ensemble': {'evaluation', 'experiment', 'members', 'parallel', 'steps'},
     'together': {'calls', 'checkpoint', 'ensemble', 'experiment', 'finite', 'progress', 'run_folder', 'stopping', 'summary',
                  'tasks', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'lint', 'members', 'parallel', 'samples', 'stopping', 'together',
+    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'samples', 'stopping', 'together',
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
     'analyze': {'command', 'progress', 'report', 'subject', 'views'},

@@ -295,8 +295,10 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
 @pytest.mark.parametrize(('arguments', 'message'), [
     ([], '--config is missing: give one, such as --config=configs/lstm_mnist.py'),
     (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: did you mean configs/lstm_mnist\.py\?$'),
-    (['--config=configs/transformer.py'], r'config file configs/transformer\.py does not exist: use one of .*configs/lstm_mnist\.py'),
-    (['--config=config/lstm_mnist.py'], r'config file config/lstm_mnist\.py does not exist: check the path'),
+    (['--config=configs/transformer.py'], r'config file configs/transformer\.py does not exist: did you mean .*configs/lstm_mnist\.py.*\?$'),
+    (['--config=config/lstm_mnist.py'], r'config file config/lstm_mnist\.py does not exist: did you mean configs/lstm_mnist\.py\?$'),
+    (['--config=configs'], r'config file configs is a folder: did you mean configs/bn_cnn_gray_cifar10\.py, .*\?$'),
+    (['--config=lstm_mnist'], r'config file lstm_mnist does not exist: did you mean configs/lstm_mnist\.py\?$'),
     (['--confg=configs/lstm_mnist.py'], r'--confg is unknown: did you mean --config\?$'),
     (['--config.seed=1'], r'--config is missing: give one'),
     (['--config=README.md'], r'config file README\.md is not Python: give a \.py file'),
@@ -316,7 +318,8 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'], r"config\.train_for='5 hours' is not a duration: write '5500 steps'"),
     (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
     (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
-    (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r"flag --config\.model=dict\(name='cnn'\) is not read: write a section as \{'name': 'cosine'"),
+    (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r'config\.model\.'),
+    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"flag --config\.model=\[cnn\] is not read: write a section as \{'name': 'cosine'"),
     (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
@@ -331,6 +334,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$'),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
+    (['--config=configs/lstm_mnist.py', '--workdir=README.md'], r'the folder README\.md cannot be made \(a file of that name is there\): name another'),
 ], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')
 def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here):
   code, _, lines = run_here(*arguments)

@@ -29,6 +29,14 @@ def test_the_middle_is_cut_out(height, width, top, left):
   np.testing.assert_array_equal(decode.square(png(pixels), 8), pixels[top:top + 8, left:left + 8])
 
 
+def test_area_scales_the_largest_square_in_the_middle_down():
+  """Each pixel is the mean of what it covers; what is smaller is scaled up as ever."""
+  pixels = noise(24, 27, 3)
+  blocks = pixels[:, 1:25].astype(float).reshape(8, 3, 8, 3, 3).mean((1, 3))
+  np.testing.assert_allclose(decode.square(png(pixels), 8, 'area'), blocks, atol=1)
+  np.testing.assert_array_equal(decode.square(png(pixels), 40, 'area'), decode.square(png(pixels), 40))
+
+
 @pytest.mark.parametrize(('mode', 'pixels', 'expected'), [
     ('gray', noise(8, 8), lambda p: np.stack([p] * 3, -1)),
     ('RGBA', noise(8, 8, 4), lambda p: p[..., :3]),

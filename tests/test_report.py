@@ -110,7 +110,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert str(out) in capsys.readouterr().out
   text = ' '.join(Reader(out.read_text()).text.split())
   assert '2 runs compared' in text
-  assert f'run test loss test accuracy reported parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {run}' in text
+  assert f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {run}' in text
   assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
   assert 'small, seed 4, test' in text
 
@@ -120,6 +120,8 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
     shutil.copytree(run, tmp_path / 'runs' / name)
   assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
   assert '2 runs compared' in (tmp_path / 'all.html').read_text()
+  assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
+  assert capsys.readouterr().err == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1
   assert capsys.readouterr().err == (
       f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n')

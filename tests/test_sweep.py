@@ -61,11 +61,12 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(sweep, config_file, tmp
   assert (found['finished'], found['stopped'], list(found['mean'])) == (2, False, ['LSTM', 'RNN'])
 
 
-def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path):
+def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path, monkeypatch):
   found = members.read(sweep, tmp_path / 'sweep.py')
   groups = members.grouped(found, together='always')
   assert [[member.label for member in group] for group in groups] == [
       ['LSTM, fast'] * 2 + ['LSTM, slow'] * 2, ['RNN, fast'] * 2 + ['RNN, slow'] * 2]
+  monkeypatch.setattr(members.jax, 'device_count', lambda: 1)
   for alone in ('never', 'auto'):  # on one CPU, by measurement
     assert all(len(group) == 1 for group in members.grouped(found, together=alone))
 
@@ -152,6 +153,8 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
   assert last_json(shown[0]) == last_json(shown[1]) == {
       'config': 'sweep', 'workdir': str(tmp_path / 'out'), 'runs': 4, 'finished': 4, 'stopped': False, 'faults': {},
       'mean': {row['label']: row['mean'] for row in rows}}
+  for line in (tmp_path / 'out').rglob('command.txt'):
+    assert line.read_text() == f'python -m jaxdl.sweep --config={file} --workdir={tmp_path / "out"} --together=always\n'
   row = rows[0]
   summaries = [json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']]
   assert row['mean']['test_loss'] == pytest.approx(np.mean([summary['test_loss'] for summary in summaries]))

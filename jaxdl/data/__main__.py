@@ -19,7 +19,7 @@ def main(arguments):
   parser = command.Parser(prog='python -m jaxdl.data', examples=EXAMPLES,
                           description='See which data sets there are, or prepare one from raw files.')
   commands = parser.add_subparsers(dest='command', required=True)
-  listing = commands.add_parser('list', help='each data set, where it comes from now, its size and splits')
+  listing = commands.add_parser('list', help='where each data set comes from now, its size and, where prepared, its splits')
   preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')
   preparing.add_argument('name', choices=list(RAW), metavar='NAME', help=', '.join(RAW))
   preparing.add_argument('--from', dest='raw', required=True, metavar='DIR', help='folder of the raw files')

@@ -21,14 +21,14 @@ CITATION = """@inproceedings{singla2016food,
 
 
 def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, source='auto', copy=None, data_dir=None,
-         overlap=False, size=512, workers=None, corrupt='refuse', scale='unit', augment=(), distort=()):
+         overlap=False, size=512, fit='crop', workers=None, corrupt='refuse', scale='unit', augment=(), distort=()):
   """Streams photographs as a config's data section describes them.
 
   Args:
     seed, splits, batch_size, evaluation_batch_size, overlap: as in `images.load`.
     folder, source, data_dir: as in `read`.
     copy: str, under which name a copy was prepared; None for the folder's own name.
-    size, workers, corrupt: as in `stream.streaming`.
+    size, fit, workers, corrupt: as in `stream.streaming`.
     scale: 'unit' | 'symmetric', as in `preprocess.scaling`.
     augment, distort: as in `preprocess.inputs`.
 
@@ -47,7 +47,7 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
   available = {split: len(found) for split, found in sources.items()}
   if not overlap:
     slicing.refuse_overlap(splits, available)
-  ready = {name: stream.streaming(select(sources, splits[name]), batch_size=together, size=size, workers=workers,
+  ready = {name: stream.streaming(select(sources, splits[name]), batch_size=together, size=size, fit=fit, workers=workers,
                                   corrupt=corrupt, seed=seed if name == 'train' else None)
            for name, together in sizes.items()}
   return Data(name='image_folder', origin=origin, classes=classes, splits=ready, prepare=prepare,

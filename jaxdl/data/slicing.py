@@ -51,7 +51,8 @@ def intervals(expression, count):
 def _interval(expression, count):
   match = re.fullmatch(r'(\w+)(?:\[(-?\d{1,12}%?)?:(-?\d{1,12}%?)?\])?', expression)
   if not match or match[1] not in count:
-    parts = ' '.join(f"--config.data.splits.{name}='train[{part}]'" for name, part in CUT.items())
+    cut = CUT if 'test' not in count else {'train': ':85%', 'validation': '85%:'}  # a test split stays what it is
+    parts = ' '.join(f"--config.data.splits.{name}='train[{part}]'" for name, part in cut.items())
     raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
                      f'change it in config.data.splits, such as {parts}')
   whole = count[match[1]]

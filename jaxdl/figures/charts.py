@@ -183,8 +183,12 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
   from matplotlib.figure import Figure
   figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
   axis = figure.subplots()
-  for (label, (x, y)), colour in zip(series.items(), COLOURS * len(series), strict=False):
-    axis.plot(x, y, label=label, color=colour, linewidth=1.5, marker='o' if markers else None, markersize=4)
+  for number, ((label, (x, y)), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):
+    below = markers * (len(series) - 1 - number)  # the wider a line, so that those are seen that lie under equal ones
+    axis.plot(x, y, label=label, color=colour, linewidth=1.5 + 0.8 * below, marker='o' if markers else None,
+              markersize=4 + 1.2 * below)
+  if all(np.issubdtype(np.asarray(x).dtype, np.integer) for x, _ in series.values()):
+    axis.xaxis.get_major_locator().set_params(integer=True)
   axis.set(xlabel=xlabel, ylabel=ylabel)
   axis.grid(alpha=0.3)
   if len(series) > 1:

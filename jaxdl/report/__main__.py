@@ -23,6 +23,8 @@ def main(arguments):
   file = pathlib.Path(chosen.out or default)
   if not file.parent.is_dir():
     raise FileNotFoundError(f'--out={file}: the folder {file.parent} is not there: make it, or name another')
+  if file.is_dir():
+    raise IsADirectoryError(f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}')
   size = page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}')
   return 0

@@ -34,7 +34,8 @@ def _chart(metric, lines_of):
       points = [(step, value * scale) for step, value in found.get((metric, split), []) if math.isfinite(value)]
       if points:
         name = f'{label}, {split}' if several else split
-        series[name] = (_thinned(points), number if several else order, order if several else 0)
+        again = number // 7 % 2 * 3  # the colours begin anew, with other dashes
+        series[name] = (_thinned(points), number if several else order, order + again if several else 0)
   steps = [step for points, _, _ in series.values() for step, _ in points]
   values = sorted(value for points, _, _ in series.values() for _, value in points)
   low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it

@@ -77,7 +77,7 @@ def several(found):
            *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
            run_folder.state(record.folder, run_folder.trainer(record.folder)), str(record.folder)]
           for label, record, theirs in zip(labels, found, reported, strict=True)]
-  columns = ['run', *('reported' if beside else name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
+  columns = ['run', *('reported ' * beside + name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
              'state', 'folder']
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}

@@ -35,7 +35,7 @@ class Record:
     if 'dataset' not in self.config:
       return []
     text = self.config['model']['name'] == 'language_model'
-    shape = (1,) if text else tuple(self.config['dataset']['input_shape'])
+    shape = tuple(self.config['dataset']['input_shape'])
     try:
       return table.layers(models.build(self.config['model']), shape, 'int32' if text else 'float32')
     except ValueError as error:

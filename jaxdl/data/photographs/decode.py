@@ -8,7 +8,10 @@ MOST_PIXELS = 1 << 26  # 200 MB when decoded: what a few bytes may claim before 
 TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')  # EXIF's tag 274 in either byte order, and XMP's name for it
 
 
-def square(encoded, size):
+FITS = ('crop', 'area')
+
+
+def square(encoded, size, fit='crop'):
   """The middle of a photograph, upright and in colour.
 
   Where the photograph is smaller than the square, its shorter side is scaled up to fit, which is the same as scaling
@@ -17,6 +20,8 @@ def square(encoded, size):
   Args:
     encoded: bytes of a JPEG or PNG file.
     size: int, pixels of the square's side.
+    fit: 'crop' cuts out as many pixels of the middle; 'area' takes the largest square in the middle and makes it smaller,
+      each pixel the mean of what it covers.
 
   Returns:
     [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
@@ -33,11 +38,12 @@ def square(encoded, size):
   if _may_be_turned(image.info):
     image = PIL.ImageOps.exif_transpose(image)
   image = _colour(image)
-  side = min(size, *image.size)
+  side = min(image.size) if fit == 'area' else min(size, *image.size)
   left, top = (image.width - side) // 2, (image.height - side) // 2
   box = (left, top, left + side, top + side)
-  if side < size:
-    image = image.resize((size, size), PIL.Image.Resampling.BILINEAR, box=box)
+  if side != size:
+    way = PIL.Image.Resampling.BILINEAR if side < size else PIL.Image.Resampling.BOX
+    image = image.resize((size, size), way, box=box)
   elif image.size != (size, size):
     image = image.crop(box)
   return np.asarray(image)

@@ -19,7 +19,7 @@ class Pieces:
     source: random access to (encoded bytes, label, name).
     indices: (first step, steps) → index and mask [S, B] of whole batches.
     batches: after so many the order begins anew.
-    size: pixels.
+    size, fit: as in `decode.square`.
     first, own: the host's part of a batch, and how many examples it has.
     length: examples in a piece.
   """
@@ -28,6 +28,7 @@ class Pieces:
   indices: Any
   batches: int
   size: int
+  fit: str
   first: int
   own: int
   length: int
@@ -44,7 +45,7 @@ class Pieces:
     for slot in np.flatnonzero(found['mask']):
       encoded, found['label'][slot], name = self.source[int(found['index'][slot])]
       try:
-        found['image'][slot] = decode.square(encoded, self.size)
+        found['image'][slot] = decode.square(encoded, self.size, self.fit)
       except Exception as error:  # Pillow raises whatever the format's own code raises
         found['mask'][slot] = 0
         faults.append(f'{name} is not a sound JPEG or PNG file ({_reason(error)})')

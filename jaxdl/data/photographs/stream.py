@@ -12,6 +12,7 @@ import weakref
 import jax
 
 from jaxdl.data import order
+from jaxdl.data.photographs.decode import FITS
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 from jaxdl.data.split import Split, check_sizes
 
@@ -23,14 +24,14 @@ SHARED = 1 << 16  # bytes from which an array goes through shared memory, which 
 _open = weakref.WeakSet()  # streams
 
 
-def streaming(source, *, batch_size, size=512, seed=None, workers=None, corrupt='refuse', process_index=None,
+def streaming(source, *, batch_size, size=512, fit='crop', seed=None, workers=None, corrupt='refuse', process_index=None,
               process_count=None):
   """A split whose photographs are decoded as they are needed, in the same order as a resident split's.
 
   Args:
     source: random access to (encoded bytes, label, name for messages), picklable, such as image_folder's.
     batch_size: int, examples in a batch, over all hosts.
-    size: int, pixels of the square that is cut from the middle of each.
+    size, fit: the square of pixels that is made of the middle of each, as in `decode.square`.
     seed: int for a new permutation in each epoch (training), None for the examples' own order (evaluation).
     workers: int, processes that decode, or 0 for threads of this one, one for each core; None for 0 on few cores, else
       the number of cores.
@@ -48,11 +49,11 @@ def streaming(source, *, batch_size, size=512, seed=None, workers=None, corrupt=
   process_index = jax.process_index() if process_index is None else process_index
   if workers is None:
     workers = _cores() if _cores() > FEW_CORES else 0
-  _check(size=size, workers=workers, corrupt=corrupt, batch_size=batch_size, hosts=process_count)
+  _check(size=size, fit=fit, workers=workers, corrupt=corrupt, batch_size=batch_size, hosts=process_count)
   own = batch_size // process_count
   count, batches = len(source), order.batches_per_epoch(len(source), batch_size)
   indices = functools.partial(order.batches_at, seed, count=count, batch_size=batch_size)
-  pieces = Pieces(source=source, indices=indices, batches=batches if seed is None else ENDLESS, size=size,
+  pieces = Pieces(source=source, indices=indices, batches=batches if seed is None else ENDLESS, size=size, fit=fit,
                   first=process_index * own, own=own, length=piece_length(own, size))
   return Split(arrays={}, count=count, batches=batches, feed=_feeder(pieces, workers, corrupt),
                fetch=lambda arrays, feed: feed, capacity=max(1, FEED_BYTES // (own * size * size * 3)))
@@ -62,8 +63,10 @@ def _cores():
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
-def _check(*, size, workers, corrupt, batch_size, hosts):
+def _check(*, size, fit, workers, corrupt, batch_size, hosts):
   check_sizes(size=size)
+  if fit not in list(FITS):
+    raise ValueError(f'config.data.fit={fit!r} is unknown: use crop (the middle pixels) or area (scaled down)')
   if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
     raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 to {MOST_WORKERS}')
   if corrupt not in ('refuse', 'skip'):
