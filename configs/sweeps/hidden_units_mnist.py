@@ -2,7 +2,16 @@
 
     python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
 
-Report 002 trains each once. Ours are not measured yet.
+Test accuracy in %, reported (each trained once) and ours, mean ± deviation over three seeds at the checkpoint of the lowest
+validation loss, all 10,000 test images, 2 cores of an AMD EPYC, 2026-11-22:
+
+    units   RNN                    LSTM                   GRU
+    32      98.0   93.73 ± 0.21    97.9   97.60 ± 0.10    98.0   97.39 ± 0.19
+    64      96.38  96.80 ± 0.10    98.2   98.47 ± 0.03    98.6   98.43 ± 0.04
+    128     97.27  98.16 ± 0.14    98.7   98.65 ± 0.07    98.8   98.84 ± 0.02
+
+The report's RNN gets worse from 32 to 64 units, and its figures of 32 units are those of its GRU to the digit, training
+accuracy included: no seed of ours comes within four points of that. Its small networks may have been trained longer.
 Every member is `lstm_mnist` but for its cell and its units, the moving average of the parameters included.
 """
 

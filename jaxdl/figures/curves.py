@@ -80,5 +80,5 @@ def _zoom(row, means, *, percent):
     row[0].set_ylim(low, high)
     for end, place in ((points.max(), 0.96), (points.min(), 0.04)):
       if not low <= end <= high:
-        row[0].text(0.03, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=row[0].transAxes, fontsize=8,
-                    color='gray', va='top' if end > high else 'bottom')
+        row[0].text(0.97, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=row[0].transAxes, fontsize=8,
+                    color='gray', va='top' if end > high else 'bottom', ha='right')  # where curves seldom are
