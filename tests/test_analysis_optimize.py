@@ -69,6 +69,7 @@ def test_a_logit_rises_above_all_images_and_seeds_differ():
   assert np.asarray(units.scores(model, variables, again, np.zeros(3, int))).min() > np.asarray(model.apply(variables, random))[:, 0].max()
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_off_is_found_its_way():
   model, variables = network()
   neuron = Neuron('conv1', 0, (4, 3))

@@ -14,7 +14,8 @@ from jaxdl.config import read_file, to_dict
 
 CLASSES = {'language_model': 65, 'cnn': 11}
 SHAPES = {'hoda': (32, 32, 1), 'image_folder': (48, 32, 3)}  # photographs are reduced
-SLOW = ('deep_cnn_cifar10', 'cnn_fashion_mnist', 'cnn_food11', 'cnn_food11_l2')  # and in float64 all that is not small
+SLOW = ('deep_cnn_cifar10', 'cnn_fashion_mnist', 'cnn_food11', 'cnn_food11_l2', 'wide_cnn_fashion_mnist', 'cnn_mnist',
+        'char_lstm_shakespeare')  # and in float64 all that is not small
 SMALL = ('rnn_mnist', 'lstm_mnist', 'gru_mnist', 'char_rnn_shakespeare', 'wide_cnn_fashion_mnist')
 CONFIGS = [pytest.param(file, dtype, id=f'{file.stem}-{dtype.__name__}', marks=(
     pytest.mark.slow if file.stem in SLOW or (dtype is np.float64 and file.stem not in SMALL) else ()))

@@ -26,6 +26,7 @@ def check_same_network(kind, name, folder):
     assert math.isclose(one.loss(), before, rel_tol=CLOSE)
 
 
+@pytest.mark.slow
 def test_benchmark_flax_is_the_same_network(tmp_path, monkeypatch):
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   check_same_network('flax', 'rnn_mnist', tmp_path)

@@ -119,6 +119,7 @@ def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_pa
   train.train(built, tmp_path / 'run')  # the folder is free again
 
 
+@pytest.mark.slow
 def test_faults_a_clock_set_back_changes_nothing(small, tmp_path, monkeypatch):
   built = experiment.build(small, 'small')
   train.train(built, tmp_path / 'straight')

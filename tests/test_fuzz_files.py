@@ -53,7 +53,7 @@ def picture(kind):
 def read_photograph(file):
   """As the worker processes read it."""
   pieces = Pieces(source=[(file.read_bytes(), 0, str(file))], indices=lambda step, steps: (np.zeros((1, 1), int), np.ones((1, 1))),
-                  batches=1, size=16, first=0, own=1, length=1)
+                  batches=1, size=16, fit='crop', first=0, own=1, length=1)
   if faults := pieces[0]['faults']:
     raise ValueError(faults[0])
 

@@ -87,6 +87,7 @@ def test_no_code_is_an_error_that_says_what_to_do(checkout, tmp_path):
     checkout(tmp_path)
 
 
+@pytest.mark.slow
 def test_notebook_runs_as_it_stands(tmp_path):
   """On a CPU outside Colab: 50 steps, TensorBoard, every analysis, the report on the page."""
   (tmp_path / 'launch').mkdir()

@@ -117,11 +117,11 @@ def test_a_batch_can_be_overfitted_in_bfloat16(small_cnn):
 
 
 @pytest.mark.parametrize(('section', 'layer', 'kernel'), [
-    ({**RECURRENT, 'recurrent_initializer': 'he_normal'}, 'lstm', 'recurrent_kernel'),
+    pytest.param({**RECURRENT, 'recurrent_initializer': 'he_normal'}, 'lstm', 'recurrent_kernel', marks=pytest.mark.slow),
     ({**RECURRENT, 'initializer': 'orthogonal'}, 'lstm', 'input_kernel'),
     ({**BN_CNN, 'initializer': 'orthogonal'}, 'conv1', 'kernel'),
     ({**TEXT, 'recurrent_initializer': 'he_normal'}, 'gru2', 'recurrent_kernel'),
-    ({**TEXT, 'initializer': 'orthogonal'}, 'logits', 'kernel'),
+    pytest.param({**TEXT, 'initializer': 'orthogonal'}, 'logits', 'kernel', marks=pytest.mark.slow),
 ], ids=lambda value: value if isinstance(value, str) else '')
 def test_an_initializer_changes_its_kernels(section, layer, kernel):
   inputs = {'cnn': jnp.zeros((1, 28, 28, 1)), 'recurrent': jnp.zeros((1, 28, 28)), 'language_model': jnp.zeros((1, 3), int)}

@@ -263,7 +263,7 @@ REAL = [
     ('mnist', mnist.mnist, {'train': 60000, 'test': 10000}),
     ('fashion_mnist', fashion_mnist.fashion_mnist, {'train': 60000, 'test': 10000}),
     ('cifar10', cifar10.cifar10, {'train': 50000, 'test': 10000}),
-    ('hoda', hoda.hoda, {'train': 60000, 'test': 20000, 'remaining': 22352}),
+    pytest.param('hoda', hoda.hoda, {'train': 60000, 'test': 20000, 'remaining': 22352}, marks=pytest.mark.slow),
     ('tiny_shakespeare', shakespeare.tiny_shakespeare, {'train': 1003854, 'validation': 55770, 'test': 55770})]
 
 

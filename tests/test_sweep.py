@@ -107,7 +107,7 @@ def trained_alone(config, count):
   return calls.many_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
 
 
-@pytest.mark.parametrize('in_turn', [True, False])
+@pytest.mark.parametrize('in_turn', [pytest.param(True, marks=pytest.mark.slow), False])  # True: test_devices, too
 @pytest.mark.parametrize('kind', ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))])
 def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypatch):
   """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate; members of a

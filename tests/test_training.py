@@ -25,7 +25,7 @@ PARAMETERS = {  # total, and of these not trainable
     'char_rnn_shakespeare': (854081, 0), 'char_lstm_shakespeare': (3316289, 0),
     'char_gru_shakespeare': (2498625, 0), 'rotated_autoencoder_hoda': (570497, 0)}
 START = {'classify': (2.0, 3.5), 'next_char': (4.0, 4.4), 'reconstruct': (0.04, 0.5)}  # near ln 10, ln 65 or the ink's square
-CHEAP = {'lstm_mnist', 'cnn_mnist'}
+CHEAP = {'lstm_mnist'}
 
 
 def run_steps(config, count, *, feed_change=lambda feed: feed):

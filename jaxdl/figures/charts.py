@@ -185,8 +185,8 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
   axis = figure.subplots()
   for number, ((label, (x, y)), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):
     below = markers * (len(series) - 1 - number)  # the wider a line, so that those are seen that lie under equal ones
-    axis.plot(x, y, label=label, color=colour, linewidth=1.5 + 0.8 * below, marker='o' if markers else None,
-              markersize=4 + 1.2 * below)
+    axis.plot(x, y, label=label, color=colour, linewidth=1.5 + 0.5 * below, marker='o' if markers else None,
+              markersize=4 + 0.8 * below)
   if all(np.issubdtype(np.asarray(x).dtype, np.integer) for x, _ in series.values()):
     axis.xaxis.get_major_locator().set_params(integer=True)
   axis.set(xlabel=xlabel, ylabel=ylabel)

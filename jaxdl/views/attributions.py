@@ -54,7 +54,7 @@ def sanity(subject, choice):
     lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
   figure = figures.lines(lines, xlabel='layers whose weights were drawn anew, from the last one downward', markers=True,
-                         ylabel='rank correlation with the map of the trained network', heading=(
+                         ylabel='rank correlation with the trained map', heading=(
                              'Sanity: a map that stays alike shows the image more than what was learned'))
   yield Result('sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts)
 
