@@ -52,14 +52,16 @@ def whole(tree):
 
 def replicate(tree):
   """Puts a tree of arrays on every local device."""
-  everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
-  return jax.device_put(tree, everywhere)
+  return jax.device_put(tree, _everywhere())
 
 
 def replicated_shapes(tree):
   """The shapes of a tree of arrays, or of shapes, as `replicate` would put it on the devices."""
-  everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
-  return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree)
+  return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_everywhere()), tree)
+
+
+def _everywhere():
+  return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
 
 
 def use_cpu_devices(configs):

@@ -119,7 +119,10 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
   for name in ('a', 'deep/b'):
     shutil.copytree(run, tmp_path / 'runs' / name)
   assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
-  assert '2 runs compared' in (tmp_path / 'all.html').read_text()
+  text = (tmp_path / 'all.html').read_text()
+  assert '2 runs compared' in text
+  assert '>a, deep/b<' in text, 'told apart by what their folders do not share'
+  assert text.count('python -m jaxdl.main --config=') == 1, 'a command that they share is said once'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
   assert capsys.readouterr().err == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1

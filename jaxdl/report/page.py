@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import pathlib
 import re
 
@@ -84,7 +85,7 @@ def several(found):
   epochs = {record.epoch() for record in found}
   return {'title': f'{len(found)} runs compared', 'lead': ', '.join(labels),
           'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns) - 2), 'remarks': []},
-          'commands': [record.command for record in found if record.command],
+          'commands': list(dict.fromkeys(record.command for record in found if record.command)),
           'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
           'sections': [], 'environment': [], 'config': ''}
 
@@ -176,4 +177,5 @@ def _labels(found):
     labels = [name(record) for record in found]
     if len(set(labels)) == len(found):
       return labels
-  return [str(record.folder) for record in found]
+  shared = os.path.commonpath([os.path.abspath(record.folder) for record in found])
+  return [os.path.relpath(record.folder, shared) for record in found]

@@ -6,8 +6,6 @@ import numpy as np
 
 MOST_PIXELS = 1 << 26  # 200 MB when decoded: what a few bytes may claim before any of it is made
 TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')  # EXIF's tag 274 in either byte order, and XMP's name for it
-
-
 FITS = ('crop', 'area')
 
 
