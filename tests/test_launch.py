@@ -25,7 +25,7 @@ with open(f'{__file__}.calls', 'a') as calls:
 PROCESS = """number = next(int(flag[10:]) for flag in sys.argv if flag.startswith('--process='))
 plan = os.environ['PLAN'].split()
 def told(*_):
-  print('stopped', flush=True)
+  os.write(1, b'stopped\\n')  # print is no function for a signal that interrupts a print
   plan[number] == 'deaf' or sys.exit(0)
 signal.signal(signal.SIGTERM, told)
 here = pathlib.Path(f'{__file__}.here.{number}')
