@@ -51,7 +51,8 @@ def plain(model, variables, images, target, window, stride, fill):
   return total / count
 
 
-@pytest.mark.parametrize('name', NETS)
+@pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow if name in (
+    'SAME, even kernels', 'pool of gaps', 'average') else ()) for name in NETS])
 def test_occlusion_equals_the_plain_loop(name):
   model, variables, images = network(*NETS[name])
   labels = np.array([0, 2, 1])

@@ -105,6 +105,7 @@ def test_bfloat16_computes_low_and_gives_back_float32(section):
   assert all(':bf16[' in line for line in products), products
 
 
+@pytest.mark.slow
 def test_a_batch_can_be_overfitted_in_bfloat16(small_cnn):
   config = {**small_cnn, 'precision': 'bfloat16', 'task': dict(name='classify')}
   config['data']['splits'] = dict(train='train[:16]')
