@@ -22,7 +22,7 @@ def network(activation='relu'):
   return model, variables
 
 
-@pytest.mark.parametrize('parametrised_by', ['fourier', 'pixels'])
+@pytest.mark.parametrize('parametrised_by', ['fourier', pytest.param('pixels', marks=pytest.mark.slow)])
 def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
   """In a box the best patch is its upper bound where the weight is positive, its lower one elsewhere."""
   model, variables = network()

@@ -69,7 +69,8 @@ def test_conv_in_parts_equals_stock(image, kernel, strides, padding, channels):
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
-@pytest.mark.parametrize('path', [convolution.transposed_as_products, convolution.transposed_stock])
+@pytest.mark.parametrize('path', [convolution.transposed_as_products,
+                                  pytest.param(convolution.transposed_stock, marks=pytest.mark.slow)])
 def test_conv_transpose_equals_stock(image, kernel, strides, padding, path):
   args = operands(image, kernel)
   pads = tuple(convolution.transposed_padding(kernel[axis], strides[axis],

@@ -112,7 +112,7 @@ def published_gradient(cell):
   return gradient(lambda *args: published(cell, *args, xp=jnp))
 
 
-@pytest.mark.parametrize('size', ['layer', 'one example'])
+@pytest.mark.parametrize('size', ['layer', pytest.param('one example', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('cell', GATES)
 def test_gradients_are_those_of_the_published_equations(cell, size):
   with jax.enable_x64(True):

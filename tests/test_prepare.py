@@ -228,6 +228,7 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   assert [path.name for path in root.iterdir() if path.name.startswith('.preparing-')] == []
 
 
+@pytest.mark.slow
 def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
   pytest.importorskip('tensorflow')
   for place in ('train/cat', 'train/dog', 'test/dog'):
