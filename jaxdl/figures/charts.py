@@ -107,7 +107,7 @@ def reliability(confidence, accuracy, count, *, heading):
   top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4,
            label='at the mean confidence of the bin')
   top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
-  top.legend(frameon=False, fontsize=8, loc='upper left')
+  figure.legend(*top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc='outside lower center')
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
   bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
   bottom.yaxis.set_major_formatter('{x:,.0f}')

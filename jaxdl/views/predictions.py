@@ -27,8 +27,8 @@ def wrong(subject, choice):
     titles = [f'{subject.classes[true]}\n→ {subject.classes[said]} {probability:.0%}' for true, said, probability in zip(
         found.label[:WORST], found.predicted[:WORST], found.probability[:WORST], strict=True)]
     figure = figures.image_grid(subject.images[worst], titles, columns=8, heading=(
-        f'The {len(worst)} of {len(found.index):,} mistakes that give the true class the least probability: '
-        'true → predicted class and its probability'))
+        f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class first: '
+        'true → predicted class, its probability'))
     yield Result('mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst})
   curve = errors.calibration(subject.labels, logits)
   figure = figures.reliability(curve.confidence, curve.accuracy, curve.count, heading=(
