@@ -35,7 +35,7 @@ def first_state(experiment, run, capacity=None):
   """
   if jax.process_count() > 1:  # to compile, processes may speak with each other, in one order
     return experiment.initial_state()
-  drawing = experiment.first_state()
+  drawing = experiment.drawing()
   with concurrent.futures.ThreadPoolExecutor(1) as aside:
     drawn = aside.submit(lambda: drawing.lower().compile()())
     split = experiment.data.splits['train']

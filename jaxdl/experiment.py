@@ -56,9 +56,9 @@ class Experiment:
 
   def initial_state(self):
     """The State before the first step."""
-    return self.first_state().lower().compile()()
+    return self.drawing().lower().compile()()
 
-  def first_state(self):
+  def drawing(self):
     """The traced program that draws the State before the first step, and the shapes of it."""
     inputs = self.data.inputs
     return state.traced(self.recipe.model, self.recipe.optimizer, seed=self.seed, input_shape=inputs.shape[1:],

@@ -40,7 +40,7 @@ def compiled(config, name):
   split, steps = built.data.splits['train'], 2
   feed = parallel.split_feed(split.feed(0, steps), steps)
   arrays = jax.eval_shape(lambda: split.arrays)
-  return calls.many_steps(built).lower(built.first_state().out_info, arrays, feed, np.int32(steps)).compile().as_text(), built
+  return calls.many_steps(built).lower(built.drawing().out_info, arrays, feed, np.int32(steps)).compile().as_text(), built
 
 
 def collectives(hlo):
