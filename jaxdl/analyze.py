@@ -9,6 +9,7 @@ import warnings
 from concurrent import futures
 
 from jaxdl import command, progress, subject
+from jaxdl.overrides import meant
 from jaxdl.report import page
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, layers_of, write
@@ -28,16 +29,8 @@ analyses:
 def main(arguments):
   """Runs the command; returns the exit code."""
   chosen = _parser().parse_args(arguments[1:])
-  wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
-  if unknown := [name for name in wanted if name not in VIEWS]:
-    raise ValueError(f'--only={unknown[0]} is not an analysis: use some of {", ".join(VIEWS)}')
   seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir)
-  fitting = [name for name in wanted if seen.kind in VIEWS[name].kinds]
-  if chosen.only and (other := [name for name in wanted if name not in fitting]):
-    raise ValueError(f'--only={other[0]} does not apply to a model of kind {seen.kind!r}: use some of '
-                     f'{", ".join(name for name, view in VIEWS.items() if seen.kind in view.kinds)}')
-  if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
-    raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
+  fitting = _fitting(chosen, seen)
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
@@ -59,12 +52,33 @@ def _parser():
   add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
   add('--layer', metavar='NAME', help='of the analyses that look at one layer')
   add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
-  add('--images', type=int, metavar='N', help='how many test examples (default all that fit into 1 GiB)')
+  add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all in 1 GiB)')
   add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
   add('--against', action='append', default=[], metavar='DIR',
       help="folder of a run whose weights are laid over this one's; may be given several times")
   add('--seed', type=command.seed, default=0, metavar='N', help='of what is drawn at random (default 0)')
   return parser
+
+
+def _fitting(chosen, seen):
+  """Names of the wanted views, all of which apply; ValueError where one does not, or what is chosen is heeded by none."""
+  fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
+  use = f'use some of {", ".join(fitting)}'
+  wanted = chosen.only.split(',') if chosen.only else fitting
+  for name in wanted:
+    if name not in VIEWS:
+      raise ValueError(f'--only={name} is no analysis{meant(name, fitting)}; {use}')
+    if name not in fitting:
+      raise ValueError(f'--only={name} does not apply to a model of kind {seen.kind!r}: {use}')
+  if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
+    raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
+  for option in ('layer', 'channel', 'against'):
+    given = getattr(chosen, option)
+    if given not in (None, []) and not any(option in VIEWS[name].heeds for name in wanted):
+      heeding = ', '.join(name for name in fitting if option in VIEWS[name].heeds)
+      raise ValueError(f'--{option} changes nothing in {", ".join(wanted)}: leave it out'
+                       + f', or use some of {heeding}' * bool(heeding))
+  return wanted
 
 
 def _make_all(names, seen, choice, folder, *, must_fit):

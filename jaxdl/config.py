@@ -46,8 +46,7 @@ def from_command_line(parser, arguments):
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-    said, unread, _ = str(error).strip().partition('\n')[0].partition(': Failed to parse ')
-    raise ValueError(said + " is not read: write a section as {'name': 'cosine', 'final': 0.1}" * bool(unread)) from error
+    raise ValueError(overrides.unread(str(error).strip().partition('\n')[0])) from error
   if surplus:
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:

@@ -9,6 +9,11 @@ import difflib
 import re
 
 PREFIX = '--config.'
+UNREAD = {  # how a reader's reason begins → what to say of the value
+    'could not convert': 'is no number: write one such as 0.001',
+    'invalid literal': 'is no whole number: write one such as 5',
+    "('Non-boolean": 'is no switch: write true or false',
+    'Failed to parse': "is not read: write a section as {'name': 'cosine', 'final': 0.1}"}
 
 
 def meant(word, words):
@@ -88,6 +93,15 @@ class _Literal(ast.NodeTransformer):
     self.generic_visit(node)
     named = getattr(node.func, 'id', None) == 'dict' and not node.args and all(one.arg for one in node.keywords)
     return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [one.value for one in node.keywords]) if named else node
+
+
+def unread(message):
+  """What to say where ml_collections could not read a value: 'flag --config.seed=x: reason' → '--config.seed=x is …'."""
+  for reason, said in UNREAD.items():
+    flag, found, _ = message.partition(f': {reason}')
+    if found:
+      return f'{flag.removeprefix("flag ")} {said}'
+  return message
 
 
 def _value(text):

@@ -20,7 +20,7 @@ class Progress:
     say: (text); a line of its own.
     advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints a line, after a silence.
     doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
-    left: (step) → time left in words, such as '0:01:32'.
+    left: (step) → time left in words, such as '0:01:32 left'; '' as long as the pace is not known.
   """
 
   say: Callable
@@ -32,18 +32,20 @@ class Progress:
 @contextlib.contextmanager
 def show(total, *, first_step):
   """Shows a run of `total` steps that begins or goes on at `first_step`; yields Progress."""
-  started, asked = time.monotonic(), []  # (step, moment) of the first time
+  asked = []  # (step, moment) of the first time
 
   def left(step):
     """At the pace since it was first asked, which leaves out starting and compiling."""
     now = time.monotonic()
-    since, moment = asked[0] if asked and step > asked[0][0] else (first_step, started)
     if not asked:
       asked.append((step, now))
-    return str(datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step))))
+    since, moment = asked[0]
+    if since == step < total:
+      return ''
+    return f'{datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step)))} left'
 
   if not sys.stdout.isatty():
-    yield _plain(total, left, started, begins=first_step < total)
+    yield _plain(total, left, begins=first_step < total)
     return
   from rich import progress
   columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
@@ -52,7 +54,7 @@ def show(total, *, first_step):
     task = bar.add_task('compiling', total=total, completed=first_step)
 
     def advance(step, text, speed):
-      bar.update(task, completed=step, description=f'{text}  {speed:,.0f} examples/s  {left(step)} left')
+      bar.update(task, completed=step, description=f'{text}  {_pace(speed, left(step))}')
 
     def say(text):
       bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
@@ -60,8 +62,10 @@ def show(total, *, first_step):
     yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left)
 
 
-def _plain(total, left, said, *, begins):
-  """Progress in lines; `said` is the moment of the last one."""
+def _plain(total, left, *, begins):
+  """Progress in lines."""
+  said = time.monotonic()
+
   def say(text):
     nonlocal said
     print(text, flush=True)
@@ -70,7 +74,7 @@ def _plain(total, left, said, *, begins):
   def advance(step, text, speed):
     remaining = left(step)  # asked for after the first step, which compiled
     if time.monotonic() - said > SILENCE:
-      say(f'step {step:,} of {total:,}  {text}  {speed:,.0f} examples/s, {remaining} left')
+      say(f'step {step:,} of {total:,}  {text}  {_pace(speed, remaining)}')
 
   if begins:
     say('compiling …')
@@ -130,8 +134,17 @@ def describe(metrics):
 
 
 def line(step, total, figures, left):
-  """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'; figures: split → name → number."""
+  """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'.
+
+  Args:
+    step, total: int.
+    figures: split → name → number.
+    left: str, as `Progress.left` gives it.
+  """
   speed = figures.get('train', {}).get('examples_per_second')
   shown = [f'{split} {describe({k: v for k, v in values.items() if k not in UNSHOWN})}' for split, values in figures.items()]
-  tail = f'{speed:,.0f} examples/s, {left} left' if speed else f'{left} left'
-  return '  '.join([f'step {step:,} of {total:,}', *shown, tail])
+  return '  '.join(part for part in (f'step {step:,} of {total:,}', *shown, _pace(speed, left)) if part)
+
+
+def _pace(speed, left):
+  return ', '.join(part for part in (speed and f'{speed:,.0f} examples/s', left) if part)

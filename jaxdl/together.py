@@ -94,7 +94,7 @@ def _loop(runs, current, evaluate, shown):
       _notice(runs, history['loss'], step, shown)
       here = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}  # [M]
       sums = {name: sums.get(name, 0) + value for name, value in here.items()}
-      shown.advance(step, f'{len(runs)} runs, loss {_span(here)}', here['count'].sum() / spent)
+      shown.advance(step, f'{len(runs)} runs, loss {_span(sums)}', sums['count'].sum() / since)
       measured = evaluate(current) if due(built.evaluate_every) else {}
       logged = {'train': sums} if due(built.log_every) else {}
       for number, run in enumerate(runs):
@@ -114,7 +114,7 @@ def _loop(runs, current, evaluate, shown):
         sums, since = {}, 0.0
       if 'validation' in measured:
         shown.say(f'step {step:,} of {built.steps:,}  {len(runs)} runs, validation loss {_span(measured["validation"])}  '
-                  f'{shown.left(step)} left')
+                  f'{shown.left(step)}')
   return current, seconds, bool(stop)
 
 

@@ -96,7 +96,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         at_start(opened)  # before the first time left is asked for
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
-      shown.advance(step, f'train {progress.describe(tasks.metrics(here))}', here['count'] / spent)
+      shown.advance(step, f'train {progress.describe(tasks.metrics(sums))}', sums['count'] / seconds)
       figures, loss = {}, None
       if due(experiment.log_every):
         figures['train'] = {**tasks.metrics(sums), 'learning_rate': experiment.learning_rate(step, current.opt_state),

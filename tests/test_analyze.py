@@ -10,6 +10,7 @@ from conftest import SMALL, last_json, run_child
 
 from jaxdl import analyze, command, experiment, subject, train
 from jaxdl.views import VIEWS
+from jaxdl.views.view import Choice
 
 FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
 
@@ -101,7 +102,12 @@ def test_analyze_sees_what_training_evaluates(trained):
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (['--only=filter'], r"--only=filter is not an analysis: use some of filters, weights"),
+    (['--only=error'], r'--only=error is no analysis; did you mean errors\?; use some of weights, statistics, errors, '),
+    (['--only=x'], r'--only=x is no analysis; use some of weights, '),
+    (['--only=errors,weights', '--layer=lstm'], r'--layer changes nothing in errors, weights: leave it out, or use some of '
+                                                r'statistics, embedding, states$'),
+    (['--channel=0'], r'--channel changes nothing in weights, .*: leave it out$'),
+    (['--only=errors', '--against=x'], r'--against changes nothing in errors: leave it out, or use some of weights$'),
     (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
@@ -112,6 +118,20 @@ def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={trained[0]}', *arguments]) == 1
   lines = capsys.readouterr().err.strip().splitlines()
   assert re.match(f'jaxdl: {message}', lines[-1]), lines
+
+
+@pytest.mark.parametrize('name', ['statistics', 'embedding', 'states', 'errors', 'by_step', 'weights'])
+def test_analyze_heeds_what_a_view_says_that_it_does(name, trained):
+  """The fields of the choice that are read while a view is made."""
+  read = set()
+
+  class Noticing(Choice):
+    def __getattribute__(self, field):
+      read.add(field)
+      return super().__getattribute__(field)
+
+  assert list(VIEWS[name].make(subject.read(trained[0], count=60), Noticing()))
+  assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].heeds)
 
 
 def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):

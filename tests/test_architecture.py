@@ -32,7 +32,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'samples', 'stopping', 'together',
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
-    'analyze': {'command', 'progress', 'report', 'subject', 'views'},
+    'analyze': {'command', 'overrides', 'progress', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
     'main': {'command', 'data', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'run_folder', 'samples',

@@ -129,21 +129,24 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
 
 
 def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
-  """The first 50 steps took 20 s, with compiling, and the second 50 one second: 900 more are 18 s."""
-  moments = iter([0.0, 0.0, 20.0, 21.0, 22.0])  # the second is that of saying that it compiles
+  """The first 50 steps took 20 s, with compiling, which says nothing; the second 50 one second: 900 more are 18 s."""
+  moments = iter([0.0, 0.0, 20.0, 20.5, 21.0, 22.0])  # the first two are those of saying that it compiles
   monkeypatch.setattr(progress.time, 'monotonic', lambda: next(moments))
   with progress.show(1000, first_step=0) as shown:
-    assert [shown.left(step) for step in (50, 100, 150)] == ['0:06:20', '0:00:18', '0:00:17']
+    assert [shown.left(step) for step in (50, 50, 100, 150)] == ['', '', '0:00:18 left', '0:00:17 left']
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: 23.0)
+  with progress.show(50, first_step=0) as shown:
+    assert shown.left(50) == '0:00:00 left'
 
 
 def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(monkeypatch, capsys):
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(10, first_step=0) as shown:
-    for step, clock[0] in ((1, 20.0), (2, 40.0), (3, 60.0), (4, 75.0)):
+    for step, clock[0] in ((1, 40.0), (2, 60.0), (3, 80.0), (4, 95.0)):
       shown.advance(step, 'loss 0.5000', 8.0)
   assert capsys.readouterr().out.splitlines() == [
-      'compiling …', 'step 2 of 10  loss 0.5000  8 examples/s, 0:02:40 left', 'step 4 of 10  loss 0.5000  8 examples/s, 0:01:50 left']
+      'compiling …', 'step 1 of 10  loss 0.5000  8 examples/s', 'step 3 of 10  loss 0.5000  8 examples/s, 0:02:20 left']
   with progress.show(10, first_step=10):
     assert capsys.readouterr().out == '', 'a run that is finished compiles nothing'
 
@@ -167,7 +170,7 @@ def test_the_package_says_which_commands_there_are():
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
   figures = {split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601} for split in ('train', 'validation', 'test')}
-  shown = progress.fitted(progress.line(1700, 5500, figures, '0:01:16'), 80)
+  shown = progress.fitted(progress.line(1700, 5500, figures, '0:01:16 left'), 80)
   assert shown.splitlines() == [
       'step 1,700 of 5,500  train loss 0.1198, accuracy 96.44 %',
       '  validation loss 0.1198, accuracy 96.44 %  test loss 0.1198, accuracy 96.44 %',
@@ -319,7 +322,11 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
     (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
     (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r'config\.model\.'),
-    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"flag --config\.model=\[cnn\] is not read: write a section as \{'name': 'cosine'"),
+    (['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
+     r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001'),
+    (['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
+     r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5'),
+    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"--config\.model=\[cnn\] is not read: write a section as \{'name': 'cosine'"),
     (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),

@@ -33,6 +33,13 @@ WEIGHTS = {  # of the networks whose reports print no table: weights without bia
     'bn_cnn_gray_cifar10': ((28, 28, 1), [800, 18432, 36864, 4 * 4 * 64 * 256, 2560])}
 
 
+def test_layer_table_of_images_too_small_for_a_window_names_the_layer_and_the_images():
+  pools = models.build({'name': 'cnn', 'layers': [{'kind': 'max_pool', 'window': 5}] * 2})
+  with pytest.raises(ValueError, match=r"layer max_pool2, which gets 3 × 3 × 1 of images of 16 × 16 \(config\.data\.size\): "
+                                       r"window=5 is larger than the axis of 3 pixels with padding='VALID': take a smaller one"):
+    table.layers(pools, (16, 16, 1))
+
+
 def rows(name, shape):
   section = models.with_classes(read_file(ROOT / f'configs/{name}.py').model.to_dict(), 11)
   return table.layers(models.build(section), shape)

@@ -170,6 +170,11 @@ def test_impossible_settings_are_named(source, options, message):
     split_of(source, **options)
 
 
+def test_an_impossible_fit_is_named_before_anything_is_read():
+  with pytest.raises(ValueError, match=r"config\.data\.fit='are' is unknown: use crop .* or area"):
+    image_folder.load(seed=0, splits={'train': 'train'}, batch_size=4, folder='nowhere', fit='are')
+
+
 def build(folder, monkeypatch, steps):
   """A tiny CNN on the folder; feeds of two steps, so that training and evaluation take many."""
   monkeypatch.setattr(stream, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxdl import command
+from jaxdl import command, figures
 from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
 from jaxdl.report import charts, page, records, sections
@@ -112,7 +112,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert '2 runs compared' in text
   assert f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {run}' in text
   assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
-  assert 'small, seed 4, test' in text
+  assert 'small, seed 4, test ends at' in out.read_text()
 
 
 def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp_path, capsys):
@@ -121,7 +121,10 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
   assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
   text = (tmp_path / 'all.html').read_text()
   assert '2 runs compared' in text
-  assert '>a, deep/b<' in text, 'told apart by what their folders do not share'
+  assert f'in {tmp_path / "runs"}<' in text
+  assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/b'], 'told apart by what their folders do not share'
+  assert '<th scope="col">folder</th>' not in text, 'it would say the same again'
+  assert text.count('deep/b</li>') == text.count('<figure class="chart"'), 'a run stands once in the legend of a chart'
   assert text.count('python -m jaxdl.main --config=') == 1, 'a command that they share is said once'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
   assert capsys.readouterr().err == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'
@@ -163,6 +166,34 @@ def test_curves_are_drawn_to_scale():
   assert rising['beyond'] == 'values down to 10 lie below this axis'
   many = [(step, step % 7) for step in range(5000)]
   assert len(charts.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= charts.POINTS + 1
+
+
+def test_charts_of_several_runs_name_each_run_once():
+  found = {('accuracy', 'validation'): [(1, 0.5)], ('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}
+  accuracy, loss = charts.charts({f'run {number}': found for number in range(9)})
+  assert list(loss['legend']) == [f'run {number}' for number in range(9)]
+  assert (accuracy['order'], loss['order']) == ('', 'train, test')
+  shown = [tuple((line['colour'], line['dashes']) for line in lines) for lines in loss['legend'].values()]
+  assert len(set(shown)) == 9, 'no two look alike'
+  assert [line for lines in loss['legend'].values() for line in lines] == loss['lines']
+  alone, = charts.charts({'run': {('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}})
+  assert (list(alone['legend']), alone['order']) == (['train', 'test'], '')
+
+
+def test_the_map_has_the_colours_of_the_pictures_and_runs_have_colours_apart():
+  style = (page.FOLDER / 'page.css').read_text()
+  of_map = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', style))
+  assert [of_map[str(number)].upper() for number in range(len(of_map))] == list(figures.charts.CLASSES)
+  assert set(re.findall(r'% (\d+) }}', (page.FOLDER / 'page.html').read_text())) == {str(len(of_map))}
+  for palette in [list(figures.charts.CLASSES), *(re.findall(r'--c\d: #(\w+)', part) for part in style.split('@media')[:2])]:
+    found = [_of_hex(colour) for colour in palette]
+    assert min(np.abs(one - other).sum() for number, one in enumerate(found) for other in found[:number]) > 0.3, palette
+
+
+def _of_hex(colour):
+  digits = colour.lstrip('#')
+  digits = digits if len(digits) == 6 else ''.join(digit * 2 for digit in digits)
+  return np.array([int(digits[place:place + 2], 16) for place in (0, 2, 4)]) / 255
 
 
 def test_sections_hold_what_is_known_of_and_there(run):

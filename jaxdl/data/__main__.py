@@ -48,7 +48,9 @@ def show(data_dir):
     if folder is not None:
       print(f'{name:<20}tfds      {_megabytes(folder)}  {splits_of(folder)}')
     elif (bundled.FOLDER / name).is_dir():
-      print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  inside the package')
+      columns = DATA_SETS[name].args[0](source='bundled', data_dir=data_dir).columns
+      counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
+      print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  {_words(counts)}')
     else:
       ways = ['is downloaded at first use'] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
@@ -63,6 +65,10 @@ def splits_of(folder):
       counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
     except (ValueError, LookupError, TypeError) as error:
       raise ValueError(f'{folder / "dataset_info.json"} is damaged ({error}): delete {folder} and prepare it again') from error
+  return _words(counts)
+
+
+def _words(counts):
   return '  '.join(f'{split} {count:,}' for split, count in counts.items())
 
 

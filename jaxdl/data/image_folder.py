@@ -41,6 +41,7 @@ def load(*, seed, splits, batch_size, evaluation_batch_size=32, folder=None, sou
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   check_overlap(overlap)
+  stream.check(size=size, fit=fit, workers=workers, corrupt=corrupt)
   mean, deviation = preprocess.scaling(scale, None)
   prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
   origin, sources, classes = read(folder, source=source, name=copy, data_dir=data_dir)

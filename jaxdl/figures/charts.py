@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxdl.figures.curves import COLOURS
 
-CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000', '#B8A800', '#8C564B', '#7F7F7F',
-           '#882255', '#44AA99')  # Okabe & Ito's, whose yellow is too pale for a dot on white, and four more
+CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#999933', '#8C564B', '#6A3D9A',
+           '#C2185B', '#44AA99')  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
 
 
 def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):

@@ -25,11 +25,16 @@ def layers(model, input_shape, input_dtype=jnp.float32):
   found = []
 
   def note(call, args, kwargs, context):
-    outputs = call(*args, **kwargs)
     module = context.module
-    if context.method_name == '__call__' and len(module.path) == 1:
-      found.append(dict(name=module.path[0], type=type(module).__name__, input=list(args[0].shape[1:]),
-                        output=list(outputs.shape[1:])))
+    if context.method_name != '__call__' or len(module.path) != 1:
+      return call(*args, **kwargs)
+    name, shape = module.path[0], list(args[0].shape[1:])
+    try:
+      outputs = call(*args, **kwargs)
+    except ValueError as error:
+      images = f' of images of {_shape(input_shape[:2])} (config.data.size)' if len(input_shape) == 3 else ''
+      raise ValueError(f'layer {name}, which gets {_shape(shape)}{images}: {error}') from error
+    found.append(dict(name=name, type=type(module).__name__, input=shape, output=list(outputs.shape[1:])))
     return outputs
 
   def initial(inputs):

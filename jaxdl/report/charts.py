@@ -16,8 +16,9 @@ def charts(lines_of, epoch=None):
 
   Returns:
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour, dashes, dot),
-    'x' and 'y' ticks (place, text), 'beyond' (what the axis leaves out, in words), 'epoch', and 'data' for the pointer:
-    label → list of [x, y, step, text]. A learning rate that never changes has none.
+    'legend' (what a colour means → its lines), 'order' (of those lines, in words, where there are several), 'x' and 'y'
+    ticks (place, text), 'beyond' (what the axis leaves out, in words), 'epoch', and 'data' for the pointer: label → list of
+    [x, y, step, text]. A learning rate that never changes has none.
   """
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
                           if any(math.isfinite(value) for _, value in points)
@@ -28,7 +29,7 @@ def charts(lines_of, epoch=None):
 def _chart(metric, lines_of):
   several = len(lines_of) > 1
   scale = 100 if metric == 'accuracy' else 1
-  series = {}
+  series, legend = {}, {}
   for number, (label, found) in enumerate(lines_of.items()):
     for order, split in enumerate(('train', 'validation', 'test')):
       points = [(step, value * scale) for step, value in found.get((metric, split), []) if math.isfinite(value)]
@@ -36,6 +37,7 @@ def _chart(metric, lines_of):
         name = f'{label}, {split}' if several else split
         again = number // 7 % 2 * 3  # the colours begin anew, with other dashes
         series[name] = (_thinned(points), number if several else order, order + again if several else 0)
+        legend.setdefault(label if several else split, {})[split] = name
   steps = [step for points, _, _ in series.values() for step, _ in points]
   values = sorted(value for points, _, _ in series.values() for _, value in points)
   low, high = values[0], values[min(len(values) - 1, int(len(values) * 0.98))]  # the first steps of a loss would flatten it
@@ -54,15 +56,17 @@ def _chart(metric, lines_of):
     y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (min(max(value, low), high) - low) / (high - low))
     return round(x, 1), round(y, 1)
 
-  lines, data = [], {}
+  lines, data = {}, {}
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
     alone = len(placed) == 1  # a line to where it begins, which round ends make a dot
-    lines.append({'label': name, 'points': ' '.join(f'{x},{y}' for x, y in placed * (1 + alone)), 'colour': colour % 7,
-                  'dashes': dashes, 'dot': alone})
+    lines[name] = {'label': name, 'points': ' '.join(f'{x},{y}' for x, y in placed * (1 + alone)), 'colour': colour % 7,
+                   'dashes': dashes, 'dot': alone}
     data[name] = [[x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)]
-  return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': lines, 'data': data,
-          'beyond': ', '.join(beyond),
+  splits = max(legend.values(), key=len) if several else ()
+  return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': list(lines.values()), 'data': data,
+          'legend': {what: [lines[name] for name in names.values()] for what, names in legend.items()},
+          'beyond': ', '.join(beyond), 'order': ', '.join(splits) if len(splits) > 1 else '',
           'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
           'y': [(place(0, value)[1], f'{value:g}') for value in _ticks(low, high)],
           'width': WIDTH, 'height': HEIGHT, 'left': LEFT, 'bottom': HEIGHT - BOTTOM, 'top': TOP, 'right': WIDTH - RIGHT}

@@ -70,21 +70,21 @@ def one(record):
 
 def several(found):
   """What the template shows of several runs: their figures and curves beside each other."""
-  labels = _labels(found)
+  labels, shared = _labels(found)
   names = [key for key in dict.fromkeys(key for record in found for key in record.summary) if _is_figure(key)]
   reported = [{name: theirs for name, theirs, _ in record.reported()} for record in found]
   columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
   rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
            *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
-           run_folder.state(record.folder, run_folder.trainer(record.folder)), str(record.folder)]
+           run_folder.state(record.folder, run_folder.trainer(record.folder)), *[str(record.folder)] * (not shared)]
           for label, record, theirs in zip(labels, found, reported, strict=True)]
   columns = ['run', *('reported ' * beside + name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
-             'state', 'folder']
+             'state', *['folder'] * (not shared)]
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}
   epochs = {record.epoch() for record in found}
-  return {'title': f'{len(found)} runs compared', 'lead': ', '.join(labels),
-          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, len(columns) - 2), 'remarks': []},
+  return {'title': f'{len(found)} runs compared', 'lead': shared and f'in {shared}' or ', '.join(labels),
+          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, columns.index('state')), 'remarks': []},
           'commands': list(dict.fromkeys(record.command for record in found if record.command)),
           'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
           'sections': [], 'environment': [], 'config': ''}
@@ -172,10 +172,10 @@ def _shape(shape):
 
 
 def _labels(found):
-  """The runs' names, with their seeds or folders where these do not tell them apart."""
+  """(the runs' names, ''), with their seeds where these tell them apart; else (their folders, the one that holds all)."""
   for name in (lambda record: record.name, lambda record: f'{record.name}, seed {record.config.get("seed", 0)}'):
     labels = [name(record) for record in found]
     if len(set(labels)) == len(found):
-      return labels
+      return labels, ''
   shared = os.path.commonpath([os.path.abspath(record.folder) for record in found])
-  return [os.path.relpath(record.folder, shared) for record in found]
+  return [os.path.relpath(record.folder, shared) for record in found], shared

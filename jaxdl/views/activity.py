@@ -48,6 +48,7 @@ def _names(subject, count):
 
 
 VIEWS = {
-    'activations': View('feature maps of every convolution for eight images', ('cnn', 'autoencoder'), feature_maps),
+    'activations': View('feature maps of every convolution for eight images', ('cnn', 'autoencoder'), feature_maps,
+                        heeds=('layer',)),
     'statistics': View('table of activation statistics and dead units', ('cnn', 'recurrent', 'classifier', 'autoencoder'),
-                       statistics)}
+                       statistics, heeds=('layer',))}

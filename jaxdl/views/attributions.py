@@ -82,5 +82,5 @@ def _label(subject, true, predicted):
   return subject.classes[true] if true == predicted else f'{subject.classes[true]}\n→ {subject.classes[predicted]}'
 
 
-VIEWS = {'attributions': View('nine attributions side by side', ('cnn',), side_by_side),
-         'sanity': View('which attributions depend on what was learned', ('cnn',), sanity)}
+VIEWS = {'attributions': View('nine attributions side by side', ('cnn',), side_by_side, heeds=('layer',)),
+         'sanity': View('which attributions depend on what was learned', ('cnn',), sanity, heeds=('layer',))}

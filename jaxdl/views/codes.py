@@ -54,5 +54,6 @@ def reconstructed(subject, choice):
 
 
 VIEWS = {
-    'embedding': View('features in the plane, and for the projector', ('cnn', 'recurrent', 'classifier', 'autoencoder'), plane),
+    'embedding': View('features in the plane, and for the projector', ('cnn', 'recurrent', 'classifier', 'autoencoder'), plane,
+                      heeds=('layer',)),
     'reconstructions': View('originals, inputs and reconstructions; walks between codes', ('autoencoder',), reconstructed)}

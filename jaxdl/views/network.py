@@ -46,6 +46,7 @@ def weight_histograms(subject, choice):
 
 
 VIEWS = {
-    'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters),
+    'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters,
+                    heeds=('layer',)),
     'weights': View('distribution of weights and biases',
-                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms)}
+                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms, heeds=('against',))}

@@ -121,6 +121,7 @@ def _patch(subject, patch, inside):
 
 
 VIEWS = {
-    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), interesting),
-    'maximised': View('images made to excite a channel', ('cnn',), maximised),
-    'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time, _few_checkpoints)}
+    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), interesting, heeds=('layer', 'channel')),
+    'maximised': View('images made to excite a channel', ('cnn',), maximised, heeds=('layer', 'channel')),
+    'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time,
+                      heeds=('layer', 'channel'), lacking=_few_checkpoints)}

@@ -83,6 +83,6 @@ def continued(subject, choice):
 
 
 VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
-         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths),
-         'characters': View('surprise and single units on a text', ('language_model',), text),
+         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths, heeds=('layer',)),
+         'characters': View('surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')),
          'generated': View('texts that the network writes', ('language_model',), continued)}

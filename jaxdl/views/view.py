@@ -22,12 +22,14 @@ class View:
     title: str, what it shows, for the command's help.
     kinds: of Subject, that it applies to.
     make: function (Subject, Choice) → iterable of Result.
+    heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
     lacking: function Subject → what it lacks for this view, '' for nothing.
   """
 
   title: str
   kinds: tuple[str, ...]
   make: Callable
+  heeds: tuple[str, ...] = ()
   lacking: Callable = lambda subject: ''
 
 

@@ -47,9 +47,11 @@ def streaming(source, *, batch_size, size=512, fit='crop', seed=None, workers=No
   """
   process_count = jax.process_count() if process_count is None else process_count
   process_index = jax.process_index() if process_index is None else process_index
+  check(size=size, fit=fit, workers=workers, corrupt=corrupt)
+  if batch_size % process_count:
+    raise ValueError(f'a batch of {batch_size} does not divide over {process_count} hosts: use a multiple of {process_count}')
   if workers is None:
     workers = _cores() if _cores() > FEW_CORES else 0
-  _check(size=size, fit=fit, workers=workers, corrupt=corrupt, batch_size=batch_size, hosts=process_count)
   own = batch_size // process_count
   count, batches = len(source), order.batches_per_epoch(len(source), batch_size)
   indices = functools.partial(order.batches_at, seed, count=count, batch_size=batch_size)
@@ -63,16 +65,15 @@ def _cores():
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
-def _check(*, size, fit, workers, corrupt, batch_size, hosts):
+def check(*, size, fit, workers, corrupt):
+  """Raises ValueError where one of these settings of `streaming` is impossible."""
   check_sizes(size=size)
   if fit not in list(FITS):
     raise ValueError(f'config.data.fit={fit!r} is unknown: use crop (the middle pixels) or area (scaled down)')
-  if isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS:
+  if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
     raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 to {MOST_WORKERS}')
   if corrupt not in ('refuse', 'skip'):
     raise ValueError(f'config.data.corrupt={corrupt!r} is unknown: use refuse or skip')
-  if batch_size % hosts:
-    raise ValueError(f'a batch of {batch_size} does not divide over {hosts} hosts: use a multiple of {hosts}')
 
 
 def _feeder(pieces, workers, corrupt):
