@@ -62,33 +62,36 @@ def max_by_slices(inputs, window, strides, pads):
 
 
 def _max_forward(inputs, window, strides, pads):
-  greatest = max_by_slices(inputs, window, strides, pads)
-  return greatest, (inputs, greatest)
+  return max_by_slices(inputs, window, strides, pads), inputs
 
 
-def _max_backward(window, strides, pads, saved, cotangent):
+def _max_backward(window, strides, pads, inputs, cotangent):
   if strides == window and not any(map(any, pads)):
-    return _spread(_winner(*saved, window, strides, pads), cotangent, window, saved[0].shape),
+    return _spread(_winner(_windows(inputs, -jnp.inf, window, strides, pads)), cotangent, window, inputs.shape),
 
   def add_back(part):
-    *images, cotangent = part
-    places, pullback = jax.vjp(lambda x: _windows(x, -jnp.inf, window, strides, pads), images[0])
-    winner = _winner(*images, window, strides, pads)
+    images, cotangent = part
+    places, pullback = jax.vjp(lambda x: _windows(x, -jnp.inf, window, strides, pads), images)
+    winner = _winner(places)
     return pullback([jnp.where(winner == place, cotangent, 0) for place in range(len(places))])[0]
 
   # In a loop of two, for a loop's arguments are in memory: else XLA fuses what made the cotangent, such as a dropout's
   # mask, into each of the sums, which took half of a step where windows overlap.
   parts = 2 - len(cotangent) % 2
-  halves = [array.reshape(parts, -1, *array.shape[1:]) for array in (*saved, cotangent)]
-  return lax.map(add_back, halves).reshape(saved[0].shape),
+  halves = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
+  return lax.map(add_back, halves).reshape(inputs.shape),
 
 
-def _winner(inputs, greatest, window, strides, pads):
-  """Which place of its window each maximum stands at, the first of equal ones: [B, H', W', C] uint8 or int32."""
-  places = _windows(inputs, -jnp.inf, window, strides, pads)
-  winner = jnp.full(greatest.shape, len(places), jnp.int32)  # none, where there is no number
-  for number, place in reversed(list(enumerate(places))):
-    winner = jnp.where(place == greatest, number, winner)
+def _winner(places):
+  """Which of the places [B, H', W', C] of a window holds its maximum, the first of equal ones: [B, H', W', C] uint8 or int32.
+
+  The maximum is taken anew: XLA may compute the inputs again, rounded otherwise, so that none would equal the forward one.
+  """
+  greatest, winner = places[0], jnp.zeros(places[0].shape, jnp.int32)
+  for number, place in enumerate(places[1:], 1):
+    winner = jnp.where(place > greatest, number, winner)
+    greatest = jnp.maximum(greatest, place)
+  winner = jnp.where(jnp.isnan(greatest), len(places), winner)  # none, where there is no number
   return winner.astype(jnp.uint8) if len(places) < 256 else winner
 
 
