@@ -41,7 +41,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
          '(nn.relu(inputs), inputs > 0), lambda on, signal: (on * nn.relu(signal),)', 'hand'),
         ('a signal as strong as the unit', 'pullback(begun.astype(values.dtype))', 'pullback(begun * values)', 'loops')),
     ('ops/pooling.py', 'test_analysis_guided.py'): (
-        ('the last of equal values is the switch', 'in reversed(list(enumerate(places)))', 'in enumerate(places)', 'switch'),),
+        ('the last of equal values is the switch', 'jnp.where(place > greatest,', 'jnp.where(place >= greatest,', 'switch'),),
     ('ops/winograd.py', 'test_ops_conv.py'): (
         ('a kernel that is not turned', 'kernel[::-1, ::-1].swapaxes(2, 3)', 'kernel.swapaxes(2, 3)', 'winograd_equals'),
         ("a kernel's rows taken for its columns", 'np.kron(columns.of_kernel, rows.of_kernel)',
