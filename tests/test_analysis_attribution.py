@@ -96,7 +96,6 @@ def test_integrated_gradients_of_a_linear_model_are_exact_at_one_step():
   np.testing.assert_allclose(found.gap, 0, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_quadrature_converges_as_gauss_legendre_does_where_the_network_is_smooth():
   model, variables, images, labels = network(activation='tanh', batch=1)
   gaps = [abs(attribution.integrated_gradients(model, variables, images, labels, steps=steps).gap[0]) for steps in (1, 3, 12)]
