@@ -108,7 +108,8 @@ def _make(view, seen, choice, folder):
   began = time.monotonic()
   if lacking := view.lacking(seen):
     raise ValueError(lacking)
-  return [file for result in view.make(seen, choice) for file in write(result, folder)], time.monotonic() - began
+  files = [file for result in view.make(seen, choice) for file in write(result, folder, step=seen.step)]
+  return files, time.monotonic() - began
 
 
 if __name__ == '__main__':

@@ -110,6 +110,12 @@ def last_step(workdir):
   return max(kept_steps(workdir), default=0)
 
 
+def step_of(workdir, step):
+  """The number of a run's checkpoint 'best' or 'last', or that it is itself; None where there is none."""
+  with manager(workdir) as checkpoints:
+    return find_step(checkpoints, step)
+
+
 def kept_steps(workdir):
   """The steps of the checkpoints that a run keeps, list of int in order; [] where there is none."""
   if not (pathlib.Path(workdir) / 'checkpoints').is_dir():

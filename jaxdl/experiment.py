@@ -104,6 +104,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   trained, factor = recipe(config, steps=steps, epoch=epoch), _schedule(config, steps=steps, epoch=epoch)
   _, measured = tasks.build(task)
+  models.check_input(model, loaded.input_shape(), measured.__name__)
   rows = table.layers(trained.model, loaded.input_shape(), loaded.inputs.dtype)
   _check_outputs(measured, rows, loaded)
   _check_memory(rows, loaded, batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)

@@ -99,9 +99,11 @@ def _choices(number, axis):
   except (KeyError, TypeError, AttributeError):
     found = []
   names = [*(name for name, _ in found), axis.get('name')] if found else [None]
-  if not all(isinstance(name, str) for name in names) or len(set(names[:-1])) < len(found):
+  if twice := [name for name in names[:-1] if isinstance(name, str) and names[:-1].count(name) > 1]:
+    raise ValueError(f'config.axes[{number}] has two choices of the name {twice[0]!r}: give each a name of its own')
+  if not all(isinstance(name, str) for name in names):
     raise ValueError(f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "
-                     "model=dict(cell='lstm')), …)), each choice with a name of its own")
+                     "model=dict(cell='lstm')), …))")
   return found
 
 

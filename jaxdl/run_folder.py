@@ -100,8 +100,7 @@ def state(workdir, who):
   """'training', 'finished' or 'stopped': what a run does, from its files alone; `who` is what `trainer` says of it."""
   if who.get('now'):
     return 'training'
-  summary = pathlib.Path(workdir) / 'summary.json'
-  ended = summary.is_file() and read_json(summary).get('stopped') is None
+  ended = (file := pathlib.Path(workdir) / 'summary.json').is_file() and read_json(file).get('stopped') is None
   return 'finished' if ended else 'stopped'
 
 
@@ -119,12 +118,14 @@ def below(folder):
 
 
 def check_config(workdir, config, steps):
-  """Refuses to go on with a run of another config, but for how often it logs, or beyond an end of `steps` steps.
+  """Refuses a run of another config, but for how often it logs, one beyond `steps` steps, and one whose checkpoints are gone.
 
   Raises:
-    ValueError: the keys that differ, or the step that the run has reached.
+    ValueError: the keys that differ, the step that the run has reached, or what would be lost.
   """
   file = (folder := pathlib.Path(workdir)) / 'config.json'
+  if (folder / 'summary.json').is_file() and not any((folder / name).is_dir() for name in ('checkpoints', 'damaged')):
+    raise ValueError(f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder')
   if not ((folder / 'checkpoints').is_dir() and file.is_file()):
     return
   if changed := configuration.changed_keys(read_json(file), config, but=MAY_CHANGE):

@@ -44,8 +44,9 @@ def read(workdir):
 
   Returns:
     dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step', 'steps' (None where the run
-    is of an older version), 'examples_per_second', 'seconds_left', 'figures' (split → name → number, the last of each),
-    'logged_seconds_ago', 'checkpoint' (its step) and 'checkpoint_seconds_ago'; None for what there is not yet.
+    is of an older version), 'logged' (the step of the last figures), 'examples_per_second', 'seconds_left', 'figures'
+    (split → name → number, the last of each), 'logged_seconds_ago', 'checkpoint' (its step) and 'checkpoint_seconds_ago';
+    None for what there is not yet.
 
   Raises:
     FileNotFoundError: no run is there.
@@ -65,7 +66,8 @@ def read(workdir):
   config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
   left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': run_folder.state(folder, who), 'process': who.get('process'),
-          'host': who.get('host'), 'step': step, 'steps': steps, 'examples_per_second': speed,
+          'host': who.get('host'), 'step': step, 'steps': steps, 'logged': lines[-1]['step'] if lines else None,
+          'examples_per_second': speed,
           'seconds_left': left and round(left, 1), 'figures': figures,
           'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None, 'checkpoint': kept,
           'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
@@ -76,7 +78,8 @@ def text(found):
   head = f'{found["workdir"]}: {found["state"]}'
   if found['state'] == 'training':
     head += f', process {found["process"]} on {found["host"]}'
-  shown = [f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items()]
+  logged = [f'at step {found["logged"]:,}'] if found['logged'] not in (None, found['step']) else []
+  shown = [*logged, *(f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items())]
   where = f'step {found["step"]:,}' + (f' of {found["steps"]:,}' if found['steps'] else '')
   lines = [head, '  '.join([f'  {where}', *shown])]
   parts = []
@@ -87,7 +90,7 @@ def text(found):
   if found['logged_seconds_ago'] is not None:
     parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
   kept = found['checkpoint']
-  parts.append('no checkpoint yet' if kept is None else
+  parts.append('no checkpoint' + ' yet' * (found['state'] != 'finished') if kept is None else
                f'checkpoint at step {kept:,}, {_span(found["checkpoint_seconds_ago"])} ago')
   return '\n'.join([*lines, f'  {", ".join(parts)}'])
 

@@ -24,6 +24,7 @@ class Subject:
     workdir: of the run, pathlib.Path.
     name: of the data set.
     split: which of its splits the examples come from.
+    step: int, of the checkpoint.
     kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder'.
     model, variables, config: as `checkpoint.load_model` returns them.
     classes: class names, or the vocabulary of a text.
@@ -37,6 +38,7 @@ class Subject:
   workdir: pathlib.Path
   name: str
   split: str
+  step: int
   kind: str
   model: Any
   variables: Any
@@ -79,6 +81,7 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   if count is not None and count < 1:
     raise ValueError(f'--images={count} is too few: use at least 1')
   model, variables, config = checkpoint.load_model(workdir, step)
+  found_step = checkpoint.step_of(workdir, step)
   if 'dataset' not in config:
     raise ValueError(f'{workdir} was trained by an older version, which kept nothing of its data: train it again')
   section = {**config['data'], **({'data_dir': data_dir} if data_dir else {})}
@@ -90,8 +93,8 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or split.count, split.count, max(1, BYTES // size))
   found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
-  subject = Subject(workdir=pathlib.Path(workdir), name=data.name, split=name, kind=kind, model=model, variables=variables,
-                    config=config, classes=data.classes, available=split.count, **found)
+  subject = Subject(workdir=pathlib.Path(workdir), name=data.name, split=name, step=found_step, kind=kind,
+                    model=model, variables=variables, config=config, classes=data.classes, available=split.count, **found)
   if kind == 'language_model':
     return subject
   return dataclasses.replace(subject, images=subject.seen(found['images']), targets=subject.seen(found['targets']))

@@ -54,6 +54,7 @@ def main(arguments):
   stopped = bool(stop) and ended + len(faults) < len(found)
   comparison.write(path.stem, rows, workdir)
   print(comparison.table(rows))
+  print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if stopped:
     print(f'stopped, resume with: {begun}')
   print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),

@@ -120,7 +120,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         finite.check_parameters(current.params, step, checkpoints)
         checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
       if improved:
-        shown.say(f'  validation loss improved from {best:.5f} to {loss:.5f}, saved')
+        shown.say(f'  validation loss {f"improved from {best:.5f} to " * (best < float("inf"))}{loss:.5f}, saved')
         best = loss
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')

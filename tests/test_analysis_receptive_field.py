@@ -1,5 +1,6 @@
 """Receptive fields by formula: against the pixels that light a unit, and the reports' networks by hand."""
 
+import flax.linen as nn
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -8,6 +9,7 @@ from test_geometry import lit_units
 from jaxdl import models
 from jaxdl.analysis import neurons
 from jaxdl.config import read_file
+from jaxdl.models import cnn
 
 STACKS = {
     'same': [dict(kind='conv', features=2, kernel=3), dict(kind='max_pool', window=2),
@@ -54,6 +56,33 @@ REPORTS = [
     ('cnn_food11', 512, dict(conv3=(32, 4, -14), max_pool3=(44, 16, -14))),
     ('cnn_food11_l2', 512, dict(conv3=(32, 4, -14), max_pool3=(44, 16, -14))),
     ('rotated_autoencoder_hoda', 32, dict(conv1=(3, 2, 0), conv2=(7, 4, 0), code=(32, 0, 0), conv_transpose2=(32, 0, 0)))]
+
+
+class Thinned(nn.Module):
+  """Every third row and column: a kind of layer of one's own."""
+
+  def __call__(self, inputs, context):
+    return inputs[:, ::3, ::3]
+
+
+class Known(Thinned):
+  """The same, and what its units see."""
+
+  def window_of(self, axis, size):
+    return 1, 3, 1, (0, 0)
+
+
+def test_receptive_field_behind_a_layer_of_ones_own_is_what_it_says_or_refused(monkeypatch):
+  monkeypatch.setattr(cnn, 'KINDS', {**cnn.KINDS, 'thinned': Thinned, 'known': Known})
+
+  def field(kind):
+    convolution = dict(kind='conv', features=2, kernel=3)
+    model = models.build({'name': 'cnn', 'layers': [convolution, dict(kind=kind), convolution, dict(kind='flatten')]})
+    return neurons.receptive_field(model, (16, 16, 1), 'conv2')
+
+  assert (field('known').size, field('known').stride) == ((9, 9), (3, 3))
+  with pytest.raises(ValueError, match=r'what the units of a layer Thinned see is not known: give it a method window_of\('):
+    field('thinned')
 
 
 @pytest.mark.parametrize(('name', 'size', 'expected'), REPORTS, ids=[name for name, *_ in REPORTS])

@@ -219,7 +219,7 @@ PARAMETERS = {'conv1': {'kernel': np.zeros((3, 3, 1, 1)), 'bias': np.zeros(1)}}
     (CNN, {'params': PARAMETERS}, (1, 4, 4, 3), r"layer 'conv1' does not take inputs of shape \(1, 4, 4, 3\): matmul"),
     (CNN, {'params': PARAMETERS}, (1, 2, 4, 1), r"layer 'conv1' does not take inputs of shape \(1, 2, 4, 1\): a window of"),
     ({**CNN, 'activation': 'swish'}, {'params': PARAMETERS}, (1, 4, 4, 1), r"config.model.activation='swish' is unknown: use"),
-    ({**CNN, 'layers': [dict(kind='gru')]}, {'params': PARAMETERS}, (1, 4, 4, 1), r"config.model: layer kind 'gru' is unknown"),
+    ({**CNN, 'layers': [dict(kind='gru')]}, {'params': PARAMETERS}, (1, 4, 4, 1), r"the layer kind 'gru' is not written in NumPy: those are "),
     ({**CNN, 'layers': [dict(CNN['layers'][0], padding='same')]}, {'params': PARAMETERS}, (1, 4, 4, 1), r"layer .*padding='same' is"),
 ])
 def test_reference_names_what_is_wrong(section, variables, shape, message):

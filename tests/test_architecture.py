@@ -13,7 +13,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'figures': set(), 'writers': {'files', 'graph'}, 'graph': set(), 'tracing': set(), 'hosts': set(), 'progress': set(),
     'summary': {'files', 'models', 'tasks'}, 'command': set(),
     'schedules': set(), 'stopping': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
-    'models': {'ops'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'integrity', 'models', 'state'},
+    'models': {'ops', 'overrides'}, 'steps': {'state', 'parallel', 'precision'}, 'checkpoint': {'files', 'integrity', 'models', 'state'},
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
                    'steps', 'tasks'},

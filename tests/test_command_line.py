@@ -57,7 +57,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert summary['test_accuracy'] > 0.3
   assert '81,674 parameters: 81,674 trainable, 0 not' in run.stdout
   assert re.search(r'step 50 of 60  train loss .*validation loss .*test loss .*examples/s, 0:\d\d:\d\d left', run.stdout)
-  assert 'validation loss improved from inf to ' in run.stdout
+  assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
   assert f'report: {tmp_path}/report.html' in run.stdout
   page = html.unescape((tmp_path / 'report.html').read_text())
@@ -322,6 +322,10 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
     (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
     (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r'config\.model\.'),
+    (['--config=configs/lstm_mnist.py', '--config.data.layout=image'], r"config\.model\.name='recurrent' does not take examples of 28 × 28 × 1: set config\.data\.layout='rows'"),
+    (['--config=configs/cnn_mnist.py', '--config.data.layout=rows'], r"config\.model\.name='cnn' does not take examples of 28 × 28: set config\.data\.layout='image'"),
+    (['--config=configs/cnn_mnist.py', '--config.task=next_char'], r"config\.task='next_char' is none for the model 'cnn': use 'classify', "),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[4].kind=flaten'], r"config\.model\.layers\[4\]\.kind='flaten' is unknown: .*; did you mean flatten\?"),
     (['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001'),
     (['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
@@ -391,8 +395,8 @@ def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
 
 def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
   found = re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', README, re.MULTILINE)
-  assert found
-  for line in found:
+  assert len(found) > 3
+  for line in (line for line in found if 'photographs' not in line):  # which test_readme.py makes first
     arguments = [argument for argument in shlex.split(line, comments=True) if not argument.startswith('--workdir')]
     code, _, lines = run_here(*arguments, '--describe')
     assert code == 0, (line, lines)

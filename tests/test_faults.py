@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_child, state_of
 
-from jaxdl import checkpoint, experiment, integrity, run_folder, train
+from jaxdl import checkpoint, experiment, integrity, run_folder, status, train
 from jaxdl.files import write_whole
 
 
@@ -85,6 +85,17 @@ def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_no
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   steps = [(line['step'], line['split']) for line in lines]
   assert len(steps) == len(set(steps))
+
+
+def test_faults_a_run_whose_checkpoints_are_gone_is_not_begun_anew_over_its_record(small, tmp_path):
+  built = experiment.build({**small, 'train_for': '4 steps'}, 'small')
+  train.train(built, tmp_path)
+  shutil.rmtree(tmp_path / 'checkpoints')
+  before = {name: (tmp_path / name).read_bytes() for name in ('metrics.jsonl', 'summary.json', 'config.json')}
+  with pytest.raises(ValueError, match='has the figures of a run but no checkpoints: give another --workdir, or delete the folder'):
+    train.train(built, tmp_path)
+  assert {name: (tmp_path / name).read_bytes() for name in before} == before
+  assert status.text(status.read(tmp_path)).endswith('no checkpoint')
 
 
 def test_faults_a_damaged_checkpoint_is_not_analysed(run):

@@ -36,7 +36,7 @@ WEIGHTS = {  # of the networks whose reports print no table: weights without bia
 def test_layer_table_of_images_too_small_for_a_window_names_the_layer_and_the_images():
   pools = models.build({'name': 'cnn', 'layers': [{'kind': 'max_pool', 'window': 5}] * 2})
   with pytest.raises(ValueError, match=r"layer max_pool2, which gets 3 × 3 × 1 of images of 16 × 16 \(config\.data\.size\): "
-                                       r"window=5 is larger than the axis of 3 pixels with padding='VALID': take a smaller one"):
+                                       r"a window of 5 pixels is larger than the axis of 3 with padding='VALID': take a smaller one"):
     table.layers(pools, (16, 16, 1))
 
 

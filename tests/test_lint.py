@@ -104,6 +104,8 @@ def test_a_sound_experiment_gets_no_warning():
      "config.model.layers never look at rows 4–5 and columns 4–5 of the images, 20 of 36 pixels: give max_pool1 padding='SAME' and a stride no longer than the window"),
     (layers(dict(kind='conv', features=2, kernel=(6, 1), strides=(1, 4)), *DENSE),
      "config.model.layers never look at columns 1–3, 5 of the images, 24 of 36 pixels: give conv1 padding='SAME' and a stride no longer than the window"),
+    ({'cpu_devices': 3},
+     'config.data.batch_size=8 does not divide over config.cpu_devices=3, so that a CPU has fewer: take 6 or 9'),
     ({'evaluate_every': '11 steps'},
      'config.evaluate_every, 11 steps, is longer than the run of 10, so that no checkpoint but the last can be the best: make it shorter'),
     ({'early_stopping': '2 epochs'},

@@ -272,5 +272,5 @@ def test_errors_name_the_value_and_the_mend():
     ops.conv_transpose(inputs, kernel, padding='FULL')
   with pytest.raises(ValueError, match=r'kernel \(3, 3, 3, 4\) takes 3 channels and the inputs \(2, 4, 4, 1\) have 1'):
     ops.conv(inputs[..., :1], kernel)
-  with pytest.raises(ValueError, match="window=3 is larger than the axis of 2 pixels with padding='VALID'"):
+  with pytest.raises(ValueError, match="a window of 3 pixels is larger than the axis of 2 with padding='VALID'"):
     ops.conv(inputs[:, :2], kernel, padding='VALID')

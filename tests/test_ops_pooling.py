@@ -113,5 +113,5 @@ def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(kind):
 def test_errors_name_the_value_and_the_mend(pool):
   with pytest.raises(ValueError, match="padding='valid' is unknown: use 'SAME'"):
     pool(images((4, 4)), padding='valid')
-  with pytest.raises(ValueError, match='window=3 is larger than the axis of 2 pixels'):
+  with pytest.raises(ValueError, match='a window of 3 pixels is larger than the axis of 2'):
     pool(images((4, 2)), window=(2, 3))

@@ -54,7 +54,7 @@ def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
 @pytest.mark.parametrize(('names', 'error', 'message'), [
     ((), FileNotFoundError, r'holds no photographs: put .* into train/<class>/'),
     (('train/a/x.txt',), FileNotFoundError, 'holds no photographs'),
-    (('train/a/1.jpg', 'train/b/x.txt'), ValueError, r"class 'b' has no photographs in the train split .*: fill or delete"),
+    (('train/a/1.jpg', 'train/b/x.txt'), ValueError, r"class 'b' has no photographs in the train split .*: put some there, or give the folder"),
     (('train/a/1.jpg', 'test/a/1.jpg', 'test/z/1.jpg'), ValueError, r"class 'z' of the test split .*z/1.jpg\) is not in train, which has 1 classes"),
     (('train/0_1.jpg', 'train/photo.jpg'), ValueError, r'photo\.jpg stands in no class folder and is not named'),
     (('train/a/1.jpg', 'extra/a/1.jpg'), ValueError, r'extra stands beside the splits but is none: move it'),

@@ -3,20 +3,24 @@
 import contextlib
 import functools
 import importlib
+import inspect
 import io
+import json
 import pathlib
 import re
 import shlex
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import ROOT
 from ml_collections import ConfigDict
 
 from jaxdl import analyze, command, experiment, members, models, train, views
 from jaxdl.config import read_file
-from jaxdl.data import DATA_SETS, images, tfds_arrays
+from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
 from jaxdl.data.source import Source
+from jaxdl.models import LanguageModel, Recurrent, cnn
 
 PAGES = {page: page.read_text() for page in (ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')))}
 README = ''.join(PAGES.values())
@@ -24,11 +28,12 @@ PYTHON = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
 COMMANDS = [command.removeprefix('.venv/bin/') for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
             for line in block.splitlines() for command in line.split(' && ')]
 COMMANDS += [re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)]
+PHOTOGRAPHS, = (line for line in COMMANDS if '--config.data.folder=photographs' in line)
 NOT_RUN_HERE = {  # command → the test that runs it
     'python3 -m venv .venv': '.ci/run', ".venv/bin/pip install '.[test]'": '.ci/run', 'pip install .': '.ci/run',
     "pip install '.[test]'": '.ci/run', 'python -m pytest': '.ci/run',
     'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
-    'python -m jaxdl': 'test_command_line.py',
+    'python -m jaxdl': 'test_command_line.py', PHOTOGRAPHS: 'the test below',
     'python launch/reproduce.py --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
     'python launch/reproduce.py --ledger': 'test_reproduce.py'}
 SHORTER = {'jaxdl.main': ['--config.train_for=2 steps', '--config.data.splits.train=train[:600]',
@@ -75,6 +80,37 @@ def test_readme_every_command_is_run_by_a_test():
   assert [line for line in COMMANDS if line not in ours and line not in NOT_RUN_HERE] == []
   for line in NOT_RUN_HERE:
     assert line.removeprefix('.venv/bin/') in COMMANDS, f'README no longer has {line}'
+
+
+def test_readme_trains_on_a_folder_of_photographs(folder):
+  for name in ('train/bread', 'train/egg', 'test/bread', 'test/egg'):
+    (folder / 'photographs' / name).mkdir(parents=True)
+    for number in range(7):
+      image = np.full((70, 90, 3), (number * 30, 200 * name.endswith('egg'), 90), np.uint8)
+      PIL.Image.fromarray(image).save(folder / f'photographs/{name}/{number}.png')
+  given(f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4")
+  summary = json.loads((folder / 'runs/photographs/summary.json').read_text())
+  assert (summary['step'], summary['validation_examples'], summary['test_examples']) == (2, 2, 14)
+
+
+def test_readme_and_its_pages_name_every_key(small):
+  """Of a config, of the layers of a CNN, and of data; those of schedules and optimizers are tried above."""
+  def keys(function, *, but=()):
+    return [key for key in inspect.signature(function).parameters if key not in but]
+
+  training, data = PAGES[ROOT / 'docs/training.md'], PAGES[ROOT / 'docs/data.md']
+  of_linen = ('parent', 'name', 'axis_name', 'operation')
+  wanted = [(training, key) for key in keys(experiment._build, but=('name', 'config'))]
+  for kind, layer in cnn.KINDS.items():
+    row = next(line for line in training.splitlines() if line.startswith('|') and f'`{kind}`' in line)
+    same = training if kind == 'conv_transpose' else row  # whose row says that it has those of conv
+    wanted += [(same, key) for key in keys(layer, but=(*of_linen, 'activation', 'kernel_init'))]
+  for model in (cnn.CNN, Recurrent, LanguageModel):
+    wanted += [(training, key) for key in keys(model, but=of_linen)]
+  for load in (images.load, characters.load, image_folder.load):
+    wanted += [(data, key) for key in keys(load, but=('read', 'seed'))]
+  wanted += [(data, key) for change in augment.KINDS.values() for key in keys(change, but=('key', 'image'))]
+  assert [key for text, key in wanted if not re.search(rf'`{key}[`=]', text)] == []
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_report_shows_what_the_files_say(run):
   for absent in ('neurons', 'errors', 'reconstructions'):
     assert absent not in headings
   pictures = [attributes for tag, attributes in read.tags if tag == 'img']
-  assert len(pictures) == 4
+  assert len(pictures) == 5
   assert all(picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures)
 
 
@@ -199,7 +199,15 @@ def _of_hex(colour):
 def test_sections_hold_what_is_known_of_and_there(run):
   found = {section['heading']: [picture['name'] for picture in section['pictures']] for section in sections.of_run(run / 'analysis')}
   assert found == {'Data': ['samples'], 'Feature maps': ['feature_maps_conv2'], 'Characters': ['unit_7'],
-                   'Features in the plane': ['embedding_pca']}
+                   'Features in the plane': ['embedding_pca'], 'Other analyses': ['unknown']}
+
+
+def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
+  (run / 'analysis/feature_maps_conv2.json').write_text(json.dumps({'step': 4}))
+  (run / 'analysis/unit_7.json').write_text(json.dumps({'step': 8}))
+  notes = {section['heading']: section['note'] for section in page.one(records.read(run))['sections']}
+  assert notes.pop('Feature maps') == 'Of the network at step 4; the figures above are of step 8: jaxdl.analyze makes them anew.'
+  assert set(notes.values()) == {''}
 
 
 def test_report_runs_in_a_browser_without_an_error(run, tmp_path):

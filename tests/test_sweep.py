@@ -231,6 +231,7 @@ def test_every_sweep_reads(path):
 @pytest.mark.parametrize(('change', 'message'), [
     (dict(seeds=[]), r'config\.seeds=\[\] is not a list of different seeds'),
     (dict(axis=[]), r'config\.axis is not a key of this section: its keys are base, axes, seeds, common, reported'),
+    (dict(axes=[dict(name='cell', choices=[dict(name='a'), dict(name='a')])]), r"config\.axes\[0\] has two choices of the name 'a'"),
     (dict(axes=[dict(name='cell', choices=[])]), r'config\.axes\[0\] is not an axis: write dict\('),
     (dict(reported=dict(GRU={})), r'config\.reported\.GRU is no member of the sweep: its labels are LSTM, fast; '),
     (dict(base='other.py'), r'config file .*other\.py does not exist: '),

@@ -57,7 +57,7 @@ def _cnn(section, variables, inputs):
   for layer in section['layers']:
     kind = layer.get('kind')
     if kind not in KINDS:
-      raise ValueError(f'config.model: layer kind {kind!r} is unknown: use one of {", ".join(KINDS)}')
+      raise ValueError(f'the layer kind {kind!r} is not written in NumPy: those are {", ".join(KINDS)}')
     counts[kind] = counts.get(kind, 0) + 1
     name = layer.get('name') or f'{kind}{counts[kind]}'
     settings = {key: value for key, value in layer.items() if key not in ELSEWHERE}

@@ -79,6 +79,15 @@ def absent_classes(experiment):
            f'{len(classes)} classes ({named}): take more of the data set')
 
 
+def fewer_devices(experiment):
+  """A batch that does not divide over the devices that a CPU should be, which it then is not."""
+  size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
+  if size % wanted:
+    near = f'{size // wanted * wanted} or {(size // wanted + 1) * wanted}' if size > wanted else f'{wanted}'
+    yield (f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a CPU has fewer: '
+           f'take {near}')
+
+
 def _unit(experiment):
   return 'characters' if experiment.data.streams() else 'examples'
 
@@ -90,4 +99,5 @@ def _choice(experiment):
   return ' and '.join(deeds)
 
 
-CHECKS = (changed_in_evaluation, shared_examples, chosen_by_test, in_no_split, never_reached, absent_classes)
+CHECKS = (changed_in_evaluation, shared_examples, chosen_by_test, in_no_split, never_reached, absent_classes,
+          fewer_devices)

@@ -14,7 +14,10 @@ def unseen_pixels(experiment):
   if not isinstance(experiment.recipe.model, CNN) or len(shape) != 3:
     return
   height, width, _ = shape
-  rows, columns, names = geometry.unseen(experiment.recipe.model, (height, width))
+  try:
+    rows, columns, names = geometry.unseen(experiment.recipe.model, (height, width))
+  except ValueError:  # a layer that does not say what it sees
+    return
   if names:
     lines = {'rows': rows, 'columns': columns}
     where = ' and '.join(f'{name} {_ranges(places)}' for name, places in lines.items() if places)

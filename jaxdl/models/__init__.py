@@ -37,6 +37,27 @@ def build(section):
   return config.bind(MODELS, arguments, 'config.model')()
 
 
+def check_input(section, shape, task):
+  """Refuses data or a task that a model is not for.
+
+  Args:
+    section: dict, a config's model section.
+    shape: of an example of the data.
+    task: str, the task's name.
+
+  Raises:
+    ValueError: images for a recurrent network, rows for a CNN, or the task of a language model for another one.
+  """
+  name, text = section.get('name'), section.get('name') == 'language_model'
+  wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name)
+  if wanted is not None and len(shape) in (2, 3) and len(shape) != wanted[0]:
+    raise ValueError(f"config.model.name={name!r} does not take examples of {' × '.join(map(str, shape))}: set "
+                     f'config.data.layout={wanted[1]!r}')
+  if name in ('cnn', 'recurrent', 'language_model') and text != (task == 'next_char'):
+    use = "'next_char'" if text else "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
+    raise ValueError(f'config.task={task!r} is none for the model {name!r}: use {use}')
+
+
 def with_classes(section, classes):
   """A model section with a number in the place of 'classes', the size that a layer takes from the data.
 

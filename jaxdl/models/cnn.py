@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
-from jaxdl import config
+from jaxdl import config, overrides
 from jaxdl.models import decoding, layers
 
 KINDS = {
@@ -60,6 +60,9 @@ class CNN(nn.Module):
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
+      if kind not in list(KINDS):
+        raise ValueError(f'config.model.layers[{position}].kind={kind!r} is unknown: use one of {", ".join(KINDS)}'
+                         + overrides.meant(kind, KINDS))
       build = config.bind(KINDS, {'name': kind, **arguments}, f'config.model.layers[{position}]', **given)
       named.append((name or f'{kind}{counts[kind]}', build))
     return named

@@ -12,6 +12,7 @@ from jaxdl.ops import convolution
 
 POOLS = (layers.MaxPool, layers.AveragePool)
 FLAT = (layers.Flatten, decoding.Reshape)
+ALONE = (layers.Dense, layers.BatchNorm, layers.Dropout, layers.Activation)  # they work on each place alone
 
 
 def receptive_fields(model, size):
@@ -63,16 +64,24 @@ def window_of(layer, axis, size):
   """The window through which each unit of a layer looks at the `size` units before it, along an axis.
 
   Args:
-    layer: linen module of a CNN.
+    layer: linen module of a CNN; one of another kind says it itself, by a method `window_of(axis, size)`.
     axis: 0 for rows, 1 for columns.
     size: int.
 
   Returns:
     (window, stride, spread, pads): the units before it stand `spread` places apart, with pads = (before, after) places
     around them; the window covers `window` places and moves by `stride`.
+
+  Raises:
+    ValueError: a layer of another kind that does not say it.
   """
+  if hasattr(layer, 'window_of'):
+    return layer.window_of(axis, size)
+  if isinstance(layer, ALONE):
+    return 1, 1, 1, (0, 0)
   if not isinstance(layer, (layers.Conv, *POOLS)):
-    return 1, 1, 1, (0, 0)  # every other layer works on each place alone
+    raise ValueError(f'what the units of a layer {type(layer).__name__} see is not known: give it a method window_of(axis, '
+                     'size), such as one that returns (1, 1, 1, (0, 0)) where it works on each place alone')
   extent = layer.window if isinstance(layer, POOLS) else layer.kernel
   window, stride = layers.pair(extent)[axis], layers.pair(layer.strides or extent)[axis]
   padding = layer.padding if isinstance(layer.padding, str) else layer.padding[axis]

@@ -62,7 +62,7 @@ def explicit_padding(size, window, stride, padding):
     return total // 2, total - total // 2
   before, after = _named(padding, VALID=(0, 0))
   if size + before + after < window:
-    raise ValueError(f"window={window} is larger than the axis of {size} pixels with padding={padding!r}: "
+    raise ValueError(f"a window of {window} pixels is larger than the axis of {size} with padding={padding!r}: "
                      "take a smaller one or padding='SAME'")
   return before, after
 

@@ -21,7 +21,7 @@ def main(arguments):
   runs = [run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]]
   default = pathlib.Path(runs[0]) / 'report.html' if len(runs) == 1 else pathlib.Path('compare.html')
   file = pathlib.Path(chosen.out or default)
-  if not file.parent.is_dir():
+  if chosen.out and not file.parent.is_dir():
     raise FileNotFoundError(f'--out={file}: the folder {file.parent} is not there: make it, or name another')
   if file.is_dir():
     raise IsADirectoryError(f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}')

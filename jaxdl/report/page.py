@@ -150,6 +150,8 @@ def _sections(record):
     with records.sound(record.folder, 'generated.json'):
       found.append({**empty, 'heading': 'Generated text', 'texts': [
           {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
+  for section in found:
+    section['note'] = ' '.join([section['note'], *_of_another_step(record, section['pictures'])]).strip()
   with records.sound(record.folder, 'embedding_tsne.npz'):
     drawn = features_map.of_run(record)
   if drawn is not None:
@@ -157,6 +159,14 @@ def _sections(record):
       if section['heading'] == 'Features in the plane':
         section['map'] = drawn
   return found
+
+
+def _of_another_step(record, pictures):
+  """What to say where pictures are of the network at another step than the figures, as before training went on."""
+  steps = {record.facts(picture['name']).get('step') for picture in pictures} - {None, record.summary.get('step')}
+  if steps and record.summary:
+    yield (f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
+           f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.')
 
 
 def _environment(summary):

@@ -9,12 +9,13 @@ SECTIONS = (  # heading, (pattern of a picture's name, what it shows), …
                  ('filters_normalised', 'The same, each filter from its least to its greatest weight'))),
     ('Feature maps', (('feature_maps_*', 'Feature maps of {0} for eight images'),)),
     ('Weights', (('weights', 'Distribution of the weights and biases of every layer'),)),
-    ('Neurons', (('neurons', 'Ten selective channels and the patches that excite them most'),
+    ('Neurons', (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share of '
+                             'that class in the outputs of the 50 images that excite it most'),
                  ('neurons_pixels', 'The pixels of the strongest image that excite each channel'),
-                 ('maximised', 'Images made to excite a channel'),
+                 ('maximised', 'Images made to excite a channel: how much each does and, in brackets, the best test image'),
                  ('evolution', 'A channel mapped back to pixels during training'))),
     ('Why these classes', (('attributions', 'Nine attribution methods side by side'),
-                           ('sanity', 'Which of them depend on what was learned'))),
+                           ('sanity', 'Which of them depend on what was learned; flagged: maps alike without it'))),
     ('Errors', (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
                 ('mistakes', 'The worst mistakes: true and predicted class'),
                 ('calibration', 'How often a confidence is right'))),
@@ -25,6 +26,7 @@ SECTIONS = (  # heading, (pattern of a picture's name, what it shows), …
     ('Characters', (('surprise', 'Surprise at each character, in bits'), ('unit_*', 'What unit {0} follows in the text'))),
     ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),
     ('The forward pass in NumPy', (('numpy', 'Probabilities of the network and of its forward pass in NumPy alone'),)))
+ELSEWHERE = ('statistics', 'embedding_tsne')  # pictures of what the page has as a table and as a map
 
 
 def of_run(folder):
@@ -37,8 +39,10 @@ def of_run(folder):
     list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}}.
   """
   names = sorted(file.stem for file in folder.glob('*.png'))
+  known = [pattern for _, wanted in SECTIONS for pattern, _ in wanted]
+  others = [name for name in names if name not in ELSEWHERE and not any(fnmatch.fnmatch(name, one) for one in known)]
   found = []
-  for heading, wanted in SECTIONS:
+  for heading, wanted in (*SECTIONS, ('Other analyses', [(name, name.replace('_', ' ')) for name in others])):
     pictures = [{'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
                 for pattern, caption in wanted for name in fnmatch.filter(names, pattern)]
     if pictures:

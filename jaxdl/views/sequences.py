@@ -44,6 +44,11 @@ def paths(subject, choice):
         gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
 
 
+def _without_gates(subject):
+  without = subject.kind == 'language_model' and subject.model.cell == 'rnn'
+  return 'a simple RNN has no gates, and one text no paths to compare' if without else ''
+
+
 def text(subject, choice):
   """Surprise at each character, and the units that follow something of the text."""
   layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
@@ -83,6 +88,7 @@ def continued(subject, choice):
 
 
 VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
-         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths, heeds=('layer',)),
+         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths, heeds=('layer',),
+                        lacking=_without_gates),
          'characters': View('surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')),
          'generated': View('texts that the network writes', ('language_model',), continued)}

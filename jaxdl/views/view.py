@@ -81,11 +81,12 @@ class Result:
   facts: dict
 
 
-def write(result, folder):
+def write(result, folder, *, step):
   """Writes NAME.png, NAME.npz and NAME.json.
 
   Args:
     result: Result.
+    step: int, of the checkpoint that was looked at.
     folder: of all analyses of a run, made where it is absent.
 
   Returns:
@@ -104,7 +105,7 @@ def write(result, folder):
     arrays = {name.replace('/', '.'): array for name, array in result.arrays.items()}
     np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
-  (folder / f'{result.name}.json').write_text(json.dumps(result.facts, indent=2, default=_plain) + '\n')
+  (folder / f'{result.name}.json').write_text(json.dumps({**result.facts, 'step': step}, indent=2, default=_plain) + '\n')
   return [*written, f'{result.name}.json']
 
 

@@ -61,8 +61,8 @@ def _labelled(found, folder):
   for split in order:
     for name, paths in found[split].items():
       if not paths:
-        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: '
-                         'fill or delete its folder')
+        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: put some there, or give the '
+                         'folder that holds train/<class>/ and nothing else')
       if name not in known:
         raise ValueError(f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
                          f'{len(known)} classes: move it away, or add it there')
