@@ -104,7 +104,7 @@ def _plainly_waiting(text):
 
   def tell():
     while not over.wait(SILENCE):
-      print(f'{doing[-1]}, {round(time.monotonic() - began)} s', flush=True)
+      print(f'… {doing[-1]}, {round(time.monotonic() - began)} s so far', flush=True)
 
   teller = threading.Thread(target=tell, daemon=True)
   teller.start()

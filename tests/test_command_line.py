@@ -157,7 +157,7 @@ def test_a_file_is_told_what_is_done_after_a_silence(monkeypatch, capsys):
     now('1 of 2  filters')
     time.sleep(0.15)
   time.sleep(0.15)
-  assert capsys.readouterr().out == '1 of 2  filters, 0 s\n'
+  assert capsys.readouterr().out == '… 1 of 2  filters, 0 s so far\n'
 
 
 def test_the_package_says_which_commands_there_are():
@@ -166,6 +166,14 @@ def test_the_package_says_which_commands_there_are():
   named = re.findall(r'^python -m jaxdl\.(\w+)', run.stdout, re.MULTILINE)
   there = {file.stem for file in (ROOT / 'jaxdl').glob('*.py') if "command.run(main, sys.argv)" in file.read_text()}
   assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
+
+
+@pytest.mark.parametrize(('word', 'said'), [('status', 'status is written with a dot: python -m jaxdl.status'),
+                                            ('train', 'train is no command: use one of jaxdl.main, jaxdl.analyze, ')])
+def test_a_command_without_its_dot_is_told(word, said):
+  run = run_child('-m', 'jaxdl', word)
+  assert (run.returncode, run.stdout) == (1, '')
+  assert run.stderr.startswith(f'jaxdl: {said}')
 
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
