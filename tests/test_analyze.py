@@ -15,7 +15,7 @@ from jaxdl.views.view import Choice
 FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
 
 
-@pytest.fixture(params=['small', *(pytest.param(name, marks=pytest.mark.slow) for name in ('small_text', 'small_autoencoder'))])
+@pytest.fixture(params=['small', 'small_text', pytest.param('small_autoencoder', marks=pytest.mark.slow)])
 def run(request, tmp_path):
   """A trained run and the kind of its model."""
   config = request.getfixturevalue(request.param)

@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxdl.models import layers
 from jaxdl.models.recurrent import cell_named
@@ -15,7 +16,8 @@ class Embedding(nn.Module):
 
   @nn.compact
   def __call__(self, inputs, context):
-    return self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))[inputs]
+    kernel = self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))
+    return jnp.asarray(kernel)[inputs]  # NumPy's array, as a checkpoint has it, takes no traced index
 
 
 class LanguageModel(nn.Module):
