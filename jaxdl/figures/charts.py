@@ -192,6 +192,6 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
   axis.set(xlabel=xlabel, ylabel=ylabel)
   axis.grid(alpha=0.3)
   if len(series) > 1:
-    figure.legend(loc='outside lower center', ncols=3, frameon=False, fontsize=8)
+    figure.legend(loc='outside lower center', ncols=2, frameon=False, fontsize=8)
   figure.suptitle(heading, fontsize=11)
   return figure
