@@ -86,8 +86,8 @@ def write(result, folder, *, step):
 
   Args:
     result: Result.
-    step: int, of the checkpoint that was looked at.
     folder: of all analyses of a run, made where it is absent.
+    step: int, of the checkpoint that was looked at.
 
   Returns:
     list of the files' names.
