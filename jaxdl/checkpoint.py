@@ -10,7 +10,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from jaxdl import files, integrity, models
 from jaxdl.state import State
 
-ITEMS = ('model', 'train', 'config', 'checksums')
+ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
 
 
 def manager(workdir, keep_every=0):
@@ -38,7 +38,7 @@ def manager(workdir, keep_every=0):
   return ocp.CheckpointManager(folder, item_names=ITEMS, options=options)
 
 
-def save(checkpoints, state, config, *, validation_loss=None):
+def save(checkpoints, state, config, *, validation_loss=None, since_log=None):
   """Saves a state in the background: 'model' for analysis, 'train' for going on, 'config' and 'checksums' for both.
 
   Args:
@@ -46,6 +46,7 @@ def save(checkpoints, state, config, *, validation_loss=None):
     state: State.
     config: dict of plain JSON data.
     validation_loss: nats; a checkpoint without one is never the best.
+    since_log: name → number, what training summed since its last log, so that the next one is that of a run never stopped.
 
   Raises:
     OSError: the disk is too full for it.
@@ -56,9 +57,11 @@ def save(checkpoints, state, config, *, validation_loss=None):
   model, train = jax.device_get((_model_item(state), _train_item(state)))
   files.check_space(checkpoints.directory, sum(leaf.nbytes for leaf in jax.tree.leaves((model, train))),
                     f'the checkpoint of step {step}')
-  sums = {'model': integrity.checksums(model), 'train': integrity.checksums(train), 'config': integrity.of_json(config)}
+  texts = {'config': config, 'since_log': {name: float(value) for name, value in (since_log or {}).items()}}
+  texts['checksums'] = {'model': integrity.checksums(model), 'train': integrity.checksums(train),
+                        **{name: integrity.of_json(text) for name, text in texts.items()}}
   items = ocp.args.Composite(model=ocp.args.StandardSave(model), train=ocp.args.StandardSave(train),
-                             config=ocp.args.JsonSave(config), checksums=ocp.args.JsonSave(sums))
+                             **{name: ocp.args.JsonSave(text) for name, text in texts.items()})
   checkpoints.save(step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss})
 
 
@@ -124,6 +127,13 @@ def kept_steps(workdir):
     return sorted(checkpoints.all_steps())
 
 
+def since_log(checkpoints, step):
+  """What training had summed since its last log when `step` was saved, name → number; {} where that was not kept."""
+  if checkpoints is None or not (pathlib.Path(checkpoints.directory) / str(step) / 'since_log').is_dir():
+    return {}
+  return checkpoints.restore(step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore())).since_log
+
+
 def best_loss(checkpoints):
   """The lowest validation loss of the checkpoints; infinite where there is none."""
   return float('inf') if checkpoints.best_step() is None else checkpoints.metrics(checkpoints.best_step())['loss']
@@ -160,11 +170,12 @@ def load_model(workdir, step='best'):
 
 def _read(checkpoints, step, **items):
   """The items of a checkpoint and its config, compared with the checksums that were saved with them."""
-  with_sums = (pathlib.Path(checkpoints.directory) / str(step) / 'checksums').is_dir()  # older versions wrote none
-  extra = {'checksums': ocp.args.JsonRestore()} if with_sums else {}
-  found = checkpoints.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore(), **items, **extra))
-  if with_sums:
-    integrity.check({'config': integrity.of_json(found.config)}, {'config': found.checksums['config']})
+  folder = pathlib.Path(checkpoints.directory) / str(step)
+  texts = [name for name in ('config', 'since_log', 'checksums') if name == 'config' or (folder / name).is_dir()]
+  found = checkpoints.restore(step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items))
+  if 'checksums' in texts:  # older versions wrote none
+    for name in texts[:-1]:
+      integrity.check({name: integrity.of_json(found[name])}, {name: found.checksums[name]})
     for name in items:
       integrity.check(integrity.checksums(found[name]), found.checksums[name])
   return found

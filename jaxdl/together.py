@@ -19,7 +19,7 @@ class Run:
     checkpoints, journal: its manager and its Writers.
     watch: function of the Writers and a State, called at each evaluation.
     best: lowest validation loss so far.
-    waiting: the State of that loss until it is saved, else None.
+    waiting: the State of that loss and its sums since the last log, until they are saved, else None.
     fault: why it no longer trains, else None.
   """
 
@@ -29,7 +29,7 @@ class Run:
   journal: writers.Writers
   watch: object
   best: float
-  waiting: object = None
+  waiting: tuple | None = None
   fault: str | None = None
 
 
@@ -79,7 +79,8 @@ def train_together(experiments, workdirs, starts=None, watched=None):
 def _loop(runs, current, evaluate, shown):
   """Logs, evaluates and saves where it is due; returns (States, seconds of training, stopped by a signal)."""
   built, experiments = runs[0].built, [run.built for run in runs]
-  step, sums, since, seconds = int(current.step[0]), {}, 0.0, 0.0  # sums and seconds since the last log
+  step, seconds = int(current.step[0]), 0.0
+  since_log = _joined([checkpoint.since_log(run.checkpoints, step) for run in runs])
 
   def due(*everies):
     return step == built.steps or any(every and step % every == 0 for every in everies)
@@ -90,28 +91,29 @@ def _loop(runs, current, evaluate, shown):
     next(sitting)
     while step < built.steps and not stop and not all(run.fault for run in runs):
       current, history, spent = sitting.send(current)
-      step, seconds, since = int(current.step[0]), seconds + spent, since + spent
+      step, seconds = int(current.step[0]), seconds + spent
       _notice(runs, history['loss'], step, shown)
       here = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}  # [M]
-      sums = {name: sums.get(name, 0) + value for name, value in here.items()}
-      shown.advance(step, f'{len(runs)} runs, loss {_span(sums)}', sums['count'].sum() / since)
+      here['seconds'] = np.full(len(runs), spent)
+      since_log = {name: since_log.get(name, 0) + value for name, value in here.items()}
+      speeds = since_log['count'] / since_log['seconds']
+      shown.advance(step, f'{len(runs)} runs, loss {_span(since_log)}', speeds.sum())
       measured = evaluate(current) if due(built.evaluate_every) else {}
-      logged = {'train': sums} if due(built.log_every) else {}
+      logged = {'train': since_log} if due(built.log_every) else {}
+      since_log = {} if logged else since_log
       for number, run in enumerate(runs):
         if not run.fault:
           for split, values in {**logged, **measured}.items():
             figures = tasks.metrics(_of(values, number))
             if split == 'train':
               figures['learning_rate'] = run.built.learning_rate(step, current.opt_state)
-              figures['examples_per_second'] = round(float(values['count'][number] / since), 1)
+              figures['examples_per_second'] = round(float(speeds[number]), 1)
             run.journal.scalars(step, split, figures)
           if measured:
             run.watch(run.journal, ensemble.member(current, number))
-          loss = _remember(run, measured, current, number)
+          loss = _remember(run, measured, current, number, since_log)
           if stop or due(built.checkpoint_every, built.keep_every):
-            _save(run, ensemble.member(current, number), loss)
-      if logged:
-        sums, since = {}, 0.0
+            _save(run, ensemble.member(current, number), loss, _of(since_log, number))
       if 'validation' in measured:
         shown.say(f'step {step:,} of {built.steps:,}  {len(runs)} runs, validation loss {_span(measured["validation"])}  '
                   f'{shown.left(step)}')
@@ -129,33 +131,38 @@ def _notice(runs, losses, step, shown):
       shown.say(f'  {run.workdir}: {run.fault}')
 
 
-def _remember(run, measured, current, number):
+def _remember(run, measured, current, number, since_log):
   """Keeps the State of the lowest validation loss; returns this one's, None where there is none."""
   if 'validation' not in measured:
     return None
   loss = tasks.metrics(_of(measured['validation'], number))['loss']
   if loss < run.best:
-    run.best, run.waiting = loss, ensemble.member(current, number)
+    run.best, run.waiting = loss, (ensemble.member(current, number), _of(since_log, number))
   return loss
 
 
-def _save(run, state, loss):
+def _save(run, state, loss, since_log):
   """Saves the State of the lowest validation loss, unless that is done, and the last one."""
   try:
     finite.check_parameters(state.params, int(state.step), run.checkpoints)
   except FloatingPointError as error:
     run.fault = str(error)
     return
-  if run.waiting is not None and int(run.waiting.step) < int(state.step):
-    checkpoint.save(run.checkpoints, run.waiting, run.built.config, validation_loss=run.best)
+  if run.waiting is not None and int(run.waiting[0].step) < int(state.step):
+    checkpoint.save(run.checkpoints, run.waiting[0], run.built.config, validation_loss=run.best, since_log=run.waiting[1])
   run.waiting = None
-  checkpoint.save(run.checkpoints, state, run.built.config, validation_loss=loss)
+  checkpoint.save(run.checkpoints, state, run.built.config, validation_loss=loss, since_log=since_log)
 
 
 def _recorded(run, state, measured, *, stopped, seconds, first):
   run.journal.final(int(state.step), summary.of_splits(measured))
   figures = summary.of_run(run.built, state, measured, stopped=stopped, stopped_early=None)
   return summary.record(run.workdir, figures, seconds=seconds, resumed=first > 0)
+
+
+def _joined(sums):
+  """name → [M] of the sums of M members, each name → number; {} where one has none."""
+  return {name: np.array([one[name] for one in sums]) for name in sums[0]} if all(sums) else {}
 
 
 def _of(sums, number):

@@ -80,8 +80,8 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
     return step == experiment.steps or any(every and step % every == 0 for every in everies)
 
   best = float(hosts.of_first(lambda: np.float64(checkpoint.best_loss(checkpoints)), like=np.float64(0)))
-  sums, seconds = {}, 0.0  # of training since the last log
   step, ended, stopped = int(current.step), _ended(experiment, current), False
+  since_log = checkpoint.since_log(checkpoints, step)
   feed_at = experiment.data.splits['train'].feed
   with stop_signals() as stop, contextlib.closing(calls.sitting(experiment, step, run, feed_at)) as sitting:
     next(sitting)
@@ -95,13 +95,14 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if step == len(history['loss']) and hosts.is_first():
         at_start(opened)  # before the first time left is asked for
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
-      sums, seconds = {name: sums.get(name, 0) + value for name, value in here.items()}, seconds + spent
-      shown.advance(step, f'train {progress.describe(tasks.metrics(sums))}', sums['count'] / seconds)
+      since_log = {name: since_log.get(name, 0) + value for name, value in {**here, 'seconds': spent}.items()}
+      speed = since_log['count'] / since_log['seconds']
+      shown.advance(step, f'train {progress.describe(tasks.metrics(since_log))}', speed)
       figures, loss = {}, None
       if due(experiment.log_every):
-        figures['train'] = {**tasks.metrics(sums), 'learning_rate': experiment.learning_rate(step, current.opt_state),
-                            'examples_per_second': round(float(sums['count'] / seconds), 1)}
-        sums, seconds = {}, 0.0
+        figures['train'] = {**tasks.metrics(since_log), 'learning_rate': experiment.learning_rate(step, current.opt_state),
+                            'examples_per_second': round(float(speed), 1)}
+        since_log = {}
       if due(experiment.evaluate_every):
         shown.doing('evaluating')
         figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
@@ -118,7 +119,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       improved = loss is not None and loss < best
       if improved or stopped or ended or due(experiment.checkpoint_every, experiment.keep_every):
         finite.check_parameters(current.params, step, checkpoints)
-        checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss)
+        checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss, since_log=since_log)
       if improved:
         shown.say(f'  validation loss {f"improved from {best:.5f} to " * (best < float("inf"))}{loss:.5f}, saved')
         best = loss
