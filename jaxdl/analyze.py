@@ -1,4 +1,4 @@
-"""python -m jaxdl.analyze --workdir=D: every analysis that fits a run's network, as pictures and numbers in D/analysis."""
+"""python -m jaxdl.analyze D: every analysis that fits a run's network, as pictures and numbers in D/analysis."""
 
 import json
 import pathlib
@@ -18,9 +18,9 @@ TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one
 
 
 EXAMPLES = f"""\
-  python -m jaxdl.analyze --workdir=runs/cnn_mnist
-  python -m jaxdl.analyze --workdir=runs/cnn_mnist --only=filters,attributions --images=1000
-  python -m jaxdl.analyze --workdir=runs/cnn_mnist --only=maximised --layer=conv2 --channel=3
+  python -m jaxdl.analyze runs/cnn_mnist
+  python -m jaxdl.analyze runs/cnn_mnist --only=filters,attributions --images=1000
+  python -m jaxdl.analyze runs/cnn_mnist --only=maximised --layer=conv2 --channel=3
 
 analyses:
 {textwrap.fill(', '.join(VIEWS), initial_indent='  ', subsequent_indent='  ')}"""
@@ -45,9 +45,8 @@ def main(arguments):
 
 def _parser():
   parser = command.Parser(prog='python -m jaxdl.analyze', description='Look inside a network: pictures and numbers.',
-                          examples=EXAMPLES, quiet=True)
+                          examples=EXAMPLES, quiet=True, run='folder of a run; what is made goes to DIR/analysis')
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='folder of a run; what is made goes to DIR/analysis')
   add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
   add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
   add('--layer', metavar='NAME', help='of the analyses that look at one layer')

@@ -22,19 +22,33 @@ class Parser(argparse.ArgumentParser):
     examples: str, command lines, a line each; what else is to be said stands below them.
     config: str, a config file to name as an example, where the command takes --config=FILE and --config.KEY=VALUE.
     quiet: whether the command has --quiet, which leaves of its output the last line, the result.
+    run: str, what is said of the folder where the command takes one run, as DIR or --workdir=DIR.
     **keywords: of argparse.ArgumentParser.
   """
 
-  def __init__(self, *, examples='', config=None, quiet=False, **keywords):
+  def __init__(self, *, examples='', config=None, quiet=False, run=None, **keywords):
     usage = config and '%(prog)s --config=FILE [--config.KEY=VALUE ...] [options]'
     super().__init__(usage=usage, epilog=examples and f'examples:\n{examples}', allow_abbrev=False,
                      formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28), **keywords)
-    self.config = config
+    self.config, self.run = config, run
     if config:
       what = 'sweep' if 'sweeps/' in config else 'experiment'
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
     if quiet:
       self.add_argument(QUIET, action='store_true', help='print the last line alone, the result, beside warnings and errors')
+
+    if run:
+      self.add_argument('run', nargs='?', metavar='DIR', help=run)
+      self.add_argument('--workdir', metavar='DIR', help='the same')
+
+  def parse_args(self, arguments):
+    chosen = super().parse_args(arguments)
+    if self.run:
+      given = [folder for folder in (chosen.run, chosen.workdir) if folder is not None]
+      if len(given) != 1:
+        self.error(f'give the folder of one run, DIR or --workdir=DIR, not {" and ".join(given) or "none"}')
+      chosen.workdir, = given
+    return chosen
 
   def error(self, message):
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]

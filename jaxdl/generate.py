@@ -1,4 +1,4 @@
-"""python -m jaxdl.generate --workdir=D --prime=ROMEO --length=500: text from a language model, from its checkpoint alone."""
+"""python -m jaxdl.generate D --prime=ROMEO --length=500: text from a language model, from its checkpoint alone."""
 
 import functools
 import sys
@@ -11,16 +11,15 @@ from jaxdl import checkpoint, command, progress
 from jaxdl.data import characters
 
 EXAMPLES = """\
-  python -m jaxdl.generate --workdir=runs/char_lstm_shakespeare --prime=ROMEO: --length=300
-  python -m jaxdl.generate --workdir=runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
+  python -m jaxdl.generate runs/char_lstm_shakespeare --prime=ROMEO: --length=300
+  python -m jaxdl.generate runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
 
 
 def main(arguments):
   """Runs the command; returns the exit code."""
   parser = command.Parser(prog='python -m jaxdl.generate', description='Let a language model write, from its checkpoint alone.',
-                          examples=EXAMPLES)
+                          examples=EXAMPLES, run='folder of a run of a language model')
   add = parser.add_argument
-  add('--workdir', required=True, metavar='DIR', help='folder of a run of a language model')
   add('--prime', action='append', metavar='TEXT', help='text to go on from; may be given several times')
   add('--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)')
   add('--temperature', type=float, default=0.8, metavar='T', help='0 always takes the likeliest (default 0.8)')

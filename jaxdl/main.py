@@ -81,6 +81,8 @@ def _train(chosen, workdir, begun):
     print(f'warning: {warning}', file=sys.stderr)
   if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
+  else:
+    print(f'look inside: python -m jaxdl.analyze {shlex.quote(str(workdir))}')
   print(json.dumps(summary))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
 import sys
 import threading
 import time
@@ -18,20 +19,31 @@ class Progress:
 
   Attributes:
     say: (text); a line of its own.
-    advance: (step, text, examples per second); moves the bar. Where there is no terminal it prints a line, after a silence.
+    advance: (step, text, speed); moves the bar. Where there is no terminal it prints a line, after a silence.
     doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
     left: (step) → time left in words, such as '0:01:32 left'; '' as long as the pace is not known.
+    line: (step, figures, time left) → what is said of a log, as `line` has it.
   """
 
   say: Callable
   advance: Callable
   doing: Callable
   left: Callable
+  line: Callable
+
+  def log(self, step, figures):
+    """Says a line of figures, split → name → number."""
+    self.say(self.line(step, figures=figures, left=self.left(step)))
+
+
+def counted_by(task):
+  """What the speed of a task counts, as a config names the task: 'examples' or 'characters'."""
+  return 'characters' if (task['name'] if isinstance(task, dict) else task) == 'next_char' else 'examples'
 
 
 @contextlib.contextmanager
-def show(total, *, first_step):
-  """Shows a run of `total` steps that begins or goes on at `first_step`; yields Progress."""
+def show(total, *, first_step, counted='examples'):
+  """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is `counted`; yields Progress."""
   asked = []  # (step, moment) of the first time
 
   def left(step):
@@ -44,8 +56,9 @@ def show(total, *, first_step):
       return ''
     return f'{datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step)))} left'
 
+  of_log = functools.partial(line, total=total, counted=counted)
   if not sys.stdout.isatty():
-    yield _plain(total, left, begins=first_step < total)
+    yield Progress(left=left, line=of_log, **_plain(total, left, counted, begins=first_step < total))
     return
   from rich import progress
   columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
@@ -54,16 +67,16 @@ def show(total, *, first_step):
     task = bar.add_task('compiling', total=total, completed=first_step)
 
     def advance(step, text, speed):
-      bar.update(task, completed=step, description=f'{text}  {_pace(speed, left(step))}')
+      bar.update(task, completed=step, description=f'{text}  {pace(speed, left(step), counted)}')
 
     def say(text):
       bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
 
-    yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left)
+    yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left, line=of_log)
 
 
-def _plain(total, left, *, begins):
-  """Progress in lines."""
+def _plain(total, left, counted, *, begins):
+  """The functions of Progress that print lines."""
   said = time.monotonic()
 
   def say(text):
@@ -74,11 +87,11 @@ def _plain(total, left, *, begins):
   def advance(step, text, speed):
     remaining = left(step)  # asked for after the first step, which compiled
     if time.monotonic() - said > SILENCE:
-      say(f'step {step:,} of {total:,}  {text}  {_pace(speed, remaining)}')
+      say(f'step {step:,} of {total:,}  {text}  {pace(speed, remaining, counted)}')
 
   if begins:
     say('compiling …')
-  return Progress(say=say, advance=advance, doing=lambda text: None, left=left)
+  return {'say': say, 'advance': advance, 'doing': lambda text: None}
 
 
 @contextlib.contextmanager
@@ -133,18 +146,20 @@ def describe(metrics):
                    for name, value in metrics.items())
 
 
-def line(step, total, figures, left):
+def line(step, total, figures, left, counted='examples'):
   """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'.
 
   Args:
     step, total: int.
     figures: split → name → number.
     left: str, as `Progress.left` gives it.
+    counted: what the speed counts.
   """
   speed = figures.get('train', {}).get('examples_per_second')
   shown = [f'{split} {describe({k: v for k, v in values.items() if k not in UNSHOWN})}' for split, values in figures.items()]
-  return '  '.join(part for part in (f'step {step:,} of {total:,}', *shown, _pace(speed, left)) if part)
+  return '  '.join(part for part in (f'step {step:,} of {total:,}', *shown, pace(speed, left, counted)) if part)
 
 
-def _pace(speed, left):
-  return ', '.join(part for part in (speed and f'{speed:,.0f} examples/s', left) if part)
+def pace(speed, left, counted):
+  """'9,000 examples/s, 0:01:10 left'; what is None or '' is left out."""
+  return ', '.join(part for part in (speed and f'{speed:,.0f} {counted}/s', left) if part)

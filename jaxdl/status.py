@@ -1,4 +1,4 @@
-"""python -m jaxdl.status --workdir=D: where runs are, from their files alone, while they train or afterwards."""
+"""python -m jaxdl.status D: where runs are, from their files alone, while they train or afterwards."""
 
 import datetime
 import json
@@ -17,7 +17,7 @@ def main(arguments):
   """Runs the command; returns the exit code."""
   parser = command.Parser(prog='python -m jaxdl.status', description='Say where runs are, from their files alone.',
                           quiet=True,
-                          examples='  python -m jaxdl.status runs\n  python -m jaxdl.status --workdir runs/*')
+                          examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*')
   parser.add_argument('runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some')
   parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same')
   chosen = parser.parse_args(arguments[1:])
@@ -43,10 +43,10 @@ def read(workdir):
     workdir: the run's folder.
 
   Returns:
-    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step', 'steps' (None where the run
-    is of an older version), 'logged' (the step of the last figures), 'examples_per_second', 'seconds_left', 'figures'
-    (split → name → number, the last of each), 'logged_seconds_ago', 'checkpoint' (its step) and 'checkpoint_seconds_ago';
-    None for what there is not yet.
+    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step', 'steps' (None where the run is
+    of an older version), 'logged' (the step of the last figures), 'examples_per_second', 'counted' (what these are,
+    'examples' or 'characters'), 'seconds_left', 'figures' (split → name → number, the last of each), 'logged_seconds_ago',
+    'checkpoint' (its step) and 'checkpoint_seconds_ago'; None for what there is not yet.
 
   Raises:
     FileNotFoundError: no run is there.
@@ -64,10 +64,11 @@ def read(workdir):
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(lines[-1]['step'] if lines else 0, kept or 0)  # it may have been stopped before its next log
   config = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
-  left = (steps - step) * config['data']['batch_size'] / speed if steps and speed else None
+  of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)  # of a text the speed is that of characters
+  left = (steps - step) * of_a_step / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': run_folder.state(folder, who), 'process': who.get('process'),
           'host': who.get('host'), 'step': step, 'steps': steps, 'logged': lines[-1]['step'] if lines else None,
-          'examples_per_second': speed,
+          'examples_per_second': speed, 'counted': progress.counted_by(config['task']),
           'seconds_left': left and round(left, 1), 'figures': figures,
           'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None, 'checkpoint': kept,
           'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
@@ -84,7 +85,7 @@ def text(found):
   lines = [head, '  '.join([f'  {where}', *shown])]
   parts = []
   if found['examples_per_second']:
-    parts.append(f'{found["examples_per_second"]:,.0f} examples/s')
+    parts.append(progress.pace(found['examples_per_second'], '', found['counted']))
   if found['state'] == 'training' and found['seconds_left'] is not None:
     parts.append(f'{_span(found["seconds_left"])} left')
   if found['logged_seconds_ago'] is not None:

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from jaxdl import calls, checkpoint, ensemble, experiment, finite, run_folder, summary, tasks, writers
-from jaxdl.progress import show
+from jaxdl.progress import counted_by, show
 from jaxdl.stopping import stop_signals
 
 
@@ -67,7 +67,8 @@ def train_together(experiments, workdirs, starts=None, watched=None):
       if first == 0:
         start(run.journal)
     evaluate = ensemble.evaluation_of(experiments)
-    shown = stack.enter_context(show(experiments[0].steps, first_step=first))
+    shown = stack.enter_context(show(
+        experiments[0].steps, first_step=first, counted=counted_by(experiments[0].config['task'])))
     current, seconds, stopped = _loop(runs, ensemble.stacked(states), evaluate, shown)
     states = [checkpoint.best(run.checkpoints, ensemble.member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(ensemble.placed(ensemble.stacked(states)))

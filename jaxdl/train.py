@@ -38,7 +38,8 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
     checkpoints = hosts.alone(lambda: _opened(stack, workdir, experiment))
     run, evaluate = calls.many_steps(experiment), evaluation.of_splits(experiment)
     done = int(hosts.of_first(lambda: np.int64(checkpoint.find_step(checkpoints, 'last') or 0), like=np.int64(0)))
-    shown = stack.enter_context(progress.show(experiment.steps, first_step=done))
+    counted = progress.counted_by(experiment.config['task'])
+    shown = stack.enter_context(progress.show(experiment.steps, first_step=done, counted=counted))
     initial = calls.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
     current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
     first = int(current.step)
@@ -112,7 +113,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:
-        shown.say(progress.line(step, experiment.steps, figures, shown.left(step)))
+        shown.log(step, figures)
       if experiment.observe and step % experiment.evaluate_every == 0:
         current = _observed(experiment, current, loss, shown)
         ended = _ended(experiment, current)

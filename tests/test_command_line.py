@@ -59,7 +59,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert re.search(r'step 50 of 60  train loss .*validation loss .*test loss .*examples/s, 0:\d\d:\d\d left', run.stdout)
   assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
-  assert f'report: {tmp_path}/report.html' in run.stdout
+  assert f'report: {tmp_path}/report.html\nlook inside: python -m jaxdl.analyze {tmp_path}\n' in run.stdout
   page = html.unescape((tmp_path / 'report.html').read_text())
   assert "python -m jaxdl.main --config=configs/lstm_mnist.py '--config.train_for=60 steps' --config.data.batch_size=64" in page
   assert 'LSTM on mnist: test accuracy' in page

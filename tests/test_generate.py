@@ -94,4 +94,7 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
     generate.main([*command, '--lenght=3'])
   train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
   with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):
-    generate.main(['generate', f'--workdir={tmp_path / "digits"}'])
+    generate.main(['generate', str(tmp_path / 'digits')])
+  for folders, said in (([], 'none'), (['a', '--workdir=b'], 'a and b')):
+    with pytest.raises(ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR, not {said}: see '):
+      generate.main(['generate', *folders])

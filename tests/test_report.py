@@ -14,6 +14,7 @@ from jaxdl import command, figures
 from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
 from jaxdl.report import charts, page, records, sections
+from jaxdl.views import VIEWS
 
 EVIL = '</script><img src=x onerror=alert(1)>'
 
@@ -200,6 +201,15 @@ def test_sections_hold_what_is_known_of_and_there(run):
   found = {section['heading']: [picture['name'] for picture in section['pictures']] for section in sections.of_run(run / 'analysis')}
   assert found == {'Data': ['samples'], 'Feature maps': ['feature_maps_conv2'], 'Characters': ['unit_7'],
                    'Features in the plane': ['embedding_pca'], 'Other analyses': ['unknown']}
+
+
+def test_sections_say_which_analyses_made_them(run):
+  named = {name for _, made in sections.SECTIONS for name in made if name}
+  assert named == set(VIEWS) - {'statistics', 'generated'}, 'whose section is a table, and texts'
+  made = {section['heading']: section['analyses'] for section in page.one(records.read(run))['sections']}
+  assert made == {'Data': [], 'Feature maps': ['activations'], 'Characters': ['characters'],
+                  'Features in the plane': ['embedding'], 'Other analyses': [], 'Generated text': ['generated']}
+  assert '<code>jaxdl.analyze --only=activations</code>' in page.render(page.one(records.read(run)))
 
 
 def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):

@@ -38,6 +38,15 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   assert last_json(printed)[0]['state'] == 'finished'
 
 
+def test_status_of_a_text_counts_characters(small_text, tmp_path):
+  train.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
+  with run_folder.opened(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):
+    found = status.read(tmp_path)
+  data = small_text['data']
+  assert found['seconds_left'] == pytest.approx(5 * data['batch_size'] * data['time_step'] / found['examples_per_second'], abs=0.06)
+  assert f'{found["examples_per_second"]:,.0f} characters/s, ' in status.text(found)
+
+
 def test_status_of_a_run_that_stopped_before_its_first_log_counts_its_checkpoint(small, tmp_path):
   train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   (tmp_path / 'metrics.jsonl').unlink()

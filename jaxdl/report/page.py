@@ -133,7 +133,7 @@ def _is_figure(key):
 
 
 def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': ''}
+  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'analyses': []}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
   if layers := record.facts('statistics').get('layers'):
     with records.sound(record.folder, 'statistics.json'):
@@ -143,12 +143,12 @@ def _sections(record):
     columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
                'channels never > 0']
     place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
-    found.insert(place, {**empty, 'heading': 'Activations', 'table': {
+    found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
         'note': 'A unit is a channel at one place. After a ReLU, one that is never above 0, whatever the example, is dead.'})
   if texts := record.facts('generated').get('texts'):
     with records.sound(record.folder, 'generated.json'):
-      found.append({**empty, 'heading': 'Generated text', 'texts': [
+      found.append({**empty, 'heading': 'Generated text', 'analyses': ['generated'], 'texts': [
           {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
   for section in found:
     section['note'] = ' '.join([section['note'], *_of_another_step(record, section['pictures'])]).strip()

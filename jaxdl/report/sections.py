@@ -3,29 +3,34 @@
 import base64
 import fnmatch
 
-SECTIONS = (  # heading, (pattern of a picture's name, what it shows), …
-    ('Data', (('samples', 'Training images and their classes'),)),
-    ('Filters', (('filters_raw', 'Filters of the first convolution on one scale'),
-                 ('filters_normalised', 'The same, each filter from its least to its greatest weight'))),
-    ('Feature maps', (('feature_maps_*', 'Feature maps of {0} for eight images'),)),
-    ('Weights', (('weights', 'Distribution of the weights and biases of every layer'),)),
-    ('Neurons', (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share of '
-                             'that class in the outputs of the 50 images that excite it most'),
-                 ('neurons_pixels', 'The pixels of the strongest image that excite each channel'),
-                 ('maximised', 'Images made to excite a channel: how much each does and, in brackets, the best test image'),
-                 ('evolution', 'A channel mapped back to pixels during training'))),
-    ('Why these classes', (('attributions', 'Nine attribution methods side by side'),
-                           ('sanity', 'Which of them depend on what was learned; flagged: maps alike without it'))),
-    ('Errors', (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
-                ('mistakes', 'The worst mistakes: true and predicted class'),
-                ('calibration', 'How often a confidence is right'))),
-    ('Reconstructions', (('reconstructions', 'Originals, inputs and reconstructions'),
-                         ('walks', 'Walks between the codes of two examples'))),
-    ('Step by step', (('by_step', 'Accuracy after each row read'), ('states', 'Where the hidden states end'),
-                      ('gates', 'Share of saturated gates'))),
-    ('Characters', (('surprise', 'Surprise at each character, in bits'), ('unit_*', 'What unit {0} follows in the text'))),
-    ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),
-    ('The forward pass in NumPy', (('numpy', 'Probabilities of the network and of its forward pass in NumPy alone'),)))
+SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows), …)}
+    ('Data', {'': (('samples', 'Training images and their classes'),)}),
+    ('Filters', {'filters': (('filters_raw', 'Filters of the first convolution on one scale'),
+                             ('filters_normalised', 'The same, each filter from its least to its greatest weight'))}),
+    ('Feature maps', {'activations': (('feature_maps_*', 'Feature maps of {0} for eight images'),)}),
+    ('Weights', {'weights': (('weights', 'Distribution of the weights and biases of every layer'),)}),
+    ('Neurons', {
+        'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
+                                'of that class in the outputs of the 50 images that excite it most'),
+                    ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
+        'maximised': (('maximised', 'Images made to excite a channel: how much each does and, in brackets, the best test '
+                                    'image'),),
+        'evolution': (('evolution', 'A channel mapped back to pixels during training'),)}),
+    ('Why these classes', {
+        'attributions': (('attributions', 'Nine attribution methods side by side'),),
+        'sanity': (('sanity', 'Which of them depend on what was learned; flagged: maps alike without it'),)}),
+    ('Errors', {'errors': (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
+                           ('mistakes', 'The worst mistakes: true and predicted class'),
+                           ('calibration', 'How often a confidence is right'))}),
+    ('Reconstructions', {'reconstructions': (('reconstructions', 'Originals, inputs and reconstructions'),
+                                             ('walks', 'Walks between the codes of two examples'))}),
+    ('Step by step', {'by_step': (('by_step', 'Accuracy after each row read'),),
+                      'states': (('states', 'Where the hidden states end'), ('gates', 'Share of saturated gates'))}),
+    ('Characters', {'characters': (('surprise', 'Surprise at each character, in bits'),
+                                   ('unit_*', 'What unit {0} follows in the text'))}),
+    ('Features in the plane', {'embedding': (('embedding_pca', 'Principal components of the features'),)}),
+    ('The forward pass in NumPy', {'numpy': (('numpy', 'Probabilities of the network and of its forward pass in NumPy '
+                                                       'alone'),)}))
 ELSEWHERE = ('statistics', 'embedding_tsne')  # pictures of what the page has as a table and as a map
 
 
@@ -36,17 +41,20 @@ def of_run(folder):
     folder: of its analyses, pathlib.Path.
 
   Returns:
-    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}}.
+    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}, 'analyses': list of the names of
+    those that made them}.
   """
   names = sorted(file.stem for file in folder.glob('*.png'))
-  known = [pattern for _, wanted in SECTIONS for pattern, _ in wanted]
+  known = [pattern for _, made in SECTIONS for wanted in made.values() for pattern, _ in wanted]
   others = [name for name in names if name not in ELSEWHERE and not any(fnmatch.fnmatch(name, one) for one in known)]
   found = []
-  for heading, wanted in (*SECTIONS, ('Other analyses', [(name, name.replace('_', ' ')) for name in others])):
-    pictures = [{'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
-                for pattern, caption in wanted for name in fnmatch.filter(names, pattern)]
-    if pictures:
-      found.append({'heading': heading, 'pictures': pictures})
+  for heading, made in (*SECTIONS, ('Other analyses', {'': [(name, name.replace('_', ' ')) for name in others]})):
+    pictures = {analysis: [
+        {'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
+        for pattern, caption in wanted for name in fnmatch.filter(names, pattern)] for analysis, wanted in made.items()}
+    if any(pictures.values()):
+      found.append({'heading': heading, 'pictures': [one for some in pictures.values() for one in some],
+                    'analyses': [analysis for analysis, some in pictures.items() if analysis and some]})
   return found
 
 
