@@ -83,12 +83,12 @@ def to_dict(config):
     raise ValueError(f'the config holds more than sections, lists, numbers and texts ({error}): take that out') from None
 
 
-def bind(table, section, where, **given):
-  """Binds the rest of a section as keyword arguments to `table[section['name']]`.
+def bind(table, section, where, *, by='name', **given):
+  """Binds the rest of a section as keyword arguments to `table[section[by]]`.
 
   Args:
     table: dict of name → function or class.
-    section: dict with 'name' and the arguments.
+    section: dict with the key `by` and the arguments.
     where: str, the section's place in the config, for messages.
     **given: further arguments, which the section may not set.
 
@@ -99,9 +99,9 @@ def bind(table, section, where, **given):
     ValueError: an unknown name, an unknown key or a missing one; the message lists the valid ones.
   """
   check_section(section, where)
-  name, arguments = section.get('name'), {key: value for key, value in section.items() if key != 'name'}
+  name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
   if name not in list(table):  # of which a list is none, though it has no hash
-    raise ValueError(f'{where}.name={name!r} is unknown: use one of {", ".join(table)}{overrides.meant(name, table)}')
+    raise ValueError(f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{overrides.meant(name, table)}')
   return bind_one(table[name], arguments, where, **given)
 
 

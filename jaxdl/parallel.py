@@ -95,9 +95,13 @@ def check_batch_size(batch_size, where):
   """Raises ValueError where a batch does not divide over the devices, and names the nearest sizes that do."""
   devices = jax.device_count()
   if batch_size < 1 or batch_size % devices:
-    below, above = batch_size // devices * devices, (batch_size // devices + 1) * devices
-    near = f'{below} or {above}' if below > 0 else f'{max(above, devices)}'
-    raise ValueError(f'{where}={batch_size} does not divide over {devices} devices: use {near}')
+    raise ValueError(f'{where}={batch_size} does not divide over {devices} devices: use {near_sizes(batch_size, devices)}')
+
+
+def near_sizes(batch_size, devices):
+  """The nearest batches that divide over so many devices, in words: '126 or 128'."""
+  below = max(batch_size, 0) // devices * devices
+  return f'{below} or {below + devices}' if below else f'{devices}'
 
 
 def split_feed(feed, steps):

@@ -33,7 +33,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models'},
     'analyze': {'command', 'overrides', 'progress', 'report', 'subject', 'views'},
-    'lint': {'data', 'models', 'tasks'},
+    'lint': {'data', 'models', 'parallel', 'tasks'},
     'status': {'command', 'progress', 'run_folder'},
     'main': {'command', 'data', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'run_folder', 'samples',
              'train', 'watching'},

@@ -2,9 +2,10 @@
 
 import itertools
 
+import jax
 import numpy as np
 
-from jaxdl import tasks
+from jaxdl import parallel, tasks
 from jaxdl.data import slicing
 
 SHOWN = 10  # names of classes in one line, at most
@@ -82,10 +83,9 @@ def absent_classes(experiment):
 def fewer_devices(experiment):
   """A batch that does not divide over the devices that a CPU should be, which it then is not."""
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
-  if size % wanted:
-    near = f'{size // wanted * wanted} or {(size // wanted + 1) * wanted}' if size > wanted else f'{wanted}'
+  if jax.default_backend() == 'cpu' and size % wanted:
     yield (f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a CPU has fewer: '
-           f'take {near}')
+           f'take {parallel.near_sizes(size, wanted)}')
 
 
 def _unit(experiment):

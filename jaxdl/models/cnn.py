@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
-from jaxdl import config, overrides
+from jaxdl import config
 from jaxdl.models import decoding, layers
 
 KINDS = {
@@ -53,16 +53,13 @@ class CNN(nn.Module):
     counts, named = {}, []
     for position, layer in enumerate(self.layers):
       arguments = dict(layer)
-      kind, name, activate = arguments.pop('kind', None), arguments.pop('name', None), arguments.pop('activate', True)
-      counts[kind] = counts.get(kind, 0) + 1
+      kind, name, activate = arguments.get('kind'), arguments.pop('name', None), arguments.pop('activate', True)
       given = {}
       if kind in ('conv', 'conv_transpose', 'dense'):
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
-      if kind not in list(KINDS):
-        raise ValueError(f'config.model.layers[{position}].kind={kind!r} is unknown: use one of {", ".join(KINDS)}'
-                         + overrides.meant(kind, KINDS))
-      build = config.bind(KINDS, {'name': kind, **arguments}, f'config.model.layers[{position}]', **given)
+      build = config.bind(KINDS, arguments, f'config.model.layers[{position}]', by='kind', **given)
+      counts[kind] = counts.get(kind, 0) + 1
       named.append((name or f'{kind}{counts[kind]}', build))
     return named
