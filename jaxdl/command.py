@@ -36,7 +36,6 @@ class Parser(argparse.ArgumentParser):
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
     if quiet:
       self.add_argument(QUIET, action='store_true', help='print the last line alone, the result, beside warnings and errors')
-
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
       self.add_argument('--workdir', metavar='DIR', help='the same')
