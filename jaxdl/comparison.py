@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 
 from jaxdl import config as configuration
-from jaxdl import figures, models, run_folder
+from jaxdl import figures, models, run_files
 
 TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
          'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
@@ -15,8 +15,8 @@ TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'v
 def finished(folder, wanted):
   """The summary of a run of this config that was trained to its end; None where there is none."""
   try:
-    summary = run_folder.read_json(folder / 'summary.json', run_folder.SUMMARY)
-    before = run_folder.read_json(folder / 'config.json', run_folder.CONFIG)
+    summary = run_files.read_json(folder / 'summary.json', run_files.SUMMARY)
+    before = run_files.read_json(folder / 'config.json', run_files.CONFIG)
   except (OSError, ValueError):
     return None
   same = not changed_keys(before, wanted, but=('reported', 'dataset', 'cpu_devices'))
@@ -81,7 +81,7 @@ def write(name, rows, workdir):
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / 'sweep.json').write_text(json.dumps({'config': name, 'rows': rows}, indent=2) + '\n')
   (workdir / 'table.md').write_text(table(rows) + '\n')
-  found = {row['label']: curves([run_folder.journal(workdir / folder) for folder in row['runs']]) for row in rows}
+  found = {row['label']: curves([run_files.journal(workdir / folder) for folder in row['runs']]) for row in rows}
   if not any(found.values()):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
@@ -92,7 +92,7 @@ def curves(runs):
   """Learning curves of the runs of one label.
 
   Args:
-    runs: list of `run_folder.journal`s; runs that did not begin are left out.
+    runs: list of `run_files.journal`s; runs that did not begin are left out.
 
   Returns:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps that all runs have.

@@ -38,7 +38,7 @@ class Progress:
 
 def counted_by(task):
   """What the speed of a task counts, as a config names the task: 'examples' or 'characters'."""
-  return 'characters' if (task['name'] if isinstance(task, dict) else task) == 'next_char' else 'examples'
+  return 'characters' if (task.get('name') if isinstance(task, dict) else task) == 'next_char' else 'examples'
 
 
 @contextlib.contextmanager

@@ -1,51 +1,18 @@
-"""A run's folder: one run at a time writes into it, always of the same config; and its files as they are read again."""
+"""A run's folder: one run at a time writes into it, always of the same config."""
 
 import contextlib
 import fcntl
 import json
-import math
 import os
 import pathlib
 import platform
 
 from jaxdl import config as configuration
 from jaxdl import files, integrity
+from jaxdl.run_files import read_json
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
               'cpu_devices', 'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
-LARGEST = 3.5e38  # of a finite figure: float32 has none above
-
-
-def is_figure(value):
-  """Whether a value is a number that a run can have measured, perhaps not finite."""
-  return (isinstance(value, (int, float)) and not isinstance(value, bool)
-          and (abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))))
-
-
-def _is_count(value):
-  return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def _is_span(value):
-  return is_figure(value) and 0 <= value < 1e12
-
-
-def _is(*kinds):
-  return lambda value: isinstance(value, kinds)
-
-
-MUST, MAY = True, False
-CONFIG = {  # key → what it holds, and whether it must be there
-    'model': (_is(dict), MUST), 'model.name': (_is(str), MUST), 'model.cell': (_is(str), MAY), 'data': (_is(dict), MUST),
-    'data.name': (_is(str), MUST), 'data.batch_size': (_is_count, MUST), 'seed': (_is_count, MAY), 'dataset': (_is(dict), MAY),
-    'dataset.classes': (_is(list), MAY), 'dataset.input_shape': (_is(list), MAY),
-    'dataset.steps_per_epoch': (_is_count, MAY), 'reported': (_is(dict, type(None)), MAY)}
-SUMMARY = {
-    'config': (_is(str), MUST), 'step': (_is_count, MUST), 'parameters': (_is_count, MUST), 'seed': (_is_count, MUST),
-    'seconds': (_is_span, MUST), 'device': (_is(str), MUST), 'data': (_is(str), MUST), 'versions': (_is(dict), MAY),
-    'reported': (_is(dict), MAY), **{f'{split}_{name}': (is_figure, MAY) for split in ('train', 'validation', 'test')
-                                     for name in ('loss', 'accuracy', 'bits_per_character', 'mse')},
-    **{f'{split}_examples': (_is_count, MAY) for split in ('train', 'validation', 'test')}}
 
 
 @contextlib.contextmanager
@@ -135,55 +102,6 @@ def check_config(workdir, config, steps):
   if last is not None and int(last.name) > steps:
     raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
                      'make it longer, or give another --workdir')
-
-
-def read_json(file, keys=None):
-  """The data of a run's `config.json` or `summary.json`.
-
-  Args:
-    file: pathlib.Path.
-    keys: CONFIG or SUMMARY, or None where nothing is asked of the keys.
-
-  Returns:
-    dict.
-
-  Raises:
-    ValueError: the file is no JSON object, or a key holds something else than it should.
-  """
-  mend = 'delete it and give the command of its run again'
-  try:
-    found = json.loads(file.read_text())
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f'{file} is not JSON ({error}): {mend}') from error
-  if not isinstance(found, dict):
-    raise ValueError(f'{file} is not the JSON object of a run: {mend}')
-  for key, (good, needed) in (keys or {}).items():
-    node = found
-    for part in key.split('.'):
-      node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
-    if (node is _ABSENT and needed) or (node is not _ABSENT and not good(node)):
-      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an impossible"} {key}: {mend}')
-  return found
-
-
-_ABSENT = object()
-
-
-def journal(workdir):
-  """The lines of `metrics.jsonl` as dicts, one that is just being written or damaged left out; [] where there is none."""
-  file = pathlib.Path(workdir) / 'metrics.jsonl'
-  return list(_lines(file.read_text(errors='replace'))) if file.is_file() else []
-
-
-def _lines(text):
-  for line in text.splitlines():
-    try:
-      found = json.loads(line)
-    except (ValueError, RecursionError):
-      continue
-    if isinstance(found, dict) and _is_count(found.get('step')) and isinstance(found.get('split'), str) and all(
-        is_figure(value) for key, value in found.items() if key not in ('step', 'split')):
-      yield found
 
 
 def _owner_in(text):

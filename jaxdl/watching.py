@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a network while it learns: weights, gradients, first filters and their maps, what it makes."""
+"""What is kept of a network while it learns: its weights, and for TensorBoard gradients, filters, maps, what it makes."""
 
 import concurrent.futures
 import functools
@@ -8,7 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from jaxdl import parallel, steps, tasks
-from jaxdl.analysis import filters, units
+from jaxdl.analysis import filters, units, weights
 from jaxdl.data import characters
 from jaxdl.generate import generate
 
@@ -19,7 +19,7 @@ WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
 
 def over_time(experiment):
-  """What is shown at each evaluation; nothing is computed or copied from the device where no TensorBoard file is written.
+  """What is kept at each evaluation: the spread of the evaluated weights, and the rest where TensorBoard files are written.
 
   The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
   first training batch, from the second evaluation on (none where several processes train, for only one of them writes).
@@ -44,6 +44,8 @@ def over_time(experiment):
     shown.append(_reconstructions(experiment, first, splits[0]))
 
   def at_evaluation(writers, current):
+    if writers.record:
+      writers.weights(int(current.step), weights.quantiles(current.variables()))
     if writers.board:
       for show in shown:
         show(writers, current)

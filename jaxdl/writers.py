@@ -1,4 +1,4 @@
-"""Where metrics go: `metrics.jsonl`, which is the record, and TensorBoard, which is a view of it."""
+"""Where metrics go: `metrics.jsonl` and `weights.jsonl`, which are the record, and TensorBoard, which is a view of it."""
 
 import concurrent.futures
 import contextlib
@@ -24,27 +24,30 @@ class Writers:
 
   Attributes:
     scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one chart for all splits.
+    weights: (step, tensor → [9] numbers, as `analysis.weights.quantiles` has them); a line of weights.jsonl.
     images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
     histograms: (step, name → array); TensorBoard's Histograms and Distributions.
     texts: (step, name → str); TensorBoard's Text, line by line.
     graph: (rows of the layer table); TensorBoard's Graphs.
     hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all splits.
     final: (step, name → number), figures of the best checkpoint, which HParams shows too.
-    board: bool, whether TensorBoard's files are written: where they are not, nothing need be made for them.
+    record, board: bool, whether the two files, and TensorBoard's, are written: where not, nothing need be made for them.
   """
 
   scalars: Callable
+  weights: Callable
   images: Callable
   histograms: Callable
   texts: Callable
   graph: Callable
   hyperparameters: Callable
   final: Callable
+  record: bool
   board: bool
 
 
-SILENT = Writers(board=False, **{field.name: lambda *anything: None for field in dataclasses.fields(Writers)
-                                 if field.name != 'board'})  # write nothing
+SILENT = Writers(record=False, board=False, **{field.name: lambda *anything: None for field in dataclasses.fields(Writers)
+                                               if field.name not in ('record', 'board')})  # write nothing
 
 
 @contextlib.contextmanager
@@ -62,19 +65,24 @@ def open_writers(workdir, splits, *, first_step):
   Raises:
     OSError: the folder cannot be written or the disk is full.
   """
-  file = pathlib.Path(workdir) / 'metrics.jsonl'
-  _keep_until(file, first_step)
+  metrics, spread = (pathlib.Path(workdir) / name for name in ('metrics.jsonl', 'weights.jsonl'))
+  for file in (metrics, spread):
+    _keep_until(file, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
   written = importlib.util.find_spec('tensorflow') is not None  # which does not import it: that takes seconds
   if not written:
     print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
-  with file.open('a') as journal, _thread(written) as later, _boards(folder, splits, later) as board:
+  with (metrics.open('a', buffering=1) as journal, spread.open('a', buffering=1) as journal_of_weights,
+        _thread(written) as later, _boards(folder, splits, later) as board):
     def scalars(step, split, values):
       journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
-      journal.flush()
       board(split, 'write_scalars', step, values)
 
-    yield Writers(scalars=scalars,
+    def weights(step, tensors):
+      values = {name: [float(f'{value:.6g}') for value in numbers] for name, numbers in tensors.items()}
+      journal_of_weights.write(json.dumps({'step': step, **values}) + '\n')
+
+    yield Writers(scalars=scalars, weights=weights,
                   images=lambda step, pictures: board('train', 'write_images', step, {
                       name: picture[None] for name, picture in pictures.items()}),
                   histograms=lambda step, arrays: written and board('train', 'write_histograms', step, _on_host(arrays)),
@@ -84,7 +92,7 @@ def open_writers(workdir, splits, *, first_step):
                   hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
                   final=lambda step, values: board(WHOLE, 'write_scalars', step, {
                       f'best/{name}': value for name, value in values.items()}),
-                  board=written)
+                  record=True, board=written)
 
 
 def _as_block(text):

@@ -28,6 +28,25 @@ def test_weights_are_all_counted_once():
     assert inside.sum() == count
 
 
+def test_weights_quantiles_by_hand():
+  """Of 0 to 10,000 in any order the share q of the numbers lies below 10,000 q."""
+  values = np.random.default_rng(0).permutation(10_001).astype(np.float32).reshape(73, 137)
+  found = weights.quantiles({'params': {'dense1': {'kernel': values, 'bias': np.float32([3])}}})
+  np.testing.assert_allclose(found['dense1/kernel'], [0, 668, 1587, 3085, 5000, 6915, 8413, 9332, 10_000], rtol=1e-12)
+  assert found['dense1/bias'].tolist() == [3] * 9
+
+
+def test_weights_quantiles_of_a_large_tensor_see_its_extremes_and_every_column():
+  """Columns of other means, of which an even step would meet one in two alone."""
+  kernel = np.random.default_rng(0).normal(size=(4000, 64)).astype(np.float32) + np.arange(64, dtype=np.float32) % 2 * 10
+  kernel[0, 1], kernel[17, 5] = -50, 70
+  found = weights.quantiles({'params': {'dense1': {'kernel': kernel}}})['dense1/kernel']
+  assert kernel.size > 2 * weights.SAMPLE
+  assert (found[0], found[-1]) == (-50, 70)
+  for share, value in zip(weights.QUANTILES[1:-1], found[1:-1], strict=True):
+    assert (kernel <= value).mean() == pytest.approx(share, abs=0.01)
+
+
 @pytest.mark.parametrize('value', [0.0, -3.5, 1e30])
 def test_weights_that_are_constant_lie_in_one_bin(value):
   counts, edges = weights.histograms({'params': {'dense1': {'bias': np.full(7, value, np.float32)}}}, bins=5)['dense1/bias']

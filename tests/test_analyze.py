@@ -9,7 +9,7 @@ import pytest
 from conftest import SMALL, last_json, run_child
 
 from jaxdl import analyze, command, experiment, subject, train
-from jaxdl.views import VIEWS
+from jaxdl.views import VIEWS, network
 from jaxdl.views.view import Choice
 
 FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
@@ -60,6 +60,23 @@ def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
   assert list(last_json(capsys.readouterr().out)['analyses']) == ['filters', 'errors']
   with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
     assert arrays['kernels'].shape == (5, 5, 1, 4)
+
+
+def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
+  lines = [{'step': step, 'conv1/kernel': [-step, -3, -2, -1, 0, 1, 2, 3, step], 'conv1/bias': [0] * 9} for step in (4, 8, 12)]
+  (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]))
+  assert list(network.over_training(tmp_path)) == [], 'a single evaluation moves nothing'
+  (tmp_path / 'weights.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+  result, = network.over_training(tmp_path)
+  assert result.arrays['steps'].tolist() == [4, 8, 12]
+  assert result.arrays['conv1/kernel'].tolist() == [line['conv1/kernel'] for line in lines]
+  assert result.facts['tensors']['conv1/kernel'] == {'first': lines[0]['conv1/kernel'], 'last': lines[2]['conv1/kernel']}
+  kernel, bias = result.figure.axes
+  assert (kernel.get_title(), bias.get_title()) == ('conv1 kernel', 'conv1 bias')
+  assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), 'the least and the greatest number are drawn'
+  assert kernel.lines[0].get_xydata().tolist() == [[4, 0], [8, 0], [12, 0]], 'the median'
+  (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]) + '\n' + json.dumps({'step': 8, 'other/bias': [0] * 9}))
+  assert list(network.over_training(tmp_path)) == [], 'of one network alone'
 
 
 def test_analyze_weights_against_another_run(trained, tmp_path):

@@ -16,7 +16,7 @@ import optax
 import pytest
 from conftest import run_child
 
-from jaxdl import calls, checkpoint, experiment, graph, parallel, tracing, train, watching
+from jaxdl import calls, checkpoint, experiment, graph, parallel, tracing, train, watching, writers
 from jaxdl.analysis import activations, filters
 
 MODELS = ('small', 'small_cnn', 'small_text', 'small_autoencoder')
@@ -152,8 +152,8 @@ def test_an_autoencoder_is_watched_by_the_same_images(small_autoencoder):
 
 def test_nothing_is_made_where_nothing_is_written(small_cnn):
   built = experiment.build(small_cnn, 'small')
-  watching.over_time(built)(types.SimpleNamespace(board=False), None)
-  watching.at_end(built)(types.SimpleNamespace(board=False), None)
+  watching.over_time(built)(writers.SILENT, None)
+  watching.at_end(built)(writers.SILENT, None)
 
 
 def equal_to_the_bit(*workdirs):

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, run_child, state_of, with_steady_adam
 from test_training import run_steps
 
-from jaxdl import experiment, parallel, run_folder, train
+from jaxdl import experiment, parallel, run_files, train
 
 PROGRAM = '''
 import json, sys
@@ -128,7 +128,7 @@ def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
   assert [begun['device'], last_json(child.stdout)['device']] == ['1 x cpu', '2 x cpu']
   alone = train.train(experiment.build(small, 'small'), tmp_path / 'alone')
   assert last_json(child.stdout)['test_loss'] == pytest.approx(alone['test_loss'], rel=2e-4)
-  assert [line['step'] for line in run_folder.journal(tmp_path / 'run') if line['split'] == 'train'] == [4, 8]
+  assert [line['step'] for line in run_files.journal(tmp_path / 'run') if line['split'] == 'train'] == [4, 8]
 
 
 @pytest.mark.parametrize(('sizes', 'wanted', 'environment', 'told'), [

@@ -12,7 +12,7 @@ from fuzzing import cases, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl import comparison, run_folder, status, summary, writers
+from jaxdl import comparison, run_files, run_folder, status, summary, writers
 from jaxdl.report import charts, page, records
 
 CONFIG = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
@@ -107,7 +107,7 @@ def look(folder):
 
   return (lambda: print(status.text(status.read(folder))), lambda: page.write([folder], folder / 'report.html'),
           lambda: page.several([records.read(folder)] * 2), lambda: comparison.finished(folder, CONFIG),
-          lambda: comparison.curves([run_folder.journal(folder)]), record, resume)
+          lambda: comparison.curves([run_files.journal(folder)]), record, resume)
 
 
 def fuzz(run, count):
@@ -163,7 +163,15 @@ def test_fuzz_found_lines_of_a_journal_that_are_none(run):
   lines = [b'3', b'[]', b'{"step": "x", "split": "train"}', b'{"step": 5, "split": 3}', b'{"step": 5, "split": "train", "loss": "x"}',
            b'\xff\xfe', b'[' * 100_000, b'{"step": 9, "split": "tra']
   (run / 'metrics.jsonl').write_bytes(b'\n'.join([sound, *lines]))
-  assert run_folder.journal(run) == JOURNAL
+  assert run_files.journal(run) == JOURNAL
+
+
+def test_fuzz_found_lines_of_weights_that_are_none(run):
+  lines = [{'step': step, 'a/kernel': [float(step)] * 9} for step in (4, 8)]
+  others = [3, {'step': 5, 'a/kernel': 3}, {'step': 5, 'a/kernel': [0.0] * 8}, {'step': 5, 'a/kernel': [float('nan')] * 9},
+            {'step': 5, 'a/kernel': ['x'] * 9}, {'step': 'x', 'a/kernel': [0.0] * 9}]
+  write(run, 'weights.jsonl', [lines[0], *others, lines[1]])
+  assert run_files.weights(run) == lines
 
 
 @pytest.mark.parametrize('lock', [b'3', b'\xff', b'{"process": []}', b'{"process": 1, "host": "x", "steps": "many"}', b'{'])

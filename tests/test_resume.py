@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
-from jaxdl import checkpoint, experiment, run_folder, train
+from jaxdl import checkpoint, experiment, run_files, train
+from jaxdl.analysis import weights
 from jaxdl.together import train_together
 
 
@@ -49,25 +50,35 @@ def test_resume_never_writes_a_step_twice(small, tmp_path):
 
 @pytest.mark.parametrize('together', [False, True], ids=['alone', 'together'])
 def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together, small, tmp_path):
-  """A crash at step 5, saved at 3: the line of step 8 is the mean of all eight steps, to the bit, not of those since 3."""
+  """A crash at step 5, saved at 3: the line of step 8 is the mean of all eight steps, to the bit, not of those since 3.
+
+  And the weights of step 5, kept before the crash, are kept once.
+  """
   small |= dict(log_every='8 steps', evaluate_every='5 steps', checkpoint_every='3 steps')
   built = [experiment.build({**small, 'seed': seed}, 'small') for seed in (0, 1)[:1 + together]]
 
+  def watch(writers, state):
+    writers.weights(int(state.step), weights.quantiles(state.variables()))
+
   def crash(writers, state):
+    watch(writers, state)
     raise ZeroDivisionError(f'at step {int(state.step)}')
 
-  def go(name, watch=lambda writers, state: None):
+  def go(name, watch):
     folders = [tmp_path / name / str(number) for number in range(len(built))]
     if together:
       train_together(built, folders, watched=[watch] * len(built))
     else:
       train.train(built[0], folders[0], at_evaluation=watch)
-    return [[{**line, 'examples_per_second': 0} for line in run_folder.journal(folder)] for folder in folders]
+    return [([{**line, 'examples_per_second': 0} for line in run_files.journal(folder)], run_files.weights(folder))
+            for folder in folders]
 
   with pytest.raises(ZeroDivisionError, match='^at step 5$'):
     go('resumed', crash)
   assert checkpoint.kept_steps(tmp_path / 'resumed/0') == [3]
-  assert go('resumed') == go('straight')
+  resumed = go('resumed', watch)
+  assert resumed == go('straight', watch)
+  assert [line['step'] for line in resumed[0][1]] == [5, 8]
 
 
 def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
@@ -125,6 +136,6 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_fi
   assert re.search(r'resuming .* at step (4|8|12|16)\d of 200', capsys.readouterr().out)
   train.train(built, tmp_path / 'straight')
   jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))
-  resumed, straight = ([{**line, 'examples_per_second': 0} for line in run_folder.journal(tmp_path / name)]
+  resumed, straight = ([{**line, 'examples_per_second': 0} for line in run_files.journal(tmp_path / name)]
                        for name in ('resumed', 'straight'))
   assert resumed == straight

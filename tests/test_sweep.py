@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, last_json
 
-from jaxdl import calls, checkpoint, command, comparison, ensemble, experiment, members, parallel, run_folder, together, train
+from jaxdl import calls, checkpoint, command, comparison, ensemble, experiment, members, parallel, run_files, together, train
 from jaxdl import sweep as sweep_command
 from jaxdl.config import read_file
 
@@ -177,7 +177,7 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
   alone = train.train(experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone')
   assert alone['test_loss'] == pytest.approx(summaries[1]['test_loss'], abs=1e-4)
   assert alone['step'] == summaries[1]['step']
-  logged = [[(line['step'], line['split']) for line in run_folder.journal(folder)]
+  logged = [[(line['step'], line['split']) for line in run_files.journal(folder)]
             for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])]
   assert logged[0] == logged[1]
 
@@ -192,7 +192,7 @@ def test_sweep_resumes_together(small, tmp_path):
   resumed, whole = together.train_together(group(), folders[:2]), together.train_together(group(), folders[2:])
   assert [{**summary, 'seconds': 0} for summary in resumed] == [{**summary, 'seconds': 0} for summary in whole]
   for one, other in zip(folders[:2], folders[2:], strict=True):
-    lines = [[{**line, 'examples_per_second': 0} for line in run_folder.journal(folder)] for folder in (one, other)]
+    lines = [[{**line, 'examples_per_second': 0} for line in run_files.journal(folder)] for folder in (one, other)]
     assert lines[0] == lines[1]
     states = []
     for folder in (one, other):

@@ -1,11 +1,12 @@
 """Every picture jaxdl draws; the only package that knows matplotlib, and imports it only when it draws."""
 
-from jaxdl.figures.charts import bars, confusion_matrix, distributions, lines, reliability, scatter
+from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
 from jaxdl.figures.curves import CURVES, learning_curves
 from jaxdl.figures.files import pixels, save
 from jaxdl.figures.grids import image_grid
+from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
-__all__ = ['CURVES', 'bars', 'coloured_text', 'confusion_matrix', 'distributions', 'image_grid', 'learning_curves', 'lines',
-           'picture_rows', 'pixels', 'reliability', 'save', 'scatter', 'table', 'tiles']
+__all__ = ['CURVES', 'bands', 'bars', 'coloured_text', 'confusion_matrix', 'distributions', 'image_grid', 'learning_curves',
+           'lines', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter', 'table', 'tiles']

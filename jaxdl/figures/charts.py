@@ -1,7 +1,5 @@
-"""Charts: distributions, matrices, reliability, scatter plots and lines."""
+"""Charts: matrices, reliability, scatter plots and lines."""
 
-import itertools
-import math
 import textwrap
 
 import numpy as np
@@ -10,48 +8,6 @@ from jaxdl.figures.curves import COLOURS
 
 CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#999933', '#8C564B', '#6A3D9A',
            '#C2185B', '#44AA99')  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
-
-
-def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
-  """A panel for each tensor, in which the distributions of several runs lie over each other.
-
-  Args:
-    panels: title → run → (counts [bins], edges [bins + 1]).
-    heading, xlabel, ylabel: str.
-    columns: int, panels in a row.
-
-  Returns:
-    matplotlib Figure.
-
-  Raises:
-    ValueError: no panel.
-  """
-  from matplotlib.figure import Figure
-  if not panels:
-    raise ValueError('there is no distribution to draw: give at least one tensor')
-  columns = min(columns, len(panels))
-  count = math.ceil(len(panels) / columns)
-  figure = Figure(figsize=(3 * columns, 2.1 * count + 0.9), layout='constrained', dpi=100)
-  axes = figure.subplots(count, columns, squeeze=False).ravel()
-  for axis in axes[len(panels):]:
-    axis.axis('off')
-  names = dict.fromkeys(run for runs in panels.values() for run in runs)
-  colours = dict(zip(names, itertools.cycle(COLOURS), strict=False))
-  drawn = {}
-  for axis, (title, runs) in zip(axes, panels.items(), strict=False):
-    for run, (counts, edges) in runs.items():
-      drawn[run] = axis.stairs(counts, edges, fill=len(names) == 1, color=colours[run], alpha=0.8)
-    axis.set_title(title, fontsize=9)
-    axis.tick_params(labelsize=7)
-    axis.locator_params(axis='x', nbins=4)
-    axis.locator_params(axis='y', integer=True)
-  for axis in axes[-columns:]:
-    axis.set_xlabel(xlabel, fontsize=8)
-  if len(names) > 1:
-    figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=len(names), fontsize=8, frameon=False)
-  figure.supylabel(ylabel, fontsize=9)
-  figure.suptitle(heading, fontsize=11)
-  return figure
 
 
 def confusion_matrix(counts, classes, *, heading):

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import pathlib
 
-from jaxdl import models, run_folder
+from jaxdl import models, run_files
 from jaxdl.models import table
 
 SPLITS = ('train', 'validation', 'test')
@@ -48,7 +48,7 @@ class Record:
   def facts(self, name):
     """The .json of an analysis; {} where there is none."""
     file = self.folder / 'analysis' / f'{name}.json'
-    return run_folder.read_json(file) if file.is_file() else {}
+    return run_files.read_json(file) if file.is_file() else {}
 
   def curves(self):
     """(metric, split) → list of (step, number), in the order of the steps."""
@@ -63,9 +63,9 @@ class Record:
     """Rows (figure, reported, ours or None) of what the config's report says."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
-      if key != 'source' and run_folder.is_figure(value):
+      if key != 'source' and run_files.is_figure(value):
         ours = self.summary.get(key, self._of_training(key))
-        rows.append((key, value, ours if run_folder.is_figure(ours) else None))
+        rows.append((key, value, ours if run_files.is_figure(ours) else None))
     return rows
 
   def _of_training(self, key):
@@ -86,9 +86,9 @@ def read(folder):
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
   summary, command = folder / 'summary.json', folder / 'command.txt'
-  found = run_folder.read_json(summary, run_folder.SUMMARY) if summary.is_file() else {}
+  found = run_files.read_json(summary, run_files.SUMMARY) if summary.is_file() else {}
   return Record(folder=folder, name=found.get('config', folder.resolve().name), summary=found,
-                config=run_folder.read_json(folder / 'config.json', run_folder.CONFIG), journal=run_folder.journal(folder),
+                config=run_files.read_json(folder / 'config.json', run_files.CONFIG), journal=run_files.journal(folder),
                 command=command.read_text(errors='replace').strip() if command.is_file() else '')
 
 

@@ -8,7 +8,9 @@ SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows
     ('Filters', {'filters': (('filters_raw', 'Filters of the first convolution on one scale'),
                              ('filters_normalised', 'The same, each filter from its least to its greatest weight'))}),
     ('Feature maps', {'activations': (('feature_maps_*', 'Feature maps of {0} for eight images'),)}),
-    ('Weights', {'weights': (('weights', 'Distribution of the weights and biases of every layer'),)}),
+    ('Weights', {'weights': (('weights', 'Distribution of the weights and biases of every layer'),
+                             ('weights_over_training', 'How they moved during training: the least and the greatest, the '
+                                                       'middle 87, 68 and 38 % and the median at each evaluation'))}),
     ('Neurons', {
         'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
                                 'of that class in the outputs of the 50 images that excite it most'),

@@ -4,10 +4,11 @@ import pathlib
 
 import numpy as np
 
-from jaxdl import checkpoint, figures
+from jaxdl import checkpoint, figures, run_files
 from jaxdl.analysis import filters, weights
 from jaxdl.views.view import Result, View, chosen_layer, layers_of
 
+PARTS = ('least to greatest', 'middle 87 %', 'middle 68 %', 'middle 38 %')  # of weights.QUANTILES, from outside
 SCALES = {'raw': 'one scale for all filters, grey is 0', 'normalised': 'each filter from its least to its greatest weight'}
 
 
@@ -43,10 +44,25 @@ def weight_histograms(subject, choice):
   yield Result('weights', figure, arrays, {'runs': folders, 'tensors': {
       name: {'runs': list(tensor.counts), 'sizes': [int(counts.sum()) for counts in tensor.counts.values()],
              'least': tensor.edges[0], 'greatest': tensor.edges[-1]} for name, tensor in found.items()}})
+  yield from over_training(subject.workdir)
+
+
+def over_training(workdir):
+  """How the spread of every tensor moved, from what the run kept at its evaluations; nothing where it kept less than two."""
+  lines = run_files.weights(workdir)
+  if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):
+    return
+  steps = np.array([line['step'] for line in lines])
+  spread = {name: np.array([line[name] for line in lines], np.float64) for name in lines[0] if name != 'step'}
+  figure = figures.bands({name.replace('/', ' '): (steps, values) for name, values in spread.items()}, xlabel='step',
+                         ylabel='value', parts=PARTS, heading='Weights and biases of every layer during training')
+  yield Result('weights_over_training', figure, {'steps': steps, 'quantiles': np.array(weights.QUANTILES), **spread}, {
+      'quantiles': weights.QUANTILES, 'steps': steps.tolist(), 'tensors': {
+          name: {'first': values[0].tolist(), 'last': values[-1].tolist()} for name, values in spread.items()}})
 
 
 VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters,
                     heeds=('layer',)),
-    'weights': View('distribution of weights and biases',
+    'weights': View('distribution of weights and biases, and during training',
                     ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms, heeds=('against',))}

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
-from jaxdl import comparison, run_folder
+from jaxdl import comparison, run_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
@@ -115,8 +115,8 @@ def read_run(folder):
   if not (folder / 'config.json').is_file():
     return None
   summary = folder / 'summary.json'
-  return Run(folder=folder, config=run_folder.read_json(folder / 'config.json'),
-             summary=run_folder.read_json(summary) if summary.is_file() else {}, lines=tuple(run_folder.journal(folder)))
+  return Run(folder=folder, config=run_files.read_json(folder / 'config.json'),
+             summary=run_files.read_json(summary) if summary.is_file() else {}, lines=tuple(run_files.journal(folder)))
 
 
 def read_seeds(folder):
@@ -151,7 +151,7 @@ def read_sweep(folder):
   if not (folder / 'sweep.json').is_file():
     return {}
   groups = {}
-  for row in run_folder.read_json(folder / 'sweep.json')['rows']:
+  for row in run_files.read_json(folder / 'sweep.json')['rows']:
     members = {seed: read_run(folder / member) for seed, member in zip(row['seeds'], row['runs'], strict=True)}
     name = f'sweeps/{folder.name}/{row["label"]}'
     groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})

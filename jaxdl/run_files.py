@@ -1,0 +1,96 @@
+"""A run's files as they are read again: config.json, summary.json, metrics.jsonl and weights.jsonl."""
+
+import json
+import math
+import pathlib
+
+LARGEST = 3.5e38  # of a finite figure: float32 has none above
+
+
+def is_figure(value):
+  """Whether a value is a number that a run can have measured, perhaps not finite."""
+  return (isinstance(value, (int, float)) and not isinstance(value, bool)
+          and (abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))))
+
+
+def _is_count(value):
+  return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_span(value):
+  return is_figure(value) and 0 <= value < 1e12
+
+
+def _is(*kinds):
+  return lambda value: isinstance(value, kinds)
+
+
+MUST, MAY = True, False
+CONFIG = {  # key → what it holds, and whether it must be there
+    'model': (_is(dict), MUST), 'model.name': (_is(str), MUST), 'model.cell': (_is(str), MAY), 'data': (_is(dict), MUST),
+    'data.name': (_is(str), MUST), 'data.batch_size': (_is_count, MUST), 'data.time_step': (_is_count, MAY),
+    'seed': (_is_count, MAY), 'dataset': (_is(dict), MAY), 'dataset.classes': (_is(list), MAY),
+    'dataset.input_shape': (_is(list), MAY), 'dataset.steps_per_epoch': (_is_count, MAY),
+    'reported': (_is(dict, type(None)), MAY)}
+SUMMARY = {
+    'config': (_is(str), MUST), 'step': (_is_count, MUST), 'parameters': (_is_count, MUST), 'seed': (_is_count, MUST),
+    'seconds': (_is_span, MUST), 'device': (_is(str), MUST), 'data': (_is(str), MUST), 'versions': (_is(dict), MAY),
+    'reported': (_is(dict), MAY), **{f'{split}_{name}': (is_figure, MAY) for split in ('train', 'validation', 'test')
+                                     for name in ('loss', 'accuracy', 'bits_per_character', 'mse')},
+    **{f'{split}_examples': (_is_count, MAY) for split in ('train', 'validation', 'test')}}
+
+
+def read_json(file, keys=None):
+  """The data of a run's `config.json` or `summary.json`.
+
+  Args:
+    file: pathlib.Path.
+    keys: CONFIG or SUMMARY, or None where nothing is asked of the keys.
+
+  Returns:
+    dict.
+
+  Raises:
+    ValueError: the file is no JSON object, or a key holds something else than it should.
+  """
+  mend = 'delete it and give the command of its run again'
+  try:
+    found = json.loads(file.read_text())
+  except (ValueError, RecursionError) as error:
+    raise ValueError(f'{file} is not JSON ({error}): {mend}') from error
+  if not isinstance(found, dict):
+    raise ValueError(f'{file} is not the JSON object of a run: {mend}')
+  for key, (good, needed) in (keys or {}).items():
+    node = found
+    for part in key.split('.'):
+      node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
+    if (node is _ABSENT and needed) or (node is not _ABSENT and not good(node)):
+      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an impossible"} {key}: {mend}')
+  return found
+
+
+_ABSENT = object()
+
+
+def journal(workdir):
+  """The lines of `metrics.jsonl` as dicts, one that is just being written or damaged left out; [] where there is none."""
+  return [line for line in _lines(pathlib.Path(workdir) / 'metrics.jsonl') if isinstance(line.get('split'), str)
+          and all(is_figure(value) for key, value in line.items() if key not in ('step', 'split'))]
+
+
+def weights(workdir):
+  """The lines of `weights.jsonl` as dicts, 'step' and tensor → list of nine numbers, as `journal` reads its own."""
+  return [line for line in _lines(pathlib.Path(workdir) / 'weights.jsonl') if all(
+      isinstance(values, list) and len(values) == 9 and all(is_figure(value) and math.isfinite(value) for value in values)
+      for key, values in line.items() if key != 'step')]
+
+
+def _lines(file):
+  """The lines of a file that are JSON objects with a step."""
+  for line in file.read_text(errors='replace').splitlines() if file.is_file() else ():
+    try:
+      found = json.loads(line)
+    except (ValueError, RecursionError):
+      continue
+    if isinstance(found, dict) and _is_count(found.get('step')):
+      yield found
