@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 
 from jaxdl import config as configuration
-from jaxdl import figures, models, run_files
+from jaxdl import figures, models, records, run_files
 
 TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
          'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
@@ -15,12 +15,11 @@ TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'v
 def finished(folder, wanted):
   """The summary of a run of this config that was trained to its end; None where there is none."""
   try:
-    summary = run_files.read_json(folder / 'summary.json', run_files.SUMMARY)
-    before = run_files.read_json(folder / 'config.json', run_files.CONFIG)
+    run = records.read(folder)
   except (OSError, ValueError):
     return None
-  same = not changed_keys(before, wanted, but=('reported', 'dataset', 'cpu_devices'))
-  return summary if same and summary.get('stopped', '') is None else None
+  same = not changed_keys(run.config, wanted, but=('reported', 'dataset', 'cpu_devices'))
+  return run.summary if same and run.finished else None
 
 
 def changed_keys(before, now, *, but):

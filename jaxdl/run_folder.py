@@ -63,14 +63,6 @@ def trainer(workdir):
     return {}
 
 
-def state(workdir, who):
-  """'training', 'finished' or 'stopped': what a run does, from its files alone; `who` is what `trainer` says of it."""
-  if who.get('now'):
-    return 'training'
-  ended = (file := pathlib.Path(workdir) / 'summary.json').is_file() and read_json(file).get('stopped') is None
-  return 'finished' if ended else 'stopped'
-
-
 def last_checkpoint(workdir):
   """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where there is none."""
   kept = [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]

@@ -7,7 +7,7 @@ import pathlib
 import sys
 import time
 
-from jaxdl import command, progress, run_files, run_folder
+from jaxdl import command, progress, records, run_folder
 
 LONGEST = 1e12  # seconds that are shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
@@ -50,28 +50,25 @@ def read(workdir):
 
   Raises:
     FileNotFoundError: no run is there.
+    ValueError: one of its files is damaged.
   """
-  folder = pathlib.Path(workdir)
-  if not (folder / 'config.json').is_file():
-    raise FileNotFoundError(f'{workdir} holds no run: give the folder of one')
-  journal, now = folder / 'metrics.jsonl', time.time()
-  lines = run_files.journal(folder)
+  run, folder, now = records.read(workdir), pathlib.Path(workdir), time.time()
+  lines, config = run.journal, run.config
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
   speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
   speed = speeds[-1] if speeds else None
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
-  step = max(lines[-1]['step'] if lines else 0, kept or 0)  # it may have been stopped before its next log
-  config = run_files.read_json(folder / 'config.json', run_files.CONFIG)
+  step = max(run.step, kept or 0)  # it may have been stopped before its next log
   of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)  # of a text the speed is that of characters
   left = (steps - step) * of_a_step / speed if steps and speed else None
-  return {'workdir': str(workdir), 'state': run_folder.state(folder, who), 'process': who.get('process'),
-          'host': who.get('host'), 'step': step, 'steps': steps, 'logged': lines[-1]['step'] if lines else None,
+  return {'workdir': str(workdir), 'state': run.state(who.get('now')), 'process': who.get('process'), 'host': who.get('host'),
+          'step': step, 'steps': steps, 'logged': run.step if lines else None,
           'examples_per_second': speed, 'counted': progress.counted_by(config.get('task')),
           'seconds_left': left and round(left, 1), 'figures': figures,
-          'logged_seconds_ago': round(now - journal.stat().st_mtime, 1) if lines else None, 'checkpoint': kept,
-          'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
+          'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1) if lines else None,
+          'checkpoint': kept, 'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
 
 
 def text(found):

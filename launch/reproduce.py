@@ -150,7 +150,7 @@ def _outcome(folder, config, code, said):
   run = run_folders.read_run(folder)
   if run is None:
     return 'stopped before its first step'
-  return 'finished' if run.finished else f'stopped {run.progress}'
+  return 'finished' if run.finished else f'stopped {run_folders.progress(run)}'
 
 
 def _parse(arguments):

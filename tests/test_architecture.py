@@ -10,7 +10,7 @@ EVERYWHERE = {'config'}  # configs become keyword arguments in every layer but o
 MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ops': set(), 'data': set(), 'tasks': set(), 'optimizers': set(), 'parallel': set(), 'state': set(),
     'config': {'overrides'}, 'overrides': set(), 'files': set(), 'integrity': set(), 'run_files': set(),
-    'run_folder': {'files', 'integrity', 'run_files'},
+    'records': {'run_files'}, 'run_folder': {'files', 'integrity', 'run_files'},
     'figures': set(), 'writers': {'files', 'graph'}, 'graph': set(), 'tracing': set(), 'hosts': set(), 'progress': set(),
     'summary': {'files', 'models', 'tasks'}, 'command': set(),
     'schedules': set(), 'stopping': set(), 'patience': set(), 'penalty': set(), 'precision': set(), 'finite': set(),
@@ -22,11 +22,11 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data', 'progress'},
     '__main__': {'command', 'data', 'progress', 'report', 'run_folder'},  # python -m jaxdl.data, python -m jaxdl.report
-    'report': {'command', 'files', 'models', 'run_files', 'run_folder'},
+    'report': {'command', 'files', 'models', 'records', 'run_files', 'run_folder'},
     'calls': {'hosts', 'parallel', 'steps'},
     'train': {'calls', 'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'run_folder',
               'stopping', 'summary', 'tasks', 'tracing', 'writers'},
-    'members': {'experiment'}, 'comparison': {'config', 'figures', 'models', 'run_files'},
+    'members': {'experiment'}, 'comparison': {'config', 'figures', 'models', 'records', 'run_files'},
     'ensemble': {'evaluation', 'experiment', 'members', 'parallel', 'steps'},
     'together': {'calls', 'checkpoint', 'ensemble', 'experiment', 'finite', 'progress', 'run_folder', 'stopping', 'summary',
                  'tasks', 'writers'},
@@ -35,7 +35,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models', 'run_files'},
     'analyze': {'command', 'overrides', 'progress', 'report', 'subject', 'views'},
     'lint': {'data', 'models', 'parallel', 'tasks'},
-    'status': {'command', 'progress', 'run_files', 'run_folder'},
+    'status': {'command', 'progress', 'records', 'run_folder'},
     'main': {'command', 'data', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'run_folder', 'samples',
              'train', 'watching'},
 }

@@ -12,8 +12,8 @@ from fuzzing import cases, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl import comparison, run_files, run_folder, status, summary, writers
-from jaxdl.report import charts, page, records
+from jaxdl import comparison, records, run_files, run_folder, status, summary, writers
+from jaxdl.report import charts, page
 
 CONFIG = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
           'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},

@@ -8,6 +8,7 @@ from conftest import ROOT
 from reproduction import claims, comparisons, curves, ledger, run_folders
 from reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
+from jaxdl import records
 from jaxdl.config import read_file, to_dict
 
 CONFIGS = {file.stem: to_dict(read_file(file)) for file in sorted((ROOT / 'configs').glob('*.py'))}
@@ -15,11 +16,13 @@ CONFIGS = {file.stem: to_dict(read_file(file)) for file in sorted((ROOT / 'confi
 
 def run(lines=(), *, batch_size=10, config=(), **summary):
   """A made-up finished run; `lines` are (step, split, figures)."""
-  lines = tuple({'step': step, 'split': split, **figures} for step, split, figures in lines) or ({'step': 100, 'split': 'train'},)
+  lines = [{'step': step, 'split': split, **figures} for step, split, figures in lines] or [{'step': 100, 'split': 'train'}]
   defaults = {'step': lines[-1]['step'], 'steps': lines[-1]['step'], 'stopped': None, 'test_examples': 10000,
-              'validation_examples': 5000, 'data': 'tfds'}
-  return run_folders.Run(folder=pathlib.Path('made-up'), summary=defaults | summary, lines=lines, config={
-      'train_for': '100 steps', 'evaluate_every': '1 epoch', 'data': {'batch_size': batch_size}, **dict(config)})
+              'validation_examples': 5000, 'data': 'tfds', 'config': 'x', 'parameters': 1, 'seed': 0, 'seconds': 1.0,
+              'device': '1 x cpu'}
+  return records.Record(folder=pathlib.Path('made-up'), name='x', command='', summary=defaults | summary, journal=lines, config={
+      'train_for': '100 steps', 'evaluate_every': '1 epoch', 'model': {'name': 'cnn'},
+      'data': {'name': 'mnist', 'batch_size': batch_size}, **dict(config)})
 
 
 def accuracies(*values):
@@ -182,7 +185,7 @@ def test_ledger_reads_the_rows_of_a_sweep(tmp_path):
     member = folder / f'lstm_64/seed{seed}'
     member.mkdir(parents=True)
     for name, text in (('config.json', json.dumps(one.config)), ('summary.json', json.dumps(one.summary)),
-                       ('metrics.jsonl', json.dumps(one.lines[0]))):
+                       ('metrics.jsonl', json.dumps(one.journal[0]))):
       (member / name).write_text(text)
   (folder / 'sweep.json').write_text(json.dumps({'config': 'x', 'rows': [{
       'label': 'LSTM, 64', 'choices': {'cell': 'LSTM'}, 'seeds': [0, 1], 'runs': ['lstm_64/seed0', 'lstm_64/seed1'],

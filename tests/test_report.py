@@ -10,10 +10,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxdl import command, figures
+from jaxdl import command, figures, records
 from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
-from jaxdl.report import charts, page, records, sections
+from jaxdl.report import charts, page, sections
 from jaxdl.views import VIEWS
 
 EVIL = '</script><img src=x onerror=alert(1)>'
@@ -29,7 +29,7 @@ def run(tmp_path):
             'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1024}}
   (folder / 'config.json').write_text(json.dumps(config))
   (folder / 'summary.json').write_text(json.dumps({
-      'config': 'small', 'step': 8, 'steps': 8, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
+      'config': 'small', 'step': 8, 'steps': 12, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
       'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95}, 'seed': 3, 'seconds': 61.0, 'device': '1 x cpu',
       'data': 'bundled, test split is not the original', 'versions': {'jax': '1.2'}}))
   lines = [{'step': step, 'split': split, 'loss': 2 / step, 'accuracy': step / 10}

@@ -12,8 +12,8 @@ from reproduction import results_table, run_folders
 
 from jaxdl import command
 
-CONFIG = {'task': 'classify', 'train_for': '100 steps', 'data': {'batch_size': 10},
-          'model': {'features': 'classes'}, 'reported': {'source': '002', 'test_accuracy': 0.97}}
+CONFIG = {'task': 'classify', 'train_for': '100 steps', 'data': {'name': 'mnist', 'batch_size': 10},
+          'model': {'name': 'recurrent', 'features': 'classes'}, 'reported': {'source': '002', 'test_accuracy': 0.97}}
 PIXELS = {**CONFIG, 'task': 'reconstruct', 'train_for': '3 epochs', 'reported': {'source': '000'}}
 TEXT = {**PIXELS, 'task': {'name': 'next_char'}}
 
@@ -22,11 +22,11 @@ def write_run(folder, config=CONFIG, *, seed=0, logged=100, **summary):
   """A made-up run; without figures it has no summary.json, as while it trains."""
   folder.mkdir(parents=True)
   (folder / 'config.json').write_text(json.dumps({
-      **config, 'seed': seed, 'model': {'features': 3}, 'dataset': {'name': 'mnist', 'classes': ['a', 'b', 'c']}}))
+      **config, 'seed': seed, 'model': {**CONFIG['model'], 'features': 3}, 'dataset': {'name': 'mnist', 'classes': ['a', 'b', 'c']}}))
   (folder / 'metrics.jsonl').write_text(json.dumps({'step': logged, 'split': 'train', 'loss': 0.5}) + '\n{"step": 1')
   if summary:
     defaults = {'step': logged, 'steps': 100, 'parameters': 1234, 'test_examples': 10000, 'seconds': 60.0, 'data': 'tfds',
-                'device': '1 x cpu', 'stopped': None, 'stopped_early': None}
+                'device': '1 x cpu', 'stopped': None, 'stopped_early': None, 'config': folder.parent.name, 'seed': seed}
     (folder / 'summary.json').write_text(json.dumps(defaults | summary))
 
 

@@ -38,6 +38,14 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   assert last_json(printed)[0]['state'] == 'finished'
 
 
+def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_path):
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  assert status.read(tmp_path)['state'] == 'finished'
+  with (tmp_path / 'metrics.jsonl').open('a') as journal:
+    journal.write('{"step": 8, "split": "train", "loss": 1.0}\n')  # of the second sitting, which has left no summary
+  assert status.read(tmp_path)['state'] == 'stopped'
+
+
 def test_status_of_a_text_counts_characters(small_text, tmp_path):
   train.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
   with run_folder.opened(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from jaxdl.report import facts
+
 SIDE, EDGE = 600, 12  # of the drawing, in its own units
 
 
@@ -32,9 +34,9 @@ def of_run(record):
   with Image.open(sprite) as picture:
     size = picture.width // columns
     picture.convert('RGB').save(packed, 'JPEG', quality=60)
-  facts = record.facts('embedding_tsne')
-  caption = (f't-SNE of the {facts["what"]} of {len(points):,} examples: trustworthiness {facts["trustworthiness"]:.3f}, '
-             f'class of the nearest neighbour right for {facts["accuracy"]:.1%}')
+  found = facts.of_analysis(record, 'embedding_tsne')
+  caption = (f't-SNE of the {found["what"]} of {len(points):,} examples: trustworthiness {found["trustworthiness"]:.3f}, '
+             f'class of the nearest neighbour right for {found["accuracy"]:.1%}')
   dots = [[round(float(x), 1), round(float(y), 1), int(label)] for (x, y), label in zip(places, labels, strict=True)]
   return {'caption': caption, 'classes': list(record.config['dataset']['classes']), 'columns': columns, 'size': size,
           'points': dots,

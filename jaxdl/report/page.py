@@ -6,8 +6,8 @@ import os
 import pathlib
 import re
 
-from jaxdl import files, run_folder
-from jaxdl.report import charts, features_map, records, sections
+from jaxdl import files, records, run_folder
+from jaxdl.report import charts, facts, features_map, sections
 
 FOLDER = pathlib.Path(__file__).parent
 HEADLINE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'validation_accuracy', 'validation_loss')
@@ -63,7 +63,7 @@ def one(record):
           'commands': [record.command] * bool(record.command),
           'charts': charts.charts({record.name: record.curves()}, record.epoch()) if record.journal else [],
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
-                      f'{row["trainable"]:,}'] for row in record.layers()],
+                      f'{row["trainable"]:,}'] for row in facts.layers(record)],
           'sections': _sections(record), 'environment': _environment(summary),
           'config': json.dumps(record.config, indent=2)}
 
@@ -76,7 +76,7 @@ def several(found):
   columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
   rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
            *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
-           run_folder.state(record.folder, run_folder.trainer(record.folder)), *[str(record.folder)] * (not shared)]
+           record.state(run_folder.trainer(record.folder).get('now')), *[str(record.folder)] * (not shared)]
           for label, record, theirs in zip(labels, found, reported, strict=True)]
   columns = ['run', *('reported ' * beside + name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
              'state', *['folder'] * (not shared)]
@@ -135,8 +135,8 @@ def _is_figure(key):
 def _sections(record):
   empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'analyses': []}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  if layers := record.facts('statistics').get('layers'):
-    with records.sound(record.folder, 'statistics.json'):
+  if layers := facts.of_analysis(record, 'statistics').get('layers'):
+    with facts.sound(record.folder, 'statistics.json'):
       rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
                f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
               for row in layers]
@@ -146,13 +146,13 @@ def _sections(record):
     found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
         'note': 'A unit is a channel at one place. After a ReLU, one that is never above 0, whatever the example, is dead.'})
-  if texts := record.facts('generated').get('texts'):
-    with records.sound(record.folder, 'generated.json'):
+  if texts := facts.of_analysis(record, 'generated').get('texts'):
+    with facts.sound(record.folder, 'generated.json'):
       found.append({**empty, 'heading': 'Generated text', 'analyses': ['generated'], 'texts': [
           {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
   for section in found:
     section['note'] = ' '.join([section['note'], *_of_another_step(record, section['pictures'])]).strip()
-  with records.sound(record.folder, 'embedding_tsne.npz'):
+  with facts.sound(record.folder, 'embedding_tsne.npz'):
     drawn = features_map.of_run(record)
   if drawn is not None:
     for section in found:
@@ -163,7 +163,7 @@ def _sections(record):
 
 def _of_another_step(record, pictures):
   """What to say where pictures are of the network at another step than the figures, as before training went on."""
-  steps = {record.facts(picture['name']).get('step') for picture in pictures} - {None, record.summary.get('step')}
+  steps = {facts.of_analysis(record, picture['name']).get('step') for picture in pictures} - {None, record.summary.get('step')}
   if steps and record.summary:
     yield (f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
            f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.')

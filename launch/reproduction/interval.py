@@ -66,7 +66,7 @@ def of_runs(runs, key, *, shared=False):
   """The interval of a figure over runs.
 
   Args:
-    runs: list of Run.
+    runs: list of Record.
     key: str, such as 'test_accuracy'.
     shared: bool, whether it is compared with runs that counted the same examples, so that several seeds need not allow
       for which examples were drawn.

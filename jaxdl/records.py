@@ -1,11 +1,9 @@
-"""What the files of a run say: its config, its figures, the lines of its journal and the facts of its analyses."""
+"""A run as its files have it: its config, its figures, the lines of its journal, and how it was begun."""
 
-import contextlib
 import dataclasses
 import pathlib
 
-from jaxdl import models, run_files
-from jaxdl.models import table
+from jaxdl import run_files
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -18,7 +16,7 @@ class Record:
     folder: pathlib.Path.
     name: str, the config's.
     config: dict, config.json.
-    summary: dict, summary.json; {} before its first end.
+    summary: dict, summary.json; {} where training has not yet come to an end or been stopped.
     journal: list of dict, metrics.jsonl.
     command: str, how it was begun; '' where that is not known.
   """
@@ -30,25 +28,28 @@ class Record:
   journal: list
   command: str
 
-  def layers(self):
-    """The layer table, rows as `models.table.layers` returns them; [] where an older version kept nothing of the data."""
-    if 'dataset' not in self.config:
-      return []
-    text = self.config['model']['name'] == 'language_model'
-    shape = tuple(self.config['dataset']['input_shape'])
-    try:
-      return table.layers(models.build(self.config['model']), shape, 'int32' if text else 'float32')
-    except ValueError as error:
-      raise ValueError(f'{self.folder / "config.json"}: {error}') from error
+  @property
+  def step(self):
+    """The last step that was logged."""
+    return self.journal[-1]['step'] if self.journal else 0
+
+  @property
+  def finished(self):
+    """Whether training came to its end, and was not taken up again for longer since."""
+    end = self.summary.get('stopped_early') or self.summary.get('steps')
+    return bool(self.summary) and self.summary.get('stopped') is None and (not self.journal or end in (None, self.step))
+
+  def state(self, now):
+    """'training', 'finished' or 'stopped'; `now` tells whether a process trains in its folder."""
+    return 'training' if now else 'finished' if self.finished else 'stopped'
 
   def epoch(self):
     """The steps of an epoch; None where an older version did not keep it."""
     return self.config.get('dataset', {}).get('steps_per_epoch')
 
-  def facts(self, name):
-    """The .json of an analysis; {} where there is none."""
-    file = self.folder / 'analysis' / f'{name}.json'
-    return run_files.read_json(file) if file.is_file() else {}
+  def of_split(self, split):
+    """The lines of one split."""
+    return [line for line in self.journal if line['split'] == split]
 
   def curves(self):
     """(metric, split) → list of (step, number), in the order of the steps."""
@@ -59,20 +60,32 @@ class Record:
           found.setdefault((metric, line['split']), []).append((line['step'], value))
     return found
 
+  def figure(self, key):
+    """A figure at the checkpoint of the lowest validation loss, and how many examples it is the mean over.
+
+    Args:
+      key: such as 'test_accuracy'; a training figure is that of the last line of training up to the checkpoint.
+
+    Returns:
+      (number, int); the number is None where the run has no such figure.
+    """
+    split, _, name = key.partition('_')
+    if split != 'train':
+      return self.summary.get(key), self.summary.get(f'{split}_examples', 0)
+    lines = [line for line in self.of_split('train') if line['step'] <= self.summary.get('step', 0)]
+    if not lines:
+      return None, 0
+    steps = lines[-1]['step'] - (lines[-2]['step'] if len(lines) > 1 else 0)
+    return lines[-1].get(name), steps * self.config['data']['batch_size']
+
   def reported(self):
     """Rows (figure, reported, ours or None) of what the config's report says."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
       if key != 'source' and run_files.is_figure(value):
-        ours = self.summary.get(key, self._of_training(key))
+        ours, _ = self.figure(key)
         rows.append((key, value, ours if run_files.is_figure(ours) else None))
     return rows
-
-  def _of_training(self, key):
-    """A figure of the last line of training up to the checkpoint that the summary is about."""
-    split, _, name = key.partition('_')
-    lines = [line for line in self.journal if line['split'] == split and line['step'] <= self.summary.get('step', 0)]
-    return lines[-1].get(name) if lines else None
 
 
 def read(folder):
@@ -90,13 +103,3 @@ def read(folder):
   return Record(folder=folder, name=found.get('config', folder.resolve().name), summary=found,
                 config=run_files.read_json(folder / 'config.json', run_files.CONFIG), journal=run_files.journal(folder),
                 command=command.read_text(errors='replace').strip() if command.is_file() else '')
-
-
-@contextlib.contextmanager
-def sound(folder, name):
-  """Makes whatever the block stumbles over in an analysis's files a ValueError that names them."""
-  try:
-    yield
-  except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
-    raise ValueError(f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
-                     'make it again') from error

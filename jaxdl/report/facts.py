@@ -1,0 +1,34 @@
+"""What a run's network and its analyses say, for its page."""
+
+import contextlib
+
+from jaxdl import models, run_files
+from jaxdl.models import table
+
+
+def layers(record):
+  """The layer table, rows as `models.table.layers` returns them; [] where an older version kept nothing of the data."""
+  if 'dataset' not in record.config:
+    return []
+  text = record.config['model']['name'] == 'language_model'
+  shape = tuple(record.config['dataset']['input_shape'])
+  try:
+    return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
+  except ValueError as error:
+    raise ValueError(f'{record.folder / "config.json"}: {error}') from error
+
+
+def of_analysis(record, name):
+  """The .json of an analysis; {} where there is none."""
+  file = record.folder / 'analysis' / f'{name}.json'
+  return run_files.read_json(file) if file.is_file() else {}
+
+
+@contextlib.contextmanager
+def sound(folder, name):
+  """Makes whatever the block stumbles over in an analysis's files a ValueError that names them."""
+  try:
+    yield
+  except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
+    raise ValueError(f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
+                     'make it again') from error
