@@ -80,6 +80,13 @@ def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
   assert few.get_ylim()[0] < 9 * 0.5 ** 4 < 9 < few.get_ylim()[1]
 
 
+def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
+  flat, peak = np.ones(40), np.where(np.arange(40) == 30, 7.0, 1.0)
+  axes = figures.learning_curves({'a': {('train', 'loss'): (np.arange(40), flat, np.zeros(40)),
+                                        ('validation', 'loss'): (np.arange(40), peak, np.zeros(40))}}, {'a': ('a',)}, heading='').axes
+  assert [[text.get_text() for text in axis.texts] for axis in axes] == [[], ['↑ to 7']]
+
+
 def test_a_long_note_below_a_scatter_stays_inside_the_figure():
   points = np.random.default_rng(0).normal(size=(20, 2))
   note = ('trustworthiness 0.995; class of the nearest neighbour right for 98.9% (10.4% with shuffled labels); '

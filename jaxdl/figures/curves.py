@@ -39,8 +39,8 @@ def learning_curves(curves, choices, *, heading):
       axis.grid(alpha=0.3)
       axis.set_title(split)
     row[0].set_ylabel(CURVES[metric])
-    _zoom(row, [found[split, metric][1] for found in curves.values() for split in splits if (split, metric) in found],
-          percent=metric == 'accuracy')
+    _zoom({axis: [found[split, metric][1] * (100 if metric == 'accuracy' else 1) for found in curves.values()
+                  if (split, metric) in found] for axis, split in zip(row, splits, strict=True)})
   for axis in axes[-1]:
     axis.set_xlabel('step')
   handles = {label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
@@ -65,20 +65,30 @@ def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
     axis.fill_between(steps, (mean - deviation) * scale, (mean + deviation) * scale, color=color, alpha=0.15, linewidth=0)
 
 
-def _zoom(row, means, *, percent):
+def _zoom(drawn):
   """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all points, and every end.
 
-  What lies beyond them is said in words.
+  What lies beyond them is said in words, in its panel.
+
+  Args:
+    drawn: axis, all of one row → list of curves [S].
   """
-  points = np.concatenate(means) * (100 if percent else 1)
-  points = points[np.isfinite(points)]
-  ends = [mean[-1] * (100 if percent else 1) for mean in means if np.isfinite(mean[-1])]
-  if len(points) and max(map(len, means)) >= FEW:
-    low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
-    margin = 0.05 * (high - low) or 0.1
-    low, high = low - margin, high + margin
-    row[0].set_ylim(low, high)
-    for end, place in ((points.max(), 0.96), (points.min(), 0.04)):
-      if not low <= end <= high:
-        row[0].text(0.97, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=row[0].transAxes, fontsize=8,
+  means = [mean for some in drawn.values() for mean in some]
+  points, ends = _finite(means), _finite([mean[-1:] for mean in means])
+  if not len(points) or max(map(len, means)) < FEW:
+    return
+  low, high = min(np.quantile(points, 0.05), *ends), max(np.quantile(points, 0.95), *ends)
+  margin = 0.05 * (high - low) or 0.1
+  low, high = low - margin, high + margin
+  for axis, some in drawn.items():
+    axis.set_ylim(low, high)
+    if len(here := _finite(some)):
+      for end, place in ((here.max(), 0.96), (here.min(), 0.04)):
+        if not low <= end <= high:
+          axis.text(0.97, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=axis.transAxes, fontsize=8,
                     color='gray', va='top' if end > high else 'bottom', ha='right')  # where curves seldom are
+
+
+def _finite(curves):
+  points = np.concatenate([np.zeros(0), *curves])
+  return points[np.isfinite(points)]
