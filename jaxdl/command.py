@@ -53,7 +53,9 @@ class Parser(argparse.ArgumentParser):
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
     near = [flag for word in flags if 'unrecognized' in message
             for flag in difflib.get_close_matches(word, self._option_string_actions, 1)]
-    raise ValueError(f'{message}: ' + (f'did you mean {near[0]}?' if near else f'see {self.prog} --help'))
+    one = self.run and 'unrecognized' in message and not flags
+    otherwise = 'give the folder of one run' if one else f'see {self.prog} --help'
+    raise ValueError(f'{message}: ' + (f'did you mean {near[0]}?' if near else otherwise))
 
   def without_config(self, rest):
     """What to say where no --config was given: the flag that is it, misspelt, or the file that stands without it."""

@@ -83,13 +83,14 @@ def to_dict(config):
     raise ValueError(f'the config holds more than sections, lists, numbers and texts ({error}): take that out') from None
 
 
-def bind(table, section, where, *, by='name', **given):
+def bind(table, section, where, *, by='name', also=(), **given):
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
 
   Args:
     table: dict of name → function or class.
     section: dict with the key `by` and the arguments.
     where: str, the section's place in the config, for messages.
+    also: keys that were taken out of the section before, for messages.
     **given: further arguments, which the section may not set.
 
   Returns:
@@ -102,10 +103,10 @@ def bind(table, section, where, *, by='name', **given):
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
   if name not in list(table):  # of which a list is none, though it has no hash
     raise ValueError(f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{overrides.meant(name, table)}')
-  return bind_one(table[name], arguments, where, **given)
+  return bind_one(table[name], arguments, where, also=(by, *also), **given)
 
 
-def bind_one(function, section, where, **given):
+def bind_one(function, section, where, *, also=(), **given):
   """Binds a section as keyword arguments to one function; raises as `bind` does."""
   check_section(section, where)
   parameters = inspect.signature(function).parameters
@@ -113,8 +114,8 @@ def bind_one(function, section, where, **given):
   for key in section:
     if key not in keys:
       below = [f'{name}.{inner}' for name, part in section.items() if isinstance(part, dict) for inner in part]
-      near = overrides.meant(key, [*keys, *below])
-      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join(keys) or "none"}{near}')
+      near = overrides.meant(key, [*keys, *also, *below])
+      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}')
   missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
   if missing:
     raise ValueError(f'{where}.{missing[0]} is missing: add it to the section')

@@ -99,7 +99,7 @@ def _build(*, name, config, task, train_for, data, model, optimizer, schedule=No
   check_sizes(batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)
   parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
   loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
-  config = {**config, 'model': models.with_classes(model, len(loaded.classes))}
+  config = {**config, 'seed': seed, 'model': models.with_classes(model, len(loaded.classes))}
   epoch = loaded.splits['train'].batches
   steps = configuration.in_steps(train_for, epoch, 'config.train_for')
   trained, factor = recipe(config, steps=steps, epoch=epoch), _schedule(config, steps=steps, epoch=epoch)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 
 from jaxdl import run_files
 
@@ -38,6 +39,17 @@ class Record:
     """Whether training came to its end, and was not taken up again for longer since."""
     end = self.summary.get('stopped_early') or self.summary.get('steps')
     return bool(self.summary) and self.summary.get('stopped') is None and (not self.journal or end in (None, self.step))
+
+  @property
+  def title(self):
+    """The config's name, and before it that of the folder where this tells more."""
+    folder = self.folder.resolve().name
+    return self.name if folder == self.name or re.fullmatch(r'seed\d+', folder) else f'{folder} ({self.name})'
+
+  @property
+  def remark(self):
+    """What the data set says of itself, such as 'test split is not the original (JPEG test copy)'; '' for nothing."""
+    return self.summary.get('data', '').partition(', ')[2]
 
   def state(self, now):
     """'training', 'finished' or 'stopped'; `now` tells whether a process trains in its folder."""

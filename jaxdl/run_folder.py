@@ -87,7 +87,7 @@ def check_config(workdir, config, steps):
     raise ValueError(f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder')
   if not ((folder / 'checkpoints').is_dir() and file.is_file()):
     return
-  if changed := configuration.changed_keys(read_json(file), config, but=MAY_CHANGE):
+  if changed := configuration.changed_keys({'seed': 0, **read_json(file)}, config, but=MAY_CHANGE):
     raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
                      'give another --workdir, or delete the folder')
   last = last_checkpoint(folder)

@@ -85,7 +85,7 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   if 'dataset' not in config:
     raise ValueError(f'{workdir} was trained by an older version, which kept nothing of its data: train it again')
   section = {**config['data'], **({'data_dir': data_dir} if data_dir else {})}
-  data = configuration.bind(DATA_SETS, section, 'config.data', seed=config['seed'])()
+  data = configuration.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
   if list(data.classes) != list(config['dataset']['classes']):
     raise ValueError(f'the data of {workdir} have other classes than those it was trained on: give the same data set')
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)

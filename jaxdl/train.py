@@ -57,6 +57,8 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
       shown.doing('evaluating the best checkpoint')
       measured = evaluate(parallel.replicate(current))
       opened.final(int(current.step), summary.of_splits(measured))
+      figures = {split: tasks.metrics(sums) for split, sums in measured.items()}
+      shown.say(f'best checkpoint: {shown.line(int(current.step), figures=figures, left="")}')
       at_end(opened, current)
     figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
@@ -143,3 +145,7 @@ def _ended(experiment, current):
   """Whether the validation loss has not fallen for as long as the config waits."""
   return (experiment.early_stopping > 0
           and patience.stale(jax.device_get(current.opt_state['memory'])) >= experiment.early_stopping)
+
+
+if __name__ == '__main__':
+  raise SystemExit('jaxdl: jaxdl.train is no command: use python -m jaxdl.main --config=configs/lstm_mnist.py')

@@ -333,6 +333,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.data.layout=image'], r"config\.model\.name='recurrent' does not take examples of 28 × 28 × 1: set config\.data\.layout='rows'"),
     (['--config=configs/cnn_mnist.py', '--config.data.layout=rows'], r"config\.model\.name='cnn' does not take examples of 28 × 28: set config\.data\.layout='image'"),
     (['--config=configs/cnn_mnist.py', '--config.task=next_char'], r"config\.task='next_char' is none for the model 'cnn': use 'classify', "),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].activat=False'], r'layers\[0\]\.activat is not a key .* kind, name, activate; did you mean activate\?'),
     (['--config=configs/cnn_mnist.py', '--config.model.layers[4].kind=flaten'], r"config\.model\.layers\[4\]\.kind='flaten' is unknown: .*; did you mean flatten\?"),
     (['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001'),

@@ -95,6 +95,8 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
   train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
   with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):
     generate.main(['generate', str(tmp_path / 'digits')])
+  with pytest.raises(ValueError, match='^unrecognized arguments: b: give the folder of one run$'):
+    generate.main(['generate', 'a', 'b'])
   for folders, said in (([], 'none'), (['a', '--workdir=b'], 'a and b')):
     with pytest.raises(ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR, not {said}: see '):
       generate.main(['generate', *folders])

@@ -209,7 +209,29 @@ def test_sections_say_which_analyses_made_them(run):
   made = {section['heading']: section['analyses'] for section in page.one(records.read(run))['sections']}
   assert made == {'Data': [], 'Feature maps': ['activations'], 'Characters': ['characters'],
                   'Features in the plane': ['embedding'], 'Other analyses': [], 'Generated text': ['generated']}
-  assert '<code>jaxdl.analyze --only=activations</code>' in page.render(page.one(records.read(run)))
+  assert f'<code>python -m jaxdl.analyze {run} --only=activations</code>' in page.render(page.one(records.read(run)))
+
+
+def test_report_says_of_what_and_whose_its_figures_are(run):
+  found = page.one(records.read(run))
+  assert found['title'] == 'run (small)'
+  assert found['figures']['remarks'][:1] == ['At step 8, the checkpoint of the lowest validation loss.']
+  config = json.loads((run / 'config.json').read_text())
+  (run / 'config.json').write_text(json.dumps({**config, 'reported': {'source': '002', 'test_accuracy': 0.9}}))
+  other = run.rename(run.parent / 'seed3')
+  found = page.one(records.read(other))
+  assert found['title'] == 'small'
+  assert found['figures']['remarks'][1] == 'Reported: what report 002, which the config names, says of its own run.'
+
+
+def test_curves_beyond_the_axis_leave_it_and_are_cut_off():
+  """They do not run along its edge, as if they were there."""
+  values = [50.0] * 9 + [1 / step for step in range(1, 191)]
+  chart, = charts.charts({'run': {('loss', 'train'): [(step, value) for step, value in enumerate(values)]}}, None)
+  heights = [float(point.partition(',')[2]) for point in chart['lines'][0]['points'].split()]
+  assert heights[0] < chart['top'] - 1000
+  assert max(heights) <= chart['bottom']
+  assert 'values up to 50 lie above this axis' in chart['beyond']
 
 
 def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
-from jaxdl import checkpoint, experiment, run_files, train
+from jaxdl import checkpoint, experiment, run_files, subject, train
 from jaxdl.analysis import weights
 from jaxdl.together import train_together
 
@@ -104,6 +104,22 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   with pytest.raises(ValueError, match=r'holds a run of another config \(differing in model.features\): give another'):
     train.train(experiment.build(small, 'small'), tmp_path)
   assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+
+
+def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(small, tmp_path, capsys):
+  """Whether the config says seed 0 or nothing is the same run, also in a folder of an older version, which kept nothing."""
+  del small['seed']
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  file = tmp_path / 'config.json'
+  config = json.loads(file.read_text())
+  assert config.pop('seed') == 0
+  assert subject.read(tmp_path, count=3).labels.shape == (3,)
+  file.write_text(json.dumps(config))
+  train.train(experiment.build({**small, 'seed': 0}, 'small'), tmp_path)
+  assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
+  file.write_text(json.dumps(config))
+  with pytest.raises(ValueError, match='differing in seed'):
+    train.train(experiment.build({**small, 'seed': 1}, 'small'), tmp_path)
 
 
 def test_resume_of_a_run_whose_version_kept_less_of_the_data(small, tmp_path, capsys):

@@ -127,6 +127,7 @@ def _download(name, root):
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
     packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''
+    packed = ', or set config.data.name="shakespeare", which is in the package' if name == 'tiny_shakespeare' else packed
     from jaxdl.data.raw.files import RAW  # which imports this module
     files = f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files' if name in RAW else ''
     raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network{files}{packed}') from error

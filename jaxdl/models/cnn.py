@@ -54,12 +54,13 @@ class CNN(nn.Module):
     for position, layer in enumerate(self.layers):
       arguments = dict(layer)
       kind, name, activate = arguments.get('kind'), arguments.pop('name', None), arguments.pop('activate', True)
-      given = {}
+      given, also = {}, ('name',)
       if kind in ('conv', 'conv_transpose', 'dense'):
+        also = ('name', 'activate')
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
-      build = config.bind(KINDS, arguments, f'config.model.layers[{position}]', by='kind', **given)
+      build = config.bind(KINDS, arguments, f'config.model.layers[{position}]', by='kind', also=also, **given)
       counts[kind] = counts.get(kind, 0) + 1
       named.append((name or f'{kind}{counts[kind]}', build))
     return named

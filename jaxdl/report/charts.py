@@ -53,7 +53,7 @@ def _chart(metric, lines_of):
 
   def place(step, value):
     x = LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1)
-    y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (min(max(value, low), high) - low) / (high - low))
+    y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
     return round(x, 1), round(y, 1)
 
   lines, data = {}, {}

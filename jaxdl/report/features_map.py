@@ -29,6 +29,7 @@ def of_run(record):
     points, labels = found['points'], found['labels']
   low, high = points.min(0), points.max(0)
   places = EDGE + (points - low) / np.where(high > low, high - low, 1) * (SIDE - 2 * EDGE)
+  places[:, 1] = SIDE - places[:, 1]  # upwards, as in the picture
   columns = math.ceil(math.sqrt(len(points)))  # as TensorBoard's sprites have them
   packed = io.BytesIO()
   with Image.open(sprite) as picture:

@@ -5,12 +5,13 @@ import json
 import os
 import pathlib
 import re
+import shlex
 
 from jaxdl import files, records, run_folder
 from jaxdl.report import charts, facts, features_map, sections
 
 FOLDER = pathlib.Path(__file__).parent
-HEADLINE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'validation_accuracy', 'validation_loss')
+HEADLINE = ('test_bits_per_character', 'test_accuracy', 'test_mse', 'validation_accuracy', 'validation_loss')
 METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
 
 
@@ -59,13 +60,13 @@ def render(parts):
 def one(record):
   """What the template shows of a run."""
   summary = record.summary
-  return {'title': record.name, 'lead': _lead(record), 'figures': _figures(record),
+  return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
           'charts': charts.charts({record.name: record.curves()}, record.epoch()) if record.journal else [],
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
                       f'{row["trainable"]:,}'] for row in facts.layers(record)],
           'sections': _sections(record), 'environment': _environment(summary),
-          'config': json.dumps(record.config, indent=2)}
+          'config': json.dumps(record.config, indent=2), 'folder': shlex.quote(str(record.folder))}
 
 
 def several(found):
@@ -87,7 +88,7 @@ def several(found):
           'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, columns.index('state')), 'remarks': []},
           'commands': list(dict.fromkeys(record.command for record in found if record.command)),
           'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
-          'sections': [], 'environment': [], 'config': ''}
+          'sections': [], 'environment': [], 'config': '', 'folder': ''}
 
 
 def shown(name, value):
@@ -119,8 +120,10 @@ def _figures(record):
     whole = isinstance(theirs, int)
     rows.append([name.replace('_', ' '), f'{ours:,}' if whole and ours is not None else shown(name, ours),
                  f'{theirs:,}' if whole else shown(name, theirs), f'{count:,}' if count else '–'])
-  remark = record.summary.get('data', '').partition(', ')[2]
-  remarks = [f'Of the data: {remark}.'] if remark else []
+  remarks = [f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.'] if record.summary else []
+  if source := reported and (record.config.get('reported') or {}).get('source'):
+    remarks.append(f'Reported: what report {source}, which the config names, says of its own run.')
+  remarks += [f'Of the data: {record.remark}.'] if record.remark else []
   if any(name.startswith('train_') for name in names):
     remarks.append('Of training: the mean over the steps since the log before, while the network was still learning.')
   return {'columns': ['figure', 'ours', 'reported', 'examples'], 'rows': rows, 'numbers': [1, 2, 3],
@@ -135,7 +138,8 @@ def _is_figure(key):
 def _sections(record):
   empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'analyses': []}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  if layers := facts.of_analysis(record, 'statistics').get('layers'):
+  statistics = facts.of_analysis(record, 'statistics')
+  if layers := statistics.get('layers'):
     with facts.sound(record.folder, 'statistics.json'):
       rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
                f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
@@ -145,7 +149,8 @@ def _sections(record):
     place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
     found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
-        'note': 'A unit is a channel at one place. After a ReLU, one that is never above 0, whatever the example, is dead.'})
+        'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
+                'none of them brings above 0 is dead.'})
   if texts := facts.of_analysis(record, 'generated').get('texts'):
     with facts.sound(record.folder, 'generated.json'):
       found.append({**empty, 'heading': 'Generated text', 'analyses': ['generated'], 'texts': [

@@ -13,14 +13,15 @@ SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows
                                                        'middle 87, 68 and 38 % and the median at each evaluation'))}),
     ('Neurons', {
         'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
-                                'of that class in the outputs of the 50 images that excite it most'),
+                                'of that class in the outputs of the images, at most 50, that excite it most'),
                     ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
-        'maximised': (('maximised', 'Images made to excite a channel: how much each does and, in brackets, the best test '
-                                    'image'),),
+        'maximised': (('maximised', 'Images sought from noise to excite a channel: how much each does and, in brackets, the '
+                                    'best test image, which the search does not always reach'),),
         'evolution': (('evolution', 'A channel mapped back to pixels during training'),)}),
     ('Why these classes', {
         'attributions': (('attributions', 'Nine attribution methods side by side'),),
-        'sanity': (('sanity', 'Which of them depend on what was learned; flagged: maps alike without it'),)}),
+        'sanity': (('sanity', 'How far each map stays as it was when the weights are drawn anew, layer by layer; flagged '
+                             'where it hardly changes'),)}),
     ('Errors', {'errors': (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
                            ('mistakes', 'The worst mistakes: true and predicted class'),
                            ('calibration', 'How often a confidence is right'))}),

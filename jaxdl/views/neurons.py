@@ -63,7 +63,7 @@ def maximised(subject, choice):
            for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
   scale = (made - low) / np.where(high > low, high - low, 1)
   titles = [f'{fact["channel"]}: {fact["reached"]:,.4g}\n(image {fact["best_image"]:,.4g})' for fact in facts]
-  figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images made to excite a channel, how much')
+  figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images sought to excite a channel')
   yield Result('maximised', figure, {'images': made, 'channels': channels}, {'layer': layer, 'channels': facts})
 
 

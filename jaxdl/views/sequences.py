@@ -68,8 +68,9 @@ def text(subject, choice):
   if choice.channel is not None:
     strongest = [('the chosen unit', (choice.channel, float('nan')))]
   for name, (unit, correlation) in strongest:
+    way = 'against' if correlation < 0 else 'with'
     figure = figures.coloured_text(written[:TEXT], found.memory[:TEXT, unit], label='memory of the unit', heading=(
-        f'Unit {unit} goes with {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
+        f'Unit {unit} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
     yield Result(f'unit_{unit}', figure, {'memory': found.memory[:, unit]}, {'unit': unit, 'follows': name,
                                                                             'correlation': correlation})
 

@@ -18,11 +18,6 @@ def progress(run):
   return f'at step {run.step:,} of {f"{steps:,}" if steps else f"{count} {unit}"}'
 
 
-def remark(run):
-  """What the data set says of itself, such as 'test split is not the original (JPEG test copy)'; '' for nothing."""
-  return run.summary.get('data', '').partition(', ')[2]
-
-
 @dataclasses.dataclass(frozen=True)
 class Group:
   """The runs of one experiment, which differ in their seed.
@@ -52,7 +47,7 @@ class Group:
   @property
   def remarks(self):
     """What the data say of themselves, each once."""
-    return sorted({remark(run) for run in self.finished} - {''})
+    return sorted({run.remark for run in self.finished} - {''})
 
 
 def read_run(folder):
