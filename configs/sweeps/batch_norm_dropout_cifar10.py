@@ -2,7 +2,17 @@
 
     python -m jaxdl.sweep --config=configs/sweeps/batch_norm_dropout_cifar10.py
 
-Report 001 prints figures only, no numbers. Ours is not measured yet.
+Report 001 prints figures only, no numbers. Ours, seed 0, at the lowest validation loss, 2 cores of an AMD EPYC, 2026-11-22
+(CIFAR-10's test images are a JPEG copy here):
+
+    network                   test    held out    training
+    BN                       76.80 %    79.78 %     77.3 %
+    BN without dropout       80.89 %    82.88 %     83.9 %
+    no BN                    65.42 %    67.62 %     64.6 %
+    no BN without dropout    71.42 %    73.26 %     73.1 %
+
+Batch normalisation gains about ten points in so few epochs, and dropout still costs five: the networks that have it
+learn more slowly and none has overfitted yet.
 Its layer table has one batch normalisation, on the logits, and its text one after every convolution and pooling: here both
 where there is any. The report leaves open how long each was trained (here 5 epochs).
 """
