@@ -107,6 +107,9 @@ def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
   facts = json.loads((tmp_path / 'analysis/neurons.json').read_text())
   with np.load(tmp_path / 'analysis/neurons.npz') as arrays:
     assert arrays['images'].shape == (len(facts['channels']), 9)
+  sought = json.loads((tmp_path / 'analysis/maximised.json').read_text())['channels']
+  assert sought
+  assert all(found['reached'] > found['best_image'] for found in sought)
 
 
 def test_analyze_sees_what_training_evaluates(trained):

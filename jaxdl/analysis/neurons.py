@@ -9,7 +9,7 @@ import numpy as np
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.fields import ReceptiveField, box, receptive_field
 
-__all__ = ['Interesting', 'ReceptiveField', 'TopPatches', 'box', 'interesting', 'receptive_field', 'top_patches']
+__all__ = ['Interesting', 'ReceptiveField', 'TopPatches', 'box', 'cut', 'interesting', 'receptive_field', 'top_patches']
 
 TOP = 50  # images among which the share of a class is measured
 
@@ -80,7 +80,7 @@ def top_patches(model, variables, images, layer, channels=None, k=9, batch_size=
       patches[key][:] = best[key][rows, np.minimum(kept, before - 1)]
     for place in map(tuple, np.argwhere(kept >= before)):
       channel, number = place[0], kept[place] - before
-      patches['patches'][place], patches['inside'][place] = _cut(batch[number], field, places[channel, number])
+      patches['patches'][place], patches['inside'][place] = cut(batch[number], field, places[channel, number])
     best = {key: joined[key][rows, kept] for key in joined} | patches
   dead = best['values'][:, 0] == 0
   best['patches'][dead], best['inside'][dead] = 0, False
@@ -137,6 +137,24 @@ def interesting(model, variables, images, labels, layer, n=10, at_least=1, batch
   return Interesting(alive[order], shares[alive].argmax(1)[order], scores[order])
 
 
+def cut(image, field, place):
+  """What a unit sees of an image.
+
+  Args:
+    image: [H, W, C].
+    field: ReceptiveField of the unit's layer.
+    place: (row, column) of the unit.
+
+  Returns:
+    [h, w, C], 0 outside the image, and [h, w] bool, which pixels are inside.
+  """
+  seen = [start + stride * at + np.arange(size) for size, stride, start, at in zip(*field, place, strict=True)]
+  inside = [(pixels >= 0) & (pixels < length) for pixels, length in zip(seen, image.shape, strict=False)]
+  rows, columns = (np.clip(pixels, 0, length - 1) for pixels, length in zip(seen, image.shape, strict=False))
+  inside = inside[0][:, None] & inside[1]
+  return np.where(inside[..., None], image[rows][:, columns], 0), inside
+
+
 def _peaks(model, variables, images, layer, channels, batch_size):
   """Yields (first image, batch [b, …], values [n, b], places [n, b, 2]) of the channels, padding taken off."""
   start = 0
@@ -157,15 +175,6 @@ def _strongest(fixed, layer, variables, images, channels):
 def _empty_patches(shape, field, images):
   return {'patches': np.zeros((*shape, *field.size, images.shape[-1]), images.dtype),
           'inside': np.zeros((*shape, *field.size), bool)}
-
-
-def _cut(image, field, place):
-  """The receptive field of a unit, 0 outside the image, and which of it is inside: [h, w, C], [h, w] bool."""
-  seen = [start + stride * at + np.arange(size) for size, stride, start, at in zip(*field, place, strict=True)]
-  inside = [(pixels >= 0) & (pixels < length) for pixels, length in zip(seen, image.shape, strict=False)]
-  rows, columns = (np.clip(pixels, 0, length - 1) for pixels, length in zip(seen, image.shape, strict=False))
-  inside = inside[0][:, None] & inside[1]
-  return np.where(inside[..., None], image[rows][:, columns], 0), inside
 
 
 def _chosen(model, variables, images, layer, channels):

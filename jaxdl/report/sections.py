@@ -15,8 +15,8 @@ SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows
         'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
                                 'of that class in the outputs of the images, at most 50, that excite it most'),
                     ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
-        'maximised': (('maximised', 'Images sought from noise to excite a channel: how much each does and, in brackets, the '
-                                    'best test image, which the search does not always reach'),),
+        'maximised': (('maximised', 'Patches that excite a channel most, and how much: the strongest of real images, and one '
+                                    'sought from noise for the same unit'),),
         'evolution': (('evolution', 'A channel mapped back to pixels during training'),)}),
     ('Why these classes', {
         'attributions': (('attributions', 'Nine attribution methods side by side'),),

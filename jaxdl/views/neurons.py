@@ -49,22 +49,26 @@ def _pixels(subject, layer, channels, top, labels):
 
 
 def maximised(subject, choice):
-  """Images made to excite channels of the deepest convolution."""
+  """What excites channels of the deepest convolution most: the patch of a real image, and one made where that one is."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
   channels = _selective(subject, layer).channels[:MAXIMISED] if choice.channel is None else np.array([choice.channel])
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
-  target = Neuron(layer, channels)  # another unit for each image
+  target = Neuron(layer, channels, best.places[:, 0])  # another unit for each image; at a border it would see less
   made = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
                            high=high, seed=choice.seed, steps=128)
   reached = np.asarray(jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made))
   facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
            for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
+  field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
   scale = (made - low) / np.where(high > low, high - low, 1)
-  titles = [f'{fact["channel"]}: {fact["reached"]:,.4g}\n(image {fact["best_image"]:,.4g})' for fact in facts]
-  figure = figures.image_grid(scale, titles, columns=len(made), heading=f'{layer}: images sought to excite a channel')
-  yield Result('maximised', figure, {'images': made, 'channels': channels}, {'layer': layer, 'channels': facts})
+  rows = [[_patch(subject, *seen) for seen in zip(best.patches[:, 0], best.inside[:, 0], strict=True)],
+          [_framed(*neurons.cut(image, field, place)) for image, place in zip(scale, best.places[:, 0], strict=True)]]
+  columns = [f'{fact["channel"]}\nimage {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}' for fact in facts]
+  figure = figures.picture_rows(rows, columns, labels=['image', 'made'], heading=f'{layer}: patches that excite a channel')
+  yield Result('maximised', figure, {'images': made, 'channels': channels, 'places': best.places[:, 0]}, {
+      'layer': layer, 'channels': facts})
 
 
 def features_over_time(subject, choice):
@@ -117,11 +121,16 @@ def _label(subject, found, channel):
 
 def _patch(subject, patch, inside):
   """A patch as a person would see it, red outside the image."""
-  return np.where(inside[..., None], np.broadcast_to(subject.seen(patch), (*inside.shape, 3)), (0.55, 0.1, 0.1))
+  return _framed(subject.seen(patch), inside)
+
+
+def _framed(picture, inside):
+  """A picture [H, W, 1 or 3], red where it is outside the image."""
+  return np.where(inside[..., None], np.broadcast_to(picture, (*inside.shape, 3)), (0.55, 0.1, 0.1))
 
 
 VIEWS = {
     'neurons': View('ten selective channels, their patches and pixels', ('cnn',), interesting, heeds=('layer', 'channel')),
-    'maximised': View('images made to excite a channel', ('cnn',), maximised, heeds=('layer', 'channel')),
+    'maximised': View('patches made to excite a channel, beside real ones', ('cnn',), maximised, heeds=('layer', 'channel')),
     'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time,
                       heeds=('layer', 'channel'), lacking=_few_checkpoints)}
