@@ -51,7 +51,7 @@ def _parser():
   add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
   add('--layer', metavar='NAME', help='of the analyses that look at one layer')
   add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
-  add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all in 1 GiB)')
+  add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all that 1 GiB holds)')
   add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
   add('--against', action='append', default=[], metavar='DIR',
       help="folder of a run whose weights are laid over this one's; may be given several times")

@@ -7,12 +7,14 @@ import functools
 import io
 import os
 import pathlib
+import re
 import signal
 import sys
 
 import jaxdl
 
 QUIET = '--quiet'
+KINDS = {'int': 'whole number', 'float': 'number', 'seed': 'whole number from 0 to 4294967295'}  # types of flags
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,9 +49,14 @@ class Parser(argparse.ArgumentParser):
       if len(given) != 1:
         self.error(f'give the folder of one run, DIR or --workdir=DIR, not {" and ".join(given) or "none"}')
       chosen.workdir, = given
+      _check_run(chosen.workdir)
     return chosen
 
   def error(self, message):
+    if wrong := re.fullmatch(r'argument (\S+): invalid (\w+) value: (.*)', message):
+      message = f'{wrong[1]}={wrong[3]} is no {KINDS.get(wrong[2], wrong[2])}'
+    elif lacking := re.fullmatch(r'argument (\S+): expected (?:one|at least one) argument', message):
+      message = f'{lacking[1]} has no value'
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
     near = [flag for word in flags if 'unrecognized' in message
             for flag in difflib.get_close_matches(word, self._option_string_actions, 1)]
@@ -64,6 +71,16 @@ class Parser(argparse.ArgumentParser):
       return f'{near[0]} is unknown: did you mean --config?'
     given = next((argument for argument in rest if argument.endswith('.py') and argument[0] != '-'), self.config)
     return f'--config is missing: give one, such as --config={given}'
+
+
+def _check_run(folder):
+  place = pathlib.Path(folder)
+  if place.is_file():
+    raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
+  if not place.exists():
+    near = difflib.get_close_matches(place.name, [other.name for other in place.parent.glob('*') if other.is_dir()], 1)
+    mend = f'did you mean {place.parent / near[0]}?' if near else 'give the folder of a run that was trained'
+    raise FileNotFoundError(f'{folder} does not exist: {mend}')
 
 
 def step(text):

@@ -120,7 +120,8 @@ def table(rows):
                   f'{row["parameters"]:,}' if row['parameters'] else '–',
                   *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
                   ', '.join(reported) or '–', '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}'])
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  spread = '\n\nMean ± standard deviation over the seeds.' * any(len(row['seeds']) > 1 for row in rows)
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + spread
 
 
 def _shown(name, mean, deviation=None):

@@ -58,7 +58,7 @@ def read(config, path):
 def _members(path, *, base, axes, seeds, common=None, reported=None):
   are_numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
   if not seeds or not are_numbers or len(set(seeds)) < len(seeds):
-    raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2)')
+    raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2), of one seed (0,)')
   if not isinstance(axes, list):
     raise ValueError(f"config.axes={axes!r} is not a list of axes: write (dict(name='cell', choices=(…)),)")
   for key, section in (('common', common), ('reported', reported)):

@@ -75,6 +75,8 @@ def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
   assert (kernel.get_title(), bias.get_title()) == ('conv1 kernel', 'conv1 bias')
   assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), 'the least and the greatest number are drawn'
   assert kernel.lines[0].get_xydata().tolist() == [[4, 0], [8, 0], [12, 0]], 'the median'
+  result, = network.over_training(tmp_path, ['conv1/bias', 'conv2/bias'])
+  assert list(result.arrays) == ['steps', 'quantiles', 'conv1/bias', 'conv1/kernel']
   (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]) + '\n' + json.dumps({'step': 8, 'other/bias': [0] * 9}))
   assert list(network.over_training(tmp_path)) == [], 'of one network alone'
 
@@ -130,6 +132,8 @@ def test_analyze_sees_what_training_evaluates(trained):
     (['--only=errors', '--against=x'], r'--against changes nothing in errors: leave it out, or use some of weights$'),
     (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
+    (['--images=many'], r"--images='many' is no whole number: see "),
+    (['--only'], r'--only has no value: see '),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
     (['--only=states', '--layer=gru'], r'--layer=gru is no layer of the network: use one of lstm, logits'),
     (['--only=states', '--layer=logits'], r'--only=states: --layer=logits does not fit: use one of lstm'),
@@ -157,3 +161,15 @@ def test_analyze_heeds_what_a_view_says_that_it_does(name, trained):
 def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={tmp_path}']) == 1
   assert 'has no checkpoints: give the folder of a run' in capsys.readouterr().err
+  (tmp_path / 'cnn_mnist').mkdir()
+  (tmp_path / 'report.html').touch()
+  for name, mend in (('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'), ('report.html', 'is a file: give the'),
+                     ('x/y', 'does not exist: give the folder of a run that was trained')):
+    assert command.run(analyze.main, ['analyze', str(tmp_path / name)]) == 1
+    assert mend in capsys.readouterr().err
+
+
+def test_analyze_shows_weights_in_the_order_of_the_layers():
+  names = ['a/bias', 'a/kernel', 'b2/kernel', 'b/cell/kernel', 'b/bias', 'of_no_layer']
+  assert network._in_order(names, ['b', 'b2', 'a']) == ['b/cell/kernel', 'b/bias', 'b2/kernel', 'a/bias', 'a/kernel', 'of_no_layer']
+

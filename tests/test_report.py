@@ -253,3 +253,20 @@ def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
                          capture_output=True, text=True, timeout=120)
   assert 'CONSOLE' not in shown.stderr, shown.stderr
   assert re.search(r'class="thumbnail"[^>]*style="background-image: url\(&quot;data:image/jpeg', shown.stdout), shown.stdout[-2000:]
+
+
+def test_report_writes_ticks_short():
+  assert [charts._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)] == [
+      '0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
+  assert all(float(charts._short(value)) == value for value in np.arange(1, 3000) / 10**6)
+
+
+def test_report_has_no_column_of_what_is_not_reported(run):
+  def columns():
+    page.write([run], run / 'report.html')
+    return [name for name in ('ours', 'reported', 'examples') if f'>{name}</th>' in (run / 'report.html').read_text()]
+  assert columns() == ['ours', 'reported', 'examples']
+  for name in ('config', 'summary'):
+    file = run / f'{name}.json'
+    file.write_text(json.dumps({**json.loads(file.read_text()), 'reported': {}}))
+  assert columns() == ['ours', 'examples']

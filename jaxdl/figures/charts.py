@@ -8,6 +8,7 @@ from jaxdl.figures.curves import COLOURS
 
 CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#999933', '#8C564B', '#6A3D9A',
            '#C2185B', '#44AA99')  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
+FEW = 10  # predictions of a bin, whose accuracy says little
 
 
 def confusion_matrix(counts, classes, *, heading):
@@ -57,13 +58,15 @@ def reliability(confidence, accuracy, count, *, heading):
   figure = Figure(figsize=(5, 5.2), layout='constrained', dpi=100)
   top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
   top.plot([0, 1], [0, 1], color='gray', linewidth=1, label='perfect calibration')
-  top.bar(edges[:-1], np.nan_to_num(accuracy), width=np.diff(edges), align='edge', color=COLOURS[0], alpha=0.7,
-          edgecolor='white', label='accuracy')
+  for some, alpha, label in ((count >= FEW, 0.7, 'accuracy'), (count < FEW, 0.25, f'of fewer than {FEW} predictions')):
+    if (some & (count > 0)).any():
+      top.bar(edges[:-1][some], np.nan_to_num(accuracy)[some], width=np.diff(edges)[some], align='edge', color=COLOURS[0],
+              alpha=alpha, edgecolor='white', label=label)
   filled = ~np.isnan(confidence)
   top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4,
            label='at the mean confidence of the bin')
   top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
-  figure.legend(*top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=3, loc='outside lower center')
+  figure.legend(*top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc='outside lower center')
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
   bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
   bottom.yaxis.set_major_formatter('{x:,.0f}')

@@ -1,6 +1,7 @@
 """Learning curves as plain SVG that a script lets a reader point at: numbers and colours, no library."""
 
 import math
+import re
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
 UNITS = {'accuracy': '%', 'loss': 'nats', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
@@ -68,8 +69,14 @@ def _chart(metric, lines_of):
           'legend': {what: [lines[name] for name in names.values()] for what, names in legend.items()},
           'beyond': ', '.join(beyond), 'order': ', '.join(splits) if len(splits) > 1 else '',
           'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
-          'y': [(place(0, value)[1], f'{value:g}') for value in _ticks(low, high)],
+          'y': [(place(0, value)[1], _short(value)) for value in _ticks(low, high)],
           'width': WIDTH, 'height': HEIGHT, 'left': LEFT, 'bottom': HEIGHT - BOTTOM, 'top': TOP, 'right': WIDTH - RIGHT}
+
+
+def _short(value):
+  """A number in as few letters as there are: 0.25, 7.5e-4."""
+  plain = f'{value:g}'
+  return plain if len(plain) <= 5 and 'e' not in plain else re.sub(r'\.?0*e([+-])0*', r'e\1', f'{value:e}').replace('e+', 'e')
 
 
 def _thinned(points):

@@ -126,8 +126,9 @@ def _figures(record):
   remarks += [f'Of the data: {record.remark}.'] if record.remark else []
   if any(name.startswith('train_') for name in names):
     remarks.append('Of training: the mean over the steps since the log before, while the network was still learning.')
-  return {'columns': ['figure', 'ours', 'reported', 'examples'], 'rows': rows, 'numbers': [1, 2, 3],
-          'remarks': remarks} if rows else None
+  columns = [(0, 'figure'), (1, 'ours'), *[(2, 'reported')] * any(row[2] != '–' for row in rows), (3, 'examples')]
+  return {'columns': [name for _, name in columns], 'rows': [[row[place] for place, _ in columns] for row in rows],
+          'numbers': range(1, len(columns)), 'remarks': remarks} if rows else None
 
 
 def _is_figure(key):
@@ -146,7 +147,7 @@ def _sections(record):
               for row in layers]
     columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
                'channels never > 0']
-    place = next((n + 1 for n, section in enumerate(found) if section['heading'] == 'Feature maps'), len(found))
+    place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
     found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
         'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
         'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '

@@ -17,7 +17,7 @@ SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows
                     ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
         'maximised': (('maximised', 'Patches that excite a channel most, and how much: the strongest of real images, and one '
                                     'sought from noise for the same unit'),),
-        'evolution': (('evolution', 'A channel mapped back to pixels during training'),)}),
+        'evolution': (('evolution', 'A channel mapped back to pixels at each checkpoint of the run; keep_every keeps more'),)}),
     ('Why these classes', {
         'attributions': (('attributions', 'Nine attribution methods side by side'),),
         'sanity': (('sanity', 'How far each map stays as it was when the weights are drawn anew, layer by layer; flagged '

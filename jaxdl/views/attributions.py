@@ -36,7 +36,8 @@ def side_by_side(subject, choice):
   labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
   figure = figures.picture_rows(rows, [name.replace(' ', '\n', 1) for name in columns], labels=labels,
                                 signed=[columns.index(name) for name in SIGNED], heading=(
-                                    'Why the predicted class? Each map on its own scale; red speaks for it, blue against'))
+                                    'Why the predicted class? Each map on its own scale, from dark to bright;\n'
+                                    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'))
   yield Result('attributions', figure, {**found, 'images': places, 'targets': predicted}, {
       'target': 'the logit of the predicted class', 'layer': layer, 'images': places,
       'signed': list(SIGNED), 'silent': {name: places[attribution.silent(maps)] for name, maps in found.items()}})

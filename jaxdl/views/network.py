@@ -1,5 +1,6 @@
 """Views of what was learned, without looking at an example: filters and weights."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -36,24 +37,37 @@ def weight_histograms(subject, choice):
   runs = {labels[0]: subject.variables}
   runs |= {label: checkpoint.load_model(folder, choice.step)[1] for label, folder in zip(labels[1:], folders[1:], strict=True)}
   found = weights.compare(runs)
-  panels = {name.replace('/', ' '): {label: (counts, tensor.edges) for label, counts in tensor.counts.items()}
-            for name, tensor in found.items()}
+  order = _in_order(found, layers_of(subject))
+  panels = {name.replace('/', ' '): {label: (counts, found[name].edges) for label, counts in found[name].counts.items()}
+            for name in order}
   figure = figures.distributions(panels, heading='Weights and biases of every layer', xlabel='value')
   arrays = {f'{name}.edges': tensor.edges for name, tensor in found.items()}
   arrays |= {f'{name}.counts': np.stack(list(tensor.counts.values())) for name, tensor in found.items()}
   yield Result('weights', figure, arrays, {'runs': folders, 'tensors': {
       name: {'runs': list(tensor.counts), 'sizes': [int(counts.sum()) for counts in tensor.counts.values()],
              'least': tensor.edges[0], 'greatest': tensor.edges[-1]} for name, tensor in found.items()}})
-  yield from over_training(subject.workdir)
+  yield from over_training(subject.workdir, order)
 
 
-def over_training(workdir):
-  """How the spread of every tensor moved, from what the run kept at its evaluations; nothing where it kept less than two."""
+def _in_order(names, layers):
+  """'layer/tensor' in the order of the network's layers, what is of none of them at the end."""
+  of_layer = [[name for name in names if name == layer or name.startswith(f'{layer}/')] for layer in layers]
+  return list(dict.fromkeys([*itertools.chain(*of_layer), *names]))
+
+
+def over_training(workdir, order=()):
+  """How the spread of every tensor moved, from what the run kept at its evaluations; nothing where it kept less than two.
+
+  Args:
+    workdir: the run's folder.
+    order: names of tensors, those that come first.
+  """
   lines = run_files.weights(workdir)
   if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):
     return
   steps = np.array([line['step'] for line in lines])
-  spread = {name: np.array([line[name] for line in lines], np.float64) for name in lines[0] if name != 'step'}
+  names = [name for name in dict.fromkeys([*order, *lines[0]]) if name in lines[0] and name != 'step']
+  spread = {name: np.array([line[name] for line in lines], np.float64) for name in names}
   figure = figures.bands({name.replace('/', ' '): (steps, values) for name, values in spread.items()}, xlabel='step',
                          ylabel='value', parts=PARTS, heading='Weights and biases of every layer during training')
   yield Result('weights_over_training', figure, {'steps': steps, 'quantiles': np.array(weights.QUANTILES), **spread}, {
