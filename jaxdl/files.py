@@ -1,9 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what is written for people into some."""
 
+import json
 import pathlib
 import shutil
 
 SPARE = 1 << 18  # bytes left for logs
+LINE = 110  # letters
 
 
 def write_whole(file, text):
@@ -24,6 +26,28 @@ def write_whole(file, text):
   except OSError:
     aside.unlink(missing_ok=True)
     raise
+
+
+def readable_json(value, indent=0):
+  """JSON for people: what fits into a line stands in one, as does a list of plain values.
+
+  Args:
+    value: plain JSON data.
+    indent: int, letters that its lines are moved to the right.
+
+  Returns:
+    str.
+  """
+  line, space, nested = json.dumps(value), ' ' * indent, (dict, list, tuple)
+  if len(line) <= LINE - indent:
+    return line
+  if isinstance(value, dict):
+    parts = [f'{json.dumps(key)}: {readable_json(part, indent + 2)}' for key, part in value.items()]
+  elif isinstance(value, nested) and any(isinstance(part, nested) for part in value):
+    parts = [readable_json(part, indent + 2) for part in value]
+  else:
+    return line
+  return f'{line[0]}\n' + ',\n'.join(f'{space}  {part}' for part in parts) + f'\n{space}{line[-1]}'
 
 
 def make_folder(folder):

@@ -36,7 +36,7 @@ def main(arguments):
       chosen = experiment.build(configured, name)
     workdir = values.workdir or f'runs/{name}'
     if values.describe:
-      print(json.dumps(chosen.config, indent=2))
+      print(files.readable_json(chosen.config))
     else:
       run_folder.check_config(workdir, chosen.config, chosen.steps)  # before anything is printed of a run that cannot be
     print(table.text(chosen.layers), flush=True)

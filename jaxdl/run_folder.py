@@ -44,7 +44,7 @@ def opened(workdir, config, steps):
     lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
     integrity.mend(workdir)
-    files.write_whole(folder / 'config.json', json.dumps(config, indent=2) + '\n')
+    files.write_whole(folder / 'config.json', files.readable_json(config) + '\n')
     yield
 
 

@@ -1,9 +1,8 @@
 """What a new run shows of its data and its config before the first step."""
 
-import json
 import pathlib
 
-from jaxdl import config, figures
+from jaxdl import config, figures, files
 
 COUNT = 32
 NO_HYPERPARAMETERS = ('dataset', 'reported')  # sections of the config
@@ -38,7 +37,7 @@ def describe(experiment, writers, choices=None):
     choices: axis → name of the choice, of a member of a sweep.
   """
   writers.graph(experiment.layers)
-  writers.texts(0, {'config': json.dumps(experiment.config, indent=2)})
+  writers.texts(0, {'config': files.readable_json(experiment.config)})
   chosen = {key: value if isinstance(value, (int, float, str, bool)) else str(value)
             for key, value in config.flat(experiment.config).items() if key.partition('.')[0] not in NO_HYPERPARAMETERS}
   writers.hyperparameters({**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}})

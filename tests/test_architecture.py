@@ -18,7 +18,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'analysis': {'models', 'ops', 'checkpoint', 'figures'},
     'experiment': {'data', 'models', 'optimizers', 'parallel', 'patience', 'penalty', 'precision', 'schedules', 'state',
                    'steps', 'tasks'},
-    'samples': {'figures'}, 'watching': {'analysis', 'data', 'generate', 'parallel', 'steps', 'tasks'},
+    'samples': {'figures', 'files'}, 'watching': {'analysis', 'data', 'generate', 'parallel', 'steps', 'tasks'},
     'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data', 'progress'},
     '__main__': {'command', 'data', 'progress', 'report', 'run_folder'},  # python -m jaxdl.data, python -m jaxdl.report

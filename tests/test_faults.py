@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_child, state_of
 
-from jaxdl import checkpoint, experiment, integrity, run_folder, status, train
+from jaxdl import checkpoint, experiment, files, integrity, run_folder, status, train
 from jaxdl.files import write_whole
 
 
@@ -219,3 +219,19 @@ def test_faults_a_file_is_written_whole_or_not_at_all(tmp_path):
   with pytest.raises(OSError, match=r'file\.new'):
     write_whole(file, 'second')
   assert file.read_text() == 'first'
+
+
+@pytest.mark.parametrize('value', [
+    {}, [], None, 'x' * 200, {'a': {}}, [1, 2.5, None, True] * 100, {'classes': list('ab cd"é') * 30},
+    {'layers': [{'kind': 'dense', 'features': [1, [2, 3]] * 40}] * 3, 'b': {'c': 'd' * 100}}, float('inf')])
+def test_readable_json_says_what_json_does_in_fewer_lines(value):
+  text = files.readable_json(value)
+  assert json.loads(text) == value
+  assert text.count('\n') <= json.dumps(value, indent=2).count('\n')
+
+
+def test_readable_json_keeps_in_a_line_what_fits_into_it():
+  value = {'name': 'x' * 90, 'list': ['plain'] * 50, 'deep': [{'a': 1}, {'b': 'y' * 90, 'c': [1, 2]}]}
+  assert files.readable_json(value).splitlines() == [
+      '{', f'  "name": "{"x" * 90}",', f'  "list": {json.dumps(value["list"])},', '  "deep": [', '    {"a": 1},',
+      '    {', f'      "b": "{"y" * 90}",', '      "c": [1, 2]', '    }', '  ]', '}']

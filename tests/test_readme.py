@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from ml_collections import ConfigDict
 
-from jaxdl import analyze, command, experiment, members, models, train, views
+from jaxdl import analyze, checkpoint, command, experiment, members, models, train, views
 from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
 from jaxdl.data.source import Source
@@ -189,6 +189,22 @@ def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
   assert (folder / 'run/analysis/certainty.png').is_file()
   with np.load(folder / 'run/analysis/certainty.npz') as arrays:
     assert arrays['probability'].shape == (50,)
+
+
+def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
+  """The new layer trains as any of the kinds does, and its network's neurons are found."""
+  kinds = executed(block('class Gain'), KINDS=cnn.KINDS)['KINDS']
+  monkeypatch.setitem(cnn.KINDS, 'gain', kinds['gain'])
+  layers = (dict(kind='conv', features=4, kernel=3), dict(kind='gain', initial=0.5), *SMALL_CNN['layers'][3:])
+  small.update(model=dict(name='cnn', layers=layers), train_for='2 steps')
+  small['data']['layout'] = 'image'
+  train.train(experiment.build(small, 'small'), folder / 'run')
+  _, variables, _ = checkpoint.load_model('run')
+  gain = variables['params']['gain1']['gain']
+  assert gain.shape == (4,)
+  assert (gain != 0.5).all()
+  given('python -m jaxdl.analyze run --only=neurons --images=20')
+  assert json.loads((folder / 'run/analysis/neurons.json').read_text())['layer'] == 'conv2'
 
 
 def test_readme_a_data_set_of_ones_own(monkeypatch):

@@ -1,7 +1,6 @@
 """Puts a page together and writes it."""
 
 import datetime
-import json
 import os
 import pathlib
 import re
@@ -66,7 +65,7 @@ def one(record):
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
                       f'{row["trainable"]:,}'] for row in facts.layers(record)],
           'sections': _sections(record), 'environment': _environment(summary),
-          'config': json.dumps(record.config, indent=2), 'folder': shlex.quote(str(record.folder))}
+          'config': files.readable_json(record.config), 'folder': shlex.quote(str(record.folder))}
 
 
 def several(found):
