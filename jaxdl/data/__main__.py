@@ -52,7 +52,8 @@ def show(data_dir):
       counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
       print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  {_words(counts)}')
     else:
-      ways = ['is downloaded at first use'] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)
+      first = 'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'  # one of somebody's own
+      ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
 

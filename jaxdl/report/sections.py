@@ -13,7 +13,8 @@ SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows
                                                        'middle 87, 68 and 38 % and the median at each evaluation'))}),
     ('Neurons', {
         'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
-                                'of that class in the outputs of the images, at most 50, that excite it most'),
+                                'of that class in the outputs of the images, at most 50, that excite it most; its '
+                                'strongest output'),
                     ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
         'maximised': (('maximised', 'Patches that excite a channel most, and how much: the strongest of real images, and one '
                                     'sought from noise for the same unit'),),

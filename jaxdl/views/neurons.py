@@ -19,7 +19,7 @@ def interesting(subject, choice):
   found = _selective(subject, layer)
   channels = found.channels if choice.channel is None else np.array([choice.channel])
   top = _strongest(subject, layer, channels)
-  labels = [_label(subject, found, channel) for channel in channels]
+  labels = [_label(subject, found, channel, strongest) for channel, strongest in zip(channels, top.values[:, 0], strict=True)]
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
   patches = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
              for row in zip(top.patches, top.inside, top.values, strict=True)]
@@ -112,11 +112,11 @@ def _few_checkpoints(subject):
   return '' if kept > 1 else f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
 
 
-def _label(subject, found, channel):
+def _label(subject, found, channel, strongest):
+  """A channel, its class and score where it is one of the selective ones, and its strongest output: some are faint."""
   where = np.flatnonzero(found.channels == channel)
-  if not len(where):
-    return f'{channel}'
-  return f'{channel}: {subject.classes[found.classes[where[0]]]}\n{found.scores[where[0]]:.0%}'
+  selective = ''.join(f': {subject.classes[found.classes[place]]}\n{found.scores[place]:.0%}' for place in where)
+  return f'{channel}{selective}\nup to {strongest:.2g}'
 
 
 def _patch(subject, patch, inside):
