@@ -81,6 +81,8 @@ def _check_run(folder):
     near = difflib.get_close_matches(place.name, [other.name for other in place.parent.glob('*') if other.is_dir()], 1)
     mend = f'did you mean {place.parent / near[0]}?' if near else 'give the folder of a run that was trained'
     raise FileNotFoundError(f'{folder} does not exist: {mend}')
+  if not (place / 'config.json').exists() and (inside := sorted(place.glob('*/config.json'))):
+    raise FileNotFoundError(f'{folder} holds runs: give one of them, such as {inside[0].parent}')
 
 
 def step(text):

@@ -163,7 +163,8 @@ def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
   assert 'has no checkpoints: give the folder of a run' in capsys.readouterr().err
   (tmp_path / 'cnn_mnist').mkdir()
   (tmp_path / 'report.html').touch()
-  for name, mend in (('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'), ('report.html', 'is a file: give the'),
+  (tmp_path / 'cnn_mnist/config.json').touch()
+  for name, mend in (('', f'holds runs: give one of them, such as {tmp_path / "cnn_mnist"}'), ('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'), ('report.html', 'is a file: give the'),
                      ('x/y', 'does not exist: give the folder of a run that was trained')):
     assert command.run(analyze.main, ['analyze', str(tmp_path / name)]) == 1
     assert mend in capsys.readouterr().err
