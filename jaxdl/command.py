@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
     if self.run:
       given = [folder for folder in (chosen.run, chosen.workdir) if folder is not None]
       if len(given) != 1:
-        self.error(f'give the folder of one run, DIR or --workdir=DIR, not {" and ".join(given) or "none"}')
+        self.error('give the folder of one run, DIR or --workdir=DIR' + (given and f', not {" and ".join(given)}' or ''))
       chosen.workdir, = given
       _check_run(chosen.workdir)
     return chosen
@@ -57,6 +57,8 @@ class Parser(argparse.ArgumentParser):
       message = f'{wrong[1]}={wrong[3]} is no {KINDS.get(wrong[2], wrong[2])}'
     elif lacking := re.fullmatch(r'argument (\S+): expected (?:one|at least one) argument', message):
       message = f'{lacking[1]} has no value'
+    elif lacking := re.fullmatch(r'the following arguments are required: (.*)', message):
+      message = f'missing: {lacking[1]}'
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
     near = [flag for word in flags if 'unrecognized' in message
             for flag in difflib.get_close_matches(word, self._option_string_actions, 1)]
