@@ -53,6 +53,11 @@ class Parser(argparse.ArgumentParser):
     return chosen
 
   def error(self, message):
+    if wrong := re.fullmatch(r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
+      valid = re.findall(r"[^\s,']+", wrong[3])
+      near = difflib.get_close_matches(wrong[2], valid, 1)
+      mend = f'did you mean {near[0]}?' if near else f'use {", ".join(valid)}'
+      raise ValueError(f'{wrong[1]}={wrong[2]} is unknown: {mend}')
     if wrong := re.fullmatch(r'argument (\S+): invalid (\w+) value: (.*)', message):
       message = f'{wrong[1]}={wrong[3]} is no {KINDS.get(wrong[2], wrong[2])}'
     elif lacking := re.fullmatch(r'argument (\S+): expected (?:one|at least one) argument', message):
@@ -61,16 +66,19 @@ class Parser(argparse.ArgumentParser):
       message = f'missing: {lacking[1]}'
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
     near = [flag for word in flags if 'unrecognized' in message
-            for flag in difflib.get_close_matches(word, self._option_string_actions, 1)]
+            for flag in difflib.get_close_matches(word[2:], [known[2:] for known in self._option_string_actions], 1)]
     one = self.run and 'unrecognized' in message and not flags
     otherwise = 'give the folder of one run' if one else f'see {self.prog} --help'
-    raise ValueError(f'{message}: ' + (f'did you mean {near[0]}?' if near else otherwise))
+    raise ValueError(f'{message}: ' + (f'did you mean --{near[0]}?' if near else otherwise))
 
   def without_config(self, rest):
-    """What to say where no --config was given: the flag that is it, misspelt, or the file that stands without it."""
+    """What to say where no --config was given: the flag that is it, misspelt, or the file or run that stands without it."""
     flags = [argument.partition('=')[0] for argument in rest if not argument.startswith('--config.')]
     if near := difflib.get_close_matches('--config', flags, 1):
       return f'{near[0]} is unknown: did you mean --config?'
+    for command in [pathlib.Path(argument) / 'command.txt' for argument in rest]:
+      if command.is_file():
+        return f'--config is missing: {command.parent} is the run of {command.read_text().strip()}'
     given = next((argument for argument in rest if argument.endswith('.py') and argument[0] != '-'), self.config)
     return f'--config is missing: give one, such as --config={given}'
 

@@ -142,10 +142,10 @@ def check_range(value, where, low, high=math.inf, *, above=False):
   """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
   if is_traced(value):
     return
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-  if not is_number or not low <= value < high or (above and value == low):
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  if not is_number or abs(value) > sys.float_info.max or not low <= value < high or (above and value == low):
     words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
-    raise ValueError(f'{where}={value!r} is out of range: use a number {words}')
+    raise ValueError(f'{where}={value!r} is {"out of range" if is_number else "no number"}: use a number {words}')
 
 
 def check_whole(value, where, low, high):

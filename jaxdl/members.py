@@ -123,7 +123,7 @@ def built(member):
 
 
 def grouped(found, *, together):
-  """Which members one compiled program can train; one of each group is built, so that its errors come before any run.
+  """Which members one compiled program can train; all of one seed are built, so that errors come before any run.
 
   They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of dropout, where these
   are not 0; whatever else differs, a layer or a batch, needs a program of its own. Photographs come from one stream,
@@ -145,7 +145,7 @@ def grouped(found, *, together):
     alike.setdefault(json.dumps(separated(member.config)[0], sort_keys=True), []).append(member)
   groups = []
   for members in alike.values():
-    one = built(members[0])
+    one, *_ = [built(member) for member in members if member.seed == members[0].seed]
     can = one.observe is None and not one.profile and one.data.splits['train'].capacity is None
     devices = jax.device_count()
     gain = len(members) if jax.default_backend() != 'cpu' else len(members) // devices * devices * (devices > 1)

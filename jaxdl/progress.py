@@ -23,6 +23,7 @@ class Progress:
     doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
     left: (step) → time left in words, such as '0:01:32 left'; '' as long as the pace is not known.
     line: (step, figures, time left) → what is said of a log, as `line` has it.
+    apart: list of float, seconds of each evaluation, which are not the steps'.
   """
 
   say: Callable
@@ -30,10 +31,20 @@ class Progress:
   doing: Callable
   left: Callable
   line: Callable
+  apart: list
 
   def log(self, step, figures):
     """Says a line of figures, split → name → number."""
     self.say(self.line(step, figures=figures, left=self.left(step)))
+
+  @contextlib.contextmanager
+  def evaluating(self):
+    """Says that it is evaluated, and keeps for how long."""
+    self.doing('evaluating')
+    began = time.monotonic()
+    yield
+    self.apart.append(time.monotonic() - began)
+    self.doing('training')
 
 
 def counted_by(task):
@@ -42,23 +53,26 @@ def counted_by(task):
 
 
 @contextlib.contextmanager
-def show(total, *, first_step, counted='examples'):
+def show(total, *, first_step, evaluate_every=0, counted='examples'):
   """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is `counted`; yields Progress."""
-  asked = []  # (step, moment) of the first time
+  asked, apart = [], []  # (step, moment) of the first time; seconds of each evaluation
 
   def left(step):
-    """At the pace since it was first asked, which leaves out starting and compiling."""
-    now = time.monotonic()
+    """At the steps' pace since it was first asked, which leaves out starting and compiling, and the last evaluation's."""
+    now = time.monotonic() - sum(apart)
     if not asked:
       asked.append((step, now))
     since, moment = asked[0]
     if since == step < total:
       return ''
-    return f'{datetime.timedelta(seconds=round((now - moment) / max(step - since, 1) * (total - step)))} left'
+    seconds = (now - moment) / max(step - since, 1) * (total - step)
+    if apart and evaluate_every:
+      seconds += apart[-1] * (total // evaluate_every - step // evaluate_every)
+    return f'{datetime.timedelta(seconds=round(seconds))} left'
 
-  of_log = functools.partial(line, total=total, counted=counted)
+  common = {'left': left, 'line': functools.partial(line, total=total, counted=counted), 'apart': apart}
   if not sys.stdout.isatty():
-    yield Progress(left=left, line=of_log, **_plain(total, left, counted, begins=first_step < total))
+    yield Progress(**common, **_plain(total, left, counted, begins=first_step < total))
     return
   from rich import progress
   columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
@@ -72,7 +86,7 @@ def show(total, *, first_step, counted='examples'):
     def say(text):
       bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
 
-    yield Progress(say=say, advance=advance, doing=lambda text: bar.update(task, description=text), left=left, line=of_log)
+    yield Progress(**common, say=say, advance=advance, doing=lambda text: bar.update(task, description=text))
 
 
 def _plain(total, left, counted, *, begins):
@@ -142,7 +156,7 @@ def fitted(text, width):
 
 def describe(metrics):
   """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
-  return ', '.join(f'{name} {value:.2%}'.replace('%', ' %') if name == 'accuracy' else f'{name} {value:.4f}'
+  return ', '.join(f'{name} {100 * value:.2f} %' if name == 'accuracy' else f'{name} {value:.4f}'
                    for name, value in metrics.items())
 
 

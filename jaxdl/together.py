@@ -68,7 +68,8 @@ def train_together(experiments, workdirs, starts=None, watched=None):
         start(run.journal)
     evaluate = ensemble.evaluation_of(experiments)
     shown = stack.enter_context(show(
-        experiments[0].steps, first_step=first, counted=counted_by(experiments[0].config['task'])))
+        experiments[0].steps, first_step=first, evaluate_every=experiments[0].evaluate_every,
+        counted=counted_by(experiments[0].config['task'])))
     current, seconds, stopped = _loop(runs, ensemble.stacked(states), evaluate, shown)
     states = [checkpoint.best(run.checkpoints, ensemble.member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(ensemble.placed(ensemble.stacked(states)))
@@ -99,7 +100,10 @@ def _loop(runs, current, evaluate, shown):
       since_log = {name: since_log.get(name, 0) + value for name, value in here.items()}
       speeds = since_log['count'] / since_log['seconds']
       shown.advance(step, f'{len(runs)} runs, loss {_span(since_log)}', speeds.sum())
-      measured = evaluate(current) if due(built.evaluate_every) else {}
+      measured = {}
+      if due(built.evaluate_every):
+        with shown.evaluating():
+          measured = evaluate(current)
       logged = {'train': since_log} if due(built.log_every) else {}
       since_log = {} if logged else since_log
       for number, run in enumerate(runs):

@@ -39,7 +39,8 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
     run, evaluate = calls.many_steps(experiment), evaluation.of_splits(experiment)
     done = int(hosts.of_first(lambda: np.int64(checkpoint.find_step(checkpoints, 'last') or 0), like=np.int64(0)))
     counted = progress.counted_by(experiment.config['task'])
-    shown = stack.enter_context(progress.show(experiment.steps, first_step=done, counted=counted))
+    shown = stack.enter_context(progress.show(
+        experiment.steps, first_step=done, evaluate_every=experiment.evaluate_every, counted=counted))
     initial = calls.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
     current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
     first = int(current.step)
@@ -107,11 +108,10 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
                             'examples_per_second': round(float(speed), 1)}
         since_log = {}
       if due(experiment.evaluate_every):
-        shown.doing('evaluating')
-        figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
+        with shown.evaluating():
+          figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
+          at_evaluation(opened, current)
         loss = figures.get('validation', {}).get('loss')
-        at_evaluation(opened, current)
-        shown.doing('training')
       for split, values in figures.items():
         opened.scalars(step, split, values)
       if figures:

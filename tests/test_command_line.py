@@ -139,6 +139,21 @@ def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
     assert shown.left(50) == '0:00:00 left'
 
 
+def test_time_left_of_a_resumed_run_takes_no_evaluation_for_a_step(monkeypatch, capsys):
+  """A step takes 1 s and an evaluation, each 50 steps, 10 s: of 300 steps 250 are left after 50, and five evaluations."""
+  clock = [0.0]
+  monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
+  with progress.show(300, first_step=48, evaluate_every=50) as shown:
+    assert shown.left(49) == ''
+    clock[0] += 1
+    assert shown.left(50) == '0:04:10 left', 'nothing is known of evaluations yet'
+    with shown.evaluating():
+      clock[0] += 10
+    assert shown.left(50) == '0:05:00 left'
+    clock[0] += 49
+    assert shown.left(99) == f'0:0{(201 + 50) // 60}:{(201 + 50) % 60} left'
+
+
 def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(monkeypatch, capsys):
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
@@ -320,7 +335,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--config.seed.first=3'], r"--config\.seed\.first: config\.seed of .* has no key 'first'; it has no keys below it"),
     (['--config=configs/lstm_mnist.py', '--config.l2=1', '--config.l2.strength=1'], r"config\.l2 of .* has no key 'strength'; it has no keys below it"),
     (['--config=configs/lstm_mnist.py', '--config.l2', '1e-4'], r'--config\.l2 has no value: write --config\.l2=VALUE'),
-    (['--config=configs/lstm_mnist.py', '--config.l2=much'], r"config\.l2='much' is out of range"),
+    (['--config=configs/lstm_mnist.py', '--config.l2=much'], r"config\.l2='much' is no number: use a number from 0 on"),
     (['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'], r'config\.plateau\.patience=5 is not a duration'),
     (['--config=configs/lstm_mnist.py', '--config.plateau.wait=5 epochs'], r'config\.plateau\.wait is not a key of this section: its keys are patience'),
     (['--config=configs/lstm_mnist.py', '--config.data.sizes=28'], r'config\.data\.sizes is not a key of this section: its keys are .*size'),
@@ -375,6 +390,29 @@ def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, 
   assert code == 1
   assert len(lines) == 1, lines
   assert re.match(f'jaxdl: {message}', lines[0]), lines
+
+
+def test_a_run_given_for_a_config_names_its_command(run_here, tmp_path):
+  (tmp_path / 'command.txt').write_text('python -m jaxdl.main --config=configs/lstm_mnist.py\n')
+  code, _, lines = run_here(str(tmp_path))
+  assert (code, lines) == (1, [f'jaxdl: --config is missing: {tmp_path} is the run of python -m jaxdl.main --config=configs/lstm_mnist.py'])
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['a', '--kind=gren'], '--kind=gren is unknown: did you mean green?'),
+    (['a', '--kind=3'], '--kind=3 is unknown: use green, red'),
+    (['a', '--out'], '--out has no value: see jaxdl.test --help'),
+    (['a', '--quiet'], 'unrecognized arguments: --quiet: see jaxdl.test --help'),
+    (['a', '--ot=x'], 'unrecognized arguments: --ot=x: did you mean --out?'),
+    ([], 'missing: RUN: see jaxdl.test --help'),
+])
+def test_bad_input_is_said_in_the_words_of_all_commands(arguments, message):
+  parser = command.Parser(prog='jaxdl.test')
+  parser.add_argument('runs', metavar='RUN')
+  parser.add_argument('--out')
+  parser.add_argument('--kind', choices=['green', 'red'])
+  with pytest.raises(ValueError, match=f'^{re.escape(message)}$'):
+    parser.parse_args(arguments)
 
 
 def test_bad_input_exits_with_1_and_one_line():

@@ -43,7 +43,7 @@ def test_a_warm_up_rises_at_every_step_and_ends_at_the_full_rate(name):
     ('step', dict(boundaries=['2 epochs', '20 steps']), r'config\.schedule\.boundaries=.* does not ascend: sort'),
     ('step', dict(boundaries=['1 epoch', 'then']), r"config\.schedule\.boundaries\[1\]='then' is not a duration"),
     ('step', dict(boundaries=['1 epoch'], factor=0), r'config\.schedule\.factor=0 is out of range: use a number above 0'),
-    ('one_cycle', dict(initial='low'), r"config\.schedule\.initial='low' is out of range"),
+    ('one_cycle', dict(initial='low'), r"config\.schedule\.initial='low' is no number: use a number"),
 ])
 def test_a_wrong_key_names_the_mend(name, arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):

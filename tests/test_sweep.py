@@ -247,3 +247,10 @@ def test_sweep_names_the_member_that_cannot_be_built(sweep, tmp_path):
   sweep['axes'][0]['choices'][1]['model'] = dict(cell='rmn')
   with pytest.raises(ValueError, match=r"^RNN, fast: config\.model\.cell='rmn' is unknown: use one of rnn, lstm, gru"):
     members.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
+
+
+@pytest.mark.parametrize('rate', ['fast', -1])
+def test_sweep_names_the_member_whose_number_cannot_be_trained_before_any_is(rate, sweep, tmp_path):
+  sweep['axes'][1]['choices'][1]['optimizer'] = dict(learning_rate=rate)
+  with pytest.raises(ValueError, match=rf'^LSTM, slow: config\.optimizer\.learning_rate={rate!r} is .*: use a number above 0$'):
+    members.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')

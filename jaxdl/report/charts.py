@@ -37,7 +37,7 @@ def _chart(metric, lines_of):
       if points:
         name = f'{label}, {split}' if several else split
         again = number // 7 % 2 * 3  # the colours begin anew, with other dashes
-        series[name] = (_thinned(points), number if several else order, order + again if several else 0)
+        series[name] = (_thinned(points), number if several else order, order + again if several else order // 2)
         legend.setdefault(label if several else split, {})[split] = name
   steps = [step for points, _, _ in series.values() for step, _ in points]
   values = sorted(value for points, _, _ in series.values() for _, value in points)

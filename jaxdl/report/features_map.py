@@ -37,7 +37,7 @@ def of_run(record):
     picture.convert('RGB').save(packed, 'JPEG', quality=60)
   found = facts.of_analysis(record, 'embedding_tsne')
   caption = (f't-SNE of the {found["what"]} of {len(points):,} examples: trustworthiness {found["trustworthiness"]:.3f}, '
-             f'class of the nearest neighbour right for {found["accuracy"]:.1%}')
+             f'class of the nearest neighbour right for {100 * found["accuracy"]:.1f} %')
   dots = [[round(float(x), 1), round(float(y), 1), int(label)] for (x, y), label in zip(places, labels, strict=True)]
   return {'caption': caption, 'classes': list(record.config['dataset']['classes']), 'columns': columns, 'size': size,
           'points': dots,

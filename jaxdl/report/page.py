@@ -94,7 +94,7 @@ def shown(name, value):
   """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
   if value is None:
     return '–'
-  return f'{value:.2%}'.replace('%', ' %') if name.endswith('accuracy') else f'{value:.4f}'
+  return f'{100 * value:.2f} %' if name.endswith('accuracy') else f'{value:.4f}'
 
 
 def _lead(record):
@@ -142,7 +142,7 @@ def _sections(record):
   if layers := statistics.get('layers'):
     with facts.sound(record.folder, 'statistics.json'):
       rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
-               f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
+               f'{100 * row["zeros"]:.1f} %', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
               for row in layers]
     columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
                'channels never > 0']

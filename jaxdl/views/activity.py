@@ -20,8 +20,9 @@ def feature_maps(subject, choice):
     strongest = np.argsort(-outputs.mean((0, 1, 2)), kind='stable')[:CHANNELS]
     rows = [[image, *np.moveaxis(maps[..., strongest], -1, 0)] for image, maps in zip(images, outputs, strict=True)]
     height, width, count = outputs.shape[1:]
-    figure = figures.picture_rows(rows, ['image', *map(str, strongest)], labels=_names(subject, len(rows)), size=0.85, heading=(
-        f'{layer}: the {len(strongest)} strongest of {count} feature maps, {height}×{width}, each on its own scale'))
+    shown = f'the {len(strongest)} strongest of {count} feature maps' if count > 1 else 'its feature map'
+    figure = figures.picture_rows(rows, ['image', *map(str, strongest)], labels=_names(subject, len(rows)), size=0.85,
+                                  heading=f'{layer}: {shown}, {height}×{width}, each on its own scale')
     yield Result(f'feature_maps_{layer}', figure, {'activations': outputs, 'strongest': strongest}, {
         'layer': layer, 'shape': [height, width, count], 'images': len(rows)})
 
@@ -32,7 +33,7 @@ def statistics(subject, choice):
   wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
   found = activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
   rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
-           f'{row["zeros"]:.1%}', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
+           f'{100 * row["zeros"]:.1f} %', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
           for row in found.table]
   heading = (f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
              'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead')

@@ -115,7 +115,7 @@ def _few_checkpoints(subject):
 def _label(subject, found, channel, strongest):
   """A channel, its class and score where it is one of the selective ones, and its strongest output: some are faint."""
   where = np.flatnonzero(found.channels == channel)
-  selective = ''.join(f': {subject.classes[found.classes[place]]}\n{found.scores[place]:.0%}' for place in where)
+  selective = ''.join(f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %' for place in where)
   return f'{channel}{selective}\nup to {strongest:.2g}'
 
 

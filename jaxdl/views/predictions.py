@@ -17,22 +17,23 @@ def wrong(subject, choice):
   counts = errors.confusion(subject.labels, logits, subject.classes)
   share = np.trace(counts) / counts.sum()
   figure = figures.confusion_matrix(counts, subject.classes, heading=(
-      f'{counts.sum():,} {subject.split} examples, {share:.2%} right'))
+      f'{counts.sum():,} {subject.split} examples, {100 * share:.2f} % right'))
   yield Result('confusion', figure, {'counts': counts, 'logits': logits}, {
       'examples': int(counts.sum()), 'accuracy': share, 'recall': _shares(counts.diagonal(), counts.sum(1)),
       'precision': _shares(counts.diagonal(), counts.sum(0)), 'classes': subject.classes})
   found = errors.mistakes(subject.labels, logits)
   if len(found.index):
     worst = found.index[:WORST]
-    titles = [f'{subject.classes[true]}\n→ {subject.classes[said]} {probability:.0%}' for true, said, probability in zip(
-        found.label[:WORST], found.predicted[:WORST], found.probability[:WORST], strict=True)]
+    titles = [f'{subject.classes[true]}\n→ {subject.classes[said]} ({100 * probability:.0f} %)'
+              for true, said, probability in zip(found.label[:WORST], found.predicted[:WORST], found.probability[:WORST],
+                                                 strict=True)]
     figure = figures.image_grid(subject.images[worst], titles, columns=8, heading=(
         f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class first: '
         'true → predicted class, its probability'))
     yield Result('mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst})
   curve = errors.calibration(subject.labels, logits)
   figure = figures.reliability(curve.confidence, curve.accuracy, curve.count, heading=(
-      f'Calibration over {curve.count.sum():,} {subject.split} examples: expected error {curve.error:.2%}'))
+      f'Calibration over {curve.count.sum():,} {subject.split} examples: expected error {100 * curve.error:.2f} %'))
   yield Result('calibration', figure, {key: np.asarray(value) for key, value in curve._asdict().items()}, {
       'expected_calibration_error': curve.error, 'bins': len(curve.count)})
 

@@ -31,7 +31,8 @@ def paths(subject, choice):
   if subject.kind == 'recurrent':
     ends = found.points[:, -1]
     figure = figures.scatter(ends, subject.labels[:count], subject.classes, heading='Where the hidden state ends', note=(
-        f'principal components that hold {found.explained.sum():.0%} of the variance of all states; {len(ends)} examples'))
+        f'principal components that hold {100 * found.explained.sum():.0f} % of the variance of all states; '
+        f'{len(ends)} examples'))
     yield Result('states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)})
   if subject.model.cell != 'rnn':
     saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
