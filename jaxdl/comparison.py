@@ -60,7 +60,8 @@ def _row(label, same, workdir, faults):
   return {'label': label, 'choices': same[0].choices, 'seeds': list(ended),
           'mean': {name: statistics.fmean(values) for name, values in each.items()},
           'deviation': {name: statistics.stdev(values) if len(values) > 1 else None for name, values in each.items()},
-          'parameters': first.get('parameters'), 'device': first.get('device'), 'reported': same[0].config['reported'],
+          'loss_unit': records.loss_unit(same[0].config), 'parameters': first.get('parameters'),
+          'device': first.get('device'), 'reported': same[0].config['reported'],
           'seconds': statistics.fmean(summary['seconds'] for summary in ended.values()) if ended else None,
           'runs': [member.folder for member in same],
           'faults': {member.folder: faults[member.folder] for member in same if member.folder in faults}}
@@ -84,7 +85,9 @@ def write(name, rows, workdir):
   if not any(found.values()):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
-  figures.save(figures.learning_curves(found, choices, heading=name.replace('_', ' ')), workdir / 'figure.png')
+  units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
+  figure = figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units)
+  figures.save(figure, workdir / 'figure.png')
 
 
 def curves(runs):

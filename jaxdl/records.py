@@ -7,6 +7,7 @@ import re
 from jaxdl import run_files
 
 SPLITS = ('train', 'validation', 'test')
+SQUARES = {'classify_by_squared_error': 'squared error', 'reconstruct': 'mean squared error'}  # tasks whose loss is no entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +99,13 @@ class Record:
         ours, _ = self.figure(key)
         rows.append((key, value, ours if run_files.is_figure(ours) else None))
     return rows
+
+
+def loss_unit(config):
+  """The unit of the loss that a config's task measures: 'nats', 'squared error' or 'mean squared error'."""
+  task = config.get('task')
+  name = task.get('name') if isinstance(task, dict) else task
+  return SQUARES.get(name, 'nats') if isinstance(name, str) else 'nats'
 
 
 def read(folder):

@@ -139,6 +139,17 @@ def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'
 
 
+def test_losses_are_drawn_in_the_unit_of_their_task():
+  tasks = {'classify': 'nats', 'next_char': 'nats', 'reconstruct': 'mean squared error'}
+  assert {task: records.loss_unit({'task': task}) for task in tasks} == tasks
+  assert records.loss_unit({'task': {'name': 'classify_by_squared_error'}}) == 'squared error'
+  lines = {('loss', 'train'): [(1, 2.0)], ('accuracy', 'train'): [(1, 0.5)]}
+  assert [chart['unit'] for chart in charts.charts({'run': lines}, loss_unit='squared error')] == ['squared error', '%']
+  curves = {'a': {('train', 'loss'): (np.arange(2), np.ones(2), np.zeros(2))}}
+  axis, = figures.learning_curves(curves, {'a': ('a',)}, heading='', loss_unit='nats, squared error').axes
+  assert axis.get_ylabel() == 'loss (nats, squared error)'
+
+
 def test_curves_are_drawn_to_scale():
   """The greatest loss stands at the top, the least at the bottom, the last step at the right end."""
   lines = {'run': {('loss', 'train'): [(0, 1.0), (50, 3.0), (100, 2.0)], ('loss', 'test'): [(100, float('nan'))]}}

@@ -2,20 +2,21 @@
 
 import numpy as np
 
-CURVES = {'loss': 'loss (nats)', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
+CURVES = {'loss': 'loss', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
           'mse': 'mean squared error'}  # metric → label of its axis
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # for colour-blind readers too
 FEW = 10  # points of a curve that is shown whole
 DASHES = ('-', '--', ':', '-.')
 
 
-def learning_curves(curves, choices, *, heading):
+def learning_curves(curves, choices, *, heading, loss_unit='nats'):
   """Overlaid learning curves: a row of panels for each metric, a column for each split.
 
   Args:
     curves: label → (split, metric) → (steps [S], mean [S], standard deviation [S]).
     choices: label → tuple of its choices; the first one has its colour, the last of several its dashes.
     heading: str.
+    loss_unit: str.
 
   Returns:
     matplotlib Figure.
@@ -38,7 +39,7 @@ def learning_curves(curves, choices, *, heading):
           _line(axis, *found[split, metric], label, percent=metric == 'accuracy', **_style(label, choices))
       axis.grid(alpha=0.3)
       axis.set_title(split)
-    row[0].set_ylabel(CURVES[metric])
+    row[0].set_ylabel(CURVES[metric] + f' ({loss_unit})' * (metric == 'loss'))
     _zoom({axis: [found[split, metric][1] * (100 if metric == 'accuracy' else 1) for found in curves.values()
                   if (split, metric) in found] for axis, split in zip(row, splits, strict=True)})
   for axis in axes[-1]:

@@ -4,16 +4,17 @@ import math
 import re
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
-UNITS = {'accuracy': '%', 'loss': 'nats', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
+UNITS = {'accuracy': '%', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
 POINTS = 600  # of a line, at most
 
 
-def charts(lines_of, epoch=None):
+def charts(lines_of, epoch=None, loss_unit='nats'):
   """A chart for each metric.
 
   Args:
     lines_of: label → (metric, split) → list of (step, number), as `Record.curves` gives them.
     epoch: int, the steps of an epoch, where they are known and the same for all.
+    loss_unit: str, as `records.loss_unit` gives it; of several, all of them.
 
   Returns:
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour, dashes, dot),
@@ -24,7 +25,8 @@ def charts(lines_of, epoch=None):
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
                           if any(math.isfinite(value) for _, value in points)
                           and not (metric == 'learning_rate' and len({value for _, value in points}) == 1))
-  return [{**_chart(metric, lines_of), 'epoch': epoch} for metric in metrics]
+  units = {**UNITS, 'loss': loss_unit}
+  return [{**_chart(metric, lines_of), 'unit': units.get(metric, ''), 'epoch': epoch} for metric in metrics]
 
 
 def _chart(metric, lines_of):
@@ -65,7 +67,7 @@ def _chart(metric, lines_of):
                    'dashes': dashes, 'dot': alone}
     data[name] = [[x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)]
   splits = max(legend.values(), key=len) if several else ()
-  return {'metric': metric.replace('_', ' '), 'unit': UNITS.get(metric, ''), 'lines': list(lines.values()), 'data': data,
+  return {'metric': metric.replace('_', ' '), 'lines': list(lines.values()), 'data': data,
           'legend': {what: [lines[name] for name in names.values()] for what, names in legend.items()},
           'beyond': ', '.join(beyond), 'order': ', '.join(splits) if len(splits) > 1 else '',
           'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],

@@ -61,7 +61,7 @@ def one(record):
   summary = record.summary
   return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
-          'charts': charts.charts({record.name: record.curves()}, record.epoch()) if record.journal else [],
+          'charts': charts.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
                       f'{row["trainable"]:,}'] for row in facts.layers(record)],
           'sections': _sections(record), 'environment': _environment(summary),
@@ -83,10 +83,11 @@ def several(found):
   curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
             for label, record in zip(labels, found, strict=True)}
   epochs = {record.epoch() for record in found}
+  units = ', '.join(dict.fromkeys(records.loss_unit(record.config) for record in found))
   return {'title': f'{len(found)} runs compared', 'lead': shared and f'in {shared}' or ', '.join(labels),
           'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, columns.index('state')), 'remarks': []},
           'commands': list(dict.fromkeys(record.command for record in found if record.command)),
-          'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None), 'layers': [],
+          'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None, units), 'layers': [],
           'sections': [], 'environment': [], 'config': '', 'folder': ''}
 
 
