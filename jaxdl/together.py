@@ -70,6 +70,8 @@ def train_together(experiments, workdirs, starts=None, watched=None):
     shown = stack.enter_context(show(
         experiments[0].steps, first_step=first, evaluate_every=experiments[0].evaluate_every,
         counted=counted_by(experiments[0].config['task'])))
+    if first:
+      shown.say(f'resuming {len(runs)} runs at step {first:,} of {experiments[0].steps:,}')
     current, seconds, stopped = _loop(runs, ensemble.stacked(states), evaluate, shown)
     states = [checkpoint.best(run.checkpoints, ensemble.member(current, number)) for number, run in enumerate(runs)]
     measured = evaluate(ensemble.placed(ensemble.stacked(states)))

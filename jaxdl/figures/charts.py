@@ -22,20 +22,22 @@ def confusion_matrix(counts, classes, *, heading):
   Returns:
     matplotlib Figure.
   """
+  from matplotlib.colors import PowerNorm
   from matplotlib.figure import Figure
   shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
   side = max(4.2, 0.52 * len(classes) + 1.6)
   figure = Figure(figsize=(side + 0.8, side), layout='constrained', dpi=100)
   axis = figure.subplots()
-  drawn = axis.imshow(shares, cmap='cividis', vmin=0, vmax=1)
+  drawn = axis.imshow(shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1))  # so that a few mistakes are seen
   places = range(len(classes))
-  axis.set_xticks(places, classes, rotation=45, ha='right', fontsize=8)
+  turned = {'rotation': 45, 'ha': 'right'} if max(map(len, classes)) > 2 else {}
+  axis.set_xticks(places, classes, fontsize=8, **turned)
   axis.set_yticks(places, classes, fontsize=8)
   if len(classes) <= 20:
     for row in places:
       for column in places:
         axis.text(column, row, f'{counts[row, column]}', ha='center', va='center', fontsize=7,
-                  color='black' if shares[row, column] > 0.55 else 'white')
+                  color='black' if shares[row, column] > 0.3 else 'white')
   axis.set(xlabel='predicted class', ylabel='true class')
   figure.colorbar(drawn, label='share of the true class', shrink=0.8)
   figure.suptitle(heading, fontsize=11)

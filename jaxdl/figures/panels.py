@@ -25,11 +25,12 @@ def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
   """
   names = dict.fromkeys(run for runs in panels.values() for run in runs)
   colours = dict(zip(names, itertools.cycle(COLOURS), strict=False))
+  dashes = dict(zip(names, itertools.cycle(('-', '--', ':')), strict=False))  # equal ones show through each other
   drawn = {}
   with _grid(panels, columns, heading, xlabel, ylabel) as (figure, axes):
     for axis, runs in zip(axes, panels.values(), strict=True):
       for run, (counts, edges) in runs.items():
-        drawn[run] = axis.stairs(counts, edges, fill=len(names) == 1, color=colours[run], alpha=0.8)
+        drawn[run] = axis.stairs(counts, edges, fill=len(names) == 1, color=colours[run], alpha=0.8, linestyle=dashes[run])
       axis.locator_params(axis='y', integer=True)
     if len(names) > 1:
       figure.legend(drawn.values(), drawn.keys(), loc='outside lower center', ncols=len(names), fontsize=8, frameon=False)

@@ -26,7 +26,7 @@ def plane(subject, choice):
     figure = figures.scatter(points, labels, subject.classes, heading=heading, note=(
         f'trustworthiness {found.trustworthiness:.3f}; class of the nearest neighbour right for '
         f'{100 * found.accuracy:.1f} % ({100 * found.shuffled:.1f} % with shuffled labels); '
-        f'a linear classifier for {100 * linear.held_out:.1f} %'))
+        f'a linear classifier of the features for {100 * linear.held_out:.1f} %'))
     yield Result(f'embedding_{name}', figure, {'points': points, 'labels': labels, 'features': features}, {
         'what': what, 'dimensions': features.shape[1], **found._asdict(),
         'linear_classifier': {**linear._asdict(), 'examples': len(every)}})

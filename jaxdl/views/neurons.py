@@ -25,7 +25,8 @@ def interesting(subject, choice):
              for row in zip(top.patches, top.inside, top.values, strict=True)]
   figure = figures.picture_rows(patches, [''] * len(patches[0]), labels=labels, heading=(
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
-      f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)'))
+      f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)\n'
+      'beside a row: channel: class, that class\'s share of its strongest outputs, the strongest'))
   yield Result('neurons', figure, {**found._asdict(), 'shown': channels, **top._asdict()}, {
       'layer': layer, 'channels': channels, 'classes': [subject.classes[label] for label in found.classes],
       'scores': found.scores, 'receptive_field': field._asdict(), 'images': len(subject.inputs)})
@@ -66,7 +67,8 @@ def maximised(subject, choice):
   rows = [[_patch(subject, *seen) for seen in zip(best.patches[:, 0], best.inside[:, 0], strict=True)],
           [_framed(*neurons.cut(image, field, place)) for image, place in zip(scale, best.places[:, 0], strict=True)]]
   columns = [f'{fact["channel"]}\nimage {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}' for fact in facts]
-  figure = figures.picture_rows(rows, columns, labels=['image', 'made'], heading=f'{layer}: patches that excite a channel')
+  figure = figures.picture_rows(rows, columns, labels=['image', 'made'], heading=(
+      f'{layer}: patches that excite a channel, and its output\n(of a real image, and made from noise; red is outside)'))
   yield Result('maximised', figure, {'images': made, 'channels': channels, 'places': best.places[:, 0]}, {
       'layer': layer, 'channels': facts})
 
@@ -116,7 +118,7 @@ def _label(subject, found, channel, strongest):
   """A channel, its class and score where it is one of the selective ones, and its strongest output: some are faint."""
   where = np.flatnonzero(found.channels == channel)
   selective = ''.join(f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %' for place in where)
-  return f'{channel}{selective}\nup to {strongest:.2g}'
+  return f'{channel}{selective}\nup to {strongest:.3g}'
 
 
 def _patch(subject, patch, inside):

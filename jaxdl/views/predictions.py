@@ -33,7 +33,8 @@ def wrong(subject, choice):
     yield Result('mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst})
   curve = errors.calibration(subject.labels, logits)
   figure = figures.reliability(curve.confidence, curve.accuracy, curve.count, heading=(
-      f'Calibration over {curve.count.sum():,} {subject.split} examples: expected error {100 * curve.error:.2f} %'))
+      f'Calibration over {curve.count.sum():,} {subject.split} examples:\n'
+      f'expected calibration error {100 * curve.error:.2f} %'))
   yield Result('calibration', figure, {key: np.asarray(value) for key, value in curve._asdict().items()}, {
       'expected_calibration_error': curve.error, 'bins': len(curve.count)})
 
@@ -52,7 +53,7 @@ def twice(subject, choice):
   names = [repr(name)[1:-1] for name in subject.classes] if subject.kind == 'language_model' else subject.classes
   figure = figures.bars({'compiled by JAX': jaxs, 'NumPy alone': numpys}, names, xlabel='class', ylabel='probability', heading=(
       'Probabilities of one example, computed twice\n'
-      f'logits of {len(inputs)} differ by at most {difference:.1e} of the greatest'))
+      f'logits of {len(inputs)} example{"s" * (len(inputs) > 1)} differ by at most {difference:.1e} of the greatest'))
   yield Result('numpy', figure, {'jax': compiled, 'numpy': plain}, {
       'greatest_relative_difference': difference, 'examples': len(inputs), 'jax': jaxs, 'numpy': numpys})
 
