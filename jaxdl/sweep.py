@@ -74,7 +74,8 @@ def _train(group, workdir, begun, stop, faults, warned):
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
-    for line in [f'warning: {some[0].label}: {warning}' for warning in lint.warnings(experiments[0])]:
+    labels = '; '.join(dict.fromkeys(member.label for member in some))
+    for line in [f'warning: {labels}: {warning}' for warning in lint.warnings(experiments[0])]:
       if line not in warned:  # as it was for another seed
         print(line, file=sys.stderr)
       warned.add(line)

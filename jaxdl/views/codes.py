@@ -49,8 +49,10 @@ def reconstructed(subject, choice):
   count = min(5, len(subject.inputs) // 2)
   if count:
     walks = autoencoder.traverse(model, variables, subject.inputs[:count], subject.inputs[count:2 * count])
-    figure = figures.picture_rows([list(subject.seen(walk)) for walk in walks], [''] * walks.shape[1], size=0.9, heading=(
-        'Walks between the codes of two examples, decoded'))
+    ends = [f'{subject.classes[one]} → {subject.classes[other]}'
+            for one, other in zip(subject.labels[:count], subject.labels[count:2 * count], strict=True)]
+    figure = figures.picture_rows([list(subject.seen(walk)) for walk in walks], [''] * walks.shape[1], labels=ends, size=0.9,
+                                  heading='Walks between the codes of two examples, decoded')
     yield Result('walks', figure, {'images': walks}, {'steps': walks.shape[1]})
 
 

@@ -58,7 +58,7 @@ def text(subject, choice):
   found = recurrent.characters(subject.model, subject.variables, positions, layer)
   bits = found.bits[1:]
   figure = figures.coloured_text(written[1:TEXT], bits[:TEXT - 1], label='bits', heading=(
-      f'Surprise at each character: {bits.mean():.3f} bits on average over {len(bits):,}'))
+      f'Surprise at each character: {bits.mean():.3f} bits on average over {len(bits):,} characters'))
   yield Result('surprise', figure, {'bits': found.bits, 'text': positions}, {'bits_per_character': bits.mean(),
                                                                              'characters': len(bits)})
   best = {}
