@@ -145,7 +145,8 @@ def grouped(found, *, together):
     alike.setdefault(json.dumps(separated(member.config)[0], sort_keys=True), []).append(member)
   groups = []
   for members in alike.values():
-    one, *_ = [built(member) for member in members if member.seed == members[0].seed]
+    for member in [other for other in members if other.seed == members[0].seed]:
+      one = built(member)
     can = one.observe is None and not one.profile and one.data.splits['train'].capacity is None
     devices = jax.device_count()
     gain = len(members) if jax.default_backend() != 'cpu' else len(members) // devices * devices * (devices > 1)

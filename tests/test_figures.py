@@ -90,7 +90,7 @@ def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
 def test_a_long_note_below_a_scatter_stays_inside_the_figure():
   points = np.random.default_rng(0).normal(size=(20, 2))
   note = ('trustworthiness 0.995; class of the nearest neighbour right for 98.9 % (10.4 % with shuffled labels); '
-          'a linear classifier for 98.8%')
+          'a linear classifier of the features for 98.8 %')
   figure = figures.scatter(points, np.arange(20) % 2, ('a', 'b'), heading='t-SNE', note=note)
   figure.draw_without_rendering()
   for text in figure.texts:

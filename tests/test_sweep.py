@@ -161,8 +161,8 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
   assert row['deviation']['test_loss'] == pytest.approx(np.std([summary['test_loss'] for summary in summaries], ddof=1))
   assert (tmp_path / 'out/figure.png').read_bytes().startswith(b'\x89PNG')
   written = (tmp_path / 'out/table.md').read_text().splitlines()
-  assert len([line for line in written if line.startswith('|')]) == 4
-  assert written[-1] == 'Mean ± standard deviation over the seeds.'
+  assert [line[:1] for line in written[:4]] == ['|'] * 4
+  assert written[4:] == ['', 'Mean ± standard deviation over the seeds.']
   pytest.importorskip('tensorboard')
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data

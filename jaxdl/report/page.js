@@ -1,5 +1,5 @@
 'use strict';
-// Values under the pointer, or under the arrow keys, of learning curves and of the map of features.
+// Values under the pointer, or under the arrow keys, of learning curves and of the map of features; the words of commands.
 function stepping(svg, count, show) {
   let at = -1;
   svg.addEventListener('keydown', event => {
@@ -14,6 +14,10 @@ function stepping(svg, count, show) {
 function place(svg, event) {
   const point = new DOMPoint(event.clientX, event.clientY);
   return point.matrixTransform(svg.getScreenCTM().inverse());
+}
+for (const code of document.querySelectorAll('pre.command code')) {
+  code.replaceChildren(...code.textContent.split(/( +)/).map(text =>
+    text.trim() ? Object.assign(document.createElement('span'), {textContent: text}) : text));
 }
 for (const figure of document.querySelectorAll('figure.chart')) {
   const svg = figure.querySelector('svg'), read = figure.querySelector('.read'), pointer = figure.querySelector('.pointer');
