@@ -9,8 +9,8 @@ import warnings
 from concurrent import futures
 
 from jaxdl import command, progress, subject
-from jaxdl.overrides import meant
 from jaxdl.report import page
+from jaxdl.spelling import meant
 from jaxdl.views import VIEWS
 from jaxdl.views.view import Choice, layers_of, write
 

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import difflib
 import functools
 import io
 import os
@@ -12,6 +11,7 @@ import signal
 import sys
 
 import jaxdl
+from jaxdl import spelling
 
 QUIET = '--quiet'
 KINDS = {'int': 'whole number', 'float': 'number', 'seed': 'whole number from 0 to 4294967295'}  # types of flags
@@ -55,8 +55,8 @@ class Parser(argparse.ArgumentParser):
   def error(self, message):
     if wrong := re.fullmatch(r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message):
       valid = re.findall(r"[^\s,']+", wrong[3])
-      near = difflib.get_close_matches(wrong[2], valid, 1)
-      mend = f'did you mean {near[0]}?' if near else f'use {", ".join(valid)}'
+      near = spelling.nearest(wrong[2], valid)
+      mend = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
       raise ValueError(f'{wrong[1]}={wrong[2]} is unknown: {mend}')
     if wrong := re.fullmatch(r'argument (\S+): invalid (\w+) value: (.*)', message):
       message = f'{wrong[1]}={wrong[3]} is no {KINDS.get(wrong[2], wrong[2])}'
@@ -65,8 +65,8 @@ class Parser(argparse.ArgumentParser):
     elif lacking := re.fullmatch(r'the following arguments are required: (.*)', message):
       message = f'missing: {lacking[1]}'
     flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
-    near = [flag for word in flags if 'unrecognized' in message
-            for flag in difflib.get_close_matches(word[2:], [known[2:] for known in self._option_string_actions], 1)]
+    known = [flag[2:] for flag in self._option_string_actions]
+    near = [flag for word in flags if 'unrecognized' in message and (flag := spelling.nearest(word[2:], known))]
     one = self.run and 'unrecognized' in message and not flags
     otherwise = 'give the folder of one run' if one else f'see {self.prog} --help'
     raise ValueError(f'{message}: ' + (f'did you mean --{near[0]}?' if near else otherwise))
@@ -74,8 +74,8 @@ class Parser(argparse.ArgumentParser):
   def without_config(self, rest):
     """What to say where no --config was given: the flag that is it, misspelt, or the file or run that stands without it."""
     flags = [argument.partition('=')[0] for argument in rest if not argument.startswith('--config.')]
-    if near := difflib.get_close_matches('--config', flags, 1):
-      return f'{near[0]} is unknown: did you mean --config?'
+    if near := spelling.nearest('--config', flags):
+      return f'{near} is unknown: did you mean --config?'
     for command in [pathlib.Path(argument) / 'command.txt' for argument in rest]:
       if command.is_file():
         return f'--config is missing: {command.parent} is the run of {command.read_text().strip()}'
@@ -88,10 +88,11 @@ def _check_run(folder):
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
   if not place.exists():
-    near = difflib.get_close_matches(place.name, [other.name for other in place.parent.glob('*') if other.is_dir()], 1)
-    mend = f'did you mean {place.parent / near[0]}?' if near else 'give the folder of a run that was trained'
+    near = spelling.nearest(place.name, [other.name for other in place.parent.glob('*') if other.is_dir()])
+    mend = f'did you mean {place.parent / near}?' if near else 'give the folder of a run that was trained'
     raise FileNotFoundError(f'{folder} does not exist: {mend}')
-  if not (place / 'config.json').exists() and (inside := sorted(place.glob('*/config.json'))):
+  if not (place / 'config.json').exists() and (inside := [
+      file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]):
     raise FileNotFoundError(f'{folder} holds runs: give one of them, such as {inside[0].parent}')
 
 

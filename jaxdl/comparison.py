@@ -114,7 +114,7 @@ def curves(runs):
 def table(rows):
   """The rows as a Markdown table."""
   names = [name for name in TABLE if any(name in row['mean'] for row in rows)]
-  head = ['run', 'seeds', 'parameters', *(name.replace('_', ' ') for name in names), 'reported', 's a run']
+  head = ['run', 'seeds', 'parameters', *(name.replace('_', ' ') for name in names), 'reported', 'seconds a run']
   lines = [head, ['---', *['---:'] * (len(head) - 1)]]
   for row in rows:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]

@@ -1,6 +1,5 @@
 """Configs: read from a file, overridden on the command line, and turned into keyword arguments."""
 
-import difflib
 import functools
 import importlib.util
 import inspect
@@ -15,7 +14,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from jaxdl import overrides
+from jaxdl import overrides, spelling
 
 
 def from_command_line(parser, arguments):
@@ -41,7 +40,7 @@ def from_command_line(parser, arguments):
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
-    near = overrides.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
+    near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
     hint = f'; of the config it is --config.{error.flagname}' if error.flagname in config else near
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
@@ -59,7 +58,7 @@ def read_file(path):
   if not (file := pathlib.Path(path)).is_file():
     beside = file if file.is_dir() else file.parent if list(file.parent.glob('*.py')) else pathlib.Path('configs')
     there = {found.stem: str(found) for found in sorted(beside.glob('*.py'))}
-    likely = [there[stem] for stem in difflib.get_close_matches(file.stem, there, 1)] or there.values()
+    likely = [there[near]] if (near := spelling.nearest(file.stem, there)) else there.values()
     fault, mend = 'is a folder' if file.is_dir() else 'does not exist', f'did you mean {", ".join(likely)}?'
     raise ValueError(f'config file {path} {fault}: {mend if there else "check the path"}')
   if file.suffix != '.py':
@@ -102,7 +101,7 @@ def bind(table, section, where, *, by='name', also=(), **given):
   check_section(section, where)
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
   if name not in list(table):  # of which a list is none, though it has no hash
-    raise ValueError(f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{overrides.meant(name, table)}')
+    raise ValueError(f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}')
   return bind_one(table[name], arguments, where, also=(by, *also), **given)
 
 
@@ -114,7 +113,7 @@ def bind_one(function, section, where, *, also=(), **given):
   for key in section:
     if key not in keys:
       below = [f'{name}.{inner}' for name, part in section.items() if isinstance(part, dict) for inner in part]
-      near = overrides.meant(key, [*keys, *also, *below])
+      near = spelling.meant(key, [*keys, *also, *below])
       raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}')
   missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
   if missing:

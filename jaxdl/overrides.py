@@ -5,7 +5,6 @@ known only where an experiment is built, which names the valid ones.
 """
 
 import ast
-import difflib
 import re
 
 PREFIX = '--config.'
@@ -14,11 +13,6 @@ UNREAD = {  # how a reader's reason begins → what to say of the value
     'invalid literal': 'is no whole number: write one such as 5',
     "('Non-boolean": 'is no switch: write true or false',
     'Failed to parse': "is not read: write a section as {'name': 'cosine', 'final': 0.1}"}
-
-
-def meant(word, words):
-  """'; did you mean WORD?' of the one that is spelt nearly so, '' where there is none."""
-  return ''.join(f'; did you mean {match}?' for match in difflib.get_close_matches(str(word), list(words), 1))
 
 
 def is_new(argument, config, path):

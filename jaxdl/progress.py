@@ -47,11 +47,6 @@ class Progress:
     self.doing('training')
 
 
-def counted_by(task):
-  """What the speed of a task counts, as a config names the task: 'examples' or 'characters'."""
-  return 'characters' if (task.get('name') if isinstance(task, dict) else task) == 'next_char' else 'examples'
-
-
 @contextlib.contextmanager
 def show(total, *, first_step, evaluate_every=0, counted='examples'):
   """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is `counted`; yields Progress."""

@@ -103,9 +103,18 @@ class Record:
 
 def loss_unit(config):
   """The unit of the loss that a config's task measures: 'nats', 'squared error' or 'mean squared error'."""
+  return SQUARES.get(_task(config), 'nats')
+
+
+def counted(config):
+  """What the speed of a config's task counts: 'examples' or 'characters'."""
+  return 'characters' if _task(config) == 'next_char' else 'examples'
+
+
+def _task(config):
   task = config.get('task')
-  name = task.get('name') if isinstance(task, dict) else task
-  return SQUARES.get(name, 'nats') if isinstance(name, str) else 'nats'
+  name = task.get('name') if hasattr(task, 'get') else task
+  return name if isinstance(name, str) else None
 
 
 def read(folder):

@@ -65,7 +65,7 @@ def read(workdir):
   left = (steps - step) * of_a_step / speed if steps and speed else None
   return {'workdir': str(workdir), 'state': run.state(who.get('now')), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'logged': run.step if lines else None,
-          'examples_per_second': speed, 'counted': progress.counted_by(config.get('task')),
+          'examples_per_second': speed, 'counted': records.counted(config),
           'seconds_left': left and round(left, 1), 'figures': figures,
           'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1) if lines else None,
           'checkpoint': kept, 'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}

@@ -5,8 +5,8 @@ import dataclasses
 
 import numpy as np
 
-from jaxdl import calls, checkpoint, ensemble, experiment, finite, run_folder, summary, tasks, writers
-from jaxdl.progress import counted_by, show
+from jaxdl import calls, checkpoint, ensemble, experiment, finite, records, run_folder, summary, tasks, writers
+from jaxdl.progress import show
 from jaxdl.stopping import stop_signals
 
 
@@ -69,7 +69,7 @@ def train_together(experiments, workdirs, starts=None, watched=None):
     evaluate = ensemble.evaluation_of(experiments)
     shown = stack.enter_context(show(
         experiments[0].steps, first_step=first, evaluate_every=experiments[0].evaluate_every,
-        counted=counted_by(experiments[0].config['task'])))
+        counted=records.counted(experiments[0].config)))
     if first:
       shown.say(f'resuming {len(runs)} runs at step {first:,} of {experiments[0].steps:,}')
     current, seconds, stopped = _loop(runs, ensemble.stacked(states), evaluate, shown)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxdl import calls, checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, summary, tasks
+from jaxdl.records import counted
 from jaxdl.stopping import stop_signals
 from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
@@ -38,9 +39,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
     checkpoints = hosts.alone(lambda: _opened(stack, workdir, experiment))
     run, evaluate = calls.many_steps(experiment), evaluation.of_splits(experiment)
     done = int(hosts.of_first(lambda: np.int64(checkpoint.find_step(checkpoints, 'last') or 0), like=np.int64(0)))
-    counted = progress.counted_by(experiment.config['task'])
     shown = stack.enter_context(progress.show(
-        experiment.steps, first_step=done, evaluate_every=experiment.evaluate_every, counted=counted))
+        experiment.steps, first_step=done, evaluate_every=experiment.evaluate_every,
+        counted=counted(experiment.config)))
     initial = calls.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
     current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
     first = int(current.step)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import BN_CNN, RECURRENT
 
-from jaxdl import models
+from jaxdl import models, statistics_table
 from jaxdl.analysis import batches
 from jaxdl.analysis.activations import activations, statistics
 
@@ -86,6 +86,14 @@ def test_statistics_by_hand():
   assert found.table == [dict(layer='activation1', images=2, units=2, channels=1, mean=1.0, std=pytest.approx(1.5 ** 0.5),
                               min=0.0, max=3.0, zeros=0.5, dead_units=1, dead_channels=0)]
   assert found.channels['activation1'].dead_units.tolist() == [[[True], [False]]]
+
+
+def test_statistics_are_printed_with_four_digits_each():
+  found = [{'layer': 'conv1', 'units': 1200, 'mean': 0.25, 'std': 1.0, 'min': 0.0, 'max': 12.5, 'zeros': 0.5, 'dead_units': 3,
+            'dead_channels': 0, 'channels': 32}]
+  row, = statistics_table.rows(found)
+  assert row == ['conv1', '1,200', '0.2500', '1.000', '0.000', '12.50', '50.0 %', '3', '0 of 32']
+  assert len(row) == len(statistics_table.COLUMNS)
 
 
 def test_statistics_of_a_recurrent_layer():

@@ -9,7 +9,7 @@ import pytest
 from conftest import SMALL, last_json, run_child
 
 from jaxdl import analyze, command, experiment, subject, train
-from jaxdl.views import VIEWS, network
+from jaxdl.views import VIEWS, codes, network
 from jaxdl.views.view import Choice
 
 FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
@@ -168,6 +168,21 @@ def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
                      ('x/y', 'does not exist: give the folder of a run that was trained')):
     assert command.run(analyze.main, ['analyze', str(tmp_path / name)]) == 1
     assert mend in capsys.readouterr().err
+  (tmp_path / 'sweep/lstm/seed0').mkdir(parents=True)
+  (tmp_path / 'sweep/lstm/seed0/config.json').touch()
+  assert command.run(analyze.main, ['analyze', str(tmp_path / 'sweep')]) == 1
+  assert f'holds runs: give one of them, such as {tmp_path / "sweep/lstm/seed0"}' in capsys.readouterr().err
+
+
+def test_analyze_names_the_axes_of_principal_components(trained):
+  workdir, _ = trained
+  result = next(codes.plane(subject.read(workdir), Choice()))
+  features = result.arrays['features'] - result.arrays['features'].mean(0)
+  share = np.sort(np.linalg.eigvalsh(features.T @ features))[::-1]
+  of_first, of_second = 100 * share[:2] / share.sum()
+  axis = result.figure.axes[0]
+  assert axis.get_xlabel() == f'first component, {of_first:.1f} % of the variance'
+  assert axis.get_ylabel() == f'second component, {of_second:.1f} % of the variance'
 
 
 def test_analyze_shows_weights_in_the_order_of_the_layers():

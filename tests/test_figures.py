@@ -43,6 +43,33 @@ def test_figures_of_distributions_keep_every_count():
   assert {'L2', 'no L2'} <= set(texts(figure))
 
 
+def test_figures_of_panels_name_their_axis_below_each_column():
+  counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
+  figure = figures.distributions({name: {'run': (counts, edges)} for name in 'abcdef'}, heading='h', xlabel='value')
+  assert [axis.get_xlabel() for axis in figure.axes[:6]] == [''] * 2 + ['value'] * 4, 'two rows, of four and of two'
+
+
+def test_figures_of_tiles_show_their_gaps_in_a_colour_that_no_weight_has():
+  picture = np.full((3, 3, 1), np.nan)
+  picture[1, 1] = 1
+  drawn = figures.tiles(picture, heading='h').axes[0].get_images()[0].get_array()
+  assert drawn[1, 1].tolist() == [1, 1, 1]
+  gaps = np.delete(drawn.reshape(9, 3), 4, axis=0)
+  assert len(np.unique(gaps, axis=0)) == 1
+  assert len(set(gaps[0].tolist())) == 3, 'no grey'
+
+
+def test_figures_of_rows_are_no_wider_for_their_heading():
+  heading = 'a heading that says much about pictures of which there are two, each of them small\nand more'
+  narrow, wide = (figures.picture_rows([[MAP] * count], [''] * count, heading=heading) for count in (2, 8))
+  assert narrow.get_figwidth() < 3.5
+  assert wide.get_figwidth() == pytest.approx(0.06 + 8 * 1.21)
+  broken = narrow.get_suptitle()
+  assert max(map(len, broken.split('\n'))) <= 38
+  assert broken.split() == heading.split()
+  assert wide.get_suptitle() == heading
+
+
 def test_figures_of_a_confusion_matrix_print_every_count():
   counts = np.array([[5, 1], [0, 0]])
   figure = figures.confusion_matrix(counts, ['cat', 'dog'], heading='h')

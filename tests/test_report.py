@@ -169,6 +169,10 @@ def test_curves_are_drawn_to_scale():
   assert not charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), 'it says nothing'
   assert charts.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-4)]}})
   assert {point[1] for point in constant['data']['train']} == {(constant['top'] + constant['bottom']) / 2}
+  squared = {('loss', 'train'): [(1, 2.0)], ('mse', 'train'): [(1, 2.0)]}
+  assert [chart['metric'] for chart in charts.charts({'run': squared})] == ['loss'], 'the same line twice says nothing more'
+  both = charts.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
+  assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'of a loss with a penalty'
   once, = charts.charts({'run': {('loss', 'train'): [(4, 1.5)]}})  # one evaluation: a line of no length, drawn as a dot
   first, second = once['lines'][0]['points'].split()
   assert first == second

@@ -50,7 +50,7 @@ def limits(kernels, scaling='raw'):
   return np.min(kernels, (0, 1, 2)), np.max(kernels, (0, 1, 2))
 
 
-def grid(kernels, scaling='raw'):
+def grid(kernels, scaling='raw', gap=GAP):
   """One picture of all filters, with gaps of one pixel between and around the tiles.
 
   Filters of three input channels (RGB) or of one are a tile each, filter 8r + c in row r and column c. Other filters
@@ -59,9 +59,10 @@ def grid(kernels, scaling='raw'):
   Args:
     kernels: [kh, kw, in, out].
     scaling: as in `limits`; a filter without any contrast is mid-grey.
+    gap: float, what stands in the gaps, and where there is no tile.
 
   Returns:
-    [H, W, 3] float32 in 0..1 where in = 3, else [H, W, 1]; tile (r, c) begins at pixel (r · (kh + 1) + 1,
+    [H, W, 3] float32, in 0..1 but for the gaps, where in = 3, else [H, W, 1]; tile (r, c) begins at pixel (r · (kh + 1) + 1,
     c · (kw + 1) + 1).
 
   Raises:
@@ -73,16 +74,16 @@ def grid(kernels, scaling='raw'):
   tiles = np.moveaxis(bright, -1, 0)  # [out, kh, kw, in]
   if tiles.shape[-1] not in (1, 3):
     tiles = np.moveaxis(tiles, -1, 1)[..., None]  # [out, in, kh, kw, 1]
-    return _joined(tiles.reshape(-1, *tiles.shape[2:]), tiles.shape[1])
-  return _joined(tiles, min(COLUMNS, len(tiles)))
+    return _joined(tiles.reshape(-1, *tiles.shape[2:]), tiles.shape[1], gap)
+  return _joined(tiles, min(COLUMNS, len(tiles)), gap)
 
 
-def _joined(tiles, columns):
+def _joined(tiles, columns, gap):
   """[N, kh, kw, C] → one picture, row by row; places without a tile stay a gap."""
   count, height, width, channels = tiles.shape
   rows = -(-count // columns)
-  picture = np.full((rows, height + 1, columns, width + 1, channels), GAP, np.float32)
+  picture = np.full((rows, height + 1, columns, width + 1, channels), gap, np.float32)
   for number, tile in enumerate(tiles):
     picture[number // columns, :height, number % columns, :width] = tile
   picture = picture.reshape(rows * (height + 1), columns * (width + 1), channels)
-  return np.pad(picture, ((1, 0), (1, 0), (0, 0)), constant_values=GAP)
+  return np.pad(picture, ((1, 0), (1, 0), (0, 0)), constant_values=gap)

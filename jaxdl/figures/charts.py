@@ -76,7 +76,7 @@ def reliability(confidence, accuracy, count, *, heading):
   return figure
 
 
-def scatter(points, labels, classes, *, heading, note=None):
+def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   """Points in two dimensions, coloured by class, the class's name at its median.
 
   Args:
@@ -85,6 +85,7 @@ def scatter(points, labels, classes, *, heading, note=None):
     classes: K names.
     heading: str.
     note: str below, such as how far the picture can be trusted.
+    axes: what stands beside the horizontal and the vertical axis.
 
   Returns:
     matplotlib Figure.
@@ -98,7 +99,7 @@ def scatter(points, labels, classes, *, heading, note=None):
       axis.scatter(*mine.T, s=size, color=CLASSES[label % len(CLASSES)], alpha=0.7, linewidths=0, label=name)
       axis.text(*np.median(mine, axis=0), name, fontsize=9, weight='bold', ha='center', va='center',
                 bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
-  axis.set(xticks=[], yticks=[])
+  axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
     figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # as many letters as a line of this width has

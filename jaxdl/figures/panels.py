@@ -83,7 +83,7 @@ def _grid(panels, columns, heading, xlabel, ylabel):
   yield figure, axes[:len(panels)]
   for axis in axes[:len(panels)]:
     axis.locator_params(axis='x', nbins=4)
-  for axis in axes[-columns:]:
+  for axis in axes[:len(panels)][-columns:]:  # of each column the last
     axis.set_xlabel(xlabel, fontsize=8)
   figure.supylabel(ylabel, fontsize=9)
   figure.suptitle(heading, fontsize=11)

@@ -1,8 +1,12 @@
 """Rows of pictures: what a network sees and makes of each of several images."""
 
+import textwrap
+
 import numpy as np
 
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both perceptually uniform enough, and for colour-blind readers too
+GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, as few of them are
+NARROW = 3.2  # inches: a heading is broken to the width of the pictures, or to this one
 
 
 def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.15):
@@ -12,7 +16,7 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
     rows: list of lists of arrays, [H, W, 1 or 3] in 0..1 for photographs, [H, W] for maps; None leaves a place empty.
     columns: titles of the columns, '' for none.
     labels: a text left of each row, None for none.
-    heading: str above all.
+    heading: str above all, broken where it is wider than the pictures.
     signed: columns (numbers) whose maps have both signs: each is drawn with 0 in the middle of its scale.
     size: inches, width of a picture.
 
@@ -29,8 +33,10 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
   left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
   titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
+  width = left + len(columns) * (size + gap)
+  heading = '\n'.join(textwrap.fill(part, round(max(width, NARROW) / 0.085)) for part in (heading or '').split('\n'))
   top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
-  width = max(left + len(columns) * (size + gap), 0.085 * max(map(len, (heading or '').split('\n'))))
+  width = max(width, 0.085 * max(map(len, heading.split('\n'))))
   tall = size * max(np.shape(picture)[0] / np.shape(picture)[1] for row in rows for picture in row if picture is not None)
   height = top + len(rows) * (tall + gap)
   figure = Figure(figsize=(width, height), dpi=100)  # places are known: laying out hundreds of axes would take seconds
@@ -70,7 +76,7 @@ def tiles(picture, *, heading, note=None):
   """One large picture made of tiles, such as a grid of filters.
 
   Args:
-    picture: [H, W, 1 or 3] in 0..1.
+    picture: [H, W, 1 or 3] in 0..1; the gaps between the tiles are not a number.
     heading: str.
     note: str below, such as how the tiles are scaled.
 
@@ -83,7 +89,7 @@ def tiles(picture, *, heading, note=None):
   figure = Figure(figsize=(max(width * scale, 3.5), height * scale + 0.9), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.axis('off')
-  axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
+  axis.imshow(np.where(np.isnan(picture), GAPS, picture), interpolation='nearest')
   figure.suptitle(heading, fontsize=11)
   if note:
     figure.supxlabel(note, fontsize=8)

@@ -20,13 +20,19 @@ def charts(lines_of, epoch=None, loss_unit='nats'):
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline, colour, dashes, dot),
     'legend' (what a colour means → its lines), 'order' (of those lines, in words, where there are several), 'x' and 'y'
     ticks (place, text), 'beyond' (what the axis leaves out, in words), 'epoch', and 'data' for the pointer: label → list of
-    [x, y, step, text]. A learning rate that never changes has none.
+    [x, y, step, text]. A learning rate that never changes has none, nor a squared error that is the loss itself.
   """
   metrics = dict.fromkeys(metric for found in lines_of.values() for (metric, _), points in found.items()
                           if any(math.isfinite(value) for _, value in points)
                           and not (metric == 'learning_rate' and len({value for _, value in points}) == 1))
   units = {**UNITS, 'loss': loss_unit}
-  return [{**_chart(metric, lines_of), 'unit': units.get(metric, ''), 'epoch': epoch} for metric in metrics]
+  return [{**_chart(metric, lines_of), 'unit': units.get(metric, ''), 'epoch': epoch} for metric in metrics
+          if metric != 'mse' or _curves('mse', lines_of) != _curves('loss', lines_of)]
+
+
+def _curves(metric, lines_of):
+  return {(label, split): points for label, found in lines_of.items()
+          for (name, split), points in found.items() if name == metric}
 
 
 def _chart(metric, lines_of):

@@ -6,7 +6,7 @@ import pathlib
 import re
 import shlex
 
-from jaxdl import files, records, run_folder
+from jaxdl import files, records, run_folder, statistics_table
 from jaxdl.report import charts, facts, features_map, sections
 
 FOLDER = pathlib.Path(__file__).parent
@@ -142,14 +142,10 @@ def _sections(record):
   statistics = facts.of_analysis(record, 'statistics')
   if layers := statistics.get('layers'):
     with facts.sound(record.folder, 'statistics.json'):
-      rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
-               f'{100 * row["zeros"]:.1f} %', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
-              for row in layers]
-    columns = ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
-               'channels never > 0']
+      rows = statistics_table.rows(layers)
     place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
     found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
-        'columns': columns, 'rows': rows, 'numbers': range(1, 9)},
+        'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
         'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
                 'none of them brings above 0 is dead.'})
   if texts := facts.of_analysis(record, 'generated').get('texts'):

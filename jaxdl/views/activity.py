@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxdl import figures
+from jaxdl import figures, statistics_table
 from jaxdl.analysis import activations
 from jaxdl.views.view import Result, View, chosen_layer, layers_of
 
@@ -32,13 +32,9 @@ def statistics(subject, choice):
   names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
   wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
   found = activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
-  rows = [[row['layer'], f'{row["units"]:,}', *(f'{row[key]:.4g}' for key in ('mean', 'std', 'min', 'max')),
-           f'{100 * row["zeros"]:.1f} %', f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}']
-          for row in found.table]
   heading = (f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
              'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead')
-  figure = figures.table(rows, ['layer', 'units', 'mean', 'deviation', 'least', 'greatest', 'zeros', 'units never > 0',
-                                'channels never > 0'], heading=heading)
+  figure = figures.table(statistics_table.rows(found.table), statistics_table.COLUMNS, heading=heading)
   arrays = {f'{layer}.{name}': values for layer, channels in found.channels.items()
             for name, values in channels._asdict().items()}
   yield Result('statistics', figure, arrays, {'examples': len(subject.inputs), 'layers': found.table})

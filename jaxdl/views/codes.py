@@ -4,26 +4,29 @@ from jaxdl import figures
 from jaxdl.analysis import autoencoder, embeddings
 from jaxdl.views.view import Result, View
 
-POINTS = 1500  # examples of a t-SNE
+POINTS, FEWEST = 1500, 11  # examples of a t-SNE, and the fewest with neighbours to look at
 SHOWN = 10
 
 
 def plane(subject, choice):
   """t-SNE and principal components of the penultimate features or codes, and the projector's files."""
+  if (count := len(subject.inputs)) < FEWEST:
+    raise ValueError(f'{count} {subject.split} examples are too few for a picture of their features: give {FEWEST} or more')
   every = embeddings.features(subject.model, subject.variables, subject.inputs, choice.layer)
   linear = embeddings.linear_accuracy(every, subject.labels, seed=choice.seed)
   features, labels = every[:POINTS], subject.labels[:POINTS]
   what = choice.layer or ('code' if subject.kind == 'autoencoder' else 'penultimate features')
   embeddings.projector(subject.workdir / 'tensorboard', features, labels, subject.classes,
                        subject.images[:POINTS])
-  projections = {'pca': embeddings.pca(features).points}
-  if len(labels) > 10:
-    projections['tsne'] = embeddings.tsne(features, perplexity=min(30, (len(labels) - 1) // 3), seed=choice.seed)
-  for name, points in projections.items():
+  linear_map = embeddings.pca(features)
+  nonlinear = embeddings.tsne(features, perplexity=min(30, (len(labels) - 1) // 3), seed=choice.seed)
+  for name, points in {'pca': linear_map.points, 'tsne': nonlinear}.items():
     found = embeddings.quality(features, points, labels, seed=choice.seed)
     title = {'pca': 'Principal components', 'tsne': 't-SNE'}[name]
     heading = f'{title}: {what} of {len(labels):,} {subject.split} examples'
-    figure = figures.scatter(points, labels, subject.classes, heading=heading, note=(
+    axes = [f'{place} component, {100 * part:.1f} % of the variance'
+            for place, part in zip(('first', 'second'), linear_map.explained, strict=True)] if name == 'pca' else ('', '')
+    figure = figures.scatter(points, labels, subject.classes, heading=heading, axes=axes, note=(
         f'trustworthiness {found.trustworthiness:.3f}; class of the nearest neighbour right for '
         f'{100 * found.accuracy:.1f} % ({100 * found.shuffled:.1f} % with shuffled labels); '
         f'a linear classifier of the features for {100 * linear.held_out:.1f} %'))

@@ -22,7 +22,7 @@ def first_filters(subject, choice):
   norms = np.sqrt(np.square(kernels).sum((0, 1, 2)))
   for scaling, note in SCALES.items():
     low, high = filters.limits(kernels, scaling)
-    figure = figures.tiles(filters.grid(kernels, scaling), note=note,
+    figure = figures.tiles(filters.grid(kernels, scaling, gap=np.nan), note=note,
                            heading=f'{layer}: {count} filters of {height}×{width}×{inputs}, {scaling}')
     yield Result(f'filters_{scaling}', figure, {'kernels': kernels, 'low': low, 'high': high, 'norms': norms}, {
         'layer': layer, 'scaling': note, 'filters': count, 'shape': [height, width, inputs],
