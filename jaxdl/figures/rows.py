@@ -33,10 +33,11 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
   left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
   titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
-  width = left + len(columns) * (size + gap)
-  heading = '\n'.join(textwrap.fill(part, round(max(width, NARROW) / 0.085)) for part in (heading or '').split('\n'))
+  pictures = left + len(columns) * (size + gap)
+  heading = '\n'.join(textwrap.fill(part, round(max(pictures, NARROW) / 0.085)) for part in (heading or '').split('\n'))
   top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
-  width = max(width, 0.085 * max(map(len, heading.split('\n'))))
+  width = max(pictures, 0.085 * max(map(len, heading.split('\n'))))
+  left += (width - pictures) / 2
   tall = size * max(np.shape(picture)[0] / np.shape(picture)[1] for row in rows for picture in row if picture is not None)
   height = top + len(rows) * (tall + gap)
   figure = Figure(figsize=(width, height), dpi=100)  # places are known: laying out hundreds of axes would take seconds
