@@ -77,7 +77,7 @@ def below(folder):
 
 
 def check_config(workdir, config, steps):
-  """Refuses a run of another config, but for how often it logs, one beyond `steps` steps, and one whose checkpoints are gone.
+  """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`, or lost its checkpoints.
 
   Raises:
     ValueError: the keys that differ, the step that the run has reached, or what would be lost.
@@ -85,12 +85,13 @@ def check_config(workdir, config, steps):
   file = (folder := pathlib.Path(workdir)) / 'config.json'
   if (folder / 'summary.json').is_file() and not any((folder / name).is_dir() for name in ('checkpoints', 'damaged')):
     raise ValueError(f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder')
-  if not ((folder / 'checkpoints').is_dir() and file.is_file()):
+  last, journal = last_checkpoint(folder), folder / 'metrics.jsonl'
+  begun = last is not None or (folder / 'damaged').is_dir() or (journal.is_file() and journal.stat().st_size)
+  if not ((folder / 'checkpoints').is_dir() and file.is_file() and begun):
     return
   if changed := configuration.changed_keys({'seed': 0, **read_json(file)}, config, but=MAY_CHANGE):
     raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
                      'give another --workdir, or delete the folder')
-  last = last_checkpoint(folder)
   if last is not None and int(last.name) > steps:
     raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
                      'make it longer, or give another --workdir')

@@ -1,6 +1,7 @@
 """The state of a run: exactly what a checkpoint holds."""
 
 import dataclasses
+import inspect
 import os
 from typing import Any
 
@@ -55,13 +56,20 @@ def traced(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
 
   def initial():  # one compiled program: operation by operation it takes seconds
     going_on = {'reset': jnp.ones(streams, bool)} if streams else {}
-    variables = model.init({'params': rng}, jnp.zeros((max(streams, 1), *input_shape), input_dtype), **going_on)
+    inputs = jnp.zeros((max(streams, 1), *input_shape), input_dtype)
+    variables = model.init({'params': rng}, inputs, **heard(model, **going_on))
     params = variables['params']
     return State(step=jnp.int32(0), params=params, batch_stats=variables.get('batch_stats', {}),
                  opt_state=optimizer.init(params), rng=rng, carry=variables.get('carry', {}),
                  average=params if averaged else {})
 
   return jax.jit(initial, compiler_options=_quickly()).trace()
+
+
+def heard(model, **keywords):
+  """Of some keywords those that a linen module's __call__ takes: one that maps inputs to outputs need not know the others."""
+  takes = inspect.signature(type(model).__call__).parameters
+  return {name: value for name, value in keywords.items() if name in takes}
 
 
 def _quickly():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl import parallel, precision
-from jaxdl.state import State
+from jaxdl.state import State, heard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Recipe:
   """What a network is and how one batch changes it.
 
   Attributes:
-    model: linen module with the field axis_name.
+    model: linen module, which is told what it asks for: the field axis_name, and train, mask, index and reset when called.
     optimizer: optax.GradientTransformation.
     task: function (outputs, batch) → sums over real examples, to train by.
     penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an example. None for none.
@@ -66,13 +66,15 @@ def mean_gradients(state, batch, recipe):
   Returns:
     (gradients like the parameters, sums over the real examples of all devices, the collections that the batch changed).
   """
-  apply = precision.compute_in(recipe.model.clone(axis_name=parallel.AXIS).apply, recipe.compute)
+  model = recipe.model.clone(axis_name=parallel.AXIS) if hasattr(recipe.model, 'axis_name') else recipe.model
+  apply = precision.compute_in(model.apply, recipe.compute)
+  keywords = heard(model, train=True, mask=batch['mask'], index=batch['index'], **_streams(batch))
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
     variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
-    outputs, updated = apply(variables, batch['inputs'], train=True, mask=batch['mask'], index=batch['index'],
-                             **_streams(batch), mutable=['batch_stats', 'carry'], rngs={'dropout': dropout})
+    outputs, updated = apply(variables, batch['inputs'], **keywords, mutable=['batch_stats', 'carry'],
+                             rngs={'dropout': dropout})
     sums = recipe.task(outputs, batch)
     return sums['loss'], (sums, updated)
 
@@ -97,7 +99,7 @@ def eval_step(variables, batch, *, model, task):
   Returns:
     (sums over the real examples, carry for the next batch: {} where nothing goes on).
   """
-  outputs, updated = model.apply(variables, batch['inputs'], **_streams(batch), mutable=['carry'])
+  outputs, updated = model.apply(variables, batch['inputs'], **heard(model, **_streams(batch)), mutable=['carry'])
   return task(outputs, batch), updated.get('carry', {})
 
 

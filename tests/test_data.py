@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jaxdl.data import bundled, mnist, order, slicing, tfds_arrays
+from jaxdl.data import bundled, images, mnist, order, slicing, tfds_arrays
 from jaxdl.data.mnist import CHECKSUMS
+from jaxdl.data.source import Source
 
 
 @pytest.mark.parametrize(('count', 'batch_size'), [(61, 16), (64, 16), (5, 8)])
@@ -35,6 +36,27 @@ def test_order_is_the_same_on_every_machine():
   """Philox's raw bits are fixed, so these numbers may never change: old runs could not be repeated."""
   np.testing.assert_array_equal(order.permutation(0, 0, 10), [0, 2, 9, 1, 8, 5, 4, 3, 6, 7])
   np.testing.assert_array_equal(order.permutation(2**32 - 1, 3, 5), [3, 4, 2, 1, 0])
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(image=np.zeros((4, 8, 8), np.float64)),
+     r"^mine: 'image' of train is float64 \[4, 8, 8\]: make it uint8 \[N, H, W, C\], from 0 to 255$"),
+    (dict(image=np.zeros((4, 8, 8, 1), np.float32)), r'float32 \[4, 8, 8, 1\]: make it uint8'),
+    (dict(label=np.zeros(4)), r"'label' of train is float64 \[4\]: make it int32 \[N\], here \[4\]$"),
+    (dict(label=np.zeros((4, 10), np.int32)), r"'label' of train is int32 \[4, 10\]: make it int32 \[N\], here \[4\]$"),
+    (dict(label=np.zeros(3, np.int32)), r"'label' of train is int32 \[3\]: make it int32 \[N\], here \[4\]$"),
+    (dict(label=None), "'label' of train is empty"),
+    (dict(label=np.array([1, 2, 1, 2], np.int32)), 'the labels of train go from 1 to 2, but there are 2 classes: number these from 0$')])
+def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
+  columns = {'image': np.zeros((4, 8, 8, 1), np.uint8), 'label': np.array([0, 1, 0, 1], np.int32)}
+  given = {name: value for name, value in {**columns, **change}.items() if value is not None}
+
+  def mine(*, source, data_dir):
+    return Source('memory', {'train': given}, ('a', 'b'))
+
+  images.load(lambda **_: Source('memory', {'train': columns}, ('a', 'b')), seed=0, splits=dict(train='train'), batch_size=2)
+  with pytest.raises(ValueError, match=message):
+    images.load(mine, seed=0, splits=dict(train='train'), batch_size=2)
 
 
 def test_bundled_mnist_is_mnist():

@@ -225,6 +225,22 @@ def test_readme_a_data_set_of_ones_own(monkeypatch):
   assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
 
 
+def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
+  class Given:
+    digits = None
+
+  text, table = block('scikit-learn carries').split('DATA_SETS = ')
+  Given.digits = staticmethod(executed(text)['digits'])
+  found = executed(f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, digits=Given, functools=functools, images=images)['DATA_SETS']
+  monkeypatch.setitem(DATA_SETS, 'digits', found['digits'])
+  layers = (dict(kind='flatten'), dict(kind='dense', features=32), dict(kind='dense', features=10, activate=False, name='logits'))
+  small.update(data=dict(name='digits', batch_size=32, splits=dict(train='train', test='test')), train_for='100 steps',
+               model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=3e-3))
+  summary = train.train(experiment.build(small, 'small'), folder / 'run')
+  assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
+  assert summary['test_accuracy'] > 0.6, 'images and labels belong together'
+
+
 def test_readme_links_lead_somewhere():
   """To a file beside the page or a heading of it."""
   count = 0

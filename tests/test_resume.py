@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
-from jaxdl import checkpoint, experiment, run_files, subject, train
+from jaxdl import calls, checkpoint, experiment, run_files, subject, train
 from jaxdl.analysis import weights
 from jaxdl.together import train_together
 
@@ -104,6 +104,16 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   with pytest.raises(ValueError, match=r'holds a run of another config \(differing in model.features\): give another'):
     train.train(experiment.build(small, 'small'), tmp_path)
   assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+
+
+def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_config(small, tmp_path, monkeypatch):
+  monkeypatch.setattr(calls, 'first_state', lambda *_: 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    train.train(experiment.build(small, 'small'), tmp_path)
+  monkeypatch.undo()
+  assert (tmp_path / 'config.json').is_file()
+  small['model']['features'] = 9
+  assert train.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
 
 
 def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(small, tmp_path, capsys):

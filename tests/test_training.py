@@ -3,6 +3,7 @@
 import functools
 import json
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 from jaxdl import calls, checkpoint, experiment, models, parallel, steps, tasks, train
+from jaxdl.analysis import embeddings
 from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
@@ -131,6 +133,40 @@ def test_a_batch_can_be_overfitted(small, small_cnn):
     _, history = run_steps(config, 150)
     first, last = (float(history['loss'][i] / history['count'][i]) for i in (0, -1))
     assert last < 0.25 < 1.5 < first, config['model']['name']
+
+
+def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(small, small_text, monkeypatch, tmp_path):
+  """It takes inputs alone: no device axis, no mask, and of a text no streams."""
+  class Plain(nn.Module):
+    classes: int
+
+    @nn.compact
+    def __call__(self, inputs):
+      return nn.Dense(self.classes)(nn.relu(nn.Dense(16)(inputs.reshape(len(inputs), -1))))
+
+  class Hearing(Plain):
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, inputs, *, train=False, mask=None, index=None):
+      return Plain.__call__(self, inputs)
+
+  class Bigrams(nn.Module):
+    classes: int
+
+    @nn.compact
+    def __call__(self, inputs):
+      return nn.Embed(self.classes, self.classes)(inputs)
+
+  for name, model in (('plain', Plain), ('hearing', Hearing), ('bigrams', Bigrams)):
+    monkeypatch.setitem(models.MODELS, name, model)
+  plain, hearing = (train.train(experiment.build({**small, 'model': dict(name=name, classes=10)}, 'small'), tmp_path / name)
+                    for name in ('plain', 'hearing'))
+  assert plain['test_loss'] == hearing['test_loss']
+  features = embeddings.features(*checkpoint.load_model(tmp_path / 'plain')[:2], np.zeros((3, 28, 28), np.float32))
+  assert features.shape == (3, 16), 'what the last dense layer reads'
+  text = train.train(experiment.build({**small_text, 'model': dict(name='bigrams', classes='classes')}, 'small'), tmp_path / 'text')
+  assert np.isfinite(text['validation_loss'])
 
 
 def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):

@@ -76,7 +76,7 @@ def _read_by_last_dense(model, variables, images):
   read = []
 
   def note(following, arguments, keywords, context):
-    if context.method_name == '__call__' and isinstance(context.module, Dense):
+    if context.method_name == '__call__' and isinstance(context.module, (Dense, nn.Dense)):
       read.append(arguments[0])
     return following(*arguments, **keywords)
 

@@ -1,6 +1,7 @@
 """Data sets of small images, which stay on the device."""
 
 from jaxdl.data import preprocess, slicing
+from jaxdl.data.source import check_images
 from jaxdl.data.split import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
 
 
@@ -26,7 +27,8 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
     Data.
 
   Raises:
-    ValueError: an unknown source, split or choice of preprocessing, or splits that overlap.
+    ValueError: images or labels of another shape or type, an unknown source, split or choice of preprocessing, or splits that
+      overlap.
     OSError: a file is missing or cannot be downloaded.
   """
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
@@ -36,6 +38,7 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   if color not in ('original', 'gray'):
     raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
   found = read(source=source, data_dir=data_dir)
+  check_images(read.__name__, found)
   available = slicing.counts(found.columns)
   if not overlap:
     slicing.refuse_overlap(splits, available)
