@@ -61,7 +61,8 @@ def small_cnn(small):
 def small_text(small):
   """The same for a language model on 16 streams of a text; an epoch has 7 steps, the last one partly padding."""
   return {**small, 'task': 'next_char', 'model': dict(
-      name='language_model', cell='lstm', features=12, layers=2, embedding=6, classes=84, dropout=0.2), 'data': dict(
+      name='language_model', cell='lstm', features=12, layers=2, embedding=6, classes=84, dropout=0.2,
+      recurrent_dropout=0.1), 'data': dict(
           name='shakespeare', source='bundled', batch_size=16, time_step=9,
           splits=dict(train='train[:1000]', validation='validation[:300]', test='test[:300]'))}
 

@@ -35,11 +35,33 @@ def test_a_text_in_two_steps_equals_a_text_in_one(cell, embedding):
 
 
 @pytest.mark.parametrize('cell', CELLS)
+def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_evaluates_with_all(cell):
+  rate, features = 0.3, 32
+  section = {**SECTION, 'cell': cell, 'layers': 1, 'features': features}
+  model, whole = models.build({**section, 'recurrent_dropout': rate}), models.build(section)
+  characters, index = text(), jnp.arange(2)
+  variables = model.init(jax.random.PRNGKey(0), characters)
+  np.testing.assert_array_equal(model.apply(variables, characters), whole.apply(variables, characters))
+
+  def trained(params, key=1):
+    return model.apply({'params': params}, characters, train=True, index=index, rngs={'dropout': jax.random.PRNGKey(key)})
+
+  kernel = variables['params'][f'{cell}1']['recurrent_kernel']
+  kept = jax.grad(lambda params: jnp.square(trained(params)).sum())(variables['params'])[f'{cell}1']['recurrent_kernel'] != 0
+  assert 1 - kept.mean() == pytest.approx(rate, abs=3 * np.sqrt(rate * (1 - rate) / kernel.size))
+  layer = {**variables['params'][f'{cell}1'], 'recurrent_kernel': jnp.where(kept, kernel / (1 - rate), 0)}
+  by_hand = whole.apply({'params': {**variables['params'], f'{cell}1': layer}}, characters)
+  np.testing.assert_allclose(trained(variables['params']), by_hand, rtol=1e-4, atol=1e-5)
+  assert np.abs(trained(variables['params'], key=2) - by_hand).max() > 1e-3, 'every step leaves out others'
+
+
+@pytest.mark.parametrize('cell', CELLS)
 @pytest.mark.parametrize('embedding', [0, 3])
 def test_gradients_of_language_model_and_next_char(cell, embedding):
   """By every parameter, from a state that is carried in, with dropout and padding."""
   with jax.enable_x64(True):
-    model = models.build({**SECTION, 'cell': cell, 'embedding': embedding, 'layers': 1, 'dropout': 0.3})
+    model = models.build({**SECTION, 'cell': cell, 'embedding': embedding, 'layers': 1, 'dropout': 0.3,
+                          'recurrent_dropout': 0.4})
     characters, reset = text(length=5), jnp.array([True, False])
     variables = jax.tree.map(lambda leaf: jnp.asarray(np.random.default_rng(1).normal(size=leaf.shape)) * 0.5,
                              model.init(jax.random.PRNGKey(0), characters, reset=reset))
@@ -85,8 +107,8 @@ def test_training_carries_the_state_and_forgets_it_at_the_epochs_start(small_tex
   small_text['optimizer']['learning_rate'] = 1e-30  # parameters stay, so that each step can be recomputed
   built = experiment.build(small_text, 'text')
   assert built.data.splits['train'].batches == 7
-  dropless = models.build({**small_text['model'], 'dropout': 0.0})
-  small_text['model']['dropout'] = 0.0
+  small_text['model'] |= dict(dropout=0.0, recurrent_dropout=0.0)
+  dropless = models.build(small_text['model'])
   after = [run_steps(small_text, count)[0] for count in (6, 8)]
   characters = np.asarray(built.data.splits['train'].arrays['character'], np.int32)
   starts = np.arange(16) * 1000 // 16
@@ -97,7 +119,7 @@ def test_training_carries_the_state_and_forgets_it_at_the_epochs_start(small_tex
 
 
 def test_a_text_can_be_overfitted(small_text):
-  small_text['model'] |= dict(features=64, dropout=0.0, layers=1)
+  small_text['model'] |= dict(features=64, dropout=0.0, recurrent_dropout=0.0, layers=1)
   small_text['data']['splits'] = dict(train='train[:300]')
   small_text['optimizer']['learning_rate'] = 2e-2
   _, history = run_steps(small_text, 200)

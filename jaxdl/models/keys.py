@@ -75,6 +75,6 @@ def _share(value, where):
 KEYS = {
     'features': _size, 'classes': _size, 'kernel': _window, 'window': _window, 'strides': _window, 'padding': _padding,
     'shape': _shape, 'layers': _layers, 'embedding': lambda value, where: config.check_whole(value, where, 0, SIZE),
-    'rate': _share, 'dropout': _share, 'momentum': _share,
+    'rate': _share, 'dropout': _share, 'recurrent_dropout': _share, 'momentum': _share,
     'epsilon': lambda value, where: config.check_range(value, where, 0), 'activate': config.check_flag,
     **dict.fromkeys(('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word)}

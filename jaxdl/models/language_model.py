@@ -32,6 +32,7 @@ class LanguageModel(nn.Module):
     layers: recurrent layers.
     embedding: length of a character's learned vector; 0 for one-hot vectors.
     dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
+    recurrent_dropout: share of the recurrent weights that a training step leaves out (Merity et al. 2018).
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernels.
     axis_name: mapped axis of the devices; nothing here needs it.
@@ -43,6 +44,7 @@ class LanguageModel(nn.Module):
   layers: int = 1
   embedding: int = 0
   dropout: float = 0.0
+  recurrent_dropout: float = 0.0
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
   axis_name: str | None = None
@@ -62,7 +64,8 @@ class LanguageModel(nn.Module):
       given = jax.tree.leaves(self.variables.get('params', {}))
       outputs = jax.nn.one_hot(inputs, self.classes, dtype=given[0].dtype if given else None)  # [B, T, V]
     for number in range(1, self.layers + 1):
-      recurrent = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=f'{self.cell}{number}')
+      recurrent = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=f'{self.cell}{number}',
+                        recurrent_dropout=self.recurrent_dropout)
       outputs = recurrent(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
     return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)  # [B, T, V]

@@ -19,10 +19,11 @@ class SimpleRNN(nn.Module):
   activation: Callable = jnp.tanh
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
+  recurrent_dropout: float = 0.0
 
   @nn.compact
   def __call__(self, inputs, context):
-    kernels = _parameters(self, inputs, gates=1)
+    kernels = _parameters(self, inputs, context, gates=1)
     (hidden,), keep = _carried(self, inputs, context, parts=1)
     outputs, hidden = ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)
     return keep(outputs, hidden)
@@ -34,10 +35,11 @@ class LSTM(nn.Module):
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
+  recurrent_dropout: float = 0.0
 
   @nn.compact
   def __call__(self, inputs, context):
-    kernels = _parameters(self, inputs, gates=4, bias_init=_forget_bias)
+    kernels = _parameters(self, inputs, context, gates=4, bias_init=_forget_bias)
     carry, keep = _carried(self, inputs, context, parts=2)
     outputs, carry = ops.lstm(inputs, carry, **kernels)
     return keep(outputs, *carry)
@@ -49,10 +51,11 @@ class GRU(nn.Module):
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
+  recurrent_dropout: float = 0.0
 
   @nn.compact
   def __call__(self, inputs, context):
-    kernels = _parameters(self, inputs, gates=3)
+    kernels = _parameters(self, inputs, context, gates=3)
     recurrent_bias = self.param('recurrent_bias', nn.initializers.zeros, (3 * self.features,))
     (hidden,), keep = _carried(self, inputs, context, parts=1)
     outputs, hidden = ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias)
@@ -74,11 +77,19 @@ def _carried(layer, inputs, context, *, parts):
   return tuple(jnp.where(context.reset[:, None], 0, part) for part in carry.value), keep
 
 
-def _parameters(layer, inputs, *, gates, bias_init=nn.initializers.zeros):
+def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zeros):
+  """The kernels and the bias; in training the recurrent kernel without the weights that are dropped, the same at every step.
+
+  Source: Wan et al. 2013, Regularization of neural networks using DropConnect; Merity et al. 2018, as the AWD-LSTM has it.
+  """
   width = gates * layer.features
-  return {'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
-          'recurrent_kernel': layer.param('recurrent_kernel', layer.recurrent_init, (layer.features, width)),
-          'bias': layer.param('bias', bias_init, (width,))}
+  found = {'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
+           'recurrent_kernel': layer.param('recurrent_kernel', layer.recurrent_init, (layer.features, width)),
+           'bias': layer.param('bias', bias_init, (width,))}
+  if context.train and layer.recurrent_dropout:
+    found['recurrent_kernel'] = ops.dropout(layer.make_rng('dropout'), found['recurrent_kernel'],
+                                            rate=layer.recurrent_dropout, index=jnp.arange(layer.features))
+  return found
 
 
 def _forget_bias(key, shape, dtype=jnp.float32):
@@ -106,6 +117,7 @@ class Recurrent(nn.Module):
     classes: K.
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernel.
+    recurrent_dropout: share of the recurrent weights that a training step leaves out.
     axis_name: mapped axis of the devices; nothing here needs it.
   """
 
@@ -114,6 +126,7 @@ class Recurrent(nn.Module):
   classes: int
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
+  recurrent_dropout: float = 0.0
   axis_name: str | None = None
 
   @nn.compact
@@ -122,6 +135,7 @@ class Recurrent(nn.Module):
     context = layers.Context(train=train, mask=mask, index=index)
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
-    cell = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell)
+    cell = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell,
+                 recurrent_dropout=self.recurrent_dropout)
     states = cell(inputs, context)  # [B, T, F]
     return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(states[:, -1], context)  # [B, K]
