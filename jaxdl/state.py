@@ -69,7 +69,8 @@ def traced(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, aver
 def heard(model, **keywords):
   """Of some keywords those that a linen module's __call__ takes: one that maps inputs to outputs need not know the others."""
   takes = inspect.signature(type(model).__call__).parameters
-  return {name: value for name, value in keywords.items() if name in takes}
+  everything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
+  return {name: value for name, value in keywords.items() if everything or name in takes}
 
 
 def _quickly():

@@ -17,6 +17,7 @@ from jaxdl.config import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
 from jaxdl.models import table
+from jaxdl.state import heard
 
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
 PARAMETERS = {  # total, and of these not trainable
@@ -158,6 +159,11 @@ def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(small, 
     def __call__(self, inputs):
       return nn.Embed(self.classes, self.classes)(inputs)
 
+  class Everything(nn.Module):
+    def __call__(self, inputs, **told):
+      return inputs
+
+  assert [list(heard(model, train=True, mask=None)) for model in (Plain(10), Everything())] == [[], ['train', 'mask']]
   for name, model in (('plain', Plain), ('hearing', Hearing), ('bigrams', Bigrams)):
     monkeypatch.setitem(models.MODELS, name, model)
   plain, hearing = (train.train(experiment.build({**small, 'model': dict(name=name, classes=10)}, 'small'), tmp_path / name)
