@@ -151,6 +151,7 @@ def _started():
 def _quiet():
   """Keeps the libraries' own chatter off the screen."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # else it tells of them, at any level, on CPUs that have AVX-512 VNNI
   import logging
 
   from absl import logging as of_libraries

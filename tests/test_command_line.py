@@ -96,6 +96,12 @@ def test_quiet_leaves_the_result_alone(small, config_file, run_here):
   assert (code, shown, len(lines)) == (1, '', 1)
 
 
+def test_the_libraries_that_write_for_tensorboard_say_nothing_themselves():
+  code = "from jaxdl import command; command.run(lambda arguments: print(__import__('tensorflow').constant(1).ndim), ['jaxdl'])"
+  run = run_child('-c', code, environment=AS_USERS)
+  assert (run.returncode, run.stdout, run.stderr) == (0, '0\n', '')
+
+
 def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
   def main(arguments):
     raise KeyboardInterrupt
