@@ -176,6 +176,14 @@ def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, smal
   assert executed(block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
+def test_readme_training_in_a_notebook(folder, monkeypatch, small):
+  monkeypatch.setattr('jaxdl.config.read_file', lambda path: ConfigDict(small))
+  figures = executed(block('slower.optimizer'))['figures']
+  assert f"{figures['steps']} steps" == small['train_for']
+  assert json.loads((folder / 'runs/slower/config.json').read_text())['optimizer']['learning_rate'] == 3e-4
+  assert given('python -m jaxdl.report runs/slower').startswith('runs/slower/report.html: ')
+
+
 def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
   """The new model trains, is analysed as any classifier is, and the new analysis is one of them."""
   own = executed(block('class MeanState'), MODELS=models.MODELS)['MODELS']
