@@ -40,8 +40,9 @@ def from_command_line(parser, arguments):
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
+    key = spelling.same(error.flagname, flat(to_dict(config)))
     near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
-    hint = f'; of the config it is --config.{error.flagname}' if error.flagname in config else near
+    hint = f'; of the config it is --config.{key}' if key else near
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
     raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:

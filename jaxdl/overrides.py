@@ -12,7 +12,8 @@ UNREAD = {  # how a reader's reason begins → what to say of the value
     'could not convert': 'is no number: write one such as 0.001',
     'invalid literal': 'is no whole number: write one such as 5',
     "('Non-boolean": 'is no switch: write true or false',
-    'Failed to parse': "is not read: write a section as {'name': 'cosine', 'final': 0.1}"}
+    'Failed to parse': "is not read: set a section's keys, as --config.schedule.name=cosine, "
+                       "or write all of it as {'name': 'cosine', 'final': 0.1}"}
 
 
 def is_new(argument, config, path):

@@ -360,13 +360,18 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001'),
     (['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
      r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5'),
-    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"--config\.model=\[cnn\] is not read: write a section as \{'name': 'cosine'"),
+    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.schedule\.name=cosine, or write all of it as \{'name': 'cosine'"),
     (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
     (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
     (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
     (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
     (['configs/gru_mnist.py'], r'--config is missing: give one, such as --config=configs/gru_mnist\.py'),
     (['--config=configs/lstm_mnist.py', '--train_for=9 steps'], r'--train_for is unknown: .*; of the config it is --config\.train_for'),
+    (['--config=configs/lstm_mnist.py', '--epochs=9'], r'--epochs is unknown: .*; of the config it is --config\.train_for$'),
+    (['--config=configs/lstm_mnist.py', '--lr=1e-3'], r'--lr is unknown: .*; of the config it is --config\.optimizer\.learning_rate$'),
+    (['--config=configs/lstm_mnist.py', '--batch_size=9'], r'--batch_size is unknown: .*; of the config it is --config\.data\.batch_size$'),
+    (['--config=configs/lstm_mnist.py', '--config.lr=1e-3'], r'config\.lr is not a key of this section: .*; did you mean optimizer\.learning_rate\?$'),
+    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].filters=9'], r'.*filters is not a key of this section: .*; did you mean features\?$'),
     (['--config=configs/lstm_mnist.py', '--config.learning_rate=0.1'], r'config\.learning_rate is not a key of .*; did you mean optimizer\.learning_rate\?$'),
     (['--config=configs/lstm_mnist.py', '--config.optimizer.name=adm'], r"config\.optimizer\.name='adm' is unknown: use one of .*; did you mean adam\?$"),
     (['--config=configs/lstm_mnist.py', '--config.data.name=mnsit'], r"config\.data\.name='mnsit' is unknown: use one of .*; did you mean mnist\?$"),
@@ -386,9 +391,9 @@ def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here)
 
 @pytest.mark.parametrize(('section', 'key', 'message'), [
     ('data', 'sale', r'config\.data\.sale is not a key of this section: its keys are .*scale'),
-    ('optimizer', 'lr', r'config\.optimizer\.lr is not a key of this section: its keys are learning_rate'),
-    ('model', 'units', r'config\.model\.units is not a key of this section: its keys are cell, features'),
-    (None, 'epochs', r'config\.epochs is not a key of this section: its keys are task'),
+    ('optimizer', 'lr', r'config\.optimizer\.lr is not a key of this section: its keys are learning_rate, .*; did you mean learning_rate\?$'),
+    ('model', 'units', r'config\.model\.units is not a key of this section: its keys are cell, features, .*; did you mean features\?$'),
+    (None, 'epochs', r'config\.epochs is not a key of this section: its keys are task, .*; did you mean train_for\?$'),
 ])
 def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, small, config_file, run_here):
   (small[section] if section else small)[key] = 1
