@@ -113,12 +113,6 @@ def last_step(workdir):
   return max(kept_steps(workdir), default=0)
 
 
-def step_of(workdir, step):
-  """The number of a run's checkpoint 'best' or 'last', or that it is itself; None where there is none."""
-  with manager(workdir) as checkpoints:
-    return find_step(checkpoints, step)
-
-
 def kept_steps(workdir):
   """The steps of the checkpoints that a run keeps, list of int in order; [] where there is none."""
   if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
@@ -152,6 +146,11 @@ def load_model(workdir, step='best'):
   Raises:
     FileNotFoundError: no such checkpoint; the message lists the steps there are.
   """
+  return load_step(workdir, step)[1:]
+
+
+def load_step(workdir, step):
+  """The same after the number of the step, of one reading: a run that still trains has another best one a moment later."""
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   if not folder.is_dir():
     what = 'has no checkpoints' if pathlib.Path(workdir).is_dir() else 'does not exist'
@@ -165,7 +164,7 @@ def load_model(workdir, step='best'):
     except Exception as error:
       raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({integrity.reason(error)}): give another --step of '
                        f'{checkpoints.all_steps()}') from error
-  return models.build(items.config['model']), items.model, items.config
+  return chosen, models.build(items.config['model']), items.model, items.config
 
 
 def _read(checkpoints, step, **items):

@@ -80,8 +80,7 @@ def read(workdir, *, step='best', count=None, data_dir=None):
   """
   if count is not None and count < 1:
     raise ValueError(f'--images={count} is too few: use at least 1')
-  model, variables, config = checkpoint.load_model(workdir, step)
-  found_step = checkpoint.step_of(workdir, step)
+  found_step, model, variables, config = checkpoint.load_step(workdir, step)
   if 'dataset' not in config:
     raise ValueError(f'{workdir} was trained by an older version, which kept nothing of its data: train it again')
   section = {**config['data'], **({'data_dir': data_dir} if data_dir else {})}
