@@ -2,6 +2,8 @@
 
 import math
 
+WIDTH = 9.6  # inches, of a grid whose titles are long
+
 
 def image_grid(images, titles, *, columns=8, heading=None):
   """A grid of images, each with its title.
@@ -9,7 +11,7 @@ def image_grid(images, titles, *, columns=8, heading=None):
   Args:
     images: [N, H, W, C] uint8, or float 0..1; C is 1 or 3.
     titles: N strings, such as class names.
-    columns: int, images in a row.
+    columns: int, images in a row at most: fewer where titles are long.
     heading: str above the grid.
 
   Returns:
@@ -21,9 +23,14 @@ def image_grid(images, titles, *, columns=8, heading=None):
   from matplotlib.figure import Figure
   if len(images) == 0 or len(images) != len(titles):
     raise ValueError(f'{len(images)} images and {len(titles)} titles: give at least one image, and a title each')
+  lines = [line for title in titles for line in title.splitlines()]
+  longest, high = max(map(len, lines), default=0), max(title.count('\n') for title in titles) + 1
+  size = min(9, max(7, 110 / max(longest, 1)))  # points; the longest line just fits over its image, or the images stand apart
+  width = max(1.05, longest * size * 0.6 / 72)
+  columns = min(columns, max(1, int(WIDTH / width)))
   rows = math.ceil(len(images) / columns)
-  size = min(9, 110 / max(map(len, titles)))  # points; the longest title just fits over its image
-  figure = Figure(figsize=(columns * 1.05, rows * 1.25 + (0.4 if heading else 0)), layout='constrained', dpi=100)
+  figure = Figure(figsize=(columns * width, rows * (min(width, 1.4) + high * size * 1.3 / 72) + (0.4 if heading else 0)),
+                  layout='constrained', dpi=100)
   axes = figure.subplots(rows, columns, squeeze=False).ravel()
   for axis in axes:
     axis.axis('off')
