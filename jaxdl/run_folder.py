@@ -65,8 +65,29 @@ def trainer(workdir):
 
 def last_checkpoint(workdir):
   """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where there is none."""
-  kept = [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]
-  return max(kept, key=lambda path: int(path.name), default=None)
+  return max(_checkpoints(workdir), key=lambda path: int(path.name), default=None)
+
+
+def _checkpoints(workdir):
+  return [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]
+
+
+def seconds_a_step(workdir):
+  """How long this sitting took for a step, evaluations included, between the first and the last checkpoint that it left.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    float; None where it left fewer than two.
+  """
+  with contextlib.suppress(FileNotFoundError):  # no lock, or a checkpoint that makes place for a newer one
+    began = (pathlib.Path(workdir) / 'lock').stat().st_mtime
+    saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
+    ours = {step: moment for step, moment in saved.items() if moment >= began}
+    if len(ours) > 1 and (spent := ours[max(ours)] - ours[min(ours)]) > 0:
+      return spent / (max(ours) - min(ours))
+  return None
 
 
 def below(folder):

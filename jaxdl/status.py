@@ -62,7 +62,8 @@ def read(workdir):
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(run.step, kept or 0)  # it may have been stopped before its next log
   of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)  # of a text the speed is that of characters
-  left = (steps - step) * of_a_step / speed if steps and speed else None
+  pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
+  left = (steps - step) * pace if steps and pace else None
   return {'workdir': str(workdir), 'state': run.state(who.get('now')), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'logged': run.step if lines else None,
           'examples_per_second': speed, 'counted': records.counted(config),

@@ -46,6 +46,18 @@ def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_p
   assert status.read(tmp_path)['state'] == 'stopped'
 
 
+def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(small, tmp_path):
+  built = experiment.build({**small, 'train_for': '12 steps'}, 'small')
+  train.train(built, tmp_path)
+  with run_folder.opened(tmp_path, {**built.config, 'train_for': '20 steps'}, 20):
+    fast = status.read(tmp_path)  # as its last log says, for both checkpoints are of the sitting before
+    assert fast['seconds_left'] == pytest.approx(8 * 16 / fast['examples_per_second'], abs=0.06)
+    began = (tmp_path / 'lock').stat().st_mtime
+    for step, moment in ((8, began + 5), (12, began + 35)):
+      os.utime(tmp_path / f'checkpoints/{step}', (moment, moment))
+    assert status.read(tmp_path)['seconds_left'] == 8 * 30 / 4
+
+
 def test_status_of_a_text_counts_characters(small_text, tmp_path):
   train.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
   with run_folder.opened(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):
