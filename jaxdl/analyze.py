@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shlex
 import sys
 import textwrap
 import time
@@ -12,9 +13,10 @@ from jaxdl import command, progress, subject
 from jaxdl.report import page
 from jaxdl.spelling import meant
 from jaxdl.views import VIEWS
-from jaxdl.views.view import Choice, layers_of, write
+from jaxdl.views.view import Choice, layers_of, remove_older, write
 
 TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
+DEFAULTS = {'step': 'best', 'seed': 0, 'against': []}
 
 
 EXAMPLES = f"""\
@@ -37,7 +39,7 @@ def main(arguments):
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
   print(f'{chosen.workdir}: {analyses} of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}'
         + f', {TOGETHER} at a time' * (len(fitting) > 1), flush=True)
-  files = _make_all(fitting, seen, choice, folder, must_fit=bool(chosen.only))
+  files = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder, must_fit=bool(chosen.only))
   page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
   return 0
@@ -48,14 +50,15 @@ def _parser():
                           examples=EXAMPLES, quiet=True, run='folder of a run; what is made goes to DIR/analysis')
   add = parser.add_argument
   add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
-  add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
+  add('--step', default=DEFAULTS['step'], type=command.step, metavar='N',
+      help='checkpoint: best, last or a number (default best)')
   add('--layer', metavar='NAME', help='of the analyses that look at one layer')
   add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
   add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all that 1 GiB holds)')
   add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
   add('--against', action='append', default=[], metavar='DIR',
       help="folder of a run whose weights are laid over this one's; may be given several times")
-  add('--seed', type=command.seed, default=0, metavar='N', help='of what is drawn at random (default 0)')
+  add('--seed', type=command.seed, default=DEFAULTS['seed'], metavar='N', help='of what is drawn at random (default 0)')
   return parser
 
 
@@ -80,12 +83,23 @@ def _fitting(chosen, seen):
   return wanted
 
 
+def _flags(chosen, name):
+  """The flags that ask for an analysis as it was asked for: '--images=300 --layer=conv2'."""
+  everywhere = ('step', 'images', 'seed', 'data_dir')
+  given = [(option, value) for option in (*everywhere, *VIEWS[name].heeds) if (value := getattr(chosen, option)) not in (
+      None, DEFAULTS.get(option))]
+  return shlex.join(f'--{option}={one}' for option, value in given for one in (value if isinstance(value, list) else [value]))
+
+
 def _make_all(names, seen, choice, folder, *, must_fit):
-  """name → files of each view that could be made, some at a time; ValueError where none could, or one did not that must."""
+  """name → files of each view that could be made, some at a time; ValueError where none could, or one did not that must.
+
+  `names` of the views → the flags that ask for them.
+  """
   files = {}
   with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool, progress.waiting() as now:
     warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
-    making = {pool.submit(_make, VIEWS[name], seen, choice, folder): name for name in names}
+    making = {pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()}
     for number, (made, name) in enumerate(making.items(), 1):
       now(f'{number} of {len(names)}  {", ".join(running for future, running in making.items() if future.running())}')
       try:
@@ -102,12 +116,14 @@ def _make_all(names, seen, choice, folder, *, must_fit):
   return files
 
 
-def _make(view, seen, choice, folder):
+def _make(name, flags, seen, choice, folder):
   """(names of a view's files, seconds that it took); ValueError where it does not fit what there is."""
   began = time.monotonic()
-  if lacking := view.lacking(seen):
+  if lacking := VIEWS[name].lacking(seen):
     raise ValueError(lacking)
-  files = [file for result in view.make(seen, choice) for file in write(result, folder, step=seen.step)]
+  files = [file for result in VIEWS[name].make(seen, choice)
+           for file in write(result, folder, step=seen.step, analysis=name, flags=flags)]
+  remove_older(folder, name, files)
   return files, time.monotonic() - began
 
 

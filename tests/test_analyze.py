@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import SMALL, last_json, run_child
 
-from jaxdl import analyze, command, experiment, subject, train
+from jaxdl import analyze, command, experiment, records, subject, train
+from jaxdl.report import page
 from jaxdl.views import VIEWS, codes, network
 from jaxdl.views.view import Choice
 
@@ -45,6 +46,10 @@ def test_analyze_writes_every_analysis_that_fits(run):
         assert arrays.files
     else:
       json.loads(path.read_text())
+  shown = {section['heading']: section['drawn_by'] for section in page.one(records.read(workdir))['sections']}
+  assert 'Other analyses' not in shown, 'every picture has a place'
+  named = [flags.removesuffix(' --images=40') for commands in shown.values() for flags in commands]
+  assert sorted(','.join(named).replace('--only=', '').split(',')) == sorted(made)
   if kind == 'recurrent':
     facts = json.loads((workdir / 'analysis/confusion.json').read_text())
     by_step = json.loads((workdir / 'analysis/by_step.json').read_text())
@@ -52,6 +57,19 @@ def test_analyze_writes_every_analysis_that_fits(run):
     assert facts['accuracy'] == pytest.approx(by_step['accuracy_at_the_end'])
   if kind != 'language_model':
     assert json.loads((workdir / 'analysis/numpy.json').read_text())['greatest_relative_difference'] < 1e-5
+
+
+def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_text, tmp_path):
+  train.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
+  folder = tmp_path / 'analysis'
+  for layer in ('lstm1', 'lstm2'):
+    assert analyze.main(['analyze', str(tmp_path), '--images=60', '--only=characters', f'--layer={layer}']) == 0
+    kept = {file.stem: json.loads(file.read_text()) for file in folder.glob('unit_*.json')}
+    assert {unit['layer'] for unit in kept.values()} == {layer}
+    assert {file.stem for file in folder.glob('unit_*.png')} == set(kept)
+  assert (folder / 'surprise.png').exists()
+  section, = (one for one in page.one(records.read(tmp_path))['sections'] if one['heading'] == 'Characters')
+  assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
 
 
 def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):

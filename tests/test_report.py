@@ -15,7 +15,6 @@ from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
 from jaxdl.report import charts, page, sections
 from jaxdl.tasks import TASKS
-from jaxdl.views import VIEWS
 
 EVIL = '</script><img src=x onerror=alert(1)>'
 
@@ -221,12 +220,15 @@ def test_sections_hold_what_is_known_of_and_there(run):
 
 
 def test_sections_say_which_analyses_made_them(run):
-  named = {name for _, made in sections.SECTIONS for name in made if name}
-  assert named == set(VIEWS) - {'statistics', 'generated'}, 'whose section is a table, and texts'
-  made = {section['heading']: section['analyses'] for section in page.one(records.read(run))['sections']}
-  assert made == {'Data': [], 'Feature maps': ['activations'], 'Characters': ['characters'],
-                  'Features in the plane': ['embedding'], 'Other analyses': [], 'Generated text': ['generated']}
-  assert f'<code>python -m jaxdl.analyze {run} --only=activations</code>' in page.render(page.one(records.read(run)))
+  for name, analysis, flags in (('feature_maps_conv2', 'activations', '--images=9'), ('unit_7', 'characters', ''),
+                                ('generated', 'generated', '--seed=3')):
+    file = run / f'analysis/{name}.json'
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**before, 'analysis': analysis, 'flags': flags}))
+  made = {section['heading']: section['drawn_by'] for section in page.one(records.read(run))['sections']}
+  assert made == {'Data': [], 'Feature maps': ['--only=activations --images=9'], 'Characters': ['--only=characters'],
+                  'Features in the plane': [], 'Other analyses': [], 'Generated text': ['--only=generated --seed=3']}
+  assert f'<code>python -m jaxdl.analyze {run} --only=activations --images=9</code>' in page.render(page.one(records.read(run)))
 
 
 def test_report_says_of_what_and_whose_its_figures_are(run):

@@ -137,23 +137,26 @@ def _is_figure(key):
 
 
 def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'analyses': []}
+  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'results': ()}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
   statistics = facts.of_analysis(record, 'statistics')
   if layers := statistics.get('layers'):
     with facts.sound(record.folder, 'statistics.json'):
       rows = statistics_table.rows(layers)
     place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
-    found.insert(place, {**empty, 'heading': 'Activations', 'analyses': ['statistics'], 'table': {
+    found.insert(place, {**empty, 'heading': 'Activations', 'results': ('statistics',), 'table': {
         'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
         'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
                 'none of them brings above 0 is dead.'})
   if texts := facts.of_analysis(record, 'generated').get('texts'):
     with facts.sound(record.folder, 'generated.json'):
-      found.append({**empty, 'heading': 'Generated text', 'analyses': ['generated'], 'texts': [
+      found.append({**empty, 'heading': 'Generated text', 'results': ('generated',), 'texts': [
           {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
   for section in found:
-    section['note'] = ' '.join([section['note'], *_of_another_step(record, section['pictures'])]).strip()
+    results = {name: facts.of_analysis(record, name) for name in (
+        *section['results'], *(picture['name'] for picture in section['pictures']))}
+    section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
+    section['drawn_by'] = sections.drawn_by(results)
   with facts.sound(record.folder, 'embedding_tsne.npz'):
     drawn = features_map.of_run(record)
   if drawn is not None:
@@ -163,9 +166,9 @@ def _sections(record):
   return found
 
 
-def _of_another_step(record, pictures):
-  """What to say where pictures are of the network at another step than the figures, as before training went on."""
-  steps = {facts.of_analysis(record, picture['name']).get('step') for picture in pictures} - {None, record.summary.get('step')}
+def _of_another_step(record, results):
+  """What to say where results are of the network at another step than the figures, as before training went on."""
+  steps = {found.get('step') for found in results.values()} - {None, record.summary.get('step')}
   if steps and record.summary:
     yield (f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
            f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.')

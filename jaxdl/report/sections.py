@@ -3,38 +3,35 @@
 import base64
 import fnmatch
 
-SECTIONS = (  # heading, {analysis: ((pattern of a picture's name, what it shows), …)}
-    ('Data', {'': (('samples', 'Training images and their classes'),)}),
-    ('Filters', {'filters': (('filters_raw', 'Filters of the first convolution on one scale'),
-                             ('filters_normalised', 'The same, each filter from its least to its greatest weight'))}),
-    ('Feature maps', {'activations': (('feature_maps_*', 'Feature maps of {0} for eight images'),)}),
-    ('Weights', {'weights': (('weights', 'Distribution of the weights and biases of every layer'),
-                             ('weights_over_training', 'How they moved during training: the least and the greatest, the '
-                                                       'middle 87, 68 and 38 % and the median at each evaluation'))}),
-    ('Neurons', {
-        'neurons': (('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share '
-                                'of that class in the outputs of the images, at most 50, that excite it most; its '
-                                'strongest output'),
-                    ('neurons_pixels', 'The pixels of the strongest image that excite each channel')),
-        'maximised': (('maximised', 'Patches that excite a channel most, and how much: the strongest of real images, and one '
-                                    'sought from noise for the same unit'),),
-        'evolution': (('evolution', 'A channel mapped back to pixels at each checkpoint of the run; keep_every keeps more'),)}),
-    ('Why these classes', {
-        'attributions': (('attributions', 'Nine attribution methods side by side'),),
-        'sanity': (('sanity', 'How far each map stays as it was when the weights are drawn anew, layer by layer; flagged '
-                             'where it hardly changes'),)}),
-    ('Errors', {'errors': (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
-                           ('mistakes', 'The worst mistakes: true and predicted class'),
-                           ('calibration', 'How often a confidence is right'))}),
-    ('Reconstructions', {'reconstructions': (('reconstructions', 'Originals, inputs and reconstructions'),
-                                             ('walks', 'Walks between the codes of two examples'))}),
-    ('Step by step', {'by_step': (('by_step', 'Accuracy after each row read'),),
-                      'states': (('states', 'Where the hidden states end'), ('gates', 'Share of saturated gates'))}),
-    ('Characters', {'characters': (('surprise', 'Surprise at each character, in bits'),
-                                   ('unit_*', 'What unit {0} follows in the text'))}),
-    ('Features in the plane', {'embedding': (('embedding_pca', 'Principal components of the features'),)}),
-    ('The forward pass in NumPy', {'numpy': (('numpy', 'Probabilities of the network and of its forward pass in NumPy '
-                                                       'alone'),)}))
+SECTIONS = (  # heading, ((pattern of a picture's name, what it shows), …)
+    ('Data', (('samples', 'Training images and their classes'),)),
+    ('Filters', (('filters_raw', 'Filters of the first convolution on one scale'),
+                 ('filters_normalised', 'The same, each filter from its least to its greatest weight'))),
+    ('Feature maps', (('feature_maps_*', 'Feature maps of {0} for eight images'),)),
+    ('Weights', (('weights', 'Distribution of the weights and biases of every layer'),
+                 ('weights_over_training', 'How they moved during training: the least and the greatest, the middle 87, 68 and '
+                                           '38 % and the median at each evaluation'))),
+    ('Neurons', (
+        ('neurons', 'Ten selective channels and the patches that excite them most: channel, class, and the share of that class '
+                    'in the outputs of the images, at most 50, that excite it most; its strongest output'),
+        ('neurons_pixels', 'The pixels of the strongest image that excite each channel'),
+        ('maximised', 'Patches that excite a channel most, and how much: the strongest of real images, and one sought from '
+                      'noise for the same unit'),
+        ('evolution', 'A channel mapped back to pixels at each checkpoint of the run; keep_every keeps more'))),
+    ('Why these classes', (
+        ('attributions', 'Nine attribution methods side by side'),
+        ('sanity', 'How far each map stays as it was when the weights are drawn anew, layer by layer; flagged where it hardly '
+                   'changes'))),
+    ('Errors', (('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
+                ('mistakes', 'The worst mistakes: true and predicted class'),
+                ('calibration', 'How often a confidence is right'))),
+    ('Reconstructions', (('reconstructions', 'Originals, inputs and reconstructions'),
+                         ('walks', 'Walks between the codes of two examples'))),
+    ('Step by step', (('by_step', 'Accuracy after each row read'), ('states', 'Where the hidden states end'),
+                      ('gates', 'Share of saturated gates'))),
+    ('Characters', (('surprise', 'Surprise at each character, in bits'), ('unit_*', 'What unit {0} follows in the text'))),
+    ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),
+    ('The forward pass in NumPy', (('numpy', 'Probabilities of the network and of its forward pass in NumPy alone'),)))
 ELSEWHERE = ('statistics', 'embedding_tsne')  # pictures of what the page has as a table and as a map
 
 
@@ -45,21 +42,32 @@ def of_run(folder):
     folder: of its analyses, pathlib.Path.
 
   Returns:
-    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}, 'analyses': list of the names of
-    those that made them}.
+    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}}.
   """
   names = sorted(file.stem for file in folder.glob('*.png'))
-  known = [pattern for _, made in SECTIONS for wanted in made.values() for pattern, _ in wanted]
+  known = [pattern for _, wanted in SECTIONS for pattern, _ in wanted]
   others = [name for name in names if name not in ELSEWHERE and not any(fnmatch.fnmatch(name, one) for one in known)]
-  found = []
-  for heading, made in (*SECTIONS, ('Other analyses', {'': [(name, name.replace('_', ' ')) for name in others]})):
-    pictures = {analysis: [
-        {'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
-        for pattern, caption in wanted for name in fnmatch.filter(names, pattern)] for analysis, wanted in made.items()}
-    if any(pictures.values()):
-      found.append({'heading': heading, 'pictures': [one for some in pictures.values() for one in some],
-                    'analyses': [analysis for analysis, some in pictures.items() if analysis and some]})
-  return found
+  found = [{'heading': heading, 'pictures': [
+      {'name': name, 'caption': caption.format(name[len(pattern) - 1:]), 'data': data_uri(folder / f'{name}.png')}
+      for pattern, caption in wanted for name in fnmatch.filter(names, pattern)]}
+      for heading, wanted in (*SECTIONS, ('Other analyses', [(name, name.replace('_', ' ')) for name in others]))]
+  return [section for section in found if section['pictures']]
+
+
+def drawn_by(results):
+  """How some results were asked for.
+
+  Args:
+    results: name → what its .json says, dict.
+
+  Returns:
+    list of str, flags of `jaxdl.analyze` that make them as they are, such as '--only=errors,numpy --images=300'.
+  """
+  made = {}  # flags → analyses, in order
+  for found in results.values():
+    if 'analysis' in found:
+      made.setdefault(str(found.get('flags', '')), {})[str(found['analysis'])] = None
+  return [f'--only={",".join(analyses)} {flags}'.strip() for flags, analyses in made.items()]
 
 
 def data_uri(file):

@@ -52,7 +52,8 @@ def _without_gates(subject):
 
 def text(subject, choice):
   """Surprise at each character, and the units that follow something of the text."""
-  layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
+  layers = recurrent.recurrent_layers(subject.model)
+  layer, kept = chosen_layer(choice, layers, layers[-1]), 'state' if subject.model.cell == 'rnn' else 'memory'
   positions = subject.inputs[0, :READ]
   written = text_data.decode(positions, subject.classes)
   found = recurrent.characters(subject.model, subject.variables, positions, layer)
@@ -70,10 +71,10 @@ def text(subject, choice):
     strongest = [('the chosen unit', (choice.channel, float('nan')))]
   for name, (unit, correlation) in strongest:
     way = 'against' if correlation < 0 else 'with'
-    figure = figures.coloured_text(written[:TEXT], found.memory[:TEXT, unit], label='memory of the unit', heading=(
-        f'Unit {unit} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
-    yield Result(f'unit_{unit}', figure, {'memory': found.memory[:, unit]}, {'unit': unit, 'follows': name,
-                                                                            'correlation': correlation})
+    figure = figures.coloured_text(written[:TEXT], found.memory[:TEXT, unit], label=f'{kept} of the unit', heading=(
+        f'Unit {unit} of {layer} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
+    yield Result(f'unit_{unit}', figure, {'memory': found.memory[:, unit]}, {
+        'unit': unit, 'layer': layer, 'follows': name, 'correlation': correlation, 'characters': len(positions)})
 
 
 def continued(subject, choice):

@@ -1,5 +1,6 @@
 """What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers that answer it."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -81,13 +82,15 @@ class Result:
   facts: dict
 
 
-def write(result, folder, *, step):
+def write(result, folder, *, step, analysis, flags):
   """Writes NAME.png, NAME.npz and NAME.json.
 
   Args:
     result: Result.
     folder: of all analyses of a run, made where it is absent.
     step: int, of the checkpoint that was looked at.
+    analysis: str, the view that made it.
+    flags: str, of `jaxdl.analyze`, that ask for it as it is.
 
   Returns:
     list of the files' names.
@@ -105,8 +108,18 @@ def write(result, folder, *, step):
     arrays = {name.replace('/', '.'): array for name, array in result.arrays.items()}
     np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
-  (folder / f'{result.name}.json').write_text(json.dumps({**result.facts, 'step': step}, indent=2, default=_plain) + '\n')
+  drawn = {'step': step, 'analysis': analysis, 'flags': flags}
+  (folder / f'{result.name}.json').write_text(json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n')
   return [*written, f'{result.name}.json']
+
+
+def remove_older(folder, analysis, files):
+  """Removes what an analysis left before and does not make any more, as of the units of another layer."""
+  for kept in pathlib.Path(folder).glob('*.json'):
+    with contextlib.suppress(ValueError, AttributeError):  # a file of somebody else's, or a damaged one
+      if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
+        for ending in ('.png', '.npz', '.json'):
+          kept.with_suffix(ending).unlink(missing_ok=True)
 
 
 def _plain(value):
