@@ -1,4 +1,4 @@
-"""Runs the experiments and rewrites the README's table of results, or writes the ledger of claims.
+"""Runs the experiments and writes what finished into the README's table of results, or writes the ledger of claims.
 
     python launch/reproduce.py [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs] [--budget-minutes=M] [--config.a.b=v]
     python launch/reproduce.py --table-only [--readme=README.md]
@@ -43,7 +43,7 @@ def main(arguments):
     pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)))
     print(f'wrote {chosen.out}')
   else:
-    results_table.write(pathlib.Path(chosen.readme), groups, configs)
+    results_table.write(pathlib.Path(chosen.readme), {name: groups[name] for name in names if name in configs}, configs)
     print(f'wrote the table of {chosen.readme}')
   return int(failed)
 

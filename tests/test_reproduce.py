@@ -54,8 +54,8 @@ def test_reproduce_table_of_one_seed_and_of_none(tmp_path):
 
 
 @pytest.mark.parametrize(('config', 'figures', 'expected'), [
-    (TEXT, {'test_bits_per_character': 2.1, 'test_accuracy': 0.5, 'validation_bits_per_character': 2.2}, ('2.1000 (1 seed)', '2.2000')),
-    (PIXELS, {'test_mse': 0.0123, 'validation_mse': 0.02}, ('0.0123 (1 seed)', '0.0200')),
+    (TEXT, {'test_bits_per_character': 2.1, 'test_accuracy': 0.5, 'validation_bits_per_character': 2.2}, ('2.1000 bits (1 seed)', '2.2000 bits')),
+    (PIXELS, {'test_mse': 0.0123, 'validation_mse': 0.02}, ('0.0123 mse (1 seed)', '0.0200 mse')),
 ], ids=['text', 'pixels'])
 def test_reproduce_table_measures_each_task_by_its_own_metric(config, figures, expected, tmp_path):
   write_run(tmp_path / 'a/seed0', config, **figures)
@@ -101,6 +101,26 @@ def test_reproduce_rewrites_only_what_stands_between_the_markers(tmp_path):
   assert text.startswith('before\n<!-- results -->\n| config |')
   assert text.endswith('\n<!-- /results -->\nafter\n')
   assert 'old' not in text
+
+
+def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
+  """With the footnotes that they refer to, numbered anew; nothing is said of configs that were not run."""
+  configs = dict.fromkeys('abcd', CONFIG)
+  write_run(tmp_path / 'there/a/seed0', test_accuracy=0.9)
+  write_run(tmp_path / 'there/b/seed0', {**CONFIG, 'l2': 0.1}, test_accuracy=0.91, data='tfds, a sample')
+  write_run(tmp_path / 'there/c/seed0', test_accuracy=0.92, data='tfds, a sample')
+  del configs['d']
+  before = results_table.table(run_folders.read_groups(tmp_path / 'there', configs), configs)
+  assert results_table.table({}, configs, before) == before
+  configs['d'] = CONFIG
+  write_run(tmp_path / 'here/a/seed0', {**CONFIG, 'l2': 0.2}, test_accuracy=0.93)
+  write_run(tmp_path / 'here/b/seed0', logged=40)
+  write_run(tmp_path / 'here/d/seed0', logged=40)
+  groups = run_folders.read_groups(tmp_path / 'here', configs)
+  made = results_table.table(groups, configs, before).splitlines()
+  assert [line.split(' | ')[2] for line in made[2:5]] == ['93.00 % (1 seed) ¹', '91.00 % (1 seed) ² ¹', '92.00 % (1 seed) ²']
+  assert made[6] == '¹ measured with another config than it is now, differing in l2; ² the data: a sample.'
+  assert results_table.table({'d': groups['d']}, configs, before) == before, 'what was not asked for stays'
 
 
 def test_reproduce_readme_has_the_table_in_its_place():

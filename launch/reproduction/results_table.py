@@ -2,6 +2,7 @@
 
 import datetime
 import pathlib
+import re
 import statistics
 
 from reproduction import wording
@@ -10,15 +11,16 @@ from reproduction.contradictions import DOUBTFUL
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
 METRICS = {'classify': 'accuracy', 'classify_by_squared_error': 'accuracy', 'next_char': 'bits_per_character',
            'reconstruct': 'mse'}
+MARK = '[⁰¹²³⁴⁵⁶⁷⁸⁹]+'
 HEAD = ('config', 'reported', 'ours', 'validation', 'test examples', 'parameters', 'seconds', 'device')
 
 
 def write(file, groups, configs):
-  """Replaces what stands between the markers of a file.
+  """Replaces what stands between the markers of a file, but for rows of which nothing is finished here.
 
   Args:
     file: pathlib.Path.
-    groups: name → Group.
+    groups: name → Group, of the rows to write.
     configs: name → config, in the order of the rows.
 
   Raises:
@@ -29,28 +31,46 @@ def write(file, groups, configs):
   start, end = before.find(BEGIN), before.find(END)
   if not 0 <= start < end:
     raise ValueError(f'{file} has no place for the table: add the lines {BEGIN} and {END}, in this order')
-  made = table({name: groups[name] for name in configs}, configs)
+  made = table(groups, configs, before[start:end])
   aside = pathlib.Path(f'{file}.new')
   aside.write_text(f'{before[:start]}{BEGIN}\n{made}\n{before[end:]}')
   aside.replace(file)
 
 
-def table(groups, configs):
+def table(groups, configs, before=''):
   """The table as Markdown, with its footnotes and where it comes from.
 
   Args:
-    groups: name → Group, in the order of the rows.
-    configs: name → config.
+    groups: name → Group.
+    configs: name → config, in the order of the rows.
+    before: str, a table made earlier, perhaps elsewhere: its rows stay where nothing is finished here, and no row is added
+      of what was not run.
 
   Returns:
     str.
   """
-  notes = []
-  rows = [_row(group, configs[name], notes) for name, group in groups.items()]
+  notes, rows, kept = [], [], _rows(before)
+  for name, config in configs.items():
+    if name in groups and (groups[name].finished or not kept):
+      rows.append(_row(groups[name], config, notes))
+    elif name in kept:
+      rows.append([cell + ''.join(_note(text, notes) for text in texts) for cell, texts in kept[name]])
   lines = [_line(HEAD), _line(['---', *['---:'] * 6, '---']), *map(_line, rows)]
   if notes:
     lines += ['', '; '.join(f'{_mark(number)} {note}' for number, note in enumerate(notes, 1)) + '.']
-  return '\n'.join([*lines, '', _origin(groups.values())])
+  return '\n'.join([*lines, '', _origin(groups.values(), before)])
+
+
+def _rows(table):
+  """config → its cells, each with the footnotes that it refers to: the inverse of `table`."""
+  notes = re.search(f'^(?={MARK} ).*(?=\\.$)', table, re.MULTILINE)
+  texts = dict(note.split(' ', 1) for note in re.split(f'; (?={MARK} )', notes[0])) if notes else {}
+  rows = {}
+  for line in re.findall(r'^\| `.*(?= \|$)', table, re.MULTILINE):
+    cells = [(re.sub(f' {MARK}', '', cell), [texts[mark] for mark in re.findall(f' ({MARK})', cell) if mark in texts])
+             for cell in line.removeprefix('| ').split(' | ')]
+    rows[cells[0][0].strip('`')] = cells
+  return rows
 
 
 def _row(group, config, notes):
@@ -74,16 +94,16 @@ def _row(group, config, notes):
           ', '.join(sorted({run.summary['device'] for run in runs})) or '–')
 
 
-def _origin(groups):
-  """The command, and the day of the newest run."""
+def _origin(groups, before):
+  """The command, and the day of the newest run, which may be one of a table made before."""
   runs = [run for group in groups for run in group.finished]
   said = ('Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
-          'the checkpoint of the lowest validation loss, seconds those of one run. Made from the runs\' files by\n'
-          '`python launch/reproduce.py`')
-  if not runs:
-    return f'{said}.'
-  newest = max((run.folder / 'summary.json').stat().st_mtime for run in runs)
-  return f'{said}; the newest run is of {datetime.datetime.fromtimestamp(newest, datetime.UTC):%Y-%m-%d}.'
+          'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a character, mse is the\n'
+          'mean squared error of a pixel. Made from the runs\' files by `python launch/reproduce.py`')
+  days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
+  days += [f'{datetime.datetime.fromtimestamp((run.folder / "summary.json").stat().st_mtime, datetime.UTC):%Y-%m-%d}'
+           for run in runs]
+  return f'{said}; the newest run is of {max(days)}.' if days else f'{said}.'
 
 
 def _note(text, notes):

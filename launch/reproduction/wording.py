@@ -3,18 +3,25 @@
 import decimal
 import statistics
 
+UNITS = {'accuracy': ' %', 'bits_per_character': ' bits', 'mse': ' mse'}  # end of a key → what stands after its figure
+
 
 def figure(key, value):
   """0.9727 → '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count with commas."""
   if value is None:
     return '–'
   if key.endswith('accuracy'):
-    return f'{value * 100:.2f} %'
+    return f'{value * 100:.2f}{unit(key)}'
   if isinstance(value, int):
     return f'{value:,}'
   if isinstance(value, (list, tuple)):
     return ', '.join(figure(key, number) for number in value)
-  return f'{value:.4f}' if abs(value) < 100 else f'{value:,.2f}'
+  return (f'{value:.4f}' if abs(value) < 100 else f'{value:,.2f}') + unit(key)
+
+
+def unit(key):
+  """What stands after a figure: ' %', ' bits' of a character, ' mse'; '' after a loss."""
+  return next((unit for ending, unit in UNITS.items() if key.endswith(ending)), '')
 
 
 def reported(key, value):
@@ -30,7 +37,7 @@ def with_interval(key, measured):
   mean, low, high = (figure(key, value) for value in (measured.mean, measured.low, measured.high))
   if measured.low == measured.high:
     return f'{mean} ({seeds})'
-  return f'{mean} ({low.removesuffix(" %")} to {high}, {seeds})'
+  return f'{mean} ({low.removesuffix(unit(key))} to {high}, {seeds})'
 
 
 def seeds(values, key):
@@ -46,4 +53,4 @@ def seeds(values, key):
   if len(values) == 1:
     return f'{figure(key, values[0])} (1 seed)'
   mean, deviation = figure(key, statistics.fmean(values)), figure(key, statistics.stdev(values))
-  return f'{mean.removesuffix(" %")} ± {deviation} ({len(values)} seeds)'
+  return f'{mean.removesuffix(unit(key))} ± {deviation} ({len(values)} seeds)'
