@@ -45,8 +45,8 @@ def test_figures_of_distributions_keep_every_count():
 
 def test_figures_of_panels_name_their_axis_below_each_column():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
-  figure = figures.distributions({name: {'run': (counts, edges)} for name in 'abcdef'}, heading='h', xlabel='value')
-  assert [axis.get_xlabel() for axis in figure.axes[:6]] == [''] * 2 + ['value'] * 4, 'two rows, of four and of two'
+  figure = figures.distributions({name: {'run': (counts, edges)} for name in 'abcdefg'}, heading='h', xlabel='value')
+  assert [axis.get_xlabel() for axis in figure.axes[:7]] == [''] * 3 + ['value'] * 4, 'two rows, of four and of three'
 
 
 def test_figures_of_tiles_show_their_gaps_in_a_colour_that_no_weight_has():

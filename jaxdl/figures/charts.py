@@ -71,6 +71,8 @@ def reliability(confidence, accuracy, count, *, heading):
   figure.legend(*top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc='outside lower center')
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
   bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
+  powers = len(str(count.max(initial=0))) - 1
+  bottom.set_yticks([0, *(10 ** power for power in range(powers or 1, 0, -(powers // 4 + 1)))])  # at most five, none on another
   bottom.yaxis.set_major_formatter('{x:,.0f}')
   figure.suptitle(heading, fontsize=11)
   return figure

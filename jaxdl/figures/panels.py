@@ -71,8 +71,8 @@ def _grid(panels, columns, heading, xlabel, ylabel):
   from matplotlib.figure import Figure
   if not panels:
     raise ValueError('there is no distribution to draw: give at least one tensor')
-  columns = min(columns, len(panels))
   count = math.ceil(len(panels) / columns)
+  columns = math.ceil(len(panels) / count)  # so that few places stay empty
   figure = Figure(figsize=(3 * columns, 2.1 * count + 0.9), layout='constrained', dpi=100)
   axes = figure.subplots(count, columns, squeeze=False).ravel()
   for axis in axes[len(panels):]:

@@ -87,7 +87,7 @@ def tiles(picture, *, heading, note=None):
   from matplotlib.figure import Figure
   height, width = picture.shape[:2]
   scale = 5.5 / max(height, width)
-  figure = Figure(figsize=(max(width * scale, 3.5), height * scale + 0.9), layout='constrained', dpi=100)
+  figure = Figure(figsize=(max(width * scale, 3.5), height * scale + 0.35 + 0.25 * bool(note)), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.axis('off')
   axis.imshow(np.where(np.isnan(picture), GAPS, picture), interpolation='nearest')

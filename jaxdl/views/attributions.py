@@ -34,13 +34,16 @@ def side_by_side(subject, choice):
           for number, place in enumerate(places)]
   columns = ['image', *found]
   labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
+  silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
+  blank = ', '.join(name for name, some in silent.items() if some.size)
   figure = figures.picture_rows(rows, [name.replace(' ', '\n', 1) for name in columns], labels=labels,
                                 signed=[columns.index(name) for name in SIGNED], heading=(
                                     'Why the predicted class? Each map on its own scale, from dark to bright;\n'
-                                    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'))
+                                    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
+                                    + f'\na map of one colour ({blank}): nothing there that speaks for it' * bool(blank)))
   yield Result('attributions', figure, {**found, 'images': places, 'targets': predicted}, {
       'target': 'the logit of the predicted class', 'layer': layer, 'images': places,
-      'signed': list(SIGNED), 'silent': {name: places[attribution.silent(maps)] for name, maps in found.items()}})
+      'signed': list(SIGNED), 'silent': silent})
 
 
 def sanity(subject, choice):

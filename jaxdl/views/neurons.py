@@ -43,7 +43,8 @@ def _pixels(subject, layer, channels, top, labels):
   rows = [[subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
            shown(maps['guided back-propagation'][number]), shown(maps['deconvnet'][number]), maps['occlusion'][number]]
           for number, image in enumerate(images)]
-  figure = figures.picture_rows(rows, ['image', 'patch', *maps], labels=labels, signed=(4,), heading=(
+  titles = ['image', 'patch', *(name.replace(' ', '\n', 1) for name in maps)]
+  figure = figures.picture_rows(rows, titles, labels=labels, signed=(4,), heading=(
       f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'))
   return Result('neurons_pixels', figure, maps, {'layer': layer, 'channels': channels, 'images': images,
                                                   'places': top.places[:, 0]})
