@@ -37,8 +37,8 @@ def main(arguments):
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
-  print(f'{chosen.workdir}: {analyses} of {seen.labels.size:,} {seen.split} {what} of {seen.name} into {folder}'
-        + f', {TOGETHER} at a time' * (len(fitting) > 1), flush=True)
+  print(f'{chosen.workdir} at step {seen.step:,}: {analyses} of {seen.labels.size:,} {seen.split} {what} of {seen.name} into '
+        f'{folder}' + f', {TOGETHER} at a time' * (len(fitting) > 1), flush=True)
   files = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder, must_fit=bool(chosen.only))
   page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))

@@ -83,7 +83,8 @@ class Parser(argparse.ArgumentParser):
     return f'--config is missing: give one, such as --config={given}'
 
 
-def _check_run(folder):
+def check_folder(folder):
+  """Raises NotADirectoryError or FileNotFoundError, which names the folder that was meant, where a folder is not there."""
   place = pathlib.Path(folder)
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
@@ -91,6 +92,10 @@ def _check_run(folder):
     near = spelling.nearest(place.name, [other.name for other in place.parent.glob('*') if other.is_dir()])
     mend = f'did you mean {place.parent / near}?' if near else 'give the folder of a run that was trained'
     raise FileNotFoundError(f'{folder} does not exist: {mend}')
+
+
+def _check_run(folder):
+  check_folder(place := pathlib.Path(folder))
   if not (place / 'config.json').exists() and (inside := [
       file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]):
     raise FileNotFoundError(f'{folder} holds runs: give one of them, such as {inside[0].parent}')
@@ -118,7 +123,8 @@ def run(main, arguments):
     arguments: list of str, the program's name first.
 
   Returns:
-    The exit code: main's own, 1 after bad input, or 130 after a Ctrl-C that nothing else heeded.
+    The exit code: main's own, 1 after bad input, 130 after a Ctrl-C that nothing else heeded, or 141 where who reads its
+    output has gone.
   """
   _started()
   _quiet()
@@ -127,6 +133,9 @@ def run(main, arguments):
   try:
     with contextlib.redirect_stdout(said) if QUIET in arguments else contextlib.nullcontext():
       code = main(arguments)
+  except BrokenPipeError:  # who reads it, such as `head`, has read enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+    return 141
   except (ValueError, OSError, FloatingPointError) as error:
     if os.environ.get('JAXDL_TRACEBACK'):
       raise

@@ -9,6 +9,9 @@ from jaxdl import run_files
 SPLITS = ('train', 'validation', 'test')
 SQUARES = {'classify_by_squared_error': 'squared error', 'reconstruct': 'mean squared error'}  # tasks whose loss is no entropy
 
+SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
+            'profile', 'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -51,6 +54,11 @@ class Record:
   def remark(self):
     """What the data set says of itself, such as 'test split is not the original (JPEG test copy)'; '' for nothing."""
     return self.summary.get('data', '').partition(', ')[2]
+
+  @property
+  def changed(self):
+    """The keys that the command which began it sets, so that it is another run than the config's."""
+    return [key for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command)) if key not in SAME_RUN]
 
   def state(self, now):
     """'training', 'finished' or 'stopped'; `now` tells whether a process trains in its folder."""

@@ -26,10 +26,11 @@ def main(arguments):
   folders = {place: run_folder.below(pathlib.Path(place)) for place in places}
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
+    command.check_folder(empty[0])
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
   for place in empty:
     print(f'{place} holds no run: left out', file=sys.stderr)
-  found = [read(folder) for runs in folders.values() for folder in runs]
+  found = [read(folder) for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()]  # each once
   for one in found:
     print(text(one))
   print(json.dumps(found))

@@ -18,7 +18,7 @@ import time
 
 from reproduction import ledger, results_table, run_folders
 
-from jaxdl import command, comparison
+from jaxdl import command, comparison, records
 from jaxdl import config as configuration
 
 CONFIGS = run_folders.ROOT / 'configs'
@@ -135,7 +135,7 @@ def is_finished(folder, config):
     rows = run_folders.read_sweep(folder).values()
     return bool(rows) and all(group.runs and not group.unfinished for group in rows)
   run = run_folders.read_run(folder)
-  return run is not None and run.finished and not comparison.changed_keys(run.config, config, but=run_folders.SAME_RUN)
+  return run is not None and run.finished and not comparison.changed_keys(run.config, config, but=records.SAME_RUN)
 
 
 def _outcome(folder, config, code, said):

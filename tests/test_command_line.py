@@ -110,6 +110,15 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
   assert capsys.readouterr().err == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
 
 
+def test_a_reader_that_has_read_enough_ends_a_command_without_a_word():
+  code = ("import sys; from jaxdl import command; "
+          "sys.exit(command.run(lambda arguments: [print('line') for _ in range(10**6)], ['jaxdl']))")
+  with subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    assert child.stdout.readline() == 'line\n'
+    child.stdout.close()
+    assert (child.stderr.read(), child.wait()) == ('', 141)
+
+
 def test_ctrl_c_during_the_imports_ends_without_a_traceback(tmp_path):
   """A library that is interrupted while it is read, on a terminal that was told that something starts."""
   (tmp_path / 'ml_collections.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n')

@@ -46,6 +46,7 @@ def test_order_is_the_same_on_every_machine():
     (dict(label=np.zeros((4, 10), np.int32)), r"'label' of train is int32 \[4, 10\]: make it int32 \[N\], here \[4\]$"),
     (dict(label=np.zeros(3, np.int32)), r"'label' of train is int32 \[3\]: make it int32 \[N\], here \[4\]$"),
     (dict(label=None), "'label' of train is empty"),
+    (dict(label=None, labels=np.zeros(4, np.int32)), "'label' of train is empty, but there is 'labels': make it int32"),
     (dict(label=np.array([1, 2, 1, 2], np.int32)), 'the labels of train go from 1 to 2, but there are 2 classes: number these from 0$')])
 def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
   columns = {'image': np.zeros((4, 8, 8, 1), np.uint8), 'label': np.array([0, 1, 0, 1], np.int32)}

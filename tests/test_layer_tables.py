@@ -68,3 +68,9 @@ def test_layer_table_counts_neurons_and_kinds_of_report_001():
   assert sum(row['parameters'] for row in conv) == 960896
   assert sum(row['parameters'] for row in found) - 960896 == 5255218
   assert [sum(math.prod(row['output']) for row in kind) for kind in (conv, dense)] == [131072, 2058]
+
+
+def test_layer_table_says_how_a_recurrent_layer_is_given_an_image():
+  model = models.build({'name': 'recurrent', 'cell': 'gru', 'features': 4, 'classes': 10})
+  with pytest.raises(ValueError, match=r"^layer gru1?, which gets 28 × 28 × 1 .*config\.data\.layout='rows'"):
+    table.layers(model, (28, 28, 1))

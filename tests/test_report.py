@@ -100,32 +100,47 @@ def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
 
 
 def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path, capsys):
-  other = tmp_path / 'other'
+  one, other = tmp_path / 'seed3', tmp_path / 'seed4'
+  shutil.copytree(run, one)
   shutil.copytree(run, other)
   config = json.loads((other / 'config.json').read_text())
   (other / 'config.json').write_text(json.dumps({**config, 'seed': 4}))
   summary = json.loads((other / 'summary.json').read_text())
   (other / 'summary.json').write_text(json.dumps({**summary, 'reported': {'test_accuracy': 0.91}}))
   out = tmp_path / 'both.html'
-  assert report.main(['report', str(run), str(other), f'--out={out}']) == 0
+  assert report.main(['report', str(one), str(other), f'--out={out}']) == 0
   assert str(out) in capsys.readouterr().out
   text = ' '.join(Reader(out.read_text()).text.split())
   assert '2 runs compared' in text
-  assert f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {run}' in text
+  assert f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {one}' in text
   assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
   assert 'small, seed 4, test ends at' in out.read_text()
+  other.rename(tmp_path / 'longer')
+  assert report.main(['report', str(one), str(tmp_path / 'longer'), f'--out={out}']) == 0
+  assert 'kB, in place of the one before' in capsys.readouterr().out
+  assert 'longer (small), test ends at' in out.read_text(), 'as its own page names it'
+  assert command.run(report.main, ['report', str(tmp_path / 'longr')]) == 1
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/longr does not exist: did you mean {tmp_path}/longer?\n'
+
+
+def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
+  assert 'of another run' not in page.render(page.one(records.read(run)))
+  (run / 'command.txt').write_text('python -m jaxdl.main --config=a.py --config.seed=4 --config.model.layers[0].features=8\n')
+  shown = page.one(records.read(run))
+  assert shown['lead'] == 'CNN on mnist: test accuracy 87.50 %, 34 parameters, seed 3'
+  assert any('of another run: this one sets model.layers[0].features.' in remark for remark in shown['figures']['remarks'])
 
 
 def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp_path, capsys):
-  for name in ('a', 'deep/b'):
+  for name in ('a', 'deep/a'):
     shutil.copytree(run, tmp_path / 'runs' / name)
   assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
   text = (tmp_path / 'all.html').read_text()
   assert '2 runs compared' in text
   assert f'in {tmp_path / "runs"}<' in text
-  assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/b'], 'told apart by what their folders do not share'
+  assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/a'], 'told apart by what their folders do not share'
   assert '<th scope="col">folder</th>' not in text, 'it would say the same again'
-  assert text.count('deep/b</li>') == text.count('<figure class="chart"'), 'a run stands once in the legend of a chart'
+  assert text.count('deep/a</li>') == text.count('<figure class="chart"'), 'a run stands once in the legend of a chart'
   assert text.count('python -m jaxdl.main --config=') == 1, 'a command that they share is said once'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
   assert capsys.readouterr().err == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'

@@ -88,5 +88,9 @@ def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_
   assert [one['workdir'] for one in first] == [one['workdir'] for one in second] == [
       str(tmp_path / 'runs' / name) for name in ('alone', 'sweeps/cells/gru', 'sweeps/cells/lstm')]
   assert shown.err == ''.join(f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty'))
+  assert status.main(['status', str(tmp_path / 'runs/alone'), str(tmp_path / 'runs')]) == 0
+  assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each once'
+  assert command.run(status.main, ['status', str(tmp_path / 'runs/alon')]) == 1
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/runs/alon does not exist: did you mean {tmp_path}/runs/alone?\n'
   assert command.run(status.main, ['status', '--workdir', str(tmp_path / 'runs/empty')]) == 1
   assert capsys.readouterr().err == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of one\n'

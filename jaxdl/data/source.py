@@ -31,11 +31,12 @@ def check_images(name, found):
     ValueError: a split without images or labels, or of other shapes and types; the message names the split and the column.
   """
   for split, columns in found.columns.items():
+    unknown = ''.join(f', but there is {column!r}' for column in sorted(columns.keys() - {'image', 'label'}))
     image, label = (np.asarray(columns.get(column, ())) for column in ('image', 'label'))
     if image.ndim != 4 or image.dtype != np.uint8:
-      raise ValueError(f"{name}: 'image' of {split} is {_described(image)}: make it uint8 [N, H, W, C], from 0 to 255")
+      raise ValueError(f"{name}: 'image' of {split} is {_described(image)}{unknown}: make it uint8 [N, H, W, C], from 0 to 255")
     if label.shape != image.shape[:1] or label.dtype != np.int32:
-      raise ValueError(f"{name}: 'label' of {split} is {_described(label)}: make it int32 [N], here [{len(image)}]")
+      raise ValueError(f"{name}: 'label' of {split} is {_described(label)}{unknown}: make it int32 [N], here [{len(image)}]")
     if len(label) and not 0 <= label.min() <= label.max() < len(found.classes):
       raise ValueError(f'{name}: the labels of {split} go from {label.min()} to {label.max()}, but there are '
                        f'{len(found.classes)} classes: number these from 0')

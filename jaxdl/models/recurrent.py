@@ -82,6 +82,8 @@ def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zero
 
   Source: Wan et al. 2013, Regularization of neural networks using DropConnect; Merity et al. 2018, as the AWD-LSTM has it.
   """
+  if inputs.ndim != 3:
+    raise ValueError("it reads steps of numbers, [T, I], such as the rows that config.data.layout='rows' makes of an image")
   width = gates * layer.features
   found = {'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
            'recurrent_kernel': layer.param('recurrent_kernel', layer.recurrent_init, (layer.features, width)),

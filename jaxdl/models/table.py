@@ -46,7 +46,7 @@ def layers(model, input_shape, input_dtype=jnp.float32):
   except Exception as error:  # flax and jax have their own for names taken twice, shapes below 0, …
     if isinstance(error, ValueError) and '\n' not in str(error):
       raise
-    reason = str(error).strip().partition('\n')[0]
+    reason = ' '.join(str(error).strip().split('\n')[:1 + str(error).strip().partition('\n')[0].endswith(':')])
     raise ValueError(f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers') from error
   for layer in found:
     trainable = _size(variables.get('params', {}).get(layer['name'], {}))

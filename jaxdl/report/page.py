@@ -105,7 +105,7 @@ def _lead(record):
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
-  beside = f' (reported: {shown(best, reported)})' if reported is not None else ''
+  beside = f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
   return (f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
           f'{summary["parameters"]:,} parameters, seed {summary["seed"]}')
 
@@ -123,6 +123,8 @@ def _figures(record):
   remarks = [f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.'] if record.summary else []
   if source := reported and (record.config.get('reported') or {}).get('source'):
     remarks.append(f'Reported: what report {source}, which the config names, says of its own run.')
+  if reported and record.changed:
+    remarks.append(f'What is reported is of another run: this one sets {", ".join(record.changed)}.')
   remarks += [f'Of the data: {record.remark}.'] if record.remark else []
   if any(name.startswith('train_') for name in names):
     remarks.append('Of training: the mean over the steps since the log before, while the network was still learning.')
@@ -187,8 +189,8 @@ def _shape(shape):
 
 
 def _labels(found):
-  """(the runs' names, ''), with their seeds where these tell them apart; else (their folders, the one that holds all)."""
-  for name in (lambda record: record.name, lambda record: f'{record.name}, seed {record.config.get("seed", 0)}'):
+  """(the runs' titles, ''), with their seeds where these tell them apart; else (their folders, the one that holds all)."""
+  for name in (lambda record: record.title, lambda record: f'{record.title}, seed {record.config.get("seed", 0)}'):
     labels = [name(record) for record in found]
     if len(set(labels)) == len(found):
       return labels, ''

@@ -7,8 +7,6 @@ import pathlib
 from jaxdl import comparison, records, run_files
 
 ROOT = pathlib.Path(__file__).parents[2]
-SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
-            'profile', 'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
 
 
 def progress(run):
@@ -79,7 +77,7 @@ def read_groups(runs, configs):
   groups = {}
   for name, config in configs.items():
     found = read_seeds(runs / name)
-    changed = {key for run in found.values() for key in comparison.changed_keys(run.config, config, but=SAME_RUN)}
+    changed = {key for run in found.values() for key in comparison.changed_keys(run.config, config, but=records.SAME_RUN)}
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
   for folder in sorted(runs.glob('sweeps/*')):
     groups |= read_sweep(folder)
