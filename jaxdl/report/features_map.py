@@ -18,8 +18,8 @@ def of_run(record):
     record: Record.
 
   Returns:
-    dict: 'caption', 'points' [x, y, class], 'classes', 'sprite' (a data URI of all images), 'columns' of it and 'size' of an
-    image in pixels.
+    dict: 'caption', 'points' [x, y, class], 'classes', 'names' [x, y, name of a class in its midst], 'sprite' (a data URI of
+    all images), 'columns' of it and 'size' of an image in pixels.
   """
   arrays, sprite = record.folder / 'analysis/embedding_tsne.npz', record.folder / 'tensorboard/projector/sprite.png'
   if not (arrays.is_file() and sprite.is_file()):
@@ -39,6 +39,7 @@ def of_run(record):
   caption = (f't-SNE of the {found["what"]} of {len(points):,} examples: trustworthiness {found["trustworthiness"]:.3f}, '
              f'class of the nearest neighbour right for {100 * found["accuracy"]:.1f} %')
   dots = [[round(float(x), 1), round(float(y), 1), int(label)] for (x, y), label in zip(places, labels, strict=True)]
-  return {'caption': caption, 'classes': list(record.config['dataset']['classes']), 'columns': columns, 'size': size,
-          'points': dots,
+  classes = list(record.config['dataset']['classes'])
+  names = [[*np.median(places[labels == label], axis=0).round(1).tolist(), classes[label]] for label in np.unique(labels)]
+  return {'caption': caption, 'classes': classes, 'columns': columns, 'size': size, 'points': dots, 'names': names,
           'sprite': f'data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode()}'}
