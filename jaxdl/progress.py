@@ -53,7 +53,7 @@ def show(total, *, first_step, evaluate_every=0, counted='examples'):
   asked, apart = [], []  # (step, moment) of the first time; seconds of each evaluation
 
   def left(step):
-    """At the steps' pace since it was first asked, which leaves out starting and compiling, and the last evaluation's."""
+    """At the steps' pace since it was first asked, and the quickest evaluation's: what starts and compiles is left out."""
     now = time.monotonic() - sum(apart)
     if not asked:
       asked.append((step, now))
@@ -62,7 +62,7 @@ def show(total, *, first_step, evaluate_every=0, counted='examples'):
       return ''
     seconds = (now - moment) / max(step - since, 1) * (total - step)
     if apart and evaluate_every:
-      seconds += apart[-1] * (total // evaluate_every - step // evaluate_every)
+      seconds += min(apart) * (total // evaluate_every - step // evaluate_every)
     return f'{datetime.timedelta(seconds=round(seconds))} left'
 
   common = {'left': left, 'line': functools.partial(line, total=total, counted=counted), 'apart': apart}
