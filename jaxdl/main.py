@@ -38,7 +38,8 @@ def main(arguments):
     if values.describe:
       print(files.readable_json(chosen.config))
     else:
-      run_folder.check_config(workdir, chosen.config, chosen.steps)  # before anything is printed of a run that cannot be
+      hosts.alone(lambda: files.make_folder(workdir))  # before anything is printed of a run that cannot be
+      run_folder.check_config(workdir, chosen.config, chosen.steps)
     print(table.text(chosen.layers), flush=True)
     warnings = hosts.alone(lambda: lint.warnings(chosen)) or []
     for warning in warnings:

@@ -125,7 +125,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         finite.check_parameters(current.params, step, checkpoints)
         checkpoint.save(checkpoints, current, experiment.config, validation_loss=loss, since_log=since_log)
       if improved:
-        shown.say(f'  validation loss {f"improved from {best:.5g} to " * (best < float("inf"))}{loss:.5g}, saved')
+        shown.say(f'  validation loss {f"improved from {best:.6g} to " * (best < float("inf"))}{loss:.6g}, saved')
         best = loss
   if ended:
     shown.say(f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}')
