@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import re
+import shlex
 import signal
 import sys
 
@@ -14,6 +15,7 @@ import jaxdl
 from jaxdl import spelling
 
 QUIET = '--quiet'
+START_OVER = '--start-over'
 KINDS = {'int': 'whole number', 'float': 'number', 'seed': 'whole number from 0 to 4294967295'}  # types of flags
 
 
@@ -41,6 +43,11 @@ class Parser(argparse.ArgumentParser):
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
       self.add_argument('--workdir', metavar='DIR', help='the same')
+
+  def add_start_over(self):
+    """Adds --start-over, without which a run whose checkpoints are all damaged is refused."""
+    self.add_argument(START_OVER, action='store_true',
+                      help='begin at step 1 where all checkpoints of a run are damaged')
 
   def parse_args(self, arguments):
     chosen = super().parse_args(arguments)
@@ -99,6 +106,11 @@ def _check_run(folder):
   if not (place / 'config.json').exists() and (inside := [
       file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]):
     raise FileNotFoundError(f'{folder} holds runs: give one of them, such as {inside[0].parent}')
+
+
+def repeatable(arguments: list[str]) -> str:
+  """The arguments of a command, quoted for a shell, without --quiet and --start-over."""
+  return shlex.join(argument for argument in arguments if argument not in (QUIET, START_OVER))
 
 
 def step(text):
@@ -167,6 +179,15 @@ def _quiet():
   of_libraries.set_verbosity(of_libraries.FATAL)  # what they report as an error is raised, too
   for name in ('asyncio', 'urllib3'):
     logging.getLogger(name).setLevel(logging.CRITICAL)
+  if sys.unraisablehook is sys.__unraisablehook__:
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(found):
+  """Shows an unraisable error, unless a read of tensorstore ends after another read has failed."""
+  error = found.exc_value
+  if not (isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'):
+    sys.__unraisablehook__(found)
 
 
 def _keep_compiled_programs():

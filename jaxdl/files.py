@@ -51,8 +51,18 @@ def readable_json(value, indent=0):
 
 
 def make_folder(folder):
-  """Makes a folder and those above it; returns its path. OSError where that cannot be."""
+  """Makes a folder and those above it; returns its path.
+
+  Raises:
+    ValueError: its name is not UTF-8, so that no message could name it.
+    OSError: it cannot be made.
+  """
   folder = pathlib.Path(folder)
+  try:
+    str(folder).encode()
+  except UnicodeEncodeError:
+    raise ValueError(f'the folder {ascii(str(folder))} has a name that is not UTF-8: '
+                     'name another') from None
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -42,22 +42,37 @@ def _of_array(array):
   return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), zlib.crc32(f'{array.dtype}{array.shape}'.encode()))
 
 
-def mend(workdir):
-  """Puts checkpoints aside whose validation loss cannot be read: orbax would open none of the others."""
-  for file in sorted((pathlib.Path(workdir) / 'checkpoints').glob('*/metrics/metrics')):
-    try:
-      json.loads(file.read_text())['loss']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-      put_aside(file.parents[2], file.parents[1].name, error)
+def check_loss(folder: pathlib.Path):
+  """Raises DamagedError where the validation loss of a checkpoint cannot be read.
+
+  Args:
+    folder: of the checkpoint, which may have no validation loss.
+  """
+  file = folder / 'metrics' / 'metrics'
+  if not file.is_file():
+    return
+  try:
+    loss = json.loads(file.read_text())['loss']
+  except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    raise DamagedError(f'its validation loss cannot be read: {reason(error)}') from error
+  if not isinstance(loss, (int, float)):
+    raise DamagedError(f'its validation loss is {str(loss)[:20]!r}')
 
 
-def put_aside(folder, step, error):
-  """Moves a checkpoint out of the folder of checkpoints into `damaged` beside it, and says so."""
+def put_aside(folder: pathlib.Path, step: int, why: str):
+  """Moves a checkpoint out of the folder of checkpoints into `damaged` beside it, and says so.
+
+  Args:
+    folder: the folder of checkpoints.
+    step: of the checkpoint.
+    why: what is damaged, in a line.
+  """
   (folder.parent / 'damaged').mkdir(exist_ok=True)
   names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
   aside = next(name for name in names if not name.exists())
   (folder / str(step)).rename(aside)
-  print(f'checkpoint {step} is damaged ({reason(error)}): moved to {aside}, going on without it', file=sys.stderr, flush=True)
+  print(f'checkpoint {step} is damaged ({why}): moved to {aside}, going on without it',
+        file=sys.stderr, flush=True)
 
 
 def reason(error):

@@ -24,6 +24,7 @@ def main(arguments):
                           config='configs/lstm_mnist.py', examples=EXAMPLES, quiet=True)
   parser.add_argument('--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)')
   parser.add_argument('--describe', action='store_true', help='print the config and the layer table; train nothing')
+  parser.add_start_over()
   _add_flags_of_processes(parser)
   values, configured = config.from_command_line(parser, arguments)
   with hosts.joined(values.coordinator, values.processes, values.process):
@@ -48,8 +49,7 @@ def main(arguments):
       print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
     else:
       _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
-      own = [argument for argument in own if argument != command.QUIET]
-      _train(chosen, workdir, f'python -m jaxdl.main {shlex.join(own)}')
+      _train(chosen, workdir, f'python -m jaxdl.main {command.repeatable(own)}', values.start_over)
   return 0
 
 
@@ -62,7 +62,7 @@ def _add_flags_of_processes(parser):
   return parser
 
 
-def _train(chosen, workdir, begun):
+def _train(chosen, workdir, begun, start_over):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
 
@@ -74,8 +74,8 @@ def _train(chosen, workdir, begun):
     samples.describe(chosen, writers)
     samples.write(chosen, workdir, writers)
 
-  summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
-                        at_end=watching.at_end(chosen))
+  summary = train.train(chosen, workdir, start_over=start_over, at_start=at_start,
+                        at_evaluation=watching.over_time(chosen), at_end=watching.at_end(chosen))
   hosts.alone(keep_command)  # again: a run that was made longer is repeated by its last command
   hosts.alone(lambda: page.of_run(workdir))
   if warning := hosts.alone(lambda: lint.of_result(chosen, summary)):
@@ -83,7 +83,8 @@ def _train(chosen, workdir, begun):
   if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   else:
-    print(f'look inside: python -m jaxdl.analyze {shlex.quote(str(workdir))}')
+    place = f'./{workdir}' if workdir.startswith('-') else workdir
+    print(f'look inside: python -m jaxdl.analyze {shlex.quote(place)}')
   print(json.dumps(summary))
 
 

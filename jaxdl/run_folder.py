@@ -8,7 +8,7 @@ import pathlib
 import platform
 
 from jaxdl import config as configuration
-from jaxdl import files, integrity
+from jaxdl import files
 from jaxdl.run_files import read_json
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
@@ -17,7 +17,7 @@ MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'k
 
 @contextlib.contextmanager
 def opened(workdir, config, steps):
-  """Keeps a folder for this process inside the `with` block, mends it and writes `config.json` into it.
+  """Locks a run's folder inside the `with` block; writes `config.json` into that of a new run.
 
   How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
   process, however that ends.
@@ -43,9 +43,14 @@ def opened(workdir, config, steps):
     lock.truncate(0)
     lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
     lock.flush()
-    integrity.mend(workdir)
-    files.write_whole(folder / 'config.json', files.readable_json(config) + '\n')
+    if last_checkpoint(folder) is None:
+      write_config(folder, config)
     yield
+
+
+def write_config(workdir, config: dict):
+  """Writes `config.json`; of a run that resumes only after its checkpoint has been read."""
+  files.write_whole(pathlib.Path(workdir) / 'config.json', files.readable_json(config) + '\n')
 
 
 def trainer(workdir):

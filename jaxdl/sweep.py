@@ -3,7 +3,6 @@
 import functools
 import json
 import pathlib
-import shlex
 import sys
 
 from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, train, watching
@@ -26,6 +25,7 @@ def main(arguments):
   parser.add_argument('--together', default='auto', choices=['auto', 'always', 'never'], metavar='WHEN',
                       help='one program for many runs: always, never or auto, where it was measured faster (default)')
   parser.add_argument('--describe', action='store_true', help='print the runs and their groups; train nothing')
+  parser.add_start_over()
   values, configured = config.from_command_line(parser, arguments)
   path = pathlib.Path(values.config)
   if 'model' in configured:
@@ -44,11 +44,12 @@ def main(arguments):
     print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found), 'finished': ended,
                       'groups': [[member.folder for member in group] for group in groups]}))
     return 0
-  begun = f'python -m jaxdl.sweep {shlex.join(argument for argument in arguments[1:] if argument != command.QUIET)}'
-  faults, warned = {}, set()
+  begun = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
+  faults, damaged, warned = {}, {}, set()
   with stop_signals() as stop:
     for group in groups:
-      _train(group, workdir, begun, stop, faults, warned)
+      _train(group, workdir, begun, stop, faults, damaged, warned, values.start_over)
+  faults |= damaged
   rows = comparison.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
   stopped = bool(stop) and ended + len(faults) < len(found)
@@ -60,11 +61,14 @@ def main(arguments):
   print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),
                     'finished': ended, 'stopped': stopped, 'faults': faults,
                     'mean': {row['label']: row['mean'] for row in rows if row['mean']}}))
-  return 0
+  return 1 if damaged else 0
 
 
-def _train(group, workdir, begun, stop, faults, warned):
-  """Trains the members of a group, those together that stand at the same step, until a signal fills `stop`."""
+def _train(group, workdir, begun, stop, faults, damaged, warned, start_over):
+  """Trains the members of a group, those at the same step compiled together, until a signal.
+
+  Why a member did not end goes into `faults`, or into `damaged` where all of its checkpoints are.
+  """
   by_step = {}
   for member in group:
     by_step.setdefault(checkpoint.last_step(workdir / member.folder), []).append(member)
@@ -82,11 +86,21 @@ def _train(group, workdir, begun, stop, faults, warned):
     starts = [functools.partial(_begin, member=member, built=built, folder=folder, begun=begun)
               for member, built, folder in zip(some, experiments, folders, strict=True)]
     watched = [watching.over_time(built) for built in experiments]
-    summaries = (train_together(experiments, folders, starts, watched) if len(some) > 1
-                 else [_alone(experiments[0], folders[0], starts[0], watched[0])])
-    for member, summary in zip(some, summaries, strict=True):
+    summaries, left = [], list(range(len(some)))  # members whose checkpoints are not all damaged
+    while left:
+      chosen = [[values[number] for number in left]
+                for values in (experiments, folders, starts, watched)]
+      try:
+        summaries = _trained(*chosen, start_over)
+        break
+      except checkpoint.AllDamagedError as error:
+        number = [folder.absolute() for folder in folders].index(error.workdir)
+        left.remove(number)
+        damaged[some[number].folder] = str(error)
+        print(f'jaxdl: {error}', file=sys.stderr, flush=True)
+    for number, summary in zip(left, summaries, strict=True):
       if isinstance(summary, str):
-        faults[member.folder] = summary
+        faults[some[number].folder] = summary
 
 
 def _begin(writers, *, member, built, folder, begun):
@@ -95,11 +109,18 @@ def _begin(writers, *, member, built, folder, begun):
   files.write_whole(folder / 'command.txt', f'{begun}\n')
 
 
-def _alone(experiment, folder, at_start, at_evaluation):
+def _trained(experiments, folders, starts, watched, start_over):
+  """The summary of each run, or why it no longer trained."""
+  if len(experiments) > 1:
+    return train_together(experiments, folders, starts, watched, start_over=start_over)
+  return [_alone(experiments[0], folders[0], starts[0], watched[0], start_over)]
+
+
+def _alone(experiment, folder, at_start, at_evaluation, start_over):
   """One run's summary, or why it no longer trained: the sweep goes on."""
   try:
-    return train.train(experiment, folder, at_start=at_start, at_evaluation=at_evaluation,
-                       at_end=watching.at_end(experiment))
+    return train.train(experiment, folder, start_over=start_over, at_start=at_start,
+                       at_evaluation=at_evaluation, at_end=watching.at_end(experiment))
   except FloatingPointError as error:
     print(f'  {folder}: {error}', flush=True)
     return str(error)

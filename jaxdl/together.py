@@ -33,7 +33,7 @@ class Run:
   fault: str | None = None
 
 
-def train_together(experiments, workdirs, starts=None, watched=None):
+def train_together(experiments, workdirs, starts=None, watched=None, *, start_over=False):
   """Trains experiments that `members.grouped` put together, each into a folder of its own, as `train.train` would.
 
   Each folder is that of an ordinary run, and goes on from its last checkpoint where all of them stand at one step.
@@ -42,18 +42,22 @@ def train_together(experiments, workdirs, starts=None, watched=None):
     experiments, workdirs: lists of Experiment and of folders.
     starts, watched: lists of functions of the Writers, called once in a new run, and of the Writers and a State, called at
       each evaluation; None for none.
+    start_over: as in `train.train`.
 
   Returns:
     list of summaries as `train.train` returns them, or of str: why a run no longer trained.
 
   Raises:
-    ValueError, OSError: as `train.train`.
+    ValueError, checkpoint.AllDamagedError, OSError: as `train.train`.
   """
   with contextlib.ExitStack() as stack:
     for built, workdir in zip(experiments, workdirs, strict=True):
       stack.enter_context(run_folder.opened(workdir, built.config, built.steps))
     managers = [stack.enter_context(checkpoint.manager(workdir, experiments[0].keep_every)) for workdir in workdirs]
-    states = [checkpoint.newest(kept, built.initial_state()) for built, kept in zip(experiments, managers, strict=True)]
+    states = [checkpoint.newest(kept, built.initial_state(), start_over=start_over)
+              for built, kept in zip(experiments, managers, strict=True)]
+    for built, workdir in zip(experiments, workdirs, strict=True):
+      run_folder.write_config(workdir, built.config)
     first = int(states[0].step)
     if any(int(state.step) != first for state in states):
       raise ValueError('a damaged checkpoint left the runs at different steps: give the same command again')

@@ -14,13 +14,15 @@ from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
 
 
-def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=lambda writers, state: None,
-          at_end=lambda writers, state: None):
+def train(experiment, workdir, *, start_over=False, at_start=lambda writers: None,
+          at_evaluation=lambda writers, state: None, at_end=lambda writers, state: None):
   """Trains an experiment to its end, going on from the last checkpoint where there is one.
 
   Args:
     experiment: Experiment.
     workdir: the run's folder.
+    start_over: whether a run whose checkpoints are all damaged begins again at step 1; they are
+      moved to `damaged/`. A run with a readable checkpoint resumes from it.
     at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
     at_evaluation: function of the writers and the State on the devices, called at each evaluation.
     at_end: the same of the State of the best checkpoint.
@@ -31,7 +33,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
 
   Raises:
     ValueError: the folder holds a run of another config.
-    OSError: another process trains there, or the folder cannot be written.
+    checkpoint.AllDamagedError: none of the run's checkpoints can be read; nothing was changed.
+    OSError: another process trains there, the folder cannot be written, or a checkpoint cannot be
+      read back.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
   started = time.monotonic()
@@ -43,7 +47,9 @@ def train(experiment, workdir, *, at_start=lambda writers: None, at_evaluation=l
         experiment.steps, first_step=done, evaluate_every=experiment.evaluate_every,
         counted=counted(experiment.config)))
     initial = calls.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
-    current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial), like=initial)
+    current = hosts.of_first(lambda: checkpoint.newest(checkpoints, initial, start_over=start_over),
+                             like=initial)
+    hosts.alone(lambda: run_folder.write_config(workdir, experiment.config))
     first = int(current.step)
     with _writers(workdir, experiment, first) as opened:
       if finished := first >= experiment.steps or _ended(experiment, current):

@@ -229,11 +229,12 @@ def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatc
 
 
 def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(small, config_file, tmp_path, monkeypatch, run_here):
-  """Each process of several is told another number: the command is that of all."""
+  """Nor is --start-over. Each process has another number: the command is that of all."""
   monkeypatch.setattr(main.hosts, 'joined', lambda *who: contextlib.nullcontext())
   said = []
-  monkeypatch.setattr(main, '_train', lambda chosen, workdir, begun: said.append(begun))
-  run_here(f'--config={config_file(small)}', '--coordinator', 'localhost:1', '--workdir=a', '--process=0', '--processes', '2')
+  monkeypatch.setattr(main, '_train', lambda chosen, workdir, begun, start_over: said.append(begun))
+  run_here(f'--config={config_file(small)}', '--coordinator', 'localhost:1', '--workdir=a', '--process=0',
+           '--processes', '2', '--start-over')
   assert said == [f'python -m jaxdl.main --config={tmp_path / "small.py"} --workdir=a']
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_child, state_of
 
-from jaxdl import checkpoint, experiment, files, integrity, run_folder, status, train
+from jaxdl import checkpoint, command, experiment, files, main, run_folder, status, train
 from jaxdl.files import write_whole
 
 
@@ -59,7 +59,6 @@ def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(run, turn,
     copy = tmp_path / f'copy{number}'
     shutil.copytree(workdir, copy)
     (deleted, cut, flipped)[(number + turn) % 3](copy / name, random.Random(number))
-    integrity.mend(copy)
     with checkpoint.manager(copy) as checkpoints:
       found = checkpoint.newest(checkpoints, built.initial_state())
     assert equal(found, states[int(found.step)]), name
@@ -96,6 +95,113 @@ def test_faults_a_run_whose_checkpoints_are_gone_is_not_begun_anew_over_its_reco
     train.train(built, tmp_path)
   assert {name: (tmp_path / name).read_bytes() for name in before} == before
   assert status.text(status.read(tmp_path)).endswith('no checkpoint')
+
+
+def damage_all(workdir):
+  for file in workdir.glob('checkpoints/*/train/d/*'):
+    flipped(file, random.Random(0))
+
+
+def contents(folder):
+  """Name → bytes of every file that a session must not change before it trains."""
+  return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob('*'))
+          if file.is_file() and file.name != 'lock'}
+
+
+def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told_to(
+    small, run, config_file, capsys):
+  built, workdir = run
+  expected = state_of(built, workdir)
+  damage_all(workdir)
+  before = contents(workdir)
+  small.update(checkpoint_every='2 steps', train_for='10 steps')
+  longer = experiment.build(small, 'small')
+  message = re.escape(
+      f'every checkpoint of {workdir} is damaged: 2 in {workdir}/checkpoints, the last of step 8 (')
+  for again in (built, built, longer):
+    with pytest.raises(checkpoint.AllDamagedError, match=(
+        rf'^{message}.*\); restore the files from a copy, or add --start-over, which moves them to '
+        rf'{re.escape(str(workdir))}/damaged, loses the training up to step 8 and begins at step 1$')):
+      train.train(again, workdir)
+    assert contents(workdir) == before
+  file = config_file({**small, 'train_for': '8 steps'})
+  arguments = ['main', f'--config={file}', f'--workdir={workdir}']
+  assert command.run(main.main, arguments) == 1
+  assert re.fullmatch(rf'(.*\n)*jaxdl: {message}.*\n', capsys.readouterr().err)
+  assert contents(workdir) == before
+  assert command.run(main.main, [*arguments, '--start-over']) == 0
+  assert sorted(path.name for path in (workdir / 'damaged').iterdir()) == ['6', '8']
+  assert equal(state_of(built, workdir), expected)
+  assert (workdir / 'command.txt').read_text() == f'python -m jaxdl.main --config={file} --workdir={workdir}\n'
+  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  steps = [(line['step'], line['split']) for line in lines]
+  assert len(steps) == len(set(steps))
+
+
+def test_faults_start_over_keeps_a_run_that_can_be_resumed(small, run, capsys):
+  built, workdir = run
+  small.update(checkpoint_every='2 steps', train_for='10 steps')
+  longer = experiment.build(small, 'small')
+  train.train(longer, workdir, start_over=True)
+  assert f'resuming {workdir} at step 8 of 10' in capsys.readouterr().out
+  assert not (workdir / 'damaged').exists()
+
+
+def test_faults_losses_that_cannot_be_read_are_damage_and_hide_no_other_checkpoint(run):
+  built, workdir = run
+  states = {step: state_of(built, workdir, step) for step in (6, 8)}
+  (workdir / 'checkpoints/8/metrics/metrics').write_text('{"loss": "low"}')
+  assert checkpoint.kept_steps(workdir) == [6, 8]
+  with pytest.raises(ValueError, match=r"damaged \(its validation loss is 'low'\): give another --step"):
+    checkpoint.load_model(workdir, 8)
+  with checkpoint.manager(workdir) as checkpoints:
+    found = checkpoint.newest(checkpoints, built.initial_state())
+  assert equal(found, states[6])
+  (workdir / 'checkpoints/6/metrics').mkdir()
+  (workdir / 'checkpoints/6/metrics/metrics').write_text('')
+  with pytest.raises(checkpoint.AllDamagedError, match=r'the last of step 6 \(its validation loss cannot'):
+    train.train(built, workdir)
+  assert [path.name for path in (workdir / 'checkpoints').iterdir()] == ['6']
+
+
+@pytest.mark.parametrize('step', [4, 6, 8])
+def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_before_is_kept(
+    step, small, tmp_path, monkeypatch):
+  """Its arrays are damaged as soon as they are written; 8 is the last step."""
+  built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
+  train.train(built, tmp_path / 'straight')
+  read_back, workdir = checkpoint.read_back, tmp_path / 'run'
+
+  def damaged(checkpoints, state):
+    checkpoints.wait_until_finished()
+    if checkpoints.unread == step:
+      for file in workdir.glob(f'checkpoints/{step}/train/d/*'):
+        flipped(file, random.Random(0))
+    read_back(checkpoints, state)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, 'read_back', damaged)
+    with pytest.raises(OSError, match=(
+        rf'^the checkpoint of step {step} was written to {workdir}/checkpoints but cannot be read back '
+        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and give the same command')):
+      train.train(built, workdir)
+  train.train(built, workdir)
+  assert [path.name for path in (workdir / 'damaged').iterdir()] == [str(step)]
+  assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'straight')))
+
+
+def test_faults_arrays_that_a_library_does_not_write_are_noticed(small, tmp_path, monkeypatch):
+  """orbax takes this folder's name for a pattern that matches nothing, and saves no arrays."""
+  monkeypatch.setattr(checkpoint, 'PLAIN', re.compile('.*'))
+  for every in ('2 steps', '8 steps'):
+    workdir = tmp_path / f'[x]{every}'
+    small.update(checkpoint_every=every, evaluate_every='8 steps')
+    built = experiment.build(small, 'small')
+    with pytest.raises(OSError, match=r'cannot be read back \(.+\): there is no other one; check the disk'):
+      train.train(built, workdir)
+    with pytest.raises(checkpoint.AllDamagedError):
+      train.train(built, workdir)
+    assert not (workdir / 'damaged').exists()
 
 
 def test_faults_a_damaged_checkpoint_is_not_analysed(run):

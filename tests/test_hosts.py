@@ -155,6 +155,27 @@ def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file,
   assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
 
 
+@pytest.mark.slow
+def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
+    small, config_file, tmp_path):
+  built, workdir, file = experiment.build(small, 'small'), tmp_path / 'run', config_file(small)
+  train.train(built, workdir)
+  for text in workdir.glob('checkpoints/*/config/metadata'):
+    text.write_text('')
+  with started(2, main_command(file, workdir, 2)) as children:
+    (first, _, said_first), (second, _, said_second) = ended(children)
+    assert (first, second) == (1, 1)
+  assert f'jaxdl: every checkpoint of {workdir} is damaged: 2 in ' in said_first.splitlines()[-1]
+  assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
+  assert not (workdir / 'damaged').exists()
+  command = main_command(file, workdir, 2)
+  with started(2, lambda address, process: (*command(address, process), '--start-over')) as children:
+    for code, _, errors in ended(children):
+      assert code == 0, errors
+  assert len(list((workdir / 'damaged').iterdir())) == 2
+  assert int(state_of(built, workdir).step) == 8
+
+
 @pytest.mark.parametrize(('arguments', 'message'), [
     (('host:1', None, None), '--coordinator=HOST:PORT needs --processes=N and --process=I'),
     (('host:1', 2, 2), '--process=2 is not one of --processes=2: use 0 to 1'),

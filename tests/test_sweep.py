@@ -214,6 +214,37 @@ def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
   assert checkpoint.last_step(tmp_path / 'good') == 8
 
 
+@pytest.mark.parametrize('how', ['always', 'never'])
+def test_sweep_names_a_run_whose_checkpoints_are_all_damaged_and_trains_the_others(
+    how, sweep, small, config_file, tmp_path, capsys):
+  sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
+  sweep['axes'][0]['choices'].pop()
+  file = config_file(sweep, 'sweep')
+  arguments = ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', f'--together={how}']
+  for changes in ({'train_for': '4 steps'}, small):
+    config_file({**small, **changes}, 'base')
+    code = command.run(sweep_command.main, arguments)
+    shown = capsys.readouterr()
+    if changes is not small:
+      assert code == 0
+      lost = tmp_path / 'out/lstm/seed1'
+      for file in lost.glob('checkpoints/*/config/metadata'):
+        file.write_text('')
+  assert code == 1
+  message = f'every checkpoint of {lost} is damaged: 1 in {lost}/checkpoints, the last of step 4 ('
+  assert f'\njaxdl: {message}' in f'\n{shown.err}'
+  found = last_json(shown.out)
+  assert (found['finished'], found['stopped'], list(found['faults'])) == (2, False, ['lstm/seed1'])
+  assert found['faults']['lstm/seed1'].startswith(message)
+  assert checkpoint.kept_steps(lost) == [4]
+  assert not (lost / 'damaged').exists()
+  assert [checkpoint.last_step(tmp_path / f'out/lstm/seed{seed}') for seed in (0, 2)] == [8, 8]
+  assert command.run(sweep_command.main, [*arguments, '--start-over']) == 0
+  assert last_json(capsys.readouterr().out)['finished'] == 3
+  assert [path.name for path in (lost / 'damaged').iterdir()] == ['4']
+  assert '--start-over' not in (lost / 'command.txt').read_text()
+
+
 def test_sweep_curves_are_means_over_seeds():
   runs = [[{'step': 1, 'split': 'test', 'loss': 1.0}, {'step': 2, 'split': 'test', 'loss': 0.5}],
           [{'step': 1, 'split': 'test', 'loss': 3.0}], []]
