@@ -74,6 +74,7 @@ def _train(group, workdir, begun, stop, faults, warned):
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
+    _describe_data(experiments[0].data, warned)
     labels = '; '.join(dict.fromkeys(member.label for member in some))
     for line in [f'warning: {labels}: {warning}' for warning in lint.warnings(experiments[0])]:
       if line not in warned:  # as it was for another seed
@@ -87,6 +88,15 @@ def _train(group, workdir, begun, stop, faults, warned):
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
+
+
+def _describe_data(data, said):
+  """Prints the examples of each split and the files that are left out, where `said` does not have these lines yet."""
+  for lines, file in ((data.counted(), sys.stdout), (data.left_out, sys.stderr)):
+    for line in lines:
+      if line not in said:
+        print(f'jaxdl: {line}' if file is sys.stderr else f'  {line}', file=file, flush=True)
+      said.add(line)
 
 
 def _begin(writers, *, member, built, folder, begun):
