@@ -11,6 +11,7 @@ import numpy as np
 from jaxdl import checkpoint
 from jaxdl import config as configuration
 from jaxdl.data import DATA_SETS, image_folder
+from jaxdl.data.photographs import copies
 
 PLACES = ('tfds', 'bundled', 'folder')  # that `source` of a config's data section names
 BYTES = 1 << 30  # of network inputs in memory, at most
@@ -155,7 +156,7 @@ def _where(workdir, config, data_dir, folder):
     section['folder'] = folder or kept.get('folder') or section['folder']
   elif photographs and place == 'tfds':
     name = kept.get('copy') or section.get('copy')
-    section['copy'] = name or image_folder.copy_name(kept.get('folder') or section['folder'])
+    section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
   if photographs and 'class_names' not in section and list(kept['classes']) == list(image_folder.FOOD11):
     section['class_names'] = 'food11'  # as older versions named these classes unasked

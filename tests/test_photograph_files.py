@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from jaxdl.data import image_folder, prepare
-from jaxdl.data.photographs import contents, decode, encoded, stream
+from jaxdl.data.photographs import contents, copies, decode, encoded, stream
 from jaxdl.data.photographs import files as photograph_files
 
 FOOD = ROOT.parent / 'shared/data/food'
@@ -107,7 +107,7 @@ def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
   pytest.importorskip('tensorflow')
   folder = fill(tmp_path / 'My Photos', *(f'{split}/{kind}/{number}.jpg' for split in ('train', 'test')
                                           for kind in 'abc' for number in range(5)))
-  image_folder.builder(str(folder))(data_dir=tmp_path / 'tfds', file_format='array_record').download_and_prepare()
+  copies.builder(str(folder))(data_dir=tmp_path / 'tfds', file_format='array_record').download_and_prepare()
   assert (tmp_path / 'tfds/image_folder/my_photos/1.0.0/dataset_info.json').is_file()
   files, copy = (image_folder.read(folder, source=source, data_dir=tmp_path / 'tfds') for source in ('folder', 'auto'))
   assert (files.origin, copy.origin) == ('folder', 'tfds')

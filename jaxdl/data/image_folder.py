@@ -1,10 +1,7 @@
 """Photographs in class folders, as files or as a prepared TFDS copy, read one by one and still encoded."""
 
 import dataclasses
-import hashlib
-import os
 import pathlib
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,22 +9,12 @@ from typing import Any
 import numpy as np
 
 from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
-from jaxdl.data.photographs import contents, stream
-from jaxdl.data.photographs import files as photograph_files
+from jaxdl.data.photographs import contents, copies, stream
 from jaxdl.data.photographs.encoded import Files, Records, select
 from jaxdl.data.split import Data, batch_sizes, check_overlap, check_texts
 
 FOOD11 = ('Bread', 'Dairy product', 'Dessert', 'Egg', 'Fried food', 'Meat', 'Noodles/Pasta', 'Rice', 'Seafood', 'Soup',
           'Vegetable/Fruit')
-LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
-HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
-CITATION = """@inproceedings{singla2016food,
-  title={Food/Non-food Image Classification and Food Categorization using Pre-Trained {GoogLeNet} Model},
-  author={Singla, Ashutosh and Yuan, Lin and Ebrahimi, Touradj},
-  booktitle={Proceedings of the 2nd International Workshop on Multimedia Assisted Dietary Management},
-  pages={3--11}, year={2016}}"""
-
-
 @dataclasses.dataclass(frozen=True)
 class Photographs:
   """The photographs of a folder, or of its prepared copy.
@@ -154,18 +141,18 @@ def read(folder, *, source='auto', name=None, data_dir=None) -> Photographs:
   place = None if folder is None else pathlib.Path(folder).expanduser()
   if place is None or not place.is_dir():
     return _without_folder(folder, source, name, root)
-  found = _mixed(place)
+  found = copies.mixed(place)
   fault = None
   remark = found.remark(str(folder))
   left_out = () if remark is None else (remark,)
   if source != 'folder':
-    version, fault = _matching_copy(root, name, place, found)
+    version, fault = copies.matching(root, name, place, found)
     if version is not None:
       return _prepared(version, root, folder=place, left_out=left_out)
     again = f'python -m jaxdl.data prepare image_folder --from={folder} --data_dir={root}'
     again += '' if name is None else ' and leave config.data.copy out'
     if source == 'tfds':
-      missing = f'image_folder/{name or copy_name(folder)} is not prepared in {root}'
+      missing = f'image_folder/{name or copies.copy_name(folder)} is not prepared in {root}'
       instead = f'run {again}, or set config.data.source="folder"'
       if fault is None:
         raise FileNotFoundError(f'{missing}: {instead}')
@@ -173,7 +160,7 @@ def read(folder, *, source='auto', name=None, data_dir=None) -> Photographs:
     if fault is not None:
       print(f'jaxdl: {fault}: reading the folder; to prepare it again: {again}', file=sys.stderr, flush=True)
   return Photographs('folder', {split: Files(files) for split, files in found.splits.items()}, found.classes, found.numbered,
-                     entries_of(found, place), {'folder': str(place.absolute())}, left_out)
+                     copies.entries_of(found, place), {'folder': str(place.absolute())}, left_out)
 
 
 def _without_folder(folder, source, name, root):
@@ -188,88 +175,17 @@ def _without_folder(folder, source, name, root):
       return _prepared(version, root)
     raise FileNotFoundError(f'image_folder/{name} is not prepared in {root}: run python -m jaxdl.data prepare image_folder '
                             f'--from={folder or "DIR"} --data_dir={root}')
-  wanted, copies = pathlib.Path(folder).expanduser().resolve(), _copies(root, copy_name(folder))
+  wanted, versions = pathlib.Path(folder).expanduser().resolve(), copies.versions_of(root, copies.copy_name(folder))
   made_from_it = []
-  for version in copies:
+  for version in versions:
     copied = contents.read(version)
     if copied is not None and copied.folder == str(wanted):
       made_from_it.append(version)
   if made_from_it:
     return _prepared(max(made_from_it, key=lambda version: (version / contents.FILE).stat().st_mtime_ns), root)
-  if copies:
-    fault += f', or --config.data.copy={copies[0].parent.name} for the copy of that name in {root}'
+  if versions:
+    fault += f', or --config.data.copy={versions[0].parent.name} for the copy of that name in {root}'
   raise FileNotFoundError(fault)
-
-
-def copy_name(folder):
-  """The name under which a folder's first copy is prepared: its own, in letters that TFDS takes."""
-  return re.sub(r'\W+', '_', pathlib.Path(folder).expanduser().resolve().name.lower()).strip('_') or 'photographs'
-
-
-def prepared_copy(folder, root: pathlib.Path) -> pathlib.Path | None:
-  """The prepared copy in TFDS's folder that holds what a folder holds now; None where there is none."""
-  place = pathlib.Path(folder).expanduser()
-  return _matching_copy(root, None, place, _mixed(place))[0]
-
-
-def new_name(folder, root: pathlib.Path) -> str:
-  """A name for a copy of a folder that no other copy has: the folder's own, or with a key of what it holds."""
-  place, name = pathlib.Path(folder).expanduser(), copy_name(folder)
-  if not (root / 'image_folder' / name).exists():
-    return name
-  return f'{name}_{contents.key(entries_of(_mixed(place), place))}'
-
-
-def entries_of(found: photograph_files.Folder, root: pathlib.Path) -> dict[str, list[contents.Entry]]:
-  """Split name → entries of the photographs below a folder."""
-  return {split: contents.of_files(files, root) for split, files in found.splits.items()}
-
-
-def _copies(root, name):
-  """The versions of the copies that folders of one name have."""
-  parent = root / 'image_folder'
-  names = [path.name for path in sorted(parent.iterdir()) if re.fullmatch(rf'{re.escape(name)}(_[0-9a-f]{{8}})?', path.name)
-           ] if parent.is_dir() else []
-  versions = [tfds_arrays.version_folder(root, f'image_folder/{one}') for one in names]
-  return [version for version in versions if version is not None]
-
-
-def _matching_copy(root, name, folder, found):
-  """(version of the copy that holds what a folder holds or None, why the last one looked at does not)."""
-  if name is None:
-    versions = _copies(root, copy_name(folder))
-  else:
-    versions = [version for version in [tfds_arrays.version_folder(root, f'image_folder/{name}')] if version is not None]
-  if not versions:
-    return None, None
-  now, fault = entries_of(found, folder), None
-  for version in versions:
-    copied = contents.read(version)
-    if copied is None:
-      fault = f'the prepared copy {version} has no list of its photographs, so that it is not known to be of {folder}'
-      continue
-    differs = contents.difference(copied.splits, now, folder)
-    if differs is None:
-      return version, None
-    fault = f'the prepared copy {version} is of other photographs than {folder} ({differs})'
-  return None, fault
-
-
-def _mixed(folder):
-  """`photographs.files.find`, the files of each class, in the order of a hash of their names, spread over the split."""
-  found = photograph_files.find(folder)
-
-  def drawn(example):
-    return hashlib.sha256(os.fsencode(example[0].relative_to(folder).as_posix())).digest()
-
-  def spread(files):
-    places = {}
-    for label in range(len(found.classes)):
-      own = sorted((file for file in files if file[1] == label), key=drawn)
-      places |= {file: ((rank + 0.5) / len(own), drawn(file)) for rank, file in enumerate(own)}
-    return sorted(files, key=places.get)
-
-  return dataclasses.replace(found, splits={split: spread(files) for split, files in found.splits.items()})
 
 
 def _prepared(version, root, folder=None, left_out=()):
@@ -288,54 +204,3 @@ def _prepared(version, root, folder=None, left_out=()):
            'folder': None if folder is None else str(folder.absolute())}
   return Photographs('tfds', splits, tuple(builder.info.features['label'].names), copied is not None and copied.numbered,
                      None if copied is None else copied.splits, place, left_out)
-
-
-def builder(folder, name=None):
-  """The TFDS builder class of one folder; the files' bytes are kept as they are, whatever their format.
-
-  Args:
-    folder: path of the folder of files, as text.
-    name: str, TFDS's config, so that two folders do not collide; None for the folder's own name.
-
-  Returns:
-    Builder class; give it data_dir and file_format='array_record'. It prepares DATA_DIR/image_folder/NAME, and writes there
-    which photographs it holds.
-  """
-  import tensorflow_datasets as tfds
-  root = pathlib.Path(folder).expanduser()
-  found = _mixed(root)
-  entries = {split: [] for split in found.splits}  # as they are read
-
-  class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Photographs in class folders."""
-
-    VERSION = tfds.core.Version('1.0.0')
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name or copy_name(folder))]  # noqa: RUF012
-    MANUAL_DOWNLOAD_INSTRUCTIONS = 'python -m jaxdl.data prepare image_folder --from=DIR'
-
-    def _info(self):
-      return tfds.core.DatasetInfo(
-          builder=self, description='Photographs in class folders, such as Food-11.', citation=CITATION,
-          homepage=HOMEPAGE, license=LICENCE, supervised_keys=('image', 'label'), disable_shuffling=True,
-          features=tfds.features.FeaturesDict({
-              'image': tfds.features.Image(shape=(None, None, 3)),
-              'label': tfds.features.ClassLabel(names=[name.replace('\n', ' ') for name in found.classes]),
-              'name': tfds.features.Text()}))
-
-    def _split_generators(self, dl_manager):
-      return {split: self._generate_examples(split, files) for split, files in found.splits.items()}
-
-    def _generate_examples(self, split, files):
-      entries[split].clear()
-      for position, (path, label) in enumerate(files):
-        entry, = contents.of_files([(path, label)], root)
-        content = path.read_bytes()
-        entries[split].append(dataclasses.replace(entry, checksum=hashlib.sha256(content).hexdigest()))
-        yield position, {'image': content, 'label': label, 'name': path.name}
-
-    def download_and_prepare(self, **options):
-      super().download_and_prepare(**options)
-      if any(entries.values()):  # it was not there already
-        contents.write(pathlib.Path(self.data_dir), entries, root, numbered=found.numbered)
-
-  return ImageFolder

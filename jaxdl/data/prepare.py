@@ -6,7 +6,8 @@ import io
 import json
 import pathlib
 
-from jaxdl.data import hoda, image_folder, shakespeare, tfds_arrays
+from jaxdl.data import hoda, shakespeare, tfds_arrays
+from jaxdl.data.photographs import copies
 from jaxdl.data.raw.files import RAW
 
 MOST = None  # examples of each split; None for all, tests of the way there take fewer
@@ -36,7 +37,7 @@ def prepare(name, *, raw, data_dir=None):
   if not raw.exists():
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
   is_folder = name == 'image_folder'
-  there = image_folder.prepared_copy(raw, root) if is_folder else tfds_arrays.version_folder(root, name)
+  there = copies.current(raw, root) if is_folder else tfds_arrays.version_folder(root, name)
   if there is not None:
     return there, True
   with tfds_arrays.aside(root, name) as folder:
@@ -44,11 +45,11 @@ def prepare(name, *, raw, data_dir=None):
     paths, note = RAW[name](raw, files)
     make = OURS.get(name)
     if is_folder:
-      make = functools.partial(image_folder.builder, str(raw), image_folder.new_name(raw, root))
+      make = functools.partial(copies.builder, str(raw), copies.new_name(raw, root))
     built = _build(name, make, paths, folder)
     (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
     target, was_there = tfds_arrays.move(built, root / built.relative_to(folder))
-  if was_there and is_folder and image_folder.prepared_copy(raw, root) is None:
+  if was_there and is_folder and copies.current(raw, root) is None:
     raise OSError(f'another process has just prepared other photographs as {target}: give the same command again')
   return target, was_there
 
