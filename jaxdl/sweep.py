@@ -6,7 +6,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, train, watching
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
@@ -48,7 +48,7 @@ def main(arguments):
   faults, warned = {}, set()
   with stop_signals() as stop:
     for group in groups:
-      _train(group, workdir, begun, stop, faults, warned)
+      _train(group, workdir, begun, stop, faults, warned, finished=[member for member in found if member not in waiting])
   rows = comparison.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
   stopped = bool(stop) and ended + len(faults) < len(found)
@@ -63,7 +63,7 @@ def main(arguments):
   return 0
 
 
-def _train(group, workdir, begun, stop, faults, warned):
+def _train(group, workdir, begun, stop, faults, warned, finished):
   """Trains the members of a group, those together that stand at the same step, until a signal fills `stop`."""
   by_step = {}
   for member in group:
@@ -74,6 +74,8 @@ def _train(group, workdir, begun, stop, faults, warned):
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
+    for member in finished:
+      _check_same_data(experiments[0], workdir / member.folder)
     _describe_data(experiments[0].data, warned)
     labels = '; '.join(dict.fromkeys(member.label for member in some))
     for line in [f'warning: {labels}: {warning}' for warning in lint.warnings(experiments[0])]:
@@ -88,6 +90,19 @@ def _train(group, workdir, begun, stop, faults, warned):
     for member, summary in zip(some, summaries, strict=True):
       if isinstance(summary, str):
         faults[member.folder] = summary
+
+
+def _check_same_data(built, folder):
+  """Refuses to compare a run with a finished one on other examples of the data set that both name; ValueError."""
+  before = records.read(folder).config
+  same_name = all(before['data'].get(key) == built.config['data'].get(key) for key in ('name', 'folder', 'copy'))
+  kept = before.get('dataset', {}).get('checksums')
+  if not same_name or not isinstance(kept, dict):
+    return
+  wrong = built.data.differs({split: checksum for split, checksum in kept.items() if split in built.data.checksums})
+  if wrong is not None:
+    raise ValueError(f'{built.data.described()} has other examples than {folder} was trained on (in the {wrong} split): give the '
+                     'data of that run, or another --workdir')
 
 
 def _describe_data(data, said):

@@ -30,7 +30,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ensemble': {'evaluation', 'experiment', 'members', 'parallel', 'steps'},
     'together': {'calls', 'checkpoint', 'ensemble', 'experiment', 'finite', 'progress', 'records', 'run_folder', 'stopping', 'summary',
                  'tasks', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'samples', 'stopping', 'together',
+    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'records', 'samples', 'stopping', 'together',
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models', 'run_files', 'statistics_table'},
     'analyze': {'command', 'progress', 'report', 'spelling', 'subject', 'views'},
