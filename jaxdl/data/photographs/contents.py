@@ -30,7 +30,7 @@ class Entry:
 
 
 def of_files(files: Iterable[tuple[pathlib.Path, int]], root: pathlib.Path) -> list[Entry]:
-  """The entries of (path, label) below a folder. It asks for each file's size and time and opens none: 5 µs a file."""
+  """The entries of (path, label) below a folder. It opens no file: 13 µs a file."""
   entries = []
   for path, label in files:
     found = path.stat()
