@@ -10,7 +10,7 @@ SPLITS = ('train', 'validation', 'test')
 SQUARES = {'classify_by_squared_error': 'squared error', 'reconstruct': 'mean squared error'}  # tasks whose loss is no entropy
 
 SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
-            'profile', 'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
+            'profile', 'data.folder', 'data.copy', 'data.source', 'data.data_dir', 'data.workers', 'data.class_names')  # keys that may differ between a config and its runs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -151,6 +151,8 @@ def test_what_is_left_out_is_named(tmp_path):
   line, = data.left_out
   assert line.startswith(f'left out of {tmp_path}: 2 hidden (.git, train/cat/.DS_Store); 1 beside the split folders (readme.md)')
   assert '9 not an image (train/cat/b.pdf, train/cat/notes.txt, train/dog/0.doc, …)' in line
+  os.mkfifo(tmp_path / 'train/cat/pipe')
+  assert 'train/cat/pipe' in photograph_files.find(tmp_path).left_out['not an image']
   (tmp_path / 'train/cat/line\nbreak.txt').touch()
   assert '\n' not in photograph_files.find(tmp_path).remark('x')
   assert data.counted() == ['train: 2 examples, 1 of each of 2 classes']

@@ -65,6 +65,8 @@ def with_frames(encoded, size, fit='crop', background='white'):
 
 def is_photograph(path) -> bool:
   """Whether the beginning of a file (pathlib.Path) is that of an image; nothing of it is decoded."""
+  if not path.is_file():  # a pipe would wait for its writer
+    return False
   try:
     with path.open('rb') as file:
       return _opened(file).format != 'TGA'  # which no fixed bytes tell, so that other files may seem to be one
