@@ -41,7 +41,8 @@ def main(arguments):
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
   of_examples = f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
-  print(f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}' + f', {TOGETHER} at a time' * (len(fitting) > 1), flush=True)
+  together = f', {TOGETHER} at a time' if len(fitting) > 1 else ''
+  print(f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}', flush=True)
   files = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder, must_fit=bool(chosen.only))
   page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))

@@ -125,7 +125,8 @@ def _same_data(workdir, config, data_dir, folder):
     if section.get('source') not in ('folder', 'tfds'):
       raise
     raise OSError(f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}') from error
-  if wrong := data.differs(kept.get('checksums')):
+  wrong = data.differs(kept.get('checksums'))
+  if wrong is not None:
     raise ValueError(f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} split): {mend}')
   if list(data.classes) != list(kept['classes']):
     raise ValueError(f'the data of {workdir} have other classes than those it was trained on: {mend}')

@@ -101,8 +101,8 @@ def _check_same_data(built, folder):
     return
   wrong = built.data.differs({split: checksum for split, checksum in kept.items() if split in built.data.checksums})
   if wrong is not None:
-    raise ValueError(f'{built.data.described()} has other examples than {folder} was trained on (in the {wrong} split): give the '
-                     'data of that run, or another --workdir')
+    raise ValueError(f'{built.data.described()} has other examples than {folder} was trained on '
+                     f'(in the {wrong} split): give the data of that run, or another --workdir')
 
 
 def _describe_data(data, said):

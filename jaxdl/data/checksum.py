@@ -27,7 +27,9 @@ def of_columns(columns: dict[str, np.ndarray]) -> str:
   return digest.hexdigest()
 
 
-def of_splits(columns: dict[str, dict[str, np.ndarray]], expressions: Iterable[str]) -> dict[str, str]:
+def of_splits(
+  columns: dict[str, dict[str, np.ndarray]], expressions: Iterable[str]
+) -> dict[str, str]:
   """The checksums of the splits that a config uses, each over all examples of the split.
 
   Args:
@@ -45,4 +47,6 @@ def of_splits(columns: dict[str, dict[str, np.ndarray]], expressions: Iterable[s
 
 def used(expressions: Iterable[str], count: dict[str, int]) -> list[str]:
   """The names of the splits that any of some expressions reads, sorted."""
-  return sorted({split for expression in expressions for split, _, _ in slicing.intervals(expression, count)})
+  return sorted(
+    {split for expression in expressions for split, _, _ in slicing.intervals(expression, count)}
+  )

@@ -58,7 +58,6 @@ def render(parts):
 
 def one(record):
   """What the template shows of a run."""
-  summary = record.summary
   return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
           'charts': charts.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
@@ -181,7 +180,8 @@ def _environment(record):
   if not summary:
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
-  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']], ['data', summary['data']], *counted]
+  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']],
+          ['data', summary['data']], *counted]
   return rows + [[name, version] for name, version in summary.get('versions', {}).items()]
 
 

@@ -1,4 +1,4 @@
-"""What a folder of photographs holds, to tell it from another folder and to identify it in a run's record."""
+"""What a folder of photographs holds: its entries, their checksum, and how two folders differ."""
 
 import dataclasses
 import hashlib
@@ -34,12 +34,14 @@ def of_files(files: Iterable[tuple[pathlib.Path, int]], root: pathlib.Path) -> l
   entries = []
   for path, label in files:
     found = path.stat()
-    entries.append(Entry(path.relative_to(root).as_posix(), label, found.st_size, found.st_mtime_ns))
+    entries.append(
+      Entry(path.relative_to(root).as_posix(), label, found.st_size, found.st_mtime_ns)
+    )
   return entries
 
 
 def checksum(entries: Iterable[Entry]) -> str:
-  """sha256 over names, labels and sizes, in their order: the same wherever the folder is, and for its prepared copy."""
+  """sha256 over names, labels and sizes in order: the same for a moved folder and for its copy."""
   digest = hashlib.sha256()
   for entry in entries:
     digest.update(b'%s\0%d\0%d\0' % (os.fsencode(entry.name), entry.label, entry.size))
@@ -47,20 +49,30 @@ def checksum(entries: Iterable[Entry]) -> str:
 
 
 def key(splits: dict[str, list[Entry]]) -> str:
-  """Eight letters for the name of a copy, which differ between folders and after every change of a folder."""
+  """Eight letters for a copy's name, which differ between folders and after every change."""
   digest = hashlib.sha256()
   for split, entries in splits.items():
     digest.update(split.encode())
     for entry in entries:
-      digest.update(b'%s\0%d\0%d\0%d\0' % (os.fsencode(entry.name), entry.label, entry.size, entry.modified))
+      digest.update(
+        b'%s\0%d\0%d\0%d\0' % (os.fsencode(entry.name), entry.label, entry.size, entry.modified)
+      )
   return digest.hexdigest()[:8]
 
 
-def write(version: pathlib.Path, splits: dict[str, list[Entry]], root: pathlib.Path, *, numbered: bool) -> None:
+def write(
+  version: pathlib.Path, splits: dict[str, list[Entry]], root: pathlib.Path, *, numbered: bool
+) -> None:
   """Writes into a prepared copy which photographs it holds, and of which folder."""
-  rows = {split: [[entry.name, entry.label, entry.size, entry.modified, entry.checksum] for entry in entries]
-          for split, entries in splits.items()}
-  (version / FILE).write_text(json.dumps({'from': str(root.resolve()), 'numbered': numbered, 'splits': rows}) + '\n')
+  rows = {
+    split: [
+      [entry.name, entry.label, entry.size, entry.modified, entry.checksum] for entry in entries
+    ]
+    for split, entries in splits.items()
+  }
+  (version / FILE).write_text(
+    json.dumps({'from': str(root.resolve()), 'numbered': numbered, 'splits': rows}) + '\n'
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +91,7 @@ class Copied:
 
 
 def read(version: pathlib.Path) -> Copied | None:
-  """What a prepared copy holds; None where an older version wrote it, which kept no list, or the list is damaged."""
+  """What a prepared copy holds; None where its list is damaged or an older version wrote none."""
   try:
     found = json.loads((version / FILE).read_text())
     splits = {split: [Entry(*row) for row in rows] for split, rows in found['splits'].items()}
@@ -88,10 +100,13 @@ def read(version: pathlib.Path) -> Copied | None:
     return None
 
 
-def difference(kept: dict[str, list[Entry]], now: dict[str, list[Entry]], root: pathlib.Path) -> str | None:
+def difference(
+  kept: dict[str, list[Entry]], now: dict[str, list[Entry]], root: pathlib.Path
+) -> str | None:
   """What differs between a prepared copy and a folder.
 
-  Names, labels and sizes are compared. A file whose time is another is read and compared by its checksum.
+  Names, labels and sizes are compared. A file whose time is another is read and compared by its
+  checksum.
 
   Args:
     kept: split name → entries of the copy, with checksums.
@@ -115,6 +130,9 @@ def difference(kept: dict[str, list[Entry]], now: dict[str, list[Entry]], root: 
       return f'{name} has another class'
     if entry.size != earlier.size:
       return f'{name} has changed'
-    if entry.modified != earlier.modified and hashlib.sha256((root / name).read_bytes()).hexdigest() != earlier.checksum:
+    if (
+      entry.modified != earlier.modified
+      and hashlib.sha256((root / name).read_bytes()).hexdigest() != earlier.checksum
+    ):
       return f'{name} has changed'
   return None

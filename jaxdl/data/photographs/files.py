@@ -1,4 +1,4 @@
-"""Photographs as files in folders: which splits and classes they make, and which files are left out."""
+"""Photographs as files in folders: their splits and classes, and the files left out."""
 
 import collections
 import dataclasses
@@ -8,11 +8,21 @@ import re
 
 from jaxdl.data.photographs import decode
 
-SUFFIXES = frozenset(('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.apng', '.webp', '.bmp', '.dib', '.gif', '.tif', '.tiff', '.jp2',
-                      '.j2k', '.avif', '.avifs', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.pcx', '.sgi', '.rgb', '.qoi', '.dds',
-                      '.psd', '.ico', '.icns', '.mpo'))  # files of these are not opened before they are needed
-SPLITS = {'train': 'train', 'training': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test',
-          'evaluation': 'test'}
+# Files with these endings are not opened before they are needed.
+# fmt: off
+SUFFIXES = frozenset((
+  '.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif',
+  '.tiff', '.jp2', '.j2k', '.avif', '.avifs', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.pcx', '.sgi',
+  '.rgb', '.qoi', '.dds', '.psd', '.ico', '.icns'))
+# fmt: on
+SPLITS = {
+  'train': 'train',
+  'training': 'train',
+  'validation': 'validation',
+  'val': 'validation',
+  'test': 'test',
+  'evaluation': 'test',
+}
 NAMED = 3  # files that are left out, of each reason, that a message names
 
 
@@ -21,9 +31,11 @@ class Folder:
   """The photographs below a folder.
 
   Attributes:
-    splits: split name ('train', 'validation', 'test') → list of (pathlib.Path, label), sorted by class and file name.
+    splits: split name ('train', 'validation', 'test') → list of (pathlib.Path, label), sorted by
+      class and file name.
     classes: class names in the order of the labels.
-    numbered: whether files are named `<class number>_<id>`, as in Food-11, instead of standing in class folders.
+    numbered: whether files are named `<class number>_<id>`, as in Food-11, instead of standing in
+      class folders.
     left_out: reason → list of paths relative to the folder.
   """
 
@@ -47,8 +59,9 @@ class Folder:
 def find(folder):
   """The photographs below a folder, in one of three layouts.
 
-  `<split>/<class>/*.jpg`; `<class>/*.jpg`, all of them 'train'; or Food-11's own `<split>/<class number>_<id>.jpg`.
-  A photograph is a file of any format of `decode.FORMATS`. A file of an unknown ending is opened to see whether it is one.
+  `<split>/<class>/*.jpg`; `<class>/*.jpg`, all of them 'train'; or Food-11's own `<split>/<class
+  number>_<id>.jpg`. A photograph is a file of any format of `decode.FORMATS`. A file of an unknown
+  ending is opened to see whether it is one.
 
   Args:
     folder: path of the folder.
@@ -58,11 +71,14 @@ def find(folder):
 
   Raises:
     FileNotFoundError: the folder is missing, or holds no photographs.
-    ValueError: a class is empty or not in the training split, a name does not fit, or a link leads out of the folder.
+    ValueError: a class is empty or not in the training split, a name does not fit, or a link leads
+      out of the folder.
   """
   folder = pathlib.Path(folder).expanduser()
   if not folder.is_dir():
-    raise FileNotFoundError(f'{folder} is not there: give the folder that holds train/<class>/*.jpg')
+    raise FileNotFoundError(
+      f'{folder} is not there: give the folder that holds train/<class>/*.jpg'
+    )
   search = _Search(folder)
   entries = search.entries(folder)
   below = {name: path for name, path, is_folder in entries if is_folder}
@@ -78,14 +94,20 @@ def find(folder):
   else:
     found = {'train': search.classes(folder, entries)}
   if not any(any(classes.values()) for classes in found.values()):
-    raise FileNotFoundError(f'{folder} holds no photographs: put image files, such as .jpg or .png, into train/<class>/')
+    raise FileNotFoundError(
+      f'{folder} holds no photographs: put image files, such as .jpg or .png, into train/<class>/'
+    )
   splits, classes = _labelled(found, folder)
-  return Folder(splits=splits, classes=classes, numbered=search.numbered, left_out=dict(search.left_out))
+  return Folder(
+    splits=splits, classes=classes, numbered=search.numbered, left_out=dict(search.left_out)
+  )
 
 
 def _split_name(path):
   if path.name.lower() not in SPLITS:
-    raise ValueError(f'{path} stands beside the splits but is none: move it away, or name it {", ".join(SPLITS)}')
+    raise ValueError(
+      f'{path} stands beside the splits but is none: move it away, or name it {", ".join(SPLITS)}'
+    )
   return SPLITS[path.name.lower()]
 
 
@@ -96,15 +118,22 @@ def _labelled(found, folder):
   for split in order:
     for name, paths in found[split].items():
       if not paths:
-        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: put some there, or give the '
-                         'folder that holds train/<class>/ and nothing else')
+        raise ValueError(
+          f'class {name!r} has no photographs in the {split} split of {folder}: put some there, '
+          'or give the folder that holds train/<class>/ and nothing else'
+        )
       if name not in known:
-        raise ValueError(f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
-                         f'{len(known)} classes: move it away, or add it there')
+        raise ValueError(
+          f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
+          f'{len(known)} classes: move it away, or add it there'
+        )
   numbered = all(name.isdecimal() for name in known)
   known.sort(key=(lambda name: (int(name), name)) if numbered else None)
   labels = {name: label for label, name in enumerate(known)}
-  splits = {split: [(path, labels[name]) for name in known for path in found[split].get(name, ())] for split in order}
+  splits = {
+    split: [(path, labels[name]) for name in known for path in found[split].get(name, ())]
+    for split in order
+  }
   return splits, tuple(known)
 
 
@@ -120,12 +149,17 @@ class _Search:
     """Class name → sorted paths, of class folders or of files named after their class."""
     if any(is_folder for _, _, is_folder in entries):
       self.leave_out_files(entries, 'beside the class folders')
-      return {name: self.photographs(self.entries(path)) for name, path, is_folder in entries if is_folder}
+      return {
+        name: self.photographs(self.entries(path)) for name, path, is_folder in entries if is_folder
+      }
     classes = collections.defaultdict(list)
     for path in self.photographs(entries):
       number = re.match(r'(\d+)_', path.name)
       if not number:
-        raise ValueError(f'{path} stands in no class folder and is not named <class number>_<id>.jpg: move it into one')
+        raise ValueError(
+          f'{path} stands in no class folder and is not named <class number>_<id>.jpg: '
+          'move it into one'
+        )
       classes[number[1]].append(path)
       self.numbered = True
     return dict(classes)
@@ -160,7 +194,9 @@ class _Search:
       if entry.name.startswith('.'):
         self.leave_out(path, 'hidden')
         continue
-      if entry.is_symlink() and not pathlib.Path(entry.path).resolve().is_relative_to(self.root.resolve()):
+      if entry.is_symlink() and not pathlib.Path(entry.path).resolve().is_relative_to(
+        self.root.resolve()
+      ):
         raise ValueError(f'{entry.path} is a link that leads out of {self.root}: put a copy there')
       shown.append((entry.name, path, entry.is_dir()))
     return shown
