@@ -24,6 +24,7 @@ def get_config():
   config.checkpoint_every = '1 epoch'
   config.data = dict(
       name='image_folder', folder='food-11', source='auto', batch_size=16, size=512, scale='symmetric',
+      class_names='food11',
       augment=(dict(kind='flip'),),
       splits=dict(train='train', validation='validation', test='test'))
   config.model = dict(

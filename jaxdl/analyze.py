@@ -31,14 +31,18 @@ analyses:
 def main(arguments):
   """Runs the command; returns the exit code."""
   chosen = _parser().parse_args(arguments[1:])
-  seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir)
+  wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
+  looks_at_examples = any(VIEWS[name].examples for name in wanted if name in VIEWS)
+  seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir, folder=chosen.folder,
+                      examples=looks_at_examples)
   fitting = _fitting(chosen, seen)
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
-  print(f'{chosen.workdir} at step {seen.step:,}: {analyses} of {seen.labels.size:,} {seen.split} {what} of {seen.name} into '
-        f'{folder}' + f', {TOGETHER} at a time' * (len(fitting) > 1), flush=True)
+  of_examples = f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
+  together = f', {TOGETHER} at a time' if len(fitting) > 1 else ''
+  print(f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}', flush=True)
   files = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder, must_fit=bool(chosen.only))
   page.of_run(chosen.workdir)
   print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
@@ -56,6 +60,7 @@ def _parser():
   add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
   add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all that 1 GiB holds)')
   add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
+  add('--folder', metavar='DIR', help='folder of the photographs, where it is another than in training')
   add('--against', action='append', default=[], metavar='DIR',
       help="folder of a run whose weights are laid over this one's; may be given several times")
   add('--seed', type=command.seed, default=DEFAULTS['seed'], metavar='N', help='of what is drawn at random (default 0)')
@@ -85,7 +90,7 @@ def _fitting(chosen, seen):
 
 def _flags(chosen, name):
   """The flags that ask for an analysis as it was asked for: '--images=300 --layer=conv2'."""
-  everywhere = ('step', 'images', 'seed', 'data_dir')
+  everywhere = ('step', 'images', 'seed', 'data_dir', 'folder')
   given = [(option, value) for option in (*everywhere, *VIEWS[name].heeds) if (value := getattr(chosen, option)) not in (
       None, DEFAULTS.get(option))]
   return shlex.join(f'--{option}={one}' for option, value in given for one in (value if isinstance(value, list) else [value]))

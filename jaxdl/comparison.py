@@ -18,7 +18,7 @@ def finished(folder, wanted):
     run = records.read(folder)
   except (OSError, ValueError):
     return None
-  same = not changed_keys(run.config, wanted, but=('reported', 'dataset', 'cpu_devices'))
+  same = not changed_keys(run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers'))
   return run.summary if same and run.finished else None
 
 

@@ -65,6 +65,11 @@ def _add_flags_of_processes(parser):
 def _train(chosen, workdir, begun, start_over):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
+  if hosts.is_first():
+    for line in chosen.data.counted():
+      print(f'  {line}', flush=True)
+    for line in chosen.data.left_out:
+      print(f'jaxdl: {line}', file=sys.stderr, flush=True)
 
   def keep_command():
     files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')

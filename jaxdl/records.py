@@ -9,8 +9,10 @@ from jaxdl import run_files
 SPLITS = ('train', 'validation', 'test')
 SQUARES = {'classify_by_squared_error': 'squared error', 'reconstruct': 'mean squared error'}  # tasks whose loss is no entropy
 
+# Keys that may differ between a config and its runs.
 SAME_RUN = ('reported', 'dataset', 'seed', 'cpu_devices', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every',
-            'profile', 'data.folder', 'data.source', 'data.workers')  # keys that may differ between a config and its runs
+            'profile', 'data.folder', 'data.copy', 'data.source', 'data.data_dir', 'data.workers',
+            'data.class_names')
 
 
 @dataclasses.dataclass(frozen=True)

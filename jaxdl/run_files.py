@@ -21,6 +21,14 @@ def _is_span(value):
   return is_figure(value) and 0 <= value < 1e12
 
 
+def _are_counts(value):
+  return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+def _are_lists_of_counts(value):
+  return isinstance(value, dict) and all(isinstance(counts, list) and all(map(_is_count, counts)) for counts in value.values())
+
+
 def _is(*kinds):
   return lambda value: isinstance(value, kinds)
 
@@ -31,6 +39,7 @@ CONFIG = {  # key → what it holds, and whether it must be there
     'data.name': (_is(str), MUST), 'data.batch_size': (_is_count, MUST), 'data.time_step': (_is_count, MAY),
     'seed': (_is_count, MAY), 'dataset': (_is(dict), MAY), 'dataset.classes': (_is(list), MAY),
     'dataset.input_shape': (_is(list), MAY), 'dataset.steps_per_epoch': (_is_count, MAY),
+    'dataset.examples': (_are_counts, MAY), 'dataset.examples_per_class': (_are_lists_of_counts, MAY),
     'reported': (_is(dict, type(None)), MAY)}
 SUMMARY = {
     'config': (_is(str), MUST), 'step': (_is_count, MUST), 'parameters': (_is_count, MUST), 'seed': (_is_count, MUST),

@@ -12,7 +12,11 @@ from jaxdl import files
 from jaxdl.run_files import read_json
 
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
-              'cpu_devices', 'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
+              'cpu_devices', 'data.workers', 'data.class_names',  # these are compared as dataset.classes
+              # what follows from other keys, and older versions did not keep; checksums are compared on their own
+              'dataset.steps_per_epoch', 'dataset.examples', 'dataset.examples_per_class', 'dataset.checksums',
+              'dataset.folder', 'dataset.copy', 'dataset.data_dir')
+PLACES = ('data.folder', 'data.copy', 'data.source', 'data.data_dir', 'dataset.origin')  # may change with the same checksums
 
 
 @contextlib.contextmanager
@@ -115,12 +119,26 @@ def check_config(workdir, config, steps):
   begun = last is not None or (folder / 'damaged').is_dir() or (journal.is_file() and journal.stat().st_size)
   if not ((folder / 'checkpoints').is_dir() and file.is_file() and begun):
     return
-  if changed := configuration.changed_keys({'seed': 0, **read_json(file)}, config, but=MAY_CHANGE):
+  before = {'seed': 0, **read_json(file)}
+  checksums = _checksums(before)
+  may_change = MAY_CHANGE + (PLACES if checksums else ())
+  changed = configuration.changed_keys(before, config, but=may_change)
+  if checksums and checksums != _checksums(config) and all(key.startswith('dataset.') for key in changed):
+    raise ValueError(f'{folder} holds a run that was trained on other data: give the data of that run, as '
+                     f'{file} names them, or another --workdir')
+  if changed:
     raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
                      'give another --workdir, or delete the folder')
   if last is not None and int(last.name) > steps:
     raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
                      'make it longer, or give another --workdir')
+
+
+def _checksums(config):
+  """Those of the data, {} where the config of an older version has none."""
+  found = config.get('dataset')
+  checksums = found.get('checksums') if isinstance(found, dict) else None
+  return checksums if isinstance(checksums, dict) else {}
 
 
 def _owner_in(text):

@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, train, watching
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
@@ -48,7 +48,8 @@ def main(arguments):
   faults, damaged, warned = {}, {}, set()
   with stop_signals() as stop:
     for group in groups:
-      _train(group, workdir, begun, stop, faults, damaged, warned, values.start_over)
+      _train(group, workdir, begun, stop, faults, damaged, warned, values.start_over,
+             finished=[member for member in found if member not in waiting])
   faults |= damaged
   rows = comparison.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
@@ -64,7 +65,7 @@ def main(arguments):
   return 1 if damaged else 0
 
 
-def _train(group, workdir, begun, stop, faults, damaged, warned, start_over):
+def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, finished):
   """Trains the members of a group, those at the same step compiled together, until a signal.
 
   Why a member did not end goes into `faults`, or into `damaged` where all of its checkpoints are.
@@ -78,6 +79,9 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over):
     print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
+    for member in finished:
+      _check_same_data(experiments[0], workdir / member.folder)
+    _describe_data(experiments[0].data, warned)
     labels = '; '.join(dict.fromkeys(member.label for member in some))
     for line in [f'warning: {labels}: {warning}' for warning in lint.warnings(experiments[0])]:
       if line not in warned:  # as it was for another seed
@@ -101,6 +105,28 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over):
     for number, summary in zip(left, summaries, strict=True):
       if isinstance(summary, str):
         faults[some[number].folder] = summary
+
+
+def _check_same_data(built, folder):
+  """Refuses to compare a run with a finished one on other examples of the data set that both name; ValueError."""
+  before = records.read(folder).config
+  same_name = all(before['data'].get(key) == built.config['data'].get(key) for key in ('name', 'folder', 'copy'))
+  kept = before.get('dataset', {}).get('checksums')
+  if not same_name or not isinstance(kept, dict):
+    return
+  wrong = built.data.differs({split: checksum for split, checksum in kept.items() if split in built.data.checksums})
+  if wrong is not None:
+    raise ValueError(f'{built.data.described()} has other examples than {folder} was trained on '
+                     f'(in the {wrong} split): give the data of that run, or another --workdir')
+
+
+def _describe_data(data, said):
+  """Prints the examples of each split and the files that are left out, where `said` does not have these lines yet."""
+  for lines, file in ((data.counted(), sys.stdout), (data.left_out, sys.stderr)):
+    for line in lines:
+      if line not in said:
+        print(f'jaxdl: {line}' if file is sys.stderr else f'  {line}', file=file, flush=True)
+      said.add(line)
 
 
 def _begin(writers, *, member, built, folder, begun):

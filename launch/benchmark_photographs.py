@@ -23,8 +23,7 @@ COLUMNS = ('examples_per_second', 'seconds_to_first_batch', 'peak_megabytes')
 def photographs_of(folder, count):
   """`count` (path, label), the files repeated."""
   from jaxdl.data.photographs import files
-  splits, _ = files.find(folder)
-  examples = [example for split in splits.values() for example in split]
+  examples = [example for split in files.find(folder).splits.values() for example in split]
   return (examples * -(-count // len(examples)))[:count]
 
 

@@ -1,14 +1,21 @@
 """The command that looks inside a run, from training to files."""
 
 import copy
+import itertools
 import json
+import pathlib
 import re
+import shutil
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import SMALL, last_json, run_child
 
 from jaxdl import analyze, command, experiment, records, subject, train
+from jaxdl.data import mnist, prepare, tfds_arrays
+from jaxdl.data.source import Source
+from jaxdl.data.split import Data
 from jaxdl.report import page
 from jaxdl.views import VIEWS, codes, network
 from jaxdl.views.view import Choice
@@ -190,6 +197,127 @@ def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
   (tmp_path / 'sweep/lstm/seed0/config.json').touch()
   assert command.run(analyze.main, ['analyze', str(tmp_path / 'sweep')]) == 1
   assert f'holds runs: give one of them, such as {tmp_path / "sweep/lstm/seed0"}' in capsys.readouterr().err
+
+
+@pytest.fixture
+def other_digits(monkeypatch):
+  """MNIST as TFDS would prepare it: the same digits in another order, found by source='auto' before those of the package."""
+  packed = mnist.mnist(source='bundled', data_dir=None)
+  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+
+  def read(name, *, data_dir, required, decode, download=True):
+    return Source('tfds', columns, packed.classes, data_dir='/somewhere')
+
+  return lambda: monkeypatch.setattr(tfds_arrays, 'read', read)
+
+
+def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, other_digits):
+  small['data']['source'] = 'auto'
+  small['data']['splits'] = {'train': 'train[:61]', 'validation': 'train[100:150]'}
+  small['data']['data_dir'] = str(tmp_path / 'empty')
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  before = subject.read(tmp_path / 'run')
+  other_digits()
+  assert experiment.build(small, 'small').data.origin == 'tfds'
+  after = subject.read(tmp_path / 'run')
+  np.testing.assert_array_equal(after.inputs, before.inputs)
+  np.testing.assert_array_equal(after.labels, before.labels)
+  with pytest.raises(ValueError, match='--data_dir=x changes nothing: .* was trained on the copy in the package: leave it out'):
+    subject.read(tmp_path / 'run', data_dir='x')
+  with pytest.raises(ValueError, match='--folder=x is for photographs, but .* was trained on mnist: leave it out'):
+    subject.read(tmp_path / 'run', folder='x')
+
+
+def test_analyze_refuses_other_examples_than_those_of_training(small, tmp_path, monkeypatch, other_digits):
+  """A prepared copy that was replaced since, by one of the same classes and sizes."""
+  other_digits()
+  small['data']['source'] = 'tfds'
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  assert subject.read(tmp_path, count=3).labels.shape == (3,)
+  packed = mnist.mnist(source='bundled', data_dir=None)
+  monkeypatch.setattr(tfds_arrays, 'read', lambda *_, **__: Source('tfds', packed.columns, packed.classes, data_dir='/there'))
+  with pytest.raises(ValueError, match=r'^mnist in /there has other examples than .* was trained on \(in the test, train split\): give '
+                                       r'the folder that has it prepared, --data_dir=DIR$'):
+    subject.read(tmp_path, count=3)
+
+  def gone(*_, **__):
+    raise FileNotFoundError('mnist is not prepared in /there: run python -m jaxdl.data prepare')
+
+  monkeypatch.setattr(tfds_arrays, 'read', gone)
+  with pytest.raises(OSError, match=r'^mnist is not prepared in /there, but .* was trained on it: give the folder that has it prepared, '
+                                    r'--data_dir=DIR$'):
+    subject.read(tmp_path, count=3)
+
+
+def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(small, tmp_path, other_digits, monkeypatch):
+  """As older versions left it: its config says where the data came from, and no more."""
+  facts = Data.facts
+  monkeypatch.setattr(Data, 'facts', lambda self: {key: value for key, value in facts(self).items() if key not in (
+      'checksums', 'examples', 'examples_per_class', 'data_dir')})
+  small['data'] |= {'source': 'auto', 'data_dir': str(tmp_path / 'empty')}
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  before = subject.read(tmp_path / 'run')
+  other_digits()
+  np.testing.assert_array_equal(subject.read(tmp_path / 'run').labels, before.labels)
+  assert facts(experiment.build(small, 'small').data)['checksums']
+
+
+@pytest.fixture
+def of_photographs(small_cnn, tmp_path, monkeypatch):
+  """A run, in the folder 'run', on the relative folder 'photos'; both below the current one."""
+  monkeypatch.chdir(tmp_path)
+  for split, kind, number in itertools.product(('train', 'test'), 'ab', range(4)):
+    pathlib.Path(f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([number, ord(kind)]).integers(0, 256, (28, 28, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(f'photos/{split}/{kind}/{number}.png')
+  config = {**small_cnn, 'data': dict(
+      name='image_folder', folder='photos', size=28, workers=0, batch_size=4, evaluation_batch_size=4, data_dir='tfds',
+      splits=dict(train='train', test='test')), 'train_for': '2 steps'}
+  config['model']['layers'][-2]['features'] = 2
+  train.train(experiment.build(config, 'photos'), 'run')
+  return config
+
+
+def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(of_photographs, tmp_path, monkeypatch, capsys):
+  before = subject.read('run')
+  (tmp_path / 'elsewhere').mkdir()
+  monkeypatch.chdir(tmp_path / 'elsewhere')
+  run = tmp_path / 'run'
+  np.testing.assert_array_equal(subject.read(run).inputs, before.inputs)
+  (tmp_path / 'photos').rename(tmp_path / 'moved')
+  assert command.run(analyze.main, ['analyze', str(run), '--only=statistics']) == 1
+  assert capsys.readouterr().err == (
+      f'jaxdl: the photographs of {run} are not in {tmp_path}/photos: give the folder of the photographs, --folder=DIR, or that of '
+      'the prepared copy, --data_dir=DIR; or use only analyses that need none, such as --only=weights\n')
+  assert command.run(analyze.main, ['analyze', str(run), '--only=filters,weights']) == 0
+  printed = capsys.readouterr().out
+  assert f'{run} at step 2: 2 analyses into {run}/analysis' in printed
+  assert command.run(analyze.main, ['analyze', str(run), '--only=filters', '--layer=conv1']) == 0
+  assert command.run(analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']) == 0
+  assert json.loads((run / 'analysis/statistics.json').read_text())['flags'] == f'--folder={tmp_path}/moved'
+  np.testing.assert_array_equal(subject.read(run, folder=tmp_path / 'moved').inputs, before.inputs)
+  (tmp_path / 'moved/test/a/1.png').unlink()
+  capsys.readouterr()
+  assert command.run(analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']) == 1
+  assert capsys.readouterr().err.startswith(
+      f'jaxdl: {tmp_path}/moved has other examples than {run} was trained on (in the test split): give the folder of')
+
+
+def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_path, monkeypatch):
+  pytest.importorskip('tensorflow')
+  version, _ = prepare.prepare('image_folder', raw='photos', data_dir='tfds')
+  train.train(experiment.build(of_photographs, 'photos'), 'of_copy')
+  kept = json.loads(pathlib.Path('of_copy/config.json').read_text())['dataset']
+  assert (kept['origin'], kept['copy'], kept['data_dir']) == ('tfds', 'photos', f'{tmp_path}/tfds')
+  before = subject.read('of_copy')
+  shutil.rmtree('photos')
+  monkeypatch.chdir('/')
+  for run, place in (('of_copy', {}), ('run', {'data_dir': str(tmp_path / 'tfds')})):
+    np.testing.assert_array_equal(subject.read(tmp_path / run, **place).inputs, before.inputs)
+  shutil.rmtree(tmp_path / version)
+  with pytest.raises(OSError, match=r'^image_folder/photos is not prepared in .*/tfds, but .*/of_copy was trained on it: give the folder '
+                                    r'of the photographs, --folder=DIR, or'):
+    subject.read(tmp_path / 'of_copy')
 
 
 def test_analyze_names_the_axes_of_principal_components(trained):

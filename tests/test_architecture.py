@@ -22,7 +22,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'evaluation': {'parallel', 'steps'},
     'generate': {'checkpoint', 'command', 'data', 'progress'},
     '__main__': {'command', 'data', 'progress', 'report', 'run_folder'},  # python -m jaxdl.data, python -m jaxdl.report
-    'report': {'command', 'files', 'models', 'records', 'run_files', 'run_folder', 'statistics_table'},
+    'report': {'command', 'data', 'files', 'models', 'records', 'run_files', 'run_folder', 'statistics_table'},
     'calls': {'hosts', 'parallel', 'steps'},
     'train': {'calls', 'checkpoint', 'evaluation', 'finite', 'hosts', 'models', 'parallel', 'patience', 'progress', 'records', 'run_folder',
               'stopping', 'summary', 'tasks', 'tracing', 'writers'},
@@ -30,7 +30,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
     'ensemble': {'evaluation', 'experiment', 'members', 'parallel', 'steps'},
     'together': {'calls', 'checkpoint', 'ensemble', 'experiment', 'finite', 'progress', 'records', 'run_folder', 'stopping', 'summary',
                  'tasks', 'writers'},
-    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'samples', 'stopping', 'together',
+    'sweep': {'checkpoint', 'command', 'comparison', 'data', 'files', 'lint', 'members', 'parallel', 'records', 'samples', 'stopping', 'together',
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models', 'run_files', 'statistics_table'},
     'analyze': {'command', 'progress', 'report', 'spelling', 'subject', 'views'},

@@ -61,6 +61,42 @@ def flip_a_byte(file):
   file.write_bytes(content)
 
 
+RECORDS = 'digits-train.array_record-00000-of-00001'
+
+
+@pytest.mark.parametrize('change', ['middle', 'labels'])
+def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classes(prepared, change, capsys):
+  """Also where a large file has kept its size, its beginning and its end."""
+  content = bytearray(4 * array_cache.EDGE)
+  (prepared / RECORDS).write_bytes(content)
+  (prepared / 'label.labels.txt').write_text('a\nb\nc\n')
+  decode = Decoder()
+  array_cache.cached(prepared, decode)
+  if change == 'middle':
+    content[2 * array_cache.EDGE] = 1
+    (prepared / RECORDS).write_bytes(content)
+  else:
+    (prepared / 'label.labels.txt').write_text('a\nb\nd\n')
+  array_cache.cached(prepared, decode)
+  assert decode.calls == 2
+  assert capsys.readouterr().err.endswith('arrays: the prepared files have changed\n')
+
+
+def test_cache_of_an_older_version_is_read(prepared, capsys):
+  """Its fingerprint is of the beginnings and ends alone, and it may be on a machine that cannot decode the records."""
+  decode = Decoder()
+  array_cache.cached(prepared, decode)
+  file = prepared / 'arrays/manifest.json'
+  manifest = json.loads(file.read_text())
+  assert manifest.pop('whole') is True
+  file.write_text(json.dumps({**manifest, 'source': array_cache.fingerprint(prepared, edges=True)}))
+  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert (decode.calls, capsys.readouterr().err) == (1, '')
+  (prepared / RECORDS).write_bytes(b'others' * 100)
+  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert decode.calls == 2
+
+
 @pytest.mark.parametrize(('damage', 'reason'), [
     (lambda cache: flip_a_byte(cache / 'train.image.npy'), 'train.image.npy is corrupt'),
     (lambda cache: (cache / 'train.image.npy').write_bytes(b'\x93NUMPY'), ''),

@@ -3,6 +3,7 @@
 import contextlib
 import html
 import importlib
+import itertools
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ import time
 import zipfile
 
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
 
@@ -282,6 +284,26 @@ def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file
   assert [last_json(run.stdout)['test_loss'] for run in (without, with_it)] == [last_json(with_it.stdout)['test_loss']] * 2
   assert (tmp_path / 'without/metrics.jsonl').stat().st_size > 0
   assert not (tmp_path / 'without/tensorboard').exists()
+
+
+def test_a_run_says_how_many_examples_it_has_and_what_is_left_out(small_cnn, config_file, tmp_path, run_here):
+  for split, kind, number in itertools.product(('train', 'test'), 'ab', range(3)):
+    (tmp_path / f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
+    PIL.Image.new('RGB', (28, 28), (number, 9, 9)).save(tmp_path / f'photos/{split}/{kind}/{number}.png')
+  (tmp_path / 'photos/train/b/0.png').unlink()
+  (tmp_path / 'photos/train/a/notes.txt').touch()
+  small_cnn['model']['layers'][-2]['features'] = 2
+  small_cnn |= {'train_for': '2 steps', 'data': dict(
+      name='image_folder', folder=str(tmp_path / 'photos'), source='folder', size=28, workers=0, batch_size=4, evaluation_batch_size=4,
+      splits=dict(train='train', test='test'))}
+  code, shown, lines = run_here(f'--config={config_file(small_cnn)}', f'--workdir={tmp_path / "run"}')
+  assert code == 0, lines
+  assert '  train: 5 examples, a 3, b 2\n  test: 6 examples, 3 of each of 2 classes\n' in shown
+  assert [line for line in lines if 'left out' in line] == [
+      f'jaxdl: left out of {tmp_path}/photos: 1 not an image (train/a/notes.txt)']
+  kept = json.loads((tmp_path / 'run/config.json').read_text())['dataset']
+  assert (kept['examples'], kept['examples_per_class']) == ({'train': 5, 'test': 6}, {'train': [3, 2], 'test': [3, 3]})
+  assert 'train data' in (tmp_path / 'run/report.html').read_text()
 
 
 def test_describe_trains_nothing(tmp_path, run_here):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from jaxdl.data import bundled, images, mnist, order, slicing, tfds_arrays
+from jaxdl.data import DATA_SETS, bundled, checksum, images, mnist, order, slicing, tfds_arrays
 from jaxdl.data.mnist import CHECKSUMS
 from jaxdl.data.source import Source
+from jaxdl.data.split import count_lines
 
 
 @pytest.mark.parametrize(('count', 'batch_size'), [(61, 16), (64, 16), (5, 8)])
@@ -177,3 +178,30 @@ def test_bundled_files_decode_as_idx():
   """The headers say what the decoder assumes: 0x803, count, 28, 28 and 0x801, count."""
   content = lzma.decompress((bundled.FOLDER / 'mnist/t10k-images-idx3-ubyte.xz').read_bytes())
   assert struct.unpack('>4i', content[:16]) == (0x803, 10000, 28, 28)
+
+
+def test_the_checksum_of_a_split_is_that_of_its_examples():
+  """Their values, order, types and names; not how they lie in memory, nor the splits that are not used."""
+  columns = {'image': np.arange(24, dtype=np.uint8).reshape(6, 2, 2), 'label': np.arange(6, dtype=np.int32)}
+  found = checksum.of_columns(columns)
+  assert found == checksum.of_columns(dict(reversed(columns.items())))
+  assert found == checksum.of_columns({**columns, 'image': np.asfortranarray(columns['image'])})
+  for change in ({'label': columns['label'][::-1]}, {'label': columns['label'].astype(np.int64)},
+                 {'image': columns['image'].reshape(6, 4)}, {'other': columns['label']}):
+    assert checksum.of_columns({**columns, **change}) != found
+  splits = {'train': columns, 'test': {name: values[:2] for name, values in columns.items()}, 'unused': columns}
+  assert checksum.of_splits(splits, ['train[:50%]', 'test+train[4:]']) == {
+      'test': checksum.of_columns(splits['test']), 'train': found}
+  assert checksum.of_columns({'label': np.zeros(0, np.int32)})
+
+
+def test_the_examples_of_a_split_are_described_in_a_line():
+  many = [f'class {number}' for number in range(1000)]
+  sizes = [*range(100, 1100)]
+  assert count_lines({'train': 400, 'test': 20, 'validation': 9}, {'train': [150, 250], 'test': [10, 10]}, ['cat', 'dog\n']) == [
+      'train: 400 examples, cat 150, dog 250', 'test: 20 examples, 10 of each of 2 classes', 'validation: 9 examples']
+  assert count_lines({'train': sum(sizes)}, {'train': sizes}, many) == [
+      'train: 599,500 examples, 1,000 classes of 100 (class 0) to 1,099 (class 999)']
+  assert len(count_lines({'train': 3}, {'train': [1, 2]}, ['a' * 500, 'b' * 500])[0]) < 100
+  data = DATA_SETS['shakespeare'](seed=0, source='bundled', batch_size=4, time_step=9, splits={'train': 'train[:1000]'})
+  assert data.counted() == ['train: 996 characters']

@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def source(folder):
-  return image_folder.read(folder, source='folder')[1]['train']
+  return image_folder.read(folder, source='folder').splits['train']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +130,10 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
   if kind == 'jpg':
     PIL.Image.open(sound).save(corrupt)
     sound.unlink()
-  whole = split_of(image_folder.read(folder, source='folder')[1]['train']).feed(0, 12)
+  whole = split_of(image_folder.read(folder, source='folder').splits['train']).feed(0, 12)
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
-  source = image_folder.read(folder, source='folder')[1]['train']
-  with pytest.raises(ValueError, match=rf'3\.{kind} is not a sound JPEG or PNG file \(.*\): replace or delete it') as raised:
+  source = image_folder.read(folder, source='folder').splits['train']
+  with pytest.raises(ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it') as raised:
     split_of(source).feed(0, 6)
   assert '\n' not in str(raised.value)
   found = split_of(source, corrupt='skip').feed(0, 12)
@@ -204,7 +204,7 @@ def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
   """Skipping them would leave a step without an example, whose mean loss is 0 / 0."""
   for file in (folder / 'train').rglob('*.png'):
     file.write_bytes(b'nothing')
-  split = split_of(image_folder.read(folder, source='folder')[1]['train'], corrupt='skip')
+  split = split_of(image_folder.read(folder, source='folder').splits['train'], corrupt='skip')
   with pytest.raises(ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'):
     split.feed(0, 1)
 
@@ -236,7 +236,7 @@ import multiprocessing, sys, time
 from jaxdl.data import image_folder
 from jaxdl.data.photographs import stream
 if __name__ == '__main__':
-  source = image_folder.read(sys.argv[1], source='folder')[1]['train']
+  source = image_folder.read(sys.argv[1], source='folder').splits['train']
   split = stream.streaming(source, batch_size=4, size=16, seed=0, workers=1)
   split.feed(0, 2)
   print(*(child.pid for child in multiprocessing.active_children()), flush=True)

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxdl.data import DATA_SETS, images, preprocess
+from jaxdl.data import DATA_SETS, checksum, images, preprocess
 from jaxdl.data.source import Source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
@@ -96,7 +96,11 @@ def test_gray_small_images_and_statistics_come_from_the_training_split():
   mean, deviation = (gray[:4] / 255).mean(), (gray[:4] / 255).std()
   batch = first_batch(data, 'test')
   np.testing.assert_allclose(batch['inputs'], (gray[:3] / 255 - mean) / deviation, rtol=1e-4, atol=1e-5)
-  assert data.facts() == {'name': 'colours', 'origin': 'memory', 'classes': ['a', 'b'], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1,
+  facts = data.facts()
+  assert facts.pop('checksums') == {split: checksum.of_columns(part) for split, part in colours(source=None, data_dir=None).columns.items()}
+  assert facts.pop('examples') == {'train': 4, 'validation': 3, 'test': 3}
+  assert facts.pop('examples_per_class') == {'train': [2, 2], 'validation': [2, 1], 'test': [3, 0]}
+  assert facts == {'name': 'colours', 'origin': 'memory', 'classes': ['a', 'b'], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1,
                           'mean': pytest.approx([mean]), 'deviation': pytest.approx([deviation])}
 
 

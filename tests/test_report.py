@@ -26,7 +26,8 @@ def run(tmp_path):
   (folder / 'analysis').mkdir(parents=True)
   config = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
             'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
-            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1024}}
+            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1024,
+                        'examples': {'train': 4100, 'test': 16}, 'examples_per_class': {'train': [4000, 100], 'test': [8, 8]}}}
   (folder / 'config.json').write_text(json.dumps(config))
   (folder / 'summary.json').write_text(json.dumps({
       'config': 'small', 'step': 8, 'steps': 12, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
@@ -293,6 +294,25 @@ def test_report_writes_ticks_short():
   assert [charts._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)] == [
       '0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
   assert all(float(charts._short(value)) == value for value in np.arange(1, 3000) / 10**6)
+
+
+def test_report_says_how_many_examples_each_split_has(run):
+  """Also before a run has figures; of an older version, which did not keep them, and of damaged lists it says nothing."""
+  expected = [['train data', f'4,100 examples, cat 4,000, {EVIL[:23]}… 100'], ['test data', '16 examples, 8 of each of 2 classes']]
+  assert page.one(records.read(run))['environment'][3:5] == expected
+  (run / 'summary.json').unlink()
+  assert page.one(records.read(run))['environment'] == expected
+  config = json.loads((run / 'config.json').read_text())
+  config['dataset']['examples_per_class'] = {'train': [1, 2, 3]}
+  (run / 'config.json').write_text(json.dumps(config))
+  assert page.one(records.read(run))['environment'] == [['train data', '4,100 examples'], ['test data', '16 examples']]
+  for key, value in (('examples', {'train': 'x'}), ('examples_per_class', {'train': 3})):
+    (run / 'config.json').write_text(json.dumps({**config, 'dataset': {**config['dataset'], key: value}}))
+    with pytest.raises(ValueError, match=rf'has an impossible dataset.{key}: '):
+      records.read(run)
+  del config['dataset']['examples']
+  (run / 'config.json').write_text(json.dumps(config))
+  assert page.one(records.read(run))['environment'] == []
 
 
 def test_report_has_no_column_of_what_is_not_reported(run):

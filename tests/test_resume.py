@@ -1,5 +1,7 @@
 """A run that is stopped and resumed equals one that is not, bit for bit."""
 
+import dataclasses
+import itertools
 import json
 import os
 import re
@@ -9,11 +11,13 @@ import sys
 
 import jax
 import numpy as np
+import PIL.Image
 import pytest
 from conftest import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
 from jaxdl import calls, checkpoint, experiment, run_files, subject, train
 from jaxdl.analysis import weights
+from jaxdl.data import mnist
 from jaxdl.together import train_together
 
 
@@ -140,6 +144,69 @@ def test_resume_of_a_run_whose_version_kept_less_of_the_data(small, tmp_path, ca
   file.write_text(json.dumps(config))
   train.train(experiment.build(small, 'small'), tmp_path)
   assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
+
+
+def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
+  """The same config, the same number of examples and the same classes, but other digits."""
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
+  packed = mnist._bundled()
+  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+  monkeypatch.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, columns=columns))
+  with pytest.raises(ValueError, match=rf'^{tmp_path} holds a run that was trained on other data: give the data of that run, as '
+                                       rf'{tmp_path}/config.json names them, or another --workdir$'):
+    train.train(experiment.build(small, 'small'), tmp_path)
+  assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+
+
+def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(small, tmp_path, monkeypatch, capsys):
+  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  file = tmp_path / 'config.json'
+  config = json.loads(file.read_text())
+  for key in ('checksums', 'examples', 'examples_per_class'):
+    del config['dataset'][key]
+  file.write_text(json.dumps(config))
+  packed = mnist._bundled()
+  with monkeypatch.context() as patched:
+    patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, origin='tfds'))
+    with pytest.raises(ValueError, match=r'holds a run of another config \(differing in dataset.origin\)'):
+      train.train(experiment.build(small, 'small'), tmp_path)
+  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  assert f'resuming {tmp_path} at step 2 of 4' in capsys.readouterr().out
+  with monkeypatch.context() as patched:  # from now on there are checksums
+    patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, origin='tfds'))
+    train.train(experiment.build(small, 'small'), tmp_path)
+  assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
+
+
+def test_resume_from_another_place_with_the_same_photographs(small_cnn, tmp_path, monkeypatch, capsys):
+  """Another working directory, an absolute path, a moved folder, other workers; a folder with another photograph is refused."""
+  for split, kind, number in itertools.product(('train', 'test'), 'ab', range(4)):
+    (tmp_path / f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng([number, ord(kind)]).integers(0, 256, (28, 28, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / f'photos/{split}/{kind}/{number}.png')
+  small_cnn['model']['layers'][-2]['features'] = 2
+  run = tmp_path / 'run'
+
+  def go(steps, **data):
+    train.train(experiment.build({**small_cnn, 'train_for': f'{steps} steps', 'data': dict(
+        name='image_folder', size=28, batch_size=4, evaluation_batch_size=4, data_dir=str(tmp_path), workers=0,
+        splits=dict(train='train', test='test')) | data}, 'photos'), run)
+    return capsys.readouterr().out
+
+  monkeypatch.chdir(tmp_path)
+  go(1, folder='photos')
+  monkeypatch.chdir('/')
+  assert f'resuming {run} at step 1 of 2' in go(2, folder=str(tmp_path / 'photos'))
+  (tmp_path / 'photos').rename(tmp_path / 'moved')
+  moved = str(tmp_path / 'moved')
+  assert f'resuming {run} at step 2 of 3' in go(3, folder=moved, source='folder', workers=None)
+  assert json.loads((run / 'config.json').read_text())['dataset']['folder'] == moved
+  with pytest.raises(ValueError, match=r'holds a run of another config \(differing in data.size, '):
+    go(4, folder=moved, size=32)
+  (tmp_path / 'moved/train/a/0.png').write_bytes((tmp_path / 'moved/train/a/0.png').read_bytes() + b' ')
+  with pytest.raises(ValueError, match='holds a run that was trained on other data: give the data of that run'):
+    go(4, folder=moved)
 
 
 def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_file, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """Sweeps: which runs there are, that training them together changes none, and what they leave behind."""
 
 import copy
+import dataclasses
 import json
 import signal
 
@@ -12,6 +13,7 @@ from conftest import ROOT, last_json
 from jaxdl import calls, checkpoint, command, comparison, ensemble, experiment, members, parallel, run_files, together, train
 from jaxdl import sweep as sweep_command
 from jaxdl.config import read_file
+from jaxdl.data import mnist
 
 SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
 
@@ -182,6 +184,29 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
   logged = [[(line['step'], line['split']) for line in run_files.journal(folder)]
             for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])]
   assert logged[0] == logged[1]
+
+
+def test_sweep_compares_runs_on_the_same_data_alone(sweep, config_file, tmp_path, capsys, monkeypatch):
+  """A choice that is added later is not trained on other digits than the finished ones; the examples are said once."""
+  choices, out = sweep['axes'][1]['choices'], tmp_path / 'out'
+  sweep |= {'seeds': [0], 'axes': [dict(name='rate', choices=choices[:1])]}
+
+  def given():
+    return command.run(sweep_command.main, ['sweep', f'--config={config_file(sweep, "sweep")}', f'--workdir={out}'])
+
+  assert given() == 0
+  assert capsys.readouterr().out.count('  validation: 50 examples, 10 classes of ') == 1
+  sweep['axes'] = [dict(name='rate', choices=choices)]
+  packed = mnist._bundled()
+  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+  with monkeypatch.context() as patched:
+    patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, columns=columns))
+    assert given() == 1
+  assert capsys.readouterr().err.splitlines()[-1] == (
+      f'jaxdl: mnist (bundled) has other examples than {out}/fast/seed0 was trained on (in the test, train split): give the data of '
+      'that run, or another --workdir')
+  assert given() == 0
+  assert last_json(capsys.readouterr().out)['finished'] == 2
 
 
 def test_sweep_resumes_together(small, tmp_path):

@@ -1,10 +1,12 @@
 """python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a network."""
 
 import json
+import pathlib
 import sys
 
 from jaxdl import command, progress
 from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
+from jaxdl.data.photographs import files as photograph_files
 from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.files import MANUAL, RAW
 
@@ -29,6 +31,10 @@ def main(arguments):
   if chosen.command == 'list':
     show(chosen.data_dir)
     return 0
+  if chosen.name == FOLDER and pathlib.Path(chosen.raw).expanduser().is_dir():
+    left_out = photograph_files.find(chosen.raw).remark(chosen.raw)
+    if left_out is not None:
+      print(f'jaxdl: {left_out}', file=sys.stderr)
   with progress.waiting(f'preparing {chosen.name} from {chosen.raw}'):
     folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
     if chosen.name != FOLDER:

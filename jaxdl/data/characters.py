@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.data import slicing
+from jaxdl.data import checksum, slicing
 from jaxdl.data.split import Data, Split, batch_sizes, check_overlap, check_sizes, check_texts, own_part
 
 
@@ -35,10 +35,11 @@ def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, 
   available = slicing.counts(found.columns)
   if not overlap:
     slicing.refuse_overlap(splits, available)
+  checksums = checksum.of_splits(found.columns, splits.values())
   ready = {name: streams(slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step)
            for name, size in sizes.items()}
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={},
-              available=available)
+              available=available, checksums=checksums, place={'data_dir': found.data_dir})
 
 
 def columns(parts):

@@ -1,6 +1,8 @@
 """Data sets of small images, which stay on the device."""
 
-from jaxdl.data import preprocess, slicing
+import numpy as np
+
+from jaxdl.data import checksum, preprocess, slicing
 from jaxdl.data.source import check_images
 from jaxdl.data.split import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
 
@@ -42,7 +44,9 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   available = slicing.counts(found.columns)
   if not overlap:
     slicing.refuse_overlap(splits, available)
+  checksums = checksum.of_splits(found.columns, splits.values())
   parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
+  per_class = {name: np.bincount(part['label'], minlength=len(found.classes)).tolist() for name, part in parts.items()}
   for part in parts.values():
     if color == 'gray':
       part['image'] = preprocess.gray(part['image'])
@@ -53,4 +57,5 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   ready = {name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
            for name, part in parts.items()}
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
-              scaling={'mean': mean, 'deviation': deviation}, available=available)
+              scaling={'mean': mean, 'deviation': deviation}, available=available, checksums=checksums,
+              place={'data_dir': found.data_dir}, per_class=per_class)

@@ -1,16 +1,17 @@
 """Builds TFDS data sets from raw files on disk, with TFDS's own builders, on machines without a network."""
 
 import contextlib
+import functools
 import io
 import json
 import pathlib
 
-from jaxdl.data import hoda, image_folder, shakespeare, tfds_arrays
+from jaxdl.data import hoda, shakespeare, tfds_arrays
+from jaxdl.data.photographs import copies
 from jaxdl.data.raw.files import RAW
 
 MOST = None  # examples of each split; None for all, tests of the way there take fewer
-OURS = {'hoda': lambda raw: hoda.builder(), 'shakespeare': lambda raw: shakespeare.builder(),
-        'image_folder': lambda raw: image_folder.builder(str(raw))}
+OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}
 
 
 def prepare(name, *, raw, data_dir=None):
@@ -35,30 +36,33 @@ def prepare(name, *, raw, data_dir=None):
   raw, root = pathlib.Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
   if not raw.exists():
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
-  if (there := tfds_arrays.version_folder(root, path_of(name, raw))) is not None:
+  is_folder = name == 'image_folder'
+  there = copies.current(raw, root) if is_folder else tfds_arrays.version_folder(root, name)
+  if there is not None:
     return there, True
   with tfds_arrays.aside(root, name) as folder:
     (files := folder / 'raw').mkdir()
     paths, note = RAW[name](raw, files)
-    built = _build(name, raw, paths, folder)
+    make = OURS.get(name)
+    if is_folder:
+      make = functools.partial(copies.builder, str(raw), copies.new_name(raw, root))
+    built = _build(name, make, paths, folder)
     (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
-    return tfds_arrays.move(built, root / built.relative_to(folder))
+    target, was_there = tfds_arrays.move(built, root / built.relative_to(folder))
+  if was_there and is_folder and copies.current(raw, root) is None:
+    raise OSError(f'another process has just prepared other photographs as {target}: give the same command again')
+  return target, was_there
 
 
-def path_of(name, raw):
-  """Where a data set is below TFDS's folder: photographs also bear their folder's name."""
-  return f'image_folder/{image_folder.copy_name(raw)}' if name == 'image_folder' else name
-
-
-def _build(name, raw, paths, folder):
-  """Runs the TFDS builder on local files; returns the folder of the version, below `folder`."""
+def _build(name, make, paths, folder):
+  """Runs the builder class that `make` returns, None for TFDS's own, on local files; returns the version's folder."""
   try:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
   except ImportError as error:
     raise OSError(f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu') from error
   place = {'data_dir': str(folder), 'file_format': 'array_record'}
-  builder = OURS[name](raw)(**place) if name in OURS else tfds.builder(name, **place)
+  builder = tfds.builder(name, **place) if make is None else make()(**place)
   builder._make_download_manager = lambda **unused: LocalFiles(paths)  # TFDS has no public way to give it files
   tfds.disable_progress_bar()
   with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads

@@ -13,11 +13,13 @@ class Source:
     origin: 'tfds' | 'bundled' | …, said at the start of a run.
     columns: split name → column name → [N, …] array; images uint8 [N, H, W, C], labels int32 [N].
     classes: class names in the order of the labels.
+    data_dir: absolute path of TFDS's folder, where the data were read from it.
   """
 
   origin: str
   columns: dict[str, dict[str, np.ndarray]]
   classes: tuple[str, ...]
+  data_dir: str | None = None
 
 
 def check_images(name, found):

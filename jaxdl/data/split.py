@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from jaxdl.data import order
 
 SPLITS = ('train', 'validation', 'test')
+FEW_CLASSES = 5  # that a line lists with the examples of each
+NAME_LETTERS = 24  # of a class in such a line
 LARGEST = 1 << 20  # examples of a batch, characters of a step or pixels of a side
 
 
@@ -78,6 +80,10 @@ class Data:
     prepare: pure (batch, key or None) → batch that adds 'inputs', on the device; no key means evaluation.
     scaling: what a network of this run expects of its inputs: plain JSON data, kept with the checkpoint.
     available: the data set's own splits → examples in each, of which the run takes what its config says.
+    checksums: the data set's own splits that the config uses → checksum of their examples; {} where it is not known.
+    place: absolute paths by which the data are found again, such as {'folder': …}; None for those that do not apply.
+    per_class: split name → examples of each class, in the order of the labels; {} for a text, or where it is not known.
+    left_out: lines that name the files which were not read.
   """
 
   name: str
@@ -87,6 +93,10 @@ class Data:
   prepare: Callable
   scaling: dict
   available: dict[str, int]
+  checksums: dict[str, str] = dataclasses.field(default_factory=dict)
+  place: dict[str, str | None] = dataclasses.field(default_factory=dict)
+  per_class: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+  left_out: tuple[str, ...] = ()
 
   @functools.cached_property
   def inputs(self):
@@ -108,7 +118,63 @@ class Data:
   def facts(self):
     """What the checkpoint keeps of the data: plain JSON data."""
     return {'name': self.name, 'origin': self.origin, 'classes': list(self.classes),
-            'input_shape': list(self.input_shape()), 'steps_per_epoch': self.splits['train'].batches, **self.scaling}
+            'input_shape': list(self.input_shape()), 'steps_per_epoch': self.splits['train'].batches, **self.scaling,
+            'examples': {name: split.count for name, split in self.splits.items()}, 'examples_per_class': self.per_class,
+            'checksums': self.checksums, **{key: path for key, path in self.place.items() if path is not None}}
+
+  def described(self) -> str:
+    """The data set and its place, for messages."""
+    if self.origin == 'folder':
+      return self.place['folder']
+    name = f'{self.name}/{self.place["copy"]}' if self.place.get('copy') else self.name
+    return f'{name} in {self.place["data_dir"]}' if self.place.get('data_dir') else f'{name} ({self.origin})'
+
+  def differs(self, checksums: dict[str, str] | None) -> str | None:
+    """The splits whose examples are not those of earlier checksums, 'test, train'; None where all are, or none are known."""
+    if not checksums:
+      return None
+    return ', '.join(sorted(split for split in checksums if self.checksums.get(split) != checksums[split])) or None
+
+  def counted(self) -> list[str]:
+    """A line for each split: its examples, and how they are divided over the classes."""
+    unit = 'characters' if 'character' in self.splits['train'].arrays else 'examples'
+    return count_lines({name: split.count for name, split in self.splits.items()}, self.per_class, self.classes, unit)
+
+
+def count_lines(examples: dict[str, int], per_class: dict[str, list[int]], classes: Sequence[str],
+                unit: str = 'examples') -> list[str]:
+  """Describes the size of every split, in a line each.
+
+  Args:
+    examples: split name → examples.
+    per_class: split name → examples of each class; a split that is missing is described by its size alone.
+    classes: class names in the order of the labels.
+    unit: what is counted.
+
+  Returns:
+    list of str, such as 'train: 400 examples, cat 150, dog 250'; of many classes only the smallest and the largest.
+  """
+  lines = []
+  for name, count in examples.items():
+    sizes = per_class.get(name)
+    if not sizes:
+      lines.append(f'{name}: {count:,} {unit}')
+      continue
+    if len(set(sizes)) == 1:
+      divided = f'{sizes[0]:,} of each of {len(sizes):,} classes'
+    elif len(sizes) <= FEW_CLASSES:
+      divided = ', '.join(f'{_shortened(kind)} {size:,}' for kind, size in zip(classes, sizes, strict=True))
+    else:
+      least, most = sizes.index(min(sizes)), sizes.index(max(sizes))
+      divided = (f'{len(sizes):,} classes of {sizes[least]:,} ({_shortened(classes[least])}) '
+                 f'to {sizes[most]:,} ({_shortened(classes[most])})')
+    lines.append(f'{name}: {count:,} {unit}, {divided}')
+  return lines
+
+
+def _shortened(name):
+  name = ' '.join(name.split())
+  return name if len(name) <= NAME_LETTERS else f'{name[:NAME_LETTERS - 1]}…'
 
 
 def batch_sizes(splits, *, batch_size, evaluation_batch_size):

@@ -50,7 +50,7 @@ def read(name, *, data_dir, required, decode, download=True):
     _download(name, root)
     folder = version_folder(root, name)
   columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
-  return Source(origin='tfds' + _note(folder), columns=columns, classes=classes)
+  return Source(origin='tfds' + _note(folder), columns=columns, classes=classes, data_dir=str(root.absolute()))
 
 
 @contextlib.contextmanager

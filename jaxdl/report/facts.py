@@ -2,7 +2,8 @@
 
 import contextlib
 
-from jaxdl import models, run_files
+from jaxdl import models, records, run_files
+from jaxdl.data import split
 from jaxdl.models import table
 
 
@@ -16,6 +17,18 @@ def layers(record):
     return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
+
+
+def counted(record) -> list[list[str]]:
+  """Rows of each split and its examples, as a run says them at its start; [] where an older version did not keep them."""
+  data = record.config.get('dataset', {})
+  classes = list(map(str, data.get('classes', [])))
+  per_class = {name: sizes for name, sizes in data.get('examples_per_class', {}).items() if len(sizes) == len(classes)}
+  rows = []
+  for line in split.count_lines(data.get('examples', {}), per_class, classes, records.counted(record.config)):
+    name, _, size = line.partition(': ')
+    rows.append([f'{name} data', size])
+  return rows
 
 
 def of_analysis(record, name):

@@ -58,13 +58,12 @@ def render(parts):
 
 def one(record):
   """What the template shows of a run."""
-  summary = record.summary
   return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
           'charts': charts.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
                       f'{row["trainable"]:,}'] for row in facts.layers(record)],
-          'sections': _sections(record), 'environment': _environment(summary),
+          'sections': _sections(record), 'environment': _environment(record),
           'config': files.readable_json(record.config), 'folder': shlex.quote(str(record.folder))}
 
 
@@ -176,11 +175,13 @@ def _of_another_step(record, results):
            f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.')
 
 
-def _environment(summary):
+def _environment(record):
+  summary, counted = record.summary, facts.counted(record)
   if not summary:
-    return []
+    return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
-  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']], ['data', summary['data']]]
+  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']],
+          ['data', summary['data']], *counted]
   return rows + [[name, version] for name, version in summary.get('versions', {}).items()]
 
 

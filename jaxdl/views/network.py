@@ -77,6 +77,7 @@ def over_training(workdir, order=()):
 
 VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters,
-                    heeds=('layer',)),
+                    heeds=('layer',), examples=False),
     'weights': View('distribution of weights and biases, and during training',
-                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms, heeds=('against',))}
+                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms, heeds=('against',),
+                    examples=False)}

@@ -25,6 +25,7 @@ class View:
     make: function (Subject, Choice) → iterable of Result.
     heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
     lacking: function Subject → what it lacks for this view, '' for nothing.
+    examples: whether it looks at examples; the others can be made where the data are gone.
   """
 
   title: str
@@ -32,6 +33,7 @@ class View:
   make: Callable
   heeds: tuple[str, ...] = ()
   lacking: Callable = lambda subject: ''
+  examples: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,41 +1,69 @@
-"""From the bytes of a JPEG or PNG file to a square of pixels."""
+"""From the bytes of an image file to a square of pixels."""
 
 import io
 
 import numpy as np
 
 MOST_PIXELS = 1 << 26  # 200 MB when decoded: what a few bytes may claim before any of it is made
-TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')  # EXIF's tag 274 in either byte order, and XMP's name for it
+TURNED = (
+  b'\x01\x12',
+  b'\x12\x01',
+  b'Orientation',
+)  # EXIF's tag 274 in either byte order, and XMP's name for it
 FITS = ('crop', 'area')
+# Pillow's raster formats. Not EPS, which Pillow gives to Ghostscript, nor those it only identifies.
+# fmt: off
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI',
+           'QOI', 'DDS', 'PSD', 'ICO', 'ICNS', 'TGA')
+# fmt: on
+BACKGROUNDS = {'white': (255, 255, 255), 'black': (0, 0, 0)}
+BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE, SAMPLE_FORMAT = 258, 262, 281, 339  # tags of TIFF
 
 
-def square(encoded, size, fit='crop'):
+def square(encoded, size, fit='crop', background='white'):
   """The middle of a photograph, upright and in colour.
 
-  Where the photograph is smaller than the square, its shorter side is scaled up to fit, which is the same as scaling
+  Where the photograph is smaller than the square, its shorter side is scaled up to fit, which is
+  the same as scaling
   the largest square in its middle: nothing outside it is computed.
 
   Args:
-    encoded: bytes of a JPEG or PNG file.
+    encoded: bytes of a file in one of FORMATS, whatever its name; of several frames or pages the
+      first is decoded.
     size: int, pixels of the square's side.
-    fit: 'crop' cuts out as many pixels of the middle; 'area' takes the largest square in the middle and makes it smaller,
-      each pixel the mean of what it covers.
+    fit: 'crop' cuts out as many pixels of the middle; 'area' takes the largest square in the
+      middle and makes it smaller, each pixel the mean of what it covers.
+    background: what transparent pixels are laid on: 'white' | 'black' | [red, green, blue], 0 to
+      255 each.
 
   Returns:
     [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
 
   Raises:
-    Exception: whatever Pillow raises where the bytes are not a sound photograph; ValueError where they claim to be huge.
+    Exception: whatever Pillow raises where the bytes are not a sound photograph; ValueError where
+      they claim to be huge, or the range of their pixels is not known.
   """
-  import PIL.Image
+  return with_frames(encoded, size, fit, background)[0]
+
+
+def with_frames(encoded, size, fit='crop', background='white'):
+  """As `square`, with the number of frames or pages of the file: ([size, size, 3] uint8, int)."""
   import PIL.ImageOps
-  image = PIL.Image.open(io.BytesIO(encoded), formats=('JPEG', 'PNG'))
+
+  image = _opened(io.BytesIO(encoded))
   if image.width * image.height > MOST_PIXELS:
     raise ValueError(f'{image.width:,} × {image.height:,} pixels are more than {MOST_PIXELS:,}')
+  kind, frames, highest = image.format, _frames(image), _highest(image)
+  is_negative = (
+    highest is not None and kind == 'TIFF' and image.tag_v2.get(PHOTOMETRIC) == 0
+  )  # the highest value is black
   image.load()
-  if _may_be_turned(image.info):
+  if kind not in ('JPEG', 'PNG') or _may_be_turned(image.info):
     image = PIL.ImageOps.exif_transpose(image)
-  image = _colour(image)
+  if highest is None:
+    image = _colour(image, background_colour(background))
+  else:
+    image = _from_more_bits(image, highest, is_negative, background_colour(background))
   side = min(image.size) if fit == 'area' else min(size, *image.size)
   left, top = (image.width - side) // 2, (image.height - side) // 2
   box = (left, top, left + side, top + side)
@@ -44,22 +72,125 @@ def square(encoded, size, fit='crop'):
     image = image.resize((size, size), way, box=box)
   elif image.size != (size, size):
     image = image.crop(box)
-  return np.asarray(image)
+  return np.asarray(image), frames
+
+
+def is_photograph(path) -> bool:
+  """Whether a file (pathlib.Path) begins as an image does; nothing of it is decoded."""
+  if not path.is_file():  # a pipe would wait for its writer
+    return False
+  try:
+    with path.open('rb') as file:
+      return (
+        _opened(file).format != 'TGA'
+      )  # which no fixed bytes tell, so that other files may seem to be one
+  except Exception:  # Pillow raises whatever the format's own code raises
+    return False
+
+
+def background_colour(background) -> tuple[int, int, int]:
+  """Red, green and blue of a config's `background`.
+
+  Raises:
+    ValueError: it is neither a name of BACKGROUNDS nor three whole numbers from 0 to 255.
+  """
+  if isinstance(background, str) and background in BACKGROUNDS:
+    return BACKGROUNDS[background]
+  is_colour = (
+    isinstance(background, (list, tuple))
+    and len(background) == 3
+    and all(
+      isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+      for value in background
+    )
+  )
+  if not is_colour:
+    raise ValueError(
+      f"config.data.background={background!r} is not a colour: use 'white', 'black' or "
+      '[red, green, blue] with whole numbers from 0 to 255'
+    )
+  return tuple(background)
+
+
+def _opened(file):
+  """The image of a binary file, not yet decoded."""
+  import PIL.Image
+
+  try:
+    return PIL.Image.open(file, formats=FORMATS[:2])
+  except PIL.UnidentifiedImageError:
+    PIL.Image.init()  # loads the other formats, which takes a moment
+    file.seek(0)
+    return PIL.Image.open(file, formats=[name for name in FORMATS[2:] if name in PIL.Image.OPEN])
+
+
+def _frames(image):
+  """Frames or pages of a file; the further pictures of a camera's MPO are no frames."""
+  return (
+    1 if image.format in ('JPEG', 'MPO', 'ICO', 'ICNS', 'PSD') else getattr(image, 'n_frames', 1)
+  )
 
 
 def _may_be_turned(info):
-  """Whether a file's notes can hold an orientation at all; parsing them takes as long as a fifth of the decoding."""
+  """Whether metadata can hold an orientation; parsing takes a fifth of the time of decoding."""
   notes = (info.get(key, b'') for key in ('exif', 'xmp', 'Raw profile type exif'))
   return any(isinstance(note, str) or any(mark in note for mark in TURNED) for note in notes)
 
 
-def _colour(image):
-  """RGB; transparency is dropped, 16 bits become 8."""
+def _highest(image):
+  """The value of a white pixel, of the modes that have more than 8 bits; None of the others.
+
+  A file says it by its format, or as TIFF by its number of bits and perhaps its largest value.
+  """
+  if image.mode == 'F':
+    return 1.0
+  if not image.mode.startswith('I'):
+    return None
+  if image.format != 'TIFF':
+    return 65535  # PNG, PPM and JPEG 2000 scale to this range, or are read with it
+  declared = image.tag_v2.get(MAX_SAMPLE_VALUE)
+  if isinstance(declared, tuple):
+    declared = declared[0]
+  if declared:
+    return declared
+  bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0]
+  if bits > 16:
+    raise ValueError(f'the range of its {bits}-bit pixels is not known: save it with 8 or 16 bits')
+  if image.tag_v2.get(SAMPLE_FORMAT, (1,))[0] == 2:  # signed
+    bits -= 1
+  return 2**bits - 1
+
+
+def _colour(image, background):
+  """RGB; transparent pixels are laid on the background."""
   import PIL.Image
-  if image.mode == 'RGB':
+
+  if image.mode == 'RGB' and 'transparency' not in image.info:
     return image  # convert would copy it
-  if image.mode.startswith('I'):
-    image = PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-  if image.mode == 'P' and 'transparency' in image.info:
+  if image.has_transparency_data:
     image = image.convert('RGBA')
+    below = PIL.Image.new('RGBA', image.size, (*background, 255))
+    return PIL.Image.alpha_composite(below, image).convert('RGB')
   return image.convert('RGB')
+
+
+def _from_more_bits(image, highest, is_negative, background):
+  """RGB of a grey image with values from 0 to `highest`; of n bits the first 8 are kept."""
+  import PIL.Image
+
+  values = np.asarray(image)
+  if values.size and (not np.isfinite(values).all() or values.min() < 0 or values.max() > highest):
+    raise ValueError(
+      f'its pixels go from {values.min()} to {values.max()}, but its range is 0 to {highest}: '
+      'save it with 8 or 16 bits'
+    )
+  if isinstance(highest, int) and highest >= 255 and (highest & (highest + 1)) == 0:
+    grey = values.astype(np.int64) >> (highest.bit_length() - 8)
+  else:
+    grey = np.round(values.astype(np.float64) * (255 / highest))
+  grey = 255 - grey if is_negative else grey
+  colour = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
+  transparent = image.info.get('transparency')
+  if isinstance(transparent, int):
+    colour[values == transparent] = background
+  return PIL.Image.fromarray(colour)

@@ -1,38 +1,87 @@
-"""Photographs as files in folders: which splits and classes they make."""
+"""Photographs as files in folders: their splits and classes, and the files left out."""
 
 import collections
+import dataclasses
 import os
 import pathlib
 import re
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
-SPLITS = {'train': 'train', 'training': 'train', 'validation': 'validation', 'val': 'validation', 'test': 'test',
-          'evaluation': 'test'}
-FOOD11 = ('Bread', 'Dairy product', 'Dessert', 'Egg', 'Fried food', 'Meat', 'Noodles/Pasta', 'Rice', 'Seafood', 'Soup',
-          'Vegetable/Fruit')
+from jaxdl.data.photographs import decode
+
+# Files with these endings are not opened before they are needed.
+# fmt: off
+SUFFIXES = frozenset((
+  '.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif',
+  '.tiff', '.jp2', '.j2k', '.avif', '.avifs', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.pcx', '.sgi',
+  '.rgb', '.qoi', '.dds', '.psd', '.ico', '.icns'))
+# fmt: on
+SPLITS = {
+  'train': 'train',
+  'training': 'train',
+  'validation': 'validation',
+  'val': 'validation',
+  'test': 'test',
+  'evaluation': 'test',
+}
+NAMED = 3  # files that are left out, of each reason, that a message names
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder:
+  """The photographs below a folder.
+
+  Attributes:
+    splits: split name ('train', 'validation', 'test') → list of (pathlib.Path, label), sorted by
+      class and file name.
+    classes: class names in the order of the labels.
+    numbered: whether files are named `<class number>_<id>`, as in Food-11, instead of standing in
+      class folders.
+    left_out: reason → list of paths relative to the folder.
+  """
+
+  splits: dict[str, list[tuple[pathlib.Path, int]]]
+  classes: tuple[str, ...]
+  numbered: bool
+  left_out: dict[str, list[str]]
+
+  def remark(self, folder: str) -> str | None:
+    """One line that names the files which are left out, None where there are none."""
+    if not self.left_out:
+      return None
+    reasons = []
+    for reason, paths in self.left_out.items():
+      more = ', …' if len(paths) > NAMED else ''
+      reasons.append(f'{len(paths):,} {reason} ({", ".join(paths[:NAMED])}{more})')
+    line = f'left out of {folder}: {"; ".join(reasons)}'
+    return line.encode(errors='backslashreplace').decode().replace('\n', '\\n')
 
 
 def find(folder):
   """The photographs below a folder, in one of three layouts.
 
-  `<split>/<class>/*.jpg`; `<class>/*.jpg`, all of them 'train'; or Food-11's own `<split>/<class number>_<id>.jpg`.
-  Hidden files and files of other kinds are passed over.
+  `<split>/<class>/*.jpg`; `<class>/*.jpg`, all of them 'train'; or Food-11's own `<split>/<class
+  number>_<id>.jpg`. A photograph is a file of any format of `decode.FORMATS`. A file of an unknown
+  ending is opened to see whether it is one.
 
   Args:
     folder: path of the folder.
 
   Returns:
-    (split name ('train', 'validation', 'test') → list of (pathlib.Path, label), sorted by class and file name;
-    class names in the order of the labels).
+    Folder.
 
   Raises:
     FileNotFoundError: the folder is missing, or holds no photographs.
-    ValueError: a class is empty or not in the training split, a name does not fit, or a link leads out of the folder.
+    ValueError: a class is empty or not in the training split, a name does not fit, or a link leads
+      out of the folder.
   """
   folder = pathlib.Path(folder).expanduser()
   if not folder.is_dir():
-    raise FileNotFoundError(f'{folder} is not there: give the folder that holds train/<class>/*.jpg')
-  below = {name: path for name, path, is_folder in _entries(folder, folder) if is_folder}
+    raise FileNotFoundError(
+      f'{folder} is not there: give the folder that holds train/<class>/*.jpg'
+    )
+  search = _Search(folder)
+  entries = search.entries(folder)
+  below = {name: path for name, path, is_folder in entries if is_folder}
   if any(name.lower() in SPLITS for name in below):
     named = {}
     for path in below.values():
@@ -40,17 +89,25 @@ def find(folder):
       if split in named:
         raise ValueError(f'{path} and {named[split]} are both the {split} split: keep one of them')
       named[split] = path
-    found = {split: _classes(path, folder) for split, path in named.items()}
+    search.leave_out_files(entries, 'beside the split folders')
+    found = {split: search.classes(path, search.entries(path)) for split, path in named.items()}
   else:
-    found = {'train': _classes(folder, folder)}
+    found = {'train': search.classes(folder, entries)}
   if not any(any(classes.values()) for classes in found.values()):
-    raise FileNotFoundError(f'{folder} holds no photographs: put {", ".join(SUFFIXES)} files into train/<class>/')
-  return _labelled(found, folder)
+    raise FileNotFoundError(
+      f'{folder} holds no photographs: put image files, such as .jpg or .png, into train/<class>/'
+    )
+  splits, classes = _labelled(found, folder)
+  return Folder(
+    splits=splits, classes=classes, numbered=search.numbered, left_out=dict(search.left_out)
+  )
 
 
 def _split_name(path):
   if path.name.lower() not in SPLITS:
-    raise ValueError(f'{path} stands beside the splits but is none: move it away, or name it {", ".join(SPLITS)}')
+    raise ValueError(
+      f'{path} stands beside the splits but is none: move it away, or name it {", ".join(SPLITS)}'
+    )
   return SPLITS[path.name.lower()]
 
 
@@ -61,43 +118,85 @@ def _labelled(found, folder):
   for split in order:
     for name, paths in found[split].items():
       if not paths:
-        raise ValueError(f'class {name!r} has no photographs in the {split} split of {folder}: put some there, or give the '
-                         'folder that holds train/<class>/ and nothing else')
+        raise ValueError(
+          f'class {name!r} has no photographs in the {split} split of {folder}: put some there, '
+          'or give the folder that holds train/<class>/ and nothing else'
+        )
       if name not in known:
-        raise ValueError(f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
-                         f'{len(known)} classes: move it away, or add it there')
+        raise ValueError(
+          f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
+          f'{len(known)} classes: move it away, or add it there'
+        )
   numbered = all(name.isdecimal() for name in known)
   known.sort(key=(lambda name: (int(name), name)) if numbered else None)
   labels = {name: label for label, name in enumerate(known)}
-  splits = {split: [(path, labels[name]) for name in known for path in found[split].get(name, ())] for split in order}
-  return splits, FOOD11 if known == [str(number) for number in range(len(FOOD11))] else tuple(known)
+  splits = {
+    split: [(path, labels[name]) for name in known for path in found[split].get(name, ())]
+    for split in order
+  }
+  return splits, tuple(known)
 
 
-def _classes(folder, root):
-  """Class name → sorted paths, of class folders or of files named after their class."""
-  entries = _entries(folder, root)
-  if any(is_folder for _, _, is_folder in entries):
-    return {name: [file for kind, file, inner in _entries(path, root) if not inner and _is_photograph(kind)]
-            for name, path, is_folder in entries if is_folder}
-  classes = collections.defaultdict(list)
-  for name, path, _ in entries:
-    if _is_photograph(name):
-      number = re.match(r'(\d+)_', name)
+class _Search:
+  """Lists folders and keeps what is left out."""
+
+  def __init__(self, root):
+    self.root = root
+    self.numbered = False
+    self.left_out = collections.defaultdict(list)
+
+  def classes(self, folder, entries):
+    """Class name → sorted paths, of class folders or of files named after their class."""
+    if any(is_folder for _, _, is_folder in entries):
+      self.leave_out_files(entries, 'beside the class folders')
+      return {
+        name: self.photographs(self.entries(path)) for name, path, is_folder in entries if is_folder
+      }
+    classes = collections.defaultdict(list)
+    for path in self.photographs(entries):
+      number = re.match(r'(\d+)_', path.name)
       if not number:
-        raise ValueError(f'{path} stands in no class folder and is not named <class number>_<id>.jpg: move it into one')
+        raise ValueError(
+          f'{path} stands in no class folder and is not named <class number>_<id>.jpg: '
+          'move it into one'
+        )
       classes[number[1]].append(path)
-  return dict(classes)
+      self.numbered = True
+    return dict(classes)
 
+  def photographs(self, entries):
+    """The photographs among some entries; the others are left out."""
+    found = []
+    for name, path, is_folder in entries:
+      if is_folder:
+        self.leave_out(path, 'folders inside a class folder')
+      elif pathlib.PurePath(name).suffix.lower() in SUFFIXES or decode.is_photograph(path):
+        found.append(path)
+      else:
+        self.leave_out(path, 'not an image')
+    return found
 
-def _is_photograph(name):
-  return name.lower().endswith(SUFFIXES)
+  def leave_out_files(self, entries, reason):
+    for _, path, is_folder in entries:
+      if not is_folder:
+        self.leave_out(path, reason)
 
+  def leave_out(self, path, reason):
+    self.left_out[reason].append(path.relative_to(self.root).as_posix())
 
-def _entries(folder, root):
-  """Sorted (name, path, whether it is a folder) of all that is not hidden."""
-  with os.scandir(folder) as found:
-    entries = sorted((entry for entry in found if not entry.name.startswith('.')), key=lambda entry: entry.name)
-  for entry in entries:
-    if entry.is_symlink() and not pathlib.Path(entry.path).resolve().is_relative_to(root.resolve()):
-      raise ValueError(f'{entry.path} is a link that leads out of {root}: put a copy there')
-  return [(entry.name, folder / entry.name, entry.is_dir()) for entry in entries]
+  def entries(self, folder):
+    """Sorted (name, path, whether it is a folder) of all that is not hidden."""
+    with os.scandir(folder) as found:
+      entries = sorted(found, key=lambda entry: entry.name)
+    shown = []
+    for entry in entries:
+      path = folder / entry.name
+      if entry.name.startswith('.'):
+        self.leave_out(path, 'hidden')
+        continue
+      if entry.is_symlink() and not pathlib.Path(entry.path).resolve().is_relative_to(
+        self.root.resolve()
+      ):
+        raise ValueError(f'{entry.path} is a link that leads out of {self.root}: put a copy there')
+      shown.append((entry.name, path, entry.is_dir()))
+    return shown

@@ -19,7 +19,7 @@ class Pieces:
     source: random access to (encoded bytes, label, name).
     indices: (first step, steps) → index and mask [S, B] of whole batches.
     batches: after so many the order begins anew.
-    size, fit: as in `decode.square`.
+    size, fit, background: as in `decode.square`.
     first, own: the host's part of a batch, and how many examples it has.
     length: examples in a piece.
   """
@@ -32,6 +32,7 @@ class Pieces:
   first: int
   own: int
   length: int
+  background: Any = 'white'
 
   def __len__(self):
     return ENDLESS
@@ -41,15 +42,17 @@ class Pieces:
     index, mask = self.indices(step % self.batches, 1)
     part = slice(self.first + piece * self.length, self.first + (piece + 1) * self.length)
     found = blank((self.length,), self.size) | {'index': index[0, part], 'mask': mask[0, part].copy()}
-    faults = []
+    faults, several = [], []
     for slot in np.flatnonzero(found['mask']):
       encoded, found['label'][slot], name = self.source[int(found['index'][slot])]
       try:
-        found['image'][slot] = decode.square(encoded, self.size, self.fit)
+        found['image'][slot], frames = decode.with_frames(encoded, self.size, self.fit, self.background)
+        if frames > 1:
+          several.append(f'{name} has {frames:,} frames')
       except Exception as error:  # Pillow raises whatever the format's own code raises
         found['mask'][slot] = 0
-        faults.append(f'{name} is not a sound JPEG or PNG file ({_reason(error)})')
-    return found | {'faults': tuple(faults)}
+        faults.append(f'{name} is not a sound image file ({_reason(error)})')
+    return found | {'faults': tuple(faults), 'several': tuple(several)}
 
 
 def _reason(error):

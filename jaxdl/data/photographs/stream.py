@@ -12,7 +12,7 @@ import weakref
 import jax
 
 from jaxdl.data import order
-from jaxdl.data.photographs.decode import FITS
+from jaxdl.data.photographs.decode import FITS, background_colour
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 from jaxdl.data.split import Split, check_sizes
 
@@ -24,14 +24,14 @@ SHARED = 1 << 16  # bytes from which an array goes through shared memory, which 
 _open = weakref.WeakSet()  # streams
 
 
-def streaming(source, *, batch_size, size=512, fit='crop', seed=None, workers=None, corrupt='refuse', process_index=None,
-              process_count=None):
+def streaming(source, *, batch_size, size=512, fit='crop', background='white', seed=None, workers=None, corrupt='refuse',
+              process_index=None, process_count=None):
   """A split whose photographs are decoded as they are needed, in the same order as a resident split's.
 
   Args:
     source: random access to (encoded bytes, label, name for messages), picklable, such as image_folder's.
     batch_size: int, examples in a batch, over all hosts.
-    size, fit: the square of pixels that is made of the middle of each, as in `decode.square`.
+    size, fit, background: the square of pixels that is made of the middle of each, as in `decode.square`.
     seed: int for a new permutation in each epoch (training), None for the examples' own order (evaluation).
     workers: int, processes that decode, or 0 for threads of this one, one for each core; None for 0 on few cores, else
       the number of cores.
@@ -47,7 +47,7 @@ def streaming(source, *, batch_size, size=512, fit='crop', seed=None, workers=No
   """
   process_count = jax.process_count() if process_count is None else process_count
   process_index = jax.process_index() if process_index is None else process_index
-  check(size=size, fit=fit, workers=workers, corrupt=corrupt)
+  check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
   if batch_size % process_count:
     raise ValueError(f'a batch of {batch_size} does not divide over {process_count} hosts: use a multiple of {process_count}')
   if workers is None:
@@ -56,7 +56,7 @@ def streaming(source, *, batch_size, size=512, fit='crop', seed=None, workers=No
   count, batches = len(source), order.batches_per_epoch(len(source), batch_size)
   indices = functools.partial(order.batches_at, seed, count=count, batch_size=batch_size)
   pieces = Pieces(source=source, indices=indices, batches=batches if seed is None else ENDLESS, size=size, fit=fit,
-                  first=process_index * own, own=own, length=piece_length(own, size))
+                  first=process_index * own, own=own, length=piece_length(own, size), background=background)
   return Split(arrays={}, count=count, batches=batches, feed=_feeder(pieces, workers, corrupt),
                fetch=lambda arrays, feed: feed, capacity=max(1, FEED_BYTES // (own * size * size * 3)))
 
@@ -65,11 +65,12 @@ def _cores():
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
-def check(*, size, fit, workers, corrupt):
+def check(*, size, fit, workers, corrupt, background='white'):
   """Raises ValueError where one of these settings of `streaming` is impossible."""
   check_sizes(size=size)
   if fit not in list(FITS):
     raise ValueError(f'config.data.fit={fit!r} is unknown: use crop (the middle pixels) or area (scaled down)')
+  background_colour(background)
   if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS):
     raise ValueError(f'config.data.workers={workers!r} is not a number of processes: use 0 to {MOST_WORKERS}')
   if corrupt not in ('refuse', 'skip'):
@@ -81,9 +82,10 @@ def _feeder(pieces, workers, corrupt):
   stream, position = None, None  # what decodes ahead, and the step that it gives next
   kept, kept_first = blank((0, pieces.own), pieces.size), 0
   said = set()
+  is_animation_said = False
 
   def take(step, feed, row):
-    nonlocal stream, position
+    nonlocal stream, position, is_animation_said
     if position != step % pieces.batches:
       stream = _stream(pieces, step, workers)  # the last one is closed as it is dropped
       _open.add(stream)
@@ -92,6 +94,10 @@ def _feeder(pieces, workers, corrupt):
       piece = next(stream)
       for fault in piece.pop('faults'):
         _report(fault, corrupt, said)
+      several = piece.pop('several')
+      if several and not is_animation_said:
+        print(f'jaxdl: {several[0]}: of such files only the first frame is used', file=sys.stderr, flush=True)
+        is_animation_said = True
       for name, values in piece.items():
         feed[name][row, start:start + pieces.length] = values
     if said and not feed['mask'][row].any():
