@@ -106,4 +106,4 @@ def _alone(experiment, folder, at_start, at_evaluation):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=command.LESS_TO_TRAIN))
