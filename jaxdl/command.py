@@ -14,11 +14,11 @@ import jaxdl
 from jaxdl import spelling
 
 QUIET = '--quiet'
-TRACEBACK = 'JAXDL_TRACEBACK'  # the variable of the environment that asks for the traceback of an error
+TRACEBACK = 'JAXDL_TRACEBACK'  # the environment variable that asks for the traceback of an error
 BAD_INPUT = (ValueError, OSError, FloatingPointError)
 OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # of XLA, on any device
-LESS_TO_TRAIN = ("use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller model, or "
-                 "config.precision='bfloat16'")
+LESS_TO_TRAIN = ('use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
+                 "model, or config.precision='bfloat16'")
 KINDS = {'int': 'whole number', 'float': 'number', 'seed': 'whole number from 0 to 4294967295'}  # types of flags
 
 
@@ -119,9 +119,9 @@ def seed(text):
 
 
 def run(main, arguments, *, less_memory='give it less to do at a time'):
-  """Runs `main(arguments)`; bad input, exhausted memory and an absent device become one line on standard error.
+  """Runs `main(arguments)`; an error of the input or the machine becomes one line on standard error.
 
-  Set JAXDL_TRACEBACK=1 to see where an error comes from.
+  Those of the machine are exhausted memory and an absent device. Set JAXDL_TRACEBACK=1 to see where an error comes from.
 
   Args:
     main: function(arguments) → exit code.
@@ -129,8 +129,8 @@ def run(main, arguments, *, less_memory='give it less to do at a time'):
     less_memory: str, what to change where the command runs out of memory.
 
   Returns:
-    The exit code: main's own, 1 after one of these errors, 130 after a Ctrl-C that nothing else heeded, or 141 where who reads its
-    output has gone.
+    The exit code: main's own, 1 after one of these errors, 130 after a Ctrl-C that nothing else
+    heeded, or 141 where who reads its output has gone.
   """
   _started()
   _quiet()
@@ -142,12 +142,13 @@ def run(main, arguments, *, less_memory='give it less to do at a time'):
   except BrokenPipeError:  # who reads it, such as `head`, has read enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
     return 141
-  except (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError, AssertionError) as error:
+  except (*BAD_INPUT, RuntimeError, MemoryError, AssertionError) as error:
     line = _of_the_runtime(error, less_memory)
     if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
     line = line or ' '.join(str(error).splitlines()) or type(error).__name__
-    print(f'jaxdl: {line.encode(errors="backslashreplace").decode()}', file=sys.stderr)  # a name that is no text, too
+    line = line.encode(errors='backslashreplace').decode()  # a name that is no text, too
+    print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except KeyboardInterrupt:
     print('jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint', file=sys.stderr)
@@ -157,7 +158,7 @@ def run(main, arguments, *, less_memory='give it less to do at a time'):
 
 
 def _of_the_runtime(error, less_memory):
-  """What to say of an error that the config or the command did not cause by itself; None of any other.
+  """One line for exhausted memory or an absent device, with a fix; None for any other error.
 
   Args:
     error: Exception.
@@ -165,15 +166,16 @@ def _of_the_runtime(error, less_memory):
   """
   text = str(error)
   first = text.partition('\n')[0].rstrip('. ')
+  request = f'{TRACEBACK}=1 shows the traceback'
   if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
-    return f'memory is exhausted ({first or type(error).__name__}): {less_memory}; {TRACEBACK}=1 shows the traceback'
+    return f'memory is exhausted ({first or type(error).__name__}): {less_memory}; {request}'
   if isinstance(error, (RuntimeError, AssertionError)) and not _has_backend():
     import jax
     platforms = jax.config.jax_platforms
     if platforms:
-      return (f'JAX_PLATFORMS={platforms} is not available here: unset JAX_PLATFORMS, or install JAX for the device, such as '
-              f"pip install 'jax[cuda13]'; {TRACEBACK}=1 shows the traceback")
-    return f'JAX finds no device ({first}): set JAX_PLATFORMS=cpu; {TRACEBACK}=1 shows the traceback'
+      return (f'JAX_PLATFORMS={platforms} is not available here: unset JAX_PLATFORMS, or install JAX for '
+              f"the device, such as pip install 'jax[cuda13]'; {request}")
+    return f'JAX finds no device ({first}): set JAX_PLATFORMS=cpu; {request}'
   return None
 
 

@@ -1,8 +1,9 @@
 """XLA flags for jaxlib versions whose CPU compiler computes wrong results.
 
-From jaxlib 0.10.2, XLA hands fusions of matrix products, elementwise operations and reductions to YNNPACK. Two of these
-fusions are faulty: a matrix product followed by a reduction gives wrong numbers in large batches (jax#39103), and a
-reduction over a product of arrays of rank 7 ends the process (jax#39257, jax#40412). jaxlib 0.12 has neither fault.
+From jaxlib 0.10.2, XLA passes fusions of matrix products, elementwise operations and reductions to
+YNNPACK. Two of these fusions are faulty: a matrix product followed by a reduction gives wrong numbers
+in large batches (jax#39103), and a reduction over a product of arrays of rank 7 crashes (jax#39257,
+jax#40412). jaxlib 0.12 has neither fault.
 """
 
 import importlib.metadata
@@ -12,8 +13,8 @@ import sys
 import warnings
 
 FLAG = '--xla_cpu_experimental_ynn_fusion_type'
-SAFE = f'{FLAG}=individual_dot'  # single matrix products only; both faults need a fusion of several operations
-FIRST_AFFECTED, FIRST_FIXED = (0, 10, 2), (0, 12)  # versions of jaxlib; others may not know the flag, which ends a process
+SAFE = f'{FLAG}=individual_dot'  # single matrix products only: both faults need several operations
+FIRST_AFFECTED, FIRST_FIXED = (0, 10, 2), (0, 12)  # others may not know the flag, which aborts a process
 
 
 def is_affected(version: str) -> bool:
@@ -28,8 +29,9 @@ def is_affected(version: str) -> bool:
 def set_flags() -> None:
   """Adds the flag to XLA_FLAGS where the installed jaxlib needs it; child processes inherit it.
 
-  A value of the flag that is already in XLA_FLAGS is kept. XLA reads XLA_FLAGS once, when the first backend starts: a
-  RuntimeWarning is given where this has happened, or where XLA_FLAGS is the name of a file, which is left as it is.
+  A value of the flag that is already in XLA_FLAGS is kept. XLA reads XLA_FLAGS once, when the first
+  backend starts: a RuntimeWarning is given where this has happened, or where XLA_FLAGS is the name of
+  a file, which is not changed.
   """
   try:
     version = importlib.metadata.version('jaxlib')
@@ -38,13 +40,13 @@ def set_flags() -> None:
   flags = os.environ.get('XLA_FLAGS', '').strip()
   if not is_affected(version) or FLAG in flags:
     return
+  why = f'jaxlib {version} computes wrong numbers on CPUs without it'
   if flags and not flags.startswith('-'):  # XLA then reads a file of this name
-    _warn(f'add {SAFE} to the file {flags}: jaxlib {version} computes wrong numbers on CPUs without it')
+    _warn(f'add {SAFE} to the file {flags}: {why}')
     return
   os.environ['XLA_FLAGS'] = f'{flags} {SAFE}'.strip()
   if _backend_started():
-    _warn(f'import jaxdl before JAX is first used, or set XLA_FLAGS={SAFE}: jaxlib {version} computes wrong numbers on '
-          'CPUs without it')
+    _warn(f'import jaxdl before JAX is first used, or set XLA_FLAGS={SAFE}: {why}')
 
 
 def _backend_started() -> bool:

@@ -16,7 +16,7 @@ from jaxdl.run_files import read_json
 MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'keep_every', 'profile', 'reported',
               'cpu_devices', 'dataset.steps_per_epoch')  # which follows from other keys, and older versions did not keep
 
-OWNER, LOCK = 'lock', '.lock'  # who trains, and the file that is locked: on Windows a locked file cannot be read
+OWNER, LOCK = 'lock', '.lock'  # who trains; what is locked: Windows lets nobody read a locked file
 WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an instant
 
 
@@ -91,7 +91,7 @@ def _is_locked(folder, owner, written):
 
 
 def _is_alive(owner, written):
-  """Whether the process that wrote its number into a folder of this host at some time still runs."""
+  """Whether the process that wrote its number into a folder at some time runs on this host."""
   if owner.get('host') != platform.node():
     return False
   try:

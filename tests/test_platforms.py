@@ -15,9 +15,11 @@ from jaxdl import experiment, run_folder, stopping, train
 from jaxdl.data import memory
 from jaxdl.data.raw import files as raw_files
 
-PLATFORMS = ['x86_64-manylinux_2_28', 'aarch64-manylinux_2_28', 'aarch64-apple-darwin', 'x86_64-pc-windows-msvc']
-POSIX_ONLY = ('fcntl', 'resource', 'pwd', 'grp', 'termios', 'os.sysconf', 'os.setsid', 'os.fork(', 'os.killpg', 'os.uname',
-              'os.statvfs', 'os.getuid', 'signal.SIGHUP', 'signal.SIGKILL', 'signal.alarm')
+PLATFORMS = ['x86_64-manylinux_2_28', 'aarch64-manylinux_2_28', 'aarch64-apple-darwin',
+             'x86_64-pc-windows-msvc']
+# imports, and calls
+POSIX_ONLY = ('fcntl', 'resource', 'pwd', 'grp', 'termios', 'os.sysconf', 'os.setsid', 'os.fork(', 'os.killpg',
+              'os.uname', 'os.statvfs', 'os.getuid', 'signal.SIGHUP', 'signal.SIGKILL', 'signal.alarm')
 HOLDER = """
 import json, sys
 from jaxdl import run_folder
@@ -28,17 +30,18 @@ with run_folder.opened(sys.argv[1], {}, 8):
 
 
 def resolved(requirements, version, system):
-  """Has uv choose the versions of requirements for another platform, from wheels alone; returns the CompletedProcess.
+  """Resolves requirements for a platform, from wheels alone; returns uv's CompletedProcess.
 
   Args:
     requirements: path of pyproject.toml, or '-' for a line of standard input.
     version: str, of Python.
     system: str, as uv names it.
   """
-  # promise, which tensorflow-datasets needs, is the one dependency without a wheel; it is Python alone
-  arguments = ['-m', 'uv', 'pip', 'compile', requirements, '--python-version', version, '--python-platform', system,
-               '--only-binary', ':all:', '--no-binary', 'promise', '--no-header', '--no-annotate']
-  return subprocess.run([sys.executable, *arguments], input='filelock\n', capture_output=True, text=True, timeout=300)
+  # promise, a dependency of tensorflow-datasets, is pure Python and has no wheel
+  arguments = ['-m', 'uv', 'pip', 'compile', requirements, '--python-version', version,
+               '--python-platform', system, '--only-binary', ':all:', '--no-binary', 'promise', '--no-header', '--no-annotate']
+  return subprocess.run([sys.executable, *arguments], input='filelock\n', capture_output=True,
+                        text=True, timeout=300)
 
 
 @pytest.fixture(scope='module')
@@ -58,27 +61,31 @@ def test_platforms_have_wheels_of_every_dependency(system, version, package_inde
   assert ('tensorflow-cpu' in versions) is (system == PLATFORMS[0])
   assert ('tensorflow' in versions) is (system != PLATFORMS[0])
   assert versions['jax'] == versions['jaxlib']
-  assert tuple(map(int, versions['jax'].split('.')[:2])) >= ((0, 12) if version == '3.12' else (0, 10))
+  major, minor = map(int, versions['jax'].split('.')[:2])
+  assert (major, minor) >= ((0, 12) if version == '3.12' else (0, 10))
 
 
 def test_platforms_no_module_needs_posix():
   for file in sorted((ROOT / 'jaxdl').rglob('*.py')):
     lines = file.read_text().splitlines()
-    used = [line for line in lines for name in POSIX_ONLY
-            if name in line and (name.startswith(('os.', 'signal.')) or line.strip() == f'import {name}')]
+    wanted = [name if '.' in name else f'import {name}' for name in POSIX_ONLY]
+    used = [line for line in lines for name in wanted if name in line]
     assert not used, f'{file}: {used}'
 
 
 def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tmp_path):
   run = tmp_path / 'run'
-  holder = subprocess.Popen([sys.executable, '-c', HOLDER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+  holder = subprocess.Popen(
+      [sys.executable, '-c', HOLDER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+      cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+  expected = {'process': holder.pid, 'host': platform.node(), 'steps': 8, 'now': True}
   try:
     assert holder.stdout.readline() == b'held\n'
     before = (run / 'lock').stat().st_mtime_ns
     for _ in range(3):
-      assert run_folder.trainer(run) == {'process': holder.pid, 'host': platform.node(), 'steps': 8, 'now': True}
-    with pytest.raises(OSError, match=rf'in use by process {holder.pid} on '), run_folder.opened(run, {}, 8):
+      assert run_folder.trainer(run) == expected
+    refused = pytest.raises(OSError, match=rf'in use by process {holder.pid} on ')
+    with refused, run_folder.opened(run, {}, 8):
       pass
     assert (run / 'lock').stat().st_mtime_ns == before
   finally:
@@ -86,7 +93,7 @@ def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tm
     holder.communicate()
   assert run_folder.trainer(run)['now'] is False
   with run_folder.opened(run, {}, 8):
-    assert run_folder.trainer(run) == {'process': os.getpid(), 'host': platform.node(), 'steps': 8, 'now': True}
+    assert run_folder.trainer(run) == {**expected, 'process': os.getpid()}
   assert run_folder.trainer(run)['now'] is False
 
 
@@ -111,7 +118,8 @@ def test_platforms_looking_at_a_run_never_keeps_it_from_training(tmp_path):
 
 @pytest.mark.parametrize(('change', 'now'), [
     ({}, True), ({'process': 2**22 + 1}, False), ({'host': 'another'}, False)])
-def test_platforms_without_the_right_to_lock_the_process_is_looked_for(change, now, tmp_path, monkeypatch):
+def test_platforms_looks_for_the_process_without_the_right_to_lock(
+    change, now, tmp_path, monkeypatch):
   def refuse(*arguments, **keywords):
     raise PermissionError
 
@@ -120,7 +128,7 @@ def test_platforms_without_the_right_to_lock_the_process_is_looked_for(change, n
   (tmp_path / 'lock').write_text(json.dumps({**owner, **change}))
   monkeypatch.setattr(run_folder.filelock.FileLock, 'acquire', refuse)
   assert run_folder.trainer(tmp_path)['now'] is now
-  os.utime(tmp_path / 'lock', (1, 1))  # before this process began: the number was that of another one
+  os.utime(tmp_path / 'lock', (1, 1))  # before this process began
   assert run_folder.trainer(tmp_path)['now'] is False
 
 
@@ -136,7 +144,8 @@ def test_platforms_trains_where_the_file_system_has_no_locks(tmp_path, monkeypat
 def test_platforms_memory_is_that_of_the_machine():
   pages = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   memory.check(int(pages * 0.98), 'this')
-  with pytest.raises(ValueError, match=r'^this needs [\d,]+ GB and the machine has [\d,]+: make it smaller$'):
+  message = r'^this needs [\d,]+ GB and the machine has [\d,]+: make it smaller$'
+  with pytest.raises(ValueError, match=message):
     memory.check(int(pages * 1.02), 'this')
 
 
@@ -154,7 +163,7 @@ def test_platforms_cifar10_is_copied_where_links_are_not_allowed(tmp_path, monke
 
 
 def test_platforms_trains_in_a_thread(small, tmp_path):
-  """As a notebook or a web application does: Python allows signal handlers in the main thread alone."""
+  """As in web applications: Python allows signal handlers in the main thread alone."""
   built, found = experiment.build(small, 'small'), []
   thread = threading.Thread(target=lambda: found.append(train.train(built, tmp_path)))
   thread.start()

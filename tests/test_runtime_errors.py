@@ -1,4 +1,4 @@
-"""Errors of the machine, such as exhausted memory or an absent device: one line with a fix, the traceback on request."""
+"""Exhausted memory or an absent device: one line with a fix, the traceback on request."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +48,8 @@ def test_runtime_an_analysis_that_needs_too_much_memory(small, tmp_path, monkeyp
 def test_runtime_each_command_says_what_to_change(name, monkeypatch):
   """Runs the command's file with a main that exhausts the memory."""
   code = ('import runpy, sys; from jaxdl import command; run = command.run; '
-          'command.run = lambda main, *rest, **keywords: run(lambda arguments: bytearray(2**60), *rest, **keywords); '
+          'full = lambda arguments: bytearray(2**60); '
+          'command.run = lambda main, *rest, **keywords: run(full, *rest, **keywords); '
           f'sys.argv = ["jaxdl"]; runpy.run_module("jaxdl.{name}", run_name="__main__")')
   child = run_child('-c', code, environment=WITHOUT_TENSORFLOW)
   assert child.returncode == 1
@@ -59,8 +60,9 @@ def test_runtime_each_command_says_what_to_change(name, monkeypatch):
 
 @pytest.mark.parametrize('traceback', ['', '1'])
 def test_runtime_a_device_that_is_not_there(traceback, config_file, small, tmp_path):
-  child = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}',
-                    environment={**WITHOUT_TENSORFLOW, 'JAX_PLATFORMS': 'cuda', 'JAXDL_TRACEBACK': traceback})
+  told = {**WITHOUT_TENSORFLOW, 'JAX_PLATFORMS': 'cuda', 'JAXDL_TRACEBACK': traceback}
+  child = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}',
+                    f'--workdir={tmp_path / "run"}', environment=told)
   if child.returncode == 0:
     pytest.skip('there is a GPU here')
   shown = child.stderr.strip().splitlines()
@@ -68,5 +70,6 @@ def test_runtime_a_device_that_is_not_there(traceback, config_file, small, tmp_p
   if traceback:
     assert 'Traceback (most recent call last):' in shown
   else:
-    assert shown == ["jaxdl: JAX_PLATFORMS=cuda is not available here: unset JAX_PLATFORMS, or install JAX for the device, such "
-                     "as pip install 'jax[cuda13]'; JAXDL_TRACEBACK=1 shows the traceback"]
+    assert shown == [
+        'jaxdl: JAX_PLATFORMS=cuda is not available here: unset JAX_PLATFORMS, or install JAX for the '
+        "device, such as pip install 'jax[cuda13]'; JAXDL_TRACEBACK=1 shows the traceback"]
