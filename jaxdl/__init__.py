@@ -3,6 +3,8 @@
 import signal
 import sys
 
+from jaxdl import compiler
+
 STARTING = 'starting …'
 
 if sys.argv[:1] == ['-m']:  # `python -m jaxdl.…`, whose libraries take some seconds to import; `command.run` ends both
@@ -10,3 +12,5 @@ if sys.argv[:1] == ['-m']:  # `python -m jaxdl.…`, whose libraries take some s
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C has nothing to save yet, and needs no traceback
   if sys.stderr.isatty():
     print(STARTING, end='\r', file=sys.stderr, flush=True)
+
+compiler.set_flags()  # before JAX starts: it reads them once

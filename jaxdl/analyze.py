@@ -19,6 +19,7 @@ TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one
 DEFAULTS = {'step': 'best', 'seed': 0, 'against': []}
 
 
+LESS_MEMORY = 'look at fewer --images, or at some analyses, such as --only=filters'
 EXAMPLES = f"""\
   python -m jaxdl.analyze runs/cnn_mnist
   python -m jaxdl.analyze runs/cnn_mnist --only=filters,attributions --images=1000
@@ -133,4 +134,4 @@ def _make(name, flags, seen, choice, folder):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=LESS_MEMORY))

@@ -16,6 +16,11 @@ from jaxdl import spelling
 
 QUIET = '--quiet'
 START_OVER = '--start-over'
+TRACEBACK = 'JAXDL_TRACEBACK'  # the environment variable that asks for the traceback of an error
+BAD_INPUT = (ValueError, OSError, FloatingPointError)
+OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # of XLA, on any device
+LESS_TO_TRAIN = ('use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
+                 "model, or config.precision='bfloat16'")
 KINDS = {'int': 'whole number', 'float': 'number', 'seed': 'whole number from 0 to 4294967295'}  # types of flags
 
 
@@ -125,18 +130,19 @@ def seed(text):
   return int(text)
 
 
-def run(main, arguments):
-  """Runs `main(arguments)`; bad input becomes one line on standard error.
+def run(main, arguments, *, less_memory='give it less to do at a time'):
+  """Runs `main(arguments)`; an error of the input or the machine becomes one line on standard error.
 
-  Set JAXDL_TRACEBACK=1 to see where an error comes from.
+  Those of the machine are exhausted memory and an absent device. Set JAXDL_TRACEBACK=1 to see where an error comes from.
 
   Args:
     main: function(arguments) → exit code.
     arguments: list of str, the program's name first.
+    less_memory: str, what to change where the command runs out of memory.
 
   Returns:
-    The exit code: main's own, 1 after bad input, 130 after a Ctrl-C that nothing else heeded, or 141 where who reads its
-    output has gone.
+    The exit code: main's own, 1 after one of these errors, 130 after a Ctrl-C that nothing else
+    heeded, or 141 where who reads its output has gone.
   """
   _started()
   _quiet()
@@ -148,17 +154,51 @@ def run(main, arguments):
   except BrokenPipeError:  # who reads it, such as `head`, has read enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
     return 141
-  except (ValueError, OSError, FloatingPointError) as error:
-    if os.environ.get('JAXDL_TRACEBACK'):
+  except (*BAD_INPUT, RuntimeError, MemoryError, AssertionError) as error:
+    line = _of_the_runtime(error, less_memory)
+    if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
-    line = ' '.join(str(error).splitlines()).encode(errors='backslashreplace').decode()  # a name that is no text, too
-    print(f'jaxdl: {line or type(error).__name__}', file=sys.stderr)
+    line = line or ' '.join(str(error).splitlines()) or type(error).__name__
+    line = line.encode(errors='backslashreplace').decode()  # a name that is no text, too
+    print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except KeyboardInterrupt:
     print('jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint', file=sys.stderr)
     return 130
   print(*said.getvalue().splitlines()[-1:], end='\n' if said.getvalue() else '')
   return code
+
+
+def _of_the_runtime(error, less_memory):
+  """One line for exhausted memory or an absent device, with a fix; None for any other error.
+
+  Args:
+    error: Exception.
+    less_memory: as in `run`.
+  """
+  text = str(error)
+  first = text.partition('\n')[0].rstrip('. ')
+  request = f'{TRACEBACK}=1 shows the traceback'
+  if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+    return f'memory is exhausted ({first or type(error).__name__}): {less_memory}; {request}'
+  if isinstance(error, (RuntimeError, AssertionError)) and not _has_backend():
+    import jax
+    platforms = jax.config.jax_platforms
+    if platforms:
+      return (f'JAX_PLATFORMS={platforms} is not available here: unset JAX_PLATFORMS, or install JAX for '
+              f"the device, such as pip install 'jax[cuda13]'; {request}")
+    return f'JAX finds no device ({first}): set JAX_PLATFORMS=cpu; {request}'
+  return None
+
+
+def _has_backend():
+  """Whether JAX can start on the platform that it is told to use."""
+  import jax
+  try:
+    jax.default_backend()
+  except (RuntimeError, AssertionError):
+    return False
+  return True
 
 
 def _started():

@@ -10,6 +10,7 @@ import numpy as np
 from jaxdl import checkpoint, command, progress
 from jaxdl.data import characters
 
+LESS_MEMORY = 'use a smaller --length, or fewer --prime'
 EXAMPLES = """\
   python -m jaxdl.generate runs/char_lstm_shakespeare --prime=ROMEO: --length=300
   python -m jaxdl.generate runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
@@ -114,4 +115,4 @@ def _choose(keys, logits, temperature, top_k):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=LESS_MEMORY))

@@ -94,4 +94,4 @@ def _train(chosen, workdir, begun, start_over):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=command.LESS_TO_TRAIN))

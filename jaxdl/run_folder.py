@@ -1,11 +1,13 @@
 """A run's folder: one run at a time writes into it, always of the same config."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import platform
+
+import filelock
+import psutil
 
 from jaxdl import config as configuration
 from jaxdl import files
@@ -17,6 +19,9 @@ MAY_CHANGE = ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every', 'k
               'dataset.steps_per_epoch', 'dataset.examples', 'dataset.examples_per_class', 'dataset.checksums',
               'dataset.folder', 'dataset.copy', 'dataset.data_dir')
 PLACES = ('data.folder', 'data.copy', 'data.source', 'data.data_dir', 'dataset.origin')  # may change with the same checksums
+
+OWNER, LOCK = 'lock', '.lock'  # who trains; what is locked: Windows lets nobody read a locked file
+WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an instant
 
 
 @contextlib.contextmanager
@@ -36,17 +41,17 @@ def opened(workdir, config, steps):
     OSError: another process trains there, or the folder cannot be written.
   """
   folder = files.make_folder(workdir)
-  with (folder / 'lock').open('a+') as lock:
+  with contextlib.ExitStack() as stack:
+    lock = _lock_of(folder)
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+      stack.enter_context(lock.acquire(timeout=WAIT))
+    except filelock.Timeout:
       raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
-    except OSError:
+    except (OSError, NotImplementedError):
       pass  # a file system without locks
     check_config(folder, config, steps)
-    lock.truncate(0)
-    lock.write(json.dumps({'process': os.getpid(), 'host': platform.node(), 'steps': steps}) + '\n')
-    lock.flush()
+    owner = {'process': os.getpid(), 'host': platform.node(), 'steps': steps}
+    (folder / OWNER).write_text(json.dumps(owner) + '\n')
     if last_checkpoint(folder) is None:
       write_config(folder, config)
     yield
@@ -59,17 +64,49 @@ def write_config(workdir, config: dict):
 
 def trainer(workdir):
   """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where nobody did."""
-  file = pathlib.Path(workdir) / 'lock'
+  folder = pathlib.Path(workdir)
   try:
-    with file.open() as lock:
-      found = _owner_in(lock.read())
-      try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-      except BlockingIOError:
-        return {**found, 'now': True}
-      return {**found, 'now': False}
+    found = _owner_in((folder / OWNER).read_text())
+    written = (folder / OWNER).stat().st_mtime
   except (FileNotFoundError, UnicodeDecodeError):
     return {}
+  return {**found, 'now': _is_locked(folder, found, written)}
+
+
+def _lock_of(folder):
+  """The lock of a folder; the system releases it when the process that holds it ends."""
+  return filelock.FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+
+
+def _is_locked(folder, owner, written):
+  """Whether a process holds the lock of a folder.
+
+  Args:
+    folder: pathlib.Path.
+    owner: dict, who trained there last, as `_owner_in` returns it.
+    written: float, when the owner was written, in seconds since 1970.
+  """
+  if not (folder / LOCK).exists():
+    return False
+  lock = _lock_of(folder)
+  try:
+    lock.acquire(timeout=0.05, poll_interval=0.01)  # another `trainer` may hold it for an instant
+  except filelock.Timeout:
+    return True
+  except (OSError, NotImplementedError):  # of another user, or a file system without locks
+    return _is_alive(owner, written)
+  lock.release()
+  return False
+
+
+def _is_alive(owner, written):
+  """Whether the process that wrote its number into a folder at some time runs on this host."""
+  if owner.get('host') != platform.node():
+    return False
+  try:
+    return psutil.Process(owner['process']).create_time() <= written
+  except (psutil.Error, ValueError, OverflowError):
+    return False
 
 
 def last_checkpoint(workdir):
@@ -91,7 +128,7 @@ def seconds_a_step(workdir):
     float; None where it left fewer than two.
   """
   with contextlib.suppress(FileNotFoundError):  # no lock, or a checkpoint that makes place for a newer one
-    began = (pathlib.Path(workdir) / 'lock').stat().st_mtime
+    began = (pathlib.Path(workdir) / OWNER).stat().st_mtime
     saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
     ours = {step: moment for step, moment in saved.items() if moment >= began}
     if len(ours) > 1 and (spent := ours[max(ours)] - ours[min(ours)]) > 0:

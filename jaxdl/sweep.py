@@ -153,4 +153,4 @@ def _alone(experiment, folder, at_start, at_evaluation, start_over):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=command.LESS_TO_TRAIN))

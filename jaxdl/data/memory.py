@@ -1,6 +1,6 @@
 """How much memory there is: what cannot fit is refused before anything is made."""
 
-import os
+import psutil
 
 
 def check(size, what):
@@ -10,6 +10,6 @@ def check(size, what):
     size: int, bytes.
     what: str that begins the message, such as 'config.data.size=4000'.
   """
-  there = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  there = psutil.virtual_memory().total
   if size > there:
     raise ValueError(f'{what} needs {size // 10**9:,} GB and the machine has {there // 10**9:,}: make it smaller')

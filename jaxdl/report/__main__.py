@@ -6,6 +6,7 @@ import sys
 from jaxdl import command, run_folder
 from jaxdl.report import page
 
+LESS_MEMORY = 'put fewer runs on the page'
 EXAMPLES = """\
   python -m jaxdl.report runs/cnn_mnist
   python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
@@ -34,4 +35,4 @@ def main(arguments):
 
 
 if __name__ == '__main__':
-  sys.exit(command.run(main, sys.argv))
+  sys.exit(command.run(main, sys.argv, less_memory=LESS_MEMORY))

@@ -85,8 +85,21 @@ def cifar10(folder, aside):
   original = content[:10, 0].tobytes() == CIFAR10_TEST_LABELS
   link = aside / 'cifar10'
   link.mkdir()
-  (link / CIFAR10_FOLDER).symlink_to(folder.resolve())
+  link_or_copy(folder, link / CIFAR10_FOLDER)
   return {'cifar-10-binary.tar.gz': link}, '' if original else 'test split is not the original (JPEG test copy)'
+
+
+def link_or_copy(folder, there):
+  """Links to a folder, or copies it where links are not allowed, as to most users of Windows.
+
+  Args:
+    folder: pathlib.Path.
+    there: pathlib.Path of the link or the copy.
+  """
+  try:
+    there.symlink_to(folder.resolve(), target_is_directory=True)
+  except OSError:
+    shutil.copytree(folder, there)
 
 
 def _cifar_batch(path):
