@@ -71,8 +71,8 @@ def _train(chosen, workdir, begun):
 
   def at_start(writers):
     keep_command()
+    samples.write(chosen, workdir, writers)  # first, so that matplotlib is imported before the thread of the writers begins
     samples.describe(chosen, writers)
-    samples.write(chosen, workdir, writers)
 
   summary = train.train(chosen, workdir, at_start=at_start, at_evaluation=watching.over_time(chosen),
                         at_end=watching.at_end(chosen))
