@@ -1,5 +1,7 @@
 """A figure as pixels and as a file."""
 
+import pathlib
+
 import numpy as np
 
 
@@ -13,9 +15,13 @@ def pixels(figure):
 
 
 def save(figure, path):
-  """Writes a figure as PNG."""
+  """Writes a figure as PNG; where that fails, no part of the file is left."""
   _as_written(figure)
-  figure.savefig(path, dpi=150)
+  try:
+    figure.savefig(path, dpi=150)
+  except BaseException:
+    pathlib.Path(path).unlink(missing_ok=True)
+    raise
 
 
 def _as_written(figure):

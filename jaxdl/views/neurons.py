@@ -128,8 +128,8 @@ def _patch(subject, patch, inside):
 
 
 def _framed(picture, inside):
-  """A picture [H, W, 1 or 3], red where it is outside the image."""
-  return np.where(inside[..., None], np.broadcast_to(picture, (*inside.shape, 3)), (0.55, 0.1, 0.1))
+  """A picture [H, W, C], red where it is outside the image."""
+  return np.where(inside[..., None], np.broadcast_to(figures.visible(picture), (*inside.shape, 3)), (0.55, 0.1, 0.1))
 
 
 VIEWS = {
