@@ -34,7 +34,7 @@ MAY_IMPORT = {  # part of jaxdl → parts that it may import
               'stopping', 'together',
               'train', 'watching'},
     'subject': {'checkpoint', 'data'}, 'views': {'analysis', 'checkpoint', 'data', 'figures', 'generate', 'models', 'run_files', 'statistics_table'},
-    'analyze': {'command', 'progress', 'report', 'side_outputs', 'spelling', 'subject', 'views'},
+    'analyze': {'command', 'figures', 'progress', 'report', 'side_outputs', 'spelling', 'subject', 'views'},
     'lint': {'data', 'models', 'parallel', 'tasks'},
     'status': {'command', 'progress', 'records', 'run_folder'},
     'main': {'command', 'data', 'experiment', 'files', 'hosts', 'lint', 'models', 'parallel', 'report', 'run_folder', 'samples',

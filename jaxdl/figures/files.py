@@ -5,6 +5,15 @@ import pathlib
 import numpy as np
 
 
+def load_library():
+  """Imports matplotlib as far as figures need it, before they are drawn in threads."""
+  import matplotlib.backends.backend_agg
+  import matplotlib.cm
+  import matplotlib.colors
+  import matplotlib.figure
+  import matplotlib.patches  # noqa: F401
+
+
 def pixels(figure):
   """A figure as [H, W, 3] uint8."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg

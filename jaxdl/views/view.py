@@ -22,9 +22,11 @@ class View:
   Attributes:
     title: str, what it shows, for the command's help.
     kinds: of Subject, that it applies to.
-    make: function (Subject, Choice) → iterable of Result.
+    make: function (Subject, Choice) → iterable of Result and, where `separately` made it, of Failure.
     heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
     lacking: function Subject → what it lacks for this view, '' for nothing.
+    load: function () → None that imports the libraries which `make` imports; it is called before several views are made
+      in threads.
   """
 
   title: str
@@ -32,6 +34,7 @@ class View:
   make: Callable
   heeds: tuple[str, ...] = ()
   lacking: Callable = lambda subject: ''
+  load: Callable = lambda: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +83,33 @@ class Result:
   figure: Any
   arrays: dict
   facts: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+  """A part of an analysis that could not be made: its name and the exception."""
+
+  name: str
+  error: Exception
+
+
+def separately(*parts):
+  """A view's `make` of several functions, each of which may fail without the others.
+
+  Args:
+    *parts: functions (Subject, Choice) → iterable of Result.
+
+  Returns:
+    function (Subject, Choice) → iterator of Result and Failure.
+  """
+  def make(subject, choice):
+    for part in parts:
+      try:
+        yield from part(subject, choice)
+      except Exception as error:
+        yield Failure(part.__name__.strip('_'), error)
+
+  return make
 
 
 def write(result, folder, *, step, analysis, flags):
