@@ -149,7 +149,7 @@ def _make_all(names, seen, choice, folder):
   An analysis that fails, as for lack of memory, does not end the others. `names` of the views → the flags that ask for them.
   """
   found = {}
-  figures.load_library()  # all that threads need is imported before them: libraries are not made for being imported by two
+  figures.load_library()  # libraries are imported before the threads that use them start
   for name in names:
     VIEWS[name].load()
   with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool, progress.waiting() as now:

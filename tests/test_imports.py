@@ -5,6 +5,8 @@ import PIL.Image
 import pytest
 from conftest import WITHOUT_TENSORFLOW, last_json, run_child
 
+from jaxdl import experiment, train
+
 WATCHED = '''
 """Runs a command, then prints what was imported while another thread of Python lived, as JSON."""
 import builtins, importlib, json, sys, threading, types
@@ -64,3 +66,12 @@ def test_no_library_replaces_the_import_function_while_a_thread_of_training_live
   assert not any(found['replaced']), 'while no other thread lives'
   threads = {thread for thread, _ in found['beside']}
   assert len(threads - {'MainThread'}) == (not environment), 'the writing thread alone imports TensorFlow; those that decode import nothing'
+
+
+def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_path):
+  train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  found = watched('jaxdl.analyze', tmp_path, '--only=embedding,errors,filters', '--images=40', environment=WITHOUT_TENSORFLOW)
+  assert found['code'] == 0
+  assert not any(found['replaced'])
+  libraries = {library for _, library in found['beside']}
+  assert not libraries & {'matplotlib', 'sklearn', 'threadpoolctl'}
