@@ -1,19 +1,23 @@
 """python -m jaxdl.analyze D: every analysis that fits a run's network, as pictures and numbers in D/analysis."""
 
+import dataclasses
 import json
+import os
 import pathlib
 import shlex
 import sys
 import textwrap
 import time
+import traceback
 import warnings
 from concurrent import futures
 
-from jaxdl import command, progress, subject
+from jaxdl import command, figures, progress, subject
 from jaxdl.report import page
+from jaxdl.side_outputs import is_out_of_memory, reason
 from jaxdl.spelling import meant
 from jaxdl.views import VIEWS
-from jaxdl.views.view import Choice, layers_of, remove_older, write
+from jaxdl.views.view import Choice, Failure, layers_of, remove_older, write
 
 TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
 DEFAULTS = {'step': 'best', 'seed': 0, 'against': []}
@@ -37,6 +41,8 @@ def main(arguments):
   seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir, folder=chosen.folder,
                       examples=looks_at_examples)
   fitting = _fitting(chosen, seen)
+  for other in chosen.against:
+    command.check_folder(other)
   choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
@@ -44,10 +50,19 @@ def main(arguments):
   of_examples = f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
   together = f', {TOGETHER} at a time' if len(fitting) > 1 else ''
   print(f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}', flush=True)
-  files = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder, must_fit=bool(chosen.only))
+  made = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder)
+  left_out = [f'{name}: {why}' for name, one in made.items() for why in one.left_out.values()]
+  if not any(one.files or one.failed for one in made.values()) and not chosen.only:
+    raise ValueError(f'{chosen.workdir}: no analysis could be made, {left_out[-1] if left_out else "there is nothing to show"}')
   page.of_run(chosen.workdir)
-  print(json.dumps({'workdir': chosen.workdir, 'analyses': files}))
-  return 0
+  if chosen.only and left_out:
+    raise ValueError(f'--only={left_out[0]}')
+  failed = {part: why for one in made.values() for part, why in one.failed.items()}
+  for part, why in failed.items():
+    print(f'jaxdl: {part} failed: {why}', file=sys.stderr)
+  print(json.dumps({'workdir': chosen.workdir, 'analyses': {name: one.files for name, one in made.items() if one.files},
+                    'failed': failed}))
+  return 1 if failed else 0
 
 
 def _parser():
@@ -97,40 +112,85 @@ def _flags(chosen, name):
   return shlex.join(f'--{option}={one}' for option, value in given for one in (value if isinstance(value, list) else [value]))
 
 
-def _make_all(names, seen, choice, folder, *, must_fit):
-  """name → files of each view that could be made, some at a time; ValueError where none could, or one did not that must.
+@dataclasses.dataclass
+class Made:
+  """What came of one analysis.
 
-  `names` of the views → the flags that ask for them.
+  Attributes:
+    files: names of the files that were written.
+    failed: part of the analysis → why it failed, in one line.
+    left_out: part of the analysis → why it does not apply to this network or these examples.
+    seconds: that it took.
   """
-  files = {}
+
+  files: list = dataclasses.field(default_factory=list)
+  failed: dict = dataclasses.field(default_factory=dict)
+  left_out: dict = dataclasses.field(default_factory=dict)
+  seconds: float = 0.0
+
+  def note(self, part, error, count):
+    """Notes the exception of a part of an analysis of `count` examples, as text: its traceback would keep arrays alive."""
+    if os.environ.get('JAXDL_TRACEBACK'):
+      traceback.print_exception(error)
+    why = reason(error)
+    if isinstance(error, (ValueError, ImportError, FileNotFoundError)):
+      self.left_out[part] = str(error)
+    elif is_out_of_memory(error):
+      self.failed[part] = f'{why}: give fewer examples, such as --images={max(1, count // 2)}'
+    elif isinstance(error, OSError):
+      self.failed[part] = why
+    else:
+      self.failed[part] = f'{why} (JAXDL_TRACEBACK=1 shows where)'
+
+  def outcome(self, title):
+    """What is printed of it."""
+    told = [f'{part} {how}, {why}' for how, parts in (('failed', self.failed), ('left out', self.left_out))
+            for part, why in parts.items()]
+    return '; '.join([*([f'{title}, {self.seconds:.1f} s'] if self.files else []), *told])
+
+
+def _make_all(names, seen, choice, folder):
+  """name → Made of each view, some at a time.
+
+  An analysis that fails, as for lack of memory, does not end the others. `names` of the views → the flags that ask for them.
+  """
+  found = {}
+  figures.load_library()  # libraries are imported before the threads that use them start
+  for name in names:
+    VIEWS[name].load()
   with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool, progress.waiting() as now:
     warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
     making = {pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()}
-    for number, (made, name) in enumerate(making.items(), 1):
-      now(f'{number} of {len(names)}  {", ".join(running for future, running in making.items() if future.running())}')
-      try:
-        files[name], seconds = made.result()
-        outcome = f'{VIEWS[name].title}, {seconds:.1f} s'
-      except (ValueError, ImportError) as error:
-        if must_fit:
-          pool.shutdown(cancel_futures=True)
-          raise ValueError(f'--only={name}: {error}') from error
-        outcome = f'left out, {error}'
+    for number, (future, name) in enumerate(making.items(), 1):
+      now(f'{number} of {len(names)}  {", ".join(running for one, running in making.items() if one.running())}')
+      found[name] = made = future.result()
+      outcome = made.outcome(VIEWS[name].title)
+      if not made.files and not made.failed:  # of all its parts the reason is the same
+        outcome = f'left out, {next(iter(made.left_out.values()), "there is nothing to show")}'
       print(f'{number} of {len(names)}  {name}: {outcome}', flush=True)
-  if not files:
-    raise ValueError(f'{folder.parent}: no analysis could be made, {name} is {outcome}')
-  return files
+  return found
 
 
 def _make(name, flags, seen, choice, folder):
-  """(names of a view's files, seconds that it took); ValueError where it does not fit what there is."""
-  began = time.monotonic()
-  if lacking := VIEWS[name].lacking(seen):
-    raise ValueError(lacking)
-  files = [file for result in VIEWS[name].make(seen, choice)
-           for file in write(result, folder, step=seen.step, analysis=name, flags=flags)]
-  remove_older(folder, name, files)
-  return files, time.monotonic() - began
+  """Makes one view; returns Made. Its parts are written one by one, so that one that fails does not end the others."""
+  began, made, count = time.monotonic(), Made(), seen.labels.size
+  try:
+    if lacking := VIEWS[name].lacking(seen):
+      raise ValueError(lacking)
+    for result in VIEWS[name].make(seen, choice):
+      if isinstance(result, Failure):
+        made.note(result.name, result.error, count)
+        continue
+      try:
+        made.files += write(result, folder, step=seen.step, analysis=name, flags=flags)
+      except Exception as error:
+        made.note(result.name, error, count)
+  except Exception as error:
+    made.note(name, error, count)
+  if made.files and not made.failed:
+    remove_older(folder, name, made.files)
+  made.seconds = time.monotonic() - began
+  return made
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxdl import config as configuration
 from jaxdl import figures, models, records, run_files
+from jaxdl.side_outputs import SideOutputs
 
 TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
          'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
@@ -86,8 +87,8 @@ def write(name, rows, workdir):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
-  figure = figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units)
-  figures.save(figure, workdir / 'figure.png')
+  SideOutputs().attempt('figure.png', lambda: figures.save(
+      figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units), workdir / 'figure.png'))
 
 
 def curves(runs):

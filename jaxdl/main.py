@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, train, watching
+from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, side_outputs, train, watching
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.models import table
 from jaxdl.report import page
@@ -64,6 +64,7 @@ def _add_flags_of_processes(parser):
 
 def _train(chosen, workdir, begun, start_over):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
+  outputs = side_outputs.SideOutputs()
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
   if hosts.is_first():
     for line in chosen.data.counted():
@@ -75,14 +76,15 @@ def _train(chosen, workdir, begun, start_over):
     files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
 
   def at_start(writers):
-    keep_command()
-    samples.describe(chosen, writers)
-    samples.write(chosen, workdir, writers)
+    outputs.attempt('command.txt', keep_command)
+    # The picture comes first, so that matplotlib is imported before the thread of the writers begins.
+    outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
+    outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
 
   summary = train.train(chosen, workdir, start_over=start_over, at_start=at_start,
                         at_evaluation=watching.over_time(chosen), at_end=watching.at_end(chosen))
-  hosts.alone(keep_command)  # again: a run that was made longer is repeated by its last command
-  hosts.alone(lambda: page.of_run(workdir))
+  hosts.alone(lambda: outputs.attempt('command.txt', keep_command))  # again: a run that was made longer is repeated by its last command
+  hosts.alone(lambda: outputs.attempt('report.html', page.of_run, workdir))
   if warning := hosts.alone(lambda: lint.of_result(chosen, summary)):
     print(f'warning: {warning}', file=sys.stderr)
   if (step := summary['stopped']) is not None:

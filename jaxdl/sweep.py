@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, side_outputs, train, watching
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
@@ -131,8 +131,9 @@ def _describe_data(data, said):
 
 def _begin(writers, *, member, built, folder, begun):
   """Writes what a run says of itself, once."""
-  samples.describe(built, writers, choices=member.choices)
-  files.write_whole(folder / 'command.txt', f'{begun}\n')
+  outputs = side_outputs.SideOutputs()
+  outputs.attempt(f'{folder}/command.txt', files.write_whole, folder / 'command.txt', f'{begun}\n')
+  outputs.attempt(f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices)
 
 
 def _trained(experiments, folders, starts, watched, start_over):

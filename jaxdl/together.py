@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxdl import calls, checkpoint, ensemble, experiment, finite, records, run_folder, summary, tasks, writers
 from jaxdl.progress import show
+from jaxdl.side_outputs import SideOutputs
 from jaxdl.stopping import stop_signals
 
 
@@ -18,6 +19,7 @@ class Run:
     built, workdir: its Experiment and folder.
     checkpoints, journal: its manager and its Writers.
     watch: function of the Writers and a State, called at each evaluation.
+    outputs: SideOutputs, of what `watch` writes.
     best: lowest validation loss so far.
     waiting: the State of that loss and its sums since the last log, until they are saved, else None.
     fault: why it no longer trains, else None.
@@ -29,6 +31,7 @@ class Run:
   journal: writers.Writers
   watch: object
   best: float
+  outputs: SideOutputs = dataclasses.field(default_factory=SideOutputs)
   waiting: tuple | None = None
   fault: str | None = None
 
@@ -69,7 +72,7 @@ def train_together(experiments, workdirs, starts=None, watched=None, *, start_ov
             in zip(experiments, workdirs, managers, journals, watched or nothing, strict=True)]
     for run, start in zip(runs, starts or nothing, strict=True):
       if first == 0:
-        start(run.journal)
+        run.outputs.attempt(f'what is written at the start of {run.workdir}', start, run.journal)
     evaluate = ensemble.evaluation_of(experiments)
     shown = stack.enter_context(show(
         experiments[0].steps, first_step=first, evaluate_every=experiments[0].evaluate_every,
@@ -121,7 +124,8 @@ def _loop(runs, current, evaluate, shown):
               figures['examples_per_second'] = round(float(speeds[number]), 1)
             run.journal.scalars(step, split, figures)
           if measured:
-            run.watch(run.journal, ensemble.member(current, number))
+            run.outputs.attempt(f'what is written at evaluations of {run.workdir}', run.watch, run.journal,
+                                ensemble.member(current, number))
           loss = _remember(run, measured, current, number, since_log)
           if stop or due(built.checkpoint_every, built.keep_every):
             _save(run, ensemble.member(current, number), loss, _of(since_log, number))

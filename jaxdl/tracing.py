@@ -5,6 +5,10 @@ import pathlib
 
 import jax
 
+from jaxdl.side_outputs import SideOutputs
+
+NAME = 'the trace'  # of the side output: a trace that could not be started is not stopped
+
 
 @contextlib.contextmanager
 def traced(run, workdir, *, first_step, steps):
@@ -22,25 +26,25 @@ def traced(run, workdir, *, first_step, steps):
   if not steps:
     yield run
     return
-  step, begun, tracing = first_step, None, False
+  step, begun, tracing, outputs = first_step, None, False, SideOutputs()
   options = jax.profiler.ProfileOptions()
   options.python_tracer_level = 0  # Python's own calls would be most of the trace, and slow what is traced
 
   def call(state, arrays, feed, count):
     nonlocal step, begun, tracing
     if begun is None and step > first_step and step % steps == 0:
-      jax.profiler.start_trace(pathlib.Path(workdir) / 'tensorboard', profiler_options=options)
+      outputs.attempt(NAME, lambda: jax.profiler.start_trace(pathlib.Path(workdir) / 'tensorboard', profiler_options=options))
       begun, tracing = step, True
     state, history = run(state, arrays, feed, count)
     step += int(count)
     if tracing and step >= begun + steps:
       jax.block_until_ready(history)
       tracing = False
-      jax.profiler.stop_trace()
+      outputs.attempt(NAME, jax.profiler.stop_trace)
     return state, history
 
   try:
     yield call
   finally:
     if tracing:  # a signal or an error ended the run
-      jax.profiler.stop_trace()
+      outputs.attempt(NAME, jax.profiler.stop_trace)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl import calls, checkpoint, evaluation, finite, hosts, parallel, patience, progress, run_folder, summary, tasks
 from jaxdl.records import counted
+from jaxdl.side_outputs import SideOutputs
 from jaxdl.stopping import stop_signals
 from jaxdl.tracing import traced
 from jaxdl.writers import SILENT, open_writers
@@ -25,7 +26,7 @@ def train(experiment, workdir, *, start_over=False, at_start=lambda writers: Non
       moved to `damaged/`. A run with a readable checkpoint resumes from it.
     at_start: function of the writers, called once in a new run, after its first step so that nobody waits for it.
     at_evaluation: function of the writers and the State on the devices, called at each evaluation.
-    at_end: the same of the State of the best checkpoint.
+    at_end: the same of the State of the best checkpoint. An exception of one of the three functions is a warning.
 
   Returns:
     dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended the run, else None,
@@ -38,7 +39,7 @@ def train(experiment, workdir, *, start_over=False, at_start=lambda writers: Non
       read back.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
-  started = time.monotonic()
+  started, outputs = time.monotonic(), SideOutputs()
   with contextlib.ExitStack() as stack:
     checkpoints = hosts.alone(lambda: _opened(stack, workdir, experiment))
     run, evaluate = calls.many_steps(experiment), evaluation.of_splits(experiment)
@@ -58,7 +59,9 @@ def train(experiment, workdir, *, start_over=False, at_start=lambda writers: Non
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
       profile = experiment.profile if hosts.is_first() else 0
       with traced(run, workdir, first_step=first, steps=profile) as run:
-        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation)
+        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown,
+                                 lambda: outputs.attempt('what is written at the start', at_start, opened),
+                                 lambda state: outputs.attempt('what is written at evaluations', at_evaluation, opened, state))
       stopped = int(current.step) if stopped else None
       early = int(current.step) if _ended(experiment, current) else None
       current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)
@@ -67,7 +70,7 @@ def train(experiment, workdir, *, start_over=False, at_start=lambda writers: Non
       opened.final(int(current.step), summary.of_splits(measured))
       figures = {split: tasks.metrics(sums) for split, sums in measured.items()}
       shown.say(f'best checkpoint: {shown.line(int(current.step), figures=figures, left="")}')
-      at_end(opened, current)
+      outputs.attempt('what is written at the end', at_end, opened, current)
     figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
     spent = 0.0 if finished else time.monotonic() - started  # a finished run was only evaluated again
     return hosts.alone(lambda: summary.record(workdir, figures, seconds=spent, resumed=first > 0)) or figures
@@ -104,7 +107,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
         shown.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
       finite.check_losses(history['loss'], step, checkpoints)
       if step == len(history['loss']) and hosts.is_first():
-        at_start(opened)  # before the first time left is asked for
+        at_start()  # before the first time left is asked for
       here = {name: values.sum(dtype=np.float64) for name, values in history.items()}  # exact: however the steps are cut
       since_log = {name: since_log.get(name, 0) + value for name, value in {**here, 'seconds': spent}.items()}
       speed = since_log['count'] / since_log['seconds']
@@ -117,7 +120,7 @@ def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_sta
       if due(experiment.evaluate_every):
         with shown.evaluating():
           figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
-          at_evaluation(opened, current)
+          at_evaluation(current)
         loss = figures.get('validation', {}).get('loss')
       for split, values in figures.items():
         opened.scalars(step, split, values)

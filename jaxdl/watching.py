@@ -7,13 +7,15 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from jaxdl import parallel, steps, tasks
+from jaxdl import figures, parallel, steps, tasks
 from jaxdl.analysis import filters, units, weights
 from jaxdl.data import characters
 from jaxdl.generate import generate
+from jaxdl.side_outputs import SideOutputs
 
 SHOWN = 8  # examples that an autoencoder is watched by
-WIDTH = 320  # pixels that a picture of small tiles is enlarged to, about
+WIDTH = 320  # pixels of the longer side that a picture of small tiles is enlarged to, about
+LARGEST = 4096  # pixels of a side, beyond which a picture is cut off
 COMPILING = concurrent.futures.ThreadPoolExecutor(1)  # one thread: of runs that are alike the first fills the cache for all
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
@@ -29,26 +31,31 @@ def over_time(experiment):
   Args:
     experiment: Experiment.
 
+  One that fails is named in a warning and left out from then on; the others are written.
+
   Returns:
     function (Writers, State on the devices) → None.
   """
-  shown = [_weights, *([_gradients(experiment)] if jax.process_count() == 1 else [])]
+  shown = {'histograms of the weights': _weights}
+  if jax.process_count() == 1:
+    shown['histograms of the gradients'] = _gradients(experiment)
   convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
   splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
   first = functools.cache(lambda: jax.device_get(jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))))
   if convolutions:
-    shown.append(functools.partial(_filters, layer=convolutions[0]))
+    shown['pictures of the filters'] = functools.partial(_filters, layer=convolutions[0])
   if convolutions and splits:
-    shown.append(_feature_maps(experiment, first, convolutions[0]))
+    shown['feature maps'] = _feature_maps(experiment, first, convolutions[0])
   if experiment.evaluation_task is tasks.reconstruct and splits:
-    shown.append(_reconstructions(experiment, first, splits[0]))
+    shown['pictures of reconstructions'] = _reconstructions(experiment, first, splits[0])
+  outputs = SideOutputs()
 
   def at_evaluation(writers, current):
     if writers.record:
-      writers.weights(int(current.step), weights.quantiles(current.variables()))
+      outputs.attempt('weights.jsonl', lambda: writers.weights(int(current.step), weights.quantiles(current.variables())))
     if writers.board:
-      for show in shown:
-        show(writers, current)
+      for name, show in shown.items():
+        outputs.attempt(name, show, writers, current)
 
   return at_evaluation
 
@@ -142,7 +149,8 @@ def _named(tree):
 
 
 def _enlarged(picture):
-  """A small picture [H, W, 1 or 3] in 0..1 as pixels [H · n, W · n, 3] uint8."""
-  times = max(1, WIDTH // picture.shape[1])
+  """A small picture [H, W, C] in 0..1 as pixels [H · n, W · n, 3] uint8."""
+  picture = figures.visible(picture)[:LARGEST, :LARGEST]
+  times = max(1, WIDTH // max(picture.shape[:2]))
   pixels = np.rint(picture * 255).astype(np.uint8).repeat(times, 0).repeat(times, 1)
   return np.broadcast_to(pixels, (*pixels.shape[:2], 3))

@@ -1,4 +1,7 @@
-"""Where metrics go: `metrics.jsonl` and `weights.jsonl`, which are the record, and TensorBoard, which is a view of it."""
+"""Where metrics go: `metrics.jsonl`, which is the record, `weights.jsonl`, and TensorBoard, which are views of a run.
+
+Only an error of `metrics.jsonl` ends a run.
+"""
 
 import concurrent.futures
 import contextlib
@@ -14,6 +17,7 @@ import jax
 import numpy as np
 
 from jaxdl import files, graph
+from jaxdl.side_outputs import SideOutputs
 
 WHOLE = '.'  # the TensorBoard run above those of the splits: HParams takes their scalars for its own
 
@@ -66,21 +70,22 @@ def open_writers(workdir, splits, *, first_step):
     OSError: the folder cannot be written or the disk is full.
   """
   metrics, spread = (pathlib.Path(workdir) / name for name in ('metrics.jsonl', 'weights.jsonl'))
-  for file in (metrics, spread):
-    _keep_until(file, first_step)
+  outputs = SideOutputs()
+  _keep_until(metrics, first_step)
+  outputs.attempt(spread.name, _keep_until, spread, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
   written = importlib.util.find_spec('tensorflow') is not None  # which does not import it: that takes seconds
   if not written:
     print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
-  with (metrics.open('a', buffering=1) as journal, spread.open('a', buffering=1) as journal_of_weights,
-        _thread(written) as later, _boards(folder, splits, later) as board):
+  with (metrics.open('a', buffering=1) as journal, _thread(written) as later,
+        _boards(folder, splits, later, outputs) as board):
     def scalars(step, split, values):
       journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
       board(split, 'write_scalars', step, values)
 
     def weights(step, tensors):
       values = {name: [float(f'{value:.6g}') for value in numbers] for name, numbers in tensors.items()}
-      journal_of_weights.write(json.dumps({'step': step, **values}) + '\n')
+      outputs.attempt(spread.name, _append, spread, json.dumps({'step': step, **values}))
 
     yield Writers(scalars=scalars, weights=weights,
                   images=lambda step, pictures: board('train', 'write_images', step, {
@@ -88,11 +93,17 @@ def open_writers(workdir, splits, *, first_step):
                   histograms=lambda step, arrays: written and board('train', 'write_histograms', step, _on_host(arrays)),
                   texts=lambda step, texts: board('train', 'write_texts', step, {
                       name: _as_block(text) for name, text in texts.items()}),
-                  graph=lambda rows: later(graph.write, folder, rows),
+                  graph=lambda rows: later(outputs.attempt, "TensorBoard's graph", graph.write, folder, rows),
                   hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
                   final=lambda step, values: board(WHOLE, 'write_scalars', step, {
                       f'best/{name}': value for name, value in values.items()}),
                   record=True, board=written)
+
+
+def _append(file, line):
+  """Appends a line; the file is closed again, so that nothing is left to write when the run ends."""
+  with file.open('a') as opened:
+    opened.write(f'{line}\n')
 
 
 def _as_block(text):
@@ -125,21 +136,30 @@ def _thread(written):
   if not written:
     yield lambda function, *arguments: None
     return
-  waiting = []
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    yield lambda function, *arguments: waiting.append(pool.submit(function, *arguments))
-  for done in waiting:
-    done.result()  # an error of the writing thread is an error of the run
+    yield pool.submit  # its functions raise nothing: they are side outputs
 
 
 @contextlib.contextmanager
-def _boards(folder, splits, later):
+def _boards(folder, splits, later, outputs):
   """Yields (name of a TensorBoard run, method of a CLU writer, *arguments) → None, called in the other thread."""
-  opened = functools.cache(lambda: _clu_writers(folder, splits))  # at the first write, when training already runs
+  def open_all():
+    return outputs.attempt('TensorBoard files', _clu_writers, folder, splits) or {}
+
+  def write(name, method, *arguments):
+    if opened():
+      kind = method.removeprefix('write_')
+      outputs.attempt(f"TensorBoard's {kind}", lambda: getattr(opened()[name], method)(*arguments))
+
+  def close():
+    for name, writer in opened().items():
+      outputs.attempt(f'the last TensorBoard files of {name}', writer.close)
+
+  opened = functools.cache(open_all)  # at the first write, when training already runs
   try:
-    yield lambda name, method, *arguments: later(lambda: getattr(opened()[name], method)(*arguments))
+    yield lambda *arguments: later(write, *arguments)
   finally:
-    later(lambda: [writer.close() for writer in opened().values()])
+    later(close)
 
 
 def _clu_writers(folder, splits):

@@ -90,7 +90,7 @@ def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
     (np.ones((2, 3)), [0], None, r'features of shape \(2, 3\) and labels \(1,\): give finite'),
     (np.full((1, 3), np.inf), [0], None, r'features of shape \(1, 3\) and labels'),
     (np.ones((1, 3)), [5], None, 'labels from 5 to 5: use 0 to 4, one for each class'),
-    (np.ones((1, 3)), [0], np.ones((2, 4, 4, 1)), r'images of shape \(2, 4, 4, 1\) for 1 examples: give \[N, H, W, 1 or 3\]'),
+    (np.ones((1, 3)), [0], np.ones((2, 4, 4, 1)), r'images of shape \(2, 4, 4, 1\) for 1 examples: give \[N, H, W, C\]'),
     (np.ones((1, 3)), [0], np.ones((1, 4, 4)), r'images of shape \(1, 4, 4\) for 1 examples'),
     (np.ones((1, 3)), [0], np.full((1, 4, 4, 1), -1.0), 'images from -1 to -1: give uint8, or 0 to 1 as before scaling')])
 def test_projector_names_what_is_wrong_and_writes_nothing(tmp_path, features, labels, images, message):

@@ -1,5 +1,6 @@
 """Where a network puts its examples: features, their projections to the plane, files for TensorBoard's projector."""
 
+import contextlib
 import functools
 from typing import NamedTuple
 
@@ -31,6 +32,14 @@ class Components(NamedTuple):
   axes: np.ndarray
   mean: np.ndarray
   explained: np.ndarray
+
+
+def load_libraries():
+  """Imports scikit-learn, which t-SNE and linear classifiers need, where it is installed."""
+  with contextlib.suppress(ImportError):  # who needs one that is missing names it
+    import sklearn.linear_model
+    import sklearn.manifold
+    import threadpoolctl  # noqa: F401
 
 
 def features(model, variables, images, layer=None, batch_size=units.BATCH):

@@ -73,6 +73,23 @@ def confusion(labels, predictions, classes):
   return np.bincount(cell, minlength=size * size).reshape(size, size)  # [K, K]
 
 
+def most_confused(counts, most=25):
+  """The most frequent confusions of two classes.
+
+  Args:
+    counts: [K, K] int, as `confusion` returns it.
+    most: int, how many at most.
+
+  Returns:
+    list of (true class, predicted class, count), all int, the most frequent first; of equal ones the lower classes first.
+  """
+  wrong = np.array(counts)
+  np.fill_diagonal(wrong, 0)
+  cells = np.flatnonzero(wrong)
+  cells = cells[np.argsort(-wrong.ravel()[cells], kind='stable')[:most]]
+  return [(int(cell) // len(wrong), int(cell) % len(wrong), int(wrong.ravel()[cell])) for cell in cells]
+
+
 def mistakes(labels, logits):
   """The examples that are classified wrongly, by loss; of equal ones the first example first.
 

@@ -1,8 +1,10 @@
 """The kernels of convolutional layers, as numbers and as one picture."""
 
+import math
+
 import numpy as np
 
-COLUMNS = 8  # filters in a row of the picture
+COLUMNS = 8  # filters in a row of the picture; more of more than 64 filters, so that it is about square
 GAP = 1.0  # brightness of the pixels between tiles
 SCALINGS = ('raw', 'normalised')
 
@@ -53,7 +55,8 @@ def limits(kernels, scaling='raw'):
 def grid(kernels, scaling='raw', gap=GAP):
   """One picture of all filters, with gaps of one pixel between and around the tiles.
 
-  Filters of three input channels (RGB) or of one are a tile each, filter 8r + c in row r and column c. Other filters
+  Filters of three input channels (RGB) or of one are a tile each, filter 8r + c in row r and column c (of more than 64
+  filters √out instead of 8). Other filters
   are a row each, with a tile for every input channel.
 
   Args:
@@ -75,7 +78,7 @@ def grid(kernels, scaling='raw', gap=GAP):
   if tiles.shape[-1] not in (1, 3):
     tiles = np.moveaxis(tiles, -1, 1)[..., None]  # [out, in, kh, kw, 1]
     return _joined(tiles.reshape(-1, *tiles.shape[2:]), tiles.shape[1], gap)
-  return _joined(tiles, min(COLUMNS, len(tiles)), gap)
+  return _joined(tiles, min(max(COLUMNS, math.ceil(math.sqrt(len(tiles)))), len(tiles)), gap)
 
 
 def _joined(tiles, columns, gap):

@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 
+from jaxdl import figures
+
 LARGEST = 8192  # pixels of a sprite's side that TensorBoard takes
 SEPARATORS = '\\\t\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029'  # what would break a line or a cell, and what escapes it
 ESCAPES = {ord(character): character.encode('unicode_escape').decode() for character in SEPARATORS}
@@ -33,7 +35,7 @@ def projector(folder, features, labels, classes, images=None):
     features: [N, D].
     labels: [N] int.
     classes: K names; tabs, line breaks and backslashes in them are written as \\t, \\n, \\\\.
-    images: [N, H, W, C] uint8 or float 0..1, C is 1 or 3; made smaller where all together pass 8192 pixels a side.
+    images: [N, H, W, C] uint8 or float 0..1, drawn as `figures.visible` says; made smaller where all together pass 8192 pixels a side.
 
   Returns:
     list of the files' paths.
@@ -81,8 +83,9 @@ def sprite(images, count):
   """
   from PIL import Image
   images = np.asarray(images)
-  if images.ndim != 4 or len(images) != count or images.shape[-1] not in (1, 3):
-    raise ValueError(f'images of shape {images.shape} for {count} examples: give [N, H, W, 1 or 3]')
+  if images.ndim != 4 or len(images) != count or 0 in images.shape:
+    raise ValueError(f'images of shape {images.shape} for {count} examples: give [N, H, W, C]')
+  images = figures.visible(images)
   if images.dtype != np.uint8:
     if not (images.min() >= 0 and images.max() <= 1):
       raise ValueError(f'images from {images.min():.3g} to {images.max():.3g}: give uint8, or 0 to 1 as before scaling')

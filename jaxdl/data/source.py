@@ -1,6 +1,7 @@
 """A data set in memory, and where it comes from."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,7 +13,7 @@ class Source:
   Attributes:
     origin: 'tfds' | 'bundled' | …, said at the start of a run.
     columns: split name → column name → [N, …] array; images uint8 [N, H, W, C], labels int32 [N].
-    classes: class names in the order of the labels.
+    classes: class names in the order of the labels; names that are no texts, such as numbers, become texts.
     data_dir: absolute path of TFDS's folder, where the data were read from it.
   """
 
@@ -20,6 +21,15 @@ class Source:
   columns: dict[str, dict[str, np.ndarray]]
   classes: tuple[str, ...]
   data_dir: str | None = None
+
+  def __post_init__(self):
+    if not isinstance(self.classes, Iterable):
+      raise ValueError(f'classes={self.classes!r} are no names: give a name for each class, such as ("cat", "dog")')
+    object.__setattr__(self, 'classes', tuple(map(_text, self.classes)))
+
+
+def _text(name):
+  return name.decode(errors='replace') if isinstance(name, bytes) else str(name)
 
 
 def check_images(name, found):

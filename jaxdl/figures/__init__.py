@@ -2,11 +2,12 @@
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
 from jaxdl.figures.curves import CURVES, learning_curves
-from jaxdl.figures.files import pixels, save
+from jaxdl.figures.files import load_library, pixels, save
+from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = ['CURVES', 'bands', 'bars', 'coloured_text', 'confusion_matrix', 'distributions', 'image_grid', 'learning_curves',
-           'lines', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter', 'table', 'tiles']
+           'lines', 'load_library', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter', 'short', 'table', 'tiles', 'visible']

@@ -5,19 +5,27 @@ import textwrap
 import numpy as np
 
 from jaxdl.figures.curves import COLOURS
+from jaxdl.figures.fitting import short
 
 CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#999933', '#8C564B', '#6A3D9A',
            '#C2185B', '#44AA99')  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
 FEW = 10  # predictions of a bin, whose accuracy says little
+COUNTED, NAMED = 20, 50  # classes of a confusion matrix up to which its cells have counts and its axes names
+SIDE = 10.0  # inches of a matrix of more classes
+IN_MAP = 20  # classes whose names have room in a scatter plot
 
 
-def confusion_matrix(counts, classes, *, heading):
+def confusion_matrix(counts, classes, *, heading, confused=()):
   """Counts of true (rows) and predicted (columns) classes, coloured by their share of the row.
+
+  Up to 20 classes the cells have their counts. Of more the figure stays of one size and lists the most frequent
+  confusions at its right; above 50 classes its axes have the numbers of the classes instead of their names.
 
   Args:
     counts: [K, K] int.
     classes: K names.
     heading: str.
+    confused: (true class, predicted class, count) of the confusions to list, the most frequent first.
 
   Returns:
     matplotlib Figure.
@@ -25,23 +33,41 @@ def confusion_matrix(counts, classes, *, heading):
   from matplotlib.colors import PowerNorm
   from matplotlib.figure import Figure
   shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-  side = max(4.2, 0.52 * len(classes) + 1.6)
-  figure = Figure(figsize=(side + 0.8, side), layout='constrained', dpi=100)
-  axis = figure.subplots()
+  names = [short(name) for name in classes]
+  many = len(names) > COUNTED
+  side = SIDE if many else max(4.2, 0.52 * len(names) + 1.6)
+  figure = Figure(figsize=(side + (5 if many else 0.8), side), layout='constrained', dpi=100)
+  if many:
+    axis, beside = figure.subplots(1, 2, width_ratios=(3, 1))
+    _list_confusions(beside, names, confused)
+  else:
+    axis = figure.subplots()
   drawn = axis.imshow(shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1))  # so that a few mistakes are seen
-  places = range(len(classes))
-  turned = {'rotation': 45, 'ha': 'right'} if max(map(len, classes)) > 2 else {}
-  axis.set_xticks(places, classes, fontsize=8, **turned)
-  axis.set_yticks(places, classes, fontsize=8)
-  if len(classes) <= 20:
+  places = range(len(names))
+  if len(names) <= NAMED:
+    turned = {'rotation': 90 if many else 45, 'ha': 'center' if many else 'right'} if max(map(len, names)) > 2 else {}
+    axis.set_xticks(places, names, fontsize=8, **turned)
+    axis.set_yticks(places, names, fontsize=8)
+  if not many:
     for row in places:
       for column in places:
         axis.text(column, row, f'{counts[row, column]}', ha='center', va='center', fontsize=7,
                   color='black' if shares[row, column] > 0.3 else 'white')
-  axis.set(xlabel='predicted class', ylabel='true class')
-  figure.colorbar(drawn, label='share of the true class', shrink=0.8)
+  numbered = '' if len(names) <= NAMED else ', by its number'
+  axis.set(xlabel=f'predicted class{numbered}', ylabel=f'true class{numbered}')
+  figure.colorbar(drawn, ax=axis, label='share of the true class', shrink=0.8)
   figure.suptitle(heading, fontsize=11)
   return figure
+
+
+def _list_confusions(axis, names, confused):
+  """Writes confusions (true class, predicted class, count) into an axis, a line each."""
+  axis.axis('off')
+  if len(names) > NAMED:
+    names = [f'{number} {name}' for number, name in enumerate(names)]
+  lines = [f'{count:,}  {names[true]} → {names[predicted]}' for true, predicted, count in confused]
+  title = 'most frequent confusions:\ncount  true → predicted' if lines else 'no confusion'
+  axis.text(0, 1, '\n'.join([title, '', *lines]), fontsize=8, va='top', transform=axis.transAxes)
 
 
 def reliability(confidence, accuracy, count, *, heading):
@@ -81,6 +107,8 @@ def reliability(confidence, accuracy, count, *, heading):
 def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   """Points in two dimensions, coloured by class, the class's name at its median.
 
+  Of more than 20 classes, the 20 of the most points are named; colours repeat after 12 classes.
+
   Args:
     points: [N, 2].
     labels: [N] int.
@@ -95,12 +123,14 @@ def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   from matplotlib.figure import Figure
   figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
-  for label, name in enumerate(classes):
-    mine = points[labels == label]
-    if len(mine):
-      axis.scatter(*mine.T, s=size, color=CLASSES[label % len(CLASSES)], alpha=0.7, linewidths=0, label=name)
-      axis.text(*np.median(mine, axis=0), name, fontsize=9, weight='bold', ha='center', va='center',
-                bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
+  order = np.argsort(labels, kind='stable')  # later classes over earlier ones
+  axis.scatter(*points[order].T, s=size, c=[CLASSES[label % len(CLASSES)] for label in labels[order]], alpha=0.7, linewidths=0)
+  present, counts = np.unique(labels, return_counts=True)
+  for label in np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]]):
+    axis.text(*np.median(points[labels == label], axis=0), short(classes[label]), fontsize=9, weight='bold', ha='center',
+              va='center', bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
+  if len(present) > IN_MAP:
+    heading = f'{heading}\nnames: the {IN_MAP} most frequent of {len(present):,} classes'
   axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
@@ -120,6 +150,7 @@ def bars(series, names, *, xlabel, ylabel, heading):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+  names = [short(name) for name in names]
   figure = Figure(figsize=(max(6.5, 0.18 * len(names) + 1), 4), layout='constrained', dpi=100)
   axis, width = figure.subplots(), 0.8 / len(series)
   for number, ((label, heights), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):

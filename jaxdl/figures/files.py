@@ -1,6 +1,17 @@
 """A figure as pixels and as a file."""
 
+import pathlib
+
 import numpy as np
+
+
+def load_library():
+  """Imports matplotlib as far as figures need it, before they are drawn in threads."""
+  import matplotlib.backends.backend_agg
+  import matplotlib.cm
+  import matplotlib.colors
+  import matplotlib.figure
+  import matplotlib.patches  # noqa: F401
 
 
 def pixels(figure):
@@ -13,9 +24,13 @@ def pixels(figure):
 
 
 def save(figure, path):
-  """Writes a figure as PNG."""
+  """Writes a figure as PNG; where that fails, no part of the file is left."""
   _as_written(figure)
-  figure.savefig(path, dpi=150)
+  try:
+    figure.savefig(path, dpi=150)
+  except BaseException:
+    pathlib.Path(path).unlink(missing_ok=True)
+    raise
 
 
 def _as_written(figure):

@@ -2,6 +2,9 @@
 
 import math
 
+from jaxdl.figures.fitting import aspect, short, visible
+
+WORDS = 40  # characters of a line of a title
 WIDTH = 9.6  # inches, of a grid whose titles are long
 
 
@@ -9,7 +12,7 @@ def image_grid(images, titles, *, columns=8, heading=None):
   """A grid of images, each with its title.
 
   Args:
-    images: [N, H, W, C] uint8, or float 0..1; C is 1 or 3.
+    images: [N, H, W, C] uint8, or float 0..1; drawn as `visible` says.
     titles: N strings, such as class names.
     columns: int, images in a row at most: fewer where titles are long.
     heading: str above the grid.
@@ -23,6 +26,7 @@ def image_grid(images, titles, *, columns=8, heading=None):
   from matplotlib.figure import Figure
   if len(images) == 0 or len(images) != len(titles):
     raise ValueError(f'{len(images)} images and {len(titles)} titles: give at least one image, and a title each')
+  titles = [short(title, WORDS) for title in titles]
   lines = [line for title in titles for line in title.splitlines()]
   longest, high = max(map(len, lines), default=0), max(title.count('\n') for title in titles) + 1
   size = min(9, max(7, 110 / max(longest, 1)))  # points; the longest line just fits over its image, or the images stand apart
@@ -35,7 +39,9 @@ def image_grid(images, titles, *, columns=8, heading=None):
   for axis in axes:
     axis.axis('off')
   for axis, image, title in zip(axes, images, titles, strict=False):
-    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap='gray', interpolation='nearest')
+    image = visible(image)
+    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap='gray', interpolation='nearest',
+                aspect=aspect(image.shape))
     axis.set_title(title, fontsize=size)
   if heading:
     figure.suptitle(heading, fontsize=11)

@@ -5,8 +5,11 @@ import itertools
 import math
 
 from jaxdl.figures.curves import COLOURS
+from jaxdl.figures.fitting import short
 
 ALPHA = 0.2  # of one band
+WORDS = 40  # characters of a title
+MOST = 60  # panels of a figure
 
 
 def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
@@ -26,6 +29,7 @@ def distributions(panels, *, heading, xlabel, ylabel='count', columns=4):
   names = dict.fromkeys(run for runs in panels.values() for run in runs)
   colours = dict(zip(names, itertools.cycle(COLOURS), strict=False))
   dashes = dict(zip(names, itertools.cycle(('-', '--', ':')), strict=False))  # equal ones show through each other
+  panels, heading = _at_most(panels, heading)
   drawn = {}
   with _grid(panels, columns, heading, xlabel, ylabel) as (figure, axes):
     for axis, runs in zip(axes, panels.values(), strict=True):
@@ -53,6 +57,7 @@ def bands(panels, *, heading, xlabel, ylabel, parts, columns=4):
     ValueError: no panel.
   """
   from matplotlib.patches import Patch
+  panels, heading = _at_most(panels, heading)
   with _grid(panels, columns, heading, xlabel, ylabel) as (figure, axes):
     for axis, (steps, quantiles) in zip(axes, panels.values(), strict=True):
       for place in range(len(parts)):
@@ -63,6 +68,15 @@ def bands(panels, *, heading, xlabel, ylabel, parts, columns=4):
             for place, part in enumerate(parts)]
     figure.legend(handles=[*seen, line], loc='outside lower center', ncols=len(parts) + 1, fontsize=8, frameon=False)
   return figure
+
+
+def _at_most(panels, heading):
+  """(the panels, the first and the last ones where there are too many; the heading, which then says so)."""
+  if len(panels) <= MOST:
+    return panels, heading
+  titles = list(panels)
+  kept = [*titles[:MOST // 2], *titles[-MOST // 2:]]
+  return {title: panels[title] for title in kept}, f'{heading}: the first and the last {MOST // 2} of {len(panels):,}'
 
 
 @contextlib.contextmanager
@@ -78,7 +92,7 @@ def _grid(panels, columns, heading, xlabel, ylabel):
   for axis in axes[len(panels):]:
     axis.axis('off')
   for axis, title in zip(axes, panels, strict=False):
-    axis.set_title(title, fontsize=9)
+    axis.set_title(short(title, WORDS), fontsize=9)
     axis.tick_params(labelsize=7)
   yield figure, axes[:len(panels)]
   for axis in axes[:len(panels)]:

@@ -4,6 +4,8 @@ import textwrap
 
 import numpy as np
 
+from jaxdl.figures.fitting import aspect, short, tile_height, visible
+
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both perceptually uniform enough, and for colour-blind readers too
 GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, as few of them are
 NARROW = 3.2  # inches: a heading is broken to the width of the pictures, or to this one
@@ -13,7 +15,7 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   """A table of small pictures.
 
   Args:
-    rows: list of lists of arrays, [H, W, 1 or 3] in 0..1 for photographs, [H, W] for maps; None leaves a place empty.
+    rows: list of lists of arrays, [H, W, C] in 0..1 for photographs (drawn as `visible` says), [H, W] for maps; None leaves a place empty.
     columns: titles of the columns, '' for none.
     labels: a text left of each row, None for none.
     heading: str above all, broken where it is wider than the pictures.
@@ -30,6 +32,7 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   if all(picture is None for row in rows for picture in row) or any(len(row) != len(columns) for row in rows):
     raise ValueError(f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
                      'give at least one row, each as long as the titles')
+  columns, labels = [short(title) for title in columns], labels and [short(label) for label in labels]
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
   left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
   titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
@@ -38,7 +41,7 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
   width = max(pictures, 0.085 * max(map(len, heading.split('\n'))))
   left += (width - pictures) / 2
-  tall = size * max(np.shape(picture)[0] / np.shape(picture)[1] for row in rows for picture in row if picture is not None)
+  tall = size * tile_height([np.shape(picture) for row in rows for picture in row if picture is not None])
   height = top + len(rows) * (tall + gap)
   figure = Figure(figsize=(width, height), dpi=100)  # places are known: laying out hundreds of axes would take seconds
   for number, row in enumerate(rows):
@@ -62,15 +65,17 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
 
 
 def _draw(axis, picture, *, signed):
+  form = {'interpolation': 'nearest', 'aspect': aspect(picture.shape)}
   if picture.ndim == 3:
+    picture = visible(picture)
     picture = picture.squeeze(-1) if picture.shape[-1] == 1 else picture
-    axis.imshow(picture, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
+    axis.imshow(picture, cmap='gray', vmin=0, vmax=1, **form)
   elif signed:
     limit = float(np.abs(picture).max()) or 1.0  # a map of zeros is drawn white
-    axis.imshow(picture, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation='nearest')
+    axis.imshow(picture, cmap=SIGNED, vmin=-limit, vmax=limit, **form)
   else:
     low, high = float(picture.min()), float(picture.max())
-    axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, interpolation='nearest')
+    axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, **form)
 
 
 def tiles(picture, *, heading, note=None):

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from jaxdl.figures.fitting import short
+
 WIDTH = 90  # characters in a line, at most
 NARROWEST = 55  # which leaves room for the heading
+ROWS = 80  # of a table, at most
 
 
 def coloured_text(text, values, *, heading, label):
@@ -74,6 +77,10 @@ def table(rows, columns, *, heading):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+  if len(rows) > ROWS:
+    heading = f'{heading}\nthe first and the last {ROWS // 2} of {len(rows):,} rows'
+    rows = [*rows[:ROWS // 2], *rows[-ROWS // 2:]]
+  rows = [[short(cell) for cell in row] for row in rows]
   widths = [max(len(str(row[column])) for row in (columns, *rows)) + 2 for column in range(len(columns))]
   figure = Figure(figsize=(max(4.0, sum(widths) * 0.085), 0.27 * (len(rows) + 1) + 0.6), layout='constrained', dpi=100)
   axis = figure.subplots()

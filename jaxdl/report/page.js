@@ -44,16 +44,17 @@ for (const figure of document.querySelectorAll('figure.chart')) {
 for (const figure of document.querySelectorAll('figure.map')) {
   const svg = figure.querySelector('svg'), read = figure.querySelector('.read'), seen = figure.querySelector('.thumbnail');
   const map = JSON.parse(figure.querySelector('script').textContent), circles = svg.querySelectorAll('circle');
-  const scale = 96 / map.size;
+  const scale = 96 / Math.max(...map.size), [width, height] = map.size.map(side => side * scale);
   seen.style.backgroundImage = `url("${map.sprite}")`;
-  seen.style.backgroundSize = `${map.columns * map.size * scale}px auto`;
+  seen.style.backgroundSize = `${map.columns * width}px auto`;
+  [seen.style.width, seen.style.height] = [`${width}px`, `${height}px`];
   let chosen = null;
   const show = stepping(svg, circles.length, index => {
     if (chosen) chosen.classList.remove('chosen');
     chosen = circles[index];
     chosen.classList.add('chosen');
     const row = Math.floor(index / map.columns), column = index % map.columns;
-    seen.style.backgroundPosition = `${-96 * column}px ${-96 * row}px`;
+    seen.style.backgroundPosition = `${-width * column}px ${-height * row}px`;
     read.textContent = `example ${index}: ${map.classes[map.points[index][2]]}`;
   });
   svg.addEventListener('pointermove', event => {

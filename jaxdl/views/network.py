@@ -4,11 +4,13 @@ import itertools
 import pathlib
 
 import numpy as np
+from flax import traverse_util
 
 from jaxdl import checkpoint, figures, run_files
 from jaxdl.analysis import filters, weights
-from jaxdl.views.view import Result, View, chosen_layer, layers_of
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, separately
 
+SHOWN = 64  # filters, and inputs of each, of a picture in which each input of each filter is a tile
 PARTS = ('least to greatest', 'middle 87 %', 'middle 68 %', 'middle 38 %')  # of weights.QUANTILES, from outside
 SCALES = {'raw': 'one scale for all filters, grey is 0', 'normalised': 'each filter from its least to its greatest weight'}
 
@@ -22,8 +24,11 @@ def first_filters(subject, choice):
   norms = np.sqrt(np.square(kernels).sum((0, 1, 2)))
   for scaling, note in SCALES.items():
     low, high = filters.limits(kernels, scaling)
-    figure = figures.tiles(filters.grid(kernels, scaling, gap=np.nan), note=note,
-                           heading=f'{layer}: {count} filters of {height}×{width}×{inputs}, {scaling}')
+    drawn, part = kernels, ''
+    if inputs not in (1, 3) and max(inputs, count) > SHOWN:
+      drawn, part = kernels[:, :, :SHOWN, :SHOWN], f'\nthe first {min(inputs, SHOWN)} inputs of the first {min(count, SHOWN)}'
+    figure = figures.tiles(filters.grid(drawn, scaling, gap=np.nan), note=note,
+                           heading=f'{layer}: {count} filters of {height}×{width}×{inputs}, {scaling}{part}')
     yield Result(f'filters_{scaling}', figure, {'kernels': kernels, 'low': low, 'high': high, 'norms': norms}, {
         'layer': layer, 'scaling': note, 'filters': count, 'shape': [height, width, inputs],
         'largest_norm': float(norms.max()), 'median_norm': float(np.median(norms))})
@@ -46,7 +51,13 @@ def weight_histograms(subject, choice):
   yield Result('weights', figure, arrays, {'runs': folders, 'tensors': {
       name: {'runs': list(tensor.counts), 'sizes': [int(counts.sum()) for counts in tensor.counts.values()],
              'least': tensor.edges[0], 'greatest': tensor.edges[-1]} for name, tensor in found.items()}})
-  yield from over_training(subject.workdir, order)
+
+
+def weights_over_training(subject, choice):
+  """How the spread of every tensor moved; nothing where the run kept less than two evaluations."""
+  names = [f'{layer}/{"/".join(path)}' for layer, part in subject.variables['params'].items()
+           for path in traverse_util.flatten_dict(part)]
+  yield from over_training(subject.workdir, _in_order(names, layers_of(subject)))
 
 
 def _in_order(names, layers):
@@ -79,5 +90,5 @@ VIEWS = {
     'filters': View('filters of the first convolution, raw and normalised', ('cnn', 'autoencoder'), first_filters,
                     heeds=('layer',), examples=False),
     'weights': View('distribution of weights and biases, and during training',
-                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'), weight_histograms, heeds=('against',),
-                    examples=False)}
+                    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'),
+                    separately(weight_histograms, weights_over_training), heeds=('against',), examples=False)}

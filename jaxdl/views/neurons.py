@@ -6,35 +6,41 @@ import numpy as np
 from jaxdl import checkpoint, figures
 from jaxdl.analysis import attribution, evolution, neurons, optimize, units
 from jaxdl.analysis.units import Neuron
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once, shown
+from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once, separately, shown
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
 FIRING = 10  # images that excite a channel, at least
 
 
-def interesting(subject, choice):
-  """Ten selective channels of the deepest convolution: their patches, and what the best image's pixels have to do with it."""
-  names = layers_of(subject, 'Conv')
-  layer = chosen_layer(choice, names, names[-1])
-  found = _selective(subject, layer)
-  channels = found.channels if choice.channel is None else np.array([choice.channel])
-  top = _strongest(subject, layer, channels)
-  labels = [_label(subject, found, channel, strongest) for channel, strongest in zip(channels, top.values[:, 0], strict=True)]
+def patches(subject, choice):
+  """Ten selective channels of the deepest convolution: the patches that excite them most."""
+  layer, found, channels, top, labels = _shown(subject, choice)
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
-  patches = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
-             for row in zip(top.patches, top.inside, top.values, strict=True)]
-  figure = figures.picture_rows(patches, [''] * len(patches[0]), labels=labels, heading=(
+  rows = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
+          for row in zip(top.patches, top.inside, top.values, strict=True)]
+  figure = figures.picture_rows(rows, [''] * len(rows[0]), labels=labels, heading=(
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
       f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)\n'
       'beside a row: channel: class, that class\'s share of its strongest outputs, the strongest'))
   yield Result('neurons', figure, {**found._asdict(), 'shown': channels, **top._asdict()}, {
       'layer': layer, 'channels': channels, 'classes': [subject.classes[label] for label in found.classes],
       'scores': found.scores, 'receptive_field': field._asdict(), 'images': len(subject.inputs)})
-  yield _pixels(subject, layer, channels, top, labels)
 
 
-def _pixels(subject, layer, channels, top, labels):
+def _shown(subject, choice):
+  """(layer, its selective channels, those that are shown, their strongest images, a label for each)."""
+  names = layers_of(subject, 'Conv')
+  layer = chosen_layer(choice, names, names[-1])
+  found = _selective(subject, layer)
+  channels = found.channels if choice.channel is None else np.array([choice.channel])
+  top = _strongest(subject, layer, channels)
+  labels = [_label(subject, found, channel, strongest) for channel, strongest in zip(channels, top.values[:, 0], strict=True)]
+  return layer, found, channels, top, labels
+
+
+def pixels(subject, choice):
   """The strongest image of each channel beside what three methods say of its pixels."""
+  layer, _, channels, top, labels = _shown(subject, choice)
   images = top.images[:, 0]
   inputs, target = subject.inputs[images], Neuron(layer, channels, top.places[:, 0])  # another unit for each image
   arguments = (subject.model, subject.variables, inputs, target)
@@ -46,7 +52,7 @@ def _pixels(subject, layer, channels, top, labels):
   titles = ['image', 'patch', *(name.replace(' ', '\n', 1) for name in maps)]
   figure = figures.picture_rows(rows, titles, labels=labels, signed=(4,), heading=(
       f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'))
-  return Result('neurons_pixels', figure, maps, {'layer': layer, 'channels': channels, 'images': images,
+  yield Result('neurons_pixels', figure, maps, {'layer': layer, 'channels': channels, 'images': images,
                                                   'places': top.places[:, 0]})
 
 
@@ -128,12 +134,12 @@ def _patch(subject, patch, inside):
 
 
 def _framed(picture, inside):
-  """A picture [H, W, 1 or 3], red where it is outside the image."""
-  return np.where(inside[..., None], np.broadcast_to(picture, (*inside.shape, 3)), (0.55, 0.1, 0.1))
+  """A picture [H, W, C], red where it is outside the image."""
+  return np.where(inside[..., None], np.broadcast_to(figures.visible(picture), (*inside.shape, 3)), (0.55, 0.1, 0.1))
 
 
 VIEWS = {
-    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), interesting, heeds=('layer', 'channel')),
+    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), separately(patches, pixels), heeds=('layer', 'channel')),
     'maximised': View('patches made to excite a channel, beside real ones', ('cnn',), maximised, heeds=('layer', 'channel')),
     'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time,
                       heeds=('layer', 'channel'), lacking=_few_checkpoints)}

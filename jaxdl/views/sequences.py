@@ -6,7 +6,7 @@ from jaxdl import figures
 from jaxdl.analysis import recurrent
 from jaxdl.data import characters as text_data
 from jaxdl.generate import generate
-from jaxdl.views.view import Result, View, chosen_layer
+from jaxdl.views.view import Result, View, chosen_layer, separately
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
 PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters given and added
@@ -22,18 +22,21 @@ def knowing(subject, choice):
                                                     'examples': len(subject.labels)})
 
 
-def paths(subject, choice):
-  """Paths of the hidden state, and saturated gates."""
-  layer = chosen_layer(choice, recurrent.recurrent_layers(subject.model), None)
-  count = PATHS if subject.kind == 'recurrent' else 1
-  inputs = subject.inputs[:count, :TEXT]
-  found = recurrent.states(subject.model, subject.variables, inputs, layer)
+def states(subject, choice):
+  """Where paths of the hidden state end."""
+  layer, inputs, count = _followed(subject, choice)
   if subject.kind == 'recurrent':
+    found = recurrent.states(subject.model, subject.variables, inputs, layer)
     ends = found.points[:, -1]
     figure = figures.scatter(ends, subject.labels[:count], subject.classes, heading='Where the hidden state ends', note=(
         f'principal components that hold {100 * found.explained.sum():.0f} % of the variance of all states; '
         f'{len(ends)} examples'))
     yield Result('states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)})
+
+
+def gates(subject, choice):
+  """How often the gates of each unit are shut or open."""
+  layer, inputs, _ = _followed(subject, choice)
   if subject.model.cell != 'rnn':
     saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
     panels = {f'{gate} gate': {'shut (below 0.1)': np.histogram(part.low, 20, (0, 1)),
@@ -43,6 +46,12 @@ def paths(subject, choice):
     yield Result('gates', figure, {f'{gate}.{part}': values for gate, found in saturated.items()
                                    for part, values in found._asdict().items()}, {
         gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
+
+
+def _followed(subject, choice):
+  """(name of a layer or None, the inputs whose states are looked at, their number)."""
+  count = PATHS if subject.kind == 'recurrent' else 1
+  return chosen_layer(choice, recurrent.recurrent_layers(subject.model), None), subject.inputs[:count, :TEXT], count
 
 
 def _without_gates(subject):
@@ -91,7 +100,7 @@ def continued(subject, choice):
 
 
 VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
-         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'), paths, heeds=('layer',),
-                        lacking=_without_gates),
+         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'),
+                        separately(states, gates), heeds=('layer',), lacking=_without_gates),
          'characters': View('surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')),
          'generated': View('texts that the network writes', ('language_model',), continued)}

@@ -22,10 +22,12 @@ class View:
   Attributes:
     title: str, what it shows, for the command's help.
     kinds: of Subject, that it applies to.
-    make: function (Subject, Choice) → iterable of Result.
+    make: function (Subject, Choice) → iterable of Result and, where `separately` made it, of Failure.
     heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
     lacking: function Subject → what it lacks for this view, '' for nothing.
     examples: whether it looks at examples; the others can be made where the data are gone.
+    load: function () → None that imports the libraries which `make` imports; it is called before several views are made
+      in threads.
   """
 
   title: str
@@ -34,6 +36,7 @@ class View:
   heeds: tuple[str, ...] = ()
   lacking: Callable = lambda subject: ''
   examples: bool = True
+  load: Callable = lambda: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +85,33 @@ class Result:
   figure: Any
   arrays: dict
   facts: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+  """A part of an analysis that could not be made: its name and the exception."""
+
+  name: str
+  error: Exception
+
+
+def separately(*parts):
+  """A view's `make` of several functions, each of which may fail without the others.
+
+  Args:
+    *parts: functions (Subject, Choice) → iterable of Result.
+
+  Returns:
+    function (Subject, Choice) → iterator of Result and Failure.
+  """
+  def make(subject, choice):
+    for part in parts:
+      try:
+        yield from part(subject, choice)
+      except Exception as error:
+        yield Failure(part.__name__.strip('_'), error)
+
+  return make
 
 
 def write(result, folder, *, step, analysis, flags):

@@ -2,7 +2,7 @@
 
 import atexit
 import functools
-import multiprocessing
+import multiprocessing.connection  # which parent_process().join() would import beside the worker
 import os
 import signal
 import sys
@@ -50,6 +50,7 @@ def streaming(source, *, batch_size, size=512, fit='crop', background='white', s
   check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
   if batch_size % process_count:
     raise ValueError(f'a batch of {batch_size} does not divide over {process_count} hosts: use a multiple of {process_count}')
+  _import_libraries()
   if workers is None:
     workers = _cores() if _cores() > FEW_CORES else 0
   own = batch_size // process_count
@@ -59,6 +60,18 @@ def streaming(source, *, batch_size, size=512, fit='crop', background='white', s
                   first=process_index * own, own=own, length=piece_length(own, size), background=background)
   return Split(arrays={}, count=count, batches=batches, feed=_feeder(pieces, workers, corrupt),
                fetch=lambda arrays, feed: feed, capacity=max(1, FEED_BYTES // (own * size * size * 3)))
+
+
+def _import_libraries():
+  """Imports Grain and Pillow before a thread is started.
+
+  Grain replaces `builtins.__import__` for a moment while it is imported: an import that another thread makes in that
+  moment, such as one of JAX while it traces a step, fails.
+  """
+  import grain  # noqa: F401
+  import PIL.Image
+  import PIL.ImageOps  # noqa: F401
+  PIL.Image.preinit()  # JPEG and PNG, which Pillow otherwise imports when it opens the first file
 
 
 def _cores():

@@ -1,0 +1,64 @@
+"""What a run writes beside its results, such as pictures: an error there is a warning, and training continues."""
+
+import os
+import sys
+import threading
+import traceback
+
+LONGEST = 300  # characters of a reason
+
+
+class SideOutputs:
+  """Calls functions whose results training does not need: pictures, TensorBoard files, the report.
+
+  The first exception of an output is one warning on standard error; from then on that output is skipped. KeyboardInterrupt
+  and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the traceback.
+  """
+
+  def __init__(self):
+    self._failed, self._lock = set(), threading.Lock()
+
+  def attempt(self, name, function, *arguments):
+    """Calls a function unless an earlier call under the same name failed; may be used from several threads.
+
+    Args:
+      name: str, what the function writes, for the warning.
+      function: called with the arguments.
+      *arguments: of the function.
+
+    Returns:
+      What the function returns, None where it failed or is skipped.
+    """
+    if name in self._failed:
+      return None
+    try:
+      return function(*arguments)
+    except Exception as error:
+      self._warn(name, error)
+      return None
+
+  def _warn(self, name, error):
+    with self._lock:
+      if name in self._failed:
+        return
+      self._failed.add(name)
+    print(f'warning: {name} left out: {reason(error)}', file=sys.stderr, flush=True)
+    if os.environ.get('JAXDL_TRACEBACK'):
+      traceback.print_exception(error)
+
+
+def reason(error) -> str:
+  """The first line of an exception's message, with its type unless the message is written for users."""
+  lines = str(error).strip().splitlines()
+  first = lines[0] if lines else ''
+  if len(first) > LONGEST:
+    first = f'{first[:LONGEST]}…'
+  if isinstance(error, (ValueError, OSError)) and first:
+    return first
+  name = 'out of memory' if is_out_of_memory(error) else type(error).__name__
+  return f'{name}: {first}' if first else name
+
+
+def is_out_of_memory(error) -> bool:
+  """Whether Python, NumPy or XLA could not allocate memory."""
+  return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)

@@ -1,0 +1,77 @@
+"""Imports while several threads run: no library may replace `builtins.__import__` then."""
+
+import numpy as np
+import PIL.Image
+import pytest
+from conftest import WITHOUT_TENSORFLOW, last_json, run_child
+
+from jaxdl import experiment, train
+
+WATCHED = '''
+"""Runs a command, then prints what was imported while another thread of Python lived, as JSON."""
+import builtins, importlib, json, sys, threading, types
+
+replaced, beside = [], []
+
+
+def others():
+  return sorted(thread.name for thread in threading.enumerate() if thread is not threading.current_thread())
+
+
+class Watched(types.ModuleType):
+  def __setattr__(self, name, value):
+    if name == '__import__':
+      replaced.append(others())
+    super().__setattr__(name, value)
+
+
+class Finder:
+  def find_spec(self, name, path=None, target=None):
+    if others():
+      beside.append((threading.current_thread().name, name.partition('.')[0]))
+
+
+builtins.__class__ = Watched
+sys.meta_path.insert(0, Finder())
+command = importlib.import_module(sys.argv[1])
+code = command.main(sys.argv[1:])
+print(json.dumps({'code': code, 'replaced': replaced, 'beside': sorted(set(beside))}))
+'''
+
+
+def watched(*arguments, **keywords):
+  done = run_child('-c', WATCHED, *arguments, **keywords)
+  assert done.returncode == 0, done.stderr
+  return last_json(done.stdout)
+
+
+def photographs(folder):
+  for number in range(24):
+    file = folder / ('train', 'test')[number % 2] / 'abc'[number % 3] / f'{number}.png'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(number).integers(0, 256, (20, 18, 3), dtype=np.uint8)
+    PIL.Image.fromarray(pixels).save(file)
+  return folder
+
+
+@pytest.mark.parametrize('environment', [WITHOUT_TENSORFLOW, pytest.param({}, marks=pytest.mark.slow)], ids=['without', 'with TensorFlow'])
+def test_no_library_replaces_the_import_function_while_a_thread_of_training_lives(environment, small_cnn, config_file, tmp_path):
+  """Grain does so while it is imported; the first step is traced in one thread while another compiles the initial state."""
+  data = dict(name='image_folder', source='folder', folder=str(photographs(tmp_path / 'photos')), size=16, batch_size=4,
+              evaluation_batch_size=4, splits=dict(train='train', test='test'))
+  small_cnn['model']['layers'][5]['features'] = 3
+  config = config_file({**small_cnn, 'data': data, 'train_for': '4 steps'})
+  found = watched('jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}', environment=environment)
+  assert found['replaced'], 'Grain replaces builtins.__import__'
+  assert not any(found['replaced']), 'while no other thread lives'
+  threads = {thread for thread, _ in found['beside']}
+  assert len(threads - {'MainThread'}) == (not environment), 'the writing thread alone imports TensorFlow; those that decode import nothing'
+
+
+def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_path):
+  train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  found = watched('jaxdl.analyze', tmp_path, '--only=embedding,errors,filters', '--images=40', environment=WITHOUT_TENSORFLOW)
+  assert found['code'] == 0
+  assert not any(found['replaced'])
+  libraries = {library for _, library in found['beside']}
+  assert not libraries & {'matplotlib', 'sklearn', 'threadpoolctl'}
