@@ -96,7 +96,7 @@ def warnings(capsys):
     (writers, '_append', full, 'weights.jsonl left out: [Errno 28] No space left on device'),
     (writers, '_clu_writers', failing, 'TensorBoard files left out: RuntimeError: the picture cannot be drawn'),
     (writers.graph, 'write', failing, "TensorBoard's graph left out: RuntimeError: the picture cannot be drawn"),
-    (page, 'of_run', failing, 'report.html left out: RuntimeError: the picture cannot be drawn')], ids=lambda case: str(case)[:40])
+    (page, 'of_run', failing, 'report.html left out: RuntimeError: the picture cannot be drawn')], ids=lambda case: getattr(case, '__name__', str(case))[:40])
 def test_what_fails_to_be_shown_is_one_warning_and_the_run_is_trained(where, name, raises, warning, small, monkeypatch, tmp_path, capsys):
   pytest.importorskip('tensorflow')
   monkeypatch.setattr(where, name, raises)
