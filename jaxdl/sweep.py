@@ -6,8 +6,9 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, side_outputs, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, samples, train, watching
 from jaxdl.data.tfds_arrays import downloads
+from jaxdl.side_outputs import SideOutputs
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
 
@@ -91,7 +92,7 @@ def _train(group, workdir, begun, stop, faults, warned):
 
 def _begin(writers, *, member, built, folder, begun):
   """Writes what a run says of itself, once."""
-  outputs = side_outputs.SideOutputs()
+  outputs = SideOutputs()
   outputs.attempt(f'{folder}/command.txt', files.write_whole, folder / 'command.txt', f'{begun}\n')
   outputs.attempt(f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices)
 
