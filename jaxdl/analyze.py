@@ -53,15 +53,16 @@ def main(arguments):
   made = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder)
   left_out = [f'{name}: {why}' for name, one in made.items() for why in one.left_out.values()]
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:
-    raise ValueError(f'{chosen.workdir}: no analysis could be made, {left_out[-1] if left_out else "there is nothing to show"}')
+    why = left_out[-1] if left_out else 'there is nothing to show'
+    raise ValueError(f'{chosen.workdir}: no analysis could be made, {why}')
   page.of_run(chosen.workdir)
   if chosen.only and left_out:
     raise ValueError(f'--only={left_out[0]}')
   failed = {part: why for one in made.values() for part, why in one.failed.items()}
   for part, why in failed.items():
     print(f'jaxdl: {part} failed: {why}', file=sys.stderr)
-  print(json.dumps({'workdir': chosen.workdir, 'analyses': {name: one.files for name, one in made.items() if one.files},
-                    'failed': failed}))
+  files = {name: one.files for name, one in made.items() if one.files}
+  print(json.dumps({'workdir': chosen.workdir, 'analyses': files, 'failed': failed}))
   return 1 if failed else 0
 
 
@@ -129,7 +130,7 @@ class Made:
   seconds: float = 0.0
 
   def note(self, part, error, count):
-    """Notes the exception of a part of an analysis of `count` examples, as text: its traceback would keep arrays alive."""
+    """Keeps why a part failed, as text: the exception's traceback would keep arrays alive."""
     if os.environ.get('JAXDL_TRACEBACK'):
       traceback.print_exception(error)
     why = reason(error)
@@ -144,9 +145,10 @@ class Made:
 
   def outcome(self, title):
     """What is printed of it."""
-    told = [f'{part} {how}, {why}' for how, parts in (('failed', self.failed), ('left out', self.left_out))
-            for part, why in parts.items()]
-    return '; '.join([*([f'{title}, {self.seconds:.1f} s'] if self.files else []), *told])
+    told = [f'{title}, {self.seconds:.1f} s'] if self.files else []
+    told += [f'{part} failed, {why}' for part, why in self.failed.items()]
+    told += [f'{part} left out, {why}' for part, why in self.left_out.items()]
+    return '; '.join(told)
 
 
 def _make_all(names, seen, choice, folder):

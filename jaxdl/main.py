@@ -83,7 +83,8 @@ def _train(chosen, workdir, begun, start_over):
 
   summary = train.train(chosen, workdir, start_over=start_over, at_start=at_start,
                         at_evaluation=watching.over_time(chosen), at_end=watching.at_end(chosen))
-  hosts.alone(lambda: outputs.attempt('command.txt', keep_command))  # again: a run that was made longer is repeated by its last command
+  # Written again: a run that was made longer is repeated by its last command.
+  hosts.alone(lambda: outputs.attempt('command.txt', keep_command))
   hosts.alone(lambda: outputs.attempt('report.html', page.of_run, workdir))
   if warning := hosts.alone(lambda: lint.of_result(chosen, summary)):
     print(f'warning: {warning}', file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a run writes beside its results, such as pictures: an error there is a warning, and training continues."""
+"""Side outputs of a run, such as pictures: an error there is a warning, and training continues."""
 
 import os
 import sys
@@ -11,15 +11,15 @@ LONGEST = 300  # characters of a reason
 class SideOutputs:
   """Calls functions whose results training does not need: pictures, TensorBoard files, the report.
 
-  The first exception of an output is one warning on standard error; from then on that output is skipped. KeyboardInterrupt
-  and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the traceback.
+  The first exception of an output is one warning on standard error; from then on that output is
+  skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the traceback.
   """
 
   def __init__(self):
     self._failed, self._lock = set(), threading.Lock()
 
   def attempt(self, name, function, *arguments):
-    """Calls a function unless an earlier call under the same name failed; may be used from several threads.
+    """Calls a function unless an earlier call under the same name failed. Thread-safe.
 
     Args:
       name: str, what the function writes, for the warning.
@@ -48,7 +48,7 @@ class SideOutputs:
 
 
 def reason(error) -> str:
-  """The first line of an exception's message, with its type unless the message is written for users."""
+  """The first line of an exception's message; with its type, unless it is written for users."""
   lines = str(error).strip().splitlines()
   first = lines[0] if lines else ''
   if len(first) > LONGEST:

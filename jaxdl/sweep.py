@@ -5,8 +5,9 @@ import json
 import pathlib
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, side_outputs, train, watching
+from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, train, watching
 from jaxdl.data.tfds_arrays import downloads
+from jaxdl.side_outputs import SideOutputs
 from jaxdl.stopping import stop_signals
 from jaxdl.together import train_together
 
@@ -131,7 +132,7 @@ def _describe_data(data, said):
 
 def _begin(writers, *, member, built, folder, begun):
   """Writes what a run says of itself, once."""
-  outputs = side_outputs.SideOutputs()
+  outputs = SideOutputs()
   outputs.attempt(f'{folder}/command.txt', files.write_whole, folder / 'command.txt', f'{begun}\n')
   outputs.attempt(f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices)
 

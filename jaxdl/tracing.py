@@ -33,7 +33,8 @@ def traced(run, workdir, *, first_step, steps):
   def call(state, arrays, feed, count):
     nonlocal step, begun, tracing
     if begun is None and step > first_step and step % steps == 0:
-      outputs.attempt(NAME, lambda: jax.profiler.start_trace(pathlib.Path(workdir) / 'tensorboard', profiler_options=options))
+      folder = pathlib.Path(workdir) / 'tensorboard'
+      outputs.attempt(NAME, lambda: jax.profiler.start_trace(folder, profiler_options=options))
       begun, tracing = step, True
     state, history = run(state, arrays, feed, count)
     step += int(count)

@@ -57,11 +57,16 @@ def train(experiment, workdir, *, start_over=False, at_start=lambda writers: Non
         shown.say(f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again')
       elif first:
         shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
+
+      def begin():
+        outputs.attempt('what is written at the start', at_start, opened)
+
+      def watch(state):
+        outputs.attempt('what is written at evaluations', at_evaluation, opened, state)
+
       profile = experiment.profile if hosts.is_first() else 0
       with traced(run, workdir, first_step=first, steps=profile) as run:
-        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown,
-                                 lambda: outputs.attempt('what is written at the start', at_start, opened),
-                                 lambda state: outputs.attempt('what is written at evaluations', at_evaluation, opened, state))
+        current, stopped = _loop(experiment, run, current, checkpoints, evaluate, opened, shown, begin, watch)
       stopped = int(current.step) if stopped else None
       early = int(current.step) if _ended(experiment, current) else None
       current = hosts.of_first(lambda: checkpoint.best(checkpoints, current), like=current)

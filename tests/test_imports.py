@@ -54,23 +54,46 @@ def photographs(folder):
   return folder
 
 
-@pytest.mark.parametrize('environment', [WITHOUT_TENSORFLOW, pytest.param({}, marks=pytest.mark.slow)], ids=['without', 'with TensorFlow'])
-def test_no_library_replaces_the_import_function_while_a_thread_of_training_lives(environment, small_cnn, config_file, tmp_path):
+@pytest.mark.parametrize(
+  'environment',
+  [WITHOUT_TENSORFLOW, pytest.param({}, marks=pytest.mark.slow)],
+  ids=['without', 'with TensorFlow'],
+)
+def test_no_library_replaces_the_import_function_while_a_thread_of_training_lives(
+  environment, small_cnn, config_file, tmp_path
+):
   """Grain does so while it is imported; the first step is traced in one thread while another compiles the initial state."""
-  data = dict(name='image_folder', source='folder', folder=str(photographs(tmp_path / 'photos')), size=16, batch_size=4,
-              evaluation_batch_size=4, splits=dict(train='train', test='test'))
+  data = dict(
+    name='image_folder',
+    source='folder',
+    folder=str(photographs(tmp_path / 'photos')),
+    size=16,
+    batch_size=4,
+    evaluation_batch_size=4,
+    splits=dict(train='train', test='test'),
+  )
   small_cnn['model']['layers'][5]['features'] = 3
   config = config_file({**small_cnn, 'data': data, 'train_for': '4 steps'})
-  found = watched('jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}', environment=environment)
+  found = watched(
+    'jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}', environment=environment
+  )
   assert found['replaced'], 'Grain replaces builtins.__import__'
   assert not any(found['replaced']), 'while no other thread lives'
   threads = {thread for thread, _ in found['beside']}
-  assert len(threads - {'MainThread'}) == (not environment), 'the writing thread alone imports TensorFlow; those that decode import nothing'
+  assert len(threads - {'MainThread'}) == (not environment), (
+    'the writing thread alone imports TensorFlow; those that decode import nothing'
+  )
 
 
 def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_path):
   train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
-  found = watched('jaxdl.analyze', tmp_path, '--only=embedding,errors,filters', '--images=40', environment=WITHOUT_TENSORFLOW)
+  found = watched(
+    'jaxdl.analyze',
+    tmp_path,
+    '--only=embedding,errors,filters',
+    '--images=40',
+    environment=WITHOUT_TENSORFLOW,
+  )
   assert found['code'] == 0
   assert not any(found['replaced'])
   libraries = {library for _, library in found['beside']}

@@ -121,9 +121,9 @@ def quality(features, embedding, labels, count=5, seed=0):
 def linear_accuracy(codes, labels, held_out=0.25, seed=0):
   """Accuracy of a linear classifier on features, measured on examples that it has not seen.
 
-  The classifier is scikit-learn's logistic regression on features of mean 0 and deviation 1 in the training part. Where
-  examples × features × classes are more than 100 million it is ridge regression onto the classes, whose closed form takes
-  seconds where the iterations of the other take minutes.
+  The classifier is scikit-learn's logistic regression on features of mean 0 and deviation 1 in the
+  training part. Where examples × features × classes exceed 100 million it is ridge regression onto
+  the classes: its closed form takes seconds where the iterations of the other take minutes.
 
   Args:
     codes: [N, D].
@@ -154,12 +154,15 @@ def linear_accuracy(codes, labels, held_out=0.25, seed=0):
     raise ImportError(f'a linear classifier needs scikit-learn ({error}): pip install scikit-learn') from error
   deviation = codes[train].std(0)
   codes = (codes - codes[train].mean(0)) / np.where(deviation > 0, deviation, 1)  # a dead unit stays 0
-  few = kept * codes.shape[1] * len(classes) <= WORK
-  method, classifier = ('logistic regression', LogisticRegression(max_iter=2000)) if few else ('ridge regression', RidgeClassifier())
+  if kept * codes.shape[1] * len(classes) <= WORK:
+    method, classifier = 'logistic regression', LogisticRegression(max_iter=2000)
+  else:
+    method, classifier = 'ridge regression', RidgeClassifier()
   fitted = classifier.fit(codes[train], labels[train])
   return LinearAccuracy(held_out=float(fitted.score(codes[test], labels[test])),
                         train=float(fitted.score(codes[train], labels[train])),
-                        majority=float(np.mean(labels[test] == classes[counts.argmax()])), method=method)
+                        majority=float(np.mean(labels[test] == classes[counts.argmax()])),
+                        method=method)
 
 
 def checked(features):

@@ -38,7 +38,7 @@ def load_libraries():
   """Imports scikit-learn, which t-SNE and linear classifiers need, where it is installed."""
   with contextlib.suppress(ImportError):  # who needs one that is missing names it
     import sklearn.linear_model
-    import sklearn.manifold
+    import sklearn.manifold  # noqa: F401
     import threadpoolctl  # noqa: F401
 
 

@@ -81,13 +81,14 @@ def most_confused(counts, most=25):
     most: int, how many at most.
 
   Returns:
-    list of (true class, predicted class, count), all int, the most frequent first; of equal ones the lower classes first.
+    list of (true class, predicted class, count), all int, the most frequent first; of equal ones the
+    lower classes first.
   """
   wrong = np.array(counts)
   np.fill_diagonal(wrong, 0)
   cells = np.flatnonzero(wrong)
   cells = cells[np.argsort(-wrong.ravel()[cells], kind='stable')[:most]]
-  return [(int(cell) // len(wrong), int(cell) % len(wrong), int(wrong.ravel()[cell])) for cell in cells]
+  return [(cell // len(wrong), cell % len(wrong), int(wrong.ravel()[cell])) for cell in cells.tolist()]
 
 
 def mistakes(labels, logits):

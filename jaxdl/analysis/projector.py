@@ -35,7 +35,8 @@ def projector(folder, features, labels, classes, images=None):
     features: [N, D].
     labels: [N] int.
     classes: K names; tabs, line breaks and backslashes in them are written as \\t, \\n, \\\\.
-    images: [N, H, W, C] uint8 or float 0..1, drawn as `figures.visible` says; made smaller where all together pass 8192 pixels a side.
+    images: [N, H, W, C] uint8 or float 0..1, drawn as `figures.visible` says; made
+      smaller where all together pass 8192 pixels a side.
 
   Returns:
     list of the files' paths.

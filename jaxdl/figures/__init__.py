@@ -10,4 +10,5 @@ from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = ['CURVES', 'bands', 'bars', 'coloured_text', 'confusion_matrix', 'distributions', 'image_grid', 'learning_curves',
-           'lines', 'load_library', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter', 'short', 'table', 'tiles', 'visible']
+           'lines', 'load_library', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter',
+           'short', 'table', 'tiles', 'visible']

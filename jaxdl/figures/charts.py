@@ -45,7 +45,9 @@ def confusion_matrix(counts, classes, *, heading, confused=()):
   drawn = axis.imshow(shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1))  # so that a few mistakes are seen
   places = range(len(names))
   if len(names) <= NAMED:
-    turned = {'rotation': 90 if many else 45, 'ha': 'center' if many else 'right'} if max(map(len, names)) > 2 else {}
+    turned = {}
+    if max(map(len, names)) > 2:
+      turned = {'rotation': 90, 'ha': 'center'} if many else {'rotation': 45, 'ha': 'right'}
     axis.set_xticks(places, names, fontsize=8, **turned)
     axis.set_yticks(places, names, fontsize=8)
   if not many:
@@ -124,7 +126,8 @@ def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
   order = np.argsort(labels, kind='stable')  # later classes over earlier ones
-  axis.scatter(*points[order].T, s=size, c=[CLASSES[label % len(CLASSES)] for label in labels[order]], alpha=0.7, linewidths=0)
+  colours = [CLASSES[label % len(CLASSES)] for label in labels[order]]
+  axis.scatter(*points[order].T, s=size, c=colours, alpha=0.7, linewidths=0)
   present, counts = np.unique(labels, return_counts=True)
   for label in np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]]):
     axis.text(*np.median(points[labels == label], axis=0), short(classes[label]), fontsize=9, weight='bold', ha='center',

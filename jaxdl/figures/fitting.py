@@ -9,7 +9,8 @@ MOST_ELONGATED = 4  # height / width of a tile, or width / height: a longer imag
 def visible(pixels):
   """An image of any number of channels as one that can be drawn.
 
-  One channel is drawn grey, two as magenta and green, three as red, green and blue; of more, the first three are drawn.
+  One channel is drawn grey, two as magenta and green, three as red, green and blue; of more, the
+  first three are drawn.
 
   Args:
     pixels: [..., C], C at least 1.
@@ -25,7 +26,9 @@ def visible(pixels):
 
 def short(name: str, longest: int = LONGEST) -> str:
   """A name, each of whose lines is cut to a number of characters."""
-  return '\n'.join(line if len(line) <= longest else f'{line[:longest - 1]}…' for line in str(name).split('\n'))
+  return '\n'.join(
+    line if len(line) <= longest else f'{line[: longest - 1]}…' for line in str(name).split('\n')
+  )
 
 
 def tile_height(shapes):
@@ -35,5 +38,5 @@ def tile_height(shapes):
 
 
 def aspect(shape) -> str:
-  """Of imshow for an image [H, W, …]: 'equal' where its pixels stay square, 'auto' where it is stretched to be seen."""
+  """imshow's aspect for an image [H, W, …]: 'equal' for square pixels, 'auto' where it is stretched."""
   return 'equal' if 1 / MOST_ELONGATED <= shape[0] / shape[1] <= MOST_ELONGATED else 'auto'

@@ -15,7 +15,8 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   """A table of small pictures.
 
   Args:
-    rows: list of lists of arrays, [H, W, C] in 0..1 for photographs (drawn as `visible` says), [H, W] for maps; None leaves a place empty.
+    rows: list of lists of arrays, [H, W, C] in 0..1 for photographs (drawn as `visible` says),
+      [H, W] for maps; None leaves a place empty.
     columns: titles of the columns, '' for none.
     labels: a text left of each row, None for none.
     heading: str above all, broken where it is wider than the pictures.
@@ -32,7 +33,8 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   if all(picture is None for row in rows for picture in row) or any(len(row) != len(columns) for row in rows):
     raise ValueError(f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
                      'give at least one row, each as long as the titles')
-  columns, labels = [short(title) for title in columns], labels and [short(label) for label in labels]
+  columns = [short(title) for title in columns]
+  labels = labels and [short(label) for label in labels]
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
   left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
   titles = max(1 + title.count('\n') if title else 0 for title in columns) * line

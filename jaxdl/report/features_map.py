@@ -9,7 +9,8 @@ import numpy as np
 from jaxdl.report import facts
 
 SIDE, EDGE = 600, 12  # of the drawing, in its own units
-NAMED, LEGEND = 20, 60  # classes whose names are in the map, those of the most examples; classes that a legend has room for
+NAMED = 20  # classes whose names are in the map, those of the most examples
+LEGEND = 60  # classes that a legend has room for
 
 
 def of_run(record):
@@ -19,8 +20,8 @@ def of_run(record):
     record: Record.
 
   Returns:
-    dict: 'caption', 'points' [x, y, class], 'classes', 'names' [x, y, name of a class in its midst] of the most frequent classes,
-    'legend' (names, [] where there are too many), 'sprite' (a data URI of
+    dict: 'caption', 'points' [x, y, class], 'classes', 'names' [x, y, name of a class in its midst] of the
+    most frequent classes, 'legend' (names, [] where there are too many), 'sprite' (a data URI of
     all images), 'columns' of it and 'size' of an image, [width, height] in pixels.
   """
   arrays, sprite = record.folder / 'analysis/embedding_tsne.npz', record.folder / 'tensorboard/projector/sprite.png'
@@ -47,5 +48,7 @@ def of_run(record):
   names = [[*np.median(places[labels == label], axis=0).round(1).tolist(), classes[label]] for label in frequent]
   if len(present) > NAMED:
     caption += f'; the names are those of the {NAMED} most frequent of {len(present):,} classes'
-  return {'legend': classes if len(classes) <= LEGEND else [], 'caption': caption, 'classes': classes, 'columns': columns, 'size': size, 'points': dots, 'names': names,
+  legend = classes if len(classes) <= LEGEND else []
+  return {'caption': caption, 'classes': classes, 'legend': legend, 'columns': columns, 'size': size, 'points': dots,
+          'names': names,
           'sprite': f'data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode()}'}

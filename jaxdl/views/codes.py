@@ -25,15 +25,17 @@ def tsne(subject, choice):
 
 def projector(subject, choice):
   """Files for TensorBoard's projector, no result of the analysis."""
-  features, count = _features(subject, choice.layer)[:POINTS], POINTS
-  embeddings.projector(subject.workdir / 'tensorboard', features, subject.labels[:count], subject.classes, subject.images[:count])
+  features = _features(subject, choice.layer)[:POINTS]
+  embeddings.projector(subject.workdir / 'tensorboard', features, subject.labels[:POINTS],
+                       subject.classes, subject.images[:POINTS])
   return ()
 
 
 def _in_plane(name, title, points, subject, choice, axes=('', '')):
   """A Result: examples in the plane, with what the picture keeps of their features."""
   every, labels = _features(subject, choice.layer), subject.labels[:POINTS]
-  found, linear = embeddings.quality(every[:POINTS], points, labels, seed=choice.seed), _linear(subject, choice.layer, choice.seed)
+  found = embeddings.quality(every[:POINTS], points, labels, seed=choice.seed)
+  linear = _linear(subject, choice.layer, choice.seed)
   what = choice.layer or ('code' if subject.kind == 'autoencoder' else 'penultimate features')
   note = (f'trustworthiness {found.trustworthiness:.3f}; class of the nearest neighbour right for '
           f'{100 * found.accuracy:.1f} % ({100 * found.shuffled:.1f} % with shuffled labels)')
@@ -89,7 +91,8 @@ def walks(subject, choice):
     pictures = autoencoder.traverse(model, variables, subject.inputs[:count], subject.inputs[count:2 * count])
     ends = [f'{subject.classes[one]} → {subject.classes[other]}'
             for one, other in zip(subject.labels[:count], subject.labels[count:2 * count], strict=True)]
-    figure = figures.picture_rows([list(subject.seen(walk)) for walk in pictures], [''] * pictures.shape[1], labels=ends, size=0.9,
+    rows = [list(subject.seen(walk)) for walk in pictures]
+    figure = figures.picture_rows(rows, [''] * pictures.shape[1], labels=ends, size=0.9,
                                   heading='Walks between the codes of two examples, decoded')
     yield Result('walks', figure, {'images': pictures}, {'steps': pictures.shape[1]})
 

@@ -139,7 +139,8 @@ def _framed(picture, inside):
 
 
 VIEWS = {
-    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), separately(patches, pixels), heeds=('layer', 'channel')),
+    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), separately(patches, pixels),
+                    heeds=('layer', 'channel')),
     'maximised': View('patches made to excite a channel, beside real ones', ('cnn',), maximised, heeds=('layer', 'channel')),
     'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time,
                       heeds=('layer', 'channel'), lacking=_few_checkpoints)}

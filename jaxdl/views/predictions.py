@@ -22,8 +22,9 @@ def confusion(subject, choice):
       f'{counts.sum():,} {subject.split} examples, {100 * share:.2f} % right'))
   yield Result('confusion', figure, {'counts': counts, 'logits': logits}, {
       'examples': int(counts.sum()), 'accuracy': share, 'recall': _shares(counts.diagonal(), counts.sum(1)),
-      'precision': _shares(counts.diagonal(), counts.sum(0)), 'classes': subject.classes, 'confused': [
-          {'true': subject.classes[true], 'predicted': subject.classes[said], 'count': count} for true, said, count in confused]})
+      'precision': _shares(counts.diagonal(), counts.sum(0)), 'classes': subject.classes,
+      'confused': [{'true': subject.classes[true], 'predicted': subject.classes[said], 'count': count}
+                   for true, said, count in confused]})
 
 
 def mistakes(subject, choice):
