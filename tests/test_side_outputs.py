@@ -185,7 +185,7 @@ def warnings(capsys):
     ),
     (page, 'of_run', failing, 'report.html left out: RuntimeError: the picture cannot be drawn'),
   ],
-  ids=lambda case: str(case)[:40],
+  ids=lambda case: getattr(case, '__name__', str(case))[:40],
 )
 def test_what_fails_to_be_shown_is_one_warning_and_the_run_is_trained(
   where, name, raises, warning, small, monkeypatch, tmp_path, capsys
