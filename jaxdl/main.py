@@ -62,7 +62,7 @@ def _add_flags_of_processes(parser):
   return parser
 
 
-def _train(chosen, workdir, begun, start_over):
+def _train(chosen, workdir, begun, start_over=False):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   outputs = side_outputs.SideOutputs()
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)

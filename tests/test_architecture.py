@@ -101,8 +101,3 @@ def test_the_fences_catch_a_breach(tmp_path):
   found = dict(imports(breach))
   assert found == {'jaxdl.train': True, 'tensorflow': True}
   assert 'train' not in MAY_IMPORT['steps']
-
-
-def test_files_are_short():
-  for file in FILES:
-    assert len(file.read_text().splitlines()) <= 200, f'{file} is more than one concept'

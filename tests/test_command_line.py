@@ -196,7 +196,7 @@ def test_the_package_says_which_commands_there_are():
   run = run_child('-m', 'jaxdl')
   assert (run.returncode, run.stderr) == (0, '')
   named = re.findall(r'^python -m jaxdl\.(\w+)', run.stdout, re.MULTILINE)
-  there = {file.stem for file in (ROOT / 'jaxdl').glob('*.py') if "command.run(main, sys.argv)" in file.read_text()}
+  there = {file.stem for file in (ROOT / 'jaxdl').glob('*.py') if 'command.run(main, sys.argv' in file.read_text()}
   assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
 
 
