@@ -91,7 +91,7 @@ def _train(chosen, workdir, begun, start_over=False):
   if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')
   else:
-    place = f'./{workdir}' if workdir.startswith('-') else workdir
+    place = f'./{workdir}' if str(workdir).startswith('-') else str(workdir)
     print(f'look inside: python -m jaxdl.analyze {shlex.quote(place)}')
   print(json.dumps(summary))
 
