@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from jaxdl import compiler
+from jaxdl.devices import compiler
 
 STARTING = 'starting …'
 

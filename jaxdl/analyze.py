@@ -12,11 +12,12 @@ import traceback
 import warnings
 from concurrent import futures
 
-from jaxdl import command, figures, progress, subject
+from jaxdl import figures
+from jaxdl.config.spelling import meant
+from jaxdl.monitoring.side_outputs import is_out_of_memory, reason
 from jaxdl.report import page
-from jaxdl.side_outputs import is_out_of_memory, reason
-from jaxdl.spelling import meant
-from jaxdl.views import VIEWS
+from jaxdl.terminal import command, progress
+from jaxdl.views import VIEWS, subject
 from jaxdl.views.view import Choice, Failure, layers_of, remove_older, write
 
 TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
@@ -55,7 +56,7 @@ def main(arguments):
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:
     why = left_out[-1] if left_out else 'there is nothing to show'
     raise ValueError(f'{chosen.workdir}: no analysis could be made, {why}')
-  page.of_run(chosen.workdir)
+  page.write_report(chosen.workdir)
   if chosen.only and left_out:
     raise ValueError(f'--only={left_out[0]}')
   failed = {part: why for one in made.values() for part, why in one.failed.items()}

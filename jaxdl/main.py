@@ -5,10 +5,16 @@ import pathlib
 import shlex
 import sys
 
-from jaxdl import command, config, experiment, files, hosts, lint, parallel, run_folder, samples, side_outputs, train, watching
+from jaxdl import lint
+from jaxdl.config import reading
 from jaxdl.data.tfds_arrays import downloads
+from jaxdl.devices import parallel, processes
 from jaxdl.models import table
+from jaxdl.monitoring import evaluations, samples, side_outputs
 from jaxdl.report import page
+from jaxdl.runs import disk, folder
+from jaxdl.terminal import command
+from jaxdl.training import experiment, loop
 
 EXAMPLES = """\
   python -m jaxdl.main --config=configs/lstm_mnist.py
@@ -26,23 +32,23 @@ def main(arguments):
   parser.add_argument('--describe', action='store_true', help='print the config and the layer table; train nothing')
   parser.add_start_over()
   _add_flags_of_processes(parser)
-  values, configured = config.from_command_line(parser, arguments)
-  with hosts.joined(values.coordinator, values.processes, values.process):
+  values, configured = reading.from_command_line(parser, arguments)
+  with processes.joined(values.coordinator, values.processes, values.process):
     name = pathlib.Path(values.config).stem
     if 'axes' in configured:
       raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
     if values.coordinator is None:
-      parallel.use_cpu_devices([config.to_dict(configured)])
+      parallel.use_cpu_devices([reading.to_dict(configured)])
     with downloads(not values.describe):
       chosen = experiment.build(configured, name)
     workdir = values.workdir or f'runs/{name}'
     if values.describe:
-      print(files.readable_json(chosen.config))
+      print(disk.readable_json(chosen.config))
     else:
-      hosts.alone(lambda: files.make_folder(workdir))  # before anything is printed of a run that cannot be
-      run_folder.check_config(workdir, chosen.config, chosen.steps)
+      processes.on_first_process(lambda: disk.make_folder(workdir))  # before anything is printed of a run that cannot be
+      folder.check_config(workdir, chosen.config, chosen.steps)
     print(table.text(chosen.layers), flush=True)
-    warnings = hosts.alone(lambda: lint.warnings(chosen)) or []
+    warnings = processes.on_first_process(lambda: lint.warnings(chosen)) or []
     for warning in warnings:
       print(f'warning: {warning}', file=sys.stderr)
     if values.describe:
@@ -66,14 +72,14 @@ def _train(chosen, workdir, begun, start_over=False):
   """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
   outputs = side_outputs.SideOutputs()
   print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
-  if hosts.is_first():
+  if processes.is_first():
     for line in chosen.data.counted():
       print(f'  {line}', flush=True)
     for line in chosen.data.left_out:
       print(f'jaxdl: {line}', file=sys.stderr, flush=True)
 
   def keep_command():
-    files.write_whole(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+    disk.write_atomic(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
 
   def at_start(writers):
     outputs.attempt('command.txt', keep_command)
@@ -81,12 +87,12 @@ def _train(chosen, workdir, begun, start_over=False):
     outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
     outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
 
-  summary = train.train(chosen, workdir, start_over=start_over, at_start=at_start,
-                        at_evaluation=watching.over_time(chosen), at_end=watching.at_end(chosen))
+  summary = loop.train(chosen, workdir, start_over=start_over, at_start=at_start,
+                        at_evaluation=evaluations.over_time(chosen), at_end=evaluations.at_end(chosen))
   # Written again: a run that was made longer is repeated by its last command.
-  hosts.alone(lambda: outputs.attempt('command.txt', keep_command))
-  hosts.alone(lambda: outputs.attempt('report.html', page.of_run, workdir))
-  if warning := hosts.alone(lambda: lint.of_result(chosen, summary)):
+  processes.on_first_process(lambda: outputs.attempt('command.txt', keep_command))
+  processes.on_first_process(lambda: outputs.attempt('report.html', page.write_report, workdir))
+  if warning := processes.on_first_process(lambda: lint.of_result(chosen, summary)):
     print(f'warning: {warning}', file=sys.stderr)
   if (step := summary['stopped']) is not None:
     print(f'stopped at step {step:,}, resume with: {begun}')

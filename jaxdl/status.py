@@ -7,7 +7,9 @@ import pathlib
 import sys
 import time
 
-from jaxdl import command, progress, records, run_folder
+from jaxdl.runs import folder as run_folder
+from jaxdl.runs import record
+from jaxdl.terminal import command, progress
 
 LONGEST = 1e12  # seconds that are shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
@@ -53,7 +55,7 @@ def read(workdir):
     FileNotFoundError: no run is there.
     ValueError: one of its files is damaged.
   """
-  run, folder, now = records.read(workdir), pathlib.Path(workdir), time.time()
+  run, folder, now = record.read(workdir), pathlib.Path(workdir), time.time()
   lines, config = run.journal, run.config
   figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
   speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
@@ -67,7 +69,7 @@ def read(workdir):
   left = (steps - step) * pace if steps and pace else None
   return {'workdir': str(workdir), 'state': run.state(who.get('now')), 'process': who.get('process'), 'host': who.get('host'),
           'step': step, 'steps': steps, 'logged': run.step if lines else None,
-          'examples_per_second': speed, 'counted': records.counted(config),
+          'examples_per_second': speed, 'counted': record.counted(config),
           'seconds_left': left and round(left, 1), 'figures': figures,
           'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1) if lines else None,
           'checkpoint': kept, 'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}

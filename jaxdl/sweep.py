@@ -5,11 +5,18 @@ import json
 import pathlib
 import sys
 
-from jaxdl import checkpoint, command, comparison, config, files, lint, members, parallel, records, samples, train, watching
+from jaxdl import lint
+from jaxdl.config import reading
 from jaxdl.data.tfds_arrays import downloads
-from jaxdl.side_outputs import SideOutputs
-from jaxdl.stopping import stop_signals
-from jaxdl.together import train_together
+from jaxdl.devices import parallel
+from jaxdl.monitoring import evaluations, samples
+from jaxdl.monitoring.side_outputs import SideOutputs
+from jaxdl.runs import checkpoint, disk, record
+from jaxdl.sweeps import grouping, members, table
+from jaxdl.sweeps.together import train_together
+from jaxdl.terminal import command
+from jaxdl.terminal.signals import stop_signals
+from jaxdl.training import loop
 
 EXAMPLES = """\
   python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
@@ -27,16 +34,16 @@ def main(arguments):
                       help='one program for many runs: always, never or auto, where it was measured faster (default)')
   parser.add_argument('--describe', action='store_true', help='print the runs and their groups; train nothing')
   parser.add_start_over()
-  values, configured = config.from_command_line(parser, arguments)
+  values, configured = reading.from_command_line(parser, arguments)
   path = pathlib.Path(values.config)
   if 'model' in configured:
     raise ValueError(f'{path} is an experiment, no sweep: python -m jaxdl.main --config={path}')
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
-  waiting = [member for member in found if comparison.finished(workdir / member.folder, member.config) is None]
+  waiting = [member for member in found if record.finished(workdir / member.folder, member.config) is None]
   with downloads(not values.describe):
-    groups = members.grouped(waiting, together=values.together)
+    groups = grouping.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)
   print(f'{path.stem}: {len(found)} runs into {workdir}' + f', {ended} of them finished already' * bool(ended), flush=True)
   for group in groups:
@@ -52,11 +59,11 @@ def main(arguments):
       _train(group, workdir, begun, stop, faults, damaged, warned, values.start_over,
              finished=[member for member in found if member not in waiting])
   faults |= damaged
-  rows = comparison.rows(found, workdir, faults)
+  rows = table.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
   stopped = bool(stop) and ended + len(faults) < len(found)
-  comparison.write(path.stem, rows, workdir)
-  print(comparison.table(rows))
+  table.write(path.stem, rows, workdir)
+  print(table.table(rows))
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if stopped:
     print(f'stopped, resume with: {begun}')
@@ -90,7 +97,7 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, fin
       warned.add(line)
     starts = [functools.partial(_begin, member=member, built=built, folder=folder, begun=begun)
               for member, built, folder in zip(some, experiments, folders, strict=True)]
-    watched = [watching.over_time(built) for built in experiments]
+    watched = [evaluations.over_time(built) for built in experiments]
     summaries, left = [], list(range(len(some)))  # members whose checkpoints are not all damaged
     while left:
       chosen = [[values[number] for number in left]
@@ -110,7 +117,7 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, fin
 
 def _check_same_data(built, folder):
   """Refuses to compare a run with a finished one on other examples of the data set that both name; ValueError."""
-  before = records.read(folder).config
+  before = record.read(folder).config
   same_name = all(before['data'].get(key) == built.config['data'].get(key) for key in ('name', 'folder', 'copy'))
   kept = before.get('dataset', {}).get('checksums')
   if not same_name or not isinstance(kept, dict):
@@ -133,7 +140,7 @@ def _describe_data(data, said):
 def _begin(writers, *, member, built, folder, begun):
   """Writes what a run says of itself, once."""
   outputs = SideOutputs()
-  outputs.attempt(f'{folder}/command.txt', files.write_whole, folder / 'command.txt', f'{begun}\n')
+  outputs.attempt(f'{folder}/command.txt', disk.write_atomic, folder / 'command.txt', f'{begun}\n')
   outputs.attempt(f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices)
 
 
@@ -147,8 +154,8 @@ def _trained(experiments, folders, starts, watched, start_over):
 def _alone(experiment, folder, at_start, at_evaluation, start_over):
   """One run's summary, or why it no longer trained: the sweep goes on."""
   try:
-    return train.train(experiment, folder, start_over=start_over, at_start=at_start,
-                       at_evaluation=at_evaluation, at_end=watching.at_end(experiment))
+    return loop.train(experiment, folder, start_over=start_over, at_start=at_start,
+                       at_evaluation=at_evaluation, at_end=evaluations.at_end(experiment))
   except FloatingPointError as error:
     print(f'  {folder}: {error}', flush=True)
     return str(error)

@@ -2,46 +2,28 @@
 
 import atexit
 import copy
+import functools
 import importlib.metadata
-import json
 import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
+
+import helpers
 
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is compiled once, by whichever comes first
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}  # the environment of children that compile as a user's commands do
-os.environ['XLA_FLAGS'] = f'{AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
+os.environ['XLA_FLAGS'] = f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
 if importlib.metadata.version('jaxlib').startswith('0.10.'):  # a flag that another version does not know would end the process
   os.environ['XLA_FLAGS'] += ' --xla_cpu_use_fusion_emitters=false'  # the older emitters make the same numbers in half the time
 
 import fuzzing  # noqa: E402
+import numpy as np  # noqa: E402
+import PIL.Image  # noqa: E402
 import pytest  # noqa: E402
+from helpers import BN_CNN, SMALL  # noqa: E402
 from reliability import record  # noqa: E402
-
-ROOT = pathlib.Path(__file__).parents[1]
-# The environment of children that have no TensorFlow: its import takes 6.5 s of a core, and all but the board works without
-WITHOUT_TENSORFLOW = {'PYTHONPATH': f'{ROOT / "tests/without_tensorflow"}{os.pathsep}{ROOT}'}
-
-RECURRENT = dict(name='recurrent', cell='lstm', features=8, classes=10)
-BN_CNN = dict(name='cnn', layers=(
-    dict(kind='conv', features=4, kernel=5, strides=2),
-    dict(kind='batch_norm'),
-    dict(kind='max_pool', window=2),
-    dict(kind='dropout', rate=0.3),
-    dict(kind='flatten'),
-    dict(kind='dense', features=10, activate=False),
-    dict(kind='batch_norm', name='logits')))
-SMALL = dict(
-    seed=0, task='classify', train_for='8 steps', log_every='4 steps', evaluate_every='4 steps', checkpoint_every='4 steps',
-    data=dict(name='mnist', source='bundled', layout='rows', batch_size=16, evaluation_batch_size=48,
-              splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]')),
-    model=RECURRENT, optimizer=dict(name='adam', learning_rate=1e-2))
 
 
 @pytest.fixture
@@ -89,30 +71,6 @@ def config_file(tmp_path):
   return write
 
 
-def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT):
-  """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
-  flags = os.environ['XLA_FLAGS'] + (f' --xla_force_host_platform_device_count={devices}' if devices > 1 else '')
-  return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=timeout,
-                        env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})})
-
-
-def state_of(built, workdir, step=None):
-  """The State of a run's checkpoint, the last one or that of a step."""
-  from jaxdl import checkpoint
-  with checkpoint.manager(workdir) as checkpoints:
-    return checkpoint.restore(checkpoints, built.initial_state(), step=step or checkpoints.latest_step())
-
-
-def with_steady_adam(config):
-  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
-  return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
-
-
-def last_json(text):
-  """The last line of an output, as JSON."""
-  return json.loads(text.strip().splitlines()[-1])
-
-
 def pytest_addoption(parser):
   parser.addoption('--record', action='store_true', help='write what reliability tests count into docs/reliability.md (with -n0)')
 
@@ -142,3 +100,33 @@ def counted_as(reliability):
   """Function (what), for the end of a test: every case of `fuzzing` that it tried was worked with or refused."""
   before = fuzzing.tried
   return lambda what: reliability(what, *[fuzzing.tried - before] * 2)
+
+
+@pytest.fixture
+def any_data(monkeypatch, tmp_path):
+  """Random examples in the place of the data sets that are not in the package; Food-11 as eleven tiny photographs a split."""
+  from jaxdl.data import DATA_SETS, characters, images
+  from jaxdl.data.source import Source
+
+  for name, size, count in (('cifar10', (32, 32, 3), 50000), ('fashion_mnist', (28, 28, 1), 60000),
+                            ('hoda', (32, 32, 1), 60000)):
+    def read(*, source, data_dir, size=size, count=count):
+      few = np.random.default_rng(0).integers(0, 256, (200, *size), np.uint8)
+      columns = {split: {'image': np.tile(few, (number // 200, 1, 1, 1)), 'label': np.arange(number, dtype=np.int32) % 10}
+                 for split, number in (('train', count), ('test', 1000))}
+      return Source(origin='random', classes=tuple('0123456789'), columns=columns)
+
+    monkeypatch.setitem(DATA_SETS, name, functools.partial(images.load, read))
+
+  def read_text(*, source, data_dir):
+    part = {'character': np.random.default_rng(0).integers(0, 65, 20000, np.uint8)}
+    return Source(origin='random', classes=tuple(map(chr, range(65))), columns=dict.fromkeys(
+        ('train', 'validation', 'test'), part))
+
+  monkeypatch.setitem(DATA_SETS, 'tiny_shakespeare', functools.partial(characters.load, read_text))
+  for split in ('training', 'validation', 'evaluation'):
+    (tmp_path / 'food-11' / split).mkdir(parents=True)
+    for label in range(11):
+      photograph = np.random.default_rng(label).integers(0, 256, (8, 8, 3), np.uint8)
+      PIL.Image.fromarray(photograph).save(tmp_path / 'food-11' / split / f'{label}_0.jpg')
+  monkeypatch.chdir(tmp_path)

@@ -10,14 +10,18 @@ import shutil
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import SMALL, last_json, run_child
+from helpers import SMALL, last_json, run_child
 
-from jaxdl import analyze, command, experiment, records, subject, train
-from jaxdl.data import mnist, prepare, tfds_arrays
+from jaxdl import analyze
+from jaxdl.data import prepare, tfds_arrays
+from jaxdl.data.dataset import Data
+from jaxdl.data.sets import mnist
 from jaxdl.data.source import Source
-from jaxdl.data.split import Data
 from jaxdl.report import page
-from jaxdl.views import VIEWS, codes, network
+from jaxdl.runs import record
+from jaxdl.terminal import command
+from jaxdl.training import experiment, loop
+from jaxdl.views import VIEWS, codes, network, subject
 from jaxdl.views.view import Choice
 
 FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
@@ -27,7 +31,7 @@ FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model',
 def run(request, tmp_path):
   """A trained run and the kind of its model."""
   config = request.getfixturevalue(request.param)
-  train.train(experiment.build({**config, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  loop.train(experiment.build({**config, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
   return tmp_path / 'run', FIT[request.param]
 
 
@@ -35,7 +39,7 @@ def run(request, tmp_path):
 def trained(tmp_path_factory):
   """(the folder of a recurrent run that is evaluated, its summary)."""
   workdir = tmp_path_factory.mktemp('trained')
-  return workdir, train.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir)
+  return workdir, loop.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir)
 
 
 def test_analyze_writes_every_analysis_that_fits(run):
@@ -53,7 +57,7 @@ def test_analyze_writes_every_analysis_that_fits(run):
         assert arrays.files
     else:
       json.loads(path.read_text())
-  shown = {section['heading']: section['drawn_by'] for section in page.one(records.read(workdir))['sections']}
+  shown = {section['heading']: section['drawn_by'] for section in page.one(record.read(workdir))['sections']}
   assert 'Other analyses' not in shown, 'every picture has a place'
   named = [flags.removesuffix(' --images=40') for commands in shown.values() for flags in commands]
   assert sorted(','.join(named).replace('--only=', '').split(',')) == sorted(made)
@@ -67,7 +71,7 @@ def test_analyze_writes_every_analysis_that_fits(run):
 
 
 def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_text, tmp_path):
-  train.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
   folder = tmp_path / 'analysis'
   for layer in ('lstm1', 'lstm2'):
     assert analyze.main(['analyze', str(tmp_path), '--images=60', '--only=characters', f'--layer={layer}']) == 0
@@ -75,12 +79,12 @@ def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_
     assert {unit['layer'] for unit in kept.values()} == {layer}
     assert {file.stem for file in folder.glob('unit_*.png')} == set(kept)
   assert (folder / 'surprise.png').exists()
-  section, = (one for one in page.one(records.read(tmp_path))['sections'] if one['heading'] == 'Characters')
+  section, = (one for one in page.one(record.read(tmp_path))['sections'] if one['heading'] == 'Characters')
   assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
 
 
 def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
-  train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   assert analyze.main(['analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last']) == 0
   assert list(last_json(capsys.readouterr().out)['analyses']) == ['filters', 'errors']
   with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
@@ -109,7 +113,7 @@ def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
 def test_analyze_weights_against_another_run(trained, tmp_path):
   workdir, _ = trained
   other = tmp_path / 'stronger'
-  train.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '2 steps', 'l2': 1.0}, 'small'), other)
+  loop.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '2 steps', 'l2': 1.0}, 'small'), other)
   assert analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', f'--against={other}', '--images=5']) == 0
   facts = json.loads((workdir / 'analysis/weights.json').read_text())
   assert facts['runs'] == [str(workdir), str(other)]
@@ -126,7 +130,7 @@ def test_analyze_weights_against_another_run(trained, tmp_path):
 
 @pytest.mark.slow
 def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
-  train.train(experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'), tmp_path)
   done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30')
   assert done.returncode == 0, done.stderr
   made = last_json(done.stdout)['analyses']
@@ -215,7 +219,7 @@ def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, oth
   small['data']['source'] = 'auto'
   small['data']['splits'] = {'train': 'train[:61]', 'validation': 'train[100:150]'}
   small['data']['data_dir'] = str(tmp_path / 'empty')
-  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
   before = subject.read(tmp_path / 'run')
   other_digits()
   assert experiment.build(small, 'small').data.origin == 'tfds'
@@ -232,7 +236,7 @@ def test_analyze_refuses_other_examples_than_those_of_training(small, tmp_path, 
   """A prepared copy that was replaced since, by one of the same classes and sizes."""
   other_digits()
   small['data']['source'] = 'tfds'
-  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   assert subject.read(tmp_path, count=3).labels.shape == (3,)
   packed = mnist.mnist(source='bundled', data_dir=None)
   monkeypatch.setattr(tfds_arrays, 'read', lambda *_, **__: Source('tfds', packed.columns, packed.classes, data_dir='/there'))
@@ -255,7 +259,7 @@ def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(small,
   monkeypatch.setattr(Data, 'facts', lambda self: {key: value for key, value in facts(self).items() if key not in (
       'checksums', 'examples', 'examples_per_class', 'data_dir')})
   small['data'] |= {'source': 'auto', 'data_dir': str(tmp_path / 'empty')}
-  train.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
+  loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
   before = subject.read(tmp_path / 'run')
   other_digits()
   np.testing.assert_array_equal(subject.read(tmp_path / 'run').labels, before.labels)
@@ -274,7 +278,7 @@ def of_photographs(small_cnn, tmp_path, monkeypatch):
       name='image_folder', folder='photos', size=28, workers=0, batch_size=4, evaluation_batch_size=4, data_dir='tfds',
       splits=dict(train='train', test='test')), 'train_for': '2 steps'}
   config['model']['layers'][-2]['features'] = 2
-  train.train(experiment.build(config, 'photos'), 'run')
+  loop.train(experiment.build(config, 'photos'), 'run')
   return config
 
 
@@ -306,7 +310,7 @@ def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(of_p
 def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_path, monkeypatch):
   pytest.importorskip('tensorflow')
   version, _ = prepare.prepare('image_folder', raw='photos', data_dir='tfds')
-  train.train(experiment.build(of_photographs, 'photos'), 'of_copy')
+  loop.train(experiment.build(of_photographs, 'photos'), 'of_copy')
   kept = json.loads(pathlib.Path('of_copy/config.json').read_text())['dataset']
   assert (kept['origin'], kept['copy'], kept['data_dir']) == ('tfds', 'photos', f'{tmp_path}/tfds')
   before = subject.read('of_copy')

@@ -18,9 +18,10 @@ import zipfile
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
+from helpers import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
 
-from jaxdl import command, main, progress, sweep
+from jaxdl import main, sweep
+from jaxdl.terminal import command, progress
 
 README = (ROOT / 'README.md').read_text()
 def run_main(*arguments, **keywords):
@@ -99,7 +100,7 @@ def test_quiet_leaves_the_result_alone(small, config_file, run_here):
 
 
 def test_the_libraries_that_write_for_tensorboard_say_nothing_themselves():
-  code = "from jaxdl import command; command.run(lambda arguments: print(__import__('tensorflow').constant(1).ndim), ['jaxdl'])"
+  code = "from jaxdl.terminal import command; command.run(lambda arguments: print(__import__('tensorflow').constant(1).ndim), ['jaxdl'])"
   run = run_child('-c', code, environment=AS_USERS)
   assert (run.returncode, run.stdout, run.stderr) == (0, '0\n', '')
 
@@ -113,7 +114,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
 
 
 def test_a_reader_that_has_read_enough_ends_a_command_without_a_word():
-  code = ("import sys; from jaxdl import command; "
+  code = ("import sys; from jaxdl.terminal import command; "
           "sys.exit(command.run(lambda arguments: [print('line') for _ in range(10**6)], ['jaxdl']))")
   with subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
     assert child.stdout.readline() == 'line\n'

@@ -1,15 +1,17 @@
 """Command lines with anything in them: an exit code, and one line where it is not 0."""
 
 import pytest
-from conftest import ROOT
 from fuzzing import cases, works_or_is_refused
+from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxdl import analyze, command, experiment, generate, main, status, sweep, train
+from jaxdl import analyze, generate, main, status, sweep
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.report import __main__ as report
+from jaxdl.terminal import command
+from jaxdl.training import experiment, loop
 
 VALUES = st.sampled_from(['', '0', '-1', '1', '3.5', '1e400', 'nan', '9' * 30, '9' * 5000, 'True', 'None', '[]', '{[]}', '(1,', '{"a": 1}', 'x',
                           'README.md', 'configs', 'nowhere/x', '../..', '/dev/null', '\x00', '\udcff', "'", '5 steps', '--', '$HOME',
@@ -105,7 +107,7 @@ def test_fuzz_many_commands(name, run_here, counted_as):
 def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
   """Flags that reach the network: what is written and what is analysed."""
   folder = tmp_path / 'run'
-  train.train(experiment.build(small_text, 'small'), folder)
+  loop.train(experiment.build(small_text, 'small'), folder)
   numbers = VALUES | st.integers(-3, 3).map(str)
 
   @cases(80)

@@ -4,13 +4,14 @@ import copy
 
 import PIL.Image
 import pytest
-from conftest import ROOT
 from fuzzing import cases, works_or_is_refused
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl import config as configuration
-from jaxdl import experiment, members
+from jaxdl.config import reading
+from jaxdl.sweeps import grouping, members
+from jaxdl.training import experiment
 
 JUNK = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([10**6, 10**12, 10**30, -10**30, 2**31, 2**63, 10**400]),
@@ -39,7 +40,7 @@ def configs(tmp_path_factory):
         PIL.Image.new('RGB', (9, 8), (number, 2, 3)).save(folder / split / name / f'{number}.png')
   found = {}
   for file in sorted((ROOT / 'configs').glob('*.py')):
-    whole = configuration.to_dict(configuration.read_file(file))
+    whole = reading.to_dict(reading.read_file(file))
     here = {'tiny_shakespeare': TEXT, 'hoda': {**DIGITS, 'size': 32}, 'image_folder': dict(folder=str(folder), source='folder')}
     whole['data'].update(here.get(whole['data']['name'], DIGITS))
     found[file.stem] = whole
@@ -101,11 +102,11 @@ def fuzz_sweeps(count):
   files = sorted((ROOT / 'configs/sweeps').glob('*.py'))
 
   @cases(count)
-  @given(st.sampled_from(files), changed([configuration.to_dict(configuration.read_file(file)) for file in files]))
+  @given(st.sampled_from(files), changed([reading.to_dict(reading.read_file(file)) for file in files]))
   def one(file, config):
     with works_or_is_refused():
       for member in members.read(config, file):
-        members.separated(member.config)
+        grouping.separated(member.config)
 
   one()
 

@@ -14,11 +14,11 @@ from fuzzing import cases, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl.data import array_cache, hoda, slicing, tfds_arrays
+from jaxdl.data import array_cache, slicing, tfds_arrays
 from jaxdl.data.photographs import decode
 from jaxdl.data.photographs.pieces import Pieces
-from jaxdl.data.raw import cdb, hoda_mat, idx
-from jaxdl.data.raw import files as raw_files
+from jaxdl.data.raw import cdb, hoda_mat, idx, sources
+from jaxdl.data.sets import hoda
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 INK = np.array([[0, 255, 0], [255, 255, 0]], np.uint8)
@@ -59,7 +59,7 @@ def read_photograph(file):
 
 
 def read_tar(file):
-  raw_files.unpack(file, file.parent / f'{file.name}-unpacked')
+  sources.unpack(file, file.parent / f'{file.name}-unpacked')
 
 
 # Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum comes first (see below).
@@ -68,8 +68,8 @@ FORMATS = {  # name → (sound content, reader of a path)
     'b-idx3-ubyte.gz': (gzip.compress(idx_file(), mtime=0), lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape)),
     'a.cdb': (cdb_file(), cdb.read),
     'a.tar': (tar_file(''), read_tar), 'a.tar.gz': (tar_file('gz'), read_tar), 'a.tar.xz': (tar_file('xz'), read_tar),
-    'input.txt': (b'First Citizen:\n' * 40, lambda file: raw_files.text('input.txt')(file, file.parent)),
-    'data_batch_1.bin': (bytes(3073), raw_files._cifar_batch),
+    'input.txt': (b'First Citizen:\n' * 40, lambda file: sources.text('input.txt')(file, file.parent)),
+    'data_batch_1.bin': (bytes(3073), sources._cifar_batch),
     'a.png': (picture('PNG'), read_photograph), 'a.jpg': (picture('JPEG'), read_photograph),
 }
 
@@ -195,15 +195,15 @@ def test_fuzz_found_that_hoda_was_parsed_before_its_checksum(tmp_path, monkeypat
   monkeypatch.setattr(hoda_mat, 'read', lambda path: pytest.fail('it was parsed'))
   monkeypatch.setattr(cdb, 'read', lambda path: pytest.fail('it was parsed'))
   with pytest.raises(ValueError, match=r'has another checksum'):
-    raw_files.farsi_digits(tmp_path, tmp_path)
+    sources.farsi_digits(tmp_path, tmp_path)
 
 
 def test_fuzz_found_class_names_that_are_no_text(tmp_path):
-  for name in [*raw_files.CIFAR10, 'test_batch.bin']:
+  for name in [*sources.CIFAR10, 'test_batch.bin']:
     (tmp_path / name).touch()
   (tmp_path / 'batches.meta.txt').write_bytes(b'\xff\xfe')
   with pytest.raises(ValueError, match=r'batches\.meta\.txt names 1 classes'):
-    raw_files.cifar10(tmp_path, tmp_path)
+    sources.cifar10(tmp_path, tmp_path)
 
 
 def test_fuzz_found_a_picture_that_claims_to_be_huge():

@@ -12,8 +12,13 @@ from fuzzing import cases, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxdl import comparison, records, run_files, run_folder, status, summary, writers
-from jaxdl.report import charts, page
+from jaxdl import status
+from jaxdl.monitoring import writers
+from jaxdl.report import page, svg
+from jaxdl.runs import files, summary
+from jaxdl.runs import folder as run_folder
+from jaxdl.runs import record as records
+from jaxdl.sweeps import table
 
 CONFIG = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
           'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
@@ -102,12 +107,12 @@ def look(folder):
 
   def resume():
     with contextlib.ExitStack() as stack:
-      stack.enter_context(run_folder.opened(folder, CONFIG, 8))
+      stack.enter_context(run_folder.locked(folder, CONFIG, 8))
       writers._keep_until(folder / 'metrics.jsonl', 4)
 
   return (lambda: print(status.text(status.read(folder))), lambda: page.write([folder], folder / 'report.html'),
-          lambda: page.several([records.read(folder)] * 2), lambda: comparison.finished(folder, CONFIG),
-          lambda: comparison.curves([run_files.journal(folder)]), record, resume)
+          lambda: page.several([records.read(folder)] * 2), lambda: records.finished(folder, CONFIG),
+          lambda: table.curves([files.journal(folder)]), record, resume)
 
 
 def fuzz(run, count):
@@ -163,7 +168,7 @@ def test_fuzz_found_lines_of_a_journal_that_are_none(run):
   lines = [b'3', b'[]', b'{"step": "x", "split": "train"}', b'{"step": 5, "split": 3}', b'{"step": 5, "split": "train", "loss": "x"}',
            b'\xff\xfe', b'[' * 100_000, b'{"step": 9, "split": "tra']
   (run / 'metrics.jsonl').write_bytes(b'\n'.join([sound, *lines]))
-  assert run_files.journal(run) == JOURNAL
+  assert files.journal(run) == JOURNAL
 
 
 def test_fuzz_found_lines_of_weights_that_are_none(run):
@@ -171,7 +176,7 @@ def test_fuzz_found_lines_of_weights_that_are_none(run):
   others = [3, {'step': 5, 'a/kernel': 3}, {'step': 5, 'a/kernel': [0.0] * 8}, {'step': 5, 'a/kernel': [float('nan')] * 9},
             {'step': 5, 'a/kernel': ['x'] * 9}, {'step': 'x', 'a/kernel': [0.0] * 9}]
   write(run, 'weights.jsonl', [lines[0], *others, lines[1]])
-  assert run_files.weights(run) == lines
+  assert files.weights(run) == lines
 
 
 @pytest.mark.parametrize('lock', [b'3', b'\xff', b'{"process": []}', b'{"process": 1, "host": "x", "steps": "many"}', b'{'])
@@ -189,6 +194,6 @@ def test_fuzz_found_a_summary_that_would_have_ended_a_run_at_its_last_moment(run
 @pytest.mark.parametrize('values', [[float('nan')] * 2, [0, 5e-324], [1e38, 1e38 * (1 + 1e-15)], [-3e38, 3e38]])
 def test_fuzz_found_curves_that_no_axis_fits(values):
   lines = {'run': {('loss', 'train'): list(enumerate(values)), ('accuracy', 'test'): [(0, 0.5)]}}
-  drawn = charts.charts(lines)
+  drawn = svg.charts(lines)
   assert [chart['metric'] for chart in drawn] == (['accuracy'] if values[0] != values[0] else ['loss', 'accuracy'])
   assert all(len(chart['y']) <= 9 for chart in drawn)

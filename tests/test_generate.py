@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl import experiment, generate, models, train
+from jaxdl import generate, models
+from jaxdl.models import sampling
+from jaxdl.training import experiment, loop
 
 MODEL = models.build(dict(name='language_model', cell='gru', features=16, classes=7))
 VARIABLES = jax.tree.map(lambda leaf: 3 * leaf, MODEL.init(jax.random.PRNGKey(0), jnp.zeros((1, 3), int)))
@@ -25,9 +27,9 @@ def likeliest(prime, length):
 
 
 def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
-  found = generate.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=0)
+  found = sampling.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=0)
   assert found.tolist() == [likeliest(prime, 12) for prime in PRIMES]
-  top = generate.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=5.0, top_k=1)
+  top = sampling.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=5.0, top_k=1)
   np.testing.assert_array_equal(top, found)
 
 
@@ -42,7 +44,7 @@ def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
   for position in range(len(prime) + 11):
     chosen, carry = read(text[position:position + 1], carry, reset=position == 0)
     text += chosen if position >= len(prime) - 1 else []
-  found = generate.generate(MODEL, VARIABLES, [np.array(prime)], length=12, temperature=0)[0].tolist()
+  found = sampling.generate(MODEL, VARIABLES, [np.array(prime)], length=12, temperature=0)[0].tolist()
   assert found == text[len(prime):]
   blocks, carry = [prime], empty
   for number in range(3):
@@ -52,16 +54,16 @@ def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
 
 
 def test_sampled_text_follows_its_seed_and_not_the_other_primes():
-  sampled = generate.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
-  np.testing.assert_array_equal(generate.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2])
-  np.testing.assert_array_equal(generate.generate(MODEL, VARIABLES, PRIMES, length=9, temperature=1.5, seed=3), sampled[:, :9])
-  assert (generate.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=4) != sampled).any()
+  sampled = sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
+  np.testing.assert_array_equal(sampling.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2])
+  np.testing.assert_array_equal(sampling.generate(MODEL, VARIABLES, PRIMES, length=9, temperature=1.5, seed=3), sampled[:, :9])
+  assert (sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=4) != sampled).any()
 
 
 def test_sampled_characters_are_as_frequent_as_the_softmax_says():
   """The first character after one prime, from 4,000 copies of it; temperature 2 and the 4 likeliest."""
   copies = [np.array([2])] * 4000
-  found = generate.generate(MODEL, VARIABLES, copies, length=1, temperature=2.0, top_k=4)[:, 0]
+  found = sampling.generate(MODEL, VARIABLES, copies, length=1, temperature=2.0, top_k=4)[:, 0]
   logits = np.asarray(MODEL.apply(VARIABLES, jnp.array([[2]]))[0, 0], np.float64)
   kept = np.argsort(logits)[-4:]
   expected = np.zeros(7)
@@ -75,11 +77,11 @@ def test_sampled_characters_are_as_frequent_as_the_softmax_says():
     (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'), (dict(primes=[[]]), 'a prime is empty')])
 def test_wrong_requests_are_named(options, message):
   with pytest.raises(ValueError, match=message):
-    generate.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
+    sampling.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
 
 
 def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
-  train.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
+  loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
   capsys.readouterr()
   command = ['generate', f'--workdir={tmp_path / "text"}', '--prime=ROMEO', '--prime=O, ', '--length=30']
   assert generate.main(command) == 0
@@ -92,7 +94,7 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
     generate.main([*command, '--step=7'])
   with pytest.raises(ValueError, match=r'unrecognized arguments: --lenght=3: did you mean --length\?$'):
     generate.main([*command, '--lenght=3'])
-  train.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
+  loop.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
   with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):
     generate.main(['generate', str(tmp_path / 'digits')])
   with pytest.raises(ValueError, match='^unrecognized arguments: b: give the folder of one run$'):

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import BN_CNN
+from helpers import BN_CNN
 from jax.test_util import check_grads
 
-from jaxdl import models, penalty, tasks
+from jaxdl import models
+from jaxdl.step import tasks
 
 GENERATOR = np.random.default_rng(0)
 
@@ -59,5 +60,5 @@ def test_gradients_of_smoothed_labels_and_squared_error(task):
 
 
 def test_gradients_of_penalty():
-  check_grads(lambda tree: penalty.l2(tree, strength=0.3), ({'kernel': normal(3, 4), 'bias': normal(4)},), order=1,
+  check_grads(lambda tree: tasks.l2(tree, strength=0.3), ({'kernel': normal(3, 4), 'bias': normal(4)},), order=1,
               modes=('rev',), atol=1e-6, rtol=1e-6)

@@ -3,9 +3,9 @@
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import WITHOUT_TENSORFLOW, last_json, run_child
+from helpers import WITHOUT_TENSORFLOW, last_json, run_child
 
-from jaxdl import experiment, train
+from jaxdl.training import experiment, loop
 
 WATCHED = '''
 """Runs a command, then prints what was imported while another thread of Python lived, as JSON."""
@@ -86,7 +86,7 @@ def test_no_library_replaces_the_import_function_while_a_thread_of_training_live
 
 
 def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_path):
-  train.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   found = watched(
     'jaxdl.analyze',
     tmp_path,

@@ -9,11 +9,13 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
-from jaxdl import experiment, run_folder, stopping, train
 from jaxdl.data import memory
-from jaxdl.data.raw import files as raw_files
+from jaxdl.data.raw import sources
+from jaxdl.runs import folder as run_folder
+from jaxdl.terminal import signals
+from jaxdl.training import experiment, loop
 
 PLATFORMS = ['x86_64-manylinux_2_28', 'aarch64-manylinux_2_28', 'aarch64-apple-darwin',
              'x86_64-pc-windows-msvc']
@@ -22,8 +24,8 @@ POSIX_ONLY = ('fcntl', 'resource', 'pwd', 'grp', 'termios', 'os.sysconf', 'os.se
               'os.uname', 'os.statvfs', 'os.getuid', 'signal.SIGHUP', 'signal.SIGKILL', 'signal.alarm')
 HOLDER = """
 import json, sys
-from jaxdl import run_folder
-with run_folder.opened(sys.argv[1], {}, 8):
+from jaxdl.runs import folder
+with folder.locked(sys.argv[1], {}, 8):
   print('held', flush=True)
   sys.stdin.read()
 """
@@ -85,14 +87,14 @@ def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tm
     for _ in range(3):
       assert run_folder.trainer(run) == expected
     refused = pytest.raises(OSError, match=rf'in use by process {holder.pid} on ')
-    with refused, run_folder.opened(run, {}, 8):
+    with refused, run_folder.locked(run, {}, 8):
       pass
     assert (run / 'lock').stat().st_mtime_ns == before
   finally:
     holder.kill()
     holder.communicate()
   assert run_folder.trainer(run)['now'] is False
-  with run_folder.opened(run, {}, 8):
+  with run_folder.locked(run, {}, 8):
     assert run_folder.trainer(run) == {**expected, 'process': os.getpid()}
   assert run_folder.trainer(run)['now'] is False
 
@@ -109,7 +111,7 @@ def test_platforms_looking_at_a_run_never_keeps_it_from_training(tmp_path):
   looking.start()
   try:
     for _ in range(20):
-      with run_folder.opened(tmp_path, {}, 8):
+      with run_folder.locked(tmp_path, {}, 8):
         assert run_folder.trainer(tmp_path)['now'] is True
   finally:
     ended.set()
@@ -123,7 +125,7 @@ def test_platforms_looks_for_the_process_without_the_right_to_lock(
   def refuse(*arguments, **keywords):
     raise PermissionError
 
-  with run_folder.opened(tmp_path, {}, 8):
+  with run_folder.locked(tmp_path, {}, 8):
     owner = json.loads((tmp_path / 'lock').read_text())
   (tmp_path / 'lock').write_text(json.dumps({**owner, **change}))
   monkeypatch.setattr(run_folder.filelock.FileLock, 'acquire', refuse)
@@ -137,7 +139,7 @@ def test_platforms_trains_where_the_file_system_has_no_locks(tmp_path, monkeypat
     raise OSError(38, 'Function not implemented')
 
   monkeypatch.setattr(run_folder.filelock.FileLock, 'acquire', refuse)
-  with run_folder.opened(tmp_path, {}, 8):
+  with run_folder.locked(tmp_path, {}, 8):
     assert (tmp_path / 'config.json').exists()
 
 
@@ -158,14 +160,14 @@ def test_platforms_cifar10_is_copied_where_links_are_not_allowed(tmp_path, monke
   linked.mkdir()
   (folder / 'a.bin').write_bytes(b'a')
   monkeypatch.setattr(pathlib.Path, 'symlink_to', refuse)
-  raw_files.link_or_copy(folder, linked / 'there')
+  sources.link_or_copy(folder, linked / 'there')
   assert (linked / 'there/a.bin').read_bytes() == b'a'
 
 
 def test_platforms_trains_in_a_thread(small, tmp_path):
   """As in web applications: Python allows signal handlers in the main thread alone."""
   built, found = experiment.build(small, 'small'), []
-  thread = threading.Thread(target=lambda: found.append(train.train(built, tmp_path)))
+  thread = threading.Thread(target=lambda: found.append(loop.train(built, tmp_path)))
   thread.start()
   thread.join()
   assert found
@@ -177,7 +179,7 @@ def test_platforms_a_thread_keeps_the_signal_handlers():
   heard = []
 
   def stop_in_thread():
-    with stopping.stop_signals() as stop:
+    with signals.stop_signals() as stop:
       heard.append(stop)
 
   thread = threading.Thread(target=stop_in_thread)

@@ -12,14 +12,18 @@ import shlex
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 from ml_collections import ConfigDict
 
-from jaxdl import analyze, checkpoint, command, experiment, members, models, train, views
-from jaxdl.config import read_file
+from jaxdl import analyze, models, views
+from jaxdl.config.reading import read_file
 from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, cnn
+from jaxdl.runs import checkpoint
+from jaxdl.sweeps import members
+from jaxdl.terminal import command as commands
+from jaxdl.training import experiment, loop
 
 PAGES = {page: page.read_text() for page in (ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')))}
 README = ''.join(PAGES.values())
@@ -33,8 +37,8 @@ NOT_RUN_HERE = {  # command → the test that runs it
     "pip install '.[test]'": '.ci/run', 'python -m pytest': '.ci/run',
     'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
     'python -m jaxdl': 'test_command_line.py', PHOTOGRAPHS: 'the test below',
-    'python launch/reproduce.py --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
-    'python launch/reproduce.py --ledger': 'test_reproduce.py'}
+    'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
+    'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py'}
 SHORTER = {'jaxdl.main': ['--config.train_for=2 steps', '--config.data.splits.train=train[:600]',
                           '--config.data.splits.validation=train[600:700]', '--config.data.splits.test=test[:100]'],
            'jaxdl.sweep': [], 'jaxdl.analyze': [], 'jaxdl.generate': ['--length=5']}
@@ -69,7 +73,7 @@ def given(line):
   said = io.StringIO()
   with contextlib.redirect_stdout(said):
     package = program in ('jaxdl.report', 'jaxdl.data')
-    assert command.run(importlib.import_module(program + '.__main__' * package).main, [program, *arguments]) == 0, line
+    assert commands.run(importlib.import_module(program + '.__main__' * package).main, [program, *arguments]) == 0, line
   return said.getvalue()
 
 
@@ -118,7 +122,7 @@ def test_readme_commands_do_what_they_say(folder, small, small_text, config_file
   small_cnn = {**small, 'data': {**small['data'], 'layout': 'image'}, 'model': SMALL_CNN}
   for name, config in (('gru_mnist', {**small, 'model': {**small['model'], 'cell': 'gru'}}), ('cnn_cifar10', small_cnn),
                        ('char_lstm_shakespeare', small_text)):
-    train.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
+    loop.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
   for line in COMMANDS:
     program = line.split()[2]
     if not line.startswith('python -m jaxdl.') or line in NOT_RUN_HERE or line.endswith(program):  # its name alone
@@ -172,12 +176,12 @@ def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
 def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, small):
   small.update(model=SMALL_CNN, train_for='1 steps')
   small['data']['layout'] = 'image'
-  train.train(experiment.build(small, 'small'), folder / 'runs/cnn_mnist')
+  loop.train(experiment.build(small, 'small'), folder / 'runs/cnn_mnist')
   assert executed(block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
 def test_readme_training_in_a_notebook(folder, monkeypatch, small):
-  monkeypatch.setattr('jaxdl.config.read_file', lambda path: ConfigDict(small))
+  monkeypatch.setattr('jaxdl.config.reading.read_file', lambda path: ConfigDict(small))
   figures = executed(block('slower.optimizer'))['figures']
   assert f"{figures['steps']} steps" == small['train_for']
   assert json.loads((folder / 'runs/slower/config.json').read_text())['optimizer']['learning_rate'] == 3e-4
@@ -189,7 +193,7 @@ def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
   own = executed(block('class MeanState'), MODELS=models.MODELS)['MODELS']
   monkeypatch.setitem(models.MODELS, 'mean_state', own['mean_state'])
   small.update(model=dict(name='mean_state', features=8, classes=10), train_for='2 steps')
-  train.train(experiment.build(small, 'small'), folder / 'run')
+  loop.train(experiment.build(small, 'small'), folder / 'run')
   view = executed(block('def certainty'), VIEWS=views.VIEWS)['VIEWS']['certainty']
   monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
   printed = given('python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty')
@@ -206,7 +210,7 @@ def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
   layers = (dict(kind='conv', features=4, kernel=3), dict(kind='gain', initial=0.5), *SMALL_CNN['layers'][3:])
   small.update(model=dict(name='cnn', layers=layers), train_for='2 steps')
   small['data']['layout'] = 'image'
-  train.train(experiment.build(small, 'small'), folder / 'run')
+  loop.train(experiment.build(small, 'small'), folder / 'run')
   _, variables, _ = checkpoint.load_model('run')
   gain = variables['params']['gain1']['gain']
   assert gain.shape == (4,)
@@ -244,7 +248,7 @@ def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
   layers = (dict(kind='flatten'), dict(kind='dense', features=32), dict(kind='dense', features=10, activate=False, name='logits'))
   small.update(data=dict(name='digits', batch_size=32, splits=dict(train='train', test='test')), train_for='100 steps',
                model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=3e-3))
-  summary = train.train(experiment.build(small, 'small'), folder / 'run')
+  summary = loop.train(experiment.build(small, 'small'), folder / 'run')
   assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
   assert summary['test_accuracy'] > 0.6, 'images and labels belong together'
 

@@ -14,13 +14,15 @@ import tarfile
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
-from jaxdl import comparison, figures
+from jaxdl import figures
 from jaxdl.analysis.projector import projector
-from jaxdl.data import array_cache, bundled, mnist, shakespeare, tfds_arrays
-from jaxdl.data.raw import files as raw_files
+from jaxdl.data import array_cache, bundle, tfds_arrays
+from jaxdl.data.raw import sources
+from jaxdl.data.sets import mnist, shakespeare
 from jaxdl.report import page
+from jaxdl.sweeps import table
 
 HOSTILE = ('<script>alert(1)</script>', '</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onload='alert(1)",
            '{{ 7 * 7 }}', '{% raw %}', '<!--', ']]>', '&lt;b&gt;', 'javascript:alert(1)', '</title><svg onload=alert(1)>', '</style>', '\\u003cb>')
@@ -113,7 +115,7 @@ def test_security_a_pickle_in_an_analysis_is_not_run(run, monkeypatch):
 def test_security_the_python_version_of_cifar10_is_refused_unread(tmp_path):
   (tmp_path / 'data_batch_1').write_bytes(pickle.dumps(Bomb()))
   with pytest.raises(ValueError, match='whose files are pickles and are never loaded'):
-    raw_files.cifar10(tmp_path, tmp_path)
+    sources.cifar10(tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(('name', 'kind', 'link'), [
@@ -129,20 +131,20 @@ def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path)
     tar.addfile(member, io.BytesIO())
   before = sorted(path for path in tmp_path.rglob('*') if aside not in path.parents)
   with contextlib.suppress(ValueError):  # a name that begins with / is unpacked below the folder
-    raw_files.unpack(archive, aside)
+    sources.unpack(archive, aside)
   assert sorted(path for path in tmp_path.rglob('*') if aside not in path.parents) == before
   assert not [path for path in aside.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())]
 
 
 def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
-  monkeypatch.setattr(raw_files, 'LARGEST', 1000)
+  monkeypatch.setattr(sources, 'LARGEST', 1000)
   with tarfile.open(tmp_path / 'x.tar.gz', 'w:gz') as tar:
     for number in range(3):
       member = tarfile.TarInfo(str(number))
       member.size = 400
       tar.addfile(member, io.BytesIO(bytes(400)))
   with pytest.raises(ValueError, match=r'x\.tar\.gz holds more than 1,000 bytes'):
-    raw_files.unpack(tmp_path / 'x.tar.gz', tmp_path)
+    sources.unpack(tmp_path / 'x.tar.gz', tmp_path)
   assert not (tmp_path / 'unpacked/2').exists()
 
 
@@ -168,7 +170,7 @@ def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_pat
 
 def test_security_every_bundled_file_has_a_checksum():
   named = {'mnist': mnist.CHECKSUMS, 'shakespeare': shakespeare.CHECKSUMS}
-  there = {file.relative_to(bundled.FOLDER) for file in bundled.FOLDER.rglob('*') if file.is_file() and file.suffix != '.md'}
+  there = {file.relative_to(bundle.FOLDER) for file in bundle.FOLDER.rglob('*') if file.is_file() and file.suffix != '.md'}
   assert {str(file) for file in there} == {f'{folder}/{name}.xz' for folder, names in named.items() for name in names}
 
 
@@ -254,5 +256,5 @@ def test_security_a_name_is_drawn_as_it_is_written(name):
 
 def test_security_a_label_stays_in_its_cell_of_a_markdown_table():
   row = {'label': 'a | b\n| c', 'choices': {}, 'seeds': [0], 'mean': {}, 'deviation': {}, 'parameters': 1, 'reported': {}, 'seconds': 1.0}
-  head, rule, line = comparison.table([row]).splitlines()
+  head, rule, line = table.table([row]).splitlines()
   assert line.replace('\\|', '').count('|') == head.count('|') == rule.count('|')

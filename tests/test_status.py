@@ -4,21 +4,24 @@ import json
 import os
 
 import pytest
-from conftest import last_json
+from helpers import last_json
 
-from jaxdl import command, experiment, run_folder, status, train
+from jaxdl import status
+from jaxdl.runs import folder as run_folder
+from jaxdl.terminal import command
+from jaxdl.training import experiment, loop
 
 
 def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   with pytest.raises(FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of one$'):
     status.read(tmp_path / 'none')
   built, folder = experiment.build(small, 'small'), tmp_path / 'run'
-  with run_folder.opened(folder, built.config, built.steps):
+  with run_folder.locked(folder, built.config, built.steps):
     found = status.read(folder)
   assert (found['state'], found['step'], found['steps'], found['checkpoint']) == ('training', 0, 8, None)
   assert status.text(found).endswith('no checkpoint yet')
-  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), folder)
-  with run_folder.opened(folder, built.config, built.steps):
+  loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), folder)
+  with run_folder.locked(folder, built.config, built.steps):
     with (folder / 'metrics.jsonl').open('a') as journal:
       journal.write('{"step": 6, "spl')  # a line that is being written
     found = status.read(folder)
@@ -30,7 +33,7 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   last = next(line for line in reversed(lines) if line['split'] == 'validation')
   assert found['figures']['validation'] == {'loss': last['loss'], 'accuracy': last['accuracy']}
   assert set(found['figures']) == {'train', 'validation', 'test'}
-  train.train(built, folder)
+  loop.train(built, folder)
   assert status.main(['status', '--workdir', str(folder)]) == 0
   printed = capsys.readouterr().out
   assert f'{folder}: finished\n  step 8 of 8  train loss' in printed
@@ -39,7 +42,7 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
 
 
 def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_path):
-  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   assert status.read(tmp_path)['state'] == 'finished'
   with (tmp_path / 'metrics.jsonl').open('a') as journal:
     journal.write('{"step": 8, "split": "train", "loss": 1.0}\n')  # of the second sitting, which has left no summary
@@ -48,8 +51,8 @@ def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_p
 
 def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(small, tmp_path):
   built = experiment.build({**small, 'train_for': '12 steps'}, 'small')
-  train.train(built, tmp_path)
-  with run_folder.opened(tmp_path, {**built.config, 'train_for': '20 steps'}, 20):
+  loop.train(built, tmp_path)
+  with run_folder.locked(tmp_path, {**built.config, 'train_for': '20 steps'}, 20):
     fast = status.read(tmp_path)  # as its last log says, for both checkpoints are of the sitting before
     assert fast['seconds_left'] == pytest.approx(8 * 16 / fast['examples_per_second'], abs=0.06)
     began = (tmp_path / 'lock').stat().st_mtime
@@ -59,8 +62,8 @@ def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(sma
 
 
 def test_status_of_a_text_counts_characters(small_text, tmp_path):
-  train.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
-  with run_folder.opened(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):
+  loop.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
+  with run_folder.locked(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):
     found = status.read(tmp_path)
   data = small_text['data']
   assert found['seconds_left'] == pytest.approx(5 * data['batch_size'] * data['time_step'] / found['examples_per_second'], abs=0.06)
@@ -68,7 +71,7 @@ def test_status_of_a_text_counts_characters(small_text, tmp_path):
 
 
 def test_status_of_a_run_that_stopped_before_its_first_log_counts_its_checkpoint(small, tmp_path):
-  train.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
+  loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   (tmp_path / 'metrics.jsonl').unlink()
   found = status.read(tmp_path)
   assert (found['step'], found['checkpoint'], found['logged_seconds_ago']) == (4, 4, None)
@@ -77,7 +80,7 @@ def test_status_of_a_run_that_stopped_before_its_first_log_counts_its_checkpoint
 def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_path, capsys):
   built = experiment.build(small, 'small')
   for name in ('alone', 'sweeps/cells/lstm', 'sweeps/cells/gru'):
-    with run_folder.opened(tmp_path / 'runs' / name, built.config, built.steps):
+    with run_folder.locked(tmp_path / 'runs' / name, built.config, built.steps):
       pass
   (tmp_path / 'runs/empty').mkdir()
   (tmp_path / 'runs/compare.html').touch()

@@ -22,7 +22,7 @@ import pathlib
 
 import ml_collections
 
-from jaxdl import config as configuration
+from jaxdl.config import reading
 
 BASE = '../deep_cnn_cifar10.py'
 
@@ -42,7 +42,7 @@ def get_config():
 def layers(*, batch_norm, dropout):
   """The network of `deep_cnn_cifar10` with or without each of the two."""
   found = []
-  for layer in configuration.read_file(pathlib.Path(__file__).parent / BASE).model.layers:
+  for layer in reading.read_file(pathlib.Path(__file__).parent / BASE).model.layers:
     if layer['kind'] == 'batch_norm' or (layer['kind'] == 'dropout' and not dropout):
       continue
     found.append(dict(layer))

@@ -6,20 +6,20 @@ The public names are these modules, each with the functions of one question, and
 """
 
 from jaxdl.analysis import (
-  activations,
-  attribution,
-  autoencoder,
-  embeddings,
-  errors,
-  evolution,
-  filters,
-  neurons,
-  optimize,
-  recurrent,
-  reference,
-  weights,
+           activations,
+           attribution,
+           autoencoder,
+           embeddings,
+           errors,
+           evolution,
+           filters,
+           maximization,
+           neurons,
+           recurrent,
+           reference,
+           weights,
 )
 from jaxdl.analysis.units import Neuron
 
 __all__ = ['Neuron', 'activations', 'attribution', 'autoencoder', 'embeddings', 'errors', 'evolution', 'filters', 'neurons',
-           'optimize', 'recurrent', 'reference', 'weights']
+           'maximization', 'recurrent', 'reference', 'weights']

@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
-from jaxdl.analysis.guided import deconvnet, guided_backprop
-from jaxdl.analysis.integrated import Integrated, integrated_gradients
+from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
+from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
 from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, Neuron

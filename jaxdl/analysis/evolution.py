@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxdl import checkpoint
 from jaxdl.analysis import neurons, units
 from jaxdl.analysis.attribution import deconvnet
+from jaxdl.runs import checkpoint
 
 
 class Evolution(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxdl.analysis import units
 from jaxdl.analysis.gradients import batched, check, say_silent, score_from
-from jaxdl.analysis.guided import guided_backprop
+from jaxdl.analysis.guided_backprop import guided_backprop
 from jaxdl.analysis.units import BATCH
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl.analysis import local, units
+from jaxdl.analysis import local_forward, units
 from jaxdl.analysis.gradients import check, labels_of, program, say_silent, score_from
 
 WINDOWS = 64  # of each image in one compiled call
@@ -72,14 +72,14 @@ def _drops_of_some(model, variables, images, target, fill, corners, *, window):
 
   The whole images are scored beside the filled ones, by the same products: a window that changes no map loses 0.
   """
-  layer, steps = local.chain(model, variables, images, target)
+  layer, steps = local_forward.chain(model, variables, images, target)
   steps = steps or [(images, images, lambda before, after, patch, start: (patch, start))]
 
   def filled(corner):
     start = [jnp.minimum(corner[axis], images.shape[1 + axis] - window[axis]) for axis in (0, 1)]
     patch = jax.lax.dynamic_slice(images, (0, *start, 0), (len(images), *window, images.shape[-1]))
     rows, columns = (start[axis] + jnp.arange(window[axis]) >= corner[axis] for axis in (0, 1))
-    return local.follow(steps, jnp.where((rows[:, None] & columns)[..., None], fill, patch), start)
+    return local_forward.follow(steps, jnp.where((rows[:, None] & columns)[..., None], fill, patch), start)
 
   maps = jnp.concatenate([steps[-1][1][None], jax.lax.map(filled, corners)])  # [1 + k, b, …]
   maps = maps.reshape(-1, *maps.shape[2:])

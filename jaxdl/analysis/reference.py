@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxdl.analysis import reference_layers as layers
-from jaxdl.analysis import reference_recurrence as recurrence
+from jaxdl.analysis import reference_layers, reference_recurrence
 
 
 def forward(config, variables, inputs):
@@ -51,8 +50,8 @@ def _dtype(tree):
 
 def _cnn(section, variables, inputs):
   activation = section.get('activation', 'relu')
-  if activation not in layers.ACTIVATIONS:
-    raise ValueError(f'config.model.activation={activation!r} is unknown: use one of {", ".join(layers.ACTIVATIONS)}')
+  if activation not in reference_layers.ACTIVATIONS:
+    raise ValueError(f'config.model.activation={activation!r} is unknown: use one of {", ".join(reference_layers.ACTIVATIONS)}')
   outputs, counts, found = inputs, {}, {}
   for layer in section['layers']:
     kind = layer.get('kind')
@@ -64,27 +63,27 @@ def _cnn(section, variables, inputs):
     parameters = {**variables['params'].get(name, {}), **variables.get('batch_stats', {}).get(name, {})}
     outputs = _apply(KINDS[kind], name, outputs, parameters, **settings)
     if kind in ACTIVATED and layer.get('activate', True):
-      outputs = layers.ACTIVATIONS[activation](outputs)
+      outputs = reference_layers.ACTIVATIONS[activation](outputs)
     found[name] = outputs
   return outputs, found
 
 
 def _recurrent(section, variables, inputs):
   parameters, cell = variables['params'], section['cell']
-  states = _apply(lambda rows: recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs)  # [B, T, F]
-  logits = _apply(layers.dense, 'logits', states[:, -1], parameters.get('logits', {}))  # [B, K]
+  states = _apply(lambda rows: reference_recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs)  # [B, T, F]
+  logits = _apply(reference_layers.dense, 'logits', states[:, -1], parameters.get('logits', {}))  # [B, K]
   return logits, {cell: states, 'logits': logits}
 
 
 def _language_model(section, variables, inputs):
   parameters, cell, found = variables['params'], section['cell'], {}
-  outputs = recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
+  outputs = reference_recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
   if 'embedding' in parameters:
     found |= {'embedding': outputs, 'dropout0': outputs}
-  for number, (name, inside) in enumerate(recurrence.steps(cell, parameters, outputs).items(), start=1):
+  for number, (name, inside) in enumerate(reference_recurrence.steps(cell, parameters, outputs).items(), start=1):
     outputs = inside['hidden']  # [B, T, F]
     found |= {name: outputs, f'dropout{number}': outputs}
-  logits = _apply(layers.dense, 'logits', outputs, parameters.get('logits', {}))  # [B, T, V]
+  logits = _apply(reference_layers.dense, 'logits', outputs, parameters.get('logits', {}))  # [B, T, V]
   return logits, {**found, 'logits': logits}
 
 
@@ -99,10 +98,10 @@ def _apply(layer, name, inputs, *arguments, **settings):
 
 
 MODELS = {'cnn': _cnn, 'recurrent': _recurrent, 'language_model': _language_model}
-KINDS = {'conv': layers.conv, 'conv_transpose': layers.conv_transpose, 'dense': layers.dense,
-         'max_pool': layers.max_pool, 'average_pool': layers.average_pool, 'batch_norm': layers.batch_norm,
-         'dropout': layers.identity, 'activation': layers.identity, 'flatten': layers.flatten,
-         'reshape': layers.reshape}
+KINDS = {'conv': reference_layers.conv, 'conv_transpose': reference_layers.conv_transpose, 'dense': reference_layers.dense,
+         'max_pool': reference_layers.max_pool, 'average_pool': reference_layers.average_pool, 'batch_norm': reference_layers.batch_norm,
+         'dropout': reference_layers.identity, 'activation': reference_layers.identity, 'flatten': reference_layers.flatten,
+         'reshape': reference_layers.reshape}
 ACTIVATED = ('conv', 'conv_transpose', 'dense', 'activation')
 ELSEWHERE = ('kind', 'name', 'activate',  # read above,
              'features', 'kernel',  # in the parameters' shapes,

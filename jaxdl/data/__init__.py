@@ -2,12 +2,13 @@
 
 import functools
 
-from jaxdl.data import characters, cifar10, fashion_mnist, hoda, image_folder, images, mnist, shakespeare
+from jaxdl.data import characters, image_folder, images
+from jaxdl.data.sets import hoda, mnist, shakespeare
 
 DATA_SETS = {
     'mnist': functools.partial(images.load, mnist.mnist),
-    'fashion_mnist': functools.partial(images.load, fashion_mnist.fashion_mnist),
-    'cifar10': functools.partial(images.load, cifar10.cifar10),
+    'fashion_mnist': functools.partial(images.load, images.fashion_mnist),
+    'cifar10': functools.partial(images.load, images.cifar10),
     'hoda': functools.partial(images.load, hoda.hoda),
     'image_folder': image_folder.load,
     'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),

@@ -4,11 +4,11 @@ import json
 import pathlib
 import sys
 
-from jaxdl import command, progress
-from jaxdl.data import DATA_SETS, array_cache, bundled, tfds_arrays
-from jaxdl.data.photographs import files as photograph_files
+from jaxdl.data import DATA_SETS, array_cache, bundle, tfds_arrays
+from jaxdl.data.photographs import folders
 from jaxdl.data.prepare import prepare
-from jaxdl.data.raw.files import MANUAL, RAW
+from jaxdl.data.raw.sources import MANUAL, RAW
+from jaxdl.terminal import command, progress
 
 FOLDER = 'image_folder'  # photographs of one's own
 EXAMPLES = """\
@@ -32,7 +32,7 @@ def main(arguments):
     show(chosen.data_dir)
     return 0
   if chosen.name == FOLDER and pathlib.Path(chosen.raw).expanduser().is_dir():
-    left_out = photograph_files.find(chosen.raw).remark(chosen.raw)
+    left_out = folders.find(chosen.raw).remark(chosen.raw)
     if left_out is not None:
       print(f'jaxdl: {left_out}', file=sys.stderr)
   with progress.waiting(f'preparing {chosen.name} from {chosen.raw}'):
@@ -53,10 +53,10 @@ def show(data_dir):
     folder = tfds_arrays.version_folder(root, name)
     if folder is not None:
       print(f'{name:<20}tfds      {_megabytes(folder)}  {splits_of(folder)}')
-    elif (bundled.FOLDER / name).is_dir():
+    elif (bundle.FOLDER / name).is_dir():
       columns = DATA_SETS[name].args[0](source='bundled', data_dir=data_dir).columns
       counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
-      print(f'{name:<20}bundled   {_megabytes(bundled.FOLDER / name)}  {_words(counts)}')
+      print(f'{name:<20}bundled   {_megabytes(bundle.FOLDER / name)}  {_words(counts)}')
     else:
       first = 'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'  # one of somebody's own
       ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)

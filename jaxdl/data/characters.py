@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import checksum, slicing
-from jaxdl.data.split import Data, Split, batch_sizes, check_overlap, check_sizes, check_texts, own_part
+from jaxdl.data.dataset import Data, Split, batch_sizes, check_overlap, check_sizes, check_texts, process_shard
 
 
 def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
@@ -114,7 +114,7 @@ def streams(characters, *, batch_size, time_step):
   def feed(first_step, steps):
     step = np.arange(first_step, first_step + steps)[:, None] % batches  # [S, 1]
     length = np.clip(targets - step * time_step, 0, time_step)  # [S, B]
-    return own_part({'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
+    return process_shard({'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
                      'reset': np.broadcast_to(step == 0, length.shape),
                      'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape)})
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
+from jaxdl.data.dataset import Data, batch_sizes, check_overlap, check_texts
 from jaxdl.data.photographs import contents, copies, stream
-from jaxdl.data.photographs.encoded import Files, Records, select
-from jaxdl.data.split import Data, batch_sizes, check_overlap, check_texts
+from jaxdl.data.photographs.examples import Files, Records, select
 
 FOOD11 = (
   'Bread',

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from jaxdl.data import checksum, preprocess, slicing
-from jaxdl.data.source import check_images
-from jaxdl.data.split import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
+from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
+from jaxdl.data.dataset import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
+from jaxdl.data.source import check_images, choose
 
 
 def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, overlap=False,
@@ -59,3 +59,35 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
   return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
               scaling={'mean': mean, 'deviation': deviation}, available=available, checksums=checksums,
               place={'data_dir': found.data_dir}, per_class=per_class)
+
+
+def cifar10(*, source, data_dir):
+  """The 50,000 + 10,000 colour photographs of Krizhevsky 2009.
+
+  Args:
+    source: 'auto' | 'tfds'.
+    data_dir: TFDS's folder, None for its default.
+
+  Returns:
+    Source with image [N, 32, 32, 3] uint8 and label [N] int32.
+  """
+  return choose('cifar10', source, {
+      'tfds': lambda required: tfds_arrays.read('cifar10', data_dir=data_dir, required=required,
+                                                decode=tfds_arrays.images),
+  })
+
+
+def fashion_mnist(*, source, data_dir):
+  """The 60,000 + 10,000 pictures of clothes of Xiao et al. 2017.
+
+  Args:
+    source: 'auto' | 'tfds'.
+    data_dir: TFDS's folder, None for its default.
+
+  Returns:
+    Source with image [N, 28, 28, 1] uint8 and label [N] int32.
+  """
+  return choose('fashion_mnist', source, {
+      'tfds': lambda required: tfds_arrays.read('fashion_mnist', data_dir=data_dir, required=required,
+                                                decode=tfds_arrays.images),
+  })

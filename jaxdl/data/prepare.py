@@ -6,9 +6,10 @@ import io
 import json
 import pathlib
 
-from jaxdl.data import hoda, shakespeare, tfds_arrays
+from jaxdl.data import tfds_arrays
 from jaxdl.data.photographs import copies
-from jaxdl.data.raw.files import RAW
+from jaxdl.data.raw.sources import RAW
+from jaxdl.data.sets import hoda, shakespeare
 
 MOST = None  # examples of each split; None for all, tests of the way there take fewer
 OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}

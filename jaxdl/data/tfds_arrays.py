@@ -13,9 +13,10 @@ import tempfile
 
 import numpy as np
 
-from jaxdl.data import array_cache, bundled, characters
+from jaxdl.data import array_cache, bundle, characters
 from jaxdl.data.source import Source
 
+PREPARABLE = ('mnist', 'fashion_mnist', 'cifar10', 'hoda', 'tiny_shakespeare', 'shakespeare', 'image_folder')  # from raw files
 NOTE = 'provenance.json'  # beside the records: what the raw files were
 DOWNLOADS = contextvars.ContextVar('downloads', default=True)
 
@@ -126,10 +127,9 @@ def _download(name, root):
       move(built, root / built.relative_to(folder))
   except Exception as error:  # TFDS raises whatever its downloader's libraries raise
     reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
-    packed = ', or set config.data.source="bundled"' if (bundled.FOLDER / name).is_dir() else ''
+    packed = ', or set config.data.source="bundled"' if (bundle.FOLDER / name).is_dir() else ''
     packed = ', or set config.data.name="shakespeare", which is in the package' if name == 'tiny_shakespeare' else packed
-    from jaxdl.data.raw.files import RAW  # which imports this module
-    files = f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files' if name in RAW else ''
+    files = f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files' if name in PREPARABLE else ''
     raise OSError(f'TFDS could not download {name} into {root} ({reason}…): check the network{files}{packed}') from error
 
 

@@ -2,9 +2,9 @@
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
 from jaxdl.figures.curves import CURVES, learning_curves
-from jaxdl.figures.files import load_library, pixels, save
 from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
+from jaxdl.figures.output import load_library, pixels, save
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table

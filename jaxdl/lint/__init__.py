@@ -22,7 +22,7 @@ def of_result(experiment, summary):
 
   Args:
     experiment: Experiment.
-    summary: dict, as `train.train` returns it.
+    summary: dict, as `loop.train` returns it.
 
   Returns:
     str of one line, or None.

@@ -1,6 +1,6 @@
 """Mistakes about when things happen in a run. Each check yields its warnings."""
 
-from jaxdl import config as configuration
+from jaxdl.config import checks
 
 
 def single_evaluation(experiment):
@@ -17,7 +17,7 @@ def idle_patience(experiment):
   waits = {'plateau.patience': (experiment.config.get('plateau') or {}).get('patience'),
            'early_stopping': experiment.config.get('early_stopping')}
   for key, duration in waits.items():
-    if duration is not None and observed < configuration.in_steps(duration, epoch, f'config.{key}'):
+    if duration is not None and observed < checks.in_steps(duration, epoch, f'config.{key}'):
       yield (f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, evaluated every '
              f'{every:,}: make it shorter, or config.train_for longer')
 

@@ -5,8 +5,9 @@ import itertools
 import jax
 import numpy as np
 
-from jaxdl import parallel, tasks
 from jaxdl.data import slicing
+from jaxdl.devices import parallel
+from jaxdl.step import tasks
 
 SHOWN = 10  # names of classes in one line, at most
 

@@ -2,8 +2,8 @@
 
 import itertools
 
-from jaxdl import tasks
 from jaxdl.models import CNN, decoding, geometry, layers
+from jaxdl.step import tasks
 
 SHAPING = (layers.Flatten, decoding.Reshape, layers.Dropout, layers.MaxPool, layers.AveragePool)  # they keep the range
 

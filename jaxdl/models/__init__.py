@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 
-from jaxdl import config
+from jaxdl.config import binding, checks
 from jaxdl.models import keys
 from jaxdl.models.cnn import CNN
 from jaxdl.models.language_model import LanguageModel
@@ -24,7 +24,7 @@ def build(section):
   Raises:
     ValueError: an unknown name, key or activation, where the message lists the valid ones; or an impossible value.
   """
-  config.check_section(section, 'config.model')
+  checks.check_section(section, 'config.model')
   keys.check(section, 'config.model')
   arguments = dict(section)
   if 'activation' in arguments:
@@ -34,7 +34,7 @@ def build(section):
     arguments['activation'] = ACTIVATIONS[name]
   if isinstance(arguments.get('layers'), list):
     arguments['layers'] = tuple(arguments['layers'])
-  return config.bind(MODELS, arguments, 'config.model')()
+  return binding.bind(MODELS, arguments, 'config.model')()
 
 
 def check_input(section, shape, task):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
-from jaxdl import config
+from jaxdl.config import binding
 from jaxdl.models import decoding, layers
 
 KINDS = {
@@ -60,7 +60,7 @@ class CNN(nn.Module):
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
-      build = config.bind(KINDS, arguments, f'config.model.layers[{position}]', by='kind', also=also, **given)
+      build = binding.bind(KINDS, arguments, f'config.model.layers[{position}]', by='kind', also=also, **given)
       counts[kind] = counts.get(kind, 0) + 1
       named.append((name or f'{kind}{counts[kind]}', build))
     return named

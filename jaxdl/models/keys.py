@@ -2,7 +2,7 @@
 
 import re
 
-from jaxdl import config
+from jaxdl.config import checks
 
 SIZE = 1 << 20  # units, classes or pixels: a layer of more fits into no machine
 WINDOW = 128  # pixels: compiling writes a window out place by place
@@ -10,7 +10,7 @@ LAYERS = 1024
 
 
 def check(section, where):
-  """Raises ValueError where a value is not what its key takes; unknown keys are those of `config.bind` to refuse.
+  """Raises ValueError where a value is not what its key takes; unknown keys are those of `binding.bind` to refuse.
 
   Args:
     section: dict, of a model or of one of its layers.
@@ -22,16 +22,16 @@ def check(section, where):
 
 
 def _size(value, where):
-  config.check_whole(value, where, 1, SIZE)
+  checks.check_whole(value, where, 1, SIZE)
 
 
 def _window(value, where):
   """A whole number, or one for the rows and one for the columns."""
   if isinstance(value, (list, tuple)) and len(value) == 2:
     for number, length in enumerate(value):
-      config.check_whole(length, f'{where}[{number}]', 1, WINDOW)
+      checks.check_whole(length, f'{where}[{number}]', 1, WINDOW)
   elif value is not None:  # strides as long as the window
-    config.check_whole(value, where, 1, WINDOW)
+    checks.check_whole(value, where, 1, WINDOW)
 
 
 def _padding(value, where):
@@ -41,7 +41,7 @@ def _padding(value, where):
     raise ValueError(f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))")
   for pads in value:
     for pixels in pads:
-      config.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative one crops
+      checks.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative one crops
 
 
 def _shape(value, where):
@@ -54,7 +54,7 @@ def _shape(value, where):
 def _layers(value, where):
   """The layers of a CNN, or how many a language model has."""
   if not isinstance(value, (list, tuple)):
-    config.check_whole(value, where, 1, LAYERS)
+    checks.check_whole(value, where, 1, LAYERS)
     return
   for position, layer in enumerate(value):
     if not isinstance(layer, dict):
@@ -69,12 +69,12 @@ def _word(value, where):
 
 
 def _share(value, where):
-  config.check_range(value, where, 0, 1)
+  checks.check_range(value, where, 0, 1)
 
 
 KEYS = {
     'features': _size, 'classes': _size, 'kernel': _window, 'window': _window, 'strides': _window, 'padding': _padding,
-    'shape': _shape, 'layers': _layers, 'embedding': lambda value, where: config.check_whole(value, where, 0, SIZE),
+    'shape': _shape, 'layers': _layers, 'embedding': lambda value, where: checks.check_whole(value, where, 0, SIZE),
     'rate': _share, 'dropout': _share, 'recurrent_dropout': _share, 'momentum': _share,
-    'epsilon': lambda value, where: config.check_range(value, where, 0), 'activate': config.check_flag,
+    'epsilon': lambda value, where: checks.check_range(value, where, 0), 'activate': checks.check_flag,
     **dict.fromkeys(('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word)}

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import lax
 
-from jaxdl.ops.by_patches import by_patches, transposed_by_patches
+from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
 from jaxdl.ops.winograd import pays, winograd
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')

@@ -19,7 +19,7 @@ from jax import lax
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import pad
 
-POINTS = (0, 1, -1, .5, -2)  # a tile is evaluated at the first few of them and at infinity
+POINTS = (0, 1, -1, 0.5, -2)  # a tile is evaluated at the first few of them and at infinity
 PART = 4 << 20  # bytes of values of a part of the batch; twice the kernel's where those are more: measured 1 to 16 MiB
 CHANNELS = 16  # with fewer, to evaluate the tiles costs more than it saves
 

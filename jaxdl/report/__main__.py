@@ -3,8 +3,9 @@
 import pathlib
 import sys
 
-from jaxdl import command, run_folder
 from jaxdl.report import page
+from jaxdl.runs import folder as run_folder
+from jaxdl.terminal import command
 
 LESS_MEMORY = 'put fewer runs on the page'
 EXAMPLES = """\

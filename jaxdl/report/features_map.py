@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from jaxdl.report import facts
+from jaxdl.report import results
 
 SIDE, EDGE = 600, 12  # of the drawing, in its own units
 NAMED = 20  # classes whose names are in the map, those of the most examples
@@ -38,7 +38,7 @@ def of_run(record):
   with Image.open(sprite) as picture:
     size = [picture.width // columns, picture.height // columns]
     picture.convert('RGB').save(packed, 'JPEG', quality=60)
-  found = facts.of_analysis(record, 'embedding_tsne')
+  found = results.of_analysis(record, 'embedding_tsne')
   caption = (f't-SNE of the {found["what"]} of {len(points):,} examples: trustworthiness {found["trustworthiness"]:.3f}, '
              f'class of the nearest neighbour right for {100 * found["accuracy"]:.1f} %')
   dots = [[round(float(x), 1), round(float(y), 1), int(label)] for (x, y), label in zip(places, labels, strict=True)]

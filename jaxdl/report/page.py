@@ -6,8 +6,12 @@ import pathlib
 import re
 import shlex
 
-from jaxdl import files, records, run_folder, statistics_table
-from jaxdl.report import charts, facts, features_map, sections
+from jaxdl.figures import statistics as statistics_table
+from jaxdl.report import features_map, sections, svg
+from jaxdl.report import results as report_results
+from jaxdl.runs import disk
+from jaxdl.runs import folder as run_folder
+from jaxdl.runs import record as records
 
 FOLDER = pathlib.Path(__file__).parent
 HEADLINE = ('test_bits_per_character', 'test_accuracy', 'test_mse', 'validation_accuracy', 'validation_loss')
@@ -31,11 +35,11 @@ def write(folders, file):
   """
   found = [records.read(folder) for folder in folders]
   html = render(one(found[0]) if len(found) == 1 else several(found))
-  files.write_whole(file, html)
+  disk.write_atomic(file, html)
   return len(html.encode())
 
 
-def of_run(workdir):
+def write_report(workdir):
   """Writes `report.html` into a run's folder and says so; errors as `write`."""
   file = pathlib.Path(workdir) / 'report.html'
   write([workdir], file)
@@ -60,11 +64,11 @@ def one(record):
   """What the template shows of a run."""
   return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
           'commands': [record.command] * bool(record.command),
-          'charts': charts.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
+          'charts': svg.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
           'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
-                      f'{row["trainable"]:,}'] for row in facts.layers(record)],
+                      f'{row["trainable"]:,}'] for row in report_results.layers(record)],
           'sections': _sections(record), 'environment': _environment(record),
-          'config': files.readable_json(record.config), 'folder': shlex.quote(str(record.folder))}
+          'config': disk.readable_json(record.config), 'folder': shlex.quote(str(record.folder))}
 
 
 def several(found):
@@ -86,7 +90,7 @@ def several(found):
   return {'title': f'{len(found)} runs compared', 'lead': shared and f'in {shared}' or ', '.join(labels),
           'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, columns.index('state')), 'remarks': []},
           'commands': list(dict.fromkeys(record.command for record in found if record.command)),
-          'charts': charts.charts(curves, epochs.pop() if len(epochs) == 1 else None, units), 'layers': [],
+          'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units), 'layers': [],
           'sections': [], 'environment': [], 'config': '', 'folder': ''}
 
 
@@ -140,25 +144,25 @@ def _is_figure(key):
 def _sections(record):
   empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'results': ()}
   found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  statistics = facts.of_analysis(record, 'statistics')
+  statistics = report_results.of_analysis(record, 'statistics')
   if layers := statistics.get('layers'):
-    with facts.sound(record.folder, 'statistics.json'):
+    with report_results.sound(record.folder, 'statistics.json'):
       rows = statistics_table.rows(layers)
     place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
     found.insert(place, {**empty, 'heading': 'Activations', 'results': ('statistics',), 'table': {
         'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
         'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
                 'none of them brings above 0 is dead.'})
-  if texts := facts.of_analysis(record, 'generated').get('texts'):
-    with facts.sound(record.folder, 'generated.json'):
+  if texts := report_results.of_analysis(record, 'generated').get('texts'):
+    with report_results.sound(record.folder, 'generated.json'):
       found.append({**empty, 'heading': 'Generated text', 'results': ('generated',), 'texts': [
           {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
   for section in found:
-    results = {name: facts.of_analysis(record, name) for name in (
+    results = {name: report_results.of_analysis(record, name) for name in (
         *section['results'], *(picture['name'] for picture in section['pictures']))}
     section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
     section['drawn_by'] = sections.drawn_by(results)
-  with facts.sound(record.folder, 'embedding_tsne.npz'):
+  with report_results.sound(record.folder, 'embedding_tsne.npz'):
     drawn = features_map.of_run(record)
   if drawn is not None:
     for section in found:
@@ -176,7 +180,7 @@ def _of_another_step(record, results):
 
 
 def _environment(record):
-  summary, counted = record.summary, facts.counted(record)
+  summary, counted = record.summary, report_results.counted(record)
   if not summary:
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from jaxdl import figures, statistics_table
+from jaxdl import figures
 from jaxdl.analysis import activations
+from jaxdl.figures import statistics as statistics_table
 from jaxdl.views.view import Result, View, chosen_layer, layers_of
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # of a picture of feature maps

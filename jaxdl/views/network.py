@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 from flax import traverse_util
 
-from jaxdl import checkpoint, figures, run_files
+from jaxdl import figures
 from jaxdl.analysis import filters, weights
+from jaxdl.runs import checkpoint, files
 from jaxdl.views.view import Result, View, chosen_layer, layers_of, separately
 
 SHOWN = 64  # filters, and inputs of each, of a picture in which each input of each filter is a tile
@@ -73,7 +74,7 @@ def over_training(workdir, order=()):
     workdir: the run's folder.
     order: names of tensors, those that come first.
   """
-  lines = run_files.weights(workdir)
+  lines = files.weights(workdir)
   if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):
     return
   steps = np.array([line['step'] for line in lines])

@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 
-from jaxdl import checkpoint, figures
-from jaxdl.analysis import attribution, evolution, neurons, optimize, units
+from jaxdl import figures
+from jaxdl.analysis import attribution, evolution, maximization, neurons, units
 from jaxdl.analysis.units import Neuron
+from jaxdl.runs import checkpoint
 from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once, separately, shown
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
@@ -64,7 +65,7 @@ def maximised(subject, choice):
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
   target = Neuron(layer, channels, best.places[:, 0])  # another unit for each image; at a border it would see less
-  made = optimize.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
+  made = maximization.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
                            high=high, seed=choice.seed, steps=128)
   reached = np.asarray(jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made))
   facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}

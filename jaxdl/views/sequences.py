@@ -5,7 +5,7 @@ import numpy as np
 from jaxdl import figures
 from jaxdl.analysis import recurrent
 from jaxdl.data import characters as text_data
-from jaxdl.generate import generate
+from jaxdl.models.sampling import generate
 from jaxdl.views.view import Result, View, chosen_layer, separately
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3

@@ -1,1 +1,1 @@
-"""What `launch/reproduce.py` reads of runs, and the two tables that it writes."""
+"""What `launch.reproduction.reproduce` reads of runs, and the two tables that it writes."""

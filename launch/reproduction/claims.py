@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from reproduction import comparisons, curves
+from launch.reproduction import comparisons, curves
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import statistics
 from typing import NamedTuple
 
-from reproduction import interval, wording
+from launch.reproduction import interval, wording
 
 
 class Verdict(NamedTuple):

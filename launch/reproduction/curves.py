@@ -3,8 +3,8 @@
 import math
 import statistics
 
-from reproduction import interval, wording
-from reproduction.comparisons import Verdict
+from launch.reproduction import interval, wording
+from launch.reproduction.comparisons import Verdict
 
 
 def epochs(split, name, reported):

@@ -3,9 +3,9 @@
 import collections
 import dataclasses
 
-from reproduction import comparisons, interval, wording
-from reproduction.claims import CLAIMS
-from reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+from launch.reproduction import comparisons, interval, wording
+from launch.reproduction.claims import CLAIMS
+from launch.reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
 WORDS = {  # keys of `config.reported` besides its source
@@ -18,7 +18,7 @@ UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are no
 HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
 PREAMBLE = '''# Ledger of claims
 Every figure and comparison that the five reports state, and what our own runs say. Made from the runs' files by `python
-launch/reproduce.py --ledger`.
+-m launch.reproduction.reproduce --ledger`.
 
 - **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval; counts are exact.
 - **differs**: it does not; *better* and *worse* say where ours lies.

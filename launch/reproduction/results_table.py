@@ -5,8 +5,8 @@ import pathlib
 import re
 import statistics
 
-from reproduction import wording
-from reproduction.contradictions import DOUBTFUL
+from launch.reproduction import wording
+from launch.reproduction.contradictions import DOUBTFUL
 
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
 METRICS = {'classify': 'accuracy', 'classify_by_squared_error': 'accuracy', 'next_char': 'bits_per_character',
@@ -99,7 +99,7 @@ def _origin(groups, before):
   runs = [run for group in groups for run in group.finished]
   said = ('Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
           'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a character, mse is the\n'
-          'mean squared error of a pixel. Made from the runs\' files by `python launch/reproduce.py`')
+          'mean squared error of a pixel. Made from the runs\' files by `python -m launch.reproduction.reproduce`')
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
   days += [f'{datetime.datetime.fromtimestamp((run.folder / "summary.json").stat().st_mtime, datetime.UTC):%Y-%m-%d}'
            for run in runs]

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 
-from jaxdl import comparison, records, run_files
+from jaxdl.runs import files, identity, record
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ class Group:
 
   name: str
   reported: dict
-  runs: dict[int, records.Record]
+  runs: dict[int, record.Record]
   changed: tuple[str, ...] = ()
 
   @functools.cached_property
@@ -54,7 +54,7 @@ def read_run(folder):
   Raises:
     ValueError: one of its files is damaged.
   """
-  return records.read(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
+  return record.read(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
 
 
 def read_seeds(folder):
@@ -77,7 +77,7 @@ def read_groups(runs, configs):
   groups = {}
   for name, config in configs.items():
     found = read_seeds(runs / name)
-    changed = {key for run in found.values() for key in comparison.changed_keys(run.config, config, but=records.SAME_RUN)}
+    changed = {key for run in found.values() for key in identity.changed_keys(run.config, config, but=identity.SAME_RUN)}
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
   for folder in sorted(runs.glob('sweeps/*')):
     groups |= read_sweep(folder)
@@ -89,7 +89,7 @@ def read_sweep(folder):
   if not (folder / 'sweep.json').is_file():
     return {}
   groups = {}
-  for row in run_files.read_json(folder / 'sweep.json')['rows']:
+  for row in files.read_json(folder / 'sweep.json')['rows']:
     members = {seed: read_run(folder / member) for seed, member in zip(row['seeds'], row['runs'], strict=True)}
     name = f'sweeps/{folder.name}/{row["label"]}'
     groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})

@@ -81,7 +81,7 @@ class Copied:
 
   Attributes:
     folder: absolute path of that folder.
-    numbered: as in `files.Folder`.
+    numbered: as in `folders.Folder`.
     splits: split name → list of Entry, in the order of the records.
   """
 

@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from jaxdl.data import tfds_arrays
-from jaxdl.data.photographs import contents, files
+from jaxdl.data.photographs import contents, folders
 
 LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
@@ -40,7 +40,7 @@ def new_name(folder, root: pathlib.Path) -> str:
   return f'{name}_{contents.key(entries_of(mixed(place), place))}'
 
 
-def entries_of(found: files.Folder, root: pathlib.Path) -> dict[str, list[contents.Entry]]:
+def entries_of(found: folders.Folder, root: pathlib.Path) -> dict[str, list[contents.Entry]]:
   """Split name → entries of the photographs below a folder."""
   return {split: contents.of_files(examples, root) for split, examples in found.splits.items()}
 
@@ -59,7 +59,7 @@ def versions_of(root: pathlib.Path, name: str) -> list[pathlib.Path]:
 
 
 def matching(
-  root: pathlib.Path, name: str | None, folder: pathlib.Path, found: files.Folder
+  root: pathlib.Path, name: str | None, folder: pathlib.Path, found: folders.Folder
 ) -> tuple[pathlib.Path | None, str | None]:
   """The prepared copy that holds what a folder holds.
 
@@ -93,9 +93,9 @@ def matching(
   return None, fault
 
 
-def mixed(folder: pathlib.Path) -> files.Folder:
-  """`files.find`, with each class in the order of a hash of its names and spread over the split."""
-  found = files.find(folder)
+def mixed(folder: pathlib.Path) -> folders.Folder:
+  """`folders.find`, with each class in the order of a hash of its names and spread over the split."""
+  found = folders.find(folder)
 
   def drawn(example):
     return hashlib.sha256(os.fsencode(example[0].relative_to(folder).as_posix())).digest()

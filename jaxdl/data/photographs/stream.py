@@ -12,9 +12,9 @@ import weakref
 import jax
 
 from jaxdl.data import order
+from jaxdl.data.dataset import Split, check_sizes
 from jaxdl.data.photographs.decode import FITS, background_colour
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
-from jaxdl.data.split import Split, check_sizes
 
 FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
 FEW_CORES = 4  # up to here threads decode faster than processes, which first import jax and copy what they decoded

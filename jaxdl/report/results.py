@@ -1,0 +1,49 @@
+"""What a run's network and its analyses say, for its page."""
+
+import contextlib
+
+from jaxdl import models
+from jaxdl.data import dataset
+from jaxdl.models import table
+from jaxdl.runs import files
+from jaxdl.runs import record as records
+
+
+def layers(record):
+  """The layer table, rows as `models.table.layers` returns them; [] where an older version kept nothing of the data."""
+  if 'dataset' not in record.config:
+    return []
+  text = record.config['model']['name'] == 'language_model'
+  shape = tuple(record.config['dataset']['input_shape'])
+  try:
+    return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
+  except ValueError as error:
+    raise ValueError(f'{record.folder / "config.json"}: {error}') from error
+
+
+def counted(record) -> list[list[str]]:
+  """Rows of each split and its examples, as a run says them at its start; [] where an older version did not keep them."""
+  data = record.config.get('dataset', {})
+  classes = list(map(str, data.get('classes', [])))
+  per_class = {name: sizes for name, sizes in data.get('examples_per_class', {}).items() if len(sizes) == len(classes)}
+  rows = []
+  for line in dataset.count_lines(data.get('examples', {}), per_class, classes, records.counted(record.config)):
+    name, _, size = line.partition(': ')
+    rows.append([f'{name} data', size])
+  return rows
+
+
+def of_analysis(record, name):
+  """The .json of an analysis; {} where there is none."""
+  file = record.folder / 'analysis' / f'{name}.json'
+  return files.read_json(file) if file.is_file() else {}
+
+
+@contextlib.contextmanager
+def sound(folder, name):
+  """Makes whatever the block stumbles over in an analysis's files a ValueError that names them."""
+  try:
+    yield
+  except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
+    raise ValueError(f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
+                     'make it again') from error

@@ -1,0 +1,187 @@
+"""A run's folder: one run at a time writes into it, always of the same config."""
+
+import contextlib
+import json
+import os
+import pathlib
+import platform
+
+import filelock
+import psutil
+
+from jaxdl.config import differences
+from jaxdl.runs import disk, identity
+from jaxdl.runs.files import read_json
+
+OWNER, LOCK = 'lock', '.lock'  # who trains; what is locked: Windows lets nobody read a locked file
+
+
+WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an instant
+
+
+@contextlib.contextmanager
+def locked(workdir, config, steps):
+  """Locks a run's folder inside the `with` block; writes `config.json` into that of a new run.
+
+  How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
+  process, however that ends.
+
+  Args:
+    workdir: the run's folder, made where it is absent.
+    config: dict of plain JSON data.
+    steps: int, the length of the run.
+
+  Raises:
+    ValueError: the folder holds a run of another config; the message names the keys.
+    OSError: another process trains there, or the folder cannot be written.
+  """
+  folder = disk.make_folder(workdir)
+  with contextlib.ExitStack() as stack:
+    lock = _lock_of(folder)
+    try:
+      stack.enter_context(lock.acquire(timeout=WAIT))
+    except filelock.Timeout:
+      raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
+    except (OSError, NotImplementedError):
+      pass  # a file system without locks
+    check_config(folder, config, steps)
+    owner = {'process': os.getpid(), 'host': platform.node(), 'steps': steps}
+    (folder / OWNER).write_text(json.dumps(owner) + '\n')
+    if last_checkpoint(folder) is None:
+      write_config(folder, config)
+    yield
+
+
+def write_config(workdir, config: dict):
+  """Writes `config.json`; of a run that resumes only after its checkpoint has been read."""
+  disk.write_atomic(pathlib.Path(workdir) / 'config.json', disk.readable_json(config) + '\n')
+
+
+def trainer(workdir):
+  """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where nobody did."""
+  folder = pathlib.Path(workdir)
+  try:
+    found = _owner_in((folder / OWNER).read_text())
+    written = (folder / OWNER).stat().st_mtime
+  except (FileNotFoundError, UnicodeDecodeError):
+    return {}
+  return {**found, 'now': _is_locked(folder, found, written)}
+
+
+def _lock_of(folder):
+  """The lock of a folder; the system releases it when the process that holds it ends."""
+  return filelock.FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
+
+
+def _is_locked(folder, owner, written):
+  """Whether a process holds the lock of a folder.
+
+  Args:
+    folder: pathlib.Path.
+    owner: dict, who trained there last, as `_owner_in` returns it.
+    written: float, when the owner was written, in seconds since 1970.
+  """
+  if not (folder / LOCK).exists():
+    return False
+  lock = _lock_of(folder)
+  try:
+    lock.acquire(timeout=0.05, poll_interval=0.01)  # another `trainer` may hold it for an instant
+  except filelock.Timeout:
+    return True
+  except (OSError, NotImplementedError):  # of another user, or a file system without locks
+    return _is_alive(owner, written)
+  lock.release()
+  return False
+
+
+def _is_alive(owner, written):
+  """Whether the process that wrote its number into a folder at some time runs on this host."""
+  if owner.get('host') != platform.node():
+    return False
+  try:
+    return psutil.Process(owner['process']).create_time() <= written
+  except (psutil.Error, ValueError, OverflowError):
+    return False
+
+
+def last_checkpoint(workdir):
+  """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where there is none."""
+  return max(_checkpoints(workdir), key=lambda path: int(path.name), default=None)
+
+
+def _checkpoints(workdir):
+  return [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]
+
+
+def seconds_a_step(workdir):
+  """How long this sitting took for a step, evaluations included, between the first and the last checkpoint that it left.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    float; None where it left fewer than two.
+  """
+  with contextlib.suppress(FileNotFoundError):  # no lock, or a checkpoint that makes place for a newer one
+    began = (pathlib.Path(workdir) / OWNER).stat().st_mtime
+    saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
+    ours = {step: moment for step, moment in saved.items() if moment >= began}
+    if len(ours) > 1 and (spent := ours[max(ours)] - ours[min(ours)]) > 0:
+      return spent / (max(ours) - min(ours))
+  return None
+
+
+def below(folder):
+  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in order of their names."""
+  if (folder / 'config.json').is_file():
+    return [folder]
+  return [run for path in sorted(folder.glob('*/')) for run in below(path)]
+
+
+def check_config(workdir, config, steps):
+  """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`, or lost its checkpoints.
+
+  Raises:
+    ValueError: the keys that differ, the step that the run has reached, or what would be lost.
+  """
+  file = (folder := pathlib.Path(workdir)) / 'config.json'
+  if (folder / 'summary.json').is_file() and not any((folder / name).is_dir() for name in ('checkpoints', 'damaged')):
+    raise ValueError(f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder')
+  last, journal = last_checkpoint(folder), folder / 'metrics.jsonl'
+  begun = last is not None or (folder / 'damaged').is_dir() or (journal.is_file() and journal.stat().st_size)
+  if not ((folder / 'checkpoints').is_dir() and file.is_file() and begun):
+    return
+  before = {'seed': 0, **read_json(file)}
+  checksums = _checksums(before)
+  may_change = identity.MAY_CHANGE + (identity.PLACES if checksums else ())
+  changed = differences.changed_keys(before, config, but=may_change)
+  if checksums and checksums != _checksums(config) and all(key.startswith('dataset.') for key in changed):
+    raise ValueError(f'{folder} holds a run that was trained on other data: give the data of that run, as '
+                     f'{file} names them, or another --workdir')
+  if changed:
+    raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
+                     'give another --workdir, or delete the folder')
+  if last is not None and int(last.name) > steps:
+    raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
+                     'make it longer, or give another --workdir')
+
+
+def _checksums(config):
+  """Those of the data, {} where the config of an older version has none."""
+  found = config.get('dataset')
+  checksums = found.get('checksums') if isinstance(found, dict) else None
+  return checksums if isinstance(checksums, dict) else {}
+
+
+def _owner_in(text):
+  """What a lock file says; {} where it is empty or damaged."""
+  try:
+    found = json.loads(text)
+    return {key: kind(found[key]) for key, kind in (('process', int), ('host', str), ('steps', int))}
+  except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    return {}
+
+
+def _owner(folder):
+  found = trainer(folder)
+  return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'

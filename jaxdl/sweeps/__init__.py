@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one config, grouped for compilation, and a table of their results."""

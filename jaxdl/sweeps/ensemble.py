@@ -1,0 +1,72 @@
+"""Several runs in one program: every array with an axis of members before it, and the members divided over the devices."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.devices import parallel
+from jaxdl.step import steps as step_functions
+from jaxdl.sweeps.grouping import separated, with_numbers
+from jaxdl.training import evaluation, experiment
+
+
+def stacked(states):
+  """A list of States as one of arrays [M, …]."""
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+@jax.jit
+def member(states, number):
+  """The State of one member of a stacked one, on all devices."""
+  return jax.tree.map(lambda leaf: leaf[number], states)
+
+
+def placed(states):
+  """A stacked State on the devices that compute its members."""
+  return parallel.split_members(states, parallel.members_mesh(len(states.step)))
+
+
+def compile_steps(experiments):
+  """Compiles many steps of all members: (stacked State, arrays, feeds, steps) → (State, sums of each step [M, S])."""
+  parts = [separated(built.config)[1] for built in experiments]
+  differing = [place for place in parts[0] if len({part[place] for part in parts}) > 1]
+  numbers = {str(place): np.array([part[place] for part in parts], np.float32) for place in differing}  # [M] each
+  first, data = experiments[0], experiments[0].data
+  epoch = data.splits['train'].batches
+
+  def run(number, state, arrays, feed, count, numbers):
+    config = with_numbers(first.config, {place: numbers[str(place)][number] for place in differing})
+    recipe = experiment.recipe(config, steps=first.steps, epoch=epoch)
+    return step_functions.many_train_steps(recipe, split=data.splits['train'], prepare=data.prepare)(state, arrays, feed, count)
+
+  compiled = parallel.over_members(run, parallel.members_mesh(len(experiments)), scalars=2, donate=(0,))
+  return lambda states, arrays, feeds, count: compiled(states, arrays, feeds, count, numbers)
+
+
+def feeds(experiments):
+  """The members' feeds one after another: (first step, steps) → name → [M, S, B, …]."""
+  def feed_at(first_step, count):
+    each = [built.data.splits['train'].feed(first_step, count) for built in experiments]
+    return {name: np.stack([feed[name] for feed in each]) for name in each[0]}
+
+  return feed_at
+
+
+def split_feeds(count):
+  """How `feeds` of so many members are put on the devices: (feeds, steps) → the same, padded."""
+  mesh = parallel.members_mesh(count)
+  return lambda feeds, steps: parallel.split_feeds(feeds, steps, mesh)
+
+
+def evaluation_of(experiments):
+  """As `evaluation.of_splits`, of a stacked State; sums are [M]."""
+  count = len(experiments)
+  mesh, split = parallel.members_mesh(count), split_feeds(count)
+
+  def over(run):
+    return parallel.over_members(lambda number, variables, arrays, feed: run(variables, arrays, feed), mesh)
+
+  def split_feed(feed, steps):  # the same examples for all
+    return split({name: np.broadcast_to(values, (count, *values.shape)) for name, values in feed.items()}, steps)
+
+  return evaluation.of_splits(experiments[0], over=over, split_feed=split_feed)

@@ -1,0 +1,1 @@
+"""What every command line shares: the parser, progress display and signals."""

