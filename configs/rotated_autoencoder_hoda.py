@@ -1,13 +1,16 @@
-"""Convolutional autoencoder that turns handwritten Farsi digits upright, through a code of 64 numbers.
+"""Convolutional autoencoder that turns handwritten Farsi digits upright, through a code of 64
+numbers.
 
     python -m jaxdl.main --config=configs/rotated_autoencoder_hoda.py
 
-Report 000 reports summed losses of 1773, 1129, 966, 889 and 840 for its 5 epochs, on a scale that it does not state. Ours has a
-mean squared error of 0.0153 on the 20,000 test digits, seed 0 (the turned input itself 0.0829, the mean image 0.0875), and a
-linear classifier on its codes, fitted to 15,000 of the test digits, reads 95.5 % of the other 5,000. (A code of 32 numbers:
-0.0189 and 94.7 %.) Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss.
-The report leaves open the network, the angles (here evenly from −40° to 40°, drawn anew in every epoch), the loss (here the
-mean square over the pixels, in 0..1), the optimizer, its rate and the batch; it trains for 5 epochs, here 20.
+Report 000 reports summed losses of 1773, 1129, 966, 889 and 840 for its 5 epochs, on a scale that
+it does not state. Ours has a mean squared error of 0.0153 on the 20,000 test digits, seed 0 (the
+turned input itself 0.0829, the mean image 0.0875), and a linear classifier on its codes, fitted to
+15,000 of the test digits, reads 95.5 % of the other 5,000. (A code of 32 numbers: 0.0189 and 94.7
+%.) Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss.
+The report leaves open the network, the angles (here evenly from −40° to 40°, drawn anew in every
+epoch), the loss (here the mean square over the pixels, in 0..1), the optimizer, its rate and the
+batch; it trains for 5 epochs, here 20.
 """
 
 import ml_collections
@@ -23,20 +26,30 @@ def get_config():
   config.evaluate_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
   config.data = dict(
-      name='hoda', source='auto', batch_size=128, scale='unit', layout='image',
-      distort=(dict(kind='rotate', degrees=40),),
-      splits=dict(train='train[:55000]', validation='train[55000:]', test='test'))
+    name='hoda',
+    source='auto',
+    batch_size=128,
+    scale='unit',
+    layout='image',
+    distort=(dict(kind='rotate', degrees=40),),
+    splits=dict(train='train[:55000]', validation='train[55000:]', test='test'),
+  )
   config.model = dict(
-      name='cnn', activation='relu', initializer='he_normal', layers=(
-          dict(kind='conv', features=32, kernel=3, strides=2),
-          dict(kind='conv', features=64, kernel=3, strides=2),
-          dict(kind='flatten'),
-          dict(kind='dense', features=64, activate=False, name='code'),
-          dict(kind='dense', features=4096),
-          dict(kind='reshape', shape=(8, 8, 64)),
-          dict(kind='conv_transpose', features=32, kernel=3),
-          dict(kind='conv_transpose', features=16, kernel=3),
-          dict(kind='conv', features=1, kernel=3, activate=False, name='image')))
+    name='cnn',
+    activation='relu',
+    initializer='he_normal',
+    layers=(
+      dict(kind='conv', features=32, kernel=3, strides=2),
+      dict(kind='conv', features=64, kernel=3, strides=2),
+      dict(kind='flatten'),
+      dict(kind='dense', features=64, activate=False, name='code'),
+      dict(kind='dense', features=4096),
+      dict(kind='reshape', shape=(8, 8, 64)),
+      dict(kind='conv_transpose', features=32, kernel=3),
+      dict(kind='conv_transpose', features=16, kernel=3),
+      dict(kind='conv', features=1, kernel=3, activate=False, name='image'),
+    ),
+  )
   config.optimizer = dict(name='adam', learning_rate=1e-3)
   config.schedule = dict(name='cosine')
   config.reported = dict(source='000', summed_loss=(1773.23, 1129.72, 965.87, 888.52, 840.0))

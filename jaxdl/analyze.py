@@ -1,4 +1,6 @@
-"""python -m jaxdl.analyze D: every analysis that fits a run's network, as pictures and numbers in D/analysis."""
+"""python -m jaxdl.analyze D: every analysis that fits a run's network, as pictures and numbers in
+D/analysis.
+"""
 
 import dataclasses
 import json
@@ -39,18 +41,35 @@ def main(arguments):
   chosen = _parser().parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
   looks_at_examples = any(VIEWS[name].examples for name in wanted if name in VIEWS)
-  seen = subject.read(chosen.workdir, step=chosen.step, count=chosen.images, data_dir=chosen.data_dir, folder=chosen.folder,
-                      examples=looks_at_examples)
+  seen = subject.read(
+    chosen.workdir,
+    step=chosen.step,
+    count=chosen.images,
+    data_dir=chosen.data_dir,
+    folder=chosen.folder,
+    examples=looks_at_examples,
+  )
   fitting = _fitting(chosen, seen)
   for other in chosen.against:
     command.check_folder(other)
-  choice = Choice(layer=chosen.layer, channel=chosen.channel, seed=chosen.seed, against=tuple(chosen.against), step=chosen.step)
+  choice = Choice(
+    layer=chosen.layer,
+    channel=chosen.channel,
+    seed=chosen.seed,
+    against=tuple(chosen.against),
+    step=chosen.step,
+  )
   folder = pathlib.Path(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
-  of_examples = f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
+  of_examples = (
+    f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
+  )
   together = f', {TOGETHER} at a time' if len(fitting) > 1 else ''
-  print(f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}', flush=True)
+  print(
+    f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}',
+    flush=True,
+  )
   made = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder)
   left_out = [f'{name}: {why}' for name, one in made.items() for why in one.left_out.values()]
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:
@@ -68,25 +87,61 @@ def main(arguments):
 
 
 def _parser():
-  parser = command.Parser(prog='python -m jaxdl.analyze', description='Look inside a network: pictures and numbers.',
-                          examples=EXAMPLES, quiet=True, run='folder of a run; what is made goes to DIR/analysis')
+  parser = command.Parser(
+    prog='python -m jaxdl.analyze',
+    description='Look inside a network: pictures and numbers.',
+    examples=EXAMPLES,
+    quiet=True,
+    run='folder of a run; what is made goes to DIR/analysis',
+  )
   add = parser.add_argument
   add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
-  add('--step', default=DEFAULTS['step'], type=command.step, metavar='N',
-      help='checkpoint: best, last or a number (default best)')
+  add(
+    '--step',
+    default=DEFAULTS['step'],
+    type=command.step,
+    metavar='N',
+    help='checkpoint: best, last or a number (default best)',
+  )
   add('--layer', metavar='NAME', help='of the analyses that look at one layer')
   add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
-  add('--images', type=int, metavar='N', help='how many test examples, or characters of a text (default all that 1 GiB holds)')
-  add('--data_dir', metavar='DIR', help='folder of the prepared data sets, where it is another than in training')
-  add('--folder', metavar='DIR', help='folder of the photographs, where it is another than in training')
-  add('--against', action='append', default=[], metavar='DIR',
-      help="folder of a run whose weights are laid over this one's; may be given several times")
-  add('--seed', type=command.seed, default=DEFAULTS['seed'], metavar='N', help='of what is drawn at random (default 0)')
+  add(
+    '--images',
+    type=int,
+    metavar='N',
+    help='how many test examples, or characters of a text (default all that 1 GiB holds)',
+  )
+  add(
+    '--data_dir',
+    metavar='DIR',
+    help='folder of the prepared data sets, where it is another than in training',
+  )
+  add(
+    '--folder',
+    metavar='DIR',
+    help='folder of the photographs, where it is another than in training',
+  )
+  add(
+    '--against',
+    action='append',
+    default=[],
+    metavar='DIR',
+    help="folder of a run whose weights are laid over this one's; may be given several times",
+  )
+  add(
+    '--seed',
+    type=command.seed,
+    default=DEFAULTS['seed'],
+    metavar='N',
+    help='of what is drawn at random (default 0)',
+  )
   return parser
 
 
 def _fitting(chosen, seen):
-  """Names of the wanted views, all of which apply; ValueError where one does not, or what is chosen is heeded by none."""
+  """Names of the wanted views, all of which apply; ValueError where one does not, or what is chosen
+  is heeded by none.
+  """
   fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
   use = f'use some of {", ".join(fitting)}'
   wanted = chosen.only.split(',') if chosen.only else fitting
@@ -96,22 +151,33 @@ def _fitting(chosen, seen):
     if name not in fitting:
       raise ValueError(f'--only={name} does not apply to a model of kind {seen.kind!r}: {use}')
   if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
-    raise ValueError(f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}')
+    raise ValueError(
+      f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}'
+    )
   for option in ('layer', 'channel', 'against'):
     given = getattr(chosen, option)
     if given not in (None, []) and not any(option in VIEWS[name].heeds for name in wanted):
       heeding = ', '.join(name for name in fitting if option in VIEWS[name].heeds)
-      raise ValueError(f'--{option} changes nothing in {", ".join(wanted)}: leave it out'
-                       + f', or use some of {heeding}' * bool(heeding))
+      raise ValueError(
+        f'--{option} changes nothing in {", ".join(wanted)}: leave it out'
+        + f', or use some of {heeding}' * bool(heeding)
+      )
   return wanted
 
 
 def _flags(chosen, name):
   """The flags that ask for an analysis as it was asked for: '--images=300 --layer=conv2'."""
   everywhere = ('step', 'images', 'seed', 'data_dir', 'folder')
-  given = [(option, value) for option in (*everywhere, *VIEWS[name].heeds) if (value := getattr(chosen, option)) not in (
-      None, DEFAULTS.get(option))]
-  return shlex.join(f'--{option}={one}' for option, value in given for one in (value if isinstance(value, list) else [value]))
+  given = [
+    (option, value)
+    for option in (*everywhere, *VIEWS[name].heeds)
+    if (value := getattr(chosen, option)) not in (None, DEFAULTS.get(option))
+  ]
+  return shlex.join(
+    f'--{option}={one}'
+    for option, value in given
+    for one in (value if isinstance(value, list) else [value])
+  )
 
 
 @dataclasses.dataclass
@@ -155,17 +221,28 @@ class Made:
 def _make_all(names, seen, choice, folder):
   """name → Made of each view, some at a time.
 
-  An analysis that fails, as for lack of memory, does not end the others. `names` of the views → the flags that ask for them.
+  An analysis that fails, as for lack of memory, does not end the others. `names` of the views → the
+  flags that ask for them.
   """
   found = {}
   figures.load_library()  # libraries are imported before the threads that use them start
   for name in names:
     VIEWS[name].load()
-  with warnings.catch_warnings(), futures.ThreadPoolExecutor(TOGETHER) as pool, progress.waiting() as now:
-    warnings.simplefilter('ignore')  # of units that are dead: their pictures are blank, and the figures say which
-    making = {pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()}
+  with (
+    warnings.catch_warnings(),
+    futures.ThreadPoolExecutor(TOGETHER) as pool,
+    progress.waiting() as now,
+  ):
+    warnings.simplefilter(
+      'ignore'
+    )  # of units that are dead: their pictures are blank, and the figures say which
+    making = {
+      pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
+    }
     for number, (future, name) in enumerate(making.items(), 1):
-      now(f'{number} of {len(names)}  {", ".join(running for one, running in making.items() if one.running())}')
+      now(
+        f'{number} of {len(names)}  {", ".join(running for one, running in making.items() if one.running())}'
+      )
       found[name] = made = future.result()
       outcome = made.outcome(VIEWS[name].title)
       if not made.files and not made.failed:  # of all its parts the reason is the same
@@ -175,7 +252,9 @@ def _make_all(names, seen, choice, folder):
 
 
 def _make(name, flags, seen, choice, folder):
-  """Makes one view; returns Made. Its parts are written one by one, so that one that fails does not end the others."""
+  """Makes one view; returns Made. Its parts are written one by one, so that one that fails does not
+  end the others.
+  """
   began, made, count = time.monotonic(), Made(), seen.labels.size
   try:
     if lacking := VIEWS[name].lacking(seen):

@@ -1,4 +1,6 @@
-"""python -m jaxdl.generate D --prime=ROMEO --length=500: text from a language model, from its checkpoint alone."""
+"""python -m jaxdl.generate D --prime=ROMEO --length=500: text from a language model, from its
+checkpoint alone.
+"""
 
 import sys
 
@@ -17,26 +19,73 @@ EXAMPLES = """\
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.generate', description='Let a language model write, from its checkpoint alone.',
-                          examples=EXAMPLES, run='folder of a run of a language model')
+  parser = command.Parser(
+    prog='python -m jaxdl.generate',
+    description='Let a language model write, from its checkpoint alone.',
+    examples=EXAMPLES,
+    run='folder of a run of a language model',
+  )
   add = parser.add_argument
-  add('--prime', action='append', metavar='TEXT', help='text to go on from; may be given several times')
-  add('--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)')
-  add('--temperature', type=float, default=0.8, metavar='T', help='0 always takes the likeliest (default 0.8)')
-  add('--top-k', '--top_k', type=int, default=0, metavar='N', help='choose among so many likeliest characters; 0 for all')
-  add('--seed', type=command.seed, default=0, metavar='N', help='another one writes another text (default 0)')
-  add('--step', default='best', type=command.step, metavar='N', help='checkpoint: best, last or a number (default best)')
+  add(
+    '--prime',
+    action='append',
+    metavar='TEXT',
+    help='text to go on from; may be given several times',
+  )
+  add(
+    '--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)'
+  )
+  add(
+    '--temperature',
+    type=float,
+    default=0.8,
+    metavar='T',
+    help='0 always takes the likeliest (default 0.8)',
+  )
+  add(
+    '--top-k',
+    '--top_k',
+    type=int,
+    default=0,
+    metavar='N',
+    help='choose among so many likeliest characters; 0 for all',
+  )
+  add(
+    '--seed',
+    type=command.seed,
+    default=0,
+    metavar='N',
+    help='another one writes another text (default 0)',
+  )
+  add(
+    '--step',
+    default='best',
+    type=command.step,
+    metavar='N',
+    help='checkpoint: best, last or a number (default best)',
+  )
   chosen = parser.parse_args(arguments[1:])
   model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':
-    raise ValueError(f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model')
+    raise ValueError(
+      f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model'
+    )
   if 'dataset' not in config:
-    raise ValueError(f'{chosen.workdir} was trained by an older version, which kept nothing of its data: train it again')
+    raise ValueError(
+      f'{chosen.workdir} was trained by an older version, which kept nothing of its data: train it again'
+    )
   vocabulary = config['dataset']['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   with progress.waiting('writing'):
-    added = sampling.generate(model, variables, primes, length=chosen.length, temperature=chosen.temperature, top_k=chosen.top_k,
-                     seed=chosen.seed)
+    added = sampling.generate(
+      model,
+      variables,
+      primes,
+      length=chosen.length,
+      temperature=chosen.temperature,
+      top_k=chosen.top_k,
+      seed=chosen.seed,
+    )
   for prime, positions in zip(chosen.prime or [''], added, strict=True):
     print(prime + characters.decode(positions, vocabulary))
   return 0

@@ -1,4 +1,6 @@
-"""python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one experiment."""
+"""python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one
+experiment.
+"""
 
 import json
 import pathlib
@@ -26,17 +28,28 @@ Every key of the config can be given another value: --config.KEY=VALUE. The same
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.main', description='Train, evaluate, checkpoint and resume one experiment.',
-                          config='configs/lstm_mnist.py', examples=EXAMPLES, quiet=True)
-  parser.add_argument('--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)')
-  parser.add_argument('--describe', action='store_true', help='print the config and the layer table; train nothing')
+  parser = command.Parser(
+    prog='python -m jaxdl.main',
+    description='Train, evaluate, checkpoint and resume one experiment.',
+    config='configs/lstm_mnist.py',
+    examples=EXAMPLES,
+    quiet=True,
+  )
+  parser.add_argument(
+    '--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)'
+  )
+  parser.add_argument(
+    '--describe', action='store_true', help='print the config and the layer table; train nothing'
+  )
   parser.add_start_over()
   _add_flags_of_processes(parser)
   values, configured = reading.from_command_line(parser, arguments)
   with processes.joined(values.coordinator, values.processes, values.process):
     name = pathlib.Path(values.config).stem
     if 'axes' in configured:
-      raise ValueError(f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}')
+      raise ValueError(
+        f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}'
+      )
     if values.coordinator is None:
       parallel.use_cpu_devices([reading.to_dict(configured)])
     with downloads(not values.describe):
@@ -45,16 +58,29 @@ def main(arguments):
     if values.describe:
       print(disk.readable_json(chosen.config))
     else:
-      processes.on_first_process(lambda: disk.make_folder(workdir))  # before anything is printed of a run that cannot be
+      processes.on_first_process(
+        lambda: disk.make_folder(workdir)
+      )  # before anything is printed of a run that cannot be
       folder.check_config(workdir, chosen.config, chosen.steps)
     print(table.text(chosen.layers), flush=True)
     warnings = processes.on_first_process(lambda: lint.warnings(chosen)) or []
     for warning in warnings:
       print(f'warning: {warning}', file=sys.stderr)
     if values.describe:
-      print(json.dumps({'config': name, **table.totals(chosen.layers), 'layers': chosen.layers, 'warnings': warnings}))
+      print(
+        json.dumps(
+          {
+            'config': name,
+            **table.totals(chosen.layers),
+            'layers': chosen.layers,
+            'warnings': warnings,
+          }
+        )
+      )
     else:
-      _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
+      _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(
+        arguments[1:]
+      )
       _train(chosen, workdir, f'python -m jaxdl.main {command.repeatable(own)}', values.start_over)
   return 0
 
@@ -62,16 +88,25 @@ def main(arguments):
 def _add_flags_of_processes(parser):
   """Adds the flags that tell one of several processes from the others; returns the parser."""
   flags = parser.add_argument_group('several processes')
-  flags.add_argument('--coordinator', metavar='HOST:PORT', help='process 0 of all, or auto where the cluster says who they are')
+  flags.add_argument(
+    '--coordinator',
+    metavar='HOST:PORT',
+    help='process 0 of all, or auto where the cluster says who they are',
+  )
   flags.add_argument('--processes', type=int, metavar='N', help='how many train together')
   flags.add_argument('--process', type=int, metavar='I', help='which of them this is, from 0')
   return parser
 
 
 def _train(chosen, workdir, begun, start_over=False):
-  """Trains an experiment into a folder; `begun` is the command that does so, in one process or in each of several."""
+  """Trains an experiment into a folder; `begun` is the command that does so, in one process or in
+  each of several.
+  """
   outputs = side_outputs.SideOutputs()
-  print(f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}', flush=True)
+  print(
+    f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}',
+    flush=True,
+  )
   if processes.is_first():
     for line in chosen.data.counted():
       print(f'  {line}', flush=True)
@@ -83,12 +118,19 @@ def _train(chosen, workdir, begun, start_over=False):
 
   def at_start(writers):
     outputs.attempt('command.txt', keep_command)
-    # The picture comes first, so that matplotlib is imported before the thread of the writers begins.
+    # The picture comes first, so that matplotlib is imported before the thread of the writers
+    # begins.
     outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
     outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
 
-  summary = loop.train(chosen, workdir, start_over=start_over, at_start=at_start,
-                        at_evaluation=evaluations.over_time(chosen), at_end=evaluations.at_end(chosen))
+  summary = loop.train(
+    chosen,
+    workdir,
+    start_over=start_over,
+    at_start=at_start,
+    at_evaluation=evaluations.over_time(chosen),
+    at_end=evaluations.at_end(chosen),
+  )
   # Written again: a run that was made longer is repeated by its last command.
   processes.on_first_process(lambda: outputs.attempt('command.txt', keep_command))
   processes.on_first_process(lambda: outputs.attempt('report.html', page.write_report, workdir))

@@ -17,10 +17,15 @@ UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.status', description='Say where runs are, from their files alone.',
-                          quiet=True,
-                          examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*')
-  parser.add_argument('runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some')
+  parser = command.Parser(
+    prog='python -m jaxdl.status',
+    description='Say where runs are, from their files alone.',
+    quiet=True,
+    examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
+  )
+  parser.add_argument(
+    'runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some'
+  )
   parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same')
   chosen = parser.parse_args(arguments[1:])
   if not (places := chosen.runs + chosen.workdir):
@@ -32,7 +37,10 @@ def main(arguments):
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
   for place in empty:
     print(f'{place} holds no run: left out', file=sys.stderr)
-  found = [read(folder) for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()]  # each once
+  found = [
+    read(folder)
+    for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()
+  ]  # each once
   for one in found:
     print(text(one))
   print(json.dumps(found))
@@ -46,10 +54,11 @@ def read(workdir):
     workdir: the run's folder.
 
   Returns:
-    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step', 'steps' (None where the run is
-    of an older version), 'logged' (the step of the last figures), 'examples_per_second', 'counted' (what these are,
-    'examples' or 'characters'), 'seconds_left', 'figures' (split → name → number, the last of each), 'logged_seconds_ago',
-    'checkpoint' (its step) and 'checkpoint_seconds_ago'; None for what there is not yet.
+    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step',
+    'steps' (None where the run is of an older version), 'logged' (the step of the last figures),
+    'examples_per_second', 'counted' (what these are, 'examples' or 'characters'), 'seconds_left',
+    'figures' (split → name → number, the last of each), 'logged_seconds_ago', 'checkpoint' (its
+    step) and 'checkpoint_seconds_ago'; None for what there is not yet.
 
   Raises:
     FileNotFoundError: no run is there.
@@ -57,22 +66,43 @@ def read(workdir):
   """
   run, folder, now = record.read(workdir), pathlib.Path(workdir), time.time()
   lines, config = run.journal, run.config
-  figures = {line['split']: {key: value for key, value in line.items() if key not in UNSHOWN} for line in lines}
-  speeds = [line['examples_per_second'] for line in lines if 0 < line.get('examples_per_second', 0) < math.inf]
+  figures = {
+    line['split']: {key: value for key, value in line.items() if key not in UNSHOWN}
+    for line in lines
+  }
+  speeds = [
+    line['examples_per_second']
+    for line in lines
+    if 0 < line.get('examples_per_second', 0) < math.inf
+  ]
   speed = speeds[-1] if speeds else None
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(run.step, kept or 0)  # it may have been stopped before its next log
-  of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)  # of a text the speed is that of characters
+  of_a_step = config['data']['batch_size'] * config['data'].get(
+    'time_step', 1
+  )  # of a text the speed is that of characters
   pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
   left = (steps - step) * pace if steps and pace else None
-  return {'workdir': str(workdir), 'state': run.state(who.get('now')), 'process': who.get('process'), 'host': who.get('host'),
-          'step': step, 'steps': steps, 'logged': run.step if lines else None,
-          'examples_per_second': speed, 'counted': record.counted(config),
-          'seconds_left': left and round(left, 1), 'figures': figures,
-          'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1) if lines else None,
-          'checkpoint': kept, 'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None}
+  return {
+    'workdir': str(workdir),
+    'state': run.state(who.get('now')),
+    'process': who.get('process'),
+    'host': who.get('host'),
+    'step': step,
+    'steps': steps,
+    'logged': run.step if lines else None,
+    'examples_per_second': speed,
+    'counted': record.counted(config),
+    'seconds_left': left and round(left, 1),
+    'figures': figures,
+    'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1)
+    if lines
+    else None,
+    'checkpoint': kept,
+    'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None,
+  }
 
 
 def text(found):
@@ -81,7 +111,10 @@ def text(found):
   if found['state'] == 'training':
     head += f', process {found["process"]} on {found["host"]}'
   logged = [f'at step {found["logged"]:,}'] if found['logged'] not in (None, found['step']) else []
-  shown = [*logged, *(f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items())]
+  shown = [
+    *logged,
+    *(f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items()),
+  ]
   where = f'step {found["step"]:,}' + (f' of {found["steps"]:,}' if found['steps'] else '')
   lines = [head, '  '.join([f'  {where}', *shown])]
   parts = []
@@ -92,8 +125,11 @@ def text(found):
   if found['logged_seconds_ago'] is not None:
     parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
   kept = found['checkpoint']
-  parts.append('no checkpoint' + ' yet' * (found['state'] != 'finished') if kept is None else
-               f'checkpoint at step {kept:,}, {_span(found["checkpoint_seconds_ago"])} ago')
+  parts.append(
+    'no checkpoint' + ' yet' * (found['state'] != 'finished')
+    if kept is None
+    else f'checkpoint at step {kept:,}, {_span(found["checkpoint_seconds_ago"])} ago'
+  )
   return '\n'.join([*lines, f'  {", ".join(parts)}'])
 
 

@@ -1,4 +1,6 @@
-"""python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with their curves."""
+"""python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with
+their curves.
+"""
 
 import functools
 import json
@@ -27,12 +29,26 @@ The same command goes on with a sweep that was stopped."""
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.sweep', description='Train many runs; write one table and one figure of them.',
-                          config='configs/sweeps/hidden_units_mnist.py', examples=EXAMPLES, quiet=True)
-  parser.add_argument('--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)')
-  parser.add_argument('--together', default='auto', choices=['auto', 'always', 'never'], metavar='WHEN',
-                      help='one program for many runs: always, never or auto, where it was measured faster (default)')
-  parser.add_argument('--describe', action='store_true', help='print the runs and their groups; train nothing')
+  parser = command.Parser(
+    prog='python -m jaxdl.sweep',
+    description='Train many runs; write one table and one figure of them.',
+    config='configs/sweeps/hidden_units_mnist.py',
+    examples=EXAMPLES,
+    quiet=True,
+  )
+  parser.add_argument(
+    '--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)'
+  )
+  parser.add_argument(
+    '--together',
+    default='auto',
+    choices=['auto', 'always', 'never'],
+    metavar='WHEN',
+    help='one program for many runs: always, never or auto, where it was measured faster (default)',
+  )
+  parser.add_argument(
+    '--describe', action='store_true', help='print the runs and their groups; train nothing'
+  )
   parser.add_start_over()
   values, configured = reading.from_command_line(parser, arguments)
   path = pathlib.Path(values.config)
@@ -41,23 +57,50 @@ def main(arguments):
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
-  waiting = [member for member in found if record.finished(workdir / member.folder, member.config) is None]
+  waiting = [
+    member for member in found if record.finished(workdir / member.folder, member.config) is None
+  ]
   with downloads(not values.describe):
     groups = grouping.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)
-  print(f'{path.stem}: {len(found)} runs into {workdir}' + f', {ended} of them finished already' * bool(ended), flush=True)
+  print(
+    f'{path.stem}: {len(found)} runs into {workdir}'
+    + f', {ended} of them finished already' * bool(ended),
+    flush=True,
+  )
   for group in groups:
-    print('  together: ' * (len(group) > 1) + '; '.join(f'{member.label} (seed {member.seed})' for member in group))
+    print(
+      '  together: ' * (len(group) > 1)
+      + '; '.join(f'{member.label} (seed {member.seed})' for member in group)
+    )
   if values.describe:
-    print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found), 'finished': ended,
-                      'groups': [[member.folder for member in group] for group in groups]}))
+    print(
+      json.dumps(
+        {
+          'config': path.stem,
+          'workdir': str(workdir),
+          'runs': len(found),
+          'finished': ended,
+          'groups': [[member.folder for member in group] for group in groups],
+        }
+      )
+    )
     return 0
   begun = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
   faults, damaged, warned = {}, {}, set()
   with stop_signals() as stop:
     for group in groups:
-      _train(group, workdir, begun, stop, faults, damaged, warned, values.start_over,
-             finished=[member for member in found if member not in waiting])
+      _train(
+        group,
+        workdir,
+        begun,
+        stop,
+        faults,
+        damaged,
+        warned,
+        values.start_over,
+        finished=[member for member in found if member not in waiting],
+      )
   faults |= damaged
   rows = table.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
@@ -67,9 +110,19 @@ def main(arguments):
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if stopped:
     print(f'stopped, resume with: {begun}')
-  print(json.dumps({'config': path.stem, 'workdir': str(workdir), 'runs': len(found),
-                    'finished': ended, 'stopped': stopped, 'faults': faults,
-                    'mean': {row['label']: row['mean'] for row in rows if row['mean']}}))
+  print(
+    json.dumps(
+      {
+        'config': path.stem,
+        'workdir': str(workdir),
+        'runs': len(found),
+        'finished': ended,
+        'stopped': stopped,
+        'faults': faults,
+        'mean': {row['label']: row['mean'] for row in rows if row['mean']},
+      }
+    )
+  )
   return 1 if damaged else 0
 
 
@@ -84,7 +137,9 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, fin
   for some in by_step.values():
     if stop:
       return
-    print(f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True)
+    print(
+      f'training {"; ".join(f"{member.label} (seed {member.seed})" for member in some)}', flush=True
+    )
     folders = [workdir / member.folder for member in some]
     experiments = [members.built(member) for member in some]
     for member in finished:
@@ -95,13 +150,16 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, fin
       if line not in warned:  # as it was for another seed
         print(line, file=sys.stderr)
       warned.add(line)
-    starts = [functools.partial(_begin, member=member, built=built, folder=folder, begun=begun)
-              for member, built, folder in zip(some, experiments, folders, strict=True)]
+    starts = [
+      functools.partial(_begin, member=member, built=built, folder=folder, begun=begun)
+      for member, built, folder in zip(some, experiments, folders, strict=True)
+    ]
     watched = [evaluations.over_time(built) for built in experiments]
     summaries, left = [], list(range(len(some)))  # members whose checkpoints are not all damaged
     while left:
-      chosen = [[values[number] for number in left]
-                for values in (experiments, folders, starts, watched)]
+      chosen = [
+        [values[number] for number in left] for values in (experiments, folders, starts, watched)
+      ]
       try:
         summaries = _trained(*chosen, start_over)
         break
@@ -116,20 +174,30 @@ def _train(group, workdir, begun, stop, faults, damaged, warned, start_over, fin
 
 
 def _check_same_data(built, folder):
-  """Refuses to compare a run with a finished one on other examples of the data set that both name; ValueError."""
+  """Refuses to compare a run with a finished one on other examples of the data set that both name;
+  ValueError.
+  """
   before = record.read(folder).config
-  same_name = all(before['data'].get(key) == built.config['data'].get(key) for key in ('name', 'folder', 'copy'))
+  same_name = all(
+    before['data'].get(key) == built.config['data'].get(key) for key in ('name', 'folder', 'copy')
+  )
   kept = before.get('dataset', {}).get('checksums')
   if not same_name or not isinstance(kept, dict):
     return
-  wrong = built.data.differs({split: checksum for split, checksum in kept.items() if split in built.data.checksums})
+  wrong = built.data.differs(
+    {split: checksum for split, checksum in kept.items() if split in built.data.checksums}
+  )
   if wrong is not None:
-    raise ValueError(f'{built.data.described()} has other examples than {folder} was trained on '
-                     f'(in the {wrong} split): give the data of that run, or another --workdir')
+    raise ValueError(
+      f'{built.data.described()} has other examples than {folder} was trained on '
+      f'(in the {wrong} split): give the data of that run, or another --workdir'
+    )
 
 
 def _describe_data(data, said):
-  """Prints the examples of each split and the files that are left out, where `said` does not have these lines yet."""
+  """Prints the examples of each split and the files that are left out, where `said` does not have
+  these lines yet.
+  """
   for lines, file in ((data.counted(), sys.stdout), (data.left_out, sys.stderr)):
     for line in lines:
       if line not in said:
@@ -141,7 +209,9 @@ def _begin(writers, *, member, built, folder, begun):
   """Writes what a run says of itself, once."""
   outputs = SideOutputs()
   outputs.attempt(f'{folder}/command.txt', disk.write_atomic, folder / 'command.txt', f'{begun}\n')
-  outputs.attempt(f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices)
+  outputs.attempt(
+    f'the graph and hyper-parameters of {folder}', samples.describe, built, writers, member.choices
+  )
 
 
 def _trained(experiments, folders, starts, watched, start_over):
@@ -154,8 +224,14 @@ def _trained(experiments, folders, starts, watched, start_over):
 def _alone(experiment, folder, at_start, at_evaluation, start_over):
   """One run's summary, or why it no longer trained: the sweep goes on."""
   try:
-    return loop.train(experiment, folder, start_over=start_over, at_start=at_start,
-                       at_evaluation=at_evaluation, at_end=evaluations.at_end(experiment))
+    return loop.train(
+      experiment,
+      folder,
+      start_over=start_over,
+      at_start=at_start,
+      at_evaluation=at_evaluation,
+      at_end=evaluations.at_end(experiment),
+    )
   except FloatingPointError as error:
     print(f'  {folder}: {error}', flush=True)
     return str(error)

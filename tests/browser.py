@@ -1,4 +1,6 @@
-"""Chromium without a window, over its debugging pipe: a page opened, looked into and asked what its console says."""
+"""Chromium without a window, over its debugging pipe: a page opened, looked into and asked what its
+console says.
+"""
 
 import base64
 import contextlib
@@ -10,12 +12,12 @@ import time
 
 import pytest
 
-DEEP_TEXT = '''(() => {  // the text of a page and of all shadow trees and frames in it
+DEEP_TEXT = """(() => {  // the text of a page and of all shadow trees and frames in it
   const within = node => [node.shadowRoot, node.contentDocument?.body, ...node.childNodes].filter(Boolean);
   const walk = node => node.nodeType === 3 ? node.data :
       ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' : within(node).map(walk).join(' ');
   return walk(document.body).replace(/\\s+/g, ' ');
-})()'''
+})()"""
 
 
 @contextlib.contextmanager
@@ -29,10 +31,22 @@ def opened(folder):
   if chromium is None:
     pytest.skip('chromium is not installed: apt install chromium')
   (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-  command = ['bash', '-c', f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', chromium, '--headless=new', '--no-sandbox',
-             '--disable-gpu', '--enable-unsafe-swiftshader', '--remote-debugging-pipe', '--window-size=1400,1000',
-             f'--user-data-dir={folder}']  # the pipe is read from 3 and written to 4
-  process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  command = [
+    'bash',
+    '-c',
+    f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}',
+    chromium,
+    '--headless=new',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--enable-unsafe-swiftshader',
+    '--remote-debugging-pipe',
+    '--window-size=1400,1000',
+    f'--user-data-dir={folder}',
+  ]  # the pipe is read from 3 and written to 4
+  process = subprocess.Popen(
+    command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+  )
   os.close(theirs_in)
   os.close(theirs_out)
   try:
@@ -44,19 +58,26 @@ def opened(folder):
 
 
 class Page:
-  """One tab. `console` gathers the errors that its console shows, those of its scripts and requests among them."""
+  """One tab. `console` gathers the errors that its console shows, those of its scripts and requests
+  among them.
+  """
 
   def __init__(self, reads, writes):
     self.reads, self.writes, self.last, self.session, self.console = reads, writes, 0, {}, []
     target = self.ask('Target.createTarget', url='about:blank')['targetId']
-    self.session = {'sessionId': self.ask('Target.attachToTarget', targetId=target, flatten=True)['sessionId']}
+    self.session = {
+      'sessionId': self.ask('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
+    }
     for domain in ('Page', 'Runtime', 'Log'):
       self.ask(f'{domain}.enable')
 
   def ask(self, method, **parameters):
     """Sends a command of the DevTools protocol; returns its result and notes the events before it."""
     self.last += 1
-    self.writes.write(json.dumps({'id': self.last, 'method': method, 'params': parameters, **self.session}).encode() + b'\0')
+    self.writes.write(
+      json.dumps({'id': self.last, 'method': method, 'params': parameters, **self.session}).encode()
+      + b'\0'
+    )
     self.writes.flush()
     while True:
       message = json.loads(b''.join(iter(lambda: self.reads.read(1), b'\0')))
@@ -83,7 +104,9 @@ class Page:
 
   def evaluate(self, expression):
     """The value of a JavaScript expression."""
-    return self.ask('Runtime.evaluate', expression=expression, returnByValue=True)['result'].get('value')
+    return self.ask('Runtime.evaluate', expression=expression, returnByValue=True)['result'].get(
+      'value'
+    )
 
   def text(self):
     """All text of the page."""

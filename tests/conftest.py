@@ -10,13 +10,23 @@ import tempfile
 
 import helpers
 
-if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:  # what many tests share is compiled once, by whichever comes first
+if (
+  'JAX_COMPILATION_CACHE_DIR' not in os.environ
+):  # what many tests share is compiled once, by whichever comes first
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-os.environ['XLA_FLAGS'] = f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'  # compiling takes longer than computing
-if importlib.metadata.version('jaxlib').startswith('0.10.'):  # a flag that another version does not know would end the process
-  os.environ['XLA_FLAGS'] += ' --xla_cpu_use_fusion_emitters=false'  # the older emitters make the same numbers in half the time
+os.environ['XLA_FLAGS'] = (
+  # compiling takes longer than computing
+  f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'
+)
+if importlib.metadata.version('jaxlib').startswith(
+  '0.10.'
+):  # a flag that another version does not know would end the process
+  os.environ['XLA_FLAGS'] += (
+    # the older emitters make the same numbers in half the time
+    ' --xla_cpu_use_fusion_emitters=false'
+  )
 
 import fuzzing  # noqa: E402
 import numpy as np  # noqa: E402
@@ -35,44 +45,87 @@ def small():
 @pytest.fixture
 def small_cnn(small):
   """The same for a CNN with batch normalisation, also on the logits, dropout and augmentation."""
-  return {**small, 'model': copy.deepcopy(BN_CNN), 'data': {
-      **small['data'], 'layout': 'image', 'augment': [dict(kind='flip'), dict(kind='shift', pixels=2)]}}
+  return {
+    **small,
+    'model': copy.deepcopy(BN_CNN),
+    'data': {
+      **small['data'],
+      'layout': 'image',
+      'augment': [dict(kind='flip'), dict(kind='shift', pixels=2)],
+    },
+  }
 
 
 @pytest.fixture
 def small_text(small):
-  """The same for a language model on 16 streams of a text; an epoch has 7 steps, the last one partly padding."""
-  return {**small, 'task': 'next_char', 'model': dict(
-      name='language_model', cell='lstm', features=12, layers=2, embedding=6, classes=84, dropout=0.2,
-      recurrent_dropout=0.1), 'data': dict(
-          name='shakespeare', source='bundled', batch_size=16, time_step=9,
-          splits=dict(train='train[:1000]', validation='validation[:300]', test='test[:300]'))}
+  """The same for a language model on 16 streams of a text; an epoch has 7 steps, the last one
+  partly padding.
+  """
+  return {
+    **small,
+    'task': 'next_char',
+    'model': dict(
+      name='language_model',
+      cell='lstm',
+      features=12,
+      layers=2,
+      embedding=6,
+      classes=84,
+      dropout=0.2,
+      recurrent_dropout=0.1,
+    ),
+    'data': dict(
+      name='shakespeare',
+      source='bundled',
+      batch_size=16,
+      time_step=9,
+      splits=dict(train='train[:1000]', validation='validation[:300]', test='test[:300]'),
+    ),
+  }
 
 
 @pytest.fixture
 def small_autoencoder(small):
   """The same for an autoencoder that turns digits upright; its layer 'code' has 6 numbers."""
-  return {**small, 'task': 'reconstruct', 'data': {
-      **small['data'], 'layout': 'image', 'distort': [dict(kind='rotate', degrees=90)]}, 'model': dict(name='cnn', layers=(
-          dict(kind='conv', features=4, kernel=3, strides=2), dict(kind='flatten'),
-          dict(kind='dense', features=6, activate=False, name='code'), dict(kind='dense', features=196),
-          dict(kind='reshape', shape=(14, 14, 1)), dict(kind='conv_transpose', features=4, kernel=3),
-          dict(kind='conv', features=1, kernel=3, activate=False, name='image')))}
+  return {
+    **small,
+    'task': 'reconstruct',
+    'data': {**small['data'], 'layout': 'image', 'distort': [dict(kind='rotate', degrees=90)]},
+    'model': dict(
+      name='cnn',
+      layers=(
+        dict(kind='conv', features=4, kernel=3, strides=2),
+        dict(kind='flatten'),
+        dict(kind='dense', features=6, activate=False, name='code'),
+        dict(kind='dense', features=196),
+        dict(kind='reshape', shape=(14, 14, 1)),
+        dict(kind='conv_transpose', features=4, kernel=3),
+        dict(kind='conv', features=1, kernel=3, activate=False, name='image'),
+      ),
+    ),
+  }
 
 
 @pytest.fixture
 def config_file(tmp_path):
   """Returns a function that writes a config dict as a config file."""
+
   def write(config, name='small'):
     file = tmp_path / f'{name}.py'
-    file.write_text(f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n')
+    file.write_text(
+      f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n'
+    )
     return file
 
   return write
 
 
 def pytest_addoption(parser):
-  parser.addoption('--record', action='store_true', help='write what reliability tests count into docs/reliability.md (with -n0)')
+  parser.addoption(
+    '--record',
+    action='store_true',
+    help='write what reliability tests count into docs/reliability.md (with -n0)',
+  )
 
 
 def pytest_configure(config):
@@ -88,6 +141,7 @@ def pytest_sessionfinish(session):
 @pytest.fixture
 def reliability(request):
   """Function (what, tried, kept): adds to a row of docs/reliability.md."""
+
   def count(what, tried, kept):
     before = request.config.counted.get(what, (0, 0))
     request.config.counted[what] = before[0] + tried, before[1] + kept
@@ -97,31 +151,47 @@ def reliability(request):
 
 @pytest.fixture
 def counted_as(reliability):
-  """Function (what), for the end of a test: every case of `fuzzing` that it tried was worked with or refused."""
+  """Function (what), for the end of a test: every case of `fuzzing` that it tried was worked with
+  or refused.
+  """
   before = fuzzing.tried
   return lambda what: reliability(what, *[fuzzing.tried - before] * 2)
 
 
 @pytest.fixture
 def any_data(monkeypatch, tmp_path):
-  """Random examples in the place of the data sets that are not in the package; Food-11 as eleven tiny photographs a split."""
+  """Random examples in the place of the data sets that are not in the package; Food-11 as eleven
+  tiny photographs a split.
+  """
   from jaxdl.data import DATA_SETS, characters, images
   from jaxdl.data.source import Source
 
-  for name, size, count in (('cifar10', (32, 32, 3), 50000), ('fashion_mnist', (28, 28, 1), 60000),
-                            ('hoda', (32, 32, 1), 60000)):
+  for name, size, count in (
+    ('cifar10', (32, 32, 3), 50000),
+    ('fashion_mnist', (28, 28, 1), 60000),
+    ('hoda', (32, 32, 1), 60000),
+  ):
+
     def read(*, source, data_dir, size=size, count=count):
       few = np.random.default_rng(0).integers(0, 256, (200, *size), np.uint8)
-      columns = {split: {'image': np.tile(few, (number // 200, 1, 1, 1)), 'label': np.arange(number, dtype=np.int32) % 10}
-                 for split, number in (('train', count), ('test', 1000))}
+      columns = {
+        split: {
+          'image': np.tile(few, (number // 200, 1, 1, 1)),
+          'label': np.arange(number, dtype=np.int32) % 10,
+        }
+        for split, number in (('train', count), ('test', 1000))
+      }
       return Source(origin='random', classes=tuple('0123456789'), columns=columns)
 
     monkeypatch.setitem(DATA_SETS, name, functools.partial(images.load, read))
 
   def read_text(*, source, data_dir):
     part = {'character': np.random.default_rng(0).integers(0, 65, 20000, np.uint8)}
-    return Source(origin='random', classes=tuple(map(chr, range(65))), columns=dict.fromkeys(
-        ('train', 'validation', 'test'), part))
+    return Source(
+      origin='random',
+      classes=tuple(map(chr, range(65))),
+      columns=dict.fromkeys(('train', 'validation', 'test'), part),
+    )
 
   monkeypatch.setitem(DATA_SETS, 'tiny_shakespeare', functools.partial(characters.load, read_text))
   for split in ('training', 'validation', 'evaluation'):

@@ -13,14 +13,23 @@ MEMORY = 3 << 30  # bytes that a case may ask for on top of what the process has
 
 
 def cases(count):
-  """Settings of Hypothesis for so many cases: the same ones in every run, nothing kept, no case too slow on a busy machine."""
-  return settings(max_examples=count, derandomize=True, database=None, deadline=None, print_blob=False,
-                  suppress_health_check=list(HealthCheck))
+  """Settings of Hypothesis for so many cases: the same ones in every run, nothing kept, no case too
+  slow on a busy machine.
+  """
+  return settings(
+    max_examples=count,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=False,
+    suppress_health_check=list(HealthCheck),
+  )
 
 
 @contextlib.contextmanager
 def works_or_is_refused(*, naming=''):
-  """Lets the block work or be refused by an error of one line, in time and without much memory; else the test fails.
+  """Lets the block work or be refused by an error of one line, in time and without much memory;
+  else the test fails.
 
   Args:
     naming: str that the error must hold, such as a file's name.
@@ -58,14 +67,18 @@ def _in_time():
 
 @contextlib.contextmanager
 def _in_memory():
-  """Makes an allocation that is far too large a MemoryError, where the system tells how much the process has."""
+  """Makes an allocation that is far too large a MemoryError, where the system tells how much the
+  process has.
+  """
   status = pathlib.Path('/proc/self/statm')
   if not status.is_file():
     yield
     return
   soft, hard = resource.getrlimit(resource.RLIMIT_AS)
   now = int(status.read_text().split()[0]) * resource.getpagesize()
-  resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY if hard < 0 else min(now + MEMORY, hard), hard))
+  resource.setrlimit(
+    resource.RLIMIT_AS, (now + MEMORY if hard < 0 else min(now + MEMORY, hard), hard)
+  )
   try:
     yield
   finally:

@@ -9,41 +9,74 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 # The environment of children that compile as a user's commands do, without the flags of the tests.
 AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
-# The environment of children that have no TensorFlow: its import takes 6.5 s of a core, and all but the board works without
+# The environment of children that have no TensorFlow: its import takes 6.5 s of a core, and all but
+# the board works without
 WITHOUT_TENSORFLOW = {'PYTHONPATH': f'{ROOT / "tests/without_tensorflow"}{os.pathsep}{ROOT}'}
 
 RECURRENT = dict(name='recurrent', cell='lstm', features=8, classes=10)
-BN_CNN = dict(name='cnn', layers=(
+BN_CNN = dict(
+  name='cnn',
+  layers=(
     dict(kind='conv', features=4, kernel=5, strides=2),
     dict(kind='batch_norm'),
     dict(kind='max_pool', window=2),
     dict(kind='dropout', rate=0.3),
     dict(kind='flatten'),
     dict(kind='dense', features=10, activate=False),
-    dict(kind='batch_norm', name='logits')))
+    dict(kind='batch_norm', name='logits'),
+  ),
+)
 SMALL = dict(
-    seed=0, task='classify', train_for='8 steps', log_every='4 steps', evaluate_every='4 steps', checkpoint_every='4 steps',
-    data=dict(name='mnist', source='bundled', layout='rows', batch_size=16, evaluation_batch_size=48,
-              splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]')),
-    model=RECURRENT, optimizer=dict(name='adam', learning_rate=1e-2))
+  seed=0,
+  task='classify',
+  train_for='8 steps',
+  log_every='4 steps',
+  evaluate_every='4 steps',
+  checkpoint_every='4 steps',
+  data=dict(
+    name='mnist',
+    source='bundled',
+    layout='rows',
+    batch_size=16,
+    evaluation_batch_size=48,
+    splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]'),
+  ),
+  model=RECURRENT,
+  optimizer=dict(name='adam', learning_rate=1e-2),
+)
 
 
 def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT):
-  """Runs Python on the arguments in a process of its own, on virtual devices; returns the CompletedProcess."""
-  flags = os.environ['XLA_FLAGS'] + (f' --xla_force_host_platform_device_count={devices}' if devices > 1 else '')
-  return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=timeout,
-                        env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})})
+  """Runs Python on the arguments in a process of its own, on virtual devices; returns the
+  CompletedProcess.
+  """
+  flags = os.environ['XLA_FLAGS'] + (
+    f' --xla_force_host_platform_device_count={devices}' if devices > 1 else ''
+  )
+  return subprocess.run(
+    [sys.executable, *map(str, arguments)],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+    timeout=timeout,
+    env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})},
+  )
 
 
 def state_of(built, workdir, step=None):
   """The State of a run's checkpoint, the last one or that of a step."""
   from jaxdl.runs import checkpoint
+
   with checkpoint.manager(workdir) as checkpoints:
-    return checkpoint.restore(checkpoints, built.initial_state(), step=step or checkpoints.latest_step())
+    return checkpoint.restore(
+      checkpoints, built.initial_state(), step=step or checkpoints.latest_step()
+    )
 
 
 def with_steady_adam(config):
-  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to a full step."""
+  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to
+  a full step.
+  """
   return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
 
 

@@ -1,4 +1,6 @@
-"""The table of docs/reliability.md: each row is written by the test that counted it, in `pytest -n0 -m slow --record`."""
+"""The table of docs/reliability.md: each row is written by the test that counted it, in `pytest -n0
+-m slow --record`.
+"""
 
 import datetime
 import pathlib
@@ -10,7 +12,8 @@ HEAD = '| what | tried | as promised | measured |\n|---|---:|---:|---|\n'
 
 
 def with_row(text, what, tried, kept):
-  """The page in which the row `what` says how many were tried and how many kept the promise; the other rows stay.
+  """The page in which the row `what` says how many were tried and how many kept the promise; the
+  other rows stay.
 
   Args:
     text: str with the two marks around the table.

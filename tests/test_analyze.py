@@ -24,10 +24,17 @@ from jaxdl.training import experiment, loop
 from jaxdl.views import VIEWS, codes, network, subject
 from jaxdl.views.view import Choice
 
-FIT = {'small': 'recurrent', 'small_cnn': 'cnn', 'small_text': 'language_model', 'small_autoencoder': 'autoencoder'}
+FIT = {
+  'small': 'recurrent',
+  'small_cnn': 'cnn',
+  'small_text': 'language_model',
+  'small_autoencoder': 'autoencoder',
+}
 
 
-@pytest.fixture(params=['small', 'small_text', pytest.param('small_autoencoder', marks=pytest.mark.slow)])
+@pytest.fixture(
+  params=['small', 'small_text', pytest.param('small_autoencoder', marks=pytest.mark.slow)]
+)
 def run(request, tmp_path):
   """A trained run and the kind of its model."""
   config = request.getfixturevalue(request.param)
@@ -39,7 +46,9 @@ def run(request, tmp_path):
 def trained(tmp_path_factory):
   """(the folder of a recurrent run that is evaluated, its summary)."""
   workdir = tmp_path_factory.mktemp('trained')
-  return workdir, loop.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir)
+  return workdir, loop.train(
+    experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir
+  )
 
 
 def test_analyze_writes_every_analysis_that_fits(run):
@@ -57,7 +66,10 @@ def test_analyze_writes_every_analysis_that_fits(run):
         assert arrays.files
     else:
       json.loads(path.read_text())
-  shown = {section['heading']: section['drawn_by'] for section in page.one(record.read(workdir))['sections']}
+  shown = {
+    section['heading']: section['drawn_by']
+    for section in page.one(record.read(workdir))['sections']
+  }
   assert 'Other analyses' not in shown, 'every picture has a place'
   named = [flags.removesuffix(' --images=40') for commands in shown.values() for flags in commands]
   assert sorted(','.join(named).replace('--only=', '').split(',')) == sorted(made)
@@ -67,54 +79,86 @@ def test_analyze_writes_every_analysis_that_fits(run):
     assert facts['examples'] == 40
     assert facts['accuracy'] == pytest.approx(by_step['accuracy_at_the_end'])
   if kind != 'language_model':
-    assert json.loads((workdir / 'analysis/numpy.json').read_text())['greatest_relative_difference'] < 1e-5
+    assert (
+      json.loads((workdir / 'analysis/numpy.json').read_text())['greatest_relative_difference']
+      < 1e-5
+    )
 
 
 def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
   folder = tmp_path / 'analysis'
   for layer in ('lstm1', 'lstm2'):
-    assert analyze.main(['analyze', str(tmp_path), '--images=60', '--only=characters', f'--layer={layer}']) == 0
+    assert (
+      analyze.main(
+        ['analyze', str(tmp_path), '--images=60', '--only=characters', f'--layer={layer}']
+      )
+      == 0
+    )
     kept = {file.stem: json.loads(file.read_text()) for file in folder.glob('unit_*.json')}
     assert {unit['layer'] for unit in kept.values()} == {layer}
     assert {file.stem for file in folder.glob('unit_*.png')} == set(kept)
   assert (folder / 'surprise.png').exists()
-  section, = (one for one in page.one(record.read(tmp_path))['sections'] if one['heading'] == 'Characters')
+  (section,) = (
+    one for one in page.one(record.read(tmp_path))['sections'] if one['heading'] == 'Characters'
+  )
   assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
 
 
 def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
-  assert analyze.main(['analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last']) == 0
+  assert (
+    analyze.main(
+      ['analyze', f'--workdir={tmp_path}', '--images=30', '--only=filters,errors', '--step=last']
+    )
+    == 0
+  )
   assert list(last_json(capsys.readouterr().out)['analyses']) == ['filters', 'errors']
   with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
     assert arrays['kernels'].shape == (5, 5, 1, 4)
 
 
 def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
-  lines = [{'step': step, 'conv1/kernel': [-step, -3, -2, -1, 0, 1, 2, 3, step], 'conv1/bias': [0] * 9} for step in (4, 8, 12)]
+  lines = [
+    {'step': step, 'conv1/kernel': [-step, -3, -2, -1, 0, 1, 2, 3, step], 'conv1/bias': [0] * 9}
+    for step in (4, 8, 12)
+  ]
   (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]))
   assert list(network.over_training(tmp_path)) == [], 'a single evaluation moves nothing'
   (tmp_path / 'weights.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
-  result, = network.over_training(tmp_path)
+  (result,) = network.over_training(tmp_path)
   assert result.arrays['steps'].tolist() == [4, 8, 12]
   assert result.arrays['conv1/kernel'].tolist() == [line['conv1/kernel'] for line in lines]
-  assert result.facts['tensors']['conv1/kernel'] == {'first': lines[0]['conv1/kernel'], 'last': lines[2]['conv1/kernel']}
+  assert result.facts['tensors']['conv1/kernel'] == {
+    'first': lines[0]['conv1/kernel'],
+    'last': lines[2]['conv1/kernel'],
+  }
   kernel, bias = result.figure.axes
   assert (kernel.get_title(), bias.get_title()) == ('conv1 kernel', 'conv1 bias')
-  assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), 'the least and the greatest number are drawn'
+  assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), (
+    'the least and the greatest number are drawn'
+  )
   assert kernel.lines[0].get_xydata().tolist() == [[4, 0], [8, 0], [12, 0]], 'the median'
-  result, = network.over_training(tmp_path, ['conv1/bias', 'conv2/bias'])
+  (result,) = network.over_training(tmp_path, ['conv1/bias', 'conv2/bias'])
   assert list(result.arrays) == ['steps', 'quantiles', 'conv1/bias', 'conv1/kernel']
-  (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]) + '\n' + json.dumps({'step': 8, 'other/bias': [0] * 9}))
+  (tmp_path / 'weights.jsonl').write_text(
+    json.dumps(lines[0]) + '\n' + json.dumps({'step': 8, 'other/bias': [0] * 9})
+  )
   assert list(network.over_training(tmp_path)) == [], 'of one network alone'
 
 
 def test_analyze_weights_against_another_run(trained, tmp_path):
   workdir, _ = trained
   other = tmp_path / 'stronger'
-  loop.train(experiment.build({**copy.deepcopy(SMALL), 'train_for': '2 steps', 'l2': 1.0}, 'small'), other)
-  assert analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', f'--against={other}', '--images=5']) == 0
+  loop.train(
+    experiment.build({**copy.deepcopy(SMALL), 'train_for': '2 steps', 'l2': 1.0}, 'small'), other
+  )
+  assert (
+    analyze.main(
+      ['analyze', f'--workdir={workdir}', '--only=weights', f'--against={other}', '--images=5']
+    )
+    == 0
+  )
   facts = json.loads((workdir / 'analysis/weights.json').read_text())
   assert facts['runs'] == [str(workdir), str(other)]
   kernel = facts['tensors']['logits/kernel']
@@ -122,15 +166,22 @@ def test_analyze_weights_against_another_run(trained, tmp_path):
     counts, edges = arrays['logits.kernel.counts'], arrays['logits.kernel.edges']
   assert counts.sum(1).tolist() == kernel['sizes'] == [80, 80]
   for row, folder in zip(counts, facts['runs'], strict=True):
-    values = np.asarray(subject.read(folder, count=1).variables['params']['logits']['kernel'], np.float64)
+    values = np.asarray(
+      subject.read(folder, count=1).variables['params']['logits']['kernel'], np.float64
+    )
     assert row.tolist() == np.histogram(values, edges)[0].tolist()
   with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
-    analyze.main(['analyze', f'--workdir={workdir}', '--only=weights', '--against=nowhere', '--images=5'])
+    analyze.main(
+      ['analyze', f'--workdir={workdir}', '--only=weights', '--against=nowhere', '--images=5']
+    )
 
 
 @pytest.mark.slow
 def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
-  loop.train(experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'), tmp_path)
+  loop.train(
+    experiment.build({**small_cnn, 'train_for': '4 steps', 'keep_every': '2 steps'}, 'small'),
+    tmp_path,
+  )
   done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30')
   assert done.returncode == 0, done.stderr
   made = last_json(done.stdout)['analyses']
@@ -152,28 +203,51 @@ def test_analyze_sees_what_training_evaluates(trained):
   np.testing.assert_allclose(found.images[..., 0], found.inputs, atol=1e-6)
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--only=error'], r'--only=error is no analysis; did you mean errors\?; use some of weights, statistics, errors, '),
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (
+      ['--only=error'],
+      r'--only=error is no analysis; did you mean errors\?; use some of weights, statistics, errors, ',
+    ),
     (['--only=x'], r'--only=x is no analysis; use some of weights, '),
-    (['--only=errors,weights', '--layer=lstm'], r'--layer changes nothing in errors, weights: leave it out, or use some of '
-                                                r'statistics, embedding, states$'),
+    (
+      ['--only=errors,weights', '--layer=lstm'],
+      r'--layer changes nothing in errors, weights: leave it out, or use some of '
+      r'statistics, embedding, states$',
+    ),
     (['--channel=0'], r'--channel changes nothing in weights, .*: leave it out$'),
-    (['--only=errors', '--against=x'], r'--against changes nothing in errors: leave it out, or use some of weights$'),
-    (['--only=filters'], r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, "),
+    (
+      ['--only=errors', '--against=x'],
+      r'--against changes nothing in errors: leave it out, or use some of weights$',
+    ),
+    (
+      ['--only=filters'],
+      r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, ",
+    ),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
     (['--images=many'], r"--images='many' is no whole number: see "),
     (['--only'], r'--only has no value: see '),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
-    (['--only=states', '--layer=gru'], r'--layer=gru is no layer of the network: use one of lstm, logits'),
-    (['--only=states', '--layer=logits'], r'--only=states: --layer=logits does not fit: use one of lstm'),
-])
+    (
+      ['--only=states', '--layer=gru'],
+      r'--layer=gru is no layer of the network: use one of lstm, logits',
+    ),
+    (
+      ['--only=states', '--layer=logits'],
+      r'--only=states: --layer=logits does not fit: use one of lstm',
+    ),
+  ],
+)
 def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={trained[0]}', *arguments]) == 1
   lines = capsys.readouterr().err.strip().splitlines()
   assert re.match(f'jaxdl: {message}', lines[-1]), lines
 
 
-@pytest.mark.parametrize('name', ['statistics', 'embedding', 'states', 'errors', 'by_step', 'weights'])
+@pytest.mark.parametrize(
+  'name', ['statistics', 'embedding', 'states', 'errors', 'by_step', 'weights']
+)
 def test_analyze_heeds_what_a_view_says_that_it_does(name, trained):
   """The fields of the choice that are read while a view is made."""
   read = set()
@@ -193,21 +267,33 @@ def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
   (tmp_path / 'cnn_mnist').mkdir()
   (tmp_path / 'report.html').touch()
   (tmp_path / 'cnn_mnist/config.json').touch()
-  for name, mend in (('', f'holds runs: give one of them, such as {tmp_path / "cnn_mnist"}'), ('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'), ('report.html', 'is a file: give the'),
-                     ('x/y', 'does not exist: give the folder of a run that was trained')):
+  for name, mend in (
+    ('', f'holds runs: give one of them, such as {tmp_path / "cnn_mnist"}'),
+    ('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'),
+    ('report.html', 'is a file: give the'),
+    ('x/y', 'does not exist: give the folder of a run that was trained'),
+  ):
     assert command.run(analyze.main, ['analyze', str(tmp_path / name)]) == 1
     assert mend in capsys.readouterr().err
   (tmp_path / 'sweep/lstm/seed0').mkdir(parents=True)
   (tmp_path / 'sweep/lstm/seed0/config.json').touch()
   assert command.run(analyze.main, ['analyze', str(tmp_path / 'sweep')]) == 1
-  assert f'holds runs: give one of them, such as {tmp_path / "sweep/lstm/seed0"}' in capsys.readouterr().err
+  assert (
+    f'holds runs: give one of them, such as {tmp_path / "sweep/lstm/seed0"}'
+    in capsys.readouterr().err
+  )
 
 
 @pytest.fixture
 def other_digits(monkeypatch):
-  """MNIST as TFDS would prepare it: the same digits in another order, found by source='auto' before those of the package."""
+  """MNIST as TFDS would prepare it: the same digits in another order, found by source='auto' before
+  those of the package.
+  """
   packed = mnist.mnist(source='bundled', data_dir=None)
-  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+  columns = {
+    split: {name: values[::-1] for name, values in part.items()}
+    for split, part in packed.columns.items()
+  }
 
   def read(name, *, data_dir, required, decode, download=True):
     return Source('tfds', columns, packed.classes, data_dir='/somewhere')
@@ -226,38 +312,64 @@ def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, oth
   after = subject.read(tmp_path / 'run')
   np.testing.assert_array_equal(after.inputs, before.inputs)
   np.testing.assert_array_equal(after.labels, before.labels)
-  with pytest.raises(ValueError, match='--data_dir=x changes nothing: .* was trained on the copy in the package: leave it out'):
+  with pytest.raises(
+    ValueError,
+    match='--data_dir=x changes nothing: .* was trained on the copy in the package: leave it out',
+  ):
     subject.read(tmp_path / 'run', data_dir='x')
-  with pytest.raises(ValueError, match='--folder=x is for photographs, but .* was trained on mnist: leave it out'):
+  with pytest.raises(
+    ValueError, match='--folder=x is for photographs, but .* was trained on mnist: leave it out'
+  ):
     subject.read(tmp_path / 'run', folder='x')
 
 
-def test_analyze_refuses_other_examples_than_those_of_training(small, tmp_path, monkeypatch, other_digits):
+def test_analyze_refuses_other_examples_than_those_of_training(
+  small, tmp_path, monkeypatch, other_digits
+):
   """A prepared copy that was replaced since, by one of the same classes and sizes."""
   other_digits()
   small['data']['source'] = 'tfds'
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   assert subject.read(tmp_path, count=3).labels.shape == (3,)
   packed = mnist.mnist(source='bundled', data_dir=None)
-  monkeypatch.setattr(tfds_arrays, 'read', lambda *_, **__: Source('tfds', packed.columns, packed.classes, data_dir='/there'))
-  with pytest.raises(ValueError, match=r'^mnist in /there has other examples than .* was trained on \(in the test, train split\): give '
-                                       r'the folder that has it prepared, --data_dir=DIR$'):
+  monkeypatch.setattr(
+    tfds_arrays,
+    'read',
+    lambda *_, **__: Source('tfds', packed.columns, packed.classes, data_dir='/there'),
+  )
+  with pytest.raises(
+    ValueError,
+    match=r'^mnist in /there has other examples than .* was trained on \(in the test, train split\): give '
+    r'the folder that has it prepared, --data_dir=DIR$',
+  ):
     subject.read(tmp_path, count=3)
 
   def gone(*_, **__):
     raise FileNotFoundError('mnist is not prepared in /there: run python -m jaxdl.data prepare')
 
   monkeypatch.setattr(tfds_arrays, 'read', gone)
-  with pytest.raises(OSError, match=r'^mnist is not prepared in /there, but .* was trained on it: give the folder that has it prepared, '
-                                    r'--data_dir=DIR$'):
+  with pytest.raises(
+    OSError,
+    match=r'^mnist is not prepared in /there, but .* was trained on it: give the folder that has it prepared, '
+    r'--data_dir=DIR$',
+  ):
     subject.read(tmp_path, count=3)
 
 
-def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(small, tmp_path, other_digits, monkeypatch):
+def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(
+  small, tmp_path, other_digits, monkeypatch
+):
   """As older versions left it: its config says where the data came from, and no more."""
   facts = Data.facts
-  monkeypatch.setattr(Data, 'facts', lambda self: {key: value for key, value in facts(self).items() if key not in (
-      'checksums', 'examples', 'examples_per_class', 'data_dir')})
+  monkeypatch.setattr(
+    Data,
+    'facts',
+    lambda self: {
+      key: value
+      for key, value in facts(self).items()
+      if key not in ('checksums', 'examples', 'examples_per_class', 'data_dir')
+    },
+  )
   small['data'] |= {'source': 'auto', 'data_dir': str(tmp_path / 'empty')}
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
   before = subject.read(tmp_path / 'run')
@@ -274,15 +386,28 @@ def of_photographs(small_cnn, tmp_path, monkeypatch):
     pathlib.Path(f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng([number, ord(kind)]).integers(0, 256, (28, 28, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(f'photos/{split}/{kind}/{number}.png')
-  config = {**small_cnn, 'data': dict(
-      name='image_folder', folder='photos', size=28, workers=0, batch_size=4, evaluation_batch_size=4, data_dir='tfds',
-      splits=dict(train='train', test='test')), 'train_for': '2 steps'}
+  config = {
+    **small_cnn,
+    'data': dict(
+      name='image_folder',
+      folder='photos',
+      size=28,
+      workers=0,
+      batch_size=4,
+      evaluation_batch_size=4,
+      data_dir='tfds',
+      splits=dict(train='train', test='test'),
+    ),
+    'train_for': '2 steps',
+  }
   config['model']['layers'][-2]['features'] = 2
   loop.train(experiment.build(config, 'photos'), 'run')
   return config
 
 
-def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(of_photographs, tmp_path, monkeypatch, capsys):
+def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(
+  of_photographs, tmp_path, monkeypatch, capsys
+):
   before = subject.read('run')
   (tmp_path / 'elsewhere').mkdir()
   monkeypatch.chdir(tmp_path / 'elsewhere')
@@ -291,20 +416,35 @@ def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(of_p
   (tmp_path / 'photos').rename(tmp_path / 'moved')
   assert command.run(analyze.main, ['analyze', str(run), '--only=statistics']) == 1
   assert capsys.readouterr().err == (
-      f'jaxdl: the photographs of {run} are not in {tmp_path}/photos: give the folder of the photographs, --folder=DIR, or that of '
-      'the prepared copy, --data_dir=DIR; or use only analyses that need none, such as --only=weights\n')
+    f'jaxdl: the photographs of {run} are not in {tmp_path}/photos: give the folder of the photographs, --folder=DIR, or that of '
+    'the prepared copy, --data_dir=DIR; or use only analyses that need none, such as --only=weights\n'
+  )
   assert command.run(analyze.main, ['analyze', str(run), '--only=filters,weights']) == 0
   printed = capsys.readouterr().out
   assert f'{run} at step 2: 2 analyses into {run}/analysis' in printed
   assert command.run(analyze.main, ['analyze', str(run), '--only=filters', '--layer=conv1']) == 0
-  assert command.run(analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']) == 0
-  assert json.loads((run / 'analysis/statistics.json').read_text())['flags'] == f'--folder={tmp_path}/moved'
+  assert (
+    command.run(
+      analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']
+    )
+    == 0
+  )
+  assert (
+    json.loads((run / 'analysis/statistics.json').read_text())['flags']
+    == f'--folder={tmp_path}/moved'
+  )
   np.testing.assert_array_equal(subject.read(run, folder=tmp_path / 'moved').inputs, before.inputs)
   (tmp_path / 'moved/test/a/1.png').unlink()
   capsys.readouterr()
-  assert command.run(analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']) == 1
+  assert (
+    command.run(
+      analyze.main, ['analyze', str(run), '--only=statistics', f'--folder={tmp_path}/moved']
+    )
+    == 1
+  )
   assert capsys.readouterr().err.startswith(
-      f'jaxdl: {tmp_path}/moved has other examples than {run} was trained on (in the test split): give the folder of')
+    f'jaxdl: {tmp_path}/moved has other examples than {run} was trained on (in the test split): give the folder of'
+  )
 
 
 def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_path, monkeypatch):
@@ -319,8 +459,11 @@ def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_pa
   for run, place in (('of_copy', {}), ('run', {'data_dir': str(tmp_path / 'tfds')})):
     np.testing.assert_array_equal(subject.read(tmp_path / run, **place).inputs, before.inputs)
   shutil.rmtree(tmp_path / version)
-  with pytest.raises(OSError, match=r'^image_folder/photos is not prepared in .*/tfds, but .*/of_copy was trained on it: give the folder '
-                                    r'of the photographs, --folder=DIR, or'):
+  with pytest.raises(
+    OSError,
+    match=r'^image_folder/photos is not prepared in .*/tfds, but .*/of_copy was trained on it: give the folder '
+    r'of the photographs, --folder=DIR, or',
+  ):
     subject.read(tmp_path / 'of_copy')
 
 
@@ -337,5 +480,11 @@ def test_analyze_names_the_axes_of_principal_components(trained):
 
 def test_analyze_shows_weights_in_the_order_of_the_layers():
   names = ['a/bias', 'a/kernel', 'b2/kernel', 'b/cell/kernel', 'b/bias', 'of_no_layer']
-  assert network._in_order(names, ['b', 'b2', 'a']) == ['b/cell/kernel', 'b/bias', 'b2/kernel', 'a/bias', 'a/kernel', 'of_no_layer']
-
+  assert network._in_order(names, ['b', 'b2', 'a']) == [
+    'b/cell/kernel',
+    'b/bias',
+    'b2/kernel',
+    'a/bias',
+    'a/kernel',
+    'of_no_layer',
+  ]

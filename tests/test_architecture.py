@@ -1,4 +1,6 @@
-"""The structure of the package: which package may import which, and where libraries may be imported."""
+"""The structure of the package: which package may import which, and where libraries may be
+imported.
+"""
 
 import ast
 
@@ -7,7 +9,8 @@ from helpers import ROOT
 
 FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
 EVERYTHING = object()
-MAY_IMPORT = {  # package → packages that it may import besides itself; docs/architecture.md has the reasons
+# package → packages that it may import besides itself; docs/architecture.md has the reasons
+MAY_IMPORT = {
   'ops': set(),
   'figures': set(),
   'devices': set(),
@@ -24,10 +27,26 @@ MAY_IMPORT = {  # package → packages that it may import besides itself; docs/a
   'monitoring': {'analysis', 'runs', 'figures', 'models', 'data', 'step', 'devices', 'config'},
   'training': {'monitoring', 'runs', 'models', 'data', 'step', 'devices', 'terminal', 'config'},
   'sweeps': {
-    'training', 'monitoring', 'runs', 'figures', 'models', 'step', 'devices', 'terminal', 'config',
+    'training',
+    'monitoring',
+    'runs',
+    'figures',
+    'models',
+    'step',
+    'devices',
+    'terminal',
+    'config',
   },
 }
-COMMANDS = {'main', 'sweep', 'analyze', 'generate', 'status', '__main__', '__init__'}  # may import everything
+COMMANDS = {
+  'main',
+  'sweep',
+  'analyze',
+  'generate',
+  'status',
+  '__main__',
+  '__init__',
+}  # may import everything
 ANALYSIS_READS = {'jaxdl.runs.checkpoint'}  # the one module of runs that an analysis may import
 FENCES = {  # library → files that may import it
   'tensorflow': ('data/', 'monitoring/writers.py'),
@@ -110,7 +129,7 @@ def test_modules_form_no_circle():
   done, path = set(), []
 
   def visit(name):
-    assert name not in path, f'a circle of imports: {" → ".join([*path[path.index(name):], name])}'
+    assert name not in path, f'a circle of imports: {" → ".join([*path[path.index(name) :], name])}'
     if name in done or name not in graph:
       return
     path.append(name)

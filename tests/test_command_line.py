@@ -24,6 +24,8 @@ from jaxdl import main, sweep
 from jaxdl.terminal import command, progress
 
 README = (ROOT / 'README.md').read_text()
+
+
 def run_main(*arguments, **keywords):
   return run_child('-m', 'jaxdl.main', *arguments, **keywords)
 
@@ -35,7 +37,9 @@ def other_than_warnings(lines):
 
 @pytest.fixture
 def run_here(capsys, monkeypatch):
-  """Returns a function that runs the command in this process: (exit code, standard output, lines of standard error)."""
+  """Returns a function that runs the command in this process: (exit code, standard output, lines of
+  standard error).
+  """
   monkeypatch.chdir(ROOT)
 
   def run(*arguments):
@@ -48,10 +52,17 @@ def run_here(capsys, monkeypatch):
 
 @pytest.mark.slow  # launch/colab_tpu.ipynb, which is run by default, gives the same command
 def test_the_main_job_trains_shows_and_writes(tmp_path):
-  run = run_main('--config=configs/lstm_mnist.py', '--config.train_for=60 steps', '--config.data.batch_size=64',
-                 f'--workdir={tmp_path}', environment=AS_USERS)
+  run = run_main(
+    '--config=configs/lstm_mnist.py',
+    '--config.train_for=60 steps',
+    '--config.data.batch_size=64',
+    f'--workdir={tmp_path}',
+    environment=AS_USERS,
+  )
   assert run.returncode == 0, run.stderr
-  assert run.stderr.startswith("warning: config.train_for='60 steps' ends within the first epoch: 51,160 of 55,000 training ")
+  assert run.stderr.startswith(
+    "warning: config.train_for='60 steps' ends within the first epoch: 51,160 of 55,000 training "
+  )
   assert len(run.stderr.splitlines()) == 1
   summary = last_json(run.stdout)
   assert summary['config'] == 'lstm_mnist'
@@ -59,12 +70,21 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert summary['test_examples'] == 10000
   assert summary['test_accuracy'] > 0.3
   assert '81,674 parameters: 81,674 trainable, 0 not' in run.stdout
-  assert re.search(r'step 50 of 60  train loss .*validation loss .*test loss .*examples/s, 0:\d\d:\d\d left', run.stdout)
+  assert re.search(
+    r'step 50 of 60  train loss .*validation loss .*test loss .*examples/s, 0:\d\d:\d\d left',
+    run.stdout,
+  )
   assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
-  assert f'report: {tmp_path}/report.html\nlook inside: python -m jaxdl.analyze {tmp_path}\n' in run.stdout
+  assert (
+    f'report: {tmp_path}/report.html\nlook inside: python -m jaxdl.analyze {tmp_path}\n'
+    in run.stdout
+  )
   page = html.unescape((tmp_path / 'report.html').read_text())
-  assert "python -m jaxdl.main --config=configs/lstm_mnist.py '--config.train_for=60 steps' --config.data.batch_size=64" in page
+  assert (
+    "python -m jaxdl.main --config=configs/lstm_mnist.py '--config.train_for=60 steps' --config.data.batch_size=64"
+    in page
+  )
   assert 'LSTM on mnist: test accuracy' in page
 
 
@@ -75,7 +95,9 @@ COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'data')
 def test_help_fits_a_screen_and_ends_with_examples(name, capsys, monkeypatch):
   monkeypatch.setenv('COLUMNS', '100')
   package = importlib.import_module(f'jaxdl.{name}')
-  module = importlib.import_module(f'jaxdl.{name}.__main__') if hasattr(package, '__path__') else package
+  module = (
+    importlib.import_module(f'jaxdl.{name}.__main__') if hasattr(package, '__path__') else package
+  )
   with pytest.raises(SystemExit) as ended:
     command.run(module.main, ['jaxdl', '--help'])
   assert ended.value.code == 0
@@ -83,9 +105,13 @@ def test_help_fits_a_screen_and_ends_with_examples(name, capsys, monkeypatch):
   assert shown.startswith(f'usage: python -m jaxdl.{name} ')
   assert len(shown.splitlines()) < 40
   flags = set(re.findall(r'--\w+', shown.partition('examples:')[0]))
-  examples = re.findall(rf'^  python -m jaxdl\.{name} .*', shown.partition('\nexamples:\n')[2], re.MULTILINE)
+  examples = re.findall(
+    rf'^  python -m jaxdl\.{name} .*', shown.partition('\nexamples:\n')[2], re.MULTILINE
+  )
   assert examples
-  assert set(re.findall(r'--\w+', ' '.join(examples))) <= flags | {'--from'}  # which `prepare --help` explains
+  assert set(re.findall(r'--\w+', ' '.join(examples))) <= flags | {
+    '--from'
+  }  # which `prepare --help` explains
   for file in re.findall(r'configs/[\w/]+\.py', shown):
     assert (ROOT / file).is_file()
 
@@ -93,7 +119,7 @@ def test_help_fits_a_screen_and_ends_with_examples(name, capsys, monkeypatch):
 def test_quiet_leaves_the_result_alone(small, config_file, run_here):
   code, shown, lines = run_here(f'--config={config_file(small)}', '--describe', '--quiet')
   assert (code, other_than_warnings(lines)) == (0, [])
-  result, = shown.splitlines()
+  (result,) = shown.splitlines()
   assert json.loads(result)['config'] == 'small'
   code, shown, lines = run_here(f'--config={config_file(small)}', '--quiet', '--config.seed=x')
   assert (code, shown, len(lines)) == (1, '', 1)
@@ -110,25 +136,50 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
     raise KeyboardInterrupt
 
   assert command.run(main, ['jaxdl']) == 130
-  assert capsys.readouterr().err == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
+  assert (
+    capsys.readouterr().err
+    == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
+  )
 
 
 def test_a_reader_that_has_read_enough_ends_a_command_without_a_word():
-  code = ("import sys; from jaxdl.terminal import command; "
-          "sys.exit(command.run(lambda arguments: [print('line') for _ in range(10**6)], ['jaxdl']))")
-  with subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+  code = (
+    'import sys; from jaxdl.terminal import command; '
+    "sys.exit(command.run(lambda arguments: [print('line') for _ in range(10**6)], ['jaxdl']))"
+  )
+  with subprocess.Popen(
+    [sys.executable, '-c', code],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as child:
     assert child.stdout.readline() == 'line\n'
     child.stdout.close()
     assert (child.stderr.read(), child.wait()) == ('', 141)
 
 
 def test_ctrl_c_during_the_imports_ends_without_a_traceback(tmp_path):
-  """A library that is interrupted while it is read, on a terminal that was told that something starts."""
-  (tmp_path / 'ml_collections.py').write_text('import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n')
+  """A library that is interrupted while it is read, on a terminal that was told that something
+  starts.
+  """
+  (tmp_path / 'ml_collections.py').write_text(
+    'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n'
+  )
   terminal, ours = pty.openpty()
-  heeding = ['env', '--default-signal=INT', sys.executable]  # also where the suite runs in the background
-  child = subprocess.run([*heeding, '-m', 'jaxdl.main', '--help'], cwd=ROOT, stdout=subprocess.PIPE, stderr=ours,
-                         env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'}, check=False)
+  heeding = [
+    'env',
+    '--default-signal=INT',
+    sys.executable,
+  ]  # also where the suite runs in the background
+  child = subprocess.run(
+    [*heeding, '-m', 'jaxdl.main', '--help'],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=ours,
+    env={**os.environ, 'PYTHONPATH': f'{tmp_path}:{os.environ.get("PYTHONPATH", "")}'},
+    check=False,
+  )
   os.close(ours)
   assert (child.returncode, child.stdout) == (-signal.SIGINT, b'')
   assert os.read(terminal, 1000).decode() == 'starting …\r'
@@ -147,18 +198,29 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
 
 
 def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
-  """The first 50 steps took 20 s, with compiling, which says nothing; the second 50 one second: 900 more are 18 s."""
-  moments = iter([0.0, 0.0, 20.0, 20.5, 21.0, 22.0])  # the first two are those of saying that it compiles
+  """The first 50 steps took 20 s, with compiling, which says nothing; the second 50 one second: 900
+  more are 18 s.
+  """
+  moments = iter(
+    [0.0, 0.0, 20.0, 20.5, 21.0, 22.0]
+  )  # the first two are those of saying that it compiles
   monkeypatch.setattr(progress.time, 'monotonic', lambda: next(moments))
   with progress.show(1000, first_step=0) as shown:
-    assert [shown.left(step) for step in (50, 50, 100, 150)] == ['', '', '0:00:18 left', '0:00:17 left']
+    assert [shown.left(step) for step in (50, 50, 100, 150)] == [
+      '',
+      '',
+      '0:00:18 left',
+      '0:00:17 left',
+    ]
     monkeypatch.setattr(progress.time, 'monotonic', lambda: 23.0)
   with progress.show(50, first_step=0) as shown:
     assert shown.left(50) == '0:00:00 left'
 
 
 def test_time_left_of_a_resumed_run_takes_no_evaluation_for_a_step(monkeypatch, capsys):
-  """A step takes 1 s and an evaluation, each 50 steps, 10 s: of 300 steps 250 are left after 50, and five evaluations."""
+  """A step takes 1 s and an evaluation, each 50 steps, 10 s: of 300 steps 250 are left after 50,
+  and five evaluations.
+  """
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(300, first_step=48, evaluate_every=50) as shown:
@@ -172,14 +234,19 @@ def test_time_left_of_a_resumed_run_takes_no_evaluation_for_a_step(monkeypatch, 
     assert shown.left(99) == f'0:0{(201 + 50) // 60}:{(201 + 50) % 60} left'
 
 
-def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(monkeypatch, capsys):
+def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(
+  monkeypatch, capsys
+):
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(10, first_step=0) as shown:
     for step, clock[0] in ((1, 40.0), (2, 60.0), (3, 80.0), (4, 95.0)):
       shown.advance(step, 'loss 0.5000', 8.0)
   assert capsys.readouterr().out.splitlines() == [
-      'compiling …', 'step 1 of 10  loss 0.5000  8 examples/s', 'step 3 of 10  loss 0.5000  8 examples/s, 0:02:20 left']
+    'compiling …',
+    'step 1 of 10  loss 0.5000  8 examples/s',
+    'step 3 of 10  loss 0.5000  8 examples/s, 0:02:20 left',
+  ]
   with progress.show(10, first_step=10):
     assert capsys.readouterr().out == '', 'a run that is finished compiles nothing'
 
@@ -197,12 +264,21 @@ def test_the_package_says_which_commands_there_are():
   run = run_child('-m', 'jaxdl')
   assert (run.returncode, run.stderr) == (0, '')
   named = re.findall(r'^python -m jaxdl\.(\w+)', run.stdout, re.MULTILINE)
-  there = {file.stem for file in (ROOT / 'jaxdl').glob('*.py') if 'command.run(main, sys.argv' in file.read_text()}
+  there = {
+    file.stem
+    for file in (ROOT / 'jaxdl').glob('*.py')
+    if 'command.run(main, sys.argv' in file.read_text()
+  }
   assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
 
 
-@pytest.mark.parametrize(('word', 'said'), [('status', 'status is written with a dot: python -m jaxdl.status'),
-                                            ('train', 'train is no command: use one of jaxdl.main, jaxdl.analyze, ')])
+@pytest.mark.parametrize(
+  ('word', 'said'),
+  [
+    ('status', 'status is written with a dot: python -m jaxdl.status'),
+    ('train', 'train is no command: use one of jaxdl.main, jaxdl.analyze, '),
+  ],
+)
 def test_a_command_without_its_dot_is_told(word, said):
   run = run_child('-m', 'jaxdl', word)
   assert (run.returncode, run.stdout) == (1, '')
@@ -210,13 +286,19 @@ def test_a_command_without_its_dot_is_told(word, said):
 
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
-  figures = {split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601} for split in ('train', 'validation', 'test')}
+  figures = {
+    split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601}
+    for split in ('train', 'validation', 'test')
+  }
   shown = progress.fitted(progress.line(1700, 5500, figures, '0:01:16 left'), 80)
   assert shown.splitlines() == [
-      'step 1,700 of 5,500  train loss 0.1198, accuracy 96.44 %',
-      '  validation loss 0.1198, accuracy 96.44 %  test loss 0.1198, accuracy 96.44 %',
-      '  10,601 examples/s, 0:01:16 left']
-  assert progress.fitted('  validation loss improved, saved', 80) == '  validation loss improved, saved'
+    'step 1,700 of 5,500  train loss 0.1198, accuracy 96.44 %',
+    '  validation loss 0.1198, accuracy 96.44 %  test loss 0.1198, accuracy 96.44 %',
+    '  10,601 examples/s, 0:01:16 left',
+  ]
+  assert (
+    progress.fitted('  validation loss improved, saved', 80) == '  validation loss improved, saved'
+  )
 
 
 def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):
@@ -231,13 +313,23 @@ def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatc
   assert 'computing' in capsys.readouterr().out
 
 
-def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(small, config_file, tmp_path, monkeypatch, run_here):
+def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
+  small, config_file, tmp_path, monkeypatch, run_here
+):
   """Nor is --start-over. Each process has another number: the command is that of all."""
   monkeypatch.setattr(main.hosts, 'joined', lambda *who: contextlib.nullcontext())
   said = []
   monkeypatch.setattr(main, '_train', lambda chosen, workdir, begun, start_over: said.append(begun))
-  run_here(f'--config={config_file(small)}', '--coordinator', 'localhost:1', '--workdir=a', '--process=0',
-           '--processes', '2', '--start-over')
+  run_here(
+    f'--config={config_file(small)}',
+    '--coordinator',
+    'localhost:1',
+    '--workdir=a',
+    '--process=0',
+    '--processes',
+    '2',
+    '--start-over',
+  )
   assert said == [f'python -m jaxdl.main --config={tmp_path / "small.py"} --workdir=a']
 
 
@@ -246,6 +338,7 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   pytest.importorskip('tensorboard')
   assert run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}').returncode == 0
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
   boards = {}
   whole = EventAccumulator(str(tmp_path / 'run/tensorboard')).Reload()
   for split in ('train', 'validation', 'test'):
@@ -256,20 +349,27 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   tags = boards['train'].Tags()['tensors']
   assert {'samples', 'config', 'lstm/recurrent_kernel', 'logits/bias'} <= set(tags)
   assert [event.step for event in boards['train'].Tensors('lstm/recurrent_kernel')] == [4, 8]
-  counts = np.frombuffer(boards['train'].Tensors('logits/bias')[-1].tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
+  counts = np.frombuffer(
+    boards['train'].Tensors('logits/bias')[-1].tensor_proto.tensor_content, np.float64
+  ).reshape(-1, 3)[:, 2]
   assert counts.sum() == 10  # every bias is in one bucket
-  event, = boards['train'].Tensors('gradients/logits/kernel')  # from the second evaluation on
+  (event,) = boards['train'].Tensors('gradients/logits/kernel')  # from the second evaluation on
   counts = np.frombuffer(event.tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
   assert (event.step, counts.sum()) == (8, 8 * 10)
   assert [node.name for node in whole.Graph().node] == ['inputs', 'lstm', 'logits']
   assert whole.SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
   summary = json.loads((tmp_path / 'run/summary.json').read_text())
-  event, = whole.Tensors('best/test_loss')
+  (event,) = whole.Tensors('best/test_loss')
   assert event.step == summary['step']
-  assert np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] == pytest.approx(summary['test_loss'], abs=1e-5)
+  assert np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] == pytest.approx(
+    summary['test_loss'], abs=1e-5
+  )
   lines = [json.loads(line) for line in (tmp_path / 'run/metrics.jsonl').read_text().splitlines()]
   expected = [line['loss'] for line in lines if line['split'] == 'test']
-  found = [np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] for event in boards['test'].Tensors('loss')]
+  found = [
+    np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0]
+    for event in boards['test'].Tensors('loss')
+  ]
   np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -277,38 +377,64 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
 def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file, tmp_path):
   small['data']['source'] = 'auto'
   config = config_file(small)
-  without = run_main(f'--config={config}', f'--workdir={tmp_path / "without"}', environment=WITHOUT_TENSORFLOW)
+  without = run_main(
+    f'--config={config}', f'--workdir={tmp_path / "without"}', environment=WITHOUT_TENSORFLOW
+  )
   assert without.returncode == 0, without.stderr
   assert without.stderr.count('TensorFlow is not installed') == 1
   assert len(other_than_warnings(without.stderr.splitlines())) == 1
   with_it = run_main(f'--config={config}', f'--workdir={tmp_path / "with"}')
-  assert [last_json(run.stdout)['test_loss'] for run in (without, with_it)] == [last_json(with_it.stdout)['test_loss']] * 2
+  assert [last_json(run.stdout)['test_loss'] for run in (without, with_it)] == [
+    last_json(with_it.stdout)['test_loss']
+  ] * 2
   assert (tmp_path / 'without/metrics.jsonl').stat().st_size > 0
   assert not (tmp_path / 'without/tensorboard').exists()
 
 
-def test_a_run_says_how_many_examples_it_has_and_what_is_left_out(small_cnn, config_file, tmp_path, run_here):
+def test_a_run_says_how_many_examples_it_has_and_what_is_left_out(
+  small_cnn, config_file, tmp_path, run_here
+):
   for split, kind, number in itertools.product(('train', 'test'), 'ab', range(3)):
     (tmp_path / f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
-    PIL.Image.new('RGB', (28, 28), (number, 9, 9)).save(tmp_path / f'photos/{split}/{kind}/{number}.png')
+    PIL.Image.new('RGB', (28, 28), (number, 9, 9)).save(
+      tmp_path / f'photos/{split}/{kind}/{number}.png'
+    )
   (tmp_path / 'photos/train/b/0.png').unlink()
   (tmp_path / 'photos/train/a/notes.txt').touch()
   small_cnn['model']['layers'][-2]['features'] = 2
-  small_cnn |= {'train_for': '2 steps', 'data': dict(
-      name='image_folder', folder=str(tmp_path / 'photos'), source='folder', size=28, workers=0, batch_size=4, evaluation_batch_size=4,
-      splits=dict(train='train', test='test'))}
-  code, shown, lines = run_here(f'--config={config_file(small_cnn)}', f'--workdir={tmp_path / "run"}')
+  small_cnn |= {
+    'train_for': '2 steps',
+    'data': dict(
+      name='image_folder',
+      folder=str(tmp_path / 'photos'),
+      source='folder',
+      size=28,
+      workers=0,
+      batch_size=4,
+      evaluation_batch_size=4,
+      splits=dict(train='train', test='test'),
+    ),
+  }
+  code, shown, lines = run_here(
+    f'--config={config_file(small_cnn)}', f'--workdir={tmp_path / "run"}'
+  )
   assert code == 0, lines
   assert '  train: 5 examples, a 3, b 2\n  test: 6 examples, 3 of each of 2 classes\n' in shown
   assert [line for line in lines if 'left out' in line] == [
-      f'jaxdl: left out of {tmp_path}/photos: 1 not an image (train/a/notes.txt)']
+    f'jaxdl: left out of {tmp_path}/photos: 1 not an image (train/a/notes.txt)'
+  ]
   kept = json.loads((tmp_path / 'run/config.json').read_text())['dataset']
-  assert (kept['examples'], kept['examples_per_class']) == ({'train': 5, 'test': 6}, {'train': [3, 2], 'test': [3, 3]})
+  assert (kept['examples'], kept['examples_per_class']) == (
+    {'train': 5, 'test': 6},
+    {'train': [3, 2], 'test': [3, 3]},
+  )
   assert 'train data' in (tmp_path / 'run/report.html').read_text()
 
 
 def test_describe_trains_nothing(tmp_path, run_here):
-  code, shown, lines = run_here('--config=configs/gru_mnist.py', '--describe', f'--workdir={tmp_path / "run"}')
+  code, shown, lines = run_here(
+    '--config=configs/gru_mnist.py', '--describe', f'--workdir={tmp_path / "run"}'
+  )
   assert code == 0, lines
   described = last_json(shown)
   assert described['parameters'] == described['trainable'] == 60672 + 1290
@@ -319,8 +445,10 @@ def test_describe_trains_nothing(tmp_path, run_here):
 
 def test_describe_downloads_nothing(tmp_path, monkeypatch, run_here):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
-  said = (f'cifar10 is not prepared in {tmp_path}, and nothing is downloaded to describe a config: '
-          'train it, or see python -m jaxdl.data list')
+  said = (
+    f'cifar10 is not prepared in {tmp_path}, and nothing is downloaded to describe a config: '
+    'train it, or see python -m jaxdl.data list'
+  )
   code, _, lines = run_here('--config=configs/cnn_cifar10.py', '--describe')
   assert (code, lines) == (1, [f'jaxdl: {said}'])
   with pytest.raises(FileNotFoundError, match=f'^{re.escape(said)}$'):
@@ -333,88 +461,256 @@ def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_
   run = tmp_path / 'run'
   arguments = [f'--config={config_file(small)}', f'--workdir={run}']
   assert run_here(*arguments, '--quiet')[0] == 0
-  before = {name: (run / name).read_bytes() for name in ('config.json', 'command.txt', 'lock', 'summary.json')}
+  before = {
+    name: (run / name).read_bytes()
+    for name in ('config.json', 'command.txt', 'lock', 'summary.json')
+  }
   code, shown, lines = run_here(*arguments, '--config.train_for=4 steps')
   assert (code, shown, other_than_warnings(lines)) == (
-      1, '', [f'jaxdl: {run} holds a run that is at step 8, but config.train_for ends at step 4: make it longer, or give another --workdir'])
+    1,
+    '',
+    [
+      f'jaxdl: {run} holds a run that is at step 8, but config.train_for ends at step 4: make it longer, or give another --workdir'
+    ],
+  )
   assert before == {name: (run / name).read_bytes() for name in before}
   assert '--quiet' not in before['command.txt'].decode()
 
 
 def test_overrides_of_keys_that_the_file_leaves_out(run_here):
-  """Numbers, texts, whole sections and the keys of a layer; the last one of two counts; the file's own keep their types."""
+  """Numbers, texts, whole sections and the keys of a layer; the last one of two counts; the file's
+  own keep their types.
+  """
   code, shown, lines = run_here(
-      '--config=configs/cnn_mnist.py', '--describe', '--config.l2=1e-4', '--config.ema_decay=0.9', '--config.ema_decay=0.99',
-      '--config.l2_all=true', '--config.early_stopping=5 epochs', '--config.plateau.patience=2 epochs',
-      '--config.plateau.factor=0.2', '--config.data.size=14', "--config.data.augment=[{'kind': 'shift', 'pixels': 2}]",
-      '--config.model.layers[0].strides=2', '--config.seed=7')
+    '--config=configs/cnn_mnist.py',
+    '--describe',
+    '--config.l2=1e-4',
+    '--config.ema_decay=0.9',
+    '--config.ema_decay=0.99',
+    '--config.l2_all=true',
+    '--config.early_stopping=5 epochs',
+    '--config.plateau.patience=2 epochs',
+    '--config.plateau.factor=0.2',
+    '--config.data.size=14',
+    "--config.data.augment=[{'kind': 'shift', 'pixels': 2}]",
+    '--config.model.layers[0].strides=2',
+    '--config.seed=7',
+  )
   assert code == 0, lines
-  found = json.loads(shown[:shown.index('\n}\n') + 2])
-  assert (found['l2'], found['l2_all'], found['ema_decay'], found['early_stopping']) == (1e-4, True, 0.99, '5 epochs')
+  found = json.loads(shown[: shown.index('\n}\n') + 2])
+  assert (found['l2'], found['l2_all'], found['ema_decay'], found['early_stopping']) == (
+    1e-4,
+    True,
+    0.99,
+    '5 epochs',
+  )
   assert (found['plateau'], found['seed']) == ({'patience': '2 epochs', 'factor': 0.2}, 7)
   assert (found['data']['size'], found['data']['augment']) == (14, [{'kind': 'shift', 'pixels': 2}])
   assert last_json(shown)['layers'][0] | {'name': ''} == {
-      'name': '', 'type': 'Conv', 'input': [14, 14, 1], 'output': [7, 7, 32], 'parameters': 832, 'trainable': 832}
+    'name': '',
+    'type': 'Conv',
+    'input': [14, 14, 1],
+    'output': [7, 7, 32],
+    'parameters': 832,
+    'trainable': 832,
+  }
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
     ([], '--config is missing: give one, such as --config=configs/lstm_mnist.py'),
-    (['--config=configs/lstm_mnst.py'], r'config file configs/lstm_mnst\.py does not exist: did you mean configs/lstm_mnist\.py\?$'),
-    (['--config=configs/transformer.py'], r'config file configs/transformer\.py does not exist: did you mean .*configs/lstm_mnist\.py.*\?$'),
-    (['--config=config/lstm_mnist.py'], r'config file config/lstm_mnist\.py does not exist: did you mean configs/lstm_mnist\.py\?$'),
-    (['--config=configs'], r'config file configs is a folder: did you mean configs/bn_cnn_gray_cifar10\.py, .*\?$'),
-    (['--config=lstm_mnist'], r'config file lstm_mnist does not exist: did you mean configs/lstm_mnist\.py\?$'),
+    (
+      ['--config=configs/lstm_mnst.py'],
+      r'config file configs/lstm_mnst\.py does not exist: did you mean configs/lstm_mnist\.py\?$',
+    ),
+    (
+      ['--config=configs/transformer.py'],
+      r'config file configs/transformer\.py does not exist: did you mean .*configs/lstm_mnist\.py.*\?$',
+    ),
+    (
+      ['--config=config/lstm_mnist.py'],
+      r'config file config/lstm_mnist\.py does not exist: did you mean configs/lstm_mnist\.py\?$',
+    ),
+    (
+      ['--config=configs'],
+      r'config file configs is a folder: did you mean configs/bn_cnn_gray_cifar10\.py, .*\?$',
+    ),
+    (
+      ['--config=lstm_mnist'],
+      r'config file lstm_mnist does not exist: did you mean configs/lstm_mnist\.py\?$',
+    ),
     (['--confg=configs/lstm_mnist.py'], r'--confg is unknown: did you mean --config\?$'),
     (['--config.seed=1'], r'--config is missing: give one'),
     (['--config=README.md'], r'config file README\.md is not Python: give a \.py file'),
-    (['--config=configs/lstm_mnist.py', '--config.modle.features=3'], r'config\.modle is not a key of this section: its keys are .*model'),
-    (['--config=configs/lstm_mnist.py', '--config.model.feature=3'], r'config\.model\.feature is not a key of this section: its keys are .*features'),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].kernal=3'], r'config\.model\.layers\[0\]\.kernal is not a key of this section: its keys are .*kernel'),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[7].kernel=3'], r"--config\.model\.layers\[7\]\.kernel: config\.model\.layers of .* has no key '7'; its keys are 0, 1"),
-    (['--config=configs/lstm_mnist.py', '--config.seed.first=3'], r"--config\.seed\.first: config\.seed of .* has no key 'first'; it has no keys below it"),
-    (['--config=configs/lstm_mnist.py', '--config.l2=1', '--config.l2.strength=1'], r"config\.l2 of .* has no key 'strength'; it has no keys below it"),
-    (['--config=configs/lstm_mnist.py', '--config.l2', '1e-4'], r'--config\.l2 has no value: write --config\.l2=VALUE'),
-    (['--config=configs/lstm_mnist.py', '--config.l2=much'], r"config\.l2='much' is no number: use a number from 0 on"),
-    (['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'], r'config\.plateau\.patience=5 is not a duration'),
-    (['--config=configs/lstm_mnist.py', '--config.plateau.wait=5 epochs'], r'config\.plateau\.wait is not a key of this section: its keys are patience'),
-    (['--config=configs/lstm_mnist.py', '--config.data.sizes=28'], r'config\.data\.sizes is not a key of this section: its keys are .*size'),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.modle.features=3'],
+      r'config\.modle is not a key of this section: its keys are .*model',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.model.feature=3'],
+      r'config\.model\.feature is not a key of this section: its keys are .*features',
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.model.layers[0].kernal=3'],
+      r'config\.model\.layers\[0\]\.kernal is not a key of this section: its keys are .*kernel',
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.model.layers[7].kernel=3'],
+      r"--config\.model\.layers\[7\]\.kernel: config\.model\.layers of .* has no key '7'; its keys are 0, 1",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.seed.first=3'],
+      r"--config\.seed\.first: config\.seed of .* has no key 'first'; it has no keys below it",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.l2=1', '--config.l2.strength=1'],
+      r"config\.l2 of .* has no key 'strength'; it has no keys below it",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.l2', '1e-4'],
+      r'--config\.l2 has no value: write --config\.l2=VALUE',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.l2=much'],
+      r"config\.l2='much' is no number: use a number from 0 on",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'],
+      r'config\.plateau\.patience=5 is not a duration',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.plateau.wait=5 epochs'],
+      r'config\.plateau\.wait is not a key of this section: its keys are patience',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.sizes=28'],
+      r'config\.data\.sizes is not a key of this section: its keys are .*size',
+    ),
     (['--config=configs/lstm_mnist.py', '--config.data.batch_size=many'], '.*batch_size.*many'),
-    (['--config=configs/lstm_mnist.py', '--config.data.batch_size=0'], r'config\.data\.batch_size=0 '),
-    (['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'], r"config\.train_for='5 hours' is not a duration: write '5500 steps'"),
-    (['--config=configs/lstm_mnist.py', '--config.task=clasify'], r"config\.task='clasify' is unknown: use one of classify"),
-    (['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'], r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.batch_size=0'],
+      r'config\.data\.batch_size=0 ',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.train_for=5 hours'],
+      r"config\.train_for='5 hours' is not a duration: write '5500 steps'",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.task=clasify'],
+      r"config\.task='clasify' is unknown: use one of classify",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.model.cell=lsmt'],
+      r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru",
+    ),
     (['--config=configs/lstm_mnist.py', "--config.model=dict(name='cnn')"], r'config\.model\.'),
-    (['--config=configs/lstm_mnist.py', '--config.data.layout=image'], r"config\.model\.name='recurrent' does not take examples of 28 × 28 × 1: set config\.data\.layout='rows'"),
-    (['--config=configs/cnn_mnist.py', '--config.data.layout=rows'], r"config\.model\.name='cnn' does not take examples of 28 × 28: set config\.data\.layout='image'"),
-    (['--config=configs/cnn_mnist.py', '--config.task=next_char'], r"config\.task='next_char' is none for the model 'cnn': use 'classify', "),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].activat=False'], r'layers\[0\]\.activat is not a key .* kind, name, activate; did you mean activate\?'),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[4].kind=flaten'], r"config\.model\.layers\[4\]\.kind='flaten' is unknown: .*; did you mean flatten\?"),
-    (['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
-     r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001'),
-    (['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
-     r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5'),
-    (['--config=configs/lstm_mnist.py', '--config.model=[cnn]'], r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.schedule\.name=cosine, or write all of it as \{'name': 'cosine'"),
-    (['--config=configs/lstm_mnist.py', '--config.model.classes=9'], r'logits has output \[9\], but mnist has 10 classes'),
-    (['--config=configs/lstm_mnist.py', '--config.data.source=web'], r"config\.data\.source='web' is not a place of mnist: use one of auto"),
-    (['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'], r"split 'train\[:99999\]' is out of range"),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.layout=image'],
+      r"config\.model\.name='recurrent' does not take examples of 28 × 28 × 1: set config\.data\.layout='rows'",
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.data.layout=rows'],
+      r"config\.model\.name='cnn' does not take examples of 28 × 28: set config\.data\.layout='image'",
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.task=next_char'],
+      r"config\.task='next_char' is none for the model 'cnn': use 'classify', ",
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.model.layers[0].activat=False'],
+      r'layers\[0\]\.activat is not a key .* kind, name, activate; did you mean activate\?',
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.model.layers[4].kind=flaten'],
+      r"config\.model\.layers\[4\]\.kind='flaten' is unknown: .*; did you mean flatten\?",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
+      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
+      r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],
+      r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.schedule\.name=cosine, or write all of it as \{'name': 'cosine'",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.model.classes=9'],
+      r'logits has output \[9\], but mnist has 10 classes',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.source=web'],
+      r"config\.data\.source='web' is not a place of mnist: use one of auto",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'],
+      r"split 'train\[:99999\]' is out of range",
+    ),
     (['--config=configs/lstm_mnist.py', '--config.seed=-1'], r'config\.seed=-1 is not a seed'),
-    (['configs/gru_mnist.py'], r'--config is missing: give one, such as --config=configs/gru_mnist\.py'),
-    (['--config=configs/lstm_mnist.py', '--train_for=9 steps'], r'--train_for is unknown: .*; of the config it is --config\.train_for'),
-    (['--config=configs/lstm_mnist.py', '--epochs=9'], r'--epochs is unknown: .*; of the config it is --config\.train_for$'),
-    (['--config=configs/lstm_mnist.py', '--lr=1e-3'], r'--lr is unknown: .*; of the config it is --config\.optimizer\.learning_rate$'),
-    (['--config=configs/lstm_mnist.py', '--batch_size=9'], r'--batch_size is unknown: .*; of the config it is --config\.data\.batch_size$'),
-    (['--config=configs/lstm_mnist.py', '--config.lr=1e-3'], r'config\.lr is not a key of this section: .*; did you mean optimizer\.learning_rate\?$'),
-    (['--config=configs/cnn_mnist.py', '--config.model.layers[0].filters=9'], r'.*filters is not a key of this section: .*; did you mean features\?$'),
-    (['--config=configs/lstm_mnist.py', '--config.learning_rate=0.1'], r'config\.learning_rate is not a key of .*; did you mean optimizer\.learning_rate\?$'),
-    (['--config=configs/lstm_mnist.py', '--config.optimizer.name=adm'], r"config\.optimizer\.name='adm' is unknown: use one of .*; did you mean adam\?$"),
-    (['--config=configs/lstm_mnist.py', '--config.data.name=mnsit'], r"config\.data\.name='mnsit' is unknown: use one of .*; did you mean mnist\?$"),
-    (['--config=configs/lstm_mnist.py', '--config.optimiser.eps=1'], r'config\.optimiser is not a key of this section: .*; did you mean optimizer\?'),
-    (['--config=configs/sweeps/losses_cifar10.py'], r'configs/sweeps/losses_cifar10\.py is a sweep: python -m jaxdl\.sweep --config='),
-    (['--config=configs/lstm_mnist.py', '--wokrdir=x'], r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$'),
+    (
+      ['configs/gru_mnist.py'],
+      r'--config is missing: give one, such as --config=configs/gru_mnist\.py',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--train_for=9 steps'],
+      r'--train_for is unknown: .*; of the config it is --config\.train_for',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--epochs=9'],
+      r'--epochs is unknown: .*; of the config it is --config\.train_for$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--lr=1e-3'],
+      r'--lr is unknown: .*; of the config it is --config\.optimizer\.learning_rate$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--batch_size=9'],
+      r'--batch_size is unknown: .*; of the config it is --config\.data\.batch_size$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.lr=1e-3'],
+      r'config\.lr is not a key of this section: .*; did you mean optimizer\.learning_rate\?$',
+    ),
+    (
+      ['--config=configs/cnn_mnist.py', '--config.model.layers[0].filters=9'],
+      r'.*filters is not a key of this section: .*; did you mean features\?$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.learning_rate=0.1'],
+      r'config\.learning_rate is not a key of .*; did you mean optimizer\.learning_rate\?$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.optimizer.name=adm'],
+      r"config\.optimizer\.name='adm' is unknown: use one of .*; did you mean adam\?$",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.data.name=mnsit'],
+      r"config\.data\.name='mnsit' is unknown: use one of .*; did you mean mnist\?$",
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.optimiser.eps=1'],
+      r'config\.optimiser is not a key of this section: .*; did you mean optimizer\?',
+    ),
+    (
+      ['--config=configs/sweeps/losses_cifar10.py'],
+      r'configs/sweeps/losses_cifar10\.py is a sweep: python -m jaxdl\.sweep --config=',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--wokrdir=x'],
+      r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$',
+    ),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
-    (['--config=configs/lstm_mnist.py', '--workdir=README.md'], r'the folder README\.md cannot be made \(a file of that name is there\): name another'),
-], ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '')
+    (
+      ['--config=configs/lstm_mnist.py', '--workdir=README.md'],
+      r'the folder README\.md cannot be made \(a file of that name is there\): name another',
+    ),
+  ],
+  ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '',
+)
 def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here):
   code, _, lines = run_here(*arguments)
   assert code == 1
@@ -422,13 +718,30 @@ def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here)
   assert re.match(f'jaxdl: .*{message}', lines[0]), lines[0]
 
 
-@pytest.mark.parametrize(('section', 'key', 'message'), [
+@pytest.mark.parametrize(
+  ('section', 'key', 'message'),
+  [
     ('data', 'sale', r'config\.data\.sale is not a key of this section: its keys are .*scale'),
-    ('optimizer', 'lr', r'config\.optimizer\.lr is not a key of this section: its keys are learning_rate, .*; did you mean learning_rate\?$'),
-    ('model', 'units', r'config\.model\.units is not a key of this section: its keys are cell, features, .*; did you mean features\?$'),
-    (None, 'epochs', r'config\.epochs is not a key of this section: its keys are task, .*; did you mean train_for\?$'),
-])
-def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, small, config_file, run_here):
+    (
+      'optimizer',
+      'lr',
+      r'config\.optimizer\.lr is not a key of this section: its keys are learning_rate, .*; did you mean learning_rate\?$',
+    ),
+    (
+      'model',
+      'units',
+      r'config\.model\.units is not a key of this section: its keys are cell, features, .*; did you mean features\?$',
+    ),
+    (
+      None,
+      'epochs',
+      r'config\.epochs is not a key of this section: its keys are task, .*; did you mean train_for\?$',
+    ),
+  ],
+)
+def test_bad_input_in_a_config_file_names_the_valid_keys(
+  section, key, message, small, config_file, run_here
+):
   (small[section] if section else small)[key] = 1
   code, _, lines = run_here(f'--config={config_file(small)}', '--describe')
   assert code == 1
@@ -439,17 +752,25 @@ def test_bad_input_in_a_config_file_names_the_valid_keys(section, key, message, 
 def test_a_run_given_for_a_config_names_its_command(run_here, tmp_path):
   (tmp_path / 'command.txt').write_text('python -m jaxdl.main --config=configs/lstm_mnist.py\n')
   code, _, lines = run_here(str(tmp_path))
-  assert (code, lines) == (1, [f'jaxdl: --config is missing: {tmp_path} is the run of python -m jaxdl.main --config=configs/lstm_mnist.py'])
+  assert (code, lines) == (
+    1,
+    [
+      f'jaxdl: --config is missing: {tmp_path} is the run of python -m jaxdl.main --config=configs/lstm_mnist.py'
+    ],
+  )
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
     (['a', '--kind=gren'], '--kind=gren is unknown: did you mean green?'),
     (['a', '--kind=3'], '--kind=3 is unknown: use green, red'),
     (['a', '--out'], '--out has no value: see jaxdl.test --help'),
     (['a', '--quiet'], 'unrecognized arguments: --quiet: see jaxdl.test --help'),
     (['a', '--ot=x'], 'unrecognized arguments: --ot=x: did you mean --out?'),
     ([], 'missing: RUN: see jaxdl.test --help'),
-])
+  ],
+)
 def test_bad_input_is_said_in_the_words_of_all_commands(arguments, message):
   parser = command.Parser(prog='jaxdl.test')
   parser.add_argument('runs', metavar='RUN')
@@ -464,7 +785,9 @@ def test_bad_input_exits_with_1_and_one_line():
   assert run.returncode == 1
   assert run.stdout == ''
   assert len(run.stderr.splitlines()) == 1
-  assert run.stderr.startswith('jaxdl: config file configs/lstm_mnst.py does not exist: did you mean configs/lstm_mnist.py?')
+  assert run.stderr.startswith(
+    'jaxdl: config file configs/lstm_mnst.py does not exist: did you mean configs/lstm_mnist.py?'
+  )
 
 
 def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path, run_here):
@@ -473,7 +796,10 @@ def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_pa
   lines = other_than_warnings(lines)
   assert code == 1
   assert len(lines) == 1, lines
-  assert re.match(r'jaxdl: .* not finite at step \d: no checkpoint was written yet; lower config\.optimizer', lines[0])
+  assert re.match(
+    r'jaxdl: .* not finite at step \d: no checkpoint was written yet; lower config\.optimizer',
+    lines[0],
+  )
 
 
 def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
@@ -487,19 +813,34 @@ def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
 def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
   found = re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', README, re.MULTILINE)
   assert len(found) > 3
-  for line in (line for line in found if 'photographs' not in line):  # which test_readme.py makes first
-    arguments = [argument for argument in shlex.split(line, comments=True) if not argument.startswith('--workdir')]
+  for line in (
+    line for line in found if 'photographs' not in line
+  ):  # which test_readme.py makes first
+    arguments = [
+      argument
+      for argument in shlex.split(line, comments=True)
+      if not argument.startswith('--workdir')
+    ]
     code, _, lines = run_here(*arguments, '--describe')
     assert code == 0, (line, lines)
 
 
 def test_wheel_carries_the_bundled_data(tmp_path):
-  build = run_child('-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '-w', tmp_path, ROOT)
+  build = run_child(
+    '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '-w', tmp_path, ROOT
+  )
   if build.returncode and 'setuptools' in build.stderr:
     pytest.skip('setuptools is not installed here')
   assert build.returncode == 0, build.stderr
   names = zipfile.ZipFile(next(tmp_path.glob('*.whl'))).namelist()
-  assert {f'jaxdl/data/bundled/mnist/{name}' for name in (
-      'README.md', 'train-images-idx3-ubyte.xz', 't10k-images-idx3-ubyte.xz', 'train-labels-idx1-ubyte.xz',
-      't10k-labels-idx1-ubyte.xz')} <= set(names)
+  assert {
+    f'jaxdl/data/bundled/mnist/{name}'
+    for name in (
+      'README.md',
+      'train-images-idx3-ubyte.xz',
+      't10k-images-idx3-ubyte.xz',
+      'train-labels-idx1-ubyte.xz',
+      't10k-labels-idx1-ubyte.xz',
+    )
+  } <= set(names)
   assert {f'jaxdl/report/page.{ending}' for ending in ('html', 'css', 'js')} <= set(names)

@@ -13,44 +13,155 @@ from jaxdl.report import __main__ as report
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
-VALUES = st.sampled_from(['', '0', '-1', '1', '3.5', '1e400', 'nan', '9' * 30, '9' * 5000, 'True', 'None', '[]', '{[]}', '(1,', '{"a": 1}', 'x',
-                          'README.md', 'configs', 'nowhere/x', '../..', '/dev/null', '\x00', '\udcff', "'", '5 steps', '--', '$HOME',
-                          '<script>', 'best', 'a' * 300, '[' * 300])
-CONFIGS = st.sampled_from(['configs/lstm_mnist.py', 'configs/cnn_mnist.py', 'configs/char_lstm_shakespeare.py', 'README.md', 'configs', '',
-                           'nowhere.py', 'configs/sweeps/hidden_units_mnist.py', 'configs/sweeps/cells_shakespeare.py'])
-KEYS = st.sampled_from(['seed', 'data', 'data.batch_size', 'data.splits.train', 'data.name', 'model', 'model.layers[0].features', 'model.layers[99].x',
-                        'model.layers[-1].kernel', 'l2', 'l2.x', 'plateau.patience', 'optimizer.learning_rate', '', '.', 'x..y', '[', 'items', 'a.b.c.d',
-                        'data[0]', 'train_for', 'axes', 'seeds', 'base', 'common', 'keys', '_fields', 'to_dict', 'lock'])
+VALUES = st.sampled_from(
+  [
+    '',
+    '0',
+    '-1',
+    '1',
+    '3.5',
+    '1e400',
+    'nan',
+    '9' * 30,
+    '9' * 5000,
+    'True',
+    'None',
+    '[]',
+    '{[]}',
+    '(1,',
+    '{"a": 1}',
+    'x',
+    'README.md',
+    'configs',
+    'nowhere/x',
+    '../..',
+    '/dev/null',
+    '\x00',
+    '\udcff',
+    "'",
+    '5 steps',
+    '--',
+    '$HOME',
+    '<script>',
+    'best',
+    'a' * 300,
+    '[' * 300,
+  ]
+)
+CONFIGS = st.sampled_from(
+  [
+    'configs/lstm_mnist.py',
+    'configs/cnn_mnist.py',
+    'configs/char_lstm_shakespeare.py',
+    'README.md',
+    'configs',
+    '',
+    'nowhere.py',
+    'configs/sweeps/hidden_units_mnist.py',
+    'configs/sweeps/cells_shakespeare.py',
+  ]
+)
+KEYS = st.sampled_from(
+  [
+    'seed',
+    'data',
+    'data.batch_size',
+    'data.splits.train',
+    'data.name',
+    'model',
+    'model.layers[0].features',
+    'model.layers[99].x',
+    'model.layers[-1].kernel',
+    'l2',
+    'l2.x',
+    'plateau.patience',
+    'optimizer.learning_rate',
+    '',
+    '.',
+    'x..y',
+    '[',
+    'items',
+    'a.b.c.d',
+    'data[0]',
+    'train_for',
+    'axes',
+    'seeds',
+    'base',
+    'common',
+    'keys',
+    '_fields',
+    'to_dict',
+    'lock',
+  ]
+)
 
 
 def flags(*names, most=5):
   """Arguments of a command: known flags with any value, in two forms, and such as nobody knows."""
   known = [st.builds('--{}={}'.format, st.just(name), VALUES) for name in names]
-  apart = st.builds(lambda name, value: [f'--{name}', value], st.sampled_from([*names, 'unknown']), VALUES)
-  odd = st.sampled_from(['--', '-', '--=', '-x', '--unknown=3', 'x', '', '--flagfile=README.md', '--undefok=x', '---', '--no', '\udcff'])
-  return st.lists(st.one_of(*known, apart, odd).map(lambda found: found if isinstance(found, list) else [found]), max_size=most).map(
-      lambda found: [argument for part in found for argument in part])
+  apart = st.builds(
+    lambda name, value: [f'--{name}', value], st.sampled_from([*names, 'unknown']), VALUES
+  )
+  odd = st.sampled_from(
+    [
+      '--',
+      '-',
+      '--=',
+      '-x',
+      '--unknown=3',
+      'x',
+      '',
+      '--flagfile=README.md',
+      '--undefok=x',
+      '---',
+      '--no',
+      '\udcff',
+    ]
+  )
+  return st.lists(
+    st.one_of(*known, apart, odd).map(lambda found: found if isinstance(found, list) else [found]),
+    max_size=most,
+  ).map(lambda found: [argument for part in found for argument in part])
 
 
 def overridden(*names):
   """A config, its overrides, and flags."""
   overrides = st.lists(st.builds('--config.{}={}'.format, KEYS, VALUES), max_size=3)
-  return st.builds(lambda config, changes, others: [*config, *changes, *others, '--describe'],
-                   st.sampled_from([['--config=configs/lstm_mnist.py'], ['--config=configs/cnn_mnist.py']]) | st.just([])
-                   | CONFIGS.map(lambda path: ['--config', path]),
-                   overrides, st.just([]) | flags(*names, most=2))
+  return st.builds(
+    lambda config, changes, others: [*config, *changes, *others, '--describe'],
+    st.sampled_from([['--config=configs/lstm_mnist.py'], ['--config=configs/cnn_mnist.py']])
+    | st.just([])
+    | CONFIGS.map(lambda path: ['--config', path]),
+    overrides,
+    st.just([]) | flags(*names, most=2),
+  )
 
 
 COMMANDS = {
-    'main': (main.main, overridden('workdir')),
-    'sweep': (sweep.main, overridden('workdir', 'together')),
-    'analyze': (analyze.main, flags('workdir', 'only', 'step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed')),
-    'generate': (generate.main, flags('workdir', 'prime', 'length', 'temperature', 'top_k', 'seed', 'step')),
-    'report': (report.main, st.lists(VALUES, max_size=3)),
-    'status': (status.main, flags('workdir')),
-    'data': (data.main, st.builds(lambda first, rest: [first, *rest], st.sampled_from(['list', 'prepare', 'x']),
-                                  st.builds(lambda name, rest: [name, *rest], st.sampled_from(['mnist', 'hoda', 'shakespeare', 'image_folder', 'x']),
-                                            flags('from', 'data_dir')))),
+  'main': (main.main, overridden('workdir')),
+  'sweep': (sweep.main, overridden('workdir', 'together')),
+  'analyze': (
+    analyze.main,
+    flags('workdir', 'only', 'step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed'),
+  ),
+  'generate': (
+    generate.main,
+    flags('workdir', 'prime', 'length', 'temperature', 'top_k', 'seed', 'step'),
+  ),
+  'report': (report.main, st.lists(VALUES, max_size=3)),
+  'status': (status.main, flags('workdir')),
+  'data': (
+    data.main,
+    st.builds(
+      lambda first, rest: [first, *rest],
+      st.sampled_from(['list', 'prepare', 'x']),
+      st.builds(
+        lambda name, rest: [name, *rest],
+        st.sampled_from(['mnist', 'hoda', 'shakespeare', 'image_folder', 'x']),
+        flags('from', 'data_dir'),
+      ),
+    ),
+  ),
 }
 
 
@@ -60,7 +171,9 @@ def no_network(name, root):
 
 @pytest.fixture
 def run_here(capsys, monkeypatch, tmp_path):
-  """Returns a function that runs a command as a user would, in an empty folder with the configs, and looks at what it says."""
+  """Returns a function that runs a command as a user would, in an empty folder with the configs,
+  and looks at what it says.
+  """
   for name in ('README.md', 'configs'):
     (tmp_path / name).symlink_to(ROOT / name)
   monkeypatch.chdir(tmp_path)
@@ -72,7 +185,9 @@ def run_here(capsys, monkeypatch, tmp_path):
     capsys.readouterr()
     with works_or_is_refused():
       code = command.run(function, ['jaxdl', *arguments])
-    errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith('warning: ')]
+    errors = [
+      line for line in capsys.readouterr().err.splitlines() if not line.startswith('warning: ')
+    ]
     assert (code, len(errors)) in ((0, 0), (1, 1)), (code, errors)
     assert code == 0 or errors[0].startswith('jaxdl: '), errors
 
@@ -100,7 +215,9 @@ def test_fuzz_commands(name, run_here):
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_many_commands(name, run_here, counted_as):
   fuzz(name, run_here, 150)
-  counted_as('command lines drawn at random, 7 commands: done, or refused in one line and a code that is not 0')
+  counted_as(
+    'command lines drawn at random, 7 commands: done, or refused in one line and a code that is not 0'
+  )
 
 
 @pytest.mark.slow
@@ -111,13 +228,31 @@ def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
   numbers = VALUES | st.integers(-3, 3).map(str)
 
   @cases(80)
-  @given(st.lists(st.builds('--{}={}'.format, st.sampled_from(['prime', 'length', 'temperature', 'top_k', 'seed', 'step']), numbers), max_size=3))
+  @given(
+    st.lists(
+      st.builds(
+        '--{}={}'.format,
+        st.sampled_from(['prime', 'length', 'temperature', 'top_k', 'seed', 'step']),
+        numbers,
+      ),
+      max_size=3,
+    )
+  )
   def written(arguments):
     run_here(generate.main, [f'--workdir={folder}', '--prime=R', '--length=3', *arguments])
 
   @cases(40)
-  @given(st.sampled_from(['weights', 'characters', 'surprise', 'filters']), st.lists(
-      st.builds('--{}={}'.format, st.sampled_from(['step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed']), numbers), max_size=3))
+  @given(
+    st.sampled_from(['weights', 'characters', 'surprise', 'filters']),
+    st.lists(
+      st.builds(
+        '--{}={}'.format,
+        st.sampled_from(['step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed']),
+        numbers,
+      ),
+      max_size=3,
+    ),
+  )
   def analysed(only, arguments):
     run_here(analyze.main, [f'--workdir={folder}', f'--only={only}', '--images=200', *arguments])
 
@@ -126,8 +261,23 @@ def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
 
 
 def test_fuzz_found_a_new_key_given_twice_with_different_types(run_here, capsys):
-  run_here(main.main, ['--config=configs/lstm_mnist.py', '--config.l2=much', '--config.l2=0.5', '--config.l2={[]}', '--describe'])
-  assert command.run(main.main, ['jaxdl', '--config=configs/lstm_mnist.py', '--config.l2=x', '--config.l2=0.5', '--describe']) == 0
+  run_here(
+    main.main,
+    [
+      '--config=configs/lstm_mnist.py',
+      '--config.l2=much',
+      '--config.l2=0.5',
+      '--config.l2={[]}',
+      '--describe',
+    ],
+  )
+  assert (
+    command.run(
+      main.main,
+      ['jaxdl', '--config=configs/lstm_mnist.py', '--config.l2=x', '--config.l2=0.5', '--describe'],
+    )
+    == 0
+  )
   assert '"l2": 0.5' in capsys.readouterr().out
 
 

@@ -14,14 +14,89 @@ from jaxdl.sweeps import grouping, members
 from jaxdl.training import experiment
 
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from([10**6, 10**12, 10**30, -10**30, 2**31, 2**63, 10**400]),
-    st.floats(), st.sampled_from(['', 'x', '3', '5 steps', '0 steps', '9' * 30 + ' epochs', '1 epoch', 'train', 'train[5:', 'SAME',
-                                  'classes', '../x', '\x00', '\ud800', '<b>']),
-    st.sampled_from([[], {}, [[]], [1, 2], [None], ['x'], {'name': []}, {'name': 'x'}, {'kind': {}}, [{'kind': 'flip'}], [3, [4]],
-                     {'train': 3}, [{}], {'a': {'b': [{}]}}, (10**9, 10**9), [0, 0], [1.5, 2], {1: 2}, {3, 4}, b'x', object()]))
-KEYS = st.sampled_from(['name', 'kind', 'features', 'batch_size', 'l2', 'plateau', 'early_stopping', 'keep_every', 'precision', 'x',
-                        'size', 'rate', 'padding', 'strides', 'workers', 'overlap', 'fit', 'color', 'distort', 'warmup', 'dropout',
-                        'parent', 'axis_name', 'activation', 'clip_norm', 'data_dir', 'folder', 'corrupt', 'label_smoothing'])
+  st.none(),
+  st.booleans(),
+  st.integers(-3, 3),
+  st.sampled_from([10**6, 10**12, 10**30, -(10**30), 2**31, 2**63, 10**400]),
+  st.floats(),
+  st.sampled_from(
+    [
+      '',
+      'x',
+      '3',
+      '5 steps',
+      '0 steps',
+      '9' * 30 + ' epochs',
+      '1 epoch',
+      'train',
+      'train[5:',
+      'SAME',
+      'classes',
+      '../x',
+      '\x00',
+      '\ud800',
+      '<b>',
+    ]
+  ),
+  st.sampled_from(
+    [
+      [],
+      {},
+      [[]],
+      [1, 2],
+      [None],
+      ['x'],
+      {'name': []},
+      {'name': 'x'},
+      {'kind': {}},
+      [{'kind': 'flip'}],
+      [3, [4]],
+      {'train': 3},
+      [{}],
+      {'a': {'b': [{}]}},
+      (10**9, 10**9),
+      [0, 0],
+      [1.5, 2],
+      {1: 2},
+      {3, 4},
+      b'x',
+      object(),
+    ]
+  ),
+)
+KEYS = st.sampled_from(
+  [
+    'name',
+    'kind',
+    'features',
+    'batch_size',
+    'l2',
+    'plateau',
+    'early_stopping',
+    'keep_every',
+    'precision',
+    'x',
+    'size',
+    'rate',
+    'padding',
+    'strides',
+    'workers',
+    'overlap',
+    'fit',
+    'color',
+    'distort',
+    'warmup',
+    'dropout',
+    'parent',
+    'axis_name',
+    'activation',
+    'clip_norm',
+    'data_dir',
+    'folder',
+    'corrupt',
+    'label_smoothing',
+  ]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,27 +116,47 @@ def configs(tmp_path_factory):
   found = {}
   for file in sorted((ROOT / 'configs').glob('*.py')):
     whole = reading.to_dict(reading.read_file(file))
-    here = {'tiny_shakespeare': TEXT, 'hoda': {**DIGITS, 'size': 32}, 'image_folder': dict(folder=str(folder), source='folder')}
+    here = {
+      'tiny_shakespeare': TEXT,
+      'hoda': {**DIGITS, 'size': 32},
+      'image_folder': dict(folder=str(folder), source='folder'),
+    }
     whole['data'].update(here.get(whole['data']['name'], DIGITS))
     found[file.stem] = whole
   return found
 
 
-TEXT = dict(name='shakespeare', source='bundled', splits=dict(train='train[:4000]', validation='validation[:2000]'))
-DIGITS = dict(name='mnist', source='bundled', splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]'))
+TEXT = dict(
+  name='shakespeare',
+  source='bundled',
+  splits=dict(train='train[:4000]', validation='validation[:2000]'),
+)
+DIGITS = dict(
+  name='mnist',
+  source='bundled',
+  splits=dict(train='train[:61]', validation='train[100:150]', test='test[:50]'),
+)
 
 
 def places(node, path=()):
   """Every path of a config, sections and lists among them."""
   yield path
-  below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+  below = (
+    node.items()
+    if isinstance(node, dict)
+    else enumerate(node)
+    if isinstance(node, (list, tuple))
+    else ()
+  )
   for key, value in below:
     yield from places(value, (*path, key))
 
 
 @st.composite
 def changed(draw, found):
-  """A config after one to three changes: a value replaced, a key taken out, misspelt or added, a number scaled."""
+  """A config after one to three changes: a value replaced, a key taken out, misspelt or added, a
+  number scaled.
+  """
   config = copy.deepcopy(draw(st.sampled_from(found)))
   for _ in range(draw(st.integers(1, 3))):
     path = draw(st.sampled_from(list(places(config))))
@@ -72,7 +167,9 @@ def changed(draw, found):
     for key in path[:-1]:
       node = node[key]
     key, value = path[-1], node[path[-1]]
-    change = draw(st.sampled_from(['replace', 'replace', 'drop', 'misspell', 'add', 'scale', 'nest']))
+    change = draw(
+      st.sampled_from(['replace', 'replace', 'drop', 'misspell', 'add', 'scale', 'nest'])
+    )
     if change == 'replace':
       node[key] = copy.deepcopy(draw(JUNK))
     elif change == 'drop':
@@ -102,7 +199,9 @@ def fuzz_sweeps(count):
   files = sorted((ROOT / 'configs/sweeps').glob('*.py'))
 
   @cases(count)
-  @given(st.sampled_from(files), changed([reading.to_dict(reading.read_file(file)) for file in files]))
+  @given(
+    st.sampled_from(files), changed([reading.to_dict(reading.read_file(file)) for file in files])
+  )
   def one(file, config):
     with works_or_is_refused():
       for member in members.read(config, file):
@@ -113,7 +212,13 @@ def fuzz_sweeps(count):
 
 def test_the_configs_that_are_changed_are_sound(configs):
   """What no change can make sound would test little."""
-  for name in ('lstm_mnist', 'cnn_mnist', 'char_gru_shakespeare', 'cnn_food11', 'rotated_autoencoder_hoda'):
+  for name in (
+    'lstm_mnist',
+    'cnn_mnist',
+    'char_gru_shakespeare',
+    'cnn_food11',
+    'rotated_autoencoder_hoda',
+  ):
     assert experiment.build(configs[name], name).steps > 0
 
 
@@ -137,11 +242,25 @@ def test_fuzz_many_sweeps(counted_as):
   counted_as('sweeps changed at random: read, or refused in one line')
 
 
-@pytest.mark.parametrize(('key', 'value', 'message'), [
+@pytest.mark.parametrize(
+  ('key', 'value', 'message'),
+  [
     ('data', 3, r'config\.data=3 is not a section: write dict'),
-    ('data.batch_size', 10**12, r'config\.data\.batch_size=1000000000000 is not a size: use a whole number of at least 1 and at most'),
-    ('data.batch_size', 10**6, r'config\.data\.batch_size=1,000,000 with this network needs [\d,]+ GB and the machine has \d+'),
-    ('data.evaluation_batch_size', 'all', r"config\.data\.evaluation_batch_size='all' is not a size"),
+    (
+      'data.batch_size',
+      10**12,
+      r'config\.data\.batch_size=1000000000000 is not a size: use a whole number of at least 1 and at most',
+    ),
+    (
+      'data.batch_size',
+      10**6,
+      r'config\.data\.batch_size=1,000,000 with this network needs [\d,]+ GB and the machine has \d+',
+    ),
+    (
+      'data.evaluation_batch_size',
+      'all',
+      r"config\.data\.evaluation_batch_size='all' is not a size",
+    ),
     ('data.size', 500_000, r'config\.data\.size=500000 needs [\d,]+ GB'),
     ('data.splits', ['train'], r'config\.data\.splits has no train split'),
     ('data.splits.train', f'train[:{"9" * 400}%]', 'is not one of train, test, or a slice'),
@@ -154,14 +273,37 @@ def test_fuzz_many_sweeps(counted_as):
     ('model', None, r'config\.model=None is not a section'),
     ('model.layers', 3, r'config\.model\.layers=3 is not a list of layers'),
     ('model.layers', ['dense'], r"config\.model\.layers\[0\]='dense' is not a layer"),
-    ('model.layers', [{'kind': 'flatten', 'name': '../../x'}], r"config\.model\.layers\[0\]\.name='\.\./\.\./x' is not a name"),
-    ('model.layers', [{'kind': 'conv', 'features': 3, 'kernel': 1 << 40}], r'layers\[0\]\.kernel=1099511627776 is not a whole number'),
-    ('model.layers', [{'kind': 'conv', 'features': 3, 'kernel': 3, 'padding': 3}], r'layers\[0\]\.padding=3 is unknown'),
+    (
+      'model.layers',
+      [{'kind': 'flatten', 'name': '../../x'}],
+      r"config\.model\.layers\[0\]\.name='\.\./\.\./x' is not a name",
+    ),
+    (
+      'model.layers',
+      [{'kind': 'conv', 'features': 3, 'kernel': 1 << 40}],
+      r'layers\[0\]\.kernel=1099511627776 is not a whole number',
+    ),
+    (
+      'model.layers',
+      [{'kind': 'conv', 'features': 3, 'kernel': 3, 'padding': 3}],
+      r'layers\[0\]\.padding=3 is unknown',
+    ),
     ('model.layers', [{'kind': 'dropout', 'rate': 1.5}], r'layers\[0\]\.rate=1\.5 is out of range'),
     ('model.layers', [{'kind': 'reshape', 'shape': 9}], r'layers\[0\]\.shape=9 is not a shape'),
-    ('model.layers', [{'kind': 'flatten', 'name': 'x'}] * 2, r'config\.model cannot be built \(NameInUseError: '),
-    ('model.layers', [{'kind': 'flatten'}, {'kind': 'dense', 'features': 10**6}, {'kind': 'dense', 'features': 10**6}],
-     r'has output \[1000000\], but mnist has 10 classes'),
+    (
+      'model.layers',
+      [{'kind': 'flatten', 'name': 'x'}] * 2,
+      r'config\.model cannot be built \(NameInUseError: ',
+    ),
+    (
+      'model.layers',
+      [
+        {'kind': 'flatten'},
+        {'kind': 'dense', 'features': 10**6},
+        {'kind': 'dense', 'features': 10**6},
+      ],
+      r'has output \[1000000\], but mnist has 10 classes',
+    ),
     ('model.axis_name', 'x', r'config\.model\.axis_name is not a key of this section'),
     ('optimizer.learning_rate', 10**400, r'config\.optimizer\.learning_rate=10+ is out of range'),
     ('schedule', 0, r'config\.schedule=0 is not a section'),
@@ -171,7 +313,8 @@ def test_fuzz_many_sweeps(counted_as):
     ('train_for', f'{10**12} steps', r"config\.train_for='1000000000000 steps' is not a duration"),
     ('train_for', {3}, r'the config holds more than sections, lists, numbers and texts'),
     ('seed', True, r'config\.seed=True is not a seed'),
-])
+  ],
+)
 def test_fuzz_found_that_this_config_is_refused(key, value, message, configs):
   config = copy.deepcopy(configs['cnn_mnist'])
   *sections, last = key.split('.')
@@ -183,15 +326,23 @@ def test_fuzz_found_that_this_config_is_refused(key, value, message, configs):
     experiment.build(config, 'fuzzed')
 
 
-@pytest.mark.parametrize(('change', 'message'), [
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
     (dict(seeds=3), r'^config\.seeds=3 is not a list of different seeds'),
     (dict(axes=3), r'^config\.axes=3 is not a list of axes'),
     (dict(axes=[dict(name='a', choices=[dict(name=3)])]), r'^config\.axes\[0\] is not an axis'),
-    (dict(axes=[dict(name=str(n), choices=[dict(name=str(m)) for m in range(10)]) for n in range(30)]), r'runs: ask for at most 10,000$'),
+    (
+      dict(
+        axes=[dict(name=str(n), choices=[dict(name=str(m)) for m in range(10)]) for n in range(30)]
+      ),
+      r'runs: ask for at most 10,000$',
+    ),
     (dict(base=3), r'^config\.base=3 is not a path'),
     (dict(common=3), r'^config\.common=3 is not a section'),
     (dict(reported=3), r'^config\.reported=3 is not a section'),
-])
+  ],
+)
 def test_fuzz_found_that_this_sweep_is_refused(change, message):
   sweep = dict(base='../lstm_mnist.py', seeds=[0], axes=[dict(name='a', choices=[dict(name='b')])])
   with pytest.raises(ValueError, match=message):

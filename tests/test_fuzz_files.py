@@ -1,4 +1,6 @@
-"""Raw files, photographs and caches with anything in them: they are read, or one line names the file."""
+"""Raw files, photographs and caches with anything in them: they are read, or one line names the
+file.
+"""
 
 import gzip
 import io
@@ -52,8 +54,16 @@ def picture(kind):
 
 def read_photograph(file):
   """As the worker processes read it."""
-  pieces = Pieces(source=[(file.read_bytes(), 0, str(file))], indices=lambda step, steps: (np.zeros((1, 1), int), np.ones((1, 1))),
-                  batches=1, size=16, fit='crop', first=0, own=1, length=1)
+  pieces = Pieces(
+    source=[(file.read_bytes(), 0, str(file))],
+    indices=lambda step, steps: (np.zeros((1, 1), int), np.ones((1, 1))),
+    batches=1,
+    size=16,
+    fit='crop',
+    first=0,
+    own=1,
+    length=1,
+  )
   if faults := pieces[0]['faults']:
     raise ValueError(faults[0])
 
@@ -62,24 +72,40 @@ def read_tar(file):
   sources.unpack(file, file.parent / f'{file.name}-unpacked')
 
 
-# Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum comes first (see below).
+# Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum
+# comes first (see below).
 FORMATS = {  # name → (sound content, reader of a path)
-    'a-idx3-ubyte': (idx_file(), lambda file: idx.read(file.parent, 'a-idx3-ubyte', PIXELS.shape)),
-    'b-idx3-ubyte.gz': (gzip.compress(idx_file(), mtime=0), lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape)),
-    'a.cdb': (cdb_file(), cdb.read),
-    'a.tar': (tar_file(''), read_tar), 'a.tar.gz': (tar_file('gz'), read_tar), 'a.tar.xz': (tar_file('xz'), read_tar),
-    'input.txt': (b'First Citizen:\n' * 40, lambda file: sources.text('input.txt')(file, file.parent)),
-    'data_batch_1.bin': (bytes(3073), sources._cifar_batch),
-    'a.png': (picture('PNG'), read_photograph), 'a.jpg': (picture('JPEG'), read_photograph),
+  'a-idx3-ubyte': (idx_file(), lambda file: idx.read(file.parent, 'a-idx3-ubyte', PIXELS.shape)),
+  'b-idx3-ubyte.gz': (
+    gzip.compress(idx_file(), mtime=0),
+    lambda file: idx.read(file.parent, 'b-idx3-ubyte', PIXELS.shape),
+  ),
+  'a.cdb': (cdb_file(), cdb.read),
+  'a.tar': (tar_file(''), read_tar),
+  'a.tar.gz': (tar_file('gz'), read_tar),
+  'a.tar.xz': (tar_file('xz'), read_tar),
+  'input.txt': (
+    b'First Citizen:\n' * 40,
+    lambda file: sources.text('input.txt')(file, file.parent),
+  ),
+  'data_batch_1.bin': (bytes(3073), sources._cifar_batch),
+  'a.png': (picture('PNG'), read_photograph),
+  'a.jpg': (picture('JPEG'), read_photograph),
 }
 
 
 @st.composite
 def damaged(draw, content):
-  """A file after one to three faults: cut off, bits flipped, bytes put in, taken out, made 0 or 255, a number made huge."""
+  """A file after one to three faults: cut off, bits flipped, bytes put in, taken out, made 0 or
+  255, a number made huge.
+  """
   data = bytearray(content)
   for _ in range(draw(st.integers(1, 3))):
-    fault = draw(st.sampled_from(['cut', 'flip', 'flip', 'insert', 'remove', 'zero', 'full', 'huge', 'empty', 'repeat']))
+    fault = draw(
+      st.sampled_from(
+        ['cut', 'flip', 'flip', 'insert', 'remove', 'zero', 'full', 'huge', 'empty', 'repeat']
+      )
+    )
     head = draw(st.booleans())  # half of the faults are where the headers are
     at = draw(st.integers(0, max(0, min(64 if head else len(data), len(data)) - 1)))
     length = draw(st.integers(1, 16))
@@ -90,15 +116,17 @@ def damaged(draw, content):
     elif fault == 'insert':
       data[at:at] = draw(st.binary(max_size=16))
     elif fault == 'remove':
-      del data[at:at + length]
+      del data[at : at + length]
     elif fault in ('zero', 'full'):
-      data[at:at + length] = (b'\0' if fault == 'zero' else b'\xff') * len(data[at:at + length])
+      data[at : at + length] = (b'\0' if fault == 'zero' else b'\xff') * len(data[at : at + length])
     elif fault == 'huge':
-      data[at:at + 4] = draw(st.sampled_from([b'\x7f\xff\xff\xff', b'\xff\xff\xff\x7f', b'\0\0\0\x80']))
+      data[at : at + 4] = draw(
+        st.sampled_from([b'\x7f\xff\xff\xff', b'\xff\xff\xff\x7f', b'\0\0\0\x80'])
+      )
     elif fault == 'empty':
       data.clear()
     else:
-      data += data[at:at + length]
+      data += data[at : at + length]
   return bytes(data)
 
 
@@ -115,7 +143,9 @@ def fuzz(name, folder, count):
   one()
 
 
-@pytest.mark.parametrize('name', [name for name in FORMATS if name not in ('input.txt', 'data_batch_1.bin')])
+@pytest.mark.parametrize(
+  'name', [name for name in FORMATS if name not in ('input.txt', 'data_batch_1.bin')]
+)
 def test_the_files_that_are_damaged_are_sound(name, tmp_path):
   (tmp_path / name).write_bytes(FORMATS[name][0])
   FORMATS[name][1](tmp_path / name)
@@ -130,7 +160,9 @@ def test_fuzz_files(name, tmp_path):
 @pytest.mark.parametrize('name', FORMATS)
 def test_fuzz_many_files(name, tmp_path, counted_as):
   fuzz(name, tmp_path, 250)
-  counted_as('raw files damaged at random, 10 formats: read, or refused in one line that names the file')
+  counted_as(
+    'raw files damaged at random, 10 formats: read, or refused in one line that names the file'
+  )
 
 
 @pytest.mark.parametrize('count', [25, pytest.param(250, marks=pytest.mark.slow)])
@@ -138,10 +170,15 @@ def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counte
   """Whatever happens to the arrays, what is read are those that were decoded."""
   arrays = {'train': {'image': PIXELS, 'label': np.arange(3, dtype=np.int32)}}
   array_cache.cached(tmp_path, lambda: (arrays, ('a', 'b', 'c')))
-  sound = {name: (tmp_path / array_cache.FOLDER / name).read_bytes() for name in ('train.image.npy', 'train.label.npy')}
+  sound = {
+    name: (tmp_path / array_cache.FOLDER / name).read_bytes()
+    for name in ('train.image.npy', 'train.label.npy')
+  }
 
   @cases(count)
-  @given(st.one_of(*(st.tuples(st.just(name), damaged(content)) for name, content in sound.items())))
+  @given(
+    st.one_of(*(st.tuples(st.just(name), damaged(content)) for name, content in sound.items()))
+  )
   def one(damage):
     name, content = damage
     (tmp_path / array_cache.FOLDER / name).write_bytes(content)
@@ -157,10 +194,21 @@ def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counte
 @pytest.mark.parametrize('count', [30, pytest.param(500, marks=pytest.mark.slow)])
 def test_fuzz_slices(count):
   @cases(count)
-  @given(st.text('train[]:%-+0123456789 tes', max_size=24) | st.builds('train[{}{}:{}{}]'.format, *[st.integers(-10**20, 10**20), st.sampled_from(['', '%'])] * 2))
+  @given(
+    st.text('train[]:%-+0123456789 tes', max_size=24)
+    | st.builds(
+      'train[{}{}:{}{}]'.format, *[st.integers(-(10**20), 10**20), st.sampled_from(['', '%'])] * 2
+    )
+  )
   def one(expression):
     with works_or_is_refused(naming='split'):
-      assert sum(stop - start for _, start, stop in slicing.intervals(expression, {'train': 60, 'test': 10})) > 0
+      assert (
+        sum(
+          stop - start
+          for _, start, stop in slicing.intervals(expression, {'train': 60, 'test': 10})
+        )
+        > 0
+      )
 
   one()
 
@@ -169,7 +217,10 @@ def test_fuzz_found_a_cdb_header_that_claims_four_billion_records(tmp_path):
   content = bytearray(cdb_file())
   content[6:10] = b'\xff' * 4
   (tmp_path / 'a.cdb').write_bytes(content)
-  with works_or_is_refused(), pytest.raises(ValueError, match=r'a\.cdb is too short for the 4,294,967,295 records'):
+  with (
+    works_or_is_refused(),
+    pytest.raises(ValueError, match=r'a\.cdb is too short for the 4,294,967,295 records'),
+  ):
     cdb.read(tmp_path / 'a.cdb')
 
 
@@ -177,7 +228,9 @@ def test_fuzz_found_an_idx_file_that_unpacks_to_far_more(tmp_path):
   """A small file may unpack to any size: it is read up to the first byte too many."""
   with gzip.open(tmp_path / 'a-idx3-ubyte.gz', 'wb', 1) as file:
     file.write(idx_file() + bytes(1 << 24))
-  with pytest.raises(ValueError, match=r'a-idx3-ubyte\.gz has 2,369 bytes or more, expected 2,368: fetch it again'):
+  with pytest.raises(
+    ValueError, match=r'a-idx3-ubyte\.gz has 2,369 bytes or more, expected 2,368: fetch it again'
+  ):
     idx.read(tmp_path, 'a-idx3-ubyte', PIXELS.shape)
 
 

@@ -1,4 +1,6 @@
-"""Files of a run with anything in them: status, report and comparison say what they can, or name the file."""
+"""Files of a run with anything in them: status, report and comparison say what they can, or name
+the file.
+"""
 
 import contextlib
 import copy
@@ -20,32 +22,99 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.sweeps import table
 
-CONFIG = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
-          'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
-          'dataset': {'classes': ['cat', 'dog'], 'input_shape': [4, 4, 1]}}
-SUMMARY = {'config': 'small', 'step': 8, 'steps': 8, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
-           'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95, 'parameters': 34}, 'seed': 3, 'seconds': 61.0,
-           'device': '1 x cpu', 'data': 'bundled, a remark', 'versions': {'jax': '1.2'}, 'stopped': None}
-JOURNAL = [{'step': step, 'split': split, 'loss': 2 / step, 'accuracy': step / 10, 'examples_per_second': 100.0}
-           for step in (4, 8) for split in ('train', 'test')]
-STATISTICS = {'layers': [{'layer': 'a', 'units': 3, 'mean': 0.1, 'std': 1.0, 'min': 0, 'max': 2, 'zeros': 0.5, 'dead_units': 0,
-                          'dead_channels': 0, 'channels': 1}]}
+CONFIG = {
+  'seed': 3,
+  'task': 'classify',
+  'data': {'name': 'mnist', 'batch_size': 4},
+  'reported': {'test_accuracy': 0.9},
+  'model': {
+    'name': 'cnn',
+    'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}],
+  },
+  'dataset': {'classes': ['cat', 'dog'], 'input_shape': [4, 4, 1]},
+}
+SUMMARY = {
+  'config': 'small',
+  'step': 8,
+  'steps': 8,
+  'test_loss': 0.25,
+  'test_accuracy': 0.875,
+  'test_examples': 16,
+  'parameters': 34,
+  'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95, 'parameters': 34},
+  'seed': 3,
+  'seconds': 61.0,
+  'device': '1 x cpu',
+  'data': 'bundled, a remark',
+  'versions': {'jax': '1.2'},
+  'stopped': None,
+}
+JOURNAL = [
+  {
+    'step': step,
+    'split': split,
+    'loss': 2 / step,
+    'accuracy': step / 10,
+    'examples_per_second': 100.0,
+  }
+  for step in (4, 8)
+  for split in ('train', 'test')
+]
+STATISTICS = {
+  'layers': [
+    {
+      'layer': 'a',
+      'units': 3,
+      'mean': 0.1,
+      'std': 1.0,
+      'min': 0,
+      'max': 2,
+      'zeros': 0.5,
+      'dead_units': 0,
+      'dead_channels': 0,
+      'channels': 1,
+    }
+  ]
+}
 GENERATED = {'texts': [{'prime': 'R', 'temperature': 0.5, 'text': 'ROMEO'}]}
 TSNE = {'what': 'features', 'trustworthiness': 0.9, 'accuracy': 0.5}
 LOCK = {'process': 1, 'host': 'x', 'steps': 8}
-FILES = {'config.json': CONFIG, 'summary.json': SUMMARY, 'metrics.jsonl': JOURNAL, 'lock': LOCK, 'analysis/statistics.json': STATISTICS,
-         'analysis/generated.json': GENERATED, 'analysis/embedding_tsne.json': TSNE}
+FILES = {
+  'config.json': CONFIG,
+  'summary.json': SUMMARY,
+  'metrics.jsonl': JOURNAL,
+  'lock': LOCK,
+  'analysis/statistics.json': STATISTICS,
+  'analysis/generated.json': GENERATED,
+  'analysis/embedding_tsne.json': TSNE,
+}
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 2), st.floats(), st.text(max_size=5),
-    st.sampled_from([10**12, 2**53, 10**40, 10**400, -10**400, 1e300, -1e308, 5e-324, float('nan'), float('inf')]),
-    st.sampled_from([[], {}, [[]], [None], {'name': []}, {'a': {'b': 1}}, [1, 'x'], '<script>', '\ud800', '\x00']))
+  st.none(),
+  st.booleans(),
+  st.integers(-2, 2),
+  st.floats(),
+  st.text(max_size=5),
+  st.sampled_from(
+    [10**12, 2**53, 10**40, 10**400, -(10**400), 1e300, -1e308, 5e-324, float('nan'), float('inf')]
+  ),
+  st.sampled_from(
+    [[], {}, [[]], [None], {'name': []}, {'a': {'b': 1}}, [1, 'x'], '<script>', '\ud800', '\x00']
+  ),
+)
 
 
 def write(folder, name, content, raw=False):
   """Journals are lines; every other file is one object."""
-  text = content if raw else ''.join(f'{json.dumps(line)}\n' for line in content) if name.endswith('l') and isinstance(
-      content, list) else json.dumps(content)
-  (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode(errors='surrogatepass'))
+  text = (
+    content
+    if raw
+    else ''.join(f'{json.dumps(line)}\n' for line in content)
+    if name.endswith('l') and isinstance(content, list)
+    else json.dumps(content)
+  )
+  (folder / name).write_bytes(
+    text if isinstance(text, bytes) else text.encode(errors='surrogatepass')
+  )
 
 
 @pytest.fixture
@@ -57,22 +126,32 @@ def run(tmp_path):
   (folder / 'tensorboard/projector').mkdir(parents=True)
   for name, content in FILES.items():
     write(folder, name, content)
-  np.savez(folder / 'analysis/embedding_tsne.npz', points=np.eye(4)[:, :2], labels=np.array([0, 1, 0, 1]))
-  for name in ('analysis/samples.png', 'analysis/embedding_pca.png', 'tensorboard/projector/sprite.png'):
+  np.savez(
+    folder / 'analysis/embedding_tsne.npz', points=np.eye(4)[:, :2], labels=np.array([0, 1, 0, 1])
+  )
+  for name in (
+    'analysis/samples.png',
+    'analysis/embedding_pca.png',
+    'tensorboard/projector/sprite.png',
+  ):
     PIL.Image.new('RGB', (8, 8)).save(folder / name)
   return folder
 
 
 def places(node, path=()):
   yield path
-  below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+  below = (
+    node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+  )
   for key, value in below:
     yield from places(value, (*path, key))
 
 
 @st.composite
 def damaged(draw):
-  """(name of a file, what it holds): a value replaced or taken out, the text cut off, a byte changed, or no text at all."""
+  """(name of a file, what it holds): a value replaced or taken out, the text cut off, a byte
+  changed, or no text at all.
+  """
   name = draw(st.sampled_from([*list(FILES)[:3] * 2, *list(FILES)[3:]]))
   content = copy.deepcopy(FILES[name])
   if draw(st.integers(0, 4)) == 0:
@@ -102,6 +181,7 @@ def damaged(draw):
 
 def look(folder):
   """What reads a run's files: each on its own, for one may refuse what another needs."""
+
   def record():
     return summary.record(folder, {'step': 8}, seconds=1.0, resumed=True)
 
@@ -110,9 +190,15 @@ def look(folder):
       stack.enter_context(run_folder.locked(folder, CONFIG, 8))
       writers._keep_until(folder / 'metrics.jsonl', 4)
 
-  return (lambda: print(status.text(status.read(folder))), lambda: page.write([folder], folder / 'report.html'),
-          lambda: page.several([records.read(folder)] * 2), lambda: records.finished(folder, CONFIG),
-          lambda: table.curves([files.journal(folder)]), record, resume)
+  return (
+    lambda: print(status.text(status.read(folder))),
+    lambda: page.write([folder], folder / 'report.html'),
+    lambda: page.several([records.read(folder)] * 2),
+    lambda: records.finished(folder, CONFIG),
+    lambda: table.curves([files.journal(folder)]),
+    record,
+    resume,
+  )
 
 
 def fuzz(run, count):
@@ -141,22 +227,51 @@ def test_fuzz_runs(run):
 @pytest.mark.slow
 def test_fuzz_many_runs(run, counted_as):
   fuzz(run, 800)
-  counted_as("files of a run's folder damaged at random, 7 readers: read, or refused in one line that names the folder")
+  counted_as(
+    "files of a run's folder damaged at random, 7 readers: read, or refused in one line that names the folder"
+  )
 
 
-@pytest.mark.parametrize(('name', 'content', 'message'), [
+@pytest.mark.parametrize(
+  ('name', 'content', 'message'),
+  [
     ('config.json', [], r'config\.json is not the JSON object of a run'),
     ('config.json', b'\xff', r'config\.json is not JSON'),
     ('config.json', b'[' * 100_000, r'config\.json is not JSON'),
     ('config.json', {**CONFIG, 'model': 3}, r'config\.json has an impossible model: delete it'),
-    ('config.json', {**CONFIG, 'model': {'name': 'cnn', 'layers': 3}}, r'config\.json: config\.model\.layers'),
+    (
+      'config.json',
+      {**CONFIG, 'model': {'name': 'cnn', 'layers': 3}},
+      r'config\.json: config\.model\.layers',
+    ),
     ('config.json', {'model': CONFIG['model']}, r'config\.json has no data: delete it'),
-    ('summary.json', {**SUMMARY, 'seconds': float('nan')}, r'summary\.json has an impossible seconds'),
-    ('summary.json', {**SUMMARY, 'test_loss': 10**400}, r'summary\.json has an impossible test_loss'),
-    ('analysis/generated.json', {'texts': [3]}, r'generated\.json is not what jaxdl\.analyze writes'),
-    ('analysis/statistics.json', {'layers': [{}]}, r'statistics\.json is not what jaxdl\.analyze writes'),
-    ('analysis/embedding_tsne.npz', b'PK', r'embedding_tsne\.npz is not what jaxdl\.analyze writes'),
-])
+    (
+      'summary.json',
+      {**SUMMARY, 'seconds': float('nan')},
+      r'summary\.json has an impossible seconds',
+    ),
+    (
+      'summary.json',
+      {**SUMMARY, 'test_loss': 10**400},
+      r'summary\.json has an impossible test_loss',
+    ),
+    (
+      'analysis/generated.json',
+      {'texts': [3]},
+      r'generated\.json is not what jaxdl\.analyze writes',
+    ),
+    (
+      'analysis/statistics.json',
+      {'layers': [{}]},
+      r'statistics\.json is not what jaxdl\.analyze writes',
+    ),
+    (
+      'analysis/embedding_tsne.npz',
+      b'PK',
+      r'embedding_tsne\.npz is not what jaxdl\.analyze writes',
+    ),
+  ],
+)
 def test_fuzz_found_that_this_file_of_a_run_is_refused(name, content, message, run):
   write(run, name, content, raw=isinstance(content, bytes))
   with works_or_is_refused(), pytest.raises(ValueError, match=message):
@@ -165,21 +280,37 @@ def test_fuzz_found_that_this_file_of_a_run_is_refused(name, content, message, r
 
 def test_fuzz_found_lines_of_a_journal_that_are_none(run):
   sound = (run / 'metrics.jsonl').read_bytes()
-  lines = [b'3', b'[]', b'{"step": "x", "split": "train"}', b'{"step": 5, "split": 3}', b'{"step": 5, "split": "train", "loss": "x"}',
-           b'\xff\xfe', b'[' * 100_000, b'{"step": 9, "split": "tra']
+  lines = [
+    b'3',
+    b'[]',
+    b'{"step": "x", "split": "train"}',
+    b'{"step": 5, "split": 3}',
+    b'{"step": 5, "split": "train", "loss": "x"}',
+    b'\xff\xfe',
+    b'[' * 100_000,
+    b'{"step": 9, "split": "tra',
+  ]
   (run / 'metrics.jsonl').write_bytes(b'\n'.join([sound, *lines]))
   assert files.journal(run) == JOURNAL
 
 
 def test_fuzz_found_lines_of_weights_that_are_none(run):
   lines = [{'step': step, 'a/kernel': [float(step)] * 9} for step in (4, 8)]
-  others = [3, {'step': 5, 'a/kernel': 3}, {'step': 5, 'a/kernel': [0.0] * 8}, {'step': 5, 'a/kernel': [float('nan')] * 9},
-            {'step': 5, 'a/kernel': ['x'] * 9}, {'step': 'x', 'a/kernel': [0.0] * 9}]
+  others = [
+    3,
+    {'step': 5, 'a/kernel': 3},
+    {'step': 5, 'a/kernel': [0.0] * 8},
+    {'step': 5, 'a/kernel': [float('nan')] * 9},
+    {'step': 5, 'a/kernel': ['x'] * 9},
+    {'step': 'x', 'a/kernel': [0.0] * 9},
+  ]
   write(run, 'weights.jsonl', [lines[0], *others, lines[1]])
   assert files.weights(run) == lines
 
 
-@pytest.mark.parametrize('lock', [b'3', b'\xff', b'{"process": []}', b'{"process": 1, "host": "x", "steps": "many"}', b'{'])
+@pytest.mark.parametrize(
+  'lock', [b'3', b'\xff', b'{"process": []}', b'{"process": 1, "host": "x", "steps": "many"}', b'{']
+)
 def test_fuzz_found_a_lock_that_says_nothing(lock, run):
   (run / 'lock').write_bytes(lock)
   found = status.read(run)
@@ -191,9 +322,13 @@ def test_fuzz_found_a_summary_that_would_have_ended_a_run_at_its_last_moment(run
   assert summary.record(run, {'step': 9}, seconds=2.0, resumed=True) == {'step': 9, 'seconds': 2.0}
 
 
-@pytest.mark.parametrize('values', [[float('nan')] * 2, [0, 5e-324], [1e38, 1e38 * (1 + 1e-15)], [-3e38, 3e38]])
+@pytest.mark.parametrize(
+  'values', [[float('nan')] * 2, [0, 5e-324], [1e38, 1e38 * (1 + 1e-15)], [-3e38, 3e38]]
+)
 def test_fuzz_found_curves_that_no_axis_fits(values):
   lines = {'run': {('loss', 'train'): list(enumerate(values)), ('accuracy', 'test'): [(0, 0.5)]}}
   drawn = svg.charts(lines)
-  assert [chart['metric'] for chart in drawn] == (['accuracy'] if values[0] != values[0] else ['loss', 'accuracy'])
+  assert [chart['metric'] for chart in drawn] == (
+    ['accuracy'] if values[0] != values[0] else ['loss', 'accuracy']
+  )
   assert all(len(chart['y']) <= 9 for chart in drawn)

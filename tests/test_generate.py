@@ -1,4 +1,6 @@
-"""Text from a language model: against one character at a time without a loop, and from the command line."""
+"""Text from a language model: against one character at a time without a loop, and from the command
+line.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,9 @@ from jaxdl.models import sampling
 from jaxdl.training import experiment, loop
 
 MODEL = models.build(dict(name='language_model', cell='gru', features=16, classes=7))
-VARIABLES = jax.tree.map(lambda leaf: 3 * leaf, MODEL.init(jax.random.PRNGKey(0), jnp.zeros((1, 3), int)))
+VARIABLES = jax.tree.map(
+  lambda leaf: 3 * leaf, MODEL.init(jax.random.PRNGKey(0), jnp.zeros((1, 3), int))
+)
 PRIMES = [np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 2, 2])]
 
 
@@ -20,10 +24,10 @@ read_whole = jax.jit(lambda text: MODEL.apply(VARIABLES, text))
 def likeliest(prime, length):
   """Reads the whole text anew for each character; what follows it is not read before it."""
   text = np.zeros(len(prime) + length, int)
-  text[:len(prime)] = prime
+  text[: len(prime)] = prime
   for place in range(len(prime), len(text)):
     text[place] = read_whole(text[None])[0, place - 1].argmax()
-  return text[len(prime):].tolist()
+  return text[len(prime) :].tolist()
 
 
 def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
@@ -34,18 +38,25 @@ def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
 
 
 def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
-  """With the state carried by hand. Report 004 takes and feeds back as many characters at a time as the prime has."""
+  """With the state carried by hand. Report 004 takes and feeds back as many characters at a time as
+  the prime has.
+  """
+
   def read(text, carry, *, reset):
-    logits, updated = MODEL.apply({**VARIABLES, 'carry': carry}, jnp.array([text]), mutable=['carry'], reset=jnp.array([reset]))
+    logits, updated = MODEL.apply(
+      {**VARIABLES, 'carry': carry}, jnp.array([text]), mutable=['carry'], reset=jnp.array([reset])
+    )
     return logits[0].argmax(-1).tolist(), updated['carry']
 
   prime, empty = [5, 0, 6, 2, 2], {'gru1': {'state': (jnp.zeros((1, 16)),)}}
   text, carry = list(prime), empty
   for position in range(len(prime) + 11):
-    chosen, carry = read(text[position:position + 1], carry, reset=position == 0)
+    chosen, carry = read(text[position : position + 1], carry, reset=position == 0)
     text += chosen if position >= len(prime) - 1 else []
-  found = sampling.generate(MODEL, VARIABLES, [np.array(prime)], length=12, temperature=0)[0].tolist()
-  assert found == text[len(prime):]
+  found = sampling.generate(MODEL, VARIABLES, [np.array(prime)], length=12, temperature=0)[
+    0
+  ].tolist()
+  assert found == text[len(prime) :]
   blocks, carry = [prime], empty
   for number in range(3):
     block, carry = read(blocks[-1], carry, reset=number == 0)
@@ -55,13 +66,21 @@ def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
 
 def test_sampled_text_follows_its_seed_and_not_the_other_primes():
   sampled = sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
-  np.testing.assert_array_equal(sampling.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2])
-  np.testing.assert_array_equal(sampling.generate(MODEL, VARIABLES, PRIMES, length=9, temperature=1.5, seed=3), sampled[:, :9])
-  assert (sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=4) != sampled).any()
+  np.testing.assert_array_equal(
+    sampling.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2]
+  )
+  np.testing.assert_array_equal(
+    sampling.generate(MODEL, VARIABLES, PRIMES, length=9, temperature=1.5, seed=3), sampled[:, :9]
+  )
+  assert (
+    sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=4) != sampled
+  ).any()
 
 
 def test_sampled_characters_are_as_frequent_as_the_softmax_says():
-  """The first character after one prime, from 4,000 copies of it; temperature 2 and the 4 likeliest."""
+  """The first character after one prime, from 4,000 copies of it; temperature 2 and the 4
+  likeliest.
+  """
   copies = [np.array([2])] * 4000
   found = sampling.generate(MODEL, VARIABLES, copies, length=1, temperature=2.0, top_k=4)[:, 0]
   logits = np.asarray(MODEL.apply(VARIABLES, jnp.array([[2]]))[0, 0], np.float64)
@@ -72,9 +91,15 @@ def test_sampled_characters_are_as_frequent_as_the_softmax_says():
   assert (np.abs(share - expected) <= 5 * np.sqrt(expected * (1 - expected) / 4000)).all()
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(length=0), '--length=0 is out of range: use 1 to 1,000,000'), (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
-    (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'), (dict(primes=[[]]), 'a prime is empty')])
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    (dict(length=0), '--length=0 is out of range: use 1 to 1,000,000'),
+    (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
+    (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'),
+    (dict(primes=[[]]), 'a prime is empty'),
+  ],
+)
 def test_wrong_requests_are_named(options, message):
   with pytest.raises(ValueError, match=message):
     sampling.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
@@ -83,7 +108,13 @@ def test_wrong_requests_are_named(options, message):
 def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
   capsys.readouterr()
-  command = ['generate', f'--workdir={tmp_path / "text"}', '--prime=ROMEO', '--prime=O, ', '--length=30']
+  command = [
+    'generate',
+    f'--workdir={tmp_path / "text"}',
+    '--prime=ROMEO',
+    '--prime=O, ',
+    '--length=30',
+  ]
   assert generate.main(command) == 0
   first, second = capsys.readouterr().out.rstrip('\n').split('O, ', 1)
   assert first.startswith('ROMEO')
@@ -92,13 +123,19 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
     generate.main([*command, '--prime=€'])
   with pytest.raises(FileNotFoundError, match=r'no checkpoint 7: it has \[2\]'):
     generate.main([*command, '--step=7'])
-  with pytest.raises(ValueError, match=r'unrecognized arguments: --lenght=3: did you mean --length\?$'):
+  with pytest.raises(
+    ValueError, match=r'unrecognized arguments: --lenght=3: did you mean --length\?$'
+  ):
     generate.main([*command, '--lenght=3'])
   loop.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
-  with pytest.raises(ValueError, match="holds a run of the model 'recurrent': give one of a language_model"):
+  with pytest.raises(
+    ValueError, match="holds a run of the model 'recurrent': give one of a language_model"
+  ):
     generate.main(['generate', str(tmp_path / 'digits')])
   with pytest.raises(ValueError, match='^unrecognized arguments: b: give the folder of one run$'):
     generate.main(['generate', 'a', 'b'])
   for folders, said in (([], ''), (['a', '--workdir=b'], ', not a and b')):
-    with pytest.raises(ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR{said}: see '):
+    with pytest.raises(
+      ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR{said}: see '
+    ):
       generate.main(['generate', *folders])

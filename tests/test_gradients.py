@@ -1,4 +1,6 @@
-"""Every model and task against finite differences in float64; those of the operations are in test_ops_*.py."""
+"""Every model and task against finite differences in float64; those of the operations are in
+test_ops_*.py.
+"""
 
 import functools
 
@@ -25,40 +27,80 @@ def _float64():
     yield
 
 
-@pytest.mark.parametrize('section', [
+@pytest.mark.parametrize(
+  'section',
+  [
     *(dict(name='recurrent', cell=cell, features=5, classes=10) for cell in ('rnn', 'lstm', 'gru')),
     BN_CNN,
-    {**BN_CNN, 'activation': 'tanh', 'layers': BN_CNN['layers'][:1] + (dict(kind='average_pool'),) + BN_CNN['layers'][4:]},
-], ids=['rnn', 'lstm', 'gru', 'bn_cnn', 'tanh_cnn'])
+    {
+      **BN_CNN,
+      'activation': 'tanh',
+      'layers': BN_CNN['layers'][:1] + (dict(kind='average_pool'),) + BN_CNN['layers'][4:],
+    },
+  ],
+  ids=['rnn', 'lstm', 'gru', 'bn_cnn', 'tanh_cnn'],
+)
 @pytest.mark.parametrize('train', [True, False])
 def test_gradients_of_model_and_task(section, train):
   """The summed loss by every parameter, with batch statistics, dropout and a padded example."""
   model = models.build(section)
   inputs = normal(3, 12, 12, 1) if section['name'] == 'cnn' else normal(3, 6, 4)
   mask, index = jnp.array([1.0, 1.0, 0.0]), jnp.array([7, 3, 0])
-  variables = jax.tree.map(lambda leaf: normal(*leaf.shape) * 0.5 + 0.8, model.init(jax.random.PRNGKey(0), inputs))
+  variables = jax.tree.map(
+    lambda leaf: normal(*leaf.shape) * 0.5 + 0.8, model.init(jax.random.PRNGKey(0), inputs)
+  )
   fixed = {name: tree for name, tree in variables.items() if name != 'params'}
 
   def loss(params):
-    outputs, _ = model.apply({'params': params, **fixed}, inputs, train=train, mask=mask, index=index,
-                             mutable=['batch_stats'], rngs={'dropout': jax.random.PRNGKey(1)})
+    outputs, _ = model.apply(
+      {'params': params, **fixed},
+      inputs,
+      train=train,
+      mask=mask,
+      index=index,
+      mutable=['batch_stats'],
+      rngs={'dropout': jax.random.PRNGKey(1)},
+    )
     return tasks.classify(outputs, {'label': jnp.array([1, 2, 3]), 'mask': mask})['loss']
 
-  check_grads(jax.jit(loss), (variables['params'],), order=1, modes=('rev',), atol=1e-5, rtol=1e-5, eps=1e-5)
+  check_grads(
+    jax.jit(loss), (variables['params'],), order=1, modes=('rev',), atol=1e-5, rtol=1e-5, eps=1e-5
+  )
 
 
 def test_gradients_of_classify():
   batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
-  check_grads(lambda logits: tasks.classify(logits, batch)['loss'], (normal(3, 4),), order=1, modes=('rev',), atol=1e-6,
-              rtol=1e-6)
+  check_grads(
+    lambda logits: tasks.classify(logits, batch)['loss'],
+    (normal(3, 4),),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )
 
 
-@pytest.mark.parametrize('task', [functools.partial(tasks.classify, label_smoothing=0.2), tasks.classify_by_squared_error])
+@pytest.mark.parametrize(
+  'task', [functools.partial(tasks.classify, label_smoothing=0.2), tasks.classify_by_squared_error]
+)
 def test_gradients_of_smoothed_labels_and_squared_error(task):
   batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
-  check_grads(lambda logits: task(logits, batch)['loss'], (normal(3, 4),), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+  check_grads(
+    lambda logits: task(logits, batch)['loss'],
+    (normal(3, 4),),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )
 
 
 def test_gradients_of_penalty():
-  check_grads(lambda tree: tasks.l2(tree, strength=0.3), ({'kernel': normal(3, 4), 'bias': normal(4)},), order=1,
-              modes=('rev',), atol=1e-6, rtol=1e-6)
+  check_grads(
+    lambda tree: tasks.l2(tree, strength=0.3),
+    ({'kernel': normal(3, 4), 'bias': normal(4)},),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )

@@ -62,7 +62,9 @@ def photographs(folder):
 def test_no_library_replaces_the_import_function_while_a_thread_of_training_lives(
   environment, small_cnn, config_file, tmp_path
 ):
-  """Grain does so while it is imported; the first step is traced in one thread while another compiles the initial state."""
+  """Grain does so while it is imported; the first step is traced in one thread while another
+  compiles the initial state.
+  """
   data = dict(
     name='image_folder',
     source='folder',

@@ -17,11 +17,30 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.terminal import signals
 from jaxdl.training import experiment, loop
 
-PLATFORMS = ['x86_64-manylinux_2_28', 'aarch64-manylinux_2_28', 'aarch64-apple-darwin',
-             'x86_64-pc-windows-msvc']
+PLATFORMS = [
+  'x86_64-manylinux_2_28',
+  'aarch64-manylinux_2_28',
+  'aarch64-apple-darwin',
+  'x86_64-pc-windows-msvc',
+]
 # imports, and calls
-POSIX_ONLY = ('fcntl', 'resource', 'pwd', 'grp', 'termios', 'os.sysconf', 'os.setsid', 'os.fork(', 'os.killpg',
-              'os.uname', 'os.statvfs', 'os.getuid', 'signal.SIGHUP', 'signal.SIGKILL', 'signal.alarm')
+POSIX_ONLY = (
+  'fcntl',
+  'resource',
+  'pwd',
+  'grp',
+  'termios',
+  'os.sysconf',
+  'os.setsid',
+  'os.fork(',
+  'os.killpg',
+  'os.uname',
+  'os.statvfs',
+  'os.getuid',
+  'signal.SIGHUP',
+  'signal.SIGKILL',
+  'signal.alarm',
+)
 HOLDER = """
 import json, sys
 from jaxdl.runs import folder
@@ -40,10 +59,26 @@ def resolved(requirements, version, system):
     system: str, as uv names it.
   """
   # promise, a dependency of tensorflow-datasets, is pure Python and has no wheel
-  arguments = ['-m', 'uv', 'pip', 'compile', requirements, '--python-version', version,
-               '--python-platform', system, '--only-binary', ':all:', '--no-binary', 'promise', '--no-header', '--no-annotate']
-  return subprocess.run([sys.executable, *arguments], input='filelock\n', capture_output=True,
-                        text=True, timeout=300)
+  arguments = [
+    '-m',
+    'uv',
+    'pip',
+    'compile',
+    requirements,
+    '--python-version',
+    version,
+    '--python-platform',
+    system,
+    '--only-binary',
+    ':all:',
+    '--no-binary',
+    'promise',
+    '--no-header',
+    '--no-annotate',
+  ]
+  return subprocess.run(
+    [sys.executable, *arguments], input='filelock\n', capture_output=True, text=True, timeout=300
+  )
 
 
 @pytest.fixture(scope='module')
@@ -78,8 +113,12 @@ def test_platforms_no_module_needs_posix():
 def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tmp_path):
   run = tmp_path / 'run'
   holder = subprocess.Popen(
-      [sys.executable, '-c', HOLDER, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-      cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    [sys.executable, '-c', HOLDER, str(run)],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    cwd=ROOT,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+  )
   expected = {'process': holder.pid, 'host': platform.node(), 'steps': 8, 'now': True}
   try:
     assert holder.stdout.readline() == b'held\n'
@@ -118,10 +157,12 @@ def test_platforms_looking_at_a_run_never_keeps_it_from_training(tmp_path):
     looking.join()
 
 
-@pytest.mark.parametrize(('change', 'now'), [
-    ({}, True), ({'process': 2**22 + 1}, False), ({'host': 'another'}, False)])
+@pytest.mark.parametrize(
+  ('change', 'now'), [({}, True), ({'process': 2**22 + 1}, False), ({'host': 'another'}, False)]
+)
 def test_platforms_looks_for_the_process_without_the_right_to_lock(
-    change, now, tmp_path, monkeypatch):
+  change, now, tmp_path, monkeypatch
+):
   def refuse(*arguments, **keywords):
     raise PermissionError
 

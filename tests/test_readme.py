@@ -28,28 +28,52 @@ from jaxdl.training import experiment, loop
 PAGES = {page: page.read_text() for page in (ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md')))}
 README = ''.join(PAGES.values())
 PYTHON = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
-COMMANDS = [command.removeprefix('.venv/bin/') for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
-            for line in block.splitlines() for command in line.split(' && ')]
-COMMANDS += [re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)]
-PHOTOGRAPHS, = (line for line in COMMANDS if '--config.data.folder=photographs' in line)
+COMMANDS = [
+  command.removeprefix('.venv/bin/')
+  for block in re.findall(r'```bash\n(.*?)```', README, re.DOTALL)
+  for line in block.splitlines()
+  for command in line.split(' && ')
+]
+COMMANDS += [
+  re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)
+]
+(PHOTOGRAPHS,) = (line for line in COMMANDS if '--config.data.folder=photographs' in line)
 NOT_RUN_HERE = {  # command → the test that runs it
-    'python3 -m venv .venv': '.ci/run', ".venv/bin/pip install '.[test]'": '.ci/run', 'pip install .': '.ci/run',
-    "pip install '.[test]'": '.ci/run', 'python -m pytest': '.ci/run',
-    'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
-    'python -m jaxdl': 'test_command_line.py', PHOTOGRAPHS: 'the test below',
-    'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
-    'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py'}
-SHORTER = {'jaxdl.main': ['--config.train_for=2 steps', '--config.data.splits.train=train[:600]',
-                          '--config.data.splits.validation=train[600:700]', '--config.data.splits.test=test[:100]'],
-           'jaxdl.sweep': [], 'jaxdl.analyze': [], 'jaxdl.generate': ['--length=5']}
-SMALL_CNN = dict(name='cnn', layers=(
-    *(dict(kind='conv', features=22, kernel=3, strides=2) for _ in range(4)), dict(kind='flatten'),
-    dict(kind='dense', features=10, activate=False, name='logits')))
+  'python3 -m venv .venv': '.ci/run',
+  ".venv/bin/pip install '.[test]'": '.ci/run',
+  'pip install .': '.ci/run',
+  "pip install '.[test]'": '.ci/run',
+  'python -m pytest': '.ci/run',
+  'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
+  'python -m jaxdl': 'test_command_line.py',
+  PHOTOGRAPHS: 'the test below',
+  'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
+  'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
+}
+SHORTER = {
+  'jaxdl.main': [
+    '--config.train_for=2 steps',
+    '--config.data.splits.train=train[:600]',
+    '--config.data.splits.validation=train[600:700]',
+    '--config.data.splits.test=test[:100]',
+  ],
+  'jaxdl.sweep': [],
+  'jaxdl.analyze': [],
+  'jaxdl.generate': ['--length=5'],
+}
+SMALL_CNN = dict(
+  name='cnn',
+  layers=(
+    *(dict(kind='conv', features=22, kernel=3, strides=2) for _ in range(4)),
+    dict(kind='flatten'),
+    dict(kind='dense', features=10, activate=False, name='logits'),
+  ),
+)
 
 
 def block(beginning):
   """The one piece of Python that holds some words."""
-  found, = (text for text in PYTHON if beginning in text)
+  (found,) = (text for text in PYTHON if beginning in text)
   return found
 
 
@@ -73,7 +97,12 @@ def given(line):
   said = io.StringIO()
   with contextlib.redirect_stdout(said):
     package = program in ('jaxdl.report', 'jaxdl.data')
-    assert commands.run(importlib.import_module(program + '.__main__' * package).main, [program, *arguments]) == 0, line
+    assert (
+      commands.run(
+        importlib.import_module(program + '.__main__' * package).main, [program, *arguments]
+      )
+      == 0
+    ), line
   return said.getvalue()
 
 
@@ -97,7 +126,10 @@ def test_readme_trains_on_a_folder_of_photographs(folder):
 
 
 def test_readme_and_its_pages_name_every_key(small):
-  """Of a config, of the layers of a CNN, and of data; those of schedules and optimizers are tried above."""
+  """Of a config, of the layers of a CNN, and of data; those of schedules and optimizers are tried
+  above.
+  """
+
   def keys(function, *, but=()):
     return [key for key in inspect.signature(function).parameters if key not in but]
 
@@ -105,14 +137,18 @@ def test_readme_and_its_pages_name_every_key(small):
   of_linen = ('parent', 'name', 'axis_name', 'operation')
   wanted = [(training, key) for key in keys(experiment._build, but=('name', 'config'))]
   for kind, layer in cnn.KINDS.items():
-    row = next(line for line in training.splitlines() if line.startswith('|') and f'`{kind}`' in line)
+    row = next(
+      line for line in training.splitlines() if line.startswith('|') and f'`{kind}`' in line
+    )
     same = training if kind == 'conv_transpose' else row  # whose row says that it has those of conv
     wanted += [(same, key) for key in keys(layer, but=(*of_linen, 'activation', 'kernel_init'))]
   for model in (cnn.CNN, Recurrent, LanguageModel):
     wanted += [(training, key) for key in keys(model, but=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
     wanted += [(data, key) for key in keys(load, but=('read', 'seed'))]
-  wanted += [(data, key) for change in augment.KINDS.values() for key in keys(change, but=('key', 'image'))]
+  wanted += [
+    (data, key) for change in augment.KINDS.values() for key in keys(change, but=('key', 'image'))
+  ]
   assert [key for text, key in wanted if not re.search(rf'`{key}[`=]', text)] == []
 
 
@@ -120,16 +156,32 @@ def test_readme_and_its_pages_name_every_key(small):
 def test_readme_commands_do_what_they_say(folder, small, small_text, config_file):
   """In their order, on a few examples and for two steps."""
   small_cnn = {**small, 'data': {**small['data'], 'layout': 'image'}, 'model': SMALL_CNN}
-  for name, config in (('gru_mnist', {**small, 'model': {**small['model'], 'cell': 'gru'}}), ('cnn_cifar10', small_cnn),
-                       ('char_lstm_shakespeare', small_text)):
+  for name, config in (
+    ('gru_mnist', {**small, 'model': {**small['model'], 'cell': 'gru'}}),
+    ('cnn_cifar10', small_cnn),
+    ('char_lstm_shakespeare', small_text),
+  ):
     loop.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
   for line in COMMANDS:
     program = line.split()[2]
-    if not line.startswith('python -m jaxdl.') or line in NOT_RUN_HERE or line.endswith(program):  # its name alone
+    if (
+      not line.startswith('python -m jaxdl.') or line in NOT_RUN_HERE or line.endswith(program)
+    ):  # its name alone
       continue
     if program == 'jaxdl.sweep':
-      sweep = config_file({'base': str(folder / 'small.py'), 'seeds': (0,), 'axes': [
-          dict(name='rate', choices=[dict(name='low'), dict(name='high', optimizer=dict(learning_rate=0.1))])]}, 'sweep')
+      sweep = config_file(
+        {
+          'base': str(folder / 'small.py'),
+          'seeds': (0,),
+          'axes': [
+            dict(
+              name='rate',
+              choices=[dict(name='low'), dict(name='high', optimizer=dict(learning_rate=0.1))],
+            )
+          ],
+        },
+        'sweep',
+      )
       config_file(small)
       line = f'python -m jaxdl.sweep --config={sweep}'
     printed = given(shlex.join([*shlex.split(line), *SHORTER.get(program, [])]))
@@ -152,10 +204,14 @@ def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
   def read(*, source, data_dir):
     few = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)
     part = {'image': np.tile(few, (500, 1, 1, 1)), 'label': np.arange(50_000, dtype=np.int32) % 10}
-    return Source(origin='random', classes=tuple('0123456789'), columns={'train': part, 'test': part})
+    return Source(
+      origin='random', classes=tuple('0123456789'), columns={'train': part, 'test': part}
+    )
 
   monkeypatch.setitem(DATA_SETS, 'cifar10', functools.partial(images.load, read))
-  config = executed(block("name='cifar10', batch_size=128"), config=ConfigDict(small))['config'].to_dict()
+  config = executed(block("name='cifar10', batch_size=128"), config=ConfigDict(small))[
+    'config'
+  ].to_dict()
   built = experiment.build({**config, 'model': SMALL_CNN}, 'small')
   assert built.data.input_shape() == (32, 32, 3)
   assert built.data.splits['train'].count == 45_000
@@ -168,8 +224,10 @@ def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
   found = members.read(config.to_dict(), tmp_path / 'sweeps/here.py')
   assert {member.config['train_for'] for member in found} == {'10 epochs'}
   assert len(found) == 2 * 2 * 3
-  assert {(member.config['model']['cell'], member.config['optimizer']['learning_rate']) for member in found} == {
-      ('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
+  assert {
+    (member.config['model']['cell'], member.config['optimizer']['learning_rate'])
+    for member in found
+  } == {('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
 
 
 @pytest.mark.slow
@@ -183,8 +241,11 @@ def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, smal
 def test_readme_training_in_a_notebook(folder, monkeypatch, small):
   monkeypatch.setattr('jaxdl.config.reading.read_file', lambda path: ConfigDict(small))
   figures = executed(block('slower.optimizer'))['figures']
-  assert f"{figures['steps']} steps" == small['train_for']
-  assert json.loads((folder / 'runs/slower/config.json').read_text())['optimizer']['learning_rate'] == 3e-4
+  assert f'{figures["steps"]} steps' == small['train_for']
+  assert (
+    json.loads((folder / 'runs/slower/config.json').read_text())['optimizer']['learning_rate']
+    == 3e-4
+  )
   assert given('python -m jaxdl.report runs/slower').startswith('runs/slower/report.html: ')
 
 
@@ -196,7 +257,9 @@ def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
   loop.train(experiment.build(small, 'small'), folder / 'run')
   view = executed(block('def certainty'), VIEWS=views.VIEWS)['VIEWS']['certainty']
   monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
-  printed = given('python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty')
+  printed = given(
+    'python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty'
+  )
   assert 'certainty: how sure the network is' in printed
   assert (folder / 'run/analysis/certainty.png').is_file()
   with np.load(folder / 'run/analysis/certainty.npz') as arrays:
@@ -207,7 +270,11 @@ def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
   """The new layer trains as any of the kinds does, and its network's neurons are found."""
   kinds = executed(block('class Gain'), KINDS=cnn.KINDS)['KINDS']
   monkeypatch.setitem(cnn.KINDS, 'gain', kinds['gain'])
-  layers = (dict(kind='conv', features=4, kernel=3), dict(kind='gain', initial=0.5), *SMALL_CNN['layers'][3:])
+  layers = (
+    dict(kind='conv', features=4, kernel=3),
+    dict(kind='gain', initial=0.5),
+    *SMALL_CNN['layers'][3:],
+  )
   small.update(model=dict(name='cnn', layers=layers), train_for='2 steps')
   small['data']['layout'] = 'image'
   loop.train(experiment.build(small, 'small'), folder / 'run')
@@ -221,19 +288,29 @@ def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
 
 def test_readme_a_data_set_of_ones_own(monkeypatch):
   """Read through TFDS: here its builder is taken out of the function's hands."""
+
   class Given:
     kmnist = None
 
   def read(name, *, data_dir, required, decode):
     assert decode is tfds_arrays.images
-    part = {'image': np.zeros((20, 28, 28, 1), np.uint8), 'label': np.arange(20, dtype=np.int32) % 10}
-    return Source(origin=f'tfds {name}', classes=tuple('0123456789'), columns={'train': part, 'test': part})
+    part = {
+      'image': np.zeros((20, 28, 28, 1), np.uint8),
+      'label': np.arange(20, dtype=np.int32) % 10,
+    }
+    return Source(
+      origin=f'tfds {name}', classes=tuple('0123456789'), columns={'train': part, 'test': part}
+    )
 
   monkeypatch.setattr(tfds_arrays, 'read', read)
   text, table = block('KMNIST').split('DATA_SETS = ')
   Given.kmnist = staticmethod(executed(text)['kmnist'])
-  found = executed(f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, kmnist=Given, functools=functools, images=images)['DATA_SETS']
-  data = found['kmnist'](seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4)
+  found = executed(
+    f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, kmnist=Given, functools=functools, images=images
+  )['DATA_SETS']
+  data = found['kmnist'](
+    seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4
+  )
   assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
 
 
@@ -243,11 +320,21 @@ def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
 
   text, table = block('scikit-learn carries').split('DATA_SETS = ')
   Given.digits = staticmethod(executed(text)['digits'])
-  found = executed(f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, digits=Given, functools=functools, images=images)['DATA_SETS']
+  found = executed(
+    f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, digits=Given, functools=functools, images=images
+  )['DATA_SETS']
   monkeypatch.setitem(DATA_SETS, 'digits', found['digits'])
-  layers = (dict(kind='flatten'), dict(kind='dense', features=32), dict(kind='dense', features=10, activate=False, name='logits'))
-  small.update(data=dict(name='digits', batch_size=32, splits=dict(train='train', test='test')), train_for='100 steps',
-               model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=3e-3))
+  layers = (
+    dict(kind='flatten'),
+    dict(kind='dense', features=32),
+    dict(kind='dense', features=10, activate=False, name='logits'),
+  )
+  small.update(
+    data=dict(name='digits', batch_size=32, splits=dict(train='train', test='test')),
+    train_for='100 steps',
+    model=dict(name='cnn', layers=layers),
+    optimizer=dict(name='adam', learning_rate=3e-3),
+  )
   summary = loop.train(experiment.build(small, 'small'), folder / 'run')
   assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
   assert summary['test_accuracy'] > 0.6, 'images and labels belong together'
@@ -257,9 +344,16 @@ def test_readme_links_lead_somewhere():
   """To a file beside the page or a heading of it."""
   count = 0
   for page, text in PAGES.items():
-    headings = ['#' + re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-') for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)]
+    headings = [
+      '#' + re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-')
+      for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)
+    ]
     for link in re.findall(r'\]\((?!http)([^)]*)\)', text):
-      assert link in headings if link.startswith('#') else (page.parent / link.partition('#')[0]).is_file(), f'{page.name}: {link}'
+      assert (
+        link in headings
+        if link.startswith('#')
+        else (page.parent / link.partition('#')[0]).is_file()
+      ), f'{page.name}: {link}'
       count += 1
   assert count > 20
 

@@ -1,4 +1,6 @@
-"""Nothing from outside is trusted: no code comes out of data, nothing leaves its folder, what is fetched is checked."""
+"""Nothing from outside is trusted: no code comes out of data, nothing leaves its folder, what is
+fetched is checked.
+"""
 
 import ast
 import contextlib
@@ -24,16 +26,58 @@ from jaxdl.data.sets import mnist, shakespeare
 from jaxdl.report import page
 from jaxdl.sweeps import table
 
-HOSTILE = ('<script>alert(1)</script>', '</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', "' onload='alert(1)",
-           '{{ 7 * 7 }}', '{% raw %}', '<!--', ']]>', '&lt;b&gt;', 'javascript:alert(1)', '</title><svg onload=alert(1)>', '</style>', '\\u003cb>')
+HOSTILE = (
+  '<script>alert(1)</script>',
+  '</script><script>alert(1)</script>',
+  '"><img src=x onerror=alert(1)>',
+  "' onload='alert(1)",
+  '{{ 7 * 7 }}',
+  '{% raw %}',
+  '<!--',
+  ']]>',
+  '&lt;b&gt;',
+  'javascript:alert(1)',
+  '</title><svg onload=alert(1)>',
+  '</style>',
+  '\\u003cb>',
+)
 SOURCES = sorted([*(ROOT / 'jaxdl').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
 FORBIDDEN = {  # calls that run what they are given, or trust it
-    'eval', 'exec', 'compile', '__import__', 'os.system', 'os.popen', 'pickle.load', 'pickle.loads', 'pickle.Unpickler', 'marshal.load',
-    'marshal.loads', 'shelve.open', 'dill.load', 'dill.loads', 'joblib.load', 'torch.load', 'yaml.load', 'yaml.unsafe_load', 'tempfile.mktemp',
-    'subprocess.getoutput', 'subprocess.getstatusoutput', 'zipfile.ZipFile.extractall', 'shutil.unpack_archive', 'markupsafe.Markup',
-    'jinja2.Template', 'ssl._create_unverified_context'}
+  'eval',
+  'exec',
+  'compile',
+  '__import__',
+  'os.system',
+  'os.popen',
+  'pickle.load',
+  'pickle.loads',
+  'pickle.Unpickler',
+  'marshal.load',
+  'marshal.loads',
+  'shelve.open',
+  'dill.load',
+  'dill.loads',
+  'joblib.load',
+  'torch.load',
+  'yaml.load',
+  'yaml.unsafe_load',
+  'tempfile.mktemp',
+  'subprocess.getoutput',
+  'subprocess.getstatusoutput',
+  'zipfile.ZipFile.extractall',
+  'shutil.unpack_archive',
+  'markupsafe.Markup',
+  'jinja2.Template',
+  'ssl._create_unverified_context',
+}
 ONLY_WITH = {'extractall': 'filter', 'extract': 'filter'}  # method → the keyword that makes it safe
-NEVER = {'shell': True, 'allow_pickle': True, 'verify': False, 'verify_ssl': False, 'autoescape': False}  # keyword → value
+NEVER = {
+  'shell': True,
+  'allow_pickle': True,
+  'verify': False,
+  'verify_ssl': False,
+  'autoescape': False,
+}  # keyword → value
 
 
 def dangers(source):
@@ -53,10 +97,16 @@ def dangers(source):
     given = {keyword.arg: keyword.value for keyword in node.keywords}
     if name in FORBIDDEN:
       yield node.lineno, name
-    if isinstance(node.func, ast.Attribute) and node.func.attr in ONLY_WITH and ONLY_WITH[node.func.attr] not in given:
+    if (
+      isinstance(node.func, ast.Attribute)
+      and node.func.attr in ONLY_WITH
+      and ONLY_WITH[node.func.attr] not in given
+    ):
       yield node.lineno, f'{node.func.attr} without {ONLY_WITH[node.func.attr]}='
     for keyword, value in given.items():
-      if keyword in NEVER and (not isinstance(value, ast.Constant) or value.value is NEVER[keyword]):
+      if keyword in NEVER and (
+        not isinstance(value, ast.Constant) or value.value is NEVER[keyword]
+      ):
         yield node.lineno, f'{keyword}={ast.unparse(value)}'
 
 
@@ -65,10 +115,22 @@ def test_security_no_call_runs_or_trusts_what_it_is_given(file):
   assert not list(dangers(file.read_text()))
 
 
-@pytest.mark.parametrize('line', [
-    'eval(x)', 'import os\nos.system(x)', 'from os import system as s\ns(x)', 'import pickle\npickle.load(f)', 'import pickle as p\np.loads(x)',
-    'import subprocess\nsubprocess.run(x, shell=True)', 'run(x, shell=y)', 'import numpy as np\nnp.load(f, allow_pickle=True)',
-    'tar.extractall(x)', 'tar.extract(x)', 'Environment(autoescape=False)'])
+@pytest.mark.parametrize(
+  'line',
+  [
+    'eval(x)',
+    'import os\nos.system(x)',
+    'from os import system as s\ns(x)',
+    'import pickle\npickle.load(f)',
+    'import pickle as p\np.loads(x)',
+    'import subprocess\nsubprocess.run(x, shell=True)',
+    'run(x, shell=y)',
+    'import numpy as np\nnp.load(f, allow_pickle=True)',
+    'tar.extractall(x)',
+    'tar.extract(x)',
+    'Environment(autoescape=False)',
+  ],
+)
 def test_security_the_search_finds_what_it_is_for(line):
   assert list(dangers(line))
 
@@ -106,7 +168,9 @@ def test_security_a_pickle_in_the_place_of_an_array_is_not_run(tmp_path, monkeyp
 
 def test_security_a_pickle_in_an_analysis_is_not_run(run, monkeypatch):
   monkeypatch.chdir(run)
-  np.savez(run / 'analysis/embedding_tsne.npz', points=np.array([Bomb()], object), labels=np.zeros(1))
+  np.savez(
+    run / 'analysis/embedding_tsne.npz', points=np.array([Bomb()], object), labels=np.zeros(1)
+  )
   with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not what jaxdl\.analyze writes'):
     page.write([run], run / 'report.html')
   assert not (run / 'run-by-a-pickle').exists()
@@ -118,10 +182,19 @@ def test_security_the_python_version_of_cifar10_is_refused_unread(tmp_path):
     sources.cifar10(tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize(('name', 'kind', 'link'), [
-    ('../outside', tarfile.REGTYPE, ''), ('a/../../outside', tarfile.REGTYPE, ''), ('/outside', tarfile.REGTYPE, ''),
-    ('a', tarfile.SYMTYPE, '../outside'), ('a', tarfile.SYMTYPE, '/etc/hostname'), ('a', tarfile.LNKTYPE, '../outside'),
-    ('a', tarfile.CHRTYPE, ''), ('a', tarfile.FIFOTYPE, '')])
+@pytest.mark.parametrize(
+  ('name', 'kind', 'link'),
+  [
+    ('../outside', tarfile.REGTYPE, ''),
+    ('a/../../outside', tarfile.REGTYPE, ''),
+    ('/outside', tarfile.REGTYPE, ''),
+    ('a', tarfile.SYMTYPE, '../outside'),
+    ('a', tarfile.SYMTYPE, '/etc/hostname'),
+    ('a', tarfile.LNKTYPE, '../outside'),
+    ('a', tarfile.CHRTYPE, ''),
+    ('a', tarfile.FIFOTYPE, ''),
+  ],
+)
 def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path):
   archive, aside = tmp_path / 'x.tar', tmp_path / 'in/aside'
   aside.mkdir(parents=True)
@@ -133,7 +206,9 @@ def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path)
   with contextlib.suppress(ValueError):  # a name that begins with / is unpacked below the folder
     sources.unpack(archive, aside)
   assert sorted(path for path in tmp_path.rglob('*') if aside not in path.parents) == before
-  assert not [path for path in aside.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())]
+  assert not [
+    path for path in aside.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())
+  ]
 
 
 def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
@@ -149,7 +224,9 @@ def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monke
 
 
 def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_path, monkeypatch):
-  """TFDS compares each file with the checksum that it ships with, and is told to refuse files without one."""
+  """TFDS compares each file with the checksum that it ships with, and is told to refuse files
+  without one.
+  """
   tfds = pytest.importorskip('tensorflow_datasets')
   for name in ('mnist', 'fashion_mnist', 'cifar10', 'tiny_shakespeare'):
     known = tfds.builder(name, data_dir=tmp_path).url_infos
@@ -170,8 +247,14 @@ def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_pat
 
 def test_security_every_bundled_file_has_a_checksum():
   named = {'mnist': mnist.CHECKSUMS, 'shakespeare': shakespeare.CHECKSUMS}
-  there = {file.relative_to(bundle.FOLDER) for file in bundle.FOLDER.rglob('*') if file.is_file() and file.suffix != '.md'}
-  assert {str(file) for file in there} == {f'{folder}/{name}.xz' for folder, names in named.items() for name in names}
+  there = {
+    file.relative_to(bundle.FOLDER)
+    for file in bundle.FOLDER.rglob('*')
+    if file.is_file() and file.suffix != '.md'
+  }
+  assert {str(file) for file in there} == {
+    f'{folder}/{name}.xz' for folder, names in named.items() for name in names
+  }
 
 
 class Reader(html.parser.HTMLParser):
@@ -201,23 +284,63 @@ class Reader(html.parser.HTMLParser):
 def write_run(folder, evil):
   """A run whose every name is the given text."""
   (folder / 'analysis').mkdir(parents=True, exist_ok=True)
-  config = {'seed': 3, 'task': 'classify', 'data': {'name': evil, 'batch_size': 4}, evil: evil, 'reported': {evil: 0.9},
-            'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
-            'dataset': {'classes': ['cat', evil], 'input_shape': [4, 4, 1]}}
-  summary = {'config': evil, 'step': 8, 'test_loss': 0.25, 'parameters': 34, 'reported': {evil: 0.9}, 'seed': 3, 'seconds': 61.0,
-             'device': evil, 'data': f'bundled, {evil}', 'versions': {evil: evil}}
-  lines = [{'step': step, 'split': split, 'loss': 2 / step, evil: 1 / step} for step in (4, 8) for split in ('train', 'test')]
-  layer = {'layer': evil, 'units': 3, 'mean': 0, 'std': 1, 'min': 0, 'max': 2, 'zeros': 0.5, 'dead_units': 0, 'dead_channels': 0, 'channels': 1}
-  for name, content in {'config.json': config, 'summary.json': summary, 'analysis/statistics.json': {'layers': [layer]},
-                        'analysis/generated.json': {'texts': [{'prime': evil, 'temperature': evil, 'text': evil}]},
-                        'analysis/embedding_tsne.json': {'what': evil, 'trustworthiness': 0.9, 'accuracy': 0.5}}.items():
+  config = {
+    'seed': 3,
+    'task': 'classify',
+    'data': {'name': evil, 'batch_size': 4},
+    evil: evil,
+    'reported': {evil: 0.9},
+    'model': {
+      'name': 'cnn',
+      'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}],
+    },
+    'dataset': {'classes': ['cat', evil], 'input_shape': [4, 4, 1]},
+  }
+  summary = {
+    'config': evil,
+    'step': 8,
+    'test_loss': 0.25,
+    'parameters': 34,
+    'reported': {evil: 0.9},
+    'seed': 3,
+    'seconds': 61.0,
+    'device': evil,
+    'data': f'bundled, {evil}',
+    'versions': {evil: evil},
+  }
+  lines = [
+    {'step': step, 'split': split, 'loss': 2 / step, evil: 1 / step}
+    for step in (4, 8)
+    for split in ('train', 'test')
+  ]
+  layer = {
+    'layer': evil,
+    'units': 3,
+    'mean': 0,
+    'std': 1,
+    'min': 0,
+    'max': 2,
+    'zeros': 0.5,
+    'dead_units': 0,
+    'dead_channels': 0,
+    'channels': 1,
+  }
+  for name, content in {
+    'config.json': config,
+    'summary.json': summary,
+    'analysis/statistics.json': {'layers': [layer]},
+    'analysis/generated.json': {'texts': [{'prime': evil, 'temperature': evil, 'text': evil}]},
+    'analysis/embedding_tsne.json': {'what': evil, 'trustworthiness': 0.9, 'accuracy': 0.5},
+  }.items():
     (folder / name).write_text(json.dumps(content))
   (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
   (folder / 'command.txt').write_text(evil)
   np.savez(folder / 'analysis/embedding_tsne.npz', points=np.eye(2), labels=np.array([0, 1]))
   for name in ('samples', 'embedding_pca', f'feature_maps_{evil.replace("/", "_")}'):
     PIL.Image.new('RGB', (4, 4)).save(folder / f'analysis/{name}.png')
-  projector(folder / 'tensorboard', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1)))
+  projector(
+    folder / 'tensorboard', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1))
+  )
   return folder
 
 
@@ -228,9 +351,14 @@ def run(tmp_path):
 
 @pytest.mark.parametrize('evil', HOSTILE)
 def test_security_no_element_of_a_report_comes_out_of_data(evil, run, tmp_path):
-  """The page of hostile names has the elements and attributes of the page of a harmless one, and its scripts but for data."""
+  """The page of hostile names has the elements and attributes of the page of a harmless one, and
+  its scripts but for data.
+  """
   pages = {}
-  for name, folder in (('harmless', run), ('hostile', write_run(tmp_path / evil.replace('/', '_'), evil))):
+  for name, folder in (
+    ('harmless', run),
+    ('hostile', write_run(tmp_path / evil.replace('/', '_'), evil)),
+  ):
     for count in (1, 2):
       page.write([folder] * count, tmp_path / 'report.html')
       pages[name, count] = (tmp_path / 'report.html').read_text()
@@ -242,19 +370,32 @@ def test_security_no_element_of_a_report_comes_out_of_data(evil, run, tmp_path):
       if script != expected:
         json.loads(script)  # data, which runs nothing
         assert '<' not in script
-  assert evil in html.unescape(pages['hostile', 1]), 'a name is shown as it is: no template in it is filled in'
+  assert evil in html.unescape(pages['hostile', 1]), (
+    'a name is shown as it is: no template in it is filled in'
+  )
 
 
 @pytest.mark.parametrize('name', ['$\\frac$', '$a_b$', '<b>', '\\', '$' * 3])
 def test_security_a_name_is_drawn_as_it_is_written(name):
   """A dollar in the name of a class begins no formula, which could be broken."""
-  drawn = (figures.image_grid(np.zeros((2, 4, 4, 1), np.uint8), [name] * 2, heading=name),
-           figures.confusion_matrix(np.eye(2, dtype=int), [name, 'b'], heading=name))
+  drawn = (
+    figures.image_grid(np.zeros((2, 4, 4, 1), np.uint8), [name] * 2, heading=name),
+    figures.confusion_matrix(np.eye(2, dtype=int), [name, 'b'], heading=name),
+  )
   for figure in drawn:
     assert figures.pixels(figure).size
 
 
 def test_security_a_label_stays_in_its_cell_of_a_markdown_table():
-  row = {'label': 'a | b\n| c', 'choices': {}, 'seeds': [0], 'mean': {}, 'deviation': {}, 'parameters': 1, 'reported': {}, 'seconds': 1.0}
+  row = {
+    'label': 'a | b\n| c',
+    'choices': {},
+    'seeds': [0],
+    'mean': {},
+    'deviation': {},
+    'parameters': 1,
+    'reported': {},
+    'seconds': 1.0,
+  }
   head, rule, line = table.table([row]).splitlines()
   assert line.replace('\\|', '').count('|') == head.count('|') == rule.count('|')

@@ -13,19 +13,31 @@ from jaxdl.training import experiment, loop
 
 
 def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
-  with pytest.raises(FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of one$'):
+  with pytest.raises(
+    FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of one$'
+  ):
     status.read(tmp_path / 'none')
   built, folder = experiment.build(small, 'small'), tmp_path / 'run'
   with run_folder.locked(folder, built.config, built.steps):
     found = status.read(folder)
-  assert (found['state'], found['step'], found['steps'], found['checkpoint']) == ('training', 0, 8, None)
+  assert (found['state'], found['step'], found['steps'], found['checkpoint']) == (
+    'training',
+    0,
+    8,
+    None,
+  )
   assert status.text(found).endswith('no checkpoint yet')
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), folder)
   with run_folder.locked(folder, built.config, built.steps):
     with (folder / 'metrics.jsonl').open('a') as journal:
       journal.write('{"step": 6, "spl')  # a line that is being written
     found = status.read(folder)
-  assert (found['state'], found['process'], found['step'], found['steps']) == ('training', os.getpid(), 4, 8)
+  assert (found['state'], found['process'], found['step'], found['steps']) == (
+    'training',
+    os.getpid(),
+    4,
+    8,
+  )
   assert found['seconds_left'] == pytest.approx(4 * 16 / found['examples_per_second'], abs=0.06)
   assert found['checkpoint'] == 4
   assert 0 <= found['checkpoint_seconds_ago'] < 600
@@ -45,7 +57,9 @@ def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_p
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   assert status.read(tmp_path)['state'] == 'finished'
   with (tmp_path / 'metrics.jsonl').open('a') as journal:
-    journal.write('{"step": 8, "split": "train", "loss": 1.0}\n')  # of the second sitting, which has left no summary
+    journal.write(
+      '{"step": 8, "split": "train", "loss": 1.0}\n'
+    )  # of the second sitting, which has left no summary
   assert status.read(tmp_path)['state'] == 'stopped'
 
 
@@ -53,7 +67,9 @@ def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(sma
   built = experiment.build({**small, 'train_for': '12 steps'}, 'small')
   loop.train(built, tmp_path)
   with run_folder.locked(tmp_path, {**built.config, 'train_for': '20 steps'}, 20):
-    fast = status.read(tmp_path)  # as its last log says, for both checkpoints are of the sitting before
+    fast = status.read(
+      tmp_path
+    )  # as its last log says, for both checkpoints are of the sitting before
     assert fast['seconds_left'] == pytest.approx(8 * 16 / fast['examples_per_second'], abs=0.06)
     began = (tmp_path / 'lock').stat().st_mtime
     for step, moment in ((8, began + 5), (12, began + 35)):
@@ -63,10 +79,14 @@ def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(sma
 
 def test_status_of_a_text_counts_characters(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
-  with run_folder.locked(tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9):
+  with run_folder.locked(
+    tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9
+  ):
     found = status.read(tmp_path)
   data = small_text['data']
-  assert found['seconds_left'] == pytest.approx(5 * data['batch_size'] * data['time_step'] / found['examples_per_second'], abs=0.06)
+  assert found['seconds_left'] == pytest.approx(
+    5 * data['batch_size'] * data['time_step'] / found['examples_per_second'], abs=0.06
+  )
   assert f'{found["examples_per_second"]:,.0f} characters/s, ' in status.text(found)
 
 
@@ -84,16 +104,33 @@ def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_
       pass
   (tmp_path / 'runs/empty').mkdir()
   (tmp_path / 'runs/compare.html').touch()
-  everything = ['status', '--workdir', *(str(path) for path in sorted((tmp_path / 'runs').iterdir()))]
+  everything = [
+    'status',
+    '--workdir',
+    *(str(path) for path in sorted((tmp_path / 'runs').iterdir())),
+  ]
   assert status.main(everything) == status.main(['status', str(tmp_path / 'runs')]) == 0
   shown = capsys.readouterr()
   first, second = [json.loads(line) for line in shown.out.splitlines() if line.startswith('[')]
-  assert [one['workdir'] for one in first] == [one['workdir'] for one in second] == [
-      str(tmp_path / 'runs' / name) for name in ('alone', 'sweeps/cells/gru', 'sweeps/cells/lstm')]
-  assert shown.err == ''.join(f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty'))
+  assert (
+    [one['workdir'] for one in first]
+    == [one['workdir'] for one in second]
+    == [
+      str(tmp_path / 'runs' / name) for name in ('alone', 'sweeps/cells/gru', 'sweeps/cells/lstm')
+    ]
+  )
+  assert shown.err == ''.join(
+    f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty')
+  )
   assert status.main(['status', str(tmp_path / 'runs/alone'), str(tmp_path / 'runs')]) == 0
   assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each once'
   assert command.run(status.main, ['status', str(tmp_path / 'runs/alon')]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/runs/alon does not exist: did you mean {tmp_path}/runs/alone?\n'
+  assert (
+    capsys.readouterr().err
+    == f'jaxdl: {tmp_path}/runs/alon does not exist: did you mean {tmp_path}/runs/alone?\n'
+  )
   assert command.run(status.main, ['status', '--workdir', str(tmp_path / 'runs/empty')]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of one\n'
+  assert (
+    capsys.readouterr().err
+    == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of one\n'
+  )

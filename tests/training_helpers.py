@@ -17,11 +17,18 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
   run = chunks.compile_steps(built)
   start = built.initial_state()
   feed = feed_change(split.feed(0, count))
-  return run(parallel.replicate(start), parallel.replicate(split.arrays), parallel.split_feed(feed, count), np.int32(count))
+  return run(
+    parallel.replicate(start),
+    parallel.replicate(split.arrays),
+    parallel.split_feed(feed, count),
+    np.int32(count),
+  )
 
 
 def leaves(config):
   """What a config's first five steps lead to, as plain JSON data."""
   after, history = run_steps(config, 5)
-  found = jax.tree_util.tree_leaves_with_path((after.params, after.batch_stats, after.carry, history))
+  found = jax.tree_util.tree_leaves_with_path(
+    (after.params, after.batch_stats, after.carry, history)
+  )
   return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in found}

@@ -2,8 +2,8 @@
 
     python -m jaxdl.sweep --config=configs/sweeps/batch_norm_dropout_cifar10.py
 
-Report 001 prints figures only, no numbers. Ours, seed 0, at the lowest validation loss, 2 cores of an AMD EPYC, 2026-11-22
-(CIFAR-10's test images are a JPEG copy here):
+Report 001 prints figures only, no numbers. Ours, seed 0, at the lowest validation loss, 2 cores of
+an AMD EPYC, 2026-11-22 (CIFAR-10's test images are a JPEG copy here):
 
     network                   test    held out    training
     BN                       76.80 %    79.78 %     77.3 %
@@ -11,11 +11,11 @@ Report 001 prints figures only, no numbers. Ours, seed 0, at the lowest validati
     no BN                    65.42 %    67.62 %     64.6 %
     no BN without dropout    71.42 %    73.26 %     73.1 %
 
-Batch normalisation gains about ten points in so few epochs, and dropout still costs five: the networks that have it
-learn more slowly and none has overfitted yet.
-Its layer table has one batch normalisation, on the logits, and its text one after every convolution and pooling: here both
-where there is any. The report leaves open how long each was trained (here 5 epochs). These had dropout of 0.2 after the
-convolutions, where `deep_cnn_cifar10` has 0.1 now.
+Batch normalisation gains about ten points in so few epochs, and dropout still costs five: the
+networks that have it learn more slowly and none has overfitted yet.
+Its layer table has one batch normalisation, on the logits, and its text one after every convolution
+and pooling: here both where there is any. The report leaves open how long each was trained (here 5
+epochs). These had dropout of 0.2 after the convolutions, where `deep_cnn_cifar10` has 0.1 now.
 """
 
 import pathlib
@@ -32,10 +32,20 @@ def get_config():
   config.base = BASE
   config.seeds = (0,)
   config.common = dict(train_for='5 epochs')
-  config.axes = (dict(name='network', choices=[
-      dict(name=name, model=dict(layers=layers(batch_norm=batch_norm, dropout=dropout)))
-      for name, batch_norm, dropout in (('BN', True, True), ('BN without dropout', True, False), ('no BN', False, True),
-                                        ('no BN without dropout', False, False))]),)
+  config.axes = (
+    dict(
+      name='network',
+      choices=[
+        dict(name=name, model=dict(layers=layers(batch_norm=batch_norm, dropout=dropout)))
+        for name, batch_norm, dropout in (
+          ('BN', True, True),
+          ('BN without dropout', True, False),
+          ('no BN', False, True),
+          ('no BN without dropout', False, False),
+        )
+      ],
+    ),
+  )
   return config
 
 

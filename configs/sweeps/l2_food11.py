@@ -2,9 +2,10 @@
 
     python -m jaxdl.sweep --config=configs/sweeps/l2_food11.py
 
-Report 004 finds its learning curves with and without L2 much alike and gives no strength. Food-11 itself is not measured
-yet. On the 400 photographs of ten dishes that cnn_food11.py tells of (255 for training, 45 for validation, 100 for the test),
-with --config.common="dict(data=dict(folder=DIR, splits=dict(train='train[:85%]', validation='train[85%:]')))", seed 0:
+Report 004 finds its learning curves with and without L2 much alike and gives no strength. Food-11
+itself is not measured yet. On the 400 photographs of ten dishes that cnn_food11.py tells of (255
+for training, 45 for validation, 100 for the test), with --config.common="dict(data=dict(folder=DIR,
+splits=dict(train='train[:85%]', validation='train[85%:]')))", seed 0:
 
     L2       at the lowest validation loss (epoch 1)   after 10 epochs
              test      validation                      test    training    test loss
@@ -13,8 +14,8 @@ with --config.common="dict(data=dict(folder=DIR, splits=dict(train='train[:85%]'
     5e-4     12 %      13.3 %                          25 %    95.6 %      4.13
     1e-3     13 %      15.6 %                          24 %    96.2 %      3.48
 
-Measured on 2 cores of an AMD EPYC, 2026-11-22. All overfit at once and alike, as in the report: of 100 test photographs a
-difference below 12 points says nothing.
+Measured on 2 cores of an AMD EPYC, 2026-11-22. All overfit at once and alike, as in the report: of
+100 test photographs a difference below 12 points says nothing.
 """
 
 import ml_collections
@@ -24,6 +25,13 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.base = '../cnn_food11.py'
   config.seeds = (0,)
-  config.axes = (dict(name='L2', choices=[dict(name='no L2'), *(
-      dict(name=f'L2 {strength:g}', l2=strength) for strength in (1e-4, 5e-4, 1e-3))]),)
+  config.axes = (
+    dict(
+      name='L2',
+      choices=[
+        dict(name='no L2'),
+        *(dict(name=f'L2 {strength:g}', l2=strength) for strength in (1e-4, 5e-4, 1e-3)),
+      ],
+    ),
+  )
   return config

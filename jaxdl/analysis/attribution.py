@@ -1,8 +1,10 @@
-"""Which pixels a logit or a unit depends on: every method by its name, those of the gradient alone written here.
+"""Which pixels a logit or a unit depends on: every method by its name, those of the gradient alone
+written here.
 
-All take (model, variables, images, target, …): images [B, H, W, C] scaled as in training, target the classes [B] int
-whose logits are explained, or a Neuron. All run in evaluation mode, as one compiled program over a batch. A map that is
-zero everywhere, as that of a dead unit, comes with a warning, and `silent(maps)` tells which ones are.
+All take (model, variables, images, target, …): images [B, H, W, C] scaled as in training, target
+the classes [B] int whose logits are explained, or a Neuron. All run in evaluation mode, as one
+compiled program over a batch. A map that is zero everywhere, as that of a dead unit, comes with a
+warning, and `silent(maps)` tells which ones are.
 """
 
 import jax
@@ -17,8 +19,23 @@ from jaxdl.analysis.occlusion import occlusion
 from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, Neuron
 
-__all__ = ['GradCAM', 'Integrated', 'Neuron', 'Sanity', 'deconvnet', 'grad_cam', 'guided_backprop', 'guided_grad_cam',
-           'input_x_gradient', 'integrated_gradients', 'occlusion', 'saliency', 'sanity', 'silent', 'smooth_grad']
+__all__ = [
+  'GradCAM',
+  'Integrated',
+  'Neuron',
+  'Sanity',
+  'deconvnet',
+  'grad_cam',
+  'guided_backprop',
+  'guided_grad_cam',
+  'input_x_gradient',
+  'integrated_gradients',
+  'occlusion',
+  'saliency',
+  'sanity',
+  'silent',
+  'smooth_grad',
+]
 
 
 def saliency(model, variables, images, target, *, batch_size=BATCH):
@@ -36,10 +53,13 @@ def saliency(model, variables, images, target, *, batch_size=BATCH):
   Raises:
     ValueError: images or a target that do not fit.
 
-  Source: Simonyan et al. 2014, Deep inside convolutional networks, section 3; they draw the greatest absolute channel.
+  Source: Simonyan et al. 2014, Deep inside convolutional networks, section 3; they draw the
+    greatest absolute channel.
   """
   images = check(model, variables, images, target)
-  return say_silent(batched(gradient, model, variables, images, target, batch_size=batch_size), target)
+  return say_silent(
+    batched(gradient, model, variables, images, target, batch_size=batch_size), target
+  )
 
 
 def input_x_gradient(model, variables, images, target, *, batch_size=BATCH):
@@ -50,10 +70,14 @@ def input_x_gradient(model, variables, images, target, *, batch_size=BATCH):
   Source: Shrikumar et al. 2016, Not just a black box, section 3.
   """
   images = check(model, variables, images, target)
-  return images * say_silent(batched(gradient, model, variables, images, target, batch_size=batch_size), target)
+  return images * say_silent(
+    batched(gradient, model, variables, images, target, batch_size=batch_size), target
+  )
 
 
-def smooth_grad(model, variables, images, target, *, samples=32, noise=0.15, seed=0, batch_size=BATCH):
+def smooth_grad(
+  model, variables, images, target, *, samples=32, noise=0.15, seed=0, batch_size=BATCH
+):
   """`saliency` averaged over Gaussian noise on the image.
 
   Args:
@@ -71,11 +95,25 @@ def smooth_grad(model, variables, images, target, *, samples=32, noise=0.15, see
   Source: Smilkov et al. 2017, SmoothGrad, section 3.
   """
   if samples < 1 or noise < 0:
-    raise ValueError(f'samples={samples} and noise={noise}: use at least one sample and noise of 0 or more')
+    raise ValueError(
+      f'samples={samples} and noise={noise}: use at least one sample and noise of 0 or more'
+    )
   images = check(model, variables, images, target)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(images)))
-  return say_silent(batched(_smooth, model, variables, images, target, np.asarray(keys), np.full(len(images), noise),
-                            batch_size=batch_size, samples=samples), target)
+  return say_silent(
+    batched(
+      _smooth,
+      model,
+      variables,
+      images,
+      target,
+      np.asarray(keys),
+      np.full(len(images), noise),
+      batch_size=batch_size,
+      samples=samples,
+    ),
+    target,
+  )
 
 
 def _smooth(model, variables, images, target, keys, noise, *, samples):
@@ -86,6 +124,8 @@ def _smooth(model, variables, images, target, keys, noise, *, samples):
   def add(total, sample):
     key = jax.vmap(jax.random.fold_in, (0, None))(keys, sample)
     drawn = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))(key)
-    return total + gradient(model, variables, images + (deviation * drawn).astype(images.dtype), target), None
+    return total + gradient(
+      model, variables, images + (deviation * drawn).astype(images.dtype), target
+    ), None
 
   return jax.lax.scan(add, jnp.zeros_like(images), jnp.arange(samples))[0] / samples

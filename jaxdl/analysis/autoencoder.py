@@ -40,19 +40,30 @@ def reconstructions(model, variables, inputs, targets, batch_size=units.BATCH):
     Reconstructions.
 
   Raises:
-    ValueError: no images, targets of another shape, or a model that gives something else than such images.
+    ValueError: no images, targets of another shape, or a model that gives something else than such
+      images.
   """
   inputs, targets = np.asarray(inputs), np.asarray(targets)
   if inputs.shape != targets.shape or not len(inputs):
-    raise ValueError(f'inputs of shape {inputs.shape} and targets of shape {targets.shape}: give a target each')
+    raise ValueError(
+      f'inputs of shape {inputs.shape} and targets of shape {targets.shape}: give a target each'
+    )
   last, given = list(units.shapes(model, variables, inputs).items())[-1]
   if given != targets.shape[1:]:
-    raise ValueError(f'the last layer {last!r} gives {given}, the targets are {targets.shape[1:]}: give an autoencoder')
+    raise ValueError(
+      f'the last layer {last!r} gives {given}, the targets are {targets.shape[1:]}: give an autoencoder'
+    )
   compiled = functools.partial(jax.jit(model.apply), variables)
-  images = np.concatenate([part for _, part in batches.in_batches(compiled, inputs, batch_size=batch_size)])
+  images = np.concatenate(
+    [part for _, part in batches.in_batches(compiled, inputs, batch_size=batch_size)]
+  )
   mean = targets.mean(0, dtype=np.float64)  # [H, W, C]
-  return Reconstructions(images=images, mse=_mse(images, targets), of_inputs=_mse(inputs, targets),
-                         of_mean=_mse(mean, targets))
+  return Reconstructions(
+    images=images,
+    mse=_mse(images, targets),
+    of_inputs=_mse(inputs, targets),
+    of_mean=_mse(mean, targets),
+  )
 
 
 def _mse(images, targets):
@@ -76,8 +87,10 @@ def by_class(mse, labels, classes):
   size = classes if isinstance(classes, (int, np.integer)) else len(classes)
   mse, labels = np.asarray(mse), np.asarray(labels)
   if labels.shape != mse.shape or not np.issubdtype(labels.dtype, np.integer):
-    raise ValueError(f'labels of shape {labels.shape} and type {labels.dtype} for errors of shape {mse.shape}: give '
-                     'one whole number each')
+    raise ValueError(
+      f'labels of shape {labels.shape} and type {labels.dtype} for errors of shape {mse.shape}: give '
+      'one whole number each'
+    )
   if len(labels) and not (labels.min() >= 0 and labels.max() < size):
     raise ValueError(f'labels from {labels.min()} to {labels.max()}: use 0 to {size - 1}')
   count = np.bincount(labels, minlength=size)
@@ -98,23 +111,32 @@ def traverse(model, variables, first, second, steps=8, layer='code'):
     [B, steps, …] images; the first and the last are the reconstructions of `first` and `second`.
 
   Raises:
-    ValueError: an unknown layer (the message lists the names), unequal shapes, or fewer than two steps.
+    ValueError: an unknown layer (the message lists the names), unequal shapes, or fewer than two
+      steps.
   """
   first, second = np.asarray(first), np.asarray(second)
   if steps < 2:
     raise ValueError(f'steps={steps} is too few for a walk: use at least 2, its ends')
   if first.shape != second.shape:
-    raise ValueError(f'a walk from images of shape {first.shape} to {second.shape}: give as many of the same shape')
+    raise ValueError(
+      f'a walk from images of shape {first.shape} to {second.shape}: give as many of the same shape'
+    )
   units.check_layers(model, variables, first, [layer])
 
   @jax.jit
   def decode(variables, first, second):
-    begin, end = (units.outputs(model, variables, images, [layer])[1][layer] for images in (first, second))  # [B, …]
-    share = jnp.linspace(0, 1, steps, dtype=begin.dtype).reshape(-1, *(1,) * (begin.ndim - 1))  # [S, 1, …]
+    begin, end = (
+      units.outputs(model, variables, images, [layer])[1][layer] for images in (first, second)
+    )  # [B, …]
+    share = jnp.linspace(0, 1, steps, dtype=begin.dtype).reshape(
+      -1, *(1,) * (begin.ndim - 1)
+    )  # [S, 1, …]
 
     def walk(image, begin, end):
       codes = (1 - share) * begin + share * end  # [S, …]
-      return units.outputs_with(model, variables, jnp.repeat(image[None], steps, 0), layer, lambda _: codes)  # [S, …]
+      return units.outputs_with(
+        model, variables, jnp.repeat(image[None], steps, 0), layer, lambda _: codes
+      )  # [S, …]
 
     return jax.lax.map(lambda walked: walk(*walked), (first, begin, end))  # [B, S, …]
 

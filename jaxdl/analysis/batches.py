@@ -14,7 +14,8 @@ def rebatched(examples, batch_size=units.BATCH):
     batch_size: int; all batches are smaller where there are not as many examples.
 
   Yields:
-    (batch [b, …], how many of it are real): the last batch is padded with copies of its first example.
+    (batch [b, …], how many of it are real): the last batch is padded with copies of its first
+    example.
 
   Raises:
     ValueError: there are no examples, they are of different shapes, or the size is less than 1.
@@ -31,7 +32,9 @@ def rebatched(examples, batch_size=units.BATCH):
 
 
 def first_of(examples):
-  """(an array of the first examples, the same examples again): what a stream holds is known only by reading it."""
+  """(an array of the first examples, the same examples again): what a stream holds is known only by
+  reading it.
+  """
   if hasattr(examples, 'shape'):
     return examples, examples
   stream = iter(examples)
@@ -52,7 +55,7 @@ def _arrays(examples, batch_size):
     yield from map(np.asarray, examples)
     return
   for first in range(0, len(examples), batch_size):
-    yield np.asarray(examples[first:first + batch_size])
+    yield np.asarray(examples[first : first + batch_size])
 
 
 def _cut(parts, size):
@@ -60,7 +63,9 @@ def _cut(parts, size):
   waiting, count = [], 0
   for part in parts:
     if waiting and part.shape[1:] != waiting[0].shape[1:]:
-      raise ValueError(f'examples of shapes {waiting[0].shape[1:]} and {part.shape[1:]} are mixed: give one shape')
+      raise ValueError(
+        f'examples of shapes {waiting[0].shape[1:]} and {part.shape[1:]} are mixed: give one shape'
+      )
     waiting, count = [*waiting, part], count + len(part)
     while count >= size:
       joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
@@ -71,7 +76,8 @@ def _cut(parts, size):
 
 
 def in_batches(function, *arrays, batch_size=units.BATCH):
-  """Applies a compiled function batch by batch, the last one padded with copies of its first example.
+  """Applies a compiled function batch by batch, the last one padded with copies of its first
+  example.
 
   Args:
     function: of arrays [b, …] → tree of arrays [b, …].
@@ -84,8 +90,11 @@ def in_batches(function, *arrays, batch_size=units.BATCH):
   count = len(arrays[0])
   size = min(batch_size, count)
   for first in range(0, count, max(size, 1)):
-    parts = [array[first:first + size] for array in arrays]
+    parts = [array[first : first + size] for array in arrays]
     real = len(parts[0])
-    padded = [np.concatenate([part, np.repeat(part[:1], size - real, axis=0)]) if real < size else part for part in parts]
+    padded = [
+      np.concatenate([part, np.repeat(part[:1], size - real, axis=0)]) if real < size else part
+      for part in parts
+    ]
     result = jax.device_get(function(*padded))
     yield slice(first, first + real), jax.tree.map(lambda leaf, real=real: leaf[:real], result)

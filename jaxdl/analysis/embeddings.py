@@ -1,4 +1,6 @@
-"""Where a network puts its examples: features, their projections to the plane, files for TensorBoard's projector."""
+"""Where a network puts its examples: features, their projections to the plane, files for
+TensorBoard's projector.
+"""
 
 import contextlib
 import functools
@@ -49,16 +51,16 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
     model: linen module.
     variables: its variables.
     images: [N, …] inputs, scaled as in training.
-    layer: name; None for the layer 'code' of an autoencoder, else for what the last dense layer reads: the penultimate
-      features, of a recurrent classifier the last state.
+    layer: name; None for the layer 'code' of an autoencoder, else for what the last dense layer
+      reads: the penultimate features, of a recurrent classifier the last state.
     batch_size: int, images of one compiled call.
 
   Returns:
     [N, D], what has places or steps flattened.
 
   Raises:
-    ValueError: an unknown layer (the message lists the names), a model without a dense layer, or images of a shape that
-      it does not take.
+    ValueError: an unknown layer (the message lists the names), a model without a dense layer, or
+      images of a shape that it does not take.
   """
   known = units.check_layers(model, variables, images, [] if layer is None else [layer])
   if layer is None and CODE in known:
@@ -72,7 +74,9 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
 
   if layer is None and _is_without_dense(model, variables, images):
     raise ValueError(f'the model has no dense layer: name one of {", ".join(known)}')
-  parts = batches.in_batches(functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size)
+  parts = batches.in_batches(
+    functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size
+  )
   return np.concatenate([part.reshape(len(part), -1) for _, part in parts])  # [N, D]
 
 
@@ -110,26 +114,32 @@ def pca(features, components=2):
   features = checked(features)
   most = min(features.shape)
   if not 1 <= components <= most:
-    raise ValueError(f'components={components} is out of range for features of shape {features.shape}: use 1 to {most}')
+    raise ValueError(
+      f'components={components} is out of range for features of shape {features.shape}: use 1 to {most}'
+    )
   mean = features.mean(0)
   centred = features - mean
   # The triangle of a QR decomposition has the same singular values and axes, and only D rows.
   _, values, axes = np.linalg.svd(np.linalg.qr(centred, mode='r'), full_matrices=False)
   greatest = np.abs(axes).argmax(1)
-  axes = axes[:components] * np.where(axes[np.arange(len(axes)), greatest] < 0, -1, 1)[:components, None]  # [P, D]
+  axes = (
+    axes[:components] * np.where(axes[np.arange(len(axes)), greatest] < 0, -1, 1)[:components, None]
+  )  # [P, D]
   variance = np.square(centred).sum()
   explained = np.square(values[:components]) / variance if variance > 0 else np.zeros(components)
   return Components(points=centred @ axes.T, axes=axes, mean=mean, explained=explained)
 
 
 def tsne(features, perplexity=30, seed=0):
-  """t-SNE in the plane, begun from the principal components; the same picture for the same seed on any number of cores.
+  """t-SNE in the plane, begun from the principal components; the same picture for the same seed on
+  any number of cores.
 
   Distances between far clusters and sizes of clusters mean nothing: show `quality` beside it.
 
   Args:
     features: [N, D], D at least 2.
-    perplexity: float, how many neighbours each example looks at; at most (N − 1) / 3, for three times as many are kept.
+    perplexity: float, how many neighbours each example looks at; at most (N − 1) / 3, for three
+      times as many are kept.
     seed: int, of the approximate components that it begins from.
 
   Returns:
@@ -139,19 +149,28 @@ def tsne(features, perplexity=30, seed=0):
     ValueError: a perplexity out of range, or features that do not differ or have one dimension.
     OSError: scikit-learn is missing.
 
-  Source: van der Maaten & Hinton 2008; van der Maaten 2014, Accelerating t-SNE using tree-based algorithms.
+  Source: van der Maaten & Hinton 2008; van der Maaten 2014, Accelerating t-SNE using tree-based
+    algorithms.
   """
   features = checked(features)
   most = (len(features) - 1) / 3
   if not 1 <= perplexity <= most:
-    raise ValueError(f'perplexity={perplexity} is out of range for {len(features)} examples: ' +
-                     (f'use 1 to {int(most)}' if most >= 1 else 'give at least 4'))
+    raise ValueError(
+      f'perplexity={perplexity} is out of range for {len(features)} examples: '
+      + (f'use 1 to {int(most)}' if most >= 1 else 'give at least 4')
+    )
   if features.shape[1] < 2 or not np.ptp(features, axis=0).any():
-    raise ValueError(f'features of shape {features.shape} do not differ, or have one dimension: take another layer')
+    raise ValueError(
+      f'features of shape {features.shape} do not differ, or have one dimension: take another layer'
+    )
   try:
     import threadpoolctl
     from sklearn.manifold import TSNE
   except ImportError as error:
     raise ImportError(f't-SNE needs scikit-learn ({error}): pip install scikit-learn') from error
-  with threadpoolctl.threadpool_limits(1):  # several threads add up in any order, and t-SNE magnifies the last digit
-    return TSNE(perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto').fit_transform(features)
+  with threadpoolctl.threadpool_limits(
+    1
+  ):  # several threads add up in any order, and t-SNE magnifies the last digit
+    return TSNE(
+      perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto'
+    ).fit_transform(features)

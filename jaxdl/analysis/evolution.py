@@ -18,7 +18,8 @@ class Evolution(NamedTuple):
     places: [S, 2] int, (row, column) of its unit; (0, 0) where the layer has no places.
     values: [S], the unit's output.
     maps: [S, H, W, C], that output mapped back to pixels, not scaled; 0 where the channel is dead.
-    dead: [S] bool, the strongest output is exactly 0: a rectified channel that none of the images excites.
+    dead: [S] bool, the strongest output is exactly 0: a rectified channel that none of the images
+      excites.
   """
 
   steps: np.ndarray
@@ -44,15 +45,18 @@ def features(workdir, layer, channel, images):
     Evolution.
 
   Raises:
-    ValueError: the run keeps fewer than two checkpoints, an unknown layer or channel, or images that the model does not
-      take; also as `attribution.deconvnet`.
+    ValueError: the run keeps fewer than two checkpoints, an unknown layer or channel, or images
+      that the model does not take; also as `attribution.deconvnet`.
 
-  Source: Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, section 4.1 and figure 4.
+  Source: Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, section 4.1
+    and figure 4.
   """
   steps = checkpoint.kept_steps(workdir)
   if len(steps) < 2:
-    raise ValueError(f"{workdir} keeps {len(steps)} checkpoints and at least 2 are needed: "
-                     "train it anew with --config.keep_every='1 epoch'")
+    raise ValueError(
+      f'{workdir} keeps {len(steps)} checkpoints and at least 2 are needed: '
+      "train it anew with --config.keep_every='1 epoch'"
+    )
   found = [_strongest(workdir, step, layer, channel, images) for step in steps]
   return Evolution(np.array(steps), *(np.stack(part) for part in zip(*found, strict=True)))
 
@@ -65,5 +69,7 @@ def _strongest(workdir, step, layer, channel, images):
   if top.dead:
     return top.images[0], top.places[0], top.values[0], np.zeros_like(image[0]), top.dead
   has_places = len(units.shapes(model, variables, image)[layer]) == 3
-  back = deconvnet(model, variables, image, units.Neuron(layer, channel, place if has_places else None))
+  back = deconvnet(
+    model, variables, image, units.Neuron(layer, channel, place if has_places else None)
+  )
   return top.images[0], top.places[0], top.values[0], back[0], top.dead

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 
-COLUMNS = 8  # filters in a row of the picture; more of more than 64 filters, so that it is about square
+COLUMNS = (
+  8  # filters in a row of the picture; more of more than 64 filters, so that it is about square
+)
 GAP = 1.0  # brightness of the pixels between tiles
 SCALINGS = ('raw', 'normalised')
 
@@ -22,9 +24,15 @@ def filters(variables, layer):
   Raises:
     ValueError: the layer has no kernels over places; the message lists those that have.
   """
-  kernels = {name: parts['kernel'] for name, parts in variables['params'].items() if np.ndim(parts.get('kernel')) == 4}
+  kernels = {
+    name: parts['kernel']
+    for name, parts in variables['params'].items()
+    if np.ndim(parts.get('kernel')) == 4
+  }
   if layer not in kernels:
-    raise ValueError(f'layer {layer!r} has no filters: use one of {", ".join(kernels) or "another model: it has none"}')
+    raise ValueError(
+      f'layer {layer!r} has no filters: use one of {", ".join(kernels) or "another model: it has none"}'
+    )
   return np.asarray(kernels[layer])
 
 
@@ -33,8 +41,8 @@ def limits(kernels, scaling='raw'):
 
   Args:
     kernels: [kh, kw, in, out].
-    scaling: 'raw', one scale for all with 0 in the middle, ± the greatest absolute weight; or 'normalised', the least
-      and the greatest weight of each filter.
+    scaling: 'raw', one scale for all with 0 in the middle, ± the greatest absolute weight; or
+      'normalised', the least and the greatest weight of each filter.
 
   Returns:
     (low [out], high [out]), equal for a filter that is constant, or of zeros where 'raw'.
@@ -55,9 +63,9 @@ def limits(kernels, scaling='raw'):
 def grid(kernels, scaling='raw', gap=GAP):
   """One picture of all filters, with gaps of one pixel between and around the tiles.
 
-  Filters of three input channels (RGB) or of one are a tile each, filter 8r + c in row r and column c (of more than 64
-  filters √out instead of 8). Other filters
-  are a row each, with a tile for every input channel.
+  Filters of three input channels (RGB) or of one are a tile each, filter 8r + c in row r and column
+  c (of more than 64 filters √out instead of 8). Other filters are a row each, with a tile for every
+  input channel.
 
   Args:
     kernels: [kh, kw, in, out].
@@ -65,8 +73,8 @@ def grid(kernels, scaling='raw', gap=GAP):
     gap: float, what stands in the gaps, and where there is no tile.
 
   Returns:
-    [H, W, 3] float32, in 0..1 but for the gaps, where in = 3, else [H, W, 1]; tile (r, c) begins at pixel (r · (kh + 1) + 1,
-    c · (kw + 1) + 1).
+    [H, W, 3] float32, in 0..1 but for the gaps, where in = 3, else [H, W, 1]; tile (r, c) begins at
+    pixel (r · (kh + 1) + 1, c · (kw + 1) + 1).
 
   Raises:
     ValueError: as in `limits`.

@@ -27,24 +27,26 @@ class GradCAM(NamedTuple):
 def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=BATCH):
   """The channels of a layer, each times its gradient's mean over all places, summed.
 
-  The mean over places is exact for networks that average before their last layer; where one flattens instead, each
-  place has weights of its own and the map is rough. A layer of 2 × 2 places locates little: take an earlier one.
+  The mean over places is exact for networks that average before their last layer; where one
+  flattens instead, each place has weights of its own and the map is rough. A layer of 2 × 2 places
+  locates little: take an earlier one.
 
   Args:
     model, variables: linen module and its variables.
     images: [B, H, W, C] floating.
     target: [B] int, or Neuron of a later layer.
     layer: name of a layer with places, taken after its activation.
-    relu: bool, whether only what speaks for the target is kept; a map that is negative everywhere is then 0, with a
-      warning.
+    relu: bool, whether only what speaks for the target is kept; a map that is negative everywhere
+      is then 0, with a warning.
     batch_size: int, images of one compiled call.
 
   Returns:
-    GradCAM(maps, upsampled): bilinear between the centres of the places, constant beyond the outer ones.
+    GradCAM(maps, upsampled): bilinear between the centres of the places, constant beyond the outer
+    ones.
 
   Raises:
-    ValueError: images, a target or a layer that do not fit, a layer without places, a Neuron that does not come after
-      it.
+    ValueError: images, a target or a layer that do not fit, a layer without places, a Neuron that
+      does not come after it.
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.
   """
@@ -52,11 +54,17 @@ def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=B
   shapes = units.check_layers(model, variables, images, [layer])
   if images.ndim != 4 or len(shapes[layer]) != 3:
     places = [name for name, shape in shapes.items() if len(shape) == 3 and images.ndim == 4]
-    raise ValueError(f'layer {layer!r} has no places, its output is {shapes[layer]}: use one of {", ".join(places)}')
-  following = list(shapes)[list(shapes).index(layer) + 1:]
+    raise ValueError(
+      f'layer {layer!r} has no places, its output is {shapes[layer]}: use one of {", ".join(places)}'
+    )
+  following = list(shapes)[list(shapes).index(layer) + 1 :]
   if isinstance(target, units.Neuron) and target.layer not in following:
-    raise ValueError(f'target {target} does not come after layer {layer!r}: use a Neuron of {", ".join(following)}')
-  maps, upsampled = batched(_cam, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu)
+    raise ValueError(
+      f'target {target} does not come after layer {layer!r}: use a Neuron of {", ".join(following)}'
+    )
+  maps, upsampled = batched(
+    _cam, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu
+  )
   return GradCAM(say_silent(maps, target), upsampled)
 
 
@@ -68,12 +76,17 @@ def guided_grad_cam(model, variables, images, target, layer, *, batch_size=BATCH
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.2.
   """
   guided = guided_backprop(model, variables, images, target, batch_size=batch_size)
-  return grad_cam(model, variables, images, target, layer, batch_size=batch_size).upsampled[..., None] * guided
+  return (
+    grad_cam(model, variables, images, target, layer, batch_size=batch_size).upsampled[..., None]
+    * guided
+  )
 
 
 def _cam(model, variables, images, target, *, layer, relu):
   outputs = units.outputs(model, variables, images, [layer])[1][layer]  # [B, h, w, F]
-  slope = jax.grad(lambda outputs: score_from(model, variables, images, target, layer, outputs).sum())(outputs)
+  slope = jax.grad(
+    lambda outputs: score_from(model, variables, images, target, layer, outputs).sum()
+  )(outputs)
   maps = (slope.mean((1, 2), keepdims=True) * outputs).sum(-1)  # [B, h, w]
   maps = nn.relu(maps) if relu else maps
   return maps, jax.image.resize(maps, images.shape[:3], 'bilinear')

@@ -1,4 +1,6 @@
-"""Maps of images that are one compiled program over a batch, and the gradient that most of them begin with."""
+"""Maps of images that are one compiled program over a batch, and the gradient that most of them
+begin with.
+"""
 
 import functools
 import sys
@@ -25,16 +27,20 @@ def check(model, variables, images, target):
     [B, …] NumPy array.
 
   Raises:
-    ValueError: images that are not floating or not finite, none of them, or of a shape that the model does not take; a
-      target that there is not.
+    ValueError: images that are not floating or not finite, none of them, or of a shape that the
+      model does not take; a target that there is not.
   """
   images = np.asarray(images)
   if not jnp.issubdtype(images.dtype, jnp.floating):
-    raise ValueError(f'images of type {images.dtype} have no gradient: give floating numbers, scaled as in training')
+    raise ValueError(
+      f'images of type {images.dtype} have no gradient: give floating numbers, scaled as in training'
+    )
   if not images.size:
     raise ValueError(f'images of shape {images.shape} hold nothing: give at least one')
   if not np.isfinite(images).all():
-    raise ValueError(f'{(~np.isfinite(images)).sum()} numbers of the images are not finite: give finite ones')
+    raise ValueError(
+      f'{(~np.isfinite(images)).sum()} numbers of the images are not finite: give finite ones'
+    )
   units.check_target(model, variables, images, target)
   return images
 
@@ -52,12 +58,16 @@ def batched(function, model, variables, images, target, *others, batch_size, **f
     tree of NumPy arrays [B, …].
   """
   compiled, labels = program(function, model, variables, target, **fixed), labels_of(images, target)
-  parts = [part for _, part in batches.in_batches(compiled, images, labels, *others, batch_size=batch_size)]
+  parts = [
+    part for _, part in batches.in_batches(compiled, images, labels, *others, batch_size=batch_size)
+  ]
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def labels_of(images, target):
-  """The target as an array of the program: [B] int, or of a Neuron [B, 3], channel, row and column of each image."""
+  """The target as an array of the program: [B] int, or of a Neuron [B, 3], channel, row and column
+  of each image.
+  """
   if not isinstance(target, Neuron):
     return np.asarray(target)
   found = np.zeros((len(images), 3), np.int32)
@@ -79,7 +89,9 @@ def program(function, model, variables, target, **fixed):
     function (images, labels as `labels_of`, *others) → tree of arrays.
   """
   neuron = (target.layer, target.position is not None) if isinstance(target, Neuron) else None
-  return functools.partial(_compiled, function, Fixed(model), neuron, tuple(sorted(fixed.items())), variables)
+  return functools.partial(
+    _compiled, function, Fixed(model), neuron, tuple(sorted(fixed.items())), variables
+  )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -91,12 +103,15 @@ def _compiled(function, fixed, neuron, keywords, variables, images, labels, *oth
 
 
 def gradient(model, variables, images, target):
-  """The gradient of each image's score: [B, …], of a ReLU network 0 where the score does not change; pure."""
+  """The gradient of each image's score: [B, …], of a ReLU network 0 where the score does not
+  change; pure.
+  """
   return jax.grad(lambda images: units.scores(model, variables, images, target).sum())(images)
 
 
 def score_from(model, variables, images, target, layer, given):
   """The score of each image where the outputs of a layer before the target are given: [B]; pure."""
+
   def replace(following, arguments, keywords, context):
     is_layer = context.method_name == '__call__' and context.module.name == layer
     return given if is_layer else following(*arguments, **keywords)
@@ -111,11 +126,15 @@ def silent(maps):
 
 
 def say_silent(maps, target):
-  """The maps, with a warning where some are zero everywhere: a dead unit, or one that the image does not move."""
+  """The maps, with a warning where some are zero everywhere: a dead unit, or one that the image
+  does not move.
+  """
   if count := silent(maps).sum():
     what, level = f'{target}' if isinstance(target, Neuron) else 'the logit of the label', 1
     while sys._getframe(level).f_globals.get('__name__', '').startswith('jaxdl.analysis'):
       level += 1  # the line that asked for the maps is the one to name
-    warnings.warn(f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it',
-                  stacklevel=level + 1)
+    warnings.warn(
+      f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it',
+      stacklevel=level + 1,
+    )
   return maps

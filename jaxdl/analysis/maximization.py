@@ -13,13 +13,29 @@ from jaxdl.analysis.gradients import labels_of, program
 from jaxdl.analysis.units import Neuron
 
 
-def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, parametrised_by='fourier', low=0.0,
-             high=1.0, jitter=1, total_variation=0.0, blur=0.0, seed=0):
+def maximize(
+  model,
+  variables,
+  target,
+  *,
+  shape,
+  n=1,
+  steps=256,
+  rate=0.05,
+  parametrised_by='fourier',
+  low=0.0,
+  high=1.0,
+  jitter=1,
+  total_variation=0.0,
+  blur=0.0,
+  seed=0,
+):
   """Gradient ascent on images for a logit or a unit, all images at once.
 
-  Each step sees the images rolled by up to `jitter` pixels, but for the second half, which fits them to where the unit
-  stands. Where a ReLU network lets no gradient through at all, as from a unit that is off, it lets through what would
-  switch units on. A unit that stays off leaves an image with little in it: look at what `activations` says of it.
+  Each step sees the images rolled by up to `jitter` pixels, but for the second half, which fits
+  them to where the unit stands. Where a ReLU network lets no gradient through at all, as from a
+  unit that is off, it lets through what would switch units on. A unit that stays off leaves an
+  image with little in it: look at what `activations` says of it.
 
   Args:
     model, variables: linen module and its variables.
@@ -32,22 +48,27 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
     low, high: numbers or [C] between which the images lie, the range of the data.
     jitter: int, pixels; 0 for none.
     total_variation: weight of the sum of absolute differences between neighbours.
-    blur: weight of half the squared distance to the blurred image: its gradient moves the image towards that.
+    blur: weight of half the squared distance to the blurred image: its gradient moves the image
+      towards that.
     seed: int.
 
   Returns:
     [n, H, W, C] float32.
 
   Raises:
-    ValueError: a target that there is not, a shape that the model does not take, an unknown parametrisation, a range
-      that is none, negative steps, jitter or weights.
+    ValueError: a target that there is not, a shape that the model does not take, an unknown
+      parametrisation, a range that is none, negative steps, jitter or weights.
 
-  Source: Erhan et al. 2009, Visualizing higher-layer features of a deep network, section 3; Olah et al. 2017, Feature
-  visualization.
+  Source: Erhan et al. 2009, Visualizing higher-layer features of a deep network, section 3; Olah et
+  al. 2017, Feature visualization.
   """
   _check(shape, n, steps, low, high, jitter=jitter, total_variation=total_variation, blur=blur)
   decode, begin = parametrisation.named(parametrised_by, shape)
-  labels = labels_of(range(n), target) if isinstance(target, Neuron) else np.array(np.broadcast_to(target, n))
+  labels = (
+    labels_of(range(n), target)
+    if isinstance(target, Neuron)
+    else np.array(np.broadcast_to(target, n))
+  )
   explained = target if isinstance(target, Neuron) else labels
   units.check_target(model, variables, np.empty((n, *shape), np.float32), explained)
   if getattr(model, 'activation', None) is nn.relu:
@@ -56,7 +77,9 @@ def maximize(model, variables, target, *, shape, n=1, steps=256, rate=0.05, para
   start = np.stack([begin(np.random.default_rng((seed, number))) for number in range(n)])
   compiled = program(_ascend, model, variables, target, decode=decode, steps=steps, jitter=jitter)
   weights = jnp.asarray([total_variation, blur], jnp.float32)
-  bounds = jnp.stack([jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape[-1]) for bound in (low, high)])
+  bounds = jnp.stack(
+    [jnp.broadcast_to(jnp.asarray(bound, jnp.float32), shape[-1]) for bound in (low, high)]
+  )
   return np.asarray(compiled(start, labels, keys, bounds, weights, rate))
 
 
@@ -64,7 +87,9 @@ def _ascend(model, variables, start, target, keys, bounds, weights, rate, *, dec
   optimizer = optax.scale_by_adam()
 
   def images_of(parameters):
-    return bounds[0] + (bounds[1] - bounds[0]) * jax.nn.sigmoid(jax.vmap(decode)(parameters))  # [n, H, W, C]
+    return bounds[0] + (bounds[1] - bounds[0]) * jax.nn.sigmoid(
+      jax.vmap(decode)(parameters)
+    )  # [n, H, W, C]
 
   def loss(parameters, step):
     images = images_of(parameters)
@@ -75,7 +100,10 @@ def _ascend(model, variables, start, target, keys, bounds, weights, rate, *, dec
   def ascend(state, step):
     parameters, moments = state
     updates, moments = optimizer.update(jax.grad(loss)(parameters, step), moments)
-    return (jax.tree.map(lambda value, change: value - rate * change, parameters, updates), moments), None
+    return (
+      jax.tree.map(lambda value, change: value - rate * change, parameters, updates),
+      moments,
+    ), None
 
   (parameters, _), _ = jax.lax.scan(ascend, (start, optimizer.init(start)), jnp.arange(steps))
   return images_of(parameters)
@@ -87,7 +115,9 @@ def _rolled(image, key, *, reach, step):
 
 
 def _roughness(images):
-  """Total variation, and half the squared distance to the blurred images, of all images together: [2]."""
+  """Total variation, and half the squared distance to the blurred images, of all images together:
+  [2].
+  """
   variation = sum(jnp.abs(jnp.diff(images, axis=axis)).sum() for axis in (1, 2))
   blurred = images
   for axis in (1, 2):
@@ -100,9 +130,11 @@ def _roughness(images):
 
 @jax.custom_vjp
 def redirected_relu(inputs):
-  """ReLU whose gradient, where none of an image would go back, is what switches inputs on that are off.
+  """ReLU whose gradient, where none of an image would go back, is what switches inputs on that are
+  off.
 
-  It is made for a loss that falls where the score grows: a negative gradient is one that asks for more.
+  It is made for a loss that falls where the score grows: a negative gradient is one that asks for
+    more.
 
   Source: Olah et al. 2017's library Lucid, redirected_relu_grad.
   """

@@ -1,4 +1,6 @@
-"""Recurrent networks step by step: when they know, where their states go, which gates are saturated."""
+"""Recurrent networks step by step: when they know, where their states go, which gates are
+saturated.
+"""
 
 import functools
 from typing import NamedTuple
@@ -9,7 +11,13 @@ import numpy as np
 
 from jaxdl.analysis import batches, reference_recurrence, units
 from jaxdl.analysis.activations import activations
-from jaxdl.analysis.characters import characters, ranking, recurrent_layer, recurrent_layers, signals
+from jaxdl.analysis.characters import (
+  characters,
+  ranking,
+  recurrent_layer,
+  recurrent_layers,
+  signals,
+)
 from jaxdl.analysis.embeddings import pca
 from jaxdl.analysis.reference import arrays
 from jaxdl.models.recurrent import Recurrent
@@ -35,7 +43,8 @@ class Paths(NamedTuple):
   """Hidden states in their principal components, those of all examples and steps together.
 
   Attributes:
-    points: [N, T, P]; every path begins at the state of zeros, which is `start`, before the first of them.
+    points: [N, T, P]; every path begins at the state of zeros, which is `start`, before the first
+      of them.
     start: [P].
     explained: [P], share of the variance.
   """
@@ -71,10 +80,13 @@ def by_step(model, variables, inputs, labels, batch_size=units.BATCH):
     ByStep; its last entries are the accuracy and the loss of the classifier.
 
   Raises:
-    ValueError: another model, labels that do not fit, or inputs of a shape that the model does not take.
+    ValueError: another model, labels that do not fit, or inputs of a shape that the model does not
+      take.
   """
   if not isinstance(model, Recurrent):
-    raise ValueError(f'by_step takes a model {Recurrent.__name__}, which reads row by row, not {type(model).__name__}')
+    raise ValueError(
+      f'by_step takes a model {Recurrent.__name__}, which reads row by row, not {type(model).__name__}'
+    )
   labels = np.asarray(labels)
   units.check_target(model, variables, inputs, labels)
 
@@ -91,7 +103,9 @@ def by_step(model, variables, inputs, labels, batch_size=units.BATCH):
   steps = np.shape(inputs)[1]
   right, loss = np.zeros(steps, np.int64), np.zeros(steps)
   function = functools.partial(compiled, variables)
-  for _, (part, losses) in batches.in_batches(function, np.asarray(inputs), labels, batch_size=batch_size):
+  for _, (part, losses) in batches.in_batches(
+    function, np.asarray(inputs), labels, batch_size=batch_size
+  ):
     right += part.sum(0)
     loss += losses.sum(0, dtype=np.float64)
   return ByStep(accuracy=right / len(labels), loss=loss / len(labels))
@@ -116,14 +130,18 @@ def states(model, variables, inputs, layer=None, components=2):
   layer = recurrent_layer(model, layer)
   hidden = activations(model, variables, inputs, [layer])[layer]  # [N, T, F]
   found = pca(hidden.reshape(-1, hidden.shape[-1]), components)
-  return Paths(points=found.points.reshape(*hidden.shape[:2], components), start=-found.mean @ found.axes.T,
-               explained=found.explained)
+  return Paths(
+    points=found.points.reshape(*hidden.shape[:2], components),
+    start=-found.mean @ found.axes.T,
+    explained=found.explained,
+  )
 
 
 def gates(model, variables, inputs, layer=None, batch_size=units.BATCH):
   """How often each unit's gates are saturated, below 0.1 or above 0.9.
 
-  A forget or update gate that is mostly above keeps its memory; one that is mostly below follows the inputs alone.
+  A forget or update gate that is mostly above keeps its memory; one that is mostly below follows
+  the inputs alone.
 
   Args:
     model: Recurrent or LanguageModel, of LSTM or GRU.
@@ -138,7 +156,8 @@ def gates(model, variables, inputs, layer=None, batch_size=units.BATCH):
   Raises:
     ValueError: another model, a cell without gates, an unknown layer, or no inputs.
 
-  Source: Karpathy, Johnson & Fei-Fei 2015, Visualizing and understanding recurrent networks, section 4.2.
+  Source: Karpathy, Johnson & Fei-Fei 2015, Visualizing and understanding recurrent networks,
+    section 4.2.
   """
   layer, inputs = recurrent_layer(model, layer), np.asarray(inputs)
   names = reference_recurrence.GATES[model.cell]
@@ -149,8 +168,13 @@ def gates(model, variables, inputs, layer=None, batch_size=units.BATCH):
     raise ValueError(f'inputs of shape {inputs.shape} have no step: give at least one')
   parameters, low, high = arrays(variables['params']), 0, 0
   for first in range(0, len(inputs), batch_size):
-    inside = reference_recurrence.inside(model.cell, parameters, inputs[first:first + batch_size])[layer]
+    inside = reference_recurrence.inside(
+      model.cell, parameters, inputs[first : first + batch_size]
+    )[layer]
     values = np.stack([inside[name] for name in names])  # [G, B, T, F]
     low, high = low + (values < LOW).sum((1, 2)), high + (values > HIGH).sum((1, 2))
   count = inputs.shape[0] * inputs.shape[1]
-  return {name: Saturation(low=low[gate] / count, high=high[gate] / count) for gate, name in enumerate(names)}
+  return {
+    name: Saturation(low=low[gate] / count, high=high[gate] / count)
+    for gate, name in enumerate(names)
+  }

@@ -1,4 +1,6 @@
-"""A network's forward pass in NumPy alone: an independent reference for what the compiled model computes."""
+"""A network's forward pass in NumPy alone: an independent reference for what the compiled model
+computes.
+"""
 
 from collections.abc import Mapping
 
@@ -8,23 +10,27 @@ from jaxdl.analysis import reference_layers, reference_recurrence
 
 
 def forward(config, variables, inputs):
-  """Computes a network in evaluation mode: running averages, no dropout, recurrent states from zero.
+  """Computes a network in evaluation mode: running averages, no dropout, recurrent states from
+  zero.
 
   Args:
     config: a run's config; its section 'model' is read.
-    variables: tree of arrays, 'params' and 'batch_stats'; all float32 or all float64, which is the type computed in.
+    variables: tree of arrays, 'params' and 'batch_stats'; all float32 or all float64, which is the
+      type computed in.
     inputs: [B, …], scaled as in training; characters as positions in the vocabulary, [B, T] int.
 
   Returns:
     (logits, {layer name: its output after the activation, [B, …]} in the order of the layers).
 
   Raises:
-    ValueError: an unknown model, kind of layer, activation or cell; variables of another network or type; inputs that
-      do not fit.
+    ValueError: an unknown model, kind of layer, activation or cell; variables of another network or
+      type; inputs that do not fit.
   """
   section, tree = config['model'], arrays(variables)
   if section['name'] not in MODELS:
-    raise ValueError(f'config.model.name={section["name"]!r} is unknown: use one of {", ".join(MODELS)}')
+    raise ValueError(
+      f'config.model.name={section["name"]!r} is unknown: use one of {", ".join(MODELS)}'
+    )
   if 'params' not in tree:
     raise ValueError(f"variables have no 'params': they have {', '.join(tree)}")
   dtype, inputs = _dtype(tree), np.asarray(inputs)
@@ -35,32 +41,49 @@ def forward(config, variables, inputs):
 
 def arrays(tree):
   """A tree of arrays of any library as one of NumPy."""
-  return {name: arrays(below) for name, below in tree.items()} if isinstance(tree, Mapping) else np.asarray(tree)
+  return (
+    {name: arrays(below) for name, below in tree.items()}
+    if isinstance(tree, Mapping)
+    else np.asarray(tree)
+  )
 
 
 def _dtype(tree):
   def leaves(tree):
-    return [leaf for below in tree.values() for leaf in leaves(below)] if isinstance(tree, dict) else [tree]
+    return (
+      [leaf for below in tree.values() for leaf in leaves(below)]
+      if isinstance(tree, dict)
+      else [tree]
+    )
 
   dtypes = {leaf.dtype.name for leaf in leaves(tree)}
   if dtypes not in ({'float32'}, {'float64'}):
-    raise ValueError(f'variables of type {", ".join(sorted(dtypes)) or "none"}: give all as float32 or all as float64')
+    raise ValueError(
+      f'variables of type {", ".join(sorted(dtypes)) or "none"}: give all as float32 or all as float64'
+    )
   return dtypes.pop()
 
 
 def _cnn(section, variables, inputs):
   activation = section.get('activation', 'relu')
   if activation not in reference_layers.ACTIVATIONS:
-    raise ValueError(f'config.model.activation={activation!r} is unknown: use one of {", ".join(reference_layers.ACTIVATIONS)}')
+    raise ValueError(
+      f'config.model.activation={activation!r} is unknown: use one of {", ".join(reference_layers.ACTIVATIONS)}'
+    )
   outputs, counts, found = inputs, {}, {}
   for layer in section['layers']:
     kind = layer.get('kind')
     if kind not in KINDS:
-      raise ValueError(f'the layer kind {kind!r} is not written in NumPy: those are {", ".join(KINDS)}')
+      raise ValueError(
+        f'the layer kind {kind!r} is not written in NumPy: those are {", ".join(KINDS)}'
+      )
     counts[kind] = counts.get(kind, 0) + 1
     name = layer.get('name') or f'{kind}{counts[kind]}'
     settings = {key: value for key, value in layer.items() if key not in ELSEWHERE}
-    parameters = {**variables['params'].get(name, {}), **variables.get('batch_stats', {}).get(name, {})}
+    parameters = {
+      **variables['params'].get(name, {}),
+      **variables.get('batch_stats', {}).get(name, {}),
+    }
     outputs = _apply(KINDS[kind], name, outputs, parameters, **settings)
     if kind in ACTIVATED and layer.get('activate', True):
       outputs = reference_layers.ACTIVATIONS[activation](outputs)
@@ -70,8 +93,12 @@ def _cnn(section, variables, inputs):
 
 def _recurrent(section, variables, inputs):
   parameters, cell = variables['params'], section['cell']
-  states = _apply(lambda rows: reference_recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs)  # [B, T, F]
-  logits = _apply(reference_layers.dense, 'logits', states[:, -1], parameters.get('logits', {}))  # [B, K]
+  states = _apply(
+    lambda rows: reference_recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs
+  )  # [B, T, F]
+  logits = _apply(
+    reference_layers.dense, 'logits', states[:, -1], parameters.get('logits', {})
+  )  # [B, K]
   return logits, {cell: states, 'logits': logits}
 
 
@@ -80,10 +107,14 @@ def _language_model(section, variables, inputs):
   outputs = reference_recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
   if 'embedding' in parameters:
     found |= {'embedding': outputs, 'dropout0': outputs}
-  for number, (name, inside) in enumerate(reference_recurrence.steps(cell, parameters, outputs).items(), start=1):
+  for number, (name, inside) in enumerate(
+    reference_recurrence.steps(cell, parameters, outputs).items(), start=1
+  ):
     outputs = inside['hidden']  # [B, T, F]
     found |= {name: outputs, f'dropout{number}': outputs}
-  logits = _apply(reference_layers.dense, 'logits', outputs, parameters.get('logits', {}))  # [B, T, V]
+  logits = _apply(
+    reference_layers.dense, 'logits', outputs, parameters.get('logits', {})
+  )  # [B, T, V]
   return logits, {**found, 'logits': logits}
 
 
@@ -91,18 +122,36 @@ def _apply(layer, name, inputs, *arguments, **settings):
   try:
     return layer(inputs, *arguments, **settings)
   except KeyError as error:
-    raise ValueError(f'layer {name!r} has no variable {error}: give the variables of this network') from error
+    raise ValueError(
+      f'layer {name!r} has no variable {error}: give the variables of this network'
+    ) from error
   except (IndexError, TypeError, ValueError) as error:
     reason = str(error).strip().partition('\n')[0]
-    raise ValueError(f'layer {name!r} does not take inputs of shape {inputs.shape}: {reason}') from error
+    raise ValueError(
+      f'layer {name!r} does not take inputs of shape {inputs.shape}: {reason}'
+    ) from error
 
 
 MODELS = {'cnn': _cnn, 'recurrent': _recurrent, 'language_model': _language_model}
-KINDS = {'conv': reference_layers.conv, 'conv_transpose': reference_layers.conv_transpose, 'dense': reference_layers.dense,
-         'max_pool': reference_layers.max_pool, 'average_pool': reference_layers.average_pool, 'batch_norm': reference_layers.batch_norm,
-         'dropout': reference_layers.identity, 'activation': reference_layers.identity, 'flatten': reference_layers.flatten,
-         'reshape': reference_layers.reshape}
+KINDS = {
+  'conv': reference_layers.conv,
+  'conv_transpose': reference_layers.conv_transpose,
+  'dense': reference_layers.dense,
+  'max_pool': reference_layers.max_pool,
+  'average_pool': reference_layers.average_pool,
+  'batch_norm': reference_layers.batch_norm,
+  'dropout': reference_layers.identity,
+  'activation': reference_layers.identity,
+  'flatten': reference_layers.flatten,
+  'reshape': reference_layers.reshape,
+}
 ACTIVATED = ('conv', 'conv_transpose', 'dense', 'activation')
-ELSEWHERE = ('kind', 'name', 'activate',  # read above,
-             'features', 'kernel',  # in the parameters' shapes,
-             'rate', 'momentum')  # and for training only
+ELSEWHERE = (
+  'kind',
+  'name',
+  'activate',  # read above,
+  'features',
+  'kernel',  # in the parameters' shapes,
+  'rate',
+  'momentum',
+)  # and for training only

@@ -1,6 +1,8 @@
-"""The layers of the reference in NumPy, as their definitions read: loops over a window's places, nothing fast.
+"""The layers of the reference in NumPy, as their definitions read: loops over a window's places,
+nothing fast.
 
-Each is `layer(inputs, parameters, **settings)`, the settings being the config's; nothing here is shared with jaxdl.ops.
+Each is `layer(inputs, parameters, **settings)`, the settings being the config's; nothing here is
+shared with jaxdl.ops.
 """
 
 import itertools
@@ -26,7 +28,7 @@ def elu(values):
 
 def gelu(values):
   """The approximation by tanh (Hendrycks & Gimpel 2016), which is flax's default."""
-  return values * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (values + 0.044715 * values ** 3)))
+  return values * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (values + 0.044715 * values**3)))
 
 
 ACTIVATIONS = {'relu': relu, 'tanh': np.tanh, 'sigmoid': sigmoid, 'elu': elu, 'gelu': gelu}
@@ -40,13 +42,19 @@ def conv(inputs, parameters, *, strides=1, padding='SAME'):
 
 
 def conv_transpose(inputs, parameters, *, strides=2, padding='SAME'):
-  """Convolution of the image with strides − 1 zeros between its pixels, and bias: [B, H, W, C] → [B, H', W', F]."""
+  """Convolution of the image with strides − 1 zeros between its pixels, and bias: [B, H, W, C] →
+  [B, H', W', F].
+  """
   batch, height, width, channels = inputs.shape
   rows, columns = _pair(strides)
-  spread = np.zeros((batch, (height - 1) * rows + 1, (width - 1) * columns + 1, channels), inputs.dtype)
+  spread = np.zeros(
+    (batch, (height - 1) * rows + 1, (width - 1) * columns + 1, channels), inputs.dtype
+  )
   spread[:, ::rows, ::columns] = inputs
-  pads = [_transposed_pads(parameters['kernel'].shape[axis], stride, _of_axis(padding, axis))
-          for axis, stride in enumerate((rows, columns))]
+  pads = [
+    _transposed_pads(parameters['kernel'].shape[axis], stride, _of_axis(padding, axis))
+    for axis, stride in enumerate((rows, columns))
+  ]
   return conv(spread, parameters, padding=pads)
 
 
@@ -73,7 +81,9 @@ def average_pool(inputs, parameters, *, window=2, strides=None, padding='VALID')
 def batch_norm(inputs, parameters, *, epsilon=1e-3):
   """By the running averages: (x − mean) / √(variance + ε) · scale + bias."""
   if inputs.shape[-1:] != parameters['scale'].shape:
-    raise ValueError(f'batch normalisation of {len(parameters["scale"])} features gets {inputs.shape[-1]}')
+    raise ValueError(
+      f'batch normalisation of {len(parameters["scale"])} features gets {inputs.shape[-1]}'
+    )
   normed = (inputs - parameters['mean']) / np.sqrt(parameters['var'] + epsilon)
   return normed * parameters['scale'] + parameters['bias']
 
@@ -102,27 +112,36 @@ def _pair(size):
 
 def _of_axis(padding, axis):
   if isinstance(padding, str) and padding not in ('SAME', 'VALID'):
-    raise ValueError(f"padding={padding!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))")
+    raise ValueError(
+      f"padding={padding!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
+    )
   return padding if isinstance(padding, str) else padding[axis]
 
 
 def _places(inputs, window, strides, padding, *, fill):
   """Every place of the window: ((row, column), what all windows have there [B, H', W', C])."""
-  pads = [_pads(inputs.shape[1 + axis], window[axis], strides[axis], _of_axis(padding, axis)) for axis in (0, 1)]
+  pads = [
+    _pads(inputs.shape[1 + axis], window[axis], strides[axis], _of_axis(padding, axis))
+    for axis in (0, 1)
+  ]
   padded = np.pad(inputs, ((0, 0), *(np.maximum(pads, 0)), (0, 0)), constant_values=fill)
   (top, bottom), (left, right) = np.maximum(-np.array(pads), 0)  # negative padding cuts off
-  padded = padded[:, top:padded.shape[1] - bottom, left:padded.shape[2] - right]
+  padded = padded[:, top : padded.shape[1] - bottom, left : padded.shape[2] - right]
   counts = [(padded.shape[1 + axis] - window[axis]) // strides[axis] + 1 for axis in (0, 1)]
   if min(counts) < 1:
     raise ValueError(f'a window of {tuple(window)} is larger than {padded.shape[1:3]} pixels')
   for place in itertools.product(range(window[0]), range(window[1])):
-    rows, columns = (slice(first, first + (count - 1) * stride + 1, stride)
-                     for first, count, stride in zip(place, counts, strides, strict=True))
+    rows, columns = (
+      slice(first, first + (count - 1) * stride + 1, stride)
+      for first, count, stride in zip(place, counts, strides, strict=True)
+    )
     yield place, padded[:, rows, columns]
 
 
 def _pads(size, window, stride, padding):
-  """Pixels before and after one axis: 'SAME' has ⌈size / stride⌉ windows, and the odd pixel comes after."""
+  """Pixels before and after one axis: 'SAME' has ⌈size / stride⌉ windows, and the odd pixel comes
+  after.
+  """
   if padding == 'SAME':
     missing = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
     return missing // 2, missing - missing // 2
@@ -130,7 +149,9 @@ def _pads(size, window, stride, padding):
 
 
 def _transposed_pads(window, stride, padding):
-  """The same around the spread image: 'SAME' gives size · stride pixels, 'VALID' every pixel that a window touches."""
+  """The same around the spread image: 'SAME' gives size · stride pixels, 'VALID' every pixel that a
+  window touches.
+  """
   if padding == 'SAME':
     total = window + stride - 2
     before = window - 1 if stride >= window else math.ceil(total / 2)

@@ -1,4 +1,6 @@
-"""The recurrent layers of the reference in NumPy, step by step, with everything inside: states, memories and gates."""
+"""The recurrent layers of the reference in NumPy, step by step, with everything inside: states,
+memories and gates.
+"""
 
 import itertools
 
@@ -21,8 +23,11 @@ def rnn(inputs, parameters):
   """
   hidden, kept = _zeros(inputs, parameters), []
   for step in range(inputs.shape[1]):
-    hidden = np.tanh(inputs[:, step] @ parameters['input_kernel'] + hidden @ parameters['recurrent_kernel']
-                     + parameters['bias'])  # [B, F]
+    hidden = np.tanh(
+      inputs[:, step] @ parameters['input_kernel']
+      + hidden @ parameters['recurrent_kernel']
+      + parameters['bias']
+    )  # [B, F]
     kept.append({'hidden': hidden})
   return _over_time(kept)
 
@@ -32,23 +37,30 @@ def lstm(inputs, parameters):
 
   Args:
     inputs: [B, T, I].
-    parameters: 'input_kernel' [I, 4F], 'recurrent_kernel' [F, 4F], 'bias' [4F]; gates in the order input, forget,
-      candidate, output.
+    parameters: 'input_kernel' [I, 4F], 'recurrent_kernel' [F, 4F], 'bias' [4F]; gates in the order
+      input, forget, candidate, output.
 
   Returns:
-    'hidden', 'memory' (the cell), and the gates 'input', 'forget', 'output' in 0..1: [B, T, F] each.
+    'hidden', 'memory' (the cell), and the gates 'input', 'forget', 'output' in 0..1: [B, T, F]
+    each.
 
   Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000.
   """
   hidden = memory = _zeros(inputs, parameters)
   kept = []
   for step in range(inputs.shape[1]):
-    sums = inputs[:, step] @ parameters['input_kernel'] + hidden @ parameters['recurrent_kernel'] + parameters['bias']
+    sums = (
+      inputs[:, step] @ parameters['input_kernel']
+      + hidden @ parameters['recurrent_kernel']
+      + parameters['bias']
+    )
     entered, forget, candidate, output = np.split(sums, 4, axis=-1)  # [B, F] each
     entered, forget, output = sigmoid(entered), sigmoid(forget), sigmoid(output)
     memory = forget * memory + entered * np.tanh(candidate)
     hidden = output * np.tanh(memory)
-    kept.append({'hidden': hidden, 'memory': memory, 'input': entered, 'forget': forget, 'output': output})
+    kept.append(
+      {'hidden': hidden, 'memory': memory, 'input': entered, 'forget': forget, 'output': output}
+    )
   return _over_time(kept)
 
 
@@ -57,8 +69,8 @@ def gru(inputs, parameters):
 
   Args:
     inputs: [B, T, I].
-    parameters: 'input_kernel' [I, 3F], 'recurrent_kernel' [F, 3F], 'bias' and 'recurrent_bias' [3F]; gates in the
-      order update, reset, candidate.
+    parameters: 'input_kernel' [I, 3F], 'recurrent_kernel' [F, 3F], 'bias' and 'recurrent_bias'
+      [3F]; gates in the order update, reset, candidate.
 
   Returns:
     'hidden', and the gates 'update' (1 keeps the state) and 'reset' in 0..1: [B, T, F] each.
@@ -67,9 +79,16 @@ def gru(inputs, parameters):
   """
   hidden, kept = _zeros(inputs, parameters), []
   for step in range(inputs.shape[1]):
-    of_input = np.split(inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1)
-    of_hidden = np.split(hidden @ parameters['recurrent_kernel'] + parameters['recurrent_bias'], 3, axis=-1)
-    update, reset = sigmoid(of_input[0] + of_hidden[0]), sigmoid(of_input[1] + of_hidden[1])  # [B, F]
+    of_input = np.split(
+      inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1
+    )
+    of_hidden = np.split(
+      hidden @ parameters['recurrent_kernel'] + parameters['recurrent_bias'], 3, axis=-1
+    )
+    update, reset = (
+      sigmoid(of_input[0] + of_hidden[0]),
+      sigmoid(of_input[1] + of_hidden[1]),
+    )  # [B, F]
     candidate = np.tanh(of_input[2] + reset * of_hidden[2])
     hidden = update * hidden + (1 - update) * candidate
     kept.append({'hidden': hidden, 'update': update, 'reset': reset})
@@ -96,10 +115,14 @@ def steps(cell, parameters, inputs):
   """
   if cell not in CELLS:
     raise ValueError(f'cell {cell!r} is unknown: use one of {", ".join(CELLS)}')
-  numbered = itertools.takewhile(parameters.__contains__, (f'{cell}{number}' for number in itertools.count(1)))
+  numbered = itertools.takewhile(
+    parameters.__contains__, (f'{cell}{number}' for number in itertools.count(1))
+  )
   names = [cell] if cell in parameters else list(numbered)
   if not names:
-    raise ValueError(f'the parameters have no layer of cell {cell!r}: they have {", ".join(parameters)}')
+    raise ValueError(
+      f'the parameters have no layer of cell {cell!r}: they have {", ".join(parameters)}'
+    )
   found = {}
   for name in names:
     found[name] = CELLS[cell](inputs, parameters[name])
@@ -109,7 +132,9 @@ def steps(cell, parameters, inputs):
 
 def inside(cell, parameters, inputs):
   """`steps` of rows [B, T, I], or of the characters [B, T] of a language model."""
-  return steps(cell, parameters, inputs if cell in parameters else vectors(cell, parameters, inputs))
+  return steps(
+    cell, parameters, inputs if cell in parameters else vectors(cell, parameters, inputs)
+  )
 
 
 def vectors(cell, parameters, characters):
@@ -131,9 +156,13 @@ def vectors(cell, parameters, characters):
     kernel = parameters[f'{cell}1']['input_kernel']
     table = np.eye(len(kernel), dtype=kernel.dtype)
   if characters.ndim != 2 or not np.issubdtype(characters.dtype, np.integer):
-    raise ValueError(f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] whole numbers')
+    raise ValueError(
+      f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] whole numbers'
+    )
   if characters.size and not (characters.min() >= 0 and characters.max() < len(table)):
-    raise ValueError(f'characters from {characters.min()} to {characters.max()}: use 0 to {len(table) - 1}')
+    raise ValueError(
+      f'characters from {characters.min()} to {characters.max()}: use 0 to {len(table) - 1}'
+    )
   return table[characters]
 
 

@@ -6,8 +6,19 @@ import jax
 import numpy as np
 
 BINS = 30
-QUANTILES = (0, 0.0668, 0.1587, 0.3085, 0.5, 0.6915, 0.8413, 0.9332, 1)  # of a normal distribution the mean ± 1.5, 1, 0.5 and 0
-SAMPLE = 100_000  # numbers of a tensor, about, from which those between the least and the greatest are taken
+QUANTILES = (
+  0,
+  0.0668,
+  0.1587,
+  0.3085,
+  0.5,
+  0.6915,
+  0.8413,
+  0.9332,
+  1,
+)  # of a normal distribution the mean ± 1.5, 1, 0.5 and 0
+# numbers of a tensor, about, from which those between the least and the greatest are taken
+SAMPLE = 100_000
 
 
 class Histogram(NamedTuple):
@@ -18,7 +29,9 @@ class Histogram(NamedTuple):
 
 
 class Comparison(NamedTuple):
-  """counts: label → [bins] int64, of the runs that have this tensor; edges [bins + 1] float64, common to all."""
+  """counts: label → [bins] int64, of the runs that have this tensor; edges [bins + 1] float64,
+  common to all.
+  """
 
   counts: dict
   edges: np.ndarray
@@ -28,35 +41,41 @@ def histograms(variables, bins=BINS):
   """The distribution of every weight and bias tensor, from its least to its greatest number.
 
   Args:
-    variables: of a model; running averages of batch normalisation, which are not trained, are left out.
+    variables: of a model; running averages of batch normalisation, which are not trained, are left
+      out.
     bins: int.
 
   Returns:
-    'layer/tensor' → Histogram, layers in the order in which the variables have them; the counts sum to the tensor's
-    size. A constant tensor lies in one of bins around its value.
+    'layer/tensor' → Histogram, layers in the order in which the variables have them; the counts sum
+    to the tensor's size. A constant tensor lies in one of bins around its value.
 
   Raises:
     ValueError: less than one bin, or numbers that are not finite.
   """
   found = compare({'the model': variables}, bins)
-  return {name: Histogram(tensor.counts['the model'], tensor.edges) for name, tensor in found.items()}
+  return {
+    name: Histogram(tensor.counts['the model'], tensor.edges) for name, tensor in found.items()
+  }
 
 
 def quantiles(variables):
-  """How every weight and bias tensor is spread, in nine numbers, so that they can be kept of every evaluation.
+  """How every weight and bias tensor is spread, in nine numbers, so that they can be kept of every
+  evaluation.
 
   Args:
     variables: of a model.
 
   Returns:
-    'layer/tensor' → [9] float64: the least number, the QUANTILES between, the greatest. Of a tensor of more than SAMPLE
-    numbers those between are of every n-th, n odd.
+    'layer/tensor' → [9] float64: the least number, the QUANTILES between, the greatest. Of a tensor
+    of more than SAMPLE numbers those between are of every n-th, n odd.
   """
   leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(variables['params']))
   found = {}
   for path, leaf in leaves:
     values = np.ravel(leaf)
-    some = values[::-(-values.size // SAMPLE) | 1]  # an odd step meets every column of a kernel of 2 ** k columns
+    some = values[
+      :: -(-values.size // SAMPLE) | 1
+    ]  # an odd step meets every column of a kernel of 2 ** k columns
     between = np.quantile(some.astype(np.float64), QUANTILES[1:-1])
     found[_name(path)] = np.array([values.min(), *between, values.max()], np.float64)
   return found
@@ -83,9 +102,13 @@ def compare(runs, bins=BINS):
     here = {label: named[name] for label, named in tensors.items() if name in named}
     for label, values in here.items():
       if not np.isfinite(values).all():
-        raise ValueError(f'{name} of {label} has numbers that are not finite: give an earlier checkpoint')
+        raise ValueError(
+          f'{name} of {label} has numbers that are not finite: give an earlier checkpoint'
+        )
     edges = _edges(min(map(np.min, here.values())), max(map(np.max, here.values())), bins)
-    found[name] = Comparison({label: np.histogram(values, edges)[0] for label, values in here.items()}, edges)
+    found[name] = Comparison(
+      {label: np.histogram(values, edges)[0] for label, values in here.items()}, edges
+    )
   return found
 
 

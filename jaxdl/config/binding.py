@@ -25,7 +25,9 @@ def bind(table, section, where, *, by='name', also=(), **given):
   checks.check_section(section, where)
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
   if name not in list(table):  # of which a list is none, though it has no hash
-    raise ValueError(f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}')
+    raise ValueError(
+      f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}'
+    )
   return bind_one(table[name], arguments, where, also=(by, *also), **given)
 
 
@@ -36,20 +38,35 @@ def bind_one(function, section, where, *, also=(), **given):
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
   for key in section:
     if key not in keys:
-      below = [f'{name}.{inner}' for name, part in section.items() if isinstance(part, dict) for inner in part]
+      below = [
+        f'{name}.{inner}'
+        for name, part in section.items()
+        if isinstance(part, dict)
+        for inner in part
+      ]
       near = spelling.meant(key, [*keys, *also, *below])
-      raise ValueError(f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}')
-  missing = [key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty]
+      raise ValueError(
+        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}'
+      )
+  missing = [
+    key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty
+  ]
   if missing:
     raise ValueError(f'{where}.{missing[0]} is missing: add it to the section')
   return functools.partial(function, **section, **given)
 
 
-LINEN_FIELDS = ('parent', 'name', 'axis_name')  # of every linen module, and of training: never set by a config
+LINEN_FIELDS = (
+  'parent',
+  'name',
+  'axis_name',
+)  # of every linen module, and of training: never set by a config
 
 
 def _is_key(parameter, function):
-  """What a config may set: every field of a linen module but its own, and what a function takes by keyword only."""
+  """What a config may set: every field of a linen module but its own, and what a function takes by
+  keyword only.
+  """
   if isinstance(function, type):
     return parameter.name not in LINEN_FIELDS
   return parameter.kind is inspect.Parameter.KEYWORD_ONLY

@@ -14,13 +14,24 @@ def check_section(section, where):
 
 
 def check_range(value, where, low, high=math.inf, *, above=False):
-  """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be `above`."""
+  """Raises ValueError where `low <= value < high` is not so, or not `low < value` where it must be
+  `above`.
+  """
   if is_traced(value):
     return
   is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  if not is_number or abs(value) > sys.float_info.max or not low <= value < high or (above and value == low):
-    words = f'{"above" if above else "from"} {low}' + (f' to below {high}' if high < math.inf else ' on' * (not above))
-    raise ValueError(f'{where}={value!r} is {"out of range" if is_number else "no number"}: use a number {words}')
+  if (
+    not is_number
+    or abs(value) > sys.float_info.max
+    or not low <= value < high
+    or (above and value == low)
+  ):
+    words = f'{"above" if above else "from"} {low}' + (
+      f' to below {high}' if high < math.inf else ' on' * (not above)
+    )
+    raise ValueError(
+      f'{where}={value!r} is {"out of range" if is_number else "no number"}: use a number {words}'
+    )
 
 
 def check_whole(value, where, low, high):
@@ -30,7 +41,9 @@ def check_whole(value, where, low, high):
 
 
 def is_traced(value):
-  """Whether a number is one of several that a compiled program takes; each was checked when it was still a number."""
+  """Whether a number is one of several that a compiled program takes; each was checked when it was
+  still a number.
+  """
   return isinstance(value, jax.core.Tracer)
 
 

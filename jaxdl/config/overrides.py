@@ -1,7 +1,8 @@
-"""Overrides of keys that a config file leaves out: `--config.ema_decay=0.99`, `--config.plateau.patience='5 epochs'`.
+"""Overrides of keys that a config file leaves out: `--config.ema_decay=0.99`,
+`--config.plateau.patience='5 epochs'`.
 
-ml_collections overrides the keys of the file and checks their types; whether a new key exists, and what it takes, is
-known only where an experiment is built, which names the valid ones.
+ml_collections overrides the keys of the file and checks their types; whether a new key exists, and
+what it takes, is known only where an experiment is built, which names the valid ones.
 """
 
 import ast
@@ -9,11 +10,12 @@ import re
 
 PREFIX = '--config.'
 UNREAD = {  # how a reader's reason begins → what to say of the value
-    'could not convert': 'is no number: write one such as 0.001',
-    'invalid literal': 'is no whole number: write one such as 5',
-    "('Non-boolean": 'is no switch: write true or false',
-    'Failed to parse': "is not read: set a section's keys, as --config.schedule.name=cosine, "
-                       "or write all of it as {'name': 'cosine', 'final': 0.1}"}
+  'could not convert': 'is no number: write one such as 0.001',
+  'invalid literal': 'is no whole number: write one such as 5',
+  "('Non-boolean": 'is no switch: write true or false',
+  'Failed to parse': "is not read: set a section's keys, as --config.schedule.name=cosine, "
+  "or write all of it as {'name': 'cosine', 'final': 0.1}",
+}
 
 
 def is_new(argument, config, path):
@@ -28,7 +30,8 @@ def is_new(argument, config, path):
     bool.
 
   Raises:
-    ValueError: the key stands below a number or a text, or beyond a list, or is new and has no value.
+    ValueError: the key stands below a number or a text, or beyond a list, or is new and has no
+      value.
   """
   if not argument.startswith(PREFIX):
     return False
@@ -42,7 +45,9 @@ def is_new(argument, config, path):
     if part not in valid:
       where = '.'.join(['config', *parts[:depth]])
       options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
-      raise ValueError(f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}')
+      raise ValueError(
+        f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}'
+      )
     node = _below(node, part)
   return False
 
@@ -72,7 +77,9 @@ def add(config, argument, path):
 
 
 def literal(argument):
-  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be given as a config file has it."""
+  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be given as a config file
+  has it.
+  """
   name, sign, text = argument.partition('=')
   if not name.startswith(PREFIX) or 'dict(' not in text:
     return argument
@@ -83,15 +90,26 @@ def literal(argument):
 
 
 class _Literal(ast.NodeTransformer):
-
   def visit_Call(self, node):
     self.generic_visit(node)
-    named = getattr(node.func, 'id', None) == 'dict' and not node.args and all(one.arg for one in node.keywords)
-    return ast.Dict([ast.Constant(one.arg) for one in node.keywords], [one.value for one in node.keywords]) if named else node
+    named = (
+      getattr(node.func, 'id', None) == 'dict'
+      and not node.args
+      and all(one.arg for one in node.keywords)
+    )
+    return (
+      ast.Dict(
+        [ast.Constant(one.arg) for one in node.keywords], [one.value for one in node.keywords]
+      )
+      if named
+      else node
+    )
 
 
 def unread(message):
-  """What to say where ml_collections could not read a value: 'flag --config.seed=x: reason' → '--config.seed=x is …'."""
+  """What to say where ml_collections could not read a value: 'flag --config.seed=x: reason' →
+  '--config.seed=x is …'.
+  """
   for reason, said in UNREAD.items():
     flag, found, _ = message.partition(f': {reason}')
     if found:

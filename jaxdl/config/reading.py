@@ -19,18 +19,26 @@ def from_command_line(parser, arguments):
     arguments: list of str, the command line with the program's name first.
 
   Returns:
-    (Namespace of the flags, whose `config` is the file's path; ml_collections ConfigDict with every override applied).
+    (Namespace of the flags, whose `config` is the file's path; ml_collections ConfigDict with every
+    override applied).
 
   Raises:
-    ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an unknown flag.
+    ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an
+      unknown flag.
   """
   own, rest = parser.parse_known_args(map(overrides.literal, arguments[1:]))
   if own.config is None:
     raise ValueError(parser.without_config(rest))
   config = read_file(own.config)
   new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
-  line = [arguments[0], f'--config={own.config}', *(argument for argument in rest if argument not in new)]
-  config_flags.DEFINE_config_file('config', None, flag_values=(values := flags.FlagValues()), sys_argv=line)
+  line = [
+    arguments[0],
+    f'--config={own.config}',
+    *(argument for argument in rest if argument not in new),
+  ]
+  config_flags.DEFINE_config_file(
+    'config', None, flag_values=(values := flags.FlagValues()), sys_argv=line
+  )
   try:
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
@@ -38,7 +46,9 @@ def from_command_line(parser, arguments):
     near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
     hint = f'; of the config it is --config.{key}' if key else near
     others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
-    raise ValueError(f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}') from None
+    raise ValueError(
+      f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}'
+    ) from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
     raise ValueError(overrides.unread(str(error).strip().partition('\n')[0])) from error
   if surplus:
@@ -49,29 +59,52 @@ def from_command_line(parser, arguments):
 
 
 def read_file(path):
-  """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with it."""
+  """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with
+  it.
+  """
   if not (file := pathlib.Path(path)).is_file():
-    beside = file if file.is_dir() else file.parent if list(file.parent.glob('*.py')) else pathlib.Path('configs')
+    beside = (
+      file
+      if file.is_dir()
+      else file.parent
+      if list(file.parent.glob('*.py'))
+      else pathlib.Path('configs')
+    )
     there = {found.stem: str(found) for found in sorted(beside.glob('*.py'))}
     likely = [there[near]] if (near := spelling.nearest(file.stem, there)) else there.values()
-    fault, mend = 'is a folder' if file.is_dir() else 'does not exist', f'did you mean {", ".join(likely)}?'
+    fault, mend = (
+      'is a folder' if file.is_dir() else 'does not exist',
+      f'did you mean {", ".join(likely)}?',
+    )
     raise ValueError(f'config file {path} {fault}: {mend if there else "check the path"}')
   if file.suffix != '.py':
-    raise ValueError(f'config file {path} is not Python: give a .py file with a function get_config()')
-  module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(file.stem, file))
+    raise ValueError(
+      f'config file {path} is not Python: give a .py file with a function get_config()'
+    )
+  module = importlib.util.module_from_spec(
+    spec := importlib.util.spec_from_file_location(file.stem, file)
+  )
   try:
     spec.loader.exec_module(module)
     found = module.get_config() if hasattr(module, 'get_config') else None
   except Exception as error:
-    raise ValueError(f'config file {path} cannot be read ({type(error).__name__}: {error})') from error
+    raise ValueError(
+      f'config file {path} cannot be read ({type(error).__name__}: {error})'
+    ) from error
   if not isinstance(found, ml_collections.ConfigDict):
     raise ValueError(f'config file {path} has no function get_config() that returns a ConfigDict')
   return found
 
 
 def to_dict(config):
-  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings; ValueError where it holds something else."""
+  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings; ValueError where it
+  holds something else.
+  """
   try:
-    return json.loads(json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config))
+    return json.loads(
+      json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config)
+    )
   except (TypeError, RecursionError) as error:
-    raise ValueError(f'the config holds more than sections, lists, numbers and texts ({error}): take that out') from None
+    raise ValueError(
+      f'the config holds more than sections, lists, numbers and texts ({error}): take that out'
+    ) from None

@@ -1,4 +1,6 @@
-"""python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a network."""
+"""python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a
+network.
+"""
 
 import json
 import pathlib
@@ -18,15 +20,26 @@ EXAMPLES = """\
 
 def main(arguments):
   """Runs one of both commands; see --help."""
-  parser = command.Parser(prog='python -m jaxdl.data', examples=EXAMPLES,
-                          description='See which data sets there are, or prepare one from raw files.')
+  parser = command.Parser(
+    prog='python -m jaxdl.data',
+    examples=EXAMPLES,
+    description='See which data sets there are, or prepare one from raw files.',
+  )
   commands = parser.add_subparsers(dest='command', required=True)
-  listing = commands.add_parser('list', help='where each data set comes from now, its size and, where prepared, its splits')
+  listing = commands.add_parser(
+    'list', help='where each data set comes from now, its size and, where prepared, its splits'
+  )
   preparing = commands.add_parser('prepare', help='build a TFDS data set from raw files on disk')
   preparing.add_argument('name', choices=list(RAW), metavar='NAME', help=', '.join(RAW))
-  preparing.add_argument('--from', dest='raw', required=True, metavar='DIR', help='folder of the raw files')
+  preparing.add_argument(
+    '--from', dest='raw', required=True, metavar='DIR', help='folder of the raw files'
+  )
   for part in (listing, preparing):
-    part.add_argument('--data_dir', metavar='DIR', help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)")
+    part.add_argument(
+      '--data_dir',
+      metavar='DIR',
+      help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
+    )
   chosen = parser.parse_args(arguments[1:])
   if chosen.command == 'list':
     show(chosen.data_dir)
@@ -38,7 +51,9 @@ def main(arguments):
   with progress.waiting(f'preparing {chosen.name} from {chosen.raw}'):
     folder, was_there = prepare(chosen.name, raw=chosen.raw, data_dir=chosen.data_dir)
     if chosen.name != FOLDER:
-      DATA_SETS[chosen.name].args[0](source='tfds', data_dir=chosen.data_dir)  # decodes it once and caches the arrays
+      DATA_SETS[chosen.name].args[0](
+        source='tfds', data_dir=chosen.data_dir
+      )  # decodes it once and caches the arrays
   print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
   print(splits_of(folder))
   return 0
@@ -58,20 +73,28 @@ def show(data_dir):
       counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
       print(f'{name:<20}bundled   {_megabytes(bundle.FOLDER / name)}  {_words(counts)}')
     else:
-      first = 'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'  # one of somebody's own
-      ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (name == FOLDER)
+      first = (
+        'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'
+      )  # one of somebody's own
+      ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (
+        name == FOLDER
+      )
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
 
 
 def splits_of(folder):
-  """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are cached."""
+  """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are
+  cached.
+  """
   if (counts := array_cache.counts(folder)) is None:
     try:
       info = json.loads((folder / 'dataset_info.json').read_text())
       counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
     except (ValueError, LookupError, TypeError) as error:
-      raise ValueError(f'{folder / "dataset_info.json"} is damaged ({error}): delete {folder} and prepare it again') from error
+      raise ValueError(
+        f'{folder / "dataset_info.json"} is damaged ({error}): delete {folder} and prepare it again'
+      ) from error
   return _words(counts)
 
 

@@ -1,4 +1,6 @@
-"""Decoded arrays kept beside a prepared data set, memory-mapped, so that the second start takes a moment."""
+"""Decoded arrays kept beside a prepared data set, memory-mapped, so that the second start takes a
+moment.
+"""
 
 import concurrent.futures
 import hashlib
@@ -12,7 +14,9 @@ import tempfile
 import numpy as np
 
 FOLDER = 'arrays'
-EDGE = 1 << 16  # bytes of a record file's beginning and end, which the fingerprints of older versions read alone
+EDGE = (
+  1 << 16
+)  # bytes of a record file's beginning and end, which the fingerprints of older versions read alone
 BLOCK = 1 << 22  # bytes
 LABELS = ('features.json', '*.labels.txt')  # of TFDS: the names of the classes
 
@@ -37,12 +41,16 @@ def cached(folder, decode):
     _write(folder / FOLDER, fingerprint(folder), columns, classes)
     return _read(folder / FOLDER)
   except (OSError, ValueError) as error:
-    _say(f'no array cache in {folder} ({getattr(error, "strerror", None) or error}): keeping the arrays in memory')
+    _say(
+      f'no array cache in {folder} ({getattr(error, "strerror", None) or error}): keeping the arrays in memory'
+    )
     return columns, classes
 
 
 def counts(folder):
-  """Split name → length of its arrays, as the cache of a prepared version says; None where there is none."""
+  """Split name → length of its arrays, as the cache of a prepared version says; None where there is
+  none.
+  """
   try:
     manifest = json.loads((folder / FOLDER / 'manifest.json').read_text())
     return {entry['split']: entry['shape'][0] for entry in manifest['arrays']}
@@ -51,14 +59,17 @@ def counts(folder):
 
 
 def fingerprint(folder, *, edges=False):
-  """What the arrays were decoded from: sha256 over the record files and the names of the classes. 100 MB take 0.05 s.
+  """What the arrays were decoded from: sha256 over the record files and the names of the classes.
+  100 MB take 0.05 s.
 
   Args:
     folder: pathlib.Path of the prepared version.
-    edges: whether only names, sizes, beginnings and ends of the record files are read, as by older versions.
+    edges: whether only names, sizes, beginnings and ends of the record files are read, as by older
+      versions.
 
   Returns:
-    str, or None where the folder holds no record files (a cache copied on its own, which nothing can outdate).
+    str, or None where the folder holds no record files (a cache copied on its own, which nothing
+    can outdate).
   """
   files = sorted(path for path in folder.iterdir() if path.is_file() and '-of-' in path.name)
   if not files:
@@ -98,15 +109,23 @@ def _array(folder, entry):
   file = pathlib.Path(entry['file']).name  # a manifest may not lead out of its folder
   try:
     array = np.load(folder / file, mmap_mode='r', allow_pickle=False)
-  except Exception as error:  # of NumPy, zipfile, ast and tokenize, whatever the first bytes seem to be
+  except (
+    Exception
+  ) as error:  # of NumPy, zipfile, ast and tokenize, whatever the first bytes seem to be
     raise ValueError(f'{file} cannot be read ({type(error).__name__})') from error
-  if list(array.shape) != entry['shape'] or array.dtype.str != entry['dtype'] or _sha256(array) != entry['sha256']:
+  if (
+    list(array.shape) != entry['shape']
+    or array.dtype.str != entry['dtype']
+    or _sha256(array) != entry['sha256']
+  ):
     raise ValueError(f'{file} is corrupt')
   return array
 
 
 def _write(folder, source, columns, classes):
-  """Writes aside, then renames, so that a reader never sees half a cache and two writers do not collide."""
+  """Writes aside, then renames, so that a reader never sees half a cache and two writers do not
+  collide.
+  """
   aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.{FOLDER}-', dir=folder.parent))
   try:
     arrays = []
@@ -114,12 +133,22 @@ def _write(folder, source, columns, classes):
       for column, values in part.items():
         values = np.ascontiguousarray(values)
         np.save(aside / f'{split}.{column}.npy', values, allow_pickle=False)
-        arrays.append({'split': split, 'column': column, 'file': f'{split}.{column}.npy', 'shape': list(values.shape),
-                       'dtype': values.dtype.str, 'sha256': _sha256(values)})
+        arrays.append(
+          {
+            'split': split,
+            'column': column,
+            'file': f'{split}.{column}.npy',
+            'shape': list(values.shape),
+            'dtype': values.dtype.str,
+            'sha256': _sha256(values),
+          }
+        )
     manifest = {'source': source, 'whole': True, 'classes': list(classes), 'arrays': arrays}
     (aside / 'manifest.json').write_text(json.dumps(manifest, indent=1))
     os.chmod(aside, 0o755)
-    shutil.rmtree(folder, ignore_errors=True)  # running programs keep the files that they have mapped
+    shutil.rmtree(
+      folder, ignore_errors=True
+    )  # running programs keep the files that they have mapped
     aside.rename(folder)
   except OSError:
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Random changes of images on the device, each a pure function of a key and one image.
 
-The key of an example is folded from the step's key and the example's index, so that its change does not depend on the
-batch, its place in it or the number of devices.
+The key of an example is folded from the step's key and the example's index, so that its change does
+not depend on the batch, its place in it or the number of devices.
 """
 
 import functools
@@ -19,7 +19,8 @@ def flip(key, image, *, probability=0.5):
 
 
 def shift(key, image, *, pixels, fill='zero'):
-  """Pads by `pixels` on every side and cuts the old size out at a random place, each equally likely.
+  """Pads by `pixels` on every side and cuts the old size out at a random place, each equally
+  likely.
 
   `fill` is 'zero', 'edge' or 'reflect'. Source: He et al. 2016, section 4.2.
   """
@@ -60,15 +61,22 @@ def _bilinear(image, y, x):
   for row, weight_y in ((top, 1 - (y - top)), (top + 1, y - top)):
     for column, weight_x in ((left, 1 - (x - left)), (left + 1, x - left)):
       inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-      place = (jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)).astype(jnp.int32)
+      place = (jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)).astype(
+        jnp.int32
+      )
       total += (weight_y * weight_x * inside)[..., None] * image.reshape(height * width, -1)[place]
   return total
 
 
 def cutout(key, image, *, size):
-  """Blackens a square of `size` pixels about a random pixel; it may reach beyond the edge. Source: DeVries & Taylor 2017."""
+  """Blackens a square of `size` pixels about a random pixel; it may reach beyond the edge. Source:
+  DeVries & Taylor 2017.
+  """
   height, width, _ = image.shape
-  y, x = (jax.random.randint(part, (), 0, extent) for part, extent in zip(jax.random.split(key), (height, width), strict=True))
+  y, x = (
+    jax.random.randint(part, (), 0, extent)
+    for part, extent in zip(jax.random.split(key), (height, width), strict=True)
+  )
   rows, columns = jnp.arange(height) - (y - size // 2), jnp.arange(width) - (x - size // 2)
   inside = ((rows >= 0) & (rows < size))[:, None] & (columns >= 0) & (columns < size)
   return jnp.where(inside[..., None], 0, image)
@@ -80,19 +88,34 @@ def brightness(key, image, *, change):
 
 
 def contrast(key, image, *, change):
-  """Stretches about the mean of each channel by a factor drawn evenly from 1 - change to 1 + change, clips to 0..1."""
+  """Stretches about the mean of each channel by a factor drawn evenly from 1 - change to 1 +
+  change, clips to 0..1.
+  """
   factor = jax.random.uniform(key, minval=1 - change, maxval=1 + change)
   mean = image.mean((0, 1))
   return jnp.clip(mean + factor * (image - mean), 0, 1)
 
 
-KINDS = {'flip': flip, 'shift': shift, 'rotate': rotate, 'cutout': cutout, 'brightness': brightness, 'contrast': contrast}
-LIMITS = {'probability': (float, 0, 1), 'pixels': (int, 1, 512), 'degrees': (float, 0, 180), 'size': (int, 1, 1024),
-          'change': (float, 0, 1)}
+KINDS = {
+  'flip': flip,
+  'shift': shift,
+  'rotate': rotate,
+  'cutout': cutout,
+  'brightness': brightness,
+  'contrast': contrast,
+}
+LIMITS = {
+  'probability': (float, 0, 1),
+  'pixels': (int, 1, 512),
+  'degrees': (float, 0, 180),
+  'size': (int, 1, 1024),
+  'change': (float, 0, 1),
+}
 
 
 def build(changes, where):
-  """Returns a pure function (key, images [B, H, W, C] in 0..1, index [B]) → images, one change after another.
+  """Returns a pure function (key, images [B, H, W, C] in 0..1, index [B]) → images, one change
+  after another.
 
   Args:
     changes: list of dicts: 'kind', a key of KINDS, and that function's keyword arguments.
@@ -101,7 +124,9 @@ def build(changes, where):
   Raises:
     ValueError: an unknown kind or argument, or a value outside its limits.
   """
-  if not isinstance(changes, (list, tuple)) or not all(isinstance(change, dict) for change in changes):
+  if not isinstance(changes, (list, tuple)) or not all(
+    isinstance(change, dict) for change in changes
+  ):
     raise ValueError(f"{where}={changes!r} is not a list of changes: write (dict(kind='flip'),)")
   bound = [_bind(dict(change), f'{where}[{position}]') for position, change in enumerate(changes)]
 
@@ -119,11 +144,16 @@ def _bind(change, where):
   kind = change.pop('kind', None)
   if kind not in list(KINDS):
     raise ValueError(f'{where}.kind={kind!r} is unknown: use one of {", ".join(KINDS)}')
-  arguments = {name: parameter for name, parameter in inspect.signature(KINDS[kind]).parameters.items()
-               if parameter.kind is parameter.KEYWORD_ONLY}
+  arguments = {
+    name: parameter
+    for name, parameter in inspect.signature(KINDS[kind]).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+  }
   for name in change:
     if name not in arguments:
-      raise ValueError(f'{where}.{name} is not a key of {kind}: its keys are {", ".join(arguments)}')
+      raise ValueError(
+        f'{where}.{name} is not a key of {kind}: its keys are {", ".join(arguments)}'
+      )
   for name, parameter in arguments.items():
     if name not in change and parameter.default is parameter.empty:
       raise ValueError(f'{where}.{name} is missing: add it to {kind}')

@@ -24,7 +24,9 @@ def read(folder, checksums):
     ValueError: a file's checksum differs from the recorded one.
   """
   paths = {name: FOLDER / folder / f'{name}.xz' for name in checksums}
-  with concurrent.futures.ThreadPoolExecutor() as pool:  # lzma and hashlib release the interpreter lock
+  with (
+    concurrent.futures.ThreadPoolExecutor() as pool
+  ):  # lzma and hashlib release the interpreter lock
     decoded = pool.map(_decode, paths.values(), checksums.values())
     return dict(zip(paths, decoded, strict=True))
 
@@ -38,5 +40,7 @@ def _decode(path, checksum):
     raise FileNotFoundError(f'bundled file {path} is missing: {mend}') from None
   found = hashlib.sha256(packed).hexdigest()
   if found != checksum:
-    raise ValueError(f'bundled file {path} is corrupt (sha256 {found[:12]}…, expected {checksum[:12]}…): {mend}')
+    raise ValueError(
+      f'bundled file {path} is corrupt (sha256 {found[:12]}…, expected {checksum[:12]}…): {mend}'
+    )
   return lzma.decompress(packed)

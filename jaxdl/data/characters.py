@@ -1,20 +1,42 @@
-"""Text as streams of characters: what a network reads in one step goes on where the last step ended."""
+"""Text as streams of characters: what a network reads in one step goes on where the last step
+ended.
+"""
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data import checksum, slicing
-from jaxdl.data.dataset import Data, Split, batch_sizes, check_overlap, check_sizes, check_texts, process_shard
+from jaxdl.data.dataset import (
+  Data,
+  Split,
+  batch_sizes,
+  check_overlap,
+  check_sizes,
+  check_texts,
+  process_shard,
+)
 
 
-def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, source='auto', data_dir=None,
-         overlap=False):
+def load(
+  read,
+  *,
+  seed,
+  splits,
+  batch_size,
+  time_step,
+  evaluation_batch_size=8,
+  source='auto',
+  data_dir=None,
+  overlap=False,
+):
   """Reads a text as a config's data section describes it.
 
   Args:
-    read: function(source, data_dir) → Source with the column 'character'; its classes are the vocabulary.
+    read: function(source, data_dir) → Source with the column 'character'; its classes are the
+      vocabulary.
     seed: unused, a text is read in its own order.
-    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing over characters, such as 'train[:90%]'.
+    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing over characters, such
+      as 'train[:90%]'.
     batch_size: int, streams in training, over all devices.
     time_step: int, characters of each stream in a step.
     evaluation_batch_size: int, streams in an evaluation, over all devices.
@@ -36,10 +58,23 @@ def load(read, *, seed, splits, batch_size, time_step, evaluation_batch_size=8, 
   if not overlap:
     slicing.refuse_overlap(splits, available)
   checksums = checksum.of_splits(found.columns, splits.values())
-  ready = {name: streams(slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step)
-           for name, size in sizes.items()}
-  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare, scaling={},
-              available=available, checksums=checksums, place={'data_dir': found.data_dir})
+  ready = {
+    name: streams(
+      slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step
+    )
+    for name, size in sizes.items()
+  }
+  return Data(
+    name=read.__name__,
+    origin=found.origin,
+    classes=found.classes,
+    splits=ready,
+    prepare=prepare,
+    scaling={},
+    available=available,
+    checksums=checksums,
+    place={'data_dir': found.data_dir},
+  )
 
 
 def columns(parts):
@@ -49,11 +84,14 @@ def columns(parts):
     parts: split name → str.
 
   Returns:
-    (split name → {'character': [N] uint8 or int32}, vocabulary: every character of all splits, sorted).
+    (split name → {'character': [N] uint8 or int32}, vocabulary: every character of all splits,
+    sorted).
   """
   vocabulary = tuple(sorted(set().union(*parts.values())))
   dtype = np.uint8 if len(vocabulary) <= 256 else np.int32
-  return {name: {'character': encode(text, vocabulary).astype(dtype)} for name, text in parts.items()}, vocabulary
+  return {
+    name: {'character': encode(text, vocabulary).astype(dtype)} for name, text in parts.items()
+  }, vocabulary
 
 
 def encode(text, vocabulary):
@@ -75,8 +113,10 @@ def encode(text, vocabulary):
   position = order[np.minimum(np.searchsorted(known, codes, sorter=order), len(known) - 1)]
   unknown = sorted({chr(code) for code in codes[known[position] != codes]})
   if unknown:
-    raise ValueError(f'characters {", ".join(map(repr, unknown))} are not in the vocabulary of {len(vocabulary)}: '
-                     f'leave them out, or use only {"".join(vocabulary)!r}')
+    raise ValueError(
+      f'characters {", ".join(map(repr, unknown))} are not in the vocabulary of {len(vocabulary)}: '
+      f'leave them out, or use only {"".join(vocabulary)!r}'
+    )
   return position.astype(np.int32)
 
 
@@ -88,8 +128,9 @@ def decode(positions, vocabulary):
 def streams(characters, *, batch_size, time_step):
   """A split of `batch_size` contiguous streams, each read `time_step` characters a step.
 
-  Stream b begins at b * N // batch_size. Its last characters, fewer than time_step, make a last step that is partly
-  padding. The target of a character is the one after it, so that a stream of n characters has n - 1 targets.
+  Stream b begins at b * N // batch_size. Its last characters, fewer than time_step, make a last
+  step that is partly padding. The target of a character is the one after it, so that a stream of n
+  characters has n - 1 targets.
 
   Args:
     characters: [N] integers.
@@ -97,16 +138,19 @@ def streams(characters, *, batch_size, time_step):
     time_step: int, characters of each stream in a step.
 
   Returns:
-    Split; a batch has 'character' and 'label' [B, T] int32, 'mask' [B, T] float32, 'reset' [B] bool (the hidden state
-    begins anew: first step of an epoch) and 'index' [B] int32 (the stream). Its count is characters predicted.
+    Split; a batch has 'character' and 'label' [B, T] int32, 'mask' [B, T] float32, 'reset' [B] bool
+    (the hidden state begins anew: first step of an epoch) and 'index' [B] int32 (the stream). Its
+    count is characters predicted.
 
   Raises:
     ValueError: a text too short for so many streams.
   """
   count = len(characters)
   if count < 2 * batch_size:
-    raise ValueError(f'a text of {count:,} characters is too short for {batch_size} streams: use a batch size of at most '
-                     f'{count // 2}, or a longer split')
+    raise ValueError(
+      f'a text of {count:,} characters is too short for {batch_size} streams: use a batch size of at most '
+      f'{count // 2}, or a longer split'
+    )
   edges = np.arange(batch_size + 1, dtype=np.int64) * count // batch_size
   begin, targets = edges[:-1], np.diff(edges) - 1  # [B]
   batches = int(-(-targets.max() // time_step))
@@ -114,18 +158,36 @@ def streams(characters, *, batch_size, time_step):
   def feed(first_step, steps):
     step = np.arange(first_step, first_step + steps)[:, None] % batches  # [S, 1]
     length = np.clip(targets - step * time_step, 0, time_step)  # [S, B]
-    return process_shard({'start': (begin + step * time_step).astype(np.int32), 'length': length.astype(np.int32),
-                     'reset': np.broadcast_to(step == 0, length.shape),
-                     'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape)})
+    return process_shard(
+      {
+        'start': (begin + step * time_step).astype(np.int32),
+        'length': length.astype(np.int32),
+        'reset': np.broadcast_to(step == 0, length.shape),
+        'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape),
+      }
+    )
 
   def fetch(arrays, feed):
     offset = jnp.arange(time_step)
-    position = jnp.minimum(feed['start'][:, None] + offset, count - 2)  # [B, T], padding stays inside the text
+    position = jnp.minimum(
+      feed['start'][:, None] + offset, count - 2
+    )  # [B, T], padding stays inside the text
     text = arrays['character']
-    return {'character': text[position].astype(jnp.int32), 'label': text[position + 1].astype(jnp.int32),
-            'mask': (offset < feed['length'][:, None]).astype(jnp.float32), 'reset': feed['reset'], 'index': feed['index']}
+    return {
+      'character': text[position].astype(jnp.int32),
+      'label': text[position + 1].astype(jnp.int32),
+      'mask': (offset < feed['length'][:, None]).astype(jnp.float32),
+      'reset': feed['reset'],
+      'index': feed['index'],
+    }
 
-  return Split(arrays={'character': characters}, count=int(targets.sum()), batches=batches, feed=feed, fetch=fetch)
+  return Split(
+    arrays={'character': characters},
+    count=int(targets.sum()),
+    batches=batches,
+    feed=feed,
+    fetch=fetch,
+  )
 
 
 def prepare(batch, key=None):

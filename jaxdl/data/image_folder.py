@@ -174,7 +174,7 @@ def named(
   are_texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
   if not are_texts or len(set(names)) < len(names):
     raise ValueError(
-      f"config.data.class_names={names!r} is not a list of different names: "
+      f'config.data.class_names={names!r} is not a list of different names: '
       "write ('cat', 'dog'), or 'food11'"
     )
   if len(names) != len(classes):

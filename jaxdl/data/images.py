@@ -7,17 +7,35 @@ from jaxdl.data.dataset import Data, batch_sizes, check_overlap, check_sizes, ch
 from jaxdl.data.source import check_images, choose
 
 
-def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='auto', data_dir=None, overlap=False,
-         color='original', size=None, fit='area', scale='unit', layout='image', augment=(), distort=()):
+def load(
+  read,
+  *,
+  seed,
+  splits,
+  batch_size,
+  evaluation_batch_size=1000,
+  source='auto',
+  data_dir=None,
+  overlap=False,
+  color='original',
+  size=None,
+  fit='area',
+  scale='unit',
+  layout='image',
+  augment=(),
+  distort=(),
+):
   """Reads images and labels as a config's data section describes them.
 
   Args:
     read: function(source, data_dir) → Source with the columns 'image' and 'label'.
     seed: int, the order of the training examples.
-    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing, such as 'train[:45000]'.
+    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing, such as
+      'train[:45000]'.
     batch_size: int, examples in a training batch, over all devices.
     evaluation_batch_size: int, examples in an evaluation batch, over all devices.
-    source: 'auto' (a prepared TFDS copy, else the bundled one, else a download) | 'tfds' | 'bundled'.
+    source: 'auto' (a prepared TFDS copy, else the bundled one, else a download) | 'tfds' |
+      'bundled'.
     data_dir: TFDS's folder; None for its default.
     overlap: bool, whether the training split may share examples with the others.
     color: 'original' | 'gray' (luma).
@@ -29,8 +47,8 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
     Data.
 
   Raises:
-    ValueError: images or labels of another shape or type, an unknown source, split or choice of preprocessing, or splits that
-      overlap.
+    ValueError: images or labels of another shape or type, an unknown source, split or choice of
+      preprocessing, or splits that overlap.
     OSError: a file is missing or cannot be downloaded.
   """
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
@@ -46,19 +64,35 @@ def load(read, *, seed, splits, batch_size, evaluation_batch_size=1000, source='
     slicing.refuse_overlap(splits, available)
   checksums = checksum.of_splits(found.columns, splits.values())
   parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
-  per_class = {name: np.bincount(part['label'], minlength=len(found.classes)).tolist() for name, part in parts.items()}
+  per_class = {
+    name: np.bincount(part['label'], minlength=len(found.classes)).tolist()
+    for name, part in parts.items()
+  }
   for part in parts.values():
     if color == 'gray':
       part['image'] = preprocess.gray(part['image'])
     if size is not None:
       part['image'] = preprocess.fit(part['image'], size, fit)
   mean, deviation = preprocess.scaling(scale, parts['train']['image'])
-  prepare = preprocess.inputs(mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort)
-  ready = {name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
-           for name, part in parts.items()}
-  return Data(name=read.__name__, origin=found.origin, classes=found.classes, splits=ready, prepare=prepare,
-              scaling={'mean': mean, 'deviation': deviation}, available=available, checksums=checksums,
-              place={'data_dir': found.data_dir}, per_class=per_class)
+  prepare = preprocess.inputs(
+    mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
+  )
+  ready = {
+    name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
+    for name, part in parts.items()
+  }
+  return Data(
+    name=read.__name__,
+    origin=found.origin,
+    classes=found.classes,
+    splits=ready,
+    prepare=prepare,
+    scaling={'mean': mean, 'deviation': deviation},
+    available=available,
+    checksums=checksums,
+    place={'data_dir': found.data_dir},
+    per_class=per_class,
+  )
 
 
 def cifar10(*, source, data_dir):
@@ -71,10 +105,15 @@ def cifar10(*, source, data_dir):
   Returns:
     Source with image [N, 32, 32, 3] uint8 and label [N] int32.
   """
-  return choose('cifar10', source, {
-      'tfds': lambda required: tfds_arrays.read('cifar10', data_dir=data_dir, required=required,
-                                                decode=tfds_arrays.images),
-  })
+  return choose(
+    'cifar10',
+    source,
+    {
+      'tfds': lambda required: tfds_arrays.read(
+        'cifar10', data_dir=data_dir, required=required, decode=tfds_arrays.images
+      ),
+    },
+  )
 
 
 def fashion_mnist(*, source, data_dir):
@@ -87,7 +126,12 @@ def fashion_mnist(*, source, data_dir):
   Returns:
     Source with image [N, 28, 28, 1] uint8 and label [N] int32.
   """
-  return choose('fashion_mnist', source, {
-      'tfds': lambda required: tfds_arrays.read('fashion_mnist', data_dir=data_dir, required=required,
-                                                decode=tfds_arrays.images),
-  })
+  return choose(
+    'fashion_mnist',
+    source,
+    {
+      'tfds': lambda required: tfds_arrays.read(
+        'fashion_mnist', data_dir=data_dir, required=required, decode=tfds_arrays.images
+      ),
+    },
+  )

@@ -12,4 +12,6 @@ def check(size, what):
   """
   there = psutil.virtual_memory().total
   if size > there:
-    raise ValueError(f'{what} needs {size // 10**9:,} GB and the machine has {there // 10**9:,}: make it smaller')
+    raise ValueError(
+      f'{what} needs {size // 10**9:,} GB and the machine has {there // 10**9:,}: make it smaller'
+    )

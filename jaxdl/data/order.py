@@ -5,12 +5,14 @@ import functools
 import numpy as np
 
 
-@functools.lru_cache(maxsize=4)  # of training and a few beside it; a step of a stream asks for little of an epoch
+@functools.lru_cache(
+  maxsize=4
+)  # of training and a few beside it; a step of a stream asks for little of an epoch
 def permutation(seed, epoch, count):
   """Order of the examples in one epoch.
 
-  Philox's raw bits are fixed by NumPy's compatibility policy (NEP 19) and the sort is stable, so the order is the
-  same on every machine and NumPy version.
+  Philox's raw bits are fixed by NumPy's compatibility policy (NEP 19) and the sort is stable, so
+  the order is the same on every machine and NumPy version.
 
   Args:
     seed: int >= 0.
@@ -34,7 +36,8 @@ def batches_per_epoch(count, batch_size):
 def shuffled(seed, first_step, steps, *, count, batch_size):
   """The examples of steps first_step .. first_step + steps - 1 of an endlessly reshuffled data set.
 
-  An epoch has ceil(count / batch_size) steps; the tail of its last batch is padding (example 0, mask 0).
+  An epoch has ceil(count / batch_size) steps; the tail of its last batch is padding (example 0,
+  mask 0).
 
   Args:
     seed: int >= 0.
@@ -50,11 +53,15 @@ def shuffled(seed, first_step, steps, *, count, batch_size):
   index = np.zeros((steps, batch_size), np.int32)
   mask = np.zeros((steps, batch_size), np.float32)
   step = first_step
-  while step < first_step + steps:  # one turn per epoch touched, so that each permutation is sorted once
+  while (
+    step < first_step + steps
+  ):  # one turn per epoch touched, so that each permutation is sorted once
     epoch, position = divmod(step, per_epoch)
     stop = min(first_step + steps, (epoch + 1) * per_epoch)
     rows = slice(step - first_step, stop - first_step)
-    index[rows], mask[rows] = _cut(permutation(seed, epoch, count), position, stop - step, batch_size)
+    index[rows], mask[rows] = _cut(
+      permutation(seed, epoch, count), position, stop - step, batch_size
+    )
     step = stop
   return index, mask
 
@@ -73,8 +80,8 @@ def batches_at(seed, first_step, steps, *, count, batch_size):
 
 def _cut(order, first, batches, batch_size):
   """Batches first .. first+batches-1 of an order, padded with example 0 and mask 0."""
-  part = order[first * batch_size:(first + batches) * batch_size]
+  part = order[first * batch_size : (first + batches) * batch_size]
   index = np.zeros(batches * batch_size, np.int32)
   mask = np.zeros(batches * batch_size, np.float32)
-  index[:len(part)], mask[:len(part)] = part, 1
+  index[: len(part)], mask[: len(part)] = part, 1
   return index.reshape(batches, batch_size), mask.reshape(batches, batch_size)

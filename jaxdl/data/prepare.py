@@ -1,4 +1,6 @@
-"""Builds TFDS data sets from raw files on disk, with TFDS's own builders, on machines without a network."""
+"""Builds TFDS data sets from raw files on disk, with TFDS's own builders, on machines without a
+network.
+"""
 
 import contextlib
 import functools
@@ -18,7 +20,8 @@ OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}
 def prepare(name, *, raw, data_dir=None):
   """Checks raw files and builds a data set from them.
 
-  It is written aside and renamed when it is whole, so that nobody sees half of it and two at once do not collide.
+  It is written aside and renamed when it is whole, so that nobody sees half of it and two at once
+  do not collide.
 
   Args:
     name: str, a key of RAW.
@@ -29,7 +32,8 @@ def prepare(name, *, raw, data_dir=None):
     (pathlib.Path of the prepared version, whether it was there already).
 
   Raises:
-    ValueError: an unknown name, or raw files that are wrong; the message names the file and the mend.
+    ValueError: an unknown name, or raw files that are wrong; the message names the file and the
+      mend.
     OSError: a raw file is missing, or the folder cannot be written.
   """
   if name not in RAW:
@@ -48,26 +52,38 @@ def prepare(name, *, raw, data_dir=None):
     if is_folder:
       make = functools.partial(copies.builder, str(raw), copies.new_name(raw, root))
     built = _build(name, make, paths, folder)
-    (built / tfds_arrays.NOTE).write_text(json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n')
+    (built / tfds_arrays.NOTE).write_text(
+      json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n'
+    )
     target, was_there = tfds_arrays.move(built, root / built.relative_to(folder))
   if was_there and is_folder and copies.current(raw, root) is None:
-    raise OSError(f'another process has just prepared other photographs as {target}: give the same command again')
+    raise OSError(
+      f'another process has just prepared other photographs as {target}: give the same command again'
+    )
   return target, was_there
 
 
 def _build(name, make, paths, folder):
-  """Runs the builder class that `make` returns, None for TFDS's own, on local files; returns the version's folder."""
+  """Runs the builder class that `make` returns, None for TFDS's own, on local files; returns the
+  version's folder.
+  """
   try:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
   except ImportError as error:
-    raise OSError(f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu') from error
+    raise OSError(
+      f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu'
+    ) from error
   place = {'data_dir': str(folder), 'file_format': 'array_record'}
   builder = tfds.builder(name, **place) if make is None else make()(**place)
-  builder._make_download_manager = lambda **unused: LocalFiles(paths)  # TFDS has no public way to give it files
+  builder._make_download_manager = lambda **unused: LocalFiles(
+    paths
+  )  # TFDS has no public way to give it files
   tfds.disable_progress_bar()
   with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(max_examples_per_split=MOST))
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(max_examples_per_split=MOST)
+    )
   return pathlib.Path(builder.data_dir)
 
 

@@ -1,4 +1,6 @@
-"""From stored bytes to what the network sees: once on the host what shrinks the data, the rest inside the step."""
+"""From stored bytes to what the network sees: once on the host what shrinks the data, the rest
+inside the step.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,11 +9,15 @@ import numpy as np
 from jaxdl.data import augment as augmentation
 from jaxdl.data import memory
 
-LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601 in 65536ths, as Pillow and OpenCV round it
+LUMA = np.array(
+  [19595, 38470, 7471], np.uint32
+)  # ITU-R 601 in 65536ths, as Pillow and OpenCV round it
 CHUNK = 5000  # images converted at a time
 LAYOUTS = {
-    'image': lambda pixels: pixels,  # [B, H, W, C]
-    'rows': lambda pixels: pixels.reshape(pixels.shape[0], pixels.shape[1], -1),  # [B, H, W * C], a row a time step
+  'image': lambda pixels: pixels,  # [B, H, W, C]
+  'rows': lambda pixels: pixels.reshape(
+    pixels.shape[0], pixels.shape[1], -1
+  ),  # [B, H, W * C], a row a time step
 }
 
 
@@ -21,7 +27,9 @@ def gray(images):
     return images
 
   def convert(part):
-    weighted = sum(part[..., channel] * LUMA[channel] for channel in range(3))  # six times as fast as the product
+    weighted = sum(
+      part[..., channel] * LUMA[channel] for channel in range(3)
+    )  # six times as fast as the product
     return ((weighted + 0x8000) >> 16)[..., None].astype(np.uint8)
 
   return _in_chunks(convert, images)
@@ -33,8 +41,8 @@ def fit(images, size, how):
   Args:
     images: [N, H, W, C] uint8.
     size: int, pixels.
-    how: 'crop' (the centre; the odd pixel is left at the bottom right) | 'area' (each new pixel is the mean of the area
-      that it covers, rounded).
+    how: 'crop' (the centre; the odd pixel is left at the bottom right) | 'area' (each new pixel is
+      the mean of the area that it covers, rounded).
 
   Returns:
     [N, size, size, C] uint8.
@@ -46,9 +54,11 @@ def fit(images, size, how):
   memory.check(len(images) * size * size * images.shape[-1], f'config.data.size={size}')
   if how == 'crop':
     if size > min(height, width):
-      raise ValueError(f"config.data.size={size} is larger than the images ({height}×{width}): use fit='area'")
+      raise ValueError(
+        f"config.data.size={size} is larger than the images ({height}×{width}): use fit='area'"
+      )
     top, left = (height - size) // 2, (width - size) // 2
-    return images[:, top:top + size, left:left + size]
+    return images[:, top : top + size, left : left + size]
   if how != 'area':
     raise ValueError(f"config.data.fit={how!r} is unknown: use one of 'crop', 'area'")
   rows, columns = shares(height, size), shares(width, size)
@@ -71,25 +81,33 @@ def shares(old, new):
 
 
 def _in_chunks(convert, images):
-  return np.concatenate([convert(images[first:first + CHUNK]) for first in range(0, len(images), CHUNK)])
+  return np.concatenate(
+    [convert(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
+  )
 
 
 def moments(images):
   """Mean and standard deviation of each channel over all pixels, in 0..1: two lists of C floats."""
   values = np.arange(256) / 255
-  shares_of = [np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
-               for channel in range(images.shape[-1])]
+  shares_of = [
+    np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
+    for channel in range(images.shape[-1])
+  ]
   means = [float(share @ values) for share in shares_of]
-  return means, [float(np.sqrt(share @ (values - mean) ** 2)) for share, mean in zip(shares_of, means, strict=True)]
+  return means, [
+    float(np.sqrt(share @ (values - mean) ** 2))
+    for share, mean in zip(shares_of, means, strict=True)
+  ]
 
 
 def scaling(scale, images):
   """(mean, deviation) of each channel, in 0..1, that a choice of scale takes off and divides by.
 
   Args:
-    scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) | 'standardized' (mean 0 and
-      deviation 1 of each channel over the training split).
-    images: [N, H, W, C] uint8, the training split; None where they are not in memory, and have 3 channels.
+    scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) |
+      'standardized' (mean 0 and deviation 1 of each channel over the training split).
+    images: [N, H, W, C] uint8, the training split; None where they are not in memory, and have 3
+      channels.
 
   Returns:
     two lists of C floats.
@@ -103,20 +121,28 @@ def scaling(scale, images):
   if scale == 'symmetric':
     return [0.5] * channels, [0.5] * channels
   if scale != 'standardized':
-    raise ValueError(f"config.data.scale={scale!r} is unknown: use one of 'unit', 'symmetric', 'standardized'")
+    raise ValueError(
+      f"config.data.scale={scale!r} is unknown: use one of 'unit', 'symmetric', 'standardized'"
+    )
   if images is None:
-    raise ValueError("config.data.scale='standardized' needs every photograph in memory: use 'symmetric'")
+    raise ValueError(
+      "config.data.scale='standardized' needs every photograph in memory: use 'symmetric'"
+    )
   mean, deviation = moments(images)
   if 0 in deviation:
-    raise ValueError("config.data.scale='standardized' divides by 0: a channel is the same everywhere; use 'unit'")
+    raise ValueError(
+      "config.data.scale='standardized' divides by 0: a channel is the same everywhere; use 'unit'"
+    )
   return mean, deviation
 
 
 def inputs(*, mean, deviation, layout='image', augment=(), distort=()):
-  """Returns a pure function (batch, key) → batch with 'inputs' and 'target', float32, from 'image' [B, H, W, C] uint8.
+  """Returns a pure function (batch, key) → batch with 'inputs' and 'target', float32, from 'image'
+  [B, H, W, C] uint8.
 
-  With a key (training) the images are augmented, by key and each example's index alone. `distort` changes the inputs
-  but not the target, with a key or without one (evaluation), where it depends on the example alone.
+  With a key (training) the images are augmented, by key and each example's index alone. `distort`
+  changes the inputs but not the target, with a key or without one (evaluation), where it depends on
+  the example alone.
 
   Args:
     mean, deviation: of each channel, in 0..1, as `scaling` gives them.
@@ -132,7 +158,9 @@ def inputs(*, mean, deviation, layout='image', augment=(), distort=()):
   disturb = augmentation.build(distort, 'config.data.distort')
 
   def ready(pixels):
-    return LAYOUTS[layout]((pixels - jnp.asarray(mean, jnp.float32)) / jnp.asarray(deviation, jnp.float32))
+    return LAYOUTS[layout](
+      (pixels - jnp.asarray(mean, jnp.float32)) / jnp.asarray(deviation, jnp.float32)
+    )
 
   def prepare(batch, key=None):
     pixels = batch['image'].astype(jnp.float32) / 255  # [B, H, W, C]

@@ -4,11 +4,16 @@ import re
 
 import numpy as np
 
-CUT = {'train': ':70%', 'validation': '70%:85%', 'test': '85%:'}  # of examples that are in no split yet
+CUT = {
+  'train': ':70%',
+  'validation': '70%:85%',
+  'test': '85%:',
+}  # of examples that are in no split yet
 
 
 def cut(columns, expression):
-  """Examples of a split named as TFDS names them: 'train', 'train[:45000]', 'train[90%:]', 'train[-5000:]+test'.
+  """Examples of a split named as TFDS names them: 'train', 'train[:45000]', 'train[90%:]',
+  'train[-5000:]+test'.
 
   Args:
     columns: split name → column name → [N, …].
@@ -20,8 +25,10 @@ def cut(columns, expression):
   Raises:
     ValueError: an unknown split, a malformed slice, or one that selects nothing.
   """
-  parts = [{name: values[start:stop] for name, values in columns[split].items()}
-           for split, start, stop in intervals(expression, counts(columns))]
+  parts = [
+    {name: values[start:stop] for name, values in columns[split].items()}
+    for split, start, stop in intervals(expression, counts(columns))
+  ]
   if len(parts) == 1:
     return parts[0]
   return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -51,10 +58,14 @@ def intervals(expression, count):
 def _interval(expression, count):
   match = re.fullmatch(r'(\w+)(?:\[(-?\d{1,12}%?)?:(-?\d{1,12}%?)?\])?', expression)
   if not match or match[1] not in count:
-    cut = CUT if 'test' not in count else {'train': ':85%', 'validation': '85%:'}  # a test split stays what it is
+    cut = (
+      CUT if 'test' not in count else {'train': ':85%', 'validation': '85%:'}
+    )  # a test split stays what it is
     parts = ' '.join(f"--config.data.splits.{name}='train[{part}]'" for name, part in cut.items())
-    raise ValueError(f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
-                     f'change it in config.data.splits, such as {parts}')
+    raise ValueError(
+      f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
+      f'change it in config.data.splits, such as {parts}'
+    )
   whole = count[match[1]]
   start, stop = (_position(text, whole) for text in match.group(2, 3))
   chosen = range(whole)[start:stop]
@@ -84,8 +95,10 @@ def refuse_overlap(splits, count):
     if name == 'train':
       continue
     if both := shared(splits['train'], splits[name], count):
-      raise ValueError(f'config.data.splits.{name}={splits[name]!r} shares {both:,} examples with '
-                       f'train={splits["train"]!r}: cut them apart, or set config.data.overlap=True')
+      raise ValueError(
+        f'config.data.splits.{name}={splits[name]!r} shares {both:,} examples with '
+        f'train={splits["train"]!r}: cut them apart, or set config.data.overlap=True'
+      )
 
 
 def shared(expression, other, count):

@@ -1,9 +1,9 @@
 """XLA flags for jaxlib versions whose CPU compiler computes wrong results.
 
 From jaxlib 0.10.2, XLA passes fusions of matrix products, elementwise operations and reductions to
-YNNPACK. Two of these fusions are faulty: a matrix product followed by a reduction gives wrong numbers
-in large batches (jax#39103), and a reduction over a product of arrays of rank 7 crashes (jax#39257,
-jax#40412). jaxlib 0.12 has neither fault.
+YNNPACK. Two of these fusions are faulty: a matrix product followed by a reduction gives wrong
+numbers in large batches (jax#39103), and a reduction over a product of arrays of rank 7 crashes
+(jax#39257, jax#40412). jaxlib 0.12 has neither fault.
 """
 
 import importlib.metadata
@@ -14,7 +14,10 @@ import warnings
 
 FLAG = '--xla_cpu_experimental_ynn_fusion_type'
 SAFE = f'{FLAG}=individual_dot'  # single matrix products only: both faults need several operations
-FIRST_AFFECTED, FIRST_FIXED = (0, 10, 2), (0, 12)  # others may not know the flag, which aborts a process
+FIRST_AFFECTED, FIRST_FIXED = (
+  (0, 10, 2),
+  (0, 12),
+)  # others may not know the flag, which aborts a process
 
 
 def is_affected(version: str) -> bool:
@@ -30,8 +33,8 @@ def set_flags() -> None:
   """Adds the flag to XLA_FLAGS where the installed jaxlib needs it; child processes inherit it.
 
   A value of the flag that is already in XLA_FLAGS is kept. XLA reads XLA_FLAGS once, when the first
-  backend starts: a RuntimeWarning is given where this has happened, or where XLA_FLAGS is the name of
-  a file, which is not changed.
+  backend starts: a RuntimeWarning is given where this has happened, or where XLA_FLAGS is the name
+  of a file, which is not changed.
   """
   try:
     version = importlib.metadata.version('jaxlib')

@@ -1,4 +1,6 @@
-"""Every picture jaxdl draws; the only package that knows matplotlib, and imports it only when it draws."""
+"""Every picture jaxdl draws; the only package that knows matplotlib, and imports it only when it
+draws.
+"""
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
 from jaxdl.figures.curves import CURVES, learning_curves
@@ -9,6 +11,24 @@ from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
-__all__ = ['CURVES', 'bands', 'bars', 'coloured_text', 'confusion_matrix', 'distributions', 'image_grid', 'learning_curves',
-           'lines', 'load_library', 'picture_rows', 'pixels', 'reliability', 'save', 'scatter',
-           'short', 'table', 'tiles', 'visible']
+__all__ = [
+  'CURVES',
+  'bands',
+  'bars',
+  'coloured_text',
+  'confusion_matrix',
+  'distributions',
+  'image_grid',
+  'learning_curves',
+  'lines',
+  'load_library',
+  'picture_rows',
+  'pixels',
+  'reliability',
+  'save',
+  'scatter',
+  'short',
+  'table',
+  'tiles',
+  'visible',
+]

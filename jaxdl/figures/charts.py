@@ -7,10 +7,25 @@ import numpy as np
 from jaxdl.figures.curves import COLOURS
 from jaxdl.figures.fitting import short
 
-CLASSES = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#7F7F7F', '#999933', '#8C564B', '#6A3D9A',
-           '#C2185B', '#44AA99')  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
+CLASSES = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#E69F00',
+  '#56B4E9',
+  '#7F7F7F',
+  '#999933',
+  '#8C564B',
+  '#6A3D9A',
+  '#C2185B',
+  '#44AA99',
+)  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
 FEW = 10  # predictions of a bin, whose accuracy says little
-COUNTED, NAMED = 20, 50  # classes of a confusion matrix up to which its cells have counts and its axes names
+COUNTED, NAMED = (
+  20,
+  50,
+)  # classes of a confusion matrix up to which its cells have counts and its axes names
 SIDE = 10.0  # inches of a matrix of more classes
 IN_MAP = 20  # classes whose names have room in a scatter plot
 
@@ -18,20 +33,23 @@ IN_MAP = 20  # classes whose names have room in a scatter plot
 def confusion_matrix(counts, classes, *, heading, confused=()):
   """Counts of true (rows) and predicted (columns) classes, coloured by their share of the row.
 
-  Up to 20 classes the cells have their counts. Of more the figure stays of one size and lists the most frequent
-  confusions at its right; above 50 classes its axes have the numbers of the classes instead of their names.
+  Up to 20 classes the cells have their counts. Of more the figure stays of one size and lists the
+  most frequent confusions at its right; above 50 classes its axes have the numbers of the classes
+  instead of their names.
 
   Args:
     counts: [K, K] int.
     classes: K names.
     heading: str.
-    confused: (true class, predicted class, count) of the confusions to list, the most frequent first.
+    confused: (true class, predicted class, count) of the confusions to list, the most frequent
+      first.
 
   Returns:
     matplotlib Figure.
   """
   from matplotlib.colors import PowerNorm
   from matplotlib.figure import Figure
+
   shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
   names = [short(name) for name in classes]
   many = len(names) > COUNTED
@@ -42,7 +60,9 @@ def confusion_matrix(counts, classes, *, heading, confused=()):
     _list_confusions(beside, names, confused)
   else:
     axis = figure.subplots()
-  drawn = axis.imshow(shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1))  # so that a few mistakes are seen
+  drawn = axis.imshow(
+    shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1)
+  )  # so that a few mistakes are seen
   places = range(len(names))
   if len(names) <= NAMED:
     turned = {}
@@ -53,8 +73,15 @@ def confusion_matrix(counts, classes, *, heading, confused=()):
   if not many:
     for row in places:
       for column in places:
-        axis.text(column, row, f'{counts[row, column]}', ha='center', va='center', fontsize=7,
-                  color='black' if shares[row, column] > 0.3 else 'white')
+        axis.text(
+          column,
+          row,
+          f'{counts[row, column]}',
+          ha='center',
+          va='center',
+          fontsize=7,
+          color='black' if shares[row, column] > 0.3 else 'white',
+        )
   numbered = '' if len(names) <= NAMED else ', by its number'
   axis.set(xlabel=f'predicted class{numbered}', ylabel=f'true class{numbered}')
   figure.colorbar(drawn, ax=axis, label='share of the true class', shrink=0.8)
@@ -84,23 +111,47 @@ def reliability(confidence, accuracy, count, *, heading):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   edges = np.linspace(0, 1, len(count) + 1)
   figure = Figure(figsize=(5, 5.2), layout='constrained', dpi=100)
   top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
   top.plot([0, 1], [0, 1], color='gray', linewidth=1, label='perfect calibration')
-  for some, alpha, label in ((count >= FEW, 0.7, 'accuracy'), (count < FEW, 0.25, f'of fewer than {FEW} predictions')):
+  for some, alpha, label in (
+    (count >= FEW, 0.7, 'accuracy'),
+    (count < FEW, 0.25, f'of fewer than {FEW} predictions'),
+  ):
     if (some & (count > 0)).any():
-      top.bar(edges[:-1][some], np.nan_to_num(accuracy)[some], width=np.diff(edges)[some], align='edge', color=COLOURS[0],
-              alpha=alpha, edgecolor='white', label=label)
+      top.bar(
+        edges[:-1][some],
+        np.nan_to_num(accuracy)[some],
+        width=np.diff(edges)[some],
+        align='edge',
+        color=COLOURS[0],
+        alpha=alpha,
+        edgecolor='white',
+        label=label,
+      )
   filled = ~np.isnan(confidence)
-  top.plot(confidence[filled], accuracy[filled], 'o', color=COLOURS[1], markersize=4,
-           label='at the mean confidence of the bin')
+  top.plot(
+    confidence[filled],
+    accuracy[filled],
+    'o',
+    color=COLOURS[1],
+    markersize=4,
+    label='at the mean confidence of the bin',
+  )
   top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
-  figure.legend(*top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc='outside lower center')
+  figure.legend(
+    *top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc='outside lower center'
+  )
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
-  bottom.set(xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog')
+  bottom.set(
+    xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog'
+  )
   powers = len(str(count.max(initial=0))) - 1
-  bottom.set_yticks([0, *(10 ** power for power in range(powers or 1, 0, -(powers // 4 + 1)))])  # at most five, none on another
+  bottom.set_yticks(
+    [0, *(10**power for power in range(powers or 1, 0, -(powers // 4 + 1)))]
+  )  # at most five, none on another
   bottom.yaxis.set_major_formatter('{x:,.0f}')
   figure.suptitle(heading, fontsize=11)
   return figure
@@ -123,6 +174,7 @@ def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
   order = np.argsort(labels, kind='stable')  # later classes over earlier ones
@@ -130,14 +182,23 @@ def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   axis.scatter(*points[order].T, s=size, c=colours, alpha=0.7, linewidths=0)
   present, counts = np.unique(labels, return_counts=True)
   for label in np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]]):
-    axis.text(*np.median(points[labels == label], axis=0), short(classes[label]), fontsize=9, weight='bold', ha='center',
-              va='center', bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0))
+    axis.text(
+      *np.median(points[labels == label], axis=0),
+      short(classes[label]),
+      fontsize=9,
+      weight='bold',
+      ha='center',
+      va='center',
+      bbox=dict(boxstyle='round,pad=0.15', facecolor='white', alpha=0.75, linewidth=0),
+    )
   if len(present) > IN_MAP:
     heading = f'{heading}\nnames: the {IN_MAP} most frequent of {len(present):,} classes'
   axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
-    figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # as many letters as a line of this width has
+    figure.supxlabel(
+      textwrap.fill(note, 88), fontsize=8
+    )  # as many letters as a line of this width has
   return figure
 
 
@@ -153,14 +214,29 @@ def bars(series, names, *, xlabel, ylabel, heading):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   names = [short(name) for name in names]
   figure = Figure(figsize=(max(6.5, 0.18 * len(names) + 1), 4), layout='constrained', dpi=100)
   axis, width = figure.subplots(), 0.8 / len(series)
-  for number, ((label, heights), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):
-    axis.bar(np.arange(len(names)) + (number - (len(series) - 1) / 2) * width, heights, width, label=label, color=colour)
+  for number, ((label, heights), colour) in enumerate(
+    zip(series.items(), COLOURS * len(series), strict=False)
+  ):
+    axis.bar(
+      np.arange(len(names)) + (number - (len(series) - 1) / 2) * width,
+      heights,
+      width,
+      label=label,
+      color=colour,
+    )
   slanted = max(map(len, names)) > 3
-  axis.set_xticks(range(len(names)), names, fontsize=8, rotation=45 if slanted else 0, ha='right' if slanted else 'center',
-                  parse_math=False)
+  axis.set_xticks(
+    range(len(names)),
+    names,
+    fontsize=8,
+    rotation=45 if slanted else 0,
+    ha='right' if slanted else 'center',
+    parse_math=False,
+  )
   axis.set(xlabel=xlabel, ylabel=ylabel)
   axis.legend(frameon=False, fontsize=8)
   figure.suptitle(heading, fontsize=11)
@@ -179,12 +255,24 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
   axis = figure.subplots()
-  for number, ((label, (x, y)), colour) in enumerate(zip(series.items(), COLOURS * len(series), strict=False)):
-    below = markers * (len(series) - 1 - number)  # the wider a line, so that those are seen that lie under equal ones
-    axis.plot(x, y, label=label, color=colour, linewidth=1.5 + 0.5 * below, marker='o' if markers else None,
-              markersize=4 + 0.8 * below)
+  for number, ((label, (x, y)), colour) in enumerate(
+    zip(series.items(), COLOURS * len(series), strict=False)
+  ):
+    below = markers * (
+      len(series) - 1 - number
+    )  # the wider a line, so that those are seen that lie under equal ones
+    axis.plot(
+      x,
+      y,
+      label=label,
+      color=colour,
+      linewidth=1.5 + 0.5 * below,
+      marker='o' if markers else None,
+      markersize=4 + 0.8 * below,
+    )
   if all(np.issubdtype(np.asarray(x).dtype, np.integer) for x, _ in series.values()):
     axis.xaxis.get_major_locator().set_params(integer=True)
   axis.set(xlabel=xlabel, ylabel=ylabel)

@@ -2,9 +2,21 @@
 
 import numpy as np
 
-CURVES = {'loss': 'loss', 'accuracy': 'accuracy (%)', 'bits_per_character': 'bits per character',
-          'mse': 'mean squared error'}  # metric → label of its axis
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000')  # for colour-blind readers too
+CURVES = {
+  'loss': 'loss',
+  'accuracy': 'accuracy (%)',
+  'bits_per_character': 'bits per character',
+  'mse': 'mean squared error',
+}  # metric → label of its axis
+COLOURS = (
+  '#0072B2',
+  '#D55E00',
+  '#009E73',
+  '#CC79A7',
+  '#E69F00',
+  '#56B4E9',
+  '#000000',
+)  # for colour-blind readers too
 FEW = 10  # points of a curve that is shown whole
 DASHES = ('-', '--', ':', '-.')
 
@@ -14,7 +26,8 @@ def learning_curves(curves, choices, *, heading, loss_unit='nats'):
 
   Args:
     curves: label → (split, metric) → (steps [S], mean [S], standard deviation [S]).
-    choices: label → tuple of its choices; the first one has its colour, the last of several its dashes.
+    choices: label → tuple of its choices; the first one has its colour, the last of several its
+      dashes.
     heading: str.
     loss_unit: str.
 
@@ -25,49 +38,99 @@ def learning_curves(curves, choices, *, heading, loss_unit='nats'):
     ValueError: no curve at all.
   """
   from matplotlib.figure import Figure
+
   keys = {key for found in curves.values() for key in found}
   metrics = [metric for metric in CURVES if any(metric == key[1] for key in keys)]
-  splits = [split for split in ('train', 'validation', 'test') if any(split == key[0] for key in keys)]
+  splits = [
+    split for split in ('train', 'validation', 'test') if any(split == key[0] for key in keys)
+  ]
   if not keys:
     raise ValueError('there is no curve to draw: train at least one run up to its first log')
-  figure = Figure(figsize=(4.2 * len(splits), 3.1 * len(metrics) + 0.9), layout='constrained', dpi=100)
+  figure = Figure(
+    figsize=(4.2 * len(splits), 3.1 * len(metrics) + 0.9), layout='constrained', dpi=100
+  )
   axes = figure.subplots(len(metrics), len(splits), squeeze=False, sharex=True, sharey='row')
   for row, metric in zip(axes, metrics, strict=True):
     for axis, split in zip(row, splits, strict=True):
       for label, found in curves.items():
         if (split, metric) in found:
-          _line(axis, *found[split, metric], label, percent=metric == 'accuracy', **_style(label, choices))
+          _line(
+            axis,
+            *found[split, metric],
+            label,
+            percent=metric == 'accuracy',
+            **_style(label, choices),
+          )
       axis.grid(alpha=0.3)
       axis.set_title(split)
     row[0].set_ylabel(CURVES[metric] + f' ({loss_unit})' * (metric == 'loss'))
-    _zoom({axis: [found[split, metric][1] * (100 if metric == 'accuracy' else 1) for found in curves.values()
-                  if (split, metric) in found] for axis, split in zip(row, splits, strict=True)})
+    _zoom(
+      {
+        axis: [
+          found[split, metric][1] * (100 if metric == 'accuracy' else 1)
+          for found in curves.values()
+          if (split, metric) in found
+        ]
+        for axis, split in zip(row, splits, strict=True)
+      }
+    )
   for axis in axes[-1]:
     axis.set_xlabel('step')
-  handles = {label: line for axis in axes.ravel() for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-  figure.legend(handles.values(), handles.keys(), loc='outside lower center', ncols=min(len(handles), 5), frameon=False)
+  handles = {
+    label: line
+    for axis in axes.ravel()
+    for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+  }
+  figure.legend(
+    handles.values(),
+    handles.keys(),
+    loc='outside lower center',
+    ncols=min(len(handles), 5),
+    frameon=False,
+  )
   figure.suptitle(heading, fontsize=12)
   return figure
 
 
 def _style(label, choices):
-  """Colour and dashes of a label: its first and its last choice, each counted in the order of the labels."""
+  """Colour and dashes of a label: its first and its last choice, each counted in the order of the
+  labels.
+  """
   first, last = (list(dict.fromkeys(names[end] for names in choices.values())) for end in (0, -1))
   names = choices[label]
   dash = last.index(names[-1]) if len(names) > 1 else first.index(names[0]) // len(COLOURS)
-  return {'color': COLOURS[first.index(names[0]) % len(COLOURS)], 'linestyle': DASHES[dash % len(DASHES)]}
+  return {
+    'color': COLOURS[first.index(names[0]) % len(COLOURS)],
+    'linestyle': DASHES[dash % len(DASHES)],
+  }
 
 
 def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
   scale = 100 if percent else 1
-  axis.plot(steps, mean * scale, label=label, color=color, linestyle=linestyle, linewidth=1.4,
-            marker='o' if len(steps) == 1 else None, markersize=4)
+  axis.plot(
+    steps,
+    mean * scale,
+    label=label,
+    color=color,
+    linestyle=linestyle,
+    linewidth=1.4,
+    marker='o' if len(steps) == 1 else None,
+    markersize=4,
+  )
   if deviation.any():
-    axis.fill_between(steps, (mean - deviation) * scale, (mean + deviation) * scale, color=color, alpha=0.15, linewidth=0)
+    axis.fill_between(
+      steps,
+      (mean - deviation) * scale,
+      (mean + deviation) * scale,
+      color=color,
+      alpha=0.15,
+      linewidth=0,
+    )
 
 
 def _zoom(drawn):
-  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all points, and every end.
+  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all
+  points, and every end.
 
   What lies beyond them is said in words, in its panel.
 
@@ -86,8 +149,16 @@ def _zoom(drawn):
     if len(here := _finite(some)):
       for end, place in ((here.max(), 0.96), (here.min(), 0.04)):
         if not low <= end <= high:
-          axis.text(0.97, place, f'{"↑" if end > high else "↓"} to {end:.3g}', transform=axis.transAxes, fontsize=8,
-                    color='gray', va='top' if end > high else 'bottom', ha='right')  # where curves seldom are
+          axis.text(
+            0.97,
+            place,
+            f'{"↑" if end > high else "↓"} to {end:.3g}',
+            transform=axis.transAxes,
+            fontsize=8,
+            color='gray',
+            va='top' if end > high else 'bottom',
+            ha='right',
+          )  # where curves seldom are
 
 
 def _finite(curves):

@@ -38,5 +38,7 @@ def tile_height(shapes):
 
 
 def aspect(shape) -> str:
-  """imshow's aspect for an image [H, W, …]: 'equal' for square pixels, 'auto' where it is stretched."""
+  """imshow's aspect for an image [H, W, …]: 'equal' for square pixels, 'auto' where it is
+  stretched.
+  """
   return 'equal' if 1 / MOST_ELONGATED <= shape[0] / shape[1] <= MOST_ELONGATED else 'auto'

@@ -24,24 +24,39 @@ def image_grid(images, titles, *, columns=8, heading=None):
     ValueError: no images, or another number of titles.
   """
   from matplotlib.figure import Figure
+
   if len(images) == 0 or len(images) != len(titles):
-    raise ValueError(f'{len(images)} images and {len(titles)} titles: give at least one image, and a title each')
+    raise ValueError(
+      f'{len(images)} images and {len(titles)} titles: give at least one image, and a title each'
+    )
   titles = [short(title, WORDS) for title in titles]
   lines = [line for title in titles for line in title.splitlines()]
   longest, high = max(map(len, lines), default=0), max(title.count('\n') for title in titles) + 1
-  size = min(9, max(7, 110 / max(longest, 1)))  # points; the longest line just fits over its image, or the images stand apart
+  size = min(
+    9, max(7, 110 / max(longest, 1))
+  )  # points; the longest line just fits over its image, or the images stand apart
   width = max(1.05, longest * size * 0.6 / 72)
   columns = min(columns, max(1, int(WIDTH / width)))
   rows = math.ceil(len(images) / columns)
-  figure = Figure(figsize=(columns * width, rows * (min(width, 1.4) + high * size * 1.3 / 72) + (0.4 if heading else 0)),
-                  layout='constrained', dpi=100)
+  figure = Figure(
+    figsize=(
+      columns * width,
+      rows * (min(width, 1.4) + high * size * 1.3 / 72) + (0.4 if heading else 0),
+    ),
+    layout='constrained',
+    dpi=100,
+  )
   axes = figure.subplots(rows, columns, squeeze=False).ravel()
   for axis in axes:
     axis.axis('off')
   for axis, image, title in zip(axes, images, titles, strict=False):
     image = visible(image)
-    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap='gray', interpolation='nearest',
-                aspect=aspect(image.shape))
+    axis.imshow(
+      image.squeeze(-1) if image.shape[-1] == 1 else image,
+      cmap='gray',
+      interpolation='nearest',
+      aspect=aspect(image.shape),
+    )
     axis.set_title(title, fontsize=size)
   if heading:
     figure.suptitle(heading, fontsize=11)

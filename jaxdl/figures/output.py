@@ -17,6 +17,7 @@ def load_library():
 def pixels(figure):
   """A figure as [H, W, 3] uint8."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
+
   _as_written(figure)
   canvas = FigureCanvasAgg(figure)
   canvas.draw()
@@ -34,8 +35,11 @@ def save(figure, path):
 
 
 def _as_written(figure):
-  """Draws names as they are: a dollar in one begins no formula. Formulas of matplotlib's own, such as 10², stay."""
+  """Draws names as they are: a dollar in one begins no formula. Formulas of matplotlib's own, such
+  as 10², stay.
+  """
   from matplotlib.text import Text
+
   for text in figure.findobj(Text):
     if '\\mathdefault' not in text.get_text():
       text.set_parse_math(False)

@@ -6,7 +6,10 @@ import numpy as np
 
 from jaxdl.figures.fitting import aspect, short, tile_height, visible
 
-SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both perceptually uniform enough, and for colour-blind readers too
+SIGNED, UNSIGNED = (
+  'RdBu_r',
+  'viridis',
+)  # both perceptually uniform enough, and for colour-blind readers too
 GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, as few of them are
 NARROW = 3.2  # inches: a heading is broken to the width of the pictures, or to this one
 
@@ -20,7 +23,8 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
     columns: titles of the columns, '' for none.
     labels: a text left of each row, None for none.
     heading: str above all, broken where it is wider than the pictures.
-    signed: columns (numbers) whose maps have both signs: each is drawn with 0 in the middle of its scale.
+    signed: columns (numbers) whose maps have both signs: each is drawn with 0 in the middle of its
+      scale.
     size: inches, width of a picture.
 
   Returns:
@@ -30,26 +34,46 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
     ValueError: no row, rows of different lengths, or no picture at all.
   """
   from matplotlib.figure import Figure
-  if all(picture is None for row in rows for picture in row) or any(len(row) != len(columns) for row in rows):
-    raise ValueError(f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
-                     'give at least one row, each as long as the titles')
+
+  if all(picture is None for row in rows for picture in row) or any(
+    len(row) != len(columns) for row in rows
+  ):
+    raise ValueError(
+      f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
+      'give at least one row, each as long as the titles'
+    )
   columns = [short(title) for title in columns]
   labels = labels and [short(label) for label in labels]
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
-  left = gap + (0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0)
+  left = gap + (
+    0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0
+  )
   titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
   pictures = left + len(columns) * (size + gap)
-  heading = '\n'.join(textwrap.fill(part, round(max(pictures, NARROW) / 0.085)) for part in (heading or '').split('\n'))
+  heading = '\n'.join(
+    textwrap.fill(part, round(max(pictures, NARROW) / 0.085))
+    for part in (heading or '').split('\n')
+  )
   top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
   width = max(pictures, 0.085 * max(map(len, heading.split('\n'))))
   left += (width - pictures) / 2
-  tall = size * tile_height([np.shape(picture) for row in rows for picture in row if picture is not None])
+  tall = size * tile_height(
+    [np.shape(picture) for row in rows for picture in row if picture is not None]
+  )
   height = top + len(rows) * (tall + gap)
-  figure = Figure(figsize=(width, height), dpi=100)  # places are known: laying out hundreds of axes would take seconds
+  figure = Figure(
+    figsize=(width, height), dpi=100
+  )  # places are known: laying out hundreds of axes would take seconds
   for number, row in enumerate(rows):
     for column, picture in enumerate(row):
-      axis = figure.add_axes(((left + column * (size + gap)) / width, 1 - (top + number * (tall + gap) + tall) / height,
-                              size / width, tall / height))
+      axis = figure.add_axes(
+        (
+          (left + column * (size + gap)) / width,
+          1 - (top + number * (tall + gap) + tall) / height,
+          size / width,
+          tall / height,
+        )
+      )
       axis.set(xticks=[], yticks=[])
       for side in axis.spines.values():
         side.set_linewidth(0.4)
@@ -92,9 +116,14 @@ def tiles(picture, *, heading, note=None):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   height, width = picture.shape[:2]
   scale = 5.5 / max(height, width)
-  figure = Figure(figsize=(max(width * scale, 3.5), height * scale + 0.35 + 0.25 * bool(note)), layout='constrained', dpi=100)
+  figure = Figure(
+    figsize=(max(width * scale, 3.5), height * scale + 0.35 + 0.25 * bool(note)),
+    layout='constrained',
+    dpi=100,
+  )
   axis = figure.subplots()
   axis.axis('off')
   axis.imshow(np.where(np.isnan(picture), GAPS, picture), interpolation='nearest')

@@ -26,14 +26,19 @@ def coloured_text(text, values, *, heading, label):
   """
   from matplotlib import cm, colors
   from matplotlib.figure import Figure
+
   if len(text) != len(values) or not text:
-    raise ValueError(f'{len(text)} characters and {len(values)} values: give one value each, and at least one')
+    raise ValueError(
+      f'{len(text)} characters and {len(values)} values: give one value each, and at least one'
+    )
   lines = _wrapped(text)
   limit = float(np.abs(values).max()) or 1.0
   norm = colors.Normalize(-limit if np.min(values) < 0 else 0, limit)
   scale = cm.ScalarMappable(norm, 'RdBu_r' if np.min(values) < 0 else 'viridis')
   columns = max(NARROWEST, *map(len, lines))
-  figure = Figure(figsize=(0.103 * columns + 1.2, 0.24 * len(lines) + 1.1), layout='constrained', dpi=100)
+  figure = Figure(
+    figsize=(0.103 * columns + 1.2, 0.24 * len(lines) + 1.1), layout='constrained', dpi=100
+  )
   axis = figure.subplots()
   axis.set(xlim=(0, columns), ylim=(len(lines), 0))
   axis.axis('off')
@@ -42,8 +47,17 @@ def coloured_text(text, values, *, heading, label):
       colour = scale.to_rgba(values[place])
       axis.add_patch(_box(column, row, colour))
       dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.5
-      axis.text(column + 0.5, row + 0.55, '↵' if text[place] == '\n' else text[place], fontsize=8, ha='center', va='center',
-                family='monospace', color='white' if dark else 'black', parse_math=False)
+      axis.text(
+        column + 0.5,
+        row + 0.55,
+        '↵' if text[place] == '\n' else text[place],
+        fontsize=8,
+        ha='center',
+        va='center',
+        family='monospace',
+        color='white' if dark else 'black',
+        parse_math=False,
+      )
   figure.colorbar(scale, ax=axis, label=label, shrink=0.9, pad=0.01)
   figure.suptitle(heading, fontsize=11)
   return figure
@@ -62,6 +76,7 @@ def _wrapped(text):
 
 def _box(column, row, colour):
   from matplotlib.patches import Rectangle
+
   return Rectangle((column, row), 1, 1, facecolor=colour, linewidth=0)
 
 
@@ -77,16 +92,28 @@ def table(rows, columns, *, heading):
     matplotlib Figure.
   """
   from matplotlib.figure import Figure
+
   if len(rows) > ROWS:
     heading = f'{heading}\nthe first and the last {ROWS // 2} of {len(rows):,} rows'
-    rows = [*rows[:ROWS // 2], *rows[-ROWS // 2:]]
+    rows = [*rows[: ROWS // 2], *rows[-ROWS // 2 :]]
   rows = [[short(cell) for cell in row] for row in rows]
-  widths = [max(len(str(row[column])) for row in (columns, *rows)) + 2 for column in range(len(columns))]
-  figure = Figure(figsize=(max(4.0, sum(widths) * 0.085), 0.27 * (len(rows) + 1) + 0.6), layout='constrained', dpi=100)
+  widths = [
+    max(len(str(row[column])) for row in (columns, *rows)) + 2 for column in range(len(columns))
+  ]
+  figure = Figure(
+    figsize=(max(4.0, sum(widths) * 0.085), 0.27 * (len(rows) + 1) + 0.6),
+    layout='constrained',
+    dpi=100,
+  )
   axis = figure.subplots()
   axis.axis('off')
-  drawn = axis.table(cellText=rows, colLabels=columns, loc='center', cellLoc='right',
-                     colWidths=[width / sum(widths) for width in widths])
+  drawn = axis.table(
+    cellText=rows,
+    colLabels=columns,
+    loc='center',
+    cellLoc='right',
+    colWidths=[width / sum(widths) for width in widths],
+  )
   drawn.auto_set_font_size(False)
   drawn.set_fontsize(8)
   drawn.scale(1, 1.25)

@@ -6,20 +6,30 @@ from jaxdl.config import checks
 def single_evaluation(experiment):
   """A run that is evaluated only at its end, so that no checkpoint can be better than another."""
   if 'validation' in experiment.data.splits and experiment.evaluate_every > experiment.steps:
-    yield (f'config.evaluate_every, {experiment.evaluate_every:,} steps, is longer than the run of '
-           f'{experiment.steps:,}, so that no checkpoint but the last can be the best: make it shorter')
+    yield (
+      f'config.evaluate_every, {experiment.evaluate_every:,} steps, is longer than the run of '
+      f'{experiment.steps:,}, so that no checkpoint but the last can be the best: make it shorter'
+    )
 
 
 def idle_patience(experiment):
-  """A patience that is not over before the run is: the first evaluation always is the lowest loss so far."""
+  """A patience that is not over before the run is: the first evaluation always is the lowest loss
+  so far.
+  """
   every, epoch = experiment.evaluate_every, experiment.data.splits['train'].batches
-  observed = (experiment.steps - 1) // every * every - every  # from the first evaluation to the last before the end
-  waits = {'plateau.patience': (experiment.config.get('plateau') or {}).get('patience'),
-           'early_stopping': experiment.config.get('early_stopping')}
+  observed = (
+    experiment.steps - 1
+  ) // every * every - every  # from the first evaluation to the last before the end
+  waits = {
+    'plateau.patience': (experiment.config.get('plateau') or {}).get('patience'),
+    'early_stopping': experiment.config.get('early_stopping'),
+  }
   for key, duration in waits.items():
     if duration is not None and observed < checks.in_steps(duration, epoch, f'config.{key}'):
-      yield (f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, evaluated every '
-             f'{every:,}: make it shorter, or config.train_for longer')
+      yield (
+        f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, evaluated every '
+        f'{every:,}: make it shorter, or config.train_for longer'
+      )
 
 
 CHECKS = (single_evaluation, idle_patience)

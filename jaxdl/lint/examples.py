@@ -1,4 +1,6 @@
-"""Mistakes about the examples: what is trained on, chosen by and measured on. Each check yields its warnings."""
+"""Mistakes about the examples: what is trained on, chosen by and measured on. Each check yields its
+warnings.
+"""
 
 import itertools
 
@@ -13,23 +15,37 @@ SHOWN = 10  # names of classes in one line, at most
 
 
 def changed_in_evaluation(experiment):
-  """Report 004 flips its test photographs at random; where an image is to be made upright again, that is the task."""
+  """Report 004 flips its test photographs at random; where an image is to be made upright again,
+  that is the task.
+  """
   measured = [name for name in experiment.data.splits if name != 'train']
-  if experiment.config['data'].get('distort') and measured and experiment.evaluation_task is not tasks.reconstruct:
-    yield (f'config.data.distort changes the images of {" and ".join(measured)} too, so that the figures are not those '
-           'of the data set: move it to config.data.augment, which acts in training alone')
+  if (
+    experiment.config['data'].get('distort')
+    and measured
+    and experiment.evaluation_task is not tasks.reconstruct
+  ):
+    yield (
+      f'config.data.distort changes the images of {" and ".join(measured)} too, so that the figures are not those '
+      'of the data set: move it to config.data.augment, which acts in training alone'
+    )
 
 
 def shared_examples(experiment):
-  """Splits that `overlap=True` lets share examples, and validation examples that stand in the test too."""
-  why = {('train', 'validation'): f'training examples {_choice(experiment)}',
-         ('train', 'test'): 'the test is of training examples',
-         ('validation', 'test'): f'test examples {_choice(experiment)}'}
+  """Splits that `overlap=True` lets share examples, and validation examples that stand in the test
+  too.
+  """
+  why = {
+    ('train', 'validation'): f'training examples {_choice(experiment)}',
+    ('train', 'test'): 'the test is of training examples',
+    ('validation', 'test'): f'test examples {_choice(experiment)}',
+  }
   expressions = experiment.config['data']['splits']
   for first, second in itertools.combinations(experiment.data.splits, 2):
     if both := slicing.shared(expressions[first], expressions[second], experiment.data.available):
-      yield (f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} with '
-             f'{first}={expressions[first]!r}, so that {why[first, second]}: cut them apart')
+      yield (
+        f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} with '
+        f'{first}={expressions[first]!r}, so that {why[first, second]}: cut them apart'
+      )
 
 
 def chosen_by_test(experiment):
@@ -38,24 +54,32 @@ def chosen_by_test(experiment):
   validation, test = expressions.get('validation'), expressions.get('test')
   if validation is None:
     if test is not None:
-      yield ('config.data.splits has no validation split, so that the last checkpoint is kept and only the test says '
-             "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'")
+      yield (
+        'config.data.splits has no validation split, so that the last checkpoint is kept and only the test says '
+        "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"
+      )
     return
   told = test is not None and slicing.shared(validation, test, available) > 0  # by shared_examples
   taken = slicing.shared(validation, 'test', available) if 'test' in available else 0
   if taken and not told:
-    yield (f"config.data.splits.validation={validation!r} takes {taken:,} {_unit(experiment)} of the data set's test "
-           f"split, which then {_choice(experiment)}: cut it off train, such as 'train[90%:]'")
+    yield (
+      f"config.data.splits.validation={validation!r} takes {taken:,} {_unit(experiment)} of the data set's test "
+      f"split, which then {_choice(experiment)}: cut it off train, such as 'train[90%:]'"
+    )
 
 
 def in_no_split(experiment):
   """A tail that a slice drops, of those splits of the data set that are used at all."""
   expressions = experiment.config['data']['splits']
-  used = slicing.taken([expressions[name] for name in experiment.data.splits], experiment.data.available)
+  used = slicing.taken(
+    [expressions[name] for name in experiment.data.splits], experiment.data.available
+  )
   for name, taken in used.items():
     if dropped := int((~taken).sum()):
-      yield (f'config.data.splits leaves {dropped:,} of the {len(taken):,} {_unit(experiment)} of {name!r} unused: '
-             'let its slices meet and reach the end')
+      yield (
+        f'config.data.splits leaves {dropped:,} of the {len(taken):,} {_unit(experiment)} of {name!r} unused: '
+        'let its slices meet and reach the end'
+      )
 
 
 def never_reached(experiment):
@@ -63,30 +87,42 @@ def never_reached(experiment):
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
     data = experiment.config['data']
-    seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)  # only an epoch's last step may be partly padding
-    yield (f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: {split.count - seen:,} '
-           f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has {split.batches:,} steps')
+    seen = (
+      experiment.steps * data['batch_size'] * data.get('time_step', 1)
+    )  # only an epoch's last step may be partly padding
+    yield (
+      f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: {split.count - seen:,} '
+      f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has {split.batches:,} steps'
+    )
 
 
 def absent_classes(experiment):
-  """Classes of the data set, or characters of the vocabulary, that training never shows. Photographs are not opened."""
+  """Classes of the data set, or characters of the vocabulary, that training never shows.
+  Photographs are not opened.
+  """
   arrays, classes = experiment.data.splits['train'].arrays, experiment.data.classes
   labels = arrays.get('label', arrays.get('character'))
   if labels is None:
     return
-  absent = [classes[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)]
+  absent = [
+    classes[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+  ]
   if absent:
     named = ', '.join(map(repr, absent[:SHOWN])) + (', …' if len(absent) > SHOWN else '')
-    yield (f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} never shows {len(absent)} of '
-           f'{len(classes)} classes ({named}): take more of the data set')
+    yield (
+      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} never shows {len(absent)} of '
+      f'{len(classes)} classes ({named}): take more of the data set'
+    )
 
 
 def fewer_devices(experiment):
   """A batch that does not divide over the devices that a CPU should be, which it then is not."""
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
   if jax.default_backend() == 'cpu' and size % wanted:
-    yield (f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a CPU has fewer: '
-           f'take {parallel.near_sizes(size, wanted)}')
+    yield (
+      f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a CPU has fewer: '
+      f'take {parallel.near_sizes(size, wanted)}'
+    )
 
 
 def _unit(experiment):
@@ -95,10 +131,20 @@ def _unit(experiment):
 
 def _choice(experiment):
   """What the validation loss decides in this run."""
-  deeds = ['choose the checkpoint', *['cut the learning rate'] * (experiment.config.get('plateau') is not None),
-           *['end the run'] * (experiment.early_stopping > 0)]
+  deeds = [
+    'choose the checkpoint',
+    *['cut the learning rate'] * (experiment.config.get('plateau') is not None),
+    *['end the run'] * (experiment.early_stopping > 0),
+  ]
   return ' and '.join(deeds)
 
 
-CHECKS = (changed_in_evaluation, shared_examples, chosen_by_test, in_no_split, never_reached, absent_classes,
-          fewer_devices)
+CHECKS = (
+  changed_in_evaluation,
+  shared_examples,
+  chosen_by_test,
+  in_no_split,
+  never_reached,
+  absent_classes,
+  fewer_devices,
+)

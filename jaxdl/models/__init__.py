@@ -9,7 +9,13 @@ from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
 
 MODELS = {'cnn': CNN, 'recurrent': Recurrent, 'language_model': LanguageModel}
-ACTIVATIONS = {'relu': nn.relu, 'tanh': nn.tanh, 'sigmoid': nn.sigmoid, 'elu': nn.elu, 'gelu': nn.gelu}
+ACTIVATIONS = {
+  'relu': nn.relu,
+  'tanh': nn.tanh,
+  'sigmoid': nn.sigmoid,
+  'elu': nn.elu,
+  'gelu': nn.gelu,
+}
 
 
 def build(section):
@@ -22,7 +28,8 @@ def build(section):
     nn.Module, called as `model.apply(variables, inputs)`.
 
   Raises:
-    ValueError: an unknown name, key or activation, where the message lists the valid ones; or an impossible value.
+    ValueError: an unknown name, key or activation, where the message lists the valid ones; or an
+      impossible value.
   """
   checks.check_section(section, 'config.model')
   keys.check(section, 'config.model')
@@ -30,7 +37,9 @@ def build(section):
   if 'activation' in arguments:
     name = arguments['activation']
     if name not in ACTIVATIONS:
-      raise ValueError(f'config.model.activation={name!r} is unknown: use one of {", ".join(ACTIVATIONS)}')
+      raise ValueError(
+        f'config.model.activation={name!r} is unknown: use one of {", ".join(ACTIVATIONS)}'
+      )
     arguments['activation'] = ACTIVATIONS[name]
   if isinstance(arguments.get('layers'), list):
     arguments['layers'] = tuple(arguments['layers'])
@@ -46,20 +55,28 @@ def check_input(section, shape, task):
     task: str, the task's name.
 
   Raises:
-    ValueError: images for a recurrent network, rows for a CNN, or the task of a language model for another one.
+    ValueError: images for a recurrent network, rows for a CNN, or the task of a language model for
+      another one.
   """
   name, text = section.get('name'), section.get('name') == 'language_model'
   wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name)
   if wanted is not None and len(shape) in (2, 3) and len(shape) != wanted[0]:
-    raise ValueError(f"config.model.name={name!r} does not take examples of {' × '.join(map(str, shape))}: set "
-                     f'config.data.layout={wanted[1]!r}')
+    raise ValueError(
+      f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: set '
+      f'config.data.layout={wanted[1]!r}'
+    )
   if name in ('cnn', 'recurrent', 'language_model') and text != (task == 'next_char'):
-    use = "'next_char'" if text else "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
+    use = (
+      "'next_char'"
+      if text
+      else "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
+    )
     raise ValueError(f'config.task={task!r} is none for the model {name!r}: use {use}')
 
 
 def with_classes(section, classes):
-  """A model section with a number in the place of 'classes', the size that a layer takes from the data.
+  """A model section with a number in the place of 'classes', the size that a layer takes from the
+  data.
 
   Args:
     section: dict, or a list of them.
@@ -72,5 +89,9 @@ def with_classes(section, classes):
     return [with_classes(layer, classes) for layer in section]
   if not isinstance(section, dict):
     return section
-  return {key: classes if key in ('features', 'classes') and value == 'classes' else with_classes(value, classes)
-          for key, value in section.items()}
+  return {
+    key: classes
+    if key in ('features', 'classes') and value == 'classes'
+    else with_classes(value, classes)
+    for key, value in section.items()
+  }

@@ -10,7 +10,8 @@ LAYERS = 1024
 
 
 def check(section, where):
-  """Raises ValueError where a value is not what its key takes; unknown keys are those of `binding.bind` to refuse.
+  """Raises ValueError where a value is not what its key takes; unknown keys are those of
+  `binding.bind` to refuse.
 
   Args:
     section: dict, of a model or of one of its layers.
@@ -37,8 +38,12 @@ def _window(value, where):
 def _padding(value, where):
   if value in ('SAME', 'VALID'):
     return
-  if not isinstance(value, (list, tuple)) or [len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value] != [2, 2]:
-    raise ValueError(f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))")
+  if not isinstance(value, (list, tuple)) or [
+    len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value
+  ] != [2, 2]:
+    raise ValueError(
+      f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
+    )
   for pads in value:
     for pixels in pads:
       checks.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative one crops
@@ -58,7 +63,9 @@ def _layers(value, where):
     return
   for position, layer in enumerate(value):
     if not isinstance(layer, dict):
-      raise ValueError(f"{where}[{position}]={layer!r} is not a layer: write dict(kind='dense', features=10)")
+      raise ValueError(
+        f"{where}[{position}]={layer!r} is not a layer: write dict(kind='dense', features=10)"
+      )
     check(layer, f'{where}[{position}]')
 
 
@@ -73,8 +80,22 @@ def _share(value, where):
 
 
 KEYS = {
-    'features': _size, 'classes': _size, 'kernel': _window, 'window': _window, 'strides': _window, 'padding': _padding,
-    'shape': _shape, 'layers': _layers, 'embedding': lambda value, where: checks.check_whole(value, where, 0, SIZE),
-    'rate': _share, 'dropout': _share, 'recurrent_dropout': _share, 'momentum': _share,
-    'epsilon': lambda value, where: checks.check_range(value, where, 0), 'activate': checks.check_flag,
-    **dict.fromkeys(('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word)}
+  'features': _size,
+  'classes': _size,
+  'kernel': _window,
+  'window': _window,
+  'strides': _window,
+  'padding': _padding,
+  'shape': _shape,
+  'layers': _layers,
+  'embedding': lambda value, where: checks.check_whole(value, where, 0, SIZE),
+  'rate': _share,
+  'dropout': _share,
+  'recurrent_dropout': _share,
+  'momentum': _share,
+  'epsilon': lambda value, where: checks.check_range(value, where, 0),
+  'activate': checks.check_flag,
+  **dict.fromkeys(
+    ('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word
+  ),
+}

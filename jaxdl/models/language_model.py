@@ -16,14 +16,20 @@ class Embedding(nn.Module):
 
   @nn.compact
   def __call__(self, inputs, context):
-    kernel = self.param('kernel', nn.initializers.normal(self.features ** -0.5), (self.classes, self.features))
-    return jnp.asarray(kernel)[inputs]  # NumPy's array, as a checkpoint has it, takes no traced index
+    kernel = self.param(
+      'kernel', nn.initializers.normal(self.features**-0.5), (self.classes, self.features)
+    )
+    return jnp.asarray(kernel)[
+      inputs
+    ]  # NumPy's array, as a checkpoint has it, takes no traced index
 
 
 class LanguageModel(nn.Module):
-  """Characters to vectors, recurrent layers, a dense layer to the vocabulary: [B, T] int → logits [B, T, classes].
+  """Characters to vectors, recurrent layers, a dense layer to the vocabulary: [B, T] int → logits
+  [B, T, classes].
 
-  With `reset` the state goes on from one batch to the next in the collection 'carry', which must then be mutable.
+  With `reset` the state goes on from one batch to the next in the collection 'carry', which must
+  then be mutable.
 
   Attributes:
     cell: 'rnn' | 'lstm' | 'gru'; the layers are named lstm1, lstm2, …
@@ -32,7 +38,8 @@ class LanguageModel(nn.Module):
     layers: recurrent layers.
     embedding: length of a character's learned vector; 0 for one-hot vectors.
     dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
-    recurrent_dropout: share of the recurrent weights that a training step leaves out (Merity et al. 2018).
+    recurrent_dropout: share of the recurrent weights that a training step leaves out (Merity et al.
+      2018).
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernels.
     axis_name: mapped axis of the devices; nothing here needs it.
@@ -53,19 +60,32 @@ class LanguageModel(nn.Module):
   def __call__(self, inputs, *, train=False, mask=None, index=None, reset=None):
     layer = cell_named(self.cell)
     if not isinstance(self.layers, int):
-      raise ValueError('config.model.layers of a language model is the number of its recurrent layers: write 1 or more')
+      raise ValueError(
+        'config.model.layers of a language model is the number of its recurrent layers: write 1 or more'
+      )
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)
     if self.embedding:
-      outputs = Embedding(self.classes, self.embedding, name='embedding')(inputs, context)  # [B, T, E]
+      outputs = Embedding(self.classes, self.embedding, name='embedding')(
+        inputs, context
+      )  # [B, T, E]
       outputs = layers.Dropout(self.dropout, name='dropout0')(outputs, context)
     else:
       given = jax.tree.leaves(self.variables.get('params', {}))
-      outputs = jax.nn.one_hot(inputs, self.classes, dtype=given[0].dtype if given else None)  # [B, T, V]
+      outputs = jax.nn.one_hot(
+        inputs, self.classes, dtype=given[0].dtype if given else None
+      )  # [B, T, V]
     for number in range(1, self.layers + 1):
-      recurrent = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=f'{self.cell}{number}',
-                        recurrent_dropout=self.recurrent_dropout)
+      recurrent = layer(
+        self.features,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+        name=f'{self.cell}{number}',
+        recurrent_dropout=self.recurrent_dropout,
+      )
       outputs = recurrent(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
-    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)  # [B, T, V]
+    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(
+      outputs, context
+    )  # [B, T, V]

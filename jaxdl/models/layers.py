@@ -1,6 +1,7 @@
 """Named layers: linen modules that a model lists one after another.
 
-Every layer is called as `layer(inputs, context)`; a Conv or Dense layer's output is taken after its activation.
+Every layer is called as `layer(inputs, context)`; a Conv or Dense layer's output is taken after its
+activation.
 """
 
 import dataclasses
@@ -13,19 +14,22 @@ import jax.numpy as jnp
 from jaxdl import ops
 
 INITIALIZERS = {
-    'glorot_uniform': nn.initializers.glorot_uniform(),  # Glorot & Bengio 2010, Keras's default ('Xavier')
-    'glorot_normal': nn.initializers.glorot_normal(),
-    'he_uniform': nn.initializers.he_uniform(),
-    'he_normal': nn.initializers.he_normal(),  # He et al. 2015, for rectified layers
-    'lecun_normal': nn.initializers.lecun_normal(),  # flax's default
-    'orthogonal': nn.initializers.orthogonal(),  # Saxe et al. 2014
+  # Glorot & Bengio 2010, Keras's default ('Xavier')
+  'glorot_uniform': nn.initializers.glorot_uniform(),
+  'glorot_normal': nn.initializers.glorot_normal(),
+  'he_uniform': nn.initializers.he_uniform(),
+  'he_normal': nn.initializers.he_normal(),  # He et al. 2015, for rectified layers
+  'lecun_normal': nn.initializers.lecun_normal(),  # flax's default
+  'orthogonal': nn.initializers.orthogonal(),  # Saxe et al. 2014
 }
 
 
 def initializer(name, key='initializer'):
   """The initializer of a name; ValueError names the config's key and the names there are."""
   if name not in INITIALIZERS:
-    raise ValueError(f'config.model.{key}={name!r} is unknown: use one of {", ".join(INITIALIZERS)}')
+    raise ValueError(
+      f'config.model.{key}={name!r} is unknown: use one of {", ".join(INITIALIZERS)}'
+    )
   return INITIALIZERS[name]
 
 
@@ -38,8 +42,8 @@ class Context:
     mask: [B] 0/1, 0 for padding, which batch statistics leave out; None where all are real.
     index: [B] int32, global example index, which dropout follows; None in evaluation.
     axis_name: mapped axis over which batch statistics are summed; None on one device.
-    reset: [B] bool, where a stream begins anew and a recurrent layer forgets; elsewhere it goes on from the collection
-      'carry'. None where every batch begins anew.
+    reset: [B] bool, where a stream begins anew and a recurrent layer forgets; elsewhere it goes on
+      from the collection 'carry'. None where every batch begins anew.
   """
 
   train: bool = False
@@ -70,7 +74,9 @@ class Conv(nn.Module):
     shape = (*pair(self.kernel), inputs.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = self.operation(inputs, kernel, strides=pair(self.strides), padding=self.padding, training=context.train)
+    outputs = self.operation(
+      inputs, kernel, strides=pair(self.strides), padding=self.padding, training=context.train
+    )
     outputs = outputs + bias  # [B, H', W', F]
     return self.activation(outputs) if self.activation else outputs
 
@@ -103,7 +109,9 @@ class MaxPool(nn.Module):
 
 
 class AveragePool(nn.Module):
-  """Mean over windows, padding left out: [B, H, W, C] → [B, H', W', C]; strides default to the window."""
+  """Mean over windows, padding left out: [B, H, W, C] → [B, H', W', C]; strides default to the
+  window.
+  """
 
   window: int | tuple[int, int] = 2
   strides: int | tuple[int, int] | None = None
@@ -131,7 +139,9 @@ class Activation(nn.Module):
 
 
 class Dropout(nn.Module):
-  """Inverted dropout (Srivastava et al. 2014) whose mask follows the example, not its place in the batch."""
+  """Inverted dropout (Srivastava et al. 2014) whose mask follows the example, not its place in the
+  batch.
+  """
 
   rate: float
 
@@ -142,10 +152,12 @@ class Dropout(nn.Module):
 
 
 class BatchNorm(nn.Module):
-  """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015), padding left out, equal on 1 or 8 devices.
+  """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015), padding left out, equal
+  on 1 or 8 devices.
 
-  It computes in float32 at least, whatever type its inputs have and its outputs keep.
-  Running averages: `average ← momentum · average + (1 − momentum) · batch`, with the biased variance, as Keras has it.
+  It computes in float32 at least, whatever type its inputs have and its outputs keep. Running
+  averages: `average ← momentum · average + (1 − momentum) · batch`, with the biased variance, as
+  Keras has it.
   """
 
   momentum: float = 0.99
@@ -164,7 +176,9 @@ class BatchNorm(nn.Module):
       mean, variance = moments(inputs, context)
       if not self.is_initializing():
         running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
-        running_variance.value = self.momentum * running_variance.value + (1 - self.momentum) * variance
+        running_variance.value = (
+          self.momentum * running_variance.value + (1 - self.momentum) * variance
+        )
     outputs = (inputs - mean) * (jax.lax.rsqrt(variance + self.epsilon) * scale) + bias
     return outputs.astype(inputs.dtype)
 
@@ -181,11 +195,18 @@ def moments(inputs, context):
   """
   flat = inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])  # [B, N, C]
   flat = flat.astype(jnp.promote_types(inputs.dtype, jnp.float32))
-  weight = jnp.ones(len(flat), flat.dtype) if context.mask is None else context.mask.astype(flat.dtype)  # [B]
-  reduce = (lambda tree: jax.lax.psum(tree, context.axis_name)) if context.axis_name else (lambda tree: tree)
+  weight = (
+    jnp.ones(len(flat), flat.dtype) if context.mask is None else context.mask.astype(flat.dtype)
+  )  # [B]
+  reduce = (
+    (lambda tree: jax.lax.psum(tree, context.axis_name))
+    if context.axis_name
+    else (lambda tree: tree)
+  )
   masked = flat * weight[:, None, None]
   count, first = reduce((weight.sum() * flat.shape[1], masked.sum((0, 1))))
   mean = first / count  # [C]
-  # The squares are taken about the mean: E[x²] − E[x]² would lose all digits where the mean is large.
+  # The squares are taken about the mean: E[x²] − E[x]² would lose all digits where the mean is
+  # large.
   variance = reduce((jnp.square(flat - mean) * weight[:, None, None]).sum((0, 1))) / count  # [C]
   return mean, variance

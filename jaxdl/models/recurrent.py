@@ -9,7 +9,9 @@ from jaxdl import ops
 from jaxdl.models import layers
 
 KERNEL_INIT = layers.INITIALIZERS['glorot_uniform']
-RECURRENT_INIT = layers.INITIALIZERS['orthogonal']  # keeps the gradient's norm through time; Keras's default
+RECURRENT_INIT = layers.INITIALIZERS[
+  'orthogonal'
+]  # keeps the gradient's norm through time; Keras's default
 
 
 class SimpleRNN(nn.Module):
@@ -30,7 +32,9 @@ class SimpleRNN(nn.Module):
 
 
 class LSTM(nn.Module):
-  """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget bias of 1 (Gers et al. 2000)."""
+  """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget bias of 1 (Gers et al.
+  2000).
+  """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
@@ -46,7 +50,9 @@ class LSTM(nn.Module):
 
 
 class GRU(nn.Module):
-  """Gated recurrent unit (Cho et al. 2014): reset after the product, two biases, as in Keras and PyTorch."""
+  """Gated recurrent unit (Cho et al. 2014): reset after the product, two biases, as in Keras and
+  PyTorch.
+  """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
@@ -63,7 +69,9 @@ class GRU(nn.Module):
 
 
 def _carried(layer, inputs, context, *, parts):
-  """The state to begin with, `parts` arrays [B, F], and a function (outputs, *last state) → outputs that keeps it."""
+  """The state to begin with, `parts` arrays [B, F], and a function (outputs, *last state) → outputs
+  that keeps it.
+  """
   zeros = (jnp.zeros((inputs.shape[0], layer.features), inputs.dtype),) * parts
   if context.reset is None:
     return zeros, lambda outputs, *last: outputs
@@ -78,26 +86,40 @@ def _carried(layer, inputs, context, *, parts):
 
 
 def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zeros):
-  """The kernels and the bias; in training the recurrent kernel without the weights that are dropped, the same at every step.
+  """The kernels and the bias; in training the recurrent kernel without the weights that are
+  dropped, the same at every step.
 
-  Source: Wan et al. 2013, Regularization of neural networks using DropConnect; Merity et al. 2018, as the AWD-LSTM has it.
+  Source: Wan et al. 2013, Regularization of neural networks using DropConnect; Merity et al. 2018,
+    as the AWD-LSTM has it.
   """
   if inputs.ndim != 3:
-    raise ValueError("it reads steps of numbers, [T, I], such as the rows that config.data.layout='rows' makes of an image")
+    raise ValueError(
+      "it reads steps of numbers, [T, I], such as the rows that config.data.layout='rows' makes of an image"
+    )
   width = gates * layer.features
-  found = {'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
-           'recurrent_kernel': layer.param('recurrent_kernel', layer.recurrent_init, (layer.features, width)),
-           'bias': layer.param('bias', bias_init, (width,))}
+  found = {
+    'input_kernel': layer.param('input_kernel', layer.kernel_init, (inputs.shape[-1], width)),
+    'recurrent_kernel': layer.param(
+      'recurrent_kernel', layer.recurrent_init, (layer.features, width)
+    ),
+    'bias': layer.param('bias', bias_init, (width,)),
+  }
   if context.train and layer.recurrent_dropout:
-    found['recurrent_kernel'] = ops.dropout(layer.make_rng('dropout'), found['recurrent_kernel'],
-                                            rate=layer.recurrent_dropout, index=jnp.arange(layer.features))
+    found['recurrent_kernel'] = ops.dropout(
+      layer.make_rng('dropout'),
+      found['recurrent_kernel'],
+      rate=layer.recurrent_dropout,
+      index=jnp.arange(layer.features),
+    )
   return found
 
 
 def _forget_bias(key, shape, dtype=jnp.float32):
   del key
   features = shape[0] // 4
-  return jnp.zeros(shape, dtype).at[features:2 * features].set(1)  # gates stand in the order i, f, g, o
+  return (
+    jnp.zeros(shape, dtype).at[features : 2 * features].set(1)
+  )  # gates stand in the order i, f, g, o
 
 
 CELLS = {'rnn': SimpleRNN, 'lstm': LSTM, 'gru': GRU}
@@ -137,7 +159,14 @@ class Recurrent(nn.Module):
     context = layers.Context(train=train, mask=mask, index=index)
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
-    cell = layer(self.features, kernel_init=kernel_init, recurrent_init=recurrent_init, name=self.cell,
-                 recurrent_dropout=self.recurrent_dropout)
+    cell = layer(
+      self.features,
+      kernel_init=kernel_init,
+      recurrent_init=recurrent_init,
+      name=self.cell,
+      recurrent_dropout=self.recurrent_dropout,
+    )
     states = cell(inputs, context)  # [B, T, F]
-    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(states[:, -1], context)  # [B, K]
+    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(
+      states[:, -1], context
+    )  # [B, K]

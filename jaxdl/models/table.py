@@ -16,8 +16,8 @@ def layers(model, input_shape, input_dtype=jnp.float32):
     input_dtype: its type.
 
   Returns:
-    list of dicts: 'name', 'type', 'input' and 'output' shape of one example (lists of int), 'parameters' and
-    'trainable' (numbers of scalars).
+    list of dicts: 'name', 'type', 'input' and 'output' shape of one example (lists of int),
+    'parameters' and 'trainable' (numbers of scalars).
 
   Raises:
     ValueError: a network that cannot be.
@@ -32,9 +32,15 @@ def layers(model, input_shape, input_dtype=jnp.float32):
     try:
       outputs = call(*args, **kwargs)
     except ValueError as error:
-      images = f' of images of {_shape(input_shape[:2])} (config.data.size)' if len(input_shape) == 3 else ''
+      images = (
+        f' of images of {_shape(input_shape[:2])} (config.data.size)'
+        if len(input_shape) == 3
+        else ''
+      )
       raise ValueError(f'layer {name}, which gets {_shape(shape)}{images}: {error}') from error
-    found.append(dict(name=name, type=type(module).__name__, input=shape, output=list(outputs.shape[1:])))
+    found.append(
+      dict(name=name, type=type(module).__name__, input=shape, output=list(outputs.shape[1:]))
+    )
     return outputs
 
   def initial(inputs):
@@ -46,8 +52,12 @@ def layers(model, input_shape, input_dtype=jnp.float32):
   except Exception as error:  # flax and jax have their own for names taken twice, shapes below 0, …
     if isinstance(error, ValueError) and '\n' not in str(error):
       raise
-    reason = ' '.join(str(error).strip().split('\n')[:1 + str(error).strip().partition('\n')[0].endswith(':')])
-    raise ValueError(f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers') from error
+    reason = ' '.join(
+      str(error).strip().split('\n')[: 1 + str(error).strip().partition('\n')[0].endswith(':')]
+    )
+    raise ValueError(
+      f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers'
+    ) from error
   for layer in found:
     trainable = _size(variables.get('params', {}).get(layer['name'], {}))
     fixed = _size(variables.get('batch_stats', {}).get(layer['name'], {}))
@@ -67,11 +77,24 @@ def totals(rows):
 def text(rows):
   """The table as aligned plain text, with the totals below."""
   head = ('layer', 'type', 'input', 'output', 'parameters')
-  body = [(row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}')
-          for row in rows]
+  body = [
+    (
+      row['name'],
+      row['type'],
+      _shape(row['input']),
+      _shape(row['output']),
+      f'{row["parameters"]:,}',
+    )
+    for row in rows
+  ]
   widths = [max(len(line[column]) for line in (head, *body)) for column in range(5)]
-  lines = ['  '.join(cell.rjust(width) if column == 4 else cell.ljust(width)
-                     for column, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in (head, *body)]
+  lines = [
+    '  '.join(
+      cell.rjust(width) if column == 4 else cell.ljust(width)
+      for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+    )
+    for line in (head, *body)
+  ]
   rule = '-' * len(lines[0])
   sums = totals(rows)
   fixed = sums['parameters'] - sums['trainable']

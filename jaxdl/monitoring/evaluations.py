@@ -1,4 +1,6 @@
-"""What is kept of a network while it learns: its weights, and for TensorBoard gradients, filters, maps, what it makes."""
+"""What is kept of a network while it learns: its weights, and for TensorBoard gradients, filters,
+maps, what it makes.
+"""
 
 import concurrent.futures
 import functools
@@ -18,17 +20,21 @@ from jaxdl.step import steps, tasks
 SHOWN = 8  # examples that an autoencoder is watched by
 WIDTH = 320  # pixels of the longer side that a picture of small tiles is enlarged to, about
 LARGEST = 4096  # pixels of a side, beyond which a picture is cut off
-COMPILING = concurrent.futures.ThreadPoolExecutor(1)  # one thread: of runs that are alike the first fills the cache for all
+COMPILING = concurrent.futures.ThreadPoolExecutor(
+  1
+)  # one thread: of runs that are alike the first fills the cache for all
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
 
 
 def over_time(experiment):
-  """What is kept at each evaluation: the spread of the evaluated weights, and the rest where TensorBoard files are written.
+  """What is kept at each evaluation: the spread of the evaluated weights, and the rest where
+  TensorBoard files are written.
 
-  The histograms are of the parameters that are trained; of the gradients as `steps.gradients_of_batch` has them, of the
-  first training batch, from the second evaluation on (none where several processes train, for only one of them writes).
-  Feature maps and reconstructions are those of the evaluated network, of the first examples of the validation split, or of
-  the test split.
+  The histograms are of the parameters that are trained; of the gradients as
+  `steps.gradients_of_batch` has them, of the first training batch, from the second evaluation on
+  (none where several processes train, for only one of them writes). Feature maps and
+  reconstructions are those of the evaluated network, of the first examples of the validation split,
+  or of the test split.
 
   Args:
     experiment: Experiment.
@@ -43,7 +49,11 @@ def over_time(experiment):
     shown['histograms of the gradients'] = _gradients(experiment)
   convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
   splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
-  first = functools.cache(lambda: jax.device_get(jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))))
+  first = functools.cache(
+    lambda: jax.device_get(
+      jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))
+    )
+  )
   if convolutions:
     shown['pictures of the filters'] = functools.partial(_filters, layer=convolutions[0])
   if convolutions and splits:
@@ -54,7 +64,10 @@ def over_time(experiment):
 
   def at_evaluation(writers, current):
     if writers.record:
-      outputs.attempt('weights.jsonl', lambda: writers.weights(int(current.step), weights.quantiles(current.variables())))
+      outputs.attempt(
+        'weights.jsonl',
+        lambda: writers.weights(int(current.step), weights.quantiles(current.variables())),
+      )
     if writers.board:
       for name, show in shown.items():
         outputs.attempt(name, show, writers, current)
@@ -63,7 +76,8 @@ def over_time(experiment):
 
 
 def at_end(experiment):
-  """What is shown of the best checkpoint: the texts that a language model writes after a line break.
+  """What is shown of the best checkpoint: the texts that a language model writes after a line
+  break.
 
   Args:
     experiment: Experiment.
@@ -71,12 +85,19 @@ def at_end(experiment):
   Returns:
     function (Writers, State) → None.
   """
+
   def write(writers, current):
     if writers.board and experiment.config['model']['name'] == 'language_model':
       vocabulary = experiment.data.classes
       prime = characters.encode('\n' if '\n' in vocabulary else vocabulary[0], vocabulary)
       for temperature in TEMPERATURES:
-        added, = generate(experiment.recipe.model, current.variables(), [prime], length=WRITTEN, temperature=temperature)
+        (added,) = generate(
+          experiment.recipe.model,
+          current.variables(),
+          [prime],
+          length=WRITTEN,
+          temperature=temperature,
+        )
         text = characters.decode(added, vocabulary)
         writers.texts(int(current.step), {f'generated/temperature_{temperature:g}': text})
 
@@ -88,20 +109,27 @@ def _weights(writers, current):
 
 
 def _gradients(experiment):
-  """From the second evaluation on: from the first, training goes on while another thread compiles them."""
+  """From the second evaluation on: from the first, training goes on while another thread compiles
+  them.
+  """
   data = experiment.data
   compiled, batch = None, None
 
   def show(writers, current):
     nonlocal compiled, batch
     if compiled is not None:
-      writers.histograms(int(current.step), _named({'gradients': compiled.result()(current, {}, batch)}))
+      writers.histograms(
+        int(current.step), _named({'gradients': compiled.result()(current, {}, batch)})
+      )
     elif int(current.step) < experiment.steps:
       batch = parallel.split_feed(
-          {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1)
+        {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1
+      )
       run = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
-      arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
-                               (current, {}, batch))
+      arguments = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
+        (current, {}, batch),
+      )
       compiled = COMPILING.submit(lambda: run.lower(*arguments).compile())
 
   return show
@@ -110,16 +138,27 @@ def _gradients(experiment):
 def _filters(writers, current, *, layer):
   """Each filter of the first convolution from its least to its greatest weight."""
   kernels = jax.device_get(current.params[layer]['kernel'])
-  writers.images(int(current.step), {f'filters/{layer}': _enlarged(filters.grid(kernels, 'normalised'))})
+  writers.images(
+    int(current.step), {f'filters/{layer}': _enlarged(filters.grid(kernels, 'normalised'))}
+  )
 
 
 def _feature_maps(experiment, batch, layer):
-  """What each channel of the first convolution makes of the first example, from its least to its greatest value."""
-  run = jax.jit(lambda variables, inputs: units.outputs(experiment.recipe.model, variables, inputs, [layer])[1][layer])
+  """What each channel of the first convolution makes of the first example, from its least to its
+  greatest value.
+  """
+  run = jax.jit(
+    lambda variables, inputs: units.outputs(experiment.recipe.model, variables, inputs, [layer])[1][
+      layer
+    ]
+  )
 
   def show(writers, current):
     maps = jax.device_get(run(current.variables(), batch()['inputs'][:1]))[0]  # [H, W, C]
-    writers.images(int(current.step), {f'feature_maps/{layer}': _enlarged(filters.grid(maps[:, :, None], 'normalised'))})
+    writers.images(
+      int(current.step),
+      {f'feature_maps/{layer}': _enlarged(filters.grid(maps[:, :, None], 'normalised'))},
+    )
 
   return show
 
@@ -127,14 +166,25 @@ def _feature_maps(experiment, batch, layer):
 def _reconstructions(experiment, batch, split):
   """The targets, the inputs where these are others, and what the network makes of them, row by row."""
   rebuild = jax.jit(experiment.recipe.model.apply)
-  mean, deviation = (np.asarray(experiment.data.scaling[key], np.float32) for key in ('mean', 'deviation'))
+  mean, deviation = (
+    np.asarray(experiment.data.scaling[key], np.float32) for key in ('mean', 'deviation')
+  )
 
   def show(writers, current):
     inputs, targets = (batch()[name][:SHOWN] for name in ('inputs', 'target'))
-    rows = [targets, *([] if np.array_equal(inputs, targets) else [inputs]), rebuild(current.variables(), inputs)]
-    tiles = np.pad(np.clip(np.stack(rows) * deviation + mean, 0, 1), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
-                   constant_values=1)  # [R, N, H, W, C], each in a white frame
-    picture = tiles.swapaxes(1, 2).reshape(len(rows) * tiles.shape[2], -1, tiles.shape[-1])  # [R · H, N · W, C]
+    rows = [
+      targets,
+      *([] if np.array_equal(inputs, targets) else [inputs]),
+      rebuild(current.variables(), inputs),
+    ]
+    tiles = np.pad(
+      np.clip(np.stack(rows) * deviation + mean, 0, 1),
+      ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
+      constant_values=1,
+    )  # [R, N, H, W, C], each in a white frame
+    picture = tiles.swapaxes(1, 2).reshape(
+      len(rows) * tiles.shape[2], -1, tiles.shape[-1]
+    )  # [R · H, N · W, C]
     writers.images(int(current.step), {f'reconstructions/{split}': _enlarged(picture)})
 
   return show

@@ -19,7 +19,9 @@ def write(experiment, workdir, writers):
     writers: Writers.
   """
   split = experiment.data.splits['train']
-  columns = split.arrays or split.fetch({}, {name: values[0] for name, values in split.feed(0, 1).items()})
+  columns = split.arrays or split.fetch(
+    {}, {name: values[0] for name, values in split.feed(0, 1).items()}
+  )
   if 'image' in columns:
     names = [experiment.data.classes[label] for label in columns['label'][:COUNT]]
     heading = f'{experiment.data.name}: training images and their classes'
@@ -40,6 +42,11 @@ def describe(experiment, writers, choices=None):
   """
   writers.graph(experiment.layers)
   writers.texts(0, {'config': disk.readable_json(experiment.config)})
-  chosen = {key: value if isinstance(value, (int, float, str, bool)) else str(value)
-            for key, value in differences.flat(experiment.config).items() if key.partition('.')[0] not in NO_HYPERPARAMETERS}
-  writers.hyperparameters({**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}})
+  chosen = {
+    key: value if isinstance(value, (int, float, str, bool)) else str(value)
+    for key, value in differences.flat(experiment.config).items()
+    if key.partition('.')[0] not in NO_HYPERPARAMETERS
+  }
+  writers.hyperparameters(
+    {**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}}
+  )

@@ -12,7 +12,8 @@ class SideOutputs:
   """Calls functions whose results training does not need: pictures, TensorBoard files, the report.
 
   The first exception of an output is one warning on standard error; from then on that output is
-  skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the traceback.
+  skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the
+  traceback.
   """
 
   def __init__(self):

@@ -1,4 +1,5 @@
-"""Where metrics go: `metrics.jsonl`, which is the record, `weights.jsonl`, and TensorBoard, which are views of a run.
+"""Where metrics go: `metrics.jsonl`, which is the record, `weights.jsonl`, and TensorBoard, which
+are views of a run.
 
 Only an error of `metrics.jsonl` ends a run.
 """
@@ -20,7 +21,9 @@ from jaxdl.monitoring import graph
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import disk
 
-WHOLE = '.'  # the TensorBoard run above those of the splits: HParams takes their scalars for its own
+WHOLE = (
+  '.'  # the TensorBoard run above those of the splits: HParams takes their scalars for its own
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,15 +31,19 @@ class Writers:
   """The functions that write.
 
   Attributes:
-    scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one chart for all splits.
-    weights: (step, tensor → [9] numbers, as `analysis.weights.quantiles` has them); a line of weights.jsonl.
+    scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one
+      chart for all splits.
+    weights: (step, tensor → [9] numbers, as `analysis.weights.quantiles` has them); a line of
+      weights.jsonl.
     images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
     histograms: (step, name → array); TensorBoard's Histograms and Distributions.
     texts: (step, name → str); TensorBoard's Text, line by line.
     graph: (rows of the layer table); TensorBoard's Graphs.
-    hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all splits.
+    hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all
+      splits.
     final: (step, name → number), figures of the best checkpoint, which HParams shows too.
-    record, board: bool, whether the two files, and TensorBoard's, are written: where not, nothing need be made for them.
+    record, board: bool, whether the two files, and TensorBoard's, are written: where not, nothing
+      need be made for them.
   """
 
   scalars: Callable
@@ -51,8 +58,15 @@ class Writers:
   board: bool
 
 
-SILENT = Writers(record=False, board=False, **{field.name: lambda *anything: None for field in dataclasses.fields(Writers)
-                                               if field.name not in ('record', 'board')})  # write nothing
+SILENT = Writers(
+  record=False,
+  board=False,
+  **{
+    field.name: lambda *anything: None
+    for field in dataclasses.fields(Writers)
+    if field.name not in ('record', 'board')
+  },
+)  # write nothing
 
 
 @contextlib.contextmanager
@@ -75,30 +89,50 @@ def open_writers(workdir, splits, *, first_step):
   _keep_until(metrics, first_step)
   outputs.attempt(spread.name, _keep_until, spread, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
-  written = importlib.util.find_spec('tensorflow') is not None  # which does not import it: that takes seconds
+  written = (
+    importlib.util.find_spec('tensorflow') is not None
+  )  # which does not import it: that takes seconds
   if not written:
-    print('TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure', file=sys.stderr)
-  with (metrics.open('a', buffering=1) as journal, _thread(written) as later,
-        _boards(folder, splits, later, outputs) as board):
+    print(
+      'TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure',
+      file=sys.stderr,
+    )
+  with (
+    metrics.open('a', buffering=1) as journal,
+    _thread(written) as later,
+    _boards(folder, splits, later, outputs) as board,
+  ):
+
     def scalars(step, split, values):
       journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
       board(split, 'write_scalars', step, values)
 
     def weights(step, tensors):
-      values = {name: [float(f'{value:.6g}') for value in numbers] for name, numbers in tensors.items()}
+      values = {
+        name: [float(f'{value:.6g}') for value in numbers] for name, numbers in tensors.items()
+      }
       outputs.attempt(spread.name, _append, spread, json.dumps({'step': step, **values}))
 
-    yield Writers(scalars=scalars, weights=weights,
-                  images=lambda step, pictures: board('train', 'write_images', step, {
-                      name: picture[None] for name, picture in pictures.items()}),
-                  histograms=lambda step, arrays: written and board('train', 'write_histograms', step, _on_host(arrays)),
-                  texts=lambda step, texts: board('train', 'write_texts', step, {
-                      name: _as_block(text) for name, text in texts.items()}),
-                  graph=lambda rows: later(outputs.attempt, "TensorBoard's graph", graph.write, folder, rows),
-                  hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
-                  final=lambda step, values: board(WHOLE, 'write_scalars', step, {
-                      f'best/{name}': value for name, value in values.items()}),
-                  record=True, board=written)
+    yield Writers(
+      scalars=scalars,
+      weights=weights,
+      images=lambda step, pictures: board(
+        'train', 'write_images', step, {name: picture[None] for name, picture in pictures.items()}
+      ),
+      histograms=lambda step, arrays: (
+        written and board('train', 'write_histograms', step, _on_host(arrays))
+      ),
+      texts=lambda step, texts: board(
+        'train', 'write_texts', step, {name: _as_block(text) for name, text in texts.items()}
+      ),
+      graph=lambda rows: later(outputs.attempt, "TensorBoard's graph", graph.write, folder, rows),
+      hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
+      final=lambda step, values: board(
+        WHOLE, 'write_scalars', step, {f'best/{name}': value for name, value in values.items()}
+      ),
+      record=True,
+      board=written,
+    )
 
 
 def _append(file, line):
@@ -133,7 +167,9 @@ def _keep_until(file, step):
 
 @contextlib.contextmanager
 def _thread(written):
-  """Yields (function, *arguments) → None: it returns at once, one thread imports TensorFlow and calls; none if not written."""
+  """Yields (function, *arguments) → None: it returns at once, one thread imports TensorFlow and
+  calls; none if not written.
+  """
   if not written:
     yield lambda function, *arguments: None
     return
@@ -143,7 +179,10 @@ def _thread(written):
 
 @contextlib.contextmanager
 def _boards(folder, splits, later, outputs):
-  """Yields (name of a TensorBoard run, method of a CLU writer, *arguments) → None, called in the other thread."""
+  """Yields (name of a TensorBoard run, method of a CLU writer, *arguments) → None, called in the
+  other thread.
+  """
+
   def open_all():
     return outputs.attempt('TensorBoard files', _clu_writers, folder, splits) or {}
 
@@ -165,4 +204,5 @@ def _boards(folder, splits, later, outputs):
 
 def _clu_writers(folder, splits):
   from clu import metric_writers
+
   return {name: metric_writers.SummaryWriter(str(folder / name)) for name in (WHOLE, *splits)}

@@ -5,4 +5,14 @@ from jaxdl.ops.dropout import dropout
 from jaxdl.ops.pooling import avg_pool, max_pool
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
-__all__ = ['avg_pool', 'conv', 'conv_transpose', 'dropout', 'explicit_padding', 'gru', 'lstm', 'max_pool', 'simple_rnn']
+__all__ = [
+  'avg_pool',
+  'conv',
+  'conv_transpose',
+  'dropout',
+  'explicit_padding',
+  'gru',
+  'lstm',
+  'max_pool',
+  'simple_rnn',
+]

@@ -1,4 +1,6 @@
-"""Dropout whose mask follows the example: the same on any number of devices and at any place in the batch."""
+"""Dropout whose mask follows the example: the same on any number of devices and at any place in the
+batch.
+"""
 
 import math
 
@@ -9,8 +11,9 @@ import jax.numpy as jnp
 def dropout(key, inputs, *, rate, index):
   """Zeroes elements with probability `rate` and divides the others by 1 − rate.
 
-  An element's fate is a hash of (key, example index, place in the example): a few integer operations, where drawing
-  threefry numbers for three million elements costs as much as the rest of a training step.
+  An element's fate is a hash of (key, example index, place in the example): a few integer
+  operations, where drawing threefry numbers for three million elements costs as much as the rest of
+  a training step.
 
   Args:
     key: a key of jax.random, old or new style.
@@ -32,12 +35,16 @@ def dropout(key, inputs, *, rate, index):
     if rate == 0:
       return inputs
   if jnp.shape(index) != inputs.shape[:1]:
-    raise ValueError(f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index of '
-                     f'each of the {inputs.shape[0]} examples')
+    raise ValueError(
+      f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index of '
+      f'each of the {inputs.shape[0]} examples'
+    )
   bits = random_bits(key, index, math.prod(inputs.shape[1:])).reshape(inputs.shape)
   dropped = rate * 2.0**32 if isinstance(rate, jax.Array) else min(round(rate * 2**32), 2**32 - 1)
   keep = bits >= jnp.uint32(dropped)
-  return jnp.where(keep, inputs * (1 / (1 - rate)), 0)  # a product: XLA rounds a quotient in one way or another
+  return jnp.where(
+    keep, inputs * (1 / (1 - rate)), 0
+  )  # a product: XLA rounds a quotient in one way or another
 
 
 def random_bits(key, index, count):
@@ -46,12 +53,14 @@ def random_bits(key, index, count):
   rows = _mix(index.astype(jnp.uint32) ^ words[0])  # [B]
   rows = _mix(rows + words[1])
   places = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)  # [N], Weyl's sequence
-  # Two rows that begin near each other would be shifted copies; so each row enters twice, the second time mixed again.
+  # Two rows that begin near each other would be shifted copies; so each row enters twice, the
+  # second time mixed again.
   return _mix(_mix(rows[:, None] + places) ^ _mix(~rows)[:, None])
 
 
 def _mix(bits):
-  """Bijection of 32 bits in which each input bit flips each output bit with a probability near one half.
+  """Bijection of 32 bits in which each input bit flips each output bit with a probability near one
+  half.
 
   Source: Wellons 2018, hash prospector, 'lowbias32'.
   """

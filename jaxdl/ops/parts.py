@@ -1,4 +1,6 @@
-"""A batch in equal parts, one after another, so that what is computed in between stays in the cache."""
+"""A batch in equal parts, one after another, so that what is computed in between stays in the
+cache.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +8,14 @@ from jax import lax
 
 
 def count(batch, size, most):
-  """The fewest equal parts of a batch with at most `most` bytes each, where an example takes `size`."""
-  return next(parts for parts in range(1, batch + 1) if batch % parts == 0 and (batch // parts * size <= most
-                                                                               or parts == batch))
+  """The fewest equal parts of a batch with at most `most` bytes each, where an example takes
+  `size`.
+  """
+  return next(
+    parts
+    for parts in range(1, batch + 1)
+    if batch % parts == 0 and (batch // parts * size <= most or parts == batch)
+  )
 
 
 def each(function, parts, array):
@@ -24,7 +31,11 @@ def total(function, parts, *arrays):
   if parts == 1:
     return function(*arrays)
   zeros = jnp.zeros_like(jax.eval_shape(function, *arrays))
-  return lax.scan(lambda sums, part: (sums + function(*part), None), zeros, [_split(parts, array) for array in arrays])[0]
+  return lax.scan(
+    lambda sums, part: (sums + function(*part), None),
+    zeros,
+    [_split(parts, array) for array in arrays],
+  )[0]
 
 
 def _split(parts, array):

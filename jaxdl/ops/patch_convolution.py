@@ -1,8 +1,8 @@
 """Convolution as matrix products over patches, the lowering for CPU.
 
-XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on all of them. Patches
-take kh · kw times the image's memory, so a large batch goes in parts whose patches stay in the cache, and so do large
-images, in bands of rows.
+XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on
+all of them. Patches take kh · kw times the image's memory, so a large batch goes in parts whose
+patches stay in the cache, and so do large images, in bands of rows.
 """
 
 import functools
@@ -13,7 +13,9 @@ import jax.numpy as jnp
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import cut_patches, sum_patches
 
-WHOLE = 16 << 20  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
+WHOLE = (
+  16 << 20
+)  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
 PART = 4 << 20  # bytes of patches of a part above that: measured 1 to 12 MiB, best from 3 to 6
 
 
@@ -45,9 +47,13 @@ def _by_patches_forward(inputs, kernel, strides, pads):
 
 
 def _by_patches_backward(strides, pads, saved, cotangent):
-  inputs, kernel = saved  # two separate results: XLA leaves out the one that a first layer does not use
-  return (transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads),
-          _of_kernel(inputs, cotangent, kernel, strides, pads))
+  inputs, kernel = (
+    saved  # two separate results: XLA leaves out the one that a first layer does not use
+  )
+  return (
+    transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads),
+    _of_kernel(inputs, cotangent, kernel, strides, pads),
+  )
 
 
 by_patches.defvjp(_by_patches_forward, _by_patches_backward)
@@ -55,7 +61,8 @@ by_patches.defvjp(_by_patches_forward, _by_patches_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def transposed_by_patches(outputs, kernel, size, strides, pads):
-  """The transpose of `by_patches` in its inputs: every output is spread over the patch that it was made from.
+  """The transpose of `by_patches` in its inputs: every output is spread over the patch that it was
+  made from.
 
   Args:
     outputs: [B, H', W', F].
@@ -71,11 +78,15 @@ def transposed_by_patches(outputs, kernel, size, strides, pads):
   images = jax.eval_shape(cut, inputs)
 
   def spread(outputs):
-    return sum_patches(outputs @ _flat(kernel).T, images.shape[1:], kernel.shape[:2], strides, pads)  # [b, h, W, C]
+    return sum_patches(
+      outputs @ _flat(kernel).T, images.shape[1:], kernel.shape[:2], strides, pads
+    )  # [b, h, W, C]
 
   outputs = outputs.reshape(len(images), -1, *outputs.shape[2:])
   spread_images = parts.each(spread, _parts(images, kernel, strides, pads), outputs)
-  return jax.linear_transpose(cut, inputs)(spread_images)[0]  # [B, H, W, C], bands added where they overlap
+  return jax.linear_transpose(cut, inputs)(spread_images)[
+    0
+  ]  # [B, H, W, C], bands added where they overlap
 
 
 def _transposed_forward(outputs, kernel, size, strides, pads):
@@ -84,7 +95,9 @@ def _transposed_forward(outputs, kernel, size, strides, pads):
 
 def _transposed_backward(size, strides, pads, saved, cotangent):
   outputs, kernel = saved
-  return by_patches(cotangent, kernel, strides, pads), _of_kernel(cotangent, outputs, kernel, strides, pads)
+  return by_patches(cotangent, kernel, strides, pads), _of_kernel(
+    cotangent, outputs, kernel, strides, pads
+  )
 
 
 transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
@@ -95,8 +108,12 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
   wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a sum over all pixels of the batch
 
   def product(inputs, cotangent):
-    patches = cut_patches(inputs, kernel.shape[:2], strides, pads).reshape(-1, _flat(kernel).shape[0])
-    rows = cotangent.reshape(-1, kernel.shape[-1])  # left, being the narrower: the product is then twice as fast
+    patches = cut_patches(inputs, kernel.shape[:2], strides, pads).reshape(
+      -1, _flat(kernel).shape[0]
+    )
+    rows = cotangent.reshape(
+      -1, kernel.shape[-1]
+    )  # left, being the narrower: the product is then twice as fast
     return jnp.matmul(rows.T, patches, preferred_element_type=wide)  # [F, kh · kw · C]
 
   cut, pads = _in_bands(inputs, kernel, strides, pads)
@@ -107,7 +124,9 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
 
 
 def _in_bands(inputs, kernel, strides, pads):
-  """A linear function that cuts the images into bands where one alone is larger than a part, and the pads of a band."""
+  """A linear function that cuts the images into bands where one alone is larger than a part, and
+  the pads of a band.
+  """
   rows, size = _patches(inputs, kernel, strides, pads)
   along = dict(rows=rows, window=kernel.shape[0], stride=strides[0])
   number = 1 if len(inputs) * rows * size <= WHOLE else bands.count(**along, most=PART // size)
@@ -125,8 +144,10 @@ def _parts(inputs, kernel, strides, pads):
 
 def _patches(inputs, kernel, strides, pads):
   """(rows of outputs, bytes of the patches of one row) of an example."""
-  rows, columns = ((inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
-                   for axis in (0, 1))
+  rows, columns = (
+    (inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
+    for axis in (0, 1)
+  )
   return rows, columns * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize
 
 

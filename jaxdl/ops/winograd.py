@@ -1,11 +1,13 @@
-"""Convolution without strides by Winograd's minimal filtering, a lowering for CPU with less than half of the products.
+"""Convolution without strides by Winograd's minimal filtering, a lowering for CPU with less than
+half of the products.
 
-Tiles of the image and the kernel are taken as polynomials and evaluated at a few points, the values multiplied, one matrix
-product a point, and the outputs interpolated. With six points an axis at most, rounding errors are about five times those
-of a sum over the window.
+Tiles of the image and the kernel are taken as polynomials and evaluated at a few points, the values
+multiplied, one matrix product a point, and the outputs interpolated. With six points an axis at
+most, rounding errors are about five times those of a sum over the window.
 
-Source: Winograd 1980, Arithmetic complexity of computations; Lavin & Gray 2016, Fast algorithms for convolutional neural
-networks; the points: Barabasz et al. 2018, Error analysis and improving the accuracy of Winograd convolution.
+Source: Winograd 1980, Arithmetic complexity of computations; Lavin & Gray 2016, Fast algorithms for
+convolutional neural networks; the points: Barabasz et al. 2018, Error analysis and improving the
+accuracy of Winograd convolution.
 """
 
 import dataclasses
@@ -20,17 +22,30 @@ from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import pad
 
 POINTS = (0, 1, -1, 0.5, -2)  # a tile is evaluated at the first few of them and at infinity
-PART = 4 << 20  # bytes of values of a part of the batch; twice the kernel's where those are more: measured 1 to 16 MiB
+PART = (
+  4 << 20
+  # bytes of values of a part of the batch; twice the kernel's where those are more: measured 1 to 16
+  # MiB
+)
 CHANNELS = 16  # with fewer, to evaluate the tiles costs more than it saves
 
 
 def pays(inputs, kernel, strides, pads):
-  """Whether this lowering was measured to be faster than `by_patches` for the same arguments: no strides, channels enough,
-  no low precision, and at most three sevenths of the products."""
-  if max(strides) > 1 or max(kernel.shape[:2]) > len(POINTS) or min(kernel.shape[2:]) < CHANNELS or inputs.dtype.itemsize < 4:
+  """Whether this lowering was measured to be faster than `by_patches` for the same arguments: no
+  strides, channels enough, no low precision, and at most three sevenths of the products.
+  """
+  if (
+    max(strides) > 1
+    or max(kernel.shape[:2]) > len(POINTS)
+    or min(kernel.shape[2:]) < CHANNELS
+    or inputs.dtype.itemsize < 4
+  ):
     return False
   rows, columns = _axes(inputs, kernel, pads)
-  return 7 * rows.products * columns.products <= 3 * rows.outputs * rows.window * columns.outputs * columns.window
+  return (
+    7 * rows.products * columns.products
+    <= 3 * rows.outputs * rows.window * columns.outputs * columns.window
+  )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -53,14 +68,20 @@ def winograd(inputs, kernel, pads):
   def convolve(images):
     values = _values(images, (rows.of_inputs, columns.of_inputs), axes)  # [points, b · tiles, C]
     products = jnp.matmul(values, of_kernel)
-    products = products.reshape(columns.points, rows.points, len(images), -1, columns.tiles, kernel.shape[3])
-    lines = _combine(columns.of_outputs.T, products, axis=4)  # [points of rows, b, tiles, tiles of columns, step, F]
-    outputs = _combine(rows.of_outputs.T, lines, axis=2)  # [b, tiles, step, tiles of columns, step, F]
+    products = products.reshape(
+      columns.points, rows.points, len(images), -1, columns.tiles, kernel.shape[3]
+    )
+    lines = _combine(
+      columns.of_outputs.T, products, axis=4
+    )  # [points of rows, b, tiles, tiles of columns, step, F]
+    outputs = _combine(
+      rows.of_outputs.T, lines, axis=2
+    )  # [b, tiles, step, tiles of columns, step, F]
     return outputs.reshape(len(images), -1, columns.tiles * columns.step, kernel.shape[3])
 
   images = _cut(inputs, pads, axes, number)
   outputs = parts.each(convolve, parts.count(len(images), *most), images)
-  return outputs.reshape(len(inputs), -1, *outputs.shape[2:])[:, :rows.outputs, :columns.outputs]
+  return outputs.reshape(len(inputs), -1, *outputs.shape[2:])[:, : rows.outputs, : columns.outputs]
 
 
 def _forward(inputs, kernel, pads):
@@ -70,8 +91,10 @@ def _forward(inputs, kernel, pads):
 def _backward(pads, saved, cotangent):
   inputs, kernel = saved
   turned = kernel[::-1, ::-1].swapaxes(2, 3)
-  around = tuple((window - 1 - before, window - 1 - after)
-                 for window, (before, after) in zip(kernel.shape[:2], pads, strict=True))
+  around = tuple(
+    (window - 1 - before, window - 1 - after)
+    for window, (before, after) in zip(kernel.shape[:2], pads, strict=True)
+  )
   return winograd(cotangent, turned, around), _kernels_gradient(inputs, cotangent, kernel, pads)
 
 
@@ -84,15 +107,21 @@ def _kernels_gradient(inputs, cotangent, kernel, pads):
 
   def product(images, cotangents):
     values = _values(images, (rows.of_inputs, columns.of_inputs), axes)  # [points, b · tiles, C]
-    spread = _values(cotangents, (rows.of_outputs, columns.of_outputs), axes)  # [points, b · tiles, F]
+    spread = _values(
+      cotangents, (rows.of_outputs, columns.of_outputs), axes
+    )  # [points, b · tiles, F]
     return jnp.matmul(spread.swapaxes(1, 2), values)  # [points, F, C]
 
   images = _cut(inputs, pads, axes, number)
   whole = [(0, axis.tiles * axis.step - axis.outputs) for axis in axes]
-  cotangents = pad(cotangent, whole).reshape(len(images), -1, columns.tiles * columns.step, cotangent.shape[3])
+  cotangents = pad(cotangent, whole).reshape(
+    len(images), -1, columns.tiles * columns.step, cotangent.shape[3]
+  )
   total = parts.total(product, parts.count(len(images), *most), images, cotangents)
   gradient = _of_kernel(axes, kernel.dtype).T @ total.reshape(len(total), -1)
-  return gradient.reshape(columns.window, rows.window, *total.shape[1:]).transpose(1, 0, 3, 2)  # [kh, kw, C, F]
+  return gradient.reshape(columns.window, rows.window, *total.shape[1:]).transpose(
+    1, 0, 3, 2
+  )  # [kh, kw, C, F]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +129,8 @@ class _Axis:
   """Tiles of `step` outputs along one axis, evaluated at `points`.
 
   Attributes:
-    of_inputs: [points, points], of_kernel: [points, window], of_outputs: [points, step], which evaluate; the last one's
-      transpose interpolates the outputs.
+    of_inputs: [points, points], of_kernel: [points, window], of_outputs: [points, step], which
+      evaluate; the last one's transpose interpolates the outputs.
   """
 
   outputs: int
@@ -138,12 +167,14 @@ def _axes(inputs, kernel, pads):
 
 @functools.lru_cache
 def _matrices(step, window):
-  """Of a tile: the product of two polynomials is interpolated from its values by Lagrange; correlation is its transpose."""
-  points = POINTS[:step + window - 2]
+  """Of a tile: the product of two polynomials is interpolated from its values by Lagrange;
+  correlation is its transpose.
+  """
+  points = POINTS[: step + window - 2]
   others = [[other for other in points if other != point] for point in points]
   of_inputs = np.zeros((len(points) + 1, len(points) + 1))
   for row, roots in enumerate([*others, points]):
-    of_inputs[row, :len(roots) + 1] = np.polynomial.polynomial.polyfromroots(roots)
+    of_inputs[row, : len(roots) + 1] = np.polynomial.polynomial.polyfromroots(roots)
   spans = [np.prod(np.subtract(point, other)) for point, other in zip(points, others, strict=True)]
   return of_inputs, _powers(points, window) / np.array([*spans, 1])[:, None], _powers(points, step)
 
@@ -165,36 +196,55 @@ def _bands(inputs, kernel, axes):
   points = rows.points * columns.points * inputs.dtype.itemsize
   size = points * columns.tiles * sum(kernel.shape[2:])  # of a line of tiles
   most = max(PART, 2 * points * kernel.shape[2] * kernel.shape[3])
-  number = 1 if rows.tiles * size <= most else bands.count(rows.tiles, window=rows.points, stride=rows.step, most=most // size)
+  number = (
+    1
+    if rows.tiles * size <= most
+    else bands.count(rows.tiles, window=rows.points, stride=rows.step, most=most // size)
+  )
   return number, (rows.tiles // number * size, most)
 
 
 def _cut(inputs, pads, axes, number):
   """[B, H, W, C] → [B · bands, h, w, C], as many pixels as the tiles cover."""
-  reach = [(before, axis.tiles * axis.step + axis.window - 1 - size - before)
-           for axis, size, (before, _) in zip(axes, inputs.shape[1:3], pads, strict=True)]
+  reach = [
+    (before, axis.tiles * axis.step + axis.window - 1 - size - before)
+    for axis, size, (before, _) in zip(axes, inputs.shape[1:3], pads, strict=True)
+  ]
   if number == 1:
     return pad(inputs, reach)
   rows = axes[0]
-  images = bands.cut(inputs, bands=number, rows=rows.tiles, window=rows.points, stride=rows.step, pads=reach[0])
+  images = bands.cut(
+    inputs, bands=number, rows=rows.tiles, window=rows.points, stride=rows.step, pads=reach[0]
+  )
   return pad(images, ((0, 0), reach[1]))
 
 
 def _values(images, matrices, axes):
-  """The tiles of images [b, h, w, C] at all points: [points of columns · points of rows, b · tiles, C]."""
+  """The tiles of images [b, h, w, C] at all points: [points of columns · points of rows, b · tiles,
+  C].
+  """
   for matrix, along, axis in zip(matrices, (1, 3), axes, strict=True):
     tiles = (images.shape[along] - matrix.shape[1]) // axis.step + 1
-    places = [lax.slice_in_dim(images, start, start + (tiles - 1) * axis.step + 1, axis.step, along)
-              for start in range(matrix.shape[1])]
-    images = _combine(matrix, places, axis=0)  # [points of rows, b, tiles, w, C], then [points, points, b, tiles, tiles, C]
+    places = [
+      lax.slice_in_dim(images, start, start + (tiles - 1) * axis.step + 1, axis.step, along)
+      for start in range(matrix.shape[1])
+    ]
+    images = _combine(
+      matrix, places, axis=0
+    )  # [points of rows, b, tiles, w, C], then [points, points, b, tiles, tiles, C]
   return images.reshape(matrices[0].shape[0] * matrices[1].shape[0], -1, images.shape[-1])
 
 
 def _combine(matrix, arrays, axis):
-  """Stacks Σ matrix[i, j] · arrays[j] over i, in memory: XLA would compute it anew in each of its users."""
+  """Stacks Σ matrix[i, j] · arrays[j] over i, in memory: XLA would compute it anew in each of its
+  users.
+  """
   sums = []
   for row in matrix:
-    terms = [array if factor == 1 else array * np.asarray(factor, array.dtype)
-             for factor, array in zip(row, arrays, strict=True) if factor]
+    terms = [
+      array if factor == 1 else array * np.asarray(factor, array.dtype)
+      for factor, array in zip(row, arrays, strict=True)
+      if factor
+    ]
     sums.append(functools.reduce(jnp.add, terms))
   return lax.optimization_barrier(jnp.stack(sums, axis))

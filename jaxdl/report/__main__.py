@@ -1,4 +1,6 @@
-"""python -m jaxdl.report RUN [RUN …] [--out=compare.html]: one self-contained page about a run, or about several."""
+"""python -m jaxdl.report RUN [RUN …] [--out=compare.html]: one self-contained page about a run, or
+about several.
+"""
 
 import pathlib
 import sys
@@ -15,20 +17,37 @@ EXAMPLES = """\
 
 def main(arguments):
   """Runs the command; returns the exit code."""
-  parser = command.Parser(prog='python -m jaxdl.report', examples=EXAMPLES,
-                          description='Write one self-contained page about a run, or about several.')
-  parser.add_argument('runs', nargs='+', metavar='RUN', help='folder of a run, or one that holds some')
-  parser.add_argument('--out', metavar='FILE', help="the page's file (default RUN/report.html, of several runs compare.html)")
+  parser = command.Parser(
+    prog='python -m jaxdl.report',
+    examples=EXAMPLES,
+    description='Write one self-contained page about a run, or about several.',
+  )
+  parser.add_argument(
+    'runs', nargs='+', metavar='RUN', help='folder of a run, or one that holds some'
+  )
+  parser.add_argument(
+    '--out',
+    metavar='FILE',
+    help="the page's file (default RUN/report.html, of several runs compare.html)",
+  )
   chosen = parser.parse_args(arguments[1:])
   for folder in chosen.runs:
     command.check_folder(folder)
-  runs = [run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]]
-  default = pathlib.Path(runs[0]) / 'report.html' if len(runs) == 1 else pathlib.Path('compare.html')
+  runs = [
+    run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]
+  ]
+  default = (
+    pathlib.Path(runs[0]) / 'report.html' if len(runs) == 1 else pathlib.Path('compare.html')
+  )
   file = pathlib.Path(chosen.out or default)
   if chosen.out and not file.parent.is_dir():
-    raise FileNotFoundError(f'--out={file}: the folder {file.parent} is not there: make it, or name another')
+    raise FileNotFoundError(
+      f'--out={file}: the folder {file.parent} is not there: make it, or name another'
+    )
   if file.is_dir():
-    raise IsADirectoryError(f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}')
+    raise IsADirectoryError(
+      f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}'
+    )
   there = ', in place of the one before' if file.exists() else ''
   size = page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')

@@ -14,7 +14,13 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 
 FOLDER = pathlib.Path(__file__).parent
-HEADLINE = ('test_bits_per_character', 'test_accuracy', 'test_mse', 'validation_accuracy', 'validation_loss')
+HEADLINE = (
+  'test_bits_per_character',
+  'test_accuracy',
+  'test_mse',
+  'validation_accuracy',
+  'validation_loss',
+)
 METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
 
 
@@ -49,49 +55,118 @@ def write_report(workdir):
 def render(parts):
   """The page of what `one` or `several` return; everything that comes from data is escaped."""
   import jinja2
-  environment = jinja2.Environment(loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True,
-                                   undefined=jinja2.StrictUndefined)
-  named = [('Figures', parts['figures']), ('How to run it again', parts['commands']), ('Learning curves', parts['charts']),
-           ('Network', parts['layers']), *((section['heading'], True) for section in parts['sections']),
-           ('Time and place', parts['environment']), ('Config', parts['config'])]
+
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER),
+    autoescape=True,
+    trim_blocks=True,
+    undefined=jinja2.StrictUndefined,
+  )
+  named = [
+    ('Figures', parts['figures']),
+    ('How to run it again', parts['commands']),
+    ('Learning curves', parts['charts']),
+    ('Network', parts['layers']),
+    *((section['heading'], True) for section in parts['sections']),
+    ('Time and place', parts['environment']),
+    ('Config', parts['config']),
+  ]
   ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
   return environment.get_template('page.html').render(
-      **parts, ids=ids, contents=[{'id': place, 'heading': name} for name, place in ids.items()],
-      style=(FOLDER / 'page.css').read_text(), script=(FOLDER / 'page.js').read_text())
+    **parts,
+    ids=ids,
+    contents=[{'id': place, 'heading': name} for name, place in ids.items()],
+    style=(FOLDER / 'page.css').read_text(),
+    script=(FOLDER / 'page.js').read_text(),
+  )
 
 
 def one(record):
   """What the template shows of a run."""
-  return {'title': record.title, 'lead': _lead(record), 'figures': _figures(record),
-          'commands': [record.command] * bool(record.command),
-          'charts': svg.charts({record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)),
-          'layers': [[row['name'], row['type'], _shape(row['input']), _shape(row['output']), f'{row["parameters"]:,}',
-                      f'{row["trainable"]:,}'] for row in report_results.layers(record)],
-          'sections': _sections(record), 'environment': _environment(record),
-          'config': disk.readable_json(record.config), 'folder': shlex.quote(str(record.folder))}
+  return {
+    'title': record.title,
+    'lead': _lead(record),
+    'figures': _figures(record),
+    'commands': [record.command] * bool(record.command),
+    'charts': svg.charts(
+      {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
+    ),
+    'layers': [
+      [
+        row['name'],
+        row['type'],
+        _shape(row['input']),
+        _shape(row['output']),
+        f'{row["parameters"]:,}',
+        f'{row["trainable"]:,}',
+      ]
+      for row in report_results.layers(record)
+    ],
+    'sections': _sections(record),
+    'environment': _environment(record),
+    'config': disk.readable_json(record.config),
+    'folder': shlex.quote(str(record.folder)),
+  }
 
 
 def several(found):
   """What the template shows of several runs: their figures and curves beside each other."""
   labels, shared = _labels(found)
-  names = [key for key in dict.fromkeys(key for record in found for key in record.summary) if _is_figure(key)]
+  names = [
+    key
+    for key in dict.fromkeys(key for record in found for key in record.summary)
+    if _is_figure(key)
+  ]
   reported = [{name: theirs for name, theirs, _ in record.reported()} for record in found]
-  columns = [(name, beside) for name in names for beside in (False, True)[:1 + any(name in theirs for theirs in reported)]]
-  rows = [[label, *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
-           *(f'{record.summary[key]:,}' if key in record.summary else '–' for key in ('parameters', 'step')),
-           record.state(run_folder.trainer(record.folder).get('now')), *[str(record.folder)] * (not shared)]
-          for label, record, theirs in zip(labels, found, reported, strict=True)]
-  columns = ['run', *('reported ' * beside + name.replace('_', ' ') for name, beside in columns), 'parameters', 'step',
-             'state', *['folder'] * (not shared)]
-  curves = {label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
-            for label, record in zip(labels, found, strict=True)}
+  columns = [
+    (name, beside)
+    for name in names
+    for beside in (False, True)[: 1 + any(name in theirs for theirs in reported)]
+  ]
+  rows = [
+    [
+      label,
+      *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
+      *(
+        f'{record.summary[key]:,}' if key in record.summary else '–'
+        for key in ('parameters', 'step')
+      ),
+      record.state(run_folder.trainer(record.folder).get('now')),
+      *[str(record.folder)] * (not shared),
+    ]
+    for label, record, theirs in zip(labels, found, reported, strict=True)
+  ]
+  columns = [
+    'run',
+    *('reported ' * beside + name.replace('_', ' ') for name, beside in columns),
+    'parameters',
+    'step',
+    'state',
+    *['folder'] * (not shared),
+  ]
+  curves = {
+    label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
+    for label, record in zip(labels, found, strict=True)
+  }
   epochs = {record.epoch() for record in found}
   units = ', '.join(dict.fromkeys(records.loss_unit(record.config) for record in found))
-  return {'title': f'{len(found)} runs compared', 'lead': shared and f'in {shared}' or ', '.join(labels),
-          'figures': {'columns': columns, 'rows': rows, 'numbers': range(1, columns.index('state')), 'remarks': []},
-          'commands': list(dict.fromkeys(record.command for record in found if record.command)),
-          'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units), 'layers': [],
-          'sections': [], 'environment': [], 'config': '', 'folder': ''}
+  return {
+    'title': f'{len(found)} runs compared',
+    'lead': shared and f'in {shared}' or ', '.join(labels),
+    'figures': {
+      'columns': columns,
+      'rows': rows,
+      'numbers': range(1, columns.index('state')),
+      'remarks': [],
+    },
+    'commands': list(dict.fromkeys(record.command for record in found if record.command)),
+    'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
+    'layers': [],
+    'sections': [],
+    'environment': [],
+    'config': '',
+    'folder': '',
+  }
 
 
 def shown(name, value):
@@ -108,9 +183,13 @@ def _lead(record):
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
-  beside = f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
-  return (f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
-          f'{summary["parameters"]:,} parameters, seed {summary["seed"]}')
+  beside = (
+    f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
+  )
+  return (
+    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
+    f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
+  )
 
 
 def _figures(record):
@@ -121,19 +200,46 @@ def _figures(record):
     theirs, ours = reported.get(name, (None, record.summary.get(name)))
     count = record.summary.get(f'{name.partition("_")[0]}_examples')
     whole = isinstance(theirs, int)
-    rows.append([name.replace('_', ' '), f'{ours:,}' if whole and ours is not None else shown(name, ours),
-                 f'{theirs:,}' if whole else shown(name, theirs), f'{count:,}' if count else '–'])
-  remarks = [f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.'] if record.summary else []
+    rows.append(
+      [
+        name.replace('_', ' '),
+        f'{ours:,}' if whole and ours is not None else shown(name, ours),
+        f'{theirs:,}' if whole else shown(name, theirs),
+        f'{count:,}' if count else '–',
+      ]
+    )
+  remarks = (
+    [f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.']
+    if record.summary
+    else []
+  )
   if source := reported and (record.config.get('reported') or {}).get('source'):
     remarks.append(f'Reported: what report {source}, which the config names, says of its own run.')
   if reported and record.changed:
-    remarks.append(f'What is reported is of another run: this one sets {", ".join(record.changed)}.')
+    remarks.append(
+      f'What is reported is of another run: this one sets {", ".join(record.changed)}.'
+    )
   remarks += [f'Of the data: {record.remark}.'] if record.remark else []
   if any(name.startswith('train_') for name in names):
-    remarks.append('Of training: the mean over the steps since the log before, while the network was still learning.')
-  columns = [(0, 'figure'), (1, 'ours'), *[(2, 'reported')] * any(row[2] != '–' for row in rows), (3, 'examples')]
-  return {'columns': [name for _, name in columns], 'rows': [[row[place] for place, _ in columns] for row in rows],
-          'numbers': range(1, len(columns)), 'remarks': remarks} if rows else None
+    remarks.append(
+      'Of training: the mean over the steps since the log before, while the network was still learning.'
+    )
+  columns = [
+    (0, 'figure'),
+    (1, 'ours'),
+    *[(2, 'reported')] * any(row[2] != '–' for row in rows),
+    (3, 'examples'),
+  ]
+  return (
+    {
+      'columns': [name for _, name in columns],
+      'rows': [[row[place] for place, _ in columns] for row in rows],
+      'numbers': range(1, len(columns)),
+      'remarks': remarks,
+    }
+    if rows
+    else None
+  )
 
 
 def _is_figure(key):
@@ -149,17 +255,38 @@ def _sections(record):
     with report_results.sound(record.folder, 'statistics.json'):
       rows = statistics_table.rows(layers)
     place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
-    found.insert(place, {**empty, 'heading': 'Activations', 'results': ('statistics',), 'table': {
-        'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
+    found.insert(
+      place,
+      {
+        **empty,
+        'heading': 'Activations',
+        'results': ('statistics',),
+        'table': {'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
         'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
-                'none of them brings above 0 is dead.'})
+        'none of them brings above 0 is dead.',
+      },
+    )
   if texts := report_results.of_analysis(record, 'generated').get('texts'):
     with report_results.sound(record.folder, 'generated.json'):
-      found.append({**empty, 'heading': 'Generated text', 'results': ('generated',), 'texts': [
-          {'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}', 'text': text['text']} for text in texts]})
+      found.append(
+        {
+          **empty,
+          'heading': 'Generated text',
+          'results': ('generated',),
+          'texts': [
+            {
+              'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}',
+              'text': text['text'],
+            }
+            for text in texts
+          ],
+        }
+      )
   for section in found:
-    results = {name: report_results.of_analysis(record, name) for name in (
-        *section['results'], *(picture['name'] for picture in section['pictures']))}
+    results = {
+      name: report_results.of_analysis(record, name)
+      for name in (*section['results'], *(picture['name'] for picture in section['pictures']))
+    }
     section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
     section['drawn_by'] = sections.drawn_by(results)
   with report_results.sound(record.folder, 'embedding_tsne.npz'):
@@ -172,11 +299,15 @@ def _sections(record):
 
 
 def _of_another_step(record, results):
-  """What to say where results are of the network at another step than the figures, as before training went on."""
+  """What to say where results are of the network at another step than the figures, as before
+  training went on.
+  """
   steps = {found.get('step') for found in results.values()} - {None, record.summary.get('step')}
   if steps and record.summary:
-    yield (f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
-           f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.')
+    yield (
+      f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
+      f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.'
+    )
 
 
 def _environment(record):
@@ -184,8 +315,12 @@ def _environment(record):
   if not summary:
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
-  rows = [['time', f'{spent} (all sittings, evaluation included)'], ['device', summary['device']],
-          ['data', summary['data']], *counted]
+  rows = [
+    ['time', f'{spent} (all sittings, evaluation included)'],
+    ['device', summary['device']],
+    ['data', summary['data']],
+    *counted,
+  ]
   return rows + [[name, version] for name, version in summary.get('versions', {}).items()]
 
 
@@ -194,8 +329,13 @@ def _shape(shape):
 
 
 def _labels(found):
-  """(the runs' titles, ''), with their seeds where these tell them apart; else (their folders, the one that holds all)."""
-  for name in (lambda record: record.title, lambda record: f'{record.title}, seed {record.config.get("seed", 0)}'):
+  """(the runs' titles, ''), with their seeds where these tell them apart; else (their folders, the
+  one that holds all).
+  """
+  for name in (
+    lambda record: record.title,
+    lambda record: f'{record.title}, seed {record.config.get("seed", 0)}',
+  ):
     labels = [name(record) for record in found]
     if len(set(labels)) == len(found):
       return labels, ''

@@ -10,7 +10,9 @@ from jaxdl.runs import record as records
 
 
 def layers(record):
-  """The layer table, rows as `models.table.layers` returns them; [] where an older version kept nothing of the data."""
+  """The layer table, rows as `models.table.layers` returns them; [] where an older version kept
+  nothing of the data.
+  """
   if 'dataset' not in record.config:
     return []
   text = record.config['model']['name'] == 'language_model'
@@ -22,12 +24,20 @@ def layers(record):
 
 
 def counted(record) -> list[list[str]]:
-  """Rows of each split and its examples, as a run says them at its start; [] where an older version did not keep them."""
+  """Rows of each split and its examples, as a run says them at its start; [] where an older version
+  did not keep them.
+  """
   data = record.config.get('dataset', {})
   classes = list(map(str, data.get('classes', [])))
-  per_class = {name: sizes for name, sizes in data.get('examples_per_class', {}).items() if len(sizes) == len(classes)}
+  per_class = {
+    name: sizes
+    for name, sizes in data.get('examples_per_class', {}).items()
+    if len(sizes) == len(classes)
+  }
   rows = []
-  for line in dataset.count_lines(data.get('examples', {}), per_class, classes, records.counted(record.config)):
+  for line in dataset.count_lines(
+    data.get('examples', {}), per_class, classes, records.counted(record.config)
+  ):
     name, _, size = line.partition(': ')
     rows.append([f'{name} data', size])
   return rows
@@ -45,5 +55,7 @@ def sound(folder, name):
   try:
     yield
   except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
-    raise ValueError(f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
-                     'make it again') from error
+    raise ValueError(
+      f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
+      'make it again'
+    ) from error

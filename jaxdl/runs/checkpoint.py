@@ -1,4 +1,6 @@
-"""Checkpoints: save without waiting, restore a run from the newest whole one, or load its model alone."""
+"""Checkpoints: save without waiting, restore a run from the newest whole one, or load its model
+alone.
+"""
 
 import os
 import pathlib
@@ -82,32 +84,49 @@ def _linked(folder):
         continue
       os.symlink(folder, f'{temporary.name}/{LINK}')
       return temporary
-  raise OSError(f'{folder} has a special character in its name and needs a link in a temporary '
-                'folder, where none can be made: rename it, or set TMPDIR to another folder')
+  raise OSError(
+    f'{folder} has a special character in its name and needs a link in a temporary '
+    'folder, where none can be made: rename it, or set TMPDIR to another folder'
+  )
 
 
 def manager(workdir, keep_every=0):
-  """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest validation loss.
+  """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest
+  validation loss.
 
   Args:
     workdir: the run's folder.
-    keep_every: those of every so many steps are kept too; 0 for none. It counts only where something is saved.
+    keep_every: those of every so many steps are kept too; 0 for none. It counts only where
+      something is saved.
 
   Returns:
     Manager; `close()` it.
   """
+
   def loss(metrics):
     return metrics['loss']
 
-  keep = preservation_policy.AnyPreservationPolicy([
+  keep = preservation_policy.AnyPreservationPolicy(
+    [
       preservation_policy.LatestN(2),  # where the last one is damaged, there is one to go on from
-      preservation_policy.BestN(get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False),
-      *([preservation_policy.EveryNSteps(keep_every)] if keep_every else [])])
+      preservation_policy.BestN(
+        get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
+      ),
+      *([preservation_policy.EveryNSteps(keep_every)] if keep_every else []),
+    ]
+  )
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   folder.mkdir(parents=True, exist_ok=True)
-  alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0}, barrier_sync_key_prefix='jaxdl')
-  options = ocp.CheckpointManagerOptions(best_fn=loss, best_mode='min', preservation_policy=keep, create=False,
-                                         multiprocessing_options=alone)
+  alone = ocp.options.MultiprocessingOptions(
+    primary_host=0, active_processes={0}, barrier_sync_key_prefix='jaxdl'
+  )
+  options = ocp.CheckpointManagerOptions(
+    best_fn=loss,
+    best_mode='min',
+    preservation_policy=keep,
+    create=False,
+    multiprocessing_options=alone,
+  )
   return Manager(folder, item_names=ITEMS, options=options)
 
 
@@ -122,7 +141,8 @@ def save(checkpoints, state, config, *, validation_loss=None, since_log=None):
     state: State.
     config: dict of plain JSON data.
     validation_loss: nats; a checkpoint without one is never the best.
-    since_log: name → number, what training summed since its last log, so that the next one is that of a run never stopped.
+    since_log: name → number, what training summed since its last log, so that the next one is that
+      of a run never stopped.
 
   Raises:
     OSError: the disk is too full for it, or the checkpoint saved before cannot be read back.
@@ -134,12 +154,23 @@ def save(checkpoints, state, config, *, validation_loss=None, since_log=None):
   model, train = jax.device_get((_model_item(state), _train_item(state)))
   size = sum(leaf.nbytes for leaf in jax.tree.leaves((model, train)))
   disk.check_space(checkpoints.folder, size, f'the checkpoint of step {step}')
-  texts = {'config': config, 'since_log': {name: float(value) for name, value in (since_log or {}).items()}}
-  texts['checksums'] = {'model': integrity.checksums(model), 'train': integrity.checksums(train),
-                        **{name: integrity.of_json(text) for name, text in texts.items()}}
-  items = ocp.args.Composite(model=ocp.args.StandardSave(model), train=ocp.args.StandardSave(train),
-                             **{name: ocp.args.JsonSave(text) for name, text in texts.items()})
-  checkpoints.save(step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss})
+  texts = {
+    'config': config,
+    'since_log': {name: float(value) for name, value in (since_log or {}).items()},
+  }
+  texts['checksums'] = {
+    'model': integrity.checksums(model),
+    'train': integrity.checksums(train),
+    **{name: integrity.of_json(text) for name, text in texts.items()},
+  }
+  items = ocp.args.Composite(
+    model=ocp.args.StandardSave(model),
+    train=ocp.args.StandardSave(train),
+    **{name: ocp.args.JsonSave(text) for name, text in texts.items()},
+  )
+  checkpoints.save(
+    step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss}
+  )
   checkpoints.unread = step
 
 
@@ -162,9 +193,11 @@ def read_back(checkpoints: Manager, state: State):
   except Exception as error:  # orbax, tensorstore and json each have their own for a damaged file
     others = [other for other in checkpoints.all_steps() if other != step]
     kept = f'the checkpoint of step {max(others):,} is kept' if others else 'there is no other one'
-    raise OSError(f'the checkpoint of step {step:,} was written to {checkpoints.folder} but cannot '
-                  f'be read back ({checkpoints.reason(error)}): {kept}; check the disk and give '
-                  'the same command again') from error
+    raise OSError(
+      f'the checkpoint of step {step:,} was written to {checkpoints.folder} but cannot '
+      f'be read back ({checkpoints.reason(error)}): {kept}; check the disk and give '
+      'the same command again'
+    ) from error
 
 
 def restore(checkpoints, state, *, step):
@@ -179,13 +212,23 @@ def restore(checkpoints, state, *, step):
     State.
 
   Raises:
-    DamagedError: what was read is not what was saved; damage that orbax finds itself has errors of many types.
+    DamagedError: what was read is not what was saved; damage that orbax finds itself has errors of
+      many types.
   """
-  abstract = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), (_model_item(state), _train_item(state)))
-  items = _read(checkpoints, step, model=ocp.args.StandardRestore(abstract[0]), train=ocp.args.StandardRestore(abstract[1]))
+  abstract = jax.tree.map(
+    lambda leaf: np.zeros(leaf.shape, leaf.dtype), (_model_item(state), _train_item(state))
+  )
+  items = _read(
+    checkpoints,
+    step,
+    model=ocp.args.StandardRestore(abstract[0]),
+    train=ocp.args.StandardRestore(abstract[1]),
+  )
   trained = items.train.pop('params') or items.model['params']
   average = items.model['params'] if trained is not items.model['params'] else {}
-  return State(params=trained, average=average, batch_stats=items.model['batch_stats'], **items.train)
+  return State(
+    params=trained, average=average, batch_stats=items.model['batch_stats'], **items.train
+  )
 
 
 def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False) -> State:
@@ -242,10 +285,12 @@ def restore_best(checkpoints: Manager, state: State) -> State:
 def _all_damaged(checkpoints, errors):
   last, folder = max(errors), checkpoints.folder
   return AllDamagedError(
-      f'every checkpoint of {folder.parent} is damaged: {len(errors)} in {folder}, the last of '
-      f'step {last:,} ({checkpoints.reason(errors[last])}); restore the files from a copy, or add '
-      f'--start-over, which moves them to {folder.parent / "damaged"}, loses the training up to '
-      f'step {last:,} and begins at step 1', folder.parent)
+    f'every checkpoint of {folder.parent} is damaged: {len(errors)} in {folder}, the last of '
+    f'step {last:,} ({checkpoints.reason(errors[last])}); restore the files from a copy, or add '
+    f'--start-over, which moves them to {folder.parent / "damaged"}, loses the training up to '
+    f'step {last:,} and begins at step 1',
+    folder.parent,
+  )
 
 
 def _put_aside(checkpoints, errors):
@@ -270,15 +315,23 @@ def kept_steps(workdir):
 
 
 def since_log(checkpoints, step):
-  """What training had summed since its last log when `step` was saved, name → number; {} where that was not kept."""
+  """What training had summed since its last log when `step` was saved, name → number; {} where that
+  was not kept.
+  """
   if checkpoints is None or not (checkpoints.folder / str(step) / 'since_log').is_dir():
     return {}
-  return checkpoints.restore(step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore())).since_log
+  return checkpoints.restore(
+    step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore())
+  ).since_log
 
 
 def best_loss(checkpoints):
   """The lowest validation loss of the checkpoints; infinite where there is none."""
-  return float('inf') if checkpoints.best_step() is None else checkpoints.metrics(checkpoints.best_step())['loss']
+  return (
+    float('inf')
+    if checkpoints.best_step() is None
+    else checkpoints.metrics(checkpoints.best_step())['loss']
+  )
 
 
 def load_model(workdir, step='best'):
@@ -298,7 +351,9 @@ def load_model(workdir, step='best'):
 
 
 def load_step(workdir, step):
-  """The same after the number of the step, of one reading: a run that still trains has another best one a moment later."""
+  """The same after the number of the step, of one reading: a run that still trains has another best
+  one a moment later.
+  """
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   if not folder.is_dir():
     what = 'has no checkpoints' if pathlib.Path(workdir).is_dir() else 'does not exist'
@@ -306,22 +361,34 @@ def load_step(workdir, step):
   with manager(workdir) as checkpoints:
     chosen = find_step(checkpoints, step)
     if chosen is None:
-      raise FileNotFoundError(f'{workdir} has no checkpoint {step!r}: it has {checkpoints.all_steps() or "none"}')
+      raise FileNotFoundError(
+        f'{workdir} has no checkpoint {step!r}: it has {checkpoints.all_steps() or "none"}'
+      )
     try:
       items = _read(checkpoints, chosen, model=ocp.args.StandardRestore())
     except Exception as error:
       why = checkpoints.reason(error)
-      raise ValueError(f'checkpoint {chosen} of {workdir} is damaged ({why}): '
-                       f'give another --step of {checkpoints.all_steps()}') from error
+      raise ValueError(
+        f'checkpoint {chosen} of {workdir} is damaged ({why}): '
+        f'give another --step of {checkpoints.all_steps()}'
+      ) from error
   return chosen, models.build(items.config['model']), items.model, items.config
 
 
 def _read(checkpoints, step, **items):
-  """The items of a checkpoint and its config, compared with the checksums that were saved with them."""
+  """The items of a checkpoint and its config, compared with the checksums that were saved with
+  them.
+  """
   folder = checkpoints.folder / str(step)
   integrity.check_loss(folder)
-  texts = [name for name in ('config', 'since_log', 'checksums') if name == 'config' or (folder / name).is_dir()]
-  found = checkpoints.restore(step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items))
+  texts = [
+    name
+    for name in ('config', 'since_log', 'checksums')
+    if name == 'config' or (folder / name).is_dir()
+  ]
+  found = checkpoints.restore(
+    step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items)
+  )
   if 'checksums' in texts:  # older versions wrote none
     for name in texts[:-1]:
       integrity.check({name: integrity.of_json(found[name])}, {name: found.checksums[name]})
@@ -344,5 +411,10 @@ def _model_item(state):
 
 
 def _train_item(state):
-  return {'step': state.step, 'opt_state': state.opt_state, 'rng': state.rng, 'carry': state.carry,
-          'params': state.params if state.average else {}}  # the model's own are the averaged ones
+  return {
+    'step': state.step,
+    'opt_state': state.opt_state,
+    'rng': state.rng,
+    'carry': state.carry,
+    'params': state.params if state.average else {},
+  }  # the model's own are the averaged ones

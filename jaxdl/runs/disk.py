@@ -9,7 +9,8 @@ LINE = 110  # letters
 
 
 def write_atomic(file, text):
-  """Writes a text aside and renames it, so that a crash or a full disk leaves what stood in the file before.
+  """Writes a text aside and renames it, so that a crash or a full disk leaves what stood in the
+  file before.
 
   Args:
     file: path.
@@ -61,8 +62,9 @@ def make_folder(folder):
   try:
     str(folder).encode()
   except UnicodeEncodeError:
-    raise ValueError(f'the folder {ascii(str(folder))} has a name that is not UTF-8: '
-                     'name another') from None
+    raise ValueError(
+      f'the folder {ascii(str(folder))} has a name that is not UTF-8: name another'
+    ) from None
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
@@ -72,8 +74,12 @@ def make_folder(folder):
 
 
 def check_space(folder, size, what):
-  """Raises OSError where a file system has no room for `size` bytes and some to spare: what is there stays whole."""
+  """Raises OSError where a file system has no room for `size` bytes and some to spare: what is
+  there stays whole.
+  """
   free = shutil.disk_usage(folder).free
   if free < size * 1.1 + SPARE:
-    raise OSError(f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; make '
-                  'room and give the same command again')
+    raise OSError(
+      f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; make '
+      'room and give the same command again'
+    )

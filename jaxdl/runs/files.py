@@ -9,8 +9,11 @@ LARGEST = 3.5e38  # of a finite figure: float32 has none above
 
 def is_figure(value):
   """Whether a value is a number that a run can have measured, perhaps not finite."""
-  return (isinstance(value, (int, float)) and not isinstance(value, bool)
-          and (abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value))))
+  return (
+    isinstance(value, (int, float))
+    and not isinstance(value, bool)
+    and (abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value)))
+  )
 
 
 def _is_count(value):
@@ -26,7 +29,9 @@ def _are_counts(value):
 
 
 def _are_lists_of_counts(value):
-  return isinstance(value, dict) and all(isinstance(counts, list) and all(map(_is_count, counts)) for counts in value.values())
+  return isinstance(value, dict) and all(
+    isinstance(counts, list) and all(map(_is_count, counts)) for counts in value.values()
+  )
 
 
 def _is(*kinds):
@@ -35,18 +40,39 @@ def _is(*kinds):
 
 MUST, MAY = True, False
 CONFIG = {  # key → what it holds, and whether it must be there
-    'model': (_is(dict), MUST), 'model.name': (_is(str), MUST), 'model.cell': (_is(str), MAY), 'data': (_is(dict), MUST),
-    'data.name': (_is(str), MUST), 'data.batch_size': (_is_count, MUST), 'data.time_step': (_is_count, MAY),
-    'seed': (_is_count, MAY), 'dataset': (_is(dict), MAY), 'dataset.classes': (_is(list), MAY),
-    'dataset.input_shape': (_is(list), MAY), 'dataset.steps_per_epoch': (_is_count, MAY),
-    'dataset.examples': (_are_counts, MAY), 'dataset.examples_per_class': (_are_lists_of_counts, MAY),
-    'reported': (_is(dict, type(None)), MAY)}
+  'model': (_is(dict), MUST),
+  'model.name': (_is(str), MUST),
+  'model.cell': (_is(str), MAY),
+  'data': (_is(dict), MUST),
+  'data.name': (_is(str), MUST),
+  'data.batch_size': (_is_count, MUST),
+  'data.time_step': (_is_count, MAY),
+  'seed': (_is_count, MAY),
+  'dataset': (_is(dict), MAY),
+  'dataset.classes': (_is(list), MAY),
+  'dataset.input_shape': (_is(list), MAY),
+  'dataset.steps_per_epoch': (_is_count, MAY),
+  'dataset.examples': (_are_counts, MAY),
+  'dataset.examples_per_class': (_are_lists_of_counts, MAY),
+  'reported': (_is(dict, type(None)), MAY),
+}
 SUMMARY = {
-    'config': (_is(str), MUST), 'step': (_is_count, MUST), 'parameters': (_is_count, MUST), 'seed': (_is_count, MUST),
-    'seconds': (_is_span, MUST), 'device': (_is(str), MUST), 'data': (_is(str), MUST), 'versions': (_is(dict), MAY),
-    'reported': (_is(dict), MAY), **{f'{split}_{name}': (is_figure, MAY) for split in ('train', 'validation', 'test')
-                                     for name in ('loss', 'accuracy', 'bits_per_character', 'mse')},
-    **{f'{split}_examples': (_is_count, MAY) for split in ('train', 'validation', 'test')}}
+  'config': (_is(str), MUST),
+  'step': (_is_count, MUST),
+  'parameters': (_is_count, MUST),
+  'seed': (_is_count, MUST),
+  'seconds': (_is_span, MUST),
+  'device': (_is(str), MUST),
+  'data': (_is(str), MUST),
+  'versions': (_is(dict), MAY),
+  'reported': (_is(dict), MAY),
+  **{
+    f'{split}_{name}': (is_figure, MAY)
+    for split in ('train', 'validation', 'test')
+    for name in ('loss', 'accuracy', 'bits_per_character', 'mse')
+  },
+  **{f'{split}_examples': (_is_count, MAY) for split in ('train', 'validation', 'test')},
+}
 
 
 def read_json(file, keys=None):
@@ -82,16 +108,32 @@ _ABSENT = object()
 
 
 def journal(workdir):
-  """The lines of `metrics.jsonl` as dicts, one that is just being written or damaged left out; [] where there is none."""
-  return [line for line in _lines(pathlib.Path(workdir) / 'metrics.jsonl') if isinstance(line.get('split'), str)
-          and all(is_figure(value) for key, value in line.items() if key not in ('step', 'split'))]
+  """The lines of `metrics.jsonl` as dicts, one that is just being written or damaged left out; []
+  where there is none.
+  """
+  return [
+    line
+    for line in _lines(pathlib.Path(workdir) / 'metrics.jsonl')
+    if isinstance(line.get('split'), str)
+    and all(is_figure(value) for key, value in line.items() if key not in ('step', 'split'))
+  ]
 
 
 def weights(workdir):
-  """The lines of `weights.jsonl` as dicts, 'step' and tensor → list of nine numbers, as `journal` reads its own."""
-  return [line for line in _lines(pathlib.Path(workdir) / 'weights.jsonl') if all(
-      isinstance(values, list) and len(values) == 9 and all(is_figure(value) and math.isfinite(value) for value in values)
-      for key, values in line.items() if key != 'step')]
+  """The lines of `weights.jsonl` as dicts, 'step' and tensor → list of nine numbers, as `journal`
+  reads its own.
+  """
+  return [
+    line
+    for line in _lines(pathlib.Path(workdir) / 'weights.jsonl')
+    if all(
+      isinstance(values, list)
+      and len(values) == 9
+      and all(is_figure(value) and math.isfinite(value) for value in values)
+      for key, values in line.items()
+      if key != 'step'
+    )
+  ]
 
 
 def _lines(file):

@@ -23,8 +23,8 @@ WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an in
 def locked(workdir, config, steps):
   """Locks a run's folder inside the `with` block; writes `config.json` into that of a new run.
 
-  How long and how often may change between sittings; what is trained may not. The system takes the lock away with the
-  process, however that ends.
+  How long and how often may change between sittings; what is trained may not. The system takes the
+  lock away with the process, however that ends.
 
   Args:
     workdir: the run's folder, made where it is absent.
@@ -41,7 +41,9 @@ def locked(workdir, config, steps):
     try:
       stack.enter_context(lock.acquire(timeout=WAIT))
     except filelock.Timeout:
-      raise OSError(f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir') from None
+      raise OSError(
+        f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir'
+      ) from None
     except (OSError, NotImplementedError):
       pass  # a file system without locks
     check_config(folder, config, steps)
@@ -58,7 +60,9 @@ def write_config(workdir, config: dict):
 
 
 def trainer(workdir):
-  """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where nobody did."""
+  """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool};
+  {} where nobody did.
+  """
   folder = pathlib.Path(workdir)
   try:
     found = _owner_in((folder / OWNER).read_text())
@@ -105,16 +109,21 @@ def _is_alive(owner, written):
 
 
 def last_checkpoint(workdir):
-  """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where there is none."""
+  """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where
+  there is none.
+  """
   return max(_checkpoints(workdir), key=lambda path: int(path.name), default=None)
 
 
 def _checkpoints(workdir):
-  return [path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()]
+  return [
+    path for path in (pathlib.Path(workdir) / 'checkpoints').glob('*') if path.name.isdecimal()
+  ]
 
 
 def seconds_a_step(workdir):
-  """How long this sitting took for a step, evaluations included, between the first and the last checkpoint that it left.
+  """How long this sitting took for a step, evaluations included, between the first and the last
+  checkpoint that it left.
 
   Args:
     workdir: the run's folder.
@@ -122,7 +131,9 @@ def seconds_a_step(workdir):
   Returns:
     float; None where it left fewer than two.
   """
-  with contextlib.suppress(FileNotFoundError):  # no lock, or a checkpoint that makes place for a newer one
+  with contextlib.suppress(
+    FileNotFoundError
+  ):  # no lock, or a checkpoint that makes place for a newer one
     began = (pathlib.Path(workdir) / OWNER).stat().st_mtime
     saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
     ours = {step: moment for step, moment in saved.items() if moment >= began}
@@ -132,38 +143,59 @@ def seconds_a_step(workdir):
 
 
 def below(folder):
-  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in order of their names."""
+  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in
+  order of their names.
+  """
   if (folder / 'config.json').is_file():
     return [folder]
   return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
 def check_config(workdir, config, steps):
-  """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`, or lost its checkpoints.
+  """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`,
+  or lost its checkpoints.
 
   Raises:
     ValueError: the keys that differ, the step that the run has reached, or what would be lost.
   """
   file = (folder := pathlib.Path(workdir)) / 'config.json'
-  if (folder / 'summary.json').is_file() and not any((folder / name).is_dir() for name in ('checkpoints', 'damaged')):
-    raise ValueError(f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder')
+  if (folder / 'summary.json').is_file() and not any(
+    (folder / name).is_dir() for name in ('checkpoints', 'damaged')
+  ):
+    raise ValueError(
+      f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder'
+    )
   last, journal = last_checkpoint(folder), folder / 'metrics.jsonl'
-  begun = last is not None or (folder / 'damaged').is_dir() or (journal.is_file() and journal.stat().st_size)
+  begun = (
+    last is not None
+    or (folder / 'damaged').is_dir()
+    or (journal.is_file() and journal.stat().st_size)
+  )
   if not ((folder / 'checkpoints').is_dir() and file.is_file() and begun):
     return
   before = {'seed': 0, **read_json(file)}
   checksums = _checksums(before)
   may_change = identity.MAY_CHANGE + (identity.PLACES if checksums else ())
   changed = differences.changed_keys(before, config, but=may_change)
-  if checksums and checksums != _checksums(config) and all(key.startswith('dataset.') for key in changed):
-    raise ValueError(f'{folder} holds a run that was trained on other data: give the data of that run, as '
-                     f'{file} names them, or another --workdir')
+  if (
+    checksums
+    and checksums != _checksums(config)
+    and all(key.startswith('dataset.') for key in changed)
+  ):
+    raise ValueError(
+      f'{folder} holds a run that was trained on other data: give the data of that run, as '
+      f'{file} names them, or another --workdir'
+    )
   if changed:
-    raise ValueError(f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
-                     'give another --workdir, or delete the folder')
+    raise ValueError(
+      f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
+      'give another --workdir, or delete the folder'
+    )
   if last is not None and int(last.name) > steps:
-    raise ValueError(f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
-                     'make it longer, or give another --workdir')
+    raise ValueError(
+      f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
+      'make it longer, or give another --workdir'
+    )
 
 
 def _checksums(config):
@@ -177,11 +209,15 @@ def _owner_in(text):
   """What a lock file says; {} where it is empty or damaged."""
   try:
     found = json.loads(text)
-    return {key: kind(found[key]) for key, kind in (('process', int), ('host', str), ('steps', int))}
+    return {
+      key: kind(found[key]) for key, kind in (('process', int), ('host', str), ('steps', int))
+    }
   except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
     return {}
 
 
 def _owner(folder):
   found = trainer(folder)
-  return f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
+  return (
+    f'process {found["process"]} on {found["host"]}' if found.get('process') else 'another process'
+  )

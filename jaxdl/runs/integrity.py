@@ -1,4 +1,6 @@
-"""Damage: checksums tell of it, for a flipped bit in a stored array has no other sign, and what is damaged is put aside."""
+"""Damage: checksums tell of it, for a flipped bit in a stored array has no other sign, and what is
+damaged is put aside.
+"""
 
 import json
 import pathlib
@@ -32,14 +34,19 @@ def of_json(data):
 
 
 def check(found, expected):
-  """Raises DamagedError, which names the first leaf that differs, where two results of `checksums` are unequal."""
+  """Raises DamagedError, which names the first leaf that differs, where two results of `checksums`
+  are unequal.
+  """
   for path in sorted(found.keys() | expected.keys()):
     if found.get(path) != expected.get(path):
       raise DamagedError(f'{path} is not what was saved')
 
 
 def _of_array(array):
-  return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), zlib.crc32(f'{array.dtype}{array.shape}'.encode()))
+  return zlib.crc32(
+    np.ascontiguousarray(array).reshape(-1).view(np.uint8),
+    zlib.crc32(f'{array.dtype}{array.shape}'.encode()),
+  )
 
 
 def check_loss(folder: pathlib.Path):
@@ -68,11 +75,17 @@ def quarantine(folder: pathlib.Path, step: int, why: str):
     why: what is damaged, in a line.
   """
   (folder.parent / 'damaged').mkdir(exist_ok=True)
-  names = (folder.parent / 'damaged' / f'{step}{ending}' for ending in ('', *(f'_{number}' for number in range(2, 1000))))
+  names = (
+    folder.parent / 'damaged' / f'{step}{ending}'
+    for ending in ('', *(f'_{number}' for number in range(2, 1000)))
+  )
   aside = next(name for name in names if not name.exists())
   (folder / str(step)).rename(aside)
-  print(f'checkpoint {step} is damaged ({why}): moved to {aside}, going on without it',
-        file=sys.stderr, flush=True)
+  print(
+    f'checkpoint {step} is damaged ({why}): moved to {aside}, going on without it',
+    file=sys.stderr,
+    flush=True,
+  )
 
 
 def reason(error):

@@ -1,4 +1,6 @@
-"""A run as its files have it: its config, its figures, the lines of its journal, and how it was begun."""
+"""A run as its files have it: its config, its figures, the lines of its journal, and how it was
+begun.
+"""
 
 import dataclasses
 import pathlib
@@ -13,14 +15,19 @@ def finished(folder, wanted):
     run = read(folder)
   except (OSError, ValueError):
     return None
-  same = not identity.changed_keys(run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers'))
+  same = not identity.changed_keys(
+    run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers')
+  )
   return run.summary if same and run.finished else None
 
 
 SPLITS = ('train', 'validation', 'test')
 
 
-SQUARES = {'classify_by_squared_error': 'squared error', 'reconstruct': 'mean squared error'}  # tasks whose loss is no entropy
+SQUARES = {
+  'classify_by_squared_error': 'squared error',
+  'reconstruct': 'mean squared error',
+}  # tasks whose loss is no entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +59,37 @@ class Record:
   def finished(self):
     """Whether training came to its end, and was not taken up again for longer since."""
     end = self.summary.get('stopped_early') or self.summary.get('steps')
-    return bool(self.summary) and self.summary.get('stopped') is None and (not self.journal or end in (None, self.step))
+    return (
+      bool(self.summary)
+      and self.summary.get('stopped') is None
+      and (not self.journal or end in (None, self.step))
+    )
 
   @property
   def title(self):
     """The config's name, and before it that of the folder where this tells more."""
     folder = self.folder.resolve().name
-    return self.name if folder == self.name or re.fullmatch(r'seed\d+', folder) else f'{folder} ({self.name})'
+    return (
+      self.name
+      if folder == self.name or re.fullmatch(r'seed\d+', folder)
+      else f'{folder} ({self.name})'
+    )
 
   @property
   def remark(self):
-    """What the data set says of itself, such as 'test split is not the original (JPEG test copy)'; '' for nothing."""
+    """What the data set says of itself, such as 'test split is not the original (JPEG test copy)';
+    '' for nothing.
+    """
     return self.summary.get('data', '').partition(', ')[2]
 
   @property
   def changed(self):
     """The keys that the command which began it sets, so that it is another run than the config's."""
-    return [key for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command)) if key not in identity.SAME_RUN]
+    return [
+      key
+      for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
+      if key not in identity.SAME_RUN
+    ]
 
   def state(self, now):
     """'training', 'finished' or 'stopped'; `now` tells whether a process trains in its folder."""
@@ -92,10 +113,12 @@ class Record:
     return found
 
   def figure(self, key):
-    """A figure at the checkpoint of the lowest validation loss, and how many examples it is the mean over.
+    """A figure at the checkpoint of the lowest validation loss, and how many examples it is the
+    mean over.
 
     Args:
-      key: such as 'test_accuracy'; a training figure is that of the last line of training up to the checkpoint.
+      key: such as 'test_accuracy'; a training figure is that of the last line of training up to the
+        checkpoint.
 
     Returns:
       (number, int); the number is None where the run has no such figure.
@@ -120,7 +143,9 @@ class Record:
 
 
 def loss_unit(config):
-  """The unit of the loss that a config's task measures: 'nats', 'squared error' or 'mean squared error'."""
+  """The unit of the loss that a config's task measures: 'nats', 'squared error' or 'mean squared
+  error'.
+  """
   return SQUARES.get(_task(config), 'nats')
 
 
@@ -147,6 +172,11 @@ def read(folder):
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
   summary, command = folder / 'summary.json', folder / 'command.txt'
   found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
-  return Record(folder=folder, name=found.get('config', folder.resolve().name), summary=found,
-                config=files.read_json(folder / 'config.json', files.CONFIG), journal=files.journal(folder),
-                command=command.read_text(errors='replace').strip() if command.is_file() else '')
+  return Record(
+    folder=folder,
+    name=found.get('config', folder.resolve().name),
+    summary=found,
+    config=files.read_json(folder / 'config.json', files.CONFIG),
+    journal=files.journal(folder),
+    command=command.read_text(errors='replace').strip() if command.is_file() else '',
+  )

@@ -11,8 +11,13 @@ from jaxdl.models import table
 from jaxdl.runs import disk
 from jaxdl.step import tasks
 
-VERSIONS = {'Python': platform.python_version(), **{name: importlib.metadata.version(name) for name in (
-    'jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')}}
+VERSIONS = {
+  'Python': platform.python_version(),
+  **{
+    name: importlib.metadata.version(name)
+    for name in ('jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+  },
+}
 
 
 def of_run(experiment, current, measured, *, stopped, stopped_early):
@@ -31,15 +36,30 @@ def of_run(experiment, current, measured, *, stopped, stopped_early):
   figures = {name: round(value, 6) for name, value in of_splits(measured).items()}
   counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
   device = jax.devices()[0]
-  return {'config': experiment.name, 'step': int(current.step), 'steps': experiment.steps, **figures, **counted,
-          'reported': experiment.reported, **table.totals(experiment.layers), 'seed': experiment.seed,
-          'data': experiment.data.origin, 'device': f'{jax.device_count()} x {device.device_kind}', 'versions': VERSIONS,
-          'stopped': stopped, 'stopped_early': stopped_early}
+  return {
+    'config': experiment.name,
+    'step': int(current.step),
+    'steps': experiment.steps,
+    **figures,
+    **counted,
+    'reported': experiment.reported,
+    **table.totals(experiment.layers),
+    'seed': experiment.seed,
+    'data': experiment.data.origin,
+    'device': f'{jax.device_count()} x {device.device_kind}',
+    'versions': VERSIONS,
+    'stopped': stopped,
+    'stopped_early': stopped_early,
+  }
 
 
 def of_splits(measured):
   """Figures by split: {'test': sums} → {'test_loss': …, 'test_accuracy': …}."""
-  return {f'{split}_{name}': value for split, values in measured.items() for name, value in tasks.metrics(values).items()}
+  return {
+    f'{split}_{name}': value
+    for split, values in measured.items()
+    for name, value in tasks.metrics(values).items()
+  }
 
 
 def record(workdir, summary, *, seconds, resumed):
@@ -49,7 +69,8 @@ def record(workdir, summary, *, seconds, resumed):
     workdir: the run's folder.
     summary: dict of plain JSON data.
     seconds: float, of this sitting.
-    resumed: bool, whether the sittings before count too. One that was killed left no figure behind and is not counted.
+    resumed: bool, whether the sittings before count too. One that was killed left no figure behind
+      and is not counted.
 
   Returns:
     the summary with 'seconds'.
@@ -65,7 +86,9 @@ def record(workdir, summary, *, seconds, resumed):
 
 
 def _seconds(file):
-  """Those of the sittings before; 0 where no sound file tells them: a run does not fail at its end for them."""
+  """Those of the sittings before; 0 where no sound file tells them: a run does not fail at its end
+  for them.
+  """
   try:
     return float(json.loads(file.read_text())['seconds'])
   except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):

@@ -33,11 +33,15 @@ class State:
   average: Any = dataclasses.field(default_factory=dict)
 
   def variables(self):
-    """What is evaluated and analysed: the averaged parameters where there are any, and the batch statistics."""
+    """What is evaluated and analysed: the averaged parameters where there are any, and the batch
+    statistics.
+    """
     return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
-def trace_initial_state(model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0):
+def trace_initial_state(
+  model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0
+):
   """The program that draws the state before the first step.
 
   Args:
@@ -59,21 +63,33 @@ def trace_initial_state(model, optimizer, *, seed, input_shape, input_dtype=jnp.
     inputs = jnp.zeros((max(streams, 1), *input_shape), input_dtype)
     variables = model.init({'params': rng}, inputs, **accepted_kwargs(model, **going_on))
     params = variables['params']
-    return State(step=jnp.int32(0), params=params, batch_stats=variables.get('batch_stats', {}),
-                 opt_state=optimizer.init(params), rng=rng, carry=variables.get('carry', {}),
-                 average=params if averaged else {})
+    return State(
+      step=jnp.int32(0),
+      params=params,
+      batch_stats=variables.get('batch_stats', {}),
+      opt_state=optimizer.init(params),
+      rng=rng,
+      carry=variables.get('carry', {}),
+      average=params if averaged else {},
+    )
 
   return jax.jit(initial, compiler_options=_quickly()).trace()
 
 
 def accepted_kwargs(model, **keywords):
-  """Of some keywords those that a linen module's __call__ takes: one that maps inputs to outputs need not know the others."""
+  """Of some keywords those that a linen module's __call__ takes: one that maps inputs to outputs
+  need not know the others.
+  """
   takes = inspect.signature(type(model).__call__).parameters
   everything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
   return {name: value for name, value in keywords.items() if everything or name in takes}
 
 
 def _quickly():
-  """Compiler options of a program that runs once: a CPU takes a third of the time to compile it so, to the same bits."""
-  chosen = jax.default_backend() != 'cpu' or 'xla_backend_optimization_level' in os.environ.get('XLA_FLAGS', '')
+  """Compiler options of a program that runs once: a CPU takes a third of the time to compile it so,
+  to the same bits.
+  """
+  chosen = jax.default_backend() != 'cpu' or 'xla_backend_optimization_level' in os.environ.get(
+    'XLA_FLAGS', ''
+  )
   return None if chosen else {'xla_backend_optimization_level': 1}

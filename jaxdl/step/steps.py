@@ -18,12 +18,16 @@ class Recipe:
   """What a network is and how one batch changes it.
 
   Attributes:
-    model: linen module, which is told what it asks for: the field axis_name, and train, mask, index and reset when called.
+    model: linen module, which is told what it asks for: the field axis_name, and train, mask, index
+      and reset when called.
     optimizer: optax.GradientTransformation.
     task: function (outputs, batch) → sums over real examples, to train by.
-    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an example. None for none.
-    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model; 0 for none.
-    compute: a key of precision.PRECISIONS, the type that training computes in; evaluation keeps float32.
+    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an
+      example. None for none.
+    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model;
+      0 for none.
+    compute: a key of precision.PRECISIONS, the type that training computes in; evaluation keeps
+      float32.
   """
 
   model: Any
@@ -39,8 +43,8 @@ def train_step(state, batch, recipe):
 
   Args:
     state: State.
-    batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the batch goes on from the
-      one before, and what the task needs.
+    batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the
+      batch goes on from the one before, and what the task needs.
     recipe: Recipe.
 
   Returns:
@@ -49,40 +53,65 @@ def train_step(state, batch, recipe):
   gradients, sums, updated = mean_gradients(state, batch, recipe)
   updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
-  decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))  # the first steps are forgotten sooner
-  average = jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {})
-  return State(step=state.step + 1, params=params, batch_stats=updated.get('batch_stats', {}), opt_state=opt_state,
-               rng=state.rng, carry=updated.get('carry', {}), average=average), sums
+  decay = jnp.minimum(
+    recipe.ema_decay, (1 + state.step) / (10 + state.step)
+  )  # the first steps are forgotten sooner
+  average = jax.tree.map(
+    lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {}
+  )
+  return State(
+    step=state.step + 1,
+    params=params,
+    batch_stats=updated.get('batch_stats', {}),
+    opt_state=opt_state,
+    rng=state.rng,
+    carry=updated.get('carry', {}),
+    average=average,
+  ), sums
 
 
 def mean_gradients(state, batch, recipe):
   """The gradient that a training step follows: of the mean loss over a batch, and of the penalty.
 
-  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and counts cross the
-  devices once, and the division by the number of real examples comes after.
+  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and
+  counts cross the devices once, and the division by the number of real examples comes after.
 
   Args:
     state, batch, recipe: as in `train_step`.
 
   Returns:
-    (gradients like the parameters, sums over the real examples of all devices, the collections that the batch changed).
+    (gradients like the parameters, sums over the real examples of all devices, the collections that
+    the batch changed).
   """
-  model = recipe.model.clone(axis_name=parallel.AXIS) if hasattr(recipe.model, 'axis_name') else recipe.model
+  model = (
+    recipe.model.clone(axis_name=parallel.AXIS)
+    if hasattr(recipe.model, 'axis_name')
+    else recipe.model
+  )
   apply = precision.compute_in(model.apply, recipe.compute)
-  keywords = accepted_kwargs(model, train=True, mask=batch['mask'], index=batch['index'], **_streams(batch))
+  keywords = accepted_kwargs(
+    model, train=True, mask=batch['mask'], index=batch['index'], **_streams(batch)
+  )
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
     variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
-    outputs, updated = apply(variables, batch['inputs'], **keywords, mutable=['batch_stats', 'carry'],
-                             rngs={'dropout': dropout})
+    outputs, updated = apply(
+      variables,
+      batch['inputs'],
+      **keywords,
+      mutable=['batch_stats', 'carry'],
+      rngs={'dropout': dropout},
+    )
     sums = recipe.task(outputs, batch)
     return sums['loss'], (sums, updated)
 
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   gradients, sums = parallel.sum_over_devices((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
-  if recipe.penalty:  # of the parameters that all devices share: once, after their gradients have become one
+  if (
+    recipe.penalty
+  ):  # of the parameters that all devices share: once, after their gradients have become one
     value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
     gradients = jax.tree.map(jnp.add, gradients, of_penalty)
     sums = {**sums, 'penalty': value * sums['count']}
@@ -93,14 +122,17 @@ def eval_step(variables, batch, *, model, task):
   """One batch without dropout and by running averages.
 
   Args:
-    variables: of the model; the collection 'carry' is what the batch before left, and may be absent at the first.
+    variables: of the model; the collection 'carry' is what the batch before left, and may be absent
+      at the first.
     batch: as in `train_step`.
     model, task: as in Recipe; the task to measure by.
 
   Returns:
     (sums over the real examples, carry for the next batch: {} where nothing goes on).
   """
-  outputs, updated = model.apply(variables, batch['inputs'], **accepted_kwargs(model, **_streams(batch)), mutable=['carry'])
+  outputs, updated = model.apply(
+    variables, batch['inputs'], **accepted_kwargs(model, **_streams(batch)), mutable=['carry']
+  )
   return task(outputs, batch), updated.get('carry', {})
 
 
@@ -110,10 +142,11 @@ def _streams(batch):
 
 
 def many_train_steps(recipe, *, split, prepare):
-  """Trains for any number of steps without returning to Python, once it is compiled by `parallel.over_devices`.
+  """Trains for any number of steps without returning to Python, once it is compiled by
+  `parallel.over_devices`.
 
-  The number of steps is an argument of one compiled program, so that a run's bits do not depend on where its calls
-  begin and end.
+  The number of steps is an argument of one compiled program, so that a run's bits do not depend on
+  where its calls begin and end.
 
   Args:
     recipe: Recipe.
@@ -123,15 +156,26 @@ def many_train_steps(recipe, *, split, prepare):
   Returns:
     pure function (state, arrays, feed [S, B, …], steps <= S) → (State, sums of each step [S]).
   """
+
   def run(state, arrays, feed, steps):
     def one(position, carried):
       state, history = carried
       batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
       state, sums = train_step(state, batch, recipe)
-      return state, jax.tree.map(lambda values, value: values.at[position].set(value), history, sums)
+      return state, jax.tree.map(
+        lambda values, value: values.at[position].set(value), history, sums
+      )
 
-    sums, _ = _shapes(state.variables(), arrays, feed, model=recipe.model, task=recipe.task, split=split, prepare=prepare)
+    sums, _ = _shapes(
+      state.variables(),
+      arrays,
+      feed,
+      model=recipe.model,
+      task=recipe.task,
+      split=split,
+      prepare=prepare,
+    )
     history = _zeros(sums, leading=(len(feed['index']),))  # [S] each
     if recipe.penalty:
       history['penalty'] = jnp.zeros_like(history['loss'])
@@ -150,8 +194,10 @@ def many_eval_steps(*, model, task, split, prepare):
     split, prepare: as in `many_train_steps`.
 
   Returns:
-    pure function (variables, arrays, feed [S, B, …]) → sums over every real example, each counted once.
+    pure function (variables, arrays, feed [S, B, …]) → sums over every real example, each counted
+    once.
   """
+
   def run(variables, arrays, feed):
     def one(carried, feed):
       sums, carry = carried
@@ -159,7 +205,9 @@ def many_eval_steps(*, model, task, split, prepare):
       added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
       return (jax.tree.map(jnp.add, sums, added), carry), None
 
-    zeros = _zeros(_shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare))
+    zeros = _zeros(
+      _shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare)
+    )
     (sums, _), _ = jax.lax.scan(one, zeros, feed)
     return parallel.sum_over_devices(sums)
 
@@ -167,9 +215,11 @@ def many_eval_steps(*, model, task, split, prepare):
 
 
 def gradients_of_batch(recipe, *, prepare):
-  """The gradients of one fixed batch as its first training step takes them, for whatever the parameters have become.
+  """The gradients of one fixed batch as its first training step takes them, for whatever the
+  parameters have become.
 
-  That is with the augmentation and the dropout of step 0 and batch statistics of the batch, which leave no trace.
+  That is with the augmentation and the dropout of step 0 and batch statistics of the batch, which
+  leave no trace.
 
   Args:
     recipe: Recipe.
@@ -178,10 +228,15 @@ def gradients_of_batch(recipe, *, prepare):
   Returns:
     pure function (state, {}, batch [1, B, …]) → gradients like the parameters.
   """
+
   def run(state, arrays, batch):
     del arrays
-    first = dataclasses.replace(state, step=jnp.zeros_like(state.step), carry=parallel.local_shard(state.carry))
-    batch = prepare(jax.tree.map(lambda values: values[0], batch), jax.random.fold_in(first.rng, first.step))
+    first = dataclasses.replace(
+      state, step=jnp.zeros_like(state.step), carry=parallel.local_shard(state.carry)
+    )
+    batch = prepare(
+      jax.tree.map(lambda values: values[0], batch), jax.random.fold_in(first.rng, first.step)
+    )
     return mean_gradients(first, batch, recipe)[0]
 
   return run
@@ -189,6 +244,7 @@ def gradients_of_batch(recipe, *, prepare):
 
 def _shapes(variables, arrays, feed, *, model, task, split, prepare):
   """Shapes of what `eval_step` returns for the first step of a feed."""
+
   def first(feed):
     return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)
 

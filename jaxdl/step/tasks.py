@@ -1,6 +1,7 @@
 """What a network is trained for: pure functions (outputs, batch) → sums over the real examples.
 
-A task's keyword arguments change what is trained, never what is measured: evaluation calls it without them.
+A task's keyword arguments change what is trained, never what is measured: evaluation calls it
+without them.
 """
 
 import jax
@@ -11,9 +12,11 @@ from jaxdl.config import binding, checks
 
 
 def classify(logits, batch, *, label_smoothing=0.0):
-  """Sums over real examples: loss (nats), correct, count. logits [B, K]; label [B] int; mask [B] 0/1.
+  """Sums over real examples: loss (nats), correct, count. logits [B, K]; label [B] int; mask [B]
+  0/1.
 
-  `label_smoothing` is the share of the target that is spread over all classes (Szegedy et al. 2016).
+  `label_smoothing` is the share of the target that is spread over all classes (Szegedy et al.
+  2016).
   """
   nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch['label'])  # [B]
   if label_smoothing:
@@ -23,15 +26,21 @@ def classify(logits, batch, *, label_smoothing=0.0):
 
 
 def classify_by_squared_error(logits, batch):
-  """As `classify`, but the loss is Σ_k (p_k − y_k)² of softmax p and one-hot label y, from 0 to 2 (Brier 1950)."""
-  squares = jnp.square(jax.nn.softmax(logits) - jax.nn.one_hot(batch['label'], logits.shape[-1])).sum(-1)  # [B]
+  """As `classify`, but the loss is Σ_k (p_k − y_k)² of softmax p and one-hot label y, from 0 to 2
+  (Brier 1950).
+  """
+  squares = jnp.square(
+    jax.nn.softmax(logits) - jax.nn.one_hot(batch['label'], logits.shape[-1])
+  ).sum(-1)  # [B]
   return {**classify(logits, batch), 'loss': (squares * batch['mask']).sum()}
 
 
 def next_char(logits, batch, *, label_smoothing=0.0):
-  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T] int; mask [B, T] 0/1.
+  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T]
+  int; mask [B, T] 0/1.
 
-  `label_smoothing` is that of `classify`; the bits are always −log2 of the character's own probability.
+  `label_smoothing` is that of `classify`; the bits are always −log2 of the character's own
+  probability.
   """
   sums = classify(logits, batch, label_smoothing=label_smoothing)
   return {**sums, 'bits': classify(logits, batch)['loss'] / jnp.log(2.0)}
@@ -62,14 +71,25 @@ def build(task):
   if not isinstance(task, dict) and task not in list(TASKS):
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(TASKS)}')
   trained = binding.bind(TASKS, task if isinstance(task, dict) else {'name': task}, 'config.task')
-  checks.check_range(trained.keywords.get('label_smoothing', 0.0), 'config.task.label_smoothing', 0, 1)
+  checks.check_range(
+    trained.keywords.get('label_smoothing', 0.0), 'config.task.label_smoothing', 0, 1
+  )
   return trained, trained.func
 
 
-TASKS = {'classify': classify, 'classify_by_squared_error': classify_by_squared_error, 'next_char': next_char,
-         'reconstruct': reconstruct}
-METRICS = {'loss': 'loss', 'penalty': 'penalty', 'bits': 'bits_per_character', 'correct': 'accuracy',
-           'mse': 'mse'}  # the mean of each sum, in the order shown
+TASKS = {
+  'classify': classify,
+  'classify_by_squared_error': classify_by_squared_error,
+  'next_char': next_char,
+  'reconstruct': reconstruct,
+}
+METRICS = {
+  'loss': 'loss',
+  'penalty': 'penalty',
+  'bits': 'bits_per_character',
+  'correct': 'accuracy',
+  'mse': 'mse',
+}  # the mean of each sum, in the order shown
 
 
 def metrics(sums):
@@ -79,14 +99,17 @@ def metrics(sums):
     sums: name → sum over examples; 'count' is the number of examples.
 
   Returns:
-    name → mean as float: 'loss' in nats, 'bits_per_character', 'penalty' (which the loss leaves out), 'accuracy' as a share,
-    'mse'.
+    name → mean as float: 'loss' in nats, 'bits_per_character', 'penalty' (which the loss leaves
+    out), 'accuracy' as a share, 'mse'.
   """
-  return {METRICS[name]: float(sums[name]) / float(sums['count']) for name in METRICS if name in sums}
+  return {
+    METRICS[name]: float(sums[name]) / float(sums['count']) for name in METRICS if name in sums
+  }
 
 
 def l2(params, *, strength, everything=False):
-  """strength · Σ w², Keras's convention: its gradient is 2 · strength · w, PyTorch's weight_decay=2 · strength.
+  """strength · Σ w², Keras's convention: its gradient is 2 · strength · w, PyTorch's weight_decay=2
+  · strength.
 
   Args:
     params: tree of parameters.

@@ -1,4 +1,6 @@
-"""Several runs in one program: every array with an axis of members before it, and the members divided over the devices."""
+"""Several runs in one program: every array with an axis of members before it, and the members
+divided over the devices.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -27,24 +29,33 @@ def placed(states):
 
 
 def compile_steps(experiments):
-  """Compiles many steps of all members: (stacked State, arrays, feeds, steps) → (State, sums of each step [M, S])."""
+  """Compiles many steps of all members: (stacked State, arrays, feeds, steps) → (State, sums of
+  each step [M, S]).
+  """
   parts = [separated(built.config)[1] for built in experiments]
   differing = [place for place in parts[0] if len({part[place] for part in parts}) > 1]
-  numbers = {str(place): np.array([part[place] for part in parts], np.float32) for place in differing}  # [M] each
+  numbers = {
+    str(place): np.array([part[place] for part in parts], np.float32) for place in differing
+  }  # [M] each
   first, data = experiments[0], experiments[0].data
   epoch = data.splits['train'].batches
 
   def run(number, state, arrays, feed, count, numbers):
     config = with_numbers(first.config, {place: numbers[str(place)][number] for place in differing})
     recipe = experiment.recipe(config, steps=first.steps, epoch=epoch)
-    return step_functions.many_train_steps(recipe, split=data.splits['train'], prepare=data.prepare)(state, arrays, feed, count)
+    return step_functions.many_train_steps(
+      recipe, split=data.splits['train'], prepare=data.prepare
+    )(state, arrays, feed, count)
 
-  compiled = parallel.over_members(run, parallel.members_mesh(len(experiments)), scalars=2, donate=(0,))
+  compiled = parallel.over_members(
+    run, parallel.members_mesh(len(experiments)), scalars=2, donate=(0,)
+  )
   return lambda states, arrays, feeds, count: compiled(states, arrays, feeds, count, numbers)
 
 
 def feeds(experiments):
   """The members' feeds one after another: (first step, steps) → name → [M, S, B, …]."""
+
   def feed_at(first_step, count):
     each = [built.data.splits['train'].feed(first_step, count) for built in experiments]
     return {name: np.stack([feed[name] for feed in each]) for name in each[0]}
@@ -64,9 +75,14 @@ def evaluation_of(experiments):
   mesh, split = parallel.members_mesh(count), split_feeds(count)
 
   def over(run):
-    return parallel.over_members(lambda number, variables, arrays, feed: run(variables, arrays, feed), mesh)
+    return parallel.over_members(
+      lambda number, variables, arrays, feed: run(variables, arrays, feed), mesh
+    )
 
   def split_feed(feed, steps):  # the same examples for all
-    return split({name: np.broadcast_to(values, (count, *values.shape)) for name, values in feed.items()}, steps)
+    return split(
+      {name: np.broadcast_to(values, (count, *values.shape)) for name, values in feed.items()},
+      steps,
+    )
 
   return evaluation.of_splits(experiments[0], over=over, split_feed=split_feed)

@@ -9,15 +9,18 @@ from jaxdl.sweeps import members as sweep_members
 
 
 def grouped(found, *, together):
-  """Which members one compiled program can train; all of one seed are built, so that errors come before any run.
+  """Which members one compiled program can train; all of one seed are built, so that errors come
+  before any run.
 
-  They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of dropout, where these
-  are not 0; whatever else differs, a layer or a batch, needs a program of its own. Photographs come from one stream,
-  what follows the validation loss follows one, and a trace is of one run: such members are trained one after another.
+  They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of
+  dropout, where these are not 0; whatever else differs, a layer or a batch, needs a program of its
+  own. Photographs come from one stream, what follows the validation loss follows one, and a trace
+  is of one run: such members are trained one after another.
 
   Args:
     found: list of Member.
-    together: 'auto' (on a CPU only as many as divide over two devices or more, which was measured faster, then) | 'always'
+    together: 'auto' (on a CPU only as many as divide over two devices or more, which was measured
+      faster, then) | 'always'
       | 'never'.
 
   Returns:
@@ -35,14 +38,20 @@ def grouped(found, *, together):
       one = sweep_members.built(member)
     can = one.observe is None and not one.profile and one.data.splits['train'].capacity is None
     devices = jax.device_count()
-    gain = len(members) if jax.default_backend() != 'cpu' else len(members) // devices * devices * (devices > 1)
+    gain = (
+      len(members)
+      if jax.default_backend() != 'cpu'
+      else len(members) // devices * devices * (devices > 1)
+    )
     shared = {'always': len(members), 'auto': gain, 'never': 0}[together] * can
     groups += [members[:shared]] * (shared > 0) + [[member] for member in members[shared:]]
   return groups
 
 
 def separated(config):
-  """(the config without what may differ within a program, {place: number} of what may be an argument of it)."""
+  """(the config without what may differ within a program, {place: number} of what may be an
+  argument of it).
+  """
   fixed = copy.deepcopy(config)
   for key in ('seed', 'reported'):
     fixed.pop(key, None)

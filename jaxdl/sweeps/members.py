@@ -37,16 +37,18 @@ def read(config, path):
   """The members of a sweep, seeds last.
 
   Args:
-    config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a path from the sweep's
-      file), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and the sections and keys that it sets, and
-      its 'base' takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label → figures).
+    config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a
+      path from the sweep's file), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and
+      the sections and keys that it sets, and its 'base' takes another config), 'seeds', 'common'
+      (what every member sets) and 'reported' (label → figures).
     path: of the sweep's file.
 
   Returns:
     list of Member.
 
   Raises:
-    ValueError: a missing or misspelt key, no choice or seed, or the label of a figure that no member has.
+    ValueError: a missing or misspelt key, no choice or seed, or the label of a figure that no
+      member has.
   """
   return binding.bind_one(_members, reading.to_dict(config), 'config', path=pathlib.Path(path))()
 
@@ -54,14 +56,20 @@ def read(config, path):
 def _members(path, *, base, axes, seeds, common=None, reported=None):
   are_numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
   if not seeds or not are_numbers or len(set(seeds)) < len(seeds):
-    raise ValueError(f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2), of one seed (0,)')
+    raise ValueError(
+      f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2), of one seed (0,)'
+    )
   if not isinstance(axes, list):
-    raise ValueError(f"config.axes={axes!r} is not a list of axes: write (dict(name='cell', choices=(…)),)")
+    raise ValueError(
+      f"config.axes={axes!r} is not a list of axes: write (dict(name='cell', choices=(…)),)"
+    )
   for key, section in (('common', common), ('reported', reported)):
     checks.check_section(section or {}, f'config.{key}')
   choices = [_choices(number, axis) for number, axis in enumerate(axes)]
   if (count := len(seeds) * math.prod(map(len, choices))) > MOST:
-    raise ValueError(f'config.axes and config.seeds ask for {count:,} runs: ask for at most {MOST:,}')
+    raise ValueError(
+      f'config.axes and config.seeds ask for {count:,} runs: ask for at most {MOST:,}'
+    )
   found = []
   for chosen in itertools.product(*choices):
     names = [name for name, _ in chosen]
@@ -78,35 +86,58 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     whole['reported'] = {'source': whole.get('reported', {}).get('source'), **figures}
     place = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
-    found += [Member(label=label, choices=choices, seed=seed, name=pathlib.Path(start).stem,
-                     config={**whole, 'seed': seed}, folder=f'{place}/seed{seed}') for seed in seeds]
+    found += [
+      Member(
+        label=label,
+        choices=choices,
+        seed=seed,
+        name=pathlib.Path(start).stem,
+        config={**whole, 'seed': seed},
+        folder=f'{place}/seed{seed}',
+      )
+      for seed in seeds
+    ]
   labels = list(dict.fromkeys(member.label for member in found))
   if unknown := set(reported or {}) - set(labels):
-    raise ValueError(f'config.reported.{min(unknown)} is no member of the sweep: its labels are {"; ".join(labels)}')
+    raise ValueError(
+      f'config.reported.{min(unknown)} is no member of the sweep: its labels are {"; ".join(labels)}'
+    )
   if len({member.folder for member in found}) < len(found):
-    raise ValueError(f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits')
+    raise ValueError(
+      f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits'
+    )
   return found
 
 
 def _choices(number, axis):
   """(name, what it sets) of every choice of an axis."""
   try:
-    found = [(choice['name'], {key: value for key, value in choice.items() if key != 'name'}) for choice in axis['choices']]
+    found = [
+      (choice['name'], {key: value for key, value in choice.items() if key != 'name'})
+      for choice in axis['choices']
+    ]
   except (KeyError, TypeError, AttributeError):
     found = []
   names = [*(name for name, _ in found), axis.get('name')] if found else [None]
   if twice := [name for name in names[:-1] if isinstance(name, str) and names[:-1].count(name) > 1]:
-    raise ValueError(f'config.axes[{number}] has two choices of the name {twice[0]!r}: give each a name of its own')
+    raise ValueError(
+      f'config.axes[{number}] has two choices of the name {twice[0]!r}: give each a name of its own'
+    )
   if not all(isinstance(name, str) for name in names):
-    raise ValueError(f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "
-                     "model=dict(cell='lstm')), …))")
+    raise ValueError(
+      f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "
+      "model=dict(cell='lstm')), …))"
+    )
   return found
 
 
 def _changed(config, change):
   """A config with another's keys put in, section by section."""
-  below = {key: _changed(config[key], value) for key, value in change.items()
-           if isinstance(value, dict) and isinstance(config.get(key), dict)}
+  below = {
+    key: _changed(config[key], value)
+    for key, value in change.items()
+    if isinstance(value, dict) and isinstance(config.get(key), dict)
+  }
   return {**config, **change, **below}
 
 

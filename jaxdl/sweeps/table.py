@@ -9,12 +9,20 @@ from jaxdl import figures
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import files, record
 
-TABLE = ('test_accuracy', 'test_bits_per_character', 'test_mse', 'test_loss', 'validation_accuracy',
-         'validation_bits_per_character', 'validation_loss')  # figures of a table, in this order where there are any
+TABLE = (
+  'test_accuracy',
+  'test_bits_per_character',
+  'test_mse',
+  'test_loss',
+  'validation_accuracy',
+  'validation_bits_per_character',
+  'validation_loss',
+)  # figures of a table, in this order where there are any
 
 
 def rows(found, workdir, faults):
-  """A row for every label: mean and standard deviation of each figure over the seeds that are finished.
+  """A row for every label: mean and standard deviation of each figure over the seeds that are
+  finished.
 
   Args:
     found: list of Member.
@@ -25,22 +33,41 @@ def rows(found, workdir, faults):
     list of dict of plain JSON data; 'deviation' is None for a single seed.
   """
   labels = dict.fromkeys(member.label for member in found)
-  return [_row(label, [member for member in found if member.label == label], workdir, faults) for label in labels]
+  return [
+    _row(label, [member for member in found if member.label == label], workdir, faults)
+    for label in labels
+  ]
 
 
 def _row(label, same, workdir, faults):
-  ended = {member.seed: summary for member in same if (summary := record.finished(workdir / member.folder, member.config))}
-  names = [name for name in TABLE if all(name in summary for summary in ended.values())] if ended else []
+  ended = {
+    member.seed: summary
+    for member in same
+    if (summary := record.finished(workdir / member.folder, member.config))
+  }
+  names = (
+    [name for name in TABLE if all(name in summary for summary in ended.values())] if ended else []
+  )
   each = {name: [summary[name] for summary in ended.values()] for name in names}
   first = next(iter(ended.values()), {})
-  return {'label': label, 'choices': same[0].choices, 'seeds': list(ended),
-          'mean': {name: statistics.fmean(values) for name, values in each.items()},
-          'deviation': {name: statistics.stdev(values) if len(values) > 1 else None for name, values in each.items()},
-          'loss_unit': record.loss_unit(same[0].config), 'parameters': first.get('parameters'),
-          'device': first.get('device'), 'reported': same[0].config['reported'],
-          'seconds': statistics.fmean(summary['seconds'] for summary in ended.values()) if ended else None,
-          'runs': [member.folder for member in same],
-          'faults': {member.folder: faults[member.folder] for member in same if member.folder in faults}}
+  return {
+    'label': label,
+    'choices': same[0].choices,
+    'seeds': list(ended),
+    'mean': {name: statistics.fmean(values) for name, values in each.items()},
+    'deviation': {
+      name: statistics.stdev(values) if len(values) > 1 else None for name, values in each.items()
+    },
+    'loss_unit': record.loss_unit(same[0].config),
+    'parameters': first.get('parameters'),
+    'device': first.get('device'),
+    'reported': same[0].config['reported'],
+    'seconds': statistics.fmean(summary['seconds'] for summary in ended.values())
+    if ended
+    else None,
+    'runs': [member.folder for member in same],
+    'faults': {member.folder: faults[member.folder] for member in same if member.folder in faults},
+  }
 
 
 def write(name, rows, workdir):
@@ -57,13 +84,21 @@ def write(name, rows, workdir):
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / 'sweep.json').write_text(json.dumps({'config': name, 'rows': rows}, indent=2) + '\n')
   (workdir / 'table.md').write_text(table(rows) + '\n')
-  found = {row['label']: curves([files.journal(workdir / folder) for folder in row['runs']]) for row in rows}
+  found = {
+    row['label']: curves([files.journal(workdir / folder) for folder in row['runs']])
+    for row in rows
+  }
   if not any(found.values()):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
-  SideOutputs().attempt('figure.png', lambda: figures.save(
-      figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units), workdir / 'figure.png'))
+  SideOutputs().attempt(
+    'figure.png',
+    lambda: figures.save(
+      figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units),
+      workdir / 'figure.png',
+    ),
+  )
 
 
 def curves(runs):
@@ -73,33 +108,58 @@ def curves(runs):
     runs: list of `files.journal`s; runs that did not begin are left out.
 
   Returns:
-    (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps that all runs have.
+    (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps
+    that all runs have.
   """
   found, begun = {}, [run for run in runs if run]
   for line in (line for run in begun for line in run):
     for metric in figures.CURVES:
       if metric in line:
-        found.setdefault((line['split'], metric), {}).setdefault(line['step'], []).append(line[metric])
-  complete = {key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(begun)}
-              for key, by_step in found.items()}
-  return {key: (np.array(list(by_step)), np.array([np.mean(values) for values in by_step.values()]),
-                np.array([np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in by_step.values()]))
-          for key, by_step in complete.items() if by_step}
+        found.setdefault((line['split'], metric), {}).setdefault(line['step'], []).append(
+          line[metric]
+        )
+  complete = {
+    key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(begun)}
+    for key, by_step in found.items()
+  }
+  return {
+    key: (
+      np.array(list(by_step)),
+      np.array([np.mean(values) for values in by_step.values()]),
+      np.array([np.std(values, ddof=1) if len(values) > 1 else 0.0 for values in by_step.values()]),
+    )
+    for key, by_step in complete.items()
+    if by_step
+  }
 
 
 def table(rows):
   """The rows as a Markdown table."""
   names = [name for name in TABLE if any(name in row['mean'] for row in rows)]
-  head = ['run', 'seeds', 'parameters', *(name.replace('_', ' ') for name in names), 'reported', 'seconds a run']
+  head = [
+    'run',
+    'seeds',
+    'parameters',
+    *(name.replace('_', ' ') for name in names),
+    'reported',
+    'seconds a run',
+  ]
   lines = [head, ['---', *['---:'] * (len(head) - 1)]]
   for row in rows:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]
-    lines.append([row['label'].replace('|', '\\|').replace('\n', ' '),
-                  str(len(row['seeds'])) if row['seeds'] else 'not finished',
-                  f'{row["parameters"]:,}' if row['parameters'] else '–',
-                  *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
-                  ', '.join(reported) or '–', '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}'])
-  spread = '\n\nMean ± standard deviation over the seeds.' * any(len(row['seeds']) > 1 for row in rows)
+    lines.append(
+      [
+        row['label'].replace('|', '\\|').replace('\n', ' '),
+        str(len(row['seeds'])) if row['seeds'] else 'not finished',
+        f'{row["parameters"]:,}' if row['parameters'] else '–',
+        *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
+        ', '.join(reported) or '–',
+        '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}',
+      ]
+    )
+  spread = '\n\nMean ± standard deviation over the seeds.' * any(
+    len(row['seeds']) > 1 for row in rows
+  )
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + spread
 
 
@@ -108,4 +168,8 @@ def _shown(name, mean, deviation=None):
     return '–'
   scale, unit = (100, ' %') if name.endswith('accuracy') else (1, '')
   digits = 2 if unit else 4
-  return f'{mean * scale:.{digits}f}' + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '') + unit
+  return (
+    f'{mean * scale:.{digits}f}'
+    + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '')
+    + unit
+  )

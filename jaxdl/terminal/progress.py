@@ -1,4 +1,6 @@
-"""What a person sees while something goes on: a bar or a moving line on a terminal, plain lines elsewhere."""
+"""What a person sees while something goes on: a bar or a moving line on a terminal, plain lines
+elsewhere.
+"""
 
 import contextlib
 import dataclasses
@@ -19,8 +21,10 @@ class Progress:
 
   Attributes:
     say: (text); a line of its own.
-    advance: (step, text, speed); moves the bar. Where there is no terminal it prints a line, after a silence.
-    doing: (text); the bar says what else is done just now. Where there is no terminal it prints nothing.
+    advance: (step, text, speed); moves the bar. Where there is no terminal it prints a line, after
+      a silence.
+    doing: (text); the bar says what else is done just now. Where there is no terminal it prints
+      nothing.
     left: (step) → time left in words, such as '0:01:32 left'; '' as long as the pace is not known.
     line: (step, figures, time left) → what is said of a log, as `line` has it.
     apart: list of float, seconds of each evaluation, which are not the steps'.
@@ -49,11 +53,15 @@ class Progress:
 
 @contextlib.contextmanager
 def show(total, *, first_step, evaluate_every=0, counted='examples'):
-  """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is `counted`; yields Progress."""
+  """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is
+  `counted`; yields Progress.
+  """
   asked, apart = [], []  # (step, moment) of the first time; seconds of each evaluation
 
   def left(step):
-    """At the steps' pace since it was first asked, and the quickest evaluation's: what starts and compiles is left out."""
+    """At the steps' pace since it was first asked, and the quickest evaluation's: what starts and
+    compiles is left out.
+    """
     now = time.monotonic() - sum(apart)
     if not asked:
       asked.append((step, now))
@@ -65,13 +73,24 @@ def show(total, *, first_step, evaluate_every=0, counted='examples'):
       seconds += min(apart) * (total // evaluate_every - step // evaluate_every)
     return f'{datetime.timedelta(seconds=round(seconds))} left'
 
-  common = {'left': left, 'line': functools.partial(line, total=total, counted=counted), 'apart': apart}
+  common = {
+    'left': left,
+    'line': functools.partial(line, total=total, counted=counted),
+    'apart': apart,
+  }
   if not sys.stdout.isatty():
     yield Progress(**common, **_plain(total, left, counted, begins=first_step < total))
     return
   from rich import progress
-  columns = (progress.SpinnerColumn(), progress.MofNCompleteColumn(), progress.TextColumn('steps'), progress.BarColumn(),
-             progress.TimeElapsedColumn(), progress.TextColumn('{task.description}'))
+
+  columns = (
+    progress.SpinnerColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TextColumn('steps'),
+    progress.BarColumn(),
+    progress.TimeElapsedColumn(),
+    progress.TextColumn('{task.description}'),
+  )
   with progress.Progress(*columns) as bar:
     task = bar.add_task('compiling', total=total, completed=first_step)
 
@@ -81,7 +100,9 @@ def show(total, *, first_step, evaluate_every=0, counted='examples'):
     def say(text):
       bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
 
-    yield Progress(**common, say=say, advance=advance, doing=lambda text: bar.update(task, description=text))
+    yield Progress(
+      **common, say=say, advance=advance, doing=lambda text: bar.update(task, description=text)
+    )
 
 
 def _plain(total, left, counted, *, begins):
@@ -105,7 +126,8 @@ def _plain(total, left, counted, *, begins):
 
 @contextlib.contextmanager
 def waiting(text=''):
-  """Shows that something is done, and for how long; yields a function that says what. Printing goes on above.
+  """Shows that something is done, and for how long; yields a function that says what. Printing goes
+  on above.
 
   Where there is no terminal it prints a line after each silence.
   """
@@ -114,8 +136,13 @@ def waiting(text=''):
       yield now
     return
   from rich import progress
-  with progress.Progress(progress.SpinnerColumn(), progress.TextColumn('{task.description}'), progress.TimeElapsedColumn(),
-                         transient=True) as shown:
+
+  with progress.Progress(
+    progress.SpinnerColumn(),
+    progress.TextColumn('{task.description}'),
+    progress.TimeElapsedColumn(),
+    transient=True,
+  ) as shown:
     task = shown.add_task(text, total=None)
     yield lambda text: shown.update(task, description=text)
 
@@ -138,7 +165,9 @@ def _plainly_waiting(text):
 
 
 def fitted(text, width):
-  """A line broken where two spaces part what it says, so that no figure is torn from its name on a narrow terminal."""
+  """A line broken where two spaces part what it says, so that no figure is torn from its name on a
+  narrow terminal.
+  """
   first, *rest = text.split('  ')
   lines = [first]
   for part in rest:
@@ -151,8 +180,10 @@ def fitted(text, width):
 
 def describe(metrics):
   """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
-  return ', '.join(f'{name} {100 * value:.2f} %' if name == 'accuracy' else f'{name} {value:.4f}'
-                   for name, value in metrics.items())
+  return ', '.join(
+    f'{name} {100 * value:.2f} %' if name == 'accuracy' else f'{name} {value:.4f}'
+    for name, value in metrics.items()
+  )
 
 
 def line(step, total, figures, left, counted='examples'):
@@ -165,8 +196,13 @@ def line(step, total, figures, left, counted='examples'):
     counted: what the speed counts.
   """
   speed = figures.get('train', {}).get('examples_per_second')
-  shown = [f'{split} {describe({k: v for k, v in values.items() if k not in UNSHOWN})}' for split, values in figures.items()]
-  return '  '.join(part for part in (f'step {step:,} of {total:,}', *shown, pace(speed, left, counted)) if part)
+  shown = [
+    f'{split} {describe({k: v for k, v in values.items() if k not in UNSHOWN})}'
+    for split, values in figures.items()
+  ]
+  return '  '.join(
+    part for part in (f'step {step:,} of {total:,}', *shown, pace(speed, left, counted)) if part
+  )
 
 
 def pace(speed, left, counted):

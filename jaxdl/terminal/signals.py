@@ -9,7 +9,8 @@ import threading
 def stop_signals():
   """Yields a list that each SIGTERM or Ctrl-C fills, so that what is in hand ends and is saved.
 
-  Where one such block stands within another, as a run within a sweep, both hear it: the run may have ended just then.
+  Where one such block stands within another, as a run within a sweep, both hear it: the run may
+    have ended just then.
   Python allows signal handlers in the main thread alone: in another thread the list stays empty.
   """
   if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,6 @@
-"""Compiled calls of many training steps: the feed of the next one is made while the device works on one."""
+"""Compiled calls of many training steps: the feed of the next one is made while the device works on
+one.
+"""
 
 import concurrent.futures
 import time
@@ -27,7 +29,8 @@ def capacity_of(experiment):
 
 
 def first_state(experiment, run, capacity=None):
-  """The State before the first step, drawn while another thread has the first call compiled: both take seconds.
+  """The State before the first step, drawn while another thread has the first call compiled: both
+  take seconds.
 
   Args:
     experiment: Experiment.
@@ -46,11 +49,14 @@ def first_state(experiment, run, capacity=None):
   return drawn.result()
 
 
-def run_in_chunks(experiment, step, run, feed_at, *, place=parallel.replicate, split_feed=parallel.split_feed):
-  """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each step, seconds).
+def run_in_chunks(
+  experiment, step, run, feed_at, *, place=parallel.replicate, split_feed=parallel.split_feed
+):
+  """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each
+  step, seconds).
 
-  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long. The State sent next
-  may hold another memory, but is of the step that was yielded.
+  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long.
+  The State sent next may hold another memory, but is of the step that was yielded.
 
   Args:
     experiment: Experiment, or one of several that are trained together.
@@ -70,13 +76,26 @@ def run_in_chunks(experiment, step, run, feed_at, *, place=parallel.replicate, s
     current, history = run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    feed = split_feed(feed_at(step, ahead), capacity)  # made, and on its way, while the device works
+    feed = split_feed(
+      feed_at(step, ahead), capacity
+    )  # made, and on its way, while the device works
     history = {name: values[..., :count] for name, values in jax.device_get(history).items()}
     spent = time.monotonic() - began
     current = yield current, history, spent
     made += 1
-    quick = max(1, int(SECONDS * count / spent)) if made > 1 else 1  # the first call's time is compilation
-    everies = (experiment.log_every, experiment.evaluate_every, experiment.checkpoint_every, experiment.keep_every,
-               experiment.profile)
-    count = min(*(every - step % every for every in everies if every), experiment.steps - step, capacity,
-                processes.min_over_processes(quick))
+    quick = (
+      max(1, int(SECONDS * count / spent)) if made > 1 else 1
+    )  # the first call's time is compilation
+    everies = (
+      experiment.log_every,
+      experiment.evaluate_every,
+      experiment.checkpoint_every,
+      experiment.keep_every,
+      experiment.profile,
+    )
+    count = min(
+      *(every - step % every for every in everies if every),
+      experiment.steps - step,
+      capacity,
+      processes.min_over_processes(quick),
+    )

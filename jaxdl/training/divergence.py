@@ -18,7 +18,9 @@ def check_losses(losses, step, checkpoints):
 
 
 def check_parameters(params, step, checkpoints):
-  """Raises FloatingPointError where a parameter is infinite or not a number; arguments as in `check_losses`."""
+  """Raises FloatingPointError where a parameter is infinite or not a number; arguments as in
+  `check_losses`.
+  """
   if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(params))):
     _refuse('a parameter is', step, checkpoints)
 
@@ -28,6 +30,12 @@ def _refuse(what, step, checkpoints):
   if checkpoints is not None:
     checkpoints.wait_until_finished()
     newest = checkpoints.latest_step()
-  kept = f'the checkpoint of step {newest} is kept' if newest is not None else 'no checkpoint was written yet'
-  raise FloatingPointError(f'{what} not finite at step {step}: {kept}; lower config.optimizer.learning_rate '
-                           'or set config.optimizer.clip_norm')
+  kept = (
+    f'the checkpoint of step {newest} is kept'
+    if newest is not None
+    else 'no checkpoint was written yet'
+  )
+  raise FloatingPointError(
+    f'{what} not finite at step {step}: {kept}; lower config.optimizer.learning_rate '
+    'or set config.optimizer.clip_norm'
+  )

@@ -12,10 +12,11 @@ NAME = 'the trace'  # of the side output: a trace that could not be started is n
 
 @contextlib.contextmanager
 def profiled(run, workdir, *, first_step, steps):
-  """Yields a compiled function of many steps that leaves a trace of some of them and returns what it always does.
+  """Yields a compiled function of many steps that leaves a trace of some of them and returns what
+  it always does.
 
-  Traced are the steps from n to 2n, and of a run that goes on later those from the next multiple of n; never those of
-  the first call, which compiles.
+  Traced are the steps from n to 2n, and of a run that goes on later those from the next multiple of
+  n; never those of the first call, which compiles.
 
   Args:
     run: as `chunks.compile_steps` returns it; none of its calls goes across a multiple of n.
@@ -28,7 +29,9 @@ def profiled(run, workdir, *, first_step, steps):
     return
   step, begun, tracing, outputs = first_step, None, False, SideOutputs()
   options = jax.profiler.ProfileOptions()
-  options.python_tracer_level = 0  # Python's own calls would be most of the trace, and slow what is traced
+  options.python_tracer_level = (
+    0  # Python's own calls would be most of the trace, and slow what is traced
+  )
 
   def call(state, arrays, feed, count):
     nonlocal step, begun, tracing

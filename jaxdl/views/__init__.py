@@ -2,5 +2,12 @@
 
 from jaxdl.views import activity, attributions, codes, network, neurons, predictions, sequences
 
-VIEWS = {**network.VIEWS, **activity.VIEWS, **neurons.VIEWS, **attributions.VIEWS, **predictions.VIEWS, **codes.VIEWS,
-         **sequences.VIEWS}
+VIEWS = {
+  **network.VIEWS,
+  **activity.VIEWS,
+  **neurons.VIEWS,
+  **attributions.VIEWS,
+  **predictions.VIEWS,
+  **codes.VIEWS,
+  **sequences.VIEWS,
+}

@@ -19,13 +19,27 @@ def feature_maps(subject, choice):
   found = activations.activations(subject.model, subject.variables, inputs, wanted)
   for layer, outputs in found.items():  # [8, H, W, C]
     strongest = np.argsort(-outputs.mean((0, 1, 2)), kind='stable')[:CHANNELS]
-    rows = [[image, *np.moveaxis(maps[..., strongest], -1, 0)] for image, maps in zip(images, outputs, strict=True)]
+    rows = [
+      [image, *np.moveaxis(maps[..., strongest], -1, 0)]
+      for image, maps in zip(images, outputs, strict=True)
+    ]
     height, width, count = outputs.shape[1:]
-    shown = f'the {len(strongest)} strongest of {count} feature maps' if count > 1 else 'its feature map'
-    figure = figures.picture_rows(rows, ['image', *map(str, strongest)], labels=_names(subject, len(rows)), size=0.85,
-                                  heading=f'{layer}: {shown}, {height}×{width}, each on its own scale')
-    yield Result(f'feature_maps_{layer}', figure, {'activations': outputs, 'strongest': strongest}, {
-        'layer': layer, 'shape': [height, width, count], 'images': len(rows)})
+    shown = (
+      f'the {len(strongest)} strongest of {count} feature maps' if count > 1 else 'its feature map'
+    )
+    figure = figures.picture_rows(
+      rows,
+      ['image', *map(str, strongest)],
+      labels=_names(subject, len(rows)),
+      size=0.85,
+      heading=f'{layer}: {shown}, {height}×{width}, each on its own scale',
+    )
+    yield Result(
+      f'feature_maps_{layer}',
+      figure,
+      {'activations': outputs, 'strongest': strongest},
+      {'layer': layer, 'shape': [height, width, count], 'images': len(rows)},
+    )
 
 
 def statistics(subject, choice):
@@ -33,12 +47,21 @@ def statistics(subject, choice):
   names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
   wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
   found = activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
-  heading = (f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
-             'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead')
-  figure = figures.table(statistics_table.rows(found.table), statistics_table.COLUMNS, heading=heading)
-  arrays = {f'{layer}.{name}': values for layer, channels in found.channels.items()
-            for name, values in channels._asdict().items()}
-  yield Result('statistics', figure, arrays, {'examples': len(subject.inputs), 'layers': found.table})
+  heading = (
+    f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
+    'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead'
+  )
+  figure = figures.table(
+    statistics_table.rows(found.table), statistics_table.COLUMNS, heading=heading
+  )
+  arrays = {
+    f'{layer}.{name}': values
+    for layer, channels in found.channels.items()
+    for name, values in channels._asdict().items()
+  }
+  yield Result(
+    'statistics', figure, arrays, {'examples': len(subject.inputs), 'layers': found.table}
+  )
 
 
 def _names(subject, count):
@@ -46,7 +69,16 @@ def _names(subject, count):
 
 
 VIEWS = {
-    'activations': View('feature maps of every convolution for eight images', ('cnn', 'autoencoder'), feature_maps,
-                        heeds=('layer',)),
-    'statistics': View('table of activation statistics and dead units', ('cnn', 'recurrent', 'classifier', 'autoencoder'),
-                       statistics, heeds=('layer',))}
+  'activations': View(
+    'feature maps of every convolution for eight images',
+    ('cnn', 'autoencoder'),
+    feature_maps,
+    heeds=('layer',),
+  ),
+  'statistics': View(
+    'table of activation statistics and dead units',
+    ('cnn', 'recurrent', 'classifier', 'autoencoder'),
+    statistics,
+    heeds=('layer',),
+  ),
+}

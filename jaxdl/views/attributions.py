@@ -8,42 +8,67 @@ from jaxdl.analysis import attribution
 from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once
 
 IMAGES = 6
-SIGNED = ('gradient × input', 'integrated gradients', 'occlusion')  # summed over the channels, with their sign
+SIGNED = (
+  'gradient × input',
+  'integrated gradients',
+  'occlusion',
+)  # summed over the channels, with their sign
 
 
 def methods(layer, occluded):
   """Name → function (model, variables, images, target) → maps."""
   return {
-      'saliency': attribution.saliency,
-      'gradient × input': attribution.input_x_gradient,
-      'SmoothGrad': attribution.smooth_grad,
-      'guided back-propagation': attribution.guided_backprop,
-      'deconvnet': attribution.deconvnet,
-      'integrated gradients': lambda *arguments: attribution.integrated_gradients(*arguments).maps,
-      'Grad-CAM': lambda *arguments: attribution.grad_cam(*arguments, layer).upsampled,
-      'guided Grad-CAM': lambda *arguments: attribution.guided_grad_cam(*arguments, layer),
-      'occlusion': lambda *arguments: attribution.occlusion(*arguments, **occluded)}
+    'saliency': attribution.saliency,
+    'gradient × input': attribution.input_x_gradient,
+    'SmoothGrad': attribution.smooth_grad,
+    'guided back-propagation': attribution.guided_backprop,
+    'deconvnet': attribution.deconvnet,
+    'integrated gradients': lambda *arguments: attribution.integrated_gradients(*arguments).maps,
+    'Grad-CAM': lambda *arguments: attribution.grad_cam(*arguments, layer).upsampled,
+    'guided Grad-CAM': lambda *arguments: attribution.guided_grad_cam(*arguments, layer),
+    'occlusion': lambda *arguments: attribution.occlusion(*arguments, **occluded),
+  }
 
 
 def side_by_side(subject, choice):
   """Nine methods for the predicted class of one image of each of six classes."""
   places, inputs, predicted, layer = _examples(subject, choice)
-  found = {name: method(subject.model, subject.variables, inputs, predicted)
-           for name, method in methods(layer, occlusion_of(subject)).items()}
-  rows = [[subject.images[place], *(_flat(maps[number], name) for name, maps in found.items())]
-          for number, place in enumerate(places)]
+  found = {
+    name: method(subject.model, subject.variables, inputs, predicted)
+    for name, method in methods(layer, occlusion_of(subject)).items()
+  }
+  rows = [
+    [subject.images[place], *(_flat(maps[number], name) for name, maps in found.items())]
+    for number, place in enumerate(places)
+  ]
   columns = ['image', *found]
   labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
   blank = ', '.join(name for name, some in silent.items() if some.size)
-  figure = figures.picture_rows(rows, [name.replace(' ', '\n', 1) for name in columns], labels=labels,
-                                signed=[columns.index(name) for name in SIGNED], heading=(
-                                    'Why the predicted class? Each map on its own scale, from dark to bright;\n'
-                                    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
-                                    + f'\na map of one colour ({blank}): nothing there that speaks for it' * bool(blank)))
-  yield Result('attributions', figure, {**found, 'images': places, 'targets': predicted}, {
-      'target': 'the logit of the predicted class', 'layer': layer, 'images': places,
-      'signed': list(SIGNED), 'silent': silent})
+  figure = figures.picture_rows(
+    rows,
+    [name.replace(' ', '\n', 1) for name in columns],
+    labels=labels,
+    signed=[columns.index(name) for name in SIGNED],
+    heading=(
+      'Why the predicted class? Each map on its own scale, from dark to bright;\n'
+      f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
+      + f'\na map of one colour ({blank}): nothing there that speaks for it'
+      * bool(blank)
+    ),
+  )
+  yield Result(
+    'attributions',
+    figure,
+    {**found, 'images': places, 'targets': predicted},
+    {
+      'target': 'the logit of the predicted class',
+      'layer': layer,
+      'images': places,
+      'signed': list(SIGNED),
+      'silent': silent,
+    },
+  )
 
 
 def sanity(subject, choice):
@@ -51,16 +76,28 @@ def sanity(subject, choice):
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
   for name, method in methods(layer, occlusion_of(subject)).items():
-    if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):  # the slow ones, and one made of two others
+    if name in (
+      'SmoothGrad',
+      'occlusion',
+      'guided Grad-CAM',
+    ):  # the slow ones, and one made of two others
       continue
-    found = attribution.sanity(method, subject.model, subject.variables, inputs, predicted, seed=choice.seed)
+    found = attribution.sanity(
+      method, subject.model, subject.variables, inputs, predicted, seed=choice.seed
+    )
     mean = np.nanmean(found.correlations, 1)
     lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
-  figure = figures.lines(lines, xlabel='layers whose weights were drawn anew, from the last one downward', markers=True,
-                         ylabel='rank correlation with the trained map', heading=(
-                             'Sanity: a map that stays alike shows the image more than what was learned'))
-  yield Result('sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts)
+  figure = figures.lines(
+    lines,
+    xlabel='layers whose weights were drawn anew, from the last one downward',
+    markers=True,
+    ylabel='rank correlation with the trained map',
+    heading=('Sanity: a map that stays alike shows the image more than what was learned'),
+  )
+  yield Result(
+    'sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts
+  )
 
 
 @once
@@ -83,8 +120,16 @@ def _flat(values, name):
 
 
 def _label(subject, true, predicted):
-  return subject.classes[true] if true == predicted else f'{subject.classes[true]}\n→ {subject.classes[predicted]}'
+  return (
+    subject.classes[true]
+    if true == predicted
+    else f'{subject.classes[true]}\n→ {subject.classes[predicted]}'
+  )
 
 
-VIEWS = {'attributions': View('nine attributions side by side', ('cnn',), side_by_side, heeds=('layer',)),
-         'sanity': View('which attributions depend on what was learned', ('cnn',), sanity, heeds=('layer',))}
+VIEWS = {
+  'attributions': View('nine attributions side by side', ('cnn',), side_by_side, heeds=('layer',)),
+  'sanity': View(
+    'which attributions depend on what was learned', ('cnn',), sanity, heeds=('layer',)
+  ),
+}

@@ -7,7 +7,16 @@ from jaxdl import figures
 from jaxdl.analysis import attribution, evolution, maximization, neurons, units
 from jaxdl.analysis.units import Neuron
 from jaxdl.runs import checkpoint
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once, separately, shown
+from jaxdl.views.view import (
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  occlusion_of,
+  once,
+  separately,
+  shown,
+)
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
 FIRING = 10  # images that excite a channel, at least
@@ -17,25 +26,51 @@ def patches(subject, choice):
   """Ten selective channels of the deepest convolution: the patches that excite them most."""
   layer, found, channels, top, labels = _shown(subject, choice)
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
-  rows = [[_patch(subject, patch, inside) if value > 0 else None for patch, inside, value in zip(*row, strict=True)]
-          for row in zip(top.patches, top.inside, top.values, strict=True)]
-  figure = figures.picture_rows(rows, [''] * len(rows[0]), labels=labels, heading=(
+  rows = [
+    [
+      _patch(subject, patch, inside) if value > 0 else None
+      for patch, inside, value in zip(*row, strict=True)
+    ]
+    for row in zip(top.patches, top.inside, top.values, strict=True)
+  ]
+  figure = figures.picture_rows(
+    rows,
+    [''] * len(rows[0]),
+    labels=labels,
+    heading=(
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
       f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)\n'
-      'beside a row: channel: class, that class\'s share of its strongest outputs, the strongest'))
-  yield Result('neurons', figure, {**found._asdict(), 'shown': channels, **top._asdict()}, {
-      'layer': layer, 'channels': channels, 'classes': [subject.classes[label] for label in found.classes],
-      'scores': found.scores, 'receptive_field': field._asdict(), 'images': len(subject.inputs)})
+      "beside a row: channel: class, that class's share of its strongest outputs, the strongest"
+    ),
+  )
+  yield Result(
+    'neurons',
+    figure,
+    {**found._asdict(), 'shown': channels, **top._asdict()},
+    {
+      'layer': layer,
+      'channels': channels,
+      'classes': [subject.classes[label] for label in found.classes],
+      'scores': found.scores,
+      'receptive_field': field._asdict(),
+      'images': len(subject.inputs),
+    },
+  )
 
 
 def _shown(subject, choice):
-  """(layer, its selective channels, those that are shown, their strongest images, a label for each)."""
+  """(layer, its selective channels, those that are shown, their strongest images, a label for
+  each).
+  """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
   found = _selective(subject, layer)
   channels = found.channels if choice.channel is None else np.array([choice.channel])
   top = _strongest(subject, layer, channels)
-  labels = [_label(subject, found, channel, strongest) for channel, strongest in zip(channels, top.values[:, 0], strict=True)]
+  labels = [
+    _label(subject, found, channel, strongest)
+    for channel, strongest in zip(channels, top.values[:, 0], strict=True)
+  ]
   return layer, found, channels, top, labels
 
 
@@ -43,61 +78,134 @@ def pixels(subject, choice):
   """The strongest image of each channel beside what three methods say of its pixels."""
   layer, _, channels, top, labels = _shown(subject, choice)
   images = top.images[:, 0]
-  inputs, target = subject.inputs[images], Neuron(layer, channels, top.places[:, 0])  # another unit for each image
+  inputs, target = (
+    subject.inputs[images],
+    Neuron(layer, channels, top.places[:, 0]),
+  )  # another unit for each image
   arguments = (subject.model, subject.variables, inputs, target)
-  maps = {'guided back-propagation': attribution.guided_backprop(*arguments), 'deconvnet': attribution.deconvnet(*arguments),
-          'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject))}
-  rows = [[subject.images[image], _patch(subject, top.patches[number, 0], top.inside[number, 0]),
-           shown(maps['guided back-propagation'][number]), shown(maps['deconvnet'][number]), maps['occlusion'][number]]
-          for number, image in enumerate(images)]
+  maps = {
+    'guided back-propagation': attribution.guided_backprop(*arguments),
+    'deconvnet': attribution.deconvnet(*arguments),
+    'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject)),
+  }
+  rows = [
+    [
+      subject.images[image],
+      _patch(subject, top.patches[number, 0], top.inside[number, 0]),
+      shown(maps['guided back-propagation'][number]),
+      shown(maps['deconvnet'][number]),
+      maps['occlusion'][number],
+    ]
+    for number, image in enumerate(images)
+  ]
   titles = ['image', 'patch', *(name.replace(' ', '\n', 1) for name in maps)]
-  figure = figures.picture_rows(rows, titles, labels=labels, signed=(4,), heading=(
-      f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'))
-  yield Result('neurons_pixels', figure, maps, {'layer': layer, 'channels': channels, 'images': images,
-                                                  'places': top.places[:, 0]})
+  figure = figures.picture_rows(
+    rows,
+    titles,
+    labels=labels,
+    signed=(4,),
+    heading=(
+      f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'
+    ),
+  )
+  yield Result(
+    'neurons_pixels',
+    figure,
+    maps,
+    {'layer': layer, 'channels': channels, 'images': images, 'places': top.places[:, 0]},
+  )
 
 
 def maximised(subject, choice):
-  """What excites channels of the deepest convolution most: the patch of a real image, and one made where that one is."""
+  """What excites channels of the deepest convolution most: the patch of a real image, and one made
+  where that one is.
+  """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  channels = _selective(subject, layer).channels[:MAXIMISED] if choice.channel is None else np.array([choice.channel])
+  channels = (
+    _selective(subject, layer).channels[:MAXIMISED]
+    if choice.channel is None
+    else np.array([choice.channel])
+  )
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
-  target = Neuron(layer, channels, best.places[:, 0])  # another unit for each image; at a border it would see less
-  made = maximization.maximize(subject.model, subject.variables, target, shape=subject.inputs.shape[1:], n=len(channels), low=low,
-                           high=high, seed=choice.seed, steps=128)
-  reached = np.asarray(jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made))
-  facts = [{'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
-           for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)]
+  target = Neuron(
+    layer, channels, best.places[:, 0]
+  )  # another unit for each image; at a border it would see less
+  made = maximization.maximize(
+    subject.model,
+    subject.variables,
+    target,
+    shape=subject.inputs.shape[1:],
+    n=len(channels),
+    low=low,
+    high=high,
+    seed=choice.seed,
+    steps=128,
+  )
+  reached = np.asarray(
+    jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made)
+  )
+  facts = [
+    {'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
+    for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)
+  ]
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
   scale = (made - low) / np.where(high > low, high - low, 1)
-  rows = [[_patch(subject, *seen) for seen in zip(best.patches[:, 0], best.inside[:, 0], strict=True)],
-          [_framed(*neurons.cut(image, field, place)) for image, place in zip(scale, best.places[:, 0], strict=True)]]
-  columns = [f'{fact["channel"]}\nimage {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}' for fact in facts]
-  figure = figures.picture_rows(rows, columns, labels=['image', 'made'], heading=(
-      f'{layer}: patches that excite a channel, and its output\n(of a real image, and made from noise; red is outside)'))
-  yield Result('maximised', figure, {'images': made, 'channels': channels, 'places': best.places[:, 0]}, {
-      'layer': layer, 'channels': facts})
+  rows = [
+    [_patch(subject, *seen) for seen in zip(best.patches[:, 0], best.inside[:, 0], strict=True)],
+    [
+      _framed(*neurons.cut(image, field, place))
+      for image, place in zip(scale, best.places[:, 0], strict=True)
+    ],
+  ]
+  columns = [
+    f'{fact["channel"]}\nimage {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}'
+    for fact in facts
+  ]
+  figure = figures.picture_rows(
+    rows,
+    columns,
+    labels=['image', 'made'],
+    heading=(
+      f'{layer}: patches that excite a channel, and its output\n(of a real image, and made from noise; red is outside)'
+    ),
+  )
+  yield Result(
+    'maximised',
+    figure,
+    {'images': made, 'channels': channels, 'places': best.places[:, 0]},
+    {'layer': layer, 'channels': facts},
+  )
 
 
 def features_over_time(subject, choice):
   """The strongest output of a channel, mapped back to pixels at each checkpoint that the run keeps."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  channel = int(_selective(subject, layer).channels[0]) if choice.channel is None else choice.channel
+  channel = (
+    int(_selective(subject, layer).channels[0]) if choice.channel is None else choice.channel
+  )
   found = evolution.features(subject.workdir, layer, channel, subject.inputs[:1000])
   rows = [[subject.images[image] for image in found.images], [shown(each) for each in found.maps]]
-  figure = figures.picture_rows(rows, [f'step {step:,}' for step in found.steps], labels=['image', 'mapped back'],
-                                heading=f'{layer}, channel {channel}: its strongest output during training')
-  yield Result('evolution', figure, found._asdict(), {'layer': layer, 'channel': channel, 'steps': found.steps})
+  figure = figures.picture_rows(
+    rows,
+    [f'step {step:,}' for step in found.steps],
+    labels=['image', 'mapped back'],
+    heading=f'{layer}, channel {channel}: its strongest output during training',
+  )
+  yield Result(
+    'evolution', figure, found._asdict(), {'layer': layer, 'channel': channel, 'steps': found.steps}
+  )
 
 
 def _strongest(subject, layer, channels):
   """The images that excite some channels most, as `neurons.top_patches`."""
   every = _every_strongest(subject, layer)
   if not 0 <= channels.min() <= channels.max() < len(every.dead):
-    raise ValueError(f'channel {channels[0]} of layer {layer!r} is out of range: use 0 to {len(every.dead) - 1}')
+    raise ValueError(
+      f'channel {channels[0]} of layer {layer!r} is out of range: use 0 to {len(every.dead) - 1}'
+    )
   return neurons.TopPatches(*(part[channels] for part in every))
 
 
@@ -119,13 +227,22 @@ def _selective(subject, layer):
 
 def _few_checkpoints(subject):
   kept = len(checkpoint.kept_steps(subject.workdir))
-  return '' if kept > 1 else f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
+  return (
+    ''
+    if kept > 1
+    else f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
+  )
 
 
 def _label(subject, found, channel, strongest):
-  """A channel, its class and score where it is one of the selective ones, and its strongest output: some are faint."""
+  """A channel, its class and score where it is one of the selective ones, and its strongest output:
+  some are faint.
+  """
   where = np.flatnonzero(found.channels == channel)
-  selective = ''.join(f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %' for place in where)
+  selective = ''.join(
+    f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %'
+    for place in where
+  )
   return f'{channel}{selective}\nup to {strongest:.3g}'
 
 
@@ -136,12 +253,31 @@ def _patch(subject, patch, inside):
 
 def _framed(picture, inside):
   """A picture [H, W, C], red where it is outside the image."""
-  return np.where(inside[..., None], np.broadcast_to(figures.visible(picture), (*inside.shape, 3)), (0.55, 0.1, 0.1))
+  return np.where(
+    inside[..., None],
+    np.broadcast_to(figures.visible(picture), (*inside.shape, 3)),
+    (0.55, 0.1, 0.1),
+  )
 
 
 VIEWS = {
-    'neurons': View('ten selective channels, their patches and pixels', ('cnn',), separately(patches, pixels),
-                    heeds=('layer', 'channel')),
-    'maximised': View('patches made to excite a channel, beside real ones', ('cnn',), maximised, heeds=('layer', 'channel')),
-    'evolution': View('a channel mapped back to pixels during training', ('cnn',), features_over_time,
-                      heeds=('layer', 'channel'), lacking=_few_checkpoints)}
+  'neurons': View(
+    'ten selective channels, their patches and pixels',
+    ('cnn',),
+    separately(patches, pixels),
+    heeds=('layer', 'channel'),
+  ),
+  'maximised': View(
+    'patches made to excite a channel, beside real ones',
+    ('cnn',),
+    maximised,
+    heeds=('layer', 'channel'),
+  ),
+  'evolution': View(
+    'a channel mapped back to pixels during training',
+    ('cnn',),
+    features_over_time,
+    heeds=('layer', 'channel'),
+    lacking=_few_checkpoints,
+  ),
+}

@@ -9,7 +9,10 @@ from jaxdl.views.view import Result, View, once, separately
 
 WORST = 32
 PROBABLE, MANY = 30, 100  # classes of a bar chart where there are more than MANY
-CHECKED, CHECKED_STEPS = 8, 100  # examples, characters of a text, whose forward pass is done again in NumPy
+CHECKED, CHECKED_STEPS = (
+  8,
+  100,
+)  # examples, characters of a text, whose forward pass is done again in NumPy
 
 
 def confusion(subject, choice):
@@ -18,13 +21,28 @@ def confusion(subject, choice):
   counts = errors.confusion(subject.labels, logits, subject.classes)
   share = np.trace(counts) / counts.sum()
   confused = errors.most_confused(counts)
-  figure = figures.confusion_matrix(counts, subject.classes, confused=confused, heading=(
-      f'{counts.sum():,} {subject.split} examples, {100 * share:.2f} % right'))
-  yield Result('confusion', figure, {'counts': counts, 'logits': logits}, {
-      'examples': int(counts.sum()), 'accuracy': share, 'recall': _shares(counts.diagonal(), counts.sum(1)),
-      'precision': _shares(counts.diagonal(), counts.sum(0)), 'classes': subject.classes,
-      'confused': [{'true': subject.classes[true], 'predicted': subject.classes[said], 'count': count}
-                   for true, said, count in confused]})
+  figure = figures.confusion_matrix(
+    counts,
+    subject.classes,
+    confused=confused,
+    heading=(f'{counts.sum():,} {subject.split} examples, {100 * share:.2f} % right'),
+  )
+  yield Result(
+    'confusion',
+    figure,
+    {'counts': counts, 'logits': logits},
+    {
+      'examples': int(counts.sum()),
+      'accuracy': share,
+      'recall': _shares(counts.diagonal(), counts.sum(1)),
+      'precision': _shares(counts.diagonal(), counts.sum(0)),
+      'classes': subject.classes,
+      'confused': [
+        {'true': subject.classes[true], 'predicted': subject.classes[said], 'count': count}
+        for true, said, count in confused
+      ],
+    },
+  )
 
 
 def mistakes(subject, choice):
@@ -32,47 +50,96 @@ def mistakes(subject, choice):
   found = errors.mistakes(subject.labels, _all_logits(subject))
   if len(found.index):
     worst = found.index[:WORST]
-    titles = [f'{subject.classes[true]}\n→ {subject.classes[said]} ({100 * probability:.0f} %)'
-              for true, said, probability in zip(found.label[:WORST], found.predicted[:WORST], found.probability[:WORST],
-                                                 strict=True)]
-    figure = figures.image_grid(subject.images[worst], titles, columns=8, heading=(
+    titles = [
+      f'{subject.classes[true]}\n→ {subject.classes[said]} ({100 * probability:.0f} %)'
+      for true, said, probability in zip(
+        found.label[:WORST], found.predicted[:WORST], found.probability[:WORST], strict=True
+      )
+    ]
+    figure = figures.image_grid(
+      subject.images[worst],
+      titles,
+      columns=8,
+      heading=(
         f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class first: '
-        'true → predicted class, its probability'))
-    yield Result('mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst})
+        'true → predicted class, its probability'
+      ),
+    )
+    yield Result(
+      'mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst}
+    )
 
 
 def calibration(subject, choice):
   """How often a confidence is right."""
   curve = errors.calibration(subject.labels, _all_logits(subject))
-  figure = figures.reliability(curve.confidence, curve.accuracy, curve.count, heading=(
+  figure = figures.reliability(
+    curve.confidence,
+    curve.accuracy,
+    curve.count,
+    heading=(
       f'Calibration over {curve.count.sum():,} {subject.split} examples:\n'
-      f'expected calibration error {100 * curve.error:.2f} %'))
-  yield Result('calibration', figure, {key: np.asarray(value) for key, value in curve._asdict().items()}, {
-      'expected_calibration_error': curve.error, 'bins': len(curve.count)})
+      f'expected calibration error {100 * curve.error:.2f} %'
+    ),
+  )
+  yield Result(
+    'calibration',
+    figure,
+    {key: np.asarray(value) for key, value in curve._asdict().items()},
+    {'expected_calibration_error': curve.error, 'bins': len(curve.count)},
+  )
 
 
 def twice(subject, choice):
   """The forward pass in NumPy alone beside the compiled one."""
-  inputs = subject.inputs[:CHECKED, :CHECKED_STEPS] if subject.kind == 'language_model' else subject.inputs[:CHECKED]
+  inputs = (
+    subject.inputs[:CHECKED, :CHECKED_STEPS]
+    if subject.kind == 'language_model'
+    else subject.inputs[:CHECKED]
+  )
   compiled = _logits(subject, inputs)
   plain, _ = reference.forward(subject.config, subject.variables, inputs)
   difference = float(np.abs(plain - compiled).max() / np.abs(compiled).max())
   if subject.kind == 'autoencoder':
-    yield Result('numpy', None, {'jax': compiled, 'numpy': plain}, {'greatest_relative_difference': difference})
+    yield Result(
+      'numpy', None, {'jax': compiled, 'numpy': plain}, {'greatest_relative_difference': difference}
+    )
     return
-  jaxs, numpys = (np.asarray(jax.nn.softmax(np.asarray(values, np.float64).reshape(-1, values.shape[-1])[0]))
-                  for values in (compiled, plain))
-  names = [repr(name)[1:-1] for name in subject.classes] if subject.kind == 'language_model' else subject.classes
+  jaxs, numpys = (
+    np.asarray(jax.nn.softmax(np.asarray(values, np.float64).reshape(-1, values.shape[-1])[0]))
+    for values in (compiled, plain)
+  )
+  names = (
+    [repr(name)[1:-1] for name in subject.classes]
+    if subject.kind == 'language_model'
+    else subject.classes
+  )
   shown, which = np.arange(len(names)), ''
   if len(names) > MANY:
     shown = np.sort(np.argsort(-np.maximum(jaxs, numpys), kind='stable')[:PROBABLE])
     which = f', the {PROBABLE} most probable of {len(names):,} classes'
   bars = {'compiled by JAX': jaxs[shown], 'NumPy alone': numpys[shown]}
-  figure = figures.bars(bars, [names[place] for place in shown], xlabel='class', ylabel='probability', heading=(
+  figure = figures.bars(
+    bars,
+    [names[place] for place in shown],
+    xlabel='class',
+    ylabel='probability',
+    heading=(
       f'Probabilities of one example, computed twice{which}\n'
-      f'logits of {len(inputs)} example{"s" * (len(inputs) > 1)} differ by at most {difference:.1e} of the greatest'))
-  yield Result('numpy', figure, {'jax': compiled, 'numpy': plain}, {
-      'greatest_relative_difference': difference, 'examples': len(inputs), 'jax': jaxs, 'numpy': numpys})
+      f'logits of {len(inputs)} example{"s" * (len(inputs) > 1)} differ by at most {difference:.1e} of the greatest'
+    ),
+  )
+  yield Result(
+    'numpy',
+    figure,
+    {'jax': compiled, 'numpy': plain},
+    {
+      'greatest_relative_difference': difference,
+      'examples': len(inputs),
+      'jax': jaxs,
+      'numpy': numpys,
+    },
+  )
 
 
 @once
@@ -87,9 +154,21 @@ def _logits(subject, inputs):
 
 
 def _shares(right, all_of_class):
-  return [float(one) / int(every) if every else None for one, every in zip(right, all_of_class, strict=True)]
+  return [
+    float(one) / int(every) if every else None
+    for one, every in zip(right, all_of_class, strict=True)
+  ]
 
 
-VIEWS = {'errors': View('confusion matrix, worst mistakes and calibration', ('cnn', 'recurrent', 'classifier'),
-                       separately(confusion, mistakes, calibration)),
-         'numpy': View('the forward pass again, in NumPy alone', ('cnn', 'recurrent', 'language_model', 'autoencoder'), twice)}
+VIEWS = {
+  'errors': View(
+    'confusion matrix, worst mistakes and calibration',
+    ('cnn', 'recurrent', 'classifier'),
+    separately(confusion, mistakes, calibration),
+  ),
+  'numpy': View(
+    'the forward pass again, in NumPy alone',
+    ('cnn', 'recurrent', 'language_model', 'autoencoder'),
+    twice,
+  ),
+}

@@ -16,10 +16,19 @@ def knowing(subject, choice):
   """Accuracy after each row read."""
   found = recurrent.by_step(subject.model, subject.variables, subject.inputs, subject.labels)
   steps = np.arange(1, len(found.accuracy) + 1)
-  figure = figures.lines({'accuracy': (steps, found.accuracy * 100)}, xlabel='rows read', ylabel='accuracy (%)', markers=True,
-                         heading=f'Accuracy if the image ended there, {len(subject.labels):,} {subject.split} examples')
-  yield Result('by_step', figure, found._asdict(), {'accuracy_at_the_end': found.accuracy[-1],
-                                                    'examples': len(subject.labels)})
+  figure = figures.lines(
+    {'accuracy': (steps, found.accuracy * 100)},
+    xlabel='rows read',
+    ylabel='accuracy (%)',
+    markers=True,
+    heading=f'Accuracy if the image ended there, {len(subject.labels):,} {subject.split} examples',
+  )
+  yield Result(
+    'by_step',
+    figure,
+    found._asdict(),
+    {'accuracy_at_the_end': found.accuracy[-1], 'examples': len(subject.labels)},
+  )
 
 
 def states(subject, choice):
@@ -28,10 +37,19 @@ def states(subject, choice):
   if subject.kind == 'recurrent':
     found = recurrent.states(subject.model, subject.variables, inputs, layer)
     ends = found.points[:, -1]
-    figure = figures.scatter(ends, subject.labels[:count], subject.classes, heading='Where the hidden state ends', note=(
+    figure = figures.scatter(
+      ends,
+      subject.labels[:count],
+      subject.classes,
+      heading='Where the hidden state ends',
+      note=(
         f'principal components that hold {100 * found.explained.sum():.0f} % of the variance of all states; '
-        f'{len(ends)} examples'))
-    yield Result('states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)})
+        f'{len(ends)} examples'
+      ),
+    )
+    yield Result(
+      'states', figure, found._asdict(), {'explained': found.explained, 'examples': len(ends)}
+    )
 
 
 def gates(subject, choice):
@@ -39,19 +57,42 @@ def gates(subject, choice):
   layer, inputs, _ = _followed(subject, choice)
   if subject.model.cell != 'rnn':
     saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
-    panels = {f'{gate} gate': {'shut (below 0.1)': np.histogram(part.low, 20, (0, 1)),
-                               'open (above 0.9)': np.histogram(part.high, 20, (0, 1))} for gate, part in saturated.items()}
-    figure = figures.distributions(panels, heading='How often the gates of each unit are shut or open',
-                                   xlabel='share of the time', ylabel='units')
-    yield Result('gates', figure, {f'{gate}.{part}': values for gate, found in saturated.items()
-                                   for part, values in found._asdict().items()}, {
-        gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()} for gate, found in saturated.items()})
+    panels = {
+      f'{gate} gate': {
+        'shut (below 0.1)': np.histogram(part.low, 20, (0, 1)),
+        'open (above 0.9)': np.histogram(part.high, 20, (0, 1)),
+      }
+      for gate, part in saturated.items()
+    }
+    figure = figures.distributions(
+      panels,
+      heading='How often the gates of each unit are shut or open',
+      xlabel='share of the time',
+      ylabel='units',
+    )
+    yield Result(
+      'gates',
+      figure,
+      {
+        f'{gate}.{part}': values
+        for gate, found in saturated.items()
+        for part, values in found._asdict().items()
+      },
+      {
+        gate: {'mean_low': found.low.mean(), 'mean_high': found.high.mean()}
+        for gate, found in saturated.items()
+      },
+    )
 
 
 def _followed(subject, choice):
   """(name of a layer or None, the inputs whose states are looked at, their number)."""
   count = PATHS if subject.kind == 'recurrent' else 1
-  return chosen_layer(choice, recurrent.recurrent_layers(subject.model), None), subject.inputs[:count, :TEXT], count
+  return (
+    chosen_layer(choice, recurrent.recurrent_layers(subject.model), None),
+    subject.inputs[:count, :TEXT],
+    count,
+  )
 
 
 def _without_gates(subject):
@@ -62,15 +103,28 @@ def _without_gates(subject):
 def text(subject, choice):
   """Surprise at each character, and the units that follow something of the text."""
   layers = recurrent.recurrent_layers(subject.model)
-  layer, kept = chosen_layer(choice, layers, layers[-1]), 'state' if subject.model.cell == 'rnn' else 'memory'
+  layer, kept = (
+    chosen_layer(choice, layers, layers[-1]),
+    'state' if subject.model.cell == 'rnn' else 'memory',
+  )
   positions = subject.inputs[0, :READ]
   written = text_data.decode(positions, subject.classes)
   found = recurrent.characters(subject.model, subject.variables, positions, layer)
   bits = found.bits[1:]
-  figure = figures.coloured_text(written[1:TEXT], bits[:TEXT - 1], label='bits', heading=(
-      f'Surprise at each character: {bits.mean():.3f} bits on average over {len(bits):,} characters'))
-  yield Result('surprise', figure, {'bits': found.bits, 'text': positions}, {'bits_per_character': bits.mean(),
-                                                                             'characters': len(bits)})
+  figure = figures.coloured_text(
+    written[1:TEXT],
+    bits[: TEXT - 1],
+    label='bits',
+    heading=(
+      f'Surprise at each character: {bits.mean():.3f} bits on average over {len(bits):,} characters'
+    ),
+  )
+  yield Result(
+    'surprise',
+    figure,
+    {'bits': found.bits, 'text': positions},
+    {'bits_per_character': bits.mean(), 'characters': len(bits)},
+  )
   best = {}
   for name, signal in recurrent.signals(written).items():
     units, correlation = recurrent.ranking(found.memory, signal)
@@ -80,10 +134,26 @@ def text(subject, choice):
     strongest = [('the chosen unit', (choice.channel, float('nan')))]
   for name, (unit, correlation) in strongest:
     way = 'against' if correlation < 0 else 'with'
-    figure = figures.coloured_text(written[:TEXT], found.memory[:TEXT, unit], label=f'{kept} of the unit', heading=(
-        f'Unit {unit} of {layer} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'))
-    yield Result(f'unit_{unit}', figure, {'memory': found.memory[:, unit]}, {
-        'unit': unit, 'layer': layer, 'follows': name, 'correlation': correlation, 'characters': len(positions)})
+    figure = figures.coloured_text(
+      written[:TEXT],
+      found.memory[:TEXT, unit],
+      label=f'{kept} of the unit',
+      heading=(
+        f'Unit {unit} of {layer} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'
+      ),
+    )
+    yield Result(
+      f'unit_{unit}',
+      figure,
+      {'memory': found.memory[:, unit]},
+      {
+        'unit': unit,
+        'layer': layer,
+        'follows': name,
+        'correlation': correlation,
+        'characters': len(positions),
+      },
+    )
 
 
 def continued(subject, choice):
@@ -93,14 +163,36 @@ def continued(subject, choice):
   given = [text_data.encode(prime, subject.classes) for prime in primes]
   texts = []
   for temperature in TEMPERATURES:
-    added = generate(subject.model, subject.variables, given, length=WRITTEN, temperature=temperature, seed=choice.seed)
-    texts += [{'prime': prime, 'temperature': temperature, 'text': prime + text_data.decode(characters, subject.classes)}
-              for prime, characters in zip(primes, added, strict=True)]
+    added = generate(
+      subject.model,
+      subject.variables,
+      given,
+      length=WRITTEN,
+      temperature=temperature,
+      seed=choice.seed,
+    )
+    texts += [
+      {
+        'prime': prime,
+        'temperature': temperature,
+        'text': prime + text_data.decode(characters, subject.classes),
+      }
+      for prime, characters in zip(primes, added, strict=True)
+    ]
   yield Result('generated', None, {}, {'texts': texts, 'seed': choice.seed})
 
 
-VIEWS = {'by_step': View('accuracy after each row read', ('recurrent',), knowing),
-         'states': View('hidden states and saturated gates', ('recurrent', 'language_model'),
-                        separately(states, gates), heeds=('layer',), lacking=_without_gates),
-         'characters': View('surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')),
-         'generated': View('texts that the network writes', ('language_model',), continued)}
+VIEWS = {
+  'by_step': View('accuracy after each row read', ('recurrent',), knowing),
+  'states': View(
+    'hidden states and saturated gates',
+    ('recurrent', 'language_model'),
+    separately(states, gates),
+    heeds=('layer',),
+    lacking=_without_gates,
+  ),
+  'characters': View(
+    'surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')
+  ),
+  'generated': View('texts that the network writes', ('language_model',), continued),
+}

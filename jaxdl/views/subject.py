@@ -1,4 +1,6 @@
-"""What an analysis looks at: a run's network, and examples of its data as the network and as people see them."""
+"""What an analysis looks at: a run's network, and examples of its data as the network and as people
+see them.
+"""
 
 import dataclasses
 import math
@@ -15,7 +17,10 @@ from jaxdl.runs import checkpoint
 
 PLACES = ('tfds', 'bundled', 'folder')  # that `source` of a config's data section names
 BYTES = 1 << 30  # of network inputs in memory, at most
-OF_TASKS = {'reconstruct': 'autoencoder', 'next_char': 'language_model'}  # the kinds that a task tells
+OF_TASKS = {
+  'reconstruct': 'autoencoder',
+  'next_char': 'language_model',
+}  # the kinds that a task tells
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +58,9 @@ class Subject:
   available: int
 
   def seen(self, values):
-    """What the network takes or gives, […, C], as a person would be shown it: the scaling undone, 0..1."""
+    """What the network takes or gives, […, C], as a person would be shown it: the scaling undone,
+    0..1.
+    """
     return np.clip(values * self._scaling('deviation') + self._scaling('mean'), 0, 1)
 
   def scaled(self, pictures):
@@ -65,10 +72,11 @@ class Subject:
 
 
 def read(workdir, *, step='best', count=None, data_dir=None, folder=None, examples=True):
-  """The network of a run, and examples of its test split: the validation or training split where it has none.
+  """The network of a run, and examples of its test split: the validation or training split where it
+  has none.
 
-  The data are those that the run was trained on: they are read from the place that the run recorded, and their checksums are
-  compared with the recorded ones.
+  The data are those that the run was trained on: they are read from the place that the run
+  recorded, and their checksums are compared with the recorded ones.
 
   Args:
     workdir: the run's folder.
@@ -89,47 +97,81 @@ def read(workdir, *, step='best', count=None, data_dir=None, folder=None, exampl
     raise ValueError(f'--images={count} is too few: use at least 1')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
   if 'dataset' not in config:
-    raise ValueError(f'{workdir} was trained by an older version, which kept nothing of its data: train it again')
+    raise ValueError(
+      f'{workdir} was trained by an older version, which kept nothing of its data: train it again'
+    )
   kept, kind = config['dataset'], _kind(config)
-  about = dict(workdir=pathlib.Path(workdir), step=found_step, kind=kind, model=model, variables=variables, config=config)
+  about = dict(
+    workdir=pathlib.Path(workdir),
+    step=found_step,
+    kind=kind,
+    model=model,
+    variables=variables,
+    config=config,
+  )
   if not examples:
     text = kind == 'language_model'
     inputs = np.zeros((0, *kept['input_shape']), np.int32 if text else np.float32)
-    return Subject(name=config['data']['name'], split='', classes=tuple(kept['classes']), inputs=inputs,
-                   labels=np.zeros(0, np.int32), images=None, targets=None, available=0, **about)
+    return Subject(
+      name=config['data']['name'],
+      split='',
+      classes=tuple(kept['classes']),
+      inputs=inputs,
+      labels=np.zeros(0, np.int32),
+      images=None,
+      targets=None,
+      available=0,
+      **about,
+    )
   data = _same_data(workdir, config, data_dir, folder)
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)
   split = data.splits[name]
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or split.count, split.count, max(1, BYTES // size))
   found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
-  subject = Subject(name=data.name, split=name, classes=data.classes, available=split.count, **about, **found)
+  subject = Subject(
+    name=data.name, split=name, classes=data.classes, available=split.count, **about, **found
+  )
   if kind == 'language_model':
     return subject
-  return dataclasses.replace(subject, images=subject.seen(found['images']), targets=subject.seen(found['targets']))
+  return dataclasses.replace(
+    subject, images=subject.seen(found['images']), targets=subject.seen(found['targets'])
+  )
 
 
 def _same_data(workdir, config, data_dir, folder):
-  """The Data that a run was trained on; ValueError or OSError where they are not there, or are others."""
+  """The Data that a run was trained on; ValueError or OSError where they are not there, or are
+  others.
+  """
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
   mend = 'give the folder that has it prepared, --data_dir=DIR'
   if photographs:
     mend = 'give the folder of the photographs, --folder=DIR, or that of the prepared copy, --data_dir=DIR'
-  if section.get('source') == 'folder' and not pathlib.Path(section['folder']).expanduser().is_dir():
-    raise FileNotFoundError(f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses that '
-                            'need none, such as --only=weights')
+  if (
+    section.get('source') == 'folder' and not pathlib.Path(section['folder']).expanduser().is_dir()
+  ):
+    raise FileNotFoundError(
+      f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses that '
+      'need none, such as --only=weights'
+    )
   try:
     data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
-    raise OSError(f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}') from error
+    raise OSError(
+      f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}'
+    ) from error
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
-    raise ValueError(f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} split): {mend}')
+    raise ValueError(
+      f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} split): {mend}'
+    )
   if list(data.classes) != list(kept['classes']):
-    raise ValueError(f'the data of {workdir} have other classes than those it was trained on: {mend}')
+    raise ValueError(
+      f'the data of {workdir} have other classes than those it was trained on: {mend}'
+    )
   return data
 
 
@@ -139,9 +181,13 @@ def _where(workdir, config, data_dir, folder):
   place = kept.get('origin', '').partition(',')[0]
   photographs = section['name'] == 'image_folder'
   if folder is not None and not photographs:
-    raise ValueError(f'--folder={folder} is for photographs, but {workdir} was trained on {section["name"]}: leave it out')
+    raise ValueError(
+      f'--folder={folder} is for photographs, but {workdir} was trained on {section["name"]}: leave it out'
+    )
   if data_dir is not None and place == 'bundled':
-    raise ValueError(f'--data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: leave it out')
+    raise ValueError(
+      f'--data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: leave it out'
+    )
   if photographs and folder is not None:
     place = 'folder'
   elif photographs and data_dir is not None:
@@ -159,7 +205,11 @@ def _where(workdir, config, data_dir, folder):
     name = kept.get('copy') or section.get('copy')
     section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
-  if photographs and 'class_names' not in section and list(kept['classes']) == list(image_folder.FOOD11):
+  if (
+    photographs
+    and 'class_names' not in section
+    and list(kept['classes']) == list(image_folder.FOOD11)
+  ):
     section['class_names'] = 'food11'  # as older versions named these classes unasked
   return section
 
@@ -168,11 +218,15 @@ def _kind(config):
   task = config['task'] if isinstance(config['task'], str) else config['task']['name']
   if task in OF_TASKS:
     return OF_TASKS[task]
-  return config['model']['name'] if config['model']['name'] in ('cnn', 'recurrent') else 'classifier'
+  return (
+    config['model']['name'] if config['model']['name'] in ('cnn', 'recurrent') else 'classifier'
+  )
 
 
 def _examples(data, split, wanted):
-  """The first examples of a split, batch by batch; training examples in the order of the first epoch."""
+  """The first examples of a split, batch by batch; training examples in the order of the first
+  epoch.
+  """
   prepare = jax.jit(lambda arrays, feed: data.prepare(split.fetch(arrays, feed)))
   parts, have = [], 0
   for number in range(split.batches):
@@ -185,11 +239,20 @@ def _examples(data, split, wanted):
       break
   whole = {key: np.concatenate([part[key] for part in parts])[:wanted] for key in parts[0]}
   shape = whole['image'].shape
-  return {'inputs': whole['inputs'], 'labels': whole['label'], 'images': whole['inputs'].reshape(shape),
-          'targets': whole['target'].reshape(shape)}
+  return {
+    'inputs': whole['inputs'],
+    'labels': whole['label'],
+    'images': whole['inputs'].reshape(shape),
+    'targets': whole['target'].reshape(shape),
+  }
 
 
 def _text(split, wanted):
   """One contiguous stream from the start of a text."""
-  characters = np.asarray(split.arrays['character'][:wanted + 1]).astype(np.int32)
-  return {'inputs': characters[None, :-1], 'labels': characters[None, 1:], 'images': None, 'targets': None}
+  characters = np.asarray(split.arrays['character'][: wanted + 1]).astype(np.int32)
+  return {
+    'inputs': characters[None, :-1],
+    'labels': characters[None, 1:],
+    'images': None,
+    'targets': None,
+  }

@@ -1,4 +1,6 @@
-"""What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers that answer it."""
+"""What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers
+that answer it.
+"""
 
 import contextlib
 import dataclasses
@@ -22,12 +24,13 @@ class View:
   Attributes:
     title: str, what it shows, for the command's help.
     kinds: of Subject, that it applies to.
-    make: function (Subject, Choice) → iterable of Result and, where `separately` made it, of Failure.
+    make: function (Subject, Choice) → iterable of Result and, where `separately` made it, of
+      Failure.
     heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
     lacking: function Subject → what it lacks for this view, '' for nothing.
     examples: whether it looks at examples; the others can be made where the data are gone.
-    load: function () → None that imports the libraries which `make` imports; it is called before several views are made
-      in threads.
+    load: function () → None that imports the libraries which `make` imports; it is called before
+      several views are made in threads.
   """
 
   title: str
@@ -59,7 +62,9 @@ class Choice:
 
 
 def once(function):
-  """Keeps a function's last result for views that are made at the same time: the second one waits instead of computing it."""
+  """Keeps a function's last result for views that are made at the same time: the second one waits
+  instead of computing it.
+  """
   kept, lock = functools.lru_cache(1)(function), threading.Lock()
 
   @functools.wraps(function)
@@ -78,7 +83,8 @@ class Result:
     name: of its files.
     figure: matplotlib Figure, None where there is no picture.
     arrays: name → array, for the .npz.
-    facts: plain JSON data, for the .json: what is shown, how it was scaled, and the figures to quote.
+    facts: plain JSON data, for the .json: what is shown, how it was scaled, and the figures to
+      quote.
   """
 
   name: str
@@ -104,6 +110,7 @@ def separately(*parts):
   Returns:
     function (Subject, Choice) → iterator of Result and Failure.
   """
+
   def make(subject, choice):
     for part in parts:
       try:
@@ -141,14 +148,20 @@ def write(result, folder, *, step, analysis, flags):
     np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
   drawn = {'step': step, 'analysis': analysis, 'flags': flags}
-  (folder / f'{result.name}.json').write_text(json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n')
+  (folder / f'{result.name}.json').write_text(
+    json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n'
+  )
   return [*written, f'{result.name}.json']
 
 
 def remove_older(folder, analysis, files):
-  """Removes what an analysis left before and does not make any more, as of the units of another layer."""
+  """Removes what an analysis left before and does not make any more, as of the units of another
+  layer.
+  """
   for kept in pathlib.Path(folder).glob('*.json'):
-    with contextlib.suppress(ValueError, AttributeError):  # a file of somebody else's, or a damaged one
+    with contextlib.suppress(
+      ValueError, AttributeError
+    ):  # a file of somebody else's, or a damaged one
       if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
         for ending in ('.png', '.npz', '.json'):
           kept.with_suffix(ending).unlink(missing_ok=True)
@@ -162,11 +175,17 @@ def _plain(value):
 
 
 def layers_of(subject, *types):
-  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'; of all where none is given."""
+  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'; of all
+  where none is given.
+  """
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   if subject.kind == 'language_model':
     shape = (1,)
-  return [row['name'] for row in table.layers(subject.model, shape, dtype) if not types or row['type'] in types]
+  return [
+    row['name']
+    for row in table.layers(subject.model, shape, dtype)
+    if not types or row['type'] in types
+  ]
 
 
 def chosen_layer(choice, names, default):
@@ -174,18 +193,24 @@ def chosen_layer(choice, names, default):
   if choice.layer is None:
     return default
   if choice.layer not in names:
-    raise ValueError(f'--layer={choice.layer} does not fit: use one of {", ".join(names) or "none"}')
+    raise ValueError(
+      f'--layer={choice.layer} does not fit: use one of {", ".join(names) or "none"}'
+    )
   return choice.layer
 
 
 def shown(pixels):
-  """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or white."""
+  """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or
+  white.
+  """
   limit = float(np.abs(pixels).max()) or 1.0
   return pixels / (2 * limit) + 0.5
 
 
 def occlusion_of(subject):
-  """How `attribution.occlusion` covers images of this size: every place of small ones, an eighth of large ones in steps."""
+  """How `attribution.occlusion` covers images of this size: every place of small ones, an eighth of
+  large ones in steps.
+  """
   side = min(subject.inputs.shape[1:3])
   sizes = {'window': 5, 'stride': 1} if side <= 64 else {'window': side // 8, 'stride': side // 16}
   return {**sizes, 'fill': subject.inputs.mean((0, 1, 2))}

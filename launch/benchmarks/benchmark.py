@@ -1,15 +1,18 @@
-"""Speed of training against Keras, PyTorch and plain Flax: same network, weights, batch and optimizer, interleaved, medians.
+"""Speed of training against Keras, PyTorch and plain Flax: same network, weights, batch and
+optimizer, interleaved, medians.
 
     pip install '.[bench]'
-    python -m launch.benchmarks.benchmark [--rounds=5] [--seconds=2] [--only=lstm_mnist,…] [--peers=torch,…]
+    python -m launch.benchmarks.benchmark [--rounds=5] [--seconds=2] [--only=lstm_mnist,…]
+    [--peers=torch,…]
     python -m launch.benchmarks.benchmark --table-only
     python -m launch.benchmarks.benchmark --starts [--rounds=2]
     python -m launch.benchmarks.benchmark --together=8 --only=lstm_mnist
 
-Every contender is a process of its own; all are started, asked for the loss of the same weights, which must be equal, and
-then take turns. Leaves the figures in docs/speed.json and README's table. A peer that is not installed is left out by
-name. With `--starts` it measures anew only how long a process takes to its first step. With `--together` it compares runs of
-several seeds trained by one program with the same runs one after another.
+Every contender is a process of its own; all are started, asked for the loss of the same weights,
+which must be equal, and then take turns. Leaves the figures in docs/speed.json and README's table.
+A peer that is not installed is left out by name. With `--starts` it measures anew only how long a
+process takes to its first step. With `--together` it compares runs of several seeds trained by one
+program with the same runs one after another.
 """
 
 import argparse
@@ -54,10 +57,18 @@ def peak_bytes():
 def measure(names, peers, rounds, seconds):
   """Yields one dict a workload, and first what the device can do and how long a run takes to begin."""
   from launch.benchmarks import limits, with_flax, workloads
+
   operations, copied = limits.measure()
   cold, warm = start_of_main()
-  yield 'limits', {'gflops': round(operations / 1e9), 'gbytes': round(copied / 1e9, 1),
-                   'main_cold_s': cold, 'main_warm_s': warm}
+  yield (
+    'limits',
+    {
+      'gflops': round(operations / 1e9),
+      'gbytes': round(copied / 1e9, 1),
+      'main_cold_s': cold,
+      'main_warm_s': warm,
+    },
+  )
   for name in names:
     with tempfile.TemporaryDirectory() as folder:
       workloads.write(name, folder)
@@ -66,15 +77,26 @@ def measure(names, peers, rounds, seconds):
       figures = race(folder, ['jaxdl', *peers], rounds=rounds, seconds=seconds)
       best = figures['contenders']['jaxdl']['ms'] / 1e3
       examples = task.batch * (task.inputs.shape[-1] if task.text else 1)
-      moved = 4 * 7 * figures['parameters']  # Adam reads four numbers of a parameter and writes three, however it is computed
+      moved = (
+        4 * 7 * figures['parameters']
+      )  # Adam reads four numbers of a parameter and writes three, however it is computed
       figures['starts'] = starts(folder, rounds)
-      yield name, {**figures, 'examples_per_second': round(examples / best), 'gflop_a_step': round(flops / 1e9, 2),
-                   'share_of_products': round(flops / operations / best, 2), 'share_of_copies': round(moved / copied / best, 2)}
+      yield (
+        name,
+        {
+          **figures,
+          'examples_per_second': round(examples / best),
+          'gflop_a_step': round(flops / 1e9, 2),
+          'share_of_products': round(flops / operations / best, 2),
+          'share_of_copies': round(moved / copied / best, 2),
+        },
+      )
 
 
 def measure_starts(names, rounds):
   """Yields, as `measure`, what changes in the figures of workloads that were raced before."""
   from launch.benchmarks import workloads
+
   for name in names:
     with tempfile.TemporaryDirectory() as folder:
       workloads.write(name, folder)
@@ -84,37 +106,68 @@ def measure_starts(names, rounds):
 def main():
   if sys.argv[1:2] == ['--serve']:
     return serve(*sys.argv[2:])
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
   parser.add_argument('--rounds', type=int, default=5)
   parser.add_argument('--seconds', type=float, default=2.0, help='about how long a turn takes')
-  parser.add_argument('--only', default='', help='workloads, with commas between them; all by default')
+  parser.add_argument(
+    '--only', default='', help='workloads, with commas between them; all by default'
+  )
   parser.add_argument('--peers', default=','.join(PEERS), help='with commas between them')
-  parser.add_argument('--json', type=pathlib.Path, default=FIGURES, help="README's table is of the default, docs/speed.json")
-  parser.add_argument('--table-only', action='store_true', help="write README's table anew from the figures there are")
-  parser.add_argument('--starts', action='store_true', help='only how long it takes to the first step')
+  parser.add_argument(
+    '--json',
+    type=pathlib.Path,
+    default=FIGURES,
+    help="README's table is of the default, docs/speed.json",
+  )
+  parser.add_argument(
+    '--table-only', action='store_true', help="write README's table anew from the figures there are"
+  )
+  parser.add_argument(
+    '--starts', action='store_true', help='only how long it takes to the first step'
+  )
   parser.add_argument('--together', type=int, default=0, help='how many seeds one program trains')
   options = parser.parse_args()
   if not options.table_only:
     from launch.benchmarks import grouped_runs, workloads
+
     names = options.only.split(',') if options.only else workloads.WORKLOADS
     for asked, there in ((names, workloads.WORKLOADS), (options.peers.split(','), PEERS)):
       if unknown := [name for name in asked if name and name not in there]:
         parser.error(f'{unknown[0]!r} is unknown: use {", ".join(there)}')
     if options.together:
       for name in names:
-        print(json.dumps(grouped_runs.compare(name, options.together, options.rounds, steps=60)), flush=True)
+        print(
+          json.dumps(grouped_runs.compare(name, options.together, options.rounds, steps=60)),
+          flush=True,
+        )
       return None
     import jax
+
     device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
-    raced = json.loads(options.json.read_text()).get(device, {}) if options.starts and options.json.exists() else {}
+    raced = (
+      json.loads(options.json.read_text()).get(device, {})
+      if options.starts and options.json.exists()
+      else {}
+    )
     if options.starts and (missing := [name for name in names if name not in raced]):
-      parser.error(f'{missing[0]} was not raced on {device}: run the benchmark without --starts first')
-    made = (measure_starts(names, options.rounds) if options.starts else
-            measure(names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds))
+      parser.error(
+        f'{missing[0]} was not raced on {device}: run the benchmark without --starts first'
+      )
+    made = (
+      measure_starts(names, options.rounds)
+      if options.starts
+      else measure(
+        names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds
+      )
+    )
     for name, figures in made:
       print(json.dumps({'workload': name, **figures}), flush=True)
       stored = json.loads(options.json.read_text()) if options.json.exists() else {}
-      others = raced.get(name, {'date': f'{datetime.date.today()}', 'rounds': options.rounds})  # of the race
+      others = raced.get(
+        name, {'date': f'{datetime.date.today()}', 'rounds': options.rounds}
+      )  # of the race
       stored.setdefault(device, {})[name] = {**others, **figures}
       options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
   if options.table_only and not options.json.exists():

@@ -1,12 +1,14 @@
 """Searches the compiled programs of jaxdl for the faulty CPU fusions of jaxlib 0.10.2.
 
-    python -m launch.benchmarks.compiler_check [--only=lstm_mnist,…] [--folder=DIR of photographs] [--runs=RUN,…]
+    python -m launch.benchmarks.compiler_check [--only=lstm_mnist,…] [--folder=DIR of photographs]
+    [--runs=RUN,…]
 
-Compiles the training step and the evaluations of each config, or with --runs makes every analysis of
-trained runs, without the XLA flag that `jaxdl.devices.compiler` sets, and searches the programs that XLA dumps.
-A fusion by YNNPACK is faulty that reduces the result of a matrix product in it (jax#39103), or reduces
-a product of arrays of rank 7 or more (jax#39257). Prints a Markdown table and the faulty fusions; the
-exit code is 1 if there are any. The CPU is split into devices as in training with --only=ONE_CONFIG.
+Compiles the training step and the evaluations of each config, or with --runs makes every analysis
+of trained runs, without the XLA flag that `jaxdl.devices.compiler` sets, and searches the programs
+that XLA dumps. A fusion by YNNPACK is faulty that reduces the result of a matrix product in it
+(jax#39103), or reduces a product of arrays of rank 7 or more (jax#39257). Prints a Markdown table
+and the faulty fusions; the exit code is 1 if there are any. The CPU is split into devices as in
+training with --only=ONE_CONFIG.
 """
 
 import argparse
@@ -60,18 +62,26 @@ def before(name: str, graph: dict) -> set[str]:
 
 
 def fusions(hlo: str) -> list[dict]:
-  """The YNNPACK fusions of an optimised program: 'name' of the fused computation, and whether it holds
-  a 'dot', a 'reduce', and the faulty forms 'dot_then_reduce' and 'reduce_of_rank'."""
+  """The YNNPACK fusions of an optimised program: 'name' of the fused computation, and whether it
+  holds a 'dot', a 'reduce', and the faulty forms 'dot_then_reduce' and 'reduce_of_rank'.
+  """
   parts, found = computations(hlo), []
   for name in re.findall(FUSION, hlo):
     graph = instructions(parts[name])
     operations = [operation for operation, _, _ in graph.values()]
     reductions = [key for key in graph if graph[key][0] == 'reduce']
     inputs = [graph[operand] for key in reductions for operand in before(key, graph)]
-    found.append({
-        'name': name, 'dot': 'dot' in operations, 'reduce': 'reduce' in operations,
+    found.append(
+      {
+        'name': name,
+        'dot': 'dot' in operations,
+        'reduce': 'reduce' in operations,
         'dot_then_reduce': any(operation == 'dot' for operation, _, _ in inputs),
-        'reduce_of_rank': any(operation == 'multiply' and rank >= RANK for operation, rank, _ in inputs)})
+        'reduce_of_rank': any(
+          operation == 'multiply' and rank >= RANK for operation, rank, _ in inputs
+        ),
+      }
+    )
   return found
 
 
@@ -85,10 +95,14 @@ def compile_config(name: str, folder: str | None) -> None:
   from jaxdl.devices import parallel
   from jaxdl.step import steps
   from jaxdl.training import chunks, experiment
+
   config = read_file(CONFIGS / f'{name}.py')
   if folder and 'folder' in config.data:
-    config.data.update(ml_collections.ConfigDict(dict(folder=folder, splits=dict(
-        train='train[:85%]', validation='train[85%:]', test='test'))))
+    config.data.update(
+      ml_collections.ConfigDict(
+        dict(folder=folder, splits=dict(train='train[:85%]', validation='train[85%:]', test='test'))
+      )
+    )
   built = experiment.build(config, name)
   state = built.drawing().out_info
   for split_name, split in built.data.splits.items():
@@ -97,8 +111,12 @@ def compile_config(name: str, folder: str | None) -> None:
     if split_name == 'train':
       chunks.compile_steps(built).lower(state, arrays, feed, np.int32(count)).compile()
     else:
-      run = steps.many_eval_steps(model=built.recipe.model, task=built.evaluation_task, split=split,
-                                  prepare=built.data.prepare)
+      run = steps.many_eval_steps(
+        model=built.recipe.model,
+        task=built.evaluation_task,
+        split=split,
+        prepare=built.data.prepare,
+      )
       parallel.over_devices(run).lower(state.variables(), arrays, feed).compile()
 
 
@@ -117,6 +135,7 @@ def main(arguments: list[str]) -> int:
     from jaxdl import analyze
     from jaxdl.config.reading import read_file, to_dict
     from jaxdl.devices import parallel
+
     chosen = given.runs or given.only
     names = chosen.split(',') if chosen else sorted(file.stem for file in CONFIGS.glob('*.py'))
     if not given.runs:

@@ -1,4 +1,6 @@
-"""A workload as it stands in files, and what every framework's module gives back; no framework is imported here."""
+"""A workload as it stands in files, and what every framework's module gives back; no framework is
+imported here.
+"""
 
 import dataclasses
 import json
@@ -40,11 +42,19 @@ class Task:
   @property
   def checked(self):
     """The batch whose loss all contenders must agree on: (inputs, targets)."""
-    return (self.inputs[0], self.targets[0]) if self.text else (self.inputs[:self.batch], self.targets[:self.batch])
+    return (
+      (self.inputs[0], self.targets[0])
+      if self.text
+      else (self.inputs[: self.batch], self.targets[: self.batch])
+    )
 
   def of_layer(self, name):
     """parameter → array of a layer."""
-    return {key.partition('/')[2]: value for key, value in self.weights.items() if key.partition('/')[0] == name}
+    return {
+      key.partition('/')[2]: value
+      for key, value in self.weights.items()
+      if key.partition('/')[0] == name
+    }
 
   def batches(self, generator):
     """Yields (inputs, targets) without end: a text in its order, else shuffled anew in each epoch."""
@@ -54,7 +64,7 @@ class Task:
         continue
       order = generator.permutation(len(self.inputs))
       for first in range(0, len(order) - self.batch + 1, self.batch):
-        chosen = order[first:first + self.batch]
+        chosen = order[first : first + self.batch]
         yield self.inputs[chosen], self.targets[chosen]
 
 

@@ -1,10 +1,11 @@
-"""Speed of the configs' convolutions in each lowering: forward and both gradients, interleaved, medians.
+"""Speed of the configs' convolutions in each lowering: forward and both gradients, interleaved,
+medians.
 
     python -m launch.benchmarks.convolution [--rounds=5] [--only=cnn_cifar10,…]
 
-Each runs as in training: in a loop, on two devices of a CPU that have half of the batch each. First layers are left out, for
-they have one lowering, XLA's own, which takes seconds inside a loop, and PyTorch where it is not installed. Prints a table of
-milliseconds.
+Each runs as in training: in a loop, on two devices of a CPU that have half of the batch each. First
+layers are left out, for they have one lowering, XLA's own, which takes seconds inside a loop, and
+PyTorch where it is not installed. Prints a table of milliseconds.
 """
 
 import argparse
@@ -27,15 +28,25 @@ from jaxdl.config import reading
 from jaxdl.models import layers, table
 from jaxdl.ops import convolution, patch_convolution, winograd
 
-IMAGES = {'cnn_cifar10': (32, 32, 3), 'deep_cnn_cifar10': (32, 32, 3), 'lenet5_gray_cifar10': (28, 28, 1),
-          'bn_cnn_gray_cifar10': (28, 28, 1), 'cnn_fashion_mnist': (28, 28, 1), 'cnn_food11': (512, 512, 3)}
-LOWERINGS = {'patches': patch_convolution.by_patches,
-             'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads)}
+IMAGES = {
+  'cnn_cifar10': (32, 32, 3),
+  'deep_cnn_cifar10': (32, 32, 3),
+  'lenet5_gray_cifar10': (28, 28, 1),
+  'bn_cnn_gray_cifar10': (28, 28, 1),
+  'cnn_fashion_mnist': (28, 28, 1),
+  'cnn_food11': (512, 512, 3),
+}
+LOWERINGS = {
+  'patches': patch_convolution.by_patches,
+  'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads),
+}
 LOOP = 2  # convolutions in one call
 
 
 def convolutions(name):
-  """Yields (layer, inputs [B, H, W, C], kernel [kh, kw, C, F], pads) of a config's convolutions but the first."""
+  """Yields (layer, inputs [B, H, W, C], kernel [kh, kw, C, F], pads) of a config's convolutions but
+  the first.
+  """
   section = reading.read_file(ROOT / f'configs/{name}.py').to_dict()
   model = models.build(models.with_classes(section['model'], 11))
   built, generator = dict(model.named_layers()), np.random.default_rng(0)
@@ -43,16 +54,26 @@ def convolutions(name):
   for row in rows[1:]:
     layer, (*image, channels) = built[row['name']](), row['input']
     window = layers.pair(layer.kernel)
-    pads = tuple(ops.explicit_padding(image[axis], window[axis], 1, layer.padding) for axis in (0, 1))
+    pads = tuple(
+      ops.explicit_padding(image[axis], window[axis], 1, layer.padding) for axis in (0, 1)
+    )
     draw = functools.partial(generator.standard_normal, dtype=np.float32)
-    yield row['name'], draw((section['data']['batch_size'], *image, channels)), draw((*window, channels, layer.features)), pads
+    yield (
+      row['name'],
+      draw((section['data']['batch_size'], *image, channels)),
+      draw((*window, channels, layer.features)),
+      pads,
+    )
 
 
 def in_jax(function, inputs, kernel, pads):
   """A function without arguments that convolves LOOP times and waits."""
+
   def run(inputs, kernel, cotangent):
     def one(_, carried):
-      outputs, pullback = jax.vjp(lambda x, k: function(x, k, (1, 1), pads), inputs + carried, kernel)
+      outputs, pullback = jax.vjp(
+        lambda x, k: function(x, k, (1, 1), pads), inputs + carried, kernel
+      )
       return 1e-20 * sum(array.reshape(-1)[0] for array in (outputs, *pullback(cotangent)))
 
     return jax.lax.fori_loop(0, LOOP, one, jnp.zeros(()))
@@ -60,16 +81,23 @@ def in_jax(function, inputs, kernel, pads):
   halves = inputs.reshape(2, -1, *inputs.shape[1:])
   shape = jax.eval_shape(lambda x, k: function(x, k, (1, 1), pads), halves[0], kernel)
   mapped = jax.pmap(run, in_axes=(0, None, 0))
-  return functools.partial(lambda *arguments: jax.block_until_ready(mapped(*arguments)),
-                           jnp.asarray(halves), jnp.asarray(kernel), jnp.ones((2, *shape.shape)))
+  return functools.partial(
+    lambda *arguments: jax.block_until_ready(mapped(*arguments)),
+    jnp.asarray(halves),
+    jnp.asarray(kernel),
+    jnp.ones((2, *shape.shape)),
+  )
 
 
 def in_torch(inputs, kernel, pads):
   """The same in PyTorch, which is given a padded image."""
   import torch
+
   images = np.pad(inputs, ((0, 0), *pads, (0, 0))).transpose(0, 3, 1, 2)
-  images, kernel = (torch.from_numpy(np.ascontiguousarray(array)).requires_grad_()
-                    for array in (images, kernel.transpose(3, 2, 0, 1)))
+  images, kernel = (
+    torch.from_numpy(np.ascontiguousarray(array)).requires_grad_()
+    for array in (images, kernel.transpose(3, 2, 0, 1))
+  )
 
   def run():
     for _ in range(LOOP):
@@ -80,15 +108,21 @@ def in_torch(inputs, kernel, pads):
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
   parser.add_argument('--rounds', type=int, default=5)
   parser.add_argument('--only', default=','.join(IMAGES))
   options = parser.parse_args()
   names = [*LOWERINGS, *(['PyTorch'] if importlib.util.find_spec('torch') else [])]
-  print(f'| convolution | GFLOP | {" | ".join(names)} | training takes |\n|---|{"---:|" * (len(names) + 1)}---|')
+  print(
+    f'| convolution | GFLOP | {" | ".join(names)} | training takes |\n|---|{"---:|" * (len(names) + 1)}---|'
+  )
   for name in options.only.split(','):
     for layer, inputs, kernel, pads in convolutions(name):
-      contenders = {kind: in_jax(function, inputs, kernel, pads) for kind, function in LOWERINGS.items()}
+      contenders = {
+        kind: in_jax(function, inputs, kernel, pads) for kind, function in LOWERINGS.items()
+      }
       if 'PyTorch' in names:
         contenders['PyTorch'] = in_torch(inputs, kernel, pads)
       found = {kind: [] for kind in contenders}
@@ -96,13 +130,20 @@ def main():
         for kind, run in contenders.items():
           began = time.perf_counter()
           run()
-          found[kind] += [(time.perf_counter() - began) * 1e3 / LOOP] if turn else []  # the first compiles
-      outputs = jax.eval_shape(lambda x, k, pads=pads: convolution.stock(x, k, (1, 1), pads), inputs, kernel).shape
+          found[kind] += (
+            [(time.perf_counter() - began) * 1e3 / LOOP] if turn else []
+          )  # the first compiles
+      outputs = jax.eval_shape(
+        lambda x, k, pads=pads: convolution.stock(x, k, (1, 1), pads), inputs, kernel
+      ).shape
       work = 6 * math.prod(outputs) * kernel.size / kernel.shape[-1] / 1e9
       taken = 'Winograd' if winograd.pays(inputs, kernel, (1, 1), pads) else 'patches'
       cells = ' | '.join(f'{statistics.median(times):,.0f}' for times in found.values())
-      print(f'| `{name}` {layer}: {kernel.shape[0]}×{kernel.shape[1]}, {kernel.shape[2]}→{kernel.shape[3]}, {len(inputs)} × '
-            f'{inputs.shape[1]}×{inputs.shape[2]} | {work:.1f} | {cells} | {taken} |', flush=True)
+      print(
+        f'| `{name}` {layer}: {kernel.shape[0]}×{kernel.shape[1]}, {kernel.shape[2]}→{kernel.shape[3]}, {len(inputs)} × '
+        f'{inputs.shape[1]}×{inputs.shape[2]} | {work:.1f} | {cells} | {taken} |',
+        flush=True,
+      )
 
 
 if __name__ == '__main__':

@@ -43,5 +43,10 @@ def compare(name, seeds, rounds, steps):
       if turn:  # the first one compiles
         times[way].append((time.perf_counter() - began) / steps * 1e3)
   ratios = [b / a for a, b in zip(times['together'], times['in_turn'], strict=True)]
-  return {'workload': name, 'seeds': seeds, **{f'{way}_ms': round(statistics.median(ms), 1) for way, ms in times.items()},
-          'times_as_fast': round(statistics.median(ratios), 2), 'spread': [round(min(ratios), 2), round(max(ratios), 2)]}
+  return {
+    'workload': name,
+    'seeds': seeds,
+    **{f'{way}_ms': round(statistics.median(ms), 1) for way, ms in times.items()},
+    'times_as_fast': round(statistics.median(ratios), 2),
+    'spread': [round(min(ratios), 2), round(max(ratios), 2)],
+  }

@@ -13,9 +13,13 @@ def measure(rounds=5):
   """(floating-point operations a second, bytes a second) at best in `rounds` tries."""
   matrix = jax.random.normal(jax.random.PRNGKey(0), (SIZE, SIZE))
   product = jax.jit(lambda before: matrix @ before, donate_argnums=0)
-  copied = jax.jit(lambda before: before + 1, donate_argnums=0)  # in place: the memory of a new array costs as much again
-  return (2 * SIZE**3 / _fastest(product, jnp.eye(SIZE), rounds),
-          8 * NUMBERS / _fastest(copied, jnp.zeros(NUMBERS), rounds))  # read and written
+  copied = jax.jit(
+    lambda before: before + 1, donate_argnums=0
+  )  # in place: the memory of a new array costs as much again
+  return (
+    2 * SIZE**3 / _fastest(product, jnp.eye(SIZE), rounds),
+    8 * NUMBERS / _fastest(copied, jnp.zeros(NUMBERS), rounds),
+  )  # read and written
 
 
 def _fastest(function, array, rounds):

@@ -1,9 +1,11 @@
-"""Speed of reading photographs: ours, Grain alone and tf.data, each in a process of its own, interleaved, medians.
+"""Speed of reading photographs: ours, Grain alone and tf.data, each in a process of its own,
+interleaved, medians.
 
-    python -m launch.benchmarks.photographs [--folder=../shared/data/food] [--rounds=5] [--photographs=2000]
+    python -m launch.benchmarks.photographs [--folder=../shared/data/food] [--rounds=5]
+    [--photographs=2000]
 
-All give batches of 32 squares of 512 pixels on the host, from the same files repeated. Prints a table; memory is the
-peak of the process and its workers together, shared pages counted once.
+All give batches of 32 squares of 512 pixels on the host, from the same files repeated. Prints a
+table; memory is the peak of the process and its workers together, shared pages counted once.
 """
 
 import argparse
@@ -23,6 +25,7 @@ COLUMNS = ('examples_per_second', 'seconds_to_first_batch', 'peak_megabytes')
 def photographs_of(folder, count):
   """`count` (path, label), the files repeated."""
   from jaxdl.data.photographs import folders
+
   examples = [example for split in folders.find(folder).splits.values() for example in split]
   return (examples * -(-count // len(examples)))[:count]
 
@@ -30,7 +33,10 @@ def photographs_of(folder, count):
 def ours(files, workers):
   from jaxdl.data.photographs import examples as photograph_examples
   from jaxdl.data.photographs import stream
-  split = stream.streaming(photograph_examples.Files(files), batch_size=BATCH, size=SIZE, seed=0, workers=workers)
+
+  split = stream.streaming(
+    photograph_examples.Files(files), batch_size=BATCH, size=SIZE, seed=0, workers=workers
+  )
   steps = len(files) // BATCH
   yield split.feed(0, 1)
   for step in range(1, steps, split.capacity):
@@ -40,6 +46,7 @@ def ours(files, workers):
 def decoded(example):
   """What Grain alone maps over: the same decoding."""
   from jaxdl.data.photographs import decode
+
   path, label = example
   return {'image': decode.square(path.read_bytes(), SIZE), 'label': label}
 
@@ -47,10 +54,13 @@ def decoded(example):
 def grain_alone(files, workers):
   import grain
   from absl import flags
+
   flags.FLAGS.mark_as_parsed()
   dataset = grain.MapDataset.source(files).shuffle(seed=0).map(decoded).batch(BATCH)
   dataset = dataset.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
-  yield from dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2))
+  yield from dataset.mp_prefetch(
+    grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+  )
 
 
 def tf_data(files, workers):
@@ -61,18 +71,28 @@ def tf_data(files, workers):
     image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
     side = tf.minimum(SIZE, tf.reduce_min(tf.shape(image)[:2]))
     top, left = (tf.shape(image)[0] - side) // 2, (tf.shape(image)[1] - side) // 2
-    image = image[top:top + side, left:left + side]
-    image = tf.cond(side < SIZE, lambda: tf.cast(tf.image.resize(image, (SIZE, SIZE)), tf.uint8), lambda: image)
+    image = image[top : top + side, left : left + side]
+    image = tf.cond(
+      side < SIZE, lambda: tf.cast(tf.image.resize(image, (SIZE, SIZE)), tf.uint8), lambda: image
+    )
     return {'image': tf.ensure_shape(image, (SIZE, SIZE, 3)), 'label': label}
 
   paths, labels = zip(*files, strict=True)
-  dataset = tf.data.Dataset.from_tensor_slices((list(map(str, paths)), list(labels))).shuffle(len(files), seed=0)
-  dataset = dataset.map(read, tf.data.AUTOTUNE).batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+  dataset = tf.data.Dataset.from_tensor_slices((list(map(str, paths)), list(labels))).shuffle(
+    len(files), seed=0
+  )
+  dataset = (
+    dataset.map(read, tf.data.AUTOTUNE).batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+  )
   yield from dataset.as_numpy_iterator()
 
 
-CONTENDERS = {'jaxdl, threads': (ours, 0), 'jaxdl, processes': (ours, os.cpu_count()),
-              'grain alone': (grain_alone, os.cpu_count()), 'tf.data': (tf_data, None)}
+CONTENDERS = {
+  'jaxdl, threads': (ours, 0),
+  'jaxdl, processes': (ours, os.cpu_count()),
+  'grain alone': (grain_alone, os.cpu_count()),
+  'tf.data': (tf_data, None),
+}
 
 
 def measure(name, files):
@@ -84,14 +104,26 @@ def measure(name, files):
   first = time.perf_counter()
   count = sum(batch['image'].size for batch in batches) // (SIZE * SIZE * 3)
   seconds = time.perf_counter() - first
-  print(json.dumps({'examples_per_second': count / seconds, 'seconds_to_first_batch': first - began}))
+  print(
+    json.dumps({'examples_per_second': count / seconds, 'seconds_to_first_batch': first - began})
+  )
 
 
 def run(name, options):
   """One turn of a contender in a child; watches its memory."""
-  with subprocess.Popen([sys.executable, '-m', 'launch.benchmarks.photographs', f'--folder={options.folder}', f'--photographs={options.photographs}',
-                         f'--contender={name}'], stdout=subprocess.PIPE, text=True,
-                        env={**os.environ, 'PYTHONPATH': str(ROOT), 'TF_CPP_MIN_LOG_LEVEL': '3'}) as child:
+  with subprocess.Popen(
+    [
+      sys.executable,
+      '-m',
+      'launch.benchmarks.photographs',
+      f'--folder={options.folder}',
+      f'--photographs={options.photographs}',
+      f'--contender={name}',
+    ],
+    stdout=subprocess.PIPE,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': str(ROOT), 'TF_CPP_MIN_LOG_LEVEL': '3'},
+  ) as child:
     peak = 0
     while child.poll() is None:
       peak = max(peak, sum(map(own_memory, family(child.pid))))
@@ -119,7 +151,9 @@ def own_memory(pid):
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
   parser.add_argument('--folder', default=str(ROOT.parent / 'shared/data/food'))
   parser.add_argument('--rounds', type=int, default=5)
   parser.add_argument('--photographs', type=int, default=2000)
@@ -135,7 +169,9 @@ def main():
   print(f'{"":20}' + ''.join(f'{column:>26}' for column in COLUMNS))
   for name, rounds in found.items():
     values = ([turn[column] for turn in rounds] for column in COLUMNS)
-    cells = (f'{statistics.median(value):.1f} ({min(value):.1f}-{max(value):.1f})' for value in values)
+    cells = (
+      f'{statistics.median(value):.1f} ({min(value):.1f}-{max(value):.1f})' for value in values
+    )
     print(f'{name:20}' + ''.join(f'{cell:>26}' for cell in cells))
 
 

@@ -19,7 +19,13 @@ class Process:
   """A contender: its first step is done when it is made; what it could not do is its `failure`."""
 
   def __init__(self, kind, folder, cache, **more):
-    environment = {**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', 'XDG_CACHE_HOME': cache, 'TORCHINDUCTOR_CACHE_DIR': cache, **more}
+    environment = {
+      **os.environ,
+      'TF_CPP_MIN_LOG_LEVEL': '3',
+      'XDG_CACHE_HOME': cache,
+      'TORCHINDUCTOR_CACHE_DIR': cache,
+      **more,
+    }
     if kind.startswith('keras'):
       environment['KERAS_BACKEND'] = kind.partition('_')[2]
     if kind == 'torch_compile':
@@ -27,8 +33,15 @@ class Process:
     began = time.monotonic()
     self.errors = tempfile.TemporaryFile('w+')  # noqa: SIM115 - as long as the process
     command = [sys.executable, '-m', 'launch.benchmarks.benchmark', '--serve', kind, folder]
-    self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                    stderr=self.errors, text=True)
+    self.process = subprocess.Popen(
+      command,
+      cwd=ROOT,
+      env=environment,
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=self.errors,
+      text=True,
+    )
     self.failure = '' if self._answer() else self._last_words()
     self.start = time.monotonic() - began
     self.times = []
@@ -47,7 +60,9 @@ class Process:
     return seconds
 
   def end(self):
-    """What is known at the end: the loss after the same number of steps as all others, and the memory at most."""
+    """What is known at the end: the loss after the same number of steps as all others, and the
+    memory at most.
+    """
     self.process.stdin.close()
     found = self._answer()
     self.process.wait()
@@ -75,7 +90,8 @@ def race(folder, kinds, *, rounds, seconds):
     seconds: float, about how long a turn of jaxdl takes.
 
   Returns:
-    dict: 'contenders' → kind → figures, 'left_out' → kind → why, 'steps' of a turn, and 'times_as_fast' as the fastest
+    dict: 'contenders' → kind → figures, 'left_out' → kind → why, 'steps' of a turn, and
+      'times_as_fast' as the fastest
     peer: median and range over the rounds.
 
   Raises:
@@ -88,26 +104,45 @@ def race(folder, kinds, *, rounds, seconds):
     first = running['jaxdl']
     for kind, one in running.items():
       assert one.facts['parameters'] == first.facts['parameters'], (kind, one.facts, first.facts)
-      assert math.isclose(one.facts['loss'], first.facts['loss'], rel_tol=CLOSE), (kind, one.facts, first.facts)
+      assert math.isclose(one.facts['loss'], first.facts['loss'], rel_tol=CLOSE), (
+        kind,
+        one.facts,
+        first.facts,
+      )
     first.train(4, keep=False)
     steps = max(2, min(200, round(seconds / (first.train(4, keep=False) / 4))))
     for turn in range(rounds + 1):
       for one in running.values():
         one.train(steps, keep=turn > 0)
     ends = {kind: one.end() for kind, one in running.items()}
-  found = {kind: {'ms': round(statistics.median(one.times), 2),
-                  'range_ms': [round(min(one.times), 2), round(max(one.times), 2)],
-                  'loss': one.facts['loss'], 'loss_after': ends[kind]['loss_after'],
-                  'peak_mbytes': ends[kind]['peak_bytes'] >> 20, 'device_mbytes': ends[kind]['device_bytes'] >> 20}
-           for kind, one in running.items()}
-  ratios = {kind: [theirs / ours for ours, theirs in zip(first.times, one.times, strict=True)]
-            for kind, one in running.items() if kind != 'jaxdl'}
+  found = {
+    kind: {
+      'ms': round(statistics.median(one.times), 2),
+      'range_ms': [round(min(one.times), 2), round(max(one.times), 2)],
+      'loss': one.facts['loss'],
+      'loss_after': ends[kind]['loss_after'],
+      'peak_mbytes': ends[kind]['peak_bytes'] >> 20,
+      'device_mbytes': ends[kind]['device_bytes'] >> 20,
+    }
+    for kind, one in running.items()
+  }
+  ratios = {
+    kind: [theirs / ours for ours, theirs in zip(first.times, one.times, strict=True)]
+    for kind, one in running.items()
+    if kind != 'jaxdl'
+  }
   for kind, values in ratios.items():
     found[kind]['times_as_fast'] = round(statistics.median(values), 2)
   fastest = min(ratios, key=lambda kind: found[kind]['ms'], default=None)
-  return {'contenders': found, 'left_out': left_out, 'steps': steps, 'parameters': first.facts['parameters'],
-          'fastest_peer': fastest, 'times_as_fast': found[fastest]['times_as_fast'] if fastest else None,
-          'range': [round(min(ratios[fastest]), 2), round(max(ratios[fastest]), 2)] if fastest else None}
+  return {
+    'contenders': found,
+    'left_out': left_out,
+    'steps': steps,
+    'parameters': first.facts['parameters'],
+    'fastest_peer': fastest,
+    'times_as_fast': found[fastest]['times_as_fast'] if fastest else None,
+    'range': [round(min(ratios[fastest]), 2), round(max(ratios[fastest]), 2)] if fastest else None,
+  }
 
 
 def starts(folder, rounds):
@@ -118,23 +153,31 @@ def starts(folder, rounds):
     rounds: int.
 
   Returns:
-    dict: 'cold' and 'cached', of jaxdl without and with compiled programs in its cache, and 'torch'; None where one failed.
+    dict: 'cold' and 'cached', of jaxdl without and with compiled programs in its cache, and
+      'torch'; None where one failed.
   """
   found = {'cold': [], 'cached': [], 'torch': []}
   for _ in range(rounds):
     with tempfile.TemporaryDirectory() as cache:
-      kept = {'JAX_COMPILATION_CACHE_DIR': cache, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1'}  # as in `command.run`
+      kept = {
+        'JAX_COMPILATION_CACHE_DIR': cache,
+        'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1',
+      }  # as in `command.run`
       for name, seconds in found.items():
         one = Process('torch' if name == 'torch' else 'jaxdl', folder, cache, **kept)
         one.process.kill()
         one.process.wait()
         seconds.append(math.nan if one.failure else one.start)
   medians = {name: statistics.median(seconds) for name, seconds in found.items()}
-  return {name: None if math.isnan(seconds) else round(seconds, 1) for name, seconds in medians.items()}
+  return {
+    name: None if math.isnan(seconds) else round(seconds, 1) for name, seconds in medians.items()
+  }
 
 
 def start_of_main():
-  """Seconds from the start of `python -m jaxdl.main` to its first finished step of lstm_mnist: without and with the cache."""
+  """Seconds from the start of `python -m jaxdl.main` to its first finished step of lstm_mnist:
+  without and with the cache.
+  """
   with tempfile.TemporaryDirectory() as cache:
     cold, *warm = [_start_of_main(cache) for _ in range(4)]
   return round(cold, 1), round(statistics.median(warm), 1)
@@ -142,15 +185,27 @@ def start_of_main():
 
 def _start_of_main(cache):
   from launch.benchmarks import workloads
+
   with tempfile.TemporaryDirectory() as folder:
     config = workloads.config('lstm_mnist') | {'train_for': '1 steps', 'log_every': '1 steps'}
     config['data']['splits'] = {'train': 'train'}  # nothing to evaluate before the line is printed
     file = pathlib.Path(folder) / 'first_step.py'
-    file.write_text(f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n')
+    file.write_text(
+      f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n'
+    )
     began = time.monotonic()
-    command = [sys.executable, '-u', '-m', 'jaxdl.main', f'--config={file}', f'--workdir={folder}/run']
+    command = [
+      sys.executable,
+      '-u',
+      '-m',
+      'jaxdl.main',
+      f'--config={file}',
+      f'--workdir={folder}/run',
+    ]
     environment = {**os.environ, 'XDG_CACHE_HOME': cache}
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as run:
+    with subprocess.Popen(
+      command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as run:
       for line in run.stdout:
         if line.startswith('step 1 of 1'):
           seconds = time.monotonic() - began

@@ -1,8 +1,11 @@
-"""What crosses the devices in a training step of each experiment, read from the program that XLA compiled.
+"""What crosses the devices in a training step of each experiment, read from the program that XLA
+compiled.
 
-    python -m launch.benchmarks.scaling [--devices=8] [--only=lstm_mnist,…] [--folder=DIR of photographs]
+    python -m launch.benchmarks.scaling [--devices=8] [--only=lstm_mnist,…] [--folder=DIR of
+    photographs]
 
-The devices are virtual: nothing is timed, only counted. Prints a JSON object an experiment and a Markdown table at the end.
+The devices are virtual: nothing is timed, only counted. Prints a JSON object an experiment and a
+  Markdown table at the end.
 """
 
 import argparse
@@ -19,7 +22,9 @@ from jaxdl.config.reading import read_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 BYTES = {'f32': 4, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'pred': 1}  # of an element
-HOST = re.compile(r'\b(infeed|outfeed|send|recv)\(|custom_call_target="[^"]*(callback|host)', re.IGNORECASE)
+HOST = re.compile(
+  r'\b(infeed|outfeed|send|recv)\(|custom_call_target="[^"]*(callback|host)', re.IGNORECASE
+)
 
 
 def compiled(config, name):
@@ -37,31 +42,48 @@ def compiled(config, name):
 
   from jaxdl.devices import parallel
   from jaxdl.training import chunks, experiment
+
   built = experiment.build(config, name)
   split, steps = built.data.splits['train'], 2
   feed = parallel.split_feed(split.feed(0, steps), steps)
   arrays = jax.eval_shape(lambda: split.arrays)
-  return chunks.compile_steps(built).lower(built.drawing().out_info, arrays, feed, np.int32(steps)).compile().as_text(), built
+  return chunks.compile_steps(built).lower(
+    built.drawing().out_info, arrays, feed, np.int32(steps)
+  ).compile().as_text(), built
 
 
 def collectives(hlo):
-  """What devices exchange in a program: list of dict(kind, source, elements, bytes), in the program's order.
+  """What devices exchange in a program: list of dict(kind, source, elements, bytes), in the
+  program's order.
 
   Args:
-    hlo: str, the program; a loop's body counts once, so of a training call it is what one step exchanges.
+    hlo: str, the program; a loop's body counts once, so of a training call it is what one step
+      exchanges.
 
   Returns:
-    'kind' as HLO calls it, such as 'all-reduce'; 'source' is the layer or function that asked for it.
+    'kind' as HLO calls it, such as 'all-reduce'; 'source' is the layer or function that asked for
+    it.
   """
   found = []
   for line in hlo.splitlines():
-    match = re.search(r'= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(', line)
+    match = re.search(
+      r'= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(',
+      line,
+    )
     if match:
-      sizes = [(BYTES[kind], math.prod(int(size) for size in shape.split(',') if size))
-               for kind, shape in re.findall(r'(\w+)\[([\d,]*)\]', match[1])]
+      sizes = [
+        (BYTES[kind], math.prod(int(size) for size in shape.split(',') if size))
+        for kind, shape in re.findall(r'(\w+)\[([\d,]*)\]', match[1])
+      ]
       source = re.search(r'op_name="[^"]*?([^/"]*)/\w+"', line)
-      found.append(dict(kind=match[2], source=source[1] if source else '', elements=sum(count for _, count in sizes),
-                        bytes=sum(size * count for size, count in sizes)))
+      found.append(
+        dict(
+          kind=match[2],
+          source=source[1] if source else '',
+          elements=sum(count for _, count in sizes),
+          bytes=sum(size * count for size, count in sizes),
+        )
+      )
   return found
 
 
@@ -71,21 +93,33 @@ def host_transfers(hlo):
 
 
 def measure(name, folder=None):
-  """A row of the table: what one step of `configs/<name>.py` exchanges, on as many devices as there are."""
+  """A row of the table: what one step of `configs/<name>.py` exchanges, on as many devices as there
+  are.
+  """
   import jax
+
   config = read_file(ROOT / 'configs' / f'{name}.py')
   if folder and 'folder' in config.data:
-    config.data.update(ml_collections.ConfigDict(dict(folder=folder, splits=dict(
-        train='train[:85%]', validation='train[85%:]', test='test'))))
+    config.data.update(
+      ml_collections.ConfigDict(
+        dict(folder=folder, splits=dict(train='train[:85%]', validation='train[85%:]', test='test'))
+      )
+    )
   batch = config.data.batch_size
   config.data.batch_size = -(-batch // jax.device_count()) * jax.device_count()
   hlo, built = compiled(config, name)
   everything = collectives(hlo)
   largest = max(everything, key=lambda one: one['bytes'])
-  return {'config': name, 'devices': jax.device_count(), 'batch': batch,
-          'parameters': sum(row['parameters'] for row in built.layers), 'gradient_bytes': largest['bytes'],
-          'other_exchanges': len(everything) - 1, 'other_bytes': sum(one['bytes'] for one in everything) - largest['bytes'],
-          'host_transfers': len(host_transfers(hlo))}
+  return {
+    'config': name,
+    'devices': jax.device_count(),
+    'batch': batch,
+    'parameters': sum(row['parameters'] for row in built.layers),
+    'gradient_bytes': largest['bytes'],
+    'other_exchanges': len(everything) - 1,
+    'other_bytes': sum(one['bytes'] for one in everything) - largest['bytes'],
+    'host_transfers': len(host_transfers(hlo)),
+  }
 
 
 def main(arguments):
@@ -95,8 +129,14 @@ def main(arguments):
   parser.add_argument('--only', default='', help='names of configs, comma-separated')
   parser.add_argument('--folder', help='of photographs, for the configs that read a folder')
   given = parser.parse_args(arguments)
-  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={given.devices}'
-  names = given.only.split(',') if given.only else sorted(file.stem for file in (ROOT / 'configs').glob('*.py'))
+  os.environ['XLA_FLAGS'] = (
+    f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={given.devices}'
+  )
+  names = (
+    given.only.split(',')
+    if given.only
+    else sorted(file.stem for file in (ROOT / 'configs').glob('*.py'))
+  )
   rows = []
   for name in names:
     try:
@@ -105,11 +145,15 @@ def main(arguments):
       print(f'{name} is left out: {error}', file=sys.stderr)
       continue
     print(json.dumps(rows[-1]), flush=True)
-  print('\n| experiment | batch, and devices at most | gradients and sums, bytes a step | other exchanges | their bytes |')
+  print(
+    '\n| experiment | batch, and devices at most | gradients and sums, bytes a step | other exchanges | their bytes |'
+  )
   print('|---|---:|---:|---:|---:|')
   for row in rows:
-    print(f'| `{row["config"]}` | {row["batch"]} | {row["gradient_bytes"]:,} | {row["other_exchanges"]} | '
-          f'{row["other_bytes"]:,} |')
+    print(
+      f'| `{row["config"]}` | {row["batch"]} | {row["gradient_bytes"]:,} | {row["other_exchanges"]} | '
+      f'{row["other_bytes"]:,} |'
+    )
   return 0
 
 

@@ -3,8 +3,13 @@
 import math
 
 BEGIN, END = '<!-- speed -->', '<!-- /speed -->'
-NAMES = {'keras_tensorflow': 'Keras, TensorFlow', 'keras_jax': 'Keras, JAX', 'torch': 'PyTorch',
-         'torch_compile': '`torch.compile`', 'flax': 'plain Flax'}
+NAMES = {
+  'keras_tensorflow': 'Keras, TensorFlow',
+  'keras_jax': 'Keras, JAX',
+  'torch': 'PyTorch',
+  'torch_compile': '`torch.compile`',
+  'flax': 'plain Flax',
+}
 
 
 def rewrite(readme, figures):
@@ -27,32 +32,49 @@ def table(device, figures):
   """A Markdown table of one device and the sentences below it."""
   limits = figures.get('limits', {})
   rows = {name: row for name, row in figures.items() if name != 'limits'}
-  lines = [f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | the fastest peer (range) | '
-           'share of the limits: products, copies | memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
-           f'|---|{"---:|" * (len(NAMES) + 6)}']
+  lines = [
+    f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | the fastest peer (range) | '
+    'share of the limits: products, copies | memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
+    f'|---|{"---:|" * (len(NAMES) + 6)}',
+  ]
   for name, row in rows.items():
     ours, peer = row['contenders']['jaxdl'], row['contenders'][row['fastest_peer']]
-    ratios = [f'{row["contenders"][kind]["times_as_fast"]:.2f}' if kind in row['contenders'] else '–' for kind in NAMES]
+    ratios = [
+      f'{row["contenders"][kind]["times_as_fast"]:.2f}' if kind in row['contenders'] else '–'
+      for kind in NAMES
+    ]
     lowest, highest = row['range']
     begun = row.get('starts', {})
-    cold, cached, torch = ('–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch'))
-    lines.append(f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
-                 f'{" | ".join(ratios)} | '
-                 f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
-                 f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
-                 f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {cold}, {cached} ({torch}) |')
+    cold, cached, torch = (
+      '–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch')
+    )
+    lines.append(
+      f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
+      f'{" | ".join(ratios)} | '
+      f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
+      f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
+      f'{ours["peak_mbytes"]:,} ({peer["peak_mbytes"]:,}) | {cold}, {cached} ({torch}) |'
+    )
   if len(rows) > 1:
     mean = math.exp(sum(math.log(row['times_as_fast']) for row in rows.values()) / len(rows))
     lines.append(f'| geometric mean | | | {" | ".join([""] * len(NAMES))} | **{mean:.2f}** | | | |')
   newest = max(row['date'] for row in figures.values())
-  left_out = sorted(f'{NAMES[kind]} in `{name}`: {why}' for name, row in rows.items() for kind, why in row['left_out'].items())
-  told = [f'Measured {newest}, `python -m launch.benchmarks.benchmark`; columns of peers say how many times as fast jaxdl is.']
+  left_out = sorted(
+    f'{NAMES[kind]} in `{name}`: {why}'
+    for name, row in rows.items()
+    for kind, why in row['left_out'].items()
+  )
+  told = [
+    f'Measured {newest}, `python -m launch.benchmarks.benchmark`; columns of peers say how many times as fast jaxdl is.'
+  ]
   if limits:
-    told.append(f'Matrix products reach {limits["gflops"]:,} GFLOP/s here and copies {limits["gbytes"]} GB/s; the shares say '
-                'how much of a step the products of the stock operations would take at that rate, and the numbers that Adam '
-                'must read and write. `python -m '
-                f'jaxdl.main` finishes its first step of `lstm_mnist` after {limits["main_cold_s"]} s, '
-                f'{limits["main_warm_s"]} s with compiled programs in the cache.')
+    told.append(
+      f'Matrix products reach {limits["gflops"]:,} GFLOP/s here and copies {limits["gbytes"]} GB/s; the shares say '
+      'how much of a step the products of the stock operations would take at that rate, and the numbers that Adam '
+      'must read and write. `python -m '
+      f'jaxdl.main` finishes its first step of `lstm_mnist` after {limits["main_cold_s"]} s, '
+      f'{limits["main_warm_s"]} s with compiled programs in the cache.'
+    )
   if left_out:
     told.append(f'Left out: {"; ".join(left_out)}.')
   return '\n'.join(lines) + '\n\n' + ' '.join(told)

@@ -6,17 +6,23 @@ from torch import nn
 
 
 class Recurrent(nn.Module):
-  """A recurrent layer that keeps its state from batch to batch where `stateful`, and puts out all states or the last."""
+  """A recurrent layer that keeps its state from batch to batch where `stateful`, and puts out all
+  states or the last.
+  """
 
   def __init__(self, kind, inputs, features, last, stateful):
     super().__init__()
-    self.cell = {'rnn': nn.RNN, 'lstm': nn.LSTM, 'gru': nn.GRU}[kind](inputs, features, batch_first=True)
+    self.cell = {'rnn': nn.RNN, 'lstm': nn.LSTM, 'gru': nn.GRU}[kind](
+      inputs, features, batch_first=True
+    )
     self.last, self.stateful, self.state = last, stateful, None
 
   def forward(self, inputs):
     outputs, state = self.cell(inputs, self.state)
     if self.stateful:
-      self.state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+      self.state = (
+        tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+      )
     return outputs[:, -1] if self.last else outputs
 
 
@@ -51,13 +57,22 @@ class Cut(nn.Module):
 
 def network(task):
   """(modules in order, functions that put the weights of the beginning into them)."""
-  parts, loads, flat = [], [], None  # flat: [H, W, C] of what was flattened, until a dense layer reads it
+  parts, loads, flat = (
+    [],
+    [],
+    None,
+  )  # flat: [H, W, C] of what was flattened, until a dense layer reads it
   for row in task.layers:
     kind, weights = row['kind'], task.of_layer(row['name'])
     if kind in ('conv', 'conv_transpose'):
       parts += _convolution(row)
-      loads.append(_loading(next(part for part in reversed(parts) if hasattr(part, 'weight')), _kernel(kind, weights['kernel']),
-                            weights['bias']))
+      loads.append(
+        _loading(
+          next(part for part in reversed(parts) if hasattr(part, 'weight')),
+          _kernel(kind, weights['kernel']),
+          weights['bias'],
+        )
+      )
     elif kind == 'dense':
       kernel = weights['kernel']
       if flat:  # PyTorch flattens channels first
@@ -66,13 +81,21 @@ def network(task):
       parts.append(nn.Linear(*kernel.shape))
       loads.append(_loading(parts[-1], kernel.T, weights['bias']))
     elif kind in ('rnn', 'lstm', 'gru'):
-      parts.append(Recurrent(kind, len(weights['input_kernel']), row['features'], row['last'], task.text))
+      parts.append(
+        Recurrent(kind, len(weights['input_kernel']), row['features'], row['last'], task.text)
+      )
       loads.append(_loading_cell(kind, parts[-1].cell, weights))
     elif kind == 'batch_norm':
       flatly = len(row['given']) == 1
-      parts.append((nn.BatchNorm1d if flatly else nn.BatchNorm2d)(row['given'][-1], eps=row['epsilon'],
-                                                                  momentum=1 - row['momentum']))
-      loads += [_loading(parts[-1], weights['scale'], weights['bias']), parts[-1].reset_running_stats]
+      parts.append(
+        (nn.BatchNorm1d if flatly else nn.BatchNorm2d)(
+          row['given'][-1], eps=row['epsilon'], momentum=1 - row['momentum']
+        )
+      )
+      loads += [
+        _loading(parts[-1], weights['scale'], weights['bias']),
+        parts[-1].reset_running_stats,
+      ]
     elif kind == 'max_pool':
       assert row['padding'] == 'VALID'
       parts.append(nn.MaxPool2d(row['window'], row['strides']))
@@ -80,9 +103,14 @@ def network(task):
       flat = row['given']
       parts.append(nn.Flatten())
     else:
-      parts.append({'dropout': lambda row=row: nn.Dropout(row['rate']), 'activation': lambda row=row: nn.ReLU(),
-                    'reshape': lambda row=row: Image(row['shape']),
-                    'one_hot': lambda row=row: OneHot(row['features'])}[kind]())
+      parts.append(
+        {
+          'dropout': lambda row=row: nn.Dropout(row['rate']),
+          'activation': lambda row=row: nn.ReLU(),
+          'reshape': lambda row=row: Image(row['shape']),
+          'one_hot': lambda row=row: OneHot(row['features']),
+        }[kind]()
+      )
     if row.get('relu'):
       parts.append(nn.ReLU())
   return parts, loads
@@ -95,14 +123,18 @@ def _convolution(row):
     return [nn.ConvTranspose2d(row['given'][-1], row['features'], kernel, strides), Cut()]
   channels = (row['given'][-1], row['features'])
   if row['padding'] == 'VALID' or tuple(strides) == (1, 1):
-    return [nn.Conv2d(*channels, kernel, strides, padding='same' if row['padding'] == 'SAME' else 'valid')]
+    return [
+      nn.Conv2d(*channels, kernel, strides, padding='same' if row['padding'] == 'SAME' else 'valid')
+    ]
   rows, columns = row['pads']
   return [nn.ZeroPad2d([*columns, *rows]), nn.Conv2d(*channels, kernel, strides)]
 
 
 def _kernel(kind, kernel):
   """PyTorch's order of a kernel [kh, kw, C, F]; a transposed one is turned."""
-  return kernel.transpose(3, 2, 0, 1) if kind == 'conv' else kernel[::-1, ::-1].transpose(2, 3, 0, 1)
+  return (
+    kernel.transpose(3, 2, 0, 1) if kind == 'conv' else kernel[::-1, ::-1].transpose(2, 3, 0, 1)
+  )
 
 
 def _loading(part, weight, bias):
@@ -114,17 +146,24 @@ def _loading(part, weight, bias):
 
 
 def _loading_cell(kind, cell, weights):
-  """PyTorch adds a second bias to each gate; where the network has one, the second stays 0 and is not trained."""
+  """PyTorch adds a second bias to each gate; where the network has one, the second stays 0 and is
+  not trained.
+  """
   if kind == 'gru':  # PyTorch's gates: reset, update, candidate
-    swap = lambda array: np.concatenate([np.split(array, 3, axis=-1)[gate] for gate in (1, 0, 2)], axis=-1)  # noqa: E731
+    swap = lambda array: np.concatenate(
+      [np.split(array, 3, axis=-1)[gate] for gate in (1, 0, 2)], axis=-1
+    )  # noqa: E731
     weights = {key: swap(value) for key, value in weights.items()}
   second = weights.get('recurrent_bias')
   cell.bias_hh_l0.requires_grad_(second is not None)
 
   def load():
-    for target, array in ((cell.weight_ih_l0, weights['input_kernel'].T), (cell.weight_hh_l0, weights['recurrent_kernel'].T),
-                          (cell.bias_ih_l0, weights['bias']),
-                          (cell.bias_hh_l0, second if second is not None else np.zeros_like(weights['bias']))):
+    for target, array in (
+      (cell.weight_ih_l0, weights['input_kernel'].T),
+      (cell.weight_hh_l0, weights['recurrent_kernel'].T),
+      (cell.bias_ih_l0, weights['bias']),
+      (cell.bias_hh_l0, second if second is not None else np.zeros_like(weights['bias'])),
+    ):
       target.copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
   return load

@@ -11,7 +11,10 @@ import optax
 from launch.benchmarks.contender import Contender
 
 CELLS = {'rnn': nn.SimpleCell, 'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
-GATES = {'rnn': '', 'lstm': 'ifgo'}  # in jaxdl's order; Flax's GRU has fewer biases, so it is another network
+GATES = {
+  'rnn': '',
+  'lstm': 'ifgo',
+}  # in jaxdl's order; Flax's GRU has fewer biases, so it is another network
 
 
 class Network(nn.Module):
@@ -37,59 +40,99 @@ class Network(nn.Module):
 
 
 def _layer(row, name, train):
-  return {'conv': lambda: nn.Conv(row['features'], row['kernel'], row['strides'], padding=row['padding'], name=name),
-          'conv_transpose': lambda: nn.ConvTranspose(row['features'], row['kernel'], row['strides'], padding=row['padding'],
-                                                     name=name),
-          'dense': lambda: nn.Dense(row['features'], name=name),
-          'max_pool': lambda: functools.partial(nn.max_pool, window_shape=tuple(row['window']), strides=tuple(row['strides']),
-                                                padding=row['padding']),
-          'batch_norm': lambda: nn.BatchNorm(not train, momentum=row['momentum'], epsilon=row['epsilon'], name=name),
-          'dropout': lambda: nn.Dropout(row['rate'], deterministic=not train),
-          'flatten': lambda: lambda inputs: inputs.reshape(len(inputs), -1),
-          'reshape': lambda: lambda inputs: inputs.reshape(len(inputs), *row['shape']),
-          'activation': lambda: nn.relu,
-          'one_hot': lambda: lambda inputs: jax.nn.one_hot(inputs, row['features'])}[row['kind']]()
+  return {
+    'conv': lambda: nn.Conv(
+      row['features'], row['kernel'], row['strides'], padding=row['padding'], name=name
+    ),
+    'conv_transpose': lambda: nn.ConvTranspose(
+      row['features'], row['kernel'], row['strides'], padding=row['padding'], name=name
+    ),
+    'dense': lambda: nn.Dense(row['features'], name=name),
+    'max_pool': lambda: functools.partial(
+      nn.max_pool,
+      window_shape=tuple(row['window']),
+      strides=tuple(row['strides']),
+      padding=row['padding'],
+    ),
+    'batch_norm': lambda: nn.BatchNorm(
+      not train, momentum=row['momentum'], epsilon=row['epsilon'], name=name
+    ),
+    'dropout': lambda: nn.Dropout(row['rate'], deterministic=not train),
+    'flatten': lambda: lambda inputs: inputs.reshape(len(inputs), -1),
+    'reshape': lambda: lambda inputs: inputs.reshape(len(inputs), *row['shape']),
+    'activation': lambda: nn.relu,
+    'one_hot': lambda: lambda inputs: jax.nn.one_hot(inputs, row['features']),
+  }[row['kind']]()
 
 
 def start(task):
   """The Contender of a Task."""
   model, optimizer, weights = _network(task), _optimizer(task), _weights(task)
-  step, feed, current = jax.jit(train_step(task, model, optimizer)), task.batches(np.random.default_rng(0)), {}
+  step, feed, current = (
+    jax.jit(train_step(task, model, optimizer)),
+    task.batches(np.random.default_rng(0)),
+    {},
+  )
 
   def restore():
-    current['state'] = jax.device_put((weights, _stats(task), optimizer.init(weights), carries(task)))
+    current['state'] = jax.device_put(
+      (weights, _stats(task), optimizer.init(weights), carries(task))
+    )
 
   def train(steps):
     for number in range(steps):
       current['state'], value = step(current['state'], *next(feed), jax.random.PRNGKey(number))
     value.block_until_ready()
 
-  measure = jax.jit(lambda params, stats, inputs, targets: _loss(
-      task, model.apply({'params': params, 'batch_stats': stats}, inputs, carries(task), False)[0], targets))
+  measure = jax.jit(
+    lambda params, stats, inputs, targets: _loss(
+      task,
+      model.apply({'params': params, 'batch_stats': stats}, inputs, carries(task), False)[0],
+      targets,
+    )
+  )
 
   restore()
-  return Contender(parameters=sum(leaf.size for leaf in jax.tree.leaves(current['state'][:2])), train=train, restore=restore,
-                   loss=lambda: float(measure(*current['state'][:2], *task.checked)),
-                   memory=lambda: (jax.local_devices()[0].memory_stats() or {}).get('peak_bytes_in_use', 0))
+  return Contender(
+    parameters=sum(leaf.size for leaf in jax.tree.leaves(current['state'][:2])),
+    train=train,
+    restore=restore,
+    loss=lambda: float(measure(*current['state'][:2], *task.checked)),
+    memory=lambda: (jax.local_devices()[0].memory_stats() or {}).get('peak_bytes_in_use', 0),
+  )
 
 
 def work(task):
-  """Floating-point operations of a step as XLA counts them for stock operations, recurrences written out."""
+  """Floating-point operations of a step as XLA counts them for stock operations, recurrences
+  written out.
+  """
   model, optimizer, weights = _network(task, unroll=True), _optimizer(task), _weights(task)
   state = (weights, _stats(task), optimizer.init(weights), carries(task))
-  step = jax.jit(train_step(task, model, optimizer)).lower(state, *task.checked, jax.random.PRNGKey(0))
+  step = jax.jit(train_step(task, model, optimizer)).lower(
+    state, *task.checked, jax.random.PRNGKey(0)
+  )
   return step.cost_analysis()['flops']
 
 
 def train_step(task, model, optimizer):
   """A step of training, (state, inputs, targets, key) → (state, loss)."""
+
   def step(state, inputs, targets, key):
     params, stats, moments, carried = state
 
     def loss_of(params):
-      (outputs, after), updated = model.apply({'params': params, 'batch_stats': stats}, inputs, carried, True,
-                                              rngs={'dropout': key}, mutable=['batch_stats'])
-      return _loss(task, outputs, targets), (updated.get('batch_stats', {}), after if task.text else {})
+      (outputs, after), updated = model.apply(
+        {'params': params, 'batch_stats': stats},
+        inputs,
+        carried,
+        True,
+        rngs={'dropout': key},
+        mutable=['batch_stats'],
+      )
+      return _loss(task, outputs, targets), (
+        updated.get('batch_stats', {}),
+        after if task.text else {},
+      )
 
     (value, (updated, after)), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
     updates, moments = optimizer.update(gradients, moments, params)
@@ -100,11 +143,14 @@ def train_step(task, model, optimizer):
 
 def carries(task):
   """The zero state of every recurrent layer of a text's network."""
+
   def zeros(row):
     part = jnp.zeros((task.batch, row['features']))
     return (part, part) if row['kind'] == 'lstm' else part
 
-  return {row['name']: zeros(row) for row in task.layers if row['kind'] in CELLS} if task.text else {}
+  return (
+    {row['name']: zeros(row) for row in task.layers if row['kind'] in CELLS} if task.text else {}
+  )
 
 
 def _network(task, unroll=False):
@@ -127,7 +173,10 @@ def _loss(task, outputs, targets):
 def _stats(task):
   """Running averages as they begin."""
   sizes = {row['name']: row['given'][-1] for row in task.layers if row['kind'] == 'batch_norm'}
-  return {name: {'mean': np.zeros(size, np.float32), 'var': np.ones(size, np.float32)} for name, size in sizes.items()}
+  return {
+    name: {'mean': np.zeros(size, np.float32), 'var': np.ones(size, np.float32)}
+    for name, size in sizes.items()
+  }
 
 
 def _weights(task):
@@ -146,16 +195,33 @@ def _weights(task):
 
 def _cell(gates, weights):
   if not gates:
-    return {'i': {'kernel': weights['input_kernel'], 'bias': weights['bias']}, 'h': {'kernel': weights['recurrent_kernel']}}
+    return {
+      'i': {'kernel': weights['input_kernel'], 'bias': weights['bias']},
+      'h': {'kernel': weights['recurrent_kernel']},
+    }
   split = {key: np.split(value, len(gates), axis=-1) for key, value in weights.items()}
-  return {**{f'i{gate}': {'kernel': split['input_kernel'][place]} for place, gate in enumerate(gates)},
-          **{f'h{gate}': {'kernel': split['recurrent_kernel'][place], 'bias': split['bias'][place]}
-             for place, gate in enumerate(gates)}}
+  return {
+    **{f'i{gate}': {'kernel': split['input_kernel'][place]} for place, gate in enumerate(gates)},
+    **{
+      f'h{gate}': {'kernel': split['recurrent_kernel'][place], 'bias': split['bias'][place]}
+      for place, gate in enumerate(gates)
+    },
+  }
 
 
 def _gru(weights):
-  """Near enough to count its work: linen's gates are reset, update and candidate, with a second bias in the last alone."""
-  split = {key: dict(zip('zrn', np.split(value, 3, axis=-1), strict=True)) for key, value in weights.items()}
-  return {**{f'i{gate}': {'kernel': split['input_kernel'][gate], 'bias': split['bias'][gate]} for gate in 'rzn'},
-          **{f'h{gate}': {'kernel': split['recurrent_kernel'][gate]} for gate in 'rz'},
-          'hn': {'kernel': split['recurrent_kernel']['n'], 'bias': split['recurrent_bias']['n']}}
+  """Near enough to count its work: linen's gates are reset, update and candidate, with a second
+  bias in the last alone.
+  """
+  split = {
+    key: dict(zip('zrn', np.split(value, 3, axis=-1), strict=True))
+    for key, value in weights.items()
+  }
+  return {
+    **{
+      f'i{gate}': {'kernel': split['input_kernel'][gate], 'bias': split['bias'][gate]}
+      for gate in 'rzn'
+    },
+    **{f'h{gate}': {'kernel': split['recurrent_kernel'][gate]} for gate in 'rz'},
+    'hn': {'kernel': split['recurrent_kernel']['n'], 'bias': split['recurrent_bias']['n']},
+  }

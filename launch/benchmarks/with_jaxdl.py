@@ -14,20 +14,31 @@ def start(task):
   section = workloads.config(task.name)
   parallel.use_cpu_devices([section])
   built = experiment.build(section, task.name)
-  split, run, measure = built.data.splits['train'], chunks.compile_steps(built), workloads.loss_of(built)
+  split, run, measure = (
+    built.data.splits['train'],
+    chunks.compile_steps(built),
+    workloads.loss_of(built),
+  )
   first = jax.device_get(chunks.first_state(built, run, capacity=1))
   arrays = parallel.replicate(split.arrays)
   photographs = split.capacity is not None and not task.text
-  batch = split.feed(0, 1) if photographs else None  # one, again and again: reading them is another benchmark
+  batch = (
+    split.feed(0, 1) if photographs else None
+  )  # one, again and again: reading them is another benchmark
   current = {}
 
   def restore():
     current['state'] = parallel.replicate(first)
 
   def train(steps):
-    feed = ({name: np.repeat(part, steps, axis=0) for name, part in batch.items()} if photographs
-            else split.feed(int(current['state'].step), steps))
-    current['state'], history = run(current['state'], arrays, parallel.split_feed(feed, steps), np.int32(steps))
+    feed = (
+      {name: np.repeat(part, steps, axis=0) for name, part in batch.items()}
+      if photographs
+      else split.feed(int(current['state'].step), steps)
+    )
+    current['state'], history = run(
+      current['state'], arrays, parallel.split_feed(feed, steps), np.int32(steps)
+    )
     jax.block_until_ready(history)
 
   def loss():
@@ -37,5 +48,10 @@ def start(task):
     return (jax.local_devices()[0].memory_stats() or {}).get('peak_bytes_in_use', 0)
 
   restore()
-  return Contender(parameters=sum(row['parameters'] for row in built.layers), train=train, loss=loss, restore=restore,
-                   memory=memory)
+  return Contender(
+    parameters=sum(row['parameters'] for row in built.layers),
+    train=train,
+    loss=loss,
+    restore=restore,
+    memory=memory,
+  )

@@ -14,10 +14,21 @@ CELLS = {'rnn': kinds.SimpleRNN, 'lstm': kinds.LSTM, 'gru': kinds.GRU}
 def start(task):
   """The Contender of a Task."""
   shape = task.inputs.shape[-1:] if task.text else task.inputs.shape[1:]
-  given = keras.Input(batch_shape=(task.batch, *shape), dtype='int32') if task.text else keras.Input(shape)
-  model = keras.Sequential([given, *(part for row in task.layers for part in _layer(row, task.text))])
-  rule = keras.optimizers.Adam(task.learning_rate, epsilon=1e-8, global_clipnorm=task.clip_norm or None)
-  loss_of = {'classify': keras.losses.SparseCategoricalCrossentropy(from_logits=True), 'reconstruct': 'mean_squared_error'}
+  given = (
+    keras.Input(batch_shape=(task.batch, *shape), dtype='int32')
+    if task.text
+    else keras.Input(shape)
+  )
+  model = keras.Sequential(
+    [given, *(part for row in task.layers for part in _layer(row, task.text))]
+  )
+  rule = keras.optimizers.Adam(
+    task.learning_rate, epsilon=1e-8, global_clipnorm=task.clip_norm or None
+  )
+  loss_of = {
+    'classify': keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    'reconstruct': 'mean_squared_error',
+  }
   model.compile(rule, loss=loss_of[task.task if task.task in loss_of else 'classify'])
   inputs, targets = task.inputs, task.targets
   if task.text:  # [steps, B, T] → [steps · B, T]
@@ -27,7 +38,9 @@ def start(task):
     while steps:
       here = min(steps, len(inputs) // task.batch)
       count = here * task.batch
-      model.fit(inputs[:count], targets[:count], batch_size=task.batch, shuffle=not task.text, verbose=0)
+      model.fit(
+        inputs[:count], targets[:count], batch_size=task.batch, shuffle=not task.text, verbose=0
+      )
       steps -= here
 
   def restore():
@@ -46,8 +59,12 @@ def start(task):
 
   restore()
   trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-  fixed = sum(math.prod(weight.shape) for layer in model.layers if isinstance(layer, kinds.BatchNormalization)
-              for weight in layer.non_trainable_weights)
+  fixed = sum(
+    math.prod(weight.shape)
+    for layer in model.layers
+    if isinstance(layer, kinds.BatchNormalization)
+    for weight in layer.non_trainable_weights
+  )
   return Contender(parameters=trained + fixed, train=train, loss=loss, restore=restore)
 
 
@@ -58,18 +75,35 @@ def _layer(row, text):
   if kind in ('conv', 'conv_transpose'):
     build = kinds.Conv2D if kind == 'conv' else kinds.Conv2DTranspose
     padding = row['padding'].lower()
-    return [build(row['features'], row['kernel'], strides=row['strides'], padding=padding, activation=relu, name=name)]
+    return [
+      build(
+        row['features'],
+        row['kernel'],
+        strides=row['strides'],
+        padding=padding,
+        activation=relu,
+        name=name,
+      )
+    ]
   if kind == 'dense':
     return [kinds.Dense(row['features'], activation=relu, name=name)]
   if kind in CELLS:
-    return [CELLS[kind](row['features'], return_sequences=not row['last'], stateful=text, name=name)]
-  return [{'max_pool': lambda: kinds.MaxPool2D(row['window'], row['strides'], row['padding'].lower()),
-           'batch_norm': lambda: kinds.BatchNormalization(momentum=row['momentum'], epsilon=row['epsilon'], name=name),
-           'dropout': lambda: kinds.Dropout(row['rate']),
-           'flatten': lambda: kinds.Flatten(),
-           'reshape': lambda: kinds.Reshape(row['shape']),
-           'activation': lambda: kinds.Activation('relu'),
-           'one_hot': lambda: kinds.Lambda(lambda text: keras.ops.one_hot(text, row['features']))}[kind]()]
+    return [
+      CELLS[kind](row['features'], return_sequences=not row['last'], stateful=text, name=name)
+    ]
+  return [
+    {
+      'max_pool': lambda: kinds.MaxPool2D(row['window'], row['strides'], row['padding'].lower()),
+      'batch_norm': lambda: kinds.BatchNormalization(
+        momentum=row['momentum'], epsilon=row['epsilon'], name=name
+      ),
+      'dropout': lambda: kinds.Dropout(row['rate']),
+      'flatten': lambda: kinds.Flatten(),
+      'reshape': lambda: kinds.Reshape(row['shape']),
+      'activation': lambda: kinds.Activation('relu'),
+      'one_hot': lambda: kinds.Lambda(lambda text: keras.ops.one_hot(text, row['features'])),
+    }[kind]()
+  ]
 
 
 def _load(layer, weights):
@@ -80,8 +114,13 @@ def _load(layer, weights):
   elif isinstance(layer, kinds.Conv2DTranspose):  # Keras turns the kernel and swaps its channels
     layer.set_weights([weights['kernel'][::-1, ::-1].swapaxes(2, 3), weights['bias']])
   elif 'recurrent_bias' in weights:
-    layer.set_weights([weights['input_kernel'], weights['recurrent_kernel'],
-                       np.stack([weights['bias'], weights['recurrent_bias']])])
+    layer.set_weights(
+      [
+        weights['input_kernel'],
+        weights['recurrent_kernel'],
+        np.stack([weights['bias'], weights['recurrent_bias']]),
+      ]
+    )
   elif 'input_kernel' in weights:
     layer.set_weights([weights['input_kernel'], weights['recurrent_kernel'], weights['bias']])
   elif weights:

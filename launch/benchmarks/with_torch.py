@@ -21,9 +21,13 @@ def start(task):
   called = torch.compile(model) if os.environ.get('TORCH_COMPILE') else model
   rule = torch.optim.Adam(model.parameters(), lr=task.learning_rate, eps=1e-8)
   images = task.inputs.ndim == 4
-  inputs = torch.from_numpy(np.ascontiguousarray(task.inputs.transpose(0, 3, 1, 2)) if images else task.inputs).to(DEVICE)
+  inputs = torch.from_numpy(
+    np.ascontiguousarray(task.inputs.transpose(0, 3, 1, 2)) if images else task.inputs
+  ).to(DEVICE)
   inputs = inputs.long() if task.text else inputs
-  targets = inputs if task.task == 'reconstruct' else torch.from_numpy(task.targets).long().to(DEVICE)
+  targets = (
+    inputs if task.task == 'reconstruct' else torch.from_numpy(task.targets).long().to(DEVICE)
+  )
 
   def mean_loss(outputs, wanted):
     if task.task == 'reconstruct':
@@ -37,7 +41,7 @@ def start(task):
         continue
       order = torch.randperm(len(inputs), device=DEVICE)
       for first in range(0, len(order) - task.batch + 1, task.batch):
-        chosen = order[first:first + task.batch]
+        chosen = order[first : first + task.batch]
         yield inputs[chosen], targets[chosen]
 
   feed = batches()
@@ -69,7 +73,9 @@ def start(task):
     model.eval()
     forget()
     with torch.no_grad():
-      checked = (inputs[0], targets[0]) if task.text else (inputs[:task.batch], targets[:task.batch])
+      checked = (
+        (inputs[0], targets[0]) if task.text else (inputs[: task.batch], targets[: task.batch])
+      )
       return float(mean_loss(model(checked[0]), checked[1]))
 
   def memory():
@@ -77,5 +83,11 @@ def start(task):
 
   restore()
   trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-  fixed = sum(2 * math.prod(part.running_mean.shape) for part in parts if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)))
-  return Contender(parameters=trained + fixed, train=train, loss=loss, restore=restore, memory=memory)
+  fixed = sum(
+    2 * math.prod(part.running_mean.shape)
+    for part in parts
+    if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d))
+  )
+  return Contender(
+    parameters=trained + fixed, train=train, loss=loss, restore=restore, memory=memory
+  )

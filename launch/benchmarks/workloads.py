@@ -1,4 +1,6 @@
-"""The configs that are compared, as every framework can read them: layers, weights and examples in plain files."""
+"""The configs that are compared, as every framework can read them: layers, weights and examples in
+plain files.
+"""
 
 import json
 import pathlib
@@ -14,21 +16,38 @@ from jaxdl.step import tasks
 from jaxdl.training import experiment
 
 ROOT = pathlib.Path(__file__).parents[2]
-WORKLOADS = ('cnn_cifar10', 'deep_cnn_cifar10', 'lenet5_gray_cifar10', 'cnn_mnist', 'cnn_fashion_mnist',
-             'wide_cnn_fashion_mnist', 'rnn_mnist', 'lstm_mnist', 'gru_mnist', 'char_lstm_shakespeare',
-             'rotated_autoencoder_hoda', 'cnn_food11')
+WORKLOADS = (
+  'cnn_cifar10',
+  'deep_cnn_cifar10',
+  'lenet5_gray_cifar10',
+  'cnn_mnist',
+  'cnn_fashion_mnist',
+  'wide_cnn_fashion_mnist',
+  'rnn_mnist',
+  'lstm_mnist',
+  'gru_mnist',
+  'char_lstm_shakespeare',
+  'rotated_autoencoder_hoda',
+  'cnn_food11',
+)
 MOST = 192 << 20  # bytes of inputs that a peer is given; it goes around them
 TEXT_STEPS = 32  # batches of a text that a peer is given
 KINDS = {kind.__name__: name for name, kind in cnn.KINDS.items()}
 
 
 def config(name):
-  """A config without what only some frameworks have: augmentation, turned inputs and averages of the parameters."""
+  """A config without what only some frameworks have: augmentation, turned inputs and averages of
+  the parameters.
+  """
   plain = reading.read_file(ROOT / f'configs/{name}.py').to_dict()
   for key in ('augment', 'distort'):
     plain['data'].pop(key, None)
   if name == 'cnn_food11':
-    folder = plain['data']['folder'] if pathlib.Path(plain['data']['folder']).is_dir() else str(ROOT / '../shared/data/food')
+    folder = (
+      plain['data']['folder']
+      if pathlib.Path(plain['data']['folder']).is_dir()
+      else str(ROOT / '../shared/data/food')
+    )
     plain['data'].update(folder=folder, splits={'train': 'train'})
   for key in ('ema_decay', 'schedule', 'plateau'):
     plain.pop(key, None)
@@ -37,7 +56,8 @@ def config(name):
 
 
 def write(name, folder):
-  """Writes `task.json`, `weights.npz`, `inputs.npy` and `targets.npy`, of which peers read no more than these.
+  """Writes `task.json`, `weights.npz`, `inputs.npy` and `targets.npy`, of which peers read no more
+  than these.
 
   Args:
     name: str, of WORKLOADS.
@@ -49,14 +69,27 @@ def write(name, folder):
   inputs, targets = _examples(built)
   np.save(folder / 'inputs.npy', inputs)
   np.save(folder / 'targets.npy', targets)
-  np.savez(folder / 'weights.npz', **{'/'.join(str(key.key) for key in path): leaf for path, leaf in
-                                      jax.tree_util.tree_leaves_with_path(state.params)})
+  np.savez(
+    folder / 'weights.npz',
+    **{
+      '/'.join(str(key.key) for key in path): leaf
+      for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)
+    },
+  )
   optimizer = built.config['optimizer']
   assert optimizer['name'] == 'adam', 'the peers are written for Adam'
-  (folder / 'task.json').write_text(json.dumps({
-      'name': name, 'task': built.config['task'], 'batch': built.config['data']['batch_size'],
-      'learning_rate': optimizer['learning_rate'], 'clip_norm': optimizer.get('clip_norm', 0.0),
-      'layers': _layers(built, state, inputs)}))
+  (folder / 'task.json').write_text(
+    json.dumps(
+      {
+        'name': name,
+        'task': built.config['task'],
+        'batch': built.config['data']['batch_size'],
+        'learning_rate': optimizer['learning_rate'],
+        'clip_norm': optimizer.get('clip_norm', 0.0),
+        'layers': _layers(built, state, inputs),
+      }
+    )
+  )
 
 
 def _examples(built):
@@ -73,7 +106,11 @@ def _examples(built):
     for step in range(len(feed['index'])):
       ready = prepare(split.arrays, {key: values[step] for key, values in feed.items()})
       inputs.append(np.asarray(ready['inputs']))
-      targets.append(inputs[-1] if built.config['task'] == 'reconstruct' else np.asarray(ready['label'], np.int32))
+      targets.append(
+        inputs[-1]
+        if built.config['task'] == 'reconstruct'
+        else np.asarray(ready['label'], np.int32)
+      )
   join = np.stack if text else np.concatenate
   return join(inputs), join(targets)
 
@@ -82,20 +119,41 @@ def _layers(built, state, inputs):
   """One dict a layer: name, kind and what it takes, in order."""
   section, model = built.config['model'], built.recipe.model
   if section['name'] == 'recurrent':
-    return [{'name': section['cell'], 'kind': section['cell'], 'features': section['features'], 'last': True},
-            {'name': 'logits', 'kind': 'dense', 'features': section['classes'], 'relu': False}]
+    return [
+      {
+        'name': section['cell'],
+        'kind': section['cell'],
+        'features': section['features'],
+        'last': True,
+      },
+      {'name': 'logits', 'kind': 'dense', 'features': section['classes'], 'relu': False},
+    ]
   if section['name'] == 'language_model':
     found = [{'name': 'one_hot', 'kind': 'one_hot', 'features': section['classes']}]
     for number in range(1, section['layers'] + 1):
-      found += [{'name': f'{section["cell"]}{number}', 'kind': section['cell'], 'features': section['features'], 'last': False},
-                {'name': f'dropout{number}', 'kind': 'dropout', 'rate': section['dropout']}]
-    return [*found, {'name': 'logits', 'kind': 'dense', 'features': section['classes'], 'relu': False}]
+      found += [
+        {
+          'name': f'{section["cell"]}{number}',
+          'kind': section['cell'],
+          'features': section['features'],
+          'last': False,
+        },
+        {'name': f'dropout{number}', 'kind': 'dropout', 'rate': section['dropout']},
+      ]
+    return [
+      *found,
+      {'name': 'logits', 'kind': 'dense', 'features': section['classes'], 'relu': False},
+    ]
   variables = {'params': state.params, 'batch_stats': state.batch_stats}
   shapes, shape, found = units.shapes(model, variables, inputs[:1]), inputs.shape[1:], []
   for name, build in model.named_layers():
     layer = build()
-    row = {'name': name, 'kind': KINDS[type(layer).__name__], 'given': list(shape),
-           'relu': bool(getattr(layer, 'activation', None))}
+    row = {
+      'name': name,
+      'kind': KINDS[type(layer).__name__],
+      'given': list(shape),
+      'relu': bool(getattr(layer, 'activation', None)),
+    }
     for key in ('kernel', 'window', 'strides'):
       if hasattr(layer, key):
         row[key] = layers.pair(getattr(layer, key) or layer.window)
@@ -103,22 +161,29 @@ def _layers(built, state, inputs):
       if hasattr(layer, key):
         row[key] = getattr(layer, key)
     if row['kind'] == 'conv':
-      row['pads'] = [ops.explicit_padding(shape[axis], row['kernel'][axis], row['strides'][axis], layer.padding)
-                     for axis in (0, 1)]
+      row['pads'] = [
+        ops.explicit_padding(shape[axis], row['kernel'][axis], row['strides'][axis], layer.padding)
+        for axis in (0, 1)
+      ]
     found.append(row)
     shape = shapes[name]
   return found
 
 
 def loss_of(built):
-  """Function (params, batch_stats, inputs, targets) → mean loss in evaluation, of the State's kind of parameters."""
+  """Function (params, batch_stats, inputs, targets) → mean loss in evaluation, of the State's kind
+  of parameters.
+  """
   task, _ = tasks.build(built.config['task'])
   text = built.config['task'] == 'next_char'
 
   def loss(params, batch_stats, inputs, targets):
     variables = {'params': params, 'batch_stats': batch_stats}
     mask = np.ones(inputs.shape if text else len(inputs), np.float32)
-    sums = task(built.recipe.model.apply(variables, inputs), {'label': targets, 'target': targets, 'mask': mask})
+    sums = task(
+      built.recipe.model.apply(variables, inputs),
+      {'label': targets, 'target': targets, 'mask': mask},
+    )
     return sums['loss'] / sums['count']
 
   return jax.jit(loss)

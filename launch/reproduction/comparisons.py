@@ -22,6 +22,7 @@ class Verdict(NamedTuple):
 
 def higher(key):
   """Returns a test that a figure is higher in the first runs than in the second."""
+
   def test(first, second):
     gap = interval.difference(first, second, key)
     if gap is None:
@@ -29,7 +30,9 @@ def higher(key):
     points = f'{_values(first, key)} against {_values(second, key)}'
     if gap.low > 0 or gap.high < 0:
       return Verdict('agrees' if gap.low > 0 else 'differs (the other way round)', points)
-    return Verdict('not testable', points, 'the 95 % interval of the difference holds 0: more seeds are needed')
+    return Verdict(
+      'not testable', points, 'the 95 % interval of the difference holds 0: more seeds are needed'
+    )
 
   return test
 
@@ -41,28 +44,36 @@ def lower(key):
 
 def no_difference(key):
   """Returns a test that the 95 % interval of the difference between two lists of runs holds 0."""
+
   def test(first, second):
     gap = interval.difference(first, second, key)
     if gap is None:
       return Verdict('not testable', '–', f'the runs have no {key}')
     same = gap.low <= 0 <= gap.high
-    return Verdict('agrees' if same else f'differs ({"higher" if gap.low > 0 else "lower"} in the first)',
-                   f'{_values(first, key)} against {_values(second, key)}')
+    return Verdict(
+      'agrees' if same else f'differs ({"higher" if gap.low > 0 else "lower"} in the first)',
+      f'{_values(first, key)} against {_values(second, key)}',
+    )
 
   return test
 
 
 def first_step(run, level):
   """The first evaluated step at which the test accuracy reaches a level; None where it never does."""
-  return next((line['step'] for line in run.of_split('test') if line.get('accuracy', 0) >= level), None)
+  return next(
+    (line['step'] for line in run.of_split('test') if line.get('accuracy', 0) >= level), None
+  )
 
 
 def by_step(level, step):
   """Returns a test that the test accuracy reaches a level at a step or before."""
+
   def test(runs):
     steps = [first_step(run, level) for run in runs]
     if None in steps:
-      return Verdict('differs (worse)', f'reached by {len(steps) - steps.count(None)} of {len(steps)} runs')
+      return Verdict(
+        'differs (worse)', f'reached by {len(steps) - steps.count(None)} of {len(steps)} runs'
+      )
     return Verdict('agrees' if statistics.fmean(steps) <= step else 'differs (worse)', _at(steps))
 
   return test
@@ -70,10 +81,13 @@ def by_step(level, step):
 
 def near_step(level, earliest, latest):
   """Returns a test that the test accuracy first reaches a level between two steps."""
+
   def test(runs):
     steps = [first_step(run, level) for run in runs]
     if None in steps:
-      return Verdict('differs (worse)', f'reached by {len(steps) - steps.count(None)} of {len(steps)} runs')
+      return Verdict(
+        'differs (worse)', f'reached by {len(steps) - steps.count(None)} of {len(steps)} runs'
+      )
     mean = statistics.fmean(steps)
     if earliest <= mean <= latest:
       return Verdict('agrees', _at(steps))
@@ -83,7 +97,10 @@ def near_step(level, earliest, latest):
 
 
 def in_order_of_need(level):
-  """Returns a test that each list of runs needs fewer steps to a level of test accuracy than the one before."""
+  """Returns a test that each list of runs needs fewer steps to a level of test accuracy than the
+  one before.
+  """
+
   def test(*groups):
     steps = [[first_step(run, level) for run in runs] for runs in groups]
     if any(None in found for found in steps):
@@ -95,48 +112,68 @@ def in_order_of_need(level):
       return Verdict('agrees', words)
     if any(gap.high < 0 for gap in gaps):
       return Verdict('differs (another order)', words)
-    return Verdict('not testable', words, 'the 95 % interval of a difference holds 0: more seeds are needed')
+    return Verdict(
+      'not testable', words, 'the 95 % interval of a difference holds 0: more seeds are needed'
+    )
 
   return test
 
 
 def overfits(earliest, latest):
   """Returns a test that the test loss is lowest between two steps."""
+
   def test(runs):
-    steps = [min(run.of_split('test'), key=lambda line: line['loss'])['step'] for run in runs if run.of_split('test')]
+    steps = [
+      min(run.of_split('test'), key=lambda line: line['loss'])['step']
+      for run in runs
+      if run.of_split('test')
+    ]
     if not steps:
       return Verdict('not testable', '–', 'no test loss was measured during training')
     mean = statistics.fmean(steps)
     found = 'later' if mean > latest else 'earlier'
-    return Verdict('agrees' if earliest <= mean <= latest else f'differs ({found})', f'lowest test loss {_at(steps)}')
+    return Verdict(
+      'agrees' if earliest <= mean <= latest else f'differs ({found})',
+      f'lowest test loss {_at(steps)}',
+    )
 
   return test
 
 
 def lowest_validation_loss(reported):
   """Returns a test of the lowest validation loss over all of training."""
+
   def test(runs):
     losses = [[line['loss'] for line in run.of_split('validation')] for run in runs]
     if not all(losses):
       return Verdict('not testable', '–', 'a run has no validation loss')
     measured = interval.of_numbers([min(found) for found in losses])
-    return Verdict(interval.status(measured, reported, 'validation_loss'),
-                   wording.with_interval('validation_loss', measured))
+    return Verdict(
+      interval.status(measured, reported, 'validation_loss'),
+      wording.with_interval('validation_loss', measured),
+    )
 
   return test
 
 
 def split_lower(name, splits, than):
   """Returns a test that a figure of some splits is lower than that of another, in the same runs."""
+
   def test(runs):
     keys = [f'{split}_{name}' for split in (*splits, than)]
     means = [interval.of_runs(runs, key) for key in keys]
     if None in means:
       return Verdict('not testable', '–', f'the runs have no {keys[means.index(None)]}')
-    words = ', '.join(f'{key.partition("_")[0]} {wording.figure(key, measured.mean)}'
-                      for key, measured in zip(keys, means, strict=True))
-    return Verdict('agrees' if all(measured.mean < means[-1].mean for measured in means[:-1])
-                   else 'differs (the other way round)', words)
+    words = ', '.join(
+      f'{key.partition("_")[0]} {wording.figure(key, measured.mean)}'
+      for key, measured in zip(keys, means, strict=True)
+    )
+    return Verdict(
+      'agrees'
+      if all(measured.mean < means[-1].mean for measured in means[:-1])
+      else 'differs (the other way round)',
+      words,
+    )
 
   return test
 

@@ -34,9 +34,10 @@ def of_numbers(values):
 def of_shares(values, count):
   """The interval of a share of examples, over runs that all counted the same examples.
 
-  Two things make it uncertain, and they are independent: which examples were drawn, which more runs cannot mend
-  (Wilson's interval of the mean share on `count` examples), and which seed a run had (1.96 · deviation / √runs). Each
-  side is the square root of the sum of their squares; for a single run that is Wilson's interval.
+  Two things make it uncertain, and they are independent: which examples were drawn, which more runs
+  cannot mend (Wilson's interval of the mean share on `count` examples), and which seed a run had
+  (1.96 · deviation / √runs). Each side is the square root of the sum of their squares; for a single
+  run that is Wilson's interval.
 
   Args:
     values: shares, 0..1, one a run.
@@ -51,14 +52,20 @@ def of_shares(values, count):
   seeds = of_numbers(values)
   low, high = wilson(seeds.mean, count)
   half = seeds.high - seeds.mean
-  return Measured(seeds.mean, seeds.mean - math.hypot(seeds.mean - low, half),
-                  seeds.mean + math.hypot(high - seeds.mean, half), seeds.runs)
+  return Measured(
+    seeds.mean,
+    seeds.mean - math.hypot(seeds.mean - low, half),
+    seeds.mean + math.hypot(high - seeds.mean, half),
+    seeds.runs,
+  )
 
 
 def wilson(share, count):
   """(low, high) of Wilson's 95 % interval of a share of `count` examples."""
   centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
-  half = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count)) / (1 + Z * Z / count)
+  half = (
+    Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count)) / (1 + Z * Z / count)
+  )
   return max(0.0, centre - half), min(1.0, centre + half)
 
 
@@ -68,13 +75,15 @@ def of_runs(runs, key, *, shared=False):
   Args:
     runs: list of Record.
     key: str, such as 'test_accuracy'.
-    shared: bool, whether it is compared with runs that counted the same examples, so that several seeds need not allow
-      for which examples were drawn.
+    shared: bool, whether it is compared with runs that counted the same examples, so that several
+      seeds need not allow for which examples were drawn.
 
   Returns:
     Measured, or None where no run has the figure.
   """
-  found = [(value, count) for value, count in (run.figure(key) for run in runs) if value is not None]
+  found = [
+    (value, count) for value, count in (run.figure(key) for run in runs) if value is not None
+  ]
   if not found:
     return None
   values, counts = zip(*found, strict=True)
@@ -84,7 +93,9 @@ def of_runs(runs, key, *, shared=False):
 
 
 def difference(first, second, key):
-  """The interval of how much higher a figure is in the first runs than in the second; None where one has none."""
+  """The interval of how much higher a figure is in the first runs than in the second; None where
+  one has none.
+  """
   a, b = (of_runs(runs, key, shared=min(len(first), len(second)) > 1) for runs in (first, second))
   if a is None or b is None:
     return None
@@ -94,18 +105,26 @@ def difference(first, second, key):
 def between(a, b):
   """The interval of a − b of two independent Measured."""
   mean = a.mean - b.mean
-  return Measured(mean, mean - math.hypot(a.mean - a.low, b.high - b.mean),
-                  mean + math.hypot(a.high - a.mean, b.mean - b.low), min(a.runs, b.runs))
+  return Measured(
+    mean,
+    mean - math.hypot(a.mean - a.low, b.high - b.mean),
+    mean + math.hypot(a.high - a.mean, b.mean - b.low),
+    min(a.runs, b.runs),
+  )
 
 
 def rounding(figure):
-  """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a whole number."""
+  """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a
+  whole number.
+  """
   exponent = decimal.Decimal(repr(figure)).as_tuple().exponent
-  return 0.5 * 10.0 ** exponent if isinstance(figure, float) else 0.0
+  return 0.5 * 10.0**exponent if isinstance(figure, float) else 0.0
 
 
 def status(measured, reported, key):
-  """'agrees' where our interval and what the report may have rounded from overlap, else how it differs."""
+  """'agrees' where our interval and what the report may have rounded from overlap, else how it
+  differs.
+  """
   slack = rounding(reported) * (1 + 1e-9)  # the bound itself is inside
   if measured.low - slack <= reported <= measured.high + slack:
     return 'agrees'

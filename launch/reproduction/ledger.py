@@ -1,4 +1,6 @@
-"""The ledger of claims: every figure that the reports state, ours beside it, and a verdict, as Markdown."""
+"""The ledger of claims: every figure that the reports state, ours beside it, and a verdict, as
+Markdown.
+"""
 
 import collections
 import dataclasses
@@ -9,14 +11,21 @@ from launch.reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
 WORDS = {  # keys of `config.reported` besides its source
-    'test_accuracy': 'test accuracy', 'test_loss': 'test loss', 'test_bits_per_character': 'test bits per character',
-    'train_accuracy': 'training accuracy', 'train_loss': 'training loss',
-    'validation_accuracy': 'validation accuracy', 'validation_loss': 'validation loss',
-    'parameters': 'parameters', 'trainable': 'trainable parameters',
-    'step': 'step by which the test accuracy is reached', 'summed_loss': 'summed loss of each epoch'}
+  'test_accuracy': 'test accuracy',
+  'test_loss': 'test loss',
+  'test_bits_per_character': 'test bits per character',
+  'train_accuracy': 'training accuracy',
+  'train_loss': 'training loss',
+  'validation_accuracy': 'validation accuracy',
+  'validation_loss': 'validation loss',
+  'parameters': 'parameters',
+  'trainable': 'trainable parameters',
+  'step': 'step by which the test accuracy is reached',
+  'summed_loss': 'summed loss of each epoch',
+}
 UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are not stated'}
 HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
-PREAMBLE = '''# Ledger of claims
+PREAMBLE = """# Ledger of claims
 Every figure and comparison that the five reports state, and what our own runs say. Made from the runs' files by `python
 -m launch.reproduction.reproduce --ledger`.
 
@@ -30,7 +39,7 @@ Our figures are those of the checkpoint of the lowest validation loss (training:
 The interval of an accuracy is Wilson's on the examples counted, widened by 1.96 · deviation / √seeds where there are
 several seeds; that of another figure is the mean ± 1.96 · deviation / √seeds, and a single seed has none. Two groups of
 runs that counted the same examples are compared over their seeds.
-'''
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +62,25 @@ def entries(groups):
     groups: name → Group.
 
   Returns:
-    list of Entry: the figures of single runs first, then what compares runs, then the contradictions.
+    list of Entry: the figures of single runs first, then what compares runs, then the
+      contradictions.
 
   Raises:
     ValueError: a config reports a figure that the ledger does not know.
   """
   for group in groups.values():
     if unknown := set(group.reported) - {'source', *WORDS}:
-      raise ValueError(f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(WORDS)}')
-  found = [_figure(group, key) for group in groups.values() for key in WORDS if key in group.reported]
+      raise ValueError(
+        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(WORDS)}'
+      )
+  found = [
+    _figure(group, key) for group in groups.values() for key in WORDS if key in group.reported
+  ]
   found += [_claim(claim, groups) for claim in CLAIMS]
-  return found + [Entry(source, '', statement, '', '', 'inconsistent in the source', against)
-                  for source, statement, against in CONTRADICTIONS]
+  return found + [
+    Entry(source, '', statement, '', '', 'inconsistent in the source', against)
+    for source, statement, against in CONTRADICTIONS
+  ]
 
 
 def markdown(found):
@@ -77,9 +93,16 @@ def markdown(found):
     counts = collections.Counter(_kind(entry) for entry in by_source[source])
     lines.append(_line([source, *(str(counts[status]) for status in STATUSES)]))
   for source in sorted(by_source):
-    lines += ['', f'## {source}: {REPORTS.get(source, "no report")}', _line(HEAD), _line(['---'] * len(HEAD))]
-    lines += [_line([entry.of, entry.claim, entry.reported, entry.ours, f'**{entry.status}**', entry.note])
-              for entry in by_source[source]]
+    lines += [
+      '',
+      f'## {source}: {REPORTS.get(source, "no report")}',
+      _line(HEAD),
+      _line(['---'] * len(HEAD)),
+    ]
+    lines += [
+      _line([entry.of, entry.claim, entry.reported, entry.ours, f'**{entry.status}**', entry.note])
+      for entry in by_source[source]
+    ]
   return '\n'.join(lines) + '\n'
 
 
@@ -89,10 +112,22 @@ def _figure(group, key):
   verdict = _verdict(group, key, reported)
   if doubt := DOUBTFUL.get((group.name, key)):
     verdict = comparisons.Verdict('inconsistent in the source', verdict.ours, doubt)
-  notes = [verdict.note, *(f'the data: {remark}' for remark in group.remarks if key.startswith('test_')),
-           f'runs of another config ({", ".join(group.changed)})' if group.changed and group.finished else '']
-  return Entry(group.reported.get('source', 'none'), f'`{group.name}`', WORDS[key], wording.reported(key, reported),
-               verdict.ours, verdict.status, '; '.join(filter(None, notes)))
+  notes = [
+    verdict.note,
+    *(f'the data: {remark}' for remark in group.remarks if key.startswith('test_')),
+    f'runs of another config ({", ".join(group.changed)})'
+    if group.changed and group.finished
+    else '',
+  ]
+  return Entry(
+    group.reported.get('source', 'none'),
+    f'`{group.name}`',
+    WORDS[key],
+    wording.reported(key, reported),
+    verdict.ours,
+    verdict.status,
+    '; '.join(filter(None, notes)),
+  )
 
 
 def _verdict(group, key, reported):
@@ -107,8 +142,12 @@ def _verdict(group, key, reported):
     return comparisons.Verdict('not testable', '–', f'the runs have no {WORDS[key]}')
   if isinstance(reported, int):
     counts = sorted({run.summary[key] for run in group.finished})
-    return comparisons.Verdict('agrees' if counts == [reported] else 'differs', wording.figure(key, counts))
-  return comparisons.Verdict(interval.status(measured, reported, key), wording.with_interval(key, measured))
+    return comparisons.Verdict(
+      'agrees' if counts == [reported] else 'differs', wording.figure(key, counts)
+    )
+  return comparisons.Verdict(
+    interval.status(measured, reported, key), wording.with_interval(key, measured)
+  )
 
 
 def _claim(claim, groups):
@@ -125,7 +164,9 @@ def _claim(claim, groups):
 
 
 def _not_run(groups):
-  return comparisons.Verdict('not run', '–', '; '.join(words for group in groups for words in group.unfinished))
+  return comparisons.Verdict(
+    'not run', '–', '; '.join(words for group in groups for words in group.unfinished)
+  )
 
 
 def _kind(entry):

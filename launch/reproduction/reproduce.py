@@ -1,11 +1,13 @@
-"""Runs the experiments and writes what finished into the README's table of results, or writes the ledger of claims.
+"""Runs the experiments and writes what finished into the README's table of results, or writes the
+ledger of claims.
 
-    python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs] [--budget-minutes=M] [--config.a.b=v]
+    python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs]
+    [--budget-minutes=M] [--config.a.b=v]
     python -m launch.reproduction.reproduce --table-only [--readme=README.md]
     python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
 
-Each run is a process of its own. A finished one is not run again and an interrupted one goes on, so the same command
-may be given until nothing is left to do.
+Each run is a process of its own. A finished one is not run again and an interrupted one goes on, so
+the same command may be given until nothing is left to do.
 """
 
 import argparse
@@ -27,23 +29,37 @@ CONFIGS = run_folders.ROOT / 'configs'
 def main(arguments):
   """Runs the command; returns the exit code: 1 where an experiment failed."""
   chosen, overrides = _parse(arguments[1:])
-  configs = {file.stem: reading.to_dict(reading.read_file(file)) for file in sorted(CONFIGS.glob('*.py'))}
-  configs = dict(sorted(configs.items(), key=lambda item: item[1].get('reported', {}).get('source', '~')))
+  configs = {
+    file.stem: reading.to_dict(reading.read_file(file)) for file in sorted(CONFIGS.glob('*.py'))
+  }
+  configs = dict(
+    sorted(configs.items(), key=lambda item: item[1].get('reported', {}).get('source', '~'))
+  )
   sweeps = [f'sweeps/{file.stem}' for file in sorted(CONFIGS.glob('sweeps/*.py'))]
   names = chosen.only.split(',') if chosen.only else [*configs, *sweeps]
   if unknown := [name for name in names if name not in (*configs, *sweeps)]:
-    raise ValueError(f'--only={unknown[0]} is not an experiment: use some of {", ".join([*configs, *sweeps])}')
+    raise ValueError(
+      f'--only={unknown[0]} is not an experiment: use some of {", ".join([*configs, *sweeps])}'
+    )
   runs = pathlib.Path(chosen.runs).absolute()
   trains = not (chosen.table_only or chosen.ledger)
   if not trains and not runs.is_dir():
-    raise ValueError(f'--runs={chosen.runs} is not a folder: give the one that holds <config>/seed<S>')
-  failed = trains and run_all(plan(names, chosen.seeds, runs), configs, chosen.budget_minutes * 60, overrides)
+    raise ValueError(
+      f'--runs={chosen.runs} is not a folder: give the one that holds <config>/seed<S>'
+    )
+  failed = trains and run_all(
+    plan(names, chosen.seeds, runs), configs, chosen.budget_minutes * 60, overrides
+  )
   groups = run_folders.read_groups(runs, configs)
   if chosen.ledger:
     pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)))
     print(f'wrote {chosen.out}')
   else:
-    results_table.write(pathlib.Path(chosen.readme), {name: groups[name] for name in names if name in configs}, configs)
+    results_table.write(
+      pathlib.Path(chosen.readme),
+      {name: groups[name] for name in names if name in configs},
+      configs,
+    )
     print(f'wrote the table of {chosen.readme}')
   return int(failed)
 
@@ -103,11 +119,18 @@ def module_and_flags(name, seed, folder):
   """The command of an experiment, without Python itself."""
   if seed is None:
     return ['-m', 'jaxdl.sweep', f'--config=configs/{name}.py', f'--workdir={folder}']
-  return ['-m', 'jaxdl.main', f'--config=configs/{name}.py', f'--config.seed={seed}', f'--workdir={folder}']
+  return [
+    '-m',
+    'jaxdl.main',
+    f'--config=configs/{name}.py',
+    f'--config.seed={seed}',
+    f'--workdir={folder}',
+  ]
 
 
 def run_child(arguments, seconds):
-  """Runs Python in a process of its own and ends it by SIGTERM when its time is up; then it saves what it has.
+  """Runs Python in a process of its own and ends it by SIGTERM when its time is up; then it saves
+  what it has.
 
   Args:
     arguments: list of str.
@@ -116,7 +139,9 @@ def run_child(arguments, seconds):
   Returns:
     (exit code, standard error).
   """
-  with subprocess.Popen([sys.executable, *arguments], cwd=run_folders.ROOT, stderr=subprocess.PIPE, text=True) as child:
+  with subprocess.Popen(
+    [sys.executable, *arguments], cwd=run_folders.ROOT, stderr=subprocess.PIPE, text=True
+  ) as child:
     try:
       said = child.communicate(timeout=None if math.isinf(seconds) else seconds)[1]
     except subprocess.TimeoutExpired:
@@ -130,12 +155,18 @@ def run_child(arguments, seconds):
 
 
 def is_finished(folder, config):
-  """Whether a folder holds a finished run of this config; or, without a config, a sweep whose runs are all finished."""
+  """Whether a folder holds a finished run of this config; or, without a config, a sweep whose runs
+  are all finished.
+  """
   if config is None:
     rows = run_folders.read_sweep(folder).values()
     return bool(rows) and all(group.runs and not group.unfinished for group in rows)
   run = run_folders.read_run(folder)
-  return run is not None and run.finished and not identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+  return (
+    run is not None
+    and run.finished
+    and not identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+  )
 
 
 def _outcome(folder, config, code, said):
@@ -157,11 +188,17 @@ def _parse(arguments):
   """(the options, the overrides '--config.a.b=v' for every run)."""
   parser = command.Parser(prog='python -m launch.reproduction.reproduce', description=__doc__)
   parser.add_argument('--only', help='experiments, separated by commas; default all')
-  parser.add_argument('--seeds', type=_seeds, default=[0, 1, 2], help='separated by commas (default 0,1,2)')
+  parser.add_argument(
+    '--seeds', type=_seeds, default=[0, 1, 2], help='separated by commas (default 0,1,2)'
+  )
   parser.add_argument('--runs', default='runs', help='folder of all runs (default runs)')
-  parser.add_argument('--budget-minutes', type=_minutes, default=math.inf, help='then the run in hand is stopped')
+  parser.add_argument(
+    '--budget-minutes', type=_minutes, default=math.inf, help='then the run in hand is stopped'
+  )
   parser.add_argument('--table-only', action='store_true', help='only rewrite the table')
-  parser.add_argument('--readme', default='README.md', help='file with the table (default README.md)')
+  parser.add_argument(
+    '--readme', default='README.md', help='file with the table (default README.md)'
+  )
   parser.add_argument('--ledger', action='store_true', help='only write the ledger of claims')
   parser.add_argument('--out', default='ledger.md', help='file of the ledger (default ledger.md)')
   chosen, rest = parser.parse_known_args(arguments)
@@ -188,5 +225,7 @@ def _minutes(text):
 
 
 if __name__ == '__main__':
-  signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop reaches the run in hand, which then saves
+  signal.signal(
+    signal.SIGTERM, signal.default_int_handler
+  )  # a stop reaches the run in hand, which then saves
   sys.exit(command.run(main, sys.argv))

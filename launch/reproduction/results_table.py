@@ -9,14 +9,28 @@ from launch.reproduction import wording
 from launch.reproduction.contradictions import DOUBTFUL
 
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
-METRICS = {'classify': 'accuracy', 'classify_by_squared_error': 'accuracy', 'next_char': 'bits_per_character',
-           'reconstruct': 'mse'}
+METRICS = {
+  'classify': 'accuracy',
+  'classify_by_squared_error': 'accuracy',
+  'next_char': 'bits_per_character',
+  'reconstruct': 'mse',
+}
 MARK = '[⁰¹²³⁴⁵⁶⁷⁸⁹]+'
-HEAD = ('config', 'reported', 'ours', 'validation', 'test examples', 'parameters', 'seconds', 'device')
+HEAD = (
+  'config',
+  'reported',
+  'ours',
+  'validation',
+  'test examples',
+  'parameters',
+  'seconds',
+  'device',
+)
 
 
 def write(file, groups, configs):
-  """Replaces what stands between the markers of a file, but for rows of which nothing is finished here.
+  """Replaces what stands between the markers of a file, but for rows of which nothing is finished
+  here.
 
   Args:
     file: pathlib.Path.
@@ -30,7 +44,9 @@ def write(file, groups, configs):
   before = file.read_text()
   start, end = before.find(BEGIN), before.find(END)
   if not 0 <= start < end:
-    raise ValueError(f'{file} has no place for the table: add the lines {BEGIN} and {END}, in this order')
+    raise ValueError(
+      f'{file} has no place for the table: add the lines {BEGIN} and {END}, in this order'
+    )
   made = table(groups, configs, before[start:end])
   aside = pathlib.Path(f'{file}.new')
   aside.write_text(f'{before[:start]}{BEGIN}\n{made}\n{before[end:]}')
@@ -43,8 +59,8 @@ def table(groups, configs, before=''):
   Args:
     groups: name → Group.
     configs: name → config, in the order of the rows.
-    before: str, a table made earlier, perhaps elsewhere: its rows stay where nothing is finished here, and no row is added
-      of what was not run.
+    before: str, a table made earlier, perhaps elsewhere: its rows stay where nothing is finished
+      here, and no row is added of what was not run.
 
   Returns:
     str.
@@ -54,10 +70,15 @@ def table(groups, configs, before=''):
     if name in groups and (groups[name].finished or not kept):
       rows.append(_row(groups[name], config, notes))
     elif name in kept:
-      rows.append([cell + ''.join(_note(text, notes) for text in texts) for cell, texts in kept[name]])
+      rows.append(
+        [cell + ''.join(_note(text, notes) for text in texts) for cell, texts in kept[name]]
+      )
   lines = [_line(HEAD), _line(['---', *['---:'] * 6, '---']), *map(_line, rows)]
   if notes:
-    lines += ['', '; '.join(f'{_mark(number)} {note}' for number, note in enumerate(notes, 1)) + '.']
+    lines += [
+      '',
+      '; '.join(f'{_mark(number)} {note}' for number, note in enumerate(notes, 1)) + '.',
+    ]
   return '\n'.join([*lines, '', _origin(groups.values(), before)])
 
 
@@ -67,8 +88,13 @@ def _rows(table):
   texts = dict(note.split(' ', 1) for note in re.split(f'; (?={MARK} )', notes[0])) if notes else {}
   rows = {}
   for line in re.findall(r'^\| `.*(?= \|$)', table, re.MULTILINE):
-    cells = [(re.sub(f' {MARK}', '', cell), [texts[mark] for mark in re.findall(f' ({MARK})', cell) if mark in texts])
-             for cell in line.removeprefix('| ').split(' | ')]
+    cells = [
+      (
+        re.sub(f' {MARK}', '', cell),
+        [texts[mark] for mark in re.findall(f' ({MARK})', cell) if mark in texts],
+      )
+      for cell in line.removeprefix('| ').split(' | ')
+    ]
     rows[cells[0][0].strip('`')] = cells
   return rows
 
@@ -77,32 +103,46 @@ def _row(group, config, notes):
   """The cells of one config; footnotes that it needs are added to `notes`."""
   metric = METRICS[config['task']['name'] if isinstance(config['task'], dict) else config['task']]
   key, runs = f'test_{metric}', group.finished
-  values = {name: [value for value, _ in (run.figure(name) for run in runs) if value is not None]
-            for name in (key, f'validation_{metric}', 'parameters', 'test_examples', 'seconds')}
+  values = {
+    name: [value for value, _ in (run.figure(name) for run in runs) if value is not None]
+    for name in (key, f'validation_{metric}', 'parameters', 'test_examples', 'seconds')
+  }
   doubt = DOUBTFUL.get((group.name, key))
   reported = wording.reported(key, group.reported.get(key))
   if doubt:
     reported += _note(f'the report contradicts itself: {doubt}', notes)
   remarks = [f'the data: {text}' for text in group.remarks]
   if group.changed and runs:
-    remarks.append(f'measured with another config than it is now, differing in {", ".join(group.changed)}')
+    remarks.append(
+      f'measured with another config than it is now, differing in {", ".join(group.changed)}'
+    )
   ours = wording.seeds(values[key], key) if values[key] else ''
   ours += ''.join(_note(remark, notes) for remark in remarks)
-  return (f'`{group.name}`', reported, '; '.join(filter(None, [ours, *group.unfinished])) or 'not run',
-          wording.figure(metric, _mean(values[f'validation_{metric}'])), _each(values['test_examples']),
-          _each(values['parameters']), f'{_mean(values["seconds"]):,.0f}' if runs else '–',
-          ', '.join(sorted({run.summary['device'] for run in runs})) or '–')
+  return (
+    f'`{group.name}`',
+    reported,
+    '; '.join(filter(None, [ours, *group.unfinished])) or 'not run',
+    wording.figure(metric, _mean(values[f'validation_{metric}'])),
+    _each(values['test_examples']),
+    _each(values['parameters']),
+    f'{_mean(values["seconds"]):,.0f}' if runs else '–',
+    ', '.join(sorted({run.summary['device'] for run in runs})) or '–',
+  )
 
 
 def _origin(groups, before):
   """The command, and the day of the newest run, which may be one of a table made before."""
   runs = [run for group in groups for run in group.finished]
-  said = ('Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
-          'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a character, mse is the\n'
-          'mean squared error of a pixel. Made from the runs\' files by `python -m launch.reproduction.reproduce`')
+  said = (
+    'Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
+    'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a character, mse is the\n'
+    "mean squared error of a pixel. Made from the runs' files by `python -m launch.reproduction.reproduce`"
+  )
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
-  days += [f'{datetime.datetime.fromtimestamp((run.folder / "summary.json").stat().st_mtime, datetime.UTC):%Y-%m-%d}'
-           for run in runs]
+  days += [
+    f'{datetime.datetime.fromtimestamp((run.folder / "summary.json").stat().st_mtime, datetime.UTC):%Y-%m-%d}'
+    for run in runs
+  ]
   return f'{said}; the newest run is of {max(days)}.' if days else f'{said}.'
 
 

@@ -10,7 +10,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def progress(run):
-  """'at step 8,000 of 27,000', or '… of 20 epochs' where the Record has not yet been told how many steps these are."""
+  """'at step 8,000 of 27,000', or '… of 20 epochs' where the Record has not yet been told how many
+  steps these are.
+  """
   count, unit = run.config['train_for'].split()
   steps = run.summary.get('steps') or (int(count) if unit.startswith('step') else None)
   return f'at step {run.step:,} of {f"{steps:,}" if steps else f"{count} {unit}"}'
@@ -59,7 +61,9 @@ def read_run(folder):
 
 def read_seeds(folder):
   """Seed → Record of the folders seed0, seed1, … in a folder."""
-  seeds = sorted(int(path.name[4:]) for path in pathlib.Path(folder).glob('seed*') if path.name[4:].isdecimal())
+  seeds = sorted(
+    int(path.name[4:]) for path in pathlib.Path(folder).glob('seed*') if path.name[4:].isdecimal()
+  )
   runs = {seed: read_run(pathlib.Path(folder) / f'seed{seed}') for seed in seeds}
   return {seed: run for seed, run in runs.items() if run is not None}
 
@@ -77,7 +81,11 @@ def read_groups(runs, configs):
   groups = {}
   for name, config in configs.items():
     found = read_seeds(runs / name)
-    changed = {key for run in found.values() for key in identity.changed_keys(run.config, config, but=identity.SAME_RUN)}
+    changed = {
+      key
+      for run in found.values()
+      for key in identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+    }
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
   for folder in sorted(runs.glob('sweeps/*')):
     groups |= read_sweep(folder)
@@ -85,12 +93,19 @@ def read_groups(runs, configs):
 
 
 def read_sweep(folder):
-  """The rows of a sweep's table, name 'sweeps/<sweep>/<label>' → Group; {} where it has not been run."""
+  """The rows of a sweep's table, name 'sweeps/<sweep>/<label>' → Group; {} where it has not been
+  run.
+  """
   if not (folder / 'sweep.json').is_file():
     return {}
   groups = {}
   for row in files.read_json(folder / 'sweep.json')['rows']:
-    members = {seed: read_run(folder / member) for seed, member in zip(row['seeds'], row['runs'], strict=True)}
+    members = {
+      seed: read_run(folder / member)
+      for seed, member in zip(row['seeds'], row['runs'], strict=True)
+    }
     name = f'sweeps/{folder.name}/{row["label"]}'
-    groups[name] = Group(name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None})
+    groups[name] = Group(
+      name, row.get('reported', {}), {seed: run for seed, run in members.items() if run is not None}
+    )
   return groups

@@ -3,11 +3,17 @@
 import decimal
 import statistics
 
-UNITS = {'accuracy': ' %', 'bits_per_character': ' bits', 'mse': ' mse'}  # end of a key → what stands after its figure
+UNITS = {
+  'accuracy': ' %',
+  'bits_per_character': ' bits',
+  'mse': ' mse',
+}  # end of a key → what stands after its figure
 
 
 def figure(key, value):
-  """0.9727 → '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count with commas."""
+  """0.9727 → '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count
+  with commas.
+  """
   if value is None:
     return '–'
   if key.endswith('accuracy'):

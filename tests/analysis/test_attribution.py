@@ -1,4 +1,6 @@
-"""Gradients, their integrals, Grad-CAM and the randomisation check, against worked cases and finite differences."""
+"""Gradients, their integrals, Grad-CAM and the randomisation check, against worked cases and finite
+differences.
+"""
 
 import warnings
 
@@ -11,27 +13,52 @@ from jaxdl.analysis import attribution, gradients, sanity, units
 from jaxdl.analysis.units import Neuron
 from jaxdl.models import geometry
 
-LAYERS = (dict(kind='conv', features=4, kernel=3), dict(kind='batch_norm'), dict(kind='max_pool'),
-          dict(kind='conv', features=3, kernel=2, padding='VALID'), dict(kind='flatten'), dict(kind='dense', features=6),
-          dict(kind='dense', features=3, activate=False), dict(kind='batch_norm', name='logits'))
+LAYERS = (
+  dict(kind='conv', features=4, kernel=3),
+  dict(kind='batch_norm'),
+  dict(kind='max_pool'),
+  dict(kind='conv', features=3, kernel=2, padding='VALID'),
+  dict(kind='flatten'),
+  dict(kind='dense', features=6),
+  dict(kind='dense', features=3, activate=False),
+  dict(kind='batch_norm', name='logits'),
+)
 
 
 def network(layers=LAYERS, shape=(7, 6, 2), batch=3, dtype=np.float32, **fields):
   model = models.build(dict(name='cnn', layers=layers, **fields))
   generator = np.random.default_rng(0)
   images = generator.random((batch, *shape)).astype(dtype)
-  variables = jax.tree.map(lambda leaf: (generator.normal(size=leaf.shape) * 0.6).astype(dtype),
-                           jax.eval_shape(model.init, jax.random.PRNGKey(0), images))
+  variables = jax.tree.map(
+    lambda leaf: (generator.normal(size=leaf.shape) * 0.6).astype(dtype),
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), images),
+  )
   if 'batch_stats' in variables:
-    variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + dtype(0.5), variables['batch_stats'])
+    variables['batch_stats'] = jax.tree.map(
+      lambda leaf: np.abs(leaf) + dtype(0.5), variables['batch_stats']
+    )
   return model, variables, images, np.arange(batch) % 3
 
 
 def linear(weights):
   """A model of one logit for each [H, W, C] of weights [K, H, W, C]."""
-  model = models.build(dict(name='cnn', layers=(dict(kind='flatten'), dict(kind='dense', features=len(weights), activate=False,
-                                                                           name='logits'))))
-  return model, {'params': {'logits': {'kernel': weights.reshape(len(weights), -1).T, 'bias': np.ones(len(weights), np.float32)}}}
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(
+        dict(kind='flatten'),
+        dict(kind='dense', features=len(weights), activate=False, name='logits'),
+      ),
+    )
+  )
+  return model, {
+    'params': {
+      'logits': {
+        'kernel': weights.reshape(len(weights), -1).T,
+        'bias': np.ones(len(weights), np.float32),
+      }
+    }
+  }
 
 
 @pytest.mark.parametrize('activation', ['relu', 'tanh'])
@@ -47,8 +74,12 @@ def test_saliency_equals_finite_differences(activation):
 
 
 def test_input_x_gradient_of_a_network_without_biases_sums_to_the_logit():
-  layers = (dict(kind='conv', features=4, kernel=3), dict(kind='max_pool'), dict(kind='flatten'),
-            dict(kind='dense', features=3, activate=False, name='logits'))
+  layers = (
+    dict(kind='conv', features=4, kernel=3),
+    dict(kind='max_pool'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=3, activate=False, name='logits'),
+  )
   model, variables, images, labels = network(layers)
   for layer in variables['params'].values():
     layer['bias'] *= 0
@@ -60,57 +91,96 @@ def test_input_x_gradient_of_a_network_without_biases_sums_to_the_logit():
 def test_smooth_grad_is_a_mean_over_noise():
   given = network()
   plain = attribution.saliency(*given)
-  np.testing.assert_allclose(attribution.smooth_grad(*given, samples=8, noise=0.0), plain, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(
+    attribution.smooth_grad(*given, samples=8, noise=0.0), plain, rtol=1e-5, atol=1e-6
+  )
   once = attribution.smooth_grad(*given, samples=8, seed=1)
-  np.testing.assert_allclose(attribution.smooth_grad(*given, samples=8, seed=1, batch_size=2), once, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(
+    attribution.smooth_grad(*given, samples=8, seed=1, batch_size=2), once, rtol=1e-5, atol=1e-6
+  )
   assert np.abs(once - plain).max() > 1e-3
   assert np.abs(attribution.smooth_grad(*given, samples=8, seed=2) - once).max() > 1e-3
 
 
 def test_smooth_grad_of_a_relu_is_known():
-  """The gradient is 0 or 1: its mean over noise of deviation s is Φ(x / s), with s a share of the image's range."""
-  model = models.build(dict(name='cnn', layers=(dict(kind='activation'), dict(kind='flatten'), dict(
-      kind='dense', features=1, activate=False, name='logits'))))
-  variables = {'params': {'logits': {'kernel': np.ones((2, 1), np.float32), 'bias': np.zeros(1, np.float32)}}}
+  """The gradient is 0 or 1: its mean over noise of deviation s is Φ(x / s), with s a share of the
+  image's range.
+  """
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(
+        dict(kind='activation'),
+        dict(kind='flatten'),
+        dict(kind='dense', features=1, activate=False, name='logits'),
+      ),
+    )
+  )
+  variables = {
+    'params': {'logits': {'kernel': np.ones((2, 1), np.float32), 'bias': np.zeros(1, np.float32)}}
+  }
   image = np.float32([[[-1.0], [3.0]]])  # the range is 4, the deviation 0.25 · 4 = 1
   images = np.stack([image, 10 * image])  # each has a range of its own
-  found = attribution.smooth_grad(model, variables, images, np.array([0, 0]), samples=4000, noise=0.25)
+  found = attribution.smooth_grad(
+    model, variables, images, np.array([0, 0]), samples=4000, noise=0.25
+  )
   np.testing.assert_allclose(found.reshape(2, 2), [[0.1587, 0.9987]] * 2, atol=0.02)  # Φ(−1), Φ(3)
 
 
 def test_integrated_gradients_sum_to_the_change_of_the_logit():
   model, variables, images, labels = network()
   for baseline in (0.0, np.float32([0.2, 0.7]), images[::-1].copy()):
-    found = attribution.integrated_gradients(model, variables, images, labels, baseline=baseline, steps=256, batch_size=2)
-    ends = [np.asarray(units.scores(model, variables, np.broadcast_to(np.float32(end), images.shape), labels))
-            for end in (images, baseline)]
+    found = attribution.integrated_gradients(
+      model, variables, images, labels, baseline=baseline, steps=256, batch_size=2
+    )
+    ends = [
+      np.asarray(
+        units.scores(model, variables, np.broadcast_to(np.float32(end), images.shape), labels)
+      )
+      for end in (images, baseline)
+    ]
     change = ends[0] - ends[1]
     np.testing.assert_allclose(found.maps.sum((1, 2, 3)) - change, found.gap, atol=1e-5)
     assert (np.abs(found.gap) <= 5e-3 * np.abs(change) + 2e-3).all()
 
 
 def test_integrated_gradients_of_a_linear_model_are_exact_at_one_step():
-  weights, images = np.random.default_rng(0).normal(size=(2, 3, 4, 1)).astype(np.float32), np.ones((2, 3, 4, 1), np.float32) * 3
-  found = attribution.integrated_gradients(*linear(weights), images, np.array([1, 0]), baseline=1.0, steps=1)
+  weights, images = (
+    np.random.default_rng(0).normal(size=(2, 3, 4, 1)).astype(np.float32),
+    np.ones((2, 3, 4, 1), np.float32) * 3,
+  )
+  found = attribution.integrated_gradients(
+    *linear(weights), images, np.array([1, 0]), baseline=1.0, steps=1
+  )
   np.testing.assert_allclose(found.maps, 2 * weights[::-1], rtol=1e-6)
   np.testing.assert_allclose(found.gap, 0, atol=1e-5)
 
 
 def test_the_quadrature_converges_as_gauss_legendre_does_where_the_network_is_smooth():
   model, variables, images, labels = network(activation='tanh', batch=1)
-  gaps = [abs(attribution.integrated_gradients(model, variables, images, labels, steps=steps).gap[0]) for steps in (1, 3, 12)]
+  gaps = [
+    abs(attribution.integrated_gradients(model, variables, images, labels, steps=steps).gap[0])
+    for steps in (1, 3, 12)
+  ]
   assert gaps[0] > 10 * gaps[1] > 0
   assert gaps[2] < 1e-5
 
 
 def test_pixels_that_the_network_never_sees_get_exactly_nothing():
-  layers = (dict(kind='conv', features=3, kernel=3, padding='VALID'), dict(kind='max_pool'), dict(kind='flatten'),
-            dict(kind='dense', features=3, activate=False, name='logits'))
+  layers = (
+    dict(kind='conv', features=3, kernel=3, padding='VALID'),
+    dict(kind='max_pool'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=3, activate=False, name='logits'),
+  )
   model, variables, images, labels = network(layers, shape=(9, 8, 1))
   rows, columns, _ = geometry.unseen(model, (9, 8))
   assert (rows, columns) == ([8], [])
-  for maps in (attribution.saliency(model, variables, images, labels), attribution.occlusion(model, variables, images, labels, window=1)[..., None],
-               attribution.integrated_gradients(model, variables, images, labels, steps=4).maps):
+  for maps in (
+    attribution.saliency(model, variables, images, labels),
+    attribution.occlusion(model, variables, images, labels, window=1)[..., None],
+    attribution.integrated_gradients(model, variables, images, labels, steps=4).maps,
+  ):
     assert not maps[:, rows].any()
     assert maps[:, :8].any((0, 2, 3)).all()
 
@@ -126,19 +196,29 @@ def test_grad_cam_by_its_formula():
     expected = np.einsum('bhwc,bc->bhw', maps, weights)
     found = attribution.grad_cam(model, variables, images, labels, 'max_pool1', relu=False)
     np.testing.assert_allclose(found.maps, expected, rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(attribution.grad_cam(model, variables, images, labels, 'max_pool1').maps, np.maximum(expected, 0),
-                               rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(
+      attribution.grad_cam(model, variables, images, labels, 'max_pool1').maps,
+      np.maximum(expected, 0),
+      rtol=1e-5,
+      atol=1e-8,
+    )
 
 
 def with_channel(model, variables, images, labels, channel, step):
   """The score where a channel of max_pool1 is raised everywhere."""
-  logits = units.outputs_with(model, variables, images, 'max_pool1', lambda outputs: outputs.at[..., channel].add(step))
+  logits = units.outputs_with(
+    model, variables, images, 'max_pool1', lambda outputs: outputs.at[..., channel].add(step)
+  )
   return np.asarray(logits)[np.arange(len(labels)), labels]
 
 
 def test_grad_cam_of_a_network_that_averages_is_its_class_activation_map():
-  layers = (dict(kind='conv', features=4, kernel=3), dict(kind='average_pool', window=(4, 6)), dict(kind='flatten'),
-            dict(kind='dense', features=3, activate=False, name='logits'))
+  layers = (
+    dict(kind='conv', features=4, kernel=3),
+    dict(kind='average_pool', window=(4, 6)),
+    dict(kind='flatten'),
+    dict(kind='dense', features=3, activate=False, name='logits'),
+  )
   model, variables, images, labels = network(layers, shape=(4, 6, 1))
   conv = np.asarray(units.outputs(model, variables, images, ['conv1'])[1]['conv1'])
   classes = np.einsum('bhwc,cb->bhw', conv, variables['params']['logits']['kernel'][:, labels])
@@ -158,25 +238,41 @@ def test_grad_cam_is_upsampled_between_the_centres_of_places():
     np.testing.assert_allclose(large, expected, rtol=1e-4, atol=1e-6)
   guided = attribution.guided_grad_cam(model, variables, images, labels, 'max_pool1')
   kept = attribution.grad_cam(model, variables, images, labels, 'max_pool1').upsampled[..., None]
-  np.testing.assert_allclose(guided, kept * attribution.guided_backprop(model, variables, images, labels), rtol=1e-5, atol=1e-7)
+  np.testing.assert_allclose(
+    guided,
+    kept * attribution.guided_backprop(model, variables, images, labels),
+    rtol=1e-5,
+    atol=1e-7,
+  )
 
 
 def test_a_grad_cam_of_what_speaks_against_is_zero_and_says_so():
-  layers = (dict(kind='conv', features=2, kernel=1), dict(kind='flatten'), dict(kind='dense', features=2, activate=False, name='logits'))
+  layers = (
+    dict(kind='conv', features=2, kernel=1),
+    dict(kind='flatten'),
+    dict(kind='dense', features=2, activate=False, name='logits'),
+  )
   model, variables, images, _ = network(layers, shape=(3, 3, 1), batch=1)
-  variables['params']['conv1'] = {'kernel': np.ones((1, 1, 1, 2), np.float32), 'bias': np.zeros(2, np.float32)}
+  variables['params']['conv1'] = {
+    'kernel': np.ones((1, 1, 1, 2), np.float32),
+    'bias': np.zeros(2, np.float32),
+  }
   variables['params']['logits']['kernel'] = -np.ones((18, 2), np.float32)
   with pytest.warns(UserWarning, match='1 of 1 maps are zero everywhere'):
     found = attribution.grad_cam(model, variables, images, np.array([0]), 'conv1')
   assert not found.maps.any()
   assert not found.upsampled.any()
-  assert (attribution.grad_cam(model, variables, images, np.array([0]), 'conv1', relu=False).maps < 0).all()
+  assert (
+    attribution.grad_cam(model, variables, images, np.array([0]), 'conv1', relu=False).maps < 0
+  ).all()
 
 
 def test_rank_correlation_by_hand():
   np.testing.assert_array_equal(sanity.mean_ranks(np.array([3, 1, 3, 2])), [2.5, 0, 2.5, 1])
   assert sanity.spearman(np.array([1, 2, 3]), np.array([10, 20, 99])) == pytest.approx(1)
-  assert sanity.spearman(np.array([1, 2, 3, 4]), np.array([4, 2, 3, 1])) == pytest.approx(-0.8)  # 1 − 6 · 18 / (4 · 15)
+  assert sanity.spearman(np.array([1, 2, 3, 4]), np.array([4, 2, 3, 1])) == pytest.approx(
+    -0.8
+  )  # 1 − 6 · 18 / (4 · 15)
   assert sanity.spearman(np.array([1, 1, 2]), np.array([1, 2, 2])) == pytest.approx(0.5)
   assert np.isnan(sanity.spearman(np.ones(3), np.arange(3)))
 
@@ -189,9 +285,16 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   before = gradients._compiled._cache_size()
   model, variables, *others = given
   committed = jax.device_put(variables, jax.devices()[0])  # as a checkpoint has them
-  assert attribution.sanity(attribution.input_x_gradient, model, committed, *others).layers == found.layers
+  assert (
+    attribution.sanity(attribution.input_x_gradient, model, committed, *others).layers
+    == found.layers
+  )
   assert gradients._compiled._cache_size() <= before + 1  # one program for all stages
-  assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == ('', 'dense1', 'conv1')
+  assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == (
+    '',
+    'dense1',
+    'conv1',
+  )
   assert found.layers == ('', 'logits', 'dense2', 'dense1', 'conv2', 'batch_norm1', 'conv1')
   np.testing.assert_allclose(found.correlations[0], 1)
   assert found.correlations[1:].mean() < 0.9
@@ -200,8 +303,13 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   image_alone = attribution.sanity(lambda model, variables, images, target: images, *given)
   np.testing.assert_allclose(image_alone.correlations, 1)
   assert image_alone.flagged
-  first_alone = attribution.sanity(lambda model, variables, images, target: images * variables['params']['conv1']['bias'][0]
-                                   + (variables['params']['conv1']['bias'][0] == 0) * images[::-1], *given)
+  first_alone = attribution.sanity(
+    lambda model, variables, images, target: (
+      images * variables['params']['conv1']['bias'][0]
+      + (variables['params']['conv1']['bias'][0] == 0) * images[::-1]
+    ),
+    *given,
+  )
   np.testing.assert_allclose(first_alone.correlations[:-1], 1)  # the first layer's random bias is 0
   assert first_alone.correlations[-1].mean() < 0.5
   assert first_alone.flagged
@@ -210,28 +318,69 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
 def test_randomisation_resets_running_averages_too():
   seen = []
   model, variables, images, labels = network()
-  attribution.sanity(lambda model, variables, *_: seen.append(variables) or images, model, variables, images, labels)
-  for stage, layers in enumerate([[], ['logits'], ['logits'], ['logits'], ['logits'], ['logits', 'batch_norm1']]):
+  attribution.sanity(
+    lambda model, variables, *_: seen.append(variables) or images, model, variables, images, labels
+  )
+  for stage, layers in enumerate(
+    [[], ['logits'], ['logits'], ['logits'], ['logits'], ['logits', 'batch_norm1']]
+  ):
     for layer in ('logits', 'batch_norm1'):
       reset = seen[stage]['batch_stats'][layer]
       assert (np.all(reset['mean'] == 0) and np.all(reset['var'] == 1)) == (layer in layers)
-  assert not np.array_equal(seen[2]['params']['dense2']['kernel'], variables['params']['dense2']['kernel'])
-  np.testing.assert_array_equal(seen[2]['params']['dense1']['kernel'], variables['params']['dense1']['kernel'])
+  assert not np.array_equal(
+    seen[2]['params']['dense2']['kernel'], variables['params']['dense2']['kernel']
+  )
+  np.testing.assert_array_equal(
+    seen[2]['params']['dense1']['kernel'], variables['params']['dense1']['kernel']
+  )
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda m, v, x, y: attribution.saliency(m, v, np.zeros((3, 7, 6, 2), np.uint8), y), 'images of type uint8 have no gradient'),
-    (lambda m, v, x, y: attribution.saliency(m, v, x[:0], y[:0]), r'images of shape \(0, 7, 6, 2\) hold nothing'),
-    (lambda m, v, x, y: attribution.saliency(m, v, x * np.nan, y), '252 numbers of the images are not finite'),
-    (lambda m, v, x, y: attribution.saliency(m, v, x[:, :3, :3], y), r'inputs of shape \(3, 3, 3, 2\) do not fit the model'),
-    (lambda m, v, x, y: attribution.saliency(m, v, x, y + 1), 'target has labels from 1 to 3: use 0 to 2'),
+@pytest.mark.parametrize(
+  ('call', 'message'),
+  [
+    (
+      lambda m, v, x, y: attribution.saliency(m, v, np.zeros((3, 7, 6, 2), np.uint8), y),
+      'images of type uint8 have no gradient',
+    ),
+    (
+      lambda m, v, x, y: attribution.saliency(m, v, x[:0], y[:0]),
+      r'images of shape \(0, 7, 6, 2\) hold nothing',
+    ),
+    (
+      lambda m, v, x, y: attribution.saliency(m, v, x * np.nan, y),
+      '252 numbers of the images are not finite',
+    ),
+    (
+      lambda m, v, x, y: attribution.saliency(m, v, x[:, :3, :3], y),
+      r'inputs of shape \(3, 3, 3, 2\) do not fit the model',
+    ),
+    (
+      lambda m, v, x, y: attribution.saliency(m, v, x, y + 1),
+      'target has labels from 1 to 3: use 0 to 2',
+    ),
     (lambda m, v, x, y: attribution.smooth_grad(m, v, x, y, samples=0), 'samples=0 and noise=0.15'),
-    (lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, steps=0), 'steps=0 is no number of points'),
-    (lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, baseline=np.zeros(3)), r'baseline of shape \(3,\) does not fit'),
-    (lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'dense1'), r"layer 'dense1' has no places, its output is \(6,\): use one of conv1, "),
-    (lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'conv9'), "layer 'conv9' is unknown: use one of conv1, "),
-    (lambda m, v, x, y: attribution.grad_cam(m, v, x, Neuron('conv1', 0), 'conv2'), r"target Neuron.* does not come after layer 'conv2'"),
-])
+    (
+      lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, steps=0),
+      'steps=0 is no number of points',
+    ),
+    (
+      lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, baseline=np.zeros(3)),
+      r'baseline of shape \(3,\) does not fit',
+    ),
+    (
+      lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'dense1'),
+      r"layer 'dense1' has no places, its output is \(6,\): use one of conv1, ",
+    ),
+    (
+      lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'conv9'),
+      "layer 'conv9' is unknown: use one of conv1, ",
+    ),
+    (
+      lambda m, v, x, y: attribution.grad_cam(m, v, x, Neuron('conv1', 0), 'conv2'),
+      r"target Neuron.* does not come after layer 'conv2'",
+    ),
+  ],
+)
 def test_what_is_wrong_is_named(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call(*network())

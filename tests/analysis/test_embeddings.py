@@ -16,22 +16,36 @@ def built(section, shape, count=3):
   model, generator = models.build(section), np.random.default_rng(0)
   inputs = generator.random((count, *shape), np.float32)
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
-  return model, jax.tree.map(lambda leaf: generator.random(leaf.shape, np.float32) - 0.3, shapes), inputs
+  return (
+    model,
+    jax.tree.map(lambda leaf: generator.random(leaf.shape, np.float32) - 0.3, shapes),
+    inputs,
+  )
 
 
 def test_embedding_features_are_what_the_last_dense_layer_reads():
   model, variables, images = built(BN_CNN, (12, 12, 1))
   variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats'])
   found = activations(model, variables, images, ['flatten1', 'conv1'])
-  np.testing.assert_allclose(embeddings.features(model, variables, images, batch_size=2), found['flatten1'], atol=1e-6)
-  np.testing.assert_allclose(embeddings.features(model, variables, images, 'conv1'), found['conv1'].reshape(3, -1), atol=1e-6)
+  np.testing.assert_allclose(
+    embeddings.features(model, variables, images, batch_size=2), found['flatten1'], atol=1e-6
+  )
+  np.testing.assert_allclose(
+    embeddings.features(model, variables, images, 'conv1'), found['conv1'].reshape(3, -1), atol=1e-6
+  )
 
 
 def test_embedding_features_of_several_dense_layers_are_the_penultimate_ones():
-  layers = [dict(kind='flatten'), *(dict(kind='dense', features=size) for size in (6, 5, 4)), dict(kind='batch_norm')]
+  layers = [
+    dict(kind='flatten'),
+    *(dict(kind='dense', features=size) for size in (6, 5, 4)),
+    dict(kind='batch_norm'),
+  ]
   model, variables, images = built(dict(name='cnn', layers=layers), (3, 3, 1), count=1)
   found = embeddings.features(model, variables, images)
-  np.testing.assert_allclose(found, activations(model, variables, images, ['dense2'])['dense2'], atol=1e-6)
+  np.testing.assert_allclose(
+    found, activations(model, variables, images, ['dense2'])['dense2'], atol=1e-6
+  )
 
 
 def test_embedding_features_of_a_recurrent_network_are_its_last_state():
@@ -41,15 +55,28 @@ def test_embedding_features_of_a_recurrent_network_are_its_last_state():
 
 
 def test_embedding_features_of_an_autoencoder_are_its_codes():
-  model, variables, images = built(dict(name='cnn', layers=[
-      dict(kind='flatten'), dict(kind='dense', features=6, activate=False, name='code'), dict(kind='dense', features=16)]), (4, 4, 1))
+  model, variables, images = built(
+    dict(
+      name='cnn',
+      layers=[
+        dict(kind='flatten'),
+        dict(kind='dense', features=6, activate=False, name='code'),
+        dict(kind='dense', features=16),
+      ],
+    ),
+    (4, 4, 1),
+  )
   codes = embeddings.features(model, variables, images)
   assert codes.shape == (3, 6)
-  np.testing.assert_allclose(codes, activations(model, variables, images, ['code'])['code'], atol=1e-6)
+  np.testing.assert_allclose(
+    codes, activations(model, variables, images, ['code'])['code'], atol=1e-6
+  )
 
 
 def test_embedding_features_name_what_is_wrong():
-  model, variables, images = built(dict(name='cnn', layers=[dict(kind='conv', features=2, kernel=3)]), (8, 8, 1))
+  model, variables, images = built(
+    dict(name='cnn', layers=[dict(kind='conv', features=2, kernel=3)]), (8, 8, 1)
+  )
   with pytest.raises(ValueError, match='^the model has no dense layer: name one of conv1'):
     embeddings.features(model, variables, images)
   with pytest.raises(ValueError, match="^layer 'dense1' is unknown: use one of conv1"):
@@ -57,7 +84,9 @@ def test_embedding_features_name_what_is_wrong():
 
 
 def test_embedding_pca_by_hand():
-  """Points on the line (3, −4) t: one component, of which the number of greatest magnitude is positive."""
+  """Points on the line (3, −4) t: one component, of which the number of greatest magnitude is
+  positive.
+  """
   steps = np.array([-2.0, -1.0, 0.0, 3.0])
   found = embeddings.pca(steps[:, None] * [3, -4] + [10, 20], 2)
   np.testing.assert_allclose(found.axes[0], [-0.6, 0.8])
@@ -75,7 +104,9 @@ def test_embedding_pca_equals_the_covariance(shape):
   np.testing.assert_allclose(np.abs(found.axes @ vectors[:, :-4:-1]), np.eye(3), atol=1e-9)
   assert all(axis[np.abs(axis).argmax()] > 0 for axis in found.axes)
   np.testing.assert_allclose(found.points, (features - features.mean(0)) @ found.axes.T)
-  np.testing.assert_array_equal(embeddings.pca(features[::-1].copy(), 3).points.round(9), found.points[::-1].round(9))
+  np.testing.assert_array_equal(
+    embeddings.pca(features[::-1].copy(), 3).points.round(9), found.points[::-1].round(9)
+  )
 
 
 def test_embedding_pca_of_dead_features_explains_nothing():
@@ -86,12 +117,16 @@ def test_embedding_pca_of_dead_features_explains_nothing():
 
 
 def test_embedding_neighbours_by_hand():
-  """On a line at 0, 1, 1 and 5: the twins are each other's nearest at distance 0, nobody is his own."""
+  """On a line at 0, 1, 1 and 5: the twins are each other's nearest at distance 0, nobody is his
+  own.
+  """
   features = np.array([[0.0, 0], [1, 0], [1, 0], [5, 0]])
   index, distance = embeddings.neighbours(features, 2)
   assert index.tolist() == [[1, 2], [2, 0], [1, 0], [1, 2]]
   np.testing.assert_array_equal(distance, [[1, 1], [0, 1], [0, 1], [4, 4]])
-  index, distance = embeddings.neighbours(np.array([[1.0, 0], [5, 5], [0, 2], [0, 0]]), 3, 'cosine', queries=[0])
+  index, distance = embeddings.neighbours(
+    np.array([[1.0, 0], [5, 5], [0, 2], [0, 0]]), 3, 'cosine', queries=[0]
+  )
   assert index.tolist() == [[1, 2, 3]]
   np.testing.assert_allclose(distance, [[1 - np.sqrt(0.5), 1, 1]])
 
@@ -105,17 +140,26 @@ def test_embedding_neighbours_equal_brute_force(metric, monkeypatch):
     if metric == 'euclidean':
       expected = np.linalg.norm(features - features[row], axis=1)
     else:
-      expected = 1 - features @ features[row] / np.linalg.norm(features, axis=1) / np.linalg.norm(features[row])
+      expected = 1 - features @ features[row] / np.linalg.norm(features, axis=1) / np.linalg.norm(
+        features[row]
+      )
     expected[row] = np.inf
     np.testing.assert_array_equal(index[row], np.argsort(expected)[:7])
     np.testing.assert_allclose(distance[row], np.sort(expected)[:7], atol=1e-12)
 
 
 def test_embedding_quality_by_hand():
-  """Five points on a line; the picture swaps the ends, so that the nearest are 3, 4, 1, 2, 1 of ranks 3, 4, 1, 1, 3."""
-  features, picture = np.array([[0.0], [1], [2.1], [3.3], [4.6]]), np.array([[4.6], [1], [2.1], [3.3], [0]])
+  """Five points on a line; the picture swaps the ends, so that the nearest are 3, 4, 1, 2, 1 of
+  ranks 3, 4, 1, 1, 3.
+  """
+  features, picture = (
+    np.array([[0.0], [1], [2.1], [3.3], [4.6]]),
+    np.array([[4.6], [1], [2.1], [3.3], [0]]),
+  )
   found = embeddings.quality(features, picture, np.array([0, 0, 0, 1, 1]), count=1)
-  assert found.trustworthiness == pytest.approx(1 - (2 + 3 + 0 + 0 + 2) / 15)  # 15: all at the last of four ranks
+  assert found.trustworthiness == pytest.approx(
+    1 - (2 + 3 + 0 + 0 + 2) / 15
+  )  # 15: all at the last of four ranks
   assert found.accuracy == pytest.approx(1 / 5)
 
 
@@ -125,7 +169,9 @@ def test_embedding_quality_equals_scikit_learn():
   features = generator.normal(size=(60, 8))
   for picture in (features[:, :2], features[:, :1] * [1, 1e-3], generator.normal(size=(60, 2))):
     found = embeddings.quality(features, picture, np.zeros(60, int), count=5)
-    assert found.trustworthiness == pytest.approx(manifold.trustworthiness(features, picture, n_neighbors=5), abs=1e-12)
+    assert found.trustworthiness == pytest.approx(
+      manifold.trustworthiness(features, picture, n_neighbors=5), abs=1e-12
+    )
   assert embeddings.quality(features, features, np.zeros(60, int)).trustworthiness == 1
 
 
@@ -176,21 +222,61 @@ def test_embedding_linear_accuracy_scales_by_the_training_part_alone():
   assert embeddings.linear_accuracy(codes, labels).train == train
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda: embeddings.pca(np.ones((3, 4)), 4), r'components=4 is out of range for features of shape \(3, 4\): use 1 to 3'),
+@pytest.mark.parametrize(
+  ('call', 'message'),
+  [
+    (
+      lambda: embeddings.pca(np.ones((3, 4)), 4),
+      r'components=4 is out of range for features of shape \(3, 4\): use 1 to 3',
+    ),
     (lambda: embeddings.pca(np.ones((3, 4, 2))), r'features of shape \(3, 4, 2\): give \[N, D\]'),
-    (lambda: embeddings.pca(np.array([[1.0, np.nan], [0, 1]])), '1 of 2 examples have features that are not finite'),
-    (lambda: embeddings.tsne(np.eye(50)), 'perplexity=30 is out of range for 50 examples: use 1 to 16'),
-    (lambda: embeddings.tsne(np.eye(3)), 'perplexity=30 is out of range for 3 examples: give at least 4'),
+    (
+      lambda: embeddings.pca(np.array([[1.0, np.nan], [0, 1]])),
+      '1 of 2 examples have features that are not finite',
+    ),
+    (
+      lambda: embeddings.tsne(np.eye(50)),
+      'perplexity=30 is out of range for 50 examples: use 1 to 16',
+    ),
+    (
+      lambda: embeddings.tsne(np.eye(3)),
+      'perplexity=30 is out of range for 3 examples: give at least 4',
+    ),
     (lambda: embeddings.tsne(np.ones((100, 2))), r'features of shape \(100, 2\) do not differ'),
-    (lambda: embeddings.tsne(np.arange(100.0)[:, None]), r'features of shape \(100, 1\) do not differ, or have one dimension'),
-    (lambda: embeddings.neighbours(np.eye(3), 3), 'count=3 is out of range for 3 examples: use 1 to 2'),
-    (lambda: embeddings.neighbours(np.eye(3), 1, 'manhattan'), "metric='manhattan' is unknown: use 'euclidean' or 'cosine'"),
-    (lambda: embeddings.quality(np.eye(4), np.eye(4), np.zeros(4, int), 2), 'count=2 is out of range for 4 examples: use 1 to 1'),
-    (lambda: embeddings.quality(np.eye(4), np.eye(3), np.zeros(4, int), 1), '4 features, 3 points and 4 labels: give as many'),
-    (lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(4, int)), 'the 3 examples to fit are all of class 0: give at least'),
-    (lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(4, int), held_out=0), 'held_out=0 of 4 examples leaves a part empty'),
-    (lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(3, int)), '4 codes and 3 labels: give one of each an example')])
+    (
+      lambda: embeddings.tsne(np.arange(100.0)[:, None]),
+      r'features of shape \(100, 1\) do not differ, or have one dimension',
+    ),
+    (
+      lambda: embeddings.neighbours(np.eye(3), 3),
+      'count=3 is out of range for 3 examples: use 1 to 2',
+    ),
+    (
+      lambda: embeddings.neighbours(np.eye(3), 1, 'manhattan'),
+      "metric='manhattan' is unknown: use 'euclidean' or 'cosine'",
+    ),
+    (
+      lambda: embeddings.quality(np.eye(4), np.eye(4), np.zeros(4, int), 2),
+      'count=2 is out of range for 4 examples: use 1 to 1',
+    ),
+    (
+      lambda: embeddings.quality(np.eye(4), np.eye(3), np.zeros(4, int), 1),
+      '4 features, 3 points and 4 labels: give as many',
+    ),
+    (
+      lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(4, int)),
+      'the 3 examples to fit are all of class 0: give at least',
+    ),
+    (
+      lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(4, int), held_out=0),
+      'held_out=0 of 4 examples leaves a part empty',
+    ),
+    (
+      lambda: embeddings.linear_accuracy(np.eye(4), np.zeros(3, int)),
+      '4 codes and 3 labels: give one of each an example',
+    ),
+  ],
+)
 def test_embeddings_name_what_is_wrong(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call()
@@ -199,7 +285,11 @@ def test_embeddings_name_what_is_wrong(call, message):
 def test_embeddings_say_what_to_install(monkeypatch):
   for module in ('sklearn.manifold', 'sklearn.linear_model'):
     monkeypatch.setitem(sys.modules, module, None)
-  with pytest.raises(ImportError, match=r'^t-SNE needs scikit-learn \(.*\): pip install scikit-learn'):
+  with pytest.raises(
+    ImportError, match=r'^t-SNE needs scikit-learn \(.*\): pip install scikit-learn'
+  ):
     embeddings.tsne(np.eye(10), perplexity=3)
-  with pytest.raises(ImportError, match=r'^a linear classifier needs scikit-learn \(.*\): pip install scikit-learn'):
+  with pytest.raises(
+    ImportError, match=r'^a linear classifier needs scikit-learn \(.*\): pip install scikit-learn'
+  ):
     embeddings.linear_accuracy(np.eye(10), np.arange(10) % 2)

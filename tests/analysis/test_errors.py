@@ -8,7 +8,9 @@ from jaxdl.analysis.errors import calibration, confusion, mistakes
 LABELS = np.array([0, 0, 1, 2, 2, 1], np.uint8)
 #                     right      wrong     wrong     right     wrong     right
 PROBABILITIES = [[8, 1, 1], [3, 5, 2], [6, 3, 1], [2, 2, 6], [7, 2, 1], [1, 9, 0.5]]
-LOGITS = np.log(np.array(PROBABILITIES)) + np.arange(6)[:, None]  # a constant of each example changes nothing
+LOGITS = (
+  np.log(np.array(PROBABILITIES)) + np.arange(6)[:, None]
+)  # a constant of each example changes nothing
 
 
 def test_confusion_by_hand():
@@ -20,13 +22,18 @@ def test_confusion_by_hand():
 
 
 def test_confusion_has_a_row_for_classes_that_do_not_occur():
-  np.testing.assert_array_equal(confusion(np.array([2]), np.array([0]), 4), [[0] * 4, [0] * 4, [1, 0, 0, 0], [0] * 4])
+  np.testing.assert_array_equal(
+    confusion(np.array([2]), np.array([0]), 4), [[0] * 4, [0] * 4, [1, 0, 0, 0], [0] * 4]
+  )
   assert confusion(np.array([], int), np.array([], int), 2).sum() == 0
 
 
 def test_confusion_counts_every_example_once():
   generator = np.random.default_rng(0)
-  labels, logits = generator.integers(0, 256, 5000).astype(np.uint8), generator.normal(size=(5000, 256)).astype(np.float32)
+  labels, logits = (
+    generator.integers(0, 256, 5000).astype(np.uint8),
+    generator.normal(size=(5000, 256)).astype(np.float32),
+  )
   found = confusion(labels, logits, 256)
   expected = np.zeros((256, 256), int)
   for label, row in zip(labels, logits, strict=True):
@@ -36,7 +43,9 @@ def test_confusion_counts_every_example_once():
 
 
 def test_mistakes_by_hand():
-  """Probability of the true class: 0.3, 0.3 and 0.1, so that the last comes first and of the equal ones the first."""
+  """Probability of the true class: 0.3, 0.3 and 0.1, so that the last comes first and of the equal
+  ones the first.
+  """
   found = mistakes(LABELS, LOGITS)
   assert found.index.tolist() == [4, 1, 2]
   assert found.label.tolist() == [2, 0, 1]
@@ -53,7 +62,9 @@ def test_mistakes_of_huge_logits_and_of_none():
 
 
 def test_calibration_by_hand():
-  """Two classes: confidences 0.6 (wrong), 0.75 (right), 0.8 (wrong) and 1 (right) in four bins of a quarter."""
+  """Two classes: confidences 0.6 (wrong), 0.75 (right), 0.8 (wrong) and 1 (right) in four bins of a
+  quarter.
+  """
   shares = np.array([0.6, 0.75, 0.8, 1 - 1e-12])
   found = calibration(np.array([1, 0, 1, 0]), np.log(np.stack([shares, 1 - shares], -1)), bins=4)
   np.testing.assert_array_equal(found.edges, [0, 0.25, 0.5, 0.75, 1])
@@ -88,19 +99,46 @@ def test_calibration_equals_a_loop():
     assert found.count[low] == len(inside)
     if inside:
       right = np.mean([probabilities[row].argmax() == labels[row] for row in inside])
-      error += len(inside) / 300 * abs(right - np.mean([probabilities[row].max() for row in inside]))
+      error += (
+        len(inside) / 300 * abs(right - np.mean([probabilities[row].max() for row in inside]))
+      )
   assert found.error == pytest.approx(error)
 
 
-@pytest.mark.parametrize(('call', 'message'), [
+@pytest.mark.parametrize(
+  ('call', 'message'),
+  [
     (lambda: confusion(np.array([0, 3]), np.array([0, 1]), 3), 'labels from 0 to 3: use 0 to 2'),
-    (lambda: confusion(np.array([0, 1]), np.array([0, -1]), 3), 'predictions from -1 to 0: use 0 to 2'),
-    (lambda: confusion(np.array([0, 1]), np.array([0]), 3), '2 labels and 1 predictions: give one of each an example'),
-    (lambda: confusion(np.array([0]), np.zeros((1, 4)), 3), r'logits of shape \(1, 4\) for 3 classes: give one logit a class'),
-    (lambda: confusion(np.array([0.5]), np.array([0]), 3), r'labels of shape \(1,\) and type float64: give one whole number'),
-    (lambda: mistakes(np.array([0]), np.array([[0, np.nan]])), '1 of 1 examples have logits that are NaN: nothing is'),
-    (lambda: mistakes(np.zeros((2, 3), int), np.zeros((2, 3, 4))), r'labels of shape \(2, 3\) and logits of shape \(2, 3, 4\): give'),
-    (lambda: calibration(np.array([0]), np.zeros((1, 2)), bins=0), '0 bins for 1 examples: use at least one of each')])
+    (
+      lambda: confusion(np.array([0, 1]), np.array([0, -1]), 3),
+      'predictions from -1 to 0: use 0 to 2',
+    ),
+    (
+      lambda: confusion(np.array([0, 1]), np.array([0]), 3),
+      '2 labels and 1 predictions: give one of each an example',
+    ),
+    (
+      lambda: confusion(np.array([0]), np.zeros((1, 4)), 3),
+      r'logits of shape \(1, 4\) for 3 classes: give one logit a class',
+    ),
+    (
+      lambda: confusion(np.array([0.5]), np.array([0]), 3),
+      r'labels of shape \(1,\) and type float64: give one whole number',
+    ),
+    (
+      lambda: mistakes(np.array([0]), np.array([[0, np.nan]])),
+      '1 of 1 examples have logits that are NaN: nothing is',
+    ),
+    (
+      lambda: mistakes(np.zeros((2, 3), int), np.zeros((2, 3, 4))),
+      r'labels of shape \(2, 3\) and logits of shape \(2, 3, 4\): give',
+    ),
+    (
+      lambda: calibration(np.array([0]), np.zeros((1, 2)), bins=0),
+      '0 bins for 1 examples: use at least one of each',
+    ),
+  ],
+)
 def test_errors_name_what_is_wrong(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call()

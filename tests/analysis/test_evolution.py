@@ -17,13 +17,25 @@ from jaxdl.step import state
 from jaxdl.sweeps.together import train_together
 from jaxdl.training import experiment, loop
 
-NETWORK = dict(name='cnn', layers=[dict(kind='conv', features=2, kernel=3), dict(kind='max_pool', window=2), dict(
-    kind='conv', features=3, kernel=3), dict(kind='flatten'), dict(kind='dense', features=4, activate=False, name='logits')])
+NETWORK = dict(
+  name='cnn',
+  layers=[
+    dict(kind='conv', features=2, kernel=3),
+    dict(kind='max_pool', window=2),
+    dict(kind='conv', features=3, kernel=3),
+    dict(kind='flatten'),
+    dict(kind='dense', features=4, activate=False, name='logits'),
+  ],
+)
 
 
 @functools.cache
 def first_state():
-  return state.trace_initial_state(models.build(NETWORK), optax.sgd(0.1), seed=0, input_shape=(8, 8, 1)).lower().compile()()
+  return (
+    state.trace_initial_state(models.build(NETWORK), optax.sgd(0.1), seed=0, input_shape=(8, 8, 1))
+    .lower()
+    .compile()()
+  )
 
 
 def keep(workdir, steps, keep_every=1):
@@ -32,11 +44,21 @@ def keep(workdir, steps, keep_every=1):
   with checkpoint.manager(workdir, keep_every) as checkpoints:
     for step in steps:
       generator = np.random.default_rng(step)
-      params = jax.tree.map(lambda leaf, draw=generator: draw.normal(size=leaf.shape).astype(np.float32), first.params)
-      params['conv2']['bias'] = np.array([1, 1, -1e6 if step == 4 else 1], np.float32)  # channel 2 is dead at step 4
-      params['conv1']['kernel'] = np.abs(params['conv1']['kernel'])  # the inside of an even image excites all alike
+      params = jax.tree.map(
+        lambda leaf, draw=generator: draw.normal(size=leaf.shape).astype(np.float32), first.params
+      )
+      params['conv2']['bias'] = np.array(
+        [1, 1, -1e6 if step == 4 else 1], np.float32
+      )  # channel 2 is dead at step 4
+      params['conv1']['kernel'] = np.abs(
+        params['conv1']['kernel']
+      )  # the inside of an even image excites all alike
       params['logits']['bias'][1] = -1e4
-      checkpoint.save(checkpoints, dataclasses.replace(first, step=np.int32(step), params=params), {'model': NETWORK})
+      checkpoint.save(
+        checkpoints,
+        dataclasses.replace(first, step=np.int32(step), params=params),
+        {'model': NETWORK},
+      )
 
 
 def test_evolution_maps_the_strongest_output_back_at_every_checkpoint(tmp_path):
@@ -55,7 +77,9 @@ def test_evolution_maps_the_strongest_output_back_at_every_checkpoint(tmp_path):
     if step == 4:
       assert not found.maps[number].any()
       continue
-    expected = deconvnet(model, variables, images[place[0]][None], units.Neuron('conv2', 2, tuple(map(int, place[1:]))))[0]
+    expected = deconvnet(
+      model, variables, images[place[0]][None], units.Neuron('conv2', 2, tuple(map(int, place[1:])))
+    )[0]
     np.testing.assert_allclose(found.maps[number], expected, rtol=1e-5, atol=1e-6)
     top, bottom, left, right = neurons.box(model, (8, 8, 1), 'conv2', place[1:])
     assert found.maps[number][top:bottom, left:right].any()
@@ -73,7 +97,9 @@ def test_evolution_of_a_logit(tmp_path):
 
 
 def test_evolution_maps_one_unit_back_where_many_are_equal(tmp_path):
-  """An even image: all units but those of the border tie for the first place, which one of them takes."""
+  """An even image: all units but those of the border tie for the first place, which one of them
+  takes.
+  """
   keep(tmp_path, [1, 2])
   found = evolution.features(tmp_path, 'conv1', 0, np.ones((1, 8, 8, 1), np.float32))
   assert not found.dead.any()
@@ -83,8 +109,11 @@ def test_evolution_maps_one_unit_back_where_many_are_equal(tmp_path):
 def test_evolution_needs_two_checkpoints(tmp_path):
   keep(tmp_path / 'one', [3])
   for name, count in (('one', 1), ('none', 0)):
-    with pytest.raises(ValueError, match=rf"{name} keeps {count} checkpoints and at least 2 are needed: train it anew with "
-                                         r"--config.keep_every='1 epoch'$"):
+    with pytest.raises(
+      ValueError,
+      match=rf'{name} keeps {count} checkpoints and at least 2 are needed: train it anew with '
+      r"--config.keep_every='1 epoch'$",
+    ):
       evolution.features(tmp_path / name, 'conv2', 0, np.zeros((1, 8, 8, 1), np.float32))
 
 
@@ -116,5 +145,8 @@ def test_keep_every_keeps_checkpoints_of_runs_trained_together(small, tmp_path):
 
 
 def test_keep_every_is_a_duration(small):
-  with pytest.raises(ValueError, match=r"^config.keep_every='often' is not a duration: write '5500 steps' or '20 epochs'$"):
+  with pytest.raises(
+    ValueError,
+    match=r"^config.keep_every='often' is not a duration: write '5500 steps' or '20 epochs'$",
+  ):
     experiment.build({**small, 'keep_every': 'often'}, 'small')

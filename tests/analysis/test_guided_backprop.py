@@ -1,4 +1,6 @@
-"""Guided back-propagation, the deconvnet and the gradient against hand-worked nets and loops in NumPy."""
+"""Guided back-propagation, the deconvnet and the gradient against hand-worked nets and loops in
+NumPy.
+"""
 
 import flax.linen as nn
 import jax
@@ -11,14 +13,29 @@ from jaxdl import models
 from jaxdl.analysis import attribution, guided_backprop, units
 from jaxdl.analysis.units import Neuron
 
-METHODS = {'gradient': attribution.saliency, 'guided': attribution.guided_backprop, 'deconvnet': attribution.deconvnet}
+METHODS = {
+  'gradient': attribution.saliency,
+  'guided': attribution.guided_backprop,
+  'deconvnet': attribution.deconvnet,
+}
 NETS = {
-    'pool of stride 2': (dict(kind='conv', features=3, kernel=3), dict(kind='max_pool'),
-                         dict(kind='conv', features=2, kernel=2, padding='VALID'), dict(kind='flatten'), dict(kind='dense', features=5),
-                         dict(kind='dense', features=3, activate=False, name='logits')),
-    'pool of stride 1': (dict(kind='conv', features=3, kernel=3), dict(kind='max_pool', strides=1),
-                         dict(kind='conv', features=2, kernel=2, padding='VALID'), dict(kind='max_pool', strides=1), dict(kind='flatten'),
-                         dict(kind='dense', features=5), dict(kind='dense', features=3, activate=False, name='logits')),
+  'pool of stride 2': (
+    dict(kind='conv', features=3, kernel=3),
+    dict(kind='max_pool'),
+    dict(kind='conv', features=2, kernel=2, padding='VALID'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=5),
+    dict(kind='dense', features=3, activate=False, name='logits'),
+  ),
+  'pool of stride 1': (
+    dict(kind='conv', features=3, kernel=3),
+    dict(kind='max_pool', strides=1),
+    dict(kind='conv', features=2, kernel=2, padding='VALID'),
+    dict(kind='max_pool', strides=1),
+    dict(kind='flatten'),
+    dict(kind='dense', features=5),
+    dict(kind='dense', features=3, activate=False, name='logits'),
+  ),
 }
 
 
@@ -26,19 +43,26 @@ def network(name, shape=(6, 6, 2), batch=2, dtype=np.float64):
   model = models.build(dict(name='cnn', layers=NETS[name]))
   generator = np.random.default_rng(0)
   images = generator.normal(size=(batch, *shape)).astype(dtype)
-  variables = jax.tree.map(lambda leaf: (generator.normal(size=leaf.shape) * 0.6).astype(dtype),
-                           jax.eval_shape(model.init, jax.random.PRNGKey(0), images))
+  variables = jax.tree.map(
+    lambda leaf: (generator.normal(size=leaf.shape) * 0.6).astype(dtype),
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), images),
+  )
   return model, variables, images
 
 
 def rectified_back(mode, inputs, signal):
   """The three rules of Springenberg et al. 2015, figure 1."""
-  return {'gradient': np.where(inputs > 0, signal, 0), 'deconvnet': np.where(signal > 0, signal, 0),
-          'guided': np.where((inputs > 0) & (signal > 0), signal, 0)}[mode]
+  return {
+    'gradient': np.where(inputs > 0, signal, 0),
+    'deconvnet': np.where(signal > 0, signal, 0),
+    'guided': np.where((inputs > 0) & (signal > 0), signal, 0),
+  }[mode]
 
 
 def by_loops(layers, params, image, label, mode):
-  """One image forward with the switches kept, then a signal of 1 from the logit back to the pixels, place by place."""
+  """One image forward with the switches kept, then a signal of 1 from the logit back to the pixels,
+  place by place.
+  """
   value, kept, counts = image, [], {}
   for layer in layers:
     kind = layer['kind']
@@ -51,16 +75,23 @@ def by_loops(layers, params, image, label, mode):
       wide = np.pad(value, ((pad, pad), (pad, pad), (0, 0)))
       value = np.zeros((wide.shape[0] - size + 1, wide.shape[1] - size + 1, layer['features']))
       for i, j in np.ndindex(value.shape[:2]):
-        value[i, j] = np.tensordot(wide[i:i + size, j:j + size], given['kernel'], 3) + given['bias']
+        value[i, j] = (
+          np.tensordot(wide[i : i + size, j : j + size], given['kernel'], 3) + given['bias']
+        )
       linear, extra = value, (given['kernel'], pad)
     elif kind == 'max_pool':
       step = layer.get('strides', 2)
-      value = np.zeros(((value.shape[0] - 2) // step + 1, (value.shape[1] - 2) // step + 1, value.shape[2]))
+      value = np.zeros(
+        ((value.shape[0] - 2) // step + 1, (value.shape[1] - 2) // step + 1, value.shape[2])
+      )
       switches = {}
       for i, j, c in np.ndindex(value.shape):
-        window = before[i * step:i * step + 2, j * step:j * step + 2, c]
+        window = before[i * step : i * step + 2, j * step : j * step + 2, c]
         first = np.unravel_index(window.argmax(), (2, 2))
-        switches[i, j, c], value[i, j, c] = (i * step + first[0], j * step + first[1], c), window.max()
+        switches[i, j, c], value[i, j, c] = (
+          (i * step + first[0], j * step + first[1], c),
+          window.max(),
+        )
       linear, extra = value, switches
     elif kind == 'flatten':
       value, extra = value.ravel(), None
@@ -78,8 +109,8 @@ def by_loops(layers, params, image, label, mode):
       kernel, pad = extra
       wide = np.zeros((shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2]))
       for i, j in np.ndindex(signal.shape[:2]):
-        wide[i:i + kernel.shape[0], j:j + kernel.shape[1]] += kernel @ signal[i, j]
-      signal = wide[pad:pad + shape[0], pad:pad + shape[1]]
+        wide[i : i + kernel.shape[0], j : j + kernel.shape[1]] += kernel @ signal[i, j]
+      signal = wide[pad : pad + shape[0], pad : pad + shape[1]]
     elif kind == 'max_pool':
       unpooled = np.zeros(shape)
       for place, where in extra.items():
@@ -98,28 +129,45 @@ def test_three_ways_back_equal_the_loops_in_float64(name):
     for mode, method in METHODS.items():
       found = method(model, variables, images, labels)
       assert found.dtype == np.float64
-      expected = [by_loops(NETS[name], variables['params'], image, label, mode)
-                  for image, label in zip(images, labels, strict=True)]
+      expected = [
+        by_loops(NETS[name], variables['params'], image, label, mode)
+        for image, label in zip(images, labels, strict=True)
+      ]
       np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13, err_msg=mode)
 
 
 def hand_worked():
-  """Logit 0 is 2·r(x₁₁ − 2) + 5·r(x₁₂ − 2) + 4·r(x₂₁ − 2) − r(x₂₂ − 2) of the middle pixels 3, 1, 0, 5."""
-  model = models.build(dict(name='cnn', layers=(
-      dict(kind='conv', features=1, kernel=3, padding='VALID'), dict(kind='flatten'),
-      dict(kind='dense', features=2, activate=False, name='logits'))))
+  """Logit 0 is 2·r(x₁₁ − 2) + 5·r(x₁₂ − 2) + 4·r(x₂₁ − 2) − r(x₂₂ − 2) of the middle pixels 3, 1,
+  0, 5.
+  """
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(
+        dict(kind='conv', features=1, kernel=3, padding='VALID'),
+        dict(kind='flatten'),
+        dict(kind='dense', features=2, activate=False, name='logits'),
+      ),
+    )
+  )
   kernel = np.zeros((3, 3, 1, 1), np.float32)
   kernel[1, 1] = 1
   weights = np.array([[2, 0], [5, 0], [4, 0], [-1, 1]], np.float32)
-  variables = {'params': {'conv1': {'kernel': kernel, 'bias': np.float32([-2])},
-                          'logits': {'kernel': weights, 'bias': np.zeros(2, np.float32)}}}
+  variables = {
+    'params': {
+      'conv1': {'kernel': kernel, 'bias': np.float32([-2])},
+      'logits': {'kernel': weights, 'bias': np.zeros(2, np.float32)},
+    }
+  }
   image = np.full((1, 4, 4, 1), 7, np.float32)
   image[0, 1:3, 1:3, 0] = [[3, 1], [0, 5]]
   return model, variables, image
 
 
-@pytest.mark.parametrize(('mode', 'expected'), [
-    ('gradient', [[2, 0], [0, -1]]), ('guided', [[2, 0], [0, 0]]), ('deconvnet', [[2, 5], [4, 0]])])
+@pytest.mark.parametrize(
+  ('mode', 'expected'),
+  [('gradient', [[2, 0], [0, -1]]), ('guided', [[2, 0], [0, 0]]), ('deconvnet', [[2, 5], [4, 0]])],
+)
 def test_a_net_worked_by_hand(mode, expected):
   found = METHODS[mode](*hand_worked(), np.array([0]))
   np.testing.assert_array_equal(found[0, 1:3, 1:3, 0], expected)
@@ -127,9 +175,20 @@ def test_a_net_worked_by_hand(mode, expected):
 
 
 def test_the_first_of_equal_values_is_the_switch():
-  model = models.build(dict(name='cnn', layers=(dict(kind='max_pool'), dict(kind='activation'), dict(kind='flatten'),
-                                                dict(kind='dense', features=1, activate=False, name='logits'))))
-  variables = {'params': {'logits': {'kernel': np.ones((4, 1), np.float32), 'bias': np.zeros(1, np.float32)}}}
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(
+        dict(kind='max_pool'),
+        dict(kind='activation'),
+        dict(kind='flatten'),
+        dict(kind='dense', features=1, activate=False, name='logits'),
+      ),
+    )
+  )
+  variables = {
+    'params': {'logits': {'kernel': np.ones((4, 1), np.float32), 'bias': np.zeros(1, np.float32)}}
+  }
   found = attribution.deconvnet(model, variables, np.zeros((1, 4, 4, 1), np.float32), np.array([0]))
   np.testing.assert_array_equal(found[0, ..., 0], np.kron(np.ones((2, 2)), [[1, 0], [0, 0]]))
 
@@ -142,8 +201,10 @@ def test_a_neuron_is_mapped_back_inside_its_receptive_field_alone():
     assert found[:, :5, :5].any()
     assert not found[:, 5:].any()
     assert not found[:, :, 5:].any()
-  np.testing.assert_array_equal(attribution.saliency(model, variables, images, Neuron('conv2', 1, [0, 0])),
-                                attribution.saliency(model, variables, images, Neuron('conv2', 1, (0, 0))))
+  np.testing.assert_array_equal(
+    attribution.saliency(model, variables, images, Neuron('conv2', 1, [0, 0])),
+    attribution.saliency(model, variables, images, Neuron('conv2', 1, (0, 0))),
+  )
 
 
 @pytest.mark.parametrize('mode', METHODS)
@@ -160,12 +221,23 @@ def test_batches_and_one_image_give_the_same_maps():
   model, variables, images = network('pool of stride 1', batch=5, dtype=np.float32)
   labels = np.array([0, 1, 2, 1, 0])
   whole = attribution.deconvnet(model, variables, images, labels)
-  np.testing.assert_allclose(attribution.deconvnet(model, variables, images, labels, batch_size=2), whole, rtol=1e-5, atol=1e-6)
-  np.testing.assert_allclose(attribution.deconvnet(model, variables, images[3:4], labels[3:4])[0], whole[3], rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(
+    attribution.deconvnet(model, variables, images, labels, batch_size=2),
+    whole,
+    rtol=1e-5,
+    atol=1e-6,
+  )
+  np.testing.assert_allclose(
+    attribution.deconvnet(model, variables, images[3:4], labels[3:4])[0],
+    whole[3],
+    rtol=1e-5,
+    atol=1e-6,
+  )
 
 
 class Stubborn(nn.Module):
   """A model that has the field and a ReLU beside it."""
+
   own: callable
   activation: callable = nn.relu
 
@@ -175,14 +247,25 @@ class Stubborn(nn.Module):
     return nn.Dense(2, name='logits')(self.own(hidden - 0.1))
 
 
-@pytest.mark.parametrize('own', [nn.relu, lambda x: jnp.maximum(x, 0), lambda x: jnp.maximum(x, jnp.zeros_like(x)),
-                                 lambda x: jnp.clip(x, 0), jax.jit(lambda x: jnp.maximum(0.0, x)), nn.relu6])
+@pytest.mark.parametrize(
+  'own',
+  [
+    nn.relu,
+    lambda x: jnp.maximum(x, 0),
+    lambda x: jnp.maximum(x, jnp.zeros_like(x)),
+    lambda x: jnp.clip(x, 0),
+    jax.jit(lambda x: jnp.maximum(0.0, x)),
+    nn.relu6,
+  ],
+)
 def test_a_relu_that_is_not_the_field_is_found(own):
   images = np.ones((1, 2, 2, 1), np.float32)
   model = Stubborn(own)
   variables = model.init(jax.random.PRNGKey(0), images)
   for method in (attribution.guided_backprop, attribution.deconvnet):
-    with pytest.raises(ValueError, match='cannot reach 1 ReLUs of Stubborn, which are not its field `activation`'):
+    with pytest.raises(
+      ValueError, match='cannot reach 1 ReLUs of Stubborn, which are not its field `activation`'
+    ):
       method(model, variables, images, np.array([0]))
 
 
@@ -191,11 +274,15 @@ def test_models_without_relus_are_refused_by_name():
   recurrent = models.build(RECURRENT)
   variables = recurrent.init(jax.random.PRNGKey(0), images)
   assert attribution.saliency(recurrent, variables, images, labels).shape == images.shape
-  with pytest.raises(ValueError, match='^deconvnet needs ReLUs and Recurrent has no field `activation`'):
+  with pytest.raises(
+    ValueError, match='^deconvnet needs ReLUs and Recurrent has no field `activation`'
+  ):
     attribution.deconvnet(recurrent, variables, images, labels)
   tanh = models.build(dict(name='cnn', activation='tanh', layers=NETS['pool of stride 2']))
   _, variables, images = network('pool of stride 2', dtype=np.float32)
-  with pytest.raises(ValueError, match="^guided_backprop is defined for ReLUs and the activation of CNN is 'tanh'"):
+  with pytest.raises(
+    ValueError, match="^guided_backprop is defined for ReLUs and the activation of CNN is 'tanh'"
+  ):
     attribution.guided_backprop(tanh, variables, images, np.array([0, 1]))
 
 

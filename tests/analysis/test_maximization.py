@@ -10,26 +10,50 @@ from jaxdl.analysis import maximization, parametrisation, units
 from jaxdl.analysis.units import Neuron
 
 SHAPE = (8, 7, 2)
-LAYERS = (dict(kind='conv', features=3, kernel=3), dict(kind='max_pool'), dict(kind='flatten'), dict(kind='dense', features=4),
-          dict(kind='dense', features=3, activate=False, name='logits'))
+LAYERS = (
+  dict(kind='conv', features=3, kernel=3),
+  dict(kind='max_pool'),
+  dict(kind='flatten'),
+  dict(kind='dense', features=4),
+  dict(kind='dense', features=3, activate=False, name='logits'),
+)
 
 
 def network(activation='relu'):
   model = models.build(dict(name='cnn', activation=activation, layers=LAYERS))
   generator = np.random.default_rng(0)
-  variables = jax.tree.map(lambda leaf: np.asarray(generator.normal(size=leaf.shape) * 0.5, np.float32),
-                           jax.eval_shape(model.init, jax.random.PRNGKey(0), np.zeros((1, *SHAPE), np.float32)))
+  variables = jax.tree.map(
+    lambda leaf: np.asarray(generator.normal(size=leaf.shape) * 0.5, np.float32),
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), np.zeros((1, *SHAPE), np.float32)),
+  )
   return model, variables
 
 
-@pytest.mark.parametrize('parametrised_by', ['fourier', pytest.param('pixels', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  'parametrised_by', ['fourier', pytest.param('pixels', marks=pytest.mark.slow)]
+)
 def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
-  """In a box the best patch is its upper bound where the weight is positive, its lower one elsewhere."""
+  """In a box the best patch is its upper bound where the weight is positive, its lower one
+  elsewhere.
+  """
   model, variables = network()
   low, high = np.float32([-1, 0]), np.float32([1, 0.5])
-  found = maximization.maximize(model, variables, Neuron('conv1', 1, (4, 3)), shape=SHAPE, n=2, parametrised_by=parametrised_by,
-                            jitter=0, low=low, high=high, steps=400)
-  kernel, bias = variables['params']['conv1']['kernel'][..., 1], variables['params']['conv1']['bias'][1]
+  found = maximization.maximize(
+    model,
+    variables,
+    Neuron('conv1', 1, (4, 3)),
+    shape=SHAPE,
+    n=2,
+    parametrised_by=parametrised_by,
+    jitter=0,
+    low=low,
+    high=high,
+    steps=400,
+  )
+  kernel, bias = (
+    variables['params']['conv1']['kernel'][..., 1],
+    variables['params']['conv1']['bias'][1],
+  )
   best = np.where(kernel > 0, high, low)
   assert found.shape == (2, *SHAPE)
   assert found.dtype == np.float32
@@ -40,18 +64,24 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
   if parametrised_by == 'pixels':  # nothing asks for a change of what the unit does not see
     outside = np.ones(SHAPE, bool)
     outside[3:6, 2:5] = False
-    np.testing.assert_allclose(found[:, outside], np.broadcast_to((low + high) / 2, found.shape)[:, outside], atol=0.03)
+    np.testing.assert_allclose(
+      found[:, outside], np.broadcast_to((low + high) / 2, found.shape)[:, outside], atol=0.03
+    )
 
 
 def test_images_are_rolled_both_ways_and_at_last_fitted_to_the_unit():
   model, variables = network()
   neuron, kernel = Neuron('conv1', 1, (4, 3)), variables['params']['conv1']['kernel'][..., 1]
-  found = maximization.maximize(model, variables, neuron, shape=SHAPE, n=2, parametrised_by='pixels', jitter=1)
+  found = maximization.maximize(
+    model, variables, neuron, shape=SHAPE, n=2, parametrised_by='pixels', jitter=1
+  )
   seen = np.zeros(SHAPE[:2], bool)
   seen[2:7, 1:6] = True  # the 3 × 3 pixels about (4, 3), and one more on each side
   np.testing.assert_array_equal(np.abs(found - 0.5).max(-1) > 0.15, [seen, seen])
   best = np.maximum(kernel, 0).sum() + variables['params']['conv1']['bias'][1]
-  assert (units.scores(model, variables, found, neuron) > 0.85 * best).all()  # 0.6 where they are rolled to the end
+  assert (
+    units.scores(model, variables, found, neuron) > 0.85 * best
+  ).all()  # 0.6 where they are rolled to the end
 
 
 def test_a_logit_rises_above_all_images_and_seeds_differ():
@@ -62,11 +92,16 @@ def test_a_logit_rises_above_all_images_and_seeds_differ():
   assert (np.asarray(values) > np.asarray(model.apply(variables, random)).max(0)).all()
   assert found.min() >= 0
   assert found.max() <= 1
-  np.testing.assert_array_equal(maximization.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3), found)
+  np.testing.assert_array_equal(
+    maximization.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3), found
+  )
   again = maximization.maximize(model, variables, 0, shape=SHAPE, n=3, seed=1)
   assert not np.array_equal(again[0], again[1])
   assert not np.array_equal(again[0], found[0])
-  assert np.asarray(units.scores(model, variables, again, np.zeros(3, int))).min() > np.asarray(model.apply(variables, random))[:, 0].max()
+  assert (
+    np.asarray(units.scores(model, variables, again, np.zeros(3, int))).min()
+    > np.asarray(model.apply(variables, random))[:, 0].max()
+  )
 
 
 @pytest.mark.slow
@@ -74,13 +109,20 @@ def test_a_unit_that_is_off_is_found_its_way():
   model, variables = network()
   neuron = Neuron('conv1', 0, (4, 3))
   kernel = variables['params']['conv1']['kernel'][..., 0]
-  variables['params']['conv1']['bias'][0] = -(np.maximum(kernel, 0).sum() * 0.95)  # off for all but the best images
+  variables['params']['conv1']['bias'][0] = -(
+    np.maximum(kernel, 0).sum() * 0.95
+  )  # off for all but the best images
   gray = np.full((1, *SHAPE), 0.5, np.float32)
   assert units.scores(model, variables, gray, neuron)[0] == 0
   found = maximization.maximize(model, variables, neuron, shape=SHAPE, jitter=0)
   assert units.scores(model, variables, found, neuron)[0] > 0
   tanh, variables = network('tanh')
-  assert units.scores(tanh, variables, maximization.maximize(tanh, variables, 1, shape=SHAPE), np.array([1]))[0] > 0
+  assert (
+    units.scores(
+      tanh, variables, maximization.maximize(tanh, variables, 1, shape=SHAPE), np.array([1])
+    )[0]
+    > 0
+  )
 
 
 def test_the_redirected_relu_goes_back_where_nothing_else_does():
@@ -92,8 +134,12 @@ def test_the_redirected_relu_goes_back_where_nothing_else_does():
 
 def test_smooth_images_by_total_variation_and_blur():
   model, variables = network()
-  kinds = {name: maximization.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels', **{name: 1.0})
-           for name in ('total_variation', 'blur')}
+  kinds = {
+    name: maximization.maximize(
+      model, variables, 1, shape=SHAPE, parametrised_by='pixels', **{name: 1.0}
+    )
+    for name in ('total_variation', 'blur')
+  }
   free = maximization.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels')
   variation = lambda images: sum(np.abs(np.diff(images, axis=axis)).sum() for axis in (1, 2))  # noqa: E731
   assert all(variation(images) < 0.7 * variation(free) for images in kinds.values())
@@ -101,9 +147,15 @@ def test_smooth_images_by_total_variation_and_blur():
 
 def test_each_roughness_has_its_own_weight(monkeypatch):
   model, variables = network()
-  monkeypatch.setattr(maximization, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()]))
-  dark, bright = (maximization.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels', steps=50, **{name: 1e3})
-                  for name in ('total_variation', 'blur'))
+  monkeypatch.setattr(
+    maximization, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()])
+  )
+  dark, bright = (
+    maximization.maximize(
+      model, variables, 1, shape=SHAPE, parametrised_by='pixels', steps=50, **{name: 1e3}
+    )
+    for name in ('total_variation', 'blur')
+  )
   assert dark.max() < 0.2
   assert bright.min() > 0.8
 
@@ -111,7 +163,7 @@ def test_each_roughness_has_its_own_weight(monkeypatch):
 def test_roughness_by_hand():
   image = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(16.0)
   blurred = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
-  expected = [4 * 16, (np.square(blurred).sum() - 16 + 12 ** 2) / 2]
+  expected = [4 * 16, (np.square(blurred).sum() - 16 + 12**2) / 2]
   np.testing.assert_allclose(maximization._roughness(image), expected)
   assert not maximization._roughness(jnp.ones((2, 4, 5, 3))).any()
 
@@ -124,7 +176,11 @@ def test_waves_are_a_real_image_whose_long_ones_weigh_more(shape):
   power = {}
   for row, column in ((0, 1), (2, 2)):
     image = np.asarray(decode(jnp.zeros_like(start).at[0, row, column].set(1.0)))
-    angle = 2 * np.pi * (row * np.arange(shape[0])[:, None] / shape[0] + column * np.arange(shape[1]) / shape[1])
+    angle = (
+      2
+      * np.pi
+      * (row * np.arange(shape[0])[:, None] / shape[0] + column * np.arange(shape[1]) / shape[1])
+    )
     height = image[0, 0, 0]
     np.testing.assert_allclose(image[..., 0], height * np.cos(angle), atol=1e-6)
     power[row, column] = height * np.hypot(row / shape[0], column / shape[1])
@@ -132,17 +188,23 @@ def test_waves_are_a_real_image_whose_long_ones_weigh_more(shape):
   assert parametrisation.named('fourier', list(shape))[0] is decode
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
     (dict(shape=(8, 7)), r'shape=\(8, 7\) is not that of an image'),
     (dict(n=0), 'n=0 and steps=256: use at least one'),
     (dict(low=1.0), 'low=1.0 is not below high=1.0'),
     (dict(jitter=-1), 'jitter=-1 is negative'),
     (dict(blur=-0.5), 'blur=-0.5 is negative'),
-    (dict(parametrised_by='wavelets'), "parametrised_by='wavelets' is unknown: use one of fourier, pixels"),
+    (
+      dict(parametrised_by='wavelets'),
+      "parametrised_by='wavelets' is unknown: use one of fourier, pixels",
+    ),
     (dict(target=3), 'target has labels from 3 to 3: use 0 to 2'),
     (dict(target=Neuron('conv2', 0)), "layer 'conv2' is unknown"),
     (dict(shape=(3, 3, 2)), r'inputs of shape \(1, 3, 3, 2\) do not fit the model'),
-])
+  ],
+)
 def test_optimize_names_what_is_wrong(arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     maximization.maximize(*network(), **{'target': 0, 'shape': SHAPE, **arguments})

@@ -9,21 +9,29 @@ from jaxdl.analysis import units
 from jaxdl.analysis.activations import activations
 from jaxdl.analysis.neurons import box, interesting, top_patches
 
-LAYERS = (dict(kind='conv', features=4, kernel=3), dict(kind='max_pool', window=2, strides=1),
-          dict(kind='conv', features=5, kernel=4, strides=2), dict(kind='flatten'),
-          dict(kind='dense', features=3, activate=False, name='logits'))
+LAYERS = (
+  dict(kind='conv', features=4, kernel=3),
+  dict(kind='max_pool', window=2, strides=1),
+  dict(kind='conv', features=5, kernel=4, strides=2),
+  dict(kind='flatten'),
+  dict(kind='dense', features=3, activate=False, name='logits'),
+)
 
 
 @pytest.fixture(scope='module')
 def net():
-  """A CNN of whole numbers, so that equal values are equal in every batch; images 4 and 9 are copies of image 1."""
+  """A CNN of whole numbers, so that equal values are equal in every batch; images 4 and 9 are
+  copies of image 1.
+  """
   model = models.build(dict(name='cnn', layers=LAYERS))
   generator = np.random.default_rng(1)
   images = generator.integers(0, 3, (11, 9, 8, 2)).astype(np.float32)
   images[4] = images[9] = images[1]
   images[6] = 1  # every place but those of the border is equal
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), images)
-  variables = jax.tree.map(lambda leaf: generator.integers(-2, 4, leaf.shape).astype(np.float32), shapes)
+  variables = jax.tree.map(
+    lambda leaf: generator.integers(-2, 4, leaf.shape).astype(np.float32), shapes
+  )
   variables['params']['conv2']['bias'][3] = -1e6
   return model, variables, images, activations(model, variables, images)
 
@@ -32,20 +40,30 @@ def strongest(outputs, channel, k):
   """[(value, image, row, column)] of the k strongest images of a channel, by plain loops."""
   found = []
   for image, output in enumerate(outputs):
-    places = [(-output[row, column, channel], image, row, column) for row, column in np.ndindex(output.shape[:2])]
+    places = [
+      (-output[row, column, channel], image, row, column)
+      for row, column in np.ndindex(output.shape[:2])
+    ]
     found.append(min(places))
   return [(-value, *rest) for value, *rest in sorted(found)[:k]]
 
 
-@pytest.mark.parametrize(('layer', 'batch_size', 'k'), [('conv1', 4, 5), ('max_pool1', 11, 3), ('conv2', 3, 11), ('conv2', 100, 20)])
+@pytest.mark.parametrize(
+  ('layer', 'batch_size', 'k'),
+  [('conv1', 4, 5), ('max_pool1', 11, 3), ('conv2', 3, 11), ('conv2', 100, 20)],
+)
 def test_top_patches_equal_brute_force(net, layer, batch_size, k):
   model, variables, images, outputs = net
   found = top_patches(model, variables, images, layer, k=k, batch_size=batch_size)
   for channel in range(outputs[layer].shape[-1]):
     expected = strongest(outputs[layer], channel, k)
     got = zip(found.values[channel], found.images[channel], *found.places[channel].T, strict=True)
-    assert [tuple(map(float, entry)) for entry in got] == [tuple(map(float, entry)) for entry in expected]
-  assert found.dead.tolist() == [layer == 'conv2' and channel == 3 for channel in range(len(found.dead))]
+    assert [tuple(map(float, entry)) for entry in got] == [
+      tuple(map(float, entry)) for entry in expected
+    ]
+  assert found.dead.tolist() == [
+    layer == 'conv2' and channel == 3 for channel in range(len(found.dead))
+  ]
 
 
 @pytest.mark.parametrize('layer', ['conv1', 'max_pool1', 'conv2'])
@@ -59,8 +77,12 @@ def test_top_patches_are_the_receptive_field_and_mark_the_outside(net, layer):
     if found.dead[channel]:
       assert not inside.any()
       continue
-    top, bottom, left, right = box(model, images.shape[1:], layer, found.places[channel, rank].tolist())
-    np.testing.assert_array_equal(patch[inside], images[found.images[channel, rank], top:bottom, left:right].reshape(-1, 2))
+    top, bottom, left, right = box(
+      model, images.shape[1:], layer, found.places[channel, rank].tolist()
+    )
+    np.testing.assert_array_equal(
+      patch[inside], images[found.images[channel, rank], top:bottom, left:right].reshape(-1, 2)
+    )
 
 
 @pytest.mark.parametrize('layer', ['max_pool1', 'conv2'])
@@ -69,23 +91,40 @@ def test_top_patches_transplanted_into_another_image_excite_the_unit_as_much(net
   model, variables, images, _ = net
   k = 6
   found = top_patches(model, variables, images, layer, k=k, batch_size=4)
-  others = np.random.default_rng(2).integers(0, 9, (len(found.dead), k, *images.shape[1:])).astype(np.float32)
+  others = (
+    np.random.default_rng(2)
+    .integers(0, 9, (len(found.dead), k, *images.shape[1:]))
+    .astype(np.float32)
+  )
   for channel, rank in np.ndindex(*others.shape[:2]):
     if not found.dead[channel]:
-      top, bottom, left, right = box(model, images.shape[1:], layer, found.places[channel, rank].tolist())
+      top, bottom, left, right = box(
+        model, images.shape[1:], layer, found.places[channel, rank].tolist()
+      )
       patch = found.patches[channel, rank][found.inside[channel, rank]]
       others[channel, rank, top:bottom, left:right] = patch.reshape(bottom - top, right - left, 2)
   outputs = activations(model, variables, others.reshape(-1, *images.shape[1:]), [layer])[layer]
   outputs = outputs.reshape(*others.shape[:2], *outputs.shape[1:])
   for channel, rank in np.ndindex(*others.shape[:2]):
     if not found.dead[channel]:
-      assert outputs[(channel, rank, *found.places[channel, rank], channel)] == found.values[channel, rank]
+      assert (
+        outputs[(channel, rank, *found.places[channel, rank], channel)]
+        == found.values[channel, rank]
+      )
 
 
 def test_top_patches_of_a_stream_of_some_channels_and_of_one(net):
   model, variables, images, _ = net
   whole = top_patches(model, variables, images, 'conv2', k=4)
-  some = top_patches(model, variables, (images[first:first + 2] for first in range(0, 11, 2)), 'conv2', [4, 0], k=4, batch_size=3)
+  some = top_patches(
+    model,
+    variables,
+    (images[first : first + 2] for first in range(0, 11, 2)),
+    'conv2',
+    [4, 0],
+    k=4,
+    batch_size=3,
+  )
   one = top_patches(model, variables, images, 'conv2', 4, k=4)
   for all_channels, two, single in zip(whole, some, one, strict=True):
     np.testing.assert_array_equal(two, all_channels[[4, 0]])
@@ -102,10 +141,14 @@ def test_top_patches_of_a_dense_layer_are_whole_images(net):
   assert not found.places.any()
 
 
-@pytest.mark.parametrize(('layer', 'channels', 'k', 'message'), [
+@pytest.mark.parametrize(
+  ('layer', 'channels', 'k', 'message'),
+  [
     ('conv3', None, 9, "layer 'conv3' is unknown: use one of conv1, max_pool1"),
     ('conv2', [0, 5], 9, "channel 5 of layer 'conv2' is out of range: use 0 to 4"),
-    ('conv2', None, 0, 'k=0 is too few: use at least 1')])
+    ('conv2', None, 0, 'k=0 is too few: use at least 1'),
+  ],
+)
 def test_top_patches_name_what_is_wrong(net, layer, channels, k, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     top_patches(*net[:3], layer, channels, k)
@@ -113,8 +156,12 @@ def test_top_patches_name_what_is_wrong(net, layer, channels, k, message):
 
 @pytest.fixture(scope='module')
 def planted():
-  """A dense layer of hand-made channels on 120 images whose pixel (0, label) is bright; the others are noise."""
-  model = models.build(dict(name='cnn', layers=[dict(kind='flatten'), dict(kind='dense', features=6)]))
+  """A dense layer of hand-made channels on 120 images whose pixel (0, label) is bright; the others
+  are noise.
+  """
+  model = models.build(
+    dict(name='cnn', layers=[dict(kind='flatten'), dict(kind='dense', features=6)])
+  )
   generator = np.random.default_rng(0)
   labels = np.arange(120) % 4
   images = generator.uniform(0, 0.3, (120, 2, 4, 1)).astype(np.float32)
@@ -136,8 +183,13 @@ def test_interesting_finds_the_planted_channel_first_and_no_dead_one(planted):
   outputs = activations(model, variables, images, ['dense1'])['dense1']
   scores = {}
   for channel in range(6):
-    order = sorted(range(120), key=lambda image, channel=channel: (-outputs[image, channel], image))[:50]
-    shares = [sum(float(outputs[image, channel]) for image in order if labels[image] == label) for label in range(4)]
+    order = sorted(
+      range(120), key=lambda image, channel=channel: (-outputs[image, channel], image)
+    )[:50]
+    shares = [
+      sum(float(outputs[image, channel]) for image in order if labels[image] == label)
+      for label in range(4)
+    ]
     if sum(shares):
       scores[channel] = (max(shares) / sum(shares), shares.index(max(shares)))
   expected = sorted(scores, key=lambda channel: -scores[channel][0])
@@ -152,11 +204,17 @@ def test_interesting_finds_the_planted_channel_first_and_no_dead_one(planted):
 
 
 def test_interesting_weights_by_activation():
-  """Three images: outputs 6 (class 0), 2 and 2 (class 1) are a share of 0.6 of class 0, not 2 / 3 of class 1."""
+  """Three images: outputs 6 (class 0), 2 and 2 (class 1) are a share of 0.6 of class 0, not 2 / 3
+  of class 1.
+  """
   model = models.build(dict(name='cnn', layers=[dict(kind='activation')]))
   images = np.array([6, 2, 2], np.float32).reshape(3, 1, 1, 1)
   found = interesting(model, {}, images, np.array([0, 1, 1]), 'activation1')
-  assert (found.channels.tolist(), found.classes.tolist(), found.scores.tolist()) == ([0], [0], [0.6])
+  assert (found.channels.tolist(), found.classes.tolist(), found.scores.tolist()) == (
+    [0],
+    [0],
+    [0.6],
+  )
 
 
 def test_interesting_leaves_out_channels_that_few_images_excite(planted):
@@ -173,10 +231,18 @@ def test_interesting_leaves_out_channels_that_few_images_excite(planted):
     interesting(model, variables, images, labels, 'dense1', at_least=51)
 
 
-@pytest.mark.parametrize(('labels', 'n', 'message'), [
+@pytest.mark.parametrize(
+  ('labels', 'n', 'message'),
+  [
     (np.arange(119), 3, '119 labels for 120 images: give one each'),
-    (np.zeros(120), 3, r'labels of shape \(120,\) and type float64 are no classes: give integers from 0 on'),
-    (np.arange(120), 0, 'n=0 is too few: use at least 1')])
+    (
+      np.zeros(120),
+      3,
+      r'labels of shape \(120,\) and type float64 are no classes: give integers from 0 on',
+    ),
+    (np.arange(120), 0, 'n=0 is too few: use at least 1'),
+  ],
+)
 def test_interesting_names_what_is_wrong(planted, labels, n, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     interesting(*planted[:3], labels, 'dense1', n)
@@ -185,5 +251,7 @@ def test_interesting_names_what_is_wrong(planted, labels, n, message):
 def test_top_patches_agree_with_the_neuron_that_other_analyses_explain(net):
   model, variables, images, _ = net
   found = top_patches(model, variables, images, 'conv2', 0, k=2)
-  scores = jax.jit(lambda images: units.scores(model, variables, images, units.Neuron('conv2', 0)))(images[found.images])
+  scores = jax.jit(lambda images: units.scores(model, variables, images, units.Neuron('conv2', 0)))(
+    images[found.images]
+  )
   np.testing.assert_array_equal(scores, found.values)

@@ -8,20 +8,60 @@ from jaxdl import models
 from jaxdl.analysis import attribution, gradients, local_forward, units
 from jaxdl.analysis.units import Neuron
 
-HEAD = (dict(kind='flatten'), dict(kind='dense', features=5), dict(kind='dense', features=3, activate=False, name='logits'))
+HEAD = (
+  dict(kind='flatten'),
+  dict(kind='dense', features=5),
+  dict(kind='dense', features=3, activate=False, name='logits'),
+)
 NETS = {  # layers before the head, image
-    'SAME': ((dict(kind='conv', features=3, kernel=3), dict(kind='max_pool'), dict(kind='batch_norm'),
-              dict(kind='conv', features=2, kernel=5)), (9, 8, 2)),
-    'VALID, even kernels': ((dict(kind='conv', features=3, kernel=2, padding='VALID', activate=False),
-                             dict(kind='max_pool', window=2, strides=1, padding='SAME'),
-                             dict(kind='conv', features=8, kernel=(4, 1), padding='VALID', activate=False)), (8, 7, 1)),
-    'SAME, even kernels': ((dict(kind='conv', features=8, kernel=2, activate=False), dict(kind='conv', features=2, kernel=(4, 2))),
-                           (7, 8, 1)),
-    'strides and gaps': ((dict(kind='conv', features=4, kernel=3, strides=2), dict(kind='conv', features=4, kernel=1, strides=2),
-                          dict(kind='max_pool', window=2, strides=1)), (11, 10, 1)),
-    'pool of gaps': ((dict(kind='max_pool', window=1, strides=3), dict(kind='conv', features=4, kernel=3, padding='VALID')), (10, 11, 1)),
-    'average': ((dict(kind='conv', features=3, kernel=3), dict(kind='average_pool'), dict(kind='conv', features=2, kernel=3)), (8, 8, 1)),
-    'no places': ((), (6, 5, 1)),
+  'SAME': (
+    (
+      dict(kind='conv', features=3, kernel=3),
+      dict(kind='max_pool'),
+      dict(kind='batch_norm'),
+      dict(kind='conv', features=2, kernel=5),
+    ),
+    (9, 8, 2),
+  ),
+  'VALID, even kernels': (
+    (
+      dict(kind='conv', features=3, kernel=2, padding='VALID', activate=False),
+      dict(kind='max_pool', window=2, strides=1, padding='SAME'),
+      dict(kind='conv', features=8, kernel=(4, 1), padding='VALID', activate=False),
+    ),
+    (8, 7, 1),
+  ),
+  'SAME, even kernels': (
+    (
+      dict(kind='conv', features=8, kernel=2, activate=False),
+      dict(kind='conv', features=2, kernel=(4, 2)),
+    ),
+    (7, 8, 1),
+  ),
+  'strides and gaps': (
+    (
+      dict(kind='conv', features=4, kernel=3, strides=2),
+      dict(kind='conv', features=4, kernel=1, strides=2),
+      dict(kind='max_pool', window=2, strides=1),
+    ),
+    (11, 10, 1),
+  ),
+  'pool of gaps': (
+    (
+      dict(kind='max_pool', window=1, strides=3),
+      dict(kind='conv', features=4, kernel=3, padding='VALID'),
+    ),
+    (10, 11, 1),
+  ),
+  'average': (
+    (
+      dict(kind='conv', features=3, kernel=3),
+      dict(kind='average_pool'),
+      dict(kind='conv', features=2, kernel=3),
+    ),
+    (8, 8, 1),
+  ),
+  'no places': ((), (6, 5, 1)),
 }
 
 
@@ -29,20 +69,30 @@ def network(layers, shape, batch=3):
   model = models.build(dict(name='cnn', layers=layers + HEAD))
   generator = np.random.default_rng(0)
   images = generator.random((batch, *shape), np.float32)
-  variables = jax.tree.map(lambda leaf: np.asarray(generator.normal(size=leaf.shape) * 0.5, np.float32),
-                           jax.eval_shape(model.init, jax.random.PRNGKey(0), images))
+  variables = jax.tree.map(
+    lambda leaf: np.asarray(generator.normal(size=leaf.shape) * 0.5, np.float32),
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), images),
+  )
   if 'batch_stats' in variables:
-    variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats'])
+    variables['batch_stats'] = jax.tree.map(
+      lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats']
+    )
   return model, variables, images
 
 
 def plain(model, variables, images, target, window, stride, fill):
-  """A loop over windows, each of which is filled and scored alone; a sum and a count for each pixel."""
+  """A loop over windows, each of which is filled and scored alone; a sum and a count for each
+  pixel.
+  """
   scored = jax.jit(lambda images: units.scores(model, variables, images, target))
-  total, count, whole = np.zeros(images.shape[:3]), np.zeros(images.shape[1:3]), np.asarray(scored(images))
+  total, count, whole = (
+    np.zeros(images.shape[:3]),
+    np.zeros(images.shape[1:3]),
+    np.asarray(scored(images)),
+  )
   for row in range(0, images.shape[1] - window[0] + stride[0], stride[0]):
     for column in range(0, images.shape[2] - window[1] + stride[1], stride[1]):
-      here = np.s_[row:row + window[0], column:column + window[1]]
+      here = np.s_[row : row + window[0], column : column + window[1]]
       filled = images.copy()
       filled[:, *here] = fill
       total[:, *here] += (whole - np.asarray(scored(filled)))[:, None, None]
@@ -51,12 +101,22 @@ def plain(model, variables, images, target, window, stride, fill):
   return total / count
 
 
-@pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow if name in (
-    'SAME, even kernels', 'pool of gaps', 'average') else ()) for name in NETS])
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(
+      name,
+      marks=pytest.mark.slow if name in ('SAME, even kernels', 'pool of gaps', 'average') else (),
+    )
+    for name in NETS
+  ],
+)
 def test_occlusion_equals_the_plain_loop(name):
   model, variables, images = network(*NETS[name])
   labels = np.array([0, 2, 1])
-  found = attribution.occlusion(model, variables, images, labels, window=(3, 2), stride=(2, 1), batch_size=128)
+  found = attribution.occlusion(
+    model, variables, images, labels, window=(3, 2), stride=(2, 1), batch_size=128
+  )
   expected = plain(model, variables, images, labels, (3, 2), (2, 1), images.mean((0, 1, 2)))
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
 
@@ -65,19 +125,40 @@ def test_occlusion_of_a_neuron_and_of_a_channel_fill():
   model, variables, images = network(*NETS['SAME'])
   variables['params']['conv2']['bias'] += 3  # on
   for target in (Neuron('conv2', 1, (2, 3)), Neuron('dense1', 4)):
-    found = attribution.occlusion(model, variables, images, target, window=4, stride=3, fill=(0.0, 1.0))
-    np.testing.assert_allclose(found, plain(model, variables, images, target, (4, 4), (3, 3), (0.0, 1.0)), rtol=1e-4, atol=2e-5)
+    found = attribution.occlusion(
+      model, variables, images, target, window=4, stride=3, fill=(0.0, 1.0)
+    )
+    np.testing.assert_allclose(
+      found,
+      plain(model, variables, images, target, (4, 4), (3, 3), (0.0, 1.0)),
+      rtol=1e-4,
+      atol=2e-5,
+    )
     assert not attribution.silent(found).all()
 
 
 def test_occlusion_of_a_linear_model_is_the_mean_of_window_sums():
-  model = models.build(dict(name='cnn', layers=(dict(kind='flatten'), dict(kind='dense', features=2, activate=False, name='logits'))))
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(dict(kind='flatten'), dict(kind='dense', features=2, activate=False, name='logits')),
+    )
+  )
   generator = np.random.default_rng(0)
-  weights, images = generator.normal(size=(4, 4, 2)).astype(np.float32), generator.random((1, 4, 4, 1), np.float32)
-  variables = {'params': {'logits': {'kernel': weights.reshape(16, 2), 'bias': np.zeros(2, np.float32)}}}
-  share = (weights[..., 1] * images[0, ..., 0]).reshape(2, 2, 2, 2).sum((1, 3))  # windows side by side
+  weights, images = (
+    generator.normal(size=(4, 4, 2)).astype(np.float32),
+    generator.random((1, 4, 4, 1), np.float32),
+  )
+  variables = {
+    'params': {'logits': {'kernel': weights.reshape(16, 2), 'bias': np.zeros(2, np.float32)}}
+  }
+  share = (
+    (weights[..., 1] * images[0, ..., 0]).reshape(2, 2, 2, 2).sum((1, 3))
+  )  # windows side by side
   found = attribution.occlusion(model, variables, images, np.array([1]), window=2, stride=2, fill=0)
-  np.testing.assert_allclose(found[0], np.repeat(np.repeat(share, 2, 0), 2, 1), rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(
+    found[0], np.repeat(np.repeat(share, 2, 0), 2, 1), rtol=1e-5, atol=1e-6
+  )
   whole = attribution.occlusion(model, variables, images, np.array([1]), window=4, fill=0)
   np.testing.assert_allclose(whole[0], np.full((4, 4), share.sum()), rtol=1e-5)
 
@@ -85,35 +166,58 @@ def test_occlusion_of_a_linear_model_is_the_mean_of_window_sums():
 def test_occlusion_outside_a_units_receptive_field_changes_nothing():
   model, variables, images = network(*NETS['SAME'])
   variables['params']['conv1']['bias'] += 3  # no unit is off
-  found = attribution.occlusion(model, variables, images, Neuron('conv1', 0, (1, 1)), window=1, fill=0)
+  found = attribution.occlusion(
+    model, variables, images, Neuron('conv1', 0, (1, 1)), window=1, fill=0
+  )
   assert not found[:, 3:].any()
   assert not found[:, :, 3:].any()
   assert found[:, :3, :3].all()
 
 
-@pytest.mark.parametrize(('name', 'size'), [
-    ('SAME', (2, 3)), ('SAME, even kernels', (3, 2)), ('strides and gaps', (3, 2)), ('pool of gaps', (1, 1)),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in (('SAME', (9, 1)), ('VALID, even kernels', (1, 2))))])
+@pytest.mark.parametrize(
+  ('name', 'size'),
+  [
+    ('SAME', (2, 3)),
+    ('SAME, even kernels', (3, 2)),
+    ('strides and gaps', (3, 2)),
+    ('pool of gaps', (1, 1)),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (('SAME', (9, 1)), ('VALID, even kernels', (1, 2)))
+    ),
+  ],
+)
 def test_changed_maps_equal_whole_ones_at_every_place(name, size):
   model, variables, images = network(*NETS[name], batch=1)
-  patch, labels = np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32), np.zeros(1, int)
+  patch, labels = (
+    np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32),
+    np.zeros(1, int),
+  )
   last = local_forward.chain(model, variables, images, labels)[0]
 
   @jax.jit
   def maps(filled, patch, start):
-    return local_forward.follow(local_forward.chain(model, variables, images, labels)[1], patch, start), units.outputs(
-        model, variables, filled, [last])[1][last]
+    return local_forward.follow(
+      local_forward.chain(model, variables, images, labels)[1], patch, start
+    ), units.outputs(model, variables, filled, [last])[1][last]
 
   for row in range(images.shape[1] - size[0] + 1):
     for column in range(images.shape[2] - size[1] + 1):
       filled = images.copy()
-      filled[:, row:row + size[0], column:column + size[1]] = patch
+      filled[:, row : row + size[0], column : column + size[1]] = patch
       np.testing.assert_allclose(*maps(filled, patch, (row, column)), rtol=1e-4, atol=2e-5)
 
 
 def test_which_layers_are_followed():
-  expected = {'SAME': 'conv2', 'VALID, even kernels': 'conv2', 'SAME, even kernels': 'conv2', 'strides and gaps': 'max_pool1', 'pool of gaps': 'conv1',
-              'average': 'conv1', 'no places': None}
+  expected = {
+    'SAME': 'conv2',
+    'VALID, even kernels': 'conv2',
+    'SAME, even kernels': 'conv2',
+    'strides and gaps': 'max_pool1',
+    'pool of gaps': 'conv1',
+    'average': 'conv1',
+    'no places': None,
+  }
   for name, last in expected.items():
     assert followed(name, np.zeros(3, int)) == last
   assert followed('SAME', Neuron('max_pool1', 0)) == 'conv1'
@@ -122,7 +226,9 @@ def test_which_layers_are_followed():
 def followed(name, target):
   model, variables, images = network(*NETS[name])
   found = []
-  jax.eval_shape(lambda images: found.append(local_forward.chain(model, variables, images, target)[0]), images)
+  jax.eval_shape(
+    lambda images: found.append(local_forward.chain(model, variables, images, target)[0]), images
+  )
   return found[0]
 
 
@@ -131,16 +237,27 @@ def test_a_second_call_compiles_nothing():
   attribution.occlusion(model, variables, images, np.array([0, 1, 2]), window=2)
   known = gradients._compiled._cache_size()
   again = model.clone()
-  attribution.occlusion(again, jax.tree.map(np.negative, variables), images, np.array([2, 1, 0]), window=2)
+  attribution.occlusion(
+    again, jax.tree.map(np.negative, variables), images, np.array([2, 1, 0]), window=2
+  )
   assert gradients._compiled._cache_size() == known
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(window=9), r'window=\(9, 9\) does not fit images of 9 × 8 pixels: use 1 to 8 along axis 1'),
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (
+      dict(window=9),
+      r'window=\(9, 9\) does not fit images of 9 × 8 pixels: use 1 to 8 along axis 1',
+    ),
     (dict(window=0), r'window=\(0, 0\) does not fit images'),
-    (dict(window=2, stride=3), r'stride=\(3, 3\) leaves pixels out with window=\(2, 2\): use 1 to 2 along axis 0'),
+    (
+      dict(window=2, stride=3),
+      r'stride=\(3, 3\) leaves pixels out with window=\(2, 2\): use 1 to 2 along axis 0',
+    ),
     (dict(fill=(0, 0, 0)), r'fill of shape \(3,\) does not fit images of 2 channels'),
-])
+  ],
+)
 def test_occlusion_names_what_is_wrong(arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     attribution.occlusion(*network(*NETS['SAME']), np.array([0, 1, 2]), **arguments)

@@ -12,22 +12,36 @@ CLASSES = ['plain', 'tab\tand\nline\r', 'back\\slash', 'next\x85\u2028line', '']
 def written(folder, count=5, images=None):
   features = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32) * [1, 1e-7, 1e9]
   labels = np.arange(count) % len(CLASSES)
-  return features.astype(np.float32), labels, projector(folder, features.astype(np.float32), labels, CLASSES, images)
+  return (
+    features.astype(np.float32),
+    labels,
+    projector(folder, features.astype(np.float32), labels, CLASSES, images),
+  )
 
 
 def test_projector_files_parse_back(tmp_path):
   features, labels, paths = written(tmp_path / 'new' / 'folder')
-  assert sorted(path.name for path in paths) == ['metadata.tsv', 'projector_config.pbtxt', 'tensors.tsv']
+  assert sorted(path.name for path in paths) == [
+    'metadata.tsv',
+    'projector_config.pbtxt',
+    'tensors.tsv',
+  ]
   assert all(path.is_file() for path in paths)
   folder = tmp_path / 'new/folder/projector'
-  np.testing.assert_array_equal(np.loadtxt(folder / 'tensors.tsv', delimiter='\t', dtype=np.float32), features)
-  head, *rows = (folder / 'metadata.tsv').read_text('utf-8').splitlines()  # which splits at \x85 and \u2028 too
+  np.testing.assert_array_equal(
+    np.loadtxt(folder / 'tensors.tsv', delimiter='\t', dtype=np.float32), features
+  )
+  head, *rows = (
+    (folder / 'metadata.tsv').read_text('utf-8').splitlines()
+  )  # which splits at \x85 and \u2028 too
   assert head == 'index\tclass'
   assert len(rows) == 5
   for index, row in enumerate(rows):
     place, name = row.split('\t')
     assert int(place) == index
-    assert name.encode('latin-1', 'backslashreplace').decode('unicode_escape') == CLASSES[labels[index]]
+    assert (
+      name.encode('latin-1', 'backslashreplace').decode('unicode_escape') == CLASSES[labels[index]]
+    )
   assert 'sprite' not in (tmp_path / 'new/folder/projector_config.pbtxt').read_text()
 
 
@@ -35,21 +49,28 @@ def test_projector_files_parse_back(tmp_path):
 def test_projector_sprite_has_every_image_in_its_place(tmp_path, channels):
   images = np.random.default_rng(0).integers(0, 256, (5, 4, 6, channels), np.uint8)
   written(tmp_path, images=images)
-  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(12, 18, channels)  # 3 × 3 of 4 × 6
+  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(
+    12, 18, channels
+  )  # 3 × 3 of 4 × 6
   for place, image in enumerate(images):
     row, column = divmod(place, 3)
-    np.testing.assert_array_equal(sprite[4 * row:4 * row + 4, 6 * column:6 * column + 6], image)
+    np.testing.assert_array_equal(sprite[4 * row : 4 * row + 4, 6 * column : 6 * column + 6], image)
   assert not sprite[4:, 12:].any()
   written(tmp_path, images=(images / 255).astype(np.float32))
-  np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(sprite.shape), sprite)
+  np.testing.assert_array_equal(
+    np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(sprite.shape), sprite
+  )
 
 
 def test_projector_config_is_read_by_its_plugin(tmp_path):
   pb2 = pytest.importorskip('tensorboard.plugins.projector.projector_config_pb2')
   from google.protobuf import text_format
+
   written(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
-  config = text_format.Parse((tmp_path / 'projector_config.pbtxt').read_text(), pb2.ProjectorConfig())
-  embedding, = config.embeddings
+  config = text_format.Parse(
+    (tmp_path / 'projector_config.pbtxt').read_text(), pb2.ProjectorConfig()
+  )
+  (embedding,) = config.embeddings
   assert (tmp_path / embedding.tensor_path).is_file()
   assert (tmp_path / embedding.metadata_path).is_file()
   assert (tmp_path / embedding.sprite.image_path).is_file()
@@ -62,6 +83,7 @@ def test_projector_is_served_by_tensorboard(tmp_path):
   projector_plugin = pytest.importorskip('tensorboard.plugins.projector.projector_plugin')
   from tensorboard.plugins.base_plugin import TBContext
   from werkzeug.test import Client
+
   features, _, _ = written(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
   served = projector_plugin.ProjectorPlugin(TBContext(logdir=str(tmp_path))).get_plugin_apps()
 
@@ -70,10 +92,12 @@ def test_projector_is_served_by_tensorboard(tmp_path):
     assert response.status_code == 200, response.text
     return response
 
-  embedding, = get('/info').json['embeddings']
+  (embedding,) = get('/info').json['embeddings']
   assert embedding['tensorShape'] == [5, 3]
   assert embedding['sprite']['singleImageDim'] == [6, 4]
-  np.testing.assert_array_equal(np.frombuffer(get('/tensor').data, np.float32).reshape(5, 3), features)
+  np.testing.assert_array_equal(
+    np.frombuffer(get('/tensor').data, np.float32).reshape(5, 3), features
+  )
   assert len(get('/metadata').text.removesuffix('\n').split('\n')) == 1 + 5
   assert get('/sprite_image').data == (tmp_path / 'projector/sprite.png').read_bytes()
 
@@ -83,17 +107,36 @@ def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
   written(tmp_path, images=np.full((5, 40, 20, 1), 200, np.uint8))
   sprite = Image.open(tmp_path / 'projector/sprite.png')
   assert sprite.size == (15, 30)  # three of 5 × 10 each way
-  assert 'single_image_dim: 5\n    single_image_dim: 10' in (tmp_path / 'projector_config.pbtxt').read_text()
+  assert (
+    'single_image_dim: 5\n    single_image_dim: 10'
+    in (tmp_path / 'projector_config.pbtxt').read_text()
+  )
 
 
-@pytest.mark.parametrize(('features', 'labels', 'images', 'message'), [
+@pytest.mark.parametrize(
+  ('features', 'labels', 'images', 'message'),
+  [
     (np.ones((2, 3)), [0], None, r'features of shape \(2, 3\) and labels \(1,\): give finite'),
     (np.full((1, 3), np.inf), [0], None, r'features of shape \(1, 3\) and labels'),
     (np.ones((1, 3)), [5], None, 'labels from 5 to 5: use 0 to 4, one for each class'),
-    (np.ones((1, 3)), [0], np.ones((2, 4, 4, 1)), r'images of shape \(2, 4, 4, 1\) for 1 examples: give \[N, H, W, C\]'),
+    (
+      np.ones((1, 3)),
+      [0],
+      np.ones((2, 4, 4, 1)),
+      r'images of shape \(2, 4, 4, 1\) for 1 examples: give \[N, H, W, C\]',
+    ),
     (np.ones((1, 3)), [0], np.ones((1, 4, 4)), r'images of shape \(1, 4, 4\) for 1 examples'),
-    (np.ones((1, 3)), [0], np.full((1, 4, 4, 1), -1.0), 'images from -1 to -1: give uint8, or 0 to 1 as before scaling')])
-def test_projector_names_what_is_wrong_and_writes_nothing(tmp_path, features, labels, images, message):
+    (
+      np.ones((1, 3)),
+      [0],
+      np.full((1, 4, 4, 1), -1.0),
+      'images from -1 to -1: give uint8, or 0 to 1 as before scaling',
+    ),
+  ],
+)
+def test_projector_names_what_is_wrong_and_writes_nothing(
+  tmp_path, features, labels, images, message
+):
   with pytest.raises(ValueError, match=f'^{message}'):
     projector(tmp_path / 'x', features, np.array(labels), CLASSES, images)
   assert not (tmp_path / 'x').exists()

@@ -17,7 +17,12 @@ def built(section, inputs, scale=1.0):
   """A model and random variables, `scale` times as large as the kernels of training begin."""
   model, generator = models.build(section), np.random.default_rng(0)
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
-  return model, jax.tree.map(lambda leaf: (scale * generator.normal(size=leaf.shape) / np.sqrt(leaf.shape[0])).astype(np.float32), shapes)
+  return model, jax.tree.map(
+    lambda leaf: (scale * generator.normal(size=leaf.shape) / np.sqrt(leaf.shape[0])).astype(
+      np.float32
+    ),
+    shapes,
+  )
 
 
 def rows(count=7, steps=4):
@@ -31,27 +36,40 @@ def test_recurrent_by_step_is_the_network_on_sequences_that_end_there(cell):
   found = recurrent.by_step(model, variables, rows(), labels, batch_size=3)
   apply = jax.jit(model.apply)
   for step in range(4):
-    logits = np.asarray(apply(variables, rows()[:, :step + 1]), np.float64)
+    logits = np.asarray(apply(variables, rows()[:, : step + 1]), np.float64)
     assert found.accuracy[step] == np.mean(logits.argmax(-1) == labels)
     loss = np.log(np.exp(logits).sum(-1)) - logits[np.arange(7), labels]
     assert found.loss[step] == pytest.approx(loss.mean(), abs=1e-6)
 
 
 def test_recurrent_states_are_paths_from_the_state_of_zeros():
-  """With as many components as units nothing is lost: lengths and distances are those of the states."""
+  """With as many components as units nothing is lost: lengths and distances are those of the
+  states.
+  """
   model, variables = built(dict(name='recurrent', cell='gru', features=4, classes=3), rows())
   hidden = activations(model, variables, rows(), ['gru'])['gru']
   found = recurrent.states(model, variables, rows(), components=4)
   assert found.points.shape == (7, 4, 4)
-  np.testing.assert_allclose(np.linalg.norm(found.points - found.start, axis=-1), np.linalg.norm(hidden, axis=-1), rtol=1e-5)
-  np.testing.assert_allclose(np.linalg.norm(np.diff(found.points, axis=1), axis=-1),
-                             np.linalg.norm(np.diff(hidden, axis=1), axis=-1), rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(
+    np.linalg.norm(found.points - found.start, axis=-1), np.linalg.norm(hidden, axis=-1), rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    np.linalg.norm(np.diff(found.points, axis=1), axis=-1),
+    np.linalg.norm(np.diff(hidden, axis=1), axis=-1),
+    rtol=1e-4,
+    atol=1e-6,
+  )
   assert found.explained.sum() == pytest.approx(1)
   assert (np.diff(found.explained) <= 0).all()
-  np.testing.assert_allclose(recurrent.states(model, variables, rows()).points, found.points[..., :2], atol=1e-12)
+  np.testing.assert_allclose(
+    recurrent.states(model, variables, rows()).points, found.points[..., :2], atol=1e-12
+  )
 
 
-GATES = {'lstm': dict(input=0, forget=1, output=3), 'gru': dict(update=0, reset=1)}  # gate → its part of the kernels
+GATES = {
+  'lstm': dict(input=0, forget=1, output=3),
+  'gru': dict(update=0, reset=1),
+}  # gate → its part of the kernels
 
 
 @pytest.mark.parametrize('cell', ['lstm', 'gru'])
@@ -61,25 +79,37 @@ def test_recurrent_gates_follow_from_the_states_of_the_compiled_model(cell, stac
     section = dict(name='language_model', cell=cell, features=5, layers=2, embedding=3, classes=6)
     inputs, names = np.random.default_rng(2).integers(0, 6, (4, 9)), ('dropout1', f'{cell}2')
   else:
-    section, inputs, names = dict(name='recurrent', cell=cell, features=5, classes=3), rows(), (None, cell)
+    section, inputs, names = (
+      dict(name='recurrent', cell=cell, features=5, classes=3),
+      rows(),
+      (None, cell),
+    )
   model, variables = built(section, inputs, scale=4.0)
   found = activations(model, variables, inputs, [name for name in names if name])
   before = inputs if names[0] is None else found[names[0]]
   hidden = np.pad(found[names[1]], ((0, 0), (1, 0), (0, 0)))[:, :-1]  # before each step
   parameters = variables['params'][names[1]]
-  sums = (before @ parameters['input_kernel'] + parameters['bias'] + hidden @ parameters['recurrent_kernel']
-          + parameters.get('recurrent_bias', 0))
+  sums = (
+    before @ parameters['input_kernel']
+    + parameters['bias']
+    + hidden @ parameters['recurrent_kernel']
+    + parameters.get('recurrent_bias', 0)
+  )
   shares = recurrent.gates(model, variables, inputs, batch_size=3)
   assert list(shares) == list(GATES[cell])
   for gate, part in GATES[cell].items():
-    values = sigmoid(sums[..., 5 * part:5 * part + 5])
+    values = sigmoid(sums[..., 5 * part : 5 * part + 5])
     np.testing.assert_allclose(shares[gate].low, (values < 0.1).mean((0, 1)), atol=1e-12)
     np.testing.assert_allclose(shares[gate].high, (values > 0.9).mean((0, 1)), atol=1e-12)
-  assert 0 < np.mean([share.low for share in shares.values()]) < 0.6  # the comparison says something
+  assert (
+    0 < np.mean([share.low for share in shares.values()]) < 0.6
+  )  # the comparison says something
 
 
 def hand_set():
-  """An LSTM of three units: the first is random, the second remembers an open bracket, the third counts since a line break."""
+  """An LSTM of three units: the first is random, the second remembers an open bracket, the third
+  counts since a line break.
+  """
   model = models.build(dict(name='language_model', cell='lstm', features=3, classes=6))
   generator = np.random.default_rng(0)
   kernel = np.zeros((6, 4, 3))  # character, gate of i f g o, unit
@@ -90,8 +120,14 @@ def hand_set():
   kernel[:, :, 2] = [50, 50, np.arctanh(0.1), 50]  # a tenth more with every character
   kernel[VOCABULARY.index('\n'), :2, 2] = -50
   logits = {'kernel': generator.normal(size=(3, 6)), 'bias': generator.normal(size=6)}
-  parameters = {'lstm1': {'input_kernel': kernel.reshape(6, 12), 'recurrent_kernel': np.zeros((3, 12)), 'bias': np.zeros(12)},
-                'logits': logits}
+  parameters = {
+    'lstm1': {
+      'input_kernel': kernel.reshape(6, 12),
+      'recurrent_kernel': np.zeros((3, 12)),
+      'bias': np.zeros(12),
+    },
+    'logits': logits,
+  }
   return model, {'params': jax.tree.map(lambda leaf: leaf.astype(np.float32), parameters)}
 
 
@@ -106,7 +142,9 @@ def test_characters_finds_the_unit_that_remembers_and_the_one_that_counts():
   found = recurrent.characters(*hand_set(), codes())
   signals = recurrent.signals(TEXT)
   np.testing.assert_allclose(found.memory[:, 1], np.tanh(signals['inside brackets']), atol=1e-6)
-  np.testing.assert_allclose(found.memory[:, 2], np.tanh(signals['place in the line'] / 10), atol=1e-6)
+  np.testing.assert_allclose(
+    found.memory[:, 2], np.tanh(signals['place in the line'] / 10), atol=1e-6
+  )
   units, correlation = recurrent.ranking(found.memory, signals['inside brackets'])
   assert units[0] == 1
   assert correlation[0] == pytest.approx(1)
@@ -121,13 +159,21 @@ def test_characters_finds_the_unit_that_remembers_and_the_one_that_counts():
 
 @pytest.mark.parametrize('cell', ['rnn', 'gru', 'lstm'])
 def test_characters_are_those_of_the_compiled_model(cell):
-  model, variables = built(dict(name='language_model', cell=cell, features=5, layers=2, embedding=4, classes=6), codes()[None], 2.0)
+  model, variables = built(
+    dict(name='language_model', cell=cell, features=5, layers=2, embedding=4, classes=6),
+    codes()[None],
+    2.0,
+  )
   found = recurrent.characters(model, variables, codes())
   logits = np.asarray(jax.jit(model.apply)(variables, codes()[None])[0], np.float64)
   expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
   np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
   assert np.isnan(found.bits[0])
-  np.testing.assert_allclose(found.bits[1:], [-np.log2(expected[place, code]) for place, code in enumerate(codes()[1:])], rtol=1e-4)
+  np.testing.assert_allclose(
+    found.bits[1:],
+    [-np.log2(expected[place, code]) for place, code in enumerate(codes()[1:])],
+    rtol=1e-4,
+  )
   states = activations(model, variables, codes()[None])
   np.testing.assert_allclose(found.hidden, states[f'{cell}2'][0], atol=1e-5)
   first = recurrent.characters(model, variables, codes(), f'{cell}1')
@@ -163,20 +209,56 @@ def test_signals_by_hand():
   assert found['space'].nonzero()[0].tolist() == [1, 6, 12]
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda text, image: recurrent.by_step(*text, codes()[None], np.array([0])), 'by_step takes a model Recurrent, which reads'),
-    (lambda text, image: recurrent.states(image, {}, rows()), 'a model CNN has no recurrent layer: use recurrent or language_model'),
-    (lambda text, image: recurrent.states(*text, codes()[None], 'lstm2'), "layer 'lstm2' is not recurrent: use lstm1"),
-    (lambda text, image: recurrent.states(*text, codes()[None], components=4), 'components=4 is out of range for features of'),
-    (lambda text, image: recurrent.gates(*built(dict(name='recurrent', cell='rnn', features=2, classes=2), rows()), rows()),
-     "a layer of cell 'rnn' has no gates: use lstm or gru"),
+@pytest.mark.parametrize(
+  ('call', 'message'),
+  [
+    (
+      lambda text, image: recurrent.by_step(*text, codes()[None], np.array([0])),
+      'by_step takes a model Recurrent, which reads',
+    ),
+    (
+      lambda text, image: recurrent.states(image, {}, rows()),
+      'a model CNN has no recurrent layer: use recurrent or language_model',
+    ),
+    (
+      lambda text, image: recurrent.states(*text, codes()[None], 'lstm2'),
+      "layer 'lstm2' is not recurrent: use lstm1",
+    ),
+    (
+      lambda text, image: recurrent.states(*text, codes()[None], components=4),
+      'components=4 is out of range for features of',
+    ),
+    (
+      lambda text, image: recurrent.gates(
+        *built(dict(name='recurrent', cell='rnn', features=2, classes=2), rows()), rows()
+      ),
+      "a layer of cell 'rnn' has no gates: use lstm or gru",
+    ),
     (lambda text, image: recurrent.gates(*text, codes()[None, :0]), r'inputs of shape \(1, 0\)'),
-    (lambda text, image: recurrent.gates(*built(dict(name='recurrent', cell='gru', features=2, classes=2), rows()), rows()[..., :2]),
-     r'inputs of shape \(7, 4, 2\) do not fit the model'),
-    (lambda text, image: recurrent.characters(image, {}, codes()), 'characters takes a model LanguageModel, not CNN'),
-    (lambda text, image: recurrent.characters(*text, codes()[None]), r'text of shape \(1, 40\): give \[T\] positions'),
-    (lambda text, image: recurrent.characters(*text, np.array([0, 6])), 'characters from 0 to 6: use 0 to 5'),
-    (lambda text, image: recurrent.ranking(np.ones((3, 2)), np.ones(2)), r'values of shape \(3, 2\) and a signal of shape \(2,\)')])
+    (
+      lambda text, image: recurrent.gates(
+        *built(dict(name='recurrent', cell='gru', features=2, classes=2), rows()), rows()[..., :2]
+      ),
+      r'inputs of shape \(7, 4, 2\) do not fit the model',
+    ),
+    (
+      lambda text, image: recurrent.characters(image, {}, codes()),
+      'characters takes a model LanguageModel, not CNN',
+    ),
+    (
+      lambda text, image: recurrent.characters(*text, codes()[None]),
+      r'text of shape \(1, 40\): give \[T\] positions',
+    ),
+    (
+      lambda text, image: recurrent.characters(*text, np.array([0, 6])),
+      'characters from 0 to 6: use 0 to 5',
+    ),
+    (
+      lambda text, image: recurrent.ranking(np.ones((3, 2)), np.ones(2)),
+      r'values of shape \(3, 2\) and a signal of shape \(2,\)',
+    ),
+  ],
+)
 def test_recurrent_names_what_is_wrong(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call(hand_set(), models.build(BN_CNN))

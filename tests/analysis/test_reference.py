@@ -14,12 +14,30 @@ from jaxdl.config.reading import read_file, to_dict
 
 CLASSES = {'language_model': 65, 'cnn': 11}
 SHAPES = {'hoda': (32, 32, 1), 'image_folder': (48, 32, 3)}  # photographs are reduced
-SLOW = ('deep_cnn_cifar10', 'cnn_fashion_mnist', 'cnn_food11', 'cnn_food11_l2', 'wide_cnn_fashion_mnist', 'cnn_mnist',
-        'char_lstm_shakespeare')  # and in float64 all that is not small
+SLOW = (
+  'deep_cnn_cifar10',
+  'cnn_fashion_mnist',
+  'cnn_food11',
+  'cnn_food11_l2',
+  'wide_cnn_fashion_mnist',
+  'cnn_mnist',
+  'char_lstm_shakespeare',
+)  # and in float64 all that is not small
 SMALL = ('rnn_mnist', 'lstm_mnist', 'gru_mnist', 'char_rnn_shakespeare', 'wide_cnn_fashion_mnist')
-CONFIGS = [pytest.param(file, dtype, id=f'{file.stem}-{dtype.__name__}', marks=(
-    pytest.mark.slow if file.stem in SLOW or (dtype is np.float64 and file.stem not in SMALL) else ()))
-           for file in sorted((ROOT / 'configs').glob('*.py')) for dtype in (np.float32, np.float64)]
+CONFIGS = [
+  pytest.param(
+    file,
+    dtype,
+    id=f'{file.stem}-{dtype.__name__}',
+    marks=(
+      pytest.mark.slow
+      if file.stem in SLOW or (dtype is np.float64 and file.stem not in SMALL)
+      else ()
+    ),
+  )
+  for file in sorted((ROOT / 'configs').glob('*.py'))
+  for dtype in (np.float32, np.float64)
+]
 
 
 def inputs_of(config, generator, count=2):
@@ -30,12 +48,18 @@ def inputs_of(config, generator, count=2):
   if data.get('layout') == 'rows':
     return generator.random((count, 28, 28), np.float32)
   size = data.get('size', 32 if data['name'] == 'cifar10' else 28)
-  shape = SHAPES.get(data['name'], (size, size, 3 if data['name'] == 'cifar10' and data.get('color') != 'gray' else 1))
+  shape = SHAPES.get(
+    data['name'],
+    (size, size, 3 if data['name'] == 'cifar10' and data.get('color') != 'gray' else 1),
+  )
   return generator.random((count, *shape), np.float32)
 
 
 def random_variables(model, inputs, generator, dtype=np.float32):
-  """Variables of the network's shapes, all random: kernels that keep the scale, biases, batch statistics."""
+  """Variables of the network's shapes, all random: kernels that keep the scale, biases, batch
+  statistics.
+  """
+
   def fill(path, leaf):
     values = generator.normal(size=leaf.shape)
     kind = path[-1].key
@@ -43,7 +67,9 @@ def random_variables(model, inputs, generator, dtype=np.float32):
       values /= np.sqrt(np.prod(leaf.shape[:-1]))
     elif kind in ('var', 'scale'):
       values = 0.5 + np.abs(values)
-    return (values if kind in ('kernel', 'input_kernel', 'var', 'scale') else values * 0.3).astype(dtype)
+    return (values if kind in ('kernel', 'input_kernel', 'var', 'scale') else values * 0.3).astype(
+      dtype
+    )
 
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
   return jax.tree_util.tree_map_with_path(fill, shapes)
@@ -53,12 +79,16 @@ def worst(config, variables, inputs):
   """The largest difference of any layer's output between the reference and the compiled model."""
   model = models.build(config['model'])
   layers = list(units.shapes(model, variables, inputs))
-  logits, found = jax.jit(lambda variables, inputs: units.outputs(model, variables, inputs, layers))(variables, inputs)
+  logits, found = jax.jit(
+    lambda variables, inputs: units.outputs(model, variables, inputs, layers)
+  )(variables, inputs)
   ours, outputs = reference.forward(config, variables, inputs)
   assert list(outputs) == layers  # their order too
   np.testing.assert_array_equal(ours, list(outputs.values())[-1])
   assert ours.dtype == jax.tree.leaves(variables)[0].dtype
-  return max(np.abs(ours - logits).max(), *(np.abs(outputs[name] - found[name]).max() for name in layers))
+  return max(
+    np.abs(ours - logits).max(), *(np.abs(outputs[name] - found[name]).max() for name in layers)
+  )
 
 
 @pytest.mark.parametrize(('file', 'dtype'), CONFIGS)
@@ -75,15 +105,34 @@ def test_reference_equals_the_model_of_every_config(file, dtype):
 
 
 LAYERS = {  # what the configs do not use, on images of an odd, unequal size
-    'conv': [dict(kind='conv', features=3, kernel=(2, 4), strides=(3, 2))],
-    'conv of unequal padding': [dict(kind='conv', features=3, kernel=3, strides=2, padding=[[2, 0], [-1, 3]])],
-    'conv_transpose': [dict(kind='conv_transpose', features=3, kernel=(2, 5), strides=(4, 2))],
-    'conv_transpose, VALID': [dict(kind='conv_transpose', features=3, kernel=(1, 3), strides=(2, 1), padding='VALID')],
-    'conv_transpose of unequal padding': [dict(kind='conv_transpose', features=2, kernel=3, padding=[[1, 2], [0, -1]])],
-    'max_pool': [dict(kind='max_pool', window=(3, 2), strides=(2, 1), padding='SAME'), dict(kind='dense', features=2)],
-    'average_pool': [dict(kind='average_pool', window=3, strides=2, padding='SAME'), dict(kind='dense', features=2)],
-    'average_pool, stride 1': [dict(kind='average_pool', window=(2, 3), strides=1, padding='VALID'), dict(kind='dense', features=2)],
-    'two of a kind': [dict(kind='dense', features=4), dict(kind='dense', features=3, name='middle'), dict(kind='dense', features=2)],
+  'conv': [dict(kind='conv', features=3, kernel=(2, 4), strides=(3, 2))],
+  'conv of unequal padding': [
+    dict(kind='conv', features=3, kernel=3, strides=2, padding=[[2, 0], [-1, 3]])
+  ],
+  'conv_transpose': [dict(kind='conv_transpose', features=3, kernel=(2, 5), strides=(4, 2))],
+  'conv_transpose, VALID': [
+    dict(kind='conv_transpose', features=3, kernel=(1, 3), strides=(2, 1), padding='VALID')
+  ],
+  'conv_transpose of unequal padding': [
+    dict(kind='conv_transpose', features=2, kernel=3, padding=[[1, 2], [0, -1]])
+  ],
+  'max_pool': [
+    dict(kind='max_pool', window=(3, 2), strides=(2, 1), padding='SAME'),
+    dict(kind='dense', features=2),
+  ],
+  'average_pool': [
+    dict(kind='average_pool', window=3, strides=2, padding='SAME'),
+    dict(kind='dense', features=2),
+  ],
+  'average_pool, stride 1': [
+    dict(kind='average_pool', window=(2, 3), strides=1, padding='VALID'),
+    dict(kind='dense', features=2),
+  ],
+  'two of a kind': [
+    dict(kind='dense', features=4),
+    dict(kind='dense', features=3, name='middle'),
+    dict(kind='dense', features=2),
+  ],
 }
 
 
@@ -93,40 +142,84 @@ def test_reference_of_layers_that_no_config_has(layers):
   generator = np.random.default_rng(1)
   images = generator.normal(size=(2, 7, 10, 2))
   with jax.enable_x64(True):
-    assert worst(config, random_variables(models.build(config['model']), images, generator, np.float64), images) < 1e-12
+    assert (
+      worst(
+        config,
+        random_variables(models.build(config['model']), images, generator, np.float64),
+        images,
+      )
+      < 1e-12
+    )
 
 
 @pytest.mark.parametrize('name', models.ACTIVATIONS)
 def test_reference_of_every_activation(name):
   values = np.concatenate([np.linspace(-6, 6, 49), [-800.0, 800.0]])
   with jax.enable_x64(True), np.errstate(over='raise'):
-    np.testing.assert_allclose(reference_layers.ACTIVATIONS[name](values), models.ACTIVATIONS[name](values), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+      reference_layers.ACTIVATIONS[name](values),
+      models.ACTIVATIONS[name](values),
+      rtol=1e-12,
+      atol=1e-15,
+    )
 
 
 @pytest.mark.parametrize(('cell', 'embedding'), [('rnn', 0), ('lstm', 5), ('gru', 5), ('gru', 0)])
 def test_reference_of_stacked_recurrent_layers(cell, embedding):
-  config = {'model': dict(name='language_model', cell=cell, features=6, layers=2, embedding=embedding, classes=9, dropout=0.3)}
+  config = {
+    'model': dict(
+      name='language_model',
+      cell=cell,
+      features=6,
+      layers=2,
+      embedding=embedding,
+      classes=9,
+      dropout=0.3,
+    )
+  }
   generator = np.random.default_rng(2)
   characters = generator.integers(0, 9, (3, 8))
   with jax.enable_x64(True):
-    assert worst(config, random_variables(models.build(config['model']), characters, generator, np.float64), characters) < 1e-12
+    assert (
+      worst(
+        config,
+        random_variables(models.build(config['model']), characters, generator, np.float64),
+        characters,
+      )
+      < 1e-12
+    )
 
 
 def test_reference_conv_by_hand():
-  """SAME with stride 2 on 4 pixels of 3×3 windows: the one pixel of padding comes after, so that window 1 is 2, 3, –."""
+  """SAME with stride 2 on 4 pixels of 3×3 windows: the one pixel of padding comes after, so that
+  window 1 is 2, 3, –.
+  """
   image = np.arange(16.0).reshape(1, 4, 4, 1)
-  outputs = reference_layers.conv(image, {'kernel': np.ones((3, 3, 1, 1)), 'bias': np.array([0.5])}, strides=2)
+  outputs = reference_layers.conv(
+    image, {'kernel': np.ones((3, 3, 1, 1)), 'bias': np.array([0.5])}, strides=2
+  )
   np.testing.assert_array_equal(outputs[0, ..., 0], [[45.5, 39.5], [66.5, 50.5]])
-  np.testing.assert_array_equal(reference_layers.max_pool(-image - 1, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
-                                [[-1, -3], [-9, -11]])
-  np.testing.assert_array_equal(reference_layers.average_pool(image, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
-                                [[5, 6.5], [11, 12.5]])
+  np.testing.assert_array_equal(
+    reference_layers.max_pool(-image - 1, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
+    [[-1, -3], [-9, -11]],
+  )
+  np.testing.assert_array_equal(
+    reference_layers.average_pool(image, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
+    [[5, 6.5], [11, 12.5]],
+  )
 
 
 def test_reference_conv_transpose_by_hand():
-  """Two pixels 1, 10 spread to 1 0 10 and padded by 2 and 1: the kernel slides over 0 0 1 0 10 0, unflipped."""
-  inputs, kernel = np.array([1.0, 10.0]).reshape(1, 1, 2, 1), np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
-  outputs = reference_layers.conv_transpose(inputs, {'kernel': kernel, 'bias': np.zeros(1)}, strides=(1, 2))
+  """Two pixels 1, 10 spread to 1 0 10 and padded by 2 and 1: the kernel slides over 0 0 1 0 10 0,
+  unflipped.
+  """
+  inputs, kernel = (
+    np.array([1.0, 10.0]).reshape(1, 1, 2, 1),
+    np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1),
+  )
+  outputs = reference_layers.conv_transpose(
+    inputs, {'kernel': kernel, 'bias': np.zeros(1)}, strides=(1, 2)
+  )
   np.testing.assert_array_equal(outputs.ravel(), [3, 2, 31, 20])
 
 
@@ -134,14 +227,24 @@ def test_reference_cells_by_hand():
   """One unit, all kernels 0 and one bias each: the states follow from the gates alone."""
   half, quarter = 0.0, -np.log(3.0)  # sigmoids of 1/2 and 1/4
   zeros = {'input_kernel': np.zeros((1, 4)), 'recurrent_kernel': np.zeros((1, 4))}
-  inside = reference_recurrence.lstm(np.zeros((1, 2, 1)), {**zeros, 'bias': np.array([half, quarter, 50.0, half])})
+  inside = reference_recurrence.lstm(
+    np.zeros((1, 2, 1)), {**zeros, 'bias': np.array([half, quarter, 50.0, half])}
+  )
   np.testing.assert_allclose(inside['memory'].ravel(), [0.5, 0.25 * 0.5 + 0.5])
   np.testing.assert_allclose(inside['hidden'].ravel(), np.tanh([0.5, 0.625]) / 2)
-  inside = reference_recurrence.gru(np.zeros((1, 2, 1)), {
-      'input_kernel': np.zeros((1, 3)), 'recurrent_kernel': np.zeros((1, 3)),
-      'bias': np.array([quarter, half, 0]), 'recurrent_bias': np.array([0, 0, 0.8])})
+  inside = reference_recurrence.gru(
+    np.zeros((1, 2, 1)),
+    {
+      'input_kernel': np.zeros((1, 3)),
+      'recurrent_kernel': np.zeros((1, 3)),
+      'bias': np.array([quarter, half, 0]),
+      'recurrent_bias': np.array([0, 0, 0.8]),
+    },
+  )
   candidate = np.tanh(0.5 * 0.8)  # the reset takes half of the recurrent bias
-  np.testing.assert_allclose(inside['hidden'].ravel(), [0.75 * candidate, 0.25 * 0.75 * candidate + 0.75 * candidate])
+  np.testing.assert_allclose(
+    inside['hidden'].ravel(), [0.75 * candidate, 0.25 * 0.75 * candidate + 0.75 * candidate]
+  )
 
 
 def pads_before(size, window, stride, padding):
@@ -155,10 +258,14 @@ def reset_before(inputs, parameters):
   kernels = np.split(parameters['recurrent_kernel'], 3, axis=-1)
   biases = np.split(parameters['recurrent_bias'], 3)
   for step in range(inputs.shape[1]):
-    update, reset, of_input = np.split(inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1)
+    update, reset, of_input = np.split(
+      inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1
+    )
     update = reference_layers.sigmoid(update + hidden @ kernels[0] + biases[0])
     reset = reference_layers.sigmoid(reset + hidden @ kernels[1] + biases[1])
-    hidden = update * hidden + (1 - update) * np.tanh(of_input + (reset * hidden) @ kernels[2] + biases[2])
+    hidden = update * hidden + (1 - update) * np.tanh(
+      of_input + (reset * hidden) @ kernels[2] + biases[2]
+    )
     kept.append(hidden)
   return {'hidden': np.stack(kept, 1).astype(inputs.dtype)}
 
@@ -166,23 +273,46 @@ def reset_before(inputs, parameters):
 def without_forget_bias(inputs, parameters):
   features = len(parameters['recurrent_kernel'])
   bias = parameters['bias'].copy()
-  bias[features:2 * features] -= 1
+  bias[features : 2 * features] -= 1
   return reference_recurrence.lstm(inputs, {**parameters, 'bias': bias})
 
 
 MUTATIONS = {
-    'flatten by columns': (BN_CNN, reference.KINDS, 'flatten', lambda inputs, _: inputs.swapaxes(1, 2).reshape(len(inputs), -1)),
-    "SAME's odd pixel before": (BN_CNN, vars(reference_layers), '_pads', pads_before),
-    'epsilon of 1e-5': (BN_CNN, reference.KINDS, 'batch_norm', lambda *args: reference_layers.batch_norm(*args, epsilon=1e-5)),
-    'no bias of the forget gate': (RECURRENT, reference_recurrence.CELLS, 'lstm', without_forget_bias),
-    'reset before the product': ({**RECURRENT, 'cell': 'gru'}, reference_recurrence.CELLS, 'gru', reset_before),
+  'flatten by columns': (
+    BN_CNN,
+    reference.KINDS,
+    'flatten',
+    lambda inputs, _: inputs.swapaxes(1, 2).reshape(len(inputs), -1),
+  ),
+  "SAME's odd pixel before": (BN_CNN, vars(reference_layers), '_pads', pads_before),
+  'epsilon of 1e-5': (
+    BN_CNN,
+    reference.KINDS,
+    'batch_norm',
+    lambda *args: reference_layers.batch_norm(*args, epsilon=1e-5),
+  ),
+  'no bias of the forget gate': (
+    RECURRENT,
+    reference_recurrence.CELLS,
+    'lstm',
+    without_forget_bias,
+  ),
+  'reset before the product': (
+    {**RECURRENT, 'cell': 'gru'},
+    reference_recurrence.CELLS,
+    'gru',
+    reset_before,
+  ),
 }
 
 
 @pytest.mark.parametrize(('section', 'table', 'key', 'wrong'), MUTATIONS.values(), ids=MUTATIONS)
 def test_reference_comparison_can_fail(section, table, key, wrong, monkeypatch):
   generator = np.random.default_rng(3)
-  config, inputs = {'model': section}, generator.random((2, 12, 12, 1)[:3 if section['name'] == 'recurrent' else 4], np.float32)
+  config, inputs = (
+    {'model': section},
+    generator.random((2, 12, 12, 1)[: 3 if section['name'] == 'recurrent' else 4], np.float32),
+  )
   variables = random_variables(models.build(section), inputs, generator)
   assert worst(config, variables, inputs) < 1e-5
   monkeypatch.setitem(table, key, wrong)
@@ -192,9 +322,16 @@ def test_reference_comparison_can_fail(section, table, key, wrong, monkeypatch):
 def test_reference_knows_no_jax():
   for name in ('reference', 'reference_layers', 'reference_recurrence'):
     tree = ast.parse((ROOT / f'jaxdl/analysis/{name}.py').read_text())
-    modules = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in ast.walk(tree)
-               if isinstance(node, (ast.Import, ast.ImportFrom))}
-    assert not {module for module in modules if module.startswith(('jax.', 'flax', 'jaxdl.ops', 'jaxdl.models')) or module == 'jax'}
+    modules = {
+      node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+      for node in ast.walk(tree)
+      if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert not {
+      module
+      for module in modules
+      if module.startswith(('jax.', 'flax', 'jaxdl.ops', 'jaxdl.models')) or module == 'jax'
+    }
 
 
 def test_reference_takes_a_batch_of_one_and_arrays_of_jax():
@@ -211,25 +348,72 @@ CNN = dict(name='cnn', layers=[dict(kind='conv', features=1, kernel=3, padding='
 PARAMETERS = {'conv1': {'kernel': np.zeros((3, 3, 1, 1)), 'bias': np.zeros(1)}}
 
 
-@pytest.mark.parametrize(('section', 'variables', 'shape', 'message'), [
-    (dict(name='vit'), {'params': {}}, (1,), r"config.model.name='vit' is unknown: use one of cnn, recurrent, language_model"),
+@pytest.mark.parametrize(
+  ('section', 'variables', 'shape', 'message'),
+  [
+    (
+      dict(name='vit'),
+      {'params': {}},
+      (1,),
+      r"config.model.name='vit' is unknown: use one of cnn, recurrent, language_model",
+    ),
     (CNN, PARAMETERS, (1, 4, 4, 1), r"variables have no 'params': they have conv1"),
-    (CNN, {'params': {}}, (1, 4, 4, 1), r'variables of type none: give all as float32 or all as float64'),
-    (CNN, {'params': {'other': PARAMETERS['conv1']}}, (1, 4, 4, 1), r"layer 'conv1' has no variable 'kernel': give the"),
-    (CNN, {'params': PARAMETERS}, (1, 4, 4, 3), r"layer 'conv1' does not take inputs of shape \(1, 4, 4, 3\): matmul"),
-    (CNN, {'params': PARAMETERS}, (1, 2, 4, 1), r"layer 'conv1' does not take inputs of shape \(1, 2, 4, 1\): a window of"),
-    ({**CNN, 'activation': 'swish'}, {'params': PARAMETERS}, (1, 4, 4, 1), r"config.model.activation='swish' is unknown: use"),
-    ({**CNN, 'layers': [dict(kind='gru')]}, {'params': PARAMETERS}, (1, 4, 4, 1), r"the layer kind 'gru' is not written in NumPy: those are "),
-    ({**CNN, 'layers': [dict(CNN['layers'][0], padding='same')]}, {'params': PARAMETERS}, (1, 4, 4, 1), r"layer .*padding='same' is"),
-])
+    (
+      CNN,
+      {'params': {}},
+      (1, 4, 4, 1),
+      r'variables of type none: give all as float32 or all as float64',
+    ),
+    (
+      CNN,
+      {'params': {'other': PARAMETERS['conv1']}},
+      (1, 4, 4, 1),
+      r"layer 'conv1' has no variable 'kernel': give the",
+    ),
+    (
+      CNN,
+      {'params': PARAMETERS},
+      (1, 4, 4, 3),
+      r"layer 'conv1' does not take inputs of shape \(1, 4, 4, 3\): matmul",
+    ),
+    (
+      CNN,
+      {'params': PARAMETERS},
+      (1, 2, 4, 1),
+      r"layer 'conv1' does not take inputs of shape \(1, 2, 4, 1\): a window of",
+    ),
+    (
+      {**CNN, 'activation': 'swish'},
+      {'params': PARAMETERS},
+      (1, 4, 4, 1),
+      r"config.model.activation='swish' is unknown: use",
+    ),
+    (
+      {**CNN, 'layers': [dict(kind='gru')]},
+      {'params': PARAMETERS},
+      (1, 4, 4, 1),
+      r"the layer kind 'gru' is not written in NumPy: those are ",
+    ),
+    (
+      {**CNN, 'layers': [dict(CNN['layers'][0], padding='same')]},
+      {'params': PARAMETERS},
+      (1, 4, 4, 1),
+      r"layer .*padding='same' is",
+    ),
+  ],
+)
 def test_reference_names_what_is_wrong(section, variables, shape, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     reference.forward({'model': section}, variables, np.zeros(shape))
 
 
-@pytest.mark.parametrize(('characters', 'message'), [
+@pytest.mark.parametrize(
+  ('characters', 'message'),
+  [
     (np.array([[0, 9]]), '^characters from 0 to 9: use 0 to 3'),
-    (np.zeros((1, 2)), r'characters of shape \(1, 2\) and type float64: give')])
+    (np.zeros((1, 2)), r'characters of shape \(1, 2\) and type float64: give'),
+  ],
+)
 def test_reference_refuses_wrong_characters(characters, message):
   with pytest.raises(ValueError, match=message):
     reference_recurrence.vectors('lstm', {'embedding': {'kernel': np.zeros((4, 2))}}, characters)

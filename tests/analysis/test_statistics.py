@@ -23,29 +23,51 @@ def compare(found, outputs):
     values, channels = values.astype(np.float64), found.channels[row['layer']]
     flat = values.reshape(-1, values.shape[-1])
     tiny = 1e-6 * np.abs(flat).max()  # another program rounds the outputs themselves in another way
-    expected = dict(mean=flat.mean(0), std=flat.std(0), min=flat.min(0), max=flat.max(0), zeros=(flat == 0).mean(0))
+    expected = dict(
+      mean=flat.mean(0),
+      std=flat.std(0),
+      min=flat.min(0),
+      max=flat.max(0),
+      zeros=(flat == 0).mean(0),
+    )
     for name, figures in expected.items():
-      np.testing.assert_allclose(getattr(channels, name), figures, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}')
-      whole = dict(mean=flat.mean(), std=flat.std(), min=flat.min(), max=flat.max(), zeros=(flat == 0).mean())[name]
-      np.testing.assert_allclose(row[name], whole, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}')
+      np.testing.assert_allclose(
+        getattr(channels, name), figures, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}'
+      )
+      whole = dict(
+        mean=flat.mean(), std=flat.std(), min=flat.min(), max=flat.max(), zeros=(flat == 0).mean()
+      )[name]
+      np.testing.assert_allclose(
+        row[name], whole, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}'
+      )
     np.testing.assert_array_equal(channels.dead, (flat <= 0).all(0))
     np.testing.assert_array_equal(channels.dead_units, (values <= 0).all(0))
-    assert (row['images'], row['channels'], row['units']) == (len(values), flat.shape[1], values[0].size)
+    assert (row['images'], row['channels'], row['units']) == (
+      len(values),
+      flat.shape[1],
+      values[0].size,
+    )
     assert row['dead_units'] == (values <= 0).all(0).sum()
     assert row['dead_channels'] == (flat <= 0).all(0).sum()
 
 
 @pytest.fixture(scope='module')
 def net():
-  """A small CNN with random variables, channel 2 of conv1 dead by its bias, seven images and all layers' outputs."""
+  """A small CNN with random variables, channel 2 of conv1 dead by its bias, seven images and all
+  layers' outputs.
+  """
   model = models.build(BN_CNN)
   generator = np.random.default_rng(0)
   images = generator.random((7, 12, 12, 1), np.float32)
   images[-1] *= 50  # the last image is the one that a wrong padding would count again
-  variables = jax.tree.map(lambda leaf: jnp.asarray(generator.random(leaf.shape), leaf.dtype) - 0.5,
-                           jax.jit(model.init)(jax.random.PRNGKey(0), images))
+  variables = jax.tree.map(
+    lambda leaf: jnp.asarray(generator.random(leaf.shape), leaf.dtype) - 0.5,
+    jax.jit(model.init)(jax.random.PRNGKey(0), images),
+  )
   variables['params']['conv1']['bias'] = variables['params']['conv1']['bias'].at[2].set(-1e4)
-  variables['batch_stats'] = jax.tree.map(lambda leaf: jnp.abs(leaf) + 0.5, variables['batch_stats'])
+  variables['batch_stats'] = jax.tree.map(
+    lambda leaf: jnp.abs(leaf) + 0.5, variables['batch_stats']
+  )
   return model, variables, images, activations(model, variables, images)
 
 
@@ -72,7 +94,9 @@ def test_statistics_of_one_image(net):
 
 def test_statistics_do_not_lose_digits_where_the_mean_is_large():
   """A thousand and a deviation of a hundredth: E[x²] − E[x]² in float32 would be noise."""
-  images = (1000 + 0.01 * np.random.default_rng(0).standard_normal((50, 9, 8, 2))).astype(np.float32)
+  images = (1000 + 0.01 * np.random.default_rng(0).standard_normal((50, 9, 8, 2))).astype(
+    np.float32
+  )
   found = statistics(models.build(IDENTITY), {}, images, batch_size=16)
   flat = images.astype(np.float64).reshape(-1, 2)
   np.testing.assert_allclose(found.channels['activation1'].std, flat.std(0), rtol=1e-6)
@@ -84,15 +108,40 @@ def test_statistics_by_hand():
   """Two images of 1 × 2 pixels: 0 3 and 0 1; the left unit is dead, its channel is not."""
   images = np.array([[[[0.0], [3.0]]], [[[0.0], [1.0]]]], np.float32)
   found = statistics(models.build(IDENTITY), {}, images)
-  assert found.table == [dict(layer='activation1', images=2, units=2, channels=1, mean=1.0, std=pytest.approx(1.5 ** 0.5),
-                              min=0.0, max=3.0, zeros=0.5, dead_units=1, dead_channels=0)]
+  assert found.table == [
+    dict(
+      layer='activation1',
+      images=2,
+      units=2,
+      channels=1,
+      mean=1.0,
+      std=pytest.approx(1.5**0.5),
+      min=0.0,
+      max=3.0,
+      zeros=0.5,
+      dead_units=1,
+      dead_channels=0,
+    )
+  ]
   assert found.channels['activation1'].dead_units.tolist() == [[[True], [False]]]
 
 
 def test_statistics_are_printed_with_four_digits_each():
-  found = [{'layer': 'conv1', 'units': 1200, 'mean': 0.25, 'std': 1.0, 'min': 0.0, 'max': 12.5, 'zeros': 0.5, 'dead_units': 3,
-            'dead_channels': 0, 'channels': 32}]
-  row, = statistics_table.rows(found)
+  found = [
+    {
+      'layer': 'conv1',
+      'units': 1200,
+      'mean': 0.25,
+      'std': 1.0,
+      'min': 0.0,
+      'max': 12.5,
+      'zeros': 0.5,
+      'dead_units': 3,
+      'dead_channels': 0,
+      'channels': 32,
+    }
+  ]
+  (row,) = statistics_table.rows(found)
   assert row == ['conv1', '1,200', '0.2500', '1.000', '0.000', '12.50', '50.0 %', '3', '0 of 32']
   assert len(row) == len(statistics_table.COLUMNS)
 
@@ -101,29 +150,54 @@ def test_statistics_of_a_recurrent_layer():
   model = models.build(RECURRENT)
   generator = np.random.default_rng(0)
   rows = generator.random((5, 6, 4), np.float32)
-  variables = jax.tree.map(lambda leaf: generator.normal(size=leaf.shape).astype(np.float32),
-                           jax.eval_shape(model.init, jax.random.PRNGKey(0), rows))
+  variables = jax.tree.map(
+    lambda leaf: generator.normal(size=leaf.shape).astype(np.float32),
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), rows),
+  )
   compare(statistics(model, variables, rows, batch_size=2), activations(model, variables, rows))
 
 
-@pytest.mark.parametrize(('images', 'layers', 'message'), [
-    (np.zeros((2, 12, 12, 1), np.float32), ['conv2'], "layer 'conv2' is unknown: use one of conv1, batch_norm1"),
-    (np.zeros((2, 12, 12, 3), np.float32), None, r'inputs of shape \(2, 12, 12, 3\) do not fit the model'),
+@pytest.mark.parametrize(
+  ('images', 'layers', 'message'),
+  [
+    (
+      np.zeros((2, 12, 12, 1), np.float32),
+      ['conv2'],
+      "layer 'conv2' is unknown: use one of conv1, batch_norm1",
+    ),
+    (
+      np.zeros((2, 12, 12, 3), np.float32),
+      None,
+      r'inputs of shape \(2, 12, 12, 3\) do not fit the model',
+    ),
     (np.zeros((0, 12, 12, 1), np.float32), None, 'there are no examples: give at least one'),
     ([], None, 'there are no examples: give at least one'),
-    ([np.zeros((1, 12, 12, 1), np.float32), np.zeros((1, 9, 12, 1), np.float32)], ['conv1'],
-     r'examples of shapes \(12, 12, 1\) and \(9, 12, 1\) are mixed: give one shape')])
+    (
+      [np.zeros((1, 12, 12, 1), np.float32), np.zeros((1, 9, 12, 1), np.float32)],
+      ['conv1'],
+      r'examples of shapes \(12, 12, 1\) and \(9, 12, 1\) are mixed: give one shape',
+    ),
+  ],
+)
 def test_statistics_name_what_is_wrong(net, images, layers, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     statistics(*net[:2], images, layers)
 
 
-@pytest.mark.parametrize(('lengths', 'size', 'expected'), [
-    ([10], 4, [4, 4, 2]), ([1, 1, 5, 0, 1], 3, [3, 3, 2]), ([2], 5, [2]), ([3, 3], 3, [3, 3]), ([7], 3, [3, 3, 1])])
+@pytest.mark.parametrize(
+  ('lengths', 'size', 'expected'),
+  [
+    ([10], 4, [4, 4, 2]),
+    ([1, 1, 5, 0, 1], 3, [3, 3, 2]),
+    ([2], 5, [2]),
+    ([3, 3], 3, [3, 3]),
+    ([7], 3, [3, 3, 1]),
+  ],
+)
 def test_statistics_batches_have_one_size_and_every_example_once(lengths, size, expected):
   numbers = np.arange(sum(lengths))
   parts = np.split(numbers, np.cumsum(lengths)[:-1])
-  for examples in ([parts] if len(lengths) > 1 else [parts, numbers]):
+  for examples in [parts] if len(lengths) > 1 else [parts, numbers]:
     found = list(batches.rebatched(examples, size))
     assert [real for _, real in found] == expected
     assert len({batch.shape for batch, _ in found}) == 1

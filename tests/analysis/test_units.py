@@ -18,9 +18,13 @@ def net():
   model = models.build(BN_CNN)
   generator = np.random.default_rng(0)
   images = generator.random((5, 12, 12, 1), np.float32)
-  variables = jax.tree.map(lambda leaf: jnp.asarray(generator.random(leaf.shape), leaf.dtype) - 0.3,
-                           jax.jit(model.init)(jax.random.PRNGKey(0), images))
-  variables['batch_stats'] = jax.tree.map(lambda leaf: jnp.abs(leaf) + 0.5, variables['batch_stats'])
+  variables = jax.tree.map(
+    lambda leaf: jnp.asarray(generator.random(leaf.shape), leaf.dtype) - 0.3,
+    jax.jit(model.init)(jax.random.PRNGKey(0), images),
+  )
+  variables['batch_stats'] = jax.tree.map(
+    lambda leaf: jnp.abs(leaf) + 0.5, variables['batch_stats']
+  )
   return model, variables, images
 
 
@@ -28,9 +32,21 @@ def test_activations_equal_the_layers_by_hand(net):
   model, variables, images = net
   found = activations(model, variables, images, batch_size=2)
   params, running = variables['params'], variables['batch_stats']
-  assert list(found) == ['conv1', 'batch_norm1', 'max_pool1', 'dropout1', 'flatten1', 'dense1', 'logits']
-  conv = jax.nn.relu(jax.lax.conv_general_dilated(images, params['conv1']['kernel'], (2, 2), 'SAME', dimension_numbers=(
-      'NHWC', 'HWIO', 'NHWC')) + params['conv1']['bias'])
+  assert list(found) == [
+    'conv1',
+    'batch_norm1',
+    'max_pool1',
+    'dropout1',
+    'flatten1',
+    'dense1',
+    'logits',
+  ]
+  conv = jax.nn.relu(
+    jax.lax.conv_general_dilated(
+      images, params['conv1']['kernel'], (2, 2), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    )
+    + params['conv1']['bias']
+  )
   np.testing.assert_allclose(found['conv1'], conv, rtol=1e-5, atol=1e-6)
   norm = (conv - running['batch_norm1']['mean']) / jnp.sqrt(running['batch_norm1']['var'] + 1e-3)
   norm = norm * params['batch_norm1']['scale'] + params['batch_norm1']['bias']
@@ -48,20 +64,29 @@ def test_activations_of_a_recurrent_layer_are_its_states():
   found = activations(model, variables, rows, ['lstm'])
   assert found['lstm'].shape == (3, 6, 8)
   dense = variables['params']['logits']
-  np.testing.assert_allclose(found['lstm'][:, -1] @ dense['kernel'] + dense['bias'], model.apply(variables, rows), atol=1e-6)
+  np.testing.assert_allclose(
+    found['lstm'][:, -1] @ dense['kernel'] + dense['bias'], model.apply(variables, rows), atol=1e-6
+  )
 
 
 def test_scores_are_logits_and_units(net):
   model, variables, images = net
   logits = model.apply(variables, images)
   labels = np.array([1, 0, 9, 3, 3])
-  np.testing.assert_array_equal(units.scores(model, variables, images, labels), logits[np.arange(5), labels])
+  np.testing.assert_array_equal(
+    units.scores(model, variables, images, labels), logits[np.arange(5), labels]
+  )
   conv = activations(model, variables, images, ['conv1'])['conv1']
   found = units.scores(model, variables, images, Neuron('conv1', 2, (4, 5)))
   np.testing.assert_allclose(found, conv[:, 4, 5, 2], rtol=1e-6)
-  np.testing.assert_allclose(units.scores(model, variables, images, Neuron('conv1', 2)), conv[..., 2].max((1, 2)), rtol=1e-6)
-  np.testing.assert_allclose(units.scores(model, variables, images, Neuron('dense1', 7)),
-                             activations(model, variables, images, ['dense1'])['dense1'][:, 7], rtol=1e-6)
+  np.testing.assert_allclose(
+    units.scores(model, variables, images, Neuron('conv1', 2)), conv[..., 2].max((1, 2)), rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    units.scores(model, variables, images, Neuron('dense1', 7)),
+    activations(model, variables, images, ['dense1'])['dense1'][:, 7],
+    rtol=1e-6,
+  )
 
 
 def test_outputs_with_a_changed_layer_go_on_from_it(net):
@@ -74,25 +99,49 @@ def test_outputs_with_a_changed_layer_go_on_from_it(net):
   np.testing.assert_allclose(zeroed, jnp.tile(expected, (5, 1)), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(('layers', 'images', 'message'), [
-    (['conv2'], np.zeros((2, 12, 12, 1), np.float32), r"layer 'conv2' is unknown: use one of conv1, batch_norm1, max_pool1"),
-    (None, np.zeros((2, 12, 12, 3), np.float32), r'inputs of shape \(2, 12, 12, 3\) do not fit the model: '),
-    (None, np.zeros((2, 30, 12, 1), np.float32), r'inputs of shape \(2, 30, 12, 1\) do not fit the model: '),
-])
+@pytest.mark.parametrize(
+  ('layers', 'images', 'message'),
+  [
+    (
+      ['conv2'],
+      np.zeros((2, 12, 12, 1), np.float32),
+      r"layer 'conv2' is unknown: use one of conv1, batch_norm1, max_pool1",
+    ),
+    (
+      None,
+      np.zeros((2, 12, 12, 3), np.float32),
+      r'inputs of shape \(2, 12, 12, 3\) do not fit the model: ',
+    ),
+    (
+      None,
+      np.zeros((2, 30, 12, 1), np.float32),
+      r'inputs of shape \(2, 30, 12, 1\) do not fit the model: ',
+    ),
+  ],
+)
 def test_activations_name_what_is_wrong(net, layers, images, message):
   model, variables, _ = net
   with pytest.raises(ValueError, match=f'^{message}'):
     activations(model, variables, images, layers)
 
 
-@pytest.mark.parametrize(('target', 'message'), [
+@pytest.mark.parametrize(
+  ('target', 'message'),
+  [
     (Neuron('conv9', 0), r"layer 'conv9' is unknown"),
     (Neuron('conv1', 4), r"channel 4 of layer 'conv1' is out of range: use 0 to 3"),
-    (Neuron('conv1', 0, (6, 0)), r"position \(6, 0\) of layer 'conv1' is out of range: its output is \(6, 6, 4\)"),
+    (
+      Neuron('conv1', 0, (6, 0)),
+      r"position \(6, 0\) of layer 'conv1' is out of range: its output is \(6, 6, 4\)",
+    ),
     (Neuron('dense1', 0, (0, 0)), r"position \(0, 0\) of layer 'dense1' is out of range"),
-    (np.array([0, 1]), r'target of shape \(2,\) and type int64 for 5 inputs: give one integer label each'),
+    (
+      np.array([0, 1]),
+      r'target of shape \(2,\) and type int64 for 5 inputs: give one integer label each',
+    ),
     (np.array([0, 1, 2, 3, 10]), r'target has labels from 0 to 10: use 0 to 9'),
-])
+  ],
+)
 def test_a_wrong_target_is_named(net, target, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     units.check_target(*net, target)
@@ -103,8 +152,13 @@ def test_scores_of_another_unit_for_each_image(net):
   conv = activations(model, variables, images, ['conv1'])['conv1']
   channels, places = np.array([0, 3, 1, 1, 2]), np.array([[0, 0], [5, 5], [2, 3], [3, 2], [4, 1]])
   found = units.scores(model, variables, images, Neuron('conv1', channels, places))
-  np.testing.assert_allclose(found, conv[np.arange(5), places[:, 0], places[:, 1], channels], rtol=1e-6)
+  np.testing.assert_allclose(
+    found, conv[np.arange(5), places[:, 0], places[:, 1], channels], rtol=1e-6
+  )
   strongest = units.scores(model, variables, images, Neuron('conv1', channels))
   np.testing.assert_allclose(strongest, conv.max((1, 2))[np.arange(5), channels], rtol=1e-6)
-  with pytest.raises(ValueError, match=r'^channel of shape \(2,\) and type int64 for 5 inputs: give one integer, or one each'):
+  with pytest.raises(
+    ValueError,
+    match=r'^channel of shape \(2,\) and type int64 for 5 inputs: give one integer, or one each',
+  ):
     units.check_target(model, variables, images, Neuron('conv1', np.array([0, 1])))

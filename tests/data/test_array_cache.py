@@ -1,4 +1,6 @@
-"""Decoded arrays beside a prepared data set: found, refused when corrupt or stale, done without when nothing can be written."""
+"""Decoded arrays beside a prepared data set: found, refused when corrupt or stale, done without
+when nothing can be written.
+"""
 
 import json
 import os
@@ -9,8 +11,13 @@ import pytest
 
 from jaxdl.data import array_cache
 
-COLUMNS = {'train': {'image': np.arange(48, dtype=np.uint8).reshape(3, 4, 4, 1), 'label': np.array([2, 0, 1], np.int32)},
-           'test': {'image': np.ones((1, 4, 4, 1), np.uint8), 'label': np.array([1], np.int32)}}
+COLUMNS = {
+  'train': {
+    'image': np.arange(48, dtype=np.uint8).reshape(3, 4, 4, 1),
+    'label': np.array([2, 0, 1], np.int32),
+  },
+  'test': {'image': np.ones((1, 4, 4, 1), np.uint8), 'label': np.array([1], np.int32)},
+}
 CLASSES = ('a', 'b', 'c')
 
 
@@ -65,7 +72,9 @@ RECORDS = 'digits-train.array_record-00000-of-00001'
 
 
 @pytest.mark.parametrize('change', ['middle', 'labels'])
-def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classes(prepared, change, capsys):
+def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classes(
+  prepared, change, capsys
+):
   """Also where a large file has kept its size, its beginning and its end."""
   content = bytearray(4 * array_cache.EDGE)
   (prepared / RECORDS).write_bytes(content)
@@ -83,7 +92,9 @@ def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classe
 
 
 def test_cache_of_an_older_version_is_read(prepared, capsys):
-  """Its fingerprint is of the beginnings and ends alone, and it may be on a machine that cannot decode the records."""
+  """Its fingerprint is of the beginnings and ends alone, and it may be on a machine that cannot
+  decode the records.
+  """
   decode = Decoder()
   array_cache.cached(prepared, decode)
   file = prepared / 'arrays/manifest.json'
@@ -97,14 +108,22 @@ def test_cache_of_an_older_version_is_read(prepared, capsys):
   assert decode.calls == 2
 
 
-@pytest.mark.parametrize(('damage', 'reason'), [
+@pytest.mark.parametrize(
+  ('damage', 'reason'),
+  [
     (lambda cache: flip_a_byte(cache / 'train.image.npy'), 'train.image.npy is corrupt'),
     (lambda cache: (cache / 'train.image.npy').write_bytes(b'\x93NUMPY'), ''),
     (lambda cache: (cache / 'test.label.npy').unlink(), ''),
     (lambda cache: (cache / 'manifest.json').write_text('{"source"'), ''),
     (lambda cache: np.save(cache / 'test.label.npy', np.array([{'a': 1}]), allow_pickle=True), ''),
-    (lambda cache: (cache.parent / 'digits-train.array_record-00000-of-00001').write_bytes(b'others' * 100),
-     'the prepared files have changed')])
+    (
+      lambda cache: (cache.parent / 'digits-train.array_record-00000-of-00001').write_bytes(
+        b'others' * 100
+      ),
+      'the prepared files have changed',
+    ),
+  ],
+)
 def test_cache_that_is_corrupt_or_stale_is_rebuilt_with_one_line(prepared, capsys, damage, reason):
   decode = Decoder()
   array_cache.cached(prepared, decode)
@@ -134,8 +153,13 @@ def test_a_folder_that_cannot_be_written_keeps_the_arrays_in_memory(prepared, ca
 
   monkeypatch.setattr(np, 'save', full)
   assert_is_the_data(array_cache.cached(prepared, Decoder()))
-  assert capsys.readouterr().err == f'jaxdl: no array cache in {prepared} (No space left on device): keeping the arrays in memory\n'
-  assert [path.name for path in prepared.iterdir() if 'arrays' in path.name] == []  # nothing half-written
+  assert (
+    capsys.readouterr().err
+    == f'jaxdl: no array cache in {prepared} (No space left on device): keeping the arrays in memory\n'
+  )
+  assert [
+    path.name for path in prepared.iterdir() if 'arrays' in path.name
+  ] == []  # nothing half-written
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write into a read-only folder')
@@ -150,6 +174,7 @@ def test_a_read_only_folder_keeps_the_arrays_in_memory(prepared, capsys):
 
 def test_two_at_once_leave_one_sound_cache(prepared):
   """The second writer comes while the first one decodes."""
+
   def slow():
     array_cache.cached(prepared, Decoder())
     return COLUMNS, CLASSES
@@ -157,5 +182,9 @@ def test_two_at_once_leave_one_sound_cache(prepared):
   assert_is_the_data(array_cache.cached(prepared, slow))
   manifest = json.loads((prepared / 'arrays/manifest.json').read_text())
   assert {pathlib.Path(entry['file']).stem for entry in manifest['arrays']} == {
-      'train.image', 'train.label', 'test.image', 'test.label'}
+    'train.image',
+    'train.label',
+    'test.image',
+    'test.label',
+  }
   assert [path.name for path in prepared.iterdir() if path.name.startswith('.')] == []

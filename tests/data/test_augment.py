@@ -1,4 +1,6 @@
-"""Augmentation: cases worked by hand, chances, and equality over batches (over devices: test_devices.py)."""
+"""Augmentation: cases worked by hand, chances, and equality over batches (over devices:
+test_devices.py).
+"""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +45,9 @@ def test_flip_mirrors_left_and_right_half_of_the_time():
   assert len(distinct(every(augment.flip, probability=0.0))) == 1
 
 
-@pytest.mark.parametrize(('fill', 'above'), [('zero', [0, 0, 0]), ('edge', [1, 2, 3]), ('reflect', [4, 5, 6])])
+@pytest.mark.parametrize(
+  ('fill', 'above'), [('zero', [0, 0, 0]), ('edge', [1, 2, 3]), ('reflect', [4, 5, 6])]
+)
 def test_shift_by_one_pixel_gives_nine_pictures(fill, above):
   counts = distinct(every(augment.shift, pixels=1, fill=fill))
   assert_even(counts, 9)
@@ -55,7 +59,9 @@ def test_shift_by_one_pixel_gives_nine_pictures(fill, above):
 @pytest.mark.parametrize('size', [3, 4])
 def test_rotation_by_right_angles_is_exact(degrees, size):
   image = jax.random.uniform(jax.random.key(3), (size, size, 2))
-  np.testing.assert_allclose(augment.rotated(image, degrees), np.rot90(image, degrees // 90), atol=1e-6)
+  np.testing.assert_allclose(
+    augment.rotated(image, degrees), np.rot90(image, degrees // 90), atol=1e-6
+  )
 
 
 def test_rotation_by_45_degrees_by_hand():
@@ -67,7 +73,10 @@ def test_rotation_by_45_degrees_by_hand():
   for row in range(3):
     for column in range(3):
       y, x = row - 1, column - 1
-      back_y, back_x = half * y + half * x, half * x - half * y  # where this pixel was before the turn
+      back_y, back_x = (
+        half * y + half * x,
+        half * x - half * y,
+      )  # where this pixel was before the turn
       expected[row, column] = max(0, 1 - abs(back_y)) * max(0, 1 - abs(back_x - 1))
   np.testing.assert_allclose(turned, expected, atol=1e-6)
   assert turned[0, 2] == turned.max()
@@ -104,12 +113,21 @@ def test_brightness_adds_and_contrast_stretches_about_the_mean():
   assert 1.48 < factors.max() <= 1.5
 
 
-EVERYTHING = [dict(kind='flip'), dict(kind='shift', pixels=2, fill='reflect'), dict(kind='rotate', degrees=20),
-              dict(kind='cutout', size=3), dict(kind='brightness', change=0.2), dict(kind='contrast', change=0.2)]
+EVERYTHING = [
+  dict(kind='flip'),
+  dict(kind='shift', pixels=2, fill='reflect'),
+  dict(kind='rotate', degrees=20),
+  dict(kind='cutout', size=3),
+  dict(kind='brightness', change=0.2),
+  dict(kind='contrast', change=0.2),
+]
 
 
-@pytest.mark.parametrize('changes', [*(pytest.param([change], marks=pytest.mark.slow) for change in EVERYTHING), EVERYTHING],
-                         ids=[change['kind'] for change in EVERYTHING] + ['everything'])
+@pytest.mark.parametrize(
+  'changes',
+  [*(pytest.param([change], marks=pytest.mark.slow) for change in EVERYTHING), EVERYTHING],
+  ids=[change['kind'] for change in EVERYTHING] + ['everything'],
+)
 def test_augmentation_follows_the_example_not_its_place(changes):
   change = jax.jit(augment.build(changes, 'config.data.augment'))
   key, index = jax.random.key(5), jnp.array([3, 9, 0, 7, 4, 1, 8, 2])
@@ -123,14 +141,27 @@ def test_augmentation_follows_the_example_not_its_place(changes):
   assert whole.max() <= 1
 
 
-@pytest.mark.parametrize(('change', 'message'), [
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
     (dict(kind='mirror'), r"augment\[1\]\.kind='mirror' is unknown: use one of flip, shift"),
-    (dict(kind='shift', pixel=4), r'augment\[1\]\.pixel is not a key of shift: its keys are pixels, fill'),
+    (
+      dict(kind='shift', pixel=4),
+      r'augment\[1\]\.pixel is not a key of shift: its keys are pixels, fill',
+    ),
     (dict(kind='shift'), r'augment\[1\]\.pixels is missing'),
     (dict(kind='shift', pixels=0), r'augment\[1\]\.pixels=0 is not a whole number from 1 to 512'),
-    (dict(kind='shift', pixels=4, fill='wrap'), r"augment\[1\]\.fill='wrap' is unknown: use one of zero, edge, reflect"),
+    (
+      dict(kind='shift', pixels=4, fill='wrap'),
+      r"augment\[1\]\.fill='wrap' is unknown: use one of zero, edge, reflect",
+    ),
     (dict(kind='rotate', degrees=200), r'augment\[1\]\.degrees=200 is not a number from 0 to 180'),
-    (dict(kind='flip', probability='often'), r"augment\[1\]\.probability='often' is not a number from 0 to 1")])
+    (
+      dict(kind='flip', probability='often'),
+      r"augment\[1\]\.probability='often' is not a number from 0 to 1",
+    ),
+  ],
+)
 def test_wrong_changes_are_named(change, message):
   with pytest.raises(ValueError, match=message):
     augment.build([dict(kind='flip'), change], 'config.data.augment')

@@ -11,7 +11,10 @@ from jaxdl.data.source import Source
 def batches(split, steps, first=0):
   """The batches of some steps: name → [S, B, …]."""
   feed = split.feed(first, steps)
-  made = [split.fetch(split.arrays, {name: values[step] for name, values in feed.items()}) for step in range(steps)]
+  made = [
+    split.fetch(split.arrays, {name: values[step] for name, values in feed.items()})
+    for step in range(steps)
+  ]
   return {name: np.stack([batch[name] for batch in made]) for name in made[0]}
 
 
@@ -21,14 +24,17 @@ def stream_split(text, vocabulary=None, **sizes):
 
 
 def test_streams_are_cut_as_report_004_does():
-  """Its example: 'NCTU_is_good', batch 2, time step 3: [N,s][C,_][T,g] with targets [C,_][T,g][U,o], then [U,o][_,o]
-  with targets [_,o][i,d]."""
+  """Its example: 'NCTU_is_good', batch 2, time step 3: [N,s][C,_][T,g] with targets
+  [C,_][T,g][U,o], then [U,o][_,o] with targets [_,o][i,d].
+  """
   split, vocabulary = stream_split('NCTU_is_good', batch_size=2, time_step=3)
   made = batches(split, 2)
 
   def shown(name, step):
-    return [''.join(vocabulary[c] for c, real in zip(row, mask, strict=True) if real)
-            for row, mask in zip(made[name][step], made['mask'][step], strict=True)]
+    return [
+      ''.join(vocabulary[c] for c, real in zip(row, mask, strict=True) if real)
+      for row, mask in zip(made[name][step], made['mask'][step], strict=True)
+    ]
 
   assert (split.count, split.batches) == (10, 2)
   assert [shown('character', step) for step in (0, 1)] == [['NCT', 's_g'], ['U_', 'oo']]
@@ -36,8 +42,12 @@ def test_streams_are_cut_as_report_004_does():
   np.testing.assert_array_equal(made['reset'], [[True, True], [False, False]])
 
 
-@pytest.mark.parametrize(('length', 'batch_size', 'time_step'), [(50, 4, 5), (97, 8, 7), (16, 8, 3), (41, 1, 40)])
-def test_each_target_is_predicted_once_per_epoch_from_the_character_before(length, batch_size, time_step):
+@pytest.mark.parametrize(
+  ('length', 'batch_size', 'time_step'), [(50, 4, 5), (97, 8, 7), (16, 8, 3), (41, 1, 40)]
+)
+def test_each_target_is_predicted_once_per_epoch_from_the_character_before(
+  length, batch_size, time_step
+):
   text = np.arange(length)
   split = characters.streams(text, batch_size=batch_size, time_step=time_step)
   made = batches(split, split.batches)
@@ -45,7 +55,9 @@ def test_each_target_is_predicted_once_per_epoch_from_the_character_before(lengt
   targets = made['label'][real]
   assert len(set(targets.tolist())) == len(targets) == split.count == length - batch_size
   np.testing.assert_array_equal(made['character'][real] + 1, targets)
-  starts = set(range(length)) - set(targets.tolist())  # the first character of each stream, which nothing predicts
+  starts = set(range(length)) - set(
+    targets.tolist()
+  )  # the first character of each stream, which nothing predicts
   assert starts == {b * length // batch_size for b in range(batch_size)}
   for stream in range(batch_size):  # what a stream reads goes on where it was
     read = made['character'][:, stream][real[:, stream]]
@@ -55,22 +67,29 @@ def test_each_target_is_predicted_once_per_epoch_from_the_character_before(lengt
 def test_streams_begin_anew_in_each_epoch_and_depend_on_the_step_alone():
   split, _ = stream_split('to be, or not to be, that is the question', batch_size=3, time_step=4)
   whole = batches(split, 2 * split.batches)
-  np.testing.assert_array_equal(whole['reset'][:, 0], [step % split.batches == 0 for step in range(2 * split.batches)])
+  np.testing.assert_array_equal(
+    whole['reset'][:, 0], [step % split.batches == 0 for step in range(2 * split.batches)]
+  )
   part = batches(split, 3, first=split.batches - 1)
   for name, values in part.items():
-    np.testing.assert_array_equal(values, whole[name][split.batches - 1:split.batches + 2])
+    np.testing.assert_array_equal(values, whole[name][split.batches - 1 : split.batches + 2])
 
 
 def test_text_survives_its_numbers_and_unknown_characters_are_named():
   vocabulary = ('\n', ' ', 'é', 'a', '字')
   text = 'a字 é\na'
   assert characters.decode(characters.encode(text, vocabulary), vocabulary) == text
-  with pytest.raises(ValueError, match="characters '!', 'b' are not in the vocabulary of 5: leave them out"):
+  with pytest.raises(
+    ValueError, match="characters '!', 'b' are not in the vocabulary of 5: leave them out"
+  ):
     characters.encode('a b!', vocabulary)
 
 
 def test_a_text_too_short_and_a_wrong_time_step_are_named():
-  with pytest.raises(ValueError, match='a text of 5 characters is too short for 3 streams: use a batch size of at most 2'):
+  with pytest.raises(
+    ValueError,
+    match='a text of 5 characters is too short for 3 streams: use a batch size of at most 2',
+  ):
     characters.streams(np.zeros(5), batch_size=3, time_step=2)
   with pytest.raises(ValueError, match=r'config\.data\.time_step=0 is not a size'):
     DATA_SETS['shakespeare'](seed=0, splits={'train': 'train'}, batch_size=2, time_step=0)
@@ -81,13 +100,24 @@ def test_the_complete_works_are_bundled_and_cut_90_5_5():
   lengths = {split: len(columns['character']) for split, columns in source.columns.items()}
   assert lengths == {'train': 4551516, 'validation': 252862, 'test': 252862}
   assert len(source.classes) == 84
-  whole = ''.join(characters.decode(columns['character'], source.classes) for columns in source.columns.values())
-  assert 'But soft! What light through yonder window breaks?' in whole or 'yonder window breaks' in whole
-  data = DATA_SETS['shakespeare'](seed=0, source='bundled', splits={'train': 'train', 'test': 'test[:1000]'}, batch_size=32,
-                                  time_step=50)
+  whole = ''.join(
+    characters.decode(columns['character'], source.classes) for columns in source.columns.values()
+  )
+  assert (
+    'But soft! What light through yonder window breaks?' in whole or 'yonder window breaks' in whole
+  )
+  data = DATA_SETS['shakespeare'](
+    seed=0,
+    source='bundled',
+    splits={'train': 'train', 'test': 'test[:1000]'},
+    batch_size=32,
+    time_step=50,
+  )
   assert data.input_shape() == (50,)
   assert data.facts()['classes'] == list(source.classes)  # what the checkpoint keeps
-  assert data.splits['test'].count == 992  # eight streams, each with a first character that nothing predicts
+  assert (
+    data.splits['test'].count == 992
+  )  # eight streams, each with a first character that nothing predicts
 
 
 def test_tiny_shakespeare_is_cut_as_tfds_cuts_it():

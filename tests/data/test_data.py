@@ -19,7 +19,9 @@ from jaxdl.data.source import Source
 def test_order_shows_every_example_once_per_epoch(count, batch_size):
   per_epoch = order.batches_per_epoch(count, batch_size)
   for epoch in range(3):
-    index, mask = order.shuffled(7, epoch * per_epoch, per_epoch, count=count, batch_size=batch_size)
+    index, mask = order.shuffled(
+      7, epoch * per_epoch, per_epoch, count=count, batch_size=batch_size
+    )
     assert sorted(index[mask == 1]) == list(range(count))
     assert index.shape == mask.shape == (per_epoch, batch_size)
 
@@ -29,7 +31,7 @@ def test_order_is_a_pure_function_of_seed_and_step():
   for first, steps in [(0, 1), (3, 2), (5, 30), (39, 1)]:  # across epochs, which end every 4 steps
     part = order.shuffled(3, first, steps, count=61, batch_size=16)
     for a, b in zip(part, whole, strict=True):
-      np.testing.assert_array_equal(a, b[first:first + steps])
+      np.testing.assert_array_equal(a, b[first : first + steps])
   assert (whole[0] != order.shuffled(4, 0, 40, count=61, batch_size=16)[0]).any()
   assert (whole[0][:4] != whole[0][4:8]).any()  # another epoch, another order
 
@@ -40,16 +42,37 @@ def test_order_is_the_same_on_every_machine():
   np.testing.assert_array_equal(order.permutation(2**32 - 1, 3, 5), [3, 4, 2, 1, 0])
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (dict(image=np.zeros((4, 8, 8), np.float64)),
-     r"^mine: 'image' of train is float64 \[4, 8, 8\]: make it uint8 \[N, H, W, C\], from 0 to 255$"),
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (
+      dict(image=np.zeros((4, 8, 8), np.float64)),
+      r"^mine: 'image' of train is float64 \[4, 8, 8\]: make it uint8 \[N, H, W, C\], from 0 to 255$",
+    ),
     (dict(image=np.zeros((4, 8, 8, 1), np.float32)), r'float32 \[4, 8, 8, 1\]: make it uint8'),
-    (dict(label=np.zeros(4)), r"'label' of train is float64 \[4\]: make it int32 \[N\], here \[4\]$"),
-    (dict(label=np.zeros((4, 10), np.int32)), r"'label' of train is int32 \[4, 10\]: make it int32 \[N\], here \[4\]$"),
-    (dict(label=np.zeros(3, np.int32)), r"'label' of train is int32 \[3\]: make it int32 \[N\], here \[4\]$"),
+    (
+      dict(label=np.zeros(4)),
+      r"'label' of train is float64 \[4\]: make it int32 \[N\], here \[4\]$",
+    ),
+    (
+      dict(label=np.zeros((4, 10), np.int32)),
+      r"'label' of train is int32 \[4, 10\]: make it int32 \[N\], here \[4\]$",
+    ),
+    (
+      dict(label=np.zeros(3, np.int32)),
+      r"'label' of train is int32 \[3\]: make it int32 \[N\], here \[4\]$",
+    ),
     (dict(label=None), "'label' of train is empty"),
-    (dict(label=None, labels=np.zeros(4, np.int32)), "'label' of train is empty, but there is 'labels': make it int32"),
-    (dict(label=np.array([1, 2, 1, 2], np.int32)), 'the labels of train go from 1 to 2, but there are 2 classes: number these from 0$')])
+    (
+      dict(label=None, labels=np.zeros(4, np.int32)),
+      "'label' of train is empty, but there is 'labels': make it int32",
+    ),
+    (
+      dict(label=np.array([1, 2, 1, 2], np.int32)),
+      'the labels of train go from 1 to 2, but there are 2 classes: number these from 0$',
+    ),
+  ],
+)
 def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
   columns = {'image': np.zeros((4, 8, 8, 1), np.uint8), 'label': np.array([0, 1, 0, 1], np.int32)}
   given = {name: value for name, value in {**columns, **change}.items() if value is not None}
@@ -57,7 +80,12 @@ def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
   def mine(*, source, data_dir):
     return Source('memory', {'train': given}, ('a', 'b'))
 
-  images.load(lambda **_: Source('memory', {'train': columns}, ('a', 'b')), seed=0, splits=dict(train='train'), batch_size=2)
+  images.load(
+    lambda **_: Source('memory', {'train': columns}, ('a', 'b')),
+    seed=0,
+    splits=dict(train='train'),
+    batch_size=2,
+  )
   with pytest.raises(ValueError, match=message):
     images.load(mine, seed=0, splits=dict(train='train'), batch_size=2)
 
@@ -65,13 +93,30 @@ def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
 def test_bundled_mnist_is_mnist():
   source = mnist.mnist(source='bundled', data_dir=None)
   assert {name: columns['image'].shape for name, columns in source.columns.items()} == {
-      'train': (60000, 28, 28, 1), 'test': (10000, 28, 28, 1)}
-  np.testing.assert_array_equal(source.columns['train']['label'][:10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
-  assert np.bincount(source.columns['test']['label']).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    'train': (60000, 28, 28, 1),
+    'test': (10000, 28, 28, 1),
+  }
+  np.testing.assert_array_equal(
+    source.columns['train']['label'][:10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+  )
+  assert np.bincount(source.columns['test']['label']).tolist() == [
+    980,
+    1135,
+    1032,
+    1010,
+    982,
+    892,
+    958,
+    1028,
+    974,
+    1009,
+  ]
   assert abs(source.columns['train']['image'].mean() / 255 - 0.1307) < 1e-4
 
 
-@pytest.mark.skipif(not (ROOT.parent / 'shared/data/mnist').is_dir(), reason='the original raw files are not here')
+@pytest.mark.skipif(
+  not (ROOT.parent / 'shared/data/mnist').is_dir(), reason='the original raw files are not here'
+)
 def test_bundled_mnist_equals_the_original_files():
   decoded = bundle.read('mnist', CHECKSUMS)
   for name, content in decoded.items():
@@ -87,40 +132,66 @@ def test_bundled_file_that_is_corrupt_is_named(tmp_path, monkeypatch, damage):
   victim = folder / 't10k-labels-idx1-ubyte.xz'
   content = bytearray(victim.read_bytes())
   content[1000] ^= 1
-  {'flip': lambda: victim.write_bytes(content), 'truncate': lambda: victim.write_bytes(content[:-9]),
-   'delete': victim.unlink}[damage]()
+  {
+    'flip': lambda: victim.write_bytes(content),
+    'truncate': lambda: victim.write_bytes(content[:-9]),
+    'delete': victim.unlink,
+  }[damage]()
   monkeypatch.setattr(bundle, 'FOLDER', tmp_path)
-  with pytest.raises((ValueError, FileNotFoundError), match=r't10k-labels-idx1-ubyte\.xz is .*reinstall jaxdl'):
+  with pytest.raises(
+    (ValueError, FileNotFoundError), match=r't10k-labels-idx1-ubyte\.xz is .*reinstall jaxdl'
+  ):
     mnist.mnist(source='bundled', data_dir=None)
 
 
-@pytest.mark.parametrize(('expression', 'expected'), [
-    ('train', range(10)), ('train[:3]', range(3)), ('train[7:]', range(7, 10)), ('train[-2:]', range(8, 10)),
-    ('train[25%:75%]', range(2, 8)), ('train[2:5]', range(2, 5)), ('train[8:]+train[:1]', [8, 9, 0])])
+@pytest.mark.parametrize(
+  ('expression', 'expected'),
+  [
+    ('train', range(10)),
+    ('train[:3]', range(3)),
+    ('train[7:]', range(7, 10)),
+    ('train[-2:]', range(8, 10)),
+    ('train[25%:75%]', range(2, 8)),
+    ('train[2:5]', range(2, 5)),
+    ('train[8:]+train[:1]', [8, 9, 0]),
+  ],
+)
 def test_splits_are_cut_as_tfds_does(expression, expected):
   columns = {'train': {'label': np.arange(10)}}
   assert slicing.cut(columns, expression)['label'].tolist() == list(expected)
 
 
-@pytest.mark.parametrize('expression', ['trian', 'train[:11]', 'train[5:5]', 'train[a:]', 'train[3:2]', 'train['])
+@pytest.mark.parametrize(
+  'expression', ['trian', 'train[:11]', 'train[5:5]', 'train[a:]', 'train[3:2]', 'train[']
+)
 def test_splits_that_do_not_exist_are_named(expression):
   with pytest.raises(ValueError, match='split .* is (not one of train|out of range)'):
     slicing.cut({'train': {'label': np.arange(10)}}, expression)
 
 
-@pytest.mark.parametrize(('first', 'second', 'expected'), [
-    ('train[:3]', 'train[3:]', 0), ('train[:4]', 'train[3:]', 1), ('train[:4]+train[2:6]', 'train[3:5]+train[3:4]', 2),
-    ('train', 'test', 0), ('train+test', 'test[1:]', 4)])
+@pytest.mark.parametrize(
+  ('first', 'second', 'expected'),
+  [
+    ('train[:3]', 'train[3:]', 0),
+    ('train[:4]', 'train[3:]', 1),
+    ('train[:4]+train[2:6]', 'train[3:5]+train[3:4]', 2),
+    ('train', 'test', 0),
+    ('train+test', 'test[1:]', 4),
+  ],
+)
 def test_splits_share_each_example_once(first, second, expected):
   assert slicing.shared(first, second, {'train': 10, 'test': 5}) == expected
 
 
 @pytest.fixture
 def tfds_mnist(tmp_path, monkeypatch):
-  """A folder in which TFDS's own builder has prepared MNIST, with 200 + 100 images, from local files."""
+  """A folder in which TFDS's own builder has prepared MNIST, with 200 + 100 images, from local
+  files.
+  """
   tfds = pytest.importorskip('tensorflow_datasets')
   pytest.importorskip('tensorflow')
   from tensorflow_datasets.image_classification import mnist as builder_module
+
   monkeypatch.setattr(builder_module, '_TRAIN_EXAMPLES', 200)
   monkeypatch.setattr(builder_module, '_TEST_EXAMPLES', 100)
   raw = bundle.read('mnist', CHECKSUMS)
@@ -130,9 +201,17 @@ def tfds_mnist(tmp_path, monkeypatch):
       (tmp_path / name).write_bytes(raw[name.removesuffix('.gz')])
     return {key: tmp_path / name for key, name in urls.items()}
 
-  names = {'train_data': 'train-images-idx3-ubyte.gz', 'train_labels': 'train-labels-idx1-ubyte.gz',
-           'test_data': 't10k-images-idx3-ubyte.gz', 'test_labels': 't10k-labels-idx1-ubyte.gz'}
-  monkeypatch.setattr(tfds.download.DownloadManager, 'download_and_extract', lambda manager, urls: serve(manager, names))
+  names = {
+    'train_data': 'train-images-idx3-ubyte.gz',
+    'train_labels': 'train-labels-idx1-ubyte.gz',
+    'test_data': 't10k-images-idx3-ubyte.gz',
+    'test_labels': 't10k-labels-idx1-ubyte.gz',
+  }
+  monkeypatch.setattr(
+    tfds.download.DownloadManager,
+    'download_and_extract',
+    lambda manager, urls: serve(manager, names),
+  )
 
   def prepare(file_format):
     folder = tmp_path / file_format
@@ -150,9 +229,13 @@ def test_tfds_copy_is_used_where_it_is_prepared(tfds_mnist, file_format, source)
   assert found.classes == tuple('0123456789')
   original = mnist.mnist(source='bundled', data_dir=None)
   assert found.columns['train']['label'].dtype == np.int32
-  as_bytes = {image.tobytes(): label for image, label in zip(*original.columns['test'].values(), strict=True)}
+  as_bytes = {
+    image.tobytes(): label for image, label in zip(*original.columns['test'].values(), strict=True)
+  }
   assert len(found.columns['test']['image']) == 100
-  for image, label in zip(found.columns['test']['image'], found.columns['test']['label'], strict=True):
+  for image, label in zip(
+    found.columns['test']['image'], found.columns['test']['label'], strict=True
+  ):
     assert as_bytes[image.tobytes()] == label  # TFDS shuffles, so compare image by image
 
 
@@ -163,11 +246,15 @@ def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch, capsys):
     raise ConnectionError('no route to host')
 
   monkeypatch.setattr(tfds.download.DownloadManager, 'download_and_extract', refuse)
-  with pytest.raises(OSError, match=r'could not download mnist .*no route to host.*config\.data\.source'):
+  with pytest.raises(
+    OSError, match=r'could not download mnist .*no route to host.*config\.data\.source'
+  ):
     mnist.mnist(source='tfds', data_dir=tmp_path)
   assert not list(tmp_path.iterdir()), 'nothing half done is left'
   assert capsys.readouterr().out == f'mnist is not prepared in {tmp_path}: TFDS downloads it\n'
-  with pytest.raises(OSError, match=r'could not download kmnist .*: check the network$'):  # which `prepare` does not know
+  with pytest.raises(
+    OSError, match=r'could not download kmnist .*: check the network$'
+  ):  # which `prepare` does not know
     tfds_arrays._download('kmnist', tmp_path)
 
 
@@ -182,27 +269,52 @@ def test_bundled_files_decode_as_idx():
 
 
 def test_the_checksum_of_a_split_is_that_of_its_examples():
-  """Their values, order, types and names; not how they lie in memory, nor the splits that are not used."""
-  columns = {'image': np.arange(24, dtype=np.uint8).reshape(6, 2, 2), 'label': np.arange(6, dtype=np.int32)}
+  """Their values, order, types and names; not how they lie in memory, nor the splits that are not
+  used.
+  """
+  columns = {
+    'image': np.arange(24, dtype=np.uint8).reshape(6, 2, 2),
+    'label': np.arange(6, dtype=np.int32),
+  }
   found = checksum.of_columns(columns)
   assert found == checksum.of_columns(dict(reversed(columns.items())))
   assert found == checksum.of_columns({**columns, 'image': np.asfortranarray(columns['image'])})
-  for change in ({'label': columns['label'][::-1]}, {'label': columns['label'].astype(np.int64)},
-                 {'image': columns['image'].reshape(6, 4)}, {'other': columns['label']}):
+  for change in (
+    {'label': columns['label'][::-1]},
+    {'label': columns['label'].astype(np.int64)},
+    {'image': columns['image'].reshape(6, 4)},
+    {'other': columns['label']},
+  ):
     assert checksum.of_columns({**columns, **change}) != found
-  splits = {'train': columns, 'test': {name: values[:2] for name, values in columns.items()}, 'unused': columns}
+  splits = {
+    'train': columns,
+    'test': {name: values[:2] for name, values in columns.items()},
+    'unused': columns,
+  }
   assert checksum.of_splits(splits, ['train[:50%]', 'test+train[4:]']) == {
-      'test': checksum.of_columns(splits['test']), 'train': found}
+    'test': checksum.of_columns(splits['test']),
+    'train': found,
+  }
   assert checksum.of_columns({'label': np.zeros(0, np.int32)})
 
 
 def test_the_examples_of_a_split_are_described_in_a_line():
   many = [f'class {number}' for number in range(1000)]
   sizes = [*range(100, 1100)]
-  assert count_lines({'train': 400, 'test': 20, 'validation': 9}, {'train': [150, 250], 'test': [10, 10]}, ['cat', 'dog\n']) == [
-      'train: 400 examples, cat 150, dog 250', 'test: 20 examples, 10 of each of 2 classes', 'validation: 9 examples']
+  assert count_lines(
+    {'train': 400, 'test': 20, 'validation': 9},
+    {'train': [150, 250], 'test': [10, 10]},
+    ['cat', 'dog\n'],
+  ) == [
+    'train: 400 examples, cat 150, dog 250',
+    'test: 20 examples, 10 of each of 2 classes',
+    'validation: 9 examples',
+  ]
   assert count_lines({'train': sum(sizes)}, {'train': sizes}, many) == [
-      'train: 599,500 examples, 1,000 classes of 100 (class 0) to 1,099 (class 999)']
+    'train: 599,500 examples, 1,000 classes of 100 (class 0) to 1,099 (class 999)'
+  ]
   assert len(count_lines({'train': 3}, {'train': [1, 2]}, ['a' * 500, 'b' * 500])[0]) < 100
-  data = DATA_SETS['shakespeare'](seed=0, source='bundled', batch_size=4, time_step=9, splits={'train': 'train[:1000]'})
+  data = DATA_SETS['shakespeare'](
+    seed=0, source='bundled', batch_size=4, time_step=9, splits={'train': 'train[:1000]'}
+  )
   assert data.counted() == ['train: 996 characters']

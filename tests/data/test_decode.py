@@ -21,12 +21,16 @@ def noise(*shape):
   return RANDOM.integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize(('height', 'width', 'top', 'left'), [
-    (8, 8, 0, 0), (12, 10, 2, 1), (11, 13, 1, 2), (8, 9, 0, 0), (9, 8, 0, 0)])
+@pytest.mark.parametrize(
+  ('height', 'width', 'top', 'left'),
+  [(8, 8, 0, 0), (12, 10, 2, 1), (11, 13, 1, 2), (8, 9, 0, 0), (9, 8, 0, 0)],
+)
 def test_the_middle_is_cut_out(height, width, top, left):
   """An odd margin leaves its spare pixel at the right and the bottom."""
   pixels = noise(height, width, 3)
-  np.testing.assert_array_equal(decode.square(png(pixels), 8), pixels[top:top + 8, left:left + 8])
+  np.testing.assert_array_equal(
+    decode.square(png(pixels), 8), pixels[top : top + 8, left : left + 8]
+  )
 
 
 def test_area_scales_the_largest_square_in_the_middle_down():
@@ -34,17 +38,21 @@ def test_area_scales_the_largest_square_in_the_middle_down():
   pixels = noise(24, 27, 3)
   blocks = pixels[:, 1:25].astype(float).reshape(8, 3, 8, 3, 3).mean((1, 3))
   np.testing.assert_allclose(decode.square(png(pixels), 8, 'area'), blocks, atol=1)
-  np.testing.assert_array_equal(decode.square(png(pixels), 40, 'area'), decode.square(png(pixels), 40))
+  np.testing.assert_array_equal(
+    decode.square(png(pixels), 40, 'area'), decode.square(png(pixels), 40)
+  )
 
 
-@pytest.mark.parametrize(('mode', 'pixels', 'expected'), [
+@pytest.mark.parametrize(
+  ('mode', 'pixels', 'expected'),
+  [
     ('gray', noise(8, 8), lambda p: np.stack([p] * 3, -1)),
     ('16 bits', noise(8, 8).astype(np.uint16) * 256 + 77, lambda p: np.stack([p >> 8] * 3, -1)),
-    ('black and white', noise(8, 8) > 127, lambda p: np.stack([p * 255] * 3, -1))])
+    ('black and white', noise(8, 8) > 127, lambda p: np.stack([p * 255] * 3, -1)),
+  ],
+)
 def test_every_kind_of_pixel_becomes_colour(mode, pixels, expected):
   np.testing.assert_array_equal(decode.square(png(pixels), 8), expected(pixels))
-
-
 
 
 def encoded(image, kind='PNG', **options):
@@ -57,17 +65,25 @@ OPAQUE = (np.arange(64).reshape(8, 8) % 3 == 0) * np.uint8(255)
 DRAWING = np.dstack([np.zeros((8, 8, 3), np.uint8), OPAQUE])  # black on a transparent ground
 
 
-@pytest.mark.parametrize(('image', 'options'), [
-    (PIL.Image.fromarray(DRAWING), {}), (PIL.Image.fromarray(DRAWING), {'kind': 'WEBP', 'lossless': True}),
-    (PIL.Image.fromarray(DRAWING), {'kind': 'TIFF'}), (PIL.Image.fromarray(DRAWING[..., 2:]), {}),
+@pytest.mark.parametrize(
+  ('image', 'options'),
+  [
+    (PIL.Image.fromarray(DRAWING), {}),
+    (PIL.Image.fromarray(DRAWING), {'kind': 'WEBP', 'lossless': True}),
+    (PIL.Image.fromarray(DRAWING), {'kind': 'TIFF'}),
+    (PIL.Image.fromarray(DRAWING[..., 2:]), {}),
     (PIL.Image.fromarray(255 - OPAQUE), {'transparency': 255}),
     (PIL.Image.fromarray(np.stack([255 - OPAQUE] * 3, -1)), {'transparency': (255, 255, 255)}),
     (PIL.Image.fromarray((255 - OPAQUE).astype(np.uint16) << 8), {'transparency': 65280}),
     (PIL.Image.fromarray(255 - OPAQUE).convert('P'), {'transparency': 255}),
-    (PIL.Image.fromarray(255 - OPAQUE).convert('P'), {'kind': 'GIF', 'transparency': 255})],
-    ids=['RGBA', 'WebP', 'TIFF', 'LA', 'L', 'RGB', '16 bits', 'palette', 'GIF'])
-@pytest.mark.parametrize(('background', 'colour'), [
-    ('white', (255, 255, 255)), ('black', (0, 0, 0)), ([10, 20, 30], (10, 20, 30))])
+    (PIL.Image.fromarray(255 - OPAQUE).convert('P'), {'kind': 'GIF', 'transparency': 255}),
+  ],
+  ids=['RGBA', 'WebP', 'TIFF', 'LA', 'L', 'RGB', '16 bits', 'palette', 'GIF'],
+)
+@pytest.mark.parametrize(
+  ('background', 'colour'),
+  [('white', (255, 255, 255)), ('black', (0, 0, 0)), ([10, 20, 30], (10, 20, 30))],
+)
 def test_what_is_transparent_shows_the_background(image, options, background, colour):
   found = decode.square(encoded(image, **options), 8, background=background)
   assert (found[OPAQUE == 255] == 0).all()
@@ -79,27 +95,62 @@ def test_what_is_half_transparent_is_mixed_with_the_background():
   np.testing.assert_allclose(decode.square(png(pixel), 8)[0, 0], [255, 204, 204], atol=1)
   image = PIL.Image.fromarray(noise(8, 8, 3)).quantize(16)
   opacity = np.arange(16) * 17
-  found = decode.square(encoded(image, transparency=bytes(opacity.astype(np.uint8))), 8).astype(float)
+  found = decode.square(encoded(image, transparency=bytes(opacity.astype(np.uint8))), 8).astype(
+    float
+  )
   share = opacity[np.asarray(image)][..., None] / 255
-  np.testing.assert_allclose(found, share * np.asarray(image.convert('RGB')) + (1 - share) * 255, atol=1)
+  np.testing.assert_allclose(
+    found, share * np.asarray(image.convert('RGB')) + (1 - share) * 255, atol=1
+  )
 
 
-@pytest.mark.parametrize('background', ['green', [0, 0], [0, 0, 256], [0, 0, 0.5], [True, 0, 0], 7, None])
+@pytest.mark.parametrize(
+  'background', ['green', [0, 0], [0, 0, 256], [0, 0, 0.5], [True, 0, 0], 7, None]
+)
 def test_an_impossible_background_is_named(background):
-  with pytest.raises(ValueError, match=r'config\.data\.background=.* is not a colour: use .white., .black. or \[red'):
+  with pytest.raises(
+    ValueError, match=r'config\.data\.background=.* is not a colour: use .white., .black. or \[red'
+  ):
     decode.background_colour(background)
 
 
 PICTURE = np.kron(noise(4, 4, 3), np.ones((4, 4, 1), np.uint8))
 
 
-@pytest.mark.parametrize('kind', ['BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'JPEG2000', 'PCX', 'TGA', 'ICO', 'AVIF', 'SGI', 'QOI', 'DDS',
-                                  'MPO', 'JPEG'])
+@pytest.mark.parametrize(
+  'kind',
+  [
+    'BMP',
+    'GIF',
+    'TIFF',
+    'WEBP',
+    'PPM',
+    'JPEG2000',
+    'PCX',
+    'TGA',
+    'ICO',
+    'AVIF',
+    'SGI',
+    'QOI',
+    'DDS',
+    'MPO',
+    'JPEG',
+  ],
+)
 def test_every_format_is_read_by_its_content(kind, tmp_path):
-  options = {'WEBP': {'lossless': True}, 'GIF': {}, 'AVIF': {'quality': 100, 'subsampling': '4:4:4'},
-             'MPO': {'quality': 100, 'subsampling': 0}, 'JPEG': {'quality': 100, 'subsampling': 0}}.get(kind, {})
+  options = {
+    'WEBP': {'lossless': True},
+    'GIF': {},
+    'AVIF': {'quality': 100, 'subsampling': '4:4:4'},
+    'MPO': {'quality': 100, 'subsampling': 0},
+    'JPEG': {'quality': 100, 'subsampling': 0},
+  }.get(kind, {})
   content = encoded(PIL.Image.fromarray(PICTURE), kind, **options)
-  np.testing.assert_allclose(decode.square(content, 16).astype(int), PICTURE, atol=6 if kind in ('MPO', 'JPEG', 'AVIF') else 0)
+  np.testing.assert_allclose(
+    decode.square(content, 16).astype(int),
+    PICTURE,
+    atol=6 if kind in ('MPO', 'JPEG', 'AVIF') else 0,
+  )
   (tmp_path / 'name.txt').write_bytes(content)
   assert decode.is_photograph(tmp_path / 'name.txt') == (kind != 'TGA')
 
@@ -116,7 +167,9 @@ def test_what_pillow_would_hand_to_another_program_is_not_read(tmp_path):
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP', 'TIFF', 'PNG'])
 def test_of_several_frames_the_first_is_read_and_they_are_counted(kind):
   frames = [PIL.Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (10, 200, 90)]
-  image, count = decode.with_frames(encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 8)
+  image, count = decode.with_frames(
+    encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 8
+  )
   assert count == 3
   assert (image == 10).all()
   assert decode.with_frames(encoded(frames[0], kind), 8)[1] == 1
@@ -125,12 +178,18 @@ def test_of_several_frames_the_first_is_read_and_they_are_counted(kind):
 DEEP = np.arange(64, dtype=np.uint16).reshape(8, 8)
 
 
-@pytest.mark.parametrize(('pixels', 'kind', 'options', 'expected'), [
-    (DEEP * 1040, 'TIFF', {}, (DEEP * 1040) >> 8), (DEEP * 1040, 'PPM', {}, (DEEP * 1040) >> 8),
+@pytest.mark.parametrize(
+  ('pixels', 'kind', 'options', 'expected'),
+  [
+    (DEEP * 1040, 'TIFF', {}, (DEEP * 1040) >> 8),
+    (DEEP * 1040, 'PPM', {}, (DEEP * 1040) >> 8),
     (DEEP * 1040, 'JPEG2000', {}, (DEEP * 1040) >> 8),
-    (DEEP * 65, 'TIFF', {'tiffinfo': {281: 4095}}, (DEEP * 65) >> 4), (DEEP * 15, 'TIFF', {'tiffinfo': {281: 1000}}, DEEP * 15 * 0.255),
-    ((DEEP / 63).astype(np.float32), 'TIFF', {}, DEEP / 63 * 255)],
-    ids=['TIFF', 'PGM', 'JPEG 2000', '12 bits', 'to 1000', 'float'])
+    (DEEP * 65, 'TIFF', {'tiffinfo': {281: 4095}}, (DEEP * 65) >> 4),
+    (DEEP * 15, 'TIFF', {'tiffinfo': {281: 1000}}, DEEP * 15 * 0.255),
+    ((DEEP / 63).astype(np.float32), 'TIFF', {}, DEEP / 63 * 255),
+  ],
+  ids=['TIFF', 'PGM', 'JPEG 2000', '12 bits', 'to 1000', 'float'],
+)
 def test_the_range_of_deep_pixels_is_what_the_file_says(pixels, kind, options, expected):
   found = decode.square(encoded(PIL.Image.fromarray(pixels), kind, **options), 8)
   np.testing.assert_allclose(found[..., 0], expected, atol=0.5)
@@ -139,16 +198,30 @@ def test_the_range_of_deep_pixels_is_what_the_file_says(pixels, kind, options, e
 
 def test_a_deep_tiff_whose_highest_value_is_black_is_turned_over():
   content = bytearray(encoded(PIL.Image.fromarray(DEEP * 1040), 'TIFF'))
-  entry = content.index(bytes([6, 1, 3, 0, 1, 0, 0, 0]))  # PhotometricInterpretation, one short integer
+  entry = content.index(
+    bytes([6, 1, 3, 0, 1, 0, 0, 0])
+  )  # PhotometricInterpretation, one short integer
   assert content[entry + 8] == 1
   content[entry + 8] = 0
-  np.testing.assert_array_equal(decode.square(bytes(content), 8)[..., 0], 255 - ((DEEP * 1040) >> 8))
+  np.testing.assert_array_equal(
+    decode.square(bytes(content), 8)[..., 0], 255 - ((DEEP * 1040) >> 8)
+  )
 
 
-@pytest.mark.parametrize(('pixels', 'message'), [
-    (DEEP.astype(np.int32), 'the range of its 32-bit pixels is not known: save it with 8 or 16 bits'),
-    (DEEP.astype(np.float32), r'its pixels go from 0.0 to 63.0, but its range is 0 to 1.0: save it with 8'),
-    (np.full((8, 8), np.nan, np.float32), 'its pixels go from nan to nan')])
+@pytest.mark.parametrize(
+  ('pixels', 'message'),
+  [
+    (
+      DEEP.astype(np.int32),
+      'the range of its 32-bit pixels is not known: save it with 8 or 16 bits',
+    ),
+    (
+      DEEP.astype(np.float32),
+      r'its pixels go from 0.0 to 63.0, but its range is 0 to 1.0: save it with 8',
+    ),
+    (np.full((8, 8), np.nan, np.float32), 'its pixels go from nan to nan'),
+  ],
+)
 def test_deep_pixels_of_an_unknown_range_are_refused(pixels, message):
   with pytest.raises(ValueError, match=message):
     decode.square(encoded(PIL.Image.fromarray(pixels), 'TIFF'), 8)
@@ -156,24 +229,40 @@ def test_deep_pixels_of_an_unknown_range_are_refused(pixels, message):
 
 def test_cmyk_is_read_as_pillow_reads_it():
   image = PIL.Image.fromarray(PICTURE).convert('CMYK')
-  np.testing.assert_array_equal(decode.square(encoded(image, 'TIFF'), 16), np.asarray(image.convert('RGB')))
+  np.testing.assert_array_equal(
+    decode.square(encoded(image, 'TIFF'), 16), np.asarray(image.convert('RGB'))
+  )
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'TIFF', 'WEBP'])
 def test_a_photograph_is_turned_upright(orientation, kind):
   """EXIF says where the stored row 0 and column 0 belong."""
-  stored = np.kron(noise(3, 2, 1), np.ones((8, 8, 3), np.uint8))  # blocks of one gray each survive JPEG
-  upright = {1: lambda p: p, 2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1],
-             5: lambda p: p.swapaxes(0, 1), 6: lambda p: p[::-1].swapaxes(0, 1),
-             7: lambda p: p[::-1, ::-1].swapaxes(0, 1), 8: lambda p: p[:, ::-1].swapaxes(0, 1)}[orientation](stored)
+  stored = np.kron(
+    noise(3, 2, 1), np.ones((8, 8, 3), np.uint8)
+  )  # blocks of one gray each survive JPEG
+  upright = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: p[::-1].swapaxes(0, 1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: p[:, ::-1].swapaxes(0, 1),
+  }[orientation](stored)
   exif = PIL.Image.Exif()
   exif[274] = orientation
   file = io.BytesIO()
-  PIL.Image.fromarray(stored).save(file, kind, exif=exif, **{'JPEG': {'quality': 100}, 'WEBP': {'lossless': True}}.get(kind, {}))
+  PIL.Image.fromarray(stored).save(
+    file, kind, exif=exif, **{'JPEG': {'quality': 100}, 'WEBP': {'lossless': True}}.get(kind, {})
+  )
   top, left = (upright.shape[0] - 16) // 2, (upright.shape[1] - 16) // 2
-  np.testing.assert_allclose(decode.square(file.getvalue(), 16).astype(int),
-                             upright[top:top + 16, left:left + 16], atol=2 if kind == 'JPEG' else 0)
+  np.testing.assert_allclose(
+    decode.square(file.getvalue(), 16).astype(int),
+    upright[top : top + 16, left : left + 16],
+    atol=2 if kind == 'JPEG' else 0,
+  )
 
 
 def test_a_smaller_photograph_is_scaled_up_then_cut():
@@ -185,7 +274,12 @@ def test_a_smaller_photograph_is_scaled_up_then_cut():
 
 def test_scaling_is_linear_between_pixel_centres():
   pixels = np.array([[0, 100], [0, 100]], np.uint8)
-  expected = [0, 25, 75, 100]  # centres at 1/4, 3/4, 5/4, 7/4 of pixels whose own are at 1/2 and 3/2
+  expected = [
+    0,
+    25,
+    75,
+    100,
+  ]  # centres at 1/4, 3/4, 5/4, 7/4 of pixels whose own are at 1/2 and 3/2
   np.testing.assert_array_equal(decode.square(png(pixels), 4)[:, :, 0], [expected] * 4)
 
 

@@ -25,47 +25,93 @@ def fill(folder, *names):
 def found(folder):
   """Split → (path below the folder, label), and the classes."""
   read = folders.find(folder)
-  return {split: [(path.relative_to(folder).as_posix(), label) for path, label in files]
-          for split, files in read.splits.items()}, read.classes
+  return {
+    split: [(path.relative_to(folder).as_posix(), label) for path, label in files]
+    for split, files in read.splits.items()
+  }, read.classes
 
 
-@pytest.mark.parametrize(('names', 'expected'), [
-    (('train', 'test'), {'train', 'test'}), (('training', 'validation', 'evaluation'), {'train', 'validation', 'test'}),
-    (('Train', 'val'), {'train', 'validation'})])
+@pytest.mark.parametrize(
+  ('names', 'expected'),
+  [
+    (('train', 'test'), {'train', 'test'}),
+    (('training', 'validation', 'evaluation'), {'train', 'validation', 'test'}),
+    (('Train', 'val'), {'train', 'validation'}),
+  ],
+)
 def test_splits_with_class_folders(tmp_path, names, expected):
   for name in names:
-    fill(tmp_path, f'{name}/soup/b.jpg', f'{name}/soup/a.JPEG', f'{name}/bread/c.png', f'{name}/bread/.hidden.png',
-         f'{name}/bread/notes.txt')
+    fill(
+      tmp_path,
+      f'{name}/soup/b.jpg',
+      f'{name}/soup/a.JPEG',
+      f'{name}/bread/c.png',
+      f'{name}/bread/.hidden.png',
+      f'{name}/bread/notes.txt',
+    )
   splits, classes = found(tmp_path)
   assert set(splits) == expected
   assert classes == ('bread', 'soup')
-  assert splits['train'] == [(f'{names[0]}/bread/c.png', 0), (f'{names[0]}/soup/a.JPEG', 1), (f'{names[0]}/soup/b.jpg', 1)]
+  assert splits['train'] == [
+    (f'{names[0]}/bread/c.png', 0),
+    (f'{names[0]}/soup/a.JPEG', 1),
+    (f'{names[0]}/soup/b.jpg', 1),
+  ]
 
 
 def test_class_folders_alone_are_all_training_photographs(tmp_path):
-  assert found(fill(tmp_path, 'cat/1.jpg', 'ant/2.png')) == ({'train': [('ant/2.png', 0), ('cat/1.jpg', 1)]}, ('ant', 'cat'))
+  assert found(fill(tmp_path, 'cat/1.jpg', 'ant/2.png')) == (
+    {'train': [('ant/2.png', 0), ('cat/1.jpg', 1)]},
+    ('ant', 'cat'),
+  )
 
 
 def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
   for split in ('training', 'validation', 'evaluation'):
-    fill(tmp_path, *(f'{split}/{number}_{photograph}.jpg' for number in range(11) for photograph in (2, 1)))
+    fill(
+      tmp_path,
+      *(f'{split}/{number}_{photograph}.jpg' for number in range(11) for photograph in (2, 1)),
+    )
   splits, classes = found(tmp_path)
   assert classes == tuple(map(str, range(11)))
   names = image_folder.named(classes, 'food11', numbered=folders.find(tmp_path).numbered)
   assert (len(names), names[0], names[2], names[10]) == (11, 'Bread', 'Dessert', 'Vegetable/Fruit')
-  assert splits['test'][:3] == [('evaluation/0_1.jpg', 0), ('evaluation/0_2.jpg', 0), ('evaluation/1_1.jpg', 1)]
+  assert splits['test'][:3] == [
+    ('evaluation/0_1.jpg', 0),
+    ('evaluation/0_2.jpg', 0),
+    ('evaluation/1_1.jpg', 1),
+  ]
   assert splits['train'][-1] == ('training/10_2.jpg', 10)  # by number: 10 after 9, not after 1
 
 
-@pytest.mark.parametrize(('names', 'error', 'message'), [
+@pytest.mark.parametrize(
+  ('names', 'error', 'message'),
+  [
     ((), FileNotFoundError, r'holds no photographs: put .* into train/<class>/'),
     (('train/a/x.txt',), FileNotFoundError, 'holds no photographs'),
-    (('train/a/1.jpg', 'train/b/x.txt'), ValueError, r"class 'b' has no photographs in the train split .*: put some there, or give the folder"),
-    (('train/a/1.jpg', 'test/a/1.jpg', 'test/z/1.jpg'), ValueError, r"class 'z' of the test split .*z/1.jpg\) is not in train, which has 1 classes"),
-    (('train/0_1.jpg', 'train/photo.jpg'), ValueError, r'photo\.jpg stands in no class folder and is not named'),
-    (('train/a/1.jpg', 'extra/a/1.jpg'), ValueError, r'extra stands beside the splits but is none: move it'),
+    (
+      ('train/a/1.jpg', 'train/b/x.txt'),
+      ValueError,
+      r"class 'b' has no photographs in the train split .*: put some there, or give the folder",
+    ),
+    (
+      ('train/a/1.jpg', 'test/a/1.jpg', 'test/z/1.jpg'),
+      ValueError,
+      r"class 'z' of the test split .*z/1.jpg\) is not in train, which has 1 classes",
+    ),
+    (
+      ('train/0_1.jpg', 'train/photo.jpg'),
+      ValueError,
+      r'photo\.jpg stands in no class folder and is not named',
+    ),
+    (
+      ('train/a/1.jpg', 'extra/a/1.jpg'),
+      ValueError,
+      r'extra stands beside the splits but is none: move it',
+    ),
     (('test/a/1.jpg', 'evaluation/a/1.jpg'), ValueError, r'are both the test split: keep one'),
-])
+  ],
+)
 def test_folders_at_fault_are_named(tmp_path, names, error, message):
   with pytest.raises(error, match=message) as raised:
     folders.find(fill(tmp_path, *names))
@@ -75,7 +121,10 @@ def test_folders_at_fault_are_named(tmp_path, names, error, message):
 def test_a_missing_folder_is_named(tmp_path):
   with pytest.raises(FileNotFoundError, match=r'nowhere is not there: give the folder'):
     folders.find(tmp_path / 'nowhere')
-  with pytest.raises(FileNotFoundError, match=r'config\.data\.folder=nowhere is not there: give .*--config\.data\.folder=DIR'):
+  with pytest.raises(
+    FileNotFoundError,
+    match=r'config\.data\.folder=nowhere is not there: give .*--config\.data\.folder=DIR',
+  ):
     image_folder.read('nowhere')
 
 
@@ -89,8 +138,14 @@ def test_links_that_leave_the_folder_are_refused(tmp_path, link):
 
 def test_slices_mix_the_classes_and_share_nothing(tmp_path):
   """Of each class a slice has its share, to one photograph, whatever the sizes of the classes."""
-  folder = fill(tmp_path, *(f'{kind}/{number}.jpg' for kind, size in dict(a=50, b=20, c=120, d=10).items()
-                            for number in range(size)))
+  folder = fill(
+    tmp_path,
+    *(
+      f'{kind}/{number}.jpg'
+      for kind, size in dict(a=50, b=20, c=120, d=10).items()
+      for number in range(size)
+    ),
+  )
   splits = image_folder.read(folder, source='folder').splits
   parts = [examples.select(splits, part) for part in ('train[:80%]', 'train[80%:]')]
   names = [[part[position][2] for position in range(len(part))] for part in parts]
@@ -99,22 +154,40 @@ def test_slices_mix_the_classes_and_share_nothing(tmp_path):
   found = np.bincount([parts[1][position][1] for position in range(40)])
   np.testing.assert_allclose(found, [10, 4, 24, 2], atol=1)
   joined = examples.select(splits, 'train[80%:]+train[:10]')
-  assert [joined[position][2] for position in (0, 40, 49)] == [names[1][0], names[0][0], names[0][9]]
+  assert [joined[position][2] for position in (0, 40, 49)] == [
+    names[1][0],
+    names[0][0],
+    names[0][9],
+  ]
 
 
 def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
   pytest.importorskip('tensorflow')
-  folder = fill(tmp_path / 'My Photos', *(f'{split}/{kind}/{number}.jpg' for split in ('train', 'test')
-                                          for kind in 'abc' for number in range(5)))
-  copies.builder(str(folder))(data_dir=tmp_path / 'tfds', file_format='array_record').download_and_prepare()
+  folder = fill(
+    tmp_path / 'My Photos',
+    *(
+      f'{split}/{kind}/{number}.jpg'
+      for split in ('train', 'test')
+      for kind in 'abc'
+      for number in range(5)
+    ),
+  )
+  copies.builder(str(folder))(
+    data_dir=tmp_path / 'tfds', file_format='array_record'
+  ).download_and_prepare()
   assert (tmp_path / 'tfds/image_folder/my_photos/1.0.0/dataset_info.json').is_file()
-  files, copy = (image_folder.read(folder, source=source, data_dir=tmp_path / 'tfds') for source in ('folder', 'auto'))
+  files, copy = (
+    image_folder.read(folder, source=source, data_dir=tmp_path / 'tfds')
+    for source in ('folder', 'auto')
+  )
   assert (files.origin, copy.origin) == ('folder', 'tfds')
   assert files.classes == copy.classes
   for split in ('train', 'test'):
     for position in range(15):
       assert copy.splits[split][position][:2] == files.splits[split][position][:2]
-  with pytest.raises(FileNotFoundError, match='image_folder/other is not prepared in .*: run python -m jaxdl'):
+  with pytest.raises(
+    FileNotFoundError, match='image_folder/other is not prepared in .*: run python -m jaxdl'
+  ):
     image_folder.read(folder, source='tfds', name='other', data_dir=tmp_path / 'tfds')
 
 
@@ -126,29 +199,61 @@ def picture(path, value=7, kind='PNG', **options):
 
 
 def test_images_of_every_format_and_name_are_taken(tmp_path):
-  kinds = {'a.webp': 'WEBP', 'b.BMP': 'BMP', 'c.gif': 'GIF', 'd.tif': 'TIFF', 'e.jfif': 'JPEG', 'f': 'PNG', 'g.download': 'JPEG',
-           'h.png': 'JPEG'}
+  kinds = {
+    'a.webp': 'WEBP',
+    'b.BMP': 'BMP',
+    'c.gif': 'GIF',
+    'd.tif': 'TIFF',
+    'e.jfif': 'JPEG',
+    'f': 'PNG',
+    'g.download': 'JPEG',
+    'h.png': 'JPEG',
+  }
   for name, kind in kinds.items():
     picture(tmp_path / 'cat' / name, kind=kind)
   read = folders.find(tmp_path)
   assert [path.name for path, _ in read.splits['train']] == list(kinds)
   assert (read.left_out, read.remark('x')) == ({}, None)
-  split = stream.streaming(image_folder.read(tmp_path, source='folder').splits['train'], batch_size=8, size=4, workers=0)
+  split = stream.streaming(
+    image_folder.read(tmp_path, source='folder').splits['train'], batch_size=8, size=4, workers=0
+  )
   feed = split.feed(0, 1)
   assert feed['mask'].all()
   np.testing.assert_allclose(feed['image'].astype(int), 7, atol=1)
 
 
 def test_what_is_left_out_is_named(tmp_path):
-  fill(tmp_path, 'train/cat/1.jpg', 'train/dog/1.jpg', 'train/loose.jpg', 'train/cat/notes.txt', 'train/cat/b.pdf', 'readme.md',
-       'train/cat/.DS_Store', '.git/config', 'train/dog/more/2.jpg', *(f'train/dog/{number}.doc' for number in range(7)))
+  fill(
+    tmp_path,
+    'train/cat/1.jpg',
+    'train/dog/1.jpg',
+    'train/loose.jpg',
+    'train/cat/notes.txt',
+    'train/cat/b.pdf',
+    'readme.md',
+    'train/cat/.DS_Store',
+    '.git/config',
+    'train/dog/more/2.jpg',
+    *(f'train/dog/{number}.doc' for number in range(7)),
+  )
   assert folders.find(tmp_path).left_out == {
-      'hidden': ['.git', 'train/cat/.DS_Store'], 'beside the split folders': ['readme.md'],
-      'beside the class folders': ['train/loose.jpg'], 'folders inside a class folder': ['train/dog/more'],
-      'not an image': ['train/cat/b.pdf', 'train/cat/notes.txt', *(f'train/dog/{number}.doc' for number in range(7))]}
-  data = image_folder.load(seed=0, splits={'train': 'train'}, batch_size=2, folder=str(tmp_path), source='folder')
-  line, = data.left_out
-  assert line.startswith(f'left out of {tmp_path}: 2 hidden (.git, train/cat/.DS_Store); 1 beside the split folders (readme.md)')
+    'hidden': ['.git', 'train/cat/.DS_Store'],
+    'beside the split folders': ['readme.md'],
+    'beside the class folders': ['train/loose.jpg'],
+    'folders inside a class folder': ['train/dog/more'],
+    'not an image': [
+      'train/cat/b.pdf',
+      'train/cat/notes.txt',
+      *(f'train/dog/{number}.doc' for number in range(7)),
+    ],
+  }
+  data = image_folder.load(
+    seed=0, splits={'train': 'train'}, batch_size=2, folder=str(tmp_path), source='folder'
+  )
+  (line,) = data.left_out
+  assert line.startswith(
+    f'left out of {tmp_path}: 2 hidden (.git, train/cat/.DS_Store); 1 beside the split folders (readme.md)'
+  )
   assert '9 not an image (train/cat/b.pdf, train/cat/notes.txt, train/dog/0.doc, …)' in line
   os.mkfifo(tmp_path / 'train/cat/pipe')
   assert 'train/cat/pipe' in folders.find(tmp_path).left_out['not an image']
@@ -163,16 +268,29 @@ def test_numbered_folders_keep_their_names(tmp_path):
     fill(tmp_path / 'folders', f'train/{number}/a.jpg')
     fill(tmp_path / 'files', f'training/{number}_0.jpg')
   numbers = tuple(map(str, range(11)))
-  for place, class_names, expected in (('folders', None, numbers), ('folders', 'food11', numbers), ('files', None, numbers),
-                                       ('files', 'food11', image_folder.FOOD11),
-                                       ('folders', list('abcdefghijk'), tuple('abcdefghijk'))):
-    data = image_folder.load(seed=0, splits={'train': 'train'}, batch_size=2, folder=str(tmp_path / place), source='folder',
-                             class_names=class_names)
+  for place, class_names, expected in (
+    ('folders', None, numbers),
+    ('folders', 'food11', numbers),
+    ('files', None, numbers),
+    ('files', 'food11', image_folder.FOOD11),
+    ('folders', list('abcdefghijk'), tuple('abcdefghijk')),
+  ):
+    data = image_folder.load(
+      seed=0,
+      splits={'train': 'train'},
+      batch_size=2,
+      folder=str(tmp_path / place),
+      source='folder',
+      class_names=class_names,
+    )
     assert data.classes == expected
   assert data.facts()['examples_per_class'] == {'train': [1] * 11}
-  for class_names, message in ((['a', 'b'], 'has 2 names, but the photographs have 11 classes: give'),
-                               (['a'] * 11, 'is not a list of different names'), ('food', 'is not a list of different'),
-                               (3, 'is not a list of different names')):
+  for class_names, message in (
+    (['a', 'b'], 'has 2 names, but the photographs have 11 classes: give'),
+    (['a'] * 11, 'is not a list of different names'),
+    ('food', 'is not a list of different'),
+    (3, 'is not a list of different names'),
+  ):
     with pytest.raises(ValueError, match=rf'config\.data\.class_names.* {message}'):
       image_folder.named(numbers, class_names, numbered=False)
 
@@ -182,7 +300,9 @@ def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
   for number in range(4):
     (tmp_path / 'cat').mkdir(exist_ok=True)
     frames[0].save(tmp_path / f'cat/{number}.gif', save_all=True, append_images=frames[1:])
-  split = stream.streaming(image_folder.read(tmp_path, source='folder').splits['train'], batch_size=2, size=4, workers=0)
+  split = stream.streaming(
+    image_folder.read(tmp_path, source='folder').splits['train'], batch_size=2, size=4, workers=0
+  )
   assert (split.feed(0, 2)['image'] == 10).all()
   said = capsys.readouterr().err
   assert said.count('\n') == 1
@@ -193,12 +313,26 @@ def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
 def test_the_background_of_a_config_is_that_of_its_photographs(tmp_path):
   (tmp_path / 'cat').mkdir()
   PIL.Image.fromarray(np.zeros((9, 8, 4), np.uint8)).save(tmp_path / 'cat/1.png')
-  for background, expected in (({}, 255), ({'background': 'black'}, 0), ({'background': [9, 9, 9]}, 9)):
-    data = image_folder.load(seed=0, splits={'train': 'train'}, batch_size=1, folder=str(tmp_path), source='folder', size=4,
-                             workers=0, **background)
+  for background, expected in (
+    ({}, 255),
+    ({'background': 'black'}, 0),
+    ({'background': [9, 9, 9]}, 9),
+  ):
+    data = image_folder.load(
+      seed=0,
+      splits={'train': 'train'},
+      batch_size=1,
+      folder=str(tmp_path),
+      source='folder',
+      size=4,
+      workers=0,
+      **background,
+    )
     assert (data.splits['train'].feed(0, 1)['image'] == expected).all()
   with pytest.raises(ValueError, match=r"config\.data\.background='green' is not a colour"):
-    image_folder.load(seed=0, splits={'train': 'train'}, batch_size=1, folder='nowhere', background='green')
+    image_folder.load(
+      seed=0, splits={'train': 'train'}, batch_size=1, folder='nowhere', background='green'
+    )
 
 
 @pytest.fixture
@@ -223,16 +357,24 @@ def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
   assert (found.origin, found.classes) == ('folder', ('rose', 'tulip'))
   said = capsys.readouterr().err
   assert said.count('\n') == 1
-  assert re.search(rf'images/1\.0\.0 is of other photographs than {second} \(rose/\d\.png is new\): reading the folder; to prepare '
-                   rf'it again: python -m jaxdl\.data prepare image_folder --from={second} --data_dir={root}\n', said)
-  with pytest.raises(ValueError, match=r'is of other photographs than .*: run python -m jaxdl\.data prepare .*, or set config'):
+  assert re.search(
+    rf'images/1\.0\.0 is of other photographs than {second} \(rose/\d\.png is new\): reading the folder; to prepare '
+    rf'it again: python -m jaxdl\.data prepare image_folder --from={second} --data_dir={root}\n',
+    said,
+  )
+  with pytest.raises(
+    ValueError,
+    match=r'is of other photographs than .*: run python -m jaxdl\.data prepare .*, or set config',
+  ):
     image_folder.read(second, source='tfds', data_dir=root)
   version, was_there = prepared(second, root)
   assert not was_there
   assert re.fullmatch(r'images_[0-9a-f]{8}', version.parent.name)
   assert prepared(second, root) == (version, True)
   for folder, classes in ((first, ('cat', 'dog')), (second, ('rose', 'tulip'))):
-    copy, files = (image_folder.read(folder, source=source, data_dir=root) for source in ('auto', 'folder'))
+    copy, files = (
+      image_folder.read(folder, source=source, data_dir=root) for source in ('auto', 'folder')
+    )
     assert (copy.origin, copy.classes, copy.place['folder']) == ('tfds', classes, str(folder))
     assert contents.checksum(copy.entries['train']) == contents.checksum(files.entries['train'])
   assert capsys.readouterr().err == ''
@@ -245,12 +387,17 @@ def as_many_bytes(folder):
   assert file.stat().st_size == size
 
 
-@pytest.mark.parametrize(('change', 'fault'), [
-    (lambda folder: picture(folder / 'cat/9.png'), r'cat/9\.png is new'), (lambda folder: (folder / 'cat/1.png').unlink(), r'cat/1\.png is gone'),
+@pytest.mark.parametrize(
+  ('change', 'fault'),
+  [
+    (lambda folder: picture(folder / 'cat/9.png'), r'cat/9\.png is new'),
+    (lambda folder: (folder / 'cat/1.png').unlink(), r'cat/1\.png is gone'),
     (lambda folder: (folder / 'cat/1.png').write_bytes(b'x'), r'cat/1\.png has changed'),
     (as_many_bytes, r'cat/1\.png has changed'),
-    (lambda folder: (folder / 'dog').rename(folder / 'cow'), r'cow/\d\.png is new')],
-    ids=['new', 'gone', 'other size', 'same size', 'renamed'])
+    (lambda folder: (folder / 'dog').rename(folder / 'cow'), r'cow/\d\.png is new'),
+  ],
+  ids=['new', 'gone', 'other size', 'same size', 'renamed'],
+)
 def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fault, capsys):
   pytest.importorskip('tensorflow')
   folder, _, root = two_folders
@@ -258,7 +405,10 @@ def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fa
   change(folder)
   found = image_folder.read(folder, data_dir=root)
   assert found.origin == 'folder'
-  assert re.search(rf'is of other photographs than {folder} \({fault}\): reading the folder', capsys.readouterr().err)
+  assert re.search(
+    rf'is of other photographs than {folder} \({fault}\): reading the folder',
+    capsys.readouterr().err,
+  )
   version, was_there = prepared(folder, root)
   assert not was_there
   assert image_folder.read(folder, data_dir=root).place['copy'] == version.parent.name
@@ -275,15 +425,24 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
   moved.parent.mkdir()
   folder.rename(moved)
   assert image_folder.read(moved, data_dir=root).origin == 'tfds'
-  assert image_folder.read(folder, data_dir=root).classes == ('cat', 'dog'), 'the copy says that it was made from there'
+  assert image_folder.read(folder, data_dir=root).classes == ('cat', 'dog'), (
+    'the copy says that it was made from there'
+  )
   shutil.rmtree(other)
-  with pytest.raises(FileNotFoundError, match=r'config\.data\.folder=.* is not there: give .*--config\.data\.copy=images for'):
+  with pytest.raises(
+    FileNotFoundError,
+    match=r'config\.data\.folder=.* is not there: give .*--config\.data\.copy=images for',
+  ):
     image_folder.read(other, data_dir=root)
-  assert image_folder.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), 'as the config names it'
+  assert image_folder.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), (
+    'as the config names it'
+  )
   assert capsys.readouterr().err == ''
 
 
-@pytest.mark.parametrize('content', [None, '{}', '[', '{"from": 1, "numbered": false, "splits": {"train": [[1]]}}'])
+@pytest.mark.parametrize(
+  'content', [None, '{}', '[', '{"from": 1, "numbered": false, "splits": {"train": [[1]]}}']
+)
 def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders, content, capsys):
   """It has no list of its photographs, so that nothing says whose they are."""
   pytest.importorskip('tensorflow')
@@ -293,12 +452,16 @@ def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders,
   if content is not None:
     (version / contents.FILE).write_text(content)
   assert image_folder.read(folder, data_dir=root).origin == 'folder'
-  assert 'has no list of its photographs, so that it is not known to be of' in capsys.readouterr().err
+  assert (
+    'has no list of its photographs, so that it is not known to be of' in capsys.readouterr().err
+  )
   with pytest.raises(ValueError, match='has no list of its photographs'):
     image_folder.read(folder, source='tfds', data_dir=root)
   found = image_folder.read(None, name='images', data_dir=root)
   assert (found.origin, found.entries, len(found.splits['train'])) == ('tfds', None, 6)
-  data = image_folder.load(seed=0, splits={'train': 'train'}, batch_size=2, copy='images', data_dir=str(root))
+  data = image_folder.load(
+    seed=0, splits={'train': 'train'}, batch_size=2, copy='images', data_dir=str(root)
+  )
   assert (data.checksums, data.per_class, data.counted()) == ({}, {}, ['train: 6 examples'])
   version, was_there = prepared(folder, root)
   assert not was_there
@@ -310,7 +473,9 @@ def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
   for name, kind in {'a.webp': 'WEBP', 'b.bmp': 'BMP', 'c.gif': 'GIF', 'd.tif': 'TIFF'}.items():
     picture(tmp_path / 'images/cat' / name, kind=kind)
   prepared(tmp_path / 'images', tmp_path / 'tfds')
-  found = image_folder.read(tmp_path / 'images', source='tfds', data_dir=tmp_path / 'tfds').splits['train']
+  found = image_folder.read(tmp_path / 'images', source='tfds', data_dir=tmp_path / 'tfds').splits[
+    'train'
+  ]
   for position in range(4):
     content, _, name = found[position]
     assert content == (tmp_path / 'images/cat' / name).read_bytes()
@@ -321,7 +486,10 @@ def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
 def test_real_photographs_are_all_sound():
   read = image_folder.read(FOOD, source='folder')
   splits, classes = read.splits, read.classes
-  assert (read.origin, {split: len(source) for split, source in splits.items()}) == ('folder', {'train': 300, 'test': 100})
+  assert (read.origin, {split: len(source) for split, source in splits.items()}) == (
+    'folder',
+    {'train': 300, 'test': 100},
+  )
   assert len(classes) == 10
   for position in range(0, 300, 10):
     content, label, name = splits['train'][position]

@@ -1,4 +1,6 @@
-"""Photographs as a stream: the order of the arrays, exact resumption, corrupt files, hosts and worker processes."""
+"""Photographs as a stream: the order of the arrays, exact resumption, corrupt files, hosts and
+worker processes.
+"""
 
 import dataclasses
 import pathlib
@@ -30,7 +32,9 @@ def write(path, value):
 
 @pytest.fixture
 def folder(tmp_path):
-  """22 photographs to train on, an epoch of 5 batches of 4 and one of 2, and 9 to test, of 3 classes."""
+  """22 photographs to train on, an epoch of 5 batches of 4 and one of 2, and 9 to test, of 3
+  classes.
+  """
   for number in range(22):
     write(tmp_path / f'photos/train/{"abc"[number % 3]}/{number}.png', number)
   for number in range(30, 39):
@@ -59,7 +63,9 @@ class Counted:
 
 
 def split_of(source, **options):
-  return stream.streaming(source, **{'batch_size': 4, 'size': SIZE, 'seed': 5, 'workers': 0} | options)
+  return stream.streaming(
+    source, **{'batch_size': 4, 'size': SIZE, 'seed': 5, 'workers': 0} | options
+  )
 
 
 def assert_equal(feed, expected, rows=slice(None)):
@@ -71,15 +77,22 @@ def assert_equal(feed, expected, rows=slice(None)):
 @pytest.mark.parametrize('seed', [5, None])
 def test_the_order_is_that_of_arrays(source, seed):
   """Three epochs of training, or all of an evaluation, which ends in padding."""
-  columns = {'image': np.stack([decode.square(source[i][0], SIZE) for i in range(22)]),
-             'label': np.array([source[i][1] for i in range(22)], np.int32)}
+  columns = {
+    'image': np.stack([decode.square(source[i][0], SIZE) for i in range(22)]),
+    'label': np.array([source[i][1] for i in range(22)], np.int32),
+  }
   arrays, found = resident(columns, batch_size=4, seed=seed), split_of(source, seed=seed)
   steps = 18 if seed is not None else 6
-  assert (found.count, found.batches, found.arrays) == (arrays.count, arrays.batches, {}) == (22, 6, {})
+  assert (
+    (found.count, found.batches, found.arrays) == (arrays.count, arrays.batches, {}) == (22, 6, {})
+  )
   index, feed = arrays.feed(0, steps), found.feed(0, steps)
   assert {name: (values.shape, values.dtype.name) for name, values in feed.items()} == {
-      'image': ((steps, 4, SIZE, SIZE, 3), 'uint8'), 'label': ((steps, 4), 'int32'), 'index': ((steps, 4), 'int32'),
-      'mask': ((steps, 4), 'float32')}
+    'image': ((steps, 4, SIZE, SIZE, 3), 'uint8'),
+    'label': ((steps, 4), 'int32'),
+    'index': ((steps, 4), 'int32'),
+    'mask': ((steps, 4), 'float32'),
+  }
   for name in ('index', 'mask'):
     np.testing.assert_array_equal(feed[name], index[name])
   real = feed['mask'] == 1
@@ -92,7 +105,18 @@ def test_the_order_is_that_of_arrays(source, seed):
 def test_a_feed_depends_only_on_its_steps(source):
   """Steps asked for again, skipped, gone back to, from the middle of an epoch, and none at all."""
   whole, fresh = split_of(source).feed(0, 30), split_of(source)
-  for first, steps in [(7, 5), (8, 5), (13, 1), (13, 0), (14, 3), (2, 2), (25, 5), (0, 9), (3, 4), (7, 1)]:
+  for first, steps in [
+    (7, 5),
+    (8, 5),
+    (13, 1),
+    (13, 0),
+    (14, 3),
+    (2, 2),
+    (25, 5),
+    (0, 9),
+    (3, 4),
+    (7, 1),
+  ]:
     assert_equal(fresh.feed(first, steps), whole, slice(first, first + steps))
 
 
@@ -119,8 +143,12 @@ def test_evaluation_begins_anew_without_a_pause(source):
 
 
 def damaged(content, damage):
-  return {'truncated': content[:len(content) // 2], 'empty': b'', 'text': b'<html>404</html>',
-          'flipped': content[:60] + bytes(255 - byte for byte in content[60:])}[damage]
+  return {
+    'truncated': content[: len(content) // 2],
+    'empty': b'',
+    'text': b'<html>404</html>',
+    'flipped': content[:60] + bytes(255 - byte for byte in content[60:]),
+  }[damage]
 
 
 @pytest.mark.parametrize('damage', ['truncated', 'empty', 'text', 'flipped'])
@@ -133,12 +161,16 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
   whole = split_of(image_folder.read(folder, source='folder').splits['train']).feed(0, 12)
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
   source = image_folder.read(folder, source='folder').splits['train']
-  with pytest.raises(ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it') as raised:
+  with pytest.raises(
+    ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it'
+  ) as raised:
     split_of(source).feed(0, 6)
   assert '\n' not in str(raised.value)
   found = split_of(source, corrupt='skip').feed(0, 12)
   said = capsys.readouterr().err
-  assert said.count(f'3.{kind} is not a sound') == said.count('\n') == 1, 'said once, though two epochs met it'
+  assert said.count(f'3.{kind} is not a sound') == said.count('\n') == 1, (
+    'said once, though two epochs met it'
+  )
   gone = (found['mask'] == 0) & (whole['mask'] == 1)
   assert gone.sum() == 2
   assert not found['image'][gone].any()
@@ -151,20 +183,29 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
 def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
   whole = split_of(source, batch_size=6, seed=seed).feed(0, 4)
   counted = [Counted(source, []) for _ in range(3)]
-  parts = [split_of(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
-           for host, own in enumerate(counted)]
+  parts = [
+    split_of(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
+    for host, own in enumerate(counted)
+  ]
   joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in whole}
   assert_equal(joined, whole)
   assert sorted(joined['index'][joined['mask'] == 1]) == list(range(22))
   for part, own in zip(parts, counted, strict=True):
     assert set(part['index'][part['mask'] == 1]) <= set(own.read)
-  with pytest.raises(ValueError, match='a batch of 4 does not divide over 3 hosts: use a multiple of 3'):
+  with pytest.raises(
+    ValueError, match='a batch of 4 does not divide over 3 hosts: use a multiple of 3'
+  ):
     split_of(source, process_index=0, process_count=3)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    ({'size': 0}, 'config.data.size=0 '), ({'workers': -1}, 'config.data.workers=-1 '),
-    ({'corrupt': 'ignore'}, "config.data.corrupt='ignore' is unknown: use refuse or skip")])
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'size': 0}, 'config.data.size=0 '),
+    ({'workers': -1}, 'config.data.workers=-1 '),
+    ({'corrupt': 'ignore'}, "config.data.corrupt='ignore' is unknown: use refuse or skip"),
+  ],
+)
 def test_impossible_settings_are_named(source, options, message):
   with pytest.raises(ValueError, match=message):
     split_of(source, **options)
@@ -178,14 +219,36 @@ def test_an_impossible_fit_is_named_before_anything_is_read():
 def build(folder, monkeypatch, steps):
   """A tiny CNN on the folder; feeds of two steps, so that training and evaluation take many."""
   monkeypatch.setattr(stream, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)
-  layers = (dict(kind='conv', features=4, kernel=5, strides=2), dict(kind='batch_norm'), dict(kind='flatten'),
-            dict(kind='dense', features=3, activate=False))
-  return experiment.build(dict(
-      seed=0, task='classify', train_for=f'{steps} steps', log_every='3 steps', evaluate_every='6 steps',
-      checkpoint_every='12 steps', data=dict(
-          name='image_folder', folder=str(folder), source='folder', size=SIZE, workers=0, batch_size=4, evaluation_batch_size=4,
-          splits=dict(train='train', validation='test', test='test'), augment=[dict(kind='flip')]),
-      model=dict(name='cnn', layers=layers), optimizer=dict(name='adam', learning_rate=1e-2)), 'photographs')
+  layers = (
+    dict(kind='conv', features=4, kernel=5, strides=2),
+    dict(kind='batch_norm'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=3, activate=False),
+  )
+  return experiment.build(
+    dict(
+      seed=0,
+      task='classify',
+      train_for=f'{steps} steps',
+      log_every='3 steps',
+      evaluate_every='6 steps',
+      checkpoint_every='12 steps',
+      data=dict(
+        name='image_folder',
+        folder=str(folder),
+        source='folder',
+        size=SIZE,
+        workers=0,
+        batch_size=4,
+        evaluation_batch_size=4,
+        splits=dict(train='train', validation='test', test='test'),
+        augment=[dict(kind='flip')],
+      ),
+      model=dict(name='cnn', layers=layers),
+      optimizer=dict(name='adam', learning_rate=1e-2),
+    ),
+    'photographs',
+  )
 
 
 @pytest.mark.parametrize('stop', [4, pytest.param(7, marks=pytest.mark.slow)])
@@ -196,7 +259,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypat
   straight = loop.train(built, tmp_path / 'straight')
   loop.train(build(folder, monkeypatch, stop), tmp_path / 'resumed')
   loop.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
-  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / run) for run in ('resumed', 'straight')))
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    *(state_of(built, tmp_path / run) for run in ('resumed', 'straight')),
+  )
   assert straight['test_examples'] == 9
 
 
@@ -205,7 +271,9 @@ def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
   for file in (folder / 'train').rglob('*.png'):
     file.write_bytes(b'nothing')
   split = split_of(image_folder.read(folder, source='folder').splits['train'], corrupt='skip')
-  with pytest.raises(ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'):
+  with pytest.raises(
+    ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'
+  ):
     split.feed(0, 1)
 
 
@@ -231,7 +299,7 @@ def test_worker_processes_give_the_same_bits(source):
   assert_equal(found, expected | {'label': found['label']})
 
 
-PROGRAM = '''
+PROGRAM = """
 import multiprocessing, sys, time
 from jaxdl.data import image_folder
 from jaxdl.data.photographs import stream
@@ -243,15 +311,22 @@ if __name__ == '__main__':
   if sys.argv[2] == 'raise':
     raise KeyError('fault')
   time.sleep(60)
-'''
+"""
 
 
-@pytest.mark.parametrize('end', ['SIGKILL', *(pytest.param(end, marks=pytest.mark.slow) for end in ('raise', 'SIGTERM'))])
+@pytest.mark.parametrize(
+  'end', ['SIGKILL', *(pytest.param(end, marks=pytest.mark.slow) for end in ('raise', 'SIGTERM'))]
+)
 def test_workers_end_with_their_program(folder, tmp_path, end):
   program = tmp_path / 'program.py'
   program.write_text(PROGRAM)
-  with subprocess.Popen([sys.executable, program, folder, end], env={'PYTHONPATH': str(ROOT)}, text=True,
-                        stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+  with subprocess.Popen(
+    [sys.executable, program, folder, end],
+    env={'PYTHONPATH': str(ROOT)},
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  ) as run:
     workers = [int(pid) for pid in run.stdout.readline().split()]
     assert len(workers) == 1
     if end != 'raise':

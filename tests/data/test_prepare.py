@@ -18,17 +18,24 @@ from jaxdl.data.raw import cdb, hoda_mat, idx, sources
 from jaxdl.data.sets import hoda, mnist, shakespeare
 
 SHARED = ROOT.parent / 'shared/data'
-here = pytest.mark.skipif(not SHARED.is_dir(), reason='the original raw files (../shared/data) are not here')
+here = pytest.mark.skipif(
+  not SHARED.is_dir(), reason='the original raw files (../shared/data) are not here'
+)
 
 
 def idx_bytes(array):
-  return struct.pack(f'>{1 + array.ndim}i', 0x800 + array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+  return (
+    struct.pack(f'>{1 + array.ndim}i', 0x800 + array.ndim, *array.shape)
+    + array.astype(np.uint8).tobytes()
+  )
 
 
 DIGITS = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 251
 
 
-@pytest.mark.parametrize('name', ['a-idx3-ubyte', 'a-idx3-ubyte.gz', 'a.idx3-ubyte', 'a.idx3-ubyte.gz'])
+@pytest.mark.parametrize(
+  'name', ['a-idx3-ubyte', 'a-idx3-ubyte.gz', 'a.idx3-ubyte', 'a.idx3-ubyte.gz']
+)
 def test_idx_is_read_packed_or_not(tmp_path, name):
   content = idx_bytes(DIGITS)
   (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith('.gz') else content)
@@ -37,13 +44,17 @@ def test_idx_is_read_packed_or_not(tmp_path, name):
   assert unpacked == content
 
 
-@pytest.mark.parametrize(('content', 'message'), [
+@pytest.mark.parametrize(
+  ('content', 'message'),
+  [
     (None, 'a-idx3-ubyte is missing'),
     (b'hello, world', 'is not an IDX file .*68656c6c'),
     (idx_bytes(DIGITS)[:-1], 'has 1,583 bytes, expected 1,584: fetch it again'),
     (idx_bytes(DIGITS[:1]), r'holds an array of shape \(1, 28, 28\), expected \(2, 28, 28\)'),
     (gzip.compress(idx_bytes(DIGITS), mtime=0)[:-20], 'is not a sound gzip file'),
-    (b'', 'is not an IDX file')])
+    (b'', 'is not an IDX file'),
+  ],
+)
 def test_idx_that_is_wrong_is_named(tmp_path, content, message):
   if content is not None:
     (tmp_path / 'a-idx3-ubyte').write_bytes(content)
@@ -53,7 +64,11 @@ def test_idx_that_is_wrong_is_named(tmp_path, content, message):
 
 def cdb_bytes(images, labels, *, size=(0, 0), gray=0, count=None):
   """A CDB file as its description says; images [H, W] of 0 and 255."""
-  header = bytearray(struct.pack('<HBBBBI', 2005, 1, 2, *size, len(images) if count is None else count).ljust(1024, b'\0'))
+  header = bytearray(
+    struct.pack('<HBBBBI', 2005, 1, 2, *size, len(images) if count is None else count).ljust(
+      1024, b'\0'
+    )
+  )
   header[522] = gray
   records = []
   for image, label in zip(images, labels, strict=True):
@@ -91,23 +106,39 @@ def test_cdb_reads_runs_by_hand(tmp_path):
   np.testing.assert_array_equal(cdb.read(file)[0][0], gray)
 
 
-@pytest.mark.parametrize(('content', 'message'), [
-    (b'short', 'is not a CDB file'), (b'\0' * 2000, 'is not a CDB file .year 0'),
+@pytest.mark.parametrize(
+  ('content', 'message'),
+  [
+    (b'short', 'is not a CDB file'),
+    (b'\0' * 2000, 'is not a CDB file .year 0'),
     (cdb_bytes(SHAPES, [7, 3])[:-1], 'breaks off or is damaged in record 1 of 2'),
     (cdb_bytes(SHAPES, [7, 3], count=3), 'breaks off or is damaged in record 2 of 3'),
-    (cdb_bytes(SHAPES, [7, 3])[:1024] + b'\x00' + cdb_bytes(SHAPES, [7, 3])[1025:], 'damaged in record 0 of 2')])
+    (
+      cdb_bytes(SHAPES, [7, 3])[:1024] + b'\x00' + cdb_bytes(SHAPES, [7, 3])[1025:],
+      'damaged in record 0 of 2',
+    ),
+  ],
+)
 def test_cdb_that_is_wrong_is_named(tmp_path, content, message):
   (tmp_path / 'a.cdb').write_bytes(content)
   with pytest.raises(ValueError, match=f'a.cdb.*{message}'):
     cdb.read(tmp_path / 'a.cdb')
 
 
-@pytest.mark.parametrize(('variables', 'message'), [
+@pytest.mark.parametrize(
+  ('variables', 'message'),
+  [
     ({'other': np.zeros(3)}, 'is not Hoda: it has no variables Data and labels'),
-    ({'Data': np.zeros((2, 2)), 'labels': np.zeros(4)}, 'is not Hoda: Data must be an object array'),
-    (None, 'is not a sound MATLAB file')])
+    (
+      {'Data': np.zeros((2, 2)), 'labels': np.zeros(4)},
+      'is not Hoda: Data must be an object array',
+    ),
+    (None, 'is not a sound MATLAB file'),
+  ],
+)
 def test_mat_that_is_not_hoda_is_named(tmp_path, variables, message):
   import scipy.io
+
   file = tmp_path / 'Data_hoda_full.mat'
   if variables is None:
     file.write_bytes(b'MATLAB 5.0 MAT-file but not really' * 20)
@@ -122,7 +153,9 @@ def test_hoda_digits_are_centred_and_scaled():
   tall[:, 12:] = 255
   square = hoda.centre(tall)
   assert square.shape == (32, 32, 1)
-  assert (square[4:28, 16:22] == 255).all()  # 48 × 24 → 24 × 12, in the middle: rows 4..27, columns 10..21
+  assert (
+    square[4:28, 16:22] == 255
+  ).all()  # 48 × 24 → 24 × 12, in the middle: rows 4..27, columns 10..21
   assert square.sum() == 255 * 24 * 6
   small = hoda.centre(np.full((3, 3), 255, np.uint8))
   assert (small[4:28, 4:28] == 255).all()
@@ -132,13 +165,19 @@ def test_hoda_digits_are_centred_and_scaled():
 
 @pytest.mark.parametrize('link', [None, '/etc/hostname'])
 def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, link):
-  archive, member = tmp_path / 'cifar-10-binary.tar.gz', tarfile.TarInfo('a/link' if link else '../outside')
+  archive, member = (
+    tmp_path / 'cifar-10-binary.tar.gz',
+    tarfile.TarInfo('a/link' if link else '../outside'),
+  )
   if link:
     member.type, member.linkname = tarfile.SYMTYPE, link
   with tarfile.open(archive, 'w:gz') as tar:
     tar.addfile(member, io.BytesIO(b''))
   (tmp_path / 'aside').mkdir()
-  with pytest.raises(ValueError, match=r"tar.gz holds '(a/link|\.\./outside)', which leads out of its folder: do not use"):
+  with pytest.raises(
+    ValueError,
+    match=r"tar.gz holds '(a/link|\.\./outside)', which leads out of its folder: do not use",
+  ):
     sources.cifar10(tmp_path, tmp_path / 'aside')
   assert not (tmp_path / 'outside').exists()
 
@@ -152,13 +191,29 @@ def cifar_folder(folder):
   return folder
 
 
-@pytest.mark.parametrize(('change', 'message'), [
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
     (lambda folder: (folder / 'data_batch_3.bin').unlink(), 'data_batch_3.bin is missing'),
-    (lambda folder: (folder / 'data_batch_1.bin').write_bytes(bytes(7)), 'data_batch_1.bin has 7 bytes, expected 30,730,000'),
-    (lambda folder: (folder / 'data_batch_1.bin').write_bytes(b'\x0b' * 30730000), 'data_batch_1.bin has a label 11, expected 0 to 9'),
+    (
+      lambda folder: (folder / 'data_batch_1.bin').write_bytes(bytes(7)),
+      'data_batch_1.bin has 7 bytes, expected 30,730,000',
+    ),
+    (
+      lambda folder: (folder / 'data_batch_1.bin').write_bytes(b'\x0b' * 30730000),
+      'data_batch_1.bin has a label 11, expected 0 to 9',
+    ),
     (lambda folder: None, r'data_batch_1.bin has another checksum \(sha256 .*: fetch it again'),
-    (lambda folder: (folder / 'batches.meta.txt').write_text('a\nb\n'), r'batches.meta.txt names 2 classes \(a, b…\), expected'),
-    (lambda folder: (folder / 'data_batch_1').write_bytes(b'\x80\x02}'), 'holds the Python version, whose files are pickles and are never loaded')])
+    (
+      lambda folder: (folder / 'batches.meta.txt').write_text('a\nb\n'),
+      r'batches.meta.txt names 2 classes \(a, b…\), expected',
+    ),
+    (
+      lambda folder: (folder / 'data_batch_1').write_bytes(b'\x80\x02}'),
+      'holds the Python version, whose files are pickles and are never loaded',
+    ),
+  ],
+)
 def test_cifar10_that_is_wrong_is_named(tmp_path, change, message):
   change(cifar_folder(tmp_path))
   (tmp_path / 'aside').mkdir()
@@ -166,10 +221,17 @@ def test_cifar10_that_is_wrong_is_named(tmp_path, change, message):
     sources.cifar10(tmp_path, tmp_path / 'aside')
 
 
-@pytest.mark.parametrize(('name', 'message'), [
-    ('mnist', 'train-images-idx3-ubyte is missing'), ('fashion_mnist', 'train-images-idx3-ubyte is missing'),
-    ('cifar10', 'data_batch_1.bin is missing'), ('hoda', 'Data_hoda_full.mat is missing'),
-    ('tiny_shakespeare', 'input.txt is missing'), ('shakespeare', 'shakespeare.txt is missing')])
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('mnist', 'train-images-idx3-ubyte is missing'),
+    ('fashion_mnist', 'train-images-idx3-ubyte is missing'),
+    ('cifar10', 'data_batch_1.bin is missing'),
+    ('hoda', 'Data_hoda_full.mat is missing'),
+    ('tiny_shakespeare', 'input.txt is missing'),
+    ('shakespeare', 'shakespeare.txt is missing'),
+  ],
+)
 def test_prepare_says_what_is_missing_and_leaves_nothing(tmp_path, name, message):
   (tmp_path / 'raw').mkdir()
   with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -179,7 +241,9 @@ def test_prepare_says_what_is_missing_and_leaves_nothing(tmp_path, name, message
 
 def test_prepare_names_a_text_that_is_not_the_text(tmp_path):
   (tmp_path / 'input.txt').write_text('To be')
-  with pytest.raises(ValueError, match='input.txt has 5 characters, expected 1,115,394: fetch it again'):
+  with pytest.raises(
+    ValueError, match='input.txt has 5 characters, expected 1,115,394: fetch it again'
+  ):
     prepare.prepare('tiny_shakespeare', raw=tmp_path, data_dir=tmp_path / 'tfds')
   (tmp_path / 'input.txt').write_text('T' * 1115394)
   with pytest.raises(ValueError, match='input.txt has another checksum'):
@@ -187,9 +251,19 @@ def test_prepare_names_a_text_that_is_not_the_text(tmp_path):
 
 
 def test_prepare_from_the_command_line_names_the_folder(tmp_path):
-  run = run_child('-m', 'jaxdl.data', 'prepare', 'mnist', f'--from={tmp_path / "nowhere"}', f'--data_dir={tmp_path}')
+  run = run_child(
+    '-m',
+    'jaxdl.data',
+    'prepare',
+    'mnist',
+    f'--from={tmp_path / "nowhere"}',
+    f'--data_dir={tmp_path}',
+  )
   assert run.returncode == 1
-  assert run.stderr == f'jaxdl: --from={tmp_path / "nowhere"} does not exist: give the folder of the raw files\n'
+  assert (
+    run.stderr
+    == f'jaxdl: --from={tmp_path / "nowhere"} does not exist: give the folder of the raw files\n'
+  )
 
 
 def test_list_shows_every_data_set(tmp_path):
@@ -221,8 +295,11 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   packed = shakespeare.shakespeare(source='bundled', data_dir=root)
   assert source.classes == packed.classes
   for split in ('train', 'validation', 'test'):
-    np.testing.assert_array_equal(source.columns[split]['character'], packed.columns[split]['character'])
+    np.testing.assert_array_equal(
+      source.columns[split]['character'], packed.columns[split]['character']
+    )
   import tensorflow_datasets as tfds
+
   info = tfds.builder_from_directory(str(first)).info
   assert info.citation.startswith('@book')
   assert info.homepage
@@ -234,8 +311,17 @@ def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
   pytest.importorskip('tensorflow')
   for place in ('train/cat', 'train/dog', 'test/dog'):
     (tmp_path / 'My pets' / place).mkdir(parents=True)
-    PIL.Image.fromarray(np.full((9, 8, 3), 7, np.uint8)).save(tmp_path / 'My pets' / place / 'a.png')
-  command = ('-m', 'jaxdl.data', 'prepare', 'image_folder', f'--from={tmp_path / "My pets"}', f'--data_dir={tmp_path}')
+    PIL.Image.fromarray(np.full((9, 8, 3), 7, np.uint8)).save(
+      tmp_path / 'My pets' / place / 'a.png'
+    )
+  command = (
+    '-m',
+    'jaxdl.data',
+    'prepare',
+    'image_folder',
+    f'--from={tmp_path / "My pets"}',
+    f'--data_dir={tmp_path}',
+  )
   run = run_child(*command)
   assert run.returncode == 0, run.stderr
   assert run.stdout.startswith(f'image_folder is prepared: {tmp_path}/image_folder/my_pets/1.0.0')
@@ -243,9 +329,19 @@ def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
   assert 'was there already' in capsys.readouterr().out
   main(['jaxdl.data', 'list', f'--data_dir={tmp_path}'])
   listed = capsys.readouterr().out
-  assert 'train 2  test 1' in next(line for line in listed.splitlines() if line.startswith('image_folder/my_pets'))
-  data = DATA_SETS['image_folder'](seed=0, source='auto', copy='my_pets', data_dir=tmp_path, size=4, workers=0, batch_size=2,
-                                   splits={'train': 'train', 'test': 'test'})
+  assert 'train 2  test 1' in next(
+    line for line in listed.splitlines() if line.startswith('image_folder/my_pets')
+  )
+  data = DATA_SETS['image_folder'](
+    seed=0,
+    source='auto',
+    copy='my_pets',
+    data_dir=tmp_path,
+    size=4,
+    workers=0,
+    batch_size=2,
+    splits={'train': 'train', 'test': 'test'},
+  )
   assert (data.origin, data.classes, data.input_shape()) == ('tfds', ('cat', 'dog'), (4, 4, 3))
   feed = data.splits['test'].feed(0, 1)
   np.testing.assert_array_equal(feed['image'][0, 0], 7)
@@ -262,18 +358,29 @@ def raw(tmp_path_factory):
 
 
 REAL = [
-    ('mnist', mnist.mnist, {'train': 60000, 'test': 10000}),
-    ('fashion_mnist', image_sets.fashion_mnist, {'train': 60000, 'test': 10000}),
-    ('cifar10', image_sets.cifar10, {'train': 50000, 'test': 10000}),
-    pytest.param('hoda', hoda.hoda, {'train': 60000, 'test': 20000, 'remaining': 22352}, marks=pytest.mark.slow),
-    ('tiny_shakespeare', shakespeare.tiny_shakespeare, {'train': 1003854, 'validation': 55770, 'test': 55770})]
+  ('mnist', mnist.mnist, {'train': 60000, 'test': 10000}),
+  ('fashion_mnist', image_sets.fashion_mnist, {'train': 60000, 'test': 10000}),
+  ('cifar10', image_sets.cifar10, {'train': 50000, 'test': 10000}),
+  pytest.param(
+    'hoda', hoda.hoda, {'train': 60000, 'test': 20000, 'remaining': 22352}, marks=pytest.mark.slow
+  ),
+  (
+    'tiny_shakespeare',
+    shakespeare.tiny_shakespeare,
+    {'train': 1003854, 'validation': 55770, 'test': 55770},
+  ),
+]
 
 
 @here
 @pytest.mark.parametrize(('name', 'read', 'counts'), REAL)
 @pytest.mark.parametrize('most', [100, pytest.param(None, marks=pytest.mark.slow)])
-def test_real_data_sets_are_prepared_and_read_back(raw, tmp_path, monkeypatch, most, name, read, counts):
-  """The raw files are read and checked whole; by default a hundred examples of each split are written."""
+def test_real_data_sets_are_prepared_and_read_back(
+  raw, tmp_path, monkeypatch, most, name, read, counts
+):
+  """The raw files are read and checked whole; by default a hundred examples of each split are
+  written.
+  """
   pytest.importorskip('tensorflow')
   monkeypatch.setattr(prepare, 'MOST', most)
   folder, was_there = prepare.prepare(name, raw=raw / name, data_dir=tmp_path)
@@ -289,8 +396,13 @@ def test_real_data_sets_are_prepared_and_read_back(raw, tmp_path, monkeypatch, m
     assert set(source.columns['train']['label']) <= set(range(10))
   if name == 'mnist':  # the same images as the bundled copy, in TFDS's own order
     original = mnist.mnist(source='bundled', data_dir=None).columns['test']
-    labels = {image.tobytes(): label for image, label in zip(original['image'], original['label'], strict=True)}
-    for image, label in zip(source.columns['test']['image'], source.columns['test']['label'], strict=True):
+    labels = {
+      image.tobytes(): label
+      for image, label in zip(original['image'], original['label'], strict=True)
+    }
+    for image, label in zip(
+      source.columns['test']['image'], source.columns['test']['label'], strict=True
+    ):
       assert labels[image.tobytes()] == label
   if name == 'cifar10':
     assert 'not the original (JPEG test copy)' in source.origin
@@ -302,4 +414,5 @@ def test_real_data_sets_are_prepared_and_read_back(raw, tmp_path, monkeypatch, m
 def test_data_sets_that_can_be_prepared_have_a_reader_of_raw_files():
   from jaxdl.data import tfds_arrays
   from jaxdl.data.raw import sources
+
   assert tuple(sources.RAW) == tfds_arrays.PREPARABLE

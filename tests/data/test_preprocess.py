@@ -21,8 +21,12 @@ def test_gray_is_pillows_luma():
 
 def test_crop_is_the_centre():
   np.testing.assert_array_equal(preprocess.fit(PIXELS, 4, 'crop'), PIXELS[:, 2:6, 2:6])
-  np.testing.assert_array_equal(preprocess.fit(PIXELS, 5, 'crop'), PIXELS[:, 1:6, 1:6])  # the odd pixel stays below, right
-  with pytest.raises(ValueError, match=r"config\.data\.size=9 is larger than the images \(8×8\): use fit='area'"):
+  np.testing.assert_array_equal(
+    preprocess.fit(PIXELS, 5, 'crop'), PIXELS[:, 1:6, 1:6]
+  )  # the odd pixel stays below, right
+  with pytest.raises(
+    ValueError, match=r"config\.data\.size=9 is larger than the images \(8×8\): use fit='area'"
+  ):
     preprocess.fit(PIXELS, 9, 'crop')
 
 
@@ -31,12 +35,18 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
   row = np.array([0, 100, 200, 40], np.uint8)
   image = np.broadcast_to(row[None, None, :, None], (1, 4, 4, 1))
   expected = [0.75 * 0 + 0.25 * 100, 0.5 * 100 + 0.5 * 200, 0.25 * 200 + 0.75 * 40]
-  np.testing.assert_array_equal(preprocess.fit(image, 3, 'area')[0, :, :, 0], np.rint([expected] * 3))
+  np.testing.assert_array_equal(
+    preprocess.fit(image, 3, 'area')[0, :, :, 0], np.rint([expected] * 3)
+  )
   halves = PIXELS.reshape(7, 4, 2, 4, 2, 3).mean((2, 4))
   np.testing.assert_array_equal(preprocess.fit(PIXELS, 4, 'area'), np.rint(halves))
-  np.testing.assert_array_equal(preprocess.fit(PIXELS, 16, 'area')[:, ::2, ::2], PIXELS)  # enlarged: repeated pixels
+  np.testing.assert_array_equal(
+    preprocess.fit(PIXELS, 16, 'area')[:, ::2, ::2], PIXELS
+  )  # enlarged: repeated pixels
   np.testing.assert_allclose(preprocess.shares(32, 28).sum(1), 1, rtol=1e-6)
-  np.testing.assert_allclose(preprocess.shares(32, 28).sum(0), 28 / 32, rtol=1e-6)  # no pixel counts twice
+  np.testing.assert_allclose(
+    preprocess.shares(32, 28).sum(0), 28 / 32, rtol=1e-6
+  )  # no pixel counts twice
 
 
 @pytest.mark.parametrize(('scale', 'low', 'high'), [('unit', 0, 1), ('symmetric', -1, 1)])
@@ -54,22 +64,36 @@ def test_standardized_inputs_have_mean_0_and_deviation_1_per_channel():
   mean, deviation = preprocess.scaling('standardized', PIXELS)
   np.testing.assert_allclose(mean, (PIXELS / 255).mean((0, 1, 2)), rtol=1e-12)
   np.testing.assert_allclose(deviation, (PIXELS / 255).std((0, 1, 2)), rtol=1e-12)
-  inputs = preprocess.inputs(mean=mean, deviation=deviation)({'image': jnp.asarray(PIXELS), 'index': jnp.arange(7)})['inputs']
+  inputs = preprocess.inputs(mean=mean, deviation=deviation)(
+    {'image': jnp.asarray(PIXELS), 'index': jnp.arange(7)}
+  )['inputs']
   np.testing.assert_allclose(inputs.mean((0, 1, 2)), 0, atol=1e-5)
   np.testing.assert_allclose(inputs.std((0, 1, 2)), 1, atol=1e-5)
   with pytest.raises(ValueError, match="scale='standardized' divides by 0"):
     preprocess.scaling('standardized', PIXELS * 0)
 
 
-@pytest.mark.parametrize(('choice', 'value', 'message'), [
-    ('scale', 'half', r"config\.data\.scale='half' is unknown: use one of 'unit', 'symmetric', 'standardized'"),
+@pytest.mark.parametrize(
+  ('choice', 'value', 'message'),
+  [
+    (
+      'scale',
+      'half',
+      r"config\.data\.scale='half' is unknown: use one of 'unit', 'symmetric', 'standardized'",
+    ),
     ('layout', 'columns', r"config\.data\.layout='columns' is unknown: use one of image, rows"),
     ('color', 'grey', r"config\.data\.color='grey' is unknown: use one of 'original', 'gray'"),
     ('fit', 'stretch', r"config\.data\.fit='stretch' is unknown: use one of 'crop', 'area'"),
     ('size', 0, r'config\.data\.size=0 is not a size'),
     ('batch_size', 'many', r"config\.data\.batch_size='many' is not a size"),
     ('splits', {'test': 'test'}, r'config\.data\.splits has no train split'),
-    ('splits', {'train': 'train', 'dev': 'test'}, r'config\.data\.splits\.dev is unknown: use train, validation, test')])
+    (
+      'splits',
+      {'train': 'train', 'dev': 'test'},
+      r'config\.data\.splits\.dev is unknown: use train, validation, test',
+    ),
+  ],
+)
 def test_wrong_choices_are_named(choice, value, message):
   choices = dict(seed=0, splits={'train': 'train'}, batch_size=2, size=4) | {choice: value}
   with pytest.raises(ValueError, match=message):
@@ -78,9 +102,14 @@ def test_wrong_choices_are_named(choice, value, message):
 
 def colours(*, source, data_dir):
   """A data set of seven colour images."""
-  return Source(origin='memory', classes=('a', 'b'), columns={
+  return Source(
+    origin='memory',
+    classes=('a', 'b'),
+    columns={
       'train': {'image': PIXELS, 'label': np.arange(7, dtype=np.int32) % 2},
-      'test': {'image': PIXELS[:3], 'label': np.zeros(3, np.int32)}})
+      'test': {'image': PIXELS[:3], 'label': np.zeros(3, np.int32)},
+    },
+  )
 
 
 def first_batch(data, split='train', key=None):
@@ -90,23 +119,47 @@ def first_batch(data, split='train', key=None):
 
 
 def test_gray_small_images_and_statistics_come_from_the_training_split():
-  data = images.load(colours, seed=0, splits={'train': 'train[:4]', 'validation': 'train[4:]', 'test': 'test'}, batch_size=4,
-                     evaluation_batch_size=3, color='gray', size=4, fit='area', scale='standardized')
+  data = images.load(
+    colours,
+    seed=0,
+    splits={'train': 'train[:4]', 'validation': 'train[4:]', 'test': 'test'},
+    batch_size=4,
+    evaluation_batch_size=3,
+    color='gray',
+    size=4,
+    fit='area',
+    scale='standardized',
+  )
   gray = preprocess.fit(preprocess.gray(PIXELS), 4, 'area')
   mean, deviation = (gray[:4] / 255).mean(), (gray[:4] / 255).std()
   batch = first_batch(data, 'test')
-  np.testing.assert_allclose(batch['inputs'], (gray[:3] / 255 - mean) / deviation, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+    batch['inputs'], (gray[:3] / 255 - mean) / deviation, rtol=1e-4, atol=1e-5
+  )
   facts = data.facts()
-  assert facts.pop('checksums') == {split: checksum.of_columns(part) for split, part in colours(source=None, data_dir=None).columns.items()}
+  assert facts.pop('checksums') == {
+    split: checksum.of_columns(part)
+    for split, part in colours(source=None, data_dir=None).columns.items()
+  }
   assert facts.pop('examples') == {'train': 4, 'validation': 3, 'test': 3}
   assert facts.pop('examples_per_class') == {'train': [2, 2], 'validation': [2, 1], 'test': [3, 0]}
-  assert facts == {'name': 'colours', 'origin': 'memory', 'classes': ['a', 'b'], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1,
-                          'mean': pytest.approx([mean]), 'deviation': pytest.approx([deviation])}
+  assert facts == {
+    'name': 'colours',
+    'origin': 'memory',
+    'classes': ['a', 'b'],
+    'input_shape': [4, 4, 1],
+    'steps_per_epoch': 1,
+    'mean': pytest.approx([mean]),
+    'deviation': pytest.approx([deviation]),
+  }
 
 
 def test_overlapping_splits_are_refused_unless_said():
   choices = dict(seed=0, splits={'train': 'train[:5]', 'validation': 'train[3:]'}, batch_size=2)
-  with pytest.raises(ValueError, match=r"config\.data\.splits\.validation='train\[3:\]' shares 2 examples with train='train\[:5\]'"):
+  with pytest.raises(
+    ValueError,
+    match=r"config\.data\.splits\.validation='train\[3:\]' shares 2 examples with train='train\[:5\]'",
+  ):
     images.load(colours, **choices)
   assert images.load(colours, **choices, overlap=True).splits['validation'].count == 4
 
@@ -121,13 +174,25 @@ def test_rows_are_the_images_rows(small):
 
 
 def test_distortion_changes_the_inputs_and_not_the_target():
-  data = images.load(colours, seed=0, splits={'train': 'train'}, batch_size=7, distort=({'kind': 'rotate', 'degrees': 90},),
-                     augment=({'kind': 'flip', 'probability': 1.0},))
+  data = images.load(
+    colours,
+    seed=0,
+    splits={'train': 'train'},
+    batch_size=7,
+    distort=({'kind': 'rotate', 'degrees': 90},),
+    augment=({'kind': 'flip', 'probability': 1.0},),
+  )
   batch = first_batch(data, key=jax.random.key(1))
-  np.testing.assert_allclose(batch['target'], batch['image'][:, :, ::-1] / 255, rtol=1e-6)  # augmented, upright
+  np.testing.assert_allclose(
+    batch['target'], batch['image'][:, :, ::-1] / 255, rtol=1e-6
+  )  # augmented, upright
   assert (np.abs(batch['inputs'] - batch['target']).max((1, 2, 3)) > 0.1).all()
   evaluated = first_batch(data)
-  np.testing.assert_allclose(evaluated['target'], evaluated['image'] / 255, rtol=1e-6)  # nothing is augmented
+  np.testing.assert_allclose(
+    evaluated['target'], evaluated['image'] / 255, rtol=1e-6
+  )  # nothing is augmented
   again = first_batch(data)
-  np.testing.assert_array_equal(evaluated['inputs'], again['inputs'])  # the same turn in every evaluation
+  np.testing.assert_array_equal(
+    evaluated['inputs'], again['inputs']
+  )  # the same turn in every evaluation
   assert (np.abs(evaluated['inputs'] - evaluated['target']).max((1, 2, 3)) > 0.1).all()

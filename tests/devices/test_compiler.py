@@ -44,9 +44,22 @@ def test_compiler_is_right_after_jaxdl_is_imported(code):
   assert child.returncode == 0, child.stderr[-2000:] or child.returncode
 
 
-@pytest.mark.parametrize(('version', 'affected'), [
-    ('0.9.2', False), ('0.10.0', False), ('0.10.1', False), ('0.10.2', True),
-    ('0.10.2.dev20260601', True), ('0.11', True), ('0.11.2', True), ('0.12.0', False), ('0.12.0.1', False), ('1.0.0', False), ('unknown', False)])
+@pytest.mark.parametrize(
+  ('version', 'affected'),
+  [
+    ('0.9.2', False),
+    ('0.10.0', False),
+    ('0.10.1', False),
+    ('0.10.2', True),
+    ('0.10.2.dev20260601', True),
+    ('0.11', True),
+    ('0.11.2', True),
+    ('0.12.0', False),
+    ('0.12.0.1', False),
+    ('1.0.0', False),
+    ('unknown', False),
+  ],
+)
 def test_compiler_only_affected_versions_get_the_flag(version, affected, monkeypatch):
   assert compiler.is_affected(version) is affected
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: version)
@@ -56,11 +69,15 @@ def test_compiler_only_affected_versions_get_the_flag(version, affected, monkeyp
   assert os.environ.get('XLA_FLAGS') == (compiler.SAFE if affected else None)
 
 
-@pytest.mark.parametrize(('before', 'after'), [
+@pytest.mark.parametrize(
+  ('before', 'after'),
+  [
     ('', compiler.SAFE),
     ('--xla_cpu_enable_fast_math=false', f'--xla_cpu_enable_fast_math=false {compiler.SAFE}'),
     (f'{compiler.FLAG}=dot', f'{compiler.FLAG}=dot'),
-    (f'{compiler.FLAG}=', f'{compiler.FLAG}=')])
+    (f'{compiler.FLAG}=', f'{compiler.FLAG}='),
+  ],
+)
 def test_compiler_keeps_the_flags_of_the_user(before, after, monkeypatch):
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: '0.10.2')
   monkeypatch.setattr(compiler, '_backend_started', lambda: False)

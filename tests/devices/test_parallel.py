@@ -13,7 +13,7 @@ from jaxdl.devices import parallel
 from jaxdl.runs import files
 from jaxdl.training import experiment, loop
 
-PROGRAM = '''
+PROGRAM = """
 import json, sys
 sys.path.insert(0, {tests!r})
 import jax
@@ -24,26 +24,45 @@ found = {{name: leaves(config) for name, config in steps.items()}}
 for workdir, config in runs:
   loop.train(experiment.build(config, 'small'), workdir)
 print(json.dumps({{'devices': jax.device_count(), 'leaves': found}}))
-'''
+"""
 
 
 def on_devices(devices, *, steps=None, runs=()):
-  """What a child on virtual devices found: 'leaves' of the configs in `steps`; it also trains `runs`, (folder, config)."""
+  """What a child on virtual devices found: 'leaves' of the configs in `steps`; it also trains
+  `runs`, (folder, config).
+  """
   given = json.dumps([steps or {}, [(str(workdir), config) for workdir, config in runs]])
-  child = run_child('-c', PROGRAM.format(tests=str(ROOT / 'tests')), given, devices=devices, environment=WITHOUT_TENSORFLOW)
+  child = run_child(
+    '-c',
+    PROGRAM.format(tests=str(ROOT / 'tests')),
+    given,
+    devices=devices,
+    environment=WITHOUT_TENSORFLOW,
+  )
   assert child.returncode == 0, child.stderr
   found = last_json(child.stdout)
   assert found['devices'] == devices
   return found['leaves']
 
 
-@pytest.mark.parametrize(('devices', 'networks'), [
-    (8, ['small_cnn']), *(pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow) for devices in (2, 4)),
-    pytest.param(8, ['small_text'], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  ('devices', 'networks'),
+  [
+    (8, ['small_cnn']),
+    *(
+      pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow)
+      for devices in (2, 4)
+    ),
+    pytest.param(8, ['small_text'], marks=pytest.mark.slow),
+  ],
+)
 def test_devices_8_equal_1(devices, networks, request, reliability):
-  """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so the last device
-  has none. The sums are taken in another order, hence the tolerance."""
-  configs = {name: {**with_steady_adam(request.getfixturevalue(name)), 'l2': 1e-3} for name in networks}
+  """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so
+  the last device has none. The sums are taken in another order, hence the tolerance.
+  """
+  configs = {
+    name: {**with_steady_adam(request.getfixturevalue(name)), 'l2': 1e-3} for name in networks
+  }
   for name, config in configs.items():
     if config['task'] == 'classify':
       configs[name]['task'] = dict(name='classify', label_smoothing=0.1)
@@ -52,11 +71,17 @@ def test_devices_8_equal_1(devices, networks, request, reliability):
     one = leaves(config)
     assert many[name].keys() == one.keys()
     for path, values in one.items():
-      np.testing.assert_allclose(many[name][path], values, rtol=2e-4, atol=2e-5, err_msg=f'{name}{path}')
-  reliability('networks trained on 2, 4 and 8 devices: parameters and sums those of one (2e-4)', len(configs), len(configs))
+      np.testing.assert_allclose(
+        many[name][path], values, rtol=2e-4, atol=2e-5, err_msg=f'{name}{path}'
+      )
+  reliability(
+    'networks trained on 2, 4 and 8 devices: parameters and sums those of one (2e-4)',
+    len(configs),
+    len(configs),
+  )
 
 
-TOGETHER = '''
+TOGETHER = """
 import json, sys
 sys.path.insert(0, {tests!r})
 import jax
@@ -73,28 +98,43 @@ states, history = ensemble.compile_steps(built)(states, arrays, feeds, np.int32(
 found = [jax.tree.map(np.asarray, ensemble.member(states, number).params) for number in range(count)]
 print(json.dumps([{{jax.tree_util.keystr(path): leaf.tolist() for path, leaf in jax.tree_util.tree_leaves_with_path(one)}}
                   for one in found]))
-'''
+"""
 
 
-@pytest.mark.parametrize(('devices', 'count'), [(4, 2), *(pytest.param(*each, marks=pytest.mark.slow)
-                                                          for each in ((2, 4), (4, 3), (2, 1)))])
+@pytest.mark.parametrize(
+  ('devices', 'count'),
+  [(4, 2), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 4), (4, 3), (2, 1)))],
+)
 def test_devices_a_sweep_divides_its_members_over_them(devices, count, small_cnn):
-  """Members apart and, where devices are left, their batches too: each equals the run of its seed on one device."""
+  """Members apart and, where devices are left, their batches too: each equals the run of its seed
+  on one device.
+  """
   config = with_steady_adam(small_cnn)
-  child = run_child('-c', TOGETHER.format(tests=str(ROOT / 'tests')), json.dumps([config, count, 5]), devices=devices,
-                    environment=WITHOUT_TENSORFLOW)
+  child = run_child(
+    '-c',
+    TOGETHER.format(tests=str(ROOT / 'tests')),
+    json.dumps([config, count, 5]),
+    devices=devices,
+    environment=WITHOUT_TENSORFLOW,
+  )
   assert child.returncode == 0, child.stderr
   found = json.loads(child.stdout.splitlines()[-1])
   assert len(found) == count
   for seed, parameters in enumerate(found):
     after, _ = run_steps({**config, 'seed': seed}, 5)
     for path, leaf in jax.tree_util.tree_leaves_with_path(after.params):
-      np.testing.assert_allclose(parameters[jax.tree_util.keystr(path)], leaf, rtol=2e-4, atol=2e-5, err_msg=f'{seed}{path}')
+      np.testing.assert_allclose(
+        parameters[jax.tree_util.keystr(path)], leaf, rtol=2e-4, atol=2e-5, err_msg=f'{seed}{path}'
+      )
 
 
 def test_devices_a_checkpoint_of_4_resumes_on_1_and_the_other_way_round(small_text, tmp_path):
-  """The state that a text carries from step to step is that of all its streams, whichever device had them."""
-  small_text['data']['splits'] = {'train': 'train[:1000]'}  # nothing to evaluate, which other tests do on many devices
+  """The state that a text carries from step to step is that of all its streams, whichever device
+  had them.
+  """
+  small_text['data']['splits'] = {
+    'train': 'train[:1000]'
+  }  # nothing to evaluate, which other tests do on many devices
   whole, half = small_text, {**small_text, 'train_for': '4 steps'}
   assert whole['train_for'] == '8 steps'
   loop.train(experiment.build(half, 'small'), tmp_path / 'from_1')
@@ -106,32 +146,58 @@ def test_devices_a_checkpoint_of_4_resumes_on_1_and_the_other_way_round(small_te
     states[name] = state_of(built, tmp_path / name)
   for name in ('from_1', 'from_4'):
     assert states[name].step == states['straight'].step == 8
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5), states[name], states['straight'])
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5),
+      states[name],
+      states['straight'],
+    )
 
 
 def test_devices_a_batch_size_that_does_not_divide_names_the_nearest(small, config_file):
   small['data']['batch_size'] = 20
   run = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', '--describe', devices=8)
   assert run.returncode == 1
-  assert run.stderr == 'jaxdl: config.data.batch_size=20 does not divide over 8 devices: use 16 or 24\n'
+  assert (
+    run.stderr == 'jaxdl: config.data.batch_size=20 does not divide over 8 devices: use 16 or 24\n'
+  )
 
 
 def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
   """`cpu_devices` reaches JAX before it starts; a run that one device began goes on with two."""
   begun = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path / 'run')
   config = config_file({**small, 'cpu_devices': 2})
-  child = run_child('-m', 'jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}', environment=WITHOUT_TENSORFLOW)
+  child = run_child(
+    '-m',
+    'jaxdl.main',
+    f'--config={config}',
+    f'--workdir={tmp_path / "run"}',
+    environment=WITHOUT_TENSORFLOW,
+  )
   assert child.returncode == 0, child.stderr
   assert [begun['device'], last_json(child.stdout)['device']] == ['1 x cpu', '2 x cpu']
   alone = loop.train(experiment.build(small, 'small'), tmp_path / 'alone')
   assert last_json(child.stdout)['test_loss'] == pytest.approx(alone['test_loss'], rel=2e-4)
-  assert [line['step'] for line in files.journal(tmp_path / 'run') if line['split'] == 'train'] == [4, 8]
+  assert [line['step'] for line in files.journal(tmp_path / 'run') if line['split'] == 'train'] == [
+    4,
+    8,
+  ]
 
 
-@pytest.mark.parametrize(('sizes', 'wanted', 'environment', 'told'), [
-    ([16], 2, '', 2), ([16], 1, '', None), ([15], 2, '', None), ([18], 4, '', 3), ([16, 6], 4, '', 2), (['x'], 2, '', None),
-    ([16], 2, '--xla_force_host_platform_device_count=4', None)])
-def test_devices_of_a_cpu_are_as_many_as_divide_the_batch(sizes, wanted, environment, told, monkeypatch):
+@pytest.mark.parametrize(
+  ('sizes', 'wanted', 'environment', 'told'),
+  [
+    ([16], 2, '', 2),
+    ([16], 1, '', None),
+    ([15], 2, '', None),
+    ([18], 4, '', 3),
+    ([16, 6], 4, '', 2),
+    (['x'], 2, '', None),
+    ([16], 2, '--xla_force_host_platform_device_count=4', None),
+  ],
+)
+def test_devices_of_a_cpu_are_as_many_as_divide_the_batch(
+  sizes, wanted, environment, told, monkeypatch
+):
   asked = []
   monkeypatch.setenv('XLA_FLAGS', environment)
   monkeypatch.setattr(jax.config, 'update', lambda key, value: asked.append((key, value)))
@@ -141,5 +207,7 @@ def test_devices_of_a_cpu_are_as_many_as_divide_the_batch(sizes, wanted, environ
 
 @pytest.mark.parametrize('number', [0, -1, 65, 2.0, True, '2', None])
 def test_devices_of_a_cpu_are_a_number(number):
-  with pytest.raises(ValueError, match=r'config\.cpu_devices=.* is not a number of devices: use 1 to 64'):
+  with pytest.raises(
+    ValueError, match=r'config\.cpu_devices=.* is not a number of devices: use 1 to 64'
+  ):
     parallel.use_cpu_devices([dict(cpu_devices=number)])

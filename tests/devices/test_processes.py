@@ -1,4 +1,6 @@
-"""Several processes train one run: the same curve as one, one writer, and nobody waits for the dead."""
+"""Several processes train one run: the same curve as one, one writer, and nobody waits for the
+dead.
+"""
 
 import contextlib
 import functools
@@ -37,13 +39,24 @@ with group.joined(coordinator, int(processes), int(process)):
 
 @contextlib.contextmanager
 def started(count, command):
-  """The children of `count` processes, which `command(address, process)` starts; none of them outlives the block."""
+  """The children of `count` processes, which `command(address, process)` starts; none of them
+  outlives the block.
+  """
   with socket.socket() as found:
     found.bind(('127.0.0.1', 0))
     address = f'127.0.0.1:{found.getsockname()[1]}'
   environment = {**os.environ, **WITHOUT_TENSORFLOW}
-  children = [subprocess.Popen([sys.executable, '-u', *map(str, command(address, process))], cwd=ROOT, text=True,
-                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for process in range(count)]
+  children = [
+    subprocess.Popen(
+      [sys.executable, '-u', *map(str, command(address, process))],
+      cwd=ROOT,
+      text=True,
+      env=environment,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+    )
+    for process in range(count)
+  ]
   try:
     yield children
   finally:
@@ -60,14 +73,25 @@ def ended(children):
 
 def main_command(config_file, workdir, count):
   """Function (address, process) → the arguments of a user's command."""
-  return lambda address, process: ('-m', 'jaxdl.main', f'--config={config_file}', f'--workdir={workdir}',
-                                   f'--coordinator={address}', f'--processes={count}', f'--process={process}')
+  return lambda address, process: (
+    '-m',
+    'jaxdl.main',
+    f'--config={config_file}',
+    f'--workdir={workdir}',
+    f'--coordinator={address}',
+    f'--processes={count}',
+    f'--process={process}',
+  )
 
 
 def check_equal_to_one_process(count, configs, folder):
-  """Trains with several processes and with this one alone; compares parameters, journals and who wrote."""
+  """Trains with several processes and with this one alone; compares parameters, journals and who
+  wrote.
+  """
   runs = json.dumps([(str(folder / f'{name}_many'), config) for name, config in configs.items()])
-  with started(count, lambda address, process: ('-c', TRAIN, address, count, process, runs)) as children:
+  with started(
+    count, lambda address, process: ('-c', TRAIN, address, count, process, runs)
+  ) as children:
     for code, _, errors in ended(children):
       assert code == 0, errors
   for name, config in configs.items():
@@ -85,38 +109,60 @@ def check_equal_to_one_process(count, configs, folder):
 def journal(workdir):
   """[((step, split), name → number)] without the speed, which nobody can repeat."""
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-  return [((line.pop('step'), line.pop('split')), {key: value for key, value in line.items() if key != 'examples_per_second'})
-          for line in lines]
+  return [
+    (
+      (line.pop('step'), line.pop('split')),
+      {key: value for key, value in line.items() if key != 'examples_per_second'},
+    )
+    for line in lines
+  ]
 
 
 def check_resumed_equals_straight(count, config, file, interrupted):
-  """Goes on with an interrupted run, and compares it bit for bit with one of as many processes that nothing interrupts."""
+  """Goes on with an interrupted run, and compares it bit for bit with one of as many processes that
+  nothing interrupts.
+  """
   built, straight = experiment.build(config, 'small'), interrupted.parent / 'straight'
   for folder in (interrupted, straight):
     with started(count, main_command(file, folder, count)) as children:
       (code, output, errors), *_ = ended(children)
       assert code == 0, errors
       assert ('resuming ' in output) == (folder == interrupted)
-  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, folder) for folder in (interrupted, straight)))
+  jax.tree.map(
+    np.testing.assert_array_equal, *(state_of(built, folder) for folder in (interrupted, straight))
+  )
 
 
 def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
-  """Batch normalisation, dropout, augmentation and padding; text, whose state is carried on, is left to four processes."""
+  """Batch normalisation, dropout, augmentation and padding; text, whose state is carried on, is
+  left to four processes.
+  """
   check_equal_to_one_process(2, {'cnn': with_steady_adam(small_cnn)}, tmp_path)
 
 
 @pytest.mark.slow
 def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path, reliability):
   configs = {'lstm': small, 'cnn': small_cnn, 'text': small_text}
-  check_equal_to_one_process(4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path)
-  reliability('networks trained by 4 processes; curve and parameters those of one', len(configs), len(configs))
+  check_equal_to_one_process(
+    4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path
+  )
+  reliability(
+    'networks trained by 4 processes; curve and parameters those of one', len(configs), len(configs)
+  )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('count', [2, 4])
-def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_file, tmp_path, reliability):
+def test_hosts_a_signal_to_one_stops_all_and_they_resume(
+  count, small, config_file, tmp_path, reliability
+):
   """And the end is that of an uninterrupted run, bit for bit."""
-  small.update(train_for='800 steps', log_every='50 steps', evaluate_every='400 steps', checkpoint_every='400 steps')
+  small.update(
+    train_for='800 steps',
+    log_every='50 steps',
+    evaluate_every='400 steps',
+    checkpoint_every='400 steps',
+  )
   file = config_file(small)
   with started(count, main_command(file, tmp_path / 'stopped', count)) as children:
     assert any(line.startswith('step 50 ') for line in children[0].stdout)
@@ -125,13 +171,24 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(count, small, config_fi
       assert code == 0, errors
       assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
   check_resumed_equals_straight(count, small, file, tmp_path / 'stopped')
-  reliability('SIGTERM to one of 2 or 4 processes: all stop after the same step, resumed equal to uninterrupted, bit for bit', 1, 1)
+  reliability(
+    'SIGTERM to one of 2 or 4 processes: all stop after the same step, resumed equal to uninterrupted, bit for bit',
+    1,
+    1,
+  )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', [0, 1])
-def test_hosts_where_one_is_killed_the_others_end_and_all_resume(victim, small, config_file, tmp_path, reliability):
-  small.update(train_for='800 steps', log_every='50 steps', evaluate_every='50 steps', checkpoint_every='50 steps')
+def test_hosts_where_one_is_killed_the_others_end_and_all_resume(
+  victim, small, config_file, tmp_path, reliability
+):
+  small.update(
+    train_for='800 steps',
+    log_every='50 steps',
+    evaluate_every='50 steps',
+    checkpoint_every='50 steps',
+  )
   file = config_file(small)
   with started(2, main_command(file, tmp_path / 'killed', 2)) as children:
     assert any(line.startswith('step 150 ') for line in children[0].stdout)
@@ -141,7 +198,11 @@ def test_hosts_where_one_is_killed_the_others_end_and_all_resume(victim, small, 
     assert code != 0, errors
     assert time.monotonic() - began < 60
   check_resumed_equals_straight(2, small, file, tmp_path / 'killed')
-  reliability('SIGKILL to one of 2 processes: the other ends within a minute, resumed equal to uninterrupted, bit for bit', 1, 1)
+  reliability(
+    'SIGKILL to one of 2 processes: the other ends within a minute, resumed equal to uninterrupted, bit for bit',
+    1,
+    1,
+  )
 
 
 @pytest.mark.slow
@@ -154,12 +215,16 @@ def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file,
     assert (first, second) == (1, 1)
     assert time.monotonic() - began < 60
   assert 'holds a run of another config (differing in seed)' in said_first.splitlines()[-1]
-  assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
+  assert (
+    said_second.splitlines()[-1]
+    == 'jaxdl: the first process cannot go on: its own message says why'
+  )
 
 
 @pytest.mark.slow
 def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
-    small, config_file, tmp_path):
+  small, config_file, tmp_path
+):
   built, workdir, file = experiment.build(small, 'small'), tmp_path / 'run', config_file(small)
   loop.train(built, workdir)
   for text in workdir.glob('checkpoints/*/config/metadata'):
@@ -168,22 +233,32 @@ def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
     (first, _, said_first), (second, _, said_second) = ended(children)
     assert (first, second) == (1, 1)
   assert f'jaxdl: every checkpoint of {workdir} is damaged: 2 in ' in said_first.splitlines()[-1]
-  assert said_second.splitlines()[-1] == 'jaxdl: the first process cannot go on: its own message says why'
+  assert (
+    said_second.splitlines()[-1]
+    == 'jaxdl: the first process cannot go on: its own message says why'
+  )
   assert not (workdir / 'damaged').exists()
   command = main_command(file, workdir, 2)
-  with started(2, lambda address, process: (*command(address, process), '--start-over')) as children:
+  with started(
+    2, lambda address, process: (*command(address, process), '--start-over')
+  ) as children:
     for code, _, errors in ended(children):
       assert code == 0, errors
   assert len(list((workdir / 'damaged').iterdir())) == 2
   assert int(state_of(built, workdir).step) == 8
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
     (('host:1', None, None), '--coordinator=HOST:PORT needs --processes=N and --process=I'),
     (('host:1', 2, 2), '--process=2 is not one of --processes=2: use 0 to 1'),
-    (('host', 2, 0), '--coordinator=host is not an address'), (('host:99999', 2, 0), '--coordinator=host:99999 is not an address'),
+    (('host', 2, 0), '--coordinator=host is not an address'),
+    (('host:99999', 2, 0), '--coordinator=host:99999 is not an address'),
     (('auto', 2, 0), '--processes and --process belong to --coordinator=HOST:PORT'),
-    ((None, 2, 0), '--processes and --process belong to --coordinator=HOST:PORT')])
+    ((None, 2, 0), '--processes and --process belong to --coordinator=HOST:PORT'),
+  ],
+)
 def test_hosts_impossible_flags_are_named(arguments, message):
   with pytest.raises(ValueError, match=re.escape(message)), processes.joined(*arguments):
     raise AssertionError('was let in')
@@ -194,4 +269,6 @@ def test_hosts_one_process_asks_nobody():
     assert processes.is_first()
     assert processes.min_over_processes(7) == 7
     assert processes.on_first_process(lambda: 'found') == 'found'
-    assert processes.broadcast_from_first(lambda: {'step': np.int32(3)}, like={'step': np.int32(0)}) == {'step': 3}
+    assert processes.broadcast_from_first(
+      lambda: {'step': np.int32(3)}, like={'step': np.int32(0)}
+    ) == {'step': 3}

@@ -9,13 +9,22 @@ MAP = np.arange(-4.0, 5.0).reshape(3, 3)
 
 
 def texts(figure):
-  return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, 'get_text')) if text.get_text()]
+  return [
+    text.get_text()
+    for text in figure.findobj(lambda artist: hasattr(artist, 'get_text'))
+    if text.get_text()
+  ]
 
 
 def test_figures_of_rows_draw_every_picture_and_centre_signed_maps():
   photograph = np.full((3, 3, 1), 0.5)
-  figure = figures.picture_rows([[photograph, MAP, MAP], [photograph, None, np.zeros((3, 3))]], ['input', 'signed', 'plain'],
-                                labels=['a', 'b'], heading='heading', signed=(1,))
+  figure = figures.picture_rows(
+    [[photograph, MAP, MAP], [photograph, None, np.zeros((3, 3))]],
+    ['input', 'signed', 'plain'],
+    labels=['a', 'b'],
+    heading='heading',
+    signed=(1,),
+  )
   drawn = [axis.get_images() for axis in figure.axes]
   assert [len(images) for images in drawn] == [1, 1, 1, 1, 0, 1]
   assert drawn[1][0].get_clim() == (-4, 4)
@@ -28,7 +37,9 @@ def test_figures_of_rows_draw_every_picture_and_centre_signed_maps():
 
 def test_figures_of_text_draw_every_character_and_no_formula():
   text = 'a $x^2$\n' + 'b' * 100
-  figure = figures.coloured_text(text, np.linspace(-1, 1, len(text)), heading='heading', label='activation')
+  figure = figures.coloured_text(
+    text, np.linspace(-1, 1, len(text)), heading='heading', label='activation'
+  )
   characters = [artist for artist in figure.axes[0].texts]
   assert ''.join(artist.get_text() for artist in characters) == text.replace('\n', '↵')
   assert not any(artist.get_parse_math() for artist in characters)
@@ -37,7 +48,9 @@ def test_figures_of_text_draw_every_character_and_no_formula():
 
 def test_figures_of_distributions_keep_every_count():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
-  figure = figures.distributions({'conv1 kernel': {'L2': (counts, edges), 'no L2': (counts * 2, edges)}}, heading='h', xlabel='x')
+  figure = figures.distributions(
+    {'conv1 kernel': {'L2': (counts, edges), 'no L2': (counts * 2, edges)}}, heading='h', xlabel='x'
+  )
   values = [patch.get_data().values.tolist() for patch in figure.axes[0].patches]
   assert values == [counts.tolist(), (counts * 2).tolist()]
   assert {'L2', 'no L2'} <= set(texts(figure))
@@ -45,8 +58,12 @@ def test_figures_of_distributions_keep_every_count():
 
 def test_figures_of_panels_name_their_axis_below_each_column():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
-  figure = figures.distributions({name: {'run': (counts, edges)} for name in 'abcdefg'}, heading='h', xlabel='value')
-  assert [axis.get_xlabel() for axis in figure.axes[:7]] == [''] * 3 + ['value'] * 4, 'two rows, of four and of three'
+  figure = figures.distributions(
+    {name: {'run': (counts, edges)} for name in 'abcdefg'}, heading='h', xlabel='value'
+  )
+  assert [axis.get_xlabel() for axis in figure.axes[:7]] == [''] * 3 + ['value'] * 4, (
+    'two rows, of four and of three'
+  )
 
 
 def test_figures_of_tiles_show_their_gaps_in_a_colour_that_no_weight_has():
@@ -60,8 +77,12 @@ def test_figures_of_tiles_show_their_gaps_in_a_colour_that_no_weight_has():
 
 
 def test_figures_of_rows_are_no_wider_for_their_heading():
-  heading = 'a heading that says much about pictures of which there are two, each of them small\nand more'
-  narrow, wide = (figures.picture_rows([[MAP] * count], [''] * count, heading=heading) for count in (2, 8))
+  heading = (
+    'a heading that says much about pictures of which there are two, each of them small\nand more'
+  )
+  narrow, wide = (
+    figures.picture_rows([[MAP] * count], [''] * count, heading=heading) for count in (2, 8)
+  )
   assert narrow.get_figwidth() < 3.5
   assert wide.get_figwidth() == pytest.approx(0.06 + 8 * 1.21)
   broken = narrow.get_suptitle()
@@ -78,20 +99,30 @@ def test_figures_of_a_confusion_matrix_print_every_count():
 
 
 def test_figures_of_empty_bins_and_classes_are_drawn():
-  figures.pixels(figures.reliability(np.array([np.nan, 0.7]), np.array([np.nan, 0.5]), np.array([0, 3]), heading='h'))
+  figures.pixels(
+    figures.reliability(
+      np.array([np.nan, 0.7]), np.array([np.nan, 0.5]), np.array([0, 3]), heading='h'
+    )
+  )
   figure = figures.scatter(np.zeros((2, 2)), np.array([0, 0]), ['one', 'never'], heading='h')
   assert 'one' in texts(figure)
   assert 'never' not in texts(figure)
 
 
-@pytest.mark.parametrize(('draw', 'message'), [
+@pytest.mark.parametrize(
+  ('draw', 'message'),
+  [
     (lambda: figures.picture_rows([], ['a']), r'0 rows of \[\] pictures under 1 titles'),
     (lambda: figures.picture_rows([[MAP]], ['a', 'b']), r'1 rows of \[1\] pictures under 2 titles'),
     (lambda: figures.coloured_text('ab', [1.0], heading='', label=''), '2 characters and 1 values'),
     (lambda: figures.distributions({}, heading='', xlabel=''), 'there is no distribution to draw'),
-    (lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, heading=''), 'there is no curve to draw'),
+    (
+      lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, heading=''),
+      'there is no curve to draw',
+    ),
     (lambda: figures.image_grid(np.zeros((2, 3, 3, 1)), ['a']), '2 images and 1 titles'),
-])
+  ],
+)
 def test_figures_name_what_is_missing(draw, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     draw()
@@ -99,25 +130,41 @@ def test_figures_name_what_is_missing(draw, message):
 
 def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
   steps = np.arange(100)
-  long, few = (figures.learning_curves({'a': {('train', 'loss'): (steps[:count], 9 * 0.5 ** steps[:count], np.zeros(count))}},
-                                       {'a': ('a',)}, heading='').axes[0] for count in (100, 5))
+  long, few = (
+    figures.learning_curves(
+      {'a': {('train', 'loss'): (steps[:count], 9 * 0.5 ** steps[:count], np.zeros(count))}},
+      {'a': ('a',)},
+      heading='',
+    ).axes[0]
+    for count in (100, 5)
+  )
   assert [text.get_text() for text in long.texts] == ['↑ to 9']
   assert long.get_ylim()[1] < 2
   assert not few.texts
-  assert few.get_ylim()[0] < 9 * 0.5 ** 4 < 9 < few.get_ylim()[1]
+  assert few.get_ylim()[0] < 9 * 0.5**4 < 9 < few.get_ylim()[1]
 
 
 def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
   flat, peak = np.ones(40), np.where(np.arange(40) == 30, 7.0, 1.0)
-  axes = figures.learning_curves({'a': {('train', 'loss'): (np.arange(40), flat, np.zeros(40)),
-                                        ('validation', 'loss'): (np.arange(40), peak, np.zeros(40))}}, {'a': ('a',)}, heading='').axes
+  axes = figures.learning_curves(
+    {
+      'a': {
+        ('train', 'loss'): (np.arange(40), flat, np.zeros(40)),
+        ('validation', 'loss'): (np.arange(40), peak, np.zeros(40)),
+      }
+    },
+    {'a': ('a',)},
+    heading='',
+  ).axes
   assert [[text.get_text() for text in axis.texts] for axis in axes] == [[], ['↑ to 7']]
 
 
 def test_a_long_note_below_a_scatter_stays_inside_the_figure():
   points = np.random.default_rng(0).normal(size=(20, 2))
-  note = ('trustworthiness 0.995; class of the nearest neighbour right for 98.9 % (10.4 % with shuffled labels); '
-          'a linear classifier of the features for 98.8 %')
+  note = (
+    'trustworthiness 0.995; class of the nearest neighbour right for 98.9 % (10.4 % with shuffled labels); '
+    'a linear classifier of the features for 98.8 %'
+  )
   figure = figures.scatter(points, np.arange(20) % 2, ('a', 'b'), heading='t-SNE', note=note)
   figure.draw_without_rendering()
   for text in figure.texts:
@@ -127,7 +174,9 @@ def test_a_long_note_below_a_scatter_stays_inside_the_figure():
 
 
 def test_reliability_has_plain_numbers_at_its_axes():
-  figure = figures.reliability(np.array([np.nan, 0.7]), np.array([np.nan, 0.6]), np.array([0, 9000]), heading='h')
+  figure = figures.reliability(
+    np.array([np.nan, 0.7]), np.array([np.nan, 0.6]), np.array([0, 9000]), heading='h'
+  )
   figures.pixels(figure)  # draws it: the labels of ticks are written only then
   written = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
   assert '1,000' in written

@@ -10,11 +10,14 @@ from launch.benchmarks.racing import CLOSE, Process
 
 
 def check_same_network(kind, name, folder):
-  """A peer has jaxdl's parameters and loss with the same weights, and both learn the batches they are given."""
+  """A peer has jaxdl's parameters and loss with the same weights, and both learn the batches they
+  are given.
+  """
   workloads.write(name, folder)
   task = contender.read(folder)
   module = pytest.importorskip(f'benchmarking.with_{kind}', exc_type=ImportError)
   from launch.benchmarks import with_jaxdl
+
   ours, peer = with_jaxdl.start(task), module.start(task)
   assert peer.parameters == ours.parameters
   before = ours.loss()
@@ -47,32 +50,64 @@ def test_benchmark_leaves_out_by_name_what_cannot_run(tmp_path, monkeypatch):
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   workloads.write('rnn_mnist', tmp_path)
   assert Process('nonsense', str(tmp_path), str(tmp_path)).failure == (
-      "ModuleNotFoundError: No module named 'launch.benchmarks.with_nonsense'")
+    "ModuleNotFoundError: No module named 'launch.benchmarks.with_nonsense'"
+  )
 
 
 def test_benchmark_batches_of_a_text_follow_each_other_and_others_are_shuffled():
   given = dict(name='', batch=2, learning_rate=0.1, clip_norm=0.0, layers=[], weights={})
-  text = contender.Task(task='next_char', inputs=np.arange(12).reshape(3, 2, 2), targets=np.arange(12).reshape(3, 2, 2), **given)
+  text = contender.Task(
+    task='next_char',
+    inputs=np.arange(12).reshape(3, 2, 2),
+    targets=np.arange(12).reshape(3, 2, 2),
+    **given,
+  )
   stream = text.batches(np.random.default_rng(0))
   assert [int(next(stream)[0][0, 0]) for _ in range(5)] == [0, 4, 8, 0, 4]
   images = contender.Task(task='classify', inputs=np.arange(7), targets=-np.arange(7), **given)
   stream = images.batches(np.random.default_rng(0))
   epochs = [[next(stream) for _ in range(3)] for _ in range(2)]
   assert all((inputs == -targets).all() for epoch in epochs for inputs, targets in epoch)
-  assert all(len(np.unique(np.concatenate([inputs for inputs, _ in epoch]))) == 6 for epoch in epochs)
+  assert all(
+    len(np.unique(np.concatenate([inputs for inputs, _ in epoch]))) == 6 for epoch in epochs
+  )
   assert str(epochs[0]) != str(epochs[1])
 
 
 def row(ms, peers, ratio, spread):
-  contenders = {kind: {'ms': ms * faster, 'times_as_fast': faster, 'peak_mbytes': 500} for kind, faster in peers.items()}
+  contenders = {
+    kind: {'ms': ms * faster, 'times_as_fast': faster, 'peak_mbytes': 500}
+    for kind, faster in peers.items()
+  }
   contenders['jaxdl'] = {'ms': ms, 'peak_mbytes': 700}
-  return {'contenders': contenders, 'left_out': {'flax': 'another network'}, 'fastest_peer': min(peers, key=peers.get), 'date': '2026-01-02',
-          'starts': {'cold': 9.0, 'cached': 4.0, 'torch': None}, 'times_as_fast': ratio, 'range': spread, 'examples_per_second': 1234, 'share_of_products': 0.5, 'share_of_copies': 0.25}
+  return {
+    'contenders': contenders,
+    'left_out': {'flax': 'another network'},
+    'fastest_peer': min(peers, key=peers.get),
+    'date': '2026-01-02',
+    'starts': {'cold': 9.0, 'cached': 4.0, 'torch': None},
+    'times_as_fast': ratio,
+    'range': spread,
+    'examples_per_second': 1234,
+    'share_of_products': 0.5,
+    'share_of_copies': 0.25,
+  }
 
 
 def test_benchmark_table_by_hand(tmp_path):
-  figures = {'1 x cpu': {'limits': {'gflops': 100, 'gbytes': 5.0, 'main_cold_s': 9.0, 'main_warm_s': 5.0, 'date': '2026-01-01'},
-                         'a': row(10.0, {'torch': 2.0, 'keras_jax': 3.0}, 2.0, [1.5, 2.5]), 'b': row(20.0, {'torch': 8.0}, 8.0, [7.0, 9.0])}}
+  figures = {
+    '1 x cpu': {
+      'limits': {
+        'gflops': 100,
+        'gbytes': 5.0,
+        'main_cold_s': 9.0,
+        'main_warm_s': 5.0,
+        'date': '2026-01-01',
+      },
+      'a': row(10.0, {'torch': 2.0, 'keras_jax': 3.0}, 2.0, [1.5, 2.5]),
+      'b': row(20.0, {'torch': 8.0}, 8.0, [7.0, 9.0]),
+    }
+  }
   readme = tmp_path / 'README.md'
   readme.write_text('before\n<!-- speed -->\nstale\n<!-- /speed -->\nafter\n')
   speed_table.rewrite(readme, figures)
@@ -80,7 +115,10 @@ def test_benchmark_table_by_hand(tmp_path):
   assert text.startswith('before\n<!-- speed -->\n| config, on 1 x cpu |')
   assert text.endswith('<!-- /speed -->\nafter\n')
   assert 'stale' not in text
-  assert '| `a` | 10.0 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 9.0, 4.0 (–) |' in text
+  assert (
+    '| `a` | 10.0 | 1,234 | – | 3.00 | 2.00 | – | – | **2.00** (1.50–2.50) | 50%, 25% | 700 (500) | 9.0, 4.0 (–) |'
+    in text
+  )
   assert '| geometric mean | | |  |  |  |  |  | **4.00** | | | |' in text  # √(2 · 8)
   assert 'Measured 2026-01-02' in text
   assert 'plain Flax in `a`: another network' in text

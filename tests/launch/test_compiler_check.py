@@ -42,19 +42,41 @@ ENTRY %main (r: f32[32769,3]) -> f32[32769] {
 
 def test_compiler_check_tells_the_faulty_forms_from_others():
   assert compiler_check.fusions(WRONG) == [
-      {'name': 'fused_computation', 'dot': True, 'reduce': True, 'dot_then_reduce': True, 'reduce_of_rank': False},
-      {'name': 'fused_computation.1', 'dot': False, 'reduce': True, 'dot_then_reduce': False, 'reduce_of_rank': True},
-      {'name': 'fused_computation.2', 'dot': True, 'reduce': True, 'dot_then_reduce': False, 'reduce_of_rank': False}]
+    {
+      'name': 'fused_computation',
+      'dot': True,
+      'reduce': True,
+      'dot_then_reduce': True,
+      'reduce_of_rank': False,
+    },
+    {
+      'name': 'fused_computation.1',
+      'dot': False,
+      'reduce': True,
+      'dot_then_reduce': False,
+      'reduce_of_rank': True,
+    },
+    {
+      'name': 'fused_computation.2',
+      'dot': True,
+      'reduce': True,
+      'dot_then_reduce': False,
+      'reduce_of_rank': False,
+    },
+  ]
 
 
 def test_compiler_check_reads_what_xla_writes():
   """Every instruction of a compiled program, and what the sum depends on."""
+
   def sum_of_product(a, b):
     return jnp.sum((a @ b) ** 2, axis=0)
 
   values = np.ones((3, 3), np.float32)
   hlo = jax.jit(sum_of_product).lower(values, values).compile().as_text()
-  graphs = [compiler_check.instructions(lines) for lines in compiler_check.computations(hlo).values()]
+  graphs = [
+    compiler_check.instructions(lines) for lines in compiler_check.computations(hlo).values()
+  ]
   operations = [operation for graph in graphs for operation, _, _ in graph.values()]
   assert {'dot', 'reduce', 'multiply'} <= set(operations)
   assert sum(len(graph) for graph in graphs) == sum(' = ' in line for line in hlo.splitlines())

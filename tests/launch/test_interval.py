@@ -1,4 +1,6 @@
-"""What a figure is known to: 95 % intervals worked out by hand, and how a report's figure is compared with one."""
+"""What a figure is known to: 95 % intervals worked out by hand, and how a report's figure is
+compared with one.
+"""
 
 import math
 
@@ -23,11 +25,22 @@ def test_interval_of_several_runs_adds_their_deviation():
   assert interval.of_numbers([2.0]) == interval.Measured(2.0, 2.0, 2.0, 1)
 
 
-@pytest.mark.parametrize(('reported', 'expected'), [
-    (0.5, 'agrees'), (0.41, 'agrees'), (0.4, 'agrees'),  # 0.4 may have been 0.45
-    (0.60, 'agrees'), (0.601, 'differs (worse)'), (0.61, 'differs (worse)'), (0.39, 'differs (better)')])
+@pytest.mark.parametrize(
+  ('reported', 'expected'),
+  [
+    (0.5, 'agrees'),
+    (0.41, 'agrees'),
+    (0.4, 'agrees'),  # 0.4 may have been 0.45
+    (0.60, 'agrees'),
+    (0.601, 'differs (worse)'),
+    (0.61, 'differs (worse)'),
+    (0.39, 'differs (better)'),
+  ],
+)
 def test_interval_status_allows_for_rounding(reported, expected):
-  """Our interval is 0.40383 to 0.59617; '0.601' stands for 0.6005 to 0.6015, '0.6' for 0.55 to 0.65."""
+  """Our interval is 0.40383 to 0.59617; '0.601' stands for 0.6005 to 0.6015, '0.6' for 0.55 to
+  0.65.
+  """
   assert interval.status(interval.of_shares([0.5], 100), reported, 'test_accuracy') == expected
 
 
@@ -35,14 +48,21 @@ def test_interval_status_knows_which_way_is_better():
   measured = interval.of_numbers([0.5])
   assert interval.status(measured, 0.7, 'validation_loss') == 'differs (better)'
   assert interval.status(measured, 0.3, 'test_bits_per_character') == 'differs (worse)'
-  assert interval.status(measured, 0.3, 'train_accuracy') == 'differs (higher)'  # which may only be overfitting
+  assert (
+    interval.status(measured, 0.3, 'train_accuracy') == 'differs (higher)'
+  )  # which may only be overfitting
 
 
-@pytest.mark.parametrize(('figure', 'half'), [(0.9727, 0.00005), (0.88, 0.005), (0.1876, 0.00005), (5500, 0.0)])
+@pytest.mark.parametrize(
+  ('figure', 'half'), [(0.9727, 0.00005), (0.88, 0.005), (0.1876, 0.00005), (5500, 0.0)]
+)
 def test_interval_rounding_is_half_the_last_digit(figure, half):
   assert interval.rounding(figure) == pytest.approx(half)
 
 
-@pytest.mark.parametrize(('value', 'text'), [(0.88, '88 %'), (0.987, '98.7 %'), (0.9727, '97.27 %'), (0.9, '90 %'), (None, '–')])
+@pytest.mark.parametrize(
+  ('value', 'text'),
+  [(0.88, '88 %'), (0.987, '98.7 %'), (0.9727, '97.27 %'), (0.9, '90 %'), (None, '–')],
+)
 def test_ledger_gives_a_report_as_many_digits_as_it_has(value, text):
   assert wording.reported('test_accuracy', value) == text

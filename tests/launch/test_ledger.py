@@ -16,13 +16,36 @@ CONFIGS = {file.stem: to_dict(read_file(file)) for file in sorted((ROOT / 'confi
 
 def run(lines=(), *, batch_size=10, config=(), **summary):
   """A made-up finished run; `lines` are (step, split, figures)."""
-  lines = [{'step': step, 'split': split, **figures} for step, split, figures in lines] or [{'step': 100, 'split': 'train'}]
-  defaults = {'step': lines[-1]['step'], 'steps': lines[-1]['step'], 'stopped': None, 'test_examples': 10000,
-              'validation_examples': 5000, 'data': 'tfds', 'config': 'x', 'parameters': 1, 'seed': 0, 'seconds': 1.0,
-              'device': '1 x cpu'}
-  return record.Record(folder=pathlib.Path('made-up'), name='x', command='', summary=defaults | summary, journal=lines, config={
-      'train_for': '100 steps', 'evaluate_every': '1 epoch', 'model': {'name': 'cnn'},
-      'data': {'name': 'mnist', 'batch_size': batch_size}, **dict(config)})
+  lines = [{'step': step, 'split': split, **figures} for step, split, figures in lines] or [
+    {'step': 100, 'split': 'train'}
+  ]
+  defaults = {
+    'step': lines[-1]['step'],
+    'steps': lines[-1]['step'],
+    'stopped': None,
+    'test_examples': 10000,
+    'validation_examples': 5000,
+    'data': 'tfds',
+    'config': 'x',
+    'parameters': 1,
+    'seed': 0,
+    'seconds': 1.0,
+    'device': '1 x cpu',
+  }
+  return record.Record(
+    folder=pathlib.Path('made-up'),
+    name='x',
+    command='',
+    summary=defaults | summary,
+    journal=lines,
+    config={
+      'train_for': '100 steps',
+      'evaluate_every': '1 epoch',
+      'model': {'name': 'cnn'},
+      'data': {'name': 'mnist', 'batch_size': batch_size},
+      **dict(config),
+    },
+  )
 
 
 def accuracies(*values):
@@ -31,8 +54,16 @@ def accuracies(*values):
 
 def reached(*steps):
   """Runs that first reach 90 % test accuracy at the given steps."""
-  return [run([(step - 50, 'test', {'accuracy': 0.8}), (step, 'test', {'accuracy': 0.9}), (step + 50, 'test', {'accuracy': 0.85})])
-          for step in steps]
+  return [
+    run(
+      [
+        (step - 50, 'test', {'accuracy': 0.8}),
+        (step, 'test', {'accuracy': 0.9}),
+        (step + 50, 'test', {'accuracy': 0.85}),
+      ]
+    )
+    for step in steps
+  ]
 
 
 def group(name, runs, **reported):
@@ -40,12 +71,23 @@ def group(name, runs, **reported):
 
 
 def only_entry(runs, name='made_up', **reported):
-  found = [entry for entry in ledger.entries({name: group(name, runs, **reported)}) if entry.of == f'`{name}`']
+  found = [
+    entry
+    for entry in ledger.entries({name: group(name, runs, **reported)})
+    if entry.of == f'`{name}`'
+  ]
   return found[0]
 
 
 def test_ledger_reads_training_figures_at_the_checkpoint_and_counts_them():
-  one = run([(50, 'train', {'accuracy': 0.8}), (100, 'train', {'accuracy': 0.9}), (150, 'train', {'accuracy': 1.0})], step=120)
+  one = run(
+    [
+      (50, 'train', {'accuracy': 0.8}),
+      (100, 'train', {'accuracy': 0.9}),
+      (150, 'train', {'accuracy': 1.0}),
+    ],
+    step=120,
+  )
   assert one.figure('train_accuracy') == (0.9, 500)  # 50 steps of 10
   assert run().figure('train_accuracy')[0] is None
 
@@ -70,7 +112,11 @@ def test_ledger_step_is_that_by_which_the_accuracy_is_reached():
   verdict = comparisons.by_step(0.9, 250)
   assert verdict(reached(200, 300)) == ('agrees', 'at step 250 (200 to 300)', '')
   assert verdict(reached(200, 400)).status == 'differs (worse)'
-  assert verdict([*reached(200), run([(50, 'test', {'accuracy': 0.5})])]) == ('differs (worse)', 'reached by 1 of 2 runs', '')
+  assert verdict([*reached(200), run([(50, 'test', {'accuracy': 0.5})])]) == (
+    'differs (worse)',
+    'reached by 1 of 2 runs',
+    '',
+  )
 
 
 def test_ledger_not_run_says_how_far_a_run_is():
@@ -96,7 +142,13 @@ def test_ledger_inconsistent_in_the_source_is_never_agreed_with():
 
 
 def test_ledger_says_where_test_images_are_a_copy():
-  copied = [run(test_accuracy=0.9, data='tfds, test split is not the original (JPEG test copy)', validation_loss=0.3)]
+  copied = [
+    run(
+      test_accuracy=0.9,
+      data='tfds, test split is not the original (JPEG test copy)',
+      validation_loss=0.3,
+    )
+  ]
   assert 'JPEG test copy' in only_entry(copied, test_accuracy=0.9).note
   assert only_entry(copied, validation_loss=0.3).note == ''
 
@@ -112,7 +164,9 @@ def test_ledger_compares_runs_over_their_seeds():
   assert better(*scattered).status == 'not testable'
   assert 'more seeds' in better(*scattered).note
   assert comparisons.no_difference('test_accuracy')(*scattered).status == 'agrees'
-  assert comparisons.no_difference('test_accuracy')(high, low).status == 'differs (higher in the first)'
+  assert (
+    comparisons.no_difference('test_accuracy')(high, low).status == 'differs (higher in the first)'
+  )
 
 
 def test_ledger_compares_single_runs_by_the_examples_counted():
@@ -125,29 +179,54 @@ def test_ledger_compares_single_runs_by_the_examples_counted():
 def test_ledger_orders_runs_by_the_steps_they_need():
   in_order = comparisons.in_order_of_need(0.9)
   assert in_order(reached(500, 520), reached(300, 310), reached(100, 120)).status == 'agrees'
-  assert in_order(reached(500, 520), reached(100, 120), reached(300, 310)).status == 'differs (another order)'
+  assert (
+    in_order(reached(500, 520), reached(100, 120), reached(300, 310)).status
+    == 'differs (another order)'
+  )
   assert in_order(reached(500, 100), reached(290, 310)).status == 'not testable'
-  assert comparisons.in_order_of_need(0.95)(reached(500), reached(300)).note == 'not every run reaches 95 %'
+  assert (
+    comparisons.in_order_of_need(0.95)(reached(500), reached(300)).note
+    == 'not every run reaches 95 %'
+  )
 
 
-@pytest.mark.parametrize(('step', 'expected'), [(400, 'differs (better)'), (950, 'agrees'), (1600, 'differs (worse)')])
+@pytest.mark.parametrize(
+  ('step', 'expected'), [(400, 'differs (better)'), (950, 'agrees'), (1600, 'differs (worse)')]
+)
 def test_ledger_about_a_step(step, expected):
   assert comparisons.near_step(0.9, 500, 1500)(reached(step)).status == expected
 
 
-@pytest.mark.parametrize(('losses', 'expected'), [((3, 1, 2), 'agrees'), ((1, 2, 3), 'differs (earlier)'), ((3, 2, 1), 'differs (later)')])
+@pytest.mark.parametrize(
+  ('losses', 'expected'),
+  [((3, 1, 2), 'agrees'), ((1, 2, 3), 'differs (earlier)'), ((3, 2, 1), 'differs (later)')],
+)
 def test_ledger_finds_where_a_run_begins_to_overfit(losses, expected):
-  one = run([(step, 'test', {'loss': loss}) for step, loss in zip((250, 1000, 5500), losses, strict=True)])
+  one = run(
+    [(step, 'test', {'loss': loss}) for step, loss in zip((250, 1000, 5500), losses, strict=True)]
+  )
   assert comparisons.overfits(500, 1500)([one]).status == expected
 
 
 def test_ledger_curves_compare_every_epoch():
-  """Epochs of 100 steps logged every 50: training means 0.75 and 0.9; validation 0.7 and 0.8 of 5,000 images (± 0.013)."""
-  lines = [(50, 'train', {'accuracy': 0.7}), (100, 'train', {'accuracy': 0.8}), (100, 'validation', {'accuracy': 0.7}),
-           (150, 'train', {'accuracy': 0.9}), (200, 'train', {'accuracy': 0.9}), (200, 'validation', {'accuracy': 0.8})]
+  """Epochs of 100 steps logged every 50: training means 0.75 and 0.9; validation 0.7 and 0.8 of
+  5,000 images (± 0.013).
+  """
+  lines = [
+    (50, 'train', {'accuracy': 0.7}),
+    (100, 'train', {'accuracy': 0.8}),
+    (100, 'validation', {'accuracy': 0.7}),
+    (150, 'train', {'accuracy': 0.9}),
+    (200, 'train', {'accuracy': 0.9}),
+    (200, 'validation', {'accuracy': 0.8}),
+  ]
   one = run(lines)
   assert curves.epochs('train', 'accuracy', (0.75, 0.90))([one]).status == 'agrees'
-  assert curves.epochs('validation', 'accuracy', (0.70, 0.805))([one]) == ('agrees', '2 of 2 epochs agree; the last has 80.00 %', '')
+  assert curves.epochs('validation', 'accuracy', (0.70, 0.805))([one]) == (
+    'agrees',
+    '2 of 2 epochs agree; the last has 80.00 %',
+    '',
+  )
   verdict = curves.epochs('validation', 'accuracy', (0.70, 0.85))([one])
   assert verdict == ('differs (worse)', '1 of 2 epochs agree; the last has 80.00 %', '')
   every_50 = run(lines, config={'evaluate_every': '50 steps'})
@@ -156,24 +235,48 @@ def test_ledger_curves_compare_every_epoch():
 
 def test_ledger_curves_fall_from_epoch_to_epoch():
   def losses(*values):
-    return run([line for epoch, loss in enumerate(values, 1) for line in (
-        (100 * epoch, 'train', {'loss': loss}), (100 * epoch, 'validation', {'loss': loss}))])
+    return run(
+      [
+        line
+        for epoch, loss in enumerate(values, 1)
+        for line in (
+          (100 * epoch, 'train', {'loss': loss}),
+          (100 * epoch, 'validation', {'loss': loss}),
+        )
+      ]
+    )
+
   assert curves.falls(3)([losses(3.0, 2.0, 1.0, 5.0)]) == ('agrees', '3.0000, 2.0000, 1.0000', '')
   assert curves.falls(3)([losses(3.0, 2.0, 2.5)]).status == 'differs (it rises in between)'
   assert curves.falls(4)([losses(3.0, 2.0, 1.0)]).note == 'a run was not evaluated 4 times'
 
 
-@pytest.mark.parametrize('claim', [claim for claim in claims.CLAIMS if claim.of and '131,072' not in claim.statement
-                                   and '960,896' not in claim.statement], ids=lambda claim: claim.statement[:40])
+@pytest.mark.parametrize(
+  'claim',
+  [
+    claim
+    for claim in claims.CLAIMS
+    if claim.of and '131,072' not in claim.statement and '960,896' not in claim.statement
+  ],
+  ids=lambda claim: claim.statement[:40],
+)
 def test_ledger_never_agrees_where_the_runs_have_no_figures(claim):
   verdict = claim.test(*[[run()]] * len(claim.of))
   assert verdict.status in ('not testable', 'differs (worse)')
 
 
 def test_ledger_layers_of_report_001_add_up():
-  """64·32² + 128·16² + 2 · 256·8² = 131,072 neurons; the network's own layers, as the report counts them."""
-  built = run(config={'model': CONFIGS['deep_cnn_cifar10']['model'], 'dataset': {'input_shape': [32, 32, 3]}})
-  found = [claim.test([built]) for claim in claims.CLAIMS if 'neurons' in claim.statement or '960,896' in claim.statement]
+  """64·32² + 128·16² + 2 · 256·8² = 131,072 neurons; the network's own layers, as the report counts
+  them.
+  """
+  built = run(
+    config={'model': CONFIGS['deep_cnn_cifar10']['model'], 'dataset': {'input_shape': [32, 32, 3]}}
+  )
+  found = [
+    claim.test([built])
+    for claim in claims.CLAIMS
+    if 'neurons' in claim.statement or '960,896' in claim.statement
+  ]
   assert [verdict.status for verdict in found] == ['agrees', 'agrees']
   assert curves.layer_sums(dense_neurons=2059)([built]).status == 'differs'
 
@@ -184,21 +287,51 @@ def test_ledger_reads_the_rows_of_a_sweep(tmp_path):
   for seed in (0, 1):
     member = folder / f'lstm_64/seed{seed}'
     member.mkdir(parents=True)
-    for name, text in (('config.json', json.dumps(one.config)), ('summary.json', json.dumps(one.summary)),
-                       ('metrics.jsonl', json.dumps(one.journal[0]))):
+    for name, text in (
+      ('config.json', json.dumps(one.config)),
+      ('summary.json', json.dumps(one.summary)),
+      ('metrics.jsonl', json.dumps(one.journal[0])),
+    ):
       (member / name).write_text(text)
-  (folder / 'sweep.json').write_text(json.dumps({'config': 'x', 'rows': [{
-      'label': 'LSTM, 64', 'choices': {'cell': 'LSTM'}, 'seeds': [0, 1], 'runs': ['lstm_64/seed0', 'lstm_64/seed1'],
-      'reported': {'source': '002', 'test_accuracy': 0.982}}]}))
-  entry = next(entry for entry in ledger.entries(run_folders.read_groups(tmp_path, {})) if entry.of == '`sweeps/x/LSTM, 64`')
+  (folder / 'sweep.json').write_text(
+    json.dumps(
+      {
+        'config': 'x',
+        'rows': [
+          {
+            'label': 'LSTM, 64',
+            'choices': {'cell': 'LSTM'},
+            'seeds': [0, 1],
+            'runs': ['lstm_64/seed0', 'lstm_64/seed1'],
+            'reported': {'source': '002', 'test_accuracy': 0.982},
+          }
+        ],
+      }
+    )
+  )
+  entry = next(
+    entry
+    for entry in ledger.entries(run_folders.read_groups(tmp_path, {}))
+    if entry.of == '`sweeps/x/LSTM, 64`'
+  )
   assert (entry.status, entry.reported) == ('agrees', '98.2 %')
   assert entry.ours.endswith('2 seeds)')
 
 
 def test_ledger_reported_keys_of_every_config_are_known():
-  ledger.entries({name: run_folders.Group(name, config.get('reported', {}), {}) for name, config in CONFIGS.items()})
-  assert all(config.get('reported', {}).get('source', '000') in REPORTS for config in CONFIGS.values())
-  with pytest.raises(ValueError, match="made_up reports 'test_acuracy', which is no figure: use source, test_accuracy"):
+  ledger.entries(
+    {
+      name: run_folders.Group(name, config.get('reported', {}), {})
+      for name, config in CONFIGS.items()
+    }
+  )
+  assert all(
+    config.get('reported', {}).get('source', '000') in REPORTS for config in CONFIGS.values()
+  )
+  with pytest.raises(
+    ValueError,
+    match="made_up reports 'test_acuracy', which is no figure: use source, test_accuracy",
+  ):
     only_entry([], test_acuracy=0.9)
 
 
@@ -213,6 +346,8 @@ def test_ledger_every_claim_has_a_test_or_a_reason():
 def test_ledger_markdown_is_grouped_by_report_and_counted():
   text = ledger.markdown(ledger.entries({'a': group('a', accuracies(0.97), test_accuracy=0.97)}))
   assert [line[3:6] for line in text.splitlines() if line.startswith('## ')] == sorted(REPORTS)
-  assert '| `a` | test accuracy | 97 % | 97.00 % (96.65 to 97.32 %, 1 seed) | **agrees** |  |' in text
+  assert (
+    '| `a` | test accuracy | 97 % | 97.00 % (96.65 to 97.32 %, 1 seed) | **agrees** |  |' in text
+  )
   counted = [line for line in text.splitlines() if line.startswith('| 002 | ')]
   assert counted[0].startswith('| 002 | 1 | 0 | ')

@@ -1,4 +1,6 @@
-"""Reproduction of every experiment: runs that are resumed and stopped, and the table made from their files."""
+"""Reproduction of every experiment: runs that are resumed and stopped, and the table made from
+their files.
+"""
 
 import json
 import pathlib
@@ -11,8 +13,13 @@ from helpers import ROOT
 from jaxdl.terminal import command
 from launch.reproduction import reproduce, results_table, run_folders
 
-CONFIG = {'task': 'classify', 'train_for': '100 steps', 'data': {'name': 'mnist', 'batch_size': 10},
-          'model': {'name': 'recurrent', 'features': 'classes'}, 'reported': {'source': '002', 'test_accuracy': 0.97}}
+CONFIG = {
+  'task': 'classify',
+  'train_for': '100 steps',
+  'data': {'name': 'mnist', 'batch_size': 10},
+  'model': {'name': 'recurrent', 'features': 'classes'},
+  'reported': {'source': '002', 'test_accuracy': 0.97},
+}
 PIXELS = {**CONFIG, 'task': 'reconstruct', 'train_for': '3 epochs', 'reported': {'source': '000'}}
 TEXT = {**PIXELS, 'task': {'name': 'next_char'}}
 
@@ -20,12 +27,33 @@ TEXT = {**PIXELS, 'task': {'name': 'next_char'}}
 def write_run(folder, config=CONFIG, *, seed=0, logged=100, **summary):
   """A made-up run; without figures it has no summary.json, as while it trains."""
   folder.mkdir(parents=True)
-  (folder / 'config.json').write_text(json.dumps({
-      **config, 'seed': seed, 'model': {**CONFIG['model'], 'features': 3}, 'dataset': {'name': 'mnist', 'classes': ['a', 'b', 'c']}}))
-  (folder / 'metrics.jsonl').write_text(json.dumps({'step': logged, 'split': 'train', 'loss': 0.5}) + '\n{"step": 1')
+  (folder / 'config.json').write_text(
+    json.dumps(
+      {
+        **config,
+        'seed': seed,
+        'model': {**CONFIG['model'], 'features': 3},
+        'dataset': {'name': 'mnist', 'classes': ['a', 'b', 'c']},
+      }
+    )
+  )
+  (folder / 'metrics.jsonl').write_text(
+    json.dumps({'step': logged, 'split': 'train', 'loss': 0.5}) + '\n{"step": 1'
+  )
   if summary:
-    defaults = {'step': logged, 'steps': 100, 'parameters': 1234, 'test_examples': 10000, 'seconds': 60.0, 'data': 'tfds',
-                'device': '1 x cpu', 'stopped': None, 'stopped_early': None, 'config': folder.parent.name, 'seed': seed}
+    defaults = {
+      'step': logged,
+      'steps': 100,
+      'parameters': 1234,
+      'test_examples': 10000,
+      'seconds': 60.0,
+      'data': 'tfds',
+      'device': '1 x cpu',
+      'stopped': None,
+      'stopped_early': None,
+      'config': folder.parent.name,
+      'seed': seed,
+    }
     (folder / 'summary.json').write_text(json.dumps(defaults | summary))
 
 
@@ -39,9 +67,24 @@ def row(runs, name='a', config=CONFIG):
 def test_reproduce_table_has_the_mean_and_deviation_over_seeds(tmp_path):
   """(0.970 + 0.974 + 0.978) / 3 = 0.974; the deviation is √((0.004² + 0 + 0.004²) / 2) = 0.004."""
   for seed, accuracy in enumerate((0.970, 0.974, 0.978)):
-    write_run(tmp_path / f'a/seed{seed}', seed=seed, test_accuracy=accuracy, validation_accuracy=0.98, seconds=60.0 + 30 * seed)
+    write_run(
+      tmp_path / f'a/seed{seed}',
+      seed=seed,
+      test_accuracy=accuracy,
+      validation_accuracy=0.98,
+      seconds=60.0 + 30 * seed,
+    )
   cells, below = row(tmp_path)
-  assert cells == ['`a`', '97 %', '97.40 ± 0.40 % (3 seeds)', '98.00 %', '10,000', '1,234', '90', '1 x cpu']
+  assert cells == [
+    '`a`',
+    '97 %',
+    '97.40 ± 0.40 % (3 seeds)',
+    '98.00 %',
+    '10,000',
+    '1,234',
+    '90',
+    '1 x cpu',
+  ]
   assert 'python -m launch.reproduction.reproduce' in below
   assert '¹' not in below
 
@@ -52,10 +95,18 @@ def test_reproduce_table_of_one_seed_and_of_none(tmp_path):
   assert row(tmp_path)[0][2] == '97.12 % (1 seed)'
 
 
-@pytest.mark.parametrize(('config', 'figures', 'expected'), [
-    (TEXT, {'test_bits_per_character': 2.1, 'test_accuracy': 0.5, 'validation_bits_per_character': 2.2}, ('2.1000 bits (1 seed)', '2.2000 bits')),
+@pytest.mark.parametrize(
+  ('config', 'figures', 'expected'),
+  [
+    (
+      TEXT,
+      {'test_bits_per_character': 2.1, 'test_accuracy': 0.5, 'validation_bits_per_character': 2.2},
+      ('2.1000 bits (1 seed)', '2.2000 bits'),
+    ),
     (PIXELS, {'test_mse': 0.0123, 'validation_mse': 0.02}, ('0.0123 mse (1 seed)', '0.0200 mse')),
-], ids=['text', 'pixels'])
+  ],
+  ids=['text', 'pixels'],
+)
 def test_reproduce_table_measures_each_task_by_its_own_metric(config, figures, expected, tmp_path):
   write_run(tmp_path / 'a/seed0', config, **figures)
   assert tuple(row(tmp_path, config=config)[0][2:4]) == expected
@@ -65,13 +116,19 @@ def test_reproduce_table_says_how_far_an_unfinished_run_is(tmp_path):
   write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
   write_run(tmp_path / 'a/seed1', seed=1, logged=40)
   write_run(tmp_path / 'a/seed2', seed=2, logged=8000, test_accuracy=0.1, steps=27000, stopped=8000)
-  assert row(tmp_path)[0][2] == '97.00 % (1 seed); seed 1 at step 40 of 100; seed 2 at step 8,000 of 27,000'
+  assert (
+    row(tmp_path)[0][2]
+    == '97.00 % (1 seed); seed 1 at step 40 of 100; seed 2 at step 8,000 of 27,000'
+  )
   write_run(tmp_path / 'b/seed0', PIXELS, logged=40)
   assert row(tmp_path, 'b', PIXELS)[0][2] == 'seed 0 at step 40 of 3 epochs'
 
 
 def test_reproduce_table_labels_data_that_are_not_the_original(tmp_path):
-  for name, origin in (('a', 'tfds, test split is not the original (JPEG test copy)'), ('b', 'tfds')):
+  for name, origin in (
+    ('a', 'tfds, test split is not the original (JPEG test copy)'),
+    ('b', 'tfds'),
+  ):
     write_run(tmp_path / f'{name}/seed0', test_accuracy=0.97, data=origin)
   cells, below = row(tmp_path)
   assert cells[2] == '97.00 % (1 seed) ¹'
@@ -87,7 +144,9 @@ def test_reproduce_table_labels_runs_of_another_config(tmp_path):
 
 
 def test_reproduce_table_labels_a_figure_that_the_report_contradicts(tmp_path):
-  cells, below = row(tmp_path, 'gru_mnist', {**CONFIG, 'reported': {'source': '002', 'test_accuracy': 0.998}})
+  cells, below = row(
+    tmp_path, 'gru_mnist', {**CONFIG, 'reported': {'source': '002', 'test_accuracy': 0.998}}
+  )
   assert cells[1] == '99.8 % ¹'
   assert 'above the training accuracy of 99.21 %' in below
 
@@ -103,10 +162,14 @@ def test_reproduce_rewrites_only_what_stands_between_the_markers(tmp_path):
 
 
 def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
-  """With the footnotes that they refer to, numbered anew; nothing is said of configs that were not run."""
+  """With the footnotes that they refer to, numbered anew; nothing is said of configs that were not
+  run.
+  """
   configs = dict.fromkeys('abcd', CONFIG)
   write_run(tmp_path / 'there/a/seed0', test_accuracy=0.9)
-  write_run(tmp_path / 'there/b/seed0', {**CONFIG, 'l2': 0.1}, test_accuracy=0.91, data='tfds, a sample')
+  write_run(
+    tmp_path / 'there/b/seed0', {**CONFIG, 'l2': 0.1}, test_accuracy=0.91, data='tfds, a sample'
+  )
   write_run(tmp_path / 'there/c/seed0', test_accuracy=0.92, data='tfds, a sample')
   del configs['d']
   before = results_table.table(run_folders.read_groups(tmp_path / 'there', configs), configs)
@@ -117,27 +180,44 @@ def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
   write_run(tmp_path / 'here/d/seed0', logged=40)
   groups = run_folders.read_groups(tmp_path / 'here', configs)
   made = results_table.table(groups, configs, before).splitlines()
-  assert [line.split(' | ')[2] for line in made[2:5]] == ['93.00 % (1 seed) ¹', '91.00 % (1 seed) ² ¹', '92.00 % (1 seed) ²']
-  assert made[6] == '¹ measured with another config than it is now, differing in l2; ² the data: a sample.'
-  assert results_table.table({'d': groups['d']}, configs, before) == before, 'what was not asked for stays'
+  assert [line.split(' | ')[2] for line in made[2:5]] == [
+    '93.00 % (1 seed) ¹',
+    '91.00 % (1 seed) ² ¹',
+    '92.00 % (1 seed) ²',
+  ]
+  assert (
+    made[6]
+    == '¹ measured with another config than it is now, differing in l2; ² the data: a sample.'
+  )
+  assert results_table.table({'d': groups['d']}, configs, before) == before, (
+    'what was not asked for stays'
+  )
 
 
 def test_reproduce_readme_has_the_table_in_its_place():
   text = (ROOT / 'README.md').read_text()
-  made = text[text.index(results_table.BEGIN):text.index(results_table.END)]
+  made = text[text.index(results_table.BEGIN) : text.index(results_table.END)]
   names = re.findall(r'^\| `(\w+)` \|', made, re.MULTILINE)
   assert 'lstm_mnist' in names
   assert all((ROOT / f'configs/{name}.py').is_file() for name in names)
 
 
-@pytest.mark.parametrize(('summary', 'logged', 'finished'), [
+@pytest.mark.parametrize(
+  ('summary', 'logged', 'finished'),
+  [
     ({'test_accuracy': 0.9}, 100, True),
     ({'test_accuracy': 0.9, 'step': 30}, 100, True),  # the best checkpoint lies earlier
     ({'test_accuracy': 0.9, 'stopped_early': 60}, 60, True),
     ({'test_accuracy': 0.9, 'stopped': 60}, 60, False),
-    ({'test_accuracy': 0.9, 'steps': 50}, 80, False),  # finished once, then trained for longer and killed
+    (
+      {'test_accuracy': 0.9, 'steps': 50},
+      80,
+      False,
+    ),  # finished once, then trained for longer and killed
     ({}, 80, False),
-], ids=['end', 'best earlier', 'early stopping', 'stopped', 'taken up again', 'killed'])
+  ],
+  ids=['end', 'best earlier', 'early stopping', 'stopped', 'taken up again', 'killed'],
+)
 def test_reproduce_knows_a_finished_run(summary, logged, finished, tmp_path):
   write_run(tmp_path / 'seed0', logged=logged, **summary)
   assert reproduce.is_finished(tmp_path / 'seed0', CONFIG) is finished
@@ -148,23 +228,43 @@ def test_reproduce_does_not_start_a_finished_run_again(tmp_path, monkeypatch, ca
   write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
   write_run(tmp_path / 'a/seed1', seed=1, logged=40, test_accuracy=0.97, stopped=40)
   started = []
-  monkeypatch.setattr(reproduce, 'run_child', lambda arguments, seconds: started.append(arguments) or (0, ''))
+  monkeypatch.setattr(
+    reproduce, 'run_child', lambda arguments, seconds: started.append(arguments) or (0, '')
+  )
   assert not reproduce.run_all(reproduce.plan(['a'], [0, 1, 2], tmp_path), {'a': CONFIG}, 60.0)
-  assert started == [['-m', 'jaxdl.main', '--config=configs/a.py', f'--config.seed={seed}', f'--workdir={tmp_path}/a/seed{seed}']
-                     for seed in (1, 2)]
+  assert started == [
+    [
+      '-m',
+      'jaxdl.main',
+      '--config=configs/a.py',
+      f'--config.seed={seed}',
+      f'--workdir={tmp_path}/a/seed{seed}',
+    ]
+    for seed in (1, 2)
+  ]
   assert 'a, seed 0: finished already' in capsys.readouterr().out
 
 
 def test_reproduce_runs_every_experiment_once_before_any_twice():
   runs = pathlib.Path('runs')
-  assert [part[:2] for part in reproduce.plan(['a', 'sweeps/b'], [0, 1], runs)] == [('a', 0), ('sweeps/b', None), ('a', 1)]
+  assert [part[:2] for part in reproduce.plan(['a', 'sweeps/b'], [0, 1], runs)] == [
+    ('a', 0),
+    ('sweeps/b', None),
+    ('a', 1),
+  ]
   assert reproduce.module_and_flags('sweeps/b', None, runs / 'sweeps/b') == [
-      '-m', 'jaxdl.sweep', '--config=configs/sweeps/b.py', '--workdir=runs/sweeps/b']
+    '-m',
+    'jaxdl.sweep',
+    '--config=configs/sweeps/b.py',
+    '--workdir=runs/sweeps/b',
+  ]
 
 
 def test_reproduce_goes_on_after_a_failing_experiment(tmp_path, monkeypatch, capsys):
   program = 'import sys; sys.exit("jaxdl: no such folder" if "bad" in sys.argv[-1] else 0)'
-  monkeypatch.setattr(reproduce, 'module_and_flags', lambda name, seed, folder: ['-c', program, str(folder)])
+  monkeypatch.setattr(
+    reproduce, 'module_and_flags', lambda name, seed, folder: ['-c', program, str(folder)]
+  )
   todo = reproduce.plan(['bad', 'good'], [0], tmp_path)
   assert reproduce.run_all(todo, {'bad': CONFIG, 'good': CONFIG}, 60.0)
   shown = capsys.readouterr()
@@ -173,20 +273,26 @@ def test_reproduce_goes_on_after_a_failing_experiment(tmp_path, monkeypatch, cap
   assert shown.err == ''
 
 
-def test_reproduce_budget_stops_a_child_by_sigterm_and_names_the_rest(tmp_path, monkeypatch, capsys):
-  program = '''
+def test_reproduce_budget_stops_a_child_by_sigterm_and_names_the_rest(
+  tmp_path, monkeypatch, capsys
+):
+  program = """
 import pathlib, signal, sys, time
 def save(number, frame):
   pathlib.Path(sys.argv[1], "saved").write_text(str(number))
   sys.exit(0)
 signal.signal(signal.SIGTERM, save)
 time.sleep(60)
-'''
-  monkeypatch.setattr(reproduce, 'module_and_flags', lambda name, seed, folder: ['-c', program, str(folder)])
+"""
+  monkeypatch.setattr(
+    reproduce, 'module_and_flags', lambda name, seed, folder: ['-c', program, str(folder)]
+  )
   for name in 'ab':
     write_run(tmp_path / f'{name}/seed0', logged=40)
   began = time.monotonic()
-  assert not reproduce.run_all(reproduce.plan(['a', 'b'], [0], tmp_path), {'a': CONFIG, 'b': CONFIG}, 1.0)
+  assert not reproduce.run_all(
+    reproduce.plan(['a', 'b'], [0], tmp_path), {'a': CONFIG, 'b': CONFIG}, 1.0
+  )
   assert time.monotonic() - began < 30
   assert (tmp_path / 'a/seed0/saved').read_text() == '15'
   assert not (tmp_path / 'b/seed0/saved').exists()
@@ -216,16 +322,28 @@ def test_reproduce_a_sweep_is_finished_when_all_its_runs_are(tmp_path):
   assert not reproduce.is_finished(folder, None)
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
     (['--only=lstm_mnst'], '--only=lstm_mnst is not an experiment: use some of '),
     (['--seeds=0,one'], "argument --seeds: '0,one' are not seeds: use whole numbers such as 0,1,2"),
     (['--budget-minutes=-1'], "argument --budget-minutes: '-1' is not a number of minutes above 0"),
     (['--tabel-only'], '--tabel-only is unknown: see '),
-    (['--table-only', '--runs=nowhere'], '--runs=nowhere is not a folder: give the one that holds '),
-    (['--table-only', '--runs=.', '--readme=LICENSE'], 'LICENSE has no place for the table: add the lines <!-- results -->'),
+    (
+      ['--table-only', '--runs=nowhere'],
+      '--runs=nowhere is not a folder: give the one that holds ',
+    ),
+    (
+      ['--table-only', '--runs=.', '--readme=LICENSE'],
+      'LICENSE has no place for the table: add the lines <!-- results -->',
+    ),
     (['--table-only', '--runs=.', '--readme=READNE.md'], '.*READNE.md'),
-], ids=lambda value: ' '.join(value) if isinstance(value, list) else '')
-def test_reproduce_bad_input_is_one_line_that_names_the_mend(arguments, message, monkeypatch, capsys):
+  ],
+  ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
+)
+def test_reproduce_bad_input_is_one_line_that_names_the_mend(
+  arguments, message, monkeypatch, capsys
+):
   monkeypatch.chdir(ROOT)
   assert command.run(reproduce.main, ['reproduce.py', *arguments]) == 1
   lines = capsys.readouterr().err.splitlines()
@@ -241,15 +359,31 @@ def test_reproduce_broken_files_are_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_reproduce_trains_and_writes_the_table_from_the_command_line(tmp_path, small, config_file, monkeypatch, capsys):
+def test_reproduce_trains_and_writes_the_table_from_the_command_line(
+  tmp_path, small, config_file, monkeypatch, capsys
+):
   """One real experiment of a few steps: trained once, found finished the second time."""
   (tmp_path / 'configs').mkdir()
   config_file(small).rename(tmp_path / 'configs/small.py')
   (tmp_path / 'README.md').write_text('<!-- results -->\n<!-- /results -->\n')
   monkeypatch.setattr(reproduce, 'CONFIGS', tmp_path / 'configs')
-  monkeypatch.setattr(reproduce, 'module_and_flags', lambda name, seed, folder: [
-      '-m', 'jaxdl.main', f'--config={tmp_path}/configs/{name}.py', f'--config.seed={seed}', f'--workdir={folder}'])
-  arguments = ['reproduce.py', '--seeds=3', f'--runs={tmp_path}/runs', f'--readme={tmp_path}/README.md']
+  monkeypatch.setattr(
+    reproduce,
+    'module_and_flags',
+    lambda name, seed, folder: [
+      '-m',
+      'jaxdl.main',
+      f'--config={tmp_path}/configs/{name}.py',
+      f'--config.seed={seed}',
+      f'--workdir={folder}',
+    ],
+  )
+  arguments = [
+    'reproduce.py',
+    '--seeds=3',
+    f'--runs={tmp_path}/runs',
+    f'--readme={tmp_path}/README.md',
+  ]
   assert reproduce.main(arguments) == 0
   assert 'small, seed 3: finished\n' in capsys.readouterr().out
   assert '| `small` | – | ' in (tmp_path / 'README.md').read_text()

@@ -1,4 +1,6 @@
-"""What crosses the devices in a step: read from the compiled program, on more virtual devices than there are cores."""
+"""What crosses the devices in a step: read from the compiled program, on more virtual devices than
+there are cores.
+"""
 
 import json
 
@@ -23,9 +25,12 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize('devices', [8, pytest.param(64, marks=pytest.mark.slow)])
-def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_host(devices, small, small_cnn, small_text):
-  """With the gradients go three sums: loss, correct and count, and of a text the bits. Beside them there are only the
-  statistics of batch normalisation, and once a call the carried state of a text."""
+def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_host(
+  devices, small, small_cnn, small_text
+):
+  """With the gradients go three sums: loss, correct and count, and of a text the bits. Beside them
+  there are only the statistics of batch normalisation, and once a call the carried state of a text.
+  """
   configs = {'cnn': small_cnn, 'text': small_text, **({'lstm': small} if devices == 64 else {})}
   for config in configs.values():
     config['data']['batch_size'] = 64
@@ -37,7 +42,11 @@ def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_hos
     exchanges = sorted(found['exchanges'], key=lambda one: one['elements'])
     gradients, others = exchanges[-1], exchanges[:-1]
     summed = found['parameters'] + (4 if name == 'text' else 3)
-    if name == 'cnn':  # XLA sends a few gradients along with statistics: forward and backward two numbers a channel, and counts
+    if (
+      name == 'cnn'
+      # XLA sends a few gradients along with statistics: forward and backward two numbers a channel,
+      # and counts
+    ):
       assert gradients['elements'] > 0.99 * summed
       assert 0 < sum(one['elements'] for one in exchanges) - summed <= 4 * (4 + 10) + 2
       assert {one['kind'] for one in exchanges} == {'all-reduce'}
@@ -48,13 +57,16 @@ def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_hos
 
 def test_scaling_counts_elements_and_bytes_of_a_program():
   from launch.benchmarks import scaling
-  hlo = '''
+
+  hlo = """
   %all-reduce.1 = (f32[10]{0}, f32[], bf16[3,4]{1,0}) all-reduce(%a, %b, %c), metadata={op_name="jit(f)/while/body/psum"}
   %get-tuple-element.1 = f32[10]{0} get-tuple-element(%all-reduce.1), index=0
   %gather = s32[2,8]{1,0} all-gather(%d), dimensions={0}, metadata={op_name="jit(f)/layer2/all_gather"}
-'''
-  assert scaling.collectives(hlo) == [dict(kind='all-reduce', source='body', elements=23, bytes=68),
-                                      dict(kind='all-gather', source='layer2', elements=16, bytes=64)]
+"""
+  assert scaling.collectives(hlo) == [
+    dict(kind='all-reduce', source='body', elements=23, bytes=68),
+    dict(kind='all-gather', source='layer2', elements=16, bytes=64),
+  ]
   assert scaling.host_transfers(hlo) == []
 
 

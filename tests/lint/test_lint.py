@@ -1,4 +1,6 @@
-"""Warnings before training: for each mistake the line that names it, and a sound experiment that gets none."""
+"""Warnings before training: for each mistake the line that names it, and a sound experiment that
+gets none.
+"""
 
 import copy
 import functools
@@ -19,26 +21,58 @@ from jaxdl.training import experiment
 
 DENSE = (dict(kind='flatten'), dict(kind='dense', features=4, activate=False))
 SOUND = dict(
-    task='classify', train_for='10 steps', evaluate_every='2 steps', optimizer=dict(name='adam', learning_rate=1e-3),
-    data=dict(name='forty', batch_size=8, splits=dict(train='train[:30]', validation='train[30:]', test='test')),
-    model=dict(name='cnn', layers=DENSE))
-TEXT = {**SOUND, 'task': 'next_char', 'train_for': '2 epochs',
-        'data': dict(name='letters', batch_size=4, time_step=5, splits=dict(train='train', validation='validation', test='test')),
-        'model': dict(name='language_model', cell='rnn', features=3, classes=4)}
-BATCH_NORM = (dict(kind='flatten'), dict(kind='dense', features=5), dict(kind='batch_norm'), DENSE[1])
+  task='classify',
+  train_for='10 steps',
+  evaluate_every='2 steps',
+  optimizer=dict(name='adam', learning_rate=1e-3),
+  data=dict(
+    name='forty',
+    batch_size=8,
+    splits=dict(train='train[:30]', validation='train[30:]', test='test'),
+  ),
+  model=dict(name='cnn', layers=DENSE),
+)
+TEXT = {
+  **SOUND,
+  'task': 'next_char',
+  'train_for': '2 epochs',
+  'data': dict(
+    name='letters',
+    batch_size=4,
+    time_step=5,
+    splits=dict(train='train', validation='validation', test='test'),
+  ),
+  'model': dict(name='language_model', cell='rnn', features=3, classes=4),
+}
+BATCH_NORM = (
+  dict(kind='flatten'),
+  dict(kind='dense', features=5),
+  dict(kind='batch_norm'),
+  DENSE[1],
+)
 FLIP = [dict(kind='flip')]
 
 
 @pytest.fixture(autouse=True)
 def few_examples(monkeypatch):
-  """'forty': 40 + 10 images of 6×6 in 4 classes; 'letters': 103 + 20 + 20 characters, of which 'd' is in the test alone."""
+  """'forty': 40 + 10 images of 6×6 in 4 classes; 'letters': 103 + 20 + 20 characters, of which 'd'
+  is in the test alone.
+  """
+
   def read_images(*, source, data_dir):
-    parts = {name: {'image': np.zeros((count, 6, 6, 1), np.uint8), 'label': np.arange(count, dtype=np.int32) % 4}
-             for name, count in (('train', 40), ('test', 10))}
+    parts = {
+      name: {
+        'image': np.zeros((count, 6, 6, 1), np.uint8),
+        'label': np.arange(count, dtype=np.int32) % 4,
+      }
+      for name, count in (('train', 40), ('test', 10))
+    }
     return Source(origin='memory', columns=parts, classes=('ant', 'bee', 'cat', 'dog'))
 
   def read_text(*, source, data_dir):
-    columns, vocabulary = characters.columns({'train': 'abc' * 34 + 'a', 'validation': 'abcc' * 5, 'test': 'abcd' * 5})
+    columns, vocabulary = characters.columns(
+      {'train': 'abc' * 34 + 'a', 'validation': 'abcc' * 5, 'test': 'abcd' * 5}
+    )
     return Source(origin='memory', columns=columns, classes=vocabulary)
 
   monkeypatch.setitem(DATA_SETS, 'forty', functools.partial(images.load, read_images))
@@ -46,7 +80,9 @@ def few_examples(monkeypatch):
 
 
 def told(changes, config=SOUND):
-  """The warnings of a config with other values, such as {'data.batch_size': 9}; None takes a key away."""
+  """The warnings of a config with other values, such as {'data.batch_size': 9}; None takes a key
+  away.
+  """
   config = copy.deepcopy(config)
   for path, value in changes.items():
     *sections, key = path.split('.')
@@ -71,85 +107,160 @@ def test_a_sound_experiment_gets_no_warning():
   assert told({'train_for': '4 steps', 'data.augment': FLIP}) == []
 
 
-@pytest.mark.parametrize(('changes', 'expected'), [
-    ({'data.distort': FLIP},
-     'config.data.distort changes the images of validation and test too, so that the figures are not those of the data set: move it to config.data.augment, which acts in training alone'),
-    (splits(train='train[:35]', **{'data.overlap': True}),
-     "config.data.splits.validation='train[30:]' shares 5 examples with train='train[:35]', so that training examples choose the checkpoint: cut them apart"),
-    (splits(test='test+train[:3]', **{'data.overlap': True}),
-     "config.data.splits.test='test+train[:3]' shares 3 examples with train='train[:30]', so that the test is of training examples: cut them apart"),
-    (splits(train='train', validation='test[:6]', early_stopping='2 steps'),
-     "config.data.splits.test='test' shares 6 examples with validation='test[:6]', so that test examples choose the checkpoint and end the run: cut them apart"),
-    (splits(train='train', validation='test[:6]', test='test[6:]', plateau=dict(patience='2 steps')),
-     "config.data.splits.validation='test[:6]' takes 6 examples of the data set's test split, which then choose the checkpoint and cut the learning rate: cut it off train, such as 'train[90%:]'"),
-    (splits(train='train', validation=None),
-     "config.data.splits has no validation split, so that the last checkpoint is kept and only the test says when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"),
-    (splits(train='train[:28]'),
-     "config.data.splits leaves 2 of the 40 examples of 'train' unused: let its slices meet and reach the end"),
-    (splits(test='test[:9]'),
-     "config.data.splits leaves 1 of the 10 examples of 'test' unused: let its slices meet and reach the end"),
-    ({'train_for': '3 steps'},
-     "config.train_for='3 steps' ends within the first epoch: 6 of 30 training examples are never seen; an epoch has 4 steps"),
-    (splits(train='train[:2]+train[4:6]', validation='train[2:4]+train[6:]'),
-     "config.data.splits.train='train[:2]+train[4:6]' never shows 2 of 4 classes ('cat', 'dog'): take more of the data set"),
-    (layers(dict(kind='flatten'), dict(kind='dense', features=4)),
-     'config.model.layers[1] (dense1) puts an activation on the logits: set activate=False'),
-    (layers(dict(kind='conv', features=4, kernel=6, padding='VALID'), dict(kind='dropout', rate=0.1), dict(kind='flatten')),
-     'config.model.layers[0] (conv1) puts an activation on the logits: set activate=False'),
-    (layers(*DENSE, dict(kind='activation', name='squash')),
-     'config.model.layers[2] (squash) puts an activation on the logits: remove it'),
-    (layers(*BATCH_NORM[:2], dict(kind='dropout', rate=0.1), *BATCH_NORM[2:]),
-     'config.model.layers[2] (dropout1) stands right before batch_norm1, whose running variance then is that of training, too large in evaluation: put the dropout after it'),
-    (splits(train='train[:33]', validation='train[33:]', **layers(*BATCH_NORM)),
-     'config.data.batch_size=8 leaves a last batch of 1 of the 33 training examples, which batch_norm1 can only compare with itself: take another'),
-    (layers(dict(kind='max_pool', window=4), *DENSE),
-     "config.model.layers never look at rows 4–5 and columns 4–5 of the images, 20 of 36 pixels: give max_pool1 padding='SAME' and a stride no longer than the window"),
-    (layers(dict(kind='conv', features=2, kernel=(6, 1), strides=(1, 4)), *DENSE),
-     "config.model.layers never look at columns 1–3, 5 of the images, 24 of 36 pixels: give conv1 padding='SAME' and a stride no longer than the window"),
-    ({'cpu_devices': 3},
-     'config.data.batch_size=8 does not divide over config.cpu_devices=3, so that a CPU has fewer: take 6 or 9'),
-    ({'evaluate_every': '11 steps'},
-     'config.evaluate_every, 11 steps, is longer than the run of 10, so that no checkpoint but the last can be the best: make it shorter'),
-    ({'early_stopping': '2 epochs'},
-     "config.early_stopping='2 epochs' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer"),
-    ({'plateau': dict(patience='7 steps')},
-     "config.plateau.patience='7 steps' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer")])
+@pytest.mark.parametrize(
+  ('changes', 'expected'),
+  [
+    (
+      {'data.distort': FLIP},
+      'config.data.distort changes the images of validation and test too, so that the figures are not those of the data set: move it to config.data.augment, which acts in training alone',
+    ),
+    (
+      splits(train='train[:35]', **{'data.overlap': True}),
+      "config.data.splits.validation='train[30:]' shares 5 examples with train='train[:35]', so that training examples choose the checkpoint: cut them apart",
+    ),
+    (
+      splits(test='test+train[:3]', **{'data.overlap': True}),
+      "config.data.splits.test='test+train[:3]' shares 3 examples with train='train[:30]', so that the test is of training examples: cut them apart",
+    ),
+    (
+      splits(train='train', validation='test[:6]', early_stopping='2 steps'),
+      "config.data.splits.test='test' shares 6 examples with validation='test[:6]', so that test examples choose the checkpoint and end the run: cut them apart",
+    ),
+    (
+      splits(
+        train='train', validation='test[:6]', test='test[6:]', plateau=dict(patience='2 steps')
+      ),
+      "config.data.splits.validation='test[:6]' takes 6 examples of the data set's test split, which then choose the checkpoint and cut the learning rate: cut it off train, such as 'train[90%:]'",
+    ),
+    (
+      splits(train='train', validation=None),
+      "config.data.splits has no validation split, so that the last checkpoint is kept and only the test says when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'",
+    ),
+    (
+      splits(train='train[:28]'),
+      "config.data.splits leaves 2 of the 40 examples of 'train' unused: let its slices meet and reach the end",
+    ),
+    (
+      splits(test='test[:9]'),
+      "config.data.splits leaves 1 of the 10 examples of 'test' unused: let its slices meet and reach the end",
+    ),
+    (
+      {'train_for': '3 steps'},
+      "config.train_for='3 steps' ends within the first epoch: 6 of 30 training examples are never seen; an epoch has 4 steps",
+    ),
+    (
+      splits(train='train[:2]+train[4:6]', validation='train[2:4]+train[6:]'),
+      "config.data.splits.train='train[:2]+train[4:6]' never shows 2 of 4 classes ('cat', 'dog'): take more of the data set",
+    ),
+    (
+      layers(dict(kind='flatten'), dict(kind='dense', features=4)),
+      'config.model.layers[1] (dense1) puts an activation on the logits: set activate=False',
+    ),
+    (
+      layers(
+        dict(kind='conv', features=4, kernel=6, padding='VALID'),
+        dict(kind='dropout', rate=0.1),
+        dict(kind='flatten'),
+      ),
+      'config.model.layers[0] (conv1) puts an activation on the logits: set activate=False',
+    ),
+    (
+      layers(*DENSE, dict(kind='activation', name='squash')),
+      'config.model.layers[2] (squash) puts an activation on the logits: remove it',
+    ),
+    (
+      layers(*BATCH_NORM[:2], dict(kind='dropout', rate=0.1), *BATCH_NORM[2:]),
+      'config.model.layers[2] (dropout1) stands right before batch_norm1, whose running variance then is that of training, too large in evaluation: put the dropout after it',
+    ),
+    (
+      splits(train='train[:33]', validation='train[33:]', **layers(*BATCH_NORM)),
+      'config.data.batch_size=8 leaves a last batch of 1 of the 33 training examples, which batch_norm1 can only compare with itself: take another',
+    ),
+    (
+      layers(dict(kind='max_pool', window=4), *DENSE),
+      "config.model.layers never look at rows 4–5 and columns 4–5 of the images, 20 of 36 pixels: give max_pool1 padding='SAME' and a stride no longer than the window",
+    ),
+    (
+      layers(dict(kind='conv', features=2, kernel=(6, 1), strides=(1, 4)), *DENSE),
+      "config.model.layers never look at columns 1–3, 5 of the images, 24 of 36 pixels: give conv1 padding='SAME' and a stride no longer than the window",
+    ),
+    (
+      {'cpu_devices': 3},
+      'config.data.batch_size=8 does not divide over config.cpu_devices=3, so that a CPU has fewer: take 6 or 9',
+    ),
+    (
+      {'evaluate_every': '11 steps'},
+      'config.evaluate_every, 11 steps, is longer than the run of 10, so that no checkpoint but the last can be the best: make it shorter',
+    ),
+    (
+      {'early_stopping': '2 epochs'},
+      "config.early_stopping='2 epochs' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
+    ),
+    (
+      {'plateau': dict(patience='7 steps')},
+      "config.plateau.patience='7 steps' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
+    ),
+  ],
+)
 def test_each_mistake_is_named_and_no_other(changes, expected):
   assert told(changes) == [expected]
 
 
-@pytest.mark.parametrize('changes', [
+@pytest.mark.parametrize(
+  'changes',
+  [
     splits(train='train', validation=None, test=None),
     splits(train='train[:30]', validation='train[30:]', test='test[:4]+test[4:]'),
     splits(train='train[:34]', validation='train[34:]', **layers(*BATCH_NORM)),
     splits(train='train[:33]', validation='train[33:]', train_for='5 steps'),
     layers(*BATCH_NORM[:3], dict(kind='dropout', rate=0.1), DENSE[1]),
     layers(*BATCH_NORM[:2], dict(kind='dropout', rate=0), *BATCH_NORM[2:]),
-    layers(dict(kind='flatten'), dict(kind='dense', features=4), dict(kind='batch_norm', name='logits')),
+    layers(
+      dict(kind='flatten'), dict(kind='dense', features=4), dict(kind='batch_norm', name='logits')
+    ),
     layers(dict(kind='max_pool', window=4, padding='SAME'), *DENSE),
     layers(dict(kind='activation'), *DENSE),
-    {'evaluate_every': '10 steps'}, {'early_stopping': '6 steps'}, {'plateau': dict(patience='1 epoch')}])
+    {'evaluate_every': '10 steps'},
+    {'early_stopping': '6 steps'},
+    {'plateau': dict(patience='1 epoch')},
+  ],
+)
 def test_the_mended_twin_gets_no_warning(changes):
   assert told(changes) == []
 
 
 def test_where_an_image_is_the_target_distortion_and_activation_are_no_mistakes():
-  changes = {'task': 'reconstruct', 'data.distort': FLIP, 'model.layers': (dict(kind='conv', features=1, kernel=3),)}
+  changes = {
+    'task': 'reconstruct',
+    'data.distort': FLIP,
+    'model.layers': (dict(kind='conv', features=1, kernel=3),),
+  }
   assert told(changes) == []
 
 
 def test_text_is_left_out_by_its_slices_and_by_a_short_run_but_not_by_cutting_it_into_streams():
   """103 characters in 4 streams have 99 targets; 100 have 96, of which 3 steps read 3 · 4 · 5."""
   assert told({}, TEXT) == [
-      "config.data.splits.train='train' never shows 1 of 4 classes ('d'): take more of the data set"]
-  short = told({'train_for': '3 steps', 'data.splits': dict(train='train[:100]', validation='validation', test='test')}, TEXT)
+    "config.data.splits.train='train' never shows 1 of 4 classes ('d'): take more of the data set"
+  ]
+  short = told(
+    {
+      'train_for': '3 steps',
+      'data.splits': dict(train='train[:100]', validation='validation', test='test'),
+    },
+    TEXT,
+  )
   assert short[:2] == [
-      "config.data.splits leaves 3 of the 103 characters of 'train' unused: let its slices meet and reach the end",
-      "config.train_for='3 steps' ends within the first epoch: 36 of 96 training characters are never seen; an epoch has 5 steps"]
+    "config.data.splits leaves 3 of the 103 characters of 'train' unused: let its slices meet and reach the end",
+    "config.train_for='3 steps' ends within the first epoch: 36 of 96 training characters are never seen; an epoch has 5 steps",
+  ]
 
 
 def test_text_of_one_character_a_step_has_no_gradient_through_time():
-  assert 'config.data.time_step=1 lets no gradient pass from a character' in told({'data.time_step': 1}, TEXT)[-1]
+  assert (
+    'config.data.time_step=1 lets no gradient pass from a character'
+    in told({'data.time_step': 1}, TEXT)[-1]
+  )
   assert not any('time_step' in line for line in told({'data.time_step': 2}, TEXT))
 
 
@@ -159,9 +270,15 @@ def test_never_seen_examples_are_those_that_the_batches_leave_out():
     built = experiment.build({**config, 'train_for': f'{steps} steps'}, 'small')
     split = built.data.splits['train']
     feed = split.feed(0, steps)
-    seen = sum(float(split.fetch(split.arrays, {name: values[step] for name, values in feed.items()})['mask'].sum())
-               for step in range(steps))
-    line, = (line for line in lint.warnings(built) if 'never seen' in line)
+    seen = sum(
+      float(
+        split.fetch(split.arrays, {name: values[step] for name, values in feed.items()})[
+          'mask'
+        ].sum()
+      )
+      for step in range(steps)
+    )
+    (line,) = (line for line in lint.warnings(built) if 'never seen' in line)
     assert f' {split.count - int(seen)} of {split.count} training ' in line
 
 
@@ -174,7 +291,9 @@ def test_patience_is_idle_exactly_where_a_loss_that_never_falls_cuts_nothing():
       memory = plateau.observe(memory, 1.0, step, patience=waits, factor=0.5)
     expected[case] = memory['factor'] == 1
     data = types.SimpleNamespace(splits={'train': types.SimpleNamespace(batches=1)})
-    given = types.SimpleNamespace(data=data, steps=steps, evaluate_every=every, config={'early_stopping': f'{waits} steps'})
+    given = types.SimpleNamespace(
+      data=data, steps=steps, evaluate_every=every, config={'early_stopping': f'{waits} steps'}
+    )
     found[case] = bool(list(duration.idle_patience(given)))
   assert found == expected
   assert len(set(found.values())) == 2
@@ -184,16 +303,26 @@ def test_patience_is_idle_exactly_where_a_loss_that_never_falls_cuts_nothing():
 @pytest.mark.usefixtures('any_data')
 def test_every_config_gets_the_warnings_that_are_known(path):
   """Report 000's network never sees the last two rows and columns; it is kept as the report has it."""
-  known = {'cnn_cifar10': ["config.model.layers never look at rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: "
-                           "give max_pool2 padding='SAME' and a stride no longer than the window"]}
+  known = {
+    'cnn_cifar10': [
+      'config.model.layers never look at rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: '
+      "give max_pool2 padding='SAME' and a stride no longer than the window"
+    ]
+  }
   assert lint.warnings(experiment.build(read_file(path), path.stem)) == known.get(path.stem, [])
 
 
-def test_describe_says_the_warnings_on_standard_error_and_in_its_last_line(small, config_file, capsys, monkeypatch):
+def test_describe_says_the_warnings_on_standard_error_and_in_its_last_line(
+  small, config_file, capsys, monkeypatch
+):
   small['train_for'] = '2 steps'
   expected = lint.warnings(experiment.build(small, 'small'))
   assert [line.split()[0] for line in expected] == [
-      'config.data.splits', 'config.data.splits', "config.train_for='2", 'config.evaluate_every,']
+    'config.data.splits',
+    'config.data.splits',
+    "config.train_for='2",
+    'config.evaluate_every,',
+  ]
   arguments = ['jaxdl.main', f'--config={config_file(small)}', '--describe']
   monkeypatch.setattr('sys.argv', arguments)  # ml_collections finds its overrides there
   assert main.main(arguments) == 0
@@ -208,7 +337,8 @@ def test_a_result_worse_than_a_guess_is_said():
   assert lint.of_result(built, {'validation_loss': 1.38, 'test_loss': 9.0}) is None
   assert lint.of_result(built, {}) is None
   assert lint.of_result(built, {'test_loss': 1.5}) == (
-      'the test loss of 1.50 is above that of a guess among 4 classes, 1.39: train longer, or with a lower '
-      'config.optimizer.learning_rate')
+    'the test loss of 1.50 is above that of a guess among 4 classes, 1.39: train longer, or with a lower '
+    'config.optimizer.learning_rate'
+  )
   other = types.SimpleNamespace(config={'task': 'reconstruct'}, data=built.data)
   assert lint.of_result(other, {'test_loss': 1.5}) is None

@@ -15,7 +15,10 @@ from jaxdl.training import experiment, loop
 def test_mse_by_hand():
   batch = {'target': jnp.zeros((2, 2, 2, 1)), 'mask': jnp.array([1.0, 0.0])}
   images = jnp.array([[[1.0, 0], [0, 1]], [[9, 9], [9, 9]]])[..., None]
-  assert tasks.metrics(tasks.reconstruct(images, batch)) == {'loss': 0.5, 'mse': 0.5}  # the padding is left out
+  assert tasks.metrics(tasks.reconstruct(images, batch)) == {
+    'loss': 0.5,
+    'mse': 0.5,
+  }  # the padding is left out
 
 
 def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
@@ -23,8 +26,10 @@ def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
     model = models.build(small_autoencoder['model'])
     generator = np.random.default_rng(0)
     inputs, target = (jnp.asarray(generator.normal(size=(2, 28, 28, 1))) for _ in range(2))
-    params = jax.tree.map(lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)) * 0.1,
-                          model.init(jax.random.PRNGKey(0), inputs)['params'])
+    params = jax.tree.map(
+      lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)) * 0.1,
+      model.init(jax.random.PRNGKey(0), inputs)['params'],
+    )
 
     def loss(params):
       images = model.apply({'params': params}, inputs)
@@ -50,9 +55,21 @@ def test_a_run_writes_mse_and_its_code_is_a_layer(small_autoencoder, tmp_path):
   assert summary['test_mse'] == summary['test_loss'] > 0
 
 
-@pytest.mark.parametrize(('position', 'change', 'message'), [
-    (4, dict(shape=(14, 13, 1)), r'reshape to \(14, 13, 1\) takes 182 numbers and gets 196: change the layer before it'),
-    (6, dict(features=3), r'the last layer image has output \[28, 28, 3\], but the images are \[28, 28, 1\]')])
+@pytest.mark.parametrize(
+  ('position', 'change', 'message'),
+  [
+    (
+      4,
+      dict(shape=(14, 13, 1)),
+      r'reshape to \(14, 13, 1\) takes 182 numbers and gets 196: change the layer before it',
+    ),
+    (
+      6,
+      dict(features=3),
+      r'the last layer image has output \[28, 28, 3\], but the images are \[28, 28, 1\]',
+    ),
+  ],
+)
 def test_wrong_autoencoders_are_named(small_autoencoder, position, change, message):
   small_autoencoder['model']['layers'][position].update(change)
   with pytest.raises(ValueError, match=message):

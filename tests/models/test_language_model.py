@@ -20,42 +20,75 @@ def text(batch=2, length=8, seed=0):
   return jnp.asarray(np.random.default_rng(seed).integers(0, 7, (batch, length)))
 
 
-@pytest.mark.parametrize(('cell', 'embedding'), [
-    ('gru', 3), *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        ('lstm', 0), ('rnn', 0), ('rnn', 3), ('lstm', 3), ('gru', 0)))])
+@pytest.mark.parametrize(
+  ('cell', 'embedding'),
+  [
+    ('gru', 3),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (('lstm', 0), ('rnn', 0), ('rnn', 3), ('lstm', 3), ('gru', 0))
+    ),
+  ],
+)
 def test_a_text_in_two_steps_equals_a_text_in_one(cell, embedding):
   model = models.build({**SECTION, 'cell': cell, 'embedding': embedding})
   characters = text()
   variables = model.init(jax.random.PRNGKey(0), characters)
   whole = model.apply(variables, characters)
   assert whole.shape == (2, 8, 7)
-  first, kept = model.apply(variables, characters[:, :5], reset=jnp.ones(2, bool), mutable=['carry'])
-  second, kept = model.apply({**variables, **kept}, characters[:, 5:], reset=jnp.zeros(2, bool), mutable=['carry'])
+  first, kept = model.apply(
+    variables, characters[:, :5], reset=jnp.ones(2, bool), mutable=['carry']
+  )
+  second, kept = model.apply(
+    {**variables, **kept}, characters[:, 5:], reset=jnp.zeros(2, bool), mutable=['carry']
+  )
   np.testing.assert_allclose(jnp.concatenate([first, second], 1), whole, rtol=1e-5, atol=1e-6)
-  one_reset, _ = model.apply({**variables, **kept}, characters, reset=jnp.array([True, False]), mutable=['carry'])
+  one_reset, _ = model.apply(
+    {**variables, **kept}, characters, reset=jnp.array([True, False]), mutable=['carry']
+  )
   np.testing.assert_allclose(one_reset[0], whole[0], rtol=1e-5, atol=1e-6)  # it has forgotten
   assert np.abs(one_reset[1] - whole[1]).max() > 1e-3  # it has not
 
 
 @pytest.mark.parametrize('cell', CELLS)
-def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_evaluates_with_all(cell):
+def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_evaluates_with_all(
+  cell,
+):
   rate, features = 0.3, 32
   section = {**SECTION, 'cell': cell, 'layers': 1, 'features': features}
   model, whole = models.build({**section, 'recurrent_dropout': rate}), models.build(section)
   characters, index = text(), jnp.arange(2)
   variables = model.init(jax.random.PRNGKey(0), characters)
-  np.testing.assert_array_equal(model.apply(variables, characters), whole.apply(variables, characters))
+  np.testing.assert_array_equal(
+    model.apply(variables, characters), whole.apply(variables, characters)
+  )
 
   def trained(params, key=1):
-    return model.apply({'params': params}, characters, train=True, index=index, rngs={'dropout': jax.random.PRNGKey(key)})
+    return model.apply(
+      {'params': params},
+      characters,
+      train=True,
+      index=index,
+      rngs={'dropout': jax.random.PRNGKey(key)},
+    )
 
   kernel = variables['params'][f'{cell}1']['recurrent_kernel']
-  kept = jax.grad(lambda params: jnp.square(trained(params)).sum())(variables['params'])[f'{cell}1']['recurrent_kernel'] != 0
+  kept = (
+    jax.grad(lambda params: jnp.square(trained(params)).sum())(variables['params'])[f'{cell}1'][
+      'recurrent_kernel'
+    ]
+    != 0
+  )
   assert 1 - kept.mean() == pytest.approx(rate, abs=3 * np.sqrt(rate * (1 - rate) / kernel.size))
-  layer = {**variables['params'][f'{cell}1'], 'recurrent_kernel': jnp.where(kept, kernel / (1 - rate), 0)}
+  layer = {
+    **variables['params'][f'{cell}1'],
+    'recurrent_kernel': jnp.where(kept, kernel / (1 - rate), 0),
+  }
   by_hand = whole.apply({'params': {**variables['params'], f'{cell}1': layer}}, characters)
   np.testing.assert_allclose(trained(variables['params']), by_hand, rtol=1e-4, atol=1e-5)
-  assert np.abs(trained(variables['params'], key=2) - by_hand).max() > 1e-3, 'every step leaves out others'
+  assert np.abs(trained(variables['params'], key=2) - by_hand).max() > 1e-3, (
+    'every step leaves out others'
+  )
 
 
 @pytest.mark.parametrize('cell', CELLS)
@@ -63,19 +96,38 @@ def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_eval
 def test_gradients_of_language_model_and_next_char(cell, embedding):
   """By every parameter, from a state that is carried in, with dropout and padding."""
   with jax.enable_x64(True):
-    model = models.build({**SECTION, 'cell': cell, 'embedding': embedding, 'layers': 1, 'dropout': 0.3,
-                          'recurrent_dropout': 0.4})
+    model = models.build(
+      {
+        **SECTION,
+        'cell': cell,
+        'embedding': embedding,
+        'layers': 1,
+        'dropout': 0.3,
+        'recurrent_dropout': 0.4,
+      }
+    )
     characters, reset = text(length=5), jnp.array([True, False])
-    variables = jax.tree.map(lambda leaf: jnp.asarray(np.random.default_rng(1).normal(size=leaf.shape)) * 0.5,
-                             model.init(jax.random.PRNGKey(0), characters, reset=reset))
+    variables = jax.tree.map(
+      lambda leaf: jnp.asarray(np.random.default_rng(1).normal(size=leaf.shape)) * 0.5,
+      model.init(jax.random.PRNGKey(0), characters, reset=reset),
+    )
     batch = {'label': text(length=5, seed=2), 'mask': jnp.ones((2, 5)).at[1, 3:].set(0)}
 
     def loss(params):
-      logits, _ = model.apply({'params': params, 'carry': variables['carry']}, characters, train=True, reset=reset,
-                              index=jnp.arange(2), mutable=['carry'], rngs={'dropout': jax.random.PRNGKey(1)})
+      logits, _ = model.apply(
+        {'params': params, 'carry': variables['carry']},
+        characters,
+        train=True,
+        reset=reset,
+        index=jnp.arange(2),
+        mutable=['carry'],
+        rngs={'dropout': jax.random.PRNGKey(1)},
+      )
       return tasks.next_char(logits, batch)['loss']
 
-    check_grads(jax.jit(loss), (variables['params'],), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+    check_grads(
+      jax.jit(loss), (variables['params'],), order=1, modes=('rev',), atol=1e-6, rtol=1e-6
+    )
 
 
 def test_bits_per_character_of_a_guess_and_of_certainty():
@@ -87,7 +139,9 @@ def test_bits_per_character_of_a_guess_and_of_certainty():
   certain = tasks.metrics(tasks.next_char(100 * jax.nn.one_hot(batch['label'], 8), batch))
   assert certain == {'loss': 0, 'bits_per_character': 0, 'accuracy': 1}
   half = jnp.log(jnp.array([[[0.5, 0.5, 1e-30, 1e-30], [1e-30, 1e-30, 0.75, 0.25]]]))
-  assert tasks.metrics(tasks.next_char(half, batch))['bits_per_character'] == pytest.approx((1 + 2) / 2)
+  assert tasks.metrics(tasks.next_char(half, batch))['bits_per_character'] == pytest.approx(
+    (1 + 2) / 2
+  )
 
 
 def test_evaluation_of_streams_is_the_text_read_in_one_go(small_text):
@@ -99,15 +153,23 @@ def test_evaluation_of_streams_is_the_text_read_in_one_go(small_text):
   edges = np.arange(9) * len(characters) // 8
   loss = 0.0
   for first, last in zip(edges[:-1], edges[1:], strict=True):
-    logits = built.recipe.model.apply({'params': start.params}, characters[None, first:last - 1])[0]
-    loss -= float(jax.nn.log_softmax(logits)[np.arange(last - first - 1), characters[first + 1:last]].sum())
+    logits = built.recipe.model.apply({'params': start.params}, characters[None, first : last - 1])[
+      0
+    ]
+    loss -= float(
+      jax.nn.log_softmax(logits)[np.arange(last - first - 1), characters[first + 1 : last]].sum()
+    )
   assert int(sums['count']) == len(characters) - 8
   assert sums['loss'] == pytest.approx(loss, rel=1e-5)
 
 
 def test_training_carries_the_state_and_forgets_it_at_the_epochs_start(small_text):
-  """An epoch of 1,000 characters in 16 streams has 7 steps: after 7 the state is kept, step 8 begins anew."""
-  small_text['optimizer']['learning_rate'] = 1e-30  # parameters stay, so that each step can be recomputed
+  """An epoch of 1,000 characters in 16 streams has 7 steps: after 7 the state is kept, step 8
+  begins anew.
+  """
+  small_text['optimizer']['learning_rate'] = (
+    1e-30  # parameters stay, so that each step can be recomputed
+  )
   built = experiment.build(small_text, 'text')
   assert built.data.splits['train'].batches == 7
   small_text['model'] |= dict(dropout=0.0, recurrent_dropout=0.0)
@@ -116,9 +178,15 @@ def test_training_carries_the_state_and_forgets_it_at_the_epochs_start(small_tex
   characters = np.asarray(built.data.splits['train'].arrays['character'], np.int32)
   starts = np.arange(16) * 1000 // 16
   for count, state in zip((54, 9), after, strict=True):  # characters read since the epoch's start
-    read = np.stack([characters[start:start + count] for start in starts])
-    _, kept = dropless.apply({'params': state.params}, read, reset=np.ones(16, bool), mutable=['carry'])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), state.carry, kept['carry'])
+    read = np.stack([characters[start : start + count] for start in starts])
+    _, kept = dropless.apply(
+      {'params': state.params}, read, reset=np.ones(16, bool), mutable=['carry']
+    )
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+      state.carry,
+      kept['carry'],
+    )
 
 
 def test_a_text_can_be_overfitted(small_text):
@@ -132,14 +200,23 @@ def test_a_text_can_be_overfitted(small_text):
 
 def test_a_run_on_text_writes_bits_per_character(small_text, tmp_path, capsys):
   summary = loop.train(experiment.build(small_text, 'text'), tmp_path)
-  assert summary['test_bits_per_character'] == pytest.approx(summary['test_loss'] / np.log(2), rel=1e-4)
+  assert summary['test_bits_per_character'] == pytest.approx(
+    summary['test_loss'] / np.log(2), rel=1e-4
+  )
   assert 'bits_per_character' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(('change', 'message'), [
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
     (dict(cell='lsmt'), r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
     (dict(layers=0), r'config\.model\.layers=0 is not a whole number from 1 to 1,024'),
-    (dict(classes=65), r'the last layer logits has output \[9, 65\], but shakespeare has 84 classes')])
+    (
+      dict(classes=65),
+      r'the last layer logits has output \[9, 65\], but shakespeare has 84 classes',
+    ),
+  ],
+)
 def test_wrong_language_models_are_named(small_text, change, message):
   small_text['model'] |= change
   with pytest.raises(ValueError, match=message):

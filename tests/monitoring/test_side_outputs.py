@@ -1,4 +1,6 @@
-"""What a run shows may not end what it learns: odd images and classes, and pictures, files and functions that fail."""
+"""What a run shows may not end what it learns: odd images and classes, and pictures, files and
+functions that fail.
+"""
 
 import contextlib
 import errno
@@ -174,7 +176,12 @@ def warnings(capsys):
       failing,
       "TensorBoard's graph left out: RuntimeError: the picture cannot be drawn",
     ),
-    (page, 'write_report', failing, 'report.html left out: RuntimeError: the picture cannot be drawn'),
+    (
+      page,
+      'write_report',
+      failing,
+      'report.html left out: RuntimeError: the picture cannot be drawn',
+    ),
   ],
   ids=lambda case: getattr(case, '__name__', str(case))[:40],
 )

@@ -1,4 +1,6 @@
-"""Convolution and its transpose in every lowering against the stock operation, inside loops and mapped."""
+"""Convolution and its transpose in every lowering against the stock operation, inside loops and
+mapped.
+"""
 
 import functools
 
@@ -12,19 +14,22 @@ from jaxdl import ops
 from jaxdl.ops import bands, convolution, patch_convolution, winograd
 
 CASES = {  # image, kernel, strides, padding
-    'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
-    'same, even kernel, strided': ((7, 8), (2, 4), (2, 3), 'SAME'),
-    'valid, rows unlike columns': ((6, 5), (5, 2), (1, 2), 'VALID'),
-    'strides beyond the kernel': ((9, 7), (1, 2), (3, 3), 'VALID'),
-    'explicit, wider than the kernel': ((4, 3), (2, 3), (1, 2), ((3, 0), (1, 4))),
-    'one pixel': ((1, 1), (3, 3), (1, 1), 'SAME'),
+  'same': ((7, 6), (3, 3), (1, 1), 'SAME'),
+  'same, even kernel, strided': ((7, 8), (2, 4), (2, 3), 'SAME'),
+  'valid, rows unlike columns': ((6, 5), (5, 2), (1, 2), 'VALID'),
+  'strides beyond the kernel': ((9, 7), (1, 2), (3, 3), 'VALID'),
+  'explicit, wider than the kernel': ((4, 3), (2, 3), (1, 2), ((3, 0), (1, 4))),
+  'one pixel': ((1, 1), (3, 3), (1, 1), 'SAME'),
 }
 LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
 def operands(image, kernel, channels=(3, 4), batch=2, dtype=np.float32, seed=0):
   draw = np.random.default_rng(seed).normal
-  return tuple(jnp.asarray(draw(size=shape), dtype) for shape in ((batch, *image, channels[0]), (*kernel, *channels)))
+  return tuple(
+    jnp.asarray(draw(size=shape), dtype)
+    for shape in ((batch, *image, channels[0]), (*kernel, *channels))
+  )
 
 
 def expected_conv(inputs, kernel, strides, padding):
@@ -37,9 +42,13 @@ def expected_transpose(inputs, kernel, strides, padding):
 
 def product_and_gradients(function):
   """Compiled: the outputs, and both gradients for a cotangent that differs from place to place."""
+
   def both(inputs, kernel):
     outputs, pullback = jax.vjp(function, inputs, kernel)
-    return outputs, pullback(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape).astype(outputs.dtype))
+    return outputs, pullback(
+      jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape).astype(outputs.dtype)
+    )
+
   return jax.jit(both)
 
 
@@ -58,46 +67,78 @@ def small_parts(monkeypatch):
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
-@pytest.mark.parametrize('channels', [pytest.param((1, 2), marks=pytest.mark.slow), (9, 3)])  # fewer than 8 are cut in two steps
+@pytest.mark.parametrize(
+  'channels', [pytest.param((1, 2), marks=pytest.mark.slow), (9, 3)]
+)  # fewer than 8 are cut in two steps
 @pytest.mark.usefixtures('small_parts')
 def test_conv_in_parts_equals_stock(image, kernel, strides, padding, channels):
   args = operands(image, kernel, channels)
-  found = product_and_gradients(functools.partial(ops.conv, strides=strides, padding=padding))(*args)
+  found = product_and_gradients(functools.partial(ops.conv, strides=strides, padding=padding))(
+    *args
+  )
   stock = product_and_gradients(lambda x, k: expected_conv(x, k, strides, padding))(*args)
   assert_close(found, stock, 2e-5)
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
-@pytest.mark.parametrize('path', [convolution.transposed_as_products,
-                                  pytest.param(convolution.transposed_stock, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  'path',
+  [
+    convolution.transposed_as_products,
+    pytest.param(convolution.transposed_stock, marks=pytest.mark.slow),
+  ],
+)
 def test_conv_transpose_equals_stock(image, kernel, strides, padding, path):
   args = operands(image, kernel)
-  pads = tuple(convolution.transposed_padding(kernel[axis], strides[axis],
-                                              padding if isinstance(padding, str) else padding[axis]) for axis in (0, 1))
+  pads = tuple(
+    convolution.transposed_padding(
+      kernel[axis], strides[axis], padding if isinstance(padding, str) else padding[axis]
+    )
+    for axis in (0, 1)
+  )
   found = product_and_gradients(lambda x, k: path(x, k, strides, pads))(*args)
   stock = product_and_gradients(lambda x, k: expected_transpose(x, k, strides, padding))(*args)
   assert_close(found, stock, 2e-5)
 
 
-@pytest.mark.parametrize(('rows', 'window', 'stride', 'pads', 'bands'), [
-    (12, 5, 1, (2, 2), 3), (8, 3, 2, (0, 1), 4), (6, 3, 1, (-2, 3), 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        (12, 5, 1, (2, 2), 1), (6, 2, 3, (0, 0), 6)))])
+@pytest.mark.parametrize(
+  ('rows', 'window', 'stride', 'pads', 'bands'),
+  [
+    (12, 5, 1, (2, 2), 3),
+    (8, 3, 2, (0, 1), 4),
+    (6, 3, 1, (-2, 3), 2),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in ((12, 5, 1, (2, 2), 1), (6, 2, 3, (0, 0), 6))
+    ),
+  ],
+)
 @pytest.mark.parametrize('channels', [(1, 2), pytest.param((9, 3), marks=pytest.mark.slow)])
-def test_conv_in_bands_of_rows_equals_stock(rows, window, stride, pads, bands, channels, monkeypatch):
-  """Patches larger than a part: forward, both gradients and the transpose, in as many bands as are asked for."""
+def test_conv_in_bands_of_rows_equals_stock(
+  rows, window, stride, pads, bands, channels, monkeypatch
+):
+  """Patches larger than a part: forward, both gradients and the transpose, in as many bands as are
+  asked for.
+  """
   monkeypatch.setattr(patch_convolution, 'WHOLE', 0)
   height = (rows - 1) * stride + window - sum(pads)
   args = operands((height, 5), (window, 3), channels)
   monkeypatch.setattr(patch_convolution, 'PART', rows // bands * 3 * window * 3 * channels[0] * 4)
   cut, _ = patch_convolution._in_bands(*args, (stride, 1), (pads, (0, 0)))
   assert len(cut(args[0])) == 2 * bands
-  found = product_and_gradients(lambda x, k: patch_convolution.by_patches(x, k, (stride, 1), (pads, (0, 0))))(*args)
-  stock = product_and_gradients(lambda x, k: expected_conv(x, k, (stride, 1), (pads, (0, 0))))(*args)
+  found = product_and_gradients(
+    lambda x, k: patch_convolution.by_patches(x, k, (stride, 1), (pads, (0, 0)))
+  )(*args)
+  stock = product_and_gradients(lambda x, k: expected_conv(x, k, (stride, 1), (pads, (0, 0))))(
+    *args
+  )
   assert_close(found, stock, 2e-5)
 
 
 def test_a_band_holds_the_rows_of_its_last_window():
-  """Fewer rows than a window overlaps would reach beyond the next band: 7 rows under a window of 3 stay in one piece."""
+  """Fewer rows than a window overlaps would reach beyond the next band: 7 rows under a window of 3
+  stay in one piece.
+  """
   assert bands.count(12, window=5, stride=1, most=4) == 3
   assert bands.count(12, window=5, stride=1, most=1) == 3  # 4 rows are the least
   assert bands.count(7, window=3, stride=1, most=2) == 1
@@ -108,11 +149,15 @@ def test_a_band_holds_the_rows_of_its_last_window():
 
 
 def test_conv_transpose_by_hand():
-  """2 × 2 pixels enlarged twice by a kernel of four values: each pixel becomes its own multiple of the kernel."""
+  """2 × 2 pixels enlarged twice by a kernel of four values: each pixel becomes its own multiple of
+  the kernel.
+  """
   inputs = jnp.array([[1.0, 2], [3, 4]])[None, :, :, None]
   kernel = jnp.array([[1.0, 10], [100, 1000]])[:, :, None, None]
   found = ops.conv_transpose(inputs, kernel, strides=(2, 2))[0, :, :, 0]
-  tile = np.array([[1000.0, 100], [10, 1]])  # turned by 180°: conv_transpose correlates, as lax.conv_transpose does
+  tile = np.array(
+    [[1000.0, 100], [10, 1]]
+  )  # turned by 180°: conv_transpose correlates, as lax.conv_transpose does
   np.testing.assert_array_equal(found, np.block([[tile, 2 * tile], [3 * tile, 4 * tile]]))
 
 
@@ -136,19 +181,27 @@ def test_types_are_kept(function, dtype, tolerance):
     found = product_and_gradients(function)(*args)
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(dtype)}
     wide = [array.astype(jnp.float64) for array in args]
-    assert_close(found, product_and_gradients(lambda x, k: expected(x, k, (1, 1), 'SAME'))(*wide), tolerance)
+    assert_close(
+      found, product_and_gradients(lambda x, k: expected(x, k, (1, 1), 'SAME'))(*wide), tolerance
+    )
 
 
 def test_bytes_and_a_float_kernel_become_floats():
   inputs, kernel = operands((4, 4), (3, 3))
   pixels = jnp.arange(96, dtype=jnp.uint8).reshape(inputs.shape)
-  np.testing.assert_array_equal(ops.conv(pixels, kernel), ops.conv(pixels.astype(jnp.float32), kernel))
+  np.testing.assert_array_equal(
+    ops.conv(pixels, kernel), ops.conv(pixels.astype(jnp.float32), kernel)
+  )
 
 
-@pytest.mark.parametrize(('function', 'channels'), [(ops.conv, (3, 4)), (ops.conv, (16, 16)), (ops.conv_transpose, (3, 4))])
+@pytest.mark.parametrize(
+  ('function', 'channels'), [(ops.conv, (3, 4)), (ops.conv, (16, 16)), (ops.conv_transpose, (3, 4))]
+)
 @pytest.mark.usefixtures('small_parts')
 def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function, channels):
-  """A loop of unknown length, under vmap over seeds, under pmap: equal to the stock operation one at a time."""
+  """A loop of unknown length, under vmap over seeds, under pmap: equal to the stock operation one
+  at a time.
+  """
   expected = {ops.conv: expected_conv, ops.conv_transpose: expected_transpose}[function]
   args = [operands((5, 4), (3, 2), channels, seed=seed) for seed in (0, 1)]
 
@@ -156,7 +209,9 @@ def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function, channel
     take = jax.grad(lambda kernel: (function(inputs, kernel) ** 2).mean())
     return jax.lax.fori_loop(0, steps, lambda _, kernel: kernel - 0.1 * take(kernel), kernel)
 
-  over_seeds = jax.vmap(functools.partial(descend, functools.partial(function, training=True)), in_axes=(None, 0, 0))
+  over_seeds = jax.vmap(
+    functools.partial(descend, functools.partial(function, training=True)), in_axes=(None, 0, 0)
+  )
   over_devices = jax.pmap(over_seeds, in_axes=(None, 0, 0))
   stacked = [jnp.stack(arrays)[None] for arrays in zip(*args, strict=True)]
   found = over_devices(3, *stacked)[0]
@@ -165,32 +220,48 @@ def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(function, channel
 
 
 WINOGRAD = {  # image, kernel, pads, the outputs of a tile
-    'same': ((9, 7), (3, 3), ((1, 1), (1, 1)), (3, 4)),
-    'same, a last tile in part': ((7, 11), (5, 5), ((2, 2), (2, 2)), (2, 2)),
-    'even kernel': ((13, 6), (2, 2), ((0, 1), (0, 1)), (5, 3)),
-    'valid, rows unlike columns': ((11, 14), (5, 2), ((0, 0), (0, 0)), (2, 5)),
-    'a window of one row': ((3, 6), (1, 4), ((0, 0), (2, 1)), (1, 3)),
-    'wide and negative pads': ((6, 9), (3, 4), ((3, -1), (-2, 5)), (3, 3)),
-    'smaller than a tile': ((1, 2), (3, 3), ((1, 1), (1, 1)), (1, 2)),
+  'same': ((9, 7), (3, 3), ((1, 1), (1, 1)), (3, 4)),
+  'same, a last tile in part': ((7, 11), (5, 5), ((2, 2), (2, 2)), (2, 2)),
+  'even kernel': ((13, 6), (2, 2), ((0, 1), (0, 1)), (5, 3)),
+  'valid, rows unlike columns': ((11, 14), (5, 2), ((0, 0), (0, 0)), (2, 5)),
+  'a window of one row': ((3, 6), (1, 4), ((0, 0), (2, 1)), (1, 3)),
+  'wide and negative pads': ((6, 9), (3, 4), ((3, -1), (-2, 5)), (3, 3)),
+  'smaller than a tile': ((1, 2), (3, 3), ((1, 1), (1, 1)), (1, 2)),
 }
 
 
-@pytest.mark.parametrize(('image', 'kernel', 'pads', 'step'), [
-    pytest.param(*case, id=name, marks=pytest.mark.slow if name in ('same', 'even kernel', 'a window of one row') else ())
-    for name, case in WINOGRAD.items()])
-@pytest.mark.parametrize('part', [pytest.param(1 << 30, marks=pytest.mark.slow), 0])  # bytes: in one piece, in many bands
+@pytest.mark.parametrize(
+  ('image', 'kernel', 'pads', 'step'),
+  [
+    pytest.param(
+      *case,
+      id=name,
+      marks=pytest.mark.slow if name in ('same', 'even kernel', 'a window of one row') else (),
+    )
+    for name, case in WINOGRAD.items()
+  ],
+)
+@pytest.mark.parametrize(
+  'part', [pytest.param(1 << 30, marks=pytest.mark.slow), 0]
+)  # bytes: in one piece, in many bands
 def test_winograd_equals_stock(image, kernel, pads, step, part, monkeypatch):
-  """Forward and both gradients; in float64, where the two agree to rounding, so that no term is missing anywhere."""
+  """Forward and both gradients; in float64, where the two agree to rounding, so that no term is
+  missing anywhere.
+  """
   monkeypatch.setattr(winograd, 'PART', part)
   with jax.enable_x64(True):
     args = operands(image, kernel, batch=3, dtype=np.float64)
     assert tuple(axis.step for axis in winograd._axes(*args, pads)) == step
     found = product_and_gradients(lambda x, k: winograd.winograd(x, k, pads))(*args)
-    assert_close(found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12)
+    assert_close(
+      found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12
+    )
 
 
 def test_winograd_in_bands_of_tiles_equals_stock(monkeypatch):
-  """An image of 8 × 3 tiles whose values are four parts: bands of two lines of tiles, which overlap by the window's reach."""
+  """An image of 8 × 3 tiles whose values are four parts: bands of two lines of tiles, which overlap
+  by the window's reach.
+  """
   pads = ((1, 2), (0, 1))
   with jax.enable_x64(True):
     args = operands((31, 11), (3, 3), (5, 6), dtype=np.float64)
@@ -200,21 +271,31 @@ def test_winograd_in_bands_of_tiles_equals_stock(monkeypatch):
     assert winograd._bands(*args, axes) == (4, (winograd.PART, winograd.PART))
     assert winograd._cut(args[0], pads, axes, 4).shape == (2 * 4, 2 * 4 + 2, 3 * 4 + 2, 5)
     found = product_and_gradients(lambda x, k: winograd.winograd(x, k, pads))(*args)
-    assert_close(found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12)
+    assert_close(
+      found, product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), pads))(*args), 1e-12
+    )
 
 
-@pytest.mark.parametrize('window', [3, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 4, 5))])
+@pytest.mark.parametrize(
+  'window', [3, *(pytest.param(other, marks=pytest.mark.slow) for other in (2, 4, 5))]
+)
 def test_winograd_rounds_little(window):
-  """In float32, against float64: no output or gradient is off by more than 1e-5 of the greatest; outside training 2e-6."""
+  """In float32, against float64: no output or gradient is off by more than 1e-5 of the greatest;
+  outside training 2e-6.
+  """
   args = operands((16, 16), (window, window), (64, 32), batch=4)
   with jax.enable_x64(True):
     wide = [jnp.asarray(array, jnp.float64) for array in args]
     exact = product_and_gradients(lambda x, k: expected_conv(x, k, (1, 1), 'VALID'))(*wide)
 
   def worst(training):
-    found = product_and_gradients(functools.partial(ops.conv, padding='VALID', training=training))(*args)
-    return max(float(np.abs(np.float64(a) - np.float64(b)).max() / np.abs(b).max())
-               for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True))
+    found = product_and_gradients(functools.partial(ops.conv, padding='VALID', training=training))(
+      *args
+    )
+    return max(
+      float(np.abs(np.float64(a) - np.float64(b)).max() / np.abs(b).max())
+      for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True)
+    )
 
   assert winograd.pays(*args, (1, 1), ((0, 0), (0, 0)))
   assert worst(training=False) < 2e-6
@@ -223,12 +304,16 @@ def test_winograd_rounds_little(window):
 
 def test_winograd_is_taken_where_it_was_measured_to_pay():
   def pays(inputs, kernel, strides=(1, 1), pads=((0, 0), (0, 0)), dtype=np.float32):
-    return winograd.pays(jax.ShapeDtypeStruct(inputs, dtype), jax.ShapeDtypeStruct(kernel, dtype), strides, pads)
+    return winograd.pays(
+      jax.ShapeDtypeStruct(inputs, dtype), jax.ShapeDtypeStruct(kernel, dtype), strides, pads
+    )
 
   assert pays((128, 14, 14, 32), (5, 5, 32, 64), pads=((2, 2), (2, 2)))
   assert pays((128, 13, 13, 64), (3, 3, 64, 128))
   assert pays((64, 28, 28, 64), (2, 2, 64, 32), pads=((0, 1), (0, 1)))
-  assert not pays((128, 4, 4, 128), (3, 3, 128, 128))  # 2 × 2 outputs: nearly as many products as a sum over the window
+  assert not pays(
+    (128, 4, 4, 128), (3, 3, 128, 128)
+  )  # 2 × 2 outputs: nearly as many products as a sum over the window
   assert not pays((128, 30, 30, 3), (3, 3, 3, 32))  # a first layer
   assert not pays((128, 13, 13, 64), (3, 3, 64, 128), strides=(1, 2))
   assert not pays((128, 14, 14, 32), (6, 6, 32, 64))
@@ -241,22 +326,35 @@ def test_gradients_of_winograd_by_finite_differences():
   with jax.enable_x64(True):
     args = operands((6, 5), (3, 2), (16, 16), dtype=np.float64, batch=1)
     assert winograd.pays(*args, (1, 1), ((1, 1), (0, 1)))
-    check_grads(jax.jit(functools.partial(ops.conv, training=True)), args, order=2, modes=('rev',), atol=1e-6, rtol=1e-6)
+    check_grads(
+      jax.jit(functools.partial(ops.conv, training=True)),
+      args,
+      order=2,
+      modes=('rev',),
+      atol=1e-6,
+      rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(('batch', 'parts'), [(26, 1), (27, 9), (127, 127), (128, 32), (1000, 200)])
 def test_parts_divide_the_batch_and_fit(batch, parts):
   """An example's patches take 0.63 MB: 26 stay whole, of the others at most 6 go together."""
-  inputs, kernel = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((batch, 14, 14, 32), (5, 5, 32, 64)))
+  inputs, kernel = (
+    jax.ShapeDtypeStruct(shape, np.float32) for shape in ((batch, 14, 14, 32), (5, 5, 32, 64))
+  )
   assert patch_convolution._parts(inputs, kernel, (1, 1), ((2, 2), (2, 2))) == parts
 
 
-@pytest.mark.parametrize(('training', 'both', 'alone'), [(False, 3, 2), (True, 6, 4)])  # Winograd's evaluates the kernel, too, and interpolates its gradient
+@pytest.mark.parametrize(
+  ('training', 'both', 'alone'), [(False, 3, 2), (True, 6, 4)]
+)  # Winograd's evaluates the kernel, too, and interpolates its gradient
 def test_a_first_layer_pays_nothing_for_the_gradient_of_its_inputs(training, both, alone):
   inputs, kernel = operands((8, 8), (3, 3), (16, 16), batch=4)
 
   def products(argnums):
-    gradient = jax.jit(jax.grad(lambda x, k: (ops.conv(x, k, training=training) ** 2).sum(), argnums))
+    gradient = jax.jit(
+      jax.grad(lambda x, k: (ops.conv(x, k, training=training) ** 2).sum(), argnums)
+    )
     return gradient.lower(inputs, kernel).compile().as_text().count(' dot(')
 
   assert products(argnums=(0, 1)) == both
@@ -269,7 +367,11 @@ def test_errors_name_the_value_and_the_mend():
     ops.conv(inputs, kernel, padding='same')
   with pytest.raises(ValueError, match="padding='FULL' is unknown: use 'SAME'"):
     ops.conv_transpose(inputs, kernel, padding='FULL')
-  with pytest.raises(ValueError, match=r'kernel \(3, 3, 3, 4\) takes 3 channels and the inputs \(2, 4, 4, 1\) have 1'):
+  with pytest.raises(
+    ValueError, match=r'kernel \(3, 3, 3, 4\) takes 3 channels and the inputs \(2, 4, 4, 1\) have 1'
+  ):
     ops.conv(inputs[..., :1], kernel)
-  with pytest.raises(ValueError, match="a window of 3 pixels is larger than the axis of 2 with padding='VALID'"):
+  with pytest.raises(
+    ValueError, match="a window of 3 pixels is larger than the axis of 2 with padding='VALID'"
+  ):
     ops.conv(inputs[:, :2], kernel, padding='VALID')

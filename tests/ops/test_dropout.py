@@ -13,13 +13,18 @@ BASE = np.array([7, 11], np.uint32)
 
 
 def bits(key=BASE, first=0, examples=256, count=300):
-  return np.asarray(random_bits(jnp.asarray(key, jnp.uint32), jnp.arange(first, first + examples), count))
+  return np.asarray(
+    random_bits(jnp.asarray(key, jnp.uint32), jnp.arange(first, first + examples), count)
+  )
 
 
 def assert_unlike(a, b):
   """Each of the 32 × 32 pairs of bits agrees in half of all places, within six deviations."""
-  a, b = ((array[..., None] >> np.arange(32, dtype=np.uint32) & 1).reshape(-1, 32).astype(np.float32) - 0.5
-          for array in (a, b))
+  a, b = (
+    (array[..., None] >> np.arange(32, dtype=np.uint32) & 1).reshape(-1, 32).astype(np.float32)
+    - 0.5
+    for array in (a, b)
+  )
   correlation = 4 * (a.T @ b) / len(a)
   assert np.abs(correlation).max() < 6 / np.sqrt(len(a))
 
@@ -35,7 +40,9 @@ def test_neighbouring_examples_are_independent(step):
   assert_unlike(bits(), bits(first=step))
 
 
-@pytest.mark.parametrize('key', [(7, 12), (8, 11), (11, 7), (7 ^ 1 << 31, 11), (7, 11 ^ 1 << 31), (0, 0)])
+@pytest.mark.parametrize(
+  'key', [(7, 12), (8, 11), (11, 7), (7 ^ 1 << 31, 11), (7, 11 ^ 1 << 31), (0, 0)]
+)
 def test_neighbouring_keys_are_independent(key):
   assert_unlike(bits(), bits(key))
 
@@ -54,7 +61,9 @@ def test_bits_are_even_and_collide_as_often_as_chance():
 @pytest.mark.parametrize('key', [BASE, (0, 0), (7, 0), (0, 7)])
 def test_no_element_is_the_same_in_all_examples(key):
   drawn = np.sort(bits(key, examples=500), axis=0)
-  assert (drawn[1:] == drawn[:-1]).sum() <= 2  # 300 elements, 125 thousand pairs of examples each, 2³² values: 0.01
+  assert (
+    drawn[1:] == drawn[:-1]
+  ).sum() <= 2  # 300 elements, 125 thousand pairs of examples each, 2³² values: 0.01
 
 
 def test_the_share_of_ones_in_an_example_varies_as_binomial():
@@ -64,7 +73,9 @@ def test_the_share_of_ones_in_an_example_varies_as_binomial():
 
 
 def test_mask_follows_the_example_over_batches_and_devices():
-  """Six examples whole, permuted, split and mapped, under jit and in a loop: bit for bit the same fates."""
+  """Six examples whole, permuted, split and mapped, under jit and in a loop: bit for bit the same
+  fates.
+  """
   key, index = jax.random.key(3), jnp.array([5, 900, 2, 7, 0, 41])
   inputs = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 5, 3)), jnp.float32)
   whole = ops.dropout(key, inputs, rate=0.4, index=index)
@@ -84,7 +95,10 @@ def test_mask_follows_the_example_over_batches_and_devices():
 
 def test_old_and_new_keys_are_one():
   inputs, index = jnp.ones((3, 9)), jnp.arange(3)
-  old, new = (ops.dropout(make(5), inputs, rate=0.5, index=index) for make in (jax.random.PRNGKey, jax.random.key))
+  old, new = (
+    ops.dropout(make(5), inputs, rate=0.5, index=index)
+    for make in (jax.random.PRNGKey, jax.random.key)
+  )
   np.testing.assert_array_equal(old, new)
 
 
@@ -101,9 +115,14 @@ def test_gradients_are_the_mask_by_finite_differences(dtype):
 
 
 def test_a_rate_next_to_one_and_a_missing_index():
-  dropped = ops.dropout(jax.random.PRNGKey(0), jnp.ones((2, 9)), rate=1 - 1e-12, index=jnp.arange(2))
+  dropped = ops.dropout(
+    jax.random.PRNGKey(0), jnp.ones((2, 9)), rate=1 - 1e-12, index=jnp.arange(2)
+  )
   np.testing.assert_array_equal(dropped, 0)
-  with pytest.raises(ValueError, match=r'dropout index of shape \(3,\) for inputs \(2, 9\): give the global index of each'):
+  with pytest.raises(
+    ValueError,
+    match=r'dropout index of shape \(3,\) for inputs \(2, 9\): give the global index of each',
+  ):
     ops.dropout(jax.random.PRNGKey(0), dropped, rate=0.5, index=jnp.arange(3))
 
 
@@ -111,7 +130,9 @@ def test_the_kept_are_scaled_to_keep_the_mean_and_a_rate_of_zero_keeps_all():
   kept = ops.dropout(jax.random.PRNGKey(2), jnp.ones((1000, 100)), rate=0.3, index=jnp.arange(1000))
   assert abs(float((kept > 0).mean()) - 0.7) < 5 * np.sqrt(0.21 / 1e5)
   assert set(np.unique(kept)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
-  np.testing.assert_array_equal(ops.dropout(jax.random.PRNGKey(2), kept, rate=0, index=jnp.arange(1000)), kept)
+  np.testing.assert_array_equal(
+    ops.dropout(jax.random.PRNGKey(2), kept, rate=0, index=jnp.arange(1000)), kept
+  )
 
 
 @pytest.mark.parametrize('rate', [-0.1, 1.0])

@@ -12,39 +12,59 @@ from jaxdl import ops
 from jaxdl.ops import pooling
 
 CASES = {  # image, window, strides, padding
-    'windows side by side': ((6, 5), (2, 2), None, 'VALID'),
-    'overlapping': ((4, 5), (2, 2), (1, 1), 'SAME'),
-    'gaps between windows': ((7, 7), (2, 1), (3, 2), 'VALID'),
-    'odd window, odd image': ((5, 7), (3, 3), (2, 2), 'SAME'),
-    'explicit': ((3, 4), (3, 2), (1, 2), ((2, 0), (0, 1))),
-    'the whole image': ((3, 3), (3, 3), None, 'VALID'),
+  'windows side by side': ((6, 5), (2, 2), None, 'VALID'),
+  'overlapping': ((4, 5), (2, 2), (1, 1), 'SAME'),
+  'gaps between windows': ((7, 7), (2, 1), (3, 2), 'VALID'),
+  'odd window, odd image': ((5, 7), (3, 3), (2, 2), 'SAME'),
+  'explicit': ((3, 4), (3, 2), (1, 2), ((2, 0), (0, 1))),
+  'the whole image': ((3, 3), (3, 3), None, 'VALID'),
 }
 KINDS = {'max': ops.max_pool, 'avg': ops.avg_pool}
 
 
 def images(size, batch=2, channels=3, ties=False, dtype=np.float32):
-  """Distinct by 0.1 or more and negative, or many ties of −1 and 0: padding with 0 would show in either."""
+  """Distinct by 0.1 or more and negative, or many ties of −1 and 0: padding with 0 would show in
+  either.
+  """
   shape, generator = (batch, *size, channels), np.random.default_rng(0)
-  values = generator.integers(-1, 1, shape) if ties else -1 - generator.permutation(np.prod(shape)).reshape(shape) / 10
+  values = (
+    generator.integers(-1, 1, shape)
+    if ties
+    else -1 - generator.permutation(np.prod(shape)).reshape(shape) / 10
+  )
   return jnp.asarray(values, dtype)
 
 
 def by_hand(kind, inputs, window, strides, padding):
   """Outputs, and the inputs' gradient for a cotangent cos(0, 1, 2, …), one window after another."""
   inputs, strides = np.float64(inputs), strides or window
-  pads = [ops.explicit_padding(inputs.shape[1 + axis], window[axis], strides[axis],
-                               padding if isinstance(padding, str) else padding[axis]) for axis in (0, 1)]
-  counts = [(inputs.shape[1 + axis] + sum(pads[axis]) - window[axis]) // strides[axis] + 1 for axis in (0, 1)]
+  pads = [
+    ops.explicit_padding(
+      inputs.shape[1 + axis],
+      window[axis],
+      strides[axis],
+      padding if isinstance(padding, str) else padding[axis],
+    )
+    for axis in (0, 1)
+  ]
+  counts = [
+    (inputs.shape[1 + axis] + sum(pads[axis]) - window[axis]) // strides[axis] + 1
+    for axis in (0, 1)
+  ]
   outputs, gradient = np.zeros((len(inputs), *counts, inputs.shape[-1])), np.zeros_like(inputs)
   cotangent = np.cos(np.arange(outputs.size)).reshape(outputs.shape)
   for b, row, column, c in np.ndindex(outputs.shape):
     start = row * strides[0] - pads[0][0], column * strides[1] - pads[1][0]
-    here = np.s_[b, max(start[0], 0):start[0] + window[0], max(start[1], 0):start[1] + window[1], c]
+    here = np.s_[
+      b, max(start[0], 0) : start[0] + window[0], max(start[1], 0) : start[1] + window[1], c
+    ]
     pixels = inputs[here]
     outputs[b, row, column, c] = pixels.max() if kind == 'max' else pixels.mean()
     share = np.zeros_like(pixels) if kind == 'max' else np.full_like(pixels, 1 / pixels.size)
     if kind == 'max':
-      share[np.unravel_index(pixels.argmax(), pixels.shape)] = 1  # argmax: the first in row-major order
+      share[np.unravel_index(pixels.argmax(), pixels.shape)] = (
+        1  # argmax: the first in row-major order
+      )
     gradient[here] += share * cotangent[b, row, column, c]
   return outputs, gradient
 
@@ -52,7 +72,10 @@ def by_hand(kind, inputs, window, strides, padding):
 def outputs_and_gradient(function):
   def both(inputs):
     outputs, pullback = jax.vjp(function, inputs)
-    return outputs, pullback(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape).astype(outputs.dtype))[0]
+    return outputs, pullback(
+      jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape).astype(outputs.dtype)
+    )[0]
+
   return both
 
 
@@ -67,7 +90,9 @@ def assert_close(found, expected, tolerance=1e-5):
 def test_pool_equals_windows_by_hand(kind, ties, size, window, strides, padding):
   inputs = images(size, ties=ties)
   pool = functools.partial(KINDS[kind], window=window, strides=strides, padding=padding)
-  assert_close(jax.jit(outputs_and_gradient(pool))(inputs), by_hand(kind, inputs, window, strides, padding))
+  assert_close(
+    jax.jit(outputs_and_gradient(pool))(inputs), by_hand(kind, inputs, window, strides, padding)
+  )
 
 
 @pytest.mark.parametrize('lowering', [pooling.max_by_slices, pooling.max_stock])
@@ -75,7 +100,9 @@ def test_pool_equals_windows_by_hand(kind, ties, size, window, strides, padding)
 def test_lowerings_keep_the_type_and_give_ties_to_the_first(lowering, dtype, tolerance):
   with jax.enable_x64(True):
     inputs = images((5, 4), batch=1, channels=1, ties=True, dtype=dtype)
-    found = jax.jit(outputs_and_gradient(lambda x: lowering(x, (2, 3), (1, 1), ((1, 0), (1, 1)))))(inputs)
+    found = jax.jit(outputs_and_gradient(lambda x: lowering(x, (2, 3), (1, 1), ((1, 0), (1, 1)))))(
+      inputs
+    )
     assert {leaf.dtype for leaf in found} == {jnp.dtype(dtype)}
     assert_close(found, by_hand('max', inputs, (2, 3), (1, 1), ((1, 0), (1, 1))), tolerance)
 
@@ -83,7 +110,9 @@ def test_lowerings_keep_the_type_and_give_ties_to_the_first(lowering, dtype, tol
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float64])
 def test_avg_pool_keeps_the_type(dtype):
   with jax.enable_x64(True):
-    found = outputs_and_gradient(functools.partial(ops.avg_pool, padding='SAME'))(images((3, 3), dtype=dtype))
+    found = outputs_and_gradient(functools.partial(ops.avg_pool, padding='SAME'))(
+      images((3, 3), dtype=dtype)
+    )
     assert {leaf.dtype for leaf in found} == {jnp.dtype(dtype)}
 
 
@@ -92,7 +121,14 @@ def test_avg_pool_keeps_the_type(dtype):
 def test_gradients_by_finite_differences(kind, padding):
   with jax.enable_x64(True):
     pool = functools.partial(KINDS[kind], window=(3, 2), strides=(2, 1), padding=padding)
-    check_grads(jax.jit(pool), (images((5, 4), dtype=np.float64),), order=1, modes=('rev',), atol=1e-6, rtol=1e-6)
+    check_grads(
+      jax.jit(pool),
+      (images((5, 4), dtype=np.float64),),
+      order=1,
+      modes=('rev',),
+      atol=1e-6,
+      rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -106,7 +142,9 @@ def test_gradients_inside_a_loop_mapped_over_seeds_and_devices(kind):
 
   found = jax.pmap(jax.vmap(last_of, in_axes=(None, 0)), in_axes=(None, 0))(2, inputs)
   for seed in range(3):
-    assert_close([leaf[0, seed] for leaf in found], by_hand(kind, inputs[0, seed], (2, 2), (1, 1), 'VALID'))
+    assert_close(
+      [leaf[0, seed] for leaf in found], by_hand(kind, inputs[0, seed], (2, 2), (1, 1), 'VALID')
+    )
 
 
 @pytest.mark.parametrize('pool', KINDS.values(), ids=KINDS)

@@ -15,15 +15,26 @@ GATES = {'rnn': 1, 'lstm': 4, 'gru': 3}
 
 
 def layer(cell, batch, time, features, hidden, dtype=np.float32, seed=0):
-  """Random (inputs, carry, kernels) of a cell; the states are not zero, so that their gradients are tested too."""
+  """Random (inputs, carry, kernels) of a cell; the states are not zero, so that their gradients are
+  tested too.
+  """
   draw = np.random.default_rng(seed).normal
   width = GATES[cell] * hidden
-  kernels = {'input_kernel': draw(size=(features, width)), 'recurrent_kernel': draw(size=(hidden, width)) / 2,
-             'bias': draw(size=width)}
+  kernels = {
+    'input_kernel': draw(size=(features, width)),
+    'recurrent_kernel': draw(size=(hidden, width)) / 2,
+    'bias': draw(size=width),
+  }
   if cell == 'gru':
     kernels['recurrent_bias'] = draw(size=width)
-  carry = tuple(draw(size=(batch, hidden)) for _ in range(2)) if cell == 'lstm' else draw(size=(batch, hidden))
-  return jax.tree.map(lambda array: jnp.asarray(array, dtype), (draw(size=(batch, time, features)), carry, kernels))
+  carry = (
+    tuple(draw(size=(batch, hidden)) for _ in range(2))
+    if cell == 'lstm'
+    else draw(size=(batch, hidden))
+  )
+  return jax.tree.map(
+    lambda array: jnp.asarray(array, dtype), (draw(size=(batch, time, features)), carry, kernels)
+  )
 
 
 def run(cell):
@@ -32,12 +43,16 @@ def run(cell):
 
 
 def published(cell, inputs, carry, kernels, xp=np):
-  """The equations of the papers, gate by gate in Keras's order: i f c o; z r h. xp: numpy or jax.numpy."""
+  """The equations of the papers, gate by gate in Keras's order: i f c o; z r h. xp: numpy or
+  jax.numpy.
+  """
   memory, hidden = carry if cell == 'lstm' else (None, carry)
   outputs = []
   for time in range(inputs.shape[1]):
     x = xp.split(inputs[:, time] @ kernels['input_kernel'] + kernels['bias'], GATES[cell], -1)
-    h = xp.split(hidden @ kernels['recurrent_kernel'] + kernels.get('recurrent_bias', 0), GATES[cell], -1)
+    h = xp.split(
+      hidden @ kernels['recurrent_kernel'] + kernels.get('recurrent_bias', 0), GATES[cell], -1
+    )
     gate = [1 / (1 + xp.exp(-a - b)) for a, b in zip(x, h, strict=True)]
     if cell == 'rnn':
       hidden = xp.tanh(x[0] + h[0])
@@ -55,10 +70,14 @@ def by_numpy(cell, *args):
 
 
 def gradient(function):
-  """Compiled, of a sum in which every output and every last state counts, each by a weight of its own."""
+  """Compiled, of a sum in which every output and every last state counts, each by a weight of its
+  own.
+  """
+
   def loss(*args):
     leaves, draw = jax.tree.leaves(function(*args)), np.random.default_rng(1).normal
     return sum((leaf * jnp.asarray(draw(size=leaf.shape), leaf.dtype)).sum() for leaf in leaves)
+
   return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))
 
 
@@ -95,7 +114,9 @@ def test_mixed_types_become_the_wider(cell):
 
 def test_rnn_takes_another_activation():
   inputs, hidden, kernels = layer('rnn', 2, 1, 3, 4)
-  sums = inputs[:, 0] @ kernels['input_kernel'] + hidden @ kernels['recurrent_kernel'] + kernels['bias']
+  sums = (
+    inputs[:, 0] @ kernels['input_kernel'] + hidden @ kernels['recurrent_kernel'] + kernels['bias']
+  )
   found, last = ops.simple_rnn(inputs, hidden, **kernels, activation=jax.nn.relu)
   assert_close((found[:, 0], last), (np.maximum(sums, 0),) * 2, 1e-5)
 
@@ -122,9 +143,14 @@ def test_gradients_are_those_of_the_published_equations(cell, size):
 
 @pytest.mark.parametrize('cell', GATES)
 def test_gradients_inside_a_loop_and_mapped(cell):
-  """Training runs in a loop of unknown length, and a sweep maps it over seeds: both equal one at a time."""
+  """Training runs in a loop of unknown length, and a sweep maps it over seeds: both equal one at a
+  time.
+  """
+
   def move(gradient, inputs, carry, kernels):
-    return jax.tree.map(lambda kernel, slope: kernel - 0.01 * slope, kernels, gradient(inputs, carry, kernels)[2])
+    return jax.tree.map(
+      lambda kernel, slope: kernel - 0.01 * slope, kernels, gradient(inputs, carry, kernels)[2]
+    )
 
   @jax.jit
   @functools.partial(jax.vmap, in_axes=(None, 0, 0, 0))
@@ -137,4 +163,6 @@ def test_gradients_inside_a_loop_and_mapped(cell):
     found = descend(2, *jax.tree.map(lambda *arrays: jnp.stack(arrays), *args))
     for place, (inputs, carry, kernels) in enumerate(args):
       step = functools.partial(move, published_gradient(cell), inputs, carry)
-      assert_close(jax.tree.map(lambda array, place=place: array[place], found), step(step(kernels)), 1e-10)
+      assert_close(
+        jax.tree.map(lambda array, place=place: array[place], found), step(step(kernels)), 1e-10
+      )

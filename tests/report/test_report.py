@@ -23,30 +23,73 @@ EVIL = '</script><img src=x onerror=alert(1)>'
 
 @pytest.fixture
 def run(tmp_path):
-  """A folder with the files that training and analyses leave; a class has a name that no page should run."""
+  """A folder with the files that training and analyses leave; a class has a name that no page
+  should run.
+  """
   folder = tmp_path / 'run'
   (folder / 'analysis').mkdir(parents=True)
-  config = {'seed': 3, 'task': 'classify', 'data': {'name': 'mnist', 'batch_size': 4}, 'reported': {'test_accuracy': 0.9},
-            'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}]},
-            'dataset': {'classes': ['cat', EVIL], 'input_shape': [4, 4, 1], 'steps_per_epoch': 1024,
-                        'examples': {'train': 4100, 'test': 16}, 'examples_per_class': {'train': [4000, 100], 'test': [8, 8]}}}
+  config = {
+    'seed': 3,
+    'task': 'classify',
+    'data': {'name': 'mnist', 'batch_size': 4},
+    'reported': {'test_accuracy': 0.9},
+    'model': {
+      'name': 'cnn',
+      'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}],
+    },
+    'dataset': {
+      'classes': ['cat', EVIL],
+      'input_shape': [4, 4, 1],
+      'steps_per_epoch': 1024,
+      'examples': {'train': 4100, 'test': 16},
+      'examples_per_class': {'train': [4000, 100], 'test': [8, 8]},
+    },
+  }
   (folder / 'config.json').write_text(json.dumps(config))
-  (folder / 'summary.json').write_text(json.dumps({
-      'config': 'small', 'step': 8, 'steps': 12, 'test_loss': 0.25, 'test_accuracy': 0.875, 'test_examples': 16, 'parameters': 34,
-      'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95}, 'seed': 3, 'seconds': 61.0, 'device': '1 x cpu',
-      'data': 'bundled, test split is not the original', 'versions': {'jax': '1.2'}}))
-  lines = [{'step': step, 'split': split, 'loss': 2 / step, 'accuracy': step / 10}
-           for step in (4, 8, 12) for split in ('train', 'test')]
+  (folder / 'summary.json').write_text(
+    json.dumps(
+      {
+        'config': 'small',
+        'step': 8,
+        'steps': 12,
+        'test_loss': 0.25,
+        'test_accuracy': 0.875,
+        'test_examples': 16,
+        'parameters': 34,
+        'reported': {'source': '002', 'test_accuracy': 0.9, 'train_accuracy': 0.95},
+        'seed': 3,
+        'seconds': 61.0,
+        'device': '1 x cpu',
+        'data': 'bundled, test split is not the original',
+        'versions': {'jax': '1.2'},
+      }
+    )
+  )
+  lines = [
+    {'step': step, 'split': split, 'loss': 2 / step, 'accuracy': step / 10}
+    for step in (4, 8, 12)
+    for split in ('train', 'test')
+  ]
   (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)) + '\n{"step": 16, "sp')
   (folder / 'command.txt').write_text("python -m jaxdl.main --config='configs/a b.py'\n")
   for name in ('samples', 'feature_maps_conv2', 'unit_7', 'unknown'):
     PIL.Image.new('RGB', (6, 5), (200, 30, 40)).save(folder / f'analysis/{name}.png')
   points, labels = np.random.default_rng(0).normal(size=(5, 2)), np.array([0, 1, 0, 1, 1])
   np.savez(folder / 'analysis/embedding_tsne.npz', points=points, labels=labels)
-  (folder / 'analysis/embedding_tsne.json').write_text(json.dumps({'what': 'features', 'trustworthiness': 0.9, 'accuracy': 0.5}))
+  (folder / 'analysis/embedding_tsne.json').write_text(
+    json.dumps({'what': 'features', 'trustworthiness': 0.9, 'accuracy': 0.5})
+  )
   PIL.Image.new('RGB', (6, 5)).save(folder / 'analysis/embedding_pca.png')
-  projector(folder / 'tensorboard', points, labels, ('cat', 'dog'), np.random.default_rng(0).random((5, 4, 4, 1)))
-  (folder / 'analysis/generated.json').write_text(json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': EVIL}]}))
+  projector(
+    folder / 'tensorboard',
+    points,
+    labels,
+    ('cat', 'dog'),
+    np.random.default_rng(0).random((5, 4, 4, 1)),
+  )
+  (folder / 'analysis/generated.json').write_text(
+    json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': EVIL}]})
+  )
   return folder
 
 
@@ -76,7 +119,9 @@ def test_report_shows_what_the_files_say(run):
   read = Reader((run / 'report.html').read_text())
   text = ' '.join(read.text.split())
   assert 'CNN on mnist: test accuracy 87.50 % (reported: 90.00 %), 34 parameters, seed 3' in text
-  assert 'train accuracy 80.00 % 95.00 % –' in text  # of the last line of training up to the checkpoint
+  assert (
+    'train accuracy 80.00 % 95.00 % –' in text
+  )  # of the last line of training up to the checkpoint
   assert 'Of the data: test split is not the original.' in text
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
@@ -88,15 +133,24 @@ def test_report_shows_what_the_files_say(run):
     assert absent not in headings
   pictures = [attributes for tag, attributes in read.tags if tag == 'img']
   assert len(pictures) == 5
-  assert all(picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures)
+  assert all(
+    picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures
+  )
 
 
 def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
   html = page.render(page.one(record.read(run)))
   read = Reader(html)
-  assert not [attributes for _, attributes in read.tags for key in ('src', 'href') if str(attributes.get(key, '#'))[:5] not in
-              ('data:', '#') and not str(attributes.get(key, '#')).startswith('#')]
-  assert [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4  # two charts, the map, the page's own
+  assert not [
+    attributes
+    for _, attributes in read.tags
+    for key in ('src', 'href')
+    if str(attributes.get(key, '#'))[:5] not in ('data:', '#')
+    and not str(attributes.get(key, '#')).startswith('#')
+  ]
+  assert (
+    [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4
+  )  # two charts, the map, the page's own
   assert 'by step, of which an epoch has 1,024</figcaption>' in html
   assert EVIL not in html
   assert '&lt;/script&gt;&lt;img' in html
@@ -115,7 +169,10 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert str(out) in capsys.readouterr().out
   text = ' '.join(Reader(out.read_text()).text.split())
   assert '2 runs compared' in text
-  assert f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {one}' in text
+  assert (
+    f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {one}'
+    in text
+  )
   assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
   assert 'small, seed 4, test ends at' in out.read_text()
   other.rename(tmp_path / 'longer')
@@ -123,15 +180,23 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert 'kB, in place of the one before' in capsys.readouterr().out
   assert 'longer (small), test ends at' in out.read_text(), 'as its own page names it'
   assert command.run(report.main, ['report', str(tmp_path / 'longr')]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path}/longr does not exist: did you mean {tmp_path}/longer?\n'
+  assert (
+    capsys.readouterr().err
+    == f'jaxdl: {tmp_path}/longr does not exist: did you mean {tmp_path}/longer?\n'
+  )
 
 
 def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
   assert 'of another run' not in page.render(page.one(record.read(run)))
-  (run / 'command.txt').write_text('python -m jaxdl.main --config=a.py --config.seed=4 --config.model.layers[0].features=8\n')
+  (run / 'command.txt').write_text(
+    'python -m jaxdl.main --config=a.py --config.seed=4 --config.model.layers[0].features=8\n'
+  )
   shown = page.one(record.read(run))
   assert shown['lead'] == 'CNN on mnist: test accuracy 87.50 %, 34 parameters, seed 3'
-  assert any('of another run: this one sets model.layers[0].features.' in remark for remark in shown['figures']['remarks'])
+  assert any(
+    'of another run: this one sets model.layers[0].features.' in remark
+    for remark in shown['figures']['remarks']
+  )
 
 
 def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp_path, capsys):
@@ -141,15 +206,23 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
   text = (tmp_path / 'all.html').read_text()
   assert '2 runs compared' in text
   assert f'in {tmp_path / "runs"}<' in text
-  assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/a'], 'told apart by what their folders do not share'
+  assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/a'], (
+    'told apart by what their folders do not share'
+  )
   assert '<th scope="col">folder</th>' not in text, 'it would say the same again'
-  assert text.count('deep/a</li>') == text.count('<figure class="chart"'), 'a run stands once in the legend of a chart'
+  assert text.count('deep/a</li>') == text.count('<figure class="chart"'), (
+    'a run stands once in the legend of a chart'
+  )
   assert text.count('python -m jaxdl.main --config=') == 1, 'a command that they share is said once'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
-  assert capsys.readouterr().err == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'
+  assert (
+    capsys.readouterr().err
+    == f'jaxdl: --out={tmp_path} is a folder: name a file in it, such as {tmp_path}/compare.html\n'
+  )
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1
   assert capsys.readouterr().err == (
-      f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n')
+    f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n'
+  )
 
 
 def test_report_names_a_folder_without_a_run(tmp_path, capsys):
@@ -163,16 +236,26 @@ def test_losses_are_drawn_in_the_unit_of_their_task():
   assert {task: record.loss_unit({'task': task}) for task in tasks} == tasks
   assert record.loss_unit({'task': {'name': 'classify_by_squared_error'}}) == 'squared error'
   lines = {('loss', 'train'): [(1, 2.0)], ('accuracy', 'train'): [(1, 0.5)]}
-  assert [chart['unit'] for chart in svg.charts({'run': lines}, loss_unit='squared error')] == ['squared error', '%']
+  assert [chart['unit'] for chart in svg.charts({'run': lines}, loss_unit='squared error')] == [
+    'squared error',
+    '%',
+  ]
   curves = {'a': {('train', 'loss'): (np.arange(2), np.ones(2), np.zeros(2))}}
-  axis, = figures.learning_curves(curves, {'a': ('a',)}, heading='', loss_unit='nats, squared error').axes
+  (axis,) = figures.learning_curves(
+    curves, {'a': ('a',)}, heading='', loss_unit='nats, squared error'
+  ).axes
   assert axis.get_ylabel() == 'loss (nats, squared error)'
 
 
 def test_curves_are_drawn_to_scale():
   """The greatest loss stands at the top, the least at the bottom, the last step at the right end."""
-  lines = {'run': {('loss', 'train'): [(0, 1.0), (50, 3.0), (100, 2.0)], ('loss', 'test'): [(100, float('nan'))]}}
-  chart, = svg.charts(lines)
+  lines = {
+    'run': {
+      ('loss', 'train'): [(0, 1.0), (50, 3.0), (100, 2.0)],
+      ('loss', 'test'): [(100, float('nan'))],
+    }
+  }
+  (chart,) = svg.charts(lines)
   left, middle, right = chart['data']['train']
   assert list(chart['data']) == ['train']
   assert (left[0], left[1]) == (chart['left'], chart['bottom'])
@@ -181,90 +264,152 @@ def test_curves_are_drawn_to_scale():
   assert right[:2] == [chart['right'], (chart['top'] + chart['bottom']) / 2]
   assert [text for _, text in chart['x']] == ['0', '20', '40', '60', '80', '100']
   assert [text for _, text in chart['y']] == ['1', '1.5', '2', '2.5', '3']
-  constant, = svg.charts({'run': {('loss', 'train'): [(1, 1e-3), (9, 1e-3)]}})
+  (constant,) = svg.charts({'run': {('loss', 'train'): [(1, 1e-3), (9, 1e-3)]}})
   assert '0.001' in [text for _, text in constant['y']]
-  assert not svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), 'it says nothing'
+  assert not svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), (
+    'it says nothing'
+  )
   assert svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-4)]}})
-  assert {point[1] for point in constant['data']['train']} == {(constant['top'] + constant['bottom']) / 2}
+  assert {point[1] for point in constant['data']['train']} == {
+    (constant['top'] + constant['bottom']) / 2
+  }
   squared = {('loss', 'train'): [(1, 2.0)], ('mse', 'train'): [(1, 2.0)]}
-  assert [chart['metric'] for chart in svg.charts({'run': squared})] == ['loss'], 'the same line twice says nothing more'
+  assert [chart['metric'] for chart in svg.charts({'run': squared})] == ['loss'], (
+    'the same line twice says nothing more'
+  )
   both = svg.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
   assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'of a loss with a penalty'
-  once, = svg.charts({'run': {('loss', 'train'): [(4, 1.5)]}})  # one evaluation: a line of no length, drawn as a dot
+  (once,) = svg.charts(
+    {'run': {('loss', 'train'): [(4, 1.5)]}}
+  )  # one evaluation: a line of no length, drawn as a dot
   first, second = once['lines'][0]['points'].split()
   assert first == second
   assert (once['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
   assert (chart['beyond'], once['beyond']) == ('', '')
-  falling, = svg.charts({'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}})
+  (falling,) = svg.charts(
+    {'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}}
+  )
   assert falling['beyond'] == 'values up to 9.25 lie above this axis'
-  rising, = svg.charts({'run': {('accuracy', 'train'): [(0, 0.1), *((step, 0.5 + step / 1000) for step in range(1, 200))]}})
+  (rising,) = svg.charts(
+    {
+      'run': {
+        ('accuracy', 'train'): [(0, 0.1), *((step, 0.5 + step / 1000) for step in range(1, 200))]
+      }
+    }
+  )
   assert rising['beyond'] == 'values down to 10 lie below this axis'
   many = [(step, step % 7) for step in range(5000)]
   assert len(svg.charts({'run': {('loss', 'train'): many}})[0]['data']['train']) <= svg.POINTS + 1
 
 
 def test_charts_of_several_runs_name_each_run_once():
-  found = {('accuracy', 'validation'): [(1, 0.5)], ('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}
+  found = {
+    ('accuracy', 'validation'): [(1, 0.5)],
+    ('loss', 'train'): [(1, 2.0)],
+    ('loss', 'test'): [(1, 2.0)],
+  }
   accuracy, loss = svg.charts({f'run {number}': found for number in range(9)})
   assert list(loss['legend']) == [f'run {number}' for number in range(9)]
   assert (accuracy['order'], loss['order']) == ('', 'train, test')
-  shown = [tuple((line['colour'], line['dashes']) for line in lines) for lines in loss['legend'].values()]
+  shown = [
+    tuple((line['colour'], line['dashes']) for line in lines) for lines in loss['legend'].values()
+  ]
   assert len(set(shown)) == 9, 'no two look alike'
   assert [line for lines in loss['legend'].values() for line in lines] == loss['lines']
-  alone, = svg.charts({'run': {('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}})
+  (alone,) = svg.charts({'run': {('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}})
   assert (list(alone['legend']), alone['order']) == (['train', 'test'], '')
 
 
 def test_the_map_has_the_colours_of_the_pictures_and_runs_have_colours_apart():
   style = (page.FOLDER / 'page.css').read_text()
   of_map = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', style))
-  assert [of_map[str(number)].upper() for number in range(len(of_map))] == list(figures.charts.CLASSES)
-  assert set(re.findall(r'% (\d+) }}', (page.FOLDER / 'page.html').read_text())) == {str(len(of_map))}
-  for palette in [list(figures.charts.CLASSES), *(re.findall(r'--c\d: #(\w+)', part) for part in style.split('@media')[:2])]:
+  assert [of_map[str(number)].upper() for number in range(len(of_map))] == list(
+    figures.charts.CLASSES
+  )
+  assert set(re.findall(r'% (\d+) }}', (page.FOLDER / 'page.html').read_text())) == {
+    str(len(of_map))
+  }
+  for palette in [
+    list(figures.charts.CLASSES),
+    *(re.findall(r'--c\d: #(\w+)', part) for part in style.split('@media')[:2]),
+  ]:
     found = [_of_hex(colour) for colour in palette]
-    assert min(np.abs(one - other).sum() for number, one in enumerate(found) for other in found[:number]) > 0.3, palette
+    assert (
+      min(np.abs(one - other).sum() for number, one in enumerate(found) for other in found[:number])
+      > 0.3
+    ), palette
 
 
 def _of_hex(colour):
   digits = colour.lstrip('#')
   digits = digits if len(digits) == 6 else ''.join(digit * 2 for digit in digits)
-  return np.array([int(digits[place:place + 2], 16) for place in (0, 2, 4)]) / 255
+  return np.array([int(digits[place : place + 2], 16) for place in (0, 2, 4)]) / 255
 
 
 def test_sections_hold_what_is_known_of_and_there(run):
-  found = {section['heading']: [picture['name'] for picture in section['pictures']] for section in sections.of_run(run / 'analysis')}
-  assert found == {'Data': ['samples'], 'Feature maps': ['feature_maps_conv2'], 'Characters': ['unit_7'],
-                   'Features in the plane': ['embedding_pca'], 'Other analyses': ['unknown']}
+  found = {
+    section['heading']: [picture['name'] for picture in section['pictures']]
+    for section in sections.of_run(run / 'analysis')
+  }
+  assert found == {
+    'Data': ['samples'],
+    'Feature maps': ['feature_maps_conv2'],
+    'Characters': ['unit_7'],
+    'Features in the plane': ['embedding_pca'],
+    'Other analyses': ['unknown'],
+  }
 
 
 def test_sections_say_which_analyses_made_them(run):
-  for name, analysis, flags in (('feature_maps_conv2', 'activations', '--images=9'), ('unit_7', 'characters', ''),
-                                ('generated', 'generated', '--seed=3')):
+  for name, analysis, flags in (
+    ('feature_maps_conv2', 'activations', '--images=9'),
+    ('unit_7', 'characters', ''),
+    ('generated', 'generated', '--seed=3'),
+  ):
     file = run / f'analysis/{name}.json'
     before = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps({**before, 'analysis': analysis, 'flags': flags}))
-  made = {section['heading']: section['drawn_by'] for section in page.one(record.read(run))['sections']}
-  assert made == {'Data': [], 'Feature maps': ['--only=activations --images=9'], 'Characters': ['--only=characters'],
-                  'Features in the plane': [], 'Other analyses': [], 'Generated text': ['--only=generated --seed=3']}
-  assert f'<code>python -m jaxdl.analyze {run} --only=activations --images=9</code>' in page.render(page.one(record.read(run)))
+  made = {
+    section['heading']: section['drawn_by'] for section in page.one(record.read(run))['sections']
+  }
+  assert made == {
+    'Data': [],
+    'Feature maps': ['--only=activations --images=9'],
+    'Characters': ['--only=characters'],
+    'Features in the plane': [],
+    'Other analyses': [],
+    'Generated text': ['--only=generated --seed=3'],
+  }
+  assert f'<code>python -m jaxdl.analyze {run} --only=activations --images=9</code>' in page.render(
+    page.one(record.read(run))
+  )
 
 
 def test_report_says_of_what_and_whose_its_figures_are(run):
   found = page.one(record.read(run))
   assert found['title'] == 'run (small)'
-  assert found['figures']['remarks'][:1] == ['At step 8, the checkpoint of the lowest validation loss.']
+  assert found['figures']['remarks'][:1] == [
+    'At step 8, the checkpoint of the lowest validation loss.'
+  ]
   config = json.loads((run / 'config.json').read_text())
-  (run / 'config.json').write_text(json.dumps({**config, 'reported': {'source': '002', 'test_accuracy': 0.9}}))
+  (run / 'config.json').write_text(
+    json.dumps({**config, 'reported': {'source': '002', 'test_accuracy': 0.9}})
+  )
   other = run.rename(run.parent / 'seed3')
   found = page.one(record.read(other))
   assert found['title'] == 'small'
-  assert found['figures']['remarks'][1] == 'Reported: what report 002, which the config names, says of its own run.'
+  assert (
+    found['figures']['remarks'][1]
+    == 'Reported: what report 002, which the config names, says of its own run.'
+  )
 
 
 def test_curves_beyond_the_axis_leave_it_and_are_cut_off():
   """They do not run along its edge, as if they were there."""
   values = [50.0] * 3 + [1 / step for step in range(1, 197)]
-  chart, = svg.charts({'run': {('loss', 'train'): [(step, value) for step, value in enumerate(values)]}}, None)
+  (chart,) = svg.charts(
+    {'run': {('loss', 'train'): [(step, value) for step, value in enumerate(values)]}}, None
+  )
   heights = [float(point.partition(',')[2]) for point in chart['lines'][0]['points'].split()]
   assert heights[0] < chart['top'] - 1000
   assert max(heights) <= chart['bottom']
@@ -274,42 +419,75 @@ def test_curves_beyond_the_axis_leave_it_and_are_cut_off():
 def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
   (run / 'analysis/feature_maps_conv2.json').write_text(json.dumps({'step': 4}))
   (run / 'analysis/unit_7.json').write_text(json.dumps({'step': 8}))
-  notes = {section['heading']: section['note'] for section in page.one(record.read(run))['sections']}
-  assert notes.pop('Feature maps') == 'Of the network at step 4; the figures above are of step 8: jaxdl.analyze makes them anew.'
+  notes = {
+    section['heading']: section['note'] for section in page.one(record.read(run))['sections']
+  }
+  assert (
+    notes.pop('Feature maps')
+    == 'Of the network at step 4; the figures above are of step 8: jaxdl.analyze makes them anew.'
+  )
   assert set(notes.values()) == {''}
 
 
 def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
-  """Chromium, without a network: its console stays empty and the script has given the map its images."""
+  """Chromium, without a network: its console stays empty and the script has given the map its
+  images.
+  """
   chromium = shutil.which('chromium')
   if chromium is None:
     pytest.skip('chromium is not installed: apt install chromium')
   page.write([run], run / 'report.html')
-  shown = subprocess.run([chromium, '--headless=new', '--no-sandbox', '--disable-gpu', f'--user-data-dir={tmp_path / "profile"}',
-                          '--enable-logging=stderr', '--virtual-time-budget=2000', '--dump-dom', f'file://{run}/report.html'],
-                         capture_output=True, text=True, timeout=120)
+  shown = subprocess.run(
+    [
+      chromium,
+      '--headless=new',
+      '--no-sandbox',
+      '--disable-gpu',
+      f'--user-data-dir={tmp_path / "profile"}',
+      '--enable-logging=stderr',
+      '--virtual-time-budget=2000',
+      '--dump-dom',
+      f'file://{run}/report.html',
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
   assert 'CONSOLE' not in shown.stderr, shown.stderr
-  assert re.search(r'class="thumbnail"[^>]*style="background-image: url\(&quot;data:image/jpeg', shown.stdout), shown.stdout[-2000:]
+  assert re.search(
+    r'class="thumbnail"[^>]*style="background-image: url\(&quot;data:image/jpeg', shown.stdout
+  ), shown.stdout[-2000:]
 
 
 def test_report_writes_ticks_short():
-  assert [svg._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)] == [
-      '0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
+  assert [
+    svg._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)
+  ] == ['0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
   assert all(float(svg._short(value)) == value for value in np.arange(1, 3000) / 10**6)
 
 
 def test_report_says_how_many_examples_each_split_has(run):
-  """Also before a run has figures; of an older version, which did not keep them, and of damaged lists it says nothing."""
-  expected = [['train data', f'4,100 examples, cat 4,000, {EVIL[:23]}… 100'], ['test data', '16 examples, 8 of each of 2 classes']]
+  """Also before a run has figures; of an older version, which did not keep them, and of damaged
+  lists it says nothing.
+  """
+  expected = [
+    ['train data', f'4,100 examples, cat 4,000, {EVIL[:23]}… 100'],
+    ['test data', '16 examples, 8 of each of 2 classes'],
+  ]
   assert page.one(record.read(run))['environment'][3:5] == expected
   (run / 'summary.json').unlink()
   assert page.one(record.read(run))['environment'] == expected
   config = json.loads((run / 'config.json').read_text())
   config['dataset']['examples_per_class'] = {'train': [1, 2, 3]}
   (run / 'config.json').write_text(json.dumps(config))
-  assert page.one(record.read(run))['environment'] == [['train data', '4,100 examples'], ['test data', '16 examples']]
+  assert page.one(record.read(run))['environment'] == [
+    ['train data', '4,100 examples'],
+    ['test data', '16 examples'],
+  ]
   for key, value in (('examples', {'train': 'x'}), ('examples_per_class', {'train': 3})):
-    (run / 'config.json').write_text(json.dumps({**config, 'dataset': {**config['dataset'], key: value}}))
+    (run / 'config.json').write_text(
+      json.dumps({**config, 'dataset': {**config['dataset'], key: value}})
+    )
     with pytest.raises(ValueError, match=rf'has an impossible dataset.{key}: '):
       record.read(run)
   del config['dataset']['examples']
@@ -320,7 +498,12 @@ def test_report_says_how_many_examples_each_split_has(run):
 def test_report_has_no_column_of_what_is_not_reported(run):
   def columns():
     page.write([run], run / 'report.html')
-    return [name for name in ('ours', 'reported', 'examples') if f'>{name}</th>' in (run / 'report.html').read_text()]
+    return [
+      name
+      for name in ('ours', 'reported', 'examples')
+      if f'>{name}</th>' in (run / 'report.html').read_text()
+    ]
+
   assert columns() == ['ours', 'reported', 'examples']
   for name in ('config', 'summary'):
     file = run / f'{name}.json'

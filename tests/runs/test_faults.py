@@ -1,4 +1,6 @@
-"""What a run survives: damaged files, a second process in its folder, a kill at any moment, a full disk, a clock set back."""
+"""What a run survives: damaged files, a second process in its folder, a kill at any moment, a full
+disk, a clock set back.
+"""
 
 import json
 import os
@@ -42,7 +44,7 @@ def deleted(file, generator):
 
 
 def cut(file, generator):
-  file.write_bytes(file.read_bytes()[:generator.randrange(max(1, file.stat().st_size))])
+  file.write_bytes(file.read_bytes()[: generator.randrange(max(1, file.stat().st_size))])
 
 
 def flipped(file, generator):
@@ -52,13 +54,21 @@ def flipped(file, generator):
   file.write_bytes(data)
 
 
-@pytest.mark.parametrize('turn', [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in (1, 2))])
-def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(run, turn, tmp_path, capsys, reliability):
-  """Every file of the last checkpoint, one at a time: what is gone on from is the last or the last but one, to the bit."""
+@pytest.mark.parametrize(
+  'turn', [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in (1, 2))]
+)
+def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(
+  run, turn, tmp_path, capsys, reliability
+):
+  """Every file of the last checkpoint, one at a time: what is gone on from is the last or the last
+  but one, to the bit.
+  """
   built, workdir = run
   states = {step: state_of(built, workdir, step) for step in (6, 8)}
   noticed = 0
-  for number, name in enumerate(sorted(file.relative_to(workdir) for file in workdir.glob('checkpoints/8/**/*'))):
+  for number, name in enumerate(
+    sorted(file.relative_to(workdir) for file in workdir.glob('checkpoints/8/**/*'))
+  ):
     if not (workdir / name).is_file():
       continue
     copy = tmp_path / f'copy{number}'
@@ -70,12 +80,18 @@ def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(run, turn,
     said = 'checkpoint 8 is damaged' in capsys.readouterr().err
     assert said == (copy / 'damaged/8').is_dir() == (int(found.step) == 6), name
     noticed += said
-    reliability('files of a checkpoint deleted, cut off, or with a bit flipped: harmless, or noticed and gone on without', 1, 1)
+    reliability(
+      'files of a checkpoint deleted, cut off, or with a bit flipped: harmless, or noticed and gone on without',
+      1,
+      1,
+    )
     shutil.rmtree(copy)
   assert noticed > 4
 
 
-def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_none(small, run, tmp_path, capsys):
+def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_none(
+  small, run, tmp_path, capsys
+):
   built, workdir = run
   expected = state_of(built, workdir)
   for file in workdir.glob('checkpoints/8/train/d/*'):
@@ -95,8 +111,14 @@ def test_faults_a_run_whose_checkpoints_are_gone_is_not_begun_anew_over_its_reco
   built = experiment.build({**small, 'train_for': '4 steps'}, 'small')
   loop.train(built, tmp_path)
   shutil.rmtree(tmp_path / 'checkpoints')
-  before = {name: (tmp_path / name).read_bytes() for name in ('metrics.jsonl', 'summary.json', 'config.json')}
-  with pytest.raises(ValueError, match='has the figures of a run but no checkpoints: give another --workdir, or delete the folder'):
+  before = {
+    name: (tmp_path / name).read_bytes()
+    for name in ('metrics.jsonl', 'summary.json', 'config.json')
+  }
+  with pytest.raises(
+    ValueError,
+    match='has the figures of a run but no checkpoints: give another --workdir, or delete the folder',
+  ):
     loop.train(built, tmp_path)
   assert {name: (tmp_path / name).read_bytes() for name in before} == before
   assert status.text(status.read(tmp_path)).endswith('no checkpoint')
@@ -109,12 +131,16 @@ def damage_all(workdir):
 
 def contents(folder):
   """Name → bytes of every file that a session must not change before it trains."""
-  return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob('*'))
-          if file.is_file() and file.name != 'lock'}
+  return {
+    str(file.relative_to(folder)): file.read_bytes()
+    for file in sorted(folder.rglob('*'))
+    if file.is_file() and file.name != 'lock'
+  }
 
 
 def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told_to(
-    small, run, config_file, capsys):
+  small, run, config_file, capsys
+):
   built, workdir = run
   expected = state_of(built, workdir)
   damage_all(workdir)
@@ -122,11 +148,16 @@ def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told
   small.update(checkpoint_every='2 steps', train_for='10 steps')
   longer = experiment.build(small, 'small')
   message = re.escape(
-      f'every checkpoint of {workdir} is damaged: 2 in {workdir}/checkpoints, the last of step 8 (')
+    f'every checkpoint of {workdir} is damaged: 2 in {workdir}/checkpoints, the last of step 8 ('
+  )
   for again in (built, built, longer):
-    with pytest.raises(checkpoint.AllDamagedError, match=(
+    with pytest.raises(
+      checkpoint.AllDamagedError,
+      match=(
         rf'^{message}.*\); restore the files from a copy, or add --start-over, which moves them to '
-        rf'{re.escape(str(workdir))}/damaged, loses the training up to step 8 and begins at step 1$')):
+        rf'{re.escape(str(workdir))}/damaged, loses the training up to step 8 and begins at step 1$'
+      ),
+    ):
       loop.train(again, workdir)
     assert contents(workdir) == before
   file = config_file({**small, 'train_for': '8 steps'})
@@ -137,7 +168,9 @@ def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told
   assert command.run(main.main, [*arguments, '--start-over']) == 0
   assert sorted(path.name for path in (workdir / 'damaged').iterdir()) == ['6', '8']
   assert equal(state_of(built, workdir), expected)
-  assert (workdir / 'command.txt').read_text() == f'python -m jaxdl.main --config={file} --workdir={workdir}\n'
+  assert (
+    workdir / 'command.txt'
+  ).read_text() == f'python -m jaxdl.main --config={file} --workdir={workdir}\n'
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   steps = [(line['step'], line['split']) for line in lines]
   assert len(steps) == len(set(steps))
@@ -157,21 +190,26 @@ def test_faults_losses_that_cannot_be_read_are_damage_and_hide_no_other_checkpoi
   states = {step: state_of(built, workdir, step) for step in (6, 8)}
   (workdir / 'checkpoints/8/metrics/metrics').write_text('{"loss": "low"}')
   assert checkpoint.kept_steps(workdir) == [6, 8]
-  with pytest.raises(ValueError, match=r"damaged \(its validation loss is 'low'\): give another --step"):
+  with pytest.raises(
+    ValueError, match=r"damaged \(its validation loss is 'low'\): give another --step"
+  ):
     checkpoint.load_model(workdir, 8)
   with checkpoint.manager(workdir) as checkpoints:
     found = checkpoint.restore_last(checkpoints, built.initial_state())
   assert equal(found, states[6])
   (workdir / 'checkpoints/6/metrics').mkdir()
   (workdir / 'checkpoints/6/metrics/metrics').write_text('')
-  with pytest.raises(checkpoint.AllDamagedError, match=r'the last of step 6 \(its validation loss cannot'):
+  with pytest.raises(
+    checkpoint.AllDamagedError, match=r'the last of step 6 \(its validation loss cannot'
+  ):
     loop.train(built, workdir)
   assert [path.name for path in (workdir / 'checkpoints').iterdir()] == ['6']
 
 
 @pytest.mark.parametrize('step', [4, 6, 8])
 def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_before_is_kept(
-    step, small, tmp_path, monkeypatch):
+  step, small, tmp_path, monkeypatch
+):
   """Its arrays are damaged as soon as they are written; 8 is the last step."""
   built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
   loop.train(built, tmp_path / 'straight')
@@ -186,9 +224,13 @@ def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_b
 
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint, 'read_back', damaged)
-    with pytest.raises(OSError, match=(
+    with pytest.raises(
+      OSError,
+      match=(
         rf'^the checkpoint of step {step} was written to {workdir}/checkpoints but cannot be read back '
-        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and give the same command')):
+        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and give the same command'
+      ),
+    ):
       loop.train(built, workdir)
   loop.train(built, workdir)
   assert [path.name for path in (workdir / 'damaged').iterdir()] == [str(step)]
@@ -202,7 +244,9 @@ def test_faults_arrays_that_a_library_does_not_write_are_noticed(small, tmp_path
     workdir = tmp_path / f'[x]{every}'
     small.update(checkpoint_every=every, evaluate_every='8 steps')
     built = experiment.build(small, 'small')
-    with pytest.raises(OSError, match=r'cannot be read back \(.+\): there is no other one; check the disk'):
+    with pytest.raises(
+      OSError, match=r'cannot be read back \(.+\): there is no other one; check the disk'
+    ):
       loop.train(built, workdir)
     with pytest.raises(checkpoint.AllDamagedError):
       loop.train(built, workdir)
@@ -213,7 +257,10 @@ def test_faults_a_damaged_checkpoint_is_not_analysed(run):
   _, workdir = run
   for file in workdir.glob('checkpoints/8/model/ocdbt.process_0/d/*'):
     file.write_bytes(bytes(file.stat().st_size))
-  with pytest.raises(ValueError, match=rf'^checkpoint 8 of {workdir} is damaged \(.+\): give another --step of \[6, 8\]$'):
+  with pytest.raises(
+    ValueError,
+    match=rf'^checkpoint 8 of {workdir} is damaged \(.+\): give another --step of \[6, 8\]$',
+  ):
     checkpoint.load_model(workdir, 8)
   model, variables, _ = checkpoint.load_model(workdir, 6)
   assert np.isfinite(model.apply(variables, np.zeros((1, 28, 28), np.float32))).all()
@@ -230,14 +277,18 @@ def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_pa
   built = experiment.build(small, 'small')
   with run_folder.locked(tmp_path / 'run', built.config, built.steps):
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
-    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
+    done = run_child(
+      '-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}'
+    )
     after = [(path, path.stat().st_mtime_ns) for path in sorted(path for path, _ in before)]
   assert done.returncode == 1
   assert done.stderr.strip().splitlines()[-1] == (
-      f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait for its end, or give '
-      'another --workdir')
+    f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait for its end, or give '
+    'another --workdir'
+  )
   assert [entry for entry in after if 'run' in entry[0].parts[-1:]] == [
-      entry for entry in before if 'run' in entry[0].parts[-1:]]
+    entry for entry in before if 'run' in entry[0].parts[-1:]
+  ]
   loop.train(built, tmp_path / 'run')  # the folder is free again
 
 
@@ -248,7 +299,9 @@ def test_faults_a_clock_set_back_changes_nothing(small, tmp_path, monkeypatch):
   loop.train(experiment.build({**small, 'train_for': '6 steps'}, 'small'), tmp_path / 'resumed')
   now = time.time
   monkeypatch.setattr(time, 'time', lambda: now() - 86400)
-  for path in (tmp_path / 'resumed').rglob('*'):  # what was written yesterday seems to be of tomorrow
+  for path in (tmp_path / 'resumed').rglob(
+    '*'
+  ):  # what was written yesterday seems to be of tomorrow
     os.utime(path, (now() + 86400,) * 2)
   loop.train(built, tmp_path / 'resumed')
   assert equal(*(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))
@@ -263,15 +316,29 @@ loop.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kills', [1, 30])
-def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kills, small, tmp_path, reliability):
-  """SIGKILL while it trains and saves at every step; most of its time goes into writing checkpoints."""
-  small.update(train_for=f'{10 + 20 * kills} steps', log_every='1 steps', evaluate_every='10 steps', checkpoint_every='1 steps')
+def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
+  kills, small, tmp_path, reliability
+):
+  """SIGKILL while it trains and saves at every step; most of its time goes into writing
+  checkpoints.
+  """
+  small.update(
+    train_for=f'{10 + 20 * kills} steps',
+    log_every='1 steps',
+    evaluate_every='10 steps',
+    checkpoint_every='1 steps',
+  )
   built = experiment.build(small, 'small')
   straight = loop.train(built, tmp_path / 'straight')
   generator, killed, workdir = random.Random(0), 0, tmp_path / 'killed'
   for _ in range(3 * kills):
-    with subprocess.Popen([sys.executable, '-u', '-c', KILLED, json.dumps(small), workdir], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+      [sys.executable, '-u', '-c', KILLED, json.dumps(small), workdir],
+      cwd=ROOT,
+      text=True,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+    ) as child:
       if killed < kills and any(line.startswith('step ') for line in child.stdout):
         time.sleep(generator.uniform(0, 0.4))
         child.send_signal(signal.SIGKILL)
@@ -290,10 +357,14 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(kill
   assert {step for step, split in steps if split == 'train'} == set(range(1, built.steps + 1))
   summary = json.loads((workdir / 'summary.json').read_text())
   assert {key: summary[key] for key in straight if key != 'seconds'} == {
-      key: straight[key] for key in straight if key != 'seconds'}
+    key: straight[key] for key in straight if key != 'seconds'
+  }
   if kills > 1:
-    reliability('SIGKILL at a random moment, checkpoints at every step; the end equal to the uninterrupted run, bit for bit',
-                killed, kills)
+    reliability(
+      'SIGKILL at a random moment, checkpoints at every step; the end equal to the uninterrupted run, bit for bit',
+      killed,
+      kills,
+    )
 
 
 @pytest.mark.slow
@@ -301,21 +372,30 @@ def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_
   """A real file system that is too small for the run."""
   disk = tmp_path / 'disk'
   disk.mkdir()
-  mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], capture_output=True, text=True)
+  mounted = subprocess.run(
+    ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk], capture_output=True, text=True
+  )
   if mounted.returncode:
     pytest.skip(f'no file system can be mounted here: {mounted.stderr.strip()}')
   try:
     small.update(train_for='200 steps', checkpoint_every='2 steps', keep_every='2 steps')
-    done = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={disk / "run"}')
+    done = run_child(
+      '-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={disk / "run"}'
+    )
     assert done.returncode == 1, done.stdout
     kept = checkpoint.kept_steps(disk / 'run')
     assert kept
-    assert re.search(rf'\njaxdl: the disk of {disk}/run/checkpoints is full: the checkpoint of step {kept[-1] + 2} needs '
-                     r'\d\.\d MB and \d\.\d MB are free; make room and give the same command again\n$', done.stderr)
+    assert re.search(
+      rf'\njaxdl: the disk of {disk}/run/checkpoints is full: the checkpoint of step {kept[-1] + 2} needs '
+      r'\d\.\d MB and \d\.\d MB are free; make room and give the same command again\n$',
+      done.stderr,
+    )
     assert 'Traceback' not in done.stderr
     built = experiment.build(small, 'small')
     shutil.copytree(disk / 'run', tmp_path / 'elsewhere')
-    shorter = experiment.build({**small, 'train_for': f'{kept[-1] + 2} steps', 'keep_every': None}, 'small')
+    shorter = experiment.build(
+      {**small, 'train_for': f'{kept[-1] + 2} steps', 'keep_every': None}, 'small'
+    )
     loop.train(shorter, tmp_path / 'elsewhere')
     loop.train(shorter, tmp_path / 'straight')
     assert equal(*(state_of(built, tmp_path / name) for name in ('elsewhere', 'straight')))
@@ -332,9 +412,20 @@ def test_faults_a_file_is_written_whole_or_not_at_all(tmp_path):
   assert file.read_text() == 'first'
 
 
-@pytest.mark.parametrize('value', [
-    {}, [], None, 'x' * 200, {'a': {}}, [1, 2.5, None, True] * 100, {'classes': list('ab cd"é') * 30},
-    {'layers': [{'kind': 'dense', 'features': [1, [2, 3]] * 40}] * 3, 'b': {'c': 'd' * 100}}, float('inf')])
+@pytest.mark.parametrize(
+  'value',
+  [
+    {},
+    [],
+    None,
+    'x' * 200,
+    {'a': {}},
+    [1, 2.5, None, True] * 100,
+    {'classes': list('ab cd"é') * 30},
+    {'layers': [{'kind': 'dense', 'features': [1, [2, 3]] * 40}] * 3, 'b': {'c': 'd' * 100}},
+    float('inf'),
+  ],
+)
 def test_readable_json_says_what_json_does_in_fewer_lines(value):
   text = disk_files.readable_json(value)
   assert json.loads(text) == value
@@ -342,7 +433,21 @@ def test_readable_json_says_what_json_does_in_fewer_lines(value):
 
 
 def test_readable_json_keeps_in_a_line_what_fits_into_it():
-  value = {'name': 'x' * 90, 'list': ['plain'] * 50, 'deep': [{'a': 1}, {'b': 'y' * 90, 'c': [1, 2]}]}
+  value = {
+    'name': 'x' * 90,
+    'list': ['plain'] * 50,
+    'deep': [{'a': 1}, {'b': 'y' * 90, 'c': [1, 2]}],
+  }
   assert disk_files.readable_json(value).splitlines() == [
-      '{', f'  "name": "{"x" * 90}",', f'  "list": {json.dumps(value["list"])},', '  "deep": [', '    {"a": 1},',
-      '    {', f'      "b": "{"y" * 90}",', '      "c": [1, 2]', '    }', '  ]', '}']
+    '{',
+    f'  "name": "{"x" * 90}",',
+    f'  "list": {json.dumps(value["list"])},',
+    '  "deep": [',
+    '    {"a": 1},',
+    '    {',
+    f'      "b": "{"y" * 90}",',
+    '      "c": [1, 2]',
+    '    }',
+    '  ]',
+    '}',
+  ]

@@ -21,14 +21,18 @@ from jaxdl.runs import checkpoint, disk
 from jaxdl.step import state
 from jaxdl.training import experiment, loop
 
-MODEL = dict(name='cnn', layers=[
-    dict(kind='flatten'), dict(kind='dense', features=3, activate=False, name='logits')])
+MODEL = dict(
+  name='cnn',
+  layers=[dict(kind='flatten'), dict(kind='dense', features=3, activate=False, name='logits')],
+)
 NASTY = 'lr[1e-3]*?\\ "\'#%41&$(x)`{a,b}|;<é漢😀>\n-~'
 
 
 @pytest.fixture(scope='module')
 def first():
-  traced = state.trace_initial_state(models.build(MODEL), optax.adam(0.1), seed=0, input_shape=(4, 4, 1))
+  traced = state.trace_initial_state(
+    models.build(MODEL), optax.adam(0.1), seed=0, input_shape=(4, 4, 1)
+  )
   return traced.lower().compile()()
 
 
@@ -118,12 +122,26 @@ def test_paths_relative_linked_and_with_another_temporary_folder(first, tmp_path
   monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / '[here]'))  # a pattern, too
   for workdir in ('run', './-run', '../[here]/other', tmp_path / 'link'):
     save_and_read(first, workdir)
-  assert sorted(path.name for path in pathlib.Path().iterdir()) == ['-run', 'linked', 'other', 'run']
+  assert sorted(path.name for path in pathlib.Path().iterdir()) == [
+    '-run',
+    'linked',
+    'other',
+    'run',
+  ]
 
 
-@pytest.mark.parametrize(('path', 'plain'), [
-    ('/home/a b/runs/lr=1e-3,x@2+3~/é', True), ('/gs/run', False), ('/s3/run', False),
-    ('/gsa/run', True), ('/a[x]', False), ('/a\nb', False), ('/a:b', False)])
+@pytest.mark.parametrize(
+  ('path', 'plain'),
+  [
+    ('/home/a b/runs/lr=1e-3,x@2+3~/é', True),
+    ('/gs/run', False),
+    ('/s3/run', False),
+    ('/gsa/run', True),
+    ('/a[x]', False),
+    ('/a\nb', False),
+    ('/a:b', False),
+  ],
+)
 def test_paths_that_libraries_take_as_they_are(path, plain):
   assert bool(checkpoint.PLAIN.fullmatch(path)) == plain
 
@@ -133,12 +151,16 @@ def test_paths_without_a_temporary_folder_are_refused(small, tmp_path, monkeypat
     raise PermissionError('no')
 
   monkeypatch.setattr(checkpoint.tempfile, 'TemporaryDirectory', refuse)
-  with pytest.raises(OSError, match=r'\[x\]/checkpoints has a special character .*: rename it, or set'):
+  with pytest.raises(
+    OSError, match=r'\[x\]/checkpoints has a special character .*: rename it, or set'
+  ):
     loop.train(experiment.build(small, 'small'), tmp_path / '[x]')
 
 
 def test_paths_that_are_no_text_are_refused(tmp_path):
-  with pytest.raises(ValueError, match=r"^the folder '.*\\udcff' has a name that is not UTF-8: name another$"):
+  with pytest.raises(
+    ValueError, match=r"^the folder '.*\\udcff' has a name that is not UTF-8: name another$"
+  ):
     disk.make_folder(tmp_path / os.fsdecode(b'\xff'))
   assert not list(tmp_path.iterdir())
 
@@ -155,6 +177,7 @@ def test_paths_a_run_in_a_folder_of_any_name_resumes_to_the_bit(small, tmp_path)
 @pytest.mark.slow
 def test_paths_every_command_works_in_a_folder_of_any_name(small, config_file, tmp_path):
   """Train, train longer, analyze, status, sweep, report, as a user gives them in the folder above."""
+
   def run(*arguments):
     done = run_child('-m', *arguments, folder=tmp_path / NASTY, environment=WITHOUT_TENSORFLOW)
     assert done.returncode == 0, done.stderr

@@ -13,14 +13,26 @@ from jaxdl.runs import checkpoint
 from jaxdl.step import plateau
 from jaxdl.training import experiment, loop
 
-LOSSES = {2: 1.0, 4: 0.9, 6: 0.95, 8: 0.91, 10: 0.8, 12: 0.85}  # lowest at 4 until 10: a cut at 8 where 4 steps are waited
+LOSSES = {
+  2: 1.0,
+  4: 0.9,
+  6: 0.95,
+  8: 0.91,
+  10: 0.8,
+  12: 0.85,
+}  # lowest at 4 until 10: a cut at 8 where 4 steps are waited
 
 
 @pytest.fixture
 def given_losses(monkeypatch):
-  """Evaluation gives LOSSES, and at every other step one so low that it would be noticed if it counted."""
+  """Evaluation gives LOSSES, and at every other step one so low that it would be noticed if it
+  counted.
+  """
+
   def of_splits(built):
-    return lambda current: {'validation': {'loss': LOSSES.get(int(current.step), 0.5), 'correct': 0, 'count': 1}}
+    return lambda current: {
+      'validation': {'loss': LOSSES.get(int(current.step), 0.5), 'correct': 0, 'count': 1}
+    }
 
   monkeypatch.setattr(loop.evaluation, 'of_splits', of_splits)
 
@@ -28,36 +40,74 @@ def given_losses(monkeypatch):
 @pytest.fixture
 def watched(small):
   """The small config for 12 steps, evaluated at every second and saved at every third."""
-  return {**small, 'train_for': '12 steps', 'log_every': '2 steps', 'evaluate_every': '2 steps', 'checkpoint_every': '3 steps'}
+  return {
+    **small,
+    'train_for': '12 steps',
+    'log_every': '2 steps',
+    'evaluate_every': '2 steps',
+    'checkpoint_every': '3 steps',
+  }
 
 
 def remembered(losses, **arguments):
   """The memory after each (step, loss)."""
-  memory = jax.device_get(plateau.with_plateau_memory(optax.identity()).init(jnp.zeros(2))['memory'])
+  memory = jax.device_get(
+    plateau.with_plateau_memory(optax.identity()).init(jnp.zeros(2))['memory']
+  )
   for step, loss in losses:
     memory = plateau.observe(memory, loss, step, **arguments)
     yield memory
 
 
 def test_plateau_by_hand():
-  """Cut after 4 steps without a lower loss, again 4 steps after the cut, never below 0.3; an equal loss is not lower."""
-  losses = [(2, 1.0), (4, 1.0), (6, 2.0), (8, 1.5), (10, 1.0), (12, 0.5), (14, 0.6), (16, float('nan')), (20, 0.7)]
+  """Cut after 4 steps without a lower loss, again 4 steps after the cut, never below 0.3; an equal
+  loss is not lower.
+  """
+  losses = [
+    (2, 1.0),
+    (4, 1.0),
+    (6, 2.0),
+    (8, 1.5),
+    (10, 1.0),
+    (12, 0.5),
+    (14, 0.6),
+    (16, float('nan')),
+    (20, 0.7),
+  ]
   memories = list(remembered(losses, patience=4, factor=0.5, minimum=0.3))
-  np.testing.assert_allclose([memory['factor'] for memory in memories], [1, 1, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3])
-  assert [plateau.steps_without_improvement(memory) for memory in memories] == [0, 2, 4, 6, 8, 0, 2, 4, 8]
+  np.testing.assert_allclose(
+    [memory['factor'] for memory in memories], [1, 1, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3]
+  )
+  assert [plateau.steps_without_improvement(memory) for memory in memories] == [
+    0,
+    2,
+    4,
+    6,
+    8,
+    0,
+    2,
+    4,
+    8,
+  ]
   assert [float(memory['best']) for memory in memories] == [1.0] * 5 + [0.5] * 4
 
 
 def test_without_a_plateau_nothing_is_cut():
-  assert [float(memory['factor']) for memory in remembered([(step, 1.0) for step in range(1, 50)])] == [1.0] * 49
+  assert [
+    float(memory['factor']) for memory in remembered([(step, 1.0) for step in range(1, 50)])
+  ] == [1.0] * 49
 
 
 def test_the_factor_is_one_on_the_learning_rate():
   """Half the factor from the second step on equals a schedule that halves there, momentum included."""
+
   def rule(schedule):
     return optax.chain(optax.trace(0.9), optax.scale_by_learning_rate(schedule))
 
-  plain, cut = rule(lambda step: jnp.where(step < 1, 0.1, 0.05)), plateau.with_plateau_memory(rule(0.1))
+  plain, cut = (
+    rule(lambda step: jnp.where(step < 1, 0.1, 0.05)),
+    plateau.with_plateau_memory(rule(0.1)),
+  )
   params, gradients = jnp.zeros(3), jnp.array([1.0, -2.0, 0.5])
   expected_state, state = plain.init(params), cut.init(params)
   for step in range(3):
@@ -70,19 +120,33 @@ def test_the_factor_is_one_on_the_learning_rate():
 
 @pytest.mark.usefixtures('given_losses')
 def test_the_learning_rate_of_each_logged_step_is_written(watched, tmp_path):
-  """A warm-up over 4 steps, then 0.01, and half of it after the cut at step 8; evaluations have none."""
-  config = {**watched, 'plateau': dict(patience='4 steps', factor=0.5), 'schedule': dict(name='constant', warmup='4 steps')}
+  """A warm-up over 4 steps, then 0.01, and half of it after the cut at step 8; evaluations have
+  none.
+  """
+  config = {
+    **watched,
+    'plateau': dict(patience='4 steps', factor=0.5),
+    'schedule': dict(name='constant', warmup='4 steps'),
+  }
   loop.train(experiment.build(config, 'small'), tmp_path)
   lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
   assert {line['step']: line['learning_rate'] for line in lines if line['split'] == 'train'} == {
-      2: 0.005, 4: 0.01, 6: 0.01, 8: 0.01, 10: 0.005, 12: 0.005}
+    2: 0.005,
+    4: 0.01,
+    6: 0.01,
+    8: 0.01,
+    10: 0.005,
+    12: 0.005,
+  }
   assert not any('learning_rate' in line for line in lines if line['split'] != 'train')
 
 
 @pytest.mark.usefixtures('given_losses')
 @pytest.mark.parametrize('stop', [pytest.param(8, marks=pytest.mark.slow), 'crash'])
 def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_path, monkeypatch):
-  """Stopped at the evaluation that cuts, and killed after it while the newest checkpoint is of before."""
+  """Stopped at the evaluation that cuts, and killed after it while the newest checkpoint is of
+  before.
+  """
   config = {**watched, 'plateau': dict(patience='4 steps', factor=0.5)}
   built = experiment.build(config, 'small')
   loop.train(built, tmp_path / 'straight')
@@ -99,12 +163,20 @@ def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_p
       with pytest.raises(KeyError):
         loop.train(built, tmp_path / 'resumed')
   else:
-    loop.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')
+    loop.train(
+      experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed'
+    )
   loop.train(built, tmp_path / 'resumed')
   expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
   jax.tree.map(np.testing.assert_array_equal, found, expected)
   memory = {name: float(value) for name, value in found.opt_state['memory'].items()}
-  assert memory == {'best': pytest.approx(0.8), 'best_step': 10, 'cut_step': 8, 'last_step': 12, 'factor': 0.5}
+  assert memory == {
+    'best': pytest.approx(0.8),
+    'best_step': 10,
+    'cut_step': 8,
+    'last_step': 12,
+    'factor': 0.5,
+  }
 
 
 @pytest.mark.usefixtures('given_losses')
@@ -112,9 +184,17 @@ def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_p
 def test_early_stopping_ends_the_run_and_it_stays_ended(stop, watched, tmp_path, capsys):
   built = experiment.build({**watched, 'early_stopping': '4 steps'}, 'small')
   if stop:
-    loop.train(experiment.build({**watched, 'early_stopping': '4 steps', 'train_for': f'{stop} steps'}, 'small'), tmp_path)
+    loop.train(
+      experiment.build(
+        {**watched, 'early_stopping': '4 steps', 'train_for': f'{stop} steps'}, 'small'
+      ),
+      tmp_path,
+    )
   first = loop.train(built, tmp_path)
-  assert 'no lower validation loss for 4 steps: stopped early at step 8' in capsys.readouterr().out.splitlines()
+  assert (
+    'no lower validation loss for 4 steps: stopped early at step 8'
+    in capsys.readouterr().out.splitlines()
+  )
   assert (first['stopped_early'], first['stopped']) == (8, None)
   assert int(state_of(built, tmp_path).step) == 8
   if not stop:
@@ -127,13 +207,25 @@ def test_early_stopping_ends_the_run_and_it_stays_ended(stop, watched, tmp_path,
   assert second == first
 
 
-@pytest.mark.parametrize(('keys', 'message'), [
+@pytest.mark.parametrize(
+  ('keys', 'message'),
+  [
     (dict(early_stopping=10), r"config\.early_stopping=10 is not a duration: write '5500 steps'"),
     (dict(plateau=dict()), r'config\.plateau\.patience is missing'),
-    (dict(plateau=dict(patience='2 epochs', factor=1.0)), r'config\.plateau\.factor=1\.0 is out of range: use a number above 0 to below 1'),
-    (dict(plateau=dict(patience='2 epochs', minimum=1.0)), r'config\.plateau\.minimum=1\.0 is out of range: use a number from 0 to below 0\.01'),
-    (dict(plateau=dict(patience='2 epochs', wait=1)), r'config\.plateau\.wait is not a key of this section: its keys are patience, factor, minimum'),
-])
+    (
+      dict(plateau=dict(patience='2 epochs', factor=1.0)),
+      r'config\.plateau\.factor=1\.0 is out of range: use a number above 0 to below 1',
+    ),
+    (
+      dict(plateau=dict(patience='2 epochs', minimum=1.0)),
+      r'config\.plateau\.minimum=1\.0 is out of range: use a number from 0 to below 0\.01',
+    ),
+    (
+      dict(plateau=dict(patience='2 epochs', wait=1)),
+      r'config\.plateau\.wait is not a key of this section: its keys are patience, factor, minimum',
+    ),
+  ],
+)
 def test_a_wrong_key_names_the_mend(keys, message, small):
   with pytest.raises(ValueError, match=f'^{message}'):
     experiment.build({**small, **keys}, 'small')
@@ -143,5 +235,8 @@ def test_a_wrong_key_names_the_mend(keys, message, small):
 def test_without_validation_there_is_nothing_to_follow(key, small):
   del small['data']['splits']['validation']
   small[key] = dict(patience='1 epoch') if key == 'plateau' else '1 epoch'
-  with pytest.raises(ValueError, match=rf'^config\.{key} follows the validation loss, but there is none: add config\.data\.splits\.validation'):
+  with pytest.raises(
+    ValueError,
+    match=rf'^config\.{key} follows the validation loss, but there is none: add config\.data\.splits\.validation',
+  ):
     experiment.build(small, 'small')

@@ -12,18 +12,40 @@ def factors(name, at, **arguments):
   return [float(schedule(step)) for step in at]
 
 
-@pytest.mark.parametrize(('name', 'arguments', 'expected'), [
+@pytest.mark.parametrize(
+  ('name', 'arguments', 'expected'),
+  [
     ('constant', {}, {0: 1, 99: 1}),
     ('constant', dict(warmup='4 steps'), {0: 0.25, 1: 0.5, 2: 0.75, 3: 1, 4: 1, 99: 1}),
-    ('step', dict(boundaries=['3 epochs', '50 steps']), {0: 1, 29: 1, 30: 0.1, 49: 0.1, 50: 0.01, 99: 0.01}),
-    ('step', dict(boundaries=['2 steps', '8 steps'], factor=0.5, warmup='4 steps'), {0: 0.25, 1: 0.5, 2: 0.375, 3: 0.5, 7: 0.5, 8: 0.25}),
+    (
+      'step',
+      dict(boundaries=['3 epochs', '50 steps']),
+      {0: 1, 29: 1, 30: 0.1, 49: 0.1, 50: 0.01, 99: 0.01},
+    ),
+    (
+      'step',
+      dict(boundaries=['2 steps', '8 steps'], factor=0.5, warmup='4 steps'),
+      {0: 0.25, 1: 0.5, 2: 0.375, 3: 0.5, 7: 0.5, 8: 0.25},
+    ),
     ('cosine', dict(final=0.1), {0: 1, 50: 0.55, 100: 0.1, 120: 0.1}),
-    ('cosine', dict(final=0.1, warmup='2 epochs'), {0: 0.05, 9: 0.5, 19: 1, 20: 1, 60: 0.55, 100: 0.1}),
+    (
+      'cosine',
+      dict(final=0.1, warmup='2 epochs'),
+      {0: 0.05, 9: 0.5, 19: 1, 20: 1, 60: 0.55, 100: 0.1},
+    ),
     ('one_cycle', {}, {0: 0.04, 15: 0.52, 30: 1, 65: 0.500002, 100: 4e-6}),
-    ('one_cycle', dict(warmup='5 epochs', initial=0.2, final=0.0), {0: 0.2, 25: 0.6, 50: 1, 75: 0.5, 100: 0}),
-], ids=lambda value: value if isinstance(value, str) else '')
+    (
+      'one_cycle',
+      dict(warmup='5 epochs', initial=0.2, final=0.0),
+      {0: 0.2, 25: 0.6, 50: 1, 75: 0.5, 100: 0},
+    ),
+  ],
+  ids=lambda value: value if isinstance(value, str) else '',
+)
 def test_schedule_by_hand(name, arguments, expected):
-  np.testing.assert_allclose(factors(name, expected, **arguments), list(expected.values()), atol=1e-6)
+  np.testing.assert_allclose(
+    factors(name, expected, **arguments), list(expected.values()), atol=1e-6
+  )
 
 
 @pytest.mark.parametrize('name', ['constant', 'step', 'cosine', 'one_cycle'])
@@ -35,16 +57,47 @@ def test_a_warm_up_rises_at_every_step_and_ends_at_the_full_rate(name):
   assert rising[20] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(('name', 'arguments', 'message'), [
-    ('constant', dict(warmup='100 steps'), r"config\.schedule\.warmup='100 steps' is 100 steps of a run of 100: make it shorter"),
+@pytest.mark.parametrize(
+  ('name', 'arguments', 'message'),
+  [
+    (
+      'constant',
+      dict(warmup='100 steps'),
+      r"config\.schedule\.warmup='100 steps' is 100 steps of a run of 100: make it shorter",
+    ),
     ('cosine', dict(warmup=5), r"config\.schedule\.warmup=5 is not a duration: write '5500 steps'"),
-    ('cosine', dict(final=-1), r'config\.schedule\.final=-1 is out of range: use a number from 0 on'),
-    ('step', dict(boundaries='10 epochs'), r"config\.schedule\.boundaries='10 epochs' is not a list of durations: write"),
-    ('step', dict(boundaries=['2 epochs', '20 steps']), r'config\.schedule\.boundaries=.* does not ascend: sort'),
-    ('step', dict(boundaries=['1 epoch', 'then']), r"config\.schedule\.boundaries\[1\]='then' is not a duration"),
-    ('step', dict(boundaries=['1 epoch'], factor=0), r'config\.schedule\.factor=0 is out of range: use a number above 0'),
-    ('one_cycle', dict(initial='low'), r"config\.schedule\.initial='low' is no number: use a number"),
-])
+    (
+      'cosine',
+      dict(final=-1),
+      r'config\.schedule\.final=-1 is out of range: use a number from 0 on',
+    ),
+    (
+      'step',
+      dict(boundaries='10 epochs'),
+      r"config\.schedule\.boundaries='10 epochs' is not a list of durations: write",
+    ),
+    (
+      'step',
+      dict(boundaries=['2 epochs', '20 steps']),
+      r'config\.schedule\.boundaries=.* does not ascend: sort',
+    ),
+    (
+      'step',
+      dict(boundaries=['1 epoch', 'then']),
+      r"config\.schedule\.boundaries\[1\]='then' is not a duration",
+    ),
+    (
+      'step',
+      dict(boundaries=['1 epoch'], factor=0),
+      r'config\.schedule\.factor=0 is out of range: use a number above 0',
+    ),
+    (
+      'one_cycle',
+      dict(initial='low'),
+      r"config\.schedule\.initial='low' is no number: use a number",
+    ),
+  ],
+)
 def test_a_wrong_key_names_the_mend(name, arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     schedules.SCHEDULES[name](100, 10, **arguments)

@@ -1,4 +1,6 @@
-"""Sweeps: which runs there are, that training them together changes none, and what they leave behind."""
+"""Sweeps: which runs there are, that training them together changes none, and what they leave
+behind.
+"""
 
 import copy
 import dataclasses
@@ -26,32 +28,60 @@ SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
 def sweep(small, config_file):
   """Two cells × two learning rates × two seeds of a tiny network."""
   config_file(small, 'base')
-  return dict(base='base.py', seeds=[0, 1], axes=[
-      dict(name='cell', choices=[dict(name='LSTM', model=dict(cell='lstm')), dict(name='RNN', model=dict(cell='rnn'))]),
-      dict(name='rate', choices=[dict(name='fast', optimizer=dict(learning_rate=2e-2)), dict(name='slow')])])
+  return dict(
+    base='base.py',
+    seeds=[0, 1],
+    axes=[
+      dict(
+        name='cell',
+        choices=[
+          dict(name='LSTM', model=dict(cell='lstm')),
+          dict(name='RNN', model=dict(cell='rnn')),
+        ],
+      ),
+      dict(
+        name='rate',
+        choices=[dict(name='fast', optimizer=dict(learning_rate=2e-2)), dict(name='slow')],
+      ),
+    ],
+  )
 
 
 def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
   sweep['reported'] = {'RNN, slow': dict(test_accuracy=0.9)}
   found = members.read(sweep, tmp_path / 'sweep.py')
   assert [(member.label, member.seed) for member in found] == [
-      (label, seed) for label in ('LSTM, fast', 'LSTM, slow', 'RNN, fast', 'RNN, slow') for seed in (0, 1)]
+    (label, seed)
+    for label in ('LSTM, fast', 'LSTM, slow', 'RNN, fast', 'RNN, slow')
+    for seed in (0, 1)
+  ]
   fast = found[4]
   assert fast.config['model'] == {**small['model'], 'cell': 'rnn'}
   assert fast.config['optimizer'] == {'name': 'adam', 'learning_rate': 2e-2}
-  assert {**fast.config, 'model': 0, 'optimizer': 0, 'reported': 0} == json.loads(json.dumps(
-      {**small, 'model': 0, 'optimizer': 0, 'reported': 0}))
+  assert {**fast.config, 'model': 0, 'optimizer': 0, 'reported': 0} == json.loads(
+    json.dumps({**small, 'model': 0, 'optimizer': 0, 'reported': 0})
+  )
   assert (fast.folder, fast.choices) == ('rnn_fast/seed0', {'cell': 'RNN', 'rate': 'fast'})
   assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
 
 
-def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(sweep, config_file, tmp_path, capsys, monkeypatch):
-  """The run in hand ends as it would have, the next is not begun, and the same command trains the rest."""
+def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
+  sweep, config_file, tmp_path, capsys, monkeypatch
+):
+  """The run in hand ends as it would have, the next is not begun, and the same command trains the
+  rest.
+  """
   sweep['axes'] = sweep['axes'][:1]
-  command_line = ['sweep', f'--config={config_file({**sweep, "seeds": [0]}, "sweep")}', f'--workdir={tmp_path / "out"}']
+  command_line = [
+    'sweep',
+    f'--config={config_file({**sweep, "seeds": [0]}, "sweep")}',
+    f'--workdir={tmp_path / "out"}',
+  ]
 
   def interrupted(built):
-    return lambda writers, state: int(state.step) < built.steps or signal.raise_signal(signal.SIGINT)
+    return lambda writers, state: (
+      int(state.step) < built.steps or signal.raise_signal(signal.SIGINT)
+    )
 
   with monkeypatch.context() as patch:
     patch.setattr(sweep_command.evaluations, 'over_time', interrupted)
@@ -71,7 +101,9 @@ def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path
   found = members.read(sweep, tmp_path / 'sweep.py')
   groups = grouping.grouped(found, together='always')
   assert [[member.label for member in group] for group in groups] == [
-      ['LSTM, fast'] * 2 + ['LSTM, slow'] * 2, ['RNN, fast'] * 2 + ['RNN, slow'] * 2]
+    ['LSTM, fast'] * 2 + ['LSTM, slow'] * 2,
+    ['RNN, fast'] * 2 + ['RNN, slow'] * 2,
+  ]
   monkeypatch.setattr(grouping.jax, 'device_count', lambda: 1)
   for alone in ('never', 'auto'):  # on one CPU, by measurement
     assert all(len(group) == 1 for group in grouping.grouped(found, together=alone))
@@ -89,12 +121,27 @@ def test_sweep_members_share_a_cpu_of_several_devices(devices, sizes, sweep, tmp
 def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp_path):
   """Other layers need another program, and a plateau a loop of its own."""
   config_file(small_cnn, 'base')
-  sweep['axes'] = [dict(name='dropout', choices=[dict(name='0.3'), dict(name='none', model=dict(layers=[
-      layer for layer in small_cnn['model']['layers'] if layer['kind'] != 'dropout']))])]
+  sweep['axes'] = [
+    dict(
+      name='dropout',
+      choices=[
+        dict(name='0.3'),
+        dict(
+          name='none',
+          model=dict(
+            layers=[layer for layer in small_cnn['model']['layers'] if layer['kind'] != 'dropout']
+          ),
+        ),
+      ],
+    )
+  ]
   found = members.read(sweep, tmp_path / 'sweep.py')
   assert [len(group) for group in grouping.grouped(found, together='always')] == [2, 2]
   sweep['common'] = dict(plateau=dict(patience='1 epoch'))
-  assert [len(group) for group in grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='always')] == [1] * 4
+  assert [
+    len(group)
+    for group in grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='always')
+  ] == [1] * 4
 
 
 def trained_together(configs, count):
@@ -110,14 +157,26 @@ def trained_alone(config, count):
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   feed = parallel.split_feed(split.feed(0, count), count)
-  return chunks.compile_steps(built)(parallel.replicate(built.initial_state()), parallel.replicate(split.arrays), feed, np.int32(count))
+  return chunks.compile_steps(built)(
+    parallel.replicate(built.initial_state()),
+    parallel.replicate(split.arrays),
+    feed,
+    np.int32(count),
+  )
 
 
-@pytest.mark.parametrize('in_turn', [pytest.param(True, marks=pytest.mark.slow), False])  # True: test_devices, too
-@pytest.mark.parametrize('kind', ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))])
+@pytest.mark.parametrize(
+  'in_turn', [pytest.param(True, marks=pytest.mark.slow), False]
+)  # True: test_devices, too
+@pytest.mark.parametrize(
+  'kind',
+  ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))],
+)
 def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypatch):
-  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength, dropout rate; members of a
-  device one after another, as on a CPU, or at once, as on an accelerator."""
+  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength,
+  dropout rate; members of a device one after another, as on a CPU, or at once, as on an
+  accelerator.
+  """
   monkeypatch.setattr(parallel, '_in_turn', lambda: in_turn)
   config = request.getfixturevalue(kind)
   config = {**config, 'l2': 1e-3, 'ema_decay': 0.9}
@@ -128,7 +187,11 @@ def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypa
     one['seed'] = number
     one['optimizer']['learning_rate'] = (1e-3, 2e-3)[number]
     one['l2'] = (1e-3, 1e-2)[number]
-    if kind == 'small_cnn':  # Adam would blow up the rounding errors of biases before batch normalisation: their gradient is 0
+    if (
+      kind == 'small_cnn'
+      # Adam would blow up the rounding errors of biases before batch normalisation: their gradient is
+      # 0
+    ):
       one['optimizer']['name'] = 'momentum'
       one['model']['layers'][3]['rate'] = (0.3, 0.1)[number]
     elif kind == 'small_text':
@@ -137,34 +200,67 @@ def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypa
   for number, one in enumerate(configs):
     state, alone = trained_alone(one, 50)
     found = jax.tree.map(lambda leaf, number=number: leaf[number], states)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.params, state.params)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.average, state.average)
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.params, state.params
+    )
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.average, state.average
+    )
     np.testing.assert_allclose(history['loss'][number], alone['loss'], rtol=2e-3)
   spread = jax.tree.map(lambda leaf: float(np.abs(np.diff(leaf, axis=0)).max()), states.params)
   assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
-def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_file, tmp_path, capsys):
-  """Run twice, the second time with nothing to do: the same figures; each folder is a run of its own."""
+def test_sweep_writes_ordinary_runs_a_table_and_a_figure(
+  sweep, small, config_file, tmp_path, capsys
+):
+  """Run twice, the second time with nothing to do: the same figures; each folder is a run of its
+  own.
+  """
   config_file({**small, 'model': {**small['model'], 'classes': 'classes'}}, 'base')
   sweep['axes'] = sweep['axes'][1:]
   file = config_file(sweep, 'sweep')
   shown = []
   for _ in range(2):
-    assert command.run(sweep_command.main, ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always']) == 0
+    assert (
+      command.run(
+        sweep_command.main,
+        ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always'],
+      )
+      == 0
+    )
     shown.append(capsys.readouterr().out)
   assert 'together: fast (seed 0); fast (seed 1); slow (seed 0); slow (seed 1)' in shown[0]
   assert ', 4 of them finished already\n' in shown[1]
   rows = json.loads((tmp_path / 'out/sweep.json').read_text())['rows']
-  assert last_json(shown[0]) == last_json(shown[1]) == {
-      'config': 'sweep', 'workdir': str(tmp_path / 'out'), 'runs': 4, 'finished': 4, 'stopped': False, 'faults': {},
-      'mean': {row['label']: row['mean'] for row in rows}}
+  assert (
+    last_json(shown[0])
+    == last_json(shown[1])
+    == {
+      'config': 'sweep',
+      'workdir': str(tmp_path / 'out'),
+      'runs': 4,
+      'finished': 4,
+      'stopped': False,
+      'faults': {},
+      'mean': {row['label']: row['mean'] for row in rows},
+    }
+  )
   for line in (tmp_path / 'out').rglob('command.txt'):
-    assert line.read_text() == f'python -m jaxdl.sweep --config={file} --workdir={tmp_path / "out"} --together=always\n'
+    assert (
+      line.read_text()
+      == f'python -m jaxdl.sweep --config={file} --workdir={tmp_path / "out"} --together=always\n'
+    )
   row = rows[0]
-  summaries = [json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']]
-  assert row['mean']['test_loss'] == pytest.approx(np.mean([summary['test_loss'] for summary in summaries]))
-  assert row['deviation']['test_loss'] == pytest.approx(np.std([summary['test_loss'] for summary in summaries], ddof=1))
+  summaries = [
+    json.loads((tmp_path / 'out' / folder / 'summary.json').read_text()) for folder in row['runs']
+  ]
+  assert row['mean']['test_loss'] == pytest.approx(
+    np.mean([summary['test_loss'] for summary in summaries])
+  )
+  assert row['deviation']['test_loss'] == pytest.approx(
+    np.std([summary['test_loss'] for summary in summaries], ddof=1)
+  )
   assert (tmp_path / 'out/figure.png').read_bytes().startswith(b'\x89PNG')
   written = (tmp_path / 'out/table.md').read_text().splitlines()
   assert [line[:1] for line in written[:4]] == ['|'] * 4
@@ -172,58 +268,86 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(sweep, small, config_fi
   pytest.importorskip('tensorboard')
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+
   sessions = {}
   for folder in ('fast/seed0', 'fast/seed1', 'slow/seed0', 'slow/seed1'):
     board = EventAccumulator(str(tmp_path / 'out' / folder / 'tensorboard')).Reload()
-    session = parse_session_start_info_plugin_data(board.SummaryMetadata('_hparams_/session_start_info').plugin_data.content)
-    sessions[folder] = f'{session.hparams["sweep.rate"].string_value}/seed{session.hparams["seed"].number_value:.0f}'
+    session = parse_session_start_info_plugin_data(
+      board.SummaryMetadata('_hparams_/session_start_info').plugin_data.content
+    )
+    sessions[folder] = (
+      f'{session.hparams["sweep.rate"].string_value}/seed{session.hparams["seed"].number_value:.0f}'
+    )
     assert {'best/test_loss', 'best/test_accuracy'} <= set(board.Tags()['tensors'])
     assert board.Graph().node[-1].name == 'logits'
   assert sessions == {folder: folder for folder in sessions}
   model, variables, config = checkpoint.load_model(tmp_path / 'out' / row['runs'][1])
   assert config['seed'] == 1
-  alone = loop.train(experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone')
+  alone = loop.train(
+    experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone'
+  )
   assert alone['test_loss'] == pytest.approx(summaries[1]['test_loss'], abs=1e-4)
   assert alone['step'] == summaries[1]['step']
-  logged = [[(line['step'], line['split']) for line in files.journal(folder)]
-            for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])]
+  logged = [
+    [(line['step'], line['split']) for line in files.journal(folder)]
+    for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])
+  ]
   assert logged[0] == logged[1]
 
 
-def test_sweep_compares_runs_on_the_same_data_alone(sweep, config_file, tmp_path, capsys, monkeypatch):
-  """A choice that is added later is not trained on other digits than the finished ones; the examples are said once."""
+def test_sweep_compares_runs_on_the_same_data_alone(
+  sweep, config_file, tmp_path, capsys, monkeypatch
+):
+  """A choice that is added later is not trained on other digits than the finished ones; the
+  examples are said once.
+  """
   choices, out = sweep['axes'][1]['choices'], tmp_path / 'out'
   sweep |= {'seeds': [0], 'axes': [dict(name='rate', choices=choices[:1])]}
 
   def given():
-    return command.run(sweep_command.main, ['sweep', f'--config={config_file(sweep, "sweep")}', f'--workdir={out}'])
+    return command.run(
+      sweep_command.main, ['sweep', f'--config={config_file(sweep, "sweep")}', f'--workdir={out}']
+    )
 
   assert given() == 0
   assert capsys.readouterr().out.count('  validation: 50 examples, 10 classes of ') == 1
   sweep['axes'] = [dict(name='rate', choices=choices)]
   packed = mnist._bundled()
-  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+  columns = {
+    split: {name: values[::-1] for name, values in part.items()}
+    for split, part in packed.columns.items()
+  }
   with monkeypatch.context() as patched:
     patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, columns=columns))
     assert given() == 1
   assert capsys.readouterr().err.splitlines()[-1] == (
-      f'jaxdl: mnist (bundled) has other examples than {out}/fast/seed0 was trained on (in the test, train split): give the data of '
-      'that run, or another --workdir')
+    f'jaxdl: mnist (bundled) has other examples than {out}/fast/seed0 was trained on (in the test, train split): give the data of '
+    'that run, or another --workdir'
+  )
   assert given() == 0
   assert last_json(capsys.readouterr().out)['finished'] == 2
 
 
 def test_sweep_resumes_together(small, tmp_path):
   """Half a run, then the rest, equals a whole one: parameters, best checkpoint and journal."""
+
   def group(**changes):
     return [experiment.build({**small, 'seed': seed, **changes}, 'small') for seed in (0, 1)]
 
   folders = [tmp_path / name for name in ('a', 'b', 'c', 'd')]
   together.train_together(group(train_for='4 steps'), folders[:2])
-  resumed, whole = together.train_together(group(), folders[:2]), together.train_together(group(), folders[2:])
-  assert [{**summary, 'seconds': 0} for summary in resumed] == [{**summary, 'seconds': 0} for summary in whole]
+  resumed, whole = (
+    together.train_together(group(), folders[:2]),
+    together.train_together(group(), folders[2:]),
+  )
+  assert [{**summary, 'seconds': 0} for summary in resumed] == [
+    {**summary, 'seconds': 0} for summary in whole
+  ]
   for one, other in zip(folders[:2], folders[2:], strict=True):
-    lines = [[{**line, 'examples_per_second': 0} for line in files.journal(folder)] for folder in (one, other)]
+    lines = [
+      [{**line, 'examples_per_second': 0} for line in files.journal(folder)]
+      for folder in (one, other)
+    ]
     assert lines[0] == lines[1]
     states = []
     for folder in (one, other):
@@ -236,8 +360,10 @@ def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
   """A learning rate that blows up ends its own run, not those beside it."""
   small['optimizer'] = dict(name='sgd', learning_rate=1e-2)
   wild = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
-  good, bad = together.train_together([experiment.build(config, 'small') for config in (small, wild)],
-                                      [tmp_path / 'good', tmp_path / 'bad'])
+  good, bad = together.train_together(
+    [experiment.build(config, 'small') for config in (small, wild)],
+    [tmp_path / 'good', tmp_path / 'bad'],
+  )
   assert 'not finite at step' in bad
   assert np.isfinite(good['test_loss'])
   assert checkpoint.last_step(tmp_path / 'good') == 8
@@ -245,7 +371,8 @@ def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
 
 @pytest.mark.parametrize('how', ['always', 'never'])
 def test_sweep_names_a_run_whose_checkpoints_are_all_damaged_and_trains_the_others(
-    how, sweep, small, config_file, tmp_path, capsys):
+  how, sweep, small, config_file, tmp_path, capsys
+):
   sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
   sweep['axes'][0]['choices'].pop()
   file = config_file(sweep, 'sweep')
@@ -275,8 +402,11 @@ def test_sweep_names_a_run_whose_checkpoints_are_all_damaged_and_trains_the_othe
 
 
 def test_sweep_curves_are_means_over_seeds():
-  runs = [[{'step': 1, 'split': 'test', 'loss': 1.0}, {'step': 2, 'split': 'test', 'loss': 0.5}],
-          [{'step': 1, 'split': 'test', 'loss': 3.0}], []]
+  runs = [
+    [{'step': 1, 'split': 'test', 'loss': 1.0}, {'step': 2, 'split': 'test', 'loss': 0.5}],
+    [{'step': 1, 'split': 'test', 'loss': 3.0}],
+    [],
+  ]
   steps, mean, deviation = table.curves(runs)['test', 'loss']
   assert (steps.tolist(), mean.tolist()) == ([1], [2.0])
   assert deviation[0] == pytest.approx(2**0.5)
@@ -290,14 +420,26 @@ def test_every_sweep_reads(path):
   assert all(member.config['reported']['source'] for member in found)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
     (dict(seeds=[]), r'config\.seeds=\[\] is not a list of different seeds'),
-    (dict(axis=[]), r'config\.axis is not a key of this section: its keys are base, axes, seeds, common, reported'),
-    (dict(axes=[dict(name='cell', choices=[dict(name='a'), dict(name='a')])]), r"config\.axes\[0\] has two choices of the name 'a'"),
+    (
+      dict(axis=[]),
+      r'config\.axis is not a key of this section: its keys are base, axes, seeds, common, reported',
+    ),
+    (
+      dict(axes=[dict(name='cell', choices=[dict(name='a'), dict(name='a')])]),
+      r"config\.axes\[0\] has two choices of the name 'a'",
+    ),
     (dict(axes=[dict(name='cell', choices=[])]), r'config\.axes\[0\] is not an axis: write dict\('),
-    (dict(reported=dict(GRU={})), r'config\.reported\.GRU is no member of the sweep: its labels are LSTM, fast; '),
+    (
+      dict(reported=dict(GRU={})),
+      r'config\.reported\.GRU is no member of the sweep: its labels are LSTM, fast; ',
+    ),
     (dict(base='other.py'), r'config file .*other\.py does not exist: '),
-])
+  ],
+)
 def test_sweep_names_what_is_wrong(change, message, sweep, tmp_path):
   with pytest.raises(ValueError, match=f'^{message}'):
     members.read({**sweep, **change}, tmp_path / 'sweep.py')
@@ -305,12 +447,17 @@ def test_sweep_names_what_is_wrong(change, message, sweep, tmp_path):
 
 def test_sweep_names_the_member_that_cannot_be_built(sweep, tmp_path):
   sweep['axes'][0]['choices'][1]['model'] = dict(cell='rmn')
-  with pytest.raises(ValueError, match=r"^RNN, fast: config\.model\.cell='rmn' is unknown: use one of rnn, lstm, gru"):
+  with pytest.raises(
+    ValueError, match=r"^RNN, fast: config\.model\.cell='rmn' is unknown: use one of rnn, lstm, gru"
+  ):
     grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
 
 
 @pytest.mark.parametrize('rate', ['fast', -1])
 def test_sweep_names_the_member_whose_number_cannot_be_trained_before_any_is(rate, sweep, tmp_path):
   sweep['axes'][1]['choices'][1]['optimizer'] = dict(learning_rate=rate)
-  with pytest.raises(ValueError, match=rf'^LSTM, slow: config\.optimizer\.learning_rate={rate!r} is .*: use a number above 0$'):
+  with pytest.raises(
+    ValueError,
+    match=rf'^LSTM, slow: config\.optimizer\.learning_rate={rate!r} is .*: use a number above 0$',
+  ):
     grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')

@@ -49,10 +49,12 @@ def test_runtime_an_analysis_that_needs_too_much_memory(small, tmp_path, monkeyp
 @pytest.mark.parametrize('name', ['main', 'sweep', 'analyze', 'generate', 'report.__main__'])
 def test_runtime_each_command_says_what_to_change(name, monkeypatch):
   """Runs the command's file with a main that exhausts the memory."""
-  code = ('import runpy, sys; from jaxdl.terminal import command; run = command.run; '
-          'full = lambda arguments: bytearray(2**60); '
-          'command.run = lambda main, *rest, **keywords: run(full, *rest, **keywords); '
-          f'sys.argv = ["jaxdl"]; runpy.run_module("jaxdl.{name}", run_name="__main__")')
+  code = (
+    'import runpy, sys; from jaxdl.terminal import command; run = command.run; '
+    'full = lambda arguments: bytearray(2**60); '
+    'command.run = lambda main, *rest, **keywords: run(full, *rest, **keywords); '
+    f'sys.argv = ["jaxdl"]; runpy.run_module("jaxdl.{name}", run_name="__main__")'
+  )
   child = run_child('-c', code, environment=WITHOUT_TENSORFLOW)
   assert child.returncode == 1
   last = child.stderr.strip().splitlines()[-1]
@@ -63,8 +65,13 @@ def test_runtime_each_command_says_what_to_change(name, monkeypatch):
 @pytest.mark.parametrize('traceback', ['', '1'])
 def test_runtime_a_device_that_is_not_there(traceback, config_file, small, tmp_path):
   told = {**WITHOUT_TENSORFLOW, 'JAX_PLATFORMS': 'cuda', 'JAXDL_TRACEBACK': traceback}
-  child = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}',
-                    f'--workdir={tmp_path / "run"}', environment=told)
+  child = run_child(
+    '-m',
+    'jaxdl.main',
+    f'--config={config_file(small)}',
+    f'--workdir={tmp_path / "run"}',
+    environment=told,
+  )
   if child.returncode == 0:
     pytest.skip('there is a GPU here')
   shown = child.stderr.strip().splitlines()
@@ -73,5 +80,6 @@ def test_runtime_a_device_that_is_not_there(traceback, config_file, small, tmp_p
     assert 'Traceback (most recent call last):' in shown
   else:
     assert shown == [
-        'jaxdl: JAX_PLATFORMS=cuda is not available here: unset JAX_PLATFORMS, or install JAX for the '
-        "device, such as pip install 'jax[cuda13]'; JAXDL_TRACEBACK=1 shows the traceback"]
+      'jaxdl: JAX_PLATFORMS=cuda is not available here: unset JAX_PLATFORMS, or install JAX for the '
+      "device, such as pip install 'jax[cuda13]'; JAXDL_TRACEBACK=1 shows the traceback"
+    ]

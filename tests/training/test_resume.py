@@ -23,15 +23,25 @@ from jaxdl.training import chunks, experiment, loop
 from jaxdl.views import subject
 
 
-@pytest.mark.parametrize(('model', 'stop'), [
-    ('small_cnn', 2), ('small_text', 5),
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in (('small_cnn', 5), ('small', 2), ('small', 5), ('small_text', 2)))])
+@pytest.mark.parametrize(
+  ('model', 'stop'),
+  [
+    ('small_cnn', 2),
+    ('small_text', 5),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (('small_cnn', 5), ('small', 2), ('small', 5), ('small_text', 2))
+    ),
+  ],
+)
 def test_resume_equals_uninterrupted_bit_for_bit(model, stop, request, tmp_path):
   """Stops in the middle of the first epoch (of 4 steps), and one step into the second."""
   config = {**request.getfixturevalue(model), 'ema_decay': 0.9 if model == 'small' else 0.0}
   built = experiment.build({**config, 'train_for': '9 steps'}, 'small')
   straight = loop.train(built, tmp_path / 'straight')
-  loop.train(experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed')
+  loop.train(
+    experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed'
+  )
   resumed = loop.train(built, tmp_path / 'resumed')
   expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
   assert int(found.step) == 9
@@ -60,12 +70,13 @@ class Crash(BaseException):
 
 @pytest.mark.parametrize('together', [False, True], ids=['alone', 'together'])
 def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together, small, tmp_path):
-  """A crash at step 5, saved at 3: the line of step 8 is the mean of all eight steps, to the bit, not of those since 3.
+  """A crash at step 5, saved at 3: the line of step 8 is the mean of all eight steps, to the bit,
+  not of those since 3.
 
   And the weights of step 5, kept before the crash, are kept once.
   """
   small |= dict(log_every='8 steps', evaluate_every='5 steps', checkpoint_every='3 steps')
-  built = [experiment.build({**small, 'seed': seed}, 'small') for seed in (0, 1)[:1 + together]]
+  built = [experiment.build({**small, 'seed': seed}, 'small') for seed in (0, 1)[: 1 + together]]
 
   def watch(writers, state):
     writers.weights(int(state.step), weights.quantiles(state.variables()))
@@ -80,8 +91,13 @@ def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together
       train_together(built, folders, watched=[watch] * len(built))
     else:
       loop.train(built[0], folders[0], at_evaluation=watch)
-    return [([{**line, 'examples_per_second': 0} for line in files.journal(folder)], files.weights(folder))
-            for folder in folders]
+    return [
+      (
+        [{**line, 'examples_per_second': 0} for line in files.journal(folder)],
+        files.weights(folder),
+      )
+      for folder in folders
+    ]
 
   with pytest.raises(Crash, match='^at step 5$'):
     go('resumed', crash)
@@ -111,12 +127,19 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
   small['model']['features'] = 9
-  with pytest.raises(ValueError, match=r'holds a run of another config \(differing in model.features\): give another'):
+  with pytest.raises(
+    ValueError, match=r'holds a run of another config \(differing in model.features\): give another'
+  ):
     loop.train(experiment.build(small, 'small'), tmp_path)
-  assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+  assert (
+    sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
+    == before
+  )
 
 
-def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_config(small, tmp_path, monkeypatch):
+def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_config(
+  small, tmp_path, monkeypatch
+):
   monkeypatch.setattr(chunks, 'first_state', lambda *_: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     loop.train(experiment.build(small, 'small'), tmp_path)
@@ -126,8 +149,12 @@ def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_co
   assert loop.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
 
 
-def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(small, tmp_path, capsys):
-  """Whether the config says seed 0 or nothing is the same run, also in a folder of an older version, which kept nothing."""
+def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(
+  small, tmp_path, capsys
+):
+  """Whether the config says seed 0 or nothing is the same run, also in a folder of an older
+  version, which kept nothing.
+  """
   del small['seed']
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
@@ -157,15 +184,26 @@ def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
   packed = mnist._bundled()
-  columns = {split: {name: values[::-1] for name, values in part.items()} for split, part in packed.columns.items()}
+  columns = {
+    split: {name: values[::-1] for name, values in part.items()}
+    for split, part in packed.columns.items()
+  }
   monkeypatch.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, columns=columns))
-  with pytest.raises(ValueError, match=rf'^{tmp_path} holds a run that was trained on other data: give the data of that run, as '
-                                       rf'{tmp_path}/config.json names them, or another --workdir$'):
+  with pytest.raises(
+    ValueError,
+    match=rf'^{tmp_path} holds a run that was trained on other data: give the data of that run, as '
+    rf'{tmp_path}/config.json names them, or another --workdir$',
+  ):
     loop.train(experiment.build(small, 'small'), tmp_path)
-  assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file()) == before
+  assert (
+    sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
+    == before
+  )
 
 
-def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(small, tmp_path, monkeypatch, capsys):
+def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(
+  small, tmp_path, monkeypatch, capsys
+):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
   config = json.loads(file.read_text())
@@ -175,7 +213,9 @@ def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(small, tm
   packed = mnist._bundled()
   with monkeypatch.context() as patched:
     patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, origin='tfds'))
-    with pytest.raises(ValueError, match=r'holds a run of another config \(differing in dataset.origin\)'):
+    with pytest.raises(
+      ValueError, match=r'holds a run of another config \(differing in dataset.origin\)'
+    ):
       loop.train(experiment.build(small, 'small'), tmp_path)
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   assert f'resuming {tmp_path} at step 2 of 4' in capsys.readouterr().out
@@ -185,8 +225,12 @@ def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(small, tm
   assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
 
 
-def test_resume_from_another_place_with_the_same_photographs(small_cnn, tmp_path, monkeypatch, capsys):
-  """Another working directory, an absolute path, a moved folder, other workers; a folder with another photograph is refused."""
+def test_resume_from_another_place_with_the_same_photographs(
+  small_cnn, tmp_path, monkeypatch, capsys
+):
+  """Another working directory, an absolute path, a moved folder, other workers; a folder with
+  another photograph is refused.
+  """
   for split, kind, number in itertools.product(('train', 'test'), 'ab', range(4)):
     (tmp_path / f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng([number, ord(kind)]).integers(0, 256, (28, 28, 3), np.uint8)
@@ -195,9 +239,26 @@ def test_resume_from_another_place_with_the_same_photographs(small_cnn, tmp_path
   run = tmp_path / 'run'
 
   def go(steps, **data):
-    loop.train(experiment.build({**small_cnn, 'train_for': f'{steps} steps', 'data': dict(
-        name='image_folder', size=28, batch_size=4, evaluation_batch_size=4, data_dir=str(tmp_path), workers=0,
-        splits=dict(train='train', test='test')) | data}, 'photos'), run)
+    loop.train(
+      experiment.build(
+        {
+          **small_cnn,
+          'train_for': f'{steps} steps',
+          'data': dict(
+            name='image_folder',
+            size=28,
+            batch_size=4,
+            evaluation_batch_size=4,
+            data_dir=str(tmp_path),
+            workers=0,
+            splits=dict(train='train', test='test'),
+          )
+          | data,
+        },
+        'photos',
+      ),
+      run,
+    )
     return capsys.readouterr().out
 
   monkeypatch.chdir(tmp_path)
@@ -210,31 +271,52 @@ def test_resume_from_another_place_with_the_same_photographs(small_cnn, tmp_path
   assert json.loads((run / 'config.json').read_text())['dataset']['folder'] == moved
   with pytest.raises(ValueError, match=r'holds a run of another config \(differing in data.size, '):
     go(4, folder=moved, size=32)
-  (tmp_path / 'moved/train/a/0.png').write_bytes((tmp_path / 'moved/train/a/0.png').read_bytes() + b' ')
-  with pytest.raises(ValueError, match='holds a run that was trained on other data: give the data of that run'):
+  (tmp_path / 'moved/train/a/0.png').write_bytes(
+    (tmp_path / 'moved/train/a/0.png').read_bytes() + b' '
+  )
+  with pytest.raises(
+    ValueError, match='holds a run that was trained on other data: give the data of that run'
+  ):
     go(4, folder=moved)
 
 
-def test_resume_after_sigterm_says_how_and_equals_uninterrupted(small, config_file, tmp_path, capsys):
+def test_resume_after_sigterm_says_how_and_equals_uninterrupted(
+  small, config_file, tmp_path, capsys
+):
   """A real process, stopped by a real signal in the middle of its run."""
-  small.update(train_for='200 steps', log_every='40 steps', evaluate_every='200 steps', checkpoint_every='200 steps')
+  small.update(
+    train_for='200 steps',
+    log_every='40 steps',
+    evaluate_every='200 steps',
+    checkpoint_every='200 steps',
+  )
   small['data']['splits'] = {'train': 'train[:61]'}
   command = [sys.executable, '-m', 'jaxdl.main', f'--config={config_file(small)}']
-  stopped = subprocess.Popen([*command, f'--workdir={tmp_path / "resumed"}'], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                             env={**os.environ, **WITHOUT_TENSORFLOW})
+  stopped = subprocess.Popen(
+    [*command, f'--workdir={tmp_path / "resumed"}'],
+    cwd=ROOT,
+    text=True,
+    stdout=subprocess.PIPE,
+    env={**os.environ, **WITHOUT_TENSORFLOW},
+  )
   for line in stopped.stdout:
     if line.startswith('step 40'):
       stopped.send_signal(signal.SIGTERM)
       break
   rest = stopped.stdout.read()
   assert stopped.wait(120) == 0
-  step, = re.findall(r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', rest)
+  (step,) = re.findall(r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', rest)
   assert last_json(rest)['stopped'] == int(step)
   built = experiment.build(small, 'small')
   loop.train(built, tmp_path / 'resumed')
   assert re.search(r'resuming .* at step (4|8|12|16)\d of 200', capsys.readouterr().out)
   loop.train(built, tmp_path / 'straight')
-  jax.tree.map(np.testing.assert_array_equal, *(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))
-  resumed, straight = ([{**line, 'examples_per_second': 0} for line in files.journal(tmp_path / name)]
-                       for name in ('resumed', 'straight'))
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    *(state_of(built, tmp_path / name) for name in ('resumed', 'straight')),
+  )
+  resumed, straight = (
+    [{**line, 'examples_per_second': 0} for line in files.journal(tmp_path / name)]
+    for name in ('resumed', 'straight')
+  )
   assert resumed == straight

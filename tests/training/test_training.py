@@ -21,18 +21,35 @@ from jaxdl.step.state import accepted_kwargs
 from jaxdl.training import chunks, experiment, loop
 
 PARAMETERS = {  # total, and of these not trainable
-    'rnn_mnist': (20096 + 1290, 0), 'lstm_mnist': (80384 + 1290, 0), 'gru_mnist': (60672 + 1290, 0),
-    'cnn_mnist': (3274634, 0), 'cnn_cifar10': (324938, 320), 'deep_cnn_cifar10': (6216114, 20),
-    'lenet5_gray_cifar10': (3274634, 0), 'bn_cnn_gray_cifar10': (322890, 832), 'cnn_fashion_mnist': (5549162, 0),
-    'wide_cnn_fashion_mnist': (11087498, 0), 'cnn_food11': (400139, 0), 'cnn_food11_l2': (400139, 0),
-    'char_rnn_shakespeare': (854081, 0), 'char_lstm_shakespeare': (3316289, 0),
-    'char_gru_shakespeare': (2498625, 0), 'rotated_autoencoder_hoda': (570497, 0)}
-START = {'classify': (2.0, 3.5), 'next_char': (4.0, 4.4), 'reconstruct': (0.04, 0.5)}  # near ln 10, ln 65 or the ink's square
+  'rnn_mnist': (20096 + 1290, 0),
+  'lstm_mnist': (80384 + 1290, 0),
+  'gru_mnist': (60672 + 1290, 0),
+  'cnn_mnist': (3274634, 0),
+  'cnn_cifar10': (324938, 320),
+  'deep_cnn_cifar10': (6216114, 20),
+  'lenet5_gray_cifar10': (3274634, 0),
+  'bn_cnn_gray_cifar10': (322890, 832),
+  'cnn_fashion_mnist': (5549162, 0),
+  'wide_cnn_fashion_mnist': (11087498, 0),
+  'cnn_food11': (400139, 0),
+  'cnn_food11_l2': (400139, 0),
+  'char_rnn_shakespeare': (854081, 0),
+  'char_lstm_shakespeare': (3316289, 0),
+  'char_gru_shakespeare': (2498625, 0),
+  'rotated_autoencoder_hoda': (570497, 0),
+}
+START = {
+  'classify': (2.0, 3.5),
+  'next_char': (4.0, 4.4),
+  'reconstruct': (0.04, 0.5),
+}  # near ln 10, ln 65 or the ink's square
 CHEAP = {'lstm_mnist'}
 
 
 def test_training_step_is_compiled_while_the_parameters_are_drawn(small):
-  """The State is that of `initial_state`, to the bit, and the first call finds its program compiled."""
+  """The State is that of `initial_state`, to the bit, and the first call finds its program
+  compiled.
+  """
   built = experiment.build(small, 'small')
   run = chunks.compile_steps(built)
   state = chunks.first_state(built, run)
@@ -69,15 +86,24 @@ def test_classes_of_the_model_come_from_the_data(small_text):
   """The word 'classes' in the place of a size; the config that the checkpoint keeps has the number."""
   small_text['model']['classes'] = 'classes'
   built = experiment.build(small_text, 'small')
-  assert built.recipe.model.classes == built.config['model']['classes'] == len(built.data.classes) == 84
-  section = dict(name='cnn', layers=[dict(kind='conv', features=4), dict(kind='dense', features='classes', name='classes')])
+  assert (
+    built.recipe.model.classes == built.config['model']['classes'] == len(built.data.classes) == 84
+  )
+  section = dict(
+    name='cnn',
+    layers=[dict(kind='conv', features=4), dict(kind='dense', features='classes', name='classes')],
+  )
   assert models.with_classes(section, 7)['layers'] == [
-      dict(kind='conv', features=4), dict(kind='dense', features=7, name='classes')]
+    dict(kind='conv', features=4),
+    dict(kind='dense', features=7, name='classes'),
+  ]
 
 
-@pytest.mark.parametrize('path', [path if path.stem in CHEAP else pytest.param(path, marks=pytest.mark.slow)
-                                  for path in CONFIGS],
-                         ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+  'path',
+  [path if path.stem in CHEAP else pytest.param(path, marks=pytest.mark.slow) for path in CONFIGS],
+  ids=lambda path: path.stem,
+)
 @pytest.mark.usefixtures('any_data')
 def test_every_config_trains_one_step(path):
   config = read_file(path)
@@ -99,8 +125,11 @@ def test_a_batch_can_be_overfitted(small, small_cnn):
     assert last < 0.25 < 1.5 < first, config['model']['name']
 
 
-def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(small, small_text, monkeypatch, tmp_path):
+def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(
+  small, small_text, monkeypatch, tmp_path
+):
   """It takes inputs alone: no device axis, no mask, and of a text no streams."""
+
   class Plain(nn.Module):
     classes: int
 
@@ -126,34 +155,54 @@ def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(small, 
     def __call__(self, inputs, **told):
       return inputs
 
-  assert [list(accepted_kwargs(model, train=True, mask=None)) for model in (Plain(10), Everything())] == [[], ['train', 'mask']]
+  assert [
+    list(accepted_kwargs(model, train=True, mask=None)) for model in (Plain(10), Everything())
+  ] == [[], ['train', 'mask']]
   for name, model in (('plain', Plain), ('hearing', Hearing), ('bigrams', Bigrams)):
     monkeypatch.setitem(models.MODELS, name, model)
-  plain, hearing = (loop.train(experiment.build({**small, 'model': dict(name=name, classes=10)}, 'small'), tmp_path / name)
-                    for name in ('plain', 'hearing'))
+  plain, hearing = (
+    loop.train(
+      experiment.build({**small, 'model': dict(name=name, classes=10)}, 'small'), tmp_path / name
+    )
+    for name in ('plain', 'hearing')
+  )
   assert plain['test_loss'] == hearing['test_loss']
-  features = embeddings.features(*checkpoint.load_model(tmp_path / 'plain')[:2], np.zeros((3, 28, 28), np.float32))
+  features = embeddings.features(
+    *checkpoint.load_model(tmp_path / 'plain')[:2], np.zeros((3, 28, 28), np.float32)
+  )
   assert features.shape == (3, 16), 'what the last dense layer reads'
-  text = loop.train(experiment.build({**small_text, 'model': dict(name='bigrams', classes='classes')}, 'small'), tmp_path / 'text')
+  text = loop.train(
+    experiment.build({**small_text, 'model': dict(name='bigrams', classes='classes')}, 'small'),
+    tmp_path / 'text',
+  )
   assert np.isfinite(text['validation_loss'])
 
 
 def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):
-  """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step); the rest is as without."""
+  """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step); the
+  rest is as without.
+  """
   built = experiment.build(small, 'small')
   plain = [built.initial_state(), *(run_steps(small, count)[0] for count in (1, 2, 3))]
   averaged = run_steps({**small, 'ema_decay': 0.15}, 3)[0]
   jax.tree.map(np.testing.assert_array_equal, averaged.params, plain[3].params)
   expected = plain[0].params
   for step, decay in enumerate((0.1, 0.15, 0.15)):  # (1 + 0) / (10 + 0), then 2 / 11 > 0.15
-    expected = jax.tree.map(lambda old, new, decay=decay: decay * old + (1 - decay) * new, expected, plain[step + 1].params)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), averaged.average, expected)
+    expected = jax.tree.map(
+      lambda old, new, decay=decay: decay * old + (1 - decay) * new,
+      expected,
+      plain[step + 1].params,
+    )
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), averaged.average, expected
+  )
   assert averaged.variables()['params'] is averaged.average
   assert plain[3].variables()['params'] is plain[3].params
 
 
 def test_padding_content_is_ignored(small_cnn):
   """The last batch of an epoch has 13 real examples: what fills the other 3 places must not matter."""
+
   def other_padding(feed):
     return {**feed, 'index': np.where(feed['mask'] == 1, feed['index'], 37)}
 
@@ -166,9 +215,13 @@ def test_evaluation_counts_every_example_once(small):
   built = experiment.build(small, 'small')
   variables = built.recipe.model.init(jax.random.PRNGKey(0), jnp.zeros((1, 28, 28)))
   split = built.data.splits['test']  # 50 examples in batches of 48
-  run = steps.many_eval_steps(model=built.recipe.model, task=built.evaluation_task, split=split, prepare=built.data.prepare)
+  run = steps.many_eval_steps(
+    model=built.recipe.model, task=built.evaluation_task, split=split, prepare=built.data.prepare
+  )
   call = parallel.over_devices(run)
-  sums = call(variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches))
+  sums = call(
+    variables, split.arrays, parallel.split_feed(split.feed(0, split.batches), split.batches)
+  )
   logits = built.recipe.model.apply(variables, split.arrays['image'][..., 0] / np.float32(255))
   loss = -jax.nn.log_softmax(logits)[np.arange(50), split.arrays['label']]
   assert int(sums['count']) == 50
@@ -181,11 +234,16 @@ def test_classify_by_hand():
   sums = tasks.classify(logits, {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])})
   np.testing.assert_allclose(sums['loss'], -np.log(0.5) - np.log(0.2), rtol=1e-6)
   assert (float(sums['correct']), float(sums['count'])) == (1, 2)
-  assert tasks.metrics({'loss': 3.0, 'correct': 1.0, 'count': 4.0}) == {'loss': 0.75, 'accuracy': 0.25}
+  assert tasks.metrics({'loss': 3.0, 'correct': 1.0, 'count': 4.0}) == {
+    'loss': 0.75,
+    'accuracy': 0.25,
+  }
 
 
 def test_batch_norm_by_hand_with_padding():
-  """Mean and biased variance over the real examples only; the running averages move a hundredth of the way."""
+  """Mean and biased variance over the real examples only; the running averages move a hundredth of
+  the way.
+  """
   model = models.build(dict(name='cnn', layers=(dict(kind='batch_norm', epsilon=0.0),)))
   inputs, mask = jnp.array([[[[1.0]]], [[[3.0]]], [[[100.0]]]]), jnp.array([1.0, 1.0, 0.0])
   variables = model.init(jax.random.PRNGKey(0), inputs)
@@ -201,7 +259,8 @@ def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
   summary = loop.train(built, tmp_path)
   lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
   assert [(line['step'], line['split']) for line in lines] == [
-      (step, name) for step in (4, 8) for name in ('train', 'validation', 'test')]
+    (step, name) for step in (4, 8) for name in ('train', 'validation', 'test')
+  ]
   assert all(set(line) >= {'loss', 'accuracy'} for line in lines)
   losses = {line['step']: line['loss'] for line in lines if line['split'] == 'validation'}
   assert summary['step'] == min(losses, key=losses.get)
@@ -210,7 +269,9 @@ def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
   model, variables, config = checkpoint.load_model(tmp_path)
   assert config == built.config
   images = built.data.splits['test'].arrays['image'] / np.float32(255)
-  correct = (model.apply(variables, images).argmax(-1) == built.data.splits['test'].arrays['label']).mean()
+  correct = (
+    model.apply(variables, images).argmax(-1) == built.data.splits['test'].arrays['label']
+  ).mean()
   assert float(correct) == pytest.approx(summary['test_accuracy'])
   assert summary['test_examples'] == 50
 
@@ -229,7 +290,9 @@ def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(sma
   broken = experiment.build(small, 'small')
   checkpoints = tmp_path / 'config.json'
   checkpoints.write_text(json.dumps(broken.config))  # as if the rate had been this from the start
-  with pytest.raises(FloatingPointError, match=r'not finite at step \d: the checkpoint of step 4 is kept; lower'):
+  with pytest.raises(
+    FloatingPointError, match=r'not finite at step \d: the checkpoint of step 4 is kept; lower'
+  ):
     loop.train(broken, tmp_path)
   _, variables, _ = checkpoint.load_model(tmp_path, 'last')
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))

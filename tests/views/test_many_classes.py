@@ -1,4 +1,6 @@
-"""Cost and legibility that do not grow with classes, layers, units and the length of names; analyses that fail alone."""
+"""Cost and legibility that do not grow with classes, layers, units and the length of names;
+analyses that fail alone.
+"""
 
 import dataclasses
 import json
@@ -65,7 +67,7 @@ def test_a_confusion_matrix_of_1000_classes_takes_little_time_and_memory(tmp_pat
   """In a process of its own, for its peak of memory; drawing takes 2 s on an idle machine."""
   if not os.path.exists('/proc/self/status'):
     pytest.skip('the peak of memory is read from /proc')
-  script = '''
+  script = """
 import sys, time
 import numpy as np
 from jaxdl import figures
@@ -75,7 +77,7 @@ figures.save(figures.confusion_matrix(counts, [str(i) for i in range(1000)], hea
 with open("/proc/self/status") as file:  # unlike ru_maxrss, not that of the parent
   peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
 print([time.process_time() - began, peak // 1024])
-'''
+"""
   done = run_child('-c', script, tmp_path / 'confusion.png')
   assert done.returncode == 0, done.stderr
   seconds, megabytes = last_json(done.stdout)

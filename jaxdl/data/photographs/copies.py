@@ -83,8 +83,10 @@ def matching(
   for version in versions:
     copied = contents.read(version)
     if copied is None:
-      fault = (f'the prepared copy {version} has no list of its photographs, so that it is not '
-               f'known to be of {folder}')
+      fault = (
+        f'the prepared copy {version} has no list of its photographs, so that it is not '
+        f'known to be of {folder}'
+      )
       continue
     differs = contents.difference(copied.splits, now, folder)
     if differs is None:

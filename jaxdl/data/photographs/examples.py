@@ -54,4 +54,6 @@ class Selection:
 def select(sources, expression):
   """The photographs of a split named as TFDS names them, such as 'train[90%:]'; see `slicing.cut`."""
   count = {name: len(source) for name, source in sources.items()}
-  return Selection([(sources[name], start, stop) for name, start, stop in slicing.intervals(expression, count)])
+  return Selection(
+    [(sources[name], start, stop) for name, start, stop in slicing.intervals(expression, count)]
+  )

@@ -41,12 +41,17 @@ class Pieces:
     step, piece = divmod(position, self.own // self.length)
     index, mask = self.indices(step % self.batches, 1)
     part = slice(self.first + piece * self.length, self.first + (piece + 1) * self.length)
-    found = blank((self.length,), self.size) | {'index': index[0, part], 'mask': mask[0, part].copy()}
+    found = blank((self.length,), self.size) | {
+      'index': index[0, part],
+      'mask': mask[0, part].copy(),
+    }
     faults, several = [], []
     for slot in np.flatnonzero(found['mask']):
       encoded, found['label'][slot], name = self.source[int(found['index'][slot])]
       try:
-        found['image'][slot], frames = decode.with_frames(encoded, self.size, self.fit, self.background)
+        found['image'][slot], frames = decode.with_frames(
+          encoded, self.size, self.fit, self.background
+        )
         if frames > 1:
           several.append(f'{name} has {frames:,} frames')
       except Exception as error:  # Pillow raises whatever the format's own code raises
@@ -61,11 +66,20 @@ def _reason(error):
 
 def blank(shape, size):
   """A feed of padding: every example masked. `shape` is the leading axes."""
-  return {'image': np.zeros((*shape, size, size, 3), np.uint8), 'label': np.zeros(shape, np.int32),
-          'index': np.zeros(shape, np.int32), 'mask': np.zeros(shape, np.float32)}
+  return {
+    'image': np.zeros((*shape, size, size, 3), np.uint8),
+    'label': np.zeros(shape, np.int32),
+    'index': np.zeros(shape, np.int32),
+    'mask': np.zeros(shape, np.float32),
+  }
 
 
 def piece_length(own, size):
-  """The most photographs that divide a host's part of a batch and stay within PIECE_BYTES, at least one."""
-  return max(length for length in range(1, own + 1)
-             if own % length == 0 and (length == 1 or length * size * size * 3 <= PIECE_BYTES))
+  """The most photographs that divide a host's part of a batch and stay within PIECE_BYTES, at least
+  one.
+  """
+  return max(
+    length
+    for length in range(1, own + 1)
+    if own % length == 0 and (length == 1 or length * size * size * 3 <= PIECE_BYTES)
+  )

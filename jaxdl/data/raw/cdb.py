@@ -23,19 +23,27 @@ def read(path):
   """
   content = path.read_bytes()
   if len(content) < HEADER:
-    raise ValueError(f'{path} is not a CDB file (shorter than its header of {HEADER} bytes): fetch it again')
+    raise ValueError(
+      f'{path} is not a CDB file (shorter than its header of {HEADER} bytes): fetch it again'
+    )
   year, _, _, height, width, count = struct.unpack('<HBBBBI', content[:10])
   gray = content[522]
   if not 1990 <= year <= 2100 or gray > 1:
-    raise ValueError(f'{path} is not a CDB file (year {year}, image type {gray}): use the files of the Hoda data set')
+    raise ValueError(
+      f'{path} is not a CDB file (year {year}, image type {gray}): use the files of the Hoda data set'
+    )
   if count * SHORTEST > len(content) - HEADER:
-    raise ValueError(f'{path} is too short for the {count:,} records that it speaks of: fetch it again')
+    raise ValueError(
+      f'{path} is too short for the {count:,} records that it speaks of: fetch it again'
+    )
   images, labels, position = [], np.zeros(count, np.int32), HEADER
   for record in range(count):
     try:
       image, labels[record], position = _record(content, position, height, width, gray)
     except (IndexError, struct.error, ValueError):
-      raise ValueError(f'{path} breaks off or is damaged in record {record} of {count}: fetch it again') from None
+      raise ValueError(
+        f'{path} breaks off or is damaged in record {record} of {count}: fetch it again'
+      ) from None
     images.append(image)
   return images, labels
 
@@ -47,20 +55,22 @@ def _record(content, position, height, width, gray):
   label, position = content[position + 1], position + 2
   if not (height and width):
     width, height, position = content[position], content[position + 1], position + 2
-  size, = struct.unpack_from('<H', content, position)
+  (size,) = struct.unpack_from('<H', content, position)
   data = np.frombuffer(content, np.uint8, size, position + 2)
   image = data.reshape(height, width) if gray else _unpack_runs(data, height, width)
   return image, label, position + 2 + size
 
 
 def _unpack_runs(runs, height, width):
-  """Row by row, lengths of white and black runs in turn, beginning with white, until the row is full."""
+  """Row by row, lengths of white and black runs in turn, beginning with white, until the row is
+  full.
+  """
   image, position = np.zeros((height, width), np.uint8), 0
   for row in image:
     column, ink = 0, 0
     while column < width:
       length = int(runs[position])
-      row[column:column + length] = ink
+      row[column : column + length] = ink
       column, ink, position = column + length, 255 - ink, position + 1
     if column != width:
       raise ValueError

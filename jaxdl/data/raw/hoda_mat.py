@@ -7,7 +7,8 @@ def read(path):
   """Reads `Data_hoda_full.mat`.
 
   Args:
-    path: pathlib.Path, of a file whose checksum is right: SciPy's parser can end the whole process on a damaged one.
+    path: pathlib.Path, of a file whose checksum is right: SciPy's parser can end the whole process
+      on a damaged one.
 
   Returns:
     (list of [H, W] uint8 images of varying size, ink 255 on 0; labels [N] int32).
@@ -16,6 +17,7 @@ def read(path):
     ValueError: not a .mat file, truncated, or one that holds something else.
   """
   import scipy.io  # MATLAB's format holds no pickles: nothing in the file is executed
+
   try:
     content = scipy.io.loadmat(path, variable_names=('Data', 'labels'))
   except Exception as error:  # scipy raises whatever its parser stumbles over
@@ -23,9 +25,19 @@ def read(path):
     raise ValueError(f'{path} is not a sound MATLAB file ({reason}): fetch it again') from error
   images, labels = content.get('Data'), content.get('labels')
   if images is None or labels is None:
-    raise ValueError(f'{path} is not Hoda: it has no variables Data and labels; use Data_hoda_full.mat')
+    raise ValueError(
+      f'{path} is not Hoda: it has no variables Data and labels; use Data_hoda_full.mat'
+    )
   images, labels = list(images.ravel()), labels.ravel()
-  if labels.dtype.kind not in 'iu' or len(images) != len(labels) or not all(
-      isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2 and image.size for image in images):
-    raise ValueError(f'{path} is not Hoda: Data must be an object array of [H, W] uint8 images, one for each label')
+  if (
+    labels.dtype.kind not in 'iu'
+    or len(images) != len(labels)
+    or not all(
+      isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2 and image.size
+      for image in images
+    )
+  ):
+    raise ValueError(
+      f'{path} is not Hoda: Data must be an object array of [H, W] uint8 images, one for each label'
+    )
   return images, labels.astype(np.int32)

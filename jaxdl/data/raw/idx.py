@@ -26,14 +26,22 @@ def read(folder, name, shape):
   path, header = find(folder, name), 4 + 4 * len(shape)
   content = unpacked(path, most=header + math.prod(shape))
   if content[:4] != bytes((0, 0, 8, len(shape))):
-    raise ValueError(f'{path} is not an IDX file of {len(shape)}-dimensional bytes (it begins with {content[:4].hex()}): '
-                     'fetch it again')
-  found = tuple(np.frombuffer(content, '>u4', len(shape), 4).tolist()) if len(content) >= header else ()
+    raise ValueError(
+      f'{path} is not an IDX file of {len(shape)}-dimensional bytes (it begins with {content[:4].hex()}): '
+      'fetch it again'
+    )
+  found = (
+    tuple(np.frombuffer(content, '>u4', len(shape), 4).tolist()) if len(content) >= header else ()
+  )
   if found != shape:
-    raise ValueError(f'{path} holds an array of shape {found}, expected {shape}: it belongs to another data set')
+    raise ValueError(
+      f'{path} holds an array of shape {found}, expected {shape}: it belongs to another data set'
+    )
   if len(content) != header + math.prod(shape):
     more = ' or more' * (len(content) > header + math.prod(shape))
-    raise ValueError(f'{path} has {len(content):,} bytes{more}, expected {header + math.prod(shape):,}: fetch it again')
+    raise ValueError(
+      f'{path} has {len(content):,} bytes{more}, expected {header + math.prod(shape):,}: fetch it again'
+    )
   return np.frombuffer(content, np.uint8, offset=header).reshape(shape), content
 
 
@@ -43,11 +51,15 @@ def find(folder, name):
   for candidate in (name, f'{name}.gz', older, f'{older}.gz'):
     if (pathlib.Path(folder) / candidate).is_file():
       return pathlib.Path(folder) / candidate
-  raise FileNotFoundError(f'{pathlib.Path(folder) / name} is missing (with or without .gz): put it there')
+  raise FileNotFoundError(
+    f'{pathlib.Path(folder) / name} is missing (with or without .gz): put it there'
+  )
 
 
 def unpacked(path, *, most):
-  """The bytes of a file, unpacked where it is gzip; of more than `most` the first ones and one more, however many there are."""
+  """The bytes of a file, unpacked where it is gzip; of more than `most` the first ones and one
+  more, however many there are.
+  """
   with path.open('rb') as file:
     packed = file.read(2) == b'\x1f\x8b'
   try:

@@ -14,46 +14,61 @@ from jaxdl.data.raw import idx
 from jaxdl.data.sets import hoda, mnist
 
 FASHION_MNIST = {  # sha256 of the unpacked files
-    'train-images-idx3-ubyte': 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888',
-    'train-labels-idx1-ubyte': 'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9',
-    't10k-images-idx3-ubyte': '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b',
-    't10k-labels-idx1-ubyte': '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34',
+  'train-images-idx3-ubyte': 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888',
+  'train-labels-idx1-ubyte': 'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9',
+  't10k-images-idx3-ubyte': '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b',
+  't10k-labels-idx1-ubyte': '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34',
 }
 CIFAR10 = {
-    'data_batch_1.bin': 'cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5',
-    'data_batch_2.bin': 'a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed',
-    'data_batch_3.bin': 'bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67',
-    'data_batch_4.bin': '014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48',
-    'data_batch_5.bin': '755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add',
+  'data_batch_1.bin': 'cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5',
+  'data_batch_2.bin': 'a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed',
+  'data_batch_3.bin': 'bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67',
+  'data_batch_4.bin': '014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48',
+  'data_batch_5.bin': '755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add',
 }
 CIFAR10_FOLDER = 'cifar-10-batches-bin'
-CIFAR10_CLASSES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+CIFAR10_CLASSES = [
+  'airplane',
+  'automobile',
+  'bird',
+  'cat',
+  'deer',
+  'dog',
+  'frog',
+  'horse',
+  'ship',
+  'truck',
+]
 CIFAR10_TEST_LABELS = bytes((3, 8, 8, 0, 6, 6, 1, 6, 3, 1))  # the first of the original order
 LARGEST = 1 << 30  # bytes that an archive may unpack to
 TEXTS = {  # file → (characters, sha256)
-    'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
-    'shakespeare.txt': (5057240, '64d0f3aab6c2b9b92ced74b927a209a7fae861daf9d7ea72ede67519b43d83fe'),
+  'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
+  'shakespeare.txt': (5057240, '64d0f3aab6c2b9b92ced74b927a209a7fae861daf9d7ea72ede67519b43d83fe'),
 }
 HODA = {
-    'Data_hoda_full.mat': '39629eb751892b39fc5d1e987b472d441e4dffcbe8218931b73f466d8b2f3ce2',
-    'Test 20000.cdb': 'f947c38071c886677ec212fe5000863fafae0b4ed349d97d51c33abe3c8e2b07',
-    'RemainingSamples.cdb': '11c9b0661b8de5f743b1b01ac76b4de19b238062d6da3500b5d6128fb1989e3d',
+  'Data_hoda_full.mat': '39629eb751892b39fc5d1e987b472d441e4dffcbe8218931b73f466d8b2f3ce2',
+  'Test 20000.cdb': 'f947c38071c886677ec212fe5000863fafae0b4ed349d97d51c33abe3c8e2b07',
+  'RemainingSamples.cdb': '11c9b0661b8de5f743b1b01ac76b4de19b238062d6da3500b5d6128fb1989e3d',
 }
 
 
 def digits(checksums):
   """Returns a reader of the four IDX files of MNIST and its likes.
 
-  A reader is a function (folder with the raw files, empty folder for unpacked ones) → (name that TFDS's builder asks
-  for → path, note on what they are or ''); it raises ValueError or OSError naming the file and the mend.
+  A reader is a function (folder with the raw files, empty folder for unpacked ones) → (name that
+  TFDS's builder asks for → path, note on what they are or ''); it raises ValueError or OSError
+  naming the file and the mend.
   """
+
   def read(folder, aside):
     for name, checksum in checksums.items():
       count = 60000 if name.startswith('train') else 10000
       array, content = idx.read(folder, name, (count, 28, 28) if 'idx3' in name else (count,))
       _check(idx.find(folder, name), content, checksum)
       if 'idx1' in name and set(array.tolist()) != set(range(10)):
-        raise ValueError(f'{idx.find(folder, name)} has {len(set(array.tolist()))} classes, expected 10: fetch it again')
+        raise ValueError(
+          f'{idx.find(folder, name)} has {len(set(array.tolist()))} classes, expected 10: fetch it again'
+        )
       (aside / name).write_bytes(content)
     return {f'{name}.gz': aside / name for name in checksums}, ''
 
@@ -68,16 +83,22 @@ def cifar10(folder, aside):
   if (folder / CIFAR10_FOLDER).is_dir():
     folder = folder / CIFAR10_FOLDER
   if (folder / 'data_batch_1').is_file() or (folder / 'cifar-10-batches-py').is_dir():
-    raise ValueError(f'{folder} holds the Python version, whose files are pickles and are never loaded: '
-                     'use the binary version, cifar-10-binary.tar.gz')
+    raise ValueError(
+      f'{folder} holds the Python version, whose files are pickles and are never loaded: '
+      'use the binary version, cifar-10-binary.tar.gz'
+    )
   for name in [*CIFAR10, 'test_batch.bin', 'batches.meta.txt']:
     if not (folder / name).is_file():
-      raise FileNotFoundError(f'{folder / name} is missing: cifar10 needs {CIFAR10_FOLDER}/ or cifar-10-binary.tar.gz')
+      raise FileNotFoundError(
+        f'{folder / name} is missing: cifar10 needs {CIFAR10_FOLDER}/ or cifar-10-binary.tar.gz'
+      )
   with (folder / 'batches.meta.txt').open(errors='replace') as file:
     classes = file.read(1000).split()
   if classes != CIFAR10_CLASSES:
-    raise ValueError(f'{folder / "batches.meta.txt"} names {len(classes)} classes ({", ".join(classes[:3])}…), expected '
-                     'the 10 of CIFAR-10: use the binary version of CIFAR-10')
+    raise ValueError(
+      f'{folder / "batches.meta.txt"} names {len(classes)} classes ({", ".join(classes[:3])}…), expected '
+      'the 10 of CIFAR-10: use the binary version of CIFAR-10'
+    )
   for name in [*CIFAR10, 'test_batch.bin']:
     content = _cifar_batch(folder / name)
     if name in CIFAR10:
@@ -86,7 +107,9 @@ def cifar10(folder, aside):
   link = aside / 'cifar10'
   link.mkdir()
   link_or_copy(folder, link / CIFAR10_FOLDER)
-  return {'cifar-10-binary.tar.gz': link}, '' if original else 'test split is not the original (JPEG test copy)'
+  return {
+    'cifar-10-binary.tar.gz': link
+  }, '' if original else 'test split is not the original (JPEG test copy)'
 
 
 def link_or_copy(folder, there):
@@ -105,17 +128,23 @@ def link_or_copy(folder, there):
 def _cifar_batch(path):
   """[10000, 3073] uint8: a label, then the planes R, G, B."""
   if path.stat().st_size != 10000 * 3073:
-    raise ValueError(f'{path} has {path.stat().st_size:,} bytes, expected 30,730,000: fetch it again')
+    raise ValueError(
+      f'{path} has {path.stat().st_size:,} bytes, expected 30,730,000: fetch it again'
+    )
   content = np.frombuffer(path.read_bytes(), np.uint8)
   if content[::3073].max() > 9:
-    raise ValueError(f'{path} has a label {content[::3073].max()}, expected 0 to 9: it is not a batch of CIFAR-10')
+    raise ValueError(
+      f'{path} has a label {content[::3073].max()}, expected 0 to 9: it is not a batch of CIFAR-10'
+    )
   return content.reshape(10000, 3073)
 
 
 def unpack(archive, aside):
-  """Unpacks a tar file and returns its folder; a member that would leave the folder, or fill the disk, is refused.
+  """Unpacks a tar file and returns its folder; a member that would leave the folder, or fill the
+  disk, is refused.
 
-  Files and folders alone are taken: no data set has links or devices, and Python's own filter begins with 3.11.4.
+  Files and folders alone are taken: no data set has links or devices, and Python's own filter
+    begins with 3.11.4.
   """
   folder, left = (aside / 'unpacked').resolve(), LARGEST
   folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +155,9 @@ def unpack(archive, aside):
         if left < 0:
           raise ValueError(f'{archive} holds more than {LARGEST:,} bytes: do not use this file')
         if not _stays_within(folder, member):
-          raise ValueError(f'{archive} holds {member.name!r}, which leads out of its folder: do not use this file')
+          raise ValueError(
+            f'{archive} holds {member.name!r}, which leads out of its folder: do not use this file'
+          )
         path = folder / member.name
         (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
         if member.isfile():
@@ -141,19 +172,25 @@ def unpack(archive, aside):
 
 
 def _stays_within(folder, member):
-  return ((member.isfile() or member.isdir()) and '\0' not in member.name
-          and (folder / member.name).resolve().is_relative_to(folder))
+  return (
+    (member.isfile() or member.isdir())
+    and '\0' not in member.name
+    and (folder / member.name).resolve().is_relative_to(folder)
+  )
 
 
 def text(name):
   """Returns a reader of one text file; see `digits`."""
+
   def read(folder, aside):
     path = folder if folder.is_file() else folder / name
     if not path.is_file():
       raise FileNotFoundError(f'{path} is missing: put {name} there')
     count, checksum = TEXTS[name]
     if path.stat().st_size != count:
-      raise ValueError(f'{path} has {path.stat().st_size:,} characters, expected {count:,}: fetch it again')
+      raise ValueError(
+        f'{path} has {path.stat().st_size:,} characters, expected {count:,}: fetch it again'
+      )
     content = path.read_bytes()
     _check(path, content, checksum)
     (aside / name).write_bytes(content)
@@ -165,7 +202,12 @@ def text(name):
 def farsi_digits(folder, aside):
   """A reader of Hoda's three files; see `digits`."""
   hoda.require(folder)
-  for name, checksum in HODA.items():  # before a file is parsed: one of 3 GB says nothing of what it would take in memory
+  for (
+    name,
+    checksum,
+  ) in (
+    HODA.items()
+  ):  # before a file is parsed: one of 3 GB says nothing of what it would take in memory
     _check(folder / name, (folder / name).read_bytes(), checksum)
   hoda.read(folder)
   return {name: folder / name for name in HODA}, ''
@@ -181,9 +223,18 @@ def photographs(folder, aside):
 def _check(path, content, checksum):
   found = hashlib.sha256(content).hexdigest()
   if found != checksum:
-    raise ValueError(f'{path} has another checksum (sha256 {found[:12]}…, expected {checksum[:12]}…): fetch it again')
+    raise ValueError(
+      f'{path} has another checksum (sha256 {found[:12]}…, expected {checksum[:12]}…): fetch it again'
+    )
 
 
-RAW = {'mnist': digits(mnist.RAW_CHECKSUMS), 'fashion_mnist': digits(FASHION_MNIST), 'cifar10': cifar10, 'hoda': farsi_digits,
-       'tiny_shakespeare': text('input.txt'), 'shakespeare': text('shakespeare.txt'), 'image_folder': photographs}
+RAW = {
+  'mnist': digits(mnist.RAW_CHECKSUMS),
+  'fashion_mnist': digits(FASHION_MNIST),
+  'cifar10': cifar10,
+  'hoda': farsi_digits,
+  'tiny_shakespeare': text('input.txt'),
+  'shakespeare': text('shakespeare.txt'),
+  'image_folder': photographs,
+}
 MANUAL = ('hoda', 'image_folder')  # nobody offers them for download

@@ -10,8 +10,11 @@ from jaxdl.data.source import choose
 
 SIZE = 32  # pixels
 BOX = 24  # pixels of the digit's longest side: 4 are left at each edge, 2 after a centre crop to 28
-FILES = {'train': ('Data_hoda_full.mat', hoda_mat.read, 60000), 'test': ('Test 20000.cdb', cdb.read, 20000),
-         'remaining': ('RemainingSamples.cdb', cdb.read, 22352)}
+FILES = {
+  'train': ('Data_hoda_full.mat', hoda_mat.read, 60000),
+  'test': ('Test 20000.cdb', cdb.read, 20000),
+  'remaining': ('RemainingSamples.cdb', cdb.read, 22352),
+}
 CITATION = """@article{khosravi2007introducing,
   title={Introducing a very large dataset of handwritten {Farsi} digits and a study on their varieties},
   author={Khosravi, Hossein and Kabir, Ehsanollah},
@@ -26,12 +29,18 @@ def hoda(*, source, data_dir):
     data_dir: TFDS's folder, None for its default.
 
   Returns:
-    Source with image [N, 32, 32, 1] uint8, ink light on black, and label [N] int32, for the splits 'train', 'test' and
-    'remaining'; size=28 with fit='crop' leaves MNIST's format.
+    Source with image [N, 32, 32, 1] uint8, ink light on black, and label [N] int32, for the splits
+    'train', 'test' and 'remaining'; size=28 with fit='crop' leaves MNIST's format.
   """
-  return choose('hoda', source, {
-      'tfds': lambda required: tfds_arrays.read('hoda', data_dir=data_dir, required=required, download=False,
-                                                decode=tfds_arrays.images)})
+  return choose(
+    'hoda',
+    source,
+    {
+      'tfds': lambda required: tfds_arrays.read(
+        'hoda', data_dir=data_dir, required=required, download=False, decode=tfds_arrays.images
+      )
+    },
+  )
 
 
 def read(folder):
@@ -52,9 +61,13 @@ def read(folder):
   for split, (name, reader, count) in FILES.items():
     images, labels = found[split] = reader(folder / name)
     if len(images) != count:
-      raise ValueError(f'{folder / name} holds {len(images):,} digits, expected {count:,}: use the full file')
+      raise ValueError(
+        f'{folder / name} holds {len(images):,} digits, expected {count:,}: use the full file'
+      )
     if sorted(set(labels.tolist())) != list(range(10)):
-      raise ValueError(f'{folder / name} has the labels {sorted(set(labels.tolist()))}, expected 0 to 9: it is not Hoda')
+      raise ValueError(
+        f'{folder / name} has the labels {sorted(set(labels.tolist()))}, expected 0 to 9: it is not Hoda'
+      )
   return found
 
 
@@ -62,7 +75,9 @@ def require(folder):
   """Raises FileNotFoundError where one of the three files is missing."""
   for name, _, _ in FILES.values():
     if not (folder / name).is_file():
-      raise FileNotFoundError(f'{folder / name} is missing: hoda needs {", ".join(f[0] for f in FILES.values())} there')
+      raise FileNotFoundError(
+        f'{folder / name} is missing: hoda needs {", ".join(f[0] for f in FILES.values())} there'
+      )
 
 
 def centre(image):
@@ -75,13 +90,14 @@ def centre(image):
     [32, 32, 1] uint8; the longest side is 24 pixels, each pixel the mean of those that it covers.
   """
   import PIL.Image
+
   height, width = image.shape
   scale = BOX / max(height, width)
   height, width = max(1, round(height * scale)), max(1, round(width * scale))
   scaled = np.asarray(PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.BOX))
   square = np.zeros((SIZE, SIZE, 1), np.uint8)
   top, left = (SIZE - height) // 2, (SIZE - width) // 2
-  square[top:top + height, left:left + width, 0] = scaled
+  square[top : top + height, left : left + width, 0] = scaled
   return square
 
 
@@ -98,14 +114,24 @@ def builder():
 
     def _info(self):
       return tfds.core.DatasetInfo(
-          builder=self, description='Handwritten Farsi digits from 12,000 forms, scaled into 32×32.', citation=CITATION,
-          homepage='http://farsiocr.ir', license='free for research; see the homepage', supervised_keys=('image', 'label'),
-          features=tfds.features.FeaturesDict({
-              'image': tfds.features.Image(shape=(SIZE, SIZE, 1)),
-              'label': tfds.features.ClassLabel(names=[str(digit) for digit in range(10)])}))
+        builder=self,
+        description='Handwritten Farsi digits from 12,000 forms, scaled into 32×32.',
+        citation=CITATION,
+        homepage='http://farsiocr.ir',
+        license='free for research; see the homepage',
+        supervised_keys=('image', 'label'),
+        features=tfds.features.FeaturesDict(
+          {
+            'image': tfds.features.Image(shape=(SIZE, SIZE, 1)),
+            'label': tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
+          }
+        ),
+      )
 
     def _split_generators(self, dl_manager):
-      return {split: self._generate_examples(*part) for split, part in read(dl_manager.manual_dir).items()}
+      return {
+        split: self._generate_examples(*part) for split, part in read(dl_manager.manual_dir).items()
+      }
 
     def _generate_examples(self, images, labels):
       for index, (image, label) in enumerate(zip(images, labels, strict=True)):

