@@ -29,12 +29,12 @@ MAY_IMPORT = {
   'sweeps': {
     'training',
     'monitoring',
+    'lint',
     'runs',
     'figures',
     'models',
     'step',
     'devices',
-    'terminal',
     'config',
   },
 }

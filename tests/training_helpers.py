@@ -5,7 +5,8 @@ import numpy as np
 from helpers import ROOT
 
 from jaxdl.devices import parallel
-from jaxdl.training import chunks, experiment
+from jaxdl.sweeps import ensemble
+from jaxdl.training import chunks, experiment, loop
 
 CONFIGS = sorted(ROOT.glob('configs/*.py'))
 
@@ -32,3 +33,8 @@ def leaves(config):
     (after.params, after.batch_stats, after.carry, history)
   )
   return {jax.tree_util.keystr(path): np.asarray(leaf).tolist() for path, leaf in found}
+
+
+def train_together(experiments, folders, callbacks=None):
+  """Trains experiments compiled as one program; returns their summaries or faults."""
+  return loop.train_runs(experiments, folders, ensemble.program(experiments), callbacks)

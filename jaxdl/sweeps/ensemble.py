@@ -10,6 +10,7 @@ from jaxdl.devices import parallel
 from jaxdl.step import steps as step_functions
 from jaxdl.sweeps.grouping import separated, with_numbers
 from jaxdl.training import evaluation, experiment
+from jaxdl.training.programs import Program
 
 
 def stacked(states):
@@ -86,3 +87,18 @@ def evaluation_of(experiments):
     )
 
   return evaluation.of_splits(experiments[0], over=over, split_feed=split_feed)
+
+
+def program(experiments):
+  """The program of several runs, for `loop.train_runs`."""
+  return Program(
+    run=compile_steps(experiments),
+    evaluate=evaluation_of(experiments),
+    feed_at=feeds(experiments),
+    split_feed=split_feeds(len(experiments)),
+    place=placed,
+    join=stacked,
+    member=member,
+    by_run=lambda values: values,
+    initial_states=lambda *, compile_step: [built.initial_state() for built in experiments],
+  )

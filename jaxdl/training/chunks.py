@@ -34,7 +34,7 @@ def first_state(experiment, run, capacity=None):
 
   Args:
     experiment: Experiment.
-    run: as `many_steps` returns it.
+    run: as `compile_steps` returns it.
     capacity: steps of a call, `capacity_of` where there are none.
   """
   if jax.process_count() > 1:  # to compile, processes may speak with each other, in one order
@@ -49,43 +49,43 @@ def first_state(experiment, run, capacity=None):
   return drawn.result()
 
 
-def run_in_chunks(
-  experiment, step, run, feed_at, *, place=parallel.replicate, split_feed=parallel.split_feed
-):
-  """Sent a State at `step`, runs a compiled call of many steps and yields (State, sums of each
-  step, seconds).
+def run_in_chunks(experiment, step, program):
+  """A generator that trains: sent the states at a step, it runs one compiled call of many steps.
 
   A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long.
-  The State sent next may hold another memory, but is of the step that was yielded.
+  The first `next` starts the generator. The states sent may be modified copies of those yielded,
+  but at the same step.
 
   Args:
     experiment: Experiment, or one of several that are trained together.
-    step: int, where training begins or goes on.
-    run: as `many_steps` returns it.
-    feed_at: function (first step, steps) → feed, as that of a data Split.
-    place, split_feed: how a State and a feed are put on the devices.
+    step: int, where training starts or resumes.
+    program: programs.Program.
+
+  Yields:
+    (states, name → sums of each step [M, S], seconds of the call).
   """
-  current = place((yield))  # nothing is read for a run that is finished already
+  current = program.place((yield))  # nothing is read for a run that is finished already
   split = experiment.data.splits['train']
   capacity = capacity_of(experiment)
   arrays = parallel.replicate(split.arrays)
-  count, made = 1, 0
-  feed = split_feed(feed_at(step, capacity), capacity)
+  count, calls = 1, 0
+  feed = program.split_feed(program.feed_at(step, capacity), capacity)
   while True:
-    began = time.monotonic()
-    current, history = run(current, arrays, feed, np.int32(count))
+    started = time.monotonic()
+    current, history = program.run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    feed = split_feed(
-      feed_at(step, ahead), capacity
-    )  # made, and on its way, while the device works
-    history = {name: values[..., :count] for name, values in jax.device_get(history).items()}
-    spent = time.monotonic() - began
-    current = yield current, history, spent
-    made += 1
-    quick = (
-      max(1, int(SECONDS * count / spent)) if made > 1 else 1
-    )  # the first call's time is compilation
+    # The next feed is made, and on its way, while the device works.
+    feed = program.split_feed(program.feed_at(step, ahead), capacity)
+    history = {
+      name: program.by_run(values)[:, :count] for name, values in jax.device_get(history).items()
+    }
+    seconds = time.monotonic() - started
+    current = yield current, history, seconds
+    calls += 1
+    quick = 1  # the first call's time is compilation
+    if calls > 1:
+      quick = max(1, int(SECONDS * count / seconds))
     everies = (
       experiment.log_every,
       experiment.evaluate_every,

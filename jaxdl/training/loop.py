@@ -1,50 +1,103 @@
-"""The loop: train, evaluate, checkpoint, resume."""
+"""The training loop: train, evaluate, checkpoint and resume a list of runs, one or several."""
 
 import contextlib
 import dataclasses
+import functools
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxdl.devices import parallel, processes
+from jaxdl.monitoring import writers
 from jaxdl.monitoring.side_outputs import SideOutputs
-from jaxdl.monitoring.writers import SILENT, open_writers
-from jaxdl.runs import checkpoint, folder, summary
-from jaxdl.runs.record import counted
+from jaxdl.runs import checkpoint, folder, record, summary
 from jaxdl.step import plateau, tasks
 from jaxdl.terminal import progress
 from jaxdl.terminal.signals import stop_signals
-from jaxdl.training import chunks, divergence, evaluation
+from jaxdl.training import chunks, divergence, programs
+from jaxdl.training.experiment import Experiment
 from jaxdl.training.profiling import profiled
+from jaxdl.training.programs import Program
+
+
+def _nothing(*arguments):
+  pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+  """Functions that are called while a run trains; an exception in one of them is a warning.
+
+  Attributes:
+    at_start: (Writers) → None; once in a new run, after its first step.
+    at_evaluation: (Writers, State on the devices) → None; at each evaluation.
+    at_end: (Writers, State) → None; with the state of the best checkpoint.
+  """
+
+  at_start: Callable = _nothing
+  at_evaluation: Callable = _nothing
+  at_end: Callable = _nothing
+
+
+@dataclasses.dataclass
+class Session:
+  """One run while it trains.
+
+  Attributes:
+    experiment: what is trained.
+    workdir: the run's folder.
+    checkpoints: its checkpoint.Manager; None in a process that writes nothing.
+    writers: its Writers.
+    callbacks: what is called while it trains.
+    outputs: keeps the callbacks from ending the training.
+    is_alone: whether no other run is trained beside it.
+    best: lowest validation loss so far, in the unit of the task's loss.
+    unsaved: (State, that loss, sums since the last log) until they are saved, else None.
+    fault: why it no longer trains, else None.
+  """
+
+  experiment: Experiment
+  workdir: Any
+  checkpoints: Any
+  writers: writers.Writers
+  callbacks: Callbacks
+  outputs: SideOutputs
+  is_alone: bool
+  best: float
+  unsaved: tuple | None = None
+  fault: str | None = None
+
+  def attempt(self, when: str, function: Callable, *arguments):
+    """Calls one of the callbacks."""
+    where = '' if self.is_alone else f' of {self.workdir}'
+    self.outputs.attempt(f'what is written {when}{where}', function, *arguments)
 
 
 def train(
-  experiment,
+  experiment: Experiment,
   workdir,
   *,
-  start_over=False,
-  at_start=lambda writers: None,
-  at_evaluation=lambda writers, state: None,
-  at_end=lambda writers, state: None,
-):
-  """Trains an experiment to its end, going on from the last checkpoint where there is one.
+  start_over: bool = False,
+  at_start: Callable = _nothing,
+  at_evaluation: Callable = _nothing,
+  at_end: Callable = _nothing,
+) -> dict:
+  """Trains one experiment to its end and resumes from the last checkpoint where there is one.
 
   Args:
-    experiment: Experiment.
+    experiment: what to train.
     workdir: the run's folder.
-    start_over: whether a run whose checkpoints are all damaged begins again at step 1; they are
+    start_over: whether a run whose checkpoints are all damaged starts again at step 1; they are
       moved to `damaged/`. A run with a readable checkpoint resumes from it.
-    at_start: function of the writers, called once in a new run, after its first step so that nobody
-      waits for it.
-    at_evaluation: function of the writers and the State on the devices, called at each evaluation.
-    at_end: the same of the State of the best checkpoint. An exception of one of the three functions
-      is a warning.
+    at_start, at_evaluation, at_end: as in Callbacks.
 
   Returns:
-    dict, the figures of the best checkpoint; its key 'stopped' is the step at which a signal ended
-    the run, else None, 'stopped_early' that at which the validation loss had not fallen for long
-    enough, else None.
+    The figures of the best checkpoint. Their key 'stopped' is the step at which a signal ended the
+    run, else None; 'stopped_early' that at which the validation loss had not fallen for long enough,
+    else None.
 
   Raises:
     ValueError: the folder holds a run of another config.
@@ -53,179 +106,413 @@ def train(
       read back.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
-  started, outputs = time.monotonic(), SideOutputs()
+  program, callbacks = programs.of_one(experiment), Callbacks(at_start, at_evaluation, at_end)
+  (found,) = train_runs([experiment], [workdir], program, [callbacks], start_over=start_over)
+  if isinstance(found, str):
+    raise FloatingPointError(found)
+  return found
+
+
+def train_runs(
+  experiments: Sequence[Experiment],
+  workdirs: Sequence,
+  program: Program,
+  callbacks: Sequence[Callbacks | None] | None = None,
+  *,
+  start_over: bool = False,
+) -> list[dict | str]:
+  """Trains several experiments step by step with one program, each into a folder of its own.
+
+  The folders are those of ordinary runs. They resume together where all of them are at one step.
+
+  Args:
+    experiments: M experiments of the same length, one or more.
+    workdirs: M folders.
+    program: compiled functions for M runs, such as `programs.of_one` or `ensemble.program` returns.
+    callbacks: M sets of functions; None for none.
+    start_over: as in `train`.
+
+  Returns:
+    M summaries as `train` returns them, or strings: why a run no longer trained.
+
+  Raises:
+    ValueError, checkpoint.AllDamagedError, OSError: as `train`; ValueError also for experiments that
+      can only be trained alone.
+  """
+  started = time.monotonic()
+  _check_group(experiments)
+  leader = experiments[0]
+  callbacks = [given or Callbacks() for given in callbacks or [None] * len(experiments)]
   with contextlib.ExitStack() as stack:
-    checkpoints = processes.on_first_process(lambda: _opened(stack, workdir, experiment))
-    run, evaluate = chunks.compile_steps(experiment), evaluation.of_splits(experiment)
-    done = int(
-      processes.broadcast_from_first(
-        lambda: np.int64(checkpoint.find_step(checkpoints, 'last') or 0), like=np.int64(0)
-      )
+    managers = [
+      processes.on_first_process(lambda: _open_checkpoints(stack, workdir, experiment))  # noqa: B023
+      for experiment, workdir in zip(experiments, workdirs, strict=True)
+    ]
+    last = processes.broadcast_from_first(
+      lambda: np.int64(checkpoint.find_step(managers[0], 'last') or 0), like=np.int64(0)
     )
-    shown = stack.enter_context(
+    screen = stack.enter_context(
       progress.show(
-        experiment.steps,
-        first_step=done,
-        evaluate_every=experiment.evaluate_every,
-        counted=counted(experiment.config),
+        leader.steps,
+        first_step=int(last),
+        evaluate_every=leader.evaluate_every,
+        counted=record.counted(leader.config),
       )
     )
-    initial = (
-      chunks.first_state(experiment, run) if done < experiment.steps else experiment.initial_state()
+    initial = program.initial_states(compile_step=int(last) < leader.steps)
+    states = processes.broadcast_from_first(
+      lambda: [
+        checkpoint.restore_last(manager, state, start_over=start_over)
+        for manager, state in zip(managers, initial, strict=True)
+      ],
+      like=initial,
     )
-    current = processes.broadcast_from_first(
-      lambda: checkpoint.restore_last(checkpoints, initial, start_over=start_over), like=initial
-    )
-    processes.on_first_process(lambda: folder.write_config(workdir, experiment.config))
-    first = int(current.step)
-    with _writers(workdir, experiment, first) as opened:
-      if finished := first >= experiment.steps or _ended(experiment, current):
-        shown.say(
-          f'{workdir} is finished already, at step {first:,}: evaluating its best checkpoint again'
+    for experiment, workdir in zip(experiments, workdirs, strict=True):
+      processes.on_first_process(lambda: folder.write_config(workdir, experiment.config))  # noqa: B023
+    first = int(states[0].step)
+    if any(int(state.step) != first for state in states):
+      raise ValueError(
+        'a damaged checkpoint left the runs at different steps: give the same command again'
+      )
+    finished = first >= leader.steps or _is_stale(leader, states[0])
+    with contextlib.ExitStack() as files:
+      sessions = [
+        _session(files, experiment, workdir, manager, given, first, is_alone=len(experiments) == 1)
+        for experiment, workdir, manager, given in zip(
+          experiments, workdirs, managers, callbacks, strict=True
         )
-      elif first:
-        shown.say(f'resuming {workdir} at step {first:,} of {experiment.steps:,}')
-
-      def begin():
-        outputs.attempt('what is written at the start', at_start, opened)
-
-      def watch(state):
-        outputs.attempt('what is written at evaluations', at_evaluation, opened, state)
-
-      profile = experiment.profile if processes.is_first() else 0
-      with profiled(run, workdir, first_step=first, steps=profile) as run:
-        current, stopped = _loop(
-          experiment, run, current, checkpoints, evaluate, opened, shown, begin, watch
+      ]
+      _say_start(screen, sessions, first, finished)
+      profile = leader.profile if processes.is_first() else 0
+      with profiled(program.run, workdirs[0], first_step=first, steps=profile) as run:
+        states, step, stopped = _loop(
+          dataclasses.replace(program, run=run), sessions, program.join(states), first, screen
         )
-      stopped = int(current.step) if stopped else None
-      early = int(current.step) if _ended(experiment, current) else None
-      current = processes.broadcast_from_first(
-        lambda: checkpoint.restore_best(checkpoints, current), like=current
+      if not _training(sessions):
+        return [session.fault for session in sessions]
+      figures = _evaluate_best(
+        program,
+        sessions,
+        states,
+        screen,
+        stopped=step if stopped else None,
+        stopped_early=step if _is_stale(leader, states) else None,
       )
-      shown.doing('evaluating the best checkpoint')
-      measured = evaluate(parallel.replicate(current))
-      opened.final(int(current.step), summary.of_splits(measured))
-      figures = {split: tasks.metrics(sums) for split, sums in measured.items()}
-      shown.say(f'best checkpoint: {shown.line(int(current.step), figures=figures, left="")}')
-      outputs.attempt('what is written at the end', at_end, opened, current)
-    figures = summary.of_run(experiment, current, measured, stopped=stopped, stopped_early=early)
-    spent = (
-      0.0 if finished else time.monotonic() - started
-    )  # a finished run was only evaluated again
-    return (
-      processes.on_first_process(
-        lambda: summary.record(workdir, figures, seconds=spent, resumed=first > 0)
-      )
-      or figures
-    )
+    # A finished run was only evaluated again.
+    seconds = 0.0 if finished else (time.monotonic() - started) / len(sessions)
+    return [
+      session.fault or _write_summary(session, values, seconds, resumed=first > 0)
+      for session, values in zip(sessions, figures, strict=True)
+    ]
 
 
-def _opened(stack, workdir, experiment):
-  """The checkpoints of a run's folder, which is this process's own until the stack closes."""
+def _check_group(experiments):
+  """Refuses several experiments of which one can only be trained alone."""
+  if len(experiments) == 1:
+    return
+  for experiment in experiments:
+    for key in ('plateau', 'early_stopping', 'profile'):
+      if experiment.config.get(key) is not None:
+        raise ValueError(
+          f'config.{key} is set, so {experiment.name} cannot be trained together with other runs: '
+          'train it alone'
+        )
+  if jax.process_count() > 1:
+    raise ValueError('several runs are trained together in one process only: train them one by one')
+
+
+def _open_checkpoints(stack, workdir, experiment):
+  """The checkpoints of a run's folder, which is locked until the stack closes."""
   stack.enter_context(folder.locked(workdir, experiment.config, experiment.steps))
   return stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
 
 
-def _writers(workdir, experiment, first_step):
+def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_alone):
+  opened = writers.SILENT
   if processes.is_first():
-    return open_writers(workdir, experiment.data.splits, first_step=first_step)
-  return contextlib.nullcontext(SILENT)
-
-
-def _loop(experiment, run, current, checkpoints, evaluate, opened, shown, at_start, at_evaluation):
-  """Logs, evaluates and saves where it is due; returns (State, stopped by a signal)."""
-
-  def due(*everies):
-    return step == experiment.steps or any(every and step % every == 0 for every in everies)
-
-  best = float(
-    processes.broadcast_from_first(
-      lambda: np.float64(checkpoint.best_loss(checkpoints)), like=np.float64(0)
-    )
+    splits = experiment.data.splits
+    opened = stack.enter_context(writers.open_writers(workdir, splits, first_step=first_step))
+  best = processes.broadcast_from_first(
+    lambda: np.float64(checkpoint.best_loss(manager)), like=np.float64(0)
   )
-  step, ended, stopped = int(current.step), _ended(experiment, current), False
-  since_log = checkpoint.since_log(checkpoints, step)
-  feed_at = experiment.data.splits['train'].feed
-  with (
-    stop_signals() as stop,
-    contextlib.closing(chunks.run_in_chunks(experiment, step, run, feed_at)) as sitting,
-  ):
-    next(sitting)
-    while step < experiment.steps and not stopped and not ended:
-      current, history, spent = sitting.send(current)
-      step = int(current.step)
-      stopped = not processes.min_over_processes(
-        not stop
-      )  # a signal to one process stops all, after the same step
-      if stopped:
-        shown.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
-      divergence.check_losses(history['loss'], step, checkpoints)
-      if step == len(history['loss']) and processes.is_first():
-        at_start()  # before the first time left is asked for
-      here = {
-        name: values.sum(dtype=np.float64) for name, values in history.items()
-      }  # exact: however the steps are cut
-      since_log = {
-        name: since_log.get(name, 0) + value for name, value in {**here, 'seconds': spent}.items()
-      }
-      speed = since_log['count'] / since_log['seconds']
-      shown.advance(step, f'train {progress.describe(tasks.metrics(since_log))}', speed)
-      figures, loss = {}, None
-      if due(experiment.log_every):
-        figures['train'] = {
-          **tasks.metrics(since_log),
-          'learning_rate': experiment.learning_rate(step, current.opt_state),
-          'examples_per_second': round(float(speed), 1),
-        }
-        since_log = {}
-      if due(experiment.evaluate_every):
-        with shown.evaluating():
-          figures |= {split: tasks.metrics(values) for split, values in evaluate(current).items()}
-          at_evaluation(current)
-        loss = figures.get('validation', {}).get('loss')
-      for split, values in figures.items():
-        opened.scalars(step, split, values)
-      if figures:
-        shown.log(step, figures)
-      if experiment.observe and step % experiment.evaluate_every == 0:
-        current = _observed(experiment, current, loss, shown)
-        ended = _ended(experiment, current)
-      improved = loss is not None and loss < best
-      if improved or stopped or ended or due(experiment.checkpoint_every, experiment.keep_every):
-        divergence.check_parameters(current.params, step, checkpoints)
-        checkpoint.save(
-          checkpoints, current, experiment.config, validation_loss=loss, since_log=since_log
-        )
-      if improved:
-        shown.say(
-          f'  validation loss {f"improved from {best:.6g} to " * (best < float("inf"))}{loss:.6g}, saved'
-        )
-        best = loss
-  if ended:
-    shown.say(
-      f'no lower validation loss for {experiment.early_stopping:,} steps: stopped early at step {step:,}'
+  return Session(
+    experiment, workdir, manager, opened, callbacks, SideOutputs(), is_alone, float(best)
+  )
+
+
+def _say_start(screen, sessions, first, finished):
+  which = sessions[0].workdir if len(sessions) == 1 else f'{len(sessions)} runs'
+  if finished:
+    verb = 'is' if len(sessions) == 1 else 'are'
+    screen.say(
+      f'{which} {verb} finished already, at step {first:,}: evaluating the best checkpoint again'
     )
-  return current, stopped and not ended and step < experiment.steps
+  elif first:
+    screen.say(f'resuming {which} at step {first:,} of {sessions[0].experiment.steps:,}')
 
 
-def _observed(experiment, current, loss, shown):
-  """The State that remembers a validation loss."""
-  before = jax.device_get(current.opt_state['memory'])
-  after = experiment.observe(before, loss, int(current.step))
+def _loop(program, sessions, states, step, screen):
+  """Logs, evaluates and saves where it is due.
+
+  Returns:
+    (states, step, whether a signal ended the training before its end).
+  """
+  leader = sessions[0].experiment
+  ended, stopped = _is_stale(leader, states), False
+  since_log = _stacked([checkpoint.since_log(session.checkpoints, step) for session in sessions])
+  with (
+    stop_signals() as signals,
+    contextlib.closing(chunks.run_in_chunks(leader, step, program)) as calls,
+  ):
+    next(calls)
+    while step < leader.steps and not stopped and not ended and _training(sessions):
+      is_new = step == 0
+      states, history, spent = calls.send(states)
+      step += history['loss'].shape[-1]
+      # A signal to one process stops all of them after the same step.
+      stopped = not processes.min_over_processes(not signals)
+      if stopped:
+        screen.say(f'stopping after step {step:,}: saving it, then evaluating the best checkpoint')
+      _check_losses(sessions, history['loss'], step, screen)
+      if is_new and processes.is_first():
+        for _, session in _training(sessions):
+          session.attempt('at the start', session.callbacks.at_start, session.writers)
+      since_log = _added(since_log, history, spent)
+      _show_progress(screen, step, since_log)
+      measured = _evaluate(program, sessions, states, step, screen)
+      logged = {}
+      if _is_due(leader, step, leader.log_every):
+        logged, since_log = since_log, {}
+      _write_metrics(sessions, step, logged, measured, states.opt_state, screen)
+      if leader.observe and step % leader.evaluate_every == 0:
+        states = _observe(leader, states, step, measured, screen)
+        ended = _is_stale(leader, states)
+      due = stopped or ended or _is_due(leader, step, leader.checkpoint_every, leader.keep_every)
+      for number, session in _training(sessions):
+        state = functools.partial(program.member, states, number)
+        loss = _validation_loss(measured, number)
+        _keep(session, state, step, loss, _of_run(since_log, number), screen, due=due)
+  if ended:
+    screen.say(
+      f'no lower validation loss for {leader.early_stopping:,} steps: stopped early at step {step:,}'
+    )
+  return states, step, stopped and not ended and step < leader.steps
+
+
+def _training(sessions):
+  """(number, Session) of the runs that still train."""
+  return [(number, session) for number, session in enumerate(sessions) if not session.fault]
+
+
+def _is_due(experiment, step, *everies):
+  return step == experiment.steps or any(every and step % every == 0 for every in everies)
+
+
+def _is_stale(experiment, state):
+  """Whether the validation loss has not fallen for as long as the config waits."""
+  if not experiment.early_stopping:
+    return False
+  memory = jax.device_get(state.opt_state['memory'])
+  return plateau.steps_without_improvement(memory) >= experiment.early_stopping
+
+
+def _stacked(sums):
+  """name → [M] of the sums of M runs, each name → number; {} where one has none."""
+  if not all(sums):
+    return {}
+  return {name: np.array([one[name] for one in sums]) for name in sums[0]}
+
+
+def _of_run(sums, number):
+  return {name: values[number] for name, values in sums.items()}
+
+
+def _added(since_log, history, seconds):
+  """The sums [M] since the last log with those of further steps [M, S], exact however steps are cut."""
+  sums = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}
+  sums['seconds'] = np.full(len(sums['count']), seconds)
+  return {name: since_log.get(name, 0) + value for name, value in sums.items()}
+
+
+def _check_losses(sessions, losses, step, screen):
+  """Takes runs whose loss [M, S] is no longer finite out of the training; the others continue."""
+  for number, session in _training(sessions):
+    if not np.isfinite(losses[number]).all():
+      _save_unsaved(session)
+    with _fault_of(session, screen):
+      divergence.check_losses(losses[number], step, session.checkpoints)
+
+
+@contextlib.contextmanager
+def _fault_of(session, screen):
+  """Makes a FloatingPointError in the block the fault of a run."""
+  try:
+    yield
+  except FloatingPointError as error:
+    session.fault = str(error)
+    if not session.is_alone:  # `train` raises the error of a single run
+      screen.say(f'  {session.workdir}: {session.fault}')
+
+
+def _show_progress(screen, step, since_log):
+  speeds = since_log['count'] / since_log['seconds']
+  if len(speeds) == 1:
+    text = f'train {progress.describe(tasks.metrics(_of_run(since_log, 0)))}'
+  else:
+    text = f'{len(speeds)} runs, loss {_span(since_log)}'
+  screen.advance(step, text, speeds.sum())
+
+
+def _span(sums):
+  losses = sums['loss'] / sums['count']
+  return f'{np.nanmin(losses):.4f} to {np.nanmax(losses):.4f}'
+
+
+def _evaluate(program, sessions, states, step, screen):
+  """split → name → [M] sums over its examples where an evaluation is due, else {}."""
+  leader = sessions[0].experiment
+  if not _is_due(leader, step, leader.evaluate_every):
+    return {}
+  with screen.evaluating():
+    measured = program.evaluate(states)
+    for number, session in _training(sessions):
+      state = program.member(states, number)
+      session.attempt('at evaluations', session.callbacks.at_evaluation, session.writers, state)
+  return measured
+
+
+def _write_metrics(sessions, step, logged, measured, opt_state, screen):
+  """Writes and shows the means since the last log and the evaluations of every run that trains."""
+  for number, session in _training(sessions):
+    figures = {}
+    if logged:
+      sums = _of_run(logged, number)
+      figures['train'] = {
+        **tasks.metrics(sums),
+        'learning_rate': session.experiment.learning_rate(step, opt_state),
+        'examples_per_second': round(float(sums['count'] / sums['seconds']), 1),
+      }
+    for split, sums in measured.items():
+      figures[split] = tasks.metrics(_of_run(sums, number))
+    for split, values in figures.items():
+      session.writers.scalars(step, split, values)
+    if figures and len(sessions) == 1:
+      screen.log(step, figures)
+  if len(sessions) > 1 and 'validation' in measured:
+    screen.say(
+      f'step {step:,} of {sessions[0].experiment.steps:,}  {len(sessions)} runs, '
+      f'validation loss {_span(measured["validation"])}  {screen.left(step)}'
+    )
+
+
+def _validation_loss(measured, number):
+  """The validation loss of one run, None where it was not measured."""
+  if 'validation' not in measured:
+    return None
+  return tasks.metrics(_of_run(measured['validation'], number))['loss']
+
+
+def _observe(experiment, state, step, measured, screen):
+  """The State of one run whose optimizer remembers a validation loss."""
+  before = jax.device_get(state.opt_state['memory'])
+  after = experiment.observe(before, _validation_loss(measured, 0), step)
   if after['factor'] != before['factor']:
-    shown.say(
+    screen.say(
       f'  no lower validation loss since step {after["best_step"]:,}: '
       f'learning rate cut to {after["factor"]:.4g} times its schedule'
     )
-  return dataclasses.replace(
-    current, opt_state={**current.opt_state, 'memory': parallel.replicate(after)}
+  opt_state = {**state.opt_state, 'memory': parallel.replicate(after)}
+  return dataclasses.replace(state, opt_state=opt_state)
+
+
+def _keep(session, current, step, loss, since_log, screen, *, due):
+  """Keeps the state of the lowest validation loss in memory; saves it and the current one where due.
+
+  Args:
+    session: Session.
+    current: () → State of the run.
+    step: int.
+    loss: validation loss at this step, None where it was not measured.
+    since_log: name → sum since the last log.
+    screen: progress.Progress.
+    due: whether a checkpoint is due.
+  """
+  improved = loss is not None and loss < session.best
+  if not improved and not due:
+    return
+  state = current()
+  with _fault_of(session, screen):
+    divergence.check_parameters(state.params, step, session.checkpoints)
+  if session.fault:
+    _save_unsaved(session)
+    return
+  if improved:
+    before = f'improved from {session.best:.6g} to ' if session.best < float('inf') else ''
+    if session.is_alone:
+      screen.say(f'  validation loss {before}{loss:.6g}')
+    session.best = loss
+    if not due:  # a copy, because the devices reuse the memory of a state for the next one
+      session.unsaved = (jax.tree.map(np.array, jax.device_get(state)), loss, since_log)
+      return
+    session.unsaved = None
+  _save_unsaved(session)
+  _save(session, state, loss, since_log)
+
+
+def _save_unsaved(session):
+  """Saves the state of the lowest validation loss where that is not done yet."""
+  if session.unsaved is not None:
+    _save(session, *session.unsaved)
+    session.unsaved = None
+
+
+def _save(session, state, loss, since_log):
+  checkpoint.save(
+    session.checkpoints,
+    state,
+    session.experiment.config,
+    validation_loss=loss,
+    since_log=since_log,
   )
 
 
-def _ended(experiment, current):
-  """Whether the validation loss has not fallen for as long as the config waits."""
-  return (
-    experiment.early_stopping > 0
-    and plateau.steps_without_improvement(jax.device_get(current.opt_state['memory']))
-    >= experiment.early_stopping
+def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early):
+  """Evaluates the best checkpoint of every run.
+
+  Returns:
+    M summaries, without the seconds.
+  """
+  current = [program.member(states, number) for number in range(len(sessions))]
+  best = processes.broadcast_from_first(
+    lambda: [
+      checkpoint.restore_best(session.checkpoints, state)
+      for session, state in zip(sessions, current, strict=True)
+    ],
+    like=current,
   )
+  screen.doing('evaluating the best checkpoint')
+  measured = program.evaluate(program.place(program.join(best)))
+  found = []
+  for number, session in enumerate(sessions):
+    sums = {split: _of_run(values, number) for split, values in measured.items()}
+    step = int(best[number].step)
+    figures = summary.of_run(
+      session.experiment, best[number], sums, stopped=stopped, stopped_early=stopped_early
+    )
+    found.append(figures)
+    if session.fault:
+      continue
+    session.writers.final(step, summary.of_splits(sums))
+    metrics = {split: tasks.metrics(values) for split, values in sums.items()}
+    which = 'best checkpoint' if len(sessions) == 1 else f'best checkpoint of {session.workdir}'
+    screen.say(f'{which}: {screen.line(step, figures=metrics, left="")}')
+    session.attempt('at the end', session.callbacks.at_end, session.writers, best[number])
+  return found
+
+
+def _write_summary(session, figures, seconds, *, resumed):
+  """Writes the run's summary in the first process; the other processes return it unwritten."""
+  written = processes.on_first_process(
+    lambda: summary.record(session.workdir, figures, seconds=seconds, resumed=resumed)
+  )
+  return written or figures

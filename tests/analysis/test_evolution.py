@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from training_helpers import train_together
 
 from jaxdl import models
 from jaxdl.analysis import evolution, neurons, units
@@ -14,7 +15,6 @@ from jaxdl.analysis.activations import activations
 from jaxdl.analysis.attribution import deconvnet
 from jaxdl.runs import checkpoint
 from jaxdl.step import state
-from jaxdl.sweeps.together import train_together
 from jaxdl.training import experiment, loop
 
 NETWORK = dict(

@@ -221,7 +221,9 @@ def test_the_journal_is_no_side_output(small, monkeypatch, tmp_path):
     lambda *anything: None,
   )
   broken = writers.Writers(scalars=only_journal, record=False, board=False, **silent)
-  monkeypatch.setattr(loop, '_writers', lambda *anything: contextlib.nullcontext(broken))
+  monkeypatch.setattr(
+    loop.writers, 'open_writers', lambda *anything, **more: contextlib.nullcontext(broken)
+  )
   with pytest.raises(OSError, match='No space left on device'):
     loop.train(experiment.build(small, 'small'), tmp_path)
 

@@ -11,7 +11,7 @@ from helpers import state_of
 
 from jaxdl.runs import checkpoint
 from jaxdl.step import plateau
-from jaxdl.training import experiment, loop
+from jaxdl.training import experiment, loop, programs
 
 LOSSES = {
   2: 1.0,
@@ -34,7 +34,7 @@ def given_losses(monkeypatch):
       'validation': {'loss': LOSSES.get(int(current.step), 0.5), 'correct': 0, 'count': 1}
     }
 
-  monkeypatch.setattr(loop.evaluation, 'of_splits', of_splits)
+  monkeypatch.setattr(programs.evaluation, 'of_splits', of_splits)
 
 
 @pytest.fixture

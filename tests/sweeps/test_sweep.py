@@ -11,13 +11,14 @@ import jax
 import numpy as np
 import pytest
 from helpers import ROOT, last_json
+from training_helpers import train_together
 
 from jaxdl import sweep as sweep_command
 from jaxdl.config.reading import read_file
 from jaxdl.data.sets import mnist
 from jaxdl.devices import parallel
 from jaxdl.runs import checkpoint, files
-from jaxdl.sweeps import ensemble, grouping, members, table, together
+from jaxdl.sweeps import ensemble, grouping, members, table, training
 from jaxdl.terminal import command
 from jaxdl.training import chunks, experiment, loop
 
@@ -84,7 +85,7 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
     )
 
   with monkeypatch.context() as patch:
-    patch.setattr(sweep_command.evaluations, 'over_time', interrupted)
+    patch.setattr(training.evaluations, 'over_time', interrupted)
     assert command.run(sweep_command.main, command_line) == 0
   shown = capsys.readouterr()
   assert 'stopped, resume with: python -m jaxdl.sweep --config=' in shown.out
@@ -335,10 +336,10 @@ def test_sweep_resumes_together(small, tmp_path):
     return [experiment.build({**small, 'seed': seed, **changes}, 'small') for seed in (0, 1)]
 
   folders = [tmp_path / name for name in ('a', 'b', 'c', 'd')]
-  together.train_together(group(train_for='4 steps'), folders[:2])
+  train_together(group(train_for='4 steps'), folders[:2])
   resumed, whole = (
-    together.train_together(group(), folders[:2]),
-    together.train_together(group(), folders[2:]),
+    train_together(group(), folders[:2]),
+    train_together(group(), folders[2:]),
   )
   assert [{**summary, 'seconds': 0} for summary in resumed] == [
     {**summary, 'seconds': 0} for summary in whole
@@ -360,7 +361,7 @@ def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
   """A learning rate that blows up ends its own run, not those beside it."""
   small['optimizer'] = dict(name='sgd', learning_rate=1e-2)
   wild = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
-  good, bad = together.train_together(
+  good, bad = train_together(
     [experiment.build(config, 'small') for config in (small, wild)],
     [tmp_path / 'good', tmp_path / 'bad'],
   )

@@ -14,11 +14,11 @@ import numpy as np
 import PIL.Image
 import pytest
 from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
+from training_helpers import train_together
 
 from jaxdl.analysis import weights
 from jaxdl.data.sets import mnist
 from jaxdl.runs import checkpoint, files
-from jaxdl.sweeps.together import train_together
 from jaxdl.training import chunks, experiment, loop
 from jaxdl.views import subject
 
@@ -88,7 +88,7 @@ def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together
   def go(name, watch):
     folders = [tmp_path / name / str(number) for number in range(len(built))]
     if together:
-      train_together(built, folders, watched=[watch] * len(built))
+      train_together(built, folders, [loop.Callbacks(at_evaluation=watch)] * len(built))
     else:
       loop.train(built[0], folders[0], at_evaluation=watch)
     return [

@@ -1,3 +1,5 @@
+import dataclasses
+
 """What training must do, whatever the experiment."""
 
 import json
@@ -18,7 +20,7 @@ from jaxdl.models import table
 from jaxdl.runs import checkpoint
 from jaxdl.step import steps, tasks
 from jaxdl.step.state import accepted_kwargs
-from jaxdl.training import chunks, experiment, loop
+from jaxdl.training import chunks, experiment, loop, programs
 
 PARAMETERS = {  # total, and of these not trainable
   'rnn_mnist': (20096 + 1290, 0),
@@ -61,7 +63,7 @@ def test_training_step_is_compiled_while_the_parameters_are_drawn(small):
 
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
-    sitting = chunks.run_in_chunks(built, 0, run, built.data.splits['train'].feed)
+    sitting = chunks.run_in_chunks(built, 0, dataclasses.replace(programs.of_one(built), run=run))
     next(sitting)
     _, history, _ = sitting.send(state)
     assert compiled == []

@@ -1,0 +1,143 @@
+"""Training of the members of a sweep, group by group."""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+
+from jaxdl import lint
+from jaxdl.monitoring import evaluations, samples
+from jaxdl.monitoring.side_outputs import SideOutputs
+from jaxdl.runs import checkpoint, disk, record
+from jaxdl.sweeps import ensemble, members
+from jaxdl.sweeps.members import Member
+from jaxdl.training import loop, programs
+
+
+@dataclasses.dataclass
+class Trainer:
+  """Trains groups of members, each into its folder.
+
+  Attributes:
+    workdir: the sweep's folder.
+    command: the command that trains the sweep.
+    finished: members that were finished before.
+    start_over: as in `loop.train`.
+    faults: folder of a member → why it did not end.
+    damaged: folder of a member → the message of its damaged checkpoints.
+    said: lines that were printed already, so that each is printed once.
+  """
+
+  workdir: pathlib.Path
+  command: str
+  finished: list[Member]
+  start_over: bool = False
+  faults: dict[str, str] = dataclasses.field(default_factory=dict)
+  damaged: dict[str, str] = dataclasses.field(default_factory=dict)
+  said: set[str] = dataclasses.field(default_factory=set)
+
+  def train(self, group: list[Member], signals: list):
+    """Trains a group, the members at the same step compiled together, until a signal comes."""
+    by_step = {}
+    for member in group:
+      step = checkpoint.last_step(self.workdir / member.folder)
+      by_step.setdefault(step, []).append(member)
+    for chosen in by_step.values():
+      if signals:
+        return
+      self._train_together(chosen)
+
+  def _train_together(self, chosen):
+    names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)
+    print(f'training {names}', flush=True)
+    experiments = [members.built(member) for member in chosen]
+    for member in self.finished:
+      _check_same_data(experiments[0], self.workdir / member.folder)
+    self._say(chosen, experiments[0])
+    waiting = list(zip(chosen, experiments, strict=True))
+    while waiting:
+      try:
+        results = self._train_runs(waiting)
+        break
+      except checkpoint.AllDamagedError as error:
+        waiting = self._without_damaged(waiting, error)
+    else:
+      return
+    for (member, _), result in zip(waiting, results, strict=True):
+      if isinstance(result, str):
+        self.faults[member.folder] = result
+        if len(waiting) == 1:
+          print(f'  {self.workdir / member.folder}: {result}', flush=True)
+
+  def _train_runs(self, chosen):
+    """The summary of each (member, Experiment), or why it no longer trained."""
+    experiments = [experiment for _, experiment in chosen]
+    folders = [self.workdir / member.folder for member, _ in chosen]
+    callbacks = [
+      loop.Callbacks(
+        at_start=functools.partial(self._write_start, member, experiment),
+        at_evaluation=evaluations.over_time(experiment),
+        at_end=evaluations.at_end(experiment),
+      )
+      for member, experiment in chosen
+    ]
+    if len(chosen) == 1:
+      program = programs.of_one(experiments[0])
+    else:
+      program = ensemble.program(experiments)
+    return loop.train_runs(experiments, folders, program, callbacks, start_over=self.start_over)
+
+  def _without_damaged(self, waiting, error):
+    """The members but the one whose checkpoints are all damaged, which is named and kept."""
+    left = []
+    for member, experiment in waiting:
+      if (self.workdir / member.folder).absolute() == error.workdir:
+        self.damaged[member.folder] = str(error)
+      else:
+        left.append((member, experiment))
+    print(f'jaxdl: {error}', file=sys.stderr, flush=True)
+    return left
+
+  def _say(self, chosen, experiment):
+    """Prints the examples of each split, files that are left out, and warnings, each line once."""
+    labels = '; '.join(dict.fromkeys(member.label for member in chosen))
+    counts = [f'  {line}' for line in experiment.data.counted()]
+    left_out = [f'jaxdl: {line}' for line in experiment.data.left_out]
+    warnings = [f'warning: {labels}: {warning}' for warning in lint.warnings(experiment)]
+    for lines, file in ((counts, sys.stdout), ([*left_out, *warnings], sys.stderr)):
+      for line in lines:
+        if line not in self.said:
+          print(line, file=file, flush=True)
+        self.said.add(line)
+
+  def _write_start(self, member, experiment, writers):
+    """Writes the command, the graph and the hyper-parameters of a new run."""
+    outputs, folder = SideOutputs(), self.workdir / member.folder
+    file = folder / 'command.txt'
+    outputs.attempt(str(file), disk.write_atomic, file, f'{self.command}\n')
+    outputs.attempt(
+      f'the graph and hyper-parameters of {folder}',
+      samples.describe,
+      experiment,
+      writers,
+      member.choices,
+    )
+
+
+def _check_same_data(experiment, folder):
+  """Raises ValueError where a finished run used other examples of the same data set."""
+  before = record.read(folder).config
+  keys = ('name', 'folder', 'copy')
+  same_name = all(before['data'].get(key) == experiment.config['data'].get(key) for key in keys)
+  kept = before.get('dataset', {}).get('checksums')
+  if not same_name or not isinstance(kept, dict):
+    return
+  data = experiment.data
+  wrong = data.differs(
+    {split: checksum for split, checksum in kept.items() if split in data.checksums}
+  )
+  if wrong is not None:
+    raise ValueError(
+      f'{data.described()} has other examples than {folder} was trained on '
+      f'(in the {wrong} split): give the data of that run, or another --workdir'
+    )
