@@ -317,7 +317,7 @@ def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
   small, config_file, tmp_path, monkeypatch, run_here
 ):
   """Nor is --start-over. Each process has another number: the command is that of all."""
-  monkeypatch.setattr(main.hosts, 'joined', lambda *who: contextlib.nullcontext())
+  monkeypatch.setattr(main.processes, 'joined', lambda *who: contextlib.nullcontext())
   said = []
   monkeypatch.setattr(main, '_train', lambda chosen, workdir, begun, start_over: said.append(begun))
   run_here(
