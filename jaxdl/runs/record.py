@@ -3,8 +3,13 @@ begun.
 """
 
 import dataclasses
+import functools
+import os
 import pathlib
 import re
+from typing import Any
+
+from flax import linen as nn
 
 from jaxdl.runs import files, identity
 
@@ -31,29 +36,54 @@ SQUARES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-  """A run as its files have it.
+class Run:
+  """A run on disk: what its files hold, and the network of its best checkpoint.
+
+  The texts are read by `load`. The network is read when it is first used, from the checkpoint that
+  is the best one then.
 
   Attributes:
-    folder: pathlib.Path.
-    name: str, the config's.
-    config: dict, config.json.
-    summary: dict, summary.json; {} where training has not yet come to an end or been stopped.
-    journal: list of dict, metrics.jsonl.
-    command: str, how it was begun; '' where that is not known.
+    folder: the run's folder.
+    name: the config's name.
+    config: `config.json`.
+    summary: `summary.json`; {} where training has not yet ended or been stopped.
+    history: the lines of `metrics.jsonl` in order, each with 'step', 'split' and the metrics.
+    command: the command that started the run; '' where it is not known.
   """
 
   folder: pathlib.Path
   name: str
-  config: dict
-  summary: dict
-  journal: list
+  config: dict[str, Any]
+  summary: dict[str, Any]
+  history: list[dict[str, Any]]
   command: str
+
+  @functools.cached_property
+  def _best(self) -> tuple[nn.Module, dict[str, Any]]:
+    from jaxdl.runs import checkpoint  # importing orbax takes seconds
+
+    model, variables, _ = checkpoint.load_model(self.folder)
+    return model, variables
+
+  @property
+  def model(self) -> nn.Module:
+    """The network, a linen module."""
+    return self._best[0]
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """The variables of the best checkpoint: 'params' and 'batch_stats'."""
+    return self._best[1]
+
+  @property
+  def classes(self) -> tuple[str, ...]:
+    """Class names in the order of the labels, or the vocabulary of a text; () where not known."""
+    return tuple(self.config.get('dataset', {}).get('classes', ()))
 
   @property
   def step(self):
     """The last step that was logged."""
-    return self.journal[-1]['step'] if self.journal else 0
+    return self.history[-1]['step'] if self.history else 0
 
   @property
   def finished(self):
@@ -62,7 +92,7 @@ class Record:
     return (
       bool(self.summary)
       and self.summary.get('stopped') is None
-      and (not self.journal or end in (None, self.step))
+      and (not self.history or end in (None, self.step))
     )
 
   @property
@@ -101,12 +131,12 @@ class Record:
 
   def of_split(self, split):
     """The lines of one split."""
-    return [line for line in self.journal if line['split'] == split]
+    return [line for line in self.history if line['split'] == split]
 
   def curves(self):
     """(metric, split) → list of (step, number), in the order of the steps."""
     found = {}
-    for line in self.journal:
+    for line in self.history:
       for metric, value in line.items():
         if metric not in ('step', 'split', 'examples_per_second'):
           found.setdefault((metric, line['split']), []).append((line['step'], value))
@@ -160,23 +190,32 @@ def _task(config):
   return name if isinstance(name, str) else None
 
 
-def read(folder):
-  """The Record of a folder.
+def load(workdir: str | os.PathLike) -> Run:
+  """Loads a run from its folder.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    Run; its network and variables are read when they are first used.
 
   Raises:
-    FileNotFoundError: no run is there.
+    FileNotFoundError: the folder holds no run.
     ValueError: one of its files is damaged.
   """
-  folder = pathlib.Path(folder)
+  folder = pathlib.Path(workdir)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
   summary, command = folder / 'summary.json', folder / 'command.txt'
   found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
-  return Record(
+  return Run(
     folder=folder,
     name=found.get('config', folder.resolve().name),
     summary=found,
     config=files.read_json(folder / 'config.json', files.CONFIG),
-    journal=files.journal(folder),
+    history=files.journal(folder),
     command=command.read_text(errors='replace').strip() if command.is_file() else '',
   )
+
+
+Record, read = Run, load  # the names before there was one object for a run
