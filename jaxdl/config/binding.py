@@ -2,8 +2,14 @@
 
 import functools
 import inspect
+from typing import Any
 
 from jaxdl.config import checks, spelling
+
+
+def as_section(value: Any) -> Any:
+  """'classify' → {'name': 'classify'}: a section that has only a name may be given as the name."""
+  return {'name': value} if isinstance(value, str) else value
 
 
 def bind(table, section, where, *, by='name', also=(), **given):

@@ -11,20 +11,8 @@ from typing import Any
 
 from flax import linen as nn
 
-from jaxdl.runs import files, identity
-
-
-def finished(folder, wanted):
-  """The summary of a run of this config that was trained to its end; None where there is none."""
-  try:
-    run = read(folder)
-  except (OSError, ValueError):
-    return None
-  same = not identity.changed_keys(
-    run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers')
-  )
-  return run.summary if same and run.finished else None
-
+from jaxdl.config import binding, checks
+from jaxdl.runs import files, format, identity
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -86,14 +74,29 @@ class Run:
     return self.history[-1]['step'] if self.history else 0
 
   @property
-  def finished(self):
-    """Whether training came to its end, and was not taken up again for longer since."""
-    end = self.summary.get('stopped_early') or self.summary.get('steps')
-    return (
-      bool(self.summary)
-      and self.summary.get('stopped') is None
-      and (not self.history or end in (None, self.step))
-    )
+  def steps(self) -> int | None:
+    """The length of the run; None where its config does not say how many steps an epoch has."""
+    train_for, epoch = self.config.get('train_for'), self.epoch()
+    if epoch is None and 'epoch' in str(train_for):
+      return None
+    try:
+      return checks.in_steps(train_for, epoch or 1, 'config.train_for')
+    except ValueError:
+      return None
+
+  @property
+  def finished(self) -> bool:
+    """Whether training came to its end: to the last step, or to where it stopped early.
+
+    A run that was finished, and resumes for longer, is not.
+    """
+    if not self.summary or self.summary.get('stopped') is not None:
+      return False
+    steps = self.summary.get('steps')
+    if None not in (steps, self.steps) and steps != self.steps:
+      return False
+    end = self.summary.get('stopped_early') or steps
+    return not self.history or end in (None, self.step)
 
   @property
   def title(self):
@@ -114,11 +117,11 @@ class Run:
 
   @property
   def changed(self):
-    """The keys that the command which began it sets, so that it is another run than the config's."""
+    """The keys that its command sets, so that it is another experiment than the config's."""
     return [
       key
       for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
-      if key not in identity.SAME_RUN
+      if not identity.of(key).same_experiment
     ]
 
   def state(self, now):
@@ -185,8 +188,9 @@ def counted(config):
 
 
 def _task(config):
-  task = config.get('task')
-  name = task.get('name') if hasattr(task, 'get') else task
+  """The name of a config's task; None where it has none."""
+  task = binding.as_section(config.get('task'))
+  name = task.get('name') if hasattr(task, 'get') else None
   return name if isinstance(name, str) else None
 
 
@@ -206,16 +210,37 @@ def load(workdir: str | os.PathLike) -> Run:
   folder = pathlib.Path(workdir)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
+  config = files.read_json(folder / 'config.json', files.CONFIG)
+  format.check(config, folder)
   summary, command = folder / 'summary.json', folder / 'command.txt'
   found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
   return Run(
     folder=folder,
     name=found.get('config', folder.resolve().name),
     summary=found,
-    config=files.read_json(folder / 'config.json', files.CONFIG),
+    config=format.upgraded(config),
     history=files.journal(folder),
     command=command.read_text(errors='replace').strip() if command.is_file() else '',
   )
+
+
+def finished(workdir: str | os.PathLike, config: dict[str, Any]) -> dict[str, Any] | None:
+  """The summary of the finished run of a config.
+
+  Args:
+    workdir: the run's folder.
+    config: as in a config file.
+
+  Returns:
+    The summary; None where the folder holds no run of this config, or one that is not finished.
+  """
+  try:
+    run = load(workdir)
+  except (OSError, ValueError):
+    return None
+  if not run.finished or identity.keys_of_another_run(run.config, config):
+    return None
+  return run.summary
 
 
 Record, read = Run, load  # the names before there was one object for a run
