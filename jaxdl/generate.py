@@ -6,7 +6,7 @@ import sys
 
 from jaxdl.data import characters
 from jaxdl.models import sampling
-from jaxdl.runs import checkpoint
+from jaxdl.runs import checkpoint, format
 from jaxdl.terminal import command, progress
 
 LESS_MEMORY = 'use a smaller --length, or fewer --prime'
@@ -70,11 +70,7 @@ def main(arguments):
     raise ValueError(
       f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model'
     )
-  if 'dataset' not in config:
-    raise ValueError(
-      f'{chosen.workdir} was trained by an older version, which kept nothing of its data: train it again'
-    )
-  vocabulary = config['dataset']['classes']
+  vocabulary = format.dataset(config, chosen.workdir)['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   with progress.waiting('writing'):
     added = sampling.generate(

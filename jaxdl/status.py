@@ -65,7 +65,7 @@ def read(workdir):
     ValueError: one of its files is damaged.
   """
   run, folder, now = record.read(workdir), pathlib.Path(workdir), time.time()
-  lines, config = run.journal, run.config
+  lines, config = run.history, run.config
   figures = {
     line['split']: {key: value for key, value in line.items() if key not in UNSHOWN}
     for line in lines

@@ -2,17 +2,33 @@
 
 import functools
 import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from jaxdl.config import checks, spelling
 
 
-def bind(table, section, where, *, by='name', also=(), **given):
+def as_section(value: Any) -> Any:
+  """'classify' → {'name': 'classify'}: a section that has only a name may be given as the name."""
+  return {'name': value} if isinstance(value, str) else value
+
+
+def bind(
+  table: Mapping[str, Callable],
+  section: dict[str, Any],
+  where: str,
+  *,
+  by: str = 'name',
+  also: Sequence[str] = (),
+  **given: Any,
+) -> functools.partial:
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
 
   Args:
-    table: dict of name → function or class.
-    section: dict with the key `by` and the arguments.
-    where: str, the section's place in the config, for messages.
+    table: name → function or class.
+    section: the key `by` and the arguments.
+    where: the section's place in the config, for messages.
+    by: key of the name.
     also: keys that were taken out of the section before, for messages.
     **given: further arguments, which the section may not set.
 
@@ -24,15 +40,37 @@ def bind(table, section, where, *, by='name', also=(), **given):
   """
   checks.check_section(section, where)
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
-  if name not in list(table):  # of which a list is none, though it has no hash
+  if name not in list(table):  # a list, since a name from a config may have no hash
     raise ValueError(
-      f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}'
+      f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}'
+      f'{spelling.meant(name, table)}'
     )
   return bind_one(table[name], arguments, where, also=(by, *also), **given)
 
 
-def bind_one(function, section, where, *, also=(), **given):
-  """Binds a section as keyword arguments to one function; raises as `bind` does."""
+def bind_one(
+  function: Callable,
+  section: dict[str, Any],
+  where: str,
+  *,
+  also: Sequence[str] = (),
+  **given: Any,
+) -> functools.partial:
+  """Binds a section as keyword arguments to one function or class.
+
+  Args:
+    function: what takes the keys by keyword.
+    section: its arguments.
+    where: the section's place in the config, for messages.
+    also: keys that were taken out of the section before, for messages.
+    **given: further arguments, which the section may not set.
+
+  Returns:
+    functools.partial.
+
+  Raises:
+    ValueError: an unknown key or a missing one; the message lists the valid ones.
+  """
   checks.check_section(section, where)
   parameters = inspect.signature(function).parameters
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
@@ -46,7 +84,8 @@ def bind_one(function, section, where, *, also=(), **given):
       ]
       near = spelling.meant(key, [*keys, *also, *below])
       raise ValueError(
-        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}'
+        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}'
+        f'{near}'
       )
   missing = [
     key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty
@@ -56,16 +95,12 @@ def bind_one(function, section, where, *, also=(), **given):
   return functools.partial(function, **section, **given)
 
 
-LINEN_FIELDS = (
-  'parent',
-  'name',
-  'axis_name',
-)  # of every linen module, and of training: never set by a config
+LINEN_FIELDS = ('parent', 'name', 'axis_name')  # of linen and of training: not set by configs
 
 
 def _is_key(parameter, function):
-  """What a config may set: every field of a linen module but its own, and what a function takes by
-  keyword only.
+  """Whether a config may set a parameter: a field of a class except linen's own, or a keyword-only
+  argument of a function.
   """
   if isinstance(function, type):
     return parameter.name not in LINEN_FIELDS

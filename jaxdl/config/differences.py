@@ -1,17 +1,15 @@
 """Differences between two configs."""
 
+from typing import Any
 
-def changed_keys(before, now, *, but):
-  """The keys in which two configs differ, in order, but for some and what stands below them."""
+
+def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+  """The keys in which two configs differ, such as 'model.features', in order."""
   before, now = flat(before), flat(now)
-  return sorted(
-    key
-    for key in before.keys() | now.keys()
-    if before.get(key) != now.get(key) and not f'{key}.'.startswith(tuple(f'{one}.' for one in but))
-  )
+  return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
 
-def flat(tree, prefix=''):
+def flat(tree: Any, prefix: str = '') -> dict[str, Any]:
   """{'a': {'b': 1}} → {'a.b': 1}."""
   if not isinstance(tree, dict):
     return {prefix[:-1]: tree}

@@ -7,6 +7,9 @@ what it takes, is known only where an experiment is built, which names the valid
 
 import ast
 import re
+from typing import Any
+
+import ml_collections
 
 PREFIX = '--config.'
 UNREAD = {  # how a reader's reason begins → what to say of the value
@@ -18,16 +21,13 @@ UNREAD = {  # how a reader's reason begins → what to say of the value
 }
 
 
-def is_new(argument, config, path):
+def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   """Whether an argument of the command line overrides a key that the config does not have.
 
   Args:
-    argument: str, such as '--config.plateau.patience=5 epochs'; other arguments are not new.
-    config: ConfigDict.
-    path: str, the config's file, for messages.
-
-  Returns:
-    bool.
+    argument: such as '--config.plateau.patience=5 epochs'; other arguments are not new.
+    config: of the file.
+    path: the config's file, for messages.
 
   Raises:
     ValueError: the key stands below a number or a text, or beyond a list, or is new and has no
@@ -52,12 +52,12 @@ def is_new(argument, config, path):
   return False
 
 
-def add(config, argument, path):
+def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
   """Adds a new key, and the sections above it; its value is Python, or else text.
 
   Args:
-    config: ConfigDict, changed.
-    argument: str for which `is_new`.
+    config: changed in place.
+    argument: one for which `is_new` is true.
     path: as in `is_new`.
 
   Raises:
@@ -72,13 +72,13 @@ def add(config, argument, path):
         node[part] = {}
       node = _below(node, part)
     if last in _keys(node):
-      del node[last]  # the last one of two counts, of whatever type
+      del node[last]  # the last of two overrides counts, whatever its type
     node[last] = _value(argument.partition('=')[2])
 
 
-def literal(argument):
-  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be given as a config file
-  has it.
+def literal(argument: str) -> str:
+  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be written as in a config
+  file.
   """
   name, sign, text = argument.partition('=')
   if not name.startswith(PREFIX) or 'dict(' not in text:
@@ -106,8 +106,8 @@ class _Literal(ast.NodeTransformer):
     )
 
 
-def unread(message):
-  """What to say where ml_collections could not read a value: 'flag --config.seed=x: reason' →
+def unread(message: str) -> str:
+  """The message for a value that ml_collections could not read: 'flag --config.seed=x: reason' →
   '--config.seed=x is …'.
   """
   for reason, said in UNREAD.items():
@@ -117,7 +117,7 @@ def unread(message):
   return message
 
 
-def _value(text):
+def _value(text: str) -> Any:
   try:
     return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
   except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):

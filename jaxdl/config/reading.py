@@ -1,8 +1,12 @@
 """Reads configs from a file and from the command line."""
 
+import argparse
 import importlib.util
 import json
+import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -11,16 +15,17 @@ from ml_collections import config_flags
 from jaxdl.config import differences, overrides, spelling
 
 
-def from_command_line(parser, arguments):
-  """Parses `--config=FILE --config.a.b=value …` beside the flags of a command.
+def from_command_line(
+  parser: Any, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, ml_collections.ConfigDict]:
+  """Parses `--config=FILE --config.a.b=value …` together with the flags of a command.
 
   Args:
     parser: `command.Parser` with a config, and the command's own flags.
-    arguments: list of str, the command line with the program's name first.
+    arguments: the command line, with the program's name first.
 
   Returns:
-    (Namespace of the flags, whose `config` is the file's path; ml_collections ConfigDict with every
-    override applied).
+    (the flags, whose `config` is the file's path; the config with every override applied).
 
   Raises:
     ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an
@@ -58,32 +63,28 @@ def from_command_line(parser, arguments):
   return own, values.config
 
 
-def read_file(path):
-  """The ConfigDict of a config file; ValueError names the files there are, or what is wrong with
-  it.
+def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
+  """Reads a config file.
+
+  Args:
+    path: a Python file with a function `get_config()`.
+
+  Returns:
+    What the function returns.
+
+  Raises:
+    ValueError: there is no such file, and the message names those there are; or it is not a config.
   """
-  if not (file := pathlib.Path(path)).is_file():
-    beside = (
-      file
-      if file.is_dir()
-      else file.parent
-      if list(file.parent.glob('*.py'))
-      else pathlib.Path('configs')
-    )
-    there = {found.stem: str(found) for found in sorted(beside.glob('*.py'))}
-    likely = [there[near]] if (near := spelling.nearest(file.stem, there)) else there.values()
-    fault, mend = (
-      'is a folder' if file.is_dir() else 'does not exist',
-      f'did you mean {", ".join(likely)}?',
-    )
-    raise ValueError(f'config file {path} {fault}: {mend if there else "check the path"}')
+  file = pathlib.Path(path)
+  if not file.is_file():
+    fault = 'is a folder' if file.is_dir() else 'does not exist'
+    raise ValueError(f'config file {path} {fault}: {_suggestion(file)}')
   if file.suffix != '.py':
     raise ValueError(
       f'config file {path} is not Python: give a .py file with a function get_config()'
     )
-  module = importlib.util.module_from_spec(
-    spec := importlib.util.spec_from_file_location(file.stem, file)
-  )
+  spec = importlib.util.spec_from_file_location(file.stem, file)
+  module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
     found = module.get_config() if hasattr(module, 'get_config') else None
@@ -96,14 +97,31 @@ def read_file(path):
   return found
 
 
-def to_dict(config):
-  """A ConfigDict or dict as plain JSON data: dicts, lists, numbers, strings; ValueError where it
-  holds something else.
+def _suggestion(file):
+  """Which config files there are, for a message about one that is missing."""
+  if file.is_dir():
+    folder = file
+  elif list(file.parent.glob('*.py')):
+    folder = file.parent
+  else:
+    folder = pathlib.Path('configs')
+  found = {path.stem: str(path) for path in sorted(folder.glob('*.py'))}
+  if not found:
+    return 'check the path'
+  near = spelling.nearest(file.stem, found)
+  likely = [found[near]] if near else found.values()
+  return f'did you mean {", ".join(likely)}?'
+
+
+def to_dict(config: ml_collections.ConfigDict | dict[str, Any]) -> dict[str, Any]:
+  """A config as plain JSON data: dicts, lists, numbers and strings.
+
+  Raises:
+    ValueError: it holds something else.
   """
+  plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
   try:
-    return json.loads(
-      json.dumps(config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config)
-    )
+    return json.loads(json.dumps(plain))
   except (TypeError, RecursionError) as error:
     raise ValueError(
       f'the config holds more than sections, lists, numbers and texts ({error}): take that out'

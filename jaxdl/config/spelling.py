@@ -1,6 +1,8 @@
-"""What a misspelt word was to be."""
+"""'Did you mean …?' suggestions."""
 
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 ELSEWHERE = {  # what Keras and PyTorch call a key → what a config does
   'lr': 'learning_rate',
@@ -23,16 +25,17 @@ ELSEWHERE = {  # what Keras and PyTorch call a key → what a config does
 }
 
 
-def nearest(word, words):
-  """The one of some words (strings) that this one is elsewhere, or is spelt nearly so, None where
-  there is none.
+def nearest(word: Any, words: Iterable[str]) -> str | None:
+  """The word with the same meaning in Keras or PyTorch, else the one with the closest spelling;
+  None where there is none.
   """
-  return same(word, words) or next(iter(difflib.get_close_matches(str(word), list(words), 1)), None)
+  words = list(words)
+  return same(word, words) or next(iter(difflib.get_close_matches(str(word), words, 1)), None)
 
 
-def same(word, words):
-  """The one of some words, such as 'optimizer.learning_rate', whose last part this one is, here or
-  elsewhere, else None.
+def same(word: Any, words: Iterable[str]) -> str | None:
+  """The first key, such as 'optimizer.learning_rate', whose last part is the word or what the word
+  means in Keras or PyTorch; None where there is none.
   """
   word = str(word).lower()
   meant_by = [
@@ -41,6 +44,7 @@ def same(word, words):
   return next(iter(meant_by), None)
 
 
-def meant(word, words):
-  """'; did you mean WORD?' of the `nearest` one, '' where there is none."""
-  return f'; did you mean {near}?' if (near := nearest(word, words)) else ''
+def meant(word: Any, words: Iterable[str]) -> str:
+  """'; did you mean WORD?' with the `nearest` word; '' where there is none."""
+  near = nearest(word, words)
+  return f'; did you mean {near}?' if near else ''

@@ -5,10 +5,11 @@ not depend on the batch, its place in it or the number of devices.
 """
 
 import functools
-import inspect
 
 import jax
 import jax.numpy as jnp
+
+from jaxdl.config import binding
 
 FILLS = {'zero': 'constant', 'edge': 'edge', 'reflect': 'reflect'}
 
@@ -128,7 +129,7 @@ def build(changes, where):
     isinstance(change, dict) for change in changes
   ):
     raise ValueError(f"{where}={changes!r} is not a list of changes: write (dict(kind='flip'),)")
-  bound = [_bind(dict(change), f'{where}[{position}]') for position, change in enumerate(changes)]
+  bound = [_bind(change, f'{where}[{position}]') for position, change in enumerate(changes)]
 
   def apply(key, images, index):
     for position, change in enumerate(bound):
@@ -141,25 +142,10 @@ def build(changes, where):
 
 
 def _bind(change, where):
-  kind = change.pop('kind', None)
-  if kind not in list(KINDS):
-    raise ValueError(f'{where}.kind={kind!r} is unknown: use one of {", ".join(KINDS)}')
-  arguments = {
-    name: parameter
-    for name, parameter in inspect.signature(KINDS[kind]).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
-  }
-  for name in change:
-    if name not in arguments:
-      raise ValueError(
-        f'{where}.{name} is not a key of {kind}: its keys are {", ".join(arguments)}'
-      )
-  for name, parameter in arguments.items():
-    if name not in change and parameter.default is parameter.empty:
-      raise ValueError(f'{where}.{name} is missing: add it to {kind}')
-  for name, value in change.items():
+  bound = binding.bind(KINDS, change, where, by='kind')
+  for name, value in bound.keywords.items():
     _check(name, value, f'{where}.{name}')
-  return functools.partial(KINDS[kind], **change)
+  return bound
 
 
 def _check(name, value, where):

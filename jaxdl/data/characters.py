@@ -5,12 +5,12 @@ ended.
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.config import checks
 from jaxdl.data import checksum, slicing
 from jaxdl.data.dataset import (
   Data,
   Split,
   batch_sizes,
-  check_overlap,
   check_sizes,
   check_texts,
   process_shard,
@@ -52,7 +52,7 @@ def load(
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_sizes(time_step=time_step)
   check_texts(source=source, data_dir=data_dir)
-  check_overlap(overlap)
+  checks.check_flag(overlap, 'config.data.overlap')
   found = read(source=source, data_dir=data_dir)
   available = slicing.counts(found.columns)
   if not overlap:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.config import checks
 from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
-from jaxdl.data.dataset import Data, batch_sizes, check_overlap, check_texts
+from jaxdl.data.dataset import Data, batch_sizes, check_texts
 from jaxdl.data.photographs import contents, copies, stream
 from jaxdl.data.photographs.examples import Files, Records, select
 
@@ -95,7 +96,7 @@ def load(
   """
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
-  check_overlap(overlap)
+  checks.check_flag(overlap, 'config.data.overlap')
   stream.check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
   mean, deviation = preprocess.scaling(scale, None)
   prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)

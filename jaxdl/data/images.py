@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from jaxdl.config import checks
 from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
-from jaxdl.data.dataset import Data, batch_sizes, check_overlap, check_sizes, check_texts, resident
+from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
 from jaxdl.data.source import check_images, choose
 
 
@@ -54,7 +55,7 @@ def load(
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_sizes(size=1 if size is None else size)
   check_texts(source=source, data_dir=data_dir)
-  check_overlap(overlap)
+  checks.check_flag(overlap, 'config.data.overlap')
   if color not in ('original', 'gray'):
     raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
   found = read(source=source, data_dir=data_dir)

@@ -38,7 +38,7 @@ def of_result(experiment, summary):
   split = next((split for split in ('validation', 'test') if f'{split}_loss' in summary), None)
   classes = len(experiment.data.classes)
   if (
-    experiment.config['task'] == 'reconstruct'
+    experiment.config['task']['name'] == 'reconstruct'
     or split is None
     or not summary[f'{split}_loss'] > math.log(classes)
   ):

@@ -4,10 +4,9 @@ import pathlib
 
 from jaxdl import figures
 from jaxdl.config import differences
-from jaxdl.runs import disk
+from jaxdl.runs import disk, identity
 
 COUNT = 32
-NO_HYPERPARAMETERS = ('dataset', 'reported')  # sections of the config
 
 
 def write(experiment, workdir, writers):
@@ -45,7 +44,7 @@ def describe(experiment, writers, choices=None):
   chosen = {
     key: value if isinstance(value, (int, float, str, bool)) else str(value)
     for key, value in differences.flat(experiment.config).items()
-    if key.partition('.')[0] not in NO_HYPERPARAMETERS
+    if identity.of(key).hyperparameter
   }
   writers.hyperparameters(
     {**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}}

@@ -2,3 +2,7 @@
 
 Training writes a run; every other command reads it from its files alone.
 """
+
+from jaxdl.runs.record import Run, load
+
+__all__ = ['Run', 'load']

@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import models
-from jaxdl.runs import disk, integrity
+from jaxdl.runs import disk, format, integrity
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
@@ -372,7 +372,9 @@ def load_step(workdir, step):
         f'checkpoint {chosen} of {workdir} is damaged ({why}): '
         f'give another --step of {checkpoints.all_steps()}'
       ) from error
-  return chosen, models.build(items.config['model']), items.model, items.config
+  format.check(items.config, workdir)
+  config = format.upgraded(items.config)
+  return chosen, models.build(config['model']), items.model, config
 
 
 def _read(checkpoints, step, **items):
@@ -389,7 +391,9 @@ def _read(checkpoints, step, **items):
   found = checkpoints.restore(
     step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items)
   )
-  if 'checksums' in texts:  # older versions wrote none
+  if 'checksums' not in texts and format.number(found.config) > 1:
+    raise integrity.DamagedError('its checksums are missing')
+  if 'checksums' in texts:
     for name in texts[:-1]:
       integrity.check({name: integrity.of_json(found[name])}, {name: found.checksums[name]})
     for name in items:

@@ -40,6 +40,7 @@ def _is(*kinds):
 
 MUST, MAY = True, False
 CONFIG = {  # key → what it holds, and whether it must be there
+  'format': (_is_count, MAY),
   'model': (_is(dict), MUST),
   'model.name': (_is(str), MUST),
   'model.cell': (_is(str), MAY),

@@ -5,12 +5,12 @@ import json
 import os
 import pathlib
 import platform
+from typing import Any
 
 import filelock
 import psutil
 
-from jaxdl.config import differences
-from jaxdl.runs import disk, identity
+from jaxdl.runs import disk, format, identity
 from jaxdl.runs.files import read_json
 
 OWNER, LOCK = 'lock', '.lock'  # who trains; what is locked: Windows lets nobody read a locked file
@@ -151,37 +151,54 @@ def below(folder):
   return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
-def check_config(workdir, config, steps):
-  """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`,
-  or lost its checkpoints.
+def check_config(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> None:
+  """Checks that a folder is free for a run of a config, or holds one that may resume with it.
+
+  Args:
+    workdir: the run's folder.
+    config: the resolved config, plain JSON data.
+    steps: the length of the run.
 
   Raises:
-    ValueError: the keys that differ, the step that the run has reached, or what would be lost.
+    ValueError: the folder holds a run of another config or of other data, a longer one, or one that
+      has lost its checkpoints.
   """
-  file = (folder := pathlib.Path(workdir)) / 'config.json'
-  if (folder / 'summary.json').is_file() and not any(
-    (folder / name).is_dir() for name in ('checkpoints', 'damaged')
-  ):
+  folder = pathlib.Path(workdir)
+  file, has_checkpoints = folder / 'config.json', (folder / 'checkpoints').is_dir()
+  if (folder / 'summary.json').is_file() and not (has_checkpoints or (folder / 'damaged').is_dir()):
     raise ValueError(
-      f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete the folder'
+      f'{folder} has the figures of a run but no checkpoints: give another --workdir, or delete '
+      'the folder'
     )
-  last, journal = last_checkpoint(folder), folder / 'metrics.jsonl'
-  begun = (
-    last is not None
-    or (folder / 'damaged').is_dir()
-    or (journal.is_file() and journal.stat().st_size)
-  )
-  if not ((folder / 'checkpoints').is_dir() and file.is_file() and begun):
+  if not (has_checkpoints and file.is_file() and _has_learned(folder)):
     return
-  before = {'seed': 0, **read_json(file)}
-  checksums = _checksums(before)
-  may_change = identity.MAY_CHANGE + (identity.PLACES if checksums else ())
-  changed = differences.changed_keys(before, config, but=may_change)
-  if (
-    checksums
-    and checksums != _checksums(config)
-    and all(key.startswith('dataset.') for key in changed)
-  ):
+  _check_same_run(folder, read_json(file), config)
+  last = last_checkpoint(folder)
+  if last is not None and int(last.name) > steps:
+    raise ValueError(
+      f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at '
+      f'step {steps:,}: make it longer, or give another --workdir'
+    )
+
+
+def _has_learned(folder):
+  """Whether a run has saved or logged anything."""
+  journal = folder / 'metrics.jsonl'
+  return (
+    last_checkpoint(folder) is not None
+    or (folder / 'damaged').is_dir()
+    or (journal.is_file() and journal.stat().st_size > 0)
+  )
+
+
+def _check_same_run(folder, before, config):
+  """Raises ValueError where the run of `before`, its config.json, may not resume with a config."""
+  file = folder / 'config.json'
+  format.check(before, file)
+  changed = identity.keys_against_resuming(before, config)
+  checksums = identity.checksums(before)
+  are_other_data = checksums and checksums != identity.checksums(config)
+  if are_other_data and all(key.startswith('dataset.') for key in changed):
     raise ValueError(
       f'{folder} holds a run that was trained on other data: give the data of that run, as '
       f'{file} names them, or another --workdir'
@@ -191,18 +208,6 @@ def check_config(workdir, config, steps):
       f'{folder} holds a run of another config (differing in {", ".join(changed)}): '
       'give another --workdir, or delete the folder'
     )
-  if last is not None and int(last.name) > steps:
-    raise ValueError(
-      f'{folder} holds a run that is at step {int(last.name):,}, but config.train_for ends at step {steps:,}: '
-      'make it longer, or give another --workdir'
-    )
-
-
-def _checksums(config):
-  """Those of the data, {} where the config of an older version has none."""
-  found = config.get('dataset')
-  checksums = found.get('checksums') if isinstance(found, dict) else None
-  return checksums if isinstance(checksums, dict) else {}
 
 
 def _owner_in(text):

@@ -3,23 +3,16 @@ begun.
 """
 
 import dataclasses
+import functools
+import os
 import pathlib
 import re
+from typing import Any
 
-from jaxdl.runs import files, identity
+from flax import linen as nn
 
-
-def finished(folder, wanted):
-  """The summary of a run of this config that was trained to its end; None where there is none."""
-  try:
-    run = read(folder)
-  except (OSError, ValueError):
-    return None
-  same = not identity.changed_keys(
-    run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers')
-  )
-  return run.summary if same and run.finished else None
-
+from jaxdl.config import binding, checks
+from jaxdl.runs import files, format, identity
 
 SPLITS = ('train', 'validation', 'test')
 
@@ -31,39 +24,79 @@ SQUARES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-  """A run as its files have it.
+class Run:
+  """A run on disk: what its files hold, and the network of its best checkpoint.
+
+  The texts are read by `load`. The network is read when it is first used, from the checkpoint that
+  is the best one then.
 
   Attributes:
-    folder: pathlib.Path.
-    name: str, the config's.
-    config: dict, config.json.
-    summary: dict, summary.json; {} where training has not yet come to an end or been stopped.
-    journal: list of dict, metrics.jsonl.
-    command: str, how it was begun; '' where that is not known.
+    folder: the run's folder.
+    name: the config's name.
+    config: `config.json`.
+    summary: `summary.json`; {} where training has not yet ended or been stopped.
+    history: the lines of `metrics.jsonl` in order, each with 'step', 'split' and the metrics.
+    command: the command that started the run; '' where it is not known.
   """
 
   folder: pathlib.Path
   name: str
-  config: dict
-  summary: dict
-  journal: list
+  config: dict[str, Any]
+  summary: dict[str, Any]
+  history: list[dict[str, Any]]
   command: str
+
+  @functools.cached_property
+  def _best(self) -> tuple[nn.Module, dict[str, Any]]:
+    from jaxdl.runs import checkpoint  # importing orbax takes seconds
+
+    model, variables, _ = checkpoint.load_model(self.folder)
+    return model, variables
+
+  @property
+  def model(self) -> nn.Module:
+    """The network, a linen module."""
+    return self._best[0]
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """The variables of the best checkpoint: 'params' and 'batch_stats'."""
+    return self._best[1]
+
+  @property
+  def classes(self) -> tuple[str, ...]:
+    """Class names in the order of the labels, or the vocabulary of a text; () where not known."""
+    return tuple(self.config.get('dataset', {}).get('classes', ()))
 
   @property
   def step(self):
     """The last step that was logged."""
-    return self.journal[-1]['step'] if self.journal else 0
+    return self.history[-1]['step'] if self.history else 0
 
   @property
-  def finished(self):
-    """Whether training came to its end, and was not taken up again for longer since."""
-    end = self.summary.get('stopped_early') or self.summary.get('steps')
-    return (
-      bool(self.summary)
-      and self.summary.get('stopped') is None
-      and (not self.journal or end in (None, self.step))
-    )
+  def steps(self) -> int | None:
+    """The length of the run; None where its config does not say how many steps an epoch has."""
+    train_for, epoch = self.config.get('train_for'), self.epoch()
+    if epoch is None and 'epoch' in str(train_for):
+      return None
+    try:
+      return checks.in_steps(train_for, epoch or 1, 'config.train_for')
+    except ValueError:
+      return None
+
+  @property
+  def finished(self) -> bool:
+    """Whether training came to its end: to the last step, or to where it stopped early.
+
+    A run that was finished, and resumes for longer, is not.
+    """
+    if not self.summary or self.summary.get('stopped') is not None:
+      return False
+    steps = self.summary.get('steps')
+    if None not in (steps, self.steps) and steps != self.steps:
+      return False
+    end = self.summary.get('stopped_early') or steps
+    return not self.history or end in (None, self.step)
 
   @property
   def title(self):
@@ -84,11 +117,11 @@ class Record:
 
   @property
   def changed(self):
-    """The keys that the command which began it sets, so that it is another run than the config's."""
+    """The keys that its command sets, so that it is another experiment than the config's."""
     return [
       key
       for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
-      if key not in identity.SAME_RUN
+      if not identity.of(key).same_experiment
     ]
 
   def state(self, now):
@@ -101,12 +134,12 @@ class Record:
 
   def of_split(self, split):
     """The lines of one split."""
-    return [line for line in self.journal if line['split'] == split]
+    return [line for line in self.history if line['split'] == split]
 
   def curves(self):
     """(metric, split) → list of (step, number), in the order of the steps."""
     found = {}
-    for line in self.journal:
+    for line in self.history:
       for metric, value in line.items():
         if metric not in ('step', 'split', 'examples_per_second'):
           found.setdefault((metric, line['split']), []).append((line['step'], value))
@@ -155,28 +188,59 @@ def counted(config):
 
 
 def _task(config):
-  task = config.get('task')
-  name = task.get('name') if hasattr(task, 'get') else task
+  """The name of a config's task; None where it has none."""
+  task = binding.as_section(config.get('task'))
+  name = task.get('name') if hasattr(task, 'get') else None
   return name if isinstance(name, str) else None
 
 
-def read(folder):
-  """The Record of a folder.
+def load(workdir: str | os.PathLike) -> Run:
+  """Loads a run from its folder.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    Run; its network and variables are read when they are first used.
 
   Raises:
-    FileNotFoundError: no run is there.
+    FileNotFoundError: the folder holds no run.
     ValueError: one of its files is damaged.
   """
-  folder = pathlib.Path(folder)
+  folder = pathlib.Path(workdir)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
+  config = files.read_json(folder / 'config.json', files.CONFIG)
+  format.check(config, folder)
   summary, command = folder / 'summary.json', folder / 'command.txt'
   found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
-  return Record(
+  return Run(
     folder=folder,
     name=found.get('config', folder.resolve().name),
     summary=found,
-    config=files.read_json(folder / 'config.json', files.CONFIG),
-    journal=files.journal(folder),
+    config=format.upgraded(config),
+    history=files.journal(folder),
     command=command.read_text(errors='replace').strip() if command.is_file() else '',
   )
+
+
+def finished(workdir: str | os.PathLike, config: dict[str, Any]) -> dict[str, Any] | None:
+  """The summary of the finished run of a config.
+
+  Args:
+    workdir: the run's folder.
+    config: as in a config file.
+
+  Returns:
+    The summary; None where the folder holds no run of this config, or one that is not finished.
+  """
+  try:
+    run = load(workdir)
+  except (OSError, ValueError):
+    return None
+  if not run.finished or identity.keys_of_another_run(run.config, config):
+    return None
+  return run.summary
+
+
+Record, read = Run, load  # the names before there was one object for a run

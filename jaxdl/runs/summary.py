@@ -1,15 +1,20 @@
 """A run's final figures: the last line that training prints and `summary.json`."""
 
+import dataclasses
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
 from jaxdl.models import table
 from jaxdl.runs import disk
 from jaxdl.step import tasks
+from jaxdl.step.state import State
 
 VERSIONS = {
   'Python': platform.python_version(),
@@ -20,40 +25,93 @@ VERSIONS = {
 }
 
 
-def of_run(experiment, current, measured, *, stopped, stopped_early):
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """The final figures of a run, as `summary.json` keeps them.
+
+  Attributes:
+    config: the config's name.
+    step: of the checkpoint that was evaluated, the best one.
+    steps: the length of the run.
+    figures: '<split>_<metric>' → mean over the split.
+    examples: '<split>_examples' → how many the mean is over.
+    reported: the report's figures, {} where there are none.
+    parameters: how many numbers the network has.
+    trainable: how many of them are trained.
+    seed: root of every random draw.
+    data: where the data were read from.
+    device: number and kind of the devices.
+    versions: of Python and the libraries.
+    stopped: step at which a signal ended the run, or None.
+    stopped_early: step at which the validation loss had not fallen for long enough, or None.
+  """
+
+  config: str
+  step: int
+  steps: int
+  figures: dict[str, float]
+  examples: dict[str, int]
+  reported: dict[str, Any]
+  parameters: int
+  trainable: int
+  seed: int
+  data: str
+  device: str
+  versions: dict[str, str]
+  stopped: int | None
+  stopped_early: int | None
+
+  def to_json(self) -> dict[str, Any]:
+    """Plain JSON data; figures and examples are keys among the others."""
+    found = {}
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if field.name in ('figures', 'examples'):
+        found.update(value)
+      else:
+        found[field.name] = value
+    return found
+
+
+def of_run(
+  experiment: Any,
+  current: State,
+  measured: Mapping[str, Mapping[str, Any]],
+  *,
+  stopped: int | None,
+  stopped_early: int | None,
+) -> Summary:
   """The figures of a run at a checkpoint.
 
   Args:
-    experiment: Experiment.
-    current: State of the checkpoint.
+    experiment: the Experiment that was trained.
+    current: state of the checkpoint.
     measured: split → sums over its examples, as evaluation returns them.
-    stopped: int, the step at which a signal ended the run, or None.
-    stopped_early: int, that at which the validation loss had not fallen for long enough, or None.
+    stopped: step at which a signal ended the run, or None.
+    stopped_early: step at which the validation loss had not fallen for long enough, or None.
 
   Returns:
-    dict of plain JSON data.
+    Summary.
   """
-  figures = {name: round(value, 6) for name, value in of_splits(measured).items()}
-  counted = {f'{split}_examples': int(values['count']) for split, values in measured.items()}
   device = jax.devices()[0]
-  return {
-    'config': experiment.name,
-    'step': int(current.step),
-    'steps': experiment.steps,
-    **figures,
-    **counted,
-    'reported': experiment.reported,
+  return Summary(
+    config=experiment.name,
+    step=int(current.step),
+    steps=experiment.steps,
+    figures={name: round(value, 6) for name, value in of_splits(measured).items()},
+    examples={f'{split}_examples': int(sums['count']) for split, sums in measured.items()},
+    reported=experiment.reported,
     **table.totals(experiment.layers),
-    'seed': experiment.seed,
-    'data': experiment.data.origin,
-    'device': f'{jax.device_count()} x {device.device_kind}',
-    'versions': VERSIONS,
-    'stopped': stopped,
-    'stopped_early': stopped_early,
-  }
+    seed=experiment.seed,
+    data=experiment.data.origin,
+    device=f'{jax.device_count()} x {device.device_kind}',
+    versions=VERSIONS,
+    stopped=stopped,
+    stopped_early=stopped_early,
+  )
 
 
-def of_splits(measured):
+def of_splits(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
   """Figures by split: {'test': sums} → {'test_loss': …, 'test_accuracy': …}."""
   return {
     f'{split}_{name}': value
@@ -62,32 +120,34 @@ def of_splits(measured):
   }
 
 
-def record(workdir, summary, *, seconds, resumed):
-  """Writes `summary.json`, a run's final figures, with the seconds of all its sittings.
+def record(
+  workdir: str | os.PathLike, summary: Mapping[str, Any], *, seconds: float, resumed: bool
+) -> dict[str, Any]:
+  """Writes `summary.json`, a run's final figures, with the seconds of all its sessions.
 
   Args:
     workdir: the run's folder.
-    summary: dict of plain JSON data.
-    seconds: float, of this sitting.
-    resumed: bool, whether the sittings before count too. One that was killed left no figure behind
-      and is not counted.
+    summary: plain JSON data.
+    seconds: of this session.
+    resumed: whether the sessions before it count too. A session that was killed left no summary and
+      is not counted.
 
   Returns:
-    the summary with 'seconds'.
+    The summary with 'seconds'.
 
   Raises:
     OSError: the folder cannot be written.
   """
   file = pathlib.Path(workdir) / 'summary.json'
   before = _seconds(file) if resumed else 0.0
-  summary = {**summary, 'seconds': round(before + seconds, 1)}
-  disk.write_atomic(file, json.dumps(summary, indent=2) + '\n')
-  return summary
+  written = {**summary, 'seconds': round(before + seconds, 1)}
+  disk.write_atomic(file, json.dumps(written, indent=2) + '\n')
+  return written
 
 
 def _seconds(file):
-  """Those of the sittings before; 0 where no sound file tells them: a run does not fail at its end
-  for them.
+  """The seconds of the sessions before; 0 where the file is missing or damaged, so that a run does
+  not fail at its end.
   """
   try:
     return float(json.loads(file.read_text())['seconds'])

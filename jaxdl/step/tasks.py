@@ -4,6 +4,9 @@ A task's keyword arguments change what is trained, never what is measured: evalu
 without them.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -56,11 +59,13 @@ def reconstruct(images, batch):
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}
 
 
-def build(task):
+def build(
+  task: str | dict[str, Any],
+) -> tuple[Callable[..., dict[str, jax.Array]], Callable[..., dict[str, jax.Array]]]:
   """The task that a config names.
 
   Args:
-    task: str, or a dict of 'name' and the task's keyword arguments.
+    task: its name, or a section of 'name' and the task's keyword arguments.
 
   Returns:
     (function to train by, function to evaluate by), both (outputs, batch) → sums.
@@ -70,10 +75,9 @@ def build(task):
   """
   if not isinstance(task, dict) and task not in list(TASKS):
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(TASKS)}')
-  trained = binding.bind(TASKS, task if isinstance(task, dict) else {'name': task}, 'config.task')
-  checks.check_range(
-    trained.keywords.get('label_smoothing', 0.0), 'config.task.label_smoothing', 0, 1
-  )
+  trained = binding.bind(TASKS, binding.as_section(task), 'config.task')
+  smoothing = trained.keywords.get('label_smoothing', 0.0)
+  checks.check_range(smoothing, 'config.task.label_smoothing', 0, 1)
   return trained, trained.func
 
 

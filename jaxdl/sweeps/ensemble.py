@@ -43,7 +43,8 @@ def compile_steps(experiments):
 
   def run(number, state, arrays, feed, count, numbers):
     config = with_numbers(first.config, {place: numbers[str(place)][number] for place in differing})
-    recipe = experiment.recipe(config, steps=first.steps, epoch=epoch)
+    keys = experiment.Config.from_resolved(config)
+    recipe = experiment.recipe(keys, steps=first.steps, epoch=epoch)
     return step_functions.many_train_steps(
       recipe, split=data.splits['train'], prepare=data.prepare
     )(state, arrays, feed, count)

@@ -7,6 +7,9 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
+from typing import Any
+
+import ml_collections
 
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
@@ -14,10 +17,67 @@ from jaxdl.data import DATA_SETS, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.devices import parallel
 from jaxdl.models import table
+from jaxdl.runs import format
 from jaxdl.step import optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
 from jaxdl.step.steps import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """The keys of a config and their defaults. A duration is '5500 steps' or '20 epochs'.
+
+  Attributes:
+    task: what is trained for: the name of a task, or a section with 'name' and its arguments.
+    train_for: duration of the run.
+    data: section of the data set: 'name' and the arguments of its loader.
+    model: section of the network: 'name' and its fields.
+    optimizer: section with 'name', 'learning_rate' and the optimizer's other arguments.
+    schedule: section of the learning rate's schedule; None for a constant one.
+    plateau: section of cuts of the learning rate on a plateau; None for none.
+    early_stopping: duration without a lower validation loss after which a run ends; None for never.
+    l2: strength of the L2 penalty.
+    l2_all: whether it includes biases and batch normalisation.
+    precision: a key of `precision.PRECISIONS`, in which the network computes.
+    seed: root of every random draw, from 0 to 2³² - 1.
+    log_every: duration between two lines of training metrics.
+    evaluate_every: duration between two evaluations.
+    checkpoint_every: duration between two checkpoints.
+    keep_every: duration between checkpoints that are kept besides the last and the best; None for
+      none.
+    profile: duration that is traced; None for none.
+    ema_decay: of the average of the parameters, from 0 to below 1; 0 for no average.
+    reported: figures of a report that the run is compared with, and their 'source'.
+    cpu_devices: how many devices a CPU is divided into; applied before JAX starts.
+  """
+
+  task: str | dict[str, Any]
+  train_for: str
+  data: dict[str, Any]
+  model: dict[str, Any]
+  optimizer: dict[str, Any]
+  schedule: dict[str, Any] | None = None
+  plateau: dict[str, Any] | None = None
+  early_stopping: str | None = None
+  l2: float = 0.0
+  l2_all: bool = False
+  precision: str = 'float32'
+  seed: int = 0
+  log_every: str = '50 steps'
+  evaluate_every: str = '1 epoch'
+  checkpoint_every: str = '1 epoch'
+  keep_every: str | None = None
+  profile: str | None = None
+  ema_decay: float = 0.0
+  reported: dict[str, Any] | None = None
+  cpu_devices: int = 1
+
+  @classmethod
+  def from_resolved(cls, config: dict[str, Any]) -> 'Config':
+    """The keys of an Experiment's config, without what was added to it."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    return cls(**{name: config[name] for name in names if name in config})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +146,12 @@ class Experiment:
     return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
 
 
-def build(config, name):
+def build(config: ml_collections.ConfigDict | dict[str, Any], name: str) -> Experiment:
   """Checks a config, key by key, and builds the experiment.
 
   Args:
-    config: ConfigDict or dict.
-    name: str, the config's name.
+    config: as in a config file.
+    name: the config's name.
 
   Returns:
     Experiment.
@@ -100,123 +160,115 @@ def build(config, name):
     ValueError: an unknown, missing or impossible key; the message names the valid ones.
     OSError: the data set is missing or corrupt.
   """
-  plain = reading.to_dict(config)
-  return binding.bind_one(_build, plain, 'config', name=name, config=plain)()
+  given = reading.to_dict(config)
+  keys = binding.bind_one(Config, given, 'config')()
+  _check_seed(keys.seed)
+  reported = {} if keys.reported is None else keys.reported
+  checks.check_section(reported, 'config.reported')
+  data, sizes = _load(keys)
+  model = models.with_classes(keys.model, len(data.classes))
+  epoch = data.splits['train'].batches
+  steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
+  trained = recipe(dataclasses.replace(keys, model=model), steps=steps, epoch=epoch)
+  factor = _schedule(keys, steps=steps, epoch=epoch)
+  _, measured = tasks.build(keys.task)
+  models.check_input(keys.model, data.input_shape(), measured.__name__)
+  rows = table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  _check_outputs(measured, rows, data)
+  _check_memory(rows, data, **sizes)
+  resolved = {
+    **given,
+    'task': binding.as_section(keys.task),
+    'seed': keys.seed,
+    'model': model,
+    'dataset': data.facts(),
+  }
 
+  def in_steps(key):
+    duration = getattr(keys, key)
+    return 0 if duration is None else checks.in_steps(duration, epoch, f'config.{key}')
 
-def _build(
-  *,
-  name,
-  config,
-  task,
-  train_for,
-  data,
-  model,
-  optimizer,
-  schedule=None,
-  plateau=None,
-  early_stopping=None,
-  l2=0.0,
-  l2_all=False,
-  precision='float32',
-  seed=0,
-  log_every='50 steps',
-  evaluate_every='1 epoch',
-  checkpoint_every='1 epoch',
-  keep_every=None,
-  profile=None,
-  ema_decay=0.0,
-  reported=None,
-  cpu_devices=1,
-):
-  if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
-  checks.check_section(reported := {} if reported is None else reported, 'config.reported')
-  loading = binding.bind(DATA_SETS, data, 'config.data', seed=seed)
-  together = (
-    inspect.signature(loading).parameters['evaluation_batch_size'].default
-  )  # the config's, or the loader's own
-  check_sizes(batch_size=loading.keywords['batch_size'], evaluation_batch_size=together)
-  parallel.check_batch_size(loading.keywords['batch_size'], 'config.data.batch_size')
-  loaded = loading(evaluation_batch_size=parallel.pad_to_devices(together))
-  config = {**config, 'seed': seed, 'model': models.with_classes(model, len(loaded.classes))}
-  epoch = loaded.splits['train'].batches
-  steps = checks.in_steps(train_for, epoch, 'config.train_for')
-  trained, factor = (
-    recipe(config, steps=steps, epoch=epoch),
-    _schedule(config, steps=steps, epoch=epoch),
-  )
-  _, measured = tasks.build(task)
-  models.check_input(model, loaded.input_shape(), measured.__name__)
-  rows = table.layers(trained.model, loaded.input_shape(), loaded.inputs.dtype)
-  _check_outputs(measured, rows, loaded)
-  _check_memory(
-    rows, loaded, batch_size=loading.keywords['batch_size'], evaluation_batch_size=together
-  )
-  ending = (
-    0 if early_stopping is None else checks.in_steps(early_stopping, epoch, 'config.early_stopping')
-  )
   return Experiment(
     name=name,
-    config={**config, 'dataset': loaded.facts()},
-    seed=seed,
-    data=loaded,
+    config=format.stamped(resolved),
+    seed=keys.seed,
+    data=data,
     recipe=trained,
     layers=rows,
-    rate=lambda step: optimizer['learning_rate'] * factor(step),
+    rate=lambda step: keys.optimizer['learning_rate'] * factor(step),
     evaluation_task=measured,
-    observe=_observer(plateau, early_stopping, loaded, optimizer['learning_rate']),
-    early_stopping=ending,
+    early_stopping=in_steps('early_stopping'),
+    observe=_observer(keys, data),
     steps=steps,
-    log_every=checks.in_steps(log_every, epoch, 'config.log_every'),
-    evaluate_every=checks.in_steps(evaluate_every, epoch, 'config.evaluate_every'),
-    checkpoint_every=checks.in_steps(checkpoint_every, epoch, 'config.checkpoint_every'),
-    keep_every=0 if keep_every is None else checks.in_steps(keep_every, epoch, 'config.keep_every'),
-    profile=_traced(profile, steps, epoch),
+    log_every=in_steps('log_every'),
+    evaluate_every=in_steps('evaluate_every'),
+    checkpoint_every=in_steps('checkpoint_every'),
+    keep_every=in_steps('keep_every'),
+    profile=_traced(keys.profile, steps, epoch),
     reported=reported,
   )
 
 
-def recipe(config, *, steps, epoch):
+def _check_seed(seed):
+  if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+
+
+def _load(keys):
+  """The Data of a config, and the sizes of its batches by their keys."""
+  loading = binding.bind(DATA_SETS, keys.data, 'config.data', seed=keys.seed)
+  sizes = {
+    'batch_size': loading.keywords['batch_size'],
+    # the config's, or the loader's own
+    'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
+  }
+  check_sizes(**sizes)
+  parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
+  padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
+  return loading(evaluation_batch_size=padded), sizes
+
+
+def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   """The network of a config and how it is trained.
 
   Args:
-    config: dict; the learning rate, the strength of the L2 penalty and dropout rates may be traced.
-    steps, epoch: length of the run and of an epoch, in steps.
+    config: the size of its outputs is a number; the learning rate, the strength of the L2 penalty
+      and dropout rates may be traced.
+    steps: length of the run.
+    epoch: length of an epoch in steps.
 
   Returns:
-    steps.Recipe.
+    Recipe.
 
   Raises:
     ValueError: as `build`.
   """
-  trained, _ = tasks.build(config['task'])
-  network = models.build(config['model'])
+  trained, _ = tasks.build(config.task)
+  network = models.build(config.model)
   factor = _schedule(config, steps=steps, epoch=epoch)
-  rule = binding.bind(
-    optimizers.OPTIMIZERS, config['optimizer'], 'config.optimizer', schedule=factor
+  optimizer = binding.bind(
+    optimizers.OPTIMIZERS, config.optimizer, 'config.optimizer', schedule=factor
   )()
-  if any(config.get(key) is not None for key in ('plateau', 'early_stopping')):
-    rule = plateaus.with_plateau_memory(rule)
-  strength, everything = config.get('l2', 0.0), config.get('l2_all', False)
-  decay, compute = config.get('ema_decay', 0.0), config.get('precision', 'float32')
-  checks.check_range(strength, 'config.l2', 0)
-  checks.check_flag(everything, 'config.l2_all')
-  checks.check_range(decay, 'config.ema_decay', 0, 1)
-  if compute not in list(mixed_precision.PRECISIONS):
+  if config.plateau is not None or config.early_stopping is not None:
+    optimizer = plateaus.with_plateau_memory(optimizer)
+  checks.check_range(config.l2, 'config.l2', 0)
+  checks.check_flag(config.l2_all, 'config.l2_all')
+  checks.check_range(config.ema_decay, 'config.ema_decay', 0, 1)
+  if config.precision not in list(mixed_precision.PRECISIONS):
     raise ValueError(
-      f'config.precision={compute!r} is unknown: use one of {", ".join(mixed_precision.PRECISIONS)}'
+      f'config.precision={config.precision!r} is unknown: use one of '
+      f'{", ".join(mixed_precision.PRECISIONS)}'
     )
-  penalised = checks.is_traced(strength) or strength > 0
+  penalty = None
+  if checks.is_traced(config.l2) or config.l2 > 0:
+    penalty = functools.partial(tasks.l2, strength=config.l2, everything=config.l2_all)
   return Recipe(
     model=network,
-    optimizer=rule,
+    optimizer=optimizer,
     task=trained,
-    ema_decay=decay,
-    compute=compute,
-    penalty=functools.partial(tasks.l2, strength=strength, everything=everything)
-    if penalised
-    else None,
+    ema_decay=config.ema_decay,
+    compute=config.precision,
+    penalty=penalty,
   )
 
 
@@ -233,29 +285,30 @@ def _traced(profile, steps, epoch):
 
 def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
-  section = {'name': 'constant'} if config.get('schedule') is None else config['schedule']
+  section = {'name': 'constant'} if config.schedule is None else config.schedule
   return binding.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
-def _observer(plateau, early_stopping, data, learning_rate):
-  """What a validation loss changes in the run's memory; None where the config asks for nothing of
-  the kind.
+def _observer(config, data):
+  """What a validation loss changes in the run's memory; None where the config asks for no such
+  change.
   """
-  if plateau is None and early_stopping is None:
+  if config.plateau is None and config.early_stopping is None:
     return None
   if 'validation' not in data.splits:
-    key = 'early_stopping' if plateau is None else 'plateau'
+    key = 'early_stopping' if config.plateau is None else 'plateau'
     raise ValueError(
-      f'config.{key} follows the validation loss, but there is none: add config.data.splits.validation'
+      f'config.{key} follows the validation loss, but there is none: add '
+      'config.data.splits.validation'
     )
-  if plateau is None:
+  if config.plateau is None:
     return plateaus.observe
   return binding.bind_one(
     plateaus.on_plateau,
-    plateau,
+    config.plateau,
     'config.plateau',
     epoch=data.splits['train'].batches,
-    learning_rate=learning_rate,
+    learning_rate=config.optimizer['learning_rate'],
   )()
 
 

@@ -499,7 +499,7 @@ def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early)
     figures = summary.of_run(
       session.experiment, best[number], sums, stopped=stopped, stopped_early=stopped_early
     )
-    found.append(figures)
+    found.append(figures.to_json())
     if session.fault:
       continue
     session.writers.final(step, summary.of_splits(sums))

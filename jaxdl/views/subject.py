@@ -13,7 +13,7 @@ import numpy as np
 from jaxdl.config import binding
 from jaxdl.data import DATA_SETS, image_folder
 from jaxdl.data.photographs import copies
-from jaxdl.runs import checkpoint
+from jaxdl.runs import checkpoint, format
 
 PLACES = ('tfds', 'bundled', 'folder')  # that `source` of a config's data section names
 BYTES = 1 << 30  # of network inputs in memory, at most
@@ -96,11 +96,7 @@ def read(workdir, *, step='best', count=None, data_dir=None, folder=None, exampl
   if count is not None and count < 1:
     raise ValueError(f'--images={count} is too few: use at least 1')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
-  if 'dataset' not in config:
-    raise ValueError(
-      f'{workdir} was trained by an older version, which kept nothing of its data: train it again'
-    )
-  kept, kind = config['dataset'], _kind(config)
+  kept, kind = format.dataset(config, workdir), _kind(config)
   about = dict(
     workdir=pathlib.Path(workdir),
     step=found_step,
@@ -205,17 +201,14 @@ def _where(workdir, config, data_dir, folder):
     name = kept.get('copy') or section.get('copy')
     section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
-  if (
-    photographs
-    and 'class_names' not in section
-    and list(kept['classes']) == list(image_folder.FOOD11)
-  ):
-    section['class_names'] = 'food11'  # as older versions named these classes unasked
+  named = 'class_names' in section or format.number(config) > 1
+  if photographs and not named and list(kept['classes']) == list(image_folder.FOOD11):
+    section['class_names'] = 'food11'  # as versions before format 2 named these classes unasked
   return section
 
 
 def _kind(config):
-  task = config['task'] if isinstance(config['task'], str) else config['task']['name']
+  task = config['task']['name']
   if task in OF_TASKS:
     return OF_TASKS[task]
   return (

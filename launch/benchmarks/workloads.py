@@ -82,7 +82,7 @@ def write(name, folder):
     json.dumps(
       {
         'name': name,
-        'task': built.config['task'],
+        'task': built.config['task']['name'],
         'batch': built.config['data']['batch_size'],
         'learning_rate': optimizer['learning_rate'],
         'clip_norm': optimizer.get('clip_norm', 0.0),
@@ -96,7 +96,7 @@ def _examples(built):
   """Inputs as the network takes them and what it should answer: [N, …], or [steps, B, T] of a text."""
   split, batch = built.data.splits['train'], built.config['data']['batch_size']
   prepare = jax.jit(lambda arrays, feed: built.data.prepare(split.fetch(arrays, feed), None))
-  text = built.config['task'] == 'next_char'
+  text = built.config['task']['name'] == 'next_char'
   each = 4 * batch * int(np.prod(built.data.inputs.shape[1:]))
   steps = TEXT_STEPS if text else max(1, min(MOST // each, split.count // batch))
   inputs, targets = [], []
@@ -108,7 +108,7 @@ def _examples(built):
       inputs.append(np.asarray(ready['inputs']))
       targets.append(
         inputs[-1]
-        if built.config['task'] == 'reconstruct'
+        if built.config['task']['name'] == 'reconstruct'
         else np.asarray(ready['label'], np.int32)
       )
   join = np.stack if text else np.concatenate
@@ -175,7 +175,7 @@ def loss_of(built):
   of parameters.
   """
   task, _ = tasks.build(built.config['task'])
-  text = built.config['task'] == 'next_char'
+  text = built.config['task']['name'] == 'next_char'
 
   def loss(params, batch_stats, inputs, targets):
     variables = {'params': params, 'batch_stats': batch_stats}

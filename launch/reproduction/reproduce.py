@@ -163,9 +163,7 @@ def is_finished(folder, config):
     return bool(rows) and all(group.runs and not group.unfinished for group in rows)
   run = run_folders.read_run(folder)
   return (
-    run is not None
-    and run.finished
-    and not identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+    run is not None and run.finished and not identity.keys_of_another_experiment(run.config, config)
   )
 
 

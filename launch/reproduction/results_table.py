@@ -5,6 +5,7 @@ import pathlib
 import re
 import statistics
 
+from jaxdl.config import binding
 from launch.reproduction import wording
 from launch.reproduction.contradictions import DOUBTFUL
 
@@ -101,7 +102,7 @@ def _rows(table):
 
 def _row(group, config, notes):
   """The cells of one config; footnotes that it needs are added to `notes`."""
-  metric = METRICS[config['task']['name'] if isinstance(config['task'], dict) else config['task']]
+  metric = METRICS[binding.as_section(config['task'])['name']]
   key, runs = f'test_{metric}', group.finished
   values = {
     name: [value for value, _ in (run.figure(name) for run in runs) if value is not None]

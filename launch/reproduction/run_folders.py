@@ -84,7 +84,7 @@ def read_groups(runs, configs):
     changed = {
       key
       for run in found.values()
-      for key in identity.changed_keys(run.config, config, but=identity.SAME_RUN)
+      for key in identity.keys_of_another_experiment(run.config, config)
     }
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
   for folder in sorted(runs.glob('sweeps/*')):

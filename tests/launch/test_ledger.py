@@ -32,12 +32,12 @@ def run(lines=(), *, batch_size=10, config=(), **summary):
     'seconds': 1.0,
     'device': '1 x cpu',
   }
-  return record.Record(
+  return record.Run(
     folder=pathlib.Path('made-up'),
     name='x',
     command='',
     summary=defaults | summary,
-    journal=lines,
+    history=lines,
     config={
       'train_for': '100 steps',
       'evaluate_every': '1 epoch',
@@ -290,7 +290,7 @@ def test_ledger_reads_the_rows_of_a_sweep(tmp_path):
     for name, text in (
       ('config.json', json.dumps(one.config)),
       ('summary.json', json.dumps(one.summary)),
-      ('metrics.jsonl', json.dumps(one.journal[0])),
+      ('metrics.jsonl', json.dumps(one.history[0])),
     ):
       (member / name).write_text(text)
   (folder / 'sweep.json').write_text(

@@ -18,7 +18,7 @@ import pytest
 from helpers import ROOT, run_child, state_of
 
 from jaxdl import main, status
-from jaxdl.runs import checkpoint
+from jaxdl.runs import checkpoint, integrity
 from jaxdl.runs import disk as disk_files
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs.disk import write_atomic
@@ -266,10 +266,16 @@ def test_faults_a_damaged_checkpoint_is_not_analysed(run):
   assert np.isfinite(model.apply(variables, np.zeros((1, 28, 28), np.float32))).all()
 
 
-def test_faults_a_checkpoint_of_an_older_version_has_no_checksums_and_is_read(run):
+def test_faults_a_checkpoint_without_checksums_is_read_where_its_format_has_none(run):
   built, workdir = run
   expected = state_of(built, workdir)
   shutil.rmtree(workdir / 'checkpoints/8/checksums')
+  with pytest.raises(integrity.DamagedError, match='its checksums are missing'):
+    state_of(built, workdir)
+  file = workdir / 'checkpoints/8/config/metadata'
+  config = json.loads(file.read_text())
+  assert config.pop('format') == 2
+  file.write_text(json.dumps(config))
   assert equal(state_of(built, workdir), expected)
 
 

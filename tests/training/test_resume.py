@@ -159,7 +159,7 @@ def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
   config = json.loads(file.read_text())
-  assert config.pop('seed') == 0
+  assert (config.pop('format'), config.pop('seed')) == (2, 0)
   assert subject.read(tmp_path, count=3).labels.shape == (3,)
   file.write_text(json.dumps(config))
   loop.train(experiment.build({**small, 'seed': 0}, 'small'), tmp_path)

@@ -1,0 +1,134 @@
+"""Which config keys make another run: the table, and what resume, sweeps and reproduction make of it."""
+
+import copy
+import dataclasses
+import inspect
+import json
+
+import pytest
+
+from jaxdl.data import image_folder
+from jaxdl.runs import folder, format, identity, record
+from jaxdl.runs.identity import Resume
+from jaxdl.training import experiment, loop
+from launch.reproduction import reproduce
+
+RESOLVED = {
+  'format': 2,
+  'task': {'name': 'classify'},
+  'seed': 0,
+  'model': {'name': 'recurrent', 'features': 8},
+  'data': {'name': 'mnist', 'source': 'tfds', 'batch_size': 16},
+  'dataset': {'classes': ['a', 'b'], 'origin': 'tfds', 'checksums': {'train': 'x'}},
+}
+
+
+def changed(config, key):
+  """The config with another value of a key, such as 'data.folder'."""
+  config = copy.deepcopy(config)
+  *sections, last = key.split('.')
+  node = config
+  for section in sections:
+    node = node.setdefault(section, {})
+  node[last] = {'other': 1} if key in ('dataset', 'dataset.checksums') else 'another'
+  return config
+
+
+@pytest.mark.parametrize('key', [*identity.KEYS, 'model.features', 'data.batch_size', 'l2', 'task'])
+def test_every_question_is_answered_by_the_table(key):
+  """Also for keys that are not in it: these may not change, and make another experiment."""
+  kind, now = identity.of(key), changed(RESOLVED, key)
+  resumes = not identity.keys_against_resuming(RESOLVED, now)
+  assert resumes == (kind.resume is not Resume.NEVER)
+  without = changed(RESOLVED, 'dataset')  # and so without checksums
+  resumes = not identity.keys_against_resuming(without, changed(without, key))
+  if key != 'dataset':  # where the two are equal
+    assert resumes == (kind.resume is Resume.ALWAYS)
+  same_experiment = not identity.keys_of_another_experiment(RESOLVED, now)
+  assert same_experiment == kind.same_experiment
+  if not key.startswith('dataset'):
+    wanted = {name: value for name, value in now.items() if name != 'dataset'}
+    same_run = not identity.keys_of_another_run(RESOLVED, wanted)
+    assert same_run == (kind.same_experiment and kind.resume is Resume.ALWAYS)
+
+
+def test_every_key_of_the_table_exists(small):
+  """A misspelt key would never be looked up."""
+  found = {field.name for field in dataclasses.fields(experiment.Config)}
+  found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
+  facts = experiment.build(small, 'small').data.facts()
+  found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
+  assert set(identity.KEYS) - found == {'format', 'dataset'}
+
+
+def test_what_is_no_hyperparameter():
+  assert not identity.of('dataset.classes').hyperparameter
+  assert not identity.of('reported.test_accuracy').hyperparameter
+  assert identity.of('optimizer.learning_rate').hyperparameter
+
+
+def test_another_place_of_the_data_is_another_place_everywhere():
+  """Resuming with another source was refused while reproduction called it the same run."""
+  for key in ('data.source', 'data.folder', 'data.workers'):
+    now = changed(RESOLVED, key)
+    assert identity.keys_against_resuming(RESOLVED, now) == []
+    assert identity.keys_of_another_experiment(RESOLVED, now) == []
+
+
+def test_a_finished_run_stays_finished_where_only_its_logging_changes(small, tmp_path):
+  """A sweep called it unfinished, although training would have had nothing to do."""
+  summary = loop.train(experiment.build(small, 'small'), tmp_path)
+  for key in ('log_every', 'checkpoint_every', 'evaluate_every'):
+    other = {**small, key: '2 steps'}
+    folder.check_config(tmp_path, experiment.build(other, 'small').config, 8)
+    assert record.finished(tmp_path, other) == summary
+    assert reproduce.is_finished(tmp_path, other)
+  assert record.finished(tmp_path, {**small, 'seed': 1}) is None
+  assert reproduce.is_finished(tmp_path, {**small, 'seed': 1})  # another run of the experiment
+  longer = {**small, 'train_for': '9 steps'}
+  assert record.finished(tmp_path, longer) is None
+  assert not reproduce.is_finished(tmp_path, longer)
+
+
+def test_a_place_of_the_data_is_finished_only_where_its_examples_are_known(small, tmp_path):
+  """A sweep must not take the figures of one folder for those of another."""
+  summary = loop.train(experiment.build(small, 'small'), tmp_path)
+  other = {**small, 'data': {**small['data'], 'data_dir': str(tmp_path)}}
+  assert record.finished(tmp_path, other) is None
+  assert loop.train(experiment.build(other, 'small'), tmp_path) == summary
+  assert record.finished(tmp_path, other) == summary
+
+
+def test_a_finished_run_that_was_made_longer_is_not_finished(small, tmp_path):
+  """Killed before its first step: its summary is that of the shorter run."""
+  loop.train(experiment.build(small, 'small'), tmp_path)
+  run = record.load(tmp_path)
+  assert (run.finished, run.steps, run.state(False)) == (True, 8, 'finished')
+  longer = {**small, 'train_for': '3 epochs'}
+  folder.write_config(tmp_path, experiment.build(longer, 'small').config)
+  run = record.load(tmp_path)
+  assert (run.finished, run.steps, run.state(False)) == (False, 12, 'stopped')
+  assert record.finished(tmp_path, longer) is None
+  assert not reproduce.is_finished(tmp_path, longer)
+
+
+def test_a_task_is_the_same_as_a_name_and_as_a_section(small, tmp_path):
+  summary = loop.train(experiment.build(small, 'small'), tmp_path)
+  assert record.finished(tmp_path, {**small, 'task': {'name': 'classify'}}) == summary
+  smoothed = {**small, 'task': {'name': 'classify', 'label_smoothing': 0.1}}
+  assert identity.keys_of_another_run(record.load(tmp_path).config, smoothed) == [
+    'task.label_smoothing'
+  ]
+
+
+def test_a_run_of_a_newer_format_is_refused(small, tmp_path):
+  loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
+  file = tmp_path / 'config.json'
+  config = json.loads(file.read_text())
+  assert config['format'] == format.FORMAT
+  file.write_text(json.dumps({**config, 'format': 99}))
+  message = r'was written by a newer version \(format 99; this one reads up to 2\): update jaxdl'
+  with pytest.raises(ValueError, match=message):
+    record.load(tmp_path)
+  with pytest.raises(ValueError, match=message):
+    loop.train(experiment.build(small, 'small'), tmp_path)
