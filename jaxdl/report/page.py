@@ -12,16 +12,9 @@ from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
+from jaxdl.step import metrics
 
 FOLDER = pathlib.Path(__file__).parent
-HEADLINE = (
-  'test_bits_per_character',
-  'test_accuracy',
-  'test_mse',
-  'validation_accuracy',
-  'validation_loss',
-)
-METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
 
 
 def write(folders, file):
@@ -126,7 +119,10 @@ def several(found):
   rows = [
     [
       label,
-      *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
+      *(
+        metrics.shown(name, (theirs if beside else record.summary).get(name))
+        for name, beside in columns
+      ),
       *(
         f'{record.summary[key]:,}' if key in record.summary else '–'
         for key in ('parameters', 'step')
@@ -144,8 +140,9 @@ def several(found):
     'state',
     *['folder'] * (not shared),
   ]
+  measured = {metric.name for metric in metrics.evaluated()}
   curves = {
-    label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
+    label: {key: points for key, points in record.curves().items() if key[0] in measured}
     for label, record in zip(labels, found, strict=True)
   }
   epochs = {record.epoch() for record in found}
@@ -169,25 +166,20 @@ def several(found):
   }
 
 
-def shown(name, value):
-  """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
-  if value is None:
-    return '–'
-  return f'{100 * value:.2f} %' if name.endswith('accuracy') else f'{value:.4f}'
-
-
 def _lead(record):
   config, summary = record.config, record.summary
   kind = config['model'].get('cell', config['model']['name']).upper()
-  best = next((key for key in HEADLINE if key in summary), None)
+  best = next((key for key in metrics.leading_keys() if key in summary), None)
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
   beside = (
-    f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
+    f' (reported: {metrics.shown(best, reported)})'
+    if reported is not None and not record.changed
+    else ''
   )
   return (
-    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
+    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {metrics.shown(best, summary[best])}{beside}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
@@ -203,8 +195,8 @@ def _figures(record):
     rows.append(
       [
         name.replace('_', ' '),
-        f'{ours:,}' if whole and ours is not None else shown(name, ours),
-        f'{theirs:,}' if whole else shown(name, theirs),
+        f'{ours:,}' if whole and ours is not None else metrics.shown(name, ours),
+        f'{theirs:,}' if whole else metrics.shown(name, theirs),
         f'{count:,}' if count else '–',
       ]
     )
@@ -243,8 +235,10 @@ def _figures(record):
 
 
 def _is_figure(key):
+  """Whether a key of a summary is a metric of a split that evaluations measure."""
   split, _, name = key.partition('_')
-  return split in records.SPLITS and name in METRICS
+  known = metrics.METRICS.get(name)
+  return split in metrics.SPLITS and known is not None and known.evaluated
 
 
 def _sections(record):
