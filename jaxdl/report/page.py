@@ -6,9 +6,8 @@ import pathlib
 import re
 import shlex
 
-from jaxdl.figures import statistics as statistics_table
-from jaxdl.report import features_map, sections, svg
 from jaxdl.report import results as report_results
+from jaxdl.report import sections, svg
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
@@ -95,7 +94,7 @@ def one(record):
       ]
       for row in report_results.layers(record)
     ],
-    'sections': _sections(record),
+    'sections': sections.of_run(record),
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(str(record.folder)),
@@ -239,69 +238,6 @@ def _is_figure(key):
   split, _, name = key.partition('_')
   known = metrics.METRICS.get(name)
   return split in metrics.SPLITS and known is not None and known.evaluated
-
-
-def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'results': ()}
-  found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  statistics = report_results.of_analysis(record, 'statistics')
-  if layers := statistics.get('layers'):
-    with report_results.sound(record.folder, 'statistics.json'):
-      rows = statistics_table.rows(layers)
-    place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
-    found.insert(
-      place,
-      {
-        **empty,
-        'heading': 'Activations',
-        'results': ('statistics',),
-        'table': {'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
-        'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
-        'none of them brings above 0 is dead.',
-      },
-    )
-  if texts := report_results.of_analysis(record, 'generated').get('texts'):
-    with report_results.sound(record.folder, 'generated.json'):
-      found.append(
-        {
-          **empty,
-          'heading': 'Generated text',
-          'results': ('generated',),
-          'texts': [
-            {
-              'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}',
-              'text': text['text'],
-            }
-            for text in texts
-          ],
-        }
-      )
-  for section in found:
-    results = {
-      name: report_results.of_analysis(record, name)
-      for name in (*section['results'], *(picture['name'] for picture in section['pictures']))
-    }
-    section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
-    section['drawn_by'] = sections.drawn_by(results)
-  with report_results.sound(record.folder, 'embedding_tsne.npz'):
-    drawn = features_map.of_run(record)
-  if drawn is not None:
-    for section in found:
-      if section['heading'] == 'Features in the plane':
-        section['map'] = drawn
-  return found
-
-
-def _of_another_step(record, results):
-  """What to say where results are of the network at another step than the figures, as before
-  training went on.
-  """
-  steps = {found.get('step') for found in results.values()} - {None, record.summary.get('step')}
-  if steps and record.summary:
-    yield (
-      f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
-      f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.'
-    )
 
 
 def _environment(record):

@@ -349,13 +349,14 @@ def _of_hex(colour):
 def test_sections_hold_what_is_known_of_and_there(run):
   found = {
     section['heading']: [picture['name'] for picture in section['pictures']]
-    for section in sections.of_run(run / 'analysis')
+    for section in sections.of_run(record.read(run))
   }
   assert found == {
     'Data': ['samples'],
     'Feature maps': ['feature_maps_conv2'],
     'Characters': ['unit_7'],
     'Features in the plane': ['embedding_pca'],
+    'Generated text': [],
     'Other analyses': ['unknown'],
   }
 
