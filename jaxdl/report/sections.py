@@ -116,7 +116,7 @@ def _of_another_step(record: Record, facts: Iterable[dict]) -> list[str]:
     return []
   return [
     f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above '
-    f'are of step {record.summary["step"]:,}: jaxdl.analyze makes them anew.'
+    f'are of step {record.summary["step"]:,}: run jaxdl.analyze again.'
   ]
 
 
