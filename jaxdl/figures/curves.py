@@ -1,5 +1,7 @@
 """Learning curves."""
 
+from typing import Any
+
 import numpy as np
 
 COLOURS = (
@@ -17,7 +19,7 @@ DASHES = ('-', '--', ':', '-.')
 
 def learning_curves(
   curves: dict, choices: dict, *, axes: dict[str, tuple[str, float]], heading: str
-):
+) -> Any:
   """Overlaid learning curves: a row of panels for each metric, a column for each split.
 
   Args:
@@ -124,10 +126,8 @@ def _line(axis, steps, mean, deviation, label, *, scale, color, linestyle):
 
 
 def _zoom(drawn):
-  """Limits that show where the curves end, not only the first steps' fall: the middle 90 % of all
-  points, and every end.
-
-  What lies beyond them is said in words, in its panel.
+  """Limits that show the ends of the curves, not only the first fall: the middle 90 % of all points
+  and every end. A note in a panel tells how far its curves go beyond them.
 
   Args:
     drawn: axis, all of one row → list of curves [S].

@@ -88,11 +88,11 @@ METRICS = {
       tasks=('reconstruct',),
     ),
   )
-}  # in the order in which figures are written and said
+}  # in the order in which figures are written and printed
 
 
 def evaluated() -> list[Metric]:
-  """The metrics that evaluations measure: the loss, then the others by name, as charts show them."""
+  """The metrics that evaluations measure: the loss first, then the others by name."""
   found = [metric for metric in METRICS.values() if metric.evaluated]
   return sorted(found, key=lambda metric: (metric.name != 'loss', metric.name))
 
@@ -144,7 +144,7 @@ def scaled(key: str, value: float) -> float:
 
 
 def number(key: str, value: float) -> str:
-  """A stored number as text without its unit: 0.9727 → '97.27' for an accuracy, else four digits."""
+  """A stored number as text without its unit: '97.27' for an accuracy of 0.9727."""
   metric = find(key)
   return f'{scaled(key, value):.{4 if metric is None else metric.digits}f}'
 

@@ -1,7 +1,10 @@
-"""What the runs of a sweep found, from their own files: a table, and a figure with overlaid curves."""
+"""The results of a sweep, from the files of its runs: a table, and a figure of overlaid curves."""
 
 import json
+import pathlib
 import statistics
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,15 +12,17 @@ from jaxdl import figures
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import files, record
 from jaxdl.step import metrics
+from jaxdl.sweeps.members import Member
 
 
-def rows(found, workdir, faults):
-  """A row for every label: mean and standard deviation of each figure over the seeds that are
-  finished.
+def rows(
+  found: Sequence[Member], workdir: pathlib.Path, faults: dict[str, str]
+) -> list[dict[str, Any]]:
+  """A row for every label: mean and standard deviation of each figure over the finished seeds.
 
   Args:
-    found: list of Member.
-    workdir: the sweep's folder, pathlib.Path.
+    found: the members of the sweep.
+    workdir: the sweep's folder.
     faults: folder of a run → why it did not end.
 
   Returns:
@@ -31,16 +36,15 @@ def rows(found, workdir, faults):
 
 
 def _row(label, same, workdir, faults):
-  ended = {
-    member.seed: summary
-    for member in same
-    if (summary := record.finished(workdir / member.folder, member.config))
+  summaries = {
+    member.seed: record.finished(workdir / member.folder, member.config) for member in same
   }
-  names = (
-    [name for name in metrics.table_keys() if all(name in summary for summary in ended.values())]
-    if ended
-    else []
-  )
+  ended = {seed: summary for seed, summary in summaries.items() if summary}
+  names = []
+  if ended:
+    names = [
+      key for key in metrics.table_keys() if all(key in summary for summary in ended.values())
+    ]
   each = {name: [summary[name] for summary in ended.values()] for name in names}
   first = next(iter(ended.values()), {})
   return {
@@ -63,8 +67,8 @@ def _row(label, same, workdir, faults):
   }
 
 
-def write(name, rows, workdir):
-  """Writes `sweep.json`, `table.md` and, where a run has logged anything, `figure.png`.
+def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
+  """Writes `sweep.json`, `table.md` and, if a run has logged anything, `figure.png`.
 
   Args:
     name: of the sweep.
@@ -95,11 +99,11 @@ def write(name, rows, workdir):
   )
 
 
-def curves(runs):
+def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
   """Learning curves of the runs of one label.
 
   Args:
-    runs: list of `files.journal`s; runs that did not begin are left out.
+    runs: list of `files.journal`s; runs that did not start are left out.
 
   Returns:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps
@@ -126,7 +130,7 @@ def curves(runs):
   }
 
 
-def table(rows):
+def table(rows: list[dict[str, Any]]) -> str:
   """The rows as a Markdown table."""
   names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
   head = [
@@ -150,10 +154,10 @@ def table(rows):
         '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}',
       ]
     )
-  spread = '\n\nMean ± standard deviation over the seeds.' * any(
-    len(row['seeds']) > 1 for row in rows
-  )
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + spread
+  text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  if any(len(row['seeds']) > 1 for row in rows):
+    text += '\n\nMean ± standard deviation over the seeds.'
+  return text
 
 
 def _shown(name, mean, deviation=None):

@@ -113,7 +113,7 @@ def _validation_by_epoch(run, name):
 
 
 def _train_by_epoch(run, name):
-  """(mean over an epoch, examples in it) of every epoch, from the lines that were logged within it."""
+  """(mean over an epoch, examples in it) of every epoch, from the lines logged within it."""
   lines, batch_size = run.of_split('train'), run.config['data']['batch_size']
   spans = [
     line['step'] - before

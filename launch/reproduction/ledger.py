@@ -4,11 +4,13 @@ Markdown.
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 
 from jaxdl.step import metrics
 from launch.reproduction import comparisons, interval, wording
 from launch.reproduction.claims import CLAIMS
 from launch.reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+from launch.reproduction.run_folders import Group
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
 OTHER_WORDS = {
@@ -20,19 +22,21 @@ OTHER_WORDS = {
 UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are not stated'}
 HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
 PREAMBLE = """# Ledger of claims
-Every figure and comparison that the five reports state, and what our own runs say. Made from the runs' files by `python
--m launch.reproduction.reproduce --ledger`.
+Every figure and comparison that the five reports state, and what our own runs say. Made from the
+runs' files by `python -m launch.reproduction.reproduce --ledger`.
 
-- **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval; counts are exact.
+- **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval;
+  counts are exact.
 - **differs**: it does not; *better* and *worse* say where ours lies.
 - **not testable**: the report leaves out what a test needs, or our runs cannot tell.
 - **inconsistent in the source**: the report contradicts itself, so no run can agree with it.
 - **not run**: there is no finished run.
 
-Our figures are those of the checkpoint of the lowest validation loss (training: of the last line logged up to it).
-The interval of an accuracy is Wilson's on the examples counted, widened by 1.96 · deviation / √seeds where there are
-several seeds; that of another figure is the mean ± 1.96 · deviation / √seeds, and a single seed has none. Two groups of
-runs that counted the same examples are compared over their seeds.
+Our figures are those of the checkpoint of the lowest validation loss (training: of the last line
+logged up to it). The interval of an accuracy is Wilson's on the examples counted, widened by
+1.96 · deviation / √seeds for several seeds; that of another figure is the mean ± 1.96 · deviation /
+√seeds, and a single seed has none. Two groups of runs that counted the same examples are compared
+over their seeds.
 """
 
 
@@ -61,15 +65,14 @@ def figure_names() -> dict[str, str]:
   return {**of_splits, **OTHER_WORDS}
 
 
-def entries(groups):
+def entries(groups: dict[str, Group]) -> list[Entry]:
   """Every claim with its verdict.
 
   Args:
     groups: name → Group.
 
   Returns:
-    list of Entry: the figures of single runs first, then what compares runs, then the
-      contradictions.
+    the figures of single runs first, then what compares runs, then the contradictions.
 
   Raises:
     ValueError: a config reports a figure that the ledger does not know.
@@ -91,7 +94,7 @@ def entries(groups):
   ]
 
 
-def markdown(found):
+def markdown(found: Sequence[Entry]) -> str:
   """The entries as Markdown, grouped by report, with how many there are of each status."""
   lines = [PREAMBLE, _line(['report', *STATUSES]), _line(['---', *['---:'] * len(STATUSES)])]
   by_source = collections.defaultdict(list)

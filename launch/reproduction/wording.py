@@ -2,11 +2,13 @@
 
 import decimal
 import statistics
+from collections.abc import Sequence
 
 from jaxdl.step import metrics
+from launch.reproduction import interval
 
 
-def figure(key, value):
+def figure(key: str, value) -> str:
   """A figure as it is shown, with its unit.
 
   Args:
@@ -44,24 +46,21 @@ def reported(key: str, value) -> str:
   return figure(key, value)
 
 
-def with_interval(key, measured):
+def with_interval(key: str, measured: interval.Measured) -> str:
   """'97.46 % (97.10–97.77 %, 3 seeds)'; the seed's number alone where there is no interval."""
-  seeds = f'{measured.runs} seed{"s" * (measured.runs > 1)}'
+  seeds = '1 seed' if measured.runs == 1 else f'{measured.runs} seeds'
   mean, low, high = (figure(key, value) for value in (measured.mean, measured.low, measured.high))
   if measured.low == measured.high:
     return f'{mean} ({seeds})'
   return f'{mean} ({low.removesuffix(unit(key))} to {high}, {seeds})'
 
 
-def seeds(values, key):
+def seeds(values: Sequence[float], key: str) -> str:
   """'97.46 ± 0.07 % (3 seeds)': mean and deviation over runs.
 
   Args:
-    values: numbers, one a run.
-    key: str, the figure's name.
-
-  Returns:
-    str.
+    values: one of each run.
+    key: the figure's name.
   """
   if len(values) == 1:
     return f'{figure(key, values[0])} (1 seed)'
