@@ -12,6 +12,7 @@ import textwrap
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from concurrent import futures
 
 from jaxdl import figures
@@ -36,7 +37,7 @@ analyses:
 {textwrap.fill(', '.join(VIEWS), initial_indent='  ', subsequent_indent='  ')}"""
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser().parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
@@ -139,8 +140,10 @@ def _parser():
 
 
 def _fitting(chosen, seen):
-  """Names of the wanted views, all of which apply; ValueError where one does not, or what is chosen
-  is heeded by none.
+  """Names of the wanted analyses.
+
+  Raises:
+    ValueError: one of them does not apply, or none of them uses a flag that is given.
   """
   fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
   use = f'use some of {", ".join(fitting)}'
@@ -150,18 +153,19 @@ def _fitting(chosen, seen):
       raise ValueError(f'--only={name} is no analysis{meant(name, fitting)}; {use}')
     if name not in fitting:
       raise ValueError(f'--only={name} does not apply to a model of kind {seen.kind!r}: {use}')
-  if chosen.layer is not None and chosen.layer not in (layers := layers_of(seen)):
+  layers = layers_of(seen)
+  if chosen.layer is not None and chosen.layer not in layers:
     raise ValueError(
       f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}'
     )
   for option in ('layer', 'channel', 'against'):
     given = getattr(chosen, option)
-    if given not in (None, []) and not any(option in VIEWS[name].heeds for name in wanted):
-      heeding = ', '.join(name for name in fitting if option in VIEWS[name].heeds)
-      raise ValueError(
-        f'--{option} changes nothing in {", ".join(wanted)}: leave it out'
-        + f', or use some of {heeding}' * bool(heeding)
-      )
+    if given not in (None, []) and not any(option in VIEWS[name].uses for name in wanted):
+      advice = 'leave it out'
+      using = ', '.join(name for name in fitting if option in VIEWS[name].uses)
+      if using:
+        advice += f', or use some of {using}'
+      raise ValueError(f'--{option} changes nothing in {", ".join(wanted)}: {advice}')
   return wanted
 
 
@@ -170,7 +174,7 @@ def _flags(chosen, name):
   everywhere = ('step', 'images', 'seed', 'data_dir', 'folder')
   given = [
     (option, value)
-    for option in (*everywhere, *VIEWS[name].heeds)
+    for option in (*everywhere, *VIEWS[name].uses)
     if (value := getattr(chosen, option)) not in (None, DEFAULTS.get(option))
   ]
   return shlex.join(
@@ -191,13 +195,19 @@ class Made:
     seconds: that it took.
   """
 
-  files: list = dataclasses.field(default_factory=list)
-  failed: dict = dataclasses.field(default_factory=dict)
-  left_out: dict = dataclasses.field(default_factory=dict)
+  files: list[str] = dataclasses.field(default_factory=list)
+  failed: dict[str, str] = dataclasses.field(default_factory=dict)
+  left_out: dict[str, str] = dataclasses.field(default_factory=dict)
   seconds: float = 0.0
 
-  def note(self, part, error, count):
-    """Keeps why a part failed, as text: the exception's traceback would keep arrays alive."""
+  def note(self, part: str, error: Exception, count: int) -> None:
+    """Keeps why a part failed, as text, since the exception's traceback keeps arrays alive.
+
+    Args:
+      part: of the analysis.
+      error: what it raised.
+      count: the number of examples.
+    """
     if os.environ.get('JAXDL_TRACEBACK'):
       traceback.print_exception(error)
     why = reason(error)
@@ -210,12 +220,12 @@ class Made:
     else:
       self.failed[part] = f'{why} (JAXDL_TRACEBACK=1 shows where)'
 
-  def outcome(self, title):
-    """What is printed of it."""
-    told = [f'{title}, {self.seconds:.1f} s'] if self.files else []
-    told += [f'{part} failed, {why}' for part, why in self.failed.items()]
-    told += [f'{part} left out, {why}' for part, why in self.left_out.items()]
-    return '; '.join(told)
+  def outcome(self, title: str) -> str:
+    """What is printed of it: the title of the analysis, and each part that was not made."""
+    found = [f'{title}, {self.seconds:.1f} s'] if self.files else []
+    found += [f'{part} failed, {why}' for part, why in self.failed.items()]
+    found += [f'{part} left out, {why}' for part, why in self.left_out.items()]
+    return '; '.join(found)
 
 
 def _make_all(names, seen, choice, folder):
@@ -240,9 +250,8 @@ def _make_all(names, seen, choice, folder):
       pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
     }
     for number, (future, name) in enumerate(making.items(), 1):
-      now(
-        f'{number} of {len(names)}  {", ".join(running for one, running in making.items() if one.running())}'
-      )
+      running = ', '.join(other for one, other in making.items() if one.running())
+      now(f'{number} of {len(names)}  {running}')
       found[name] = made = future.result()
       outcome = made.outcome(VIEWS[name].title)
       if not made.files and not made.failed:  # of all its parts the reason is the same

@@ -4,6 +4,7 @@ about several.
 
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from jaxdl.report import page
 from jaxdl.runs import folder as run_folder
@@ -15,7 +16,7 @@ EXAMPLES = """\
   python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
     prog='python -m jaxdl.report',

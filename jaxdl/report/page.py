@@ -5,38 +5,32 @@ import os
 import pathlib
 import re
 import shlex
+from collections.abc import Sequence
 
-from jaxdl.figures import statistics as statistics_table
-from jaxdl.report import features_map, sections, svg
 from jaxdl.report import results as report_results
+from jaxdl.report import sections, svg
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
+from jaxdl.runs.record import Record
+from jaxdl.step import metrics
 
 FOLDER = pathlib.Path(__file__).parent
-HEADLINE = (
-  'test_bits_per_character',
-  'test_accuracy',
-  'test_mse',
-  'validation_accuracy',
-  'validation_loss',
-)
-METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
 
 
-def write(folders, file):
-  """Writes the page of one run, or of several beside each other.
+def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> int:
+  """Writes the page of one run, or of several next to each other.
 
   Args:
-    folders: list of folders of runs.
+    folders: of the runs.
     file: path of the page.
 
   Returns:
-    int, its bytes.
+    the page's size in bytes.
 
   Raises:
     FileNotFoundError: a folder holds no run.
-    ValueError: a run's files are broken.
+    ValueError: a run's file is damaged.
     OSError: the page cannot be written.
   """
   found = [records.read(folder) for folder in folders]
@@ -45,15 +39,19 @@ def write(folders, file):
   return len(html.encode())
 
 
-def write_report(workdir):
-  """Writes `report.html` into a run's folder and says so; errors as `write`."""
+def write_report(workdir: str | pathlib.Path) -> None:
+  """Writes `report.html` into a run's folder and prints its path; raises as `write` does."""
   file = pathlib.Path(workdir) / 'report.html'
   write([workdir], file)
   print(f'report: {file}')
 
 
-def render(parts):
-  """The page of what `one` or `several` return; everything that comes from data is escaped."""
+def render(parts: dict) -> str:
+  """The page as HTML; everything that comes from data is escaped.
+
+  Args:
+    parts: as `one` or `several` returns them.
+  """
   import jinja2
 
   environment = jinja2.Environment(
@@ -62,18 +60,22 @@ def render(parts):
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
   )
+  analyses = [
+    (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
+  ]
   named = [
     ('Figures', parts['figures']),
-    ('How to run it again', parts['commands']),
     ('Learning curves', parts['charts']),
     ('Network', parts['layers']),
     *((section['heading'], True) for section in parts['sections']),
     ('Time and place', parts['environment']),
     ('Config', parts['config']),
+    ('How to run it again', parts['commands'] or analyses),
   ]
   ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
   return environment.get_template('page.html').render(
     **parts,
+    analyses=analyses,
     ids=ids,
     contents=[{'id': place, 'heading': name} for name, place in ids.items()],
     style=(FOLDER / 'page.css').read_text(),
@@ -81,13 +83,13 @@ def render(parts):
   )
 
 
-def one(record):
+def one(record: Record) -> dict:
   """What the template shows of a run."""
   return {
     'title': record.title,
     'lead': _lead(record),
     'figures': _figures(record),
-    'commands': [record.command] * bool(record.command),
+    'commands': [record.command] if record.command else [],
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
@@ -102,63 +104,27 @@ def one(record):
       ]
       for row in report_results.layers(record)
     ],
-    'sections': _sections(record),
+    'sections': sections.of_run(record),
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(str(record.folder)),
   }
 
 
-def several(found):
-  """What the template shows of several runs: their figures and curves beside each other."""
+def several(found: Sequence[Record]) -> dict:
+  """What the template shows of several runs: their figures and curves next to each other."""
   labels, shared = _labels(found)
-  names = [
-    key
-    for key in dict.fromkeys(key for record in found for key in record.summary)
-    if _is_figure(key)
-  ]
-  reported = [{name: theirs for name, theirs, _ in record.reported()} for record in found]
-  columns = [
-    (name, beside)
-    for name in names
-    for beside in (False, True)[: 1 + any(name in theirs for theirs in reported)]
-  ]
-  rows = [
-    [
-      label,
-      *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
-      *(
-        f'{record.summary[key]:,}' if key in record.summary else '–'
-        for key in ('parameters', 'step')
-      ),
-      record.state(run_folder.trainer(record.folder).get('now')),
-      *[str(record.folder)] * (not shared),
-    ]
-    for label, record, theirs in zip(labels, found, reported, strict=True)
-  ]
-  columns = [
-    'run',
-    *('reported ' * beside + name.replace('_', ' ') for name, beside in columns),
-    'parameters',
-    'step',
-    'state',
-    *['folder'] * (not shared),
-  ]
+  measured = {metric.name for metric in metrics.evaluated()}
   curves = {
-    label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
+    label: {key: points for key, points in record.curves().items() if key[0] in measured}
     for label, record in zip(labels, found, strict=True)
   }
   epochs = {record.epoch() for record in found}
   units = ', '.join(dict.fromkeys(records.loss_unit(record.config) for record in found))
   return {
     'title': f'{len(found)} runs compared',
-    'lead': shared and f'in {shared}' or ', '.join(labels),
-    'figures': {
-      'columns': columns,
-      'rows': rows,
-      'numbers': range(1, columns.index('state')),
-      'remarks': [],
-    },
+    'lead': f'in {shared}' if shared else ', '.join(labels),
+    'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
@@ -169,145 +135,106 @@ def several(found):
   }
 
 
-def shown(name, value):
-  """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
-  if value is None:
-    return '–'
-  return f'{100 * value:.2f} %' if name.endswith('accuracy') else f'{value:.4f}'
+def _compared(found, labels, *, with_folders):
+  """The table of several runs, a row each: their figures, and the reported ones next to them."""
+  keys = dict.fromkeys(key for record in found for key in record.summary if _is_figure(key))
+  reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
+  columns = ['run']
+  rows = [[label] for label in labels]
+  for key in keys:
+    columns.append(key.replace('_', ' '))
+    for row, record in zip(rows, found, strict=True):
+      row.append(metrics.shown(key, record.summary.get(key)))
+    if any(key in theirs for theirs in reported):
+      columns.append(f'reported {key.replace("_", " ")}')
+      for row, theirs in zip(rows, reported, strict=True):
+        row.append(metrics.shown(key, theirs.get(key)))
+  numbers = range(1, len(columns) + 2)
+  columns += ['parameters', 'step', 'state']
+  for row, record in zip(rows, found, strict=True):
+    counts = [record.summary.get(key) for key in ('parameters', 'step')]
+    row += ['–' if count is None else f'{count:,}' for count in counts]
+    row.append(record.state(run_folder.trainer(record.folder).get('now')))
+  if with_folders:
+    columns.append('folder')
+    for row, record in zip(rows, found, strict=True):
+      row.append(str(record.folder))
+  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': []}
 
 
 def _lead(record):
   config, summary = record.config, record.summary
   kind = config['model'].get('cell', config['model']['name']).upper()
-  best = next((key for key in HEADLINE if key in summary), None)
+  best = next((key for key in metrics.leading_keys() if key in summary), None)
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
-  beside = (
-    f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
-  )
+  beside = ''
+  if reported is not None and not record.changed:
+    beside = f' (reported: {metrics.shown(best, reported)})'
   return (
-    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
+    f'{kind} on {config["data"]["name"]}: '
+    f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{beside}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
 
 def _figures(record):
+  """The table of a run's figures with its remarks; None for no figure."""
   reported = {name: (theirs, ours) for name, theirs, ours in record.reported()}
   names = dict.fromkeys([*(key for key in record.summary if _is_figure(key)), *reported])
-  rows = []
+  if not names:
+    return None
+  columns, rows = ['figure', 'ours', 'examples'], []
   for name in names:
     theirs, ours = reported.get(name, (None, record.summary.get(name)))
-    count = record.summary.get(f'{name.partition("_")[0]}_examples')
-    whole = isinstance(theirs, int)
-    rows.append(
-      [
-        name.replace('_', ' '),
-        f'{ours:,}' if whole and ours is not None else shown(name, ours),
-        f'{theirs:,}' if whole else shown(name, theirs),
-        f'{count:,}' if count else '–',
-      ]
-    )
-  remarks = (
-    [f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.']
-    if record.summary
-    else []
-  )
-  if source := reported and (record.config.get('reported') or {}).get('source'):
+    is_count = isinstance(theirs, int)
+    examples = record.summary.get(f'{name.partition("_")[0]}_examples')
+    row = [
+      name.replace('_', ' '),
+      f'{ours:,}' if is_count and ours is not None else metrics.shown(name, ours),
+      f'{examples:,}' if examples else '–',
+    ]
+    if reported:
+      row.insert(2, f'{theirs:,}' if is_count else metrics.shown(name, theirs))
+    rows.append(row)
+  if reported:
+    columns.insert(2, 'reported')
+  return {
+    'columns': columns,
+    'rows': rows,
+    'numbers': range(1, len(columns)),
+    'remarks': _remarks(record, names, bool(reported)),
+  }
+
+
+def _remarks(record, names, reported):
+  """What is said below the figures; `reported` is whether some are reported ones."""
+  remarks = []
+  if record.summary:
+    step = record.summary['step']
+    remarks.append(f'At step {step:,}, the checkpoint of the lowest validation loss.')
+  source = (record.config.get('reported') or {}).get('source')
+  if reported and source:
     remarks.append(f'Reported: what report {source}, which the config names, says of its own run.')
   if reported and record.changed:
-    remarks.append(
-      f'What is reported is of another run: this one sets {", ".join(record.changed)}.'
-    )
-  remarks += [f'Of the data: {record.remark}.'] if record.remark else []
+    keys = ', '.join(record.changed)
+    remarks.append(f'What is reported is of another run: this one sets {keys}.')
+  if record.remark:
+    remarks.append(f'Of the data: {record.remark}.')
   if any(name.startswith('train_') for name in names):
     remarks.append(
-      'Of training: the mean over the steps since the log before, while the network was still learning.'
+      'Training figures are means over the steps since the previous log; the network changed '
+      'meanwhile.'
     )
-  columns = [
-    (0, 'figure'),
-    (1, 'ours'),
-    *[(2, 'reported')] * any(row[2] != '–' for row in rows),
-    (3, 'examples'),
-  ]
-  return (
-    {
-      'columns': [name for _, name in columns],
-      'rows': [[row[place] for place, _ in columns] for row in rows],
-      'numbers': range(1, len(columns)),
-      'remarks': remarks,
-    }
-    if rows
-    else None
-  )
+  return remarks
 
 
 def _is_figure(key):
+  """Whether a key of a summary is a metric of a split that evaluations measure."""
   split, _, name = key.partition('_')
-  return split in records.SPLITS and name in METRICS
-
-
-def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'results': ()}
-  found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  statistics = report_results.of_analysis(record, 'statistics')
-  if layers := statistics.get('layers'):
-    with report_results.sound(record.folder, 'statistics.json'):
-      rows = statistics_table.rows(layers)
-    place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
-    found.insert(
-      place,
-      {
-        **empty,
-        'heading': 'Activations',
-        'results': ('statistics',),
-        'table': {'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
-        'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
-        'none of them brings above 0 is dead.',
-      },
-    )
-  if texts := report_results.of_analysis(record, 'generated').get('texts'):
-    with report_results.sound(record.folder, 'generated.json'):
-      found.append(
-        {
-          **empty,
-          'heading': 'Generated text',
-          'results': ('generated',),
-          'texts': [
-            {
-              'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}',
-              'text': text['text'],
-            }
-            for text in texts
-          ],
-        }
-      )
-  for section in found:
-    results = {
-      name: report_results.of_analysis(record, name)
-      for name in (*section['results'], *(picture['name'] for picture in section['pictures']))
-    }
-    section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
-    section['drawn_by'] = sections.drawn_by(results)
-  with report_results.sound(record.folder, 'embedding_tsne.npz'):
-    drawn = features_map.of_run(record)
-  if drawn is not None:
-    for section in found:
-      if section['heading'] == 'Features in the plane':
-        section['map'] = drawn
-  return found
-
-
-def _of_another_step(record, results):
-  """What to say where results are of the network at another step than the figures, as before
-  training went on.
-  """
-  steps = {found.get('step') for found in results.values()} - {None, record.summary.get('step')}
-  if steps and record.summary:
-    yield (
-      f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
-      f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.'
-    )
+  known = metrics.METRICS.get(name)
+  return split in metrics.SPLITS and known is not None and known.evaluated
 
 
 def _environment(record):
@@ -316,7 +243,7 @@ def _environment(record):
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
   rows = [
-    ['time', f'{spent} (all sittings, evaluation included)'],
+    ['time', f'{spent} (all sessions, evaluation included)'],
     ['device', summary['device']],
     ['data', summary['data']],
     *counted,
@@ -329,14 +256,12 @@ def _shape(shape):
 
 
 def _labels(found):
-  """(the runs' titles, ''), with their seeds where these tell them apart; else (their folders, the
-  one that holds all).
+  """Labels that differ: (titles of the runs, ''), with their seeds if needed; else (their folders,
+  the folder that holds all).
   """
-  for name in (
-    lambda record: record.title,
-    lambda record: f'{record.title}, seed {record.config.get("seed", 0)}',
-  ):
-    labels = [name(record) for record in found]
+  titles = [record.title for record in found]
+  with_seeds = [f'{record.title}, seed {record.config.get("seed", 0)}' for record in found]
+  for labels in (titles, with_seeds):
     if len(set(labels)) == len(found):
       return labels, ''
   shared = os.path.commonpath([os.path.abspath(record.folder) for record in found])

@@ -1,17 +1,29 @@
-"""What a run's network and its analyses say, for its page."""
+"""A run's layers, counts of examples and results of analyses, for its page."""
 
 import contextlib
+import pathlib
+from collections.abc import Iterator
 
 from jaxdl import models
 from jaxdl.data import dataset
 from jaxdl.models import table
 from jaxdl.runs import files
 from jaxdl.runs import record as records
+from jaxdl.runs.record import Record
 
 
-def layers(record):
-  """The layer table, rows as `models.table.layers` returns them; [] where an older version kept
-  nothing of the data.
+def layers(record: Record) -> list[dict]:
+  """The layer table.
+
+  Args:
+    record: of the run.
+
+  Returns:
+    rows as `models.table.layers` returns them; [] for a run of an older version, which kept nothing
+    of the data.
+
+  Raises:
+    ValueError: the config has a model that cannot be built.
   """
   if 'dataset' not in record.config:
     return []
@@ -23,9 +35,9 @@ def layers(record):
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
 
 
-def counted(record) -> list[list[str]]:
-  """Rows of each split and its examples, as a run says them at its start; [] where an older version
-  did not keep them.
+def counted(record: Record) -> list[list[str]]:
+  """Rows of each split and its examples, as a run prints them at its start; [] for a run of an
+  older version, which did not keep them.
   """
   data = record.config.get('dataset', {})
   classes = list(map(str, data.get('classes', [])))
@@ -43,19 +55,24 @@ def counted(record) -> list[list[str]]:
   return rows
 
 
-def of_analysis(record, name):
+def of_analysis(record: Record, name: str) -> dict:
   """The .json of an analysis; {} where there is none."""
   file = record.folder / 'analysis' / f'{name}.json'
   return files.read_json(file) if file.is_file() else {}
 
 
 @contextlib.contextmanager
-def sound(folder, name):
-  """Makes whatever the block stumbles over in an analysis's files a ValueError that names them."""
+def sound(folder: pathlib.Path, name: str) -> Iterator[None]:
+  """Turns any exception of the block into a ValueError that names a file of an analysis.
+
+  Args:
+    folder: of the run.
+    name: of the file.
+  """
   try:
     yield
   except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
     raise ValueError(
-      f'{folder / "analysis" / name} is not what jaxdl.analyze writes ({type(error).__name__}: {error}): '
-      'make it again'
+      f'{folder / "analysis" / name} is not what jaxdl.analyze writes '
+      f'({type(error).__name__}: {error}): make it again'
     ) from error

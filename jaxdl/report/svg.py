@@ -1,43 +1,51 @@
-"""Learning curves as plain SVG that a script lets a reader point at: numbers and colours, no
-library.
-"""
+"""Learning curves as numbers for plain SVG, which a script makes interactive."""
 
 import math
 import re
 
+from jaxdl.step import metrics
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
-UNITS = {'accuracy': '%', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
 POINTS = 600  # of a line, at most
 
 
-def charts(lines_of, epoch=None, loss_unit='nats'):
+def charts(
+  lines_of: dict[str, dict], epoch: int | None = None, loss_unit: str = 'nats'
+) -> list[dict]:
   """A chart for each metric.
 
   Args:
     lines_of: label → (metric, split) → list of (step, number), as `Record.curves` gives them.
-    epoch: int, the steps of an epoch, where they are known and the same for all.
-    loss_unit: str, as `record.loss_unit` gives it; of several, all of them.
+    epoch: the steps of an epoch, if they are known and the same for all.
+    loss_unit: as `record.loss_unit` returns it; of several, all of them.
 
   Returns:
     list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline,
     colour, dashes, dot), 'legend' (what a colour means → its lines), 'order' (of those lines, in
-    words, where there are several), 'x' and 'y' ticks (place, text), 'beyond' (what the axis leaves
-    out, in words), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text]. A
-    learning rate that never changes has none, nor a squared error that is the loss itself.
+    words, if there are several), 'x' and 'y' ticks (place, text), 'beyond' (what the axis leaves
+    out, in words), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text]. There
+    is none of a learning rate that never changes, nor of a squared error that equals the loss.
   """
-  metrics = dict.fromkeys(
+  names = dict.fromkeys(
     metric
     for found in lines_of.values()
     for (metric, _), points in found.items()
     if any(math.isfinite(value) for _, value in points)
     and not (metric == 'learning_rate' and len({value for _, value in points}) == 1)
   )
-  units = {**UNITS, 'loss': loss_unit}
   return [
-    {**_chart(metric, lines_of), 'unit': units.get(metric, ''), 'epoch': epoch}
-    for metric in metrics
+    {**_chart(metric, lines_of), 'unit': _unit(metric, loss_unit), 'epoch': epoch}
+    for metric in names
     if metric != 'mse' or _curves('mse', lines_of) != _curves('loss', lines_of)
   ]
+
+
+def _unit(metric, loss_unit):
+  """The unit of a metric's axis; '' for none."""
+  if metric == 'loss':
+    return loss_unit
+  known = metrics.find(metric)
+  return known.unit if known else ''
 
 
 def _curves(metric, lines_of):
@@ -51,12 +59,12 @@ def _curves(metric, lines_of):
 
 def _chart(metric, lines_of):
   several = len(lines_of) > 1
-  scale = 100 if metric == 'accuracy' else 1
+  known = metrics.find(metric)
   series, legend = {}, {}
   for number, (label, found) in enumerate(lines_of.items()):
     for order, split in enumerate(('train', 'validation', 'test')):
       points = [
-        (step, value * scale)
+        (step, metrics.scaled(metric, value))
         for step, value in found.get((metric, split), [])
         if math.isfinite(value)
       ]
@@ -71,14 +79,7 @@ def _chart(metric, lines_of):
         legend.setdefault(label if several else split, {})[split] = name
   steps = [step for points, _, _ in series.values() for step, _ in points]
   values = sorted(value for points, _, _ in series.values() for _, value in points)
-  low, high = (
-    values[0],
-    values[min(len(values) - 1, int(len(values) * 0.98))],
-  )  # the first steps of a loss would flatten it
-  if metric == 'accuracy':
-    low, high = values[int(len(values) * 0.02)], values[-1]
-  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, in the middle
-    low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
+  low, high = _limits(values, known)
   last, beyond = max(steps), []
   if values[-1] > high:
     beyond.append(f'values up to {values[-1]:.4g} lie above this axis')
@@ -93,10 +94,11 @@ def _chart(metric, lines_of):
   lines, data = {}, {}
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
-    alone = len(placed) == 1  # a line to where it begins, which round ends make a dot
+    alone = len(placed) == 1
+    line = placed * 2 if alone else placed  # round ends make a line of no length a dot
     lines[name] = {
       'label': name,
-      'points': ' '.join(f'{x},{y}' for x, y in placed * (1 + alone)),
+      'points': ' '.join(f'{x},{y}' for x, y in line),
       'colour': colour % 7,
       'dashes': dashes,
       'dot': alone,
@@ -123,8 +125,26 @@ def _chart(metric, lines_of):
   }
 
 
+def _limits(values, known):
+  """The ends of the vertical axis; the first steps of training, which would flatten the curves, may
+  lie beyond them.
+
+  Args:
+    values: sorted numbers.
+    known: Metric, or None for a figure that is none, such as a learning rate, which is shown whole.
+  """
+  low, high = values[0], values[-1]
+  if known is not None and known.higher_is_better:
+    low = values[int(len(values) * 0.02)]
+  elif known is not None:
+    high = values[min(len(values) - 1, int(len(values) * 0.98))]
+  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, in the middle
+    low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
+  return low, high
+
+
 def _short(value):
-  """A number in as few letters as there are: 0.25, 7.5e-4."""
+  """A number in as few characters as possible: 0.25, 7.5e-4."""
   plain = f'{value:g}'
   return (
     plain

@@ -14,9 +14,6 @@ from flax import linen as nn
 from jaxdl.config import binding, checks
 from jaxdl.runs import files, format, identity
 
-SPLITS = ('train', 'validation', 'test')
-
-
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
@@ -213,7 +210,7 @@ def load(workdir: str | os.PathLike) -> Run:
   config = files.read_json(folder / 'config.json', files.CONFIG)
   format.check(config, folder)
   summary, command = folder / 'summary.json', folder / 'command.txt'
-  found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
+  found = files.read_json(summary, files.summary_keys()) if summary.is_file() else {}
   return Run(
     folder=folder,
     name=found.get('config', folder.resolve().name),

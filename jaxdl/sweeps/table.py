@@ -1,32 +1,28 @@
-"""What the runs of a sweep found, from their own files: a table, and a figure with overlaid curves."""
+"""The results of a sweep, from the files of its runs: a table, and a figure of overlaid curves."""
 
 import json
+import pathlib
 import statistics
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxdl import figures
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import files, record
-
-TABLE = (
-  'test_accuracy',
-  'test_bits_per_character',
-  'test_mse',
-  'test_loss',
-  'validation_accuracy',
-  'validation_bits_per_character',
-  'validation_loss',
-)  # figures of a table, in this order where there are any
+from jaxdl.step import metrics
+from jaxdl.sweeps.members import Member
 
 
-def rows(found, workdir, faults):
-  """A row for every label: mean and standard deviation of each figure over the seeds that are
-  finished.
+def rows(
+  found: Sequence[Member], workdir: pathlib.Path, faults: dict[str, str]
+) -> list[dict[str, Any]]:
+  """A row for every label: mean and standard deviation of each figure over the finished seeds.
 
   Args:
-    found: list of Member.
-    workdir: the sweep's folder, pathlib.Path.
+    found: the members of the sweep.
+    workdir: the sweep's folder.
     faults: folder of a run → why it did not end.
 
   Returns:
@@ -40,14 +36,15 @@ def rows(found, workdir, faults):
 
 
 def _row(label, same, workdir, faults):
-  ended = {
-    member.seed: summary
-    for member in same
-    if (summary := record.finished(workdir / member.folder, member.config))
+  summaries = {
+    member.seed: record.finished(workdir / member.folder, member.config) for member in same
   }
-  names = (
-    [name for name in TABLE if all(name in summary for summary in ended.values())] if ended else []
-  )
+  ended = {seed: summary for seed, summary in summaries.items() if summary}
+  names = []
+  if ended:
+    names = [
+      key for key in metrics.table_keys() if all(key in summary for summary in ended.values())
+    ]
   each = {name: [summary[name] for summary in ended.values()] for name in names}
   first = next(iter(ended.values()), {})
   return {
@@ -70,8 +67,8 @@ def _row(label, same, workdir, faults):
   }
 
 
-def write(name, rows, workdir):
-  """Writes `sweep.json`, `table.md` and, where a run has logged anything, `figure.png`.
+def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
+  """Writes `sweep.json`, `table.md` and, if a run has logged anything, `figure.png`.
 
   Args:
     name: of the sweep.
@@ -92,20 +89,21 @@ def write(name, rows, workdir):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
+  axes = {metric.name: (metric.label(units), metric.scale) for metric in metrics.evaluated()}
   SideOutputs().attempt(
     'figure.png',
     lambda: figures.save(
-      figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units),
+      figures.learning_curves(found, choices, axes=axes, heading=name.replace('_', ' ')),
       workdir / 'figure.png',
     ),
   )
 
 
-def curves(runs):
+def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
   """Learning curves of the runs of one label.
 
   Args:
-    runs: list of `files.journal`s; runs that did not begin are left out.
+    runs: list of `files.journal`s; runs that did not start are left out.
 
   Returns:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps
@@ -113,11 +111,10 @@ def curves(runs):
   """
   found, begun = {}, [run for run in runs if run]
   for line in (line for run in begun for line in run):
-    for metric in figures.CURVES:
-      if metric in line:
-        found.setdefault((line['split'], metric), {}).setdefault(line['step'], []).append(
-          line[metric]
-        )
+    for metric in metrics.evaluated():
+      if metric.name in line:
+        by_step = found.setdefault((line['split'], metric.name), {})
+        by_step.setdefault(line['step'], []).append(line[metric.name])
   complete = {
     key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(begun)}
     for key, by_step in found.items()
@@ -133,9 +130,9 @@ def curves(runs):
   }
 
 
-def table(rows):
+def table(rows: list[dict[str, Any]]) -> str:
   """The rows as a Markdown table."""
-  names = [name for name in TABLE if any(name in row['mean'] for row in rows)]
+  names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
   head = [
     'run',
     'seeds',
@@ -157,19 +154,17 @@ def table(rows):
         '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}',
       ]
     )
-  spread = '\n\nMean ± standard deviation over the seeds.' * any(
-    len(row['seeds']) > 1 for row in rows
-  )
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + spread
+  text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  if any(len(row['seeds']) > 1 for row in rows):
+    text += '\n\nMean ± standard deviation over the seeds.'
+  return text
 
 
 def _shown(name, mean, deviation=None):
+  """'97.46 ± 0.07 %'; without the deviation where it is None, '–' for no mean."""
   if mean is None:
     return '–'
-  scale, unit = (100, ' %') if name.endswith('accuracy') else (1, '')
-  digits = 2 if unit else 4
-  return (
-    f'{mean * scale:.{digits}f}'
-    + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '')
-    + unit
-  )
+  text = metrics.number(name, mean)
+  if deviation is not None:
+    text += f' ± {metrics.number(name, deviation)}'
+  return text + metrics.per_cent(name)

@@ -1,6 +1,4 @@
-"""What an analysis looks at: a run's network, and examples of its data as the network and as people
-see them.
-"""
+"""What an analysis looks at: a network, and examples as the network and as people see them."""
 
 import dataclasses
 import math
@@ -17,10 +15,7 @@ from jaxdl.runs import checkpoint, format
 
 PLACES = ('tfds', 'bundled', 'folder')  # that `source` of a config's data section names
 BYTES = 1 << 30  # of network inputs in memory, at most
-OF_TASKS = {
-  'reconstruct': 'autoencoder',
-  'next_char': 'language_model',
-}  # the kinds that a task tells
+KIND_OF_TASK = {'reconstruct': 'autoencoder', 'next_char': 'language_model'}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,18 +23,18 @@ class Subject:
   """A trained network and examples.
 
   Attributes:
-    workdir: of the run, pathlib.Path.
+    workdir: of the run.
     name: of the data set.
-    split: which of its splits the examples come from.
-    step: int, of the checkpoint.
+    split: of the data set, from which the examples come.
+    step: of the checkpoint.
     kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder'.
     model, variables, config: as `checkpoint.load_model` returns them.
     classes: class names, or the vocabulary of a text.
     inputs: [N, …] as the network takes them; [B, N] int for a text, one contiguous stream.
     labels: [N] int, or the next characters [B, N].
-    images: [N, H, W, C] in 0..1, what a person would be shown of each input; None for a text.
-    targets: [N, H, W, C] in 0..1, what an autoencoder should make of them, else None.
-    available: int, examples of the split, of which there may be more than are here.
+    images: [N, H, W, C] in 0..1, the inputs as pictures; None for a text.
+    targets: [N, H, W, C] in 0..1, the pictures that an autoencoder should make of them, else None.
+    available: examples of the split; `inputs` may be fewer.
   """
 
   workdir: pathlib.Path
@@ -57,22 +52,28 @@ class Subject:
   targets: np.ndarray | None
   available: int
 
-  def seen(self, values):
-    """What the network takes or gives, […, C], as a person would be shown it: the scaling undone,
-    0..1.
-    """
+  def seen(self, values: Any) -> np.ndarray:
+    """Inputs or outputs of the network […, C] as pictures in 0..1: the scaling undone, clipped."""
     return np.clip(values * self._scaling('deviation') + self._scaling('mean'), 0, 1)
 
-  def scaled(self, pictures):
-    """Pictures in 0..1, […, C], as the network takes them."""
+  def scaled(self, pictures: np.ndarray) -> np.ndarray:
+    """Pictures in 0..1 […, C] as inputs of the network."""
     return (pictures - self._scaling('mean')) / self._scaling('deviation')
 
   def _scaling(self, key):
     return np.asarray(self.config['dataset'][key], np.float32)
 
 
-def read(workdir, *, step='best', count=None, data_dir=None, folder=None, examples=True):
-  """The network of a run, and examples of its test split: the validation or training split where it
+def read(
+  workdir: str | pathlib.Path,
+  *,
+  step: str | int = 'best',
+  count: int | None = None,
+  data_dir: str | pathlib.Path | None = None,
+  folder: str | pathlib.Path | None = None,
+  examples: bool = True,
+) -> Subject:
+  """The network of a run, and examples of its test split; of the validation or training split if it
   has none.
 
   The data are those that the run was trained on: they are read from the place that the run
@@ -81,10 +82,10 @@ def read(workdir, *, step='best', count=None, data_dir=None, folder=None, exampl
   Args:
     workdir: the run's folder.
     step: 'best' | 'last' | int.
-    count: int, examples at most; None for all that fit into 1 GiB.
+    count: examples at most; None for all that fit into 1 GiB.
     data_dir: folder of the prepared data sets; None for that of the run.
     folder: folder of the photographs; None for that of the run.
-    examples: bool, False reads no data: inputs and labels are empty, and images None.
+    examples: whether to read data; if not, inputs and labels are empty, and images None.
 
   Returns:
     Subject.
@@ -143,13 +144,15 @@ def _same_data(workdir, config, data_dir, folder):
   photographs = section['name'] == 'image_folder'
   mend = 'give the folder that has it prepared, --data_dir=DIR'
   if photographs:
-    mend = 'give the folder of the photographs, --folder=DIR, or that of the prepared copy, --data_dir=DIR'
-  if (
-    section.get('source') == 'folder' and not pathlib.Path(section['folder']).expanduser().is_dir()
-  ):
+    mend = (
+      'give the folder of the photographs, --folder=DIR, or that of the prepared copy, '
+      '--data_dir=DIR'
+    )
+  reads_folder = section.get('source') == 'folder'
+  if reads_folder and not pathlib.Path(section['folder']).expanduser().is_dir():
     raise FileNotFoundError(
-      f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses that '
-      'need none, such as --only=weights'
+      f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses '
+      'that need none, such as --only=weights'
     )
   try:
     data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
@@ -162,7 +165,8 @@ def _same_data(workdir, config, data_dir, folder):
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     raise ValueError(
-      f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} split): {mend}'
+      f'{data.described()} has other examples than {workdir} was trained on '
+      f'(in the {wrong} split): {mend}'
     )
   if list(data.classes) != list(kept['classes']):
     raise ValueError(
@@ -176,14 +180,7 @@ def _where(workdir, config, data_dir, folder):
   section, kept = dict(config['data']), config['dataset']
   place = kept.get('origin', '').partition(',')[0]
   photographs = section['name'] == 'image_folder'
-  if folder is not None and not photographs:
-    raise ValueError(
-      f'--folder={folder} is for photographs, but {workdir} was trained on {section["name"]}: leave it out'
-    )
-  if data_dir is not None and place == 'bundled':
-    raise ValueError(
-      f'--data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: leave it out'
-    )
+  _check_flags(workdir, section['name'], place, data_dir, folder)
   if photographs and folder is not None:
     place = 'folder'
   elif photographs and data_dir is not None:
@@ -207,10 +204,23 @@ def _where(workdir, config, data_dir, folder):
   return section
 
 
+def _check_flags(workdir, name, place, data_dir, folder):
+  """Raises ValueError for a folder that does not apply to the data of a run."""
+  if folder is not None and name != 'image_folder':
+    raise ValueError(
+      f'--folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
+    )
+  if data_dir is not None and place == 'bundled':
+    raise ValueError(
+      f'--data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
+      'leave it out'
+    )
+
+
 def _kind(config):
   task = config['task']['name']
-  if task in OF_TASKS:
-    return OF_TASKS[task]
+  if task in KIND_OF_TASK:
+    return KIND_OF_TASK[task]
   return (
     config['model']['name'] if config['model']['name'] in ('cnn', 'recurrent') else 'classifier'
   )

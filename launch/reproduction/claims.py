@@ -1,6 +1,4 @@
-"""What the reports state about more than one run, or beyond `config.reported`: each claim with how
-it is tested.
-"""
+"""Statements of the reports that compare runs or are not in `config.reported`, with their tests."""
 
 import dataclasses
 from collections.abc import Callable
@@ -226,7 +224,8 @@ CLAIMS = (
   ),
   Claim(
     '001',
-    'filters 3, 11, 16, 28 of the first layer are smooth vertically, 7, 13, 19 and others horizontally',
+    'filters 3, 11, 16, 28 of the first layer are smooth vertically, 7, 13, 19 and others '
+    'horizontally',
     reason='which filter learns what depends on the seed, and the weights are not published',
   ),
   Claim(
@@ -325,7 +324,8 @@ CLAIMS = (
   ),
   Claim(
     '004',
-    'weights lie between −0.10 and 0.10; peaks of 16, 200 and 450 in the histograms of three layers',
+    'weights lie between −0.10 and 0.10; peaks of 16, 200 and 450 in the histograms of three '
+    'layers',
     reason='the number of bins, the optimizer and the length of training are not stated',
   ),
   Claim(

@@ -1,8 +1,10 @@
-"""How a claim that compares runs is tested: functions of the finished runs, from their files only."""
+"""Tests of claims that compare runs: functions of the finished runs, from their files only."""
 
 import statistics
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from jaxdl.runs.record import Record
 from launch.reproduction import interval, wording
 
 
@@ -20,7 +22,10 @@ class Verdict(NamedTuple):
   note: str = ''
 
 
-def higher(key):
+Test = Callable[..., Verdict]  # of the finished runs of each group, in order
+
+
+def higher(key: str) -> Test:
   """Returns a test that a figure is higher in the first runs than in the second."""
 
   def test(first, second):
@@ -37,12 +42,12 @@ def higher(key):
   return test
 
 
-def lower(key):
+def lower(key: str) -> Test:
   """Returns a test that a figure is lower in the first runs than in the second."""
   return lambda first, second: higher(key)(second, first)
 
 
-def no_difference(key):
+def no_difference(key: str) -> Test:
   """Returns a test that the 95 % interval of the difference between two lists of runs holds 0."""
 
   def test(first, second):
@@ -58,14 +63,14 @@ def no_difference(key):
   return test
 
 
-def first_step(run, level):
-  """The first evaluated step at which the test accuracy reaches a level; None where it never does."""
+def first_step(run: Record, level: float) -> int | None:
+  """The first evaluated step at which the test accuracy reaches a level; None if none does."""
   return next(
     (line['step'] for line in run.of_split('test') if line.get('accuracy', 0) >= level), None
   )
 
 
-def by_step(level, step):
+def by_step(level: float, step: int) -> Test:
   """Returns a test that the test accuracy reaches a level at a step or before."""
 
   def test(runs):
@@ -79,7 +84,7 @@ def by_step(level, step):
   return test
 
 
-def near_step(level, earliest, latest):
+def near_step(level: float, earliest: int, latest: int) -> Test:
   """Returns a test that the test accuracy first reaches a level between two steps."""
 
   def test(runs):
@@ -96,7 +101,7 @@ def near_step(level, earliest, latest):
   return test
 
 
-def in_order_of_need(level):
+def in_order_of_need(level: float) -> Test:
   """Returns a test that each list of runs needs fewer steps to a level of test accuracy than the
   one before.
   """
@@ -119,7 +124,7 @@ def in_order_of_need(level):
   return test
 
 
-def overfits(earliest, latest):
+def overfits(earliest: int, latest: int) -> Test:
   """Returns a test that the test loss is lowest between two steps."""
 
   def test(runs):
@@ -140,7 +145,7 @@ def overfits(earliest, latest):
   return test
 
 
-def lowest_validation_loss(reported):
+def lowest_validation_loss(reported: float) -> Test:
   """Returns a test of the lowest validation loss over all of training."""
 
   def test(runs):
@@ -156,7 +161,7 @@ def lowest_validation_loss(reported):
   return test
 
 
-def split_lower(name, splits, than):
+def split_lower(name: str, splits: Sequence[str], than: str) -> Test:
   """Returns a test that a figure of some splits is lower than that of another, in the same runs."""
 
   def test(runs):
@@ -180,7 +185,8 @@ def split_lower(name, splits, than):
 
 def _values(runs, key):
   measured = interval.of_runs(runs, key)
-  return f'{wording.figure(key, measured.mean)} ({measured.runs} seed{"s" * (measured.runs > 1)})'
+  seeds = '1 seed' if measured.runs == 1 else f'{measured.runs} seeds'
+  return f'{wording.figure(key, measured.mean)} ({seeds})'
 
 
 def _at(steps):

@@ -1,12 +1,15 @@
-"""What a figure of ours is known to: 95 % intervals, and whether a reported figure lies inside."""
+"""95 % intervals of our figures, and whether a reported figure lies inside."""
 
 import dataclasses
 import decimal
 import math
 import statistics
+from collections.abc import Sequence
+
+from jaxdl.runs.record import Record
+from jaxdl.step import metrics
 
 Z = 1.96  # of a normal distribution, 95 % lie within so many deviations
-HIGHER_IS_BETTER = {'accuracy': True, 'loss': False, 'bits_per_character': False, 'mse': False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +27,18 @@ class Measured:
   runs: int
 
 
-def of_numbers(values):
+def of_numbers(values: Sequence[float]) -> Measured:
   """Mean ± 1.96 · deviation / √runs; a single number is an interval of no width."""
   mean = statistics.fmean(values)
   half = Z * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
   return Measured(mean, mean - half, mean + half, len(values))
 
 
-def of_shares(values, count):
+def of_shares(values: Sequence[float], count: int) -> Measured:
   """The interval of a share of examples, over runs that all counted the same examples.
 
-  Two things make it uncertain, and they are independent: which examples were drawn, which more runs
-  cannot mend (Wilson's interval of the mean share on `count` examples), and which seed a run had
+  Two independent things make it uncertain: which examples were drawn, which more runs do not change
+  (Wilson's interval of the mean share on `count` examples), and which seed a run had
   (1.96 · deviation / √runs). Each side is the square root of the sum of their squares; for a single
   run that is Wilson's interval.
 
@@ -60,7 +63,7 @@ def of_shares(values, count):
   )
 
 
-def wilson(share, count):
+def wilson(share: float, count: int) -> tuple[float, float]:
   """(low, high) of Wilson's 95 % interval of a share of `count` examples."""
   centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
   half = (
@@ -69,14 +72,14 @@ def wilson(share, count):
   return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def of_runs(runs, key, *, shared=False):
+def of_runs(runs: Sequence[Record], key: str, *, shared: bool = False) -> Measured | None:
   """The interval of a figure over runs.
 
   Args:
     runs: list of Record.
     key: str, such as 'test_accuracy'.
-    shared: bool, whether it is compared with runs that counted the same examples, so that several
-      seeds need not allow for which examples were drawn.
+    shared: whether it is compared with runs that counted the same examples; then the interval of
+      several seeds leaves out which examples were drawn.
 
   Returns:
     Measured, or None where no run has the figure.
@@ -87,22 +90,22 @@ def of_runs(runs, key, *, shared=False):
   if not found:
     return None
   values, counts = zip(*found, strict=True)
-  if not key.endswith('_accuracy') or min(counts) == 0 or (shared and len(values) > 1):
+  metric = metrics.find(key)
+  is_share = metric is not None and metric.is_share
+  if not is_share or min(counts) == 0 or (shared and len(values) > 1):
     return of_numbers(values)
   return of_shares(values, min(counts))
 
 
-def difference(first, second, key):
-  """The interval of how much higher a figure is in the first runs than in the second; None where
-  one has none.
-  """
+def difference(first: Sequence[Record], second: Sequence[Record], key: str) -> Measured | None:
+  """The interval of a figure's difference, first runs minus second; None if either lacks it."""
   a, b = (of_runs(runs, key, shared=min(len(first), len(second)) > 1) for runs in (first, second))
   if a is None or b is None:
     return None
   return between(a, b)
 
 
-def between(a, b):
+def between(a: Measured, b: Measured) -> Measured:
   """The interval of a − b of two independent Measured."""
   mean = a.mean - b.mean
   return Measured(
@@ -113,7 +116,7 @@ def between(a, b):
   )
 
 
-def rounding(figure):
+def rounding(figure: float) -> float:
   """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a
   whole number.
   """
@@ -121,15 +124,15 @@ def rounding(figure):
   return 0.5 * 10.0**exponent if isinstance(figure, float) else 0.0
 
 
-def status(measured, reported, key):
+def status(measured: Measured, reported: float, key: str) -> str:
   """'agrees' where our interval and what the report may have rounded from overlap, else how it
   differs.
   """
   slack = rounding(reported) * (1 + 1e-9)  # the bound itself is inside
   if measured.low - slack <= reported <= measured.high + slack:
     return 'agrees'
-  split, _, name = key.partition('_')
+  metric = metrics.find(key)
   higher = measured.mean > reported
-  if split == 'train' or name not in HIGHER_IS_BETTER:
+  if key.startswith('train_') or metric is None:
     return f'differs ({"higher" if higher else "lower"})'
-  return f'differs ({"better" if higher == HIGHER_IS_BETTER[name] else "worse"})'
+  return f'differs ({"better" if higher == metric.higher_is_better else "worse"})'

@@ -4,41 +4,39 @@ Markdown.
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 
+from jaxdl.step import metrics
 from launch.reproduction import comparisons, interval, wording
 from launch.reproduction.claims import CLAIMS
 from launch.reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
+from launch.reproduction.run_folders import Group
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
-WORDS = {  # keys of `config.reported` besides its source
-  'test_accuracy': 'test accuracy',
-  'test_loss': 'test loss',
-  'test_bits_per_character': 'test bits per character',
-  'train_accuracy': 'training accuracy',
-  'train_loss': 'training loss',
-  'validation_accuracy': 'validation accuracy',
-  'validation_loss': 'validation loss',
+OTHER_WORDS = {
   'parameters': 'parameters',
   'trainable': 'trainable parameters',
   'step': 'step by which the test accuracy is reached',
   'summed_loss': 'summed loss of each epoch',
-}
+}  # figures that a report may state besides the metrics of its splits
 UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are not stated'}
 HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
 PREAMBLE = """# Ledger of claims
-Every figure and comparison that the five reports state, and what our own runs say. Made from the runs' files by `python
--m launch.reproduction.reproduce --ledger`.
+Every figure and comparison that the five reports state, and what our own runs say. Made from the
+runs' files by `python -m launch.reproduction.reproduce --ledger`.
 
-- **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval; counts are exact.
+- **agrees**: the report's figure, or what it may have been rounded from, lies in our 95 % interval;
+  counts are exact.
 - **differs**: it does not; *better* and *worse* say where ours lies.
 - **not testable**: the report leaves out what a test needs, or our runs cannot tell.
 - **inconsistent in the source**: the report contradicts itself, so no run can agree with it.
 - **not run**: there is no finished run.
 
-Our figures are those of the checkpoint of the lowest validation loss (training: of the last line logged up to it).
-The interval of an accuracy is Wilson's on the examples counted, widened by 1.96 · deviation / √seeds where there are
-several seeds; that of another figure is the mean ± 1.96 · deviation / √seeds, and a single seed has none. Two groups of
-runs that counted the same examples are compared over their seeds.
+Our figures are those of the checkpoint of the lowest validation loss (training: of the last line
+logged up to it). The interval of an accuracy is Wilson's on the examples counted, widened by
+1.96 · deviation / √seeds for several seeds; that of another figure is the mean ± 1.96 · deviation /
+√seeds, and a single seed has none. Two groups of runs that counted the same examples are compared
+over their seeds.
 """
 
 
@@ -55,26 +53,39 @@ class Entry:
   note: str = ''
 
 
-def entries(groups):
+def figure_names() -> dict[str, str]:
+  """The keys of `config.reported` besides its source, and how each figure is called."""
+  splits = {'test': 'test', 'train': 'training', 'validation': 'validation'}
+  loss, *others = metrics.evaluated()
+  of_splits = {
+    f'{split}_{metric.name}': f'{word} {metric.title}'
+    for split, word in splits.items()
+    for metric in (*others, loss)
+  }
+  return {**of_splits, **OTHER_WORDS}
+
+
+def entries(groups: dict[str, Group]) -> list[Entry]:
   """Every claim with its verdict.
 
   Args:
     groups: name → Group.
 
   Returns:
-    list of Entry: the figures of single runs first, then what compares runs, then the
-      contradictions.
+    the figures of single runs first, then what compares runs, then the contradictions.
 
   Raises:
     ValueError: a config reports a figure that the ledger does not know.
   """
+  names = figure_names()
   for group in groups.values():
-    if unknown := set(group.reported) - {'source', *WORDS}:
+    unknown = set(group.reported) - {'source', *names}
+    if unknown:
       raise ValueError(
-        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(WORDS)}'
+        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(names)}'
       )
   found = [
-    _figure(group, key) for group in groups.values() for key in WORDS if key in group.reported
+    _figure(group, key) for group in groups.values() for key in names if key in group.reported
   ]
   found += [_claim(claim, groups) for claim in CLAIMS]
   return found + [
@@ -83,7 +94,7 @@ def entries(groups):
   ]
 
 
-def markdown(found):
+def markdown(found: Sequence[Entry]) -> str:
   """The entries as Markdown, grouped by report, with how many there are of each status."""
   lines = [PREAMBLE, _line(['report', *STATUSES]), _line(['---', *['---:'] * len(STATUSES)])]
   by_source = collections.defaultdict(list)
@@ -122,7 +133,7 @@ def _figure(group, key):
   return Entry(
     group.reported.get('source', 'none'),
     f'`{group.name}`',
-    WORDS[key],
+    figure_names()[key],
     wording.reported(key, reported),
     verdict.ours,
     verdict.status,
@@ -139,7 +150,7 @@ def _verdict(group, key, reported):
     return comparisons.by_step(group.reported['test_accuracy'], reported)(group.finished)
   measured = interval.of_runs(group.finished, key)
   if measured is None:
-    return comparisons.Verdict('not testable', '–', f'the runs have no {WORDS[key]}')
+    return comparisons.Verdict('not testable', '–', f'the runs have no {figure_names()[key]}')
   if isinstance(reported, int):
     counts = sorted({run.summary[key] for run in group.finished})
     return comparisons.Verdict(

@@ -6,16 +6,12 @@ import re
 import statistics
 
 from jaxdl.config import binding
+from jaxdl.step import metrics
 from launch.reproduction import wording
 from launch.reproduction.contradictions import DOUBTFUL
+from launch.reproduction.run_folders import Group
 
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
-METRICS = {
-  'classify': 'accuracy',
-  'classify_by_squared_error': 'accuracy',
-  'next_char': 'bits_per_character',
-  'reconstruct': 'mse',
-}
 MARK = '[⁰¹²³⁴⁵⁶⁷⁸⁹]+'
 HEAD = (
   'config',
@@ -29,12 +25,11 @@ HEAD = (
 )
 
 
-def write(file, groups, configs):
-  """Replaces what stands between the markers of a file, but for rows of which nothing is finished
-  here.
+def write(file: pathlib.Path, groups: dict[str, Group], configs: dict[str, dict]) -> None:
+  """Replaces the text between the markers of a file, except rows of which no run is finished here.
 
   Args:
-    file: pathlib.Path.
+    file: Markdown with the markers.
     groups: name → Group, of the rows to write.
     configs: name → config, in the order of the rows.
 
@@ -54,17 +49,14 @@ def write(file, groups, configs):
   aside.replace(file)
 
 
-def table(groups, configs, before=''):
+def table(groups: dict[str, Group], configs: dict[str, dict], before: str = '') -> str:
   """The table as Markdown, with its footnotes and where it comes from.
 
   Args:
     groups: name → Group.
     configs: name → config, in the order of the rows.
-    before: str, a table made earlier, perhaps elsewhere: its rows stay where nothing is finished
-      here, and no row is added of what was not run.
-
-  Returns:
-    str.
+    before: a table made earlier, perhaps elsewhere: its rows stay if no run of theirs is finished
+      here, and configs that were not run get no row.
   """
   notes, rows, kept = [], [], _rows(before)
   for name, config in configs.items():
@@ -102,7 +94,7 @@ def _rows(table):
 
 def _row(group, config, notes):
   """The cells of one config; footnotes that it needs are added to `notes`."""
-  metric = METRICS[binding.as_section(config['task'])['name']]
+  metric = metrics.main_metric(binding.as_section(config['task'])['name']).name
   key, runs = f'test_{metric}', group.finished
   values = {
     name: [value for value, _ in (run.figure(name) for run in runs) if value is not None]
@@ -135,15 +127,17 @@ def _origin(groups, before):
   """The command, and the day of the newest run, which may be one of a table made before."""
   runs = [run for group in groups for run in group.finished]
   said = (
-    'Mean ± deviation over the seeds there are. Test and validation (training examples held out) are those of\n'
-    'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a character, mse is the\n'
-    "mean squared error of a pixel. Made from the runs' files by `python -m launch.reproduction.reproduce`"
+    'Mean ± deviation over the seeds there are. Test and validation (training examples held out) '
+    'are those of\n'
+    'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a '
+    'character, mse is the\n'
+    "mean squared error of a pixel. Made from the runs' files by "
+    '`python -m launch.reproduction.reproduce`'
   )
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
-  days += [
-    f'{datetime.datetime.fromtimestamp((run.folder / "summary.json").stat().st_mtime, datetime.UTC):%Y-%m-%d}'
-    for run in runs
-  ]
+  for run in runs:
+    written = (run.folder / 'summary.json').stat().st_mtime
+    days.append(f'{datetime.datetime.fromtimestamp(written, datetime.UTC):%Y-%m-%d}')
   return f'{said}; the newest run is of {max(days)}.' if days else f'{said}.'
 
 

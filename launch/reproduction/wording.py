@@ -2,59 +2,65 @@
 
 import decimal
 import statistics
+from collections.abc import Sequence
 
-UNITS = {
-  'accuracy': ' %',
-  'bits_per_character': ' bits',
-  'mse': ' mse',
-}  # end of a key → what stands after its figure
+from jaxdl.step import metrics
+from launch.reproduction import interval
 
 
-def figure(key, value):
-  """0.9727 → '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count
-  with commas.
+def figure(key: str, value) -> str:
+  """A figure as it is shown, with its unit.
+
+  Args:
+    key: its name, such as 'accuracy' or 'test_accuracy'.
+    value: number, several numbers, or None.
+
+  Returns:
+    '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count with
+    commas; '–' for None.
   """
   if value is None:
     return '–'
-  if key.endswith('accuracy'):
-    return f'{value * 100:.2f}{unit(key)}'
+  metric = metrics.find(key)
+  if metric is not None and metric.is_share:
+    return metrics.number(key, value) + unit(key)
   if isinstance(value, int):
     return f'{value:,}'
   if isinstance(value, (list, tuple)):
     return ', '.join(figure(key, number) for number in value)
-  return (f'{value:.4f}' if abs(value) < 100 else f'{value:,.2f}') + unit(key)
+  text = metrics.number(key, value) if abs(value) < 100 else f'{value:,.2f}'
+  return text + unit(key)
 
 
-def unit(key):
+def unit(key: str) -> str:
   """What stands after a figure: ' %', ' bits' of a character, ' mse'; '' after a loss."""
-  return next((unit for ending, unit in UNITS.items() if key.endswith(ending)), '')
+  metric = metrics.find(key)
+  return f' {metric.symbol}' if metric is not None and metric.symbol else ''
 
 
-def reported(key, value):
+def reported(key: str, value) -> str:
   """A report's figure with as many digits as it gives: 0.88 → '88 %', 0.987 → '98.7 %'."""
-  if key.endswith('accuracy') and value is not None:
-    return f'{decimal.Decimal(repr(value)).scaleb(2):f} %'
+  metric = metrics.find(key)
+  if value is not None and metric is not None and metric.is_share:
+    return f'{decimal.Decimal(repr(value)).scaleb(2):f}{unit(key)}'
   return figure(key, value)
 
 
-def with_interval(key, measured):
+def with_interval(key: str, measured: interval.Measured) -> str:
   """'97.46 % (97.10–97.77 %, 3 seeds)'; the seed's number alone where there is no interval."""
-  seeds = f'{measured.runs} seed{"s" * (measured.runs > 1)}'
+  seeds = '1 seed' if measured.runs == 1 else f'{measured.runs} seeds'
   mean, low, high = (figure(key, value) for value in (measured.mean, measured.low, measured.high))
   if measured.low == measured.high:
     return f'{mean} ({seeds})'
   return f'{mean} ({low.removesuffix(unit(key))} to {high}, {seeds})'
 
 
-def seeds(values, key):
+def seeds(values: Sequence[float], key: str) -> str:
   """'97.46 ± 0.07 % (3 seeds)': mean and deviation over runs.
 
   Args:
-    values: numbers, one a run.
-    key: str, the figure's name.
-
-  Returns:
-    str.
+    values: one of each run.
+    key: the figure's name.
   """
   if len(values) == 1:
     return f'{figure(key, values[0])} (1 seed)'

@@ -15,6 +15,7 @@ from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
 from jaxdl.report import page, sections, svg
 from jaxdl.runs import record
+from jaxdl.step import metrics
 from jaxdl.step.tasks import TASKS
 from jaxdl.terminal import command
 
@@ -126,8 +127,9 @@ def test_report_shows_what_the_files_say(run):
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
   assert 'Feature maps of conv2 for eight images' in text
-  assert '0:01:01 (all sittings' in text
+  assert '0:01:01 (all sessions' in text
   headings = re.findall(r'<h2 id="([^"]+)">', (run / 'report.html').read_text())
+  assert headings[-1] == 'how-to-run-it-again', 'it holds paths, which are of no interest to others'
   assert headings == [dict(attributes)['href'][1:] for tag, attributes in read.tags if tag == 'a']
   for absent in ('neurons', 'errors', 'reconstructions'):
     assert absent not in headings
@@ -151,7 +153,7 @@ def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
   assert (
     [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4
   )  # two charts, the map, the page's own
-  assert 'by step, of which an epoch has 1,024</figcaption>' in html
+  assert 'by step (an epoch has 1,024 steps)</figcaption>' in html
   assert EVIL not in html
   assert '&lt;/script&gt;&lt;img' in html
 
@@ -241,9 +243,8 @@ def test_losses_are_drawn_in_the_unit_of_their_task():
     '%',
   ]
   curves = {'a': {('train', 'loss'): (np.arange(2), np.ones(2), np.zeros(2))}}
-  (axis,) = figures.learning_curves(
-    curves, {'a': ('a',)}, heading='', loss_unit='nats, squared error'
-  ).axes
+  axes = {'loss': (metrics.METRICS['loss'].label('nats, squared error'), 1)}
+  (axis,) = figures.learning_curves(curves, {'a': ('a',)}, axes=axes, heading='').axes
   assert axis.get_ylabel() == 'loss (nats, squared error)'
 
 
@@ -290,6 +291,9 @@ def test_curves_are_drawn_to_scale():
     {'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}}
   )
   assert falling['beyond'] == 'values up to 9.25 lie above this axis'
+  warm_up = [(step, min(step, 3) / 1000) for step in range(200)] + [(200, 0.02)]
+  (rate,) = svg.charts({'run': {('learning_rate', 'train'): warm_up}})
+  assert rate['beyond'] == '', 'the peak of a learning rate is part of what it shows'
   (rising,) = svg.charts(
     {
       'run': {
@@ -349,13 +353,14 @@ def _of_hex(colour):
 def test_sections_hold_what_is_known_of_and_there(run):
   found = {
     section['heading']: [picture['name'] for picture in section['pictures']]
-    for section in sections.of_run(run / 'analysis')
+    for section in sections.of_run(record.read(run))
   }
   assert found == {
     'Data': ['samples'],
     'Feature maps': ['feature_maps_conv2'],
     'Characters': ['unit_7'],
     'Features in the plane': ['embedding_pca'],
+    'Generated text': [],
     'Other analyses': ['unknown'],
   }
 
@@ -424,7 +429,7 @@ def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
   }
   assert (
     notes.pop('Feature maps')
-    == 'Of the network at step 4; the figures above are of step 8: jaxdl.analyze makes them anew.'
+    == 'Of the network at step 4; the figures above are of step 8: run jaxdl.analyze again.'
   )
   assert set(notes.values()) == {''}
 
