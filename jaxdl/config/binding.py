@@ -28,11 +28,14 @@ def bind(table, section, where, *, by='name', also=(), **given):
     raise ValueError(
       f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}'
     )
-  return bind_one(table[name], arguments, where, also=(by, *also), **given)
+  return bind_one(table[name], arguments, where, also=(by, *also), others=tuple(table), **given)
 
 
-def bind_one(function, section, where, *, also=(), **given):
-  """Binds a section as keyword arguments to one function; raises as `bind` does."""
+def bind_one(function, section, where, *, also=(), others=(), **given):
+  """Binds a section as keyword arguments to one function; raises as `bind` does.
+
+  `others` are names that the section could have instead, for messages.
+  """
   checks.check_section(section, where)
   parameters = inspect.signature(function).parameters
   keys = [key for key in parameters if key not in given and _is_key(parameters[key], function)]
@@ -45,6 +48,8 @@ def bind_one(function, section, where, *, also=(), **given):
         for inner in part
       ]
       near = spelling.meant(key, [*keys, *also, *below])
+      if key in others:
+        near = f'; did you mean name={key!r}, which has keys of its own?'
       raise ValueError(
         f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}'
       )

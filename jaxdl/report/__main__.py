@@ -2,6 +2,12 @@
 about several.
 """
 
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
 import pathlib
 import sys
 
@@ -15,10 +21,11 @@ EXAMPLES = """\
   python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.report',
+    name='report',
+    called=arguments[0],
     examples=EXAMPLES,
     description='Write one self-contained page about a run, or about several.',
   )

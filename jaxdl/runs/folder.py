@@ -151,6 +151,19 @@ def below(folder):
   return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
+def format_of(workdir) -> int | None:
+  """The format of the run that a folder holds: 1 where its config.json gives none; None for no run.
+
+  Raises:
+    ValueError: config.json is damaged.
+  """
+  file = pathlib.Path(workdir) / 'config.json'
+  if last_checkpoint(workdir) is None or not file.is_file():
+    return None
+  found = read_json(file).get('format', 1)
+  return found if isinstance(found, int) else 1
+
+
 def check_config(workdir, config, steps):
   """Refuses a run that has begun with another config, but for how often it logs, is beyond `steps`,
   or lost its checkpoints.

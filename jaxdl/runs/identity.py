@@ -24,6 +24,7 @@ def changed_keys(before, now, *, but):
 
 # Keys that may differ between a config and its runs.
 SAME_RUN = (
+  'format',
   'reported',
   'dataset',
   'seed',
@@ -43,6 +44,7 @@ SAME_RUN = (
 
 
 MAY_CHANGE = (
+  'format',
   'train_for',
   'log_every',
   'evaluate_every',

@@ -21,7 +21,7 @@ def finished(folder, wanted):
   except (OSError, ValueError):
     return None
   same = not identity.changed_keys(
-    run.config, wanted, but=('reported', 'dataset', 'cpu_devices', 'data.workers')
+    run.config, wanted, but=('format', 'reported', 'dataset', 'cpu_devices', 'data.workers')
   )
   return run.summary if same and run.finished else None
 

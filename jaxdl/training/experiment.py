@@ -8,6 +8,8 @@ import inspect
 import math
 from collections.abc import Callable
 
+import ml_collections
+
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
 from jaxdl.data import DATA_SETS, memory
@@ -86,12 +88,19 @@ class Experiment:
     return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
 
 
-def build(config, name):
+FORMAT = 2  # of the runs that this version starts
+
+
+def build(
+  config: ml_collections.ConfigDict | dict, name: str | None = None, *, format: int | None = None
+) -> Experiment:
   """Checks a config, key by key, and builds the experiment.
 
   Args:
-    config: ConfigDict or dict.
-    name: str, the config's name.
+    config: the config, such as `jaxdl.read_config` returns it.
+    name: its name, for the summary and for pages; None for 'experiment'.
+    format: that of the run which is resumed (`runs.folder.format_of`), None for a new run. Runs of
+      format 1 keep the schedules that they were started with.
 
   Returns:
     Experiment.
@@ -101,7 +110,10 @@ def build(config, name):
     OSError: the data set is missing or corrupt.
   """
   plain = reading.to_dict(config)
-  return binding.bind_one(_build, plain, 'config', name=name, config=plain)()
+  name = 'experiment' if name is None else name
+  plain = {key: value for key, value in plain.items() if key != 'format'}
+  kept = {**plain, 'format': format or FORMAT}
+  return binding.bind_one(_build, plain, 'config', name=name, config=kept)()
 
 
 def _build(
@@ -234,7 +246,8 @@ def _traced(profile, steps, epoch):
 def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
   section = {'name': 'constant'} if config.get('schedule') is None else config['schedule']
-  return binding.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
+  table = schedules.FORMAT_1 if config.get('format') == 1 else schedules.SCHEDULES
+  return binding.bind(table, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
 def _observer(plateau, early_stopping, data, learning_rate):
