@@ -130,6 +130,8 @@ def _example(argument, config):
   node = config
   for part in parts(argument):
     node = below(node, part) if part in keys(node) else {}
+  if not hasattr(node, 'items'):
+    node = {}
   section = {key: one for key, one in node.items() if isinstance(one, (str, int, float))}
   if 'name' in section:
     section = {'name': section.pop('name'), **section}

@@ -11,6 +11,7 @@ from typing import Any
 
 from flax import linen as nn
 
+from jaxdl.config import library, reading
 from jaxdl.runs import files, identity
 
 
@@ -114,7 +115,16 @@ class Run:
 
   @property
   def changed(self):
-    """The keys that the command which began it sets, so that it is another run than the config's."""
+    """The keys in which the run differs from the config of the package that its command names; of
+    another config, or of a sweep, the keys that the command sets.
+
+    Only configs of the package are read: a file that a foreign run names must not be executed.
+    """
+    named = re.search(r'jaxdl\.main .*--config=(?:configs/)?(\w+)(?:\.py)?(?=\s|$)', self.command)
+    file = library.find(named[1]) if named else None
+    if file is not None:
+      config = reading.to_dict(reading.read_file(file))
+      return identity.changed_keys(self.config, config, but=identity.SAME_RUN)
     return [
       key
       for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
