@@ -314,11 +314,11 @@ def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, oth
   np.testing.assert_array_equal(after.labels, before.labels)
   with pytest.raises(
     ValueError,
-    match='--data_dir=x changes nothing: .* was trained on the copy in the package: leave it out',
+    match='^data_dir=x changes nothing: .* was trained on the copy in the package: leave it out',
   ):
     subject.read(tmp_path / 'run', data_dir='x')
   with pytest.raises(
-    ValueError, match='--folder=x is for photographs, but .* was trained on mnist: leave it out'
+    ValueError, match='^folder=x is for photographs, but .* was trained on mnist: leave it out'
   ):
     subject.read(tmp_path / 'run', folder='x')
 

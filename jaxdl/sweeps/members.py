@@ -150,9 +150,9 @@ def _changed(config, change):
   return {**config, **change, **below}
 
 
-def built(member):
-  """The Experiment of a member; its errors say whose they are."""
+def built(member: Member, *, format: int | None = None) -> experiment.Experiment:
+  """The Experiment of a member, whose label stands in its errors; `format` as in `build`."""
   try:
-    return experiment.build(member.config, member.name)
+    return experiment.build(member.config, member.name, format=format)
   except ValueError as error:
     raise ValueError(f'{member.label}: {error}') from None

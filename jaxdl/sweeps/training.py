@@ -9,6 +9,7 @@ from jaxdl import lint
 from jaxdl.monitoring import evaluations, samples
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import checkpoint, disk, record
+from jaxdl.runs.folder import format_of
 from jaxdl.sweeps import ensemble, members
 from jaxdl.sweeps.members import Member
 from jaxdl.training import loop, programs
@@ -38,19 +39,19 @@ class Trainer:
 
   def train(self, group: list[Member], signals: list):
     """Trains a group, the members at the same step compiled together, until a signal comes."""
-    by_step = {}
+    alike = {}
     for member in group:
-      step = checkpoint.last_step(self.workdir / member.folder)
-      by_step.setdefault(step, []).append(member)
-    for step, chosen in by_step.items():
+      place = self.workdir / member.folder
+      alike.setdefault((checkpoint.last_step(place), format_of(place)), []).append(member)
+    for (step, format), chosen in alike.items():
       if signals:
         return
-      self._train_together(chosen, resumes=step > 0)
+      self._train_together(chosen, resumes=step > 0, format=format)
 
-  def _train_together(self, chosen, *, resumes):
+  def _train_together(self, chosen, *, resumes, format):
     names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)
     print(f'training {names}', flush=True)
-    experiments = [members.built(member) for member in chosen]
+    experiments = [members.built(member, format=format) for member in chosen]
     for member in self.finished:
       _check_same_data(experiments[0], self.workdir / member.folder)
     self._say(chosen, experiments[0], short=resumes)

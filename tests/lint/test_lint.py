@@ -16,7 +16,7 @@ from jaxdl.config.reading import read_file
 from jaxdl.data import DATA_SETS, characters, images
 from jaxdl.data.source import Source
 from jaxdl.lint import duration
-from jaxdl.step import plateau
+from jaxdl.step import plateau, tasks
 from jaxdl.training import experiment
 
 DENSE = (dict(kind='flatten'), dict(kind='dense', features=4, activate=False))
@@ -340,5 +340,5 @@ def test_a_result_worse_than_a_guess_is_said():
     'the test loss of 1.50 is above that of a guess among 4 classes, 1.39: train longer, or with a lower '
     'config.optimizer.learning_rate'
   )
-  other = types.SimpleNamespace(config={'task': 'reconstruct'}, data=built.data)
+  other = types.SimpleNamespace(evaluation_task=tasks.reconstruct, data=built.data)
   assert lint.of_result(other, {'test_loss': 1.5}) is None
