@@ -8,7 +8,7 @@ of the lowest validation loss, on all 10,000 test images; the digits are those o
 TFDS's copy, in another order, gave 98.84 ± 0.02 %. At the report's constant rate the last
 parameters swing by ±0.3 points from one evaluation to the next; their moving average (`ema_decay`),
 which changes no training step, does not. Without it: 98.65 ± 0.14 % (2026-11-21). The report leaves
-open the initialisation (here orthogonal recurrent and Glorot input kernels, forget bias 1) and the
+open the initialisation (here orthogonal recurrent and Glorot input kernels) and the
 validation split (here the last 5,000 training images).
 """
 

@@ -1,26 +1,66 @@
-"""python -m jaxdl: which commands there are."""
+"""jaxdl COMMAND …, or python -m jaxdl COMMAND …: runs a command, or lists the commands."""
 
+import importlib
 import sys
 
-COMMANDS = {
-  'main': 'train, evaluate, checkpoint and resume an experiment',
-  'analyze': 'look inside its network: pictures and numbers',
-  'report': 'one page about a run, or about several',
-  'sweep': 'many runs, one table and one figure',
-  'generate': 'let a language model write',
-  'status': 'how far runs are',
-  'data': 'which data sets there are, and how to prepare them',
+COMMANDS = {  # name → (module, what it does)
+  'train': ('jaxdl.main', 'train, evaluate, checkpoint and resume an experiment'),
+  'analyze': ('jaxdl.analyze', 'look inside its network: pictures and numbers'),
+  'report': ('jaxdl.report', 'one page about a run, or about several'),
+  'sweep': ('jaxdl.sweep', 'many runs, one table and one figure'),
+  'generate': ('jaxdl.generate', 'let a language model write'),
+  'status': ('jaxdl.status', 'how far runs are'),
+  'data': ('jaxdl.data', 'which data sets there are, and how to prepare them'),
+  'configs': ('jaxdl.config', 'which configs come with the package, and how to copy one'),
 }
+ALIASES = {'main': 'train', 'config': 'configs'}
+
+
+def main() -> int:
+  """Runs the command that the command line names; returns the exit code."""
+  called = 'python -m jaxdl' if sys.argv[0].endswith('__main__.py') else 'jaxdl'
+  word = sys.argv[1] if len(sys.argv) > 1 else '--help'
+  if word in ('-h', '--help'):
+    _list_commands(called)
+    return 0
+  if word == '--version':
+    from jaxdl import __version__
+
+    print(f'jaxdl {__version__}')
+    return 0
+  name = ALIASES.get(word, word)
+  if name not in COMMANDS:
+    from jaxdl.config.spelling import meant
+
+    commands = ', '.join(COMMANDS)
+    print(
+      f'jaxdl: {word} is no command: use one of {commands}{meant(word, COMMANDS)}', file=sys.stderr
+    )
+    return 1
+  from jaxdl.terminal import start
+
+  start.begin()
+  module = _module(name)
+  from jaxdl.terminal import command
+
+  less_memory = getattr(module, 'LESS_MEMORY', command.LESS_TO_TRAIN)
+  return command.run(module.main, [f'{called} {word}', *sys.argv[2:]], less_memory=less_memory)
+
+
+def _module(name):
+  """The module of a command; of a package that is its __main__."""
+  place, _ = COMMANDS[name]
+  module = importlib.import_module(place)
+  if hasattr(module, '__path__'):
+    module = importlib.import_module(f'{place}.__main__')
+  return module
+
+
+def _list_commands(called):
+  for name, (module, what) in COMMANDS.items():
+    print(f'{called} {name:<9} {what} (python -m {module})')
+  print(f'Each explains itself with --help. To start: {called} train --config=lstm_mnist')
+
 
 if __name__ == '__main__':
-  if given := [word for word in sys.argv[1:] if not word.startswith('-')]:
-    sys.exit(
-      f'jaxdl: {given[0]} is written with a dot: python -m jaxdl.{given[0]}'
-      if given[0] in COMMANDS
-      else f'jaxdl: {given[0]} is no command: use one of {", ".join(f"jaxdl.{name}" for name in COMMANDS)}'
-    )
-  for name, what in COMMANDS.items():
-    print(f'python -m jaxdl.{name:<9} {what}')
-  print(
-    'Each explains itself with --help. To begin: python -m jaxdl.main --config=configs/lstm_mnist.py'
-  )
+  sys.exit(main())

@@ -2,8 +2,13 @@
 D/analysis.
 """
 
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
 import dataclasses
-import json
 import os
 import pathlib
 import shlex
@@ -16,6 +21,7 @@ from collections.abc import Sequence
 from concurrent import futures
 
 from jaxdl import figures
+from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
 from jaxdl.monitoring.side_outputs import is_out_of_memory, reason
 from jaxdl.report import page
@@ -39,7 +45,7 @@ analyses:
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
-  chosen = _parser().parse_args(arguments[1:])
+  chosen = _parser(arguments[0]).parse_args(arguments[1:])
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
   looks_at_examples = any(VIEWS[name].examples for name in wanted if name in VIEWS)
   seen = subject.read(
@@ -83,13 +89,16 @@ def main(arguments: Sequence[str]) -> int:
   for part, why in failed.items():
     print(f'jaxdl: {part} failed: {why}', file=sys.stderr)
   files = {name: one.files for name, one in made.items() if one.files}
-  print(json.dumps({'workdir': chosen.workdir, 'analyses': files, 'failed': failed}))
+  command.print_result(
+    {'workdir': chosen.workdir, 'analyses': files, 'failed': failed}, as_json=chosen.json
+  )
   return 1 if failed else 0
 
 
-def _parser():
+def _parser(called):
   parser = command.Parser(
-    prog='python -m jaxdl.analyze',
+    name='analyze',
+    called=called,
     description='Look inside a network: pictures and numbers.',
     examples=EXAMPLES,
     quiet=True,
@@ -212,7 +221,7 @@ class Made:
       traceback.print_exception(error)
     why = reason(error)
     if isinstance(error, (ValueError, ImportError, FileNotFoundError)):
-      self.left_out[part] = str(error)
+      self.left_out[part] = arguments.as_flags(error)
     elif is_out_of_memory(error):
       self.failed[part] = f'{why}: give fewer examples, such as --images={max(1, count // 2)}'
     elif isinstance(error, OSError):

@@ -2,6 +2,12 @@
 checkpoint alone.
 """
 
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
 import sys
 
 from jaxdl.data import characters
@@ -17,10 +23,11 @@ EXAMPLES = """\
   python -m jaxdl.generate runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.generate',
+    name='generate',
+    called=arguments[0],
     description='Let a language model write, from its checkpoint alone.',
     examples=EXAMPLES,
     run='folder of a run of a language model',
@@ -30,7 +37,7 @@ def main(arguments):
     '--prime',
     action='append',
     metavar='TEXT',
-    help='text to go on from; may be given several times',
+    help='text to continue; may be given several times',
   )
   add(
     '--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)'

@@ -1,8 +1,14 @@
-"""python -m jaxdl.status D: where runs are, from their files alone, while they train or afterwards."""
+"""python -m jaxdl.status D: how far runs are, from their files alone."""
+
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
 
 import datetime
-import json
 import math
+import os
 import pathlib
 import sys
 import time
@@ -15,10 +21,11 @@ LONGEST = 1e12  # seconds that are shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.status',
+    name='status',
+    called=arguments[0],
     description='Say where runs are, from their files alone.',
     quiet=True,
     examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
@@ -26,7 +33,9 @@ def main(arguments):
   parser.add_argument(
     'runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some'
   )
-  parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same')
+  parser.add_argument(
+    '--workdir', nargs='+', default=[], metavar='DIR', help='another way to give them'
+  )
   chosen = parser.parse_args(arguments[1:])
   if not (places := chosen.runs + chosen.workdir):
     parser.error('no folder of a run is given')
@@ -43,11 +52,11 @@ def main(arguments):
   ]  # each once
   for one in found:
     print(text(one))
-  print(json.dumps(found))
+  command.print_result(found, as_json=chosen.json)
   return 0
 
 
-def read(workdir):
+def read(workdir: str | os.PathLike) -> dict:
   """What the files of a run say of it.
 
   Args:
@@ -64,7 +73,7 @@ def read(workdir):
     FileNotFoundError: no run is there.
     ValueError: one of its files is damaged.
   """
-  run, folder, now = record.read(workdir), pathlib.Path(workdir), time.time()
+  run, folder, now = record.load(workdir), pathlib.Path(workdir), time.time()
   lines, config = run.history, run.config
   figures = {
     line['split']: {key: value for key, value in line.items() if key not in UNSHOWN}
@@ -105,7 +114,7 @@ def read(workdir):
   }
 
 
-def text(found):
+def text(found: dict) -> str:
   """What `read` returns, in lines for a person."""
   head = f'{found["workdir"]}: {found["state"]}'
   if found['state'] == 'training':

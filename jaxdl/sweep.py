@@ -2,7 +2,12 @@
 their curves.
 """
 
-import json
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
 import pathlib
 import sys
 
@@ -17,15 +22,27 @@ from jaxdl.terminal.signals import stop_signals
 
 EXAMPLES = """\
   python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
-  python -m jaxdl.sweep --config=configs/sweeps/losses_cifar10.py --describe
+  python -m jaxdl.sweep --config=sweeps/losses_cifar10 --describe
 
-The same command goes on with a sweep that was stopped."""
+A sweep is a config file of its own; every run is one choice of each axis, with each seed:
+
+  def get_config():
+    config = ml_collections.ConfigDict()
+    config.base = 'cnn_mnist'    # or a path from this file, '../cnn_mnist.py'
+    config.seeds = (0, 1)
+    config.axes = (dict(name='rate', choices=[
+      dict(name=f'{rate:g}', optimizer=dict(learning_rate=rate)) for rate in (1e-4, 1e-3)]),)
+    return config
+
+To resume a sweep that was stopped, rerun its command. Exit code: 0 all trained to their end, 75
+stopped and saved, 1 an error."""
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.sweep',
+    name='sweep',
+    called=arguments[0],
     description='Train many runs; write one table and one figure of them.',
     config='configs/sweeps/hidden_units_mnist.py',
     examples=EXAMPLES,
@@ -39,16 +56,18 @@ def main(arguments):
     default='auto',
     choices=['auto', 'always', 'never'],
     metavar='WHEN',
-    help='one program for many runs: always, never or auto, where it was measured faster (default)',
+    help='compile many runs into one program: always, never or auto, where it was measured faster (default)',
   )
   parser.add_argument(
     '--describe', action='store_true', help='print the runs and their groups; train nothing'
   )
   parser.add_start_over()
   values, configured = reading.from_command_line(parser, arguments)
-  path = pathlib.Path(values.config)
+  path = reading.find(values.config)
   if 'model' in configured:
-    raise ValueError(f'{path} is an experiment, no sweep: python -m jaxdl.main --config={path}')
+    raise ValueError(
+      f'{values.config} is an experiment, no sweep: python -m jaxdl.main --config={values.config}'
+    )
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
@@ -58,27 +77,21 @@ def main(arguments):
   with downloads(not values.describe):
     groups = grouping.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)
-  print(
-    f'{path.stem}: {len(found)} runs into {workdir}'
-    + f', {ended} of them finished already' * bool(ended),
-    flush=True,
-  )
+  already = f', {ended} of them finished already' if ended else ''
+  print(f'{path.stem}: {len(found)} runs into {workdir}{already}', flush=True)
   for group in groups:
-    print(
-      '  together: ' * (len(group) > 1)
-      + '; '.join(f'{member.label} (seed {member.seed})' for member in group)
-    )
+    names = '; '.join(f'{member.label} (seed {member.seed})' for member in group)
+    print(f'  compiled together: {names}' if len(group) > 1 else names)
   if values.describe:
-    print(
-      json.dumps(
-        {
-          'config': path.stem,
-          'workdir': str(workdir),
-          'runs': len(found),
-          'finished': ended,
-          'groups': [[member.folder for member in group] for group in groups],
-        }
-      )
+    command.print_result(
+      {
+        'config': path.stem,
+        'workdir': str(workdir),
+        'runs': len(found),
+        'finished': ended,
+        'groups': [[member.folder for member in group] for group in groups],
+      },
+      as_json=values.json,
     )
     return 0
   begun = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
@@ -100,20 +113,21 @@ def main(arguments):
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if stopped:
     print(f'stopped, resume with: {begun}')
-  print(
-    json.dumps(
-      {
-        'config': path.stem,
-        'workdir': str(workdir),
-        'runs': len(found),
-        'finished': ended,
-        'stopped': stopped,
-        'faults': faults,
-        'mean': {row['label']: row['mean'] for row in rows if row['mean']},
-      }
-    )
+  command.print_result(
+    {
+      'config': path.stem,
+      'workdir': str(workdir),
+      'runs': len(found),
+      'finished': ended,
+      'stopped': stopped,
+      'faults': faults,
+      'mean': {row['label']: row['mean'] for row in rows if row['mean']},
+    },
+    as_json=values.json,
   )
-  return 1 if trainer.damaged else 0
+  if trainer.damaged:
+    return 1
+  return command.STOPPED if stopped else 0
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@
 # Process 0 prints as ever, the lines of the others begin with their number, '[1] '. Process I sees the I-th GPU alone, of all
 # or of those in CUDA_VISIBLE_DEVICES. PYTHON=.venv/bin/python names another Python.
 #
-# Ctrl-C or SIGTERM stops all with a checkpoint, a second one kills them. Where a process fails, the others are ended too, and
-# its exit code is this command's.
+# Ctrl-C or SIGTERM stops all with a checkpoint, a second one kills them; a stopped run ends with exit code 75. Where a process
+# fails, the others are ended too, and its exit code is this command's.
 set -euo pipefail
 
 processes=${1:-}
@@ -45,7 +45,7 @@ for ((number = 0; number < processes; number++)); do
 done
 set +m
 
-code=0
+code=0 stopped=0
 while ((${#running[@]})); do
   if ((told > 1)); then
     signal_all KILL
@@ -59,7 +59,9 @@ while ((${#running[@]})); do
     fi
     wait "${running[number]}" && ended=0 || ended=$?
     unset 'running[number]'
-    if ((ended != 0 && code == 0)); then
+    if ((ended == 75)); then  # stopped and saved, as the others are
+      stopped=75
+    elif ((ended != 0 && code == 0)); then
       code=$ended
       echo "launch/local.sh: process $number ended with code $code, ending the others" >&2
       signal_all TERM
@@ -72,4 +74,4 @@ while ((${#running[@]})); do
   sleep 0.2 &
   wait "$!" || true  # in the background, for then a signal ends the wait at once
 done
-exit "$code"
+exit "$((code ? code : stopped))"

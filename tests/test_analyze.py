@@ -68,7 +68,7 @@ def test_analyze_writes_every_analysis_that_fits(run):
       json.loads(path.read_text())
   shown = {
     section['heading']: section['drawn_by']
-    for section in page.one(record.read(workdir))['sections']
+    for section in page.one(record.load(workdir))['sections']
   }
   assert 'Other analyses' not in shown, 'every picture has a place'
   named = [flags.removesuffix(' --images=40') for commands in shown.values() for flags in commands]
@@ -100,7 +100,7 @@ def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_
     assert {file.stem for file in folder.glob('unit_*.png')} == set(kept)
   assert (folder / 'surprise.png').exists()
   (section,) = (
-    one for one in page.one(record.read(tmp_path))['sections'] if one['heading'] == 'Characters'
+    one for one in page.one(record.load(tmp_path))['sections'] if one['heading'] == 'Characters'
   )
   assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
 
@@ -314,11 +314,11 @@ def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, oth
   np.testing.assert_array_equal(after.labels, before.labels)
   with pytest.raises(
     ValueError,
-    match='--data_dir=x changes nothing: .* was trained on the copy in the package: leave it out',
+    match='^data_dir=x changes nothing: .* was trained on the copy in the package: leave it out',
   ):
     subject.read(tmp_path / 'run', data_dir='x')
   with pytest.raises(
-    ValueError, match='--folder=x is for photographs, but .* was trained on mnist: leave it out'
+    ValueError, match='^folder=x is for photographs, but .* was trained on mnist: leave it out'
   ):
     subject.read(tmp_path / 'run', folder='x')
 

@@ -20,7 +20,13 @@ import PIL.Image
 import pytest
 from helpers import AS_USERS, ROOT, WITHOUT_TENSORFLOW, last_json, run_child
 
+import jaxdl
+from jaxdl import __main__ as jaxdl_main
 from jaxdl import main, sweep
+from jaxdl.config import __main__ as config_main
+from jaxdl.config import reading
+from jaxdl.data import DATA_SETS, known, tfds_arrays
+from jaxdl.sweeps import members
 from jaxdl.terminal import command, progress
 
 README = (ROOT / 'README.md').read_text()
@@ -60,10 +66,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
     environment=AS_USERS,
   )
   assert run.returncode == 0, run.stderr
-  assert run.stderr.startswith(
-    "warning: config.train_for='60 steps' ends within the first epoch: 51,160 of 55,000 training "
-  )
-  assert len(run.stderr.splitlines()) == 1
+  assert run.stderr == '', 'a short trial that was asked for is no mistake'
   summary = last_json(run.stdout)
   assert summary['config'] == 'lstm_mnist'
   assert summary['reported']['test_accuracy'] == 0.987
@@ -77,7 +80,11 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
   assert (
-    f'report: {tmp_path}/report.html\nlook inside: python -m jaxdl.analyze {tmp_path}\n'
+    f'report: {tmp_path}/report.html\nbest checkpoint, step {summary["step"]}: test loss '
+    in run.stdout
+  )
+  assert (
+    f'; all figures: {tmp_path}/summary.json\nlook inside: python -m jaxdl.analyze {tmp_path}\n'
     in run.stdout
   )
   page = html.unescape((tmp_path / 'report.html').read_text())
@@ -88,7 +95,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert 'LSTM on mnist: test accuracy' in page
 
 
-COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'data')
+COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'data', 'config')
 
 
 @pytest.mark.parametrize('name', COMMANDS)
@@ -138,7 +145,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
   assert command.run(main, ['jaxdl']) == 130
   assert (
     capsys.readouterr().err
-    == 'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint\n'
+    == 'jaxdl: interrupted: rerun the command to start again, or to resume from the last checkpoint\n'
   )
 
 
@@ -260,10 +267,12 @@ def test_a_file_is_told_what_is_done_after_a_silence(monkeypatch, capsys):
   assert capsys.readouterr().out == '… 1 of 2  filters, 0 s so far\n'
 
 
-def test_the_package_says_which_commands_there_are():
+def test_the_package_lists_its_commands():
   run = run_child('-m', 'jaxdl')
   assert (run.returncode, run.stderr) == (0, '')
-  named = re.findall(r'^python -m jaxdl\.(\w+)', run.stdout, re.MULTILINE)
+  named = re.findall(
+    r'^python -m jaxdl \w+ .* \(python -m jaxdl\.(\w+)\)$', run.stdout, re.MULTILINE
+  )
   there = {
     file.stem
     for file in (ROOT / 'jaxdl').glob('*.py')
@@ -272,17 +281,63 @@ def test_the_package_says_which_commands_there_are():
   assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
 
 
-@pytest.mark.parametrize(
-  ('word', 'said'),
-  [
-    ('status', 'status is written with a dot: python -m jaxdl.status'),
-    ('train', 'train is no command: use one of jaxdl.main, jaxdl.analyze, '),
-  ],
-)
-def test_a_command_without_its_dot_is_told(word, said):
-  run = run_child('-m', 'jaxdl', word)
-  assert (run.returncode, run.stdout) == (1, '')
-  assert run.stderr.startswith(f'jaxdl: {said}')
+def test_commands_are_found_by_name(monkeypatch, capsys, tmp_path):
+  """As the console script `jaxdl`, whose help names itself."""
+  monkeypatch.setenv('COLUMNS', '100')
+  for word, module in (('train', main), ('main', main), ('sweep', sweep)):
+    monkeypatch.setattr(sys, 'argv', ['/usr/bin/jaxdl', word, '--help'])
+    with pytest.raises(SystemExit):
+      jaxdl_main.main()
+    shown = capsys.readouterr().out
+    assert shown.startswith(f'usage: jaxdl {word} --config=FILE')
+    assert f'\nexamples:\n  jaxdl {word} --config=' in shown
+    assert module.main is not jaxdl_main.main
+  monkeypatch.setattr(sys, 'argv', ['/usr/bin/jaxdl', 'status', str(tmp_path / 'none')])
+  assert jaxdl_main.main() == 1
+  assert capsys.readouterr().err.startswith(f'jaxdl: {tmp_path}/none does not exist')
+
+
+def test_an_unknown_command_names_the_closest(monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['jaxdl', 'stauts'])
+  assert jaxdl_main.main() == 1
+  assert capsys.readouterr().err.startswith('jaxdl: stauts is no command: use one of train, ')
+  monkeypatch.setattr(sys, 'argv', ['jaxdl', '--version'])
+  assert jaxdl_main.main() == 0
+  assert capsys.readouterr().out == f'jaxdl {jaxdl.__version__}\n'
+
+
+def test_configs_are_listed_and_copied(monkeypatch, capsys, tmp_path):
+  def configs(*arguments):
+    return command.run(
+      config_main.main, ['jaxdl configs', *map(str, arguments)]
+    ), capsys.readouterr()
+
+  code, shown = configs()
+  assert code == 0
+  names = [line.split()[0] for line in shown.out.splitlines()]
+  files = [*ROOT.glob('configs/*.py'), *ROOT.glob('configs/sweeps/*.py')]
+  assert sorted(names) == sorted(str(file.relative_to(ROOT / 'configs'))[:-3] for file in files)
+  assert 'lstm_mnist                          LSTM with 128 units that reads MNIST row' in shown.out
+  code, shown = configs('sweeps/losses_cifar10', f'--to={tmp_path}')
+  copied = tmp_path / 'losses_cifar10.py'
+  assert (code, shown.out) == (0, f'{copied}: python -m jaxdl.sweep --config={copied}\n')
+  assert copied.read_text() == (ROOT / 'configs/sweeps/losses_cifar10.py').read_text()
+  found = members.read(reading.read_file(copied), copied)
+  assert [member.name for member in found] == ['deep_cnn_cifar10'] * 2, "its base is the package's"
+  assert configs('sweeps/losses_cifar10', f'--to={tmp_path}')[1].err.endswith(
+    'exists: delete it, or name another folder\n'
+  )
+  assert configs('lstm_mnst')[1].err == (
+    'jaxdl: the package has no config lstm_mnst; did you mean lstm_mnist?\n'
+  )
+
+
+def test_the_result_is_json_but_for_a_person_at_a_terminal(monkeypatch, capsys):
+  command.print_result({'step': 3}, as_json=False)
+  monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
+  command.print_result({'step': 4}, as_json=False)
+  command.print_result({'step': 5}, as_json=True)
+  assert capsys.readouterr().out == '{"step": 3}\n{"step": 5}\n'
 
 
 def test_a_line_of_progress_fits_a_terminal_of_80_columns():
@@ -319,7 +374,11 @@ def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
   """Nor is --start-over. Each process has another number: the command is that of all."""
   monkeypatch.setattr(main.processes, 'joined', lambda *who: contextlib.nullcontext())
   said = []
-  monkeypatch.setattr(main, '_train', lambda chosen, workdir, begun, start_over: said.append(begun))
+  monkeypatch.setattr(
+    main,
+    '_train',
+    lambda chosen, workdir, begun, start_over: said.append(begun) or {'stopped': None},
+  )
   run_here(
     f'--config={config_file(small)}',
     '--coordinator',
@@ -443,17 +502,47 @@ def test_describe_trains_nothing(tmp_path, run_here):
   assert not (tmp_path / 'run').exists()
 
 
-def test_describe_downloads_nothing(tmp_path, monkeypatch, run_here):
+NOT_PREPARED = 'its shapes, classes and counts are those of the full data set'
+
+
+@pytest.mark.parametrize('file', sorted(ROOT.glob('configs/*.py')), ids=lambda file: file.stem)
+def test_every_config_is_described_without_its_data(file, tmp_path, monkeypatch, run_here):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
-  said = (
-    f'cifar10 is not prepared in {tmp_path}, and nothing is downloaded to describe a config: '
-    'train it, or see python -m jaxdl.data list'
-  )
-  code, _, lines = run_here('--config=configs/cnn_cifar10.py', '--describe')
-  assert (code, lines) == (1, [f'jaxdl: {said}'])
-  with pytest.raises(FileNotFoundError, match=f'^{re.escape(said)}$'):
-    sweep.main(['sweep', '--config=configs/sweeps/losses_cifar10.py', '--describe'])
+  code, shown, lines = run_here(f'--config={file.relative_to(ROOT)}', '--describe')
+  assert code == 0, lines
+  described = last_json(shown)
+  reported = reading.to_dict(reading.read_file(file))['reported']
+  for key in ('parameters', 'trainable'):
+    assert described[key] == reported.get(key, described[key])
+  text = file.read_text()
+  packed = "name='mnist'" in text or "name='shakespeare'" in text
+  notes = [line for line in other_than_warnings(lines) if NOT_PREPARED in line]
+  assert (len(notes), len(other_than_warnings(lines))) == ((0, 0) if packed else (1, 1)), lines
+  assert not list(tmp_path.iterdir()), 'nothing is downloaded'
+
+
+def test_a_sweep_is_described_without_its_data(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(ROOT)
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
+  assert sweep.main(['sweep', '--config=sweeps/losses_cifar10', '--describe']) == 0
+  assert last_json(capsys.readouterr().out)['runs'] == 2
   assert not list(tmp_path.iterdir())
+
+
+def test_known_sizes_are_those_of_the_prepared_data(monkeypatch):
+  """Where a data set is prepared, its sizes and classes are those of `known`."""
+  compared = 0
+  for name, expected in known.SETS.items():
+    folder = tfds_arrays.version_folder(tfds_arrays.root_folder(None), name)
+    if name != 'mnist' and folder is None:
+      continue
+    found = DATA_SETS[name].args[0](source='auto', data_dir=None)
+    columns = {split: next(iter(parts.values())) for split, parts in found.columns.items()}
+    assert {split: len(values) for split, values in columns.items()} == expected.counts
+    assert {values.shape[1:] for values in columns.values()} == {expected.shape}
+    assert found.classes == expected.classes
+    compared += 1
+  assert compared
 
 
 def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_here):
@@ -537,8 +626,20 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
       r'config file configs is a folder: did you mean configs/bn_cnn_gray_cifar10\.py, .*\?$',
     ),
     (
-      ['--config=lstm_mnist'],
-      r'config file lstm_mnist does not exist: did you mean configs/lstm_mnist\.py\?$',
+      ['--config=lstm_mnst'],
+      r'config file lstm_mnst does not exist: did you mean configs/lstm_mnist\.py\?$',
+    ),
+    (
+      ['--config=configs/lstm_mnist.py', '--config.optimizer=sgd'],
+      r"--config\.optimizer=sgd is not read: set a section's keys, as --config\.optimizer\.name=sgd, or write all of it as \{'name': 'sgd', 'learning_rate': 0\.001\}",
+    ),
+    (
+      [
+        '--config=configs/lstm_mnist.py',
+        '--config.optimizer.name=sgd',
+        '--config.optimizer.momentum=0.9',
+      ],
+      r"config\.optimizer\.momentum is not a key of this section: .*; did you mean name='momentum', ",
     ),
     (['--confg=configs/lstm_mnist.py'], r'--confg is unknown: did you mean --config\?$'),
     (['--config.seed=1'], r'--config is missing: give one'),
@@ -635,7 +736,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],
-      r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.schedule\.name=cosine, or write all of it as \{'name': 'cosine'",
+      r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.model\.name=recurrent, or write all of it as \{'name': 'recurrent'",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model.classes=9'],
@@ -700,7 +801,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--wokrdir=x'],
-      r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --workdir.*; did you mean --workdir\?$',
+      r'--wokrdir is unknown: the flags are --config, --config\.KEY, --quiet, --json, --workdir.*; did you mean --workdir\?$',
     ),
     (['--config=configs/lstm_mnist.py', 'train'], r"argument 'train' is not a flag"),
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
@@ -825,22 +926,34 @@ def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
     assert code == 0, (line, lines)
 
 
-def test_wheel_carries_the_bundled_data(tmp_path):
+def test_wheel_carries_data_and_configs_and_runs_anywhere(tmp_path):
   build = run_child(
     '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '-w', tmp_path, ROOT
   )
   if build.returncode and 'setuptools' in build.stderr:
     pytest.skip('setuptools is not installed here')
   assert build.returncode == 0, build.stderr
-  names = zipfile.ZipFile(next(tmp_path.glob('*.whl'))).namelist()
-  assert {
-    f'jaxdl/data/bundled/mnist/{name}'
-    for name in (
-      'README.md',
-      'train-images-idx3-ubyte.xz',
-      't10k-images-idx3-ubyte.xz',
-      'train-labels-idx1-ubyte.xz',
-      't10k-labels-idx1-ubyte.xz',
-    )
-  } <= set(names)
-  assert {f'jaxdl/report/page.{ending}' for ending in ('html', 'css', 'js')} <= set(names)
+  (wheel,) = tmp_path.glob('*.whl')
+  names = set(zipfile.ZipFile(wheel).namelist())
+  bundled = [file for file in (ROOT / 'jaxdl/data/bundled').rglob('*') if file.is_file()]
+  code = (ROOT / 'jaxdl').rglob('*.py')
+  files = [*bundled, *code, *(ROOT / 'jaxdl/report').glob('page.*'), ROOT / 'jaxdl/py.typed']
+  assert {file.relative_to(ROOT).as_posix() for file in files} <= names
+  configs = (ROOT / 'configs').rglob('*.py')
+  assert {f'jaxdl/{file.relative_to(ROOT).as_posix()}' for file in configs} <= names
+  installed, elsewhere = tmp_path / 'installed', tmp_path / 'elsewhere'
+  elsewhere.mkdir()
+  zipfile.ZipFile(wheel).extractall(installed)
+  there = {'PYTHONPATH': str(installed), 'TFDS_DATA_DIR': str(elsewhere)}
+  given = ('-m', 'jaxdl.main', '--config=lstm_mnist', '--describe', '--quiet')
+  run = run_child(*given, folder=elsewhere, environment=there)
+  assert run.returncode == 0, run.stderr
+  assert last_json(run.stdout)['parameters'] == 81_674
+  listed = run_child('-m', 'jaxdl', 'configs', folder=elsewhere, environment=there)
+  assert len(listed.stdout.splitlines()) == len(list((ROOT / 'configs').rglob('*.py')))
+  old = run_child(
+    '-m', 'jaxdl.main', '--config=configs/lstm_mnist.py', folder=elsewhere, environment=there
+  )
+  assert old.stderr == (
+    'jaxdl: config file configs/lstm_mnist.py does not exist: did you mean lstm_mnist?\n'
+  )

@@ -193,7 +193,7 @@ def look(folder):
   return (
     lambda: print(status.text(status.read(folder))),
     lambda: page.write([folder], folder / 'report.html'),
-    lambda: page.several([records.read(folder)] * 2),
+    lambda: page.several([records.load(folder)] * 2),
     lambda: records.finished(folder, CONFIG),
     lambda: table.curves([files.journal(folder)]),
     record,

@@ -9,6 +9,7 @@ import pytest
 
 from jaxdl import generate, models
 from jaxdl.models import sampling
+from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
 MODEL = models.build(dict(name='language_model', cell='gru', features=16, classes=7))
@@ -94,15 +95,23 @@ def test_sampled_characters_are_as_frequent_as_the_softmax_says():
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    (dict(length=0), '--length=0 is out of range: use 1 to 1,000,000'),
-    (dict(temperature=-1.0), '--temperature=-1.0 is out of range'),
-    (dict(top_k=8), '--top_k=8 is out of range: use 0 to 7, the size of the vocabulary'),
+    (dict(length=0), '^length=0 is out of range: use 1 to 1,000,000'),
+    (dict(temperature=-1.0), '^temperature=-1.0 is out of range'),
+    (dict(top_k=8), '^top_k=8 is out of range: use 0 to 7, the size of the vocabulary'),
     (dict(primes=[[]]), 'a prime is empty'),
   ],
 )
 def test_wrong_requests_are_named(options, message):
   with pytest.raises(ValueError, match=message):
     sampling.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
+
+
+def test_a_wrong_argument_of_the_library_is_a_flag_of_the_command(capsys):
+  def main(arguments):
+    return sampling.generate(MODEL, VARIABLES, PRIMES, length=0)
+
+  assert command.run(main, ['jaxdl']) == 1
+  assert capsys.readouterr().err == 'jaxdl: --length=0 is out of range: use 1 to 1,000,000\n'
 
 
 def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):

@@ -45,7 +45,7 @@ def bind(
       f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}'
       f'{spelling.meant(name, table)}'
     )
-  return bind_one(table[name], arguments, where, also=(by, *also), **given)
+  return bind_one(table[name], arguments, where, also=(by, *also), others=tuple(table), **given)
 
 
 def bind_one(
@@ -54,6 +54,7 @@ def bind_one(
   where: str,
   *,
   also: Sequence[str] = (),
+  others: Sequence[str] = (),
   **given: Any,
 ) -> functools.partial:
   """Binds a section as keyword arguments to one function or class.
@@ -63,6 +64,7 @@ def bind_one(
     section: its arguments.
     where: the section's place in the config, for messages.
     also: keys that were taken out of the section before, for messages.
+    others: names that the section could have instead, for messages.
     **given: further arguments, which the section may not set.
 
   Returns:
@@ -83,6 +85,8 @@ def bind_one(
         for inner in part
       ]
       near = spelling.meant(key, [*keys, *also, *below])
+      if key in others:
+        near = f'; did you mean name={key!r}, which has keys of its own?'
       raise ValueError(
         f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}'
         f'{near}'

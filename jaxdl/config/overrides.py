@@ -7,6 +7,7 @@ what it takes, is known only where an experiment is built, which names the valid
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -16,8 +17,7 @@ UNREAD = {  # how a reader's reason begins → what to say of the value
   'could not convert': 'is no number: write one such as 0.001',
   'invalid literal': 'is no whole number: write one such as 5',
   "('Non-boolean": 'is no switch: write true or false',
-  'Failed to parse': "is not read: set a section's keys, as --config.schedule.name=cosine, "
-  "or write all of it as {'name': 'cosine', 'final': 0.1}",
+  'Failed to parse': "is not read: set a section's keys, as {key}, or write all of it as {whole}",
 }
 
 
@@ -35,20 +35,20 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   """
   if not argument.startswith(PREFIX):
     return False
-  node, parts = config, _parts(argument)
-  for depth, part in enumerate(parts):
-    valid = _keys(node)
+  node, path_of_key = config, parts(argument)
+  for depth, part in enumerate(path_of_key):
+    valid = keys(node)
     if part not in valid and hasattr(node, 'items'):
       if '=' not in argument:
         raise ValueError(f'{argument} has no value: write {argument}=VALUE')
       return True
     if part not in valid:
-      where = '.'.join(['config', *parts[:depth]])
+      where = '.'.join(['config', *path_of_key[:depth]])
       options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
       raise ValueError(
         f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}'
       )
-    node = _below(node, part)
+    node = below(node, part)
   return False
 
 
@@ -64,14 +64,14 @@ def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
     ValueError: the key stands below a number or a text that an earlier argument has added.
   """
   is_new(argument, config, path)
-  *sections, last = _parts(argument)
+  *sections, last = parts(argument)
   node = config
   with config.unlocked():
     for part in sections:
-      if part not in _keys(node):
+      if part not in keys(node):
         node[part] = {}
-      node = _below(node, part)
-    if last in _keys(node):
+      node = below(node, part)
+    if last in keys(node):
       del node[last]  # the last of two overrides counts, whatever its type
     node[last] = _value(argument.partition('=')[2])
 
@@ -106,15 +106,44 @@ class _Literal(ast.NodeTransformer):
     )
 
 
-def unread(message: str) -> str:
-  """The message for a value that ml_collections could not read: 'flag --config.seed=x: reason' →
-  '--config.seed=x is …'.
+def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[str]) -> str:
+  """What to say where ml_collections could not read a value.
+
+  Args:
+    message: str, 'flag --config.seed=x: reason', as it comes.
+    config: ConfigDict, whose own section is the example where a section could not be read.
+    arguments: list of str, the overrides.
+
+  Returns:
+    str, '--config.seed=x is …'.
   """
   for reason, said in UNREAD.items():
     flag, found, _ = message.partition(f': {reason}')
     if found:
-      return f'{flag.removeprefix("flag ")} {said}'
+      argument = flag.removeprefix('flag ')
+      return f'{argument} {said.format(**_example(argument, config))}'
   return message
+
+
+def _example(argument, config):
+  """How a section of the config is overridden: 'key' in part, 'whole' at once."""
+  name, _, value = argument.partition('=')
+  node = config
+  for part in parts(argument):
+    node = below(node, part) if part in keys(node) else {}
+  if not hasattr(node, 'items'):
+    node = {}
+  section = {key: one for key, one in node.items() if isinstance(one, (str, int, float))}
+  if 'name' in section:
+    section = {'name': section.pop('name'), **section}
+  if not section:
+    section = {'name': 'cosine', 'final': 0.1}
+    name = f'{PREFIX}schedule'
+  first = next(iter(section))
+  if re.fullmatch(r'\w+', value) and 'name' in section:
+    section = {**section, 'name': value}
+    first = 'name'
+  return {'key': f'{name}.{first}={section[first]}', 'whole': section}
 
 
 def _value(text: str) -> Any:
@@ -124,16 +153,18 @@ def _value(text: str) -> Any:
     return text
 
 
-def _parts(argument):
+def parts(argument):
   """'--config.layers[0].kernel=3' → ['layers', '0', 'kernel']."""
   return re.findall(r'[^.\[\]]+', argument.removeprefix(PREFIX).partition('=')[0])
 
 
-def _keys(node):
+def keys(node):
+  """The keys of a section, or the positions of a list, as texts; [] of anything else."""
   if isinstance(node, (list, tuple)):
     return [str(index) for index in range(len(node))]
   return list(node) if hasattr(node, 'items') else []
 
 
-def _below(node, part):
+def below(node, part):
+  """The value of a key of a section, or at a position of a list."""
   return node[int(part)] if isinstance(node, (list, tuple)) else node[part]

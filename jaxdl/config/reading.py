@@ -12,7 +12,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from jaxdl.config import differences, overrides, spelling
+from jaxdl.config import differences, library, overrides, spelling
 
 
 def from_command_line(
@@ -34,12 +34,80 @@ def from_command_line(
   own, rest = parser.parse_known_args(map(overrides.literal, arguments[1:]))
   if own.config is None:
     raise ValueError(parser.without_config(rest))
-  config = read_file(own.config)
-  new = [argument for argument in rest if overrides.is_new(argument, config, own.config)]
+  return own, _overridden(own.config, arguments[0], rest, list(vars(own)))
+
+
+def read_config(
+  path: str | os.PathLike, *texts: str, **overrides: Any
+) -> ml_collections.ConfigDict:
+  """Reads a config file and overrides some of its keys.
+
+      read_config('lstm_mnist', seed=1, optimizer={'learning_rate': 3e-4})
+      read_config('configs/cnn_mnist.py', 'model.layers[0].features=16', **{'data.batch_size': 32})
+
+  Args:
+    path: a config file, or the name of a config in the package, such as 'lstm_mnist'.
+    *texts: overrides as on the command line, 'KEY=VALUE' with or without '--config.' before it.
+    **overrides: key → value; the value of a section is a dict of the keys to change in it. A key
+      below a section can also be written with dots, 'optimizer.learning_rate'.
+
+  Returns:
+    The config. `jaxdl.build` and `jaxdl.train` check its keys and values.
+
+  Raises:
+    ValueError: a missing or broken config file, a text that is no override, or a key below
+      something that is not a section.
+  """
+  path = os.fspath(path)
+  lines = [_as_flag(text) for text in texts]
+  config = _overridden(path, 'jaxdl', lines, ['config'])
+  with config.unlocked(), config.ignore_type():
+    for key, value in overrides.items():
+      _set(config, key, value, path)
+  return config
+
+
+def _as_flag(text):
+  if '=' not in text:
+    raise ValueError(f'{text!r} is not an override: write KEY=VALUE')
+  prefix = '' if text.startswith(overrides.PREFIX) else overrides.PREFIX
+  return overrides.literal(f'{prefix}{text}')
+
+
+def _set(config, key, value, path):
+  """Sets a key of a config, given with dots; of a section only the keys of `value`."""
+  overrides.is_new(f'{overrides.PREFIX}{key}=', config, path)  # raises for a key below a number
+  *sections, last = overrides.parts(key)
+  node = config
+  for part in sections:
+    if part not in overrides.keys(node):
+      node[part] = {}
+    node = overrides.below(node, part)
+  existing = node.get(last) if hasattr(node, 'get') else None
+  if isinstance(value, dict) and hasattr(existing, 'items'):
+    for inner, below in value.items():
+      _set(existing, inner, below, path)
+  elif hasattr(node, 'items'):
+    node[last] = value
+  else:
+    raise ValueError(f'config.{key} of {path} is an entry of a list: set its keys, or the list')
+
+
+def _overridden(path, program, arguments, known):
+  """The config of a file with the overrides of a command line.
+
+  Args:
+    path: as in `read_file`.
+    program: str, the name of the program, for the flags' parser.
+    arguments: list of str, '--config.a.b=value' each.
+    known: names of the command's own flags, for messages.
+  """
+  config = read_file(path)
+  new = [argument for argument in arguments if overrides.is_new(argument, config, path)]
   line = [
-    arguments[0],
-    f'--config={own.config}',
-    *(argument for argument in rest if argument not in new),
+    program,
+    f'--config={find(path)}',
+    *(argument for argument in arguments if argument not in new),
   ]
   config_flags.DEFINE_config_file(
     'config', None, flag_values=(values := flags.FlagValues()), sys_argv=line
@@ -48,37 +116,45 @@ def from_command_line(
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
     key = spelling.same(error.flagname, differences.flat(to_dict(config)))
-    near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in vars(own)])
+    near = spelling.meant(f'--{error.flagname}', [f'--{name}' for name in known])
     hint = f'; of the config it is --config.{key}' if key else near
-    others = ', '.join(f'--{name}' for name in vars(own) if name != 'config')
+    others = ', '.join(f'--{name}' for name in known if name != 'config')
     raise ValueError(
       f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}'
     ) from None
   except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-    raise ValueError(overrides.unread(str(error).strip().partition('\n')[0])) from error
+    message = str(error).strip().partition('\n')[0]
+    raise ValueError(overrides.unread(message, config, arguments)) from error
   if surplus:
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:
-    overrides.add(values.config, argument, own.config)
-  return own, values.config
+    overrides.add(values.config, argument, path)
+  return values.config
+
+
+def find(path: str | os.PathLike) -> pathlib.Path:
+  """The file of a config that is given by its path, or by its name where the package has it."""
+  file = pathlib.Path(path)
+  if file.is_file():
+    return file
+  return library.find(os.fspath(path)) or file
 
 
 def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
   """Reads a config file.
 
   Args:
-    path: a Python file with a function `get_config()`.
+    path: a config file, or the name of a config in the package, such as 'lstm_mnist'.
 
   Returns:
-    What the function returns.
+    The ConfigDict of its `get_config()`.
 
   Raises:
-    ValueError: there is no such file, and the message names those there are; or it is not a config.
+    ValueError: there is no such file, and the message names the closest ones; or it cannot be read.
   """
-  file = pathlib.Path(path)
+  file = find(path)
   if not file.is_file():
-    fault = 'is a folder' if file.is_dir() else 'does not exist'
-    raise ValueError(f'config file {path} {fault}: {_suggestion(file)}')
+    raise ValueError(f'config file {path} {_why_missing(file)}')
   if file.suffix != '.py':
     raise ValueError(
       f'config file {path} is not Python: give a .py file with a function get_config()'
@@ -97,20 +173,20 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
   return found
 
 
-def _suggestion(file):
-  """Which config files there are, for a message about one that is missing."""
+def _why_missing(file):
+  """'does not exist: did you mean …?' of a path that is no file."""
+  fault = 'is a folder' if file.is_dir() else 'does not exist'
+  place = pathlib.Path('configs')
   if file.is_dir():
-    folder = file
+    place = file
   elif list(file.parent.glob('*.py')):
-    folder = file.parent
-  else:
-    folder = pathlib.Path('configs')
-  found = {path.stem: str(path) for path in sorted(folder.glob('*.py'))}
-  if not found:
-    return 'check the path'
-  near = spelling.nearest(file.stem, found)
-  likely = [found[near]] if near else found.values()
-  return f'did you mean {", ".join(likely)}?'
+    place = file.parent
+  there = {found.stem: str(found) for found in sorted(place.glob('*.py'))}
+  if not there or (place != file and file.stem not in there and library.find(file.stem)):
+    there = {name: name for name in library.names()}
+  near = spelling.nearest(file.stem, there)
+  likely = [there[near]] if near else there.values()
+  return f'{fault}: did you mean {", ".join(likely)}?'
 
 
 def to_dict(config: ml_collections.ConfigDict | dict[str, Any]) -> dict[str, Any]:

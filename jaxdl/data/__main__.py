@@ -1,6 +1,12 @@
-"""python -m jaxdl.data list | prepare NAME --from=DIR: what there is, and how to get it without a
-network.
+"""python -m jaxdl.data list | prepare NAME --from=DIR: the data sets, and how to prepare one without
+a network.
 """
+
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
 
 import json
 import pathlib
@@ -18,12 +24,14 @@ EXAMPLES = """\
   python -m jaxdl.data prepare mnist --from=downloads/mnist"""
 
 
-def main(arguments):
-  """Runs one of both commands; see --help."""
+def main(arguments: list[str]) -> int:
+  """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.data',
+    name='data',
+    called=arguments[0],
     examples=EXAMPLES,
-    description='See which data sets there are, or prepare one from raw files.',
+    description='See which data sets there are, or prepare one from raw files. Photographs of your own '
+    'need no preparation: python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR',
   )
   commands = parser.add_subparsers(dest='command', required=True)
   listing = commands.add_parser(
@@ -59,7 +67,7 @@ def main(arguments):
   return 0
 
 
-def show(data_dir):
+def show(data_dir: str | None) -> None:
   """Prints a line for each data set."""
   root = tfds_arrays.root_folder(data_dir)
   print(f'prepared data sets are looked for in {root}')
@@ -83,7 +91,7 @@ def show(data_dir):
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
 
 
-def splits_of(folder):
+def splits_of(folder: pathlib.Path) -> str:
   """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are
   cached.
   """

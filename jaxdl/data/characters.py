@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, slicing
+from jaxdl.data import checksum, known, slicing
 from jaxdl.data.dataset import (
   Data,
   Split,
@@ -57,7 +57,9 @@ def load(
   available = slicing.counts(found.columns)
   if not overlap:
     slicing.refuse_overlap(splits, available)
-  checksums = checksum.of_splits(found.columns, splits.values())
+  checksums = {}
+  if found.origin != known.ABSENT:
+    checksums = checksum.of_splits(found.columns, splits.values())
   ready = {
     name: streams(
       slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, preprocess, slicing, tfds_arrays
+from jaxdl.data import checksum, known, preprocess, slicing, tfds_arrays
 from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
 from jaxdl.data.source import check_images, choose
 
@@ -63,18 +63,27 @@ def load(
   available = slicing.counts(found.columns)
   if not overlap:
     slicing.refuse_overlap(splits, available)
-  checksums = checksum.of_splits(found.columns, splits.values())
   parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
-  per_class = {
-    name: np.bincount(part['label'], minlength=len(found.classes)).tolist()
-    for name, part in parts.items()
-  }
-  for part in parts.values():
+
+  def convert(images):
     if color == 'gray':
-      part['image'] = preprocess.gray(part['image'])
-    if size is not None:
-      part['image'] = preprocess.fit(part['image'], size, fit)
-  mean, deviation = preprocess.scaling(scale, parts['train']['image'])
+      images = preprocess.gray(images)
+    return images if size is None else preprocess.fit(images, size, fit)
+
+  checksums, per_class = {}, {}
+  if found.origin == known.ABSENT:
+    for part in parts.values():
+      part['image'] = known.convert_one(convert, part['image'])
+    mean, deviation = preprocess.scaling(
+      'unit' if scale == 'standardized' else scale, part['image']
+    )
+  else:
+    checksums = checksum.of_splits(found.columns, splits.values())
+    for name, part in parts.items():
+      counts = np.bincount(part['label'], minlength=len(found.classes))
+      per_class[name] = counts.tolist()
+      part['image'] = convert(part['image'])
+    mean, deviation = preprocess.scaling(scale, parts['train']['image'])
   prepare = preprocess.inputs(
     mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
   )

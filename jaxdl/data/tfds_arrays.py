@@ -15,7 +15,7 @@ import tempfile
 
 import numpy as np
 
-from jaxdl.data import array_cache, bundle, characters
+from jaxdl.data import array_cache, bundle, characters, known
 from jaxdl.data.source import Source
 
 PREPARABLE = (
@@ -46,13 +46,16 @@ def read(name, *, data_dir, required, decode, download=True):
 
   Raises:
     OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files.
+      files. Where nothing may be downloaded (`downloads`), a stand-in of `known` is returned for the
+      data sets that it has.
   """
   root = root_folder(data_dir)
   folder = version_folder(root, name)
   if folder is None:
     if not required:
       return None
+    if not DOWNLOADS.get() and name in known.SETS:
+      return known.stand_in(name)
     if not download:
       raise FileNotFoundError(
         f'{name} is not prepared in {root}: run python -m jaxdl.data prepare {name} --from=DIR '
@@ -73,9 +76,7 @@ def read(name, *, data_dir, required, decode, download=True):
 
 @contextlib.contextmanager
 def downloads(allowed):
-  """Within this block, a data set that is not on disk is downloaded where that is allowed, else an
-  error.
-  """
+  """Within this block, a data set that is not on disk is downloaded only where that is allowed."""
   before = DOWNLOADS.set(allowed)
   try:
     yield

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxdl.config.arguments import about
+
 
 def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed=0):
   """Continues texts, one character after another, in one compiled loop.
@@ -36,9 +38,8 @@ def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed
     ('top_k', top_k, 0 <= top_k <= model.classes),
   ):
     if not good:
-      raise ValueError(
-        f'--{name}={value} is out of range: use {LIMITS[name].format(model.classes)}'
-      )
+      limit = LIMITS[name].format(model.classes)
+      raise about(ValueError(f'{name}={value} is out of range: use {limit}'), name)
   lengths = np.array([len(prime) for prime in primes], np.int32)
   given = np.zeros((len(primes), lengths.max()), np.int32)
   for row, prime in enumerate(primes):

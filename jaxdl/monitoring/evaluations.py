@@ -20,10 +20,13 @@ from jaxdl.step import steps, tasks
 SHOWN = 8  # examples that an autoencoder is watched by
 WIDTH = 320  # pixels of the longer side that a picture of small tiles is enlarged to, about
 LARGEST = 4096  # pixels of a side, beyond which a picture is cut off
-COMPILING = concurrent.futures.ThreadPoolExecutor(
-  1
-)  # one thread: of runs that are alike the first fills the cache for all
 WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
+
+
+@functools.cache
+def _compiling():
+  """The pool that compiles: one thread, as the first of several equal runs fills the cache for all."""
+  return concurrent.futures.ThreadPoolExecutor(1)
 
 
 def over_time(experiment):
@@ -130,7 +133,7 @@ def _gradients(experiment):
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
         (current, {}, batch),
       )
-      compiled = COMPILING.submit(lambda: run.lower(*arguments).compile())
+      compiled = _compiling().submit(lambda: run.lower(*arguments).compile())
 
   return show
 

@@ -2,6 +2,12 @@
 about several.
 """
 
+if __name__ == '__main__':  # before the imports below, which take seconds
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -19,7 +25,8 @@ EXAMPLES = """\
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = command.Parser(
-    prog='python -m jaxdl.report',
+    name='report',
+    called=arguments[0],
     examples=EXAMPLES,
     description='Write one self-contained page about a run, or about several.',
   )

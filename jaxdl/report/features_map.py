@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxdl.report import results
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 
 SIDE, EDGE = 600, 12  # of the drawing, in its own units
 NAMED = 20  # the most frequent classes, whose names are in the map
 LEGEND = 60  # classes of a legend, at most
 
 
-def of_run(record: Record, name: str, caption_of: Callable[[dict, int], str]) -> dict | None:
+def of_run(record: Run, name: str, caption_of: Callable[[dict, int], str]) -> dict | None:
   """What the page's template and script need of a map; None for a run without one, or without the
   images of its examples.
 

@@ -12,7 +12,7 @@ from jaxdl.report import sections, svg
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 from jaxdl.step import metrics
 
 FOLDER = pathlib.Path(__file__).parent
@@ -33,7 +33,7 @@ def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> in
     ValueError: a run's file is damaged.
     OSError: the page cannot be written.
   """
-  found = [records.read(folder) for folder in folders]
+  found = [records.load(folder) for folder in folders]
   html = render(one(found[0]) if len(found) == 1 else several(found))
   disk.write_atomic(file, html)
   return len(html.encode())
@@ -83,7 +83,7 @@ def render(parts: dict) -> str:
   )
 
 
-def one(record: Record) -> dict:
+def one(record: Run) -> dict:
   """What the template shows of a run."""
   return {
     'title': record.title,
@@ -111,7 +111,7 @@ def one(record: Record) -> dict:
   }
 
 
-def several(found: Sequence[Record]) -> dict:
+def several(found: Sequence[Run]) -> dict:
   """What the template shows of several runs: their figures and curves next to each other."""
   labels, shared = _labels(found)
   measured = {metric.name for metric in metrics.evaluated()}

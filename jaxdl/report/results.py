@@ -9,10 +9,10 @@ from jaxdl.data import dataset
 from jaxdl.models import table
 from jaxdl.runs import files
 from jaxdl.runs import record as records
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 
 
-def layers(record: Record) -> list[dict]:
+def layers(record: Run) -> list[dict]:
   """The layer table.
 
   Args:
@@ -35,7 +35,7 @@ def layers(record: Record) -> list[dict]:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
 
 
-def counted(record: Record) -> list[list[str]]:
+def counted(record: Run) -> list[list[str]]:
   """Rows of each split and its examples, as a run prints them at its start; [] for a run of an
   older version, which did not keep them.
   """
@@ -55,7 +55,7 @@ def counted(record: Record) -> list[list[str]]:
   return rows
 
 
-def of_analysis(record: Record, name: str) -> dict:
+def of_analysis(record: Run, name: str) -> dict:
   """The .json of an analysis; {} where there is none."""
   file = record.folder / 'analysis' / f'{name}.json'
   return files.read_json(file) if file.is_file() else {}

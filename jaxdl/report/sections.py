@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable
 
 from jaxdl.report import features_map, results
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 from jaxdl.views import VIEWS
 from jaxdl.views.view import OTHER, SECTIONS, Display
 
@@ -14,7 +14,7 @@ DATA = 'Data'  # the first section: what training itself draws before the first 
 DRAWN_BY_TRAINING = {'samples': Display('Training images and their classes')}
 
 
-def of_run(record: Record) -> list[dict]:
+def of_run(record: Run) -> list[dict]:
   """The sections of a run that have something to show.
 
   Args:
@@ -55,13 +55,13 @@ def _displays() -> dict[str, dict[str, Display]]:
   return displays
 
 
-def _result_names(record: Record) -> list[str]:
+def _result_names(record: Run) -> list[str]:
   """Names of the results that a run's analyses left, with or without a picture."""
   files = (record.folder / 'analysis').glob('*')
   return sorted({file.stem for file in files if file.suffix in ('.png', '.json')})
 
 
-def _section(record: Record, heading: str, shown: dict[str, tuple[Display, str]]) -> dict | None:
+def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -> dict | None:
   """A section of the page; None if its results have nothing to show.
 
   Args:
@@ -89,7 +89,7 @@ def _section(record: Record, heading: str, shown: dict[str, tuple[Display, str]]
   return {'heading': heading, 'note': note, 'drawn_by': drawn_by(used), **section}
 
 
-def _form(record: Record, name: str, display: Display, facts: dict, part: str) -> dict:
+def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> dict:
   """What a result adds to its section: 'table', 'texts', 'map' or 'pictures'; {} for nothing."""
   if display.table:
     return {'table': display.table(facts)} if facts else {}
@@ -109,7 +109,7 @@ def _form(record: Record, name: str, display: Display, facts: dict, part: str) -
   }
 
 
-def _of_another_step(record: Record, facts: Iterable[dict]) -> list[str]:
+def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
   """A remark if results are of another step than the figures, as after further training."""
   steps = {found.get('step') for found in facts} - {None, record.summary.get('step')}
   if not (steps and record.summary):

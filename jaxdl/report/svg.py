@@ -15,7 +15,7 @@ def charts(
   """A chart for each metric.
 
   Args:
-    lines_of: label → (metric, split) → list of (step, number), as `Record.curves` gives them.
+    lines_of: label → (metric, split) → list of (step, number), as `Run.curves` gives them.
     epoch: the steps of an epoch, if they are known and the same for all.
     loss_unit: as `record.loss_unit` returns it; of several, all of them.
 

@@ -151,6 +151,18 @@ def below(folder):
   return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 
 
+def format_of(workdir: str | os.PathLike) -> int | None:
+  """The format of the run that a folder holds; None where it holds no run that could resume.
+
+  Raises:
+    ValueError: config.json is damaged.
+  """
+  file = pathlib.Path(workdir) / 'config.json'
+  if last_checkpoint(workdir) is None or not file.is_file():
+    return None
+  return format.number(read_json(file))
+
+
 def check_config(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> None:
   """Checks that a folder is free for a run of a config, or holds one that may resume with it.
 

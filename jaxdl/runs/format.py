@@ -17,11 +17,6 @@ FORMAT = 2
 KEY = 'format'
 
 
-def stamped(config: dict[str, Any]) -> dict[str, Any]:
-  """A config with the number of the present format, as it is written."""
-  return {**config, KEY: FORMAT}
-
-
 def number(config: dict[str, Any]) -> int:
   """The number of the format in which a config was written."""
   found = config.get(KEY)

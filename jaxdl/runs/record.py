@@ -11,7 +11,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from jaxdl.config import binding, checks
+from jaxdl.config import binding, checks, library, reading
 from jaxdl.runs import files, format, identity
 
 SQUARES = {
@@ -114,7 +114,16 @@ class Run:
 
   @property
   def changed(self):
-    """The keys that its command sets, so that it is another experiment than the config's."""
+    """The keys in which the run differs from the config of the package that its command names; of
+    another config, or of a sweep, the keys that the command sets.
+
+    Only configs of the package are read: a file that a foreign run names must not be executed.
+    """
+    named = re.search(r'jaxdl\.main .*--config=(?:configs/)?(\w+)(?:\.py)?(?=\s|$)', self.command)
+    file = library.find(named[1]) if named else None
+    if file is not None:
+      config = reading.to_dict(reading.read_file(file))
+      return identity.keys_of_another_experiment(self.config, config)
     return [
       key
       for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
@@ -238,6 +247,3 @@ def finished(workdir: str | os.PathLike, config: dict[str, Any]) -> dict[str, An
   if not run.finished or identity.keys_of_another_run(run.config, config):
     return None
   return run.summary
-
-
-Record, read = Run, load  # the names before there was one object for a run

@@ -6,20 +6,32 @@ et al. 2017).
 """
 
 import itertools
+from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import optax
 
 from jaxdl.config import checks
 
+Step = int | jax.Array
+Factor = float | jax.Array
 
-def constant(steps, epoch, *, warmup=None):
+
+def constant(steps: int, epoch: int, *, warmup: str | None = None) -> Callable[[Step], Factor]:
   """The same learning rate at every step, after the warm-up."""
   length = _warmup(warmup, steps, epoch)
   return _rising(length, lambda step: 1.0) if length else optax.constant_schedule(1.0)
 
 
-def in_stages(steps, epoch, *, boundaries, factor=0.1, warmup=None):
+def in_stages(
+  steps: int,
+  epoch: int,
+  *,
+  boundaries: Sequence[str],
+  factor: float = 0.1,
+  warmup: str | None = None,
+) -> Callable[[Step], Factor]:
   """Multiplies the learning rate by `factor` at each boundary, counted from the start of the run.
 
   Args:
@@ -56,33 +68,102 @@ def in_stages(steps, epoch, *, boundaries, factor=0.1, warmup=None):
   return _rising(_warmup(warmup, steps, epoch), stage)
 
 
-def cosine(steps, epoch, *, final=0.0, warmup=None):
-  """Half a cosine from the end of the warm-up down to `final` at the last step (Loshchilov & Hutter
-  2017).
+def cosine(
+  steps: int, epoch: int, *, final: float = 0.0, warmup: str | None = None
+) -> Callable[[Step], Factor]:
+  """Half a cosine from the end of the warm-up down to `final` at the last step.
+
+  The factor is `final + (1 - final) · (1 + cos(π · k / n)) / 2`, where k counts steps from the last
+  one of the warm-up, else from the first step: 0 there, n at the last step of the run.
+
+  Args:
+    steps, epoch: as above.
+    final: factor at the last step, 0 or more.
+    warmup: duration or None.
+
+  Returns:
+    function(step) → factor.
+
+  Raises:
+    ValueError: a factor out of its range, or a warm-up as long as the run.
+
+  Source: Loshchilov & Hutter 2017.
   """
   checks.check_range(final, 'config.schedule.final', 0)
   length = _warmup(warmup, steps, epoch)
-  fall = optax.cosine_decay_schedule(1.0, steps - length, alpha=final)
-  return _rising(length, lambda step: fall(jnp.maximum(step - length, 0))) if length else fall
+  start = max(length - 1, 0)
+  return _rising(length, _falling(start, max(1, steps - 1 - start), final))
 
 
-def one_cycle(steps, epoch, *, initial=0.04, final=4e-6, warmup=None):
-  """Up by half a cosine from `initial` to 1, then down to `final`; the way up is the warm-up, else
-  3/10 of the run.
+def _falling(start, steps, final):
+  """1 up to step `start`, then half a cosine that reaches `final` after so many steps."""
+  fall = optax.cosine_decay_schedule(1.0, steps, alpha=final)
+  return lambda step: fall(jnp.maximum(step - start, 0))
 
-  Source: Smith & Topin 2019, with the shape and the numbers of PyTorch's OneCycleLR.
+
+def one_cycle(
+  steps: int,
+  epoch: int,
+  *,
+  initial: float = 0.04,
+  final: float = 4e-6,
+  warmup: str | None = None,
+) -> Callable[[Step], Factor]:
+  """Up by half a cosine from `initial` to 1, then down by another to `final` at the last step.
+
+  The way up takes 3/10 of the run, or the warm-up. With n steps, or a warm-up of w, the factor is 1
+  at step 0.3 · n - 1, or w - 1, counted from 0; a peak between two steps is not reached.
+
+  Args:
+    steps, epoch: as above.
+    initial: factor at the first step, 0 or more.
+    final: factor at the last step, 0 or more.
+    warmup: duration of the way up or None.
+
+  Returns:
+    function(step) → factor.
+
+  Raises:
+    ValueError: a factor out of its range, or a warm-up as long as the run.
+
+  Source: Smith & Topin 2019, with the shape and the defaults of PyTorch's OneCycleLR, where
+    `initial` is 1 / div_factor, `final` is 1 / (div_factor · final_div_factor) and the way up is
+    pct_start.
   """
   checks.check_range(initial, 'config.schedule.initial', 0)
   checks.check_range(final, 'config.schedule.final', 0)
+  length = _warmup(warmup, steps, epoch) or 0.3 * steps
+  peak, end = length - 1, steps - 1
+
+  def factor(step):
+    # A run of three steps or fewer has no way up, as its peak is before the first step.
+    rising = _half_cosine(initial, 1.0, step / peak) if peak > 0 else 1.0
+    falling = _half_cosine(1.0, final, (step - peak) / (end - peak))
+    return jnp.where(step <= peak, rising, falling)
+
+  return factor
+
+
+def _half_cosine(first, last, share):
+  return last + (first - last) * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1))) / 2
+
+
+def _cosine_of_format_1(steps, epoch, *, final=0.0, warmup=None):
+  """`cosine` in runs of format 1: it ends one step after the last one."""
+  checks.check_range(final, 'config.schedule.final', 0)
+  length = _warmup(warmup, steps, epoch)
+  return _rising(length, _falling(length, steps - length, final))
+
+
+def _one_cycle_of_format_1(steps, epoch, *, initial=0.04, final=4e-6, warmup=None):
+  """`one_cycle` in runs of format 1: its peak and its end are one step later."""
+  checks.check_range(initial, 'config.schedule.initial', 0)
+  checks.check_range(final, 'config.schedule.final', 0)
   length = _warmup(warmup, steps, epoch) or max(1, steps * 3 // 10)
-
-  def between(first, last, share):
-    return last + (first - last) * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1))) / 2
-
   return lambda step: jnp.where(
     step < length,
-    between(initial, 1.0, step / length),
-    between(1.0, final, (step - length) / max(1, steps - length)),
+    _half_cosine(initial, 1.0, step / length),
+    _half_cosine(1.0, final, (step - length) / max(1, steps - length)),
   )
 
 
@@ -100,9 +181,11 @@ def _warmup(warmup, steps, epoch):
 
 def _rising(length, schedule):
   """A schedule times the warm-up's factor, which is 1 from step `length` − 1 on."""
-  return (
-    (lambda step: jnp.minimum(1.0, (step + 1) / length) * schedule(step)) if length else schedule
-  )
+  if not length:
+    return schedule
+  return lambda step: jnp.minimum(1.0, (step + 1) / length) * schedule(step)
 
 
 SCHEDULES = {'constant': constant, 'step': in_stages, 'cosine': cosine, 'one_cycle': one_cycle}
+# A run of format 1 that is resumed follows the rule that it was started with.
+FORMAT_1 = {**SCHEDULES, 'cosine': _cosine_of_format_1, 'one_cycle': _one_cycle_of_format_1}

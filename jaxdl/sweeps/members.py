@@ -6,7 +6,7 @@ import math
 import pathlib
 import re
 
-from jaxdl.config import binding, checks, reading
+from jaxdl.config import binding, checks, library, reading
 from jaxdl.training import experiment
 
 MOST = 10_000  # runs
@@ -38,7 +38,7 @@ def read(config, path):
 
   Args:
     config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a
-      path from the sweep's file), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and
+      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and
       the sections and keys that it sets, and its 'base' takes another config), 'seeds', 'common'
       (what every member sets) and 'reported' (label → figures).
     path: of the sweep's file.
@@ -78,7 +78,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     start = next((change['base'] for change in reversed(changes) if 'base' in change), base)
     if not isinstance(start, str):
       raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
-    whole = reading.to_dict(reading.read_file(path.parent / start))
+    whole = reading.to_dict(reading.read_file(_base(path, start)))
     for change in changes:
       whole = _changed(whole, {key: value for key, value in change.items() if key != 'base'})
     checks.check_section(whole.get('reported', {}), 'config.reported')
@@ -107,6 +107,15 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
       f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits'
     )
   return found
+
+
+def _base(path, start):
+  """The file of a base: a path from the sweep's file, or the name of a config in the package."""
+  file = path.parent / start
+  if file.is_file():
+    return file
+  # A sweep that was copied out of the package has left its base, '../lstm_mnist.py', behind.
+  return library.find(start) or library.find(file.stem) or file
 
 
 def _choices(number, axis):
@@ -141,9 +150,9 @@ def _changed(config, change):
   return {**config, **change, **below}
 
 
-def built(member):
-  """The Experiment of a member; its errors say whose they are."""
+def built(member: Member, *, format: int | None = None) -> experiment.Experiment:
+  """The Experiment of a member, whose label stands in its errors; `format` as in `build`."""
   try:
-    return experiment.build(member.config, member.name)
+    return experiment.build(member.config, member.name, format=format)
   except ValueError as error:
     raise ValueError(f'{member.label}: {error}') from None

@@ -9,6 +9,7 @@ from jaxdl import lint
 from jaxdl.monitoring import evaluations, samples
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import checkpoint, disk, record
+from jaxdl.runs.folder import format_of
 from jaxdl.sweeps import ensemble, members
 from jaxdl.sweeps.members import Member
 from jaxdl.training import loop, programs
@@ -38,22 +39,22 @@ class Trainer:
 
   def train(self, group: list[Member], signals: list):
     """Trains a group, the members at the same step compiled together, until a signal comes."""
-    by_step = {}
+    alike = {}
     for member in group:
-      step = checkpoint.last_step(self.workdir / member.folder)
-      by_step.setdefault(step, []).append(member)
-    for chosen in by_step.values():
+      place = self.workdir / member.folder
+      alike.setdefault((checkpoint.last_step(place), format_of(place)), []).append(member)
+    for (step, format), chosen in alike.items():
       if signals:
         return
-      self._train_together(chosen)
+      self._train_together(chosen, resumes=step > 0, format=format)
 
-  def _train_together(self, chosen):
+  def _train_together(self, chosen, *, resumes, format):
     names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)
     print(f'training {names}', flush=True)
-    experiments = [members.built(member) for member in chosen]
+    experiments = [members.built(member, format=format) for member in chosen]
     for member in self.finished:
       _check_same_data(experiments[0], self.workdir / member.folder)
-    self._say(chosen, experiments[0])
+    self._say(chosen, experiments[0], short=resumes)
     waiting = list(zip(chosen, experiments, strict=True))
     while waiting:
       try:
@@ -98,17 +99,20 @@ class Trainer:
     print(f'jaxdl: {error}', file=sys.stderr, flush=True)
     return left
 
-  def _say(self, chosen, experiment):
-    """Prints the examples of each split, files that are left out, and warnings, each line once."""
+  def _say(self, chosen, experiment, *, short):
+    """Prints the examples of each split, files that are left out, and warnings, each text once.
+
+    A warning names the members of the group where it was found first.
+    """
     labels = '; '.join(dict.fromkeys(member.label for member in chosen))
-    counts = [f'  {line}' for line in experiment.data.counted()]
-    left_out = [f'jaxdl: {line}' for line in experiment.data.left_out]
-    warnings = [f'warning: {labels}: {warning}' for warning in lint.warnings(experiment)]
-    for lines, file in ((counts, sys.stdout), ([*left_out, *warnings], sys.stderr)):
-      for line in lines:
-        if line not in self.said:
-          print(line, file=file, flush=True)
-        self.said.add(line)
+    lines = [(line, f'  {line}', sys.stdout) for line in experiment.data.counted()]
+    lines += [(line, f'jaxdl: {line}', sys.stderr) for line in experiment.data.left_out]
+    for warning in lint.warnings(experiment, short=short):
+      lines.append((warning, f'warning: {labels}: {warning}', sys.stderr))
+    for text, line, file in lines:
+      if text not in self.said:
+        print(line, file=file, flush=True)
+      self.said.add(text)
 
   def _write_start(self, member, experiment, writers):
     """Writes the command, the graph and the hyper-parameters of a new run."""
@@ -126,7 +130,7 @@ class Trainer:
 
 def _check_same_data(experiment, folder):
   """Raises ValueError where a finished run used other examples of the same data set."""
-  before = record.read(folder).config
+  before = record.load(folder).config
   keys = ('name', 'folder', 'copy')
   same_name = all(before['data'].get(key) == experiment.config['data'].get(key) for key in keys)
   kept = before.get('dataset', {}).get('checksums')

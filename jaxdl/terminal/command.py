@@ -1,51 +1,73 @@
-"""What every command line shares: its help, one line for an error, a quiet screen, and compiled
-programs kept between runs.
+"""What every command line shares: its help, errors of one line, exit codes, a quiet screen, and
+compiled programs that are kept between runs.
 """
 
 import argparse
 import contextlib
 import functools
 import io
+import json
 import os
 import pathlib
-import re
 import shlex
-import signal
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-import jaxdl
+from jaxdl.config import arguments as of_arguments
 from jaxdl.config import spelling
+from jaxdl.terminal import start
 
 QUIET = '--quiet'
+JSON = '--json'
 START_OVER = '--start-over'
 TRACEBACK = 'JAXDL_TRACEBACK'  # the environment variable that asks for the traceback of an error
+STOPPED = 75  # exit code of a command that a signal stopped and that resumes (EX_TEMPFAIL)
 BAD_INPUT = (ValueError, OSError, FloatingPointError)
 OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # of XLA, on any device
 LESS_TO_TRAIN = (
   'use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
   "model, or config.precision='bfloat16'"
 )
-KINDS = {
+KINDS = {  # name of a flag's type → the values that it accepts
   'int': 'whole number',
   'float': 'number',
   'seed': 'whole number from 0 to 4294967295',
-}  # types of flags
+}
 
 
 class Parser(argparse.ArgumentParser):
-  """argparse whose errors are ValueErrors, so that `run` says them in one line, and whose help ends
-  with examples.
+  """argparse whose errors are ValueErrors, which `run` prints in one line, and whose help ends with
+  examples.
 
   Args:
-    examples: str, command lines, a line each; what else is to be said stands below them.
-    config: str, a config file to name as an example, where the command takes --config=FILE and
+    name: the command, such as 'main' for `python -m jaxdl.main`; None for no command.
+    called: how the command was called, `arguments[0]`: help names 'jaxdl train' where this is it.
+    examples: command lines, a line each, which begin with `python -m jaxdl.<name>`; further text
+      may follow them.
+    config: a config file to name as an example, where the command takes --config=FILE and
       --config.KEY=VALUE.
-    quiet: whether the command has --quiet, which leaves of its output the last line, the result.
-    run: str, what is said of the folder where the command takes one run, as DIR or --workdir=DIR.
+    quiet: whether the command has --quiet and --json, which concern its last line, the result.
+    run: what the help says of the run's folder, where the command takes one as DIR or
+      --workdir=DIR.
     **keywords: of argparse.ArgumentParser.
   """
 
-  def __init__(self, *, examples='', config=None, quiet=False, run=None, **keywords):
+  def __init__(
+    self,
+    *,
+    name: str | None = None,
+    called: str = '',
+    examples: str = '',
+    config: str | None = None,
+    quiet: bool = False,
+    run: str | None = None,
+    **keywords: Any,
+  ):
+    if name is not None:
+      module = f'python -m jaxdl.{name}'
+      keywords['prog'] = called if called.startswith(('jaxdl ', 'python -m jaxdl ')) else module
+      examples = examples.replace(module, keywords['prog'])
     usage = config and '%(prog)s --config=FILE [--config.KEY=VALUE ...] [options]'
     super().__init__(
       usage=usage,
@@ -60,65 +82,81 @@ class Parser(argparse.ArgumentParser):
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
     if quiet:
       self.add_argument(
-        QUIET,
+        QUIET, action='store_true', help='print only the result, as JSON, and warnings and errors'
+      )
+      self.add_argument(
+        JSON,
         action='store_true',
-        help='print the last line alone, the result, beside warnings and errors',
+        help='print the result as JSON in the last line, as without a terminal',
       )
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
-      self.add_argument('--workdir', metavar='DIR', help='the same')
+      self.add_argument('--workdir', metavar='DIR', help='another way to give DIR')
 
-  def add_start_over(self):
+  def add_start_over(self) -> None:
     """Adds --start-over, without which a run whose checkpoints are all damaged is refused."""
     self.add_argument(
       START_OVER,
       action='store_true',
-      help='begin at step 1 where all checkpoints of a run are damaged',
+      help='start again at step 1 where all checkpoints of a run are damaged',
     )
 
-  def parse_args(self, arguments):
-    chosen = super().parse_args(arguments)
+  def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:
+    chosen, rest = self.parse_known_args(arguments)
+    if rest:
+      self._refuse(rest)
     if self.run:
       given = [folder for folder in (chosen.run, chosen.workdir) if folder is not None]
       if len(given) != 1:
-        self.error(
-          'give the folder of one run, DIR or --workdir=DIR'
-          + (given and f', not {" and ".join(given)}' or '')
-        )
+        found = f', not {" and ".join(given)}' if given else ''
+        self.error(f'give the folder of one run, DIR or --workdir=DIR{found}')
       (chosen.workdir,) = given
       _check_run(chosen.workdir)
     return chosen
 
-  def error(self, message):
-    if wrong := re.fullmatch(
-      r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)", message
-    ):
-      valid = re.findall(r"[^\s,']+", wrong[3])
-      near = spelling.nearest(wrong[2], valid)
-      mend = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
-      raise ValueError(f'{wrong[1]}={wrong[2]} is unknown: {mend}')
-    if wrong := re.fullmatch(r'argument (\S+): invalid (\w+) value: (.*)', message):
-      message = f'{wrong[1]}={wrong[3]} is no {KINDS.get(wrong[2], wrong[2])}'
-    elif lacking := re.fullmatch(
-      r'argument (\S+): expected (?:one|at least one) argument', message
-    ):
-      message = f'{lacking[1]} has no value'
-    elif lacking := re.fullmatch(r'the following arguments are required: (.*)', message):
-      message = f'missing: {lacking[1]}'
-    flags = [word.partition('=')[0] for word in message.split() if word.startswith('--')]
-    known = [flag[2:] for flag in self._option_string_actions]
-    near = [
-      flag
-      for word in flags
-      if 'unrecognized' in message and (flag := spelling.nearest(word[2:], known))
-    ]
-    one = self.run and 'unrecognized' in message and not flags
-    otherwise = 'give the folder of one run' if one else f'see {self.prog} --help'
-    raise ValueError(f'{message}: ' + (f'did you mean --{near[0]}?' if near else otherwise))
+  def error(self, message: str) -> NoReturn:
+    _, required, names = message.partition('the following arguments are required: ')
+    raise ValueError(f'{f"missing: {names}" if required else message}: see {self.prog} --help')
 
-  def without_config(self, rest):
-    """What to say where no --config was given: the flag that is it, misspelt, or the file or run
-    that stands without it.
+  def _refuse(self, unknown: list[str]) -> NoReturn:
+    """Raises ValueError for arguments that the command does not have."""
+    message = f'unrecognized arguments: {" ".join(unknown)}'
+    flags = [word.partition('=')[0][2:] for word in unknown if word.startswith('--')]
+    known = [flag[2:] for flag in self._option_string_actions]
+    near = [flag for flag in (spelling.nearest(word, known) for word in flags) if flag]
+    if near:
+      raise ValueError(f'{message}: did you mean --{near[0]}?')
+    if self.run and not flags:
+      raise ValueError(f'{message}: give the folder of one run')
+    self.error(message)
+
+  def _check_value(self, action: argparse.Action, value: Any) -> None:
+    if action.choices is None or value in action.choices:
+      return
+    valid = [str(choice) for choice in action.choices]
+    near = spelling.nearest(value, valid)
+    fix = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
+    raise ValueError(f'{_name(action)}={value} is unknown: {fix}')
+
+  def _get_value(self, action: argparse.Action, text: str) -> Any:
+    try:
+      return super()._get_value(action, text)
+    except argparse.ArgumentError:
+      kind = getattr(action.type, '__name__', str(action.type))
+    self.error(f'{_name(action)}={text!r} is no {KINDS.get(kind, kind)}')
+
+  def _match_argument(self, action: argparse.Action, pattern: str) -> int:
+    try:
+      return super()._match_argument(action, pattern)
+    except argparse.ArgumentError:
+      self.error(f'{_name(action)} has no value')
+
+  def without_config(self, rest: list[str]) -> str:
+    """The message where --config is missing.
+
+    Args:
+      rest: the arguments that are no flags of the command. Among them may be --config misspelt, or
+        a config file or a run without the flag.
     """
     flags = [
       argument.partition('=')[0] for argument in rest if not argument.startswith('--config.')
@@ -135,53 +173,74 @@ class Parser(argparse.ArgumentParser):
     return f'--config is missing: give one, such as --config={given}'
 
 
-def check_folder(folder):
-  """Raises NotADirectoryError or FileNotFoundError, which names the folder that was meant, where a
-  folder is not there.
+def _name(action: argparse.Action) -> str:
+  """'--kind' of a flag, 'NAME' of an argument without one."""
+  return '/'.join(action.option_strings) or str(action.metavar or action.dest)
+
+
+def print_result(found: Any, *, as_json: bool) -> None:
+  """Prints the result of a command as one line of JSON, the last line of its output.
+
+  On a terminal the line is left out unless --json or --quiet asks for it: what a person reads of
+  the result is above it.
+
+  Args:
+    found: plain JSON data.
+    as_json: whether --json was given.
+  """
+  if as_json or not sys.stdout.isatty():
+    print(json.dumps(found))
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+  """Raises NotADirectoryError or FileNotFoundError, which names the closest folder, where a folder
+  does not exist.
   """
   place = pathlib.Path(folder)
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
   if not place.exists():
-    near = spelling.nearest(
-      place.name, [other.name for other in place.parent.glob('*') if other.is_dir()]
-    )
-    mend = (
-      f'did you mean {place.parent / near}?'
-      if near
-      else 'give the folder of a run that was trained'
-    )
-    raise FileNotFoundError(f'{folder} does not exist: {mend}')
+    beside = [other.name for other in place.parent.glob('*') if other.is_dir()]
+    near = spelling.nearest(place.name, beside)
+    fix = 'give the folder of a run that was trained'
+    if near:
+      fix = f'did you mean {place.parent / near}?'
+    raise FileNotFoundError(f'{folder} does not exist: {fix}')
 
 
 def _check_run(folder):
-  check_folder(place := pathlib.Path(folder))
-  if not (place / 'config.json').exists() and (
-    inside := [
-      file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))
-    ]
-  ):
+  place = pathlib.Path(folder)
+  check_folder(place)
+  if (place / 'config.json').exists():
+    return
+  inside = [file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]
+  if inside:
     raise FileNotFoundError(f'{folder} holds runs: give one of them, such as {inside[0].parent}')
 
 
 def repeatable(arguments: list[str]) -> str:
-  """The arguments of a command, quoted for a shell, without --quiet and --start-over."""
-  return shlex.join(argument for argument in arguments if argument not in (QUIET, START_OVER))
+  """The arguments of a command, quoted for a shell, without --quiet, --json and --start-over."""
+  return shlex.join(argument for argument in arguments if argument not in (QUIET, JSON, START_OVER))
 
 
-def step(text):
+def step(text: str) -> int | str:
   """The type of a --step: 'best', 'last' or a number."""
   return int(text) if text.isdecimal() else text
 
 
-def seed(text):
+def seed(text: str) -> int:
   """The type of a --seed: a whole number from 0 to 4294967295."""
   if not text.isdecimal() or int(text) >= 2**32:
     raise ValueError
   return int(text)
 
 
-def run(main, arguments, *, less_memory='give it less to do at a time'):
+def run(
+  main: Callable[[list[str]], int],
+  arguments: list[str],
+  *,
+  less_memory: str = 'give it less to do at a time',
+) -> int:
   """Runs `main(arguments)`; an error of the input or the machine becomes one line on standard
   error.
 
@@ -189,51 +248,47 @@ def run(main, arguments, *, less_memory='give it less to do at a time'):
   an error comes from.
 
   Args:
-    main: function(arguments) → exit code.
-    arguments: list of str, the program's name first.
-    less_memory: str, what to change where the command runs out of memory.
+    main: function (arguments) → exit code.
+    arguments: the program's name, then the arguments of the command line.
+    less_memory: what to change where the command runs out of memory.
 
   Returns:
-    The exit code: main's own, 1 after one of these errors, 130 after a Ctrl-C that nothing else
-    heeded, or 141 where who reads its output has gone.
+    The exit code: main's own (0, or STOPPED after a signal that it handled), 1 after one of these
+    errors, 130 after a Ctrl-C that main did not handle, or 141 where the reader of its output has
+    gone.
   """
-  _started()
+  start.end()
   _quiet()
   _keep_compiled_programs()
-  said = io.StringIO()
+  printed = io.StringIO()
   try:
-    with contextlib.redirect_stdout(said) if QUIET in arguments else contextlib.nullcontext():
+    with contextlib.redirect_stdout(printed) if QUIET in arguments else contextlib.nullcontext():
       code = main(arguments)
-  except BrokenPipeError:  # who reads it, such as `head`, has read enough
+  except BrokenPipeError:  # its reader, such as `head`, has read enough
     os.dup2(
       os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-    )  # else Python complains at its end
+    )  # else Python complains when it ends
     return 141
   except (*BAD_INPUT, RuntimeError, MemoryError, AssertionError) as error:
     line = _of_the_runtime(error, less_memory)
     if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
-    line = line or ' '.join(str(error).splitlines()) or type(error).__name__
-    line = line.encode(errors='backslashreplace').decode()  # a name that is no text, too
+    line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
+    line = line.encode(errors='backslashreplace').decode()  # also a file name that is no text
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except KeyboardInterrupt:
     print(
-      'jaxdl: interrupted: the same command begins again, or goes on from the last checkpoint',
+      'jaxdl: interrupted: rerun the command to start again, or to resume from the last checkpoint',
       file=sys.stderr,
     )
     return 130
-  print(*said.getvalue().splitlines()[-1:], end='\n' if said.getvalue() else '')
+  print(*printed.getvalue().splitlines()[-1:], end='\n' if printed.getvalue() else '')
   return code
 
 
 def _of_the_runtime(error, less_memory):
-  """One line for exhausted memory or an absent device, with a fix; None for any other error.
-
-  Args:
-    error: Exception.
-    less_memory: as in `run`.
-  """
+  """One line for exhausted memory or an absent device, with a fix; None for any other error."""
   text = str(error)
   first = text.partition('\n')[0].rstrip('. ')
   request = f'{TRACEBACK}=1 shows the traceback'
@@ -253,7 +308,7 @@ def _of_the_runtime(error, less_memory):
 
 
 def _has_backend():
-  """Whether JAX can start on the platform that it is told to use."""
+  """Whether JAX can start on the configured platform."""
   import jax
 
   try:
@@ -263,22 +318,11 @@ def _has_backend():
   return True
 
 
-def _started():
-  """Ends what `jaxdl/__init__.py` begins: from here on a Ctrl-C is an exception, and what is said
-  is the command's own.
-  """
-  if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-  if sys.stderr.isatty():
-    print(' ' * len(jaxdl.STARTING), end='\r', file=sys.stderr, flush=True)
-
-
 def _quiet():
-  """Keeps the libraries' own chatter off the screen."""
+  """Keeps the messages of libraries off the screen."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  os.environ.setdefault(
-    'TF_ENABLE_ONEDNN_OPTS', '0'
-  )  # else it tells of them, at any level, on CPUs that have AVX-512 VNNI
+  # Else TensorFlow reports them at any level on CPUs that have AVX-512 VNNI.
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   import logging
 
   from absl import logging as of_libraries
@@ -298,9 +342,7 @@ def _unraisable(found):
 
 
 def _keep_compiled_programs():
-  """Points XLA's persistent cache at the user's cache folder, unless JAX's own setting says
-  another.
-  """
+  """Sets XLA's persistent cache to the user's cache folder, unless JAX is configured otherwise."""
   import jax
 
   if jax.config.jax_compilation_cache_dir is None:

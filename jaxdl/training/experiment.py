@@ -17,7 +17,7 @@ from jaxdl.data import DATA_SETS, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.devices import parallel
 from jaxdl.models import table
-from jaxdl.runs import format
+from jaxdl.runs import format as formats
 from jaxdl.step import optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
@@ -50,6 +50,7 @@ class Config:
     ema_decay: of the average of the parameters, from 0 to below 1; 0 for no average.
     reported: figures of a report that the run is compared with, and their 'source'.
     cpu_devices: how many devices a CPU is divided into; applied before JAX starts.
+    format: of the run; set by `build`, never by a config.
   """
 
   task: str | dict[str, Any]
@@ -72,6 +73,7 @@ class Config:
   ema_decay: float = 0.0
   reported: dict[str, Any] | None = None
   cpu_devices: int = 1
+  format: int = formats.FORMAT
 
   @classmethod
   def from_resolved(cls, config: dict[str, Any]) -> 'Config':
@@ -146,12 +148,19 @@ class Experiment:
     return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
 
 
-def build(config: ml_collections.ConfigDict | dict[str, Any], name: str) -> Experiment:
+def build(
+  config: ml_collections.ConfigDict | dict[str, Any],
+  name: str | None = None,
+  *,
+  format: int | None = None,
+) -> Experiment:
   """Checks a config, key by key, and builds the experiment.
 
   Args:
-    config: as in a config file.
-    name: the config's name.
+    config: the config, such as `jaxdl.read_config` returns it.
+    name: its name, for the summary and for pages; None for 'experiment'.
+    format: that of the run which is resumed (`runs.folder.format_of`), None for a new run. Runs of
+      format 1 keep the schedules that they were started with.
 
   Returns:
     Experiment.
@@ -160,8 +169,10 @@ def build(config: ml_collections.ConfigDict | dict[str, Any], name: str) -> Expe
     ValueError: an unknown, missing or impossible key; the message names the valid ones.
     OSError: the data set is missing or corrupt.
   """
-  given = reading.to_dict(config)
-  keys = binding.bind_one(Config, given, 'config')()
+  name = 'experiment' if name is None else name
+  given = {key: value for key, value in reading.to_dict(config).items() if key != formats.KEY}
+  number = formats.FORMAT if format is None else format
+  keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
   reported = {} if keys.reported is None else keys.reported
   checks.check_section(reported, 'config.reported')
@@ -190,7 +201,7 @@ def build(config: ml_collections.ConfigDict | dict[str, Any], name: str) -> Expe
 
   return Experiment(
     name=name,
-    config=format.stamped(resolved),
+    config={**resolved, formats.KEY: number},
     seed=keys.seed,
     data=data,
     recipe=trained,
@@ -286,7 +297,8 @@ def _traced(profile, steps, epoch):
 def _schedule(config, *, steps, epoch):
   """The function(step) → factor on the learning rate."""
   section = {'name': 'constant'} if config.schedule is None else config.schedule
-  return binding.bind(schedules.SCHEDULES, section, 'config.schedule', steps=steps, epoch=epoch)()
+  known = schedules.FORMAT_1 if config.format == 1 else schedules.SCHEDULES
+  return binding.bind(known, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
 def _observer(config, data):

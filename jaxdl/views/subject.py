@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxdl.config import binding
+from jaxdl.config.arguments import about
 from jaxdl.data import DATA_SETS, image_folder
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
@@ -95,10 +96,10 @@ def read(
     OSError: there is no checkpoint, or the data cannot be read.
   """
   if count is not None and count < 1:
-    raise ValueError(f'--images={count} is too few: use at least 1')
+    raise about(ValueError(f'images={count} is too few: use at least 1'), 'images')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
   kept, kind = format.dataset(config, workdir), _kind(config)
-  about = dict(
+  shared = dict(
     workdir=pathlib.Path(workdir),
     step=found_step,
     kind=kind,
@@ -118,16 +119,19 @@ def read(
       images=None,
       targets=None,
       available=0,
-      **about,
+      **shared,
     )
   data = _same_data(workdir, config, data_dir, folder)
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)
   split = data.splits[name]
+  available = split.count
+  if kind == 'language_model':  # one stream of all characters, of which the last has no target
+    available = len(split.arrays['character']) - 1
   size = math.prod(data.input_shape()) * 4
-  wanted = min(count or split.count, split.count, max(1, BYTES // size))
+  wanted = min(count or available, available, max(1, BYTES // size))
   found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
   subject = Subject(
-    name=data.name, split=name, classes=data.classes, available=split.count, **about, **found
+    name=data.name, split=name, classes=data.classes, available=available, **shared, **found
   )
   if kind == 'language_model':
     return subject
@@ -142,36 +146,37 @@ def _same_data(workdir, config, data_dir, folder):
   """
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
-  mend = 'give the folder that has it prepared, --data_dir=DIR'
+  mend = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
     mend = (
-      'give the folder of the photographs, --folder=DIR, or that of the prepared copy, '
-      '--data_dir=DIR'
+      'give the folder of the photographs, folder=DIR, or that of the prepared copy, data_dir=DIR'
     )
   reads_folder = section.get('source') == 'folder'
   if reads_folder and not pathlib.Path(section['folder']).expanduser().is_dir():
-    raise FileNotFoundError(
+    error = FileNotFoundError(
       f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses '
-      'that need none, such as --only=weights'
+      'that need none, such as only=weights'
     )
+    raise about(error, 'folder', 'data_dir', 'only')
   try:
     data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
-    raise OSError(
-      f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}'
-    ) from error
+    message = f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}'
+    raise about(OSError(message), 'folder', 'data_dir') from error
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
-    raise ValueError(
-      f'{data.described()} has other examples than {workdir} was trained on '
-      f'(in the {wrong} split): {mend}'
+    error = ValueError(
+      f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} '
+      f'split): {mend}'
     )
+    raise about(error, 'folder', 'data_dir')
   if list(data.classes) != list(kept['classes']):
-    raise ValueError(
+    error = ValueError(
       f'the data of {workdir} have other classes than those it was trained on: {mend}'
     )
+    raise about(error, 'folder', 'data_dir')
   return data
 
 
@@ -207,14 +212,16 @@ def _where(workdir, config, data_dir, folder):
 def _check_flags(workdir, name, place, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
   if folder is not None and name != 'image_folder':
-    raise ValueError(
-      f'--folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
+    error = ValueError(
+      f'folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
     )
+    raise about(error, 'folder')
   if data_dir is not None and place == 'bundled':
-    raise ValueError(
-      f'--data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
+    error = ValueError(
+      f'data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
       'leave it out'
     )
+    raise about(error, 'data_dir')
 
 
 def _kind(config):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import figures
+from jaxdl.config.arguments import about
 from jaxdl.models import table
 from jaxdl.views.subject import Subject
 
@@ -247,9 +248,8 @@ def chosen_layer(choice: Choice, names: Sequence[str], default: str | None) -> s
   if choice.layer is None:
     return default
   if choice.layer not in names:
-    raise ValueError(
-      f'--layer={choice.layer} does not fit: use one of {", ".join(names) or "none"}'
-    )
+    fitting = ', '.join(names) or 'none'
+    raise about(ValueError(f'layer={choice.layer} does not fit: use one of {fitting}'), 'layer')
   return choice.layer
 
 

@@ -14,7 +14,7 @@ class Claim:
     source: the report, '000' … '004'.
     statement: str.
     of: names of the groups whose finished runs the test takes, in order.
-    test: function (list of Record, one argument for each of `of`) → Verdict; None where no test is
+    test: function (list of Run, one argument for each of `of`) → Verdict; None where no test is
       possible.
     reason: str, why it cannot be tested.
   """

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 from launch.reproduction import interval, wording
 
 
@@ -63,7 +63,7 @@ def no_difference(key: str) -> Test:
   return test
 
 
-def first_step(run: Record, level: float) -> int | None:
+def first_step(run: Run, level: float) -> int | None:
   """The first evaluated step at which the test accuracy reaches a level; None if none does."""
   return next(
     (line['step'] for line in run.of_split('test') if line.get('accuracy', 0) >= level), None

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from jaxdl.runs.record import Record
+from jaxdl.runs.record import Run
 from jaxdl.step import metrics
 
 Z = 1.96  # of a normal distribution, 95 % lie within so many deviations
@@ -72,11 +72,11 @@ def wilson(share: float, count: int) -> tuple[float, float]:
   return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def of_runs(runs: Sequence[Record], key: str, *, shared: bool = False) -> Measured | None:
+def of_runs(runs: Sequence[Run], key: str, *, shared: bool = False) -> Measured | None:
   """The interval of a figure over runs.
 
   Args:
-    runs: list of Record.
+    runs: list of Run.
     key: str, such as 'test_accuracy'.
     shared: whether it is compared with runs that counted the same examples; then the interval of
       several seeds leaves out which examples were drawn.
@@ -97,7 +97,7 @@ def of_runs(runs: Sequence[Record], key: str, *, shared: bool = False) -> Measur
   return of_shares(values, min(counts))
 
 
-def difference(first: Sequence[Record], second: Sequence[Record], key: str) -> Measured | None:
+def difference(first: Sequence[Run], second: Sequence[Run], key: str) -> Measured | None:
   """The interval of a figure's difference, first runs minus second; None if either lacks it."""
   a, b = (of_runs(runs, key, shared=min(len(first), len(second)) > 1) for runs in (first, second))
   if a is None or b is None:

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def progress(run):
-  """'at step 8,000 of 27,000', or '… of 20 epochs' where the Record has not yet been told how many
+  """'at step 8,000 of 27,000', or '… of 20 epochs' where the Run has not yet been told how many
   steps these are.
   """
   count, unit = run.config['train_for'].split()
@@ -56,7 +56,7 @@ def read_run(folder):
   Raises:
     ValueError: one of its files is damaged.
   """
-  return record.read(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
+  return record.load(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
 
 
 def read_seeds(folder):

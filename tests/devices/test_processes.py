@@ -168,7 +168,7 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(
     assert any(line.startswith('step 50 ') for line in children[0].stdout)
     children[-1].send_signal(signal.SIGTERM)
     for process, (code, output, errors) in enumerate(ended(children)):
-      assert code == 0, errors
+      assert code == 75, errors
       assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
   check_resumed_equals_straight(count, small, file, tmp_path / 'stopped')
   reliability(

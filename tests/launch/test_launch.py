@@ -17,6 +17,7 @@ import yaml
 from helpers import ROOT
 
 from jaxdl import main
+from jaxdl.terminal import command
 
 LAUNCH = ROOT / 'launch'
 SCRIPTS = [*sorted(LAUNCH.glob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
@@ -28,7 +29,7 @@ PROCESS = """number = next(int(flag[10:]) for flag in sys.argv if flag.startswit
 plan = os.environ['PLAN'].split()
 def told(*_):
   os.write(1, b'stopped\\n')  # print is no function for a signal that interrupts a print
-  plan[number] == 'deaf' or sys.exit(0)
+  plan[number] == 'deaf' or sys.exit(75)
 signal.signal(signal.SIGTERM, told)
 here = pathlib.Path(f'{__file__}.here.{number}')
 here.write_text(os.environ['CUDA_VISIBLE_DEVICES'])
@@ -116,9 +117,8 @@ def test_main_has_the_flags_that_the_scripts_give(capsys):
   texts = ' '.join(file.read_text() for file in (*SCRIPTS, LAUNCH / 'kubernetes.yaml'))
   for flag in set(re.findall(r'--(coordinator|process\w*)=', texts)):
     assert f'  --{flag} ' in shown
-  assert (
-    'resume with' in (ROOT / 'jaxdl/main.py').read_text()
-  )  # by which slurm.sbatch knows a stopped run
+  for script in ('local.sh', 'slurm.sbatch', 'kubernetes.yaml'):
+    assert str(command.STOPPED) in (LAUNCH / script).read_text()
 
 
 def local(program, folder, plan, *given, **environment):
@@ -168,7 +168,7 @@ def test_local_passes_signals_on(program, tmp_path, number):
   wait_for(lambda: len(list(tmp_path.glob('bin/*.here.*'))) == 2)
   run.send_signal(number)
   output, _ = run.communicate(timeout=60)
-  assert run.returncode == 0
+  assert run.returncode == command.STOPPED
   assert sorted(line for line in output.splitlines() if 'stopped' in line) == [
     '[1] stopped',
     'stopped',
@@ -212,64 +212,67 @@ def test_sbatch_options_are_valid_and_agree():
 
 @pytest.fixture
 def slurm(program, tmp_path):
-  """Returns a function that runs slurm.sbatch; srun prints and ends as told: (srun, scontrol,
-  process).
+  """Returns a function that runs slurm.sbatch; srun runs its command as one process, in which the
+  training ends with a code: (srun, training, scontrol, process).
   """
 
-  def run(printed='', code=0, state='RUNNING', waits=False):
-    wait = 'while not pathlib.Path("told").exists(): time.sleep(0.01)' if waits else ''
-    srun = program('srun', f'{wait}\nprint({printed!r})\nsys.exit({code})')
-    program('squeue', f'print({state!r})')
-    return (
-      srun,
-      program('scontrol'),
-      start(
-        'bash',
-        LAUNCH / 'slurm.sbatch',
-        'configs/a.py',
-        '--config.train_for=50 steps',
-        folder=tmp_path,
-        SLURM_JOB_ID='17',
-        SLURM_CPUS_PER_TASK='3',
-      ),
+  def run(code=0, state='RUNNING', number='0', waits=False):
+    ready = 'signal.signal(signal.SIGTERM, lambda *_: None)\npathlib.Path("ready").touch()\n'
+    wait = 'signal.pause()' if waits else ''
+    training = program('python', f'{ready}{wait}\nsys.exit({code})')
+    srun = program(
+      'srun',
+      f"""signal.signal(signal.SIGTERM, signal.SIG_IGN)
+started = subprocess.Popen(sys.argv[3:], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+                           start_new_session=True, env={{**os.environ, 'SLURM_PROCID': {number!r}}})
+if {waits}:
+  while not pathlib.Path('ready').exists(): time.sleep(0.01)
+  while not pathlib.Path('told').exists(): time.sleep(0.01)
+  os.killpg(started.pid, signal.SIGTERM)
+sys.exit(started.wait())
+""",
     )
+    program('squeue', f'print({state!r})')
+    process = start(
+      'bash',
+      LAUNCH / 'slurm.sbatch',
+      'configs/a.py',
+      '--config.train_for=50 steps',
+      folder=tmp_path,
+      SLURM_JOB_ID='17',
+      SLURM_CPUS_PER_TASK='3',
+    )
+    return srun, training, program('scontrol'), process
 
   return run
 
 
 @pytest.mark.parametrize(
-  ('printed', 'code', 'state', 'requeued'),
+  ('code', 'state', 'number', 'requeued'),
   [
-    ('{"step": 5500}', 0, 'RUNNING', False),
-    ('stopped at step 50, resume with: python …', 0, 'RUNNING', True),
-    ('stopped at step 50, resume with: python …', 0, 'CANCELLED', False),
-    ('jaxdl: no such config', 3, 'RUNNING', False),
+    (0, 'RUNNING', '0', False),
+    (75, 'RUNNING', '0', True),
+    (75, 'RUNNING', '1', False),  # process 0 has to say so
+    (75, 'CANCELLED', '0', False),
+    (3, 'RUNNING', '0', False),
   ],
 )
-def test_slurm_requeues_a_stopped_run_alone(slurm, printed, code, state, requeued):
-  srun, scontrol, run = slurm(printed, code, state)
-  output, _ = run.communicate(timeout=60)
-  assert run.returncode == code
-  assert printed in output
-  assert calls(srun) == [
-    [
-      '--kill-on-bad-exit=1',
-      '--cpus-per-task=3',
-      'python',
-      '-m',
-      'jaxdl.main',
-      '--coordinator=auto',
-      '--config=configs/a.py',
-      '--config.train_for=50 steps',
-    ]
+def test_slurm_requeues_a_stopped_run_alone(slurm, code, state, number, requeued):
+  srun, training, scontrol, run = slurm(code, state, number)
+  run.communicate(timeout=60)
+  assert run.returncode == (0 if code == command.STOPPED else code)
+  assert [call[:3] for call in calls(srun)] == [
+    ['--kill-on-bad-exit=1', '--cpus-per-task=3', 'bash']
   ]
+  flags = ['--coordinator=auto', '--config=configs/a.py', '--config.train_for=50 steps']
+  assert calls(training) == [['-m', 'jaxdl.main', *flags]]
   assert calls(scontrol) == ([['requeue', '17']] if requeued else [])
 
 
 def test_slurm_outlives_a_signal(slurm, tmp_path):
-  """The shell waits for the processes' last checkpoint."""
-  srun, scontrol, run = slurm('resume with: python …', waits=True)
-  wait_for(lambda: calls(srun))
+  """All shells wait for the last checkpoint; SLURM signals every process of a step."""
+  srun, training, scontrol, run = slurm(75, waits=True)
+  wait_for((tmp_path / 'ready').exists)
   run.send_signal(signal.SIGTERM)
   (tmp_path / 'told').touch()
   run.communicate(timeout=60)
@@ -388,13 +391,8 @@ def test_kubernetes_resources_belong_together(kubernetes):
   assert '$(' not in container['args'][0]  # Kubernetes would put its own values there
 
 
-@pytest.mark.parametrize(
-  ('stopped', 'code', 'signalled', 'succeeds'),
-  [(None, 0, False, True), (50, 0, True, False), (None, 0, True, True), (None, 3, False, False)],
-)
-def test_a_pod_succeeds_with_a_finished_run_alone(
-  kubernetes, program, tmp_path, stopped, code, signalled, succeeds
-):
+@pytest.mark.parametrize(('code', 'signalled'), [(0, False), (75, True), (0, True), (3, False)])
+def test_a_pod_succeeds_with_a_finished_run_alone(kubernetes, program, tmp_path, code, signalled):
   (container,) = kubernetes['Job']['spec']['template']['spec']['containers']
   environment = {one['name']: one['value'] for one in container['env']} | {
     'RUN': str(tmp_path),
@@ -406,7 +404,6 @@ def test_a_pod_succeeds_with_a_finished_run_alone(
     f"""signal.signal(signal.SIGTERM, lambda *_: None)
 pathlib.Path('ready').touch()
 {wait}
-pathlib.Path('summary.json').write_text(json.dumps({{'stopped': {stopped}}}, indent=2))
 sys.exit({code})
 """,
   )
@@ -415,7 +412,7 @@ sys.exit({code})
   if signalled:
     run.send_signal(signal.SIGTERM)
   run.communicate(timeout=60)
-  assert (run.returncode == 0) == succeeds
+  assert run.returncode == code
   assert calls(python) == [
     [
       '-m',

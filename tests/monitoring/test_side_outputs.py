@@ -76,10 +76,9 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
 )
 def test_own_arrays_train_to_the_end_with_their_pictures(odd, small, monkeypatch, tmp_path, capsys):
   built = experiment.build(own_config(small, monkeypatch, **odd), 'own')
-  main._train(built, tmp_path, 'python -m jaxdl.main')
-  captured = capsys.readouterr()
-  assert 'left out' not in captured.err
-  assert json.loads(captured.out.splitlines()[-1])['step'] in (2, 4)
+  summary = main._train(built, tmp_path, 'python -m jaxdl.main')
+  assert 'left out' not in capsys.readouterr().err
+  assert summary['step'] in (2, 4)
   assert checkpoint.last_step(tmp_path) == 4
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
   names = json.loads((tmp_path / 'config.json').read_text())['dataset']['classes']

@@ -141,7 +141,7 @@ def test_report_shows_what_the_files_say(run):
 
 
 def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
-  html = page.render(page.one(record.read(run)))
+  html = page.render(page.one(record.load(run)))
   read = Reader(html)
   assert not [
     attributes
@@ -189,11 +189,11 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
 
 
 def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
-  assert 'of another run' not in page.render(page.one(record.read(run)))
+  assert 'of another run' not in page.render(page.one(record.load(run)))
   (run / 'command.txt').write_text(
     'python -m jaxdl.main --config=a.py --config.seed=4 --config.model.layers[0].features=8\n'
   )
-  shown = page.one(record.read(run))
+  shown = page.one(record.load(run))
   assert shown['lead'] == 'CNN on mnist: test accuracy 87.50 %, 34 parameters, seed 3'
   assert any(
     'of another run: this one sets model.layers[0].features.' in remark
@@ -353,7 +353,7 @@ def _of_hex(colour):
 def test_sections_hold_what_is_known_of_and_there(run):
   found = {
     section['heading']: [picture['name'] for picture in section['pictures']]
-    for section in sections.of_run(record.read(run))
+    for section in sections.of_run(record.load(run))
   }
   assert found == {
     'Data': ['samples'],
@@ -375,7 +375,7 @@ def test_sections_say_which_analyses_made_them(run):
     before = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps({**before, 'analysis': analysis, 'flags': flags}))
   made = {
-    section['heading']: section['drawn_by'] for section in page.one(record.read(run))['sections']
+    section['heading']: section['drawn_by'] for section in page.one(record.load(run))['sections']
   }
   assert made == {
     'Data': [],
@@ -386,12 +386,12 @@ def test_sections_say_which_analyses_made_them(run):
     'Generated text': ['--only=generated --seed=3'],
   }
   assert f'<code>python -m jaxdl.analyze {run} --only=activations --images=9</code>' in page.render(
-    page.one(record.read(run))
+    page.one(record.load(run))
   )
 
 
 def test_report_says_of_what_and_whose_its_figures_are(run):
-  found = page.one(record.read(run))
+  found = page.one(record.load(run))
   assert found['title'] == 'run (small)'
   assert found['figures']['remarks'][:1] == [
     'At step 8, the checkpoint of the lowest validation loss.'
@@ -401,7 +401,7 @@ def test_report_says_of_what_and_whose_its_figures_are(run):
     json.dumps({**config, 'reported': {'source': '002', 'test_accuracy': 0.9}})
   )
   other = run.rename(run.parent / 'seed3')
-  found = page.one(record.read(other))
+  found = page.one(record.load(other))
   assert found['title'] == 'small'
   assert (
     found['figures']['remarks'][1]
@@ -425,7 +425,7 @@ def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
   (run / 'analysis/feature_maps_conv2.json').write_text(json.dumps({'step': 4}))
   (run / 'analysis/unit_7.json').write_text(json.dumps({'step': 8}))
   notes = {
-    section['heading']: section['note'] for section in page.one(record.read(run))['sections']
+    section['heading']: section['note'] for section in page.one(record.load(run))['sections']
   }
   assert (
     notes.pop('Feature maps')
@@ -479,13 +479,13 @@ def test_report_says_how_many_examples_each_split_has(run):
     ['train data', f'4,100 examples, cat 4,000, {EVIL[:23]}… 100'],
     ['test data', '16 examples, 8 of each of 2 classes'],
   ]
-  assert page.one(record.read(run))['environment'][3:5] == expected
+  assert page.one(record.load(run))['environment'][3:5] == expected
   (run / 'summary.json').unlink()
-  assert page.one(record.read(run))['environment'] == expected
+  assert page.one(record.load(run))['environment'] == expected
   config = json.loads((run / 'config.json').read_text())
   config['dataset']['examples_per_class'] = {'train': [1, 2, 3]}
   (run / 'config.json').write_text(json.dumps(config))
-  assert page.one(record.read(run))['environment'] == [
+  assert page.one(record.load(run))['environment'] == [
     ['train data', '4,100 examples'],
     ['test data', '16 examples'],
   ]
@@ -494,10 +494,10 @@ def test_report_says_how_many_examples_each_split_has(run):
       json.dumps({**config, 'dataset': {**config['dataset'], key: value}})
     )
     with pytest.raises(ValueError, match=rf'has an impossible dataset.{key}: '):
-      record.read(run)
+      record.load(run)
   del config['dataset']['examples']
   (run / 'config.json').write_text(json.dumps(config))
-  assert page.one(record.read(run))['environment'] == []
+  assert page.one(record.load(run))['environment'] == []
 
 
 def test_report_has_no_column_of_what_is_not_reported(run):

@@ -53,7 +53,7 @@ def test_a_metric_is_added_by_one_line(small, tmp_path, monkeypatch, capsys):
   file = tmp_path / 'run/summary.json'
   file.write_text(json.dumps({**json.loads(file.read_text()), 'test_confidence': 'high'}))
   with pytest.raises(ValueError, match='has an impossible test_confidence'):
-    record.read(tmp_path / 'run')
+    record.load(tmp_path / 'run')
 
 
 def test_figures_are_shown_as_their_metric_says():

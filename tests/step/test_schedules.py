@@ -1,5 +1,7 @@
 """Learning-rate schedules at steps worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -27,18 +29,21 @@ def factors(name, at, **arguments):
       dict(boundaries=['2 steps', '8 steps'], factor=0.5, warmup='4 steps'),
       {0: 0.25, 1: 0.5, 2: 0.375, 3: 0.5, 7: 0.5, 8: 0.25},
     ),
-    ('cosine', dict(final=0.1), {0: 1, 50: 0.55, 100: 0.1, 120: 0.1}),
+    ('cosine', {}, {0: 1, 33: 0.75, 66: 0.25, 99: 0, 120: 0}),
+    ('cosine', dict(final=0.1), {0: 1, 33: 0.775, 66: 0.325, 99: 0.1, 120: 0.1}),
     (
       'cosine',
       dict(final=0.1, warmup='2 epochs'),
-      {0: 0.05, 9: 0.5, 19: 1, 20: 1, 60: 0.55, 100: 0.1},
+      {0: 0.05, 9: 0.5, 19: 1, 59: 0.55, 99: 0.1},
     ),
-    ('one_cycle', {}, {0: 0.04, 15: 0.52, 30: 1, 65: 0.500002, 100: 4e-6}),
+    ('cosine', dict(final=0.1, warmup='99 steps'), {0: 1 / 99, 98: 1, 99: 0.1}),
+    ('one_cycle', {}, {0: 0.04, 29: 1, 64: 0.500002, 99: 4e-6}),
     (
       'one_cycle',
-      dict(warmup='5 epochs', initial=0.2, final=0.0),
-      {0: 0.2, 25: 0.6, 50: 1, 75: 0.5, 100: 0},
+      dict(warmup='51 steps', initial=0.2, final=0.0),
+      {0: 0.2, 25: 0.6, 50: 1, 99: 0},
     ),
+    ('one_cycle', dict(warmup='1 step'), {0: 1, 99: 4e-6}),
   ],
   ids=lambda value: value if isinstance(value, str) else '',
 )
@@ -54,7 +59,56 @@ def test_a_warm_up_rises_at_every_step_and_ends_at_the_full_rate(name):
   rising = factors(name, range(21), warmup='20 steps', **arguments)
   assert all(after > before for before, after in zip(rising[:19], rising[1:20], strict=True))
   assert rising[0] > 0
-  assert rising[20] == pytest.approx(1)
+  assert rising[19] == pytest.approx(1)
+
+
+def one_cycle_of_pytorch(steps, step, *, pct_start=0.3, div_factor=25.0, final_div_factor=1e4):
+  """The factor on max_lr of torch.optim.lr_scheduler.OneCycleLR with anneal_strategy='cos', as its
+  source has it (PyTorch 2.9, `OneCycleLR.__init__` and `get_lr`).
+  """
+  initial_lr = 1 / div_factor
+  min_lr = initial_lr / final_div_factor
+  phases = [
+    {'end_step': float(pct_start * steps) - 1, 'start_lr': initial_lr, 'end_lr': 1.0},
+    {'end_step': steps - 1, 'start_lr': 1.0, 'end_lr': min_lr},
+  ]
+  start_step = 0.0
+  for number, phase in enumerate(phases):
+    end_step = phase['end_step']
+    if step <= end_step or number == len(phases) - 1:
+      share = (step - start_step) / (end_step - start_step)
+      start, end = phase['start_lr'], phase['end_lr']
+      return end + (start - end) / 2.0 * (math.cos(math.pi * share) + 1)
+    start_step = end_step
+
+
+@pytest.mark.parametrize('steps', [2, 3, 7, 30, 100, 1407])
+def test_one_cycle_is_that_of_pytorch(steps):
+  schedule = schedules.one_cycle(steps, 10)
+  ours = [float(schedule(step)) for step in range(steps)]
+  theirs = [one_cycle_of_pytorch(steps, step) for step in range(steps)]
+  np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-7)
+
+
+def test_cosine_is_that_of_pytorch():
+  """CosineAnnealingLR with T_max = steps - 1, in closed form: its step T_max has eta_min."""
+  schedule = schedules.cosine(12, 10, final=0.1)
+  theirs = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 11)) / 2 for step in range(12)]
+  np.testing.assert_allclose([float(schedule(step)) for step in range(12)], theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('name', 'arguments', 'expected'),
+  [
+    ('cosine', dict(final=0.1), {0: 1, 50: 0.55, 100: 0.1}),
+    ('cosine', dict(final=0.1, warmup='2 epochs'), {0: 0.05, 19: 1, 20: 1, 60: 0.55, 100: 0.1}),
+    ('one_cycle', {}, {0: 0.04, 15: 0.52, 30: 1, 65: 0.500002, 100: 4e-6}),
+  ],
+)
+def test_runs_of_format_1_keep_their_rule(name, arguments, expected):
+  schedule = schedules.FORMAT_1[name](100, 10, **arguments)
+  found = [float(schedule(step)) for step in expected]
+  np.testing.assert_allclose(found, list(expected.values()), atol=1e-6)
 
 
 @pytest.mark.parametrize(

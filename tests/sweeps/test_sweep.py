@@ -86,7 +86,7 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
 
   with monkeypatch.context() as patch:
     patch.setattr(training.evaluations, 'over_time', interrupted)
-    assert command.run(sweep_command.main, command_line) == 0
+    assert command.run(sweep_command.main, command_line) == command.STOPPED
   shown = capsys.readouterr()
   assert 'stopped, resume with: python -m jaxdl.sweep --config=' in shown.out
   assert '| RNN | not finished | – | – | – | – | – | – |' in shown.out

@@ -55,7 +55,7 @@ def recorded(calls, number, stop_at=None):
 
 def left(folder):
   """What a run left: files, checkpoints, the form of its journal, the facts of its summary."""
-  run = record.read(folder)
+  run = record.load(folder)
   top = {path.relative_to(folder).parts[0] for path in pathlib.Path(folder).rglob('*')}
   lines = [
     (line['step'], line['split'], sorted(line), line['loss']) for line in files.journal(folder)
@@ -134,7 +134,7 @@ def test_a_signal_in_the_middle_and_a_resume(small, tmp_path):
       signalled[1] = loop.Callbacks()
     first = train(built(small, **changes), folders, signalled)
     assert [summary['stopped'] for summary in first] == [4, 4]
-    assert not any(record.read(folder).finished for folder in folders)
+    assert not any(record.load(folder).finished for folder in folders)
     train(built(small, **changes), folders, [recorded(calls, number) for number in SEEDS])
 
   alone = assert_same(tmp_path, scenario)

@@ -18,7 +18,7 @@ from training_helpers import train_together
 
 from jaxdl.analysis import weights
 from jaxdl.data.sets import mnist
-from jaxdl.runs import checkpoint, files
+from jaxdl.runs import checkpoint, files, folder, record
 from jaxdl.training import chunks, experiment, loop
 from jaxdl.views import subject
 
@@ -147,6 +147,26 @@ def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_co
   assert (tmp_path / 'config.json').is_file()
   small['model']['features'] = 9
   assert loop.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
+
+
+def test_a_run_of_format_1_resumes_with_its_own_schedule(small, tmp_path):
+  """Its config.json has no format. A cosine ended one step after the last one then."""
+  small['schedule'] = dict(name='cosine')
+  old, new = experiment.build(small, 'small', format=1), experiment.build(small, 'small')
+  assert (float(old.rate(7)) > 0, float(new.rate(7))) == (True, 0)
+  loop.train(old, tmp_path / 'old')
+  loop.train(new, tmp_path / 'new')
+  file = tmp_path / 'old/config.json'
+  config = json.loads(file.read_text())
+  assert config.pop('format') == 1
+  file.write_text(json.dumps(config))
+  formats = [folder.format_of(tmp_path / name) for name in ('old', 'new', 'none')]
+  assert formats == [1, experiment.FORMAT, None]
+  resumed = experiment.build(small, 'small', format=formats[0])
+  assert float(resumed.rate(7)) == float(old.rate(7))
+  loop.train(resumed, tmp_path / 'old')
+  assert folder.format_of(tmp_path / 'old') == 1
+  assert record.finished(tmp_path / 'old', small)
 
 
 def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(
@@ -304,7 +324,7 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(
       stopped.send_signal(signal.SIGTERM)
       break
   rest = stopped.stdout.read()
-  assert stopped.wait(120) == 0
+  assert stopped.wait(120) == 75, 'the code of a run that resumes'
   (step,) = re.findall(r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', rest)
   assert last_json(rest)['stopped'] == int(step)
   built = experiment.build(small, 'small')

@@ -1,0 +1,37 @@
+"""The config files of the package, by name: 'lstm_mnist', 'sweeps/losses_cifar10'."""
+
+import ast
+import pathlib
+import re
+
+import jaxdl
+
+
+def folder() -> pathlib.Path:
+  """The folder of the config files: inside an installed package, beside it in a checkout."""
+  package = pathlib.Path(jaxdl.__path__[0])
+  installed = package / 'configs'
+  return installed if installed.is_dir() else package.parent / 'configs'
+
+
+def names() -> list[str]:
+  """The names of all config files, experiments first: 'lstm_mnist', …, 'sweeps/losses_cifar10'."""
+  root = folder()
+  files = [*sorted(root.glob('*.py')), *sorted(root.glob('sweeps/*.py'))]
+  found = [file.relative_to(root).with_suffix('').as_posix() for file in files]
+  return [name for name in found if not name.endswith('__init__')]
+
+
+def find(name: str) -> pathlib.Path | None:
+  """The config file of a name; None where the package has none."""
+  if re.fullmatch(r'(sweeps/)?\w+', name) is None:
+    return None
+  file = folder() / f'{name}.py'
+  return file if file.is_file() else None
+
+
+def title(name: str) -> str:
+  """The first sentence of a config file, which says what it trains."""
+  text = ast.get_docstring(ast.parse((folder() / f'{name}.py').read_text())) or ''
+  paragraph = text.partition('\n\n')[0]
+  return ' '.join(paragraph.split())
