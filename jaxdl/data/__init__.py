@@ -1,4 +1,4 @@
-"""Data sets by name: keyword arguments of a config's data section → Data. To add one, see README."""
+"""Data sets by name: keyword arguments of a config's data section → Data. To add one, see docs/adding.md."""
 
 import functools
 
