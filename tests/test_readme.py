@@ -48,6 +48,7 @@ NOT_RUN_HERE = {  # command → the test that runs it
   'python -m pytest': '.ci/run',
   'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
   'python -m jaxdl': 'test_command_line.py',
+  'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
