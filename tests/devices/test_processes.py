@@ -147,7 +147,9 @@ def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path, relia
     4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path
   )
   reliability(
-    'networks trained by 4 processes: same curve and parameters as with one', len(configs), len(configs)
+    'networks trained by 4 processes: same curve and parameters as with one',
+    len(configs),
+    len(configs),
   )
 
 
