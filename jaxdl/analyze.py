@@ -140,7 +140,7 @@ def _parser():
 
 def _fitting(chosen, seen):
   """Names of the wanted views, all of which apply; ValueError where one does not, or what is chosen
-  is heeded by none.
+  is used by none.
   """
   fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
   use = f'use some of {", ".join(fitting)}'
@@ -156,11 +156,11 @@ def _fitting(chosen, seen):
     )
   for option in ('layer', 'channel', 'against'):
     given = getattr(chosen, option)
-    if given not in (None, []) and not any(option in VIEWS[name].heeds for name in wanted):
-      heeding = ', '.join(name for name in fitting if option in VIEWS[name].heeds)
+    if given not in (None, []) and not any(option in VIEWS[name].uses for name in wanted):
+      using = ', '.join(name for name in fitting if option in VIEWS[name].uses)
       raise ValueError(
         f'--{option} changes nothing in {", ".join(wanted)}: leave it out'
-        + f', or use some of {heeding}' * bool(heeding)
+        + f', or use some of {using}' * bool(using)
       )
   return wanted
 
@@ -170,7 +170,7 @@ def _flags(chosen, name):
   everywhere = ('step', 'images', 'seed', 'data_dir', 'folder')
   given = [
     (option, value)
-    for option in (*everywhere, *VIEWS[name].heeds)
+    for option in (*everywhere, *VIEWS[name].uses)
     if (value := getattr(chosen, option)) not in (None, DEFAULTS.get(option))
   ]
   return shlex.join(

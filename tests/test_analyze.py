@@ -208,22 +208,22 @@ def test_analyze_sees_what_training_evaluates(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is no analysis; did you mean errors\?; use some of weights, statistics, errors, ',
+      r'--only=error is no analysis; did you mean errors\?; use some of statistics, weights, errors, ',
     ),
-    (['--only=x'], r'--only=x is no analysis; use some of weights, '),
+    (['--only=x'], r'--only=x is no analysis; use some of statistics, '),
     (
       ['--only=errors,weights', '--layer=lstm'],
       r'--layer changes nothing in errors, weights: leave it out, or use some of '
-      r'statistics, embedding, states$',
+      r'statistics, states, embedding$',
     ),
-    (['--channel=0'], r'--channel changes nothing in weights, .*: leave it out$'),
+    (['--channel=0'], r'--channel changes nothing in statistics, .*: leave it out$'),
     (
       ['--only=errors', '--against=x'],
       r'--against changes nothing in errors: leave it out, or use some of weights$',
     ),
     (
       ['--only=filters'],
-      r"--only=filters does not apply to a model of kind 'recurrent': use some of weights, ",
+      r"--only=filters does not apply to a model of kind 'recurrent': use some of statistics, ",
     ),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
     (['--images=many'], r"--images='many' is no whole number: see "),
@@ -248,8 +248,8 @@ def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
 @pytest.mark.parametrize(
   'name', ['statistics', 'embedding', 'states', 'errors', 'by_step', 'weights']
 )
-def test_analyze_heeds_what_a_view_says_that_it_does(name, trained):
-  """The fields of the choice that are read while a view is made."""
+def test_analyze_uses_what_an_analysis_says_that_it_uses(name, trained):
+  """The fields of the choice that are read while an analysis is made."""
   read = set()
 
   class Noticing(Choice):
@@ -258,7 +258,7 @@ def test_analyze_heeds_what_a_view_says_that_it_does(name, trained):
       return super().__getattribute__(field)
 
   assert list(VIEWS[name].make(subject.read(trained[0], count=60), Noticing()))
-  assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].heeds)
+  assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].uses)
 
 
 def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
@@ -469,7 +469,7 @@ def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_pa
 
 def test_analyze_names_the_axes_of_principal_components(trained):
   workdir, _ = trained
-  result = next(codes.plane(subject.read(workdir), Choice()))
+  result = next(codes.principal_components(subject.read(workdir), Choice()))
   features = result.arrays['features'] - result.arrays['features'].mean(0)
   share = np.sort(np.linalg.eigvalsh(features.T @ features))[::-1]
   of_first, of_second = 100 * share[:2] / share.sum()

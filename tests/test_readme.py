@@ -273,13 +273,15 @@ def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
   monkeypatch.setitem(models.MODELS, 'mean_state', own['mean_state'])
   small.update(model=dict(name='mean_state', features=8, classes=10), train_for='2 steps')
   loop.train(experiment.build(small, 'small'), folder / 'run')
-  view = executed(block('def certainty'), VIEWS=views.VIEWS)['VIEWS']['certainty']
+  view = executed(block('def certainty'))['VIEWS']['certainty']
   monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
   printed = given(
     'python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty'
   )
   assert 'certainty: how sure the network is' in printed
   assert (folder / 'run/analysis/certainty.png').is_file()
+  caption = 'The probability of the predicted class of every example</figcaption>'
+  assert caption in (folder / 'run/report.html').read_text()
   with np.load(folder / 'run/analysis/certainty.npz') as arrays:
     assert arrays['probability'].shape == (50,)
 
@@ -405,9 +407,30 @@ def test_docs_architecture_has_the_imports_that_the_test_allows():
   assert table == MAY_IMPORT
 
 
-def test_readme_names_every_config_and_every_analysis():
+def test_readme_names_every_config():
   for file in ROOT.glob('configs/*.py'):
     assert f'`{file.stem}`' in README
     assert read_file(file).train_for
-  for name in views.VIEWS:
-    assert f'`{name}`' in README
+
+
+WORDS = {  # kinds of models that an analysis applies to → the last column of its row
+  ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'): 'all',
+  ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'all but language models',
+  ('cnn', 'recurrent', 'language_model', 'autoencoder'): 'all but models of your own',
+  ('cnn', 'recurrent', 'classifier'): 'classifiers',
+  ('cnn', 'autoencoder'): 'CNN, autoencoder',
+  ('cnn',): 'CNN',
+  ('autoencoder',): 'autoencoder',
+  ('recurrent', 'language_model'): 'recurrent, language models',
+  ('recurrent',): 'recurrent',
+  ('language_model',): 'language models',
+}
+
+
+def test_readme_describes_every_analysis():
+  """The table of analyses: each in the order of the report, with the kinds of models it is for."""
+  table = re.search(r'\| analysis \|.*?\n\n', README, re.DOTALL)[0]
+  rows = re.findall(r'^\| `(\w+)` \| (.+) \| (.+) \|$', table, re.MULTILINE)
+  assert [(name, kinds) for name, _, kinds in rows] == [
+    (name, WORDS[view.kinds]) for name, view in views.VIEWS.items()
+  ]

@@ -3,7 +3,7 @@ draws.
 """
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
-from jaxdl.figures.curves import CURVES, learning_curves
+from jaxdl.figures.curves import learning_curves
 from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import load_library, pixels, save
@@ -12,7 +12,6 @@ from jaxdl.figures.rows import picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = [
-  'CURVES',
   'bands',
   'bars',
   'coloured_text',

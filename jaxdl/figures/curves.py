@@ -2,12 +2,6 @@
 
 import numpy as np
 
-CURVES = {
-  'loss': 'loss',
-  'accuracy': 'accuracy (%)',
-  'bits_per_character': 'bits per character',
-  'mse': 'mean squared error',
-}  # metric → label of its axis
 COLOURS = (
   '#0072B2',
   '#D55E00',
@@ -21,15 +15,18 @@ FEW = 10  # points of a curve that is shown whole
 DASHES = ('-', '--', ':', '-.')
 
 
-def learning_curves(curves, choices, *, heading, loss_unit='nats'):
+def learning_curves(
+  curves: dict, choices: dict, *, axes: dict[str, tuple[str, float]], heading: str
+):
   """Overlaid learning curves: a row of panels for each metric, a column for each split.
 
   Args:
     curves: label → (split, metric) → (steps [S], mean [S], standard deviation [S]).
     choices: label → tuple of its choices; the first one has its colour, the last of several its
       dashes.
+    axes: metric → (label of its axis, factor of its numbers), in the order of the rows; a metric
+      that no curve has gets no row.
     heading: str.
-    loss_unit: str.
 
   Returns:
     matplotlib Figure.
@@ -40,7 +37,7 @@ def learning_curves(curves, choices, *, heading, loss_unit='nats'):
   from matplotlib.figure import Figure
 
   keys = {key for found in curves.values() for key in found}
-  metrics = [metric for metric in CURVES if any(metric == key[1] for key in keys)]
+  metrics = [metric for metric in axes if any(metric == key[1] for key in keys)]
   splits = [
     split for split in ('train', 'validation', 'test') if any(split == key[0] for key in keys)
   ]
@@ -49,8 +46,9 @@ def learning_curves(curves, choices, *, heading, loss_unit='nats'):
   figure = Figure(
     figsize=(4.2 * len(splits), 3.1 * len(metrics) + 0.9), layout='constrained', dpi=100
   )
-  axes = figure.subplots(len(metrics), len(splits), squeeze=False, sharex=True, sharey='row')
-  for row, metric in zip(axes, metrics, strict=True):
+  panels = figure.subplots(len(metrics), len(splits), squeeze=False, sharex=True, sharey='row')
+  for row, metric in zip(panels, metrics, strict=True):
+    label_of_axis, scale = axes[metric]
     for axis, split in zip(row, splits, strict=True):
       for label, found in curves.items():
         if (split, metric) in found:
@@ -58,27 +56,25 @@ def learning_curves(curves, choices, *, heading, loss_unit='nats'):
             axis,
             *found[split, metric],
             label,
-            percent=metric == 'accuracy',
+            scale=scale,
             **_style(label, choices),
           )
       axis.grid(alpha=0.3)
       axis.set_title(split)
-    row[0].set_ylabel(CURVES[metric] + f' ({loss_unit})' * (metric == 'loss'))
+    row[0].set_ylabel(label_of_axis)
     _zoom(
       {
         axis: [
-          found[split, metric][1] * (100 if metric == 'accuracy' else 1)
-          for found in curves.values()
-          if (split, metric) in found
+          found[split, metric][1] * scale for found in curves.values() if (split, metric) in found
         ]
         for axis, split in zip(row, splits, strict=True)
       }
     )
-  for axis in axes[-1]:
+  for axis in panels[-1]:
     axis.set_xlabel('step')
   handles = {
     label: line
-    for axis in axes.ravel()
+    for axis in panels.ravel()
     for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
   }
   figure.legend(
@@ -105,8 +101,7 @@ def _style(label, choices):
   }
 
 
-def _line(axis, steps, mean, deviation, label, *, percent, color, linestyle):
-  scale = 100 if percent else 1
+def _line(axis, steps, mean, deviation, label, *, scale, color, linestyle):
   axis.plot(
     steps,
     mean * scale,

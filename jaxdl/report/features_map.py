@@ -3,34 +3,44 @@
 import base64
 import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from jaxdl.report import results
+from jaxdl.runs.record import Record
 
 SIDE, EDGE = 600, 12  # of the drawing, in its own units
-NAMED = 20  # classes whose names are in the map, those of the most examples
-LEGEND = 60  # classes that a legend has room for
+NAMED = 20  # the most frequent classes, whose names are in the map
+LEGEND = 60  # classes of a legend, at most
 
 
-def of_run(record):
-  """What the page's template and script need of a run's t-SNE; None where the run has none with
-  images.
+def of_run(record: Record, name: str, caption_of: Callable[[dict, int], str]) -> dict | None:
+  """What the page's template and script need of a map; None for a run without one, or without the
+  images of its examples.
 
   Args:
-    record: Record.
+    record: of the run.
+    name: of the result whose arrays are 'points' [N, 2] and 'labels' [N].
+    caption_of: function (facts of the result, number of points) → caption.
 
   Returns:
     dict: 'caption', 'points' [x, y, class], 'classes', 'names' [x, y, name of a class in its midst]
-    of the most frequent classes, 'legend' (names, [] where there are too many), 'sprite' (a data
-    URI of all images), 'columns' of it and 'size' of an image, [width, height] in pixels.
+    of the most frequent classes, 'legend' (names, [] for too many classes), 'sprite' (a data URI of
+    all images), 'columns' of it and 'size' of an image, [width, height] in pixels.
+
+  Raises:
+    ValueError: a file of the result is damaged.
   """
-  arrays, sprite = (
-    record.folder / 'analysis/embedding_tsne.npz',
-    record.folder / 'tensorboard/projector/sprite.png',
-  )
+  arrays = record.folder / f'analysis/{name}.npz'
+  sprite = record.folder / 'tensorboard/projector/sprite.png'
   if not (arrays.is_file() and sprite.is_file()):
     return None
+  with results.sound(record.folder, f'{name}.npz'):
+    return _map(record, name, caption_of, arrays, sprite)
+
+
+def _map(record, name, caption_of, arrays, sprite):
   from PIL import Image
 
   with np.load(arrays) as found:
@@ -43,11 +53,7 @@ def of_run(record):
   with Image.open(sprite) as picture:
     size = [picture.width // columns, picture.height // columns]
     picture.convert('RGB').save(packed, 'JPEG', quality=60)
-  found = results.of_analysis(record, 'embedding_tsne')
-  caption = (
-    f't-SNE of the {found["what"]} of {len(points):,} examples: trustworthiness {found["trustworthiness"]:.3f}, '
-    f'class of the nearest neighbour right for {100 * found["accuracy"]:.1f} %'
-  )
+  caption = caption_of(results.of_analysis(record, name), len(points))
   dots = [
     [round(float(x), 1), round(float(y), 1), int(label)]
     for (x, y), label in zip(places, labels, strict=True)

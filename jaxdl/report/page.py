@@ -6,22 +6,14 @@ import pathlib
 import re
 import shlex
 
-from jaxdl.figures import statistics as statistics_table
-from jaxdl.report import features_map, sections, svg
 from jaxdl.report import results as report_results
+from jaxdl.report import sections, svg
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
+from jaxdl.step import metrics
 
 FOLDER = pathlib.Path(__file__).parent
-HEADLINE = (
-  'test_bits_per_character',
-  'test_accuracy',
-  'test_mse',
-  'validation_accuracy',
-  'validation_loss',
-)
-METRICS = ('loss', 'accuracy', 'bits_per_character', 'mse')
 
 
 def write(folders, file):
@@ -102,7 +94,7 @@ def one(record):
       ]
       for row in report_results.layers(record)
     ],
-    'sections': _sections(record),
+    'sections': sections.of_run(record),
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(str(record.folder)),
@@ -126,7 +118,10 @@ def several(found):
   rows = [
     [
       label,
-      *(shown(name, (theirs if beside else record.summary).get(name)) for name, beside in columns),
+      *(
+        metrics.shown(name, (theirs if beside else record.summary).get(name))
+        for name, beside in columns
+      ),
       *(
         f'{record.summary[key]:,}' if key in record.summary else '–'
         for key in ('parameters', 'step')
@@ -144,8 +139,9 @@ def several(found):
     'state',
     *['folder'] * (not shared),
   ]
+  measured = {metric.name for metric in metrics.evaluated()}
   curves = {
-    label: {key: points for key, points in record.curves().items() if key[0] in METRICS}
+    label: {key: points for key, points in record.curves().items() if key[0] in measured}
     for label, record in zip(labels, found, strict=True)
   }
   epochs = {record.epoch() for record in found}
@@ -169,25 +165,20 @@ def several(found):
   }
 
 
-def shown(name, value):
-  """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
-  if value is None:
-    return '–'
-  return f'{100 * value:.2f} %' if name.endswith('accuracy') else f'{value:.4f}'
-
-
 def _lead(record):
   config, summary = record.config, record.summary
   kind = config['model'].get('cell', config['model']['name']).upper()
-  best = next((key for key in HEADLINE if key in summary), None)
+  best = next((key for key in metrics.leading_keys() if key in summary), None)
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
   beside = (
-    f' (reported: {shown(best, reported)})' if reported is not None and not record.changed else ''
+    f' (reported: {metrics.shown(best, reported)})'
+    if reported is not None and not record.changed
+    else ''
   )
   return (
-    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {shown(best, summary[best])}{beside}, '
+    f'{kind} on {config["data"]["name"]}: {best.replace("_", " ")} {metrics.shown(best, summary[best])}{beside}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
@@ -203,8 +194,8 @@ def _figures(record):
     rows.append(
       [
         name.replace('_', ' '),
-        f'{ours:,}' if whole and ours is not None else shown(name, ours),
-        f'{theirs:,}' if whole else shown(name, theirs),
+        f'{ours:,}' if whole and ours is not None else metrics.shown(name, ours),
+        f'{theirs:,}' if whole else metrics.shown(name, theirs),
         f'{count:,}' if count else '–',
       ]
     )
@@ -243,71 +234,10 @@ def _figures(record):
 
 
 def _is_figure(key):
+  """Whether a key of a summary is a metric of a split that evaluations measure."""
   split, _, name = key.partition('_')
-  return split in records.SPLITS and name in METRICS
-
-
-def _sections(record):
-  empty = {'pictures': [], 'table': None, 'texts': [], 'map': None, 'note': '', 'results': ()}
-  found = [{**empty, **section} for section in sections.of_run(record.folder / 'analysis')]
-  statistics = report_results.of_analysis(record, 'statistics')
-  if layers := statistics.get('layers'):
-    with report_results.sound(record.folder, 'statistics.json'):
-      rows = statistics_table.rows(layers)
-    place = sum(section['heading'] in ('Data', 'Filters', 'Feature maps') for section in found)
-    found.insert(
-      place,
-      {
-        **empty,
-        'heading': 'Activations',
-        'results': ('statistics',),
-        'table': {'columns': statistics_table.COLUMNS, 'rows': rows, 'numbers': range(1, 9)},
-        'note': f'Over {statistics.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, one that '
-        'none of them brings above 0 is dead.',
-      },
-    )
-  if texts := report_results.of_analysis(record, 'generated').get('texts'):
-    with report_results.sound(record.folder, 'generated.json'):
-      found.append(
-        {
-          **empty,
-          'heading': 'Generated text',
-          'results': ('generated',),
-          'texts': [
-            {
-              'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}',
-              'text': text['text'],
-            }
-            for text in texts
-          ],
-        }
-      )
-  for section in found:
-    results = {
-      name: report_results.of_analysis(record, name)
-      for name in (*section['results'], *(picture['name'] for picture in section['pictures']))
-    }
-    section['note'] = ' '.join([section['note'], *_of_another_step(record, results)]).strip()
-    section['drawn_by'] = sections.drawn_by(results)
-  with report_results.sound(record.folder, 'embedding_tsne.npz'):
-    drawn = features_map.of_run(record)
-  if drawn is not None:
-    for section in found:
-      if section['heading'] == 'Features in the plane':
-        section['map'] = drawn
-  return found
-
-
-def _of_another_step(record, results):
-  """What to say where results are of the network at another step than the figures, as before
-  training went on.
-  """
-  steps = {found.get('step') for found in results.values()} - {None, record.summary.get('step')}
-  if steps and record.summary:
-    yield (
-      f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above are of step '
-      f'{record.summary["step"]:,}: jaxdl.analyze makes them anew.'
-    )
+  known = metrics.METRICS.get(name)
+  return split in metrics.SPLITS and known is not None and known.evaluated
 
 
 def _environment(record):

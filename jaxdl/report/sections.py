@@ -1,156 +1,141 @@
-"""Which pictures of a run's analyses stand where in its report, and what is said of them."""
+"""The sections of a run's page that its analyses make, as the analyses describe themselves."""
 
 import base64
 import fnmatch
+import pathlib
+from collections.abc import Iterable
 
-SECTIONS = (  # heading, ((pattern of a picture's name, what it shows), …)
-  ('Data', (('samples', 'Training images and their classes'),)),
-  (
-    'Filters',
-    (
-      ('filters_raw', 'Filters of the first convolution on one scale'),
-      ('filters_normalised', 'The same, each filter from its least to its greatest weight'),
-    ),
-  ),
-  ('Feature maps', (('feature_maps_*', 'Feature maps of {0} for eight images'),)),
-  (
-    'Weights',
-    (
-      ('weights', 'Distribution of the weights and biases of every layer'),
-      (
-        'weights_over_training',
-        'How they moved during training: the least and the greatest, the middle 87, 68 and '
-        '38 % and the median at each evaluation',
-      ),
-    ),
-  ),
-  (
-    'Neurons',
-    (
-      (
-        'neurons',
-        'Ten selective channels and the patches that excite them most: channel, class, and the share of that class '
-        'in the outputs of the images, at most 50, that excite it most; its strongest output',
-      ),
-      ('neurons_pixels', 'The pixels of the strongest image that excite each channel'),
-      (
-        'maximised',
-        'Patches that excite a channel most, and how much: the strongest of real images, and one sought from '
-        'noise for the same unit',
-      ),
-      (
-        'evolution',
-        'A channel mapped back to pixels at each checkpoint of the run; keep_every keeps more',
-      ),
-    ),
-  ),
-  (
-    'Why these classes',
-    (
-      ('attributions', 'Nine attribution methods side by side'),
-      (
-        'sanity',
-        'How far each map stays as it was when the weights are drawn anew, layer by layer; flagged where it hardly '
-        'changes',
-      ),
-    ),
-  ),
-  (
-    'Errors',
-    (
-      ('confusion', 'Confusion matrix: true classes in rows, predicted ones in columns'),
-      ('mistakes', 'The worst mistakes: true and predicted class'),
-      ('calibration', 'How often a confidence is right'),
-    ),
-  ),
-  (
-    'Reconstructions',
-    (
-      ('reconstructions', 'Originals, inputs and reconstructions'),
-      ('walks', 'Walks between the codes of two examples'),
-    ),
-  ),
-  (
-    'Step by step',
-    (
-      ('by_step', 'Accuracy after each row read'),
-      ('states', 'Where the hidden states end'),
-      ('gates', 'Share of saturated gates'),
-    ),
-  ),
-  (
-    'Characters',
-    (
-      ('surprise', 'Surprise at each character, in bits'),
-      ('unit_*', 'What unit {0} follows in the text'),
-    ),
-  ),
-  ('Features in the plane', (('embedding_pca', 'Principal components of the features'),)),
-  (
-    'The forward pass in NumPy',
-    (('numpy', 'Probabilities of the network and of its forward pass in NumPy alone'),),
-  ),
-)
-ELSEWHERE = (
-  'statistics',
-  'embedding_tsne',
-)  # pictures of what the page has as a table and as a map
+from jaxdl.report import features_map, results
+from jaxdl.runs.record import Record
+from jaxdl.views import VIEWS
+from jaxdl.views.view import OTHER, SECTIONS, Display
+
+DATA = 'Data'  # the first section: what training itself draws before the first step
+DRAWN_BY_TRAINING = {'samples': Display('Training images and their classes')}
 
 
-def of_run(folder):
-  """The sections of a run that have a picture.
+def of_run(record: Record) -> list[dict]:
+  """The sections of a run that have something to show.
 
   Args:
-    folder: of its analyses, pathlib.Path.
+    record: of the run.
 
   Returns:
-    list of {'heading': str, 'pictures': list of {'name', 'caption', 'data': a data URI}}.
+    list of dicts for the page's template: 'heading', 'note', 'table' ('columns', 'rows',
+    'numbers') or None, 'texts' ('caption', 'text'), 'map' as `features_map.of_run` returns it or
+    None, 'pictures' ('name', 'caption', 'reading', 'data': a data URI) and 'drawn_by', flags of
+    `jaxdl.analyze`.
+
+  Raises:
+    ValueError: a file of an analysis is damaged.
   """
-  names = sorted(file.stem for file in folder.glob('*.png'))
-  known = [pattern for _, wanted in SECTIONS for pattern, _ in wanted]
-  others = [
-    name
-    for name in names
-    if name not in ELSEWHERE and not any(fnmatch.fnmatch(name, one) for one in known)
-  ]
-  found = [
-    {
-      'heading': heading,
-      'pictures': [
-        {
-          'name': name,
-          'caption': caption.format(name[len(pattern) - 1 :]),
-          'data': data_uri(folder / f'{name}.png'),
-        }
-        for pattern, caption in wanted
-        for name in fnmatch.filter(names, pattern)
-      ],
-    }
-    for heading, wanted in (
-      *SECTIONS,
-      ('Other analyses', [(name, name.replace('_', ' ')) for name in others]),
-    )
-  ]
-  return [section for section in found if section['pictures']]
+  names = _result_names(record)
+  found, displayed = [], set()
+  for heading, displays in _displays().items():
+    shown = {}  # name → (Display, what stands for the '*' of its pattern)
+    for pattern, display in displays.items():
+      for name in fnmatch.filter(names, pattern):
+        shown[name] = display, name[len(pattern) - 1 :]
+    displayed |= set(shown)
+    if heading == OTHER:
+      others = [name for name in names if name not in displayed]
+      shown |= {name: (Display(name.replace('_', ' ')), '') for name in others}
+    found.append(_section(record, heading, shown))
+  return [section for section in found if section is not None]
 
 
-def drawn_by(results):
-  """How some results were asked for.
+def _displays() -> dict[str, dict[str, Display]]:
+  """Heading → pattern of a result's name → Display, in the order of the page."""
+  headings = dict.fromkeys((DATA, *SECTIONS, *(view.section for view in VIEWS.values())))
+  headings.pop(OTHER, None)
+  displays = {heading: {} for heading in (*headings, OTHER)}
+  displays[DATA] |= DRAWN_BY_TRAINING
+  for view in VIEWS.values():
+    displays[view.section] |= view.displays
+  return displays
+
+
+def _result_names(record: Record) -> list[str]:
+  """Names of the results that a run's analyses left, with or without a picture."""
+  files = (record.folder / 'analysis').glob('*')
+  return sorted({file.stem for file in files if file.suffix in ('.png', '.json')})
+
+
+def _section(record: Record, heading: str, shown: dict[str, tuple[Display, str]]) -> dict | None:
+  """A section of the page; None if its results have nothing to show.
 
   Args:
-    results: name → what its .json says, dict.
+    record: of the run.
+    heading: of the section.
+    shown: its results: name → (Display, what stands for the '*' of its pattern).
+  """
+  section = {'table': None, 'texts': [], 'map': None, 'pictures': []}
+  used, notes = [], []
+  for name, (display, part) in shown.items():
+    facts = results.of_analysis(record, name)
+    with results.sound(record.folder, f'{name}.json'):
+      form = _form(record, name, display, facts, part)
+      note = display.note(facts) if display.note and facts else ''
+    if form or note:
+      used.append(facts)
+      notes.append(note)
+    section['pictures'] += form.pop('pictures', [])
+    section['texts'] += form.pop('texts', [])
+    section |= form
+  if not used:
+    return None
+  notes += _of_another_step(record, used)
+  note = ' '.join(filter(None, notes))
+  return {'heading': heading, 'note': note, 'drawn_by': drawn_by(used), **section}
+
+
+def _form(record: Record, name: str, display: Display, facts: dict, part: str) -> dict:
+  """What a result adds to its section: 'table', 'texts', 'map' or 'pictures'; {} for nothing."""
+  if display.table:
+    return {'table': display.table(facts)} if facts else {}
+  if display.texts:
+    return {'texts': display.texts(facts)} if facts else {}
+  if display.map_caption:
+    found = features_map.of_run(record, name, display.map_caption)
+    if found:
+      return {'map': found}
+  picture = record.folder / f'analysis/{name}.png'
+  if not picture.is_file():
+    return {}
+  caption = display.caption.format(part)
+  address = data_uri(picture)
+  return {
+    'pictures': [{'name': name, 'caption': caption, 'reading': display.reading, 'data': address}]
+  }
+
+
+def _of_another_step(record: Record, facts: Iterable[dict]) -> list[str]:
+  """A remark if results are of another step than the figures, as after further training."""
+  steps = {found.get('step') for found in facts} - {None, record.summary.get('step')}
+  if not (steps and record.summary):
+    return []
+  return [
+    f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above '
+    f'are of step {record.summary["step"]:,}: jaxdl.analyze makes them anew.'
+  ]
+
+
+def drawn_by(facts: Iterable[dict]) -> list[str]:
+  """Flags of `jaxdl.analyze` that repeat some results.
+
+  Args:
+    facts: of the results, as their .json files hold them.
 
   Returns:
-    list of str, flags of `jaxdl.analyze` that make them as they are, such as '--only=errors,numpy
-    --images=300'.
+    list of str, such as '--only=errors,numpy --images=300'.
   """
-  made = {}  # flags → analyses, in order
-  for found in results.values():
+  made = {}  # flags → names of analyses, in order
+  for found in facts:
     if 'analysis' in found:
       made.setdefault(str(found.get('flags', '')), {})[str(found['analysis'])] = None
   return [f'--only={",".join(analyses)} {flags}'.strip() for flags, analyses in made.items()]
 
 
-def data_uri(file):
-  """A picture's file as the address of itself."""
+def data_uri(file: pathlib.Path) -> str:
+  """A picture's file as a data URI."""
   return f'data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}'

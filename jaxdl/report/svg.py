@@ -5,8 +5,9 @@ library.
 import math
 import re
 
+from jaxdl.step import metrics
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
-UNITS = {'accuracy': '%', 'bits_per_character': 'bits per character', 'mse': 'mean squared error'}
 POINTS = 600  # of a line, at most
 
 
@@ -25,19 +26,26 @@ def charts(lines_of, epoch=None, loss_unit='nats'):
     out, in words), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text]. A
     learning rate that never changes has none, nor a squared error that is the loss itself.
   """
-  metrics = dict.fromkeys(
+  names = dict.fromkeys(
     metric
     for found in lines_of.values()
     for (metric, _), points in found.items()
     if any(math.isfinite(value) for _, value in points)
     and not (metric == 'learning_rate' and len({value for _, value in points}) == 1)
   )
-  units = {**UNITS, 'loss': loss_unit}
   return [
-    {**_chart(metric, lines_of), 'unit': units.get(metric, ''), 'epoch': epoch}
-    for metric in metrics
+    {**_chart(metric, lines_of), 'unit': _unit(metric, loss_unit), 'epoch': epoch}
+    for metric in names
     if metric != 'mse' or _curves('mse', lines_of) != _curves('loss', lines_of)
   ]
+
+
+def _unit(metric, loss_unit):
+  """The unit of a metric's axis; '' for none."""
+  if metric == 'loss':
+    return loss_unit
+  known = metrics.find(metric)
+  return known.unit if known else ''
 
 
 def _curves(metric, lines_of):
@@ -51,12 +59,12 @@ def _curves(metric, lines_of):
 
 def _chart(metric, lines_of):
   several = len(lines_of) > 1
-  scale = 100 if metric == 'accuracy' else 1
+  known = metrics.find(metric)
   series, legend = {}, {}
   for number, (label, found) in enumerate(lines_of.items()):
     for order, split in enumerate(('train', 'validation', 'test')):
       points = [
-        (step, value * scale)
+        (step, metrics.scaled(metric, value))
         for step, value in found.get((metric, split), [])
         if math.isfinite(value)
       ]
@@ -75,7 +83,7 @@ def _chart(metric, lines_of):
     values[0],
     values[min(len(values) - 1, int(len(values) * 0.98))],
   )  # the first steps of a loss would flatten it
-  if metric == 'accuracy':
+  if known and known.higher_is_better:
     low, high = values[int(len(values) * 0.02)], values[-1]
   if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)

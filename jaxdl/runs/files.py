@@ -4,6 +4,8 @@ import json
 import math
 import pathlib
 
+from jaxdl.step import metrics
+
 LARGEST = 3.5e38  # of a finite figure: float32 has none above
 
 
@@ -56,23 +58,28 @@ CONFIG = {  # key → what it holds, and whether it must be there
   'dataset.examples_per_class': (_are_lists_of_counts, MAY),
   'reported': (_is(dict, type(None)), MAY),
 }
-SUMMARY = {
-  'config': (_is(str), MUST),
-  'step': (_is_count, MUST),
-  'parameters': (_is_count, MUST),
-  'seed': (_is_count, MUST),
-  'seconds': (_is_span, MUST),
-  'device': (_is(str), MUST),
-  'data': (_is(str), MUST),
-  'versions': (_is(dict), MAY),
-  'reported': (_is(dict), MAY),
-  **{
-    f'{split}_{name}': (is_figure, MAY)
-    for split in ('train', 'validation', 'test')
-    for name in ('loss', 'accuracy', 'bits_per_character', 'mse')
-  },
-  **{f'{split}_examples': (_is_count, MAY) for split in ('train', 'validation', 'test')},
-}
+
+
+def summary_keys() -> dict:
+  """The keys of a summary.json: key → what it holds, and whether it must be there."""
+  figures = {
+    f'{split}_{metric.name}': (is_figure, MAY)
+    for split in metrics.SPLITS
+    for metric in metrics.evaluated()
+  }
+  return {
+    'config': (_is(str), MUST),
+    'step': (_is_count, MUST),
+    'parameters': (_is_count, MUST),
+    'seed': (_is_count, MUST),
+    'seconds': (_is_span, MUST),
+    'device': (_is(str), MUST),
+    'data': (_is(str), MUST),
+    'versions': (_is(dict), MAY),
+    'reported': (_is(dict), MAY),
+    **figures,
+    **{f'{split}_examples': (_is_count, MAY) for split in metrics.SPLITS},
+  }
 
 
 def read_json(file, keys=None):
@@ -80,7 +87,7 @@ def read_json(file, keys=None):
 
   Args:
     file: pathlib.Path.
-    keys: CONFIG or SUMMARY, or None where nothing is asked of the keys.
+    keys: CONFIG or `summary_keys()`, or None where nothing is asked of the keys.
 
   Returns:
     dict.

@@ -21,9 +21,6 @@ def finished(folder, wanted):
   return run.summary if same and run.finished else None
 
 
-SPLITS = ('train', 'validation', 'test')
-
-
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
@@ -171,7 +168,7 @@ def read(folder):
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
   summary, command = folder / 'summary.json', folder / 'command.txt'
-  found = files.read_json(summary, files.SUMMARY) if summary.is_file() else {}
+  found = files.read_json(summary, files.summary_keys()) if summary.is_file() else {}
   return Record(
     folder=folder,
     name=found.get('config', folder.resolve().name),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.config import binding, checks
+from jaxdl.step.metrics import METRICS
 
 
 def classify(logits, batch, *, label_smoothing=0.0):
@@ -83,27 +84,22 @@ TASKS = {
   'next_char': next_char,
   'reconstruct': reconstruct,
 }
-METRICS = {
-  'loss': 'loss',
-  'penalty': 'penalty',
-  'bits': 'bits_per_character',
-  'correct': 'accuracy',
-  'mse': 'mse',
-}  # the mean of each sum, in the order shown
 
 
-def metrics(sums):
+def metrics(sums: dict) -> dict[str, float]:
   """Divides sums by their count, once and on the host.
 
   Args:
     sums: name → sum over examples; 'count' is the number of examples.
 
   Returns:
-    name → mean as float: 'loss' in nats, 'bits_per_character', 'penalty' (which the loss leaves
-    out), 'accuracy' as a share, 'mse'.
+    name → mean, in the order of `metrics.METRICS`; a name is absent where its sum is. 'accuracy' is
+    a share, 'loss' leaves out the 'penalty'.
   """
   return {
-    METRICS[name]: float(sums[name]) / float(sums['count']) for name in METRICS if name in sums
+    metric.name: float(sums[metric.sum]) / float(sums['count'])
+    for metric in METRICS.values()
+    if metric.sum in sums
   }
 
 

@@ -8,16 +8,7 @@ import numpy as np
 from jaxdl import figures
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import files, record
-
-TABLE = (
-  'test_accuracy',
-  'test_bits_per_character',
-  'test_mse',
-  'test_loss',
-  'validation_accuracy',
-  'validation_bits_per_character',
-  'validation_loss',
-)  # figures of a table, in this order where there are any
+from jaxdl.step import metrics
 
 
 def rows(found, workdir, faults):
@@ -46,7 +37,9 @@ def _row(label, same, workdir, faults):
     if (summary := record.finished(workdir / member.folder, member.config))
   }
   names = (
-    [name for name in TABLE if all(name in summary for summary in ended.values())] if ended else []
+    [name for name in metrics.table_keys() if all(name in summary for summary in ended.values())]
+    if ended
+    else []
   )
   each = {name: [summary[name] for summary in ended.values()] for name in names}
   first = next(iter(ended.values()), {})
@@ -92,10 +85,11 @@ def write(name, rows, workdir):
     return
   choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
+  axes = {metric.name: (metric.label(units), metric.scale) for metric in metrics.evaluated()}
   SideOutputs().attempt(
     'figure.png',
     lambda: figures.save(
-      figures.learning_curves(found, choices, heading=name.replace('_', ' '), loss_unit=units),
+      figures.learning_curves(found, choices, axes=axes, heading=name.replace('_', ' ')),
       workdir / 'figure.png',
     ),
   )
@@ -113,11 +107,10 @@ def curves(runs):
   """
   found, begun = {}, [run for run in runs if run]
   for line in (line for run in begun for line in run):
-    for metric in figures.CURVES:
-      if metric in line:
-        found.setdefault((line['split'], metric), {}).setdefault(line['step'], []).append(
-          line[metric]
-        )
+    for metric in metrics.evaluated():
+      if metric.name in line:
+        by_step = found.setdefault((line['split'], metric.name), {})
+        by_step.setdefault(line['step'], []).append(line[metric.name])
   complete = {
     key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(begun)}
     for key, by_step in found.items()
@@ -135,7 +128,7 @@ def curves(runs):
 
 def table(rows):
   """The rows as a Markdown table."""
-  names = [name for name in TABLE if any(name in row['mean'] for row in rows)]
+  names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
   head = [
     'run',
     'seeds',
@@ -164,12 +157,10 @@ def table(rows):
 
 
 def _shown(name, mean, deviation=None):
+  """'97.46 ± 0.07 %'; without the deviation where it is None, '–' for no mean."""
   if mean is None:
     return '–'
-  scale, unit = (100, ' %') if name.endswith('accuracy') else (1, '')
-  digits = 2 if unit else 4
-  return (
-    f'{mean * scale:.{digits}f}'
-    + (f' ± {deviation * scale:.{digits}f}' if deviation is not None else '')
-    + unit
-  )
+  text = metrics.number(name, mean)
+  if deviation is not None:
+    text += f' ± {metrics.number(name, deviation)}'
+  return text + metrics.per_cent(name)

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from jaxdl.step import metrics
+
 UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
 SILENCE = 30  # seconds after which a line is printed between two logs, where there is no terminal
 
@@ -178,12 +180,9 @@ def fitted(text, width):
   return '\n'.join(lines)
 
 
-def describe(metrics):
+def describe(figures: dict[str, float]) -> str:
   """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
-  return ', '.join(
-    f'{name} {100 * value:.2f} %' if name == 'accuracy' else f'{name} {value:.4f}'
-    for name, value in metrics.items()
-  )
+  return ', '.join(f'{name} {metrics.shown(name, value)}' for name, value in figures.items())
 
 
 def line(step, total, figures, left, counted='examples'):

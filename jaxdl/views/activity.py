@@ -1,22 +1,24 @@
-"""Views of what the layers put out for real images."""
+"""Analyses of the layers' outputs for real images."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
-from jaxdl import figures
-from jaxdl.analysis import activations
+from jaxdl import analysis, figures
 from jaxdl.figures import statistics as statistics_table
-from jaxdl.views.view import Result, View, chosen_layer, layers_of
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # of a picture of feature maps
 PLACES = ('Conv', 'ConvTranspose')
 
 
-def feature_maps(subject, choice):
+def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The strongest channels of every convolution for the first images."""
   names = layers_of(subject, *PLACES)
   wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
   inputs, images = subject.inputs[:PHOTOGRAPHS], subject.images[:PHOTOGRAPHS]
-  found = activations.activations(subject.model, subject.variables, inputs, wanted)
+  found = analysis.activations.activations(subject.model, subject.variables, inputs, wanted)
   for layer, outputs in found.items():  # [8, H, W, C]
     strongest = np.argsort(-outputs.mean((0, 1, 2)), kind='stable')[:CHANNELS]
     rows = [
@@ -42,11 +44,11 @@ def feature_maps(subject, choice):
     )
 
 
-def statistics(subject, choice):
-  """A table of what each layer puts out over all examples."""
+def statistics(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """A table of the outputs of each layer over all examples."""
   names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
   wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
-  found = activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
+  found = analysis.activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
   heading = (
     f'Activations over {len(subject.inputs):,} {subject.split} examples\n'
     'a unit is a channel at one place; after a ReLU, one that is never above 0 is dead'
@@ -64,6 +66,21 @@ def statistics(subject, choice):
   )
 
 
+def _table(facts: dict) -> dict:
+  return {
+    'columns': statistics_table.COLUMNS,
+    'rows': statistics_table.rows(facts['layers']),
+    'numbers': range(1, len(statistics_table.COLUMNS)),
+  }
+
+
+def _note(facts: dict) -> str:
+  return (
+    f'Over {facts.get("examples", 0):,} examples. A unit is a channel at one place; after a ReLU, '
+    'one that none of them brings above 0 is dead.'
+  )
+
+
 def _names(subject, count):
   return [subject.classes[label] for label in subject.labels[:count]]
 
@@ -72,13 +89,17 @@ VIEWS = {
   'activations': View(
     'feature maps of every convolution for eight images',
     ('cnn', 'autoencoder'),
-    feature_maps,
-    heeds=('layer',),
+    activations,
+    section='Feature maps',
+    displays={'feature_maps_*': Display('Feature maps of {0} for eight images')},
+    uses=('layer',),
   ),
   'statistics': View(
     'table of activation statistics and dead units',
     ('cnn', 'recurrent', 'classifier', 'autoencoder'),
     statistics,
-    heeds=('layer',),
+    section='Activations',
+    displays={'statistics': Display(table=_table, note=_note)},
+    uses=('layer',),
   ),
 }

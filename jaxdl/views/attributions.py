@@ -1,13 +1,27 @@
-"""Views of why an image is given its class."""
+"""Analyses of which pixels a prediction depends on."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import attribution
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, occlusion_of, once
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  occlusion_of,
+  once,
+)
 
 IMAGES = 6
+THRESHOLD = 0.5  # of the rank correlation, above which a method is flagged
 SIGNED = (
   'gradient × input',
   'integrated gradients',
@@ -15,8 +29,16 @@ SIGNED = (
 )  # summed over the channels, with their sign
 
 
-def methods(layer, occluded):
-  """Name → function (model, variables, images, target) → maps."""
+def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
+  """The attribution methods.
+
+  Args:
+    layer: of Grad-CAM.
+    occluded: arguments of `attribution.occlusion`.
+
+  Returns:
+    name → function (model, variables, images, target) → maps.
+  """
   return {
     'saliency': attribution.saliency,
     'gradient × input': attribution.input_x_gradient,
@@ -30,7 +52,7 @@ def methods(layer, occluded):
   }
 
 
-def side_by_side(subject, choice):
+def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Nine methods for the predicted class of one image of each of six classes."""
   places, inputs, predicted, layer = _examples(subject, choice)
   found = {
@@ -45,17 +67,18 @@ def side_by_side(subject, choice):
   labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
   blank = ', '.join(name for name, some in silent.items() if some.size)
+  heading = (
+    'Why the predicted class? Each map on its own scale, from dark to bright;\n'
+    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
+  )
+  if blank:
+    heading += f'\na map of one colour ({blank}): nothing there that speaks for it'
   figure = figures.picture_rows(
     rows,
     [name.replace(' ', '\n', 1) for name in columns],
     labels=labels,
     signed=[columns.index(name) for name in SIGNED],
-    heading=(
-      'Why the predicted class? Each map on its own scale, from dark to bright;\n'
-      f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
-      + f'\na map of one colour ({blank}): nothing there that speaks for it'
-      * bool(blank)
-    ),
+    heading=heading,
   )
   yield Result(
     'attributions',
@@ -71,19 +94,22 @@ def side_by_side(subject, choice):
   )
 
 
-def sanity(subject, choice):
-  """Which of the maps still look the same when the network forgets what it learned."""
+def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Which of the maps hardly change when the weights are re-initialised."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
   for name, method in methods(layer, occlusion_of(subject)).items():
-    if name in (
-      'SmoothGrad',
-      'occlusion',
-      'guided Grad-CAM',
-    ):  # the slow ones, and one made of two others
+    # the slow ones, and one that is the product of two others
+    if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):
       continue
     found = attribution.sanity(
-      method, subject.model, subject.variables, inputs, predicted, seed=choice.seed
+      method,
+      subject.model,
+      subject.variables,
+      inputs,
+      predicted,
+      threshold=THRESHOLD,
+      seed=choice.seed,
     )
     mean = np.nanmean(found.correlations, 1)
     lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
@@ -128,8 +154,26 @@ def _label(subject, true, predicted):
 
 
 VIEWS = {
-  'attributions': View('nine attributions side by side', ('cnn',), side_by_side, heeds=('layer',)),
+  'attributions': View(
+    'nine attributions side by side',
+    ('cnn',),
+    attributions,
+    section='Why these classes',
+    displays={'attributions': Display('Nine attribution methods side by side')},
+    uses=('layer',),
+  ),
   'sanity': View(
-    'which attributions depend on what was learned', ('cnn',), sanity, heeds=('layer',)
+    'which attributions depend on what was learned',
+    ('cnn',),
+    sanity,
+    section='Why these classes',
+    displays={
+      'sanity': Display(
+        'How far each map stays as it was when the weights are re-initialised, layer by layer',
+        f'Flagged: the mean correlation stays above {THRESHOLD} when all layers, or all but the '
+        'first, are re-initialised; such a map shows the image more than what was learned',
+      )
+    },
+    uses=('layer',),
   ),
 }

@@ -1,16 +1,17 @@
-"""Views of what a network makes of whole examples: features in the plane, reconstructions and walks
-between codes.
-"""
+"""Analyses of whole examples: features in the plane, reconstructions and walks between codes."""
+
+from collections.abc import Iterator
 
 from jaxdl import figures
 from jaxdl.analysis import autoencoder, embeddings
-from jaxdl.views.view import Result, View, once, separately
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
-POINTS, FEWEST = 1500, 11  # examples of a t-SNE, and the fewest with neighbours to look at
+POINTS, FEWEST = 1500, 11  # examples of a t-SNE: the most, and the fewest that have neighbours
 SHOWN = 10
 
 
-def principal_components(subject, choice):
+def principal_components(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The first two principal components of the penultimate features or codes."""
   found = embeddings.pca(_features(subject, choice.layer)[:POINTS])
   axes = [
@@ -20,15 +21,15 @@ def principal_components(subject, choice):
   yield _in_plane('embedding_pca', 'Principal components', found.points, subject, choice, axes=axes)
 
 
-def tsne(subject, choice):
-  """t-SNE of the same."""
+def tsne(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """t-SNE of the penultimate features or codes."""
   features = _features(subject, choice.layer)[:POINTS]
   points = embeddings.tsne(features, perplexity=min(30, (len(features) - 1) // 3), seed=choice.seed)
   yield _in_plane('embedding_tsne', 't-SNE', points, subject, choice)
 
 
-def projector(subject, choice):
-  """Files for TensorBoard's projector, no result of the analysis."""
+def projector(subject: Subject, choice: Choice) -> tuple[()]:
+  """Files for TensorBoard's projector; it makes no Result."""
   features = _features(subject, choice.layer)[:POINTS]
   embeddings.projector(
     subject.workdir / 'tensorboard',
@@ -74,23 +75,21 @@ def _features(subject, layer):
   """The features of every example, for several pictures."""
   if (count := len(subject.inputs)) < FEWEST:
     raise ValueError(
-      f'{count} {subject.split} examples are too few for a picture of their features: give {FEWEST} or more'
+      f'{count} {subject.split} examples are too few for a picture of their features: '
+      f'give {FEWEST} or more'
     )
   return embeddings.features(subject.model, subject.variables, subject.inputs, layer)
 
 
 @once
 def _linear(subject, layer, seed):
-  """What a linear classifier gets right; None where all examples are of one class."""
+  """The accuracy of a linear classifier; None if all examples are of one class."""
   if len(set(subject.labels.tolist())) < 2:
     return None
   return embeddings.linear_accuracy(_features(subject, layer), subject.labels, seed=seed)
 
 
-plane = separately(principal_components, tsne, projector)
-
-
-def reconstructions(subject, choice):
+def reconstructions(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Originals, inputs and reconstructions; the error of each class."""
   model, variables = subject.model, subject.variables
   found = autoencoder.reconstructions(
@@ -111,8 +110,8 @@ def reconstructions(subject, choice):
     labels=['original', 'input', 'reconstruction'],
     size=0.9,
     heading=(
-      f'Mean squared error over {len(found.mse):,} {subject.split} examples: {error:.4f}\n(the input itself {of_inputs:.4f}, '
-      f'the mean image {of_mean:.4f})'
+      f'Mean squared error over {len(found.mse):,} {subject.split} examples: {error:.4f}\n'
+      f'(the input itself {of_inputs:.4f}, the mean image {of_mean:.4f})'
     ),
   )
   classes = autoencoder.by_class(found.mse, subject.labels, subject.classes)
@@ -130,7 +129,7 @@ def reconstructions(subject, choice):
   )
 
 
-def walks(subject, choice):
+def walks(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Walks between the codes of two examples."""
   model, variables = subject.model, subject.variables
   count = min(5, len(subject.inputs) // 2)
@@ -153,17 +152,35 @@ def walks(subject, choice):
     yield Result('walks', figure, {'images': pictures}, {'steps': pictures.shape[1]})
 
 
+def _map_caption(facts: dict, count: int) -> str:
+  return (
+    f't-SNE of the {facts["what"]} of {count:,} examples: '
+    f'trustworthiness {facts["trustworthiness"]:.3f}, '
+    f'class of the nearest neighbour right for {100 * facts["accuracy"]:.1f} %'
+  )
+
+
 VIEWS = {
   'embedding': View(
     'features in the plane, and for the projector',
     ('cnn', 'recurrent', 'classifier', 'autoencoder'),
-    plane,
-    heeds=('layer',),
+    separately(principal_components, tsne, projector),
+    section='Features in the plane',
+    displays={
+      'embedding_tsne': Display('t-SNE of the features', map_caption=_map_caption),
+      'embedding_pca': Display('Principal components of the features'),
+    },
+    uses=('layer',),
     load=embeddings.load_libraries,
   ),
   'reconstructions': View(
     'originals, inputs and reconstructions; walks between codes',
     ('autoencoder',),
     separately(reconstructions, walks),
+    section='Reconstructions',
+    displays={
+      'reconstructions': Display('Originals, inputs and reconstructions'),
+      'walks': Display('Walks between the codes of two examples'),
+    },
   ),
 }

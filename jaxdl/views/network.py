@@ -1,15 +1,16 @@
-"""Views of what was learned, without looking at an example: filters and weights."""
+"""Analyses of the parameters, which need no examples: filters and weights."""
 
 import itertools
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from flax import traverse_util
 
-from jaxdl import figures
-from jaxdl.analysis import filters, weights
+from jaxdl import analysis, figures
 from jaxdl.runs import checkpoint, files
-from jaxdl.views.view import Result, View, chosen_layer, layers_of, separately
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, separately
 
 SHOWN = 64  # filters, and inputs of each, of a picture in which each input of each filter is a tile
 PARTS = (
@@ -17,22 +18,22 @@ PARTS = (
   'middle 87 %',
   'middle 68 %',
   'middle 38 %',
-)  # of weights.QUANTILES, from outside
+)  # of analysis.weights.QUANTILES, from outside
 SCALES = {
   'raw': 'one scale for all filters, grey is 0',
   'normalised': 'each filter from its least to its greatest weight',
 }
 
 
-def first_filters(subject, choice):
+def filters(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The kernels of the first convolution, raw and normalised."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[0])
-  kernels = filters.filters(subject.variables, layer)
+  kernels = analysis.filters.filters(subject.variables, layer)
   height, width, inputs, count = kernels.shape
   norms = np.sqrt(np.square(kernels).sum((0, 1, 2)))
   for scaling, note in SCALES.items():
-    low, high = filters.limits(kernels, scaling)
+    low, high = analysis.filters.limits(kernels, scaling)
     drawn, part = kernels, ''
     if inputs not in (1, 3) and max(inputs, count) > SHOWN:
       drawn, part = (
@@ -40,7 +41,7 @@ def first_filters(subject, choice):
         f'\nthe first {min(inputs, SHOWN)} inputs of the first {min(count, SHOWN)}',
       )
     figure = figures.tiles(
-      filters.grid(drawn, scaling, gap=np.nan),
+      analysis.filters.grid(drawn, scaling, gap=np.nan),
       note=note,
       heading=f'{layer}: {count} filters of {height}×{width}×{inputs}, {scaling}{part}',
     )
@@ -59,7 +60,7 @@ def first_filters(subject, choice):
     )
 
 
-def weight_histograms(subject, choice):
+def weights(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The distribution of every tensor, of several runs on common edges."""
   folders = list(dict.fromkeys(map(str, (subject.workdir, *choice.against))))
   short = [pathlib.Path(folder).name for folder in folders]
@@ -69,7 +70,7 @@ def weight_histograms(subject, choice):
     label: checkpoint.load_model(folder, choice.step)[1]
     for label, folder in zip(labels[1:], folders[1:], strict=True)
   }
-  found = weights.compare(runs)
+  found = analysis.weights.compare(runs)
   order = _in_order(found, layers_of(subject))
   panels = {
     name.replace('/', ' '): {
@@ -103,8 +104,8 @@ def weight_histograms(subject, choice):
   )
 
 
-def weights_over_training(subject, choice):
-  """How the spread of every tensor moved; nothing where the run kept less than two evaluations."""
+def weights_over_training(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """How the distribution of every tensor changed during training."""
   names = [
     f'{layer}/{"/".join(path)}'
     for layer, part in subject.variables['params'].items()
@@ -114,20 +115,22 @@ def weights_over_training(subject, choice):
 
 
 def _in_order(names, layers):
-  """'layer/tensor' in the order of the network's layers, what is of none of them at the end."""
+  """Names 'layer/tensor' in the order of the network's layers; other names come last."""
   of_layer = [
     [name for name in names if name == layer or name.startswith(f'{layer}/')] for layer in layers
   ]
   return list(dict.fromkeys([*itertools.chain(*of_layer), *names]))
 
 
-def over_training(workdir, order=()):
-  """How the spread of every tensor moved, from what the run kept at its evaluations; nothing where
-  it kept less than two.
+def over_training(workdir: str | pathlib.Path, order: Sequence[str] = ()) -> Iterator[Result]:
+  """How the distribution of every tensor changed between a run's evaluations.
 
   Args:
     workdir: the run's folder.
     order: names of tensors, those that come first.
+
+  Yields:
+    one Result; none if the run kept fewer than two evaluations.
   """
   lines = files.weights(workdir)
   if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):
@@ -147,9 +150,9 @@ def over_training(workdir, order=()):
   yield Result(
     'weights_over_training',
     figure,
-    {'steps': steps, 'quantiles': np.array(weights.QUANTILES), **spread},
+    {'steps': steps, 'quantiles': np.array(analysis.weights.QUANTILES), **spread},
     {
-      'quantiles': weights.QUANTILES,
+      'quantiles': analysis.weights.QUANTILES,
       'steps': steps.tolist(),
       'tensors': {
         name: {'first': values[0].tolist(), 'last': values[-1].tolist()}
@@ -163,15 +166,31 @@ VIEWS = {
   'filters': View(
     'filters of the first convolution, raw and normalised',
     ('cnn', 'autoencoder'),
-    first_filters,
-    heeds=('layer',),
+    filters,
+    section='Filters',
+    displays={
+      'filters_raw': Display('Filters of the first convolution on one scale'),
+      'filters_normalised': Display(
+        'The same, each filter from its least to its greatest weight',
+      ),
+    },
+    uses=('layer',),
     examples=False,
   ),
   'weights': View(
     'distribution of weights and biases, and during training',
     ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'),
-    separately(weight_histograms, weights_over_training),
-    heeds=('against',),
+    separately(weights, weights_over_training),
+    section='Weights',
+    displays={
+      'weights': Display('Distribution of the weights and biases of every layer'),
+      'weights_over_training': Display(
+        'How they moved during training',
+        'The bands go from the least to the greatest number and hold the middle 87, 68 and 38 % '
+        '(±1.5, ±1 and ±0.5 deviations of a normal distribution); the line is the median',
+      ),
+    },
+    uses=('against',),
     examples=False,
   ),
 }

@@ -1,13 +1,18 @@
-"""Views of single units: which images excite them, by which patch, and by which pixels of it."""
+"""Analyses of single units: the images, patches and pixels that excite them."""
+
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
-from jaxdl import figures
-from jaxdl.analysis import attribution, evolution, maximization, neurons, units
+from jaxdl import analysis, figures
+from jaxdl.analysis import attribution, maximization, neurons, units
 from jaxdl.analysis.units import Neuron
 from jaxdl.runs import checkpoint
+from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
+  Choice,
+  Display,
   Result,
   View,
   chosen_layer,
@@ -19,10 +24,10 @@ from jaxdl.views.view import (
 )
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
-FIRING = 10  # images that excite a channel, at least
+FIRING = 10  # a selective channel is excited by at least so many images
 
 
-def patches(subject, choice):
+def patches(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Ten selective channels of the deepest convolution: the patches that excite them most."""
   layer, found, channels, top, labels = _shown(subject, choice)
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
@@ -38,8 +43,9 @@ def patches(subject, choice):
     [''] * len(rows[0]),
     labels=labels,
     heading=(
-      f'{layer}: what excites {len(channels)} selective channels most, strongest first\n(patches of '
-      f'{" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} {subject.split} images; red is outside)\n'
+      f'{layer}: what excites {len(channels)} selective channels most, strongest first\n'
+      f'(patches of {" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} '
+      f'{subject.split} images; red is outside)\n'
       "beside a row: channel: class, that class's share of its strongest outputs, the strongest"
     ),
   )
@@ -74,14 +80,12 @@ def _shown(subject, choice):
   return layer, found, channels, top, labels
 
 
-def pixels(subject, choice):
-  """The strongest image of each channel beside what three methods say of its pixels."""
+def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """The strongest image of each channel, and three attributions to its pixels."""
   layer, _, channels, top, labels = _shown(subject, choice)
   images = top.images[:, 0]
-  inputs, target = (
-    subject.inputs[images],
-    Neuron(layer, channels, top.places[:, 0]),
-  )  # another unit for each image
+  inputs = subject.inputs[images]
+  target = Neuron(layer, channels, top.places[:, 0])  # one unit for each image
   arguments = (subject.model, subject.variables, inputs, target)
   maps = {
     'guided back-propagation': attribution.guided_backprop(*arguments),
@@ -116,9 +120,9 @@ def pixels(subject, choice):
   )
 
 
-def maximised(subject, choice):
-  """What excites channels of the deepest convolution most: the patch of a real image, and one made
-  where that one is.
+def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Patches that excite channels of the deepest convolution most: of a real image, and one
+  optimised from noise at the same place.
   """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
@@ -129,9 +133,8 @@ def maximised(subject, choice):
   )
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
-  target = Neuron(
-    layer, channels, best.places[:, 0]
-  )  # another unit for each image; at a border it would see less
+  # the unit of the real image, since units see less at the border
+  target = Neuron(layer, channels, best.places[:, 0])
   made = maximization.maximize(
     subject.model,
     subject.variables,
@@ -168,7 +171,8 @@ def maximised(subject, choice):
     columns,
     labels=['image', 'made'],
     heading=(
-      f'{layer}: patches that excite a channel, and its output\n(of a real image, and made from noise; red is outside)'
+      f'{layer}: patches that excite a channel, and its output\n'
+      '(of a real image, and made from noise; red is outside)'
     ),
   )
   yield Result(
@@ -179,14 +183,14 @@ def maximised(subject, choice):
   )
 
 
-def features_over_time(subject, choice):
-  """The strongest output of a channel, mapped back to pixels at each checkpoint that the run keeps."""
+def evolution(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """The strongest output of a channel, mapped back to pixels at each checkpoint of the run."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
   channel = (
     int(_selective(subject, layer).channels[0]) if choice.channel is None else choice.channel
   )
-  found = evolution.features(subject.workdir, layer, channel, subject.inputs[:1000])
+  found = analysis.evolution.features(subject.workdir, layer, channel, subject.inputs[:1000])
   rows = [[subject.images[image] for image in found.images], [shown(each) for each in found.maps]]
   figure = figures.picture_rows(
     rows,
@@ -220,24 +224,21 @@ def _selective(subject, layer):
   """The layer's most selective channels, which several views show."""
   given = (subject.model, subject.variables, subject.inputs, subject.labels, layer)
   for at_least in (FIRING, 1):
-    if len((found := neurons.interesting(*given, n=COUNT, at_least=at_least)).channels):
+    found = neurons.interesting(*given, n=COUNT, at_least=at_least)
+    if len(found.channels):
       return found
   raise ValueError(f'no image excites a channel of {layer}: choose another with --layer')
 
 
 def _few_checkpoints(subject):
   kept = len(checkpoint.kept_steps(subject.workdir))
-  return (
-    ''
-    if kept > 1
-    else f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
-  )
+  if kept > 1:
+    return ''
+  return f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
 
 
 def _label(subject, found, channel, strongest):
-  """A channel, its class and score where it is one of the selective ones, and its strongest output:
-  some are faint.
-  """
+  """A channel and its strongest output; of a selective channel also its class and score."""
   where = np.flatnonzero(found.channels == channel)
   selective = ''.join(
     f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %'
@@ -265,19 +266,42 @@ VIEWS = {
     'ten selective channels, their patches and pixels',
     ('cnn',),
     separately(patches, pixels),
-    heeds=('layer', 'channel'),
+    section='Neurons',
+    displays={
+      'neurons': Display(
+        'Ten selective channels and the patches that excite them most',
+        "Next to a row: the channel; its class, and that class's share of the channel's output for "
+        'the images (at most 50) that excite it most; its strongest output',
+      ),
+      'neurons_pixels': Display('The pixels of the strongest image that excite each channel'),
+    },
+    uses=('layer', 'channel'),
   ),
   'maximised': View(
     'patches made to excite a channel, beside real ones',
     ('cnn',),
     maximised,
-    heeds=('layer', 'channel'),
+    section='Neurons',
+    displays={
+      'maximised': Display(
+        'Patches that excite a channel most, and how much: the strongest of real images, and one '
+        'optimised from noise for the same unit'
+      )
+    },
+    uses=('layer', 'channel'),
   ),
   'evolution': View(
     'a channel mapped back to pixels during training',
     ('cnn',),
-    features_over_time,
-    heeds=('layer', 'channel'),
+    evolution,
+    section='Neurons',
+    displays={
+      'evolution': Display(
+        'A channel mapped back to pixels at each checkpoint of the run',
+        'The config key keep_every keeps more checkpoints',
+      )
+    },
+    uses=('layer', 'channel'),
     lacking=_few_checkpoints,
   ),
 }

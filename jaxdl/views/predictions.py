@@ -1,21 +1,21 @@
-"""Views of what a classifier gets right and wrong, and of what it says in figures."""
+"""Analyses of predictions: errors, calibration, and the forward pass in NumPy."""
+
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import batches, errors, reference
-from jaxdl.views.view import Result, View, once, separately
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
 WORST = 32
-PROBABLE, MANY = 30, 100  # classes of a bar chart where there are more than MANY
-CHECKED, CHECKED_STEPS = (
-  8,
-  100,
-)  # examples, characters of a text, whose forward pass is done again in NumPy
+PROBABLE, MANY = 30, 100  # classes of a bar chart if there are more than MANY
+CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, computed again in NumPy
 
 
-def confusion(subject, choice):
+def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Confusion matrix, and the most frequent confusions."""
   logits = _all_logits(subject)
   counts = errors.confusion(subject.labels, logits, subject.classes)
@@ -45,7 +45,7 @@ def confusion(subject, choice):
   )
 
 
-def mistakes(subject, choice):
+def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The worst mistakes."""
   found = errors.mistakes(subject.labels, _all_logits(subject))
   if len(found.index):
@@ -61,8 +61,8 @@ def mistakes(subject, choice):
       titles,
       columns=8,
       heading=(
-        f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class first: '
-        'true → predicted class, its probability'
+        f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class '
+        'first: true → predicted class, its probability'
       ),
     )
     yield Result(
@@ -70,8 +70,8 @@ def mistakes(subject, choice):
     )
 
 
-def calibration(subject, choice):
-  """How often a confidence is right."""
+def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """How often predictions of each confidence are right."""
   curve = errors.calibration(subject.labels, _all_logits(subject))
   figure = figures.reliability(
     curve.confidence,
@@ -90,8 +90,8 @@ def calibration(subject, choice):
   )
 
 
-def twice(subject, choice):
-  """The forward pass in NumPy alone beside the compiled one."""
+def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """The forward pass in NumPy alone next to the compiled one."""
   inputs = (
     subject.inputs[:CHECKED, :CHECKED_STEPS]
     if subject.kind == 'language_model'
@@ -119,6 +119,7 @@ def twice(subject, choice):
     shown = np.sort(np.argsort(-np.maximum(jaxs, numpys), kind='stable')[:PROBABLE])
     which = f', the {PROBABLE} most probable of {len(names):,} classes'
   bars = {'compiled by JAX': jaxs[shown], 'NumPy alone': numpys[shown]}
+  examples = '1 example' if len(inputs) == 1 else f'{len(inputs)} examples'
   figure = figures.bars(
     bars,
     [names[place] for place in shown],
@@ -126,7 +127,7 @@ def twice(subject, choice):
     ylabel='probability',
     heading=(
       f'Probabilities of one example, computed twice{which}\n'
-      f'logits of {len(inputs)} example{"s" * (len(inputs) > 1)} differ by at most {difference:.1e} of the greatest'
+      f'logits of {examples} differ by at most {difference:.1e} of the greatest'
     ),
   )
   yield Result(
@@ -160,15 +161,37 @@ def _shares(right, all_of_class):
   ]
 
 
+def _difference(facts: dict) -> str:
+  return (
+    'The outputs of the network and of its forward pass in NumPy alone differ by at most '
+    f'{facts["greatest_relative_difference"]:.1e} of the greatest output.'
+  )
+
+
 VIEWS = {
   'errors': View(
     'confusion matrix, worst mistakes and calibration',
     ('cnn', 'recurrent', 'classifier'),
     separately(confusion, mistakes, calibration),
+    section='Errors',
+    displays={
+      'confusion': Display('Confusion matrix: true classes in rows, predicted ones in columns'),
+      'mistakes': Display('The worst mistakes: true and predicted class'),
+      'calibration': Display(
+        'How often a confidence is right',
+        'Bars below the grey line: the network is overconfident; above it: underconfident',
+      ),
+    },
   ),
   'numpy': View(
     'the forward pass again, in NumPy alone',
     ('cnn', 'recurrent', 'language_model', 'autoencoder'),
-    twice,
+    numpy,
+    section='The forward pass in NumPy',
+    displays={
+      'numpy': Display(
+        'Probabilities of the network and of its forward pass in NumPy alone', note=_difference
+      )
+    },
   ),
 }

@@ -1,4 +1,6 @@
-"""Views of recurrent networks: when they know, where their states go, and what single units follow."""
+"""Analyses of recurrent networks: accuracy by step, hidden states, gates, units and texts."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -6,13 +8,14 @@ from jaxdl import figures
 from jaxdl.analysis import recurrent
 from jaxdl.data import characters as text_data
 from jaxdl.models.sampling import generate
-from jaxdl.views.view import Result, View, chosen_layer, separately
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, separately
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
 PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters given and added
 
 
-def knowing(subject, choice):
+def by_step(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Accuracy after each row read."""
   found = recurrent.by_step(subject.model, subject.variables, subject.inputs, subject.labels)
   steps = np.arange(1, len(found.accuracy) + 1)
@@ -31,7 +34,7 @@ def knowing(subject, choice):
   )
 
 
-def states(subject, choice):
+def states(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Where paths of the hidden state end."""
   layer, inputs, count = _followed(subject, choice)
   if subject.kind == 'recurrent':
@@ -43,8 +46,8 @@ def states(subject, choice):
       subject.classes,
       heading='Where the hidden state ends',
       note=(
-        f'principal components that hold {100 * found.explained.sum():.0f} % of the variance of all states; '
-        f'{len(ends)} examples'
+        f'principal components that hold {100 * found.explained.sum():.0f} % of the variance of '
+        f'all states; {len(ends)} examples'
       ),
     )
     yield Result(
@@ -52,7 +55,7 @@ def states(subject, choice):
     )
 
 
-def gates(subject, choice):
+def gates(subject: Subject, choice: Choice) -> Iterator[Result]:
   """How often the gates of each unit are shut or open."""
   layer, inputs, _ = _followed(subject, choice)
   if subject.model.cell != 'rnn':
@@ -100,13 +103,11 @@ def _without_gates(subject):
   return 'a simple RNN has no gates, and one text no paths to compare' if without else ''
 
 
-def text(subject, choice):
-  """Surprise at each character, and the units that follow something of the text."""
+def characters(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Surprise at each character, and the units that follow a property of the text."""
   layers = recurrent.recurrent_layers(subject.model)
-  layer, kept = (
-    chosen_layer(choice, layers, layers[-1]),
-    'state' if subject.model.cell == 'rnn' else 'memory',
-  )
+  layer = chosen_layer(choice, layers, layers[-1])
+  kept = 'state' if subject.model.cell == 'rnn' else 'memory'
   positions = subject.inputs[0, :READ]
   written = text_data.decode(positions, subject.classes)
   found = recurrent.characters(subject.model, subject.variables, positions, layer)
@@ -139,7 +140,8 @@ def text(subject, choice):
       found.memory[:TEXT, unit],
       label=f'{kept} of the unit',
       heading=(
-        f'Unit {unit} of {layer} goes {way} {name!r}: correlation {correlation:.2f} over {len(positions):,} characters'
+        f'Unit {unit} of {layer} goes {way} {name!r}: correlation {correlation:.2f} over '
+        f'{len(positions):,} characters'
       ),
     )
     yield Result(
@@ -156,8 +158,8 @@ def text(subject, choice):
     )
 
 
-def continued(subject, choice):
-  """Texts that the network writes after the first words of what it is shown."""
+def generated(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Texts that the network writes after a given beginning."""
   words = text_data.decode(subject.inputs[0, :PRIME], subject.classes)
   primes = [prime for prime in ('ROMEO', words) if set(prime) <= set(subject.classes)]
   given = [text_data.encode(prime, subject.classes) for prime in primes]
@@ -182,17 +184,57 @@ def continued(subject, choice):
   yield Result('generated', None, {}, {'texts': texts, 'seed': choice.seed})
 
 
+def _texts(facts: dict) -> list[dict]:
+  return [
+    {
+      'caption': f'after {text["prime"]!r}, temperature {text["temperature"]}',
+      'text': text['text'],
+    }
+    for text in facts['texts']
+  ]
+
+
 VIEWS = {
-  'by_step': View('accuracy after each row read', ('recurrent',), knowing),
+  'by_step': View(
+    'accuracy after each row read',
+    ('recurrent',),
+    by_step,
+    section='Step by step',
+    displays={
+      'by_step': Display('Accuracy after each row read', 'As if the image ended at that row')
+    },
+  ),
   'states': View(
     'hidden states and saturated gates',
     ('recurrent', 'language_model'),
     separately(states, gates),
-    heeds=('layer',),
+    section='Step by step',
+    displays={
+      'states': Display('Where the hidden states end'),
+      'gates': Display(
+        'Share of saturated gates',
+        'A unit at the right end has a gate that is shut, or open, nearly all the time',
+      ),
+    },
+    uses=('layer',),
     lacking=_without_gates,
   ),
   'characters': View(
-    'surprise and single units on a text', ('language_model',), text, heeds=('layer', 'channel')
+    'surprise and single units on a text',
+    ('language_model',),
+    characters,
+    section='Characters',
+    displays={
+      'surprise': Display('Surprise at each character, in bits'),
+      'unit_*': Display('What unit {0} follows in the text'),
+    },
+    uses=('layer', 'channel'),
   ),
-  'generated': View('texts that the network writes', ('language_model',), continued),
+  'generated': View(
+    'texts that the network writes',
+    ('language_model',),
+    generated,
+    section='Generated text',
+    displays={'generated': Display(texts=_texts)},
+  ),
 }

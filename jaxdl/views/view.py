@@ -1,6 +1,4 @@
-"""What `jaxdl.analyze` shows: a view is a question put to a network, and the pictures and numbers
-that answer it.
-"""
+"""What an analysis is: its description, and the pictures and numbers that it makes."""
 
 import contextlib
 import dataclasses
@@ -8,49 +6,97 @@ import functools
 import json
 import pathlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxdl import figures
 from jaxdl.models import table
+from jaxdl.views.subject import Subject
+
+# Headings of the report, in its order, which is also that of the analyses. A section of another
+# heading comes after them.
+SECTIONS = (
+  'Filters',
+  'Feature maps',
+  'Activations',
+  'Weights',
+  'Neurons',
+  'Why these classes',
+  'Errors',
+  'Reconstructions',
+  'Step by step',
+  'Characters',
+  'Features in the plane',
+  'The forward pass in NumPy',
+  'Generated text',
+)
+OTHER = 'Other analyses'  # the last section of the report
+
+
+@dataclasses.dataclass(frozen=True)
+class Display:
+  """How the report displays a result of an analysis: as a picture, unless it is given another form.
+
+  Attributes:
+    caption: what the picture shows; '{0}' stands for what the '*' of the result's name matches.
+    reading: how to read it, in one sentence; '' for nothing.
+    table: function facts → {'columns': list of str, 'rows': list of lists of str, 'numbers': the
+      columns that are numbers}; facts are those of the result.
+    texts: function facts → list of {'caption': str, 'text': str}.
+    note: function facts → str, a remark below the heading.
+    map_caption: function (facts, number of dots) → caption of a map whose dots show their images;
+      the result's arrays are 'points' [N, 2] and 'labels' [N]. Without the images it is a picture.
+  """
+
+  caption: str = ''
+  reading: str = ''
+  table: Callable[[dict], dict] | None = None
+  texts: Callable[[dict], list[dict]] | None = None
+  note: Callable[[dict], str] | None = None
+  map_caption: Callable[[dict, int], str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """One of the analyses of a command.
+  """An analysis: everything that `jaxdl.analyze` and the report know of it.
 
   Attributes:
-    title: str, what it shows, for the command's help.
+    title: what it shows, for the command's output.
     kinds: of Subject, that it applies to.
-    make: function (Subject, Choice) → iterable of Result and, where `separately` made it, of
-      Failure.
-    heeds: of a Choice, what is not for all views: 'layer', 'channel', 'against'.
-    lacking: function Subject → what it lacks for this view, '' for nothing.
-    examples: whether it looks at examples; the others can be made where the data are gone.
+    make: function (Subject, Choice) → iterable of Result, and of Failure where `separately` made
+      it.
+    section: heading of the report under which its results are.
+    displays: name of a result → Display, in the order of the report; a '*' in a name matches
+      anything. A picture without one is among the other analyses.
+    uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
+    lacking: function Subject → what it lacks for this analysis, '' for nothing.
+    examples: whether it looks at examples; the others work without the data.
     load: function () → None that imports the libraries which `make` imports; it is called before
-      several views are made in threads.
+      several analyses are made in threads.
   """
 
   title: str
   kinds: tuple[str, ...]
-  make: Callable
-  heeds: tuple[str, ...] = ()
-  lacking: Callable = lambda subject: ''
+  make: Callable[..., Iterable]
+  section: str = OTHER
+  displays: dict[str, Display] = dataclasses.field(default_factory=dict)
+  uses: tuple[str, ...] = ()
+  lacking: Callable[[Subject], str] = lambda subject: ''
   examples: bool = True
-  load: Callable = lambda: None
+  load: Callable[[], None] = lambda: None
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """What the command line asks for.
+  """What an analysis is asked to look at.
 
   Attributes:
-    layer: name, or None for what the view takes by itself.
+    layer: name, or None for the default of the analysis.
     channel: int or None.
-    seed: int, of what is drawn at random.
-    against: folders of further runs, whose weights are laid over this one's.
+    seed: of everything random.
+    against: folders of further runs, whose weights are shown with this run's.
     step: of the checkpoints, 'best' | 'last' | int.
   """
 
@@ -61,9 +107,9 @@ class Choice:
   step: str | int = 'best'
 
 
-def once(function):
-  """Keeps a function's last result for views that are made at the same time: the second one waits
-  instead of computing it.
+def once(function: Callable) -> Callable:
+  """Caches a function's last result for analyses that are made at the same time: the second one
+  waits for the first instead of computing it again.
   """
   kept, lock = functools.lru_cache(1)(function), threading.Lock()
 
@@ -81,7 +127,7 @@ class Result:
 
   Attributes:
     name: of its files.
-    figure: matplotlib Figure, None where there is no picture.
+    figure: matplotlib Figure, None for no picture.
     arrays: name → array, for the .npz.
     facts: plain JSON data, for the .json: what is shown, how it was scaled, and the figures to
       quote.
@@ -89,8 +135,8 @@ class Result:
 
   name: str
   figure: Any
-  arrays: dict
-  facts: dict
+  arrays: dict[str, Any]
+  facts: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +147,8 @@ class Failure:
   error: Exception
 
 
-def separately(*parts):
-  """A view's `make` of several functions, each of which may fail without the others.
+def separately(*parts: Callable) -> Callable[..., Iterator]:
+  """Joins functions to the `make` of one analysis; one that fails does not stop the others.
 
   Args:
     *parts: functions (Subject, Choice) → iterable of Result.
@@ -121,15 +167,17 @@ def separately(*parts):
   return make
 
 
-def write(result, folder, *, step, analysis, flags):
+def write(
+  result: Result, folder: str | pathlib.Path, *, step: int, analysis: str, flags: str
+) -> list[str]:
   """Writes NAME.png, NAME.npz and NAME.json.
 
   Args:
     result: Result.
-    folder: of all analyses of a run, made where it is absent.
-    step: int, of the checkpoint that was looked at.
-    analysis: str, the view that made it.
-    flags: str, of `jaxdl.analyze`, that ask for it as it is.
+    folder: of all analyses of a run; it is created if it is absent.
+    step: of the checkpoint.
+    analysis: name of the analysis.
+    flags: of `jaxdl.analyze`, that repeat it.
 
   Returns:
     list of the files' names.
@@ -154,14 +202,18 @@ def write(result, folder, *, step, analysis, flags):
   return [*written, f'{result.name}.json']
 
 
-def remove_older(folder, analysis, files):
-  """Removes what an analysis left before and does not make any more, as of the units of another
+def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]) -> None:
+  """Removes the results of an analysis that its last call did not write, such as units of another
   layer.
+
+  Args:
+    folder: of all analyses of a run.
+    analysis: name of the analysis.
+    files: names of the files that it has just written.
   """
   for kept in pathlib.Path(folder).glob('*.json'):
-    with contextlib.suppress(
-      ValueError, AttributeError
-    ):  # a file of somebody else's, or a damaged one
+    # another program's file, or a damaged one, is kept
+    with contextlib.suppress(ValueError, AttributeError):
       if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
         for ending in ('.png', '.npz', '.json'):
           kept.with_suffix(ending).unlink(missing_ok=True)
@@ -174,10 +226,8 @@ def _plain(value):
   raise TypeError(f'{type(value).__name__} is no JSON data')
 
 
-def layers_of(subject, *types):
-  """Names of the network's layers of some types, in order; 'Conv' is not 'ConvTranspose'; of all
-  where none is given.
-  """
+def layers_of(subject: Subject, *types: str) -> list[str]:
+  """Names of the network's layers of some types, in order; of all types if none is given."""
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   if subject.kind == 'language_model':
     shape = (1,)
@@ -188,8 +238,12 @@ def layers_of(subject, *types):
   ]
 
 
-def chosen_layer(choice, names, default):
-  """The layer of the command line, or the default one; ValueError where the view cannot take it."""
+def chosen_layer(choice: Choice, names: Sequence[str], default: str | None) -> str | None:
+  """The layer that is asked for, or the default one.
+
+  Raises:
+    ValueError: the layer is none of the names.
+  """
   if choice.layer is None:
     return default
   if choice.layer not in names:
@@ -199,7 +253,7 @@ def chosen_layer(choice, names, default):
   return choice.layer
 
 
-def shown(pixels):
+def shown(pixels: np.ndarray) -> np.ndarray:
   """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or
   white.
   """
@@ -207,9 +261,9 @@ def shown(pixels):
   return pixels / (2 * limit) + 0.5
 
 
-def occlusion_of(subject):
-  """How `attribution.occlusion` covers images of this size: every place of small ones, an eighth of
-  large ones in steps.
+def occlusion_of(subject: Subject) -> dict[str, Any]:
+  """Arguments of `attribution.occlusion` for images of this size: a window of 5 pixels at every
+  place of images of up to 64, a window of an eighth in steps of a sixteenth for larger ones.
   """
   side = min(subject.inputs.shape[1:3])
   sizes = {'window': 5, 'stride': 1} if side <= 64 else {'window': side // 8, 'stride': side // 16}

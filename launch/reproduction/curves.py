@@ -3,6 +3,7 @@
 import math
 import statistics
 
+from jaxdl.step import metrics
 from launch.reproduction import interval, wording
 from launch.reproduction.comparisons import Verdict
 
@@ -98,11 +99,11 @@ def layer_sums(**reported):
 def _status(figures, reported, key):
   """The status of one epoch; figures are (value, examples counted), one a run."""
   values, counts = zip(*figures, strict=True)
-  measured = (
-    interval.of_shares(values, min(counts))
-    if key.endswith('accuracy')
-    else interval.of_numbers(values)
-  )
+  metric = metrics.find(key)
+  if metric is not None and metric.is_share:
+    measured = interval.of_shares(values, min(counts))
+  else:
+    measured = interval.of_numbers(values)
   return interval.status(measured, reported, key)
 
 

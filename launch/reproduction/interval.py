@@ -5,8 +5,9 @@ import decimal
 import math
 import statistics
 
+from jaxdl.step import metrics
+
 Z = 1.96  # of a normal distribution, 95 % lie within so many deviations
-HIGHER_IS_BETTER = {'accuracy': True, 'loss': False, 'bits_per_character': False, 'mse': False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,9 @@ def of_runs(runs, key, *, shared=False):
   if not found:
     return None
   values, counts = zip(*found, strict=True)
-  if not key.endswith('_accuracy') or min(counts) == 0 or (shared and len(values) > 1):
+  metric = metrics.find(key)
+  is_share = metric is not None and metric.is_share
+  if not is_share or min(counts) == 0 or (shared and len(values) > 1):
     return of_numbers(values)
   return of_shares(values, min(counts))
 
@@ -128,8 +131,8 @@ def status(measured, reported, key):
   slack = rounding(reported) * (1 + 1e-9)  # the bound itself is inside
   if measured.low - slack <= reported <= measured.high + slack:
     return 'agrees'
-  split, _, name = key.partition('_')
+  metric = metrics.find(key)
   higher = measured.mean > reported
-  if split == 'train' or name not in HIGHER_IS_BETTER:
+  if key.startswith('train_') or metric is None:
     return f'differs ({"higher" if higher else "lower"})'
-  return f'differs ({"better" if higher == HIGHER_IS_BETTER[name] else "worse"})'
+  return f'differs ({"better" if higher == metric.higher_is_better else "worse"})'

@@ -5,24 +5,18 @@ Markdown.
 import collections
 import dataclasses
 
+from jaxdl.step import metrics
 from launch.reproduction import comparisons, interval, wording
 from launch.reproduction.claims import CLAIMS
 from launch.reproduction.contradictions import CONTRADICTIONS, DOUBTFUL, REPORTS
 
 STATUSES = ('agrees', 'differs', 'not testable', 'inconsistent in the source', 'not run')
-WORDS = {  # keys of `config.reported` besides its source
-  'test_accuracy': 'test accuracy',
-  'test_loss': 'test loss',
-  'test_bits_per_character': 'test bits per character',
-  'train_accuracy': 'training accuracy',
-  'train_loss': 'training loss',
-  'validation_accuracy': 'validation accuracy',
-  'validation_loss': 'validation loss',
+OTHER_WORDS = {
   'parameters': 'parameters',
   'trainable': 'trainable parameters',
   'step': 'step by which the test accuracy is reached',
   'summed_loss': 'summed loss of each epoch',
-}
+}  # figures that a report may state besides the metrics of its splits
 UNTESTABLE = {'summed_loss': 'a sum over batches; their size and the loss are not stated'}
 HEAD = ('run', 'claim', 'reported', 'ours', 'status', 'note')
 PREAMBLE = """# Ledger of claims
@@ -55,6 +49,18 @@ class Entry:
   note: str = ''
 
 
+def figure_names() -> dict[str, str]:
+  """The keys of `config.reported` besides its source, and how each figure is called."""
+  splits = {'test': 'test', 'train': 'training', 'validation': 'validation'}
+  loss, *others = metrics.evaluated()
+  of_splits = {
+    f'{split}_{metric.name}': f'{word} {metric.title}'
+    for split, word in splits.items()
+    for metric in (*others, loss)
+  }
+  return {**of_splits, **OTHER_WORDS}
+
+
 def entries(groups):
   """Every claim with its verdict.
 
@@ -68,13 +74,15 @@ def entries(groups):
   Raises:
     ValueError: a config reports a figure that the ledger does not know.
   """
+  names = figure_names()
   for group in groups.values():
-    if unknown := set(group.reported) - {'source', *WORDS}:
+    unknown = set(group.reported) - {'source', *names}
+    if unknown:
       raise ValueError(
-        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(WORDS)}'
+        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(names)}'
       )
   found = [
-    _figure(group, key) for group in groups.values() for key in WORDS if key in group.reported
+    _figure(group, key) for group in groups.values() for key in names if key in group.reported
   ]
   found += [_claim(claim, groups) for claim in CLAIMS]
   return found + [
@@ -122,7 +130,7 @@ def _figure(group, key):
   return Entry(
     group.reported.get('source', 'none'),
     f'`{group.name}`',
-    WORDS[key],
+    figure_names()[key],
     wording.reported(key, reported),
     verdict.ours,
     verdict.status,
@@ -139,7 +147,7 @@ def _verdict(group, key, reported):
     return comparisons.by_step(group.reported['test_accuracy'], reported)(group.finished)
   measured = interval.of_runs(group.finished, key)
   if measured is None:
-    return comparisons.Verdict('not testable', '–', f'the runs have no {WORDS[key]}')
+    return comparisons.Verdict('not testable', '–', f'the runs have no {figure_names()[key]}')
   if isinstance(reported, int):
     counts = sorted({run.summary[key] for run in group.finished})
     return comparisons.Verdict(

@@ -5,16 +5,11 @@ import pathlib
 import re
 import statistics
 
+from jaxdl.step import metrics
 from launch.reproduction import wording
 from launch.reproduction.contradictions import DOUBTFUL
 
 BEGIN, END = '<!-- results -->', '<!-- /results -->'
-METRICS = {
-  'classify': 'accuracy',
-  'classify_by_squared_error': 'accuracy',
-  'next_char': 'bits_per_character',
-  'reconstruct': 'mse',
-}
 MARK = '[⁰¹²³⁴⁵⁶⁷⁸⁹]+'
 HEAD = (
   'config',
@@ -101,7 +96,8 @@ def _rows(table):
 
 def _row(group, config, notes):
   """The cells of one config; footnotes that it needs are added to `notes`."""
-  metric = METRICS[config['task']['name'] if isinstance(config['task'], dict) else config['task']]
+  task = config['task']['name'] if isinstance(config['task'], dict) else config['task']
+  metric = metrics.main_metric(task).name
   key, runs = f'test_{metric}', group.finished
   values = {
     name: [value for value, _ in (run.figure(name) for run in runs) if value is not None]

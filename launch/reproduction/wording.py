@@ -3,37 +3,44 @@
 import decimal
 import statistics
 
-UNITS = {
-  'accuracy': ' %',
-  'bits_per_character': ' bits',
-  'mse': ' mse',
-}  # end of a key → what stands after its figure
+from jaxdl.step import metrics
 
 
 def figure(key, value):
-  """0.9727 → '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count
-  with commas.
+  """A figure as it is shown, with its unit.
+
+  Args:
+    key: its name, such as 'accuracy' or 'test_accuracy'.
+    value: number, several numbers, or None.
+
+  Returns:
+    '97.27 %' for an accuracy; a loss, mse or bits per character with four digits, a count with
+    commas; '–' for None.
   """
   if value is None:
     return '–'
-  if key.endswith('accuracy'):
-    return f'{value * 100:.2f}{unit(key)}'
+  metric = metrics.find(key)
+  if metric is not None and metric.is_share:
+    return metrics.number(key, value) + unit(key)
   if isinstance(value, int):
     return f'{value:,}'
   if isinstance(value, (list, tuple)):
     return ', '.join(figure(key, number) for number in value)
-  return (f'{value:.4f}' if abs(value) < 100 else f'{value:,.2f}') + unit(key)
+  text = metrics.number(key, value) if abs(value) < 100 else f'{value:,.2f}'
+  return text + unit(key)
 
 
-def unit(key):
+def unit(key: str) -> str:
   """What stands after a figure: ' %', ' bits' of a character, ' mse'; '' after a loss."""
-  return next((unit for ending, unit in UNITS.items() if key.endswith(ending)), '')
+  metric = metrics.find(key)
+  return f' {metric.symbol}' if metric is not None and metric.symbol else ''
 
 
-def reported(key, value):
+def reported(key: str, value) -> str:
   """A report's figure with as many digits as it gives: 0.88 → '88 %', 0.987 → '98.7 %'."""
-  if key.endswith('accuracy') and value is not None:
-    return f'{decimal.Decimal(repr(value)).scaleb(2):f} %'
+  metric = metrics.find(key)
+  if value is not None and metric is not None and metric.is_share:
+    return f'{decimal.Decimal(repr(value)).scaleb(2):f}{unit(key)}'
   return figure(key, value)
 
 

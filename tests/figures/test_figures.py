@@ -8,6 +8,9 @@ from jaxdl import figures
 MAP = np.arange(-4.0, 5.0).reshape(3, 3)
 
 
+LOSS = {'loss': ('loss (nats)', 1)}
+
+
 def texts(figure):
   return [
     text.get_text()
@@ -117,7 +120,7 @@ def test_figures_of_empty_bins_and_classes_are_drawn():
     (lambda: figures.coloured_text('ab', [1.0], heading='', label=''), '2 characters and 1 values'),
     (lambda: figures.distributions({}, heading='', xlabel=''), 'there is no distribution to draw'),
     (
-      lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, heading=''),
+      lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, axes={}, heading=''),
       'there is no curve to draw',
     ),
     (lambda: figures.image_grid(np.zeros((2, 3, 3, 1)), ['a']), '2 images and 1 titles'),
@@ -134,6 +137,7 @@ def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
     figures.learning_curves(
       {'a': {('train', 'loss'): (steps[:count], 9 * 0.5 ** steps[:count], np.zeros(count))}},
       {'a': ('a',)},
+      axes=LOSS,
       heading='',
     ).axes[0]
     for count in (100, 5)
@@ -154,6 +158,7 @@ def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
       }
     },
     {'a': ('a',)},
+    axes=LOSS,
     heading='',
   ).axes
   assert [[text.get_text() for text in axis.texts] for axis in axes] == [[], ['↑ to 7']]

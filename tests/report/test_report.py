@@ -15,6 +15,7 @@ from jaxdl.analysis.projector import projector
 from jaxdl.report import __main__ as report
 from jaxdl.report import page, sections, svg
 from jaxdl.runs import record
+from jaxdl.step import metrics
 from jaxdl.step.tasks import TASKS
 from jaxdl.terminal import command
 
@@ -241,9 +242,8 @@ def test_losses_are_drawn_in_the_unit_of_their_task():
     '%',
   ]
   curves = {'a': {('train', 'loss'): (np.arange(2), np.ones(2), np.zeros(2))}}
-  (axis,) = figures.learning_curves(
-    curves, {'a': ('a',)}, heading='', loss_unit='nats, squared error'
-  ).axes
+  axes = {'loss': (metrics.METRICS['loss'].label('nats, squared error'), 1)}
+  (axis,) = figures.learning_curves(curves, {'a': ('a',)}, axes=axes, heading='').axes
   assert axis.get_ylabel() == 'loss (nats, squared error)'
 
 
@@ -349,13 +349,14 @@ def _of_hex(colour):
 def test_sections_hold_what_is_known_of_and_there(run):
   found = {
     section['heading']: [picture['name'] for picture in section['pictures']]
-    for section in sections.of_run(run / 'analysis')
+    for section in sections.of_run(record.read(run))
   }
   assert found == {
     'Data': ['samples'],
     'Feature maps': ['feature_maps_conv2'],
     'Characters': ['unit_7'],
     'Features in the plane': ['embedding_pca'],
+    'Generated text': [],
     'Other analyses': ['unknown'],
   }
 

@@ -19,7 +19,7 @@ from jaxdl.analysis import embedding_quality, errors, filters
 from jaxdl.report import features_map
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
-from jaxdl.views import codes, predictions, subject, view
+from jaxdl.views import predictions, subject, view
 from jaxdl.views.view import Choice
 
 CLASSES = (2, 10, 100, 1000)
@@ -132,7 +132,7 @@ def test_bars_of_many_classes_are_those_of_the_most_probable(classes, monkeypatc
   asked = types.SimpleNamespace(
     inputs=np.zeros((1, 2)), kind='cnn', classes=names(classes), config={}, variables={}
   )
-  (result,) = predictions.twice(asked, Choice())
+  (result,) = predictions.numpy(asked, Choice())
   assert inches(result.figure) <= MOST
   shown = [label.get_text() for label in result.figure.axes[0].get_xticklabels()]
   assert shown == list(names(classes)[-min(classes, 30) :])
@@ -216,7 +216,7 @@ def test_a_map_of_a_report_names_the_most_frequent_classes_and_has_no_endless_le
   record = types.SimpleNamespace(
     folder=tmp_path, config={'dataset': {'classes': list(names(1000))}}
   )
-  drawn = features_map.of_run(record)
+  drawn = features_map.of_run(record, 'embedding_tsne', lambda facts, count: f'{count:,} dots')
   assert len(drawn['names']) == 20
   assert drawn['legend'] == []
   assert drawn['size'] == [8, 4]
@@ -259,8 +259,8 @@ def looked_at(classes, examples=3000, kind='classifier', workdir=None):
 def test_errors_and_embedding_of_many_classes_take_seconds(classes, tmp_path):
   seen = looked_at(classes, workdir=tmp_path)
   began = time.process_time()
-  for name, make in (('errors', analyze.VIEWS['errors'].make), ('embedding', codes.plane)):
-    for result in make(seen, Choice()):
+  for name in ('errors', 'embedding'):
+    for result in analyze.VIEWS[name].make(seen, Choice()):
       assert not isinstance(result, view.Failure), result
       view.write(result, tmp_path, step=1, analysis=name, flags='')
       assert inches(result.figure) <= MOST
@@ -270,7 +270,7 @@ def test_errors_and_embedding_of_many_classes_take_seconds(classes, tmp_path):
 
 def test_an_embedding_of_one_class_has_no_linear_classifier(tmp_path):
   seen = dataclasses.replace(looked_at(2, examples=40, workdir=tmp_path), labels=np.zeros(40, int))
-  found = {result.name: result for result in codes.plane(seen, Choice())}
+  found = {result.name: result for result in analyze.VIEWS['embedding'].make(seen, Choice())}
   assert list(found) == ['embedding_pca', 'embedding_tsne']
   assert found['embedding_pca'].facts['linear_classifier'] is None
   assert 'linear classifier' not in '\n'.join(written(found['embedding_pca'].figure))

@@ -1,0 +1,162 @@
+"""What is measured: the one table of metrics.
+
+Tasks, the journal, the summary, tables, charts and the page read it; adding a metric is one line.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+SPLITS = ('train', 'validation', 'test')
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """A figure of a split: the mean of a sum over the split's examples.
+
+  Attributes:
+    name: its key in metrics.jsonl; in summary.json the name of the split stands before it.
+    sum: name of the sum that tasks return.
+    title: its name on an axis.
+    unit: of its axis, '' for none. The loss has that of its task (`runs.record.loss_unit`).
+    symbol: what stands after a number, '' for nothing.
+    scale: factor from a stored number to a shown one.
+    digits: decimals of a shown number.
+    higher_is_better: whether an increase is an improvement.
+    evaluated: whether evaluations measure it; if not, only the lines of training have it.
+    splits: those whose figure stands in the table of a sweep and may lead a page.
+    tasks: names of the tasks whose main figure it is.
+  """
+
+  name: str
+  sum: str
+  title: str
+  unit: str = ''
+  symbol: str = ''
+  scale: float = 1
+  digits: int = 4
+  higher_is_better: bool = False
+  evaluated: bool = True
+  splits: tuple[str, ...] = ('test', 'validation')
+  tasks: tuple[str, ...] = ()
+
+  @property
+  def is_share(self) -> bool:
+    """Whether it is a share of the examples, shown in per cent."""
+    return self.unit == '%'
+
+  def label(self, loss_unit: str = '') -> str:
+    """The label of its axis, such as 'accuracy (%)'.
+
+    Args:
+      loss_unit: the unit of the loss.
+    """
+    unit = loss_unit if self.name == 'loss' else self.unit
+    return self.title if unit in ('', self.title) else f'{self.title} ({unit})'
+
+
+METRICS = {
+  metric.name: metric
+  for metric in (
+    Metric('loss', sum='loss', title='loss'),
+    Metric('penalty', sum='penalty', title='penalty', evaluated=False),
+    Metric(
+      'bits_per_character',
+      sum='bits',
+      title='bits per character',
+      unit='bits per character',
+      symbol='bits',
+      tasks=('next_char',),
+    ),
+    Metric(
+      'accuracy',
+      sum='correct',
+      title='accuracy',
+      unit='%',
+      symbol='%',
+      scale=100,
+      digits=2,
+      higher_is_better=True,
+      tasks=('classify', 'classify_by_squared_error'),
+    ),
+    Metric(
+      'mse',
+      sum='mse',
+      title='mean squared error',
+      unit='mean squared error',
+      symbol='mse',
+      splits=('test',),
+      tasks=('reconstruct',),
+    ),
+  )
+}  # in the order in which figures are written and said
+
+
+def evaluated() -> list[Metric]:
+  """The metrics that evaluations measure: the loss, then the others by name, as charts show them."""
+  found = [metric for metric in METRICS.values() if metric.evaluated]
+  return sorted(found, key=lambda metric: (metric.name != 'loss', metric.name))
+
+
+def table_keys() -> list[str]:
+  """Keys of a summary, in the order of a table's columns."""
+  return _keys(sorted(METRICS.values(), key=lambda metric: metric.name))
+
+
+def leading_keys() -> list[str]:
+  """Keys of a summary, the one that says most of a run first."""
+  return _keys(METRICS.values())
+
+
+def _keys(metrics: Iterable[Metric]) -> list[str]:
+  """Keys of a summary: test before validation, the loss at the end of each."""
+  found = [metric for metric in metrics if metric.evaluated]
+  found.sort(key=lambda metric: metric.name == 'loss')
+  return [
+    f'{split}_{metric.name}'
+    for split in ('test', 'validation')
+    for metric in found
+    if split in metric.splits
+  ]
+
+
+def main_metric(task: str) -> Metric:
+  """The metric that a task is judged by.
+
+  Raises:
+    ValueError: an unknown task.
+  """
+  for metric in METRICS.values():
+    if task in metric.tasks:
+      return metric
+  raise ValueError(f'no metric is the main figure of task {task!r}')
+
+
+def find(key: str) -> Metric | None:
+  """The metric of a key such as 'accuracy' or 'test_accuracy'; None for another key."""
+  split, _, name = key.partition('_')
+  return METRICS.get(name if split in SPLITS else key)
+
+
+def scaled(key: str, value: float) -> float:
+  """A stored number as it is shown: 0.97 → 97.0 for an accuracy."""
+  metric = find(key)
+  return value if metric is None else value * metric.scale
+
+
+def number(key: str, value: float) -> str:
+  """A stored number as text without its unit: 0.9727 → '97.27' for an accuracy, else four digits."""
+  metric = find(key)
+  return f'{scaled(key, value):.{4 if metric is None else metric.digits}f}'
+
+
+def per_cent(key: str) -> str:
+  """' %' after a figure that is shown in per cent, else ''."""
+  metric = find(key)
+  return ' %' if metric is not None and metric.is_share else ''
+
+
+def shown(key: str, value: float | None) -> str:
+  """0.9727 → '97.27 %' for an accuracy, else four digits; '–' for None."""
+  if value is None:
+    return '–'
+  return number(key, value) + per_cent(key)
