@@ -912,7 +912,12 @@ def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
 
 
 def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
-  found = re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', README, re.MULTILINE)
+  pages = [README, *(page.read_text() for page in sorted(ROOT.glob('docs/*.md')))]
+  found = [
+    line
+    for page in pages
+    for line in re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', page, re.MULTILINE)
+  ]
   assert len(found) > 3
   for line in (
     line for line in found if 'photographs' not in line

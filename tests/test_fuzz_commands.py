@@ -216,7 +216,7 @@ def test_fuzz_commands(name, run_here):
 def test_fuzz_many_commands(name, run_here, counted_as):
   fuzz(name, run_here, 150)
   counted_as(
-    'command lines drawn at random, 7 commands: done, or refused in one line and a code that is not 0'
+    'random command lines for 7 commands: success, or one line of error and a non-zero exit code'
   )
 
 

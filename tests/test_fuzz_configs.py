@@ -233,13 +233,13 @@ def test_fuzz_sweeps():
 @pytest.mark.slow
 def test_fuzz_many_configs(configs, counted_as):
   fuzz(configs, 1000)
-  counted_as('configs changed at random: built, or refused in one line')
+  counted_as('randomly changed configs: built, or refused in one line')
 
 
 @pytest.mark.slow
 def test_fuzz_many_sweeps(counted_as):
   fuzz_sweeps(500)
-  counted_as('sweeps changed at random: read, or refused in one line')
+  counted_as('randomly changed sweeps: read, or refused in one line')
 
 
 @pytest.mark.parametrize(

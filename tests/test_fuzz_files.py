@@ -188,7 +188,7 @@ def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counte
       np.testing.assert_array_equal(found['train']['label'], np.arange(3))
 
   one()
-  counted_as('decoded arrays damaged on the disk: decoded anew')
+  counted_as('decoded arrays damaged on disk: decoded again')
 
 
 @pytest.mark.parametrize('count', [30, pytest.param(500, marks=pytest.mark.slow)])

@@ -1,4 +1,4 @@
-"""Every command and every piece of Python in README does what it says there."""
+"""Every command and every piece of Python in README and docs does what it says there."""
 
 import contextlib
 import functools
@@ -14,7 +14,9 @@ import PIL.Image
 import pytest
 from helpers import ROOT
 from ml_collections import ConfigDict
+from test_architecture import MAY_IMPORT
 
+import jaxdl
 from jaxdl import analyze, models, views
 from jaxdl.config.reading import read_file
 from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
@@ -46,6 +48,7 @@ NOT_RUN_HERE = {  # command → the test that runs it
   'python -m pytest': '.ci/run',
   'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
   'python -m jaxdl': 'test_command_line.py',
+  'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
@@ -133,7 +136,7 @@ def test_readme_and_its_pages_name_every_key(small):
   def keys(function, *, but=()):
     return [key for key in inspect.signature(function).parameters if key not in but]
 
-  training, data = PAGES[ROOT / 'docs/training.md'], PAGES[ROOT / 'docs/data.md']
+  training, data = PAGES[ROOT / 'docs/configs.md'], PAGES[ROOT / 'docs/data.md']
   of_linen = ('parent', 'name', 'axis_name', 'operation')
   wanted = [(training, key) for key in keys(experiment.Config)]
   for kind, layer in cnn.KINDS.items():
@@ -209,9 +212,7 @@ def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
     )
 
   monkeypatch.setitem(DATA_SETS, 'cifar10', functools.partial(images.load, read))
-  config = executed(block("name='cifar10', batch_size=128"), config=ConfigDict(small))[
-    'config'
-  ].to_dict()
+  config = executed(block("scale='standardized',"), config=ConfigDict(small))['config'].to_dict()
   built = experiment.build({**config, 'model': SMALL_CNN}, 'small')
   assert built.data.input_shape() == (32, 32, 3)
   assert built.data.splits['train'].count == 45_000
@@ -236,6 +237,23 @@ def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, smal
   small['data']['layout'] = 'image'
   loop.train(experiment.build(small, 'small'), folder / 'runs/cnn_mnist')
   assert executed(block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
+
+
+@pytest.mark.skipif(
+  not hasattr(jaxdl, 'read_config'), reason='this jaxdl has no public functions at its root'
+)
+def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, capsys):
+  """As it is written there, but on fewer images."""
+  read_config = jaxdl.read_config
+  fewer = {key: small['data'][key] for key in ('source', 'batch_size', 'splits')}
+  monkeypatch.setattr(
+    jaxdl, 'read_config', lambda path, **overrides: read_config(path, data=fewer, **overrides)
+  )
+  names = executed(block("jaxdl.read_config('lstm_mnist'"))
+  summary = json.loads((folder / 'runs/short/summary.json').read_text())
+  assert summary['steps'] == 2 * 4  # 61 images in batches of 16
+  assert str(summary['test_accuracy']) in capsys.readouterr().out
+  assert names['histograms']['logits/kernel'].counts.sum() == 128 * 10
 
 
 def test_readme_training_in_a_notebook(folder, monkeypatch, small):
@@ -342,22 +360,51 @@ def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
   assert summary['test_accuracy'] > 0.6, 'images and labels belong together'
 
 
+def anchors(text):
+  """The headings of a page, as GitHub and MkDocs write them in links."""
+  return [
+    re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-')
+    for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)
+  ]
+
+
 def test_readme_links_lead_somewhere():
-  """To a file beside the page or a heading of it."""
+  """To a file beside the page, and to a heading of the page or of the other page."""
   count = 0
   for page, text in PAGES.items():
-    headings = [
-      '#' + re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-')
-      for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)
-    ]
     for link in re.findall(r'\]\((?!http)([^)]*)\)', text):
-      assert (
-        link in headings
-        if link.startswith('#')
-        else (page.parent / link.partition('#')[0]).is_file()
-      ), f'{page.name}: {link}'
+      file, _, heading = link.partition('#')
+      target = (page.parent / file).resolve() if file else page
+      assert target.is_file(), f'{page.name}: {link}'
+      if heading:
+        assert heading in anchors(PAGES[target]), f'{page.name}: {link}'
       count += 1
   assert count > 20
+
+
+def test_readme_fits_on_a_front_page():
+  assert len(PAGES[ROOT / 'README.md'].splitlines()) <= 200
+
+
+def test_docs_every_page_is_in_the_navigation_and_every_package_in_the_reference():
+  docs = ROOT / 'docs'
+  listed = re.findall(r'([\w/]+\.md)$', (ROOT / 'mkdocs.yml').read_text(), re.MULTILINE)
+  assert sorted(listed) == sorted(str(page.relative_to(docs)) for page in docs.rglob('*.md'))
+  packages = {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__init__.py')}
+  referenced = {page.stem for page in docs.glob('api/*.md')} - {'index', 'jaxdl'}
+  assert referenced == packages
+  for name in packages:
+    assert f'::: jaxdl.{name}\n' in (docs / f'api/{name}.md').read_text()
+    assert f'({name}.md)' in (docs / 'api/index.md').read_text()
+
+
+def test_docs_architecture_has_the_imports_that_the_test_allows():
+  """The table of packages and MAY_IMPORT are the same."""
+  rows = re.findall(
+    r'^\| `(\w+)/` \| [^|]* \| (.*) \|$', PAGES[ROOT / 'docs/architecture.md'], re.M
+  )
+  table = {package: set(re.findall(r'`(\w+)`', others)) for package, others in rows}
+  assert table == MAY_IMPORT
 
 
 def test_readme_names_every_config():

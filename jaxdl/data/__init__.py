@@ -1,4 +1,4 @@
-"""Data sets by name: keyword arguments of a config's data section → Data. To add one, see README."""
+"""Data sets by name: a config's data section → Data. docs/adding.md says how to add one."""
 
 import functools
 

@@ -9,7 +9,8 @@ optimizer, interleaved, medians.
     python -m launch.benchmarks.benchmark --together=8 --only=lstm_mnist
 
 Every contender is a process of its own; all are started, asked for the loss of the same weights,
-which must be equal, and then take turns. Leaves the figures in docs/speed.json and README's table.
+which must be equal, and then take turns. Writes the figures to docs/speed.json and the table to
+docs/speed.md.
 A peer that is not installed is left out by name. With `--starts` it measures anew only how long a
 process takes to its first step. With `--together` it compares runs of several seeds trained by one
 program with the same runs one after another.
@@ -30,6 +31,7 @@ from launch.benchmarks.racing import PEERS, race, start_of_main, starts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIGURES = ROOT / 'docs/speed.json'
+PAGE = ROOT / 'docs/speed.md'
 
 
 def serve(kind, folder):
@@ -49,13 +51,13 @@ def serve(kind, folder):
 
 
 def peak_bytes():
-  """Memory of this process at most: getrusage would count that of the process that started it, too."""
+  """Peak memory of this process; getrusage would include the process that started it."""
   status = pathlib.Path('/proc/self/status').read_text()
   return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) << 10
 
 
 def measure(names, peers, rounds, seconds):
-  """Yields one dict a workload, and first what the device can do and how long a run takes to begin."""
+  """Yields the limits of the device and the time of a start, then one dict per workload."""
   from launch.benchmarks import limits, with_flax, workloads
 
   operations, copied = limits.measure()
@@ -119,10 +121,12 @@ def main():
     '--json',
     type=pathlib.Path,
     default=FIGURES,
-    help="README's table is of the default, docs/speed.json",
+    help='the table of docs/speed.md shows the default, docs/speed.json',
   )
   parser.add_argument(
-    '--table-only', action='store_true', help="write README's table anew from the figures there are"
+    '--table-only',
+    action='store_true',
+    help='only rewrite the table, from the figures measured before',
   )
   parser.add_argument(
     '--starts', action='store_true', help='only how long it takes to the first step'
@@ -172,8 +176,8 @@ def main():
       options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
   if options.table_only and not options.json.exists():
     parser.error(f'{options.json} is missing: run the benchmark without --table-only first')
-  if options.json.resolve() == FIGURES:  # others are somebody's own, not README's
-    speed_table.rewrite(ROOT / 'README.md', json.loads(options.json.read_text()))
+  if options.json.resolve() == FIGURES:  # another file does not belong to the page
+    speed_table.rewrite(PAGE, json.loads(options.json.read_text()))
   return None
 
 

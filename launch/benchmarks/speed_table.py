@@ -1,4 +1,4 @@
-"""README's table of speeds, made from the figures that the benchmark left."""
+"""The table of docs/speed.md, made from the figures that the benchmark wrote."""
 
 import math
 
@@ -12,20 +12,20 @@ NAMES = {
 }
 
 
-def rewrite(readme, figures):
-  """Puts the tables of all devices between the markers of a README.
+def rewrite(page, figures):
+  """Writes the tables of all devices between the markers of a page.
 
   Args:
-    readme: path.
+    page: path.
     figures: device → workload → figures, as in docs/speed.json.
   """
-  text = readme.read_text()
+  text = page.read_text()
   before, _, rest = text.partition(BEGIN)
   _, found, after = rest.partition(END)
   if not found:
-    raise SystemExit(f'{readme} has no {BEGIN} … {END}: put them where the table belongs')
+    raise SystemExit(f'{page} has no {BEGIN} … {END}: put them where the table belongs')
   tables = '\n\n'.join(table(device, of_device) for device, of_device in figures.items())
-  readme.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}')
+  page.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}')
 
 
 def table(device, figures):
@@ -33,8 +33,9 @@ def table(device, figures):
   limits = figures.get('limits', {})
   rows = {name: row for name, row in figures.items() if name != 'limits'}
   lines = [
-    f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | the fastest peer (range) | '
-    'share of the limits: products, copies | memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
+    f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | '
+    'the fastest peer (range) | share of the limits: products, copies | '
+    'memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
     f'|---|{"---:|" * (len(NAMES) + 6)}',
   ]
   for name, row in rows.items():
@@ -44,12 +45,13 @@ def table(device, figures):
       for kind in NAMES
     ]
     lowest, highest = row['range']
+    decimals = 1 if ours['ms'] < 100 else 0
     begun = row.get('starts', {})
     cold, cached, torch = (
       '–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch')
     )
     lines.append(
-      f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
+      f'| `{name}` | {ours["ms"]:,.{decimals}f} | {row["examples_per_second"]:,} | '
       f'{" | ".join(ratios)} | '
       f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
       f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
@@ -65,15 +67,17 @@ def table(device, figures):
     for kind, why in row['left_out'].items()
   )
   told = [
-    f'Measured {newest}, `python -m launch.benchmarks.benchmark`; columns of peers say how many times as fast jaxdl is.'
+    f'Measured {newest} with `python -m launch.benchmarks.benchmark`. The columns of other '
+    'frameworks say how many times as fast jaxdl is.'
   ]
   if limits:
     told.append(
-      f'Matrix products reach {limits["gflops"]:,} GFLOP/s here and copies {limits["gbytes"]} GB/s; the shares say '
-      'how much of a step the products of the stock operations would take at that rate, and the numbers that Adam '
-      'must read and write. `python -m '
-      f'jaxdl.main` finishes its first step of `lstm_mnist` after {limits["main_cold_s"]} s, '
-      f'{limits["main_warm_s"]} s with compiled programs in the cache.'
+      f'Matrix products reach {limits["gflops"]:,} GFLOP/s on this machine and copies '
+      f'{limits["gbytes"]} GB/s. The shares of the limits are fractions of a step: the time at '
+      'this rate for the matrix products of the direct operations, and the time at this rate for '
+      'the numbers that Adam reads and writes. `python -m jaxdl.main` finishes its first step of '
+      f'`lstm_mnist` after {limits["main_cold_s"]} s, or after {limits["main_warm_s"]} s with '
+      'compiled programs in the cache.'
     )
   if left_out:
     told.append(f'Left out: {"; ".join(left_out)}.')

@@ -106,9 +106,7 @@ def _row(group, config, notes):
     reported += _note(f'the report contradicts itself: {doubt}', notes)
   remarks = [f'the data: {text}' for text in group.remarks]
   if group.changed and runs:
-    remarks.append(
-      f'measured with another config than it is now, differing in {", ".join(group.changed)}'
-    )
+    remarks.append(f'measured with an earlier config, which differs in {", ".join(group.changed)}')
   ours = wording.seeds(values[key], key) if values[key] else ''
   ours += ''.join(_note(remark, notes) for remark in remarks)
   return (
@@ -127,17 +125,15 @@ def _origin(groups, before):
   """The command, and the day of the newest run, which may be one of a table made before."""
   runs = [run for group in groups for run in group.finished]
   said = (
-    'Mean ± deviation over the seeds there are. Test and validation (training examples held out) '
-    'are those of\n'
-    'the checkpoint of the lowest validation loss, seconds those of one run; bits are those of a '
-    'character, mse is the\n'
-    "mean squared error of a pixel. Made from the runs' files by "
-    '`python -m launch.reproduction.reproduce`'
+    'Mean ± standard deviation over the seeds. Test and validation figures are those of the\n'
+    'checkpoint with the lowest validation loss; validation examples are held out from training.\n'
+    'Seconds are those of one run, bits are per character, mse is the mean squared error per '
+    'pixel.\nThe table is written by `python -m launch.reproduction.reproduce`'
   )
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
   for run in runs:
-    written = (run.folder / 'summary.json').stat().st_mtime
-    days.append(f'{datetime.datetime.fromtimestamp(written, datetime.UTC):%Y-%m-%d}')
+    seconds = (run.folder / 'summary.json').stat().st_mtime
+    days.append(f'{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d}')
   return f'{said}; the newest run is of {max(days)}.' if days else f'{said}.'
 
 

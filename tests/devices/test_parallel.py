@@ -75,7 +75,7 @@ def test_devices_8_equal_1(devices, networks, request, reliability):
         many[name][path], values, rtol=2e-4, atol=2e-5, err_msg=f'{name}{path}'
       )
   reliability(
-    'networks trained on 2, 4 and 8 devices: parameters and sums those of one (2e-4)',
+    'networks trained on 2, 4 and 8 devices: same parameters and sums as on one (2e-4)',
     len(configs),
     len(configs),
   )

@@ -147,7 +147,9 @@ def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path, relia
     4, {name: with_steady_adam(config) for name, config in configs.items()}, tmp_path
   )
   reliability(
-    'networks trained by 4 processes; curve and parameters those of one', len(configs), len(configs)
+    'networks trained by 4 processes: same curve and parameters as with one',
+    len(configs),
+    len(configs),
   )
 
 
@@ -172,7 +174,7 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(
       assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
   check_resumed_equals_straight(count, small, file, tmp_path / 'stopped')
   reliability(
-    'SIGTERM to one of 2 or 4 processes: all stop after the same step, resumed equal to uninterrupted, bit for bit',
+    'SIGTERM to one of 2 or 4 processes: all stop after the same step; the resumed run equals an uninterrupted one bit for bit',
     1,
     1,
   )
@@ -199,7 +201,7 @@ def test_hosts_where_one_is_killed_the_others_end_and_all_resume(
     assert time.monotonic() - began < 60
   check_resumed_equals_straight(2, small, file, tmp_path / 'killed')
   reliability(
-    'SIGKILL to one of 2 processes: the other ends within a minute, resumed equal to uninterrupted, bit for bit',
+    'SIGKILL to one of 2 processes: the other ends within a minute; the resumed run equals an uninterrupted one bit for bit',
     1,
     1,
   )

@@ -108,10 +108,10 @@ def test_benchmark_table_by_hand(tmp_path):
       'b': row(20.0, {'torch': 8.0}, 8.0, [7.0, 9.0]),
     }
   }
-  readme = tmp_path / 'README.md'
-  readme.write_text('before\n<!-- speed -->\nstale\n<!-- /speed -->\nafter\n')
-  speed_table.rewrite(readme, figures)
-  text = readme.read_text()
+  page = tmp_path / 'speed.md'
+  page.write_text('before\n<!-- speed -->\nstale\n<!-- /speed -->\nafter\n')
+  speed_table.rewrite(page, figures)
+  text = page.read_text()
   assert text.startswith('before\n<!-- speed -->\n| config, on 1 x cpu |')
   assert text.endswith('<!-- /speed -->\nafter\n')
   assert 'stale' not in text
@@ -122,6 +122,6 @@ def test_benchmark_table_by_hand(tmp_path):
   assert '| geometric mean | | |  |  |  |  |  | **4.00** | | | |' in text  # √(2 · 8)
   assert 'Measured 2026-01-02' in text
   assert 'plain Flax in `a`: another network' in text
-  readme.write_text('no markers')
+  page.write_text('no markers')
   with pytest.raises(SystemExit, match='put them where the table belongs'):
-    speed_table.rewrite(readme, figures)
+    speed_table.rewrite(page, figures)

@@ -140,7 +140,7 @@ def test_reproduce_table_labels_runs_of_another_config(tmp_path):
   write_run(tmp_path / 'a/seed0', {**CONFIG, 'l2': 0.1, 'log_every': '9 steps'}, test_accuracy=0.97)
   cells, below = row(tmp_path)
   assert cells[2].endswith('¹')
-  assert 'another config than it is now, differing in l2.' in below
+  assert 'measured with an earlier config, which differs in l2.' in below
 
 
 def test_reproduce_table_labels_a_figure_that_the_report_contradicts(tmp_path):
@@ -185,10 +185,7 @@ def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
     '91.00 % (1 seed) ² ¹',
     '92.00 % (1 seed) ²',
   ]
-  assert (
-    made[6]
-    == '¹ measured with another config than it is now, differing in l2; ² the data: a sample.'
-  )
+  assert made[6] == '¹ measured with an earlier config, which differs in l2; ² the data: a sample.'
   assert results_table.table({'d': groups['d']}, configs, before) == before, (
     'what was not asked for stays'
   )

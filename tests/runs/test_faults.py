@@ -81,7 +81,7 @@ def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(
     assert said == (copy / 'damaged/8').is_dir() == (int(found.step) == 6), name
     noticed += said
     reliability(
-      'files of a checkpoint deleted, cut off, or with a bit flipped: harmless, or noticed and gone on without',
+      'files of a checkpoint deleted, truncated or with a flipped bit: harmless, or detected and skipped',
       1,
       1,
     )
@@ -367,7 +367,7 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
   }
   if kills > 1:
     reliability(
-      'SIGKILL at a random moment, checkpoints at every step; the end equal to the uninterrupted run, bit for bit',
+      'SIGKILL at a random moment, checkpoints at every step: the resumed run equals an uninterrupted one bit for bit',
       killed,
       kills,
     )
