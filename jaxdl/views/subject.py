@@ -48,8 +48,8 @@ class Subject:
   classes: tuple
   inputs: np.ndarray
   labels: np.ndarray
-  images: np.ndarray | None
-  targets: np.ndarray | None
+  images: Any
+  targets: Any
   available: int
 
   def seen(self, values: Any) -> np.ndarray:
@@ -102,7 +102,7 @@ def read(
       f'{workdir} was trained by an older version, which kept nothing of its data: train it again'
     )
   kept, kind = config['dataset'], _kind(config)
-  about = dict(
+  about: dict[str, Any] = dict(
     workdir=pathlib.Path(workdir),
     step=found_step,
     kind=kind,
