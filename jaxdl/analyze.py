@@ -180,17 +180,13 @@ def _fitting(chosen, seen):
 
 def _flags(chosen, name):
   """The flags that ask for an analysis as it was asked for: '--images=300 --layer=conv2'."""
-  everywhere = ('step', 'images', 'seed', 'data_dir', 'folder')
-  given = [
-    (option, value)
-    for option in (*everywhere, *VIEWS[name].uses)
-    if (value := getattr(chosen, option)) not in (None, DEFAULTS.get(option))
-  ]
-  return shlex.join(
-    f'--{option}={one}'
-    for option, value in given
-    for one in (value if isinstance(value, list) else [value])
-  )
+  flags = []
+  for option in ('step', 'images', 'seed', 'data_dir', 'folder', *VIEWS[name].uses):
+    value = getattr(chosen, option)
+    if value not in (None, DEFAULTS.get(option)):
+      values = value if isinstance(value, list) else [value]
+      flags += [f'--{option}={one}' for one in values]
+  return shlex.join(flags)
 
 
 @dataclasses.dataclass
@@ -275,7 +271,8 @@ def _make(name, flags, seen, choice, folder):
   """
   began, made, count = time.monotonic(), Made(), seen.labels.size
   try:
-    if lacking := VIEWS[name].lacking(seen):
+    lacking = VIEWS[name].lacking(seen)
+    if lacking:
       raise ValueError(lacking)
     for result in VIEWS[name].make(seen, choice):
       if isinstance(result, Failure):

@@ -141,7 +141,8 @@ def _zoom(drawn):
   low, high = low - margin, high + margin
   for axis, some in drawn.items():
     axis.set_ylim(low, high)
-    if len(here := _finite(some)):
+    here = _finite(some)
+    if len(here):
       for end, place in ((here.max(), 0.96), (here.min(), 0.04)):
         if not low <= end <= high:
           axis.text(

@@ -111,12 +111,13 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
 
 def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
   """A remark if results are of another step than the figures, as after further training."""
-  steps = {found.get('step') for found in facts} - {None, record.summary.get('step')}
+  current = record.summary.get('step')
+  steps = {found['step'] for found in facts if found.get('step') not in (None, current)}
   if not (steps and record.summary):
     return []
   return [
     f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above '
-    f'are of step {record.summary["step"]:,}: run jaxdl.analyze again.'
+    f'are of step {current:,}: run jaxdl.analyze again.'
   ]
 
 

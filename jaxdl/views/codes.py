@@ -73,7 +73,8 @@ def _in_plane(name, title, points, subject, choice, axes=('', '')):
 @once
 def _features(subject, layer):
   """The features of every example, for several pictures."""
-  if (count := len(subject.inputs)) < FEWEST:
+  count = len(subject.inputs)
+  if count < FEWEST:
     raise ValueError(
       f'{count} {subject.split} examples are too few for a picture of their features: '
       f'give {FEWEST} or more'

@@ -49,8 +49,8 @@ class Subject:
   classes: tuple
   inputs: np.ndarray
   labels: np.ndarray
-  images: np.ndarray | None
-  targets: np.ndarray | None
+  images: Any
+  targets: Any
   available: int
 
   def seen(self, values: Any) -> np.ndarray:
@@ -99,7 +99,7 @@ def read(
     raise about(ValueError(f'images={count} is too few: use at least 1'), 'images')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
   kept, kind = format.dataset(config, workdir), _kind(config)
-  shared = dict(
+  shared: dict[str, Any] = dict(
     workdir=pathlib.Path(workdir),
     step=found_step,
     kind=kind,

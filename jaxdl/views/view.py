@@ -7,7 +7,7 @@ import json
 import pathlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ SECTIONS = (
   'Generated text',
 )
 OTHER = 'Other analyses'  # the last section of the report
+Default = TypeVar('Default', str, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,7 +240,7 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
   ]
 
 
-def chosen_layer(choice: Choice, names: Sequence[str], default: str | None) -> str | None:
+def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:
   """The layer that is asked for, or the default one.
 
   Raises:

@@ -120,8 +120,9 @@ def rounding(figure: float) -> float:
   """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a
   whole number.
   """
-  exponent = decimal.Decimal(repr(figure)).as_tuple().exponent
-  return 0.5 * 10.0**exponent if isinstance(figure, float) else 0.0
+  if not isinstance(figure, float):
+    return 0.0
+  return 0.5 * 10.0 ** int(decimal.Decimal(repr(figure)).as_tuple().exponent)
 
 
 def status(measured: Measured, reported: float, key: str) -> str:

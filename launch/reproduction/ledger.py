@@ -121,7 +121,8 @@ def _figure(group, key):
   """The entry of one figure that a report states of one experiment."""
   reported = group.reported[key]
   verdict = _verdict(group, key, reported)
-  if doubt := DOUBTFUL.get((group.name, key)):
+  doubt = DOUBTFUL.get((group.name, key))
+  if doubt:
     verdict = comparisons.Verdict('inconsistent in the source', verdict.ours, doubt)
   notes = [
     verdict.note,
