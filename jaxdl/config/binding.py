@@ -6,7 +6,7 @@ import inspect
 from jaxdl.config import checks, spelling
 
 
-def bind(table, section, where, *, by='name', also=(), **given):
+def bind(table, section, where, *, by='name', also=(), owner='this section', **given):
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
 
   Args:
@@ -14,6 +14,7 @@ def bind(table, section, where, *, by='name', also=(), **given):
     section: dict with the key `by` and the arguments.
     where: str, the section's place in the config, for messages.
     also: keys that were taken out of the section before, for messages.
+    owner: what has the keys, for messages.
     **given: further arguments, which the section may not set.
 
   Returns:
@@ -28,10 +29,10 @@ def bind(table, section, where, *, by='name', also=(), **given):
     raise ValueError(
       f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}'
     )
-  return bind_one(table[name], arguments, where, also=(by, *also), **given)
+  return bind_one(table[name], arguments, where, also=(by, *also), owner=owner, **given)
 
 
-def bind_one(function, section, where, *, also=(), **given):
+def bind_one(function, section, where, *, also=(), owner='this section', **given):
   """Binds a section as keyword arguments to one function; raises as `bind` does."""
   checks.check_section(section, where)
   parameters = inspect.signature(function).parameters
@@ -46,7 +47,7 @@ def bind_one(function, section, where, *, also=(), **given):
       ]
       near = spelling.meant(key, [*keys, *also, *below])
       raise ValueError(
-        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}'
+        f'{where}.{key} is not a key of {owner}: its keys are {", ".join([*keys, *also])}{near}'
       )
   missing = [
     key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty
