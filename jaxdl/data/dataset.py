@@ -267,9 +267,3 @@ def check_texts(**texts: Any) -> None:
   for key, text in texts.items():
     if not isinstance(text, (str, os.PathLike, type(None))) or '\0' in str(text):
       raise ValueError(f"config.data.{key}={text!r} is not a text: write {key}='…'")
-
-
-def check_overlap(overlap: Any) -> None:
-  """Raises ValueError if the switch is not True or False."""
-  if not isinstance(overlap, bool):
-    raise ValueError(f'config.data.overlap={overlap!r} is not a switch: use True or False')
