@@ -20,6 +20,7 @@ def bind(
   *,
   by: str = 'name',
   also: Sequence[str] = (),
+  owner: str = 'this section',
   **given: Any,
 ) -> functools.partial:
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
@@ -30,6 +31,7 @@ def bind(
     where: the section's place in the config, for messages.
     by: key of the name.
     also: keys that were taken out of the section before, for messages.
+    owner: what has the keys, for messages.
     **given: further arguments, which the section may not set.
 
   Returns:
@@ -45,7 +47,9 @@ def bind(
       f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}'
       f'{spelling.meant(name, table)}'
     )
-  return bind_one(table[name], arguments, where, also=(by, *also), others=tuple(table), **given)
+  return bind_one(
+    table[name], arguments, where, also=(by, *also), others=tuple(table), owner=owner, **given
+  )
 
 
 def bind_one(
@@ -55,6 +59,7 @@ def bind_one(
   *,
   also: Sequence[str] = (),
   others: Sequence[str] = (),
+  owner: str = 'this section',
   **given: Any,
 ) -> functools.partial:
   """Binds a section as keyword arguments to one function or class.
@@ -65,6 +70,7 @@ def bind_one(
     where: the section's place in the config, for messages.
     also: keys that were taken out of the section before, for messages.
     others: names that the section could have instead, for messages.
+    owner: what has the keys, for messages.
     **given: further arguments, which the section may not set.
 
   Returns:
@@ -88,8 +94,7 @@ def bind_one(
       if key in others:
         near = f'; did you mean name={key!r}, which has keys of its own?'
       raise ValueError(
-        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}'
-        f'{near}'
+        f'{where}.{key} is not a key of {owner}: its keys are {", ".join([*keys, *also])}{near}'
       )
   missing = [
     key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty

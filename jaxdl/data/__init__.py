@@ -1,14 +1,22 @@
-"""Data sets by name: a config's data section → Data. docs/adding.md says how to add one."""
+"""Data sets: read as arrays or streams, split, ordered, preprocessed and augmented.
+
+`DATA_SETS` maps a name to a loader, whose keyword arguments are the keys of a config's data section
+and which returns `Data`. docs/adding.md describes how to add a data set.
+"""
 
 import functools
 
 from jaxdl.data import characters, image_folder, images
-from jaxdl.data.sets import hoda, mnist, shakespeare
+from jaxdl.data.dataset import Data, Split
+from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
+from jaxdl.data.source import Source
+
+__all__ = ['DATA_SETS', 'Data', 'Source', 'Split']
 
 DATA_SETS = {
   'mnist': functools.partial(images.load, mnist.mnist),
-  'fashion_mnist': functools.partial(images.load, images.fashion_mnist),
-  'cifar10': functools.partial(images.load, images.cifar10),
+  'fashion_mnist': functools.partial(images.load, fashion_mnist.fashion_mnist),
+  'cifar10': functools.partial(images.load, cifar10.cifar10),
   'hoda': functools.partial(images.load, hoda.hoda),
   'image_folder': image_folder.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),

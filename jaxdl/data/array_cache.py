@@ -1,75 +1,73 @@
-"""Decoded arrays kept beside a prepared data set, memory-mapped, so that the second start takes a
-moment.
-"""
+"""Decoded arrays, kept beside a prepared data set and memory-mapped, so that reading is fast."""
 
 import concurrent.futures
 import hashlib
 import json
 import os
-import pathlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 FOLDER = 'arrays'
-EDGE = (
-  1 << 16
-)  # bytes of a record file's beginning and end, which the fingerprints of older versions read alone
+MANIFEST = 'manifest.json'
+EDGE = 1 << 16  # bytes: older versions fingerprint only this much of each end of a record file
 BLOCK = 1 << 22  # bytes
 LABELS = ('features.json', '*.labels.txt')  # of TFDS: the names of the classes
 
+Columns = dict[str, dict[str, np.ndarray]]
+Decoded = tuple[Columns, tuple[str, ...]]  # (columns, classes) as in `Source`
 
-def cached(folder, decode):
-  """Arrays of a prepared data set: from the cache where it is sound, else decoded and cached.
+
+def cached(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
+  """Arrays of a prepared data set: from the cache if it is sound, else decoded and cached.
 
   Args:
-    folder: pathlib.Path of the prepared version, such as ~/tensorflow_datasets/mnist/3.0.1.
+    folder: the prepared version, such as ~/tensorflow_datasets/mnist/3.0.1.
     decode: function() → (columns, classes) as in `Source`.
 
   Returns:
-    (columns, classes); the arrays are memory-mapped and read-only where they come from the cache.
+    (columns, classes); arrays from the cache are memory-mapped and read-only.
   """
   if (folder / FOLDER).is_dir():
     try:
       return _read(folder / FOLDER)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-      _say(f'rebuilding the array cache {folder / FOLDER}: {error}')
+      _print(f'rebuilding the array cache {folder / FOLDER}: {error}')
   columns, classes = decode()
   try:
     _write(folder / FOLDER, fingerprint(folder), columns, classes)
     return _read(folder / FOLDER)
   except (OSError, ValueError) as error:
-    _say(
-      f'no array cache in {folder} ({getattr(error, "strerror", None) or error}): keeping the arrays in memory'
-    )
+    reason = getattr(error, 'strerror', None) or error
+    _print(f'no array cache in {folder} ({reason}): keeping the arrays in memory')
     return columns, classes
 
 
-def counts(folder):
-  """Split name → length of its arrays, as the cache of a prepared version says; None where there is
-  none.
-  """
+def counts(folder: Path) -> dict[str, int] | None:
+  """Split name → length of its arrays, from the cache of a prepared version; None without one."""
   try:
-    manifest = json.loads((folder / FOLDER / 'manifest.json').read_text())
+    manifest = json.loads((folder / FOLDER / MANIFEST).read_text(encoding='utf-8'))
     return {entry['split']: entry['shape'][0] for entry in manifest['arrays']}
   except (OSError, ValueError, LookupError, TypeError):
     return None
 
 
-def fingerprint(folder, *, edges=False):
-  """What the arrays were decoded from: sha256 over the record files and the names of the classes.
-  100 MB take 0.05 s.
+def fingerprint(folder: Path, *, edges: bool = False) -> str | None:
+  """Identifies what the arrays were decoded from.
 
   Args:
-    folder: pathlib.Path of the prepared version.
-    edges: whether only names, sizes, beginnings and ends of the record files are read, as by older
-      versions.
+    folder: the prepared version.
+    edges: read only the names, sizes, beginnings and ends of the record files, as older versions
+      did.
 
   Returns:
-    str, or None where the folder holds no record files (a cache copied on its own, which nothing
-    can outdate).
+    sha256 over the record files and the names of the classes (100 MB take 0.05 s); None if the
+    folder holds no record files: a cache that was copied without them cannot be outdated.
   """
   files = sorted(path for path in folder.iterdir() if path.is_file() and '-of-' in path.name)
   if not files:
@@ -86,18 +84,19 @@ def fingerprint(folder, *, edges=False):
       else:
         while block := file.read(BLOCK):
           digest.update(block)
-  for pattern in () if edges else LABELS:
-    for path in sorted(folder.glob(pattern)):
-      digest.update(f'{path.name}\0'.encode() + path.read_bytes())
+  if not edges:
+    for pattern in LABELS:
+      for path in sorted(folder.glob(pattern)):
+        digest.update(f'{path.name}\0'.encode() + path.read_bytes())
   return digest.hexdigest()
 
 
-def _read(folder):
-  manifest = json.loads((folder / 'manifest.json').read_text())
+def _read(folder: Path) -> Decoded:
+  manifest = json.loads((folder / MANIFEST).read_text(encoding='utf-8'))
   source = fingerprint(folder.parent, edges=not manifest.get('whole', False))
   if source is not None and manifest['source'] != source:
     raise ValueError('the prepared files have changed')
-  columns = {}
+  columns: Columns = {}
   with concurrent.futures.ThreadPoolExecutor() as pool:  # hashlib releases the interpreter lock
     arrays = pool.map(lambda entry: _array(folder, entry), manifest['arrays'])
     for entry, array in zip(manifest['arrays'], arrays, strict=True):
@@ -105,13 +104,11 @@ def _read(folder):
   return columns, tuple(manifest['classes'])
 
 
-def _array(folder, entry):
-  file = pathlib.Path(entry['file']).name  # a manifest may not lead out of its folder
+def _array(folder: Path, entry: dict[str, Any]) -> np.ndarray:
+  file = Path(entry['file']).name  # a manifest may not lead out of its folder
   try:
     array = np.load(folder / file, mmap_mode='r', allow_pickle=False)
-  except (
-    Exception
-  ) as error:  # of NumPy, zipfile, ast and tokenize, whatever the first bytes seem to be
+  except Exception as error:  # of NumPy, zipfile, ast or tokenize, depending on the first bytes
     raise ValueError(f'{file} cannot be read ({type(error).__name__})') from error
   if (
     list(array.shape) != entry['shape']
@@ -122,17 +119,23 @@ def _array(folder, entry):
   return array
 
 
-def _write(folder, source, columns, classes):
-  """Writes aside, then renames, so that a reader never sees half a cache and two writers do not
-  collide.
+def _write(
+  folder: Path,
+  source: str | None,
+  columns: Mapping[str, Mapping[str, np.ndarray]],
+  classes: tuple[str, ...],
+) -> None:
+  """Writes the cache into a temporary folder, then renames it.
+
+  A reader never sees an incomplete cache, and two writers do not collide.
   """
-  aside = pathlib.Path(tempfile.mkdtemp(prefix=f'.{FOLDER}-', dir=folder.parent))
+  temporary = Path(tempfile.mkdtemp(prefix=f'.{FOLDER}-', dir=folder.parent))
   try:
     arrays = []
     for split, part in columns.items():
       for column, values in part.items():
         values = np.ascontiguousarray(values)
-        np.save(aside / f'{split}.{column}.npy', values, allow_pickle=False)
+        np.save(temporary / f'{split}.{column}.npy', values, allow_pickle=False)
         arrays.append(
           {
             'split': split,
@@ -144,20 +147,19 @@ def _write(folder, source, columns, classes):
           }
         )
     manifest = {'source': source, 'whole': True, 'classes': list(classes), 'arrays': arrays}
-    (aside / 'manifest.json').write_text(json.dumps(manifest, indent=1))
-    os.chmod(aside, 0o755)
-    shutil.rmtree(
-      folder, ignore_errors=True
-    )  # running programs keep the files that they have mapped
-    aside.rename(folder)
+    (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding='utf-8')
+    os.chmod(temporary, 0o755)
+    shutil.rmtree(folder, ignore_errors=True)  # running programs keep the files that they mapped
+    temporary.rename(folder)
   except OSError:
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(temporary, ignore_errors=True)
     raise
 
 
-def _sha256(array):
-  return hashlib.sha256(array.view(np.uint8).data if array.ndim and array.size else b'').hexdigest()
+def _sha256(array: np.ndarray) -> str:
+  content = array.view(np.uint8).data if array.ndim and array.size else b''
+  return hashlib.sha256(content).hexdigest()
 
 
-def _say(line):
+def _print(line: str) -> None:
   print(f'jaxdl: {line}', file=sys.stderr, flush=True)

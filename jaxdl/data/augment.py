@@ -5,25 +5,35 @@ not depend on the batch, its place in it or the number of devices.
 """
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Integer, PRNGKeyArray
 
-from jaxdl.config import binding
+from jaxdl.config import binding, checks
 
-FILLS = {'zero': 'constant', 'edge': 'edge', 'reflect': 'reflect'}
+FILLS = {'zero': 'constant', 'edge': 'edge', 'reflect': 'reflect'}  # our name → that of jnp.pad
+
+Image = Float[jax.Array, 'H W C']
+Array = jax.Array | np.ndarray
+Images = Float[Array, 'B H W C']
+Number = int | float
 
 
-def flip(key, image, *, probability=0.5):
+def flip(key: PRNGKeyArray, image: Image, *, probability: Number = 0.5) -> Image:
   """Mirrors left and right with a probability."""
   return jnp.where(jax.random.bernoulli(key, probability), image[:, ::-1], image)
 
 
-def shift(key, image, *, pixels, fill='zero'):
-  """Pads by `pixels` on every side and cuts the old size out at a random place, each equally
-  likely.
+def shift(key: PRNGKeyArray, image: Image, *, pixels: int, fill: str = 'zero') -> Image:
+  """Moves the image by up to `pixels` in each direction.
 
-  `fill` is 'zero', 'edge' or 'reflect'. Source: He et al. 2016, section 4.2.
+  The image is padded by `pixels` on every side, then the old size is cut out at a random place;
+  all places are equally likely. `fill` is 'zero', 'edge' or 'reflect'. Source: He et al. 2016,
+  section 4.2.
   """
   height, width, channels = image.shape
   padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)), mode=FILLS[fill])
@@ -31,17 +41,17 @@ def shift(key, image, *, pixels, fill='zero'):
   return jax.lax.dynamic_slice(padded, (top, left, 0), (height, width, channels))
 
 
-def rotate(key, image, *, degrees):
-  """Turns by an angle drawn evenly from -degrees to degrees."""
+def rotate(key: PRNGKeyArray, image: Image, *, degrees: Number) -> Image:
+  """Rotates by an angle drawn uniformly from -degrees to degrees."""
   return rotated(image, jax.random.uniform(key, minval=-degrees, maxval=degrees))
 
 
-def rotated(image, degrees):
-  """Turns an image counter-clockwise about its centre; bilinear, zero outside.
+def rotated(image: Image, degrees: Number | Float[jax.Array, '']) -> Image:
+  """Rotates an image counter-clockwise about its centre; bilinear, zero outside.
 
   Args:
     image: [H, W, C].
-    degrees: scalar.
+    degrees: the angle, a scalar.
 
   Returns:
     [H, W, C].
@@ -54,24 +64,24 @@ def rotated(image, degrees):
   return _bilinear(image, source_y, source_x)
 
 
-def _bilinear(image, y, x):
+def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
   """Reads an image [H, W, C] at places [H', W'] between its pixels; zero outside."""
   height, width, _ = image.shape
   top, left = jnp.floor(y), jnp.floor(x)
-  total = 0.0
+  flat = image.reshape(height * width, -1)
+  total: Any = 0.0
   for row, weight_y in ((top, 1 - (y - top)), (top + 1, y - top)):
     for column, weight_x in ((left, 1 - (x - left)), (left + 1, x - left)):
       inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-      place = (jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)).astype(
-        jnp.int32
-      )
-      total += (weight_y * weight_x * inside)[..., None] * image.reshape(height * width, -1)[place]
+      place = jnp.clip(row, 0, height - 1) * width + jnp.clip(column, 0, width - 1)
+      total += (weight_y * weight_x * inside)[..., None] * flat[place.astype(jnp.int32)]
   return total
 
 
-def cutout(key, image, *, size):
-  """Blackens a square of `size` pixels about a random pixel; it may reach beyond the edge. Source:
-  DeVries & Taylor 2017.
+def cutout(key: PRNGKeyArray, image: Image, *, size: int) -> Image:
+  """Blackens a square of `size` pixels about a random pixel; it may reach beyond the edge.
+
+  Source: DeVries & Taylor 2017.
   """
   height, width, _ = image.shape
   y, x = (
@@ -83,14 +93,15 @@ def cutout(key, image, *, size):
   return jnp.where(inside[..., None], 0, image)
 
 
-def brightness(key, image, *, change):
-  """Adds one number drawn evenly from -change to change to all pixels (0..1) and clips to 0..1."""
+def brightness(key: PRNGKeyArray, image: Image, *, change: Number) -> Image:
+  """Adds a number drawn uniformly from -change to change to all pixels, then clips to 0..1."""
   return jnp.clip(image + jax.random.uniform(key, minval=-change, maxval=change), 0, 1)
 
 
-def contrast(key, image, *, change):
-  """Stretches about the mean of each channel by a factor drawn evenly from 1 - change to 1 +
-  change, clips to 0..1.
+def contrast(key: PRNGKeyArray, image: Image, *, change: Number) -> Image:
+  """Scales the distance of each pixel from its channel's mean, then clips to 0..1.
+
+  The factor is drawn uniformly from 1 - change to 1 + change.
   """
   factor = jax.random.uniform(key, minval=1 - change, maxval=1 + change)
   mean = image.mean((0, 1))
@@ -105,7 +116,7 @@ KINDS = {
   'brightness': brightness,
   'contrast': contrast,
 }
-LIMITS = {
+LIMITS: dict[str, tuple[type, int, int]] = {  # argument → type, lowest and highest value
   'probability': (float, 0, 1),
   'pixels': (int, 1, 512),
   'degrees': (float, 0, 180),
@@ -114,13 +125,17 @@ LIMITS = {
 }
 
 
-def build(changes, where):
-  """Returns a pure function (key, images [B, H, W, C] in 0..1, index [B]) → images, one change
-  after another.
+def build(
+  changes: Any, where: str
+) -> Callable[[PRNGKeyArray, Images, Integer[Array, ' B']], Images]:
+  """Builds a function that applies changes to images, one after another.
 
   Args:
     changes: list of dicts: 'kind', a key of KINDS, and that function's keyword arguments.
-    where: str, the list's place in the config, for messages.
+    where: the list's place in the config, for messages.
+
+  Returns:
+    A pure function (key, images [B, H, W, C] in 0..1, index [B] of the examples) → images.
 
   Raises:
     ValueError: an unknown kind or argument, or a value outside its limits.
@@ -131,7 +146,7 @@ def build(changes, where):
     raise ValueError(f"{where}={changes!r} is not a list of changes: write (dict(kind='flip'),)")
   bound = [_bind(change, f'{where}[{position}]') for position, change in enumerate(changes)]
 
-  def apply(key, images, index):
+  def apply(key: PRNGKeyArray, images: Images, index: Integer[Array, ' B']) -> Images:
     for position, change in enumerate(bound):
       step_key = jax.random.fold_in(key, position)
       keys = jax.vmap(functools.partial(jax.random.fold_in, step_key))(index)
@@ -141,19 +156,24 @@ def build(changes, where):
   return apply
 
 
-def _bind(change, where):
-  bound = binding.bind(KINDS, change, where, by='kind')
+def _bind(change: Mapping[str, Any], where: str) -> functools.partial:
+  """The function of a change with its keyword arguments, each of which is checked."""
+  bound = binding.bind(KINDS, change, where, by='kind', owner=str(change.get('kind')))
   for name, value in bound.keywords.items():
     _check(name, value, f'{where}.{name}')
   return bound
 
 
-def _check(name, value, where):
+def _check(name: str, value: Any, where: str) -> None:
+  """Raises ValueError if the value of an argument is outside its limits."""
   if name == 'fill':
     if value not in list(FILLS):
       raise ValueError(f'{where}={value!r} is unknown: use one of {", ".join(FILLS)}')
     return
   kind, low, high = LIMITS[name]
-  if isinstance(value, bool) or not isinstance(value, (int, kind)) or not low <= value <= high:
-    number = 'whole number' if kind is int else 'number'
-    raise ValueError(f'{where}={value!r} is not a {number} from {low} to {high}')
+  if kind is int:
+    checks.check_whole(value, where, low, high)
+    return
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  if not is_number or not low <= value <= high:
+    raise ValueError(f'{where}={value!r} is not a number from {low} to {high}')

@@ -1,46 +1,46 @@
-"""Data sets inside the package: xz files, verified against their checksums before they are decoded."""
+"""Data sets inside the package: xz files, whose checksums are verified before they are decoded."""
 
 import concurrent.futures
 import functools
 import hashlib
 import lzma
-import pathlib
+from collections.abc import Mapping
+from pathlib import Path
 
-FOLDER = pathlib.Path(__file__).parent / 'bundled'
+FOLDER = Path(__file__).parent / 'bundled'
 
 
-def read(folder, checksums):
+def read(folder: str, checksums: Mapping[str, str]) -> dict[str, bytes]:
   """Decodes the named files.
 
   Args:
-    folder: str, folder below `jaxdl/data/bundled`.
-    checksums: dict of file name (without `.xz`) to the sha256 of the `.xz` file.
+    folder: folder below `jaxdl/data/bundled`.
+    checksums: file name (without `.xz`) → sha256 of the `.xz` file.
 
   Returns:
-    dict of file name to its decoded bytes.
+    File name → decoded bytes.
 
   Raises:
     FileNotFoundError: a file is missing from the installation.
     ValueError: a file's checksum differs from the recorded one.
   """
   paths = {name: FOLDER / folder / f'{name}.xz' for name in checksums}
-  with (
-    concurrent.futures.ThreadPoolExecutor() as pool
-  ):  # lzma and hashlib release the interpreter lock
+  # Threads help because lzma and hashlib release the interpreter lock.
+  with concurrent.futures.ThreadPoolExecutor() as pool:
     decoded = pool.map(_decode, paths.values(), checksums.values())
     return dict(zip(paths, decoded, strict=True))
 
 
-@functools.lru_cache(8)  # runs of one process, as those of a sweep, read the same files
-def _decode(path, checksum):
-  mend = 'reinstall jaxdl (pip install --force-reinstall), or set config.data.source="tfds"'
+@functools.lru_cache(8)  # several runs of one process, such as a sweep's, read the same files
+def _decode(path: Path, checksum: str) -> bytes:
+  fix = 'reinstall jaxdl (pip install --force-reinstall), or set config.data.source="tfds"'
   try:
     packed = path.read_bytes()
   except FileNotFoundError:
-    raise FileNotFoundError(f'bundled file {path} is missing: {mend}') from None
+    raise FileNotFoundError(f'bundled file {path} is missing: {fix}') from None
   found = hashlib.sha256(packed).hexdigest()
   if found != checksum:
     raise ValueError(
-      f'bundled file {path} is corrupt (sha256 {found[:12]}…, expected {checksum[:12]}…): {mend}'
+      f'bundled file {path} is corrupt (sha256 {found[:12]}…, expected {checksum[:12]}…): {fix}'
     )
   return lzma.decompress(packed)

@@ -1,45 +1,52 @@
-"""Text as streams of characters: what a network reads in one step goes on where the last step
-ended.
-"""
+"""Text as streams of characters, each of which continues from one step to the next."""
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, no_type_check
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int32, Integer, UInt8
 
 from jaxdl.config import checks
 from jaxdl.data import checksum, known, slicing
 from jaxdl.data.dataset import (
+  Batch,
   Data,
+  Feed,
   Split,
   batch_sizes,
   check_sizes,
   check_texts,
   process_shard,
 )
+from jaxdl.data.source import Source
 
 
+@no_type_check  # a config may hold anything: the function checks it, and its errors name the key
 def load(
-  read,
+  read: Callable[..., Source],
   *,
-  seed,
-  splits,
-  batch_size,
-  time_step,
-  evaluation_batch_size=8,
-  source='auto',
-  data_dir=None,
-  overlap=False,
-):
+  seed: int,
+  splits: Mapping[str, str],
+  batch_size: int,
+  time_step: int,
+  evaluation_batch_size: int = 8,
+  source: str = 'auto',
+  data_dir: str | PathLike[str] | None = None,
+  overlap: bool = False,
+) -> Data:
   """Reads a text as a config's data section describes it.
 
   Args:
     read: function(source, data_dir) → Source with the column 'character'; its classes are the
       vocabulary.
-    seed: unused, a text is read in its own order.
-    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing over characters, such
-      as 'train[:90%]'.
-    batch_size: int, streams in training, over all devices.
-    time_step: int, characters of each stream in a step.
-    evaluation_batch_size: int, streams in an evaluation, over all devices.
+    seed: not used, since a text is read in its own order.
+    splits: 'train' and any of 'validation', 'test' → TFDS slicing over characters, such as
+      'train[:90%]'.
+    batch_size: streams in training, over all devices.
+    time_step: characters of each stream in a step.
+    evaluation_batch_size: streams in an evaluation, over all devices.
     source, data_dir, overlap: as in `images.load`.
 
   Returns:
@@ -79,35 +86,40 @@ def load(
   )
 
 
-def columns(parts):
+def columns(
+  parts: Mapping[str, str],
+) -> tuple[
+  dict[str, dict[str, UInt8[np.ndarray, ' _'] | Int32[np.ndarray, ' _']]], tuple[str, ...]
+]:
   """Texts as numbers.
 
   Args:
-    parts: split name → str.
+    parts: split name → text.
 
   Returns:
     (split name → {'character': [N] uint8 or int32}, vocabulary: every character of all splits,
-    sorted).
+    sorted). The type is uint8 for a vocabulary of up to 256 characters.
   """
   vocabulary = tuple(sorted(set().union(*parts.values())))
   dtype = np.uint8 if len(vocabulary) <= 256 else np.int32
-  return {
+  encoded = {
     name: {'character': encode(text, vocabulary).astype(dtype)} for name, text in parts.items()
-  }, vocabulary
+  }
+  return encoded, vocabulary
 
 
-def encode(text, vocabulary):
+def encode(text: str, vocabulary: Sequence[str]) -> Int32[np.ndarray, ' N']:
   """Text as positions in a vocabulary.
 
   Args:
-    text: str.
-    vocabulary: sequence of characters.
+    text: N characters.
+    vocabulary: the known characters.
 
   Returns:
     [N] int32.
 
   Raises:
-    ValueError: characters that the vocabulary does not have; the message names them.
+    ValueError: characters that are not in the vocabulary; the message names them.
   """
   codes = np.frombuffer(text.encode('utf-32-le', 'surrogatepass'), np.uint32)
   known = np.array([ord(character) for character in vocabulary], np.uint32)
@@ -122,58 +134,57 @@ def encode(text, vocabulary):
   return position.astype(np.int32)
 
 
-def decode(positions, vocabulary):
+def decode(positions: Sequence[int] | Integer[np.ndarray, ' N'], vocabulary: Sequence[str]) -> str:
   """Positions in a vocabulary as text; the inverse of `encode`."""
-  return ''.join(vocabulary[position] for position in np.asarray(positions).tolist())
+  return ''.join(str(vocabulary[position]) for position in np.asarray(positions).tolist())
 
 
-def streams(characters, *, batch_size, time_step):
+def streams(characters: Integer[np.ndarray, ' N'], *, batch_size: int, time_step: int) -> Split:
   """A split of `batch_size` contiguous streams, each read `time_step` characters a step.
 
-  Stream b begins at b * N // batch_size. Its last characters, fewer than time_step, make a last
-  step that is partly padding. The target of a character is the one after it, so that a stream of n
+  Stream b begins at b * N // batch_size. If its last characters are fewer than time_step, its last
+  step is partly padding. The target of a character is the one after it, so that a stream of n
   characters has n - 1 targets.
 
   Args:
     characters: [N] integers.
-    batch_size: int, streams, over all devices.
-    time_step: int, characters of each stream in a step.
+    batch_size: streams, over all devices.
+    time_step: characters of each stream in a step.
 
   Returns:
     Split; a batch has 'character' and 'label' [B, T] int32, 'mask' [B, T] float32, 'reset' [B] bool
-    (the hidden state begins anew: first step of an epoch) and 'index' [B] int32 (the stream). Its
-    count is characters predicted.
+    (the hidden state is reset: first step of an epoch) and 'index' [B] int32 (the stream). Its
+    count is the number of predicted characters.
 
   Raises:
-    ValueError: a text too short for so many streams.
+    ValueError: the text is too short for so many streams.
   """
   count = len(characters)
   if count < 2 * batch_size:
     raise ValueError(
-      f'a text of {count:,} characters is too short for {batch_size} streams: use a batch size of at most '
-      f'{count // 2}, or a longer split'
+      f'a text of {count:,} characters is too short for {batch_size} streams: '
+      f'use a batch size of at most {count // 2}, or a longer split'
     )
   edges = np.arange(batch_size + 1, dtype=np.int64) * count // batch_size
-  begin, targets = edges[:-1], np.diff(edges) - 1  # [B]
+  start, targets = edges[:-1], np.diff(edges) - 1  # [B]
   batches = int(-(-targets.max() // time_step))
 
-  def feed(first_step, steps):
+  def feed(first_step: int, steps: int) -> Feed:
     step = np.arange(first_step, first_step + steps)[:, None] % batches  # [S, 1]
     length = np.clip(targets - step * time_step, 0, time_step)  # [S, B]
     return process_shard(
       {
-        'start': (begin + step * time_step).astype(np.int32),
+        'start': (start + step * time_step).astype(np.int32),
         'length': length.astype(np.int32),
         'reset': np.broadcast_to(step == 0, length.shape),
         'index': np.broadcast_to(np.arange(batch_size, dtype=np.int32), length.shape),
       }
     )
 
-  def fetch(arrays, feed):
+  def fetch(arrays: Mapping[str, Any], feed: Batch) -> Batch:
     offset = jnp.arange(time_step)
-    position = jnp.minimum(
-      feed['start'][:, None] + offset, count - 2
-    )  # [B, T], padding stays inside the text
+    # [B, T]; padding stays inside the text
+    position = jnp.minimum(feed['start'][:, None] + offset, count - 2)
     text = arrays['character']
     return {
       'character': text[position].astype(jnp.int32),
@@ -192,7 +203,7 @@ def streams(characters, *, batch_size, time_step):
   )
 
 
-def prepare(batch, key=None):
-  """Pure (batch, key) → batch that adds 'inputs' [B, T] int32; nothing in it is random."""
+def prepare(batch: Batch, key: Any = None) -> Batch:
+  """Adds 'inputs' [B, T] int32 to a batch; nothing is random, so that the key is not used."""
   del key
   return {**batch, 'inputs': batch['character']}

@@ -2,14 +2,14 @@
 
 import concurrent.futures
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from jaxdl.data import slicing
 
 
-def of_columns(columns: dict[str, np.ndarray]) -> str:
+def of_columns(columns: Mapping[str, np.ndarray]) -> str:
   """The checksum of a split in memory.
 
   Args:
@@ -28,7 +28,7 @@ def of_columns(columns: dict[str, np.ndarray]) -> str:
 
 
 def of_splits(
-  columns: dict[str, dict[str, np.ndarray]], expressions: Iterable[str]
+  columns: Mapping[str, Mapping[str, np.ndarray]], expressions: Iterable[str]
 ) -> dict[str, str]:
   """The checksums of the splits that a config uses, each over all examples of the split.
 
@@ -45,8 +45,8 @@ def of_splits(
     return dict(zip(names, sums, strict=True))
 
 
-def used(expressions: Iterable[str], count: dict[str, int]) -> list[str]:
-  """The names of the splits that any of some expressions reads, sorted."""
+def used(expressions: Iterable[str], count: Mapping[str, int]) -> list[str]:
+  """The names of the splits that any of the expressions reads, sorted."""
   return sorted(
     {split for expression in expressions for split, _, _ in slicing.intervals(expression, count)}
   )

@@ -1,9 +1,10 @@
-"""A data set and its splits as training and evaluation use them."""
+"""A data set and its splits, as training and evaluation use them."""
 
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,9 +12,12 @@ import numpy as np
 from jaxdl.data import order
 
 SPLITS = ('train', 'validation', 'test')
-FEW_CLASSES = 5  # that a line lists with the examples of each
-NAME_LETTERS = 24  # of a class in such a line
+FEW_CLASSES = 5  # up to here a line lists every class with its number of examples
+NAME_LETTERS = 24  # of a class name in such a line
 LARGEST = 1 << 20  # examples of a batch, characters of a step or pixels of a side
+
+Batch = dict[str, Any]  # name → array: of NumPy on the host, of JAX on the device
+Feed = dict[str, np.ndarray]  # name → [steps, batch, …]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,29 +27,31 @@ class Split:
   Attributes:
     arrays: column name → array that stays on the device.
     count: examples in an epoch.
-    batches: batches in an epoch, the last one perhaps partly padding.
+    batches: batches in an epoch; the last one may be partly padding.
     feed: (first step, steps) → name → [steps, batch, …] NumPy array, this process's part of each
       batch: all that a step needs from the host.
     fetch: pure (arrays, one step's feed) → batch with 'index' [B] int32, 'mask' [B] or [B, T]
       float32 and the columns.
-    capacity: most steps that one feed should have; None where a feed is only indices and costs
+    capacity: the most steps that one feed should have; None if a feed is only indices, which cost
       nothing.
   """
 
-  arrays: dict[str, np.ndarray]
+  arrays: Mapping[str, Any]
   count: int
   batches: int
-  feed: Callable
-  fetch: Callable
+  feed: Callable[[int, int], Feed]
+  fetch: Callable[[Mapping[str, Any], Batch], Batch]
   capacity: int | None = None
 
 
-def resident(columns, *, batch_size, seed=None):
+def resident(
+  columns: Mapping[str, np.ndarray], *, batch_size: int, seed: int | None = None
+) -> Split:
   """A split that fits on the device: the feed is only the indices.
 
   Args:
     columns: column name → [N, …] array.
-    batch_size: int, examples in a batch, over all devices.
+    batch_size: examples in a batch, over all devices.
     seed: int for a new permutation in each epoch (training), None for the examples' own order
       (evaluation).
 
@@ -54,7 +60,7 @@ def resident(columns, *, batch_size, seed=None):
   """
   count = len(next(iter(columns.values())))
 
-  def feed(first_step, steps):
+  def feed(first_step: int, steps: int) -> Feed:
     index, mask = order.batches_at(seed, first_step, steps, count=count, batch_size=batch_size)
     return process_shard({'index': index, 'mask': mask})  # [S, B] each
 
@@ -62,13 +68,13 @@ def resident(columns, *, batch_size, seed=None):
   return Split(arrays=columns, count=count, batches=batches, feed=feed, fetch=_gather)
 
 
-def process_shard(feed):
+def process_shard(feed: Feed) -> Feed:
   """This process's part of a feed: name → [S, B, …] of all processes → [S, B / processes, …]."""
   processes, process = jax.process_count(), jax.process_index()
   return {name: np.split(values, processes, axis=1)[process] for name, values in feed.items()}
 
 
-def _gather(arrays, feed):
+def _gather(arrays: Mapping[str, Any], feed: Batch) -> Batch:
   return {**feed, **{name: values[feed['index']] for name, values in arrays.items()}}
 
 
@@ -82,16 +88,16 @@ class Data:
     splits: 'train' (shuffled) and the others (in their own order) → Split.
     prepare: pure (batch, key or None) → batch that adds 'inputs', on the device; no key means
       evaluation.
-    scaling: what a network of this run expects of its inputs: plain JSON data, kept with the
+    scaling: how the inputs of this run's network are scaled: plain JSON data, kept with the
       checkpoint.
-    available: the data set's own splits → examples in each, of which the run takes what its config
-      says.
-    checksums: the data set's own splits that the config uses → checksum of their examples; {} where
-      it is not known.
+    available: the data set's own splits → examples in each, from which the config's splits are
+      cut.
+    checksums: the data set's own splits that the config uses → checksum of their examples; {} if
+      not known.
     place: absolute paths by which the data are found again, such as {'folder': …}; None for those
       that do not apply.
     per_class: split name → examples of each class, in the order of the labels; {} for a text, or
-      where it is not known.
+      if not known.
     left_out: lines that name the files which were not read.
   """
 
@@ -99,8 +105,8 @@ class Data:
   origin: str
   classes: tuple[str, ...]
   splits: dict[str, Split]
-  prepare: Callable
-  scaling: dict
+  prepare: Callable[..., Batch]
+  scaling: dict[str, Any]
   available: dict[str, int]
   checksums: dict[str, str] = dataclasses.field(default_factory=dict)
   place: dict[str, str | None] = dataclasses.field(default_factory=dict)
@@ -108,8 +114,8 @@ class Data:
   left_out: tuple[str, ...] = ()
 
   @functools.cached_property
-  def inputs(self):
-    """What the network sees of a training batch, as jax.ShapeDtypeStruct [B, …]; nothing is read."""
+  def inputs(self) -> jax.ShapeDtypeStruct:
+    """Shape and type [B, …] of the network's inputs in a training batch; no example is read."""
     split = self.splits['train']
     feed = {
       name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
@@ -118,16 +124,16 @@ class Data:
     batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
     return batch['inputs']
 
-  def input_shape(self):
-    """Shape of one example as the network sees it, without the batch axis."""
+  def input_shape(self) -> tuple[int, ...]:
+    """Shape of one example's inputs to the network, without the batch axis."""
     return self.inputs.shape[1:]
 
-  def streams(self):
-    """How many streams go on from one training batch to the next; 0 where each batch stands alone."""
+  def streams(self) -> int:
+    """Streams that continue from one training batch to the next; 0 if batches are independent."""
     feed = self.splits['train'].feed(0, 0)
     return feed['reset'].shape[1] * jax.process_count() if 'reset' in feed else 0
 
-  def facts(self):
+  def facts(self) -> dict[str, Any]:
     """What the checkpoint keeps of the data: plain JSON data."""
     return {
       'name': self.name,
@@ -144,30 +150,28 @@ class Data:
 
   def described(self) -> str:
     """The data set and its place, for messages."""
+    folder, data_dir, copy = (self.place.get(key) for key in ('folder', 'data_dir', 'copy'))
     if self.origin == 'folder':
-      return self.place['folder']
-    name = f'{self.name}/{self.place["copy"]}' if self.place.get('copy') else self.name
-    return (
-      f'{name} in {self.place["data_dir"]}'
-      if self.place.get('data_dir')
-      else f'{name} ({self.origin})'
-    )
+      return str(folder)
+    name = f'{self.name}/{copy}' if copy else self.name
+    return f'{name} in {data_dir}' if data_dir else f'{name} ({self.origin})'
 
   def differs(self, checksums: dict[str, str] | None) -> str | None:
-    """The splits whose examples are not those of earlier checksums, 'test, train'; None where all
-    are, or none are known.
+    """Compares the examples with those of an earlier run.
+
+    Args:
+      checksums: `checksums` of the earlier run; None if not known.
+
+    Returns:
+      The splits whose examples differ, such as 'test, train'; None if there are none, or if no
+      checksums are known.
     """
-    if not checksums:
-      return None
-    return (
-      ', '.join(
-        sorted(split for split in checksums if self.checksums.get(split) != checksums[split])
-      )
-      or None
-    )
+    known = {} if checksums is None else checksums
+    changed = [split for split in known if self.checksums.get(split) != known[split]]
+    return ', '.join(sorted(changed)) if changed else None
 
   def counted(self) -> list[str]:
-    """A line for each split: its examples, and how they are divided over the classes."""
+    """One line for each split: its number of examples, in total and of each class."""
     unit = 'characters' if 'character' in self.splits['train'].arrays else 'examples'
     return count_lines(
       {name: split.count for name, split in self.splits.items()}, self.per_class, self.classes, unit
@@ -175,61 +179,70 @@ class Data:
 
 
 def count_lines(
-  examples: dict[str, int],
-  per_class: dict[str, list[int]],
+  examples: Mapping[str, int],
+  per_class: Mapping[str, list[int]],
   classes: Sequence[str],
   unit: str = 'examples',
 ) -> list[str]:
   """Describes the size of every split, in a line each.
 
   Args:
-    examples: split name → examples.
-    per_class: split name → examples of each class; a split that is missing is described by its size
-      alone.
+    examples: split name → number of examples.
+    per_class: split name → examples of each class; a split that is missing here is described by its
+      size alone.
     classes: class names in the order of the labels.
     unit: what is counted.
 
   Returns:
-    list of str, such as 'train: 400 examples, cat 150, dog 250'; of many classes only the smallest
-    and the largest.
+    Lines such as 'train: 400 examples, cat 150, dog 250'; of many classes only the smallest and the
+    largest are named.
   """
   lines = []
   for name, count in examples.items():
     sizes = per_class.get(name)
-    if not sizes:
-      lines.append(f'{name}: {count:,} {unit}')
-      continue
-    if len(set(sizes)) == 1:
-      divided = f'{sizes[0]:,} of each of {len(sizes):,} classes'
-    elif len(sizes) <= FEW_CLASSES:
-      divided = ', '.join(
-        f'{_shortened(kind)} {size:,}' for kind, size in zip(classes, sizes, strict=True)
-      )
-    else:
-      least, most = sizes.index(min(sizes)), sizes.index(max(sizes))
-      divided = (
-        f'{len(sizes):,} classes of {sizes[least]:,} ({_shortened(classes[least])}) '
-        f'to {sizes[most]:,} ({_shortened(classes[most])})'
-      )
-    lines.append(f'{name}: {count:,} {unit}, {divided}')
+    line = f'{name}: {count:,} {unit}'
+    lines.append(f'{line}, {_divided(sizes, classes)}' if sizes else line)
   return lines
 
 
-def _shortened(name):
+def _divided(sizes: list[int], classes: Sequence[str]) -> str:
+  """How the examples of a split are divided over the classes."""
+  if len(set(sizes)) == 1:
+    return f'{sizes[0]:,} of each of {len(sizes):,} classes'
+  if len(sizes) <= FEW_CLASSES:
+    return ', '.join(
+      f'{_shortened(name)} {size:,}' for name, size in zip(classes, sizes, strict=True)
+    )
+  least, most = sizes.index(min(sizes)), sizes.index(max(sizes))
+  return (
+    f'{len(sizes):,} classes of {sizes[least]:,} ({_shortened(classes[least])}) '
+    f'to {sizes[most]:,} ({_shortened(classes[most])})'
+  )
+
+
+def _shortened(name: str) -> str:
   name = ' '.join(name.split())
   return name if len(name) <= NAME_LETTERS else f'{name[: NAME_LETTERS - 1]}…'
 
 
-def batch_sizes(splits, *, batch_size, evaluation_batch_size):
-  """The split names of a config in their fixed order, training first → examples in a batch.
+def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> dict[str, int]:
+  """Checks the splits and batch sizes of a config.
+
+  Args:
+    splits: dict of split name → TFDS slicing.
+    batch_size: examples in a training batch, over all devices.
+    evaluation_batch_size: examples in an evaluation batch, over all devices.
+
+  Returns:
+    Split name → examples in a batch, in the order of `SPLITS`.
 
   Raises:
-    ValueError: 'train' is missing, a split has a name that training does not know, or a size is not
-      one.
+    ValueError: 'train' is missing, a split's name is unknown, or a size is invalid.
   """
   if not isinstance(splits, dict) or 'train' not in splits:
     raise ValueError('config.data.splits has no train split: add one, such as train="train"')
-  if unknown := set(splits) - set(SPLITS):
+  unknown = set(splits) - set(SPLITS)
+  if unknown:
     raise ValueError(f'config.data.splits.{min(unknown)} is unknown: use {", ".join(SPLITS)}')
   check_sizes(batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   return {
@@ -239,19 +252,18 @@ def batch_sizes(splits, *, batch_size, evaluation_batch_size):
   }
 
 
-def check_sizes(**sizes):
-  """Raises ValueError where one of the named sizes is not a whole number of at least 1, or larger
-  than any use.
-  """
+def check_sizes(**sizes: Any) -> None:
+  """Raises ValueError if a named size is not a whole number from 1 to `LARGEST`."""
   for key, size in sizes.items():
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
       raise ValueError(
-        f'config.data.{key}={size!r} is not a size: use a whole number of at least 1 and at most {LARGEST:,}'
+        f'config.data.{key}={size!r} is not a size: '
+        f'use a whole number of at least 1 and at most {LARGEST:,}'
       )
 
 
-def check_texts(**texts):
-  """Raises ValueError where one of the named texts, such as a folder, is neither a text nor None."""
+def check_texts(**texts: Any) -> None:
+  """Raises ValueError if a named text, such as a folder, is neither a text, a path nor None."""
   for key, text in texts.items():
     if not isinstance(text, (str, os.PathLike, type(None))) or '\0' in str(text):
       raise ValueError(f"config.data.{key}={text!r} is not a text: write {key}='…'")

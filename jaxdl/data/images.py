@@ -1,46 +1,52 @@
 """Data sets of small images, which stay on the device."""
 
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, no_type_check
+
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, known, preprocess, slicing, tfds_arrays
+from jaxdl.data import checksum, known, preprocess, slicing
 from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
-from jaxdl.data.source import check_images, choose
+from jaxdl.data.source import Source, check_images
+
+Changes = Sequence[Mapping[str, Any]]
 
 
+@no_type_check  # a config may hold anything: the function checks it, and its errors name the key
 def load(
-  read,
+  read: Callable[..., Source],
   *,
-  seed,
-  splits,
-  batch_size,
-  evaluation_batch_size=1000,
-  source='auto',
-  data_dir=None,
-  overlap=False,
-  color='original',
-  size=None,
-  fit='area',
-  scale='unit',
-  layout='image',
-  augment=(),
-  distort=(),
-):
+  seed: int,
+  splits: Mapping[str, str],
+  batch_size: int,
+  evaluation_batch_size: int = 1000,
+  source: str = 'auto',
+  data_dir: str | PathLike[str] | None = None,
+  overlap: bool = False,
+  color: str = 'original',
+  size: int | None = None,
+  fit: str = 'area',
+  scale: str = 'unit',
+  layout: str = 'image',
+  augment: Changes = (),
+  distort: Changes = (),
+) -> Data:
   """Reads images and labels as a config's data section describes them.
 
   Args:
     read: function(source, data_dir) → Source with the columns 'image' and 'label'.
-    seed: int, the order of the training examples.
-    splits: dict with 'train' and any of 'validation', 'test' → TFDS slicing, such as
-      'train[:45000]'.
-    batch_size: int, examples in a training batch, over all devices.
-    evaluation_batch_size: int, examples in an evaluation batch, over all devices.
+    seed: determines the order of the training examples.
+    splits: 'train' and any of 'validation', 'test' → TFDS slicing, such as 'train[:45000]'.
+    batch_size: examples in a training batch, over all devices.
+    evaluation_batch_size: examples in an evaluation batch, over all devices.
     source: 'auto' (a prepared TFDS copy, else the bundled one, else a download) | 'tfds' |
       'bundled'.
     data_dir: TFDS's folder; None for its default.
-    overlap: bool, whether the training split may share examples with the others.
+    overlap: whether the training split may share examples with the others.
     color: 'original' | 'gray' (luma).
-    size, fit: None, or square images of so many pixels, made as `preprocess.fit` says.
+    size, fit: None, or square images of so many pixels, made as in `preprocess.fit`.
     scale: as in `preprocess.scaling`.
     layout, augment, distort: as in `preprocess.inputs`.
 
@@ -102,46 +108,4 @@ def load(
     checksums=checksums,
     place={'data_dir': found.data_dir},
     per_class=per_class,
-  )
-
-
-def cifar10(*, source, data_dir):
-  """The 50,000 + 10,000 colour photographs of Krizhevsky 2009.
-
-  Args:
-    source: 'auto' | 'tfds'.
-    data_dir: TFDS's folder, None for its default.
-
-  Returns:
-    Source with image [N, 32, 32, 3] uint8 and label [N] int32.
-  """
-  return choose(
-    'cifar10',
-    source,
-    {
-      'tfds': lambda required: tfds_arrays.read(
-        'cifar10', data_dir=data_dir, required=required, decode=tfds_arrays.images
-      ),
-    },
-  )
-
-
-def fashion_mnist(*, source, data_dir):
-  """The 60,000 + 10,000 pictures of clothes of Xiao et al. 2017.
-
-  Args:
-    source: 'auto' | 'tfds'.
-    data_dir: TFDS's folder, None for its default.
-
-  Returns:
-    Source with image [N, 28, 28, 1] uint8 and label [N] int32.
-  """
-  return choose(
-    'fashion_mnist',
-    source,
-    {
-      'tfds': lambda required: tfds_arrays.read(
-        'fashion_mnist', data_dir=data_dir, required=required, decode=tfds_arrays.images
-      ),
-    },
   )

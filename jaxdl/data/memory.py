@@ -1,17 +1,20 @@
-"""How much memory there is: what cannot fit is refused before anything is made."""
+"""Refuses what cannot fit into the machine's memory, before anything is allocated."""
 
 import psutil
 
 
-def check(size, what):
-  """Raises ValueError where something is larger than the machine's memory.
+def check(size: int, what: str) -> None:
+  """Refuses what is larger than the machine's memory.
 
   Args:
-    size: int, bytes.
-    what: str that begins the message, such as 'config.data.size=4000'.
+    size: bytes.
+    what: the beginning of the message, such as 'config.data.size=4000'.
+
+  Raises:
+    ValueError: `size` is larger than the memory of the machine.
   """
-  there = psutil.virtual_memory().total
-  if size > there:
+  total = psutil.virtual_memory().total
+  if size > total:
     raise ValueError(
-      f'{what} needs {size // 10**9:,} GB and the machine has {there // 10**9:,}: make it smaller'
+      f'{what} needs {size // 10**9:,} GB and the machine has {total // 10**9:,}: make it smaller'
     )

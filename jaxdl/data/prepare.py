@@ -1,71 +1,88 @@
-"""Builds TFDS data sets from raw files on disk, with TFDS's own builders, on machines without a
-network.
+"""Builds TFDS data sets from raw files on disk, on machines without a network.
+
+TFDS's own builders are used where TFDS has the data set.
 """
 
 import contextlib
 import functools
 import io
 import json
-import pathlib
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 from jaxdl.data import tfds_arrays
 from jaxdl.data.photographs import copies
 from jaxdl.data.raw.sources import RAW
 from jaxdl.data.sets import hoda, shakespeare
 
-MOST = None  # examples of each split; None for all, tests of the way there take fewer
-OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}
+MOST = None  # examples of each split, None for all; quick tests set it
+OURS = {'hoda': hoda.builder, 'shakespeare': shakespeare.builder}  # not in TFDS
 
 
-def prepare(name, *, raw, data_dir=None):
+def prepare(
+  name: str, *, raw: str | PathLike[str], data_dir: tfds_arrays.DataDir = None
+) -> tuple[Path, bool]:
   """Checks raw files and builds a data set from them.
 
-  It is written aside and renamed when it is whole, so that nobody sees half of it and two at once
-  do not collide.
+  It is built in a temporary folder and renamed when it is complete, so that nobody reads an
+  incomplete one and two processes do not collide.
 
   Args:
-    name: str, a key of RAW.
+    name: a key of RAW.
     raw: folder with the raw files.
     data_dir: TFDS's folder, None for its default.
 
   Returns:
-    (pathlib.Path of the prepared version, whether it was there already).
+    (folder of the prepared version, whether it was there before).
 
   Raises:
-    ValueError: an unknown name, or raw files that are wrong; the message names the file and the
-      mend.
+    ValueError: an unknown name, or invalid raw files; the message names the file and the fix.
     OSError: a raw file is missing, or the folder cannot be written.
   """
   if name not in RAW:
     raise ValueError(f'data set {name!r} cannot be prepared: use one of {", ".join(RAW)}')
-  raw, root = pathlib.Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
+  raw, root = Path(raw).expanduser(), tfds_arrays.root_folder(data_dir)
   if not raw.exists():
     raise FileNotFoundError(f'--from={raw} does not exist: give the folder of the raw files')
   is_folder = name == 'image_folder'
-  there = copies.current(raw, root) if is_folder else tfds_arrays.version_folder(root, name)
-  if there is not None:
-    return there, True
+  present = copies.current(raw, root) if is_folder else tfds_arrays.version_folder(root, name)
+  if present is not None:
+    return present, True
   with tfds_arrays.aside(root, name) as folder:
-    (files := folder / 'raw').mkdir()
+    files = folder / 'raw'
+    files.mkdir()
     paths, note = RAW[name](raw, files)
-    make = OURS.get(name)
+    make_builder = OURS.get(name)
     if is_folder:
-      make = functools.partial(copies.builder, str(raw), copies.new_name(raw, root))
-    built = _build(name, make, paths, folder)
+      make_builder = functools.partial(copies.builder, str(raw), copies.new_name(raw, root))
+    built = _build(name, make_builder, paths, folder)
     (built / tfds_arrays.NOTE).write_text(
-      json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n'
+      json.dumps({'from': str(raw.resolve()), 'note': note}, indent=1) + '\n', encoding='utf-8'
     )
     target, was_there = tfds_arrays.move(built, root / built.relative_to(folder))
   if was_there and is_folder and copies.current(raw, root) is None:
     raise OSError(
-      f'another process has just prepared other photographs as {target}: give the same command again'
+      f'another process has just prepared other photographs as {target}: '
+      'give the same command again'
     )
   return target, was_there
 
 
-def _build(name, make, paths, folder):
-  """Runs the builder class that `make` returns, None for TFDS's own, on local files; returns the
-  version's folder.
+def _build(
+  name: str, make_builder: Callable[[], Any] | None, paths: Mapping[str, Path], folder: Path
+) -> Path:
+  """Runs a TFDS builder on local files.
+
+  Args:
+    name: the data set.
+    make_builder: function() → builder class, None for TFDS's own.
+    paths: file name that the builder asks for → path.
+    folder: TFDS's folder for this builder.
+
+  Returns:
+    Folder of the version.
   """
   try:
     import tensorflow  # noqa: F401
@@ -74,31 +91,29 @@ def _build(name, make, paths, folder):
     raise OSError(
       f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu'
     ) from error
-  place = {'data_dir': str(folder), 'file_format': 'array_record'}
-  builder = tfds.builder(name, **place) if make is None else make()(**place)
-  builder._make_download_manager = lambda **unused: LocalFiles(
-    paths
-  )  # TFDS has no public way to give it files
+  place: dict[str, Any] = {'data_dir': str(folder), 'file_format': 'array_record'}
+  builder: Any = tfds.builder(name, **place) if make_builder is None else make_builder()(**place)
+  # TFDS has no public way to give local files to a builder.
+  builder._make_download_manager = lambda **unused: LocalFiles(paths)
   tfds.disable_progress_bar()
-  with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(max_examples_per_split=MOST)
-    )
-  return pathlib.Path(builder.data_dir)
+  config = tfds.download.DownloadConfig(max_examples_per_split=MOST)
+  with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
+    builder.download_and_prepare(download_config=config)
+  return Path(builder.data_dir)
 
 
 class LocalFiles:
-  """What a TFDS builder asks for its raw files; answers with paths on disk instead of downloads."""
+  """Stands in for TFDS's download manager; returns paths on disk instead of downloading."""
 
   downloaded_size = 0
   max_simultaneous_downloads = 1
 
-  def __init__(self, paths):
+  def __init__(self, paths: Mapping[str, Path]) -> None:
     self._paths = paths
     self.manual_dir = next((path.parent for path in paths.values()), None)
 
-  def download(self, urls):
-    """Paths in the place of URLs; a dict of them gives a dict."""
+  def download(self, urls: Any) -> Any:
+    """The path of a URL's file; a dict of URLs gives a dict."""
     if isinstance(urls, dict):
       return {key: self.download(url) for key, url in urls.items()}
     return self._paths[str(urls).rpartition('/')[2]]

@@ -1,48 +1,61 @@
-"""From stored bytes to what the network sees: once on the host what shrinks the data, the rest
-inside the step.
+"""From stored bytes to the network's inputs.
+
+What shrinks the data is done once, on the host; the rest is done inside the step.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float32, PRNGKeyArray, UInt8
 
 from jaxdl.data import augment as augmentation
 from jaxdl.data import memory
+from jaxdl.data.dataset import Batch
 
-LUMA = np.array(
-  [19595, 38470, 7471], np.uint32
-)  # ITU-R 601 in 65536ths, as Pillow and OpenCV round it
+# Red, green and blue of ITU-R 601 in 65536ths, as Pillow and OpenCV round them.
+LUMA = np.array([19595, 38470, 7471], np.uint32)
 CHUNK = 5000  # images converted at a time
-LAYOUTS = {
-  'image': lambda pixels: pixels,  # [B, H, W, C]
-  'rows': lambda pixels: pixels.reshape(
-    pixels.shape[0], pixels.shape[1], -1
-  ),  # [B, H, W * C], a row a time step
-}
+
+Array = jax.Array | np.ndarray
 
 
-def gray(images):
-  """Luma of colour images: [N, H, W, 3] uint8 → [N, H, W, 1] uint8; gray ones stay as they are."""
+def _image(pixels: Array) -> Array:
+  return pixels  # [B, H, W, C]
+
+
+def _rows(pixels: Array) -> Array:
+  return pixels.reshape(pixels.shape[0], pixels.shape[1], -1)  # [B, H, W * C]: a row a time step
+
+
+LAYOUTS = {'image': _image, 'rows': _rows}
+
+
+def gray(images: UInt8[np.ndarray, 'N H W _']) -> UInt8[np.ndarray, 'N H W 1']:
+  """Luma of colour images: [N, H, W, 3] uint8 → [N, H, W, 1] uint8; gray images are unchanged."""
   if images.shape[-1] == 1:
     return images
 
-  def convert(part):
-    weighted = sum(
-      part[..., channel] * LUMA[channel] for channel in range(3)
-    )  # six times as fast as the product
-    return ((weighted + 0x8000) >> 16)[..., None].astype(np.uint8)
+  def convert(part: np.ndarray) -> np.ndarray:
+    # Six times as fast as the matrix product.
+    red, green, blue = (part[..., channel] * LUMA[channel] for channel in range(3))
+    return ((red + green + blue + 0x8000) >> 16)[..., None].astype(np.uint8)
 
   return _in_chunks(convert, images)
 
 
-def fit(images, size, how):
+def fit(
+  images: UInt8[np.ndarray, 'N H W C'], size: int, how: Any
+) -> UInt8[np.ndarray, 'N size size C']:
   """Makes square images of another size.
 
   Args:
     images: [N, H, W, C] uint8.
-    size: int, pixels.
-    how: 'crop' (the centre; the odd pixel is left at the bottom right) | 'area' (each new pixel is
-      the mean of the area that it covers, rounded).
+    size: pixels of a side.
+    how: 'crop' (the centre; an odd margin leaves its spare pixel at the bottom right) | 'area'
+      (each new pixel is the mean of the area that it covers, rounded).
 
   Returns:
     [N, size, size, C] uint8.
@@ -63,7 +76,7 @@ def fit(images, size, how):
     raise ValueError(f"config.data.fit={how!r} is unknown: use one of 'crop', 'area'")
   rows, columns = shares(height, size), shares(width, size)
 
-  def convert(part):
+  def convert(part: np.ndarray) -> np.ndarray:
     flat = part.astype(np.float32).reshape(len(part), height, -1)  # [n, H, W · C]
     means = columns @ (rows @ flat).reshape(len(part), size, width, -1)  # [n, size, size, C]
     return np.rint(means).astype(np.uint8)
@@ -71,7 +84,7 @@ def fit(images, size, how):
   return _in_chunks(convert, images)
 
 
-def shares(old, new):
+def shares(old: int, new: int) -> Float32[np.ndarray, 'new old']:
   """How much of each old pixel lies in each new one: [new, old] float32, whose rows sum to 1."""
   edges = np.arange(new + 1) * old / new
   first, last = edges[:-1, None], edges[1:, None]
@@ -80,13 +93,13 @@ def shares(old, new):
   return (overlap * new / old).astype(np.float32)
 
 
-def _in_chunks(convert, images):
+def _in_chunks(convert: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
   return np.concatenate(
     [convert(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
   )
 
 
-def moments(images):
+def moments(images: UInt8[np.ndarray, 'N H W C']) -> tuple[list[float], list[float]]:
   """Mean and standard deviation of each channel over all pixels, in 0..1: two lists of C floats."""
   values = np.arange(256) / 255
   shares_of = [
@@ -94,23 +107,28 @@ def moments(images):
     for channel in range(images.shape[-1])
   ]
   means = [float(share @ values) for share in shares_of]
-  return means, [
+  deviations = [
     float(np.sqrt(share @ (values - mean) ** 2))
     for share, mean in zip(shares_of, means, strict=True)
   ]
+  return means, deviations
 
 
-def scaling(scale, images):
-  """(mean, deviation) of each channel, in 0..1, that a choice of scale takes off and divides by.
+def scaling(
+  scale: Any, images: UInt8[np.ndarray, 'N H W C'] | None
+) -> tuple[list[float], list[float]]:
+  """The (mean, deviation) of each channel, in 0..1, by which inputs are scaled.
+
+  The mean is subtracted from the pixels and the result is divided by the deviation.
 
   Args:
     scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) |
       'standardized' (mean 0 and deviation 1 of each channel over the training split).
-    images: [N, H, W, C] uint8, the training split; None where they are not in memory, and have 3
-      channels.
+    images: [N, H, W, C] uint8, the training split; None for images that are not in memory and have
+      3 channels.
 
   Returns:
-    two lists of C floats.
+    Two lists of C floats.
 
   Raises:
     ValueError: another scale, or a channel that is the same everywhere.
@@ -136,18 +154,28 @@ def scaling(scale, images):
   return mean, deviation
 
 
-def inputs(*, mean, deviation, layout='image', augment=(), distort=()):
-  """Returns a pure function (batch, key) → batch with 'inputs' and 'target', float32, from 'image'
-  [B, H, W, C] uint8.
+def inputs(
+  *,
+  mean: Sequence[float],
+  deviation: Sequence[float],
+  layout: Any = 'image',
+  augment: Any = (),
+  distort: Any = (),
+) -> Callable[..., Batch]:
+  """Builds the function that turns stored pixels into the network's inputs.
 
-  With a key (training) the images are augmented, by key and each example's index alone. `distort`
-  changes the inputs but not the target, with a key or without one (evaluation), where it depends on
-  the example alone.
+  With a key (training) the images are augmented; each change depends only on the key and the
+  example's index. `distort` changes the inputs but not the target, with a key or without one
+  (evaluation); without one it depends only on the example.
 
   Args:
-    mean, deviation: of each channel, in 0..1, as `scaling` gives them.
-    layout: 'image' [B, H, W, C] | 'rows' [B, H, W * C]; the target has the same.
+    mean, deviation: of each channel, in 0..1, as returned by `scaling`.
+    layout: 'image' [B, H, W, C] | 'rows' [B, H, W * C], of inputs and target.
     augment, distort: lists of dicts as in `augment.build`.
+
+  Returns:
+    A pure function (batch, key or None) → batch, which reads 'image' [B, H, W, C] uint8 and
+    'index' [B] and adds 'inputs' and 'target', float32.
 
   Raises:
     ValueError: an unknown layout, or what `augment.build` refuses.
@@ -157,12 +185,11 @@ def inputs(*, mean, deviation, layout='image', augment=(), distort=()):
   change = augmentation.build(augment, 'config.data.augment')
   disturb = augmentation.build(distort, 'config.data.distort')
 
-  def ready(pixels):
-    return LAYOUTS[layout](
-      (pixels - jnp.asarray(mean, jnp.float32)) / jnp.asarray(deviation, jnp.float32)
-    )
+  def ready(pixels: Array) -> Array:
+    centred = pixels - jnp.asarray(mean, jnp.float32)
+    return LAYOUTS[layout](centred / jnp.asarray(deviation, jnp.float32))
 
-  def prepare(batch, key=None):
+  def prepare(batch: Batch, key: PRNGKeyArray | None = None) -> Batch:
     pixels = batch['image'].astype(jnp.float32) / 255  # [B, H, W, C]
     if key is not None:
       pixels = change(jax.random.fold_in(key, 0), pixels, batch['index'])

@@ -1,5 +1,6 @@
-"""TFDS data sets as arrays. TensorFlow is imported only where records must be decoded or
-downloaded.
+"""TFDS data sets as arrays.
+
+TensorFlow is imported only to decode records or to download a data set.
 """
 
 import contextlib
@@ -7,18 +8,21 @@ import contextvars
 import io
 import json
 import os
-import pathlib
 import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxdl.data import array_cache, bundle, characters, known
+from jaxdl.data.array_cache import Decoded
 from jaxdl.data.source import Source
 
-PREPARABLE = (
+PREPARABLE = (  # from raw files
   'mnist',
   'fashion_mnist',
   'cifar10',
@@ -26,20 +30,31 @@ PREPARABLE = (
   'tiny_shakespeare',
   'shakespeare',
   'image_folder',
-)  # from raw files
+)
 NOTE = 'provenance.json'  # beside the records: what the raw files were
+INFO = 'dataset_info.json'  # TFDS writes it last, so that it marks a complete version
+RETRIES = 5  # TFDS's own 20 wait for a quarter of an hour if there is no network
 DOWNLOADS = contextvars.ContextVar('downloads', default=True)
 
+DataDir = str | os.PathLike[str] | None
 
-def read(name, *, data_dir, required, decode, download=True):
-  """Every split of a TFDS data set, from the array cache where there is one.
+
+def read(
+  name: str,
+  *,
+  data_dir: DataDir,
+  required: bool,
+  decode: Callable[[Any], Decoded],
+  download: bool = True,
+) -> Source | None:
+  """Every split of a TFDS data set, from the array cache if there is one.
 
   Args:
-    name: str, TFDS's name.
+    name: TFDS's name.
     data_dir: TFDS's folder, None for its default ($TFDS_DATA_DIR or ~/tensorflow_datasets).
-    required: bool, False returns None where no prepared copy is on disk.
+    required: False returns None if no prepared copy is on disk.
     decode: function(TFDS builder) → (columns, classes), such as `images` or `text`.
-    download: bool, whether TFDS can download and prepare it.
+    download: whether TFDS can download and prepare the data set.
 
   Returns:
     Source, or None.
@@ -56,27 +71,38 @@ def read(name, *, data_dir, required, decode, download=True):
       return None
     if not DOWNLOADS.get() and name in known.SETS:
       return known.stand_in(name)
-    if not download:
-      raise FileNotFoundError(
-        f'{name} is not prepared in {root}: run python -m jaxdl.data prepare {name} --from=DIR '
-        f'--data_dir={root}, DIR being its raw files'
-      )
-    if not DOWNLOADS.get():
-      raise FileNotFoundError(
-        f'{name} is not prepared in {root}, and nothing is downloaded to describe a config: train it, '
-        'or see python -m jaxdl.data list'
-      )
-    _download(name, root)
-    folder = version_folder(root, name)
+    folder = _downloaded(name, root, download)
   columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
   return Source(
     origin='tfds' + _note(folder), columns=columns, classes=classes, data_dir=str(root.absolute())
   )
 
 
+def _downloaded(name: str, root: Path, can_download: bool) -> Path:
+  """Downloads a data set that is not prepared; returns the folder of its version."""
+  if not can_download:
+    raise FileNotFoundError(
+      f'{name} is not prepared in {root}: run python -m jaxdl.data prepare {name} --from=DIR '
+      f'--data_dir={root}, DIR being its raw files'
+    )
+  if not DOWNLOADS.get():
+    raise FileNotFoundError(
+      f'{name} is not prepared in {root}, and nothing is downloaded to describe a config: '
+      'train it, or see python -m jaxdl.data list'
+    )
+  _download(name, root)
+  folder = version_folder(root, name)
+  if folder is None:
+    raise FileNotFoundError(f'TFDS downloaded {name}, but {root} does not have it')
+  return folder
+
+
 @contextlib.contextmanager
-def downloads(allowed):
-  """Within this block, a data set that is not on disk is downloaded only where that is allowed."""
+def downloads(allowed: bool) -> Iterator[None]:
+  """Decides whether a data set that is not on disk is downloaded inside the `with` block.
+
+  If it is not, reading such a data set raises FileNotFoundError.
+  """
   before = DOWNLOADS.set(allowed)
   try:
     yield
@@ -84,119 +110,132 @@ def downloads(allowed):
     DOWNLOADS.reset(before)
 
 
-def root_folder(data_dir):
-  """TFDS's folder as a pathlib.Path, None for its default."""
-  return pathlib.Path(
-    data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
-  ).expanduser()
+def root_folder(data_dir: DataDir) -> Path:
+  """TFDS's folder, None for its default."""
+  return Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
 
 
-def version_folder(root, name):
-  """The newest prepared version of a data set, None where there is none; needs no TFDS, which takes
-  a second.
+def version_folder(root: Path, name: str) -> Path | None:
+  """The newest prepared version of a data set, None if there is none.
+
+  TFDS is not imported, since that takes a second.
   """
   parent = root / name
-  versions = (
-    [
-      path
-      for path in parent.iterdir()
-      if re.fullmatch(r'\d+\.\d+\.\d+', path.name) and (path / 'dataset_info.json').is_file()
-    ]
-    if parent.is_dir()
-    else []
-  )
+  if not parent.is_dir():
+    return None
+  versions = [
+    path
+    for path in parent.iterdir()
+    if re.fullmatch(r'\d+\.\d+\.\d+', path.name) and (path / INFO).is_file()
+  ]
   return max(versions, key=lambda path: tuple(map(int, path.name.split('.'))), default=None)
 
 
-def _note(folder):
+def _note(folder: Path) -> str:
   if not (folder / NOTE).is_file():
     return ''
   try:
-    note = json.loads((folder / NOTE).read_text())['note']
+    note = json.loads((folder / NOTE).read_text(encoding='utf-8'))['note']
   except (ValueError, LookupError, TypeError):
     note = f'{NOTE} is damaged'
   return f', {note}' if note else ''
 
 
 @contextlib.contextmanager
-def aside(root, name):
-  """Yields a new folder within TFDS's, to build a data set in that is moved to its place when it is
-  whole; then deletes it.
+def aside(root: Path, name: str) -> Iterator[Path]:
+  """Yields a temporary folder inside TFDS's, and deletes it at the end of the `with` block.
+
+  A data set is built there and moved to its place when it is complete.
   """
   root.mkdir(parents=True, exist_ok=True)
-  folder = pathlib.Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
+  folder = Path(tempfile.mkdtemp(prefix=f'.preparing-{name}-', dir=root))
   try:
     yield folder
   finally:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def move(built, target):
-  """Renames a finished version to its place, where that of another process stays; returns (target,
-  whether it did).
+def move(built: Path, target: Path) -> tuple[Path, bool]:
+  """Renames a complete version to its place.
+
+  Args:
+    built: folder of the version.
+    target: its place.
+
+  Returns:
+    (target, whether another process has put its version there before, which then stays).
   """
   target.parent.mkdir(parents=True, exist_ok=True)
   try:
-    os.rename(built, target)  # fails where the target is there and not empty
+    os.rename(built, target)  # fails if the target exists and is not empty
   except OSError:
-    if not (target / 'dataset_info.json').is_file():
+    if not (target / INFO).is_file():
       raise
     return target, True
   return target, False
 
 
-def _download(name, root):
+def _download(name: str, root: Path) -> None:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import downloader
 
-  downloader.MAX_RETRIES = (
-    5  # of 20, whose pauses add up to a quarter of an hour where there is no network
-  )
+  downloader.MAX_RETRIES = RETRIES
   print(f'{name} is not prepared in {root}: TFDS downloads it', flush=True)
   if not sys.stderr.isatty():
     tfds.disable_progress_bar()
   try:
     with aside(root, name) as folder:
       builder = tfds.builder(name, data_dir=str(folder), file_format='array_record')
-      with contextlib.redirect_stdout(io.StringIO()):  # it says again what is said above
-        builder.download_and_prepare(  # nothing without a known checksum
-          download_config=tfds.download.DownloadConfig(force_checksums_validation=True)
-        )
-      built = pathlib.Path(builder.data_dir)
+      # Only files with a known checksum are accepted.
+      config = tfds.download.DownloadConfig(force_checksums_validation=True)
+      with contextlib.redirect_stdout(io.StringIO()):  # TFDS repeats the line printed above
+        builder.download_and_prepare(download_config=config)
+      built = Path(builder.data_dir)
       move(built, root / built.relative_to(folder))
-  except Exception as error:  # TFDS raises whatever its downloader's libraries raise
+  except Exception as error:  # the libraries of TFDS's downloader raise exceptions of many types
     reason = str(error).partition('\n')[0][:120].replace('(', '[').replace(')', ']')
-    packed = ', or set config.data.source="bundled"' if (bundle.FOLDER / name).is_dir() else ''
-    packed = (
-      ', or set config.data.name="shakespeare", which is in the package'
-      if name == 'tiny_shakespeare'
-      else packed
-    )
-    files = (
-      f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files'
-      if name in PREPARABLE
-      else ''
-    )
     raise OSError(
-      f'TFDS could not download {name} into {root} ({reason}…): check the network{files}{packed}'
+      f'TFDS could not download {name} into {root} ({reason}…): check the network'
+      f'{_other_ways(name)}'
     ) from error
 
 
-def _decoded(folder, decode):
+def _other_ways(name: str) -> str:
+  """How to get a data set that cannot be downloaded, for a message."""
+  ways = ''
+  if name in PREPARABLE:
+    ways += f', or run python -m jaxdl.data prepare {name} --from=DIR on the raw files'
+  if name == 'tiny_shakespeare':
+    ways += ', or set config.data.name="shakespeare", which is in the package'
+  elif (bundle.FOLDER / name).is_dir():
+    ways += ', or set config.data.source="bundled"'
+  return ways
+
+
+def _decoded(folder: Path, decode: Callable[[Any], Decoded]) -> Decoded:
   """(columns, classes) of a prepared version."""
   try:
     import tensorflow  # noqa: F401
     import tensorflow_datasets as tfds
   except ImportError as error:
     raise OSError(
-      f'{folder} has no sound array cache and TensorFlow is not here to read its records ({error}): '
-      'install tensorflow-cpu, or copy the folder with its cache from a machine that has it'
+      f'{folder} has no sound array cache and TensorFlow is not here to read its records '
+      f'({error}): install tensorflow-cpu, or copy the folder with its cache from a machine '
+      'that has it'
     ) from error
   return decode(tfds.builder_from_directory(str(folder)))
 
 
-def images(builder):
-  """Images and labels of every split of a prepared TFDS builder, as (columns, classes)."""
+def images(builder: Any) -> Decoded:
+  """Images and labels of every split of a prepared data set.
+
+  Args:
+    builder: TFDS builder with the features 'image' and 'label'.
+
+  Returns:
+    (columns, classes): 'image' [N, H, W, C] uint8 and 'label' [N] int32 of each split, and the
+    names of the classes.
+  """
   columns = {}
   for split in builder.info.splits:
     rows = _rows(builder, split)
@@ -207,20 +246,24 @@ def images(builder):
   return columns, tuple(builder.info.features['label'].names)
 
 
-def text(builder):
-  """The characters of every split of a prepared TFDS builder with the feature 'text', as (columns,
-  classes).
+def text(builder: Any) -> Decoded:
+  """The characters of every split of a prepared data set.
+
+  Args:
+    builder: TFDS builder with the feature 'text'.
+
+  Returns:
+    (columns, classes) as in `characters.columns`.
   """
-  return characters.columns(
-    {
-      split: ''.join(row['text'].decode() for row in _rows(builder, split))
-      for split in builder.info.splits
-    }
-  )
+  texts = {
+    split: ''.join(row['text'].decode() for row in _rows(builder, split))
+    for split in builder.info.splits
+  }
+  return characters.columns(texts)
 
 
-def _rows(builder, split):
-  """Examples as dicts; ArrayRecord is read at random access, TFRecord through tf.data."""
+def _rows(builder: Any, split: str) -> list[dict[str, Any]]:
+  """Examples as dicts; ArrayRecord is read by random access, TFRecord through tf.data."""
   import tensorflow_datasets as tfds
 
   if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:

@@ -90,7 +90,7 @@ def test_a_text_too_short_and_a_wrong_time_step_are_named():
     ValueError,
     match='a text of 5 characters is too short for 3 streams: use a batch size of at most 2',
   ):
-    characters.streams(np.zeros(5), batch_size=3, time_step=2)
+    characters.streams(np.zeros(5, np.uint8), batch_size=3, time_step=2)
   with pytest.raises(ValueError, match=r'config\.data\.time_step=0 is not a size'):
     DATA_SETS['shakespeare'](seed=0, splits={'train': 'train'}, batch_size=2, time_step=0)
 

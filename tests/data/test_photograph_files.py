@@ -10,7 +10,7 @@ import pytest
 from helpers import ROOT
 
 from jaxdl.data import image_folder, prepare
-from jaxdl.data.photographs import contents, copies, decode, examples, folders, stream
+from jaxdl.data.photographs import contents, copies, decode, examples, folders, reading, stream
 
 FOOD = ROOT.parent / 'shared/data/food'
 
@@ -102,12 +102,12 @@ def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
     (
       ('train/0_1.jpg', 'train/photo.jpg'),
       ValueError,
-      r'photo\.jpg stands in no class folder and is not named',
+      r'photo\.jpg is not in a class folder and is not named',
     ),
     (
       ('train/a/1.jpg', 'extra/a/1.jpg'),
       ValueError,
-      r'extra stands beside the splits but is none: move it',
+      r'extra is beside the split folders but is not a split: move it',
     ),
     (('test/a/1.jpg', 'evaluation/a/1.jpg'), ValueError, r'are both the test split: keep one'),
   ],
@@ -125,7 +125,7 @@ def test_a_missing_folder_is_named(tmp_path):
     FileNotFoundError,
     match=r'config\.data\.folder=nowhere is not there: give .*--config\.data\.folder=DIR',
   ):
-    image_folder.read('nowhere')
+    reading.read('nowhere')
 
 
 @pytest.mark.parametrize('link', ['train/a/link.jpg', 'train/b'])
@@ -146,7 +146,7 @@ def test_slices_mix_the_classes_and_share_nothing(tmp_path):
       for number in range(size)
     ),
   )
-  splits = image_folder.read(folder, source='folder').splits
+  splits = reading.read(folder, source='folder').splits
   parts = [examples.select(splits, part) for part in ('train[:80%]', 'train[80%:]')]
   names = [[part[position][2] for position in range(len(part))] for part in parts]
   assert [len(part) for part in names] == [160, 40]
@@ -177,8 +177,7 @@ def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
   ).download_and_prepare()
   assert (tmp_path / 'tfds/image_folder/my_photos/1.0.0/dataset_info.json').is_file()
   files, copy = (
-    image_folder.read(folder, source=source, data_dir=tmp_path / 'tfds')
-    for source in ('folder', 'auto')
+    reading.read(folder, source=source, data_dir=tmp_path / 'tfds') for source in ('folder', 'auto')
   )
   assert (files.origin, copy.origin) == ('folder', 'tfds')
   assert files.classes == copy.classes
@@ -188,7 +187,7 @@ def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
   with pytest.raises(
     FileNotFoundError, match='image_folder/other is not prepared in .*: run python -m jaxdl'
   ):
-    image_folder.read(folder, source='tfds', name='other', data_dir=tmp_path / 'tfds')
+    reading.read(folder, source='tfds', name='other', data_dir=tmp_path / 'tfds')
 
 
 def picture(path, value=7, kind='PNG', **options):
@@ -215,7 +214,7 @@ def test_images_of_every_format_and_name_are_taken(tmp_path):
   assert [path.name for path, _ in read.splits['train']] == list(kinds)
   assert (read.left_out, read.remark('x')) == ({}, None)
   split = stream.streaming(
-    image_folder.read(tmp_path, source='folder').splits['train'], batch_size=8, size=4, workers=0
+    reading.read(tmp_path, source='folder').splits['train'], batch_size=8, size=4, workers=0
   )
   feed = split.feed(0, 1)
   assert feed['mask'].all()
@@ -301,7 +300,7 @@ def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
     (tmp_path / 'cat').mkdir(exist_ok=True)
     frames[0].save(tmp_path / f'cat/{number}.gif', save_all=True, append_images=frames[1:])
   split = stream.streaming(
-    image_folder.read(tmp_path, source='folder').splits['train'], batch_size=2, size=4, workers=0
+    reading.read(tmp_path, source='folder').splits['train'], batch_size=2, size=4, workers=0
   )
   assert (split.feed(0, 2)['image'] == 10).all()
   said = capsys.readouterr().err
@@ -353,7 +352,7 @@ def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
   pytest.importorskip('tensorflow')
   first, second, root = two_folders
   assert prepared(first, root) == (root / 'image_folder/images/1.0.0', False)
-  found = image_folder.read(second, data_dir=root)
+  found = reading.read(second, data_dir=root)
   assert (found.origin, found.classes) == ('folder', ('rose', 'tulip'))
   said = capsys.readouterr().err
   assert said.count('\n') == 1
@@ -366,14 +365,14 @@ def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
     ValueError,
     match=r'is of other photographs than .*: run python -m jaxdl\.data prepare .*, or set config',
   ):
-    image_folder.read(second, source='tfds', data_dir=root)
+    reading.read(second, source='tfds', data_dir=root)
   version, was_there = prepared(second, root)
   assert not was_there
   assert re.fullmatch(r'images_[0-9a-f]{8}', version.parent.name)
   assert prepared(second, root) == (version, True)
   for folder, classes in ((first, ('cat', 'dog')), (second, ('rose', 'tulip'))):
     copy, files = (
-      image_folder.read(folder, source=source, data_dir=root) for source in ('auto', 'folder')
+      reading.read(folder, source=source, data_dir=root) for source in ('auto', 'folder')
     )
     assert (copy.origin, copy.classes, copy.place['folder']) == ('tfds', classes, str(folder))
     assert contents.checksum(copy.entries['train']) == contents.checksum(files.entries['train'])
@@ -403,7 +402,7 @@ def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fa
   folder, _, root = two_folders
   prepared(folder, root)
   change(folder)
-  found = image_folder.read(folder, data_dir=root)
+  found = reading.read(folder, data_dir=root)
   assert found.origin == 'folder'
   assert re.search(
     rf'is of other photographs than {folder} \({fault}\): reading the folder',
@@ -411,7 +410,7 @@ def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fa
   )
   version, was_there = prepared(folder, root)
   assert not was_there
-  assert image_folder.read(folder, data_dir=root).place['copy'] == version.parent.name
+  assert reading.read(folder, data_dir=root).place['copy'] == version.parent.name
 
 
 def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folders, capsys):
@@ -420,12 +419,12 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
   prepared(folder, root)
   for file in folder.rglob('*.png'):
     os.utime(file, ns=(1, 1))
-  assert image_folder.read(folder, data_dir=root).origin == 'tfds'
+  assert reading.read(folder, data_dir=root).origin == 'tfds'
   moved = folder.parent.parent / 'c/images'
   moved.parent.mkdir()
   folder.rename(moved)
-  assert image_folder.read(moved, data_dir=root).origin == 'tfds'
-  assert image_folder.read(folder, data_dir=root).classes == ('cat', 'dog'), (
+  assert reading.read(moved, data_dir=root).origin == 'tfds'
+  assert reading.read(folder, data_dir=root).classes == ('cat', 'dog'), (
     'the copy says that it was made from there'
   )
   shutil.rmtree(other)
@@ -433,8 +432,8 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
     FileNotFoundError,
     match=r'config\.data\.folder=.* is not there: give .*--config\.data\.copy=images for',
   ):
-    image_folder.read(other, data_dir=root)
-  assert image_folder.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), (
+    reading.read(other, data_dir=root)
+  assert reading.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), (
     'as the config names it'
   )
   assert capsys.readouterr().err == ''
@@ -451,13 +450,13 @@ def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders,
   (version / contents.FILE).unlink()
   if content is not None:
     (version / contents.FILE).write_text(content)
-  assert image_folder.read(folder, data_dir=root).origin == 'folder'
+  assert reading.read(folder, data_dir=root).origin == 'folder'
   assert (
     'has no list of its photographs, so that it is not known to be of' in capsys.readouterr().err
   )
   with pytest.raises(ValueError, match='has no list of its photographs'):
-    image_folder.read(folder, source='tfds', data_dir=root)
-  found = image_folder.read(None, name='images', data_dir=root)
+    reading.read(folder, source='tfds', data_dir=root)
+  found = reading.read(None, name='images', data_dir=root)
   assert (found.origin, found.entries, len(found.splits['train'])) == ('tfds', None, 6)
   data = image_folder.load(
     seed=0, splits={'train': 'train'}, batch_size=2, copy='images', data_dir=str(root)
@@ -465,7 +464,7 @@ def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders,
   assert (data.checksums, data.per_class, data.counted()) == ({}, {}, ['train: 6 examples'])
   version, was_there = prepared(folder, root)
   assert not was_there
-  assert image_folder.read(folder, data_dir=root).origin == 'tfds'
+  assert reading.read(folder, data_dir=root).origin == 'tfds'
 
 
 def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
@@ -473,7 +472,7 @@ def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
   for name, kind in {'a.webp': 'WEBP', 'b.bmp': 'BMP', 'c.gif': 'GIF', 'd.tif': 'TIFF'}.items():
     picture(tmp_path / 'images/cat' / name, kind=kind)
   prepared(tmp_path / 'images', tmp_path / 'tfds')
-  found = image_folder.read(tmp_path / 'images', source='tfds', data_dir=tmp_path / 'tfds').splits[
+  found = reading.read(tmp_path / 'images', source='tfds', data_dir=tmp_path / 'tfds').splits[
     'train'
   ]
   for position in range(4):
@@ -484,7 +483,7 @@ def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
 
 @pytest.mark.skipif(not FOOD.is_dir(), reason='the real photographs are not here')
 def test_real_photographs_are_all_sound():
-  read = image_folder.read(FOOD, source='folder')
+  read = reading.read(FOOD, source='folder')
   splits, classes = read.splits, read.classes
   assert (read.origin, {split: len(source) for split, source in splits.items()}) == (
     'folder',

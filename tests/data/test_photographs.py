@@ -17,7 +17,7 @@ from helpers import ROOT, state_of
 
 from jaxdl.data import image_folder
 from jaxdl.data.dataset import resident
-from jaxdl.data.photographs import decode, stream
+from jaxdl.data.photographs import decode, reading, stream
 from jaxdl.training import experiment, loop
 
 SIZE = 16
@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def source(folder):
-  return image_folder.read(folder, source='folder').splits['train']
+  return reading.read(folder, source='folder').splits['train']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,9 +158,9 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
   if kind == 'jpg':
     PIL.Image.open(sound).save(corrupt)
     sound.unlink()
-  whole = split_of(image_folder.read(folder, source='folder').splits['train']).feed(0, 12)
+  whole = split_of(reading.read(folder, source='folder').splits['train']).feed(0, 12)
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
-  source = image_folder.read(folder, source='folder').splits['train']
+  source = reading.read(folder, source='folder').splits['train']
   with pytest.raises(
     ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it'
   ) as raised:
@@ -193,7 +193,7 @@ def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
   for part, own in zip(parts, counted, strict=True):
     assert set(part['index'][part['mask'] == 1]) <= set(own.read)
   with pytest.raises(
-    ValueError, match='a batch of 4 does not divide over 3 hosts: use a multiple of 3'
+    ValueError, match='a batch of 4 does not divide over 3 processes: use a multiple of 3'
   ):
     split_of(source, process_index=0, process_count=3)
 
@@ -270,7 +270,7 @@ def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
   """Skipping them would leave a step without an example, whose mean loss is 0 / 0."""
   for file in (folder / 'train').rglob('*.png'):
     file.write_bytes(b'nothing')
-  split = split_of(image_folder.read(folder, source='folder').splits['train'], corrupt='skip')
+  split = split_of(reading.read(folder, source='folder').splits['train'], corrupt='skip')
   with pytest.raises(
     ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'
   ):
@@ -301,10 +301,9 @@ def test_worker_processes_give_the_same_bits(source):
 
 PROGRAM = """
 import multiprocessing, sys, time
-from jaxdl.data import image_folder
-from jaxdl.data.photographs import stream
+from jaxdl.data.photographs import reading, stream
 if __name__ == '__main__':
-  source = image_folder.read(sys.argv[1], source='folder').splits['train']
+  source = reading.read(sys.argv[1], source='folder').splits['train']
   split = stream.streaming(source, batch_size=4, size=16, seed=0, workers=1)
   split.feed(0, 2)
   print(*(child.pid for child in multiprocessing.active_children()), flush=True)

@@ -11,11 +11,10 @@ import PIL.Image
 import pytest
 from helpers import ROOT, run_child
 
-from jaxdl.data import DATA_SETS, bundle, prepare
-from jaxdl.data import images as image_sets
+from jaxdl.data import DATA_SETS, bundle, prepare, tfds_arrays
 from jaxdl.data.__main__ import main
 from jaxdl.data.raw import cdb, hoda_mat, idx, sources
-from jaxdl.data.sets import hoda, mnist, shakespeare
+from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 
 SHARED = ROOT.parent / 'shared/data'
 here = pytest.mark.skipif(
@@ -289,7 +288,7 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
   aside.mkdir(parents=True)
   (aside / '1.0.0').mkdir()
   (aside / '1.0.0/dataset_info.json').write_text('{}')
-  assert prepare._move(aside / '1.0.0', first) == (first, True)
+  assert tfds_arrays.move(aside / '1.0.0', first) == (first, True)
   assert json.loads((first / 'dataset_info.json').read_text()) != {}
   source = shakespeare.shakespeare(source='tfds', data_dir=root)
   packed = shakespeare.shakespeare(source='bundled', data_dir=root)
@@ -359,8 +358,8 @@ def raw(tmp_path_factory):
 
 REAL = [
   ('mnist', mnist.mnist, {'train': 60000, 'test': 10000}),
-  ('fashion_mnist', image_sets.fashion_mnist, {'train': 60000, 'test': 10000}),
-  ('cifar10', image_sets.cifar10, {'train': 50000, 'test': 10000}),
+  ('fashion_mnist', fashion_mnist.fashion_mnist, {'train': 60000, 'test': 10000}),
+  ('cifar10', cifar10.cifar10, {'train': 50000, 'test': 10000}),
   pytest.param(
     'hoda', hoda.hoda, {'train': 60000, 'test': 20000, 'remaining': 22352}, marks=pytest.mark.slow
   ),
@@ -412,7 +411,5 @@ def test_real_data_sets_are_prepared_and_read_back(
 
 
 def test_data_sets_that_can_be_prepared_have_a_reader_of_raw_files():
-  from jaxdl.data import tfds_arrays
-  from jaxdl.data.raw import sources
 
   assert tuple(sources.RAW) == tfds_arrays.PREPARABLE

@@ -1,10 +1,13 @@
-"""Prepared copies of folders of photographs in TFDS's folder: found and built."""
+"""Finds and builds prepared copies of folders of photographs in TFDS's folder."""
 
 import dataclasses
 import hashlib
 import os
-import pathlib
 import re
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 from jaxdl.data import tfds_arrays
 from jaxdl.data.photographs import contents, folders
@@ -12,72 +15,76 @@ from jaxdl.data.photographs import contents, folders
 LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
 CITATION = """@inproceedings{singla2016food,
-  title={Food/Non-food Image Classification and Food Categorization using Pre-Trained {GoogLeNet} Model},
+  title={Food/Non-food Image Classification and Food Categorization using Pre-Trained {GoogLeNet}
+    Model},
   author={Singla, Ashutosh and Yuan, Lin and Ebrahimi, Touradj},
-  booktitle={Proceedings of the 2nd International Workshop on Multimedia Assisted Dietary Management},
+  booktitle={Proceedings of the 2nd International Workshop on Multimedia Assisted Dietary
+    Management},
   pages={3--11}, year={2016}}"""
 
 
-def copy_name(folder) -> str:
-  """The name under which a folder's first copy is prepared: its own, in letters that TFDS takes."""
-  return (
-    re.sub(r'\W+', '_', pathlib.Path(folder).expanduser().resolve().name.lower()).strip('_')
-    or 'photographs'
-  )
+def copy_name(folder: str | PathLike[str]) -> str:
+  """The name of a folder's first copy: the folder's own name, in letters that TFDS accepts."""
+  own = Path(folder).expanduser().resolve().name.lower()
+  return re.sub(r'\W+', '_', own).strip('_') or 'photographs'
 
 
-def current(folder, root: pathlib.Path) -> pathlib.Path | None:
-  """The prepared copy that holds what a folder holds now; None where there is none."""
-  place = pathlib.Path(folder).expanduser()
-  return matching(root, None, place, mixed(place))[0]
+def current(folder: str | PathLike[str], root: Path) -> Path | None:
+  """The prepared copy that holds what a folder holds now; None if there is none."""
+  path = Path(folder).expanduser()
+  return matching(root, None, path, mixed(path))[0]
 
 
-def new_name(folder, root: pathlib.Path) -> str:
-  """A new name for a copy of a folder: the folder's own, or with a key of what it holds."""
-  place, name = pathlib.Path(folder).expanduser(), copy_name(folder)
+def new_name(folder: str | PathLike[str], root: Path) -> str:
+  """A name for a new copy of a folder: `copy_name`, followed by a key of its contents if taken."""
+  path, name = Path(folder).expanduser(), copy_name(folder)
   if not (root / 'image_folder' / name).exists():
     return name
-  return f'{name}_{contents.key(entries_of(mixed(place), place))}'
+  return f'{name}_{contents.key(entries_of(mixed(path), path))}'
 
 
-def entries_of(found: folders.Folder, root: pathlib.Path) -> dict[str, list[contents.Entry]]:
+def entries_of(found: folders.Folder, root: Path) -> dict[str, list[contents.Entry]]:
   """Split name → entries of the photographs below a folder."""
   return {split: contents.of_files(examples, root) for split, examples in found.splits.items()}
 
 
-def versions_of(root: pathlib.Path, name: str) -> list[pathlib.Path]:
-  """The versions of the copies that folders of one name have."""
+def versions_of(root: Path, name: str) -> list[Path]:
+  """The versions of the copies whose folders have one name.
+
+  Args:
+    root: TFDS's folder.
+    name: the `copy_name` of the folders.
+  """
   parent = root / 'image_folder'
+  if not parent.is_dir():
+    return []
   pattern = re.compile(rf'{re.escape(name)}(_[0-9a-f]{{8}})?')
-  names = (
-    [path.name for path in sorted(parent.iterdir()) if pattern.fullmatch(path.name)]
-    if parent.is_dir()
-    else []
-  )
+  names = [path.name for path in sorted(parent.iterdir()) if pattern.fullmatch(path.name)]
   versions = [tfds_arrays.version_folder(root, f'image_folder/{one}') for one in names]
   return [version for version in versions if version is not None]
 
 
 def matching(
-  root: pathlib.Path, name: str | None, folder: pathlib.Path, found: folders.Folder
-) -> tuple[pathlib.Path | None, str | None]:
-  """The prepared copy that holds what a folder holds.
+  root: Path, name: str | None, folder: Path, found: folders.Folder
+) -> tuple[Path | None, str | None]:
+  """The prepared copy that holds the same photographs as a folder.
 
   Args:
     root: TFDS's folder.
-    name: of the copy, None for any of those of the folder's own name.
+    name: name of the copy, None for any with the folder's own name.
     folder: the folder.
     found: what `mixed` returns for it.
 
   Returns:
-    (its version, None), or (None, why the last copy that was looked at is another); (None, None)
-    where there is no copy.
+    (its version, None), or (None, how the last copy that was compared differs); (None, None) if
+    there is no copy.
   """
   if name is None:
     versions = versions_of(root, copy_name(folder))
   else:
-    versions = [tfds_arrays.version_folder(root, f'image_folder/{name}')]
-  if not versions or None in versions:
+    version = tfds_arrays.version_folder(root, f'image_folder/{name}')
+    versions = [] if version is None else [version]
+  if not versions:
     return None, None
   now, fault = entries_of(found, folder), None
   for version in versions:
@@ -95,42 +102,45 @@ def matching(
   return None, fault
 
 
-def mixed(folder: pathlib.Path) -> folders.Folder:
-  """`folders.find`, with each class in the order of a hash of its names and spread over the split."""
+def mixed(folder: Path) -> folders.Folder:
+  """`folders.find`, with the photographs in a fixed order that spreads each class over its split.
+
+  The photographs of a class are in the order of the hash of their names.
+  """
   found = folders.find(folder)
 
-  def drawn(example):
+  def hashed(example: folders.Example) -> bytes:
     return hashlib.sha256(os.fsencode(example[0].relative_to(folder).as_posix())).digest()
 
-  def spread(examples):
-    places = {}
+  def spread(examples: list[folders.Example]) -> list[folders.Example]:
+    places: dict[folders.Example, tuple[float, bytes]] = {}
     for label in range(len(found.classes)):
-      own = sorted((file for file in examples if file[1] == label), key=drawn)
-      places |= {file: ((rank + 0.5) / len(own), drawn(file)) for rank, file in enumerate(own)}
-    return sorted(examples, key=places.get)
+      own = sorted((example for example in examples if example[1] == label), key=hashed)
+      for rank, example in enumerate(own):
+        places[example] = ((rank + 0.5) / len(own), hashed(example))
+    return sorted(examples, key=lambda example: places[example])
 
   return dataclasses.replace(
     found, splits={split: spread(examples) for split, examples in found.splits.items()}
   )
 
 
-def builder(folder, name=None):
-  """The TFDS builder class of one folder; the files' bytes are kept as they are, whatever their
-  format.
+def builder(folder: str, name: str | None = None) -> Any:
+  """The TFDS builder class of one folder; the bytes of the files are kept, whatever their format.
 
   Args:
-    folder: path of the folder of files, as text.
-    name: str, TFDS's config, so that two folders do not collide; None for the folder's own name.
+    folder: path of the folder of files.
+    name: name of TFDS's config, which differs between folders; None for `copy_name`.
 
   Returns:
     Builder class; give it data_dir and file_format='array_record'. It prepares
-    DATA_DIR/image_folder/NAME, and writes there which photographs it holds.
+    DATA_DIR/image_folder/NAME, and writes a list of the photographs there (see `contents.write`).
   """
   import tensorflow_datasets as tfds
 
-  root = pathlib.Path(folder).expanduser()
+  root = Path(folder).expanduser()
   found = mixed(root)
-  entries = {split: [] for split in found.splits}  # as they are read
+  entries = {split: [] for split in found.splits}  # filled while the files are read
 
   class ImageFolder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Photographs in class folders."""
@@ -164,7 +174,9 @@ def builder(folder, name=None):
         split: self._generate_examples(split, examples) for split, examples in found.splits.items()
       }
 
-    def _generate_examples(self, split, examples):
+    def _generate_examples(
+      self, split: str, examples: list[folders.Example]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
       entries[split].clear()
       for position, (path, label) in enumerate(examples):
         (entry,) = contents.of_files([(path, label)], root)
@@ -174,9 +186,9 @@ def builder(folder, name=None):
         )
         yield position, {'image': content, 'label': label, 'name': path.name}
 
-    def download_and_prepare(self, **options):
+    def download_and_prepare(self, **options):  # pyright: ignore[reportIncompatibleVariableOverride]
       super().download_and_prepare(**options)
-      if any(entries.values()):  # it was not there already
-        contents.write(pathlib.Path(self.data_dir), entries, root, numbered=found.numbered)
+      if any(entries.values()):  # the copy was not there before
+        contents.write(Path(self.data_dir), entries, root, numbered=found.numbered)
 
   return ImageFolder

@@ -1,62 +1,70 @@
 """From the bytes of an image file to a square of pixels."""
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
-MOST_PIXELS = 1 << 26  # 200 MB when decoded: what a few bytes may claim before any of it is made
-TURNED = (
-  b'\x01\x12',
-  b'\x12\x01',
-  b'Orientation',
-)  # EXIF's tag 274 in either byte order, and XMP's name for it
+MOST_PIXELS = 1 << 26  # 200 MB when decoded; checked before memory is allocated for a file's claim
+# EXIF's tag 274 (orientation) in either byte order, and XMP's name for it.
+TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')
 FITS = ('crop', 'area')
-# Pillow's raster formats. Not EPS, which Pillow gives to Ghostscript, nor those it only identifies.
+# Pillow's raster formats, but for EPS, which Pillow passes to Ghostscript, and for those that it
+# only identifies.
 # fmt: off
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'JPEG2000', 'AVIF', 'PPM', 'PCX', 'SGI',
-           'QOI', 'DDS', 'PSD', 'ICO', 'ICNS', 'TGA')
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'JPEG2000', 'AVIF', 'PPM', 'PCX',
+           'SGI', 'QOI', 'DDS', 'PSD', 'ICO', 'ICNS', 'TGA')
 # fmt: on
 BACKGROUNDS = {'white': (255, 255, 255), 'black': (0, 0, 0)}
 BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE, SAMPLE_FORMAT = 258, 262, 281, 339  # tags of TIFF
 
+Colour = tuple[int, int, int]  # red, green and blue, 0 to 255 each
+Square = UInt8[np.ndarray, 'size size 3']
 
-def square(encoded, size, fit='crop', background='white'):
+
+def square(
+  encoded: bytes, size: int, fit: str = 'crop', background: str | Sequence[int] = 'white'
+) -> Square:
   """The middle of a photograph, upright and in colour.
 
-  Where the photograph is smaller than the square, its shorter side is scaled up to fit, which is
-  the same as scaling
-  the largest square in its middle: nothing outside it is computed.
+  If the photograph is smaller than the square, its shorter side is scaled up to fit. This equals
+  scaling the largest square in its middle, so that nothing outside of it is computed.
 
   Args:
-    encoded: bytes of a file in one of FORMATS, whatever its name; of several frames or pages the
-      first is decoded.
-    size: int, pixels of the square's side.
-    fit: 'crop' cuts out as many pixels of the middle; 'area' takes the largest square in the
-      middle and makes it smaller, each pixel the mean of what it covers.
-    background: what transparent pixels are laid on: 'white' | 'black' | [red, green, blue], 0 to
-      255 each.
+    encoded: content of a file in one of FORMATS, whatever its name; only the first of several
+      frames or pages is decoded.
+    size: pixels of the square's side.
+    fit: 'crop' cuts `size` × `size` pixels out of the middle; 'area' scales the largest square in
+      the middle down, each pixel being the mean of those that it covers.
+    background: colour under transparent pixels: 'white' | 'black' | [red, green, blue], 0 to 255
+      each.
 
   Returns:
     [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
 
   Raises:
-    Exception: whatever Pillow raises where the bytes are not a sound photograph; ValueError where
-      they claim to be huge, or the range of their pixels is not known.
+    Exception: any exception of Pillow if the bytes are not a sound photograph; ValueError if they
+      claim to be huge, or if the range of their pixels is not known.
   """
   return with_frames(encoded, size, fit, background)[0]
 
 
-def with_frames(encoded, size, fit='crop', background='white'):
+def with_frames(
+  encoded: bytes, size: int, fit: str = 'crop', background: str | Sequence[int] = 'white'
+) -> tuple[Square, int]:
   """As `square`, with the number of frames or pages of the file: ([size, size, 3] uint8, int)."""
+  import PIL.Image
   import PIL.ImageOps
 
   image = _opened(io.BytesIO(encoded))
   if image.width * image.height > MOST_PIXELS:
     raise ValueError(f'{image.width:,} × {image.height:,} pixels are more than {MOST_PIXELS:,}')
   kind, frames, highest = image.format, _frames(image), _highest(image)
-  is_negative = (
-    highest is not None and kind == 'TIFF' and image.tag_v2.get(PHOTOMETRIC) == 0
-  )  # the highest value is black
+  # In a negative the highest value is black.
+  is_negative = highest is not None and kind == 'TIFF' and image.tag_v2.get(PHOTOMETRIC) == 0
   image.load()
   if kind not in ('JPEG', 'PNG') or _may_be_turned(image.info):
     image = PIL.ImageOps.exif_transpose(image)
@@ -75,21 +83,23 @@ def with_frames(encoded, size, fit='crop', background='white'):
   return np.asarray(image), frames
 
 
-def is_photograph(path) -> bool:
-  """Whether a file (pathlib.Path) begins as an image does; nothing of it is decoded."""
-  if not path.is_file():  # a pipe would wait for its writer
+def is_photograph(path: Path) -> bool:
+  """Whether a file begins as an image does; nothing is decoded."""
+  if not path.is_file():  # reading a pipe would wait for its writer
     return False
   try:
     with path.open('rb') as file:
-      return (
-        _opened(file).format != 'TGA'
-      )  # which no fixed bytes tell, so that other files may seem to be one
-  except Exception:  # Pillow raises whatever the format's own code raises
+      # TGA has no fixed first bytes, so that other files may look like it.
+      return _opened(file).format != 'TGA'
+  except Exception:  # the code of each format raises exceptions of its own types
     return False
 
 
-def background_colour(background) -> tuple[int, int, int]:
+def background_colour(background: Any) -> Colour:
   """Red, green and blue of a config's `background`.
+
+  Args:
+    background: a name of BACKGROUNDS, or [red, green, blue].
 
   Raises:
     ValueError: it is neither a name of BACKGROUNDS nor three whole numbers from 0 to 255.
@@ -109,11 +119,12 @@ def background_colour(background) -> tuple[int, int, int]:
       f"config.data.background={background!r} is not a colour: use 'white', 'black' or "
       '[red, green, blue] with whole numbers from 0 to 255'
     )
-  return tuple(background)
+  red, green, blue = (int(value) for value in background)
+  return red, green, blue
 
 
-def _opened(file):
-  """The image of a binary file, not yet decoded."""
+def _opened(file: Any) -> Any:
+  """The PIL.Image of an open binary file, not yet decoded."""
   import PIL.Image
 
   try:
@@ -124,23 +135,23 @@ def _opened(file):
     return PIL.Image.open(file, formats=[name for name in FORMATS[2:] if name in PIL.Image.OPEN])
 
 
-def _frames(image):
-  """Frames or pages of a file; the further pictures of a camera's MPO are no frames."""
-  return (
-    1 if image.format in ('JPEG', 'MPO', 'ICO', 'ICNS', 'PSD') else getattr(image, 'n_frames', 1)
-  )
+def _frames(image: Any) -> int:
+  """Frames or pages of a file; the other pictures of a camera's MPO do not count as frames."""
+  if image.format in ('JPEG', 'MPO', 'ICO', 'ICNS', 'PSD'):
+    return 1
+  return getattr(image, 'n_frames', 1)
 
 
-def _may_be_turned(info):
-  """Whether metadata can hold an orientation; parsing takes a fifth of the time of decoding."""
+def _may_be_turned(info: dict[Any, Any]) -> bool:
+  """Whether metadata may hold an orientation; parsing them takes a fifth of the decoding time."""
   notes = (info.get(key, b'') for key in ('exif', 'xmp', 'Raw profile type exif'))
   return any(isinstance(note, str) or any(mark in note for mark in TURNED) for note in notes)
 
 
-def _highest(image):
-  """The value of a white pixel, of the modes that have more than 8 bits; None of the others.
+def _highest(image: Any) -> int | float | None:
+  """The value of a white pixel for modes of more than 8 bits, None for other modes.
 
-  A file says it by its format, or as TIFF by its number of bits and perhaps its largest value.
+  It follows from the format; in a TIFF from the number of bits or the declared largest value.
   """
   if image.mode == 'F':
     return 1.0
@@ -161,8 +172,8 @@ def _highest(image):
   return 2**bits - 1
 
 
-def _colour(image, background):
-  """RGB; transparent pixels are laid on the background."""
+def _colour(image: Any, background: Colour) -> Any:
+  """The image as RGB; transparent pixels are laid on the background."""
   import PIL.Image
 
   if image.mode == 'RGB' and 'transparency' not in image.info:
@@ -174,8 +185,8 @@ def _colour(image, background):
   return image.convert('RGB')
 
 
-def _from_more_bits(image, highest, is_negative, background):
-  """RGB of a grey image with values from 0 to `highest`; of n bits the first 8 are kept."""
+def _from_more_bits(image: Any, highest: int | float, is_negative: bool, background: Colour) -> Any:
+  """RGB of a grey image with values from 0 to `highest`; of n bits the highest 8 are kept."""
   import PIL.Image
 
   values = np.asarray(image)

@@ -1,21 +1,34 @@
 """Sources of photographs that are still encoded: position → (bytes, label, name for messages)."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from jaxdl.data import slicing
+
+Encoded = tuple[bytes, int, str]  # content of a file, its label, its name for messages
+
+
+@runtime_checkable
+class PhotographSource(Protocol):
+  """Random access to encoded photographs; picklable, since worker processes read it."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, position: int, /) -> Encoded: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
   """Random access to files: position → (bytes, label, path)."""
 
-  files: list
+  files: list[tuple[Path, int]]
 
-  def __len__(self):
+  def __len__(self) -> int:
     return len(self.files)
 
-  def __getitem__(self, position):
+  def __getitem__(self, position: int) -> Encoded:
     path, label = self.files[position]
     return path.read_bytes(), label, str(path)
 
@@ -26,10 +39,10 @@ class Records:
 
   records: Any
 
-  def __len__(self):
+  def __len__(self) -> int:
     return len(self.records)
 
-  def __getitem__(self, position):
+  def __getitem__(self, position: int) -> Encoded:
     record = self.records[position]
     return record['image'], int(record['label']), record['name'].decode()
 
@@ -38,12 +51,12 @@ class Records:
 class Selection:
   """Slices of sources as one source; `parts` is a list of (source, first, one past the last)."""
 
-  parts: list
+  parts: list[tuple[PhotographSource, int, int]]
 
-  def __len__(self):
+  def __len__(self) -> int:
     return sum(stop - start for _, start, stop in self.parts)
 
-  def __getitem__(self, position):
+  def __getitem__(self, position: int) -> Encoded:
     for source, start, stop in self.parts:
       if position < stop - start:
         return source[start + position]
@@ -51,8 +64,8 @@ class Selection:
     raise IndexError(position)
 
 
-def select(sources, expression):
-  """The photographs of a split named as TFDS names them, such as 'train[90%:]'; see `slicing.cut`."""
+def select(sources: Mapping[str, PhotographSource], expression: str) -> Selection:
+  """The photographs of a split in TFDS's notation, such as 'train[90%:]'; see `slicing.cut`."""
   count = {name: len(source) for name, source in sources.items()}
   return Selection(
     [(sources[name], start, stop) for name, start, stop in slicing.intervals(expression, count)]

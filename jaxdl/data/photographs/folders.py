@@ -1,21 +1,23 @@
-"""Photographs as files in folders: their splits and classes, and the files left out."""
+"""Finds photographs as files in folders: their splits and classes, and the files left out."""
 
 import collections
 import dataclasses
 import os
-import pathlib
 import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path, PurePath
 
 from jaxdl.data.photographs import decode
 
-# Files with these endings are not opened before they are needed.
+# Files with these endings are not opened before they are decoded.
 # fmt: off
 SUFFIXES = frozenset((
-  '.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib', '.tif',
-  '.tiff', '.jp2', '.j2k', '.avif', '.avifs', '.ppm', '.pgm', '.pbm', '.pnm', '.tga', '.pcx', '.sgi',
-  '.rgb', '.qoi', '.dds', '.psd', '.ico', '.icns'))
+  '.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng', '.webp', '.gif', '.bmp', '.dib',
+  '.tif', '.tiff', '.jp2', '.j2k', '.avif', '.avifs', '.ppm', '.pgm', '.pbm', '.pnm', '.tga',
+  '.pcx', '.sgi', '.rgb', '.qoi', '.dds', '.psd', '.ico', '.icns'))
 # fmt: on
-SPLITS = {
+SPLITS = {  # name of a folder, in lower case → split
   'train': 'train',
   'training': 'train',
   'validation': 'validation',
@@ -23,7 +25,11 @@ SPLITS = {
   'test': 'test',
   'evaluation': 'test',
 }
-NAMED = 3  # files that are left out, of each reason, that a message names
+NAMED = 3  # of the files left out for one reason, those that a message names
+
+Example = tuple[Path, int]  # path of a photograph and its label
+ByClass = dict[str, list[Path]]  # class name → paths, sorted
+Listing = list[tuple[str, Path, bool]]  # (name, path, whether it is a folder), sorted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,21 +37,21 @@ class Folder:
   """The photographs below a folder.
 
   Attributes:
-    splits: split name ('train', 'validation', 'test') → list of (pathlib.Path, label), sorted by
-      class and file name.
+    splits: split name ('train', 'validation', 'test') → list of (path, label), sorted by class and
+      file name.
     classes: class names in the order of the labels.
-    numbered: whether files are named `<class number>_<id>`, as in Food-11, instead of standing in
+    numbered: whether files are named `<class number>_<id>`, as in Food-11, instead of being in
       class folders.
     left_out: reason → list of paths relative to the folder.
   """
 
-  splits: dict[str, list[tuple[pathlib.Path, int]]]
+  splits: dict[str, list[Example]]
   classes: tuple[str, ...]
   numbered: bool
   left_out: dict[str, list[str]]
 
   def remark(self, folder: str) -> str | None:
-    """One line that names the files which are left out, None where there are none."""
+    """One line that names the files which are left out, None if there are none."""
     if not self.left_out:
       return None
     reasons = []
@@ -56,12 +62,12 @@ class Folder:
     return line.encode(errors='backslashreplace').decode().replace('\n', '\\n')
 
 
-def find(folder):
-  """The photographs below a folder, in one of three layouts.
+def find(folder: str | PathLike[str]) -> Folder:
+  """Finds the photographs below a folder.
 
-  `<split>/<class>/*.jpg`; `<class>/*.jpg`, all of them 'train'; or Food-11's own `<split>/<class
-  number>_<id>.jpg`. A photograph is a file of any format of `decode.FORMATS`. A file of an unknown
-  ending is opened to see whether it is one.
+  The folder has one of three layouts: `<split>/<class>/*.jpg`; `<class>/*.jpg`, where all are
+  'train'; or that of Food-11, `<split>/<class number>_<id>.jpg`. A photograph is a file of any
+  format of `decode.FORMATS`. A file with an unknown ending is opened to find out whether it is one.
 
   Args:
     folder: path of the folder.
@@ -71,10 +77,10 @@ def find(folder):
 
   Raises:
     FileNotFoundError: the folder is missing, or holds no photographs.
-    ValueError: a class is empty or not in the training split, a name does not fit, or a link leads
-      out of the folder.
+    ValueError: a class is empty or not in the training split, a name does not fit the layout, or a
+      link leads out of the folder.
   """
-  folder = pathlib.Path(folder).expanduser()
+  folder = Path(folder).expanduser()
   if not folder.is_dir():
     raise FileNotFoundError(
       f'{folder} is not there: give the folder that holds train/<class>/*.jpg'
@@ -83,16 +89,16 @@ def find(folder):
   entries = search.entries(folder)
   below = {name: path for name, path, is_folder in entries if is_folder}
   if any(name.lower() in SPLITS for name in below):
-    named = {}
+    named: dict[str, Path] = {}
     for path in below.values():
       split = _split_name(path)
       if split in named:
         raise ValueError(f'{path} and {named[split]} are both the {split} split: keep one of them')
       named[split] = path
     search.leave_out_files(entries, 'beside the split folders')
-    found = {split: search.classes(path, search.entries(path)) for split, path in named.items()}
+    found = {split: search.classes(search.entries(path)) for split, path in named.items()}
   else:
-    found = {'train': search.classes(folder, entries)}
+    found = {'train': search.classes(entries)}
   if not any(any(classes.values()) for classes in found.values()):
     raise FileNotFoundError(
       f'{folder} holds no photographs: put image files, such as .jpg or .png, into train/<class>/'
@@ -103,15 +109,18 @@ def find(folder):
   )
 
 
-def _split_name(path):
+def _split_name(path: Path) -> str:
   if path.name.lower() not in SPLITS:
     raise ValueError(
-      f'{path} stands beside the splits but is none: move it away, or name it {", ".join(SPLITS)}'
+      f'{path} is beside the split folders but is not a split: '
+      f'move it away, or name it {", ".join(SPLITS)}'
     )
   return SPLITS[path.name.lower()]
 
 
-def _labelled(found, folder):
+def _labelled(
+  found: Mapping[str, ByClass], folder: Path
+) -> tuple[dict[str, list[Example]], tuple[str, ...]]:
   """(split → [(path, label)], class names) from split → class → paths."""
   order = [split for split in ('train', 'validation', 'test') if split in found]
   known = list(found[order[0]])
@@ -128,7 +137,10 @@ def _labelled(found, folder):
           f'{len(known)} classes: move it away, or add it there'
         )
   numbered = all(name.isdecimal() for name in known)
-  known.sort(key=(lambda name: (int(name), name)) if numbered else None)
+  if numbered:
+    known.sort(key=lambda name: (int(name), name))
+  else:
+    known.sort()
   labels = {name: label for label, name in enumerate(known)}
   splits = {
     split: [(path, labels[name]) for name in known for path in found[split].get(name, ())]
@@ -138,14 +150,14 @@ def _labelled(found, folder):
 
 
 class _Search:
-  """Lists folders and keeps what is left out."""
+  """Lists folders and records the files left out."""
 
-  def __init__(self, root):
+  def __init__(self, root: Path) -> None:
     self.root = root
     self.numbered = False
-    self.left_out = collections.defaultdict(list)
+    self.left_out: dict[str, list[str]] = collections.defaultdict(list)
 
-  def classes(self, folder, entries):
+  def classes(self, entries: Listing) -> ByClass:
     """Class name → sorted paths, of class folders or of files named after their class."""
     if any(is_folder for _, _, is_folder in entries):
       self.leave_out_files(entries, 'beside the class folders')
@@ -157,35 +169,37 @@ class _Search:
       number = re.match(r'(\d+)_', path.name)
       if not number:
         raise ValueError(
-          f'{path} stands in no class folder and is not named <class number>_<id>.jpg: '
+          f'{path} is not in a class folder and is not named <class number>_<id>.jpg: '
           'move it into one'
         )
       classes[number[1]].append(path)
       self.numbered = True
     return dict(classes)
 
-  def photographs(self, entries):
+  def photographs(self, entries: Listing) -> list[Path]:
     """The photographs among some entries; the others are left out."""
     found = []
     for name, path, is_folder in entries:
       if is_folder:
         self.leave_out(path, 'folders inside a class folder')
-      elif pathlib.PurePath(name).suffix.lower() in SUFFIXES or decode.is_photograph(path):
+      elif PurePath(name).suffix.lower() in SUFFIXES or decode.is_photograph(path):
         found.append(path)
       else:
         self.leave_out(path, 'not an image')
     return found
 
-  def leave_out_files(self, entries, reason):
+  def leave_out_files(self, entries: Listing, reason: str) -> None:
+    """Records the files among some entries as left out."""
     for _, path, is_folder in entries:
       if not is_folder:
         self.leave_out(path, reason)
 
-  def leave_out(self, path, reason):
+  def leave_out(self, path: Path, reason: str) -> None:
+    """Records a file or folder as left out."""
     self.left_out[reason].append(path.relative_to(self.root).as_posix())
 
-  def entries(self, folder):
-    """Sorted (name, path, whether it is a folder) of all that is not hidden."""
+  def entries(self, folder: Path) -> Listing:
+    """Sorted (name, path, whether it is a folder) of everything that is not hidden."""
     with os.scandir(folder) as found:
       entries = sorted(found, key=lambda entry: entry.name)
     shown = []
@@ -194,9 +208,11 @@ class _Search:
       if entry.name.startswith('.'):
         self.leave_out(path, 'hidden')
         continue
-      if entry.is_symlink() and not pathlib.Path(entry.path).resolve().is_relative_to(
-        self.root.resolve()
-      ):
-        raise ValueError(f'{entry.path} is a link that leads out of {self.root}: put a copy there')
+      if entry.is_symlink():
+        target = Path(entry.path).resolve()
+        if not target.is_relative_to(self.root.resolve()):
+          raise ValueError(
+            f'{entry.path} is a link that leads out of {self.root}: put a copy there'
+          )
       shown.append((entry.name, path, entry.is_dir()))
     return shown

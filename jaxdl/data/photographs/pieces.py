@@ -1,31 +1,40 @@
-"""Pieces of batches, decoded: the unit of work of the processes that read photographs."""
+"""Decoded pieces of batches: the unit of work of the processes that read photographs."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Int32
 
 from jaxdl.data.photographs import decode
+from jaxdl.data.photographs.examples import PhotographSource
 
 PIECE_BYTES = 4 << 20  # of photographs that a worker hands over at once, through shared memory
 ENDLESS = 1 << 40  # pieces
 
+Indices = Callable[[int, int], tuple[Int32[np.ndarray, 'S B'], Float32[np.ndarray, 'S B']]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Pieces:
-  """Random access to decoded pieces of batches; what a worker gets and runs.
+  """Random access to decoded pieces of batches; each worker gets a copy.
+
+  A piece is a dict of 'image' [P, size, size, 3] uint8, 'label' and 'index' [P] int32, 'mask' [P]
+  float32, and of messages: 'faults', about photographs that could not be decoded, and 'several',
+  about files of more than one frame.
 
   Attributes:
     source: random access to (encoded bytes, label, name).
-    indices: (first step, steps) → index and mask [S, B] of whole batches.
-    batches: after so many the order begins anew.
+    indices: (first step, steps) → index and mask [S, B] of complete batches.
+    batches: number of batches after which the order is repeated.
     size, fit, background: as in `decode.square`.
-    first, own: the host's part of a batch, and how many examples it has.
+    first, own: where this process's part of a batch begins, and how many examples it has.
     length: examples in a piece.
   """
 
-  source: Any
-  indices: Any
+  source: PhotographSource
+  indices: Indices
   batches: int
   size: int
   fit: str
@@ -34,17 +43,16 @@ class Pieces:
   length: int
   background: Any = 'white'
 
-  def __len__(self):
+  def __len__(self) -> int:
     return ENDLESS
 
-  def __getitem__(self, position):
-    step, piece = divmod(position, self.own // self.length)
-    index, mask = self.indices(step % self.batches, 1)
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    step, piece = divmod(index, self.own // self.length)
+    examples, mask = self.indices(step % self.batches, 1)
     part = slice(self.first + piece * self.length, self.first + (piece + 1) * self.length)
-    found = blank((self.length,), self.size) | {
-      'index': index[0, part],
-      'mask': mask[0, part].copy(),
-    }
+    found = blank((self.length,), self.size)
+    found['index'] = examples[0, part]
+    found['mask'] = mask[0, part].copy()
     faults, several = [], []
     for slot in np.flatnonzero(found['mask']):
       encoded, found['label'][slot], name = self.source[int(found['index'][slot])]
@@ -54,18 +62,27 @@ class Pieces:
         )
         if frames > 1:
           several.append(f'{name} has {frames:,} frames')
-      except Exception as error:  # Pillow raises whatever the format's own code raises
+      except Exception as error:  # the code of each format raises exceptions of its own types
         found['mask'][slot] = 0
         faults.append(f'{name} is not a sound image file ({_reason(error)})')
-    return found | {'faults': tuple(faults), 'several': tuple(several)}
+    return {**found, 'faults': tuple(faults), 'several': tuple(several)}
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
   return str(error).partition('\n')[0].partition(' <_io')[0][:100] or type(error).__name__
 
 
-def blank(shape, size):
-  """A feed of padding: every example masked. `shape` is the leading axes."""
+def blank(shape: tuple[int, ...], size: int) -> dict[str, np.ndarray]:
+  """A feed of padding: every example is masked.
+
+  Args:
+    shape: the leading axes.
+    size: pixels of a photograph's side.
+
+  Returns:
+    'image' [*shape, size, size, 3] uint8, 'label' and 'index' [*shape] int32, 'mask' [*shape]
+    float32.
+  """
   return {
     'image': np.zeros((*shape, size, size, 3), np.uint8),
     'label': np.zeros(shape, np.int32),
@@ -74,9 +91,14 @@ def blank(shape, size):
   }
 
 
-def piece_length(own, size):
-  """The most photographs that divide a host's part of a batch and stay within PIECE_BYTES, at least
-  one.
+def piece_length(own: int, size: int) -> int:
+  """The largest number of photographs in a piece, at least 1.
+
+  It divides a process's part of a batch, and the photographs take at most PIECE_BYTES.
+
+  Args:
+    own: examples in the process's part of a batch.
+    size: pixels of a photograph's side.
   """
   return max(
     length

@@ -1,75 +1,77 @@
-"""Photographs that do not fit on the device: decoded by Grain's workers while the device works on
-the last ones.
-"""
+"""Photographs that do not fit on the device, decoded by Grain while the device computes."""
 
 import atexit
 import functools
-import multiprocessing.connection  # which parent_process().join() would import beside the worker
+import multiprocessing.connection  # parent_process().join() would import it in a worker's thread
 import os
 import signal
 import sys
 import threading
 import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, no_type_check
 
 import jax
 
 from jaxdl.data import order
-from jaxdl.data.dataset import Split, check_sizes
+from jaxdl.data.dataset import Feed, Split, check_sizes
 from jaxdl.data.photographs.decode import FITS, background_colour
+from jaxdl.data.photographs.examples import PhotographSource
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 
-FEED_BYTES = 64 << 20  # of photographs in one feed; four such stand in memory at a time
-# up to here threads decode faster than processes, which first import jax and copy what they decoded
+FEED_BYTES = 64 << 20  # of photographs in one feed; up to four feeds are in memory
+# Up to this number of cores threads decode faster than processes, which import JAX first and copy
+# what they decode.
 FEW_CORES = 4
 MOST_WORKERS = 1024
-SHARED = 1 << 16  # bytes from which an array goes through shared memory, which costs a file each
+SHARED = 1 << 16  # bytes; larger arrays go through shared memory, which takes a file for each
 
 _open = weakref.WeakSet()  # streams
 
 
+@no_type_check  # a config may hold anything: `check` reports it, and its errors name the key
 def streaming(
-  source,
+  source: PhotographSource,
   *,
-  batch_size,
-  size=512,
-  fit='crop',
-  background='white',
-  seed=None,
-  workers=None,
-  corrupt='refuse',
-  process_index=None,
-  process_count=None,
-):
-  """A split whose photographs are decoded as they are needed, in the same order as a resident
-  split's.
+  batch_size: int,
+  size: int = 512,
+  fit: str = 'crop',
+  background: str | Sequence[int] = 'white',
+  seed: int | None = None,
+  workers: int | None = None,
+  corrupt: str = 'refuse',
+  process_index: int | None = None,
+  process_count: int | None = None,
+) -> Split:
+  """A split whose photographs are decoded when they are needed, in the order of a resident split.
 
   Args:
-    source: random access to (encoded bytes, label, name for messages), picklable, such as
-      image_folder's.
-    batch_size: int, examples in a batch, over all hosts.
-    size, fit, background: the square of pixels that is made of the middle of each, as in
-      `decode.square`.
+    source: random access to (encoded bytes, label, name for messages), picklable.
+    batch_size: examples in a batch, over all processes.
+    size, fit, background: how a square is cut out of each photograph, as in `decode.square`.
     seed: int for a new permutation in each epoch (training), None for the examples' own order
       (evaluation).
-    workers: int, processes that decode, or 0 for threads of this one, one for each core; None for 0
-      on few cores, else the number of cores.
-    corrupt: 'refuse' (an error) | 'skip' (a line on stderr, black pixels and mask 0 instead).
-    process_index, process_count: this host and how many there are; None for JAX's own.
+    workers: number of processes that decode, or 0 for threads of this process, one for each core;
+      None for 0 on few cores, else the number of cores.
+    corrupt: 'refuse' (an error) | 'skip' (a line on stderr; black pixels and mask 0 instead).
+    process_index, process_count: JAX's index of this process and number of processes; None for the
+      current ones.
 
   Returns:
-    Split; its feed has this host's part of each batch: image [S, B, size, size, 3] uint8, label and
-    index [S, B] int32, mask [S, B] float32. It raises ValueError where a photograph is corrupt and
-    refused.
+    Split; its feed has this process's part of each batch: image [S, B, size, size, 3] uint8, label
+    and index [S, B] int32, mask [S, B] float32. The feed raises ValueError if a photograph is
+    corrupt and corrupt='refuse', or if all photographs of a batch are corrupt.
 
   Raises:
-    ValueError: an impossible setting.
+    ValueError: an invalid setting.
   """
   process_count = jax.process_count() if process_count is None else process_count
   process_index = jax.process_index() if process_index is None else process_index
   check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
   if batch_size % process_count:
     raise ValueError(
-      f'a batch of {batch_size} does not divide over {process_count} hosts: use a multiple of {process_count}'
+      f'a batch of {batch_size} does not divide over {process_count} processes: '
+      f'use a multiple of {process_count}'
     )
   _import_libraries()
   if workers is None:
@@ -92,17 +94,17 @@ def streaming(
     arrays={},
     count=count,
     batches=batches,
-    feed=_feeder(pieces, workers, corrupt),
+    feed=_Feeder(pieces, workers, corrupt),
     fetch=lambda arrays, feed: feed,
     capacity=max(1, FEED_BYTES // (own * size * size * 3)),
   )
 
 
-def _import_libraries():
+def _import_libraries() -> None:
   """Imports Grain and Pillow before a thread is started.
 
-  Grain replaces `builtins.__import__` for a moment while it is imported: an import that another
-  thread makes in that moment, such as one of JAX while it traces a step, fails.
+  Grain replaces `builtins.__import__` while it is imported. An import in another thread during that
+  time, such as JAX's while it traces a step, would fail.
   """
   import grain  # noqa: F401
   import PIL.Image
@@ -111,12 +113,14 @@ def _import_libraries():
   PIL.Image.preinit()  # JPEG and PNG, which Pillow otherwise imports when it opens the first file
 
 
-def _cores():
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+def _cores() -> int:
+  if hasattr(os, 'sched_getaffinity'):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
-def check(*, size, fit, workers, corrupt, background='white'):
-  """Raises ValueError where one of these settings of `streaming` is impossible."""
+def check(*, size: Any, fit: Any, workers: Any, corrupt: Any, background: Any = 'white') -> None:
+  """Raises ValueError if one of these settings of `streaming` is invalid."""
   check_sizes(size=size)
   if fit not in list(FITS):
     raise ValueError(
@@ -133,72 +137,101 @@ def check(*, size, fit, workers, corrupt, background='white'):
     raise ValueError(f'config.data.corrupt={corrupt!r} is unknown: use refuse or skip')
 
 
-def _feeder(pieces, workers, corrupt):
-  """Returns the function (first step, steps) → feed; steps asked for again are copied, not decoded
-  again.
+class _Feeder:
+  """The feed of a stream: (first step, steps) → name → [S, B, …], this process's part.
+
+  The last feed is kept: steps that are requested again are copied from it instead of decoded.
   """
-  stream, position = None, None  # what decodes ahead, and the step that it gives next
-  kept, kept_first = blank((0, pieces.own), pieces.size), 0
-  said = set()
-  is_animation_said = False
 
-  def take(step, feed, row):
-    nonlocal stream, position, is_animation_said
-    if position != step % pieces.batches:
-      stream = _stream(pieces, step, workers)  # the last one is closed as it is dropped
-      _open.add(stream)
-    position = None  # until all of this step has come
-    for start in range(0, pieces.own, pieces.length):
-      piece = next(stream)
-      for fault in piece.pop('faults'):
-        _report(fault, corrupt, said)
-      several = piece.pop('several')
-      if several and not is_animation_said:
-        print(
-          f'jaxdl: {several[0]}: of such files only the first frame is used',
-          file=sys.stderr,
-          flush=True,
-        )
-        is_animation_said = True
-      for name, values in piece.items():
-        feed[name][row, start : start + pieces.length] = values
-    if said and not feed['mask'][row].any():
-      raise ValueError(
-        f'every photograph of batch {step % pieces.batches} is corrupt, the last one {max(said)}: replace them'
-      )
-    position = (step + 1) % pieces.batches
+  def __init__(self, pieces: Pieces, workers: int, corrupt: str) -> None:
+    self._pieces = pieces
+    self._workers = workers
+    self._messages = _Messages(corrupt)
+    self._stream: Iterator[dict[str, Any]] = iter(())
+    self._next: int | None = None  # the step whose pieces the stream yields next
+    self._kept = blank((0, pieces.own), pieces.size)
+    self._kept_first = 0
 
-  def feed(first_step, steps):
-    nonlocal kept, kept_first
-    wanted = blank((steps, pieces.own), pieces.size)  # [S, B]
-    there = kept_first + len(kept['mask']) - first_step if first_step >= kept_first else 0
-    there = min(max(0, there), steps)
-    for name, values in wanted.items():
-      values[:there] = kept[name][first_step - kept_first :][:there]
-    for row in range(there, min(steps, pieces.batches - first_step)):
-      take(first_step + row, wanted, row)
+  def __call__(self, first_step: int, steps: int) -> Feed:
+    wanted = blank((steps, self._pieces.own), self._pieces.size)  # [S, B]
+    copied = self._copy_kept(wanted, first_step, steps)
+    for row in range(copied, min(steps, self._pieces.batches - first_step)):
+      self._decode(first_step + row, wanted, row)
     if steps:
-      kept, kept_first = wanted, first_step
+      self._kept, self._kept_first = wanted, first_step
     return wanted
 
-  return feed
+  def _copy_kept(self, wanted: Feed, first_step: int, steps: int) -> int:
+    """Copies the first steps of a feed from the last feed; returns how many it has."""
+    offset = first_step - self._kept_first
+    if offset < 0:
+      return 0
+    count = min(max(0, len(self._kept['mask']) - offset), steps)
+    for name, values in wanted.items():
+      values[:count] = self._kept[name][offset:][:count]
+    return count
+
+  def _decode(self, step: int, feed: Feed, row: int) -> None:
+    """Writes the decoded photographs of a step into a row of a feed."""
+    pieces = self._pieces
+    if self._next != step % pieces.batches:
+      self._stream = _stream(pieces, step, self._workers)  # dropping the previous one closes it
+      _open.add(self._stream)
+    self._next = None  # stays so if an error interrupts the step
+    for start in range(0, pieces.own, pieces.length):
+      piece = next(self._stream)
+      self._messages.report(piece.pop('faults'), piece.pop('several'))
+      for name, values in piece.items():
+        feed[name][row, start : start + pieces.length] = values
+    if self._messages.skipped and not feed['mask'][row].any():
+      raise ValueError(
+        f'every photograph of batch {step % pieces.batches} is corrupt, '
+        f'the last one {max(self._messages.skipped)}: replace them'
+      )
+    self._next = (step + 1) % pieces.batches
 
 
-def _report(fault, corrupt, said):
-  if corrupt == 'refuse':
-    raise ValueError(f'{fault}: replace or delete it, or set config.data.corrupt="skip"')
-  if fault not in said:
-    print(f'jaxdl: {fault}: skipped', file=sys.stderr, flush=True)
-    said.add(fault)
+class _Messages:
+  """Reports corrupt photographs, and files of several frames, once each.
+
+  Attributes:
+    skipped: messages about the photographs that were skipped.
+  """
+
+  def __init__(self, corrupt: str) -> None:
+    self._corrupt = corrupt
+    self._is_animation_reported = False
+    self.skipped: set[str] = set()
+
+  def report(self, faults: Sequence[str], several: Sequence[str]) -> None:
+    """Reports on a piece; raises ValueError if a photograph is corrupt and that is refused.
+
+    Args:
+      faults: messages about corrupt photographs.
+      several: messages about files of several frames.
+    """
+    for fault in faults:
+      if self._corrupt == 'refuse':
+        raise ValueError(f'{fault}: replace or delete it, or set config.data.corrupt="skip"')
+      if fault not in self.skipped:
+        print(f'jaxdl: {fault}: skipped', file=sys.stderr, flush=True)
+        self.skipped.add(fault)
+    if several and not self._is_animation_reported:
+      print(
+        f'jaxdl: {several[0]}: of such files only the first frame is used',
+        file=sys.stderr,
+        flush=True,
+      )
+      self._is_animation_reported = True
 
 
-def _stream(pieces, first_step, workers):
-  """Yields one decoded piece after another, from a step on; Grain keeps a few ready."""
+def _stream(pieces: Pieces, first_step: int, workers: int) -> Iterator[dict[str, Any]]:
+  """Yields one decoded piece after another, beginning at a step; Grain keeps a few ready."""
   import grain
   from absl import flags
 
   if not flags.FLAGS.is_parsed():
-    flags.FLAGS.mark_as_parsed()  # Grain reads flags of its own, which keep their defaults
+    flags.FLAGS.mark_as_parsed()  # Grain reads absl flags, which keep their defaults
   first = first_step * (pieces.own // pieces.length)
   threads = 0 if workers else _cores()
   reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
@@ -210,29 +243,33 @@ def _stream(pieces, first_step, workers):
     dataset = dataset.mp_prefetch(processes, worker_init_fn=_begin_worker)
   iterator = iter(dataset)
   atexit.unregister(_close_all)
-  atexit.register(_close_all)  # anew, so that it runs before what Grain's modules have registered
+  atexit.register(_close_all)  # again, so that it runs before the functions that Grain registered
   try:
     yield from iterator
   finally:
     iterator.close()
 
 
-def _close_all():
-  """Ends workers and frees shared memory while the interpreter is still whole."""
+def _close_all() -> None:
+  """Ends the workers and frees shared memory before the interpreter shuts down."""
   for stream in list(_open):
     stream.close()
 
 
-def _begin_worker(index, workers):
-  """Leaves signals to the parent, which stops its workers itself, and ends with the parent whatever
-  ends that.
+def _begin_worker(index: int, workers: int) -> None:
+  """Prepares a worker process.
+
+  It ignores signals, since the parent stops its workers itself, and it ends when the parent ends
+  for any reason.
   """
   del index, workers
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  parent = multiprocessing.parent_process()
+  assert parent is not None, 'a worker has a parent'
 
-  def wait():
-    multiprocessing.parent_process().join()
+  def wait() -> None:
+    parent.join()
     os._exit(1)
 
   threading.Thread(target=wait, daemon=True).start()

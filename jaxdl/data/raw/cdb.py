@@ -1,25 +1,27 @@
 """CDB, the Hoda data set's own file format of handwritten characters."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 HEADER = 1024  # bytes
-START = 0xFF  # of every record
-SHORTEST = 4  # bytes of a record: start, label and its size
+START = 0xFF  # first byte of every record
+SHORTEST = 4  # bytes of the shortest record: start, label and size
 
 
-def read(path):
+def read(path: Path) -> tuple[list[UInt8[np.ndarray, '_ _']], Int32[np.ndarray, ' N']]:
   """Reads a CDB file.
 
   Args:
-    path: pathlib.Path.
+    path: the file.
 
   Returns:
     (list of [H, W] uint8 images of varying size, ink 255 on 0; labels [N] int32).
 
   Raises:
-    ValueError: truncated, or not CDB; before memory is taken for what a header claims.
+    ValueError: truncated, or not CDB; raised before memory is allocated for what a header claims.
   """
   content = path.read_bytes()
   if len(content) < HEADER:
@@ -30,12 +32,11 @@ def read(path):
   gray = content[522]
   if not 1990 <= year <= 2100 or gray > 1:
     raise ValueError(
-      f'{path} is not a CDB file (year {year}, image type {gray}): use the files of the Hoda data set'
+      f'{path} is not a CDB file (year {year}, image type {gray}): '
+      'use the files of the Hoda data set'
     )
   if count * SHORTEST > len(content) - HEADER:
-    raise ValueError(
-      f'{path} is too short for the {count:,} records that it speaks of: fetch it again'
-    )
+    raise ValueError(f'{path} is too short for the {count:,} records of its header: fetch it again')
   images, labels, position = [], np.zeros(count, np.int32), HEADER
   for record in range(count):
     try:
@@ -48,7 +49,9 @@ def read(path):
   return images, labels
 
 
-def _record(content, position, height, width, gray):
+def _record(
+  content: bytes, position: int, height: int, width: int, gray: int
+) -> tuple[np.ndarray, int, int]:
   """(image, label, position of the next record)."""
   if content[position] != START:
     raise ValueError
@@ -61,10 +64,8 @@ def _record(content, position, height, width, gray):
   return image, label, position + 2 + size
 
 
-def _unpack_runs(runs, height, width):
-  """Row by row, lengths of white and black runs in turn, beginning with white, until the row is
-  full.
-  """
+def _unpack_runs(runs: np.ndarray, height: int, width: int) -> np.ndarray:
+  """Decodes run lengths: for each row white and black in turn, white first, until it is full."""
   image, position = np.zeros((height, width), np.uint8), 0
   for row in image:
     column, ink = 0, 0

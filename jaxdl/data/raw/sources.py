@@ -6,8 +6,11 @@ import lzma
 import shutil
 import tarfile
 import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from jaxdl.data.photographs import folders
 from jaxdl.data.raw import idx
@@ -26,7 +29,10 @@ CIFAR10 = {
   'data_batch_4.bin': '014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48',
   'data_batch_5.bin': '755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add',
 }
+CIFAR10_TEST = 'test_batch.bin'
+CIFAR10_META = 'batches.meta.txt'
 CIFAR10_FOLDER = 'cifar-10-batches-bin'
+CIFAR10_ARCHIVE = 'cifar-10-binary.tar.gz'
 CIFAR10_CLASSES = [
   'airplane',
   'automobile',
@@ -45,87 +51,95 @@ TEXTS = {  # file → (characters, sha256)
   'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
   'shakespeare.txt': (5057240, '64d0f3aab6c2b9b92ced74b927a209a7fae861daf9d7ea72ede67519b43d83fe'),
 }
-HODA = {
+HODA = {  # sha256
   'Data_hoda_full.mat': '39629eb751892b39fc5d1e987b472d441e4dffcbe8218931b73f466d8b2f3ce2',
   'Test 20000.cdb': 'f947c38071c886677ec212fe5000863fafae0b4ed349d97d51c33abe3c8e2b07',
   'RemainingSamples.cdb': '11c9b0661b8de5f743b1b01ac76b4de19b238062d6da3500b5d6128fb1989e3d',
 }
 
 
-def digits(checksums):
-  """Returns a reader of the four IDX files of MNIST and its likes.
+# (folder with the raw files, empty folder for unpacked ones) → (name that TFDS's builder asks for
+# → path, note on what the files are or ''). A reader raises ValueError or OSError; the message
+# names the file and the fix.
+Found = tuple[dict[str, Path], str]
+Reader = Callable[[Path, Path], Found]
 
-  A reader is a function (folder with the raw files, empty folder for unpacked ones) → (name that
-  TFDS's builder asks for → path, note on what they are or ''); it raises ValueError or OSError
-  naming the file and the mend.
+
+def digits(checksums: Mapping[str, str]) -> Reader:
+  """Builds a reader of the four IDX files of MNIST and similar data sets.
+
+  Args:
+    checksums: file name → sha256 of the unpacked file.
+
+  Returns:
+    Reader.
   """
 
-  def read(folder, aside):
+  def read(folder: Path, temporary: Path) -> Found:
     for name, checksum in checksums.items():
       count = 60000 if name.startswith('train') else 10000
       array, content = idx.read(folder, name, (count, 28, 28) if 'idx3' in name else (count,))
-      _check(idx.find(folder, name), content, checksum)
-      if 'idx1' in name and set(array.tolist()) != set(range(10)):
-        raise ValueError(
-          f'{idx.find(folder, name)} has {len(set(array.tolist()))} classes, expected 10: fetch it again'
-        )
-      (aside / name).write_bytes(content)
-    return {f'{name}.gz': aside / name for name in checksums}, ''
+      path = idx.find(folder, name)
+      _check(path, content, checksum)
+      if 'idx1' in name:
+        classes = set(array.tolist())
+        if classes != set(range(10)):
+          raise ValueError(f'{path} has {len(classes)} classes, expected 10: fetch it again')
+      (temporary / name).write_bytes(content)
+    return {f'{name}.gz': temporary / name for name in checksums}, ''
 
   return read
 
 
-def cifar10(folder, aside):
-  """A reader of the binary version, as a folder or cifar-10-binary.tar.gz; see `digits`."""
-  archive = folder / 'cifar-10-binary.tar.gz' if folder.is_dir() else folder
+def cifar10(folder: Path, temporary: Path) -> Found:
+  """A `Reader` of the binary version, as a folder or as cifar-10-binary.tar.gz."""
+  archive = folder / CIFAR10_ARCHIVE if folder.is_dir() else folder
   if archive.is_file():
-    folder = unpack(archive, aside)
+    folder = unpack(archive, temporary)
   if (folder / CIFAR10_FOLDER).is_dir():
     folder = folder / CIFAR10_FOLDER
   if (folder / 'data_batch_1').is_file() or (folder / 'cifar-10-batches-py').is_dir():
     raise ValueError(
       f'{folder} holds the Python version, whose files are pickles and are never loaded: '
-      'use the binary version, cifar-10-binary.tar.gz'
+      f'use the binary version, {CIFAR10_ARCHIVE}'
     )
-  for name in [*CIFAR10, 'test_batch.bin', 'batches.meta.txt']:
+  for name in [*CIFAR10, CIFAR10_TEST, CIFAR10_META]:
     if not (folder / name).is_file():
       raise FileNotFoundError(
-        f'{folder / name} is missing: cifar10 needs {CIFAR10_FOLDER}/ or cifar-10-binary.tar.gz'
+        f'{folder / name} is missing: cifar10 needs {CIFAR10_FOLDER}/ or {CIFAR10_ARCHIVE}'
       )
-  with (folder / 'batches.meta.txt').open(errors='replace') as file:
+  with (folder / CIFAR10_META).open(encoding='utf-8', errors='replace') as file:
     classes = file.read(1000).split()
   if classes != CIFAR10_CLASSES:
     raise ValueError(
-      f'{folder / "batches.meta.txt"} names {len(classes)} classes ({", ".join(classes[:3])}…), expected '
-      'the 10 of CIFAR-10: use the binary version of CIFAR-10'
+      f'{folder / CIFAR10_META} names {len(classes)} classes ({", ".join(classes[:3])}…), '
+      'expected the 10 of CIFAR-10: use the binary version of CIFAR-10'
     )
-  for name in [*CIFAR10, 'test_batch.bin']:
-    content = _cifar_batch(folder / name)
-    if name in CIFAR10:
-      _check(folder / name, content.tobytes(), CIFAR10[name])
-  original = content[:10, 0].tobytes() == CIFAR10_TEST_LABELS
-  link = aside / 'cifar10'
-  link.mkdir()
-  link_or_copy(folder, link / CIFAR10_FOLDER)
-  return {
-    'cifar-10-binary.tar.gz': link
-  }, '' if original else 'test split is not the original (JPEG test copy)'
+  for name, checksum in CIFAR10.items():
+    _check(folder / name, _cifar_batch(folder / name).tobytes(), checksum)
+  test_labels = _cifar_batch(folder / CIFAR10_TEST)[:10, 0].tobytes()
+  is_original = test_labels == CIFAR10_TEST_LABELS
+  parent = temporary / 'cifar10'
+  parent.mkdir()
+  link_or_copy(folder, parent / CIFAR10_FOLDER)
+  note = '' if is_original else 'test split is not the original (JPEG test copy)'
+  return {CIFAR10_ARCHIVE: parent}, note
 
 
-def link_or_copy(folder, there):
-  """Links to a folder, or copies it where links are not allowed, as to most users of Windows.
+def link_or_copy(folder: Path, target: Path) -> None:
+  """Links to a folder, or copies it if links are not allowed, as for most users of Windows.
 
   Args:
-    folder: pathlib.Path.
-    there: pathlib.Path of the link or the copy.
+    folder: the folder to link to.
+    target: path of the link or the copy.
   """
   try:
-    there.symlink_to(folder.resolve(), target_is_directory=True)
+    target.symlink_to(folder.resolve(), target_is_directory=True)
   except OSError:
-    shutil.copytree(folder, there)
+    shutil.copytree(folder, target)
 
 
-def _cifar_batch(path):
+def _cifar_batch(path: Path) -> UInt8[np.ndarray, '10000 3073']:
   """[10000, 3073] uint8: a label, then the planes R, G, B."""
   if path.stat().st_size != 10000 * 3073:
     raise ValueError(
@@ -139,14 +153,25 @@ def _cifar_batch(path):
   return content.reshape(10000, 3073)
 
 
-def unpack(archive, aside):
-  """Unpacks a tar file and returns its folder; a member that would leave the folder, or fill the
-  disk, is refused.
+def unpack(archive: Path, temporary: Path) -> Path:
+  """Unpacks a tar file of files and folders.
 
-  Files and folders alone are taken: no data set has links or devices, and Python's own filter
-    begins with 3.11.4.
+  Links and devices are refused: no data set has them. Python's own filter would do the same, but
+  only exists since 3.11.4.
+
+  Args:
+    archive: the tar file, compressed or not.
+    temporary: folder in which a new folder is created.
+
+  Returns:
+    The new folder.
+
+  Raises:
+    ValueError: a damaged archive, a member that would leave the folder, or more than `LARGEST`
+      bytes.
+    OSError: the disk is full.
   """
-  folder, left = (aside / 'unpacked').resolve(), LARGEST
+  folder, left = (temporary / 'unpacked').resolve(), LARGEST
   folder.mkdir(parents=True, exist_ok=True)
   try:
     with tarfile.open(archive) as tar:
@@ -158,11 +183,7 @@ def unpack(archive, aside):
           raise ValueError(
             f'{archive} holds {member.name!r}, which leads out of its folder: do not use this file'
           )
-        path = folder / member.name
-        (path if member.isdir() else path.parent).mkdir(parents=True, exist_ok=True)
-        if member.isfile():
-          with tar.extractfile(member) as packed, path.open('wb') as file:
-            shutil.copyfileobj(packed, file)
+        _extract(tar, member, folder / member.name)
   except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
     if getattr(error, 'errno', None) == errno.ENOSPC:
       raise
@@ -171,7 +192,18 @@ def unpack(archive, aside):
   return folder
 
 
-def _stays_within(folder, member):
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+  if member.isdir():
+    path.mkdir(parents=True, exist_ok=True)
+    return
+  path.parent.mkdir(parents=True, exist_ok=True)
+  packed = tar.extractfile(member)
+  if packed is not None:  # None is for links and devices, which are refused before
+    with packed, path.open('wb') as file:
+      shutil.copyfileobj(packed, file)
+
+
+def _stays_within(folder: Path, member: tarfile.TarInfo) -> bool:
   return (
     (member.isfile() or member.isdir())
     and '\0' not in member.name
@@ -179,10 +211,10 @@ def _stays_within(folder, member):
   )
 
 
-def text(name):
-  """Returns a reader of one text file; see `digits`."""
+def text(name: str) -> Reader:
+  """Builds a reader of one text file of `TEXTS`."""
 
-  def read(folder, aside):
+  def read(folder: Path, temporary: Path) -> Found:
     path = folder if folder.is_file() else folder / name
     if not path.is_file():
       raise FileNotFoundError(f'{path} is missing: put {name} there')
@@ -193,42 +225,40 @@ def text(name):
       )
     content = path.read_bytes()
     _check(path, content, checksum)
-    (aside / name).write_bytes(content)
-    return {name: aside / name}, ''
+    (temporary / name).write_bytes(content)
+    return {name: temporary / name}, ''
 
   return read
 
 
-def farsi_digits(folder, aside):
-  """A reader of Hoda's three files; see `digits`."""
+def farsi_digits(folder: Path, temporary: Path) -> Found:
+  """A `Reader` of Hoda's three files."""
+  del temporary
   hoda.require(folder)
-  for (
-    name,
-    checksum,
-  ) in (
-    HODA.items()
-  ):  # before a file is parsed: one of 3 GB says nothing of what it would take in memory
+  # Checksums first: the size of a file does not limit the memory that its parser takes.
+  for name, checksum in HODA.items():
     _check(folder / name, (folder / name).read_bytes(), checksum)
   hoda.read(folder)
   return {name: folder / name for name in HODA}, ''
 
 
-def photographs(folder, aside):
-  """A reader of class folders of photographs; see `digits`."""
-  del aside
+def photographs(folder: Path, temporary: Path) -> Found:
+  """A `Reader` of class folders of photographs."""
+  del temporary
   folders.find(folder)
   return {}, ''
 
 
-def _check(path, content, checksum):
+def _check(path: Path, content: bytes, checksum: str) -> None:
   found = hashlib.sha256(content).hexdigest()
   if found != checksum:
     raise ValueError(
-      f'{path} has another checksum (sha256 {found[:12]}…, expected {checksum[:12]}…): fetch it again'
+      f'{path} has another checksum (sha256 {found[:12]}…, expected {checksum[:12]}…): '
+      'fetch it again'
     )
 
 
-RAW = {
+RAW: dict[str, Reader] = {
   'mnist': digits(mnist.RAW_CHECKSUMS),
   'fashion_mnist': digits(FASHION_MNIST),
   'cifar10': cifar10,
@@ -237,4 +267,4 @@ RAW = {
   'shakespeare': text('shakespeare.txt'),
   'image_folder': photographs,
 }
-MANUAL = ('hoda', 'image_folder')  # nobody offers them for download
+MANUAL = ('hoda', 'image_folder')  # not available for download

@@ -1,4 +1,4 @@
-"""MNIST: from TFDS where it is prepared, else from the copy inside the package."""
+"""MNIST, from TFDS if it is prepared, else from the copy inside the package."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ RAW_CHECKSUMS = {  # of the unpacked original files
 CLASSES = tuple('0123456789')
 
 
-def mnist(*, source, data_dir):
+def mnist(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
   """The 60,000 + 10,000 handwritten digits of LeCun et al. 1998.
 
   Args:
@@ -30,29 +30,24 @@ def mnist(*, source, data_dir):
   Returns:
     Source with image [N, 28, 28, 1] uint8 and label [N] int32.
   """
-  return choose(
-    'mnist',
-    source,
-    {
-      'tfds': lambda required: tfds_arrays.read(
-        'mnist', data_dir=data_dir, required=required, decode=tfds_arrays.images
-      ),
-      'bundled': lambda required: _bundled(),
-    },
-  )
+
+  def from_tfds(required: bool) -> Source | None:
+    return tfds_arrays.read(
+      'mnist', data_dir=data_dir, required=required, decode=tfds_arrays.images
+    )
+
+  def from_package(required: bool) -> Source:
+    del required  # it is always there
+    return _bundled()
+
+  return choose('mnist', source, {'tfds': from_tfds, 'bundled': from_package})
 
 
-def _bundled():
+def _bundled() -> Source:
   files = bundle.read('mnist', CHECKSUMS)
-  pixels, labels = (
-    {
-      part: np.frombuffer(files[f'{part}-{kind}-ubyte'], np.uint8, offset=header)
-      for part in ('train', 't10k')
-    }
-    for kind, header in (('images-idx3', 16), ('labels-idx1', 8))
-  )
-  columns = {
-    split: {'image': pixels[part].reshape(-1, 28, 28, 1), 'label': labels[part].astype(np.int32)}
-    for split, part in (('train', 'train'), ('test', 't10k'))
-  }
+  columns = {}
+  for split, part in (('train', 'train'), ('test', 't10k')):
+    pixels = np.frombuffer(files[f'{part}-images-idx3-ubyte'], np.uint8, offset=16)
+    labels = np.frombuffer(files[f'{part}-labels-idx1-ubyte'], np.uint8, offset=8)
+    columns[split] = {'image': pixels.reshape(-1, 28, 28, 1), 'label': labels.astype(np.int32)}
   return Source(origin='bundled', columns=columns, classes=CLASSES)
