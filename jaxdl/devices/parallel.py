@@ -25,7 +25,7 @@ def sum_over_devices(tree: Any) -> Any:
   return jax.lax.psum(tree, AXIS)
 
 
-def over_devices(function: Callable, *, scalars: int = 0, donate: tuple[int, ...] = ()) -> Callable:
+def over_devices(function: Callable, *, scalars: int = 0, donate: tuple[int, ...] = ()) -> Any:
   """Compiles `function(replicated, arrays, feed, …)` for all devices.
 
   The feed is split over the devices. All other arguments are the same on all devices. The result
@@ -200,7 +200,7 @@ def members_mesh(count: int) -> Mesh:
 
 def over_members(
   function: Callable, mesh: Mesh, *, scalars: int = 0, donate: tuple[int, ...] = ()
-) -> Callable:
+) -> jax.stages.Wrapped:
   """Compiles `function(number, replicated, arrays, feed, …)` for all members of a mesh.
 
   It corresponds to `over_devices` for one run. The members of one device are computed one after

@@ -11,7 +11,7 @@ import optax
 
 from jaxdl.devices import parallel
 from jaxdl.step import precision
-from jaxdl.step.state import Batch, Number, State, Sums, accepted_kwargs
+from jaxdl.step.state import Batch, State, Sums, accepted_kwargs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
   optimizer: optax.GradientTransformation
   task: Callable[..., Sums]
   penalty: Callable | None = None
-  ema_decay: Number = 0.0
+  ema_decay: float | int = 0.0
   compute: str = 'float32'
 
 
