@@ -716,7 +716,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/cnn_mnist.py', '--config.task=next_char'],
-      r"config\.task='next_char' is none for the model 'cnn': use 'classify', ",
+      r"config\.task='next_char' is not a task of the model 'cnn': use 'classify', ",
     ),
     (
       ['--config=configs/cnn_mnist.py', '--config.model.layers[0].activat=False'],

@@ -1,4 +1,5 @@
-"""Devices and processes: data parallelism with pmap, several hosts, flags of the compiler.
+"""Devices and processes: data parallelism with pmap, several processes, flags of the compiler.
 
-`parallel` is the only module that knows pmap; `processes` the only one that knows several hosts.
+`parallel` is the only module that uses pmap, and `processes` the only one for several processes.
+Importing this package does not import JAX.
 """

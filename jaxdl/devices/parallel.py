@@ -1,45 +1,54 @@
-"""Data parallelism: all that knows pmap, its axis and the layout of arrays over devices."""
+"""Data parallelism: pmap, its axis and the layout of arrays over devices are used only here."""
 
 import contextlib
 import math
 import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
 
-AXIS, MEMBERS = 'devices', 'members'
-MOST_OF_A_CPU = 64
+AXIS, MEMBERS = 'devices', 'members'  # names of mapped axes
+MOST_CPU_DEVICES = 64
 
 
-def sum_over_devices(tree):
-  """Sums a tree of arrays over the devices, inside a function given to `over_devices`."""
+def sum_over_devices(tree: Any) -> Any:
+  """Sums a tree of arrays over the devices, inside a function compiled by `over_devices`.
+
+  Args:
+    tree: this device's arrays.
+  """
   return jax.lax.psum(tree, AXIS)
 
 
-def over_devices(function, *, scalars=0, donate=()):
+def over_devices(function: Callable, *, scalars: int = 0, donate: tuple[int, ...] = ()) -> Any:
   """Compiles `function(replicated, arrays, feed, …)` for all devices.
 
-  Its third argument is split over the devices, every other one is the same on all of them, and so
-  must be its result: pmap returns device 0's, so whatever differs between devices must have gone
-  through `total`.
+  The feed is split over the devices. All other arguments are the same on all devices. The result
+  must be the same, too, because pmap returns that of device 0: values that differ between devices
+  must go through `sum_over_devices` or `all_gather`.
 
   Args:
     function: pure function of (state or variables, resident arrays, feed, further scalars).
-    scalars: how many further arguments there are.
+    scalars: number of further scalars.
     donate: positions of the arguments whose memory the result may reuse.
 
   Returns:
-    The compiled function; give it the feed through `split_feed`.
+    The compiled function; its feed must be split by `split_feed`.
   """
   axes = (None, None, 0, *[None] * scalars)
   return jax.pmap(function, axis_name=AXIS, in_axes=axes, out_axes=None, donate_argnums=donate)
 
 
-def local_shard(tree):
-  """This device's rows of arrays that all devices hold whole, inside a function given to
-  `over_devices`.
+def local_shard(tree: Any) -> Any:
+  """This device's rows of replicated arrays, inside a function compiled by `over_devices`.
+
+  Args:
+    tree: arrays whose first axis the number of devices divides.
   """
 
   def part(values):
@@ -49,18 +58,30 @@ def local_shard(tree):
   return jax.tree.map(part, tree)
 
 
-def all_gather(tree):
-  """The rows of all devices on every device: the inverse of `own_part`."""
+def all_gather(tree: Any) -> Any:
+  """The rows of all devices, on every device: the inverse of `local_shard`.
+
+  Args:
+    tree: this device's rows.
+  """
   return jax.lax.all_gather(tree, AXIS, tiled=True)
 
 
-def replicate(tree):
-  """Puts a tree of arrays on every local device."""
+def replicate(tree: Any) -> Any:
+  """Puts a tree of arrays on every local device.
+
+  Args:
+    tree: the arrays.
+  """
   return jax.device_put(tree, _everywhere())
 
 
-def replicated_shapes(tree):
-  """The shapes of a tree of arrays, or of shapes, as `replicate` would put it on the devices."""
+def replicated_shapes(tree: Any) -> Any:
+  """The shapes and shardings that `replicate` would give a tree.
+
+  Args:
+    tree: arrays, or their shapes.
+  """
   return jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=_everywhere()), tree
   )
@@ -70,25 +91,28 @@ def _everywhere():
   return NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec())
 
 
-def use_cpu_devices(configs):
-  """Lets a CPU be as many devices as `cpu_devices` of the configs says, before JAX starts.
+def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
+  """Splits the CPU into `cpu_devices` virtual devices, before JAX starts.
 
-  Each computes its part of every batch on a core of its own, where a single one would split each
-  operation over the cores. They are fewer where a batch does not divide, and as they were where JAX
-  has started, is told otherwise (JAX_NUM_CPU_DEVICES, XLA_FLAGS) or runs on an accelerator. They do
-  not follow the machine's cores: bits would, too.
+  Each device computes its part of every batch on one core; a single device would split each
+  operation over the cores. The number is lower if it does not divide the batch sizes. It does not
+  change if JAX has started, runs on an accelerator, or already has a number of devices
+  (JAX_NUM_CPU_DEVICES, XLA_FLAGS). It does not depend on the cores of the machine, because the bits
+  of the results would then depend on them, too.
 
   Args:
-    configs: list of dict, plain JSON data, not yet checked.
+    configs: plain JSON data, not yet checked.
 
   Raises:
-    ValueError: `cpu_devices` is not a number of devices.
+    ValueError: `cpu_devices` is not a valid number of devices.
   """
   numbers = [config.get('cpu_devices', 1) for config in configs]
   for number in numbers:
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_OF_A_CPU:
+    if (
+      isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_CPU_DEVICES
+    ):
       raise ValueError(
-        f'config.cpu_devices={number!r} is not a number of devices: use 1 to {MOST_OF_A_CPU}'
+        f'config.cpu_devices={number!r} is not a number of devices: use 1 to {MOST_CPU_DEVICES}'
       )
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
@@ -97,81 +121,101 @@ def use_cpu_devices(configs):
     for count in range(min(numbers), 0, -1)
     if count == 1 or all(isinstance(size, int) and size % count == 0 for size in sizes)
   )
-  told = jax.config.jax_num_cpu_devices > 0 or 'host_platform_device_count' in os.environ.get(
-    'XLA_FLAGS', ''
+  is_set = (
+    getattr(jax.config, 'jax_num_cpu_devices') > 0  # noqa: B009
+    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
   )
-  if number > 1 and not told:
+  if number > 1 and not is_set:
     with contextlib.suppress(RuntimeError):  # JAX has started
       jax.config.update('jax_num_cpu_devices', number)
 
 
-def check_batch_size(batch_size, where):
-  """Raises ValueError where a batch does not divide over the devices, and names the nearest sizes
-  that do.
+def check_batch_size(batch_size: int, where: str) -> None:
+  """Checks that a batch divides over the devices.
+
+  Args:
+    batch_size: examples of a batch.
+    where: the config key, for the message.
+
+  Raises:
+    ValueError: it does not; the message names the nearest sizes that do.
   """
   devices = jax.device_count()
   if batch_size < 1 or batch_size % devices:
     raise ValueError(
-      f'{where}={batch_size} does not divide over {devices} devices: use {near_sizes(batch_size, devices)}'
+      f'{where}={batch_size} does not divide over {devices} devices: '
+      f'use {near_sizes(batch_size, devices)}'
     )
 
 
-def near_sizes(batch_size, devices):
-  """The nearest batches that divide over so many devices, in words: '126 or 128'."""
+def near_sizes(batch_size: int, devices: int) -> str:
+  """The nearest batch sizes that divide over a number of devices, such as '126 or 128'.
+
+  Args:
+    batch_size: examples of a batch.
+    devices: number of devices.
+  """
   below = max(batch_size, 0) // devices * devices
   return f'{below} or {below + devices}' if below else f'{devices}'
 
 
-def split_feed(feed, steps):
-  """Gives each device its part of every batch, and starts the copy to it.
+def split_feed(
+  feed: Mapping[str, Shaped[np.ndarray, 'S B ...']], steps: int
+) -> dict[str, Shaped[Array, 'D steps b ...']]:
+  """Gives each device its part of every batch and starts the copies to the devices.
 
   Args:
-    feed: name → [S, B, …] array; B is this host's part of a batch.
-    steps: int >= S; shorter feeds are padded with zeros, so that one compiled program serves every
-      length.
+    feed: name → values of S steps, for this process's part of each batch.
+    steps: number of steps, at least S. Shorter feeds are padded with zeros, so that one compiled
+      program serves all lengths.
 
   Returns:
-    name → [devices of this host, steps, B / devices, …], on the devices or on its way there.
+    Name → values for each of the D devices of this process, b = B / D.
   """
   devices = jax.local_device_count()
-  apart = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
+  sharding = NamedSharding(Mesh(np.array(jax.local_devices()), (AXIS,)), PartitionSpec(AXIS))
 
   def split(values):
-    return np.moveaxis(
-      _padded(values, steps).reshape(steps, devices, -1, *values.shape[2:]), 1, 0
-    )  # [D, S, B/D, …]
+    parts = _padded(values, steps).reshape(steps, devices, -1, *values.shape[2:])
+    return np.moveaxis(parts, 1, 0)
 
-  return jax.device_put({name: split(values) for name, values in feed.items()}, apart)
+  return jax.device_put({name: split(values) for name, values in feed.items()}, sharding)
 
 
-def members_mesh(count):
-  """The devices for runs that one program trains: [members apart, devices that share the batches of
-  each].
+def members_mesh(count: int) -> Mesh:
+  """The devices of a program that trains several runs (members).
 
-  As many members lie apart, on devices of their own, as divide both numbers: then nothing crosses
-    the devices.
+  The first axis separates members. The devices along the second axis share the batches of a member.
+  The first axis is as long as possible, because separate members need no communication.
+
+  Args:
+    count: number of members.
+
+  Returns:
+    A mesh [greatest common divisor of members and devices, remaining devices].
   """
-  return Mesh(
-    np.array(jax.devices()).reshape(math.gcd(count, jax.device_count()), -1), (MEMBERS, AXIS)
-  )
+  devices = np.array(jax.devices())
+  return Mesh(devices.reshape(math.gcd(count, jax.device_count()), -1), (MEMBERS, AXIS))
 
 
-def over_members(function, mesh, *, scalars=0, donate=()):
-  """Compiles `function(number, replicated, arrays, feed, …)`, as `over_devices` has it, for every
-  member of a mesh.
+def over_members(
+  function: Callable, mesh: Mesh, *, scalars: int = 0, donate: tuple[int, ...] = ()
+) -> jax.stages.Wrapped:
+  """Compiles `function(number, replicated, arrays, feed, …)` for all members of a mesh.
 
-  The members of one device are computed in turn on a CPU, whose cache holds one, and at once (vmap)
-  elsewhere.
+  It corresponds to `over_devices` for one run. The members of one device are computed one after
+  another on a CPU, whose cache holds one member, and at once (vmap) on other platforms.
 
   Args:
     function: pure function of the member's number [], its state or variables, the resident arrays,
-      its feed, and further scalars, which are the same for all.
-    mesh: of `members_mesh`.
-    scalars, donate: as in `over_devices`.
+      its feed, and further scalars, which are the same for all members.
+    mesh: mesh returned by `members_mesh`.
+    scalars: number of further scalars.
+    donate: positions of the arguments whose memory the result may reuse.
 
   Returns:
-    The compiled function of (members' states [M, …], arrays, feeds [M, S, B, …], …); its results
-    are [M, …].
+    The compiled function of (states of the members [M, …], arrays, feeds [M, S, B, …], …); its
+    results are [M, …].
   """
 
   def on_device(states, arrays, feeds, *further):
@@ -191,38 +235,53 @@ def over_members(function, mesh, *, scalars=0, donate=()):
     PartitionSpec(MEMBERS, None, AXIS),
     *[everywhere] * scalars,
   )
-  apart = jax.shard_map(
+  mapped = jax.shard_map(
     on_device, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(MEMBERS), check_vma=False
   )
-  return jax.jit(apart, donate_argnums=donate)
+  return jax.jit(mapped, donate_argnums=donate)
 
 
 def _in_turn():
+  """Whether the members of a device are computed one after another."""
   return jax.default_backend() == 'cpu'
 
 
-def split_members(tree, mesh):
-  """Puts every member's part of a tree of arrays [M, …] where `over_members` computes it."""
+def split_members(tree: Any, mesh: Mesh) -> Any:
+  """Puts each member's part of a tree of arrays [M, …] on the devices that compute it.
+
+  Args:
+    tree: the arrays of all members.
+    mesh: mesh returned by `members_mesh`.
+  """
   return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(MEMBERS)))
 
 
-def split_feeds(feeds, steps, mesh):
-  """The feeds name → [M, S, B, …] of members where `over_members` computes them, padded as by
-  `split_feed`.
+def split_feeds(
+  feeds: Mapping[str, Shaped[np.ndarray, 'M S B ...']], steps: int, mesh: Mesh
+) -> dict[str, Shaped[Array, 'M steps B ...']]:
+  """Puts the feeds of members on the devices that compute them.
+
+  Args:
+    feeds: name → values of S steps of M members.
+    steps: number of steps, at least S; shorter feeds are padded with zeros.
+    mesh: mesh returned by `members_mesh`.
   """
-  apart = NamedSharding(mesh, PartitionSpec(MEMBERS, None, AXIS))
-  return jax.device_put(
-    {name: _padded(values, steps, axis=1) for name, values in feeds.items()}, apart
-  )
+  sharding = NamedSharding(mesh, PartitionSpec(MEMBERS, None, AXIS))
+  padded = {name: _padded(values, steps, axis=1) for name, values in feeds.items()}
+  return jax.device_put(padded, sharding)
 
 
 def _padded(values, steps, axis=0):
-  """An array with zeros after its steps, so that there are as many as a compiled program expects."""
+  """Adds steps of zeros, so that there are as many as a compiled program expects."""
   missing = [(0, steps - size if place == axis else 0) for place, size in enumerate(values.shape)]
   return np.pad(values, missing) if values.shape[axis] < steps else values
 
 
-def pad_to_devices(batch_size):
-  """The smallest multiple of the number of devices that is not below a batch size."""
+def pad_to_devices(batch_size: int) -> int:
+  """The smallest multiple of the number of devices that is at least a batch size.
+
+  Args:
+    batch_size: examples of a batch.
+  """
   devices = jax.device_count()
   return -(-batch_size // devices) * devices

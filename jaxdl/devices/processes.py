@@ -1,45 +1,50 @@
-"""Several processes that train one run: how they find each other, which one writes, and what they
-agree on.
+"""Several processes that train one run: how they connect, and how they exchange values.
 
-Process 0 alone reads and writes the run's folder and speaks; it hands what it read to the others.
-Where one of them dies, JAX ends the others.
+Only process 0 reads and writes the run's folder and prints; it sends the values it reads to the
+others. If one process dies, JAX ends the others.
 """
 
 import atexit
 import contextlib
+import functools
 import os
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
-SILENCE = 30  # seconds without a sign of life after which a process counts as dead
-PATIENCE = 300  # seconds in which all processes must have come
+SILENCE = 30  # seconds without a heartbeat after which a process counts as dead
+PATIENCE = 300  # seconds in which all processes must have connected
+Result = TypeVar('Result')
 
 
 @contextlib.contextmanager
-def joined(coordinator, processes=None, process=None):
-  """Makes this process one of several inside the `with` block; without a coordinator it stays
-  alone.
+def joined(
+  coordinator: str | None, processes: int | None = None, process: int | None = None
+) -> Iterator[None]:
+  """Connects this process with the others inside the `with` block.
 
   Args:
-    coordinator: 'HOST:PORT' of process 0, 'auto' where the cluster says who they are (SLURM, a TPU
-      slice, Kubernetes, Open MPI), or None.
-    processes: int, how many there are; not for 'auto'.
-    process: int, which one this is, from 0; not for 'auto'.
+    coordinator: 'HOST:PORT' of process 0; 'auto' if the cluster provides the addresses (SLURM, a
+      TPU slice, Kubernetes, Open MPI); or None for a single process.
+    processes: number of processes; not with 'auto'.
+    process: number of this process, from 0; not with 'auto'.
 
   Raises:
-    ValueError: an impossible combination.
-    OSError: the others cannot be found.
+    ValueError: the combination is impossible.
+    OSError: the other processes cannot be reached.
   """
   _check(coordinator, processes, process)
   if coordinator is None:
     yield
     return
   ended_well = []
-  atexit.register(lambda: ended_well or _leave())  # after JAX's own, so that it runs before it
+  # Registered after JAX's function, so that it runs before it.
+  atexit.register(lambda: ended_well or _leave())
   _initialize(coordinator, processes, process)
   with (
     open(os.devnull, 'w') as nowhere,
@@ -50,7 +55,7 @@ def joined(coordinator, processes=None, process=None):
 
 
 def _leave():
-  """Ends a process that failed at once: JAX would wait for the others, which wait for this one."""
+  """Ends a failed process at once: JAX would wait for the others, which wait for this one."""
   sys.stdout.flush()
   sys.stderr.flush()
   os._exit(1)
@@ -80,29 +85,33 @@ def _check(coordinator, processes, process):
 
 
 def _initialize(coordinator, processes, process):
-  waits = dict(initialization_timeout=PATIENCE, heartbeat_timeout_seconds=SILENCE)
+  initialize = functools.partial(
+    jax.distributed.initialize,
+    initialization_timeout=PATIENCE,
+    heartbeat_timeout_seconds=SILENCE,
+  )
   if coordinator == 'auto':
     try:
-      jax.distributed.initialize(**waits)
+      initialize()
     except (ValueError, RuntimeError) as error:
       raise OSError(
-        f'--coordinator=auto found no cluster ({error}): give --coordinator=HOST:PORT, --processes and '
-        '--process'
+        f'--coordinator=auto found no cluster ({error}): give --coordinator=HOST:PORT, '
+        '--processes and --process'
       ) from error
     return
   if process:
     _wait_for(coordinator)
   try:
-    jax.distributed.initialize(coordinator, processes, process, **waits)
+    initialize(coordinator, processes, process)
   except RuntimeError as error:
+    reason = str(error).partition('\n')[0]
     raise OSError(
-      f'--coordinator={coordinator} cannot be used ({str(error).partition(chr(10))[0]}): '
-      'give a free port of process 0'
+      f'--coordinator={coordinator} cannot be used ({reason}): give a free port of process 0'
     ) from error
 
 
 def _wait_for(coordinator):
-  """Returns once process 0 answers, for JAX would abort with a trace."""
+  """Waits until process 0 answers, because JAX would abort with a traceback."""
   host, _, port = coordinator.rpartition(':')
   end = time.monotonic() + PATIENCE
   while True:
@@ -112,18 +121,23 @@ def _wait_for(coordinator):
     except OSError as error:
       if time.monotonic() > end:
         raise OSError(
-          f'process 0 does not answer at {coordinator} ({error}): start it, or correct --coordinator'
+          f'process 0 does not answer at {coordinator} ({error}): '
+          'start it, or correct --coordinator'
         ) from error
       time.sleep(0.2)
 
 
-def is_first():
-  """Whether this process is the one that reads and writes the run's folder."""
+def is_first() -> bool:
+  """Whether this is process 0, which reads and writes the run's folder."""
   return jax.process_index() == 0
 
 
-def min_over_processes(number):
-  """The smallest of the whole numbers that the processes give; all of them must ask."""
+def min_over_processes(number: int) -> int:
+  """Minimum over all processes (a collective call).
+
+  Args:
+    number: this process's whole number.
+  """
   if jax.process_count() == 1:
     return number
   from jax.experimental import multihost_utils
@@ -131,14 +145,18 @@ def min_over_processes(number):
   return int(multihost_utils.process_allgather(np.int32(number)).min())
 
 
-def on_first_process(function):
-  """Calls a function in the first process, while the others wait.
+def on_first_process(function: Callable[[], Result]) -> Result | None:
+  """Calls a function in the first process, while the others wait (a collective call).
+
+  Args:
+    function: called without arguments.
 
   Returns:
-    what it returns in the first process, None in the others.
+    The function's result in the first process, None in the others.
 
   Raises:
-    what it raises there, and OSError in the others.
+    Exception: the function's exception in the first process.
+    OSError: the function failed, in the other processes.
   """
   try:
     found = function() if is_first() else None
@@ -146,22 +164,22 @@ def on_first_process(function):
     min_over_processes(0)
     raise
   if not min_over_processes(1):
-    raise OSError('the first process cannot go on: its own message says why')
+    raise OSError('the first process failed: see its own message')
   return found
 
 
-def broadcast_from_first(function, like):
-  """What a function returns in the first process, to the bit, in all of them.
+def broadcast_from_first(function: Callable[[], Any], like: Any) -> Any:
+  """Sends a function's result from the first process to all, bit by bit (a collective call).
 
   Args:
-    function: () → tree of arrays; called in the first process alone.
+    function: () → tree of arrays; called in the first process only.
     like: tree of arrays of the same shapes and types.
 
   Returns:
-    tree of arrays.
+    The function's result.
 
   Raises:
-    as `alone`.
+    Exception, OSError: as in `on_first_process`.
   """
   found = on_first_process(function)
   if jax.process_count() == 1:
@@ -174,9 +192,8 @@ def broadcast_from_first(function, like):
     [np.ascontiguousarray(leaf).reshape(-1).view(np.uint8) for leaf in leaves]
     or [np.zeros(0, np.uint8)]
   )
-  packed = np.asarray(
-    multihost_utils.broadcast_one_to_all(packed)
-  )  # bytes: a sum would turn −0 into 0
+  # Bytes are sent, because the sum that broadcasts would turn −0 into 0.
+  packed = np.asarray(multihost_utils.broadcast_one_to_all(packed))
   edges = np.cumsum([leaf.nbytes for leaf in leaves])[:-1]
   parts = np.split(packed, edges)
   return structure.unflatten(

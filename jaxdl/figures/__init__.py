@@ -1,5 +1,6 @@
-"""Every picture jaxdl draws; the only package that knows matplotlib, and imports it only when it
-draws.
+"""All pictures that jaxdl draws.
+
+This is the only package that uses matplotlib, and it imports it when it draws the first picture.
 """
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter

@@ -1,12 +1,20 @@
-"""Charts: matrices, reliability, scatter plots and lines."""
+"""Charts: confusion matrices, reliability diagrams, scatter plots, bars and lines."""
 
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, Int, Num
 
 from jaxdl.figures.curves import COLOURS
 from jaxdl.figures.fitting import short
 
+if TYPE_CHECKING:
+  import matplotlib.figure
+
+# The palette of Okabe & Ito without yellow and black, and other colours. All are visible on white
+# and on black.
 CLASSES = (
   '#0072B2',
   '#D55E00',
@@ -20,32 +28,36 @@ CLASSES = (
   '#6A3D9A',
   '#C2185B',
   '#44AA99',
-)  # Okabe & Ito's without yellow and black, seen on white and on black alike, and others
-FEW = 10  # predictions of a bin, whose accuracy says little
-COUNTED, NAMED = (
-  20,
-  50,
-)  # classes of a confusion matrix up to which its cells have counts and its axes names
-SIDE = 10.0  # inches of a matrix of more classes
+)
+FEW = 10  # predictions; the accuracy of a bin with fewer is uncertain
+COUNTED = 20  # classes up to which the cells of a confusion matrix have counts
+NAMED = 50  # classes up to which the axes of a confusion matrix have names
+SIDE = 10.0  # inches, side of a confusion matrix without counts
 IN_MAP = 20  # classes whose names have room in a scatter plot
 
 
-def confusion_matrix(counts, classes, *, heading, confused=()):
+def confusion_matrix(
+  counts: Int[np.ndarray, 'K K'],
+  classes: Sequence[str],
+  *,
+  heading: str,
+  confused: Sequence[tuple[int, int, int]] = (),
+) -> 'matplotlib.figure.Figure':
   """Counts of true (rows) and predicted (columns) classes, coloured by their share of the row.
 
-  Up to 20 classes the cells have their counts. Of more the figure stays of one size and lists the
-  most frequent confusions at its right; above 50 classes its axes have the numbers of the classes
-  instead of their names.
+  Up to 20 classes, the cells show their counts. With more classes, the figure has a fixed size and
+  lists the most frequent confusions on the right. With more than 50 classes, its axes show the
+  numbers of the classes instead of their names.
 
   Args:
-    counts: [K, K] int.
+    counts: number of examples of each pair of classes.
     classes: K names.
-    heading: str.
+    heading: heading of the figure.
     confused: (true class, predicted class, count) of the confusions to list, the most frequent
       first.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.colors import PowerNorm
   from matplotlib.figure import Figure
@@ -60,9 +72,8 @@ def confusion_matrix(counts, classes, *, heading, confused=()):
     _list_confusions(beside, names, confused)
   else:
     axis = figure.subplots()
-  drawn = axis.imshow(
-    shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1)
-  )  # so that a few mistakes are seen
+  # The colours are those of the square root of the share, so that few mistakes are visible.
+  drawn = axis.imshow(shares, cmap='cividis', norm=PowerNorm(0.5, 0, 1))
   places = range(len(names))
   if len(names) <= NAMED:
     turned = {}
@@ -90,7 +101,7 @@ def confusion_matrix(counts, classes, *, heading, confused=()):
 
 
 def _list_confusions(axis, names, confused):
-  """Writes confusions (true class, predicted class, count) into an axis, a line each."""
+  """Writes confusions (true class, predicted class, count) into an axis, one in each line."""
   axis.axis('off')
   if len(names) > NAMED:
     names = [f'{number} {name}' for number, name in enumerate(names)]
@@ -99,16 +110,23 @@ def _list_confusions(axis, names, confused):
   axis.text(0, 1, '\n'.join([title, '', *lines]), fontsize=8, va='top', transform=axis.transAxes)
 
 
-def reliability(confidence, accuracy, count, *, heading):
-  """Accuracy against confidence in bins, and how many predictions each bin holds.
+def reliability(
+  confidence: Float[np.ndarray, ' bins'],
+  accuracy: Float[np.ndarray, ' bins'],
+  count: Int[np.ndarray, ' bins'],
+  *,
+  heading: str,
+) -> 'matplotlib.figure.Figure':
+  """Reliability diagram: accuracy against confidence in bins, and the predictions of each bin.
 
   Args:
-    confidence, accuracy: [bins], means; NaN for an empty bin.
-    count: [bins] int.
-    heading: str.
+    confidence: mean confidence of each bin; NaN for an empty bin.
+    accuracy: accuracy of each bin, as a share; NaN for an empty bin.
+    count: number of predictions of each bin.
+    heading: heading of the figure.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 
@@ -149,42 +167,51 @@ def reliability(confidence, accuracy, count, *, heading):
     xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog'
   )
   powers = len(str(count.max(initial=0))) - 1
-  bottom.set_yticks(
-    [0, *(10**power for power in range(powers or 1, 0, -(powers // 4 + 1)))]
-  )  # at most five, none on another
+  # At most five labels, so that they do not overlap.
+  bottom.set_yticks([0, *(10**power for power in range(powers or 1, 0, -(powers // 4 + 1)))])
   bottom.yaxis.set_major_formatter('{x:,.0f}')
   figure.suptitle(heading, fontsize=11)
   return figure
 
 
-def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
-  """Points in two dimensions, coloured by class, the class's name at its median.
+def scatter(
+  points: Float[np.ndarray, 'N 2'],
+  labels: Int[np.ndarray, ' N'],
+  classes: Sequence[str],
+  *,
+  heading: str,
+  note: str | None = None,
+  axes: tuple[str, str] = ('', ''),
+) -> 'matplotlib.figure.Figure':
+  """Points in two dimensions, coloured by class, with the name of each class at its median.
 
-  Of more than 20 classes, the 20 of the most points are named; colours repeat after 12 classes.
+  Only the 20 classes with the most points are named. Colours repeat after 12 classes.
 
   Args:
-    points: [N, 2].
-    labels: [N] int.
+    points: coordinates.
+    labels: class of each point.
     classes: K names.
-    heading: str.
-    note: str below, such as how far the picture can be trusted.
-    axes: what stands beside the horizontal and the vertical axis.
+    heading: heading of the figure.
+    note: text below the plot, such as how reliable it is.
+    axes: labels of the horizontal and the vertical axis.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
-  order = np.argsort(labels, kind='stable')  # later classes over earlier ones
+  order = np.argsort(labels, kind='stable')  # later classes are drawn over earlier ones
   colours = [CLASSES[label % len(CLASSES)] for label in labels[order]]
-  axis.scatter(*points[order].T, s=size, c=colours, alpha=0.7, linewidths=0)
+  axis.scatter(points[order, 0], points[order, 1], s=size, c=colours, alpha=0.7, linewidths=0)
   present, counts = np.unique(labels, return_counts=True)
   for label in np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]]):
+    x, y = np.median(points[labels == label], axis=0)
     axis.text(
-      *np.median(points[labels == label], axis=0),
-      short(classes[label]),
+      x,
+      y,
+      short(classes[int(label)]),
       fontsize=9,
       weight='bold',
       ha='center',
@@ -196,22 +223,28 @@ def scatter(points, labels, classes, *, heading, note=None, axes=('', '')):
   axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
-    figure.supxlabel(
-      textwrap.fill(note, 88), fontsize=8
-    )  # as many letters as a line of this width has
+    figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # a line has room for 88 characters
   return figure
 
 
-def bars(series, names, *, xlabel, ylabel, heading):
-  """Bars of several series beside each other.
+def bars(
+  series: Mapping[str, Num[np.ndarray, ' N'] | Sequence[float]],
+  names: Sequence[str],
+  *,
+  xlabel: str,
+  ylabel: str,
+  heading: str,
+) -> 'matplotlib.figure.Figure':
+  """Bars of several series next to each other.
 
   Args:
-    series: label → [N] heights.
-    names: N texts below them.
-    xlabel, ylabel, heading: str.
+    series: label → heights.
+    names: N texts below the bars.
+    xlabel, ylabel: labels of the axes.
+    heading: heading of the figure.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 
@@ -243,16 +276,24 @@ def bars(series, names, *, xlabel, ylabel, heading):
   return figure
 
 
-def lines(series, *, xlabel, ylabel, heading, markers=False):
-  """Lines over one axis.
+def lines(
+  series: Mapping[str, tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]],
+  *,
+  xlabel: str,
+  ylabel: str,
+  heading: str,
+  markers: bool = False,
+) -> 'matplotlib.figure.Figure':
+  """Lines in one chart.
 
   Args:
-    series: label → (x [S], y [S]).
-    xlabel, ylabel, heading: str.
-    markers: bool, a mark at every point.
+    series: label → (x, y) of equal lengths.
+    xlabel, ylabel: labels of the axes.
+    heading: heading of the figure.
+    markers: whether every point has a marker.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 
@@ -261,9 +302,8 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
   for number, ((label, (x, y)), colour) in enumerate(
     zip(series.items(), COLOURS * len(series), strict=False)
   ):
-    below = markers * (
-      len(series) - 1 - number
-    )  # the wider a line, so that those are seen that lie under equal ones
+    # Earlier lines are wider, so that they are visible under equal later ones.
+    below = len(series) - 1 - number if markers else 0
     axis.plot(
       x,
       y,
@@ -274,7 +314,7 @@ def lines(series, *, xlabel, ylabel, heading, markers=False):
       markersize=4 + 0.8 * below,
     )
   if all(np.issubdtype(np.asarray(x).dtype, np.integer) for x, _ in series.values()):
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis='x', integer=True)
   axis.set(xlabel=xlabel, ylabel=ylabel)
   axis.grid(alpha=0.3)
   if len(series) > 1:

@@ -1,22 +1,26 @@
-"""What makes data fit into a picture: channels as colours, long names cut, shapes of tiles."""
+"""Fits data into a picture: colours of channels, length of names, shape of tiles."""
+
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Array, Num
 
 LONGEST = 24  # characters of a name in a picture
 MOST_ELONGATED = 4  # height / width of a tile, or width / height: a longer image is stretched to it
 
 
-def visible(pixels):
-  """An image of any number of channels as one that can be drawn.
+def visible(pixels: Num[np.ndarray | Array, '*size C']) -> Num[np.ndarray, '*size c']:
+  """Converts an image with any number of channels to one that can be drawn.
 
-  One channel is drawn grey, two as magenta and green, three as red, green and blue; of more, the
-  first three are drawn.
+  One channel is drawn grey, two channels magenta and green, three channels red, green and blue. Of
+  more channels, the first three are drawn.
 
   Args:
-    pixels: [..., C], C at least 1.
+    pixels: C is at least 1.
 
   Returns:
-    [..., 1 or 3], of the same type.
+    An image of the same type; c is 1 or 3.
   """
   pixels = np.asarray(pixels)
   if pixels.shape[-1] == 2:
@@ -25,20 +29,31 @@ def visible(pixels):
 
 
 def short(name: str, longest: int = LONGEST) -> str:
-  """A name, each of whose lines is cut to a number of characters."""
+  """Cuts each line of a name to a number of characters.
+
+  Args:
+    name: one or several lines.
+    longest: number of characters, including the ellipsis.
+  """
   return '\n'.join(
     line if len(line) <= longest else f'{line[: longest - 1]}…' for line in str(name).split('\n')
   )
 
 
-def tile_height(shapes):
-  """Height / width of the tiles in which images of some shapes [H, W, …] are drawn."""
+def tile_height(shapes: Sequence[Sequence[int]]) -> float:
+  """Height / width of the tiles in which images are drawn.
+
+  Args:
+    shapes: shapes [H, W, …] of the images.
+  """
   tallest = max(shape[0] / shape[1] for shape in shapes)
   return min(max(tallest, 1 / MOST_ELONGATED), MOST_ELONGATED)
 
 
-def aspect(shape) -> str:
-  """imshow's aspect for an image [H, W, …]: 'equal' for square pixels, 'auto' where it is
-  stretched.
+def aspect(shape: Sequence[int]) -> Literal['equal', 'auto']:
+  """The aspect of `imshow` for an image: 'equal' for square pixels, 'auto' to stretch it.
+
+  Args:
+    shape: shape [H, W, …] of the image.
   """
   return 'equal' if 1 / MOST_ELONGATED <= shape[0] / shape[1] <= MOST_ELONGATED else 'auto'

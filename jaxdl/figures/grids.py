@@ -1,27 +1,41 @@
 """Grids of images."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Array, Num
 
 from jaxdl.figures.fitting import aspect, short, visible
+
+if TYPE_CHECKING:
+  import matplotlib.figure
 
 WORDS = 40  # characters of a line of a title
 WIDTH = 9.6  # inches, of a grid whose titles are long
 
 
-def image_grid(images, titles, *, columns=8, heading=None):
+def image_grid(
+  images: Num[np.ndarray | Array, 'N H W C'],
+  titles: Sequence[str],
+  *,
+  columns: int = 8,
+  heading: str | None = None,
+) -> 'matplotlib.figure.Figure':
   """A grid of images, each with its title.
 
   Args:
-    images: [N, H, W, C] uint8, or float 0..1; drawn as `visible` says.
+    images: uint8, or float from 0 to 1; their channels are drawn as in `visible`.
     titles: N strings, such as class names.
-    columns: int, images in a row at most: fewer where titles are long.
-    heading: str above the grid.
+    columns: most images in a row; there are fewer if titles are long.
+    heading: text above the grid.
 
   Returns:
-    matplotlib Figure.
+    The figure.
 
   Raises:
-    ValueError: no images, or another number of titles.
+    ValueError: there are no images, or another number of titles.
   """
   from matplotlib.figure import Figure
 
@@ -32,9 +46,8 @@ def image_grid(images, titles, *, columns=8, heading=None):
   titles = [short(title, WORDS) for title in titles]
   lines = [line for title in titles for line in title.splitlines()]
   longest, high = max(map(len, lines), default=0), max(title.count('\n') for title in titles) + 1
-  size = min(
-    9, max(7, 110 / max(longest, 1))
-  )  # points; the longest line just fits over its image, or the images stand apart
+  # Points: the longest line just fits above its image. If it is longer, images are further apart.
+  size = min(9, max(7, 110 / max(longest, 1)))
   width = max(1.05, longest * size * 0.6 / 72)
   columns = min(columns, max(1, int(WIDTH / width)))
   rows = math.ceil(len(images) / columns)

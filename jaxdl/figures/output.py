@@ -1,12 +1,17 @@
-"""A figure as pixels and as a file."""
+"""Converts a figure to pixels and writes it to a file."""
 
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import UInt8
+
+if TYPE_CHECKING:
+  import matplotlib.figure
 
 
-def load_library():
-  """Imports matplotlib as far as figures need it, before they are drawn in threads."""
+def load_library() -> None:
+  """Imports the parts of matplotlib that figures need, before threads draw figures."""
   import matplotlib.backends.backend_agg
   import matplotlib.cm
   import matplotlib.colors
@@ -14,8 +19,15 @@ def load_library():
   import matplotlib.patches  # noqa: F401
 
 
-def pixels(figure):
-  """A figure as [H, W, 3] uint8."""
+def pixels(figure: 'matplotlib.figure.Figure') -> UInt8[np.ndarray, 'H W 3']:
+  """Draws a figure.
+
+  Args:
+    figure: the figure.
+
+  Returns:
+    Its pixels, from 0 to 255.
+  """
   from matplotlib.backends.backend_agg import FigureCanvasAgg
 
   _as_written(figure)
@@ -24,8 +36,13 @@ def pixels(figure):
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save(figure, path):
-  """Writes a figure as PNG; where that fails, no part of the file is left."""
+def save(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
+  """Writes a figure to a PNG file; if that fails, no partial file is left.
+
+  Args:
+    figure: the figure.
+    path: the file.
+  """
   _as_written(figure)
   try:
     figure.savefig(path, dpi=150)
@@ -35,8 +52,9 @@ def save(figure, path):
 
 
 def _as_written(figure):
-  """Draws names as they are: a dollar in one begins no formula. Formulas of matplotlib's own, such
-  as 10², stay.
+  """Draws a dollar sign in a text as it is, not as the start of a formula.
+
+  matplotlib's own formulas, such as 10², stay.
   """
   from matplotlib.text import Text
 

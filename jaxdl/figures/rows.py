@@ -1,69 +1,71 @@
-"""Rows of pictures: what a network sees and makes of each of several images."""
+"""Tables of small pictures, such as images and their maps, and large pictures made of tiles."""
 
 import textwrap
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxdl.figures.fitting import aspect, short, tile_height, visible
 
-SIGNED, UNSIGNED = (
-  'RdBu_r',
-  'viridis',
-)  # both perceptually uniform enough, and for colour-blind readers too
-GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, as few of them are
-NARROW = 3.2  # inches: a heading is broken to the width of the pictures, or to this one
+if TYPE_CHECKING:
+  import matplotlib.figure
+
+# Colour maps that are almost perceptually uniform and suitable for colour-blind readers.
+SIGNED, UNSIGNED = 'RdBu_r', 'viridis'
+GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, which is rare in tiles
+NARROW = 3.2  # inches: a heading is wrapped to the width of the pictures, or to this width
 
 
-def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.15):
+def picture_rows(
+  rows: Sequence[Sequence[Any]],
+  columns: Sequence[str],
+  *,
+  labels: Sequence[str] | None = None,
+  heading: str | None = None,
+  signed: Collection[int] = (),
+  size: float = 1.15,
+) -> 'matplotlib.figure.Figure':
   """A table of small pictures.
 
   Args:
-    rows: list of lists of arrays, [H, W, C] in 0..1 for photographs (drawn as `visible` says),
-      [H, W] for maps; None leaves a place empty.
-    columns: titles of the columns, '' for none.
-    labels: a text left of each row, None for none.
-    heading: str above all, broken where it is wider than the pictures.
-    signed: columns (numbers) whose maps have both signs: each is drawn with 0 in the middle of its
-      scale.
-    size: inches, width of a picture.
+    rows: rows of arrays. Images are [H, W, C] from 0 to 1 and drawn as in `visible`; maps are
+      [H, W]; None leaves a position empty.
+    columns: titles of the columns; '' for no title.
+    labels: texts on the left of the rows.
+    heading: text above the table, wrapped if it is wider than the pictures.
+    signed: numbers of the columns whose maps have both signs. Each map is drawn with 0 in the
+      middle of its scale.
+    size: width of a picture in inches.
 
   Returns:
-    matplotlib Figure.
+    The figure.
 
   Raises:
-    ValueError: no row, rows of different lengths, or no picture at all.
+    ValueError: there is no row or no picture, or a row is not as long as the titles.
   """
   from matplotlib.figure import Figure
 
-  if all(picture is None for row in rows for picture in row) or any(
-    len(row) != len(columns) for row in rows
-  ):
-    raise ValueError(
-      f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} titles: '
-      'give at least one row, each as long as the titles'
-    )
+  pictures = _pictures(rows, columns)
   columns = [short(title) for title in columns]
-  labels = labels and [short(label) for label in labels]
+  labels = [short(label) for label in labels or ()]
   gap, line = 0.06, 0.14  # inches, between pictures and from a line of text to the next
-  left = gap + (
-    0.075 * max(len(part) for label in labels for part in label.split('\n')) if labels else 0
-  )
-  titles = max(1 + title.count('\n') if title else 0 for title in columns) * line
-  pictures = left + len(columns) * (size + gap)
-  heading = '\n'.join(
-    textwrap.fill(part, round(max(pictures, NARROW) / 0.085))
-    for part in (heading or '').split('\n')
-  )
-  top = 2 * gap + titles + (0.2 * (1 + heading.count('\n')) + gap if heading else 0)
-  width = max(pictures, 0.085 * max(map(len, heading.split('\n'))))
-  left += (width - pictures) / 2
-  tall = size * tile_height(
-    [np.shape(picture) for row in rows for picture in row if picture is not None]
-  )
+  left = gap
+  if labels:
+    left += 0.075 * max(len(part) for label in labels for part in label.split('\n'))
+  top = 2 * gap + max(1 + title.count('\n') if title else 0 for title in columns) * line
+  table_width = left + len(columns) * (size + gap)
+  letters = round(max(table_width, NARROW) / 0.085)
+  heading = '\n'.join(textwrap.fill(part, letters) for part in (heading or '').split('\n'))
+  if heading:
+    top += 0.2 * (1 + heading.count('\n')) + gap
+  width = max(table_width, 0.085 * max(map(len, heading.split('\n'))))
+  left += (width - table_width) / 2
+  tall = size * tile_height([np.shape(picture) for picture in pictures])
   height = top + len(rows) * (tall + gap)
-  figure = Figure(
-    figsize=(width, height), dpi=100
-  )  # places are known: laying out hundreds of axes would take seconds
+  # Positions are given, because a layout of hundreds of axes would take seconds.
+  figure = Figure(figsize=(width, height), dpi=100)
   for number, row in enumerate(rows):
     for column, picture in enumerate(row):
       axis = figure.add_axes(
@@ -90,6 +92,17 @@ def picture_rows(rows, columns, *, labels=None, heading=None, signed=(), size=1.
   return figure
 
 
+def _pictures(rows, columns):
+  """All pictures of a table; raises ValueError if it is empty or its rows differ in length."""
+  pictures = [picture for row in rows for picture in row if picture is not None]
+  if not pictures or any(len(row) != len(columns) for row in rows):
+    raise ValueError(
+      f'{len(rows)} rows of {sorted({len(row) for row in rows})} pictures under {len(columns)} '
+      'titles: give at least one row, each as long as the titles'
+    )
+  return pictures
+
+
 def _draw(axis, picture, *, signed):
   form = {'interpolation': 'nearest', 'aspect': aspect(picture.shape)}
   if picture.ndim == 3:
@@ -104,26 +117,27 @@ def _draw(axis, picture, *, signed):
     axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, **form)
 
 
-def tiles(picture, *, heading, note=None):
+def tiles(
+  picture: Float[np.ndarray | Array, 'H W C'], *, heading: str, note: str | None = None
+) -> 'matplotlib.figure.Figure':
   """One large picture made of tiles, such as a grid of filters.
 
   Args:
-    picture: [H, W, 1 or 3] in 0..1; the gaps between the tiles are not a number.
-    heading: str.
-    note: str below, such as how the tiles are scaled.
+    picture: from 0 to 1, with NaN in the gaps between the tiles; C is 1 or 3.
+    heading: heading of the figure.
+    note: text below the picture, such as the scale of the tiles.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 
   height, width = picture.shape[:2]
   scale = 5.5 / max(height, width)
-  figure = Figure(
-    figsize=(max(width * scale, 3.5), height * scale + 0.35 + 0.25 * bool(note)),
-    layout='constrained',
-    dpi=100,
-  )
+  figure_height = height * scale + 0.35  # inches, with the heading
+  if note:
+    figure_height += 0.25
+  figure = Figure(figsize=(max(width * scale, 3.5), figure_height), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.axis('off')
   axis.imshow(np.where(np.isnan(picture), GAPS, picture), interpolation='nearest')

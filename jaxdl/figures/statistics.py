@@ -1,4 +1,7 @@
-"""The table of activation statistics, as its picture and a run's page have it."""
+"""The table of activation statistics, which its picture and a run's page show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 COLUMNS = (
   'layer',
@@ -13,14 +16,17 @@ COLUMNS = (
 )
 
 
-def rows(layers):
-  """A row of texts for each layer, under COLUMNS.
+def rows(layers: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+  """The table of the statistics, with the columns of COLUMNS.
 
   Args:
-    layers: rows as `analysis.activations.statistics` has them, or statistics.json.
+    layers: statistics of each layer, from `analysis.activations.statistics` or statistics.json.
+
+  Returns:
+    One row of texts for each layer.
 
   Raises:
-    LookupError, TypeError, ValueError: a row of another shape.
+    LookupError, TypeError, ValueError: a row has other keys or values.
   """
   return [
     [

@@ -1,28 +1,37 @@
-"""Text whose characters are coloured by a number each, and plain tables."""
+"""Text with characters coloured by numbers, and plain tables."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Num
 
 from jaxdl.figures.fitting import short
 
-WIDTH = 90  # characters in a line, at most
-NARROWEST = 55  # which leaves room for the heading
-ROWS = 80  # of a table, at most
+if TYPE_CHECKING:
+  import matplotlib.figure
+
+WIDTH = 90  # most characters in a line
+NARROWEST = 55  # characters: leaves room for the heading
+ROWS = 80  # most rows of a table
 
 
-def coloured_text(text, values, *, heading, label):
-  """A text, each character on a ground coloured by its value.
+def coloured_text(
+  text: str, values: Num[np.ndarray, ' N'] | Sequence[float], *, heading: str, label: str
+) -> 'matplotlib.figure.Figure':
+  """A text in which the background of each character is coloured by its value.
 
   Args:
-    text: str.
-    values: [characters]; values of both signs are drawn with 0 in the middle.
-    heading: str.
-    label: str, of the colour scale.
+    text: the characters.
+    values: value of each character; if they have both signs, 0 is in the middle of the scale.
+    heading: heading of the figure.
+    label: label of the colour scale.
 
   Returns:
-    matplotlib Figure.
+    The figure.
 
   Raises:
-    ValueError: not one value a character, or no character.
+    ValueError: there is no character, or another number of values.
   """
   from matplotlib import cm, colors
   from matplotlib.figure import Figure
@@ -64,7 +73,7 @@ def coloured_text(text, values, *, heading, label):
 
 
 def _wrapped(text):
-  """Places of the characters of each line: a line ends after its newline, or at WIDTH."""
+  """The positions of the characters of each line; a line ends after a newline, or at WIDTH."""
   lines, line = [], []
   for place, character in enumerate(text):
     line.append(place)
@@ -80,16 +89,18 @@ def _box(column, row, colour):
   return Rectangle((column, row), 1, 1, facecolor=colour, linewidth=0)
 
 
-def table(rows, columns, *, heading):
-  """A table of numbers and words.
+def table(
+  rows: Sequence[Sequence[str]], columns: Sequence[str], *, heading: str
+) -> 'matplotlib.figure.Figure':
+  """A table of texts.
 
   Args:
-    rows: list of lists of str.
-    columns: titles.
-    heading: str.
+    rows: texts of the cells.
+    columns: titles of the columns.
+    heading: heading of the figure.
 
   Returns:
-    matplotlib Figure.
+    The figure.
   """
   from matplotlib.figure import Figure
 

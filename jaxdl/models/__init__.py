@@ -1,4 +1,10 @@
-"""Models by name: linen modules that return logits and whose layers are reached by name."""
+"""Models by name: linen modules that return logits, or an image.
+
+Their layers have names, by which analyses refer to them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 
@@ -7,6 +13,17 @@ from jaxdl.models import keys
 from jaxdl.models.cnn import CNN
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
+
+__all__ = [
+  'ACTIVATIONS',
+  'CNN',
+  'MODELS',
+  'LanguageModel',
+  'Recurrent',
+  'build',
+  'check_input',
+  'with_classes',
+]
 
 MODELS = {'cnn': CNN, 'recurrent': Recurrent, 'language_model': LanguageModel}
 ACTIVATIONS = {
@@ -18,18 +35,18 @@ ACTIVATIONS = {
 }
 
 
-def build(section):
-  """The linen module that a config's model section describes.
+def build(section: Mapping[str, Any]) -> nn.Module:
+  """Builds the linen module that a config's model section describes.
 
   Args:
     section: dict with 'name' and the model's own fields.
 
   Returns:
-    nn.Module, called as `model.apply(variables, inputs)`.
+    The module, called as `model.apply(variables, inputs)`.
 
   Raises:
-    ValueError: an unknown name, key or activation, where the message lists the valid ones; or an
-      impossible value.
+    ValueError: a name, key or activation is unknown, in which case the message lists the valid
+      ones; or a value is impossible.
   """
   checks.check_section(section, 'config.model')
   keys.check(section, 'config.model')
@@ -46,52 +63,51 @@ def build(section):
   return binding.bind(MODELS, arguments, 'config.model')()
 
 
-def check_input(section, shape, task):
-  """Refuses data or a task that a model is not for.
+def check_input(section: Mapping[str, Any], shape: Sequence[int], task: str) -> None:
+  """Checks that a model fits the data and the task.
 
   Args:
-    section: dict, a config's model section.
-    shape: of an example of the data.
-    task: str, the task's name.
+    section: a config's model section.
+    shape: shape of one example of the data.
+    task: name of the task.
 
   Raises:
-    ValueError: images for a recurrent network, rows for a CNN, or the task of a language model for
-      another one.
+    ValueError: the model is recurrent and the examples are images, the model is a CNN and the
+      examples are rows, or only one of model and task is for texts.
   """
-  name, text = section.get('name'), section.get('name') == 'language_model'
-  wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name)
+  name = section.get('name')
+  is_text_model = name == 'language_model'
+  wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name or '')
   if wanted is not None and len(shape) in (2, 3) and len(shape) != wanted[0]:
     raise ValueError(
       f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: set '
       f'config.data.layout={wanted[1]!r}'
     )
-  if name in ('cnn', 'recurrent', 'language_model') and text != (task == 'next_char'):
-    use = (
-      "'next_char'"
-      if text
-      else "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
-    )
-    raise ValueError(f'config.task={task!r} is none for the model {name!r}: use {use}')
+  if name in ('cnn', 'recurrent', 'language_model') and is_text_model != (task == 'next_char'):
+    use = "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
+    if is_text_model:
+      use = "'next_char'"
+    raise ValueError(f'config.task={task!r} is not a task of the model {name!r}: use {use}')
 
 
-def with_classes(section, classes):
-  """A model section with a number in the place of 'classes', the size that a layer takes from the
-  data.
+def with_classes(section: Any, classes: int) -> Any:
+  """Replaces the word 'classes' in a model section by the number of classes of the data.
 
   Args:
-    section: dict, or a list of them.
-    classes: int, classes of the data set or characters of the vocabulary.
+    section: dict, or a list of dicts.
+    classes: number of classes of the data set, or of characters in the vocabulary.
 
   Returns:
-    the same, 'features' and 'classes' as numbers.
+    The same section with numbers as the values of 'features' and 'classes'.
   """
   if isinstance(section, (list, tuple)):
     return [with_classes(layer, classes) for layer in section]
   if not isinstance(section, dict):
     return section
-  return {
-    key: classes
-    if key in ('features', 'classes') and value == 'classes'
-    else with_classes(value, classes)
-    for key, value in section.items()
-  }
+  replaced = {}
+  for key, value in section.items():
+    if key in ('features', 'classes') and value == 'classes':
+      replaced[key] = classes
+    else:
+      replaced[key] = with_classes(value, classes)
+  return replaced

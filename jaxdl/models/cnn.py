@@ -1,11 +1,13 @@
-"""Convolutional networks, autoencoders among them, as a list of layers read from the config."""
+"""Convolutional networks, including autoencoders, as a list of layers from the config."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
+from jaxtyping import Num
 
 from jaxdl.config import binding
 from jaxdl.models import decoding, layers
+from jaxdl.ops.types import AnyArray
 
 KINDS = {
   'conv': layers.Conv,
@@ -22,47 +24,59 @@ KINDS = {
 
 
 class CNN(nn.Module):
-  """Layers one after another: [B, H, W, C] → logits [B, K], or an image [B, H, W, C] again.
+  """Layers one after another: images [B, H, W, C] → logits [B, K], or images [B, H, W, C].
 
   Attributes:
-    layers: one mapping a layer: 'kind' (a key of KINDS), the kind's own arguments, for conv,
-      conv_transpose and dense 'activate' (default True), and 'name' (default: kind and number, such
-      as conv1, max_pool2).
-    activation: after every conv and dense layer that does not say activate=False.
-    initializer: a key of layers.INITIALIZERS, for every kernel.
+    layers: one mapping for each layer: 'kind' (a key of KINDS), the arguments of the kind,
+      'activate' for conv, conv_transpose and dense layers (default True), and 'name' (default: kind
+      and number, such as conv1, max_pool2).
+    activation: applied after every conv, conv_transpose and dense layer without activate=False.
+    initializer: a key of layers.INITIALIZERS, for all kernels.
     axis_name: mapped axis of the devices, set by the training step.
   """
 
-  layers: tuple[Mapping, ...]
+  layers: Sequence[Mapping] | int
   activation: Callable = nn.relu
   initializer: str = 'glorot_uniform'
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, inputs, *, train=False, mask=None, index=None):
+  def __call__(
+    self,
+    inputs: Num[AnyArray, 'B ...'],
+    *,
+    train: bool = False,
+    mask: Num[AnyArray, ' B'] | None = None,
+    index: Num[AnyArray, ' B'] | None = None,
+  ) -> Num[AnyArray, 'B ...']:
+    """Applies the layers; train, mask and index are those of `layers.Context`."""
     context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
     outputs = inputs
     for name, build in self.named_layers():
       outputs = build(name=name)(outputs, context)
     return outputs
 
-  def named_layers(self):
-    """(name, constructor) of every layer, in order; a conv or dense layer gets the activation and
-    the initializer.
+  def named_layers(self) -> list[tuple[str, Callable[..., nn.Module]]]:
+    """The name and the constructor of every layer, in order.
+
+    The constructors of conv, conv_transpose and dense layers have the activation and the
+    initializer as arguments.
+
+    Raises:
+      ValueError: the list is empty, or a layer has an unknown kind or key.
     """
     if not isinstance(self.layers, (list, tuple)) or not self.layers:
       raise ValueError(
-        f"config.model.layers={self.layers!r} is not a list of layers: write (dict(kind='flatten'), …)"
+        f'config.model.layers={self.layers!r} is not a list of layers: '
+        "write (dict(kind='flatten'), …)"
       )
     kernel_init = layers.initializer(self.initializer)
     counts, named = {}, []
     for position, layer in enumerate(self.layers):
       arguments = dict(layer)
-      kind, name, activate = (
-        arguments.get('kind'),
-        arguments.pop('name', None),
-        arguments.pop('activate', True),
-      )
+      kind = arguments.get('kind')
+      name = arguments.pop('name', None)
+      activate = arguments.pop('activate', True)
       given, also = {}, ('name',)
       if kind in ('conv', 'conv_transpose', 'dense'):
         also = ('name', 'activate')

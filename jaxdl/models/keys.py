@@ -1,21 +1,25 @@
-"""What the keys of a config's model section take, in whichever layer they stand."""
+"""The values that the keys of a config's model section may have, in the model and in its layers."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from jaxdl.config import checks
 
-SIZE = 1 << 20  # units, classes or pixels: a layer of more fits into no machine
-WINDOW = 128  # pixels: compiling writes a window out place by place
+SIZE = 1 << 20  # units, classes or pixels: a larger layer does not fit into memory
+WINDOW = 128  # pixels: a compiled program contains every position of a window
 LAYERS = 1024
 
 
-def check(section, where):
-  """Raises ValueError where a value is not what its key takes; unknown keys are those of
-  `binding.bind` to refuse.
+def check(section: Mapping[str, Any], where: str) -> None:
+  """Checks the values of a section; unknown keys are left to `binding.bind`.
 
   Args:
-    section: dict, of a model or of one of its layers.
-    where: str, its place in the config, for messages.
+    section: section of a model or of one of its layers.
+    where: its place in the config, for messages.
+
+  Raises:
+    ValueError: a value is not valid for its key.
   """
   for key, value in section.items():
     if key in KEYS:
@@ -31,22 +35,23 @@ def _window(value, where):
   if isinstance(value, (list, tuple)) and len(value) == 2:
     for number, length in enumerate(value):
       checks.check_whole(length, f'{where}[{number}]', 1, WINDOW)
-  elif value is not None:  # strides as long as the window
+  elif value is not None:  # None: the strides are the window
     checks.check_whole(value, where, 1, WINDOW)
 
 
 def _padding(value, where):
   if value in ('SAME', 'VALID'):
     return
-  if not isinstance(value, (list, tuple)) or [
-    len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value
-  ] != [2, 2]:
+  lengths = []
+  if isinstance(value, (list, tuple)):
+    lengths = [len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value]
+  if lengths != [2, 2]:
     raise ValueError(
       f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
     )
   for pads in value:
     for pixels in pads:
-      checks.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative one crops
+      checks.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative value crops
 
 
 def _shape(value, where):
@@ -57,7 +62,7 @@ def _shape(value, where):
 
 
 def _layers(value, where):
-  """The layers of a CNN, or how many a language model has."""
+  """The layers of a CNN, or the number of layers of a language model."""
   if not isinstance(value, (list, tuple)):
     checks.check_whole(value, where, 1, LAYERS)
     return
@@ -70,13 +75,21 @@ def _layers(value, where):
 
 
 def _word(value, where):
-  """Names of layers become those of files."""
+  """A name; the names of layers become names of files."""
   if not isinstance(value, str) or not re.fullmatch(r'\w[\w-]{0,99}', value):
     raise ValueError(f'{where}={value!r} is not a name: use letters, digits and _')
 
 
 def _share(value, where):
   checks.check_range(value, where, 0, 1)
+
+
+def _embedding(value, where):
+  checks.check_whole(value, where, 0, SIZE)
+
+
+def _epsilon(value, where):
+  checks.check_range(value, where, 0)
 
 
 KEYS = {
@@ -88,12 +101,12 @@ KEYS = {
   'padding': _padding,
   'shape': _shape,
   'layers': _layers,
-  'embedding': lambda value, where: checks.check_whole(value, where, 0, SIZE),
+  'embedding': _embedding,
   'rate': _share,
   'dropout': _share,
   'recurrent_dropout': _share,
   'momentum': _share,
-  'epsilon': lambda value, where: checks.check_range(value, where, 0),
+  'epsilon': _epsilon,
   'activate': checks.check_flag,
   **dict.fromkeys(
     ('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word

@@ -1,81 +1,93 @@
 """A recurrent network that predicts the next character of a text."""
 
+from collections.abc import Mapping, Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxdl.models import layers
 from jaxdl.models.recurrent import cell_named
+from jaxdl.ops.types import AnyArray
 
 
 class Embedding(nn.Module):
-  """A learned vector for each of `classes` characters: [B, T] int → [B, T, features]."""
+  """A learned vector for each of `classes` characters."""
 
   classes: int
   features: int
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Int[AnyArray, 'B T'], context: layers.Context
+  ) -> Float[Array, 'B T E']:
     kernel = self.param(
       'kernel', nn.initializers.normal(self.features**-0.5), (self.classes, self.features)
     )
-    return jnp.asarray(kernel)[
-      inputs
-    ]  # NumPy's array, as a checkpoint has it, takes no traced index
+    # Parameters of a checkpoint are NumPy arrays, which do not accept a traced index.
+    return jnp.asarray(kernel)[inputs]
 
 
 class LanguageModel(nn.Module):
-  """Characters to vectors, recurrent layers, a dense layer to the vocabulary: [B, T] int → logits
-  [B, T, classes].
+  """Vectors of the characters, recurrent layers and a dense layer that returns logits.
 
-  With `reset` the state goes on from one batch to the next in the collection 'carry', which must
-  then be mutable.
+  With `reset`, the recurrent state continues from one batch to the next in the collection 'carry',
+  which must then be mutable.
 
   Attributes:
     cell: 'rnn' | 'lstm' | 'gru'; the layers are named lstm1, lstm2, …
     features: hidden units of each recurrent layer.
-    classes: V, characters of the vocabulary.
-    layers: recurrent layers.
-    embedding: length of a character's learned vector; 0 for one-hot vectors.
+    classes: number V of characters of the vocabulary.
+    layers: number of recurrent layers.
+    embedding: length of the learned vector of a character; 0 for one-hot vectors.
     dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
     recurrent_dropout: share of the recurrent weights that a training step leaves out (Merity et al.
       2018).
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernels.
-    axis_name: mapped axis of the devices; nothing here needs it.
+    axis_name: mapped axis of the devices; not used by this model.
   """
 
   cell: str
   features: int
   classes: int
-  layers: int = 1
+  layers: Sequence[Mapping] | int = 1
   embedding: int = 0
-  dropout: float = 0.0
-  recurrent_dropout: float = 0.0
+  dropout: float | int | Float[Array, ''] = 0.0
+  recurrent_dropout: float | int | Float[Array, ''] = 0.0
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, inputs, *, train=False, mask=None, index=None, reset=None):
+  def __call__(
+    self,
+    inputs: Int[AnyArray, 'B T'],
+    *,
+    train: bool = False,
+    mask: Num[AnyArray, 'B ...'] | None = None,
+    index: Num[AnyArray, ' B'] | None = None,
+    reset: Bool[AnyArray, ' B'] | None = None,
+  ) -> Float[AnyArray, 'B T V']:
+    """Applies the layers; the keywords are those of `layers.Context`."""
     layer = cell_named(self.cell)
     if not isinstance(self.layers, int):
       raise ValueError(
-        'config.model.layers of a language model is the number of its recurrent layers: write 1 or more'
+        'config.model.layers of a language model is the number of its recurrent layers: '
+        'write 1 or more'
       )
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset)
     if self.embedding:
-      outputs = Embedding(self.classes, self.embedding, name='embedding')(
-        inputs, context
-      )  # [B, T, E]
+      embedding = Embedding(self.classes, self.embedding, name='embedding')
+      outputs = embedding(inputs, context)  # [B, T, E]
       outputs = layers.Dropout(self.dropout, name='dropout0')(outputs, context)
     else:
       given = jax.tree.leaves(self.variables.get('params', {}))
-      outputs = jax.nn.one_hot(
-        inputs, self.classes, dtype=given[0].dtype if given else None
-      )  # [B, T, V]
+      dtype = given[0].dtype if given else None
+      outputs = jax.nn.one_hot(inputs, self.classes, dtype=dtype)  # [B, T, V]
     for number in range(1, self.layers + 1):
       recurrent = layer(
         self.features,
@@ -86,6 +98,4 @@ class LanguageModel(nn.Module):
       )
       outputs = recurrent(outputs, context)  # [B, T, F]
       outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
-    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(
-      outputs, context
-    )  # [B, T, V]
+    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)

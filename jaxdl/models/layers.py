@@ -1,17 +1,19 @@
 """Named layers: linen modules that a model lists one after another.
 
-Every layer is called as `layer(inputs, context)`; a Conv or Dense layer's output is taken after its
-activation.
+Every layer is called as `layer(inputs, context)`. The output of a Conv or Dense layer is the output
+after its activation.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxdl import ops
+from jaxdl.ops.types import AnyArray, Padding
 
 INITIALIZERS = {
   # Glorot & Bengio 2010, Keras's default ('Xavier')
@@ -24,8 +26,16 @@ INITIALIZERS = {
 }
 
 
-def initializer(name, key='initializer'):
-  """The initializer of a name; ValueError names the config's key and the names there are."""
+def initializer(name: str, key: str = 'initializer') -> Callable:
+  """Returns the initializer of a name.
+
+  Args:
+    name: a key of INITIALIZERS.
+    key: the config's key, for the message.
+
+  Raises:
+    ValueError: the name is unknown; the message lists the valid ones.
+  """
   if name not in INITIALIZERS:
     raise ValueError(
       f'config.model.{key}={name!r} is unknown: use one of {", ".join(INITIALIZERS)}'
@@ -35,49 +45,54 @@ def initializer(name, key='initializer'):
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-  """What a layer may know of its batch.
+  """Properties of the batch that a layer may use.
 
   Attributes:
-    train: batch normalisation by the batch and active dropout, or running averages and none.
-    mask: [B] 0/1, 0 for padding, which batch statistics leave out; None where all are real.
-    index: [B] int32, global example index, which dropout follows; None in evaluation.
+    train: True for batch statistics and active dropout; False for running averages and no dropout.
+    mask: 1 for real examples (or characters, [B, T]) and 0 for padding, which batch statistics
+      leave out; None if all are real.
+    index: global index of each example, which determines its dropout mask; None in evaluation.
     axis_name: mapped axis over which batch statistics are summed; None on one device.
-    reset: [B] bool, where a stream begins anew and a recurrent layer forgets; elsewhere it goes on
-      from the collection 'carry'. None where every batch begins anew.
+    reset: True where a stream starts, so that recurrent layers start with a state of zeros. False
+      where they continue with the state in the collection 'carry'. None if every batch starts new
+      streams.
   """
 
   train: bool = False
-  mask: jax.Array | None = None
-  index: jax.Array | None = None
+  mask: Num[AnyArray, 'B ...'] | None = None
+  index: Int[AnyArray, ' B'] | None = None
   axis_name: str | None = None
-  reset: jax.Array | None = None
+  reset: Bool[AnyArray, ' B'] | None = None
 
 
-def pair(size):
-  """3 → (3, 3); (3, 5) → (3, 5)."""
-  return (size, size) if isinstance(size, int) else tuple(size)
+def pair(size: int | Sequence[int]) -> tuple[int, int]:
+  """The sizes of rows and columns: 3 → (3, 3); (3, 5) → (3, 5)."""
+  if isinstance(size, int):
+    return size, size
+  rows, columns = size
+  return rows, columns
 
 
 class Conv(nn.Module):
-  """Convolution, bias and activation: [B, H, W, C] → [B, H', W', features]."""
+  """Convolution, bias and activation: [B, H, W, C] → [B, h, w, features]."""
 
   features: int
-  kernel: int | tuple[int, int]
-  strides: int | tuple[int, int] = 1
-  padding: str = 'SAME'
+  kernel: int | Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: Padding = 'SAME'
   activation: Callable | None = None
   kernel_init: Callable = INITIALIZERS['glorot_uniform']
   operation = staticmethod(ops.conv)
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Float[Array, 'B h w F']:
     shape = (*pair(self.kernel), inputs.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
     outputs = self.operation(
       inputs, kernel, strides=pair(self.strides), padding=self.padding, training=context.train
     )
-    outputs = outputs + bias  # [B, H', W', F]
+    outputs = outputs + bias
     return self.activation(outputs) if self.activation else outputs
 
 
@@ -89,35 +104,38 @@ class Dense(nn.Module):
   kernel_init: Callable = INITIALIZERS['glorot_uniform']
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ... C'], context: Context
+  ) -> Float[AnyArray, 'B ... F']:
     kernel = self.param('kernel', self.kernel_init, (inputs.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = inputs @ kernel + bias  # [B, …, F]
+    outputs = inputs @ kernel + bias
     return self.activation(outputs) if self.activation else outputs
 
 
 class MaxPool(nn.Module):
-  """Maximum over windows: [B, H, W, C] → [B, H', W', C]; strides default to the window."""
+  """Maximum over windows: [B, H, W, C] → [B, h, w, C]; by default, the strides are the window."""
 
-  window: int | tuple[int, int] = 2
-  strides: int | tuple[int, int] | None = None
-  padding: str = 'VALID'
+  window: int | Sequence[int] = 2
+  strides: int | Sequence[int] | None = None
+  padding: Padding = 'VALID'
 
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B h w C']:
     strides = pair(self.strides or self.window)
     return ops.max_pool(inputs, window=pair(self.window), strides=strides, padding=self.padding)
 
 
 class AveragePool(nn.Module):
-  """Mean over windows, padding left out: [B, H, W, C] → [B, H', W', C]; strides default to the
-  window.
+  """Mean over windows without their padding: [B, H, W, C] → [B, h, w, C].
+
+  By default, the strides are the window.
   """
 
-  window: int | tuple[int, int] = 2
-  strides: int | tuple[int, int] | None = None
-  padding: str = 'VALID'
+  window: int | Sequence[int] = 2
+  strides: int | Sequence[int] | None = None
+  padding: Padding = 'VALID'
 
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B h w C']:
     strides = pair(self.strides or self.window)
     return ops.avg_pool(inputs, window=pair(self.window), strides=strides, padding=self.padding)
 
@@ -125,46 +143,49 @@ class AveragePool(nn.Module):
 class Flatten(nn.Module):
   """[B, …] → [B, F], row-major."""
 
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B F']:
     return inputs.reshape(inputs.shape[0], -1)
 
 
 class Activation(nn.Module):
-  """The model's activation as a layer of its own, for networks that pool first."""
+  """The model's activation as a separate layer, for networks that pool before they activate."""
 
   activation: Callable
 
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, '...'], context: Context) -> Num[AnyArray, '...']:
     return self.activation(inputs)
 
 
 class Dropout(nn.Module):
-  """Inverted dropout (Srivastava et al. 2014) whose mask follows the example, not its place in the
-  batch.
+  """Inverted dropout (Srivastava et al. 2014).
+
+  The mask depends on the example, not on its position in the batch.
   """
 
-  rate: float
+  rate: float | int | Float[Array, '']
 
-  def __call__(self, inputs, context):
+  def __call__(self, inputs: Num[AnyArray, '...'], context: Context) -> Num[AnyArray, '...']:
     if not context.train or (isinstance(self.rate, (int, float)) and self.rate == 0):
       return inputs
-    return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=context.index)
+    index = context.index  # training always gives it
+    return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=index)  # pyright: ignore[reportArgumentType]
 
 
 class BatchNorm(nn.Module):
-  """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015), padding left out, equal
-  on 1 or 8 devices.
+  """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015).
 
-  It computes in float32 at least, whatever type its inputs have and its outputs keep. Running
-  averages: `average ← momentum · average + (1 − momentum) · batch`, with the biased variance, as
-  Keras has it.
+  Padding is left out, and the result is the same on any number of devices. The layer computes in
+  float32 or a wider type; the outputs have the type of the inputs. Running averages are updated as
+  in Keras, with the biased variance: `average ← momentum · average + (1 − momentum) · batch`.
   """
 
-  momentum: float = 0.99
-  epsilon: float = 1e-3
+  momentum: float | int = 0.99
+  epsilon: float | int = 1e-3
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ... C'], context: Context
+  ) -> Num[AnyArray, 'B ... C']:
     features = inputs.shape[-1]
     scale = self.param('scale', nn.initializers.ones, (features,))
     bias = self.param('bias', nn.initializers.zeros, (features,))
@@ -183,30 +204,32 @@ class BatchNorm(nn.Module):
     return outputs.astype(inputs.dtype)
 
 
-def moments(inputs, context):
+def moments(
+  inputs: Num[AnyArray, 'B ... C'], context: Context
+) -> tuple[Float[Array, ' C'], Float[Array, ' C']]:
   """Mean and biased variance of each feature over the real examples of all devices.
 
   Args:
-    inputs: [B, …, C].
-    context: Context; `mask` and `axis_name` are used.
+    inputs: a batch of this device.
+    context: `mask` and `axis_name` are used.
 
   Returns:
-    mean [C] and variance [C].
+    (mean, variance).
   """
   flat = inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])  # [B, N, C]
   flat = flat.astype(jnp.promote_types(inputs.dtype, jnp.float32))
-  weight = (
-    jnp.ones(len(flat), flat.dtype) if context.mask is None else context.mask.astype(flat.dtype)
-  )  # [B]
-  reduce = (
-    (lambda tree: jax.lax.psum(tree, context.axis_name))
-    if context.axis_name
-    else (lambda tree: tree)
-  )
+  if context.mask is None:
+    weight = jnp.ones(len(flat), flat.dtype)  # [B]
+  else:
+    weight = context.mask.astype(flat.dtype)
+
+  def reduce(tree):
+    return jax.lax.psum(tree, context.axis_name) if context.axis_name else tree
+
   masked = flat * weight[:, None, None]
   count, first = reduce((weight.sum() * flat.shape[1], masked.sum((0, 1))))
   mean = first / count  # [C]
-  # The squares are taken about the mean: E[x²] − E[x]² would lose all digits where the mean is
+  # Squares of the differences from the mean: E[x²] − E[x]² would lose all digits if the mean is
   # large.
   variance = reduce((jnp.square(flat - mean) * weight[:, None, None]).sum((0, 1))) / count  # [C]
   return mean, variance

@@ -1,30 +1,33 @@
-"""Recurrent layers, and the classifier that reads an image row by row."""
+"""Recurrent layers, and a classifier that reads an image row by row."""
 
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
 
 from jaxdl import ops
 from jaxdl.models import layers
+from jaxdl.ops.types import AnyArray
 
 KERNEL_INIT = layers.INITIALIZERS['glorot_uniform']
-RECURRENT_INIT = layers.INITIALIZERS[
-  'orthogonal'
-]  # keeps the gradient's norm through time; Keras's default
+# Keeps the norm of the gradient through time; Keras's default.
+RECURRENT_INIT = layers.INITIALIZERS['orthogonal']
 
 
 class SimpleRNN(nn.Module):
-  """Elman's recurrent layer: [B, T, I] → every hidden state [B, T, features]."""
+  """Elman's recurrent layer, which returns all hidden states."""
 
   features: int
   activation: Callable = jnp.tanh
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
-  recurrent_dropout: float = 0.0
+  recurrent_dropout: float | int | Float[Array, ''] = 0.0
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ...'], context: layers.Context
+  ) -> Float[Array, 'B T F']:
     kernels = _parameters(self, inputs, context, gates=1)
     (hidden,), keep = _carried(self, inputs, context, parts=1)
     outputs, hidden = ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)
@@ -32,35 +35,41 @@ class SimpleRNN(nn.Module):
 
 
 class LSTM(nn.Module):
-  """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget bias of 1 (Gers et al.
-  2000).
+  """Long short-term memory (Hochreiter & Schmidhuber 1997), which returns all hidden states.
+
+  The forget bias is 1 (Gers et al. 2000).
   """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
-  recurrent_dropout: float = 0.0
+  recurrent_dropout: float | int | Float[Array, ''] = 0.0
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ...'], context: layers.Context
+  ) -> Float[Array, 'B T F']:
     kernels = _parameters(self, inputs, context, gates=4, bias_init=_forget_bias)
-    carry, keep = _carried(self, inputs, context, parts=2)
-    outputs, carry = ops.lstm(inputs, carry, **kernels)
-    return keep(outputs, *carry)
+    (memory, hidden), keep = _carried(self, inputs, context, parts=2)
+    outputs, last = ops.lstm(inputs, (memory, hidden), **kernels)
+    return keep(outputs, *last)
 
 
 class GRU(nn.Module):
-  """Gated recurrent unit (Cho et al. 2014): reset after the product, two biases, as in Keras and
-  PyTorch.
+  """Gated recurrent unit (Cho et al. 2014), which returns all hidden states.
+
+  As in Keras and PyTorch, it resets after the product and has two biases.
   """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
-  recurrent_dropout: float = 0.0
+  recurrent_dropout: float | int | Float[Array, ''] = 0.0
 
   @nn.compact
-  def __call__(self, inputs, context):
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ...'], context: layers.Context
+  ) -> Float[Array, 'B T F']:
     kernels = _parameters(self, inputs, context, gates=3)
     recurrent_bias = self.param('recurrent_bias', nn.initializers.zeros, (3 * self.features,))
     (hidden,), keep = _carried(self, inputs, context, parts=1)
@@ -69,8 +78,9 @@ class GRU(nn.Module):
 
 
 def _carried(layer, inputs, context, *, parts):
-  """The state to begin with, `parts` arrays [B, F], and a function (outputs, *last state) → outputs
-  that keeps it.
+  """The initial state, `parts` arrays [B, F], and a function that keeps the last state.
+
+  The function takes (outputs, *last state) and returns the outputs.
   """
   zeros = (jnp.zeros((inputs.shape[0], layer.features), inputs.dtype),) * parts
   if context.reset is None:
@@ -86,15 +96,17 @@ def _carried(layer, inputs, context, *, parts):
 
 
 def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zeros):
-  """The kernels and the bias; in training the recurrent kernel without the weights that are
-  dropped, the same at every step.
+  """The kernels and the bias.
+
+  In training, recurrent dropout sets some recurrent weights to 0, the same ones at every step.
 
   Source: Wan et al. 2013, Regularization of neural networks using DropConnect; Merity et al. 2018,
-    as the AWD-LSTM has it.
+    as in their AWD-LSTM.
   """
   if inputs.ndim != 3:
     raise ValueError(
-      "it reads steps of numbers, [T, I], such as the rows that config.data.layout='rows' makes of an image"
+      'it reads steps of numbers, [T, I], such as the rows of an image, which '
+      "config.data.layout='rows' gives"
     )
   width = gates * layer.features
   found = {
@@ -117,32 +129,38 @@ def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zero
 def _forget_bias(key, shape, dtype=jnp.float32):
   del key
   features = shape[0] // 4
-  return (
-    jnp.zeros(shape, dtype).at[features : 2 * features].set(1)
-  )  # gates stand in the order i, f, g, o
+  # The gates are in the order i, f, g, o.
+  return jnp.zeros(shape, dtype).at[features : 2 * features].set(1)
 
 
 CELLS = {'rnn': SimpleRNN, 'lstm': LSTM, 'gru': GRU}
 
 
-def cell_named(name):
-  """The layer of a name; ValueError names those there are."""
+def cell_named(name: str) -> type[nn.Module]:
+  """Returns the class of a recurrent layer.
+
+  Args:
+    name: a key of CELLS.
+
+  Raises:
+    ValueError: the name is unknown; the message lists the valid ones.
+  """
   if name not in CELLS:
     raise ValueError(f'config.model.cell={name!r} is unknown: use one of {", ".join(CELLS)}')
   return CELLS[name]
 
 
 class Recurrent(nn.Module):
-  """One recurrent layer and a dense layer on its last state: [B, T, I] → logits [B, classes].
+  """One recurrent layer and a dense layer on its last state, which returns logits.
 
   Attributes:
-    cell: 'rnn' | 'lstm' | 'gru'; the layer has this name.
+    cell: 'rnn' | 'lstm' | 'gru', also the name of the layer.
     features: hidden units.
-    classes: K.
+    classes: number K of classes.
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernel.
     recurrent_dropout: share of the recurrent weights that a training step leaves out.
-    axis_name: mapped axis of the devices; nothing here needs it.
+    axis_name: mapped axis of the devices; not used by this model.
   """
 
   cell: str
@@ -150,11 +168,19 @@ class Recurrent(nn.Module):
   classes: int
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
-  recurrent_dropout: float = 0.0
+  recurrent_dropout: float | int | Float[Array, ''] = 0.0
   axis_name: str | None = None
 
   @nn.compact
-  def __call__(self, inputs, *, train=False, mask=None, index=None):
+  def __call__(
+    self,
+    inputs: Num[AnyArray, 'B ...'],
+    *,
+    train: bool = False,
+    mask: Num[AnyArray, ' B'] | None = None,
+    index: Num[AnyArray, ' B'] | None = None,
+  ) -> Float[AnyArray, 'B K']:
+    """Applies the layers to sequences [B, T, I]; the keywords are those of `layers.Context`."""
     layer = cell_named(self.cell)
     context = layers.Context(train=train, mask=mask, index=index)
     kernel_init = layers.initializer(self.initializer)
@@ -167,6 +193,5 @@ class Recurrent(nn.Module):
       recurrent_dropout=self.recurrent_dropout,
     )
     states = cell(inputs, context)  # [B, T, F]
-    return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(
-      states[:, -1], context
-    )  # [B, K]
+    logits = layers.Dense(self.classes, kernel_init=kernel_init, name='logits')
+    return logits(states[:, -1], context)

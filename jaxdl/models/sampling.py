@@ -1,34 +1,55 @@
 """Sampling of text from a language model."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int32
+
+from jaxdl.models.language_model import LanguageModel
+
+LONGEST = 1_000_000  # characters
+LIMITS = {
+  'length': '1 to 1,000,000',
+  'temperature': '0 or more',
+  'top_k': '0 to {}, the size of the vocabulary',
+}
 
 from jaxdl.config.arguments import about
 
 
-def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed=0):
+def generate(
+  model: LanguageModel,
+  variables: Mapping[str, Any],
+  primes: Sequence[Sequence[int] | np.ndarray],
+  *,
+  length: int,
+  temperature: float | int = 0.8,
+  top_k: int = 0,
+  seed: int = 0,
+) -> Int32[np.ndarray, 'N length']:
   """Continues texts, one character after another, in one compiled loop.
 
-  A text depends on its prime and its place in the list, not on the other primes.
+  A text depends on its prime and on its position in the list, not on the other primes.
 
   Args:
-    model: LanguageModel.
+    model: the language model.
     variables: its parameters.
-    primes: list of [P] int, positions in the vocabulary, each with at least one; their lengths may
-      differ.
-    length: int, characters to add.
-    temperature: float that divides the logits before sampling; 0 takes the likeliest character.
-    top_k: int, the number of likeliest characters to choose from; 0 for all.
-    seed: int.
+    primes: the N texts to continue, as positions in the vocabulary. Each has at least one
+      character; their lengths may differ.
+    length: number of characters to add.
+    temperature: divisor of the logits before sampling; 0 takes the most likely character.
+    top_k: number of most likely characters to choose from; 0 for all.
+    seed: seed of the random draws.
 
   Returns:
-    [N, length] int32.
+    The added characters.
 
   Raises:
-    ValueError: an empty prime, or a number out of range.
+    ValueError: a prime is empty, or a number is out of range.
   """
   if not primes or not all(len(prime) for prime in primes):
     raise ValueError('a prime is empty: give at least one character')
@@ -44,26 +65,18 @@ def generate(model, variables, primes, *, length, temperature=0.8, top_k=0, seed
   given = np.zeros((len(primes), lengths.max()), np.int32)
   for row, prime in enumerate(primes):
     given[row, : len(prime)] = prime
-  every = _loop(model, int(lengths.max()) + length - 1, temperature, top_k)(
-    variables, given, lengths, seed
-  )  # [T, N]
+  steps = int(lengths.max()) + length - 1
+  run = _loop(model, steps, temperature, top_k)  # pyright: ignore[reportArgumentType]  # hashable
+  every = run(variables, given, lengths, seed)  # [T, N]
   return np.stack([every[size - 1 : size - 1 + length, row] for row, size in enumerate(lengths)])
-
-
-LONGEST = 1_000_000  # characters
-
-
-LIMITS = {
-  'length': '1 to 1,000,000',
-  'temperature': '0 or more',
-  'top_k': '0 to {}, the size of the vocabulary',
-}
 
 
 @functools.lru_cache
 def _loop(model, steps, temperature, top_k):
-  """Compiles (variables, primes [N, P], their lengths [N], seed) → the character chosen after each
-  one read, [T, N].
+  """Compiles the loop that reads and chooses characters.
+
+  Returns:
+    (variables, primes [N, P], their lengths [N], seed) → the character chosen at each step, [T, N].
   """
 
   @jax.jit
@@ -99,7 +112,7 @@ def _loop(model, steps, temperature, top_k):
 
 
 def _choose(keys, logits, temperature, top_k):
-  """A character of each row of logits [N, V]: [N] int32."""
+  """Chooses a character for each row of logits [N, V]: [N] int32."""
   if temperature == 0:
     return logits.argmax(-1).astype(jnp.int32)
   if top_k:

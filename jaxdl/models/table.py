@@ -1,26 +1,31 @@
-"""The layer table: what a network consists of, layer by layer."""
+"""The layer table: names, types, shapes and parameters of the layers of a network."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 
-def layers(model, input_shape, input_dtype=jnp.float32):
-  """Describes every named layer without computing anything.
+def layers(
+  model: nn.Module, input_shape: Sequence[int], input_dtype: DTypeLike = jnp.float32
+) -> list[dict[str, Any]]:
+  """Describes every named layer, without computing the network.
 
   Args:
-    model: linen module.
+    model: the network.
     input_shape: shape of one example, without the batch axis.
-    input_dtype: its type.
+    input_dtype: type of the examples.
 
   Returns:
-    list of dicts: 'name', 'type', 'input' and 'output' shape of one example (lists of int),
-    'parameters' and 'trainable' (numbers of scalars).
+    One dict for each layer: 'name', 'type', 'input' and 'output' shape of one example (lists of
+    int), 'parameters' and 'trainable' (numbers of scalars).
 
   Raises:
-    ValueError: a network that cannot be.
+    ValueError: the network cannot be built.
   """
   found = []
 
@@ -32,11 +37,9 @@ def layers(model, input_shape, input_dtype=jnp.float32):
     try:
       outputs = call(*args, **kwargs)
     except ValueError as error:
-      images = (
-        f' of images of {_shape(input_shape[:2])} (config.data.size)'
-        if len(input_shape) == 3
-        else ''
-      )
+      images = ''
+      if len(input_shape) == 3:
+        images = f' of images of {_shape(input_shape[:2])} (config.data.size)'
       raise ValueError(f'layer {name}, which gets {_shape(shape)}{images}: {error}') from error
     found.append(
       dict(name=name, type=type(module).__name__, input=shape, output=list(outputs.shape[1:]))
@@ -49,12 +52,11 @@ def layers(model, input_shape, input_dtype=jnp.float32):
 
   try:
     variables = jax.eval_shape(initial, jax.ShapeDtypeStruct((1, *input_shape), input_dtype))
-  except Exception as error:  # flax and jax have their own for names taken twice, shapes below 0, …
+  except Exception as error:  # flax's and JAX's errors of equal names, negative sizes, …
     if isinstance(error, ValueError) and '\n' not in str(error):
       raise
-    reason = ' '.join(
-      str(error).strip().split('\n')[: 1 + str(error).strip().partition('\n')[0].endswith(':')]
-    )
+    lines = str(error).strip().split('\n')
+    reason = ' '.join(lines[:2]) if lines[0].endswith(':') else lines[0]
     raise ValueError(
       f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers'
     ) from error
@@ -69,13 +71,21 @@ def _size(tree):
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
-def totals(rows):
-  """{'parameters', 'trainable'} over all layers."""
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+  """The sums of 'parameters' and 'trainable' over all layers.
+
+  Args:
+    rows: the layer table.
+  """
   return {key: sum(row[key] for row in rows) for key in ('parameters', 'trainable')}
 
 
-def text(rows):
-  """The table as aligned plain text, with the totals below."""
+def text(rows: Sequence[Mapping[str, Any]]) -> str:
+  """The layer table as aligned plain text, with the totals below.
+
+  Args:
+    rows: the layer table.
+  """
   head = ('layer', 'type', 'input', 'output', 'parameters')
   body = [
     (

@@ -1,4 +1,4 @@
-"""What is written while a network learns: metrics, histograms, filters, samples, the graph.
+"""Output of a run while it trains: metrics, histograms, pictures, samples, the layer graph.
 
 Only an error of `metrics.jsonl` ends a run; everything else is a side output.
 """

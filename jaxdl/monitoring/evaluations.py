@@ -1,9 +1,9 @@
-"""What is kept of a network while it learns: its weights, and for TensorBoard gradients, filters,
-maps, what it makes.
-"""
+"""Output at evaluations: the weights, and for TensorBoard gradients, filters, maps and outputs."""
 
 import concurrent.futures
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,12 +15,15 @@ from jaxdl.data import characters
 from jaxdl.devices import parallel
 from jaxdl.models.sampling import generate
 from jaxdl.monitoring.side_outputs import SideOutputs
+from jaxdl.monitoring.writers import Writers
 from jaxdl.step import steps, tasks
+from jaxdl.step.state import State
 
-SHOWN = 8  # examples that an autoencoder is watched by
-WIDTH = 320  # pixels of the longer side that a picture of small tiles is enlarged to, about
-LARGEST = 4096  # pixels of a side, beyond which a picture is cut off
-WRITTEN, TEMPERATURES = 500, (0.0, 0.8)  # characters of a text
+SHOWN = 8  # examples of which reconstructions are shown
+WIDTH = 320  # approximate pixels of the longer side of an enlarged picture of small tiles
+LARGEST = 4096  # pixels of a side; larger pictures are cropped
+WRITTEN = 500  # characters of a generated text
+TEMPERATURES = (0.0, 0.8)  # of generated texts
 
 
 @functools.cache
@@ -29,34 +32,39 @@ def _compiling():
   return concurrent.futures.ThreadPoolExecutor(1)
 
 
-def over_time(experiment):
-  """What is kept at each evaluation: the spread of the evaluated weights, and the rest where
-  TensorBoard files are written.
+def over_time(experiment: Any) -> Callable[[Writers, State], None]:
+  """Builds the function that writes the side outputs of each evaluation.
 
-  The histograms are of the parameters that are trained; of the gradients as
-  `steps.gradients_of_batch` has them, of the first training batch, from the second evaluation on
-  (none where several processes train, for only one of them writes). Feature maps and
-  reconstructions are those of the evaluated network, of the first examples of the validation split,
-  or of the test split.
+  It writes the quantiles of the evaluated weights, and the following for TensorBoard:
+
+  - histograms of the trained parameters
+  - histograms of the gradients of the first training batch, as in `steps.gradients_of_batch`, from
+    the second evaluation on; not with several processes, because only one of them writes
+  - filters of the first convolution, and its feature maps of one example
+  - for an autoencoder, reconstructions of some examples
+
+  Feature maps and reconstructions are those of the evaluated network. Their examples are the first
+  ones of the validation split, or of the test split if there is no validation split.
+
+  An output that fails is reported in a warning and left out from then on; the others are written.
 
   Args:
-    experiment: Experiment.
-
-  One that fails is named in a warning and left out from then on; the others are written.
+    experiment: training.experiment.Experiment.
 
   Returns:
-    function (Writers, State on the devices) → None.
+    Function (Writers, State on the devices) → None.
   """
   shown = {'histograms of the weights': _weights}
   if jax.process_count() == 1:
     shown['histograms of the gradients'] = _gradients(experiment)
   convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
   splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
-  first = functools.cache(
-    lambda: jax.device_get(
-      jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))
-    )
-  )
+
+  @functools.cache
+  def first():
+    prepared = jax.jit(experiment.data.prepare)(_first(experiment.data.splits[splits[0]]))
+    return jax.device_get(prepared)
+
   if convolutions:
     shown['pictures of the filters'] = functools.partial(_filters, layer=convolutions[0])
   if convolutions and splits:
@@ -78,15 +86,16 @@ def over_time(experiment):
   return at_evaluation
 
 
-def at_end(experiment):
-  """What is shown of the best checkpoint: the texts that a language model writes after a line
-  break.
+def at_end(experiment: Any) -> Callable[[Writers, State], None]:
+  """Builds the function that writes the side outputs of the best checkpoint.
+
+  For a language model, these are texts that it generates after a line break.
 
   Args:
-    experiment: Experiment.
+    experiment: training.experiment.Experiment.
 
   Returns:
-    function (Writers, State) → None.
+    Function (Writers, State) → None.
   """
 
   def write(writers, current):
@@ -112,8 +121,10 @@ def _weights(writers, current):
 
 
 def _gradients(experiment):
-  """From the second evaluation on: from the first, training goes on while another thread compiles
-  them.
+  """Builds the function that writes histograms of gradients.
+
+  At the first evaluation, it starts to compile them in another thread while training continues. It
+  writes from the second evaluation on.
   """
   data = experiment.data
   compiled, batch = None, None
@@ -125,8 +136,9 @@ def _gradients(experiment):
         int(current.step), _named({'gradients': compiled.result()(current, {}, batch)})
       )
     elif int(current.step) < experiment.steps:
+      first = _first(data.splits['train'])
       batch = parallel.split_feed(
-        {name: np.asarray(values)[None] for name, values in _first(data.splits['train']).items()}, 1
+        {name: np.asarray(values)[None] for name, values in first.items()}, 1
       )
       run = parallel.over_devices(steps.gradients_of_batch(experiment.recipe, prepare=data.prepare))
       arguments = jax.tree.map(
@@ -139,7 +151,7 @@ def _gradients(experiment):
 
 
 def _filters(writers, current, *, layer):
-  """Each filter of the first convolution from its least to its greatest weight."""
+  """Writes the filters of the first convolution, each scaled from its minimum to its maximum."""
   kernels = jax.device_get(current.params[layer]['kernel'])
   writers.images(
     int(current.step), {f'filters/{layer}': _enlarged(filters.grid(kernels, 'normalised'))}
@@ -147,14 +159,15 @@ def _filters(writers, current, *, layer):
 
 
 def _feature_maps(experiment, batch, layer):
-  """What each channel of the first convolution makes of the first example, from its least to its
-  greatest value.
+  """Builds the function that writes feature maps of the first example.
+
+  Each channel of the first convolution is scaled from its minimum to its maximum.
   """
-  run = jax.jit(
-    lambda variables, inputs: units.outputs(experiment.recipe.model, variables, inputs, [layer])[1][
-      layer
-    ]
-  )
+
+  @jax.jit
+  def run(variables, inputs):
+    _, outputs = units.outputs(experiment.recipe.model, variables, inputs, [layer])
+    return outputs[layer]
 
   def show(writers, current):
     maps = jax.device_get(run(current.variables(), batch()['inputs'][:1]))[0]  # [H, W, C]
@@ -167,7 +180,7 @@ def _feature_maps(experiment, batch, layer):
 
 
 def _reconstructions(experiment, batch, split):
-  """The targets, the inputs where these are others, and what the network makes of them, row by row."""
+  """Builds the function that writes rows of targets, inputs (if they differ) and outputs."""
   rebuild = jax.jit(experiment.recipe.model.apply)
   mean, deviation = (
     np.asarray(experiment.data.scaling[key], np.float32) for key in ('mean', 'deviation')
@@ -175,26 +188,25 @@ def _reconstructions(experiment, batch, split):
 
   def show(writers, current):
     inputs, targets = (batch()[name][:SHOWN] for name in ('inputs', 'target'))
-    rows = [
-      targets,
-      *([] if np.array_equal(inputs, targets) else [inputs]),
-      rebuild(current.variables(), inputs),
-    ]
+    rows = [targets]
+    if not np.array_equal(inputs, targets):
+      rows.append(inputs)
+    rows.append(rebuild(current.variables(), inputs))
+    # [R, N, H, W, C], each in a white frame
     tiles = np.pad(
       np.clip(np.stack(rows) * deviation + mean, 0, 1),
       ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
       constant_values=1,
-    )  # [R, N, H, W, C], each in a white frame
-    picture = tiles.swapaxes(1, 2).reshape(
-      len(rows) * tiles.shape[2], -1, tiles.shape[-1]
-    )  # [R · H, N · W, C]
+    )
+    # [R · H, N · W, C]
+    picture = tiles.swapaxes(1, 2).reshape(len(rows) * tiles.shape[2], -1, tiles.shape[-1])
     writers.images(int(current.step), {f'reconstructions/{split}': _enlarged(picture)})
 
   return show
 
 
 def _first(split):
-  """The first batch of a split, as NumPy or JAX arrays; only its examples are copied to a device."""
+  """The first batch of a split as NumPy or JAX arrays; no other examples are copied to a device."""
   return split.fetch(split.arrays, {name: values[0] for name, values in split.feed(0, 1).items()})
 
 
@@ -204,7 +216,7 @@ def _named(tree):
 
 
 def _enlarged(picture):
-  """A small picture [H, W, C] in 0..1 as pixels [H · n, W · n, 3] uint8."""
+  """Enlarges a small picture [H, W, C] from 0 to 1 to pixels [H · n, W · n, 3] uint8."""
   picture = figures.visible(picture)[:LARGEST, :LARGEST]
   times = max(1, WIDTH // max(picture.shape[:2]))
   pixels = np.rint(picture * 255).astype(np.uint8).repeat(times, 0).repeat(times, 1)

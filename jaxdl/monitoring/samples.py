@@ -1,26 +1,30 @@
-"""What a new run shows of its data and its config before the first step."""
+"""Output at the start of a new run: training images, config, layer graph and hyper-parameters."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from jaxdl import figures
 from jaxdl.config import differences
+from jaxdl.monitoring.writers import Writers
 from jaxdl.runs import disk, identity
 
 COUNT = 32
 
 
-def write(experiment, workdir, writers):
-  """Writes a grid of training images, where the data are images.
+def write(experiment: Any, workdir: str | pathlib.Path, writers: Writers) -> None:
+  """Writes a grid of training images, if the data are images.
 
   Args:
-    experiment: Experiment.
-    workdir: the run's folder; the picture is analysis/samples.png in it.
-    writers: Writers.
+    experiment: training.experiment.Experiment.
+    workdir: the run's folder; the picture is written to analysis/samples.png in it.
+    writers: the run's writers.
   """
   split = experiment.data.splits['train']
-  columns = split.arrays or split.fetch(
-    {}, {name: values[0] for name, values in split.feed(0, 1).items()}
-  )
+  columns = split.arrays
+  if not columns:
+    first = {name: values[0] for name, values in split.feed(0, 1).items()}
+    columns = split.fetch({}, first)
   if 'image' in columns:
     names = [experiment.data.classes[label] for label in columns['label'][:COUNT]]
     heading = f'{experiment.data.name}: training images and their classes'
@@ -31,13 +35,13 @@ def write(experiment, workdir, writers):
     writers.images(0, {'samples': figures.pixels(figure)})
 
 
-def describe(experiment, writers, choices=None):
-  """Writes the network as a graph, the config as a text and the hyper-parameters.
+def describe(experiment: Any, writers: Writers, choices: Mapping[str, str] | None = None) -> None:
+  """Writes the layer graph, the config as text and the hyper-parameters.
 
   Args:
-    experiment: Experiment.
-    writers: Writers.
-    choices: axis → name of the choice, of a member of a sweep.
+    experiment: training.experiment.Experiment.
+    writers: the run's writers.
+    choices: axis → name of the choice, for a member of a sweep.
   """
   writers.graph(experiment.layers)
   writers.texts(0, {'config': disk.readable_json(experiment.config)})
@@ -46,6 +50,6 @@ def describe(experiment, writers, choices=None):
     for key, value in differences.flat(experiment.config).items()
     if identity.of(key).hyperparameter
   }
-  writers.hyperparameters(
-    {**chosen, **{f'sweep.{axis}': choice for axis, choice in (choices or {}).items()}}
-  )
+  for axis, choice in (choices or {}).items():
+    chosen[f'sweep.{axis}'] = choice
+  writers.hyperparameters(chosen)

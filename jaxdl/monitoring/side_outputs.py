@@ -4,6 +4,8 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 LONGEST = 300  # characters of a reason
 
@@ -11,24 +13,24 @@ LONGEST = 300  # characters of a reason
 class SideOutputs:
   """Calls functions whose results training does not need: pictures, TensorBoard files, the report.
 
-  The first exception of an output is one warning on standard error; from then on that output is
-  skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the
+  The first exception of an output prints one warning on standard error; from then on, that output
+  is skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the
   traceback.
   """
 
-  def __init__(self):
+  def __init__(self) -> None:
     self._failed, self._lock = set(), threading.Lock()
 
-  def attempt(self, name, function, *arguments):
-    """Calls a function unless an earlier call under the same name failed. Thread-safe.
+  def attempt(self, name: str, function: Callable, *arguments: Any) -> Any:
+    """Calls a function, unless an earlier call with the same name failed. Thread-safe.
 
     Args:
-      name: str, what the function writes, for the warning.
+      name: name of the output, for the warning.
       function: called with the arguments.
-      *arguments: of the function.
+      *arguments: arguments of the function.
 
     Returns:
-      What the function returns, None where it failed or is skipped.
+      The function's result, or None if it failed or is skipped.
     """
     if name in self._failed:
       return None
@@ -48,8 +50,12 @@ class SideOutputs:
       traceback.print_exception(error)
 
 
-def reason(error) -> str:
-  """The first line of an exception's message; with its type, unless it is written for users."""
+def reason(error: BaseException) -> str:
+  """The first line of an exception's message, preceded by its type if it is not meant for users.
+
+  Args:
+    error: the exception.
+  """
   lines = str(error).strip().splitlines()
   first = lines[0] if lines else ''
   if len(first) > LONGEST:
@@ -60,6 +66,10 @@ def reason(error) -> str:
   return f'{name}: {first}' if first else name
 
 
-def is_out_of_memory(error) -> bool:
-  """Whether Python, NumPy or XLA could not allocate memory."""
+def is_out_of_memory(error: BaseException) -> bool:
+  """Whether an exception says that Python, NumPy or XLA could not allocate memory.
+
+  Args:
+    error: the exception.
+  """
   return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)

@@ -1,7 +1,7 @@
-"""Where metrics go: `metrics.jsonl`, which is the record, `weights.jsonl`, and TensorBoard, which
-are views of a run.
+"""Writers of metrics: `metrics.jsonl`, `weights.jsonl` and TensorBoard files.
 
-Only an error of `metrics.jsonl` ends a run.
+`metrics.jsonl` is the record of a run, and an error of this file ends the run. The other files are
+side outputs.
 """
 
 import concurrent.futures
@@ -12,7 +12,8 @@ import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,44 +22,44 @@ from jaxdl.monitoring import graph
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import disk
 
-WHOLE = (
-  '.'  # the TensorBoard run above those of the splits: HParams takes their scalars for its own
-)
+# The TensorBoard run in the folder above those of the splits: HParams shows their scalars with it.
+WHOLE = '.'
 
 
 @dataclasses.dataclass(frozen=True)
 class Writers:
-  """The functions that write.
+  """The functions that write the output of a run.
 
   Attributes:
-    scalars: (step, split, name → number); a line of metrics.jsonl and TensorBoard's Scalars, one
-      chart for all splits.
-    weights: (step, tensor → [9] numbers, as `analysis.weights.quantiles` has them); a line of
+    scalars: (step, split, name → number); writes a line of metrics.jsonl and TensorBoard's Scalars,
+      one chart for all splits.
+    weights: (step, tensor → [9] numbers of `analysis.weights.quantiles`); writes a line of
       weights.jsonl.
-    images: (step, name → [H, W, 3] uint8); TensorBoard's Images.
-    histograms: (step, name → array); TensorBoard's Histograms and Distributions.
-    texts: (step, name → str); TensorBoard's Text, line by line.
-    graph: (rows of the layer table); TensorBoard's Graphs.
-    hyperparameters: (name → number or str); TensorBoard's HParams, beside the scalars of all
-      splits.
-    final: (step, name → number), figures of the best checkpoint, which HParams shows too.
-    record, board: bool, whether the two files, and TensorBoard's, are written: where not, nothing
-      need be made for them.
+    images: (step, name → [H, W, 3] uint8); writes TensorBoard's Images.
+    histograms: (step, name → array); writes TensorBoard's Histograms and Distributions.
+    texts: (step, name → str); writes TensorBoard's Text, line by line.
+    graph: (layer table); writes TensorBoard's Graphs.
+    hyperparameters: (name → number or str); writes TensorBoard's HParams, which are shown with the
+      scalars of all splits.
+    final: (step, name → number); writes metrics of the best checkpoint, which HParams also shows.
+    record: whether metrics.jsonl and weights.jsonl are written; if not, their values need not be
+      computed.
+    board: whether TensorBoard files are written; if not, their values need not be computed.
   """
 
-  scalars: Callable
-  weights: Callable
-  images: Callable
-  histograms: Callable
-  texts: Callable
-  graph: Callable
-  hyperparameters: Callable
-  final: Callable
+  scalars: Callable[..., Any]
+  weights: Callable[..., Any]
+  images: Callable[..., Any]
+  histograms: Callable[..., Any]
+  texts: Callable[..., Any]
+  graph: Callable[..., Any]
+  hyperparameters: Callable[..., Any]
+  final: Callable[..., Any]
   record: bool
   board: bool
 
 
-SILENT = Writers(
+SILENT = Writers(  # its functions do nothing
   record=False,
   board=False,
   **{
@@ -66,32 +67,35 @@ SILENT = Writers(
     for field in dataclasses.fields(Writers)
     if field.name not in ('record', 'board')
   },
-)  # write nothing
+)
 
 
 @contextlib.contextmanager
-def open_writers(workdir, splits, *, first_step):
+def open_writers(
+  workdir: str | pathlib.Path, splits: Iterable[str], *, first_step: int
+) -> Iterator[Writers]:
   """Opens a run's writers and closes them at the end of the `with` block.
 
   Args:
     workdir: the run's folder.
-    splits: names of the splits, one TensorBoard run each.
-    first_step: int, where the run goes on; later lines of an interrupted sitting are taken out.
+    splits: names of the splits; each one is a TensorBoard run.
+    first_step: step at which the run resumes; lines of later steps, from an interrupted session,
+      are removed.
 
   Yields:
-    Writers.
+    The writers.
 
   Raises:
-    OSError: the folder cannot be written or the disk is full.
+    OSError: the folder cannot be written, or the disk is full.
   """
-  metrics, spread = (pathlib.Path(workdir) / name for name in ('metrics.jsonl', 'weights.jsonl'))
+  metrics = pathlib.Path(workdir) / 'metrics.jsonl'
+  spread = pathlib.Path(workdir) / 'weights.jsonl'
   outputs = SideOutputs()
   _keep_until(metrics, first_step)
   outputs.attempt(spread.name, _keep_until, spread, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
-  written = (
-    importlib.util.find_spec('tensorflow') is not None
-  )  # which does not import it: that takes seconds
+  # TensorFlow is found without importing it, which takes seconds.
+  written = importlib.util.find_spec('tensorflow') is not None
   if not written:
     print(
       'TensorFlow is not installed: no TensorBoard files, metrics.jsonl has every figure',
@@ -136,23 +140,23 @@ def open_writers(workdir, splits, *, first_step):
 
 
 def _append(file, line):
-  """Appends a line; the file is closed again, so that nothing is left to write when the run ends."""
+  """Appends a line and closes the file, so that nothing is left to write when the run ends."""
   with file.open('a') as opened:
     opened.write(f'{line}\n')
 
 
 def _as_block(text):
-  """Markdown that keeps the lines as they are."""
+  """Markdown that keeps the lines of a text."""
   return '\n'.join(f'    {line}' for line in text.split('\n'))
 
 
 def _on_host(arrays):
-  """Copies, for the device reuses its memory before the other thread writes."""
+  """Copies arrays, because the device reuses their memory before the other thread writes them."""
   return jax.tree.map(np.array, jax.device_get(arrays))
 
 
 def _keep_until(file, step):
-  """Drops the lines after a step, and a line that a crash broke off, so that no step stands twice."""
+  """Removes lines of later steps and incomplete lines, so that every step is written once."""
   if not file.exists():
     return
   kept = []
@@ -161,26 +165,29 @@ def _keep_until(file, step):
       if json.loads(line)['step'] <= step:
         kept.append(line + '\n')
     except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
-      continue  # the broken last line of a killed run
+      continue  # the incomplete last line of a killed run
   disk.write_atomic(file, ''.join(kept))
 
 
 @contextlib.contextmanager
 def _thread(written):
-  """Yields (function, *arguments) → None: it returns at once, one thread imports TensorFlow and
-  calls; none if not written.
+  """Yields a function (function, *arguments) → None that calls another function in one thread.
+
+  It returns at once, so that training does not wait while TensorFlow is imported. If nothing is
+  written, it does nothing.
   """
   if not written:
     yield lambda function, *arguments: None
     return
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    yield pool.submit  # its functions raise nothing: they are side outputs
+    yield pool.submit  # the functions are side outputs, which do not raise
 
 
 @contextlib.contextmanager
 def _boards(folder, splits, later, outputs):
-  """Yields (name of a TensorBoard run, method of a CLU writer, *arguments) → None, called in the
-  other thread.
+  """Yields a function that calls a method of a CLU writer in the other thread.
+
+  The function is (name of a TensorBoard run, name of the method, *arguments) → None.
   """
 
   def open_all():
@@ -195,7 +202,7 @@ def _boards(folder, splits, later, outputs):
     for name, writer in opened().items():
       outputs.attempt(f'the last TensorBoard files of {name}', writer.close)
 
-  opened = functools.cache(open_all)  # at the first write, when training already runs
+  opened = functools.cache(open_all)  # opens at the first write, when training already runs
   try:
     yield lambda *arguments: later(write, *arguments)
   finally:

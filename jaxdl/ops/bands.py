@@ -1,23 +1,26 @@
-"""Large images as a batch of bands of rows, for convolutions whose patches of a whole image leave
-the cache.
+"""Splits large images into bands of rows.
+
+Convolutions use bands when the patches of a complete image do not fit into the cache.
 """
 
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 
 from jaxdl.ops.patches import pad
 
 
-def count(rows, window, stride, most):
-  """Into how many bands of equally many outputs an image goes.
+def count(rows: int, window: int, stride: int, most: int) -> int:
+  """The number of bands that an image is split into; all bands have the same number of output rows.
 
   Args:
-    rows: int, of outputs.
-    window, stride: int, of the convolution, along the rows.
-    most: int, rows of outputs that a band should have at most.
+    rows: output rows of the image.
+    window: rows of the convolution's window.
+    stride: rows from one window to the next.
+    most: output rows that a band should have at most.
 
   Returns:
-    int, the fewest that will do; the most that there can be where none do, for a band needs at
-    least the rows that its last window reaches into the next.
+    The smallest number of bands of at most `most` rows. If there is none, the largest possible
+    number: a band must have at least the rows that its last window reaches into the next band.
   """
   possible = [
     bands
@@ -27,23 +30,33 @@ def count(rows, window, stride, most):
   return next((bands for bands in possible if rows // bands <= most), possible[-1])
 
 
-def cut(images, *, bands, rows, window, stride, pads):
-  """Cuts images into overlapping bands: a convolution of a band without padding of rows makes its
-  share of the outputs.
+def cut(
+  images: Shaped[Array, 'B H W C'],
+  *,
+  bands: int,
+  rows: int,
+  window: int,
+  stride: int,
+  pads: tuple[int, int],
+) -> Shaped[Array, 'N h W C']:
+  """Cuts images into overlapping bands.
+
+  A convolution of a band, without padding of rows, computes the band's share of the output rows.
 
   Args:
-    images: [B, H, W, C].
-    bands: int, a divisor of `rows` as `count` gives it.
-    rows: int, of outputs of an image.
-    window, stride: as in `count`.
-    pads: (top, bottom) of the image, negative to cut off.
+    images: B images.
+    bands: bands of each image, a divisor of `rows` as returned by `count`.
+    rows: output rows of an image.
+    window: rows of the convolution's window.
+    stride: rows from one window to the next.
+    pads: rows of padding (top, bottom) of the image; negative values crop.
 
   Returns:
-    [B · bands, (rows / bands − 1) · stride + window, W, C].
+    N = B · bands bands of h = (rows / bands − 1) · stride + window rows.
   """
   batch, height, width, channels = images.shape
   step = rows // bands * stride  # from band to band
   padded = pad(images, ((pads[0], (bands + 1) * step - height - pads[0]), (0, 0)))
   steps = padded.reshape(batch, bands + 1, step, width, channels)
-  reaching = jnp.concatenate([steps[:, :-1], steps[:, 1:]], axis=2)[:, :, : step - stride + window]
-  return reaching.reshape(batch * bands, -1, width, channels)  # [B · bands, h, W, C]
+  joined = jnp.concatenate([steps[:, :-1], steps[:, 1:]], axis=2)[:, :, : step - stride + window]
+  return joined.reshape(batch * bands, -1, width, channels)

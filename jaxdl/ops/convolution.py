@@ -1,76 +1,125 @@
-"""Convolution and its transpose: the platform's own on GPU and TPU, Winograd's or matrix products
-over patches on CPU.
+"""Convolution and its transpose.
+
+GPUs and TPUs use XLA's convolution. CPUs use Winograd's algorithm or matrix products over patches.
 """
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Num
 
 from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
+from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 from jaxdl.ops.winograd import pays, winograd
 
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
-def conv(inputs, kernel, *, strides=(1, 1), padding='SAME', training=False):
-  """Cross-correlation, as every deep-learning library calls convolution.
+def conv(
+  inputs: Num[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
+  *,
+  strides: Size = (1, 1),
+  padding: Padding = 'SAME',
+  training: bool = False,
+) -> Float[Array, 'B h w F']:
+  """Cross-correlation, which deep-learning libraries call convolution.
 
   Args:
-    inputs: [B, H, W, C].
+    inputs: images [B, H, W, C].
     kernel: [kh, kw, C, F].
     strides: (rows, columns).
     padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)).
-    training: whether errors of up to 1e-5 of the greatest output are as good as those of a sum over
-      the window, up to 2e-6. Maps of what a network looks at are not: a unit that is nearly off may
-      turn on.
+    training: whether a less exact algorithm may be used. Its errors are up to 1e-5 of the largest
+      output; those of a sum over the window are up to 2e-6. Analyses of a trained network need the
+      exact one, because a unit close to its threshold may otherwise switch on.
 
   Returns:
-    [B, H', W', F], of the wider of both types; differentiable in reverse mode.
+    The outputs, of the wider of the two types; differentiable in reverse mode.
 
   Raises:
-    ValueError: an unknown padding, a kernel larger than the padded image, or one for other
-      channels.
+    ValueError: the padding is unknown, the kernel is larger than the padded image, or the kernel is
+      for another number of channels.
   """
   inputs, kernel = _matching(inputs, kernel)
-  pads = tuple(
+  rows, columns = (
     explicit_padding(
       inputs.shape[1 + axis], kernel.shape[axis], strides[axis], _of_axis(padding, axis)
     )
     for axis in (0, 1)
   )
+  pads = (rows, columns)
   return lax.platform_dependent(
     inputs,
     kernel,
-    cpu=lambda *args: as_products(*args, strides, pads, training),
-    default=lambda *args: stock(*args, strides, pads),
+    cpu=lambda inputs, kernel: as_products(inputs, kernel, strides, pads, training),
+    default=lambda inputs, kernel: stock(inputs, kernel, strides, pads),
   )
 
 
-def stock(inputs, kernel, strides, pads):
-  """The platform's own convolution."""
+def stock(
+  inputs: Float[Array, 'B H W C'],
+  kernel: Float[Array, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+) -> Float[Array, 'B h w F']:
+  """XLA's convolution.
+
+  Args:
+    inputs: images.
+    kernel: of the same type.
+    strides: (rows, columns).
+    pads: ((top, bottom), (left, right)); negative values crop.
+
+  Returns:
+    The outputs.
+  """
   return lax.conv_general_dilated(inputs, kernel, strides, pads, dimension_numbers=_LAYOUT)
 
 
-def as_products(inputs, kernel, strides, pads, training):
-  """The same by Winograd's filtering in training, where that was measured to be faster, else as
-  products over patches.
-  """
-  fast = training and pays(inputs, kernel, strides, pads)
-  return winograd(inputs, kernel, pads) if fast else by_patches(inputs, kernel, strides, pads)
+def as_products(
+  inputs: Float[Array, 'B H W C'],
+  kernel: Float[Array, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+  training: bool,
+) -> Float[Array, 'B h w F']:
+  """The same convolution as matrix products.
 
-
-def explicit_padding(size, window, stride, padding):
-  """Pixels before and after one axis: 'SAME' keeps ceil(size / stride) outputs, the odd pixel comes
-  after.
+  In training, this is Winograd's algorithm where that was measured to be faster. Otherwise, it is a
+  product over patches.
 
   Args:
-    size, window, stride: int.
+    inputs, kernel, strides, pads: as in `stock`.
+    training: as in `conv`.
+
+  Returns:
+    The outputs.
+  """
+  if training and pays(inputs, kernel, strides, pads):
+    return winograd(inputs, kernel, pads)
+  return by_patches(inputs, kernel, strides, pads)
+
+
+def explicit_padding(
+  size: int, window: int, stride: int, padding: str | Sequence[int]
+) -> tuple[int, int]:
+  """Pixels of padding before and after one axis.
+
+  'SAME' gives ceil(size / stride) outputs; where the padding is odd, the extra pixel comes after.
+
+  Args:
+    size: pixels of the axis.
+    window: pixels of the window.
+    stride: pixels from one window to the next.
     padding: 'SAME' | 'VALID' | (before, after).
 
   Returns:
     (before, after).
 
   Raises:
-    ValueError: an unknown padding, or a window larger than the padded axis.
+    ValueError: the padding is unknown, or the window is larger than the padded axis.
   """
   if padding == 'SAME':
     total = max((-(-size // stride) - 1) * stride + window - size, 0)
@@ -84,42 +133,61 @@ def explicit_padding(size, window, stride, padding):
   return before, after
 
 
-def conv_transpose(inputs, kernel, *, strides=(1, 1), padding='SAME', training=False):
-  """Convolution of the image with strides − 1 zeros between its pixels, as
-  `jax.lax.conv_transpose`: it enlarges.
+def conv_transpose(
+  inputs: Num[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
+  *,
+  strides: Size = (1, 1),
+  padding: Padding = 'SAME',
+  training: bool = False,
+) -> Float[Array, 'B h w F']:
+  """Transposed convolution, as `jax.lax.conv_transpose`: enlarges images.
+
+  It is a convolution of the image with strides − 1 zeros between its pixels (the spread image).
 
   Args:
-    inputs: [B, H, W, C].
+    inputs: images [B, H, W, C].
     kernel: [kh, kw, C, F], not flipped.
-    strides: (rows, columns), the enlargement.
-    padding: 'SAME' for [H · rows, W · columns] | 'VALID' | ((top, bottom), (left, right)) around
-      the spread image.
+    strides: (rows, columns), the factors of the enlargement.
+    padding: 'SAME' for outputs of [H · rows, W · columns] | 'VALID' | ((top, bottom), (left,
+      right)) around the spread image.
     training: as in `conv`.
 
   Returns:
-    [B, H', W', F], of the wider of both types; differentiable in reverse mode.
+    The outputs, of the wider of the two types; differentiable in reverse mode.
 
   Raises:
-    ValueError: an unknown padding, or a kernel for other channels.
+    ValueError: the padding is unknown, or the kernel is for another number of channels.
 
   Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, section 4.
   """
   inputs, kernel = _matching(inputs, kernel)
-  pads = tuple(
+  rows, columns = (
     transposed_padding(kernel.shape[axis], strides[axis], _of_axis(padding, axis))
     for axis in (0, 1)
   )
+  pads = (rows, columns)
   return lax.platform_dependent(
     inputs,
     kernel,
-    cpu=lambda *args: transposed_as_products(*args, strides, pads, training),
-    default=lambda *args: transposed_stock(*args, strides, pads),
+    cpu=lambda inputs, kernel: transposed_as_products(inputs, kernel, strides, pads, training),
+    default=lambda inputs, kernel: transposed_stock(inputs, kernel, strides, pads),
   )
 
 
-def transposed_padding(window, stride, padding):
-  """Pixels before and after one axis of the spread image, as `explicit_padding` for
-  `conv_transpose`.
+def transposed_padding(window: int, stride: int, padding: str | Sequence[int]) -> tuple[int, int]:
+  """Pixels of padding before and after one axis of the spread image of `conv_transpose`.
+
+  Args:
+    window: pixels of the window.
+    stride: the factor of the enlargement.
+    padding: 'SAME' | 'VALID' | (before, after).
+
+  Returns:
+    (before, after).
+
+  Raises:
+    ValueError: the padding is unknown.
   """
   if padding == 'SAME':
     total = window + stride - 2
@@ -128,41 +196,74 @@ def transposed_padding(window, stride, padding):
   return _named(padding, VALID=(window - 1, max(window, stride) - 1))
 
 
-def transposed_stock(inputs, kernel, strides, pads):
-  """The platform's own transposed convolution."""
+def transposed_stock(
+  inputs: Float[Array, 'B H W C'],
+  kernel: Float[Array, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+) -> Float[Array, 'B h w F']:
+  """XLA's transposed convolution.
+
+  Args:
+    inputs: images.
+    kernel: of the same type.
+    strides: (rows, columns), the factors of the enlargement.
+    pads: ((top, bottom), (left, right)) around the spread image.
+
+  Returns:
+    The outputs.
+  """
   return lax.conv_general_dilated(
     inputs, kernel, (1, 1), pads, lhs_dilation=strides, dimension_numbers=_LAYOUT
   )
 
 
-def transposed_as_products(inputs, kernel, strides, pads, training=False):
-  """The same, without multiplying the zeros: the transpose of a convolution with the kernel turned
-  by 180°.
+def transposed_as_products(
+  inputs: Float[Array, 'B H W C'],
+  kernel: Float[Array, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+  training: bool = False,
+) -> Float[Array, 'B h w F']:
+  """The same transposed convolution as matrix products, without multiplications by the zeros.
+
+  It is the transpose of a convolution with the kernel rotated by 180°.
+
+  Args:
+    inputs, kernel, strides, pads: as in `transposed_stock`.
+    training: as in `conv`.
+
+  Returns:
+    The outputs.
   """
   if strides == (1, 1):
     return as_products(inputs, kernel, strides, pads, training)
-  turned = kernel[::-1, ::-1].swapaxes(2, 3)  # [kh, kw, F, C]
-  size, cuts = [], []
+  rotated = kernel[::-1, ::-1].swapaxes(2, 3)  # [kh, kw, F, C]
+  size, crops = [], []
   for axis, (before, after) in enumerate(pads):
     window, spread = kernel.shape[axis], (inputs.shape[1 + axis] - 1) * strides[axis] + 1
     size.append(spread + before + after - window + 1)
-    cuts.append((window - 1 - before, window - 1 - after))
-  return transposed_by_patches(inputs, turned, tuple(size), strides, tuple(cuts))
+    crops.append((window - 1 - before, window - 1 - after))
+  return transposed_by_patches(inputs, rotated, tuple(size), strides, tuple(crops))
 
 
 def _of_axis(padding, axis):
+  """The padding of one axis."""
   return padding if isinstance(padding, str) else padding[axis]
 
 
 def _named(padding, **known):
+  """(before, after) of a padding that may be a name."""
   if isinstance(padding, str) and padding not in known:
     raise ValueError(
       f"padding={padding!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
     )
-  return known[padding] if isinstance(padding, str) else tuple(padding)
+  before, after = known[padding] if isinstance(padding, str) else padding
+  return before, after
 
 
 def _matching(inputs, kernel):
+  """The inputs and the kernel in their common type."""
   if inputs.shape[-1] != kernel.shape[2]:
     raise ValueError(
       f'kernel {kernel.shape} takes {kernel.shape[2]} channels and the inputs {inputs.shape} have '

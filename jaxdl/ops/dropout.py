@@ -1,31 +1,41 @@
-"""Dropout whose mask follows the example: the same on any number of devices and at any place in the
-batch.
+"""Dropout whose mask depends on the example.
+
+The mask is the same on any number of devices and at any position in the batch.
 """
 
 import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped, UInt32
+
+from jaxdl.ops.types import AnyArray
 
 
-def dropout(key, inputs, *, rate, index):
-  """Zeroes elements with probability `rate` and divides the others by 1 − rate.
+def dropout(
+  key: Array,
+  inputs: Float[AnyArray, '...'],
+  *,
+  rate: float | int | Float[Array, ''],
+  index: Int[AnyArray, '...'],
+) -> Float[AnyArray, '...']:
+  """Sets elements to 0 with probability `rate` and divides the others by 1 − rate.
 
-  An element's fate is a hash of (key, example index, place in the example): a few integer
-  operations, where drawing threefry numbers for three million elements costs as much as the rest of
-  a training step.
+  Whether an element is dropped is a hash of the key, the index of the example and the element's
+  position in the example. This takes a few integer operations for each element. Drawing threefry
+  numbers for three million elements would cost as much as the rest of a training step.
 
   Args:
-    key: a key of jax.random, old or new style.
+    key: a key of `jax.random`, of the old or the new style.
     inputs: [B, …].
-    rate: float in [0, 1), perhaps traced, which rounds it to float32.
-    index: [B] int32, global example index.
+    rate: probability in [0, 1); a traced rate is rounded to float32.
+    index: [B] int32, the global index of each example.
 
   Returns:
     [B, …].
 
   Raises:
-    ValueError: the rate is outside [0, 1), or there is not one index an example.
+    ValueError: the rate is outside [0, 1), or the number of indices is not the number of examples.
 
   Source: Srivastava et al. 2014.
   """
@@ -36,31 +46,38 @@ def dropout(key, inputs, *, rate, index):
       return inputs
   if jnp.shape(index) != inputs.shape[:1]:
     raise ValueError(
-      f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index of '
-      f'each of the {inputs.shape[0]} examples'
+      f'dropout index of shape {jnp.shape(index)} for inputs {inputs.shape}: give the global index '
+      f'of each of the {inputs.shape[0]} examples'
     )
   bits = random_bits(key, index, math.prod(inputs.shape[1:])).reshape(inputs.shape)
   dropped = rate * 2.0**32 if isinstance(rate, jax.Array) else min(round(rate * 2**32), 2**32 - 1)
   keep = bits >= jnp.uint32(dropped)
-  return jnp.where(
-    keep, inputs * (1 / (1 - rate)), 0
-  )  # a product: XLA rounds a quotient in one way or another
+  # A product, because XLA rounds a quotient differently in different programs.
+  return jnp.where(keep, inputs * (1 / (1 - rate)), 0)
 
 
-def random_bits(key, index, count):
-  """Uniform random bits: [B, count] uint32, each a function of (key, its row's index, its column)."""
+def random_bits(key: Array, index: Shaped[AnyArray, ' B'], count: int) -> UInt32[Array, 'B N']:
+  """Uniform random bits, each a function of the key, its row's index and its column.
+
+  Args:
+    key: a key of `jax.random`, of the old or the new style.
+    index: integers, one for each row.
+    count: number N of columns.
+
+  Returns:
+    32 random bits for each row and column.
+  """
   words = jax.random.key_data(key)
   rows = _mix(index.astype(jnp.uint32) ^ words[0])  # [B]
   rows = _mix(rows + words[1])
   places = jnp.arange(count, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9)  # [N], Weyl's sequence
-  # Two rows that begin near each other would be shifted copies; so each row enters twice, the
-  # second time mixed again.
+  # Rows with close start values would be shifted copies of each other. Therefore each row enters
+  # twice, the second time mixed again.
   return _mix(_mix(rows[:, None] + places) ^ _mix(~rows)[:, None])
 
 
 def _mix(bits):
-  """Bijection of 32 bits in which each input bit flips each output bit with a probability near one
-  half.
+  """A bijection of 32 bits: each input bit flips each output bit with a probability close to 1/2.
 
   Source: Wellons 2018, hash prospector, 'lowbias32'.
   """

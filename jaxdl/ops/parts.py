@@ -1,15 +1,23 @@
-"""A batch in equal parts, one after another, so that what is computed in between stays in the
-cache.
-"""
+"""Computes on a batch in equal parts, one after another; intermediate results stay in the cache."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Shaped
 
 
-def count(batch, size, most):
-  """The fewest equal parts of a batch with at most `most` bytes each, where an example takes
-  `size`.
+def count(batch: int, size: int, most: int) -> int:
+  """The smallest number of equal parts of a batch whose parts have at most `most` bytes.
+
+  Args:
+    batch: examples.
+    size: bytes of one example.
+    most: bytes that a part should have at most.
+
+  Returns:
+    A divisor of `batch`; `batch` itself where a single example is larger than `most`.
   """
   return next(
     parts
@@ -18,24 +26,43 @@ def count(batch, size, most):
   )
 
 
-def each(function, parts, array):
-  """function(array [B, …]) → [B, …], part by part."""
+def each(function: Callable, parts: int, array: Shaped[Array, 'B ...']) -> Shaped[Array, 'B ...']:
+  """Applies a function to each part of a batch and concatenates the results.
+
+  Args:
+    function: array [b, …] → array [b, …].
+    parts: number of parts.
+    array: the batch.
+
+  Returns:
+    The results for the batch.
+  """
   if parts == 1:
     return function(array)
   results = lax.map(function, _split(parts, array))
   return results.reshape(-1, *results.shape[2:])
 
 
-def total(function, parts, *arrays):
-  """function(*arrays [B, …]), a sum over examples, as the sum over the parts."""
+def total(function: Callable, parts: int, *arrays: Shaped[Array, 'B ...']) -> Array:
+  """Computes a sum over the examples of a batch as the sum over its parts.
+
+  Args:
+    function: arrays [b, …] → their sum over the examples.
+    parts: number of parts.
+    *arrays: the batch.
+
+  Returns:
+    The sum, of the shape that `function` returns.
+  """
   if parts == 1:
     return function(*arrays)
   zeros = jnp.zeros_like(jax.eval_shape(function, *arrays))
-  return lax.scan(
-    lambda sums, part: (sums + function(*part), None),
-    zeros,
-    [_split(parts, array) for array in arrays],
-  )[0]
+
+  def add(sums, part):
+    return sums + function(*part), None
+
+  sums, _ = lax.scan(add, zeros, [_split(parts, array) for array in arrays])
+  return sums
 
 
 def _split(parts, array):

@@ -1,45 +1,52 @@
-"""Convolution as matrix products over patches, the lowering for CPU.
+"""Convolution as matrix products over patches, the lowering for CPUs.
 
-XLA's convolution runs on one thread inside a loop, and training runs inside one; a product runs on
-all of them. Patches take kh · kw times the image's memory, so a large batch goes in parts whose
-patches stay in the cache, and so do large images, in bands of rows.
+Training runs in a compiled loop, and inside a loop XLA's convolution uses one thread. A matrix
+product uses all threads. Patches take kh · kw times the memory of the image. Therefore a large
+batch is computed in parts whose patches stay in the cache, and a large image in bands of rows.
 """
 
 import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import cut_patches, sum_patches
+from jaxdl.ops.types import Pads, Size
 
-WHOLE = (
-  16 << 20
-)  # bytes of patches up to which a batch stays in one piece: to cut it costs more than it saves
-PART = 4 << 20  # bytes of patches of a part above that: measured 1 to 12 MiB, best from 3 to 6
+# Bytes of patches up to which a batch stays in one piece: splitting it costs more than it saves.
+WHOLE = 16 << 20
+# Bytes of patches of a part of a larger batch: measured from 1 to 12 MiB, best from 3 to 6.
+PART = 4 << 20
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def by_patches(inputs, kernel, strides, pads):
-  """`convolution.stock` as products.
+def by_patches(
+  inputs: Float[Array, 'B H W C'],
+  kernel: Float[Array, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+) -> Float[Array, 'B h w F']:
+  """`convolution.stock` as matrix products.
 
   Args:
-    inputs: [B, H, W, C].
-    kernel: [kh, kw, C, F], of the inputs' type.
+    inputs: images.
+    kernel: of the same type.
     strides: (rows, columns).
-    pads: ((top, bottom), (left, right)), negative to cut off.
+    pads: ((top, bottom), (left, right)); negative values crop.
 
   Returns:
-    [B, H', W', F].
+    The outputs.
   """
   cut, pads = _in_bands(inputs, kernel, strides, pads)
 
   def convolve(inputs):
-    return cut_patches(inputs, kernel.shape[:2], strides, pads) @ _flat(kernel)  # [b, h', W', F]
+    return cut_patches(inputs, _window(kernel), strides, pads) @ _flat(kernel)  # [b, h, w, F]
 
   images = cut(inputs)
   outputs = parts.each(convolve, _parts(images, kernel, strides, pads), images)
-  return outputs.reshape(len(inputs), -1, *outputs.shape[2:])  # [B, H', W', F]
+  return outputs.reshape(len(inputs), -1, *outputs.shape[2:])
 
 
 def _by_patches_forward(inputs, kernel, strides, pads):
@@ -47,9 +54,8 @@ def _by_patches_forward(inputs, kernel, strides, pads):
 
 
 def _by_patches_backward(strides, pads, saved, cotangent):
-  inputs, kernel = (
-    saved  # two separate results: XLA leaves out the one that a first layer does not use
-  )
+  inputs, kernel = saved
+  # Two separate results: XLA leaves out the one that a first layer does not use.
   return (
     transposed_by_patches(cotangent, kernel, inputs.shape[1:3], strides, pads),
     _of_kernel(inputs, cotangent, kernel, strides, pads),
@@ -60,18 +66,25 @@ by_patches.defvjp(_by_patches_forward, _by_patches_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def transposed_by_patches(outputs, kernel, size, strides, pads):
-  """The transpose of `by_patches` in its inputs: every output is spread over the patch that it was
-  made from.
+def transposed_by_patches(
+  outputs: Float[Array, 'B h w F'],
+  kernel: Float[Array, 'kh kw C F'],
+  size: Size,
+  strides: Size,
+  pads: Pads,
+) -> Float[Array, 'B H W C']:
+  """The transpose of `by_patches` with respect to its inputs.
+
+  Every output is spread over the patch that it is computed from.
 
   Args:
-    outputs: [B, H', W', F].
-    kernel: [kh, kw, C, F], of the outputs' type.
-    size: (H, W).
+    outputs: outputs of `by_patches`.
+    kernel: of the same type.
+    size: (H, W) of the images.
     strides, pads: as in `by_patches`.
 
   Returns:
-    [B, H, W, C].
+    Images.
   """
   inputs = jax.ShapeDtypeStruct((len(outputs), *size, kernel.shape[2]), outputs.dtype)
   cut, pads = _in_bands(inputs, kernel, strides, pads)
@@ -79,14 +92,13 @@ def transposed_by_patches(outputs, kernel, size, strides, pads):
 
   def spread(outputs):
     return sum_patches(
-      outputs @ _flat(kernel).T, images.shape[1:], kernel.shape[:2], strides, pads
-    )  # [b, h, W, C]
+      outputs @ _flat(kernel).T, images.shape[1:], _window(kernel), strides, pads
+    )  # [b, H, W, C]
 
   outputs = outputs.reshape(len(images), -1, *outputs.shape[2:])
   spread_images = parts.each(spread, _parts(images, kernel, strides, pads), outputs)
-  return jax.linear_transpose(cut, inputs)(spread_images)[
-    0
-  ]  # [B, H, W, C], bands added where they overlap
+  (joined,) = jax.linear_transpose(cut, inputs)(spread_images)  # adds bands where they overlap
+  return joined
 
 
 def _transposed_forward(outputs, kernel, size, strides, pads):
@@ -95,8 +107,9 @@ def _transposed_forward(outputs, kernel, size, strides, pads):
 
 def _transposed_backward(size, strides, pads, saved, cotangent):
   outputs, kernel = saved
-  return by_patches(cotangent, kernel, strides, pads), _of_kernel(
-    cotangent, outputs, kernel, strides, pads
+  return (
+    by_patches(cotangent, kernel, strides, pads),
+    _of_kernel(cotangent, outputs, kernel, strides, pads),
   )
 
 
@@ -104,16 +117,15 @@ transposed_by_patches.defvjp(_transposed_forward, _transposed_backward)
 
 
 def _of_kernel(inputs, cotangent, kernel, strides, pads):
-  """The kernel's gradient, one product a part."""
+  """The gradient of the kernel, one product for each part."""
   wide = jnp.promote_types(inputs.dtype, jnp.float32)  # a sum over all pixels of the batch
 
   def product(inputs, cotangent):
-    patches = cut_patches(inputs, kernel.shape[:2], strides, pads).reshape(
+    patches = cut_patches(inputs, _window(kernel), strides, pads).reshape(
       -1, _flat(kernel).shape[0]
     )
-    rows = cotangent.reshape(
-      -1, kernel.shape[-1]
-    )  # left, being the narrower: the product is then twice as fast
+    # The narrower factor is on the left: the product is then twice as fast.
+    rows = cotangent.reshape(-1, kernel.shape[-1])
     return jnp.matmul(rows.T, patches, preferred_element_type=wide)  # [F, kh · kw · C]
 
   cut, pads = _in_bands(inputs, kernel, strides, pads)
@@ -124,31 +136,38 @@ def _of_kernel(inputs, cotangent, kernel, strides, pads):
 
 
 def _in_bands(inputs, kernel, strides, pads):
-  """A linear function that cuts the images into bands where one alone is larger than a part, and
-  the pads of a band.
+  """A linear function that cuts images into bands, and the pads of a band.
+
+  The function returns the images as they are where a single image is not larger than a part.
   """
   rows, size = _patches(inputs, kernel, strides, pads)
   along = dict(rows=rows, window=kernel.shape[0], stride=strides[0])
-  number = 1 if len(inputs) * rows * size <= WHOLE else bands.count(**along, most=PART // size)
+  number = 1
+  if len(inputs) * rows * size > WHOLE:
+    number = bands.count(**along, most=PART // size)
   if number == 1:
     return (lambda images: images), pads
   return functools.partial(bands.cut, **along, bands=number, pads=pads[0]), ((0, 0), pads[1])
 
 
 def _parts(inputs, kernel, strides, pads):
-  """How many equal parts the batch goes in."""
+  """The number of equal parts that the batch is computed in."""
   batch = len(inputs)
   rows, size = _patches(inputs, kernel, strides, pads)
   return 1 if batch * rows * size <= WHOLE else parts.count(batch, rows * size, PART)
 
 
 def _patches(inputs, kernel, strides, pads):
-  """(rows of outputs, bytes of the patches of one row) of an example."""
+  """(output rows, bytes of the patches of one output row) of an example."""
   rows, columns = (
     (inputs.shape[1 + axis] + sum(pads[axis]) - kernel.shape[axis]) // strides[axis] + 1
     for axis in (0, 1)
   )
   return rows, columns * kernel.size // kernel.shape[-1] * inputs.dtype.itemsize
+
+
+def _window(kernel):
+  return kernel.shape[0], kernel.shape[1]
 
 
 def _flat(kernel):

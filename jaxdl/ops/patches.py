@@ -1,12 +1,28 @@
-"""Patches of images: every window's pixels side by side, and the sum that puts them back."""
+"""Patches of images: the pixels of every window side by side, and the sum that adds them back."""
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Shaped
+
+from jaxdl.ops.types import Pads, Size
+
+FEW_CHANNELS = 8  # below this, the pixels of a row are joined first: joining short runs is slow
 
 
-def shifted(padded, window, strides):
-  """The pixel at every place of a window: kh · kw arrays [B, H', W', C] in row-major order of the
-  window.
+def shifted(
+  padded: Shaped[Array, 'B H W C'], window: Size, strides: Size
+) -> list[Shaped[Array, 'B h w C']]:
+  """The pixels at each position of a window.
+
+  Args:
+    padded: padded images.
+    window: (rows, columns) of the window.
+    strides: (rows, columns) from one window to the next.
+
+  Returns:
+    One array for each position of the window, in row-major order.
   """
   batch, height, width, channels = padded.shape
   last = [
@@ -25,29 +41,53 @@ def shifted(padded, window, strides):
   ]
 
 
-def cut_patches(inputs, window, strides, pads):
-  """[B, H, W, C] → [B, H', W', kh · kw · C]."""
+def cut_patches(
+  inputs: Shaped[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+) -> Shaped[Array, 'B h w N']:
+  """Cuts images into patches, one for each position of the window.
+
+  Args:
+    inputs: images.
+    window: (kh, kw) pixels.
+    strides: (rows, columns) from one window to the next.
+    pads: ((top, bottom), (left, right)) pixels; negative values crop.
+
+  Returns:
+    Patches of N = kh · kw · C numbers.
+  """
   padded = pad(inputs, pads)
-  if (
-    inputs.shape[-1] < 8
-  ):  # to join many short runs is slow: join those of a row first, then the rows
+  if inputs.shape[-1] < FEW_CHANNELS:
     padded = lax.optimization_barrier(
       jnp.concatenate(shifted(padded, (1, window[1]), (1, strides[1])), axis=-1)
     )
     joined = jnp.concatenate(shifted(padded, (window[0], 1), (strides[0], 1)), axis=-1)
   else:
     joined = jnp.concatenate(shifted(padded, window, strides), axis=-1)
-  return lax.optimization_barrier(
-    joined
-  )  # else XLA computes the patches anew in each of their users
+  # Without the barrier, XLA computes the patches again in each of their users.
+  return lax.optimization_barrier(joined)
 
 
-def sum_patches(patches, shape, window, strides, pads):
-  """The transpose of `cut_patches`: every patch is added back to where it was cut from; shape (H,
-  W, C).
+def sum_patches(
+  patches: Shaped[Array, 'B h w N'],
+  shape: tuple[int, int, int],
+  window: Size,
+  strides: Size,
+  pads: Pads,
+) -> Shaped[Array, 'B H W C']:
+  """Adds every patch to the pixels that it was cut from: the transpose of `cut_patches`.
 
-  The sums are made in place, row offsets first: as a sum of padded arrays XLA would fuse it into
-  each of its users and compute it again there, which took half of a LeNet's step.
+  The sums are computed in place, row offsets first. XLA would fuse a sum of padded arrays into each
+  of its users and compute it again there, which took half of a LeNet's training step.
+
+  Args:
+    patches: patches of N = kh · kw · C numbers.
+    shape: (H, W, C) of the images.
+    window: (kh, kw) pixels.
+    strides: (rows, columns) from one window to the next.
+    pads: ((top, bottom), (left, right)) pixels, as in `cut_patches`.
+
+  Returns:
+    Images of the given shape.
   """
   batch, (height, width, channels) = patches.shape[0], shape
   height, width = height + sum(pads[0]), width + sum(pads[1])
@@ -60,8 +100,18 @@ def sum_patches(patches, shape, window, strides, pads):
   return pad(padded, [(-low, -high) for low, high in pads])
 
 
-def pad(inputs, pads):
-  """Zeros around the image, or pixels off it where negative."""
+def pad(
+  inputs: Shaped[Array, 'B H W C'], pads: Sequence[tuple[int, int]]
+) -> Shaped[Array, 'B h w C']:
+  """Adds zeros around images; negative numbers crop.
+
+  Args:
+    inputs: images.
+    pads: ((top, bottom), (left, right)) pixels.
+
+  Returns:
+    The padded images.
+  """
   return lax.pad(
     inputs, jnp.zeros((), inputs.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0))
   )

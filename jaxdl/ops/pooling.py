@@ -1,30 +1,42 @@
-"""Pooling: the platform's own on GPU and TPU, slices and maximum on CPU."""
+"""Max-pooling and average pooling.
+
+GPUs and TPUs use XLA's max-pooling. CPUs take the maximum of strided slices.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from jaxdl.ops.convolution import explicit_padding
 from jaxdl.ops.patches import shifted
+from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 
 
-def max_pool(inputs, *, window=(2, 2), strides=None, padding='VALID'):
-  """The greatest value of each window; its gradient goes to the first one in row-major order where
-  several are equal.
+def max_pool(
+  inputs: Float[AnyArray, 'B H W C'],
+  *,
+  window: Size = (2, 2),
+  strides: Size | None = None,
+  padding: Padding = 'VALID',
+) -> Float[Array, 'B h w C']:
+  """The maximum of each window.
+
+  Where several pixels of a window are equal, the gradient goes to the first one in row-major order.
 
   Args:
-    inputs: [B, H, W, C].
+    inputs: images.
     window: (rows, columns).
-    strides: (rows, columns), default the window.
-    padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)); padding is never the greatest.
+    strides: (rows, columns); by default the window.
+    padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)); padding is never the maximum.
 
   Returns:
-    [B, H', W', C].
+    The maxima.
 
   Raises:
-    ValueError: an unknown padding.
+    ValueError: the padding is unknown, or the window is larger than the padded image.
   """
   strides = strides or window
   pads = _pads(inputs, window, strides, padding)
@@ -35,21 +47,37 @@ def max_pool(inputs, *, window=(2, 2), strides=None, padding='VALID'):
   )
 
 
-def avg_pool(inputs, *, window=(2, 2), strides=None, padding='VALID'):
-  """The mean of each window over the pixels inside the image; arguments and result as in
-  `max_pool`.
+def avg_pool(
+  inputs: Float[AnyArray, 'B H W C'],
+  *,
+  window: Size = (2, 2),
+  strides: Size | None = None,
+  padding: Padding = 'VALID',
+) -> Float[Array, 'B h w C']:
+  """The mean of each window over the pixels inside the image.
+
+  Args:
+    inputs: images.
+    window: (rows, columns).
+    strides: (rows, columns); by default the window.
+    padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)); padding is not counted.
+
+  Returns:
+    The means.
+
+  Raises:
+    ValueError: the padding is unknown, or the window is larger than the padded image.
   """
   strides = strides or window
   pads = _pads(inputs, window, strides, padding)
   sums = sum(_windows(inputs, 0, window, strides, pads))
-  inside = sum(
-    _windows(jnp.ones((1, *inputs.shape[1:3], 1), inputs.dtype), 0, window, strides, pads)
-  )
-  return sums / inside  # [B, H', W', C]
+  ones = jnp.ones((1, *inputs.shape[1:3], 1), inputs.dtype)
+  inside = sum(_windows(ones, 0, window, strides, pads))
+  return sums / inside  # pyright: ignore[reportReturnType]  # sums of arrays are arrays
 
 
 def _pads(inputs, window, strides, padding):
-  return tuple(
+  rows, columns = (
     explicit_padding(
       inputs.shape[1 + axis],
       window[axis],
@@ -58,6 +86,7 @@ def _pads(inputs, window, strides, padding):
     )
     for axis in (0, 1)
   )
+  return rows, columns
 
 
 def _windows(inputs, fill, window, strides, pads):
@@ -65,17 +94,38 @@ def _windows(inputs, fill, window, strides, pads):
   return shifted(padded, window, strides)
 
 
-def max_stock(inputs, window, strides, pads):
-  """The platform's own max-pooling."""
+def max_stock(
+  inputs: Float[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+) -> Float[Array, 'B h w C']:
+  """XLA's max-pooling.
+
+  Args:
+    inputs: images.
+    window: (rows, columns).
+    strides: (rows, columns).
+    pads: ((top, bottom), (left, right)).
+
+  Returns:
+    The maxima.
+  """
   return lax.reduce_window(
     inputs, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *pads, (0, 0))
   )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def max_by_slices(inputs, window, strides, pads):
-  """The same as a maximum over the window's places, each a strided slice: its gradient is 20 times
-  faster on a CPU.
+def max_by_slices(
+  inputs: Float[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+) -> Float[Array, 'B h w C']:
+  """The same max-pooling as a maximum over the positions of the window, each a strided slice.
+
+  On a CPU, its gradient is 20 times faster than that of `max_stock`.
+
+  Args:
+    inputs, window, strides, pads: as in `max_stock`.
+
+  Returns:
+    The maxima.
   """
   return functools.reduce(jnp.maximum, _windows(inputs, -jnp.inf, window, strides, pads))
 
@@ -86,11 +136,8 @@ def _max_forward(inputs, window, strides, pads):
 
 def _max_backward(window, strides, pads, inputs, cotangent):
   if strides == window and not any(map(any, pads)):
-    return (
-      _spread(
-        _winner(_windows(inputs, -jnp.inf, window, strides, pads)), cotangent, window, inputs.shape
-      ),
-    )
+    winner = _winner(_windows(inputs, -jnp.inf, window, strides, pads))
+    return (_spread(winner, cotangent, window, inputs.shape),)
 
   def add_back(part):
     images, cotangent = part
@@ -98,43 +145,49 @@ def _max_backward(window, strides, pads, inputs, cotangent):
     winner = _winner(places)
     return pullback([jnp.where(winner == place, cotangent, 0) for place in range(len(places))])[0]
 
-  # In a loop of two, for a loop's arguments are in memory: else XLA fuses what made the cotangent,
-  # such as a dropout's
-  # mask, into each of the sums, which took half of a step where windows overlap.
+  # The halves of the batch are computed in a loop, because the arguments of a loop are stored in
+  # memory. Otherwise XLA fuses the computation of the cotangent, such as a dropout mask, into each
+  # of the sums, which took half of a training step where windows overlap.
   parts = 2 - len(cotangent) % 2
   halves = [array.reshape(parts, -1, *array.shape[1:]) for array in (inputs, cotangent)]
   return (lax.map(add_back, halves).reshape(inputs.shape),)
 
 
 def _winner(places):
-  """Which of the places [B, H', W', C] of a window holds its maximum, the first of equal ones: [B,
-  H', W', C] uint8 or int32.
+  """The position of a window that holds its maximum, the first of equal ones.
 
-  The maximum is taken anew: XLA may compute the inputs again, rounded otherwise, so that none would
-    equal the forward one.
+  The maximum is computed again, because XLA may compute the inputs again with another rounding. No
+  position would then be equal to the maximum of the forward pass.
+
+  Args:
+    places: arrays [B, H', W', C], one for each position of the window.
+
+  Returns:
+    [B, H', W', C] uint8, or int32 for windows of 256 positions or more.
   """
   greatest, winner = places[0], jnp.zeros(places[0].shape, jnp.int32)
   for number, place in enumerate(places[1:], 1):
     winner = jnp.where(place > greatest, number, winner)
     greatest = jnp.maximum(greatest, place)
-  winner = jnp.where(jnp.isnan(greatest), len(places), winner)  # none, where there is no number
+  winner = jnp.where(jnp.isnan(greatest), len(places), winner)  # NaN: no position
   return winner.astype(jnp.uint8) if len(places) < 256 else winner
 
 
 def _spread(winner, cotangent, window, shape):
-  """Puts each cotangent at its winner in an image [B, H, W, C] = `shape` of windows side by side,
-  where nothing is added.
+  """Puts each cotangent at its winner; windows must not overlap.
+
+  Returns:
+    [B, H, W, C] = `shape`, 0 elsewhere.
   """
   batch, rows, columns, channels = cotangent.shape
-  place = jnp.arange(window[0] * window[1], dtype=winner.dtype).reshape(
-    window[0], 1, window[1], 1
-  )  # [kh, 1, kw, 1]
+  place = jnp.arange(window[0] * window[1], dtype=winner.dtype)
+  place = place.reshape(window[0], 1, window[1], 1)  # [kh, 1, kw, 1]
   won = winner[:, :, None, :, None] == place  # [B, H', kh, W', kw, C]
   spread = jnp.where(won, cotangent[:, :, None, :, None], 0).reshape(
     batch, rows * window[0], columns * window[1], channels
   )
   left = [(0, size - covered) for size, covered in zip(shape[1:3], spread.shape[1:3], strict=True)]
-  return jnp.pad(spread, ((0, 0), *left, (0, 0)))  # rows and columns that no window reaches
+  return jnp.pad(spread, ((0, 0), *left, (0, 0)))  # rows and columns that no window covers
 
 
 max_by_slices.defvjp(_max_forward, _max_backward)

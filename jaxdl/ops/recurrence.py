@@ -1,35 +1,47 @@
-"""Recurrent layers: one product a step, forward and backward, and one for each kernel's gradient
-after all steps.
+"""Recurrent layers.
 
-Differentiable in reverse mode, once; forward mode (`jax.jvp`) is an error.
+Each step takes one product, forward and backward. Each kernel's gradient is one product after all
+steps. The functions are differentiable once, in reverse mode; forward mode (`jax.jvp`) is an error.
 """
 
-import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdl.ops.types import AnyArray
 
 
-def simple_rnn(inputs, hidden, *, input_kernel, recurrent_kernel, bias, activation=jnp.tanh):
+def simple_rnn(
+  inputs: Float[AnyArray, 'B T I'],
+  hidden: Float[AnyArray, 'B H'],
+  *,
+  input_kernel: Float[AnyArray, 'I H'],
+  recurrent_kernel: Float[AnyArray, 'H H'],
+  bias: Float[AnyArray, ' H'],
+  activation: Callable = jnp.tanh,
+) -> tuple[Float[Array, 'B T H'], Float[Array, 'B H']]:
   """Elman's recurrence h ← activation(x·W + b + h·U).
 
   Args:
-    inputs: [B, T, I].
-    hidden: [B, H].
-    input_kernel: [I, H].
-    recurrent_kernel: [H, H].
-    bias: [H].
+    inputs: B sequences of T steps of I numbers.
+    hidden: the hidden state before the first step.
+    input_kernel: W.
+    recurrent_kernel: U.
+    bias: b.
     activation: elementwise function.
 
   Returns:
-    every hidden state [B, T, H] and the last one [B, H].
+    All hidden states and the last one.
 
   Source: Elman 1990, Finding structure in time.
   """
-  outputs, (hidden,) = _recur(
-    _rnn_cell(activation), *_of_one_type((hidden,), inputs, (input_kernel, recurrent_kernel, bias))
-  )
-  return outputs.swapaxes(0, 1), hidden
+  kernels = (input_kernel, recurrent_kernel, bias)
+  carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
+  outputs, (last,) = _recur(_rnn_cell(activation), carry, steps, kernels)
+  return outputs.swapaxes(0, 1), last
 
 
 def _rnn_cell(activation):
@@ -44,27 +56,33 @@ def _rnn_cell(activation):
   return forward, backward
 
 
-def lstm(inputs, carry, *, input_kernel, recurrent_kernel, bias):
-  """Long short-term memory, gates in the order input, forget, candidate, output.
+def lstm(
+  inputs: Float[AnyArray, 'B T I'],
+  carry: tuple[Float[AnyArray, 'B H'], Float[AnyArray, 'B H']],
+  *,
+  input_kernel: Float[AnyArray, 'I 4*H'],
+  recurrent_kernel: Float[AnyArray, 'H 4*H'],
+  bias: Float[AnyArray, ' 4*H'],
+) -> tuple[Float[Array, 'B T H'], tuple[Float[Array, 'B H'], Float[Array, 'B H']]]:
+  """Long short-term memory, with gates in the order input, forget, candidate, output.
 
   Args:
-    inputs: [B, T, I].
-    carry: (cell [B, H], hidden [B, H]).
-    input_kernel: [I, 4H].
-    recurrent_kernel: [H, 4H].
-    bias: [4H].
+    inputs: B sequences of T steps of I numbers.
+    carry: (cell, hidden state) before the first step.
+    input_kernel: kernels of the inputs, one gate after another.
+    recurrent_kernel: kernels of the hidden state, one gate after another.
+    bias: biases, one gate after another.
 
   Returns:
-    every hidden state [B, T, H] and the last (cell, hidden).
+    All hidden states and the last (cell, hidden state).
 
   Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
   """
   memory, hidden = carry
   kernels = (input_kernel, recurrent_kernel, bias)
-  outputs, (hidden, memory) = _recur(
-    (_lstm_forward, _lstm_backward), *_of_one_type((hidden, memory), inputs, kernels)
-  )
-  return outputs.swapaxes(0, 1), (memory, hidden)
+  state, steps, kernels = _in_one_type((hidden, memory), inputs, kernels)
+  outputs, last = _recur((_lstm_forward, _lstm_backward), state, steps, kernels)
+  return outputs.swapaxes(0, 1), (last[1], last[0])
 
 
 def _lstm_forward(carry, *gates):
@@ -88,28 +106,34 @@ def _lstm_backward(carry, kept, of_after):
   )
 
 
-def gru(inputs, hidden, *, input_kernel, recurrent_kernel, bias, recurrent_bias):
-  """Gated recurrent unit that resets after the product, gates in the order update, reset,
-  candidate.
+def gru(
+  inputs: Float[AnyArray, 'B T I'],
+  hidden: Float[AnyArray, 'B H'],
+  *,
+  input_kernel: Float[AnyArray, 'I 3*H'],
+  recurrent_kernel: Float[AnyArray, 'H 3*H'],
+  bias: Float[AnyArray, ' 3*H'],
+  recurrent_bias: Float[AnyArray, ' 3*H'],
+) -> tuple[Float[Array, 'B T H'], Float[Array, 'B H']]:
+  """Gated recurrent unit that resets after the product, with gates update, reset, candidate.
 
   Args:
-    inputs: [B, T, I].
-    hidden: [B, H].
-    input_kernel: [I, 3H].
-    recurrent_kernel: [H, 3H].
-    bias: [3H].
-    recurrent_bias: [3H].
+    inputs: B sequences of T steps of I numbers.
+    hidden: the hidden state before the first step.
+    input_kernel: kernels of the inputs, one gate after another.
+    recurrent_kernel: kernels of the hidden state, one gate after another.
+    bias: biases of the inputs, one gate after another.
+    recurrent_bias: biases of the hidden state, one gate after another.
 
   Returns:
-    every hidden state [B, T, H] and the last one [B, H].
+    All hidden states and the last one.
 
   Source: Cho et al. 2014; the variant of cuDNN, Keras (reset_after=True) and PyTorch.
   """
   kernels = (input_kernel, recurrent_kernel, bias, recurrent_bias)
-  outputs, (hidden,) = _recur(
-    (_gru_forward, _gru_backward), *_of_one_type((hidden,), inputs, kernels)
-  )
-  return outputs.swapaxes(0, 1), hidden
+  carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
+  outputs, (last,) = _recur((_gru_forward, _gru_backward), carry, steps, kernels)
+  return outputs.swapaxes(0, 1), last
 
 
 def _gru_forward(carry, input_z, input_r, input_h, hidden_z, hidden_r, hidden_h):
@@ -127,31 +151,34 @@ def _gru_backward(carry, kept, of_after):
   return (of_hidden * update,), (of_z, of_r, of_h, of_z, of_r, of_h * reset)
 
 
-def _of_one_type(carry, inputs, kernels):
-  """The same arrays in their common type, inputs time-major [T, B, I]: a scan's carry must keep its
-  type.
+def _in_one_type(carry, inputs, kernels):
+  """The same arrays in their common type, because the carry of a scan must keep its type.
+
+  The inputs become time-major, [T, B, I].
   """
   dtype = jnp.result_type(*carry, inputs, *kernels)
   return jax.tree.map(lambda array: array.astype(dtype), (carry, inputs.swapaxes(0, 1), kernels))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _recur(cell, carry, inputs, kernels):
+def _scan(cell, carry, inputs, kernels) -> tuple[Array, Any]:
   """Scans a cell over time.
 
   Args:
-    cell: two elementwise functions. Forward, (carry, *gates) → (carry, what backward needs);
-      carry[0] is the hidden state. Backward, (carry before, what forward kept, cotangents of the
-      carry after) → (cotangents of the carry before, without what reaches carry[0] through the
-      gates; the gates' cotangents). Gates [B, H] are sums of the inputs' and the hidden state's
-      part or, where there is a recurrent bias, first the inputs' and then the hidden state's.
+    cell: two elementwise functions, forward and backward.
+      Forward: (carry, *gates) → (next carry, values kept for backward). carry[0] is the hidden
+      state.
+      Backward: (carry, kept values, cotangents of the next carry) → (cotangents of the carry,
+      cotangents of the gates). The cotangent of carry[0] leaves out the part that comes through the
+      gates.
+      Gates [B, H] are sums of a part from the inputs and a part from the hidden state. With a
+      recurrent bias, they are the parts from the inputs, followed by those from the hidden state.
     carry: tuple of [B, H].
     inputs: [T, B, I].
-    kernels: (input_kernel [I, G], recurrent_kernel [H, G], bias [G]), and a recurrent bias [G] or
-      none.
+    kernels: (input_kernel [I, G], recurrent_kernel [H, G], bias [G]), optionally followed by a
+      recurrent bias [G].
 
   Returns:
-    hidden states [T, B, H] and the last carry.
+    Hidden states [T, B, H] and the last carry.
   """
   return _recur_forward(cell, carry, inputs, kernels)[0]
 
@@ -163,7 +190,7 @@ def _recur_forward(cell, carry, inputs, kernels):
   def step(carry, inputs):
     if recurrent_bias:
       sums = (inputs @ input_kernel + bias, carry[0] @ recurrent_kernel + recurrent_bias[0])
-    else:  # one product a step, and no [T, B, G] of projected inputs to write and read back
+    else:  # one product for each step; projected inputs [T, B, G] would be written and read back
       sums = (jnp.concatenate([inputs, carry[0]], axis=-1) @ joined + bias,)  # [B, G]
     gates = [
       gate
@@ -184,19 +211,17 @@ def _recur_backward(cell, saved, cotangents):
   def step(of_carry, at_time):
     carry, kept, of_output = at_time
     of_carry, of_gates = cell[1](carry, kept, (of_carry[0] + of_output, *of_carry[1:]))
-    ways = len(biases)  # into the gates: the inputs' and the hidden state's apart, or both in one
+    ways = len(biases)  # 2 where inputs and hidden state enter the gates separately, else 1
     each = len(of_gates) // ways
     joined = [
       jnp.concatenate(of_gates[way * each : (way + 1) * each], axis=-1) for way in range(ways)
     ]
-    joined = jax.lax.optimization_barrier(
-      joined
-    )  # else XLA computes them anew in each of their users
+    # Without the barrier, XLA computes them again in each of their users.
+    joined = jax.lax.optimization_barrier(joined)
     return (of_carry[0] + joined[-1] @ recurrent_kernel.T, *of_carry[1:]), joined
 
-  of_first, of_sums = jax.lax.scan(
-    step, of_last, (carries, kept, of_outputs), reverse=True
-  )  # [T, B, G] each
+  # of_sums: [T, B, G] each
+  of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs), reverse=True)
   of_inputs = of_sums[0] @ input_kernel.T
   of_kernels = (
     _over_time(inputs, of_sums[0]),
@@ -207,10 +232,17 @@ def _recur_backward(cell, saved, cotangents):
 
 
 def _over_time(values, of_sums):
-  """A kernel's gradient, one product over all T·B instead of T small ones: [T, B, N], [T, B, G] →
-  [N, G].
+  """A kernel's gradient, one product over all T · B instead of T small ones.
+
+  Args:
+    values: [T, B, N].
+    of_sums: [T, B, G].
+
+  Returns:
+    [N, G].
   """
   return jnp.tensordot(values, of_sums, axes=((0, 1), (0, 1)))
 
 
+_recur = jax.custom_vjp(_scan, nondiff_argnums=(0,))
 _recur.defvjp(_recur_forward, _recur_backward)

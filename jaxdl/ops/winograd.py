@@ -1,9 +1,9 @@
-"""Convolution without strides by Winograd's minimal filtering, a lowering for CPU with less than
-half of the products.
+"""Convolution without strides by Winograd's algorithm: a CPU lowering with under half the products.
 
-Tiles of the image and the kernel are taken as polynomials and evaluated at a few points, the values
-multiplied, one matrix product a point, and the outputs interpolated. With six points an axis at
-most, rounding errors are about five times those of a sum over the window.
+Tiles of the image and the kernel are read as polynomials and evaluated at a few points. The values
+are multiplied, one matrix product for each point, and the outputs are interpolated from the
+products. With at most six points on an axis, rounding errors are about five times those of a sum
+over the window.
 
 Source: Winograd 1980, Arithmetic complexity of computations; Lavin & Gray 2016, Fast algorithms for
 convolutional neural networks; the points: Barabasz et al. 2018, Error analysis and improving the
@@ -17,22 +17,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Float64
 
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import pad
+from jaxdl.ops.types import Pads, Size
 
 POINTS = (0, 1, -1, 0.5, -2)  # a tile is evaluated at the first few of them and at infinity
-PART = (
-  4 << 20
-  # bytes of values of a part of the batch; twice the kernel's where those are more: measured 1 to 16
-  # MiB
-)
-CHANNELS = 16  # with fewer, to evaluate the tiles costs more than it saves
+# Bytes of values of a part of the batch: measured from 1 to 16 MiB. A part may have twice the bytes
+# of the kernel's values where that is more.
+PART = 4 << 20
+CHANNELS = 16  # with fewer channels, evaluating the tiles costs more than it saves
 
 
-def pays(inputs, kernel, strides, pads):
-  """Whether this lowering was measured to be faster than `by_patches` for the same arguments: no
-  strides, channels enough, no low precision, and at most three sevenths of the products.
+def pays(
+  inputs: Float[Array | jax.ShapeDtypeStruct, 'B H W C'],
+  kernel: Float[Array | jax.ShapeDtypeStruct, 'kh kw C F'],
+  strides: Size,
+  pads: Pads,
+) -> bool:
+  """Whether this lowering was measured to be faster than `by_patches`.
+
+  It is faster without strides, with enough channels, without low precision and with at most three
+  sevenths of the products.
+
+  Args:
+    inputs: images, or their shape.
+    kernel: of the same type, or its shape.
+    strides: (rows, columns).
+    pads: ((top, bottom), (left, right)); negative values crop.
   """
   if (
     max(strides) > 1
@@ -49,16 +62,18 @@ def pays(inputs, kernel, strides, pads):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def winograd(inputs, kernel, pads):
+def winograd(
+  inputs: Float[Array, 'B H W C'], kernel: Float[Array, 'kh kw C F'], pads: Pads
+) -> Float[Array, 'B h w F']:
   """`convolution.stock` with strides of 1.
 
   Args:
-    inputs: [B, H, W, C].
-    kernel: [kh, kw, C, F], of the inputs' type; kh and kw at most 5.
-    pads: ((top, bottom), (left, right)), negative to cut off.
+    inputs: images.
+    kernel: of the same type; kh and kw are at most 5.
+    pads: ((top, bottom), (left, right)); negative values crop.
 
   Returns:
-    [B, H', W', F].
+    The outputs.
   """
   rows, columns = axes = _axes(inputs, kernel, pads)
   number, most = _bands(inputs, kernel, axes)
@@ -71,12 +86,10 @@ def winograd(inputs, kernel, pads):
     products = products.reshape(
       columns.points, rows.points, len(images), -1, columns.tiles, kernel.shape[3]
     )
-    lines = _combine(
-      columns.of_outputs.T, products, axis=4
-    )  # [points of rows, b, tiles, tiles of columns, step, F]
-    outputs = _combine(
-      rows.of_outputs.T, lines, axis=2
-    )  # [b, tiles, step, tiles of columns, step, F]
+    # [points of rows, b, tiles, tiles of columns, step, F]
+    lines = _combine(columns.of_outputs.T, products, axis=4)
+    # [b, tiles, step, tiles of columns, step, F]
+    outputs = _combine(rows.of_outputs.T, lines, axis=2)
     return outputs.reshape(len(images), -1, columns.tiles * columns.step, kernel.shape[3])
 
   images = _cut(inputs, pads, axes, number)
@@ -90,12 +103,12 @@ def _forward(inputs, kernel, pads):
 
 def _backward(pads, saved, cotangent):
   inputs, kernel = saved
-  turned = kernel[::-1, ::-1].swapaxes(2, 3)
+  rotated = kernel[::-1, ::-1].swapaxes(2, 3)
   around = tuple(
     (window - 1 - before, window - 1 - after)
     for window, (before, after) in zip(kernel.shape[:2], pads, strict=True)
   )
-  return winograd(cotangent, turned, around), _kernels_gradient(inputs, cotangent, kernel, pads)
+  return winograd(cotangent, rotated, around), _kernels_gradient(inputs, cotangent, kernel, pads)
 
 
 winograd.defvjp(_forward, _backward)
@@ -107,9 +120,8 @@ def _kernels_gradient(inputs, cotangent, kernel, pads):
 
   def product(images, cotangents):
     values = _values(images, (rows.of_inputs, columns.of_inputs), axes)  # [points, b · tiles, C]
-    spread = _values(
-      cotangents, (rows.of_outputs, columns.of_outputs), axes
-    )  # [points, b · tiles, F]
+    # [points, b · tiles, F]
+    spread = _values(cotangents, (rows.of_outputs, columns.of_outputs), axes)
     return jnp.matmul(spread.swapaxes(1, 2), values)  # [points, F, C]
 
   images = _cut(inputs, pads, axes, number)
@@ -119,18 +131,18 @@ def _kernels_gradient(inputs, cotangent, kernel, pads):
   )
   total = parts.total(product, parts.count(len(images), *most), images, cotangents)
   gradient = _of_kernel(axes, kernel.dtype).T @ total.reshape(len(total), -1)
-  return gradient.reshape(columns.window, rows.window, *total.shape[1:]).transpose(
-    1, 0, 3, 2
-  )  # [kh, kw, C, F]
+  gradient = gradient.reshape(columns.window, rows.window, *total.shape[1:])
+  return gradient.transpose(1, 0, 3, 2)  # [kh, kw, C, F]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Axis:
-  """Tiles of `step` outputs along one axis, evaluated at `points`.
+  """Tiles of `step` outputs along one axis, evaluated at `points` points.
 
   Attributes:
-    of_inputs: [points, points], of_kernel: [points, window], of_outputs: [points, step], which
-      evaluate; the last one's transpose interpolates the outputs.
+    outputs: number of outputs.
+    window: length of the kernel.
+    step: outputs of a tile.
   """
 
   outputs: int
@@ -138,24 +150,38 @@ class _Axis:
   step: int
 
   @property
-  def points(self):
+  def points(self) -> int:
+    """Number of points at which a tile is evaluated."""
     return self.step + self.window - 1
 
   @property
-  def tiles(self):
+  def tiles(self) -> int:
+    """Number of tiles that cover the outputs."""
     return -(-self.outputs // self.step)
 
   @property
-  def products(self):
+  def products(self) -> int:
+    """Number of products along the axis."""
     return self.tiles * self.points
 
-  of_inputs = property(lambda self: _matrices(self.step, self.window)[0])
-  of_kernel = property(lambda self: _matrices(self.step, self.window)[1])
-  of_outputs = property(lambda self: _matrices(self.step, self.window)[2])
+  @property
+  def of_inputs(self) -> Float64[np.ndarray, 'points points']:
+    """The matrix that evaluates a tile of the inputs."""
+    return _matrices(self.step, self.window)[0]
+
+  @property
+  def of_kernel(self) -> Float64[np.ndarray, 'points window']:
+    """The matrix that evaluates the kernel."""
+    return _matrices(self.step, self.window)[1]
+
+  @property
+  def of_outputs(self) -> Float64[np.ndarray, 'points step']:
+    """The matrix that evaluates a tile of outputs; its transpose interpolates the outputs."""
+    return _matrices(self.step, self.window)[2]
 
 
 def _axes(inputs, kernel, pads):
-  """(rows, columns), each with the step of the fewest products."""
+  """The axes (rows, columns), each with the step that needs the fewest products."""
   axes = []
   for axis in (0, 1):
     window = kernel.shape[axis]
@@ -167,8 +193,10 @@ def _axes(inputs, kernel, pads):
 
 @functools.lru_cache
 def _matrices(step, window):
-  """Of a tile: the product of two polynomials is interpolated from its values by Lagrange;
-  correlation is its transpose.
+  """The matrices of a tile: (of_inputs, of_kernel, of_outputs).
+
+  Lagrange's formula interpolates the product of two polynomials from its values. Correlation is the
+  transpose of this product.
   """
   points = POINTS[: step + window - 2]
   others = [[other for other in points if other != point] for point in points]
@@ -180,32 +208,30 @@ def _matrices(step, window):
 
 
 def _powers(points, terms):
-  """[points + 1, terms], the values of the monomials at the points and, last, at infinity."""
+  """The values of the monomials at the points and, last, at infinity: [points + 1, terms]."""
   return np.vstack([np.vander(points, terms, increasing=True), np.eye(terms)[-1:]])
 
 
 def _of_kernel(axes, dtype):
-  """[points, kw · kh], both axes at once."""
+  """The matrix that evaluates the kernel on both axes at once: [points, kw · kh]."""
   rows, columns = axes
   return jnp.asarray(np.kron(columns.of_kernel, rows.of_kernel), dtype)
 
 
 def _bands(inputs, kernel, axes):
-  """(bands that an image goes in, (bytes of the values of a band, bytes that a part may have))."""
+  """(bands of an image, (bytes of the values of a band, bytes that a part may have))."""
   rows, columns = axes
   points = rows.points * columns.points * inputs.dtype.itemsize
-  size = points * columns.tiles * sum(kernel.shape[2:])  # of a line of tiles
+  size = points * columns.tiles * sum(kernel.shape[2:])  # bytes of one row of tiles
   most = max(PART, 2 * points * kernel.shape[2] * kernel.shape[3])
-  number = (
-    1
-    if rows.tiles * size <= most
-    else bands.count(rows.tiles, window=rows.points, stride=rows.step, most=most // size)
-  )
+  number = 1
+  if rows.tiles * size > most:
+    number = bands.count(rows.tiles, window=rows.points, stride=rows.step, most=most // size)
   return number, (rows.tiles // number * size, most)
 
 
 def _cut(inputs, pads, axes, number):
-  """[B, H, W, C] → [B · bands, h, w, C], as many pixels as the tiles cover."""
+  """[B, H, W, C] → [B · bands, h, w, C], padded or cropped to the pixels that the tiles cover."""
   reach = [
     (before, axis.tiles * axis.step + axis.window - 1 - size - before)
     for axis, size, (before, _) in zip(axes, inputs.shape[1:3], pads, strict=True)
@@ -220,8 +246,10 @@ def _cut(inputs, pads, axes, number):
 
 
 def _values(images, matrices, axes):
-  """The tiles of images [b, h, w, C] at all points: [points of columns · points of rows, b · tiles,
-  C].
+  """The values of the tiles of images [b, h, w, C] at all points.
+
+  Returns:
+    [points of columns · points of rows, b · tiles, C].
   """
   for matrix, along, axis in zip(matrices, (1, 3), axes, strict=True):
     tiles = (images.shape[along] - matrix.shape[1]) // axis.step + 1
@@ -229,15 +257,15 @@ def _values(images, matrices, axes):
       lax.slice_in_dim(images, start, start + (tiles - 1) * axis.step + 1, axis.step, along)
       for start in range(matrix.shape[1])
     ]
-    images = _combine(
-      matrix, places, axis=0
-    )  # [points of rows, b, tiles, w, C], then [points, points, b, tiles, tiles, C]
+    # first [points of rows, b, tiles, w, C], then [points, points, b, tiles, tiles, C]
+    images = _combine(matrix, places, axis=0)
   return images.reshape(matrices[0].shape[0] * matrices[1].shape[0], -1, images.shape[-1])
 
 
 def _combine(matrix, arrays, axis):
-  """Stacks Σ matrix[i, j] · arrays[j] over i, in memory: XLA would compute it anew in each of its
-  users.
+  """Stacks Σ_j matrix[i, j] · arrays[j] over i.
+
+  The barrier keeps the result in memory; XLA would compute it again in each of its users.
   """
   sums = []
   for row in matrix:

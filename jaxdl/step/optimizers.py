@@ -1,70 +1,101 @@
-"""Optimizers by name, put together from optax's parts; their learning rate follows a schedule.
+"""Optimizers by name, combined from optax's transformations.
 
-The same keys mean the same everywhere: `clip_norm` is the largest global norm of the gradients (0
-leaves them as they are), `weight_decay` is decoupled (every step takes off learning rate ·
-weight_decay · parameter, Loshchilov & Hutter 2019) and leaves out biases and batch normalisation,
-every parameter of fewer than two axes, unless `decay_all`.
+All of them share these arguments:
+
+- `schedule`: function (step) → factor of the learning rate.
+- `learning_rate`: the learning rate, above 0.
+- `clip_norm`: the largest global norm of the gradients; 0 for no clipping.
+- `weight_decay`: decoupled weight decay (Loshchilov & Hutter 2019). Every step subtracts learning
+  rate · weight_decay · parameter. It leaves out parameters of fewer than two axes, which are biases
+  and batch normalisation.
+- `decay_all`: whether weight decay includes these parameters.
+
+They return an optax.GradientTransformation, and raise ValueError if a number is out of its range.
 """
+
+from typing import Any
 
 import jax
 import optax
 
 from jaxdl.config import checks
 
+Setting = Any  # a value of a config, which each function checks
 
-def adam(schedule, *, learning_rate, b1=0.9, b2=0.999, eps=1e-8, clip_norm=0.0):
-  """Adam.
+
+def adam(
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  b1: Setting = 0.9,
+  b2: Setting = 0.999,
+  eps: Setting = 1e-8,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
+  """Adam (Kingma & Ba 2015).
 
   Args:
-    schedule: function(step) → factor on the learning rate.
-    learning_rate: float.
-    b1, b2, eps: Adam's own.
-    clip_norm: as above.
-
-  Returns:
-    optax.GradientTransformation.
-
-  Raises:
-    ValueError: a number out of its range.
-
-  Source: Kingma & Ba 2015.
+    schedule, learning_rate, clip_norm: as above.
+    b1: decay of the mean of the gradients.
+    b2: decay of the mean of the squared gradients.
+    eps: number that is added to the divisor.
   """
   return _rule(_adam(b1, b2, eps), schedule, learning_rate, clip_norm)
 
 
 def adamw(
-  schedule,
+  schedule: optax.Schedule,
   *,
-  learning_rate,
-  b1=0.9,
-  b2=0.999,
-  eps=1e-8,
-  weight_decay=1e-2,
-  decay_all=False,
-  clip_norm=0.0,
-):
+  learning_rate: Setting,
+  b1: Setting = 0.9,
+  b2: Setting = 0.999,
+  eps: Setting = 1e-8,
+  weight_decay: Setting = 1e-2,
+  decay_all: Setting = False,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
   """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the default decay is PyTorch's."""
   return _rule(_adam(b1, b2, eps), schedule, learning_rate, clip_norm, weight_decay, decay_all)
 
 
-def sgd(schedule, *, learning_rate, weight_decay=0.0, decay_all=False, clip_norm=0.0):
+def sgd(
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  weight_decay: Setting = 0.0,
+  decay_all: Setting = False,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
   """Gradient descent: w ← w − learning rate · g."""
   return _rule(optax.identity(), schedule, learning_rate, clip_norm, weight_decay, decay_all)
 
 
 def momentum(
-  schedule, *, learning_rate, momentum=0.9, weight_decay=0.0, decay_all=False, clip_norm=0.0
-):
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  momentum: Setting = 0.9,
+  weight_decay: Setting = 0.0,
+  decay_all: Setting = False,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
   """Heavy ball: v ← momentum · v + g, w ← w − learning rate · v (Polyak 1964)."""
   checks.check_range(momentum, 'config.optimizer.momentum', 0, 1)
   return _rule(optax.trace(momentum), schedule, learning_rate, clip_norm, weight_decay, decay_all)
 
 
 def nesterov(
-  schedule, *, learning_rate, momentum=0.9, weight_decay=0.0, decay_all=False, clip_norm=0.0
-):
-  """Nesterov's momentum: v ← momentum · v + g, w ← w − learning rate · (g + momentum · v)
-  (Sutskever et al. 2013).
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  momentum: Setting = 0.9,
+  weight_decay: Setting = 0.0,
+  decay_all: Setting = False,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
+  """Nesterov's momentum (Sutskever et al. 2013).
+
+  v ← momentum · v + g, w ← w − learning rate · (g + momentum · v).
   """
   checks.check_range(momentum, 'config.optimizer.momentum', 0, 1)
   return _rule(
@@ -77,18 +108,34 @@ def nesterov(
   )
 
 
-def adagrad(schedule, *, learning_rate, initial=0.1, eps=1e-7, clip_norm=0.0):
-  """AdaGrad: s ← s + g², w ← w − learning rate · g / √(s + eps), s from `initial` on (Duchi et al.
-  2011).
+def adagrad(
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  initial: Setting = 0.1,
+  eps: Setting = 1e-7,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
+  """AdaGrad: s ← s + g², w ← w − learning rate · g / √(s + eps) (Duchi et al. 2011).
+
+  The first s is `initial`.
   """
   checks.check_range(initial, 'config.optimizer.initial', 0)
   checks.check_range(eps, 'config.optimizer.eps', 0)
   return _rule(optax.scale_by_rss(initial, eps), schedule, learning_rate, clip_norm)
 
 
-def rmsprop(schedule, *, learning_rate, decay=0.9, eps=1e-7, clip_norm=0.0):
-  """RMSProp: s ← decay · s + (1 − decay) · g², w ← w − learning rate · g / √(s + eps) (Hinton 2012,
-  lecture 6e).
+def rmsprop(
+  schedule: optax.Schedule,
+  *,
+  learning_rate: Setting,
+  decay: Setting = 0.9,
+  eps: Setting = 1e-7,
+  clip_norm: Setting = 0.0,
+) -> optax.GradientTransformation:
+  """RMSProp (Hinton 2012, lecture 6e).
+
+  s ← decay · s + (1 − decay) · g², w ← w − learning rate · g / √(s + eps).
   """
   checks.check_range(decay, 'config.optimizer.decay', 0, 1)
   checks.check_range(eps, 'config.optimizer.eps', 0)
@@ -103,27 +150,23 @@ def _adam(b1, b2, eps):
 
 
 def _rule(direction, schedule, learning_rate, clip_norm, weight_decay=0.0, decay_all=False):
-  """Clipped gradients, their direction, decay and the learning rate one after another."""
+  """Chains clipping, the direction, weight decay and the learning rate."""
   checks.check_range(learning_rate, 'config.optimizer.learning_rate', 0, above=True)
   checks.check_range(clip_norm, 'config.optimizer.clip_norm', 0)
   checks.check_range(weight_decay, 'config.optimizer.weight_decay', 0)
   checks.check_flag(decay_all, 'config.optimizer.decay_all')
-  clipped = [optax.clip_by_global_norm(clip_norm)] if clip_norm > 0 else []
-  decayed = (
-    [optax.add_decayed_weights(weight_decay, mask=None if decay_all else _kernels)]
-    if weight_decay > 0
-    else []
-  )
-  return optax.chain(
-    *clipped,
-    direction,
-    *decayed,
-    optax.scale_by_learning_rate(lambda step: learning_rate * schedule(step)),
-  )
+  parts = []
+  if clip_norm > 0:
+    parts.append(optax.clip_by_global_norm(clip_norm))
+  parts.append(direction)
+  if weight_decay > 0:
+    parts.append(optax.add_decayed_weights(weight_decay, mask=None if decay_all else _kernels))
+  parts.append(optax.scale_by_learning_rate(lambda step: learning_rate * schedule(step)))
+  return optax.chain(*parts)
 
 
 def _kernels(params):
-  """True for every parameter of two axes or more: neither biases nor batch normalisation."""
+  """True for every parameter of two or more axes, which are not biases or batch normalisation."""
   return jax.tree.map(lambda values: values.ndim >= 2, params)
 
 

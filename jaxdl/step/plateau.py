@@ -1,13 +1,14 @@
-"""What follows when the validation loss no longer falls: a lower learning rate on a plateau, and an
-early end.
+"""Lowers the learning rate, or ends a run, when the validation loss no longer decreases.
 
-What a run remembers of its losses is part of the optimizer's state, so that a checkpoint holds it:
-a resumed run cuts its rate and ends where an uninterrupted one does. Only evaluations at multiples
-of `evaluate_every` count, for the one at the end of a shortened run would not have been made by a
-longer one.
+The memory of the validation losses is part of the optimizer's state, so that checkpoints contain
+it. A resumed run therefore cuts its learning rate and ends at the same steps as an uninterrupted
+one. Only evaluations at multiples of `evaluate_every` count, because a longer run would not make
+the evaluation at the end of a shorter one.
 """
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +18,19 @@ import optax
 from jaxdl.config import checks
 
 
-def with_plateau_memory(rule):
-  """An optimizer whose state also holds the run's memory, and whose updates are multiplied by the
-  memory's factor.
+def with_plateau_memory(rule: optax.GradientTransformation) -> optax.GradientTransformation:
+  """Adds a memory of validation losses to the state of an optimizer.
+
+  The updates are multiplied by the memory's factor.
 
   Args:
-    rule: optax.GradientTransformation; its last factor is the learning rate.
+    rule: the optimizer; its last factor is the learning rate.
 
   Returns:
-    optax.GradientTransformation; its state is {'rule': the rule's, 'memory': {'best': lowest loss
-    so far, 'best_step': where, 'cut_step': where the rate was last cut, 'last_step': of the last
-    evaluation, 'factor': on the rate}}.
+    An optimizer with the state {'rule': state of `rule`, 'memory': …}. The memory is a dict of
+    'best', the lowest loss so far; 'best_step', its step; 'cut_step', the step of the last cut of
+    the learning rate; 'last_step', the step of the last evaluation; and 'factor', the factor of the
+    learning rate.
   """
 
   def init(params):
@@ -37,32 +40,42 @@ def with_plateau_memory(rule):
       'memory': {**memory, 'best': jnp.float32(jnp.inf), 'factor': jnp.float32(1)},
     }
 
-  def update(gradients, state, params=None):
-    updates, rule_state = rule.update(gradients, state['rule'], params)
+  def update(updates, state, params=None):
+    updates, rule_state = rule.update(updates, state['rule'], params)
     updates = jax.tree.map(lambda values: state['memory']['factor'] * values, updates)
     return updates, {'rule': rule_state, 'memory': state['memory']}
 
   return optax.GradientTransformation(init, update)
 
 
-def observe(memory, loss, step, *, patience=0, factor=1.0, minimum=0.0):
-  """Takes one validation loss into account.
+def observe(
+  memory: Mapping[str, Any],
+  loss: float,
+  step: int,
+  *,
+  patience: int = 0,
+  factor: float | int = 1.0,
+  minimum: float | int = 0.0,
+) -> dict[str, np.generic]:
+  """Updates the memory with one validation loss.
 
-  The rate is cut where neither a lower loss nor a cut lies within the last `patience` steps.
+  The learning rate is cut if neither a lower loss nor a cut was within the last `patience` steps.
 
   Args:
-    memory: as in `remembering`, on the host.
-    loss: float, nats.
-    step: int.
-    patience: int, steps; 0 never cuts.
-    factor: float that each cut multiplies the learning rate by.
-    minimum: float, the lowest product of all cuts.
+    memory: the memory of `with_plateau_memory`, on the host.
+    loss: the validation loss, in the unit of the task's loss.
+    step: its step.
+    patience: number of steps; 0 for no cuts.
+    factor: factor of the learning rate at each cut.
+    minimum: the lowest product of the factors of all cuts.
 
   Returns:
-    the memory after it, NumPy scalars of the same types.
+    The updated memory, NumPy scalars of the same types.
   """
-  loss = np.float32(loss)  # as the memory keeps it: a resumed run must compare the same numbers
-  best, best_step = (loss, step) if loss < memory['best'] else (memory['best'], memory['best_step'])
+  rounded = np.float32(loss)  # the memory's type: a resumed run must compare the same numbers
+  best, best_step = memory['best'], memory['best_step']
+  if rounded < best:
+    best, best_step = rounded, step
   cut = patience > 0 and step - max(best_step, memory['cut_step']) >= patience
   product = max(memory['factor'] * factor, minimum) if cut else memory['factor']
   return {
@@ -74,21 +87,28 @@ def observe(memory, loss, step, *, patience=0, factor=1.0, minimum=0.0):
   }
 
 
-def on_plateau(epoch, learning_rate, *, patience, factor=0.5, minimum=0.0):
-  """`observe` as a config's plateau section sets it.
+def on_plateau(
+  epoch: int,
+  learning_rate: float | int,
+  *,
+  patience: str,
+  factor: float | int = 0.5,
+  minimum: float | int = 0.0,
+) -> Callable[..., dict[str, np.generic]]:
+  """`observe` with the settings of a config's plateau section.
 
   Args:
-    epoch: steps of an epoch.
-    learning_rate: float, the optimizer's.
+    epoch: number of steps of an epoch.
+    learning_rate: learning rate of the optimizer.
     patience: duration, such as '5 epochs'.
-    factor: of each cut, above 0 and below 1.
-    minimum: the lowest learning rate, before the schedule's own factor.
+    factor: factor of the learning rate at each cut, above 0 and below 1.
+    minimum: the lowest learning rate, before the factor of the schedule.
 
   Returns:
-    function (memory, loss, step) → memory.
+    Function (memory, loss, step) → memory.
 
   Raises:
-    ValueError: a value out of its range.
+    ValueError: a value is out of its range.
   """
   checks.check_range(factor, 'config.plateau.factor', 0, 1, above=True)
   checks.check_range(minimum, 'config.plateau.minimum', 0, learning_rate)
@@ -100,6 +120,10 @@ def on_plateau(epoch, learning_rate, *, patience, factor=0.5, minimum=0.0):
   )
 
 
-def steps_without_improvement(memory):
-  """Steps from the lowest loss to the last evaluation: int."""
+def steps_without_improvement(memory: Mapping[str, Any]) -> int:
+  """Number of steps from the lowest loss to the last evaluation.
+
+  Args:
+    memory: the memory of `with_plateau_memory`.
+  """
   return int(memory['last_step']) - int(memory['best_step'])

@@ -1,6 +1,9 @@
-"""Mixed precision: a network computes in bfloat16 while parameters, batch statistics and losses
-stay float32.
+"""Mixed precision: a network computes in bfloat16.
+
+Parameters, batch statistics and losses stay float32.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +11,19 @@ import jax.numpy as jnp
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
-def compute_in(apply, precision):
-  """Lets a model's `apply` compute in another type; what goes in and what comes out keeps its own.
+def compute_in(apply: Callable, precision: str) -> Callable:
+  """Makes a model's `apply` compute in another type.
 
-  The parameters of layers with batch statistics stay float32, for these layers normalise in
+  The parameters of layers with batch statistics stay float32, because these layers normalise in
   float32.
 
   Args:
-    apply: function (variables, inputs, **keywords) → (outputs, updated collections), as a linen
-      module's.
-    precision: a key of PRECISIONS; 'float32' is `apply` itself.
+    apply: function (variables, inputs, **keywords) → (outputs, updated collections), such as that
+      of a linen module.
+    precision: a key of PRECISIONS; for 'float32', `apply` is returned.
 
   Returns:
-    function of the same form: outputs and updated collections are float32.
+    A function with the same arguments; its outputs and updated collections are float32.
 
   Source: Micikevicius et al. 2018, Mixed precision training; bfloat16 has float32's range and needs
     no loss scaling.
@@ -46,7 +49,9 @@ def compute_in(apply, precision):
 
 
 def _cast(tree, dtype):
-  """The same tree with its floating arrays in another type; integers, such as characters, stay."""
-  return jax.tree.map(
-    lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
-  )
+  """Converts the floating-point arrays of a tree; integers, such as characters, stay."""
+
+  def cast(leaf):
+    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+  return jax.tree.map(cast, tree)

@@ -3,65 +3,86 @@
 import dataclasses
 import inspect
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+Batch = Mapping[str, Any]  # name → array of a value for each example
+Sums = dict[str, Float[Array, '']]  # name → sum over examples
+Number = float | int | Float[Array, '']  # of a config; traced where a program trains several runs
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-  """All that training needs to go on.
+  """Everything that training needs to continue.
+
+  The fields are arrays or trees of arrays. JAX also stores other leaves in this class, such as
+  shapes, shardings and axes.
 
   Attributes:
-    step: [] int32, steps finished.
+    step: [] int32, number of finished steps.
     params: trainable parameters, by layer name.
     batch_stats: running averages of batch normalisation, by layer name.
     opt_state: optax's state.
-    rng: [2] uint32, the root key; every random draw is folded from it, so it never changes.
-    carry: recurrent state that runs on from one batch to the next ({} where there is none).
-    average: exponential moving average of the parameters ({} where there is none).
+    rng: [2] uint32, the root key. Every random draw is folded from it, so it never changes.
+    carry: recurrent state that continues from one batch to the next; {} if there is none.
+    average: exponential moving average of the parameters; {} if there is none.
   """
 
-  step: jax.Array
+  step: Any
   params: Any
   batch_stats: Any
   opt_state: Any
-  rng: jax.Array
+  rng: Any
   carry: Any
   average: Any = dataclasses.field(default_factory=dict)
 
-  def variables(self):
-    """What is evaluated and analysed: the averaged parameters where there are any, and the batch
+  def variables(self) -> dict[str, Any]:
+    """The variables to evaluate and analyse.
+
+    These are the averaged parameters, or the parameters if there is no average, and the batch
     statistics.
     """
     return {'params': self.average or self.params, 'batch_stats': self.batch_stats}
 
 
 def trace_initial_state(
-  model, optimizer, *, seed, input_shape, input_dtype=jnp.float32, averaged=False, streams=0
-):
-  """The program that draws the state before the first step.
+  model: nn.Module,
+  optimizer: optax.GradientTransformation,
+  *,
+  seed: int,
+  input_shape: Sequence[int],
+  input_dtype: DTypeLike = jnp.float32,
+  averaged: bool = False,
+  streams: int = 0,
+) -> jax.stages.Traced:
+  """Traces the program that draws the state before the first step.
 
   Args:
-    model: linen module.
-    optimizer: optax.GradientTransformation.
-    seed: int, the root of every random draw.
+    model: the network.
+    optimizer: the optimizer.
+    seed: root of every random draw.
     input_shape: shape of one example, without the batch axis.
-    input_dtype: its type.
-    averaged: bool, whether the state holds an average of the parameters.
-    streams: int, how many streams a recurrent state is carried for; 0 where nothing goes on.
+    input_dtype: type of the examples.
+    averaged: whether the state has an average of the parameters.
+    streams: number of streams that keep a recurrent state between batches; 0 if there are none.
 
   Returns:
-    jax.stages.Traced, a function of nothing to compile; its `out_info` is the State's shapes.
+    The traced program, which has no arguments; its `out_info` has the shapes of the State.
   """
   rng = jax.random.PRNGKey(seed)
 
-  def initial():  # one compiled program: operation by operation it takes seconds
-    going_on = {'reset': jnp.ones(streams, bool)} if streams else {}
+  def initial():  # compiled: one operation at a time, it takes seconds
+    keywords = {'reset': jnp.ones(streams, bool)} if streams else {}
     inputs = jnp.zeros((max(streams, 1), *input_shape), input_dtype)
-    variables = model.init({'params': rng}, inputs, **accepted_kwargs(model, **going_on))
+    variables = model.init({'params': rng}, inputs, **accepted_kwargs(model, **keywords))
     params = variables['params']
     return State(
       step=jnp.int32(0),
@@ -73,23 +94,31 @@ def trace_initial_state(
       average=params if averaged else {},
     )
 
-  return jax.jit(initial, compiler_options=_quickly()).trace()
+  return jax.jit(initial, compiler_options=_fast_compilation()).trace()
 
 
-def accepted_kwargs(model, **keywords):
-  """Of some keywords those that a linen module's __call__ takes: one that maps inputs to outputs
-  need not know the others.
+def accepted_kwargs(model: nn.Module, **keywords: Any) -> dict[str, Any]:
+  """The keywords that a module's `__call__` accepts.
+
+  A module that only maps inputs to outputs need not accept the other ones.
+
+  Args:
+    model: the network.
+    **keywords: arguments for it.
   """
-  takes = inspect.signature(type(model).__call__).parameters
-  everything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in takes.values())
-  return {name: value for name, value in keywords.items() if everything or name in takes}
-
-
-def _quickly():
-  """Compiler options of a program that runs once: a CPU takes a third of the time to compile it so,
-  to the same bits.
-  """
-  chosen = jax.default_backend() != 'cpu' or 'xla_backend_optimization_level' in os.environ.get(
-    'XLA_FLAGS', ''
+  accepted = inspect.signature(type(model).__call__).parameters
+  accepts_all = any(
+    parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()
   )
-  return None if chosen else {'xla_backend_optimization_level': 1}
+  return {name: value for name, value in keywords.items() if accepts_all or name in accepted}
+
+
+def _fast_compilation():
+  """Compiler options of a program that runs once.
+
+  On a CPU, it compiles in a third of the time and computes the same bits.
+  """
+  flags = os.environ.get('XLA_FLAGS', '')
+  if jax.default_backend() != 'cpu' or 'xla_backend_optimization_level' in flags:
+    return None
+  return {'xla_backend_optimization_level': 1}

@@ -1,61 +1,61 @@
-"""Pure training and evaluation steps, and the compiled loops that run many of them in one call."""
+"""Pure training and evaluation steps, and loops that run many of them in one compiled call."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxdl.devices import parallel
 from jaxdl.step import precision
-from jaxdl.step.state import State, accepted_kwargs
+from jaxdl.step.state import Batch, State, Sums, accepted_kwargs
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """What a network is and how one batch changes it.
+  """Model, optimizer and loss used by `train_step`.
 
   Attributes:
-    model: linen module, which is told what it asks for: the field axis_name, and train, mask, index
-      and reset when called.
-    optimizer: optax.GradientTransformation.
-    task: function (outputs, batch) → sums over real examples, to train by.
-    penalty: function params → [], added to the mean loss; the sum 'penalty' counts it once an
-      example. None for none.
-    ema_decay: of the average of the parameters, which is what is evaluated and saved as the model;
-      0 for none.
-    compute: a key of precision.PRECISIONS, the type that training computes in; evaluation keeps
-      float32.
+    model: linen module. Training sets its field `axis_name`, if it has one, and passes the keywords
+      train, mask, index and reset that its `__call__` accepts.
+    optimizer: the optimizer.
+    task: function (outputs, batch) → sums over the real examples; its sum 'loss' is minimised.
+    penalty: function params → number that is added to the mean loss, or None. The sum 'penalty'
+      counts it once for each example.
+    ema_decay: decay of the moving average of the parameters, which is evaluated and saved as the
+      model; 0 for no average.
+    compute: a key of precision.PRECISIONS, the type in which training computes; evaluation computes
+      in float32.
   """
 
-  model: Any
-  optimizer: Any
-  task: Callable
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  task: Callable[..., Sums]
   penalty: Callable | None = None
-  ema_decay: float = 0.0
+  ema_decay: float | int = 0.0
   compute: str = 'float32'
 
 
-def train_step(state, batch, recipe):
-  """One update from one batch, the same on any number of devices.
+def train_step(state: State, batch: Batch, recipe: Recipe) -> tuple[State, Sums]:
+  """Updates the state from one batch; the result is the same on any number of devices.
 
   Args:
-    state: State.
-    batch: this device's part: 'inputs' [B, …], 'mask' [B, …], 'index' [B], 'reset' [B] where the
-      batch goes on from the one before, and what the task needs.
-    recipe: Recipe.
+    state: the state before the step.
+    batch: this device's part of the batch: 'inputs' [B, …], 'mask' [B, …], 'index' [B] and the
+      arrays that the task needs; also 'reset' [B] if streams continue from the previous batch.
+    recipe: model, optimizer and loss.
 
   Returns:
-    (State, sums over the real examples of all devices).
+    (state after the step, sums over the real examples of all devices).
   """
   gradients, sums, updated = mean_gradients(state, batch, recipe)
   updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
   params = optax.apply_updates(state.params, updates)
-  decay = jnp.minimum(
-    recipe.ema_decay, (1 + state.step) / (10 + state.step)
-  )  # the first steps are forgotten sooner
+  # The decay is lower in the first steps, so that the average forgets them sooner.
+  decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))
   average = jax.tree.map(
     lambda old, new: old + (1 - decay) * (new - old), state.average, params if state.average else {}
   )
@@ -70,24 +70,23 @@ def train_step(state, batch, recipe):
   ), sums
 
 
-def mean_gradients(state, batch, recipe):
-  """The gradient that a training step follows: of the mean loss over a batch, and of the penalty.
+def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sums, Any]:
+  """The gradient of the mean loss over a batch plus the penalty.
 
-  Each device differentiates the sum of its own examples' losses; the sums of gradients, losses and
-  counts cross the devices once, and the division by the number of real examples comes after.
+  Each device differentiates the sum of the losses of its own examples. The sums of gradients,
+  losses and counts are added over the devices once, and then divided by the number of real
+  examples.
 
   Args:
     state, batch, recipe: as in `train_step`.
 
   Returns:
-    (gradients like the parameters, sums over the real examples of all devices, the collections that
-    the batch changed).
+    (gradients, a tree like the parameters; sums over the real examples of all devices; updated
+    collections).
   """
-  model = (
-    recipe.model.clone(axis_name=parallel.AXIS)
-    if hasattr(recipe.model, 'axis_name')
-    else recipe.model
-  )
+  model = recipe.model
+  if hasattr(model, 'axis_name'):
+    model = model.clone(axis_name=parallel.AXIS)
   apply = precision.compute_in(model.apply, recipe.compute)
   keywords = accepted_kwargs(
     model, train=True, mask=batch['mask'], index=batch['index'], **_streams(batch)
@@ -109,26 +108,27 @@ def mean_gradients(state, batch, recipe):
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
   gradients, sums = parallel.sum_over_devices((gradients, sums))
   gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
-  if (
-    recipe.penalty
-  ):  # of the parameters that all devices share: once, after their gradients have become one
+  if recipe.penalty:  # once, because all devices have the same parameters
     value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
     gradients = jax.tree.map(jnp.add, gradients, of_penalty)
     sums = {**sums, 'penalty': value * sums['count']}
   return gradients, sums, updated
 
 
-def eval_step(variables, batch, *, model, task):
-  """One batch without dropout and by running averages.
+def eval_step(
+  variables: Any, batch: Batch, *, model: nn.Module, task: Callable[..., Sums]
+) -> tuple[Sums, Any]:
+  """Evaluates one batch, without dropout and with running averages.
 
   Args:
-    variables: of the model; the collection 'carry' is what the batch before left, and may be absent
-      at the first.
+    variables: variables of the model. The collection 'carry' is the carry of the previous batch; it
+      may be absent for the first batch.
     batch: as in `train_step`.
-    model, task: as in Recipe; the task to measure by.
+    model: the network.
+    task: task for evaluation.
 
   Returns:
-    (sums over the real examples, carry for the next batch: {} where nothing goes on).
+    (sums over the real examples of this device, carry for the next batch or {}).
   """
   outputs, updated = model.apply(
     variables, batch['inputs'], **accepted_kwargs(model, **_streams(batch)), mutable=['carry']
@@ -137,24 +137,24 @@ def eval_step(variables, batch, *, model, task):
 
 
 def _streams(batch):
-  """What a model of streams is told: which of them begin anew."""
+  """The keyword of a model of streams: which of them start in this batch."""
   return {'reset': batch['reset']} if 'reset' in batch else {}
 
 
-def many_train_steps(recipe, *, split, prepare):
-  """Trains for any number of steps without returning to Python, once it is compiled by
-  `parallel.over_devices`.
+def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callable:
+  """Builds a function that trains for any number of steps without returning to Python.
 
-  The number of steps is an argument of one compiled program, so that a run's bits do not depend on
-  where its calls begin and end.
+  The number of steps is an argument of one compiled program, so that the bits of a run do not
+  depend on how it is divided into calls.
 
   Args:
-    recipe: Recipe.
-    split: data Split of the training examples.
-    prepare: pure (batch, key) → batch with 'inputs'.
+    recipe: model, optimizer and loss.
+    split: the training examples, a `data.dataset.Split`.
+    prepare: pure function (batch, key) → batch with 'inputs'.
 
   Returns:
-    pure function (state, arrays, feed [S, B, …], steps <= S) → (State, sums of each step [S]).
+    A pure function (state, arrays, feed [S, B, …], steps <= S) → (State, sums of each step [S]), to
+    be compiled by `parallel.over_devices`.
   """
 
   def run(state, arrays, feed, steps):
@@ -186,16 +186,19 @@ def many_train_steps(recipe, *, split, prepare):
   return run
 
 
-def many_eval_steps(*, model, task, split, prepare):
-  """Evaluates a whole split, once it is compiled by `parallel.over_devices`.
+def many_eval_steps(
+  *, model: nn.Module, task: Callable[..., Sums], split: Any, prepare: Callable
+) -> Callable:
+  """Builds a function that evaluates all batches of a feed.
 
   Args:
-    model, task: as in Recipe; the task to measure by.
+    model: the network.
+    task: task for evaluation.
     split, prepare: as in `many_train_steps`.
 
   Returns:
-    pure function (variables, arrays, feed [S, B, …]) → sums over every real example, each counted
-    once.
+    A pure function (variables, arrays, feed [S, B, …]) → sums over all real examples, each counted
+    once, to be compiled by `parallel.over_devices`.
   """
 
   def run(variables, arrays, feed):
@@ -214,19 +217,19 @@ def many_eval_steps(*, model, task, split, prepare):
   return run
 
 
-def gradients_of_batch(recipe, *, prepare):
-  """The gradients of one fixed batch as its first training step takes them, for whatever the
-  parameters have become.
+def gradients_of_batch(recipe: Recipe, *, prepare: Callable) -> Callable:
+  """Builds a function that computes the gradients of one fixed batch for any state.
 
-  That is with the augmentation and the dropout of step 0 and batch statistics of the batch, which
-  leave no trace.
+  They are computed as in training, with the augmentation and the dropout of step 0 and with the
+  statistics of the batch. The state is not changed.
 
   Args:
-    recipe: Recipe.
+    recipe: model, optimizer and loss.
     prepare: as in `many_train_steps`.
 
   Returns:
-    pure function (state, {}, batch [1, B, …]) → gradients like the parameters.
+    A pure function (state, {}, batch [1, B, …]) → gradients, a tree like the parameters, to be
+    compiled by `parallel.over_devices`.
   """
 
   def run(state, arrays, batch):
@@ -243,7 +246,7 @@ def gradients_of_batch(recipe, *, prepare):
 
 
 def _shapes(variables, arrays, feed, *, model, task, split, prepare):
-  """Shapes of what `eval_step` returns for the first step of a feed."""
+  """The shapes of the results of `eval_step` for the first step of a feed."""
 
   def first(feed):
     return eval_step(variables, prepare(split.fetch(arrays, feed), None), model=model, task=task)

@@ -1,26 +1,31 @@
-"""What a network is trained for: pure functions (outputs, batch) → sums over the real examples.
+"""Tasks: pure functions (outputs, batch) → sums over the real examples.
 
-A task's keyword arguments change what is trained, never what is measured: evaluation calls it
-without them.
+The keyword arguments of a task change the loss in training. Evaluation calls the task without them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from jaxdl.config import binding, checks
 from jaxdl.step.metrics import METRICS
+from jaxdl.step.state import Batch, Number, Sums
 
 
-def classify(logits, batch, *, label_smoothing=0.0):
-  """Sums over real examples: loss (nats), correct, count. logits [B, K]; label [B] int; mask [B]
-  0/1.
+def classify(logits: Float[Array, '*B K'], batch: Batch, *, label_smoothing: Number = 0.0) -> Sums:
+  """Classification by cross-entropy.
 
-  `label_smoothing` is the share of the target that is spread over all classes (Szegedy et al.
-  2016).
+  Args:
+    logits: of each example.
+    batch: 'label' [B] int and 'mask' [B], 1 for real examples and 0 for padding.
+    label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016).
+
+  Returns:
+    Sums over the real examples: 'loss' in nats, 'correct' and 'count'.
   """
   nll = optax.softmax_cross_entropy_with_integer_labels(logits, batch['label'])  # [B]
   if label_smoothing:
@@ -29,9 +34,17 @@ def classify(logits, batch, *, label_smoothing=0.0):
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}  # []
 
 
-def classify_by_squared_error(logits, batch):
-  """As `classify`, but the loss is Σ_k (p_k − y_k)² of softmax p and one-hot label y, from 0 to 2
-  (Brier 1950).
+def classify_by_squared_error(logits: Float[Array, '*B K'], batch: Batch) -> Sums:
+  """Classification by squared error (Brier 1950).
+
+  The loss of an example is Σ_k (p_k − y_k)² of the softmax p and the one-hot label y, from 0 to 2.
+
+  Args:
+    logits: of each example.
+    batch: as in `classify`.
+
+  Returns:
+    Sums over the real examples: 'loss', 'correct' and 'count'.
   """
   squares = jnp.square(
     jax.nn.softmax(logits) - jax.nn.one_hot(batch['label'], logits.shape[-1])
@@ -39,40 +52,52 @@ def classify_by_squared_error(logits, batch):
   return {**classify(logits, batch), 'loss': (squares * batch['mask']).sum()}
 
 
-def next_char(logits, batch, *, label_smoothing=0.0):
-  """Sums over real characters: loss (nats), bits, correct, count. logits [B, T, V]; label [B, T]
-  int; mask [B, T] 0/1.
+def next_char(
+  logits: Float[Array, 'B T V'], batch: Batch, *, label_smoothing: Number = 0.0
+) -> Sums:
+  """Prediction of the next character by cross-entropy.
 
-  `label_smoothing` is that of `classify`; the bits are always −log2 of the character's own
-  probability.
+  Args:
+    logits: of each character.
+    batch: 'label' [B, T] int and 'mask' [B, T], 1 for real characters and 0 for padding.
+    label_smoothing: as in `classify`.
+
+  Returns:
+    Sums over the real characters: 'loss' in nats, 'correct', 'count' and 'bits', which is −log2 of
+    the probability of the character, without label smoothing.
   """
   sums = classify(logits, batch, label_smoothing=label_smoothing)
   return {**sums, 'bits': classify(logits, batch)['loss'] / jnp.log(2.0)}
 
 
-def reconstruct(images, batch):
-  """Sums over real examples: loss and mse (both the mean square over an example's pixels), count.
+def reconstruct(images: Float[Array, 'B H W C'], batch: Batch) -> Sums:
+  """Reconstruction by mean squared error.
 
-  images and target [B, H, W, C] in the scale of the inputs; mask [B] 0/1.
+  Args:
+    images: the outputs, in the scale of the inputs.
+    batch: 'target' [B, H, W, C], in the same scale, and 'mask' [B], 1 for real examples and 0 for
+      padding.
+
+  Returns:
+    Sums over the real examples: 'loss' and 'mse', which are both the mean square over the pixels of
+    an example, and 'count'.
   """
   mse = jnp.square(images - batch['target']).mean((1, 2, 3))  # [B]
   parts = dict(loss=mse, mse=mse, count=1.0)
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}
 
 
-def build(
-  task: str | dict[str, Any],
-) -> tuple[Callable[..., dict[str, jax.Array]], Callable[..., dict[str, jax.Array]]]:
-  """The task that a config names.
+def build(task: str | Mapping[str, Any]) -> tuple[Callable[..., Sums], Callable[..., Sums]]:
+  """Builds the task that a config names.
 
   Args:
-    task: its name, or a section of 'name' and the task's keyword arguments.
+    task: name, or a dict of 'name' and keyword arguments.
 
   Returns:
-    (function to train by, function to evaluate by), both (outputs, batch) → sums.
+    (task for training, task for evaluation).
 
   Raises:
-    ValueError: an unknown name or key, or a share out of its range.
+    ValueError: a name or key is unknown, or a number is out of its range.
   """
   if not isinstance(task, dict) and task not in list(TASKS):
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(TASKS)}')
@@ -107,17 +132,19 @@ def metrics(sums: dict) -> dict[str, float]:
   }
 
 
-def l2(params, *, strength, everything=False):
-  """strength · Σ w², Keras's convention: its gradient is 2 · strength · w, PyTorch's weight_decay=2
-  · strength.
+def l2(params: Any, *, strength: Number, everything: bool = False) -> Float[Array, '']:
+  """L2 penalty strength · Σ w², as in Keras.
+
+  Its gradient is 2 · strength · w, which is that of PyTorch's weight_decay=2 · strength.
 
   Args:
     params: tree of parameters.
-    strength: float, λ.
-    everything: bool; if not, biases and batch normalisation (fewer than two axes) are left out.
+    strength: λ.
+    everything: whether parameters of fewer than two axes are included, which are biases and batch
+      normalisation.
 
   Returns:
-    [] in nats.
+    The penalty, in the unit of the loss.
   """
   counted = [values for values in jax.tree.leaves(params) if everything or values.ndim >= 2]
   return strength * sum((jnp.square(values).sum() for values in counted), jnp.float32(0))

@@ -1,43 +1,54 @@
-"""Compiled calls of many training steps: the feed of the next one is made while the device works on
-one.
-"""
+"""Compiled calls of many training steps; the next call's feed is made while the device computes."""
 
 import concurrent.futures
 import time
+from collections.abc import Generator
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxdl.devices import parallel, processes
 from jaxdl.step import steps
+from jaxdl.step.state import State
+from jaxdl.training.experiment import Experiment
 
-SECONDS = 2.0  # the longest that one call should take, so that the bar moves and a stop is heard
+SECONDS = 2.0  # longest time of one call, so that the bar moves and a stop signal is noticed
 MOST = 1000  # steps of one call
 
 
-def compile_steps(experiment):
-  """Compiles `steps.many_train_steps` of an experiment; the state's memory is reused."""
+def compile_steps(experiment: Experiment) -> Any:
+  """Compiles `steps.many_train_steps` of an experiment; the memory of the state is reused.
+
+  Args:
+    experiment: the experiment to train.
+  """
   data = experiment.data
   run = steps.many_train_steps(experiment.recipe, split=data.splits['train'], prepare=data.prepare)
   return parallel.over_devices(run, scalars=1, donate=(0,))
 
 
-def capacity_of(experiment):
-  """Steps that a compiled call can be asked for."""
+def capacity_of(experiment: Experiment) -> int:
+  """The largest number of steps of a compiled call.
+
+  Args:
+    experiment: the experiment to train.
+  """
   most = min(MOST, experiment.log_every)
   return min(most, experiment.data.splits['train'].capacity or most)
 
 
-def first_state(experiment, run, capacity=None):
-  """The State before the first step, drawn while another thread has the first call compiled: both
-  take seconds.
+def first_state(experiment: Experiment, run: Any, capacity: int | None = None) -> State:
+  """Draws the State before the first step while another thread compiles the first call.
+
+  Both take seconds.
 
   Args:
-    experiment: Experiment.
-    run: as `compile_steps` returns it.
-    capacity: steps of a call, `capacity_of` where there are none.
+    experiment: the experiment to train.
+    run: the function that `compile_steps` returns.
+    capacity: steps of a call; by default, `capacity_of` the experiment.
   """
-  if jax.process_count() > 1:  # to compile, processes may speak with each other, in one order
+  if jax.process_count() > 1:  # processes may communicate when they compile, in the same order
     return experiment.initial_state()
   drawing = experiment.drawing()
   with concurrent.futures.ThreadPoolExecutor(1) as aside:
@@ -49,22 +60,22 @@ def first_state(experiment, run, capacity=None):
   return drawn.result()
 
 
-def run_in_chunks(experiment, step, program):
-  """A generator that trains: sent the states at a step, it runs one compiled call of many steps.
+def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[Any, Any, None]:
+  """A generator that trains: for each states sent to it, it runs one compiled call of many steps.
 
-  A call ends at the next log, evaluation or checkpoint, or earlier where it would take too long.
-  The first `next` starts the generator. The states sent may be modified copies of those yielded,
-  but at the same step.
+  A call ends at the next log, evaluation or checkpoint, or earlier if it would take too long. The
+  first `next` starts the generator. The states sent may be modified copies of those yielded, but at
+  the same step.
 
   Args:
-    experiment: Experiment, or one of several that are trained together.
-    step: int, where training starts or resumes.
-    program: programs.Program.
+    experiment: the experiment, or one of several that are trained together.
+    step: step at which training starts or resumes.
+    program: programs.Program of the run, or of several runs.
 
   Yields:
     (states, name → sums of each step [M, S], seconds of the call).
   """
-  current = program.place((yield))  # nothing is read for a run that is finished already
+  current = program.place((yield))  # no data are read for a finished run
   split = experiment.data.splits['train']
   capacity = capacity_of(experiment)
   arrays = parallel.replicate(split.arrays)
@@ -75,7 +86,7 @@ def run_in_chunks(experiment, step, program):
     current, history = program.run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    # The next feed is made, and on its way, while the device works.
+    # The next feed is made and copied while the device computes.
     feed = program.split_feed(program.feed_at(step, ahead), capacity)
     history = {
       name: program.by_run(values)[:, :count] for name, values in jax.device_get(history).items()

@@ -1,25 +1,41 @@
-"""Ends a run whose numbers are no longer finite, and says which checkpoint it keeps."""
+"""Ends a run whose loss or parameters are not finite, and reports which checkpoint is kept."""
+
+from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
+
+from jaxdl.runs.checkpoint import Manager
 
 
-def check_losses(losses, step, checkpoints):
-  """Raises FloatingPointError where a loss is infinite or not a number.
+def check_losses(losses: Float[np.ndarray, ' S'], step: int, checkpoints: Manager | None) -> None:
+  """Checks that the losses are finite.
 
   Args:
-    losses: [S], of the steps up to `step`.
-    step: int, the last of them.
-    checkpoints: the run's manager, which is waited for; None in a process that keeps none.
+    losses: losses of the S steps up to `step`.
+    step: the last step.
+    checkpoints: the run's checkpoints, whose last save is waited for; None in a process that has
+      none.
+
+  Raises:
+    FloatingPointError: a loss is infinite or NaN.
   """
   bad = np.flatnonzero(~np.isfinite(losses))
   if len(bad):
     _refuse('the loss is', step - len(losses) + int(bad[0]) + 1, checkpoints)
 
 
-def check_parameters(params, step, checkpoints):
-  """Raises FloatingPointError where a parameter is infinite or not a number; arguments as in
-  `check_losses`.
+def check_parameters(params: Any, step: int, checkpoints: Manager | None) -> None:
+  """Checks that the parameters are finite.
+
+  Args:
+    params: tree of parameters.
+    step: their step.
+    checkpoints: as in `check_losses`.
+
+  Raises:
+    FloatingPointError: a parameter is infinite or NaN.
   """
   if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(params))):
     _refuse('a parameter is', step, checkpoints)

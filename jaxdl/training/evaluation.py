@@ -1,22 +1,31 @@
-"""Evaluation: sums over every example of a split, however many calls that takes."""
+"""Evaluation: sums over all examples of a split, in one or several compiled calls."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxdl.devices import parallel
 from jaxdl.step import steps
+from jaxdl.step.state import State
+from jaxdl.training.experiment import Experiment
 
 
-def of_splits(experiment, over=parallel.over_devices, split_feed=parallel.split_feed):
-  """Compiles the evaluation of every split but the training one.
+def of_splits(
+  experiment: Experiment,
+  over: Callable[..., Any] = parallel.over_devices,
+  split_feed: Callable[..., Any] = parallel.split_feed,
+) -> Callable[[State], dict[str, dict[str, Any]]]:
+  """Compiles the evaluation of every split except the training split.
 
   Args:
-    experiment: Experiment.
-    over, split_feed: how the pure evaluation of `steps.many_eval_steps` is compiled, and its feed
-      put on the devices.
+    experiment: the experiment to evaluate.
+    over: function that compiles the pure function of `steps.many_eval_steps`.
+    split_feed: function that puts its feed on the devices.
 
   Returns:
-    function (State on the devices) → split → name → sum over all its examples, each counted once.
+    Function (State on the devices) → split → name → sum over all its examples, each counted once.
   """
   compiled = {}
   for name, split in experiment.data.splits.items():
@@ -40,8 +49,9 @@ def of_splits(experiment, over=parallel.over_devices, split_feed=parallel.split_
 
 
 def _feeds(split, split_feed):
-  """Returns a function that goes through an epoch: one feed, made once, where they are only
-  indices, else many.
+  """Returns a function that gives the feeds of an epoch.
+
+  If a feed has only indices, the epoch is one feed, which is made once. Otherwise, it is several.
   """
   if split.capacity is None:
     feed = split_feed(split.feed(0, split.batches), split.batches)
@@ -55,8 +65,9 @@ def _feeds(split, split_feed):
 
 
 def _added(call, variables, arrays, feeds):
-  """Sums over all feeds, added on the host in float64; the device works on one while the next is
-  made.
+  """Sums over all feeds, added on the host in float64.
+
+  The device computes one feed while the next one is made.
   """
   sums = []
   for feed in feeds:

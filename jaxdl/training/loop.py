@@ -1,8 +1,9 @@
-"""The training loop: train, evaluate, checkpoint and resume a list of runs, one or several."""
+"""The training loop: trains, evaluates, saves and resumes a list of runs, one or several."""
 
 import contextlib
 import dataclasses
 import functools
+import pathlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,14 +33,14 @@ class Callbacks:
   """Functions that are called while a run trains; an exception in one of them is a warning.
 
   Attributes:
-    at_start: (Writers) → None; once in a new run, after its first step.
-    at_evaluation: (Writers, State on the devices) → None; at each evaluation.
-    at_end: (Writers, State) → None; with the state of the best checkpoint.
+    at_start: (Writers) → None; called once in a new run, after its first call of training steps.
+    at_evaluation: (Writers, State on the devices) → None; called at each evaluation.
+    at_end: (Writers, State) → None; called with the state of the best checkpoint.
   """
 
-  at_start: Callable = _nothing
-  at_evaluation: Callable = _nothing
-  at_end: Callable = _nothing
+  at_start: Callable[..., Any] = _nothing
+  at_evaluation: Callable[..., Any] = _nothing
+  at_end: Callable[..., Any] = _nothing
 
 
 @dataclasses.dataclass
@@ -51,17 +52,18 @@ class Session:
     workdir: the run's folder.
     checkpoints: its checkpoint.Manager; None in a process that writes nothing.
     writers: its Writers.
-    callbacks: what is called while it trains.
-    outputs: keeps the callbacks from ending the training.
-    is_alone: whether no other run is trained beside it.
+    callbacks: functions that are called while it trains.
+    outputs: turns exceptions of the callbacks into warnings.
+    is_alone: whether it is the only run that is trained.
     best: lowest validation loss so far, in the unit of the task's loss.
-    unsaved: (State, that loss, sums since the last log) until they are saved, else None.
-    fault: why it no longer trains, else None.
+    unsaved: (State of the lowest validation loss, that loss, sums since the last log) until it is
+      saved; otherwise None.
+    fault: reason why it no longer trains; None while it trains.
   """
 
   experiment: Experiment
-  workdir: Any
-  checkpoints: Any
+  workdir: str | pathlib.Path
+  checkpoints: checkpoint.Manager | None
   writers: writers.Writers
   callbacks: Callbacks
   outputs: SideOutputs
@@ -70,40 +72,46 @@ class Session:
   unsaved: tuple | None = None
   fault: str | None = None
 
-  def attempt(self, when: str, function: Callable, *arguments):
-    """Calls one of the callbacks."""
+  def attempt(self, when: str, function: Callable, *arguments: Any) -> None:
+    """Calls one of the callbacks.
+
+    Args:
+      when: time of the call, for the warning.
+      function: the callback.
+      *arguments: its arguments.
+    """
     where = '' if self.is_alone else f' of {self.workdir}'
     self.outputs.attempt(f'what is written {when}{where}', function, *arguments)
 
 
 def train(
   experiment: Experiment,
-  workdir,
+  workdir: str | pathlib.Path,
   *,
   start_over: bool = False,
-  at_start: Callable = _nothing,
-  at_evaluation: Callable = _nothing,
-  at_end: Callable = _nothing,
-) -> dict:
-  """Trains one experiment to its end and resumes from the last checkpoint where there is one.
+  at_start: Callable[..., Any] = _nothing,
+  at_evaluation: Callable[..., Any] = _nothing,
+  at_end: Callable[..., Any] = _nothing,
+) -> dict[str, Any]:
+  """Trains one experiment to its end; resumes from the last checkpoint if there is one.
 
   Args:
-    experiment: what to train.
+    experiment: the experiment to train.
     workdir: the run's folder.
     start_over: whether a run whose checkpoints are all damaged starts again at step 1; they are
       moved to `damaged/`. A run with a readable checkpoint resumes from it.
     at_start, at_evaluation, at_end: as in Callbacks.
 
   Returns:
-    The figures of the best checkpoint. Their key 'stopped' is the step at which a signal ended the
-    run, else None; 'stopped_early' that at which the validation loss had not fallen for long enough,
-    else None.
+    The metrics of the best checkpoint. The key 'stopped' is the step at which a signal ended the
+    run, or None. The key 'stopped_early' is the step at which training ended because the validation
+    loss no longer decreased, or None.
 
   Raises:
-    ValueError: the folder holds a run of another config.
+    ValueError: the folder has a run of another config.
     checkpoint.AllDamagedError: none of the run's checkpoints can be read; nothing was changed.
-    OSError: another process trains there, the folder cannot be written, or a checkpoint cannot be
-      read back.
+    OSError: another process trains in the folder, the folder cannot be written, or a checkpoint
+      cannot be read back.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
   program, callbacks = programs.of_one(experiment), Callbacks(at_start, at_evaluation, at_end)
@@ -115,36 +123,38 @@ def train(
 
 def train_runs(
   experiments: Sequence[Experiment],
-  workdirs: Sequence,
+  workdirs: Sequence[str | pathlib.Path],
   program: Program,
   callbacks: Sequence[Callbacks | None] | None = None,
   *,
   start_over: bool = False,
-) -> list[dict | str]:
-  """Trains several experiments step by step with one program, each into a folder of its own.
+) -> list[dict[str, Any] | str]:
+  """Trains one or several experiments step by step with one program, each in its own folder.
 
-  The folders are those of ordinary runs. They resume together where all of them are at one step.
+  The folders are those of ordinary runs. The runs resume together if all of them are at the same
+  step.
 
   Args:
     experiments: M experiments of the same length, one or more.
     workdirs: M folders.
-    program: compiled functions for M runs, such as `programs.of_one` or `ensemble.program` returns.
-    callbacks: M sets of functions; None for none.
+    program: compiled functions for M runs, returned by `programs.of_one` or `ensemble.program`.
+    callbacks: M sets of functions; None for no callbacks.
     start_over: as in `train`.
 
   Returns:
-    M summaries as `train` returns them, or strings: why a run no longer trained.
+    For each run, a summary as returned by `train`, or a string: the reason why it no longer
+    trained.
 
   Raises:
-    ValueError, checkpoint.AllDamagedError, OSError: as `train`; ValueError also for experiments that
-      can only be trained alone.
+    ValueError, checkpoint.AllDamagedError, OSError: as in `train`; ValueError also if there are
+      several experiments and one of them can only be trained alone.
   """
   started = time.monotonic()
   _check_group(experiments)
   leader = experiments[0]
   callbacks = [given or Callbacks() for given in callbacks or [None] * len(experiments)]
   with contextlib.ExitStack() as stack:
-    managers = [
+    managers: list[Any] = [
       processes.on_first_process(lambda: _open_checkpoints(stack, workdir, experiment))  # noqa: B023
       for experiment, workdir in zip(experiments, workdirs, strict=True)
     ]
@@ -171,9 +181,7 @@ def train_runs(
       processes.on_first_process(lambda: folder.write_config(workdir, experiment.config))  # noqa: B023
     first = int(states[0].step)
     if any(int(state.step) != first for state in states):
-      raise ValueError(
-        'a damaged checkpoint left the runs at different steps: give the same command again'
-      )
+      raise ValueError('a damaged checkpoint left the runs at different steps: rerun the command')
     finished = first >= leader.steps or _is_stale(leader, states[0])
     with contextlib.ExitStack() as files:
       sessions = [
@@ -189,7 +197,7 @@ def train_runs(
           dataclasses.replace(program, run=run), sessions, program.join(states), first, screen
         )
       if not _training(sessions):
-        return [session.fault for session in sessions]
+        return [str(session.fault) for session in sessions]
       figures = _evaluate_best(
         program,
         sessions,
@@ -207,7 +215,7 @@ def train_runs(
 
 
 def _check_group(experiments):
-  """Refuses several experiments of which one can only be trained alone."""
+  """Raises ValueError if there are several experiments and one can only be trained alone."""
   if len(experiments) == 1:
     return
   for experiment in experiments:
@@ -222,12 +230,13 @@ def _check_group(experiments):
 
 
 def _open_checkpoints(stack, workdir, experiment):
-  """The checkpoints of a run's folder, which is locked until the stack closes."""
+  """Opens the checkpoints of a run's folder, which is locked until the stack closes."""
   stack.enter_context(folder.locked(workdir, experiment.config, experiment.steps))
   return stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
 
 
 def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_alone):
+  """The Session of a run, with writers that close with the stack."""
   opened = writers.SILENT
   if processes.is_first():
     splits = experiment.data.splits
@@ -252,7 +261,7 @@ def _say_start(screen, sessions, first, finished):
 
 
 def _loop(program, sessions, states, step, screen):
-  """Logs, evaluates and saves where it is due.
+  """Trains; logs, evaluates and saves when it is due.
 
   Returns:
     (states, step, whether a signal ended the training before its end).
@@ -294,7 +303,8 @@ def _loop(program, sessions, states, step, screen):
         _keep(session, state, step, loss, _of_run(since_log, number), screen, due=due)
   if ended:
     screen.say(
-      f'no lower validation loss for {leader.early_stopping:,} steps: stopped early at step {step:,}'
+      f'no lower validation loss for {leader.early_stopping:,} steps: '
+      f'stopped early at step {step:,}'
     )
   return states, step, stopped and not ended and step < leader.steps
 
@@ -309,7 +319,7 @@ def _is_due(experiment, step, *everies):
 
 
 def _is_stale(experiment, state):
-  """Whether the validation loss has not fallen for as long as the config waits."""
+  """Whether the validation loss has not decreased for the steps that the config allows."""
   if not experiment.early_stopping:
     return False
   memory = jax.device_get(state.opt_state['memory'])
@@ -317,25 +327,29 @@ def _is_stale(experiment, state):
 
 
 def _stacked(sums):
-  """name → [M] of the sums of M runs, each name → number; {} where one has none."""
+  """Joins the sums of M runs, name → number, to name → [M]; {} if one run has none."""
   if not all(sums):
     return {}
   return {name: np.array([one[name] for one in sums]) for name in sums[0]}
 
 
 def _of_run(sums, number):
+  """The sums of one run, name → number, from those of all runs, name → [M]."""
   return {name: values[number] for name, values in sums.items()}
 
 
 def _added(since_log, history, seconds):
-  """The sums [M] since the last log with those of further steps [M, S], exact however steps are cut."""
+  """Adds the sums of steps [M, S] to the sums [M] since the last log.
+
+  The result is exact for any division of the steps into calls.
+  """
   sums = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}
   sums['seconds'] = np.full(len(sums['count']), seconds)
   return {name: since_log.get(name, 0) + value for name, value in sums.items()}
 
 
 def _check_losses(sessions, losses, step, screen):
-  """Takes runs whose loss [M, S] is no longer finite out of the training; the others continue."""
+  """Ends the runs whose loss [M, S] is no longer finite; the others continue."""
   for number, session in _training(sessions):
     if not np.isfinite(losses[number]).all():
       _save_unsaved(session)
@@ -345,7 +359,7 @@ def _check_losses(sessions, losses, step, screen):
 
 @contextlib.contextmanager
 def _fault_of(session, screen):
-  """Makes a FloatingPointError in the block the fault of a run."""
+  """Turns a FloatingPointError in the block into the fault of a run."""
   try:
     yield
   except FloatingPointError as error:
@@ -364,12 +378,13 @@ def _show_progress(screen, step, since_log):
 
 
 def _span(sums):
+  """The lowest and the highest loss of the runs, as text."""
   losses = sums['loss'] / sums['count']
   return f'{np.nanmin(losses):.4f} to {np.nanmax(losses):.4f}'
 
 
 def _evaluate(program, sessions, states, step, screen):
-  """split → name → [M] sums over its examples where an evaluation is due, else {}."""
+  """If an evaluation is due, split → name → [M] sums over its examples; otherwise {}."""
   leader = sessions[0].experiment
   if not _is_due(leader, step, leader.evaluate_every):
     return {}
@@ -382,7 +397,7 @@ def _evaluate(program, sessions, states, step, screen):
 
 
 def _write_metrics(sessions, step, logged, measured, opt_state, screen):
-  """Writes and shows the means since the last log and the evaluations of every run that trains."""
+  """Writes and shows the means since the last log and the evaluations of all training runs."""
   for number, session in _training(sessions):
     figures = {}
     if logged:
@@ -406,14 +421,14 @@ def _write_metrics(sessions, step, logged, measured, opt_state, screen):
 
 
 def _validation_loss(measured, number):
-  """The validation loss of one run, None where it was not measured."""
+  """The validation loss of one run; None if it was not measured."""
   if 'validation' not in measured:
     return None
   return tasks.metrics(_of_run(measured['validation'], number))['loss']
 
 
 def _observe(experiment, state, step, measured, screen):
-  """The State of one run whose optimizer remembers a validation loss."""
+  """The State of a run after its optimizer's memory was updated with a validation loss."""
   before = jax.device_get(state.opt_state['memory'])
   after = experiment.observe(before, _validation_loss(measured, 0), step)
   if after['factor'] != before['factor']:
@@ -426,13 +441,13 @@ def _observe(experiment, state, step, measured, screen):
 
 
 def _keep(session, current, step, loss, since_log, screen, *, due):
-  """Keeps the state of the lowest validation loss in memory; saves it and the current one where due.
+  """Keeps the state of the lowest validation loss; if due, saves it and the current state.
 
   Args:
     session: Session.
     current: () → State of the run.
-    step: int.
-    loss: validation loss at this step, None where it was not measured.
+    step: the current step.
+    loss: validation loss at this step; None if it was not measured.
     since_log: name → sum since the last log.
     screen: progress.Progress.
     due: whether a checkpoint is due.
@@ -447,7 +462,9 @@ def _keep(session, current, step, loss, since_log, screen, *, due):
     _save_unsaved(session)
     return
   if improved:
-    before = f'improved from {session.best:.6g} to ' if session.best < float('inf') else ''
+    before = ''
+    if session.best < float('inf'):
+      before = f'improved from {session.best:.6g} to '
     if session.is_alone:
       screen.say(f'  validation loss {before}{loss:.6g}')
     session.best = loss
@@ -460,7 +477,7 @@ def _keep(session, current, step, loss, since_log, screen, *, due):
 
 
 def _save_unsaved(session):
-  """Saves the state of the lowest validation loss where that is not done yet."""
+  """Saves the state of the lowest validation loss, if it is not saved yet."""
   if session.unsaved is not None:
     _save(session, *session.unsaved)
     session.unsaved = None
@@ -480,7 +497,7 @@ def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early)
   """Evaluates the best checkpoint of every run.
 
   Returns:
-    M summaries, without the seconds.
+    M summaries, without their seconds.
   """
   current = [program.member(states, number) for number in range(len(sessions))]
   best = processes.broadcast_from_first(
@@ -511,7 +528,7 @@ def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early)
 
 
 def _write_summary(session, figures, seconds, *, resumed):
-  """Writes the run's summary in the first process; the other processes return it unwritten."""
+  """Writes the run's summary in the first process and returns it in all processes."""
   written = processes.on_first_process(
     lambda: summary.record(session.workdir, figures, seconds=seconds, resumed=resumed)
   )

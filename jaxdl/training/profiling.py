@@ -2,46 +2,52 @@
 
 import contextlib
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 
 from jaxdl.monitoring.side_outputs import SideOutputs
 
-NAME = 'the trace'  # of the side output: a trace that could not be started is not stopped
+NAME = 'the trace'  # one side output: a trace that could not be started is not stopped
 
 
 @contextlib.contextmanager
-def profiled(run, workdir, *, first_step, steps):
-  """Yields a compiled function of many steps that leaves a trace of some of them and returns what
-  it always does.
+def profiled(
+  run: Callable[..., Any], workdir: str | pathlib.Path, *, first_step: int, steps: int
+) -> Iterator[Callable[..., Any]]:
+  """Adds a trace of n steps to a compiled function of many training steps.
 
-  Traced are the steps from n to 2n, and of a run that goes on later those from the next multiple of
-  n; never those of the first call, which compiles.
+  The traced steps are those from n to 2n. If a run resumes later, they are the n steps from the
+  next multiple of n. The first call is never traced, because it compiles.
 
   Args:
-    run: as `chunks.compile_steps` returns it; none of its calls goes across a multiple of n.
-    workdir: the run's folder; the trace is in tensorboard/plugins/profile.
-    first_step: int, where training begins or goes on.
-    steps: n; 0 for no trace.
+    run: the function that `chunks.compile_steps` returns; none of its calls crosses a multiple of
+      n.
+    workdir: the run's folder; the trace is written to tensorboard/plugins/profile.
+    first_step: step at which training starts or resumes.
+    steps: number n of steps; 0 for no trace.
+
+  Yields:
+    A function with the arguments and the results of `run`.
   """
   if not steps:
     yield run
     return
-  step, begun, tracing, outputs = first_step, None, False, SideOutputs()
+  step, traced_from, tracing, outputs = first_step, None, False, SideOutputs()
   options = jax.profiler.ProfileOptions()
-  options.python_tracer_level = (
-    0  # Python's own calls would be most of the trace, and slow what is traced
-  )
+  # Calls of Python functions would be most of the trace and slow down the training.
+  options.python_tracer_level = 0
 
   def call(state, arrays, feed, count):
-    nonlocal step, begun, tracing
-    if begun is None and step > first_step and step % steps == 0:
+    nonlocal step, traced_from, tracing
+    if traced_from is None and step > first_step and step % steps == 0:
       folder = pathlib.Path(workdir) / 'tensorboard'
       outputs.attempt(NAME, lambda: jax.profiler.start_trace(folder, profiler_options=options))
-      begun, tracing = step, True
+      traced_from, tracing = step, True
     state, history = run(state, arrays, feed, count)
     step += int(count)
-    if tracing and step >= begun + steps:
+    if tracing and traced_from is not None and step >= traced_from + steps:
       jax.block_until_ready(history)
       tracing = False
       outputs.attempt(NAME, jax.profiler.stop_trace)

@@ -2,25 +2,27 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from jaxdl.devices import parallel
+from jaxdl.step.state import State
 from jaxdl.training import chunks, evaluation
 from jaxdl.training.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-  """The functions by which `loop.train_runs` trains M runs.
+  """The functions with which `loop.train_runs` trains M runs.
 
-  `states` is what the program makes of M States: the State itself where M is 1, or one State whose
-  arrays have an axis of runs before their own.
+  `states` is the program's form of M States: the State itself if M is 1, or one State whose arrays
+  have a first axis of runs.
 
   Attributes:
     run: (states, arrays, feed, number of steps) → (states, sums of each step).
     evaluate: states on the devices → split → name → [M] sums over its examples.
-    feed_at: (first step, number of steps) → feed, as that of a data Split.
+    feed_at: (first step, number of steps) → feed of a data Split.
     split_feed: (feed, number of steps) → the feed on the devices.
     place: states → states on the devices.
     join: list of M State → states.
@@ -29,21 +31,24 @@ class Program:
     initial_states: (compile_step: bool) → list of M State before the first step.
   """
 
-  run: Callable
-  evaluate: Callable
-  feed_at: Callable
-  split_feed: Callable
-  place: Callable
-  join: Callable
-  member: Callable
-  by_run: Callable
-  initial_states: Callable
+  run: Callable[..., Any]
+  evaluate: Callable[[Any], dict[str, dict[str, np.ndarray]]]
+  feed_at: Callable[[int, int], Any]
+  split_feed: Callable[[Any, int], Any]
+  place: Callable[[Any], Any]
+  join: Callable[[list[State]], Any]
+  member: Callable[[Any, int], State]
+  by_run: Callable[[Any], Any]
+  initial_states: Callable[..., list[State]]
 
 
 def of_one(experiment: Experiment) -> Program:
   """The program of a single run.
 
   Its initial state is drawn while the training step is compiled.
+
+  Args:
+    experiment: the experiment to train.
   """
   run, evaluate = chunks.compile_steps(experiment), evaluation.of_splits(experiment)
 

@@ -217,10 +217,7 @@ def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file,
     assert (first, second) == (1, 1)
     assert time.monotonic() - began < 60
   assert 'holds a run of another config (differing in seed)' in said_first.splitlines()[-1]
-  assert (
-    said_second.splitlines()[-1]
-    == 'jaxdl: the first process cannot go on: its own message says why'
-  )
+  assert said_second.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
 
 
 @pytest.mark.slow
@@ -235,10 +232,7 @@ def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
     (first, _, said_first), (second, _, said_second) = ended(children)
     assert (first, second) == (1, 1)
   assert f'jaxdl: every checkpoint of {workdir} is damaged: 2 in ' in said_first.splitlines()[-1]
-  assert (
-    said_second.splitlines()[-1]
-    == 'jaxdl: the first process cannot go on: its own message says why'
-  )
+  assert said_second.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
   assert not (workdir / 'damaged').exists()
   command = main_command(file, workdir, 2)
   with started(
