@@ -87,8 +87,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ),
     (
       'a signal as strong as the unit',
-      'pullback(begun.astype(values.dtype))',
-      'pullback(begun * values)',
+      'pullback(signal.astype(values.dtype))',
+      'pullback(signal * values)',
       'loops',
     ),
   ),
@@ -143,13 +143,13 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ),
     (
       'integrated without the baseline',
-      'return (images - begins) * mean',
+      'return (images - baselines) * mean',
       'return images * mean',
       'linear_model',
     ),
     (
       'a line that begins at black',
-      'begins + (images - begins) * place',
+      'baselines + (images - baselines) * place',
       'images * place',
       'change_of_the_logit',
     ),

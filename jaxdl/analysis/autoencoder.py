@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.units import ArrayLike, Variables
+from jaxdl.analysis.units import ArrayLike, Int, Variables
 
 
 class Reconstructions(NamedTuple):
@@ -82,9 +82,7 @@ def _mse(
   return np.square(targets.astype(np.float64) - images).mean(axis=(1, 2, 3))
 
 
-def by_class(
-  mse: ArrayLike, labels: ArrayLike, classes: int | np.integer | Sized
-) -> Float64[np.ndarray, 'K']:
+def by_class(mse: ArrayLike, labels: ArrayLike, classes: Int | Sized) -> Float64[np.ndarray, 'K']:
   """Mean error of each class.
 
   Args:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float32, Float64, Shaped
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked, linear_accuracy, neighbours, quality
 from jaxdl.analysis.projector import projector
-from jaxdl.analysis.units import AnyArray, ArrayLike, Number, Variables
+from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.layers import Dense
 
 __all__ = ['features', 'linear_accuracy', 'neighbours', 'pca', 'projector', 'quality', 'tsne']
@@ -137,7 +137,9 @@ def pca(features: ArrayLike, components: int = 2) -> Components:
   return Components(points=centred @ axes.T, axes=axes, mean=mean, explained=explained)
 
 
-def tsne(features: ArrayLike, perplexity: Number = 30, seed: int = 0) -> Float32[np.ndarray, 'N 2']:
+def tsne(
+  features: ArrayLike, perplexity: int | float = 30, seed: int = 0
+) -> Float32[np.ndarray, 'N 2']:
   """t-SNE in the plane, initialised by principal components.
 
   The result depends only on the seed, not on the number of cores. Distances between far clusters

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Integer
 
-from jaxdl.analysis.units import ArrayLike
+from jaxdl.analysis.units import ArrayLike, Int
 
 
 class Mistakes(NamedTuple):
@@ -51,7 +51,7 @@ class Calibration(NamedTuple):
 
 
 def confusion(
-  labels: ArrayLike, predictions: ArrayLike, classes: int | np.integer | Sized
+  labels: ArrayLike, predictions: ArrayLike, classes: Int | Sized
 ) -> Integer[np.ndarray, 'K K']:
   """Confusion matrix: how often each class is predicted as each other, every example counted once.
 
@@ -192,10 +192,10 @@ def _checked(
   return labels, logits
 
 
-def _check_classes(values: np.ndarray, classes: int | np.integer, what: str) -> None:
+def _check_classes(values: np.ndarray, classes: Int, what: str) -> None:
   if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
     raise ValueError(
-      f'{what} of shape {values.shape} and type {values.dtype}: give one whole number an example'
+      f'{what} of shape {values.shape} and type {values.dtype}: give one integer for each example'
     )
   if len(values) and not (values.min() >= 0 and values.max() < classes):
     raise ValueError(f'{what} from {values.min()} to {values.max()}: use 0 to {classes - 1}')

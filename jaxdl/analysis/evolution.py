@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Integer
 
 from jaxdl.analysis import neurons, units
 from jaxdl.analysis.attribution import deconvnet
+from jaxdl.analysis.units import Int
 from jaxdl.runs import checkpoint
 
 
@@ -34,7 +35,7 @@ class Evolution(NamedTuple):
 def features(
   workdir: str | os.PathLike[str],
   layer: str,
-  channel: int,
+  channel: Int,
   images: Float[np.ndarray, 'N H W C'],
 ) -> Evolution:
   """Maps the strongest output of a channel back to pixels at each checkpoint that a run keeps.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import numpy as np
 
+from jaxdl.analysis.units import Int
 from jaxdl.models import geometry
 
 
@@ -62,7 +63,7 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int], layer: str) ->
 
 
 def box(
-  model: nn.Module, input_shape: Sequence[int], layer: str, position: Sequence[int]
+  model: nn.Module, input_shape: Sequence[int], layer: str, position: Sequence[Int]
 ) -> tuple[int, int, int, int]:
   """The smallest rectangle of the image that contains every pixel that a unit can see.
 

@@ -56,7 +56,9 @@ def limits(
   if scaling not in SCALINGS:
     raise ValueError(f'scaling={scaling!r} is unknown: use one of {", ".join(SCALINGS)}')
   if np.ndim(kernels) != 4 or 0 in np.shape(kernels):
-    raise ValueError(f'kernels of shape {np.shape(kernels)} are no filters: give [kh, kw, in, out]')
+    raise ValueError(
+      f'kernels of shape {np.shape(kernels)} are not filters: give [kh, kw, in, out]'
+    )
   if scaling == 'raw':
     greatest = np.full(np.shape(kernels)[-1], np.abs(kernels).max())
     return -greatest, greatest

@@ -66,7 +66,7 @@ def grad_cam(
   if images.ndim != 4 or len(shapes[layer]) != 3:
     places = [name for name, shape in shapes.items() if len(shape) == 3 and images.ndim == 4]
     raise ValueError(
-      f'layer {layer!r} has no places, its output is {shapes[layer]}: '
+      f'layer {layer!r} has no spatial positions, its output is {shapes[layer]}: '
       f'use one of {", ".join(places)}'
     )
   following = list(shapes)[list(shapes).index(layer) + 1 :]

@@ -42,7 +42,7 @@ def check(
       'give floating numbers, scaled as in training'
     )
   if not images.size:
-    raise ValueError(f'images of shape {images.shape} hold nothing: give at least one')
+    raise ValueError(f'images of shape {images.shape} are empty: give at least one')
   if not np.isfinite(images).all():
     raise ValueError(
       f'{(~np.isfinite(images)).sum()} numbers of the images are not finite: give finite ones'

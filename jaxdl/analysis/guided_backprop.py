@@ -112,10 +112,10 @@ def deconvnet(
 
 def _mapped_back(model, variables, images, target):
   values, pullback = jax.vjp(lambda images: units.scores(model, variables, images, target), images)
-  begun = jnp.ones(values.shape, bool)  # [B]
+  signal = jnp.ones(values.shape, bool)  # [B]
   if isinstance(target, Neuron):
-    begun = values != 0
-  return pullback(begun.astype(values.dtype))[0]
+    signal = values != 0
+  return pullback(signal.astype(values.dtype))[0]
 
 
 def with_rectifier(

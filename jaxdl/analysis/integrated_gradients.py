@@ -63,30 +63,30 @@ def integrated_gradients(
   """
   images = check(model, variables, images, target)
   if steps < 1:
-    raise ValueError(f'steps={steps} is no number of points: use at least 1')
+    raise ValueError(f'steps={steps} is not a number of points: use at least 1')
   try:
-    begins = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
+    baselines = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
   except ValueError:
     raise ValueError(
       f'baseline of shape {np.shape(baseline)} does not fit images of shape {images.shape}: give a '
       'number, one a channel, or an image'
     ) from None
   maps, change = batched(
-    _integrate, model, variables, images, target, begins, batch_size=batch_size, steps=steps
+    _integrate, model, variables, images, target, baselines, batch_size=batch_size, steps=steps
   )
   total = maps.reshape(len(maps), -1).sum(1, dtype=np.float64)
   return Integrated(say_silent(maps, target), total - change)
 
 
-def _integrate(model, variables, images, target, begins, *, steps):
+def _integrate(model, variables, images, target, baselines, *, steps):
   points, weights = np.polynomial.legendre.leggauss(steps)  # on −1..1
 
   def add(total, point):
     place, weight = point
-    here = begins + (images - begins) * place
+    here = baselines + (images - baselines) * place
     return total + weight * gradient(model, variables, here, target), None
 
   path = jnp.asarray((points + 1) / 2, images.dtype), jnp.asarray(weights / 2, images.dtype)
   mean, _ = jax.lax.scan(add, jnp.zeros_like(images), path)
-  ends = [units.scores(model, variables, end, target) for end in (images, begins)]
-  return (images - begins) * mean, ends[0] - ends[1]
+  ends = [units.scores(model, variables, end, target) for end in (images, baselines)]
+  return (images - baselines) * mean, ends[0] - ends[1]

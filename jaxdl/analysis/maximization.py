@@ -139,7 +139,7 @@ def redirected_relu(inputs: Float[Array, '*shape']) -> Float[Array, '*shape']:
 def _redirect(inputs, signal):
   ordinary = jnp.where(inputs > 0, signal, 0)
   axes = tuple(range(1, inputs.ndim))
-  blocked = (ordinary == 0).all(axes, keepdims=True)  # whole images
+  blocked = (ordinary == 0).all(axes, keepdims=True)  # for each image
   redirected = jnp.where((inputs > 0) | (signal < 0), signal, 0)
   return (jnp.where(blocked, redirected, ordinary),)
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Integer, Shaped
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.batches import Examples
 from jaxdl.analysis.fields import ReceptiveField, box, receptive_field
-from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
+from jaxdl.analysis.units import AnyArray, ArrayLike, Int, Variables
 
 __all__ = [
   'Interesting',
@@ -70,7 +70,7 @@ def top_patches(
   variables: Variables,
   images: Examples,
   layer: str,
-  channels: int | np.integer | Sequence[int] | Integer[AnyArray, '...'] | None = None,
+  channels: Int | Sequence[Int] | Integer[AnyArray, '...'] | None = None,
   k: int = 9,
   batch_size: int = units.BATCH,
 ) -> TopPatches:
@@ -112,7 +112,7 @@ def top_patches(
   dead = best['values'][:, 0] == 0
   best['patches'][dead], best['inside'][dead] = 0, False
   found = TopPatches(**best, dead=dead)
-  if channels is not None and np.ndim(channels) == 0:
+  if channels is not None and np.asarray(channels).ndim == 0:
     return TopPatches(*(part[0] for part in found))
   return found
 
@@ -208,7 +208,7 @@ def _checked_labels(labels: ArrayLike) -> Integer[np.ndarray, 'N']:
   is_integers = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
   if not is_integers or (len(labels) and labels.min() < 0):
     raise ValueError(
-      f'labels of shape {labels.shape} and type {labels.dtype} are no classes: '
+      f'labels of shape {labels.shape} and type {labels.dtype} are not classes: '
       'give integers from 0 on'
     )
   return labels
@@ -217,7 +217,7 @@ def _checked_labels(labels: ArrayLike) -> Integer[np.ndarray, 'N']:
 def cut(
   image: Shaped[np.ndarray, 'H W C'],
   field: ReceptiveField,
-  place: Sequence[int] | Integer[np.ndarray, '2'],
+  place: Sequence[Int] | Integer[np.ndarray, '2'],
 ) -> tuple[Shaped[np.ndarray, 'h w C'], Bool[np.ndarray, 'h w']]:
   """The part of an image that a unit sees.
 

@@ -69,7 +69,7 @@ class Saturation(NamedTuple):
 def by_step(
   model: nn.Module,
   variables: Variables,
-  inputs: Shaped[AnyArray, 'N T I'],
+  inputs: Shaped[AnyArray, 'N T ...'],
   labels: ArrayLike,
   batch_size: int = units.BATCH,
 ) -> ByStep:
@@ -78,7 +78,7 @@ def by_step(
   Args:
     model: Recurrent.
     variables: its variables.
-    inputs: scaled as in training.
+    inputs: [N, T, I], scaled as in training.
     labels: [N] int.
     batch_size: examples in one compiled call.
 

@@ -168,8 +168,7 @@ def vectors(
     table = np.eye(len(kernel), dtype=kernel.dtype)
   if characters.ndim != 2 or not np.issubdtype(characters.dtype, np.integer):
     raise ValueError(
-      f'characters of shape {characters.shape} and type {characters.dtype}: '
-      'give [B, T] whole numbers'
+      f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] integers'
     )
   if characters.size and not (characters.min() >= 0 and characters.max() < len(table)):
     raise ValueError(

@@ -15,9 +15,10 @@ from jaxtyping import Float, Integer, Shaped
 
 BATCH = 256  # default number of examples in one compiled call
 
-Number = int | float
+Int = int | np.integer
+Number = int | float | np.number
 AnyArray = Array | np.ndarray
-ArrayLike = AnyArray | Sequence[Any] | Number | np.number  # what np.asarray takes
+ArrayLike = AnyArray | Sequence[Any] | Number  # what np.asarray takes
 Shape = tuple[int, ...]
 Variables = Mapping[str, Any]  # as linen's init returns them: 'params', 'batch_stats' …
 
@@ -34,8 +35,8 @@ class Neuron(NamedTuple):
   """
 
   layer: str
-  channel: int | np.integer | Integer[AnyArray, 'B']
-  position: tuple[int, int] | Integer[AnyArray, 'B 2'] | None = None
+  channel: Int | Integer[AnyArray, 'B']
+  position: tuple[Int, Int] | Integer[AnyArray, 'B 2'] | None = None
 
 
 # What is explained: a unit, or the class of each example ([B] int), whose logit is explained.
