@@ -26,8 +26,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
   ('analysis/units.py', 'analysis/test_units.py'): (
     (
       'a probability as the target',
-      'take_along_axis(model.apply(variables, inputs)',
-      'take_along_axis(jax.nn.softmax(model.apply(variables, inputs))',
+      'take_along_axis(logits,',
+      'take_along_axis(jax.nn.softmax(logits),',
       'scores_are',
     ),
     (
@@ -61,8 +61,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
   ('analysis/units.py', 'analysis/test_occlusion.py'): (
     (
       'copies take turns with the wrong targets',
-      'jnp.tile(target, count)',
-      'jnp.repeat(target, count)',
+      'jnp.tile(jnp.asarray(target), count)',
+      'jnp.repeat(jnp.asarray(target), count)',
       'plain_loop',
     ),
   ),
@@ -87,8 +87,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ),
     (
       'a signal as strong as the unit',
-      'pullback(begun.astype(values.dtype))',
-      'pullback(begun * values)',
+      'pullback(signal.astype(values.dtype))',
+      'pullback(signal * values)',
       'loops',
     ),
   ),
@@ -143,13 +143,13 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ),
     (
       'integrated without the baseline',
-      'return (images - begins) * mean',
+      'return (images - baselines) * mean',
       'return images * mean',
       'linear_model',
     ),
     (
       'a line that begins at black',
-      'begins + (images - begins) * place',
+      'baselines + (images - baselines) * place',
       'images * place',
       'change_of_the_logit',
     ),
@@ -287,8 +287,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
   ('analysis/errors.py', 'analysis/test_errors.py'): (
     (
       'a transposed confusion matrix',
-      'cell = labels.astype(np.int64) * size + predictions.astype(np.int64)',
-      'cell = predictions.astype(np.int64) * size + labels.astype(np.int64)',
+      'cell = labels.astype(np.int64) * size + predicted.astype(np.int64)',
+      'cell = predicted.astype(np.int64) * size + labels.astype(np.int64)',
       'confusion',
     ),
     (
@@ -331,8 +331,8 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
     ),
     (
       'a classifier tested on what it has seen',
-      'fitted.score(codes[test], labels[test])',
-      'fitted.score(codes[train], labels[train])',
+      'fitted.score(features[test], labels[test])',
+      'fitted.score(features[train], labels[train])',
       'linear_accuracy',
     ),
     (
@@ -468,7 +468,7 @@ PLANTED = {  # source and tests → name, text, what it becomes, names of the te
       'return missing - missing // 2, missing // 2',
       'conv_by_hand',
     ),
-    ('another epsilon', 'epsilon=1e-3', 'epsilon=1e-5', 'can_fail'),
+    ('another epsilon', 'epsilon: Number = 1e-3', 'epsilon: Number = 1e-5', 'can_fail'),
     (
       'a mean over padding',
       'return sums / sum(pixels for _, pixels in _places(np.ones_like(inputs), *geometry, fill=0))',

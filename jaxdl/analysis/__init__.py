@@ -1,9 +1,10 @@
-"""Looking inside a network: pure functions of a model, its variables and images or text.
+"""Analysis of trained networks: pure functions of a model, its variables and a batch of inputs.
 
-    from jaxdl.analysis import Neuron, attribution, neurons
+The public names are one module for each question and `Neuron`, which names the unit to explain:
 
-The public names are these modules, each with the functions of one question, and `Neuron`, which
-names a unit to explain.
+    from jaxdl.analysis import Neuron, attribution
+
+    maps = attribution.saliency(model, variables, images, Neuron('conv1', channel=3))
 """
 
 from jaxdl.analysis import (
@@ -31,8 +32,8 @@ __all__ = [
   'errors',
   'evolution',
   'filters',
-  'neurons',
   'maximization',
+  'neurons',
   'recurrent',
   'reference',
   'weights',

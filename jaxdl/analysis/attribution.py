@@ -1,15 +1,16 @@
-"""Which pixels a logit or a unit depends on: every method by its name, those of the gradient alone
-written here.
+"""Attribution: which pixels a logit or a unit depends on.
 
-All take (model, variables, images, target, …): images [B, H, W, C] scaled as in training, target
-the classes [B] int whose logits are explained, or a Neuron. All run in evaluation mode, as one
-compiled program over a batch. A map that is zero everywhere, as that of a dead unit, comes with a
-warning, and `silent(maps)` tells which ones are.
+Every method is found here by its name. All take (model, variables, images, target, …): images
+[B, H, W, C] scaled as in training, target the classes [B] int whose logits are explained, or a
+Neuron. All run in evaluation mode, as one compiled program for each batch. A map that is zero
+everywhere, such as that of a dead unit, raises a warning; `silent(maps)` finds these maps.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
@@ -17,7 +18,7 @@ from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
 from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
 from jaxdl.analysis.sanity import Sanity, sanity
-from jaxdl.analysis.units import BATCH, Neuron
+from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 
 __all__ = [
   'GradCAM',
@@ -38,59 +39,85 @@ __all__ = [
 ]
 
 
-def saliency(model, variables, images, target, *, batch_size=BATCH):
-  """The gradient of the target, with its sign.
+def saliency(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  *,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """Gradient of the target with respect to the pixels, with its sign.
 
   Args:
-    model, variables: linen module and its variables.
-    images: [B, H, W, C] floating; rows [B, T, I] of a recurrent model do too.
-    target: [B] int or Neuron.
-    batch_size: int, images of one compiled call.
+    model: linen module.
+    variables: its variables.
+    images: [B, H, W, C] floating point, or rows [B, T, I] of a recurrent model.
+    target: classes [B] int, or Neuron.
+    batch_size: images in one compiled call.
 
   Returns:
-    [B, H, W, C], in units of the target for one of the pixel.
+    maps, in units of the target per unit of the pixel.
 
   Raises:
-    ValueError: images or a target that do not fit.
+    ValueError: images or a target that do not fit the model.
 
-  Source: Simonyan et al. 2014, Deep inside convolutional networks, section 3; they draw the
-    greatest absolute channel.
+  Source: Simonyan et al. 2014, Deep inside convolutional networks, section 3; their figures show
+    the channel of the greatest absolute value.
   """
   images = check(model, variables, images, target)
-  return say_silent(
-    batched(gradient, model, variables, images, target, batch_size=batch_size), target
-  )
+  maps = batched(gradient, model, variables, images, target, batch_size=batch_size)
+  return say_silent(maps, target)
 
 
-def input_x_gradient(model, variables, images, target, *, batch_size=BATCH):
-  """`saliency` times the image: of a ReLU network without biases it sums to the target.
+def input_x_gradient(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  *,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """`saliency` times the image; it sums to the target for a ReLU network without biases.
 
   Arguments, result and errors as in `saliency`.
 
   Source: Shrikumar et al. 2016, Not just a black box, section 3.
   """
   images = check(model, variables, images, target)
-  return images * say_silent(
-    batched(gradient, model, variables, images, target, batch_size=batch_size), target
-  )
+  maps = batched(gradient, model, variables, images, target, batch_size=batch_size)
+  return images * say_silent(maps, target)
 
 
 def smooth_grad(
-  model, variables, images, target, *, samples=32, noise=0.15, seed=0, batch_size=BATCH
-):
-  """`saliency` averaged over Gaussian noise on the image.
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  *,
+  samples: int = 32,
+  noise: Number = 0.15,
+  seed: int = 0,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """`saliency` averaged over Gaussian noise on the image (SmoothGrad).
 
   Args:
-    model, variables, images, target, batch_size: as in `saliency`.
-    samples: int, noisy copies of an image.
-    noise: the noise's deviation, as a share of the image's greatest minus its least number.
-    seed: int; the noise follows it and the image's place among the images, not the batches.
+    model: linen module.
+    variables: its variables.
+    images: as in `saliency`.
+    target: as in `saliency`.
+    samples: noisy copies of each image.
+    noise: standard deviation of the noise, as a fraction of the image's range (its greatest minus
+      its least number).
+    seed: seed of the noise, which depends on it and on the image's index, not on the batches.
+    batch_size: images in one compiled call.
 
   Returns:
-    [B, H, W, C].
+    maps.
 
   Raises:
-    ValueError: as `saliency`; fewer than one sample, or negative noise.
+    ValueError: as in `saliency`; fewer than one sample, or negative noise.
 
   Source: Smilkov et al. 2017, SmoothGrad, section 3.
   """
@@ -100,20 +127,18 @@ def smooth_grad(
     )
   images = check(model, variables, images, target)
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(images)))
-  return say_silent(
-    batched(
-      _smooth,
-      model,
-      variables,
-      images,
-      target,
-      np.asarray(keys),
-      np.full(len(images), noise),
-      batch_size=batch_size,
-      samples=samples,
-    ),
+  maps = batched(
+    _smooth,
+    model,
+    variables,
+    images,
     target,
+    np.asarray(keys),
+    np.full(len(images), noise),
+    batch_size=batch_size,
+    samples=samples,
   )
+  return say_silent(maps, target)
 
 
 def _smooth(model, variables, images, target, keys, noise, *, samples):
@@ -122,10 +147,10 @@ def _smooth(model, variables, images, target, keys, noise, *, samples):
   deviation = extent * noise.reshape(-1, *(1 for _ in axes))
 
   def add(total, sample):
-    key = jax.vmap(jax.random.fold_in, (0, None))(keys, sample)
-    drawn = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))(key)
-    return total + gradient(
-      model, variables, images + (deviation * drawn).astype(images.dtype), target
-    ), None
+    of_sample = jax.vmap(jax.random.fold_in, (0, None))(keys, sample)
+    normal = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))(of_sample)
+    noisy = images + (deviation * normal).astype(images.dtype)
+    return total + gradient(model, variables, noisy, target), None
 
-  return jax.lax.scan(add, jnp.zeros_like(images), jnp.arange(samples))[0] / samples
+  total, _ = jax.lax.scan(add, jnp.zeros_like(images), jnp.arange(samples))
+  return total / samples

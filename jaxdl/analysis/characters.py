@@ -1,43 +1,45 @@
-"""What the units of a language model do on each character of a text, and which one follows what in
-it.
-"""
+"""Units of a character language model along a text, and its predictions of each next character."""
 
 import itertools
 from typing import NamedTuple
 
+import flax.linen as nn
 import numpy as np
+from jaxtyping import Float, Float64, Integer
 
 from jaxdl.analysis import reference_recurrence
 from jaxdl.analysis.reference import arrays
+from jaxdl.analysis.units import ArrayLike, Variables
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
 
 
 class Characters(NamedTuple):
-  """A text as a language model reads it from its first character on.
+  """A text as a language model reads it, starting at its first character.
 
   Attributes:
-    hidden: [T, F], the layer's output after each character.
-    memory: [T, F], what the layer remembers: tanh of an LSTM's cells, else the hidden state.
-    probabilities: [T, V], of the character that follows each.
-    bits: [T], −log2 of the probability that each character had; NaN for the first, which nothing
-      predicts.
+    hidden: output of the layer after each character.
+    memory: what the layer remembers: tanh of the cells of an LSTM, otherwise the hidden state.
+    probabilities: distribution of the character that follows each.
+    bits: −log2 of the probability of each character; NaN for the first, which is not predicted.
   """
 
-  hidden: np.ndarray
-  memory: np.ndarray
-  probabilities: np.ndarray
-  bits: np.ndarray
+  hidden: Float[np.ndarray, 'T F']
+  memory: Float[np.ndarray, 'T F']
+  probabilities: Float64[np.ndarray, 'T V']
+  bits: Float64[np.ndarray, 'T']
 
 
-def characters(model, variables, text, layer=None):
-  """Reads a text in one go, the state going on from its first character to its last.
+def characters(
+  model: nn.Module, variables: Variables, text: ArrayLike, layer: str | None = None
+) -> Characters:
+  """Reads a text in one pass, carrying the state from its first character to its last.
 
   Args:
     model: LanguageModel.
     variables: its variables.
     text: [T] int, positions in the vocabulary.
-    layer: name of the recurrent layer whose units are returned; None for the last.
+    layer: name of the recurrent layer whose units are returned; None selects the last.
 
   Returns:
     Characters; the mean of `bits` without the first is the bits per character of this text.
@@ -60,86 +62,94 @@ def characters(model, variables, text, layer=None):
   parameters = arrays(variables['params'])
   layers = reference_recurrence.inside(model.cell, parameters, text[None])
   last, wanted = list(layers.values())[-1]['hidden'][0], layers[layer]
-  logits = (
-    last.astype(np.float64) @ parameters['logits']['kernel'] + parameters['logits']['bias']
-  )  # [T, V]
+  head = parameters['logits']
+  logits = last.astype(np.float64) @ head['kernel'] + head['bias']  # [T, V]
   logits -= logits.max(-1, keepdims=True)
   log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   of_next = np.take_along_axis(log_probabilities[:-1], text[1:, None], axis=-1)[:, 0]  # [T − 1]
+  hidden = wanted['hidden'][0]
   return Characters(
-    hidden=wanted['hidden'][0],
-    memory=np.tanh(wanted['memory'])[0] if 'memory' in wanted else wanted['hidden'][0],
+    hidden=hidden,
+    memory=np.tanh(wanted['memory'])[0] if 'memory' in wanted else hidden,
     probabilities=np.exp(log_probabilities),
     bits=np.concatenate([[np.nan], -of_next / np.log(2)]),
   )
 
 
-def ranking(values, signal):
-  """The units whose value goes most with a signal along the text.
+def ranking(
+  values: ArrayLike, signal: ArrayLike
+) -> tuple[Integer[np.ndarray, 'F'], Float64[np.ndarray, 'F']]:
+  """Ranks units by their correlation with a signal along the text.
 
   Args:
     values: [T, F], such as `Characters.memory`.
     signal: [T] numbers or bool, such as one of `signals`.
 
   Returns:
-    (units [F] int, the best first; correlation [F] of each of them, −1 to 1, 0 where unit or signal
-    never changes).
+    (units, those of the greatest absolute correlation first; correlation of each of them, −1 to 1,
+    and 0 where the unit or the signal is constant).
 
   Raises:
-    ValueError: another length.
+    ValueError: unequal lengths.
   """
   values, signal = np.asarray(values, np.float64), np.asarray(signal, np.float64)
   if values.ndim != 2 or signal.shape != values.shape[:1]:
     raise ValueError(
       f'values of shape {values.shape} and a signal of shape {signal.shape}: give [T, F] and [T]'
     )
-  values, signal = values - values.mean(0), signal - signal.mean()
-  lengths = np.linalg.norm(values, axis=0) * np.linalg.norm(signal)  # [F]
-  changing = (np.ptp(values, axis=0) > 0) & (np.ptp(signal) > 0)
-  correlation = np.divide(
-    signal @ values, lengths, out=np.zeros(len(lengths)), where=changing & (lengths > 0)
-  )
+  of_units, of_signal = values - values.mean(0), signal - signal.mean()
+  lengths = np.linalg.norm(of_units, axis=0) * np.linalg.norm(of_signal)  # [F]
+  changing = (np.ptp(of_units, axis=0) > 0) & (np.ptp(of_signal) > 0) & (lengths > 0)
+  correlation = np.zeros(len(lengths))
+  np.divide(of_signal @ of_units, lengths, out=correlation, where=changing)
   order = np.argsort(-np.abs(correlation), kind='stable')
   return order, correlation[order]
 
 
-def signals(text):
-  """What a unit might keep track of in a text, each known once the character has been read.
+def signals(text: str) -> dict[str, Integer[np.ndarray, 'T']]:
+  """Properties of a text that a unit might track, each known once the character has been read.
 
   Args:
-    text: str of T characters.
+    text: T characters.
 
   Returns:
-    name → [T] int: characters since the line began, letters since the word began, whether inside
-    double quotes, how deep inside brackets, whether a capital, whether a space or line break.
+    name → values: characters since the start of the line, letters since the start of the word,
+    whether inside double quotes, nesting depth of brackets, whether a capital, whether a space or
+    line break.
   """
-  since_line = itertools.accumulate(
-    text, lambda count, character: 0 if character == '\n' else count + 1, initial=0
-  )
-  since_word = itertools.accumulate(
-    text, lambda count, character: count + 1 if character.isalpha() else 0, initial=0
-  )
-  quoted = itertools.accumulate(
-    text, lambda inside, character: inside ^ (character == '"'), initial=0
-  )
-  depth = itertools.accumulate(
-    text,
-    lambda depth, character: max(depth + (character in '([{') - (character in ')]}'), 0),
-    initial=0,
-  )
   found = {
-    'place in the line': list(since_line)[1:],
-    'place in the word': list(since_word)[1:],
-    'inside quotes': list(quoted)[1:],
-    'inside brackets': list(depth)[1:],
+    'place in the line': list(itertools.accumulate(text, _place_in_line, initial=0))[1:],
+    'place in the word': list(itertools.accumulate(text, _place_in_word, initial=0))[1:],
+    'inside quotes': list(itertools.accumulate(text, _inside_quotes, initial=0))[1:],
+    'inside brackets': list(itertools.accumulate(text, _depth, initial=0))[1:],
     'capital': [character.isupper() for character in text],
     'space': [character.isspace() for character in text],
   }
   return {name: np.array(values, int) for name, values in found.items()}
 
 
-def recurrent_layers(model):
-  """Names of the recurrent layers, in order; ValueError where the model has none."""
+def _place_in_line(place: int, character: str) -> int:
+  return 0 if character == '\n' else place + 1
+
+
+def _place_in_word(place: int, character: str) -> int:
+  return place + 1 if character.isalpha() else 0
+
+
+def _inside_quotes(inside: int, character: str) -> int:
+  return 1 - inside if character == '"' else inside
+
+
+def _depth(depth: int, character: str) -> int:
+  if character in '([{':
+    return depth + 1
+  if character in ')]}':
+    return max(depth - 1, 0)
+  return depth
+
+
+def recurrent_layers(model: nn.Module) -> list[str]:
+  """Names of the recurrent layers in order; raises ValueError for a model without any."""
   if isinstance(model, Recurrent):
     return [model.cell]
   if isinstance(model, LanguageModel):
@@ -149,8 +159,12 @@ def recurrent_layers(model):
   )
 
 
-def recurrent_layer(model, layer):
-  """The layer of a name, the last one for None; ValueError lists the names there are."""
+def recurrent_layer(model: nn.Module, layer: str | None) -> str:
+  """The recurrent layer of this name, or the last one for None.
+
+  Raises:
+    ValueError: an unknown name; the message lists the names.
+  """
   names = recurrent_layers(model)
   if layer is not None and layer not in names:
     raise ValueError(f'layer {layer!r} is not recurrent: use {" or ".join(names)}')

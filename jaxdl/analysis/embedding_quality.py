@@ -1,20 +1,23 @@
-"""How much of the features a picture of them keeps, and what a linear classifier finds in them."""
+"""Quality of an embedding: preserved neighbourhoods, and linear classification of features."""
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64, Integer
+
+from jaxdl.analysis.units import ArrayLike, Number
 
 WORK = 100_000_000  # examples × features × classes up to which a logistic regression is fitted
 ROWS = 256  # examples whose distances to all others are in memory at once
 
 
 class Quality(NamedTuple):
-  """What to say beside a picture.
+  """How far an embedding can be trusted.
 
   Attributes:
-    trustworthiness: 0..1, 1 where every neighbour in the picture is one of the features'.
-    accuracy: share of examples whose nearest in the picture has their class.
-    shuffled: the same for shuffled labels: what chance gives.
+    trustworthiness: 0 to 1; 1 where all neighbours in the embedding are neighbours in the features.
+    accuracy: fraction of examples whose nearest neighbour in the embedding has their class.
+    shuffled: the same for shuffled labels, the level of chance.
   """
 
   trustworthiness: float
@@ -23,39 +26,44 @@ class Quality(NamedTuple):
 
 
 class LinearAccuracy(NamedTuple):
-  """What a linear classifier gets right.
+  """Accuracy of a linear classifier.
 
   Attributes:
-    held_out: share of the examples that it has not seen.
-    train: share of those it was fitted to.
-    majority: share of the held-out examples in the most frequent class of the others: what no
-      features give.
-    method: str, how the classifier was fitted.
+    held_out: fraction of correct predictions on examples that it was not fitted to.
+    train: fraction on the examples that it was fitted to.
+    majority: fraction of the held-out examples in the most frequent class of the others, the
+      accuracy without any features.
+    method: how the classifier was fitted.
   """
 
-  held_out: float
+  held_out: Number
   train: float
   majority: float
   method: str
 
 
-def neighbours(features, count=5, metric='euclidean', queries=None):
-  """The nearest other examples, the nearest first; of equally near ones the first.
+def neighbours(
+  features: ArrayLike,
+  count: int = 5,
+  metric: str = 'euclidean',
+  queries: ArrayLike | None = None,
+) -> tuple[Integer[np.ndarray, 'Q count'], Float64[np.ndarray, 'Q count']]:
+  """Nearest other examples, the nearest first; ties are ordered by index.
 
   An example is never its own neighbour; another one with the same features is, at distance 0.
 
   Args:
     features: [N, D].
-    count: int, neighbours of each.
-    metric: 'euclidean' | 'cosine' (1 − cosine of the angle; an example whose features are all 0 is
-      at 1 from all).
-    queries: [Q] int, examples whose neighbours are sought; None for all.
+    count: number of neighbours of each example.
+    metric: 'euclidean' | 'cosine' (1 − cosine of the angle; an example whose features are all 0
+      has distance 1 to all others).
+    queries: [Q] int, examples whose neighbours are wanted; None selects all.
 
   Returns:
-    (index [Q, count] int, distance [Q, count]).
+    (indices, distances).
 
   Raises:
-    ValueError: an unknown metric, a count out of range, or features that are no finite matrix.
+    ValueError: an unknown metric, a count out of range, or features that are not a finite matrix.
   """
   features = checked(features)
   if metric not in ('euclidean', 'cosine'):
@@ -76,30 +84,34 @@ def neighbours(features, count=5, metric='euclidean', queries=None):
   return index, distance
 
 
-def _nearest(features, queries, count, metric):
-  distance = (
-    1 - features[queries] @ features.T if metric == 'cosine' else _squares(features, queries)
-  )  # [R, N]
+def _nearest(
+  features: Float64[np.ndarray, 'N D'], queries: Integer[np.ndarray, 'R'], count: int, metric: str
+) -> tuple[Integer[np.ndarray, 'R count'], Float64[np.ndarray, 'R count']]:
+  if metric == 'cosine':
+    distance = 1 - features[queries] @ features.T  # [R, N]
+  else:
+    distance = _squares(features, queries)
   distance[np.arange(len(queries)), queries] = np.inf
   index = np.sort(np.argsort(distance, axis=1, kind='stable')[:, :count], axis=1)  # [R, count]
   if metric == 'cosine':
     distance = np.maximum(np.take_along_axis(distance, index, axis=1), 0)
-  else:  # of the few chosen without the digits that the products have lost
+  else:  # recomputed for the few neighbours, since the products have lost digits
     distance = np.linalg.norm(features[index] - features[queries][:, None], axis=-1)
   order = np.argsort(distance, axis=1, kind='stable')
   return np.take_along_axis(index, order, axis=1), np.take_along_axis(distance, order, axis=1)
 
 
-def quality(features, embedding, labels, count=5, seed=0):
-  """How far a picture can be believed: its neighbourhoods, and the classes in them beside those of
-  shuffled labels.
+def quality(
+  features: ArrayLike, embedding: ArrayLike, labels: ArrayLike, count: int = 5, seed: int = 0
+) -> Quality:
+  """Measures how far an embedding can be trusted: its neighbourhoods, and the classes in them.
 
   Args:
     features: [N, D].
-    embedding: [N, P], the same examples in the picture.
+    embedding: [N, P], the same examples in the embedding.
     labels: [N] int.
-    count: int, neighbours that the trustworthiness looks at, fewer than half of the examples.
-    seed: int, of the shuffling.
+    count: neighbours that the trustworthiness considers, fewer than half of the examples.
+    seed: seed of the shuffled labels.
 
   Returns:
     Quality.
@@ -135,36 +147,38 @@ def quality(features, embedding, labels, count=5, seed=0):
   )
 
 
-def linear_accuracy(codes, labels, held_out=0.25, seed=0):
-  """Accuracy of a linear classifier on features, measured on examples that it has not seen.
+def linear_accuracy(
+  codes: ArrayLike, labels: ArrayLike, held_out: Number = 0.25, seed: int = 0
+) -> LinearAccuracy:
+  """Accuracy of a linear classifier of features, measured on held-out examples.
 
-  The classifier is scikit-learn's logistic regression on features of mean 0 and deviation 1 in the
-  training part. Where examples × features × classes exceed 100 million it is ridge regression onto
-  the classes: its closed form takes seconds where the iterations of the other take minutes.
+  The classifier is scikit-learn's logistic regression on features standardised by the mean and
+  standard deviation of the training part. Where examples × features × classes exceed 100 million
+  it is ridge regression onto the classes: its closed form takes seconds where the iterations of
+  logistic regression take minutes.
 
   Args:
     codes: [N, D].
     labels: [N] int.
-    held_out: share of the examples, drawn at random.
-    seed: int, of the drawing.
+    held_out: fraction of the examples, drawn at random.
+    seed: seed of the draw.
 
   Returns:
     LinearAccuracy.
 
   Raises:
-    ValueError: unequal lengths, a part without examples, or fewer than two classes to tell apart.
-    OSError: scikit-learn is missing.
+    ValueError: unequal lengths, a part without examples, or fewer than two classes to fit.
+    ImportError: scikit-learn is missing.
   """
   codes, labels = checked(codes), np.asarray(labels)
   if len(codes) != len(labels):
     raise ValueError(f'{len(codes)} codes and {len(labels)} labels: give one of each an example')
-  order, kept = (
-    np.random.default_rng(seed).permutation(len(codes)),
-    round(len(codes) * (1 - held_out)),
-  )
+  order = np.random.default_rng(seed).permutation(len(codes))
+  kept = round(len(codes) * (1 - held_out))
   if not 0 < kept < len(codes):
     raise ValueError(
-      f'held_out={held_out} of {len(codes)} examples leaves a part empty: use a share between 0 and 1'
+      f'held_out={held_out} of {len(codes)} examples leaves a part empty: '
+      'use a fraction between 0 and 1'
     )
   train, test = order[:kept], order[kept:]
   classes, counts = np.unique(labels[train], return_counts=True)
@@ -179,24 +193,27 @@ def linear_accuracy(codes, labels, held_out=0.25, seed=0):
       f'a linear classifier needs scikit-learn ({error}): pip install scikit-learn'
     ) from error
   deviation = codes[train].std(0)
-  codes = (codes - codes[train].mean(0)) / np.where(
-    deviation > 0, deviation, 1
-  )  # a dead unit stays 0
-  if kept * codes.shape[1] * len(classes) <= WORK:
+  deviation = np.where(deviation > 0, deviation, 1)  # the features of a dead unit stay 0
+  features = (codes - codes[train].mean(0)) / deviation
+  if kept * features.shape[1] * len(classes) <= WORK:
     method, classifier = 'logistic regression', LogisticRegression(max_iter=2000)
   else:
     method, classifier = 'ridge regression', RidgeClassifier()
-  fitted = classifier.fit(codes[train], labels[train])
+  fitted = classifier.fit(features[train], labels[train])
   return LinearAccuracy(
-    held_out=float(fitted.score(codes[test], labels[test])),
-    train=float(fitted.score(codes[train], labels[train])),
+    held_out=float(fitted.score(features[test], labels[test])),
+    train=float(fitted.score(features[train], labels[train])),
     majority=float(np.mean(labels[test] == classes[counts.argmax()])),
     method=method,
   )
 
 
-def checked(features):
-  """Features in float64; ValueError where they are no matrix [N, D] or not all finite."""
+def checked(features: ArrayLike) -> Float64[np.ndarray, 'N D']:
+  """Features as float64.
+
+  Raises:
+    ValueError: they are not a matrix [N, D], empty, or not all finite.
+  """
   features = np.asarray(features, np.float64)
   if features.ndim != 2 or not features.size:
     raise ValueError(
@@ -204,23 +221,25 @@ def checked(features):
     )
   if not np.isfinite(features).all():
     raise ValueError(
-      f'{(~np.isfinite(features)).any(1).sum()} of {len(features)} examples have features that are not '
-      'finite: the training may have diverged'
+      f'{(~np.isfinite(features)).any(1).sum()} of {len(features)} examples have features that are '
+      'not finite: the training may have diverged'
     )
   return features
 
 
-def _squares(features, rows):
-  """Squared distances of some examples to all, by products: [R, N]."""
+def _squares(
+  features: Float[np.ndarray, 'N D'], rows: Integer[np.ndarray, 'R']
+) -> Float[np.ndarray, 'R N']:
+  """Squared distances of some examples to all others, computed by matrix products."""
   features = features - features.mean(0)  # the products lose less where lengths are small
   lengths = np.square(features).sum(1)
   return lengths[rows][:, None] + lengths - 2 * features[rows] @ features.T
 
 
-def _ranks(squares, chosen):
-  """How near the chosen ones are, 1 for the nearest, equally near ones in their order: [R, N], [R,
-  k] → [R, k].
-  """
+def _ranks(
+  squares: Float[np.ndarray, 'R N'], chosen: Integer[np.ndarray, 'R k']
+) -> Integer[np.ndarray, 'R k']:
+  """Ranks of the chosen examples by distance, 1 for the nearest; ties are ordered by index."""
   order = np.argsort(squares, axis=1, kind='stable')
   ranks = np.empty_like(order)
   np.put_along_axis(ranks, order, np.arange(1, squares.shape[1] + 1)[None], axis=1)

@@ -1,66 +1,72 @@
-"""Where a network puts its examples: features, their projections to the plane, files for
-TensorBoard's projector.
-"""
+"""Embeddings: features of examples, projections to the plane, files for TensorBoard's projector."""
 
 import contextlib
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Float, Float32, Float64, Shaped
 
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked, linear_accuracy, neighbours, quality
 from jaxdl.analysis.projector import projector
+from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.layers import Dense
 
 __all__ = ['features', 'linear_accuracy', 'neighbours', 'pca', 'projector', 'quality', 'tsne']
 
-CODE = 'code'  # the layer between the halves of an autoencoder
+CODE = 'code'  # the layer between encoder and decoder of an autoencoder
 
 
 class Components(NamedTuple):
   """Principal components.
 
   Attributes:
-    points: [N, P], the examples in them.
-    axes: [P, D], each of length 1, its number of greatest magnitude positive.
-    mean: [D].
-    explained: [P], share of the variance; 0 where there is none at all.
+    points: coordinates of the examples along the components.
+    axes: components of length 1; the entry of greatest magnitude of each is positive.
+    mean: mean of the features.
+    explained: fraction of the variance; 0 where the features do not vary.
   """
 
-  points: np.ndarray
-  axes: np.ndarray
-  mean: np.ndarray
-  explained: np.ndarray
+  points: Float64[np.ndarray, 'N P']
+  axes: Float64[np.ndarray, 'P D']
+  mean: Float64[np.ndarray, 'D']
+  explained: Float64[np.ndarray, 'P']
 
 
-def load_libraries():
-  """Imports scikit-learn, which t-SNE and linear classifiers need, where it is installed."""
-  with contextlib.suppress(ImportError):  # who needs one that is missing names it
+def load_libraries() -> None:
+  """Imports scikit-learn where it is installed; t-SNE and linear classifiers need it."""
+  with contextlib.suppress(ImportError):  # a function that needs it reports that it is missing
     import sklearn.linear_model
     import sklearn.manifold  # noqa: F401
     import threadpoolctl  # noqa: F401
 
 
-def features(model, variables, images, layer=None, batch_size=units.BATCH):
-  """What a layer says of each example.
+def features(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'N ...'],
+  layer: str | None = None,
+  batch_size: int = units.BATCH,
+) -> Float[np.ndarray, 'N D']:
+  """Outputs of a layer for each example, with positions and steps flattened.
 
   Args:
     model: linen module.
     variables: its variables.
-    images: [N, …] inputs, scaled as in training.
-    layer: name; None for the layer 'code' of an autoencoder, else for what the last dense layer
-      reads: the penultimate features, of a recurrent classifier the last state.
-    batch_size: int, images of one compiled call.
+    images: inputs, scaled as in training.
+    layer: name; None selects the layer 'code' of an autoencoder, otherwise the inputs of the last
+      dense layer: the penultimate features, which are the last state of a recurrent classifier.
+    batch_size: images in one compiled call.
 
   Returns:
-    [N, D], what has places or steps flattened.
+    features.
 
   Raises:
     ValueError: an unknown layer (the message lists the names), a model without a dense layer, or
-      images of a shape that it does not take.
+      images of a shape that it does not accept.
   """
   known = units.check_layers(model, variables, images, [] if layer is None else [layer])
   if layer is None and CODE in known:
@@ -77,15 +83,15 @@ def features(model, variables, images, layer=None, batch_size=units.BATCH):
   parts = batches.in_batches(
     functools.partial(compiled, variables), np.asarray(images), batch_size=batch_size
   )
-  return np.concatenate([part.reshape(len(part), -1) for _, part in parts])  # [N, D]
+  return np.concatenate([part.reshape(len(part), -1) for _, part in parts])
 
 
-def _is_without_dense(model, variables, images):
+def _is_without_dense(model: nn.Module, variables: Variables, images: AnyArray) -> bool:
   return jax.eval_shape(lambda: _read_by_last_dense(model, variables, images[:1])) is None
 
 
-def _read_by_last_dense(model, variables, images):
-  """The inputs of the dense layer that is called last; None where there is none."""
+def _read_by_last_dense(model: nn.Module, variables: Variables, images: AnyArray) -> Any:
+  """Inputs of the dense layer that is called last; None for a model without one."""
   read = []
 
   def note(following, arguments, keywords, context):
@@ -98,8 +104,8 @@ def _read_by_last_dense(model, variables, images):
   return read[-1] if read else None
 
 
-def pca(features, components=2):
-  """Principal components, by the singular values of the centred features, with fixed signs.
+def pca(features: ArrayLike, components: int = 2) -> Components:
+  """Principal components from a singular value decomposition, with fixed signs.
 
   Args:
     features: [N, D].
@@ -109,45 +115,48 @@ def pca(features, components=2):
     Components, those of the greatest variance first.
 
   Raises:
-    ValueError: more components than there can be, or features that are no finite matrix.
+    ValueError: more components than exist, or features that are not a finite matrix.
   """
   features = checked(features)
   most = min(features.shape)
   if not 1 <= components <= most:
     raise ValueError(
-      f'components={components} is out of range for features of shape {features.shape}: use 1 to {most}'
+      f'components={components} is out of range for features of shape {features.shape}: '
+      f'use 1 to {most}'
     )
   mean = features.mean(0)
   centred = features - mean
   # The triangle of a QR decomposition has the same singular values and axes, and only D rows.
   _, values, axes = np.linalg.svd(np.linalg.qr(centred, mode='r'), full_matrices=False)
+  axes = axes[:components]  # [P, D]
   greatest = np.abs(axes).argmax(1)
-  axes = (
-    axes[:components] * np.where(axes[np.arange(len(axes)), greatest] < 0, -1, 1)[:components, None]
-  )  # [P, D]
+  signs = np.where(axes[np.arange(components), greatest] < 0, -1, 1)
+  axes = axes * signs[:, None]
   variance = np.square(centred).sum()
   explained = np.square(values[:components]) / variance if variance > 0 else np.zeros(components)
   return Components(points=centred @ axes.T, axes=axes, mean=mean, explained=explained)
 
 
-def tsne(features, perplexity=30, seed=0):
-  """t-SNE in the plane, begun from the principal components; the same picture for the same seed on
-  any number of cores.
+def tsne(
+  features: ArrayLike, perplexity: int | float = 30, seed: int = 0
+) -> Float32[np.ndarray, 'N 2']:
+  """t-SNE in the plane, initialised by principal components.
 
-  Distances between far clusters and sizes of clusters mean nothing: show `quality` beside it.
+  The result depends only on the seed, not on the number of cores. Distances between far clusters
+  and sizes of clusters have no meaning: show `quality` next to the picture.
 
   Args:
     features: [N, D], D at least 2.
-    perplexity: float, how many neighbours each example looks at; at most (N − 1) / 3, for three
+    perplexity: effective number of neighbours of each example; at most (N − 1) / 3, since three
       times as many are kept.
-    seed: int, of the approximate components that it begins from.
+    seed: seed of the approximate components of the initialisation.
 
   Returns:
-    [N, 2] float32.
+    points.
 
   Raises:
-    ValueError: a perplexity out of range, or features that do not differ or have one dimension.
-    OSError: scikit-learn is missing.
+    ValueError: a perplexity out of range, or features that are all equal or have one dimension.
+    ImportError: scikit-learn is missing.
 
   Source: van der Maaten & Hinton 2008; van der Maaten 2014, Accelerating t-SNE using tree-based
     algorithms.
@@ -155,9 +164,9 @@ def tsne(features, perplexity=30, seed=0):
   features = checked(features)
   most = (len(features) - 1) / 3
   if not 1 <= perplexity <= most:
+    advice = f'use 1 to {int(most)}' if most >= 1 else 'give at least 4'
     raise ValueError(
-      f'perplexity={perplexity} is out of range for {len(features)} examples: '
-      + (f'use 1 to {int(most)}' if most >= 1 else 'give at least 4')
+      f'perplexity={perplexity} is out of range for {len(features)} examples: {advice}'
     )
   if features.shape[1] < 2 or not np.ptp(features, axis=0).any():
     raise ValueError(
@@ -168,9 +177,7 @@ def tsne(features, perplexity=30, seed=0):
     from sklearn.manifold import TSNE
   except ImportError as error:
     raise ImportError(f't-SNE needs scikit-learn ({error}): pip install scikit-learn') from error
-  with threadpoolctl.threadpool_limits(
-    1
-  ):  # several threads add up in any order, and t-SNE magnifies the last digit
-    return TSNE(
-      perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto'
-    ).fit_transform(features)
+  method = TSNE(perplexity=perplexity, random_state=seed, init='pca', learning_rate='auto')
+  # Several threads add up in any order, and t-SNE magnifies the last digit.
+  with threadpoolctl.threadpool_limits(1):
+    return method.fit_transform(features)

@@ -1,52 +1,59 @@
-"""What a classifier gets wrong, and whether it knows: confusion, mistakes, calibration."""
+"""Errors of a classifier and its confidence: confusion matrix, mistakes, calibration."""
 
+from collections.abc import Sized
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Integer
+
+from jaxdl.analysis.units import ArrayLike, Int
 
 
 class Mistakes(NamedTuple):
   """Wrong predictions, those of the highest loss first.
 
   Attributes:
-    index: [M] int, of the example.
-    label: [M] int, the true class.
-    predicted: [M] int.
-    probability: [M], of the predicted class.
-    of_label: [M], probability of the true class.
-    loss: [M] nats.
+    index: index of the example.
+    label: true class.
+    predicted: predicted class.
+    probability: probability of the predicted class.
+    of_label: probability of the true class.
+    loss: cross-entropy, nats.
   """
 
-  index: np.ndarray
-  label: np.ndarray
-  predicted: np.ndarray
-  probability: np.ndarray
-  of_label: np.ndarray
-  loss: np.ndarray
+  index: Integer[np.ndarray, 'M']  # pyright: ignore[reportIncompatibleMethodOverride]
+  label: Integer[np.ndarray, 'M']
+  predicted: Integer[np.ndarray, 'M']
+  probability: Float64[np.ndarray, 'M']
+  of_label: Float64[np.ndarray, 'M']
+  loss: Float64[np.ndarray, 'M']
 
 
 class Calibration(NamedTuple):
-  """A reliability curve; bin m holds the predictions whose probability is in (edges[m], edges[m +
-  1]].
+  """A reliability curve.
+
+  Bin m holds the predictions whose probability is in (edges[m], edges[m + 1]].
 
   Attributes:
-    edges: [M + 1].
-    count: [M] int, examples.
-    confidence: [M], mean probability of the predicted class; NaN in an empty bin.
-    accuracy: [M], share of right predictions; NaN in an empty bin.
-    error: float, expected calibration error: the mean |accuracy − confidence|, bins weighted by
-      their count.
+    edges: bounds of the bins.
+    count: number of examples.
+    confidence: mean probability of the predicted class; NaN in an empty bin.
+    accuracy: fraction of correct predictions; NaN in an empty bin.
+    error: expected calibration error: the mean |accuracy − confidence|, bins weighted by their
+      count.
   """
 
-  edges: np.ndarray
-  count: np.ndarray
-  confidence: np.ndarray
-  accuracy: np.ndarray
+  edges: Float64[np.ndarray, 'M+1']
+  count: Integer[np.ndarray, 'M']  # pyright: ignore[reportIncompatibleMethodOverride]
+  confidence: Float64[np.ndarray, 'M']
+  accuracy: Float64[np.ndarray, 'M']
   error: float
 
 
-def confusion(labels, predictions, classes):
-  """How often each class is taken for each, every example counted once.
+def confusion(
+  labels: ArrayLike, predictions: ArrayLike, classes: Int | Sized
+) -> Integer[np.ndarray, 'K K']:
+  """Confusion matrix: how often each class is predicted as each other, every example counted once.
 
   Args:
     labels: [N] int, true classes.
@@ -55,64 +62,64 @@ def confusion(labels, predictions, classes):
     classes: K, or the K names.
 
   Returns:
-    [K, K] int: rows are true, columns predicted classes; the trace is the number of right ones.
+    counts: rows are true classes, columns predicted ones; the trace is the number of correct
+    predictions.
 
   Raises:
     ValueError: a class outside 0 to K − 1, another number of logits, NaN, or arrays of unequal
       length.
   """
   size = classes if isinstance(classes, (int, np.integer)) else len(classes)
-  labels, predictions = np.asarray(labels), np.asarray(predictions)
-  if predictions.ndim == 2:
-    if predictions.shape[1] != size:
+  labels, predicted = np.asarray(labels), np.asarray(predictions)
+  if predicted.ndim == 2:
+    if predicted.shape[1] != size:
       raise ValueError(
-        f'logits of shape {predictions.shape} for {size} classes: give one logit a class'
+        f'logits of shape {predicted.shape} for {size} classes: give one logit a class'
       )
-    labels, predictions = _checked(labels, predictions)
-    predictions = predictions.argmax(-1)
+    labels, logits = _checked(labels, predicted)
+    predicted = logits.argmax(-1)
   else:
-    _check_classes(predictions, size, 'predictions')
+    _check_classes(predicted, size, 'predictions')
   _check_classes(labels, size, 'labels')
-  if labels.shape != predictions.shape:
+  if labels.shape != predicted.shape:
     raise ValueError(
-      f'{labels.shape[0]} labels and {predictions.shape[0]} predictions: give one of each an example'
+      f'{labels.shape[0]} labels and {predicted.shape[0]} predictions: give one of each an example'
     )
-  cell = labels.astype(np.int64) * size + predictions.astype(np.int64)  # [N]
-  return np.bincount(cell, minlength=size * size).reshape(size, size)  # [K, K]
+  cell = labels.astype(np.int64) * size + predicted.astype(np.int64)  # [N]
+  return np.bincount(cell, minlength=size * size).reshape(size, size)
 
 
-def most_confused(counts, most=25):
+def most_confused(counts: Integer[np.ndarray, 'K K'], most: int = 25) -> list[tuple[int, int, int]]:
   """The most frequent confusions of two classes.
 
   Args:
-    counts: [K, K] int, as `confusion` returns it.
-    most: int, how many at most.
+    counts: confusion matrix, as `confusion` returns it.
+    most: maximum number of confusions.
 
   Returns:
-    list of (true class, predicted class, count), all int, the most frequent first; of equal ones
-    the lower classes first.
+    list of (true class, predicted class, count), the most frequent first; ties are ordered by
+    class.
   """
   wrong = np.array(counts)
   np.fill_diagonal(wrong, 0)
-  cells = np.flatnonzero(wrong)
-  cells = cells[np.argsort(-wrong.ravel()[cells], kind='stable')[:most]]
-  return [
-    (cell // len(wrong), cell % len(wrong), int(wrong.ravel()[cell])) for cell in cells.tolist()
-  ]
+  frequency = wrong.ravel()
+  cells = np.flatnonzero(frequency)
+  cells = cells[np.argsort(-frequency[cells], kind='stable')[:most]]
+  return [(cell // len(wrong), cell % len(wrong), int(frequency[cell])) for cell in cells.tolist()]
 
 
-def mistakes(labels, logits):
-  """The examples that are classified wrongly, by loss; of equal ones the first example first.
+def mistakes(labels: ArrayLike, logits: ArrayLike) -> Mistakes:
+  """Misclassified examples, those of the highest loss first; ties are ordered by index.
 
   Args:
     labels: [N] int.
     logits: [N, K].
 
   Returns:
-    Mistakes; empty where all are right.
+    Mistakes; empty where all predictions are correct.
 
   Raises:
-    ValueError: as `confusion`.
+    ValueError: as in `confusion`.
   """
   labels, logits = _checked(labels, logits)
   log_probabilities = _log_softmax(logits)
@@ -129,19 +136,19 @@ def mistakes(labels, logits):
   )
 
 
-def calibration(labels, logits, bins=15):
-  """Whether a prediction of probability p is right in a share p of the cases.
+def calibration(labels: ArrayLike, logits: ArrayLike, bins: int = 15) -> Calibration:
+  """Calibration: whether predictions of probability p are correct in a fraction p of the cases.
 
   Args:
     labels: [N] int.
     logits: [N, K].
-    bins: int, of equal width.
+    bins: number of bins of equal width.
 
   Returns:
     Calibration; its counts sum to N.
 
   Raises:
-    ValueError: as `confusion`, no example, or less than one bin.
+    ValueError: as in `confusion`, no example, or fewer than one bin.
 
   Source: Guo et al. 2017, On calibration of modern neural networks, equations 3 and 5.
   """
@@ -151,12 +158,11 @@ def calibration(labels, logits, bins=15):
   probability = np.minimum(np.exp(_log_softmax(logits).max(-1)), 1)  # [N]
   right = logits.argmax(-1) == labels
   edges = np.linspace(0, 1, bins + 1)
-  place = (
-    np.searchsorted(edges, probability, side='left') - 1
-  )  # [N], a probability on an edge is in the bin below
-  count, confidence, accuracy = (
-    np.bincount(place, weights, minlength=bins) for weights in (None, probability, right)
-  )
+  # A probability on an edge belongs to the bin below it.
+  place = np.searchsorted(edges, probability, side='left') - 1  # [N]
+  count = np.bincount(place, minlength=bins)
+  confidence = np.bincount(place, probability, minlength=bins)
+  accuracy = np.bincount(place, right, minlength=bins)
   error = np.abs(accuracy - confidence).sum() / len(labels)
   filled = np.where(count > 0, count, np.nan)
   return Calibration(
@@ -168,8 +174,10 @@ def calibration(labels, logits, bins=15):
   )
 
 
-def _checked(labels, logits):
-  """Labels, and logits in float64; ValueError where they do not fit each other."""
+def _checked(
+  labels: ArrayLike, logits: ArrayLike
+) -> tuple[Integer[np.ndarray, 'N'], Float64[np.ndarray, 'N K']]:
+  """Labels, and logits as float64; raises ValueError where they do not fit together."""
   labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
   if logits.ndim != 2 or labels.shape != logits.shape[:1]:
     raise ValueError(
@@ -178,26 +186,28 @@ def _checked(labels, logits):
   _check_classes(labels, logits.shape[1], 'labels')
   if np.isnan(logits).any():
     raise ValueError(
-      f'{np.isnan(logits).any(-1).sum()} of {len(logits)} examples have logits that are NaN: nothing is '
-      'predicted there'
+      f'{np.isnan(logits).any(-1).sum()} of {len(logits)} examples have logits that are NaN: '
+      'nothing is predicted there'
     )
   return labels, logits
 
 
-def _check_classes(values, classes, what):
+def _check_classes(values: np.ndarray, classes: Int, what: str) -> None:
   if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
     raise ValueError(
-      f'{what} of shape {values.shape} and type {values.dtype}: give one whole number an example'
+      f'{what} of shape {values.shape} and type {values.dtype}: give one integer for each example'
     )
   if len(values) and not (values.min() >= 0 and values.max() < classes):
     raise ValueError(f'{what} from {values.min()} to {values.max()}: use 0 to {classes - 1}')
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: Float64[np.ndarray, 'N K']) -> Float64[np.ndarray, 'N K']:
   shifted = logits - logits.max(-1, keepdims=True)
   return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
-def _of(values, classes):
-  """The value of each example's class: [N, K], [N] → [N]."""
+def _of(
+  values: Float64[np.ndarray, 'N K'], classes: Integer[np.ndarray, 'N']
+) -> Float64[np.ndarray, 'N']:
+  """The value of each example's class."""
   return np.take_along_axis(values, classes[:, None].astype(np.int64), axis=-1)[:, 0]

@@ -1,52 +1,59 @@
-"""How what a channel responds to forms while a run trains."""
+"""How the features that a channel responds to form during training."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Integer
 
 from jaxdl.analysis import neurons, units
 from jaxdl.analysis.attribution import deconvnet
+from jaxdl.analysis.units import Int
 from jaxdl.runs import checkpoint
 
 
 class Evolution(NamedTuple):
-  """A channel's strongest output among some images, at each kept checkpoint.
+  """The strongest output of a channel among some images, at each kept checkpoint.
 
   Attributes:
-    steps: [S] int, of the checkpoints.
-    images: [S] int, the image in which the channel is strongest.
-    places: [S, 2] int, (row, column) of its unit; (0, 0) where the layer has no places.
-    values: [S], the unit's output.
-    maps: [S, H, W, C], that output mapped back to pixels, not scaled; 0 where the channel is dead.
-    dead: [S] bool, the strongest output is exactly 0: a rectified channel that none of the images
-      excites.
+    steps: training steps of the checkpoints.
+    images: index of the image in which the channel is strongest.
+    places: (row, column) of its unit; (0, 0) for a layer without spatial positions.
+    values: output of the unit.
+    maps: this output mapped back to pixels, not scaled; 0 where the channel is dead.
+    dead: whether the strongest output is exactly 0: a rectified channel that no image activates.
   """
 
-  steps: np.ndarray
-  images: np.ndarray
-  places: np.ndarray
-  values: np.ndarray
-  maps: np.ndarray
-  dead: np.ndarray
+  steps: Integer[np.ndarray, 'S']
+  images: Integer[np.ndarray, 'S']
+  places: Integer[np.ndarray, 'S 2']
+  values: Float[np.ndarray, 'S']
+  maps: Float[np.ndarray, 'S H W C']
+  dead: Bool[np.ndarray, 'S']
 
 
-def features(workdir, layer, channel, images):
+def features(
+  workdir: str | os.PathLike[str],
+  layer: str,
+  channel: Int,
+  images: Float[np.ndarray, 'N H W C'],
+) -> Evolution:
   """Maps the strongest output of a channel back to pixels at each checkpoint that a run keeps.
 
-  A sudden change of the map often is another image taking the lead.
+  A sudden change of the map often means that another image has become the strongest.
 
   Args:
     workdir: folder of a run of a CNN with `config.keep_every`.
     layer: name.
-    channel: int.
-    images: [N, H, W, C] array, scaled as in training.
+    channel: index of the channel.
+    images: scaled as in training.
 
   Returns:
     Evolution.
 
   Raises:
     ValueError: the run keeps fewer than two checkpoints, an unknown layer or channel, or images
-      that the model does not take; also as `attribution.deconvnet`.
+      that the model does not accept; also as in `attribution.deconvnet`.
 
   Source: Zeiler & Fergus 2014, Visualizing and Understanding Convolutional Networks, section 4.1
     and figure 4.
@@ -55,7 +62,7 @@ def features(workdir, layer, channel, images):
   if len(steps) < 2:
     raise ValueError(
       f'{workdir} keeps {len(steps)} checkpoints and at least 2 are needed: '
-      "train it anew with --config.keep_every='1 epoch'"
+      "train it again with --config.keep_every='1 epoch'"
     )
   found = [_strongest(workdir, step, layer, channel, images) for step in steps]
   return Evolution(np.array(steps), *(np.stack(part) for part in zip(*found, strict=True)))
@@ -65,11 +72,12 @@ def _strongest(workdir, step, layer, channel, images):
   """(image, place, value, map, dead) at one checkpoint."""
   model, variables, _ = checkpoint.load_model(workdir, step)
   top = neurons.top_patches(model, variables, images, layer, channel, k=1)
-  image, place = images[top.images[0]][None], tuple(top.places[0].tolist())  # [1, H, W, C]
+  strongest = images[top.images[0]][None]  # [1, H, W, C]
   if top.dead:
-    return top.images[0], top.places[0], top.values[0], np.zeros_like(image[0]), top.dead
-  has_places = len(units.shapes(model, variables, image)[layer]) == 3
-  back = deconvnet(
-    model, variables, image, units.Neuron(layer, channel, place if has_places else None)
-  )
+    blank = np.zeros_like(strongest[0])
+    return top.images[0], top.places[0], top.values[0], blank, top.dead
+  position = None
+  if len(units.shapes(model, variables, strongest)[layer]) == 3:
+    position = tuple(top.places[0].tolist())
+  back = deconvnet(model, variables, strongest, units.Neuron(layer, channel, position))
   return top.images[0], top.places[0], top.values[0], back[0], top.dead

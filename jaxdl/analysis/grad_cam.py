@@ -1,52 +1,63 @@
-"""Grad-CAM: where in a layer's map a class is found."""
+"""Grad-CAM: where in a layer's map the evidence for a class is."""
 
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
 from jaxdl.analysis.gradients import batched, check, say_silent, score_from
 from jaxdl.analysis.guided_backprop import guided_backprop
-from jaxdl.analysis.units import BATCH
+from jaxdl.analysis.units import BATCH, AnyArray, Target, Variables
 
 
 class GradCAM(NamedTuple):
-  """Grad-CAM.
+  """Grad-CAM maps.
 
   Attributes:
-    maps: [B, h, w], on the places of the layer.
-    upsampled: [B, H, W], on the pixels of the image.
+    maps: at the positions of the layer.
+    upsampled: at the pixels of the image.
   """
 
-  maps: np.ndarray
-  upsampled: np.ndarray
+  maps: Float[np.ndarray, 'B h w']
+  upsampled: Float[np.ndarray, 'B H W']
 
 
-def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=BATCH):
-  """The channels of a layer, each times its gradient's mean over all places, summed.
+def grad_cam(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B ...'],
+  target: Target,
+  layer: str,
+  *,
+  relu: bool = True,
+  batch_size: int = BATCH,
+) -> GradCAM:
+  """Sum of the channels of a layer, each weighted by the mean of its gradient over all positions.
 
-  The mean over places is exact for networks that average before their last layer; where one
-  flattens instead, each place has weights of its own and the map is rough. A layer of 2 × 2 places
-  locates little: take an earlier one.
+  The mean over positions is exact for networks that average before their last layer; where one
+  flattens instead, each position has its own weights and the map is coarse. A layer of 2 × 2
+  positions locates little: use an earlier one.
 
   Args:
-    model, variables: linen module and its variables.
-    images: [B, H, W, C] floating.
-    target: [B] int, or Neuron of a later layer.
-    layer: name of a layer with places, taken after its activation.
-    relu: bool, whether only what speaks for the target is kept; a map that is negative everywhere
-      is then 0, with a warning.
-    batch_size: int, images of one compiled call.
+    model: linen module.
+    variables: its variables.
+    images: [B, H, W, C] floating point.
+    target: classes [B] int, or Neuron of a later layer.
+    layer: name of a layer with spatial positions, taken after its activation.
+    relu: whether only positive evidence is kept; a map that is negative everywhere is then 0, with
+      a warning.
+    batch_size: images in one compiled call.
 
   Returns:
-    GradCAM(maps, upsampled): bilinear between the centres of the places, constant beyond the outer
-    ones.
+    GradCAM(maps, upsampled): bilinear between the centres of the positions, constant beyond the
+    outer ones.
 
   Raises:
-    ValueError: images, a target or a layer that do not fit, a layer without places, a Neuron that
-      does not come after it.
+    ValueError: images, a target or a layer that do not fit, a layer without spatial positions, or
+      a Neuron that does not come after it.
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.
   """
@@ -55,7 +66,8 @@ def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=B
   if images.ndim != 4 or len(shapes[layer]) != 3:
     places = [name for name, shape in shapes.items() if len(shape) == 3 and images.ndim == 4]
     raise ValueError(
-      f'layer {layer!r} has no places, its output is {shapes[layer]}: use one of {", ".join(places)}'
+      f'layer {layer!r} has no spatial positions, its output is {shapes[layer]}: '
+      f'use one of {", ".join(places)}'
     )
   following = list(shapes)[list(shapes).index(layer) + 1 :]
   if isinstance(target, units.Neuron) and target.layer not in following:
@@ -68,25 +80,33 @@ def grad_cam(model, variables, images, target, layer, *, relu=True, batch_size=B
   return GradCAM(say_silent(maps, target), upsampled)
 
 
-def guided_grad_cam(model, variables, images, target, layer, *, batch_size=BATCH):
-  """Guided back-propagation times the upsampled Grad-CAM: [B, H, W, C].
+def guided_grad_cam(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  layer: str,
+  *,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """Guided back-propagation times the upsampled Grad-CAM.
 
-  Arguments as in `grad_cam`; Raises also as `guided_backprop`.
+  Arguments as in `grad_cam`; errors also as in `guided_backprop`.
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.2.
   """
   guided = guided_backprop(model, variables, images, target, batch_size=batch_size)
-  return (
-    grad_cam(model, variables, images, target, layer, batch_size=batch_size).upsampled[..., None]
-    * guided
-  )
+  cam = grad_cam(model, variables, images, target, layer, batch_size=batch_size)
+  return cam.upsampled[..., None] * guided
 
 
 def _cam(model, variables, images, target, *, layer, relu):
   outputs = units.outputs(model, variables, images, [layer])[1][layer]  # [B, h, w, F]
-  slope = jax.grad(
-    lambda outputs: score_from(model, variables, images, target, layer, outputs).sum()
-  )(outputs)
+
+  def score(outputs):
+    return score_from(model, variables, images, target, layer, outputs).sum()
+
+  slope = jax.grad(score)(outputs)
   maps = (slope.mean((1, 2), keepdims=True) * outputs).sum(-1)  # [B, h, w]
   maps = nn.relu(maps) if relu else maps
   return maps, jax.image.resize(maps, images.shape[:3], 'bilinear')

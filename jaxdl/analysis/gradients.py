@@ -1,42 +1,48 @@
-"""Maps of images that are one compiled program over a batch, and the gradient that most of them
-begin with.
-"""
+"""Attribution maps as compiled programs over batches, and the gradient that most of them use."""
 
 import functools
 import sys
 import warnings
+from collections.abc import Callable, Sized
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Integer, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.units import Fixed, Neuron
+from jaxdl.analysis.units import AnyArray, Fixed, Neuron, Target, Variables
 
 
-def check(model, variables, images, target):
-  """The images as an array; ValueError where they or the target cannot be explained by a gradient.
+def check(
+  model: nn.Module, variables: Variables, images: Shaped[AnyArray, '*shape'], target: Target
+) -> Float[np.ndarray, '*shape']:
+  """Checks that a gradient can explain images and a target.
 
   Args:
-    model, variables: linen module and its variables.
-    images: [B, …] floating, scaled as in training.
-    target: [B] int or Neuron.
+    model: linen module.
+    variables: its variables.
+    images: [B, …] floating point, scaled as in training.
+    target: classes [B] int, or Neuron.
 
   Returns:
-    [B, …] NumPy array.
+    the images as a NumPy array.
 
   Raises:
-    ValueError: images that are not floating or not finite, none of them, or of a shape that the
-      model does not take; a target that there is not.
+    ValueError: images that are not floating point, not finite, empty or of a shape that the model
+      does not accept; a target that does not exist.
   """
   images = np.asarray(images)
   if not jnp.issubdtype(images.dtype, jnp.floating):
     raise ValueError(
-      f'images of type {images.dtype} have no gradient: give floating numbers, scaled as in training'
+      f'images of type {images.dtype} have no gradient: '
+      'give floating numbers, scaled as in training'
     )
   if not images.size:
-    raise ValueError(f'images of shape {images.shape} hold nothing: give at least one')
+    raise ValueError(f'images of shape {images.shape} are empty: give at least one')
   if not np.isfinite(images).all():
     raise ValueError(
       f'{(~np.isfinite(images)).sum()} numbers of the images are not finite: give finite ones'
@@ -45,28 +51,46 @@ def check(model, variables, images, target):
   return images
 
 
-def batched(function, model, variables, images, target, *others, batch_size, **fixed):
+def batched(
+  function: Callable[..., Any],
+  model: nn.Module,
+  variables: Variables,
+  images: Float[np.ndarray, 'B ...'],
+  target: Target,
+  *others: Shaped[np.ndarray, 'B ...'],
+  batch_size: int,
+  **fixed: Any,
+) -> Any:
   """Applies a pure function batch by batch.
 
   Args:
-    function, model, variables, target, fixed: as in `program`.
-    images: [B, …] as `check` returns them.
-    others: arrays [B, …] that are cut into batches too.
-    batch_size: int, images of one compiled call.
+    function: as in `program`.
+    model: linen module.
+    variables: its variables.
+    images: images, as `check` returns them.
+    target: as in `program`.
+    others: arrays that are cut into batches too.
+    batch_size: images in one compiled call.
+    fixed: as in `program`.
 
   Returns:
     tree of NumPy arrays [B, …].
   """
-  compiled, labels = program(function, model, variables, target, **fixed), labels_of(images, target)
-  parts = [
-    part for _, part in batches.in_batches(compiled, images, labels, *others, batch_size=batch_size)
-  ]
+  compiled = program(function, model, variables, target, **fixed)
+  arrays = (images, labels_of(images, target), *others)
+  parts = [part for _, part in batches.in_batches(compiled, *arrays, batch_size=batch_size)]
   return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def labels_of(images, target):
-  """The target as an array of the program: [B] int, or of a Neuron [B, 3], channel, row and column
-  of each image.
+def labels_of(images: Sized, target: Target) -> Integer[np.ndarray, 'B ...']:
+  """The target as an array that a program takes.
+
+  Args:
+    images: B images.
+    target: classes [B] int, or Neuron.
+
+  Returns:
+    [B], the classes; or for a Neuron [B, 3], its channel, row and column for each image.
   """
   if not isinstance(target, Neuron):
     return np.asarray(target)
@@ -76,22 +100,29 @@ def labels_of(images, target):
   return found
 
 
-def program(function, model, variables, target, **fixed):
-  """A pure function compiled; that of an equal model, target and keywords is not compiled anew.
+def program(
+  function: Callable[..., Any],
+  model: nn.Module,
+  variables: Variables,
+  target: Target,
+  **fixed: Any,
+) -> Callable[..., Any]:
+  """Compiles a pure function; equal models, targets and keywords share one compiled program.
 
   Args:
-    function: of a module, (model, variables, images, target, *others, **fixed) → tree of arrays.
-    model, variables: linen module and its variables.
-    target: Neuron or labels, whose numbers do not matter here.
+    function: module-level function (model, variables, images, target, *others, **fixed) → tree of
+      arrays.
+    model: linen module.
+    variables: its variables.
+    target: Neuron, or labels, whose values are not used here.
     fixed: hashable keywords.
 
   Returns:
-    function (images, labels as `labels_of`, *others) → tree of arrays.
+    function (images, labels as from `labels_of`, *others) → tree of arrays.
   """
   neuron = (target.layer, target.position is not None) if isinstance(target, Neuron) else None
-  return functools.partial(
-    _compiled, function, Fixed(model), neuron, tuple(sorted(fixed.items())), variables
-  )
+  keywords = tuple(sorted(fixed.items()))
+  return functools.partial(_compiled, function, Fixed(model), neuron, keywords, variables)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -102,15 +133,28 @@ def _compiled(function, fixed, neuron, keywords, variables, images, labels, *oth
   return function(fixed.model, variables, images, labels, *others, **dict(keywords))
 
 
-def gradient(model, variables, images, target):
-  """The gradient of each image's score: [B, …], of a ReLU network 0 where the score does not
-  change; pure.
+def gradient(
+  model: nn.Module,
+  variables: Variables,
+  images: Float[AnyArray, 'B *pixels'],
+  target: Target,
+) -> Float[Array, 'B *pixels']:
+  """Gradient of each image's score (a pure function).
+
+  It is 0 where the score of a ReLU network is constant.
   """
   return jax.grad(lambda images: units.scores(model, variables, images, target).sum())(images)
 
 
-def score_from(model, variables, images, target, layer, given):
-  """The score of each image where the outputs of a layer before the target are given: [B]; pure."""
+def score_from(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B ...'],
+  target: Target,
+  layer: str,
+  given: Shaped[Array, 'B ...'],
+) -> Float[Array, 'B']:
+  """Score of each image from given outputs of a layer before the target (a pure function)."""
 
   def replace(following, arguments, keywords, context):
     is_layer = context.method_name == '__call__' and context.module.name == layer
@@ -120,21 +164,35 @@ def score_from(model, variables, images, target, layer, given):
     return units.scores(model, variables, images, target)
 
 
-def silent(maps):
-  """Which maps are zero everywhere, as that of a dead unit: [B, …] → [B] bool."""
-  return ~np.asarray(maps).reshape(len(maps), -1).any(1)
+def silent(maps: Shaped[AnyArray, 'B ...']) -> Bool[np.ndarray, 'B']:
+  """Which maps are zero everywhere, such as that of a dead unit."""
+  return np.logical_not(np.asarray(maps).reshape(len(maps), -1).any(1))
 
 
-def say_silent(maps, target):
-  """The maps, with a warning where some are zero everywhere: a dead unit, or one that the image
-  does not move.
+def say_silent(maps: Shaped[np.ndarray, '*shape'], target: Target) -> Shaped[np.ndarray, '*shape']:
+  """Warns where maps are zero everywhere: the unit is dead, or does not depend on the image.
+
+  Args:
+    maps: [B, …].
+    target: as in `check`.
+
+  Returns:
+    the same maps.
   """
-  if count := silent(maps).sum():
-    what, level = f'{target}' if isinstance(target, Neuron) else 'the logit of the label', 1
-    while sys._getframe(level).f_globals.get('__name__', '').startswith('jaxdl.analysis'):
-      level += 1  # the line that asked for the maps is the one to name
+  count = silent(maps).sum()
+  if count:
+    what = f'{target}' if isinstance(target, Neuron) else 'the logit of the label'
     warnings.warn(
-      f'{count} of {len(maps)} maps are zero everywhere: {what} is dead, or nothing of them moves it',
-      stacklevel=level + 1,
+      f'{count} of {len(maps)} maps are zero everywhere: '
+      f'{what} is dead, or does not depend on the image',
+      stacklevel=_caller_level(),
     )
   return maps
+
+
+def _caller_level() -> int:
+  """Stack level, for a warning of the function that calls this, of the code outside the package."""
+  level = 2
+  while sys._getframe(level).f_globals.get('__name__', '').startswith('jaxdl.analysis'):
+    level += 1
+  return level

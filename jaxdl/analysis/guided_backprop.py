@@ -1,17 +1,23 @@
-"""Guided back-propagation and the deconvnet: gradients whose ReLUs have another way back."""
+"""Guided back-propagation and the deconvnet: gradients with a modified backward pass of ReLUs."""
+
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent
-from jaxdl.analysis.units import BATCH, Neuron
+from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Target, Variables
 
 
 @jax.custom_vjp
-def guided_relu(inputs):
-  """ReLU through which only positive gradient goes back, and only where the input was positive.
+def guided_relu(inputs: Float[Array, '*shape']) -> Float[Array, '*shape']:
+  """ReLU whose backward pass keeps only positive gradients, where the input was positive.
 
   Source: Springenberg et al. 2015, Striving for simplicity, section 3.4.
   """
@@ -25,8 +31,8 @@ guided_relu.defvjp(
 
 
 @jax.custom_vjp
-def deconvnet_relu(inputs):
-  """ReLU through which only positive signal goes back, whatever the input was.
+def deconvnet_relu(inputs: Float[Array, '*shape']) -> Float[Array, '*shape']:
+  """ReLU whose backward pass keeps only positive gradients, whatever the input was.
 
   Source: Zeiler & Fergus 2014, Visualizing and understanding convolutional networks, section 2.1.
   """
@@ -36,72 +42,97 @@ def deconvnet_relu(inputs):
 deconvnet_relu.defvjp(lambda inputs: (nn.relu(inputs), None), lambda _, signal: (nn.relu(signal),))
 
 
-def guided_backprop(model, variables, images, target, *, batch_size=BATCH):
-  """The gradient, of which every ReLU lets only the positive part through, and only where its input
-  was positive.
+def guided_backprop(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  *,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """Gradient of which every ReLU passes only the positive part, where its input was positive.
 
-  It says more about the image than about the network: `sanity.sanity` measures how much.
+  The maps show the image more than the network: `sanity.sanity` measures how much.
 
   Args:
     model: linen module whose field `activation` is the ReLU.
-    variables, images, target, batch_size: as in `attribution.saliency`.
+    variables: its variables.
+    images: as in `attribution.saliency`.
+    target: as in `attribution.saliency`.
+    batch_size: images in one compiled call.
 
   Returns:
-    [B, H, W, C].
+    maps.
 
   Raises:
-    ValueError: as `attribution.saliency`; a model whose activation is another one, or that has
-      ReLUs of its own.
+    ValueError: as in `attribution.saliency`; a model with another activation, or with ReLUs that
+      are not its field `activation`.
 
   Source: Springenberg et al. 2015, Striving for simplicity, section 3.4.
   """
   images = check(model, variables, images, target)
   model = with_rectifier(model, variables, images, guided_relu, 'guided_backprop')
-  return say_silent(
-    batched(gradient, model, variables, images, target, batch_size=batch_size), target
-  )
+  maps = batched(gradient, model, variables, images, target, batch_size=batch_size)
+  return say_silent(maps, target)
 
 
-def deconvnet(model, variables, images, target, *, batch_size=BATCH):
-  """The target mapped back to the pixels: transposed filters, the switches of max-pooling, a ReLU
-  on the way back.
+def deconvnet(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B *pixels'],
+  target: Target,
+  *,
+  batch_size: int = BATCH,
+) -> Float[np.ndarray, 'B *pixels']:
+  """The target mapped back to pixels by transposed filters, max-pooling switches and ReLUs.
 
-  The signal begins as 1. Where a Neuron's output is 0 there is nothing to map back and the map is
+  The signal starts as 1. Where a Neuron's output is 0 there is nothing to map back, and the map is
   0. Max-pooling's switch is the first of equal values, also in windows that are all zero.
 
   Args:
     model: linen module whose field `activation` is the ReLU.
-    variables, images, target, batch_size: as in `attribution.saliency`.
+    variables: its variables.
+    images: as in `attribution.saliency`.
+    target: as in `attribution.saliency`.
+    batch_size: images in one compiled call.
 
   Returns:
-    [B, H, W, C].
+    maps.
 
   Raises:
-    ValueError: as `guided_backprop`.
+    ValueError: as in `guided_backprop`.
 
   Source: Zeiler & Fergus 2014, Visualizing and understanding convolutional networks, section 2.1.
   """
   images = check(model, variables, images, target)
   model = with_rectifier(model, variables, images, deconvnet_relu, 'deconvnet')
-  return say_silent(
-    batched(_mapped_back, model, variables, images, target, batch_size=batch_size), target
-  )
+  maps = batched(_mapped_back, model, variables, images, target, batch_size=batch_size)
+  return say_silent(maps, target)
 
 
 def _mapped_back(model, variables, images, target):
   values, pullback = jax.vjp(lambda images: units.scores(model, variables, images, target), images)
-  begun = (values != 0) if isinstance(target, Neuron) else jnp.ones(values.shape, bool)  # [B]
-  return pullback(begun.astype(values.dtype))[0]
+  signal = jnp.ones(values.shape, bool)  # [B]
+  if isinstance(target, Neuron):
+    signal = values != 0
+  return pullback(signal.astype(values.dtype))[0]
 
 
-def with_rectifier(model, variables, images, rectifier, method):
-  """The model with another ReLU in the place of each of its own.
+def with_rectifier(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B ...'],
+  rectifier: Callable[[Array], Array],
+  method: str,
+) -> nn.Module:
+  """The model with each of its ReLUs replaced.
 
   Args:
-    model, variables: linen module with a field `activation`, and its variables.
-    images: [B, …]; only the shape and type count.
-    rectifier: function in the place of the ReLU.
-    method: str, for messages.
+    model: linen module with a field `activation`.
+    variables: its variables.
+    images: only their shape and type are used.
+    rectifier: function that replaces the ReLU.
+    method: name of the attribution method, for messages.
 
   Returns:
     linen module.
@@ -113,7 +144,8 @@ def with_rectifier(model, variables, images, rectifier, method):
   kind = type(model).__name__
   if not hasattr(model, 'activation'):
     raise ValueError(
-      f'{method} needs ReLUs and {kind} has no field `activation`: use saliency, or a model with ReLUs'
+      f'{method} needs ReLUs and {kind} has no field `activation`: '
+      'use saliency, or a model with ReLUs'
     )
   if model.activation is not nn.relu:
     name = getattr(model.activation, '__name__', repr(model.activation))
@@ -122,10 +154,9 @@ def with_rectifier(model, variables, images, rectifier, method):
       "model with activation='relu'"
     )
   linear = model.clone(activation=lambda inputs: inputs)
-  forward = jax.make_jaxpr(linear.apply)(
-    variables, jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
-  )
-  if left := thresholds(forward.jaxpr):
+  one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+  left = thresholds(jax.make_jaxpr(linear.apply)(variables, one).jaxpr)
+  if left:
     raise ValueError(
       f'{method} cannot reach {left} ReLUs of {kind}, which are not its field `activation`: call '
       '`self.activation` there'
@@ -133,17 +164,16 @@ def with_rectifier(model, variables, images, rectifier, method):
   return model.clone(activation=rectifier)
 
 
-def thresholds(jaxpr):
-  """How often a program takes the greater of an array and one constant, as a ReLU does and
-  max-pooling does not.
+def thresholds(jaxpr: Any) -> int:
+  """Counts the maxima of an array and one constant in a program: ReLUs, but not max-pooling.
 
   Args:
-    jaxpr: the program, as jax.make_jaxpr gives it.
+    jaxpr: the program, as jax.make_jaxpr returns it.
 
   Returns:
-    int, those of inner programs included.
+    their number, including those of inner programs.
   """
-  constant, count = set(), 0
+  constant, count = set(), 0  # ids of the variables that hold one constant
   for equation in jaxpr.eqns:
     scalars = [
       not getattr(operand.aval, 'shape', ()) or id(operand) in constant
@@ -153,8 +183,14 @@ def thresholds(jaxpr):
       constant.update(map(id, equation.outvars))
     elif equation.primitive.name in ('max', 'clamp') and any(scalars) and not all(scalars):
       count += 1
-    for parameter in equation.params.values():
-      for inner in parameter if isinstance(parameter, (tuple, list)) else [parameter]:
-        if hasattr(inner, 'eqns'):
-          count += thresholds(getattr(inner, 'jaxpr', inner))
+    count += sum(thresholds(inner) for inner in _inner_programs(equation))
   return count
+
+
+def _inner_programs(equation: Any) -> list[Any]:
+  """The programs among an equation's parameters, such as the body of a loop."""
+  found = []
+  for parameter in equation.params.values():
+    candidates = parameter if isinstance(parameter, (tuple, list)) else [parameter]
+    found += [getattr(inner, 'jaxpr', inner) for inner in candidates if hasattr(inner, 'eqns')]
+  return found

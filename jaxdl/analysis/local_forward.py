@@ -1,37 +1,51 @@
-"""What a convolutional network makes of images in which a box has changed: only what it reaches is
-computed anew.
+"""Forward pass of a convolutional network on images in which a box has changed.
+
+Only the outputs that the box reaches are recomputed.
 """
 
 import functools
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Shaped
 
 from jaxdl import ops
-from jaxdl.analysis.units import Neuron
+from jaxdl.analysis.units import AnyArray, Neuron, Target, Variables
 from jaxdl.models import CNN, layers
 
 POINTWISE = (layers.BatchNorm, layers.Dropout, layers.Activation)
 
+Start = Sequence[Any]  # (row, column) of a patch, numbers or traced arrays
+# Maps (map before, map after, patch, start) of a step to (patch, start) after it.
+LocalStep = Callable[[Any, Any, Any, Start], tuple[Any, Start]]
 
-def chain(model, variables, images, target):
-  """The first layers of a network, as long as a box of pixels changes a box of their outputs; pure.
+
+def chain(
+  model: nn.Module, variables: Variables, images: Shaped[AnyArray, 'B H W C'], target: Target
+) -> tuple[str | None, list[tuple[AnyArray, AnyArray, LocalStep]]]:
+  """The first layers of a network, in which a box of pixels changes only a box (a pure function).
 
   Args:
-    model, variables: linen module and its variables; only a CNN has such layers.
-    images: [B, H, W, C].
+    model: linen module; only a CNN has such layers.
+    variables: its variables.
+    images: images before a change.
     target: labels, or Neuron, whose own layer is left out.
 
   Returns:
-    (name of the last such layer, None where there is none; list of (map before [B, …], map after,
-    function of (before, after, patch, start) → (patch, start) after)).
+    (name of the last such layer, None where there is none; list of steps: map before [B, …], map
+    after, function of (before, after, patch, start) → (patch, start) after).
   """
   last, steps, before = None, [], images
-  for name, build in model.named_layers() if isinstance(model, CNN) else []:
-    change = _changes(
-      build(), {kind: parts[name] for kind, parts in variables.items() if name in parts}
-    )
+  if not isinstance(model, CNN):
+    return last, steps
+  for name, build in model.named_layers():
+    own = {kind: parts[name] for kind, parts in variables.items() if name in parts}
+    change = _changes(build(), own)
     if not change or (isinstance(target, Neuron) and target.layer == name):
       break
     for whole, part in change:
@@ -42,9 +56,20 @@ def chain(model, variables, images, target):
   return last, steps
 
 
-def follow(steps, patch, start):
-  """The maps [B, H, W, C] of the last step where the patch [B, h, w, C] stands at (row, column) of
-  the images.
+def follow(
+  steps: list[tuple[AnyArray, AnyArray, LocalStep]],
+  patch: Shaped[Array, 'B h w C'],
+  start: Start,
+) -> Shaped[Array, 'B ...']:
+  """Maps [B, H, W, C] of the last step for images with a changed patch.
+
+  Args:
+    steps: as from `chain`.
+    patch: new pixels.
+    start: (row, column) of the patch in the images.
+
+  Returns:
+    maps.
   """
   for before, after, part in steps:
     patch, start = part(before, after, patch, start)
@@ -52,23 +77,11 @@ def follow(steps, patch, start):
 
 
 def _changes(layer, variables):
-  """A layer as steps, (function of the map, function of what changes in it); none where a box does
-  not stay one.
-  """
+  """A layer as steps (function of the map, LocalStep); none where a box does not stay a box."""
   if isinstance(layer, POINTWISE):
     return [_pointwise(lambda inputs: layer.apply(variables, inputs, layers.Context()))]
   if type(layer) is layers.Conv:
-    given = variables['params']
-    whole = functools.partial(ops.conv, kernel=given['kernel'], strides=layers.pair(layer.strides))
-    bias = _pointwise(
-      lambda inputs: (layer.activation or (lambda outputs: outputs))(inputs + given['bias'])
-    )
-    return [
-      _padded(
-        whole, _filtered, layer.padding, layers.pair(layer.kernel), layers.pair(layer.strides)
-      ),
-      bias,
-    ]
+    return _changes_of_conv(layer, variables['params'])
   if isinstance(layer, layers.MaxPool):
     window, strides = layers.pair(layer.window), layers.pair(layer.strides or layer.window)
     whole = functools.partial(ops.max_pool, window=window, strides=strides)
@@ -76,11 +89,25 @@ def _changes(layer, variables):
   return []
 
 
+def _changes_of_conv(layer, parameters):
+  kernel, strides = parameters['kernel'], layers.pair(layer.strides)
+  whole = functools.partial(ops.conv, kernel=kernel, strides=strides)
+
+  def biased(inputs):
+    outputs = inputs + parameters['bias']
+    return layer.activation(outputs) if layer.activation else outputs
+
+  filtered = _padded(whole, _filtered, layer.padding, layers.pair(layer.kernel), strides)
+  return [filtered, _pointwise(biased)]
+
+
 def _pointwise(function):
   return function, lambda before, after, patch, start: (function(patch), start)
 
 
 def _padded(whole, local, padding, window, strides):
+  """A convolution or pooling as a step; `local` computes the outputs that see the patch."""
+
   def part(before, after, patch, start):
     pads = [
       ops.explicit_padding(
@@ -91,8 +118,7 @@ def _padded(whole, local, padding, window, strides):
       )
       for axis in (0, 1)
     ]
-    # Outputs first, first + 1, … see the patch; at an edge the same number of them that exist is
-    # taken.
+    # Outputs first, first + 1, … see the patch; at an edge as many existing outputs are taken.
     first = [
       -(-(start[axis] + pads[axis][0] - window[axis] + 1) // strides[axis]) for axis in (0, 1)
     ]
@@ -107,17 +133,16 @@ def _padded(whole, local, padding, window, strides):
 
 
 def _greatest(whole, before, after, patch, start, window, strides, pads, begin, count):
-  """The outputs of max-pooling that see the patch, from all that they see."""
+  """Outputs of max-pooling that see the patch, computed from all pixels that they see."""
   _, changed = _seen(before, patch, start, window, strides, pads, begin, count, -math.inf)
   return whole(changed, padding='VALID')
 
 
 def _filtered(whole, before, after, patch, start, window, strides, pads, begin, count):
-  """The outputs of a convolution that see the patch: it is linear, so that the change of the patch
-  alone is filtered.
+  """Outputs of a convolution that see the patch: the old ones plus the filtered change.
 
-  Where nothing has changed they are what they were to the bit. The change is spread over the
-  outputs, or gathered by them, whichever is less work.
+  Where nothing has changed the outputs keep their bits. The change is spread over the outputs
+  (a transposed convolution) or gathered by them (a convolution), whichever is less work.
   """
   old = jax.lax.dynamic_slice(after, (0, *begin, 0), (len(after), *count, after.shape[-1]))
   if (
@@ -125,9 +150,8 @@ def _filtered(whole, before, after, patch, start, window, strides, pads, begin, 
     and math.prod(patch.shape[1:3]) * after.shape[-1] < math.prod(count) * before.shape[-1]
   ):
     change = patch - jax.lax.dynamic_slice(before, (0, *start, 0), patch.shape)
-    spread = ops.conv_transpose(
-      change, whole.keywords['kernel'], padding='VALID'
-    )  # [B, h + kh − 1, w + kw − 1, F]
+    # [B, h + kh − 1, w + kw − 1, F]
+    spread = ops.conv_transpose(change, whole.keywords['kernel'], padding='VALID')
     room = [
       [max(0, count[axis] - patch.shape[1 + axis] - pad) for pad in reversed(pads[axis])]
       for axis in (0, 1)
@@ -136,20 +160,16 @@ def _filtered(whole, before, after, patch, start, window, strides, pads, begin, 
       room[axis][0] + begin[axis] - (start[axis] + pads[axis][0] - window[axis] + 1)
       for axis in (0, 1)
     ]
-    return old + jax.lax.dynamic_slice(
-      jnp.pad(spread, ((0, 0), *room, (0, 0))), (0, *corner, 0), old.shape
-    )
+    padded = jnp.pad(spread, ((0, 0), *room, (0, 0)))
+    return old + jax.lax.dynamic_slice(padded, (0, *corner, 0), old.shape)
   seen, changed = _seen(before, patch, start, window, strides, pads, begin, count, 0)
   return old + whole(changed - seen, padding='VALID')
 
 
 def _seen(before, patch, start, window, strides, pads, begin, count, fill):
-  """What outputs begin … begin + count see of the padded map, before the patch is put into it and
-  after.
-  """
+  """What outputs begin … begin + count see of the padded map, without and with the patch."""
   size = [(count[axis] - 1) * strides[axis] + window[axis] for axis in (0, 1)]
-  # Rows and columns at an edge or between windows that no output sees, but that a patch may reach
-  # into.
+  # A patch may reach into rows and columns at an edge or between windows that no output sees.
   unseen = [
     max(
       (before.shape[1 + axis] + sum(pads[axis]) - window[axis]) % strides[axis],
@@ -163,9 +183,8 @@ def _seen(before, patch, start, window, strides, pads, begin, count, fill):
   corner = [begin[axis] * strides[axis] for axis in (0, 1)]
   wide = [size[axis] + 2 * unseen[axis] for axis in (0, 1)]
   seen = jax.lax.dynamic_slice(padded, (0, *corner, 0), (len(before), *wide, before.shape[-1]))
-  changed = jax.lax.dynamic_update_slice(
-    seen, patch, (0, *(start[axis] + ends[axis][0] - corner[axis] for axis in (0, 1)), 0)
-  )
+  place = [start[axis] + ends[axis][0] - corner[axis] for axis in (0, 1)]
+  changed = jax.lax.dynamic_update_slice(seen, patch, (0, *place, 0))
   return [
     part[:, unseen[0] : unseen[0] + size[0], unseen[1] : unseen[1] + size[1]]
     for part in (seen, changed)

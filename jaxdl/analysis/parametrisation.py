@@ -1,26 +1,32 @@
-"""Images as functions of what is optimised: pixels, or the amplitudes of waves."""
+"""Parametrisations of optimised images: pixels, or the amplitudes of waves."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Float
 
-DEVIATION = (
-  0.01  # of the noise that images begin with, on the scale of the logistic function's input
-)
+from jaxdl.analysis.units import AnyArray
+
+# Standard deviation of the initial noise, on the scale of the logistic function's input.
+DEVIATION = 0.01
 
 
-def named(name, shape):
-  """How the image of a parametrisation is computed, before it is brought into its range.
+def named(
+  name: str, shape: Sequence[int]
+) -> tuple[Callable[[AnyArray], Array], Callable[[np.random.Generator], np.ndarray]]:
+  """Functions of a parametrisation.
 
   Args:
     name: 'fourier' | 'pixels'.
     shape: (H, W, C).
 
   Returns:
-    (function parameters → image [H, W, C], function NumPy Generator → parameters to begin with);
-    equal ones for equal arguments.
+    (function parameters → image [H, W, C] before it is brought into its range, function NumPy
+    generator → initial parameters); equal arguments give the same functions.
 
   Raises:
     ValueError: an unknown name.
@@ -30,7 +36,7 @@ def named(name, shape):
   return _functions(name, tuple(map(int, shape)))
 
 
-# the same functions again, so that a program which they are part of is not compiled anew
+# Cached, so that a program that takes the functions as static arguments is compiled only once.
 @functools.cache
 def _functions(name, shape):
   decode, size = KINDS[name]
@@ -38,32 +44,34 @@ def _functions(name, shape):
 
 
 def _noise(shape, generator):
-  return DEVIATION * generator.standard_normal(
-    shape, np.float32
-  )  # JAX's own would take seconds to compile
+  # NumPy's generator: JAX's would take seconds to compile.
+  return DEVIATION * generator.standard_normal(shape, np.float32)
 
 
-def pixels(shape, parameters):
-  """Each pixel by itself: [H, W, C]."""
+def pixels(
+  shape: tuple[int, int, int], parameters: Float[AnyArray, '...']
+) -> Float[AnyArray, 'H W C']:
+  """Independent pixels."""
   return parameters.reshape(shape)
 
 
-def waves(shape, parameters):
-  """The sum of waves, long ones weighted more, so that ascent draws shapes before grain.
+def waves(
+  shape: tuple[int, int, int], parameters: Float[AnyArray, '2 H half C']
+) -> Float[Array, 'H W C']:
+  """Sum of waves; long waves weigh more, so that ascent forms shapes before fine texture.
 
   Args:
     shape: (H, W, C).
-    parameters: [2, H, W // 2 + 1, C], real and imaginary amplitudes.
+    parameters: real and imaginary amplitudes, with half = W // 2 + 1.
 
   Returns:
-    [H, W, C].
+    image.
 
   Source: Olah et al. 2017, Feature visualization, 'Preconditioning and parameterization'.
   """
   height, width, _ = shape
-  frequency = np.hypot(
-    np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-  )  # waves a pixel, [H, W // 2 + 1]
+  # waves per pixel, [H, W // 2 + 1]
+  frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
   scale = np.sqrt(height * width) / np.maximum(frequency, 1 / max(height, width))
   spectrum = jax.lax.complex(parameters[0], parameters[1]) * scale[..., None].astype(np.float32)
   return jnp.fft.irfft2(spectrum, (height, width), axes=(0, 1)) / 4

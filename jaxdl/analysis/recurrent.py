@@ -1,13 +1,13 @@
-"""Recurrent networks step by step: when they know, where their states go, which gates are
-saturated.
-"""
+"""Recurrent networks step by step: accuracy, paths of the states, saturation of the gates."""
 
 import functools
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from jaxdl.analysis import batches, reference_recurrence, units
 from jaxdl.analysis.activations import activations
@@ -20,6 +20,7 @@ from jaxdl.analysis.characters import (
 )
 from jaxdl.analysis.embeddings import pca
 from jaxdl.analysis.reference import arrays
+from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.recurrent import Recurrent
 
 __all__ = ['by_step', 'characters', 'gates', 'ranking', 'recurrent_layers', 'signals', 'states']
@@ -28,64 +29,70 @@ LOW, HIGH = 0.1, 0.9  # a gate below or above is saturated (Karpathy et al. 2015
 
 
 class ByStep(NamedTuple):
-  """What a classifier would say if the sequence ended there.
+  """Results of a classifier if the sequence ended at each step.
 
   Attributes:
-    accuracy: [T], after each step.
-    loss: [T] nats, the mean.
+    accuracy: accuracy after each step.
+    loss: mean cross-entropy after each step, nats.
   """
 
-  accuracy: np.ndarray
-  loss: np.ndarray
+  accuracy: Float64[np.ndarray, 'T']
+  loss: Float64[np.ndarray, 'T']
 
 
 class Paths(NamedTuple):
-  """Hidden states in their principal components, those of all examples and steps together.
+  """Hidden states in the principal components of all examples and steps.
 
   Attributes:
-    points: [N, T, P]; every path begins at the state of zeros, which is `start`, before the first
-      of them.
-    start: [P].
-    explained: [P], share of the variance.
+    points: states after each step.
+    start: the initial state of zeros, at which every path starts.
+    explained: fraction of the variance of each component.
   """
 
-  points: np.ndarray
-  start: np.ndarray
-  explained: np.ndarray
+  points: Float64[np.ndarray, 'N T P']
+  start: Float64[np.ndarray, 'P']
+  explained: Float64[np.ndarray, 'P']
 
 
 class Saturation(NamedTuple):
-  """How often a gate is shut or open.
+  """How often a gate is closed or open.
 
   Attributes:
-    low: [F], share of examples and steps at which the unit's gate is below 0.1.
-    high: [F], above 0.9.
+    low: fraction of examples and steps at which each unit's gate is below 0.1.
+    high: fraction above 0.9.
   """
 
-  low: np.ndarray
-  high: np.ndarray
+  low: Float64[np.ndarray, 'F']
+  high: Float64[np.ndarray, 'F']
 
 
-def by_step(model, variables, inputs, labels, batch_size=units.BATCH):
-  """Accuracy after each step: the dense layer reads every state instead of the last one alone.
+def by_step(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'N T ...'],
+  labels: ArrayLike,
+  batch_size: int = units.BATCH,
+) -> ByStep:
+  """Accuracy after each step: the dense layer reads every state instead of only the last one.
 
   Args:
     model: Recurrent.
     variables: its variables.
     inputs: [N, T, I], scaled as in training.
     labels: [N] int.
-    batch_size: int, examples of one compiled call.
+    batch_size: examples in one compiled call.
 
   Returns:
     ByStep; its last entries are the accuracy and the loss of the classifier.
 
   Raises:
     ValueError: another model, labels that do not fit, or inputs of a shape that the model does not
-      take.
+      accept.
   """
   if not isinstance(model, Recurrent):
     raise ValueError(
-      f'by_step takes a model {Recurrent.__name__}, which reads row by row, not {type(model).__name__}'
+      f'by_step takes a model {Recurrent.__name__}, which reads row by row, '
+      f'not {type(model).__name__}'
     )
   labels = np.asarray(labels)
   units.check_target(model, variables, inputs, labels)
@@ -111,21 +118,27 @@ def by_step(model, variables, inputs, labels, batch_size=units.BATCH):
   return ByStep(accuracy=right / len(labels), loss=loss / len(labels))
 
 
-def states(model, variables, inputs, layer=None, components=2):
-  """The paths of the hidden states, in the principal components of all of them.
+def states(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'N T ...'],
+  layer: str | None = None,
+  components: int = 2,
+) -> Paths:
+  """Paths of the hidden states in their principal components.
 
   Args:
     model: Recurrent or LanguageModel.
     variables: its variables.
     inputs: [N, T, I], or [N, T] int characters.
-    layer: name of a recurrent layer; None for the last.
+    layer: name of a recurrent layer; None selects the last.
     components: P.
 
   Returns:
     Paths.
 
   Raises:
-    ValueError: another model, an unknown layer, or more components than there can be.
+    ValueError: another model, an unknown layer, or more components than exist.
   """
   layer = recurrent_layer(model, layer)
   hidden = activations(model, variables, inputs, [layer])[layer]  # [N, T, F]
@@ -137,18 +150,24 @@ def states(model, variables, inputs, layer=None, components=2):
   )
 
 
-def gates(model, variables, inputs, layer=None, batch_size=units.BATCH):
+def gates(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'N T ...'],
+  layer: str | None = None,
+  batch_size: int = units.BATCH,
+) -> dict[str, Saturation]:
   """How often each unit's gates are saturated, below 0.1 or above 0.9.
 
-  A forget or update gate that is mostly above keeps its memory; one that is mostly below follows
-  the inputs alone.
+  A forget or update gate that is mostly above 0.9 keeps its memory; one that is mostly below 0.1
+  follows only the inputs.
 
   Args:
     model: Recurrent or LanguageModel, of LSTM or GRU.
     variables: its variables.
     inputs: [N, T, I], or [N, T] int characters.
-    layer: name of a recurrent layer; None for the last.
-    batch_size: int, examples whose gates are in memory at once.
+    layer: name of a recurrent layer; None selects the last.
+    batch_size: examples whose gates are in memory at once.
 
   Returns:
     gate ('input', 'forget', 'output' of an LSTM; 'update', 'reset' of a GRU) → Saturation.
@@ -166,15 +185,14 @@ def gates(model, variables, inputs, layer=None, batch_size=units.BATCH):
   units.shapes(model, variables, inputs)
   if not inputs[:, :1].size:
     raise ValueError(f'inputs of shape {inputs.shape} have no step: give at least one')
-  parameters, low, high = arrays(variables['params']), 0, 0
+  parameters = arrays(variables['params'])
+  low, high = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
   for first in range(0, len(inputs), batch_size):
-    inside = reference_recurrence.inside(
-      model.cell, parameters, inputs[first : first + batch_size]
-    )[layer]
-    values = np.stack([inside[name] for name in names])  # [G, B, T, F]
-    low, high = low + (values < LOW).sum((1, 2)), high + (values > HIGH).sum((1, 2))
+    batch = inputs[first : first + batch_size]
+    inside = reference_recurrence.inside(model.cell, parameters, batch)[layer]
+    for name in names:
+      values = inside[name]  # [B, T, F]
+      low[name] = low[name] + (values < LOW).sum((0, 1))
+      high[name] = high[name] + (values > HIGH).sum((0, 1))
   count = inputs.shape[0] * inputs.shape[1]
-  return {
-    name: Saturation(low=low[gate] / count, high=high[gate] / count)
-    for gate, name in enumerate(names)
-  }
+  return {name: Saturation(low=low[name] / count, high=high[name] / count) for name in names}

@@ -1,26 +1,27 @@
-"""A network's forward pass in NumPy alone: an independent reference for what the compiled model
-computes.
-"""
+"""Forward pass in NumPy: an independent reference for the outputs of the compiled model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from jaxdl.analysis import reference_layers, reference_recurrence
+from jaxdl.analysis.units import ArrayLike, Variables
+
+Outputs = tuple[np.ndarray, dict[str, np.ndarray]]  # (logits, layer name → output)
 
 
-def forward(config, variables, inputs):
-  """Computes a network in evaluation mode: running averages, no dropout, recurrent states from
-  zero.
+def forward(config: Mapping[str, Any], variables: Variables, inputs: ArrayLike) -> Outputs:
+  """Computes a network in evaluation mode: running averages, no dropout, initial states of zero.
 
   Args:
     config: a run's config; its section 'model' is read.
-    variables: tree of arrays, 'params' and 'batch_stats'; all float32 or all float64, which is the
-      type computed in.
+    variables: tree of arrays, 'params' and 'batch_stats'; all float32 or all float64, which is also
+      the type of the computation.
     inputs: [B, …], scaled as in training; characters as positions in the vocabulary, [B, T] int.
 
   Returns:
-    (logits, {layer name: its output after the activation, [B, …]} in the order of the layers).
+    (logits, layer name → output after its activation [B, …], in the order of the layers).
 
   Raises:
     ValueError: an unknown model, kind of layer, activation or cell; variables of another network or
@@ -39,36 +40,35 @@ def forward(config, variables, inputs):
   return MODELS[section['name']](section, tree, inputs)
 
 
-def arrays(tree):
-  """A tree of arrays of any library as one of NumPy."""
-  return (
-    {name: arrays(below) for name, below in tree.items()}
-    if isinstance(tree, Mapping)
-    else np.asarray(tree)
-  )
+def arrays(tree: Any) -> Any:
+  """A tree of arrays of any library as dicts of NumPy arrays."""
+  if isinstance(tree, Mapping):
+    return {name: arrays(below) for name, below in tree.items()}
+  return np.asarray(tree)
 
 
-def _dtype(tree):
-  def leaves(tree):
-    return (
-      [leaf for below in tree.values() for leaf in leaves(below)]
-      if isinstance(tree, dict)
-      else [tree]
-    )
+def _leaves(tree: Any) -> list[np.ndarray]:
+  if isinstance(tree, dict):
+    return [leaf for below in tree.values() for leaf in _leaves(below)]
+  return [tree]
 
-  dtypes = {leaf.dtype.name for leaf in leaves(tree)}
+
+def _dtype(tree: Any) -> str:
+  dtypes = {leaf.dtype.name for leaf in _leaves(tree)}
   if dtypes not in ({'float32'}, {'float64'}):
     raise ValueError(
-      f'variables of type {", ".join(sorted(dtypes)) or "none"}: give all as float32 or all as float64'
+      f'variables of type {", ".join(sorted(dtypes)) or "none"}: '
+      'give all as float32 or all as float64'
     )
   return dtypes.pop()
 
 
-def _cnn(section, variables, inputs):
+def _cnn(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
   activation = section.get('activation', 'relu')
   if activation not in reference_layers.ACTIVATIONS:
     raise ValueError(
-      f'config.model.activation={activation!r} is unknown: use one of {", ".join(reference_layers.ACTIVATIONS)}'
+      f'config.model.activation={activation!r} is unknown: '
+      f'use one of {", ".join(reference_layers.ACTIVATIONS)}'
     )
   outputs, counts, found = inputs, {}, {}
   for layer in section['layers']:
@@ -79,7 +79,7 @@ def _cnn(section, variables, inputs):
       )
     counts[kind] = counts.get(kind, 0) + 1
     name = layer.get('name') or f'{kind}{counts[kind]}'
-    settings = {key: value for key, value in layer.items() if key not in ELSEWHERE}
+    settings = {key: value for key, value in layer.items() if key not in NO_SETTINGS}
     parameters = {
       **variables['params'].get(name, {}),
       **variables.get('batch_stats', {}).get(name, {}),
@@ -91,34 +91,42 @@ def _cnn(section, variables, inputs):
   return outputs, found
 
 
-def _recurrent(section, variables, inputs):
+def _recurrent(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
   parameters, cell = variables['params'], section['cell']
-  states = _apply(
-    lambda rows: reference_recurrence.steps(cell, parameters, rows)[cell]['hidden'], cell, inputs
-  )  # [B, T, F]
-  logits = _apply(
-    reference_layers.dense, 'logits', states[:, -1], parameters.get('logits', {})
-  )  # [B, K]
+
+  def hidden(rows):
+    return reference_recurrence.steps(cell, parameters, rows)[cell]['hidden']
+
+  states = _apply(hidden, cell, inputs)  # [B, T, F]
+  head = parameters.get('logits', {})
+  logits = _apply(reference_layers.dense, 'logits', states[:, -1], head)  # [B, K]
   return logits, {cell: states, 'logits': logits}
 
 
-def _language_model(section, variables, inputs):
+def _language_model(
+  section: Mapping[str, Any], variables: Variables, inputs: np.ndarray
+) -> Outputs:
   parameters, cell, found = variables['params'], section['cell'], {}
   outputs = reference_recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
   if 'embedding' in parameters:
     found |= {'embedding': outputs, 'dropout0': outputs}
-  for number, (name, inside) in enumerate(
-    reference_recurrence.steps(cell, parameters, outputs).items(), start=1
-  ):
+  layers = reference_recurrence.steps(cell, parameters, outputs)
+  for number, (name, inside) in enumerate(layers.items(), start=1):
     outputs = inside['hidden']  # [B, T, F]
     found |= {name: outputs, f'dropout{number}': outputs}
-  logits = _apply(
-    reference_layers.dense, 'logits', outputs, parameters.get('logits', {})
-  )  # [B, T, V]
+  head = parameters.get('logits', {})
+  logits = _apply(reference_layers.dense, 'logits', outputs, head)  # [B, T, V]
   return logits, {**found, 'logits': logits}
 
 
-def _apply(layer, name, inputs, *arguments, **settings):
+def _apply(
+  layer: Callable[..., np.ndarray],
+  name: str,
+  inputs: np.ndarray,
+  *arguments: Any,
+  **settings: Any,
+) -> np.ndarray:
+  """Applies a layer; raises ValueError that names it where variables or inputs do not fit."""
   try:
     return layer(inputs, *arguments, **settings)
   except KeyError as error:
@@ -146,12 +154,7 @@ KINDS = {
   'reshape': reference_layers.reshape,
 }
 ACTIVATED = ('conv', 'conv_transpose', 'dense', 'activation')
-ELSEWHERE = (
-  'kind',
-  'name',
-  'activate',  # read above,
-  'features',
-  'kernel',  # in the parameters' shapes,
-  'rate',
-  'momentum',
-)  # and for training only
+READ = ('kind', 'name', 'activate')  # by `_cnn`
+IN_SHAPES = ('features', 'kernel')  # given by the shapes of the parameters
+TRAINING = ('rate', 'momentum')  # without effect in evaluation
+NO_SETTINGS = READ + IN_SHAPES + TRAINING

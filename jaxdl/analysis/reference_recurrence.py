@@ -1,23 +1,25 @@
-"""The recurrent layers of the reference in NumPy, step by step, with everything inside: states,
-memories and gates.
-"""
+"""Recurrent layers of the NumPy reference, step by step, with their states, memories and gates."""
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Float, Shaped
 
-from jaxdl.analysis.reference_layers import sigmoid
+from jaxdl.analysis.reference_layers import Parameters, sigmoid
+
+Inside = dict[str, Float[np.ndarray, 'B T F']]  # 'hidden', and the memory and gates of the cell
 
 
-def rnn(inputs, parameters):
+def rnn(inputs: Float[np.ndarray, 'B T I'], parameters: Parameters) -> Inside:
   """Elman's layer.
 
   Args:
-    inputs: [B, T, I].
+    inputs: rows or vectors.
     parameters: 'input_kernel' [I, F], 'recurrent_kernel' [F, F], 'bias' [F].
 
   Returns:
-    {'hidden': [B, T, F]}.
+    'hidden'.
 
   Source: Elman 1990.
   """
@@ -32,17 +34,16 @@ def rnn(inputs, parameters):
   return _over_time(kept)
 
 
-def lstm(inputs, parameters):
+def lstm(inputs: Float[np.ndarray, 'B T I'], parameters: Parameters) -> Inside:
   """Long short-term memory; the forget gate's bias of 1 is in its parameters.
 
   Args:
-    inputs: [B, T, I].
+    inputs: rows or vectors.
     parameters: 'input_kernel' [I, 4F], 'recurrent_kernel' [F, 4F], 'bias' [4F]; gates in the order
       input, forget, candidate, output.
 
   Returns:
-    'hidden', 'memory' (the cell), and the gates 'input', 'forget', 'output' in 0..1: [B, T, F]
-    each.
+    'hidden', 'memory' (the cell), and the gates 'input', 'forget', 'output' in 0..1.
 
   Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000.
   """
@@ -64,16 +65,16 @@ def lstm(inputs, parameters):
   return _over_time(kept)
 
 
-def gru(inputs, parameters):
+def gru(inputs: Float[np.ndarray, 'B T I'], parameters: Parameters) -> Inside:
   """Gated recurrent unit that resets after the product with the recurrent kernel.
 
   Args:
-    inputs: [B, T, I].
+    inputs: rows or vectors.
     parameters: 'input_kernel' [I, 3F], 'recurrent_kernel' [F, 3F], 'bias' and 'recurrent_bias'
       [3F]; gates in the order update, reset, candidate.
 
   Returns:
-    'hidden', and the gates 'update' (1 keeps the state) and 'reset' in 0..1: [B, T, F] each.
+    'hidden', and the gates 'update' (1 keeps the state) and 'reset' in 0..1.
 
   Source: Cho et al. 2014, in the variant of cuDNN.
   """
@@ -85,10 +86,8 @@ def gru(inputs, parameters):
     of_hidden = np.split(
       hidden @ parameters['recurrent_kernel'] + parameters['recurrent_bias'], 3, axis=-1
     )
-    update, reset = (
-      sigmoid(of_input[0] + of_hidden[0]),
-      sigmoid(of_input[1] + of_hidden[1]),
-    )  # [B, F]
+    update = sigmoid(of_input[0] + of_hidden[0])  # [B, F]
+    reset = sigmoid(of_input[1] + of_hidden[1])
     candidate = np.tanh(of_input[2] + reset * of_hidden[2])
     hidden = update * hidden + (1 - update) * candidate
     kept.append({'hidden': hidden, 'update': update, 'reset': reset})
@@ -99,26 +98,25 @@ CELLS = {'rnn': rnn, 'lstm': lstm, 'gru': gru}
 GATES = {'rnn': (), 'lstm': ('input', 'forget', 'output'), 'gru': ('update', 'reset')}
 
 
-def steps(cell, parameters, inputs):
-  """What happens inside every recurrent layer of a network, step by step.
+def steps(
+  cell: str, parameters: Mapping[str, Parameters], inputs: Float[np.ndarray, 'B T I']
+) -> dict[str, Inside]:
+  """States, memories and gates of every recurrent layer of a network, step by step.
 
   Args:
     cell: 'rnn' | 'lstm' | 'gru'.
     parameters: layer name → arrays, of the model `recurrent` or `language_model`.
-    inputs: [B, T, I] rows, or what `vectors` makes of characters.
+    inputs: rows, or characters as `vectors` returns them.
 
   Returns:
-    layer name → {'hidden' and what else the cell has: [B, T, F]}, in the order of the layers.
+    layer name → arrays, in the order of the layers.
 
   Raises:
-    ValueError: an unknown cell, or one that the parameters do not have.
+    ValueError: an unknown cell, or one that is not in the parameters.
   """
   if cell not in CELLS:
     raise ValueError(f'cell {cell!r} is unknown: use one of {", ".join(CELLS)}')
-  numbered = itertools.takewhile(
-    parameters.__contains__, (f'{cell}{number}' for number in itertools.count(1))
-  )
-  names = [cell] if cell in parameters else list(numbered)
+  names = _names(cell, parameters)
   if not names:
     raise ValueError(
       f'the parameters have no layer of cell {cell!r}: they have {", ".join(parameters)}'
@@ -130,25 +128,38 @@ def steps(cell, parameters, inputs):
   return found
 
 
-def inside(cell, parameters, inputs):
-  """`steps` of rows [B, T, I], or of the characters [B, T] of a language model."""
-  return steps(
-    cell, parameters, inputs if cell in parameters else vectors(cell, parameters, inputs)
-  )
+def _names(cell: str, parameters: Mapping[str, Parameters]) -> list[str]:
+  """Names of the recurrent layers: the cell alone, or the cell with numbers from 1."""
+  if cell in parameters:
+    return [cell]
+  numbered = (f'{cell}{number}' for number in itertools.count(1))
+  return list(itertools.takewhile(lambda name: name in parameters, numbered))
 
 
-def vectors(cell, parameters, characters):
-  """Characters as a language model's first layer takes them: learned vectors, or one-hot ones.
+def inside(
+  cell: str, parameters: Mapping[str, Parameters], inputs: Shaped[np.ndarray, 'B T ...']
+) -> dict[str, Inside]:
+  """`steps` for rows [B, T, I], or for the characters [B, T] int of a language model."""
+  if cell not in parameters:
+    inputs = vectors(cell, parameters, inputs)
+  return steps(cell, parameters, inputs)
+
+
+def vectors(
+  cell: str, parameters: Mapping[str, Parameters], characters: np.ndarray
+) -> Float[np.ndarray, 'B T E']:
+  """Inputs of a language model's first layer: learned or one-hot vectors of the characters.
 
   Args:
-    cell, parameters: as in `steps`.
+    cell: as in `steps`.
+    parameters: as in `steps`.
     characters: [B, T] int, positions in the vocabulary.
 
   Returns:
-    [B, T, E].
+    vectors.
 
   Raises:
-    ValueError: no whole numbers, or one that is not in the vocabulary.
+    ValueError: characters that are not integers, or not in the vocabulary.
   """
   if 'embedding' in parameters:
     table = parameters['embedding']['kernel']  # [V, E]
@@ -157,7 +168,7 @@ def vectors(cell, parameters, characters):
     table = np.eye(len(kernel), dtype=kernel.dtype)
   if characters.ndim != 2 or not np.issubdtype(characters.dtype, np.integer):
     raise ValueError(
-      f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] whole numbers'
+      f'characters of shape {characters.shape} and type {characters.dtype}: give [B, T] integers'
     )
   if characters.size and not (characters.min() >= 0 and characters.max() < len(table)):
     raise ValueError(
@@ -166,9 +177,9 @@ def vectors(cell, parameters, characters):
   return table[characters]
 
 
-def _zeros(inputs, parameters):
+def _zeros(inputs: np.ndarray, parameters: Parameters) -> np.ndarray:
   return np.zeros((len(inputs), len(parameters['recurrent_kernel'])), inputs.dtype)
 
 
-def _over_time(kept):
-  return {name: np.stack([step[name] for step in kept], axis=1) for name in kept[0]}  # [B, T, F]
+def _over_time(kept: list[dict[str, np.ndarray]]) -> Inside:
+  return {name: np.stack([step[name] for step in kept], axis=1) for name in kept[0]}

@@ -1,64 +1,77 @@
-"""Whether a map depends on what the network learned: the cascading randomisation of its weights."""
+"""Sanity check of a map: whether it depends on what the network learned."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Float64, Shaped
 
 from jaxdl.analysis import units
+from jaxdl.analysis.units import AnyArray, ArrayLike, Number, Target, Variables
 
 
 class Sanity(NamedTuple):
-  """What becomes of a method's maps as the network's layers are randomised, from the head downward.
+  """How a method's maps change as the layers are randomised one after another from the head down.
 
   Attributes:
-    layers: names; '' for the network as it is, then the layer that was randomised in addition.
-    correlations: [stages, B], Spearman's rank correlation of the absolute maps with the original
-      ones; NaN where either map is the same everywhere.
-    flagged: bool, whether the mean correlation stays above the threshold when all layers, or all
-      but the first, are random: such a map shows the image more than what was learned.
+    layers: '' for the trained network, then the name of the layer that was randomised in addition.
+    correlations: Spearman's rank correlation of the absolute maps with the original ones; NaN where
+      either map is constant.
+    flagged: whether the mean correlation stays above the threshold when all layers, or all but the
+      first, are random: such a map shows the image more than what was learned.
   """
 
   layers: tuple[str, ...]
-  correlations: np.ndarray
+  correlations: Float64[np.ndarray, 'stages B']
   flagged: bool
 
 
-def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, **arguments):
-  """Randomises the layers one after another from the head downward and compares a method's maps
-  with the original ones.
+def sanity(
+  method: Callable[..., Any],
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B ...'],
+  target: Target,
+  *,
+  threshold: Number = 0.5,
+  seed: int = 0,
+  **arguments: Any,
+) -> Sanity:
+  """Cascading randomisation: compares a method's maps before and after layers are randomised.
 
-  A layer's parameters are drawn as at the start of training; batch normalisation's running averages
-  go back to it too.
+  Layers are randomised one after another from the head down. A layer's parameters are drawn from
+  their initial distribution, and the running averages of batch normalisation are reset.
 
   Args:
     method: function (model, variables, images, target, **arguments) → maps [B, …], or a tuple whose
-      first part they are.
-    model, variables: linen module and its variables.
-    images: [B, H, W, C] floating.
-    target: [B] int or Neuron.
-    threshold: the mean correlation above which a method is flagged.
-    seed: int, of the random weights.
-    arguments: the method's.
+      first entry they are.
+    model: linen module.
+    variables: its variables.
+    images: [B, H, W, C] floating point.
+    target: classes [B] int, or Neuron.
+    threshold: mean correlation above which a method is flagged.
+    seed: seed of the random weights.
+    arguments: further arguments of the method.
 
   Returns:
     Sanity(layers, correlations, flagged).
 
   Raises:
-    ValueError: as the method.
+    ValueError: as raised by the method.
 
   Source: Adebayo et al. 2018, Sanity checks for saliency maps, section 3.
   """
   order = [
     layer for layer in units.shapes(model, variables, images) if layer in variables['params']
   ]
-  key = jax.random.fold_in(
-    jax.random.PRNGKey(seed), 2018
-  )  # not the weights that training of the same seed began with
-  current, drawn = variables, jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
-  stages, original = ['', *reversed(order)], None
-  correlations = []
+  # Folded, so that the weights differ from the initial weights of training with the same seed.
+  key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)
+  drawn = jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
+  stages, current = ['', *reversed(order)], variables
+  original, correlations = None, []
   for layer in stages:
     current = {
       kind: {
@@ -68,16 +81,20 @@ def sanity(method, model, variables, images, target, *, threshold=0.5, seed=0, *
       for kind, layers in current.items()
     }
     maps = method(model, current, images, target, **arguments)
-    maps = np.abs(maps[0] if isinstance(maps, tuple) else maps).reshape(len(images), -1)
-    original = maps if original is None else original
+    if isinstance(maps, tuple):
+      maps = maps[0]
+    maps = np.abs(maps).reshape(len(images), -1)
+    if original is None:
+      original = maps
     correlations.append([spearman(*pair) for pair in zip(original, maps, strict=True)])
   correlations = np.asarray(correlations)
-  late = [
-    row[np.isfinite(row)] for row in correlations[1:][-2:]
-  ]  # all but the first layer, and all
-  return Sanity(
-    tuple(stages), correlations, any(len(row) and bool(row.mean() > threshold) for row in late)
-  )
+  last = correlations[1:][-2:]  # all layers but the first are random, and all layers
+  flagged = any(_mean_exceeds(row[np.isfinite(row)], threshold) for row in last)
+  return Sanity(tuple(stages), correlations, flagged)
+
+
+def _mean_exceeds(numbers: Float64[np.ndarray, 'N'], threshold: Number) -> bool:
+  return len(numbers) > 0 and bool(numbers.mean() > threshold)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -85,26 +102,25 @@ def _draw(fixed, key, images):
   return fixed.model.init(key, images)
 
 
-def _like(drawn, old):
-  """An array where and as another one is: for a mixture of places a program would be compiled anew."""
+def _like(drawn: np.ndarray, old: AnyArray) -> AnyArray:
+  """An array with the type and devices of another one, so that no program is compiled again."""
   drawn = drawn.astype(old.dtype)
-  return (
-    jax.device_put(drawn, old.sharding) if isinstance(old, jax.Array) and old.committed else drawn
-  )
+  if isinstance(old, jax.Array) and old.committed:
+    return jax.device_put(drawn, old.sharding)
+  return drawn
 
 
-def spearman(first, second):
-  """The rank correlation of two arrays [N], equal numbers sharing their mean rank; NaN where one is
-  constant.
+def spearman(first: ArrayLike, second: ArrayLike) -> float:
+  """Rank correlation of two arrays [N]; ties share their mean rank; NaN where one is constant.
 
   Source: Spearman 1904, The proof and measurement of association between two things.
   """
-  ranks = [rank - rank.mean() for rank in map(mean_ranks, (first, second))]
+  ranks = [rank - rank.mean() for rank in (mean_ranks(first), mean_ranks(second))]
   length = np.sqrt(np.square(ranks[0]).sum() * np.square(ranks[1]).sum())
   return float(ranks[0] @ ranks[1] / length) if length else float('nan')
 
 
-def mean_ranks(numbers):
-  """The rank of each number from 0, equal ones sharing the mean of theirs: [N] → [N]."""
+def mean_ranks(numbers: ArrayLike) -> Float64[np.ndarray, 'N']:
+  """Rank of each of N numbers from 0; ties share their mean rank."""
   _, which, counts = np.unique(numbers, return_inverse=True, return_counts=True)
   return (np.cumsum(counts) - (counts + 1) / 2)[which]

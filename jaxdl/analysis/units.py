@@ -1,59 +1,73 @@
-"""The units of a network: the outputs of its named layers, and the number that an analysis
-explains.
-"""
+"""Units of a network: outputs of named layers, and the scalar that an analysis explains."""
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import errors
+from jax import Array
+from jaxtyping import Float, Integer, Shaped
 
-BATCH = 256  # examples of one compiled call, where a function does not say otherwise
+BATCH = 256  # default number of examples in one compiled call
+
+Int = int | np.integer
+Number = int | float | np.number
+AnyArray = Array | np.ndarray
+ArrayLike = AnyArray | Sequence[Any] | Number  # what np.asarray takes
+Shape = tuple[int, ...]
+Variables = Mapping[str, Any]  # as linen's init returns them: 'params', 'batch_stats' …
 
 
 class Neuron(NamedTuple):
   """A unit of a named layer, taken after the layer's activation.
 
   Attributes:
-    layer: str.
-    channel: int, the last axis of the layer's output; or [B] int, another unit for each image.
-    position: (row, column) of a convolutional layer's unit, or [B, 2]; None for the place where the
-      channel is strongest in each image, and for layers without places.
+    layer: name of the layer.
+    channel: index along the last axis of the layer's output, or one for each image.
+    position: (row, column) of a unit of a convolutional layer, or one for each image. None selects
+      the position of each image where the channel is strongest; it is also the value for layers
+      without spatial positions.
   """
 
   layer: str
-  channel: int | np.ndarray
-  position: tuple[int, int] | np.ndarray | None = None
+  channel: Int | Integer[AnyArray, 'B']
+  position: tuple[Int, Int] | Integer[AnyArray, 'B 2'] | None = None
+
+
+# What is explained: a unit, or the class of each example ([B] int), whose logit is explained.
+Target = Neuron | ArrayLike
 
 
 @dataclasses.dataclass(frozen=True)
 class Fixed:
-  """A model as a constant of a compiled program: a list of layers can be compared, but has no hash."""
+  """Makes a model a static argument of `jax.jit`: a model with a list of layers has no hash."""
 
   model: nn.Module
 
-  def __hash__(self):
+  def __hash__(self) -> int:
     return hash(type(self.model))
 
 
-def shapes(model, variables, inputs):
-  """The shape of every layer's output, without the batch axis, in the order in which they are
-  called.
+def shapes(
+  model: nn.Module, variables: Variables, inputs: Shaped[AnyArray, 'B ...']
+) -> dict[str, Shape]:
+  """Output shapes of all layers, without the batch axis, in the order of the calls.
 
   Args:
     model: linen module.
     variables: its variables.
-    inputs: [B, …]; only the shape and type count.
+    inputs: only their shape and type are used.
 
   Returns:
-    layer name → tuple.
+    layer name → shape.
 
   Raises:
-    ValueError: the model does not take inputs of this shape.
+    ValueError: the model does not accept inputs of this shape.
   """
   leaves, structure = jax.tree.flatten(
     jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
@@ -68,7 +82,7 @@ def shapes(model, variables, inputs):
     ) from error
 
 
-@functools.lru_cache(64)  # they are asked for before every map
+@functools.lru_cache(64)  # every attribution map asks for the shapes
 def _shapes(fixed, structure, leaves, inputs):
   found = {}
 
@@ -86,8 +100,13 @@ def _shapes(fixed, structure, leaves, inputs):
   return found
 
 
-def check_layers(model, variables, inputs, layers):
-  """The shapes of `shapes`; ValueError where a layer is unknown, with the names there are."""
+def check_layers(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'B ...'],
+  layers: Iterable[str],
+) -> dict[str, Shape]:
+  """The result of `shapes`; raises ValueError with the known names for an unknown layer."""
   known = shapes(model, variables, inputs)
   for layer in layers:
     if layer not in known:
@@ -95,18 +114,22 @@ def check_layers(model, variables, inputs, layers):
   return known
 
 
-def outputs(model, variables, inputs, layers):
-  """The model's output and those of named layers, in evaluation mode; pure, to be compiled by the
-  caller.
+def outputs(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'B ...'],
+  layers: Collection[str],
+) -> tuple[Float[Array, 'B ...'], dict[str, Shaped[Array, 'B ...']]]:
+  """Outputs of the model and of named layers in evaluation mode (a pure function).
 
   Args:
     model: linen module.
     variables: its variables.
-    inputs: [B, …], scaled as in training.
-    layers: names, as `check_layers` takes them.
+    inputs: scaled as in training.
+    layers: names, which `check_layers` accepts.
 
   Returns:
-    (logits, {layer: [B, …] after its activation}).
+    (logits, layer name → output after its activation).
   """
   found = {}
 
@@ -118,16 +141,24 @@ def outputs(model, variables, inputs, layers):
 
   with nn.intercept_methods(note):
     logits = model.apply(variables, inputs)
-  return logits, found
+  return cast(Array, logits), found
 
 
-def outputs_with(model, variables, inputs, layer, change):
-  """The model's output where a layer's output is replaced; pure.
+def outputs_with(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Shaped[AnyArray, 'B ...'],
+  layer: str,
+  change: Callable[[Array], Array],
+) -> Float[Array, 'B ...']:
+  """Output of the model with the output of one layer replaced (a pure function).
 
   Args:
-    model, variables, inputs: as in `outputs`.
+    model: linen module.
+    variables: its variables.
+    inputs: scaled as in training.
     layer: name.
-    change: function of the layer's output [B, …] → another of the same shape.
+    change: maps the layer's output [B, …] to another array of the same shape.
 
   Returns:
     logits.
@@ -135,19 +166,20 @@ def outputs_with(model, variables, inputs, layer, change):
 
   def replace(following, arguments, keywords, context):
     result = following(*arguments, **keywords)
-    return (
-      change(result)
-      if context.method_name == '__call__' and context.module.name == layer
-      else result
-    )
+    if context.method_name == '__call__' and context.module.name == layer:
+      return change(result)
+    return result
 
   with nn.intercept_methods(replace):
-    return model.apply(variables, inputs)
+    return cast(Array, model.apply(variables, inputs))
 
 
-def check_target(model, variables, inputs, target):
-  """Raises ValueError where a target is none: a label or channel out of range, an unknown layer or
-  place.
+def check_target(
+  model: nn.Module, variables: Variables, inputs: Shaped[AnyArray, 'B ...'], target: Target
+) -> None:
+  """Raises ValueError for a target that the model does not have.
+
+  Labels, channels and positions must be in range, and a layer must be known.
   """
   known = shapes(model, variables, inputs)
   if isinstance(target, Neuron):
@@ -158,8 +190,8 @@ def check_target(model, variables, inputs, target):
   labels = np.asarray(target)
   if labels.shape != jnp.shape(inputs)[:1] or not np.issubdtype(labels.dtype, np.integer):
     raise ValueError(
-      f'target of shape {labels.shape} and type {labels.dtype} for {len(inputs)} inputs: give one integer '
-      'label each, or a Neuron'
+      f'target of shape {labels.shape} and type {labels.dtype} for {len(inputs)} inputs: '
+      'give one integer label each, or a Neuron'
     )
   if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
     raise ValueError(
@@ -167,62 +199,65 @@ def check_target(model, variables, inputs, target):
     )
 
 
-def _check_neuron(target, shape, count):
-  channel, place = (
-    np.asarray(target.channel),
-    None if target.position is None else np.asarray(target.position),
-  )
+def _check_neuron(target: Neuron, shape: Shape, count: int) -> None:
+  channel = np.asarray(target.channel)
   if channel.shape not in ((), (count,)) or not np.issubdtype(channel.dtype, np.integer):
     raise ValueError(
-      f'channel of shape {channel.shape} and type {channel.dtype} for {count} inputs: give one integer, or '
-      'one each'
+      f'channel of shape {channel.shape} and type {channel.dtype} for {count} inputs: '
+      'give one integer, or one each'
     )
   if not ((channel >= 0) & (channel < shape[-1])).all():
     raise ValueError(
-      f'channel {target.channel} of layer {target.layer!r} is out of range: use 0 to {shape[-1] - 1}'
+      f'channel {target.channel} of layer {target.layer!r} is out of range: '
+      f'use 0 to {shape[-1] - 1}'
     )
-  if place is not None and (
-    len(shape) != 3
-    or place.shape not in ((2,), (count, 2))
-    or not ((place >= 0) & (place < shape[:2])).all()
-  ):
+  if target.position is not None and not _is_position(np.asarray(target.position), shape, count):
     raise ValueError(
       f'position {target.position} of layer {target.layer!r} is out of range: its output is {shape}'
     )
 
 
-def tiled(target, count):
-  """The targets of `count` copies of a batch, one copy after another; pure."""
+def _is_position(position: np.ndarray, shape: Shape, count: int) -> bool:
+  """Whether this is a (row, column), or one for each of `count` images, of an output's shape."""
+  if len(shape) != 3 or position.shape not in ((2,), (count, 2)):
+    return False
+  return bool(((position >= 0) & (position < shape[:2])).all())
+
+
+def tiled(target: Target, count: int) -> Target:
+  """Targets of `count` copies of a batch, one copy after another (a pure function)."""
   if not isinstance(target, Neuron):
-    return jnp.tile(target, count)
-  return Neuron(
-    target.layer,
-    jnp.tile(target.channel, count),
-    None if target.position is None else jnp.tile(target.position, (count, 1)),
-  )
+    return jnp.tile(jnp.asarray(target), count)
+  position = target.position
+  if position is not None:
+    position = jnp.tile(jnp.asarray(position), (count, 1))
+  return Neuron(target.layer, jnp.tile(jnp.asarray(target.channel), count), position)
 
 
-def scores(model, variables, inputs, target):
-  """The number of each example that an analysis explains: a logit, never a probability, or a unit;
-  pure.
+def scores(
+  model: nn.Module, variables: Variables, inputs: Shaped[AnyArray, 'B ...'], target: Target
+) -> Float[Array, 'B']:
+  """The scalar of each example that an analysis explains (a pure function).
+
+  It is a logit, never a probability, or the output of a unit.
 
   Args:
-    model, variables, inputs: as in `outputs`.
-    target: [B] int, the class of each example, or Neuron.
+    model: linen module.
+    variables: its variables.
+    inputs: scaled as in training.
+    target: the class of each example ([B] int), or Neuron.
 
   Returns:
-    [B].
+    one score for each example.
   """
   if not isinstance(target, Neuron):
-    return jnp.take_along_axis(
-      model.apply(variables, inputs), jnp.asarray(target)[:, None], axis=-1
-    )[:, 0]
+    logits = cast(Array, model.apply(variables, inputs))
+    return jnp.take_along_axis(logits, jnp.asarray(target)[:, None], axis=-1)[:, 0]
   _, found = outputs(model, variables, inputs, [target.layer])
   output = found[target.layer]  # [B, …, C]
   channels = jnp.broadcast_to(jnp.asarray(target.channel), len(output))
-  channel = jnp.take_along_axis(output, channels.reshape(-1, *(1,) * (output.ndim - 1)), axis=-1)[
-    ..., 0
-  ]  # [B, …]
+  channels = channels.reshape(-1, *(1,) * (output.ndim - 1))
+  channel = jnp.take_along_axis(output, channels, axis=-1)[..., 0]  # [B, …]
   if target.position is not None:
     row, column = jnp.broadcast_to(jnp.asarray(target.position), (len(output), 2)).T
     return channel[jnp.arange(len(output)), row, column]

@@ -344,7 +344,7 @@ def test_randomisation_resets_running_averages_too():
     ),
     (
       lambda m, v, x, y: attribution.saliency(m, v, x[:0], y[:0]),
-      r'images of shape \(0, 7, 6, 2\) hold nothing',
+      r'images of shape \(0, 7, 6, 2\) are empty',
     ),
     (
       lambda m, v, x, y: attribution.saliency(m, v, x * np.nan, y),
@@ -361,7 +361,7 @@ def test_randomisation_resets_running_averages_too():
     (lambda m, v, x, y: attribution.smooth_grad(m, v, x, y, samples=0), 'samples=0 and noise=0.15'),
     (
       lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, steps=0),
-      'steps=0 is no number of points',
+      'steps=0 is not a number of points',
     ),
     (
       lambda m, v, x, y: attribution.integrated_gradients(m, v, x, y, baseline=np.zeros(3)),
@@ -369,7 +369,7 @@ def test_randomisation_resets_running_averages_too():
     ),
     (
       lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'dense1'),
-      r"layer 'dense1' has no places, its output is \(6,\): use one of conv1, ",
+      r"layer 'dense1' has no spatial positions, its output is \(6,\): use one of conv1, ",
     ),
     (
       lambda m, v, x, y: attribution.grad_cam(m, v, x, y, 'conv9'),

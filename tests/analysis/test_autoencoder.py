@@ -108,11 +108,11 @@ def test_autoencoder_walks_from_reconstruction_to_reconstruction():
   [
     (
       lambda net, x: autoencoder.traverse(*net, x, x, steps=1),
-      'steps=1 is too few for a walk: use at least 2, its ends',
+      'steps=1 is too few for an interpolation: use at least 2, its ends',
     ),
     (
       lambda net, x: autoencoder.traverse(*net, x, x[:1]),
-      r'a walk from images of shape \(2, 2, 2, 1\) to \(1, 2, 2, 1\): give',
+      r'first has shape \(2, 2, 2, 1\) and second has shape \(1, 2, 2, 1\): give',
     ),
     (
       lambda net, x: autoencoder.traverse(*net, x, x, layer='latent'),

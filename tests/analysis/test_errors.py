@@ -123,7 +123,7 @@ def test_calibration_equals_a_loop():
     ),
     (
       lambda: confusion(np.array([0.5]), np.array([0]), 3),
-      r'labels of shape \(1,\) and type float64: give one whole number',
+      r'labels of shape \(1,\) and type float64: give one integer',
     ),
     (
       lambda: mistakes(np.array([0]), np.array([[0, np.nan]])),

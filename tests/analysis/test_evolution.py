@@ -111,7 +111,7 @@ def test_evolution_needs_two_checkpoints(tmp_path):
   for name, count in (('one', 1), ('none', 0)):
     with pytest.raises(
       ValueError,
-      match=rf'{name} keeps {count} checkpoints and at least 2 are needed: train it anew with '
+      match=rf'{name} keeps {count} checkpoints and at least 2 are needed: train it again with '
       r"--config.keep_every='1 epoch'$",
     ):
       evolution.features(tmp_path / name, 'conv2', 0, np.zeros((1, 8, 8, 1), np.float32))

@@ -100,7 +100,7 @@ def test_filters_of_a_layer():
   ('shape', 'scaling', 'message'),
   [
     ((3, 3, 1, 2), 'global', "scaling='global' is unknown: use one of raw, normalised"),
-    ((12, 4), 'raw', r'kernels of shape \(12, 4\) are no filters: give \[kh, kw, in, out\]'),
+    ((12, 4), 'raw', r'kernels of shape \(12, 4\) are not filters: give \[kh, kw, in, out\]'),
   ],
 )
 def test_filters_grid_names_what_is_wrong(shape, scaling, message):

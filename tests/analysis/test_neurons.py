@@ -238,7 +238,7 @@ def test_interesting_leaves_out_channels_that_few_images_excite(planted):
     (
       np.zeros(120),
       3,
-      r'labels of shape \(120,\) and type float64 are no classes: give integers from 0 on',
+      r'labels of shape \(120,\) and type float64 are not classes: give integers from 0 on',
     ),
     (np.arange(120), 0, 'n=0 is too few: use at least 1'),
   ],

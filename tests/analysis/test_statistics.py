@@ -157,6 +157,17 @@ def test_statistics_of_a_recurrent_layer():
   compare(statistics(model, variables, rows, batch_size=2), activations(model, variables, rows))
 
 
+@pytest.mark.parametrize(('batch_size', 'error'), [(256, 1e-5), (65537, 1e-4)])
+def test_statistics_round_little_in_batches_of_any_size(batch_size, error):
+  """Equal deviations are the hardest case: each of their squares is rounded the same way."""
+  generator = np.random.default_rng(0)
+  images = (generator.random((65537, 1, 1, 32)) < 0.3) * generator.uniform(0.01, 10, 32)
+  images = images.astype(np.float32)
+  found = statistics(models.build(IDENTITY), {}, images, batch_size=batch_size)
+  expected = images.std((0, 1, 2), dtype=np.float64)
+  np.testing.assert_allclose(found.channels['activation1'].std, expected, rtol=error)
+
+
 @pytest.mark.parametrize(
   ('images', 'layers', 'message'),
   [
