@@ -3,12 +3,13 @@
 import dataclasses
 import inspect
 import os
-from typing import Any
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
 
 
+@no_type_check  # at run time: JAX also builds States of shapes and of None
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:

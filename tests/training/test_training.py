@@ -1,7 +1,6 @@
-import dataclasses
-
 """What training must do, whatever the experiment."""
 
+import dataclasses
 import json
 
 import flax.linen as nn
