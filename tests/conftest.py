@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 
 import helpers
@@ -40,6 +41,19 @@ import PIL.Image  # noqa: E402
 import pytest  # noqa: E402
 from helpers import BN_CNN, SMALL  # noqa: E402
 from reliability import record  # noqa: E402
+
+
+@pytest.fixture
+def unchecked_types():
+  """For tests that pass values of wrong types: jaxdl's own checks must refuse them."""
+  jaxtyping = sys.modules.get('jaxtyping')
+  if jaxtyping is None:
+    yield
+    return
+  before = jaxtyping.config.jaxtyping_disable
+  jaxtyping.config.update('jaxtyping_disable', True)
+  yield
+  jaxtyping.config.update('jaxtyping_disable', before)
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def over_members(function, mesh, *, scalars=0, donate=()):
       number, state, feed = member
       return function(number, state, arrays, feed, *further)
 
-    return jax.lax.map(each, members) if _in_turn() else jax.vmap(each)(members)
+    return jax.lax.map(each, members) if members_in_turn() else jax.vmap(each)(members)
 
   everywhere = PartitionSpec()
   specs = (
@@ -197,7 +197,8 @@ def over_members(function, mesh, *, scalars=0, donate=()):
   return jax.jit(apart, donate_argnums=donate)
 
 
-def _in_turn():
+def members_in_turn() -> bool:
+  """Whether a device computes its members one after another; accelerators compute them at once."""
   return jax.default_backend() == 'cpu'
 
 
