@@ -4,29 +4,36 @@ import atexit
 import copy
 import functools
 import importlib.metadata
+import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 
 import helpers
 
-if (
-  'JAX_COMPILATION_CACHE_DIR' not in os.environ
-):  # what many tests share is compiled once, by whichever comes first
+# Programs that several tests share are compiled once
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-os.environ['XLA_FLAGS'] = (
-  # compiling takes longer than computing
-  f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'
-)
-if importlib.metadata.version('jaxlib').startswith(
-  '0.10.'
-):  # a flag that another version does not know would end the process
-  os.environ['XLA_FLAGS'] += (
-    # the older emitters make the same numbers in half the time
-    ' --xla_cpu_use_fusion_emitters=false'
-  )
+# Compiling takes longer than computing
+os.environ['XLA_FLAGS'] = f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'
+# The older emitters compute the same numbers in half the time. Other versions may not have the
+# flag, and an unknown flag ends the process
+if importlib.metadata.version('jaxlib').startswith('0.10.'):
+  os.environ['XLA_FLAGS'] += ' --xla_cpu_use_fusion_emitters=false'
+
+
+def check_types():
+  """Checks the annotations of jaxdl at every call; `JAXDL_CHECK_TYPES=0` turns this off."""
+  if os.environ.get('JAXDL_CHECK_TYPES', '1') == '0':
+    return
+  if importlib.util.find_spec('jaxtyping') and importlib.util.find_spec('beartype'):
+    importlib.import_module('jaxtyping').install_import_hook('jaxdl', 'beartype.beartype')
+
+
+check_types()  # before anything imports jaxdl
 
 import fuzzing  # noqa: E402
 import numpy as np  # noqa: E402
@@ -34,6 +41,19 @@ import PIL.Image  # noqa: E402
 import pytest  # noqa: E402
 from helpers import BN_CNN, SMALL  # noqa: E402
 from reliability import record  # noqa: E402
+
+
+@pytest.fixture
+def unchecked_types():
+  """For tests that pass values of wrong types: jaxdl's own checks must refuse them."""
+  jaxtyping = sys.modules.get('jaxtyping')
+  if jaxtyping is None:
+    yield
+    return
+  before = jaxtyping.config.jaxtyping_disable
+  jaxtyping.config.update('jaxtyping_disable', True)
+  yield
+  jaxtyping.config.update('jaxtyping_disable', before)
 
 
 @pytest.fixture

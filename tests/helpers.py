@@ -1,6 +1,8 @@
 """Constants and functions that tests share. Importing it starts no JAX."""
 
+import contextlib
 import json
+import logging
 import os
 import pathlib
 import subprocess
@@ -61,6 +63,27 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
     timeout=timeout,
     env={**os.environ, 'XLA_FLAGS': flags, 'PYTHONPATH': str(folder), **(environment or {})},
   )
+
+
+@contextlib.contextmanager
+def compiled_programs():
+  """Yields a list that receives a line for each program that JAX compiles: its name and the types
+  of its arguments. Programs from the compilation cache count, too.
+  """
+  import jax
+
+  lines = []
+  handler = logging.Handler(logging.WARNING)
+  handler.emit = lambda record: lines.append(record.getMessage())
+  logger = logging.getLogger('jax')
+  logger.addHandler(handler)
+  compiled = []
+  try:
+    with jax.log_compiles():
+      yield compiled
+  finally:
+    logger.removeHandler(handler)
+    compiled += [line for line in lines if line.startswith('Compiling ')]
 
 
 def state_of(built, workdir, step=None):

@@ -3,9 +3,12 @@ imported.
 """
 
 import ast
+import os
 
 import pytest
 from helpers import ROOT
+
+from jaxdl.figures import fitting
 
 FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
 EVERYTHING = object()
@@ -63,6 +66,8 @@ FENCES = {  # library → files that may import it
   'threadpoolctl': ('analysis/embeddings.py',),
 }
 LAZY = set(FENCES) - {'orbax'}  # imported inside functions only: importing them takes seconds
+
+NOT_ANNOTATED = 534  # public functions that lack an annotation, at most
 
 
 def imports(file):
@@ -152,6 +157,69 @@ def test_the_root_of_the_package_holds_commands_only():
 
 def test_only_parallel_knows_pmap():
   assert [file.name for file in FILES if 'pmap(' in file.read_text()] == ['parallel.py']
+
+
+def public_functions(tree):
+  """Functions of a module and methods of its public classes; names without underscore, not nested."""
+  for node in tree.body:
+    if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
+      yield from public_functions(node)
+    elif isinstance(node, ast.FunctionDef) and not node.name.startswith('_'):
+      yield node
+
+
+def lacks_annotation(function):
+  """Whether a parameter other than self and cls, or the returned value, has no annotation."""
+  spec = function.args
+  parameters = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg]
+  named = [one for one in parameters if one is not None and one.arg not in ('self', 'cls')]
+  return function.returns is None or any(one.annotation is None for one in named)
+
+
+def test_public_functions_are_annotated():
+  lacking = [
+    f'{file.relative_to(ROOT)}:{function.lineno} {function.name}'
+    for file in FILES
+    for function in public_functions(ast.parse(file.read_text()))
+    if lacks_annotation(function)
+  ]
+  assert len(lacking) <= NOT_ANNOTATED, '\n'.join(lacking)
+
+
+@pytest.mark.skipif(
+  os.environ.get('JAXDL_CHECK_TYPES') == '0', reason='checks of types are turned off'
+)
+def test_annotations_are_checked_in_the_tests():
+  jaxtyping = pytest.importorskip('jaxtyping')
+  pytest.importorskip('beartype')
+  with pytest.raises(jaxtyping.TypeCheckError, match='name'):
+    fitting.short(3)
+
+
+def test_a_missing_annotation_is_found():
+  functions = """
+def whole(a: int, *b: int, c: int = 0, **d: int) -> int: ...
+def parameter(a, b: int) -> int: ...
+def star(*a) -> int: ...
+def returned(a: int): ...
+def _private(a): ...
+class Public:
+  def method(self) -> int: ...
+  def lacking(self, a) -> int: ...
+class _Private:
+  def method(self, a): ...
+"""
+  found = list(public_functions(ast.parse(functions)))
+  assert [one.name for one in found] == [
+    'whole',
+    'parameter',
+    'star',
+    'returned',
+    'method',
+    'lacking',
+  ]
+  lacking = [one.name for one in found if lacks_annotation(one)]
+  assert lacking == ['parameter', 'star', 'returned', 'lacking']
 
 
 def test_the_fences_catch_a_breach(tmp_path):

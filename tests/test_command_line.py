@@ -373,13 +373,8 @@ def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
 ):
   """Nor is --start-over. Each process has another number: the command is that of all."""
   monkeypatch.setattr(main.processes, 'joined', lambda *who: contextlib.nullcontext())
-  said = []
-  monkeypatch.setattr(
-    main,
-    '_train',
-    lambda chosen, workdir, begun, start_over: said.append(begun) or {'stopped': None},
-  )
-  run_here(
+  monkeypatch.chdir(tmp_path)
+  code, _, _ = run_here(
     f'--config={config_file(small)}',
     '--coordinator',
     'localhost:1',
@@ -389,7 +384,9 @@ def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
     '2',
     '--start-over',
   )
-  assert said == [f'python -m jaxdl.main --config={tmp_path / "small.py"} --workdir=a']
+  assert code == 0
+  written = (tmp_path / 'a/command.txt').read_text()
+  assert written == f'python -m jaxdl.main --config={tmp_path / "small.py"} --workdir=a\n'
 
 
 @pytest.mark.slow

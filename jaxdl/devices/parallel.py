@@ -226,7 +226,7 @@ def over_members(
       number, state, feed = member
       return function(number, state, arrays, feed, *further)
 
-    return jax.lax.map(each, members) if _in_turn() else jax.vmap(each)(members)
+    return jax.lax.map(each, members) if members_in_turn() else jax.vmap(each)(members)
 
   everywhere = PartitionSpec()
   specs = (
@@ -241,8 +241,8 @@ def over_members(
   return jax.jit(mapped, donate_argnums=donate)
 
 
-def _in_turn():
-  """Whether the members of a device are computed one after another."""
+def members_in_turn() -> bool:
+  """Whether a device computes its members one after another; accelerators compute them at once."""
   return jax.default_backend() == 'cpu'
 
 

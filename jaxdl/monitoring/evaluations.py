@@ -212,7 +212,7 @@ def _first(split):
 
 def _named(tree):
   """{'conv1': {'kernel': a}} → {'conv1/kernel': a}."""
-  return {'/'.join(path): values for path, values in traverse_util.flatten_dict(tree).items()}
+  return traverse_util.flatten_dict(tree, sep='/')
 
 
 def _enlarged(picture):

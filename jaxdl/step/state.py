@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, no_type_check
 
 import flax.linen as nn
 import jax
@@ -18,6 +18,7 @@ Sums = dict[str, Float[Array, '']]  # name → sum over examples
 Number = float | int | Float[Array, '']  # of a config; traced where a program trains several runs
 
 
+@no_type_check  # at run time: JAX also builds States of shapes and of None
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:

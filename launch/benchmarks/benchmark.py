@@ -1,5 +1,6 @@
-"""Speed of training against Keras, PyTorch and plain Flax: same network, weights, batch and
-optimizer, interleaved, medians.
+"""Speed of training against Keras, PyTorch and plain Flax, interleaved, medians.
+
+Network, weights, batch and optimizer are the same.
 
     pip install '.[bench]'
     python -m launch.benchmarks.benchmark [--rounds=5] [--seconds=2] [--only=lstm_mnist,…]
@@ -8,12 +9,11 @@ optimizer, interleaved, medians.
     python -m launch.benchmarks.benchmark --starts [--rounds=2]
     python -m launch.benchmarks.benchmark --together=8 --only=lstm_mnist
 
-Every contender is a process of its own; all are started, asked for the loss of the same weights,
-which must be equal, and then take turns. Writes the figures to docs/speed.json and the table to
-docs/speed.md.
-A peer that is not installed is left out by name. With `--starts` it measures anew only how long a
-process takes to its first step. With `--together` it compares runs of several seeds trained by one
-program with the same runs one after another.
+Each contender runs in its own process. All are started and must have the same loss with the same
+weights; then they take turns. The figures are written to docs/speed.json and to the table of docs/speed.md,
+which names the peers that are not installed. With `--starts` only the time from the start of a
+process to its first step is measured. With `--together` runs of several seeds that one program
+trains are compared with the same runs one after another.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 
 from launch.benchmarks import contender, speed_table
 from launch.benchmarks.racing import PEERS, race, start_of_main, starts
@@ -34,11 +35,19 @@ FIGURES = ROOT / 'docs/speed.json'
 PAGE = ROOT / 'docs/speed.md'
 
 
-def serve(kind, folder):
-  """A contender's process: trains as many steps as each line of its input says."""
+def serve(kind: str, folder: str) -> None:
+  """Runs in a contender's process: each line of standard input is a number of steps to train.
+
+  Args:
+    kind: contender, such as 'torch'.
+    folder: folder of a workload.
+  """
   task = contender.read(folder)
   one = importlib.import_module(f'launch.benchmarks.with_{kind.partition("_")[0]}').start(task)
-  answer = lambda **values: print(json.dumps(values), flush=True)  # noqa: E731
+
+  def answer(**values):
+    print(json.dumps(values), flush=True)
+
   one.train(1)
   answer(first_step=True)
   one.restore()
@@ -50,14 +59,26 @@ def serve(kind, folder):
   answer(loss_after=one.loss(), peak_bytes=peak_bytes(), device_bytes=one.memory())
 
 
-def peak_bytes():
-  """Peak memory of this process; getrusage would include the process that started it."""
+def peak_bytes() -> int:
+  """Peak memory of this process; getrusage would include that of the process that started it."""
   status = pathlib.Path('/proc/self/status').read_text()
   return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) << 10
 
 
-def measure(names, peers, rounds, seconds):
-  """Yields the limits of the device and the time of a start, then one dict per workload."""
+def measure(
+  names: Sequence[str], peers: Sequence[str], rounds: int, seconds: float
+) -> Iterator[tuple[str, dict]]:
+  """Races the contenders on each workload.
+
+  Args:
+    names: workloads.
+    peers: contenders besides jaxdl.
+    rounds: turns of each contender.
+    seconds: approximate length of a turn.
+
+  Yields:
+    First ('limits', speed of the device and start of `jaxdl.main`), then (workload, figures).
+  """
   from launch.benchmarks import limits, with_flax, workloads
 
   operations, copied = limits.measure()
@@ -79,9 +100,8 @@ def measure(names, peers, rounds, seconds):
       figures = race(folder, ['jaxdl', *peers], rounds=rounds, seconds=seconds)
       best = figures['contenders']['jaxdl']['ms'] / 1e3
       examples = task.batch * (task.inputs.shape[-1] if task.text else 1)
-      moved = (
-        4 * 7 * figures['parameters']
-      )  # Adam reads four numbers of a parameter and writes three, however it is computed
+      # Adam reads at least four numbers of each parameter and writes three
+      moved = 4 * 7 * figures['parameters']
       figures['starts'] = starts(folder, rounds)
       yield (
         name,
@@ -95,8 +115,8 @@ def measure(names, peers, rounds, seconds):
       )
 
 
-def measure_starts(names, rounds):
-  """Yields, as `measure`, what changes in the figures of workloads that were raced before."""
+def measure_starts(names: Sequence[str], rounds: int) -> Iterator[tuple[str, dict]]:
+  """Yields (workload, its figures of the time to the first step)."""
   from launch.benchmarks import workloads
 
   for name in names:
@@ -105,80 +125,98 @@ def measure_starts(names, rounds):
       yield name, {'starts': starts(folder, rounds)}
 
 
-def main():
+def main() -> None:
+  """Runs the command."""
   if sys.argv[1:2] == ['--serve']:
-    return serve(*sys.argv[2:])
+    serve(*sys.argv[2:])
+    return
+  parser = _parser()
+  options = parser.parse_args()
+  if options.together and not options.table_only:
+    _compare_grouped_runs(parser, options)
+    return
+  if not options.table_only:
+    _measure_and_store(parser, options)
+  elif not options.json.exists():
+    parser.error(f'{options.json} is missing: run the benchmark without --table-only first')
+  if options.json.resolve() == FIGURES:  # other files are not shown on the page
+    speed_table.rewrite(PAGE, json.loads(options.json.read_text()))
+
+
+def _parser():
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--rounds', type=int, default=5)
-  parser.add_argument('--seconds', type=float, default=2.0, help='about how long a turn takes')
-  parser.add_argument(
-    '--only', default='', help='workloads, with commas between them; all by default'
-  )
-  parser.add_argument('--peers', default=','.join(PEERS), help='with commas between them')
+  parser.add_argument('--seconds', type=float, default=2.0, help='approximate length of a turn')
+  parser.add_argument('--only', default='', help='workloads, comma-separated; all by default')
+  parser.add_argument('--peers', default=','.join(PEERS), help='comma-separated')
   parser.add_argument(
     '--json',
     type=pathlib.Path,
     default=FIGURES,
-    help='the table of docs/speed.md shows the default, docs/speed.json',
+    help='file of the figures; the table of docs/speed.md shows those of the default, docs/speed.json',
   )
   parser.add_argument(
     '--table-only',
     action='store_true',
-    help='only rewrite the table, from the figures measured before',
+    help='rewrite the table of docs/speed.md from the figures in the file',
   )
   parser.add_argument(
-    '--starts', action='store_true', help='only how long it takes to the first step'
+    '--starts', action='store_true', help='only measure the time to the first step'
   )
-  parser.add_argument('--together', type=int, default=0, help='how many seeds one program trains')
-  options = parser.parse_args()
-  if not options.table_only:
-    from launch.benchmarks import grouped_runs, workloads
+  parser.add_argument('--together', type=int, default=0, help='seeds that one program trains')
+  return parser
 
-    names = options.only.split(',') if options.only else workloads.WORKLOADS
-    for asked, there in ((names, workloads.WORKLOADS), (options.peers.split(','), PEERS)):
-      if unknown := [name for name in asked if name and name not in there]:
-        parser.error(f'{unknown[0]!r} is unknown: use {", ".join(there)}')
-    if options.together:
-      for name in names:
-        print(
-          json.dumps(grouped_runs.compare(name, options.together, options.rounds, steps=60)),
-          flush=True,
-        )
-      return None
-    import jax
 
-    device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
-    raced = (
-      json.loads(options.json.read_text()).get(device, {})
-      if options.starts and options.json.exists()
-      else {}
-    )
-    if options.starts and (missing := [name for name in names if name not in raced]):
+def _chosen_workloads(parser, options):
+  """Names of the workloads; an unknown workload or peer ends the command."""
+  from launch.benchmarks import workloads
+
+  names = options.only.split(',') if options.only else workloads.WORKLOADS
+  for given, known in ((names, workloads.WORKLOADS), (options.peers.split(','), PEERS)):
+    unknown = [name for name in given if name and name not in known]
+    if unknown:
+      parser.error(f'{unknown[0]!r} is unknown: use {", ".join(known)}')
+  return names
+
+
+def _compare_grouped_runs(parser, options):
+  from launch.benchmarks import grouped_runs
+
+  for name in _chosen_workloads(parser, options):
+    figures = grouped_runs.compare(name, options.together, options.rounds, steps=60)
+    print(json.dumps(figures), flush=True)
+
+
+def _measure_and_store(parser, options):
+  """Measures workloads and writes each one's figures as soon as they are there."""
+  import jax
+
+  names = _chosen_workloads(parser, options)
+  device = f'{len(jax.local_devices())} x {jax.local_devices()[0].device_kind}'
+  raced = _read(options.json).get(device, {}) if options.starts else {}
+  if options.starts:
+    missing = [name for name in names if name not in raced]
+    if missing:
       parser.error(
         f'{missing[0]} was not raced on {device}: run the benchmark without --starts first'
       )
-    made = (
-      measure_starts(names, options.rounds)
-      if options.starts
-      else measure(
-        names, [peer for peer in options.peers.split(',') if peer], options.rounds, options.seconds
-      )
-    )
-    for name, figures in made:
-      print(json.dumps({'workload': name, **figures}), flush=True)
-      stored = json.loads(options.json.read_text()) if options.json.exists() else {}
-      others = raced.get(
-        name, {'date': f'{datetime.date.today()}', 'rounds': options.rounds}
-      )  # of the race
-      stored.setdefault(device, {})[name] = {**others, **figures}
-      options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
-  if options.table_only and not options.json.exists():
-    parser.error(f'{options.json} is missing: run the benchmark without --table-only first')
-  if options.json.resolve() == FIGURES:  # another file does not belong to the page
-    speed_table.rewrite(PAGE, json.loads(options.json.read_text()))
-  return None
+    found = measure_starts(names, options.rounds)
+  else:
+    peers = [peer for peer in options.peers.split(',') if peer]
+    found = measure(names, peers, options.rounds, options.seconds)
+  for name, figures in found:
+    print(json.dumps({'workload': name, **figures}), flush=True)
+    race_facts = {'date': f'{datetime.date.today()}', 'rounds': options.rounds}
+    stored = _read(options.json)
+    stored.setdefault(device, {})[name] = {**raced.get(name, race_facts), **figures}
+    options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
+
+
+def _read(file):
+  """The figures in a file; none where it is missing."""
+  return json.loads(file.read_text()) if file.exists() else {}
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ import tempfile
 
 from jaxdl.devices import compiler
 
-CONFIGS = pathlib.Path(__file__).parents[1] / 'configs'
+CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 KEYS = ('dot', 'reduce', 'dot_then_reduce', 'reduce_of_rank')  # what is counted
 RANK = 7  # from which on a reduction of a product ends the process
 COMPUTATION = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) \(.*\{$')

@@ -7,6 +7,7 @@ import pathlib
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from jaxdl import ops
 from jaxdl.analysis import units
@@ -71,10 +72,7 @@ def write(name, folder):
   np.save(folder / 'targets.npy', targets)
   np.savez(
     folder / 'weights.npz',
-    **{
-      '/'.join(str(key.key) for key in path): leaf
-      for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)
-    },
+    **traverse_util.flatten_dict(state.params, sep='/'),
   )
   optimizer = built.config['optimizer']
   assert optimizer['name'] == 'adam', 'the peers are written for Adam'
@@ -93,7 +91,7 @@ def write(name, folder):
 
 
 def _examples(built):
-  """Inputs as the network takes them and what it should answer: [N, …], or [steps, B, T] of a text."""
+  """(inputs, targets) as the network takes them: [N, …], or [steps, B, T] of a text."""
   split, batch = built.data.splits['train'], built.config['data']['batch_size']
   prepare = jax.jit(lambda arrays, feed: built.data.prepare(split.fetch(arrays, feed), None))
   text = built.config['task']['name'] == 'next_char'

@@ -1,5 +1,6 @@
-"""Where the five reports contradict themselves: such a figure cannot be reproduced, only shown
-beside ours.
+"""Where the five reports contradict themselves.
+
+Such a figure cannot be reproduced, only shown next to ours.
 """
 
 REPORTS = {
@@ -10,7 +11,10 @@ REPORTS = {
   '004': 'Photographs of food, and Shakespeare by characters (homework 2, 2018)',
 }
 
-_GRU = 'the test accuracy of 99.8 % lies above the training accuracy of 99.21 %, so the two may be swapped'
+_GRU = (
+  'the test accuracy of 99.8 % lies above the training accuracy of 99.21 %, '
+  'so the two may be swapped'
+)
 _WARM = (
   'its first epoch already has 98.75 % training accuracy and the validation loss only rises, '
   'so the network had been trained before'
@@ -34,7 +38,8 @@ CONTRADICTIONS = (  # (report, what it states, what contradicts that)
   (
     '001',
     'Batch normalisation after every block of convolution and pooling (task V)',
-    'the layer table and task II have one, on the 10 logits; after each convolution they would add 2,816 parameters',
+    'the layer table and task II have one, on the 10 logits; '
+    'after each convolution they would add 2,816 parameters',
   ),
   (
     '001',
@@ -54,7 +59,8 @@ CONTRADICTIONS = (  # (report, what it states, what contradicts that)
   (
     '002',
     'RNN with 32 units: 98 % test accuracy, more iterations needed',
-    'that is above 64 units (96.38 %) and 128 units (97.27 %), and 98 % and 99.2 % are printed again for the GRU',
+    'that is above 64 units (96.38 %) and 128 units (97.27 %), '
+    'and 98 % and 99.2 % are printed again for the GRU',
   ),
   (
     '002',
@@ -90,6 +96,7 @@ CONTRADICTIONS = (  # (report, what it states, what contradicts that)
   (
     '004',
     '500 characters generated from ROMEO',
-    'all five outputs are fed back at once, and exit() stands in the loop; the author cannot read the text',
+    'all five outputs are fed back at once, and exit() stands in the loop; '
+    'the author cannot read the text',
   ),
 )

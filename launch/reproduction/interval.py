@@ -1,4 +1,4 @@
-"""95 % intervals of our figures, and whether a reported figure lies inside."""
+"""95 % intervals of figures over runs, and whether a reported figure lies inside."""
 
 import dataclasses
 import decimal
@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics
 
-Z = 1.96  # of a normal distribution, 95 % lie within so many deviations
+Z = 1.96  # 95 % of a normal distribution lie within 1.96 deviations of its mean
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """The mean over runs and its 95 % interval.
+  """The mean over runs and its 95 % interval, in the same unit.
 
   Attributes:
-    mean, low, high: the same unit.
-    runs: int, how many.
+    mean: mean over the runs.
+    low: lower end of the interval.
+    high: upper end of the interval.
+    runs: number of runs.
   """
 
   mean: float
@@ -28,7 +30,7 @@ class Measured:
 
 
 def of_numbers(values: Sequence[float]) -> Measured:
-  """Mean ± 1.96 · deviation / √runs; a single number is an interval of no width."""
+  """Mean ± 1.96 · deviation / √runs; the interval of a single number has no width."""
   mean = statistics.fmean(values)
   half = Z * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
   return Measured(mean, mean - half, mean + half, len(values))
@@ -37,17 +39,17 @@ def of_numbers(values: Sequence[float]) -> Measured:
 def of_shares(values: Sequence[float], count: int) -> Measured:
   """The interval of a share of examples, over runs that all counted the same examples.
 
-  Two independent things make it uncertain: which examples were drawn, which more runs do not change
-  (Wilson's interval of the mean share on `count` examples), and which seed a run had
-  (1.96 · deviation / √runs). Each side is the square root of the sum of their squares; for a single
-  run that is Wilson's interval.
+  It combines two independent sources of uncertainty: the sample of examples, which more runs do not
+  reduce (Wilson's interval of the mean share on `count` examples), and the seed (1.96 · deviation /
+  √runs). Each side is the square root of the sum of their squares. For a single run it is Wilson's
+  interval.
 
   Args:
-    values: shares, 0..1, one a run.
-    count: int, examples that each was counted on.
+    values: shares, 0..1, one for each run.
+    count: number of examples that each share was counted on.
 
   Returns:
-    Measured.
+    The mean share and its interval.
 
   Source:
     Wilson 1927, 'Probable inference, the law of succession, and statistical inference'.
@@ -64,7 +66,14 @@ def of_shares(values: Sequence[float], count: int) -> Measured:
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-  """(low, high) of Wilson's 95 % interval of a share of `count` examples."""
+  """Wilson's 95 % interval of a share of `count` examples.
+
+  The share may be a mean over runs, which SciPy's `binomtest` does not accept: it takes whole
+  numbers of successes.
+
+  Returns:
+    (low, high).
+  """
   centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
   half = (
     Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count)) / (1 + Z * Z / count)
@@ -76,13 +85,13 @@ def of_runs(runs: Sequence[Run], key: str, *, shared: bool = False) -> Measured 
   """The interval of a figure over runs.
 
   Args:
-    runs: list of Run.
-    key: str, such as 'test_accuracy'.
-    shared: whether it is compared with runs that counted the same examples; then the interval of
-      several seeds leaves out which examples were drawn.
+    runs: records of the runs.
+    key: figure, such as 'test_accuracy'.
+    shared: whether the figure is compared with one of runs that counted the same examples. Then the
+      interval over several seeds leaves out the uncertainty of the sample.
 
   Returns:
-    Measured, or None where no run has the figure.
+    The interval; None if no run has the figure.
   """
   found = [
     (value, count) for value, count in (run.figure(key) for run in runs) if value is not None
@@ -98,15 +107,21 @@ def of_runs(runs: Sequence[Run], key: str, *, shared: bool = False) -> Measured 
 
 
 def difference(first: Sequence[Run], second: Sequence[Run], key: str) -> Measured | None:
-  """The interval of a figure's difference, first runs minus second; None if either lacks it."""
-  a, b = (of_runs(runs, key, shared=min(len(first), len(second)) > 1) for runs in (first, second))
+  """The interval of a figure's mean in the first runs minus that in the second.
+
+  Returns:
+    The interval; None if the first or the second runs do not have the figure.
+  """
+  shared = min(len(first), len(second)) > 1
+  a = of_runs(first, key, shared=shared)
+  b = of_runs(second, key, shared=shared)
   if a is None or b is None:
     return None
   return between(a, b)
 
 
 def between(a: Measured, b: Measured) -> Measured:
-  """The interval of a − b of two independent Measured."""
+  """The interval of a − b for independent a and b."""
   mean = a.mean - b.mean
   return Measured(
     mean,
@@ -117,17 +132,24 @@ def between(a: Measured, b: Measured) -> Measured:
 
 
 def rounding(figure: float) -> float:
-  """Half a unit of the last digit of a figure as it is written: 0.5 · 10⁻⁴ for 0.9727, 0 for a
-  whole number.
-  """
+  """Half a unit of a figure's last written digit: 0.5 · 10⁻⁴ for 0.9727, 0 for a whole number."""
   if not isinstance(figure, float):
     return 0.0
   return 0.5 * 10.0 ** int(decimal.Decimal(repr(figure)).as_tuple().exponent)
 
 
 def status(measured: Measured, reported: float, key: str) -> str:
-  """'agrees' where our interval and what the report may have rounded from overlap, else how it
-  differs.
+  """Compares a reported figure, which may be rounded, with our interval.
+
+  Args:
+    measured: our interval.
+    reported: the report's figure.
+    key: name of the figure, such as 'test_accuracy'.
+
+  Returns:
+    'agrees' if the interval and the reported figure's rounding interval overlap, else how ours
+    differs: 'differs (better)', 'differs (worse)', and '(higher)' or '(lower)' for figures of
+    training and figures without a better direction.
   """
   slack = rounding(reported) * (1 + 1e-9)  # the bound itself is inside
   if measured.low - slack <= reported <= measured.high + slack:

@@ -1,13 +1,12 @@
-"""Runs the experiments and writes what finished into the README's table of results, or writes the
-ledger of claims.
+"""Runs the experiments and updates the README's table of results, or writes the ledger of claims.
 
     python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs]
     [--budget-minutes=M] [--config.a.b=v]
     python -m launch.reproduction.reproduce --table-only [--readme=README.md]
     python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
 
-Each run is a process of its own. A finished one is not run again and an interrupted one goes on, so
-the same command may be given until nothing is left to do.
+Each run is a process of its own. Finished runs are not repeated and interrupted ones are resumed:
+rerun the command until nothing is left to do.
 """
 
 import argparse
@@ -17,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 
 from jaxdl.config import reading
 from jaxdl.runs import identity
@@ -24,10 +24,11 @@ from jaxdl.terminal import command
 from launch.reproduction import ledger, results_table, run_folders
 
 CONFIGS = run_folders.ROOT / 'configs'
+Todo = list[tuple[str, int | None, pathlib.Path]]  # experiment, seed, the run's folder
 
 
-def main(arguments):
-  """Runs the command; returns the exit code: 1 where an experiment failed."""
+def main(arguments: Sequence[str]) -> int:
+  """Runs the command; returns the exit code, 1 if an experiment failed."""
   chosen, overrides = _parse(arguments[1:])
   configs = {
     file.stem: reading.to_dict(reading.read_file(file)) for file in sorted(CONFIGS.glob('*.py'))
@@ -37,7 +38,8 @@ def main(arguments):
   )
   sweeps = [f'sweeps/{file.stem}' for file in sorted(CONFIGS.glob('sweeps/*.py'))]
   names = chosen.only.split(',') if chosen.only else [*configs, *sweeps]
-  if unknown := [name for name in names if name not in (*configs, *sweeps)]:
+  unknown = [name for name in names if name not in (*configs, *sweeps)]
+  if unknown:
     raise ValueError(
       f'--only={unknown[0]} is not an experiment: use some of {", ".join([*configs, *sweeps])}'
     )
@@ -64,16 +66,16 @@ def main(arguments):
   return int(failed)
 
 
-def plan(names, seeds, runs):
+def plan(names: Sequence[str], seeds: Sequence[int], runs: pathlib.Path) -> Todo:
   """What to run: every experiment once before any a second time.
 
   Args:
     names: configs, and sweeps as 'sweeps/X'.
-    seeds: list of int; a sweep has its own.
-    runs: pathlib.Path.
+    seeds: seeds of each config; a sweep has its own.
+    runs: folder of all runs.
 
   Returns:
-    list of (name, seed or None, the run's folder).
+    (name, seed, the run's folder) of each run; the seed of a sweep is None.
   """
   todo = []
   for number, seed in enumerate(seeds):
@@ -85,38 +87,42 @@ def plan(names, seeds, runs):
   return todo
 
 
-def run_all(todo, configs, seconds, overrides=()):
-  """Runs what is not finished, one after another, until the seconds are spent.
+def run_all(
+  todo: Todo, configs: Mapping[str, dict], seconds: float, overrides: Sequence[str] = ()
+) -> bool:
+  """Runs what is not finished, one run after another, until the time is spent.
 
   Args:
-    todo: as `plan` returns it.
+    todo: the result of `plan`.
     configs: name → config.
-    seconds: float, of all together; infinite for no limit.
-    overrides: list of str, '--config.a.b=v' for every child.
+    seconds: time for all runs in total; infinite for no limit.
+    overrides: '--config.a.b=v' for every run.
 
   Returns:
-    bool, whether one failed.
+    Whether a run failed.
   """
   until, why, failed = time.monotonic() + seconds, 'the budget is spent', False
   for name, seed, folder in todo:
     label = name if seed is None else f'{name}, seed {seed}'
     if is_finished(folder, configs.get(name)):
       print(f'{label}: finished already', flush=True)
-    elif (left := until - time.monotonic()) <= 0:
+      continue
+    left = until - time.monotonic()
+    if left <= 0:
       print(f'{label}: not run, {why}', flush=True)
-    else:
-      print(f'{label}: runs into {folder}', flush=True)
-      try:
-        code, said = run_child([*module_and_flags(name, seed, folder), *overrides], left)
-      except KeyboardInterrupt:
-        code, said, until, why = 0, '', 0.0, 'it was interrupted'
-      failed = failed or code not in (0, -signal.SIGTERM)
-      print(f'{label}: {_outcome(folder, configs.get(name), code, said)}', flush=True)
+      continue
+    print(f'{label}: runs into {folder}', flush=True)
+    try:
+      code, errors = run_child([*module_and_flags(name, seed, folder), *overrides], left)
+    except KeyboardInterrupt:
+      code, errors, until, why = 0, '', 0.0, 'it was interrupted'
+    failed = failed or code not in (0, -signal.SIGTERM)
+    print(f'{label}: {_outcome(folder, configs.get(name), code, errors)}', flush=True)
   return failed
 
 
-def module_and_flags(name, seed, folder):
-  """The command of an experiment, without Python itself."""
+def module_and_flags(name: str, seed: int | None, folder: pathlib.Path) -> list[str]:
+  """The command of an experiment, without the Python executable."""
   if seed is None:
     return ['-m', 'jaxdl.sweep', f'--config=configs/{name}.py', f'--workdir={folder}']
   return [
@@ -128,13 +134,14 @@ def module_and_flags(name, seed, folder):
   ]
 
 
-def run_child(arguments, seconds):
-  """Runs Python in a process of its own and ends it by SIGTERM when its time is up; then it saves
-  what it has.
+def run_child(arguments: Sequence[str], seconds: float) -> tuple[int, str]:
+  """Runs Python in a process of its own, which SIGTERM stops when its time is up.
+
+  A stopped run saves its state.
 
   Args:
-    arguments: list of str.
-    seconds: float, infinite for no limit.
+    arguments: of the Python executable.
+    seconds: time limit; infinite for no limit.
 
   Returns:
     (exit code, standard error).
@@ -143,20 +150,23 @@ def run_child(arguments, seconds):
     [sys.executable, *arguments], cwd=run_folders.ROOT, stderr=subprocess.PIPE, text=True
   ) as child:
     try:
-      said = child.communicate(timeout=None if math.isinf(seconds) else seconds)[1]
+      errors = child.communicate(timeout=None if math.isinf(seconds) else seconds)[1]
     except subprocess.TimeoutExpired:
       child.terminate()
-      said = child.communicate()[1]
+      errors = child.communicate()[1]
     except KeyboardInterrupt:
       child.terminate()
       child.communicate()
       raise
-  return child.returncode, said
+  return child.returncode, errors
 
 
-def is_finished(folder, config):
-  """Whether a folder holds a finished run of this config; or, without a config, a sweep whose runs
-  are all finished.
+def is_finished(folder: pathlib.Path, config: dict | None) -> bool:
+  """Whether a folder holds a finished run of a config.
+
+  Args:
+    folder: a run's folder or a sweep's.
+    config: the run's config; None for a sweep, whose runs must all be finished.
   """
   if config is None:
     rows = run_folders.read_sweep(folder).values()
@@ -167,13 +177,14 @@ def is_finished(folder, config):
   )
 
 
-def _outcome(folder, config, code, said):
-  """How a child ended, in one line; whatever else it said on standard error goes there."""
-  *before, last = said.strip().splitlines() or ['']
+def _outcome(folder, config, code, errors):
+  """How a run ended, in one line; the rest of its standard error is printed on ours."""
+  *before, last = errors.strip().splitlines() or ['']
   if code not in (0, -signal.SIGTERM):
-    print(*before, sep='\n', end='\n' * bool(before), file=sys.stderr)
+    for line in before:
+      print(line, file=sys.stderr)
     return f'failed with exit code {code}: {last}'
-  print(said, end='', file=sys.stderr)
+  print(errors, end='', file=sys.stderr)
   if config is None:
     return 'finished' if is_finished(folder, None) else 'stopped'
   run = run_folders.read_run(folder)
@@ -191,7 +202,7 @@ def _parse(arguments):
   )
   parser.add_argument('--runs', default='runs', help='folder of all runs (default runs)')
   parser.add_argument(
-    '--budget-minutes', type=_minutes, default=math.inf, help='then the run in hand is stopped'
+    '--budget-minutes', type=_minutes, default=math.inf, help='then the current run is stopped'
   )
   parser.add_argument('--table-only', action='store_true', help='only rewrite the table')
   parser.add_argument(
@@ -200,7 +211,8 @@ def _parse(arguments):
   parser.add_argument('--ledger', action='store_true', help='only write the ledger of claims')
   parser.add_argument('--out', default='ledger.md', help='file of the ledger (default ledger.md)')
   chosen, rest = parser.parse_known_args(arguments)
-  if wrong := [argument for argument in rest if not argument.startswith('--config.')]:
+  wrong = [argument for argument in rest if not argument.startswith('--config.')]
+  if wrong:
     raise ValueError(f'{wrong[0]} is unknown: see {parser.prog} --help')
   return chosen, rest
 
@@ -223,7 +235,6 @@ def _minutes(text):
 
 
 if __name__ == '__main__':
-  signal.signal(
-    signal.SIGTERM, signal.default_int_handler
-  )  # a stop reaches the run in hand, which then saves
+  # A stop reaches the current run, which then saves
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   sys.exit(command.run(main, sys.argv))

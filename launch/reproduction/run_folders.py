@@ -25,13 +25,13 @@ class Group:
   Attributes:
     name: str, a config's, or 'sweeps/<sweep>/<label>'.
     reported: dict, the report's figures and its 'source'.
-    runs: seed → Record.
+    runs: seed → Run.
     changed: keys in which a run differs from the config as it is now.
   """
 
   name: str
   reported: dict
-  runs: dict[int, record.Record]
+  runs: dict[int, record.Run]
   changed: tuple[str, ...] = ()
 
   @functools.cached_property
@@ -51,7 +51,7 @@ class Group:
 
 
 def read_run(folder):
-  """The Record of the run in a folder; None where there is none.
+  """The Run of the run in a folder; None where there is none.
 
   Raises:
     ValueError: one of its files is damaged.
@@ -60,7 +60,7 @@ def read_run(folder):
 
 
 def read_seeds(folder):
-  """Seed → Record of the folders seed0, seed1, … in a folder."""
+  """Seed → Run of the folders seed0, seed1, … in a folder."""
   seeds = sorted(
     int(path.name[4:]) for path in pathlib.Path(folder).glob('seed*') if path.name[4:].isdecimal()
   )

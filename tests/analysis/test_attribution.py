@@ -7,9 +7,10 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from helpers import compiled_programs
 
 from jaxdl import models
-from jaxdl.analysis import attribution, gradients, sanity, units
+from jaxdl.analysis import attribution, sanity, units
 from jaxdl.analysis.units import Neuron
 from jaxdl.models import geometry
 
@@ -282,14 +283,15 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   found = attribution.sanity(attribution.saliency, *given)
   plain = network(LAYERS[2:4] + LAYERS[4:5] + LAYERS[6:7])
   plain[1]['batch_stats'] = {}  # as a checkpoint has it
-  before = gradients._compiled._cache_size()
   model, variables, *others = given
   committed = jax.device_put(variables, jax.devices()[0])  # as a checkpoint has them
-  assert (
-    attribution.sanity(attribution.input_x_gradient, model, committed, *others).layers
-    == found.layers
-  )
-  assert gradients._compiled._cache_size() <= before + 1  # one program for all stages
+  with compiled_programs() as compiled:
+    again = attribution.sanity(attribution.input_x_gradient, model, committed, *others)
+  assert again.layers == found.layers
+  shapes = [leaf.shape for leaf in (variables['params']['conv1']['kernel'], others[0])]
+  types = [f'float32[{",".join(map(str, shape))}]' for shape in shapes]
+  of_the_network = [line for line in compiled if all(kind in line for kind in types)]
+  assert len(of_the_network) == 1, compiled  # one program for all stages
   assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == (
     '',
     'dense1',

@@ -68,57 +68,71 @@ def by_loops(layers, params, image, label, mode):
     kind = layer['kind']
     counts[kind] = counts.get(kind, 0) + 1
     given = params.get(layer.get('name', f'{kind}{counts[kind]}'), {})
-    before = value
-    if kind == 'conv':
-      size = layer['kernel']
-      pad = (size - 1) // 2 if layer.get('padding', 'SAME') == 'SAME' else 0
-      wide = np.pad(value, ((pad, pad), (pad, pad), (0, 0)))
-      value = np.zeros((wide.shape[0] - size + 1, wide.shape[1] - size + 1, layer['features']))
-      for i, j in np.ndindex(value.shape[:2]):
-        value[i, j] = (
-          np.tensordot(wide[i : i + size, j : j + size], given['kernel'], 3) + given['bias']
-        )
-      linear, extra = value, (given['kernel'], pad)
-    elif kind == 'max_pool':
-      step = layer.get('strides', 2)
-      value = np.zeros(
-        ((value.shape[0] - 2) // step + 1, (value.shape[1] - 2) // step + 1, value.shape[2])
-      )
-      switches = {}
-      for i, j, c in np.ndindex(value.shape):
-        window = before[i * step : i * step + 2, j * step : j * step + 2, c]
-        first = np.unravel_index(window.argmax(), (2, 2))
-        switches[i, j, c], value[i, j, c] = (
-          (i * step + first[0], j * step + first[1], c),
-          window.max(),
-        )
-      linear, extra = value, switches
-    elif kind == 'flatten':
-      value, extra = value.ravel(), None
-      linear = value
-    else:
-      linear, extra = value @ given['kernel'] + given['bias'], given['kernel']
-      value = linear
+    linear, backward = FORWARD[kind](value, layer, given)
     active = kind in ('conv', 'dense') and layer.get('activate', True)
+    kept.append((linear, active, backward))
     value = np.maximum(linear, 0) if active else linear
-    kept.append((kind, before.shape, linear, active, extra))
   signal = np.eye(len(value))[label]
-  for kind, shape, linear, active, extra in reversed(kept):
-    signal = rectified_back(mode, linear, signal) if active else signal
-    if kind == 'conv':
-      kernel, pad = extra
-      wide = np.zeros((shape[0] + 2 * pad, shape[1] + 2 * pad, shape[2]))
-      for i, j in np.ndindex(signal.shape[:2]):
-        wide[i : i + kernel.shape[0], j : j + kernel.shape[1]] += kernel @ signal[i, j]
-      signal = wide[pad : pad + shape[0], pad : pad + shape[1]]
-    elif kind == 'max_pool':
-      unpooled = np.zeros(shape)
-      for place, where in extra.items():
-        unpooled[where] += signal[place]  # windows of stride 1 overlap: their signals add
-      signal = unpooled
-    else:
-      signal = signal.reshape(shape) if kind == 'flatten' else extra @ signal
+  for linear, active, backward in reversed(kept):
+    if active:
+      signal = rectified_back(mode, linear, signal)
+    signal = backward(signal)
   return signal
+
+
+def conv_by_loops(value, layer, given):
+  """(outputs before the activation, function that sends a signal back to the inputs)."""
+  kernel, size = given['kernel'], layer['kernel']
+  pad = (size - 1) // 2 if layer.get('padding', 'SAME') == 'SAME' else 0
+  height, width, channels = value.shape
+  wide = np.pad(value, ((pad, pad), (pad, pad), (0, 0)))
+  linear = np.zeros((wide.shape[0] - size + 1, wide.shape[1] - size + 1, layer['features']))
+  for i, j in np.ndindex(linear.shape[:2]):
+    linear[i, j] = np.tensordot(wide[i : i + size, j : j + size], kernel, 3) + given['bias']
+
+  def backward(signal):
+    wide = np.zeros((height + 2 * pad, width + 2 * pad, channels))
+    for i, j in np.ndindex(signal.shape[:2]):
+      wide[i : i + size, j : j + size] += kernel @ signal[i, j]
+    return wide[pad : pad + height, pad : pad + width]
+
+  return linear, backward
+
+
+def max_pool_by_loops(value, layer, given):
+  """The same for windows of 2 × 2, of whose equal values the first one is the switch."""
+  step = layer.get('strides', 2)
+  rows, columns = ((size - 2) // step + 1 for size in value.shape[:2])
+  linear, switches = np.zeros((rows, columns, value.shape[2])), {}
+  for i, j, c in np.ndindex(linear.shape):
+    window = value[i * step : i * step + 2, j * step : j * step + 2, c]
+    row, column = np.unravel_index(window.argmax(), (2, 2))
+    switches[i, j, c] = i * step + row, j * step + column, c
+    linear[i, j, c] = window.max()
+
+  def backward(signal):
+    unpooled = np.zeros(value.shape)
+    for place, where in switches.items():
+      unpooled[where] += signal[place]  # windows of stride 1 overlap: their signals add
+    return unpooled
+
+  return linear, backward
+
+
+def flatten_by_loops(value, layer, given):
+  return value.ravel(), lambda signal: signal.reshape(value.shape)
+
+
+def dense_by_loops(value, layer, given):
+  return value @ given['kernel'] + given['bias'], lambda signal: given['kernel'] @ signal
+
+
+FORWARD = {
+  'conv': conv_by_loops,
+  'max_pool': max_pool_by_loops,
+  'flatten': flatten_by_loops,
+  'dense': dense_by_loops,
+}
 
 
 @pytest.mark.parametrize('name', NETS)

@@ -3,9 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from helpers import compiled_programs
 
 from jaxdl import models
-from jaxdl.analysis import attribution, gradients, local_forward, units
+from jaxdl.analysis import attribution, local_forward, units
 from jaxdl.analysis.units import Neuron
 
 HEAD = (
@@ -235,12 +236,13 @@ def followed(name, target):
 def test_a_second_call_compiles_nothing():
   model, variables, images = network(*NETS['average'])
   attribution.occlusion(model, variables, images, np.array([0, 1, 2]), window=2)
-  known = gradients._compiled._cache_size()
-  again = model.clone()
-  attribution.occlusion(
-    again, jax.tree.map(np.negative, variables), images, np.array([2, 1, 0]), window=2
-  )
-  assert gradients._compiled._cache_size() == known
+  again, negative = model.clone(), jax.tree.map(np.negative, variables)
+  with compiled_programs() as compiled:
+    attribution.occlusion(again, negative, images, np.array([2, 1, 0]), window=2)
+  assert compiled == []
+  with compiled_programs() as compiled:
+    attribution.occlusion(again, negative, images, np.array([2, 1, 0]), window=3)
+  assert compiled, 'programs that are compiled are found'
 
 
 @pytest.mark.parametrize(

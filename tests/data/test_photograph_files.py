@@ -261,6 +261,7 @@ def test_what_is_left_out_is_named(tmp_path):
   assert data.counted() == ['train: 2 examples, 1 of each of 2 classes']
 
 
+@pytest.mark.usefixtures('unchecked_types')
 def test_numbered_folders_keep_their_names(tmp_path):
   """Only a config that asks for Food-11's names gets them, and only for files named as in Food-11."""
   for number in range(11):

@@ -5,6 +5,7 @@ compared with one.
 import math
 
 import pytest
+from scipy import stats
 
 from launch.reproduction import interval, wording
 
@@ -14,6 +15,17 @@ def test_interval_of_one_run_is_wilson():
   assert interval.wilson(0.5, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
   assert interval.wilson(1.0, 100) == pytest.approx((1 / 1.038416, 1.0), abs=1e-5)
   assert interval.of_shares([0.5], 100) == interval.Measured(0.5, *interval.wilson(0.5, 100), 1)
+
+
+@pytest.mark.parametrize(
+  ('successes', 'count'), [(0, 7), (7, 7), (1, 3), (50, 100), (9_883, 10_000)]
+)
+def test_interval_of_one_run_equals_scipy(successes, count):
+  """At the confidence of z = 1.96."""
+  level = math.erf(interval.Z / math.sqrt(2))
+  expected = stats.binomtest(successes, count).proportion_ci(level, method='wilson')
+  found = interval.wilson(successes / count, count)
+  assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_interval_of_several_runs_adds_their_deviation():

@@ -74,20 +74,25 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
   ],
   ids=str,
 )
-def test_own_arrays_train_to_the_end_with_their_pictures(odd, small, monkeypatch, tmp_path, capsys):
-  built = experiment.build(own_config(small, monkeypatch, **odd), 'own')
-  summary = main._train(built, tmp_path, 'python -m jaxdl.main')
-  assert 'left out' not in capsys.readouterr().err
-  assert summary['step'] in (2, 4)
-  assert checkpoint.last_step(tmp_path) == 4
-  assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
-  names = json.loads((tmp_path / 'config.json').read_text())['dataset']['classes']
+@pytest.mark.usefixtures('unchecked_types')
+def test_own_arrays_train_to_the_end_with_their_pictures(
+  odd, small, monkeypatch, config_file, tmp_path, capsys
+):
+  file, folder = config_file(own_config(small, monkeypatch, **odd)), tmp_path / 'run'
+  assert main.main(['jaxdl.main', f'--config={file}', f'--workdir={folder}']) == 0
+  captured = capsys.readouterr()
+  assert 'left out' not in captured.err
+  assert json.loads(captured.out.splitlines()[-1])['step'] in (2, 4)
+  assert checkpoint.last_step(folder) == 4
+  assert (folder / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
+  names = json.loads((folder / 'config.json').read_text())['dataset']['classes']
   assert all(isinstance(name, str) for name in names)
   assert names == [
     name.decode() if isinstance(name, bytes) else str(name) for name in odd.get('classes', 'abc')
   ]
 
 
+@pytest.mark.usefixtures('unchecked_types')
 def test_classes_that_are_no_names_are_refused():
   with pytest.raises(
     ValueError,
@@ -185,13 +190,14 @@ def warnings(capsys):
   ids=lambda case: getattr(case, '__name__', str(case))[:40],
 )
 def test_what_fails_to_be_shown_is_one_warning_and_the_run_is_trained(
-  where, name, raises, warning, small, monkeypatch, tmp_path, capsys
+  where, name, raises, warning, small, monkeypatch, config_file, tmp_path, capsys
 ):
   pytest.importorskip('tensorflow')
   monkeypatch.setattr(where, name, raises)
-  main._train(experiment.build(small, 'small'), tmp_path, 'python -m jaxdl.main')
+  file, folder = config_file(small), tmp_path / 'run'
+  assert main.main(['jaxdl.main', f'--config={file}', f'--workdir={folder}']) == 0
   assert [line for line in warnings(capsys) if 'left out' in line] == [f'warning: {warning}']
-  assert trained(tmp_path)
+  assert trained(folder)
 
 
 def test_functions_of_a_user_that_fail_do_not_end_training(small, tmp_path, capsys):

@@ -178,7 +178,7 @@ def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypa
   dropout rate; members of a device one after another, as on a CPU, or at once, as on an
   accelerator.
   """
-  monkeypatch.setattr(parallel, '_in_turn', lambda: in_turn)
+  monkeypatch.setattr(parallel, 'members_in_turn', lambda: in_turn)
   config = request.getfixturevalue(kind)
   config = {**config, 'l2': 1e-3, 'ema_decay': 0.9}
   if kind == 'small_text':
