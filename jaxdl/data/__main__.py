@@ -1,5 +1,5 @@
-"""python -m jaxdl.data list | prepare NAME --from=DIR: the data sets, and how to prepare one without
-a network.
+"""python -m jaxdl.data list | prepare NAME --from=DIR: the data sets, and how to prepare one
+without a network.
 """
 
 if __name__ == '__main__':  # before the imports below, which take seconds

@@ -74,7 +74,9 @@ FOOD11 = {'train': 9_866, 'validation': 3_430, 'test': 3_347}  # photographs of 
 
 
 def stand_in(name: str) -> Source:
-  """A Source of the sizes of a data set in SETS, which takes little memory; its values mean nothing."""
+  """A Source of the sizes of a data set in SETS, which takes little memory; its values mean
+  nothing.
+  """
   found = SETS[name]
   columns = {}
   for split, count in found.counts.items():

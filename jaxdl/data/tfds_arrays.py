@@ -61,8 +61,8 @@ def read(
 
   Raises:
     OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files. Where nothing may be downloaded (`downloads`), a stand-in of `known` is returned for the
-      data sets that it has.
+      files. Where nothing may be downloaded (`downloads`), a stand-in of `known` is returned for
+      the data sets that it has.
   """
   root = root_folder(data_dir)
   folder = version_folder(root, name)

@@ -168,7 +168,8 @@ class Dropout(nn.Module):
     if not context.train or (isinstance(self.rate, (int, float)) and self.rate == 0):
       return inputs
     index = context.index  # training always gives it
-    return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=index)  # pyright: ignore[reportArgumentType]
+    # pyright: ignore[reportArgumentType]
+    return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=index)
 
 
 class BatchNorm(nn.Module):

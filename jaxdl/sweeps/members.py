@@ -38,9 +38,10 @@ def read(config, path):
 
   Args:
     config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a
-      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and
-      the sections and keys that it sets, and its 'base' takes another config), 'seeds', 'common'
-      (what every member sets) and 'reported' (label → figures).
+      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name'
+      and 'choices'; a choice has a 'name' and the sections and keys that it sets, and its 'base'
+      takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label →
+      figures).
     path: of the sweep's file.
 
   Returns:

@@ -10,10 +10,10 @@ Network, weights, batch and optimizer are the same.
     python -m launch.benchmarks.benchmark --together=8 --only=lstm_mnist
 
 Each contender runs in its own process. All are started and must have the same loss with the same
-weights; then they take turns. The figures are written to docs/speed.json and to the table of docs/speed.md,
-which names the peers that are not installed. With `--starts` only the time from the start of a
-process to its first step is measured. With `--together` runs of several seeds that one program
-trains are compared with the same runs one after another.
+weights; then they take turns. The figures are written to docs/speed.json and to the table of
+docs/speed.md, which names the peers that are not installed. With `--starts` only the time from the
+start of a process to its first step is measured. With `--together` runs of several seeds that one
+program trains are compared with the same runs one after another.
 """
 
 import argparse
