@@ -6,7 +6,8 @@ Format 1 (without a number): `task` may be a name instead of a section, and `see
 What was found of the data ('dataset') may be missing or incomplete, and a checkpoint may have no
 checksums.
 
-Format 2: `task` is a section, `seed` and 'dataset' are complete, and every checkpoint has checksums.
+Format 2: `task` is a section, `seed` and 'dataset' are complete, and every checkpoint has
+checksums.
 """
 
 from typing import Any
