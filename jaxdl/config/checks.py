@@ -5,7 +5,7 @@ import re
 import sys
 from typing import Any
 
-import jax
+import jax.core
 
 
 def check_section(section: Any, where: str) -> None:

@@ -65,7 +65,7 @@ def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
   """
   is_new(argument, config, path)
   *sections, last = parts(argument)
-  node = config
+  node: Any = config
   with config.unlocked():
     for part in sections:
       if part not in keys(node):

@@ -160,6 +160,8 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
       f'config file {path} is not Python: give a .py file with a function get_config()'
     )
   spec = importlib.util.spec_from_file_location(file.stem, file)
+  assert spec is not None  # as for every .py file
+  assert spec.loader is not None
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)

@@ -1,15 +1,18 @@
-"""Checkpoints: save without waiting, restore a run from the newest whole one, or load its model
-alone.
+"""Checkpoints: saved in the background, restored from the newest complete one, or read for the
+model alone.
 """
 
 import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import linen as nn
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import models
@@ -17,7 +20,9 @@ from jaxdl.runs import disk, format, integrity
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
-PLAIN = re.compile(r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*')  # of paths that libraries take as they are
+PLAIN = re.compile(
+  r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*'
+)  # paths that the libraries read as they are
 LINK = 'checkpoints'
 
 
@@ -25,7 +30,7 @@ class AllDamagedError(ValueError):
   """No checkpoint of a run can be read.
 
   Attributes:
-    workdir: pathlib.Path, the run's folder.
+    workdir: the run's folder.
   """
 
   def __init__(self, message: str, workdir: pathlib.Path):
@@ -37,19 +42,20 @@ class Manager(ocp.CheckpointManager):
   """orbax's CheckpointManager for a folder of any name.
 
   orbax and tensorstore read some characters of a path as a pattern or as the address of a bucket.
-  They get a symbolic link in the temporary folder instead of such a path.
+  For such a path they get a symbolic link in the temporary folder.
 
   Args:
-    folder: pathlib.Path, absolute.
+    folder: absolute.
     **keywords: of ocp.CheckpointManager.
 
   Attributes:
-    folder: the same; `directory` may be the link.
-    unread: int, the step that was saved last and has not been read back; None otherwise.
+    folder: the argument; `directory` may be the link.
+    unread: the step that was saved last and has not been read back; None otherwise.
   """
 
-  def __init__(self, folder: pathlib.Path, **keywords):
-    self.folder, self.unread = folder, None
+  def __init__(self, folder: pathlib.Path, **keywords: Any):
+    self.folder = folder
+    self.unread: int | None = None
     self._temporary = None if PLAIN.fullmatch(str(folder)) else _linked(folder)
     super().__init__(f'{self._temporary.name}/{LINK}' if self._temporary else folder, **keywords)
 
@@ -58,14 +64,14 @@ class Manager(ocp.CheckpointManager):
     try:
       integrity.check_loss(self.folder / str(step))
     except integrity.DamagedError:
-      return None  # the other checkpoints stay usable; `restore` raises for this one
+      return None  # the other checkpoints remain usable; `restore` raises for this one
     return super().metrics(step)
 
   def reason(self, error: Exception) -> str:
     """The first line of an error, with the path of the folder and not of the link."""
     return integrity.reason(str(error).replace(str(self.directory), str(self.folder)))
 
-  def close(self):
+  def close(self) -> None:
     """Waits for the last save, then removes the link."""
     try:
       super().close()
@@ -75,7 +81,7 @@ class Manager(ocp.CheckpointManager):
 
 
 def _linked(folder):
-  """A TemporaryDirectory of a plain name that holds a symbolic link to a folder."""
+  """A TemporaryDirectory with a plain name that has a symbolic link to a folder."""
   for place in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
     if PLAIN.fullmatch(place):
       try:
@@ -90,14 +96,14 @@ def _linked(folder):
   )
 
 
-def manager(workdir, keep_every=0):
+def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest
   validation loss.
 
   Args:
     workdir: the run's folder.
-    keep_every: those of every so many steps are kept too; 0 for none. It counts only where
-      something is saved.
+    keep_every: steps between further checkpoints that are kept; 0 for none. It matters only for
+      saving.
 
   Returns:
     Manager; `close()` it.
@@ -108,7 +114,7 @@ def manager(workdir, keep_every=0):
 
   keep = preservation_policy.AnyPreservationPolicy(
     [
-      preservation_policy.LatestN(2),  # where the last one is damaged, there is one to go on from
+      preservation_policy.LatestN(2),  # a run resumes from the other where the last is damaged
       preservation_policy.BestN(
         get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
       ),
@@ -130,19 +136,26 @@ def manager(workdir, keep_every=0):
   return Manager(folder, item_names=ITEMS, options=options)
 
 
-def save(checkpoints, state, config, *, validation_loss=None, since_log=None):
+def save(
+  checkpoints: Manager | None,
+  state: State,
+  config: dict[str, Any],
+  *,
+  validation_loss: float | None = None,
+  since_log: Mapping[str, float] | None = None,
+) -> None:
   """Saves a state in the background: 'model' for analysis, 'train' to resume, config and checksums.
 
   The previous checkpoint is read back first. Of the last two, one is therefore always known to be
   readable.
 
   Args:
-    checkpoints: the manager; None in a process that keeps none.
-    state: State.
-    config: dict of plain JSON data.
-    validation_loss: nats; a checkpoint without one is never the best.
-    since_log: name → number, what training summed since its last log, so that the next one is that
-      of a run never stopped.
+    checkpoints: the manager; None in a process that writes none.
+    state: what to save.
+    config: the resolved config, plain JSON data.
+    validation_loss: in the unit of the task's loss; a checkpoint without one is never the best.
+    since_log: name → sum since the last log, so that the next log equals that of an uninterrupted
+      run.
 
   Raises:
     OSError: the disk is too full for it, or the checkpoint saved before cannot be read back.
@@ -174,7 +187,7 @@ def save(checkpoints, state, config, *, validation_loss=None, since_log=None):
   checkpoints.unread = step
 
 
-def read_back(checkpoints: Manager, state: State):
+def read_back(checkpoints: Manager, state: State) -> None:
   """Waits for the last save, reads what it wrote and compares it with its checksums.
 
   Args:
@@ -190,7 +203,7 @@ def read_back(checkpoints: Manager, state: State):
   step, checkpoints.unread = checkpoints.unread, None
   try:
     restore(checkpoints, state, step=step)
-  except Exception as error:  # orbax, tensorstore and json each have their own for a damaged file
+  except Exception as error:  # orbax, tensorstore and json each have their own types
     others = [other for other in checkpoints.all_steps() if other != step]
     kept = f'the checkpoint of step {max(others):,} is kept' if others else 'there is no other one'
     raise OSError(
@@ -200,20 +213,20 @@ def read_back(checkpoints: Manager, state: State):
     ) from error
 
 
-def restore(checkpoints, state, *, step):
-  """The state of a checkpoint.
+def restore(checkpoints: Manager, state: State, *, step: int) -> State:
+  """Restores the state of a checkpoint.
 
   Args:
     checkpoints: the manager.
     state: State of the same run, for its shapes and types.
-    step: int.
+    step: of the checkpoint.
 
   Returns:
     State.
 
   Raises:
-    DamagedError: what was read is not what was saved; damage that orbax finds itself has errors of
-      many types.
+    DamagedError: what was read is not what was saved. Damage that orbax finds itself raises errors
+      of many types.
   """
   abstract = jax.tree.map(
     lambda leaf: np.zeros(leaf.shape, leaf.dtype), (_model_item(state), _train_item(state))
@@ -243,14 +256,14 @@ def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False
     State; the given one where there is no checkpoint.
 
   Raises:
-    AllDamagedError: there are checkpoints and none can be read; all are left where they are.
+    AllDamagedError: there are checkpoints and none can be read; they are not moved.
   """
   errors = {}
   for step in sorted(checkpoints.all_steps(), reverse=True):
     try:
       state = restore(checkpoints, state, step=step)
       break
-    except Exception as error:  # orbax, tensorstore and json each have their own for a damaged file
+    except Exception as error:  # orbax, tensorstore and json each have their own types
       errors[step] = error
   else:
     if errors and not start_over:
@@ -274,11 +287,13 @@ def restore_best(checkpoints: Manager, state: State) -> State:
   """
   checkpoints.wait_until_finished()
   read_back(checkpoints, state)
-  while (step := find_step(checkpoints, 'best')) not in (None, int(state.step)):
+  step = find_step(checkpoints, 'best')
+  while step is not None and step != int(state.step):
     try:
       return restore(checkpoints, state, step=step)
     except Exception as error:
       _put_aside(checkpoints, {step: error})
+    step = find_step(checkpoints, 'best')
   return state
 
 
@@ -301,48 +316,45 @@ def _put_aside(checkpoints, errors):
     checkpoints.reload()
 
 
-def last_step(workdir):
+def last_step(workdir: str | os.PathLike) -> int:
   """The step of a run's last checkpoint; 0 where there is none."""
   return max(kept_steps(workdir), default=0)
 
 
-def kept_steps(workdir):
-  """The steps of the checkpoints that a run keeps, list of int in order; [] where there is none."""
+def kept_steps(workdir: str | os.PathLike) -> list[int]:
+  """The steps of the checkpoints that a run keeps, in order; [] where there is none."""
   if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
     return []
   with manager(workdir) as checkpoints:
     return sorted(checkpoints.all_steps())
 
 
-def since_log(checkpoints, step):
-  """What training had summed since its last log when `step` was saved, name → number; {} where that
-  was not kept.
-  """
+def since_log(checkpoints: Manager | None, step: int) -> dict[str, float]:
+  """The sums since the last log when a step was saved, name → sum; {} where they were not kept."""
   if checkpoints is None or not (checkpoints.folder / str(step) / 'since_log').is_dir():
     return {}
-  return checkpoints.restore(
-    step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore())
-  ).since_log
+  found = checkpoints.restore(step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore()))
+  return found['since_log']
 
 
-def best_loss(checkpoints):
+def best_loss(checkpoints: Manager) -> float:
   """The lowest validation loss of the checkpoints; infinite where there is none."""
-  return (
-    float('inf')
-    if checkpoints.best_step() is None
-    else checkpoints.metrics(checkpoints.best_step())['loss']
-  )
+  best = checkpoints.best_step()
+  measured = None if best is None else checkpoints.metrics(best)
+  return float('inf') if measured is None else measured['loss']
 
 
-def load_model(workdir, step='best'):
-  """The model of a run, from its checkpoint alone: no flags, no optimizer, no data set.
+def load_model(
+  workdir: str | os.PathLike, step: str | int = 'best'
+) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+  """Loads the model of a run from its checkpoint alone: no flags, no optimizer, no data set.
 
   Args:
     workdir: the run's folder.
     step: 'best' (lowest validation loss; the last one where no validation was run) | 'last' | int.
 
   Returns:
-    (linen module, variables, config dict).
+    (linen module, variables, config).
 
   Raises:
     FileNotFoundError: no such checkpoint; the message lists the steps there are.
@@ -350,9 +362,12 @@ def load_model(workdir, step='best'):
   return load_step(workdir, step)[1:]
 
 
-def load_step(workdir, step):
-  """The same after the number of the step, of one reading: a run that still trains has another best
-  one a moment later.
+def load_step(
+  workdir: str | os.PathLike, step: str | int
+) -> tuple[int, nn.Module, dict[str, Any], dict[str, Any]]:
+  """As `load_model`, preceded by the number of the step.
+
+  Both are of the same checkpoint, also while a run trains and its best checkpoint changes.
   """
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   if not folder.is_dir():
@@ -377,10 +392,8 @@ def load_step(workdir, step):
   return chosen, models.build(config['model']), items.model, config
 
 
-def _read(checkpoints, step, **items):
-  """The items of a checkpoint and its config, compared with the checksums that were saved with
-  them.
-  """
+def _read(checkpoints: Manager, step: int, **items) -> Any:
+  """The items of a checkpoint and its config, compared with the checksums saved with them."""
   folder = checkpoints.folder / str(step)
   integrity.check_loss(folder)
   texts = [
@@ -388,7 +401,7 @@ def _read(checkpoints, step, **items):
     for name in ('config', 'since_log', 'checksums')
     if name == 'config' or (folder / name).is_dir()
   ]
-  found = checkpoints.restore(
+  found: Any = checkpoints.restore(
     step, args=ocp.args.Composite(**{name: ocp.args.JsonRestore() for name in texts}, **items)
   )
   if 'checksums' not in texts and format.number(found.config) > 1:
@@ -401,11 +414,11 @@ def _read(checkpoints, step, **items):
   return found
 
 
-def find_step(checkpoints, step):
+def find_step(checkpoints: Manager, step: str | int) -> int | None:
   """The step of 'best', 'last' or a number; None where there is no such checkpoint."""
   if step == 'best' and checkpoints.best_step() is not None:
     return checkpoints.best_step()
-  if step in ('best', 'last'):
+  if isinstance(step, str):
     return checkpoints.latest_step()
   return step if step in checkpoints.all_steps() else None
 

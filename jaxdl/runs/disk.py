@@ -1,20 +1,22 @@
-"""Files that are there whole or not at all, and what is written for people into some."""
+"""Atomic writing of files, readable JSON, folders, and room on the disk."""
 
 import json
+import os
 import pathlib
 import shutil
+from typing import Any
 
 SPARE = 1 << 18  # bytes left for logs
 LINE = 110  # letters
 
 
-def write_atomic(file, text):
-  """Writes a text aside and renames it, so that a crash or a full disk leaves what stood in the
-  file before.
+def write_atomic(file: str | os.PathLike, text: str) -> None:
+  """Writes a text to a temporary file and renames it: after a crash or on a full disk, the file has
+  its earlier content.
 
   Args:
-    file: path.
-    text: str.
+    file: where to write.
+    text: what to write.
 
   Raises:
     OSError: the folder cannot be written or the disk is full.
@@ -29,15 +31,15 @@ def write_atomic(file, text):
     raise
 
 
-def readable_json(value, indent=0):
-  """JSON for people: what fits into a line stands in one, as does a list of plain values.
+def readable_json(value: Any, indent: int = 0) -> str:
+  """JSON for people: a value that fits is on one line, and so is a list of plain values.
 
   Args:
     value: plain JSON data.
-    indent: int, letters that its lines are moved to the right.
+    indent: spaces before each line but the first.
 
   Returns:
-    str.
+    The JSON text.
   """
   line, space, nested = json.dumps(value), ' ' * indent, (dict, list, tuple)
   if len(line) <= LINE - indent:
@@ -51,12 +53,12 @@ def readable_json(value, indent=0):
   return f'{line[0]}\n' + ',\n'.join(f'{space}  {part}' for part in parts) + f'\n{space}{line[-1]}'
 
 
-def make_folder(folder):
-  """Makes a folder and those above it; returns its path.
+def make_folder(folder: str | os.PathLike) -> pathlib.Path:
+  """Creates a folder and those above it; returns its path.
 
   Raises:
     ValueError: its name is not UTF-8, so that no message could name it.
-    OSError: it cannot be made.
+    OSError: it cannot be created.
   """
   folder = pathlib.Path(folder)
   try:
@@ -73,13 +75,17 @@ def make_folder(folder):
   return folder
 
 
-def check_space(folder, size, what):
-  """Raises OSError where a file system has no room for `size` bytes and some to spare: what is
-  there stays whole.
+def check_space(folder: str | os.PathLike, size: int, what: str) -> None:
+  """Raises OSError where a file system has no room for a file and a reserve.
+
+  Args:
+    folder: a folder of the file system.
+    size: of the file, in bytes.
+    what: the file, for the message.
   """
   free = shutil.disk_usage(folder).free
   if free < size * 1.1 + SPARE:
     raise OSError(
-      f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free; make '
-      'room and give the same command again'
+      f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and '
+      f'{free / 1e6:,.1f} MB are free; make room and give the same command again'
     )

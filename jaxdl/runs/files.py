@@ -1,16 +1,19 @@
-"""A run's files as they are read again: config.json, summary.json, metrics.jsonl and weights.jsonl."""
+"""Readers of a run's files: config.json, summary.json, metrics.jsonl and weights.jsonl."""
 
 import json
 import math
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 from jaxdl.step import metrics
 
-LARGEST = 3.5e38  # of a finite figure: float32 has none above
+LARGEST = 3.5e38  # greater than any finite float32
 
 
-def is_figure(value):
-  """Whether a value is a number that a run can have measured, perhaps not finite."""
+def is_figure(value: Any) -> bool:
+  """Whether a value is a number that a run can have measured; it may be infinite or NaN."""
   return (
     isinstance(value, (int, float))
     and not isinstance(value, bool)
@@ -83,18 +86,20 @@ def summary_keys() -> dict:
   }
 
 
-def read_json(file, keys=None):
-  """The data of a run's `config.json` or `summary.json`.
+def read_json(
+  file: pathlib.Path, keys: dict[str, tuple[Callable[[Any], bool], bool]] | None = None
+) -> dict[str, Any]:
+  """Reads a run's `config.json` or `summary.json`.
 
   Args:
-    file: pathlib.Path.
-    keys: CONFIG or `summary_keys()`, or None where nothing is asked of the keys.
+    file: the file.
+    keys: CONFIG or `summary_keys()`; None checks no keys.
 
   Returns:
-    dict.
+    The JSON object.
 
   Raises:
-    ValueError: the file is no JSON object, or a key holds something else than it should.
+    ValueError: the file is not a JSON object, or a key has an invalid value.
   """
   mend = 'delete it and give the command of its run again'
   try:
@@ -115,9 +120,14 @@ def read_json(file, keys=None):
 _ABSENT = object()
 
 
-def journal(workdir):
-  """The lines of `metrics.jsonl` as dicts, one that is just being written or damaged left out; []
-  where there is none.
+def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+  """Reads `metrics.jsonl`; incomplete and damaged lines are left out.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    Its lines in order; [] where there is no such file.
   """
   return [
     line
@@ -127,9 +137,14 @@ def journal(workdir):
   ]
 
 
-def weights(workdir):
-  """The lines of `weights.jsonl` as dicts, 'step' and tensor → list of nine numbers, as `journal`
-  reads its own.
+def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+  """Reads `weights.jsonl`; incomplete and damaged lines are left out.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    Its lines in order, each with 'step' and tensor → nine numbers; [] where there is no such file.
   """
   return [
     line

@@ -1,10 +1,11 @@
-"""A run's folder: one run at a time writes into it, always of the same config."""
+"""A run's folder, into which one process at a time trains, always with the same config."""
 
 import contextlib
 import json
 import os
 import pathlib
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 import filelock
@@ -13,23 +14,22 @@ import psutil
 from jaxdl.runs import disk, format, identity
 from jaxdl.runs.files import read_json
 
-OWNER, LOCK = 'lock', '.lock'  # who trains; what is locked: Windows lets nobody read a locked file
-
-
+OWNER = 'lock'  # who trains
+LOCK = '.lock'  # another file, since Windows does not allow reading a locked one
 WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an instant
 
 
 @contextlib.contextmanager
-def locked(workdir, config, steps):
-  """Locks a run's folder inside the `with` block; writes `config.json` into that of a new run.
+def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> Iterator[None]:
+  """Locks a run's folder inside the `with` block; writes `config.json` of a new run.
 
-  How long and how often may change between sittings; what is trained may not. The system takes the
-  lock away with the process, however that ends.
+  `identity.KEYS` says which keys may change between sessions. The system releases the lock when the
+  process ends, however it ends.
 
   Args:
-    workdir: the run's folder, made where it is absent.
-    config: dict of plain JSON data.
-    steps: int, the length of the run.
+    workdir: the run's folder, created where it is missing.
+    config: the resolved config, plain JSON data.
+    steps: the length of the run.
 
   Raises:
     ValueError: the folder holds a run of another config; the message names the keys.
@@ -54,14 +54,19 @@ def locked(workdir, config, steps):
     yield
 
 
-def write_config(workdir, config: dict):
-  """Writes `config.json`; of a run that resumes only after its checkpoint has been read."""
+def write_config(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
+  """Writes `config.json`; for a run that resumes, call it after its checkpoint has been read."""
   disk.write_atomic(pathlib.Path(workdir) / 'config.json', disk.readable_json(config) + '\n')
 
 
-def trainer(workdir):
-  """Who trains in a folder, or did last: {'process': int, 'host': str, 'steps': int, 'now': bool};
-  {} where nobody did.
+def trainer(workdir: str | os.PathLike) -> dict[str, Any]:
+  """The process that trains in a folder, or did so last.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where no process has trained there.
   """
   folder = pathlib.Path(workdir)
   try:
@@ -82,8 +87,8 @@ def _is_locked(folder, owner, written):
 
   Args:
     folder: pathlib.Path.
-    owner: dict, who trained there last, as `_owner_in` returns it.
-    written: float, when the owner was written, in seconds since 1970.
+    owner: which process trained there last, as `_owner_in` returns it.
+    written: when that was written, in seconds since 1970.
   """
   if not (folder / LOCK).exists():
     return False
@@ -108,10 +113,8 @@ def _is_alive(owner, written):
     return False
 
 
-def last_checkpoint(workdir):
-  """The folder of a run's last checkpoint, whose name is its step, as pathlib.Path; None where
-  there is none.
-  """
+def last_checkpoint(workdir: str | os.PathLike) -> pathlib.Path | None:
+  """The folder of a run's last checkpoint, whose name is its step; None where there is none."""
   return max(_checkpoints(workdir), key=lambda path: int(path.name), default=None)
 
 
@@ -121,30 +124,30 @@ def _checkpoints(workdir):
   ]
 
 
-def seconds_a_step(workdir):
-  """How long this sitting took for a step, evaluations included, between the first and the last
-  checkpoint that it left.
+def seconds_a_step(workdir: str | os.PathLike) -> float | None:
+  """Mean seconds a step of this session, evaluations included, between its first and its last
+  checkpoint.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    float; None where it left fewer than two.
+    Seconds; None where the session has left fewer than two checkpoints.
   """
-  with contextlib.suppress(
-    FileNotFoundError
-  ):  # no lock, or a checkpoint that makes place for a newer one
+  # There may be no lock, and a checkpoint may be deleted for a newer one.
+  with contextlib.suppress(FileNotFoundError):
     began = (pathlib.Path(workdir) / OWNER).stat().st_mtime
     saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
     ours = {step: moment for step, moment in saved.items() if moment >= began}
-    if len(ours) > 1 and (spent := ours[max(ours)] - ours[min(ours)]) > 0:
+    spent = ours[max(ours)] - ours[min(ours)] if ours else 0.0
+    if spent > 0:
       return spent / (max(ours) - min(ours))
   return None
 
 
-def below(folder):
-  """The folders of the runs that a folder (pathlib.Path) is or holds, such as those of a sweep, in
-  order of their names.
+def below(folder: pathlib.Path) -> list[pathlib.Path]:
+  """The folders of the runs in a folder, such as that of a sweep, in order of their names; of a
+  run's folder, itself.
   """
   if (folder / 'config.json').is_file():
     return [folder]

@@ -1,41 +1,43 @@
-"""Damage: checksums tell of it, for a flipped bit in a stored array has no other sign, and what is
-damaged is put aside.
+"""Detects corrupted checkpoints by checksum and quarantines them.
+
+A flipped bit in a stored array has no other sign.
 """
 
 import json
 import pathlib
 import sys
 import zlib
+from typing import Any
 
 import jax
 import numpy as np
 
 
 class DamagedError(ValueError):
-  """What was read is not what was written."""
+  """The data read differ from the data written."""
 
 
-def checksums(tree):
-  """CRC-32 of every array of a tree: of its type, shape and bytes.
+def checksums(tree: Any) -> dict[str, int]:
+  """CRC-32 of the type, shape and bytes of every array of a tree.
 
   Args:
     tree: of arrays.
 
   Returns:
-    dict, path of a leaf → int.
+    path of a leaf → CRC-32.
   """
   leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
   return {jax.tree_util.keystr(path): _of_array(np.asarray(leaf)) for path, leaf in leaves}
 
 
-def of_json(data):
-  """CRC-32 of plain JSON data, whatever the order of its keys."""
+def of_json(data: Any) -> int:
+  """CRC-32 of plain JSON data; it does not depend on the order of keys."""
   return zlib.crc32(json.dumps(data, sort_keys=True).encode())
 
 
-def check(found, expected):
-  """Raises DamagedError, which names the first leaf that differs, where two results of `checksums`
-  are unequal.
+def check(found: dict[str, int], expected: dict[str, int]) -> None:
+  """Raises DamagedError, which names the first leaf that differs, unless two results of `checksums`
+  are equal.
   """
   for path in sorted(found.keys() | expected.keys()):
     if found.get(path) != expected.get(path):
@@ -44,12 +46,12 @@ def check(found, expected):
 
 def _of_array(array):
   return zlib.crc32(
-    np.ascontiguousarray(array).reshape(-1).view(np.uint8),
+    np.ascontiguousarray(array).reshape(-1).view(np.uint8).data,
     zlib.crc32(f'{array.dtype}{array.shape}'.encode()),
   )
 
 
-def check_loss(folder: pathlib.Path):
+def check_loss(folder: pathlib.Path) -> None:
   """Raises DamagedError where the validation loss of a checkpoint cannot be read.
 
   Args:
@@ -66,13 +68,13 @@ def check_loss(folder: pathlib.Path):
     raise DamagedError(f'its validation loss is {str(loss)[:20]!r}')
 
 
-def quarantine(folder: pathlib.Path, step: int, why: str):
-  """Moves a checkpoint out of the folder of checkpoints into `damaged` beside it, and says so.
+def quarantine(folder: pathlib.Path, step: int, why: str) -> None:
+  """Moves a checkpoint out of the folder of checkpoints into `damaged` next to it, with a message.
 
   Args:
     folder: the folder of checkpoints.
     step: of the checkpoint.
-    why: what is damaged, in a line.
+    why: what is damaged, in one line.
   """
   (folder.parent / 'damaged').mkdir(exist_ok=True)
   names = (
@@ -82,12 +84,12 @@ def quarantine(folder: pathlib.Path, step: int, why: str):
   aside = next(name for name in names if not name.exists())
   (folder / str(step)).rename(aside)
   print(
-    f'checkpoint {step} is damaged ({why}): moved to {aside}, going on without it',
+    f'checkpoint {step} is damaged ({why}): moved to {aside}, continuing without it',
     file=sys.stderr,
     flush=True,
   )
 
 
-def reason(error):
-  """The first line of an error, of which those of orbax and tensorstore have many."""
+def reason(error: object) -> str:
+  """The first line of an error; those of orbax and tensorstore have many."""
   return str(error).strip().partition('\n')[0][:200]

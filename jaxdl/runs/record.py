@@ -1,6 +1,4 @@
-"""A run as its files have it: its config, its figures, the lines of its journal, and how it was
-begun.
-"""
+"""A run as one object: its config, figures, history, command and network."""
 
 import dataclasses
 import functools
@@ -17,7 +15,7 @@ from jaxdl.runs import files, format, identity
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
-}  # tasks whose loss is no entropy
+}  # tasks whose loss is not an entropy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Run:
     return tuple(self.config.get('dataset', {}).get('classes', ()))
 
   @property
-  def step(self):
+  def step(self) -> int:
     """The last step that was logged."""
     return self.history[-1]['step'] if self.history else 0
 
@@ -96,24 +94,20 @@ class Run:
     return not self.history or end in (None, self.step)
 
   @property
-  def title(self):
-    """The config's name, and before it that of the folder where this tells more."""
+  def title(self) -> str:
+    """The config's name, preceded by the folder's where that says more."""
     folder = self.folder.resolve().name
-    return (
-      self.name
-      if folder == self.name or re.fullmatch(r'seed\d+', folder)
-      else f'{folder} ({self.name})'
-    )
+    if folder == self.name or re.fullmatch(r'seed\d+', folder):
+      return self.name
+    return f'{folder} ({self.name})'
 
   @property
-  def remark(self):
-    """What the data set says of itself, such as 'test split is not the original (JPEG test copy)';
-    '' for nothing.
-    """
+  def remark(self) -> str:
+    """The data set's remark, such as 'test split is not the original'; '' for none."""
     return self.summary.get('data', '').partition(', ')[2]
 
   @property
-  def changed(self):
+  def changed(self) -> list[str]:
     """The keys in which the run differs from the config of the package that its command names; of
     another config, or of a sweep, the keys that the command sets.
 
@@ -130,20 +124,22 @@ class Run:
       if not identity.of(key).same_experiment
     ]
 
-  def state(self, now):
-    """'training', 'finished' or 'stopped'; `now` tells whether a process trains in its folder."""
-    return 'training' if now else 'finished' if self.finished else 'stopped'
+  def state(self, now: bool | None) -> str:
+    """'training', 'finished' or 'stopped'; `now` is whether a process trains in its folder."""
+    if now:
+      return 'training'
+    return 'finished' if self.finished else 'stopped'
 
-  def epoch(self):
-    """The steps of an epoch; None where an older version did not keep it."""
+  def epoch(self) -> int | None:
+    """The steps of an epoch; None in some runs of format 1."""
     return self.config.get('dataset', {}).get('steps_per_epoch')
 
-  def of_split(self, split):
-    """The lines of one split."""
+  def of_split(self, split: str) -> list[dict[str, Any]]:
+    """The lines of the history of one split."""
     return [line for line in self.history if line['split'] == split]
 
-  def curves(self):
-    """(metric, split) → list of (step, number), in the order of the steps."""
+  def curves(self) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """(metric, split) → list of (step, value), in the order of the steps."""
     found = {}
     for line in self.history:
       for metric, value in line.items():
@@ -151,16 +147,16 @@ class Run:
           found.setdefault((metric, line['split']), []).append((line['step'], value))
     return found
 
-  def figure(self, key):
-    """A figure at the checkpoint of the lowest validation loss, and how many examples it is the
-    mean over.
+  def figure(self, key: str) -> tuple[float | None, int]:
+    """A figure at the checkpoint of the lowest validation loss.
 
     Args:
       key: such as 'test_accuracy'; a training figure is that of the last line of training up to the
         checkpoint.
 
     Returns:
-      (number, int); the number is None where the run has no such figure.
+      (value, how many examples it is the mean over); the value is None where the run has no such
+      figure.
     """
     split, _, name = key.partition('_')
     if split != 'train':
@@ -171,8 +167,8 @@ class Run:
     steps = lines[-1]['step'] - (lines[-2]['step'] if len(lines) > 1 else 0)
     return lines[-1].get(name), steps * self.config['data']['batch_size']
 
-  def reported(self):
-    """Rows (figure, reported, ours or None) of what the config's report says."""
+  def reported(self) -> list[tuple[str, float, float | None]]:
+    """Rows (figure, reported value, ours or None) of the figures that the config's report has."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
       if key != 'source' and files.is_figure(value):
@@ -181,14 +177,12 @@ class Run:
     return rows
 
 
-def loss_unit(config):
-  """The unit of the loss that a config's task measures: 'nats', 'squared error' or 'mean squared
-  error'.
-  """
-  return SQUARES.get(_task(config), 'nats')
+def loss_unit(config: dict[str, Any]) -> str:
+  """The unit of the loss of a config's task: 'nats', 'squared error' or 'mean squared error'."""
+  return SQUARES.get(_task(config) or '', 'nats')
 
 
-def counted(config):
+def counted(config: dict[str, Any]) -> str:
   """What the speed of a config's task counts: 'examples' or 'characters'."""
   return 'characters' if _task(config) == 'next_char' else 'examples'
 

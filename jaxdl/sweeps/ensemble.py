@@ -1,6 +1,9 @@
-"""Several runs in one program: every array with an axis of members before it, and the members
+"""Several runs in one program: every array has a leading axis of members, and the members are
 divided over the devices.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,30 +11,37 @@ import numpy as np
 
 from jaxdl.devices import parallel
 from jaxdl.step import steps as step_functions
+from jaxdl.step.state import State
 from jaxdl.sweeps.grouping import separated, with_numbers
 from jaxdl.training import evaluation, experiment
+from jaxdl.training.experiment import Experiment
 from jaxdl.training.programs import Program
 
 
-def stacked(states):
-  """A list of States as one of arrays [M, …]."""
+def stacked(states: Sequence[State]) -> State:
+  """M States as one State of arrays [M, …]."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
 @jax.jit
-def member(states, number):
-  """The State of one member of a stacked one, on all devices."""
+def member(states: State, number: int) -> State:
+  """The State of one member of a stacked State, on all devices."""
   return jax.tree.map(lambda leaf: leaf[number], states)
 
 
-def placed(states):
+def placed(states: State) -> State:
   """A stacked State on the devices that compute its members."""
   return parallel.split_members(states, parallel.members_mesh(len(states.step)))
 
 
-def compile_steps(experiments):
-  """Compiles many steps of all members: (stacked State, arrays, feeds, steps) → (State, sums of
-  each step [M, S]).
+def compile_steps(experiments: Sequence[Experiment]) -> Callable:
+  """Compiles many steps of all members.
+
+  Args:
+    experiments: M experiments that share a program.
+
+  Returns:
+    (stacked State, arrays, feeds, steps) → (stacked State, name → sums of each step [M, S]).
   """
   parts = [separated(built.config)[1] for built in experiments]
   differing = [place for place in parts[0] if len({part[place] for part in parts}) > 1]
@@ -55,8 +65,8 @@ def compile_steps(experiments):
   return lambda states, arrays, feeds, count: compiled(states, arrays, feeds, count, numbers)
 
 
-def feeds(experiments):
-  """The members' feeds one after another: (first step, steps) → name → [M, S, B, …]."""
+def feeds(experiments: Sequence[Experiment]) -> Callable[[int, int], dict[str, np.ndarray]]:
+  """Stacks the feeds of the members: (first step, steps) → name → [M, S, B, …]."""
 
   def feed_at(first_step, count):
     each = [built.data.splits['train'].feed(first_step, count) for built in experiments]
@@ -65,14 +75,14 @@ def feeds(experiments):
   return feed_at
 
 
-def split_feeds(count):
-  """How `feeds` of so many members are put on the devices: (feeds, steps) → the same, padded."""
+def split_feeds(count: int) -> Callable:
+  """How `feeds` of so many members are put on the devices: (feeds, steps) → feeds, padded."""
   mesh = parallel.members_mesh(count)
   return lambda feeds, steps: parallel.split_feeds(feeds, steps, mesh)
 
 
-def evaluation_of(experiments):
-  """As `evaluation.of_splits`, of a stacked State; sums are [M]."""
+def evaluation_of(experiments: Sequence[Experiment]) -> Callable[[State], dict[str, Any]]:
+  """As `evaluation.of_splits`, for a stacked State; sums are [M]."""
   count = len(experiments)
   mesh, split = parallel.members_mesh(count), split_feeds(count)
 
@@ -90,7 +100,7 @@ def evaluation_of(experiments):
   return evaluation.of_splits(experiments[0], over=over, split_feed=split_feed)
 
 
-def program(experiments):
+def program(experiments: Sequence[Experiment]) -> Program:
   """The program of several runs, for `loop.train_runs`."""
   return Program(
     run=compile_steps(experiments),

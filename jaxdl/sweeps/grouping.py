@@ -2,55 +2,77 @@
 
 import copy
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 
 from jaxdl.sweeps import members as sweep_members
+from jaxdl.sweeps.members import Member
+
+Place = tuple[str | int, ...]  # keys and positions that lead to a value of a config
 
 
-def grouped(found, *, together):
-  """Which members one compiled program can train; all of one seed are built, so that errors come
-  before any run.
+def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
+  """Groups the members that one compiled program can train.
 
-  They may differ in the seed, the learning rate, the strength of the L2 penalty and the rates of
-  dropout, where these are not 0; whatever else differs, a layer or a batch, needs a program of its
-  own. Photographs come from one stream, what follows the validation loss follows one, and a trace
-  is of one run: such members are trained one after another.
+  The members of a group may differ in the seed, the learning rate, the strength of the L2 penalty
+  and the rates of dropout, where these are not 0; any other difference, such as a layer or a batch
+  size, needs a program of its own. Members that read photographs, that follow the validation loss
+  or that leave a trace are trained one after another. All members of one seed are built, so that
+  errors come before any run.
 
   Args:
-    found: list of Member.
+    found: the members.
     together: 'auto' (on a CPU only as many as divide over two devices or more, which was measured
-      faster, then) | 'always'
-      | 'never'.
+      to be faster) | 'always' | 'never'.
 
   Returns:
-    list of lists of Member.
+    The groups, each of one member or more.
 
   Raises:
     ValueError, OSError: as `experiment.build`.
   """
   alike = {}
   for member in found:
-    alike.setdefault(json.dumps(separated(member.config)[0], sort_keys=True), []).append(member)
+    key = json.dumps(separated(member.config)[0], sort_keys=True)
+    alike.setdefault(key, []).append(member)
   groups = []
   for members in alike.values():
-    for member in [other for other in members if other.seed == members[0].seed]:
-      one = sweep_members.built(member)
-    can = one.observe is None and not one.profile and one.data.splits['train'].capacity is None
-    devices = jax.device_count()
-    gain = (
-      len(members)
-      if jax.default_backend() != 'cpu'
-      else len(members) // devices * devices * (devices > 1)
-    )
-    shared = {'always': len(members), 'auto': gain, 'never': 0}[together] * can
-    groups += [members[:shared]] * (shared > 0) + [[member] for member in members[shared:]]
+    built = [sweep_members.built(member) for member in members if member.seed == members[0].seed]
+    shared = _count_shared(len(members), together) if _can_share(built[-1]) else 0
+    if shared:
+      groups.append(members[:shared])
+    groups += [[member] for member in members[shared:]]
   return groups
 
 
-def separated(config):
-  """(the config without what may differ within a program, {place: number} of what may be an
-  argument of it).
+def _can_share(experiment):
+  """Whether an experiment can be trained in one program with others."""
+  is_resident = experiment.data.splits['train'].capacity is None
+  return experiment.observe is None and not experiment.profile and is_resident
+
+
+def _count_shared(count, together):
+  """How many of so many members share a program."""
+  if together != 'auto':
+    return count if together == 'always' else 0
+  if jax.default_backend() != 'cpu':
+    return count
+  devices = jax.device_count()
+  return count // devices * devices if devices > 1 else 0
+
+
+def separated(config: dict[str, Any]) -> tuple[dict[str, Any], dict[Place, float]]:
+  """Separates the numbers that may be arguments of a compiled program from a config.
+
+  Args:
+    config: of a member, or of its experiment.
+
+  Returns:
+    (what must be equal for members to share a program, place → number). The seed is an argument
+    too, and 'reported' is not used in training; keys such as `log_every` must be equal, since one
+    loop trains all members.
   """
   fixed = copy.deepcopy(config)
   for key in ('seed', 'reported'):
@@ -66,8 +88,8 @@ def separated(config):
   return fixed, numbers
 
 
-def with_numbers(config, numbers):
-  """The config with numbers, perhaps traced, in their places."""
+def with_numbers(config: dict[str, Any], numbers: dict[Place, Any]) -> dict[str, Any]:
+  """The config with numbers, which may be traced, in their places."""
   config = copy.deepcopy(config)
   for (*path, key), number in numbers.items():
     _below(config, path)[key] = number
@@ -79,8 +101,8 @@ def _layers(config):
   return layers if isinstance(layers, (list, tuple)) else ()
 
 
-def _below(config, path):
-  """What stands at a path of keys and positions; None where nothing does."""
+def _below(config: Any, path: Sequence[str | int]) -> Any:
+  """The value at a path of keys and positions; None where there is none."""
   for key in path:
     try:
       config = config[key]

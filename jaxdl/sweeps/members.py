@@ -3,8 +3,12 @@
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
 import re
+from typing import Any
+
+import ml_collections
 
 from jaxdl.config import binding, checks, library, reading
 from jaxdl.training import experiment
@@ -17,39 +21,39 @@ class Member:
   """One run of a sweep.
 
   Attributes:
-    label: str, its choices, such as 'LSTM, 64'; runs that differ in their seed alone share it.
+    label: its choices, such as 'LSTM, 64'; runs that differ only in their seed share it.
     choices: axis → name of the choice.
-    seed: int.
-    name: of the config that it begins with.
-    config: dict, the config of the run.
-    folder: of the run, below the sweep's.
+    seed: root of the run's random draws.
+    name: of the config that it starts from.
+    config: the config of the run.
+    folder: of the run, in the sweep's folder.
   """
 
   label: str
-  choices: dict
+  choices: dict[str, str]
   seed: int
   name: str
-  config: dict
+  config: dict[str, Any]
   folder: str
 
 
-def read(config, path):
-  """The members of a sweep, seeds last.
+def read(
+  config: ml_collections.ConfigDict | dict[str, Any], path: str | os.PathLike
+) -> list[Member]:
+  """The members of a sweep; the seeds vary fastest.
 
   Args:
-    config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a
-      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name'
-      and 'choices'; a choice has a 'name' and the sections and keys that it sets, and its 'base'
-      takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label →
-      figures).
+    config: of the sweep: 'base' (the config that every member starts from, a path relative to the
+      sweep's file, or the name of a config in the package), 'axes' (a list of 'name' and 'choices'; a choice has a 'name', the sections and
+      keys that it sets, and may have a 'base' of its own), 'seeds', 'common' (what every member
+      sets) and 'reported' (label → figures).
     path: of the sweep's file.
 
   Returns:
-    list of Member.
+    The members.
 
   Raises:
-    ValueError: a missing or misspelt key, no choice or seed, or the label of a figure that no
-      member has.
+    ValueError: a missing or misspelt key, no choice or seed, or a figure whose label no member has.
   """
   return binding.bind_one(_members, reading.to_dict(config), 'config', path=pathlib.Path(path))()
 
@@ -101,11 +105,13 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
   labels = list(dict.fromkeys(member.label for member in found))
   if unknown := set(reported or {}) - set(labels):
     raise ValueError(
-      f'config.reported.{min(unknown)} is no member of the sweep: its labels are {"; ".join(labels)}'
+      f'config.reported.{min(unknown)} is no member of the sweep: its labels are '
+      f'{"; ".join(labels)}'
     )
   if len({member.folder for member in found}) < len(found):
     raise ValueError(
-      f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits'
+      f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or '
+      'digits'
     )
   return found
 
@@ -129,7 +135,9 @@ def _choices(number, axis):
   except (KeyError, TypeError, AttributeError):
     found = []
   names = [*(name for name, _ in found), axis.get('name')] if found else [None]
-  if twice := [name for name in names[:-1] if isinstance(name, str) and names[:-1].count(name) > 1]:
+  named = [name for name, _ in found if isinstance(name, str)]
+  twice = [name for name in named if named.count(name) > 1]
+  if twice:
     raise ValueError(
       f'config.axes[{number}] has two choices of the name {twice[0]!r}: give each a name of its own'
     )
@@ -142,7 +150,7 @@ def _choices(number, axis):
 
 
 def _changed(config, change):
-  """A config with another's keys put in, section by section."""
+  """A config with the keys of a change, section by section."""
   below = {
     key: _changed(config[key], value)
     for key, value in change.items()

@@ -24,7 +24,7 @@ class Trainer:
     command: the command that trains the sweep.
     finished: members that were finished before.
     start_over: as in `loop.train`.
-    faults: folder of a member → why it did not end.
+    faults: folder of a member → why it failed.
     damaged: folder of a member → the message of its damaged checkpoints.
     said: lines that were printed already, so that each is printed once.
   """
@@ -37,8 +37,13 @@ class Trainer:
   damaged: dict[str, str] = dataclasses.field(default_factory=dict)
   said: set[str] = dataclasses.field(default_factory=set)
 
-  def train(self, group: list[Member], signals: list):
-    """Trains a group, the members at the same step compiled together, until a signal comes."""
+  def train(self, group: list[Member], signals: list) -> None:
+    """Trains a group; members at the same step are compiled together.
+
+    Args:
+      group: the members.
+      signals: the signals received so far; training stops when there is one.
+    """
     alike = {}
     for member in group:
       place = self.workdir / member.folder
@@ -71,7 +76,7 @@ class Trainer:
           print(f'  {self.workdir / member.folder}: {result}', flush=True)
 
   def _train_runs(self, chosen):
-    """The summary of each (member, Experiment), or why it no longer trained."""
+    """The summary of each (member, Experiment), or why it failed."""
     experiments = [experiment for _, experiment in chosen]
     folders = [self.workdir / member.folder for member, _ in chosen]
     callbacks = [
@@ -82,14 +87,11 @@ class Trainer:
       )
       for member, experiment in chosen
     ]
-    if len(chosen) == 1:
-      program = programs.of_one(experiments[0])
-    else:
-      program = ensemble.program(experiments)
+    program = programs.of_one(experiments[0]) if len(chosen) == 1 else ensemble.program(experiments)
     return loop.train_runs(experiments, folders, program, callbacks, start_over=self.start_over)
 
   def _without_damaged(self, waiting, error):
-    """The members but the one whose checkpoints are all damaged, which is named and kept."""
+    """The members except the one whose checkpoints are all damaged, which is reported."""
     left = []
     for member, experiment in waiting:
       if (self.workdir / member.folder).absolute() == error.workdir:

@@ -1,5 +1,6 @@
-"""An experiment: a config checked and turned into data, model, optimizer and durations, before
-anything is written.
+"""An experiment: a checked config with its data, model, optimizer and durations.
+
+Building one writes nothing.
 """
 
 import dataclasses
@@ -123,12 +124,12 @@ class Experiment:
   profile: int
   reported: dict
 
-  def initial_state(self):
+  def initial_state(self) -> state.State:
     """The State before the first step."""
     return self.drawing().lower().compile()()
 
-  def drawing(self):
-    """The traced program that draws the State before the first step, and the shapes of it."""
+  def drawing(self) -> Any:
+    """The traced program that draws the State before the first step, with its shapes."""
     inputs = self.data.inputs
     return state.trace_initial_state(
       self.recipe.model,
@@ -140,8 +141,8 @@ class Experiment:
       streams=self.data.streams(),
     )
 
-  def learning_rate(self, step, opt_state):
-    """The learning rate of the step that led to `step` and this optimizer's state, cuts on a
+  def learning_rate(self, step: int, opt_state: Any) -> float:
+    """The learning rate of the step that led to `step` and this state of the optimizer, cuts on a
     plateau included.
     """
     cut = float(opt_state['memory']['factor']) if self.observe else 1.0
@@ -327,7 +328,8 @@ def _observer(config, data):
 def _check_outputs(task, rows, data):
   if not table.totals(rows)['trainable']:
     raise ValueError(
-      "config.model.layers have no parameters, so that nothing can be trained: add one such as kind='dense'"
+      'config.model.layers have no parameters, so that nothing can be trained: add one such as '
+      "kind='dense'"
     )
   last, shape = rows[-1]['name'], rows[-1]['output']
   if task is tasks.reconstruct:

@@ -1,21 +1,21 @@
-"""Runs as their own files tell of them: config.json, summary.json and metrics.jsonl."""
+"""The runs of every config and sweep, read from their files."""
 
 import dataclasses
 import functools
+import os
 import pathlib
+from typing import Any
 
-from jaxdl.runs import files, identity, record
+from jaxdl.runs import Run, files, identity, load
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def progress(run):
-  """'at step 8,000 of 27,000', or '… of 20 epochs' where the Run has not yet been told how many
-  steps these are.
-  """
-  count, unit = run.config['train_for'].split()
-  steps = run.summary.get('steps') or (int(count) if unit.startswith('step') else None)
-  return f'at step {run.step:,} of {f"{steps:,}" if steps else f"{count} {unit}"}'
+def progress(run: Run) -> str:
+  """'at step 8,000 of 27,000', or '… of 20 epochs' where the steps of an epoch are not known."""
+  steps = run.steps or run.summary.get('steps')
+  length = f'{steps:,}' if steps else run.config['train_for']
+  return f'at step {run.step:,} of {length}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,44 +23,44 @@ class Group:
   """The runs of one experiment, which differ in their seed.
 
   Attributes:
-    name: str, a config's, or 'sweeps/<sweep>/<label>'.
-    reported: dict, the report's figures and its 'source'.
+    name: a config's, or 'sweeps/<sweep>/<label>'.
+    reported: the report's figures and its 'source'.
     runs: seed → Run.
     changed: keys in which a run differs from the config as it is now.
   """
 
   name: str
-  reported: dict
-  runs: dict[int, record.Run]
+  reported: dict[str, Any]
+  runs: dict[int, Run]
   changed: tuple[str, ...] = ()
 
   @functools.cached_property
-  def finished(self):
-    """The runs that are at their end."""
+  def finished(self) -> list[Run]:
+    """The runs that are finished."""
     return [run for run in self.runs.values() if run.finished]
 
   @property
-  def unfinished(self):
-    """'seed 2 at step 8,000 of 27,000', for every run that is not at its end."""
+  def unfinished(self) -> list[str]:
+    """'seed 2 at step 8,000 of 27,000', for every run that is not finished."""
     return [f'seed {seed} {progress(run)}' for seed, run in self.runs.items() if not run.finished]
 
   @property
-  def remarks(self):
-    """What the data say of themselves, each once."""
+  def remarks(self) -> list[str]:
+    """The remarks of the data sets, each once."""
     return sorted({run.remark for run in self.finished} - {''})
 
 
-def read_run(folder):
-  """The Run of the run in a folder; None where there is none.
+def read_run(folder: str | os.PathLike) -> Run | None:
+  """The run in a folder; None where there is none.
 
   Raises:
     ValueError: one of its files is damaged.
   """
-  return record.load(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
+  return load(folder) if (pathlib.Path(folder) / 'config.json').is_file() else None
 
 
-def read_seeds(folder):
-  """Seed → Run of the folders seed0, seed1, … in a folder."""
+def read_seeds(folder: str | os.PathLike) -> dict[int, Run]:
+  """Seed → run of the folders seed0, seed1, … in a folder."""
   seeds = sorted(
     int(path.name[4:]) for path in pathlib.Path(folder).glob('seed*') if path.name[4:].isdecimal()
   )
@@ -68,11 +68,11 @@ def read_seeds(folder):
   return {seed: run for seed, run in runs.items() if run is not None}
 
 
-def read_groups(runs, configs):
+def read_groups(runs: pathlib.Path, configs: dict[str, dict[str, Any]]) -> dict[str, Group]:
   """The runs of every config and of every row of every sweep.
 
   Args:
-    runs: pathlib.Path that holds <config>/seed<S> and sweeps/<sweep>.
+    runs: folder with <config>/seed<S> and sweeps/<sweep>.
     configs: name → config, plain JSON data.
 
   Returns:
@@ -92,9 +92,9 @@ def read_groups(runs, configs):
   return groups
 
 
-def read_sweep(folder):
-  """The rows of a sweep's table, name 'sweeps/<sweep>/<label>' → Group; {} where it has not been
-  run.
+def read_sweep(folder: pathlib.Path) -> dict[str, Group]:
+  """The rows of a sweep's table, name 'sweeps/<sweep>/<label>' → Group; {} where the sweep has not
+  been run.
   """
   if not (folder / 'sweep.json').is_file():
     return {}

@@ -120,7 +120,7 @@ def test_ledger_step_is_that_by_which_the_accuracy_is_reached():
 
 
 def test_ledger_not_run_says_how_far_a_run_is():
-  unfinished = run(stopped=100, steps=5500)
+  unfinished = run(stopped=100, steps=5500, config={'train_for': '5500 steps'})
   assert only_entry([], test_accuracy=0.9).status == 'not run'
   entry = only_entry([unfinished], test_accuracy=0.9)
   assert (entry.status, entry.note) == ('not run', 'seed 0 at step 100 of 5,500')

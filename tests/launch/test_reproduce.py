@@ -113,12 +113,14 @@ def test_reproduce_table_measures_each_task_by_its_own_metric(config, figures, e
 
 
 def test_reproduce_table_says_how_far_an_unfinished_run_is(tmp_path):
-  write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
-  write_run(tmp_path / 'a/seed1', seed=1, logged=40)
-  write_run(tmp_path / 'a/seed2', seed=2, logged=8000, test_accuracy=0.1, steps=27000, stopped=8000)
+  config = {**CONFIG, 'train_for': '27000 steps'}
+  figures = {'test_accuracy': 0.97, 'steps': 27000}
+  write_run(tmp_path / 'a/seed0', config, logged=27000, **figures)
+  write_run(tmp_path / 'a/seed1', config, seed=1, logged=40)
+  write_run(tmp_path / 'a/seed2', config, seed=2, logged=8000, stopped=8000, **figures)
   assert (
-    row(tmp_path)[0][2]
-    == '97.00 % (1 seed); seed 1 at step 40 of 100; seed 2 at step 8,000 of 27,000'
+    row(tmp_path, config=config)[0][2]
+    == '97.00 % (1 seed); seed 1 at step 40 of 27,000; seed 2 at step 8,000 of 27,000'
   )
   write_run(tmp_path / 'b/seed0', PIXELS, logged=40)
   assert row(tmp_path, 'b', PIXELS)[0][2] == 'seed 0 at step 40 of 3 epochs'

@@ -99,7 +99,7 @@ def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_no
   loop.train(built, workdir)
   captured = capsys.readouterr()
   assert 'checkpoint 8 is damaged' in captured.err
-  assert f'moved to {workdir}/damaged/8, going on without it' in captured.err
+  assert f'moved to {workdir}/damaged/8, continuing without it' in captured.err
   assert 'at step 6 of 8' in captured.out
   assert equal(state_of(built, workdir), expected)
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
