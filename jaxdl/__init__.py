@@ -8,8 +8,8 @@
     logits = run.model.apply(run.variables, images)
 
 Importing the package imports neither JAX nor any other library; a name of `__all__` imports what it
-needs when it is first used. On the versions of jaxlib that compute wrong numbers on CPUs, the import
-adds a flag to XLA_FLAGS (`jaxdl.devices.compiler`).
+needs when it is first used. On the versions of jaxlib that compute wrong numbers on CPUs, the
+import adds a flag to XLA_FLAGS (`jaxdl.devices.compiler`).
 """
 
 import importlib

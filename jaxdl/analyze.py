@@ -249,9 +249,8 @@ def _make_all(names, seen, choice, folder):
       pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
     }
     for number, (future, name) in enumerate(making.items(), 1):
-      now(
-        f'{number} of {len(names)}  {", ".join(running for one, running in making.items() if one.running())}'
-      )
+      running = ', '.join(other for one, other in making.items() if one.running())
+      now(f'{number} of {len(names)}  {running}')
       found[name] = made = future.result()
       outcome = made.outcome(VIEWS[name].title)
       if not made.files and not made.failed:  # of all its parts the reason is the same

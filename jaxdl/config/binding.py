@@ -26,7 +26,8 @@ def bind(table, section, where, *, by='name', also=(), **given):
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
   if name not in list(table):  # of which a list is none, though it has no hash
     raise ValueError(
-      f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}{spelling.meant(name, table)}'
+      f'{where}.{by}={name!r} is unknown: use one of '
+      f'{", ".join(table)}{spelling.meant(name, table)}'
     )
   return bind_one(table[name], arguments, where, also=(by, *also), others=tuple(table), **given)
 
@@ -51,7 +52,8 @@ def bind_one(function, section, where, *, also=(), others=(), **given):
       if key in others:
         near = f'; did you mean name={key!r}, which has keys of its own?'
       raise ValueError(
-        f'{where}.{key} is not a key of this section: its keys are {", ".join([*keys, *also])}{near}'
+        f'{where}.{key} is not a key of this section: its keys are '
+        f'{", ".join([*keys, *also])}{near}'
       )
   missing = [
     key for key in keys if key not in section and parameters[key].default is inspect.Parameter.empty

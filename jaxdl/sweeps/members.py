@@ -38,9 +38,10 @@ def read(config, path):
 
   Args:
     config: ConfigDict or dict of the sweep: 'base' (the config that every member begins with, a
-      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name' and 'choices'; a choice has a 'name' and
-      the sections and keys that it sets, and its 'base' takes another config), 'seeds', 'common'
-      (what every member sets) and 'reported' (label → figures).
+      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name'
+      and 'choices'; a choice has a 'name' and the sections and keys that it sets, and its 'base'
+      takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label →
+      figures).
     path: of the sweep's file.
 
   Returns:
@@ -100,11 +101,13 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
   labels = list(dict.fromkeys(member.label for member in found))
   if unknown := set(reported or {}) - set(labels):
     raise ValueError(
-      f'config.reported.{min(unknown)} is no member of the sweep: its labels are {"; ".join(labels)}'
+      f'config.reported.{min(unknown)} is no member of the sweep: its labels are '
+      f'{"; ".join(labels)}'
     )
   if len({member.folder for member in found}) < len(found):
     raise ValueError(
-      f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or digits'
+      f'two of the labels {"; ".join(labels)} would share a folder: give them other letters or '
+      'digits'
     )
   return found
 
