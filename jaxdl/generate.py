@@ -20,7 +20,7 @@ LESS_MEMORY = 'use a smaller --length, or fewer --prime'
 
 EXAMPLES = """\
   python -m jaxdl.generate runs/char_lstm_shakespeare --prime=ROMEO: --length=300
-  python -m jaxdl.generate runs/char_lstm_shakespeare --temperature=0 --prime=First --prime=Second"""
+  python -m jaxdl.generate runs/char_lstm_shakespeare --temperature=0 --prime=To --prime=Be"""
 
 
 def main(arguments: list[str]) -> int:
@@ -75,7 +75,8 @@ def main(arguments: list[str]) -> int:
   model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':
     raise ValueError(
-      f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a language_model'
+      f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a '
+      'language_model'
     )
   vocabulary = format.dataset(config, chosen.workdir)['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]

@@ -30,12 +30,13 @@ from jaxdl.training.experiment import Experiment
 
 EXAMPLES = """\
   python -m jaxdl.main --config=lstm_mnist
-  python -m jaxdl.main --config=configs/cnn_mnist.py --config.optimizer.learning_rate=3e-4 --workdir=runs/slower
+  python -m jaxdl.main --config=cnn_mnist --config.optimizer.learning_rate=3e-4 --workdir=runs/slow
   python -m jaxdl.main --config=configs/cnn_mnist.py --config.model.layers[0].features=16 --describe
-  python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR    # DIR/{train,validation,test}/CLASS/*.jpg
+  python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR
 
---config.KEY=VALUE gives any key of the config another value. To resume a run that was stopped, rerun
-its command. Exit code: 0 trained to the end, 75 stopped and saved, 1 an error."""
+--config.KEY=VALUE gives any key of the config another value. Photographs of your own: DIR holds
+train/CLASS/*.jpg, and validation/ and test/ like it. To resume a run that was stopped, rerun its
+command. Exit code: 0 trained to the end, 75 stopped and saved, 1 an error."""
 
 
 def main(arguments: list[str]) -> int:
@@ -133,7 +134,8 @@ def _train(chosen, workdir, begun, start_over=False):
     start_over: as in `loop.train`.
   """
   print(
-    f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into {workdir}',
+    f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into '
+    f'{workdir}',
     flush=True,
   )
   if processes.is_first():

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     default='auto',
     choices=['auto', 'always', 'never'],
     metavar='WHEN',
-    help='compile many runs into one program: always, never or auto, where it was measured faster (default)',
+    help='compile many runs into one program: always, never or auto (default), where it is faster',
   )
   parser.add_argument(
     '--describe', action='store_true', help='print the runs and their groups; train nothing'

@@ -74,9 +74,7 @@ FOOD11 = {'train': 9_866, 'validation': 3_430, 'test': 3_347}  # photographs of 
 
 
 def stand_in(name: str) -> Source:
-  """A Source of the sizes of a data set in SETS, which takes little memory; its values mean
-  nothing.
-  """
+  """A Source of the sizes of a data set in SETS; its values mean nothing and take little memory."""
   found = SETS[name]
   columns = {}
   for split, count in found.counts.items():
@@ -105,19 +103,19 @@ class Unread:
 def convert_one(
   convert: Callable[[np.ndarray], np.ndarray], images: UInt8[np.ndarray, 'N H W C']
 ) -> UInt8[np.ndarray, 'N h w c']:
-  """What `convert` makes of the first image, as often as there are images."""
+  """What `convert` makes of the first image, once for each image."""
   first = convert(images[:1])
   return np.broadcast_to(first, (len(images), *first.shape[1:]))
 
 
 def note(data: Data) -> str | None:
-  """A line for a data set that is described from what is known of it; None for one that is there."""
+  """A line that says that a data set is not prepared; None where it is."""
   if data.origin != ABSENT:
     return None
   if data.name == 'image_folder':
     return (
-      'the folder of Food-11 is not there: its shapes, classes and counts are those of the full data '
-      'set (give the folder, --config.data.folder=DIR)'
+      'the folder of Food-11 is not there: its shapes, classes and counts are those of the full '
+      'data set (give the folder, --config.data.folder=DIR)'
     )
   return (
     f'{data.name} is not prepared here: its shapes, classes and counts are those of the full data '

@@ -27,7 +27,8 @@ def idle_patience(experiment):
   for key, duration in waits.items():
     if duration is not None and observed < checks.in_steps(duration, epoch, f'config.{key}'):
       yield (
-        f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, evaluated every '
+        f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, '
+        'evaluated every '
         f'{every:,}: make it shorter, or config.train_for longer'
       )
 

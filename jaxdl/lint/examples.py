@@ -25,7 +25,8 @@ def changed_in_evaluation(experiment):
     and experiment.evaluation_task is not tasks.reconstruct
   ):
     yield (
-      f'config.data.distort changes the images of {" and ".join(measured)} too, so that the figures are not those '
+      f'config.data.distort changes the images of {" and ".join(measured)} too, so that the '
+      'figures are not those '
       'of the data set: move it to config.data.augment, which acts in training alone'
     )
 
@@ -43,19 +44,23 @@ def shared_examples(experiment):
   for first, second in itertools.combinations(experiment.data.splits, 2):
     if both := slicing.shared(expressions[first], expressions[second], experiment.data.available):
       yield (
-        f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} with '
+        f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} '
+        'with '
         f'{first}={expressions[first]!r}, so that {why[first, second]}: cut them apart'
       )
 
 
 def chosen_by_test(experiment):
-  """Validation cut from the data set's own test examples, or none at all while the test is watched."""
+  """Validation cut from the data set's own test examples, or none at all while the test is
+  watched.
+  """
   expressions, available = experiment.config['data']['splits'], experiment.data.available
   validation, test = expressions.get('validation'), expressions.get('test')
   if validation is None:
     if test is not None:
       yield (
-        'config.data.splits has no validation split, so that the last checkpoint is kept and only the test says '
+        'config.data.splits has no validation split, so that the last checkpoint is kept and only '
+        'the test says '
         "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"
       )
     return
@@ -63,7 +68,8 @@ def chosen_by_test(experiment):
   taken = slicing.shared(validation, 'test', available) if 'test' in available else 0
   if taken and not told:
     yield (
-      f"config.data.splits.validation={validation!r} takes {taken:,} {_unit(experiment)} of the data set's test "
+      f'config.data.splits.validation={validation!r} takes {taken:,} {_unit(experiment)} of the '
+      "data set's test "
       f"split, which then {_choice(experiment)}: cut it off train, such as 'train[90%:]'"
     )
 
@@ -77,7 +83,8 @@ def in_no_split(experiment):
   for name, taken in used.items():
     if dropped := int((~taken).sum()):
       yield (
-        f'config.data.splits leaves {dropped:,} of the {len(taken):,} {_unit(experiment)} of {name!r} unused: '
+        f'config.data.splits leaves {dropped:,} of the {len(taken):,} {_unit(experiment)} of '
+        f'{name!r} unused: '
         'let its slices meet and reach the end'
       )
 
@@ -91,8 +98,10 @@ def never_reached(experiment):
       experiment.steps * data['batch_size'] * data.get('time_step', 1)
     )  # only an epoch's last step may be partly padding
     yield (
-      f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: {split.count - seen:,} '
-      f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has {split.batches:,} steps'
+      f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: '
+      f'{split.count - seen:,} '
+      f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has '
+      f'{split.batches:,} steps'
     )
 
 
@@ -110,7 +119,8 @@ def absent_classes(experiment):
   if absent:
     named = ', '.join(map(repr, absent[:SHOWN])) + (', …' if len(absent) > SHOWN else '')
     yield (
-      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} never shows {len(absent)} of '
+      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} never shows '
+      f'{len(absent)} of '
       f'{len(classes)} classes ({named}): take more of the data set'
     )
 
@@ -120,7 +130,8 @@ def fewer_devices(experiment):
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
   if jax.default_backend() == 'cpu' and size % wanted:
     yield (
-      f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a CPU has fewer: '
+      f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a '
+      'CPU has fewer: '
       f'take {parallel.near_sizes(size, wanted)}'
     )
 

@@ -31,7 +31,8 @@ def unseen_pixels(experiment):
     where = ' and '.join(f'{name} {_ranges(places)}' for name, places in lines.items() if places)
     count = height * width - (height - len(rows)) * (width - len(columns))
     yield (
-      f'config.model.layers never look at {where} of the images, {count:,} of {height * width:,} pixels: give '
+      f'config.model.layers never look at {where} of the images, {count:,} of {height * width:,} '
+      'pixels: give '
       f"{' and '.join(names)} padding='SAME' and a stride no longer than the window"
     )
 
@@ -59,13 +60,16 @@ def dropout_before_batch_norm(experiment):
   for (position, name, layer), (_, following, after) in itertools.pairwise(_layers(experiment)):
     if isinstance(layer, layers.Dropout) and layer.rate > 0 and isinstance(after, layers.BatchNorm):
       yield (
-        f'config.model.layers[{position}] ({name}) stands right before {following}, whose running variance then '
+        f'config.model.layers[{position}] ({name}) stands right before {following}, whose running '
+        'variance then '
         'is that of training, too large in evaluation: put the dropout after it'
       )
 
 
 def lone_example(experiment):
-  """A last batch of one real example, which batch normalisation compares with nothing but itself."""
+  """A last batch of one real example, which batch normalisation compares with nothing but
+  itself.
+  """
   split, batch_size = experiment.data.splits['train'], experiment.config['data']['batch_size']
   normalised = [row['name'] for row in experiment.layers if row['type'] == 'BatchNorm']
   if (
@@ -74,7 +78,8 @@ def lone_example(experiment):
     and experiment.steps >= split.batches
   ):
     yield (
-      f'config.data.batch_size={batch_size} leaves a last batch of 1 of the {split.count:,} training examples, '
+      f'config.data.batch_size={batch_size} leaves a last batch of 1 of the {split.count:,} '
+      'training examples, '
       f'which {" and ".join(normalised)} can only compare with itself: take another'
     )
 
@@ -83,7 +88,8 @@ def no_gradient_through_time(experiment):
   """Streams read one character a step: the state goes on, the gradient does not."""
   if experiment.config['data'].get('time_step') == 1:
     yield (
-      'config.data.time_step=1 lets no gradient pass from a character to those before it, so that nothing teaches '
+      'config.data.time_step=1 lets no gradient pass from a character to those before it, so that '
+      'nothing teaches '
       'the network what to remember: take more, such as 50'
     )
 

@@ -43,10 +43,11 @@ def read(
   """The members of a sweep; the seeds vary fastest.
 
   Args:
-    config: of the sweep: 'base' (the config that every member starts from, a path relative to the
-      sweep's file, or the name of a config in the package), 'axes' (a list of 'name' and 'choices'; a choice has a 'name', the sections and
-      keys that it sets, and may have a 'base' of its own), 'seeds', 'common' (what every member
-      sets) and 'reported' (label → figures).
+    config: of the sweep: 'base' (the config that every member begins with, a
+      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name'
+      and 'choices'; a choice has a 'name' and the sections and keys that it sets, and its 'base'
+      takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label →
+      figures).
     path: of the sweep's file.
 
   Returns:
