@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
 from jaxdl.ops.patches import pad
+from jaxdl.ops.types import AnyArray
 
 
 def count(rows: int, window: int, stride: int, most: int) -> int:
@@ -31,7 +32,7 @@ def count(rows: int, window: int, stride: int, most: int) -> int:
 
 
 def cut(
-  images: Shaped[Array, 'B H W C'],
+  images: Shaped[AnyArray, 'B H W C'],
   *,
   bands: int,
   rows: int,

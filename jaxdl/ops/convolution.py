@@ -59,8 +59,8 @@ def conv(
 
 
 def stock(
-  inputs: Float[Array, 'B H W C'],
-  kernel: Float[Array, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
 ) -> Float[Array, 'B h w F']:
@@ -75,12 +75,18 @@ def stock(
   Returns:
     The outputs.
   """
-  return lax.conv_general_dilated(inputs, kernel, strides, pads, dimension_numbers=_LAYOUT)
+  return lax.conv_general_dilated(
+    inputs,  # pyright: ignore[reportArgumentType]
+    kernel,  # pyright: ignore[reportArgumentType]
+    strides,
+    pads,
+    dimension_numbers=_LAYOUT,
+  )
 
 
 def as_products(
-  inputs: Float[Array, 'B H W C'],
-  kernel: Float[Array, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
   training: bool,
@@ -197,8 +203,8 @@ def transposed_padding(window: int, stride: int, padding: str | Sequence[int]) -
 
 
 def transposed_stock(
-  inputs: Float[Array, 'B H W C'],
-  kernel: Float[Array, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
 ) -> Float[Array, 'B h w F']:
@@ -214,13 +220,18 @@ def transposed_stock(
     The outputs.
   """
   return lax.conv_general_dilated(
-    inputs, kernel, (1, 1), pads, lhs_dilation=strides, dimension_numbers=_LAYOUT
+    inputs,  # pyright: ignore[reportArgumentType]
+    kernel,  # pyright: ignore[reportArgumentType]
+    (1, 1),
+    pads,
+    lhs_dilation=strides,
+    dimension_numbers=_LAYOUT,
   )
 
 
 def transposed_as_products(
-  inputs: Float[Array, 'B H W C'],
-  kernel: Float[Array, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
   training: bool = False,

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
+from jaxdl.ops.types import AnyArray
+
 
 def count(batch: int, size: int, most: int) -> int:
   """The smallest number of equal parts of a batch whose parts have at most `most` bytes.
@@ -26,7 +28,9 @@ def count(batch: int, size: int, most: int) -> int:
   )
 
 
-def each(function: Callable, parts: int, array: Shaped[Array, 'B ...']) -> Shaped[Array, 'B ...']:
+def each(
+  function: Callable, parts: int, array: Shaped[AnyArray, 'B ...']
+) -> Shaped[Array, 'B ...']:
   """Applies a function to each part of a batch and concatenates the results.
 
   Args:
@@ -43,7 +47,7 @@ def each(function: Callable, parts: int, array: Shaped[Array, 'B ...']) -> Shape
   return results.reshape(-1, *results.shape[2:])
 
 
-def total(function: Callable, parts: int, *arrays: Shaped[Array, 'B ...']) -> Array:
+def total(function: Callable, parts: int, *arrays: Shaped[AnyArray, 'B ...']) -> Array:
   """Computes a sum over the examples of a batch as the sum over its parts.
 
   Args:

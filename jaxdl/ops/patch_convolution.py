@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import cut_patches, sum_patches
-from jaxdl.ops.types import Pads, Size
+from jaxdl.ops.types import AnyArray, Pads, Size
 
 # Bytes of patches up to which a batch stays in one piece: splitting it costs more than it saves.
 WHOLE = 16 << 20
@@ -23,8 +23,8 @@ PART = 4 << 20
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def by_patches(
-  inputs: Float[Array, 'B H W C'],
-  kernel: Float[Array, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W C'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
 ) -> Float[Array, 'B h w F']:
@@ -67,8 +67,8 @@ by_patches.defvjp(_by_patches_forward, _by_patches_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def transposed_by_patches(
-  outputs: Float[Array, 'B h w F'],
-  kernel: Float[Array, 'kh kw C F'],
+  outputs: Float[AnyArray, 'B h w F'],
+  kernel: Float[AnyArray, 'kh kw C F'],
   size: Size,
   strides: Size,
   pads: Pads,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Shaped
 
-from jaxdl.ops.types import Pads, Size
+from jaxdl.ops.types import AnyArray, Pads, Size
 
 FEW_CHANNELS = 8  # below this, the pixels of a row are joined first: joining short runs is slow
 
@@ -42,7 +42,7 @@ def shifted(
 
 
 def cut_patches(
-  inputs: Shaped[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+  inputs: Shaped[AnyArray, 'B H W C'], window: Size, strides: Size, pads: Pads
 ) -> Shaped[Array, 'B h w N']:
   """Cuts images into patches, one for each position of the window.
 
@@ -68,7 +68,7 @@ def cut_patches(
 
 
 def sum_patches(
-  patches: Shaped[Array, 'B h w N'],
+  patches: Shaped[AnyArray, 'B h w N'],
   shape: tuple[int, int, int],
   window: Size,
   strides: Size,
@@ -101,7 +101,7 @@ def sum_patches(
 
 
 def pad(
-  inputs: Shaped[Array, 'B H W C'], pads: Sequence[tuple[int, int]]
+  inputs: Shaped[AnyArray, 'B H W C'], pads: Sequence[tuple[int, int]]
 ) -> Shaped[Array, 'B h w C']:
   """Adds zeros around images; negative numbers crop.
 

@@ -95,7 +95,7 @@ def _windows(inputs, fill, window, strides, pads):
 
 
 def max_stock(
-  inputs: Float[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+  inputs: Float[AnyArray, 'B H W C'], window: Size, strides: Size, pads: Pads
 ) -> Float[Array, 'B h w C']:
   """XLA's max-pooling.
 
@@ -115,7 +115,7 @@ def max_stock(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def max_by_slices(
-  inputs: Float[Array, 'B H W C'], window: Size, strides: Size, pads: Pads
+  inputs: Float[AnyArray, 'B H W C'], window: Size, strides: Size, pads: Pads
 ) -> Float[Array, 'B h w C']:
   """The same max-pooling as a maximum over the positions of the window, each a strided slice.
 

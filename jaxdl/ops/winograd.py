@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Float64
 
 from jaxdl.ops import bands, parts
 from jaxdl.ops.patches import pad
-from jaxdl.ops.types import Pads, Size
+from jaxdl.ops.types import AnyArray, Pads, Size
 
 POINTS = (0, 1, -1, 0.5, -2)  # a tile is evaluated at the first few of them and at infinity
 # Bytes of values of a part of the batch: measured from 1 to 16 MiB. A part may have twice the bytes
@@ -31,8 +31,8 @@ CHANNELS = 16  # with fewer channels, evaluating the tiles costs more than it sa
 
 
 def pays(
-  inputs: Float[Array | jax.ShapeDtypeStruct, 'B H W C'],
-  kernel: Float[Array | jax.ShapeDtypeStruct, 'kh kw C F'],
+  inputs: Float[AnyArray | jax.ShapeDtypeStruct, 'B H W C'],
+  kernel: Float[AnyArray | jax.ShapeDtypeStruct, 'kh kw C F'],
   strides: Size,
   pads: Pads,
 ) -> bool:
@@ -63,7 +63,7 @@ def pays(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def winograd(
-  inputs: Float[Array, 'B H W C'], kernel: Float[Array, 'kh kw C F'], pads: Pads
+  inputs: Float[AnyArray, 'B H W C'], kernel: Float[AnyArray, 'kh kw C F'], pads: Pads
 ) -> Float[Array, 'B h w F']:
   """`convolution.stock` with strides of 1.
 
