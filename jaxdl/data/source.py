@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
+@no_type_check  # `classes` may be given as other sequences, whose items are converted to texts
 class Source:
   """Decoded columns of a data set's own splits.
 
