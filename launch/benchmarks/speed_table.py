@@ -1,6 +1,7 @@
-"""README's table of speeds, made from the figures that the benchmark left."""
+"""README's table of speeds, made from the benchmark's figures."""
 
 import math
+import pathlib
 
 BEGIN, END = '<!-- speed -->', '<!-- /speed -->'
 NAMES = {
@@ -12,11 +13,11 @@ NAMES = {
 }
 
 
-def rewrite(readme, figures):
+def rewrite(readme: pathlib.Path, figures: dict[str, dict]) -> None:
   """Puts the tables of all devices between the markers of a README.
 
   Args:
-    readme: path.
+    readme: the file.
     figures: device → workload → figures, as in docs/speed.json.
   """
   text = readme.read_text()
@@ -28,13 +29,14 @@ def rewrite(readme, figures):
   readme.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}')
 
 
-def table(device, figures):
+def table(device: str, figures: dict[str, dict]) -> str:
   """A Markdown table of one device and the sentences below it."""
   limits = figures.get('limits', {})
   rows = {name: row for name, row in figures.items() if name != 'limits'}
   lines = [
-    f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | the fastest peer (range) | '
-    'share of the limits: products, copies | memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
+    f'| config, on {device} | ms a step | examples/s | {" | ".join(NAMES.values())} | '
+    'the fastest peer (range) | share of the limits: products, copies | '
+    'memory, MB (fastest peer) | start, s: cold, cached (PyTorch) |',
     f'|---|{"---:|" * (len(NAMES) + 6)}',
   ]
   for name, row in rows.items():
@@ -49,7 +51,8 @@ def table(device, figures):
       '–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch')
     )
     lines.append(
-      f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | {row["examples_per_second"]:,} | '
+      f'| `{name}` | {ours["ms"]:,.{1 if ours["ms"] < 100 else 0}f} | '
+      f'{row["examples_per_second"]:,} | '
       f'{" | ".join(ratios)} | '
       f'**{row["times_as_fast"]:.2f}** ({lowest:.2f}–{highest:.2f}) | '
       f'{row["share_of_products"]:.0%}, {row["share_of_copies"]:.0%} | '
@@ -65,14 +68,16 @@ def table(device, figures):
     for kind, why in row['left_out'].items()
   )
   told = [
-    f'Measured {newest}, `python -m launch.benchmarks.benchmark`; columns of peers say how many times as fast jaxdl is.'
+    f'Measured {newest}, `python -m launch.benchmarks.benchmark`; '
+    'columns of peers say how many times as fast jaxdl is.'
   ]
   if limits:
     told.append(
-      f'Matrix products reach {limits["gflops"]:,} GFLOP/s here and copies {limits["gbytes"]} GB/s; the shares say '
-      'how much of a step the products of the stock operations would take at that rate, and the numbers that Adam '
-      'must read and write. `python -m '
-      f'jaxdl.main` finishes its first step of `lstm_mnist` after {limits["main_cold_s"]} s, '
+      f'Matrix products reach {limits["gflops"]:,} GFLOP/s here and copies '
+      f'{limits["gbytes"]} GB/s; the shares say how much of a step the products of the stock '
+      'operations would take at that rate, and the numbers that Adam must read and write. '
+      '`python -m jaxdl.main` '
+      f'finishes its first step of `lstm_mnist` after {limits["main_cold_s"]} s, '
       f'{limits["main_warm_s"]} s with compiled programs in the cache.'
     )
   if left_out:
