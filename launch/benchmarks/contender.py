@@ -1,11 +1,12 @@
-"""A workload as it stands in files, and what every framework's module gives back; no framework is
-imported here.
+"""A workload in files, and what the module of each framework returns.
+
+No framework is imported here.
 """
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -29,26 +30,23 @@ class Task:
   batch: int
   learning_rate: float
   clip_norm: float
-  layers: list
-  weights: dict
+  layers: list[dict]
+  weights: dict[str, np.ndarray]
   inputs: np.ndarray
   targets: np.ndarray
 
   @property
-  def text(self):
-    """Whether batches follow each other and a recurrent layer's state goes on from one to the next."""
+  def text(self) -> bool:
+    """Whether batches follow each other, so that recurrent states are carried over."""
     return self.task == 'next_char'
 
   @property
-  def checked(self):
+  def checked(self) -> tuple[np.ndarray, np.ndarray]:
     """The batch whose loss all contenders must agree on: (inputs, targets)."""
-    return (
-      (self.inputs[0], self.targets[0])
-      if self.text
-      else (self.inputs[: self.batch], self.targets[: self.batch])
-    )
+    first = 0 if self.text else slice(self.batch)
+    return self.inputs[first], self.targets[first]
 
-  def of_layer(self, name):
+  def of_layer(self, name: str) -> dict[str, np.ndarray]:
     """parameter → array of a layer."""
     return {
       key.partition('/')[2]: value
@@ -56,8 +54,8 @@ class Task:
       if key.partition('/')[0] == name
     }
 
-  def batches(self, generator):
-    """Yields (inputs, targets) without end: a text in its order, else shuffled anew in each epoch."""
+  def batches(self, generator: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (inputs, targets) without end: a text in order, others shuffled in each epoch."""
     while True:
       if self.text:
         yield from zip(self.inputs, self.targets, strict=True)
@@ -73,21 +71,21 @@ class Contender:
   """A workload in a framework.
 
   Attributes:
-    parameters: int, of those that are trained.
-    train: function (steps), which returns when they are done.
-    loss: function () → float, of the checked batch with the parameters as they are, in evaluation.
-    restore: function (), which puts the weights of the beginning back.
-    memory: function () → bytes of the accelerator's memory at most, 0 on a CPU.
+    parameters: number of parameters.
+    train: function (steps), which returns when the steps are done.
+    loss: function () → loss of the checked batch with the current parameters, in evaluation.
+    restore: function () that restores the initial weights.
+    memory: function () → peak bytes of the accelerator's memory, 0 on a CPU.
   """
 
   parameters: int
-  train: Callable
-  loss: Callable
-  restore: Callable
-  memory: Callable = lambda: 0
+  train: Callable[[int], None]
+  loss: Callable[[], float]
+  restore: Callable[[], None]
+  memory: Callable[[], int] = lambda: 0
 
 
-def read(folder):
+def read(folder: str | pathlib.Path) -> Task:
   """The Task of a folder."""
   folder = pathlib.Path(folder)
   with np.load(folder / 'weights.npz') as stored:

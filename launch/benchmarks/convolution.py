@@ -1,11 +1,10 @@
-"""Speed of the configs' convolutions in each lowering: forward and both gradients, interleaved,
-medians.
+"""Speed of the configs' convolutions in each lowering, interleaved, medians.
 
     python -m launch.benchmarks.convolution [--rounds=5] [--only=cnn_cifar10,…]
 
-Each runs as in training: in a loop, on two devices of a CPU that have half of the batch each. First
-layers are left out, for they have one lowering, XLA's own, which takes seconds inside a loop, and
-PyTorch where it is not installed. Prints a table of milliseconds.
+Forward and both gradients run as in training: in a loop, on two CPU devices with half of the batch
+each. First layers are left out: their only lowering is XLA's own, which takes seconds inside a
+loop. PyTorch is left out where it is not installed. Prints a table of milliseconds.
 """
 
 import argparse
@@ -15,19 +14,18 @@ import math
 import pathlib
 import statistics
 import time
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-ROOT = pathlib.Path(__file__).parents[2]
-jax.config.update('jax_num_cpu_devices', 2)
 
 from jaxdl import models, ops
 from jaxdl.config import reading
 from jaxdl.models import layers, table
 from jaxdl.ops import convolution, patch_convolution, winograd
 
+ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = {
   'cnn_cifar10': (32, 32, 3),
   'deep_cnn_cifar10': (32, 32, 3),
@@ -41,11 +39,12 @@ LOWERINGS = {
   'Winograd': lambda inputs, kernel, strides, pads: winograd.winograd(inputs, kernel, pads),
 }
 LOOP = 2  # convolutions in one call
+Pads = tuple[tuple[int, int], ...]
 
 
-def convolutions(name):
-  """Yields (layer, inputs [B, H, W, C], kernel [kh, kw, C, F], pads) of a config's convolutions but
-  the first.
+def convolutions(name: str) -> Iterator[tuple[str, np.ndarray, np.ndarray, Pads]]:
+  """Yields (layer, inputs [B, H, W, C], kernel [kh, kw, C, F], pads) of a config's convolutions
+  after the first.
   """
   section = reading.read_file(ROOT / f'configs/{name}.py').to_dict()
   model = models.build(models.with_classes(section['model'], 11))
@@ -66,8 +65,8 @@ def convolutions(name):
     )
 
 
-def in_jax(function, inputs, kernel, pads):
-  """A function without arguments that convolves LOOP times and waits."""
+def in_jax(function: Callable, inputs: np.ndarray, kernel: np.ndarray, pads: Pads) -> Callable:
+  """A function without arguments that convolves LOOP times and waits for the result."""
 
   def run(inputs, kernel, cotangent):
     def one(_, carried):
@@ -89,8 +88,8 @@ def in_jax(function, inputs, kernel, pads):
   )
 
 
-def in_torch(inputs, kernel, pads):
-  """The same in PyTorch, which is given a padded image."""
+def in_torch(inputs: np.ndarray, kernel: np.ndarray, pads: Pads) -> Callable:
+  """The same in PyTorch, on padded images."""
   import torch
 
   images = np.pad(inputs, ((0, 0), *pads, (0, 0))).transpose(0, 3, 1, 2)
@@ -107,7 +106,9 @@ def in_torch(inputs, kernel, pads):
   return run
 
 
-def main():
+def main() -> None:
+  """Runs the command."""
+  jax.config.update('jax_num_cpu_devices', 2)
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
@@ -115,9 +116,8 @@ def main():
   parser.add_argument('--only', default=','.join(IMAGES))
   options = parser.parse_args()
   names = [*LOWERINGS, *(['PyTorch'] if importlib.util.find_spec('torch') else [])]
-  print(
-    f'| convolution | GFLOP | {" | ".join(names)} | training takes |\n|---|{"---:|" * (len(names) + 1)}---|'
-  )
+  print(f'| convolution | GFLOP | {" | ".join(names)} | training uses |')
+  print(f'|---|{"---:|" * (len(names) + 1)}---|')
   for name in options.only.split(','):
     for layer, inputs, kernel, pads in convolutions(name):
       contenders = {
@@ -130,20 +130,18 @@ def main():
         for kind, run in contenders.items():
           began = time.perf_counter()
           run()
-          found[kind] += (
-            [(time.perf_counter() - began) * 1e3 / LOOP] if turn else []
-          )  # the first compiles
+          if turn:  # the first turn compiles
+            found[kind].append((time.perf_counter() - began) * 1e3 / LOOP)
       outputs = jax.eval_shape(
         lambda x, k, pads=pads: convolution.stock(x, k, (1, 1), pads), inputs, kernel
       ).shape
       work = 6 * math.prod(outputs) * kernel.size / kernel.shape[-1] / 1e9
       taken = 'Winograd' if winograd.pays(inputs, kernel, (1, 1), pads) else 'patches'
       cells = ' | '.join(f'{statistics.median(times):,.0f}' for times in found.values())
-      print(
-        f'| `{name}` {layer}: {kernel.shape[0]}×{kernel.shape[1]}, {kernel.shape[2]}→{kernel.shape[3]}, {len(inputs)} × '
-        f'{inputs.shape[1]}×{inputs.shape[2]} | {work:.1f} | {cells} | {taken} |',
-        flush=True,
-      )
+      rows, columns, channels, features = kernel.shape
+      batch, height, width, _ = inputs.shape
+      sizes = f'{rows}×{columns}, {channels}→{features}, {batch} × {height}×{width}'
+      print(f'| `{name}` {layer}: {sizes} | {work:.1f} | {cells} | {taken} |', flush=True)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""What the device can do at most: measured products of matrices and copies."""
+"""Limits of the device: the measured speed of matrix products and copies."""
 
 import time
 
@@ -9,13 +9,12 @@ SIZE = 4096  # rows and columns of the matrices
 NUMBERS = 1 << 27  # float32 of a copy
 
 
-def measure(rounds=5):
-  """(floating-point operations a second, bytes a second) at best in `rounds` tries."""
+def measure(rounds: int = 5) -> tuple[float, float]:
+  """The highest (floating-point operations, bytes) per second in a number of rounds."""
   matrix = jax.random.normal(jax.random.PRNGKey(0), (SIZE, SIZE))
   product = jax.jit(lambda before: matrix @ before, donate_argnums=0)
-  copied = jax.jit(
-    lambda before: before + 1, donate_argnums=0
-  )  # in place: the memory of a new array costs as much again
+  # In place: the memory of a new array costs as much again
+  copied = jax.jit(lambda before: before + 1, donate_argnums=0)
   return (
     2 * SIZE**3 / _fastest(product, jnp.eye(SIZE), rounds),
     8 * NUMBERS / _fastest(copied, jnp.zeros(NUMBERS), rounds),

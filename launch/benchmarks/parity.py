@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import nn
 
-ROOT = pathlib.Path(__file__).parents[2]
 from jaxdl import models, ops
 from jaxdl.analysis import attribution, units
 from jaxdl.config import reading
 from jaxdl.models import layers
 
+ROOT = pathlib.Path(__file__).parents[2]
 NETWORKS = {  # config → images [B, H, W, C]
   'cnn_cifar10': (2, 32, 32, 3),
   'deep_cnn_cifar10': (2, 32, 32, 3),
@@ -83,7 +83,7 @@ def random_network(name, dtype=np.float32):
 
 
 def padded(inputs_shape, window, strides, padding, fill):
-  """PyTorch's layer for 'SAME', which may pad one pixel more after than before; none for 'VALID'."""
+  """PyTorch's layer for 'SAME', which may pad one pixel more at the end; none for 'VALID'."""
   rows, columns = (
     ops.explicit_padding(inputs_shape[axis], window[axis], strides[axis], padding)
     for axis in (0, 1)
@@ -223,13 +223,15 @@ def integrated(given, torch_model, steps):
   return difference(attribution.integrated_gradients(*given, steps=steps).maps, theirs)
 
 
-def main():
+def main() -> int:
+  """Runs the command; returns the exit code, 1 if a difference is above its goal."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument(
     '--networks', default=','.join(NETWORKS), help='configs, with commas between them'
   )
   chosen = parser.parse_args().networks.split(',')
-  if unknown := [name for name in chosen if name not in NETWORKS]:
+  unknown = [name for name in chosen if name not in NETWORKS]
+  if unknown:
     parser.error(f'network {unknown[0]!r} is unknown: use {", ".join(NETWORKS)}')
   table = {method: {} for method in GOALS}
   for name in chosen:
@@ -247,18 +249,14 @@ def main():
         ),
         flush=True,
       )
-  print(
-    f'\n| greatest relative difference | goal | {" | ".join(chosen)} |\n|---|---:|{"---:|" * len(chosen)}'
-  )
+  print(f'\n| greatest relative difference | goal | {" | ".join(chosen)} |')
+  print(f'|---|---:|{"---:|" * len(chosen)}')
   for method, values in table.items():
     print(
       f'| {method} | {GOALS[method]:.0e} | {" | ".join(f"{values[name]:.1e}" for name in chosen)} |'
     )
-  return (
-    0
-    if all(value <= GOALS[method] for method, values in table.items() for value in values.values())
-    else 1
-  )
+  within = [value <= GOALS[method] for method, values in table.items() for value in values.values()]
+  return 0 if all(within) else 1
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
-"""Speed of reading photographs: ours, Grain alone and tf.data, each in a process of its own,
-interleaved, medians.
+"""Speed of reading photographs with jaxdl, Grain alone and tf.data, interleaved, medians.
 
     python -m launch.benchmarks.photographs [--folder=../shared/data/food] [--rounds=5]
     [--photographs=2000]
 
-All give batches of 32 squares of 512 pixels on the host, from the same files repeated. Prints a
-table; memory is the peak of the process and its workers together, shared pages counted once.
+Each runs in its own process and yields batches of 32 squares of 512 pixels on the host, from the
+same files, repeated. Prints a table; memory is the peak of the process and its workers in total,
+with shared pages counted once.
 """
 
 import argparse
@@ -16,21 +16,24 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE, BATCH = 512, 32
+Examples = list[tuple[pathlib.Path, int]]
 COLUMNS = ('examples_per_second', 'seconds_to_first_batch', 'peak_megabytes')
 
 
-def photographs_of(folder, count):
-  """`count` (path, label), the files repeated."""
+def photographs_of(folder: str, count: int) -> Examples:
+  """`count` (path, label) pairs, the files repeated."""
   from jaxdl.data.photographs import folders
 
   examples = [example for split in folders.find(folder).splits.values() for example in split]
   return (examples * -(-count // len(examples)))[:count]
 
 
-def ours(files, workers):
+def ours(files: Examples, workers: int) -> Iterator[dict]:
+  """Batches of jaxdl."""
   from jaxdl.data.photographs import examples as photograph_examples
   from jaxdl.data.photographs import stream
 
@@ -43,15 +46,16 @@ def ours(files, workers):
     yield split.feed(step, min(split.capacity, steps - step))
 
 
-def decoded(example):
-  """What Grain alone maps over: the same decoding."""
+def decoded(example: tuple[pathlib.Path, int]) -> dict:
+  """The same decoding as in jaxdl, for Grain alone."""
   from jaxdl.data.photographs import decode
 
   path, label = example
   return {'image': decode.square(path.read_bytes(), SIZE), 'label': label}
 
 
-def grain_alone(files, workers):
+def grain_alone(files: Examples, workers: int) -> Iterator[dict]:
+  """Batches of a plain Grain pipeline."""
   import grain
   from absl import flags
 
@@ -63,8 +67,8 @@ def grain_alone(files, workers):
   )
 
 
-def tf_data(files, workers):
-  del workers  # AUTOTUNE
+def tf_data(files: Examples, workers: None) -> Iterator[dict]:
+  """Batches of a plain tf.data pipeline, which chooses its number of threads."""
   import tensorflow as tf
 
   def read(path, label):
@@ -95,8 +99,8 @@ CONTENDERS = {
 }
 
 
-def measure(name, files):
-  """Runs in the child: prints one JSON object."""
+def measure(name: str, files: Examples) -> None:
+  """Measures a contender in this process; prints one JSON object."""
   began = time.perf_counter()
   reader, workers = CONTENDERS[name]
   batches = reader(files, workers)
@@ -109,8 +113,8 @@ def measure(name, files):
   )
 
 
-def run(name, options):
-  """One turn of a contender in a child; watches its memory."""
+def run(name: str, options: argparse.Namespace) -> dict[str, float]:
+  """One turn of a contender in a child process, whose memory is watched."""
   with subprocess.Popen(
     [
       sys.executable,
@@ -131,8 +135,8 @@ def run(name, options):
     return json.loads(child.stdout.read().splitlines()[-1]) | {'peak_megabytes': peak / 2**20}
 
 
-def family(pid):
-  """A process and all below it, whichever thread started them."""
+def family(pid: int) -> list[int]:
+  """A process and all its descendants."""
   try:
     files = pathlib.Path(f'/proc/{pid}/task').glob('*/children')
     below = [child for file in files for child in file.read_text().split()]
@@ -141,8 +145,8 @@ def family(pid):
   return [pid, *(one for child in below for one in family(int(child)))]
 
 
-def own_memory(pid):
-  """Bytes; a page shared by several processes counts in parts."""
+def own_memory(pid: int) -> int:
+  """Bytes of a process; a page that several processes share is divided among them."""
   try:
     lines = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
   except OSError:
@@ -150,7 +154,8 @@ def own_memory(pid):
   return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith('Pss:'))
 
 
-def main():
+def main() -> None:
+  """Runs the command."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )

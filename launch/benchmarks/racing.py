@@ -1,4 +1,4 @@
-"""Contenders as processes that take turns."""
+"""Contenders in processes that take turns."""
 
 import json
 import math
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[2]
 PEERS = ('keras_tensorflow', 'keras_jax', 'torch', 'torch_compile', 'flax')
@@ -16,9 +18,16 @@ CLOSE = 2e-4  # relative difference of losses of equal weights, in float32
 
 
 class Process:
-  """A contender: its first step is done when it is made; what it could not do is its `failure`."""
+  """A contender; its first step is done when it is constructed.
 
-  def __init__(self, kind, folder, cache, **more):
+  Attributes:
+    failure: the last line of its errors if its first step failed, else ''.
+    start: seconds from the start of the process to the end of its first step.
+    times: milliseconds of a step in each turn that counts.
+    facts: its parameters and loss, once they are `checked`.
+  """
+
+  def __init__(self, kind: str, folder: str, cache: str, **more: str):
     environment = {
       **os.environ,
       'TF_CPP_MIN_LOG_LEVEL': '3',
@@ -44,25 +53,23 @@ class Process:
     )
     self.failure = '' if self._answer() else self._last_words()
     self.start = time.monotonic() - began
-    self.times = []
+    self.times: list[float] = []
 
-  def checked(self):
-    """Itself, when it has said its parameters and its loss."""
+  def checked(self) -> 'Process':
+    """Reads the contender's parameters and loss; returns itself."""
     self.facts = self._answer()
     return self
 
-  def train(self, steps, keep=True):
-    """Seconds of so many steps."""
+  def train(self, steps: int, keep: bool = True) -> float:
+    """Trains a number of steps; returns the seconds, which `keep` adds to `times`."""
     print(steps, file=self.process.stdin, flush=True)
     seconds = self._answer()['seconds']
     if keep:
       self.times.append(seconds / steps * 1e3)
     return seconds
 
-  def end(self):
-    """What is known at the end: the loss after the same number of steps as all others, and the
-    memory at most.
-    """
+  def end(self) -> dict:
+    """Ends the process; returns its last loss and its peak memory."""
     self.process.stdin.close()
     found = self._answer()
     self.process.wait()
@@ -80,19 +87,18 @@ class Process:
     return ([line.strip() for line in self.errors if line.strip()] or ['ended without a word'])[-1]
 
 
-def race(folder, kinds, *, rounds, seconds):
+def race(folder: str, kinds: Sequence[str], *, rounds: int, seconds: float) -> dict[str, Any]:
   """Starts all contenders, checks that they are the same network, and lets them train in turn.
 
   Args:
-    folder: str, with the files of `workloads.write`.
-    kinds: list of str, 'jaxdl' first.
-    rounds: int, turns that count; the one before them, which compiles, does not.
-    seconds: float, about how long a turn of jaxdl takes.
+    folder: the files of `workloads.write`.
+    kinds: contenders, 'jaxdl' first.
+    rounds: turns that count; the one before them, which compiles, does not.
+    seconds: approximate length of a turn of jaxdl.
 
   Returns:
-    dict: 'contenders' → kind → figures, 'left_out' → kind → why, 'steps' of a turn, and
-      'times_as_fast' as the fastest
-    peer: median and range over the rounds.
+    'contenders' → kind → figures, 'left_out' → kind → reason, 'steps' of a turn, 'parameters', and
+    the speed relative to the fastest peer: 'times_as_fast', median, and 'range' over the rounds.
 
   Raises:
     AssertionError: parameters or losses differ.
@@ -145,24 +151,24 @@ def race(folder, kinds, *, rounds, seconds):
   }
 
 
-def starts(folder, rounds):
+def starts(folder: str, rounds: int) -> dict[str, float | None]:
   """Median seconds from the start of a process to the end of its first step, in turn.
 
   Args:
-    folder: str, with the files of `workloads.write`.
-    rounds: int.
+    folder: the files of `workloads.write`.
+    rounds: starts of each.
 
   Returns:
-    dict: 'cold' and 'cached', of jaxdl without and with compiled programs in its cache, and
-      'torch'; None where one failed.
+    'cold' and 'cached', jaxdl without and with compiled programs in its cache, and 'torch'; None
+    for one that failed.
   """
   found = {'cold': [], 'cached': [], 'torch': []}
   for _ in range(rounds):
     with tempfile.TemporaryDirectory() as cache:
-      kept = {
+      kept = {  # as in `command.run`
         'JAX_COMPILATION_CACHE_DIR': cache,
         'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.1',
-      }  # as in `command.run`
+      }
       for name, seconds in found.items():
         one = Process('torch' if name == 'torch' else 'jaxdl', folder, cache, **kept)
         one.process.kill()
@@ -174,9 +180,9 @@ def starts(folder, rounds):
   }
 
 
-def start_of_main():
-  """Seconds from the start of `python -m jaxdl.main` to its first finished step of lstm_mnist:
-  without and with the cache.
+def start_of_main() -> tuple[float, float]:
+  """Seconds from the start of `python -m jaxdl.main` to its first finished step of lstm_mnist,
+  without and with compiled programs in the cache.
   """
   with tempfile.TemporaryDirectory() as cache:
     cold, *warm = [_start_of_main(cache) for _ in range(4)]
@@ -190,9 +196,8 @@ def _start_of_main(cache):
     config = workloads.config('lstm_mnist') | {'train_for': '1 steps', 'log_every': '1 steps'}
     config['data']['splits'] = {'train': 'train'}  # nothing to evaluate before the line is printed
     file = pathlib.Path(folder) / 'first_step.py'
-    file.write_text(
-      f'import ml_collections\n\ndef get_config():\n  return ml_collections.ConfigDict({config!r})\n'
-    )
+    get_config = f'def get_config():\n  return ml_collections.ConfigDict({config!r})\n'
+    file.write_text(f'import ml_collections\n\n{get_config}')
     began = time.monotonic()
     command = [
       sys.executable,

@@ -1,11 +1,10 @@
-"""What crosses the devices in a training step of each experiment, read from the program that XLA
-compiled.
+"""What devices exchange in a training step of each experiment, read from the compiled program.
 
     python -m launch.benchmarks.scaling [--devices=8] [--only=lstm_mnist,…] [--folder=DIR of
     photographs]
 
-The devices are virtual: nothing is timed, only counted. Prints a JSON object an experiment and a
-  Markdown table at the end.
+The devices are virtual: exchanges are counted, not timed. Prints a JSON object for each experiment
+and a Markdown table at the end.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import os
 import pathlib
 import re
 import sys
+from typing import Any
 
 import ml_collections
 
@@ -27,12 +27,12 @@ HOST = re.compile(
 )
 
 
-def compiled(config, name):
+def compiled(config: ml_collections.ConfigDict | dict, name: str) -> tuple[str, Any]:
   """A compiled training call of a config as HLO text.
 
   Args:
-    config: ConfigDict or dict; its batch must divide over the devices.
-    name: str.
+    config: its batch must divide over the devices.
+    name: the config's name.
 
   Returns:
     (HLO text, Experiment).
@@ -47,22 +47,20 @@ def compiled(config, name):
   split, steps = built.data.splits['train'], 2
   feed = parallel.split_feed(split.feed(0, steps), steps)
   arrays = jax.eval_shape(lambda: split.arrays)
-  return chunks.compile_steps(built).lower(
-    built.drawing().out_info, arrays, feed, np.int32(steps)
-  ).compile().as_text(), built
+  shapes = built.drawing().out_info
+  program = chunks.compile_steps(built).lower(shapes, arrays, feed, np.int32(steps)).compile()
+  return program.as_text(), built
 
 
-def collectives(hlo):
-  """What devices exchange in a program: list of dict(kind, source, elements, bytes), in the
-  program's order.
+def collectives(hlo: str) -> list[dict]:
+  """What devices exchange in a program.
 
   Args:
-    hlo: str, the program; a loop's body counts once, so of a training call it is what one step
-      exchanges.
+    hlo: the program; a loop's body counts once, so a training call counts as one step.
 
   Returns:
-    'kind' as HLO calls it, such as 'all-reduce'; 'source' is the layer or function that asked for
-    it.
+    A dict for each exchange, in the program's order: 'kind', HLO's name such as 'all-reduce',
+    'source', the layer or function that needs it, 'elements' and 'bytes'.
   """
   found = []
   for line in hlo.splitlines():
@@ -87,15 +85,13 @@ def collectives(hlo):
   return found
 
 
-def host_transfers(hlo):
+def host_transfers(hlo: str) -> list[str]:
   """The lines of a program that move something between a device and its host while it runs."""
   return [line.strip() for line in hlo.splitlines() if HOST.search(line)]
 
 
-def measure(name, folder=None):
-  """A row of the table: what one step of `configs/<name>.py` exchanges, on as many devices as there
-  are.
-  """
+def measure(name: str, folder: str | None = None) -> dict:
+  """A row of the table: what one step of `configs/<name>.py` exchanges on all devices."""
   import jax
 
   config = read_file(ROOT / 'configs' / f'{name}.py')
@@ -122,7 +118,7 @@ def measure(name, folder=None):
   }
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   parser.add_argument('--devices', type=int, default=8, help='virtual devices')
@@ -145,15 +141,12 @@ def main(arguments):
       print(f'{name} is left out: {error}', file=sys.stderr)
       continue
     print(json.dumps(rows[-1]), flush=True)
-  print(
-    '\n| experiment | batch, and devices at most | gradients and sums, bytes a step | other exchanges | their bytes |'
-  )
+  head = ('experiment', 'batch, and devices at most', 'gradients and sums, bytes a step')
+  print(f'\n| {" | ".join(head)} | other exchanges | their bytes |')
   print('|---|---:|---:|---:|---:|')
   for row in rows:
-    print(
-      f'| `{row["config"]}` | {row["batch"]} | {row["gradient_bytes"]:,} | {row["other_exchanges"]} | '
-      f'{row["other_bytes"]:,} |'
-    )
+    counts = f'{row["gradient_bytes"]:,} | {row["other_exchanges"]} | {row["other_bytes"]:,}'
+    print(f'| `{row["config"]}` | {row["batch"]} | {counts} |')
   return 0
 
 

@@ -1,6 +1,7 @@
 """The table of docs/speed.md, made from the figures that the benchmark wrote."""
 
 import math
+import pathlib
 
 BEGIN, END = '<!-- speed -->', '<!-- /speed -->'
 NAMES = {
@@ -12,7 +13,7 @@ NAMES = {
 }
 
 
-def rewrite(page, figures):
+def rewrite(page: pathlib.Path, figures: dict[str, dict]) -> None:
   """Writes the tables of all devices between the markers of a page.
 
   Args:
@@ -28,7 +29,7 @@ def rewrite(page, figures):
   page.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}')
 
 
-def table(device, figures):
+def table(device: str, figures: dict[str, dict]) -> str:
   """A Markdown table of one device and the sentences below it."""
   limits = figures.get('limits', {})
   rows = {name: row for name, row in figures.items() if name != 'limits'}

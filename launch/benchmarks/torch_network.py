@@ -1,13 +1,17 @@
 """A workload as PyTorch's modules, and its weights in PyTorch's order."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
 
+from launch.benchmarks.contender import Task
+
 
 class Recurrent(nn.Module):
-  """A recurrent layer that keeps its state from batch to batch where `stateful`, and puts out all
-  states or the last.
+  """A recurrent layer that returns all states or the last; `stateful` carries the state over to the
+  next batch.
   """
 
   def __init__(self, kind, inputs, features, last, stateful):
@@ -55,13 +59,10 @@ class Cut(nn.Module):
     return inputs[:, :, :-1, :-1]
 
 
-def network(task):
-  """(modules in order, functions that put the weights of the beginning into them)."""
-  parts, loads, flat = (
-    [],
-    [],
-    None,
-  )  # flat: [H, W, C] of what was flattened, until a dense layer reads it
+def network(task: Task) -> tuple[list[nn.Module], list[Callable[[], None]]]:
+  """(modules in order, functions that load the initial weights into them)."""
+  parts, loads = [], []
+  flat = None  # [H, W, C] of what was flattened, until a dense layer reads it
   for row in task.layers:
     kind, weights = row['kind'], task.of_layer(row['name'])
     if kind in ('conv', 'conv_transpose'):
@@ -150,10 +151,10 @@ def _loading_cell(kind, cell, weights):
   not trained.
   """
   if kind == 'gru':  # PyTorch's gates: reset, update, candidate
-    swap = lambda array: np.concatenate(
-      [np.split(array, 3, axis=-1)[gate] for gate in (1, 0, 2)], axis=-1
-    )  # noqa: E731
-    weights = {key: swap(value) for key, value in weights.items()}
+    parts = {key: np.split(value, 3, axis=-1) for key, value in weights.items()}
+    weights = {
+      key: np.concatenate([gates[1], gates[0], gates[2]], axis=-1) for key, gates in parts.items()
+    }
   second = weights.get('recurrent_bias')
   cell.bias_hh_l0.requires_grad_(second is not None)
 

@@ -1,6 +1,7 @@
 """A plain Flax example: linen's own layers, one jitted step, a Python loop over NumPy batches."""
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -8,13 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from launch.benchmarks.contender import Contender
+from launch.benchmarks.contender import Contender, Task
 
 CELLS = {'rnn': nn.SimpleCell, 'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
-GATES = {
-  'rnn': '',
-  'lstm': 'ifgo',
-}  # in jaxdl's order; Flax's GRU has fewer biases, so it is another network
+# In jaxdl's order; Flax's GRU has fewer biases, so it is another network
+GATES = {'rnn': '', 'lstm': 'ifgo'}
 
 
 class Network(nn.Module):
@@ -65,14 +64,11 @@ def _layer(row, name, train):
   }[row['kind']]()
 
 
-def start(task):
+def start(task: Task) -> Contender:
   """The Contender of a Task."""
   model, optimizer, weights = _network(task), _optimizer(task), _weights(task)
-  step, feed, current = (
-    jax.jit(train_step(task, model, optimizer)),
-    task.batches(np.random.default_rng(0)),
-    {},
-  )
+  step = jax.jit(train_step(task, model, optimizer))
+  feed, current = task.batches(np.random.default_rng(0)), {}
 
   def restore():
     current['state'] = jax.device_put(
@@ -102,9 +98,9 @@ def start(task):
   )
 
 
-def work(task):
-  """Floating-point operations of a step as XLA counts them for stock operations, recurrences
-  written out.
+def work(task: Task) -> float:
+  """XLA's count of the floating-point operations of a step with stock operations and unrolled
+  recurrences.
   """
   model, optimizer, weights = _network(task, unroll=True), _optimizer(task), _weights(task)
   state = (weights, _stats(task), optimizer.init(weights), carries(task))
@@ -114,7 +110,7 @@ def work(task):
   return step.cost_analysis()['flops']
 
 
-def train_step(task, model, optimizer):
+def train_step(task: Task, model: nn.Module, optimizer: optax.GradientTransformation) -> Callable:
   """A step of training, (state, inputs, targets, key) → (state, loss)."""
 
   def step(state, inputs, targets, key):
@@ -141,7 +137,7 @@ def train_step(task, model, optimizer):
   return step
 
 
-def carries(task):
+def carries(task: Task) -> dict:
   """The zero state of every recurrent layer of a text's network."""
 
   def zeros(row):

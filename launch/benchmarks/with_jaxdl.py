@@ -6,25 +6,21 @@ import numpy as np
 from jaxdl.devices import parallel
 from jaxdl.training import chunks, experiment
 from launch.benchmarks import workloads
-from launch.benchmarks.contender import Contender
+from launch.benchmarks.contender import Contender, Task
 
 
-def start(task):
+def start(task: Task) -> Contender:
   """The Contender of a Task."""
   section = workloads.config(task.name)
   parallel.use_cpu_devices([section])
   built = experiment.build(section, task.name)
-  split, run, measure = (
-    built.data.splits['train'],
-    chunks.compile_steps(built),
-    workloads.loss_of(built),
-  )
+  split, run = built.data.splits['train'], chunks.compile_steps(built)
+  measure = workloads.loss_of(built)
   first = jax.device_get(chunks.first_state(built, run, capacity=1))
   arrays = parallel.replicate(split.arrays)
   photographs = split.capacity is not None and not task.text
-  batch = (
-    split.feed(0, 1) if photographs else None
-  )  # one, again and again: reading them is another benchmark
+  # One batch of photographs, repeated: reading them is another benchmark
+  batch = split.feed(0, 1) if photographs else None
   current = {}
 
   def restore():

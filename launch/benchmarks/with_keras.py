@@ -1,4 +1,4 @@
-"""A plain Keras `fit`, whichever backend KERAS_BACKEND names."""
+"""A plain Keras `fit` on the backend that KERAS_BACKEND names."""
 
 import math
 
@@ -6,12 +6,12 @@ import keras
 import numpy as np
 from keras import layers as kinds
 
-from launch.benchmarks.contender import Contender
+from launch.benchmarks.contender import Contender, Task
 
 CELLS = {'rnn': kinds.SimpleRNN, 'lstm': kinds.LSTM, 'gru': kinds.GRU}
 
 
-def start(task):
+def start(task: Task) -> Contender:
   """The Contender of a Task."""
   shape = task.inputs.shape[-1:] if task.text else task.inputs.shape[1:]
   given = (
@@ -107,7 +107,7 @@ def _layer(row, text):
 
 
 def _load(layer, weights):
-  """Puts weights of jaxdl into a layer of Keras; those that it does not train begin anew."""
+  """Copies jaxdl's weights into a Keras layer and resets its running averages."""
   if isinstance(layer, kinds.BatchNormalization):
     size = weights['scale'].shape
     layer.set_weights([weights['scale'], weights['bias'], np.zeros(size), np.ones(size)])

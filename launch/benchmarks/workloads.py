@@ -1,9 +1,8 @@
-"""The configs that are compared, as every framework can read them: layers, weights and examples in
-plain files.
-"""
+"""The compared configs as plain files that every framework can read: layers, weights, examples."""
 
 import json
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -31,24 +30,22 @@ WORKLOADS = (
   'rotated_autoencoder_hoda',
   'cnn_food11',
 )
-MOST = 192 << 20  # bytes of inputs that a peer is given; it goes around them
+MOST = 192 << 20  # bytes of inputs that a peer is given and repeats
 TEXT_STEPS = 32  # batches of a text that a peer is given
 KINDS = {kind.__name__: name for name, kind in cnn.KINDS.items()}
 
 
-def config(name):
-  """A config without what only some frameworks have: augmentation, turned inputs and averages of
-  the parameters.
+def config(name: str) -> dict:
+  """A config without what only some frameworks have: augmentation, distorted inputs and averages
+  of the parameters.
   """
   plain = reading.read_file(ROOT / f'configs/{name}.py').to_dict()
   for key in ('augment', 'distort'):
     plain['data'].pop(key, None)
   if name == 'cnn_food11':
-    folder = (
-      plain['data']['folder']
-      if pathlib.Path(plain['data']['folder']).is_dir()
-      else str(ROOT / '../shared/data/food')
-    )
+    folder = plain['data']['folder']
+    if not pathlib.Path(folder).is_dir():
+      folder = str(ROOT / '../shared/data/food')
     plain['data'].update(folder=folder, splits={'train': 'train'})
   for key in ('ema_decay', 'schedule', 'plateau'):
     plain.pop(key, None)
@@ -56,13 +53,12 @@ def config(name):
   return plain
 
 
-def write(name, folder):
-  """Writes `task.json`, `weights.npz`, `inputs.npy` and `targets.npy`, of which peers read no more
-  than these.
+def write(name: str, folder: str | pathlib.Path) -> None:
+  """Writes `task.json`, `weights.npz`, `inputs.npy` and `targets.npy`, all that peers read.
 
   Args:
-    name: str, of WORKLOADS.
-    folder: path, there already.
+    name: one of WORKLOADS.
+    folder: an existing folder.
   """
   folder = pathlib.Path(folder)
   built = experiment.build(config(name), name)
@@ -168,10 +164,8 @@ def _layers(built, state, inputs):
   return found
 
 
-def loss_of(built):
-  """Function (params, batch_stats, inputs, targets) → mean loss in evaluation, of the State's kind
-  of parameters.
-  """
+def loss_of(built: experiment.Experiment) -> Callable:
+  """Function (params, batch_stats, inputs, targets) → mean loss in evaluation."""
   task, _ = tasks.build(built.config['task'])
   text = built.config['task']['name'] == 'next_char'
 
