@@ -156,9 +156,10 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     raise ValueError(
       f'config file {path} is not Python: give a .py file with a function get_config()'
     )
-  module = importlib.util.module_from_spec(
-    spec := importlib.util.spec_from_file_location(file.stem, file)
-  )
+  spec = importlib.util.spec_from_file_location(file.stem, file)
+  assert spec is not None  # of every file that ends in .py
+  assert spec.loader is not None
+  module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
     found = module.get_config() if hasattr(module, 'get_config') else None
