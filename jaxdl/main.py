@@ -24,7 +24,7 @@ from jaxdl.models import table
 from jaxdl.monitoring import evaluations, samples, side_outputs
 from jaxdl.report import page
 from jaxdl.runs import disk, folder
-from jaxdl.terminal import command, progress
+from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 from jaxdl.training.experiment import Experiment
 
@@ -147,28 +147,13 @@ def _train(chosen, workdir, begun, start_over=False):
   warning = processes.on_first_process(lambda: lint.of_result(chosen, summary))
   if warning:
     print(f'warning: {warning}', file=sys.stderr)
-  print(_result(summary, workdir))
+  print(f'all figures: {pathlib.Path(workdir) / "summary.json"}')
   if summary['stopped'] is not None:
     print(f'stopped at step {summary["stopped"]:,}, resume with: {begun}')
   else:
     place = f'./{workdir}' if str(workdir).startswith('-') else str(workdir)
     print(f'look inside: python -m jaxdl.analyze {shlex.quote(place)}')
   return summary
-
-
-def _result(summary, workdir):
-  """'best checkpoint, step 5,500: test loss 0.0412, accuracy 98.70 %; all figures: …'."""
-  split = next(
-    (name for name in ('test', 'validation', 'train') if f'{name}_loss' in summary), None
-  )
-  figures = {
-    key.removeprefix(f'{split}_'): value
-    for key, value in summary.items()
-    if key.startswith(f'{split}_') and not key.endswith('_examples')
-  }
-  measured = f': {split} {progress.describe(figures)}' if figures else ''
-  place = pathlib.Path(workdir) / 'summary.json'
-  return f'best checkpoint, step {summary["step"]:,}{measured}; all figures: {place}'
 
 
 def _train_with_outputs(chosen, workdir, begun, start_over):

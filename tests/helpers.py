@@ -106,3 +106,10 @@ def with_steady_adam(config):
 def last_json(text):
   """The last line of an output, as JSON."""
   return json.loads(text.strip().splitlines()[-1])
+
+
+def typechecker(function):
+  """Checks a function's annotations at every call; an int is also a float (PEP 484)."""
+  import beartype
+
+  return beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))(function)

@@ -340,7 +340,7 @@ def test_analyze_refuses_other_examples_than_those_of_training(
   with pytest.raises(
     ValueError,
     match=r'^mnist in /there has other examples than .* was trained on \(in the test, train split\): give '
-    r'the folder that has it prepared, --data_dir=DIR$',
+    r'the folder that has it prepared, data_dir=DIR$',
   ):
     subject.read(tmp_path, count=3)
 
@@ -351,7 +351,7 @@ def test_analyze_refuses_other_examples_than_those_of_training(
   with pytest.raises(
     OSError,
     match=r'^mnist is not prepared in /there, but .* was trained on it: give the folder that has it prepared, '
-    r'--data_dir=DIR$',
+    r'data_dir=DIR$',
   ):
     subject.read(tmp_path, count=3)
 
@@ -462,7 +462,7 @@ def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_pa
   with pytest.raises(
     OSError,
     match=r'^image_folder/photos is not prepared in .*/tfds, but .*/of_copy was trained on it: give the folder '
-    r'of the photographs, --folder=DIR, or',
+    r'of the photographs, folder=DIR, or',
   ):
     subject.read(tmp_path / 'of_copy')
 

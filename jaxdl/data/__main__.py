@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
     called=arguments[0],
     examples=EXAMPLES,
     description='See which data sets there are, or prepare one from raw files. Photographs of '
-    'your own need no preparation: python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR',
+    'your own need no preparation: '
+    'python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR',
   )
   commands = parser.add_subparsers(dest='command', required=True)
   listing = commands.add_parser(
