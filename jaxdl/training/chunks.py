@@ -60,9 +60,7 @@ def first_state(experiment: Experiment, run: Any, capacity: int | None = None) -
   return drawn.result()
 
 
-def run_in_chunks(
-  experiment: Experiment, step: int, program: Any
-) -> Generator[Any, Any, None]:
+def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[Any, Any, None]:
   """A generator that trains: for each states sent to it, it runs one compiled call of many steps.
 
   A call ends at the next log, evaluation or checkpoint, or earlier if it would take too long. The
