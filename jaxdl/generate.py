@@ -9,9 +9,11 @@ if __name__ == '__main__':  # before the imports below, which take seconds
 
 
 import sys
+from typing import cast
 
 from jaxdl.data import characters
 from jaxdl.models import sampling
+from jaxdl.models.language_model import LanguageModel
 from jaxdl.runs import checkpoint, format
 from jaxdl.terminal import command, progress
 
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   with progress.waiting('writing'):
     added = sampling.generate(
-      model,
+      cast(LanguageModel, model),
       variables,
       primes,
       length=chosen.length,

@@ -153,6 +153,7 @@ def recurrent_layers(model: nn.Module) -> list[str]:
   if isinstance(model, Recurrent):
     return [model.cell]
   if isinstance(model, LanguageModel):
+    assert isinstance(model.layers, int)
     return [f'{model.cell}{number}' for number in range(1, model.layers + 1)]
   raise ValueError(
     f'a model {type(model).__name__} has no recurrent layer: use recurrent or language_model'

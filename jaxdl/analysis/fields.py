@@ -1,7 +1,7 @@
 """Receptive fields: the part of the image that a unit of a convolutional network can see."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import numpy as np
@@ -83,7 +83,8 @@ def box(
   passed = _layers_up_to(model, input_shape, layer)
   if any(isinstance(built, geometry.FLAT) for _, built in passed):
     return (0, input_shape[0], 0, input_shape[1])
-  seen = geometry.receptive_fields(model, tuple(input_shape[:2]))[layer]
+  height, width, _ = input_shape
+  seen = geometry.receptive_fields(cast(Any, model), (height, width))[layer]
   if not all(0 <= place < len(field) for place, field in zip(position, seen, strict=True)):
     raise ValueError(
       f'position {position} of layer {layer!r} is out of range: '

@@ -40,7 +40,8 @@ def chain(
     (name of the last such layer, None where there is none; list of steps: map before [B, …], map
     after, function of (before, after, patch, start) → (patch, start) after).
   """
-  last, steps, before = None, [], images
+  last, steps = None, []
+  before: Any = images
   if not isinstance(model, CNN):
     return last, steps
   for name, build in model.named_layers():

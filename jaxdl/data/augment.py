@@ -5,7 +5,7 @@ not depend on the batch, its place in it or the number of devices.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -156,7 +156,7 @@ def build(
   return apply
 
 
-def _bind(change: Mapping[str, Any], where: str) -> functools.partial:
+def _bind(change: dict[str, Any], where: str) -> functools.partial:
   """The function of a change with its keyword arguments, each of which is checked."""
   bound = binding.bind(KINDS, change, where, by='kind', owner=str(change.get('kind')))
   for name, value in bound.keywords.items():

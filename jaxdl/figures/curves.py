@@ -56,7 +56,7 @@ def learning_curves(
         if (split, metric) in found:
           _line(
             axis,
-            *found[split, metric],
+            found[split, metric],
             label,
             scale=scale,
             **_style(label, choices),
@@ -103,7 +103,8 @@ def _style(label, choices):
   }
 
 
-def _line(axis, steps, mean, deviation, label, *, scale, color, linestyle):
+def _line(axis, points, label, *, scale, color, linestyle):
+  steps, mean, deviation = points
   axis.plot(
     steps,
     mean * scale,

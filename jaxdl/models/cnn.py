@@ -1,6 +1,7 @@
 """Convolutional networks, including autoencoders, as a list of layers from the config."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 from jaxtyping import Num
@@ -77,7 +78,8 @@ class CNN(nn.Module):
       kind = arguments.get('kind')
       name = arguments.pop('name', None)
       activate = arguments.pop('activate', True)
-      given, also = {}, ('name',)
+      given: dict[str, Any] = {}
+      also = ('name',)
       if kind in ('conv', 'conv_transpose', 'dense'):
         also = ('name', 'activate')
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}

@@ -167,8 +167,8 @@ class Dropout(nn.Module):
   def __call__(self, inputs: Num[AnyArray, '...'], context: Context) -> Num[AnyArray, '...']:
     if not context.train or (isinstance(self.rate, (int, float)) and self.rate == 0):
       return inputs
-    index = context.index  # training always gives it
-    # pyright: ignore[reportArgumentType]
+    index = context.index  # training always has it
+    assert index is not None
     return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=index)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int32
 
+from jaxdl.config.arguments import about
 from jaxdl.models.language_model import LanguageModel
 
 LONGEST = 1_000_000  # characters
@@ -17,8 +18,6 @@ LIMITS = {
   'temperature': '0 or more',
   'top_k': '0 to {}, the size of the vocabulary',
 }
-
-from jaxdl.config.arguments import about
 
 
 def generate(

@@ -28,7 +28,7 @@ TEMPERATURES = (0.0, 0.8)  # of generated texts
 
 @functools.cache
 def _compiling():
-  """The pool that compiles: one thread, as the first of several equal runs fills the cache for all."""
+  """One thread that compiles: the first of several equal runs fills the cache for all of them."""
   return concurrent.futures.ThreadPoolExecutor(1)
 
 

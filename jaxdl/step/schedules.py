@@ -7,6 +7,7 @@ et al. 2017).
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import optax
 from jaxdl.config import checks
 
 Step = int | jax.Array
-Factor = float | jax.Array
+Factor = Any  # float or jax.Array []
 
 
 def constant(steps: int, epoch: int, *, warmup: str | None = None) -> Callable[[Step], Factor]:

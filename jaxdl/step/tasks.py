@@ -115,7 +115,7 @@ TASKS = {
 }
 
 
-def metrics(sums: dict) -> dict[str, float]:
+def metrics(sums: Mapping[str, Any]) -> dict[str, float]:
   """Divides sums by their count, once and on the host.
 
   Args:

@@ -101,7 +101,9 @@ class Parser(argparse.ArgumentParser):
       help='start again at step 1 where all checkpoints of a run are damaged',
     )
 
-  def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:
+  def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+    self, arguments: Sequence[str]
+  ) -> argparse.Namespace:
     chosen, rest = self.parse_known_args(arguments)
     if rest:
       self._refuse(rest)
@@ -138,16 +140,16 @@ class Parser(argparse.ArgumentParser):
     fix = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
     raise ValueError(f'{_name(action)}={value} is unknown: {fix}')
 
-  def _get_value(self, action: argparse.Action, text: str) -> Any:
+  def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
     try:
-      return super()._get_value(action, text)
+      return super()._get_value(action, arg_string)
     except argparse.ArgumentError:
       kind = getattr(action.type, '__name__', str(action.type))
-    self.error(f'{_name(action)}={text!r} is no {KINDS.get(kind, kind)}')
+    self.error(f'{_name(action)}={arg_string!r} is no {KINDS.get(kind, kind)}')
 
-  def _match_argument(self, action: argparse.Action, pattern: str) -> int:
+  def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
     try:
-      return super()._match_argument(action, pattern)
+      return super()._match_argument(action, arg_strings_pattern)
     except argparse.ArgumentError:
       self.error(f'{_name(action)} has no value')
 
@@ -297,7 +299,7 @@ def _of_the_runtime(error, less_memory):
   if isinstance(error, (RuntimeError, AssertionError)) and not _has_backend():
     import jax
 
-    platforms = jax.config.jax_platforms
+    platforms = getattr(jax.config, 'jax_platforms')  # noqa: B009 - unknown to pyright
     if platforms:
       return (
         f'JAX_PLATFORMS={platforms} is not available here: unset JAX_PLATFORMS, or install JAX for '
@@ -345,7 +347,7 @@ def _keep_compiled_programs():
   """Sets XLA's persistent cache to the user's cache folder, unless JAX is configured otherwise."""
   import jax
 
-  if jax.config.jax_compilation_cache_dir is None:
+  if getattr(jax.config, 'jax_compilation_cache_dir') is None:  # noqa: B009 - unknown to pyright
     cache = (
       pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
       / 'jaxdl'

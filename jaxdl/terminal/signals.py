@@ -1,33 +1,45 @@
-"""Ctrl-C and SIGTERM as something to heed at the next good moment."""
+"""Signals: Ctrl-C and SIGTERM are noted, and training stops at the next step."""
 
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+
+class _Handler:
+  """A signal handler that notes signals and passes them on to a handler of the same kind."""
+
+  def __init__(self, received: list[int]):
+    self.received = received
+    self.before: dict[int, Any] = {}
+
+  def __call__(self, number: int, frame: FrameType | None) -> None:
+    self.received.append(number)
+    if isinstance(self.before[number], _Handler):
+      self.before[number](number, frame)
 
 
 @contextlib.contextmanager
-def stop_signals():
-  """Yields a list that each SIGTERM or Ctrl-C fills, so that what is in hand ends and is saved.
+def stop_signals() -> Iterator[list[int]]:
+  """Notes SIGTERM and Ctrl-C inside the `with` block instead of ending the process.
 
-  Where one such block stands within another, as a run within a sweep, both hear it: the run may
-    have ended just then.
-  Python allows signal handlers in the main thread alone: in another thread the list stays empty.
+  Blocks may be nested, as a run's in a sweep's: each of them notes the signal. Python allows signal
+  handlers in the main thread only; in another thread the list stays empty.
+
+  Yields:
+    The numbers of the signals received so far.
   """
+  received: list[int] = []
   if threading.current_thread() is not threading.main_thread():
-    yield []
+    yield received
     return
-  heard, before = [], {}
-
-  def hear(number, frame):
-    heard.append(number)
-    if getattr(before[number], 'heeded', False):
-      before[number](number, frame)
-
-  hear.heeded = True
+  handler = _Handler(received)
   for number in (signal.SIGTERM, signal.SIGINT):
-    before[number] = signal.signal(number, hear)
+    handler.before[number] = signal.signal(number, handler)
   try:
-    yield heard
+    yield received
   finally:
-    for number, handler in before.items():
-      signal.signal(number, handler)
+    for number, previous in handler.before.items():
+      signal.signal(number, previous)

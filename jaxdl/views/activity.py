@@ -16,7 +16,7 @@ PLACES = ('Conv', 'ConvTranspose')
 def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
   """The strongest channels of every convolution for the first images."""
   names = layers_of(subject, *PLACES)
-  wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
+  wanted = names if choice.layer is None else [chosen_layer(choice, names, names[0])]
   inputs, images = subject.inputs[:PHOTOGRAPHS], subject.images[:PHOTOGRAPHS]
   found = analysis.activations.activations(subject.model, subject.variables, inputs, wanted)
   for layer, outputs in found.items():  # [8, H, W, C]
@@ -47,7 +47,7 @@ def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
 def statistics(subject: Subject, choice: Choice) -> Iterator[Result]:
   """A table of the outputs of each layer over all examples."""
   names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
-  wanted = names if choice.layer is None else [chosen_layer(choice, names, None)]
+  wanted = names if choice.layer is None else [chosen_layer(choice, names, names[0])]
   found = analysis.activations.statistics(subject.model, subject.variables, subject.inputs, wanted)
   heading = (
     f'Activations over {len(subject.inputs):,} {subject.split} examples\n'

@@ -1,5 +1,6 @@
 """Analyses of which pixels a prediction depends on."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,16 +40,23 @@ def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
   Returns:
     name → function (model, variables, images, target) → maps.
   """
+
+  def integrated_gradients(model, variables, images, target):
+    return attribution.integrated_gradients(model, variables, images, target).maps
+
+  def grad_cam(model, variables, images, target):
+    return attribution.grad_cam(model, variables, images, target, layer).upsampled
+
   return {
     'saliency': attribution.saliency,
     'gradient × input': attribution.input_x_gradient,
     'SmoothGrad': attribution.smooth_grad,
     'guided back-propagation': attribution.guided_backprop,
     'deconvnet': attribution.deconvnet,
-    'integrated gradients': lambda *arguments: attribution.integrated_gradients(*arguments).maps,
-    'Grad-CAM': lambda *arguments: attribution.grad_cam(*arguments, layer).upsampled,
-    'guided Grad-CAM': lambda *arguments: attribution.guided_grad_cam(*arguments, layer),
-    'occlusion': lambda *arguments: attribution.occlusion(*arguments, **occluded),
+    'integrated gradients': integrated_gradients,
+    'Grad-CAM': grad_cam,
+    'guided Grad-CAM': functools.partial(attribution.guided_grad_cam, layer=layer),
+    'occlusion': functools.partial(attribution.occlusion, **occluded),
   }
 
 

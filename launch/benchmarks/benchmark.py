@@ -155,7 +155,7 @@ def _parser():
     '--json',
     type=pathlib.Path,
     default=FIGURES,
-    help='file of the figures; the table of docs/speed.md shows those of the default, docs/speed.json',
+    help='file of the figures; docs/speed.md shows those of the default, docs/speed.json',
   )
   parser.add_argument(
     '--table-only',

@@ -186,8 +186,7 @@ def builder(folder: str, name: str | None = None) -> Any:
         )
         yield position, {'image': content, 'label': label, 'name': path.name}
 
-    # pyright: ignore[reportIncompatibleVariableOverride]
-    def download_and_prepare(self, **options):
+    def download_and_prepare(self, **options):  # pyright: ignore[reportIncompatibleVariableOverride]
       super().download_and_prepare(**options)
       if any(entries.values()):  # the copy was not there before
         contents.write(Path(self.data_dir), entries, root, numbered=found.numbered)
