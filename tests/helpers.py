@@ -65,6 +65,15 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
   )
 
 
+def with_checked_types(function):
+  """beartype, but for the fields of Flax modules: a config read from JSON has lists for tuples."""
+  import beartype
+
+  if function.__name__ == '__init__' and function.__module__.startswith('jaxdl.models.'):
+    return function
+  return beartype.beartype(function)
+
+
 @contextlib.contextmanager
 def compiled_programs():
   """Yields a list that receives a line for each program that JAX compiles: its name and the types
