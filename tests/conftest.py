@@ -30,7 +30,7 @@ def check_types():
   if os.environ.get('JAXDL_CHECK_TYPES', '1') == '0':
     return
   if importlib.util.find_spec('jaxtyping') and importlib.util.find_spec('beartype'):
-    importlib.import_module('jaxtyping').install_import_hook('jaxdl', 'helpers.typechecker')
+    importlib.import_module('jaxtyping').install_import_hook('jaxdl', 'helpers.with_checked_types')
 
 
 check_types()  # before anything imports jaxdl

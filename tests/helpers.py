@@ -65,6 +65,18 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
   )
 
 
+def with_checked_types(function):
+  """Checks a function's annotations at every call; an int is also a float (PEP 484).
+
+  The fields of Flax modules are not checked: a config read from JSON has lists for tuples.
+  """
+  import beartype
+
+  if function.__name__ == '__init__' and function.__module__.startswith('jaxdl.models.'):
+    return function
+  return beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))(function)
+
+
 @contextlib.contextmanager
 def compiled_programs():
   """Yields a list that receives a line for each program that JAX compiles: its name and the types
@@ -106,10 +118,3 @@ def with_steady_adam(config):
 def last_json(text):
   """The last line of an output, as JSON."""
   return json.loads(text.strip().splitlines()[-1])
-
-
-def typechecker(function):
-  """Checks a function's annotations at every call; an int is also a float (PEP 484)."""
-  import beartype
-
-  return beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))(function)

@@ -13,6 +13,7 @@ from jaxdl.report import __main__ as report
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
+pytestmark = pytest.mark.usefixtures('unchecked_types')
 VALUES = st.sampled_from(
   [
     '',

@@ -13,6 +13,7 @@ from jaxdl.config import reading
 from jaxdl.sweeps import grouping, members
 from jaxdl.training import experiment
 
+pytestmark = pytest.mark.usefixtures('unchecked_types')
 JUNK = st.one_of(
   st.none(),
   st.booleans(),

@@ -22,6 +22,7 @@ from jaxdl.data.photographs.pieces import Pieces
 from jaxdl.data.raw import cdb, hoda_mat, idx, sources
 from jaxdl.data.sets import hoda
 
+pytestmark = pytest.mark.usefixtures('unchecked_types')
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 INK = np.array([[0, 255, 0], [255, 255, 0]], np.uint8)
 

@@ -22,6 +22,7 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.sweeps import table
 
+pytestmark = pytest.mark.usefixtures('unchecked_types')
 CONFIG = {
   'seed': 3,
   'task': 'classify',

@@ -8,7 +8,6 @@ import mutants
 import pytest
 from helpers import ROOT, run_child
 
-UNMEASURED = 0.0  # not all mutants were run yet; at least one must be killed
 # source → the tests that must find its mutants, and the share of mutants that they killed when it
 # was measured. Some mutants are equivalent to the original, so the share may be below 1.
 TESTS = {
@@ -18,31 +17,31 @@ TESTS = {
   'analysis/attribution.py': ('analysis/test_attribution.py', 3 / 4),
   'analysis/gradients.py': ('analysis/test_guided_backprop.py', 6 / 9),
   'analysis/integrated_gradients.py': ('analysis/test_attribution.py', 2 / 2),
-  'analysis/grad_cam.py': ('analysis/test_attribution.py', UNMEASURED),
+  'analysis/grad_cam.py': ('analysis/test_attribution.py', 2 / 3),
   'analysis/sanity.py': ('analysis/test_attribution.py', 4 / 5),
-  'analysis/occlusion.py': ('analysis/test_occlusion.py', UNMEASURED),
-  'analysis/local_forward.py': ('analysis/test_occlusion.py', UNMEASURED),
+  'analysis/occlusion.py': ('analysis/test_occlusion.py', 7 / 7),
+  'analysis/local_forward.py': ('analysis/test_occlusion.py', 5 / 7),
   'analysis/fields.py': ('analysis/test_receptive_field.py', 4 / 5),
-  'analysis/neurons.py': ('analysis/test_neurons.py', UNMEASURED),
-  'analysis/evolution.py': ('analysis/test_evolution.py', UNMEASURED),
-  'analysis/activations.py': ('analysis/test_statistics.py', UNMEASURED),
+  'analysis/neurons.py': ('analysis/test_neurons.py', 6 / 8),
+  'analysis/evolution.py': ('analysis/test_evolution.py', 2 / 2),
+  'analysis/activations.py': ('analysis/test_statistics.py', 6 / 7),
   'analysis/errors.py': ('analysis/test_errors.py', 5 / 8),
-  'analysis/embeddings.py': ('analysis/test_embeddings.py', UNMEASURED),
-  'analysis/embedding_quality.py': ('analysis/test_embeddings.py', UNMEASURED),
+  'analysis/embeddings.py': ('analysis/test_embeddings.py', 3 / 5),
+  'analysis/embedding_quality.py': ('analysis/test_embeddings.py', 6 / 7),
   'analysis/projector.py': ('analysis/test_projector.py', 1 / 2),
   'analysis/filters.py': ('analysis/test_filters.py', 4 / 4),
   'analysis/weights.py': ('analysis/test_weights.py', 4 / 5),
-  'analysis/autoencoder.py': ('analysis/test_autoencoder.py', UNMEASURED),
-  'analysis/maximization.py': ('analysis/test_maximization.py', UNMEASURED),
-  'analysis/parametrisation.py': ('analysis/test_maximization.py', UNMEASURED),
+  'analysis/autoencoder.py': ('analysis/test_autoencoder.py', 4 / 4),
+  'analysis/maximization.py': ('analysis/test_maximization.py', 3 / 6),
+  'analysis/parametrisation.py': ('analysis/test_maximization.py', 4 / 4),
   'analysis/characters.py': ('analysis/test_recurrent.py', 5 / 5),
-  'analysis/recurrent.py': ('analysis/test_recurrent.py', UNMEASURED),
-  'analysis/reference.py': ('analysis/test_reference.py', UNMEASURED),
+  'analysis/recurrent.py': ('analysis/test_recurrent.py', 3 / 3),
+  'analysis/reference.py': ('analysis/test_reference.py', 7 / 7),
   'analysis/reference_recurrence.py': ('analysis/test_reference.py', 7 / 8),
-  'analysis/reference_layers.py': ('analysis/test_reference.py', UNMEASURED),
+  'analysis/reference_layers.py': ('analysis/test_reference.py', 14 / 16),
   'models/geometry.py': ('models/test_geometry.py', 6 / 6),
-  'ops/pooling.py': ('ops/test_pooling.py', UNMEASURED),
-  'ops/winograd.py': ('ops/test_convolution.py', UNMEASURED),
+  'ops/pooling.py': ('ops/test_pooling.py', 8 / 10),
+  'ops/winograd.py': ('ops/test_convolution.py', 14 / 16),
 }
 
 
@@ -152,5 +151,4 @@ def test_mutants_are_killed(file, tmp_path):
   killed = len(found) - len(survivors)
   summary = '\n'.join([f'{file}: {killed} of {len(found)} mutants killed; survivors:', *survivors])
   print(summary)
-  assert killed > 0, summary
   assert killed / len(found) >= least, summary

@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 import ml_collections
 
@@ -25,6 +25,7 @@ from jaxdl.step import precision as mixed_precision
 from jaxdl.step.steps import Recipe
 
 
+@no_type_check  # a config may hold anything: `build` checks it, and its errors name the key
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
   """The keys of a config and their defaults. A duration is '5500 steps' or '20 epochs'.
