@@ -181,7 +181,7 @@ def scatter(
   *,
   heading: str,
   note: str | None = None,
-  axes: tuple[str, str] = ('', ''),
+  axes: Sequence[str] = ('', ''),
 ) -> 'matplotlib.figure.Figure':
   """Points in two dimensions, coloured by class, with the name of each class at its median.
 

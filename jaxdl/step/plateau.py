@@ -91,11 +91,11 @@ def on_plateau(
   epoch: int,
   learning_rate: float | int,
   *,
-  patience: str,
-  factor: float | int = 0.5,
-  minimum: float | int = 0.0,
+  patience: Any,
+  factor: Any = 0.5,
+  minimum: Any = 0.0,
 ) -> Callable[..., dict[str, np.generic]]:
-  """`observe` with the settings of a config's plateau section.
+  """`observe` with the settings of a config's plateau section, which it checks.
 
   Args:
     epoch: number of steps of an epoch.

@@ -17,9 +17,12 @@ from jaxdl.config import checks
 
 Step = int | jax.Array
 Factor = Any  # float or jax.Array []
+# Values of a config, which the functions check themselves.
+Duration = Any  # '5500 steps', '20 epochs' or None
+Setting = Any  # a number
 
 
-def constant(steps: int, epoch: int, *, warmup: str | None = None) -> Callable[[Step], Factor]:
+def constant(steps: int, epoch: int, *, warmup: Duration = None) -> Callable[[Step], Factor]:
   """The same learning rate at every step, after the warm-up."""
   length = _warmup(warmup, steps, epoch)
   return _rising(length, lambda step: 1.0) if length else optax.constant_schedule(1.0)
@@ -29,9 +32,9 @@ def in_stages(
   steps: int,
   epoch: int,
   *,
-  boundaries: Sequence[str],
-  factor: float = 0.1,
-  warmup: str | None = None,
+  boundaries: Sequence[Any],
+  factor: Setting = 0.1,
+  warmup: Duration = None,
 ) -> Callable[[Step], Factor]:
   """Multiplies the learning rate by `factor` at each boundary, counted from the start of the run.
 
@@ -70,7 +73,7 @@ def in_stages(
 
 
 def cosine(
-  steps: int, epoch: int, *, final: float = 0.0, warmup: str | None = None
+  steps: int, epoch: int, *, final: Setting = 0.0, warmup: Duration = None
 ) -> Callable[[Step], Factor]:
   """Half a cosine from the end of the warm-up down to `final` at the last step.
 
@@ -106,9 +109,9 @@ def one_cycle(
   steps: int,
   epoch: int,
   *,
-  initial: float = 0.04,
-  final: float = 4e-6,
-  warmup: str | None = None,
+  initial: Setting = 0.04,
+  final: Setting = 4e-6,
+  warmup: Duration = None,
 ) -> Callable[[Step], Factor]:
   """Up by half a cosine from `initial` to 1, then down by another to `final` at the last step.
 

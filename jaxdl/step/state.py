@@ -9,10 +9,12 @@ from typing import Any, no_type_check
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+AnyArray = jax.Array | np.ndarray
 Batch = Mapping[str, Any]  # name → array of a value for each example
 Sums = dict[str, Float[Array, '']]  # name → sum over examples
 Number = float | int | Float[Array, '']  # of a config; traced where a program trains several runs

@@ -13,10 +13,12 @@ from jaxtyping import Array, Float
 
 from jaxdl.config import binding, checks
 from jaxdl.step.metrics import METRICS
-from jaxdl.step.state import Batch, Number, Sums
+from jaxdl.step.state import AnyArray, Batch, Number, Sums
 
 
-def classify(logits: Float[Array, '*B K'], batch: Batch, *, label_smoothing: Number = 0.0) -> Sums:
+def classify(
+  logits: Float[AnyArray, '*B K'], batch: Batch, *, label_smoothing: Number = 0.0
+) -> Sums:
   """Classification by cross-entropy.
 
   Args:
@@ -34,7 +36,7 @@ def classify(logits: Float[Array, '*B K'], batch: Batch, *, label_smoothing: Num
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}  # []
 
 
-def classify_by_squared_error(logits: Float[Array, '*B K'], batch: Batch) -> Sums:
+def classify_by_squared_error(logits: Float[AnyArray, '*B K'], batch: Batch) -> Sums:
   """Classification by squared error (Brier 1950).
 
   The loss of an example is Σ_k (p_k − y_k)² of the softmax p and the one-hot label y, from 0 to 2.
@@ -53,7 +55,7 @@ def classify_by_squared_error(logits: Float[Array, '*B K'], batch: Batch) -> Sum
 
 
 def next_char(
-  logits: Float[Array, 'B T V'], batch: Batch, *, label_smoothing: Number = 0.0
+  logits: Float[AnyArray, 'B T V'], batch: Batch, *, label_smoothing: Number = 0.0
 ) -> Sums:
   """Prediction of the next character by cross-entropy.
 
@@ -70,7 +72,7 @@ def next_char(
   return {**sums, 'bits': classify(logits, batch)['loss'] / jnp.log(2.0)}
 
 
-def reconstruct(images: Float[Array, 'B H W C'], batch: Batch) -> Sums:
+def reconstruct(images: Float[AnyArray, 'B H W C'], batch: Batch) -> Sums:
   """Reconstruction by mean squared error.
 
   Args:

@@ -24,7 +24,7 @@ def stacked(states: Sequence[State]) -> State:
 
 
 @jax.jit
-def member(states: State, number: int) -> State:
+def member(states: State, number: int | jax.Array) -> State:
   """The State of one member of a stacked State, on all devices."""
   return jax.tree.map(lambda leaf: leaf[number], states)
 

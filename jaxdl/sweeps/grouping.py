@@ -63,7 +63,7 @@ def _count_shared(count, together):
   return count // devices * devices if devices > 1 else 0
 
 
-def separated(config: dict[str, Any]) -> tuple[dict[str, Any], dict[Place, float]]:
+def separated(config: dict[str, Any]) -> tuple[dict[str, Any], dict[Place, Any]]:
   """Separates the numbers that may be arguments of a compiled program from a config.
 
   Args:

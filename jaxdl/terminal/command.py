@@ -143,7 +143,9 @@ class Parser(argparse.ArgumentParser):
   def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
     try:
       return super()._get_value(action, arg_string)
-    except argparse.ArgumentError:
+    except argparse.ArgumentError as error:
+      if isinstance(error.__context__, argparse.ArgumentTypeError):
+        self.error(str(error))  # the message of the type itself
       kind = getattr(action.type, '__name__', str(action.type))
     self.error(f'{_name(action)}={arg_string!r} is no {KINDS.get(kind, kind)}')
 

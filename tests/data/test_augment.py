@@ -147,7 +147,7 @@ def test_augmentation_follows_the_example_not_its_place(changes):
     (dict(kind='mirror'), r"augment\[1\]\.kind='mirror' is unknown: use one of flip, shift"),
     (
       dict(kind='shift', pixel=4),
-      r'augment\[1\]\.pixel is not a key of this section: its keys are pixels, fill, kind; did you mean pixels',
+      r'augment\[1\]\.pixel is not a key of shift: its keys are pixels, fill, kind; did you mean pixels',
     ),
     (dict(kind='shift'), r'augment\[1\]\.pixels is missing'),
     (dict(kind='shift', pixels=0), r'augment\[1\]\.pixels=0 is not a whole number from 1 to 512'),

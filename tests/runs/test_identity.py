@@ -58,7 +58,7 @@ def test_every_key_of_the_table_exists(small):
   found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
   facts = experiment.build(small, 'small').data.facts()
   found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
-  assert set(identity.KEYS) - found == {'format', 'dataset'}
+  assert set(identity.KEYS) - found == {'dataset'}
 
 
 def test_what_is_no_hyperparameter():

@@ -18,7 +18,7 @@ from training_helpers import train_together
 
 from jaxdl.analysis import weights
 from jaxdl.data.sets import mnist
-from jaxdl.runs import checkpoint, files, folder, record
+from jaxdl.runs import checkpoint, files, folder, format, record
 from jaxdl.training import chunks, experiment, loop
 from jaxdl.views import subject
 
@@ -161,7 +161,7 @@ def test_a_run_of_format_1_resumes_with_its_own_schedule(small, tmp_path):
   assert config.pop('format') == 1
   file.write_text(json.dumps(config))
   formats = [folder.format_of(tmp_path / name) for name in ('old', 'new', 'none')]
-  assert formats == [1, experiment.FORMAT, None]
+  assert formats == [1, format.FORMAT, None]
   resumed = experiment.build(small, 'small', format=formats[0])
   assert float(resumed.rate(7)) == float(old.rate(7))
   loop.train(resumed, tmp_path / 'old')

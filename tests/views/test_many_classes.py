@@ -124,6 +124,7 @@ def test_a_linear_classifier_of_many_classes_is_fitted_in_closed_form_and_says_s
   assert embedding_quality.linear_accuracy(features, labels % 2).method == 'logistic regression'
 
 
+@pytest.mark.usefixtures('unchecked_types')
 @pytest.mark.parametrize('classes', [10, 1000])
 def test_bars_of_many_classes_are_those_of_the_most_probable(classes, monkeypatch):
   logits = np.linspace(-1, 1, classes)[None]
@@ -196,6 +197,7 @@ def test_filters_of_many_units_are_a_square(count, shape):
   assert filters.grid(kernels).shape[:2] == (shape[0] + (count == 1), shape[1] + (count == 1))
 
 
+@pytest.mark.usefixtures('unchecked_types')
 def test_a_map_of_a_report_names_the_most_frequent_classes_and_has_no_endless_legend(
   tmp_path, monkeypatch
 ):
@@ -268,6 +270,7 @@ def test_errors_and_embedding_of_many_classes_take_seconds(classes, tmp_path):
   assert sum(file.stat().st_size for file in tmp_path.glob('*.png')) < 4e6
 
 
+@pytest.mark.usefixtures('unchecked_types')
 def test_an_embedding_of_one_class_has_no_linear_classifier(tmp_path):
   seen = dataclasses.replace(looked_at(2, examples=40, workdir=tmp_path), labels=np.zeros(40, int))
   found = {result.name: result for result in analyze.VIEWS['embedding'].make(seen, Choice())}
