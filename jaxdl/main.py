@@ -89,8 +89,8 @@ def main(arguments: list[str]) -> int:
       )
       return 0
     _, own = _add_flags_of_processes(command.Parser(add_help=False)).parse_known_args(arguments[1:])
-    begun = f'python -m jaxdl.main {command.repeatable(own)}'
-    summary = _train(chosen, workdir, begun, values.start_over)
+    command_line = f'python -m jaxdl.main {command.repeatable(own)}'
+    summary = _train(chosen, workdir, command_line, values.start_over)
     command.print_result(summary, as_json=values.json)
   return 0 if summary['stopped'] is None else command.STOPPED
 
@@ -124,13 +124,13 @@ def _add_flags_of_processes(parser):
   return parser
 
 
-def _train(chosen, workdir, begun, start_over=False):
+def _train(chosen, workdir, command_line, start_over=False):
   """Trains an experiment into a folder and prints the result for a person; returns the summary.
 
   Args:
     chosen: Experiment.
     workdir: the run's folder.
-    begun: the command that does so, in one process or in each of several.
+    command_line: the command that trains it, the same for all processes.
     start_over: as in `loop.train`.
   """
   print(
@@ -143,29 +143,29 @@ def _train(chosen, workdir, begun, start_over=False):
       print(f'  {line}', flush=True)
     for line in chosen.data.left_out:
       print(f'jaxdl: {line}', file=sys.stderr, flush=True)
-  summary = _train_with_outputs(chosen, workdir, begun, start_over)
+  summary = _train_with_outputs(chosen, workdir, command_line, start_over)
   warning = processes.on_first_process(lambda: lint.of_result(chosen, summary))
   if warning:
     print(f'warning: {warning}', file=sys.stderr)
   print(f'all figures: {pathlib.Path(workdir) / "summary.json"}')
   if summary['stopped'] is not None:
-    print(f'stopped at step {summary["stopped"]:,}, resume with: {begun}')
+    print(f'stopped at step {summary["stopped"]:,}, resume with: {command_line}')
   else:
     place = f'./{workdir}' if str(workdir).startswith('-') else str(workdir)
     print(f'look inside: python -m jaxdl.analyze {shlex.quote(place)}')
   return summary
 
 
-def _train_with_outputs(chosen, workdir, begun, start_over):
+def _train_with_outputs(chosen, workdir, command_line, start_over):
   """Trains an experiment and writes everything beside its checkpoints; returns the summary.
 
-  `begun` is the command that trains it, None where no command does.
+  `command_line` is the command that trains it, None where no command does.
   """
   outputs = side_outputs.SideOutputs()
 
   def keep_command():
-    if begun is not None:
-      disk.write_atomic(pathlib.Path(workdir) / 'command.txt', f'{begun}\n')
+    if command_line is not None:
+      disk.write_atomic(pathlib.Path(workdir) / 'command.txt', f'{command_line}\n')
 
   def at_start(writers):
     outputs.attempt('command.txt', keep_command)

@@ -94,10 +94,10 @@ def main(arguments: list[str]) -> int:
       as_json=values.json,
     )
     return 0
-  begun = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
+  command_line = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
   trainer = Trainer(
     workdir,
-    begun,
+    command_line,
     finished=[member for member in found if member not in waiting],
     start_over=values.start_over,
   )
@@ -112,7 +112,7 @@ def main(arguments: list[str]) -> int:
   print(table.table(rows))
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if stopped:
-    print(f'stopped, resume with: {begun}')
+    print(f'stopped, resume with: {command_line}')
   command.print_result(
     {
       'config': path.stem,

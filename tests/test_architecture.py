@@ -67,7 +67,7 @@ FENCES = {  # library → files that may import it
 }
 LAZY = set(FENCES) - {'orbax'}  # imported inside functions only: importing them takes seconds
 
-NOT_ANNOTATED = 534  # public functions that lack an annotation, at most
+NOT_ANNOTATED = 0  # public functions that lack an annotation, at most
 
 
 def imports(file):

@@ -153,18 +153,18 @@ def _value(text: str) -> Any:
     return text
 
 
-def parts(argument):
+def parts(argument: str) -> list[str]:
   """'--config.layers[0].kernel=3' → ['layers', '0', 'kernel']."""
   return re.findall(r'[^.\[\]]+', argument.removeprefix(PREFIX).partition('=')[0])
 
 
-def keys(node):
+def keys(node: Any) -> list[str]:
   """The keys of a section, or the positions of a list, as texts; [] of anything else."""
   if isinstance(node, (list, tuple)):
     return [str(index) for index in range(len(node))]
   return list(node) if hasattr(node, 'items') else []
 
 
-def below(node, part):
+def below(node: Any, part: str) -> Any:
   """The value of a key of a section, or at a position of a list."""
   return node[int(part)] if isinstance(node, (list, tuple)) else node[part]

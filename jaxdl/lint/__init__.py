@@ -10,7 +10,7 @@ from jaxdl.step import tasks
 
 
 def warnings(experiment: Any, *, short: bool = False) -> list[str]:
-  """Looks for the mistakes that can be told from an experiment for certain, before it is trained.
+  """Finds the certain mistakes in an experiment, before it is trained.
 
   Args:
     experiment: Experiment.

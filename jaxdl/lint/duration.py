@@ -1,9 +1,12 @@
 """Mistakes about when things happen in a run. Each check yields its warnings."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from jaxdl.config import checks
 
 
-def single_evaluation(experiment):
+def single_evaluation(experiment: Any) -> Iterator[str]:
   """A run that is evaluated only at its end, so that no checkpoint can be better than another."""
   if 'validation' in experiment.data.splits and experiment.evaluate_every > experiment.steps:
     yield (
@@ -12,7 +15,7 @@ def single_evaluation(experiment):
     )
 
 
-def idle_patience(experiment):
+def idle_patience(experiment: Any) -> Iterator[str]:
   """A patience that is not over before the run is: the first evaluation always is the lowest loss
   so far.
   """

@@ -3,6 +3,8 @@ warnings.
 """
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +16,7 @@ from jaxdl.step import tasks
 SHOWN = 10  # names of classes in one line, at most
 
 
-def changed_in_evaluation(experiment):
+def changed_in_evaluation(experiment: Any) -> Iterator[str]:
   """Report 004 flips its test photographs at random; where an image is to be made upright again,
   that is the task.
   """
@@ -31,7 +33,7 @@ def changed_in_evaluation(experiment):
     )
 
 
-def shared_examples(experiment):
+def shared_examples(experiment: Any) -> Iterator[str]:
   """Splits that `overlap=True` lets share examples, and validation examples that stand in the test
   too.
   """
@@ -50,7 +52,7 @@ def shared_examples(experiment):
       )
 
 
-def chosen_by_test(experiment):
+def chosen_by_test(experiment: Any) -> Iterator[str]:
   """Validation cut from the data set's own test examples, or none at all while the test is
   watched.
   """
@@ -74,7 +76,7 @@ def chosen_by_test(experiment):
     )
 
 
-def in_no_split(experiment):
+def in_no_split(experiment: Any) -> Iterator[str]:
   """A tail that a slice drops, of those splits of the data set that are used at all."""
   expressions = experiment.config['data']['splits']
   used = slicing.taken(
@@ -89,7 +91,7 @@ def in_no_split(experiment):
       )
 
 
-def never_reached(experiment):
+def never_reached(experiment: Any) -> Iterator[str]:
   """A run that ends within its first epoch."""
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
@@ -105,7 +107,7 @@ def never_reached(experiment):
     )
 
 
-def absent_classes(experiment):
+def absent_classes(experiment: Any) -> Iterator[str]:
   """Classes of the data set, or characters of the vocabulary, that training never shows.
   Photographs are not opened.
   """
@@ -125,7 +127,7 @@ def absent_classes(experiment):
     )
 
 
-def fewer_devices(experiment):
+def fewer_devices(experiment: Any) -> Iterator[str]:
   """A batch that does not divide over the devices that a CPU should be, which it then is not."""
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
   if jax.default_backend() == 'cpu' and size % wanted:

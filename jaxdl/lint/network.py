@@ -1,6 +1,8 @@
-"""Mistakes in a network that can be told from its layers. Each check yields its warnings."""
+"""Mistakes in a network that its layers show. Each check yields its warnings."""
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 from jaxdl.models import CNN, decoding, geometry, layers
 from jaxdl.step import tasks
@@ -14,7 +16,7 @@ SHAPING = (
 )  # they keep the range
 
 
-def unseen_pixels(experiment):
+def unseen_pixels(experiment: Any) -> Iterator[str]:
   """Rows and columns that strides and pooling leave out, such as the last two of report 000's
   network.
   """
@@ -37,7 +39,7 @@ def unseen_pixels(experiment):
     )
 
 
-def activated_logits(experiment):
+def activated_logits(experiment: Any) -> Iterator[str]:
   """A last layer whose activation keeps the logits from being any number, such as negative ones."""
   if experiment.evaluation_task is tasks.reconstruct:
     return
@@ -45,12 +47,12 @@ def activated_logits(experiment):
     if isinstance(layer, SHAPING):
       continue
     if getattr(layer, 'activation', None) is not None:
-      mend = 'remove it' if isinstance(layer, layers.Activation) else 'set activate=False'
-      yield f'config.model.layers[{position}] ({name}) puts an activation on the logits: {mend}'
+      fix = 'remove it' if isinstance(layer, layers.Activation) else 'set activate=False'
+      yield f'config.model.layers[{position}] ({name}) puts an activation on the logits: {fix}'
     return
 
 
-def dropout_before_batch_norm(experiment):
+def dropout_before_batch_norm(experiment: Any) -> Iterator[str]:
   """Dropout makes the variance larger in training alone, and batch normalisation then divides by
   the larger one.
 
@@ -66,7 +68,7 @@ def dropout_before_batch_norm(experiment):
       )
 
 
-def lone_example(experiment):
+def lone_example(experiment: Any) -> Iterator[str]:
   """A last batch of one real example, which batch normalisation compares with nothing but
   itself.
   """
@@ -84,8 +86,8 @@ def lone_example(experiment):
     )
 
 
-def no_gradient_through_time(experiment):
-  """Streams read one character a step: the state goes on, the gradient does not."""
+def no_gradient_through_time(experiment: Any) -> Iterator[str]:
+  """Streams read one character a step: the state is carried on, the gradient is not."""
   if experiment.config['data'].get('time_step') == 1:
     yield (
       'config.data.time_step=1 lets no gradient pass from a character to those before it, so that '

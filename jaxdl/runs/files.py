@@ -101,19 +101,19 @@ def read_json(
   Raises:
     ValueError: the file is not a JSON object, or a key has an invalid value.
   """
-  mend = 'delete it and give the command of its run again'
+  fix = 'delete it and rerun the command of its run'
   try:
     found = json.loads(file.read_text())
   except (ValueError, RecursionError) as error:
-    raise ValueError(f'{file} is not JSON ({error}): {mend}') from error
+    raise ValueError(f'{file} is not JSON ({error}): {fix}') from error
   if not isinstance(found, dict):
-    raise ValueError(f'{file} is not the JSON object of a run: {mend}')
+    raise ValueError(f'{file} is not the JSON object of a run: {fix}')
   for key, (good, needed) in (keys or {}).items():
     node = found
     for part in key.split('.'):
       node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
     if (node is _ABSENT and needed) or (node is not _ABSENT and not good(node)):
-      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an impossible"} {key}: {mend}')
+      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an impossible"} {key}: {fix}')
   return found
 
 

@@ -109,14 +109,14 @@ def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps
     that all runs have.
   """
-  found, begun = {}, [run for run in runs if run]
-  for line in (line for run in begun for line in run):
+  found, started = {}, [run for run in runs if run]
+  for line in (line for run in started for line in run):
     for metric in metrics.evaluated():
       if metric.name in line:
         by_step = found.setdefault((line['split'], metric.name), {})
         by_step.setdefault(line['step'], []).append(line[metric.name])
   complete = {
-    key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(begun)}
+    key: {step: values for step, values in sorted(by_step.items()) if len(values) == len(started)}
     for key, by_step in found.items()
   }
   return {

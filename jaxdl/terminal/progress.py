@@ -1,6 +1,4 @@
-"""What a person sees while something goes on: a bar or a moving line on a terminal, plain lines
-elsewhere.
-"""
+"""Progress display: a bar or a spinner on a terminal, plain lines elsewhere."""
 
 import contextlib
 import dataclasses
@@ -9,27 +7,29 @@ import functools
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from jaxdl.step import metrics
 
-UNSHOWN = ('examples_per_second', 'learning_rate')  # of a line's figures: it ends with the speed
-SILENCE = 30  # seconds after which a line is printed between two logs, where there is no terminal
+UNSHOWN = ('examples_per_second', 'learning_rate')  # figures of training left out of a line
+SILENCE = 30  # seconds without output after which a line is printed, where there is no terminal
+
+Figures = dict[str, dict[str, float]]  # split → metric → number
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-  """The functions that show.
+  """The functions of a progress display.
 
   Attributes:
-    say: (text); a line of its own.
-    advance: (step, text, speed); moves the bar. Where there is no terminal it prints a line, after
-      a silence.
-    doing: (text); the bar says what else is done just now. Where there is no terminal it prints
-      nothing.
-    left: (step) → time left in words, such as '0:01:32 left'; '' as long as the pace is not known.
-    line: (step, figures, time left) → what is said of a log, as `line` has it.
-    apart: list of float, seconds of each evaluation, which are not the steps'.
+    say: (text) → None; prints a line.
+    advance: (step, text, speed) → None; moves the bar. Without a terminal it prints a line after
+      SILENCE seconds without output.
+    doing: (text) → None; shows another activity beside the bar. Without a terminal it does nothing.
+    left: (step) → time left in words, such as '0:01:32 left'; '' while the pace is not known.
+    line: (step, figures, time left) → the text of a log line, as `line` returns it.
+    apart: seconds of each evaluation, which do not count as those of steps.
   """
 
   say: Callable
@@ -37,14 +37,14 @@ class Progress:
   doing: Callable
   left: Callable
   line: Callable
-  apart: list
+  apart: list[float]
 
-  def log(self, step, figures):
-    """Says a line of figures, split → name → number."""
+  def log(self, step: int, figures: Figures) -> None:
+    """Prints a line of figures."""
     self.say(self.line(step, figures=figures, left=self.left(step)))
 
   @contextlib.contextmanager
-  def evaluating(self):
+  def evaluating(self) -> Iterator[None]:
     """Says that it is evaluated, and keeps for how long."""
     self.doing('evaluating')
     began = time.monotonic()
@@ -54,16 +54,24 @@ class Progress:
 
 
 @contextlib.contextmanager
-def show(total, *, first_step, evaluate_every=0, counted='examples'):
-  """Shows a run of `total` steps that begins or goes on at `first_step`, its speed in what is
-  `counted`; yields Progress.
+def show(
+  total: int, *, first_step: int, evaluate_every: int = 0, counted: str = 'examples'
+) -> Iterator[Progress]:
+  """Shows the progress of a run.
+
+  Args:
+    total: steps of the run.
+    first_step: step at which it starts or resumes.
+    evaluate_every: steps between two evaluations; 0 for none.
+    counted: unit of the speed, such as 'examples'.
+
+  Yields:
+    Progress.
   """
   asked, apart = [], []  # (step, moment) of the first time; seconds of each evaluation
 
   def left(step):
-    """At the steps' pace since it was first asked, and the quickest evaluation's: what starts and
-    compiles is left out.
-    """
+    """The time left at the pace since the first call; start and compilation are left out."""
     now = time.monotonic() - sum(apart)
     if not asked:
       asked.append((step, now))
@@ -127,11 +135,16 @@ def _plain(total, left, counted, *, begins):
 
 
 @contextlib.contextmanager
-def waiting(text=''):
-  """Shows that something is done, and for how long; yields a function that says what. Printing goes
-  on above.
+def waiting(text: str = '') -> Iterator[Callable[[str], Any]]:
+  """Shows an activity and how long it has taken; other output is printed above it.
 
-  Where there is no terminal it prints a line after each silence.
+  Without a terminal it prints a line after every SILENCE seconds.
+
+  Args:
+    text: the activity.
+
+  Yields:
+    A function that takes the text of the next activity.
   """
   if not sys.stdout.isatty():
     with _plainly_waiting(text) as now:
@@ -166,10 +179,8 @@ def _plainly_waiting(text):
     teller.join()
 
 
-def fitted(text, width):
-  """A line broken where two spaces part what it says, so that no figure is torn from its name on a
-  narrow terminal.
-  """
+def fitted(text: str, width: int) -> str:
+  """Wraps a line at double spaces, so that figures stay beside their names on narrow terminals."""
   first, *rest = text.split('  ')
   lines = [first]
   for part in rest:
@@ -185,12 +196,12 @@ def describe(figures: dict[str, float]) -> str:
   return ', '.join(f'{name} {metrics.shown(name, value)}' for name, value in figures.items())
 
 
-def line(step, total, figures, left, counted='examples'):
+def line(step: int, total: int, figures: Figures, left: str, counted: str = 'examples') -> str:
   """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'.
 
   Args:
-    step, total: int.
-    figures: split → name → number.
+    step, total: current and last step.
+    figures: split → metric → number.
     left: str, as `Progress.left` gives it.
     counted: what the speed counts.
   """
@@ -204,6 +215,6 @@ def line(step, total, figures, left, counted='examples'):
   )
 
 
-def pace(speed, left, counted):
+def pace(speed: float | None, left: str, counted: str) -> str:
   """'9,000 examples/s, 0:01:10 left'; what is None or '' is left out."""
   return ', '.join(part for part in (speed and f'{speed:,.0f} {counted}/s', left) if part)

@@ -124,7 +124,7 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
   figure = figures.lines(
     lines,
-    xlabel='layers whose weights were drawn anew, from the last one downward',
+    xlabel='layers whose weights were re-initialised, from the last one downward',
     markers=True,
     ylabel='rank correlation with the trained map',
     heading=('Sanity: a map that stays alike shows the image more than what was learned'),

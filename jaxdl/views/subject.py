@@ -146,15 +146,15 @@ def _same_data(workdir, config, data_dir, folder):
   """
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
-  mend = 'give the folder that has it prepared, data_dir=DIR'
+  fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
-    mend = (
+    fix = (
       'give the folder of the photographs, folder=DIR, or that of the prepared copy, data_dir=DIR'
     )
   reads_folder = section.get('source') == 'folder'
   if reads_folder and not pathlib.Path(section['folder']).expanduser().is_dir():
     error = FileNotFoundError(
-      f'the photographs of {workdir} are not in {section["folder"]}: {mend}; or use only analyses '
+      f'the photographs of {workdir} are not in {section["folder"]}: {fix}; or use only analyses '
       'that need none, such as only=weights'
     )
     raise about(error, 'folder', 'data_dir', 'only')
@@ -163,18 +163,18 @@ def _same_data(workdir, config, data_dir, folder):
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
-    message = f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {mend}'
+    message = f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {fix}'
     raise about(OSError(message), 'folder', 'data_dir') from error
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     error = ValueError(
       f'{data.described()} has other examples than {workdir} was trained on (in the {wrong} '
-      f'split): {mend}'
+      f'split): {fix}'
     )
     raise about(error, 'folder', 'data_dir')
   if list(data.classes) != list(kept['classes']):
     error = ValueError(
-      f'the data of {workdir} have other classes than those it was trained on: {mend}'
+      f'the data of {workdir} have other classes than those it was trained on: {fix}'
     )
     raise about(error, 'folder', 'data_dir')
   return data
