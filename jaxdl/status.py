@@ -12,6 +12,7 @@ import os
 import pathlib
 import sys
 import time
+from typing import TypedDict
 
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
@@ -56,18 +57,49 @@ def main(arguments: list[str]) -> int:
   return 0
 
 
-def read(workdir: str | os.PathLike) -> dict:
-  """What the files of a run say of it.
+class Status(TypedDict):
+  """Where a run is; None for what does not exist yet.
+
+  Attributes:
+    workdir: the run's folder.
+    state: 'training', 'finished' or 'stopped'.
+    process, host: which process trains it, or trained it last.
+    step: the last step that was logged or saved.
+    steps: length of the run; None for a run of an older version.
+    logged: step of the last figures.
+    examples_per_second: speed of training.
+    counted: unit of the speed, 'examples' or 'characters'.
+    seconds_left: estimated time to the end of the training.
+    figures: split → metric → number, the last of each.
+    logged_seconds_ago: age of the last figures.
+    checkpoint: step of the last checkpoint.
+    checkpoint_seconds_ago: its age.
+  """
+
+  workdir: str
+  state: str
+  process: int | None
+  host: str | None
+  step: int
+  steps: int | None
+  logged: int | None
+  examples_per_second: float | None
+  counted: str
+  seconds_left: float | None
+  figures: dict[str, dict[str, float]]
+  logged_seconds_ago: float | None
+  checkpoint: int | None
+  checkpoint_seconds_ago: float | None
+
+
+def read(workdir: str | os.PathLike) -> Status:
+  """Reads where a run is from its files alone.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step',
-    'steps' (None where the run is of an older version), 'logged' (the step of the last figures),
-    'examples_per_second', 'counted' (what these are, 'examples' or 'characters'), 'seconds_left',
-    'figures' (split → name → number, the last of each), 'logged_seconds_ago', 'checkpoint' (its
-    step) and 'checkpoint_seconds_ago'; None for what there is not yet.
+    Status.
 
   Raises:
     FileNotFoundError: no run is there.
@@ -114,8 +146,8 @@ def read(workdir: str | os.PathLike) -> dict:
   }
 
 
-def text(found: dict) -> str:
-  """What `read` returns, in lines for a person."""
+def text(found: Status) -> str:
+  """Formats a Status in lines for a person."""
   head = f'{found["workdir"]}: {found["state"]}'
   if found['state'] == 'training':
     head += f', process {found["process"]} on {found["host"]}'
@@ -133,12 +165,13 @@ def text(found: dict) -> str:
     parts.append(f'{_span(found["seconds_left"])} left')
   if found['logged_seconds_ago'] is not None:
     parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
-  kept = found['checkpoint']
-  parts.append(
-    'no checkpoint' + ' yet' * (found['state'] != 'finished')
-    if kept is None
-    else f'checkpoint at step {kept:,}, {_span(found["checkpoint_seconds_ago"])} ago'
-  )
+  if found['checkpoint'] is not None:
+    age = _span(found['checkpoint_seconds_ago'])
+    parts.append(f'checkpoint at step {found["checkpoint"]:,}, {age} ago')
+  elif found['state'] == 'finished':
+    parts.append('no checkpoint')
+  else:
+    parts.append('no checkpoint yet')
   return '\n'.join([*lines, f'  {", ".join(parts)}'])
 
 
