@@ -215,6 +215,11 @@ def line(step: int, total: int, figures: Figures, left: str, counted: str = 'exa
   )
 
 
-def pace(speed: float | None, left: str, counted: str) -> str:
+def pace(speed: float | None, left: str | None, counted: str) -> str:
   """'9,000 examples/s, 0:01:10 left'; what is None or '' is left out."""
-  return ', '.join(part for part in (speed and f'{speed:,.0f} {counted}/s', left) if part)
+  parts = []
+  if speed:
+    parts.append(f'{speed:,.0f} {counted}/s')
+  if left:
+    parts.append(left)
+  return ', '.join(parts)
