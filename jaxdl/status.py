@@ -1,6 +1,9 @@
-"""python -m jaxdl.status D: how far runs are, from their files alone."""
+"""Shows the progress of runs, using only their files.
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+python -m jaxdl.status D
+"""
+
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()
@@ -17,7 +20,7 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
 from jaxdl.terminal import command, progress
 
-LONGEST = 1e12  # seconds that are shown
+LONGEST = 1e12  # maximum number of seconds that is shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> int:
   found = [
     read(folder)
     for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()
-  ]  # each once
+  ]  # without duplicates
   for one in found:
     print(text(one))
   command.print_result(found, as_json=chosen.json)
@@ -57,21 +60,31 @@ def main(arguments: list[str]) -> int:
 
 
 def read(workdir: str | os.PathLike) -> dict:
-  """What the files of a run say of it.
+  """Reads the status of a run from its files.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run folder.
 
   Returns:
-    dict: 'workdir', 'state' ('training', 'finished' or 'stopped'), 'process', 'host', 'step',
-    'steps' (None where the run is of an older version), 'logged' (the step of the last figures),
-    'examples_per_second', 'counted' (what these are, 'examples' or 'characters'), 'seconds_left',
-    'figures' (split → name → number, the last of each), 'logged_seconds_ago', 'checkpoint' (its
-    step) and 'checkpoint_seconds_ago'; None for what there is not yet.
+    A dict with the following keys. Values that are not available yet are None.
+
+      'workdir': the run folder.
+      'state': 'training', 'finished' or 'stopped'.
+      'process', 'host': the process that trains, and its host.
+      'step': the current step.
+      'steps': number of steps; None for runs of older versions.
+      'logged': step of the last log.
+      'examples_per_second': the speed.
+      'counted': unit of the speed, 'examples' or 'characters'.
+      'seconds_left': estimated time left.
+      'figures': split → name → latest number.
+      'logged_seconds_ago': time since the last log.
+      'checkpoint': step of the last checkpoint.
+      'checkpoint_seconds_ago': time since the last checkpoint.
 
   Raises:
-    FileNotFoundError: no run is there.
-    ValueError: one of its files is damaged.
+    FileNotFoundError: the folder contains no run.
+    ValueError: a file of the run is damaged.
   """
   run, folder, now = record.load(workdir), pathlib.Path(workdir), time.time()
   lines, config = run.history, run.config
@@ -88,10 +101,10 @@ def read(workdir: str | os.PathLike) -> dict:
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
-  step = max(run.step, kept or 0)  # it may have been stopped before its next log
+  step = max(run.step, kept or 0)  # the run may have stopped between a checkpoint and the next log
   of_a_step = config['data']['batch_size'] * config['data'].get(
     'time_step', 1
-  )  # of a text the speed is that of characters
+  )  # for text, the speed counts characters
   pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
   left = (steps - step) * pace if steps and pace else None
   return {
@@ -115,7 +128,7 @@ def read(workdir: str | os.PathLike) -> dict:
 
 
 def text(found: dict) -> str:
-  """What `read` returns, in lines for a person."""
+  """Formats the result of `read` as readable lines."""
   head = f'{found["workdir"]}: {found["state"]}'
   if found['state'] == 'training':
     head += f', process {found["process"]} on {found["host"]}'
