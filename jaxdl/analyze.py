@@ -1,6 +1,8 @@
 """Analyses the network of a run and writes pictures and numbers to D/analysis.
 
-python -m jaxdl.analyze D
+Usage:
+
+    python -m jaxdl.analyze D
 """
 
 if __name__ == '__main__':  # before the slow imports below
@@ -249,9 +251,8 @@ def _make_all(names, seen, choice, folder):
     futures.ThreadPoolExecutor(TOGETHER) as pool,
     progress.waiting() as now,
   ):
-    warnings.simplefilter(
-      'ignore'
-    )  # warnings about dead units: their pictures are blank, and the figures name them
+    # Warnings about dead units: their pictures are blank, and the figures name them.
+    warnings.simplefilter('ignore')
     making = {
       pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
     }

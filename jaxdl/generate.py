@@ -1,6 +1,8 @@
 """Generates text with a language model, using only its checkpoint.
 
-python -m jaxdl.generate D --prime=ROMEO --length=500
+Usage:
+
+    python -m jaxdl.generate D --prime=ROMEO --length=500
 """
 
 if __name__ == '__main__':  # before the slow imports below

@@ -1,6 +1,8 @@
 """Trains, evaluates, checkpoints and resumes one experiment.
 
-python -m jaxdl.main --config=configs/X.py
+Usage:
+
+    python -m jaxdl.main --config=configs/X.py
 """
 
 if __name__ == '__main__':  # before the slow imports below

@@ -1,6 +1,8 @@
 """Shows the progress of runs, using only their files.
 
-python -m jaxdl.status D
+Usage:
+
+    python -m jaxdl.status D
 """
 
 if __name__ == '__main__':  # before the slow imports below
@@ -49,10 +51,11 @@ def main(arguments: list[str]) -> int:
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
   for place in empty:
     print(f'{place} holds no run: left out', file=sys.stderr)
+  # Read each run once.
   found = [
     read(folder)
     for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()
-  ]  # without duplicates
+  ]
   for one in found:
     print(text(one))
   command.print_result(found, as_json=chosen.json)
@@ -102,9 +105,8 @@ def read(workdir: str | os.PathLike) -> dict:
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(run.step, kept or 0)  # the run may have stopped between a checkpoint and the next log
-  of_a_step = config['data']['batch_size'] * config['data'].get(
-    'time_step', 1
-  )  # for text, the speed counts characters
+  # For text, the speed counts characters.
+  of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)
   pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
   left = (steps - step) * pace if steps and pace else None
   return {

@@ -1,6 +1,8 @@
 """Trains the runs of a sweep and writes one table and one figure with their curves.
 
-python -m jaxdl.sweep --config=configs/sweeps/X.py
+Usage:
+
+    python -m jaxdl.sweep --config=configs/sweeps/X.py
 """
 
 if __name__ == '__main__':  # before the slow imports below

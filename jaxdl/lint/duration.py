@@ -21,9 +21,8 @@ def idle_patience(experiment: Any) -> Iterator[str]:
   The count starts at the first evaluation, which always has the lowest loss so far.
   """
   every, epoch = experiment.evaluate_every, experiment.data.splits['train'].batches
-  observed = (
-    experiment.steps - 1
-  ) // every * every - every  # steps from the first evaluation to the last one before the end
+  # Steps from the first evaluation to the last one before the end.
+  observed = (experiment.steps - 1) // every * every - every
   waits = {
     'plateau.patience': (experiment.config.get('plateau') or {}).get('patience'),
     'early_stopping': experiment.config.get('early_stopping'),

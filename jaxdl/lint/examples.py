@@ -64,9 +64,8 @@ def chosen_by_test(experiment: Any) -> Iterator[str]:
         "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"
       )
     return
-  told = (
-    test is not None and slicing.shared(validation, test, available) > 0
-  )  # reported by `shared_examples`
+  # True if `shared_examples` reports the overlap.
+  told = test is not None and slicing.shared(validation, test, available) > 0
   taken = slicing.shared(validation, 'test', available) if 'test' in available else 0
   if taken and not told:
     yield (
@@ -96,9 +95,8 @@ def never_reached(experiment: Any) -> Iterator[str]:
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
     data = experiment.config['data']
-    seen = (
-      experiment.steps * data['batch_size'] * data.get('time_step', 1)
-    )  # only the last step of an epoch may contain padding
+    # Only the last step of an epoch may contain padding.
+    seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)
     yield (
       f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: '
       f'{split.count - seen:,} '

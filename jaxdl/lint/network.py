@@ -7,13 +7,14 @@ from typing import Any
 from jaxdl.models import CNN, decoding, geometry, layers
 from jaxdl.step import tasks
 
+# Layers that keep the range of values.
 SHAPING = (
   layers.Flatten,
   decoding.Reshape,
   layers.Dropout,
   layers.MaxPool,
   layers.AveragePool,
-)  # layers that keep the range of values
+)
 
 
 def unseen_pixels(experiment: Any) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Writes one self-contained page about a run, or about several runs.
 
-python -m jaxdl.report RUN [RUN …] [--out=compare.html]
+Usage:
+
+    python -m jaxdl.report RUN [RUN …] [--out=compare.html]
 """
 
 if __name__ == '__main__':  # before the slow imports below

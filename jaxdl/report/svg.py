@@ -6,7 +6,7 @@ import re
 from jaxdl.step import metrics
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
-POINTS = 600  # maximum number of points in a line
+POINTS = 600  # approximate maximum number of points in a line
 
 
 def charts(

@@ -271,9 +271,8 @@ def run(
     with contextlib.redirect_stdout(printed) if QUIET in arguments else contextlib.nullcontext():
       code = main(arguments)
   except BrokenPipeError:  # the reader, such as `head`, closed the pipe
-    os.dup2(
-      os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-    )  # prevents an error message when Python exits
+    # Prevent an error message when Python exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
   except (*BAD_INPUT, RuntimeError, MemoryError, AssertionError) as error:
     line = _of_the_runtime(error, less_memory)

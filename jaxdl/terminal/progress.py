@@ -12,10 +12,7 @@ from typing import Any
 
 from jaxdl.step import metrics
 
-UNSHOWN = (
-  'examples_per_second',
-  'learning_rate',
-)  # training metrics that are omitted from log lines
+UNSHOWN = ('examples_per_second', 'learning_rate')  # training metrics omitted from log lines
 SILENCE = 30  # seconds without output before a line is printed, if there is no terminal
 
 Figures = dict[str, dict[str, float]]  # split → metric → number
