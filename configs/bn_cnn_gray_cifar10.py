@@ -2,11 +2,14 @@
 
     python -m jaxdl.main --config=configs/bn_cnn_gray_cifar10.py
 
-Report 002 reports 67.1 %; ours (seed 0) 72.14 % on the JPEG copy of the test images, 72.22 % on the
-5,000 training images held out, which have their original pixels. Measured on 2 cores of an AMD
-EPYC, 2026-11-21, at the checkpoint of the lowest validation loss. The report leaves open the batch
-(here 128), the dropout rate (here 0.3), augmentation (here flips), how the images become 28×28
-(here the mean over areas), the initialisation (here He normal) and the schedule (here a cosine).
+Report 002 gives an accuracy of 67.1 %. This config (seed 0) reaches 72.14 % on the test images,
+which are a JPEG copy, and 72.22 % on the 5,000 held-out training images, which have their original
+pixels. Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint with the lowest validation
+loss.
+
+The report does not specify the batch size (here 128), the dropout rate (here 0.3), the augmentation
+(here flips), the resizing to 28×28 (here area averaging), the initialisation (here He normal) or
+the schedule (here cosine).
 """
 
 import ml_collections

@@ -2,10 +2,12 @@
 
     python -m jaxdl.main --config=configs/cnn_mnist.py
 
-Report 002 reports 99.08 %; ours 99.16 % (seed 0), 99.14 ± 0.03 % over seeds 0, 1, 2. Measured on 2
-cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss, on all 10,000
-test images. The report leaves open the network (here its LeNet5 of CIFAR-10), the initialisation
-(here He normal) and the validation split (here the last 5,000 training images).
+Report 002 gives an accuracy of 99.08 %. This config reaches 99.16 % (seed 0) and 99.14 ± 0.03 %
+over seeds 0, 1, 2. Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint with the
+lowest validation loss, on all 10,000 test images.
+
+The report does not specify the network (here the report's LeNet5 for CIFAR-10), the initialisation
+(here He normal) or the validation split (here the last 5,000 training images).
 """
 
 import ml_collections

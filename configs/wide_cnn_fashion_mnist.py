@@ -1,12 +1,13 @@
-"""One convolution and a wide dense layer on Fashion-MNIST: the network that report 003 also wrote
-in NumPy.
+"""One convolution and a wide dense layer on Fashion-MNIST.
 
     python -m jaxdl.main --config=configs/wide_cnn_fashion_mnist.py
 
-Report 003 (part 2) reports 91.62 %; ours 92.16 % (validation 93.28 %, loss 0.1924), seed 0.
-Measured on 2 cores of an AMD EPYC, 2026-11-21, at the checkpoint of the lowest validation loss, on
-all 10,000 test images. The report leaves open the learning rate (here 1e-3), the schedule (here a
-cosine), augmentation (here flips) and the initialisation (here Glorot's, Keras's default).
+Report 003 also implements this network in NumPy. Its part 2 gives an accuracy of 91.62 %. This
+config reaches 92.16 % (validation 93.28 %, loss 0.1924), seed 0. Measured on 2 cores of an AMD
+EPYC, 2026-11-21, at the checkpoint with the lowest validation loss, on all 10,000 test images.
+
+The report does not specify the learning rate (here 1e-3), the schedule (here cosine), the
+augmentation (here flips) or the initialisation (here Glorot uniform, Keras's default).
 """
 
 import ml_collections

@@ -1,9 +1,15 @@
-"""jaxdl COMMAND …, or python -m jaxdl COMMAND …: runs a command, or lists the commands."""
+"""Runs a command of jaxdl, or lists the commands.
+
+Usage:
+
+    jaxdl COMMAND …
+    python -m jaxdl COMMAND …
+"""
 
 import importlib
 import sys
 
-COMMANDS = {  # name → (module, what it does)
+COMMANDS = {  # name → (module, description)
   'train': ('jaxdl.main', 'train, evaluate, checkpoint and resume an experiment'),
   'analyze': ('jaxdl.analyze', 'look inside its network: pictures and numbers'),
   'report': ('jaxdl.report', 'one page about a run, or about several'),
@@ -17,7 +23,7 @@ ALIASES = {'main': 'train', 'config': 'configs'}
 
 
 def main() -> int:
-  """Runs the command that the command line names; returns the exit code."""
+  """Runs the command given on the command line; returns the exit code."""
   called = 'python -m jaxdl' if sys.argv[0].endswith('__main__.py') else 'jaxdl'
   word = sys.argv[1] if len(sys.argv) > 1 else '--help'
   if word in ('-h', '--help'):
@@ -48,7 +54,7 @@ def main() -> int:
 
 
 def _module(name):
-  """The module of a command; of a package that is its __main__."""
+  """Imports the module of a command; for a package, its __main__ module."""
   place, _ = COMMANDS[name]
   module = importlib.import_module(place)
   if hasattr(module, '__path__'):

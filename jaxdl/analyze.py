@@ -1,8 +1,11 @@
-"""python -m jaxdl.analyze D: every analysis that fits a run's network, as pictures and numbers in
-D/analysis.
+"""Analyses the network of a run and writes pictures and numbers to D/analysis.
+
+Usage:
+
+    python -m jaxdl.analyze D
 """
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()
@@ -29,7 +32,7 @@ from jaxdl.terminal import command, progress
 from jaxdl.views import VIEWS, subject
 from jaxdl.views.view import Choice, Failure, layers_of, remove_older, write
 
-TOGETHER = 2  # analyses at a time: most of each is compilation, which keeps one core busy
+TOGETHER = 2  # concurrent analyses: most of their time is compilation, which uses one core
 DEFAULTS = {'step': 'best', 'seed': 0, 'against': []}
 
 
@@ -149,10 +152,10 @@ def _parser(called):
 
 
 def _fitting(chosen, seen):
-  """Names of the wanted analyses.
+  """Returns the names of the selected analyses.
 
   Raises:
-    ValueError: one of them does not apply, or none of them uses a flag that is given.
+    ValueError: an analysis does not apply to the model, or no analysis uses a given flag.
   """
   fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
   use = f'use some of {", ".join(fitting)}'
@@ -179,7 +182,7 @@ def _fitting(chosen, seen):
 
 
 def _flags(chosen, name):
-  """The flags that ask for an analysis as it was asked for: '--images=300 --layer=conv2'."""
+  """Returns the flags that repeat an analysis, such as '--images=300 --layer=conv2'."""
   flags = []
   for option in ('step', 'images', 'seed', 'data_dir', 'folder', *VIEWS[name].uses):
     value = getattr(chosen, option)
@@ -191,13 +194,13 @@ def _flags(chosen, name):
 
 @dataclasses.dataclass
 class Made:
-  """What came of one analysis.
+  """Outcome of one analysis.
 
   Attributes:
-    files: names of the files that were written.
+    files: names of the written files.
     failed: part of the analysis → why it failed, in one line.
     left_out: part of the analysis → why it does not apply to this network or these examples.
-    seconds: that it took.
+    seconds: duration of the analysis.
   """
 
   files: list[str] = dataclasses.field(default_factory=list)
@@ -206,12 +209,12 @@ class Made:
   seconds: float = 0.0
 
   def note(self, part: str, error: Exception, count: int) -> None:
-    """Keeps why a part failed, as text, since the exception's traceback keeps arrays alive.
+    """Records why a part failed, as text, because a traceback would keep arrays in memory.
 
     Args:
-      part: of the analysis.
-      error: what it raised.
-      count: the number of examples.
+      part: name of the part of the analysis.
+      error: the exception.
+      count: number of examples.
     """
     if os.environ.get('JAXDL_TRACEBACK'):
       traceback.print_exception(error)
@@ -226,7 +229,7 @@ class Made:
       self.failed[part] = f'{why} (JAXDL_TRACEBACK=1 shows where)'
 
   def outcome(self, title: str) -> str:
-    """What is printed of it: the title of the analysis, and each part that was not made."""
+    """Returns one line: the title of the analysis and the parts that failed or were left out."""
     found = [f'{title}, {self.seconds:.1f} s'] if self.files else []
     found += [f'{part} failed, {why}' for part, why in self.failed.items()]
     found += [f'{part} left out, {why}' for part, why in self.left_out.items()]
@@ -234,13 +237,13 @@ class Made:
 
 
 def _make_all(names, seen, choice, folder):
-  """name → Made of each view, some at a time.
+  """Runs the analyses concurrently; returns name → Made.
 
-  An analysis that fails, as for lack of memory, does not end the others. `names` of the views → the
-  flags that ask for them.
+  If an analysis fails, for example because memory is exhausted, the others continue. `names` maps
+  each view to the flags that repeat it.
   """
   found = {}
-  figures.load_library()  # libraries are imported before the threads that use them start
+  figures.load_library()  # import libraries before the threads that use them start
   for name in names:
     VIEWS[name].load()
   with (
@@ -248,9 +251,8 @@ def _make_all(names, seen, choice, folder):
     futures.ThreadPoolExecutor(TOGETHER) as pool,
     progress.waiting() as now,
   ):
-    warnings.simplefilter(
-      'ignore'
-    )  # of units that are dead: their pictures are blank, and the figures say which
+    # Warnings about dead units: their pictures are blank, and the figures name them.
+    warnings.simplefilter('ignore')
     making = {
       pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
     }
@@ -259,15 +261,16 @@ def _make_all(names, seen, choice, folder):
       now(f'{number} of {len(names)}  {running}')
       found[name] = made = future.result()
       outcome = made.outcome(VIEWS[name].title)
-      if not made.files and not made.failed:  # of all its parts the reason is the same
+      if not made.files and not made.failed:  # all parts have the same reason
         outcome = f'left out, {next(iter(made.left_out.values()), "there is nothing to show")}'
       print(f'{number} of {len(names)}  {name}: {outcome}', flush=True)
   return found
 
 
 def _make(name, flags, seen, choice, folder):
-  """Makes one view; returns Made. Its parts are written one by one, so that one that fails does not
-  end the others.
+  """Runs one analysis; returns Made.
+
+  The parts are written one by one, so that the others continue if one fails.
   """
   began, made, count = time.monotonic(), Made(), seen.labels.size
   try:

@@ -1,8 +1,11 @@
-"""python -m jaxdl.generate D --prime=ROMEO --length=500: text from a language model, from its
-checkpoint alone.
+"""Generates text with a language model, using only its checkpoint.
+
+Usage:
+
+    python -m jaxdl.generate D --prime=ROMEO --length=500
 """
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()

@@ -1,8 +1,11 @@
-"""python -m jaxdl.main --config=configs/X.py: train, evaluate, checkpoint and resume one
-experiment.
+"""Trains, evaluates, checkpoints and resumes one experiment.
+
+Usage:
+
+    python -m jaxdl.main --config=configs/X.py
 """
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()
@@ -96,13 +99,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _check_folder(chosen, workdir):
-  """Refuses a run that cannot start, before anything is printed of it."""
+  """Raises an error for a run that cannot start, before any output is printed."""
   processes.on_first_process(lambda: disk.make_folder(workdir))
   folder.check_config(workdir, chosen.config, chosen.steps)
 
 
 def _print_warnings(chosen, *, short):
-  """Prints what `lint` and a missing data set give reason to say; returns the warnings."""
+  """Prints a note on the data set and the warnings of `lint`; returns the warnings."""
   if note := known.note(chosen.data):
     print(f'jaxdl: {note}', file=sys.stderr)
   warnings = processes.on_first_process(lambda: lint.warnings(chosen, short=short)) or []
@@ -112,7 +115,7 @@ def _print_warnings(chosen, *, short):
 
 
 def _add_flags_of_processes(parser):
-  """Adds the flags that tell one of several processes from the others; returns the parser."""
+  """Adds the flags for training with several processes; returns the parser."""
   flags = parser.add_argument_group('several processes')
   flags.add_argument(
     '--coordinator',
@@ -125,13 +128,13 @@ def _add_flags_of_processes(parser):
 
 
 def _train(chosen, workdir, command_line, start_over=False):
-  """Trains an experiment into a folder and prints the result for a person; returns the summary.
+  """Trains an experiment into a folder, prints a readable result and returns the summary.
 
   Args:
     chosen: Experiment.
-    workdir: the run's folder.
-    command_line: the command that trains it, the same for all processes.
-    start_over: as in `loop.train`.
+    workdir: the run folder.
+    command_line: the training command, the same for all processes.
+    start_over: see `loop.train`.
   """
   print(
     f'{chosen.name}: {chosen.steps:,} steps on {chosen.data.name} ({chosen.data.origin}) into '
@@ -157,9 +160,9 @@ def _train(chosen, workdir, command_line, start_over=False):
 
 
 def _train_with_outputs(chosen, workdir, command_line, start_over):
-  """Trains an experiment and writes everything beside its checkpoints; returns the summary.
+  """Trains an experiment, writes its checkpoints and all other outputs, and returns the summary.
 
-  `command_line` is the command that trains it, None where no command does.
+  `command_line` is the training command, or None if training was started from Python.
   """
   outputs = side_outputs.SideOutputs()
 
@@ -169,8 +172,7 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
 
   def at_start(writers):
     outputs.attempt('command.txt', keep_command)
-    # The picture comes first, so that matplotlib is imported before the thread of the writers
-    # starts.
+    # Write the picture first, so that matplotlib is imported before the writer thread starts.
     outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
     outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
 
@@ -182,7 +184,7 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
     at_evaluation=evaluations.over_time(chosen),
     at_end=evaluations.at_end(chosen),
   )
-  # Written again: a run that was made longer is repeated by its last command.
+  # Write the command again: if a run was extended, its last command reproduces it.
   processes.on_first_process(lambda: outputs.attempt('command.txt', keep_command))
   processes.on_first_process(lambda: outputs.attempt('report.html', page.write_report, workdir))
   return summary
@@ -194,26 +196,27 @@ def train(
   *,
   start_over: bool = False,
 ) -> dict:
-  """Trains one experiment into a folder, and resumes it where the folder holds its checkpoints.
+  """Trains one experiment into a folder, or resumes it if the folder contains its checkpoints.
 
-  It writes what `python -m jaxdl.main` writes: checkpoints, figures, TensorBoard's files, a picture
-  of training examples, histograms and the report. It prints the progress.
+  Writes the same files as `python -m jaxdl.main`: checkpoints, figures, TensorBoard files, a
+  picture of training examples, histograms and the report. Prints the progress.
 
   Args:
-    config: what to train: an Experiment, a config, the path of a config file, or the name of a
-      config in the package, such as 'lstm_mnist'.
-    workdir: the run's folder.
-    start_over: whether a run whose checkpoints are all damaged starts again at step 1.
+    config: an Experiment, a config, the path of a config file, or the name of a config in the
+      package, such as 'lstm_mnist'.
+    workdir: the run folder.
+    start_over: whether to restart at step 1 if all checkpoints of the run are damaged.
 
   Returns:
     The summary: the figures of the best checkpoint, as in `summary.json`. 'stopped' is the step at
-    which a signal ended the run, else None.
+    which a signal stopped the run, or None.
 
   Raises:
-    ValueError: the config cannot be built, the folder holds a run of another config, or none of the
-      run's checkpoints can be read.
-    OSError: the data set is missing, another process trains in the folder, or it cannot be written.
-    FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
+    ValueError: the config is invalid, the folder contains a run of another config, or no checkpoint
+      of the run can be read.
+    OSError: the data set is missing, another process trains in the folder, or the folder is not
+      writable.
+    FloatingPointError: the loss is not finite. The last good checkpoint is kept.
   """
   command_line = None
   name = pathlib.Path(workdir).resolve().name

@@ -1,6 +1,11 @@
-"""python -m jaxdl.status D: how far runs are, from their files alone."""
+"""Shows the progress of runs, using only their files.
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+Usage:
+
+    python -m jaxdl.status D
+"""
+
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()
@@ -18,7 +23,7 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
 from jaxdl.terminal import command, progress
 
-LONGEST = 1e12  # seconds that are shown
+LONGEST = 1e12  # maximum number of seconds that is shown
 UNSHOWN = ('step', 'split', 'learning_rate', 'examples_per_second')
 
 
@@ -47,10 +52,11 @@ def main(arguments: list[str]) -> int:
     raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
   for place in empty:
     print(f'{place} holds no run: left out', file=sys.stderr)
+  # Read each run once.
   found = [
     read(folder)
     for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()
-  ]  # each once
+  ]
   for one in found:
     print(text(one))
   command.print_result(found, as_json=chosen.json)
@@ -96,14 +102,14 @@ def read(workdir: str | os.PathLike) -> Status:
   """Reads where a run is from its files alone.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run folder.
 
   Returns:
     Status.
 
   Raises:
-    FileNotFoundError: no run is there.
-    ValueError: one of its files is damaged.
+    FileNotFoundError: the folder contains no run.
+    ValueError: a file of the run is damaged.
   """
   run, folder, now = record.load(workdir), pathlib.Path(workdir), time.time()
   lines, config = run.history, run.config
@@ -120,10 +126,9 @@ def read(workdir: str | os.PathLike) -> Status:
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
-  step = max(run.step, kept or 0)  # it may have been stopped before its next log
-  of_a_step = config['data']['batch_size'] * config['data'].get(
-    'time_step', 1
-  )  # of a text the speed is that of characters
+  step = max(run.step, kept or 0)  # the run may have stopped between a checkpoint and the next log
+  # For text, the speed counts characters.
+  of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)
   pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
   left = (steps - step) * pace if steps and pace else None
   return {

@@ -1,8 +1,11 @@
-"""python -m jaxdl.sweep --config=configs/sweeps/X.py: many runs, one table and one figure with
-their curves.
+"""Trains the runs of a sweep and writes one table and one figure with their curves.
+
+Usage:
+
+    python -m jaxdl.sweep --config=configs/sweeps/X.py
 """
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()

@@ -3,11 +3,13 @@
 #
 #   launch/local.sh 2 --config=configs/lstm_mnist.py --workdir=runs/two_processes
 #
-# Process 0 prints as ever, the lines of the others begin with their number, '[1] '. Process I sees the I-th GPU alone, of all
-# or of those in CUDA_VISIBLE_DEVICES. PYTHON=.venv/bin/python names another Python.
+# Process 0 prints its output unchanged. The output lines of the other processes start with the
+# process number, such as '[1] '. Process I uses only the I-th GPU, of all GPUs or of those in
+# CUDA_VISIBLE_DEVICES. PYTHON=.venv/bin/python selects another Python.
 #
-# Ctrl-C or SIGTERM stops all with a checkpoint, a second one kills them; a stopped run ends with exit code 75. Where a process
-# fails, the others are ended too, and its exit code is this command's.
+# Ctrl-C or SIGTERM stops all processes with a checkpoint; a second signal kills them. A stopped run
+# ends with exit code 75. If a process fails, the other processes are stopped too, and this command
+# returns the exit code of the failed process.
 set -euo pipefail
 
 processes=${1:-}
@@ -17,7 +19,9 @@ if ! [[ $processes =~ ^[1-9][0-9]*$ ]]; then
 fi
 shift
 python=${PYTHON:-python}
-seconds_to_end=30  # of the others, once one has failed; then they are killed, for they may wait for the dead one
+# Seconds that the other processes have to end after one has failed. Then they are killed, because
+# they may wait for the failed process.
+seconds_to_end=30
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 IFS=, read -ra gpus <<<"${CUDA_VISIBLE_DEVICES-$(seq -s, 0 $((processes - 1)))}"
 
@@ -28,13 +32,16 @@ start() {
 }
 signal_all() {
   for id in "${running[@]}"; do
-    kill -s "$1" -- "-$id" 2>/dev/null || true  # it may have ended just now
+    kill -s "$1" -- "-$id" 2>/dev/null || true  # the process may have just ended
   done
 }
 told=0 passed_on=''
-trap 'told=$((told + 1))' INT TERM HUP  # no more than that: bash forgets a signal that comes while it handles another
+# The handler only counts signals: bash drops a signal that arrives while it handles another.
+trap 'told=$((told + 1))' INT TERM HUP
 
-set -m  # each process in a group of its own: Ctrl-C on the keyboard reaches only this script, which passes it on once
+# Start each process in its own process group. Ctrl-C on the keyboard then reaches only this script,
+# which forwards it once.
+set -m
 for ((number = 0; number < processes; number++)); do
   if ((number == 0)); then
     start "$number" "$@" &
@@ -59,7 +66,7 @@ while ((${#running[@]})); do
     fi
     wait "${running[number]}" && ended=0 || ended=$?
     unset 'running[number]'
-    if ((ended == 75)); then  # stopped and saved, as the others are
+    if ((ended == 75)); then  # stopped with a checkpoint, like the other processes
       stopped=75
     elif ((ended != 0 && code == 0)); then
       code=$ended
@@ -71,7 +78,7 @@ while ((${#running[@]})); do
   if ((code != 0 && SECONDS >= deadline)); then
     signal_all KILL
   fi
-  sleep 0.2 &
-  wait "$!" || true  # in the background, for then a signal ends the wait at once
+  sleep 0.2 &  # in the background, so that a signal interrupts the wait immediately
+  wait "$!" || true
 done
 exit "$((code ? code : stopped))"

@@ -3,13 +3,14 @@
 #
 #   launch/tpu_pod.sh NAME ZONE --config=configs/lstm_mnist.py
 #
-# It copies this checkout to every worker, installs it there with JAX for TPUs, and trains. Ctrl-C stops the run on all workers
-# with a checkpoint; the same command goes on with it. Where the connection is lost, the same command may find the run still
-# going; this stops it:
+# The script copies this checkout to every worker, installs it there with JAX for TPUs, and trains.
+# Ctrl-C stops the run on all workers with a checkpoint. To resume, rerun the command. If the
+# connection was lost, the run may still be active. To stop it:
 #
 #   gcloud compute tpus tpu-vm ssh NAME --zone=ZONE --worker=all --command="pkill -TERM -f '[j]axdl.main'"
 #
-# The run's folder is on the disk of worker 0, not in a bucket, and is lost with the slice. To fetch it:
+# The run folder is on the disk of worker 0, not in a bucket. It is lost when the slice is deleted.
+# To copy it:
 #
 #   gcloud compute tpus tpu-vm scp --recurse NAME:jaxdl/runs/lstm_mnist runs/ --zone=ZONE --worker=0
 set -euo pipefail
@@ -30,7 +31,8 @@ trap 'rm -r "${archive%/*}"' EXIT
 tar --exclude=__pycache__ -C "$(dirname "$0")/.." -czf "$archive" pyproject.toml README.md LICENSE jaxdl configs
 gcloud compute tpus tpu-vm scp "$archive" "$name:jaxdl.tar.gz" --zone="$zone" --worker=all
 
-# The workers' own Python may be older than 3.11: uv brings one. pip of a newer system wants to be told that it may install.
+# The workers' system Python may be older than 3.11, so uv installs one. On newer systems pip
+# requires PIP_BREAK_SYSTEM_PACKAGES to install packages.
 everywhere 'set -e
 mkdir -p jaxdl
 tar -xzf jaxdl.tar.gz -C jaxdl
@@ -39,12 +41,14 @@ PIP_BREAK_SYSTEM_PACKAGES=1 python3 -m pip install --quiet --user uv
 python3 -m uv venv --quiet --allow-existing --python=3.12 .venv
 python3 -m uv pip install --quiet --python=.venv . "jax[tpu]"'
 
-set -m  # in a group of its own: Ctrl-C must not cut the connection through which the run's last lines come
+# Start the connection in its own process group. Ctrl-C must not close it, because it transmits the
+# last output of the run.
+set -m
 everywhere "cd jaxdl && exec .venv/bin/python -m jaxdl.main --coordinator=auto$flags" &
 training=$!
 set +m
 trap 'everywhere "pkill -TERM -f [j]axdl.main" || true' INT TERM HUP
 while kill -0 "$training" 2>/dev/null; do
-  wait "$training" || true  # a signal ends the wait, not the training
+  wait "$training" || true  # a signal interrupts the wait, not the training
 done
 wait "$training"

@@ -1,6 +1,4 @@
-"""What an experiment does that its author may regret, found before training. A warning never stops
-a run.
-"""
+"""Checks of an experiment for probable mistakes, before training. A warning never stops a run."""
 
 import math
 from typing import Any
@@ -10,15 +8,15 @@ from jaxdl.step import tasks
 
 
 def warnings(experiment: Any, *, short: bool = False) -> list[str]:
-  """Finds the certain mistakes in an experiment, before it is trained.
+  """Finds mistakes in an experiment before it is trained.
 
   Args:
     experiment: Experiment.
-    short: whether the run is meant to be short, or resumes, so that examples that it never sees are
-      no mistake.
+    short: whether the run is intentionally short, or resumes. Unseen training examples then give no
+      warning.
 
   Returns:
-    A line for each mistake, which names the config's key and the fix.
+    One line per mistake, which names the config key and the fix.
   """
   return [
     line
@@ -30,14 +28,14 @@ def warnings(experiment: Any, *, short: bool = False) -> list[str]:
 
 
 def of_result(experiment: Any, summary: dict) -> str | None:
-  """What is wrong with a network whose loss is above that of a guess among all classes.
+  """Warns if the loss of the network is above that of a uniform guess among all classes.
 
   Args:
     experiment: Experiment.
-    summary: as `loop.train` returns it.
+    summary: summary returned by `loop.train`.
 
   Returns:
-    A line; None where the loss is lower, or where nothing is classified.
+    The warning, or None if the loss is lower or if the task is not classification.
   """
   split = next((split for split in ('validation', 'test') if f'{split}_loss' in summary), None)
   if split is None or experiment.evaluation_task is tasks.reconstruct:

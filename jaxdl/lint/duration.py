@@ -1,4 +1,4 @@
-"""Mistakes about when things happen in a run. Each check yields its warnings."""
+"""Checks of durations and intervals of a run. Each check yields its warnings."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from jaxdl.config import checks
 
 
 def single_evaluation(experiment: Any) -> Iterator[str]:
-  """A run that is evaluated only at its end, so that no checkpoint can be better than another."""
+  """Warns if a run is evaluated only at its end, so that there is only one candidate checkpoint."""
   if 'validation' in experiment.data.splits and experiment.evaluate_every > experiment.steps:
     yield (
       f'config.evaluate_every, {experiment.evaluate_every:,} steps, is longer than the run of '
@@ -16,13 +16,13 @@ def single_evaluation(experiment: Any) -> Iterator[str]:
 
 
 def idle_patience(experiment: Any) -> Iterator[str]:
-  """A patience that is not over before the run is: the first evaluation always is the lowest loss
-  so far.
+  """Warns if a patience is too long to take effect within the run.
+
+  The count starts at the first evaluation, which always has the lowest loss so far.
   """
   every, epoch = experiment.evaluate_every, experiment.data.splits['train'].batches
-  observed = (
-    experiment.steps - 1
-  ) // every * every - every  # from the first evaluation to the last before the end
+  # Steps from the first evaluation to the last one before the end.
+  observed = (experiment.steps - 1) // every * every - every
   waits = {
     'plateau.patience': (experiment.config.get('plateau') or {}).get('patience'),
     'early_stopping': experiment.config.get('early_stopping'),

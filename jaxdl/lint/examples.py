@@ -1,6 +1,4 @@
-"""Mistakes about the examples: what is trained on, chosen by and measured on. Each check yields its
-warnings.
-"""
+"""Checks of the training, validation and test examples. Each check yields its warnings."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,12 +11,13 @@ from jaxdl.data import slicing
 from jaxdl.devices import parallel
 from jaxdl.step import tasks
 
-SHOWN = 10  # names of classes in one line, at most
+SHOWN = 10  # maximum number of class names in one line
 
 
 def changed_in_evaluation(experiment: Any) -> Iterator[str]:
-  """Report 004 flips its test photographs at random; where an image is to be made upright again,
-  that is the task.
+  """Warns if `distort` changes evaluation images, as in report 004, which flips test photographs.
+
+  In reconstruction tasks the distortion is part of the task and gives no warning.
   """
   measured = [name for name in experiment.data.splits if name != 'train']
   if (
@@ -34,8 +33,9 @@ def changed_in_evaluation(experiment: Any) -> Iterator[str]:
 
 
 def shared_examples(experiment: Any) -> Iterator[str]:
-  """Splits that `overlap=True` lets share examples, and validation examples that stand in the test
-  too.
+  """Warns if two splits share examples.
+
+  Splits share training examples only with `overlap=True`; validation and test may always overlap.
   """
   why = {
     ('train', 'validation'): f'training examples {_choice(experiment)}',
@@ -53,9 +53,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
 
 
 def chosen_by_test(experiment: Any) -> Iterator[str]:
-  """Validation cut from the data set's own test examples, or none at all while the test is
-  watched.
-  """
+  """Warns if validation uses the data set's test examples, or if only the test is evaluated."""
   expressions, available = experiment.config['data']['splits'], experiment.data.available
   validation, test = expressions.get('validation'), expressions.get('test')
   if validation is None:
@@ -66,7 +64,8 @@ def chosen_by_test(experiment: Any) -> Iterator[str]:
         "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"
       )
     return
-  told = test is not None and slicing.shared(validation, test, available) > 0  # by shared_examples
+  # True if `shared_examples` reports the overlap.
+  told = test is not None and slicing.shared(validation, test, available) > 0
   taken = slicing.shared(validation, 'test', available) if 'test' in available else 0
   if taken and not told:
     yield (
@@ -77,7 +76,7 @@ def chosen_by_test(experiment: Any) -> Iterator[str]:
 
 
 def in_no_split(experiment: Any) -> Iterator[str]:
-  """A tail that a slice drops, of those splits of the data set that are used at all."""
+  """Warns if slices leave examples unused, in the splits of the data set that are used."""
   expressions = experiment.config['data']['splits']
   used = slicing.taken(
     [expressions[name] for name in experiment.data.splits], experiment.data.available
@@ -92,13 +91,12 @@ def in_no_split(experiment: Any) -> Iterator[str]:
 
 
 def never_reached(experiment: Any) -> Iterator[str]:
-  """A run that ends within its first epoch."""
+  """Warns if a run ends within its first epoch."""
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
     data = experiment.config['data']
-    seen = (
-      experiment.steps * data['batch_size'] * data.get('time_step', 1)
-    )  # only an epoch's last step may be partly padding
+    # Only the last step of an epoch may contain padding.
+    seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)
     yield (
       f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: '
       f'{split.count - seen:,} '
@@ -108,7 +106,8 @@ def never_reached(experiment: Any) -> Iterator[str]:
 
 
 def absent_classes(experiment: Any) -> Iterator[str]:
-  """Classes of the data set, or characters of the vocabulary, that training never shows.
+  """Warns if classes or characters of the vocabulary do not occur in the training examples.
+
   Photographs are not opened.
   """
   arrays, classes = experiment.data.splits['train'].arrays, experiment.data.classes
@@ -128,7 +127,7 @@ def absent_classes(experiment: Any) -> Iterator[str]:
 
 
 def fewer_devices(experiment: Any) -> Iterator[str]:
-  """A batch that does not divide over the devices that a CPU should be, which it then is not."""
+  """Warns if the batch size is not divisible by `cpu_devices`, so that fewer devices are used."""
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
   if jax.default_backend() == 'cpu' and size % wanted:
     yield (
@@ -143,7 +142,7 @@ def _unit(experiment):
 
 
 def _choice(experiment):
-  """What the validation loss decides in this run."""
+  """Decisions in this run that depend on the validation loss."""
   deeds = [
     'choose the checkpoint',
     *['cut the learning rate'] * (experiment.config.get('plateau') is not None),

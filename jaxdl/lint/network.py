@@ -1,4 +1,4 @@
-"""Mistakes in a network that its layers show. Each check yields its warnings."""
+"""Checks of the layers of a network. Each check yields its warnings."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,26 +7,25 @@ from typing import Any
 from jaxdl.models import CNN, decoding, geometry, layers
 from jaxdl.step import tasks
 
+# Layers that keep the range of values.
 SHAPING = (
   layers.Flatten,
   decoding.Reshape,
   layers.Dropout,
   layers.MaxPool,
   layers.AveragePool,
-)  # they keep the range
+)
 
 
 def unseen_pixels(experiment: Any) -> Iterator[str]:
-  """Rows and columns that strides and pooling leave out, such as the last two of report 000's
-  network.
-  """
+  """Warns if strides and pooling skip rows or columns, such as the last two in report 000."""
   shape = experiment.data.input_shape()
   if not isinstance(experiment.recipe.model, CNN) or len(shape) != 3:
     return
   height, width, _ = shape
   try:
     rows, columns, names = geometry.unseen(experiment.recipe.model, (height, width))
-  except ValueError:  # a layer that does not say what it sees
+  except ValueError:  # the receptive field of a layer is unknown
     return
   if names:
     lines = {'rows': rows, 'columns': columns}
@@ -40,7 +39,7 @@ def unseen_pixels(experiment: Any) -> Iterator[str]:
 
 
 def activated_logits(experiment: Any) -> Iterator[str]:
-  """A last layer whose activation keeps the logits from being any number, such as negative ones."""
+  """Warns if the last layer has an activation, which restricts the range of the logits."""
   if experiment.evaluation_task is tasks.reconstruct:
     return
   for position, name, layer in reversed(_layers(experiment)):
@@ -53,8 +52,10 @@ def activated_logits(experiment: Any) -> Iterator[str]:
 
 
 def dropout_before_batch_norm(experiment: Any) -> Iterator[str]:
-  """Dropout makes the variance larger in training alone, and batch normalisation then divides by
-  the larger one.
+  """Warns if dropout directly precedes batch normalisation.
+
+  Dropout increases the variance in training only. Batch normalisation then divides by the larger
+  variance in evaluation too.
 
   Source: Li et al. 2019, Understanding the disharmony between dropout and batch normalization by
     variance shift.
@@ -69,9 +70,7 @@ def dropout_before_batch_norm(experiment: Any) -> Iterator[str]:
 
 
 def lone_example(experiment: Any) -> Iterator[str]:
-  """A last batch of one real example, which batch normalisation compares with nothing but
-  itself.
-  """
+  """Warns if the last batch has one real example, which has no variance for batch normalisation."""
   split, batch_size = experiment.data.splits['train'], experiment.config['data']['batch_size']
   normalised = [row['name'] for row in experiment.layers if row['type'] == 'BatchNorm']
   if (
@@ -87,7 +86,10 @@ def lone_example(experiment: Any) -> Iterator[str]:
 
 
 def no_gradient_through_time(experiment: Any) -> Iterator[str]:
-  """Streams read one character a step: the state is carried on, the gradient is not."""
+  """Warns if a text is read with one character per step.
+
+  The state is carried to the next step, but the gradient is not propagated.
+  """
   if experiment.config['data'].get('time_step') == 1:
     yield (
       'config.data.time_step=1 lets no gradient pass from a character to those before it, so that '
@@ -97,7 +99,7 @@ def no_gradient_through_time(experiment: Any) -> Iterator[str]:
 
 
 def _layers(experiment):
-  """(position, name, layer) of each layer of a CNN; of another model none."""
+  """Returns (position, name, layer) of each layer of a CNN; [] for any other model."""
   if not isinstance(experiment.recipe.model, CNN):
     return []
   return [
@@ -107,7 +109,7 @@ def _layers(experiment):
 
 
 def _ranges(numbers):
-  """[3, 30, 31] → '3, 30–31'."""
+  """Formats numbers as ranges: [3, 30, 31] → '3, 30–31'."""
   runs = []
   for number in numbers:
     if runs and number == runs[-1][-1] + 1:

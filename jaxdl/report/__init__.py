@@ -1,1 +1,1 @@
-"""One page about a run, or about several beside each other, from their files alone."""
+"""Report page of one run, or a comparison of several runs, using only their files."""

@@ -1,8 +1,11 @@
-"""python -m jaxdl.report RUN [RUN …] [--out=compare.html]: one self-contained page about a run, or
-about several.
+"""Writes one self-contained page about a run, or about several runs.
+
+Usage:
+
+    python -m jaxdl.report RUN [RUN …] [--out=compare.html]
 """
 
-if __name__ == '__main__':  # before the imports below, which take seconds
+if __name__ == '__main__':  # before the slow imports below
   from jaxdl.terminal import start
 
   start.begin()

@@ -1,4 +1,4 @@
-"""The map of features with the image of every dot, small enough for a page."""
+"""Interactive feature map with a small image for every point."""
 
 import base64
 import io
@@ -10,24 +10,30 @@ import numpy as np
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 
-SIDE, EDGE = 600, 12  # of the drawing, in its own units
-NAMED = 20  # the most frequent classes, whose names are in the map
-LEGEND = 60  # classes of a legend, at most
+SIDE, EDGE = 600, 12  # size and margin of the drawing, in its own units
+NAMED = 20  # number of most frequent classes whose names are shown in the map
+LEGEND = 60  # maximum number of classes in a legend
 
 
 def of_run(record: Run, name: str, caption_of: Callable[[dict, int], str]) -> dict | None:
-  """What the page's template and script need of a map; None for a run without one, or without the
-  images of its examples.
+  """Returns the data of a feature map for the page template and script.
 
   Args:
-    record: of the run.
-    name: of the result whose arrays are 'points' [N, 2] and 'labels' [N].
+    record: Run.
+    name: name of the result, with the arrays 'points' [N, 2] and 'labels' [N].
     caption_of: function (facts of the result, number of points) → caption.
 
   Returns:
-    dict: 'caption', 'points' [x, y, class], 'classes', 'names' [x, y, name of a class in its midst]
-    of the most frequent classes, 'legend' (names, [] for too many classes), 'sprite' (a data URI of
-    all images), 'columns' of it and 'size' of an image, [width, height] in pixels.
+    None if the run has no map or no images of its examples, else a dict:
+
+      'caption': the caption.
+      'points': list of [x, y, class].
+      'classes': names of all classes.
+      'names': [x, y, name] of the most frequent classes, placed at the median of their points.
+      'legend': names of the classes; [] if there are too many.
+      'sprite': data URI of one picture with all images.
+      'columns': number of columns in the sprite.
+      'size': [width, height] of an image in pixels.
 
   Raises:
     ValueError: a file of the result is damaged.
@@ -47,8 +53,8 @@ def _map(record, name, caption_of, arrays, sprite):
     points, labels = found['points'], found['labels']
   low, high = points.min(0), points.max(0)
   places = EDGE + (points - low) / np.where(high > low, high - low, 1) * (SIDE - 2 * EDGE)
-  places[:, 1] = SIDE - places[:, 1]  # upwards, as in the picture
-  columns = math.ceil(math.sqrt(len(points)))  # as TensorBoard's sprites have them
+  places[:, 1] = SIDE - places[:, 1]  # the y axis points upwards, as in the picture
+  columns = math.ceil(math.sqrt(len(points)))  # as in TensorBoard sprites
   packed = io.BytesIO()
   with Image.open(sprite) as picture:
     size = [picture.width // columns, picture.height // columns]

@@ -1,4 +1,4 @@
-"""Puts a page together and writes it."""
+"""Assembles and writes the report page."""
 
 import datetime
 import os
@@ -19,18 +19,18 @@ FOLDER = pathlib.Path(__file__).parent
 
 
 def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> int:
-  """Writes the page of one run, or of several next to each other.
+  """Writes the page of one run, or the comparison of several runs.
 
   Args:
-    folders: of the runs.
+    folders: the run folders.
     file: path of the page.
 
   Returns:
-    the page's size in bytes.
+    The size of the page in bytes.
 
   Raises:
-    FileNotFoundError: a folder holds no run.
-    ValueError: a run's file is damaged.
+    FileNotFoundError: a folder contains no run.
+    ValueError: a file of a run is damaged.
     OSError: the page cannot be written.
   """
   found = [records.load(folder) for folder in folders]
@@ -40,17 +40,17 @@ def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> in
 
 
 def write_report(workdir: str | pathlib.Path) -> None:
-  """Writes `report.html` into a run's folder and prints its path; raises as `write` does."""
+  """Writes `report.html` to a run folder and prints its path; raises the errors of `write`."""
   file = pathlib.Path(workdir) / 'report.html'
   write([workdir], file)
   print(f'report: {file}')
 
 
 def render(parts: dict) -> str:
-  """The page as HTML; everything that comes from data is escaped.
+  """Renders the page as HTML; all data is escaped.
 
   Args:
-    parts: as `one` or `several` returns them.
+    parts: dict returned by `one` or `several`.
   """
   import jinja2
 
@@ -84,7 +84,7 @@ def render(parts: dict) -> str:
 
 
 def one(record: Run) -> dict:
-  """What the template shows of a run."""
+  """Returns the template data of one run."""
   return {
     'title': record.title,
     'lead': _lead(record),
@@ -112,7 +112,7 @@ def one(record: Run) -> dict:
 
 
 def several(found: Sequence[Run]) -> dict:
-  """What the template shows of several runs: their figures and curves next to each other."""
+  """Returns the template data of several runs: a comparison of their figures and curves."""
   labels, shared = _labels(found)
   measured = {metric.name for metric in metrics.evaluated()}
   curves = {
@@ -136,7 +136,7 @@ def several(found: Sequence[Run]) -> dict:
 
 
 def _compared(found, labels, *, with_folders):
-  """The table of several runs, a row each: their figures, and the reported ones next to them."""
+  """Returns the table of several runs, one row each, with their figures and the reported ones."""
   keys = dict.fromkeys(key for record in found for key in record.summary if _is_figure(key))
   reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
   columns = ['run']
@@ -180,7 +180,7 @@ def _lead(record):
 
 
 def _figures(record):
-  """The table of a run's figures with its remarks; None for no figure."""
+  """Returns the table of a run's figures with remarks; None if there are no figures."""
   reported = {name: (theirs, ours) for name, theirs, ours in record.reported()}
   names = dict.fromkeys([*(key for key in record.summary if _is_figure(key)), *reported])
   if not names:
@@ -209,7 +209,7 @@ def _figures(record):
 
 
 def _remarks(record, names, reported):
-  """What is said below the figures; `reported` is whether some are reported ones."""
+  """Returns the remarks below the figures; `reported` is whether reported figures are shown."""
   remarks = []
   if record.summary:
     step = record.summary['step']
@@ -231,7 +231,7 @@ def _remarks(record, names, reported):
 
 
 def _is_figure(key):
-  """Whether a key of a summary is a metric of a split that evaluations measure."""
+  """Returns whether a key of a summary is an evaluation metric of a split."""
   split, _, name = key.partition('_')
   known = metrics.METRICS.get(name)
   return split in metrics.SPLITS and known is not None and known.evaluated
@@ -256,8 +256,10 @@ def _shape(shape):
 
 
 def _labels(found):
-  """Labels that differ: (titles of the runs, ''), with their seeds if needed; else (their folders,
-  the folder that holds all).
+  """Returns (distinct labels of the runs, shared folder).
+
+  Labels are the titles, or the titles with seeds; the shared folder is then ''. If these are not
+  distinct, the labels are the run folders relative to the shared folder.
   """
   titles = [record.title for record in found]
   with_seeds = [f'{record.title}, seed {record.config.get("seed", 0)}' for record in found]

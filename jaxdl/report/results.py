@@ -1,4 +1,4 @@
-"""A run's layers, counts of examples and results of analyses, for its page."""
+"""Layers, example counts and analysis results of a run, for its page."""
 
 import contextlib
 import pathlib
@@ -13,17 +13,17 @@ from jaxdl.runs.record import Run
 
 
 def layers(record: Run) -> list[dict]:
-  """The layer table.
+  """Returns the layer table.
 
   Args:
-    record: of the run.
+    record: Run.
 
   Returns:
-    rows as `models.table.layers` returns them; [] for a run of an older version, which kept nothing
-    of the data.
+    Rows returned by `models.table.layers`; [] for runs of older versions, which did not store the
+    description of the data set.
 
   Raises:
-    ValueError: the config has a model that cannot be built.
+    ValueError: the model of the config cannot be built.
   """
   if 'dataset' not in record.config:
     return []
@@ -36,8 +36,9 @@ def layers(record: Run) -> list[dict]:
 
 
 def counted(record: Run) -> list[list[str]]:
-  """Rows of each split and its examples, as a run prints them at its start; [] for a run of an
-  older version, which did not keep them.
+  """Returns the example counts of each split as rows, as printed at the start of a run.
+
+  Returns [] for runs of older versions, which did not store the counts.
   """
   data = record.config.get('dataset', {})
   classes = list(map(str, data.get('classes', [])))
@@ -56,22 +57,22 @@ def counted(record: Run) -> list[list[str]]:
 
 
 def of_analysis(record: Run, name: str) -> dict:
-  """The .json of an analysis; {} where there is none."""
+  """Reads the .json file of an analysis; {} if there is none."""
   file = record.folder / 'analysis' / f'{name}.json'
   return files.read_json(file) if file.is_file() else {}
 
 
 @contextlib.contextmanager
 def sound(folder: pathlib.Path, name: str) -> Iterator[None]:
-  """Turns any exception of the block into a ValueError that names a file of an analysis.
+  """Converts any exception of the block to a ValueError that names a file of an analysis.
 
   Args:
-    folder: of the run.
-    name: of the file.
+    folder: the run folder.
+    name: name of the file.
   """
   try:
     yield
-  except Exception as error:  # of JSON, NumPy, zipfile and Pillow, each of which has its own
+  except Exception as error:  # JSON, NumPy, zipfile and Pillow raise different exceptions
     raise ValueError(
       f'{folder / "analysis" / name} is not what jaxdl.analyze writes '
       f'({type(error).__name__}: {error}): make it again'

@@ -1,4 +1,4 @@
-"""The sections of a run's page that its analyses make, as the analyses describe themselves."""
+"""Sections of a run's page with the results of analyses, arranged by the views' descriptions."""
 
 import base64
 import fnmatch
@@ -10,21 +10,25 @@ from jaxdl.runs.record import Run
 from jaxdl.views import VIEWS
 from jaxdl.views.view import OTHER, SECTIONS, Display
 
-DATA = 'Data'  # the first section: what training itself draws before the first step
+DATA = 'Data'  # the first section: pictures written by training before the first step
 DRAWN_BY_TRAINING = {'samples': Display('Training images and their classes')}
 
 
 def of_run(record: Run) -> list[dict]:
-  """The sections of a run that have something to show.
+  """Returns the sections of a run that are not empty.
 
   Args:
-    record: of the run.
+    record: Run.
 
   Returns:
-    list of dicts for the page's template: 'heading', 'note', 'table' ('columns', 'rows',
-    'numbers') or None, 'texts' ('caption', 'text'), 'map' as `features_map.of_run` returns it or
-    None, 'pictures' ('name', 'caption', 'reading', 'data': a data URI) and 'drawn_by', flags of
-    `jaxdl.analyze`.
+    A list of dicts for the page template:
+
+      'heading', 'note': str.
+      'table': dict with 'columns', 'rows' and 'numbers', or None.
+      'texts': list of dicts with 'caption' and 'text'.
+      'map': dict returned by `features_map.of_run`, or None.
+      'pictures': list of dicts with 'name', 'caption', 'reading' and 'data' (a data URI).
+      'drawn_by': flags of `jaxdl.analyze` that repeat the analyses.
 
   Raises:
     ValueError: a file of an analysis is damaged.
@@ -32,7 +36,7 @@ def of_run(record: Run) -> list[dict]:
   names = _result_names(record)
   found, displayed = [], set()
   for heading, displays in _displays().items():
-    shown = {}  # name → (Display, what stands for the '*' of its pattern)
+    shown = {}  # name → (Display, text matched by the '*' of its pattern)
     for pattern, display in displays.items():
       for name in fnmatch.filter(names, pattern):
         shown[name] = display, name[len(pattern) - 1 :]
@@ -45,7 +49,7 @@ def of_run(record: Run) -> list[dict]:
 
 
 def _displays() -> dict[str, dict[str, Display]]:
-  """Heading → pattern of a result's name → Display, in the order of the page."""
+  """Returns heading → pattern of a result's name → Display, in page order."""
   headings = dict.fromkeys((DATA, *SECTIONS, *(view.section for view in VIEWS.values())))
   headings.pop(OTHER, None)
   displays = {heading: {} for heading in (*headings, OTHER)}
@@ -56,18 +60,18 @@ def _displays() -> dict[str, dict[str, Display]]:
 
 
 def _result_names(record: Run) -> list[str]:
-  """Names of the results that a run's analyses left, with or without a picture."""
+  """Returns the names of a run's analysis results, with or without a picture."""
   files = (record.folder / 'analysis').glob('*')
   return sorted({file.stem for file in files if file.suffix in ('.png', '.json')})
 
 
 def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -> dict | None:
-  """A section of the page; None if its results have nothing to show.
+  """Returns a section of the page, or None if it is empty.
 
   Args:
-    record: of the run.
-    heading: of the section.
-    shown: its results: name → (Display, what stands for the '*' of its pattern).
+    record: Run.
+    heading: heading of the section.
+    shown: results of the section: name → (Display, text matched by the '*' of its pattern).
   """
   section = {'table': None, 'texts': [], 'map': None, 'pictures': []}
   used, notes = [], []
@@ -90,7 +94,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
 
 
 def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> dict:
-  """What a result adds to its section: 'table', 'texts', 'map' or 'pictures'; {} for nothing."""
+  """Returns the content of a result: 'table', 'texts', 'map' or 'pictures', or {} if empty."""
   if display.table:
     return {'table': display.table(facts)} if facts else {}
   if display.texts:
@@ -110,7 +114,7 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
 
 
 def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
-  """A remark if results are of another step than the figures, as after further training."""
+  """Returns a remark if results and figures are from different steps, else []."""
   current = record.summary.get('step')
   steps = {found['step'] for found in facts if found.get('step') not in (None, current)}
   if not (steps and record.summary):
@@ -122,13 +126,13 @@ def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
 
 
 def drawn_by(facts: Iterable[dict]) -> list[str]:
-  """Flags of `jaxdl.analyze` that repeat some results.
+  """Returns the flags of `jaxdl.analyze` that repeat results.
 
   Args:
-    facts: of the results, as their .json files hold them.
+    facts: contents of the .json files of the results.
 
   Returns:
-    list of str, such as '--only=errors,numpy --images=300'.
+    A list of str, such as '--only=errors,numpy --images=300'.
   """
   made = {}  # flags → names of analyses, in order
   for found in facts:
@@ -138,5 +142,5 @@ def drawn_by(facts: Iterable[dict]) -> list[str]:
 
 
 def data_uri(file: pathlib.Path) -> str:
-  """A picture's file as a data URI."""
+  """Encodes a picture file as a data URI."""
   return f'data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}'

@@ -1,4 +1,4 @@
-"""Learning curves as numbers for plain SVG, which a script makes interactive."""
+"""Coordinates of learning curves for SVG charts, which a script makes interactive."""
 
 import math
 import re
@@ -6,25 +6,33 @@ import re
 from jaxdl.step import metrics
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
-POINTS = 600  # of a line, at most
+POINTS = 600  # approximate maximum number of points in a line
 
 
 def charts(
   lines_of: dict[str, dict], epoch: int | None = None, loss_unit: str = 'nats'
 ) -> list[dict]:
-  """A chart for each metric.
+  """Returns one chart per metric.
+
+  Omits a constant learning rate and a squared error that equals the loss.
 
   Args:
-    lines_of: label → (metric, split) → list of (step, number), as `Run.curves` gives them.
-    epoch: the steps of an epoch, if they are known and the same for all.
-    loss_unit: as `record.loss_unit` returns it; of several, all of them.
+    lines_of: label → (metric, split) → list of (step, number); see `Run.curves`.
+    epoch: steps per epoch, or None if unknown or different between runs.
+    loss_unit: unit returned by `record.loss_unit`; for several runs, all units.
 
   Returns:
-    list of dicts for the page's template: 'metric', 'unit', 'lines' (label, points of the polyline,
-    colour, dashes, dot), 'legend' (what a colour means → its lines), 'order' (of those lines, in
-    words, if there are several), 'x' and 'y' ticks (place, text), 'beyond' (what the axis leaves
-    out, in words), 'epoch', and 'data' for the pointer: label → list of [x, y, step, text]. There
-    is none of a learning rate that never changes, nor of a squared error that equals the loss.
+    A list of dicts for the page template:
+
+      'metric', 'unit': str.
+      'lines': list of dicts with label, points of the polyline, colour, dashes and dot.
+      'legend': meaning of a colour → its lines.
+      'order': order of these lines as text, if there are several.
+      'x', 'y': ticks as (position, text).
+      'beyond': text about values outside the axis.
+      'epoch': steps per epoch.
+      'data': data for the pointer: label → list of [x, y, step, text].
+      'width', 'height', 'left', 'bottom', 'top', 'right': geometry of the chart.
   """
   names = dict.fromkeys(
     metric
@@ -41,7 +49,7 @@ def charts(
 
 
 def _unit(metric, loss_unit):
-  """The unit of a metric's axis; '' for none."""
+  """Returns the unit of a metric's axis; '' if there is none."""
   if metric == 'loss':
     return loss_unit
   known = metrics.find(metric)
@@ -70,7 +78,7 @@ def _chart(metric, lines_of):
       ]
       if points:
         name = f'{label}, {split}' if several else split
-        again = number // 7 % 2 * 3  # the colours begin anew, with other dashes
+        again = number // 7 % 2 * 3  # the colours repeat, with different dashes
         series[name] = (
           _thinned(points),
           number if several else order,
@@ -95,7 +103,7 @@ def _chart(metric, lines_of):
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
     alone = len(placed) == 1
-    line = placed * 2 if alone else placed  # round ends make a line of no length a dot
+    line = placed * 2 if alone else placed  # round line caps turn a zero-length line into a dot
     lines[name] = {
       'label': name,
       'points': ' '.join(f'{x},{y}' for x, y in line),
@@ -126,25 +134,27 @@ def _chart(metric, lines_of):
 
 
 def _limits(values, known):
-  """The ends of the vertical axis; the first steps of training, which would flatten the curves, may
-  lie beyond them.
+  """Returns the limits of the vertical axis.
+
+  The first steps of training may be outside the limits, because they would flatten the curves.
 
   Args:
     values: sorted numbers.
-    known: Metric, or None for a figure that is none, such as a learning rate, which is shown whole.
+    known: Metric, or None for other figures, such as a learning rate. Without a metric the full
+      range is shown.
   """
   low, high = values[0], values[-1]
   if known is not None and known.higher_is_better:
     low = values[int(len(values) * 0.02)]
   elif known is not None:
     high = values[min(len(values) - 1, int(len(values) * 0.98))]
-  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant, in the middle
+  if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant is shown in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
   return low, high
 
 
 def _short(value):
-  """A number in as few characters as possible: 0.25, 7.5e-4."""
+  """Formats a number with as few characters as possible: 0.25, 7.5e-4."""
   plain = f'{value:g}'
   return (
     plain
@@ -154,13 +164,13 @@ def _short(value):
 
 
 def _thinned(points):
-  """At most `POINTS` points, the last one among them."""
+  """Reduces a line to about `POINTS` points and keeps the last point."""
   every = math.ceil(len(points) / POINTS)
   return [*points[:-1:every], points[-1]]
 
 
 def _ticks(low, high):
-  """Four to eight round numbers from low to high."""
+  """Returns four to eight round numbers from low to high."""
   span = high - low or 1
   unit = 10 ** math.floor(math.log10(span))
   step = next(

@@ -1,1 +1,1 @@
-"""What every command line shares: the parser, progress display and signals."""
+"""Code shared by all commands: the parser, progress display and signals."""

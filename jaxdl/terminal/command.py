@@ -1,5 +1,5 @@
-"""What every command line shares: its help, errors of one line, exit codes, a quiet screen, and
-compiled programs that are kept between runs.
+"""Code shared by all commands: help, one-line errors, exit codes, silenced libraries, and the
+persistent cache of compiled programs.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from jaxdl.terminal import start
 QUIET = '--quiet'
 JSON = '--json'
 START_OVER = '--start-over'
-TRACEBACK = 'JAXDL_TRACEBACK'  # the environment variable that asks for the traceback of an error
-STOPPED = 75  # exit code of a command that a signal stopped and that resumes (EX_TEMPFAIL)
+TRACEBACK = 'JAXDL_TRACEBACK'  # environment variable that enables the traceback of an error
+STOPPED = 75  # exit code of a command stopped by a signal, which can be resumed (EX_TEMPFAIL)
 BAD_INPUT = (ValueError, OSError, FloatingPointError)
-OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # of XLA, on any device
+OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # messages of XLA, on any device
 LESS_TO_TRAIN = (
   'use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
   "model, or config.precision='bfloat16'"
 )
-KINDS = {  # name of a flag's type → the values that it accepts
+KINDS = {  # name of a flag's type → its description in errors
   'int': 'whole number',
   'float': 'number',
   'seed': 'whole number from 0 to 4294967295',
@@ -37,20 +37,21 @@ KINDS = {  # name of a flag's type → the values that it accepts
 
 
 class Parser(argparse.ArgumentParser):
-  """argparse whose errors are ValueErrors, which `run` prints in one line, and whose help ends with
-  examples.
+  """Argument parser that raises ValueError for errors and shows examples in its help.
+
+  `run` prints these errors in one line.
 
   Args:
-    name: the command, such as 'main' for `python -m jaxdl.main`; None for no command.
-    called: how the command was called, `arguments[0]`: help names 'jaxdl train' where this is it.
-    examples: command lines, a line each, which begin with `python -m jaxdl.<name>`; further text
-      may follow them.
-    config: a config file to name as an example, where the command takes --config=FILE and
+    name: name of the command, such as 'main' for `python -m jaxdl.main`, or None.
+    called: `arguments[0]`, the name by which the command was called. The help shows this name if it
+      starts with 'jaxdl ' or 'python -m jaxdl '.
+    examples: example command lines, one per line, which start with `python -m jaxdl.<name>`. More
+      text may follow.
+    config: example of a config file. The command then accepts --config=FILE and
       --config.KEY=VALUE.
-    quiet: whether the command has --quiet and --json, which concern its last line, the result.
-    run: what the help says of the run's folder, where the command takes one as DIR or
-      --workdir=DIR.
-    **keywords: of argparse.ArgumentParser.
+    quiet: whether the command has --quiet and --json, which control the result in its last line.
+    run: help text for the run folder. The command then accepts it as DIR or --workdir=DIR.
+    **keywords: keyword arguments of argparse.ArgumentParser.
   """
 
   def __init__(
@@ -94,7 +95,7 @@ class Parser(argparse.ArgumentParser):
       self.add_argument('--workdir', metavar='DIR', help='another way to give DIR')
 
   def add_start_over(self) -> None:
-    """Adds --start-over, without which a run whose checkpoints are all damaged is refused."""
+    """Adds --start-over, which restarts a run whose checkpoints are all damaged."""
     self.add_argument(
       START_OVER,
       action='store_true',
@@ -121,7 +122,7 @@ class Parser(argparse.ArgumentParser):
     raise ValueError(f'{f"missing: {names}" if required else message}: see {self.prog} --help')
 
   def _refuse(self, unknown: list[str]) -> NoReturn:
-    """Raises ValueError for arguments that the command does not have."""
+    """Raises ValueError for unknown arguments."""
     message = f'unrecognized arguments: {" ".join(unknown)}'
     flags = [word.partition('=')[0][2:] for word in unknown if word.startswith('--')]
     known = [flag[2:] for flag in self._option_string_actions]
@@ -145,7 +146,7 @@ class Parser(argparse.ArgumentParser):
       return super()._get_value(action, arg_string)
     except argparse.ArgumentError as error:
       if isinstance(error.__context__, argparse.ArgumentTypeError):
-        self.error(str(error))  # the message of the type itself
+        self.error(str(error))  # the error message of the type function
       kind = getattr(action.type, '__name__', str(action.type))
     self.error(f'{_name(action)}={arg_string!r} is no {KINDS.get(kind, kind)}')
 
@@ -156,11 +157,11 @@ class Parser(argparse.ArgumentParser):
       self.error(f'{_name(action)} has no value')
 
   def without_config(self, rest: list[str]) -> str:
-    """The message where --config is missing.
+    """Returns the error message for a missing --config.
 
     Args:
-      rest: the arguments that are no flags of the command. Among them may be --config misspelt, or
-        a config file or a run without the flag.
+      rest: arguments that are not flags of the command. They may include a misspelt --config, or a
+        config file or run folder given without the flag.
     """
     flags = [
       argument.partition('=')[0] for argument in rest if not argument.startswith('--config.')
@@ -178,18 +179,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def _name(action: argparse.Action) -> str:
-  """'--kind' of a flag, 'NAME' of an argument without one."""
+  """Returns '--kind' for a flag and 'NAME' for a positional argument."""
   return '/'.join(action.option_strings) or str(action.metavar or action.dest)
 
 
 def print_result(found: Any, *, as_json: bool) -> None:
   """Prints the result of a command as one line of JSON, the last line of its output.
 
-  On a terminal the line is left out unless --json or --quiet asks for it: what a person reads of
-  the result is above it.
+  On a terminal the line is omitted unless --json or --quiet is given, because the readable result
+  is printed above it.
 
   Args:
-    found: plain JSON data.
+    found: the result as plain JSON data.
     as_json: whether --json was given.
   """
   if as_json or not sys.stdout.isatty():
@@ -197,8 +198,11 @@ def print_result(found: Any, *, as_json: bool) -> None:
 
 
 def check_folder(folder: str | os.PathLike) -> None:
-  """Raises NotADirectoryError or FileNotFoundError, which names the closest folder, where a folder
-  does not exist.
+  """Checks that a folder exists.
+
+  Raises:
+    NotADirectoryError: the path is a file.
+    FileNotFoundError: the folder does not exist. The message suggests the closest name.
   """
   place = pathlib.Path(folder)
   if place.is_file():
@@ -223,17 +227,17 @@ def _check_run(folder):
 
 
 def repeatable(arguments: list[str]) -> str:
-  """The arguments of a command, quoted for a shell, without --quiet, --json and --start-over."""
+  """Quotes arguments for a shell and omits --quiet, --json and --start-over."""
   return shlex.join(argument for argument in arguments if argument not in (QUIET, JSON, START_OVER))
 
 
 def step(text: str) -> int | str:
-  """The type of a --step: 'best', 'last' or a number."""
+  """Argument type of --step: 'best', 'last' or a number."""
   return int(text) if text.isdecimal() else text
 
 
 def seed(text: str) -> int:
-  """The type of a --seed: a whole number from 0 to 4294967295."""
+  """Argument type of --seed: an integer from 0 to 4294967295."""
   if not text.isdecimal() or int(text) >= 2**32:
     raise ValueError
   return int(text)
@@ -245,21 +249,19 @@ def run(
   *,
   less_memory: str = 'give it less to do at a time',
 ) -> int:
-  """Runs `main(arguments)`; an error of the input or the machine becomes one line on standard
-  error.
+  """Runs `main(arguments)` and reports expected errors in one line on standard error.
 
-  Those of the machine are exhausted memory and an absent device. Set JAXDL_TRACEBACK=1 to see where
-  an error comes from.
+  Expected errors are invalid input, exhausted memory and a missing device. Set JAXDL_TRACEBACK=1 to
+  show the traceback.
 
   Args:
     main: function (arguments) → exit code.
-    arguments: the program's name, then the arguments of the command line.
-    less_memory: what to change where the command runs out of memory.
+    arguments: the program name, followed by the command-line arguments.
+    less_memory: advice that is printed if the command runs out of memory.
 
   Returns:
-    The exit code: main's own (0, or STOPPED after a signal that it handled), 1 after one of these
-    errors, 130 after a Ctrl-C that main did not handle, or 141 where the reader of its output has
-    gone.
+    The exit code: that of main (0, or STOPPED after a handled signal), 1 after an expected error,
+    130 after a Ctrl-C that main did not handle, or 141 if the output pipe is closed.
   """
   start.end()
   _quiet()
@@ -268,17 +270,16 @@ def run(
   try:
     with contextlib.redirect_stdout(printed) if QUIET in arguments else contextlib.nullcontext():
       code = main(arguments)
-  except BrokenPipeError:  # its reader, such as `head`, has read enough
-    os.dup2(
-      os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-    )  # else Python complains when it ends
+  except BrokenPipeError:  # the reader, such as `head`, closed the pipe
+    # Prevent an error message when Python exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
   except (*BAD_INPUT, RuntimeError, MemoryError, AssertionError) as error:
     line = _of_the_runtime(error, less_memory)
     if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
     line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
-    line = line.encode(errors='backslashreplace').decode()  # also a file name that is no text
+    line = line.encode(errors='backslashreplace').decode()  # file names may be invalid text
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except KeyboardInterrupt:
@@ -292,7 +293,7 @@ def run(
 
 
 def _of_the_runtime(error, less_memory):
-  """One line for exhausted memory or an absent device, with a fix; None for any other error."""
+  """Returns one line with a fix for exhausted memory or a missing device; None for other errors."""
   text = str(error)
   first = text.partition('\n')[0].rstrip('. ')
   request = f'{TRACEBACK}=1 shows the traceback'
@@ -312,7 +313,7 @@ def _of_the_runtime(error, less_memory):
 
 
 def _has_backend():
-  """Whether JAX can start on the configured platform."""
+  """Returns whether JAX can start on the configured platform."""
   import jax
 
   try:
@@ -323,15 +324,15 @@ def _has_backend():
 
 
 def _quiet():
-  """Keeps the messages of libraries off the screen."""
+  """Silences the log messages of libraries."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  # Else TensorFlow reports them at any level on CPUs that have AVX-512 VNNI.
+  # Without this, TensorFlow logs oneDNN messages at any level on CPUs with AVX-512 VNNI.
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   import logging
 
   from absl import logging as of_libraries
 
-  of_libraries.set_verbosity(of_libraries.FATAL)  # what they report as an error is raised, too
+  of_libraries.set_verbosity(of_libraries.FATAL)  # their errors are also raised as exceptions
   for name in ('asyncio', 'urllib3'):
     logging.getLogger(name).setLevel(logging.CRITICAL)
   if sys.unraisablehook is sys.__unraisablehook__:
@@ -339,14 +340,17 @@ def _quiet():
 
 
 def _unraisable(found):
-  """Shows an unraisable error, unless a read of tensorstore ends after another read has failed."""
+  """Prints an unraisable error.
+
+  Omits the error of a tensorstore read that ends after another read has failed.
+  """
   error = found.exc_value
   if not (isinstance(error, RuntimeError) and str(error) == 'Event loop is closed'):
     sys.__unraisablehook__(found)
 
 
 def _keep_compiled_programs():
-  """Sets XLA's persistent cache to the user's cache folder, unless JAX is configured otherwise."""
+  """Sets XLA's persistent cache to the user's cache folder, unless JAX already has a cache."""
   import jax
 
   if getattr(jax.config, 'jax_compilation_cache_dir') is None:  # noqa: B009 - unknown to pyright

@@ -12,24 +12,25 @@ from typing import Any
 
 from jaxdl.step import metrics
 
-UNSHOWN = ('examples_per_second', 'learning_rate')  # figures of training left out of a line
-SILENCE = 30  # seconds without output after which a line is printed, where there is no terminal
+UNSHOWN = ('examples_per_second', 'learning_rate')  # training metrics omitted from log lines
+SILENCE = 30  # seconds without output before a line is printed, if there is no terminal
 
 Figures = dict[str, dict[str, float]]  # split → metric → number
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-  """The functions of a progress display.
+  """Functions of a progress display.
 
   Attributes:
     say: (text) → None; prints a line.
     advance: (step, text, speed) → None; moves the bar. Without a terminal it prints a line after
       SILENCE seconds without output.
-    doing: (text) → None; shows another activity beside the bar. Without a terminal it does nothing.
-    left: (step) → time left in words, such as '0:01:32 left'; '' while the pace is not known.
-    line: (step, figures, time left) → the text of a log line, as `line` returns it.
-    apart: seconds of each evaluation, which do not count as those of steps.
+    doing: (text) → None; shows the current activity next to the bar. Without a terminal it does
+      nothing.
+    left: (step) → time left, such as '0:01:32 left'; '' until the speed is known.
+    line: (step, figures, time left) → the text of a log line; see the function `line`.
+    apart: duration of each evaluation in seconds, which is excluded from the time per step.
   """
 
   say: Callable
@@ -45,7 +46,7 @@ class Progress:
 
   @contextlib.contextmanager
   def evaluating(self) -> Iterator[None]:
-    """Says that it is evaluated, and keeps for how long."""
+    """Shows that an evaluation is running and records its duration."""
     self.doing('evaluating')
     began = time.monotonic()
     yield
@@ -60,18 +61,18 @@ def show(
   """Shows the progress of a run.
 
   Args:
-    total: steps of the run.
-    first_step: step at which it starts or resumes.
+    total: number of steps of the run.
+    first_step: step at which the run starts or resumes.
     evaluate_every: steps between two evaluations; 0 for none.
     counted: unit of the speed, such as 'examples'.
 
   Yields:
     Progress.
   """
-  asked, apart = [], []  # (step, moment) of the first time; seconds of each evaluation
+  asked, apart = [], []  # (step, time) of the first call; seconds of each evaluation
 
   def left(step):
-    """The time left at the pace since the first call; start and compilation are left out."""
+    """Returns the time left at the speed since the first call, without start and compilation."""
     now = time.monotonic() - sum(apart)
     if not asked:
       asked.append((step, now))
@@ -116,7 +117,7 @@ def show(
 
 
 def _plain(total, left, counted, *, begins):
-  """The functions of Progress that print lines."""
+  """Returns the functions of Progress for plain lines."""
   said = time.monotonic()
 
   def say(text):
@@ -125,7 +126,7 @@ def _plain(total, left, counted, *, begins):
     said = time.monotonic()
 
   def advance(step, text, speed):
-    remaining = left(step)  # asked for after the first step, which compiled
+    remaining = left(step)  # the first call is after the first step, which compiles
     if time.monotonic() - said > SILENCE:
       say(f'step {step:,} of {total:,}  {text}  {pace(speed, remaining, counted)}')
 
@@ -136,15 +137,15 @@ def _plain(total, left, counted, *, begins):
 
 @contextlib.contextmanager
 def waiting(text: str = '') -> Iterator[Callable[[str], Any]]:
-  """Shows an activity and how long it has taken; other output is printed above it.
+  """Shows an activity and its elapsed time; other output is printed above it.
 
-  Without a terminal it prints a line after every SILENCE seconds.
+  Without a terminal, a line is printed every SILENCE seconds.
 
   Args:
-    text: the activity.
+    text: description of the activity.
 
   Yields:
-    A function that takes the text of the next activity.
+    A function (text) that sets the description of the current activity.
   """
   if not sys.stdout.isatty():
     with _plainly_waiting(text) as now:
@@ -180,7 +181,7 @@ def _plainly_waiting(text):
 
 
 def fitted(text: str, width: int) -> str:
-  """Wraps a line at double spaces, so that figures stay beside their names on narrow terminals."""
+  """Wraps a line at double spaces, which keeps names and values together on narrow terminals."""
   first, *rest = text.split('  ')
   lines = [first]
   for part in rest:
@@ -192,18 +193,21 @@ def fitted(text: str, width: int) -> str:
 
 
 def describe(figures: dict[str, float]) -> str:
-  """{'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
+  """Formats metrics: {'loss': 0.1, 'accuracy': 0.97} → 'loss 0.1000, accuracy 97.00 %'."""
   return ', '.join(f'{name} {metrics.shown(name, value)}' for name, value in figures.items())
 
 
 def line(step: int, total: int, figures: Figures, left: str, counted: str = 'examples') -> str:
-  """'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'.
+  """Formats a log line.
+
+  The result is such as
+  'step 50 of 5,500  train loss …  validation loss …  9,000 examples/s, 0:01:10 left'.
 
   Args:
     step, total: current and last step.
     figures: split → metric → number.
-    left: str, as `Progress.left` gives it.
-    counted: what the speed counts.
+    left: time left, as returned by `Progress.left`.
+    counted: unit of the speed, such as 'examples'.
   """
   speed = figures.get('train', {}).get('examples_per_second')
   shown = [

@@ -1,4 +1,4 @@
-"""Signals: Ctrl-C and SIGTERM are noted, and training stops at the next step."""
+"""Signal handling: Ctrl-C and SIGTERM are recorded, and training stops at the next step."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Handler:
-  """A signal handler that notes signals and passes them on to a handler of the same kind."""
+  """Signal handler that records signals and forwards them to an outer `_Handler`."""
 
   def __init__(self, received: list[int]):
     self.received = received
@@ -23,10 +23,10 @@ class _Handler:
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-  """Notes SIGTERM and Ctrl-C inside the `with` block instead of ending the process.
+  """Records SIGTERM and Ctrl-C inside the `with` block instead of ending the process.
 
-  Blocks may be nested, as a run's in a sweep's: each of them notes the signal. Python allows signal
-  handlers in the main thread only; in another thread the list stays empty.
+  Blocks may be nested, such as that of a run in that of a sweep; each block records the signal.
+  Python allows signal handlers only in the main thread. In other threads the list stays empty.
 
   Yields:
     The numbers of the signals received so far.
