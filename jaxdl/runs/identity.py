@@ -46,9 +46,7 @@ KEYS = {
   'train_for': Key(Resume.ALWAYS),
   'seed': Key(same_experiment=True),
   'log_every': _CONDUCT,
-  'evaluate_every': Key(
-    Resume.ALWAYS, same_experiment=True
-  ),  # the candidates for the best checkpoint
+  'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # candidates for the best
   'checkpoint_every': _CONDUCT,
   'keep_every': _CONDUCT,
   'profile': _CONDUCT,
