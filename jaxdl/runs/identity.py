@@ -46,7 +46,7 @@ KEYS = {
   'train_for': Key(Resume.ALWAYS),
   'seed': Key(same_experiment=True),
   'log_every': _CONDUCT,
-  'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # candidates for the best
+  'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # affects the best checkpoint
   'checkpoint_every': _CONDUCT,
   'keep_every': _CONDUCT,
   'profile': _CONDUCT,

@@ -12,7 +12,7 @@ from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, separately
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
-PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters of the prompt; generated ones
+PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters: prompt, generated
 
 
 def by_step(subject: Subject, choice: Choice) -> Iterator[Result]:

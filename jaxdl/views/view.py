@@ -216,7 +216,7 @@ def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]
     files: names of the files that its last call wrote; they are kept.
   """
   for kept in pathlib.Path(folder).glob('*.json'):
-    # files of other programs and damaged files are kept
+    # damaged files and those of other programs are kept
     with contextlib.suppress(ValueError, AttributeError):
       if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
         for ending in ('.png', '.npz', '.json'):
