@@ -1,7 +1,7 @@
 """Configs: read from files and command lines, checked, and bound to keyword arguments.
 
-A section of a config becomes the keyword arguments of one function or class; an unknown key is an
-error that names the valid ones.
+A section of a config becomes the keyword arguments of one function or class. An unknown key raises
+an error that names the valid ones.
 """
 
 import importlib
@@ -23,7 +23,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-  """Imports a public name when it is first used: the command line must not wait for JAX."""
+  """Imports a public name at its first use, so that the command line does not wait for JAX."""
   if name not in _MODULES:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   return getattr(importlib.import_module(f'{__name__}.{_MODULES[name]}'), name)

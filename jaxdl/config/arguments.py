@@ -1,4 +1,4 @@
-"""Errors about arguments, which a command shows as errors about its flags."""
+"""Errors about arguments, which commands show as errors about flags."""
 
 import re
 from typing import TypeVar
@@ -7,11 +7,11 @@ Found = TypeVar('Found', bound=Exception)
 
 
 def about(error: Found, *names: str) -> Found:
-  """Marks the arguments that an error's message names, as in 'images=0 is too few: use at least 1'.
+  """Marks the arguments in an error's message, such as 'images=0 is too few: use at least 1'.
 
   Args:
-    error: an exception whose message has 'NAME=VALUE' where it speaks of an argument.
-    *names: of those arguments.
+    error: an exception whose message contains 'NAME=VALUE' for an argument.
+    *names: names of those arguments.
 
   Returns:
     The same exception.
@@ -21,7 +21,7 @@ def about(error: Found, *names: str) -> Found:
 
 
 def as_flags(error: BaseException) -> str:
-  """The message of an error, the arguments that `about` marked written as flags: '--images=0 …'."""
+  """Returns an error's message with the arguments marked by `about` as flags: '--images=0 …'."""
   message = str(error)
   for name in error.__dict__.get('arguments', ()):
     message = re.sub(rf'(?<![\w.-]){re.escape(name)}=', f'--{name}=', message)

@@ -1,4 +1,4 @@
-"""Config sections become keyword arguments of functions and classes."""
+"""Binds config sections as keyword arguments of functions and classes."""
 
 import functools
 import inspect
@@ -9,7 +9,7 @@ from jaxdl.config import checks, spelling
 
 
 def as_section(value: Any) -> Any:
-  """'classify' → {'name': 'classify'}: a section that has only a name may be given as the name."""
+  """'classify' → {'name': 'classify'}: a section with only a name may be given as that name."""
   return {'name': value} if isinstance(value, str) else value
 
 
@@ -28,21 +28,22 @@ def bind(
   Args:
     table: name → function or class.
     section: the key `by` and the arguments.
-    where: the section's place in the config, for messages.
-    by: key of the name.
-    also: keys that were taken out of the section before, for messages.
+    where: the section's path in the config, for messages.
+    by: the key that has the name.
+    also: other valid keys, which were already removed from the section, for messages.
     owner: what has the keys, for messages.
-    **given: further arguments, which the section may not set.
+    **given: additional arguments, which the section may not set.
 
   Returns:
     functools.partial.
 
   Raises:
-    ValueError: an unknown name, an unknown key or a missing one; the message lists the valid ones.
+    ValueError: the name is unknown, or a key is unknown or missing; the message lists the valid
+      ones.
   """
   checks.check_section(section, where)
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
-  if name not in list(table):  # a list, since a name from a config may have no hash
+  if name not in list(table):  # a list, because a name from a config may be unhashable
     raise ValueError(
       f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}'
       f'{spelling.meant(name, table)}'
@@ -65,19 +66,19 @@ def bind_one(
   """Binds a section as keyword arguments to one function or class.
 
   Args:
-    function: what takes the keys by keyword.
+    function: function or class that accepts the keys as keyword arguments.
     section: its arguments.
-    where: the section's place in the config, for messages.
-    also: keys that were taken out of the section before, for messages.
+    where: the section's path in the config, for messages.
+    also: other valid keys, which were already removed from the section, for messages.
     others: names that the section could have instead, for messages.
     owner: what has the keys, for messages.
-    **given: further arguments, which the section may not set.
+    **given: additional arguments, which the section may not set.
 
   Returns:
     functools.partial.
 
   Raises:
-    ValueError: an unknown key or a missing one; the message lists the valid ones.
+    ValueError: a key is unknown or missing; the message lists the valid ones.
   """
   checks.check_section(section, where)
   parameters = inspect.signature(function).parameters
@@ -104,12 +105,14 @@ def bind_one(
   return functools.partial(function, **section, **given)
 
 
-LINEN_FIELDS = ('parent', 'name', 'axis_name')  # of linen and of training: not set by configs
+LINEN_FIELDS = ('parent', 'name', 'axis_name')  # set by linen or by training, not by configs
 
 
 def _is_key(parameter, function):
-  """Whether a config may set a parameter: a field of a class except linen's own, or a keyword-only
-  argument of a function.
+  """Whether a config may set a parameter.
+
+  Configs may set the fields of a class, except those of linen, and the keyword-only arguments of a
+  function.
   """
   if isinstance(function, type):
     return parameter.name not in LINEN_FIELDS

@@ -1,4 +1,4 @@
-"""Checks of single config values; each error names the key, the value and the valid range."""
+"""Checks of single config values; errors name the key, the value and the valid range."""
 
 import math
 import re
@@ -9,7 +9,7 @@ import jax.core
 
 
 def check_section(section: Any, where: str) -> None:
-  """Raises ValueError where a value is not a section."""
+  """Raises ValueError if a value is not a section."""
   if not isinstance(section, dict):
     raise ValueError(f'{where}={section!r} is not a section: write dict(…) with its keys')
 
@@ -37,35 +37,35 @@ def check_range(
 
 
 def check_whole(value: Any, where: str, low: int, high: int) -> None:
-  """Raises ValueError where a value is not a whole number from `low` to `high`."""
+  """Raises ValueError if a value is not an integer from `low` to `high`."""
   if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
     raise ValueError(f'{where}={value!r} is not a whole number from {low:,} to {high:,}')
 
 
 def is_traced(value: Any) -> bool:
-  """Whether a value is an argument of a compiled program; its numbers were checked before."""
+  """Whether a value is a traced argument of a compiled program; its numbers are already checked."""
   return isinstance(value, jax.core.Tracer)
 
 
 def check_flag(value: Any, where: str) -> None:
-  """Raises ValueError where a value is not True or False."""
+  """Raises ValueError if a value is not True or False."""
   if not isinstance(value, bool):
     raise ValueError(f'{where}={value!r} is not a switch: use True or False')
 
 
 def in_steps(duration: Any, steps_per_epoch: int, where: str) -> int:
-  """'5500 steps' or '20 epochs' as a number of steps.
+  """Converts '5500 steps' or '20 epochs' to a number of steps.
 
   Args:
-    duration: a whole number and its unit.
+    duration: an integer and its unit.
     steps_per_epoch: length of an epoch.
     where: the config key, for messages.
 
   Returns:
-    At least 1.
+    The number of steps, at least 1.
 
   Raises:
-    ValueError: another form, less than one step, or more steps than an int32 counts.
+    ValueError: the duration has another form, is less than one step, or exceeds an int32.
   """
   match = re.fullmatch(r'(\d{1,10}) (steps?|epochs?)', str(duration))
   steps = int(match[1]) * (steps_per_epoch if match[2].startswith('epoch') else 1) if match else 0

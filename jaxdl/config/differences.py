@@ -4,7 +4,7 @@ from typing import Any
 
 
 def changed_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-  """The keys in which two configs differ, such as 'model.features', in order."""
+  """Returns the keys whose values differ in two configs, such as 'model.features', in order."""
   before, now = flat(before), flat(now)
   return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 

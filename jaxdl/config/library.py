@@ -8,7 +8,7 @@ import jaxdl
 
 
 def folder() -> pathlib.Path:
-  """The folder of the config files: inside an installed package, beside it in a checkout."""
+  """The folder of the config files: inside an installed package, or next to it in a checkout."""
   package = pathlib.Path(jaxdl.__path__[0])
   installed = package / 'configs'
   return installed if installed.is_dir() else package.parent / 'configs'
@@ -23,7 +23,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> pathlib.Path | None:
-  """The config file of a name; None where the package has none."""
+  """The config file with a name; None if the package has no such file."""
   if re.fullmatch(r'(sweeps/)?\w+', name) is None:
     return None
   file = folder() / f'{name}.py'
@@ -31,7 +31,7 @@ def find(name: str) -> pathlib.Path | None:
 
 
 def title(name: str) -> str:
-  """The first sentence of a config file, which says what it trains."""
+  """The first sentence of a config file, which describes what it trains."""
   text = ast.get_docstring(ast.parse((folder() / f'{name}.py').read_text())) or ''
   paragraph = text.partition('\n\n')[0]
   return ' '.join(paragraph.split())

@@ -1,8 +1,8 @@
-"""Overrides of keys that a config file leaves out: `--config.ema_decay=0.99`,
-`--config.plateau.patience='5 epochs'`.
+"""Overrides of keys that a config file does not have, such as `--config.ema_decay=0.99`.
 
-ml_collections overrides the keys of the file and checks their types; whether a new key exists, and
-what it takes, is known only where an experiment is built, which names the valid ones.
+ml_collections overrides the keys of the file and checks their types. New keys, such as
+`--config.plateau.patience='5 epochs'`, are checked when the experiment is built; errors name the
+valid keys.
 """
 
 import ast
@@ -13,7 +13,7 @@ from typing import Any
 import ml_collections
 
 PREFIX = '--config.'
-UNREAD = {  # how a reader's reason begins → what to say of the value
+UNREAD = {  # start of a parser's error message → description of the value
   'could not convert': 'is no number: write one such as 0.001',
   'invalid literal': 'is no whole number: write one such as 5',
   "('Non-boolean": 'is no switch: write true or false',
@@ -22,16 +22,16 @@ UNREAD = {  # how a reader's reason begins → what to say of the value
 
 
 def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
-  """Whether an argument of the command line overrides a key that the config does not have.
+  """Whether a command-line argument overrides a key that the config does not have.
 
   Args:
-    argument: such as '--config.plateau.patience=5 epochs'; other arguments are not new.
-    config: of the file.
+    argument: such as '--config.plateau.patience=5 epochs'; False for other kinds of arguments.
+    config: the file's config.
     path: the config's file, for messages.
 
   Raises:
-    ValueError: the key stands below a number or a text, or beyond a list, or is new and has no
-      value.
+    ValueError: the key is below a number or a text, is beyond the end of a list, or is new and has
+      no value.
   """
   if not argument.startswith(PREFIX):
     return False
@@ -53,15 +53,15 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
 
 
 def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
-  """Adds a new key, and the sections above it; its value is Python, or else text.
+  """Adds a new key and its parent sections; a value that is not a Python literal is a string.
 
   Args:
-    config: changed in place.
-    argument: one for which `is_new` is true.
+    config: the config, changed in place.
+    argument: an argument for which `is_new` is True.
     path: as in `is_new`.
 
   Raises:
-    ValueError: the key stands below a number or a text that an earlier argument has added.
+    ValueError: the key is below a number or a text that an earlier argument added.
   """
   is_new(argument, config, path)
   *sections, last = parts(argument)
@@ -72,13 +72,14 @@ def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
         node[part] = {}
       node = below(node, part)
     if last in keys(node):
-      del node[last]  # the last of two overrides counts, whatever its type
+      del node[last]  # the last of several overrides applies, whatever its type
     node[last] = _value(argument.partition('=')[2])
 
 
 def literal(argument: str) -> str:
-  """'--config.model=dict(a=1)' → '--config.model={'a': 1}': a section may be written as in a config
-  file.
+  """'--config.model=dict(a=1)' → '--config.model={'a': 1}'.
+
+  A section may therefore be written as in a config file.
   """
   name, sign, text = argument.partition('=')
   if not name.startswith(PREFIX) or 'dict(' not in text:
@@ -107,15 +108,15 @@ class _Literal(ast.NodeTransformer):
 
 
 def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[str]) -> str:
-  """What to say where ml_collections could not read a value.
+  """Returns the message for a value that ml_collections could not read.
 
   Args:
-    message: str, 'flag --config.seed=x: reason', as it comes.
-    config: ConfigDict, whose own section is the example where a section could not be read.
-    arguments: list of str, the overrides.
+    message: the original message, 'flag --config.seed=x: reason'.
+    config: the config; if a section could not be read, the config's section is the example.
+    arguments: the overrides.
 
   Returns:
-    str, '--config.seed=x is …'.
+    The message, such as '--config.seed=x is …'.
   """
   for reason, said in UNREAD.items():
     flag, found, _ = message.partition(f': {reason}')
@@ -126,7 +127,7 @@ def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[
 
 
 def _example(argument, config):
-  """How a section of the config is overridden: 'key' in part, 'whole' at once."""
+  """Examples of overriding a section: 'key' for one key, 'whole' for the entire section."""
   name, _, value = argument.partition('=')
   node = config
   for part in parts(argument):
@@ -159,12 +160,12 @@ def parts(argument: str) -> list[str]:
 
 
 def keys(node: Any) -> list[str]:
-  """The keys of a section, or the positions of a list, as texts; [] of anything else."""
+  """The keys of a section, or the positions in a list, as strings; [] for other values."""
   if isinstance(node, (list, tuple)):
     return [str(index) for index in range(len(node))]
   return list(node) if hasattr(node, 'items') else []
 
 
 def below(node: Any, part: str) -> Any:
-  """The value of a key of a section, or at a position of a list."""
+  """The value of a key of a section, or at a position in a list."""
   return node[int(part)] if isinstance(node, (list, tuple)) else node[part]

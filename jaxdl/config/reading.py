@@ -18,18 +18,18 @@ from jaxdl.config import differences, library, overrides, spelling
 def from_command_line(
   parser: Any, arguments: Sequence[str]
 ) -> tuple[argparse.Namespace, ml_collections.ConfigDict]:
-  """Parses `--config=FILE --config.a.b=value …` together with the flags of a command.
+  """Parses `--config=FILE --config.a.b=value …` and the other flags of a command.
 
   Args:
-    parser: `command.Parser` with a config, and the command's own flags.
+    parser: `command.Parser` with a config and the command's own flags.
     arguments: the command line, with the program's name first.
 
   Returns:
-    (the flags, whose `config` is the file's path; the config with every override applied).
+    (flags, config). `config` in the flags is the file's path; the config has all overrides applied.
 
   Raises:
-    ValueError: a missing or broken config file, an unknown key, a value of the wrong type, an
-      unknown flag.
+    ValueError: the config file is missing or broken, a key or a flag is unknown, or a value has the
+      wrong type.
   """
   own, rest = parser.parse_known_args(map(overrides.literal, arguments[1:]))
   if own.config is None:
@@ -47,16 +47,16 @@ def read_config(
 
   Args:
     path: a config file, or the name of a config in the package, such as 'lstm_mnist'.
-    *texts: overrides as on the command line, 'KEY=VALUE' with or without '--config.' before it.
-    **overrides: key → value; the value of a section is a dict of the keys to change in it. A key
-      below a section can also be written with dots, 'optimizer.learning_rate'.
+    *texts: overrides as on the command line: 'KEY=VALUE', with or without the prefix '--config.'.
+    **overrides: key → value. The value of a section is a dict of the keys to change. A key in a
+      section can also be written with dots, such as 'optimizer.learning_rate'.
 
   Returns:
     The config. `jaxdl.build` and `jaxdl.train` check its keys and values.
 
   Raises:
-    ValueError: a missing or broken config file, a text that is no override, or a key below
-      something that is not a section.
+    ValueError: the config file is missing or broken, a text is not a valid override, or the parent
+      of a key is not a section.
   """
   path = os.fspath(path)
   lines = [_as_flag(text) for text in texts]
@@ -75,7 +75,7 @@ def _as_flag(text):
 
 
 def _set(config, key, value, path):
-  """Sets a key of a config, given with dots; of a section only the keys of `value`."""
+  """Sets a dotted key of a config; in a section, only the keys of `value` are changed."""
   overrides.is_new(f'{overrides.PREFIX}{key}=', config, path)  # raises for a key below a number
   *sections, last = overrides.parts(key)
   node = config
@@ -94,12 +94,12 @@ def _set(config, key, value, path):
 
 
 def _overridden(path, program, arguments, known):
-  """The config of a file with the overrides of a command line.
+  """Reads the config of a file and applies the overrides of a command line.
 
   Args:
     path: as in `read_file`.
-    program: str, the name of the program, for the flags' parser.
-    arguments: list of str, '--config.a.b=value' each.
+    program: the program's name, for the parser of the flags.
+    arguments: the overrides, such as '--config.a.b=value'.
     known: names of the command's own flags, for messages.
   """
   config = read_file(path)
@@ -133,7 +133,7 @@ def _overridden(path, program, arguments, known):
 
 
 def find(path: str | os.PathLike) -> pathlib.Path:
-  """The file of a config that is given by its path, or by its name where the package has it."""
+  """The file of a config, given by its path or by its name in the package."""
   file = pathlib.Path(path)
   if file.is_file():
     return file
@@ -150,7 +150,7 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     The ConfigDict of its `get_config()`.
 
   Raises:
-    ValueError: there is no such file, and the message names the closest ones; or it cannot be read.
+    ValueError: there is no such file (the message names the closest ones), or it cannot be read.
   """
   file = find(path)
   if not file.is_file():
@@ -160,7 +160,7 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
       f'config file {path} is not Python: give a .py file with a function get_config()'
     )
   spec = importlib.util.spec_from_file_location(file.stem, file)
-  assert spec is not None  # as for every .py file
+  assert spec is not None  # never None for a .py file
   assert spec.loader is not None
   module = importlib.util.module_from_spec(spec)
   try:
@@ -176,7 +176,7 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
 
 
 def _why_missing(file):
-  """'does not exist: did you mean …?' of a path that is no file."""
+  """The message 'does not exist: did you mean …?' for a missing file."""
   fault = 'is a folder' if file.is_dir() else 'does not exist'
   place = pathlib.Path('configs')
   if file.is_dir():
@@ -192,10 +192,10 @@ def _why_missing(file):
 
 
 def to_dict(config: ml_collections.ConfigDict | dict[str, Any]) -> dict[str, Any]:
-  """A config as plain JSON data: dicts, lists, numbers and strings.
+  """Converts a config to plain JSON data: dicts, lists, numbers and strings.
 
   Raises:
-    ValueError: it holds something else.
+    ValueError: the config contains values of other types.
   """
   plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
   try:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-ELSEWHERE = {  # what Keras and PyTorch call a key → what a config does
+ELSEWHERE = {  # name of a key in Keras or PyTorch → its name in a config
   'lr': 'learning_rate',
   'epochs': 'train_for',
   'max_epochs': 'train_for',
@@ -26,16 +26,16 @@ ELSEWHERE = {  # what Keras and PyTorch call a key → what a config does
 
 
 def nearest(word: Any, words: Iterable[str]) -> str | None:
-  """The word with the same meaning in Keras or PyTorch, else the one with the closest spelling;
-  None where there is none.
-  """
+  """The equivalent of a word in Keras or PyTorch, else the closest spelling, else None."""
   words = list(words)
   return same(word, words) or next(iter(difflib.get_close_matches(str(word), words, 1)), None)
 
 
 def same(word: Any, words: Iterable[str]) -> str | None:
-  """The first key, such as 'optimizer.learning_rate', whose last part is the word or what the word
-  means in Keras or PyTorch; None where there is none.
+  """The first key, such as 'optimizer.learning_rate', whose last part is the word.
+
+  The word may also be the equivalent in Keras or PyTorch. The result is None if there is no such
+  key.
   """
   word = str(word).lower()
   meant_by = [
@@ -45,6 +45,6 @@ def same(word: Any, words: Iterable[str]) -> str | None:
 
 
 def meant(word: Any, words: Iterable[str]) -> str:
-  """'; did you mean WORD?' with the `nearest` word; '' where there is none."""
+  """'; did you mean WORD?' with the `nearest` word; '' if there is none."""
   near = nearest(word, words)
   return f'; did you mean {near}?' if near else ''

@@ -1,4 +1,4 @@
-"""A data set and its splits, as training and evaluation use them."""
+"""A data set and its splits, as used by training and evaluation."""
 
 import dataclasses
 import functools
@@ -12,28 +12,28 @@ import numpy as np
 from jaxdl.data import order
 
 SPLITS = ('train', 'validation', 'test')
-FEW_CLASSES = 5  # up to here a line lists every class with its number of examples
-NAME_LETTERS = 24  # of a class name in such a line
-LARGEST = 1 << 20  # examples of a batch, characters of a step or pixels of a side
+FEW_CLASSES = 5  # most classes for which a line lists every class with its number of examples
+NAME_LETTERS = 24  # most characters of a class name in such a line
+LARGEST = 1 << 20  # most examples of a batch, characters of a step or pixels of a side
 
-Batch = dict[str, Any]  # name → array: of NumPy on the host, of JAX on the device
+Batch = dict[str, Any]  # name → array: NumPy on the host, JAX on the device
 Feed = dict[str, np.ndarray]  # name → [steps, batch, …]
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-  """What stays on the device, and how a step finds its batch in it.
+  """A split: the arrays that stay on the device, and how a step gets its batch.
 
   Attributes:
     arrays: column name → array that stays on the device.
-    count: examples in an epoch.
-    batches: batches in an epoch; the last one may be partly padding.
+    count: number of examples in an epoch.
+    batches: number of batches in an epoch; the last one may be partly padding.
     feed: (first step, steps) → name → [steps, batch, …] NumPy array, this process's part of each
-      batch: all that a step needs from the host.
+      batch. It has everything that a step needs from the host.
     fetch: pure (arrays, one step's feed) → batch with 'index' [B] int32, 'mask' [B] or [B, T]
       float32 and the columns.
-    capacity: the most steps that one feed should have; None if a feed is only indices, which cost
-      nothing.
+    capacity: the largest number of steps that a feed should have; None if a feed has only indices,
+      which cost nothing.
   """
 
   arrays: Mapping[str, Any]
@@ -47,13 +47,13 @@ class Split:
 def resident(
   columns: Mapping[str, np.ndarray], *, batch_size: int, seed: int | None = None
 ) -> Split:
-  """A split that fits on the device: the feed is only the indices.
+  """Builds a split that fits on the device; its feed has only the indices.
 
   Args:
     columns: column name → [N, …] array.
     batch_size: examples in a batch, over all devices.
-    seed: int for a new permutation in each epoch (training), None for the examples' own order
-      (evaluation).
+    seed: int for a new permutation in each epoch (training); None for the original order of the
+      examples (evaluation).
 
   Returns:
     Split.
@@ -83,22 +83,20 @@ class Data:
   """A data set ready for training.
 
   Attributes:
-    name, origin: the data set and where it was read from ('tfds', 'bundled', …).
+    name, origin: the data set, and where it was read from ('tfds', 'bundled', …).
     classes: class names in the order of the labels, or the vocabulary of a text.
-    splits: 'train' (shuffled) and the others (in their own order) → Split.
-    prepare: pure (batch, key or None) → batch that adds 'inputs', on the device; no key means
-      evaluation.
-    scaling: how the inputs of this run's network are scaled: plain JSON data, kept with the
-      checkpoint.
-    available: the data set's own splits → examples in each, from which the config's splits are
-      cut.
-    checksums: the data set's own splits that the config uses → checksum of their examples; {} if
-      not known.
-    place: absolute paths by which the data are found again, such as {'folder': …}; None for those
-      that do not apply.
-    per_class: split name → examples of each class, in the order of the labels; {} for a text, or
-      if not known.
-    left_out: lines that name the files which were not read.
+    splits: name → Split: 'train' (shuffled) and the others (in their original order).
+    prepare: pure function (batch, key or None) → batch with 'inputs' added, on the device. No key
+      means evaluation.
+    scaling: how the network's inputs are scaled; plain JSON data, saved with the checkpoint.
+    available: original split of the data set → number of its examples. The config's splits are cut
+      from these.
+    checksums: original split that the config uses → checksum of its examples; {} if not known.
+    place: absolute paths of the data, such as {'folder': …}, for reading them again; None for
+      those that do not apply.
+    per_class: split name → number of examples of each class, in the order of the labels; {} for a
+      text, or if not known.
+    left_out: lines that name the skipped files.
   """
 
   name: str
@@ -115,7 +113,7 @@ class Data:
 
   @functools.cached_property
   def inputs(self) -> jax.ShapeDtypeStruct:
-    """Shape and type [B, …] of the network's inputs in a training batch; no example is read."""
+    """Shape and type [B, …] of the network's inputs in a training batch; reads no examples."""
     split = self.splits['train']
     feed = {
       name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
@@ -129,12 +127,12 @@ class Data:
     return self.inputs.shape[1:]
 
   def streams(self) -> int:
-    """Streams that continue from one training batch to the next; 0 if batches are independent."""
+    """Number of streams that continue in the next training batch; 0 for independent batches."""
     feed = self.splits['train'].feed(0, 0)
     return feed['reset'].shape[1] * jax.process_count() if 'reset' in feed else 0
 
   def facts(self) -> dict[str, Any]:
-    """What the checkpoint keeps of the data: plain JSON data."""
+    """The facts about the data that the checkpoint saves, as plain JSON data."""
     return {
       'name': self.name,
       'origin': self.origin,
@@ -149,7 +147,7 @@ class Data:
     }
 
   def described(self) -> str:
-    """The data set and its place, for messages."""
+    """The data set and its location, for messages."""
     folder, data_dir, copy = (self.place.get(key) for key in ('folder', 'data_dir', 'copy'))
     if self.origin == 'folder':
       return str(folder)
@@ -184,18 +182,17 @@ def count_lines(
   classes: Sequence[str],
   unit: str = 'examples',
 ) -> list[str]:
-  """Describes the size of every split, in a line each.
+  """Describes the size of every split, one line each.
 
   Args:
     examples: split name → number of examples.
-    per_class: split name → examples of each class; a split that is missing here is described by its
-      size alone.
+    per_class: split name → examples of each class; for a missing split, only the size is described.
     classes: class names in the order of the labels.
     unit: what is counted.
 
   Returns:
-    Lines such as 'train: 400 examples, cat 150, dog 250'; of many classes only the smallest and the
-    largest are named.
+    Lines such as 'train: 400 examples, cat 150, dog 250'. If there are many classes, only the
+    smallest and the largest are named.
   """
   lines = []
   for name, count in examples.items():
@@ -206,7 +203,7 @@ def count_lines(
 
 
 def _divided(sizes: list[int], classes: Sequence[str]) -> str:
-  """How the examples of a split are divided over the classes."""
+  """Describes how the examples of a split are divided into classes."""
   if len(set(sizes)) == 1:
     return f'{sizes[0]:,} of each of {len(sizes):,} classes'
   if len(sizes) <= FEW_CLASSES:
@@ -253,7 +250,7 @@ def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> 
 
 
 def check_sizes(**sizes: Any) -> None:
-  """Raises ValueError if a named size is not a whole number from 1 to `LARGEST`."""
+  """Raises ValueError if a named size is not an integer from 1 to `LARGEST`."""
   for key, size in sizes.items():
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
       raise ValueError(
@@ -263,7 +260,7 @@ def check_sizes(**sizes: Any) -> None:
 
 
 def check_texts(**texts: Any) -> None:
-  """Raises ValueError if a named text, such as a folder, is neither a text, a path nor None."""
+  """Raises ValueError if a named text, such as a folder, is not a string, a path or None."""
   for key, text in texts.items():
     if not isinstance(text, (str, os.PathLike, type(None))) or '\0' in str(text):
       raise ValueError(f"config.data.{key}={text!r} is not a text: write {key}='…'")

@@ -1,4 +1,4 @@
-"""What is known of common data sets: a config is described with it where they are not prepared."""
+"""Known sizes of common data sets, to describe configs whose data are not prepared."""
 
 import dataclasses
 import string
@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from jaxdl.data.dataset import Data
 from jaxdl.data.source import Source
 
-ABSENT = 'not prepared'  # the origin of such a data set
+ABSENT = 'not prepared'  # origin of a data set that is not prepared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Known:
   """Sizes of a data set.
 
   Attributes:
-    shape: [H, W, C] of an image; () of a text.
+    shape: [H, W, C] of an image; () for a text.
     classes: class names in the order of the labels, or the vocabulary.
-    counts: split name → examples, or characters.
+    counts: split name → number of examples or characters.
   """
 
   shape: tuple[int, ...]
@@ -74,7 +74,7 @@ FOOD11 = {'train': 9_866, 'validation': 3_430, 'test': 3_347}  # photographs of 
 
 
 def stand_in(name: str) -> Source:
-  """A Source of the sizes of a data set in SETS; its values mean nothing and take little memory."""
+  """A Source with the sizes of a data set in SETS; its values are arbitrary, in little memory."""
   found = SETS[name]
   columns = {}
   for split, count in found.counts.items():
@@ -89,7 +89,7 @@ def stand_in(name: str) -> Source:
 
 @dataclasses.dataclass(frozen=True)
 class Unread:
-  """As many photographs as there are in a split, none of which can be read."""
+  """Placeholder for the photographs of a split: it has their number, but none can be read."""
 
   count: int
 
@@ -103,13 +103,13 @@ class Unread:
 def convert_one(
   convert: Callable[[np.ndarray], np.ndarray], images: UInt8[np.ndarray, 'N H W C']
 ) -> UInt8[np.ndarray, 'N h w c']:
-  """What `convert` makes of the first image, once for each image."""
+  """Converts only the first image and repeats the result for each image."""
   first = convert(images[:1])
   return np.broadcast_to(first, (len(images), *first.shape[1:]))
 
 
 def note(data: Data) -> str | None:
-  """A line that says that a data set is not prepared; None where it is."""
+  """A line stating that a data set is not prepared; None if it is prepared."""
   if data.origin != ABSENT:
     return None
   if data.name == 'image_folder':

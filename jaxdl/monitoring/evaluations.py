@@ -1,4 +1,4 @@
-"""Output at evaluations: the weights, and for TensorBoard gradients, filters, maps and outputs."""
+"""Output at evaluations: weights, and for TensorBoard gradients, filters, maps and outputs."""
 
 import concurrent.futures
 import functools
@@ -19,7 +19,7 @@ from jaxdl.monitoring.writers import Writers
 from jaxdl.step import steps, tasks
 from jaxdl.step.state import State
 
-SHOWN = 8  # examples of which reconstructions are shown
+SHOWN = 8  # examples whose reconstructions are shown
 WIDTH = 320  # approximate pixels of the longer side of an enlarged picture of small tiles
 LARGEST = 4096  # pixels of a side; larger pictures are cropped
 WRITTEN = 500  # characters of a generated text
@@ -28,7 +28,7 @@ TEMPERATURES = (0.0, 0.8)  # of generated texts
 
 @functools.cache
 def _compiling():
-  """One thread that compiles: the first of several equal runs fills the cache for all of them."""
+  """A single thread that compiles, so that equal runs reuse the cache entry of the first."""
   return concurrent.futures.ThreadPoolExecutor(1)
 
 
@@ -46,7 +46,7 @@ def over_time(experiment: Any) -> Callable[[Writers, State], None]:
   Feature maps and reconstructions are those of the evaluated network. Their examples are the first
   ones of the validation split, or of the test split if there is no validation split.
 
-  An output that fails is reported in a warning and left out from then on; the others are written.
+  An output that fails prints a warning and is skipped from then on; the others are written.
 
   Args:
     experiment: training.experiment.Experiment.
@@ -89,7 +89,7 @@ def over_time(experiment: Any) -> Callable[[Writers, State], None]:
 def at_end(experiment: Any) -> Callable[[Writers, State], None]:
   """Builds the function that writes the side outputs of the best checkpoint.
 
-  For a language model, these are texts that it generates after a line break.
+  For a language model, these are generated texts that start after a line break.
 
   Args:
     experiment: training.experiment.Experiment.
@@ -192,7 +192,7 @@ def _reconstructions(experiment, batch, split):
     if not np.array_equal(inputs, targets):
       rows.append(inputs)
     rows.append(rebuild(current.variables(), inputs))
-    # [R, N, H, W, C], each in a white frame
+    # [R, N, H, W, C], with a white frame each
     tiles = np.pad(
       np.clip(np.stack(rows) * deviation + mean, 0, 1),
       ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)),
@@ -206,7 +206,7 @@ def _reconstructions(experiment, batch, split):
 
 
 def _first(split):
-  """The first batch of a split as NumPy or JAX arrays; no other examples are copied to a device."""
+  """The first batch of a split, in NumPy or JAX arrays; copies no other examples to a device."""
   return split.fetch(split.arrays, {name: values[0] for name, values in split.feed(0, 1).items()})
 
 
@@ -216,7 +216,7 @@ def _named(tree):
 
 
 def _enlarged(picture):
-  """Enlarges a small picture [H, W, C] from 0 to 1 to pixels [H · n, W · n, 3] uint8."""
+  """Enlarges a small picture [H, W, C] in 0..1 n times, to pixels [H · n, W · n, 3] uint8."""
   picture = figures.visible(picture)[:LARGEST, :LARGEST]
   times = max(1, WIDTH // max(picture.shape[:2]))
   pixels = np.rint(picture * 255).astype(np.uint8).repeat(times, 0).repeat(times, 1)

@@ -1,4 +1,4 @@
-"""The graph of a network's layers for TensorBoard: nodes are layers, edges are their outputs."""
+"""The layer graph of a network for TensorBoard: nodes are layers, edges are their outputs."""
 
 import pathlib
 import time

@@ -1,4 +1,4 @@
-"""Output at the start of a new run: training images, config, layer graph and hyper-parameters."""
+"""Output at the start of a new run: training images, config, layer graph, hyper-parameters."""
 
 import pathlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ COUNT = 32
 
 
 def write(experiment: Any, workdir: str | pathlib.Path, writers: Writers) -> None:
-  """Writes a grid of training images, if the data are images.
+  """Writes a grid of training images if the data are images.
 
   Args:
     experiment: training.experiment.Experiment.

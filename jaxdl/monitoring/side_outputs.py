@@ -1,4 +1,4 @@
-"""Side outputs of a run, such as pictures: an error there is a warning, and training continues."""
+"""Side outputs of a run, such as pictures; their errors become warnings and training continues."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ LONGEST = 300  # characters of a reason
 
 
 class SideOutputs:
-  """Calls functions whose results training does not need: pictures, TensorBoard files, the report.
+  """Calls functions that training does not depend on: pictures, TensorBoard files, the report.
 
   The first exception of an output prints one warning on standard error; from then on, that output
   is skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the
@@ -67,7 +67,7 @@ def reason(error: BaseException) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-  """Whether an exception says that Python, NumPy or XLA could not allocate memory.
+  """Whether an exception means that Python, NumPy or XLA could not allocate memory.
 
   Args:
     error: the exception.

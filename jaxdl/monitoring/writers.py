@@ -1,6 +1,6 @@
 """Writers of metrics: `metrics.jsonl`, `weights.jsonl` and TensorBoard files.
 
-`metrics.jsonl` is the record of a run, and an error of this file ends the run. The other files are
+`metrics.jsonl` is the record of a run; an error in writing it ends the run. The other files are
 side outputs.
 """
 
@@ -22,7 +22,7 @@ from jaxdl.monitoring import graph
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import disk
 
-# The TensorBoard run in the folder above those of the splits: HParams shows their scalars with it.
+# The TensorBoard run in the parent folder of the splits, for which HParams shows their scalars.
 WHOLE = '.'
 
 
@@ -42,9 +42,9 @@ class Writers:
     hyperparameters: (name → number or str); writes TensorBoard's HParams, which are shown with the
       scalars of all splits.
     final: (step, name → number); writes metrics of the best checkpoint, which HParams also shows.
-    record: whether metrics.jsonl and weights.jsonl are written; if not, their values need not be
+    record: whether metrics.jsonl and weights.jsonl are written; if False, their values need not be
       computed.
-    board: whether TensorBoard files are written; if not, their values need not be computed.
+    board: whether TensorBoard files are written; if False, their values need not be computed.
   """
 
   scalars: Callable[..., Any]
@@ -94,7 +94,7 @@ def open_writers(
   _keep_until(metrics, first_step)
   outputs.attempt(spread.name, _keep_until, spread, first_step)
   folder = pathlib.Path(workdir) / 'tensorboard'
-  # TensorFlow is found without importing it, which takes seconds.
+  # This finds TensorFlow without importing it, which would take seconds.
   written = importlib.util.find_spec('tensorflow') is not None
   if not written:
     print(
@@ -140,13 +140,13 @@ def open_writers(
 
 
 def _append(file, line):
-  """Appends a line and closes the file, so that nothing is left to write when the run ends."""
+  """Appends a line and closes the file, so that nothing is unwritten when the run ends."""
   with file.open('a') as opened:
     opened.write(f'{line}\n')
 
 
 def _as_block(text):
-  """Markdown that keeps the lines of a text."""
+  """Converts a text to Markdown that keeps its line breaks."""
   return '\n'.join(f'    {line}' for line in text.split('\n'))
 
 
@@ -180,7 +180,7 @@ def _thread(written):
     yield lambda function, *arguments: None
     return
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    yield pool.submit  # the functions are side outputs, which do not raise
+    yield pool.submit  # the functions are side outputs, which do not raise exceptions
 
 
 @contextlib.contextmanager
@@ -202,7 +202,7 @@ def _boards(folder, splits, later, outputs):
     for name, writer in opened().items():
       outputs.attempt(f'the last TensorBoard files of {name}', writer.close)
 
-  opened = functools.cache(open_all)  # opens at the first write, when training already runs
+  opened = functools.cache(open_all)  # opened at the first write, when training is already running
   try:
     yield lambda *arguments: later(write, *arguments)
   finally:

@@ -1,6 +1,4 @@
-"""Checkpoints: saved in the background, restored from the newest complete one, or read for the
-model alone.
-"""
+"""Saves checkpoints in the background, restores the newest readable one, and loads models."""
 
 import os
 import pathlib
@@ -22,7 +20,7 @@ from jaxdl.step.state import State
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
 PLAIN = re.compile(
   r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*'
-)  # paths that the libraries read as they are
+)  # paths that the libraries do not reinterpret
 LINK = 'checkpoints'
 
 
@@ -39,18 +37,18 @@ class AllDamagedError(ValueError):
 
 
 class Manager(ocp.CheckpointManager):
-  """orbax's CheckpointManager for a folder of any name.
+  """A CheckpointManager of orbax for a folder of any name.
 
-  orbax and tensorstore read some characters of a path as a pattern or as the address of a bucket.
-  For such a path they get a symbolic link in the temporary folder.
+  orbax and tensorstore interpret some characters of a path as a pattern or as the address of a
+  bucket. For such a path, they are given a symbolic link in the temporary folder.
 
   Args:
-    folder: absolute.
-    **keywords: of ocp.CheckpointManager.
+    folder: absolute path of the folder.
+    **keywords: arguments of ocp.CheckpointManager.
 
   Attributes:
     folder: the argument; `directory` may be the link.
-    unread: the step that was saved last and has not been read back; None otherwise.
+    unread: the last saved step if it has not been read back yet; otherwise None.
   """
 
   def __init__(self, folder: pathlib.Path, **keywords: Any):
@@ -60,7 +58,7 @@ class Manager(ocp.CheckpointManager):
     super().__init__(f'{self._temporary.name}/{LINK}' if self._temporary else folder, **keywords)
 
   def metrics(self, step: int) -> dict | None:
-    """The validation loss of a checkpoint, {'loss': nats}; None where it is absent or damaged."""
+    """The validation loss of a checkpoint, {'loss': nats}; None if it is absent or damaged."""
     try:
       integrity.check_loss(self.folder / str(step))
     except integrity.DamagedError:
@@ -68,7 +66,7 @@ class Manager(ocp.CheckpointManager):
     return super().metrics(step)
 
   def reason(self, error: Exception) -> str:
-    """The first line of an error, with the path of the folder and not of the link."""
+    """The first line of an error, with the folder's path instead of the link's."""
     return integrity.reason(str(error).replace(str(self.directory), str(self.folder)))
 
   def close(self) -> None:
@@ -81,7 +79,7 @@ class Manager(ocp.CheckpointManager):
 
 
 def _linked(folder):
-  """A TemporaryDirectory with a plain name that has a symbolic link to a folder."""
+  """Creates a TemporaryDirectory with a plain name that contains a symbolic link to a folder."""
   for place in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
     if PLAIN.fullmatch(place):
       try:
@@ -97,12 +95,13 @@ def _linked(folder):
 
 
 def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
-  """Opens `workdir/checkpoints`, which keeps the last two checkpoints and the one of the lowest
-  validation loss.
+  """Opens `workdir/checkpoints`.
+
+  The folder keeps the last two checkpoints and the one with the lowest validation loss.
 
   Args:
     workdir: the run's folder.
-    keep_every: steps between further checkpoints that are kept; 0 for none. It matters only for
+    keep_every: steps between additional checkpoints that are kept; 0 for none. Only used when
       saving.
 
   Returns:
@@ -114,7 +113,7 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
 
   keep = preservation_policy.AnyPreservationPolicy(
     [
-      preservation_policy.LatestN(2),  # a run resumes from the other where the last is damaged
+      preservation_policy.LatestN(2),  # if the last is damaged, a run resumes from the other
       preservation_policy.BestN(
         get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
       ),
@@ -146,19 +145,19 @@ def save(
 ) -> None:
   """Saves a state in the background: 'model' for analysis, 'train' to resume, config and checksums.
 
-  The previous checkpoint is read back first. Of the last two, one is therefore always known to be
-  readable.
+  The previous checkpoint is read back first. At least one of the last two checkpoints is therefore
+  known to be readable.
 
   Args:
-    checkpoints: the manager; None in a process that writes none.
-    state: what to save.
+    checkpoints: the manager; None in a process that writes no checkpoints.
+    state: State to save.
     config: the resolved config, plain JSON data.
     validation_loss: in the unit of the task's loss; a checkpoint without one is never the best.
-    since_log: name → sum since the last log, so that the next log equals that of an uninterrupted
-      run.
+    since_log: name → sum since the last log. After a resumption, the next log then equals that of
+      an uninterrupted run.
 
   Raises:
-    OSError: the disk is too full for it, or the checkpoint saved before cannot be read back.
+    OSError: the disk has too little space, or the previous checkpoint cannot be read back.
   """
   step = int(state.step)
   if checkpoints is None or step in checkpoints.all_steps():
@@ -188,14 +187,14 @@ def save(
 
 
 def read_back(checkpoints: Manager, state: State) -> None:
-  """Waits for the last save, reads what it wrote and compares it with its checksums.
+  """Waits for the last save, reads the checkpoint and compares it with its checksums.
 
   Args:
     checkpoints: the manager.
     state: State of the same run, for its shapes and types.
 
   Raises:
-    OSError: it cannot be read, or differs from what was saved.
+    OSError: the checkpoint cannot be read, or differs from what was saved.
   """
   if checkpoints.unread is None:
     return
@@ -219,14 +218,14 @@ def restore(checkpoints: Manager, state: State, *, step: int) -> State:
   Args:
     checkpoints: the manager.
     state: State of the same run, for its shapes and types.
-    step: of the checkpoint.
+    step: step of the checkpoint.
 
   Returns:
-    State.
+    The restored State.
 
   Raises:
-    DamagedError: what was read is not what was saved. Damage that orbax finds itself raises errors
-      of many types.
+    DamagedError: the data read differ from the data saved. Damage that orbax detects itself raises
+      errors of many types.
   """
   abstract = jax.tree.map(
     lambda leaf: np.zeros(leaf.shape, leaf.dtype), (_model_item(state), _train_item(state))
@@ -245,7 +244,7 @@ def restore(checkpoints: Manager, state: State, *, step: int) -> State:
 
 
 def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False) -> State:
-  """Restores the last checkpoint that can be read; damaged ones after it are moved to `damaged/`.
+  """Restores the last readable checkpoint and moves damaged ones after it to `damaged/`.
 
   Args:
     checkpoints: the manager.
@@ -253,10 +252,10 @@ def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False
     start_over: whether a run whose checkpoints are all damaged starts again at step 0.
 
   Returns:
-    State; the given one where there is no checkpoint.
+    The restored State; the given one if there is no checkpoint.
 
   Raises:
-    AllDamagedError: there are checkpoints and none can be read; they are not moved.
+    AllDamagedError: there are checkpoints, but none can be read; they are not moved.
   """
   errors = {}
   for step in sorted(checkpoints.all_steps(), reverse=True):
@@ -273,14 +272,14 @@ def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False
 
 
 def restore_best(checkpoints: Manager, state: State) -> State:
-  """Restores the checkpoint of the lowest validation loss, after the last one has been read back.
+  """Reads the last checkpoint back, then restores the one with the lowest validation loss.
 
   Args:
     checkpoints: the manager.
     state: State of the last step.
 
   Returns:
-    State; the given one where it is the best or no better one can be read.
+    The restored State; the given one if it is the best or no better one can be read.
 
   Raises:
     OSError: the last checkpoint cannot be read back.
@@ -317,12 +316,12 @@ def _put_aside(checkpoints, errors):
 
 
 def last_step(workdir: str | os.PathLike) -> int:
-  """The step of a run's last checkpoint; 0 where there is none."""
+  """The step of a run's last checkpoint; 0 if there is none."""
   return max(kept_steps(workdir), default=0)
 
 
 def kept_steps(workdir: str | os.PathLike) -> list[int]:
-  """The steps of the checkpoints that a run keeps, in order; [] where there is none."""
+  """The steps of the checkpoints that a run keeps, in order; [] if there are none."""
   if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
     return []
   with manager(workdir) as checkpoints:
@@ -330,7 +329,7 @@ def kept_steps(workdir: str | os.PathLike) -> list[int]:
 
 
 def since_log(checkpoints: Manager | None, step: int) -> dict[str, float]:
-  """The sums since the last log when a step was saved, name → sum; {} where they were not kept."""
+  """The sums since the last log that were saved with a step, name → sum; {} if there are none."""
   if checkpoints is None or not (checkpoints.folder / str(step) / 'since_log').is_dir():
     return {}
   found = checkpoints.restore(step, args=ocp.args.Composite(since_log=ocp.args.JsonRestore()))
@@ -338,7 +337,7 @@ def since_log(checkpoints: Manager | None, step: int) -> dict[str, float]:
 
 
 def best_loss(checkpoints: Manager) -> float:
-  """The lowest validation loss of the checkpoints; infinite where there is none."""
+  """The lowest validation loss of the checkpoints; infinite if there is none."""
   best = checkpoints.best_step()
   measured = None if best is None else checkpoints.metrics(best)
   return float('inf') if measured is None else measured['loss']
@@ -347,17 +346,17 @@ def best_loss(checkpoints: Manager) -> float:
 def load_model(
   workdir: str | os.PathLike, step: str | int = 'best'
 ) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
-  """Loads the model of a run from its checkpoint alone: no flags, no optimizer, no data set.
+  """Loads the model of a run from its checkpoint, without flags, optimizer or data set.
 
   Args:
     workdir: the run's folder.
-    step: 'best' (lowest validation loss; the last one where no validation was run) | 'last' | int.
+    step: 'best' (lowest validation loss; the last one if no validation was run) | 'last' | int.
 
   Returns:
     (linen module, variables, config).
 
   Raises:
-    FileNotFoundError: no such checkpoint; the message lists the steps there are.
+    FileNotFoundError: there is no such checkpoint; the message lists the available steps.
   """
   return load_step(workdir, step)[1:]
 
@@ -365,9 +364,9 @@ def load_model(
 def load_step(
   workdir: str | os.PathLike, step: str | int
 ) -> tuple[int, nn.Module, dict[str, Any], dict[str, Any]]:
-  """As `load_model`, preceded by the number of the step.
+  """Like `load_model`, but returns the step first: (step, linen module, variables, config).
 
-  Both are of the same checkpoint, also while a run trains and its best checkpoint changes.
+  All results are from the same checkpoint, even if a run that trains replaces its best one.
   """
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   if not folder.is_dir():
@@ -393,7 +392,7 @@ def load_step(
 
 
 def _read(checkpoints: Manager, step: int, **items) -> Any:
-  """The items of a checkpoint and its config, compared with the checksums saved with them."""
+  """Reads the items of a checkpoint and its config, and verifies their checksums."""
   folder = checkpoints.folder / str(step)
   integrity.check_loss(folder)
   texts = [
@@ -415,7 +414,7 @@ def _read(checkpoints: Manager, step: int, **items) -> Any:
 
 
 def find_step(checkpoints: Manager, step: str | int) -> int | None:
-  """The step of 'best', 'last' or a number; None where there is no such checkpoint."""
+  """The step of 'best', 'last' or a number; None if there is no such checkpoint."""
   if step == 'best' and checkpoints.best_step() is not None:
     return checkpoints.best_step()
   if isinstance(step, str):
@@ -434,4 +433,4 @@ def _train_item(state):
     'rng': state.rng,
     'carry': state.carry,
     'params': state.params if state.average else {},
-  }  # the model's own are the averaged ones
+  }  # 'model' has the averaged ones

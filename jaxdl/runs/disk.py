@@ -1,4 +1,4 @@
-"""Atomic writing of files, readable JSON, folders, and room on the disk."""
+"""Atomic writes, readable JSON, creation of folders, and checks of free disk space."""
 
 import json
 import os
@@ -6,17 +6,18 @@ import pathlib
 import shutil
 from typing import Any
 
-SPARE = 1 << 18  # bytes left for logs
-LINE = 110  # letters
+SPARE = 1 << 18  # bytes reserved for logs
+LINE = 110  # characters
 
 
 def write_atomic(file: str | os.PathLike, text: str) -> None:
-  """Writes a text to a temporary file and renames it: after a crash or on a full disk, the file has
-  its earlier content.
+  """Writes a text to a temporary file and renames it.
+
+  After a crash or on a full disk, the file keeps its previous content.
 
   Args:
-    file: where to write.
-    text: what to write.
+    file: path of the file.
+    text: its new content.
 
   Raises:
     OSError: the folder cannot be written or the disk is full.
@@ -32,11 +33,11 @@ def write_atomic(file: str | os.PathLike, text: str) -> None:
 
 
 def readable_json(value: Any, indent: int = 0) -> str:
-  """JSON for people: a value that fits is on one line, and so is a list of plain values.
+  """Formats JSON for people: a value that fits, or a list of plain values, is on one line.
 
   Args:
     value: plain JSON data.
-    indent: spaces before each line but the first.
+    indent: spaces before each line except the first.
 
   Returns:
     The JSON text.
@@ -54,10 +55,10 @@ def readable_json(value: Any, indent: int = 0) -> str:
 
 
 def make_folder(folder: str | os.PathLike) -> pathlib.Path:
-  """Creates a folder and those above it; returns its path.
+  """Creates a folder and its missing parents; returns its path.
 
   Raises:
-    ValueError: its name is not UTF-8, so that no message could name it.
+    ValueError: its name is not UTF-8, so that messages cannot show it.
     OSError: it cannot be created.
   """
   folder = pathlib.Path(folder)
@@ -76,12 +77,12 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
 
 
 def check_space(folder: str | os.PathLike, size: int, what: str) -> None:
-  """Raises OSError where a file system has no room for a file and a reserve.
+  """Raises OSError if a file system has no space for a file and a reserve.
 
   Args:
     folder: a folder of the file system.
-    size: of the file, in bytes.
-    what: the file, for the message.
+    size: size of the file in bytes.
+    what: description of the file, for the message.
   """
   free = shutil.disk_usage(folder).free
   if free < size * 1.1 + SPARE:

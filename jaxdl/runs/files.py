@@ -13,7 +13,7 @@ LARGEST = 3.5e38  # greater than any finite float32
 
 
 def is_figure(value: Any) -> bool:
-  """Whether a value is a number that a run can have measured; it may be infinite or NaN."""
+  """Whether a value is a number that a run can measure; it may be infinite or NaN."""
   return (
     isinstance(value, (int, float))
     and not isinstance(value, bool)
@@ -44,7 +44,7 @@ def _is(*kinds):
 
 
 MUST, MAY = True, False
-CONFIG = {  # key → what it holds, and whether it must be there
+CONFIG = {  # key → (check of its value, whether it is required)
   'format': (_is_count, MAY),
   'model': (_is(dict), MUST),
   'model.name': (_is(str), MUST),
@@ -65,7 +65,7 @@ CONFIG = {  # key → what it holds, and whether it must be there
 
 
 def summary_keys() -> dict:
-  """The keys of a summary.json: key → what it holds, and whether it must be there."""
+  """The keys of a summary.json: key → (check of its value, whether it is required)."""
   figures = {
     f'{split}_{metric.name}': (is_figure, MAY)
     for split in metrics.SPLITS
@@ -121,13 +121,13 @@ _ABSENT = object()
 
 
 def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-  """Reads `metrics.jsonl`; incomplete and damaged lines are left out.
+  """Reads `metrics.jsonl` without incomplete and damaged lines.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    Its lines in order; [] where there is no such file.
+    Its lines in order; [] if there is no such file.
   """
   return [
     line
@@ -138,13 +138,13 @@ def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-  """Reads `weights.jsonl`; incomplete and damaged lines are left out.
+  """Reads `weights.jsonl` without incomplete and damaged lines.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    Its lines in order, each with 'step' and tensor → nine numbers; [] where there is no such file.
+    Its lines in order, each with 'step' and tensor → nine numbers; [] if there is no such file.
   """
   return [
     line

@@ -1,4 +1,4 @@
-"""A run's folder, into which one process at a time trains, always with the same config."""
+"""A run's folder: only one process at a time trains in it, always with the same config."""
 
 import contextlib
 import json
@@ -14,26 +14,26 @@ import psutil
 from jaxdl.runs import disk, format, identity
 from jaxdl.runs.files import read_json
 
-OWNER = 'lock'  # who trains
-LOCK = '.lock'  # another file, since Windows does not allow reading a locked one
-WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds for an instant
+OWNER = 'lock'  # describes the process that trains
+LOCK = '.lock'  # a separate file, because a locked file cannot be read on Windows
+WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds briefly
 
 
 @contextlib.contextmanager
 def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> Iterator[None]:
   """Locks a run's folder inside the `with` block; writes `config.json` of a new run.
 
-  `identity.KEYS` says which keys may change between sessions. The system releases the lock when the
-  process ends, however it ends.
+  `identity.KEYS` defines which keys may change between sessions. The operating system releases the
+  lock when the process ends, even after a crash.
 
   Args:
-    workdir: the run's folder, created where it is missing.
+    workdir: the run's folder, created if it is missing.
     config: the resolved config, plain JSON data.
     steps: the length of the run.
 
   Raises:
     ValueError: the folder holds a run of another config; the message names the keys.
-    OSError: another process trains there, or the folder cannot be written.
+    OSError: another process trains in the folder, or it cannot be written.
   """
   folder = disk.make_folder(workdir)
   with contextlib.ExitStack() as stack:
@@ -55,18 +55,18 @@ def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> It
 
 
 def write_config(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
-  """Writes `config.json`; for a run that resumes, call it after its checkpoint has been read."""
+  """Writes `config.json`. When resuming, call it after the checkpoint has been read."""
   disk.write_atomic(pathlib.Path(workdir) / 'config.json', disk.readable_json(config) + '\n')
 
 
 def trainer(workdir: str | os.PathLike) -> dict[str, Any]:
-  """The process that trains in a folder, or did so last.
+  """The process that trains in a folder, or the last one that did.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    {'process': int, 'host': str, 'steps': int, 'now': bool}; {} where no process has trained there.
+    {'process': int, 'host': str, 'steps': int, 'now': bool}; {} if no process has trained there.
   """
   folder = pathlib.Path(workdir)
   try:
@@ -78,7 +78,7 @@ def trainer(workdir: str | os.PathLike) -> dict[str, Any]:
 
 
 def _lock_of(folder):
-  """The lock of a folder; the system releases it when the process that holds it ends."""
+  """The lock of a folder; the operating system releases it when its process ends."""
   return filelock.FileLock(folder / LOCK, thread_local=False, fallback_to_soft=False)
 
 
@@ -87,14 +87,14 @@ def _is_locked(folder, owner, written):
 
   Args:
     folder: pathlib.Path.
-    owner: which process trained there last, as `_owner_in` returns it.
-    written: when that was written, in seconds since 1970.
+    owner: the process that trained there last, as returned by `_owner_in`.
+    written: time at which this was written, in seconds since 1970.
   """
   if not (folder / LOCK).exists():
     return False
   lock = _lock_of(folder)
   try:
-    lock.acquire(timeout=0.05, poll_interval=0.01)  # another `trainer` may hold it for an instant
+    lock.acquire(timeout=0.05, poll_interval=0.01)  # another `trainer` may hold it briefly
   except filelock.Timeout:
     return True
   except (OSError, NotImplementedError):  # of another user, or a file system without locks
@@ -104,7 +104,7 @@ def _is_locked(folder, owner, written):
 
 
 def _is_alive(owner, written):
-  """Whether the process that wrote its number into a folder at some time runs on this host."""
+  """Whether the process that wrote its number into a folder still runs on this host."""
   if owner.get('host') != platform.node():
     return False
   try:
@@ -114,7 +114,7 @@ def _is_alive(owner, written):
 
 
 def last_checkpoint(workdir: str | os.PathLike) -> pathlib.Path | None:
-  """The folder of a run's last checkpoint, whose name is its step; None where there is none."""
+  """The folder of a run's last checkpoint, named after its step; None if there is none."""
   return max(_checkpoints(workdir), key=lambda path: int(path.name), default=None)
 
 
@@ -125,16 +125,17 @@ def _checkpoints(workdir):
 
 
 def seconds_a_step(workdir: str | os.PathLike) -> float | None:
-  """Mean seconds a step of this session, evaluations included, between its first and its last
-  checkpoint.
+  """Mean seconds per step between the first and the last checkpoint of this session.
+
+  The time includes evaluations.
 
   Args:
     workdir: the run's folder.
 
   Returns:
-    Seconds; None where the session has left fewer than two checkpoints.
+    Seconds; None if the session has fewer than two checkpoints.
   """
-  # There may be no lock, and a checkpoint may be deleted for a newer one.
+  # The lock may be missing, and a newer checkpoint may replace an older one at any time.
   with contextlib.suppress(FileNotFoundError):
     began = (pathlib.Path(workdir) / OWNER).stat().st_mtime
     saved = {int(path.name): path.stat().st_mtime for path in _checkpoints(workdir)}
@@ -146,8 +147,9 @@ def seconds_a_step(workdir: str | os.PathLike) -> float | None:
 
 
 def below(folder: pathlib.Path) -> list[pathlib.Path]:
-  """The folders of the runs in a folder, such as that of a sweep, in order of their names; of a
-  run's folder, itself.
+  """The folders of the runs in a folder, such as a sweep's, sorted by name.
+
+  For a run's folder, the result is the folder itself.
   """
   if (folder / 'config.json').is_file():
     return [folder]
@@ -155,7 +157,7 @@ def below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def format_of(workdir: str | os.PathLike) -> int | None:
-  """The format of the run that a folder holds; None where it holds no run that could resume.
+  """The format of the run in a folder; None if the folder has no run that could resume.
 
   Raises:
     ValueError: config.json is damaged.
@@ -167,7 +169,7 @@ def format_of(workdir: str | os.PathLike) -> int | None:
 
 
 def check_config(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> None:
-  """Checks that a folder is free for a run of a config, or holds one that may resume with it.
+  """Checks that a folder is empty, or has a run that may resume with a config.
 
   Args:
     workdir: the run's folder.
@@ -175,8 +177,8 @@ def check_config(workdir: str | os.PathLike, config: dict[str, Any], steps: int)
     steps: the length of the run.
 
   Raises:
-    ValueError: the folder holds a run of another config or of other data, a longer one, or one that
-      has lost its checkpoints.
+    ValueError: the folder holds a run of another config or of other data, a longer run, or a run
+      whose checkpoints are missing.
   """
   folder = pathlib.Path(workdir)
   file, has_checkpoints = folder / 'config.json', (folder / 'checkpoints').is_dir()
@@ -207,7 +209,7 @@ def _has_learned(folder):
 
 
 def _check_same_run(folder, before, config):
-  """Raises ValueError where the run of `before`, its config.json, may not resume with a config."""
+  """Raises ValueError if a run may not resume with a config; `before` is its config.json."""
   file = folder / 'config.json'
   format.check(before, file)
   changed = identity.keys_against_resuming(before, config)
@@ -226,7 +228,7 @@ def _check_same_run(folder, before, config):
 
 
 def _owner_in(text):
-  """What a lock file says; {} where it is empty or damaged."""
+  """The content of a lock file; {} if it is empty or damaged."""
   try:
     found = json.loads(text)
     return {

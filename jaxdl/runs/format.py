@@ -1,9 +1,9 @@
-"""The format of a run's files: its number, and how configs of earlier formats are read.
+"""The format of a run's files: its number, and the conversion of configs of earlier formats.
 
 The number is the key 'format' of `config.json` and of the config in each checkpoint.
 
 Format 1 (without a number): `task` may be a name instead of a section, and `seed` may be missing.
-What was found of the data ('dataset') may be missing or incomplete, and a checkpoint may have no
+The facts about the data ('dataset') may be missing or incomplete, and a checkpoint may have no
 checksums.
 
 Format 2: `task` is a section, `seed` and 'dataset' are complete, and every checkpoint has
@@ -25,7 +25,7 @@ def number(config: dict[str, Any]) -> int:
 
 
 def check(config: dict[str, Any], where: object) -> None:
-  """Raises ValueError where a newer version wrote a config; `where` is its file or folder."""
+  """Raises ValueError if a newer version wrote a config; `where` is its file or folder."""
   if number(config) > FORMAT:
     raise ValueError(
       f'{where} was written by a newer version (format {number(config)}; this one reads up to '
@@ -34,10 +34,10 @@ def check(config: dict[str, Any], where: object) -> None:
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-  """A config of any format in the form of the present one; its number stays.
+  """Converts a config of any format to the form of the current one; its number is kept.
 
   Args:
-    config: as it was written, or as it is in a config file.
+    config: a config as it was written with a run, or from a config file.
   """
   if number(config) > 1:
     return config
@@ -48,14 +48,14 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def dataset(config: dict[str, Any], where: object) -> dict[str, Any]:
-  """What was found of a run's data.
+  """The facts about a run's data.
 
   Args:
-    config: of the run.
+    config: the run's config.
     where: the run's folder, for messages.
 
   Raises:
-    ValueError: the run is of a version that did not keep it.
+    ValueError: the run was written by a version that did not record them.
   """
   if 'dataset' not in config:
     raise ValueError(

@@ -1,4 +1,4 @@
-"""Which config keys make another run: one table, and the questions it answers."""
+"""Decides from one table which config keys distinguish runs and experiments."""
 
 import dataclasses
 import enum
@@ -20,12 +20,12 @@ class Resume(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-  """What a config key is; the defaults are those of a key that is not in the table.
+  """Properties of a config key. The defaults apply to keys that are not in the table.
 
   Attributes:
     resume: whether a run may resume with another value.
-    same_experiment: whether runs that differ in it are runs of one experiment.
-    hyperparameter: whether it is listed among the hyper-parameters of a run.
+    same_experiment: whether runs with different values belong to one experiment.
+    hyperparameter: whether the key is listed among the hyper-parameters of a run.
   """
 
   resume: Resume = Resume.NEVER
@@ -33,38 +33,38 @@ class Key:
   hyperparameter: bool = True
 
 
-# How a run is logged, saved and computed, which does not change what is learned.
+# How a run is logged, saved and computed; does not change what is learned.
 _CONDUCT = Key(Resume.ALWAYS, same_experiment=True, hyperparameter=False)
-# Where its data are read from.
+# Where the data are read from.
 _PLACE = Key(Resume.SAME_EXAMPLES, same_experiment=True, hyperparameter=False)
-# What was found of its data and follows from other keys.
+# Facts about the data, which follow from other keys.
 _FOUND = Key(Resume.NEVER, same_experiment=True, hyperparameter=False)
 
-# Config key → what it is. A key stands for those below it that have no entry of their own.
+# Config key → its properties. An entry also applies to the keys below it without their own entry.
 KEYS = {
   'format': _CONDUCT,
   'train_for': Key(Resume.ALWAYS),
   'seed': Key(same_experiment=True),
   'log_every': _CONDUCT,
-  'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # among what to choose the best
+  'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # affects the best checkpoint
   'checkpoint_every': _CONDUCT,
   'keep_every': _CONDUCT,
   'profile': _CONDUCT,
   'reported': _CONDUCT,
   'cpu_devices': _CONDUCT,
   'data.workers': _CONDUCT,
-  'data.class_names': _CONDUCT,  # the names themselves are compared, as dataset.classes
+  'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead
   'data.folder': _PLACE,
   'data.copy': _PLACE,
   'data.source': _PLACE,
   'data.data_dir': _PLACE,
   'dataset': _FOUND,
   'dataset.origin': _PLACE,
-  # Runs of format 1 may not have these.
+  # Runs of format 1 may lack these keys.
   'dataset.steps_per_epoch': _CONDUCT,
   'dataset.examples': _CONDUCT,
   'dataset.examples_per_class': _CONDUCT,
-  'dataset.checksums': _CONDUCT,  # compared on their own
+  'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.folder': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,
@@ -72,36 +72,37 @@ KEYS = {
 
 
 def of(key: str) -> Key:
-  """What a config key is, such as 'data.folder' or 'model.layers[0].features'."""
+  """The properties of a config key, such as 'data.folder' or 'model.layers[0].features'."""
   while key and key not in KEYS:
     key = key.rpartition('.')[0]
   return KEYS.get(key, Key())
 
 
 def keys_against_resuming(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-  """The keys whose change keeps a run from resuming.
+  """The changed keys that prevent a run from resuming.
 
   Args:
-    before: `config.json`.
-    now: the config of the session that is to resume it, with its 'dataset'.
+    before: the run's `config.json`.
+    now: the config of the session that is to resume the run, with its 'dataset'.
 
   Returns:
-    The keys in order; [] where the run may resume if its checksums, where there are any, are equal.
+    The keys in order. If there are none, the run may resume, provided that its checksums (if it has
+    any) are equal.
   """
   allowed = (Resume.ALWAYS, Resume.SAME_EXAMPLES) if checksums(before) else (Resume.ALWAYS,)
   return _changed(before, now, lambda key: of(key).resume not in allowed)
 
 
 def keys_of_another_run(before: dict[str, Any], config: dict[str, Any]) -> list[str]:
-  """The keys in which a run's `config.json` differs from a config so that it is not its run.
+  """Lists the keys by which a config describes another run than a `config.json`.
 
   Args:
-    before: `config.json`.
-    config: as in a config file, whose data have not been read.
+    before: the run's `config.json`.
+    config: a config as in a config file; its data have not been read.
 
   Returns:
-    The keys in order. The seed is one of them, and so are the places of the data: whether other
-    places hold the same examples is known only when the data are read.
+    The keys in order. They include the seed and the locations of the data: only reading the data
+    shows whether another location holds the same examples.
   """
 
   def matters(key):
@@ -113,11 +114,11 @@ def keys_of_another_run(before: dict[str, Any], config: dict[str, Any]) -> list[
 
 
 def keys_of_another_experiment(before: dict[str, Any], config: dict[str, Any]) -> list[str]:
-  """The keys in which a run's `config.json` differs from a config so that it is another experiment.
+  """Lists the keys by which a config describes another experiment than a `config.json`.
 
   Args:
-    before: `config.json`.
-    config: as in a config file, whose data have not been read.
+    before: the run's `config.json`.
+    config: a config as in a config file; its data have not been read.
 
   Returns:
     The keys in order. Runs of one experiment may differ in the seed.
@@ -127,14 +128,14 @@ def keys_of_another_experiment(before: dict[str, Any], config: dict[str, Any]) -
 
 
 def checksums(config: dict[str, Any]) -> dict[str, str]:
-  """Split → checksum of its examples; {} where the config has none, as some of format 1."""
+  """Split → checksum of its examples; {} if the config has none, as in some runs of format 1."""
   found = config.get('dataset')
   checksums = found.get('checksums') if isinstance(found, dict) else None
   return checksums if isinstance(checksums, dict) else {}
 
 
 def _with_classes(before, config):
-  """A config whose 'classes' are as many as the data of a run have."""
+  """A config with 'classes' set to the number of classes in a run's data."""
   classes = before.get('dataset', {}).get('classes', ())
   return {**config, 'model': models.with_classes(config.get('model'), len(classes))}
 

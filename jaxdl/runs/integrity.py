@@ -1,7 +1,4 @@
-"""Detects corrupted checkpoints by checksum and quarantines them.
-
-A flipped bit in a stored array has no other sign.
-"""
+"""Detects corrupted checkpoints, such as flipped bits, by checksum and quarantines them."""
 
 import json
 import pathlib
@@ -21,24 +18,22 @@ def checksums(tree: Any) -> dict[str, int]:
   """CRC-32 of the type, shape and bytes of every array of a tree.
 
   Args:
-    tree: of arrays.
+    tree: tree of arrays.
 
   Returns:
-    path of a leaf → CRC-32.
+    Path of each leaf → CRC-32.
   """
   leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
   return {jax.tree_util.keystr(path): _of_array(np.asarray(leaf)) for path, leaf in leaves}
 
 
 def of_json(data: Any) -> int:
-  """CRC-32 of plain JSON data; it does not depend on the order of keys."""
+  """CRC-32 of plain JSON data, independent of the order of keys."""
   return zlib.crc32(json.dumps(data, sort_keys=True).encode())
 
 
 def check(found: dict[str, int], expected: dict[str, int]) -> None:
-  """Raises DamagedError, which names the first leaf that differs, unless two results of `checksums`
-  are equal.
-  """
+  """Raises DamagedError if two results of `checksums` differ; it names the first such leaf."""
   for path in sorted(found.keys() | expected.keys()):
     if found.get(path) != expected.get(path):
       raise DamagedError(f'{path} is not what was saved')
@@ -52,10 +47,10 @@ def _of_array(array):
 
 
 def check_loss(folder: pathlib.Path) -> None:
-  """Raises DamagedError where the validation loss of a checkpoint cannot be read.
+  """Raises DamagedError if the validation loss of a checkpoint cannot be read.
 
   Args:
-    folder: of the checkpoint, which may have no validation loss.
+    folder: folder of the checkpoint, which may have no validation loss.
   """
   file = folder / 'metrics' / 'metrics'
   if not file.is_file():
@@ -69,11 +64,11 @@ def check_loss(folder: pathlib.Path) -> None:
 
 
 def quarantine(folder: pathlib.Path, step: int, why: str) -> None:
-  """Moves a checkpoint out of the folder of checkpoints into `damaged` next to it, with a message.
+  """Moves a checkpoint from the folder of checkpoints to its sibling `damaged`, with a message.
 
   Args:
     folder: the folder of checkpoints.
-    step: of the checkpoint.
+    step: step of the checkpoint.
     why: what is damaged, in one line.
   """
   (folder.parent / 'damaged').mkdir(exist_ok=True)
@@ -91,5 +86,5 @@ def quarantine(folder: pathlib.Path, step: int, why: str) -> None:
 
 
 def reason(error: object) -> str:
-  """The first line of an error; those of orbax and tensorstore have many."""
+  """The first line of an error; errors of orbax and tensorstore have many lines."""
   return str(error).strip().partition('\n')[0][:200]

@@ -1,4 +1,4 @@
-"""A run as one object: its config, figures, history, command and network."""
+"""A run as one object: its config, metrics, history, command and network."""
 
 import dataclasses
 import functools
@@ -15,23 +15,23 @@ from jaxdl.runs import files, format, identity
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
-}  # tasks whose loss is not an entropy
+}  # tasks whose loss is not a cross-entropy
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """A run on disk: what its files hold, and the network of its best checkpoint.
+  """A run on disk: the content of its files, and the network of its best checkpoint.
 
-  The texts are read by `load`. The network is read when it is first used, from the checkpoint that
-  is the best one then.
+  `load` reads the text files. The network is read at its first use, from the checkpoint that is the
+  best at that time.
 
   Attributes:
     folder: the run's folder.
     name: the config's name.
-    config: `config.json`.
-    summary: `summary.json`; {} where training has not yet ended or been stopped.
+    config: content of `config.json`.
+    summary: content of `summary.json`; {} if training has neither ended nor been stopped yet.
     history: the lines of `metrics.jsonl` in order, each with 'step', 'split' and the metrics.
-    command: the command that started the run; '' where it is not known.
+    command: the command that started the run; '' if it is not known.
   """
 
   folder: pathlib.Path
@@ -60,7 +60,7 @@ class Run:
 
   @property
   def classes(self) -> tuple[str, ...]:
-    """Class names in the order of the labels, or the vocabulary of a text; () where not known."""
+    """Class names in the order of the labels, or the vocabulary of a text; () if not known."""
     return tuple(self.config.get('dataset', {}).get('classes', ()))
 
   @property
@@ -70,7 +70,7 @@ class Run:
 
   @property
   def steps(self) -> int | None:
-    """The length of the run; None where its config does not say how many steps an epoch has."""
+    """The length of the run in steps; None if the number of steps in an epoch is not known."""
     train_for, epoch = self.config.get('train_for'), self.epoch()
     if epoch is None and 'epoch' in str(train_for):
       return None
@@ -81,9 +81,9 @@ class Run:
 
   @property
   def finished(self) -> bool:
-    """Whether training came to its end: to the last step, or to where it stopped early.
+    """Whether training reached the last step or stopped early.
 
-    A run that was finished, and resumes for longer, is not.
+    A finished run that resumes with more steps is no longer finished.
     """
     if not self.summary or self.summary.get('stopped') is not None:
       return False
@@ -95,7 +95,7 @@ class Run:
 
   @property
   def title(self) -> str:
-    """The config's name, preceded by the folder's where that says more."""
+    """The config's name, preceded by the folder's name if that adds information."""
     folder = self.folder.resolve().name
     if folder == self.name or re.fullmatch(r'seed\d+', folder):
       return self.name
@@ -103,15 +103,15 @@ class Run:
 
   @property
   def remark(self) -> str:
-    """The data set's remark, such as 'test split is not the original'; '' for none."""
+    """The data set's remark, such as 'test split is not the original'; '' if there is none."""
     return self.summary.get('data', '').partition(', ')[2]
 
   @property
   def changed(self) -> list[str]:
-    """The keys in which the run differs from the config of the package that its command names; of
-    another config, or of a sweep, the keys that the command sets.
+    """The keys in which the run differs from the config that its command names.
 
-    Only configs of the package are read: a file that a foreign run names must not be executed.
+    This applies to configs of the package. For other configs and for sweeps, the result is the keys
+    that the command sets, because a config file named by a foreign run must not be executed.
     """
     named = re.search(r'jaxdl\.main .*--config=(?:configs/)?(\w+)(?:\.py)?(?=\s|$)', self.command)
     file = library.find(named[1]) if named else None
@@ -125,13 +125,13 @@ class Run:
     ]
 
   def state(self, now: bool | None) -> str:
-    """'training', 'finished' or 'stopped'; `now` is whether a process trains in its folder."""
+    """'training', 'finished' or 'stopped'; `now`: whether a process trains in the run's folder."""
     if now:
       return 'training'
     return 'finished' if self.finished else 'stopped'
 
   def epoch(self) -> int | None:
-    """The steps of an epoch; None in some runs of format 1."""
+    """The number of steps in an epoch; None for some runs of format 1."""
     return self.config.get('dataset', {}).get('steps_per_epoch')
 
   def of_split(self, split: str) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ class Run:
     return [line for line in self.history if line['split'] == split]
 
   def curves(self) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """(metric, split) → list of (step, value), in the order of the steps."""
+    """(metric, split) → list of (step, value), ordered by step."""
     found = {}
     for line in self.history:
       for metric, value in line.items():
@@ -148,15 +148,15 @@ class Run:
     return found
 
   def figure(self, key: str) -> tuple[float | None, int]:
-    """A figure at the checkpoint of the lowest validation loss.
+    """A metric at the checkpoint with the lowest validation loss.
 
     Args:
-      key: such as 'test_accuracy'; a training figure is that of the last line of training up to the
-        checkpoint.
+      key: name, such as 'test_accuracy'. A training metric is taken from the last line of training
+        up to the checkpoint.
 
     Returns:
-      (value, how many examples it is the mean over); the value is None where the run has no such
-      figure.
+      (value, number of examples over which it is averaged); the value is None if the run has no
+      such metric.
     """
     split, _, name = key.partition('_')
     if split != 'train':
@@ -168,7 +168,7 @@ class Run:
     return lines[-1].get(name), steps * self.config['data']['batch_size']
 
   def reported(self) -> list[tuple[str, float, float | None]]:
-    """Rows (figure, reported value, ours or None) of the figures that the config's report has."""
+    """Rows (metric, reported value, this run's value or None) of the config's reported metrics."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
       if key != 'source' and files.is_figure(value):
@@ -183,12 +183,12 @@ def loss_unit(config: dict[str, Any]) -> str:
 
 
 def counted(config: dict[str, Any]) -> str:
-  """What the speed of a config's task counts: 'examples' or 'characters'."""
+  """The unit in which a config's task counts speed: 'examples' or 'characters'."""
   return 'characters' if _task(config) == 'next_char' else 'examples'
 
 
 def _task(config):
-  """The name of a config's task; None where it has none."""
+  """The name of a config's task; None if it has none."""
   task = binding.as_section(config.get('task'))
   name = task.get('name') if hasattr(task, 'get') else None
   return name if isinstance(name, str) else None
@@ -201,7 +201,7 @@ def load(workdir: str | os.PathLike) -> Run:
     workdir: the run's folder.
 
   Returns:
-    Run; its network and variables are read when they are first used.
+    Run; its network and variables are read at their first use.
 
   Raises:
     FileNotFoundError: the folder holds no run.
@@ -229,10 +229,10 @@ def finished(workdir: str | os.PathLike, config: dict[str, Any]) -> dict[str, An
 
   Args:
     workdir: the run's folder.
-    config: as in a config file.
+    config: a config as in a config file.
 
   Returns:
-    The summary; None where the folder holds no run of this config, or one that is not finished.
+    The summary; None if the folder has no finished run of this config.
   """
   try:
     run = load(workdir)

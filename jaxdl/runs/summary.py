@@ -1,4 +1,4 @@
-"""A run's final figures: the last line that training prints and `summary.json`."""
+"""A run's final metrics: the last line that training prints, and `summary.json`."""
 
 import dataclasses
 import importlib.metadata
@@ -27,23 +27,23 @@ VERSIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """The final figures of a run, as `summary.json` keeps them.
+  """The final metrics of a run, as in `summary.json`.
 
   Attributes:
     config: the config's name.
-    step: of the checkpoint that was evaluated, the best one.
+    step: step of the evaluated checkpoint, which is the best one.
     steps: the length of the run.
     figures: '<split>_<metric>' → mean over the split.
-    examples: '<split>_examples' → how many the mean is over.
-    reported: the report's figures, {} where there are none.
-    parameters: how many numbers the network has.
-    trainable: how many of them are trained.
+    examples: '<split>_examples' → number of examples over which the mean is taken.
+    reported: the reported metrics; {} if there are none.
+    parameters: number of parameters of the network.
+    trainable: number of trainable parameters.
     seed: root of every random draw.
     data: where the data were read from.
     device: number and kind of the devices.
-    versions: of Python and the libraries.
+    versions: versions of Python and the libraries.
     stopped: step at which a signal ended the run, or None.
-    stopped_early: step at which the validation loss had not fallen for long enough, or None.
+    stopped_early: step at which early stopping ended the run, or None.
   """
 
   config: str
@@ -62,7 +62,7 @@ class Summary:
   stopped_early: int | None
 
   def to_json(self) -> dict[str, Any]:
-    """Plain JSON data; figures and examples are keys among the others."""
+    """Converts to plain JSON data; metrics and examples become top-level keys."""
     found = {}
     for field in dataclasses.fields(self):
       value = getattr(self, field.name)
@@ -81,14 +81,14 @@ def of_run(
   stopped: int | None,
   stopped_early: int | None,
 ) -> Summary:
-  """The figures of a run at a checkpoint.
+  """Summarises a run at a checkpoint.
 
   Args:
     experiment: the Experiment that was trained.
     current: state of the checkpoint.
-    measured: split → sums over its examples, as evaluation returns them.
+    measured: split → sums over its examples, as returned by evaluation.
     stopped: step at which a signal ended the run, or None.
-    stopped_early: step at which the validation loss had not fallen for long enough, or None.
+    stopped_early: step at which early stopping ended the run, or None.
 
   Returns:
     Summary.
@@ -112,7 +112,7 @@ def of_run(
 
 
 def of_splits(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-  """Figures by split: {'test': sums} → {'test_loss': …, 'test_accuracy': …}."""
+  """Metrics of all splits: {'test': sums} → {'test_loss': …, 'test_accuracy': …}."""
   return {
     f'{split}_{name}': value
     for split, values in measured.items()
@@ -123,14 +123,14 @@ def of_splits(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 def record(
   workdir: str | os.PathLike, summary: Mapping[str, Any], *, seconds: float, resumed: bool
 ) -> dict[str, Any]:
-  """Writes `summary.json`, a run's final figures, with the seconds of all its sessions.
+  """Writes `summary.json`, a run's final metrics, with the seconds of all its sessions.
 
   Args:
     workdir: the run's folder.
     summary: plain JSON data.
-    seconds: of this session.
-    resumed: whether the sessions before it count too. A session that was killed left no summary and
-      is not counted.
+    seconds: duration of this session.
+    resumed: whether to add the previous sessions. A killed session left no summary and is not
+      counted.
 
   Returns:
     The summary with 'seconds'.
@@ -146,8 +146,9 @@ def record(
 
 
 def _seconds(file):
-  """The seconds of the sessions before; 0 where the file is missing or damaged, so that a run does
-  not fail at its end.
+  """The seconds of the previous sessions.
+
+  They are 0 if the file is missing or damaged, so that a run does not fail at its end.
   """
   try:
     return float(json.loads(file.read_text())['seconds'])

@@ -1,6 +1,4 @@
-"""Several runs in one program: every array has a leading axis of members, and the members are
-divided over the devices.
-"""
+"""Trains several runs in one program: arrays have an axis of members, split over the devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +17,7 @@ from jaxdl.training.programs import Program
 
 
 def stacked(states: Sequence[State]) -> State:
-  """M States as one State of arrays [M, …]."""
+  """Stacks M States into one State of arrays [M, …]."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
 
 
@@ -30,7 +28,7 @@ def member(states: State, number: int | jax.Array) -> State:
 
 
 def placed(states: State) -> State:
-  """A stacked State on the devices that compute its members."""
+  """Puts a stacked State on the devices that compute its members."""
   return parallel.split_members(states, parallel.members_mesh(len(states.step)))
 
 
@@ -76,13 +74,17 @@ def feeds(experiments: Sequence[Experiment]) -> Callable[[int, int], dict[str, n
 
 
 def split_feeds(count: int) -> Callable:
-  """How `feeds` of so many members are put on the devices: (feeds, steps) → feeds, padded."""
+  """Builds the function that puts the feeds of `count` members on the devices.
+
+  Returns:
+    (feeds, steps) → padded feeds.
+  """
   mesh = parallel.members_mesh(count)
   return lambda feeds, steps: parallel.split_feeds(feeds, steps, mesh)
 
 
 def evaluation_of(experiments: Sequence[Experiment]) -> Callable[[State], dict[str, Any]]:
-  """As `evaluation.of_splits`, for a stacked State; sums are [M]."""
+  """Like `evaluation.of_splits`, for a stacked State; sums are [M]."""
   count = len(experiments)
   mesh, split = parallel.members_mesh(count), split_feeds(count)
 
@@ -91,7 +93,7 @@ def evaluation_of(experiments: Sequence[Experiment]) -> Callable[[State], dict[s
       lambda number, variables, arrays, feed: run(variables, arrays, feed), mesh
     )
 
-  def split_feed(feed, steps):  # the same examples for all
+  def split_feed(feed, steps):  # all members have the same examples
     return split(
       {name: np.broadcast_to(values, (count, *values.shape)) for name, values in feed.items()},
       steps,

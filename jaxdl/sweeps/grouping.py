@@ -1,4 +1,4 @@
-"""Which members of a sweep one compiled program can train."""
+"""Groups the members of a sweep that one compiled program can train."""
 
 import copy
 import json
@@ -10,28 +10,28 @@ import jax
 from jaxdl.sweeps import members as sweep_members
 from jaxdl.sweeps.members import Member
 
-Place = tuple[str | int, ...]  # keys and positions that lead to a value of a config
+Place = tuple[str | int, ...]  # path of keys and positions to a value of a config
 
 
 def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
   """Groups the members that one compiled program can train.
 
   The members of a group may differ in the seed, the learning rate, the strength of the L2 penalty
-  and the rates of dropout, where these are not 0; any other difference, such as a layer or a batch
-  size, needs a program of its own. Members that read photographs, that follow the validation loss
-  or that leave a trace are trained one after another. All members of one seed are built, so that
-  errors come before any run.
+  and the dropout rates, if these are not 0. Any other difference, such as a layer or a batch size,
+  needs a separate program. Members are trained one after another if they read photographs, depend
+  on the validation loss or write a trace. All members of one seed are built here, so that errors
+  are raised before the first run.
 
   Args:
     found: the members.
-    together: 'auto' (on a CPU only as many as divide over two devices or more, which was measured
-      to be faster) | 'always' | 'never'.
+    together: which members are compiled together: 'auto' (on a CPU, only as many as can be divided
+      over two or more devices, which was measured to be faster) | 'always' | 'never'.
 
   Returns:
-    The groups, each of one member or more.
+    The groups of one or more members.
 
   Raises:
-    ValueError, OSError: as `experiment.build`.
+    ValueError, OSError: as in `experiment.build`.
   """
   alike = {}
   for member in found:
@@ -48,13 +48,13 @@ def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
 
 
 def _can_share(experiment):
-  """Whether an experiment can be trained in one program with others."""
+  """Whether an experiment can share a program with others."""
   is_resident = experiment.data.splits['train'].capacity is None
   return experiment.observe is None and not experiment.profile and is_resident
 
 
 def _count_shared(count, together):
-  """How many of so many members share a program."""
+  """The number of members, out of `count`, that share a program."""
   if together != 'auto':
     return count if together == 'always' else 0
   if jax.default_backend() != 'cpu':
@@ -64,15 +64,15 @@ def _count_shared(count, together):
 
 
 def separated(config: dict[str, Any]) -> tuple[dict[str, Any], dict[Place, Any]]:
-  """Separates the numbers that may be arguments of a compiled program from a config.
+  """Separates the numbers that may be arguments of a compiled program from the rest of a config.
 
   Args:
-    config: of a member, or of its experiment.
+    config: config of a member, or of its experiment.
 
   Returns:
-    (what must be equal for members to share a program, place → number). The seed is an argument
-    too, and 'reported' is not used in training; keys such as `log_every` must be equal, since one
-    loop trains all members.
+    (rest, place → number). Members can share a program if their rests are equal. The rest has
+    neither the seed, which is also an argument, nor 'reported', which training does not use. It has
+    keys such as `log_every`, because one loop trains all members.
   """
   fixed = copy.deepcopy(config)
   for key in ('seed', 'reported'):
@@ -89,7 +89,7 @@ def separated(config: dict[str, Any]) -> tuple[dict[str, Any], dict[Place, Any]]
 
 
 def with_numbers(config: dict[str, Any], numbers: dict[Place, Any]) -> dict[str, Any]:
-  """The config with numbers, which may be traced, in their places."""
+  """Inserts numbers, which may be traced, into a config at their places."""
   config = copy.deepcopy(config)
   for (*path, key), number in numbers.items():
     _below(config, path)[key] = number
@@ -102,7 +102,7 @@ def _layers(config):
 
 
 def _below(config: Any, path: Sequence[str | int]) -> Any:
-  """The value at a path of keys and positions; None where there is none."""
+  """The value at a path of keys and positions; None if there is none."""
   for key in path:
     try:
       config = config[key]

@@ -1,4 +1,4 @@
-"""The runs that a sweep's config asks for."""
+"""The runs of a sweep, read from its config."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ import ml_collections
 from jaxdl.config import binding, checks, library, reading
 from jaxdl.training import experiment
 
-MOST = 10_000  # runs
+MOST = 10_000  # runs of a sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Member:
   """One run of a sweep.
 
   Attributes:
-    label: its choices, such as 'LSTM, 64'; runs that differ only in their seed share it.
+    label: names of its choices, such as 'LSTM, 64'; runs that differ only in the seed share it.
     choices: axis → name of the choice.
     seed: root of the run's random draws.
-    name: of the config that it starts from.
+    name: name of the base config.
     config: the config of the run.
-    folder: of the run, in the sweep's folder.
+    folder: the run's folder, relative to the sweep's folder.
   """
 
   label: str
@@ -40,21 +40,28 @@ class Member:
 def read(
   config: ml_collections.ConfigDict | dict[str, Any], path: str | os.PathLike
 ) -> list[Member]:
-  """The members of a sweep; the seeds vary fastest.
+  """Reads the members of a sweep; the seeds vary fastest.
+
+  The keys of a sweep's config are:
+
+  - 'base': the config from which every member starts, as a path relative to the sweep's file or as
+    the name of a config in the package
+  - 'axes': list of 'name' and 'choices'; a choice has a 'name' and the sections and keys that it
+    sets, and its 'base' selects another config
+  - 'seeds': the seeds
+  - 'common': keys that are set in every member
+  - 'reported': label → published metrics
 
   Args:
-    config: of the sweep: 'base' (the config that every member begins with, a
-      path from the sweep's file, or the name of a config in the package), 'axes' (a list of 'name'
-      and 'choices'; a choice has a 'name' and the sections and keys that it sets, and its 'base'
-      takes another config), 'seeds', 'common' (what every member sets) and 'reported' (label →
-      figures).
-    path: of the sweep's file.
+    config: the sweep's config.
+    path: path of the sweep's file.
 
   Returns:
     The members.
 
   Raises:
-    ValueError: a missing or misspelt key, no choice or seed, or a figure whose label no member has.
+    ValueError: a key is missing or misspelt, there is no choice or seed, or a label in 'reported'
+      belongs to no member.
   """
   return binding.bind_one(_members, reading.to_dict(config), 'config', path=pathlib.Path(path))()
 
@@ -118,16 +125,16 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
 
 
 def _base(path, start):
-  """The file of a base: a path from the sweep's file, or the name of a config in the package."""
+  """The file of a base, given relative to the sweep's file or as a config name of the package."""
   file = path.parent / start
   if file.is_file():
     return file
-  # A sweep that was copied out of the package has left its base, '../lstm_mnist.py', behind.
+  # If a sweep was copied out of the package, its base '../lstm_mnist.py' is found in the package.
   return library.find(start) or library.find(file.stem) or file
 
 
 def _choices(number, axis):
-  """(name, what it sets) of every choice of an axis."""
+  """(name, sections and keys to set) of every choice of an axis."""
   try:
     found = [
       (choice['name'], {key: value for key, value in choice.items() if key != 'name'})
@@ -151,7 +158,7 @@ def _choices(number, axis):
 
 
 def _changed(config, change):
-  """A config with the keys of a change, section by section."""
+  """Applies the keys of a change to a config, section by section."""
   below = {
     key: _changed(config[key], value)
     for key, value in change.items()
@@ -161,7 +168,7 @@ def _changed(config, change):
 
 
 def built(member: Member, *, format: int | None = None) -> experiment.Experiment:
-  """The Experiment of a member, whose label stands in its errors; `format` as in `build`."""
+  """Builds the Experiment of a member; errors include its label. `format` is as in `build`."""
   try:
     return experiment.build(member.config, member.name, format=format)
   except ValueError as error:

@@ -1,4 +1,4 @@
-"""The results of a sweep, from the files of its runs: a table, and a figure of overlaid curves."""
+"""A sweep's results, read from the files of its runs: a table and a plot of learning curves."""
 
 import json
 import pathlib
@@ -18,15 +18,15 @@ from jaxdl.sweeps.members import Member
 def rows(
   found: Sequence[Member], workdir: pathlib.Path, faults: dict[str, str]
 ) -> list[dict[str, Any]]:
-  """A row for every label: mean and standard deviation of each figure over the finished seeds.
+  """Returns a row for every label: mean and standard deviation of each metric over finished seeds.
 
   Args:
     found: the members of the sweep.
     workdir: the sweep's folder.
-    faults: folder of a run → why it did not end.
+    faults: folder of a run → why it did not finish.
 
   Returns:
-    list of dict of plain JSON data; 'deviation' is None for a single seed.
+    List of dicts of plain JSON data; 'deviation' is None for a single seed.
   """
   labels = dict.fromkeys(member.label for member in found)
   return [
@@ -71,9 +71,9 @@ def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
   """Writes `sweep.json`, `table.md` and, if a run has logged anything, `figure.png`.
 
   Args:
-    name: of the sweep.
-    rows: list of dict, as in sweep.json.
-    workdir: the sweep's folder, in which the runs' folders lie.
+    name: name of the sweep.
+    rows: list of dicts, as in sweep.json.
+    workdir: the sweep's folder, which contains the runs' folders.
 
   Raises:
     OSError: the folder cannot be written.
@@ -103,7 +103,7 @@ def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
   """Learning curves of the runs of one label.
 
   Args:
-    runs: list of `files.journal`s; runs that did not start are left out.
+    runs: results of `files.journal`; runs that have not started are left out.
 
   Returns:
     (split, metric) → (steps [S], mean over the runs [S], their standard deviation [S]), at steps
@@ -131,7 +131,7 @@ def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-  """The rows as a Markdown table."""
+  """Formats the rows as a Markdown table."""
   names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
   head = [
     'run',
@@ -161,7 +161,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def _shown(name, mean, deviation=None):
-  """'97.46 ± 0.07 %'; without the deviation where it is None, '–' for no mean."""
+  """'97.46 ± 0.07 %'; '97.46 %' if the deviation is None; '–' if the mean is None."""
   if mean is None:
     return '–'
   text = metrics.number(name, mean)

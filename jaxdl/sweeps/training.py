@@ -1,4 +1,4 @@
-"""Training of the members of a sweep, group by group."""
+"""Trains the members of a sweep, group by group."""
 
 import dataclasses
 import functools
@@ -22,11 +22,11 @@ class Trainer:
   Attributes:
     workdir: the sweep's folder.
     command: the command that trains the sweep.
-    finished: members that were finished before.
+    finished: members that were already finished.
     start_over: as in `loop.train`.
     faults: folder of a member → why it failed.
-    damaged: folder of a member → the message of its damaged checkpoints.
-    said: lines that were printed already, so that each is printed once.
+    damaged: folder of a member → error message about its damaged checkpoints.
+    said: lines that were already printed, so that each is printed once.
   """
 
   workdir: pathlib.Path
@@ -42,7 +42,7 @@ class Trainer:
 
     Args:
       group: the members.
-      signals: the signals received so far; training stops when there is one.
+      signals: the signals received so far; training stops after the first.
     """
     alike = {}
     for member in group:
@@ -76,7 +76,7 @@ class Trainer:
           print(f'  {self.workdir / member.folder}: {result}', flush=True)
 
   def _train_runs(self, chosen):
-    """The summary of each (member, Experiment), or why it failed."""
+    """Trains each (member, Experiment); returns its summary, or why it failed."""
     experiments = [experiment for _, experiment in chosen]
     folders = [self.workdir / member.folder for member, _ in chosen]
     callbacks = [
@@ -91,7 +91,7 @@ class Trainer:
     return loop.train_runs(experiments, folders, program, callbacks, start_over=self.start_over)
 
   def _without_damaged(self, waiting, error):
-    """The members except the one whose checkpoints are all damaged, which is reported."""
+    """Reports the member whose checkpoints are all damaged; returns the other members."""
     left = []
     for member, experiment in waiting:
       if (self.workdir / member.folder).absolute() == error.workdir:
@@ -102,9 +102,9 @@ class Trainer:
     return left
 
   def _say(self, chosen, experiment, *, short):
-    """Prints the examples of each split, files that are left out, and warnings, each text once.
+    """Prints the examples of each split, the skipped files and the warnings, each text once.
 
-    A warning names the members of the group where it was found first.
+    A warning names the members of the group in which it first occurred.
     """
     labels = '; '.join(dict.fromkeys(member.label for member in chosen))
     lines = [(line, f'  {line}', sys.stdout) for line in experiment.data.counted()]
@@ -131,7 +131,7 @@ class Trainer:
 
 
 def _check_same_data(experiment, folder):
-  """Raises ValueError where a finished run used other examples of the same data set."""
+  """Raises ValueError if a finished run used other examples of the same data set."""
   before = record.load(folder).config
   keys = ('name', 'folder', 'copy')
   same_name = all(before['data'].get(key) == experiment.config['data'].get(key) for key in keys)

@@ -1,4 +1,4 @@
-"""Compiled calls of many training steps; the next call's feed is made while the device computes."""
+"""Trains in compiled calls of many steps; prepares the next feed while the device computes."""
 
 import concurrent.futures
 import time
@@ -13,12 +13,12 @@ from jaxdl.step import steps
 from jaxdl.step.state import State
 from jaxdl.training.experiment import Experiment
 
-SECONDS = 2.0  # longest time of one call, so that the bar moves and a stop signal is noticed
-MOST = 1000  # steps of one call
+SECONDS = 2.0  # longest call, so that the progress bar moves and a stop signal is noticed
+MOST = 1000  # most steps of one call
 
 
 def compile_steps(experiment: Experiment) -> Any:
-  """Compiles `steps.many_train_steps` of an experiment; the memory of the state is reused.
+  """Compiles `steps.many_train_steps` of an experiment; its calls reuse the state's memory.
 
   Args:
     experiment: the experiment to train.
@@ -39,16 +39,14 @@ def capacity_of(experiment: Experiment) -> int:
 
 
 def first_state(experiment: Experiment, run: Any, capacity: int | None = None) -> State:
-  """Draws the State before the first step while another thread compiles the first call.
-
-  Both take seconds.
+  """Draws the initial State while another thread compiles the first call; each takes seconds.
 
   Args:
     experiment: the experiment to train.
     run: the function that `compile_steps` returns.
     capacity: steps of a call; by default, `capacity_of` the experiment.
   """
-  if jax.process_count() > 1:  # processes may communicate when they compile, in the same order
+  if jax.process_count() > 1:  # compiling may communicate, so all processes must use the same order
     return experiment.initial_state()
   drawing = experiment.drawing()
   with concurrent.futures.ThreadPoolExecutor(1) as aside:
@@ -61,21 +59,21 @@ def first_state(experiment: Experiment, run: Any, capacity: int | None = None) -
 
 
 def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[Any, Any, None]:
-  """A generator that trains: for each states sent to it, it runs one compiled call of many steps.
+  """A generator that trains: it runs one compiled call of many steps for each `states` it is sent.
 
   A call ends at the next log, evaluation or checkpoint, or earlier if it would take too long. The
   first `next` starts the generator. The states sent may be modified copies of those yielded, but at
   the same step.
 
   Args:
-    experiment: the experiment, or one of several that are trained together.
+    experiment: the experiment, or one of several that are compiled together.
     step: step at which training starts or resumes.
     program: programs.Program of the run, or of several runs.
 
   Yields:
     (states, name → sums of each step [M, S], seconds of the call).
   """
-  current = program.place((yield))  # no data are read for a finished run
+  current = program.place((yield))  # a finished run reads no data
   split = experiment.data.splits['train']
   capacity = capacity_of(experiment)
   arrays = parallel.replicate(split.arrays)
@@ -86,7 +84,7 @@ def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[
     current, history = program.run(current, arrays, feed, np.int32(count))
     step += count
     ahead = min(capacity, experiment.steps - step)
-    # The next feed is made and copied while the device computes.
+    # The next feed is prepared and copied while the device computes.
     feed = program.split_feed(program.feed_at(step, ahead), capacity)
     history = {
       name: program.by_run(values)[:, :count] for name, values in jax.device_get(history).items()
@@ -94,7 +92,7 @@ def run_in_chunks(experiment: Experiment, step: int, program: Any) -> Generator[
     seconds = time.monotonic() - started
     current = yield current, history, seconds
     calls += 1
-    quick = 1  # the first call's time is compilation
+    quick = 1  # the first call includes compilation
     if calls > 1:
       quick = max(1, int(SECONDS * count / seconds))
     everies = (

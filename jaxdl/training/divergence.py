@@ -15,8 +15,8 @@ def check_losses(losses: Float[np.ndarray, ' S'], step: int, checkpoints: Manage
   Args:
     losses: losses of the S steps up to `step`.
     step: the last step.
-    checkpoints: the run's checkpoints, whose last save is waited for; None in a process that has
-      none.
+    checkpoints: the run's checkpoints; an error waits for their last save. None in a process that
+      has none.
 
   Raises:
     FloatingPointError: a loss is infinite or NaN.
@@ -31,7 +31,7 @@ def check_parameters(params: Any, step: int, checkpoints: Manager | None) -> Non
 
   Args:
     params: tree of parameters.
-    step: their step.
+    step: the step of these parameters.
     checkpoints: as in `check_losses`.
 
   Raises:

@@ -49,9 +49,10 @@ def of_splits(
 
 
 def _feeds(split, split_feed):
-  """Returns a function that gives the feeds of an epoch.
+  """Returns a function that returns the feeds of an epoch.
 
-  If a feed has only indices, the epoch is one feed, which is made once. Otherwise, it is several.
+  If a feed has only indices, the epoch is a single feed that is created once. Otherwise, it is
+  several feeds.
   """
   if split.capacity is None:
     feed = split_feed(split.feed(0, split.batches), split.batches)
@@ -67,7 +68,7 @@ def _feeds(split, split_feed):
 def _added(call, variables, arrays, feeds):
   """Sums over all feeds, added on the host in float64.
 
-  The device computes one feed while the next one is made.
+  The device computes one feed while the next one is prepared.
   """
   sums = []
   for feed in feeds:

@@ -1,7 +1,4 @@
-"""An experiment: a checked config with its data, model, optimizer and durations.
-
-Building one writes nothing.
-"""
+"""An experiment: a checked config with its data, model, optimizer and durations."""
 
 import dataclasses
 import functools
@@ -25,34 +22,34 @@ from jaxdl.step import precision as mixed_precision
 from jaxdl.step.steps import Recipe
 
 
-@no_type_check  # a config may hold anything: `build` checks it, and its errors name the key
+@no_type_check  # values have any type until `build` checks them; its errors name the key
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
   """The keys of a config and their defaults. A duration is '5500 steps' or '20 epochs'.
 
   Attributes:
-    task: what is trained for: the name of a task, or a section with 'name' and its arguments.
+    task: name of the training task, or a section with 'name' and its arguments.
     train_for: duration of the run.
     data: section of the data set: 'name' and the arguments of its loader.
     model: section of the network: 'name' and its fields.
     optimizer: section with 'name', 'learning_rate' and the optimizer's other arguments.
-    schedule: section of the learning rate's schedule; None for a constant one.
-    plateau: section of cuts of the learning rate on a plateau; None for none.
+    schedule: section of the learning rate's schedule; None for a constant rate.
+    plateau: section of reductions of the learning rate on a plateau; None for no reductions.
     early_stopping: duration without a lower validation loss after which a run ends; None for never.
     l2: strength of the L2 penalty.
     l2_all: whether it includes biases and batch normalisation.
-    precision: a key of `precision.PRECISIONS`, in which the network computes.
+    precision: precision in which the network computes, a key of `precision.PRECISIONS`.
     seed: root of every random draw, from 0 to 2³² - 1.
     log_every: duration between two lines of training metrics.
     evaluate_every: duration between two evaluations.
     checkpoint_every: duration between two checkpoints.
     keep_every: duration between checkpoints that are kept besides the last and the best; None for
-      none.
-    profile: duration that is traced; None for none.
-    ema_decay: of the average of the parameters, from 0 to below 1; 0 for no average.
-    reported: figures of a report that the run is compared with, and their 'source'.
-    cpu_devices: how many devices a CPU is divided into; applied before JAX starts.
-    format: of the run; set by `build`, never by a config.
+      no additional checkpoints.
+    profile: duration that is traced; None for no trace.
+    ema_decay: decay of the moving average of the parameters, from 0 to below 1; 0 for no average.
+    reported: published metrics with which the run is compared, and their 'source'.
+    cpu_devices: number of virtual devices into which a CPU is split; applied before JAX starts.
+    format: format of the run; set by `build`, never by a config.
   """
 
   task: str | dict[str, Any]
@@ -79,32 +76,32 @@ class Config:
 
   @classmethod
   def from_resolved(cls, config: dict[str, Any]) -> 'Config':
-    """The keys of an Experiment's config, without what was added to it."""
+    """The keys of an Experiment's config, without those that `build` added."""
     names = [field.name for field in dataclasses.fields(cls)]
     return cls(**{name: config[name] for name in names if name in config})
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """All that training needs.
+  """Everything that training needs.
 
   Attributes:
     name: the config's name.
-    config: the resolved config, plain JSON data, with what was found of the data under 'dataset'.
+    config: the resolved config, plain JSON data, with the facts about the data under 'dataset'.
     seed: root of every random draw.
     data: jaxdl.data.Data.
     recipe: steps.Recipe, the network and how it is trained.
-    rate: function(step from 0 on) → its learning rate, before cuts on a plateau.
-    evaluation_task: function (outputs, batch) → sums, to measure by.
-    observe: function (memory, validation loss, step) → memory, where the optimizer's state holds
-      one; else None.
+    rate: function (step, counted from 0) → its learning rate, before reductions on a plateau.
+    evaluation_task: function (outputs, batch) → sums, for evaluation.
+    observe: function (memory, validation loss, step) → memory, if the optimizer's state has a
+      memory; otherwise None.
     early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
     layers: rows of the layer table.
-    steps: how many to train for.
-    log_every, evaluate_every, checkpoint_every: in steps.
-    keep_every: steps between checkpoints that are kept beside the last and the best; 0 for none.
-    profile: steps of which a trace is left; 0 for none.
-    reported: the report's figures, {} where there are none.
+    steps: number of training steps.
+    log_every, evaluate_every, checkpoint_every: intervals in steps.
+    keep_every: steps between checkpoints that are kept besides the last and the best; 0 for none.
+    profile: number of steps that are traced; 0 for no trace.
+    reported: the reported metrics; {} if there are none.
   """
 
   name: str
@@ -130,7 +127,7 @@ class Experiment:
     return self.drawing().lower().compile()()
 
   def drawing(self) -> Any:
-    """The traced program that draws the State before the first step, with its shapes."""
+    """The traced program that draws the initial State, with its shapes."""
     inputs = self.data.inputs
     return state.trace_initial_state(
       self.recipe.model,
@@ -143,11 +140,12 @@ class Experiment:
     )
 
   def learning_rate(self, step: int, opt_state: Any) -> float:
-    """The learning rate of the step that led to `step` and this state of the optimizer, cuts on a
-    plateau included.
+    """The learning rate of the step that ended at `step`, including reductions on a plateau.
+
+    `opt_state` is the optimizer's state after that step.
     """
     cut = float(opt_state['memory']['factor']) if self.observe else 1.0
-    return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # as many digits as float32 has
+    return float(f'{float(self.rate(step - 1)) * cut:.7g}')  # the digits of a float32
 
 
 def build(
@@ -156,19 +154,19 @@ def build(
   *,
   format: int | None = None,
 ) -> Experiment:
-  """Checks a config, key by key, and builds the experiment.
+  """Checks a config key by key and builds the experiment. Writes nothing.
 
   Args:
-    config: the config, such as `jaxdl.read_config` returns it.
-    name: its name, for the summary and for pages; None for 'experiment'.
-    format: that of the run which is resumed (`runs.folder.format_of`), None for a new run. Runs of
-      format 1 keep the schedules that they were started with.
+    config: the config, as returned by `jaxdl.read_config`.
+    name: its name, for the summary and for reports; None for 'experiment'.
+    format: format of the run to resume (`runs.folder.format_of`); None for a new run. Runs of
+      format 1 keep the schedules with which they were started.
 
   Returns:
     Experiment.
 
   Raises:
-    ValueError: an unknown, missing or impossible key; the message names the valid ones.
+    ValueError: an unknown, missing or invalid key; the message names the valid ones.
     OSError: the data set is missing or corrupt.
   """
   name = 'experiment' if name is None else name
@@ -228,11 +226,11 @@ def _check_seed(seed):
 
 
 def _load(keys):
-  """The Data of a config, and the sizes of its batches by their keys."""
+  """The Data of a config, and its batch sizes by key."""
   loading = binding.bind(DATA_SETS, keys.data, 'config.data', seed=keys.seed)
   sizes = {
     'batch_size': loading.keywords['batch_size'],
-    # the config's, or the loader's own
+    # from the config, or the loader's default
     'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
@@ -242,19 +240,19 @@ def _load(keys):
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
-  """The network of a config and how it is trained.
+  """Builds the Recipe of a config: the network and how it is trained.
 
   Args:
-    config: the size of its outputs is a number; the learning rate, the strength of the L2 penalty
-      and dropout rates may be traced.
-    steps: length of the run.
+    config: keys of the config. The number of outputs must be a number; the learning rate, the
+      strength of the L2 penalty and dropout rates may be traced.
+    steps: length of the run in steps.
     epoch: length of an epoch in steps.
 
   Returns:
     Recipe.
 
   Raises:
-    ValueError: as `build`.
+    ValueError: as in `build`.
   """
   trained, _ = tasks.build(config.task)
   network = models.build(config.model)
@@ -286,7 +284,7 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
 
 
 def _traced(profile, steps, epoch):
-  """Steps to trace; ValueError where the run is over before they are."""
+  """The number of steps to trace; ValueError if the run ends before the trace does."""
   traced = 0 if profile is None else checks.in_steps(profile, epoch, 'config.profile')
   if 2 * traced > steps:
     raise ValueError(
@@ -304,9 +302,7 @@ def _schedule(config, *, steps, epoch):
 
 
 def _observer(config, data):
-  """What a validation loss changes in the run's memory; None where the config asks for no such
-  change.
-  """
+  """The function that updates a run's memory with a validation loss; None if none is configured."""
   if config.plateau is None and config.early_stopping is None:
     return None
   if 'validation' not in data.splits:
@@ -347,8 +343,10 @@ def _check_outputs(task, rows, data):
 
 
 def _check_memory(rows, data, **sizes):
-  """Refuses what no memory holds: a batch at its widest layer, or parameters with their gradients
-  and two moments.
+  """Raises ValueError for sizes that exceed any memory.
+
+  The sizes are those of a batch at its widest layer, and of the parameters with their gradients and
+  two moments.
   """
   memory.check(16 * table.totals(rows)['parameters'], 'config.model')
   widest = max(math.prod(shape) for shape in (data.input_shape(), *(row['output'] for row in rows)))

@@ -1,4 +1,4 @@
-"""The training loop: trains, evaluates, saves and resumes a list of runs, one or several."""
+"""The training loop: trains, evaluates, saves and resumes one or several runs."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ def _nothing(*arguments):
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-  """Functions that are called while a run trains; an exception in one of them is a warning.
+  """Functions that are called while a run trains; an exception in one becomes a warning.
 
   Attributes:
     at_start: (Writers) → None; called once in a new run, after its first call of training steps.
@@ -48,17 +48,17 @@ class Session:
   """One run while it trains.
 
   Attributes:
-    experiment: what is trained.
+    experiment: the experiment that is trained.
     workdir: the run's folder.
     checkpoints: its checkpoint.Manager; None in a process that writes nothing.
     writers: its Writers.
     callbacks: functions that are called while it trains.
     outputs: turns exceptions of the callbacks into warnings.
-    is_alone: whether it is the only run that is trained.
+    is_alone: whether it is the only run of its program.
     best: lowest validation loss so far, in the unit of the task's loss.
     unsaved: (State of the lowest validation loss, that loss, sums since the last log) until it is
       saved; otherwise None.
-    fault: reason why it no longer trains; None while it trains.
+    fault: why the run no longer trains; None while it trains.
   """
 
   experiment: Experiment
@@ -129,10 +129,10 @@ def train_runs(
   *,
   start_over: bool = False,
 ) -> list[dict[str, Any] | str]:
-  """Trains one or several experiments step by step with one program, each in its own folder.
+  """Trains one or several experiments in lockstep with one program, each in its own folder.
 
-  The folders are those of ordinary runs. The runs resume together if all of them are at the same
-  step.
+  The folders are those of ordinary runs. The runs can only resume in lockstep if all of them are at
+  the same step.
 
   Args:
     experiments: M experiments of the same length, one or more.
@@ -142,12 +142,11 @@ def train_runs(
     start_over: as in `train`.
 
   Returns:
-    For each run, a summary as returned by `train`, or a string: the reason why it no longer
-    trained.
+    For each run, a summary as returned by `train`, or a string with the reason why it failed.
 
   Raises:
     ValueError, checkpoint.AllDamagedError, OSError: as in `train`; ValueError also if there are
-      several experiments and one of them can only be trained alone.
+      several experiments and one of them can only be trained separately.
   """
   started = time.monotonic()
   _check_group(experiments)
@@ -206,7 +205,7 @@ def train_runs(
         stopped=step if stopped else None,
         stopped_early=step if _is_stale(leader, states) else None,
       )
-    # A finished run was only evaluated again.
+    # A finished run was only re-evaluated.
     seconds = 0.0 if finished else (time.monotonic() - started) / len(sessions)
     return [
       session.fault or _write_summary(session, values, seconds, resumed=first > 0)
@@ -215,7 +214,7 @@ def train_runs(
 
 
 def _check_group(experiments):
-  """Raises ValueError if there are several experiments and one can only be trained alone."""
+  """Raises ValueError if there are several experiments and one can only be trained separately."""
   if len(experiments) == 1:
     return
   for experiment in experiments:
@@ -261,7 +260,7 @@ def _say_start(screen, sessions, first, finished):
 
 
 def _loop(program, sessions, states, step, screen):
-  """Trains; logs, evaluates and saves when it is due.
+  """Trains; logs, evaluates and saves at their intervals.
 
   Returns:
     (states, step, whether a signal ended the training before its end).
@@ -319,7 +318,7 @@ def _is_due(experiment, step, *everies):
 
 
 def _is_stale(experiment, state):
-  """Whether the validation loss has not decreased for the steps that the config allows."""
+  """Whether early stopping is due: the validation loss has not decreased for too many steps."""
   if not experiment.early_stopping:
     return False
   memory = jax.device_get(state.opt_state['memory'])
@@ -327,7 +326,7 @@ def _is_stale(experiment, state):
 
 
 def _stacked(sums):
-  """Joins the sums of M runs, name → number, to name → [M]; {} if one run has none."""
+  """Stacks the sums of M runs, name → number, into name → [M]; {} if one run has none."""
   if not all(sums):
     return {}
   return {name: np.array([one[name] for one in sums]) for name in sums[0]}
@@ -428,7 +427,7 @@ def _validation_loss(measured, number):
 
 
 def _observe(experiment, state, step, measured, screen):
-  """The State of a run after its optimizer's memory was updated with a validation loss."""
+  """Updates the memory in a run's optimizer state with a validation loss; returns the State."""
   before = jax.device_get(state.opt_state['memory'])
   after = experiment.observe(before, _validation_loss(measured, 0), step)
   if after['factor'] != before['factor']:
@@ -468,7 +467,7 @@ def _keep(session, current, step, loss, since_log, screen, *, due):
     if session.is_alone:
       screen.say(f'  validation loss {before}{loss:.6g}')
     session.best = loss
-    if not due:  # a copy, because the devices reuse the memory of a state for the next one
+    if not due:  # a copy, because the next state reuses the memory of this one
       session.unsaved = (jax.tree.map(np.array, jax.device_get(state)), loss, since_log)
       return
     session.unsaved = None
@@ -528,7 +527,7 @@ def _evaluate_best(program, sessions, states, screen, *, stopped, stopped_early)
 
 
 def _write_summary(session, figures, seconds, *, resumed):
-  """Writes the run's summary in the first process and returns it in all processes."""
+  """Writes the run's summary on the first process and returns it on all processes."""
   written = processes.on_first_process(
     lambda: summary.record(session.workdir, figures, seconds=seconds, resumed=resumed)
   )

@@ -9,7 +9,7 @@ import jax
 
 from jaxdl.monitoring.side_outputs import SideOutputs
 
-NAME = 'the trace'  # one side output: a trace that could not be started is not stopped
+NAME = 'the trace'  # one side output, so that a trace that failed to start is not stopped
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def profiled(
     return
   step, traced_from, tracing, outputs = first_step, None, False, SideOutputs()
   options = jax.profiler.ProfileOptions()
-  # Calls of Python functions would be most of the trace and slow down the training.
+  # Tracing Python calls would dominate the trace and slow down training.
   options.python_tracer_level = 0
 
   def call(state, arrays, feed, count):

@@ -1,4 +1,4 @@
-"""Compiled functions that train one run, or several runs step by step."""
+"""Compiled functions that train one run, or several runs in lockstep."""
 
 import dataclasses
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Program:
     join: list of M State → states.
     member: (states, number of a run) → its State.
     by_run: array of the sums of each step → [M, S].
-    initial_states: (compile_step: bool) → list of M State before the first step.
+    initial_states: (compile_step: bool) → list of M initial States.
   """
 
   run: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""The analyses of a network, by name: every module of this folder with `VIEWS` adds its own."""
+"""The analyses of a network, by name, collected from every module of this folder with `VIEWS`."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ from jaxdl.views.view import SECTIONS, View
 
 
 def _discover() -> dict[str, View]:
-  """The analyses of all modules, in the order of the report's sections."""
+  """Collects the analyses of all modules, in the order of the report's sections."""
   found = {}
   for module in pkgutil.iter_modules(__path__):
     views = getattr(importlib.import_module(f'{__name__}.{module.name}'), 'VIEWS', {})

@@ -9,12 +9,12 @@ from jaxdl.figures import statistics as statistics_table
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of
 
-PHOTOGRAPHS, CHANNELS = 8, 12  # of a picture of feature maps
+PHOTOGRAPHS, CHANNELS = 8, 12  # limits of a picture of feature maps
 PLACES = ('Conv', 'ConvTranspose')
 
 
 def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The strongest channels of every convolution for the first images."""
+  """Shows the strongest channels of every convolution for the first images."""
   names = layers_of(subject, *PLACES)
   wanted = names if choice.layer is None else [chosen_layer(choice, names, names[0])]
   inputs, images = subject.inputs[:PHOTOGRAPHS], subject.images[:PHOTOGRAPHS]
@@ -45,7 +45,7 @@ def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def statistics(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """A table of the outputs of each layer over all examples."""
+  """Computes a table of statistics of each layer's outputs over all examples."""
   names = layers_of(subject, *PLACES, 'Dense', 'BatchNorm', 'SimpleRNN', 'LSTM', 'GRU')
   wanted = names if choice.layer is None else [chosen_layer(choice, names, names[0])]
   found = analysis.activations.statistics(subject.model, subject.variables, subject.inputs, wanted)

@@ -1,4 +1,4 @@
-"""Analyses of which pixels a prediction depends on."""
+"""Attribution analyses: the pixels on which a prediction depends."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -22,23 +22,23 @@ from jaxdl.views.view import (
 )
 
 IMAGES = 6
-THRESHOLD = 0.5  # of the rank correlation, above which a method is flagged
+THRESHOLD = 0.5  # rank correlation above which a method is flagged
 SIGNED = (
   'gradient × input',
   'integrated gradients',
   'occlusion',
-)  # summed over the channels, with their sign
+)  # methods whose maps are summed over the channels and keep their sign
 
 
 def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
   """The attribution methods.
 
   Args:
-    layer: of Grad-CAM.
+    layer: name of the layer for Grad-CAM.
     occluded: arguments of `attribution.occlusion`.
 
   Returns:
-    name → function (model, variables, images, target) → maps.
+    Name → function (model, variables, images, target) → maps.
   """
 
   def integrated_gradients(model, variables, images, target):
@@ -61,7 +61,7 @@ def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
 
 
 def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Nine methods for the predicted class of one image of each of six classes."""
+  """Applies nine methods to the predicted class of one image from each of six classes."""
   places, inputs, predicted, layer = _examples(subject, choice)
   found = {
     name: method(subject.model, subject.variables, inputs, predicted)
@@ -103,11 +103,11 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Which of the maps hardly change when the weights are re-initialised."""
+  """Tests which maps hardly change when the weights are re-initialised."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
   for name, method in methods(layer, occlusion_of(subject)).items():
-    # the slow ones, and one that is the product of two others
+    # skips slow methods, and one that is the product of two others
     if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):
       continue
     found = attribution.sanity(
@@ -147,7 +147,7 @@ def _examples(subject, choice):
 
 
 def _flat(values, name):
-  """A map without its channels: summed where both signs count, else the greatest magnitude."""
+  """Reduces the channels of a map: their sum for signed maps, else the greatest magnitude."""
   if values.ndim == 2:
     return values
   return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)

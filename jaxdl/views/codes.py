@@ -1,4 +1,4 @@
-"""Analyses of whole examples: features in the plane, reconstructions and walks between codes."""
+"""Analyses of examples: two-dimensional maps of features, reconstructions, walks between codes."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ from jaxdl.analysis import autoencoder, embeddings
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
-POINTS, FEWEST = 1500, 11  # examples of a t-SNE: the most, and the fewest that have neighbours
+POINTS, FEWEST = 1500, 11  # most examples of a t-SNE, and fewest that have enough neighbours
 SHOWN = 10
 
 
 def principal_components(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The first two principal components of the penultimate features or codes."""
+  """Plots the first two principal components of the penultimate features or codes."""
   found = embeddings.pca(_features(subject, choice.layer)[:POINTS])
   axes = [
     f'{place} component, {100 * part:.1f} % of the variance'
@@ -22,14 +22,14 @@ def principal_components(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def tsne(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """t-SNE of the penultimate features or codes."""
+  """Plots a t-SNE of the penultimate features or codes."""
   features = _features(subject, choice.layer)[:POINTS]
   points = embeddings.tsne(features, perplexity=min(30, (len(features) - 1) // 3), seed=choice.seed)
   yield _in_plane('embedding_tsne', 't-SNE', points, subject, choice)
 
 
 def projector(subject: Subject, choice: Choice) -> tuple[()]:
-  """Files for TensorBoard's projector; it makes no Result."""
+  """Writes files for TensorBoard's projector; returns no Result."""
   features = _features(subject, choice.layer)[:POINTS]
   embeddings.projector(
     subject.workdir / 'tensorboard',
@@ -42,7 +42,7 @@ def projector(subject: Subject, choice: Choice) -> tuple[()]:
 
 
 def _in_plane(name, title, points, subject, choice, axes=('', '')):
-  """A Result: examples in the plane, with what the picture keeps of their features."""
+  """A Result with a 2-D map of examples, and measures of how well it preserves their features."""
   every, labels = _features(subject, choice.layer), subject.labels[:POINTS]
   found = embeddings.quality(every[:POINTS], points, labels, seed=choice.seed)
   linear = _linear(subject, choice.layer, choice.seed)
@@ -72,7 +72,7 @@ def _in_plane(name, title, points, subject, choice, axes=('', '')):
 
 @once
 def _features(subject, layer):
-  """The features of every example, for several pictures."""
+  """The features of every example, shared by several pictures."""
   count = len(subject.inputs)
   if count < FEWEST:
     raise ValueError(
@@ -91,7 +91,7 @@ def _linear(subject, layer, seed):
 
 
 def reconstructions(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Originals, inputs and reconstructions; the error of each class."""
+  """Shows originals, inputs and reconstructions, and the error of each class."""
   model, variables = subject.model, subject.variables
   found = autoencoder.reconstructions(
     model, variables, subject.inputs, subject.scaled(subject.targets)
@@ -131,7 +131,7 @@ def reconstructions(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def walks(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Walks between the codes of two examples."""
+  """Decodes points on walks between the codes of two examples."""
   model, variables = subject.model, subject.variables
   count = min(5, len(subject.inputs) // 2)
   if count:

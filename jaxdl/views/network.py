@@ -1,4 +1,4 @@
-"""Analyses of the parameters, which need no examples: filters and weights."""
+"""Analyses of the parameters (filters and weights), which need no examples."""
 
 import itertools
 import pathlib
@@ -12,13 +12,13 @@ from jaxdl.runs import checkpoint, files
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, separately
 
-SHOWN = 64  # filters, and inputs of each, of a picture in which each input of each filter is a tile
+SHOWN = 64  # most filters, and most inputs of each, in a picture with a tile for each input
 PARTS = (
   'least to greatest',
   'middle 87 %',
   'middle 68 %',
   'middle 38 %',
-)  # of analysis.weights.QUANTILES, from outside
+)  # ranges of analysis.weights.QUANTILES, from the outermost to the innermost
 SCALES = {
   'raw': 'one scale for all filters, grey is 0',
   'normalised': 'each filter from its least to its greatest weight',
@@ -26,7 +26,7 @@ SCALES = {
 
 
 def filters(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The kernels of the first convolution, raw and normalised."""
+  """Shows the kernels of the first convolution, raw and normalised."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[0])
   kernels = analysis.filters.filters(subject.variables, layer)
@@ -61,7 +61,7 @@ def filters(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def weights(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The distribution of every tensor, of several runs on common edges."""
+  """Plots a histogram of every tensor; several runs share their bin edges."""
   folders = list(dict.fromkeys(map(str, (subject.workdir, *choice.against))))
   short = [pathlib.Path(folder).name for folder in folders]
   labels = short if len(set(short)) == len(folders) else folders
@@ -105,7 +105,7 @@ def weights(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def weights_over_training(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """How the distribution of every tensor changed during training."""
+  """Shows how the distribution of every tensor changed during training."""
   names = [
     f'{layer}/{"/".join(path)}'
     for layer, part in subject.variables['params'].items()
@@ -115,7 +115,7 @@ def weights_over_training(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def _in_order(names, layers):
-  """Names 'layer/tensor' in the order of the network's layers; other names come last."""
+  """Sorts names 'layer/tensor' by the order of the network's layers; other names come last."""
   of_layer = [
     [name for name in names if name == layer or name.startswith(f'{layer}/')] for layer in layers
   ]
@@ -123,14 +123,14 @@ def _in_order(names, layers):
 
 
 def over_training(workdir: str | pathlib.Path, order: Sequence[str] = ()) -> Iterator[Result]:
-  """How the distribution of every tensor changed between a run's evaluations.
+  """Shows how the distribution of every tensor changed between a run's evaluations.
 
   Args:
     workdir: the run's folder.
-    order: names of tensors, those that come first.
+    order: names of the tensors that come first.
 
   Yields:
-    one Result; none if the run kept fewer than two evaluations.
+    One Result; none if the run recorded fewer than two evaluations.
   """
   lines = files.weights(workdir)
   if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):

@@ -24,11 +24,11 @@ from jaxdl.views.view import (
 )
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
-FIRING = 10  # a selective channel is excited by at least so many images
+FIRING = 10  # a selective channel is excited by at least this many images
 
 
 def patches(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Ten selective channels of the deepest convolution: the patches that excite them most."""
+  """Shows the patches that most excite ten selective channels of the deepest convolution."""
   layer, found, channels, top, labels = _shown(subject, choice)
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
   rows = [
@@ -65,8 +65,10 @@ def patches(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def _shown(subject, choice):
-  """(layer, its selective channels, those that are shown, their strongest images, a label for
-  each).
+  """The channels to show.
+
+  Returns:
+    (layer, its selective channels, shown channels, their strongest images, their labels).
   """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
@@ -81,7 +83,7 @@ def _shown(subject, choice):
 
 
 def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The strongest image of each channel, and three attributions to its pixels."""
+  """Shows the strongest image of each channel with three attributions to its pixels."""
   layer, _, channels, top, labels = _shown(subject, choice)
   images = top.images[:, 0]
   inputs = subject.inputs[images]
@@ -121,8 +123,9 @@ def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Patches that excite channels of the deepest convolution most: of a real image, and one
-  optimised from noise at the same place.
+  """Shows the patches that most excite channels of the deepest convolution.
+
+  One patch is from a real image; the other is optimised from noise at the same place.
   """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
@@ -133,7 +136,7 @@ def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
-  # the unit of the real image, since units see less at the border
+  # the same unit as in the real image, because units at the border see less
   target = Neuron(layer, channels, best.places[:, 0])
   made = maximization.maximize(
     subject.model,
@@ -184,7 +187,7 @@ def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def evolution(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The strongest output of a channel, mapped back to pixels at each checkpoint of the run."""
+  """Maps the strongest output of a channel back to pixels at each checkpoint of the run."""
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
   channel = (
@@ -204,7 +207,7 @@ def evolution(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def _strongest(subject, layer, channels):
-  """The images that excite some channels most, as `neurons.top_patches`."""
+  """The images that most excite some channels, as returned by `neurons.top_patches`."""
   every = _every_strongest(subject, layer)
   if not 0 <= channels.min() <= channels.max() < len(every.dead):
     raise ValueError(
@@ -215,13 +218,13 @@ def _strongest(subject, layer, channels):
 
 @once
 def _every_strongest(subject, layer):
-  """Those of all channels: one pass over the images for several views."""
+  """Like `_strongest`, for all channels: several views share one pass over the images."""
   return neurons.top_patches(subject.model, subject.variables, subject.inputs, layer, k=PATCHES)
 
 
 @once
 def _selective(subject, layer):
-  """The layer's most selective channels, which several views show."""
+  """The layer's most selective channels, shared by several views."""
   given = (subject.model, subject.variables, subject.inputs, subject.labels, layer)
   for at_least in (FIRING, 1):
     found = neurons.interesting(*given, n=COUNT, at_least=at_least)
@@ -238,7 +241,7 @@ def _few_checkpoints(subject):
 
 
 def _label(subject, found, channel, strongest):
-  """A channel and its strongest output; of a selective channel also its class and score."""
+  """A channel and its strongest output; for a selective channel, also its class and score."""
   where = np.flatnonzero(found.channels == channel)
   selective = ''.join(
     f': {subject.classes[found.classes[place]]}\n{100 * found.scores[place]:.0f} %'
@@ -248,12 +251,12 @@ def _label(subject, found, channel, strongest):
 
 
 def _patch(subject, patch, inside):
-  """A patch as a person would see it, red outside the image."""
+  """A patch as a picture, red outside the image."""
   return _framed(subject.seen(patch), inside)
 
 
 def _framed(picture, inside):
-  """A picture [H, W, C], red where it is outside the image."""
+  """Colours a picture [H, W, C] red outside the image."""
   return np.where(
     inside[..., None],
     np.broadcast_to(figures.visible(picture), (*inside.shape, 3)),

@@ -11,12 +11,12 @@ from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
 WORST = 32
-PROBABLE, MANY = 30, 100  # classes of a bar chart if there are more than MANY
-CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, computed again in NumPy
+PROBABLE, MANY = 30, 100  # most classes of a bar chart if there are more than MANY
+CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, recomputed in NumPy
 
 
 def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Confusion matrix, and the most frequent confusions."""
+  """Shows the confusion matrix and the most frequent confusions."""
   logits = _all_logits(subject)
   counts = errors.confusion(subject.labels, logits, subject.classes)
   share = np.trace(counts) / counts.sum()
@@ -46,7 +46,7 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The worst mistakes."""
+  """Shows the worst mistakes."""
   found = errors.mistakes(subject.labels, _all_logits(subject))
   if len(found.index):
     worst = found.index[:WORST]
@@ -71,7 +71,7 @@ def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """How often predictions of each confidence are right."""
+  """Measures how often predictions of each confidence are correct."""
   curve = errors.calibration(subject.labels, _all_logits(subject))
   figure = figures.reliability(
     curve.confidence,
@@ -91,7 +91,7 @@ def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """The forward pass in NumPy alone next to the compiled one."""
+  """Compares the forward pass in pure NumPy with the compiled one."""
   inputs = (
     subject.inputs[:CHECKED, :CHECKED_STEPS]
     if subject.kind == 'language_model'
@@ -145,7 +145,7 @@ def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 @once
 def _all_logits(subject):
-  """The logits of every example, for several pictures."""
+  """The logits of every example, shared by several pictures."""
   return _logits(subject, subject.inputs)
 
 

@@ -12,11 +12,11 @@ from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, separately
 
 PATHS, TEXT, READ, UNITS = 200, 600, 5000, 3
-PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters given and added
+PRIME, WRITTEN, TEMPERATURES = 40, 600, (0.5, 0.8)  # characters: prompt, generated
 
 
 def by_step(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Accuracy after each row read."""
+  """Plots the accuracy after each row that is read."""
   found = recurrent.by_step(subject.model, subject.variables, subject.inputs, subject.labels)
   steps = np.arange(1, len(found.accuracy) + 1)
   figure = figures.lines(
@@ -35,7 +35,7 @@ def by_step(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def states(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Where paths of the hidden state end."""
+  """Shows where the paths of the hidden state end."""
   layer, inputs, count = _followed(subject, choice)
   if subject.kind == 'recurrent':
     found = recurrent.states(subject.model, subject.variables, inputs, layer)
@@ -56,7 +56,7 @@ def states(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def gates(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """How often the gates of each unit are shut or open."""
+  """Measures how often the gates of each unit are closed or open."""
   layer, inputs, _ = _followed(subject, choice)
   if subject.model.cell != 'rnn':
     saturated = recurrent.gates(subject.model, subject.variables, inputs, layer)
@@ -89,7 +89,7 @@ def gates(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def _followed(subject, choice):
-  """(name of a layer or None, the inputs whose states are looked at, their number)."""
+  """(name of a layer or None, the inputs whose states are analysed, their number)."""
   count = PATHS if subject.kind == 'recurrent' else 1
   return (
     chosen_layer(choice, recurrent.recurrent_layers(subject.model), None),
@@ -104,7 +104,7 @@ def _without_gates(subject):
 
 
 def characters(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Surprise at each character, and the units that follow a property of the text."""
+  """Shows the surprise at each character, and the units that track a property of the text."""
   layers = recurrent.recurrent_layers(subject.model)
   layer = chosen_layer(choice, layers, layers[-1])
   kept = 'state' if subject.model.cell == 'rnn' else 'memory'
@@ -159,7 +159,7 @@ def characters(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def generated(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Texts that the network writes after a given beginning."""
+  """Generates texts that continue a prompt."""
   words = text_data.decode(subject.inputs[0, :PRIME], subject.classes)
   primes = [prime for prime in ('ROMEO', words) if set(prime) <= set(subject.classes)]
   given = [text_data.encode(prime, subject.classes) for prime in primes]

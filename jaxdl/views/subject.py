@@ -1,4 +1,4 @@
-"""What an analysis looks at: a network, and examples as the network and as people see them."""
+"""The subject of an analysis: a network, and examples as network inputs and as pictures."""
 
 import dataclasses
 import math
@@ -14,8 +14,8 @@ from jaxdl.data import DATA_SETS, image_folder
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
-PLACES = ('tfds', 'bundled', 'folder')  # that `source` of a config's data section names
-BYTES = 1 << 30  # of network inputs in memory, at most
+PLACES = ('tfds', 'bundled', 'folder')  # values of `source` in a config's data section
+BYTES = 1 << 30  # most bytes of network inputs in memory
 KIND_OF_TASK = {'reconstruct': 'autoencoder', 'next_char': 'language_model'}
 
 
@@ -24,18 +24,18 @@ class Subject:
   """A trained network and examples.
 
   Attributes:
-    workdir: of the run.
-    name: of the data set.
-    split: of the data set, from which the examples come.
-    step: of the checkpoint.
+    workdir: folder of the run.
+    name: name of the data set.
+    split: split of the data set from which the examples are taken.
+    step: step of the checkpoint.
     kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder'.
-    model, variables, config: as `checkpoint.load_model` returns them.
+    model, variables, config: as returned by `checkpoint.load_model`.
     classes: class names, or the vocabulary of a text.
-    inputs: [N, …] as the network takes them; [B, N] int for a text, one contiguous stream.
+    inputs: [N, …], the inputs of the network; [B, N] int for a text, one contiguous stream.
     labels: [N] int, or the next characters [B, N].
     images: [N, H, W, C] in 0..1, the inputs as pictures; None for a text.
-    targets: [N, H, W, C] in 0..1, the pictures that an autoencoder should make of them, else None.
-    available: examples of the split; `inputs` may be fewer.
+    targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
+    available: number of examples in the split; `inputs` may have fewer.
   """
 
   workdir: pathlib.Path
@@ -54,11 +54,11 @@ class Subject:
   available: int
 
   def seen(self, values: Any) -> np.ndarray:
-    """Inputs or outputs of the network […, C] as pictures in 0..1: the scaling undone, clipped."""
+    """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
     return np.clip(values * self._scaling('deviation') + self._scaling('mean'), 0, 1)
 
   def scaled(self, pictures: np.ndarray) -> np.ndarray:
-    """Pictures in 0..1 […, C] as inputs of the network."""
+    """Converts pictures in 0..1 […, C] to inputs of the network."""
     return (pictures - self._scaling('mean')) / self._scaling('deviation')
 
   def _scaling(self, key):
@@ -74,25 +74,26 @@ def read(
   folder: str | pathlib.Path | None = None,
   examples: bool = True,
 ) -> Subject:
-  """The network of a run, and examples of its test split; of the validation or training split if it
-  has none.
+  """Reads the network of a run and examples of its test split.
 
-  The data are those that the run was trained on: they are read from the place that the run
-  recorded, and their checksums are compared with the recorded ones.
+  Without a test split, the examples are from the validation or training split. The data are those
+  on which the run was trained: they are read from the location that the run recorded, and their
+  checksums are compared with the recorded ones.
 
   Args:
     workdir: the run's folder.
     step: 'best' | 'last' | int.
-    count: examples at most; None for all that fit into 1 GiB.
+    count: maximum number of examples; None for all that fit into 1 GiB.
     data_dir: folder of the prepared data sets; None for that of the run.
     folder: folder of the photographs; None for that of the run.
-    examples: whether to read data; if not, inputs and labels are empty, and images None.
+    examples: whether to read data; if False, inputs and labels are empty, and images is None.
 
   Returns:
     Subject.
 
   Raises:
-    ValueError: a count below 1, or other data than those the network was trained on.
+    ValueError: the count is below 1, or the data differ from those on which the network was
+      trained.
     OSError: there is no checkpoint, or the data cannot be read.
   """
   if count is not None and count < 1:
@@ -125,7 +126,7 @@ def read(
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)
   split = data.splits[name]
   available = split.count
-  if kind == 'language_model':  # one stream of all characters, of which the last has no target
+  if kind == 'language_model':  # one stream of all characters; the last one has no target
     available = len(split.arrays['character']) - 1
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
@@ -141,9 +142,7 @@ def read(
 
 
 def _same_data(workdir, config, data_dir, folder):
-  """The Data that a run was trained on; ValueError or OSError where they are not there, or are
-  others.
-  """
+  """The Data on which a run was trained; ValueError or OSError if they are missing or differ."""
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
@@ -181,7 +180,7 @@ def _same_data(workdir, config, data_dir, folder):
 
 
 def _where(workdir, config, data_dir, folder):
-  """The data section of a run's config, with the place where the run read its data."""
+  """The data section of a run's config, with the location from which the run read its data."""
   section, kept = dict(config['data']), config['dataset']
   place = kept.get('origin', '').partition(',')[0]
   photographs = section['name'] == 'image_folder'
@@ -205,7 +204,7 @@ def _where(workdir, config, data_dir, folder):
     section['folder'] = None
   named = 'class_names' in section or format.number(config) > 1
   if photographs and not named and list(kept['classes']) == list(image_folder.FOOD11):
-    section['class_names'] = 'food11'  # as versions before format 2 named these classes unasked
+    section['class_names'] = 'food11'  # versions before format 2 named these classes by default
   return section
 
 
@@ -234,8 +233,9 @@ def _kind(config):
 
 
 def _examples(data, split, wanted):
-  """The first examples of a split, batch by batch; training examples in the order of the first
-  epoch.
+  """Reads the first examples of a split, batch by batch.
+
+  Training examples are in the order of the first epoch.
   """
   prepare = jax.jit(lambda arrays, feed: data.prepare(split.fetch(arrays, feed)))
   parts, have = [], 0
@@ -258,7 +258,7 @@ def _examples(data, split, wanted):
 
 
 def _text(split, wanted):
-  """One contiguous stream from the start of a text."""
+  """Reads one contiguous stream from the start of a text."""
   characters = np.asarray(split.arrays['character'][: wanted + 1]).astype(np.int32)
   return {
     'inputs': characters[None, :-1],

@@ -1,4 +1,4 @@
-"""What an analysis is: its description, and the pictures and numbers that it makes."""
+"""The parts of an analysis: its description, its options, and its pictures and numbers."""
 
 import contextlib
 import dataclasses
@@ -16,8 +16,7 @@ from jaxdl.config.arguments import about
 from jaxdl.models import table
 from jaxdl.views.subject import Subject
 
-# Headings of the report, in its order, which is also that of the analyses. A section of another
-# heading comes after them.
+# Headings of the report, in the order of the report and of the analyses. Other headings come last.
 SECTIONS = (
   'Filters',
   'Feature maps',
@@ -39,17 +38,20 @@ Default = TypeVar('Default', str, None)
 
 @dataclasses.dataclass(frozen=True)
 class Display:
-  """How the report displays a result of an analysis: as a picture, unless it is given another form.
+  """How the report displays a result of an analysis; by default, as a picture.
+
+  Functions get the facts of the result.
 
   Attributes:
     caption: what the picture shows; '{0}' stands for what the '*' of the result's name matches.
-    reading: how to read it, in one sentence; '' for nothing.
-    table: function facts → {'columns': list of str, 'rows': list of lists of str, 'numbers': the
-      columns that are numbers}; facts are those of the result.
-    texts: function facts → list of {'caption': str, 'text': str}.
-    note: function facts → str, a remark below the heading.
+    reading: how to read the picture, in one sentence; '' for no explanation.
+    table: function (facts) → {'columns': list of str, 'rows': list of lists of str, 'numbers': the
+      columns that are numbers}.
+    texts: function (facts) → list of {'caption': str, 'text': str}.
+    note: function (facts) → str, a remark below the heading.
     map_caption: function (facts, number of dots) → caption of a map whose dots show their images;
-      the result's arrays are 'points' [N, 2] and 'labels' [N]. Without the images it is a picture.
+      the result's arrays are 'points' [N, 2] and 'labels' [N]. Without the images, the map is a
+      picture.
   """
 
   caption: str = ''
@@ -62,21 +64,21 @@ class Display:
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """An analysis: everything that `jaxdl.analyze` and the report know of it.
+  """An analysis, as used by `jaxdl.analyze` and the report.
 
   Attributes:
     title: what it shows, for the command's output.
-    kinds: of Subject, that it applies to.
-    make: function (Subject, Choice) → iterable of Result, and of Failure where `separately` made
-      it.
-    section: heading of the report under which its results are.
-    displays: name of a result → Display, in the order of the report; a '*' in a name matches
-      anything. A picture without one is among the other analyses.
+    kinds: kinds of Subject to which it applies.
+    make: function (Subject, Choice) → iterable of Result; also of Failure if it was built by
+      `separately`.
+    section: heading of the report for its results.
+    displays: name of a result → Display, in the order of the report; a '*' in a name matches any
+      text. A picture without a Display is shown under the other analyses.
     uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
-    lacking: function Subject → what it lacks for this analysis, '' for nothing.
-    examples: whether it looks at examples; the others work without the data.
-    load: function () → None that imports the libraries which `make` imports; it is called before
-      several analyses are made in threads.
+    lacking: function (Subject) → what the Subject lacks for this analysis; '' if nothing.
+    examples: whether it uses examples; if False, it works without the data.
+    load: function () → None that imports the libraries used by `make`; it is called before several
+      analyses run in threads.
   """
 
   title: str
@@ -92,14 +94,14 @@ class View:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """What an analysis is asked to look at.
+  """The options of an analysis.
 
   Attributes:
-    layer: name, or None for the default of the analysis.
-    channel: int or None.
-    seed: of everything random.
-    against: folders of further runs, whose weights are shown with this run's.
-    step: of the checkpoints, 'best' | 'last' | int.
+    layer: name of a layer; None for the default of the analysis.
+    channel: number of a channel, or None.
+    seed: seed of every random draw.
+    against: folders of other runs, whose weights are shown next to this run's.
+    step: step of the checkpoints: 'best' | 'last' | int.
   """
 
   layer: str | None = None
@@ -110,8 +112,9 @@ class Choice:
 
 
 def once(function: Callable) -> Callable:
-  """Caches a function's last result for analyses that are made at the same time: the second one
-  waits for the first instead of computing it again.
+  """Caches a function's last result. Thread-safe.
+
+  If several analyses need the result at the same time, the first computes it and the others wait.
   """
   kept, lock = functools.lru_cache(1)(function), threading.Lock()
 
@@ -125,13 +128,13 @@ def once(function: Callable) -> Callable:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """A picture and the numbers that it was made from.
+  """A picture and the numbers from which it was made.
 
   Attributes:
-    name: of its files.
-    figure: matplotlib Figure, None for no picture.
+    name: name of its files.
+    figure: matplotlib Figure; None for no picture.
     arrays: name → array, for the .npz.
-    facts: plain JSON data, for the .json: what is shown, how it was scaled, and the figures to
+    facts: plain JSON data, for the .json: what is shown, how it was scaled, and the numbers to
       quote.
   """
 
@@ -143,20 +146,20 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-  """A part of an analysis that could not be made: its name and the exception."""
+  """A part of an analysis that failed: its name and the exception."""
 
   name: str
   error: Exception
 
 
 def separately(*parts: Callable) -> Callable[..., Iterator]:
-  """Joins functions to the `make` of one analysis; one that fails does not stop the others.
+  """Combines functions into the `make` of one analysis; a failed part does not stop the others.
 
   Args:
     *parts: functions (Subject, Choice) → iterable of Result.
 
   Returns:
-    function (Subject, Choice) → iterator of Result and Failure.
+    Function (Subject, Choice) → iterator of Result and Failure.
   """
 
   def make(subject, choice):
@@ -175,14 +178,14 @@ def write(
   """Writes NAME.png, NAME.npz and NAME.json.
 
   Args:
-    result: Result.
-    folder: of all analyses of a run; it is created if it is absent.
-    step: of the checkpoint.
+    result: the Result to write.
+    folder: folder of all analyses of a run, created if it is missing.
+    step: step of the checkpoint.
     analysis: name of the analysis.
-    flags: of `jaxdl.analyze`, that repeat it.
+    flags: flags of `jaxdl.analyze` that repeat the analysis.
 
   Returns:
-    list of the files' names.
+    The names of the files.
 
   Raises:
     OSError: the folder cannot be written.
@@ -205,16 +208,15 @@ def write(
 
 
 def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]) -> None:
-  """Removes the results of an analysis that its last call did not write, such as units of another
-  layer.
+  """Removes outdated results of an analysis, such as units of another layer.
 
   Args:
-    folder: of all analyses of a run.
+    folder: folder of all analyses of a run.
     analysis: name of the analysis.
-    files: names of the files that it has just written.
+    files: names of the files that its last call wrote; they are kept.
   """
   for kept in pathlib.Path(folder).glob('*.json'):
-    # another program's file, or a damaged one, is kept
+    # damaged files and those of other programs are kept
     with contextlib.suppress(ValueError, AttributeError):
       if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
         for ending in ('.png', '.npz', '.json'):
@@ -222,14 +224,14 @@ def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]
 
 
 def _plain(value):
-  """NumPy's numbers and arrays as JSON's."""
+  """Converts NumPy numbers and arrays to JSON data."""
   if isinstance(value, (np.ndarray, np.generic)):
     return value.tolist()
   raise TypeError(f'{type(value).__name__} is no JSON data')
 
 
 def layers_of(subject: Subject, *types: str) -> list[str]:
-  """Names of the network's layers of some types, in order; of all types if none is given."""
+  """Names of the network's layers of the given types, in order; of all types if none is given."""
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   if subject.kind == 'language_model':
     shape = (1,)
@@ -241,10 +243,10 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
 
 
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:
-  """The layer that is asked for, or the default one.
+  """The requested layer, or the default one.
 
   Raises:
-    ValueError: the layer is none of the names.
+    ValueError: the requested layer is not one of the names.
   """
   if choice.layer is None:
     return default
@@ -255,16 +257,19 @@ def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str 
 
 
 def shown(pixels: np.ndarray) -> np.ndarray:
-  """Signed pixels [H, W, C] as a picture in 0..1: 0 is mid-grey, the greatest magnitude black or
-  white.
+  """Converts signed pixels [H, W, C] to a picture in 0..1.
+
+  0 becomes mid-grey; the greatest magnitude becomes black or white.
   """
   limit = float(np.abs(pixels).max()) or 1.0
   return pixels / (2 * limit) + 0.5
 
 
 def occlusion_of(subject: Subject) -> dict[str, Any]:
-  """Arguments of `attribution.occlusion` for images of this size: a window of 5 pixels at every
-  place of images of up to 64, a window of an eighth in steps of a sixteenth for larger ones.
+  """Arguments of `attribution.occlusion` for images of this size.
+
+  For images of up to 64 pixels, the window has 5 pixels and visits every place. For larger images,
+  the window is an eighth of the size and moves in steps of a sixteenth.
   """
   side = min(subject.inputs.shape[1:3])
   sizes = {'window': 5, 'stride': 1} if side <= 64 else {'window': side // 8, 'stride': side // 16}
