@@ -20,7 +20,7 @@ import ml_collections
 
 from jaxdl import lint
 from jaxdl.config import reading
-from jaxdl.data import known
+from jaxdl.data import stand_ins
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel, processes
 from jaxdl.models import table
@@ -106,7 +106,7 @@ def _check_folder(chosen, workdir):
 
 def _print_warnings(chosen, *, short):
   """Prints a note on the data set and the warnings of `lint`; returns the warnings."""
-  if note := known.note(chosen.data):
+  if note := stand_ins.note(chosen.data):
     print(f'jaxdl: {note}', file=sys.stderr)
   warnings = processes.on_first_process(lambda: lint.warnings(chosen, short=short)) or []
   for warning in warnings:

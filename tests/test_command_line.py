@@ -25,7 +25,7 @@ from jaxdl import __main__ as jaxdl_main
 from jaxdl import main, sweep
 from jaxdl.config import __main__ as config_main
 from jaxdl.config import reading
-from jaxdl.data import DATA_SETS, known, tfds_arrays
+from jaxdl.data import DATA_SETS, stand_ins, tfds_arrays
 from jaxdl.sweeps import members
 from jaxdl.terminal import command, progress
 
@@ -525,7 +525,7 @@ def test_a_sweep_is_described_without_its_data(tmp_path, monkeypatch, capsys):
 def test_known_sizes_are_those_of_the_prepared_data(monkeypatch):
   """Where a data set is prepared, its sizes and classes are those of `known`."""
   compared = 0
-  for name, expected in known.SETS.items():
+  for name, expected in stand_ins.SETS.items():
     folder = tfds_arrays.version_folder(tfds_arrays.root_folder(None), name)
     if name != 'mnist' and folder is None:
       continue

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Integer, UInt8
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, known, slicing
+from jaxdl.data import checksum, slicing, stand_ins
 from jaxdl.data.dataset import (
   Batch,
   Data,
@@ -65,7 +65,7 @@ def load(
   if not overlap:
     slicing.refuse_overlap(splits, available)
   checksums = {}
-  if found.origin != known.ABSENT:
+  if found.origin != stand_ins.ABSENT:
     checksums = checksum.of_splits(found.columns, splits.values())
   ready = {
     name: streams(

@@ -7,7 +7,7 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, known, preprocess, slicing, tfds_arrays
+from jaxdl.data import checksum, preprocess, slicing, stand_ins, tfds_arrays
 from jaxdl.data.dataset import Data, batch_sizes, check_texts
 from jaxdl.data.images import Changes
 from jaxdl.data.photographs import contents, reading, stream
@@ -124,9 +124,9 @@ def load(
 
 def _known_food11():
   """Photographs as many as in Food-11, for a config that is only described."""
-  splits = {split: known.Unread(count) for split, count in known.FOOD11.items()}
+  splits = {split: stand_ins.Unread(count) for split, count in stand_ins.FOOD11.items()}
   numbers = tuple(str(number) for number in range(len(FOOD11)))
-  return Photographs(known.ABSENT, splits, numbers, True, None, {})
+  return Photographs(stand_ins.ABSENT, splits, numbers, True, None, {})
 
 
 def _counts(

@@ -7,7 +7,7 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, known, preprocess, slicing
+from jaxdl.data import checksum, preprocess, slicing, stand_ins
 from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
 from jaxdl.data.source import Source, check_images
 
@@ -77,9 +77,9 @@ def load(
     return images if size is None else preprocess.fit(images, size, fit)
 
   checksums, per_class = {}, {}
-  if found.origin == known.ABSENT:
+  if found.origin == stand_ins.ABSENT:
     for part in parts.values():
-      part['image'] = known.convert_one(convert, part['image'])
+      part['image'] = stand_ins.convert_one(convert, part['image'])
     mean, deviation = preprocess.scaling(
       'unit' if scale == 'standardized' else scale, part['image']
     )

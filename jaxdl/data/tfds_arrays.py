@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import array_cache, bundle, characters, known
+from jaxdl.data import array_cache, bundle, characters, stand_ins
 from jaxdl.data.array_cache import Decoded
 from jaxdl.data.source import Source
 
@@ -69,8 +69,8 @@ def read(
   if folder is None:
     if not required:
       return None
-    if not DOWNLOADS.get() and name in known.SETS:
-      return known.stand_in(name)
+    if not DOWNLOADS.get() and name in stand_ins.SETS:
+      return stand_ins.stand_in(name)
     folder = _downloaded(name, root, download)
   columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
   return Source(
