@@ -80,6 +80,9 @@ def main(arguments: Sequence[str]) -> int:
     f'{chosen.workdir} at step {seen.step:,}: {analyses}{of_examples} into {folder}{together}',
     flush=True,
   )
+  for name in fitting:
+    if VIEWS[name].slow_part:
+      print(f'  {name}: {VIEWS[name].slow_part} takes most of the time', flush=True)
   made = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder)
   left_out = [f'{name}: {why}' for name, one in made.items() for why in one.left_out.values()]
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:

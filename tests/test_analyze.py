@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import shutil
+import types
 
 import numpy as np
 import PIL.Image
@@ -22,7 +23,7 @@ from jaxdl.runs import record
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 from jaxdl.views import VIEWS, codes, network, subject
-from jaxdl.views.view import Choice
+from jaxdl.views.view import Choice, occlusion_of
 
 FIT = {
   'small': 'recurrent',
@@ -116,6 +117,24 @@ def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
   assert list(last_json(capsys.readouterr().out)['analyses']) == ['filters', 'errors']
   with np.load(tmp_path / 'analysis/filters_raw.npz') as arrays:
     assert arrays['kernels'].shape == (5, 5, 1, 4)
+
+
+def test_analyze_says_before_what_takes_most_of_the_time(small_cnn, tmp_path, capsys):
+  loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
+  capsys.readouterr()
+  arguments = [f'--workdir={tmp_path}', '--images=8', '--only=filters,attributions']
+  assert analyze.main(['analyze', *arguments]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  said = lines.index('  attributions: occlusion takes most of the time')
+  assert said < next(n for n, line in enumerate(lines) if ': nine attributions' in line)
+
+
+@pytest.mark.parametrize(('side', 'window', 'stride'), [(28, 5, 1), (32, 5, 1), (64, 8, 4)])
+@pytest.mark.usefixtures('unchecked_types')
+def test_the_windows_of_occlusion_do_not_grow_with_the_image(side, window, stride):
+  found = occlusion_of(types.SimpleNamespace(inputs=np.zeros((2, side, side, 1))))
+  assert (found['window'], found['stride']) == (window, stride)
+  assert ((side - window) // stride + 1) ** 2 <= 28**2
 
 
 def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):

@@ -61,7 +61,7 @@ def read(
 
   Raises:
     OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files. Where nothing may be downloaded (`downloads`), a stand-in of `known` is returned for
+      files. Where nothing may be downloaded (`downloads`), a stand-in of `stand_ins` is returned for
       the data sets that it has.
   """
   root = root_folder(data_dir)

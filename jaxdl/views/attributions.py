@@ -169,6 +169,7 @@ VIEWS = {
     section='Why these classes',
     displays={'attributions': Display('Nine attribution methods side by side')},
     uses=('layer',),
+    slow_part='occlusion',
   ),
   'sanity': View(
     'which attributions depend on what was learned',

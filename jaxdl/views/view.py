@@ -77,6 +77,7 @@ class View:
     uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
     lacking: function (Subject) → what the Subject lacks for this analysis; '' if nothing.
     examples: whether it uses examples; if False, it works without the data.
+    slow_part: what takes most of the time, for a line before it starts; '' if nothing stands out.
     load: function () → None that imports the libraries used by `make`; it is called before several
       analyses run in threads.
   """
@@ -89,6 +90,7 @@ class View:
   uses: tuple[str, ...] = ()
   lacking: Callable[[Subject], str] = lambda subject: ''
   examples: bool = True
+  slow_part: str = ''
   load: Callable[[], None] = lambda: None
 
 
@@ -268,9 +270,12 @@ def shown(pixels: np.ndarray) -> np.ndarray:
 def occlusion_of(subject: Subject) -> dict[str, Any]:
   """Arguments of `attribution.occlusion` for images of this size.
 
-  For images of up to 64 pixels, the window has 5 pixels and visits every place. For larger images,
-  the window is an eighth of the size and moves in steps of a sixteenth.
+  For images of up to 32 pixels, the window has 5 pixels and visits every place. For larger images,
+  the window is an eighth of the size and moves in steps of a sixteenth, so that the number of
+  windows does not grow with the image.
   """
   side = min(subject.inputs.shape[1:3])
-  sizes = {'window': 5, 'stride': 1} if side <= 64 else {'window': side // 8, 'stride': side // 16}
+  sizes = {'window': 5, 'stride': 1}
+  if side > 32:
+    sizes = {'window': side // 8, 'stride': side // 16}
   return {**sizes, 'fill': subject.inputs.mean((0, 1, 2))}
