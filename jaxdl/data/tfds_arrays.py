@@ -61,8 +61,8 @@ def read(
 
   Raises:
     OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files. Where nothing may be downloaded (`downloads`), a stand-in of `stand_ins` is returned for
-      the data sets that it has.
+      files. Where nothing may be downloaded (`downloads`), data sets of known size have a
+      stand-in (`stand_ins`).
   """
   root = root_folder(data_dir)
   folder = version_folder(root, name)
