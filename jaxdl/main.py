@@ -17,6 +17,7 @@ import shlex
 import sys
 
 import ml_collections
+import numpy as np
 
 from jaxdl import lint
 from jaxdl.config import reading
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> int:
       parallel.use_cpu_devices([reading.to_dict(configured)])
     workdir = values.workdir or f'runs/{name}'
     with downloads(not values.describe):
-      chosen = experiment.build(configured, name, format=folder.format_of(workdir))
+      chosen = experiment.build(configured, name, format=_format_of(workdir))
     if values.describe:
       print(disk.readable_json(chosen.config))
     else:
@@ -98,10 +99,22 @@ def main(arguments: list[str]) -> int:
   return 0 if summary['stopped'] is None else command.STOPPED
 
 
+def _format_of(workdir):
+  """The format of the run in a folder, which the first process reads; None for no run."""
+  found = processes.broadcast_from_first(
+    lambda: np.int64(folder.format_of(workdir) or 0), like=np.int64(0)
+  )
+  return int(found) or None
+
+
 def _check_folder(chosen, workdir):
-  """Raises an error for a run that cannot start, before any output is printed."""
-  processes.on_first_process(lambda: disk.make_folder(workdir))
-  folder.check_config(workdir, chosen.config, chosen.steps)
+  """Checks in the first process that a run can start, before anything is printed about it."""
+
+  def check():
+    disk.make_folder(workdir)
+    folder.check_config(workdir, chosen.config, chosen.steps)
+
+  processes.on_first_process(check)
 
 
 def _print_warnings(chosen, *, short):
@@ -227,7 +240,7 @@ def train(
     config = reading.read_file(config)
   if not isinstance(config, Experiment):
     parallel.use_cpu_devices([reading.to_dict(config)])
-    config = experiment.build(config, name, format=folder.format_of(workdir))
+    config = experiment.build(config, name, format=_format_of(workdir))
   _check_folder(config, workdir)
   return _train_with_outputs(config, os.fspath(workdir), command_line, start_over)
 
