@@ -26,9 +26,10 @@ from concurrent import futures
 from jaxdl import figures
 from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
-from jaxdl.monitoring.side_outputs import is_out_of_memory, reason
+from jaxdl.monitoring.side_outputs import reason
 from jaxdl.report import page
 from jaxdl.terminal import command, progress
+from jaxdl.terminal.errors import is_out_of_memory
 from jaxdl.views import VIEWS, subject
 from jaxdl.views.view import Choice, Failure, layers_of, remove_older, write
 

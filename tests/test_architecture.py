@@ -27,7 +27,17 @@ MAY_IMPORT = {
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
   'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
-  'monitoring': {'analysis', 'runs', 'figures', 'models', 'data', 'step', 'devices', 'config'},
+  'monitoring': {
+    'analysis',
+    'runs',
+    'figures',
+    'models',
+    'data',
+    'step',
+    'devices',
+    'terminal',
+    'config',
+  },
   'training': {'monitoring', 'runs', 'models', 'data', 'step', 'devices', 'terminal', 'config'},
   'sweeps': {
     'training',

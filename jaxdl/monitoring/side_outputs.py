@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from jaxdl.terminal.errors import is_out_of_memory
+
 LONGEST = 300  # characters of a reason
 
 
@@ -64,12 +66,3 @@ def reason(error: BaseException) -> str:
     return first
   name = 'out of memory' if is_out_of_memory(error) else type(error).__name__
   return f'{name}: {first}' if first else name
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-  """Whether an exception means that Python, NumPy or XLA could not allocate memory.
-
-  Args:
-    error: the exception.
-  """
-  return isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error)

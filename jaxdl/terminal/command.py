@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from jaxdl.config import arguments as of_arguments
 from jaxdl.config import spelling
 from jaxdl.terminal import start
+from jaxdl.terminal.errors import is_out_of_memory
 
 QUIET = '--quiet'
 JSON = '--json'
@@ -24,7 +25,6 @@ START_OVER = '--start-over'
 TRACEBACK = 'JAXDL_TRACEBACK'  # environment variable that enables the traceback of an error
 STOPPED = 75  # exit code of a command stopped by a signal, which can be resumed (EX_TEMPFAIL)
 BAD_INPUT = (ValueError, OSError, FloatingPointError)
-OUT_OF_MEMORY = ('RESOURCE_EXHAUSTED', 'Out of memory')  # messages of XLA, on any device
 LESS_TO_TRAIN = (
   'use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
   "model, or config.precision='bfloat16'"
@@ -297,7 +297,7 @@ def _of_the_runtime(error, less_memory):
   text = str(error)
   first = text.partition('\n')[0].rstrip('. ')
   request = f'{TRACEBACK}=1 shows the traceback'
-  if isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY):
+  if is_out_of_memory(error):
     return f'memory is exhausted ({first or type(error).__name__}): {less_memory}; {request}'
   if isinstance(error, (RuntimeError, AssertionError)) and not _has_backend():
     import jax
