@@ -1,0 +1,50 @@
+"""The inputs of a trained network, as its run recorded them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Float32, UInt8
+
+from jaxdl.data import preprocess
+from jaxdl.data.preprocess import Array
+
+
+def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
+  """(height, width, channels) of the images from which a network's inputs are made.
+
+  Args:
+    config: the config of a run on images, with its facts about the data ('dataset').
+  """
+  shape, channels = config['dataset']['input_shape'], len(config['dataset']['mean'])
+  if config['data'].get('layout', 'image') == 'rows':  # [H, W * C]
+    height, row = shape
+    return height, row // channels, channels
+  height, width, _ = shape
+  return height, width, channels
+
+
+def image_inputs(
+  config: Mapping[str, Any],
+) -> Callable[[UInt8[Array, 'B H W C']], Float32[Array, 'B ...']]:
+  """The function that turns images into the inputs of a network, as evaluation does.
+
+  The config's distortion (`config.data.distort`) is not applied.
+
+  Args:
+    config: the config of a run on images, with its facts about the data ('dataset').
+
+  Returns:
+    A pure function [B, H, W, C] uint8 → [B, …] float32, scaled and in the network's layout.
+  """
+  kept = config['dataset']
+  prepare = preprocess.inputs(
+    mean=kept['mean'],
+    deviation=kept['deviation'],
+    layout=config['data'].get('layout', 'image'),
+  )
+
+  def inputs(images):
+    return prepare({'image': images, 'index': jnp.zeros(len(images), jnp.int32)})['inputs']
+
+  return inputs
