@@ -85,7 +85,7 @@ WEIGHTS = {
 }
 
 
-def test_layer_table_error_names_a_window_larger_than_the_input():
+def test_layer_table_error_names_the_too_large_window():
   pools = models.build({'name': 'cnn', 'layers': [{'kind': 'max_pool', 'window': 5}] * 2})
   with pytest.raises(
     ValueError,

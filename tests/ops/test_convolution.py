@@ -304,7 +304,7 @@ def test_winograd_rounding_error_is_small(window):
   assert largest_error(training=False) < largest_error(training=True) < 1e-5
 
 
-def test_winograd_is_used_where_it_was_measured_to_be_faster():
+def test_winograd_is_used_where_measured_to_be_faster():
   def pays(inputs, kernel, strides=(1, 1), pads=((0, 0), (0, 0)), dtype=np.float32):
     return winograd.pays(
       jax.ShapeDtypeStruct(inputs, dtype), jax.ShapeDtypeStruct(kernel, dtype), strides, pads
