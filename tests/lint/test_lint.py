@@ -1,4 +1,4 @@
-"""Tests of the warnings before training: each mistake gives one warning, correct configs give none."""
+"""Tests of warnings before training: each mistake gives one warning, correct configs give none."""
 
 import copy
 import functools

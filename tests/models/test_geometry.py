@@ -32,7 +32,7 @@ def random_layers(seed):
 
 
 def check_geometry(model, size):
-  """Compares fields and unseen pixels with the measured ones; returns the number of unseen pixels."""
+  """Compares fields and unseen pixels with measured ones; returns the number of unseen pixels."""
   fields, active = geometry.receptive_fields(model, size), lit_units(model, size)
   for name, (rows, columns) in fields.items():
     np.testing.assert_array_equal(np.einsum('ir,jc->rcij', rows, columns), active[name], name)

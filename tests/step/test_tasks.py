@@ -71,7 +71,7 @@ TREE = {
 
 
 def test_l2_penalty_and_gradients_equal_hand_values():
-  """λ Σ w² has the gradient 2 λ w. Biases and batch normalisation count only with everything=True."""
+  """λ Σ w² has the gradient 2 λ w. Biases and batch normalisation need everything=True."""
   value, gradients = jax.value_and_grad(lambda tree: tasks.l2(tree, strength=0.5))(TREE)
   assert float(value) == 2.5
   jax.tree.map(
