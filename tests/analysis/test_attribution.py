@@ -1,5 +1,6 @@
-"""Gradients, their integrals, Grad-CAM and the randomisation check, against worked cases and finite
-differences.
+"""Tests of attribution: gradients, integrated gradients, Grad-CAM and the randomisation check.
+
+Maps are compared with finite differences, formulas and cases with known results.
 """
 
 import warnings
@@ -41,8 +42,8 @@ def network(layers=LAYERS, shape=(7, 6, 2), batch=3, dtype=np.float32, **fields)
   return model, variables, images, np.arange(batch) % 3
 
 
-def linear(weights):
-  """A model of one logit for each [H, W, C] of weights [K, H, W, C]."""
+def linear_network(weights):
+  """Returns a linear model and its variables, with K logits from weights [K, H, W, C]."""
   model = models.build(
     dict(
       name='cnn',
@@ -66,15 +67,15 @@ def linear(weights):
 def test_saliency_equals_finite_differences(activation):
   with jax.enable_x64(True):
     model, variables, images, labels = network(dtype=np.float64, activation=activation)
-    scored = jax.jit(lambda images, target: units.scores(model, variables, images, target))
+    scores = jax.jit(lambda images, target: units.scores(model, variables, images, target))
     steps = 1e-6 * np.random.default_rng(1).normal(size=(6, *images.shape))
     found = attribution.saliency(model, variables, images, labels)
     for step in steps:
-      change = (scored(images + step, labels) - scored(images - step, labels)) / 2
+      change = (scores(images + step, labels) - scores(images - step, labels)) / 2
       np.testing.assert_allclose((found * step).sum((1, 2, 3)), change, rtol=1e-5)
 
 
-def test_input_x_gradient_of_a_network_without_biases_sums_to_the_logit():
+def test_input_x_gradient_without_biases_sums_to_the_logit():
   layers = (
     dict(kind='conv', features=4, kernel=3),
     dict(kind='max_pool'),
@@ -89,23 +90,24 @@ def test_input_x_gradient_of_a_network_without_biases_sums_to_the_logit():
   np.testing.assert_allclose(found.sum((1, 2, 3)), logits, rtol=1e-4)
 
 
-def test_smooth_grad_is_a_mean_over_noise():
-  given = network()
-  plain = attribution.saliency(*given)
+def test_smooth_grad_averages_over_noise():
+  args = network()
+  plain = attribution.saliency(*args)
   np.testing.assert_allclose(
-    attribution.smooth_grad(*given, samples=8, noise=0.0), plain, rtol=1e-5, atol=1e-6
+    attribution.smooth_grad(*args, samples=8, noise=0.0), plain, rtol=1e-5, atol=1e-6
   )
-  once = attribution.smooth_grad(*given, samples=8, seed=1)
+  noisy = attribution.smooth_grad(*args, samples=8, seed=1)
   np.testing.assert_allclose(
-    attribution.smooth_grad(*given, samples=8, seed=1, batch_size=2), once, rtol=1e-5, atol=1e-6
+    attribution.smooth_grad(*args, samples=8, seed=1, batch_size=2), noisy, rtol=1e-5, atol=1e-6
   )
-  assert np.abs(once - plain).max() > 1e-3
-  assert np.abs(attribution.smooth_grad(*given, samples=8, seed=2) - once).max() > 1e-3
+  assert np.abs(noisy - plain).max() > 1e-3
+  assert np.abs(attribution.smooth_grad(*args, samples=8, seed=2) - noisy).max() > 1e-3
 
 
-def test_smooth_grad_of_a_relu_is_known():
-  """The gradient is 0 or 1: its mean over noise of deviation s is Φ(x / s), with s a share of the
-  image's range.
+def test_smooth_grad_of_a_relu_equals_its_formula():
+  """The gradient is 0 or 1. Its mean over noise with standard deviation s is Φ(x / s).
+
+  s is a fraction of the range of the image.
   """
   model = models.build(
     dict(
@@ -120,44 +122,38 @@ def test_smooth_grad_of_a_relu_is_known():
   variables = {
     'params': {'logits': {'kernel': np.ones((2, 1), np.float32), 'bias': np.zeros(1, np.float32)}}
   }
-  image = np.float32([[[-1.0], [3.0]]])  # the range is 4, the deviation 0.25 · 4 = 1
-  images = np.stack([image, 10 * image])  # each has a range of its own
+  image = np.float32([[[-1.0], [3.0]]])  # range 4, standard deviation 0.25 · 4 = 1
+  images = np.stack([image, 10 * image])  # their ranges differ
   found = attribution.smooth_grad(
     model, variables, images, np.array([0, 0]), samples=4000, noise=0.25
   )
   np.testing.assert_allclose(found.reshape(2, 2), [[0.1587, 0.9987]] * 2, atol=0.02)  # Φ(−1), Φ(3)
 
 
-def test_integrated_gradients_sum_to_the_change_of_the_logit():
+def test_integrated_gradients_sum_to_the_logit_difference():
   model, variables, images, labels = network()
   for baseline in (0.0, np.float32([0.2, 0.7]), images[::-1].copy()):
     found = attribution.integrated_gradients(
       model, variables, images, labels, baseline=baseline, steps=256, batch_size=2
     )
-    ends = [
-      np.asarray(
-        units.scores(model, variables, np.broadcast_to(np.float32(end), images.shape), labels)
-      )
-      for end in (images, baseline)
-    ]
-    change = ends[0] - ends[1]
+    baselines = np.broadcast_to(np.float32(baseline), images.shape)
+    change = np.asarray(units.scores(model, variables, images, labels))
+    change = change - np.asarray(units.scores(model, variables, baselines, labels))
     np.testing.assert_allclose(found.maps.sum((1, 2, 3)) - change, found.gap, atol=1e-5)
     assert (np.abs(found.gap) <= 5e-3 * np.abs(change) + 2e-3).all()
 
 
-def test_integrated_gradients_of_a_linear_model_are_exact_at_one_step():
-  weights, images = (
-    np.random.default_rng(0).normal(size=(2, 3, 4, 1)).astype(np.float32),
-    np.ones((2, 3, 4, 1), np.float32) * 3,
-  )
+def test_integrated_gradients_of_a_linear_model_are_exact():
+  weights = np.random.default_rng(0).normal(size=(2, 3, 4, 1)).astype(np.float32)
+  images = np.full((2, 3, 4, 1), 3, np.float32)
   found = attribution.integrated_gradients(
-    *linear(weights), images, np.array([1, 0]), baseline=1.0, steps=1
+    *linear_network(weights), images, np.array([1, 0]), baseline=1.0, steps=1
   )
   np.testing.assert_allclose(found.maps, 2 * weights[::-1], rtol=1e-6)
   np.testing.assert_allclose(found.gap, 0, atol=1e-5)
 
 
-def test_the_quadrature_converges_as_gauss_legendre_does_where_the_network_is_smooth():
+def test_quadrature_of_a_smooth_network_converges_fast():
   model, variables, images, labels = network(activation='tanh', batch=1)
   gaps = [
     abs(attribution.integrated_gradients(model, variables, images, labels, steps=steps).gap[0])
@@ -167,7 +163,7 @@ def test_the_quadrature_converges_as_gauss_legendre_does_where_the_network_is_sm
   assert gaps[2] < 1e-5
 
 
-def test_pixels_that_the_network_never_sees_get_exactly_nothing():
+def test_unseen_pixels_get_zero_attribution():
   layers = (
     dict(kind='conv', features=3, kernel=3, padding='VALID'),
     dict(kind='max_pool'),
@@ -186,13 +182,16 @@ def test_pixels_that_the_network_never_sees_get_exactly_nothing():
     assert maps[:, :8].any((0, 2, 3)).all()
 
 
-def test_grad_cam_by_its_formula():
+def test_grad_cam_equals_its_formula():
   with jax.enable_x64(True):
     model, variables, images, labels = network(dtype=np.float64)
     maps = np.asarray(units.outputs(model, variables, images, ['max_pool1'])[1]['max_pool1'])
     weights = np.zeros((3, 4))
-    for c in range(4):  # the mean slope over places: all places moved together
-      up, down = (with_channel(model, variables, images, labels, c, way) for way in (1e-6, -1e-6))
+    for c in range(4):  # finite difference for the whole channel, divided by its size
+      up, down = (
+        scores_with_raised_channel(model, variables, images, labels, c, step)
+        for step in (1e-6, -1e-6)
+      )
       weights[:, c] = (up - down) / 2e-6 / maps[0, :, :, 0].size
     expected = np.einsum('bhwc,bc->bhw', maps, weights)
     found = attribution.grad_cam(model, variables, images, labels, 'max_pool1', relu=False)
@@ -205,15 +204,15 @@ def test_grad_cam_by_its_formula():
     )
 
 
-def with_channel(model, variables, images, labels, channel, step):
-  """The score where a channel of max_pool1 is raised everywhere."""
+def scores_with_raised_channel(model, variables, images, labels, channel, step):
+  """Returns the scores after adding `step` to a channel of max_pool1."""
   logits = units.outputs_with(
     model, variables, images, 'max_pool1', lambda outputs: outputs.at[..., channel].add(step)
   )
   return np.asarray(logits)[np.arange(len(labels)), labels]
 
 
-def test_grad_cam_of_a_network_that_averages_is_its_class_activation_map():
+def test_grad_cam_with_average_pooling_is_class_activation_map():
   layers = (
     dict(kind='conv', features=4, kernel=3),
     dict(kind='average_pool', window=(4, 6)),
@@ -222,32 +221,33 @@ def test_grad_cam_of_a_network_that_averages_is_its_class_activation_map():
   )
   model, variables, images, labels = network(layers, shape=(4, 6, 1))
   conv = np.asarray(units.outputs(model, variables, images, ['conv1'])[1]['conv1'])
-  classes = np.einsum('bhwc,cb->bhw', conv, variables['params']['logits']['kernel'][:, labels])
+  kernel = variables['params']['logits']['kernel']
+  expected = np.einsum('bhwc,cb->bhw', conv, kernel[:, labels]) / 24
   found = attribution.grad_cam(model, variables, images, labels, 'conv1', relu=False)
-  np.testing.assert_allclose(found.maps, classes / 24, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(found.maps, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_grad_cam_is_upsampled_between_the_centres_of_places():
+def test_grad_cam_is_upsampled_bilinearly():
   model, variables, images, labels = network()
   found = attribution.grad_cam(model, variables, images, labels, 'max_pool1', relu=False)
   assert found.maps.shape == (3, 3, 3)
   assert found.upsampled.shape == (3, 7, 6)
   rows, columns = ((np.arange(size) + 0.5) * 3 / size - 0.5 for size in (7, 6))
-  for image, large in zip(found.maps, found.upsampled, strict=True):
-    across = np.stack([np.interp(columns, range(3), row) for row in image])
-    expected = np.stack([np.interp(rows, range(3), column) for column in across.T], 1)
-    np.testing.assert_allclose(large, expected, rtol=1e-4, atol=1e-6)
+  for small, upsampled in zip(found.maps, found.upsampled, strict=True):
+    wide = np.stack([np.interp(columns, range(3), row) for row in small])
+    expected = np.stack([np.interp(rows, range(3), column) for column in wide.T], 1)
+    np.testing.assert_allclose(upsampled, expected, rtol=1e-4, atol=1e-6)
   guided = attribution.guided_grad_cam(model, variables, images, labels, 'max_pool1')
-  kept = attribution.grad_cam(model, variables, images, labels, 'max_pool1').upsampled[..., None]
+  mask = attribution.grad_cam(model, variables, images, labels, 'max_pool1').upsampled[..., None]
   np.testing.assert_allclose(
     guided,
-    kept * attribution.guided_backprop(model, variables, images, labels),
+    mask * attribution.guided_backprop(model, variables, images, labels),
     rtol=1e-5,
     atol=1e-7,
   )
 
 
-def test_a_grad_cam_of_what_speaks_against_is_zero_and_says_so():
+def test_grad_cam_of_negative_evidence_is_zero_and_warns():
   layers = (
     dict(kind='conv', features=2, kernel=1),
     dict(kind='flatten'),
@@ -268,30 +268,29 @@ def test_a_grad_cam_of_what_speaks_against_is_zero_and_says_so():
   ).all()
 
 
-def test_rank_correlation_by_hand():
+def test_rank_correlation_equals_hand_computed_values():
   np.testing.assert_array_equal(sanity.mean_ranks(np.array([3, 1, 3, 2])), [2.5, 0, 2.5, 1])
   assert sanity.spearman(np.array([1, 2, 3]), np.array([10, 20, 99])) == pytest.approx(1)
-  assert sanity.spearman(np.array([1, 2, 3, 4]), np.array([4, 2, 3, 1])) == pytest.approx(
-    -0.8
-  )  # 1 − 6 · 18 / (4 · 15)
+  # 1 − 6 · 18 / (4 · 15) = −0.8
+  assert sanity.spearman(np.array([1, 2, 3, 4]), np.array([4, 2, 3, 1])) == pytest.approx(-0.8)
   assert sanity.spearman(np.array([1, 1, 2]), np.array([1, 2, 2])) == pytest.approx(0.5)
   assert np.isnan(sanity.spearman(np.ones(3), np.arange(3)))
 
 
-def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
-  given = network(shape=(10, 10, 1), batch=4)
-  found = attribution.sanity(attribution.saliency, *given)
+def test_randomisation_starts_at_the_head_and_flags_insensitive_methods():
+  args = network(shape=(10, 10, 1), batch=4)
+  found = attribution.sanity(attribution.saliency, *args)
   plain = network(LAYERS[2:4] + LAYERS[4:5] + LAYERS[6:7])
-  plain[1]['batch_stats'] = {}  # as a checkpoint has it
-  model, variables, *others = given
-  committed = jax.device_put(variables, jax.devices()[0])  # as a checkpoint has them
+  plain[1]['batch_stats'] = {}  # as in a checkpoint
+  model, variables, *others = args
+  committed = jax.device_put(variables, jax.devices()[0])  # as in a checkpoint
   with compiled_programs() as compiled:
     again = attribution.sanity(attribution.input_x_gradient, model, committed, *others)
   assert again.layers == found.layers
   shapes = [leaf.shape for leaf in (variables['params']['conv1']['kernel'], others[0])]
   types = [f'float32[{",".join(map(str, shape))}]' for shape in shapes]
-  of_the_network = [line for line in compiled if all(kind in line for kind in types)]
-  assert len(of_the_network) == 1, compiled  # one program for all stages
+  network_programs = [line for line in compiled if all(kind in line for kind in types)]
+  assert len(network_programs) == 1, compiled  # one program for all stages
   assert attribution.sanity(lambda model, variables, images, target: images, *plain).layers == (
     '',
     'dense1',
@@ -302,38 +301,41 @@ def test_randomisation_goes_from_the_head_downward_and_tells_methods_apart():
   assert found.correlations[1:].mean() < 0.9
   assert abs(found.correlations[-1].mean()) < 0.4
   assert not found.flagged
-  image_alone = attribution.sanity(lambda model, variables, images, target: images, *given)
-  np.testing.assert_allclose(image_alone.correlations, 1)
-  assert image_alone.flagged
-  first_alone = attribution.sanity(
-    lambda model, variables, images, target: (
-      images * variables['params']['conv1']['bias'][0]
-      + (variables['params']['conv1']['bias'][0] == 0) * images[::-1]
-    ),
-    *given,
-  )
-  np.testing.assert_allclose(first_alone.correlations[:-1], 1)  # the first layer's random bias is 0
-  assert first_alone.correlations[-1].mean() < 0.5
-  assert first_alone.flagged
+  images_only = attribution.sanity(lambda model, variables, images, target: images, *args)
+  np.testing.assert_allclose(images_only.correlations, 1)
+  assert images_only.flagged
+
+  def first_layer_map(model, variables, images, target):
+    """Depends only on a bias of the first layer, which randomisation sets to 0."""
+    bias = variables['params']['conv1']['bias'][0]
+    return images[::-1] if bias == 0 else images * bias
+
+  first_layer_only = attribution.sanity(first_layer_map, *args)
+  np.testing.assert_allclose(first_layer_only.correlations[:-1], 1)
+  assert first_layer_only.correlations[-1].mean() < 0.5
+  assert first_layer_only.flagged
 
 
-def test_randomisation_resets_running_averages_too():
-  seen = []
+def test_randomisation_also_resets_running_averages():
+  stages = []
   model, variables, images, labels = network()
-  attribution.sanity(
-    lambda model, variables, *_: seen.append(variables) or images, model, variables, images, labels
-  )
+
+  def record_variables(model, variables, images, target):
+    stages.append(variables)
+    return images
+
+  attribution.sanity(record_variables, model, variables, images, labels)
   for stage, layers in enumerate(
     [[], ['logits'], ['logits'], ['logits'], ['logits'], ['logits', 'batch_norm1']]
   ):
     for layer in ('logits', 'batch_norm1'):
-      reset = seen[stage]['batch_stats'][layer]
+      reset = stages[stage]['batch_stats'][layer]
       assert (np.all(reset['mean'] == 0) and np.all(reset['var'] == 1)) == (layer in layers)
   assert not np.array_equal(
-    seen[2]['params']['dense2']['kernel'], variables['params']['dense2']['kernel']
+    stages[2]['params']['dense2']['kernel'], variables['params']['dense2']['kernel']
   )
   np.testing.assert_array_equal(
-    seen[2]['params']['dense1']['kernel'], variables['params']['dense1']['kernel']
+    stages[2]['params']['dense1']['kernel'], variables['params']['dense1']['kernel']
   )
 
 
@@ -383,12 +385,12 @@ def test_randomisation_resets_running_averages_too():
     ),
   ],
 )
-def test_what_is_wrong_is_named(call, message):
+def test_invalid_argument_error_names_the_fix(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call(*network())
 
 
-def test_every_name_is_there():
+def test_every_exported_name_exists():
   with warnings.catch_warnings():
     warnings.simplefilter('error')
     assert all(callable(getattr(attribution, name)) for name in attribution.__all__)

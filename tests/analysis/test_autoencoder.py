@@ -1,4 +1,4 @@
-"""Reconstructions and walks between codes."""
+"""Tests of the analysis of autoencoders: reconstructions and interpolations between codes."""
 
 import jax
 import numpy as np
@@ -20,9 +20,10 @@ LINEAR = dict(
 
 
 @pytest.fixture
-def mean_and_slope():
-  """A network by hand: the code is (mean of the pixels, left − right), the image ReLU of (mean ±
-  slope / 4).
+def linear_autoencoder():
+  """Returns an autoencoder with hand-set weights.
+
+  Its code is (mean of the pixels, slope = left − right), its image ReLU(mean ± slope / 4).
   """
   encoder = np.array([[1 / 4, 1], [1 / 4, -1], [1 / 4, 1], [1 / 4, -1]], np.float32)
   decoder = np.array([[1, 1, 1, 1], [1 / 4, -1 / 4, 1 / 4, -1 / 4]], np.float32)
@@ -38,10 +39,10 @@ def images(*rows):
   return np.array(rows, np.float32).reshape(-1, 2, 2, 1)
 
 
-def test_autoencoder_reconstructions_by_hand(mean_and_slope):
+def test_autoencoder_reconstructions_equal_hand_values(linear_autoencoder):
   targets = images([1, 0, 1, 0], [1, 1, 0, 0], [0.5, 0.5, 0.5, 0.5])
   inputs = images([1, 0, 1, 0], [0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5])
-  found = autoencoder.reconstructions(*mean_and_slope, inputs, targets, batch_size=2)
+  found = autoencoder.reconstructions(*linear_autoencoder, inputs, targets, batch_size=2)
   np.testing.assert_allclose(found.images, images([1, 0, 1, 0], [0, 1, 0, 1], [0.5] * 4), atol=1e-6)
   np.testing.assert_allclose(found.mse, [0, 0.5, 0], atol=1e-6)
   np.testing.assert_allclose(found.of_inputs, [0, 0.5, 0])
@@ -57,9 +58,11 @@ def test_autoencoder_reconstructions_by_hand(mean_and_slope):
   )
 
 
-def test_autoencoder_traverse_by_hand(mean_and_slope):
-  """From all 1 to a slope of 2 about a mean of 1/2: a quarter of the way is a quarter of each code."""
-  walk = autoencoder.traverse(*mean_and_slope, images([1, 1, 1, 1]), images([1, 0, 1, 0]), steps=5)
+def test_autoencoder_traverse_equals_hand_values(linear_autoencoder):
+  """The codes are interpolated linearly, from (1, 0) to (1/2, 2)."""
+  walk = autoencoder.traverse(
+    *linear_autoencoder, images([1, 1, 1, 1]), images([1, 0, 1, 0]), steps=5
+  )
   assert walk.shape == (1, 5, 2, 2, 1)
   means, slopes = np.linspace(1, 0.5, 5), np.linspace(0, 2, 5)
   expected = np.stack(
@@ -84,7 +87,7 @@ CONVOLUTIONAL = dict(
 )
 
 
-def test_autoencoder_walks_from_reconstruction_to_reconstruction():
+def test_autoencoder_traverse_starts_and_ends_at_reconstructions():
   model, generator = models.build(CONVOLUTIONAL), np.random.default_rng(0)
   first, second = generator.random((2, 3, 8, 8, 1), np.float32)
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), first)
@@ -93,8 +96,8 @@ def test_autoencoder_walks_from_reconstruction_to_reconstruction():
   )
   walk = autoencoder.traverse(model, variables, first, second, steps=3)
   ends = np.concatenate([first, second])
-  rebuilt = autoencoder.reconstructions(model, variables, ends, ends).images
-  np.testing.assert_allclose(np.concatenate([walk[:, 0], walk[:, 2]]), rebuilt, atol=1e-6)
+  reconstructed = autoencoder.reconstructions(model, variables, ends, ends).images
+  np.testing.assert_allclose(np.concatenate([walk[:, 0], walk[:, 2]]), reconstructed, atol=1e-6)
   middle = activations(model, variables, ends, ['code'])['code'].reshape(2, 3, 3).mean(0)
   decode = jax.jit(
     lambda codes: units.outputs_with(model, variables, first, 'code', lambda _: codes)
@@ -146,6 +149,6 @@ def test_autoencoder_walks_from_reconstruction_to_reconstruction():
     ),
   ],
 )
-def test_autoencoder_names_what_is_wrong(mean_and_slope, call, message):
+def test_autoencoder_errors_name_the_fix(linear_autoencoder, call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
-    call(mean_and_slope, np.ones((2, 2, 2, 1), np.float32))
+    call(linear_autoencoder, np.ones((2, 2, 2, 1), np.float32))

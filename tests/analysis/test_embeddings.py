@@ -1,4 +1,4 @@
-"""Features, their projections and what is to be said beside them."""
+"""Tests of embeddings: features, projections, neighbours and quality measures."""
 
 import sys
 
@@ -12,7 +12,7 @@ from jaxdl.analysis import embeddings
 from jaxdl.analysis.activations import activations
 
 
-def built(section, shape, count=3):
+def build_network(section, shape, count=3):
   model, generator = models.build(section), np.random.default_rng(0)
   inputs = generator.random((count, *shape), np.float32)
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
@@ -23,8 +23,8 @@ def built(section, shape, count=3):
   )
 
 
-def test_embedding_features_are_what_the_last_dense_layer_reads():
-  model, variables, images = built(BN_CNN, (12, 12, 1))
+def test_embedding_features_are_inputs_of_the_last_dense_layer():
+  model, variables, images = build_network(BN_CNN, (12, 12, 1))
   variables['batch_stats'] = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, variables['batch_stats'])
   found = activations(model, variables, images, ['flatten1', 'conv1'])
   np.testing.assert_allclose(
@@ -35,27 +35,27 @@ def test_embedding_features_are_what_the_last_dense_layer_reads():
   )
 
 
-def test_embedding_features_of_several_dense_layers_are_the_penultimate_ones():
+def test_embedding_features_come_from_the_penultimate_dense_layer():
   layers = [
     dict(kind='flatten'),
     *(dict(kind='dense', features=size) for size in (6, 5, 4)),
     dict(kind='batch_norm'),
   ]
-  model, variables, images = built(dict(name='cnn', layers=layers), (3, 3, 1), count=1)
+  model, variables, images = build_network(dict(name='cnn', layers=layers), (3, 3, 1), count=1)
   found = embeddings.features(model, variables, images)
   np.testing.assert_allclose(
     found, activations(model, variables, images, ['dense2'])['dense2'], atol=1e-6
   )
 
 
-def test_embedding_features_of_a_recurrent_network_are_its_last_state():
-  model, variables, rows = built(RECURRENT, (6, 4), count=1)
+def test_embedding_features_of_recurrent_networks_are_the_last_state():
+  model, variables, rows = build_network(RECURRENT, (6, 4), count=1)
   states = activations(model, variables, rows, ['lstm'])['lstm']
   np.testing.assert_allclose(embeddings.features(model, variables, rows), states[:, -1], atol=1e-6)
 
 
-def test_embedding_features_of_an_autoencoder_are_its_codes():
-  model, variables, images = built(
+def test_embedding_features_of_an_autoencoder_are_the_codes():
+  model, variables, images = build_network(
     dict(
       name='cnn',
       layers=[
@@ -73,8 +73,8 @@ def test_embedding_features_of_an_autoencoder_are_its_codes():
   )
 
 
-def test_embedding_features_name_what_is_wrong():
-  model, variables, images = built(
+def test_embedding_features_errors_name_the_fix():
+  model, variables, images = build_network(
     dict(name='cnn', layers=[dict(kind='conv', features=2, kernel=3)]), (8, 8, 1)
   )
   with pytest.raises(ValueError, match='^the model has no dense layer: name one of conv1'):
@@ -83,10 +83,8 @@ def test_embedding_features_name_what_is_wrong():
     embeddings.features(model, variables, images, 'dense1')
 
 
-def test_embedding_pca_by_hand():
-  """Points on the line (3, −4) t: one component, of which the number of greatest magnitude is
-  positive.
-  """
+def test_embedding_pca_equals_hand_values():
+  """Points on the line (3, −4) t have one component; its entry of largest magnitude is positive."""
   steps = np.array([-2.0, -1.0, 0.0, 3.0])
   found = embeddings.pca(steps[:, None] * [3, -4] + [10, 20], 2)
   np.testing.assert_allclose(found.axes[0], [-0.6, 0.8])
@@ -96,7 +94,7 @@ def test_embedding_pca_by_hand():
 
 
 @pytest.mark.parametrize('shape', [(40, 6), (5, 9)])
-def test_embedding_pca_equals_the_covariance(shape):
+def test_embedding_pca_equals_eigenvectors_of_the_covariance(shape):
   features = np.random.default_rng(0).normal(size=shape) * np.arange(1, shape[1] + 1)
   found = embeddings.pca(features, 3)
   values, vectors = np.linalg.eigh(np.cov(features.T))
@@ -109,17 +107,15 @@ def test_embedding_pca_equals_the_covariance(shape):
   )
 
 
-def test_embedding_pca_of_dead_features_explains_nothing():
+def test_embedding_pca_of_constant_features_explains_no_variance():
   found = embeddings.pca(np.ones((3, 4)), 2)
   np.testing.assert_array_equal(found.points, np.zeros((3, 2)))
   np.testing.assert_array_equal(found.explained, [0, 0])
   assert embeddings.pca(np.ones((1, 4)), 1).points.shape == (1, 1)
 
 
-def test_embedding_neighbours_by_hand():
-  """On a line at 0, 1, 1 and 5: the twins are each other's nearest at distance 0, nobody is his
-  own.
-  """
+def test_embedding_neighbours_equal_hand_values():
+  """Points on a line at 0, 1, 1 and 5. Equal points have distance 0; a point is not its neighbour."""
   features = np.array([[0.0, 0], [1, 0], [1, 0], [5, 0]])
   index, distance = embeddings.neighbours(features, 2)
   assert index.tolist() == [[1, 2], [2, 0], [1, 0], [1, 2]]
@@ -148,18 +144,17 @@ def test_embedding_neighbours_equal_brute_force(metric, monkeypatch):
     np.testing.assert_allclose(distance[row], np.sort(expected)[:7], atol=1e-12)
 
 
-def test_embedding_quality_by_hand():
-  """Five points on a line; the picture swaps the ends, so that the nearest are 3, 4, 1, 2, 1 of
-  ranks 3, 4, 1, 1, 3.
+def test_embedding_quality_equals_hand_values():
+  """Five points on a line; the embedding swaps the ends.
+
+  The nearest neighbours in the embedding are 3, 4, 1, 2, 1, with ranks 3, 4, 1, 1, 3 in the
+  features.
   """
-  features, picture = (
-    np.array([[0.0], [1], [2.1], [3.3], [4.6]]),
-    np.array([[4.6], [1], [2.1], [3.3], [0]]),
-  )
-  found = embeddings.quality(features, picture, np.array([0, 0, 0, 1, 1]), count=1)
-  assert found.trustworthiness == pytest.approx(
-    1 - (2 + 3 + 0 + 0 + 2) / 15
-  )  # 15: all at the last of four ranks
+  features = np.array([[0.0], [1], [2.1], [3.3], [4.6]])
+  points = np.array([[4.6], [1], [2.1], [3.3], [0]])
+  found = embeddings.quality(features, points, np.array([0, 0, 0, 1, 1]), count=1)
+  # 15 is the worst case: all neighbours have the last of four ranks.
+  assert found.trustworthiness == pytest.approx(1 - (2 + 3 + 0 + 0 + 2) / 15)
   assert found.accuracy == pytest.approx(1 / 5)
 
 
@@ -167,10 +162,10 @@ def test_embedding_quality_equals_scikit_learn():
   manifold = pytest.importorskip('sklearn.manifold')
   generator = np.random.default_rng(0)
   features = generator.normal(size=(60, 8))
-  for picture in (features[:, :2], features[:, :1] * [1, 1e-3], generator.normal(size=(60, 2))):
-    found = embeddings.quality(features, picture, np.zeros(60, int), count=5)
+  for points in (features[:, :2], features[:, :1] * [1, 1e-3], generator.normal(size=(60, 2))):
+    found = embeddings.quality(features, points, np.zeros(60, int), count=5)
     assert found.trustworthiness == pytest.approx(
-      manifold.trustworthiness(features, picture, n_neighbors=5), abs=1e-12
+      manifold.trustworthiness(features, points, n_neighbors=5), abs=1e-12
     )
   assert embeddings.quality(features, features, np.zeros(60, int)).trustworthiness == 1
 
@@ -181,44 +176,45 @@ def clusters(count=120, classes=4):
   return generator.normal(size=(count, 10)) + 6 * np.eye(10)[labels], labels
 
 
-def test_embedding_tsne_keeps_clusters_and_its_seed():
+def test_embedding_tsne_preserves_clusters_and_is_deterministic():
   pytest.importorskip('sklearn')
   features, labels = clusters()
-  picture = embeddings.tsne(features, perplexity=15)
-  assert picture.shape == (120, 2)
-  found = embeddings.quality(features, picture, labels)
+  points = embeddings.tsne(features, perplexity=15)
+  assert points.shape == (120, 2)
+  found = embeddings.quality(features, points, labels)
   assert found.trustworthiness > 0.8
   assert found.accuracy > 0.95
   assert found.shuffled < 0.45  # four classes: chance is 0.25
-  np.testing.assert_array_equal(embeddings.tsne(features, perplexity=15), picture)
+  np.testing.assert_array_equal(embeddings.tsne(features, perplexity=15), points)
 
 
-def test_embedding_tsne_of_many_features_begins_from_its_seed():
-  """From 500 features on the components that it begins from are approximate, and follow the seed."""
+def test_embedding_tsne_of_many_features_depends_on_the_seed():
+  """From 500 features on, t-SNE is initialised with approximate components that use the seed."""
   pytest.importorskip('sklearn')
   features = np.random.default_rng(0).normal(size=(30, 600))
-  picture = embeddings.tsne(features, perplexity=5, seed=1)
-  np.testing.assert_array_equal(embeddings.tsne(features, perplexity=5, seed=1), picture)
-  assert np.abs(embeddings.tsne(features, perplexity=5, seed=2) - picture).max() > 1e-3
+  points = embeddings.tsne(features, perplexity=5, seed=1)
+  np.testing.assert_array_equal(embeddings.tsne(features, perplexity=5, seed=1), points)
+  assert np.abs(embeddings.tsne(features, perplexity=5, seed=2) - points).max() > 1e-3
 
 
-def test_embedding_linear_accuracy():
+def test_embedding_linear_accuracy_of_clusters_and_noise():
   pytest.importorskip('sklearn')
   features, labels = clusters(200)
-  features = np.concatenate([features * 1e4, np.ones((200, 1))], 1)  # a large scale and a dead unit
+  # A large scale and a constant feature.
+  features = np.concatenate([features * 1e4, np.ones((200, 1))], 1)
   found = embeddings.linear_accuracy(features, labels)
   assert found.held_out > 0.95
   assert embeddings.linear_accuracy(features, labels) == found
   noise = embeddings.linear_accuracy(np.random.default_rng(1).normal(size=(200, 30)), labels)
-  assert noise.held_out < 0.5 < noise.train  # it can learn noise by heart, and it does not help
+  assert noise.held_out < 0.5 < noise.train  # noise can be memorised, without generalisation
   assert noise.majority == pytest.approx(0.25, abs=0.1)
 
 
-def test_embedding_linear_accuracy_scales_by_the_training_part_alone():
+def test_embedding_linear_accuracy_normalises_by_training_data_only():
   pytest.importorskip('sklearn')
   codes, labels = np.random.default_rng(1).normal(size=(200, 30)), np.arange(200) % 4
   train = embeddings.linear_accuracy(codes, labels).train
-  codes[np.random.default_rng(0).permutation(200)[150:]] *= 1e6  # the examples held out
+  codes[np.random.default_rng(0).permutation(200)[150:]] *= 1e6  # the held-out examples
   assert embeddings.linear_accuracy(codes, labels).train == train
 
 
@@ -277,12 +273,12 @@ def test_embedding_linear_accuracy_scales_by_the_training_part_alone():
     ),
   ],
 )
-def test_embeddings_name_what_is_wrong(call, message):
+def test_embeddings_errors_name_the_fix(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call()
 
 
-def test_embeddings_say_what_to_install(monkeypatch):
+def test_embeddings_import_errors_name_the_package(monkeypatch):
   for module in ('sklearn.manifold', 'sklearn.linear_model'):
     monkeypatch.setitem(sys.modules, module, None)
   with pytest.raises(

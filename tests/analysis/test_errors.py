@@ -1,4 +1,4 @@
-"""Confusion, mistakes and calibration, by hand."""
+"""Tests of the analysis of errors: confusion matrix, mistakes and calibration."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,11 @@ from jaxdl.analysis.errors import calibration, confusion, mistakes
 LABELS = np.array([0, 0, 1, 2, 2, 1], np.uint8)
 #                     right      wrong     wrong     right     wrong     right
 PROBABILITIES = [[8, 1, 1], [3, 5, 2], [6, 3, 1], [2, 2, 6], [7, 2, 1], [1, 9, 0.5]]
-LOGITS = (
-  np.log(np.array(PROBABILITIES)) + np.arange(6)[:, None]
-)  # a constant of each example changes nothing
+# Adding a constant to the logits of an example does not change its probabilities.
+LOGITS = np.log(np.array(PROBABILITIES)) + np.arange(6)[:, None]
 
 
-def test_confusion_by_hand():
+def test_confusion_equals_hand_counts():
   found = confusion(LABELS, LOGITS, ['a', 'b', 'c'])
   np.testing.assert_array_equal(found, [[1, 1, 0], [1, 1, 0], [1, 0, 1]])
   np.testing.assert_array_equal(confusion(LABELS, LOGITS.argmax(-1), 3), found)
@@ -21,7 +20,7 @@ def test_confusion_by_hand():
   assert np.issubdtype(found.dtype, np.integer)
 
 
-def test_confusion_has_a_row_for_classes_that_do_not_occur():
+def test_confusion_has_rows_for_absent_classes():
   np.testing.assert_array_equal(
     confusion(np.array([2]), np.array([0]), 4), [[0] * 4, [0] * 4, [1, 0, 0, 0], [0] * 4]
   )
@@ -30,10 +29,8 @@ def test_confusion_has_a_row_for_classes_that_do_not_occur():
 
 def test_confusion_counts_every_example_once():
   generator = np.random.default_rng(0)
-  labels, logits = (
-    generator.integers(0, 256, 5000).astype(np.uint8),
-    generator.normal(size=(5000, 256)).astype(np.float32),
-  )
+  labels = generator.integers(0, 256, 5000).astype(np.uint8)
+  logits = generator.normal(size=(5000, 256)).astype(np.float32)
   found = confusion(labels, logits, 256)
   expected = np.zeros((256, 256), int)
   for label, row in zip(labels, logits, strict=True):
@@ -42,10 +39,8 @@ def test_confusion_counts_every_example_once():
   assert np.trace(found) + len(mistakes(labels, logits).index) == 5000
 
 
-def test_mistakes_by_hand():
-  """Probability of the true class: 0.3, 0.3 and 0.1, so that the last comes first and of the equal
-  ones the first.
-  """
+def test_mistakes_equal_hand_values():
+  """Mistakes are sorted by the probability of the true class, here 0.1, 0.3, 0.3; ties by index."""
   found = mistakes(LABELS, LOGITS)
   assert found.index.tolist() == [4, 1, 2]
   assert found.label.tolist() == [2, 0, 1]
@@ -55,18 +50,17 @@ def test_mistakes_by_hand():
   np.testing.assert_allclose(found.loss, -np.log([0.1, 0.3, 0.3]))
 
 
-def test_mistakes_of_huge_logits_and_of_none():
+def test_mistakes_of_huge_logits_and_without_mistakes():
   found = mistakes(np.array([1]), np.array([[1e4, 0.0]]))
   assert (found.loss, found.probability) == (1e4, 1)
   assert len(mistakes(np.array([0]), np.array([[1e4, 0.0]])).index) == 0
 
 
-def test_calibration_by_hand():
-  """Two classes: confidences 0.6 (wrong), 0.75 (right), 0.8 (wrong) and 1 (right) in four bins of a
-  quarter.
-  """
-  shares = np.array([0.6, 0.75, 0.8, 1 - 1e-12])
-  found = calibration(np.array([1, 0, 1, 0]), np.log(np.stack([shares, 1 - shares], -1)), bins=4)
+def test_calibration_equals_hand_values():
+  """Confidences 0.6 (wrong), 0.75 (right), 0.8 (wrong) and 1 (right) in four equal bins."""
+  probabilities = np.array([0.6, 0.75, 0.8, 1 - 1e-12])
+  logits = np.log(np.stack([probabilities, 1 - probabilities], -1))
+  found = calibration(np.array([1, 0, 1, 0]), logits, bins=4)
   np.testing.assert_array_equal(found.edges, [0, 0.25, 0.5, 0.75, 1])
   np.testing.assert_array_equal(found.count, [0, 0, 2, 2])
   np.testing.assert_allclose(found.confidence, [np.nan, np.nan, 0.675, 0.9])
@@ -74,21 +68,21 @@ def test_calibration_by_hand():
   assert found.error == pytest.approx((2 * 0.175 + 2 * 0.4) / 4)
 
 
-def test_calibration_puts_an_edge_into_the_bin_below():
+def test_calibration_assigns_edges_to_the_lower_bin():
   found = calibration(np.zeros(3, int), np.array([[0.0, 0.0], [0.0, -2000.0], [0.0, 0.0]]), bins=2)
-  np.testing.assert_array_equal(found.count, [2, 1])  # exactly a half twice, exactly 1 once
+  np.testing.assert_array_equal(found.count, [2, 1])  # confidences 0.5, 0.5 and 1
   assert found.error == pytest.approx(2 * 0.5 / 3)
 
 
-def test_calibration_of_a_calibrated_classifier_is_small():
+def test_calibration_error_of_a_calibrated_classifier_is_small():
   generator = np.random.default_rng(1)
   logits = generator.normal(size=(20_000, 5)) * 2
-  drawn = (logits + generator.gumbel(size=logits.shape)).argmax(-1)  # a class of each softmax
-  assert calibration(drawn, logits).error < 0.015
-  assert calibration(drawn, logits * 3).error > 0.1  # too sure of itself
+  labels = (logits + generator.gumbel(size=logits.shape)).argmax(-1)  # sampled from the softmax
+  assert calibration(labels, logits).error < 0.015
+  assert calibration(labels, logits * 3).error > 0.1  # overconfident
 
 
-def test_calibration_equals_a_loop():
+def test_calibration_equals_a_plain_loop():
   generator = np.random.default_rng(2)
   labels, logits = generator.integers(0, 4, 300), generator.normal(size=(300, 4))
   found = calibration(labels, logits, bins=10)
@@ -98,10 +92,9 @@ def test_calibration_equals_a_loop():
     inside = [row for row in range(300) if low / 10 < probabilities[row].max() <= (low + 1) / 10]
     assert found.count[low] == len(inside)
     if inside:
-      right = np.mean([probabilities[row].argmax() == labels[row] for row in inside])
-      error += (
-        len(inside) / 300 * abs(right - np.mean([probabilities[row].max() for row in inside]))
-      )
+      accuracy = np.mean([probabilities[row].argmax() == labels[row] for row in inside])
+      confidence = np.mean([probabilities[row].max() for row in inside])
+      error += len(inside) / 300 * abs(accuracy - confidence)
   assert found.error == pytest.approx(error)
 
 
@@ -139,6 +132,6 @@ def test_calibration_equals_a_loop():
     ),
   ],
 )
-def test_errors_name_what_is_wrong(call, message):
+def test_invalid_argument_error_names_the_fix(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     call()

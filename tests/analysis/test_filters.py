@@ -1,4 +1,4 @@
-"""Filters and their picture."""
+"""Tests of filters and of the grid that shows them."""
 
 import numpy as np
 import pytest
@@ -6,41 +6,41 @@ import pytest
 from jaxdl.analysis import filters
 
 
-def tile(picture, row, column, shape):
-  """The pixels of a tile: a gap of one before each, and around all."""
+def tile(grid, row, column, shape):
+  """Returns the pixels of a tile; tiles are separated and surrounded by gaps of one pixel."""
   height, width = shape
   top, left = 1 + row * (height + 1), 1 + column * (width + 1)
-  return picture[top : top + height, left : left + width]
+  return grid[top : top + height, left : left + width]
 
 
-def kernels_of(*shape):
+def random_kernels(*shape):
   return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 @pytest.mark.parametrize('scaling', ['raw', 'normalised'])
 @pytest.mark.parametrize('channels', [1, 3])
-def test_filters_grid_of_64_is_8_by_8_and_gives_every_weight_back(scaling, channels):
-  kernels = kernels_of(3, 2, channels, 64)
-  picture = filters.grid(kernels, scaling)
-  assert picture.shape == (8 * 4 + 1, 8 * 3 + 1, channels)
-  assert picture.min() >= 0
-  assert picture.max() <= 1
+def test_filters_grid_of_64_is_square_and_invertible(scaling, channels):
+  kernels = random_kernels(3, 2, channels, 64)
+  grid = filters.grid(kernels, scaling)
+  assert grid.shape == (8 * 4 + 1, 8 * 3 + 1, channels)
+  assert grid.min() >= 0
+  assert grid.max() <= 1
   low, high = filters.limits(kernels, scaling)
-  drawn = np.round(picture * 255) / 255  # as a PNG holds it
+  stored = np.round(grid * 255) / 255  # as stored in a PNG file
   for number in range(64):
-    weights = low[number] + tile(drawn, number // 8, number % 8, (3, 2)) * (
+    weights = low[number] + tile(stored, number // 8, number % 8, (3, 2)) * (
       high[number] - low[number]
     )
     np.testing.assert_allclose(
       weights, kernels[..., number], atol=(high[number] - low[number]) / 255
     )
-  gaps = np.ones(picture.shape[:2], bool)
+  gaps = np.ones(grid.shape[:2], bool)
   for row, column in np.ndindex(8, 8):
     tile(gaps, row, column, (3, 2))[...] = False
-  assert (picture[gaps] == filters.GAP).all()
+  assert (grid[gaps] == filters.GAP).all()
 
 
-def test_filters_raw_has_one_scale_and_normalised_one_for_each():
+def test_filters_raw_scaling_is_shared_normalised_per_filter():
   kernels = np.zeros((1, 2, 1, 2), np.float32)
   kernels[0, :, 0, 0], kernels[0, :, 0, 1] = [-4, 2], [0, 1]
   raw, normalised = (
@@ -50,13 +50,13 @@ def test_filters_raw_has_one_scale_and_normalised_one_for_each():
   assert normalised == [0, 1, 0, 1]
 
 
-def test_filters_of_many_channels_have_a_row_each():
-  kernels = kernels_of(3, 3, 5, 4)
-  picture = filters.grid(kernels, 'normalised')
-  assert picture.shape == (4 * 4 + 1, 5 * 4 + 1, 1)
+def test_filters_of_many_channels_have_one_row_per_filter():
+  kernels = random_kernels(3, 3, 5, 4)
+  grid = filters.grid(kernels, 'normalised')
+  assert grid.shape == (4 * 4 + 1, 5 * 4 + 1, 1)
   low, high = filters.limits(kernels, 'normalised')
   for number, channel in np.ndindex(4, 5):
-    weights = low[number] + tile(picture, number, channel, (3, 3))[..., 0] * (
+    weights = low[number] + tile(grid, number, channel, (3, 3))[..., 0] * (
       high[number] - low[number]
     )
     np.testing.assert_allclose(weights, kernels[:, :, channel, number], atol=1e-6)
@@ -64,26 +64,26 @@ def test_filters_of_many_channels_have_a_row_each():
 
 @pytest.mark.parametrize('value', [0.0, 0.3])
 @pytest.mark.parametrize('channels', [1, 2, 3])
-def test_a_constant_filter_is_mid_grey(value, channels):
-  kernels = kernels_of(3, 3, channels, 2)
+def test_constant_filter_is_mid_grey(value, channels):
+  kernels = random_kernels(3, 3, channels, 2)
   kernels[..., 1] = value
-  picture = filters.grid(kernels, 'normalised')
-  place = (1, 0) if channels == 2 else (0, 1)
-  np.testing.assert_array_equal(tile(picture, *place, (3, 3)), 0.5)
+  grid = filters.grid(kernels, 'normalised')
+  position = (1, 0) if channels == 2 else (0, 1)
+  np.testing.assert_array_equal(tile(grid, *position, (3, 3)), 0.5)
   np.testing.assert_array_equal(
     tile(filters.grid(np.zeros((3, 3, channels, 2), np.float32)), 0, 0, (3, 3)), 0.5
   )
 
 
-def test_filters_fewer_than_a_row_and_a_last_row_that_is_not_full():
-  assert filters.grid(kernels_of(3, 3, 1, 5)).shape == (5, 21, 1)
-  picture = filters.grid(kernels_of(3, 3, 1, 10))
-  assert picture.shape == (9, 33, 1)
-  assert (picture[5:, 9:] == filters.GAP).all()
+def test_filters_grid_with_incomplete_rows():
+  assert filters.grid(random_kernels(3, 3, 1, 5)).shape == (5, 21, 1)
+  grid = filters.grid(random_kernels(3, 3, 1, 10))
+  assert grid.shape == (9, 33, 1)
+  assert (grid[5:, 9:] == filters.GAP).all()
 
 
-def test_filters_of_a_layer():
-  kernels = kernels_of(2, 2, 1, 3)
+def test_filters_are_the_kernel_of_a_layer():
+  kernels = random_kernels(2, 2, 1, 3)
   variables = {
     'params': {
       'conv1': {'kernel': kernels, 'bias': np.zeros(3)},
@@ -103,6 +103,6 @@ def test_filters_of_a_layer():
     ((12, 4), 'raw', r'kernels of shape \(12, 4\) are not filters: give \[kh, kw, in, out\]'),
   ],
 )
-def test_filters_grid_names_what_is_wrong(shape, scaling, message):
+def test_filters_grid_errors_name_the_fix(shape, scaling, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     filters.grid(np.zeros(shape), scaling)

@@ -1,6 +1,4 @@
-"""Guided back-propagation, the deconvnet and the gradient against hand-worked nets and loops in
-NumPy.
-"""
+"""Tests of guided backpropagation, the deconvnet and the gradient: equal to loops in NumPy."""
 
 import flax.linen as nn
 import jax
@@ -50,8 +48,8 @@ def network(name, shape=(6, 6, 2), batch=2, dtype=np.float64):
   return model, variables, images
 
 
-def rectified_back(mode, inputs, signal):
-  """The three rules of Springenberg et al. 2015, figure 1."""
+def relu_backward(mode, inputs, signal):
+  """Applies one of the three rules of Springenberg et al. 2015, figure 1."""
   return {
     'gradient': np.where(inputs > 0, signal, 0),
     'deconvnet': np.where(signal > 0, signal, 0),
@@ -59,48 +57,48 @@ def rectified_back(mode, inputs, signal):
   }[mode]
 
 
-def by_loops(layers, params, image, label, mode):
-  """One image forward with the switches kept, then a signal of 1 from the logit back to the pixels,
-  place by place.
-  """
-  value, kept, counts = image, [], {}
+def map_by_loops(layers, params, image, label, mode):
+  """Computes a map with loops: an image forward, then a signal of 1 from the logit to the pixels."""
+  value, steps, counts = image, [], {}
   for layer in layers:
     kind = layer['kind']
     counts[kind] = counts.get(kind, 0) + 1
-    given = params.get(layer.get('name', f'{kind}{counts[kind]}'), {})
-    linear, backward = FORWARD[kind](value, layer, given)
+    layer_params = params.get(layer.get('name', f'{kind}{counts[kind]}'), {})
+    linear, backward = FORWARD[kind](value, layer, layer_params)
     active = kind in ('conv', 'dense') and layer.get('activate', True)
-    kept.append((linear, active, backward))
+    steps.append((linear, active, backward))
     value = np.maximum(linear, 0) if active else linear
   signal = np.eye(len(value))[label]
-  for linear, active, backward in reversed(kept):
+  for linear, active, backward in reversed(steps):
     if active:
-      signal = rectified_back(mode, linear, signal)
+      signal = relu_backward(mode, linear, signal)
     signal = backward(signal)
   return signal
 
 
-def conv_by_loops(value, layer, given):
-  """(outputs before the activation, function that sends a signal back to the inputs)."""
-  kernel, size = given['kernel'], layer['kernel']
+def conv_by_loops(value, layer, layer_params):
+  """Returns the outputs before the activation and the function for the backward pass."""
+  kernel, size = layer_params['kernel'], layer['kernel']
   pad = (size - 1) // 2 if layer.get('padding', 'SAME') == 'SAME' else 0
   height, width, channels = value.shape
-  wide = np.pad(value, ((pad, pad), (pad, pad), (0, 0)))
-  linear = np.zeros((wide.shape[0] - size + 1, wide.shape[1] - size + 1, layer['features']))
+  padded = np.pad(value, ((pad, pad), (pad, pad), (0, 0)))
+  linear = np.zeros((padded.shape[0] - size + 1, padded.shape[1] - size + 1, layer['features']))
   for i, j in np.ndindex(linear.shape[:2]):
-    linear[i, j] = np.tensordot(wide[i : i + size, j : j + size], kernel, 3) + given['bias']
+    linear[i, j] = (
+      np.tensordot(padded[i : i + size, j : j + size], kernel, 3) + layer_params['bias']
+    )
 
   def backward(signal):
-    wide = np.zeros((height + 2 * pad, width + 2 * pad, channels))
+    padded = np.zeros((height + 2 * pad, width + 2 * pad, channels))
     for i, j in np.ndindex(signal.shape[:2]):
-      wide[i : i + size, j : j + size] += kernel @ signal[i, j]
-    return wide[pad : pad + height, pad : pad + width]
+      padded[i : i + size, j : j + size] += kernel @ signal[i, j]
+    return padded[pad : pad + height, pad : pad + width]
 
   return linear, backward
 
 
-def max_pool_by_loops(value, layer, given):
-  """The same for windows of 2 × 2, of whose equal values the first one is the switch."""
+def max_pool_by_loops(value, layer, layer_params):
+  """Returns the same for max pooling of 2 × 2; the first of equal values is the switch."""
   step = layer.get('strides', 2)
   rows, columns = ((size - 2) // step + 1 for size in value.shape[:2])
   linear, switches = np.zeros((rows, columns, value.shape[2])), {}
@@ -112,19 +110,20 @@ def max_pool_by_loops(value, layer, given):
 
   def backward(signal):
     unpooled = np.zeros(value.shape)
-    for place, where in switches.items():
-      unpooled[where] += signal[place]  # windows of stride 1 overlap: their signals add
+    for output, switch in switches.items():
+      unpooled[switch] += signal[output]  # signals of overlapping windows are added
     return unpooled
 
   return linear, backward
 
 
-def flatten_by_loops(value, layer, given):
+def flatten_by_loops(value, layer, layer_params):
   return value.ravel(), lambda signal: signal.reshape(value.shape)
 
 
-def dense_by_loops(value, layer, given):
-  return value @ given['kernel'] + given['bias'], lambda signal: given['kernel'] @ signal
+def dense_by_loops(value, layer, layer_params):
+  kernel = layer_params['kernel']
+  return value @ kernel + layer_params['bias'], lambda signal: kernel @ signal
 
 
 FORWARD = {
@@ -136,7 +135,7 @@ FORWARD = {
 
 
 @pytest.mark.parametrize('name', NETS)
-def test_three_ways_back_equal_the_loops_in_float64(name):
+def test_methods_equal_the_loops_in_float64(name):
   with jax.enable_x64(True):
     model, variables, images = network(name)
     labels = np.array([2, 0])
@@ -144,15 +143,17 @@ def test_three_ways_back_equal_the_loops_in_float64(name):
       found = method(model, variables, images, labels)
       assert found.dtype == np.float64
       expected = [
-        by_loops(NETS[name], variables['params'], image, label, mode)
+        map_by_loops(NETS[name], variables['params'], image, label, mode)
         for image, label in zip(images, labels, strict=True)
       ]
       np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13, err_msg=mode)
 
 
-def hand_worked():
-  """Logit 0 is 2·r(x₁₁ − 2) + 5·r(x₁₂ − 2) + 4·r(x₂₁ − 2) − r(x₂₂ − 2) of the middle pixels 3, 1,
-  0, 5.
+def hand_set_network():
+  """Returns a network with hand-set weights and an image with the centre pixels 3, 1, 0, 5.
+
+  Logit 0 is 2·r(x₁₁ − 2) + 5·r(x₁₂ − 2) + 4·r(x₂₁ − 2) − r(x₂₂ − 2), where r is the ReLU and x are
+  the centre pixels.
   """
   model = models.build(
     dict(
@@ -182,13 +183,13 @@ def hand_worked():
   ('mode', 'expected'),
   [('gradient', [[2, 0], [0, -1]]), ('guided', [[2, 0], [0, 0]]), ('deconvnet', [[2, 5], [4, 0]])],
 )
-def test_a_net_worked_by_hand(mode, expected):
-  found = METHODS[mode](*hand_worked(), np.array([0]))
+def test_methods_equal_hand_values(mode, expected):
+  found = METHODS[mode](*hand_set_network(), np.array([0]))
   np.testing.assert_array_equal(found[0, 1:3, 1:3, 0], expected)
   assert np.count_nonzero(found) == np.count_nonzero(expected)
 
 
-def test_the_first_of_equal_values_is_the_switch():
+def test_first_of_equal_values_is_the_switch():
   model = models.build(
     dict(
       name='cnn',
@@ -207,9 +208,9 @@ def test_the_first_of_equal_values_is_the_switch():
   np.testing.assert_array_equal(found[0, ..., 0], np.kron(np.ones((2, 2)), [[1, 0], [0, 0]]))
 
 
-def test_a_neuron_is_mapped_back_inside_its_receptive_field_alone():
+def test_map_of_a_neuron_lies_inside_its_receptive_field():
   model, variables, images = network('pool of stride 2', dtype=np.float32)
-  variables['params']['conv2']['bias'] += 9  # on
+  variables['params']['conv2']['bias'] += 9  # the unit is active
   for method in METHODS.values():
     found = method(model, variables, images, Neuron('conv2', 1, (0, 0)))
     assert found[:, :5, :5].any()
@@ -222,7 +223,7 @@ def test_a_neuron_is_mapped_back_inside_its_receptive_field_alone():
 
 
 @pytest.mark.parametrize('mode', METHODS)
-def test_a_dead_unit_has_a_map_of_zeros_that_says_so(mode):
+def test_map_of_a_dead_unit_is_zero_and_warns(mode):
   model, variables, images = network('pool of stride 2', dtype=np.float32)
   variables['params']['conv2']['bias'] -= 100
   with pytest.warns(UserWarning, match='2 of 2 maps are zero everywhere: Neuron.* is dead'):
@@ -231,38 +232,38 @@ def test_a_dead_unit_has_a_map_of_zeros_that_says_so(mode):
   assert attribution.silent(found).all()
 
 
-def test_batches_and_one_image_give_the_same_maps():
+def test_maps_do_not_depend_on_the_batch_size():
   model, variables, images = network('pool of stride 1', batch=5, dtype=np.float32)
   labels = np.array([0, 1, 2, 1, 0])
-  whole = attribution.deconvnet(model, variables, images, labels)
+  expected = attribution.deconvnet(model, variables, images, labels)
   np.testing.assert_allclose(
     attribution.deconvnet(model, variables, images, labels, batch_size=2),
-    whole,
+    expected,
     rtol=1e-5,
     atol=1e-6,
   )
   np.testing.assert_allclose(
     attribution.deconvnet(model, variables, images[3:4], labels[3:4])[0],
-    whole[3],
+    expected[3],
     rtol=1e-5,
     atol=1e-6,
   )
 
 
-class Stubborn(nn.Module):
-  """A model that has the field and a ReLU beside it."""
+class ExtraReLU(nn.Module):
+  """A model with the field `activation` and another ReLU."""
 
-  own: callable
+  extra: callable
   activation: callable = nn.relu
 
   @nn.compact
   def __call__(self, inputs):
     hidden = self.activation(nn.Dense(4, name='hidden')(inputs.reshape(len(inputs), -1)))
-    return nn.Dense(2, name='logits')(self.own(hidden - 0.1))
+    return nn.Dense(2, name='logits')(self.extra(hidden - 0.1))
 
 
 @pytest.mark.parametrize(
-  'own',
+  'extra',
   [
     nn.relu,
     lambda x: jnp.maximum(x, 0),
@@ -272,18 +273,18 @@ class Stubborn(nn.Module):
     nn.relu6,
   ],
 )
-def test_a_relu_that_is_not_the_field_is_found(own):
+def test_relu_outside_the_activation_field_raises(extra):
   images = np.ones((1, 2, 2, 1), np.float32)
-  model = Stubborn(own)
+  model = ExtraReLU(extra)
   variables = model.init(jax.random.PRNGKey(0), images)
   for method in (attribution.guided_backprop, attribution.deconvnet):
     with pytest.raises(
-      ValueError, match='cannot reach 1 ReLUs of Stubborn, which are not its field `activation`'
+      ValueError, match='cannot reach 1 ReLUs of ExtraReLU, which are not its field `activation`'
     ):
       method(model, variables, images, np.array([0]))
 
 
-def test_models_without_relus_are_refused_by_name():
+def test_models_without_relus_raise():
   images, labels = np.ones((1, 6, 4), np.float32), np.array([0])
   recurrent = models.build(RECURRENT)
   variables = recurrent.init(jax.random.PRNGKey(0), images)
@@ -300,7 +301,7 @@ def test_models_without_relus_are_refused_by_name():
     attribution.guided_backprop(tanh, variables, images, np.array([0, 1]))
 
 
-def test_max_pooling_counts_as_no_relu():
+def test_max_pooling_does_not_count_as_relu():
   model, variables, images = network('pool of stride 1', dtype=np.float32)
   program = jax.make_jaxpr(model.apply)(variables, images)
   assert guided_backprop.thresholds(program.jaxpr) == 3

@@ -1,4 +1,4 @@
-"""The image that excites a unit most, where the best one is known."""
+"""Tests of activation maximization: known optima, regularisation and parametrisations."""
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +32,8 @@ def network(activation='relu'):
 @pytest.mark.parametrize(
   'parametrised_by', ['fourier', pytest.param('pixels', marks=pytest.mark.slow)]
 )
-def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
-  """In a box the best patch is its upper bound where the weight is positive, its lower one
-  elsewhere.
-  """
+def test_first_layer_unit_reaches_its_known_optimum(parametrised_by):
+  """The optimum is the upper bound where the weight is positive and the lower bound elsewhere."""
   model, variables = network()
   low, high = np.float32([-1, 0]), np.float32([1, 0.5])
   found = maximization.maximize(
@@ -50,10 +48,8 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
     high=high,
     steps=400,
   )
-  kernel, bias = (
-    variables['params']['conv1']['kernel'][..., 1],
-    variables['params']['conv1']['bias'][1],
-  )
+  kernel = variables['params']['conv1']['kernel'][..., 1]
+  bias = variables['params']['conv1']['bias'][1]
   best = np.where(kernel > 0, high, low)
   assert found.shape == (2, *SHAPE)
   assert found.dtype == np.float32
@@ -61,7 +57,7 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
   assert (found <= high).all()
   values = units.scores(model, variables, found, Neuron('conv1', 1, (4, 3)))
   assert (values >= 0.99 * ((kernel * best).sum() + bias)).all()
-  if parametrised_by == 'pixels':  # nothing asks for a change of what the unit does not see
+  if parametrised_by == 'pixels':  # pixels outside the receptive field have no gradient
     outside = np.ones(SHAPE, bool)
     outside[3:6, 2:5] = False
     np.testing.assert_allclose(
@@ -69,22 +65,21 @@ def test_a_unit_of_the_first_layer_reaches_its_known_optimum(parametrised_by):
     )
 
 
-def test_images_are_rolled_both_ways_and_at_last_fitted_to_the_unit():
+def test_jitter_rolls_both_ways_and_ends_without_jitter():
   model, variables = network()
   neuron, kernel = Neuron('conv1', 1, (4, 3)), variables['params']['conv1']['kernel'][..., 1]
   found = maximization.maximize(
     model, variables, neuron, shape=SHAPE, n=2, parametrised_by='pixels', jitter=1
   )
   seen = np.zeros(SHAPE[:2], bool)
-  seen[2:7, 1:6] = True  # the 3 × 3 pixels about (4, 3), and one more on each side
+  seen[2:7, 1:6] = True  # the 3 × 3 pixels around (4, 3), and one more on each side
   np.testing.assert_array_equal(np.abs(found - 0.5).max(-1) > 0.15, [seen, seen])
   best = np.maximum(kernel, 0).sum() + variables['params']['conv1']['bias'][1]
-  assert (
-    units.scores(model, variables, found, neuron) > 0.85 * best
-  ).all()  # 0.6 where they are rolled to the end
+  # With jitter until the end, the scores would be 0.6 of the best one.
+  assert (units.scores(model, variables, found, neuron) > 0.85 * best).all()
 
 
-def test_a_logit_rises_above_all_images_and_seeds_differ():
+def test_logit_exceeds_random_images_and_seeds_differ():
   model, variables = network()
   random = np.random.default_rng(0).random((2000, *SHAPE), np.float32)
   found = maximization.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3)
@@ -95,57 +90,55 @@ def test_a_logit_rises_above_all_images_and_seeds_differ():
   np.testing.assert_array_equal(
     maximization.maximize(model, variables, np.array([0, 1, 2]), shape=SHAPE, n=3), found
   )
-  again = maximization.maximize(model, variables, 0, shape=SHAPE, n=3, seed=1)
-  assert not np.array_equal(again[0], again[1])
-  assert not np.array_equal(again[0], found[0])
+  other_seed = maximization.maximize(model, variables, 0, shape=SHAPE, n=3, seed=1)
+  assert not np.array_equal(other_seed[0], other_seed[1])
+  assert not np.array_equal(other_seed[0], found[0])
   assert (
-    np.asarray(units.scores(model, variables, again, np.zeros(3, int))).min()
+    np.asarray(units.scores(model, variables, other_seed, np.zeros(3, int))).min()
     > np.asarray(model.apply(variables, random))[:, 0].max()
   )
 
 
 @pytest.mark.slow
-def test_a_unit_that_is_off_is_found_its_way():
+def test_inactive_unit_becomes_active():
   model, variables = network()
   neuron = Neuron('conv1', 0, (4, 3))
   kernel = variables['params']['conv1']['kernel'][..., 0]
-  variables['params']['conv1']['bias'][0] = -(
-    np.maximum(kernel, 0).sum() * 0.95
-  )  # off for all but the best images
+  # Inactive for all images except the best ones.
+  variables['params']['conv1']['bias'][0] = -0.95 * np.maximum(kernel, 0).sum()
   gray = np.full((1, *SHAPE), 0.5, np.float32)
   assert units.scores(model, variables, gray, neuron)[0] == 0
   found = maximization.maximize(model, variables, neuron, shape=SHAPE, jitter=0)
   assert units.scores(model, variables, found, neuron)[0] > 0
   tanh, variables = network('tanh')
-  assert (
-    units.scores(
-      tanh, variables, maximization.maximize(tanh, variables, 1, shape=SHAPE), np.array([1])
-    )[0]
-    > 0
-  )
+  found = maximization.maximize(tanh, variables, 1, shape=SHAPE)
+  assert units.scores(tanh, variables, found, np.array([1]))[0] > 0
 
 
-def test_the_redirected_relu_goes_back_where_nothing_else_does():
+def test_redirected_relu_has_a_gradient_for_inactive_examples():
   inputs, signal = jnp.float32([[-1, 2, 0], [-1, -2, -3]]), jnp.float32([[-5, 7, 8], [-5, 0, 8]])
   _, pullback = jax.vjp(maximization.redirected_relu, inputs)
   np.testing.assert_array_equal(pullback(signal)[0], [[0, 7, 0], [-5, 0, 0]])
   np.testing.assert_array_equal(maximization.redirected_relu(inputs), np.maximum(inputs, 0))
 
 
-def test_smooth_images_by_total_variation_and_blur():
+def test_total_variation_and_blur_smooth_the_images():
   model, variables = network()
-  kinds = {
+  smoothed = {
     name: maximization.maximize(
       model, variables, 1, shape=SHAPE, parametrised_by='pixels', **{name: 1.0}
     )
     for name in ('total_variation', 'blur')
   }
-  free = maximization.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels')
-  variation = lambda images: sum(np.abs(np.diff(images, axis=axis)).sum() for axis in (1, 2))  # noqa: E731
-  assert all(variation(images) < 0.7 * variation(free) for images in kinds.values())
+  unregularised = maximization.maximize(model, variables, 1, shape=SHAPE, parametrised_by='pixels')
+
+  def variation(images):
+    return sum(np.abs(np.diff(images, axis=axis)).sum() for axis in (1, 2))
+
+  assert all(variation(images) < 0.7 * variation(unregularised) for images in smoothed.values())
 
 
-def test_each_roughness_has_its_own_weight(monkeypatch):
+def test_roughness_terms_have_separate_weights(monkeypatch):
   model, variables = network()
   monkeypatch.setattr(
     maximization, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()])
@@ -160,7 +153,7 @@ def test_each_roughness_has_its_own_weight(monkeypatch):
   assert bright.min() > 0.8
 
 
-def test_roughness_by_hand():
+def test_roughness_equals_hand_values():
   image = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(16.0)
   blurred = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
   expected = [4 * 16, (np.square(blurred).sum() - 16 + 12**2) / 2]
@@ -169,9 +162,9 @@ def test_roughness_by_hand():
 
 
 @pytest.mark.parametrize('shape', [(6, 8, 1), (5, 7, 2)])
-def test_waves_are_a_real_image_whose_long_ones_weigh_more(shape):
-  decode, begin = parametrisation.named('fourier', shape)
-  start = jnp.asarray(begin(np.random.default_rng(0)))
+def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
+  decode, initialise = parametrisation.named('fourier', shape)
+  start = jnp.asarray(initialise(np.random.default_rng(0)))
   assert decode(start).shape == shape
   power = {}
   for row, column in ((0, 1), (2, 2)):
@@ -181,9 +174,9 @@ def test_waves_are_a_real_image_whose_long_ones_weigh_more(shape):
       * np.pi
       * (row * np.arange(shape[0])[:, None] / shape[0] + column * np.arange(shape[1]) / shape[1])
     )
-    height = image[0, 0, 0]
-    np.testing.assert_allclose(image[..., 0], height * np.cos(angle), atol=1e-6)
-    power[row, column] = height * np.hypot(row / shape[0], column / shape[1])
+    amplitude = image[0, 0, 0]
+    np.testing.assert_allclose(image[..., 0], amplitude * np.cos(angle), atol=1e-6)
+    power[row, column] = amplitude * np.hypot(row / shape[0], column / shape[1])
   np.testing.assert_allclose(power[0, 1], power[2, 2], rtol=1e-5)
   assert parametrisation.named('fourier', list(shape))[0] is decode
 
@@ -205,6 +198,6 @@ def test_waves_are_a_real_image_whose_long_ones_weigh_more(shape):
     (dict(shape=(3, 3, 2)), r'inputs of shape \(1, 3, 3, 2\) do not fit the model'),
   ],
 )
-def test_optimize_names_what_is_wrong(arguments, message):
+def test_maximize_errors_name_the_fix(arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     maximization.maximize(*network(), **{'target': 0, 'shape': SHAPE, **arguments})

@@ -1,4 +1,4 @@
-"""Top patches and selective channels against plain loops over all images."""
+"""Tests of top patches and selective channels: equal to plain loops over all images."""
 
 import jax
 import numpy as np
@@ -20,14 +20,15 @@ LAYERS = (
 
 @pytest.fixture(scope='module')
 def net():
-  """A CNN of whole numbers, so that equal values are equal in every batch; images 4 and 9 are
-  copies of image 1.
+  """Returns a CNN with integer weights, its variables, images and outputs.
+
+  With integers, equal values are equal in every batch. Images 4 and 9 are copies of image 1.
   """
   model = models.build(dict(name='cnn', layers=LAYERS))
   generator = np.random.default_rng(1)
   images = generator.integers(0, 3, (11, 9, 8, 2)).astype(np.float32)
   images[4] = images[9] = images[1]
-  images[6] = 1  # every place but those of the border is equal
+  images[6] = 1  # all positions away from the border are equal
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), images)
   variables = jax.tree.map(
     lambda leaf: generator.integers(-2, 4, leaf.shape).astype(np.float32), shapes
@@ -37,14 +38,14 @@ def net():
 
 
 def strongest(outputs, channel, k):
-  """[(value, image, row, column)] of the k strongest images of a channel, by plain loops."""
+  """Returns [(value, image, row, column)] of the k strongest images of a channel, by loops."""
   found = []
   for image, output in enumerate(outputs):
-    places = [
+    positions = [
       (-output[row, column, channel], image, row, column)
       for row, column in np.ndindex(output.shape[:2])
     ]
-    found.append(min(places))
+    found.append(min(positions))
   return [(-value, *rest) for value, *rest in sorted(found)[:k]]
 
 
@@ -57,8 +58,10 @@ def test_top_patches_equal_brute_force(net, layer, batch_size, k):
   found = top_patches(model, variables, images, layer, k=k, batch_size=batch_size)
   for channel in range(outputs[layer].shape[-1]):
     expected = strongest(outputs[layer], channel, k)
-    got = zip(found.values[channel], found.images[channel], *found.places[channel].T, strict=True)
-    assert [tuple(map(float, entry)) for entry in got] == [
+    entries = zip(
+      found.values[channel], found.images[channel], *found.places[channel].T, strict=True
+    )
+    assert [tuple(map(float, entry)) for entry in entries] == [
       tuple(map(float, entry)) for entry in expected
     ]
   assert found.dead.tolist() == [
@@ -67,7 +70,7 @@ def test_top_patches_equal_brute_force(net, layer, batch_size, k):
 
 
 @pytest.mark.parametrize('layer', ['conv1', 'max_pool1', 'conv2'])
-def test_top_patches_are_the_receptive_field_and_mark_the_outside(net, layer):
+def test_top_patches_are_receptive_fields_and_mark_outside_pixels(net, layer):
   model, variables, images, _ = net
   found = top_patches(model, variables, images, layer, k=8, batch_size=4)
   assert not found.inside[~found.dead].all()
@@ -86,8 +89,8 @@ def test_top_patches_are_the_receptive_field_and_mark_the_outside(net, layer):
 
 
 @pytest.mark.parametrize('layer', ['max_pool1', 'conv2'])
-def test_top_patches_transplanted_into_another_image_excite_the_unit_as_much(net, layer):
-  """Nothing outside the receptive field matters, and nothing of it is missing."""
+def test_top_patches_give_the_same_value_in_other_images(net, layer):
+  """The value of a unit depends only on its patch, and the patch is complete."""
   model, variables, images, _ = net
   k = 6
   found = top_patches(model, variables, images, layer, k=k, batch_size=4)
@@ -113,10 +116,10 @@ def test_top_patches_transplanted_into_another_image_excite_the_unit_as_much(net
       )
 
 
-def test_top_patches_of_a_stream_of_some_channels_and_of_one(net):
+def test_top_patches_of_streams_and_selected_channels(net):
   model, variables, images, _ = net
-  whole = top_patches(model, variables, images, 'conv2', k=4)
-  some = top_patches(
+  all_channels = top_patches(model, variables, images, 'conv2', k=4)
+  two_channels = top_patches(
     model,
     variables,
     (images[first : first + 2] for first in range(0, 11, 2)),
@@ -125,13 +128,13 @@ def test_top_patches_of_a_stream_of_some_channels_and_of_one(net):
     k=4,
     batch_size=3,
   )
-  one = top_patches(model, variables, images, 'conv2', 4, k=4)
-  for all_channels, two, single in zip(whole, some, one, strict=True):
-    np.testing.assert_array_equal(two, all_channels[[4, 0]])
-    np.testing.assert_array_equal(single, all_channels[4])
+  one_channel = top_patches(model, variables, images, 'conv2', 4, k=4)
+  for expected, two, one in zip(all_channels, two_channels, one_channel, strict=True):
+    np.testing.assert_array_equal(two, expected[[4, 0]])
+    np.testing.assert_array_equal(one, expected[4])
 
 
-def test_top_patches_of_a_dense_layer_are_whole_images(net):
+def test_top_patches_of_a_dense_layer_are_complete_images(net):
   model, variables, images, outputs = net
   found = top_patches(model, variables, images, 'logits', k=3, batch_size=5)
   for channel in range(3):
@@ -149,15 +152,16 @@ def test_top_patches_of_a_dense_layer_are_whole_images(net):
     ('conv2', None, 0, 'k=0 is too few: use at least 1'),
   ],
 )
-def test_top_patches_name_what_is_wrong(net, layer, channels, k, message):
+def test_top_patches_errors_name_the_fix(net, layer, channels, k, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     top_patches(*net[:3], layer, channels, k)
 
 
 @pytest.fixture(scope='module')
-def planted():
-  """A dense layer of hand-made channels on 120 images whose pixel (0, label) is bright; the others
-  are noise.
+def hand_set_channels():
+  """Returns a dense layer with hand-set channels and 120 images.
+
+  In each image, pixel (0, label) is bright and the other pixels are noise.
   """
   model = models.build(
     dict(name='cnn', layers=[dict(kind='flatten'), dict(kind='dense', features=6)])
@@ -167,18 +171,18 @@ def planted():
   images = generator.uniform(0, 0.3, (120, 2, 4, 1)).astype(np.float32)
   images[np.arange(120), 0, labels] += generator.uniform(0.5, 1, (120, 1)).astype(np.float32)
   kernel = np.zeros((8, 6), np.float32)
-  kernel[:, 0] = 1  # any bright pixel
-  kernel[:, 1] = 1  # dead by its bias
-  kernel[2, 2] = 1  # class 2 where it is bright, and noise
+  kernel[:, 0] = 1  # all pixels, no class
+  kernel[:, 1] = 1  # dead because of its bias
+  kernel[2, 2] = 1  # class 2 and noise
   kernel[[0, 1], 3] = 1  # classes 0 and 1
   kernel[[0, 2], 4] = [2, 1]  # class 0, and class 2 half as much
-  kernel[3, 5] = 1  # class 3 alone: the noise is below its bias
+  kernel[3, 5] = 1  # only class 3: the noise is below its bias
   bias = np.array([0, -99, 0, 0, 0, -0.4], np.float32)
   return model, {'params': {'dense1': {'kernel': kernel, 'bias': bias}}}, images, labels
 
 
-def test_interesting_finds_the_planted_channel_first_and_no_dead_one(planted):
-  model, variables, images, labels = planted
+def test_interesting_ranks_selective_channels_without_dead_ones(hand_set_channels):
+  model, variables, images, labels = hand_set_channels
   found = interesting(model, variables, images, labels, 'dense1', batch_size=50)
   outputs = activations(model, variables, images, ['dense1'])['dense1']
   scores = {}
@@ -204,8 +208,9 @@ def test_interesting_finds_the_planted_channel_first_and_no_dead_one(planted):
 
 
 def test_interesting_weights_by_activation():
-  """Three images: outputs 6 (class 0), 2 and 2 (class 1) are a share of 0.6 of class 0, not 2 / 3
-  of class 1.
+  """Outputs are 6 (class 0), 2 and 2 (class 1).
+
+  The score is the 0.6 of class 0 in the sum, not the 2 / 3 of class 1 in the images.
   """
   model = models.build(dict(name='cnn', layers=[dict(kind='activation')]))
   images = np.array([6, 2, 2], np.float32).reshape(3, 1, 1, 1)
@@ -217,14 +222,14 @@ def test_interesting_weights_by_activation():
   )
 
 
-def test_interesting_leaves_out_channels_that_few_images_excite(planted):
-  model, variables, images, labels = planted
-  few = np.array(variables['params']['dense1']['kernel'])
-  few[:, 5] *= 0
-  few[4, 5] = 1  # one image alone passes this bias
+def test_interesting_excludes_channels_activated_by_few_images(hand_set_channels):
+  model, variables, images, labels = hand_set_channels
+  kernel = np.array(variables['params']['dense1']['kernel'])
+  kernel[:, 5] *= 0
+  kernel[4, 5] = 1  # only one image exceeds this bias
   bias = variables['params']['dense1']['bias'].copy()
   bias[5] = -np.sort(images[:, 1, 0, 0])[-2]
-  variables = {'params': {'dense1': {'kernel': few, 'bias': bias}}}
+  variables = {'params': {'dense1': {'kernel': kernel, 'bias': bias}}}
   assert interesting(model, variables, images, labels, 'dense1').channels[0] == 5
   assert 5 not in interesting(model, variables, images, labels, 'dense1', at_least=2).channels
   with pytest.raises(ValueError, match=r'^at_least=51 is out of range: use 1 to 50$'):
@@ -243,12 +248,12 @@ def test_interesting_leaves_out_channels_that_few_images_excite(planted):
     (np.arange(120), 0, 'n=0 is too few: use at least 1'),
   ],
 )
-def test_interesting_names_what_is_wrong(planted, labels, n, message):
+def test_interesting_errors_name_the_fix(hand_set_channels, labels, n, message):
   with pytest.raises(ValueError, match=f'^{message}'):
-    interesting(*planted[:3], labels, 'dense1', n)
+    interesting(*hand_set_channels[:3], labels, 'dense1', n)
 
 
-def test_top_patches_agree_with_the_neuron_that_other_analyses_explain(net):
+def test_top_patches_values_equal_scores_of_the_neuron(net):
   model, variables, images, _ = net
   found = top_patches(model, variables, images, 'conv2', 0, k=2)
   scores = jax.jit(lambda images: units.scores(model, variables, images, units.Neuron('conv2', 0)))(

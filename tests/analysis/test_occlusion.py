@@ -1,4 +1,4 @@
-"""Occlusion, and the maps that are computed anew only where a window reaches, against plain loops."""
+"""Tests of occlusion and of the local recomputation of maps: equal to plain loops."""
 
 import jax
 import numpy as np
@@ -39,7 +39,7 @@ NETS = {  # layers before the head, image
     ),
     (7, 8, 1),
   ),
-  'strides and gaps': (
+  'strides larger than kernels': (
     (
       dict(kind='conv', features=4, kernel=3, strides=2),
       dict(kind='conv', features=4, kernel=1, strides=2),
@@ -47,7 +47,7 @@ NETS = {  # layers before the head, image
     ),
     (11, 10, 1),
   ),
-  'pool of gaps': (
+  'pool with gaps': (
     (
       dict(kind='max_pool', window=1, strides=3),
       dict(kind='conv', features=4, kernel=3, padding='VALID'),
@@ -62,7 +62,7 @@ NETS = {  # layers before the head, image
     ),
     (8, 8, 1),
   ),
-  'no places': ((), (6, 5, 1)),
+  'no spatial layers': ((), (6, 5, 1)),
 }
 
 
@@ -81,23 +81,18 @@ def network(layers, shape, batch=3):
   return model, variables, images
 
 
-def plain(model, variables, images, target, window, stride, fill):
-  """A loop over windows, each of which is filled and scored alone; a sum and a count for each
-  pixel.
-  """
-  scored = jax.jit(lambda images: units.scores(model, variables, images, target))
-  total, count, whole = (
-    np.zeros(images.shape[:3]),
-    np.zeros(images.shape[1:3]),
-    np.asarray(scored(images)),
-  )
+def occlusion_by_loops(model, variables, images, target, window, stride, fill):
+  """Computes the map with a loop that fills and scores one window at a time."""
+  scores = jax.jit(lambda images: units.scores(model, variables, images, target))
+  total, count = np.zeros(images.shape[:3]), np.zeros(images.shape[1:3])
+  unfilled = np.asarray(scores(images))
   for row in range(0, images.shape[1] - window[0] + stride[0], stride[0]):
     for column in range(0, images.shape[2] - window[1] + stride[1], stride[1]):
-      here = np.s_[row : row + window[0], column : column + window[1]]
+      pixels = np.s_[row : row + window[0], column : column + window[1]]
       filled = images.copy()
-      filled[:, *here] = fill
-      total[:, *here] += (whole - np.asarray(scored(filled)))[:, None, None]
-      count[here] += 1
+      filled[:, *pixels] = fill
+      total[:, *pixels] += (unfilled - np.asarray(scores(filled)))[:, None, None]
+      count[pixels] += 1
   assert count.min() >= 1
   return total / count
 
@@ -107,38 +102,40 @@ def plain(model, variables, images, target, window, stride, fill):
   [
     pytest.param(
       name,
-      marks=pytest.mark.slow if name in ('SAME, even kernels', 'pool of gaps', 'average') else (),
+      marks=pytest.mark.slow if name in ('SAME, even kernels', 'pool with gaps', 'average') else (),
     )
     for name in NETS
   ],
 )
-def test_occlusion_equals_the_plain_loop(name):
+def test_occlusion_equals_plain_loops(name):
   model, variables, images = network(*NETS[name])
   labels = np.array([0, 2, 1])
   found = attribution.occlusion(
     model, variables, images, labels, window=(3, 2), stride=(2, 1), batch_size=128
   )
-  expected = plain(model, variables, images, labels, (3, 2), (2, 1), images.mean((0, 1, 2)))
+  expected = occlusion_by_loops(
+    model, variables, images, labels, (3, 2), (2, 1), images.mean((0, 1, 2))
+  )
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
 
 
-def test_occlusion_of_a_neuron_and_of_a_channel_fill():
+def test_occlusion_of_neurons_with_a_fill_per_channel():
   model, variables, images = network(*NETS['SAME'])
-  variables['params']['conv2']['bias'] += 3  # on
+  variables['params']['conv2']['bias'] += 3  # the unit is active
   for target in (Neuron('conv2', 1, (2, 3)), Neuron('dense1', 4)):
     found = attribution.occlusion(
       model, variables, images, target, window=4, stride=3, fill=(0.0, 1.0)
     )
     np.testing.assert_allclose(
       found,
-      plain(model, variables, images, target, (4, 4), (3, 3), (0.0, 1.0)),
+      occlusion_by_loops(model, variables, images, target, (4, 4), (3, 3), (0.0, 1.0)),
       rtol=1e-4,
       atol=2e-5,
     )
     assert not attribution.silent(found).all()
 
 
-def test_occlusion_of_a_linear_model_is_the_mean_of_window_sums():
+def test_occlusion_of_a_linear_model_equals_window_sums():
   model = models.build(
     dict(
       name='cnn',
@@ -146,27 +143,24 @@ def test_occlusion_of_a_linear_model_is_the_mean_of_window_sums():
     )
   )
   generator = np.random.default_rng(0)
-  weights, images = (
-    generator.normal(size=(4, 4, 2)).astype(np.float32),
-    generator.random((1, 4, 4, 1), np.float32),
-  )
+  weights = generator.normal(size=(4, 4, 2)).astype(np.float32)
+  images = generator.random((1, 4, 4, 1), np.float32)
   variables = {
     'params': {'logits': {'kernel': weights.reshape(16, 2), 'bias': np.zeros(2, np.float32)}}
   }
-  share = (
-    (weights[..., 1] * images[0, ..., 0]).reshape(2, 2, 2, 2).sum((1, 3))
-  )  # windows side by side
+  products = weights[..., 1] * images[0, ..., 0]
+  window_sums = products.reshape(2, 2, 2, 2).sum((1, 3))  # adjacent windows
   found = attribution.occlusion(model, variables, images, np.array([1]), window=2, stride=2, fill=0)
   np.testing.assert_allclose(
-    found[0], np.repeat(np.repeat(share, 2, 0), 2, 1), rtol=1e-5, atol=1e-6
+    found[0], np.repeat(np.repeat(window_sums, 2, 0), 2, 1), rtol=1e-5, atol=1e-6
   )
-  whole = attribution.occlusion(model, variables, images, np.array([1]), window=4, fill=0)
-  np.testing.assert_allclose(whole[0], np.full((4, 4), share.sum()), rtol=1e-5)
+  found = attribution.occlusion(model, variables, images, np.array([1]), window=4, fill=0)
+  np.testing.assert_allclose(found[0], np.full((4, 4), window_sums.sum()), rtol=1e-5)
 
 
-def test_occlusion_outside_a_units_receptive_field_changes_nothing():
+def test_occlusion_outside_the_receptive_field_has_no_effect():
   model, variables, images = network(*NETS['SAME'])
-  variables['params']['conv1']['bias'] += 3  # no unit is off
+  variables['params']['conv1']['bias'] += 3  # all units are active
   found = attribution.occlusion(
     model, variables, images, Neuron('conv1', 0, (1, 1)), window=1, fill=0
   )
@@ -180,27 +174,25 @@ def test_occlusion_outside_a_units_receptive_field_changes_nothing():
   [
     ('SAME', (2, 3)),
     ('SAME, even kernels', (3, 2)),
-    ('strides and gaps', (3, 2)),
-    ('pool of gaps', (1, 1)),
+    ('strides larger than kernels', (3, 2)),
+    ('pool with gaps', (1, 1)),
     *(
       pytest.param(*case, marks=pytest.mark.slow)
       for case in (('SAME', (9, 1)), ('VALID, even kernels', (1, 2)))
     ),
   ],
 )
-def test_changed_maps_equal_whole_ones_at_every_place(name, size):
+def test_local_maps_equal_complete_maps_at_every_position(name, size):
   model, variables, images = network(*NETS[name], batch=1)
-  patch, labels = (
-    np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32),
-    np.zeros(1, int),
-  )
+  patch = np.random.default_rng(1).random((1, *size, images.shape[-1]), np.float32)
+  labels = np.zeros(1, int)
   last = local_forward.chain(model, variables, images, labels)[0]
 
   @jax.jit
   def maps(filled, patch, start):
-    return local_forward.follow(
-      local_forward.chain(model, variables, images, labels)[1], patch, start
-    ), units.outputs(model, variables, filled, [last])[1][last]
+    steps = local_forward.chain(model, variables, images, labels)[1]
+    complete = units.outputs(model, variables, filled, [last])[1][last]
+    return local_forward.follow(steps, patch, start), complete
 
   for row in range(images.shape[1] - size[0] + 1):
     for column in range(images.shape[2] - size[1] + 1):
@@ -209,22 +201,22 @@ def test_changed_maps_equal_whole_ones_at_every_place(name, size):
       np.testing.assert_allclose(*maps(filled, patch, (row, column)), rtol=1e-4, atol=2e-5)
 
 
-def test_which_layers_are_followed():
+def test_local_recomputation_ends_at_the_expected_layer():
   expected = {
     'SAME': 'conv2',
     'VALID, even kernels': 'conv2',
     'SAME, even kernels': 'conv2',
-    'strides and gaps': 'max_pool1',
-    'pool of gaps': 'conv1',
+    'strides larger than kernels': 'max_pool1',
+    'pool with gaps': 'conv1',
     'average': 'conv1',
-    'no places': None,
+    'no spatial layers': None,
   }
   for name, last in expected.items():
-    assert followed(name, np.zeros(3, int)) == last
-  assert followed('SAME', Neuron('max_pool1', 0)) == 'conv1'
+    assert last_local_layer(name, np.zeros(3, int)) == last
+  assert last_local_layer('SAME', Neuron('max_pool1', 0)) == 'conv1'
 
 
-def followed(name, target):
+def last_local_layer(name, target):
   model, variables, images = network(*NETS[name])
   found = []
   jax.eval_shape(
@@ -233,16 +225,16 @@ def followed(name, target):
   return found[0]
 
 
-def test_a_second_call_compiles_nothing():
+def test_second_call_compiles_nothing():
   model, variables, images = network(*NETS['average'])
   attribution.occlusion(model, variables, images, np.array([0, 1, 2]), window=2)
-  again, negative = model.clone(), jax.tree.map(np.negative, variables)
+  clone, negative = model.clone(), jax.tree.map(np.negative, variables)
   with compiled_programs() as compiled:
-    attribution.occlusion(again, negative, images, np.array([2, 1, 0]), window=2)
+    attribution.occlusion(clone, negative, images, np.array([2, 1, 0]), window=2)
   assert compiled == []
   with compiled_programs() as compiled:
-    attribution.occlusion(again, negative, images, np.array([2, 1, 0]), window=3)
-  assert compiled, 'programs that are compiled are found'
+    attribution.occlusion(clone, negative, images, np.array([2, 1, 0]), window=3)
+  assert compiled, 'another window size compiles nothing'
 
 
 @pytest.mark.parametrize(
@@ -260,6 +252,6 @@ def test_a_second_call_compiles_nothing():
     (dict(fill=(0, 0, 0)), r'fill of shape \(3,\) does not fit images of 2 channels'),
   ],
 )
-def test_occlusion_names_what_is_wrong(arguments, message):
+def test_occlusion_errors_name_the_fix(arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     attribution.occlusion(*network(*NETS['SAME']), np.array([0, 1, 2]), **arguments)

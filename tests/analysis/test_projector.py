@@ -1,4 +1,4 @@
-"""TensorBoard's projector files, read back."""
+"""Tests of the files for TensorBoard's projector."""
 
 import numpy as np
 import pytest
@@ -9,18 +9,16 @@ from jaxdl.analysis.embeddings import projector
 CLASSES = ['plain', 'tab\tand\nline\r', 'back\\slash', 'next\x85\u2028line', '']
 
 
-def written(folder, count=5, images=None):
+def write_random(folder, count=5, images=None):
+  """Writes random features; returns the features, the labels and the paths."""
   features = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32) * [1, 1e-7, 1e9]
+  features = features.astype(np.float32)
   labels = np.arange(count) % len(CLASSES)
-  return (
-    features.astype(np.float32),
-    labels,
-    projector(folder, features.astype(np.float32), labels, CLASSES, images),
-  )
+  return features, labels, projector(folder, features, labels, CLASSES, images)
 
 
-def test_projector_files_parse_back(tmp_path):
-  features, labels, paths = written(tmp_path / 'new' / 'folder')
+def test_projector_files_can_be_read_back(tmp_path):
+  features, labels, paths = write_random(tmp_path / 'new' / 'folder')
   assert sorted(path.name for path in paths) == [
     'metadata.tsv',
     'projector_config.pbtxt',
@@ -31,42 +29,39 @@ def test_projector_files_parse_back(tmp_path):
   np.testing.assert_array_equal(
     np.loadtxt(folder / 'tensors.tsv', delimiter='\t', dtype=np.float32), features
   )
-  head, *rows = (
-    (folder / 'metadata.tsv').read_text('utf-8').splitlines()
-  )  # which splits at \x85 and \u2028 too
+  # splitlines also splits at \x85 and \u2028.
+  head, *rows = (folder / 'metadata.tsv').read_text('utf-8').splitlines()
   assert head == 'index\tclass'
   assert len(rows) == 5
   for index, row in enumerate(rows):
-    place, name = row.split('\t')
-    assert int(place) == index
-    assert (
-      name.encode('latin-1', 'backslashreplace').decode('unicode_escape') == CLASSES[labels[index]]
-    )
+    number, name = row.split('\t')
+    assert int(number) == index
+    unescaped = name.encode('latin-1', 'backslashreplace').decode('unicode_escape')
+    assert unescaped == CLASSES[labels[index]]
   assert 'sprite' not in (tmp_path / 'new/folder/projector_config.pbtxt').read_text()
 
 
 @pytest.mark.parametrize('channels', [1, 3])
-def test_projector_sprite_has_every_image_in_its_place(tmp_path, channels):
+def test_projector_sprite_contains_the_images_in_order(tmp_path, channels):
   images = np.random.default_rng(0).integers(0, 256, (5, 4, 6, channels), np.uint8)
-  written(tmp_path, images=images)
-  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(
-    12, 18, channels
-  )  # 3 × 3 of 4 × 6
-  for place, image in enumerate(images):
-    row, column = divmod(place, 3)
+  write_random(tmp_path, images=images)
+  # 3 × 3 images of 4 × 6 pixels.
+  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(12, 18, channels)
+  for index, image in enumerate(images):
+    row, column = divmod(index, 3)
     np.testing.assert_array_equal(sprite[4 * row : 4 * row + 4, 6 * column : 6 * column + 6], image)
   assert not sprite[4:, 12:].any()
-  written(tmp_path, images=(images / 255).astype(np.float32))
+  write_random(tmp_path, images=(images / 255).astype(np.float32))
   np.testing.assert_array_equal(
     np.asarray(Image.open(tmp_path / 'projector/sprite.png')).reshape(sprite.shape), sprite
   )
 
 
-def test_projector_config_is_read_by_its_plugin(tmp_path):
+def test_projector_config_is_valid_for_the_plugin(tmp_path):
   pb2 = pytest.importorskip('tensorboard.plugins.projector.projector_config_pb2')
   from google.protobuf import text_format
 
-  written(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
+  write_random(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
   config = text_format.Parse(
     (tmp_path / 'projector_config.pbtxt').read_text(), pb2.ProjectorConfig()
   )
@@ -79,16 +74,16 @@ def test_projector_config_is_read_by_its_plugin(tmp_path):
 
 @pytest.mark.slow
 def test_projector_is_served_by_tensorboard(tmp_path):
-  """What its frontend asks for; slow because the plugin imports TensorFlow."""
+  """Requests the same routes as the frontend. Slow because the plugin imports TensorFlow."""
   projector_plugin = pytest.importorskip('tensorboard.plugins.projector.projector_plugin')
   from tensorboard.plugins.base_plugin import TBContext
   from werkzeug.test import Client
 
-  features, _, _ = written(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
-  served = projector_plugin.ProjectorPlugin(TBContext(logdir=str(tmp_path))).get_plugin_apps()
+  features, _, _ = write_random(tmp_path, images=np.zeros((5, 4, 6, 1), np.uint8))
+  apps = projector_plugin.ProjectorPlugin(TBContext(logdir=str(tmp_path))).get_plugin_apps()
 
   def get(route):
-    response = Client(served[route]).get('/', query_string=dict(run='.', name='features'))
+    response = Client(apps[route]).get('/', query_string=dict(run='.', name='features'))
     assert response.status_code == 200, response.text
     return response
 
@@ -102,11 +97,11 @@ def test_projector_is_served_by_tensorboard(tmp_path):
   assert get('/sprite_image').data == (tmp_path / 'projector/sprite.png').read_bytes()
 
 
-def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
+def test_projector_shrinks_sprites_that_are_too_large(tmp_path, monkeypatch):
   monkeypatch.setattr('jaxdl.analysis.projector.LARGEST', 30)
-  written(tmp_path, images=np.full((5, 40, 20, 1), 200, np.uint8))
+  write_random(tmp_path, images=np.full((5, 40, 20, 1), 200, np.uint8))
   sprite = Image.open(tmp_path / 'projector/sprite.png')
-  assert sprite.size == (15, 30)  # three of 5 × 10 each way
+  assert sprite.size == (15, 30)  # 3 × 3 images, each 5 wide and 10 high
   assert (
     'single_image_dim: 5\n    single_image_dim: 10'
     in (tmp_path / 'projector_config.pbtxt').read_text()
@@ -134,7 +129,7 @@ def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
     ),
   ],
 )
-def test_projector_names_what_is_wrong_and_writes_nothing(
+def test_projector_errors_name_the_fix_and_write_nothing(
   tmp_path, features, labels, images, message
 ):
   with pytest.raises(ValueError, match=f'^{message}'):

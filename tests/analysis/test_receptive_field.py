@@ -1,6 +1,4 @@
-"""Receptive fields by formula: against the pixels that light a unit, and the reports' networks by
-hand.
-"""
+"""Tests of receptive fields by formula: equal to measured fields and to hand-computed values."""
 
 import flax.linen as nn
 import numpy as np
@@ -39,19 +37,17 @@ STACKS = {
 
 
 @pytest.mark.parametrize('stack', STACKS)
-def test_receptive_field_is_what_lights_the_unit(stack):
-  """Every unit of every layer, at the centre and at the border; the box is exact, the field holds
-  it.
-  """
+def test_receptive_field_contains_the_pixels_that_activate_a_unit(stack):
+  """For every unit of every layer, the box is exact and the field contains it."""
   model, size = models.build(dict(name='cnn', layers=STACKS[stack])), (17, 14)
-  for layer, lit in lit_units(model, size).items():  # [H, W, H', W']
+  for layer, active in lit_units(model, size).items():  # [H, W, H', W']
     field = neurons.receptive_field(model, (*size, 1), layer)
     exact = 0
-    for row, column in np.ndindex(*lit.shape[2:]):
-      seen = np.argwhere(lit[:, :, row, column])
+    for row, column in np.ndindex(*active.shape[2:]):
+      pixels = np.argwhere(active[:, :, row, column])
       top, bottom, left, right = neurons.box(model, (*size, 1), layer, (row, column))
-      assert [top, left, bottom - 1, right - 1] == [*seen.min(0), *seen.max(0)]
-      assert lit[top:bottom, left:right, row, column].all()
+      assert [top, left, bottom - 1, right - 1] == [*pixels.min(0), *pixels.max(0)]
+      assert active[top:bottom, left:right, row, column].all()
       first = [field.start[axis] + field.stride[axis] * (row, column)[axis] for axis in (0, 1)]
       clipped = [
         max(first[0], 0),
@@ -64,12 +60,11 @@ def test_receptive_field_is_what_lights_the_unit(stack):
       assert clipped[2] <= left
       assert clipped[3] >= right
       exact += clipped == [top, bottom, left, right]
-    assert (
-      exact >= 0.6 * lit[0, 0].size
-    )  # only beside pixels that no window reaches the field holds more than the box
+    # The field is larger than the box only next to pixels that no window covers.
+    assert exact >= 0.6 * active[0, 0].size
 
 
-# Size, stride and start of the layers, by hand from kernels, strides and paddings.
+# Size, stride and start of the layers, computed by hand from kernels, strides and paddings.
 REPORTS = [
   (
     'cnn_cifar10',
@@ -122,22 +117,24 @@ REPORTS = [
 ]
 
 
-class Thinned(nn.Module):
-  """Every third row and column: a kind of layer of one's own."""
+class Subsampled(nn.Module):
+  """A custom layer that keeps every third row and column."""
 
   def __call__(self, inputs, context):
     return inputs[:, ::3, ::3]
 
 
-class Known(Thinned):
-  """The same, and what its units see."""
+class SubsampledWithWindow(Subsampled):
+  """The same layer with a known receptive field."""
 
   def window_of(self, axis, size):
     return 1, 3, 1, (0, 0)
 
 
-def test_receptive_field_behind_a_layer_of_ones_own_is_what_it_says_or_refused(monkeypatch):
-  monkeypatch.setattr(cnn, 'KINDS', {**cnn.KINDS, 'thinned': Thinned, 'known': Known})
+def test_receptive_field_after_a_custom_layer_needs_window_of(monkeypatch):
+  monkeypatch.setattr(
+    cnn, 'KINDS', {**cnn.KINDS, 'subsampled': Subsampled, 'with_window': SubsampledWithWindow}
+  )
 
   def field(kind):
     convolution = dict(kind='conv', features=2, kernel=3)
@@ -146,16 +143,16 @@ def test_receptive_field_behind_a_layer_of_ones_own_is_what_it_says_or_refused(m
     )
     return neurons.receptive_field(model, (16, 16, 1), 'conv2')
 
-  assert (field('known').size, field('known').stride) == ((9, 9), (3, 3))
+  assert (field('with_window').size, field('with_window').stride) == ((9, 9), (3, 3))
   with pytest.raises(
     ValueError,
-    match=r'what the units of a layer Thinned see is not known: give it a method window_of\(',
+    match=r'what the units of a layer Subsampled see is not known: give it a method window_of\(',
   ):
-    field('thinned')
+    field('subsampled')
 
 
 @pytest.mark.parametrize(('name', 'size', 'expected'), REPORTS, ids=[name for name, *_ in REPORTS])
-def test_receptive_field_of_the_reports_networks(name, size, expected):
+def test_receptive_field_of_report_networks_equals_hand_values(name, size, expected):
   model = models.build(
     models.with_classes(read_file(ROOT / f'configs/{name}.py').model.to_dict(), 10)
   )
@@ -165,7 +162,7 @@ def test_receptive_field_of_the_reports_networks(name, size, expected):
     assert found.centre == (figures[2] + (figures[0] - 1) / 2,) * 2
 
 
-def test_receptive_field_names_what_is_wrong():
+def test_receptive_field_errors_name_the_fix():
   layers = [
     dict(kind='conv', features=1, kernel=3),
     dict(kind='conv_transpose', features=1, kernel=3),

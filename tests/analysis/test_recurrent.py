@@ -1,4 +1,4 @@
-"""Recurrent networks step by step, and what their units do on a text."""
+"""Tests of the analysis of recurrent networks: steps, states, gates and characters."""
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ from jaxdl.analysis.reference_layers import sigmoid
 VOCABULARY = '\n ()ab'
 
 
-def built(section, inputs, scale=1.0):
-  """A model and random variables, `scale` times as large as the kernels of training begin."""
+def build_network(section, inputs, scale=1.0):
+  """Returns a model and random variables, `scale` times as large as at initialisation."""
   model, generator = models.build(section), np.random.default_rng(0)
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
   return model, jax.tree.map(
@@ -25,30 +25,32 @@ def built(section, inputs, scale=1.0):
   )
 
 
-def rows(count=7, steps=4):
+def random_rows(count=7, steps=4):
   return np.random.default_rng(1).random((count, steps, 3), np.float32)
 
 
 @pytest.mark.parametrize('cell', ['lstm', 'rnn'])
-def test_recurrent_by_step_is_the_network_on_sequences_that_end_there(cell):
-  model, variables = built(dict(name='recurrent', cell=cell, features=5, classes=3), rows())
+def test_recurrent_by_step_equals_the_network_on_shorter_sequences(cell):
+  model, variables = build_network(
+    dict(name='recurrent', cell=cell, features=5, classes=3), random_rows()
+  )
   labels = np.array([0, 1, 2, 0, 1, 2, 0])
-  found = recurrent.by_step(model, variables, rows(), labels, batch_size=3)
+  found = recurrent.by_step(model, variables, random_rows(), labels, batch_size=3)
   apply = jax.jit(model.apply)
   for step in range(4):
-    logits = np.asarray(apply(variables, rows()[:, : step + 1]), np.float64)
+    logits = np.asarray(apply(variables, random_rows()[:, : step + 1]), np.float64)
     assert found.accuracy[step] == np.mean(logits.argmax(-1) == labels)
     loss = np.log(np.exp(logits).sum(-1)) - logits[np.arange(7), labels]
     assert found.loss[step] == pytest.approx(loss.mean(), abs=1e-6)
 
 
-def test_recurrent_states_are_paths_from_the_state_of_zeros():
-  """With as many components as units nothing is lost: lengths and distances are those of the
-  states.
-  """
-  model, variables = built(dict(name='recurrent', cell='gru', features=4, classes=3), rows())
-  hidden = activations(model, variables, rows(), ['gru'])['gru']
-  found = recurrent.states(model, variables, rows(), components=4)
+def test_recurrent_states_preserve_lengths_and_distances():
+  """With as many components as units, the projection is exact. Paths start at the zero state."""
+  model, variables = build_network(
+    dict(name='recurrent', cell='gru', features=4, classes=3), random_rows()
+  )
+  hidden = activations(model, variables, random_rows(), ['gru'])['gru']
+  found = recurrent.states(model, variables, random_rows(), components=4)
   assert found.points.shape == (7, 4, 4)
   np.testing.assert_allclose(
     np.linalg.norm(found.points - found.start, axis=-1), np.linalg.norm(hidden, axis=-1), rtol=1e-5
@@ -62,35 +64,32 @@ def test_recurrent_states_are_paths_from_the_state_of_zeros():
   assert found.explained.sum() == pytest.approx(1)
   assert (np.diff(found.explained) <= 0).all()
   np.testing.assert_allclose(
-    recurrent.states(model, variables, rows()).points, found.points[..., :2], atol=1e-12
+    recurrent.states(model, variables, random_rows()).points, found.points[..., :2], atol=1e-12
   )
 
 
-GATES = {
-  'lstm': dict(input=0, forget=1, output=3),
-  'gru': dict(update=0, reset=1),
-}  # gate → its part of the kernels
+# cell → gate → index of its part of the kernels
+GATES = {'lstm': dict(input=0, forget=1, output=3), 'gru': dict(update=0, reset=1)}
 
 
 @pytest.mark.parametrize('cell', ['lstm', 'gru'])
 @pytest.mark.parametrize('stacked', [False, True])
-def test_recurrent_gates_follow_from_the_states_of_the_compiled_model(cell, stacked):
+def test_recurrent_gates_equal_those_computed_from_states(cell, stacked):
   if stacked:
     section = dict(name='language_model', cell=cell, features=5, layers=2, embedding=3, classes=6)
-    inputs, names = np.random.default_rng(2).integers(0, 6, (4, 9)), ('dropout1', f'{cell}2')
+    inputs = np.random.default_rng(2).integers(0, 6, (4, 9))
+    input_layer, layer = 'dropout1', f'{cell}2'
   else:
-    section, inputs, names = (
-      dict(name='recurrent', cell=cell, features=5, classes=3),
-      rows(),
-      (None, cell),
-    )
-  model, variables = built(section, inputs, scale=4.0)
-  found = activations(model, variables, inputs, [name for name in names if name])
-  before = inputs if names[0] is None else found[names[0]]
-  hidden = np.pad(found[names[1]], ((0, 0), (1, 0), (0, 0)))[:, :-1]  # before each step
-  parameters = variables['params'][names[1]]
+    section = dict(name='recurrent', cell=cell, features=5, classes=3)
+    inputs = random_rows()
+    input_layer, layer = None, cell
+  model, variables = build_network(section, inputs, scale=4.0)
+  found = activations(model, variables, inputs, [name for name in (input_layer, layer) if name])
+  layer_inputs = inputs if input_layer is None else found[input_layer]
+  hidden = np.pad(found[layer], ((0, 0), (1, 0), (0, 0)))[:, :-1]  # before each step
+  parameters = variables['params'][layer]
   sums = (
-    before @ parameters['input_kernel']
+    layer_inputs @ parameters['input_kernel']
     + parameters['bias']
     + hidden @ parameters['recurrent_kernel']
     + parameters.get('recurrent_bias', 0)
@@ -101,23 +100,25 @@ def test_recurrent_gates_follow_from_the_states_of_the_compiled_model(cell, stac
     values = sigmoid(sums[..., 5 * part : 5 * part + 5])
     np.testing.assert_allclose(shares[gate].low, (values < 0.1).mean((0, 1)), atol=1e-12)
     np.testing.assert_allclose(shares[gate].high, (values > 0.9).mean((0, 1)), atol=1e-12)
-  assert (
-    0 < np.mean([share.low for share in shares.values()]) < 0.6
-  )  # the comparison says something
+  # Neither all nor no values are low, so that the comparison can fail.
+  assert 0 < np.mean([share.low for share in shares.values()]) < 0.6
 
 
-def hand_set():
-  """An LSTM of three units: the first is random, the second remembers an open bracket, the third
-  counts since a line break.
+def hand_set_lstm():
+  """Returns an LSTM of three units with hand-set weights.
+
+  The first unit is random. The second is 1 inside brackets. The third counts the characters since
+  the last line break.
   """
   model = models.build(dict(name='language_model', cell='lstm', features=3, classes=6))
   generator = np.random.default_rng(0)
   kernel = np.zeros((6, 4, 3))  # character, gate of i f g o, unit
   kernel[:, :, 0] = generator.normal(size=(6, 4))
-  kernel[:, :, 1] = [-50, 50, 50, 50]  # shut, keep, 1, show
+  # Input gate closed, forget gate open, candidate 1, output gate open.
+  kernel[:, :, 1] = [-50, 50, 50, 50]
   kernel[VOCABULARY.index('('), 0, 1] = 50
   kernel[VOCABULARY.index(')'), 1, 1] = -50
-  kernel[:, :, 2] = [50, 50, np.arctanh(0.1), 50]  # a tenth more with every character
+  kernel[:, :, 2] = [50, 50, np.arctanh(0.1), 50]  # adds 0.1 per character
   kernel[VOCABULARY.index('\n'), :2, 2] = -50
   logits = {'kernel': generator.normal(size=(3, 6)), 'bias': generator.normal(size=6)}
   parameters = {
@@ -138,8 +139,8 @@ def codes(text=TEXT):
   return np.array([VOCABULARY.index(character) for character in text])
 
 
-def test_characters_finds_the_unit_that_remembers_and_the_one_that_counts():
-  found = recurrent.characters(*hand_set(), codes())
+def test_characters_ranks_the_hand_set_units_first():
+  found = recurrent.characters(*hand_set_lstm(), codes())
   signals = recurrent.signals(TEXT)
   np.testing.assert_allclose(found.memory[:, 1], np.tanh(signals['inside brackets']), atol=1e-6)
   np.testing.assert_allclose(
@@ -150,16 +151,16 @@ def test_characters_finds_the_unit_that_remembers_and_the_one_that_counts():
   assert correlation[0] == pytest.approx(1)
   units, correlation = recurrent.ranking(found.memory, signals['place in the line'])
   assert units[0] == 2
-  assert correlation[0] > 0.95  # tanh bends the count a little
-  shares = recurrent.gates(*hand_set(), codes()[None])
+  assert correlation[0] > 0.95  # the correlation is below 1 because of tanh
+  shares = recurrent.gates(*hand_set_lstm(), codes()[None])
   assert shares['input'].high[1] == TEXT.count('(') / len(TEXT)
   assert shares['forget'].low[1] == TEXT.count(')') / len(TEXT)
   assert shares['output'].high[1] == 1
 
 
 @pytest.mark.parametrize('cell', ['rnn', 'gru', 'lstm'])
-def test_characters_are_those_of_the_compiled_model(cell):
-  model, variables = built(
+def test_characters_equal_those_of_the_compiled_model(cell):
+  model, variables = build_network(
     dict(name='language_model', cell=cell, features=5, layers=2, embedding=4, classes=6),
     codes()[None],
     2.0,
@@ -171,7 +172,7 @@ def test_characters_are_those_of_the_compiled_model(cell):
   assert np.isnan(found.bits[0])
   np.testing.assert_allclose(
     found.bits[1:],
-    [-np.log2(expected[place, code]) for place, code in enumerate(codes()[1:])],
+    [-np.log2(expected[position, code]) for position, code in enumerate(codes()[1:])],
     rtol=1e-4,
   )
   states = activations(model, variables, codes()[None])
@@ -183,15 +184,15 @@ def test_characters_are_those_of_the_compiled_model(cell):
     np.testing.assert_array_equal(found.memory, found.hidden)
 
 
-def test_characters_of_a_uniform_model_cost_the_logarithm_of_the_vocabulary():
-  model, variables = hand_set()
+def test_characters_of_a_uniform_model_cost_log2_vocabulary():
+  model, variables = hand_set_lstm()
   variables['params']['logits'] = jax.tree.map(np.zeros_like, variables['params']['logits'])
   found = recurrent.characters(model, variables, codes())
   np.testing.assert_allclose(found.bits[1:], np.log2(6))
   assert len(recurrent.characters(model, variables, codes()[:1]).bits) == 1
 
 
-def test_ranking_by_hand():
+def test_ranking_equals_hand_values():
   values = np.array([[0.0, 1, 3, 7], [1, 1, 2, 7], [0, 1, 1, 7], [1, 1, 0, 8]])
   units, correlation = recurrent.ranking(values, [0, 1, 0, 1])
   assert units.tolist() == [0, 3, 2, 1]
@@ -199,7 +200,7 @@ def test_ranking_by_hand():
   assert recurrent.ranking(values, np.ones(4))[1].tolist() == [0] * 4
 
 
-def test_signals_by_hand():
+def test_signals_equal_hand_values():
   found = recurrent.signals('a "Bc" ([x])\nd')
   assert found['place in the line'].tolist() == [*range(1, 13), 0, 1]
   assert found['place in the word'].tolist() == [1, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0, 0, 0, 1]
@@ -217,7 +218,7 @@ def test_signals_by_hand():
       'by_step takes a model Recurrent, which reads',
     ),
     (
-      lambda text, image: recurrent.states(image, {}, rows()),
+      lambda text, image: recurrent.states(image, {}, random_rows()),
       'a model CNN has no recurrent layer: use recurrent or language_model',
     ),
     (
@@ -230,14 +231,16 @@ def test_signals_by_hand():
     ),
     (
       lambda text, image: recurrent.gates(
-        *built(dict(name='recurrent', cell='rnn', features=2, classes=2), rows()), rows()
+        *build_network(dict(name='recurrent', cell='rnn', features=2, classes=2), random_rows()),
+        random_rows(),
       ),
       "a layer of cell 'rnn' has no gates: use lstm or gru",
     ),
     (lambda text, image: recurrent.gates(*text, codes()[None, :0]), r'inputs of shape \(1, 0\)'),
     (
       lambda text, image: recurrent.gates(
-        *built(dict(name='recurrent', cell='gru', features=2, classes=2), rows()), rows()[..., :2]
+        *build_network(dict(name='recurrent', cell='gru', features=2, classes=2), random_rows()),
+        random_rows()[..., :2],
       ),
       r'inputs of shape \(7, 4, 2\) do not fit the model',
     ),
@@ -259,6 +262,6 @@ def test_signals_by_hand():
     ),
   ],
 )
-def test_recurrent_names_what_is_wrong(call, message):
+def test_recurrent_errors_name_the_fix(call, message):
   with pytest.raises(ValueError, match=f'^{message}'):
-    call(hand_set(), models.build(BN_CNN))
+    call(hand_set_lstm(), models.build(BN_CNN))

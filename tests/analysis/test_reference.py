@@ -1,4 +1,4 @@
-"""The forward pass in NumPy alone, against the compiled models and by hand."""
+"""Tests of the forward pass in NumPy: equal to the compiled models and to hand-computed values."""
 
 import ast
 
@@ -13,7 +13,11 @@ from jaxdl.analysis import reference, reference_layers, reference_recurrence, un
 from jaxdl.config.reading import read_file, to_dict
 
 CLASSES = {'language_model': 65, 'cnn': 11}
-SHAPES = {'hoda': (32, 32, 1), 'image_folder': (48, 32, 3)}  # photographs are reduced
+SHAPES = {
+  'hoda': (32, 32, 1),
+  'image_folder': (48, 32, 3),
+}  # smaller photographs than in the config
+# Slow in float32 and float64. In float64, all configs except SMALL are slow.
 SLOW = (
   'deep_cnn_cifar10',
   'cnn_fashion_mnist',
@@ -22,7 +26,7 @@ SLOW = (
   'wide_cnn_fashion_mnist',
   'cnn_mnist',
   'char_lstm_shakespeare',
-)  # and in float64 all that is not small
+)
 SMALL = ('rnn_mnist', 'lstm_mnist', 'gru_mnist', 'char_rnn_shakespeare', 'wide_cnn_fashion_mnist')
 CONFIGS = [
   pytest.param(
@@ -40,8 +44,8 @@ CONFIGS = [
 ]
 
 
-def inputs_of(config, generator, count=2):
-  """Random inputs as a config's data would give them."""
+def random_inputs(config, generator, count=2):
+  """Returns random inputs of the shape and type of a config's data."""
   data = config['data']
   if config['model']['name'] == 'language_model':
     return generator.integers(0, 65, (count, 7)).astype(np.int32)
@@ -56,9 +60,7 @@ def inputs_of(config, generator, count=2):
 
 
 def random_variables(model, inputs, generator, dtype=np.float32):
-  """Variables of the network's shapes, all random: kernels that keep the scale, biases, batch
-  statistics.
-  """
+  """Returns random variables; the kernels are scaled to preserve the variance."""
 
   def fill(path, leaf):
     values = generator.normal(size=leaf.shape)
@@ -67,28 +69,27 @@ def random_variables(model, inputs, generator, dtype=np.float32):
       values /= np.sqrt(np.prod(leaf.shape[:-1]))
     elif kind in ('var', 'scale'):
       values = 0.5 + np.abs(values)
-    return (values if kind in ('kernel', 'input_kernel', 'var', 'scale') else values * 0.3).astype(
-      dtype
-    )
+    if kind not in ('kernel', 'input_kernel', 'var', 'scale'):
+      values *= 0.3
+    return values.astype(dtype)
 
   shapes = jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)
   return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
-def worst(config, variables, inputs):
-  """The largest difference of any layer's output between the reference and the compiled model."""
+def largest_difference(config, variables, inputs):
+  """Returns the largest difference between the outputs of the reference and the compiled model."""
   model = models.build(config['model'])
   layers = list(units.shapes(model, variables, inputs))
-  logits, found = jax.jit(
+  expected_logits, expected = jax.jit(
     lambda variables, inputs: units.outputs(model, variables, inputs, layers)
   )(variables, inputs)
-  ours, outputs = reference.forward(config, variables, inputs)
-  assert list(outputs) == layers  # their order too
-  np.testing.assert_array_equal(ours, list(outputs.values())[-1])
-  assert ours.dtype == jax.tree.leaves(variables)[0].dtype
-  return max(
-    np.abs(ours - logits).max(), *(np.abs(outputs[name] - found[name]).max() for name in layers)
-  )
+  logits, outputs = reference.forward(config, variables, inputs)
+  assert list(outputs) == layers  # in the same order
+  np.testing.assert_array_equal(logits, list(outputs.values())[-1])
+  assert logits.dtype == jax.tree.leaves(variables)[0].dtype
+  differences = [np.abs(outputs[name] - expected[name]).max() for name in layers]
+  return max(np.abs(logits - expected_logits).max(), *differences)
 
 
 @pytest.mark.parametrize(('file', 'dtype'), CONFIGS)
@@ -96,15 +97,15 @@ def test_reference_equals_the_model_of_every_config(file, dtype):
   config = to_dict(read_file(file))
   config['model'] = models.with_classes(config['model'], CLASSES.get(config['model']['name'], 10))
   generator = np.random.default_rng(0)
-  inputs = inputs_of(config, generator)
+  inputs = random_inputs(config, generator)
   if inputs.dtype != np.int32:
     inputs = inputs.astype(dtype)
   with jax.enable_x64(dtype is np.float64):
     variables = random_variables(models.build(config['model']), inputs, generator, dtype)
-    assert worst(config, variables, inputs) < (1e-5 if dtype is np.float32 else 1e-10)
+    assert largest_difference(config, variables, inputs) < (1e-5 if dtype is np.float32 else 1e-10)
 
 
-LAYERS = {  # what the configs do not use, on images of an odd, unequal size
+LAYERS = {  # arguments that no config uses
   'conv': [dict(kind='conv', features=3, kernel=(2, 4), strides=(3, 2))],
   'conv of unequal padding': [
     dict(kind='conv', features=3, kernel=3, strides=2, padding=[[2, 0], [-1, 3]])
@@ -137,23 +138,18 @@ LAYERS = {  # what the configs do not use, on images of an odd, unequal size
 
 
 @pytest.mark.parametrize('layers', LAYERS.values(), ids=LAYERS)
-def test_reference_of_layers_that_no_config_has(layers):
+def test_reference_equals_the_model_of_other_layers(layers):
   config = {'model': dict(name='cnn', layers=layers, activation='elu')}
   generator = np.random.default_rng(1)
   images = generator.normal(size=(2, 7, 10, 2))
   with jax.enable_x64(True):
-    assert (
-      worst(
-        config,
-        random_variables(models.build(config['model']), images, generator, np.float64),
-        images,
-      )
-      < 1e-12
-    )
+    model = models.build(config['model'])
+    variables = random_variables(model, images, generator, np.float64)
+    assert largest_difference(config, variables, images) < 1e-12
 
 
 @pytest.mark.parametrize('name', models.ACTIVATIONS)
-def test_reference_of_every_activation(name):
+def test_reference_equals_every_activation(name):
   values = np.concatenate([np.linspace(-6, 6, 49), [-800.0, 800.0]])
   with jax.enable_x64(True), np.errstate(over='raise'):
     np.testing.assert_allclose(
@@ -165,7 +161,7 @@ def test_reference_of_every_activation(name):
 
 
 @pytest.mark.parametrize(('cell', 'embedding'), [('rnn', 0), ('lstm', 5), ('gru', 5), ('gru', 0)])
-def test_reference_of_stacked_recurrent_layers(cell, embedding):
+def test_reference_equals_stacked_recurrent_layers(cell, embedding):
   config = {
     'model': dict(
       name='language_model',
@@ -180,20 +176,13 @@ def test_reference_of_stacked_recurrent_layers(cell, embedding):
   generator = np.random.default_rng(2)
   characters = generator.integers(0, 9, (3, 8))
   with jax.enable_x64(True):
-    assert (
-      worst(
-        config,
-        random_variables(models.build(config['model']), characters, generator, np.float64),
-        characters,
-      )
-      < 1e-12
-    )
+    model = models.build(config['model'])
+    variables = random_variables(model, characters, generator, np.float64)
+    assert largest_difference(config, variables, characters) < 1e-12
 
 
-def test_reference_conv_by_hand():
-  """SAME with stride 2 on 4 pixels of 3×3 windows: the one pixel of padding comes after, so that
-  window 1 is 2, 3, –.
-  """
+def test_reference_conv_and_pooling_equal_hand_values():
+  """SAME padding of 4 pixels with 3 × 3 windows and stride 2 adds one pixel at the end."""
   image = np.arange(16.0).reshape(1, 4, 4, 1)
   outputs = reference_layers.conv(
     image, {'kernel': np.ones((3, 3, 1, 1)), 'bias': np.array([0.5])}, strides=2
@@ -209,30 +198,26 @@ def test_reference_conv_by_hand():
   )
 
 
-def test_reference_conv_transpose_by_hand():
-  """Two pixels 1, 10 spread to 1 0 10 and padded by 2 and 1: the kernel slides over 0 0 1 0 10 0,
-  unflipped.
-  """
-  inputs, kernel = (
-    np.array([1.0, 10.0]).reshape(1, 1, 2, 1),
-    np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1),
-  )
+def test_reference_conv_transpose_equals_hand_values():
+  """The pixels 1, 10 are dilated to 1 0 10 and padded by 2 and 1; the kernel is not flipped."""
+  inputs = np.array([1.0, 10.0]).reshape(1, 1, 2, 1)
+  kernel = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
   outputs = reference_layers.conv_transpose(
     inputs, {'kernel': kernel, 'bias': np.zeros(1)}, strides=(1, 2)
   )
   np.testing.assert_array_equal(outputs.ravel(), [3, 2, 31, 20])
 
 
-def test_reference_cells_by_hand():
-  """One unit, all kernels 0 and one bias each: the states follow from the gates alone."""
+def test_reference_cells_equal_hand_values():
+  """One unit with zero kernels: the states depend only on the biases of the gates."""
   half, quarter = 0.0, -np.log(3.0)  # sigmoids of 1/2 and 1/4
   zeros = {'input_kernel': np.zeros((1, 4)), 'recurrent_kernel': np.zeros((1, 4))}
-  inside = reference_recurrence.lstm(
+  states = reference_recurrence.lstm(
     np.zeros((1, 2, 1)), {**zeros, 'bias': np.array([half, quarter, 50.0, half])}
   )
-  np.testing.assert_allclose(inside['memory'].ravel(), [0.5, 0.25 * 0.5 + 0.5])
-  np.testing.assert_allclose(inside['hidden'].ravel(), np.tanh([0.5, 0.625]) / 2)
-  inside = reference_recurrence.gru(
+  np.testing.assert_allclose(states['memory'].ravel(), [0.5, 0.25 * 0.5 + 0.5])
+  np.testing.assert_allclose(states['hidden'].ravel(), np.tanh([0.5, 0.625]) / 2)
+  states = reference_recurrence.gru(
     np.zeros((1, 2, 1)),
     {
       'input_kernel': np.zeros((1, 3)),
@@ -241,33 +226,34 @@ def test_reference_cells_by_hand():
       'recurrent_bias': np.array([0, 0, 0.8]),
     },
   )
-  candidate = np.tanh(0.5 * 0.8)  # the reset takes half of the recurrent bias
+  candidate = np.tanh(0.5 * 0.8)  # the reset gate halves the recurrent bias
   np.testing.assert_allclose(
-    inside['hidden'].ravel(), [0.75 * candidate, 0.25 * 0.75 * candidate + 0.75 * candidate]
+    states['hidden'].ravel(), [0.75 * candidate, 0.25 * 0.75 * candidate + 0.75 * candidate]
   )
 
 
-def pads_before(size, window, stride, padding):
+def same_pads_before(size, window, stride, padding):
+  """SAME padding whose odd pixel comes first."""
   missing = max((-(-size // stride) - 1) * stride + window - size, 0) if padding == 'SAME' else 0
   return missing - missing // 2, missing // 2
 
 
-def reset_before(inputs, parameters):
-  """The GRU of Cho et al. as printed: the reset gate meets the state before the product."""
-  hidden, kept = np.zeros((len(inputs), len(parameters['recurrent_kernel']))), []
+def gru_with_reset_before_product(inputs, parameters):
+  """The GRU as published by Cho et al.: the reset gate multiplies the state before the product."""
+  hidden, states = np.zeros((len(inputs), len(parameters['recurrent_kernel']))), []
   kernels = np.split(parameters['recurrent_kernel'], 3, axis=-1)
   biases = np.split(parameters['recurrent_bias'], 3)
   for step in range(inputs.shape[1]):
-    update, reset, of_input = np.split(
+    update, reset, candidate = np.split(
       inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1
     )
     update = reference_layers.sigmoid(update + hidden @ kernels[0] + biases[0])
     reset = reference_layers.sigmoid(reset + hidden @ kernels[1] + biases[1])
     hidden = update * hidden + (1 - update) * np.tanh(
-      of_input + (reset * hidden) @ kernels[2] + biases[2]
+      candidate + (reset * hidden) @ kernels[2] + biases[2]
     )
-    kept.append(hidden)
-  return {'hidden': np.stack(kept, 1).astype(inputs.dtype)}
+    states.append(hidden)
+  return {'hidden': np.stack(states, 1).astype(inputs.dtype)}
 
 
 def without_forget_bias(inputs, parameters):
@@ -278,48 +264,47 @@ def without_forget_bias(inputs, parameters):
 
 
 MUTATIONS = {
-  'flatten by columns': (
+  'flatten in column order': (
     BN_CNN,
     reference.KINDS,
     'flatten',
     lambda inputs, _: inputs.swapaxes(1, 2).reshape(len(inputs), -1),
   ),
-  "SAME's odd pixel before": (BN_CNN, vars(reference_layers), '_pads', pads_before),
+  'odd pixel of SAME padding first': (BN_CNN, vars(reference_layers), '_pads', same_pads_before),
   'epsilon of 1e-5': (
     BN_CNN,
     reference.KINDS,
     'batch_norm',
     lambda *args: reference_layers.batch_norm(*args, epsilon=1e-5),
   ),
-  'no bias of the forget gate': (
+  'no forget bias': (
     RECURRENT,
     reference_recurrence.CELLS,
     'lstm',
     without_forget_bias,
   ),
-  'reset before the product': (
+  'reset before product': (
     {**RECURRENT, 'cell': 'gru'},
     reference_recurrence.CELLS,
     'gru',
-    reset_before,
+    gru_with_reset_before_product,
   ),
 }
 
 
 @pytest.mark.parametrize(('section', 'table', 'key', 'wrong'), MUTATIONS.values(), ids=MUTATIONS)
-def test_reference_comparison_can_fail(section, table, key, wrong, monkeypatch):
+def test_reference_comparison_detects_mistakes(section, table, key, wrong, monkeypatch):
   generator = np.random.default_rng(3)
-  config, inputs = (
-    {'model': section},
-    generator.random((2, 12, 12, 1)[: 3 if section['name'] == 'recurrent' else 4], np.float32),
-  )
+  config = {'model': section}
+  shape = (2, 12, 12) if section['name'] == 'recurrent' else (2, 12, 12, 1)
+  inputs = generator.random(shape, np.float32)
   variables = random_variables(models.build(section), inputs, generator)
-  assert worst(config, variables, inputs) < 1e-5
+  assert largest_difference(config, variables, inputs) < 1e-5
   monkeypatch.setitem(table, key, wrong)
-  assert worst(config, variables, inputs) > 1e-4
+  assert largest_difference(config, variables, inputs) > 1e-4
 
 
-def test_reference_knows_no_jax():
+def test_reference_does_not_import_jax():
   for name in ('reference', 'reference_layers', 'reference_recurrence'):
     tree = ast.parse((ROOT / f'jaxdl/analysis/{name}.py').read_text())
     modules = {
@@ -334,7 +319,7 @@ def test_reference_knows_no_jax():
     }
 
 
-def test_reference_takes_a_batch_of_one_and_arrays_of_jax():
+def test_reference_accepts_one_example_and_jax_arrays():
   config, generator = {'model': BN_CNN}, np.random.default_rng(4)
   image = generator.random((1, 12, 12, 1), np.float32)
   variables = jax.tree.map(jnp.asarray, random_variables(models.build(BN_CNN), image, generator))
@@ -402,7 +387,7 @@ PARAMETERS = {'conv1': {'kernel': np.zeros((3, 3, 1, 1)), 'bias': np.zeros(1)}}
     ),
   ],
 )
-def test_reference_names_what_is_wrong(section, variables, shape, message):
+def test_reference_errors_name_the_fix(section, variables, shape, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     reference.forward({'model': section}, variables, np.zeros(shape))
 
@@ -414,6 +399,6 @@ def test_reference_names_what_is_wrong(section, variables, shape, message):
     (np.zeros((1, 2)), r'characters of shape \(1, 2\) and type float64: give'),
   ],
 )
-def test_reference_refuses_wrong_characters(characters, message):
+def test_reference_rejects_invalid_characters(characters, message):
   with pytest.raises(ValueError, match=message):
     reference_recurrence.vectors('lstm', {'embedding': {'kernel': np.zeros((4, 2))}}, characters)

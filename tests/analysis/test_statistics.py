@@ -1,4 +1,4 @@
-"""Statistics of activations against NumPy over all of them at once, in float64."""
+"""Tests of statistics of activations: equal to NumPy over all activations at once, in float64."""
 
 import json
 
@@ -13,16 +13,16 @@ from jaxdl.analysis import batches
 from jaxdl.analysis.activations import activations, statistics
 from jaxdl.figures import statistics as statistics_table
 
-IDENTITY = dict(name='cnn', layers=(dict(kind='activation'),))  # of what is not negative
+IDENTITY = dict(name='cnn', layers=(dict(kind='activation'),))  # for inputs that are not negative
 
 
-def compare(found, outputs):
-  """Asserts that the statistics are those of the outputs, layer name → [N, …, C]."""
+def check_statistics(found, outputs):
+  """Asserts that the statistics equal those of the outputs, layer name → [N, …, C]."""
   assert [row['layer'] for row in found.table] == list(found.channels) == list(outputs)
   for row, values in zip(found.table, outputs.values(), strict=True):
     values, channels = values.astype(np.float64), found.channels[row['layer']]
     flat = values.reshape(-1, values.shape[-1])
-    tiny = 1e-6 * np.abs(flat).max()  # another program rounds the outputs themselves in another way
+    tolerance = 1e-6 * np.abs(flat).max()  # programs round the outputs differently
     expected = dict(
       mean=flat.mean(0),
       std=flat.std(0),
@@ -32,13 +32,18 @@ def compare(found, outputs):
     )
     for name, figures in expected.items():
       np.testing.assert_allclose(
-        getattr(channels, name), figures, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}'
+        getattr(channels, name),
+        figures,
+        rtol=1e-6,
+        atol=tolerance,
+        err_msg=f'{row["layer"]} {name}',
       )
-      whole = dict(
-        mean=flat.mean(), std=flat.std(), min=flat.min(), max=flat.max(), zeros=(flat == 0).mean()
-      )[name]
+    expected_of_layer = dict(
+      mean=flat.mean(), std=flat.std(), min=flat.min(), max=flat.max(), zeros=(flat == 0).mean()
+    )
+    for name, value in expected_of_layer.items():
       np.testing.assert_allclose(
-        row[name], whole, rtol=1e-6, atol=tiny, err_msg=f'{row["layer"]} {name}'
+        row[name], value, rtol=1e-6, atol=tolerance, err_msg=f'{row["layer"]} {name}'
       )
     np.testing.assert_array_equal(channels.dead, (flat <= 0).all(0))
     np.testing.assert_array_equal(channels.dead_units, (values <= 0).all(0))
@@ -53,13 +58,14 @@ def compare(found, outputs):
 
 @pytest.fixture(scope='module')
 def net():
-  """A small CNN with random variables, channel 2 of conv1 dead by its bias, seven images and all
-  layers' outputs.
+  """Returns a small CNN, random variables, seven images and the outputs of all layers.
+
+  Channel 2 of conv1 is dead because of its bias.
   """
   model = models.build(BN_CNN)
   generator = np.random.default_rng(0)
   images = generator.random((7, 12, 12, 1), np.float32)
-  images[-1] *= 50  # the last image is the one that a wrong padding would count again
+  images[-1] *= 50  # wrong padding would count the last image again
   variables = jax.tree.map(
     lambda leaf: jnp.asarray(generator.random(leaf.shape), leaf.dtype) - 0.5,
     jax.jit(model.init)(jax.random.PRNGKey(0), images),
@@ -75,25 +81,27 @@ def net():
 def test_statistics_equal_numpy_at_any_batch_size(net, batch_size):
   model, variables, images, outputs = net
   found = statistics(model, variables, images, batch_size=batch_size)
-  compare(found, outputs)
+  check_statistics(found, outputs)
   assert found.channels['conv1'].dead.tolist() == [False, False, True, False]
   assert json.loads(json.dumps(found.table)) == found.table
 
 
-def test_statistics_of_a_stream_of_odd_lengths(net):
+def test_statistics_of_a_stream_of_uneven_lengths(net):
   model, variables, images, outputs = net
   stream = (images[first:last] for first, last in [(0, 0), (0, 1), (1, 6), (6, 7)])
   found = statistics(model, variables, stream, ['dense1', 'conv1'], batch_size=3)
-  compare(found, {name: outputs[name] for name in ('conv1', 'dense1')})
+  check_statistics(found, {name: outputs[name] for name in ('conv1', 'dense1')})
 
 
 def test_statistics_of_one_image(net):
   model, variables, images, outputs = net
-  compare(statistics(model, variables, images[:1], ['conv1']), {'conv1': outputs['conv1'][:1]})
+  check_statistics(
+    statistics(model, variables, images[:1], ['conv1']), {'conv1': outputs['conv1'][:1]}
+  )
 
 
-def test_statistics_do_not_lose_digits_where_the_mean_is_large():
-  """A thousand and a deviation of a hundredth: E[x²] − E[x]² in float32 would be noise."""
+def test_statistics_are_precise_for_a_large_mean():
+  """Mean 1000, standard deviation 0.01: E[x²] − E[x]² would be noise in float32."""
   images = (1000 + 0.01 * np.random.default_rng(0).standard_normal((50, 9, 8, 2))).astype(
     np.float32
   )
@@ -104,8 +112,8 @@ def test_statistics_do_not_lose_digits_where_the_mean_is_large():
   np.testing.assert_allclose(found.table[0]['std'], flat.std(), rtol=1e-6)
 
 
-def test_statistics_by_hand():
-  """Two images of 1 × 2 pixels: 0 3 and 0 1; the left unit is dead, its channel is not."""
+def test_statistics_equal_hand_values():
+  """The images (0, 3) and (0, 1) of 1 × 2 pixels: the left unit is dead, its channel is not."""
   images = np.array([[[[0.0], [3.0]]], [[[0.0], [1.0]]]], np.float32)
   found = statistics(models.build(IDENTITY), {}, images)
   assert found.table == [
@@ -126,7 +134,7 @@ def test_statistics_by_hand():
   assert found.channels['activation1'].dead_units.tolist() == [[[True], [False]]]
 
 
-def test_statistics_are_printed_with_four_digits_each():
+def test_statistics_table_rounds_to_four_digits():
   found = [
     {
       'layer': 'conv1',
@@ -154,12 +162,14 @@ def test_statistics_of_a_recurrent_layer():
     lambda leaf: generator.normal(size=leaf.shape).astype(np.float32),
     jax.eval_shape(model.init, jax.random.PRNGKey(0), rows),
   )
-  compare(statistics(model, variables, rows, batch_size=2), activations(model, variables, rows))
+  check_statistics(
+    statistics(model, variables, rows, batch_size=2), activations(model, variables, rows)
+  )
 
 
 @pytest.mark.parametrize(('batch_size', 'error'), [(256, 1e-5), (65537, 1e-4)])
-def test_statistics_round_little_in_batches_of_any_size(batch_size, error):
-  """Equal deviations are the hardest case: each of their squares is rounded the same way."""
+def test_statistics_rounding_error_is_small_for_any_batch_size(batch_size, error):
+  """Equal deviations are the worst case: all their squares are rounded in the same direction."""
   generator = np.random.default_rng(0)
   images = (generator.random((65537, 1, 1, 32)) < 0.3) * generator.uniform(0.01, 10, 32)
   images = images.astype(np.float32)
@@ -190,7 +200,7 @@ def test_statistics_round_little_in_batches_of_any_size(batch_size, error):
     ),
   ],
 )
-def test_statistics_name_what_is_wrong(net, images, layers, message):
+def test_statistics_errors_name_the_fix(net, images, layers, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     statistics(*net[:2], images, layers)
 
@@ -205,11 +215,12 @@ def test_statistics_name_what_is_wrong(net, images, layers, message):
     ([7], 3, [3, 3, 1]),
   ],
 )
-def test_statistics_batches_have_one_size_and_every_example_once(lengths, size, expected):
+def test_statistics_batches_have_one_size_and_all_examples(lengths, size, expected):
   numbers = np.arange(sum(lengths))
   parts = np.split(numbers, np.cumsum(lengths)[:-1])
   for examples in [parts] if len(lengths) > 1 else [parts, numbers]:
     found = list(batches.rebatched(examples, size))
-    assert [real for _, real in found] == expected
+    assert [count for _, count in found] == expected
     assert len({batch.shape for batch, _ in found}) == 1
-    np.testing.assert_array_equal(np.concatenate([batch[:real] for batch, real in found]), numbers)
+    joined = np.concatenate([batch[:count] for batch, count in found])  # without padding
+    np.testing.assert_array_equal(joined, numbers)

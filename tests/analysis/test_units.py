@@ -1,4 +1,4 @@
-"""The units that every analysis stands on."""
+"""Tests of activations, scores and targets, which all analyses use."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxdl.analysis.units import Neuron
 
 @pytest.fixture
 def net():
-  """A small CNN with batch normalisation whose variables are all random, and five images."""
+  """Returns a small CNN with batch normalisation, random variables and five images."""
   model = models.build(BN_CNN)
   generator = np.random.default_rng(0)
   images = generator.random((5, 12, 12, 1), np.float32)
@@ -28,7 +28,7 @@ def net():
   return model, variables, images
 
 
-def test_activations_equal_the_layers_by_hand(net):
+def test_activations_equal_layers_computed_by_hand(net):
   model, variables, images = net
   found = activations(model, variables, images, batch_size=2)
   params, running = variables['params'], variables['batch_stats']
@@ -57,7 +57,7 @@ def test_activations_equal_the_layers_by_hand(net):
   np.testing.assert_allclose(found['logits'], model.apply(variables, images), rtol=1e-5, atol=1e-5)
 
 
-def test_activations_of_a_recurrent_layer_are_its_states():
+def test_activations_of_a_recurrent_layer_are_the_states():
   model = models.build(RECURRENT)
   rows = np.random.default_rng(0).random((3, 6, 4), np.float32)
   variables = model.init(jax.random.PRNGKey(0), rows)
@@ -69,7 +69,7 @@ def test_activations_of_a_recurrent_layer_are_its_states():
   )
 
 
-def test_scores_are_logits_and_units(net):
+def test_scores_equal_logits_and_unit_outputs(net):
   model, variables, images = net
   logits = model.apply(variables, images)
   labels = np.array([1, 0, 9, 3, 3])
@@ -89,10 +89,10 @@ def test_scores_are_logits_and_units(net):
   )
 
 
-def test_outputs_with_a_changed_layer_go_on_from_it(net):
+def test_outputs_with_a_changed_layer_are_recomputed(net):
   model, variables, images = net
-  same = units.outputs_with(model, variables, images, 'conv1', lambda outputs: outputs)
-  np.testing.assert_array_equal(same, model.apply(variables, images))
+  unchanged = units.outputs_with(model, variables, images, 'conv1', lambda outputs: outputs)
+  np.testing.assert_array_equal(unchanged, model.apply(variables, images))
   zeroed = units.outputs_with(model, variables, images, 'dense1', jnp.zeros_like)
   logits, running = variables['params']['logits'], variables['batch_stats']['logits']
   expected = -running['mean'] / jnp.sqrt(running['var'] + 1e-3) * logits['scale'] + logits['bias']
@@ -119,7 +119,7 @@ def test_outputs_with_a_changed_layer_go_on_from_it(net):
     ),
   ],
 )
-def test_activations_name_what_is_wrong(net, layers, images, message):
+def test_activations_errors_name_the_fix(net, layers, images, message):
   model, variables, _ = net
   with pytest.raises(ValueError, match=f'^{message}'):
     activations(model, variables, images, layers)
@@ -142,18 +142,19 @@ def test_activations_name_what_is_wrong(net, layers, images, message):
     (np.array([0, 1, 2, 3, 10]), r'target has labels from 0 to 10: use 0 to 9'),
   ],
 )
-def test_a_wrong_target_is_named(net, target, message):
+def test_invalid_target_error_names_the_fix(net, target, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     units.check_target(*net, target)
 
 
-def test_scores_of_another_unit_for_each_image(net):
+def test_scores_of_a_different_unit_per_image(net):
   model, variables, images = net
   conv = activations(model, variables, images, ['conv1'])['conv1']
-  channels, places = np.array([0, 3, 1, 1, 2]), np.array([[0, 0], [5, 5], [2, 3], [3, 2], [4, 1]])
-  found = units.scores(model, variables, images, Neuron('conv1', channels, places))
+  channels = np.array([0, 3, 1, 1, 2])
+  positions = np.array([[0, 0], [5, 5], [2, 3], [3, 2], [4, 1]])
+  found = units.scores(model, variables, images, Neuron('conv1', channels, positions))
   np.testing.assert_allclose(
-    found, conv[np.arange(5), places[:, 0], places[:, 1], channels], rtol=1e-6
+    found, conv[np.arange(5), positions[:, 0], positions[:, 1], channels], rtol=1e-6
   )
   strongest = units.scores(model, variables, images, Neuron('conv1', channels))
   np.testing.assert_allclose(strongest, conv.max((1, 2))[np.arange(5), channels], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Distributions of weights."""
+"""Tests of the distributions of weights: histograms, quantiles and comparisons of runs."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jaxdl import models
 from jaxdl.analysis import weights
 
 
-def test_weights_are_all_counted_once():
+def test_weights_histograms_count_every_weight_once():
   shapes = jax.eval_shape(
     models.build(BN_CNN).init, jax.random.PRNGKey(0), jnp.zeros((1, 12, 12, 1))
   )
@@ -42,8 +42,8 @@ def test_weights_are_all_counted_once():
     assert inside.sum() == count
 
 
-def test_weights_quantiles_by_hand():
-  """Of 0 to 10,000 in any order the share q of the numbers lies below 10,000 q."""
+def test_weights_quantiles_equal_hand_values():
+  """The quantile q of the numbers 0 to 10,000 is 10,000 q, in any order."""
   values = np.random.default_rng(0).permutation(10_001).astype(np.float32).reshape(73, 137)
   found = weights.quantiles({'params': {'dense1': {'kernel': values, 'bias': np.float32([3])}}})
   np.testing.assert_allclose(
@@ -52,8 +52,8 @@ def test_weights_quantiles_by_hand():
   assert found['dense1/bias'].tolist() == [3] * 9
 
 
-def test_weights_quantiles_of_a_large_tensor_see_its_extremes_and_every_column():
-  """Columns of other means, of which an even step would meet one in two alone."""
+def test_weights_quantiles_of_a_large_tensor_are_representative():
+  """The means of even and odd columns differ; sampling with an even step would miss one kind."""
   kernel = (
     np.random.default_rng(0).normal(size=(4000, 64)).astype(np.float32)
     + np.arange(64, dtype=np.float32) % 2 * 10
@@ -62,12 +62,12 @@ def test_weights_quantiles_of_a_large_tensor_see_its_extremes_and_every_column()
   found = weights.quantiles({'params': {'dense1': {'kernel': kernel}}})['dense1/kernel']
   assert kernel.size > 2 * weights.SAMPLE
   assert (found[0], found[-1]) == (-50, 70)
-  for share, value in zip(weights.QUANTILES[1:-1], found[1:-1], strict=True):
-    assert (kernel <= value).mean() == pytest.approx(share, abs=0.01)
+  for probability, value in zip(weights.QUANTILES[1:-1], found[1:-1], strict=True):
+    assert (kernel <= value).mean() == pytest.approx(probability, abs=0.01)
 
 
 @pytest.mark.parametrize('value', [0.0, -3.5, 1e30])
-def test_weights_that_are_constant_lie_in_one_bin(value):
+def test_weights_that_are_constant_fill_one_bin(value):
   counts, edges = weights.histograms(
     {'params': {'dense1': {'bias': np.full(7, value, np.float32)}}}, bins=5
   )['dense1/bias']
@@ -75,7 +75,7 @@ def test_weights_that_are_constant_lie_in_one_bin(value):
   assert (np.diff(edges) > 0).all()
 
 
-def test_weights_of_several_runs_have_common_edges():
+def test_weights_of_several_runs_share_bin_edges():
   runs = {
     'none': {
       'params': {'conv1': {'kernel': np.array([-4.0, 0, 3])}, 'conv2': {'bias': np.array([1.0])}}
@@ -106,6 +106,6 @@ def test_weights_of_several_runs_have_common_edges():
     ),
   ],
 )
-def test_weights_name_what_is_wrong(runs, bins, message):
+def test_weights_errors_name_the_fix(runs, bins, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     weights.compare(runs, bins)

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn is what was given, whatever the text and the numbers are."""
+"""Tests of figures: they show the given data, for any text and numbers."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,6 @@ import pytest
 from jaxdl import figures
 
 MAP = np.arange(-4.0, 5.0).reshape(3, 3)
-
-
 LOSS = {'loss': ('loss (nats)', 1)}
 
 
@@ -19,7 +17,7 @@ def texts(figure):
   ]
 
 
-def test_figures_of_rows_draw_every_picture_and_centre_signed_maps():
+def test_figures_of_rows_draw_pictures_and_centre_signed_maps():
   photograph = np.full((3, 3, 1), 0.5)
   figure = figures.picture_rows(
     [[photograph, MAP, MAP], [photograph, None, np.zeros((3, 3))]],
@@ -28,17 +26,17 @@ def test_figures_of_rows_draw_every_picture_and_centre_signed_maps():
     heading='heading',
     signed=(1,),
   )
-  drawn = [axis.get_images() for axis in figure.axes]
-  assert [len(images) for images in drawn] == [1, 1, 1, 1, 0, 1]
-  assert drawn[1][0].get_clim() == (-4, 4)
-  assert drawn[2][0].get_clim() == (-4, 4)
-  assert drawn[0][0].get_clim() == (0, 1)
-  low, high = drawn[5][0].get_clim()
-  assert low < high, 'a map of zeros has a scale too'
+  images_by_axis = [axis.get_images() for axis in figure.axes]
+  assert [len(images) for images in images_by_axis] == [1, 1, 1, 1, 0, 1]
+  assert images_by_axis[1][0].get_clim() == (-4, 4)
+  assert images_by_axis[2][0].get_clim() == (-4, 4)
+  assert images_by_axis[0][0].get_clim() == (0, 1)
+  low, high = images_by_axis[5][0].get_clim()
+  assert low < high, 'a map of zeros has an empty scale'
   assert {'heading', 'input', 'signed', 'plain', 'a', 'b'} <= set(texts(figure))
 
 
-def test_figures_of_text_draw_every_character_and_no_formula():
+def test_figures_of_text_draw_characters_without_parsing_formulas():
   text = 'a $x^2$\n' + 'b' * 100
   figure = figures.coloured_text(
     text, np.linspace(-1, 1, len(text)), heading='heading', label='activation'
@@ -49,7 +47,7 @@ def test_figures_of_text_draw_every_character_and_no_formula():
   assert figures.pixels(figure).shape[-1] == 3
 
 
-def test_figures_of_distributions_keep_every_count():
+def test_figures_of_distributions_show_every_count():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
   figure = figures.distributions(
     {'conv1 kernel': {'L2': (counts, edges), 'no L2': (counts * 2, edges)}}, heading='h', xlabel='x'
@@ -59,27 +57,27 @@ def test_figures_of_distributions_keep_every_count():
   assert {'L2', 'no L2'} <= set(texts(figure))
 
 
-def test_figures_of_panels_name_their_axis_below_each_column():
+def test_figures_of_panels_label_the_lowest_axis_per_column():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
   figure = figures.distributions(
     {name: {'run': (counts, edges)} for name in 'abcdefg'}, heading='h', xlabel='value'
   )
   assert [axis.get_xlabel() for axis in figure.axes[:7]] == [''] * 3 + ['value'] * 4, (
-    'two rows, of four and of three'
+    'the rows have four and three panels'
   )
 
 
-def test_figures_of_tiles_show_their_gaps_in_a_colour_that_no_weight_has():
+def test_figures_of_tiles_colour_gaps_unlike_any_weight():
   picture = np.full((3, 3, 1), np.nan)
   picture[1, 1] = 1
-  drawn = figures.tiles(picture, heading='h').axes[0].get_images()[0].get_array()
-  assert drawn[1, 1].tolist() == [1, 1, 1]
-  gaps = np.delete(drawn.reshape(9, 3), 4, axis=0)
+  pixels = figures.tiles(picture, heading='h').axes[0].get_images()[0].get_array()
+  assert pixels[1, 1].tolist() == [1, 1, 1]
+  gaps = np.delete(pixels.reshape(9, 3), 4, axis=0)
   assert len(np.unique(gaps, axis=0)) == 1
-  assert len(set(gaps[0].tolist())) == 3, 'no grey'
+  assert len(set(gaps[0].tolist())) == 3, 'the gaps are grey'
 
 
-def test_figures_of_rows_are_no_wider_for_their_heading():
+def test_figures_of_rows_wrap_long_headings():
   heading = (
     'a heading that says much about pictures of which there are two, each of them small\nand more'
   )
@@ -88,20 +86,20 @@ def test_figures_of_rows_are_no_wider_for_their_heading():
   )
   assert narrow.get_figwidth() < 3.5
   assert wide.get_figwidth() == pytest.approx(0.06 + 8 * 1.21)
-  broken = narrow.get_suptitle()
-  assert max(map(len, broken.split('\n'))) <= 38
-  assert broken.split() == heading.split()
+  wrapped = narrow.get_suptitle()
+  assert max(map(len, wrapped.split('\n'))) <= 38
+  assert wrapped.split() == heading.split()
   assert wide.get_suptitle() == heading
 
 
-def test_figures_of_a_confusion_matrix_print_every_count():
+def test_figures_of_a_confusion_matrix_show_every_count():
   counts = np.array([[5, 1], [0, 0]])
   figure = figures.confusion_matrix(counts, ['cat', 'dog'], heading='h')
   assert [text.get_text() for text in figure.axes[0].texts] == ['5', '1', '0', '0']
   np.testing.assert_allclose(figure.axes[0].get_images()[0].get_array(), [[5 / 6, 1 / 6], [0, 0]])
 
 
-def test_figures_of_empty_bins_and_classes_are_drawn():
+def test_figures_accept_empty_bins_and_classes():
   figures.pixels(
     figures.reliability(
       np.array([np.nan, 0.7]), np.array([np.nan, 0.5]), np.array([0, 3]), heading='h'
@@ -126,14 +124,14 @@ def test_figures_of_empty_bins_and_classes_are_drawn():
     (lambda: figures.image_grid(np.zeros((2, 3, 3, 1)), ['a']), '2 images and 1 titles'),
   ],
 )
-def test_figures_name_what_is_missing(draw, message):
+def test_figures_errors_name_the_missing_data(draw, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     draw()
 
 
-def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
+def test_figures_of_long_curves_note_cut_off_initial_values():
   steps = np.arange(100)
-  long, few = (
+  long, short = (
     figures.learning_curves(
       {'a': {('train', 'loss'): (steps[:count], 9 * 0.5 ** steps[:count], np.zeros(count))}},
       {'a': ('a',)},
@@ -144,11 +142,11 @@ def test_figures_of_long_curves_leave_out_the_first_fall_and_say_so():
   )
   assert [text.get_text() for text in long.texts] == ['↑ to 9']
   assert long.get_ylim()[1] < 2
-  assert not few.texts
-  assert few.get_ylim()[0] < 9 * 0.5**4 < 9 < few.get_ylim()[1]
+  assert not short.texts
+  assert short.get_ylim()[0] < 9 * 0.5**4 < 9 < short.get_ylim()[1]
 
 
-def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
+def test_figures_of_curves_note_cut_off_values_per_panel():
   flat, peak = np.ones(40), np.where(np.arange(40) == 30, 7.0, 1.0)
   axes = figures.learning_curves(
     {
@@ -164,7 +162,7 @@ def test_figures_of_curves_note_what_is_cut_off_in_its_own_panel():
   assert [[text.get_text() for text in axis.texts] for axis in axes] == [[], ['↑ to 7']]
 
 
-def test_a_long_note_below_a_scatter_stays_inside_the_figure():
+def test_long_note_below_a_scatter_stays_inside_the_figure():
   points = np.random.default_rng(0).normal(size=(20, 2))
   note = (
     'trustworthiness 0.995; class of the nearest neighbour right for 98.9 % (10.4 % with shuffled labels); '
@@ -178,11 +176,11 @@ def test_a_long_note_below_a_scatter_stays_inside_the_figure():
     assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text.get_text()
 
 
-def test_reliability_has_plain_numbers_at_its_axes():
+def test_reliability_diagram_has_plain_tick_labels():
   figure = figures.reliability(
     np.array([np.nan, 0.7]), np.array([np.nan, 0.6]), np.array([0, 9000]), heading='h'
   )
-  figures.pixels(figure)  # draws it: the labels of ticks are written only then
-  written = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
-  assert '1,000' in written
-  assert not any('$' in text for text in written)
+  figures.pixels(figure)  # tick labels are set only when the figure is drawn
+  labels = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
+  assert '1,000' in labels
+  assert not any('$' in text for text in labels)

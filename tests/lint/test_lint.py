@@ -1,6 +1,4 @@
-"""Warnings before training: for each mistake the line that names it, and a sound experiment that
-gets none.
-"""
+"""Tests of warnings before training: each mistake gives one warning, correct configs give none."""
 
 import copy
 import functools
@@ -20,7 +18,7 @@ from jaxdl.step import plateau
 from jaxdl.training import experiment
 
 DENSE = (dict(kind='flatten'), dict(kind='dense', features=4, activate=False))
-SOUND = dict(
+CORRECT = dict(
   task='classify',
   train_for='10 steps',
   evaluate_every='2 steps',
@@ -33,7 +31,7 @@ SOUND = dict(
   model=dict(name='cnn', layers=DENSE),
 )
 TEXT = {
-  **SOUND,
+  **CORRECT,
   'task': 'next_char',
   'train_for': '2 epochs',
   'data': dict(
@@ -54,9 +52,11 @@ FLIP = [dict(kind='flip')]
 
 
 @pytest.fixture(autouse=True)
-def few_examples(monkeypatch):
-  """'forty': 40 + 10 images of 6×6 in 4 classes; 'letters': 103 + 20 + 20 characters, of which 'd'
-  is in the test alone.
+def small_data_sets(monkeypatch):
+  """Adds two small data sets.
+
+  'forty' has 40 + 10 images of 6×6 pixels in 4 classes. 'letters' has 103 + 20 + 20 characters;
+  'd' occurs only in its test split.
   """
 
   def read_images(*, source, data_dir):
@@ -79,9 +79,12 @@ def few_examples(monkeypatch):
   monkeypatch.setitem(DATA_SETS, 'letters', functools.partial(characters.load, read_text))
 
 
-def told(changes, config=SOUND):
-  """The warnings of a config with other values, such as {'data.batch_size': 9}; None takes a key
-  away.
+def warnings_for(changes, config=CORRECT):
+  """Returns the warnings for a config with changed values.
+
+  Args:
+    changes: dict from dotted keys to values, such as {'data.batch_size': 9}; None removes a key.
+    config: dict.
   """
   config = copy.deepcopy(config)
   for path, value in changes.items():
@@ -94,17 +97,17 @@ def told(changes, config=SOUND):
 
 
 def splits(train='train[:30]', validation='train[30:]', test='test', **more):
-  given = {'train': train, 'validation': validation, 'test': test}
-  return {'data.splits': {name: value for name, value in given.items() if value}, **more}
+  slices = {'train': train, 'validation': validation, 'test': test}
+  return {'data.splits': {name: value for name, value in slices.items() if value}, **more}
 
 
 def layers(*layers):
   return {'model.layers': layers}
 
 
-def test_a_sound_experiment_gets_no_warning():
-  assert told({}) == []
-  assert told({'train_for': '4 steps', 'data.augment': FLIP}) == []
+def test_correct_config_gets_no_warning():
+  assert warnings_for({}) == []
+  assert warnings_for({'train_for': '4 steps', 'data.augment': FLIP}) == []
 
 
 @pytest.mark.parametrize(
@@ -202,8 +205,8 @@ def test_a_sound_experiment_gets_no_warning():
     ),
   ],
 )
-def test_each_mistake_is_named_and_no_other(changes, expected):
-  assert told(changes) == [expected]
+def test_mistake_gets_exactly_one_warning(changes, expected):
+  assert warnings_for(changes) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -225,25 +228,28 @@ def test_each_mistake_is_named_and_no_other(changes, expected):
     {'plateau': dict(patience='1 epoch')},
   ],
 )
-def test_the_mended_twin_gets_no_warning(changes):
-  assert told(changes) == []
+def test_corrected_config_gets_no_warning(changes):
+  assert warnings_for(changes) == []
 
 
-def test_where_an_image_is_the_target_distortion_and_activation_are_no_mistakes():
+def test_reconstruction_may_distort_images_and_activate_outputs():
   changes = {
     'task': 'reconstruct',
     'data.distort': FLIP,
     'model.layers': (dict(kind='conv', features=1, kernel=3),),
   }
-  assert told(changes) == []
+  assert warnings_for(changes) == []
 
 
-def test_text_is_left_out_by_its_slices_and_by_a_short_run_but_not_by_cutting_it_into_streams():
-  """103 characters in 4 streams have 99 targets; 100 have 96, of which 3 steps read 3 · 4 · 5."""
-  assert told({}, TEXT) == [
+def test_text_warnings_count_unused_and_unseen_characters():
+  """Splitting the text into streams is no mistake: 100 characters in 4 streams have 96 targets.
+
+  3 steps read 3 · 4 · 5 = 60 of them.
+  """
+  assert warnings_for({}, TEXT) == [
     "config.data.splits.train='train' never shows 1 of 4 classes ('d'): take more of the data set"
   ]
-  short = told(
+  short = warnings_for(
     {
       'train_for': '3 steps',
       'data.splits': dict(train='train[:100]', validation='validation', test='test'),
@@ -256,53 +262,50 @@ def test_text_is_left_out_by_its_slices_and_by_a_short_run_but_not_by_cutting_it
   ]
 
 
-def test_text_of_one_character_a_step_has_no_gradient_through_time():
+def test_text_with_time_step_1_gets_a_warning():
   assert (
     'config.data.time_step=1 lets no gradient pass from a character'
-    in told({'data.time_step': 1}, TEXT)[-1]
+    in warnings_for({'data.time_step': 1}, TEXT)[-1]
   )
-  assert not any('time_step' in line for line in told({'data.time_step': 2}, TEXT))
+  assert not any('time_step' in line for line in warnings_for({'data.time_step': 2}, TEXT))
 
 
-def test_never_seen_examples_are_those_that_the_batches_leave_out():
-  """Counted in the batches themselves, for images and for text."""
-  for config, steps in ((SOUND, 3), (TEXT, 1), (TEXT, 4)):
+def test_number_of_unseen_examples_equals_those_not_in_batches():
+  """Counts the examples in the batches, for images and for text."""
+  for config, steps in ((CORRECT, 3), (TEXT, 1), (TEXT, 4)):
     built = experiment.build({**config, 'train_for': f'{steps} steps'}, 'small')
     split = built.data.splits['train']
     feed = split.feed(0, steps)
-    seen = sum(
-      float(
-        split.fetch(split.arrays, {name: values[step] for name, values in feed.items()})[
-          'mask'
-        ].sum()
-      )
-      for step in range(steps)
-    )
+    seen = 0
+    for step in range(steps):
+      batch = split.fetch(split.arrays, {name: values[step] for name, values in feed.items()})
+      seen += int(batch['mask'].sum())
     (line,) = (line for line in lint.warnings(built) if 'never seen' in line)
-    assert f' {split.count - int(seen)} of {split.count} training ' in line
+    assert f' {split.count - seen} of {split.count} training ' in line
 
 
-def test_patience_is_idle_exactly_where_a_loss_that_never_falls_cuts_nothing():
+def test_patience_warning_appears_exactly_where_patience_has_no_effect():
+  """Compares with the plateau rule on a loss that never falls."""
   found, expected = {}, {}
   for case in np.ndindex(13, 5, 9):
-    steps, every, waits = (number + 1 for number in case)
+    steps, every, patience = (number + 1 for number in case)
     memory = {'best': np.inf, 'best_step': 0, 'cut_step': 0, 'last_step': 0, 'factor': 1.0}
-    for step in range(every, steps, every):  # a cut after the last step would change nothing
-      memory = plateau.observe(memory, 1.0, step, patience=waits, factor=0.5)
+    for step in range(every, steps, every):  # a cut after the last step has no effect
+      memory = plateau.observe(memory, 1.0, step, patience=patience, factor=0.5)
     expected[case] = memory['factor'] == 1
     data = types.SimpleNamespace(splits={'train': types.SimpleNamespace(batches=1)})
-    given = types.SimpleNamespace(
-      data=data, steps=steps, evaluate_every=every, config={'early_stopping': f'{waits} steps'}
+    built = types.SimpleNamespace(
+      data=data, steps=steps, evaluate_every=every, config={'early_stopping': f'{patience} steps'}
     )
-    found[case] = bool(list(duration.idle_patience(given)))
+    found[case] = bool(list(duration.idle_patience(built)))
   assert found == expected
   assert len(set(found.values())) == 2
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.usefixtures('any_data')
-def test_every_config_gets_the_warnings_that_are_known(path):
-  """Report 000's network never sees the last two rows and columns; it is kept as the report has it."""
+def test_every_config_gets_only_known_warnings(path):
+  """The network of report 000 never sees the last two rows and columns; it is kept as reported."""
   known = {
     'cnn_cifar10': [
       'config.model.layers never look at rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: '
@@ -312,9 +315,7 @@ def test_every_config_gets_the_warnings_that_are_known(path):
   assert lint.warnings(experiment.build(read_file(path), path.stem)) == known.get(path.stem, [])
 
 
-def test_describe_says_the_warnings_on_standard_error_and_in_its_last_line(
-  small, config_file, capsys, monkeypatch
-):
+def test_describe_prints_warnings_on_stderr_and_in_json(small, config_file, capsys, monkeypatch):
   small['train_for'] = '2 steps'
   expected = lint.warnings(experiment.build(small, 'small'))
   assert [line.split()[0] for line in expected] == [
@@ -324,16 +325,16 @@ def test_describe_says_the_warnings_on_standard_error_and_in_its_last_line(
     'config.evaluate_every,',
   ]
   arguments = ['jaxdl.main', f'--config={config_file(small)}', '--describe']
-  monkeypatch.setattr('sys.argv', arguments)  # ml_collections finds its overrides there
+  monkeypatch.setattr('sys.argv', arguments)  # ml_collections reads overrides from it
   assert main.main(arguments) == 0
   shown = capsys.readouterr()
   assert shown.err.splitlines() == [f'warning: {line}' for line in expected]
   assert last_json(shown.out)['warnings'] == expected
 
 
-def test_a_result_worse_than_a_guess_is_said():
-  """ln 4 = 1.386."""
-  built = experiment.build(SOUND, 'sound')
+def test_result_worse_than_uniform_guessing_gets_a_warning():
+  """The loss of uniform guesses among 4 classes is ln 4 = 1.386."""
+  built = experiment.build(CORRECT, 'correct')
   assert lint.of_result(built, {'validation_loss': 1.38, 'test_loss': 9.0}) is None
   assert lint.of_result(built, {}) is None
   assert lint.of_result(built, {'test_loss': 1.5}) == (
@@ -343,6 +344,6 @@ def test_a_result_worse_than_a_guess_is_said():
 
 
 @pytest.mark.parametrize('task', ['reconstruct', dict(name='reconstruct')])
-def test_the_loss_of_an_autoencoder_is_not_compared_with_a_guess(task, small_autoencoder):
+def test_autoencoder_loss_is_not_compared_with_guessing(task, small_autoencoder):
   built = experiment.build({**small_autoencoder, 'task': task}, 'small')
   assert lint.of_result(built, {'test_loss': 9.0}) is None

@@ -1,4 +1,4 @@
-"""Autoencoders: a code between two halves, a target that is not the input."""
+"""Tests of autoencoders: the loss, its gradients, training and configuration errors."""
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,16 @@ from jaxdl.step import tasks
 from jaxdl.training import experiment, loop
 
 
-def test_mse_by_hand():
+def test_mse_equals_a_hand_computed_value():
   batch = {'target': jnp.zeros((2, 2, 2, 1)), 'mask': jnp.array([1.0, 0.0])}
   images = jnp.array([[[1.0, 0], [0, 1]], [[9, 9], [9, 9]]])[..., None]
   assert tasks.metrics(tasks.reconstruct(images, batch)) == {
     'loss': 0.5,
     'mse': 0.5,
-  }  # the padding is left out
+  }  # the second example is padding and does not count
 
 
-def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
+def test_gradients_of_autoencoder_match_finite_differences(small_autoencoder):
   with jax.enable_x64(True):
     model = models.build(small_autoencoder['model'])
     generator = np.random.default_rng(0)
@@ -39,8 +39,8 @@ def test_gradients_of_autoencoder_and_reconstruct(small_autoencoder):
 
 
 @pytest.mark.slow
-def test_a_batch_of_turned_digits_can_be_overfitted(small_autoencoder):
-  """16 digits, each turned by another angle in every step: the mean image has an error of 0.06."""
+def test_autoencoder_can_overfit_rotated_digits(small_autoencoder):
+  """The 16 digits are rotated by a new angle in every step. The mean image has an error of 0.06."""
   small_autoencoder['data']['splits'] = dict(train='train[:16]')
   small_autoencoder['model']['layers'][2]['features'] = 32
   _, history = run_steps(small_autoencoder, 400)
@@ -48,7 +48,7 @@ def test_a_batch_of_turned_digits_can_be_overfitted(small_autoencoder):
   assert float(history['mse'][-20:].sum() / history['count'][-20:].sum()) < 0.04
 
 
-def test_a_run_writes_mse_and_its_code_is_a_layer(small_autoencoder, tmp_path):
+def test_run_reports_mse_and_lists_the_code_layer(small_autoencoder, tmp_path):
   built = experiment.build(small_autoencoder, 'autoencoder')
   assert {row['name']: row['output'] for row in built.layers}['code'] == [6]
   summary = loop.train(built, tmp_path)
@@ -70,7 +70,7 @@ def test_a_run_writes_mse_and_its_code_is_a_layer(small_autoencoder, tmp_path):
     ),
   ],
 )
-def test_wrong_autoencoders_are_named(small_autoencoder, position, change, message):
+def test_invalid_autoencoder_error_names_the_layer(small_autoencoder, position, change, message):
   small_autoencoder['model']['layers'][position].update(change)
   with pytest.raises(ValueError, match=message):
     experiment.build(small_autoencoder, 'autoencoder')

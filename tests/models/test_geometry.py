@@ -1,4 +1,4 @@
-"""Receptive fields against the network itself: which pixels, lit alone, light up which units."""
+"""Tests of receptive fields: computed fields equal those found by setting one pixel at a time."""
 
 import jax
 import numpy as np
@@ -11,15 +11,15 @@ from jaxdl.config.reading import read_file
 from jaxdl.models import geometry
 
 
-def drawn_layers(seed):
+def random_layers(seed):
   """Three layers of random kinds, windows, strides and paddings."""
-  draw = np.random.default_rng(seed)
+  generator = np.random.default_rng(seed)
   layers = []
-  for kind in draw.choice(
+  for kind in generator.choice(
     ['conv', 'conv', 'conv_transpose', 'max_pool', 'average_pool', 'batch_norm'], 3
   ):
-    extent, strides = draw.integers(1, 4, 2).tolist(), draw.integers(1, 4, 2).tolist()
-    padding = ['SAME', 'VALID'][draw.integers(2)]
+    extent, strides = generator.integers(1, 4, 2).tolist(), generator.integers(1, 4, 2).tolist()
+    padding = ['SAME', 'VALID'][generator.integers(2)]
     if kind.startswith('conv'):
       layers.append(
         dict(kind=str(kind), features=2, kernel=extent, strides=strides, padding=padding)
@@ -31,12 +31,13 @@ def drawn_layers(seed):
   return layers
 
 
-def check(model, size):
-  found, lit = geometry.receptive_fields(model, size), lit_units(model, size)
-  for name, (rows, columns) in found.items():
-    np.testing.assert_array_equal(np.einsum('ir,jc->rcij', rows, columns), lit[name], name)
+def check_geometry(model, size):
+  """Compares fields and unseen pixels with measured ones; returns the number of unseen pixels."""
+  fields, active = geometry.receptive_fields(model, size), lit_units(model, size)
+  for name, (rows, columns) in fields.items():
+    np.testing.assert_array_equal(np.einsum('ir,jc->rcij', rows, columns), active[name], name)
   rows, columns, _ = geometry.unseen(model, size)
-  expected = ~lit[list(found)[-1]].any((2, 3))  # [H, W]
+  expected = ~active[list(fields)[-1]].any((2, 3))  # [H, W]
   unseen = np.zeros(size, bool)
   unseen[rows], unseen[:, columns] = True, True
   np.testing.assert_array_equal(unseen, expected)
@@ -44,20 +45,20 @@ def check(model, size):
 
 
 @pytest.mark.parametrize('seed', range(8))
-def test_receptive_fields_of_random_networks_are_the_pixels_that_light_their_units(seed):
-  check(models.build(dict(name='cnn', layers=drawn_layers(seed))), (17, 13))
+def test_receptive_fields_of_random_networks_equal_measured_fields(seed):
+  check_geometry(models.build(dict(name='cnn', layers=random_layers(seed))), (17, 13))
 
 
-def test_receptive_fields_with_padding_given_in_pixels():
+def test_receptive_fields_with_explicit_padding():
   layers = [
     dict(kind='conv', features=2, kernel=3, strides=2, padding=((1, 0), (2, 1))),
     dict(kind='max_pool', window=3, strides=2, padding=((0, 1), (1, 1))),
   ]
-  check(models.build(dict(name='cnn', layers=layers)), (12, 9))
+  check_geometry(models.build(dict(name='cnn', layers=layers)), (12, 9))
 
 
-def narrow(name, *, without=()):
-  """The network of a config with 3 features in each layer, and without some kinds of layers."""
+def narrow_network(name, *, without=()):
+  """Builds a config's network with 3 features per layer, leaving out some kinds of layers."""
   section = read_file(ROOT / f'configs/{name}.py').model.to_dict()
   return models.build(
     {
@@ -72,23 +73,26 @@ def narrow(name, *, without=()):
 
 
 @pytest.mark.parametrize(
-  ('name', 'size', 'blind'), [('cnn_cifar10', 32, 124), ('wide_cnn_fashion_mnist', 28, 0)]
+  ('name', 'size', 'unseen'), [('cnn_cifar10', 32, 124), ('wide_cnn_fashion_mnist', 28, 0)]
 )
-def test_unseen_pixels_of_report_networks_light_nothing(name, size, blind):
-  """32² − 30² = 124: rows and columns 30 and 31."""
-  spatial = narrow(name, without=('dense', 'flatten', 'dropout'))
-  assert check(models.build(dict(name='cnn', layers=spatial.layers)), (size, size)) == blind
+def test_unseen_pixels_of_report_networks_activate_no_unit(name, size, unseen):
+  """Rows and columns 30 and 31 are unseen in cnn_cifar10: 32² − 30² = 124 pixels."""
+  spatial = narrow_network(name, without=('dense', 'flatten', 'dropout'))
+  assert (
+    check_geometry(models.build(dict(name='cnn', layers=spatial.layers)), (size, size)) == unseen
+  )
 
 
-def test_unseen_pixels_change_no_logit_of_the_whole_network():
-  """Weights of any sign, dense layers and all: noise there changes nothing, one pixel beside it
-  does.
-  """
-  model = narrow('cnn_cifar10')
+def test_unseen_pixels_change_no_logit():
+  """Uses weights of both signs and the dense layers. A seen pixel next to them changes logits."""
+  model = narrow_network('cnn_cifar10')
   assert geometry.unseen(model, (32, 32)) == ([30, 31], [30, 31], ['max_pool2'])
-  draw = np.random.default_rng(0)
-  images = np.repeat(draw.normal(size=(1, 32, 32, 3)).astype(np.float32), 3, axis=0)
-  images[1, 30:], images[1, :, 30:] = draw.normal(size=(2, 32, 3)), draw.normal(size=(32, 2, 3))
+  generator = np.random.default_rng(0)
+  images = np.repeat(generator.normal(size=(1, 32, 32, 3)).astype(np.float32), 3, axis=0)
+  images[1, 30:], images[1, :, 30:] = (
+    generator.normal(size=(2, 32, 3)),
+    generator.normal(size=(32, 2, 3)),
+  )
   images[2, 29, 29] += 100
   logits, outside, inside = np.asarray(jax.jit(model.apply)(drawn(model, images, -1, 1), images))
   np.testing.assert_allclose(outside, logits, rtol=1e-6)
@@ -105,20 +109,25 @@ def test_unseen_pixels_change_no_logit_of_the_whole_network():
     ('cnn_mnist', 'max_pool2', 28, 4, -6, 16),
   ],
 )
-def test_receptive_fields_of_report_networks_by_hand(name, layer, size, jump, start, length):
-  """Unit i sees `length` pixels from start + i · jump on (Araujo et al. 2019), clipped to the
-  image.
+def test_receptive_fields_of_report_networks_equal_hand_values(
+  name, layer, size, jump, start, length
+):
+  """Unit i sees pixels start + i · jump to start + i · jump + length − 1, clipped to the image.
+
+  Source: Araujo et al. 2019.
   """
   model = models.build(read_file(ROOT / f'configs/{name}.py').model.to_dict())
   for field in geometry.receptive_fields(model, (size, size))[layer]:
     for unit, seen in enumerate(field):
       first = start + unit * jump
-      assert np.flatnonzero(seen).tolist() == list(range(max(first, 0), min(first + length, size)))
+      expected = list(range(max(first, 0), min(first + length, size)))
+      assert np.flatnonzero(seen).tolist() == expected
 
 
-def test_unseen_pixels_name_the_layer_that_leaves_them_out():
-  """7 pixels: a pool of 2 leaves out the last row, a stride of 3 over a window of 2 each third of
-  what is left.
+def test_unseen_pixels_come_with_the_responsible_layers():
+  """On 7 × 7 pixels, a pool of 2 rows skips the last row.
+
+  A window of 2 columns with a stride of 3 skips every third column, and the last one.
   """
   model = models.build(
     dict(

@@ -1,4 +1,4 @@
-"""Language models: the state goes on from step to step, and the loss is that of the text."""
+"""Tests of language models: carried state, recurrent dropout, gradients, metrics and evaluation."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ SECTION = dict(name='language_model', cell='lstm', features=5, classes=7, layers
 CELLS = ('rnn', 'lstm', 'gru')
 
 
-def text(batch=2, length=8, seed=0):
+def random_text(batch=2, length=8, seed=0):
   return jnp.asarray(np.random.default_rng(seed).integers(0, 7, (batch, length)))
 
 
@@ -30,40 +30,41 @@ def text(batch=2, length=8, seed=0):
     ),
   ],
 )
-def test_a_text_in_two_steps_equals_a_text_in_one(cell, embedding):
+def test_carried_state_across_two_steps_equals_one_step(cell, embedding):
   model = models.build({**SECTION, 'cell': cell, 'embedding': embedding})
-  characters = text()
+  characters = random_text()
   variables = model.init(jax.random.PRNGKey(0), characters)
-  whole = model.apply(variables, characters)
-  assert whole.shape == (2, 8, 7)
-  first, kept = model.apply(
+  expected = model.apply(variables, characters)
+  assert expected.shape == (2, 8, 7)
+  first, updated = model.apply(
     variables, characters[:, :5], reset=jnp.ones(2, bool), mutable=['carry']
   )
-  second, kept = model.apply(
-    {**variables, **kept}, characters[:, 5:], reset=jnp.zeros(2, bool), mutable=['carry']
+  second, updated = model.apply(
+    {**variables, **updated}, characters[:, 5:], reset=jnp.zeros(2, bool), mutable=['carry']
   )
-  np.testing.assert_allclose(jnp.concatenate([first, second], 1), whole, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(jnp.concatenate([first, second], 1), expected, rtol=1e-5, atol=1e-6)
   one_reset, _ = model.apply(
-    {**variables, **kept}, characters, reset=jnp.array([True, False]), mutable=['carry']
+    {**variables, **updated}, characters, reset=jnp.array([True, False]), mutable=['carry']
   )
-  np.testing.assert_allclose(one_reset[0], whole[0], rtol=1e-5, atol=1e-6)  # it has forgotten
-  assert np.abs(one_reset[1] - whole[1]).max() > 1e-3  # it has not
+  np.testing.assert_allclose(one_reset[0], expected[0], rtol=1e-5, atol=1e-6)  # state was reset
+  assert np.abs(one_reset[1] - expected[1]).max() > 1e-3  # state was carried over
 
 
 @pytest.mark.parametrize('cell', CELLS)
-def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_evaluates_with_all(
+def test_recurrent_dropout_masks_recurrent_weights_only_in_training(
   cell,
 ):
   rate, features = 0.3, 32
   section = {**SECTION, 'cell': cell, 'layers': 1, 'features': features}
-  model, whole = models.build({**section, 'recurrent_dropout': rate}), models.build(section)
-  characters, index = text(), jnp.arange(2)
+  model = models.build({**section, 'recurrent_dropout': rate})
+  without_dropout = models.build(section)
+  characters, index = random_text(), jnp.arange(2)
   variables = model.init(jax.random.PRNGKey(0), characters)
   np.testing.assert_array_equal(
-    model.apply(variables, characters), whole.apply(variables, characters)
+    model.apply(variables, characters), without_dropout.apply(variables, characters)
   )
 
-  def trained(params, key=1):
+  def training_output(params, key=1):
     return model.apply(
       {'params': params},
       characters,
@@ -73,28 +74,28 @@ def test_recurrent_dropout_trains_with_a_share_of_the_recurrent_weights_and_eval
     )
 
   kernel = variables['params'][f'{cell}1']['recurrent_kernel']
-  kept = (
-    jax.grad(lambda params: jnp.square(trained(params)).sum())(variables['params'])[f'{cell}1'][
-      'recurrent_kernel'
-    ]
-    != 0
+  gradients = jax.grad(lambda params: jnp.square(training_output(params)).sum())(
+    variables['params']
   )
+  kept = gradients[f'{cell}1']['recurrent_kernel'] != 0
   assert 1 - kept.mean() == pytest.approx(rate, abs=3 * np.sqrt(rate * (1 - rate) / kernel.size))
   layer = {
     **variables['params'][f'{cell}1'],
     'recurrent_kernel': jnp.where(kept, kernel / (1 - rate), 0),
   }
-  by_hand = whole.apply({'params': {**variables['params'], f'{cell}1': layer}}, characters)
-  np.testing.assert_allclose(trained(variables['params']), by_hand, rtol=1e-4, atol=1e-5)
-  assert np.abs(trained(variables['params'], key=2) - by_hand).max() > 1e-3, (
-    'every step leaves out others'
+  expected = without_dropout.apply(
+    {'params': {**variables['params'], f'{cell}1': layer}}, characters
+  )
+  np.testing.assert_allclose(training_output(variables['params']), expected, rtol=1e-4, atol=1e-5)
+  assert np.abs(training_output(variables['params'], key=2) - expected).max() > 1e-3, (
+    'another key gives the same mask'
   )
 
 
 @pytest.mark.parametrize('cell', CELLS)
 @pytest.mark.parametrize('embedding', [0, 3])
-def test_gradients_of_language_model_and_next_char(cell, embedding):
-  """By every parameter, from a state that is carried in, with dropout and padding."""
+def test_gradients_of_language_model_match_finite_differences(cell, embedding):
+  """Covers all parameters, with an initial carried state, dropout and padding."""
   with jax.enable_x64(True):
     model = models.build(
       {
@@ -106,12 +107,12 @@ def test_gradients_of_language_model_and_next_char(cell, embedding):
         'recurrent_dropout': 0.4,
       }
     )
-    characters, reset = text(length=5), jnp.array([True, False])
+    characters, reset = random_text(length=5), jnp.array([True, False])
     variables = jax.tree.map(
       lambda leaf: jnp.asarray(np.random.default_rng(1).normal(size=leaf.shape)) * 0.5,
       model.init(jax.random.PRNGKey(0), characters, reset=reset),
     )
-    batch = {'label': text(length=5, seed=2), 'mask': jnp.ones((2, 5)).at[1, 3:].set(0)}
+    batch = {'label': random_text(length=5, seed=2), 'mask': jnp.ones((2, 5)).at[1, 3:].set(0)}
 
     def loss(params):
       logits, _ = model.apply(
@@ -130,22 +131,22 @@ def test_gradients_of_language_model_and_next_char(cell, embedding):
     )
 
 
-def test_bits_per_character_of_a_guess_and_of_certainty():
+def test_bits_per_character_of_uniform_and_certain_predictions():
   batch = {'label': jnp.array([[1, 3]]), 'mask': jnp.ones((1, 2))}
-  guess = tasks.metrics(tasks.next_char(jnp.zeros((1, 2, 8)), batch))
-  assert guess['bits_per_character'] == pytest.approx(3)  # log2 8
-  assert guess['loss'] == pytest.approx(np.log(8))
-  assert list(guess) == ['loss', 'bits_per_character', 'accuracy']
+  uniform = tasks.metrics(tasks.next_char(jnp.zeros((1, 2, 8)), batch))
+  assert uniform['bits_per_character'] == pytest.approx(3)  # log2 8
+  assert uniform['loss'] == pytest.approx(np.log(8))
+  assert list(uniform) == ['loss', 'bits_per_character', 'accuracy']
   certain = tasks.metrics(tasks.next_char(100 * jax.nn.one_hot(batch['label'], 8), batch))
   assert certain == {'loss': 0, 'bits_per_character': 0, 'accuracy': 1}
-  half = jnp.log(jnp.array([[[0.5, 0.5, 1e-30, 1e-30], [1e-30, 1e-30, 0.75, 0.25]]]))
-  assert tasks.metrics(tasks.next_char(half, batch))['bits_per_character'] == pytest.approx(
+  mixed = jnp.log(jnp.array([[[0.5, 0.5, 1e-30, 1e-30], [1e-30, 1e-30, 0.75, 0.25]]]))
+  assert tasks.metrics(tasks.next_char(mixed, batch))['bits_per_character'] == pytest.approx(
     (1 + 2) / 2
   )
 
 
-def test_evaluation_of_streams_is_the_text_read_in_one_go(small_text):
-  """Eight streams of 37 or 38 characters in steps of 9, against the whole of each stream at once."""
+def test_evaluation_in_steps_equals_evaluation_of_full_streams(small_text):
+  """Eight streams of 37 or 38 characters, in steps of 9 and each stream at once."""
   built = experiment.build(small_text, 'text')
   start = built.initial_state()
   sums = evaluation.of_splits(built)(parallel.replicate(start))['validation']
@@ -153,43 +154,37 @@ def test_evaluation_of_streams_is_the_text_read_in_one_go(small_text):
   edges = np.arange(9) * len(characters) // 8
   loss = 0.0
   for first, last in zip(edges[:-1], edges[1:], strict=True):
-    logits = built.recipe.model.apply({'params': start.params}, characters[None, first : last - 1])[
-      0
-    ]
-    loss -= float(
-      jax.nn.log_softmax(logits)[np.arange(last - first - 1), characters[first + 1 : last]].sum()
-    )
+    inputs, targets = characters[None, first : last - 1], characters[first + 1 : last]
+    logits = built.recipe.model.apply({'params': start.params}, inputs)[0]
+    loss -= float(jax.nn.log_softmax(logits)[np.arange(last - first - 1), targets].sum())
   assert int(sums['count']) == len(characters) - 8
   assert sums['loss'] == pytest.approx(loss, rel=1e-5)
 
 
-def test_training_carries_the_state_and_forgets_it_at_the_epochs_start(small_text):
-  """An epoch of 1,000 characters in 16 streams has 7 steps: after 7 the state is kept, step 8
-  begins anew.
-  """
-  small_text['optimizer']['learning_rate'] = (
-    1e-30  # parameters stay, so that each step can be recomputed
-  )
+def test_training_carries_the_state_and_resets_it_each_epoch(small_text):
+  """An epoch of 1,000 characters in 16 streams has 7 steps; step 8 starts with a zero state."""
+  # Parameters practically do not change, so that each step can be recomputed.
+  small_text['optimizer']['learning_rate'] = 1e-30
   built = experiment.build(small_text, 'text')
   assert built.data.splits['train'].batches == 7
   small_text['model'] |= dict(dropout=0.0, recurrent_dropout=0.0)
-  dropless = models.build(small_text['model'])
-  after = [run_steps(small_text, count)[0] for count in (6, 8)]
+  without_dropout = models.build(small_text['model'])
+  states = [run_steps(small_text, count)[0] for count in (6, 8)]
   characters = np.asarray(built.data.splits['train'].arrays['character'], np.int32)
   starts = np.arange(16) * 1000 // 16
-  for count, state in zip((54, 9), after, strict=True):  # characters read since the epoch's start
-    read = np.stack([characters[start : start + count] for start in starts])
-    _, kept = dropless.apply(
-      {'params': state.params}, read, reset=np.ones(16, bool), mutable=['carry']
+  for count, state in zip((54, 9), states, strict=True):  # characters read in the current epoch
+    inputs = np.stack([characters[start : start + count] for start in starts])
+    _, expected = without_dropout.apply(
+      {'params': state.params}, inputs, reset=np.ones(16, bool), mutable=['carry']
     )
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
       state.carry,
-      kept['carry'],
+      expected['carry'],
     )
 
 
-def test_a_text_can_be_overfitted(small_text):
+def test_language_model_can_overfit_a_short_text(small_text):
   small_text['model'] |= dict(features=64, dropout=0.0, recurrent_dropout=0.0, layers=1)
   small_text['data']['splits'] = dict(train='train[:300]')
   small_text['optimizer']['learning_rate'] = 2e-2
@@ -198,7 +193,7 @@ def test_a_text_can_be_overfitted(small_text):
   assert float(history['bits'][-1] / history['count'][-1]) < 0.5
 
 
-def test_a_run_on_text_writes_bits_per_character(small_text, tmp_path, capsys):
+def test_run_on_text_reports_bits_per_character(small_text, tmp_path, capsys):
   summary = loop.train(experiment.build(small_text, 'text'), tmp_path)
   assert summary['test_bits_per_character'] == pytest.approx(
     summary['test_loss'] / np.log(2), rel=1e-4
@@ -217,7 +212,7 @@ def test_a_run_on_text_writes_bits_per_character(small_text, tmp_path, capsys):
     ),
   ],
 )
-def test_wrong_language_models_are_named(small_text, change, message):
+def test_invalid_language_model_error_names_the_key(small_text, change, message):
   small_text['model'] |= change
   with pytest.raises(ValueError, match=message):
     experiment.build(small_text, 'text')

@@ -1,5 +1,6 @@
-"""The layer tables of the networks against those printed in the reports, row by row, and the
-weights of the others.
+"""Tests of layer tables: every row equals the table printed in the report.
+
+For networks without a printed table, the numbers of weights are compared.
 """
 
 import math
@@ -11,7 +12,8 @@ from jaxdl import models
 from jaxdl.config.reading import read_file
 from jaxdl.models import table
 
-TABLES = {  # (type, output, parameters) of every row of the report's table; dropout has none there
+# (type, output, parameters) of every row of the report's table; dropout has 0 parameters
+TABLES = {
   'cnn_cifar10': (
     (32, 32, 3),
     [
@@ -74,8 +76,8 @@ TABLES = {  # (type, output, parameters) of every row of the report's table; dro
     ],
   ),
 }
-# of the networks whose reports print no table: weights without biases, as report 004 counts its
-# histograms
+# Networks whose reports print no table: numbers of weights without biases, as counted by the
+# histograms of report 004.
 WEIGHTS = {
   'cnn_food11': ((512, 512, 3), [1200, 12800, 25600, 360448]),
   'lenet5_gray_cifar10': ((28, 28, 1), [800, 51200, 3136 * 1024, 10240]),
@@ -83,7 +85,7 @@ WEIGHTS = {
 }
 
 
-def test_layer_table_of_images_too_small_for_a_window_names_the_layer_and_the_images():
+def test_layer_table_error_names_the_too_large_window():
   pools = models.build({'name': 'cnn', 'layers': [{'kind': 'max_pool', 'window': 5}] * 2})
   with pytest.raises(
     ValueError,
@@ -99,26 +101,25 @@ def rows(name, shape):
 
 
 @pytest.mark.parametrize('name', TABLES)
-def test_layer_table_is_the_report_s(name):
+def test_layer_table_equals_the_table_of_the_report(name):
   shape, expected = TABLES[name]
   found = [(row['type'], row['output'], row['parameters']) for row in rows(name, shape)]
-  if (
-    name == 'deep_cnn_cifar10'
-  ):  # report 001 describes dropout in its text and leaves it out of the table
+  if name == 'deep_cnn_cifar10':  # Report 001 mentions dropout in the text, not in the table.
     found = [row for row in found if row[0] != 'Dropout']
   assert found == expected
 
 
 @pytest.mark.parametrize('name', WEIGHTS)
-def test_layer_weights_are_those_of_the_report_s_shapes(name):
+def test_layer_table_weights_equal_those_of_the_report(name):
   shape, expected = WEIGHTS[name]
   found = [row for row in rows(name, shape) if row['type'] in ('Conv', 'Dense')]
   assert [row['parameters'] - row['output'][-1] for row in found] == expected
 
 
-def test_layer_table_counts_neurons_and_kinds_of_report_001():
-  """960,896 in convolutions and 5,255,218 in dense layers and batch normalisation; 131,072 + 2,058
-  neurons.
+def test_layer_table_counts_equal_those_of_report_001():
+  """Parameters: 960,896 in convolutions and 5,255,218 in dense and batch normalisation layers.
+
+  Neurons: 131,072 in convolutions and 2,058 in dense layers.
   """
   found = rows('deep_cnn_cifar10', (32, 32, 3))
   conv, dense = ([row for row in found if row['type'] == kind] for kind in ('Conv', 'Dense'))
@@ -127,7 +128,7 @@ def test_layer_table_counts_neurons_and_kinds_of_report_001():
   assert [sum(math.prod(row['output']) for row in kind) for kind in (conv, dense)] == [131072, 2058]
 
 
-def test_layer_table_says_how_a_recurrent_layer_is_given_an_image():
+def test_layer_table_error_suggests_a_layout_for_recurrent_layers():
   model = models.build({'name': 'recurrent', 'cell': 'gru', 'features': 4, 'classes': 10})
   with pytest.raises(
     ValueError, match=r"^layer gru1?, which gets 28 × 28 × 1 .*config\.data\.layout='rows'"

@@ -1,4 +1,4 @@
-"""The three recurrent layers against the published equations in NumPy, and their gradients."""
+"""Tests of the recurrent layers: values and gradients equal those of the published equations."""
 
 import functools
 
@@ -14,9 +14,10 @@ SIZES = {'layer': (2, 3, 4, 5), 'one step': (3, 1, 4, 6), 'one example': (1, 2, 
 GATES = {'rnn': 1, 'lstm': 4, 'gru': 3}
 
 
-def layer(cell, batch, time, features, hidden, dtype=np.float32, seed=0):
-  """Random (inputs, carry, kernels) of a cell; the states are not zero, so that their gradients are
-  tested too.
+def random_layer(cell, batch, time, features, hidden, dtype=np.float32, seed=0):
+  """Returns random (inputs, carry, kernels) of a cell.
+
+  The carry is not zero, so that its gradients are tested too.
   """
   draw = np.random.default_rng(seed).normal
   width = GATES[cell] * hidden
@@ -37,14 +38,16 @@ def layer(cell, batch, time, features, hidden, dtype=np.float32, seed=0):
   )
 
 
-def run(cell):
+def cell_function(cell):
   function = {'rnn': ops.simple_rnn, 'lstm': ops.lstm, 'gru': ops.gru}[cell]
   return lambda inputs, carry, kernels: function(inputs, carry, **kernels)
 
 
-def published(cell, inputs, carry, kernels, xp=np):
-  """The equations of the papers, gate by gate in Keras's order: i f c o; z r h. xp: numpy or
-  jax.numpy.
+def published_equations(cell, inputs, carry, kernels, xp=np):
+  """Computes the equations of the papers, gate by gate in Keras's order (i f c o; z r h).
+
+  Args:
+    xp: numpy or jax.numpy.
   """
   memory, hidden = carry if cell == 'lstm' else (None, carry)
   outputs = []
@@ -66,13 +69,11 @@ def published(cell, inputs, carry, kernels, xp=np):
 
 
 def by_numpy(cell, *args):
-  return published(cell, *jax.tree.map(lambda array: np.asarray(array, np.float64), args))
+  return published_equations(cell, *jax.tree.map(lambda array: np.asarray(array, np.float64), args))
 
 
 def gradient(function):
-  """Compiled, of a sum in which every output and every last state counts, each by a weight of its
-  own.
-  """
+  """Compiles the gradient of a randomly weighted sum of all outputs and final states."""
 
   def loss(*args):
     leaves, draw = jax.tree.leaves(function(*args)), np.random.default_rng(1).normal
@@ -82,38 +83,39 @@ def gradient(function):
 
 
 def assert_close(actual, expected, tolerance):
-  for got, want in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
-    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+  for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+    np.testing.assert_allclose(np.float64(a), np.float64(b), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize('sizes', SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize('cell', GATES)
-def test_values_are_those_of_numpy(cell, sizes):
-  args = layer(cell, *sizes)
-  assert_close(jax.jit(run(cell))(*args), by_numpy(cell, *args), 1e-5)
+def test_values_equal_those_of_numpy(cell, sizes):
+  args = random_layer(cell, *sizes)
+  assert_close(jax.jit(cell_function(cell))(*args), by_numpy(cell, *args), 1e-5)
 
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(jnp.float64, 1e-12), (jnp.bfloat16, 0.1)])
 @pytest.mark.parametrize('cell', GATES)
-def test_types_are_kept(cell, dtype, tolerance):
+def test_dtypes_are_preserved(cell, dtype, tolerance):
   with jax.enable_x64(True):
-    args = layer(cell, *SIZES['layer'], dtype=dtype)
-    found = jax.jit(run(cell))(*args)
+    args = random_layer(cell, *SIZES['layer'], dtype=dtype)
+    found = jax.jit(cell_function(cell))(*args)
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(dtype)}
     assert_close(found, by_numpy(cell, *args), tolerance)
 
 
 @pytest.mark.parametrize('cell', GATES)
-def test_mixed_types_become_the_wider(cell):
-  inputs, carry, kernels = layer(cell, *SIZES['layer'])
+def test_mixed_dtypes_are_promoted(cell):
+  inputs, carry, kernels = random_layer(cell, *SIZES['layer'])
   inputs, carry = jax.tree.map(lambda array: array.astype(jnp.bfloat16), (inputs, carry))
-  assert jax.eval_shape(run(cell), inputs, carry, kernels)[0].dtype == jnp.float32
-  assert jax.eval_shape(gradient(run(cell)), inputs, carry, kernels)[0].dtype == jnp.bfloat16
+  assert jax.eval_shape(cell_function(cell), inputs, carry, kernels)[0].dtype == jnp.float32
+  assert (
+    jax.eval_shape(gradient(cell_function(cell)), inputs, carry, kernels)[0].dtype == jnp.bfloat16
+  )
 
 
-def test_rnn_takes_another_activation():
-  inputs, hidden, kernels = layer('rnn', 2, 1, 3, 4)
+def test_rnn_accepts_another_activation():
+  inputs, hidden, kernels = random_layer('rnn', 2, 1, 3, 4)
   sums = (
     inputs[:, 0] @ kernels['input_kernel'] + hidden @ kernels['recurrent_kernel'] + kernels['bias']
   )
@@ -124,30 +126,28 @@ def test_rnn_takes_another_activation():
 @pytest.mark.parametrize('cell', GATES)
 def test_gradients_by_finite_differences(cell):
   with jax.enable_x64(True):
-    args = layer(cell, *SIZES['layer'], dtype=np.float64)
-    check_grads(jax.jit(run(cell)), args, order=1, modes=('rev',), atol=1e-5, rtol=1e-5)
+    args = random_layer(cell, *SIZES['layer'], dtype=np.float64)
+    check_grads(jax.jit(cell_function(cell)), args, order=1, modes=('rev',), atol=1e-5, rtol=1e-5)
 
 
 @functools.cache
-def published_gradient(cell):
-  return gradient(lambda *args: published(cell, *args, xp=jnp))
+def gradient_of_equations(cell):
+  return gradient(lambda *args: published_equations(cell, *args, xp=jnp))
 
 
 @pytest.mark.parametrize('size', ['layer', pytest.param('one example', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('cell', GATES)
-def test_gradients_are_those_of_the_published_equations(cell, size):
+def test_gradients_equal_those_of_the_published_equations(cell, size):
   with jax.enable_x64(True):
-    args = layer(cell, *SIZES[size], dtype=np.float64)
-    assert_close(gradient(run(cell))(*args), published_gradient(cell)(*args), 1e-12)
+    args = random_layer(cell, *SIZES[size], dtype=np.float64)
+    assert_close(gradient(cell_function(cell))(*args), gradient_of_equations(cell)(*args), 1e-12)
 
 
 @pytest.mark.parametrize('cell', GATES)
-def test_gradients_inside_a_loop_and_mapped(cell):
-  """Training runs in a loop of unknown length, and a sweep maps it over seeds: both equal one at a
-  time.
-  """
+def test_gradients_inside_a_loop_and_under_vmap(cell):
+  """Runs steps in a loop of unknown length under vmap over seeds; compares with single seeds."""
 
-  def move(gradient, inputs, carry, kernels):
+  def update(gradient, inputs, carry, kernels):
     return jax.tree.map(
       lambda kernel, slope: kernel - 0.01 * slope, kernels, gradient(inputs, carry, kernels)[2]
     )
@@ -155,14 +155,14 @@ def test_gradients_inside_a_loop_and_mapped(cell):
   @jax.jit
   @functools.partial(jax.vmap, in_axes=(None, 0, 0, 0))
   def descend(steps, inputs, carry, kernels):
-    step = functools.partial(move, gradient(run(cell)), inputs, carry)
+    step = functools.partial(update, gradient(cell_function(cell)), inputs, carry)
     return jax.lax.fori_loop(0, steps, lambda _, kernels: step(kernels), kernels)
 
   with jax.enable_x64(True):
-    args = [layer(cell, *SIZES['layer'], np.float64, seed) for seed in (0, 1)]
+    args = [random_layer(cell, *SIZES['layer'], np.float64, seed) for seed in (0, 1)]
     found = descend(2, *jax.tree.map(lambda *arrays: jnp.stack(arrays), *args))
-    for place, (inputs, carry, kernels) in enumerate(args):
-      step = functools.partial(move, published_gradient(cell), inputs, carry)
+    for index, (inputs, carry, kernels) in enumerate(args):
+      step = functools.partial(update, gradient_of_equations(cell), inputs, carry)
       assert_close(
-        jax.tree.map(lambda array, place=place: array[place], found), step(step(kernels)), 1e-10
+        jax.tree.map(lambda array, index=index: array[index], found), step(step(kernels)), 1e-10
       )

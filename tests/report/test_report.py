@@ -1,6 +1,7 @@
-"""The page about a run: complete, self-contained, and safe whatever the data are called."""
+"""Tests of the report page: complete, self-contained, and safe for any names in the data."""
 
 import html.parser
+import itertools
 import json
 import re
 import shutil
@@ -19,14 +20,12 @@ from jaxdl.step import metrics
 from jaxdl.step.tasks import TASKS
 from jaxdl.terminal import command
 
-EVIL = '</script><img src=x onerror=alert(1)>'
+SCRIPT_NAME = '</script><img src=x onerror=alert(1)>'
 
 
 @pytest.fixture
 def run(tmp_path):
-  """A folder with the files that training and analyses leave; a class has a name that no page
-  should run.
-  """
+  """Writes a run folder as left by training and analyses; one class name contains a script."""
   folder = tmp_path / 'run'
   (folder / 'analysis').mkdir(parents=True)
   config = {
@@ -39,7 +38,7 @@ def run(tmp_path):
       'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}],
     },
     'dataset': {
-      'classes': ['cat', EVIL],
+      'classes': ['cat', SCRIPT_NAME],
       'input_shape': [4, 4, 1],
       'steps_per_epoch': 1024,
       'examples': {'train': 4100, 'test': 16},
@@ -89,76 +88,74 @@ def run(tmp_path):
     np.random.default_rng(0).random((5, 4, 4, 1)),
   )
   (folder / 'analysis/generated.json').write_text(
-    json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': EVIL}]})
+    json.dumps({'texts': [{'prime': 'R', 'temperature': 0.5, 'text': SCRIPT_NAME}]})
   )
   return folder
 
 
-class Reader(html.parser.HTMLParser):
-  """What a page consists of."""
+class PageReader(html.parser.HTMLParser):
+  """Collects the tags and the text of a page."""
 
   def __init__(self, text):
     super().__init__()
-    self.tags, self.text, self.inside = [], '', []
+    self.tags, self.text, self.open_tags = [], '', []
     self.feed(text)
 
   def handle_starttag(self, tag, attributes):
     self.tags.append((tag, dict(attributes)))
-    self.inside.append(tag)
+    self.open_tags.append(tag)
 
   def handle_endtag(self, tag):
-    while self.inside and self.inside.pop() != tag:
+    while self.open_tags and self.open_tags.pop() != tag:
       pass
 
   def handle_data(self, data):
-    if 'script' not in self.inside and 'style' not in self.inside:
+    if 'script' not in self.open_tags and 'style' not in self.open_tags:
       self.text += f' {data}'
 
 
-def test_report_shows_what_the_files_say(run):
+def test_report_shows_the_contents_of_the_files(run):
   assert page.write([run], run / 'report.html') == (run / 'report.html').stat().st_size
-  read = Reader((run / 'report.html').read_text())
-  text = ' '.join(read.text.split())
+  parsed = PageReader((run / 'report.html').read_text())
+  text = ' '.join(parsed.text.split())
   assert 'CNN on mnist: test accuracy 87.50 % (reported: 90.00 %), 34 parameters, seed 3' in text
-  assert (
-    'train accuracy 80.00 % 95.00 % –' in text
-  )  # of the last line of training up to the checkpoint
+  # From the last training entry up to the checkpoint.
+  assert 'train accuracy 80.00 % 95.00 % –' in text
   assert 'Of the data: test split is not the original.' in text
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
   assert 'Feature maps of conv2 for eight images' in text
   assert '0:01:01 (all sessions' in text
   headings = re.findall(r'<h2 id="([^"]+)">', (run / 'report.html').read_text())
-  assert headings[-1] == 'how-to-run-it-again', 'it holds paths, which are of no interest to others'
-  assert headings == [dict(attributes)['href'][1:] for tag, attributes in read.tags if tag == 'a']
-  for absent in ('neurons', 'errors', 'reconstructions'):
-    assert absent not in headings
-  pictures = [attributes for tag, attributes in read.tags if tag == 'img']
+  assert headings[-1] == 'how-to-run-it-again', 'the section with local paths is not last'
+  assert headings == [dict(attributes)['href'][1:] for tag, attributes in parsed.tags if tag == 'a']
+  for heading in ('neurons', 'errors', 'reconstructions'):
+    assert heading not in headings
+  pictures = [attributes for tag, attributes in parsed.tags if tag == 'img']
   assert len(pictures) == 5
   assert all(
     picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures
   )
 
 
-def test_report_needs_no_network_and_runs_nothing_of_the_data(run):
+def test_report_loads_nothing_external_and_escapes_names(run):
   html = page.render(page.one(record.load(run)))
-  read = Reader(html)
-  assert not [
-    attributes
-    for _, attributes in read.tags
+  parsed = PageReader(html)
+  links = [
+    str(attributes[key])
+    for _, attributes in parsed.tags
     for key in ('src', 'href')
-    if str(attributes.get(key, '#'))[:5] not in ('data:', '#')
-    and not str(attributes.get(key, '#')).startswith('#')
+    if key in attributes
   ]
-  assert (
-    [tag for tag, _ in read.tags].count('script') == html.count('<script') == 4
-  )  # two charts, the map, the page's own
+  assert not [link for link in links if not link.startswith(('data:', '#'))]
+  # Two charts, the map and the script of the page.
+  assert [tag for tag, _ in parsed.tags].count('script') == html.count('<script') == 4
   assert 'by step (an epoch has 1,024 steps)</figcaption>' in html
-  assert EVIL not in html
+  assert SCRIPT_NAME not in html
   assert '&lt;/script&gt;&lt;img' in html
 
 
-def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path, capsys):
+def test_report_of_several_runs_overlays_their_curves(run, tmp_path, capsys):
   one, other = tmp_path / 'seed3', tmp_path / 'seed4'
   shutil.copytree(run, one)
   shutil.copytree(run, other)
@@ -169,7 +166,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   out = tmp_path / 'both.html'
   assert report.main(['report', str(one), str(other), f'--out={out}']) == 0
   assert str(out) in capsys.readouterr().out
-  text = ' '.join(Reader(out.read_text()).text.split())
+  text = ' '.join(PageReader(out.read_text()).text.split())
   assert '2 runs compared' in text
   assert (
     f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {one}'
@@ -180,7 +177,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   other.rename(tmp_path / 'longer')
   assert report.main(['report', str(one), str(tmp_path / 'longer'), f'--out={out}']) == 0
   assert 'kB, in place of the one before' in capsys.readouterr().out
-  assert 'longer (small), test ends at' in out.read_text(), 'as its own page names it'
+  assert 'longer (small), test ends at' in out.read_text(), 'not named as on its own page'
   assert command.run(report.main, ['report', str(tmp_path / 'longr')]) == 1
   assert (
     capsys.readouterr().err
@@ -188,7 +185,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   )
 
 
-def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
+def test_report_of_a_changed_run_marks_reported_figures(run):
   assert 'of another run' not in page.render(page.one(record.load(run)))
   (run / 'command.txt').write_text(
     'python -m jaxdl.main --config=a.py --config.seed=4 --config.model.layers[0].features=8\n'
@@ -201,7 +198,7 @@ def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
   )
 
 
-def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp_path, capsys):
+def test_report_compares_all_runs_of_a_folder(run, tmp_path, capsys):
   for name in ('a', 'deep/a'):
     shutil.copytree(run, tmp_path / 'runs' / name)
   assert report.main(['report', str(tmp_path / 'runs'), f'--out={tmp_path / "all.html"}']) == 0
@@ -209,13 +206,13 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
   assert '2 runs compared' in text
   assert f'in {tmp_path / "runs"}<' in text
   assert re.findall(r'<th scope="row">(.*?)</th>', text) == ['a', 'deep/a'], (
-    'told apart by what their folders do not share'
+    'runs are not named by the parts of their paths that differ'
   )
-  assert '<th scope="col">folder</th>' not in text, 'it would say the same again'
+  assert '<th scope="col">folder</th>' not in text, 'the folder column repeats the names'
   assert text.count('deep/a</li>') == text.count('<figure class="chart"'), (
-    'a run stands once in the legend of a chart'
+    'a run is not listed once per legend'
   )
-  assert text.count('python -m jaxdl.main --config=') == 1, 'a command that they share is said once'
+  assert text.count('python -m jaxdl.main --config=') == 1, 'a shared command is not shown once'
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}']) == 1
   assert (
     capsys.readouterr().err
@@ -232,7 +229,7 @@ def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'
 
 
-def test_losses_are_drawn_in_the_unit_of_their_task():
+def test_loss_axes_have_the_unit_of_the_task():
   assert set(record.SQUARES) < set(TASKS)
   tasks = {'classify': 'nats', 'next_char': 'nats', 'reconstruct': 'mean squared error'}
   assert {task: record.loss_unit({'task': task}) for task in tasks} == tasks
@@ -248,8 +245,8 @@ def test_losses_are_drawn_in_the_unit_of_their_task():
   assert axis.get_ylabel() == 'loss (nats, squared error)'
 
 
-def test_curves_are_drawn_to_scale():
-  """The greatest loss stands at the top, the least at the bottom, the last step at the right end."""
+def test_curves_have_the_correct_scale():
+  """The largest loss is at the top, the smallest at the bottom, the last step at the right."""
   lines = {
     'run': {
       ('loss', 'train'): [(0, 1.0), (50, 3.0), (100, 2.0)],
@@ -268,7 +265,7 @@ def test_curves_are_drawn_to_scale():
   (constant,) = svg.charts({'run': {('loss', 'train'): [(1, 1e-3), (9, 1e-3)]}})
   assert '0.001' in [text for _, text in constant['y']]
   assert not svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), (
-    'it says nothing'
+    'a constant learning rate is drawn'
   )
   assert svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-4)]}})
   assert {point[1] for point in constant['data']['train']} == {
@@ -276,24 +273,23 @@ def test_curves_are_drawn_to_scale():
   }
   squared = {('loss', 'train'): [(1, 2.0)], ('mse', 'train'): [(1, 2.0)]}
   assert [chart['metric'] for chart in svg.charts({'run': squared})] == ['loss'], (
-    'the same line twice says nothing more'
+    'mse is drawn although it equals the loss'
   )
   both = svg.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
-  assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'of a loss with a penalty'
-  (once,) = svg.charts(
-    {'run': {('loss', 'train'): [(4, 1.5)]}}
-  )  # one evaluation: a line of no length, drawn as a dot
-  first, second = once['lines'][0]['points'].split()
+  assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'mse differs'
+  # A single evaluation is a line of length 0, drawn as a dot.
+  (single,) = svg.charts({'run': {('loss', 'train'): [(4, 1.5)]}})
+  first, second = single['lines'][0]['points'].split()
   assert first == second
-  assert (once['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
-  assert (chart['beyond'], once['beyond']) == ('', '')
+  assert (single['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
+  assert (chart['beyond'], single['beyond']) == ('', '')
   (falling,) = svg.charts(
     {'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}}
   )
   assert falling['beyond'] == 'values up to 9.25 lie above this axis'
   warm_up = [(step, min(step, 3) / 1000) for step in range(200)] + [(200, 0.02)]
   (rate,) = svg.charts({'run': {('learning_rate', 'train'): warm_up}})
-  assert rate['beyond'] == '', 'the peak of a learning rate is part of what it shows'
+  assert rate['beyond'] == '', 'the peak of the learning rate is cut off'
   (rising,) = svg.charts(
     {
       'run': {
@@ -318,39 +314,38 @@ def test_charts_of_several_runs_name_each_run_once():
   shown = [
     tuple((line['colour'], line['dashes']) for line in lines) for lines in loss['legend'].values()
   ]
-  assert len(set(shown)) == 9, 'no two look alike'
+  assert len(set(shown)) == 9, 'two runs have the same style'
   assert [line for lines in loss['legend'].values() for line in lines] == loss['lines']
-  (alone,) = svg.charts({'run': {('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}})
-  assert (list(alone['legend']), alone['order']) == (['train', 'test'], '')
+  (single,) = svg.charts({'run': {('loss', 'train'): [(1, 2.0)], ('loss', 'test'): [(1, 2.0)]}})
+  assert (list(single['legend']), single['order']) == (['train', 'test'], '')
 
 
-def test_the_map_has_the_colours_of_the_pictures_and_runs_have_colours_apart():
+def test_map_colours_match_figures_and_run_colours_are_distinct():
   style = (page.FOLDER / 'page.css').read_text()
-  of_map = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', style))
-  assert [of_map[str(number)].upper() for number in range(len(of_map))] == list(
+  map_colours = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', style))
+  assert [map_colours[str(number)].upper() for number in range(len(map_colours))] == list(
     figures.charts.CLASSES
   )
   assert set(re.findall(r'% (\d+) }}', (page.FOLDER / 'page.html').read_text())) == {
-    str(len(of_map))
+    str(len(map_colours))
   }
   for palette in [
     list(figures.charts.CLASSES),
     *(re.findall(r'--c\d: #(\w+)', part) for part in style.split('@media')[:2]),
   ]:
-    found = [_of_hex(colour) for colour in palette]
-    assert (
-      min(np.abs(one - other).sum() for number, one in enumerate(found) for other in found[:number])
-      > 0.3
-    ), palette
+    colours = [rgb_of_hex(colour) for colour in palette]
+    distances = [np.abs(a - b).sum() for a, b in itertools.combinations(colours, 2)]
+    assert min(distances) > 0.3, palette
 
 
-def _of_hex(colour):
+def rgb_of_hex(colour):
   digits = colour.lstrip('#')
-  digits = digits if len(digits) == 6 else ''.join(digit * 2 for digit in digits)
-  return np.array([int(digits[place : place + 2], 16) for place in (0, 2, 4)]) / 255
+  if len(digits) == 3:
+    digits = ''.join(digit * 2 for digit in digits)
+  return np.array([int(digits[start : start + 2], 16) for start in (0, 2, 4)]) / 255
 
 
-def test_sections_hold_what_is_known_of_and_there(run):
+def test_sections_contain_the_existing_pictures(run):
   found = {
     section['heading']: [picture['name'] for picture in section['pictures']]
     for section in sections.of_run(record.load(run))
@@ -365,19 +360,19 @@ def test_sections_hold_what_is_known_of_and_there(run):
   }
 
 
-def test_sections_say_which_analyses_made_them(run):
+def test_sections_name_the_commands_that_draw_them(run):
   for name, analysis, flags in (
     ('feature_maps_conv2', 'activations', '--images=9'),
     ('unit_7', 'characters', ''),
     ('generated', 'generated', '--seed=3'),
   ):
     file = run / f'analysis/{name}.json'
-    before = json.loads(file.read_text()) if file.exists() else {}
-    file.write_text(json.dumps({**before, 'analysis': analysis, 'flags': flags}))
-  made = {
+    facts = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**facts, 'analysis': analysis, 'flags': flags}))
+  drawn_by = {
     section['heading']: section['drawn_by'] for section in page.one(record.load(run))['sections']
   }
-  assert made == {
+  assert drawn_by == {
     'Data': [],
     'Feature maps': ['--only=activations --images=9'],
     'Characters': ['--only=characters'],
@@ -390,7 +385,7 @@ def test_sections_say_which_analyses_made_them(run):
   )
 
 
-def test_report_says_of_what_and_whose_its_figures_are(run):
+def test_report_states_the_origin_of_its_figures(run):
   found = page.one(record.load(run))
   assert found['title'] == 'run (small)'
   assert found['figures']['remarks'][:1] == [
@@ -409,8 +404,8 @@ def test_report_says_of_what_and_whose_its_figures_are(run):
   )
 
 
-def test_curves_beyond_the_axis_leave_it_and_are_cut_off():
-  """They do not run along its edge, as if they were there."""
+def test_curves_beyond_the_axis_are_cut_off():
+  """They are not clamped to the edge of the axis."""
   values = [50.0] * 3 + [1 / step for step in range(1, 197)]
   (chart,) = svg.charts(
     {'run': {('loss', 'train'): [(step, value) for step, value in enumerate(values)]}}, None
@@ -421,7 +416,7 @@ def test_curves_beyond_the_axis_leave_it_and_are_cut_off():
   assert 'values up to 50 lie above this axis' in chart['beyond']
 
 
-def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
+def test_report_marks_pictures_of_another_step(run):
   (run / 'analysis/feature_maps_conv2.json').write_text(json.dumps({'step': 4}))
   (run / 'analysis/unit_7.json').write_text(json.dumps({'step': 8}))
   notes = {
@@ -434,10 +429,8 @@ def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
   assert set(notes.values()) == {''}
 
 
-def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
-  """Chromium, without a network: its console stays empty and the script has given the map its
-  images.
-  """
+def test_report_runs_without_errors_in_a_browser(run, tmp_path):
+  """In Chromium, the console stays empty and the script adds the images of the map."""
   chromium = shutil.which('chromium')
   if chromium is None:
     pytest.skip('chromium is not installed: apt install chromium')
@@ -464,19 +457,17 @@ def test_report_runs_in_a_browser_without_an_error(run, tmp_path):
   ), shown.stdout[-2000:]
 
 
-def test_report_writes_ticks_short():
+def test_report_formats_ticks_briefly():
   assert [
     svg._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)
   ] == ['0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
   assert all(float(svg._short(value)) == value for value in np.arange(1, 3000) / 10**6)
 
 
-def test_report_says_how_many_examples_each_split_has(run):
-  """Also before a run has figures; of an older version, which did not keep them, and of damaged
-  lists it says nothing.
-  """
+def test_report_states_the_number_of_examples_per_split(run):
+  """Also for runs without a summary. Lists that are missing or do not match are left out."""
   expected = [
-    ['train data', f'4,100 examples, cat 4,000, {EVIL[:23]}… 100'],
+    ['train data', f'4,100 examples, cat 4,000, {SCRIPT_NAME[:23]}… 100'],
     ['test data', '16 examples, 8 of each of 2 classes'],
   ]
   assert page.one(record.load(run))['environment'][3:5] == expected
@@ -500,7 +491,7 @@ def test_report_says_how_many_examples_each_split_has(run):
   assert page.one(record.load(run))['environment'] == []
 
 
-def test_report_has_no_column_of_what_is_not_reported(run):
+def test_report_has_no_reported_column_without_reported_values(run):
   def columns():
     page.write([run], run / 'report.html')
     return [

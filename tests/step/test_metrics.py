@@ -1,4 +1,4 @@
-"""The table of metrics: its figures as text, and what follows from a line of it."""
+"""Tests of the table of metrics: formatted values, order, units and main metrics."""
 
 import json
 
@@ -14,27 +14,30 @@ from jaxdl.terminal import progress
 from jaxdl.training import experiment, loop
 
 
-def test_a_metric_is_added_by_one_line(small, tmp_path, monkeypatch, capsys):
-  """The probability of the true class, measured by a task: in every place that shows figures."""
+def test_one_entry_adds_a_metric_everywhere(small, tmp_path, monkeypatch, capsys):
+  """The new metric, the probability of the true class, appears wherever metrics are shown."""
+  original = tasks.classify
 
   def classify(logits, batch, *, label_smoothing=0.0):
-    true = np.arange(len(batch['label'])), batch['label']
-    probability = jax.nn.softmax(logits)[true] * batch['mask']
-    return {**plain(logits, batch, label_smoothing=label_smoothing), 'true': probability.sum()}
+    true_class = np.arange(len(batch['label'])), batch['label']
+    probability = jax.nn.softmax(logits)[true_class] * batch['mask']
+    sums = original(logits, batch, label_smoothing=label_smoothing)
+    return {**sums, 'true': probability.sum()}
 
-  plain = tasks.classify
   monkeypatch.setitem(tasks.TASKS, 'classify', classify)
-  line = metrics.Metric('confidence', sum='true', title='confidence', unit='%', scale=100, digits=1)
-  monkeypatch.setitem(metrics.METRICS, 'confidence', line)
+  confidence = metrics.Metric(
+    'confidence', sum='true', title='confidence', unit='%', scale=100, digits=1
+  )
+  monkeypatch.setitem(metrics.METRICS, 'confidence', confidence)
 
   summary = loop.train(experiment.build(small, 'small'), tmp_path / 'run')
-  shown = f'{100 * summary["test_confidence"]:.1f} %'
-  assert f'confidence {shown}' in capsys.readouterr().out
+  formatted = f'{100 * summary["test_confidence"]:.1f} %'
+  assert f'confidence {formatted}' in capsys.readouterr().out
   journal = files.journal(tmp_path / 'run')
   assert {entry['split'] for entry in journal if 'confidence' in entry} == set(metrics.SPLITS)
   page.write([tmp_path / 'run'], tmp_path / 'report.html')
   html = (tmp_path / 'report.html').read_text()
-  assert f'<th scope="row">test confidence</th><td class="number">{shown}</td>' in html
+  assert f'<th scope="row">test confidence</th><td class="number">{formatted}</td>' in html
   assert '<figcaption>confidence (%) by step' in html
 
   member = members.Member(
@@ -46,7 +49,7 @@ def test_a_metric_is_added_by_one_line(small, tmp_path, monkeypatch, capsys):
     folder='run',
   )
   rows = table.rows([member], tmp_path, {})
-  assert f'| {shown} |' in table.table(rows)
+  assert f'| {formatted} |' in table.table(rows)
   assert 'test confidence' in table.table(rows)
   assert ('validation', 'confidence') in table.curves([journal])
 
@@ -56,12 +59,12 @@ def test_a_metric_is_added_by_one_line(small, tmp_path, monkeypatch, capsys):
     record.load(tmp_path / 'run')
 
 
-def test_figures_are_shown_as_their_metric_says():
+def test_values_are_formatted_as_their_metric_defines():
   assert metrics.shown('accuracy', 0.97274) == '97.27 %'
   assert metrics.shown('test_accuracy', float('nan')) == 'nan %'
   assert metrics.shown('validation_loss', 0.12345) == '0.1235'
   assert metrics.shown('test_mse', None) == '–'
-  assert metrics.shown('learning_rate', 0.5) == '0.5000', 'a figure that is no metric'
+  assert metrics.shown('learning_rate', 0.5) == '0.5000', 'not a metric'
   assert metrics.find('summed_loss') is None
   assert (
     progress.describe({'loss': 0.1, 'penalty': 2, 'accuracy': 0.5})
@@ -69,7 +72,7 @@ def test_figures_are_shown_as_their_metric_says():
   )
 
 
-def test_metrics_stand_in_the_order_of_their_place():
+def test_metrics_have_a_defined_order_in_each_place():
   assert [metric.name for metric in metrics.evaluated()] == [
     'loss',
     'accuracy',
@@ -93,7 +96,7 @@ def test_metrics_stand_in_the_order_of_their_place():
   ]
 
 
-def test_axes_have_the_unit_of_their_metric_and_the_loss_that_of_its_task():
+def test_axis_labels_name_the_unit():
   labels = {metric.name: metric.label('nats') for metric in metrics.METRICS.values()}
   assert labels == {
     'loss': 'loss (nats)',

@@ -1,4 +1,4 @@
-"""Optimizers against their published recursions, written out in NumPy."""
+"""Tests of optimizers: each equals its published update rule, written in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -16,52 +16,52 @@ GRADIENTS = [
 RATE = 0.1
 
 
-def moved(name, gradients, schedule=lambda step: 1.0, start=(0.0, 0.0), **arguments):
-  """Where a parameter [1, 2] stands after the gradients."""
-  rule = optimizers.OPTIMIZERS[name](schedule, learning_rate=RATE, **arguments)
+def run_optimizer(name, gradients, schedule=lambda step: 1.0, start=(0.0, 0.0), **arguments):
+  """Returns a parameter [2] after one update per gradient."""
+  optimizer = optimizers.OPTIMIZERS[name](schedule, learning_rate=RATE, **arguments)
   params = jnp.array([start], jnp.float32)
-  state = rule.init(params)
+  state = optimizer.init(params)
   for gradient in gradients:
-    updates, state = rule.update(jnp.asarray(gradient, jnp.float32)[None], state, params)
+    updates, state = optimizer.update(jnp.asarray(gradient, jnp.float32)[None], state, params)
     params = params + updates
   return params[0]
 
 
 def numpy_adam(gradients, *, start=0.0, decay=0.0, b1=0.9, b2=0.999, eps=1e-8):
   first = second = 0.0
-  place = start
+  param = start
   for step, gradient in enumerate(gradients, start=1):
     first, second = b1 * first + (1 - b1) * gradient, b2 * second + (1 - b2) * gradient**2
-    place = place - RATE * (
-      first / (1 - b1**step) / (np.sqrt(second / (1 - b2**step)) + eps) + decay * place
+    param = param - RATE * (
+      first / (1 - b1**step) / (np.sqrt(second / (1 - b2**step)) + eps) + decay * param
     )
-  return place
+  return param
 
 
 def numpy_sgd(gradients, *, start=0.0, decay=0.0, momentum=0.0, nesterov=False):
-  place, velocity = start, 0.0
+  param, velocity = start, 0.0
   for gradient in gradients:
     velocity = momentum * velocity + gradient
-    place = place - RATE * (
-      (gradient + momentum * velocity if nesterov else velocity) + decay * place
+    param = param - RATE * (
+      (gradient + momentum * velocity if nesterov else velocity) + decay * param
     )
-  return place
+  return param
 
 
 def numpy_adagrad(gradients):
-  place, squares = 0.0, 0.1
+  param, squares = 0.0, 0.1
   for gradient in gradients:
     squares = squares + gradient**2
-    place = place - RATE * gradient / np.sqrt(squares + 1e-7)
-  return place
+    param = param - RATE * gradient / np.sqrt(squares + 1e-7)
+  return param
 
 
 def numpy_rmsprop(gradients):
-  place, squares = 0.0, 0.0
+  param, squares = 0.0, 0.0
   for gradient in gradients:
     squares = 0.9 * squares + 0.1 * gradient**2
-    place = place - RATE * gradient / np.sqrt(squares + 1e-7)
-  return place
+    param = param - RATE * gradient / np.sqrt(squares + 1e-7)
+  return param
 
 
 START = np.array([2.0, -1.0])
@@ -92,49 +92,52 @@ CASES = [
   CASES,
   ids=lambda value: value if isinstance(value, str) else '',
 )
-def test_optimizer_equals_its_recursion(name, arguments, expected):
-  np.testing.assert_allclose(moved(name, GRADIENTS, **arguments), expected, rtol=1e-4)
+def test_optimizer_equals_its_published_update_rule(name, arguments, expected):
+  np.testing.assert_allclose(run_optimizer(name, GRADIENTS, **arguments), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
-def test_clipping_scales_all_gradients_together(name):
+def test_clipping_scales_gradients_by_their_global_norm(name):
   norms = [np.linalg.norm(gradient) for gradient in GRADIENTS]
   clipped = [gradient * min(1, 0.5 / norm) for gradient, norm in zip(GRADIENTS, norms, strict=True)]
-  np.testing.assert_allclose(moved(name, GRADIENTS, clip_norm=0.5), moved(name, clipped), rtol=1e-5)
-  assert not np.allclose(moved('sgd', GRADIENTS, clip_norm=0.5), moved('sgd', GRADIENTS))
+  np.testing.assert_allclose(
+    run_optimizer(name, GRADIENTS, clip_norm=0.5), run_optimizer(name, clipped), rtol=1e-5
+  )
+  assert not np.allclose(
+    run_optimizer('sgd', GRADIENTS, clip_norm=0.5), run_optimizer('sgd', GRADIENTS)
+  )
 
 
 @pytest.mark.parametrize('name', optimizers.OPTIMIZERS)
-def test_the_schedule_is_a_factor_on_the_rate(name):
-  np.testing.assert_array_equal(moved(name, GRADIENTS, schedule=lambda step: 0.0), 0)
+def test_schedule_multiplies_the_learning_rate(name):
+  np.testing.assert_array_equal(run_optimizer(name, GRADIENTS, schedule=lambda step: 0.0), 0)
   np.testing.assert_allclose(
-    moved(name, GRADIENTS, schedule=lambda step: jnp.where(step < 2, 1.0, 0.0)),
-    moved(name, GRADIENTS[:2]),
+    run_optimizer(name, GRADIENTS, schedule=lambda step: jnp.where(step < 2, 1.0, 0.0)),
+    run_optimizer(name, GRADIENTS[:2]),
     rtol=1e-6,
   )
 
 
 @pytest.mark.parametrize('name', ['adamw', 'sgd', 'momentum', 'nesterov'])
-def test_decay_leaves_out_biases_and_batch_normalisation(name):
-  """With gradients of 0 only decay moves anything: by rate · decay · parameter, also under a
-  clipped norm.
-  """
+def test_weight_decay_excludes_biases_and_batch_normalisation(name):
+  """With zero gradients, the update is −rate · decay · parameter, also with gradient clipping."""
   params = {
     'conv1': {'kernel': jnp.ones((3, 3, 1, 2)), 'bias': jnp.ones(2)},
     'batch_norm1': {'scale': jnp.ones(2), 'bias': jnp.ones(2)},
     'lstm': {'recurrent_kernel': jnp.ones((2, 8)), 'bias': jnp.ones(8)},
   }
-  for everything in (False, True):
-    rule = optimizers.OPTIMIZERS[name](
+  for decay_all in (False, True):
+    optimizer = optimizers.OPTIMIZERS[name](
       schedules.constant(3, 1),
       learning_rate=RATE,
       weight_decay=0.2,
-      decay_all=everything,
+      decay_all=decay_all,
       clip_norm=1.0,
     )
-    updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
+    gradients = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(gradients, optimizer.init(params), params)
     for path, update in jax.tree_util.tree_leaves_with_path(updates):
-      decays = everything or 'kernel' in path[-1].key
+      decays = decay_all or 'kernel' in path[-1].key
       np.testing.assert_allclose(update, -0.02 if decays else 0.0, rtol=1e-6, err_msg=str(path))
 
 
@@ -176,6 +179,6 @@ def test_decay_leaves_out_biases_and_batch_normalisation(name):
     ('rmsprop', dict(decay=True), r'config\.optimizer\.decay=True is no number'),
   ],
 )
-def test_a_number_out_of_its_range_names_the_valid_one(name, arguments, message):
+def test_out_of_range_error_names_the_valid_range(name, arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     optimizers.OPTIMIZERS[name](schedules.constant(3, 1), **{'learning_rate': 0.1, **arguments})

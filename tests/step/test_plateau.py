@@ -1,4 +1,4 @@
-"""Plateau and early stopping on losses given by hand, and resumed bit for bit."""
+"""Tests of the plateau schedule and early stopping on given losses, and of resuming them."""
 
 import json
 
@@ -13,21 +13,14 @@ from jaxdl.runs import checkpoint
 from jaxdl.step import plateau
 from jaxdl.training import experiment, loop, programs
 
-LOSSES = {
-  2: 1.0,
-  4: 0.9,
-  6: 0.95,
-  8: 0.91,
-  10: 0.8,
-  12: 0.85,
-}  # lowest at 4 until 10: a cut at 8 where 4 steps are waited
+# Validation loss by step. Nothing is lower than at step 4 until step 10: with a patience of 4
+# steps, the rate is cut at step 8.
+LOSSES = {2: 1.0, 4: 0.9, 6: 0.95, 8: 0.91, 10: 0.8, 12: 0.85}
 
 
 @pytest.fixture
 def given_losses(monkeypatch):
-  """Evaluation gives LOSSES, and at every other step one so low that it would be noticed if it
-  counted.
-  """
+  """Makes evaluation return LOSSES, and at all other steps a lower loss, which must not count."""
 
   def of_splits(built):
     return lambda current: {
@@ -38,8 +31,8 @@ def given_losses(monkeypatch):
 
 
 @pytest.fixture
-def watched(small):
-  """The small config for 12 steps, evaluated at every second and saved at every third."""
+def short_config(small):
+  """The small config for 12 steps, evaluated every 2 and saved every 3 steps."""
   return {
     **small,
     'train_for': '12 steps',
@@ -49,8 +42,8 @@ def watched(small):
   }
 
 
-def remembered(losses, **arguments):
-  """The memory after each (step, loss)."""
+def memories_after(losses, **arguments):
+  """Yields the memory after each (step, loss)."""
   memory = jax.device_get(
     plateau.with_plateau_memory(optax.identity()).init(jnp.zeros(2))['memory']
   )
@@ -59,9 +52,10 @@ def remembered(losses, **arguments):
     yield memory
 
 
-def test_plateau_by_hand():
-  """Cut after 4 steps without a lower loss, again 4 steps after the cut, never below 0.3; an equal
-  loss is not lower.
+def test_plateau_equals_hand_computed_values():
+  """The factor is cut after 4 steps without a lower loss, and again 4 steps later.
+
+  It never falls below the minimum of 0.3. An equal loss is not an improvement.
   """
   losses = [
     (2, 1.0),
@@ -74,7 +68,7 @@ def test_plateau_by_hand():
     (16, float('nan')),
     (20, 0.7),
   ]
-  memories = list(remembered(losses, patience=4, factor=0.5, minimum=0.3))
+  memories = list(memories_after(losses, patience=4, factor=0.5, minimum=0.3))
   np.testing.assert_allclose(
     [memory['factor'] for memory in memories], [1, 1, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3]
   )
@@ -92,21 +86,21 @@ def test_plateau_by_hand():
   assert [float(memory['best']) for memory in memories] == [1.0] * 5 + [0.5] * 4
 
 
-def test_without_a_plateau_nothing_is_cut():
+def test_without_patience_the_factor_stays_one():
   assert [
-    float(memory['factor']) for memory in remembered([(step, 1.0) for step in range(1, 50)])
+    float(memory['factor']) for memory in memories_after([(step, 1.0) for step in range(1, 50)])
   ] == [1.0] * 49
 
 
-def test_the_factor_is_one_on_the_learning_rate():
-  """Half the factor from the second step on equals a schedule that halves there, momentum included."""
+def test_factor_multiplies_the_learning_rate():
+  """Halving the factor after one step equals a schedule that halves there, with momentum."""
 
-  def rule(schedule):
+  def optimizer(schedule):
     return optax.chain(optax.trace(0.9), optax.scale_by_learning_rate(schedule))
 
   plain, cut = (
-    rule(lambda step: jnp.where(step < 1, 0.1, 0.05)),
-    plateau.with_plateau_memory(rule(0.1)),
+    optimizer(lambda step: jnp.where(step < 1, 0.1, 0.05)),
+    plateau.with_plateau_memory(optimizer(0.1)),
   )
   params, gradients = jnp.zeros(3), jnp.array([1.0, -2.0, 0.5])
   expected_state, state = plain.init(params), cut.init(params)
@@ -119,12 +113,10 @@ def test_the_factor_is_one_on_the_learning_rate():
 
 
 @pytest.mark.usefixtures('given_losses')
-def test_the_learning_rate_of_each_logged_step_is_written(watched, tmp_path):
-  """A warm-up over 4 steps, then 0.01, and half of it after the cut at step 8; evaluations have
-  none.
-  """
+def test_learning_rate_of_each_logged_step_is_recorded(short_config, tmp_path):
+  """Warm-up over 4 steps, then 0.01, and 0.005 after the cut at step 8; evaluations have none."""
   config = {
-    **watched,
+    **short_config,
     'plateau': dict(patience='4 steps', factor=0.5),
     'schedule': dict(name='constant', warmup='4 steps'),
   }
@@ -143,23 +135,23 @@ def test_the_learning_rate_of_each_logged_step_is_written(watched, tmp_path):
 
 @pytest.mark.usefixtures('given_losses')
 @pytest.mark.parametrize('stop', [pytest.param(8, marks=pytest.mark.slow), 'crash'])
-def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_path, monkeypatch):
-  """Stopped at the evaluation that cuts, and killed after it while the newest checkpoint is of
-  before.
-  """
-  config = {**watched, 'plateau': dict(patience='4 steps', factor=0.5)}
+def test_resumed_plateau_equals_uninterrupted_bit_for_bit(
+  stop, short_config, tmp_path, monkeypatch
+):
+  """Stops at the evaluation that cuts, or is killed after it, before the next checkpoint."""
+  config = {**short_config, 'plateau': dict(patience='4 steps', factor=0.5)}
   built = experiment.build(config, 'small')
-  loop.train(built, tmp_path / 'straight')
+  loop.train(built, tmp_path / 'uninterrupted')
   if stop == 'crash':
     save = checkpoint.save
 
-    def killed(checkpoints, current, *rest, **keywords):
+    def interrupted_save(checkpoints, current, *rest, **keywords):
       if int(current.step) >= 8:
         raise KeyError('killed')
       save(checkpoints, current, *rest, **keywords)
 
     with monkeypatch.context() as patched:
-      patched.setattr(checkpoint, 'save', killed)
+      patched.setattr(checkpoint, 'save', interrupted_save)
       with pytest.raises(KeyError):
         loop.train(built, tmp_path / 'resumed')
   else:
@@ -167,7 +159,7 @@ def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_p
       experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed'
     )
   loop.train(built, tmp_path / 'resumed')
-  expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
+  expected, found = (state_of(built, tmp_path / name) for name in ('uninterrupted', 'resumed'))
   jax.tree.map(np.testing.assert_array_equal, found, expected)
   memory = {name: float(value) for name, value in found.opt_state['memory'].items()}
   assert memory == {
@@ -181,12 +173,12 @@ def test_a_plateau_resumed_equals_uninterrupted_bit_for_bit(stop, watched, tmp_p
 
 @pytest.mark.usefixtures('given_losses')
 @pytest.mark.parametrize('stop', [None, 7])
-def test_early_stopping_ends_the_run_and_it_stays_ended(stop, watched, tmp_path, capsys):
-  built = experiment.build({**watched, 'early_stopping': '4 steps'}, 'small')
+def test_early_stopping_finishes_the_run_for_good(stop, short_config, tmp_path, capsys):
+  built = experiment.build({**short_config, 'early_stopping': '4 steps'}, 'small')
   if stop:
     loop.train(
       experiment.build(
-        {**watched, 'early_stopping': '4 steps', 'train_for': f'{stop} steps'}, 'small'
+        {**short_config, 'early_stopping': '4 steps', 'train_for': f'{stop} steps'}, 'small'
       ),
       tmp_path,
     )
@@ -226,13 +218,13 @@ def test_early_stopping_ends_the_run_and_it_stays_ended(stop, watched, tmp_path,
     ),
   ],
 )
-def test_a_wrong_key_names_the_mend(keys, message, small):
+def test_invalid_key_error_names_the_fix(keys, message, small):
   with pytest.raises(ValueError, match=f'^{message}'):
     experiment.build({**small, **keys}, 'small')
 
 
 @pytest.mark.parametrize('key', ['plateau', 'early_stopping'])
-def test_without_validation_there_is_nothing_to_follow(key, small):
+def test_missing_validation_split_error_names_the_fix(key, small):
   del small['data']['splits']['validation']
   small[key] = dict(patience='1 epoch') if key == 'plateau' else '1 epoch'
   with pytest.raises(

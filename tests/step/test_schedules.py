@@ -1,4 +1,4 @@
-"""Learning-rate schedules at steps worked out by hand."""
+"""Tests of learning-rate schedules: hand-computed values and PyTorch's formulas."""
 
 import math
 
@@ -8,10 +8,10 @@ import pytest
 from jaxdl.step import schedules
 
 
-def factors(name, at, **arguments):
-  """The factors at some steps of a run of 100 steps, 10 an epoch."""
+def factors(name, steps, **arguments):
+  """Returns the factors at the given steps of a run of 100 steps, 10 per epoch."""
   schedule = schedules.SCHEDULES[name](100, 10, **arguments)
-  return [float(schedule(step)) for step in at]
+  return [float(schedule(step)) for step in steps]
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def factors(name, at, **arguments):
   ],
   ids=lambda value: value if isinstance(value, str) else '',
 )
-def test_schedule_by_hand(name, arguments, expected):
+def test_schedule_equals_hand_computed_values(name, arguments, expected):
   np.testing.assert_allclose(
     factors(name, expected, **arguments), list(expected.values()), atol=1e-6
   )
 
 
 @pytest.mark.parametrize('name', ['constant', 'step', 'cosine', 'one_cycle'])
-def test_a_warm_up_rises_at_every_step_and_ends_at_the_full_rate(name):
+def test_warm_up_rises_every_step_to_the_full_rate(name):
   arguments = dict(boundaries=['9 epochs']) if name == 'step' else {}
   rising = factors(name, range(21), warmup='20 steps', **arguments)
   assert all(after > before for before, after in zip(rising[:19], rising[1:20], strict=True))
@@ -62,9 +62,10 @@ def test_a_warm_up_rises_at_every_step_and_ends_at_the_full_rate(name):
   assert rising[19] == pytest.approx(1)
 
 
-def one_cycle_of_pytorch(steps, step, *, pct_start=0.3, div_factor=25.0, final_div_factor=1e4):
-  """The factor on max_lr of torch.optim.lr_scheduler.OneCycleLR with anneal_strategy='cos', as its
-  source has it (PyTorch 2.9, `OneCycleLR.__init__` and `get_lr`).
+def pytorch_one_cycle(steps, step, *, pct_start=0.3, div_factor=25.0, final_div_factor=1e4):
+  """Returns the factor on max_lr of torch.optim.lr_scheduler.OneCycleLR(anneal_strategy='cos').
+
+  Source: PyTorch 2.9, `OneCycleLR.__init__` and `get_lr`.
   """
   initial_lr = 1 / div_factor
   min_lr = initial_lr / final_div_factor
@@ -83,18 +84,18 @@ def one_cycle_of_pytorch(steps, step, *, pct_start=0.3, div_factor=25.0, final_d
 
 
 @pytest.mark.parametrize('steps', [2, 3, 7, 30, 100, 1407])
-def test_one_cycle_is_that_of_pytorch(steps):
+def test_one_cycle_equals_pytorch(steps):
   schedule = schedules.one_cycle(steps, 10)
-  ours = [float(schedule(step)) for step in range(steps)]
-  theirs = [one_cycle_of_pytorch(steps, step) for step in range(steps)]
-  np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-7)
+  found = [float(schedule(step)) for step in range(steps)]
+  expected = [pytorch_one_cycle(steps, step) for step in range(steps)]
+  np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-7)
 
 
-def test_cosine_is_that_of_pytorch():
-  """CosineAnnealingLR with T_max = steps - 1, in closed form: its step T_max has eta_min."""
+def test_cosine_equals_pytorch():
+  """CosineAnnealingLR in closed form with T_max = steps − 1: its value at step T_max is eta_min."""
   schedule = schedules.cosine(12, 10, final=0.1)
-  theirs = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 11)) / 2 for step in range(12)]
-  np.testing.assert_allclose([float(schedule(step)) for step in range(12)], theirs, rtol=1e-6)
+  expected = [0.1 + 0.9 * (1 + math.cos(math.pi * step / 11)) / 2 for step in range(12)]
+  np.testing.assert_allclose([float(schedule(step)) for step in range(12)], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_cosine_is_that_of_pytorch():
     ('one_cycle', {}, {0: 0.04, 15: 0.52, 30: 1, 65: 0.500002, 100: 4e-6}),
   ],
 )
-def test_runs_of_format_1_keep_their_rule(name, arguments, expected):
+def test_runs_of_format_1_keep_their_schedule(name, arguments, expected):
   schedule = schedules.FORMAT_1[name](100, 10, **arguments)
   found = [float(schedule(step)) for step in expected]
   np.testing.assert_allclose(found, list(expected.values()), atol=1e-6)
@@ -152,6 +153,6 @@ def test_runs_of_format_1_keep_their_rule(name, arguments, expected):
     ),
   ],
 )
-def test_a_wrong_key_names_the_mend(name, arguments, message):
+def test_invalid_key_error_names_the_fix(name, arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     schedules.SCHEDULES[name](100, 10, **arguments)

@@ -1,4 +1,4 @@
-"""Losses, the L2 penalty and mixed precision: by hand, and as a run has them."""
+"""Tests of losses, the L2 penalty, mixed precision and initializers, alone and in training."""
 
 import jax
 import jax.numpy as jnp
@@ -17,25 +17,19 @@ PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]]
 BATCH = {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])}
 
 
-def test_label_smoothing_by_hand():
-  """Cross entropy with the target (1 − 0.3) one-hot + 0.3 / 3 everywhere; the third example is
-  padding.
-  """
+def test_label_smoothing_equals_hand_computed_loss():
+  """Cross entropy with targets (1 − 0.3) · one-hot + 0.3 / 3; the third example is padding."""
   sums = tasks.classify(jnp.log(PROBABILITIES), BATCH, label_smoothing=0.3)
   targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
   np.testing.assert_allclose(sums['loss'], -(targets * np.log(PROBABILITIES[:2])).sum(), rtol=1e-6)
   assert (float(sums['correct']), float(sums['count'])) == (1, 2)
 
 
-def test_label_smoothing_of_next_char_leaves_its_bits_plain():
-  logits, batch = (
-    jnp.log(PROBABILITIES)[None],
-    {name: values[None] for name, values in BATCH.items()},
-  )
-  smoothed, plain = (
-    tasks.next_char(logits, batch, label_smoothing=0.3),
-    tasks.next_char(logits, batch),
-  )
+def test_label_smoothing_of_next_char_does_not_change_bits():
+  logits = jnp.log(PROBABILITIES)[None]
+  batch = {name: values[None] for name, values in BATCH.items()}
+  smoothed = tasks.next_char(logits, batch, label_smoothing=0.3)
+  plain = tasks.next_char(logits, batch)
   targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]])
   np.testing.assert_allclose(
     smoothed['loss'], -(targets * np.log(PROBABILITIES[:2])).sum(), rtol=1e-6
@@ -45,7 +39,7 @@ def test_label_smoothing_of_next_char_leaves_its_bits_plain():
   assert tasks.build(dict(name='next_char', label_smoothing=0.3))[1] is tasks.next_char
 
 
-def test_squared_error_by_hand():
+def test_squared_error_equals_hand_computed_loss():
   sums = tasks.classify_by_squared_error(jnp.log(PROBABILITIES), BATCH)
   np.testing.assert_allclose(
     sums['loss'], (0.25 + 0.0625 + 0.0625) + (0.01 + 0.64 + 0.49), rtol=1e-6
@@ -53,7 +47,7 @@ def test_squared_error_by_hand():
   assert (float(sums['correct']), float(sums['count'])) == (1, 2)
 
 
-def test_a_task_changes_what_is_trained_and_evaluation_stays_plain(small):
+def test_evaluation_uses_the_task_without_its_options(small):
   built = experiment.build({**small, 'task': dict(name='classify', label_smoothing=0.3)}, 'small')
   logits = jnp.log(PROBABILITIES)
   assert (
@@ -76,8 +70,8 @@ TREE = {
 }
 
 
-def test_penalty_and_its_gradients_by_hand():
-  """λ Σ w² has the gradient 2 λ w; biases and batch normalisation count only where everything does."""
+def test_l2_penalty_and_gradients_equal_hand_values():
+  """λ Σ w² has the gradient 2 λ w. Biases and batch normalisation need everything=True."""
   value, gradients = jax.value_and_grad(lambda tree: tasks.l2(tree, strength=0.5))(TREE)
   assert float(value) == 2.5
   jax.tree.map(
@@ -93,29 +87,25 @@ def test_penalty_and_its_gradients_by_hand():
   jax.tree.map(np.testing.assert_array_equal, gradients, TREE)
 
 
-def test_l2_moves_a_step_by_its_gradient_and_leaves_the_loss_alone(small):
-  """One step of gradient descent with and without: kernels differ by rate · 2 λ w, biases not at
-  all.
-  """
+def test_l2_changes_the_update_but_not_the_loss(small):
+  """After one step of SGD with and without L2, kernels differ by rate · 2 λ w, biases do not."""
   small['optimizer'] = dict(name='sgd', learning_rate=0.5)
   built = experiment.build(small, 'small')
   start = built.initial_state().params
-  (plain, history), (shrunk, penalised) = run_steps(small, 1), run_steps({**small, 'l2': 0.01}, 1)
-  assert 'penalty' not in history
-  np.testing.assert_array_equal(penalised['loss'], history['loss'])
+  plain, plain_history = run_steps(small, 1)
+  regularised, history = run_steps({**small, 'l2': 0.01}, 1)
+  assert 'penalty' not in plain_history
+  np.testing.assert_array_equal(history['loss'], plain_history['loss'])
   expected = 0.01 * sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(start) if leaf.ndim >= 2)
-  assert float(penalised['penalty'][0]) == pytest.approx(
-    expected * 16, rel=1e-5
-  )  # counted once an example
-  assert tasks.metrics({name: values[0] for name, values in penalised.items()})[
-    'penalty'
-  ] == pytest.approx(expected, rel=1e-5)
-  for without, found, first in zip(
-    *map(jax.tree.leaves, (plain.params, shrunk.params, start)), strict=True
+  # The penalty is summed over the 16 examples.
+  assert float(history['penalty'][0]) == pytest.approx(expected * 16, rel=1e-5)
+  found = tasks.metrics({name: values[0] for name, values in history.items()})
+  assert found['penalty'] == pytest.approx(expected, rel=1e-5)
+  for without, found, initial in zip(
+    *map(jax.tree.leaves, (plain.params, regularised.params, start)), strict=True
   ):
-    np.testing.assert_allclose(
-      found, without - (0.5 * 0.02 * first if first.ndim >= 2 else 0), rtol=1e-4, atol=1e-6
-    )
+    shrinkage = 0.5 * 0.02 * initial if initial.ndim >= 2 else 0
+    np.testing.assert_allclose(found, without - shrinkage, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +113,10 @@ def test_l2_moves_a_step_by_its_gradient_and_leaves_the_loss_alone(small):
   [pytest.param(BN_CNN, marks=pytest.mark.slow), {**RECURRENT, 'cell': 'gru'}],
   ids=['cnn', 'gru'],
 )
-def test_bfloat16_computes_low_and_gives_back_float32(section):
-  """Outputs, batch statistics and gradients are float32 and near the float32 ones; every product is
-  of bfloat16.
+def test_bfloat16_computes_products_and_returns_float32(section):
+  """Outputs, batch statistics and gradients are float32 and close to those computed in float32.
+
+  Every product is computed in bfloat16.
   """
   model = models.build(section)
   generator = np.random.default_rng(0)
@@ -135,7 +126,7 @@ def test_bfloat16_computes_low_and_gives_back_float32(section):
   weights = jnp.asarray(generator.normal(size=(16, 10)), jnp.float32)
   variables = {'batch_stats': {}, **model.init(jax.random.PRNGKey(0), inputs)}
 
-  def outcome(params, kind):
+  def compute(params, kind):
     outputs, updated = precision.compute_in(model.apply, kind)(
       {**variables, 'params': params},
       inputs,
@@ -147,15 +138,14 @@ def test_bfloat16_computes_low_and_gives_back_float32(section):
     )
     return (outputs * weights).sum(), (outputs, updated.get('batch_stats', {}))
 
-  step = jax.jit(jax.grad(outcome, has_aux=True), static_argnums=1)
+  step = jax.jit(jax.grad(compute, has_aux=True), static_argnums=1)
   exact, low = (step(variables['params'], kind) for kind in ('float32', 'bfloat16'))
   assert {str(leaf.dtype) for leaf in jax.tree.leaves(low)} == {'float32'}
-  for found, expected in zip(
-    (low[0], *low[1]), (exact[0], *exact[1]), strict=True
-  ):  # gradients, outputs, statistics
-    (found, _), (expected, _) = map(ravel_pytree, (found, expected))
+  # The three pairs are gradients, outputs and statistics.
+  for found, expected in zip((low[0], *low[1]), (exact[0], *exact[1]), strict=True):
+    found, expected = ravel_pytree(found)[0], ravel_pytree(expected)[0]
     assert jnp.linalg.norm(found - expected) <= 0.05 * jnp.linalg.norm(expected)
-  text = str(jax.make_jaxpr(lambda params: outcome(params, 'bfloat16')[1][0])(variables['params']))
+  text = str(jax.make_jaxpr(lambda params: compute(params, 'bfloat16')[1][0])(variables['params']))
   products = [
     line for line in text.splitlines() if 'dot_general[' in line or 'conv_general_dilated[' in line
   ]
@@ -164,7 +154,7 @@ def test_bfloat16_computes_low_and_gives_back_float32(section):
 
 
 @pytest.mark.slow
-def test_a_batch_can_be_overfitted_in_bfloat16(small_cnn):
+def test_bfloat16_training_can_overfit_a_batch(small_cnn):
   config = {**small_cnn, 'precision': 'bfloat16', 'task': dict(name='classify')}
   config['data']['splits'] = dict(train='train[:16]')
   config['optimizer']['learning_rate'] = 3e-2
@@ -193,7 +183,7 @@ def test_a_batch_can_be_overfitted_in_bfloat16(small_cnn):
   ],
   ids=lambda value: value if isinstance(value, str) else '',
 )
-def test_an_initializer_changes_its_kernels(section, layer, kernel):
+def test_initializer_key_changes_its_kernels(section, layer, kernel):
   inputs = {
     'cnn': jnp.zeros((1, 28, 28, 1)),
     'recurrent': jnp.zeros((1, 28, 28)),
@@ -241,6 +231,6 @@ def test_an_initializer_changes_its_kernels(section, layer, kernel):
     ),
   ],
 )
-def test_a_wrong_key_names_the_mend(keys, message, small):
+def test_invalid_key_error_names_the_fix(keys, message, small):
   with pytest.raises(ValueError, match=f'^{message}'):
     experiment.build({**small, **keys}, 'small')

@@ -1,5 +1,6 @@
-"""Cost and legibility that do not grow with classes, layers, units and the length of names;
-analyses that fail alone.
+"""Tests of analyses of many classes, layers and units: bounded cost and readable figures.
+
+Also of failing analyses, which do not affect the others.
 """
 
 import dataclasses
@@ -23,50 +24,50 @@ from jaxdl.views import predictions, subject, view
 from jaxdl.views.view import Choice
 
 CLASSES = (2, 10, 100, 1000)
-MOST = 15.0  # inches of a side
+MAX_INCHES = 15.0  # per side
 
 
-def names(count):
-  return tuple(f'the class of number {number}' for number in range(count))
+def class_names(count):
+  return tuple(f'the class of number {number}' for number in range(count))  # long names
 
 
-def counts_of(classes):
+def random_counts(classes):
   counts = np.random.default_rng(0).integers(0, 3, (classes, classes))
   counts[np.arange(classes), np.arange(classes)] += 50
   return counts
 
 
-def written(figure):
+def texts_of(figure):
   found = [
     artist.get_text() for artist in figure.findobj(lambda artist: hasattr(artist, 'get_text'))
   ]
   return [text for text in found if isinstance(text, str) and text]
 
 
-def inches(figure):
+def largest_side(figure):
   return max(figure.get_size_inches())
 
 
 @pytest.mark.parametrize('classes', CLASSES)
-def test_a_confusion_matrix_of_many_classes_is_one_page_and_names_its_confusions(classes):
-  counts = counts_of(classes)
+def test_confusion_matrix_of_many_classes_fits_one_page(classes):
+  counts = random_counts(classes)
   counts[1, 0] = 49
   confused = errors.most_confused(counts)
-  figure = figures.confusion_matrix(counts, names(classes), heading='h', confused=confused)
-  assert inches(figure) <= MOST
+  figure = figures.confusion_matrix(counts, class_names(classes), heading='h', confused=confused)
+  assert largest_side(figure) <= MAX_INCHES
   cells = figure.axes[0].texts
   assert len(cells) == (classes**2 if classes <= 20 else 0)
-  figures.pixels(figure)  # labels of ticks are written only then
+  figures.pixels(figure)  # tick labels are set only when the figure is drawn
   assert len([label for label in figure.axes[0].get_yticklabels() if label.get_text()]) <= 50
-  text = '\n'.join(written(figure))
+  text = '\n'.join(texts_of(figure))
   assert ('49  1 the class of number 1 → 0 the class of number 0' in text) == (classes > 50)
-  assert 'the class of number 1' in text, 'named at the axis or in the list'
+  assert 'the class of number 1' in text, 'named neither at the axis nor in the list'
 
 
-def test_a_confusion_matrix_of_1000_classes_takes_little_time_and_memory(tmp_path):
-  """In a process of its own, for its peak of memory; drawing takes 2 s on an idle machine."""
+def test_confusion_matrix_of_1000_classes_is_fast_and_small(tmp_path):
+  """Runs in a separate process to measure its peak memory; drawing takes 2 s on an idle machine."""
   if not os.path.exists('/proc/self/status'):
-    pytest.skip('the peak of memory is read from /proc')
+    pytest.skip('the peak memory is read from /proc')
   script = """
 import sys, time
 import numpy as np
@@ -74,7 +75,7 @@ from jaxdl import figures
 began = time.process_time()
 counts = np.random.default_rng(0).integers(0, 3, (1000, 1000))
 figures.save(figures.confusion_matrix(counts, [str(i) for i in range(1000)], heading="h"), sys.argv[1])
-with open("/proc/self/status") as file:  # unlike ru_maxrss, not that of the parent
+with open("/proc/self/status") as file:  # ru_maxrss would include the parent
   peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
 print([time.process_time() - began, peak // 1024])
 """
@@ -85,7 +86,7 @@ print([time.process_time() - began, peak // 1024])
   assert megabytes < 1000
 
 
-def test_most_confused_are_counted_by_hand():
+def test_most_confused_equals_hand_counts():
   counts = np.array([[9, 2, 0], [4, 9, 2], [0, 1, 9]])
   assert errors.most_confused(counts) == [(1, 0, 4), (0, 1, 2), (1, 2, 2), (2, 1, 1)]
   assert errors.most_confused(counts, 1) == [(1, 0, 4)]
@@ -94,31 +95,35 @@ def test_most_confused_are_counted_by_hand():
 
 
 @pytest.mark.parametrize('classes', CLASSES)
-def test_a_map_of_many_classes_names_some_and_says_so(classes):
+def test_scatter_of_many_classes_names_the_most_frequent(classes):
   labels = np.random.default_rng(0).integers(0, classes, 1500)
   labels[:50] = classes - 1
   figure = figures.scatter(
-    np.random.default_rng(1).normal(size=(1500, 2)), labels, names(classes), heading='h', note='n'
+    np.random.default_rng(1).normal(size=(1500, 2)),
+    labels,
+    class_names(classes),
+    heading='h',
+    note='n',
   )
   named = [text.get_text() for text in figure.axes[0].texts]
   assert len(named) == min(classes, 20)
-  assert names(classes)[-1] in named, 'the most frequent one'
+  assert class_names(classes)[-1] in named, 'the most frequent class is not named'
   assert (
     f'names: the 20 most frequent of {len(np.unique(labels)):,} classes'
-    in '\n'.join(written(figure))
+    in '\n'.join(texts_of(figure))
   ) == (classes > 20)
-  assert len(figure.axes[0].collections) == 1, 'one artist for all classes'
-  assert inches(figure) <= MOST
+  assert len(figure.axes[0].collections) == 1, 'the classes are not one artist'
+  assert largest_side(figure) <= MAX_INCHES
 
 
-def test_a_linear_classifier_of_many_classes_is_fitted_in_closed_form_and_says_so():
+def test_linear_classifier_of_many_classes_uses_ridge_regression():
   labels = np.random.default_rng(0).integers(0, 300, 4000)
   features = np.random.default_rng(1).normal(size=(300, 128))[labels] + np.random.default_rng(
     2
   ).normal(size=(4000, 128))
-  began = time.process_time()
+  start = time.process_time()
   found = embedding_quality.linear_accuracy(features, labels)
-  assert time.process_time() - began < 30
+  assert time.process_time() - start < 30
   assert found.method == 'ridge regression'
   assert found.held_out > 0.9
   assert embedding_quality.linear_accuracy(features, labels % 2).method == 'logistic regression'
@@ -126,49 +131,49 @@ def test_a_linear_classifier_of_many_classes_is_fitted_in_closed_form_and_says_s
 
 @pytest.mark.usefixtures('unchecked_types')
 @pytest.mark.parametrize('classes', [10, 1000])
-def test_bars_of_many_classes_are_those_of_the_most_probable(classes, monkeypatch):
+def test_bars_of_many_classes_show_the_most_probable(classes, monkeypatch):
   logits = np.linspace(-1, 1, classes)[None]
-  monkeypatch.setattr(predictions, '_logits', lambda *anything: logits)
-  monkeypatch.setattr(predictions.reference, 'forward', lambda *anything: (logits, {}))
-  asked = types.SimpleNamespace(
-    inputs=np.zeros((1, 2)), kind='cnn', classes=names(classes), config={}, variables={}
+  monkeypatch.setattr(predictions, '_logits', lambda *args: logits)
+  monkeypatch.setattr(predictions.reference, 'forward', lambda *args: (logits, {}))
+  model_subject = types.SimpleNamespace(
+    inputs=np.zeros((1, 2)), kind='cnn', classes=class_names(classes), config={}, variables={}
   )
-  (result,) = predictions.numpy(asked, Choice())
-  assert inches(result.figure) <= MOST
+  (result,) = predictions.numpy(model_subject, Choice())
+  assert largest_side(result.figure) <= MAX_INCHES
   shown = [label.get_text() for label in result.figure.axes[0].get_xticklabels()]
-  assert shown == list(names(classes)[-min(classes, 30) :])
+  assert shown == list(class_names(classes)[-min(classes, 30) :])
   assert len(result.facts['jax']) == classes
-  assert ('the 30 most probable of 1,000 classes' in '\n'.join(written(result.figure))) == (
+  assert ('the 30 most probable of 1,000 classes' in '\n'.join(texts_of(result.figure))) == (
     classes == 1000
   )
 
 
-def test_pictures_stay_small_whatever_the_length_of_names_and_the_shape_of_images():
-  long = 'a name without an end ' * 40
+def test_figure_size_is_bounded_for_any_names_and_shapes():
+  long_name = 'a very long class name ' * 40
   pictures = [
     np.zeros((1, 4000, 2)),
     np.zeros((4000, 1, 1)),
     np.zeros((1, 1, 5)),
     np.zeros((300, 2)),
   ]
-  made = [
-    figures.image_grid(np.zeros((32, 1, 500, 2), np.uint8), [f'{long}\n→ {long}'] * 32),
+  drawn = [
+    figures.image_grid(np.zeros((32, 1, 500, 2), np.uint8), [f'{long_name}\n→ {long_name}'] * 32),
     figures.image_grid(np.zeros((32, 500, 1, 1), np.uint8), ['a'] * 32),
-    figures.picture_rows([pictures] * 2, [long, '', '', ''], labels=[long] * 2),
-    figures.confusion_matrix(np.eye(3, dtype=int), [long] * 3, heading='h'),
+    figures.picture_rows([pictures] * 2, [long_name, '', '', ''], labels=[long_name] * 2),
+    figures.confusion_matrix(np.eye(3, dtype=int), [long_name] * 3, heading='h'),
     figures.scatter(
-      np.random.default_rng(0).normal(size=(9, 2)), np.arange(9) % 3, [long] * 3, heading='h'
+      np.random.default_rng(0).normal(size=(9, 2)), np.arange(9) % 3, [long_name] * 3, heading='h'
     ),
-    figures.bars({'a': np.ones(3)}, [long] * 3, xlabel='', ylabel='', heading='h'),
-    figures.table([[long, '1']], ['layer', 'mean'], heading='h'),
+    figures.bars({'a': np.ones(3)}, [long_name] * 3, xlabel='', ylabel='', heading='h'),
+    figures.table([[long_name, '1']], ['layer', 'mean'], heading='h'),
   ]
-  for number, figure in enumerate(made):
-    assert inches(figure) <= 20, number
+  for number, figure in enumerate(drawn):
+    assert largest_side(figure) <= 20, number
     assert max(figures.pixels(figure).shape) <= 2000, number
 
 
 @pytest.mark.parametrize('tensors', [1, 60, 400])
-def test_panels_and_tables_of_many_layers_are_the_first_and_the_last(tensors):
+def test_panels_and_tables_show_first_and_last_layers(tensors):
   counts, edges = np.histogram([0.1, 0.9], 4)
   titles = [f'conv{number} kernel' for number in range(tensors)]
   figure = figures.distributions(
@@ -176,8 +181,8 @@ def test_panels_and_tables_of_many_layers_are_the_first_and_the_last(tensors):
   )
   shown = [axis.get_title() for axis in figure.axes if axis.get_title()]
   assert shown == (titles if tensors <= 60 else [*titles[:30], *titles[-30:]])
-  assert ('weights: the first and the last 30 of 400' in written(figure)) == (tensors == 400)
-  moved = figures.bands(
+  assert ('weights: the first and the last 30 of 400' in texts_of(figure)) == (tensors == 400)
+  bands = figures.bands(
     {title: (np.arange(2), np.zeros((2, 3))) for title in titles},
     heading='h',
     xlabel='',
@@ -185,22 +190,20 @@ def test_panels_and_tables_of_many_layers_are_the_first_and_the_last(tensors):
     parts=['all'],
   )
   table = figures.table([[title, '1'] for title in titles], ['layer', 'mean'], heading='h')
-  assert inches(figure) < 40
-  assert inches(moved) < 40
-  assert inches(table) < 40
-  assert ('the first and the last 40 of 400 rows' in '\n'.join(written(table))) == (tensors == 400)
+  assert largest_side(figure) < 40
+  assert largest_side(bands) < 40
+  assert largest_side(table) < 40
+  assert ('the first and the last 40 of 400 rows' in '\n'.join(texts_of(table))) == (tensors == 400)
 
 
 @pytest.mark.parametrize(('count', 'shape'), [(1, (6, 6)), (64, (49, 49)), (4096, (385, 385))])
-def test_filters_of_many_units_are_a_square(count, shape):
+def test_filters_of_many_units_form_a_square(count, shape):
   kernels = np.random.default_rng(0).normal(size=(5, 5, 1, count))
   assert filters.grid(kernels).shape[:2] == (shape[0] + (count == 1), shape[1] + (count == 1))
 
 
 @pytest.mark.usefixtures('unchecked_types')
-def test_a_map_of_a_report_names_the_most_frequent_classes_and_has_no_endless_legend(
-  tmp_path, monkeypatch
-):
+def test_report_map_names_the_most_frequent_classes_without_legend(tmp_path, monkeypatch):
   from PIL import Image
 
   (tmp_path / 'analysis').mkdir()
@@ -216,17 +219,17 @@ def test_a_map_of_a_report_names_the_most_frequent_classes_and_has_no_endless_le
   )
   Image.new('L', (39 * 8, 39 * 4)).save(tmp_path / 'tensorboard/projector/sprite.png')
   record = types.SimpleNamespace(
-    folder=tmp_path, config={'dataset': {'classes': list(names(1000))}}
+    folder=tmp_path, config={'dataset': {'classes': list(class_names(1000))}}
   )
-  drawn = features_map.of_run(record, 'embedding_tsne', lambda facts, count: f'{count:,} dots')
-  assert len(drawn['names']) == 20
-  assert drawn['legend'] == []
-  assert drawn['size'] == [8, 4]
-  assert 'the names are those of the 20 most frequent of ' in drawn['caption']
+  found = features_map.of_run(record, 'embedding_tsne', lambda facts, count: f'{count:,} dots')
+  assert len(found['names']) == 20
+  assert found['legend'] == []
+  assert found['size'] == [8, 4]
+  assert 'the names are those of the 20 most frequent of ' in found['caption']
 
 
-def looked_at(classes, examples=3000, kind='classifier', workdir=None):
-  """A Subject whose network is a dense layer, with classes and examples drawn at random."""
+def random_subject(classes, examples=3000, kind='classifier', workdir=None):
+  """Returns a Subject with a small dense network, random classes and random examples."""
 
   class Dense(nn.Module):
     @nn.compact
@@ -240,14 +243,14 @@ def looked_at(classes, examples=3000, kind='classifier', workdir=None):
   model = Dense()
   return subject.Subject(
     workdir=workdir,
-    name='made up',
+    name='random',
     split='test',
     step=1,
     kind=kind,
     model=model,
     variables=model.init(jax.random.key(0), inputs[:1]),
     config={},
-    classes=names(classes),
+    classes=class_names(classes),
     inputs=inputs,
     labels=labels,
     images=np.clip(inputs, 0, 1),
@@ -258,25 +261,27 @@ def looked_at(classes, examples=3000, kind='classifier', workdir=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('classes', CLASSES)
-def test_errors_and_embedding_of_many_classes_take_seconds(classes, tmp_path):
-  seen = looked_at(classes, workdir=tmp_path)
-  began = time.process_time()
+def test_errors_and_embedding_of_many_classes_are_fast(classes, tmp_path):
+  analysed = random_subject(classes, workdir=tmp_path)
+  start = time.process_time()
   for name in ('errors', 'embedding'):
-    for result in analyze.VIEWS[name].make(seen, Choice()):
+    for result in analyze.VIEWS[name].make(analysed, Choice()):
       assert not isinstance(result, view.Failure), result
       view.write(result, tmp_path, step=1, analysis=name, flags='')
-      assert inches(result.figure) <= MOST
-  assert time.process_time() - began < 120
+      assert largest_side(result.figure) <= MAX_INCHES
+  assert time.process_time() - start < 120
   assert sum(file.stat().st_size for file in tmp_path.glob('*.png')) < 4e6
 
 
 @pytest.mark.usefixtures('unchecked_types')
-def test_an_embedding_of_one_class_has_no_linear_classifier(tmp_path):
-  seen = dataclasses.replace(looked_at(2, examples=40, workdir=tmp_path), labels=np.zeros(40, int))
-  found = {result.name: result for result in analyze.VIEWS['embedding'].make(seen, Choice())}
+def test_embedding_of_one_class_has_no_linear_classifier(tmp_path):
+  analysed = dataclasses.replace(
+    random_subject(2, examples=40, workdir=tmp_path), labels=np.zeros(40, int)
+  )
+  found = {result.name: result for result in analyze.VIEWS['embedding'].make(analysed, Choice())}
   assert list(found) == ['embedding_pca', 'embedding_tsne']
   assert found['embedding_pca'].facts['linear_classifier'] is None
-  assert 'linear classifier' not in '\n'.join(written(found['embedding_pca'].figure))
+  assert 'linear classifier' not in '\n'.join(texts_of(found['embedding_pca'].figure))
 
 
 @pytest.fixture
@@ -289,7 +294,7 @@ EXHAUSTED = RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes
 
 
 @pytest.mark.parametrize(
-  ('error', 'why'),
+  ('error', 'message'),
   [
     (MemoryError(), 'out of memory: give fewer examples, such as --images=20'),
     (
@@ -300,10 +305,10 @@ EXHAUSTED = RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes
   ],
   ids=['memory', 'device', 'other'],
 )
-def test_a_part_of_an_analysis_that_fails_takes_no_other_with_it(
-  error, why, run, monkeypatch, capsys
+def test_failing_part_of_an_analysis_does_not_affect_others(
+  error, message, run, monkeypatch, capsys
 ):
-  def failing(*anything, **keywords):
+  def failing(*args, **kwargs):
     raise error
 
   monkeypatch.setattr(figures, 'confusion_matrix', failing)
@@ -316,27 +321,27 @@ def test_a_part_of_an_analysis_that_fails_takes_no_other_with_it(
   captured = capsys.readouterr()
   assert code == 1
   assert captured.err.splitlines() == [
-    f'jaxdl: confusion failed: {why}',
-    f'jaxdl: statistics failed: {why}',
+    f'jaxdl: confusion failed: {message}',
+    f'jaxdl: statistics failed: {message}',
   ]
   assert 'errors: confusion matrix, worst mistakes and calibration' in captured.out
   printed = last_json(captured.out)
-  assert printed['failed'] == {'confusion': why, 'statistics': why}
+  assert printed['failed'] == {'confusion': message, 'statistics': message}
   assert list(printed['analyses']) == ['errors', 'weights']
   for name in ('mistakes', 'calibration', 'weights'):
     assert (run / f'analysis/{name}.png').is_file()
   assert (run / 'report.html').is_file()
 
 
-def test_a_picture_that_cannot_be_written_takes_no_other_with_it(run, monkeypatch, capsys):
+def test_unwritable_figure_does_not_affect_others(run, monkeypatch, capsys):
   save = figures.save
 
-  def of_all_but(figure, path):
+  def save_all_but_confusion(figure, path):
     if path.stem == 'confusion':
       raise MemoryError('Unable to allocate 9.60 GiB')
     save(figure, path)
 
-  monkeypatch.setattr(figures, 'save', of_all_but)
+  monkeypatch.setattr(figures, 'save', save_all_but_confusion)
   assert analyze.main(['analyze', str(run), '--only=errors', '--images=40']) == 1
   assert last_json(capsys.readouterr().out)['failed'] == {
     'confusion': 'out of memory: Unable to allocate 9.60 GiB: give fewer examples, such as --images=20'

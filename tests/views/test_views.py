@@ -1,4 +1,4 @@
-"""Analyses describe themselves: what a file of `jaxdl/views` brings is all that it takes."""
+"""Tests of the registry of analyses: one file in `jaxdl/views` adds an analysis."""
 
 import shutil
 import textwrap
@@ -10,7 +10,7 @@ from jaxdl import views
 from jaxdl.training import experiment, loop
 from jaxdl.views import view
 
-SPREAD = '''
+NEW_VIEW = '''
 """How large the biases are."""
 import numpy as np
 from jaxdl import figures
@@ -31,27 +31,27 @@ VIEWS = {'spread': View(
 
 @pytest.fixture
 def package(tmp_path):
-  """A folder with the package in which one file is added to jaxdl/views."""
+  """Returns a folder with a copy of the package and one additional file in jaxdl/views."""
   folder = tmp_path / 'package'
   (folder / 'jaxdl').mkdir(parents=True)
   for path in (ROOT / 'jaxdl').iterdir():
     if path.name != 'views':
       (folder / 'jaxdl' / path.name).symlink_to(path)
   shutil.copytree(ROOT / 'jaxdl/views', folder / 'jaxdl/views')
-  (folder / 'jaxdl/views/a_new_one.py').write_text(textwrap.dedent(SPREAD))
+  (folder / 'jaxdl/views/a_new_one.py').write_text(textwrap.dedent(NEW_VIEW))
   return folder
 
 
-def test_an_analysis_is_added_by_one_file(small, package, tmp_path):
+def test_one_file_adds_an_analysis(small, package, tmp_path):
   workdir = tmp_path / 'run'
   loop.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), workdir)
-  told = run_child('-m', 'jaxdl.analyze', '--help', folder=package)
-  assert 'generated, spread\n' in told.stdout, 'its section comes after those that were there'
+  usage = run_child('-m', 'jaxdl.analyze', '--help', folder=package)
+  assert 'generated, spread\n' in usage.stdout, 'the new section is not the last one'
   done = run_child('-m', 'jaxdl.analyze', workdir, '--only=spread', folder=package)
   assert done.returncode == 0, done.stderr
   assert 'spread: how large the biases are, ' in done.stdout
-  made = last_json(done.stdout)['analyses']
-  assert made == {'spread': [f'spread_of_logits.{kind}' for kind in ('png', 'npz', 'json')]}
+  analyses = last_json(done.stdout)['analyses']
+  assert analyses == {'spread': [f'spread_of_logits.{kind}' for kind in ('png', 'npz', 'json')]}
   html = (workdir / 'report.html').read_text()
   assert '<h2 id="biases">Biases</h2>' in html
   assert '<figcaption>The biases of logits. High is large</figcaption>' in html
@@ -60,29 +60,31 @@ def test_an_analysis_is_added_by_one_file(small, package, tmp_path):
   plain = run_child('-m', 'jaxdl.report', workdir)
   assert plain.returncode == 0, plain.stderr
   html = (workdir / 'report.html').read_text()
-  assert '<figcaption>spread of logits</figcaption>' in html, 'without the file its name says it'
+  assert '<figcaption>spread of logits</figcaption>' in html, (
+    'without the file, the caption is not the name'
+  )
   assert '<h2 id="other-analyses">' in html
 
 
-def test_two_files_with_an_analysis_of_one_name_are_refused(package):
-  twin = package / 'jaxdl/views/another.py'
-  twin.write_text((package / 'jaxdl/views/a_new_one.py').read_text())
+def test_duplicate_analysis_name_raises(package):
+  duplicate = package / 'jaxdl/views/another.py'
+  duplicate.write_text((package / 'jaxdl/views/a_new_one.py').read_text())
   done = run_child('-c', 'import jaxdl.views', folder=package)
   assert "ValueError: two modules of jaxdl.views have an analysis 'spread': rename one" in (
     done.stderr
   )
 
 
-def test_analyses_stand_in_the_order_of_the_page():
+def test_analyses_have_the_order_of_the_report():
   sections = [found.section for found in views.VIEWS.values()]
-  assert list(dict.fromkeys(sections)) == list(view.SECTIONS), 'no section without an analysis'
+  assert list(dict.fromkeys(sections)) == list(view.SECTIONS), 'a section has no analysis'
   assert sections == sorted(sections, key=view.SECTIONS.index)
 
 
 @pytest.mark.parametrize('name', views.VIEWS)
-def test_every_analysis_says_how_the_report_displays_it(name):
+def test_every_analysis_defines_how_the_report_displays_it(name):
   found = views.VIEWS[name]
   assert found.displays
   for display in found.displays.values():
     assert display.caption or display.table or display.texts
-    assert not display.reading.endswith('.'), 'the page has none after a caption'
+    assert not display.reading.endswith('.'), 'captions end without a full stop'
