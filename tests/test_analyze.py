@@ -227,9 +227,9 @@ def test_analyze_sees_what_training_evaluates(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is no analysis; did you mean errors\?; use some of statistics, weights, errors, ',
+      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, errors, ',
     ),
-    (['--only=x'], r'--only=x is no analysis; use some of statistics, '),
+    (['--only=x'], r'--only=x is not an analysis; use some of statistics, '),
     (
       ['--only=errors,weights', '--layer=lstm'],
       r'--layer changes nothing in errors, weights: leave it out, or use some of '
@@ -245,12 +245,12 @@ def test_analyze_sees_what_training_evaluates(trained):
       r"--only=filters does not apply to a model of kind 'recurrent': use some of statistics, ",
     ),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
-    (['--images=many'], r"--images='many' is no whole number: see "),
+    (['--images=many'], r"--images='many' is not an integer: see "),
     (['--only'], r'--only has no value: see '),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
     (
       ['--only=states', '--layer=gru'],
-      r'--layer=gru is no layer of the network: use one of lstm, logits',
+      r'--layer=gru is not a layer of the network: use one of lstm, logits',
     ),
     (
       ['--only=states', '--layer=logits'],

@@ -82,7 +82,7 @@ def test_configs_are_read_with_overrides():
   ('texts', 'overrides', 'message'),
   [
     (['seed'], {}, "'seed' is not an override: write KEY=VALUE"),
-    (['seed=x'], {}, '--config.seed=x is no whole number: write one such as 5'),
+    (['seed=x'], {}, '--config.seed=x is not an integer: write one such as 5'),
     ([], {'seed.first': 1}, 'config.seed of .* has no key .first.; it has no keys below it'),
   ],
 )

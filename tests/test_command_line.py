@@ -296,7 +296,7 @@ def test_commands_are_found_by_name(monkeypatch, capsys, tmp_path):
 def test_an_unknown_command_names_the_closest(monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', ['jaxdl', 'stauts'])
   assert jaxdl_main.main() == 1
-  assert capsys.readouterr().err.startswith('jaxdl: stauts is no command: use one of train, ')
+  assert capsys.readouterr().err.startswith('jaxdl: stauts is not a command: use one of train, ')
   monkeypatch.setattr(sys, 'argv', ['jaxdl', '--version'])
   assert jaxdl_main.main() == 0
   assert capsys.readouterr().out == f'jaxdl {jaxdl.__version__}\n'
@@ -495,7 +495,7 @@ def test_describe_trains_nothing(tmp_path, run_here):
   assert not (tmp_path / 'run').exists()
 
 
-NOT_PREPARED = 'its shapes, classes and counts are those of the full data set'
+NOT_PREPARED = 'using the shapes, classes and counts of the full data set'
 
 
 @pytest.mark.parametrize('file', sorted(ROOT.glob('configs/*.py')), ids=lambda file: file.stem)
@@ -667,7 +667,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.l2=much'],
-      r"config\.l2='much' is no number: use a number from 0 on",
+      r"config\.l2='much' is not a number: use a number from 0 on",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'],
@@ -721,11 +721,11 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
-      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001',
+      r'--config\.optimizer\.learning_rate=fast is not a number: write one such as 0\.001',
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
-      r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5',
+      r'--config\.data\.batch_size=1\.5 is not an integer: write one such as 5',
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],
@@ -737,7 +737,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.source=web'],
-      r"config\.data\.source='web' is not a place of mnist: use one of auto",
+      r"config\.data\.source='web' is not a source of mnist: use one of auto",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'],
@@ -800,7 +800,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
     (
       ['--config=configs/lstm_mnist.py', '--workdir=README.md'],
-      r'the folder README\.md cannot be made \(a file of that name is there\): name another',
+      r'the folder README\.md cannot be created \(a file has that name\): name another',
     ),
   ],
   ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '',

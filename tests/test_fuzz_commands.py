@@ -286,7 +286,7 @@ def test_fuzz_found_a_new_key_given_twice_with_different_types(run_here, capsys)
 def test_fuzz_found_a_seed_that_is_none(flag, capsys):
   for name in ('analyze', 'generate'):
     assert command.run(COMMANDS[name][0], ['jaxdl', '--workdir=x', flag]) == 1
-    assert 'is no whole number from 0 to 4294967295' in capsys.readouterr().err
+    assert 'is not an integer from 0 to 4294967295' in capsys.readouterr().err
 
 
 def test_fuzz_found_errors_of_several_lines_and_names_that_are_no_text(capfd):

@@ -250,7 +250,7 @@ def test_fuzz_many_sweeps(counted_as):
     (
       'data.batch_size',
       10**12,
-      r'config\.data\.batch_size=1000000000000 is not a size: use a whole number of at least 1 and at most',
+      r'config\.data\.batch_size=1000000000000 is not a size: use an integer of at least 1 and at most',
     ),
     (
       'data.batch_size',
@@ -268,7 +268,7 @@ def test_fuzz_many_sweeps(counted_as):
     ('data.layout', ['rows'], r"config\.data\.layout=\['rows'\] is unknown"),
     ('data.source', [], r'config\.data\.source=\[\] is not a text'),
     ('data.data_dir', 3, r'config\.data\.data_dir=3 is not a text'),
-    ('data.overlap', 'no', r"config\.data\.overlap='no' is not a switch"),
+    ('data.overlap', 'no', r"config\.data\.overlap='no' is not a boolean"),
     ('data.augment', 'flip', r"config\.data\.augment='flip' is not a list of changes"),
     ('data.augment', [{'kind': []}], r'config\.data\.augment\[0\]\.kind=\[\] is unknown'),
     ('model', None, r'config\.model=None is not a section'),
@@ -282,7 +282,7 @@ def test_fuzz_many_sweeps(counted_as):
     (
       'model.layers',
       [{'kind': 'conv', 'features': 3, 'kernel': 1 << 40}],
-      r'layers\[0\]\.kernel=1099511627776 is not a whole number',
+      r'layers\[0\]\.kernel=1099511627776 is not an integer',
     ),
     (
       'model.layers',

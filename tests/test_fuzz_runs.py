@@ -239,7 +239,7 @@ def test_fuzz_many_runs(run, counted_as):
     ('config.json', [], r'config\.json is not the JSON object of a run'),
     ('config.json', b'\xff', r'config\.json is not JSON'),
     ('config.json', b'[' * 100_000, r'config\.json is not JSON'),
-    ('config.json', {**CONFIG, 'model': 3}, r'config\.json has an impossible model: delete it'),
+    ('config.json', {**CONFIG, 'model': 3}, r'config\.json has an invalid model: delete it'),
     (
       'config.json',
       {**CONFIG, 'model': {'name': 'cnn', 'layers': 3}},
@@ -249,27 +249,27 @@ def test_fuzz_many_runs(run, counted_as):
     (
       'summary.json',
       {**SUMMARY, 'seconds': float('nan')},
-      r'summary\.json has an impossible seconds',
+      r'summary\.json has an invalid seconds',
     ),
     (
       'summary.json',
       {**SUMMARY, 'test_loss': 10**400},
-      r'summary\.json has an impossible test_loss',
+      r'summary\.json has an invalid test_loss',
     ),
     (
       'analysis/generated.json',
       {'texts': [3]},
-      r'generated\.json is not what jaxdl\.analyze writes',
+      r'generated\.json is not an output of jaxdl\.analyze',
     ),
     (
       'analysis/statistics.json',
       {'layers': [{}]},
-      r'statistics\.json is not what jaxdl\.analyze writes',
+      r'statistics\.json is not an output of jaxdl\.analyze',
     ),
     (
       'analysis/embedding_tsne.npz',
       b'PK',
-      r'embedding_tsne\.npz is not what jaxdl\.analyze writes',
+      r'embedding_tsne\.npz is not an output of jaxdl\.analyze',
     ),
   ],
 )

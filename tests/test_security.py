@@ -171,7 +171,7 @@ def test_security_a_pickle_in_an_analysis_is_not_run(run, monkeypatch):
   np.savez(
     run / 'analysis/embedding_tsne.npz', points=np.array([Bomb()], object), labels=np.zeros(1)
   )
-  with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not what jaxdl\.analyze writes'):
+  with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not an output of jaxdl\.analyze'):
     page.write([run], run / 'report.html')
   assert not (run / 'run-by-a-pickle').exists()
 

@@ -82,7 +82,8 @@ def entries(groups: dict[str, Group]) -> list[Entry]:
     unknown = set(group.reported) - {'source', *names}
     if unknown:
       raise ValueError(
-        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(names)}'
+        f'{group.name} reports {min(unknown)!r}, which is not a figure: '
+        f'use source, {", ".join(names)}'
       )
   found = [
     _figure(group, key) for group in groups.values() for key in names if key in group.reported

@@ -149,7 +149,7 @@ def test_receptive_field_behind_a_layer_of_ones_own_is_what_it_says_or_refused(m
   assert (field('known').size, field('known').stride) == ((9, 9), (3, 3))
   with pytest.raises(
     ValueError,
-    match=r'what the units of a layer Thinned see is not known: give it a method window_of\(',
+    match=r'the receptive field of a layer Thinned is unknown: give it a method window_of\(',
   ):
     field('thinned')
 

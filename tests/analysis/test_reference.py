@@ -1,4 +1,4 @@
-"""The forward pass in NumPy alone, against the compiled models and by hand."""
+"""The forward pass in plain NumPy, against the compiled models and by hand."""
 
 import ast
 

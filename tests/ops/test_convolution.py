@@ -78,7 +78,7 @@ def shapes_within(function, *args):
 @pytest.fixture
 def small_parts(monkeypatch):
   """One example a part, so that small tests go through the parts of a large batch."""
-  monkeypatch.setattr(patch_convolution, 'WHOLE', 0)
+  monkeypatch.setattr(patch_convolution, 'LARGEST_UNSPLIT', 0)
   monkeypatch.setattr(patch_convolution, 'PART', 0)
   monkeypatch.setattr(winograd, 'PART', 0)
 
@@ -137,7 +137,7 @@ def test_conv_in_bands_of_rows_equals_stock(
   """Patches larger than a part: forward, both gradients and the transpose, in as many bands as are
   asked for.
   """
-  monkeypatch.setattr(patch_convolution, 'WHOLE', 0)
+  monkeypatch.setattr(patch_convolution, 'LARGEST_UNSPLIT', 0)
   height = (rows - 1) * stride + window - sum(pads)
   args = operands((height, 5), (window, 3), channels)
   monkeypatch.setattr(patch_convolution, 'PART', rows // bands * 3 * window * 3 * channels[0] * 4)

@@ -123,7 +123,7 @@ def test_report_shows_what_the_files_say(run):
   assert (
     'train accuracy 80.00 % 95.00 % –' in text
   )  # of the last line of training up to the checkpoint
-  assert 'Of the data: test split is not the original.' in text
+  assert 'Data: test split is not the original.' in text
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
   assert 'Feature maps of conv2 for eight images' in text
@@ -179,7 +179,7 @@ def test_report_of_several_runs_lays_their_curves_over_each_other(run, tmp_path,
   assert 'small, seed 4, test ends at' in out.read_text()
   other.rename(tmp_path / 'longer')
   assert report.main(['report', str(one), str(tmp_path / 'longer'), f'--out={out}']) == 0
-  assert 'kB, in place of the one before' in capsys.readouterr().out
+  assert 'kB, replaces the previous file' in capsys.readouterr().out
   assert 'longer (small), test ends at' in out.read_text(), 'as its own page names it'
   assert command.run(report.main, ['report', str(tmp_path / 'longr')]) == 1
   assert (
@@ -223,7 +223,7 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
   )
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1
   assert capsys.readouterr().err == (
-    f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n'
+    f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none does not exist: create it, or name another\n'
   )
 
 
@@ -404,8 +404,7 @@ def test_report_says_of_what_and_whose_its_figures_are(run):
   found = page.one(record.load(other))
   assert found['title'] == 'small'
   assert (
-    found['figures']['remarks'][1]
-    == 'Reported: what report 002, which the config names, says of its own run.'
+    found['figures']['remarks'][1] == 'Reported: the figures of report 002, as given in the config.'
   )
 
 
@@ -429,7 +428,7 @@ def test_report_says_which_pictures_are_of_another_step_than_its_figures(run):
   }
   assert (
     notes.pop('Feature maps')
-    == 'Of the network at step 4; the figures above are of step 8: run jaxdl.analyze again.'
+    == 'From the network at step 4; the figures above are of step 8: run jaxdl.analyze again.'
   )
   assert set(notes.values()) == {''}
 
@@ -493,7 +492,7 @@ def test_report_says_how_many_examples_each_split_has(run):
     (run / 'config.json').write_text(
       json.dumps({**config, 'dataset': {**config['dataset'], key: value}})
     )
-    with pytest.raises(ValueError, match=rf'has an impossible dataset.{key}: '):
+    with pytest.raises(ValueError, match=rf'has an invalid dataset.{key}: '):
       record.load(run)
   del config['dataset']['examples']
   (run / 'config.json').write_text(json.dumps(config))

@@ -52,7 +52,7 @@ def test_a_metric_is_added_by_one_line(small, tmp_path, monkeypatch, capsys):
 
   file = tmp_path / 'run/summary.json'
   file.write_text(json.dumps({**json.loads(file.read_text()), 'test_confidence': 'high'}))
-  with pytest.raises(ValueError, match='has an impossible test_confidence'):
+  with pytest.raises(ValueError, match='has an invalid test_confidence'):
     record.load(tmp_path / 'run')
 
 
