@@ -624,7 +624,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.optimizer=sgd'],
-      r"--config\.optimizer=sgd is not read: set a section's keys, as --config\.optimizer\.name=sgd, or write all of it as \{'name': 'sgd', 'learning_rate': 0\.001\}",
+      r"--config\.optimizer=sgd is not valid: set single keys, such as --config\.optimizer\.name=sgd, or the section as \{'name': 'sgd', 'learning_rate': 0\.001\}",
     ),
     (
       [
@@ -729,7 +729,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],
-      r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.model\.name=recurrent, or write all of it as \{'name': 'recurrent'",
+      r"--config\.model=\[cnn\] is not valid: set single keys, such as --config\.model\.name=recurrent, or the section as \{'name': 'recurrent'",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model.classes=9'],
