@@ -1,4 +1,4 @@
-"""Decoded arrays, kept beside a prepared data set and memory-mapped, so that reading is fast."""
+"""Decoded arrays, stored next to a prepared data set and memory-mapped, so that reading is fast."""
 
 import concurrent.futures
 import hashlib

@@ -31,7 +31,7 @@ PREPARABLE = (  # from raw files
   'shakespeare',
   'image_folder',
 )
-NOTE = 'provenance.json'  # beside the records: what the raw files were
+NOTE = 'provenance.json'  # next to the records: describes the raw files
 INFO = 'dataset_info.json'  # TFDS writes it last, so that it marks a complete version
 RETRIES = 5  # TFDS's own 20 wait for a quarter of an hour if there is no network
 DOWNLOADS = contextvars.ContextVar('downloads', default=True)

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     description='Write one self-contained page about a run, or about several.',
   )
   parser.add_argument(
-    'runs', nargs='+', metavar='RUN', help='folder of a run, or one that holds some'
+    'runs', nargs='+', metavar='RUN', help='folder of a run, or a folder that contains runs'
   )
   parser.add_argument(
     '--out',

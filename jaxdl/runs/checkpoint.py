@@ -90,7 +90,7 @@ def _linked(folder):
       return temporary
   raise OSError(
     f'{folder} has a special character in its name and needs a link in a temporary '
-    'folder, where none can be made: rename it, or set TMPDIR to another folder'
+    'folder, which cannot be created: rename it, or set TMPDIR to another folder'
   )
 
 

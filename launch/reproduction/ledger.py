@@ -1,6 +1,4 @@
-"""The ledger of claims: every figure that the reports state, ours beside it, and a verdict, as
-Markdown.
-"""
+"""The ledger of claims, in Markdown: every figure of the reports, our figure and a verdict."""
 
 import collections
 import dataclasses

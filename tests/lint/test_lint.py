@@ -241,7 +241,7 @@ def test_where_an_image_is_the_target_distortion_and_activation_are_no_mistakes(
 def test_text_is_left_out_by_its_slices_and_by_a_short_run_but_not_by_cutting_it_into_streams():
   """103 characters in 4 streams have 99 targets; 100 have 96, of which 3 steps read 3 · 4 · 5."""
   assert told({}, TEXT) == [
-    "config.data.splits.train='train' never shows 1 of 4 classes ('d'): take more of the data set"
+    "config.data.splits.train='train' has no example of 1 of 4 classes ('d'): use more of the data set"
   ]
   short = told(
     {
@@ -258,7 +258,7 @@ def test_text_is_left_out_by_its_slices_and_by_a_short_run_but_not_by_cutting_it
 
 def test_text_of_one_character_a_step_has_no_gradient_through_time():
   assert (
-    'config.data.time_step=1 lets no gradient pass from a character'
+    'config.data.time_step=1 passes no gradient from a character'
     in told({'data.time_step': 1}, TEXT)[-1]
   )
   assert not any('time_step' in line for line in told({'data.time_step': 2}, TEXT))

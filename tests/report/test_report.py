@@ -229,7 +229,7 @@ def test_report_of_a_folder_of_runs_and_into_a_folder_that_is_not_there(run, tmp
 
 def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(report.main, ['report', str(tmp_path)]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of a run\n'
 
 
 def test_losses_are_drawn_in_the_unit_of_their_task():
