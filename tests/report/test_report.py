@@ -196,7 +196,7 @@ def test_report_of_a_changed_run_says_that_the_report_is_of_another(run):
   shown = page.one(record.load(run))
   assert shown['lead'] == 'CNN on mnist: test accuracy 87.50 %, 34 parameters, seed 3'
   assert any(
-    'of another run: this one sets model.layers[0].features.' in remark
+    'of another config: this run changes model.layers[0].features.' in remark
     for remark in shown['figures']['remarks']
   )
 

@@ -228,7 +228,7 @@ def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_b
       OSError,
       match=(
         rf'^the checkpoint of step {step} was written to {workdir}/checkpoints but cannot be read back '
-        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and give the same command'
+        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and rerun the command'
       ),
     ):
       loop.train(built, workdir)
