@@ -106,13 +106,13 @@ def _parser(called):
   parser = command.Parser(
     name='analyze',
     called=called,
-    description='Look inside a network: pictures and numbers.',
+    description='Analyse a trained network: pictures and numbers.',
     examples=EXAMPLES,
     quiet=True,
     run='folder of a run; the output is written to DIR/analysis',
   )
   add = parser.add_argument
-  add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
+  add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')
   add(
     '--step',
     default=DEFAULTS['step'],

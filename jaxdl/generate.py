@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     type=float,
     default=0.8,
     metavar='T',
-    help='0 always takes the most probable character (default 0.8)',
+    help='sampling temperature; 0 takes the most probable character (default 0.8)',
   )
   add(
     '--top-k',
