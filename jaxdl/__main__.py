@@ -11,13 +11,13 @@ import sys
 
 COMMANDS = {  # name → (module, description)
   'train': ('jaxdl.main', 'train, evaluate, checkpoint and resume an experiment'),
-  'analyze': ('jaxdl.analyze', 'look inside its network: pictures and numbers'),
-  'report': ('jaxdl.report', 'one page about a run, or about several'),
-  'sweep': ('jaxdl.sweep', 'many runs, one table and one figure'),
-  'generate': ('jaxdl.generate', 'let a language model write'),
-  'status': ('jaxdl.status', 'how far runs are'),
-  'data': ('jaxdl.data', 'which data sets there are, and how to prepare them'),
-  'configs': ('jaxdl.config', 'which configs come with the package, and how to copy one'),
+  'analyze': ('jaxdl.analyze', 'analyse a trained network: pictures and numbers'),
+  'report': ('jaxdl.report', 'write one page about a run, or about several'),
+  'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
+  'generate': ('jaxdl.generate', 'generate text with a language model'),
+  'status': ('jaxdl.status', 'show the progress of runs'),
+  'data': ('jaxdl.data', 'list the data sets, or prepare one'),
+  'configs': ('jaxdl.config', 'list the configs of the package, or copy one'),
 }
 ALIASES = {'main': 'train', 'config': 'configs'}
 
@@ -40,7 +40,8 @@ def main() -> int:
 
     commands = ', '.join(COMMANDS)
     print(
-      f'jaxdl: {word} is no command: use one of {commands}{meant(word, COMMANDS)}', file=sys.stderr
+      f'jaxdl: {word} is not a command: use one of {commands}{meant(word, COMMANDS)}',
+      file=sys.stderr,
     )
     return 1
   from jaxdl.terminal import start
@@ -65,7 +66,7 @@ def _module(name):
 def _list_commands(called):
   for name, (module, what) in COMMANDS.items():
     print(f'{called} {name:<9} {what} (python -m {module})')
-  print(f'Each explains itself with --help. To start: {called} train --config=lstm_mnist')
+  print(f'Each has --help. To start: {called} train --config=lstm_mnist')
 
 
 if __name__ == '__main__':

@@ -106,13 +106,13 @@ def _parser(called):
   parser = command.Parser(
     name='analyze',
     called=called,
-    description='Look inside a network: pictures and numbers.',
+    description='Analyse a trained network: pictures and numbers.',
     examples=EXAMPLES,
     quiet=True,
-    run='folder of a run; what is made goes to DIR/analysis',
+    run='folder of a run; the output is written to DIR/analysis',
   )
   add = parser.add_argument
-  add('--only', metavar='NAME,NAME', help='some analyses (default all that fit the network)')
+  add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')
   add(
     '--step',
     default=DEFAULTS['step'],
@@ -120,37 +120,37 @@ def _parser(called):
     metavar='N',
     help='checkpoint: best, last or a number (default best)',
   )
-  add('--layer', metavar='NAME', help='of the analyses that look at one layer')
-  add('--channel', type=int, metavar='I', help='of the analyses that look at one unit')
+  add('--layer', metavar='NAME', help='layer, for the analyses of one layer')
+  add('--channel', type=int, metavar='I', help='channel, for the analyses of one unit')
   add(
     '--images',
     type=int,
     metavar='N',
-    help='how many test examples, or characters of a text (default all that 1 GiB holds)',
+    help='number of test examples, or of characters of a text (default: as many as fit into 1 GiB)',
   )
   add(
     '--data_dir',
     metavar='DIR',
-    help='folder of the prepared data sets, where it is another than in training',
+    help='folder of the prepared data sets, if it differs from training',
   )
   add(
     '--folder',
     metavar='DIR',
-    help='folder of the photographs, where it is another than in training',
+    help='folder of the photographs, if it differs from training',
   )
   add(
     '--against',
     action='append',
     default=[],
     metavar='DIR',
-    help="folder of a run whose weights are laid over this one's; may be given several times",
+    help='folder of another run, to compare its weights with these; repeatable',
   )
   add(
     '--seed',
     type=command.seed,
     default=DEFAULTS['seed'],
     metavar='N',
-    help='of what is drawn at random (default 0)',
+    help='random seed of the analyses (default 0)',
   )
   return parser
 
@@ -166,13 +166,13 @@ def _fitting(chosen, seen):
   wanted = chosen.only.split(',') if chosen.only else fitting
   for name in wanted:
     if name not in VIEWS:
-      raise ValueError(f'--only={name} is no analysis{meant(name, fitting)}; {use}')
+      raise ValueError(f'--only={name} is not an analysis{meant(name, fitting)}; {use}')
     if name not in fitting:
       raise ValueError(f'--only={name} does not apply to a model of kind {seen.kind!r}: {use}')
   layers = layers_of(seen)
   if chosen.layer is not None and chosen.layer not in layers:
     raise ValueError(
-      f'--layer={chosen.layer} is no layer of the network: use one of {", ".join(layers)}'
+      f'--layer={chosen.layer} is not a layer of the network: use one of {", ".join(layers)}'
     )
   for option in ('layer', 'channel', 'against'):
     given = getattr(chosen, option)

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
   parser = command.Parser(
     name='generate',
     called=arguments[0],
-    description='Let a language model write, from its checkpoint alone.',
+    description='Generate text with a trained language model.',
     examples=EXAMPLES,
     run='folder of a run of a language model',
   )
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     '--prime',
     action='append',
     metavar='TEXT',
-    help='text to continue; may be given several times',
+    help='text to continue; repeatable',
   )
   add(
     '--length', type=int, default=500, metavar='N', help='characters to add to each (default 500)'
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     type=float,
     default=0.8,
     metavar='T',
-    help='0 always takes the likeliest (default 0.8)',
+    help='sampling temperature; 0 takes the most probable character (default 0.8)',
   )
   add(
     '--top-k',
@@ -60,14 +60,14 @@ def main(arguments: list[str]) -> int:
     type=int,
     default=0,
     metavar='N',
-    help='choose among so many likeliest characters; 0 for all',
+    help='sample from the N most probable characters; 0 for all (default)',
   )
   add(
     '--seed',
     type=command.seed,
     default=0,
     metavar='N',
-    help='another one writes another text (default 0)',
+    help='random seed of the text (default 0)',
   )
   add(
     '--step',

@@ -38,7 +38,7 @@ EXAMPLES = """\
   python -m jaxdl.main --config=configs/cnn_mnist.py --config.model.layers[0].features=16 --describe
   python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR
 
---config.KEY=VALUE gives any key of the config another value. Photographs of your own: DIR holds
+--config.KEY=VALUE changes any key of the config. Photographs of your own: DIR holds
 train/CLASS/*.jpg, and validation/ and test/ like it. To resume a run that was stopped, rerun its
 command. Exit code: 0 trained to the end, 75 stopped and saved, 1 an error."""
 
@@ -133,10 +133,10 @@ def _add_flags_of_processes(parser):
   flags.add_argument(
     '--coordinator',
     metavar='HOST:PORT',
-    help='process 0 of all, or auto where the cluster says who they are',
+    help='address of process 0, or auto on a cluster that JAX recognises',
   )
-  flags.add_argument('--processes', type=int, metavar='N', help='how many train together')
-  flags.add_argument('--process', type=int, metavar='I', help='which of them this is, from 0')
+  flags.add_argument('--processes', type=int, metavar='N', help='number of processes')
+  flags.add_argument('--process', type=int, metavar='I', help='number of this process, from 0')
   return parser
 
 

@@ -32,16 +32,14 @@ def main(arguments: list[str]) -> int:
   parser = command.Parser(
     name='status',
     called=arguments[0],
-    description='Say where runs are, from their files alone.',
+    description='Show the progress of runs, read from their files.',
     quiet=True,
     examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
   )
   parser.add_argument(
-    'runs', nargs='*', metavar='DIR', help='folders of runs, or folders that hold some'
+    'runs', nargs='*', metavar='DIR', help='folders of runs, or folders that contain runs'
   )
-  parser.add_argument(
-    '--workdir', nargs='+', default=[], metavar='DIR', help='another way to give them'
-  )
+  parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same as DIR')
   chosen = parser.parse_args(arguments[1:])
   if not (places := chosen.runs + chosen.workdir):
     parser.error('no folder of a run is given')
@@ -49,7 +47,7 @@ def main(arguments: list[str]) -> int:
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     command.check_folder(empty[0])
-    raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of one')
+    raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of a run')
   for place in empty:
     print(f'{place} holds no run: left out', file=sys.stderr)
   # Read each run once.

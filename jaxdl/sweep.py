@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> int:
   path = reading.find(values.config)
   if 'model' in configured:
     raise ValueError(
-      f'{values.config} is an experiment, no sweep: python -m jaxdl.main --config={values.config}'
+      f'{values.config} is an experiment, not a sweep: '
+      f'python -m jaxdl.main --config={values.config}'
     )
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)

@@ -35,9 +35,9 @@ signal_all() {
     kill -s "$1" -- "-$id" 2>/dev/null || true  # the process may have just ended
   done
 }
-told=0 passed_on=''
+signals=0 forwarded=''
 # The handler only counts signals: bash drops a signal that arrives while it handles another.
-trap 'told=$((told + 1))' INT TERM HUP
+trap 'signals=$((signals + 1))' INT TERM HUP
 
 # Start each process in its own process group. Ctrl-C on the keyboard then reaches only this script,
 # which forwards it once.
@@ -54,11 +54,11 @@ set +m
 
 code=0 stopped=0
 while ((${#running[@]})); do
-  if ((told > 1)); then
+  if ((signals > 1)); then
     signal_all KILL
-  elif ((told)) && [[ ! $passed_on ]]; then
+  elif ((signals)) && [[ ! $forwarded ]]; then
     signal_all TERM
-    passed_on=yes
+    forwarded=yes
   fi
   for number in "${!running[@]}"; do
     if kill -0 "${running[number]}" 2>/dev/null; then

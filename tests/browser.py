@@ -1,6 +1,4 @@
-"""Chromium without a window, over its debugging pipe: a page opened, looked into and asked what its
-console says.
-"""
+"""Controls headless Chromium over its debugging pipe: opens pages and reads text and console."""
 
 import base64
 import contextlib
@@ -12,7 +10,7 @@ import time
 
 import pytest
 
-DEEP_TEXT = """(() => {  // the text of a page and of all shadow trees and frames in it
+DEEP_TEXT = """(() => {  // the text of a page and of all its shadow trees and frames
   const within = node => [node.shadowRoot, node.contentDocument?.body, ...node.childNodes].filter(Boolean);
   const walk = node => node.nodeType === 3 ? node.data :
       ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' : within(node).map(walk).join(' ');
@@ -22,10 +20,10 @@ DEEP_TEXT = """(() => {  // the text of a page and of all shadow trees and frame
 
 @contextlib.contextmanager
 def opened(folder):
-  """Yields a Page; skips the test where Chromium is not installed.
+  """Yields a Page; skips the test if Chromium is not installed.
 
   Args:
-    folder: of the browser's profile.
+    folder: folder of the browser's profile.
   """
   chromium = shutil.which('chromium')
   if chromium is None:
@@ -43,7 +41,7 @@ def opened(folder):
     '--remote-debugging-pipe',
     '--window-size=1400,1000',
     f'--user-data-dir={folder}',
-  ]  # the pipe is read from 3 and written to 4
+  ]  # Chromium reads from file descriptor 3 and writes to 4
   process = subprocess.Popen(
     command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
   )
@@ -58,8 +56,10 @@ def opened(folder):
 
 
 class Page:
-  """One tab. `console` gathers the errors that its console shows, those of its scripts and requests
-  among them.
+  """One browser tab.
+
+  Attributes:
+    console: errors in the console, including those of scripts and requests.
   """
 
   def __init__(self, reads, writes):
@@ -72,7 +72,7 @@ class Page:
       self.ask(f'{domain}.enable')
 
   def ask(self, method, **parameters):
-    """Sends a command of the DevTools protocol; returns its result and notes the events before it."""
+    """Sends a command of the DevTools protocol; returns its result and records earlier events."""
     self.last += 1
     self.writes.write(
       json.dumps({'id': self.last, 'method': method, 'params': parameters, **self.session}).encode()
@@ -95,7 +95,7 @@ class Page:
       self.console.append(json.dumps(found['entry']))
 
   def visit(self, address):
-    """Opens an address anew, and again until it answers."""
+    """Opens an address; retries until it answers."""
     end = time.monotonic() + 60
     self.ask('Page.navigate', url='about:blank')
     while 'errorText' in self.ask('Page.navigate', url=address):
@@ -103,22 +103,22 @@ class Page:
       time.sleep(0.5)
 
   def evaluate(self, expression):
-    """The value of a JavaScript expression."""
+    """Returns the value of a JavaScript expression."""
     return self.ask('Runtime.evaluate', expression=expression, returnByValue=True)['result'].get(
       'value'
     )
 
   def text(self):
-    """All text of the page."""
+    """Returns all text of the page."""
     return self.evaluate(DEEP_TEXT)
 
   def wait_for(self, *texts, seconds=60):
-    """Waits until the page has all the texts; fails with what it has."""
+    """Waits until the page has all the texts; the error shows the text of the page."""
     end = time.monotonic() + seconds
     while missing := [text for text in texts if text not in (shown := self.text() or '')]:
       assert time.monotonic() < end, f'{missing} not in {shown[:3000]}; console: {self.console}'
       time.sleep(0.2)
 
   def screenshot(self, file):
-    """Writes what the window shows as PNG."""
+    """Writes a screenshot as PNG."""
     file.write_bytes(base64.b64decode(self.ask('Page.captureScreenshot')['data']))

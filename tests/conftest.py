@@ -1,4 +1,4 @@
-"""Small experiments that tests share."""
+"""Shared fixtures: small experiments, type checking and counts of reliability tests."""
 
 import atexit
 import copy
@@ -12,15 +12,15 @@ import tempfile
 
 import helpers
 
-# Programs that several tests share are compiled once
+# Compile programs that several tests share only once.
 if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_COMPILATION_CACHE_DIR'] = cache = tempfile.mkdtemp(prefix='jaxdl-tests-')
   atexit.register(shutil.rmtree, cache, ignore_errors=True)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
-# Compiling takes longer than computing
+# Compilation takes longer than execution.
 os.environ['XLA_FLAGS'] = f'{helpers.AS_USERS["XLA_FLAGS"]} --xla_backend_optimization_level=0'
-# The older emitters compute the same numbers in half the time. Other versions may not have the
-# flag, and an unknown flag ends the process
+# The older emitters compute the same numbers in half the time. Other versions may not have this
+# flag, and an unknown flag ends the process.
 if importlib.metadata.version('jaxlib').startswith('0.10.'):
   os.environ['XLA_FLAGS'] += ' --xla_cpu_use_fusion_emitters=false'
 
@@ -45,7 +45,7 @@ from reliability import record  # noqa: E402
 
 @pytest.fixture
 def unchecked_types():
-  """For tests that pass values of wrong types: jaxdl's own checks must refuse them."""
+  """Disables type checking, for tests in which jaxdl itself must reject values of wrong types."""
   jaxtyping = sys.modules.get('jaxtyping')
   if jaxtyping is None:
     yield
@@ -58,13 +58,13 @@ def unchecked_types():
 
 @pytest.fixture
 def small():
-  """Config of a tiny LSTM on 61 digits: an epoch of three full batches and one of 13 real examples."""
+  """Config of a tiny LSTM on 61 digits: each epoch has three full batches and one of 13 examples."""
   return copy.deepcopy(SMALL)
 
 
 @pytest.fixture
 def small_cnn(small):
-  """The same for a CNN with batch normalisation, also on the logits, dropout and augmentation."""
+  """Config of a small CNN with batch normalisation (also of the logits), dropout and augmentation."""
   return {
     **small,
     'model': copy.deepcopy(BN_CNN),
@@ -78,8 +78,9 @@ def small_cnn(small):
 
 @pytest.fixture
 def small_text(small):
-  """The same for a language model on 16 streams of a text; an epoch has 7 steps, the last one
-  partly padding.
+  """Config of a small language model on 16 streams of a text.
+
+  An epoch has 7 steps; the last one is partly padding.
   """
   return {
     **small,
@@ -106,7 +107,7 @@ def small_text(small):
 
 @pytest.fixture
 def small_autoencoder(small):
-  """The same for an autoencoder that turns digits upright; its layer 'code' has 6 numbers."""
+  """Config of a small autoencoder of rotated digits; its layer 'code' has 6 features."""
   return {
     **small,
     'task': 'reconstruct',
@@ -144,7 +145,7 @@ def pytest_addoption(parser):
   parser.addoption(
     '--record',
     action='store_true',
-    help='write what reliability tests count into docs/reliability.md (with -n0)',
+    help='write the counts of the reliability tests to docs/reliability.md (with -n0)',
   )
 
 
@@ -160,7 +161,7 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture
 def reliability(request):
-  """Function (what, tried, kept): adds to a row of docs/reliability.md."""
+  """Returns a function (what, tried, kept) that adds counts to a row of docs/reliability.md."""
 
   def count(what, tried, kept):
     before = request.config.counted.get(what, (0, 0))
@@ -171,8 +172,9 @@ def reliability(request):
 
 @pytest.fixture
 def counted_as(reliability):
-  """Function (what), for the end of a test: every case of `fuzzing` that it tried was worked with
-  or refused.
+  """Returns a function (what) that counts all fuzzing cases of the test as passed.
+
+  Call it at the end of the test.
   """
   before = fuzzing.tried
   return lambda what: reliability(what, *[fuzzing.tried - before] * 2)
@@ -180,8 +182,9 @@ def counted_as(reliability):
 
 @pytest.fixture
 def any_data(monkeypatch, tmp_path):
-  """Random examples in the place of the data sets that are not in the package; Food-11 as eleven
-  tiny photographs a split.
+  """Replaces the data sets that are not in the package by random examples.
+
+  Food-11 is replaced by eleven tiny photographs per split.
   """
   from jaxdl.data import DATA_SETS, characters, images
   from jaxdl.data.source import Source

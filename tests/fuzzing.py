@@ -1,4 +1,4 @@
-"""What tests with input that nobody would write share: how many cases, and what must come of each."""
+"""Shared by the fuzz tests: the number of cases, and the required outcome of each case."""
 
 import contextlib
 import pathlib
@@ -7,14 +7,15 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
-SECONDS = 60  # of one case, at most: a hundred times what one takes
-tried = 0  # cases so far
-MEMORY = 3 << 30  # bytes that a case may ask for on top of what the process has
+SECONDS = 60  # time limit of a case: about a hundred times its usual duration
+tried = 0  # number of cases so far
+MEMORY = 3 << 30  # bytes that a case may allocate in addition to the memory of the process
 
 
 def cases(count):
-  """Settings of Hypothesis for so many cases: the same ones in every run, nothing kept, no case too
-  slow on a busy machine.
+  """Returns settings of Hypothesis for a number of cases.
+
+  The cases are the same in every run, nothing is saved, and slow cases do not fail.
   """
   return settings(
     max_examples=count,
@@ -28,11 +29,12 @@ def cases(count):
 
 @contextlib.contextmanager
 def works_or_is_refused(*, naming=''):
-  """Lets the block work or be refused by an error of one line, in time and without much memory;
-  else the test fails.
+  """Fails the test unless the block succeeds or raises an expected error with a message of one line.
+
+  The block must also keep to the limits of time and memory.
 
   Args:
-    naming: str that the error must hold, such as a file's name.
+    naming: text that the message must contain, such as a file name.
   """
   global tried
   tried += 1
@@ -45,7 +47,7 @@ def works_or_is_refused(*, naming=''):
       return
   kind, message = type(refusal), str(refusal)
   if kind in (UnicodeDecodeError, UnicodeEncodeError) or not isinstance(message, str):
-    raise AssertionError(f'a {kind.__name__} says nothing of where it comes from') from refusal
+    raise AssertionError(f'a {kind.__name__} does not name its cause') from refusal
   assert len(message.splitlines()) == 1, message
   assert len(message) > 10, message
   assert naming in message, message
@@ -53,10 +55,10 @@ def works_or_is_refused(*, naming=''):
 
 @contextlib.contextmanager
 def _in_time():
-  def late(number, frame):
+  def fail(number, frame):
     raise AssertionError(f'a case takes longer than {SECONDS} s')
 
-  before = signal.signal(signal.SIGALRM, late)
+  before = signal.signal(signal.SIGALRM, fail)
   signal.alarm(SECONDS)
   try:
     yield
@@ -67,8 +69,9 @@ def _in_time():
 
 @contextlib.contextmanager
 def _in_memory():
-  """Makes an allocation that is far too large a MemoryError, where the system tells how much the
-  process has.
+  """Limits the memory, so that a far too large allocation raises MemoryError.
+
+  Does nothing on systems without /proc/self/statm.
   """
   status = pathlib.Path('/proc/self/statm')
   if not status.is_file():

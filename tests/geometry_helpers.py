@@ -1,4 +1,4 @@
-"""Which pixels a unit sees, found by trying every pixel."""
+"""Finds the receptive fields of units by trying every pixel."""
 
 import math
 
@@ -8,10 +8,17 @@ import numpy as np
 
 
 def lit_units(model, size):
-  """Layer name → [H, W, H', W'] bool: units above 0 where one pixel is 1 and all others are 0.
+  """Finds the units that are above 0 if one pixel is 1 and all others are 0.
 
-  All weights are positive and all biases 0, so that a unit is above 0 exactly where it sees the
-  pixel, through any maximum: no other value competes.
+  All weights are positive and all biases are 0. A unit is therefore above 0 exactly if the pixel is
+  in its receptive field, also through max-pooling, because all other values are 0.
+
+  Args:
+    model: the model.
+    size: (height, width) of the images.
+
+  Returns:
+    Layer name → [H, W, H', W'] bool.
   """
   images = jnp.eye(math.prod(size)).reshape(-1, *size, 1)
 
@@ -31,7 +38,7 @@ def lit_units(model, size):
 
 
 def drawn(model, images, low, high):
-  """Parameters drawn evenly from low to high, biases and running means 0."""
+  """Returns random parameters, uniform from `low` to `high`; biases and running means are 0."""
   draw = np.random.default_rng(0)
   shapes = jax.eval_shape(lambda: model.init(jax.random.PRNGKey(0), images))
   return jax.tree_util.tree_map_with_path(

@@ -1,4 +1,4 @@
-"""Constants and functions that tests share. Importing it starts no JAX."""
+"""Shared constants and functions. Importing this module does not import JAX."""
 
 import contextlib
 import json
@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
-# The environment of children that compile as a user's commands do, without the flags of the tests.
+# Environment of child processes that compile as for a user, without the flags of the tests.
 AS_USERS = {'XLA_FLAGS': os.environ.get('XLA_FLAGS', '')}
-# The environment of children that have no TensorFlow: its import takes 6.5 s of a core, and all but
-# the board works without
+# Environment of child processes without TensorFlow, whose import takes 6.5 s of a core. Everything
+# except TensorBoard works without it.
 WITHOUT_TENSORFLOW = {'PYTHONPATH': f'{ROOT / "tests/without_tensorflow"}{os.pathsep}{ROOT}'}
 
 RECURRENT = dict(name='recurrent', cell='lstm', features=8, classes=10)
@@ -49,12 +49,21 @@ SMALL = dict(
 
 
 def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT):
-  """Runs Python on the arguments in a process of its own, on virtual devices; returns the
-  CompletedProcess.
+  """Runs Python with the arguments in a child process.
+
+  Args:
+    *arguments: arguments of Python.
+    devices: number of virtual CPU devices.
+    environment: additional environment variables.
+    timeout: in seconds.
+    folder: working directory.
+
+  Returns:
+    The CompletedProcess.
   """
-  flags = os.environ['XLA_FLAGS'] + (
-    f' --xla_force_host_platform_device_count={devices}' if devices > 1 else ''
-  )
+  flags = os.environ['XLA_FLAGS']
+  if devices > 1:
+    flags += f' --xla_force_host_platform_device_count={devices}'
   return subprocess.run(
     [sys.executable, *map(str, arguments)],
     cwd=folder,
@@ -66,9 +75,9 @@ def run_child(*arguments, devices=1, environment=None, timeout=600, folder=ROOT)
 
 
 def with_checked_types(function):
-  """Checks a function's annotations at every call; an int is also a float (PEP 484).
+  """Checks a function's annotations at every call; an int is also accepted as a float (PEP 484).
 
-  The fields of Flax modules are not checked: a config read from JSON has lists for tuples.
+  The fields of Flax modules are not checked, because a config read from JSON has lists for tuples.
   """
   import beartype
 
@@ -79,8 +88,10 @@ def with_checked_types(function):
 
 @contextlib.contextmanager
 def compiled_programs():
-  """Yields a list that receives a line for each program that JAX compiles: its name and the types
-  of its arguments. Programs from the compilation cache count, too.
+  """Yields a list that, at the end of the block, has a line for each program that JAX compiled.
+
+  A line has the name of the program and the types of its arguments. Programs from the compilation
+  cache are included.
   """
   import jax
 
@@ -99,7 +110,7 @@ def compiled_programs():
 
 
 def state_of(built, workdir, step=None):
-  """The State of a run's checkpoint, the last one or that of a step."""
+  """Returns the State of a run's last checkpoint, or of the checkpoint of a step."""
   from jaxdl.runs import checkpoint
 
   with checkpoint.manager(workdir) as checkpoints:
@@ -109,12 +120,14 @@ def state_of(built, workdir, step=None):
 
 
 def with_steady_adam(config):
-  """A bias before batch normalisation has gradient 0 but for rounding, which Adam would blow up to
-  a full step.
+  """Returns a config with a larger eps of Adam.
+
+  A bias before batch normalisation has a gradient of 0 up to rounding. With the default eps, Adam
+  would scale the rounding error up to a full step.
   """
   return {**config, 'optimizer': {**config['optimizer'], 'eps': 1e-4}}
 
 
 def last_json(text):
-  """The last line of an output, as JSON."""
+  """Parses the last line of an output as JSON."""
   return json.loads(text.strip().splitlines()[-1])

@@ -31,7 +31,7 @@ NOT_MUTATED_FIELDS = {'annotation', 'returns', 'decorator_list'}
 
 
 class Mutant(NamedTuple):
-  """A planted mistake.
+  """A copy of a module with one mistake.
 
   Attributes:
     name: the function, its line, and the expression before and after.
@@ -43,7 +43,7 @@ class Mutant(NamedTuple):
 
 
 class Place(NamedTuple):
-  """A node of a tree, where it hangs, and what may take its place."""
+  """A node of a tree, its position and its possible replacements."""
 
   parent: ast.AST
   field: str
@@ -53,10 +53,10 @@ class Place(NamedTuple):
 
 
 def of_source(source: str) -> list[Mutant]:
-  """One mutant of each function and method of a module.
+  """Creates one mutant of each function and method of a module.
 
-  The function's name is the seed of the choice, so changes elsewhere in the module do not move it.
-  Functions without a node that can be mutated are left out.
+  The function's name is the seed of the choice, so changes elsewhere in the module do not affect
+  it. Functions without a node that can be mutated are omitted.
   """
   tree = ast.parse(source)
   found = []
@@ -70,7 +70,7 @@ def of_source(source: str) -> list[Mutant]:
 
 
 def _functions(tree, prefix='') -> Iterator[tuple[str, ast.FunctionDef]]:
-  """(qualified name, node) of the functions of a module and the methods of its classes."""
+  """Yields (qualified name, node) of the functions of a module and the methods of its classes."""
   for node in tree.body:
     if isinstance(node, ast.ClassDef):
       yield from _functions(node, f'{prefix}{node.name}.')
@@ -79,7 +79,7 @@ def _functions(tree, prefix='') -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def _places(node) -> Iterator[Place]:
-  """The nodes below a node, in order, without annotations, decorators and error messages."""
+  """Yields the nodes below a node, except annotations, decorators and error messages."""
   for field, value in ast.iter_fields(node):
     if field in NOT_MUTATED_FIELDS:
       continue
@@ -91,13 +91,13 @@ def _places(node) -> Iterator[Place]:
 
 
 def _distinct(place) -> list[ast.AST]:
-  """The mistakes at a place that change its source code."""
+  """Returns the mistakes at a place that change its source code."""
   before = ast.unparse(place.node)
   return [mistake for mistake in place.mistakes if ast.unparse(mistake) != before]
 
 
 def _planted(tree, place, mistake) -> str:
-  """The source code of a tree with a mistake in a place; the tree is left as it was."""
+  """Returns the source code of a tree with a mistake at a place; the tree is unchanged afterwards."""
   _put(place, mistake)
   source = ast.unparse(ast.fix_missing_locations(copy.deepcopy(tree)))
   _put(place, place.node)
@@ -112,7 +112,7 @@ def _put(place, node):
 
 
 def mistakes(node: ast.AST) -> list[ast.AST]:
-  """The nodes that a mistake may put in a node's place."""
+  """Returns the possible replacements of a node."""
   match node:
     case ast.Compare(ops=[op]) if type(op) in SWAPPED:
       return [_with(node, ops=[SWAPPED[type(op)]()])]
@@ -132,7 +132,7 @@ def mistakes(node: ast.AST) -> list[ast.AST]:
 
 
 def _other_values(value) -> list:
-  """Constants that may take a constant's place; none for texts."""
+  """Returns the possible replacements of a constant; none for strings."""
   if isinstance(value, bool):
     return [not value]
   if isinstance(value, int):
@@ -143,7 +143,9 @@ def _other_values(value) -> list:
 
 
 def _other_calls(node) -> list[ast.AST]:
-  """A call with its first two arguments swapped, without one of its keywords, and, of a sort, in
+  """Returns variants of a call.
+
+  The variants are: the first two arguments swapped, without one of the keywords, and for a sort, in
   reversed order.
   """
   calls = []
@@ -161,7 +163,7 @@ def _other_calls(node) -> list[ast.AST]:
 
 
 def _with(node, **fields) -> ast.AST:
-  """A copy of a node with some of its fields replaced."""
+  """Returns a copy of a node with some of its fields replaced."""
   changed = copy.copy(node)
   for name, value in fields.items():
     setattr(changed, name, value)

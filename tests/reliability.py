@@ -1,5 +1,6 @@
-"""The table of docs/reliability.md: each row is written by the test that counted it, in `pytest -n0
--m slow --record`.
+"""Writes the table of docs/reliability.md.
+
+Each row is written by its test in `pytest -n0 -m slow --record`.
 """
 
 import datetime
@@ -12,13 +13,13 @@ HEAD = '| what | tried | as promised | measured |\n|---|---:|---:|---|\n'
 
 
 def with_row(text, what, tried, kept):
-  """The page in which the row `what` says how many were tried and how many kept the promise; the
-  other rows stay.
+  """Returns the page with a new or replaced row; the other rows are unchanged.
 
   Args:
-    text: str with the two marks around the table.
-    what: str, the row's name.
-    tried, kept: int.
+    text: the page, with the two marks around the table.
+    what: name of the row.
+    tried: number of cases.
+    kept: number of cases with the promised outcome.
   """
   rows = {line.split('|')[1].strip(): line for line in TABLE.search(text)[0].splitlines()[2:]}
   rows[what] = f'| {what} | {tried:,} | {kept:,} | {datetime.date.today()} |'
@@ -27,5 +28,5 @@ def with_row(text, what, tried, kept):
 
 
 def record(what, tried, kept):
-  """Writes a row into the page."""
+  """Writes a row to the page."""
   PAGE.write_text(with_row(PAGE.read_text(), what, tried, kept))

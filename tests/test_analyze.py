@@ -1,4 +1,4 @@
-"""The command that looks inside a run, from training to files."""
+"""Tests of `jaxdl.analyze`, from a trained run to the files of the analyses."""
 
 import copy
 import itertools
@@ -25,7 +25,7 @@ from jaxdl.training import experiment, loop
 from jaxdl.views import VIEWS, codes, network, subject
 from jaxdl.views.view import Choice, occlusion_of
 
-FIT = {
+KINDS = {  # fixture → kind of its model
   'small': 'recurrent',
   'small_cnn': 'cnn',
   'small_text': 'language_model',
@@ -37,22 +37,22 @@ FIT = {
   params=['small', 'small_text', pytest.param('small_autoencoder', marks=pytest.mark.slow)]
 )
 def run(request, tmp_path):
-  """A trained run and the kind of its model."""
+  """(folder of a trained run, kind of its model)."""
   config = request.getfixturevalue(request.param)
   loop.train(experiment.build({**config, 'train_for': '2 steps'}, 'small'), tmp_path / 'run')
-  return tmp_path / 'run', FIT[request.param]
+  return tmp_path / 'run', KINDS[request.param]
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """(the folder of a recurrent run that is evaluated, its summary)."""
+  """(folder of an evaluated recurrent run, its summary)."""
   workdir = tmp_path_factory.mktemp('trained')
   return workdir, loop.train(
     experiment.build({**copy.deepcopy(SMALL), 'train_for': '4 steps'}, 'small'), workdir
   )
 
 
-def test_analyze_writes_every_analysis_that_fits(run):
+def test_analyze_writes_every_applicable_analysis(run):
   workdir, kind = run
   done = run_child('-m', 'jaxdl.analyze', f'--workdir={workdir}', '--images=40')
   assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_analyze_writes_every_analysis_that_fits(run):
     section['heading']: section['drawn_by']
     for section in page.one(record.load(workdir))['sections']
   }
-  assert 'Other analyses' not in shown, 'every picture has a place'
+  assert 'Other analyses' not in shown, 'every picture is in a section'
   named = [flags.removesuffix(' --images=40') for commands in shown.values() for flags in commands]
   assert sorted(','.join(named).replace('--only=', '').split(',')) == sorted(made)
   if kind == 'recurrent':
@@ -86,7 +86,7 @@ def test_analyze_writes_every_analysis_that_fits(run):
     )
 
 
-def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_text, tmp_path):
+def test_analyze_removes_the_units_of_a_previous_layer(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
   folder = tmp_path / 'analysis'
   for layer in ('lstm1', 'lstm2'):
@@ -106,7 +106,7 @@ def test_analyze_keeps_no_units_of_a_layer_that_is_not_looked_at_any_more(small_
   assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
 
 
-def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
+def test_analyze_runs_only_the_selected_analyses(small_cnn, tmp_path, capsys):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   assert (
     analyze.main(
@@ -119,31 +119,31 @@ def test_analyze_of_a_cnn_only_what_is_asked_for(small_cnn, tmp_path, capsys):
     assert arrays['kernels'].shape == (5, 5, 1, 4)
 
 
-def test_analyze_says_before_what_takes_most_of_the_time(small_cnn, tmp_path, capsys):
+def test_analyze_announces_the_slow_part(small_cnn, tmp_path, capsys):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   capsys.readouterr()
   arguments = [f'--workdir={tmp_path}', '--images=8', '--only=filters,attributions']
   assert analyze.main(['analyze', *arguments]) == 0
   lines = capsys.readouterr().out.splitlines()
-  said = lines.index('  attributions: occlusion takes most of the time')
-  assert said < next(n for n, line in enumerate(lines) if ': nine attributions' in line)
+  notice = lines.index('  attributions: occlusion takes most of the time')
+  assert notice < next(n for n, line in enumerate(lines) if ': nine attributions' in line)
 
 
 @pytest.mark.parametrize(('side', 'window', 'stride'), [(28, 5, 1), (32, 5, 1), (64, 8, 4)])
 @pytest.mark.usefixtures('unchecked_types')
-def test_the_windows_of_occlusion_do_not_grow_with_the_image(side, window, stride):
+def test_analyze_limits_the_number_of_occlusion_windows(side, window, stride):
   found = occlusion_of(types.SimpleNamespace(inputs=np.zeros((2, side, side, 1))))
   assert (found['window'], found['stride']) == (window, stride)
   assert ((side - window) // stride + 1) ** 2 <= 28**2
 
 
-def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
+def test_analyze_shows_the_recorded_weights_over_training(tmp_path):
   lines = [
     {'step': step, 'conv1/kernel': [-step, -3, -2, -1, 0, 1, 2, 3, step], 'conv1/bias': [0] * 9}
     for step in (4, 8, 12)
   ]
   (tmp_path / 'weights.jsonl').write_text(json.dumps(lines[0]))
-  assert list(network.over_training(tmp_path)) == [], 'a single evaluation moves nothing'
+  assert list(network.over_training(tmp_path)) == [], 'a single evaluation shows no change'
   (tmp_path / 'weights.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
   (result,) = network.over_training(tmp_path)
   assert result.arrays['steps'].tolist() == [4, 8, 12]
@@ -154,19 +154,17 @@ def test_analyze_weights_over_training_are_those_that_the_run_kept(tmp_path):
   }
   kernel, bias = result.figure.axes
   assert (kernel.get_title(), bias.get_title()) == ('conv1 kernel', 'conv1 bias')
-  assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), (
-    'the least and the greatest number are drawn'
-  )
+  assert kernel.get_ylim() == pytest.approx((-13.2, 13.2)), 'the minimum and the maximum are drawn'
   assert kernel.lines[0].get_xydata().tolist() == [[4, 0], [8, 0], [12, 0]], 'the median'
   (result,) = network.over_training(tmp_path, ['conv1/bias', 'conv2/bias'])
   assert list(result.arrays) == ['steps', 'quantiles', 'conv1/bias', 'conv1/kernel']
   (tmp_path / 'weights.jsonl').write_text(
     json.dumps(lines[0]) + '\n' + json.dumps({'step': 8, 'other/bias': [0] * 9})
   )
-  assert list(network.over_training(tmp_path)) == [], 'of one network alone'
+  assert list(network.over_training(tmp_path)) == [], 'both evaluations must be of one network'
 
 
-def test_analyze_weights_against_another_run(trained, tmp_path):
+def test_analyze_compares_weights_with_another_run(trained, tmp_path):
   workdir, _ = trained
   other = tmp_path / 'stronger'
   loop.train(
@@ -213,7 +211,7 @@ def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
   assert all(found['reached'] > found['best_image'] for found in sought)
 
 
-def test_analyze_sees_what_training_evaluates(trained):
+def test_analyze_reads_the_test_examples_of_training(trained):
   workdir, summary = trained
   found = subject.read(workdir)
   logits = np.asarray(found.model.apply(found.variables, found.inputs))
@@ -227,9 +225,9 @@ def test_analyze_sees_what_training_evaluates(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is no analysis; did you mean errors\?; use some of statistics, weights, errors, ',
+      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, errors, ',
     ),
-    (['--only=x'], r'--only=x is no analysis; use some of statistics, '),
+    (['--only=x'], r'--only=x is not an analysis; use some of statistics, '),
     (
       ['--only=errors,weights', '--layer=lstm'],
       r'--layer changes nothing in errors, weights: leave it out, or use some of '
@@ -245,12 +243,12 @@ def test_analyze_sees_what_training_evaluates(trained):
       r"--only=filters does not apply to a model of kind 'recurrent': use some of statistics, ",
     ),
     (['--step=7'], r'.* has no checkpoint 7: it has \[4\]'),
-    (['--images=many'], r"--images='many' is no whole number: see "),
+    (['--images=many'], r"--images='many' is not an integer: see "),
     (['--only'], r'--only has no value: see '),
     (['--images=0'], r'--images=0 is too few: use at least 1'),
     (
       ['--only=states', '--layer=gru'],
-      r'--layer=gru is no layer of the network: use one of lstm, logits',
+      r'--layer=gru is not a layer of the network: use one of lstm, logits',
     ),
     (
       ['--only=states', '--layer=logits'],
@@ -258,7 +256,7 @@ def test_analyze_sees_what_training_evaluates(trained):
     ),
   ],
 )
-def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
+def test_analyze_error_names_the_wrong_flag_and_the_fix(arguments, message, trained, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={trained[0]}', *arguments]) == 1
   lines = capsys.readouterr().err.strip().splitlines()
   assert re.match(f'jaxdl: {message}', lines[-1]), lines
@@ -267,33 +265,33 @@ def test_analyze_names_what_is_wrong(arguments, message, trained, capsys):
 @pytest.mark.parametrize(
   'name', ['statistics', 'embedding', 'states', 'errors', 'by_step', 'weights']
 )
-def test_analyze_uses_what_an_analysis_says_that_it_uses(name, trained):
-  """The fields of the choice that are read while an analysis is made."""
+def test_analyze_declares_the_flags_that_it_uses(name, trained):
+  """Records which fields of the choice an analysis reads."""
   read = set()
 
-  class Noticing(Choice):
+  class RecordingChoice(Choice):
     def __getattribute__(self, field):
       read.add(field)
       return super().__getattribute__(field)
 
-  assert list(VIEWS[name].make(subject.read(trained[0], count=60), Noticing()))
+  assert list(VIEWS[name].make(subject.read(trained[0], count=60), RecordingChoice()))
   assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].uses)
 
 
-def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
+def test_analyze_error_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(analyze.main, ['analyze', f'--workdir={tmp_path}']) == 1
   assert 'has no checkpoints: give the folder of a run' in capsys.readouterr().err
   (tmp_path / 'cnn_mnist').mkdir()
   (tmp_path / 'report.html').touch()
   (tmp_path / 'cnn_mnist/config.json').touch()
-  for name, mend in (
+  for name, expected in (
     ('', f'holds runs: give one of them, such as {tmp_path / "cnn_mnist"}'),
     ('cnn_minst', f'does not exist: did you mean {tmp_path / "cnn_mnist"}?'),
     ('report.html', 'is a file: give the'),
     ('x/y', 'does not exist: give the folder of a run that was trained'),
   ):
     assert command.run(analyze.main, ['analyze', str(tmp_path / name)]) == 1
-    assert mend in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
   (tmp_path / 'sweep/lstm/seed0').mkdir(parents=True)
   (tmp_path / 'sweep/lstm/seed0/config.json').touch()
   assert command.run(analyze.main, ['analyze', str(tmp_path / 'sweep')]) == 1
@@ -305,8 +303,9 @@ def test_analyze_names_a_folder_without_a_run(tmp_path, capsys):
 
 @pytest.fixture
 def other_digits(monkeypatch):
-  """MNIST as TFDS would prepare it: the same digits in another order, found by source='auto' before
-  those of the package.
+  """Returns a function that simulates MNIST prepared by TFDS: the same digits in another order.
+
+  source='auto' prefers these digits to those in the package.
   """
   packed = mnist.mnist(source='bundled', data_dir=None)
   columns = {
@@ -320,7 +319,7 @@ def other_digits(monkeypatch):
   return lambda: monkeypatch.setattr(tfds_arrays, 'read', read)
 
 
-def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, other_digits):
+def test_analyze_reads_the_data_source_of_training(small, tmp_path, other_digits):
   small['data']['source'] = 'auto'
   small['data']['splits'] = {'train': 'train[:61]', 'validation': 'train[100:150]'}
   small['data']['data_dir'] = str(tmp_path / 'empty')
@@ -342,10 +341,10 @@ def test_analyze_reads_the_copy_that_the_run_was_trained_on(small, tmp_path, oth
     subject.read(tmp_path / 'run', folder='x')
 
 
-def test_analyze_refuses_other_examples_than_those_of_training(
+def test_analyze_rejects_other_examples_than_in_training(
   small, tmp_path, monkeypatch, other_digits
 ):
-  """A prepared copy that was replaced since, by one of the same classes and sizes."""
+  """The prepared copy was replaced by one with the same classes and sizes."""
   other_digits()
   small['data']['source'] = 'tfds'
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
@@ -363,10 +362,10 @@ def test_analyze_refuses_other_examples_than_those_of_training(
   ):
     subject.read(tmp_path, count=3)
 
-  def gone(*_, **__):
+  def raise_not_prepared(*_, **__):
     raise FileNotFoundError('mnist is not prepared in /there: run python -m jaxdl.data prepare')
 
-  monkeypatch.setattr(tfds_arrays, 'read', gone)
+  monkeypatch.setattr(tfds_arrays, 'read', raise_not_prepared)
   with pytest.raises(
     OSError,
     match=r'^mnist is not prepared in /there, but .* was trained on it: give the folder that has it prepared, '
@@ -375,10 +374,10 @@ def test_analyze_refuses_other_examples_than_those_of_training(
     subject.read(tmp_path, count=3)
 
 
-def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(
+def test_analyze_without_checksums_reads_the_recorded_source(
   small, tmp_path, other_digits, monkeypatch
 ):
-  """As older versions left it: its config says where the data came from, and no more."""
+  """In runs of older versions, the config has only the source of the data."""
   facts = Data.facts
   monkeypatch.setattr(
     Data,
@@ -398,8 +397,8 @@ def test_analyze_of_a_run_without_checksums_reads_the_place_of_its_origin(
 
 
 @pytest.fixture
-def of_photographs(small_cnn, tmp_path, monkeypatch):
-  """A run, in the folder 'run', on the relative folder 'photos'; both below the current one."""
+def photograph_config(small_cnn, tmp_path, monkeypatch):
+  """Trains a run in the folder 'run' on the relative folder 'photos'; returns its config."""
   monkeypatch.chdir(tmp_path)
   for split, kind, number in itertools.product(('train', 'test'), 'ab', range(4)):
     pathlib.Path(f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
@@ -424,9 +423,7 @@ def of_photographs(small_cnn, tmp_path, monkeypatch):
   return config
 
 
-def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(
-  of_photographs, tmp_path, monkeypatch, capsys
-):
+def test_analyze_finds_moved_photographs(photograph_config, tmp_path, monkeypatch, capsys):
   before = subject.read('run')
   (tmp_path / 'elsewhere').mkdir()
   monkeypatch.chdir(tmp_path / 'elsewhere')
@@ -466,10 +463,10 @@ def test_analyze_finds_photographs_from_another_folder_and_after_they_moved(
   )
 
 
-def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_path, monkeypatch):
+def test_analyze_reads_prepared_photographs(photograph_config, tmp_path, monkeypatch):
   pytest.importorskip('tensorflow')
   version, _ = prepare.prepare('image_folder', raw='photos', data_dir='tfds')
-  loop.train(experiment.build(of_photographs, 'photos'), 'of_copy')
+  loop.train(experiment.build(photograph_config, 'photos'), 'of_copy')
   kept = json.loads(pathlib.Path('of_copy/config.json').read_text())['dataset']
   assert (kept['origin'], kept['copy'], kept['data_dir']) == ('tfds', 'photos', f'{tmp_path}/tfds')
   before = subject.read('of_copy')
@@ -486,24 +483,24 @@ def test_analyze_reads_a_prepared_copy_of_the_photographs(of_photographs, tmp_pa
     subject.read(tmp_path / 'of_copy')
 
 
-def test_analyze_names_the_axes_of_principal_components(trained):
+def test_analyze_labels_the_axes_of_principal_components(trained):
   workdir, _ = trained
   result = next(codes.principal_components(subject.read(workdir), Choice()))
   features = result.arrays['features'] - result.arrays['features'].mean(0)
   share = np.sort(np.linalg.eigvalsh(features.T @ features))[::-1]
-  of_first, of_second = 100 * share[:2] / share.sum()
+  first, second = 100 * share[:2] / share.sum()
   axis = result.figure.axes[0]
-  assert axis.get_xlabel() == f'first component, {of_first:.1f} % of the variance'
-  assert axis.get_ylabel() == f'second component, {of_second:.1f} % of the variance'
+  assert axis.get_xlabel() == f'first component, {first:.1f} % of the variance'
+  assert axis.get_ylabel() == f'second component, {second:.1f} % of the variance'
 
 
-def test_analyze_shows_weights_in_the_order_of_the_layers():
-  names = ['a/bias', 'a/kernel', 'b2/kernel', 'b/cell/kernel', 'b/bias', 'of_no_layer']
+def test_analyze_sorts_weights_by_layer():
+  names = ['a/bias', 'a/kernel', 'b2/kernel', 'b/cell/kernel', 'b/bias', 'unknown']
   assert network._in_order(names, ['b', 'b2', 'a']) == [
     'b/cell/kernel',
     'b/bias',
     'b2/kernel',
     'a/bias',
     'a/kernel',
-    'of_no_layer',
+    'unknown',
   ]

@@ -1,4 +1,4 @@
-"""`import jaxdl`: what it offers, what it costs, and that it does what the commands do."""
+"""Tests of the public functions of `jaxdl`, and of the cost of importing it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import jaxdl
 from jaxdl.training import experiment
 
 
-def test_importing_the_package_imports_no_library():
+def test_importing_the_package_imports_no_libraries():
   code = (
     'import sys, jaxdl; from jaxdl import __all__ as names; '
     'print(sorted({name.partition(".")[0] for name in sys.modules} & '
@@ -27,8 +27,8 @@ def test_importing_the_package_imports_no_library():
   ]
 
 
-def test_importing_the_package_takes_less_than_a_fifth_of_a_second():
-  """Of processor time, which does not depend on what else runs."""
+def test_importing_the_package_takes_less_than_200_ms():
+  """Processor time is measured, because it does not depend on other processes."""
 
   def seconds(code):
     began = os.times()
@@ -41,7 +41,7 @@ def test_importing_the_package_takes_less_than_a_fifth_of_a_second():
   assert min(seconds('import jaxdl') - seconds('pass') for _ in range(3)) < 0.2
 
 
-def test_every_public_name_is_there_and_documented():
+def test_every_public_name_exists_and_is_documented():
   for name in jaxdl.__all__:
     assert getattr(jaxdl, name).__doc__
   assert jaxdl.__version__.startswith('0.')
@@ -49,7 +49,7 @@ def test_every_public_name_is_there_and_documented():
     _ = jaxdl.trian
 
 
-def test_importing_the_package_leaves_ctrl_c_alone():
+def test_importing_the_package_keeps_the_sigint_handler():
   code = (
     'import signal; before = signal.getsignal(signal.SIGINT); import jaxdl, jaxdl.main; '
     'print(signal.getsignal(signal.SIGINT) is before)'
@@ -57,7 +57,7 @@ def test_importing_the_package_leaves_ctrl_c_alone():
   assert run_child('-c', code).stdout == 'True\n'
 
 
-def test_configs_are_read_with_overrides():
+def test_read_config_applies_overrides():
   config = jaxdl.read_config(
     'lstm_mnist',
     'optimizer.b1=0.8',
@@ -74,30 +74,30 @@ def test_configs_are_read_with_overrides():
   assert plain['plateau'] == {'patience': '2 epochs'}
   layers = jaxdl.read_config('cnn_mnist', **{'model.layers[0].features': 7}).model.layers
   assert layers[0]['features'] == 7
-  untouched = jaxdl.read_config(ROOT / 'configs/lstm_mnist.py')
-  assert untouched.optimizer.learning_rate == 1e-3
+  default = jaxdl.read_config(ROOT / 'configs/lstm_mnist.py')
+  assert default.optimizer.learning_rate == 1e-3
 
 
 @pytest.mark.parametrize(
   ('texts', 'overrides', 'message'),
   [
     (['seed'], {}, "'seed' is not an override: write KEY=VALUE"),
-    (['seed=x'], {}, '--config.seed=x is no whole number: write one such as 5'),
+    (['seed=x'], {}, '--config.seed=x is not an integer: write one such as 5'),
     ([], {'seed.first': 1}, 'config.seed of .* has no key .first.; it has no keys below it'),
   ],
 )
-def test_a_wrong_override_is_a_value_error(texts, overrides, message):
+def test_invalid_override_is_a_value_error(texts, overrides, message):
   with pytest.raises(ValueError, match=message):
     jaxdl.read_config('lstm_mnist', *texts, **overrides)
 
 
-def test_an_unknown_key_is_found_where_the_experiment_is_built(small):
+def test_build_rejects_an_unknown_key(small):
   with pytest.raises(ValueError, match=r'config\.epochs is not a key .*; did you mean train_for\?'):
     jaxdl.build({**small, 'epochs': 3})
 
 
-def test_train_writes_what_the_command_writes(small, config_file, tmp_path, capsys):
-  """From an Experiment, and from a file; the run is read again as the command's are."""
+def test_train_writes_the_same_files_as_the_command(small, config_file, tmp_path, capsys):
+  """Trains an Experiment and a config file, and reads the runs like those of the command."""
   built = jaxdl.build(small, 'small')
   assert isinstance(built, experiment.Experiment)
   summary = jaxdl.train(built, tmp_path / 'a')
@@ -105,7 +105,7 @@ def test_train_writes_what_the_command_writes(small, config_file, tmp_path, caps
   assert summary == json.loads((tmp_path / 'a/summary.json').read_text())
   for name in ('report.html', 'weights.jsonl', 'analysis/samples.png'):
     assert (tmp_path / 'a' / name).is_file()
-  assert not (tmp_path / 'a/command.txt').exists(), 'no command trains it'
+  assert not (tmp_path / 'a/command.txt').exists(), 'it was not trained by a command'
   run = jaxdl.load(tmp_path / 'a')
   assert run.summary == summary
   rows = np.float32(built.data.splits['test'].arrays['image'][:2, :, :, 0]) / 255

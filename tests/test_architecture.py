@@ -1,6 +1,4 @@
-"""The structure of the package: which package may import which, and where libraries may be
-imported.
-"""
+"""Tests of the structure of the package: allowed imports between packages and of libraries."""
 
 import ast
 import os
@@ -11,8 +9,7 @@ from helpers import ROOT
 from jaxdl.figures import fitting
 
 FILES = sorted((ROOT / 'jaxdl').rglob('*.py'))
-EVERYTHING = object()
-# package → packages that it may import besides itself; docs/architecture.md has the reasons
+# Package → other packages that it may import; docs/architecture.md has the reasons.
 MAY_IMPORT = {
   'ops': set(),
   'figures': set(),
@@ -60,8 +57,8 @@ COMMANDS = {
   '__main__',
   '__init__',
 }  # may import everything
-ANALYSIS_READS = {'jaxdl.runs.checkpoint'}  # the one module of runs that an analysis may import
-FENCES = {  # library → files that may import it
+ANALYSIS_READS = {'jaxdl.runs.checkpoint'}  # the only module of `runs` that analyses may import
+ALLOWED_FILES = {  # library → files that may import it
   'tensorflow': ('data/', 'monitoring/writers.py'),
   'tensorflow_datasets': ('data/',),
   'clu': ('monitoring/writers.py',),
@@ -75,25 +72,27 @@ FENCES = {  # library → files that may import it
   'sklearn': ('analysis/',),
   'threadpoolctl': ('analysis/embeddings.py',),
 }
-LAZY = set(FENCES) - {'orbax'}  # imported inside functions only: importing them takes seconds
+LAZY = set(ALLOWED_FILES) - {
+  'orbax'
+}  # imported only inside functions, because the import takes seconds
 
-NOT_ANNOTATED = 0  # public functions that lack an annotation, at most
+NOT_ANNOTATED = 0  # maximum number of public functions without complete annotations
 
 
 def imports(file):
-  """(module, whether at the top of the file) of every import of a file."""
+  """Yields (module, whether at the top of the file) of every import of a file."""
   tree = ast.parse(file.read_text())
   top = set(map(id, tree.body))
   for node in ast.walk(tree):
     if isinstance(node, ast.Import):
       yield from ((alias.name, id(node) in top) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-      assert node.level == 0, f'{file}: imports are absolute'
+      assert node.level == 0, f'{file}: imports must be absolute'
       yield from ((f'{node.module}.{alias.name}', id(node) in top) for alias in node.names)
 
 
 def package(path):
-  """The package of a file, or its own name where it is a command."""
+  """Returns the package of a file, or the name of a command."""
   first, *rest = path.relative_to(ROOT / 'jaxdl').parts
   if rest and rest[-1] == '__main__.py':
     return '__main__'
@@ -101,7 +100,7 @@ def package(path):
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_keep_to_the_layers(file):
+def test_imports_between_packages_are_allowed(file):
   own = package(file)
   if own in COMMANDS:
     return
@@ -114,23 +113,23 @@ def test_imports_keep_to_the_layers(file):
 
 
 @pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_libraries_stay_behind_their_fences(file):
+def test_libraries_are_imported_only_in_allowed_files(file):
   place = str(file.relative_to(ROOT / 'jaxdl'))
   for module, at_top in imports(file):
     library = module.partition('.')[0]
-    if library in FENCES:
-      assert place.startswith(FENCES[library]), f'{file} may not import {module}'
+    if library in ALLOWED_FILES:
+      assert place.startswith(ALLOWED_FILES[library]), f'{file} may not import {module}'
       assert not (at_top and library in LAZY), f'{file} may import {module} only inside a function'
 
 
-def test_packages_form_no_circle():
+def test_packages_have_no_circular_imports():
   order = list(MAY_IMPORT)
   for name, others in MAY_IMPORT.items():
     assert all(order.index(other) < order.index(name) for other in others), name
 
 
-def test_modules_form_no_circle():
-  """Imports at the top of files, followed from every module, never return to it."""
+def test_modules_have_no_circular_imports():
+  """Follows the imports of every module and checks that none leads back to it."""
   names = {}
   for file in FILES:
     parts = file.relative_to(ROOT).with_suffix('').parts
@@ -144,7 +143,7 @@ def test_modules_form_no_circle():
   done, path = set(), []
 
   def visit(name):
-    assert name not in path, f'a circle of imports: {" → ".join([*path[path.index(name) :], name])}'
+    assert name not in path, f'circular imports: {" → ".join([*path[path.index(name) :], name])}'
     if name in done or name not in graph:
       return
     path.append(name)
@@ -158,19 +157,19 @@ def test_modules_form_no_circle():
     visit(name)
 
 
-def test_the_root_of_the_package_holds_commands_only():
+def test_package_root_contains_only_commands():
   modules = {file.stem for file in (ROOT / 'jaxdl').glob('*.py')}
   assert modules <= COMMANDS
   packages = {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__init__.py')}
   assert packages == set(MAY_IMPORT)
 
 
-def test_only_parallel_knows_pmap():
+def test_pmap_is_used_only_in_parallel():
   assert [file.name for file in FILES if 'pmap(' in file.read_text()] == ['parallel.py']
 
 
 def public_functions(tree):
-  """Functions of a module and methods of its public classes; names without underscore, not nested."""
+  """Yields the public functions of a module and the public methods of its public classes."""
   for node in tree.body:
     if isinstance(node, ast.ClassDef) and not node.name.startswith('_'):
       yield from public_functions(node)
@@ -179,7 +178,7 @@ def public_functions(tree):
 
 
 def lacks_annotation(function):
-  """Whether a parameter other than self and cls, or the returned value, has no annotation."""
+  """Whether a parameter (except self and cls) or the return value has no annotation."""
   spec = function.args
   parameters = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, spec.vararg, spec.kwarg]
   named = [one for one in parameters if one is not None and one.arg not in ('self', 'cls')]
@@ -196,19 +195,17 @@ def test_public_functions_are_annotated():
   assert len(lacking) <= NOT_ANNOTATED, '\n'.join(lacking)
 
 
-@pytest.mark.skipif(
-  os.environ.get('JAXDL_CHECK_TYPES') == '0', reason='checks of types are turned off'
-)
-def test_annotations_are_checked_in_the_tests():
+@pytest.mark.skipif(os.environ.get('JAXDL_CHECK_TYPES') == '0', reason='type checks are turned off')
+def test_annotations_are_checked_during_tests():
   jaxtyping = pytest.importorskip('jaxtyping')
   pytest.importorskip('beartype')
   with pytest.raises(jaxtyping.TypeCheckError, match='name'):
     fitting.short(3)
 
 
-def test_a_missing_annotation_is_found():
+def test_missing_annotations_are_detected():
   functions = """
-def whole(a: int, *b: int, c: int = 0, **d: int) -> int: ...
+def complete(a: int, *b: int, c: int = 0, **d: int) -> int: ...
 def parameter(a, b: int) -> int: ...
 def star(*a) -> int: ...
 def returned(a: int): ...
@@ -221,7 +218,7 @@ class _Private:
 """
   found = list(public_functions(ast.parse(functions)))
   assert [one.name for one in found] == [
-    'whole',
+    'complete',
     'parameter',
     'star',
     'returned',
@@ -232,10 +229,10 @@ class _Private:
   assert lacking == ['parameter', 'star', 'returned', 'lacking']
 
 
-def test_the_fences_catch_a_breach(tmp_path):
-  """The tests above must be able to fail."""
-  breach = tmp_path / 'steps.py'
-  breach.write_text('from jaxdl.training import loop\nimport tensorflow as tf\n')
-  found = dict(imports(breach))
+def test_forbidden_imports_are_detected(tmp_path):
+  """Checks that the tests above can fail."""
+  file = tmp_path / 'steps.py'
+  file.write_text('from jaxdl.training import loop\nimport tensorflow as tf\n')
+  found = dict(imports(file))
   assert found == {'jaxdl.training.loop': True, 'tensorflow': True}
   assert 'training' not in MAY_IMPORT['step']

@@ -1,4 +1,4 @@
-"""The commands as a user types them, in processes of their own."""
+"""Tests of the command line, in this process and in child processes."""
 
 import contextlib
 import html
@@ -36,15 +36,16 @@ def run_main(*arguments, **keywords):
   return run_child('-m', 'jaxdl.main', *arguments, **keywords)
 
 
-def other_than_warnings(lines):
-  """Lines that do not say what jaxdl.lint found, which a tiny experiment gives reason for."""
+def without_warnings(lines):
+  """Removes the warnings of jaxdl.lint, which a tiny experiment causes."""
   return [line for line in lines if not line.startswith('warning: ')]
 
 
 @pytest.fixture
 def run_here(capsys, monkeypatch):
-  """Returns a function that runs the command in this process: (exit code, standard output, lines of
-  standard error).
+  """Returns a function that runs the command in this process.
+
+  It returns (exit code, standard output, lines of standard error).
   """
   monkeypatch.chdir(ROOT)
 
@@ -56,8 +57,8 @@ def run_here(capsys, monkeypatch):
   return run
 
 
-@pytest.mark.slow  # launch/colab_tpu.ipynb, which is run by default, gives the same command
-def test_the_main_job_trains_shows_and_writes(tmp_path):
+@pytest.mark.slow  # the default tests run the same command in launch/colab_tpu.ipynb
+def test_main_command_trains_and_writes_a_run(tmp_path):
   run = run_main(
     '--config=configs/lstm_mnist.py',
     '--config.train_for=60 steps',
@@ -66,7 +67,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
     environment=AS_USERS,
   )
   assert run.returncode == 0, run.stderr
-  assert run.stderr == '', 'a short trial that was asked for is no mistake'
+  assert run.stderr == '', 'a short run requested by flags gives no warning'
   summary = last_json(run.stdout)
   assert summary['config'] == 'lstm_mnist'
   assert summary['reported']['test_accuracy'] == 0.987
@@ -112,29 +113,28 @@ def test_help_fits_a_screen_and_ends_with_examples(name, capsys, monkeypatch):
     rf'^  python -m jaxdl\.{name} .*', shown.partition('\nexamples:\n')[2], re.MULTILINE
   )
   assert examples
-  assert set(re.findall(r'--\w+', ' '.join(examples))) <= flags | {
-    '--from'
-  }  # which `prepare --help` explains
+  # --from is explained by `prepare --help`.
+  assert set(re.findall(r'--\w+', ' '.join(examples))) <= flags | {'--from'}
   for file in re.findall(r'configs/[\w/]+\.py', shown):
     assert (ROOT / file).is_file()
 
 
-def test_quiet_leaves_the_result_alone(small, config_file, run_here):
+def test_quiet_prints_only_the_result(small, config_file, run_here):
   code, shown, lines = run_here(f'--config={config_file(small)}', '--describe', '--quiet')
-  assert (code, other_than_warnings(lines)) == (0, [])
+  assert (code, without_warnings(lines)) == (0, [])
   (result,) = shown.splitlines()
   assert json.loads(result)['config'] == 'small'
   code, shown, lines = run_here(f'--config={config_file(small)}', '--quiet', '--config.seed=x')
   assert (code, shown, len(lines)) == (1, '', 1)
 
 
-def test_the_libraries_that_write_for_tensorboard_say_nothing_themselves():
+def test_tensorflow_import_prints_nothing():
   code = "from jaxdl.terminal import command; command.run(lambda arguments: print(__import__('tensorflow').constant(1).ndim), ['jaxdl'])"
   run = run_child('-c', code, environment=AS_USERS)
   assert (run.returncode, run.stdout, run.stderr) == (0, '0\n', '')
 
 
-def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
+def test_ctrl_c_without_a_checkpoint_is_a_one_line_error(capsys):
   def main(arguments):
     raise KeyboardInterrupt
 
@@ -145,7 +145,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_is_one_line(capsys):
   )
 
 
-def test_a_reader_that_has_read_enough_ends_a_command_without_a_word():
+def test_closed_output_pipe_ends_a_command_silently():
   code = (
     'import sys; from jaxdl.terminal import command; '
     "sys.exit(command.run(lambda arguments: [print('line') for _ in range(10**6)], ['jaxdl']))"
@@ -162,21 +162,16 @@ def test_a_reader_that_has_read_enough_ends_a_command_without_a_word():
     assert (child.stderr.read(), child.wait()) == ('', 141)
 
 
-def test_ctrl_c_during_the_imports_ends_without_a_traceback(tmp_path):
-  """A library that is interrupted while it is read, on a terminal that was told that something
-  starts.
-  """
+def test_ctrl_c_during_imports_prints_no_traceback(tmp_path):
+  """The signal arrives during the import of a library, after 'starting …' was printed."""
   (tmp_path / 'ml_collections.py').write_text(
     'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n'
   )
   terminal, ours = pty.openpty()
-  heeding = [
-    'env',
-    '--default-signal=INT',
-    sys.executable,
-  ]  # also where the suite runs in the background
+  # Restores SIGINT, which is ignored if the tests run in the background.
+  python = ['env', '--default-signal=INT', sys.executable]
   child = subprocess.run(
-    [*heeding, '-m', 'jaxdl.main', '--help'],
+    [*python, '-m', 'jaxdl.main', '--help'],
     cwd=ROOT,
     stdout=subprocess.PIPE,
     stderr=ours,
@@ -189,7 +184,7 @@ def test_ctrl_c_during_the_imports_ends_without_a_traceback(tmp_path):
   os.close(terminal)
 
 
-def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
+def test_starting_message_is_erased_on_a_terminal(capsys, monkeypatch):
   monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
   before = signal.signal(signal.SIGINT, signal.SIG_DFL)
   try:
@@ -200,14 +195,11 @@ def test_a_terminal_forgets_that_a_command_started(capsys, monkeypatch):
   assert capsys.readouterr() == ('ready\n', f'{" " * len("starting …")}\r')
 
 
-def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
-  """The first 50 steps took 20 s, with compiling, which says nothing; the second 50 one second: 900
-  more are 18 s.
-  """
-  moments = iter(
-    [0.0, 0.0, 20.0, 20.5, 21.0, 22.0]
-  )  # the first two are those of saying that it compiles
-  monkeypatch.setattr(progress.time, 'monotonic', lambda: next(moments))
+def test_time_left_excludes_compilation(monkeypatch):
+  """The first 50 steps take 20 s including compilation, the next 50 one second, 900 more 18 s."""
+  # The first two times are read when 'compiling …' is printed.
+  times = iter([0.0, 0.0, 20.0, 20.5, 21.0, 22.0])
+  monkeypatch.setattr(progress.time, 'monotonic', lambda: next(times))
   with progress.show(1000, first_step=0) as shown:
     assert [shown.left(step) for step in (50, 50, 100, 150)] == [
       '',
@@ -220,16 +212,17 @@ def test_time_left_forgets_how_long_it_took_to_compile(monkeypatch):
     assert shown.left(50) == '0:00:00 left'
 
 
-def test_time_left_of_a_resumed_run_takes_no_evaluation_for_a_step(monkeypatch, capsys):
-  """A step takes 1 s and an evaluation, each 50 steps, 10 s: of 300 steps 250 are left after 50,
-  and five evaluations.
+def test_time_left_of_a_resumed_run_includes_evaluations(monkeypatch, capsys):
+  """A step takes 1 s, and an evaluation every 50 steps takes 10 s.
+
+  After 50 of 300 steps, 250 steps and five evaluations are left.
   """
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(300, first_step=48, evaluate_every=50) as shown:
     assert shown.left(49) == ''
     clock[0] += 1
-    assert shown.left(50) == '0:04:10 left', 'nothing is known of evaluations yet'
+    assert shown.left(50) == '0:04:10 left', 'the duration of an evaluation is still unknown'
     with shown.evaluating():
       clock[0] += 10
     assert shown.left(50) == '0:05:00 left'
@@ -237,9 +230,7 @@ def test_time_left_of_a_resumed_run_takes_no_evaluation_for_a_step(monkeypatch, 
     assert shown.left(99) == f'0:0{(201 + 50) // 60}:{(201 + 50) % 60} left'
 
 
-def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logged_for_long(
-  monkeypatch, capsys
-):
+def test_progress_is_printed_without_a_terminal_after_a_silence(monkeypatch, capsys):
   clock = [0.0]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(10, first_step=0) as shown:
@@ -251,10 +242,10 @@ def test_a_file_is_told_that_training_compiles_and_goes_on_where_nothing_is_logg
     'step 3 of 10  loss 0.5000  8 examples/s, 0:02:20 left',
   ]
   with progress.show(10, first_step=10):
-    assert capsys.readouterr().out == '', 'a run that is finished compiles nothing'
+    assert capsys.readouterr().out == '', 'a finished run does not compile'
 
 
-def test_a_file_is_told_what_is_done_after_a_silence(monkeypatch, capsys):
+def test_current_activity_is_printed_without_a_terminal(monkeypatch, capsys):
   monkeypatch.setattr(progress, 'SILENCE', 0.1)
   with progress.waiting() as now:
     now('1 of 2  filters')
@@ -263,22 +254,24 @@ def test_a_file_is_told_what_is_done_after_a_silence(monkeypatch, capsys):
   assert capsys.readouterr().out == '… 1 of 2  filters, 0 s so far\n'
 
 
-def test_the_package_lists_its_commands():
+def test_package_lists_its_commands():
   run = run_child('-m', 'jaxdl')
   assert (run.returncode, run.stderr) == (0, '')
   named = re.findall(
     r'^python -m jaxdl \w+ .* \(python -m jaxdl\.(\w+)\)$', run.stdout, re.MULTILINE
   )
-  there = {
+  modules = {
     file.stem
     for file in (ROOT / 'jaxdl').glob('*.py')
     if 'command.run(main, sys.argv' in file.read_text()
   }
-  assert set(named) == there | {file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')}
+  assert set(named) == modules | {
+    file.parent.name for file in (ROOT / 'jaxdl').glob('*/__main__.py')
+  }
 
 
 def test_commands_are_found_by_name(monkeypatch, capsys, tmp_path):
-  """As the console script `jaxdl`, whose help names itself."""
+  """The help of the console script `jaxdl` shows its own name."""
   monkeypatch.setenv('COLUMNS', '100')
   for word, module in (('train', main), ('main', main), ('sweep', sweep)):
     monkeypatch.setattr(sys, 'argv', ['/usr/bin/jaxdl', word, '--help'])
@@ -293,10 +286,10 @@ def test_commands_are_found_by_name(monkeypatch, capsys, tmp_path):
   assert capsys.readouterr().err.startswith(f'jaxdl: {tmp_path}/none does not exist')
 
 
-def test_an_unknown_command_names_the_closest(monkeypatch, capsys):
+def test_unknown_command_error_lists_the_commands(monkeypatch, capsys):
   monkeypatch.setattr(sys, 'argv', ['jaxdl', 'stauts'])
   assert jaxdl_main.main() == 1
-  assert capsys.readouterr().err.startswith('jaxdl: stauts is no command: use one of train, ')
+  assert capsys.readouterr().err.startswith('jaxdl: stauts is not a command: use one of train, ')
   monkeypatch.setattr(sys, 'argv', ['jaxdl', '--version'])
   assert jaxdl_main.main() == 0
   assert capsys.readouterr().out == f'jaxdl {jaxdl.__version__}\n'
@@ -319,7 +312,9 @@ def test_configs_are_listed_and_copied(monkeypatch, capsys, tmp_path):
   assert (code, shown.out) == (0, f'{copied}: python -m jaxdl.sweep --config={copied}\n')
   assert copied.read_text() == (ROOT / 'configs/sweeps/losses_cifar10.py').read_text()
   found = members.read(reading.read_file(copied), copied)
-  assert [member.name for member in found] == ['deep_cnn_cifar10'] * 2, "its base is the package's"
+  assert [member.name for member in found] == ['deep_cnn_cifar10'] * 2, (
+    'the base is the config of the package'
+  )
   assert configs('sweeps/losses_cifar10', f'--to={tmp_path}')[1].err.endswith(
     'exists: delete it, or name another folder\n'
   )
@@ -328,7 +323,7 @@ def test_configs_are_listed_and_copied(monkeypatch, capsys, tmp_path):
   )
 
 
-def test_the_result_is_json_but_for_a_person_at_a_terminal(monkeypatch, capsys):
+def test_result_is_json_except_on_a_terminal(monkeypatch, capsys):
   command.print_result({'step': 3}, as_json=False)
   monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
   command.print_result({'step': 4}, as_json=False)
@@ -336,7 +331,7 @@ def test_the_result_is_json_but_for_a_person_at_a_terminal(monkeypatch, capsys):
   assert capsys.readouterr().out == '{"step": 3}\n{"step": 5}\n'
 
 
-def test_a_line_of_progress_fits_a_terminal_of_80_columns():
+def test_progress_line_fits_a_terminal_of_80_columns():
   figures = {
     split: {'loss': 0.1198, 'accuracy': 0.9644, 'examples_per_second': 10601}
     for split in ('train', 'validation', 'test')
@@ -352,23 +347,23 @@ def test_a_line_of_progress_fits_a_terminal_of_80_columns():
   )
 
 
-def test_a_terminal_is_told_what_takes_long_and_a_file_is_not(capsys, monkeypatch):
+def test_spinner_is_shown_only_on_a_terminal(capsys, monkeypatch):
   with progress.waiting('preparing') as now:
     now('computing')
   assert capsys.readouterr().out == ''
   monkeypatch.setattr(sys.stdout, 'isatty', lambda: True)
-  monkeypatch.setenv('TTY_COMPATIBLE', '1')  # rich's own switch
+  monkeypatch.setenv('TTY_COMPATIBLE', '1')  # forces the terminal output of rich
   with progress.waiting('preparing') as now:
     now('computing')
     time.sleep(0.3)
   assert 'computing' in capsys.readouterr().out
 
 
-def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
+def test_recorded_command_omits_the_flags_of_processes(
   small, config_file, tmp_path, monkeypatch, run_here
 ):
-  """Nor is --start-over. Each process has another number: the command is that of all."""
-  monkeypatch.setattr(main.processes, 'joined', lambda *who: contextlib.nullcontext())
+  """The recorded command is the same for all processes; it also omits --start-over."""
+  monkeypatch.setattr(main.processes, 'joined', lambda *flags: contextlib.nullcontext())
   monkeypatch.chdir(tmp_path)
   code, _, _ = run_here(
     f'--config={config_file(small)}',
@@ -386,13 +381,13 @@ def test_the_flags_of_processes_are_not_part_of_the_command_that_resumes(
 
 
 @pytest.mark.slow
-def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
+def test_tensorboard_files_match_the_metrics(small, config_file, tmp_path):
   pytest.importorskip('tensorboard')
   assert run_main(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}').returncode == 0
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
   boards = {}
-  whole = EventAccumulator(str(tmp_path / 'run/tensorboard')).Reload()
+  parent = EventAccumulator(str(tmp_path / 'run/tensorboard')).Reload()
   for split in ('train', 'validation', 'test'):
     boards[split] = EventAccumulator(str(tmp_path / 'run/tensorboard' / split)).Reload()
     tensors = boards[split].Tags()['tensors']
@@ -404,14 +399,14 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
   counts = np.frombuffer(
     boards['train'].Tensors('logits/bias')[-1].tensor_proto.tensor_content, np.float64
   ).reshape(-1, 3)[:, 2]
-  assert counts.sum() == 10  # every bias is in one bucket
+  assert counts.sum() == 10  # each bias is in exactly one bucket
   (event,) = boards['train'].Tensors('gradients/logits/kernel')  # from the second evaluation on
   counts = np.frombuffer(event.tensor_proto.tensor_content, np.float64).reshape(-1, 3)[:, 2]
   assert (event.step, counts.sum()) == (8, 8 * 10)
-  assert [node.name for node in whole.Graph().node] == ['inputs', 'lstm', 'logits']
-  assert whole.SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
+  assert [node.name for node in parent.Graph().node] == ['inputs', 'lstm', 'logits']
+  assert parent.SummaryMetadata('_hparams_/session_start_info').plugin_data.plugin_name == 'hparams'
   summary = json.loads((tmp_path / 'run/summary.json').read_text())
-  (event,) = whole.Tensors('best/test_loss')
+  (event,) = parent.Tensors('best/test_loss')
   assert event.step == summary['step']
   assert np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0] == pytest.approx(
     summary['test_loss'], abs=1e-5
@@ -426,7 +421,7 @@ def test_tensorboard_files_of_a_run(small, config_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file, tmp_path):
+def test_training_without_tensorflow_warns_once(small, config_file, tmp_path):
   small['data']['source'] = 'auto'
   config = config_file(small)
   without = run_main(
@@ -434,7 +429,7 @@ def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file
   )
   assert without.returncode == 0, without.stderr
   assert without.stderr.count('TensorFlow is not installed') == 1
-  assert len(other_than_warnings(without.stderr.splitlines())) == 1
+  assert len(without_warnings(without.stderr.splitlines())) == 1
   with_it = run_main(f'--config={config}', f'--workdir={tmp_path / "with"}')
   assert [last_json(run.stdout)['test_loss'] for run in (without, with_it)] == [
     last_json(with_it.stdout)['test_loss']
@@ -443,7 +438,7 @@ def test_without_tensorflow_the_same_run_works_and_warns_once(small, config_file
   assert not (tmp_path / 'without/tensorboard').exists()
 
 
-def test_a_run_says_how_many_examples_it_has_and_what_is_left_out(
+def test_run_prints_the_counts_of_examples_and_skipped_files(
   small_cnn, config_file, tmp_path, run_here
 ):
   for split, kind, number in itertools.product(('train', 'test'), 'ab', range(3)):
@@ -495,11 +490,11 @@ def test_describe_trains_nothing(tmp_path, run_here):
   assert not (tmp_path / 'run').exists()
 
 
-NOT_PREPARED = 'its shapes, classes and counts are those of the full data set'
+NOT_PREPARED = 'using the shapes, classes and counts of the full data set'
 
 
 @pytest.mark.parametrize('file', sorted(ROOT.glob('configs/*.py')), ids=lambda file: file.stem)
-def test_every_config_is_described_without_its_data(file, tmp_path, monkeypatch, run_here):
+def test_describe_works_for_every_config_without_its_data(file, tmp_path, monkeypatch, run_here):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
   code, shown, lines = run_here(f'--config={file.relative_to(ROOT)}', '--describe')
   assert code == 0, lines
@@ -509,12 +504,12 @@ def test_every_config_is_described_without_its_data(file, tmp_path, monkeypatch,
     assert described[key] == reported.get(key, described[key])
   text = file.read_text()
   packed = "name='mnist'" in text or "name='shakespeare'" in text
-  notes = [line for line in other_than_warnings(lines) if NOT_PREPARED in line]
-  assert (len(notes), len(other_than_warnings(lines))) == ((0, 0) if packed else (1, 1)), lines
+  notes = [line for line in without_warnings(lines) if NOT_PREPARED in line]
+  assert (len(notes), len(without_warnings(lines))) == ((0, 0) if packed else (1, 1)), lines
   assert not list(tmp_path.iterdir()), 'nothing is downloaded'
 
 
-def test_a_sweep_is_described_without_its_data(tmp_path, monkeypatch, capsys):
+def test_describe_works_for_a_sweep_without_its_data(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(ROOT)
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path))
   assert sweep.main(['sweep', '--config=sweeps/losses_cifar10', '--describe']) == 0
@@ -522,8 +517,8 @@ def test_a_sweep_is_described_without_its_data(tmp_path, monkeypatch, capsys):
   assert not list(tmp_path.iterdir())
 
 
-def test_known_sizes_are_those_of_the_prepared_data(monkeypatch):
-  """Where a data set is prepared, its sizes and classes are those of `known`."""
+def test_known_sizes_match_the_prepared_data(monkeypatch):
+  """Compares the data sets that are prepared on this machine with the known sizes and classes."""
   compared = 0
   for name, expected in stand_ins.SETS.items():
     folder = tfds_arrays.version_folder(tfds_arrays.root_folder(None), name)
@@ -538,8 +533,8 @@ def test_known_sizes_are_those_of_the_prepared_data(monkeypatch):
   assert compared
 
 
-def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_here):
-  """What repeats it stays as it was: its config, its command and its length."""
+def test_shorter_run_in_the_same_folder_is_rejected(small, config_file, tmp_path, run_here):
+  """The files that are needed to repeat the run must be unchanged."""
   run = tmp_path / 'run'
   arguments = [f'--config={config_file(small)}', f'--workdir={run}']
   assert run_here(*arguments, '--quiet')[0] == 0
@@ -548,7 +543,7 @@ def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_
     for name in ('config.json', 'command.txt', 'lock', 'summary.json')
   }
   code, shown, lines = run_here(*arguments, '--config.train_for=4 steps')
-  assert (code, shown, other_than_warnings(lines)) == (
+  assert (code, shown, without_warnings(lines)) == (
     1,
     '',
     [
@@ -559,9 +554,10 @@ def test_a_run_is_not_taken_for_a_shorter_one(small, config_file, tmp_path, run_
   assert '--quiet' not in before['command.txt'].decode()
 
 
-def test_overrides_of_keys_that_the_file_leaves_out(run_here):
-  """Numbers, texts, whole sections and the keys of a layer; the last one of two counts; the file's
-  own keep their types.
+def test_overrides_add_keys_missing_in_the_file(run_here):
+  """Overrides numbers, texts, complete sections and keys of a layer; the last of two is used.
+
+  Keys of the file keep their types.
   """
   code, shown, lines = run_here(
     '--config=configs/cnn_mnist.py',
@@ -624,7 +620,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.optimizer=sgd'],
-      r"--config\.optimizer=sgd is not read: set a section's keys, as --config\.optimizer\.name=sgd, or write all of it as \{'name': 'sgd', 'learning_rate': 0\.001\}",
+      r"--config\.optimizer=sgd is not valid: set single keys, such as --config\.optimizer\.name=sgd, or the section as \{'name': 'sgd', 'learning_rate': 0\.001\}",
     ),
     (
       [
@@ -667,7 +663,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.l2=much'],
-      r"config\.l2='much' is no number: use a number from 0 on",
+      r"config\.l2='much' is not a number: use a number from 0 on",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.plateau.patience=5'],
@@ -721,15 +717,15 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.optimizer.learning_rate=fast'],
-      r'--config\.optimizer\.learning_rate=fast is no number: write one such as 0\.001',
+      r'--config\.optimizer\.learning_rate=fast is not a number: write one such as 0\.001',
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
-      r'--config\.data\.batch_size=1\.5 is no whole number: write one such as 5',
+      r'--config\.data\.batch_size=1\.5 is not an integer: write one such as 5',
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],
-      r"--config\.model=\[cnn\] is not read: set a section's keys, as --config\.model\.name=recurrent, or write all of it as \{'name': 'recurrent'",
+      r"--config\.model=\[cnn\] is not valid: set single keys, such as --config\.model\.name=recurrent, or the section as \{'name': 'recurrent'",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model.classes=9'],
@@ -737,7 +733,7 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.source=web'],
-      r"config\.data\.source='web' is not a place of mnist: use one of auto",
+      r"config\.data\.source='web' is not a source of mnist: use one of auto",
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.splits.train=train[:99999]'],
@@ -800,12 +796,12 @@ def test_overrides_of_keys_that_the_file_leaves_out(run_here):
     (['--config=configs/lstm_mnist.py', '--workdir=README.md/run'], r'.*README\.md'),
     (
       ['--config=configs/lstm_mnist.py', '--workdir=README.md'],
-      r'the folder README\.md cannot be made \(a file of that name is there\): name another',
+      r'the folder README\.md cannot be created \(a file has that name\): name another',
     ),
   ],
   ids=lambda value: ' '.join(value)[-40:] if isinstance(value, list) else '',
 )
-def test_bad_input_is_one_line_that_names_the_mend(arguments, message, run_here):
+def test_bad_input_is_a_one_line_error_with_a_fix(arguments, message, run_here):
   code, _, lines = run_here(*arguments)
   assert code == 1
   assert len(lines) == 1, lines
@@ -843,7 +839,7 @@ def test_bad_input_in_a_config_file_names_the_valid_keys(
   assert re.match(f'jaxdl: {message}', lines[0]), lines
 
 
-def test_a_run_given_for_a_config_names_its_command(run_here, tmp_path):
+def test_run_folder_given_as_config_names_its_command(run_here, tmp_path):
   (tmp_path / 'command.txt').write_text('python -m jaxdl.main --config=configs/lstm_mnist.py\n')
   code, _, lines = run_here(str(tmp_path))
   assert (code, lines) == (
@@ -865,7 +861,7 @@ def test_a_run_given_for_a_config_names_its_command(run_here, tmp_path):
     ([], 'missing: RUN: see jaxdl.test --help'),
   ],
 )
-def test_bad_input_is_said_in_the_words_of_all_commands(arguments, message):
+def test_bad_input_has_the_same_messages_in_all_commands(arguments, message):
   parser = command.Parser(prog='jaxdl.test')
   parser.add_argument('runs', metavar='RUN')
   parser.add_argument('--out')
@@ -874,7 +870,7 @@ def test_bad_input_is_said_in_the_words_of_all_commands(arguments, message):
     parser.parse_args(arguments)
 
 
-def test_bad_input_exits_with_1_and_one_line():
+def test_bad_input_exits_with_code_1():
   run = run_main('--config=configs/lstm_mnst.py')
   assert run.returncode == 1
   assert run.stdout == ''
@@ -884,10 +880,10 @@ def test_bad_input_exits_with_1_and_one_line():
   )
 
 
-def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_path, run_here):
+def test_bad_input_nan_error_names_the_step_and_the_fix(small, config_file, tmp_path, run_here):
   small['optimizer']['learning_rate'] = 1e38
   code, _, lines = run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')
-  lines = other_than_warnings(lines)
+  lines = without_warnings(lines)
   assert code == 1
   assert len(lines) == 1, lines
   assert re.match(
@@ -896,7 +892,7 @@ def test_bad_input_nan_says_the_step_and_how_to_go_on(small, config_file, tmp_pa
   )
 
 
-def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
+def test_readme_has_two_setup_commands_and_ci_runs_the_second():
   commands = re.findall(r'^(python3 -m venv .*)$', README, re.MULTILINE)
   assert len(commands) == 2
   assert commands[0].endswith('python -m jaxdl.main --config=configs/lstm_mnist.py')
@@ -904,7 +900,7 @@ def test_readme_has_exactly_two_commands_and_ci_runs_the_second():
   assert commands[1] in (ROOT / '.ci/run').read_text()
 
 
-def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
+def test_readme_commands_use_existing_files_and_flags(run_here):
   pages = [README, *(page.read_text() for page in sorted(ROOT.glob('docs/*.md')))]
   found = [
     line
@@ -912,9 +908,9 @@ def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
     for line in re.findall(r'^(?:.*&& .*)?python -m jaxdl\.main (.*)$', page, re.MULTILINE)
   ]
   assert len(found) > 3
-  for line in (
-    line for line in found if 'photographs' not in line
-  ):  # which test_readme.py makes first
+  for line in found:
+    if 'photographs' in line:  # tested in test_readme.py, which creates the photographs
+      continue
     arguments = [
       argument
       for argument in shlex.split(line, comments=True)
@@ -924,12 +920,12 @@ def test_readme_commands_of_jaxdl_name_files_and_flags_that_exist(run_here):
     assert code == 0, (line, lines)
 
 
-def test_wheel_carries_data_and_configs_and_runs_anywhere(tmp_path):
+def test_wheel_contains_data_and_configs_and_works(tmp_path):
   build = run_child(
     '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '-w', tmp_path, ROOT
   )
   if build.returncode and 'setuptools' in build.stderr:
-    pytest.skip('setuptools is not installed here')
+    pytest.skip('setuptools is not installed')
   assert build.returncode == 0, build.stderr
   (wheel,) = tmp_path.glob('*.whl')
   names = set(zipfile.ZipFile(wheel).namelist())
@@ -942,16 +938,16 @@ def test_wheel_carries_data_and_configs_and_runs_anywhere(tmp_path):
   installed, elsewhere = tmp_path / 'installed', tmp_path / 'elsewhere'
   elsewhere.mkdir()
   zipfile.ZipFile(wheel).extractall(installed)
-  there = {'PYTHONPATH': str(installed), 'TFDS_DATA_DIR': str(elsewhere)}
-  given = ('-m', 'jaxdl.main', '--config=lstm_mnist', '--describe', '--quiet')
-  run = run_child(*given, folder=elsewhere, environment=there)
+  environment = {'PYTHONPATH': str(installed), 'TFDS_DATA_DIR': str(elsewhere)}
+  arguments = ('-m', 'jaxdl.main', '--config=lstm_mnist', '--describe', '--quiet')
+  run = run_child(*arguments, folder=elsewhere, environment=environment)
   assert run.returncode == 0, run.stderr
   assert last_json(run.stdout)['parameters'] == 81_674
-  listed = run_child('-m', 'jaxdl', 'configs', folder=elsewhere, environment=there)
+  listed = run_child('-m', 'jaxdl', 'configs', folder=elsewhere, environment=environment)
   assert len(listed.stdout.splitlines()) == len(list((ROOT / 'configs').rglob('*.py')))
-  old = run_child(
-    '-m', 'jaxdl.main', '--config=configs/lstm_mnist.py', folder=elsewhere, environment=there
+  missing = run_child(
+    '-m', 'jaxdl.main', '--config=configs/lstm_mnist.py', folder=elsewhere, environment=environment
   )
-  assert old.stderr == (
+  assert missing.stderr == (
     'jaxdl: config file configs/lstm_mnist.py does not exist: did you mean lstm_mnist?\n'
   )

@@ -1,4 +1,4 @@
-"""Command lines with anything in them: an exit code, and one line where it is not 0."""
+"""Fuzz tests of command lines: each must succeed, or fail with one line of error."""
 
 import pytest
 from fuzzing import cases, works_or_is_refused
@@ -98,12 +98,12 @@ KEYS = st.sampled_from(
 
 
 def flags(*names, most=5):
-  """Arguments of a command: known flags with any value, in two forms, and such as nobody knows."""
+  """Arguments of a command: known flags with any value, in two forms, and unknown arguments."""
   known = [st.builds('--{}={}'.format, st.just(name), VALUES) for name in names]
-  apart = st.builds(
+  separate = st.builds(
     lambda name, value: [f'--{name}', value], st.sampled_from([*names, 'unknown']), VALUES
   )
-  odd = st.sampled_from(
+  unusual = st.sampled_from(
     [
       '--',
       '-',
@@ -120,13 +120,15 @@ def flags(*names, most=5):
     ]
   )
   return st.lists(
-    st.one_of(*known, apart, odd).map(lambda found: found if isinstance(found, list) else [found]),
+    st.one_of(*known, separate, unusual).map(
+      lambda found: found if isinstance(found, list) else [found]
+    ),
     max_size=most,
   ).map(lambda found: [argument for part in found for argument in part])
 
 
 def overridden(*names):
-  """A config, its overrides, and flags."""
+  """Command lines with a config, overrides and flags."""
   overrides = st.lists(st.builds('--config.{}={}'.format, KEYS, VALUES), max_size=3)
   return st.builds(
     lambda config, changes, others: [*config, *changes, *others, '--describe'],
@@ -167,14 +169,12 @@ COMMANDS = {
 
 
 def no_network(name, root):
-  raise OSError(f'{name} is not here, and a test downloads nothing')
+  raise OSError(f'{name} is not prepared, and tests do not download data')
 
 
 @pytest.fixture
 def run_here(capsys, monkeypatch, tmp_path):
-  """Returns a function that runs a command as a user would, in an empty folder with the configs,
-  and looks at what it says.
-  """
+  """Returns a function that runs a command in a folder with the configs and checks its output."""
   for name in ('README.md', 'configs'):
     (tmp_path / name).symlink_to(ROOT / name)
   monkeypatch.chdir(tmp_path)
@@ -201,15 +201,15 @@ def fuzz(name, run_here, count):
   @cases(count)
   @given(arguments)
   @example([])
-  def one(given_arguments):
+  def run_case(given_arguments):
     run_here(function, given_arguments)
 
-  one()
+  run_case()
 
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_commands(name, run_here):
-  fuzz(name, run_here, 5 if name == 'main' else 8)  # those of main build an experiment
+  fuzz(name, run_here, 5 if name == 'main' else 8)  # main builds an experiment in each case
 
 
 @pytest.mark.slow
@@ -222,8 +222,8 @@ def test_fuzz_many_commands(name, run_here, counted_as):
 
 
 @pytest.mark.slow
-def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
-  """Flags that reach the network: what is written and what is analysed."""
+def test_fuzz_commands_on_a_trained_run(small_text, run_here, tmp_path):
+  """Flags of `generate` and `analyze` that are used after the network is loaded."""
   folder = tmp_path / 'run'
   loop.train(experiment.build(small_text, 'small'), folder)
   numbers = VALUES | st.integers(-3, 3).map(str)
@@ -239,7 +239,7 @@ def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
       max_size=3,
     )
   )
-  def written(arguments):
+  def run_generate(arguments):
     run_here(generate.main, [f'--workdir={folder}', '--prime=R', '--length=3', *arguments])
 
   @cases(40)
@@ -254,14 +254,14 @@ def test_fuzz_commands_on_a_sound_run(small_text, run_here, tmp_path):
       max_size=3,
     ),
   )
-  def analysed(only, arguments):
+  def run_analyze(only, arguments):
     run_here(analyze.main, [f'--workdir={folder}', f'--only={only}', '--images=200', *arguments])
 
-  written()
-  analysed()
+  run_generate()
+  run_analyze()
 
 
-def test_fuzz_found_a_new_key_given_twice_with_different_types(run_here, capsys):
+def test_fuzz_found_new_key_given_twice_with_different_types(run_here, capsys):
   run_here(
     main.main,
     [
@@ -283,13 +283,13 @@ def test_fuzz_found_a_new_key_given_twice_with_different_types(run_here, capsys)
 
 
 @pytest.mark.parametrize('flag', ['--seed=-1', f'--seed={2**32}', '--seed=x'])
-def test_fuzz_found_a_seed_that_is_none(flag, capsys):
+def test_fuzz_found_invalid_seeds(flag, capsys):
   for name in ('analyze', 'generate'):
     assert command.run(COMMANDS[name][0], ['jaxdl', '--workdir=x', flag]) == 1
-    assert 'is no whole number from 0 to 4294967295' in capsys.readouterr().err
+    assert 'is not an integer from 0 to 4294967295' in capsys.readouterr().err
 
 
-def test_fuzz_found_errors_of_several_lines_and_names_that_are_no_text(capfd):
+def test_fuzz_found_multi_line_errors_and_invalid_unicode(capfd):
   def fails(arguments):
     raise ValueError('one\ntwo \udcff')
 

@@ -1,4 +1,4 @@
-"""Configs with anything in them: an experiment is built, or one line says what is wrong."""
+"""Fuzz tests of configs: an experiment is built, or one line names the error."""
 
 import copy
 
@@ -107,7 +107,7 @@ def nothing_prepared(monkeypatch, tmp_path):
 
 @pytest.fixture(scope='module')
 def configs(tmp_path_factory):
-  """The configs of the repository on a few examples of what is in the package."""
+  """The configs of the repository, with a few examples of the data in the package."""
   folder = tmp_path_factory.mktemp('photographs')
   for split in ('train', 'validation', 'test'):
     for name in 'abcdefghijk':
@@ -116,14 +116,14 @@ def configs(tmp_path_factory):
         PIL.Image.new('RGB', (9, 8), (number, 2, 3)).save(folder / split / name / f'{number}.png')
   found = {}
   for file in sorted((ROOT / 'configs').glob('*.py')):
-    whole = reading.to_dict(reading.read_file(file))
-    here = {
+    config = reading.to_dict(reading.read_file(file))
+    available = {
       'tiny_shakespeare': TEXT,
       'hoda': {**DIGITS, 'size': 32},
       'image_folder': dict(folder=str(folder), source='folder'),
     }
-    whole['data'].update(here.get(whole['data']['name'], DIGITS))
-    found[file.stem] = whole
+    config['data'].update(available.get(config['data']['name'], DIGITS))
+    found[file.stem] = config
   return found
 
 
@@ -140,23 +140,22 @@ DIGITS = dict(
 
 
 def places(node, path=()):
-  """Every path of a config, sections and lists among them."""
+  """Yields the path of every value, section and list of a config."""
   yield path
-  below = (
-    node.items()
-    if isinstance(node, dict)
-    else enumerate(node)
-    if isinstance(node, (list, tuple))
-    else ()
-  )
+  below = ()
+  if isinstance(node, dict):
+    below = node.items()
+  elif isinstance(node, (list, tuple)):
+    below = enumerate(node)
   for key, value in below:
     yield from places(value, (*path, key))
 
 
 @st.composite
 def changed(draw, found):
-  """A config after one to three changes: a value replaced, a key taken out, misspelt or added, a
-  number scaled.
+  """A config after one to three changes.
+
+  A value is replaced, nested or scaled, or a key is removed, misspelt or added.
   """
   config = copy.deepcopy(draw(st.sampled_from(found)))
   for _ in range(draw(st.integers(1, 3))):
@@ -189,11 +188,11 @@ def changed(draw, found):
 def fuzz(configs, count):
   @cases(count)
   @given(changed(list(configs.values())))
-  def one(config):
+  def build_case(config):
     with works_or_is_refused():
       experiment.build(config, 'fuzzed')
 
-  one()
+  build_case()
 
 
 def fuzz_sweeps(count):
@@ -203,16 +202,16 @@ def fuzz_sweeps(count):
   @given(
     st.sampled_from(files), changed([reading.to_dict(reading.read_file(file)) for file in files])
   )
-  def one(file, config):
+  def read_case(file, config):
     with works_or_is_refused():
       for member in members.read(config, file):
         grouping.separated(member.config)
 
-  one()
+  read_case()
 
 
-def test_the_configs_that_are_changed_are_sound(configs):
-  """What no change can make sound would test little."""
+def test_fuzz_unchanged_configs_are_valid(configs):
+  """The unchanged configs must be valid."""
   for name in (
     'lstm_mnist',
     'cnn_mnist',
@@ -250,7 +249,7 @@ def test_fuzz_many_sweeps(counted_as):
     (
       'data.batch_size',
       10**12,
-      r'config\.data\.batch_size=1000000000000 is not a size: use a whole number of at least 1 and at most',
+      r'config\.data\.batch_size=1000000000000 is not a size: use an integer of at least 1 and at most',
     ),
     (
       'data.batch_size',
@@ -268,7 +267,7 @@ def test_fuzz_many_sweeps(counted_as):
     ('data.layout', ['rows'], r"config\.data\.layout=\['rows'\] is unknown"),
     ('data.source', [], r'config\.data\.source=\[\] is not a text'),
     ('data.data_dir', 3, r'config\.data\.data_dir=3 is not a text'),
-    ('data.overlap', 'no', r"config\.data\.overlap='no' is not a switch"),
+    ('data.overlap', 'no', r"config\.data\.overlap='no' is not a boolean"),
     ('data.augment', 'flip', r"config\.data\.augment='flip' is not a list of changes"),
     ('data.augment', [{'kind': []}], r'config\.data\.augment\[0\]\.kind=\[\] is unknown'),
     ('model', None, r'config\.model=None is not a section'),
@@ -282,7 +281,7 @@ def test_fuzz_many_sweeps(counted_as):
     (
       'model.layers',
       [{'kind': 'conv', 'features': 3, 'kernel': 1 << 40}],
-      r'layers\[0\]\.kernel=1099511627776 is not a whole number',
+      r'layers\[0\]\.kernel=1099511627776 is not an integer',
     ),
     (
       'model.layers',
@@ -316,7 +315,7 @@ def test_fuzz_many_sweeps(counted_as):
     ('seed', True, r'config\.seed=True is not a seed'),
   ],
 )
-def test_fuzz_found_that_this_config_is_refused(key, value, message, configs):
+def test_fuzz_found_invalid_configs(key, value, message, configs):
   config = copy.deepcopy(configs['cnn_mnist'])
   *sections, last = key.split('.')
   node = config
@@ -344,7 +343,7 @@ def test_fuzz_found_that_this_config_is_refused(key, value, message, configs):
     (dict(reported=3), r'^config\.reported=3 is not a section'),
   ],
 )
-def test_fuzz_found_that_this_sweep_is_refused(change, message):
+def test_fuzz_found_invalid_sweeps(change, message):
   sweep = dict(base='../lstm_mnist.py', seeds=[0], axes=[dict(name='a', choices=[dict(name='b')])])
   with pytest.raises(ValueError, match=message):
     members.read({**sweep, **change}, ROOT / 'configs/sweeps/x.py')

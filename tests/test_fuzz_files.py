@@ -1,6 +1,4 @@
-"""Raw files, photographs and caches with anything in them: they are read, or one line names the
-file.
-"""
+"""Fuzz tests of raw files, photographs and caches: read, or rejected with the name of the file."""
 
 import gzip
 import io
@@ -32,7 +30,7 @@ def idx_file():
 
 
 def cdb_file():
-  """Three digits of two rows: runs of white and black in turn."""
+  """Three digits of two rows, as alternating runs of white and black."""
   record = b'\xff\x07\x03\x02' + struct.pack('<H', 6) + bytes([1, 1, 1, 0, 2, 1])
   return struct.pack('<HBBBBI', 2005, 1, 2, 0, 0, 3).ljust(1024, b'\0') + record * 3
 
@@ -54,7 +52,7 @@ def picture(kind):
 
 
 def read_photograph(file):
-  """As the worker processes read it."""
+  """Reads a photograph like the worker processes."""
   pieces = Pieces(
     source=[(file.read_bytes(), 0, str(file))],
     indices=lambda step, steps: (np.zeros((1, 1), int), np.ones((1, 1))),
@@ -73,9 +71,9 @@ def read_tar(file):
   sources.unpack(file, file.parent / f'{file.name}-unpacked')
 
 
-# Not Hoda's .mat file: SciPy's parser can end the process on a damaged one, so that its checksum
-# comes first (see below).
-FORMATS = {  # name → (sound content, reader of a path)
+# Without Hoda's .mat file: a damaged file can crash SciPy's parser, so its checksum is verified first
+# (see below).
+FORMATS = {  # name → (valid content, function that reads the file)
   'a-idx3-ubyte': (idx_file(), lambda file: idx.read(file.parent, 'a-idx3-ubyte', PIXELS.shape)),
   'b-idx3-ubyte.gz': (
     gzip.compress(idx_file(), mtime=0),
@@ -97,8 +95,9 @@ FORMATS = {  # name → (sound content, reader of a path)
 
 @st.composite
 def damaged(draw, content):
-  """A file after one to three faults: cut off, bits flipped, bytes put in, taken out, made 0 or
-  255, a number made huge.
+  """A file with one to three faults.
+
+  A fault truncates the file, flips a bit, inserts, removes, repeats or overwrites bytes.
   """
   data = bytearray(content)
   for _ in range(draw(st.integers(1, 3))):
@@ -107,7 +106,7 @@ def damaged(draw, content):
         ['cut', 'flip', 'flip', 'insert', 'remove', 'zero', 'full', 'huge', 'empty', 'repeat']
       )
     )
-    head = draw(st.booleans())  # half of the faults are where the headers are
+    head = draw(st.booleans())  # half of the faults are in the header
     at = draw(st.integers(0, max(0, min(64 if head else len(data), len(data)) - 1)))
     length = draw(st.integers(1, 16))
     if fault == 'cut':
@@ -136,18 +135,18 @@ def fuzz(name, folder, count):
 
   @cases(count)
   @given(damaged(content))
-  def one(data):
+  def read_case(data):
     (folder / name).write_bytes(data)
     with works_or_is_refused(naming=name):
       read(folder / name)
 
-  one()
+  read_case()
 
 
 @pytest.mark.parametrize(
   'name', [name for name in FORMATS if name not in ('input.txt', 'data_batch_1.bin')]
 )
-def test_the_files_that_are_damaged_are_sound(name, tmp_path):
+def test_fuzz_undamaged_files_are_valid(name, tmp_path):
   (tmp_path / name).write_bytes(FORMATS[name][0])
   FORMATS[name][1](tmp_path / name)
 
@@ -167,20 +166,20 @@ def test_fuzz_many_files(name, tmp_path, counted_as):
 
 
 @pytest.mark.parametrize('count', [25, pytest.param(250, marks=pytest.mark.slow)])
-def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counted_as):
-  """Whatever happens to the arrays, what is read are those that were decoded."""
+def test_fuzz_damaged_array_cache_is_rebuilt(count, tmp_path, capsys, counted_as):
+  """The arrays are always those that were decoded."""
   arrays = {'train': {'image': PIXELS, 'label': np.arange(3, dtype=np.int32)}}
   array_cache.cached(tmp_path, lambda: (arrays, ('a', 'b', 'c')))
-  sound = {
+  valid = {
     name: (tmp_path / array_cache.FOLDER / name).read_bytes()
     for name in ('train.image.npy', 'train.label.npy')
   }
 
   @cases(count)
   @given(
-    st.one_of(*(st.tuples(st.just(name), damaged(content)) for name, content in sound.items()))
+    st.one_of(*(st.tuples(st.just(name), damaged(content)) for name, content in valid.items()))
   )
-  def one(damage):
+  def read_case(damage):
     name, content = damage
     (tmp_path / array_cache.FOLDER / name).write_bytes(content)
     with works_or_is_refused():
@@ -188,7 +187,7 @@ def test_fuzz_a_damaged_array_cache_is_made_anew(count, tmp_path, capsys, counte
       np.testing.assert_array_equal(found['train']['image'], PIXELS)
       np.testing.assert_array_equal(found['train']['label'], np.arange(3))
 
-  one()
+  read_case()
   counted_as('decoded arrays damaged on disk: decoded again')
 
 
@@ -201,7 +200,7 @@ def test_fuzz_slices(count):
       'train[{}{}:{}{}]'.format, *[st.integers(-(10**20), 10**20), st.sampled_from(['', '%'])] * 2
     )
   )
-  def one(expression):
+  def parse_case(expression):
     with works_or_is_refused(naming='split'):
       assert (
         sum(
@@ -211,10 +210,10 @@ def test_fuzz_slices(count):
         > 0
       )
 
-  one()
+  parse_case()
 
 
-def test_fuzz_found_a_cdb_header_that_claims_four_billion_records(tmp_path):
+def test_fuzz_found_cdb_header_with_four_billion_records(tmp_path):
   content = bytearray(cdb_file())
   content[6:10] = b'\xff' * 4
   (tmp_path / 'a.cdb').write_bytes(content)
@@ -225,8 +224,8 @@ def test_fuzz_found_a_cdb_header_that_claims_four_billion_records(tmp_path):
     cdb.read(tmp_path / 'a.cdb')
 
 
-def test_fuzz_found_an_idx_file_that_unpacks_to_far_more(tmp_path):
-  """A small file may unpack to any size: it is read up to the first byte too many."""
+def test_fuzz_found_idx_file_that_unpacks_to_a_huge_size(tmp_path):
+  """A small file may unpack to any size. It is read only up to one byte more than expected."""
   with gzip.open(tmp_path / 'a-idx3-ubyte.gz', 'wb', 1) as file:
     file.write(idx_file() + bytes(1 << 24))
   with pytest.raises(
@@ -235,7 +234,7 @@ def test_fuzz_found_an_idx_file_that_unpacks_to_far_more(tmp_path):
     idx.read(tmp_path, 'a-idx3-ubyte', PIXELS.shape)
 
 
-def test_fuzz_found_labels_that_are_no_whole_numbers(tmp_path):
+def test_fuzz_found_labels_that_are_not_integers(tmp_path):
   images = np.empty(2, object)
   images[:] = [INK] * 2
   scipy.io.savemat(tmp_path / 'a.mat', {'Data': images, 'labels': np.array([1, np.nan])})
@@ -243,16 +242,20 @@ def test_fuzz_found_labels_that_are_no_whole_numbers(tmp_path):
     hoda_mat.read(tmp_path / 'a.mat')
 
 
-def test_fuzz_found_that_hoda_was_parsed_before_its_checksum(tmp_path, monkeypatch):
+def test_fuzz_found_hoda_parsed_before_its_checksum(tmp_path, monkeypatch):
   for name, _, _ in hoda.FILES.values():
     (tmp_path / name).write_bytes(b'x')
-  monkeypatch.setattr(hoda_mat, 'read', lambda path: pytest.fail('it was parsed'))
-  monkeypatch.setattr(cdb, 'read', lambda path: pytest.fail('it was parsed'))
+  monkeypatch.setattr(
+    hoda_mat, 'read', lambda path: pytest.fail('parsed before the checksum was verified')
+  )
+  monkeypatch.setattr(
+    cdb, 'read', lambda path: pytest.fail('parsed before the checksum was verified')
+  )
   with pytest.raises(ValueError, match=r'has another checksum'):
     sources.farsi_digits(tmp_path, tmp_path)
 
 
-def test_fuzz_found_class_names_that_are_no_text(tmp_path):
+def test_fuzz_found_class_names_that_are_not_text(tmp_path):
   for name in [*sources.CIFAR10, 'test_batch.bin']:
     (tmp_path / name).touch()
   (tmp_path / 'batches.meta.txt').write_bytes(b'\xff\xfe')
@@ -260,8 +263,8 @@ def test_fuzz_found_class_names_that_are_no_text(tmp_path):
     sources.cifar10(tmp_path, tmp_path)
 
 
-def test_fuzz_found_a_picture_that_claims_to_be_huge():
-  """30,000 × 30,000 pixels in 60 bytes: 2.7 GB, were they made."""
+def test_fuzz_found_image_header_with_a_huge_size():
+  """The header of a small file claims 30,000 × 30,000 pixels, which would take 2.7 GB."""
   content = picture('PNG')
   header = content[12:16] + struct.pack('>II', 30000, 30000) + content[24:29]
   huge = content[:12] + header + struct.pack('>I', zlib.crc32(header)) + content[33:]
@@ -270,17 +273,17 @@ def test_fuzz_found_a_picture_that_claims_to_be_huge():
 
 
 @pytest.mark.parametrize('content', [b'', b'PK\3\4', b'\x93NUMPY\1\0\x02\0{('])
-def test_fuzz_found_a_cache_whose_array_is_none(content, tmp_path, capsys):
+def test_fuzz_found_cache_with_an_invalid_array(content, tmp_path, capsys):
   arrays = {'train': {'label': np.arange(3, dtype=np.int32)}}
   array_cache.cached(tmp_path, lambda: (arrays, ()))
   (tmp_path / array_cache.FOLDER / 'train.label.npy').write_bytes(content)
   found, _ = array_cache.cached(tmp_path, lambda: (arrays, ()))
   np.testing.assert_array_equal(found['train']['label'], np.arange(3))
-  said = capsys.readouterr().err
-  assert 'train.label.npy cannot be read' in said
-  assert 'pickle' not in said, "NumPy's advice is to trust the file"
+  printed = capsys.readouterr().err
+  assert 'train.label.npy cannot be read' in printed
+  assert 'pickle' not in printed, "NumPy's message advises to allow pickles"
 
 
-def test_fuzz_found_a_damaged_note_beside_a_prepared_copy(tmp_path):
+def test_fuzz_found_damaged_provenance_file(tmp_path):
   (tmp_path / tfds_arrays.NOTE).write_text('[3')
   assert tfds_arrays._note(tmp_path) == ', provenance.json is damaged'

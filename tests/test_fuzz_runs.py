@@ -1,6 +1,4 @@
-"""Files of a run with anything in them: status, report and comparison say what they can, or name
-the file.
-"""
+"""Fuzz tests of the files of a run: they are read, or rejected with the name of the folder."""
 
 import contextlib
 import copy
@@ -105,14 +103,13 @@ JUNK = st.one_of(
 
 
 def write(folder, name, content, raw=False):
-  """Journals are lines; every other file is one object."""
-  text = (
-    content
-    if raw
-    else ''.join(f'{json.dumps(line)}\n' for line in content)
-    if name.endswith('l') and isinstance(content, list)
-    else json.dumps(content)
-  )
+  """Writes a journal as lines and every other file as one object."""
+  if raw:
+    text = content
+  elif name.endswith('l') and isinstance(content, list):
+    text = ''.join(f'{json.dumps(line)}\n' for line in content)
+  else:
+    text = json.dumps(content)
   (folder / name).write_bytes(
     text if isinstance(text, bytes) else text.encode(errors='surrogatepass')
   )
@@ -120,7 +117,7 @@ def write(folder, name, content, raw=False):
 
 @pytest.fixture
 def run(tmp_path):
-  """A folder with the files that training and analyses leave."""
+  """A folder with the files that training and the analyses write."""
   folder = tmp_path / 'run'
   (folder / 'analysis').mkdir(parents=True)
   (folder / 'checkpoints/8').mkdir(parents=True)
@@ -140,18 +137,23 @@ def run(tmp_path):
 
 
 def places(node, path=()):
+  """Yields the path of every value, object and list of JSON data."""
   yield path
-  below = (
-    node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-  )
+  below = ()
+  if isinstance(node, dict):
+    below = node.items()
+  elif isinstance(node, list):
+    below = enumerate(node)
   for key, value in below:
     yield from places(value, (*path, key))
 
 
 @st.composite
 def damaged(draw):
-  """(name of a file, what it holds): a value replaced or taken out, the text cut off, a byte
-  changed, or no text at all.
+  """(name of a file, its damaged content).
+
+  Values are replaced or removed, the text is truncated, a byte is changed, or all of it is replaced
+  by bytes that are not JSON.
   """
   name = draw(st.sampled_from([*list(FILES)[:3] * 2, *list(FILES)[3:]]))
   content = copy.deepcopy(FILES[name])
@@ -180,8 +182,8 @@ def damaged(draw):
   return name, content
 
 
-def look(folder):
-  """What reads a run's files: each on its own, for one may refuse what another needs."""
+def readers(folder):
+  """Returns the functions that read the files of a run; each may reject the files separately."""
 
   def record():
     return summary.record(folder, {'step': 8}, seconds=1.0, resumed=True)
@@ -203,22 +205,22 @@ def look(folder):
 
 
 def fuzz(run, count):
-  for action in look(run):  # on sound files
+  for action in readers(run):  # with valid files
     with contextlib.redirect_stdout(io.StringIO()):
       action()
 
   @cases(count)
   @given(damaged())
-  def one(damage):
+  def read_case(damage):
     name, content = damage
-    for restored, sound in FILES.items():
-      write(run, restored, sound)
+    for restored, valid in FILES.items():
+      write(run, restored, valid)
     write(run, name, content, raw=isinstance(content, bytes))
-    for action in look(run):
+    for action in readers(run):
       with contextlib.redirect_stdout(io.StringIO()), works_or_is_refused(naming=str(run)):
         action()
 
-  one()
+  read_case()
 
 
 def test_fuzz_runs(run):
@@ -239,7 +241,7 @@ def test_fuzz_many_runs(run, counted_as):
     ('config.json', [], r'config\.json is not the JSON object of a run'),
     ('config.json', b'\xff', r'config\.json is not JSON'),
     ('config.json', b'[' * 100_000, r'config\.json is not JSON'),
-    ('config.json', {**CONFIG, 'model': 3}, r'config\.json has an impossible model: delete it'),
+    ('config.json', {**CONFIG, 'model': 3}, r'config\.json has an invalid model: delete it'),
     (
       'config.json',
       {**CONFIG, 'model': {'name': 'cnn', 'layers': 3}},
@@ -249,38 +251,38 @@ def test_fuzz_many_runs(run, counted_as):
     (
       'summary.json',
       {**SUMMARY, 'seconds': float('nan')},
-      r'summary\.json has an impossible seconds',
+      r'summary\.json has an invalid seconds',
     ),
     (
       'summary.json',
       {**SUMMARY, 'test_loss': 10**400},
-      r'summary\.json has an impossible test_loss',
+      r'summary\.json has an invalid test_loss',
     ),
     (
       'analysis/generated.json',
       {'texts': [3]},
-      r'generated\.json is not what jaxdl\.analyze writes',
+      r'generated\.json is not an output of jaxdl\.analyze',
     ),
     (
       'analysis/statistics.json',
       {'layers': [{}]},
-      r'statistics\.json is not what jaxdl\.analyze writes',
+      r'statistics\.json is not an output of jaxdl\.analyze',
     ),
     (
       'analysis/embedding_tsne.npz',
       b'PK',
-      r'embedding_tsne\.npz is not what jaxdl\.analyze writes',
+      r'embedding_tsne\.npz is not an output of jaxdl\.analyze',
     ),
   ],
 )
-def test_fuzz_found_that_this_file_of_a_run_is_refused(name, content, message, run):
+def test_fuzz_found_invalid_files_of_a_run(name, content, message, run):
   write(run, name, content, raw=isinstance(content, bytes))
   with works_or_is_refused(), pytest.raises(ValueError, match=message):
     page.write([run], run / 'report.html')
 
 
-def test_fuzz_found_lines_of_a_journal_that_are_none(run):
-  sound = (run / 'metrics.jsonl').read_bytes()
+def test_fuzz_found_invalid_lines_of_a_journal(run):
+  valid = (run / 'metrics.jsonl').read_bytes()
   lines = [
     b'3',
     b'[]',
@@ -291,11 +293,11 @@ def test_fuzz_found_lines_of_a_journal_that_are_none(run):
     b'[' * 100_000,
     b'{"step": 9, "split": "tra',
   ]
-  (run / 'metrics.jsonl').write_bytes(b'\n'.join([sound, *lines]))
+  (run / 'metrics.jsonl').write_bytes(b'\n'.join([valid, *lines]))
   assert files.journal(run) == JOURNAL
 
 
-def test_fuzz_found_lines_of_weights_that_are_none(run):
+def test_fuzz_found_invalid_lines_of_weights(run):
   lines = [{'step': step, 'a/kernel': [float(step)] * 9} for step in (4, 8)]
   others = [
     3,
@@ -312,13 +314,13 @@ def test_fuzz_found_lines_of_weights_that_are_none(run):
 @pytest.mark.parametrize(
   'lock', [b'3', b'\xff', b'{"process": []}', b'{"process": 1, "host": "x", "steps": "many"}', b'{']
 )
-def test_fuzz_found_a_lock_that_says_nothing(lock, run):
+def test_fuzz_found_invalid_lock_files(lock, run):
   (run / 'lock').write_bytes(lock)
   found = status.read(run)
   assert (found['process'], found['steps'], found['state']) == (None, None, 'finished')
 
 
-def test_fuzz_found_a_summary_that_would_have_ended_a_run_at_its_last_moment(run):
+def test_fuzz_found_truncated_summary_at_the_end_of_a_run(run):
   (run / 'summary.json').write_text('{"secon')
   assert summary.record(run, {'step': 9}, seconds=2.0, resumed=True) == {'step': 9, 'seconds': 2.0}
 
@@ -326,7 +328,7 @@ def test_fuzz_found_a_summary_that_would_have_ended_a_run_at_its_last_moment(run
 @pytest.mark.parametrize(
   'values', [[float('nan')] * 2, [0, 5e-324], [1e38, 1e38 * (1 + 1e-15)], [-3e38, 3e38]]
 )
-def test_fuzz_found_curves_that_no_axis_fits(values):
+def test_fuzz_found_curves_with_extreme_values(values):
   lines = {'run': {('loss', 'train'): list(enumerate(values)), ('accuracy', 'test'): [(0, 0.5)]}}
   drawn = svg.charts(lines)
   assert [chart['metric'] for chart in drawn] == (

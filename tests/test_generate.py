@@ -1,6 +1,4 @@
-"""Text from a language model: against one character at a time without a loop, and from the command
-line.
-"""
+"""Tests of text generation: against a reference without a loop, and from the command line."""
 
 import jax
 import jax.numpy as jnp
@@ -19,28 +17,29 @@ VARIABLES = jax.tree.map(
 PRIMES = [np.array([1, 2, 3]), np.array([4]), np.array([5, 0, 6, 2, 2])]
 
 
-read_whole = jax.jit(lambda text: MODEL.apply(VARIABLES, text))
+apply_model = jax.jit(lambda text: MODEL.apply(VARIABLES, text))
 
 
-def likeliest(prime, length):
-  """Reads the whole text anew for each character; what follows it is not read before it."""
+def greedy_continuation(prime, length):
+  """Applies the model to the complete text for each new character; the model is causal."""
   text = np.zeros(len(prime) + length, int)
   text[: len(prime)] = prime
   for place in range(len(prime), len(text)):
-    text[place] = read_whole(text[None])[0, place - 1].argmax()
+    text[place] = apply_model(text[None])[0, place - 1].argmax()
   return text[len(prime) :].tolist()
 
 
-def test_greedy_text_equals_reading_the_whole_text_anew_for_each_character():
+def test_generate_greedy_text_equals_the_reference():
   found = sampling.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=0)
-  assert found.tolist() == [likeliest(prime, 12) for prime in PRIMES]
+  assert found.tolist() == [greedy_continuation(prime, 12) for prime in PRIMES]
   top = sampling.generate(MODEL, VARIABLES, PRIMES, length=12, temperature=5.0, top_k=1)
   np.testing.assert_array_equal(top, found)
 
 
-def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
-  """With the state carried by hand. Report 004 takes and feeds back as many characters at a time as
-  the prime has.
+def test_generate_feeds_the_prime_character_by_character():
+  """Carries the state explicitly.
+
+  Report 004 instead feeds back blocks of characters that are as long as the prime.
   """
 
   def read(text, carry, *, reset):
@@ -62,10 +61,10 @@ def test_a_prime_is_fed_one_character_after_another_as_training_feeds_them():
   for number in range(3):
     block, carry = read(blocks[-1], carry, reset=number == 0)
     blocks.append(block)
-  assert found != sum(blocks[1:], [])[:12], 'so that this test would notice the mistake'
+  assert found != sum(blocks[1:], [])[:12], 'feeding blocks must give another text'
 
 
-def test_sampled_text_follows_its_seed_and_not_the_other_primes():
+def test_generate_depends_on_the_seed_not_on_other_primes():
   sampled = sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
   np.testing.assert_array_equal(
     sampling.generate(MODEL, VARIABLES, PRIMES[:2], length=20, temperature=1.5, seed=3), sampled[:2]
@@ -78,10 +77,8 @@ def test_sampled_text_follows_its_seed_and_not_the_other_primes():
   ).any()
 
 
-def test_sampled_characters_are_as_frequent_as_the_softmax_says():
-  """The first character after one prime, from 4,000 copies of it; temperature 2 and the 4
-  likeliest.
-  """
+def test_generate_samples_from_the_softmax():
+  """Samples the first character after 4,000 copies of a prime, with temperature 2 and top_k=4."""
   copies = [np.array([2])] * 4000
   found = sampling.generate(MODEL, VARIABLES, copies, length=1, temperature=2.0, top_k=4)[:, 0]
   logits = np.asarray(MODEL.apply(VARIABLES, jnp.array([[2]]))[0, 0], np.float64)
@@ -101,12 +98,12 @@ def test_sampled_characters_are_as_frequent_as_the_softmax_says():
     (dict(primes=[[]]), 'a prime is empty'),
   ],
 )
-def test_wrong_requests_are_named(options, message):
+def test_generate_error_names_the_invalid_argument(options, message):
   with pytest.raises(ValueError, match=message):
     sampling.generate(MODEL, VARIABLES, options.pop('primes', PRIMES), **{'length': 5, **options})
 
 
-def test_a_wrong_argument_of_the_library_is_a_flag_of_the_command(capsys):
+def test_generate_command_error_names_the_flag(capsys):
   def main(arguments):
     return sampling.generate(MODEL, VARIABLES, PRIMES, length=0)
 
@@ -114,7 +111,7 @@ def test_a_wrong_argument_of_the_library_is_a_flag_of_the_command(capsys):
   assert capsys.readouterr().err == 'jaxdl: --length=0 is out of range: use 1 to 1,000,000\n'
 
 
-def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
+def test_generate_from_a_checkpoint(small_text, small, tmp_path, capsys):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
   capsys.readouterr()
   command = [
@@ -143,8 +140,8 @@ def test_generate_from_a_checkpoint_alone(small_text, small, tmp_path, capsys):
     generate.main(['generate', str(tmp_path / 'digits')])
   with pytest.raises(ValueError, match='^unrecognized arguments: b: give the folder of one run$'):
     generate.main(['generate', 'a', 'b'])
-  for folders, said in (([], ''), (['a', '--workdir=b'], ', not a and b')):
+  for folders, given in (([], ''), (['a', '--workdir=b'], ', not a and b')):
     with pytest.raises(
-      ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR{said}: see '
+      ValueError, match=f'^give the folder of one run, DIR or --workdir=DIR{given}: see '
     ):
       generate.main(['generate', *folders])

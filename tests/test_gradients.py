@@ -1,5 +1,6 @@
-"""Every model and task against finite differences in float64; those of the operations are in
-test_ops_*.py.
+"""Gradients of models and tasks against finite differences in float64.
+
+The gradients of the operations are tested in tests/ops.
 """
 
 import functools
@@ -42,7 +43,7 @@ def _float64():
 )
 @pytest.mark.parametrize('train', [True, False])
 def test_gradients_of_model_and_task(section, train):
-  """The summed loss by every parameter, with batch statistics, dropout and a padded example."""
+  """Gradient of the summed loss, with batch statistics, dropout and a padded example."""
   model = models.build(section)
   inputs = normal(3, 12, 12, 1) if section['name'] == 'cnn' else normal(3, 6, 4)
   mask, index = jnp.array([1.0, 1.0, 0.0]), jnp.array([7, 3, 0])
@@ -95,7 +96,7 @@ def test_gradients_of_smoothed_labels_and_squared_error(task):
   )
 
 
-def test_gradients_of_penalty():
+def test_gradients_of_l2_penalty():
   check_grads(
     lambda tree: tasks.l2(tree, strength=0.3),
     ({'kernel': normal(3, 4), 'bias': normal(4)},),

@@ -1,4 +1,4 @@
-"""Imports while several threads run: no library may replace `builtins.__import__` then."""
+"""Imports in several threads: no library may replace `builtins.__import__` during training."""
 
 import numpy as np
 import PIL.Image
@@ -7,40 +7,40 @@ from helpers import WITHOUT_TENSORFLOW, last_json, run_child
 
 from jaxdl.training import experiment, loop
 
-WATCHED = '''
-"""Runs a command, then prints what was imported while another thread of Python lived, as JSON."""
+WATCHER = '''
+"""Runs a command, then prints as JSON what was imported while another Python thread was running."""
 import builtins, importlib, json, sys, threading, types
 
-replaced, beside = [], []
+replaced, concurrent = [], []
 
 
-def others():
+def other_threads():
   return sorted(thread.name for thread in threading.enumerate() if thread is not threading.current_thread())
 
 
-class Watched(types.ModuleType):
+class WatchedModule(types.ModuleType):
   def __setattr__(self, name, value):
     if name == '__import__':
-      replaced.append(others())
+      replaced.append(other_threads())
     super().__setattr__(name, value)
 
 
 class Finder:
   def find_spec(self, name, path=None, target=None):
-    if others():
-      beside.append((threading.current_thread().name, name.partition('.')[0]))
+    if other_threads():
+      concurrent.append((threading.current_thread().name, name.partition('.')[0]))
 
 
-builtins.__class__ = Watched
+builtins.__class__ = WatchedModule
 sys.meta_path.insert(0, Finder())
 command = importlib.import_module(sys.argv[1])
 code = command.main(sys.argv[1:])
-print(json.dumps({'code': code, 'replaced': replaced, 'beside': sorted(set(beside))}))
+print(json.dumps({'code': code, 'replaced': replaced, 'concurrent': sorted(set(concurrent))}))
 '''
 
 
-def watched(*arguments, **keywords):
-  done = run_child('-c', WATCHED, *arguments, **keywords)
+def run_watched(*arguments, **keywords):
+  done = run_child('-c', WATCHER, *arguments, **keywords)
   assert done.returncode == 0, done.stderr
   return last_json(done.stdout)
 
@@ -57,13 +57,14 @@ def photographs(folder):
 @pytest.mark.parametrize(
   'environment',
   [WITHOUT_TENSORFLOW, pytest.param({}, marks=pytest.mark.slow)],
-  ids=['without', 'with TensorFlow'],
+  ids=['without_tensorflow', 'with_tensorflow'],
 )
-def test_no_library_replaces_the_import_function_while_a_thread_of_training_lives(
+def test_import_function_is_not_replaced_during_training(
   environment, small_cnn, config_file, tmp_path
 ):
-  """Grain does so while it is imported; the first step is traced in one thread while another
-  compiles the initial state.
+  """Grain replaces the function during its import.
+
+  Training traces the first step in one thread while another compiles the initial state.
   """
   data = dict(
     name='image_folder',
@@ -76,20 +77,20 @@ def test_no_library_replaces_the_import_function_while_a_thread_of_training_live
   )
   small_cnn['model']['layers'][5]['features'] = 3
   config = config_file({**small_cnn, 'data': data, 'train_for': '4 steps'})
-  found = watched(
+  found = run_watched(
     'jaxdl.main', f'--config={config}', f'--workdir={tmp_path / "run"}', environment=environment
   )
   assert found['replaced'], 'Grain replaces builtins.__import__'
-  assert not any(found['replaced']), 'while no other thread lives'
-  threads = {thread for thread, _ in found['beside']}
+  assert not any(found['replaced']), 'only while no other thread is running'
+  threads = {thread for thread, _ in found['concurrent']}
   assert len(threads - {'MainThread'}) == (not environment), (
-    'the writing thread alone imports TensorFlow; those that decode import nothing'
+    'only the writer thread imports TensorFlow; the decoding threads import nothing'
   )
 
 
-def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_path):
+def test_analysis_imports_libraries_before_starting_threads(small_cnn, tmp_path):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
-  found = watched(
+  found = run_watched(
     'jaxdl.analyze',
     tmp_path,
     '--only=embedding,errors,filters',
@@ -98,5 +99,5 @@ def test_an_analysis_imports_its_libraries_before_its_threads(small_cnn, tmp_pat
   )
   assert found['code'] == 0
   assert not any(found['replaced'])
-  libraries = {library for _, library in found['beside']}
+  libraries = {library for _, library in found['concurrent']}
   assert not libraries & {'matplotlib', 'sklearn', 'threadpoolctl'}

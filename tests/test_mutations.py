@@ -1,4 +1,7 @@
-"""The tests of the analyses find mistakes: mutants of the source code, run by `pytest -m slow`."""
+"""Mutation tests: the tests of the analyses must find mutants of the source code.
+
+The mutants are run by `pytest -m slow`.
+"""
 
 import ast
 import shutil
@@ -8,8 +11,8 @@ import mutants
 import pytest
 from helpers import ROOT, run_child
 
-# source → the tests that must find its mutants, and the share of mutants that they killed when it
-# was measured. Some mutants are equivalent to the original, so the share may be below 1.
+# Source file → (its tests, lowest share of mutants that they must kill, as measured). Some mutants
+# are equivalent to the original, so the share may be below 1.
 TESTS = {
   'analysis/units.py': ('analysis/test_units.py', 7 / 9),
   'analysis/batches.py': ('analysis/test_statistics.py', 4 / 5),
@@ -50,7 +53,7 @@ def mutants_of(file):
 
 
 def copy_to(folder):
-  """Copies what the tests need."""
+  """Copies the files that the tests need."""
   for name in ('jaxdl', 'tests', 'launch', 'configs'):
     ignored = shutil.ignore_patterns('bundled', '__pycache__')
     shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -59,11 +62,11 @@ def copy_to(folder):
 
 
 def run_tests(folder, tests):
-  """Runs tests until the first failure, in a process of its own; returns the exit code and the end
-  of the output.
-  """
+  """Runs tests in a child process until the first failure; returns (exit code, end of the output)."""
   options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider']
-  environment = {'JAXDL_CHECK_TYPES': '0'}  # assertions alone must find a mutant
+  environment = {
+    'JAXDL_CHECK_TYPES': '0'
+  }  # a mutant must be found by assertions, not by type checks
 
   try:
     child = run_child(
@@ -75,7 +78,7 @@ def run_tests(folder, tests):
       environment=environment,
       timeout=300,
     )
-  except subprocess.TimeoutExpired:  # such as a loop that never ends
+  except subprocess.TimeoutExpired:  # such as an endless loop
     return pytest.ExitCode.TESTS_FAILED, 'timeout'
   return child.returncode, child.stdout[-2000:] + child.stderr[-1000:]
 
@@ -106,13 +109,13 @@ def test_mutation_operators(expression, expected):
   assert {ast.unparse(mistake) for mistake in mutants.mistakes(node)} == expected
 
 
-def test_mutation_of_a_slice_drops_a_bound():
+def test_mutation_of_a_slice_removes_a_bound():
   slices = mutants.mistakes(ast.parse('a[i:j]', mode='eval').body.slice)
   assert {ast.unparse(bounds) for bounds in slices} == {':j', 'i:', 'i:j'}
 
 
-def test_mutants_are_those_of_reworded_source():
-  """The form of the source, and what surrounds a function, do not change its mutant."""
+def test_mutants_do_not_depend_on_formatting():
+  """The formatting of the source and the code around a function do not change its mutant."""
   source = 'def f(a: int, b):\n  """Sum."""\n  return a + b  # both\n'
   reworded = 'x = 1\n\n\ndef f(a, b):\n    return (\n        a + b\n    )\n'
   (mutant,), (again,) = mutants.of_source(source), mutants.of_source(reworded)
@@ -125,7 +128,7 @@ def test_mutants_are_those_of_reworded_source():
 def test_mutants_compile_and_differ_from_the_source(file):
   source = (ROOT / 'jaxdl' / file).read_text()
   found = mutants_of(file)
-  assert found, 'no function can be mutated'
+  assert found, 'the file has no function that can be mutated'
   assert found == mutants_of(file)
   assert ast.unparse(ast.parse(source)) not in [mutant.source for mutant in found]
   for mutant in found:
@@ -137,10 +140,10 @@ def test_mutants_compile_and_differ_from_the_source(file):
 @pytest.mark.slow
 @pytest.mark.parametrize('file', TESTS)
 def test_mutants_are_killed(file, tmp_path):
-  tests, least = TESTS[file]
+  tests, lowest_share = TESTS[file]
   copy_to(tmp_path)
   code, output = run_tests(tmp_path, tests)
-  assert code == pytest.ExitCode.OK, f'the tests fail without a mistake: {output}'
+  assert code == pytest.ExitCode.OK, f'the tests fail without a mutation: {output}'
   found = mutants_of(file)
   survivors = []
   for mutant in found:
@@ -151,4 +154,4 @@ def test_mutants_are_killed(file, tmp_path):
   killed = len(found) - len(survivors)
   summary = '\n'.join([f'{file}: {killed} of {len(found)} mutants killed; survivors:', *survivors])
   print(summary)
-  assert killed / len(found) >= least, summary
+  assert killed / len(found) >= lowest_share, summary

@@ -1,4 +1,4 @@
-"""What runs on Linux, macOS and Windows: the dependencies, locks and calls of the system."""
+"""Tests of portability to Linux, macOS and Windows: dependencies, file locks and system calls."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PLATFORMS = [
   'aarch64-apple-darwin',
   'x86_64-pc-windows-msvc',
 ]
-# imports, and calls
+# Modules and functions that exist only on POSIX systems.
 POSIX_ONLY = (
   'fcntl',
   'resource',
@@ -51,14 +51,14 @@ with folder.locked(sys.argv[1], {}, 8):
 
 
 def resolved(requirements, version, system):
-  """Resolves requirements for a platform, from wheels alone; returns uv's CompletedProcess.
+  """Resolves requirements for a platform, using only wheels; returns uv's CompletedProcess.
 
   Args:
     requirements: path of pyproject.toml, or '-' for a line of standard input.
-    version: str, of Python.
-    system: str, as uv names it.
+    version: version of Python.
+    system: name of the platform in uv.
   """
-  # promise, a dependency of tensorflow-datasets, is pure Python and has no wheel
+  # promise, a dependency of tensorflow-datasets, is pure Python and has no wheel.
   arguments = [
     '-m',
     'uv',
@@ -102,7 +102,7 @@ def test_platforms_have_wheels_of_every_dependency(system, version, package_inde
   assert (major, minor) >= ((0, 12) if version == '3.12' else (0, 10))
 
 
-def test_platforms_no_module_needs_posix():
+def test_platforms_no_module_requires_posix():
   for file in sorted((ROOT / 'jaxdl').rglob('*.py')):
     lines = file.read_text().splitlines()
     wanted = [name if '.' in name else f'import {name}' for name in POSIX_ONLY]
@@ -110,7 +110,7 @@ def test_platforms_no_module_needs_posix():
     assert not used, f'{file}: {used}'
 
 
-def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tmp_path):
+def test_platforms_lock_ends_with_its_process(tmp_path):
   run = tmp_path / 'run'
   holder = subprocess.Popen(
     [sys.executable, '-c', HOLDER, str(run)],
@@ -138,31 +138,29 @@ def test_platforms_a_lock_ends_with_its_process_and_is_seen_without_taking_it(tm
   assert run_folder.trainer(run)['now'] is False
 
 
-def test_platforms_looking_at_a_run_never_keeps_it_from_training(tmp_path):
-  """One thread asks who trains, all the time, while another begins a run again and again."""
+def test_platforms_reading_the_lock_owner_never_blocks_training(tmp_path):
+  """One thread reads the owner of the lock continuously while another takes the lock repeatedly."""
   ended = threading.Event()
 
-  def look():
+  def read_owner():
     while not ended.is_set():
       run_folder.trainer(tmp_path)
 
-  looking = threading.Thread(target=look)
-  looking.start()
+  reader = threading.Thread(target=read_owner)
+  reader.start()
   try:
     for _ in range(20):
       with run_folder.locked(tmp_path, {}, 8):
         assert run_folder.trainer(tmp_path)['now'] is True
   finally:
     ended.set()
-    looking.join()
+    reader.join()
 
 
 @pytest.mark.parametrize(
   ('change', 'now'), [({}, True), ({'process': 2**22 + 1}, False), ({'host': 'another'}, False)]
 )
-def test_platforms_looks_for_the_process_without_the_right_to_lock(
-  change, now, tmp_path, monkeypatch
-):
+def test_platforms_lock_owner_is_read_without_lock_permission(change, now, tmp_path, monkeypatch):
   def refuse(*arguments, **keywords):
     raise PermissionError
 
@@ -171,11 +169,11 @@ def test_platforms_looks_for_the_process_without_the_right_to_lock(
   (tmp_path / 'lock').write_text(json.dumps({**owner, **change}))
   monkeypatch.setattr(run_folder.filelock.FileLock, 'acquire', refuse)
   assert run_folder.trainer(tmp_path)['now'] is now
-  os.utime(tmp_path / 'lock', (1, 1))  # before this process began
+  os.utime(tmp_path / 'lock', (1, 1))  # before the start of this process
   assert run_folder.trainer(tmp_path)['now'] is False
 
 
-def test_platforms_trains_where_the_file_system_has_no_locks(tmp_path, monkeypatch):
+def test_platforms_trains_on_file_systems_without_locks(tmp_path, monkeypatch):
   def refuse(*arguments, **keywords):
     raise OSError(38, 'Function not implemented')
 
@@ -184,7 +182,7 @@ def test_platforms_trains_where_the_file_system_has_no_locks(tmp_path, monkeypat
     assert (tmp_path / 'config.json').exists()
 
 
-def test_platforms_memory_is_that_of_the_machine():
+def test_platforms_memory_check_uses_the_physical_memory():
   pages = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
   memory.check(int(pages * 0.98), 'this')
   message = r'^this needs [\d,]+ GB and the machine has [\d,]+: make it smaller$'
@@ -192,7 +190,7 @@ def test_platforms_memory_is_that_of_the_machine():
     memory.check(int(pages * 1.02), 'this')
 
 
-def test_platforms_cifar10_is_copied_where_links_are_not_allowed(tmp_path, monkeypatch):
+def test_platforms_cifar10_is_copied_if_links_are_forbidden(tmp_path, monkeypatch):
   def refuse(self, target, target_is_directory=False):
     raise OSError(1314, 'A required privilege is not held by the client')
 
@@ -205,8 +203,8 @@ def test_platforms_cifar10_is_copied_where_links_are_not_allowed(tmp_path, monke
   assert (linked / 'there/a.bin').read_bytes() == b'a'
 
 
-def test_platforms_trains_in_a_thread(small, tmp_path):
-  """As in web applications: Python allows signal handlers in the main thread alone."""
+def test_platforms_trains_in_a_background_thread(small, tmp_path):
+  """As in web applications. Python allows signal handlers only in the main thread."""
   built, found = experiment.build(small, 'small'), []
   thread = threading.Thread(target=lambda: found.append(loop.train(built, tmp_path)))
   thread.start()
@@ -216,14 +214,14 @@ def test_platforms_trains_in_a_thread(small, tmp_path):
   assert found[0]['stopped'] is None
 
 
-def test_platforms_a_thread_keeps_the_signal_handlers():
-  heard = []
+def test_platforms_background_thread_keeps_the_signal_handlers():
+  received = []
 
   def stop_in_thread():
     with signals.stop_signals() as stop:
-      heard.append(stop)
+      received.append(stop)
 
   thread = threading.Thread(target=stop_in_thread)
   thread.start()
   thread.join()
-  assert heard == [[]]
+  assert received == [[]]

@@ -1,4 +1,4 @@
-"""Every command and every piece of Python in README and docs does what it says there."""
+"""Tests that the commands and the Python code of README and docs work as described."""
 
 import contextlib
 import functools
@@ -40,7 +40,7 @@ COMMANDS += [
   re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)
 ]
 (PHOTOGRAPHS,) = (line for line in COMMANDS if '--config.data.folder=photographs' in line)
-NOT_RUN_HERE = {  # command → the test that runs it
+TESTED_ELSEWHERE = {  # command → the test that runs it
   'python3 -m venv .venv': '.ci/run',
   ".venv/bin/pip install '.[test]'": '.ci/run',
   'pip install .': '.ci/run',
@@ -53,7 +53,7 @@ NOT_RUN_HERE = {  # command → the test that runs it
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
 }
-SHORTER = {
+SHORTENING_FLAGS = {  # module → flags that shorten its commands
   'jaxdl.main': [
     '--config.train_for=2 steps',
     '--config.data.splits.train=train[:600]',
@@ -74,90 +74,94 @@ SMALL_CNN = dict(
 )
 
 
-def block(beginning):
-  """The one piece of Python that holds some words."""
-  (found,) = (text for text in PYTHON if beginning in text)
+def find_block(words):
+  """Returns the only block of Python code that contains some words."""
+  (found,) = (text for text in PYTHON if words in text)
   return found
 
 
-def executed(text, **names):
-  """The names that a piece of Python leaves, '{…, ' of a table being what is there already."""
+def execute(text, **names):
+  """Executes Python code and returns its variables.
+
+  '{…, ' at the start of a dict stands for its present entries.
+  """
   exec(compile(re.sub(r'(\w+) = \{…, ', r'\1 = {**\1, ', text), 'README.md', 'exec'), names)
   return names
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  """An empty folder with the configs, where commands are given."""
+  """The current folder: empty except for the configs."""
   (tmp_path / 'configs').symlink_to(ROOT / 'configs')
   monkeypatch.chdir(tmp_path)
   return tmp_path
 
 
-def given(line):
-  """Gives a command of jaxdl as a user would, in this process; returns what it prints."""
+def run_command(line):
+  """Runs a command of jaxdl in this process; returns its standard output."""
   program, *arguments = shlex.split(line)[2:]
-  said = io.StringIO()
-  with contextlib.redirect_stdout(said):
-    package = program in ('jaxdl.report', 'jaxdl.data')
-    assert (
-      commands.run(
-        importlib.import_module(program + '.__main__' * package).main, [program, *arguments]
-      )
-      == 0
-    ), line
-  return said.getvalue()
+  name = program
+  if program in ('jaxdl.report', 'jaxdl.data'):
+    name = f'{program}.__main__'
+  module = importlib.import_module(name)
+  printed = io.StringIO()
+  with contextlib.redirect_stdout(printed):
+    assert commands.run(module.main, [program, *arguments]) == 0, line
+  return printed.getvalue()
 
 
-def test_readme_every_command_is_run_by_a_test():
+def test_readme_every_command_is_tested():
   ours = [line for line in COMMANDS if line.startswith('python -m jaxdl.')]
   assert len(ours) > 8
-  assert [line for line in COMMANDS if line not in ours and line not in NOT_RUN_HERE] == []
-  for line in NOT_RUN_HERE:
+  assert [line for line in COMMANDS if line not in ours and line not in TESTED_ELSEWHERE] == []
+  for line in TESTED_ELSEWHERE:
     assert line.removeprefix('.venv/bin/') in COMMANDS, f'README no longer has {line}'
 
 
-def test_readme_trains_on_a_folder_of_photographs(folder):
+def test_readme_command_trains_on_a_folder_of_photographs(folder):
   for name in ('train/bread', 'train/egg', 'test/bread', 'test/egg'):
     (folder / 'photographs' / name).mkdir(parents=True)
     for number in range(7):
       image = np.full((70, 90, 3), (number * 30, 200 * name.endswith('egg'), 90), np.uint8)
       PIL.Image.fromarray(image).save(folder / f'photographs/{name}/{number}.png')
-  given(f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4")
+  run_command(f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4")
   summary = json.loads((folder / 'runs/photographs/summary.json').read_text())
   assert (summary['step'], summary['validation_examples'], summary['test_examples']) == (2, 2, 14)
 
 
-def test_readme_and_its_pages_name_every_key(small):
-  """Of a config, of the layers of a CNN, and of data; those of schedules and optimizers are tried
-  above.
-  """
+def test_readme_and_docs_name_every_key(small):
+  """Checks the keys of configs, models, layers, data and changes of images."""
 
-  def keys(function, *, but=()):
-    return [key for key in inspect.signature(function).parameters if key not in but]
+  def keys(function, *, excluded=()):
+    return [key for key in inspect.signature(function).parameters if key not in excluded]
 
   training, data = PAGES[ROOT / 'docs/configs.md'], PAGES[ROOT / 'docs/data.md']
   of_linen = ('parent', 'name', 'axis_name', 'operation')
-  wanted = [(training, key) for key in keys(experiment.Config, but=('format',))]
+  wanted = [(training, key) for key in keys(experiment.Config, excluded=('format',))]
   for kind, layer in cnn.KINDS.items():
     row = next(
       line for line in training.splitlines() if line.startswith('|') and f'`{kind}`' in line
     )
-    same = training if kind == 'conv_transpose' else row  # whose row says that it has those of conv
-    wanted += [(same, key) for key in keys(layer, but=(*of_linen, 'activation', 'kernel_init'))]
+    # The row of conv_transpose refers to the keys of conv.
+    text = training if kind == 'conv_transpose' else row
+    wanted += [
+      (text, key) for key in keys(layer, excluded=(*of_linen, 'activation', 'kernel_init'))
+    ]
   for model in (cnn.CNN, Recurrent, LanguageModel):
-    wanted += [(training, key) for key in keys(model, but=of_linen)]
+    wanted += [(training, key) for key in keys(model, excluded=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
-    wanted += [(data, key) for key in keys(load, but=('read', 'seed'))]
+    wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
   wanted += [
-    (data, key) for change in augment.KINDS.values() for key in keys(change, but=('key', 'image'))
+    (data, key)
+    for change in augment.KINDS.values()
+    for key in keys(change, excluded=('key', 'image'))
   ]
   assert [key for text, key in wanted if not re.search(rf'`{key}[`=]', text)] == []
 
 
 @pytest.mark.slow
-def test_readme_commands_do_what_they_say(folder, small, small_text, config_file):
-  """In their order, on a few examples and for two steps."""
+def test_readme_commands_work(folder, small, small_text, config_file):
+  """Runs the commands in order, on a few examples and for two steps."""
   small_cnn = {**small, 'data': {**small['data'], 'layout': 'image'}, 'model': SMALL_CNN}
   for name, config in (
     ('gru_mnist', {**small, 'model': {**small['model'], 'cell': 'gru'}}),
@@ -167,9 +171,9 @@ def test_readme_commands_do_what_they_say(folder, small, small_text, config_file
     loop.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
   for line in COMMANDS:
     program = line.split()[2]
-    if (
-      not line.startswith('python -m jaxdl.') or line in NOT_RUN_HERE or line.endswith(program)
-    ):  # its name alone
+    if not line.startswith('python -m jaxdl.') or line in TESTED_ELSEWHERE:
+      continue
+    if line.endswith(program):  # the name of the command without arguments
       continue
     if program == 'jaxdl.sweep':
       sweep = config_file(
@@ -187,23 +191,23 @@ def test_readme_commands_do_what_they_say(folder, small, small_text, config_file
       )
       config_file(small)
       line = f'python -m jaxdl.sweep --config={sweep}'
-    printed = given(shlex.join([*shlex.split(line), *SHORTER.get(program, [])]))
+    printed = run_command(shlex.join([*shlex.split(line), *SHORTENING_FLAGS.get(program, [])]))
     assert printed, line
   assert (folder / 'runs/lstm_mnist/report.html').is_file()
   assert (folder / 'runs/gru_64/summary.json').is_file()
   assert (folder / 'compare.html').is_file()
   assert (folder / 'runs/cnn_cifar10/analysis/neurons.png').is_file()
-  assert not list(folder.rglob('maximised.png')), '--only chooses'
+  assert not list(folder.rglob('maximised.png')), '--only must limit the analyses'
 
 
-def test_readme_keys_of_training_are_those_that_there_are(small):
-  config = executed(block("name='nesterov'"), config=ConfigDict())['config'].to_dict()
+def test_readme_training_keys_are_valid(small):
+  config = execute(find_block("name='nesterov'"), config=ConfigDict())['config'].to_dict()
   built = experiment.build({**small, **config, 'train_for': '20 epochs'}, 'small')
   assert built.observe
   assert built.early_stopping == 40
 
 
-def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
+def test_readme_data_keys_are_valid(monkeypatch, small):
   def read(*, source, data_dir):
     few = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)
     part = {'image': np.tile(few, (500, 1, 1, 1)), 'label': np.arange(50_000, dtype=np.int32) % 10}
@@ -212,16 +216,18 @@ def test_readme_keys_of_data_are_those_that_there_are(monkeypatch, small):
     )
 
   monkeypatch.setitem(DATA_SETS, 'cifar10', functools.partial(images.load, read))
-  config = executed(block("scale='standardized',"), config=ConfigDict(small))['config'].to_dict()
+  config = execute(find_block("scale='standardized',"), config=ConfigDict(small))[
+    'config'
+  ].to_dict()
   built = experiment.build({**config, 'model': SMALL_CNN}, 'small')
   assert built.data.input_shape() == (32, 32, 3)
   assert built.data.splits['train'].count == 45_000
 
 
-def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
+def test_readme_sweep_has_every_combination(small, config_file, tmp_path):
   config_file(small, 'lstm_mnist')
   (tmp_path / 'sweeps').mkdir()
-  config = executed(block('config.base ='))['get_config']()
+  config = execute(find_block('config.base ='))['get_config']()
   found = members.read(config.to_dict(), tmp_path / 'sweeps/here.py')
   assert {member.config['train_for'] for member in found} == {'10 epochs'}
   assert len(found) == 2 * 2 * 3
@@ -232,50 +238,48 @@ def test_readme_a_sweep_has_every_combination(small, config_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_readme_a_function_of_the_analysis_needs_a_model_and_images(folder, small):
+def test_readme_calls_an_analysis_from_python(folder, small):
   small.update(model=SMALL_CNN, train_for='1 steps')
   small['data']['layout'] = 'image'
   loop.train(experiment.build(small, 'small'), folder / 'runs/cnn_mnist')
-  assert executed(block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
+  assert execute(find_block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
-@pytest.mark.skipif(
-  not hasattr(jaxdl, 'read_config'), reason='this jaxdl has no public functions at its root'
-)
+@pytest.mark.skipif(not hasattr(jaxdl, 'read_config'), reason='jaxdl has no public functions')
 def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, capsys):
-  """As it is written there, but on fewer images."""
+  """Runs the code of the docs on fewer images."""
   read_config = jaxdl.read_config
   fewer = {key: small['data'][key] for key in ('source', 'batch_size', 'splits')}
   monkeypatch.setattr(
     jaxdl, 'read_config', lambda path, **overrides: read_config(path, data=fewer, **overrides)
   )
-  names = executed(block("jaxdl.read_config('lstm_mnist'"))
+  names = execute(find_block("jaxdl.read_config('lstm_mnist'"))
   summary = json.loads((folder / 'runs/short/summary.json').read_text())
   assert summary['steps'] == 2 * 4  # 61 images in batches of 16
   assert str(summary['test_accuracy']) in capsys.readouterr().out
   assert names['histograms']['logits/kernel'].counts.sum() == 128 * 10
 
 
-def test_readme_training_in_a_notebook(folder, monkeypatch, small):
+def test_readme_trains_in_a_notebook(folder, monkeypatch, small):
   monkeypatch.setattr('jaxdl.config.reading.read_file', lambda path: ConfigDict(small))
-  figures = executed(block('slower.optimizer'))['figures']
+  figures = execute(find_block('slower.optimizer'))['figures']
   assert f'{figures["steps"]} steps' == small['train_for']
   assert (
     json.loads((folder / 'runs/slower/config.json').read_text())['optimizer']['learning_rate']
     == 3e-4
   )
-  assert given('python -m jaxdl.report runs/slower').startswith('runs/slower/report.html: ')
+  assert run_command('python -m jaxdl.report runs/slower').startswith('runs/slower/report.html: ')
 
 
-def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
-  """The new model trains, is analysed as any classifier is, and the new analysis is one of them."""
-  own = executed(block('class MeanState'), MODELS=models.MODELS)['MODELS']
+def test_readme_adds_a_model_and_an_analysis(folder, monkeypatch, small):
+  """The new model is trained and analysed, also with the new analysis."""
+  own = execute(find_block('class MeanState'), MODELS=models.MODELS)['MODELS']
   monkeypatch.setitem(models.MODELS, 'mean_state', own['mean_state'])
   small.update(model=dict(name='mean_state', features=8, classes=10), train_for='2 steps')
   loop.train(experiment.build(small, 'small'), folder / 'run')
-  view = executed(block('def certainty'))['VIEWS']['certainty']
+  view = execute(find_block('def certainty'))['VIEWS']['certainty']
   monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
-  printed = given(
+  printed = run_command(
     'python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty'
   )
   assert 'certainty: how sure the network is' in printed
@@ -286,9 +290,9 @@ def test_readme_a_model_and_an_analysis_of_ones_own(folder, monkeypatch, small):
     assert arrays['probability'].shape == (50,)
 
 
-def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
-  """The new layer trains as any of the kinds does, and its network's neurons are found."""
-  kinds = executed(block('class Gain'), KINDS=cnn.KINDS)['KINDS']
+def test_readme_adds_a_layer(folder, monkeypatch, small):
+  """The new layer is trained, and the neurons of its network are analysed."""
+  kinds = execute(find_block('class Gain'), KINDS=cnn.KINDS)['KINDS']
   monkeypatch.setitem(cnn.KINDS, 'gain', kinds['gain'])
   layers = (
     dict(kind='conv', features=4, kernel=3),
@@ -302,14 +306,14 @@ def test_readme_a_layer_of_ones_own(folder, monkeypatch, small):
   gain = variables['params']['gain1']['gain']
   assert gain.shape == (4,)
   assert (gain != 0.5).all()
-  given('python -m jaxdl.analyze run --only=neurons --images=20')
+  run_command('python -m jaxdl.analyze run --only=neurons --images=20')
   assert json.loads((folder / 'run/analysis/neurons.json').read_text())['layer'] == 'conv2'
 
 
-def test_readme_a_data_set_of_ones_own(monkeypatch):
-  """Read through TFDS: here its builder is taken out of the function's hands."""
+def test_readme_adds_a_tfds_data_set(monkeypatch):
+  """A data set of TFDS, whose reading is replaced here."""
 
-  class Given:
+  class Namespace:
     kmnist = None
 
   def read(name, *, data_dir, required, decode):
@@ -323,10 +327,14 @@ def test_readme_a_data_set_of_ones_own(monkeypatch):
     )
 
   monkeypatch.setattr(tfds_arrays, 'read', read)
-  text, table = block('KMNIST').split('DATA_SETS = ')
-  Given.kmnist = staticmethod(executed(text)['kmnist'])
-  found = executed(
-    f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, kmnist=Given, functools=functools, images=images
+  text, table = find_block('KMNIST').split('DATA_SETS = ')
+  Namespace.kmnist = staticmethod(execute(text)['kmnist'])
+  found = execute(
+    f'DATA_SETS = {table}',
+    DATA_SETS=DATA_SETS,
+    kmnist=Namespace,
+    functools=functools,
+    images=images,
   )['DATA_SETS']
   data = found['kmnist'](
     seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4
@@ -334,14 +342,18 @@ def test_readme_a_data_set_of_ones_own(monkeypatch):
   assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
 
 
-def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
-  class Given:
+def test_readme_adds_a_data_set_of_arrays(folder, monkeypatch, small):
+  class Namespace:
     digits = None
 
-  text, table = block('scikit-learn carries').split('DATA_SETS = ')
-  Given.digits = staticmethod(executed(text)['digits'])
-  found = executed(
-    f'DATA_SETS = {table}', DATA_SETS=DATA_SETS, digits=Given, functools=functools, images=images
+  text, table = find_block('scikit-learn carries').split('DATA_SETS = ')
+  Namespace.digits = staticmethod(execute(text)['digits'])
+  found = execute(
+    f'DATA_SETS = {table}',
+    DATA_SETS=DATA_SETS,
+    digits=Namespace,
+    functools=functools,
+    images=images,
   )['DATA_SETS']
   monkeypatch.setitem(DATA_SETS, 'digits', found['digits'])
   layers = (
@@ -357,19 +369,19 @@ def test_readme_a_data_set_of_arrays_of_ones_own(folder, monkeypatch, small):
   )
   summary = loop.train(experiment.build(small, 'small'), folder / 'run')
   assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
-  assert summary['test_accuracy'] > 0.6, 'images and labels belong together'
+  assert summary['test_accuracy'] > 0.6, 'the labels must match the images'
 
 
 def anchors(text):
-  """The headings of a page, as GitHub and MkDocs write them in links."""
+  """Returns the anchors of the headings of a page, as in GitHub and MkDocs."""
   return [
     re.sub(r'[^a-z0-9 -]', '', line.lower()).replace(' ', '-')
     for line in re.findall(r'^#+ (.*)$', text, re.MULTILINE)
   ]
 
 
-def test_readme_links_lead_somewhere():
-  """To a file beside the page, and to a heading of the page or of the other page."""
+def test_readme_links_have_targets():
+  """Checks that the files and headings of all local links exist."""
   count = 0
   for page, text in PAGES.items():
     for link in re.findall(r'\]\((?!http)([^)]*)\)', text):
@@ -382,11 +394,11 @@ def test_readme_links_lead_somewhere():
   assert count > 20
 
 
-def test_readme_fits_on_a_front_page():
+def test_readme_has_at_most_200_lines():
   assert len(PAGES[ROOT / 'README.md'].splitlines()) <= 200
 
 
-def test_docs_every_page_is_in_the_navigation_and_every_package_in_the_reference():
+def test_docs_navigation_and_reference_are_complete():
   docs = ROOT / 'docs'
   listed = re.findall(r'([\w/]+\.md)$', (ROOT / 'mkdocs.yml').read_text(), re.MULTILINE)
   assert sorted(listed) == sorted(str(page.relative_to(docs)) for page in docs.rglob('*.md'))
@@ -398,8 +410,8 @@ def test_docs_every_page_is_in_the_navigation_and_every_package_in_the_reference
     assert f'({name}.md)' in (docs / 'api/index.md').read_text()
 
 
-def test_docs_architecture_has_the_imports_that_the_test_allows():
-  """The table of packages and MAY_IMPORT are the same."""
+def test_docs_architecture_table_equals_the_allowed_imports():
+  """The table of packages must equal MAY_IMPORT."""
   rows = re.findall(
     r'^\| `(\w+)/` \| [^|]* \| (.*) \|$', PAGES[ROOT / 'docs/architecture.md'], re.M
   )
@@ -413,7 +425,7 @@ def test_readme_names_every_config():
     assert read_file(file).train_for
 
 
-WORDS = {  # kinds of models that an analysis applies to → the last column of its row
+APPLIES_TO = {  # kinds of models of an analysis → the last column of its row
   ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'): 'all',
   ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'all but language models',
   ('cnn', 'recurrent', 'language_model', 'autoencoder'): 'all but models of your own',
@@ -428,9 +440,9 @@ WORDS = {  # kinds of models that an analysis applies to → the last column of 
 
 
 def test_readme_describes_every_analysis():
-  """The table of analyses: each in the order of the report, with the kinds of models it is for."""
+  """The table of analyses must have the order of the report and the kinds of models."""
   table = re.search(r'\| analysis \|.*?\n\n', README, re.DOTALL)[0]
   rows = re.findall(r'^\| `(\w+)` \| (.+) \| (.+) \|$', table, re.MULTILINE)
   assert [(name, kinds) for name, _, kinds in rows] == [
-    (name, WORDS[view.kinds]) for name, view in views.VIEWS.items()
+    (name, APPLIES_TO[view.kinds]) for name, view in views.VIEWS.items()
   ]

@@ -3,7 +3,7 @@
 from reliability import PAGE, TABLE, with_row
 
 
-def test_reliability_a_row_is_replaced_and_the_others_stay():
+def test_reliability_replaces_one_row_of_the_table():
   text = 'before\n<!-- reliability -->\n<!-- /reliability -->\nafter\n'
   text = with_row(with_row(text, 'kills', 3, 2), 'bits flipped', 2000, 2000)
   again = with_row(text, 'kills', 30, 30)
@@ -15,7 +15,7 @@ def test_reliability_a_row_is_replaced_and_the_others_stay():
   assert again.endswith('<!-- /reliability -->\nafter\n')
 
 
-def test_reliability_readme_has_the_table_and_nothing_failed():
+def test_reliability_readme_table_has_no_failures():
   rows = [line.split('|') for line in TABLE.search(PAGE.read_text())[0].splitlines()[2:]]
   assert rows
   for _, what, tried, kept, *_ in rows:

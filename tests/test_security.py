@@ -1,5 +1,5 @@
-"""Nothing from outside is trusted: no code comes out of data, nothing leaves its folder, what is
-fetched is checked.
+"""Security tests: data never becomes code, archives cannot leave their folder, and downloads are
+verified by checksum.
 """
 
 import ast
@@ -42,7 +42,7 @@ HOSTILE = (
   '\\u003cb>',
 )
 SOURCES = sorted([*(ROOT / 'jaxdl').rglob('*.py'), *(ROOT / 'launch').rglob('*.py')])
-FORBIDDEN = {  # calls that run what they are given, or trust it
+FORBIDDEN = {  # calls that execute or trust their arguments
   'eval',
   'exec',
   'compile',
@@ -70,20 +70,23 @@ FORBIDDEN = {  # calls that run what they are given, or trust it
   'jinja2.Template',
   'ssl._create_unverified_context',
 }
-ONLY_WITH = {'extractall': 'filter', 'extract': 'filter'}  # method → the keyword that makes it safe
-NEVER = {
+REQUIRED_KEYWORD = {
+  'extractall': 'filter',
+  'extract': 'filter',
+}  # method → keyword argument that makes it safe
+FORBIDDEN_VALUES = {
   'shell': True,
   'allow_pickle': True,
   'verify': False,
   'verify_ssl': False,
   'autoescape': False,
-}  # keyword → value
+}  # keyword argument → value
 
 
 def dangers(source):
-  """(line, what) of every dangerous call of a Python text."""
+  """Yields (line, description) of every dangerous call in Python source code."""
   tree = ast.parse(source)
-  known = {}  # name here → what it is
+  known = {}  # name in the file → full name
   for node in ast.walk(tree):
     if isinstance(node, ast.Import):
       known |= {alias.asname or alias.name: alias.name for alias in node.names}
@@ -99,19 +102,19 @@ def dangers(source):
       yield node.lineno, name
     if (
       isinstance(node.func, ast.Attribute)
-      and node.func.attr in ONLY_WITH
-      and ONLY_WITH[node.func.attr] not in given
+      and node.func.attr in REQUIRED_KEYWORD
+      and REQUIRED_KEYWORD[node.func.attr] not in given
     ):
-      yield node.lineno, f'{node.func.attr} without {ONLY_WITH[node.func.attr]}='
+      yield node.lineno, f'{node.func.attr} without {REQUIRED_KEYWORD[node.func.attr]}='
     for keyword, value in given.items():
-      if keyword in NEVER and (
-        not isinstance(value, ast.Constant) or value.value is NEVER[keyword]
+      if keyword in FORBIDDEN_VALUES and (
+        not isinstance(value, ast.Constant) or value.value is FORBIDDEN_VALUES[keyword]
       ):
         yield node.lineno, f'{keyword}={ast.unparse(value)}'
 
 
 @pytest.mark.parametrize('file', SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_security_no_call_runs_or_trusts_what_it_is_given(file):
+def test_security_no_call_executes_or_trusts_data(file):
   assert not list(dangers(file.read_text()))
 
 
@@ -131,12 +134,12 @@ def test_security_no_call_runs_or_trusts_what_it_is_given(file):
     'Environment(autoescape=False)',
   ],
 )
-def test_security_the_search_finds_what_it_is_for(line):
+def test_security_dangerous_calls_are_detected(line):
   assert list(dangers(line))
 
 
-def test_security_only_the_style_and_the_script_of_the_page_are_not_escaped():
-  """The filter `safe` and Markup would let data through."""
+def test_security_only_style_and_script_are_not_escaped():
+  """Data would not be escaped with the filter `safe` or Markup."""
   template = (ROOT / 'jaxdl/report/page.html').read_text()
   assert template.count('| safe') == template.count('safe') == 2
   assert '{{ style | safe }}' in template
@@ -145,20 +148,20 @@ def test_security_only_the_style_and_the_script_of_the_page_are_not_escaped():
   assert 'innerHTML' not in (ROOT / 'jaxdl/report/page.js').read_text()
 
 
-class Bomb:
-  """A pickle that would run a command."""
+class MaliciousObject:
+  """Runs a command when it is unpickled."""
 
   def __reduce__(self):
     return os.mkdir, ('run-by-a-pickle',)
 
 
-def test_security_a_pickle_in_the_place_of_an_array_is_not_run(tmp_path, monkeypatch, capsys):
+def test_security_pickle_in_an_array_cache_is_not_loaded(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   arrays = {'train': {'label': np.arange(3, dtype=np.int32)}}
   array_cache.cached(tmp_path, lambda: (arrays, ()))
   file = tmp_path / array_cache.FOLDER / 'train.label.npy'
-  np.save(file, np.array([Bomb()], object), allow_pickle=True)
-  for content in (file.read_bytes(), pickle.dumps(Bomb())):
+  np.save(file, np.array([MaliciousObject()], object), allow_pickle=True)
+  for content in (file.read_bytes(), pickle.dumps(MaliciousObject())):
     file.write_bytes(content)
     found, _ = array_cache.cached(tmp_path, lambda: (arrays, ()))
     np.testing.assert_array_equal(found['train']['label'], np.arange(3))
@@ -166,18 +169,20 @@ def test_security_a_pickle_in_the_place_of_an_array_is_not_run(tmp_path, monkeyp
   assert not (tmp_path / 'run-by-a-pickle').exists()
 
 
-def test_security_a_pickle_in_an_analysis_is_not_run(run, monkeypatch):
+def test_security_pickle_in_an_analysis_is_not_loaded(run, monkeypatch):
   monkeypatch.chdir(run)
   np.savez(
-    run / 'analysis/embedding_tsne.npz', points=np.array([Bomb()], object), labels=np.zeros(1)
+    run / 'analysis/embedding_tsne.npz',
+    points=np.array([MaliciousObject()], object),
+    labels=np.zeros(1),
   )
-  with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not what jaxdl\.analyze writes'):
+  with pytest.raises(ValueError, match=r'embedding_tsne\.npz is not an output of jaxdl\.analyze'):
     page.write([run], run / 'report.html')
   assert not (run / 'run-by-a-pickle').exists()
 
 
-def test_security_the_python_version_of_cifar10_is_refused_unread(tmp_path):
-  (tmp_path / 'data_batch_1').write_bytes(pickle.dumps(Bomb()))
+def test_security_pickled_cifar10_is_rejected(tmp_path):
+  (tmp_path / 'data_batch_1').write_bytes(pickle.dumps(MaliciousObject()))
   with pytest.raises(ValueError, match='whose files are pickles and are never loaded'):
     sources.cifar10(tmp_path, tmp_path)
 
@@ -195,7 +200,7 @@ def test_security_the_python_version_of_cifar10_is_refused_unread(tmp_path):
     ('a', tarfile.FIFOTYPE, ''),
   ],
 )
-def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path):
+def test_security_archive_cannot_leave_its_folder(name, kind, link, tmp_path):
   archive, aside = tmp_path / 'x.tar', tmp_path / 'in/aside'
   aside.mkdir(parents=True)
   with tarfile.open(archive, 'w') as tar:
@@ -203,7 +208,7 @@ def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path)
     member.type, member.linkname = kind, link
     tar.addfile(member, io.BytesIO())
   before = sorted(path for path in tmp_path.rglob('*') if aside not in path.parents)
-  with contextlib.suppress(ValueError):  # a name that begins with / is unpacked below the folder
+  with contextlib.suppress(ValueError):  # a name that starts with / is unpacked below the folder
     sources.unpack(archive, aside)
   assert sorted(path for path in tmp_path.rglob('*') if aside not in path.parents) == before
   assert not [
@@ -211,7 +216,7 @@ def test_security_an_archive_cannot_leave_its_folder(name, kind, link, tmp_path)
   ]
 
 
-def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
+def test_security_huge_archive_is_rejected(tmp_path, monkeypatch):
   monkeypatch.setattr(sources, 'LARGEST', 1000)
   with tarfile.open(tmp_path / 'x.tar.gz', 'w:gz') as tar:
     for number in range(3):
@@ -223,42 +228,40 @@ def test_security_an_archive_that_would_fill_the_disk_is_refused(tmp_path, monke
   assert not (tmp_path / 'unpacked/2').exists()
 
 
-def test_security_what_is_downloaded_has_a_checksum_that_is_known_before(tmp_path, monkeypatch):
-  """TFDS compares each file with the checksum that it ships with, and is told to refuse files
-  without one.
-  """
+def test_security_downloads_have_known_checksums(tmp_path, monkeypatch):
+  """TFDS must compare each file with a known checksum and reject files without one."""
   tfds = pytest.importorskip('tensorflow_datasets')
   for name in ('mnist', 'fashion_mnist', 'cifar10', 'tiny_shakespeare'):
     known = tfds.builder(name, data_dir=tmp_path).url_infos
     assert known, name
     assert all(len(found.checksum) == 64 for found in known.values()), name
-  asked = []
+  configs = []
 
   def download(builder, *, download_config):
-    asked.append(download_config)
+    configs.append(download_config)
     pathlib.Path(builder.data_dir).mkdir(parents=True)
 
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'download_and_prepare', download)
   tfds_arrays._download('mnist', tmp_path)
-  assert asked[0].force_checksums_validation
-  assert asked[0].verify_ssl
-  assert not asked[0].register_checksums
+  assert configs[0].force_checksums_validation
+  assert configs[0].verify_ssl
+  assert not configs[0].register_checksums
 
 
 def test_security_every_bundled_file_has_a_checksum():
   named = {'mnist': mnist.CHECKSUMS, 'shakespeare': shakespeare.CHECKSUMS}
-  there = {
+  existing = {
     file.relative_to(bundle.FOLDER)
     for file in bundle.FOLDER.rglob('*')
     if file.is_file() and file.suffix != '.md'
   }
-  assert {str(file) for file in there} == {
+  assert {str(file) for file in existing} == {
     f'{folder}/{name}.xz' for folder, names in named.items() for name in names
   }
 
 
-class Reader(html.parser.HTMLParser):
-  """The elements and attributes of a page, and the texts of its scripts."""
+class PageParser(html.parser.HTMLParser):
+  """Collects the elements and attributes of a page, and the texts of its scripts."""
 
   def __init__(self, text):
     super().__init__()
@@ -281,40 +284,40 @@ class Reader(html.parser.HTMLParser):
       self.scripts[-1] += data
 
 
-def write_run(folder, evil):
-  """A run whose every name is the given text."""
+def write_run(folder, hostile_text):
+  """Writes a run in which every name is the given text."""
   (folder / 'analysis').mkdir(parents=True, exist_ok=True)
   config = {
     'seed': 3,
     'task': 'classify',
-    'data': {'name': evil, 'batch_size': 4},
-    evil: evil,
-    'reported': {evil: 0.9},
+    'data': {'name': hostile_text, 'batch_size': 4},
+    hostile_text: hostile_text,
+    'reported': {hostile_text: 0.9},
     'model': {
       'name': 'cnn',
       'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 2, 'name': 'logits'}],
     },
-    'dataset': {'classes': ['cat', evil], 'input_shape': [4, 4, 1]},
+    'dataset': {'classes': ['cat', hostile_text], 'input_shape': [4, 4, 1]},
   }
   summary = {
-    'config': evil,
+    'config': hostile_text,
     'step': 8,
     'test_loss': 0.25,
     'parameters': 34,
-    'reported': {evil: 0.9},
+    'reported': {hostile_text: 0.9},
     'seed': 3,
     'seconds': 61.0,
-    'device': evil,
-    'data': f'bundled, {evil}',
-    'versions': {evil: evil},
+    'device': hostile_text,
+    'data': f'bundled, {hostile_text}',
+    'versions': {hostile_text: hostile_text},
   }
   lines = [
-    {'step': step, 'split': split, 'loss': 2 / step, evil: 1 / step}
+    {'step': step, 'split': split, 'loss': 2 / step, hostile_text: 1 / step}
     for step in (4, 8)
     for split in ('train', 'test')
   ]
   layer = {
-    'layer': evil,
+    'layer': hostile_text,
     'units': 3,
     'mean': 0,
     'std': 1,
@@ -329,17 +332,23 @@ def write_run(folder, evil):
     'config.json': config,
     'summary.json': summary,
     'analysis/statistics.json': {'layers': [layer]},
-    'analysis/generated.json': {'texts': [{'prime': evil, 'temperature': evil, 'text': evil}]},
-    'analysis/embedding_tsne.json': {'what': evil, 'trustworthiness': 0.9, 'accuracy': 0.5},
+    'analysis/generated.json': {
+      'texts': [{'prime': hostile_text, 'temperature': hostile_text, 'text': hostile_text}]
+    },
+    'analysis/embedding_tsne.json': {'what': hostile_text, 'trustworthiness': 0.9, 'accuracy': 0.5},
   }.items():
     (folder / name).write_text(json.dumps(content))
   (folder / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
-  (folder / 'command.txt').write_text(evil)
+  (folder / 'command.txt').write_text(hostile_text)
   np.savez(folder / 'analysis/embedding_tsne.npz', points=np.eye(2), labels=np.array([0, 1]))
-  for name in ('samples', 'embedding_pca', f'feature_maps_{evil.replace("/", "_")}'):
+  for name in ('samples', 'embedding_pca', f'feature_maps_{hostile_text.replace("/", "_")}'):
     PIL.Image.new('RGB', (4, 4)).save(folder / f'analysis/{name}.png')
   projector(
-    folder / 'tensorboard', np.eye(2), np.array([0, 1]), ('cat', evil), np.zeros((2, 4, 4, 1))
+    folder / 'tensorboard',
+    np.eye(2),
+    np.array([0, 1]),
+    ('cat', hostile_text),
+    np.zeros((2, 4, 4, 1)),
   )
   return folder
 
@@ -349,35 +358,33 @@ def run(tmp_path):
   return write_run(tmp_path / 'run', 'harmless')
 
 
-@pytest.mark.parametrize('evil', HOSTILE)
-def test_security_no_element_of_a_report_comes_out_of_data(evil, run, tmp_path):
-  """The page of hostile names has the elements and attributes of the page of a harmless one, and
-  its scripts but for data.
-  """
+@pytest.mark.parametrize('hostile_text', HOSTILE)
+def test_security_data_adds_no_elements_to_a_report(hostile_text, run, tmp_path):
+  """Hostile names must not change the elements, attributes or scripts of the page, except data."""
   pages = {}
   for name, folder in (
     ('harmless', run),
-    ('hostile', write_run(tmp_path / evil.replace('/', '_'), evil)),
+    ('hostile', write_run(tmp_path / hostile_text.replace('/', '_'), hostile_text)),
   ):
     for count in (1, 2):
       page.write([folder] * count, tmp_path / 'report.html')
       pages[name, count] = (tmp_path / 'report.html').read_text()
   for count in (1, 2):
-    harmless, hostile = Reader(pages['harmless', count]), Reader(pages['hostile', count])
+    harmless, hostile = PageParser(pages['harmless', count]), PageParser(pages['hostile', count])
     assert hostile.found == harmless.found
     assert len(hostile.scripts) == len(harmless.scripts)
     for script, expected in zip(hostile.scripts, harmless.scripts, strict=True):
       if script != expected:
-        json.loads(script)  # data, which runs nothing
+        json.loads(script)  # data, not code
         assert '<' not in script
-  assert evil in html.unescape(pages['hostile', 1]), (
-    'a name is shown as it is: no template in it is filled in'
+  assert hostile_text in html.unescape(pages['hostile', 1]), (
+    'names must be shown unchanged, without template expansion'
   )
 
 
 @pytest.mark.parametrize('name', ['$\\frac$', '$a_b$', '<b>', '\\', '$' * 3])
-def test_security_a_name_is_drawn_as_it_is_written(name):
-  """A dollar in the name of a class begins no formula, which could be broken."""
+def test_security_names_are_drawn_literally(name):
+  """A dollar sign in a class name must not start a formula, which might be invalid."""
   drawn = (
     figures.image_grid(np.zeros((2, 4, 4, 1), np.uint8), [name] * 2, heading=name),
     figures.confusion_matrix(np.eye(2, dtype=int), [name, 'b'], heading=name),
@@ -386,7 +393,7 @@ def test_security_a_name_is_drawn_as_it_is_written(name):
     assert figures.pixels(figure).size
 
 
-def test_security_a_label_stays_in_its_cell_of_a_markdown_table():
+def test_security_label_stays_in_its_markdown_cell():
   row = {
     'label': 'a | b\n| c',
     'choices': {},

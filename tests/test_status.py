@@ -1,4 +1,4 @@
-"""Where a run is, from its files."""
+"""Tests of `jaxdl.status`, which reads the progress of runs from their files."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
 
-def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
+def test_status_before_during_and_after_training(small, tmp_path, capsys):
   with pytest.raises(
-    FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of one$'
+    FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of a run$'
   ):
     status.read(tmp_path / 'none')
   built, folder = experiment.build(small, 'small'), tmp_path / 'run'
@@ -53,31 +53,29 @@ def test_status_of_a_run_before_during_and_after(small, tmp_path, capsys):
   assert last_json(printed)[0]['state'] == 'finished'
 
 
-def test_status_of_a_run_that_was_made_longer_and_killed_is_stopped(small, tmp_path):
+def test_status_of_a_killed_extended_run_is_stopped(small, tmp_path):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   assert status.read(tmp_path)['state'] == 'finished'
   with (tmp_path / 'metrics.jsonl').open('a') as journal:
-    journal.write(
-      '{"step": 8, "split": "train", "loss": 1.0}\n'
-    )  # of the second sitting, which has left no summary
+    # A line of the second session, which was killed before it wrote a summary.
+    journal.write('{"step": 8, "split": "train", "loss": 1.0}\n')
   assert status.read(tmp_path)['state'] == 'stopped'
 
 
-def test_status_of_a_run_that_trains_counts_its_evaluations_in_the_time_left(small, tmp_path):
+def test_status_time_left_includes_evaluations(small, tmp_path):
   built = experiment.build({**small, 'train_for': '12 steps'}, 'small')
   loop.train(built, tmp_path)
   with run_folder.locked(tmp_path, {**built.config, 'train_for': '20 steps'}, 20):
-    fast = status.read(
-      tmp_path
-    )  # as its last log says, for both checkpoints are of the sitting before
+    # The speed is that of the last log, because both checkpoints are of the previous session.
+    fast = status.read(tmp_path)
     assert fast['seconds_left'] == pytest.approx(8 * 16 / fast['examples_per_second'], abs=0.06)
     began = (tmp_path / 'lock').stat().st_mtime
-    for step, moment in ((8, began + 5), (12, began + 35)):
-      os.utime(tmp_path / f'checkpoints/{step}', (moment, moment))
+    for step, time in ((8, began + 5), (12, began + 35)):
+      os.utime(tmp_path / f'checkpoints/{step}', (time, time))
     assert status.read(tmp_path)['seconds_left'] == 8 * 30 / 4
 
 
-def test_status_of_a_text_counts_characters(small_text, tmp_path):
+def test_status_of_a_language_model_counts_characters(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
   with run_folder.locked(
     tmp_path, experiment.build({**small_text, 'train_for': '9 steps'}, 'small').config, 9
@@ -90,16 +88,16 @@ def test_status_of_a_text_counts_characters(small_text, tmp_path):
   assert f'{found["examples_per_second"]:,.0f} characters/s, ' in status.text(found)
 
 
-def test_status_of_a_run_that_stopped_before_its_first_log_counts_its_checkpoint(small, tmp_path):
+def test_status_without_log_uses_the_checkpoint(small, tmp_path):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   (tmp_path / 'metrics.jsonl').unlink()
   found = status.read(tmp_path)
   assert (found['step'], found['checkpoint'], found['logged_seconds_ago']) == (4, 4, None)
 
 
-def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_path, capsys):
+def test_status_finds_runs_in_folders_and_skips_others(small, tmp_path, capsys):
   built = experiment.build(small, 'small')
-  for name in ('alone', 'sweeps/cells/lstm', 'sweeps/cells/gru'):
+  for name in ('single', 'sweeps/cells/lstm', 'sweeps/cells/gru'):
     with run_folder.locked(tmp_path / 'runs' / name, built.config, built.steps):
       pass
   (tmp_path / 'runs/empty').mkdir()
@@ -116,21 +114,21 @@ def test_status_finds_runs_in_folders_and_leaves_out_what_holds_none(small, tmp_
     [one['workdir'] for one in first]
     == [one['workdir'] for one in second]
     == [
-      str(tmp_path / 'runs' / name) for name in ('alone', 'sweeps/cells/gru', 'sweeps/cells/lstm')
+      str(tmp_path / 'runs' / name) for name in ('single', 'sweeps/cells/gru', 'sweeps/cells/lstm')
     ]
   )
   assert shown.err == ''.join(
     f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty')
   )
-  assert status.main(['status', str(tmp_path / 'runs/alone'), str(tmp_path / 'runs')]) == 0
-  assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each once'
-  assert command.run(status.main, ['status', str(tmp_path / 'runs/alon')]) == 1
+  assert status.main(['status', str(tmp_path / 'runs/single'), str(tmp_path / 'runs')]) == 0
+  assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each run is listed once'
+  assert command.run(status.main, ['status', str(tmp_path / 'runs/singl')]) == 1
   assert (
     capsys.readouterr().err
-    == f'jaxdl: {tmp_path}/runs/alon does not exist: did you mean {tmp_path}/runs/alone?\n'
+    == f'jaxdl: {tmp_path}/runs/singl does not exist: did you mean {tmp_path}/runs/single?\n'
   )
   assert command.run(status.main, ['status', '--workdir', str(tmp_path / 'runs/empty')]) == 1
   assert (
     capsys.readouterr().err
-    == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of one\n'
+    == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of a run\n'
   )

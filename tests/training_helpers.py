@@ -1,4 +1,4 @@
-"""Training of a few steps, as several test files need it."""
+"""Shared functions that train for a few steps."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ CONFIGS = sorted(ROOT.glob('configs/*.py'))
 
 
 def run_steps(config, count, *, feed_change=lambda feed: feed):
-  """The state and the history after `count` steps of a config."""
+  """Returns the state and the history after `count` steps of a config."""
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   run = chunks.compile_steps(built)
@@ -27,7 +27,7 @@ def run_steps(config, count, *, feed_change=lambda feed: feed):
 
 
 def leaves(config):
-  """What a config's first five steps lead to, as plain JSON data."""
+  """Returns the state and the history after five steps of a config, as plain JSON data."""
   after, history = run_steps(config, 5)
   found = jax.tree_util.tree_leaves_with_path(
     (after.params, after.batch_stats, after.carry, history)

@@ -49,8 +49,8 @@ def chain(
     change = _changes(build(), own)
     if not change or (isinstance(target, Neuron) and target.layer == name):
       break
-    for whole, part in change:
-      after = whole(before)
+    for operation, part in change:
+      after = operation(before)
       steps.append((before, after, part))
       before = after
     last = name
@@ -85,20 +85,20 @@ def _changes(layer, variables):
     return _changes_of_conv(layer, variables['params'])
   if isinstance(layer, layers.MaxPool):
     window, strides = layers.pair(layer.window), layers.pair(layer.strides or layer.window)
-    whole = functools.partial(ops.max_pool, window=window, strides=strides)
-    return [_padded(whole, _greatest, layer.padding, window, strides)]
+    operation = functools.partial(ops.max_pool, window=window, strides=strides)
+    return [_padded(operation, _greatest, layer.padding, window, strides)]
   return []
 
 
 def _changes_of_conv(layer, parameters):
   kernel, strides = parameters['kernel'], layers.pair(layer.strides)
-  whole = functools.partial(ops.conv, kernel=kernel, strides=strides)
+  operation = functools.partial(ops.conv, kernel=kernel, strides=strides)
 
   def biased(inputs):
     outputs = inputs + parameters['bias']
     return layer.activation(outputs) if layer.activation else outputs
 
-  filtered = _padded(whole, _filtered, layer.padding, layers.pair(layer.kernel), strides)
+  filtered = _padded(operation, _filtered, layer.padding, layers.pair(layer.kernel), strides)
   return [filtered, _pointwise(biased)]
 
 
@@ -106,7 +106,7 @@ def _pointwise(function):
   return function, lambda before, after, patch, start: (function(patch), start)
 
 
-def _padded(whole, local, padding, window, strides):
+def _padded(operation, local, padding, window, strides):
   """A convolution or pooling as a step; `local` computes the outputs that see the patch."""
 
   def part(before, after, patch, start):
@@ -128,18 +128,18 @@ def _padded(whole, local, padding, window, strides):
       for axis in (0, 1)
     ]
     begin = [jnp.clip(first[axis], 0, after.shape[1 + axis] - count[axis]) for axis in (0, 1)]
-    return local(whole, before, after, patch, start, window, strides, pads, begin, count), begin
+    return local(operation, before, after, patch, start, window, strides, pads, begin, count), begin
 
-  return functools.partial(whole, padding=padding), part
+  return functools.partial(operation, padding=padding), part
 
 
-def _greatest(whole, before, after, patch, start, window, strides, pads, begin, count):
+def _greatest(operation, before, after, patch, start, window, strides, pads, begin, count):
   """Outputs of max-pooling that see the patch, computed from all pixels that they see."""
   _, changed = _seen(before, patch, start, window, strides, pads, begin, count, -math.inf)
-  return whole(changed, padding='VALID')
+  return operation(changed, padding='VALID')
 
 
-def _filtered(whole, before, after, patch, start, window, strides, pads, begin, count):
+def _filtered(operation, before, after, patch, start, window, strides, pads, begin, count):
   """Outputs of a convolution that see the patch: the old ones plus the filtered change.
 
   Where nothing has changed the outputs keep their bits. The change is spread over the outputs
@@ -152,7 +152,7 @@ def _filtered(whole, before, after, patch, start, window, strides, pads, begin, 
   ):
     change = patch - jax.lax.dynamic_slice(before, (0, *start, 0), patch.shape)
     # [B, h + kh − 1, w + kw − 1, F]
-    spread = ops.conv_transpose(change, whole.keywords['kernel'], padding='VALID')
+    spread = ops.conv_transpose(change, operation.keywords['kernel'], padding='VALID')
     room = [
       [max(0, count[axis] - patch.shape[1 + axis] - pad) for pad in reversed(pads[axis])]
       for axis in (0, 1)
@@ -164,7 +164,7 @@ def _filtered(whole, before, after, patch, start, window, strides, pads, begin, 
     padded = jnp.pad(spread, ((0, 0), *room, (0, 0)))
     return old + jax.lax.dynamic_slice(padded, (0, *corner, 0), old.shape)
   seen, changed = _seen(before, patch, start, window, strides, pads, begin, count, 0)
-  return old + whole(changed - seen, padding='VALID')
+  return old + operation(changed - seen, padding='VALID')
 
 
 def _seen(before, patch, start, window, strides, pads, begin, count, fill):

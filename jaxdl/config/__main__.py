@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     return 0
   target = pathlib.Path(chosen.to) / file.name
   if not target.parent.is_dir():
-    raise FileNotFoundError(f'--to={chosen.to} is no folder: create it, or name another')
+    raise FileNotFoundError(f'--to={chosen.to} is not a folder: create it, or name another')
   if target.exists():
     raise FileExistsError(f'{target} exists: delete it, or name another folder')
   shutil.copyfile(file, target)

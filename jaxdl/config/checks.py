@@ -32,14 +32,14 @@ def check_range(
       words += f' to below {high}'
     elif not above:
       words += ' on'
-    fault = 'out of range' if is_number else 'no number'
+    fault = 'out of range' if is_number else 'not a number'
     raise ValueError(f'{where}={value!r} is {fault}: use a number {words}')
 
 
-def check_whole(value: Any, where: str, low: int, high: int) -> None:
+def check_integer(value: Any, where: str, low: int, high: int) -> None:
   """Raises ValueError if a value is not an integer from `low` to `high`."""
   if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-    raise ValueError(f'{where}={value!r} is not a whole number from {low:,} to {high:,}')
+    raise ValueError(f'{where}={value!r} is not an integer from {low:,} to {high:,}')
 
 
 def is_traced(value: Any) -> bool:
@@ -50,7 +50,7 @@ def is_traced(value: Any) -> bool:
 def check_flag(value: Any, where: str) -> None:
   """Raises ValueError if a value is not True or False."""
   if not isinstance(value, bool):
-    raise ValueError(f'{where}={value!r} is not a switch: use True or False')
+    raise ValueError(f'{where}={value!r} is not a boolean: use True or False')
 
 
 def in_steps(duration: Any, steps_per_epoch: int, where: str) -> int:

@@ -14,10 +14,10 @@ import ml_collections
 
 PREFIX = '--config.'
 UNREAD = {  # start of a parser's error message → description of the value
-  'could not convert': 'is no number: write one such as 0.001',
-  'invalid literal': 'is no whole number: write one such as 5',
-  "('Non-boolean": 'is no switch: write true or false',
-  'Failed to parse': "is not read: set a section's keys, as {key}, or write all of it as {whole}",
+  'could not convert': 'is not a number: write one such as 0.001',
+  'invalid literal': 'is not an integer: write one such as 5',
+  "('Non-boolean": 'is not a boolean: write true or false',
+  'Failed to parse': 'is not valid: set single keys, such as {key}, or the section as {section}',
 }
 
 
@@ -118,16 +118,16 @@ def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[
   Returns:
     The message, such as '--config.seed=x is …'.
   """
-  for reason, said in UNREAD.items():
+  for reason, description in UNREAD.items():
     flag, found, _ = message.partition(f': {reason}')
     if found:
       argument = flag.removeprefix('flag ')
-      return f'{argument} {said.format(**_example(argument, config))}'
+      return f'{argument} {description.format(**_example(argument, config))}'
   return message
 
 
 def _example(argument, config):
-  """Examples of overriding a section: 'key' for one key, 'whole' for the entire section."""
+  """Examples of overriding a section: 'key' for one key, 'section' for the entire section."""
   name, _, value = argument.partition('=')
   node = config
   for part in parts(argument):
@@ -144,7 +144,7 @@ def _example(argument, config):
   if re.fullmatch(r'\w+', value) and 'name' in section:
     section = {**section, 'name': value}
     first = 'name'
-  return {'key': f'{name}.{first}={section[first]}', 'whole': section}
+  return {'key': f'{name}.{first}={section[first]}', 'section': section}
 
 
 def _value(text: str) -> Any:

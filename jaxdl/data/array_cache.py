@@ -1,4 +1,4 @@
-"""Decoded arrays, kept beside a prepared data set and memory-mapped, so that reading is fast."""
+"""Decoded arrays, stored next to a prepared data set and memory-mapped, so that reading is fast."""
 
 import concurrent.futures
 import hashlib
@@ -24,7 +24,7 @@ Decoded = tuple[Columns, tuple[str, ...]]  # (columns, classes) as in `Source`
 
 
 def cached(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
-  """Arrays of a prepared data set: from the cache if it is sound, else decoded and cached.
+  """Arrays of a prepared data set: from the cache if it is valid, else decoded and cached.
 
   Args:
     folder: the prepared version, such as ~/tensorflow_datasets/mnist/3.0.1.

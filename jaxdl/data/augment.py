@@ -172,7 +172,7 @@ def _check(name: str, value: Any, where: str) -> None:
     return
   kind, low, high = LIMITS[name]
   if kind is int:
-    checks.check_whole(value, where, low, high)
+    checks.check_integer(value, where, low, high)
     return
   is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
   if not is_number or not low <= value <= high:

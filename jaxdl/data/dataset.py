@@ -210,9 +210,9 @@ def _divided(sizes: list[int], classes: Sequence[str]) -> str:
     return ', '.join(
       f'{_shortened(name)} {size:,}' for name, size in zip(classes, sizes, strict=True)
     )
-  least, most = sizes.index(min(sizes)), sizes.index(max(sizes))
+  fewest, most = sizes.index(min(sizes)), sizes.index(max(sizes))
   return (
-    f'{len(sizes):,} classes of {sizes[least]:,} ({_shortened(classes[least])}) '
+    f'{len(sizes):,} classes of {sizes[fewest]:,} ({_shortened(classes[fewest])}) '
     f'to {sizes[most]:,} ({_shortened(classes[most])})'
   )
 
@@ -255,7 +255,7 @@ def check_sizes(**sizes: Any) -> None:
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST:
       raise ValueError(
         f'config.data.{key}={size!r} is not a size: '
-        f'use a whole number of at least 1 and at most {LARGEST:,}'
+        f'use an integer of at least 1 and at most {LARGEST:,}'
       )
 
 

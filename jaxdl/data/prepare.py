@@ -64,8 +64,7 @@ def prepare(
     target, was_there = tfds_arrays.move(built, root / built.relative_to(folder))
   if was_there and is_folder and copies.current(raw, root) is None:
     raise OSError(
-      f'another process has just prepared other photographs as {target}: '
-      'give the same command again'
+      f'another process has just prepared other photographs as {target}: rerun the command'
     )
   return target, was_there
 

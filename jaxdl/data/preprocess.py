@@ -149,7 +149,7 @@ def scaling(
   mean, deviation = moments(images)
   if 0 in deviation:
     raise ValueError(
-      "config.data.scale='standardized' divides by 0: a channel is the same everywhere; use 'unit'"
+      "config.data.scale='standardized' divides by 0: a channel is constant; use 'unit'"
     )
   return mean, deviation
 

@@ -68,11 +68,11 @@ def _interval(expression: str, count: Mapping[str, int]) -> Interval:
       f'split {expression!r} is not one of {", ".join(count)}, or a slice such as train[:90%]: '
       f'change it in config.data.splits, such as {flags}'
     )
-  whole = count[match[1]]
-  start, stop = (_position(text, whole) for text in match.group(2, 3))
-  chosen = range(whole)[start:stop]
-  if not chosen or max(abs(start or 0), abs(stop or 0)) > whole:
-    raise ValueError(f'split {expression!r} is out of range: {match[1]} has {whole} examples')
+  size = count[match[1]]
+  start, stop = (_position(text, size) for text in match.group(2, 3))
+  chosen = range(size)[start:stop]
+  if not chosen or max(abs(start or 0), abs(stop or 0)) > size:
+    raise ValueError(f'split {expression!r} is out of range: {match[1]} has {size} examples')
   return match[1], chosen.start, chosen.stop
 
 
@@ -100,7 +100,7 @@ def refuse_overlap(splits: Mapping[str, Any], count: Mapping[str, int]) -> None:
     if both:
       raise ValueError(
         f'config.data.splits.{name}={splits[name]!r} shares {both:,} examples with '
-        f'train={splits["train"]!r}: cut them apart, or set config.data.overlap=True'
+        f'train={splits["train"]!r}: make them disjoint, or set config.data.overlap=True'
       )
 
 

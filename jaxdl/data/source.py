@@ -29,7 +29,8 @@ class Source:
   def __post_init__(self) -> None:
     if not isinstance(self.classes, Iterable):
       raise ValueError(
-        f'classes={self.classes!r} are no names: give a name for each class, such as ("cat", "dog")'
+        f'classes={self.classes!r} are not class names: give one for each class, '
+        'such as ("cat", "dog")'
       )
     object.__setattr__(self, 'classes', tuple(_text(name) for name in self.classes))
 
@@ -100,7 +101,9 @@ def choose(
     return _required(last)
   if source not in list(readers):
     places = ', '.join(['auto', *readers])
-    raise ValueError(f'config.data.source={source!r} is not a place of {name}: use one of {places}')
+    raise ValueError(
+      f'config.data.source={source!r} is not a source of {name}: use one of {places}'
+    )
   return _required(readers[source])
 
 

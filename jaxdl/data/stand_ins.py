@@ -114,10 +114,10 @@ def note(data: Data) -> str | None:
     return None
   if data.name == 'image_folder':
     return (
-      'the folder of Food-11 is not there: its shapes, classes and counts are those of the full '
+      'the folder of Food-11 does not exist: using the shapes, classes and counts of the full '
       'data set (give the folder, --config.data.folder=DIR)'
     )
   return (
-    f'{data.name} is not prepared here: its shapes, classes and counts are those of the full data '
+    f'{data.name} is not prepared here: using the shapes, classes and counts of the full data '
     'set (python -m jaxdl.data list says how to get it)'
   )

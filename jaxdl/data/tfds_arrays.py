@@ -31,7 +31,7 @@ PREPARABLE = (  # from raw files
   'shakespeare',
   'image_folder',
 )
-NOTE = 'provenance.json'  # beside the records: what the raw files were
+NOTE = 'provenance.json'  # next to the records: describes the raw files
 INFO = 'dataset_info.json'  # TFDS writes it last, so that it marks a complete version
 RETRIES = 5  # TFDS's own 20 wait for a quarter of an hour if there is no network
 DOWNLOADS = contextvars.ContextVar('downloads', default=True)
@@ -219,9 +219,9 @@ def _decoded(folder: Path, decode: Callable[[Any], Decoded]) -> Decoded:
     import tensorflow_datasets as tfds
   except ImportError as error:
     raise OSError(
-      f'{folder} has no sound array cache and TensorFlow is not here to read its records '
-      f'({error}): install tensorflow-cpu, or copy the folder with its cache from a machine '
-      'that has it'
+      f'{folder} has no valid array cache and TensorFlow, which reads its records, is not '
+      f'installed ({error}): install tensorflow-cpu, or copy the folder with its cache '
+      'from a machine that has it'
     ) from error
   return decode(tfds.builder_from_directory(str(folder)))
 

@@ -136,7 +136,7 @@ def min_over_processes(number: int) -> int:
   """Minimum over all processes (a collective call).
 
   Args:
-    number: this process's whole number.
+    number: this process's integer.
   """
   if jax.process_count() == 1:
     return number

@@ -68,8 +68,8 @@ def confusion_matrix(
   side = SIDE if many else max(4.2, 0.52 * len(names) + 1.6)
   figure = Figure(figsize=(side + (5 if many else 0.8), side), layout='constrained', dpi=100)
   if many:
-    axis, beside = figure.subplots(1, 2, width_ratios=(3, 1))
-    _list_confusions(beside, names, confused)
+    axis, list_axis = figure.subplots(1, 2, width_ratios=(3, 1))
+    _list_confusions(list_axis, names, confused)
   else:
     axis = figure.subplots()
   # The colours are those of the square root of the share, so that few mistakes are visible.

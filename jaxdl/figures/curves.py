@@ -13,7 +13,7 @@ COLOURS = (
   '#56B4E9',
   '#000000',
 )  # for colour-blind readers too
-FEW = 10  # points of a curve that is shown whole
+FEW = 10  # a curve of fewer points is shown completely
 DASHES = ('-', '--', ':', '-.')
 
 
@@ -128,7 +128,7 @@ def _line(axis, points, label, *, scale, color, linestyle):
 
 def _zoom(drawn):
   """Limits that show the ends of the curves, not only the first fall: the middle 90 % of all points
-  and every end. A note in a panel tells how far its curves go beyond them.
+  and every end. A note in a panel shows how far its curves extend beyond them.
 
   Args:
     drawn: axis, all of one row → list of curves [S].

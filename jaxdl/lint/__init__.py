@@ -45,6 +45,6 @@ def of_result(experiment: Any, summary: dict) -> str | None:
   if not loss > guess:
     return None
   return (
-    f'the {split} loss of {loss:.2f} is above that of a guess among {classes} classes, '
-    f'{guess:.2f}: train longer, or with a lower config.optimizer.learning_rate'
+    f'the {split} loss of {loss:.2f} is above that of guessing among {classes} classes, '
+    f'{guess:.2f}: train longer, or lower config.optimizer.learning_rate'
   )

@@ -11,7 +11,7 @@ def single_evaluation(experiment: Any) -> Iterator[str]:
   if 'validation' in experiment.data.splits and experiment.evaluate_every > experiment.steps:
     yield (
       f'config.evaluate_every, {experiment.evaluate_every:,} steps, is longer than the run of '
-      f'{experiment.steps:,}, so that no checkpoint but the last can be the best: make it shorter'
+      f'{experiment.steps:,}, so only the last checkpoint can be the best: make it shorter'
     )
 
 
@@ -30,9 +30,8 @@ def idle_patience(experiment: Any) -> Iterator[str]:
   for key, duration in waits.items():
     if duration is not None and observed < checks.in_steps(duration, epoch, f'config.{key}'):
       yield (
-        f'config.{key}={duration!r} is never over within the run of {experiment.steps:,} steps, '
-        'evaluated every '
-        f'{every:,}: make it shorter, or config.train_for longer'
+        f'config.{key}={duration!r} does not end within the run of {experiment.steps:,} steps, '
+        f'evaluated every {every:,}: make it shorter, or config.train_for longer'
       )
 
 

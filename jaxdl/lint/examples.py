@@ -26,9 +26,9 @@ def changed_in_evaluation(experiment: Any) -> Iterator[str]:
     and experiment.evaluation_task is not tasks.reconstruct
   ):
     yield (
-      f'config.data.distort changes the images of {" and ".join(measured)} too, so that the '
-      'figures are not those '
-      'of the data set: move it to config.data.augment, which acts in training alone'
+      f'config.data.distort also changes the images of {" and ".join(measured)}, so the results '
+      'are not those of the original images: move it to config.data.augment, which applies only '
+      'in training'
     )
 
 
@@ -39,7 +39,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
   """
   why = {
     ('train', 'validation'): f'training examples {_choice(experiment)}',
-    ('train', 'test'): 'the test is of training examples',
+    ('train', 'test'): 'the test uses training examples',
     ('validation', 'test'): f'test examples {_choice(experiment)}',
   }
   expressions = experiment.config['data']['splits']
@@ -47,8 +47,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
     if both := slicing.shared(expressions[first], expressions[second], experiment.data.available):
       yield (
         f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} '
-        'with '
-        f'{first}={expressions[first]!r}, so that {why[first, second]}: cut them apart'
+        f'with {first}={expressions[first]!r}, so {why[first, second]}: make them disjoint'
       )
 
 
@@ -59,19 +58,19 @@ def chosen_by_test(experiment: Any) -> Iterator[str]:
   if validation is None:
     if test is not None:
       yield (
-        'config.data.splits has no validation split, so that the last checkpoint is kept and only '
-        'the test says '
-        "when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'"
+        'config.data.splits has no validation split, so the last checkpoint is used and only the '
+        'test shows when to stop: take one from train, such as '
+        "train='train[:90%]', validation='train[90%:]'"
       )
     return
   # True if `shared_examples` reports the overlap.
-  told = test is not None and slicing.shared(validation, test, available) > 0
+  is_reported = test is not None and slicing.shared(validation, test, available) > 0
   taken = slicing.shared(validation, 'test', available) if 'test' in available else 0
-  if taken and not told:
+  if taken and not is_reported:
     yield (
       f'config.data.splits.validation={validation!r} takes {taken:,} {_unit(experiment)} of the '
-      "data set's test "
-      f"split, which then {_choice(experiment)}: cut it off train, such as 'train[90%:]'"
+      f"data set's test split, which then {_choice(experiment)}: take it from train, such as "
+      "'train[90%:]'"
     )
 
 
@@ -85,8 +84,7 @@ def in_no_split(experiment: Any) -> Iterator[str]:
     if dropped := int((~taken).sum()):
       yield (
         f'config.data.splits leaves {dropped:,} of the {len(taken):,} {_unit(experiment)} of '
-        f'{name!r} unused: '
-        'let its slices meet and reach the end'
+        f'{name!r} unused: let the slices cover all of it'
       )
 
 
@@ -99,9 +97,8 @@ def never_reached(experiment: Any) -> Iterator[str]:
     seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)
     yield (
       f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: '
-      f'{split.count - seen:,} '
-      f'of {split.count:,} training {_unit(experiment)} are never seen; an epoch has '
-      f'{split.batches:,} steps'
+      f'{split.count - seen:,} of {split.count:,} training {_unit(experiment)} are never seen; '
+      f'an epoch has {split.batches:,} steps'
     )
 
 
@@ -120,9 +117,8 @@ def absent_classes(experiment: Any) -> Iterator[str]:
   if absent:
     named = ', '.join(map(repr, absent[:SHOWN])) + (', …' if len(absent) > SHOWN else '')
     yield (
-      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} never shows '
-      f'{len(absent)} of '
-      f'{len(classes)} classes ({named}): take more of the data set'
+      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} has no example '
+      f'of {len(absent)} of {len(classes)} classes ({named}): use more of the data set'
     )
 
 
@@ -131,9 +127,8 @@ def fewer_devices(experiment: Any) -> Iterator[str]:
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
   if jax.default_backend() == 'cpu' and size % wanted:
     yield (
-      f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so that a '
-      'CPU has fewer: '
-      f'take {parallel.near_sizes(size, wanted)}'
+      f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so a CPU '
+      f'uses fewer devices: use {parallel.near_sizes(size, wanted)}'
     )
 
 

@@ -32,9 +32,8 @@ def unseen_pixels(experiment: Any) -> Iterator[str]:
     where = ' and '.join(f'{name} {_ranges(places)}' for name, places in lines.items() if places)
     count = height * width - (height - len(rows)) * (width - len(columns))
     yield (
-      f'config.model.layers never look at {where} of the images, {count:,} of {height * width:,} '
-      'pixels: give '
-      f"{' and '.join(names)} padding='SAME' and a stride no longer than the window"
+      f'config.model.layers do not use {where} of the images, {count:,} of {height * width:,} '
+      f"pixels: give {' and '.join(names)} padding='SAME' and a stride no longer than the window"
     )
 
 
@@ -47,7 +46,7 @@ def activated_logits(experiment: Any) -> Iterator[str]:
       continue
     if getattr(layer, 'activation', None) is not None:
       fix = 'remove it' if isinstance(layer, layers.Activation) else 'set activate=False'
-      yield f'config.model.layers[{position}] ({name}) puts an activation on the logits: {fix}'
+      yield f'config.model.layers[{position}] ({name}) applies an activation to the logits: {fix}'
     return
 
 
@@ -63,9 +62,8 @@ def dropout_before_batch_norm(experiment: Any) -> Iterator[str]:
   for (position, name, layer), (_, following, after) in itertools.pairwise(_layers(experiment)):
     if isinstance(layer, layers.Dropout) and layer.rate > 0 and isinstance(after, layers.BatchNorm):
       yield (
-        f'config.model.layers[{position}] ({name}) stands right before {following}, whose running '
-        'variance then '
-        'is that of training, too large in evaluation: put the dropout after it'
+        f'config.model.layers[{position}] ({name}) directly precedes {following}, whose running '
+        'variance is then that of training, too large in evaluation: put the dropout after it'
       )
 
 
@@ -80,8 +78,8 @@ def lone_example(experiment: Any) -> Iterator[str]:
   ):
     yield (
       f'config.data.batch_size={batch_size} leaves a last batch of 1 of the {split.count:,} '
-      'training examples, '
-      f'which {" and ".join(normalised)} can only compare with itself: take another'
+      f'training examples, which has no variance for {" and ".join(normalised)}: '
+      'use another batch size'
     )
 
 
@@ -92,9 +90,8 @@ def no_gradient_through_time(experiment: Any) -> Iterator[str]:
   """
   if experiment.config['data'].get('time_step') == 1:
     yield (
-      'config.data.time_step=1 lets no gradient pass from a character to those before it, so that '
-      'nothing teaches '
-      'the network what to remember: take more, such as 50'
+      'config.data.time_step=1 passes no gradient from a character to the previous ones, so the '
+      'network does not learn what to remember: use more, such as 50'
     )
 
 

@@ -18,7 +18,7 @@ from jaxdl.ops.types import Size
 POOLS = (layers.MaxPool, layers.AveragePool)
 FLAT = (layers.Flatten, decoding.Reshape)
 # Layers that compute each position separately.
-ALONE = (layers.Dense, layers.BatchNorm, layers.Dropout, layers.Activation)
+POINTWISE = (layers.Dense, layers.BatchNorm, layers.Dropout, layers.Activation)
 
 
 def receptive_fields(
@@ -87,11 +87,11 @@ def window_of(layer: nn.Module, axis: int, size: int) -> tuple[int, int, int, tu
   """
   if hasattr(layer, 'window_of'):
     return layer.window_of(axis, size)
-  if isinstance(layer, ALONE):
+  if isinstance(layer, POINTWISE):
     return 1, 1, 1, (0, 0)
   if not isinstance(layer, (layers.Conv, *POOLS)):
     raise ValueError(
-      f'what the units of a layer {type(layer).__name__} see is not known: give it a method '
+      f'the receptive field of a layer {type(layer).__name__} is unknown: give it a method '
       'window_of(axis, size), such as one that returns (1, 1, 1, (0, 0)) if it computes each '
       'position separately'
     )

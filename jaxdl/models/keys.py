@@ -27,16 +27,16 @@ def check(section: Mapping[str, Any], where: str) -> None:
 
 
 def _size(value, where):
-  checks.check_whole(value, where, 1, SIZE)
+  checks.check_integer(value, where, 1, SIZE)
 
 
 def _window(value, where):
-  """A whole number, or one for the rows and one for the columns."""
+  """An integer, or one for the rows and one for the columns."""
   if isinstance(value, (list, tuple)) and len(value) == 2:
     for number, length in enumerate(value):
-      checks.check_whole(length, f'{where}[{number}]', 1, WINDOW)
+      checks.check_integer(length, f'{where}[{number}]', 1, WINDOW)
   elif value is not None:  # None: the strides are the window
-    checks.check_whole(value, where, 1, WINDOW)
+    checks.check_integer(value, where, 1, WINDOW)
 
 
 def _padding(value, where):
@@ -51,7 +51,7 @@ def _padding(value, where):
     )
   for pads in value:
     for pixels in pads:
-      checks.check_whole(pixels, where, -WINDOW, WINDOW)  # a negative value crops
+      checks.check_integer(pixels, where, -WINDOW, WINDOW)  # a negative value crops
 
 
 def _shape(value, where):
@@ -64,7 +64,7 @@ def _shape(value, where):
 def _layers(value, where):
   """The layers of a CNN, or the number of layers of a language model."""
   if not isinstance(value, (list, tuple)):
-    checks.check_whole(value, where, 1, LAYERS)
+    checks.check_integer(value, where, 1, LAYERS)
     return
   for position, layer in enumerate(value):
     if not isinstance(layer, dict):
@@ -85,7 +85,7 @@ def _share(value, where):
 
 
 def _embedding(value, where):
-  checks.check_whole(value, where, 0, SIZE)
+  checks.check_integer(value, where, 0, SIZE)
 
 
 def _epsilon(value, where):

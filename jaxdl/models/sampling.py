@@ -115,6 +115,6 @@ def _choose(keys, logits, temperature, top_k):
   if temperature == 0:
     return logits.argmax(-1).astype(jnp.int32)
   if top_k:
-    least = jax.lax.top_k(logits, top_k)[0][:, -1:]
-    logits = jnp.where(logits >= least, logits, -jnp.inf)
+    threshold = jax.lax.top_k(logits, top_k)[0][:, -1:]
+    logits = jnp.where(logits >= threshold, logits, -jnp.inf)
   return jax.vmap(jax.random.categorical)(keys, logits / temperature).astype(jnp.int32)

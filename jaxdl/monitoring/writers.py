@@ -23,7 +23,7 @@ from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import disk
 
 # The TensorBoard run in the parent folder of the splits, for which HParams shows their scalars.
-WHOLE = '.'
+PARENT_RUN = '.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +130,9 @@ def open_writers(
         'train', 'write_texts', step, {name: _as_block(text) for name, text in texts.items()}
       ),
       graph=lambda rows: later(outputs.attempt, "TensorBoard's graph", graph.write, folder, rows),
-      hyperparameters=lambda values: board(WHOLE, 'write_hparams', values),
+      hyperparameters=lambda values: board(PARENT_RUN, 'write_hparams', values),
       final=lambda step, values: board(
-        WHOLE, 'write_scalars', step, {f'best/{name}': value for name, value in values.items()}
+        PARENT_RUN, 'write_scalars', step, {f'best/{name}': value for name, value in values.items()}
       ),
       record=True,
       board=written,
@@ -212,4 +212,4 @@ def _boards(folder, splits, later, outputs):
 def _clu_writers(folder, splits):
   from clu import metric_writers
 
-  return {name: metric_writers.SummaryWriter(str(folder / name)) for name in (WHOLE, *splits)}
+  return {name: metric_writers.SummaryWriter(str(folder / name)) for name in (PARENT_RUN, *splits)}

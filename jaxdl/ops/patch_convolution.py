@@ -16,7 +16,7 @@ from jaxdl.ops.patches import cut_patches, sum_patches
 from jaxdl.ops.types import AnyArray, Pads, Size
 
 # Bytes of patches up to which a batch stays in one piece: splitting it costs more than it saves.
-WHOLE = 16 << 20
+LARGEST_UNSPLIT = 16 << 20
 # Bytes of patches of a part of a larger batch: measured from 1 to 12 MiB, best from 3 to 6.
 PART = 4 << 20
 
@@ -143,7 +143,7 @@ def _in_bands(inputs, kernel, strides, pads):
   rows, size = _patches(inputs, kernel, strides, pads)
   along = dict(rows=rows, window=kernel.shape[0], stride=strides[0])
   number = 1
-  if len(inputs) * rows * size > WHOLE:
+  if len(inputs) * rows * size > LARGEST_UNSPLIT:
     number = bands.count(**along, most=PART // size)
   if number == 1:
     return (lambda images: images), pads
@@ -154,7 +154,7 @@ def _parts(inputs, kernel, strides, pads):
   """The number of equal parts that the batch is computed in."""
   batch = len(inputs)
   rows, size = _patches(inputs, kernel, strides, pads)
-  return 1 if batch * rows * size <= WHOLE else parts.count(batch, rows * size, PART)
+  return 1 if batch * rows * size <= LARGEST_UNSPLIT else parts.count(batch, rows * size, PART)
 
 
 def _patches(inputs, kernel, strides, pads):

@@ -125,8 +125,8 @@ def _kernels_gradient(inputs, cotangent, kernel, pads):
     return jnp.matmul(spread.swapaxes(1, 2), values)  # [points, F, C]
 
   images = _cut(inputs, pads, axes, number)
-  whole = [(0, axis.tiles * axis.step - axis.outputs) for axis in axes]
-  cotangents = pad(cotangent, whole).reshape(
+  widths = [(0, axis.tiles * axis.step - axis.outputs) for axis in axes]
+  cotangents = pad(cotangent, widths).reshape(
     len(images), -1, columns.tiles * columns.step, cotangent.shape[3]
   )
   total = parts.total(product, parts.count(len(images), *most), images, cotangents)

@@ -34,12 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     description='Write one self-contained page about a run, or about several.',
   )
   parser.add_argument(
-    'runs', nargs='+', metavar='RUN', help='folder of a run, or one that holds some'
+    'runs', nargs='+', metavar='RUN', help='folder of a run, or a folder that contains runs'
   )
   parser.add_argument(
     '--out',
     metavar='FILE',
-    help="the page's file (default RUN/report.html, of several runs compare.html)",
+    help='file of the page (default RUN/report.html, for several runs compare.html)',
   )
   chosen = parser.parse_args(arguments[1:])
   for folder in chosen.runs:
@@ -53,13 +53,13 @@ def main(arguments: Sequence[str]) -> int:
   file = pathlib.Path(chosen.out or default)
   if chosen.out and not file.parent.is_dir():
     raise FileNotFoundError(
-      f'--out={file}: the folder {file.parent} is not there: make it, or name another'
+      f'--out={file}: the folder {file.parent} does not exist: create it, or name another'
     )
   if file.is_dir():
     raise IsADirectoryError(
       f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}'
     )
-  there = ', in place of the one before' if file.exists() else ''
+  there = ', replaces the previous file' if file.exists() else ''
   size = page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
   return 0

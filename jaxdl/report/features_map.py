@@ -42,7 +42,7 @@ def of_run(record: Run, name: str, caption_of: Callable[[dict, int], str]) -> di
   sprite = record.folder / 'tensorboard/projector/sprite.png'
   if not (arrays.is_file() and sprite.is_file()):
     return None
-  with results.sound(record.folder, f'{name}.npz'):
+  with results.errors_naming(record.folder, f'{name}.npz'):
     return _map(record, name, caption_of, arrays, sprite)
 
 

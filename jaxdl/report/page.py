@@ -169,12 +169,12 @@ def _lead(record):
   if best is None:
     return f'{kind} on {config["data"]["name"]}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
-  beside = ''
+  comparison = ''
   if reported is not None and not record.changed:
-    beside = f' (reported: {metrics.shown(best, reported)})'
+    comparison = f' (reported: {metrics.shown(best, reported)})'
   return (
     f'{kind} on {config["data"]["name"]}: '
-    f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{beside}, '
+    f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{comparison}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
@@ -216,12 +216,12 @@ def _remarks(record, names, reported):
     remarks.append(f'At step {step:,}, the checkpoint of the lowest validation loss.')
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
-    remarks.append(f'Reported: what report {source}, which the config names, says of its own run.')
+    remarks.append(f'Reported: the figures of report {source}, as given in the config.')
   if reported and record.changed:
     keys = ', '.join(record.changed)
-    remarks.append(f'What is reported is of another run: this one sets {keys}.')
+    remarks.append(f'The reported figures are of another config: this run changes {keys}.')
   if record.remark:
-    remarks.append(f'Of the data: {record.remark}.')
+    remarks.append(f'Data: {record.remark}.')
   if any(name.startswith('train_') for name in names):
     remarks.append(
       'Training figures are means over the steps since the previous log; the network changed '

@@ -63,7 +63,7 @@ def of_analysis(record: Run, name: str) -> dict:
 
 
 @contextlib.contextmanager
-def sound(folder: pathlib.Path, name: str) -> Iterator[None]:
+def errors_naming(folder: pathlib.Path, name: str) -> Iterator[None]:
   """Converts any exception of the block to a ValueError that names a file of an analysis.
 
   Args:
@@ -74,6 +74,6 @@ def sound(folder: pathlib.Path, name: str) -> Iterator[None]:
     yield
   except Exception as error:  # JSON, NumPy, zipfile and Pillow raise different exceptions
     raise ValueError(
-      f'{folder / "analysis" / name} is not what jaxdl.analyze writes '
-      f'({type(error).__name__}: {error}): make it again'
+      f'{folder / "analysis" / name} is not an output of jaxdl.analyze '
+      f'({type(error).__name__}: {error}): rerun jaxdl.analyze'
     ) from error

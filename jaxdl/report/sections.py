@@ -77,7 +77,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
   used, notes = [], []
   for name, (display, part) in shown.items():
     facts = results.of_analysis(record, name)
-    with results.sound(record.folder, f'{name}.json'):
+    with results.errors_naming(record.folder, f'{name}.json'):
       form = _form(record, name, display, facts, part)
       note = display.note(facts) if display.note and facts else ''
     if form or note:
@@ -120,8 +120,8 @@ def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
   if not (steps and record.summary):
     return []
   return [
-    f'Of the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures above '
-    f'are of step {current:,}: run jaxdl.analyze again.'
+    f'From the network at step {", ".join(f"{step:,}" for step in sorted(steps))}; the figures '
+    f'above are of step {current:,}: run jaxdl.analyze again.'
   ]
 
 

@@ -102,14 +102,14 @@ def _chart(metric, lines_of):
   lines, data = {}, {}
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
-    alone = len(placed) == 1
-    line = placed * 2 if alone else placed  # round line caps turn a zero-length line into a dot
+    is_single = len(placed) == 1
+    line = placed * 2 if is_single else placed  # round line caps turn a zero-length line into a dot
     lines[name] = {
       'label': name,
       'points': ' '.join(f'{x},{y}' for x, y in line),
       'colour': colour % 7,
       'dashes': dashes,
-      'dot': alone,
+      'dot': is_single,
     }
     data[name] = [
       [x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)

@@ -90,7 +90,7 @@ def _linked(folder):
       return temporary
   raise OSError(
     f'{folder} has a special character in its name and needs a link in a temporary '
-    'folder, where none can be made: rename it, or set TMPDIR to another folder'
+    'folder, which cannot be created: rename it, or set TMPDIR to another folder'
   )
 
 
@@ -122,7 +122,7 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   )
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   folder.mkdir(parents=True, exist_ok=True)
-  alone = ocp.options.MultiprocessingOptions(
+  single_process = ocp.options.MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix='jaxdl'
   )
   options = ocp.CheckpointManagerOptions(
@@ -130,7 +130,7 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
     best_mode='min',
     preservation_policy=keep,
     create=False,
-    multiprocessing_options=alone,
+    multiprocessing_options=single_process,
   )
   return Manager(folder, item_names=ITEMS, options=options)
 
@@ -204,11 +204,12 @@ def read_back(checkpoints: Manager, state: State) -> None:
     restore(checkpoints, state, step=step)
   except Exception as error:  # orbax, tensorstore and json each have their own types
     others = [other for other in checkpoints.all_steps() if other != step]
-    kept = f'the checkpoint of step {max(others):,} is kept' if others else 'there is no other one'
+    kept = 'there is no other checkpoint'
+    if others:
+      kept = f'the checkpoint of step {max(others):,} is kept'
     raise OSError(
       f'the checkpoint of step {step:,} was written to {checkpoints.folder} but cannot '
-      f'be read back ({checkpoints.reason(error)}): {kept}; check the disk and give '
-      'the same command again'
+      f'be read back ({checkpoints.reason(error)}): {kept}; check the disk and rerun the command'
     ) from error
 
 

@@ -71,8 +71,8 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:
-    why = 'a file of that name is there' if folder.exists() else error.strerror
-    raise type(error)(f'the folder {folder} cannot be made ({why}): name another') from None
+    why = 'a file has that name' if folder.exists() else error.strerror
+    raise type(error)(f'the folder {folder} cannot be created ({why}): name another') from None
   return folder
 
 
@@ -88,5 +88,5 @@ def check_space(folder: str | os.PathLike, size: int, what: str) -> None:
   if free < size * 1.1 + SPARE:
     raise OSError(
       f'the disk of {folder} is full: {what} needs {size / 1e6:,.1f} MB and '
-      f'{free / 1e6:,.1f} MB are free; make room and give the same command again'
+      f'{free / 1e6:,.1f} MB are free; make room and rerun the command'
     )

@@ -113,7 +113,7 @@ def read_json(
     for part in key.split('.'):
       node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
     if (node is _ABSENT and needed) or (node is not _ABSENT and not good(node)):
-      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an impossible"} {key}: {fix}')
+      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an invalid"} {key}: {fix}')
   return found
 
 

@@ -42,7 +42,7 @@ def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> It
       stack.enter_context(lock.acquire(timeout=WAIT))
     except filelock.Timeout:
       raise OSError(
-        f'{workdir} is in use by {_owner(folder)}: wait for its end, or give another --workdir'
+        f'{workdir} is in use by {_owner(folder)}: wait until it ends, or give another --workdir'
       ) from None
     except (OSError, NotImplementedError):
       pass  # a file system without locks

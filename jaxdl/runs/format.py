@@ -59,6 +59,6 @@ def dataset(config: dict[str, Any], where: object) -> dict[str, Any]:
   """
   if 'dataset' not in config:
     raise ValueError(
-      f'{where} was trained by an older version, which kept nothing of its data: train it again'
+      f'{where} was trained by an older version, which did not record its data: train it again'
     )
   return config['dataset']

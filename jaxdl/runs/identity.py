@@ -14,7 +14,7 @@ class Resume(enum.Enum):
   """Whether a key may change between two sessions of a run."""
 
   NEVER = 'never'
-  SAME_EXAMPLES = 'where the checksums of the examples are equal'
+  SAME_EXAMPLES = 'if the checksums of the examples are equal'
   ALWAYS = 'always'
 
 

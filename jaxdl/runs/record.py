@@ -209,7 +209,7 @@ def load(workdir: str | os.PathLike) -> Run:
   """
   folder = pathlib.Path(workdir)
   if not (folder / 'config.json').is_file():
-    raise FileNotFoundError(f'{folder} holds no run: give the folder of one')
+    raise FileNotFoundError(f'{folder} holds no run: give the folder of a run')
   config = files.read_json(folder / 'config.json', files.CONFIG)
   format.check(config, folder)
   summary, command = folder / 'summary.json', folder / 'command.txt'

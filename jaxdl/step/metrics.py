@@ -14,16 +14,17 @@ class Metric:
   """A figure of a split: the mean of a sum over the split's examples.
 
   Attributes:
-    name: its key in metrics.jsonl; in summary.json the name of the split stands before it.
+    name: its key in metrics.jsonl; in summary.json it follows the name of the split.
     sum: name of the sum that tasks return.
     title: its name on an axis.
-    unit: of its axis, '' for none. The loss has that of its task (`runs.record.loss_unit`).
-    symbol: what stands after a number, '' for nothing.
+    unit: unit of its axis; '' for none. The loss has the unit of its task
+      (`runs.record.loss_unit`).
+    symbol: text after a number; '' for none.
     scale: factor from a stored number to a shown one.
     digits: decimals of a shown number.
     higher_is_better: whether an increase is an improvement.
     evaluated: whether evaluations measure it; if not, only the lines of training have it.
-    splits: those whose figure stands in the table of a sweep and may lead a page.
+    splits: splits whose figure is shown in the table of a sweep and may be in the title of a page.
     tasks: names of the tasks whose main figure it is.
   """
 
@@ -103,7 +104,7 @@ def table_keys() -> list[str]:
 
 
 def leading_keys() -> list[str]:
-  """Keys of a summary, the one that says most of a run first."""
+  """Keys of a summary, the most important one first."""
   return _keys(METRICS.values())
 
 

@@ -33,12 +33,12 @@ def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
   Raises:
     ValueError, OSError: as in `experiment.build`.
   """
-  alike = {}
+  by_structure = {}
   for member in found:
     key = json.dumps(separated(member.config)[0], sort_keys=True)
-    alike.setdefault(key, []).append(member)
+    by_structure.setdefault(key, []).append(member)
   groups = []
-  for members in alike.values():
+  for members in by_structure.values():
     built = [sweep_members.built(member) for member in members if member.seed == members[0].seed]
     shared = _count_shared(len(members), together) if _can_share(built[-1]) else 0
     if shared:

@@ -70,7 +70,8 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
   are_numbers = isinstance(seeds, list) and all(isinstance(seed, int) for seed in seeds)
   if not seeds or not are_numbers or len(set(seeds)) < len(seeds):
     raise ValueError(
-      f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2), of one seed (0,)'
+      f'config.seeds={seeds!r} is not a list of different seeds: write (0, 1, 2), or (0,) for one '
+      'seed'
     )
   if not isinstance(axes, list):
     raise ValueError(
@@ -91,12 +92,12 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     start = next((change['base'] for change in reversed(changes) if 'base' in change), base)
     if not isinstance(start, str):
       raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
-    whole = reading.to_dict(reading.read_file(_base(path, start)))
+    resolved = reading.to_dict(reading.read_file(_base(path, start)))
     for change in changes:
-      whole = _changed(whole, {key: value for key, value in change.items() if key != 'base'})
-    checks.check_section(whole.get('reported', {}), 'config.reported')
+      resolved = _changed(resolved, {key: value for key, value in change.items() if key != 'base'})
+    checks.check_section(resolved.get('reported', {}), 'config.reported')
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
-    whole['reported'] = {'source': whole.get('reported', {}).get('source'), **figures}
+    resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}
     place = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [
@@ -105,7 +106,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
         choices=choices,
         seed=seed,
         name=pathlib.Path(start).stem,
-        config={**whole, 'seed': seed},
+        config={**resolved, 'seed': seed},
         folder=f'{place}/seed{seed}',
       )
       for seed in seeds
@@ -113,7 +114,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
   labels = list(dict.fromkeys(member.label for member in found))
   if unknown := set(reported or {}) - set(labels):
     raise ValueError(
-      f'config.reported.{min(unknown)} is no member of the sweep: its labels are '
+      f'config.reported.{min(unknown)} is not a member of the sweep: its labels are '
       f'{"; ".join(labels)}'
     )
   if len({member.folder for member in found}) < len(found):

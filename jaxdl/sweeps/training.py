@@ -26,7 +26,7 @@ class Trainer:
     start_over: as in `loop.train`.
     faults: folder of a member → why it failed.
     damaged: folder of a member → error message about its damaged checkpoints.
-    said: lines that were already printed, so that each is printed once.
+    printed: lines that were already printed, so that each is printed once.
   """
 
   workdir: pathlib.Path
@@ -35,7 +35,7 @@ class Trainer:
   start_over: bool = False
   faults: dict[str, str] = dataclasses.field(default_factory=dict)
   damaged: dict[str, str] = dataclasses.field(default_factory=dict)
-  said: set[str] = dataclasses.field(default_factory=set)
+  printed: set[str] = dataclasses.field(default_factory=set)
 
   def train(self, group: list[Member], signals: list) -> None:
     """Trains a group; members at the same step are compiled together.
@@ -44,11 +44,11 @@ class Trainer:
       group: the members.
       signals: the signals received so far; training stops after the first.
     """
-    alike = {}
+    by_start = {}
     for member in group:
       place = self.workdir / member.folder
-      alike.setdefault((checkpoint.last_step(place), format_of(place)), []).append(member)
-    for (step, format), chosen in alike.items():
+      by_start.setdefault((checkpoint.last_step(place), format_of(place)), []).append(member)
+    for (step, format), chosen in by_start.items():
       if signals:
         return
       self._train_together(chosen, resumes=step > 0, format=format)
@@ -112,9 +112,9 @@ class Trainer:
     for warning in lint.warnings(experiment, short=short):
       lines.append((warning, f'warning: {labels}: {warning}', sys.stderr))
     for text, line, file in lines:
-      if text not in self.said:
+      if text not in self.printed:
         print(line, file=file, flush=True)
-      self.said.add(text)
+      self.printed.add(text)
 
   def _write_start(self, member, experiment, writers):
     """Writes the command, the graph and the hyper-parameters of a new run."""

@@ -30,9 +30,9 @@ LESS_TO_TRAIN = (
   "model, or config.precision='bfloat16'"
 )
 KINDS = {  # name of a flag's type → its description in errors
-  'int': 'whole number',
-  'float': 'number',
-  'seed': 'whole number from 0 to 4294967295',
+  'int': 'an integer',
+  'float': 'a number',
+  'seed': 'an integer from 0 to 4294967295',
 }
 
 
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
       )
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
-      self.add_argument('--workdir', metavar='DIR', help='another way to give DIR')
+      self.add_argument('--workdir', metavar='DIR', help='the same as DIR')
 
   def add_start_over(self) -> None:
     """Adds --start-over, which restarts a run whose checkpoints are all damaged."""
@@ -148,7 +148,7 @@ class Parser(argparse.ArgumentParser):
       if isinstance(error.__context__, argparse.ArgumentTypeError):
         self.error(str(error))  # the error message of the type function
       kind = getattr(action.type, '__name__', str(action.type))
-    self.error(f'{_name(action)}={arg_string!r} is no {KINDS.get(kind, kind)}')
+    self.error(f'{_name(action)}={arg_string!r} is not {KINDS.get(kind, kind)}')
 
   def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
     try:
@@ -208,8 +208,8 @@ def check_folder(folder: str | os.PathLike) -> None:
   if place.is_file():
     raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
   if not place.exists():
-    beside = [other.name for other in place.parent.glob('*') if other.is_dir()]
-    near = spelling.nearest(place.name, beside)
+    folders = [other.name for other in place.parent.glob('*') if other.is_dir()]
+    near = spelling.nearest(place.name, folders)
     fix = 'give the folder of a run that was trained'
     if near:
       fix = f'did you mean {place.parent / near}?'

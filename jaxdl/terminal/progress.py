@@ -30,7 +30,7 @@ class Progress:
       nothing.
     left: (step) → time left, such as '0:01:32 left'; '' until the speed is known.
     line: (step, figures, time left) → the text of a log line; see the function `line`.
-    apart: duration of each evaluation in seconds, which is excluded from the time per step.
+    evaluation_seconds: duration of each evaluation, which is excluded from the time per step.
   """
 
   say: Callable
@@ -38,7 +38,7 @@ class Progress:
   doing: Callable
   left: Callable
   line: Callable
-  apart: list[float]
+  evaluation_seconds: list[float]
 
   def log(self, step: int, figures: Figures) -> None:
     """Prints a line of figures."""
@@ -50,7 +50,7 @@ class Progress:
     self.doing('evaluating')
     began = time.monotonic()
     yield
-    self.apart.append(time.monotonic() - began)
+    self.evaluation_seconds.append(time.monotonic() - began)
     self.doing('training')
 
 
@@ -69,25 +69,26 @@ def show(
   Yields:
     Progress.
   """
-  asked, apart = [], []  # (step, time) of the first call; seconds of each evaluation
+  first_call = []  # (step, time)
+  evaluation_seconds = []
 
   def left(step):
     """Returns the time left at the speed since the first call, without start and compilation."""
-    now = time.monotonic() - sum(apart)
-    if not asked:
-      asked.append((step, now))
-    since, moment = asked[0]
-    if since == step < total:
+    now = time.monotonic() - sum(evaluation_seconds)
+    if not first_call:
+      first_call.append((step, now))
+    first_call_step, first_time = first_call[0]
+    if first_call_step == step < total:
       return ''
-    seconds = (now - moment) / max(step - since, 1) * (total - step)
-    if apart and evaluate_every:
-      seconds += min(apart) * (total // evaluate_every - step // evaluate_every)
+    seconds = (now - first_time) / max(step - first_call_step, 1) * (total - step)
+    if evaluation_seconds and evaluate_every:
+      seconds += min(evaluation_seconds) * (total // evaluate_every - step // evaluate_every)
     return f'{datetime.timedelta(seconds=round(seconds))} left'
 
   common = {
     'left': left,
     'line': functools.partial(line, total=total, counted=counted),
-    'apart': apart,
+    'evaluation_seconds': evaluation_seconds,
   }
   if not sys.stdout.isatty():
     yield Progress(**common, **_plain(total, left, counted, begins=first_step < total))
@@ -118,16 +119,16 @@ def show(
 
 def _plain(total, left, counted, *, begins):
   """Returns the functions of Progress for plain lines."""
-  said = time.monotonic()
+  last_print = time.monotonic()
 
   def say(text):
-    nonlocal said
+    nonlocal last_print
     print(text, flush=True)
-    said = time.monotonic()
+    last_print = time.monotonic()
 
   def advance(step, text, speed):
     remaining = left(step)  # the first call is after the first step, which compiles
-    if time.monotonic() - said > SILENCE:
+    if time.monotonic() - last_print > SILENCE:
       say(f'step {step:,} of {total:,}  {text}  {pace(speed, remaining, counted)}')
 
   if begins:
@@ -167,17 +168,17 @@ def waiting(text: str = '') -> Iterator[Callable[[str], Any]]:
 def _plainly_waiting(text):
   doing, over, began = [text], threading.Event(), time.monotonic()
 
-  def tell():
+  def report():
     while not over.wait(SILENCE):
       print(f'… {doing[-1]}, {round(time.monotonic() - began)} s so far', flush=True)
 
-  teller = threading.Thread(target=tell, daemon=True)
-  teller.start()
+  reporter = threading.Thread(target=report, daemon=True)
+  reporter.start()
   try:
     yield doing.append
   finally:
     over.set()
-    teller.join()
+    reporter.join()
 
 
 def fitted(text: str, width: int) -> str:

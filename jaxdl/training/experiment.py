@@ -222,7 +222,7 @@ def build(
 
 def _check_seed(seed):
   if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f'config.seed={seed!r} is not a seed: use a whole number from 0 to 4294967295')
+    raise ValueError(f'config.seed={seed!r} is not a seed: use an integer from 0 to 4294967295')
 
 
 def _load(keys):
@@ -325,7 +325,7 @@ def _observer(config, data):
 def _check_outputs(task, rows, data):
   if not table.totals(rows)['trainable']:
     raise ValueError(
-      'config.model.layers have no parameters, so that nothing can be trained: add one such as '
+      'config.model.layers have no parameters, so nothing can be trained: add one such as '
       "kind='dense'"
     )
   last, shape = rows[-1]['name'], rows[-1]['output']

@@ -81,7 +81,7 @@ class Session:
       *arguments: its arguments.
     """
     where = '' if self.is_alone else f' of {self.workdir}'
-    self.outputs.attempt(f'what is written {when}{where}', function, *arguments)
+    self.outputs.attempt(f'the output {when}{where}', function, *arguments)
 
 
 def train(
@@ -222,7 +222,7 @@ def _check_group(experiments):
       if experiment.config.get(key) is not None:
         raise ValueError(
           f'config.{key} is set, so {experiment.name} cannot be trained together with other runs: '
-          'train it alone'
+          'train it separately'
         )
   if jax.process_count() > 1:
     raise ValueError('several runs are trained together in one process only: train them one by one')

@@ -77,10 +77,10 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   blank = ', '.join(name for name, some in silent.items() if some.size)
   heading = (
     'Why the predicted class? Each map on its own scale, from dark to bright;\n'
-    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red speaks for it, blue against'
+    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red is evidence for it, blue against it'
   )
   if blank:
-    heading += f'\na map of one colour ({blank}): nothing there that speaks for it'
+    heading += f'\na map of one colour ({blank}): no evidence for the class'
   figure = figures.picture_rows(
     rows,
     [name.replace(' ', '\n', 1) for name in columns],
@@ -127,7 +127,7 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
     xlabel='layers whose weights were re-initialised, from the last one downward',
     markers=True,
     ylabel='rank correlation with the trained map',
-    heading=('Sanity: a map that stays alike shows the image more than what was learned'),
+    heading=('Sanity: a map that hardly changes shows the image more than what was learned'),
   )
   yield Result(
     'sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts
@@ -178,7 +178,7 @@ VIEWS = {
     section='Why these classes',
     displays={
       'sanity': Display(
-        'How far each map stays as it was when the weights are re-initialised, layer by layer',
+        'How similar each map stays when the weights are re-initialised, layer by layer',
         f'Flagged: the mean correlation stays above {THRESHOLD} when all layers, or all but the '
         'first, are re-initialised; such a map shows the image more than what was learned',
       )

@@ -14,14 +14,14 @@ from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers
 
 SHOWN = 64  # most filters, and most inputs of each, in a picture with a tile for each input
 PARTS = (
-  'least to greatest',
+  'minimum to maximum',
   'middle 87 %',
   'middle 68 %',
   'middle 38 %',
 )  # ranges of analysis.weights.QUANTILES, from the outermost to the innermost
 SCALES = {
   'raw': 'one scale for all filters, grey is 0',
-  'normalised': 'each filter from its least to its greatest weight',
+  'normalised': 'each filter from its smallest to its largest weight',
 }
 
 
@@ -171,7 +171,7 @@ VIEWS = {
     displays={
       'filters_raw': Display('Filters of the first convolution on one scale'),
       'filters_normalised': Display(
-        'The same, each filter from its least to its greatest weight',
+        'The same, each filter from its smallest to its largest weight',
       ),
     },
     uses=('layer',),
@@ -186,7 +186,7 @@ VIEWS = {
       'weights': Display('Distribution of the weights and biases of every layer'),
       'weights_over_training': Display(
         'How they moved during training',
-        'The bands go from the least to the greatest number and hold the middle 87, 68 and 38 % '
+        'The bands go from the minimum to the maximum and hold the middle 87, 68 and 38 % '
         '(±1.5, ±1 and ±0.5 deviations of a normal distribution); the line is the median',
       ),
     },

@@ -46,7 +46,7 @@ def patches(subject: Subject, choice: Choice) -> Iterator[Result]:
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n'
       f'(patches of {" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} '
       f'{subject.split} images; red is outside)\n'
-      "beside a row: channel: class, that class's share of its strongest outputs, the strongest"
+      "next to a row: channel: class, that class's share of its strongest outputs, the strongest"
     ),
   )
   yield Result(
@@ -281,7 +281,7 @@ VIEWS = {
     uses=('layer', 'channel'),
   ),
   'maximised': View(
-    'patches made to excite a channel, beside real ones',
+    'patches optimised to excite a channel, next to real ones',
     ('cnn',),
     maximised,
     section='Neurons',

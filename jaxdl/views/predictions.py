@@ -38,8 +38,8 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
       'precision': _shares(counts.diagonal(), counts.sum(0)),
       'classes': subject.classes,
       'confused': [
-        {'true': subject.classes[true], 'predicted': subject.classes[said], 'count': count}
-        for true, said, count in confused
+        {'true': subject.classes[true], 'predicted': subject.classes[predicted], 'count': count}
+        for true, predicted, count in confused
       ],
     },
   )
@@ -51,8 +51,8 @@ def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
   if len(found.index):
     worst = found.index[:WORST]
     titles = [
-      f'{subject.classes[true]}\n→ {subject.classes[said]} ({100 * probability:.0f} %)'
-      for true, said, probability in zip(
+      f'{subject.classes[true]}\n→ {subject.classes[predicted]} ({100 * probability:.0f} %)'
+      for true, predicted, probability in zip(
         found.label[:WORST], found.predicted[:WORST], found.probability[:WORST], strict=True
       )
     ]
@@ -61,7 +61,7 @@ def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
       titles,
       columns=8,
       heading=(
-        f'{len(worst)} of {len(found.index):,} mistakes, the least probability of the true class '
+        f'{len(worst)} of {len(found.index):,} mistakes, the lowest probability of the true class '
         'first: true → predicted class, its probability'
       ),
     )
@@ -118,7 +118,7 @@ def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
   if len(names) > MANY:
     shown = np.sort(np.argsort(-np.maximum(jaxs, numpys), kind='stable')[:PROBABLE])
     which = f', the {PROBABLE} most probable of {len(names):,} classes'
-  bars = {'compiled by JAX': jaxs[shown], 'NumPy alone': numpys[shown]}
+  bars = {'compiled by JAX': jaxs[shown], 'plain NumPy': numpys[shown]}
   examples = '1 example' if len(inputs) == 1 else f'{len(inputs)} examples'
   figure = figures.bars(
     bars,
@@ -163,7 +163,7 @@ def _shares(right, all_of_class):
 
 def _difference(facts: dict) -> str:
   return (
-    'The outputs of the network and of its forward pass in NumPy alone differ by at most '
+    'The outputs of the network and of its forward pass in plain NumPy differ by at most '
     f'{facts["greatest_relative_difference"]:.1e} of the greatest output.'
   )
 
@@ -184,13 +184,13 @@ VIEWS = {
     },
   ),
   'numpy': View(
-    'the forward pass again, in NumPy alone',
+    'the forward pass again, in plain NumPy',
     ('cnn', 'recurrent', 'language_model', 'autoencoder'),
     numpy,
     section='The forward pass in NumPy',
     displays={
       'numpy': Display(
-        'Probabilities of the network and of its forward pass in NumPy alone', note=_difference
+        'Probabilities of the network and of its forward pass in plain NumPy', note=_difference
       )
     },
   ),

@@ -247,13 +247,13 @@ def _examples(data, split, wanted):
     have += int(real.sum())
     if have >= wanted:
       break
-  whole = {key: np.concatenate([part[key] for part in parts])[:wanted] for key in parts[0]}
-  shape = whole['image'].shape
+  joined = {key: np.concatenate([part[key] for part in parts])[:wanted] for key in parts[0]}
+  shape = joined['image'].shape
   return {
-    'inputs': whole['inputs'],
-    'labels': whole['label'],
-    'images': whole['inputs'].reshape(shape),
-    'targets': whole['target'].reshape(shape),
+    'inputs': joined['inputs'],
+    'labels': joined['label'],
+    'images': joined['inputs'].reshape(shape),
+    'targets': joined['target'].reshape(shape),
   }
 
 

@@ -229,7 +229,7 @@ def _plain(value):
   """Converts NumPy numbers and arrays to JSON data."""
   if isinstance(value, (np.ndarray, np.generic)):
     return value.tolist()
-  raise TypeError(f'{type(value).__name__} is no JSON data')
+  raise TypeError(f'{type(value).__name__} is not JSON data')
 
 
 def layers_of(subject: Subject, *types: str) -> list[str]:

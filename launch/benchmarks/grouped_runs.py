@@ -32,7 +32,7 @@ def compare(name: str, seeds: int, rounds: int, steps: int) -> dict[str, Any]:
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
   states = [one.initial_state() for one in built]
   stacked = [ensemble.placed(ensemble.stacked(states))]
-  alone = [[parallel.replicate(state)] for state in states]
+  separate = [[parallel.replicate(state)] for state in states]
   all_feeds = ensemble.split_feeds(seeds)(ensemble.feeds(built)(0, steps), steps)
   feeds = [parallel.split_feed(one.data.splits['train'].feed(0, steps), steps) for one in built]
   run_all, run_one = ensemble.compile_steps(built), chunks.compile_steps(built[0])
@@ -42,7 +42,7 @@ def compare(name: str, seeds: int, rounds: int, steps: int) -> dict[str, Any]:
     jax.block_until_ready(history)
 
   def in_turn():
-    for state, feed in zip(alone, feeds, strict=True):
+    for state, feed in zip(separate, feeds, strict=True):
       state[0], history = run_one(state[0], arrays, feed, np.int32(steps))
       jax.block_until_ready(history)
 

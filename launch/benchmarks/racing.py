@@ -84,7 +84,7 @@ class Process:
   def _last_words(self):
     self.process.wait()
     self.errors.seek(0)
-    return ([line.strip() for line in self.errors if line.strip()] or ['ended without a word'])[-1]
+    return ([line.strip() for line in self.errors if line.strip()] or ['ended without output'])[-1]
 
 
 def race(folder: str, kinds: Sequence[str], *, rounds: int, seconds: float) -> dict[str, Any]:

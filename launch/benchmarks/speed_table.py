@@ -47,9 +47,9 @@ def table(device: str, figures: dict[str, dict]) -> str:
     ]
     lowest, highest = row['range']
     decimals = 1 if ours['ms'] < 100 else 0
-    begun = row.get('starts', {})
+    starts = row.get('starts', {})
     cold, cached, torch = (
-      '–' if begun.get(name) is None else begun[name] for name in ('cold', 'cached', 'torch')
+      '–' if starts.get(name) is None else starts[name] for name in ('cold', 'cached', 'torch')
     )
     lines.append(
       f'| `{name}` | {ours["ms"]:,.{decimals}f} | {row["examples_per_second"]:,} | '
@@ -67,12 +67,12 @@ def table(device: str, figures: dict[str, dict]) -> str:
     for name, row in rows.items()
     for kind, why in row['left_out'].items()
   )
-  told = [
+  notes = [
     f'Measured {newest} with `python -m launch.benchmarks.benchmark`. The columns of other '
     'frameworks say how many times as fast jaxdl is.'
   ]
   if limits:
-    told.append(
+    notes.append(
       f'Matrix products reach {limits["gflops"]:,} GFLOP/s on this machine and copies '
       f'{limits["gbytes"]} GB/s. The shares of the limits are fractions of a step: the time at '
       'this rate for the matrix products of the direct operations, and the time at this rate for '
@@ -81,5 +81,5 @@ def table(device: str, figures: dict[str, dict]) -> str:
       'compiled programs in the cache.'
     )
   if left_out:
-    told.append(f'Left out: {"; ".join(left_out)}.')
-  return '\n'.join(lines) + '\n\n' + ' '.join(told)
+    notes.append(f'Left out: {"; ".join(left_out)}.')
+  return '\n'.join(lines) + '\n\n' + ' '.join(notes)

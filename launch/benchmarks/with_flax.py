@@ -176,7 +176,7 @@ def _stats(task):
 
 
 def _weights(task):
-  """The weights under Flax's names: linen's cells keep each gate apart."""
+  """The weights under Flax's names: linen's cells have separate weights for each gate."""
   found = {}
   for row in task.layers:
     weights = task.of_layer(row['name'])
@@ -207,7 +207,7 @@ def _cell(gates, weights):
 
 def _gru(weights):
   """Near enough to count its work: linen's gates are reset, update and candidate, with a second
-  bias in the last alone.
+  bias only in the last.
   """
   split = {
     key: dict(zip('zrn', np.split(value, 3, axis=-1), strict=True))

@@ -343,7 +343,7 @@ CLAIMS = (
   Claim(
     '004',
     'the text has 67 kinds of characters',
-    reason='the file is not named: the texts at hand have 65 and 84',
+    reason='the file is not named: the available texts have 65 and 84',
   ),
   Claim(
     '004',

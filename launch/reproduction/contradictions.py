@@ -80,7 +80,7 @@ CONTRADICTIONS = (  # (report, what it states, what contradicts that)
   (
     '003',
     'The model with the best validation accuracy is loaded (part 1)',
-    'the checkpoint is the one of the lowest validation loss',
+    'the checkpoint is that of the lowest validation loss',
   ),
   ('003', 'Trained for 5 epochs (part 2)', _WARM),
   (
@@ -96,7 +96,7 @@ CONTRADICTIONS = (  # (report, what it states, what contradicts that)
   (
     '004',
     '500 characters generated from ROMEO',
-    'all five outputs are fed back at once, and exit() stands in the loop; '
+    'all five outputs are fed back at once, and the loop calls exit(); '
     'the author cannot read the text',
   ),
 )

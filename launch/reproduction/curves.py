@@ -67,7 +67,7 @@ def layer_sums(**reported: int) -> Test:
   """Returns a test of exact sums over a network's layers.
 
   Args:
-    **reported: any of 'conv_parameters', 'dense_parameters' (all layers that are no convolutions),
+    **reported: any of 'conv_parameters', 'dense_parameters' (all layers that are not convolutions),
       'conv_neurons' and 'dense_neurons' (outputs of the convolutions and of the dense layers).
   """
 

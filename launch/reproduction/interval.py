@@ -132,7 +132,7 @@ def between(a: Measured, b: Measured) -> Measured:
 
 
 def rounding(figure: float) -> float:
-  """Half a unit of a figure's last written digit: 0.5 · 10⁻⁴ for 0.9727, 0 for a whole number."""
+  """Half a unit of a figure's last written digit: 0.5 · 10⁻⁴ for 0.9727, 0 for an integer."""
   if not isinstance(figure, float):
     return 0.0
   return 0.5 * 10.0 ** int(decimal.Decimal(repr(figure)).as_tuple().exponent)

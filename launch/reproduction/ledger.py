@@ -1,6 +1,4 @@
-"""The ledger of claims: every figure that the reports state, ours beside it, and a verdict, as
-Markdown.
-"""
+"""The ledger of claims, in Markdown: every figure of the reports, our figure and a verdict."""
 
 import collections
 import dataclasses
@@ -82,7 +80,8 @@ def entries(groups: dict[str, Group]) -> list[Entry]:
     unknown = set(group.reported) - {'source', *names}
     if unknown:
       raise ValueError(
-        f'{group.name} reports {min(unknown)!r}, which is no figure: use source, {", ".join(names)}'
+        f'{group.name} reports {min(unknown)!r}, which is not a figure: '
+        f'use source, {", ".join(names)}'
       )
   found = [
     _figure(group, key) for group in groups.values() for key in names if key in group.reported

@@ -220,7 +220,7 @@ def _parse(arguments):
 def _seeds(text):
   """'0,1,2' → [0, 1, 2]."""
   if not all(part.isdecimal() for part in text.split(',')):
-    raise argparse.ArgumentTypeError(f'{text!r} are not seeds: use whole numbers such as 0,1,2')
+    raise argparse.ArgumentTypeError(f'{text!r} are not seeds: use integers such as 0,1,2')
   return list(dict.fromkeys(map(int, text.split(','))))
 
 

@@ -124,7 +124,7 @@ def _row(group, config, notes):
 def _origin(groups, before):
   """The command, and the day of the newest run, which may be one of a table made before."""
   runs = [run for group in groups for run in group.finished]
-  said = (
+  sentences = (
     'Mean ± standard deviation over the seeds. Test and validation figures are those of the\n'
     'checkpoint with the lowest validation loss; validation examples are held out from training.\n'
     'Seconds are those of one run, bits are per character, mse is the mean squared error per '
@@ -134,7 +134,7 @@ def _origin(groups, before):
   for run in runs:
     seconds = (run.folder / 'summary.json').stat().st_mtime
     days.append(f'{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d}')
-  return f'{said}; the newest run is of {max(days)}.' if days else f'{said}.'
+  return f'{sentences}; the newest run is of {max(days)}.' if days else f'{sentences}.'
 
 
 def _note(text, notes):

@@ -33,7 +33,7 @@ def figure(key: str, value) -> str:
 
 
 def unit(key: str) -> str:
-  """What stands after a figure: ' %', ' bits' of a character, ' mse'; '' after a loss."""
+  """The text after a figure: ' %', ' bits' of a character, ' mse'; '' after a loss."""
   metric = metrics.find(key)
   return f' {metric.symbol}' if metric is not None and metric.symbol else ''
 
@@ -47,7 +47,7 @@ def reported(key: str, value) -> str:
 
 
 def with_interval(key: str, measured: interval.Measured) -> str:
-  """'97.46 % (97.10–97.77 %, 3 seeds)'; the seed's number alone where there is no interval."""
+  """'97.46 % (97.10–97.77 %, 3 seeds)'; without an interval only the number of seeds."""
   seeds = '1 seed' if measured.runs == 1 else f'{measured.runs} seeds'
   mean, low, high = (figure(key, value) for value in (measured.mean, measured.low, measured.high))
   if measured.low == measured.high:

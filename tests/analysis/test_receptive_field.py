@@ -146,7 +146,7 @@ def test_receptive_field_after_a_custom_layer_needs_window_of(monkeypatch):
   assert (field('with_window').size, field('with_window').stride) == ((9, 9), (3, 3))
   with pytest.raises(
     ValueError,
-    match=r'what the units of a layer Subsampled see is not known: give it a method window_of\(',
+    match=r'the receptive field of a layer Subsampled is unknown: give it a method window_of\(',
   ):
     field('subsampled')
 

@@ -150,7 +150,7 @@ def test_augmentation_follows_the_example_not_its_place(changes):
       r'augment\[1\]\.pixel is not a key of shift: its keys are pixels, fill, kind; did you mean pixels',
     ),
     (dict(kind='shift'), r'augment\[1\]\.pixels is missing'),
-    (dict(kind='shift', pixels=0), r'augment\[1\]\.pixels=0 is not a whole number from 1 to 512'),
+    (dict(kind='shift', pixels=0), r'augment\[1\]\.pixels=0 is not an integer from 1 to 512'),
     (
       dict(kind='shift', pixels=4, fill='wrap'),
       r"augment\[1\]\.fill='wrap' is unknown: use one of zero, edge, reflect",

@@ -107,7 +107,7 @@ def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
     (
       ('train/a/1.jpg', 'extra/a/1.jpg'),
       ValueError,
-      r'extra is beside the split folders but is not a split: move it',
+      r'extra is next to the split folders but is not a split: move it',
     ),
     (('test/a/1.jpg', 'evaluation/a/1.jpg'), ValueError, r'are both the test split: keep one'),
   ],
@@ -119,11 +119,11 @@ def test_folders_at_fault_are_named(tmp_path, names, error, message):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-  with pytest.raises(FileNotFoundError, match=r'nowhere is not there: give the folder'):
+  with pytest.raises(FileNotFoundError, match=r'nowhere does not exist: give the folder'):
     folders.find(tmp_path / 'nowhere')
   with pytest.raises(
     FileNotFoundError,
-    match=r'config\.data\.folder=nowhere is not there: give .*--config\.data\.folder=DIR',
+    match=r'config\.data\.folder=nowhere does not exist: give .*--config\.data\.folder=DIR',
   ):
     reading.read('nowhere')
 
@@ -237,8 +237,8 @@ def test_what_is_left_out_is_named(tmp_path):
   )
   assert folders.find(tmp_path).left_out == {
     'hidden': ['.git', 'train/cat/.DS_Store'],
-    'beside the split folders': ['readme.md'],
-    'beside the class folders': ['train/loose.jpg'],
+    'next to the split folders': ['readme.md'],
+    'next to the class folders': ['train/loose.jpg'],
     'folders inside a class folder': ['train/dog/more'],
     'not an image': [
       'train/cat/b.pdf',
@@ -251,7 +251,7 @@ def test_what_is_left_out_is_named(tmp_path):
   )
   (line,) = data.left_out
   assert line.startswith(
-    f'left out of {tmp_path}: 2 hidden (.git, train/cat/.DS_Store); 1 beside the split folders (readme.md)'
+    f'left out of {tmp_path}: 2 hidden (.git, train/cat/.DS_Store); 1 next to the split folders (readme.md)'
   )
   assert '9 not an image (train/cat/b.pdf, train/cat/notes.txt, train/dog/0.doc, …)' in line
   os.mkfifo(tmp_path / 'train/cat/pipe')
@@ -307,7 +307,7 @@ def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
   said = capsys.readouterr().err
   assert said.count('\n') == 1
   assert 'cat/' in said
-  assert said.endswith('.gif has 2 frames: of such files only the first frame is used\n')
+  assert said.endswith('.gif has 2 frames: only the first frame of such files is used\n')
 
 
 def test_the_background_of_a_config_is_that_of_its_photographs(tmp_path):
@@ -358,13 +358,13 @@ def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
   said = capsys.readouterr().err
   assert said.count('\n') == 1
   assert re.search(
-    rf'images/1\.0\.0 is of other photographs than {second} \(rose/\d\.png is new\): reading the folder; to prepare '
+    rf'images/1\.0\.0 was made from other photographs than {second} \(rose/\d\.png is new\): reading the folder; to prepare '
     rf'it again: python -m jaxdl\.data prepare image_folder --from={second} --data_dir={root}\n',
     said,
   )
   with pytest.raises(
     ValueError,
-    match=r'is of other photographs than .*: run python -m jaxdl\.data prepare .*, or set config',
+    match=r'was made from other photographs than .*: run python -m jaxdl\.data prepare .*, or set config',
   ):
     reading.read(second, source='tfds', data_dir=root)
   version, was_there = prepared(second, root)
@@ -406,7 +406,7 @@ def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fa
   found = reading.read(folder, data_dir=root)
   assert found.origin == 'folder'
   assert re.search(
-    rf'is of other photographs than {folder} \({fault}\): reading the folder',
+    rf'was made from other photographs than {folder} \({fault}\): reading the folder',
     capsys.readouterr().err,
   )
   version, was_there = prepared(folder, root)
@@ -431,7 +431,7 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
   shutil.rmtree(other)
   with pytest.raises(
     FileNotFoundError,
-    match=r'config\.data\.folder=.* is not there: give .*--config\.data\.copy=images for',
+    match=r'config\.data\.folder=.* does not exist: give .*--config\.data\.copy=images for',
   ):
     reading.read(other, data_dir=root)
   assert reading.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), (
@@ -452,9 +452,7 @@ def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders,
   if content is not None:
     (version / contents.FILE).write_text(content)
   assert reading.read(folder, data_dir=root).origin == 'folder'
-  assert (
-    'has no list of its photographs, so that it is not known to be of' in capsys.readouterr().err
-  )
+  assert 'has no list of its photographs, so it cannot be compared with' in capsys.readouterr().err
   with pytest.raises(ValueError, match='has no list of its photographs'):
     reading.read(folder, source='tfds', data_dir=root)
   found = reading.read(None, name='images', data_dir=root)

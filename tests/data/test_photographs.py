@@ -162,13 +162,13 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
   source = reading.read(folder, source='folder').splits['train']
   with pytest.raises(
-    ValueError, match=rf'3\.{kind} is not a sound image file \(.*\): replace or delete it'
+    ValueError, match=rf'3\.{kind} is not a valid image file \(.*\): replace or delete it'
   ) as raised:
     split_of(source).feed(0, 6)
   assert '\n' not in str(raised.value)
   found = split_of(source, corrupt='skip').feed(0, 12)
   said = capsys.readouterr().err
-  assert said.count(f'3.{kind} is not a sound') == said.count('\n') == 1, (
+  assert said.count(f'3.{kind} is not a valid') == said.count('\n') == 1, (
     'said once, though two epochs met it'
   )
   gone = (found['mask'] == 0) & (whole['mask'] == 1)
@@ -272,7 +272,7 @@ def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
     file.write_bytes(b'nothing')
   split = split_of(reading.read(folder, source='folder').splits['train'], corrupt='skip')
   with pytest.raises(
-    ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a sound'
+    ValueError, match=r'every photograph of batch 0 is corrupt, the last one .*\.png is not a valid'
   ):
     split.feed(0, 1)
 

@@ -50,7 +50,7 @@ def test_idx_is_read_packed_or_not(tmp_path, name):
     (b'hello, world', 'is not an IDX file .*68656c6c'),
     (idx_bytes(DIGITS)[:-1], 'has 1,583 bytes, expected 1,584: fetch it again'),
     (idx_bytes(DIGITS[:1]), r'holds an array of shape \(1, 28, 28\), expected \(2, 28, 28\)'),
-    (gzip.compress(idx_bytes(DIGITS), mtime=0)[:-20], 'is not a sound gzip file'),
+    (gzip.compress(idx_bytes(DIGITS), mtime=0)[:-20], 'is not a valid gzip file'),
     (b'', 'is not an IDX file'),
   ],
 )
@@ -110,8 +110,8 @@ def test_cdb_reads_runs_by_hand(tmp_path):
   [
     (b'short', 'is not a CDB file'),
     (b'\0' * 2000, 'is not a CDB file .year 0'),
-    (cdb_bytes(SHAPES, [7, 3])[:-1], 'breaks off or is damaged in record 1 of 2'),
-    (cdb_bytes(SHAPES, [7, 3], count=3), 'breaks off or is damaged in record 2 of 3'),
+    (cdb_bytes(SHAPES, [7, 3])[:-1], 'is truncated or damaged in record 1 of 2'),
+    (cdb_bytes(SHAPES, [7, 3], count=3), 'is truncated or damaged in record 2 of 3'),
     (
       cdb_bytes(SHAPES, [7, 3])[:1024] + b'\x00' + cdb_bytes(SHAPES, [7, 3])[1025:],
       'damaged in record 0 of 2',
@@ -132,7 +132,7 @@ def test_cdb_that_is_wrong_is_named(tmp_path, content, message):
       {'Data': np.zeros((2, 2)), 'labels': np.zeros(4)},
       'is not Hoda: Data must be an object array',
     ),
-    (None, 'is not a sound MATLAB file'),
+    (None, 'is not a valid MATLAB file'),
   ],
 )
 def test_mat_that_is_not_hoda_is_named(tmp_path, variables, message):

@@ -330,7 +330,7 @@ def test_ledger_reported_keys_of_every_config_are_known():
   )
   with pytest.raises(
     ValueError,
-    match="made_up reports 'test_acuracy', which is no figure: use source, test_accuracy",
+    match="made_up reports 'test_acuracy', which is not a figure: use source, test_accuracy",
   ):
     only_entry([], test_acuracy=0.9)
 

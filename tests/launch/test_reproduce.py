@@ -325,7 +325,7 @@ def test_reproduce_a_sweep_is_finished_when_all_its_runs_are(tmp_path):
   ('arguments', 'message'),
   [
     (['--only=lstm_mnst'], '--only=lstm_mnst is not an experiment: use some of '),
-    (['--seeds=0,one'], "argument --seeds: '0,one' are not seeds: use whole numbers such as 0,1,2"),
+    (['--seeds=0,one'], "argument --seeds: '0,one' are not seeds: use integers such as 0,1,2"),
     (['--budget-minutes=-1'], "argument --budget-minutes: '-1' is not a number of minutes above 0"),
     (['--tabel-only'], '--tabel-only is unknown: see '),
     (

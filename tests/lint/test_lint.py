@@ -115,37 +115,37 @@ def test_correct_config_gets_no_warning():
   [
     (
       {'data.distort': FLIP},
-      'config.data.distort changes the images of validation and test too, so that the figures are not those of the data set: move it to config.data.augment, which acts in training alone',
+      'config.data.distort also changes the images of validation and test, so the results are not those of the original images: move it to config.data.augment, which applies only in training',
     ),
     (
       splits(train='train[:35]', **{'data.overlap': True}),
-      "config.data.splits.validation='train[30:]' shares 5 examples with train='train[:35]', so that training examples choose the checkpoint: cut them apart",
+      "config.data.splits.validation='train[30:]' shares 5 examples with train='train[:35]', so training examples choose the checkpoint: make them disjoint",
     ),
     (
       splits(test='test+train[:3]', **{'data.overlap': True}),
-      "config.data.splits.test='test+train[:3]' shares 3 examples with train='train[:30]', so that the test is of training examples: cut them apart",
+      "config.data.splits.test='test+train[:3]' shares 3 examples with train='train[:30]', so the test uses training examples: make them disjoint",
     ),
     (
       splits(train='train', validation='test[:6]', early_stopping='2 steps'),
-      "config.data.splits.test='test' shares 6 examples with validation='test[:6]', so that test examples choose the checkpoint and end the run: cut them apart",
+      "config.data.splits.test='test' shares 6 examples with validation='test[:6]', so test examples choose the checkpoint and end the run: make them disjoint",
     ),
     (
       splits(
         train='train', validation='test[:6]', test='test[6:]', plateau=dict(patience='2 steps')
       ),
-      "config.data.splits.validation='test[:6]' takes 6 examples of the data set's test split, which then choose the checkpoint and cut the learning rate: cut it off train, such as 'train[90%:]'",
+      "config.data.splits.validation='test[:6]' takes 6 examples of the data set's test split, which then choose the checkpoint and cut the learning rate: take it from train, such as 'train[90%:]'",
     ),
     (
       splits(train='train', validation=None),
-      "config.data.splits has no validation split, so that the last checkpoint is kept and only the test says when to stop: cut one off train, such as train='train[:90%]', validation='train[90%:]'",
+      "config.data.splits has no validation split, so the last checkpoint is used and only the test shows when to stop: take one from train, such as train='train[:90%]', validation='train[90%:]'",
     ),
     (
       splits(train='train[:28]'),
-      "config.data.splits leaves 2 of the 40 examples of 'train' unused: let its slices meet and reach the end",
+      "config.data.splits leaves 2 of the 40 examples of 'train' unused: let the slices cover all of it",
     ),
     (
       splits(test='test[:9]'),
-      "config.data.splits leaves 1 of the 10 examples of 'test' unused: let its slices meet and reach the end",
+      "config.data.splits leaves 1 of the 10 examples of 'test' unused: let the slices cover all of it",
     ),
     (
       {'train_for': '3 steps'},
@@ -153,11 +153,11 @@ def test_correct_config_gets_no_warning():
     ),
     (
       splits(train='train[:2]+train[4:6]', validation='train[2:4]+train[6:]'),
-      "config.data.splits.train='train[:2]+train[4:6]' never shows 2 of 4 classes ('cat', 'dog'): take more of the data set",
+      "config.data.splits.train='train[:2]+train[4:6]' has no example of 2 of 4 classes ('cat', 'dog'): use more of the data set",
     ),
     (
       layers(dict(kind='flatten'), dict(kind='dense', features=4)),
-      'config.model.layers[1] (dense1) puts an activation on the logits: set activate=False',
+      'config.model.layers[1] (dense1) applies an activation to the logits: set activate=False',
     ),
     (
       layers(
@@ -165,43 +165,43 @@ def test_correct_config_gets_no_warning():
         dict(kind='dropout', rate=0.1),
         dict(kind='flatten'),
       ),
-      'config.model.layers[0] (conv1) puts an activation on the logits: set activate=False',
+      'config.model.layers[0] (conv1) applies an activation to the logits: set activate=False',
     ),
     (
       layers(*DENSE, dict(kind='activation', name='squash')),
-      'config.model.layers[2] (squash) puts an activation on the logits: remove it',
+      'config.model.layers[2] (squash) applies an activation to the logits: remove it',
     ),
     (
       layers(*BATCH_NORM[:2], dict(kind='dropout', rate=0.1), *BATCH_NORM[2:]),
-      'config.model.layers[2] (dropout1) stands right before batch_norm1, whose running variance then is that of training, too large in evaluation: put the dropout after it',
+      'config.model.layers[2] (dropout1) directly precedes batch_norm1, whose running variance is then that of training, too large in evaluation: put the dropout after it',
     ),
     (
       splits(train='train[:33]', validation='train[33:]', **layers(*BATCH_NORM)),
-      'config.data.batch_size=8 leaves a last batch of 1 of the 33 training examples, which batch_norm1 can only compare with itself: take another',
+      'config.data.batch_size=8 leaves a last batch of 1 of the 33 training examples, which has no variance for batch_norm1: use another batch size',
     ),
     (
       layers(dict(kind='max_pool', window=4), *DENSE),
-      "config.model.layers never look at rows 4–5 and columns 4–5 of the images, 20 of 36 pixels: give max_pool1 padding='SAME' and a stride no longer than the window",
+      "config.model.layers do not use rows 4–5 and columns 4–5 of the images, 20 of 36 pixels: give max_pool1 padding='SAME' and a stride no longer than the window",
     ),
     (
       layers(dict(kind='conv', features=2, kernel=(6, 1), strides=(1, 4)), *DENSE),
-      "config.model.layers never look at columns 1–3, 5 of the images, 24 of 36 pixels: give conv1 padding='SAME' and a stride no longer than the window",
+      "config.model.layers do not use columns 1–3, 5 of the images, 24 of 36 pixels: give conv1 padding='SAME' and a stride no longer than the window",
     ),
     (
       {'cpu_devices': 3},
-      'config.data.batch_size=8 does not divide over config.cpu_devices=3, so that a CPU has fewer: take 6 or 9',
+      'config.data.batch_size=8 does not divide over config.cpu_devices=3, so a CPU uses fewer devices: use 6 or 9',
     ),
     (
       {'evaluate_every': '11 steps'},
-      'config.evaluate_every, 11 steps, is longer than the run of 10, so that no checkpoint but the last can be the best: make it shorter',
+      'config.evaluate_every, 11 steps, is longer than the run of 10, so only the last checkpoint can be the best: make it shorter',
     ),
     (
       {'early_stopping': '2 epochs'},
-      "config.early_stopping='2 epochs' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
+      "config.early_stopping='2 epochs' does not end within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
     ),
     (
       {'plateau': dict(patience='7 steps')},
-      "config.plateau.patience='7 steps' is never over within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
+      "config.plateau.patience='7 steps' does not end within the run of 10 steps, evaluated every 2: make it shorter, or config.train_for longer",
     ),
   ],
 )
@@ -247,7 +247,7 @@ def test_text_warnings_count_unused_and_unseen_characters():
   3 steps read 3 · 4 · 5 = 60 of them.
   """
   assert warnings_for({}, TEXT) == [
-    "config.data.splits.train='train' never shows 1 of 4 classes ('d'): take more of the data set"
+    "config.data.splits.train='train' has no example of 1 of 4 classes ('d'): use more of the data set"
   ]
   short = warnings_for(
     {
@@ -257,14 +257,14 @@ def test_text_warnings_count_unused_and_unseen_characters():
     TEXT,
   )
   assert short[:2] == [
-    "config.data.splits leaves 3 of the 103 characters of 'train' unused: let its slices meet and reach the end",
+    "config.data.splits leaves 3 of the 103 characters of 'train' unused: let the slices cover all of it",
     "config.train_for='3 steps' ends within the first epoch: 36 of 96 training characters are never seen; an epoch has 5 steps",
   ]
 
 
 def test_text_with_time_step_1_gets_a_warning():
   assert (
-    'config.data.time_step=1 lets no gradient pass from a character'
+    'config.data.time_step=1 passes no gradient from a character'
     in warnings_for({'data.time_step': 1}, TEXT)[-1]
   )
   assert not any('time_step' in line for line in warnings_for({'data.time_step': 2}, TEXT))
@@ -308,7 +308,7 @@ def test_every_config_gets_only_known_warnings(path):
   """The network of report 000 never sees the last two rows and columns; it is kept as reported."""
   known = {
     'cnn_cifar10': [
-      'config.model.layers never look at rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: '
+      'config.model.layers do not use rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: '
       "give max_pool2 padding='SAME' and a stride no longer than the window"
     ]
   }
@@ -338,7 +338,7 @@ def test_result_worse_than_uniform_guessing_gets_a_warning():
   assert lint.of_result(built, {'validation_loss': 1.38, 'test_loss': 9.0}) is None
   assert lint.of_result(built, {}) is None
   assert lint.of_result(built, {'test_loss': 1.5}) == (
-    'the test loss of 1.50 is above that of a guess among 4 classes, 1.39: train longer, or with a lower '
+    'the test loss of 1.50 is above that of guessing among 4 classes, 1.39: train longer, or lower '
     'config.optimizer.learning_rate'
   )
 

@@ -205,7 +205,7 @@ def test_run_on_text_reports_bits_per_character(small_text, tmp_path, capsys):
   ('change', 'message'),
   [
     (dict(cell='lsmt'), r"config\.model\.cell='lsmt' is unknown: use one of rnn, lstm, gru"),
-    (dict(layers=0), r'config\.model\.layers=0 is not a whole number from 1 to 1,024'),
+    (dict(layers=0), r'config\.model\.layers=0 is not an integer from 1 to 1,024'),
     (
       dict(classes=65),
       r'the last layer logits has output \[9, 65\], but shakespeare has 84 classes',

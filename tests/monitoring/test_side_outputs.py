@@ -96,7 +96,7 @@ def test_own_arrays_train_to_the_end_with_their_pictures(
 def test_classes_that_are_no_names_are_refused():
   with pytest.raises(
     ValueError,
-    match=r'^classes=3 are no names: give a name for each class, such as \("cat", "dog"\)$',
+    match=r'^classes=3 are not class names: give one for each class, such as \("cat", "dog"\)$',
   ):
     Source('made up', columns={}, classes=3)
 
@@ -209,7 +209,7 @@ def test_functions_of_a_user_that_fail_do_not_end_training(small, tmp_path, caps
     at_end=failing,
   )
   assert warnings(capsys) == [
-    f'warning: what is written at {when} left out: RuntimeError: the picture cannot be drawn'
+    f'warning: the output at {when} left out: RuntimeError: the picture cannot be drawn'
     for when in ('the start', 'evaluations', 'the end')
   ]
   assert trained(tmp_path)

@@ -79,7 +79,7 @@ def shapes_computed_by(function, *args):
 @pytest.fixture
 def small_parts(monkeypatch):
   """Computes one example per part, so that small batches are split like large ones."""
-  monkeypatch.setattr(patch_convolution, 'WHOLE', 0)
+  monkeypatch.setattr(patch_convolution, 'LARGEST_UNSPLIT', 0)
   monkeypatch.setattr(patch_convolution, 'PART', 0)
   monkeypatch.setattr(winograd, 'PART', 0)
 
@@ -134,7 +134,7 @@ def test_conv_in_bands_of_rows_equals_stock(
   rows, window, stride, pads, bands, channels, monkeypatch
 ):
   """Patches larger than a part: outputs and both gradients, in the given number of bands."""
-  monkeypatch.setattr(patch_convolution, 'WHOLE', 0)
+  monkeypatch.setattr(patch_convolution, 'LARGEST_UNSPLIT', 0)
   height = (rows - 1) * stride + window - sum(pads)
   args = operands((height, 5), (window, 3), channels)
   monkeypatch.setattr(patch_convolution, 'PART', rows // bands * 3 * window * 3 * channels[0] * 4)

@@ -121,7 +121,7 @@ def test_report_shows_the_contents_of_the_files(run):
   assert 'CNN on mnist: test accuracy 87.50 % (reported: 90.00 %), 34 parameters, seed 3' in text
   # From the last training entry up to the checkpoint.
   assert 'train accuracy 80.00 % 95.00 % –' in text
-  assert 'Of the data: test split is not the original.' in text
+  assert 'Data: test split is not the original.' in text
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
   assert 'Feature maps of conv2 for eight images' in text
@@ -176,7 +176,7 @@ def test_report_of_several_runs_overlays_their_curves(run, tmp_path, capsys):
   assert 'small, seed 4, test ends at' in out.read_text()
   other.rename(tmp_path / 'longer')
   assert report.main(['report', str(one), str(tmp_path / 'longer'), f'--out={out}']) == 0
-  assert 'kB, in place of the one before' in capsys.readouterr().out
+  assert 'kB, replaces the previous file' in capsys.readouterr().out
   assert 'longer (small), test ends at' in out.read_text(), 'not named as on its own page'
   assert command.run(report.main, ['report', str(tmp_path / 'longr')]) == 1
   assert (
@@ -193,7 +193,7 @@ def test_report_of_a_changed_run_marks_reported_figures(run):
   shown = page.one(record.load(run))
   assert shown['lead'] == 'CNN on mnist: test accuracy 87.50 %, 34 parameters, seed 3'
   assert any(
-    'of another run: this one sets model.layers[0].features.' in remark
+    'of another config: this run changes model.layers[0].features.' in remark
     for remark in shown['figures']['remarks']
   )
 
@@ -220,13 +220,13 @@ def test_report_compares_all_runs_of_a_folder(run, tmp_path, capsys):
   )
   assert command.run(report.main, ['report', str(run), f'--out={tmp_path}/none/x.html']) == 1
   assert capsys.readouterr().err == (
-    f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none is not there: make it, or name another\n'
+    f'jaxdl: --out={tmp_path}/none/x.html: the folder {tmp_path}/none does not exist: create it, or name another\n'
   )
 
 
 def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(report.main, ['report', str(tmp_path)]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of one\n'
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of a run\n'
 
 
 def test_loss_axes_have_the_unit_of_the_task():
@@ -399,8 +399,7 @@ def test_report_states_the_origin_of_its_figures(run):
   found = page.one(record.load(other))
   assert found['title'] == 'small'
   assert (
-    found['figures']['remarks'][1]
-    == 'Reported: what report 002, which the config names, says of its own run.'
+    found['figures']['remarks'][1] == 'Reported: the figures of report 002, as given in the config.'
   )
 
 
@@ -424,7 +423,7 @@ def test_report_marks_pictures_of_another_step(run):
   }
   assert (
     notes.pop('Feature maps')
-    == 'Of the network at step 4; the figures above are of step 8: run jaxdl.analyze again.'
+    == 'From the network at step 4; the figures above are of step 8: run jaxdl.analyze again.'
   )
   assert set(notes.values()) == {''}
 
@@ -484,7 +483,7 @@ def test_report_states_the_number_of_examples_per_split(run):
     (run / 'config.json').write_text(
       json.dumps({**config, 'dataset': {**config['dataset'], key: value}})
     )
-    with pytest.raises(ValueError, match=rf'has an impossible dataset.{key}: '):
+    with pytest.raises(ValueError, match=rf'has an invalid dataset.{key}: '):
       record.load(run)
   del config['dataset']['examples']
   (run / 'config.json').write_text(json.dumps(config))

@@ -228,7 +228,7 @@ def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_b
       OSError,
       match=(
         rf'^the checkpoint of step {step} was written to {workdir}/checkpoints but cannot be read back '
-        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and give the same command'
+        rf'\(.+\): the checkpoint of step {step - 2} is kept; check the disk and rerun the command'
       ),
     ):
       loop.train(built, workdir)
@@ -245,7 +245,7 @@ def test_faults_arrays_that_a_library_does_not_write_are_noticed(small, tmp_path
     small.update(checkpoint_every=every, evaluate_every='8 steps')
     built = experiment.build(small, 'small')
     with pytest.raises(
-      OSError, match=r'cannot be read back \(.+\): there is no other one; check the disk'
+      OSError, match=r'cannot be read back \(.+\): there is no other checkpoint; check the disk'
     ):
       loop.train(built, workdir)
     with pytest.raises(checkpoint.AllDamagedError):
@@ -289,7 +289,7 @@ def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_pa
     after = [(path, path.stat().st_mtime_ns) for path in sorted(path for path, _ in before)]
   assert done.returncode == 1
   assert done.stderr.strip().splitlines()[-1] == (
-    f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait for its end, or give '
+    f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait until it ends, or give '
     'another --workdir'
   )
   assert [entry for entry in after if 'run' in entry[0].parts[-1:]] == [
@@ -393,7 +393,7 @@ def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_
     assert kept
     assert re.search(
       rf'\njaxdl: the disk of {disk}/run/checkpoints is full: the checkpoint of step {kept[-1] + 2} needs '
-      r'\d\.\d MB and \d\.\d MB are free; make room and give the same command again\n$',
+      r'\d\.\d MB and \d\.\d MB are free; make room and rerun the command\n$',
       done.stderr,
     )
     assert 'Traceback' not in done.stderr

@@ -38,5 +38,5 @@ def test_loading_a_run_reads_no_checkpoint(small, tmp_path, monkeypatch):
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):
-  with pytest.raises(FileNotFoundError, match='holds no run: give the folder of one'):
+  with pytest.raises(FileNotFoundError, match='holds no run: give the folder of a run'):
     runs.load(tmp_path)

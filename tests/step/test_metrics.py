@@ -55,7 +55,7 @@ def test_one_entry_adds_a_metric_everywhere(small, tmp_path, monkeypatch, capsys
 
   file = tmp_path / 'run/summary.json'
   file.write_text(json.dumps({**json.loads(file.read_text()), 'test_confidence': 'high'}))
-  with pytest.raises(ValueError, match='has an impossible test_confidence'):
+  with pytest.raises(ValueError, match='has an invalid test_confidence'):
     record.load(tmp_path / 'run')
 
 

@@ -152,7 +152,7 @@ def test_weight_decay_excludes_biases_and_batch_normalisation(name):
     (
       'adam',
       dict(learning_rate='fast'),
-      r"config\.optimizer\.learning_rate='fast' is no number: use a number above 0",
+      r"config\.optimizer\.learning_rate='fast' is not a number: use a number above 0",
     ),
     (
       'adam',
@@ -173,10 +173,10 @@ def test_weight_decay_excludes_biases_and_batch_normalisation(name):
     (
       'sgd',
       dict(decay_all=1),
-      r'config\.optimizer\.decay_all=1 is not a switch: use True or False',
+      r'config\.optimizer\.decay_all=1 is not a boolean: use True or False',
     ),
     ('adagrad', dict(initial=-0.1), r'config\.optimizer\.initial=-0\.1 is out of range'),
-    ('rmsprop', dict(decay=True), r'config\.optimizer\.decay=True is no number'),
+    ('rmsprop', dict(decay=True), r'config\.optimizer\.decay=True is not a number'),
   ],
 )
 def test_out_of_range_error_names_the_valid_range(name, arguments, message):

@@ -149,7 +149,7 @@ def test_runs_of_format_1_keep_their_schedule(name, arguments, expected):
     (
       'one_cycle',
       dict(initial='low'),
-      r"config\.schedule\.initial='low' is no number: use a number",
+      r"config\.schedule\.initial='low' is not a number: use a number",
     ),
   ],
 )

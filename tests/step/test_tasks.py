@@ -220,7 +220,7 @@ def test_initializer_key_changes_its_kernels(section, layer, kernel):
       r'config\.task\.label_smoothing=1\.0 is out of range: use a number from 0 to below 1',
     ),
     (dict(l2=-0.1), r'config\.l2=-0\.1 is out of range: use a number from 0 on'),
-    (dict(l2_all='no'), r"config\.l2_all='no' is not a switch: use True or False"),
+    (dict(l2_all='no'), r"config\.l2_all='no' is not a boolean: use True or False"),
     (
       dict(precision='float16'),
       r"config\.precision='float16' is unknown: use one of float32, bfloat16",

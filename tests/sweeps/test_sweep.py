@@ -436,7 +436,7 @@ def test_every_sweep_reads(path):
     (dict(axes=[dict(name='cell', choices=[])]), r'config\.axes\[0\] is not an axis: write dict\('),
     (
       dict(reported=dict(GRU={})),
-      r'config\.reported\.GRU is no member of the sweep: its labels are LSTM, fast; ',
+      r'config\.reported\.GRU is not a member of the sweep: its labels are LSTM, fast; ',
     ),
     (dict(base='other.py'), r'config file .*other\.py does not exist: '),
   ],

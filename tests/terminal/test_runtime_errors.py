@@ -1,4 +1,4 @@
-"""Exhausted memory or an absent device: one line with a fix, the traceback on request."""
+"""Exhausted memory and missing devices: one-line errors with a fix, and a traceback on request."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,16 +10,16 @@ from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
 
-def of_jax(arguments):
+def allocate_in_jax(arguments):
   jnp.zeros(2**44, jnp.float32).block_until_ready()
 
 
-def of_numpy(arguments):
+def allocate_in_numpy(arguments):
   return np.zeros(2**46) + 1
 
 
-@pytest.mark.parametrize('main', [of_jax, of_numpy])
-def test_runtime_memory_that_is_exhausted_is_one_line(main, capsys, monkeypatch):
+@pytest.mark.parametrize('main', [allocate_in_jax, allocate_in_numpy])
+def test_runtime_exhausted_memory_is_a_one_line_error(main, capsys, monkeypatch):
   assert command.run(main, ['jaxdl'], less_memory='use a smaller size') == 1
   shown = capsys.readouterr().err
   assert shown.startswith('jaxdl: memory is exhausted (')
@@ -31,7 +31,7 @@ def test_runtime_memory_that_is_exhausted_is_one_line(main, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize('error', [RuntimeError, AssertionError])
-def test_runtime_mistakes_of_the_code_keep_their_traceback(error):
+def test_runtime_unexpected_errors_keep_their_traceback(error):
   def main(arguments):
     raise error('of the code')
 
@@ -39,16 +39,18 @@ def test_runtime_mistakes_of_the_code_keep_their_traceback(error):
     command.run(main, ['jaxdl'])
 
 
-def test_runtime_an_analysis_that_needs_too_much_memory(small, tmp_path, monkeypatch, capsys):
+def test_runtime_exhausted_memory_in_an_analysis_suggests_fewer_images(
+  small, tmp_path, monkeypatch, capsys
+):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
-  monkeypatch.setattr(analyze, '_make', lambda *arguments: of_jax(arguments))
+  monkeypatch.setattr(analyze, '_make', lambda *arguments: allocate_in_jax(arguments))
   assert command.run(analyze.main, ['analyze', str(tmp_path)], less_memory=analyze.LESS_MEMORY) == 1
   assert '): look at fewer --images' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('name', ['main', 'sweep', 'analyze', 'generate', 'report.__main__'])
-def test_runtime_each_command_says_what_to_change(name, monkeypatch):
-  """Runs the command's file with a main that exhausts the memory."""
+def test_runtime_exhausted_memory_error_names_the_fix_of_each_command(name, monkeypatch):
+  """Runs the module of the command with a main function that exhausts the memory."""
   code = (
     'import runpy, sys; from jaxdl.terminal import command; run = command.run; '
     'full = lambda arguments: bytearray(2**60); '
@@ -63,17 +65,21 @@ def test_runtime_each_command_says_what_to_change(name, monkeypatch):
 
 
 @pytest.mark.parametrize('traceback', ['', '1'])
-def test_runtime_a_device_that_is_not_there(traceback, config_file, small, tmp_path):
-  told = {**WITHOUT_TENSORFLOW, 'JAX_PLATFORMS': 'cuda', 'JAXDL_TRACEBACK': traceback}
+def test_runtime_missing_device_is_a_one_line_error(traceback, config_file, small, tmp_path):
+  environment = {
+    **WITHOUT_TENSORFLOW,
+    'JAX_PLATFORMS': 'cuda',
+    'JAXDL_TRACEBACK': traceback,
+  }
   child = run_child(
     '-m',
     'jaxdl.main',
     f'--config={config_file(small)}',
     f'--workdir={tmp_path / "run"}',
-    environment=told,
+    environment=environment,
   )
   if child.returncode == 0:
-    pytest.skip('there is a GPU here')
+    pytest.skip('this machine has a GPU')
   shown = child.stderr.strip().splitlines()
   assert child.returncode == 1
   if traceback:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-FILE = 'photographs.json'  # in a prepared copy, beside its records
+FILE = 'photographs.json'  # in a prepared copy, next to its records
 
 
 @dataclasses.dataclass(frozen=True)

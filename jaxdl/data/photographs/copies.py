@@ -91,14 +91,14 @@ def matching(
     copied = contents.read(version)
     if copied is None:
       fault = (
-        f'the prepared copy {version} has no list of its photographs, so that it is not '
-        f'known to be of {folder}'
+        f'the prepared copy {version} has no list of its photographs, so it cannot be compared '
+        f'with {folder}'
       )
       continue
     differs = contents.difference(copied.splits, now, folder)
     if differs is None:
       return version, None
-    fault = f'the prepared copy {version} is of other photographs than {folder} ({differs})'
+    fault = f'the prepared copy {version} was made from other photographs than {folder} ({differs})'
   return None, fault
 
 

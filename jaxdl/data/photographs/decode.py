@@ -46,7 +46,7 @@ def square(
     [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
 
   Raises:
-    Exception: any exception of Pillow if the bytes are not a sound photograph; ValueError if they
+    Exception: any exception of Pillow if the bytes are not a valid photograph; ValueError if they
       claim to be huge, or if the range of their pixels is not known.
   """
   return with_frames(encoded, size, fit, background)[0]
@@ -102,7 +102,7 @@ def background_colour(background: Any) -> Colour:
     background: a name of BACKGROUNDS, or [red, green, blue].
 
   Raises:
-    ValueError: it is neither a name of BACKGROUNDS nor three whole numbers from 0 to 255.
+    ValueError: it is neither a name of BACKGROUNDS nor three integers from 0 to 255.
   """
   if isinstance(background, str) and background in BACKGROUNDS:
     return BACKGROUNDS[background]
@@ -117,7 +117,7 @@ def background_colour(background: Any) -> Colour:
   if not is_colour:
     raise ValueError(
       f"config.data.background={background!r} is not a colour: use 'white', 'black' or "
-      '[red, green, blue] with whole numbers from 0 to 255'
+      '[red, green, blue] with integers from 0 to 255'
     )
   red, green, blue = (int(value) for value in background)
   return red, green, blue

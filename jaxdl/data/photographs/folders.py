@@ -83,7 +83,7 @@ def find(folder: str | PathLike[str]) -> Folder:
   folder = Path(folder).expanduser()
   if not folder.is_dir():
     raise FileNotFoundError(
-      f'{folder} is not there: give the folder that holds train/<class>/*.jpg'
+      f'{folder} does not exist: give the folder that holds train/<class>/*.jpg'
     )
   search = _Search(folder)
   entries = search.entries(folder)
@@ -95,7 +95,7 @@ def find(folder: str | PathLike[str]) -> Folder:
       if split in named:
         raise ValueError(f'{path} and {named[split]} are both the {split} split: keep one of them')
       named[split] = path
-    search.leave_out_files(entries, 'beside the split folders')
+    search.leave_out_files(entries, 'next to the split folders')
     found = {split: search.classes(search.entries(path)) for split, path in named.items()}
   else:
     found = {'train': search.classes(entries)}
@@ -112,7 +112,7 @@ def find(folder: str | PathLike[str]) -> Folder:
 def _split_name(path: Path) -> str:
   if path.name.lower() not in SPLITS:
     raise ValueError(
-      f'{path} is beside the split folders but is not a split: '
+      f'{path} is next to the split folders but is not a split: '
       f'move it away, or name it {", ".join(SPLITS)}'
     )
   return SPLITS[path.name.lower()]
@@ -160,7 +160,7 @@ class _Search:
   def classes(self, entries: Listing) -> ByClass:
     """Class name → sorted paths, of class folders or of files named after their class."""
     if any(is_folder for _, _, is_folder in entries):
-      self.leave_out_files(entries, 'beside the class folders')
+      self.leave_out_files(entries, 'next to the class folders')
       return {
         name: self.photographs(self.entries(path)) for name, path, is_folder in entries if is_folder
       }

@@ -64,7 +64,7 @@ class Pieces:
           several.append(f'{name} has {frames:,} frames')
       except Exception as error:  # the code of each format raises exceptions of its own types
         found['mask'][slot] = 0
-        faults.append(f'{name} is not a sound image file ({_reason(error)})')
+        faults.append(f'{name} is not a valid image file ({_reason(error)})')
     return {**found, 'faults': tuple(faults), 'several': tuple(several)}
 
 

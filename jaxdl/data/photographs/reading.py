@@ -66,7 +66,8 @@ def read(
   """
   if source not in ('auto', 'folder', 'tfds'):
     raise ValueError(
-      f'config.data.source={source!r} is not a place of image_folder: use one of auto, folder, tfds'
+      f'config.data.source={source!r} is not a source of image_folder: use one of auto, '
+      'folder, tfds'
     )
   if folder is None and (source == 'folder' or name is None):
     raise ValueError(
@@ -127,7 +128,7 @@ def _without_folder(
 ) -> Photographs:
   """The prepared copy of a folder that does not exist, or is not given."""
   fault = (
-    f'config.data.folder={folder} is not there: give the folder that holds train/<class>/*.jpg, '
+    f'config.data.folder={folder} does not exist: give the folder that holds train/<class>/*.jpg, '
     '--config.data.folder=DIR'
   )
   if source == 'folder':

@@ -218,7 +218,7 @@ class _Messages:
         self.skipped.add(fault)
     if several and not self._is_animation_reported:
       print(
-        f'jaxdl: {several[0]}: of such files only the first frame is used',
+        f'jaxdl: {several[0]}: only the first frame of such files is used',
         file=sys.stderr,
         flush=True,
       )

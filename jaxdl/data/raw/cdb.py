@@ -43,7 +43,7 @@ def read(path: Path) -> tuple[list[UInt8[np.ndarray, '_ _']], Int32[np.ndarray, 
       image, labels[record], position = _record(content, position, height, width, gray)
     except (IndexError, struct.error, ValueError):
       raise ValueError(
-        f'{path} breaks off or is damaged in record {record} of {count}: fetch it again'
+        f'{path} is truncated or damaged in record {record} of {count}: fetch it again'
       ) from None
     images.append(image)
   return images, labels

@@ -24,7 +24,7 @@ def read(path: Path) -> tuple[list[UInt8[np.ndarray, '_ _']], Int32[np.ndarray, 
     content = scipy.io.loadmat(path, variable_names=('Data', 'labels'))
   except Exception as error:  # SciPy's parser raises exceptions of many types
     reason = str(error).partition('\n')[0][:100]
-    raise ValueError(f'{path} is not a sound MATLAB file ({reason}): fetch it again') from error
+    raise ValueError(f'{path} is not a valid MATLAB file ({reason}): fetch it again') from error
   images, labels = content.get('Data'), content.get('labels')
   if images is None or labels is None:
     raise ValueError(

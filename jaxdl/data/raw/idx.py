@@ -70,4 +70,4 @@ def unpacked(path: Path, *, most: int) -> bytes:
     with gzip.open(path, 'rb') if is_packed else path.open('rb') as file:
       return file.read(most + 1)
   except (OSError, EOFError, zlib.error) as error:
-    raise ValueError(f'{path} is not a sound gzip file ({error}): fetch it again') from error
+    raise ValueError(f'{path} is not a valid gzip file ({error}): fetch it again') from error

@@ -188,7 +188,7 @@ def unpack(archive: Path, temporary: Path) -> Path:
     if getattr(error, 'errno', None) == errno.ENOSPC:
       raise
     reason = str(error).partition(':\n')[0]
-    raise ValueError(f'{archive} is not a sound tar file ({reason}): fetch it again') from error
+    raise ValueError(f'{archive} is not a valid tar file ({reason}): fetch it again') from error
   return folder
 
 
