@@ -13,6 +13,7 @@ from typing import Any
 import ml_collections
 
 PREFIX = '--config.'
+TEXT_OR_SECTION = ('data.splits',)  # keys that either kind of value may replace
 UNREAD = {  # start of a parser's error message → description of the value
   'could not convert': 'is no number: write one such as 0.001',
   'invalid literal': 'is no whole number: write one such as 5',
@@ -23,6 +24,8 @@ UNREAD = {  # start of a parser's error message → description of the value
 
 def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   """Whether a command-line argument overrides a key that the config does not have.
+
+  This includes keys whose value may be a text or a section, since ml_collections keeps the type.
 
   Args:
     argument: such as '--config.plateau.patience=5 epochs'; False for other kinds of arguments.
@@ -49,11 +52,13 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
         f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}'
       )
     node = below(node, part)
-  return False
+  return '=' in argument and '.'.join(path_of_key) in TEXT_OR_SECTION
 
 
 def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
-  """Adds a new key and its parent sections; a value that is not a Python literal is a string.
+  """Adds or replaces a key, with its parent sections.
+
+  A value that is not a Python literal is a string.
 
   Args:
     config: the config, changed in place.
