@@ -245,6 +245,11 @@ def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> 
   Raises:
     ValueError: 'train' is missing, a split's name is unknown, or a size is invalid.
   """
+  if isinstance(splits, str):
+    raise ValueError(
+      f'config.data.splits={splits!r} is for photographs (image_folder): write '
+      "dict(train='train[:90%]', validation='train[90%:]')"
+    )
   if not isinstance(splits, dict) or 'train' not in splits:
     raise ValueError('config.data.splits has no train split: add one, such as train="train"')
   unknown = set(splits) - set(SPLITS)

@@ -8,7 +8,7 @@ import pytest
 from helpers import ROOT
 
 from jaxdl.config import reading
-from jaxdl.data import image_folder, prepare
+from jaxdl.data import DATA_SETS, image_folder, prepare
 from jaxdl.data.photographs import division
 from jaxdl.data.photographs import reading as photographs
 from jaxdl.runs import folder as run_folder
@@ -243,6 +243,13 @@ def test_the_command_line_divides_or_gives_slices():
   }
   whole = reading.read_config(path, "data.splits=dict(train='train')")
   assert whole.data.splits.to_dict() == {'train': 'train'}
+
+
+def test_a_division_is_for_photographs_alone():
+  with pytest.raises(
+    ValueError, match=r"splits='80/10/10' is for photographs \(image_folder\): write"
+  ):
+    DATA_SETS['mnist'](seed=0, splits='80/10/10', batch_size=4)
 
 
 def test_only_food11_is_compared_with_its_report(tmp_path):
