@@ -2,7 +2,9 @@
 
 ml_collections overrides the keys of the file and checks their types. New keys, such as
 `--config.plateau.patience='5 epochs'`, are checked when the experiment is built; errors name the
-valid keys.
+valid keys. ml_collections' `accept_new_attributes` is not used: it raises KeyError for a key of a
+section that the file lacks, takes a key without a value for True, and refuses a second override of
+another type.
 """
 
 import ast
