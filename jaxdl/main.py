@@ -38,9 +38,9 @@ EXAMPLES = """\
   python -m jaxdl.main --config=configs/cnn_mnist.py --config.model.layers[0].features=16 --describe
   python -m jaxdl.main --config=cnn_food11 --config.data.folder=DIR
 
---config.KEY=VALUE changes any key of the config. Photographs of your own: DIR holds
-train/CLASS/*.jpg, and validation/ and test/ like it. To resume a run that was stopped, rerun its
-command. Exit code: 0 trained to the end, 75 stopped and saved, 1 an error."""
+--config.KEY=VALUE changes any key of the config. Photographs of your own: DIR holds CLASS/*.jpg, or
+train/CLASS/*.jpg and, if you have them, validation/ and test/ like it. To resume a run that was
+stopped, rerun its command. Exit code: 0 trained to the end, 75 stopped and saved, 1 an error."""
 
 
 def main(arguments: list[str]) -> int:
@@ -155,7 +155,7 @@ def _train(chosen, workdir, command_line, start_over=False):
     flush=True,
   )
   if processes.is_first():
-    for line in chosen.data.counted():
+    for line in chosen.data.described_splits():
       print(f'  {line}', flush=True)
     for line in chosen.data.left_out:
       print(f'jaxdl: {line}', file=sys.stderr, flush=True)

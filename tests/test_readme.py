@@ -39,7 +39,7 @@ COMMANDS = [
 COMMANDS += [
   re.sub(r'\s+', ' ', command) for command in re.findall(r'`(python -m jaxdl[^`]*)`', README)
 ]
-(PHOTOGRAPHS,) = (line for line in COMMANDS if '--config.data.folder=photographs' in line)
+(PHOTOGRAPHS,) = {line for line in COMMANDS if '--config.data.folder=photos' in line}
 TESTED_ELSEWHERE = {  # command → the test that runs it
   'python3 -m venv .venv': '.ci/run',
   ".venv/bin/pip install '.[test]'": '.ci/run',
@@ -118,15 +118,29 @@ def test_readme_every_command_is_tested():
     assert line.removeprefix('.venv/bin/') in COMMANDS, f'README no longer has {line}'
 
 
-def test_readme_command_trains_on_a_folder_of_photographs(folder):
-  for name in ('train/bread', 'train/egg', 'test/bread', 'test/egg'):
-    (folder / 'photographs' / name).mkdir(parents=True)
-    for number in range(7):
-      image = np.full((70, 90, 3), (number * 30, 200 * name.endswith('egg'), 90), np.uint8)
-      PIL.Image.fromarray(image).save(folder / f'photographs/{name}/{number}.png')
-  run_command(f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4")
-  summary = json.loads((folder / 'runs/photographs/summary.json').read_text())
-  assert (summary['step'], summary['validation_examples'], summary['test_examples']) == (2, 2, 14)
+@pytest.mark.parametrize(
+  ('splits', 'examples'),
+  [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))],
+  ids=['class folders', 'no validation folder'],
+)
+def test_readme_command_trains_on_a_folder_of_photographs(folder, splits, examples):
+  for name in (f'{split}{kind}' for split in splits for kind in ('bread', 'egg')):
+    (folder / 'photos' / name).mkdir(parents=True)
+    for number in range(10):
+      image = np.full((70, 90, 3), (number * 20, 200 * name.endswith('egg'), 90), np.uint8)
+      PIL.Image.fromarray(image).save(folder / f'photos/{name}/{number}.png')
+  said = run_command(
+    f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4 --config.data.size=64"
+  )
+  (line,) = (line for line in said.splitlines() if line.startswith('  splits: '))
+  assert '10 % validation' in line
+  assert 'with seed 0' in line
+  run = jaxdl.load('runs/cnn_food11')
+  assert tuple(run.config['dataset']['examples'].values()) == examples
+  assert (run.summary['step'], run.summary['validation_examples']) == (2, examples[1])
+  assert f'1 analysis of {examples[2]} test examples' in run_command(
+    'python -m jaxdl.analyze runs/cnn_food11 --only=errors'
+  )
 
 
 def test_readme_and_docs_name_every_key(small):

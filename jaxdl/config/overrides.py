@@ -2,7 +2,9 @@
 
 ml_collections overrides the keys of the file and checks their types. New keys, such as
 `--config.plateau.patience='5 epochs'`, are checked when the experiment is built; errors name the
-valid keys.
+valid keys. ml_collections' `accept_new_attributes` is not used: it raises KeyError for a key of a
+section that the file lacks, takes a key without a value for True, and refuses a second override of
+another type.
 """
 
 import ast
@@ -13,6 +15,7 @@ from typing import Any
 import ml_collections
 
 PREFIX = '--config.'
+TEXT_OR_SECTION = ('data.splits',)  # keys that either kind of value may replace
 UNREAD = {  # start of a parser's error message → description of the value
   'could not convert': 'is not a number: write one such as 0.001',
   'invalid literal': 'is not an integer: write one such as 5',
@@ -23,6 +26,8 @@ UNREAD = {  # start of a parser's error message → description of the value
 
 def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   """Whether a command-line argument overrides a key that the config does not have.
+
+  This includes keys whose value may be a text or a section, since ml_collections keeps the type.
 
   Args:
     argument: such as '--config.plateau.patience=5 epochs'; False for other kinds of arguments.
@@ -49,11 +54,13 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
         f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}'
       )
     node = below(node, part)
-  return False
+  return '=' in argument and '.'.join(path_of_key) in TEXT_OR_SECTION
 
 
 def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
-  """Adds a new key and its parent sections; a value that is not a Python literal is a string.
+  """Adds or replaces a key, with its parent sections.
+
+  A value that is not a Python literal is a string.
 
   Args:
     config: the config, changed in place.

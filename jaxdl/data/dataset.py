@@ -97,6 +97,8 @@ class Data:
     per_class: split name → number of examples of each class, in the order of the labels; {} for a
       text, or if not known.
     left_out: lines that name the skipped files.
+    division: text such as '80/10/10' by which a folder was divided into splits; '' if it was not.
+    division_note: one line that says how the splits were found; '' for a data set with its own.
   """
 
   name: str
@@ -110,6 +112,8 @@ class Data:
   place: dict[str, str | None] = dataclasses.field(default_factory=dict)
   per_class: dict[str, list[int]] = dataclasses.field(default_factory=dict)
   left_out: tuple[str, ...] = ()
+  division: str = ''
+  division_note: str = ''
 
   @functools.cached_property
   def inputs(self) -> jax.ShapeDtypeStruct:
@@ -143,6 +147,7 @@ class Data:
       'examples': {name: split.count for name, split in self.splits.items()},
       'examples_per_class': self.per_class,
       'checksums': self.checksums,
+      **({'division': self.division} if self.division else {}),
       **{key: path for key, path in self.place.items() if path is not None},
     }
 
@@ -174,6 +179,10 @@ class Data:
     return count_lines(
       {name: split.count for name, split in self.splits.items()}, self.per_class, self.classes, unit
     )
+
+  def described_splits(self) -> list[str]:
+    """How the splits were found, if the data set has none of its own, and `counted`."""
+    return [*([self.division_note] if self.division_note else []), *self.counted()]
 
 
 def count_lines(
@@ -236,6 +245,11 @@ def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> 
   Raises:
     ValueError: 'train' is missing, a split's name is unknown, or a size is invalid.
   """
+  if isinstance(splits, str):
+    raise ValueError(
+      f'config.data.splits={splits!r} is for photographs (image_folder): write '
+      "dict(train='train[:90%]', validation='train[90%:]')"
+    )
   if not isinstance(splits, dict) or 'train' not in splits:
     raise ValueError('config.data.splits has no train split: add one, such as train="train"')
   unknown = set(splits) - set(SPLITS)

@@ -10,7 +10,7 @@ from jaxdl.config import checks
 from jaxdl.data import checksum, preprocess, slicing, stand_ins, tfds_arrays
 from jaxdl.data.dataset import Data, batch_sizes, check_texts
 from jaxdl.data.images import Changes
-from jaxdl.data.photographs import contents, reading, stream
+from jaxdl.data.photographs import contents, division, reading, stream
 from jaxdl.data.photographs.examples import select
 from jaxdl.data.photographs.reading import Photographs
 
@@ -33,7 +33,7 @@ FOOD11 = (
 def load(
   *,
   seed: int,
-  splits: Mapping[str, str],
+  splits: Mapping[str, str] | str | None = None,
   batch_size: int,
   evaluation_batch_size: int = 32,
   folder: str | PathLike[str] | None = None,
@@ -54,7 +54,8 @@ def load(
   """Streams photographs as a config's data section describes them.
 
   Args:
-    seed, splits, batch_size, evaluation_batch_size, overlap: as in `images.load`.
+    seed, batch_size, evaluation_batch_size, overlap: as in `images.load`.
+    splits: as in `division.divide`.
     folder, source, data_dir: as in `photographs.read`.
     copy: name under which a copy was prepared; None for any copy that holds the folder's
       photographs.
@@ -71,7 +72,9 @@ def load(
   Raises:
     ValueError, OSError: as `photographs.read`, `photographs.streaming` and `images.load`.
   """
-  sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
+  division.check(splits)
+  given = division.WHOLE if splits is None or isinstance(splits, str) else splits
+  sizes = batch_sizes(given, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')
   stream.check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
@@ -83,6 +86,9 @@ def load(
     if class_names != 'food11' or tfds_arrays.DOWNLOADS.get():
       raise
     found = _known_food11()
+  divided = division.divide(found, splits, seed=seed)
+  found, splits = divided.found, divided.splits
+  sizes = {name: examples for name, examples in sizes.items() if name in splits}
   classes = named(found.classes, class_names, numbered=found.numbered)
   available = {split: len(examples) for split, examples in found.splits.items()}
   if not overlap:
@@ -119,6 +125,8 @@ def load(
     place=found.place,
     per_class=per_class,
     left_out=found.left_out,
+    division=divided.shares,
+    division_note=divided.note,
   )
 
 

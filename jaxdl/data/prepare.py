@@ -91,9 +91,8 @@ def _build(
       f'preparing {name} needs TensorFlow ({error}): pip install tensorflow-cpu'
     ) from error
   place: dict[str, Any] = {'data_dir': str(folder), 'file_format': 'array_record'}
-  builder: Any = tfds.builder(name, **place) if make_builder is None else make_builder()(**place)
-  # TFDS has no public way to give local files to a builder.
-  builder._make_download_manager = lambda **unused: LocalFiles(paths)
+  builder_class = tfds.builder_cls(name) if make_builder is None else make_builder()
+  builder = _reading(builder_class, paths)(**place)
   tfds.disable_progress_bar()
   config = tfds.download.DownloadConfig(max_examples_per_split=MOST)
   with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download
@@ -101,11 +100,21 @@ def _build(
   return Path(builder.data_dir)
 
 
+def _reading(builder_class: Any, paths: Mapping[str, Path]) -> Any:
+  """A TFDS builder class with its files on disk; `paths` as in `_build`."""
+
+  class LocalBuilder(builder_class, skip_registration=True):  # pyright: ignore
+    name = builder_class.name
+
+    def _split_generators(self, dl_manager):
+      return super()._split_generators(LocalFiles(paths))
+
+  LocalBuilder.__module__ = builder_class.__module__  # TFDS stores it, and finds its metadata by it
+  return LocalBuilder
+
+
 class LocalFiles:
   """Stands in for TFDS's download manager; returns paths on disk instead of downloading."""
-
-  downloaded_size = 0
-  max_simultaneous_downloads = 1
 
   def __init__(self, paths: Mapping[str, Path]) -> None:
     self._paths = paths

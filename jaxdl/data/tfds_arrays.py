@@ -33,7 +33,7 @@ PREPARABLE = (  # from raw files
 )
 NOTE = 'provenance.json'  # next to the records: describes the raw files
 INFO = 'dataset_info.json'  # TFDS writes it last, so that it marks a complete version
-RETRIES = 5  # TFDS's own 20 wait for a quarter of an hour if there is no network
+RETRIES = 5  # TFDS's own number waits for minutes if there is no network
 DOWNLOADS = contextvars.ContextVar('downloads', default=True)
 
 DataDir = str | os.PathLike[str] | None
@@ -179,6 +179,8 @@ def _download(name: str, root: Path) -> None:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import downloader
 
+  # The number of attempts is no field of tfds.download.DownloadConfig, nor of any other public API;
+  # the constant is read at every request.
   downloader.MAX_RETRIES = RETRIES
   print(f'{name} is not prepared in {root}: TFDS downloads it', flush=True)
   if not sys.stderr.isatty():

@@ -42,7 +42,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
     ('train', 'test'): 'the test uses training examples',
     ('validation', 'test'): f'test examples {_choice(experiment)}',
   }
-  expressions = experiment.config['data']['splits']
+  expressions = _expressions(experiment)
   for first, second in itertools.combinations(experiment.data.splits, 2):
     if both := slicing.shared(expressions[first], expressions[second], experiment.data.available):
       yield (
@@ -53,7 +53,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
 
 def chosen_by_test(experiment: Any) -> Iterator[str]:
   """Warns if validation uses the data set's test examples, or if only the test is evaluated."""
-  expressions, available = experiment.config['data']['splits'], experiment.data.available
+  expressions, available = _expressions(experiment), experiment.data.available
   validation, test = expressions.get('validation'), expressions.get('test')
   if validation is None:
     if test is not None:
@@ -76,7 +76,7 @@ def chosen_by_test(experiment: Any) -> Iterator[str]:
 
 def in_no_split(experiment: Any) -> Iterator[str]:
   """Warns if slices leave examples unused, in the splits of the data set that are used."""
-  expressions = experiment.config['data']['splits']
+  expressions = _expressions(experiment)
   used = slicing.taken(
     [expressions[name] for name in experiment.data.splits], experiment.data.available
   )
@@ -117,8 +117,8 @@ def absent_classes(experiment: Any) -> Iterator[str]:
   if absent:
     named = ', '.join(map(repr, absent[:SHOWN])) + (', …' if len(absent) > SHOWN else '')
     yield (
-      f'config.data.splits.train={experiment.config["data"]["splits"]["train"]!r} has no example '
-      f'of {len(absent)} of {len(classes)} classes ({named}): use more of the data set'
+      f'config.data.splits.train={_expressions(experiment)["train"]!r} has no example of '
+      f'{len(absent)} of {len(classes)} classes ({named}): use more of the data set'
     )
 
 
@@ -130,6 +130,12 @@ def fewer_devices(experiment: Any) -> Iterator[str]:
       f'config.data.batch_size={size} does not divide over config.cpu_devices={wanted}, so a CPU '
       f'uses fewer devices: use {parallel.near_sizes(size, wanted)}'
     )
+
+
+def _expressions(experiment):
+  """Split name → TFDS slicing; the split's own name if the config leaves it to the data."""
+  given = experiment.config['data'].get('splits')
+  return given if isinstance(given, dict) else {name: name for name in experiment.data.splits}
 
 
 def _unit(experiment):

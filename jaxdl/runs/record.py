@@ -5,6 +5,7 @@ import functools
 import os
 import pathlib
 import re
+import shlex
 from typing import Any
 
 from flax import linen as nn
@@ -113,16 +114,24 @@ class Run:
     This applies to configs of the package. For other configs and for sweeps, the result is the keys
     that the command sets, because a config file named by a foreign run must not be executed.
     """
-    named = re.search(r'jaxdl\.main .*--config=(?:configs/)?(\w+)(?:\.py)?(?=\s|$)', self.command)
-    file = library.find(named[1]) if named else None
+    words = self._words()
+    named = [word.removeprefix('--config=') for word in words if word.startswith('--config=')]
+    file = None
+    if named and 'jaxdl.main' in words:
+      file = library.find(named[-1].removeprefix('configs/').removesuffix('.py'))
     if file is not None:
       config = reading.to_dict(reading.read_file(file))
       return identity.keys_of_another_experiment(self.config, config)
-    return [
-      key
-      for key in dict.fromkeys(re.findall(r'--config\.([\w.\[\]]+)', self.command))
-      if not identity.of(key).same_experiment
-    ]
+    flags = [word.partition('=')[0] for word in words if word.startswith('--config.')]
+    keys = [flag.removeprefix('--config.') for flag in flags]
+    return [key for key in dict.fromkeys(keys) if not identity.of(key).same_experiment]
+
+  def _words(self) -> list[str]:
+    """The words of the command; [] if it is damaged."""
+    try:
+      return shlex.split(self.command)
+    except ValueError:
+      return []
 
   def state(self, now: bool | None) -> str:
     """'training', 'finished' or 'stopped'; `now`: whether a process trains in the run's folder."""

@@ -107,7 +107,7 @@ class Trainer:
     A warning names the members of the group in which it first occurred.
     """
     labels = '; '.join(dict.fromkeys(member.label for member in chosen))
-    lines = [(line, f'  {line}', sys.stdout) for line in experiment.data.counted()]
+    lines = [(line, f'  {line}', sys.stdout) for line in experiment.data.described_splits()]
     lines += [(line, f'jaxdl: {line}', sys.stderr) for line in experiment.data.left_out]
     for warning in lint.warnings(experiment, short=short):
       lines.append((warning, f'warning: {labels}: {warning}', sys.stderr))

@@ -228,7 +228,20 @@ def _check_run(folder):
 
 def repeatable(arguments: list[str]) -> str:
   """Quotes arguments for a shell and omits --quiet, --json and --start-over."""
-  return shlex.join(argument for argument in arguments if argument not in (QUIET, JSON, START_OVER))
+  return ' '.join(
+    _quoted(argument) for argument in arguments if argument not in (QUIET, JSON, START_OVER)
+  )
+
+
+def _quoted(argument: str) -> str:
+  """Quotes an argument for a shell; a value with single quotes gets double ones if it may.
+
+  `shlex.quote` writes every single quote as '"'"'.
+  """
+  if "'" not in argument or set('"$`\\!') & set(argument):
+    return shlex.quote(argument)
+  name, sign, value = argument.partition('=')
+  return f'{shlex.quote(name)}="{value}"' if sign else f'"{argument}"'
 
 
 def step(text: str) -> int | str:

@@ -11,8 +11,9 @@ import ml_collections
 
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
-from jaxdl.data import DATA_SETS, memory
+from jaxdl.data import DATA_SETS, image_folder, memory
 from jaxdl.data.dataset import Data, check_sizes
+from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
 from jaxdl.runs import format as formats
@@ -174,9 +175,11 @@ def build(
   number = formats.FORMAT if format is None else format
   keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
-  reported = {} if keys.reported is None else keys.reported
-  checks.check_section(reported, 'config.reported')
+  checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
   data, sizes = _load(keys)
+  if format is None:  # an earlier run keeps its splits
+    _check_classes(keys, data)
+  reported = _reported(keys, data)
   model = models.with_classes(keys.model, len(data.classes))
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
@@ -193,6 +196,7 @@ def build(
     'seed': keys.seed,
     'model': model,
     'dataset': data.facts(),
+    **({'reported': {}} if keys.reported and not reported else {}),
   }
 
   def in_steps(key):
@@ -218,6 +222,22 @@ def build(
     profile=_traced(keys.profile, steps, epoch),
     reported=reported,
   )
+
+
+def _check_classes(keys, data):
+  """Raises ValueError if the folder of a split of photographs lacks a class."""
+  if data.name == 'image_folder':
+    splits = keys.data.get('splits')
+    given = splits if isinstance(splits, dict) else division.WHOLE
+    division.check_classes(given, data.per_class, data.classes)
+
+
+def _reported(keys, data):
+  """The reported metrics; {} if they are of Food-11 and the photographs are others."""
+  wants_food11 = keys.data.get('class_names') == 'food11'
+  if keys.reported is None or (wants_food11 and data.classes != image_folder.FOOD11):
+    return {}
+  return keys.reported
 
 
 def _check_seed(seed):

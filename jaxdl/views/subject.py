@@ -196,6 +196,8 @@ def _where(workdir, config, data_dir, folder):
     section['data_dir'] = data_dir
   elif recorded is not None and pathlib.Path(recorded).is_dir():
     section['data_dir'] = recorded
+  if kept.get('division'):
+    section['splits'] = kept['division']
   if photographs and place == 'folder':
     section['folder'] = folder or kept.get('folder') or section['folder']
   elif photographs and place == 'tfds':

@@ -408,6 +408,8 @@ def test_real_data_sets_are_prepared_and_read_back(
   assert prepare.prepare(name, raw=raw / name, data_dir=tmp_path) == (folder, True)
   assert [path for path in tmp_path.iterdir() if path.name.startswith('.')] == []
   assert (folder / 'provenance.json').is_file()
+  module = json.loads((folder / 'dataset_info.json').read_text())['moduleName']
+  assert module == 'jaxdl.data.sets.hoda' or module.startswith('tensorflow_datasets.')
 
 
 def test_data_sets_that_can_be_prepared_have_a_reader_of_raw_files():

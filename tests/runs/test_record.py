@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdl import runs
-from jaxdl.runs import checkpoint
+from jaxdl.runs import checkpoint, record
 from jaxdl.training import experiment, loop
 
 
@@ -21,6 +21,21 @@ def test_a_run_holds_its_files_and_its_best_network(small_cnn, tmp_path):
   correct = (run.model.apply(run.variables, images).argmax(-1) == labels).mean()
   assert float(correct) == pytest.approx(summary['test_accuracy'])
   assert run.variables is run.variables  # read once
+
+
+@pytest.mark.parametrize(
+  ('command', 'changed'),
+  [
+    ("python -m jaxdl.main --config=mine.py --config.l2=1e-4 '--config.train_for=2 steps'", ['l2', 'train_for']),
+    ("python -m jaxdl.main --config=mine.py --workdir='of --config.l2=1'", []),
+    ("python -m jaxdl.main --config=mine.py --config.l2='1", []),  # damaged
+    ('python -m jaxdl.main --config=mine.py --config.seed=3 --config.log_every=5', []),
+    ('', []),
+  ],
+)  # fmt: skip
+def test_the_keys_that_a_command_changes_are_read_as_a_shell_reads_it(tmp_path, command, changed):
+  run = record.Run(tmp_path, 'mine', {}, {}, [], command)
+  assert run.changed == changed
 
 
 def test_loading_a_run_reads_no_checkpoint(small, tmp_path, monkeypatch):

@@ -48,6 +48,20 @@ class Records:
 
 
 @dataclasses.dataclass(frozen=True)
+class Picked:
+  """Some examples of a source as one source, in the order of their positions."""
+
+  source: PhotographSource
+  positions: tuple[int, ...]
+
+  def __len__(self) -> int:
+    return len(self.positions)
+
+  def __getitem__(self, position: int) -> Encoded:
+    return self.source[self.positions[position]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Selection:
   """Slices of sources as one source; `parts` is a list of (source, first, one past the last)."""
 

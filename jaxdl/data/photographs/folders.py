@@ -22,6 +22,7 @@ SPLITS = {  # name of a folder, in lower case → split
   'training': 'train',
   'validation': 'validation',
   'val': 'validation',
+  'valid': 'validation',
   'test': 'test',
   'evaluation': 'test',
 }
