@@ -1,5 +1,5 @@
-"""Decoded arrays beside a prepared data set: found, refused when corrupt or stale, done without
-when nothing can be written.
+"""The array cache of a prepared data set: reuse, rebuilding when corrupt or stale, and the fallback
+to memory.
 """
 
 import json
@@ -40,7 +40,7 @@ class Decoder:
     return COLUMNS, CLASSES
 
 
-def assert_is_the_data(found):
+def assert_equals_columns(found):
   columns, classes = found
   assert classes == CLASSES
   for split, part in COLUMNS.items():
@@ -49,11 +49,11 @@ def assert_is_the_data(found):
       np.testing.assert_array_equal(columns[split][name], values)
 
 
-def test_cache_is_read_and_not_decoded_again(prepared):
+def test_cache_is_reused_without_decoding_again(prepared):
   decode = Decoder()
-  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert_equals_columns(array_cache.cached(prepared, decode))
   again = array_cache.cached(prepared, decode)
-  assert_is_the_data(again)
+  assert_equals_columns(again)
   assert decode.calls == 1
   image = again[0]['train']['image']
   assert isinstance(image, np.memmap)
@@ -72,10 +72,10 @@ RECORDS = 'digits-train.array_record-00000-of-00001'
 
 
 @pytest.mark.parametrize('change', ['middle', 'labels'])
-def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classes(
-  prepared, change, capsys
-):
-  """Also where a large file has kept its size, its beginning and its end."""
+def test_cache_fingerprint_covers_all_bytes_and_class_names(prepared, change, capsys):
+  """A change in the middle of a large file is detected although its size, start and end are the
+  same.
+  """
   content = bytearray(4 * array_cache.EDGE)
   (prepared / RECORDS).write_bytes(content)
   (prepared / 'label.labels.txt').write_text('a\nb\nc\n')
@@ -91,9 +91,9 @@ def test_cache_is_of_all_the_bytes_of_the_records_and_of_the_names_of_the_classe
   assert capsys.readouterr().err.endswith('arrays: the prepared files have changed\n')
 
 
-def test_cache_of_an_older_version_is_read(prepared, capsys):
-  """Its fingerprint is of the beginnings and ends alone, and it may be on a machine that cannot
-  decode the records.
+def test_cache_of_an_older_version_is_reused(prepared, capsys):
+  """Its fingerprint covers only the start and end of each file. It stays valid, because the machine
+  may be unable to decode the records.
   """
   decode = Decoder()
   array_cache.cached(prepared, decode)
@@ -101,10 +101,10 @@ def test_cache_of_an_older_version_is_read(prepared, capsys):
   manifest = json.loads(file.read_text())
   assert manifest.pop('whole') is True
   file.write_text(json.dumps({**manifest, 'source': array_cache.fingerprint(prepared, edges=True)}))
-  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert_equals_columns(array_cache.cached(prepared, decode))
   assert (decode.calls, capsys.readouterr().err) == (1, '')
   (prepared / RECORDS).write_bytes(b'others' * 100)
-  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert_equals_columns(array_cache.cached(prepared, decode))
   assert decode.calls == 2
 
 
@@ -124,62 +124,63 @@ def test_cache_of_an_older_version_is_read(prepared, capsys):
     ),
   ],
 )
-def test_cache_that_is_corrupt_or_stale_is_rebuilt_with_one_line(prepared, capsys, damage, reason):
+def test_cache_is_rebuilt_when_corrupt_or_stale(prepared, capsys, damage, reason):
+  """The rebuild prints one line."""
   decode = Decoder()
   array_cache.cached(prepared, decode)
   damage(prepared / 'arrays')
-  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert_equals_columns(array_cache.cached(prepared, decode))
   assert decode.calls == 2
-  said = capsys.readouterr().err.splitlines()
-  assert len(said) == 1
-  assert said[0].startswith(f'jaxdl: rebuilding the array cache {prepared / "arrays"}')
-  assert reason in said[0]
-  assert_is_the_data(array_cache.cached(prepared, decode))  # and it is sound again
+  messages = capsys.readouterr().err.splitlines()
+  assert len(messages) == 1
+  assert messages[0].startswith(f'jaxdl: rebuilding the array cache {prepared / "arrays"}')
+  assert reason in messages[0]
+  assert_equals_columns(array_cache.cached(prepared, decode))  # the rebuilt cache is valid
   assert decode.calls == 2
 
 
-def test_cache_outlives_its_records(prepared):
-  """A cache copied to a machine without TensorFlow, without the records, is enough."""
+def test_cache_is_sufficient_without_the_records(prepared):
+  """A cache may be copied without the records to a machine without TensorFlow."""
   array_cache.cached(prepared, Decoder())
   (prepared / 'digits-train.array_record-00000-of-00001').unlink()
   decode = Decoder()
-  assert_is_the_data(array_cache.cached(prepared, decode))
+  assert_equals_columns(array_cache.cached(prepared, decode))
   assert decode.calls == 0
 
 
-def test_a_folder_that_cannot_be_written_keeps_the_arrays_in_memory(prepared, capsys, monkeypatch):
-  def full(*args, **kwargs):
+def test_cache_write_failure_keeps_arrays_in_memory(prepared, capsys, monkeypatch):
+  def raise_disk_full(*args, **kwargs):
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(np, 'save', full)
-  assert_is_the_data(array_cache.cached(prepared, Decoder()))
+  monkeypatch.setattr(np, 'save', raise_disk_full)
+  assert_equals_columns(array_cache.cached(prepared, Decoder()))
   assert (
     capsys.readouterr().err
     == f'jaxdl: no array cache in {prepared} (No space left on device): keeping the arrays in memory\n'
   )
   assert [
     path.name for path in prepared.iterdir() if 'arrays' in path.name
-  ] == []  # nothing half-written
+  ] == []  # no partial file is left
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason='root may write into a read-only folder')
-def test_a_read_only_folder_keeps_the_arrays_in_memory(prepared, capsys):
+def test_cache_in_read_only_folder_stays_in_memory(prepared, capsys):
   prepared.chmod(0o555)
   try:
-    assert_is_the_data(array_cache.cached(prepared, Decoder()))
+    assert_equals_columns(array_cache.cached(prepared, Decoder()))
   finally:
     prepared.chmod(0o755)
   assert 'keeping the arrays in memory' in capsys.readouterr().err
 
 
-def test_two_at_once_leave_one_sound_cache(prepared):
-  """The second writer comes while the first one decodes."""
+def test_cache_concurrent_writers_leave_one_valid_cache(prepared):
+  """A second writer finishes while the first one decodes."""
 
-  def slow():
+  def decode_slowly():
     array_cache.cached(prepared, Decoder())
     return COLUMNS, CLASSES
 
-  assert_is_the_data(array_cache.cached(prepared, slow))
+  assert_equals_columns(array_cache.cached(prepared, decode_slowly))
   manifest = json.loads((prepared / 'arrays/manifest.json').read_text())
   assert {pathlib.Path(entry['file']).stem for entry in manifest['arrays']} == {
     'train.image',

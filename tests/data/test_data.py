@@ -1,4 +1,4 @@
-"""Order, splits, bundled files and TFDS."""
+"""Example order, splits, checksums, bundled files and copies prepared by TFDS."""
 
 import gzip
 import lzma
@@ -16,7 +16,7 @@ from jaxdl.data.source import Source
 
 
 @pytest.mark.parametrize(('count', 'batch_size'), [(61, 16), (64, 16), (5, 8)])
-def test_order_shows_every_example_once_per_epoch(count, batch_size):
+def test_order_covers_every_example_once_per_epoch(count, batch_size):
   per_epoch = order.batches_per_epoch(count, batch_size)
   for epoch in range(3):
     index, mask = order.shuffled(
@@ -27,17 +27,19 @@ def test_order_shows_every_example_once_per_epoch(count, batch_size):
 
 
 def test_order_is_a_pure_function_of_seed_and_step():
-  whole = order.shuffled(3, 0, 40, count=61, batch_size=16)
+  full = order.shuffled(3, 0, 40, count=61, batch_size=16)
   for first, steps in [(0, 1), (3, 2), (5, 30), (39, 1)]:  # across epochs, which end every 4 steps
     part = order.shuffled(3, first, steps, count=61, batch_size=16)
-    for a, b in zip(part, whole, strict=True):
+    for a, b in zip(part, full, strict=True):
       np.testing.assert_array_equal(a, b[first : first + steps])
-  assert (whole[0] != order.shuffled(4, 0, 40, count=61, batch_size=16)[0]).any()
-  assert (whole[0][:4] != whole[0][4:8]).any()  # another epoch, another order
+  assert (full[0] != order.shuffled(4, 0, 40, count=61, batch_size=16)[0]).any()
+  assert (full[0][:4] != full[0][4:8]).any()  # each epoch has its own order
 
 
 def test_order_is_the_same_on_every_machine():
-  """Philox's raw bits are fixed, so these numbers may never change: old runs could not be repeated."""
+  """Philox's raw bits are fixed. These numbers must not change, or old runs could not be
+  repeated.
+  """
   np.testing.assert_array_equal(order.permutation(0, 0, 10), [0, 2, 9, 1, 8, 5, 4, 3, 6, 7])
   np.testing.assert_array_equal(order.permutation(2**32 - 1, 3, 5), [3, 4, 2, 1, 0])
 
@@ -73,7 +75,7 @@ def test_order_is_the_same_on_every_machine():
     ),
   ],
 )
-def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
+def test_custom_data_set_error_names_the_required_arrays(change, message):
   columns = {'image': np.zeros((4, 8, 8, 1), np.uint8), 'label': np.array([0, 1, 0, 1], np.int32)}
   given = {name: value for name, value in {**columns, **change}.items() if value is not None}
 
@@ -90,7 +92,7 @@ def test_data_set_of_ones_own_says_what_its_arrays_are_to_be(change, message):
     images.load(mine, seed=0, splits=dict(train='train'), batch_size=2)
 
 
-def test_bundled_mnist_is_mnist():
+def test_bundled_mnist_has_its_known_statistics():
   source = mnist.mnist(source='bundled', data_dir=None)
   assert {name: columns['image'].shape for name, columns in source.columns.items()} == {
     'train': (60000, 28, 28, 1),
@@ -115,7 +117,8 @@ def test_bundled_mnist_is_mnist():
 
 
 @pytest.mark.skipif(
-  not (ROOT.parent / 'shared/data/mnist').is_dir(), reason='the original raw files are not here'
+  not (ROOT.parent / 'shared/data/mnist').is_dir(),
+  reason='the original raw files are not available',
 )
 def test_bundled_mnist_equals_the_original_files():
   decoded = bundle.read('mnist', CHECKSUMS)
@@ -124,18 +127,18 @@ def test_bundled_mnist_equals_the_original_files():
 
 
 @pytest.mark.parametrize('damage', ['flip', 'truncate', 'delete'])
-def test_bundled_file_that_is_corrupt_is_named(tmp_path, monkeypatch, damage):
+def test_corrupt_bundled_file_is_named_in_the_error(tmp_path, monkeypatch, damage):
   folder = tmp_path / 'mnist'
   folder.mkdir()
   for name in CHECKSUMS:
     (folder / f'{name}.xz').write_bytes((bundle.FOLDER / 'mnist' / f'{name}.xz').read_bytes())
-  victim = folder / 't10k-labels-idx1-ubyte.xz'
-  content = bytearray(victim.read_bytes())
+  damaged_file = folder / 't10k-labels-idx1-ubyte.xz'
+  content = bytearray(damaged_file.read_bytes())
   content[1000] ^= 1
   {
-    'flip': lambda: victim.write_bytes(content),
-    'truncate': lambda: victim.write_bytes(content[:-9]),
-    'delete': victim.unlink,
+    'flip': lambda: damaged_file.write_bytes(content),
+    'truncate': lambda: damaged_file.write_bytes(content[:-9]),
+    'delete': damaged_file.unlink,
   }[damage]()
   monkeypatch.setattr(bundle, 'FOLDER', tmp_path)
   with pytest.raises(
@@ -156,7 +159,7 @@ def test_bundled_file_that_is_corrupt_is_named(tmp_path, monkeypatch, damage):
     ('train[8:]+train[:1]', [8, 9, 0]),
   ],
 )
-def test_splits_are_cut_as_tfds_does(expression, expected):
+def test_split_slices_follow_the_tfds_syntax(expression, expected):
   columns = {'train': {'label': np.arange(10)}}
   assert slicing.cut(columns, expression)['label'].tolist() == list(expected)
 
@@ -164,7 +167,7 @@ def test_splits_are_cut_as_tfds_does(expression, expected):
 @pytest.mark.parametrize(
   'expression', ['trian', 'train[:11]', 'train[5:5]', 'train[a:]', 'train[3:2]', 'train[']
 )
-def test_splits_that_do_not_exist_are_named(expression):
+def test_invalid_splits_are_named_in_the_error(expression):
   with pytest.raises(ValueError, match='split .* is (not one of train|out of range)'):
     slicing.cut({'train': {'label': np.arange(10)}}, expression)
 
@@ -179,14 +182,14 @@ def test_splits_that_do_not_exist_are_named(expression):
     ('train+test', 'test[1:]', 4),
   ],
 )
-def test_splits_share_each_example_once(first, second, expected):
+def test_split_overlap_counts_each_example_once(first, second, expected):
   assert slicing.shared(first, second, {'train': 10, 'test': 5}) == expected
 
 
 @pytest.fixture
 def tfds_mnist(tmp_path, monkeypatch):
-  """A folder in which TFDS's own builder has prepared MNIST, with 200 + 100 images, from local
-  files.
+  """Returns a function that prepares MNIST with TFDS's own builder from local files: 200 training
+  and 100 test images.
   """
   tfds = pytest.importorskip('tensorflow_datasets')
   pytest.importorskip('tensorflow')
@@ -223,7 +226,7 @@ def tfds_mnist(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('file_format', ['array_record', 'tfrecord'])
 @pytest.mark.parametrize('source', ['auto', 'tfds'])
-def test_tfds_copy_is_used_where_it_is_prepared(tfds_mnist, file_format, source):
+def test_prepared_tfds_copy_is_used(tfds_mnist, file_format, source):
   found = mnist.mnist(source=source, data_dir=tfds_mnist(file_format))
   assert found.origin == 'tfds'
   assert found.classes == tuple('0123456789')
@@ -239,7 +242,7 @@ def test_tfds_copy_is_used_where_it_is_prepared(tfds_mnist, file_format, source)
     assert as_bytes[image.tobytes()] == label  # TFDS shuffles, so compare image by image
 
 
-def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch, capsys):
+def test_tfds_download_error_names_the_fix(tmp_path, monkeypatch, capsys):
   tfds = pytest.importorskip('tensorflow_datasets')
 
   def refuse(manager, urls):
@@ -250,11 +253,11 @@ def test_tfds_without_a_network_says_what_to_do(tmp_path, monkeypatch, capsys):
     OSError, match=r'could not download mnist .*no route to host.*config\.data\.source'
   ):
     mnist.mnist(source='tfds', data_dir=tmp_path)
-  assert not list(tmp_path.iterdir()), 'nothing half done is left'
+  assert not list(tmp_path.iterdir()), 'no partial files are left'
   assert capsys.readouterr().out == f'mnist is not prepared in {tmp_path}: TFDS downloads it\n'
   with pytest.raises(
     OSError, match=r'could not download kmnist .*: check the network$'
-  ):  # which `prepare` does not know
+  ):  # not supported by `prepare`
     tfds_arrays._download('kmnist', tmp_path)
 
 
@@ -263,15 +266,13 @@ def test_auto_falls_back_to_the_bundled_copy(tmp_path):
 
 
 def test_bundled_files_decode_as_idx():
-  """The headers say what the decoder assumes: 0x803, count, 28, 28 and 0x801, count."""
+  """The image header has the fields that the decoder assumes: 0x803, count, 28, 28."""
   content = lzma.decompress((bundle.FOLDER / 'mnist/t10k-images-idx3-ubyte.xz').read_bytes())
   assert struct.unpack('>4i', content[:16]) == (0x803, 10000, 28, 28)
 
 
-def test_the_checksum_of_a_split_is_that_of_its_examples():
-  """Their values, order, types and names; not how they lie in memory, nor the splits that are not
-  used.
-  """
+def test_checksum_depends_only_on_the_examples():
+  """It covers values, order, types and names, but not the memory layout or unused splits."""
   columns = {
     'image': np.arange(24, dtype=np.uint8).reshape(6, 2, 2),
     'label': np.arange(6, dtype=np.int32),
@@ -298,7 +299,7 @@ def test_the_checksum_of_a_split_is_that_of_its_examples():
   assert checksum.of_columns({'label': np.zeros(0, np.int32)})
 
 
-def test_the_examples_of_a_split_are_described_in_a_line():
+def test_split_description_fits_on_one_line():
   many = [f'class {number}' for number in range(1000)]
   sizes = [*range(100, 1100)]
   assert count_lines(

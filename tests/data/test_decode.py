@@ -1,4 +1,4 @@
-"""The square that is cut from a photograph, pixel by pixel."""
+"""The square crop of a photograph, checked pixel by pixel."""
 
 import io
 
@@ -25,16 +25,18 @@ def noise(*shape):
   ('height', 'width', 'top', 'left'),
   [(8, 8, 0, 0), (12, 10, 2, 1), (11, 13, 1, 2), (8, 9, 0, 0), (9, 8, 0, 0)],
 )
-def test_the_middle_is_cut_out(height, width, top, left):
-  """An odd margin leaves its spare pixel at the right and the bottom."""
+def test_crop_takes_the_centre(height, width, top, left):
+  """An odd margin leaves its extra pixel at the right and the bottom."""
   pixels = noise(height, width, 3)
   np.testing.assert_array_equal(
     decode.square(png(pixels), 8), pixels[top : top + 8, left : left + 8]
   )
 
 
-def test_area_scales_the_largest_square_in_the_middle_down():
-  """Each pixel is the mean of what it covers; what is smaller is scaled up as ever."""
+def test_area_averages_the_largest_central_square():
+  """Each output pixel is the mean of the pixels that it covers. Smaller images are enlarged as in
+  the default mode.
+  """
   pixels = noise(24, 27, 3)
   blocks = pixels[:, 1:25].astype(float).reshape(8, 3, 8, 3, 3).mean((1, 3))
   np.testing.assert_allclose(decode.square(png(pixels), 8, 'area'), blocks, atol=1)
@@ -51,7 +53,7 @@ def test_area_scales_the_largest_square_in_the_middle_down():
     ('black and white', noise(8, 8) > 127, lambda p: np.stack([p * 255] * 3, -1)),
   ],
 )
-def test_every_kind_of_pixel_becomes_colour(mode, pixels, expected):
+def test_all_pixel_modes_are_converted_to_rgb(mode, pixels, expected):
   np.testing.assert_array_equal(decode.square(png(pixels), 8), expected(pixels))
 
 
@@ -62,7 +64,7 @@ def encoded(image, kind='PNG', **options):
 
 
 OPAQUE = (np.arange(64).reshape(8, 8) % 3 == 0) * np.uint8(255)
-DRAWING = np.dstack([np.zeros((8, 8, 3), np.uint8), OPAQUE])  # black on a transparent ground
+DRAWING = np.dstack([np.zeros((8, 8, 3), np.uint8), OPAQUE])  # black on a transparent background
 
 
 @pytest.mark.parametrize(
@@ -84,14 +86,16 @@ DRAWING = np.dstack([np.zeros((8, 8, 3), np.uint8), OPAQUE])  # black on a trans
   ('background', 'colour'),
   [('white', (255, 255, 255)), ('black', (0, 0, 0)), ([10, 20, 30], (10, 20, 30))],
 )
-def test_what_is_transparent_shows_the_background(image, options, background, colour):
+def test_transparent_pixels_show_the_background(image, options, background, colour):
   found = decode.square(encoded(image, **options), 8, background=background)
   assert (found[OPAQUE == 255] == 0).all()
   assert (found[OPAQUE == 0] == colour).all()
 
 
-def test_what_is_half_transparent_is_mixed_with_the_background():
-  pixel = np.zeros((8, 8, 4), np.uint8) + np.array([255, 0, 0, 51], np.uint8)  # a fifth
+def test_partial_transparency_blends_with_the_background():
+  pixel = np.zeros((8, 8, 4), np.uint8) + np.array(
+    [255, 0, 0, 51], np.uint8
+  )  # opacity of one fifth
   np.testing.assert_allclose(decode.square(png(pixel), 8)[0, 0], [255, 204, 204], atol=1)
   image = PIL.Image.fromarray(noise(8, 8, 3)).quantize(16)
   opacity = np.arange(16) * 17
@@ -107,7 +111,7 @@ def test_what_is_half_transparent_is_mixed_with_the_background():
 @pytest.mark.parametrize(
   'background', ['green', [0, 0], [0, 0, 256], [0, 0, 0.5], [True, 0, 0], 7, None]
 )
-def test_an_impossible_background_is_named(background):
+def test_invalid_background_is_named_in_the_error(background):
   with pytest.raises(
     ValueError, match=r'config\.data\.background=.* is not a colour: use .white., .black. or \[red'
   ):
@@ -137,7 +141,7 @@ PICTURE = np.kron(noise(4, 4, 3), np.ones((4, 4, 1), np.uint8))
     'JPEG',
   ],
 )
-def test_every_format_is_read_by_its_content(kind, tmp_path):
+def test_image_format_is_detected_from_content(kind, tmp_path):
   options = {
     'WEBP': {'lossless': True},
     'GIF': {},
@@ -155,7 +159,7 @@ def test_every_format_is_read_by_its_content(kind, tmp_path):
   assert decode.is_photograph(tmp_path / 'name.txt') == (kind != 'TGA')
 
 
-def test_what_pillow_would_hand_to_another_program_is_not_read(tmp_path):
+def test_formats_that_need_external_programs_are_rejected(tmp_path):
   content = encoded(PIL.Image.fromarray(PICTURE), 'EPS')
   with pytest.raises(PIL.UnidentifiedImageError):
     decode.square(content, 16)
@@ -165,7 +169,7 @@ def test_what_pillow_would_hand_to_another_program_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['GIF', 'WEBP', 'TIFF', 'PNG'])
-def test_of_several_frames_the_first_is_read_and_they_are_counted(kind):
+def test_first_frame_is_read_and_frames_are_counted(kind):
   frames = [PIL.Image.fromarray(np.full((8, 8), value, np.uint8)) for value in (10, 200, 90)]
   image, count = decode.with_frames(
     encoded(frames[0], kind, save_all=True, append_images=frames[1:]), 8
@@ -190,13 +194,13 @@ DEEP = np.arange(64, dtype=np.uint16).reshape(8, 8)
   ],
   ids=['TIFF', 'PGM', 'JPEG 2000', '12 bits', 'to 1000', 'float'],
 )
-def test_the_range_of_deep_pixels_is_what_the_file_says(pixels, kind, options, expected):
+def test_deep_pixel_range_comes_from_the_file(pixels, kind, options, expected):
   found = decode.square(encoded(PIL.Image.fromarray(pixels), kind, **options), 8)
   np.testing.assert_allclose(found[..., 0], expected, atol=0.5)
   assert (found == found[..., :1]).all()
 
 
-def test_a_deep_tiff_whose_highest_value_is_black_is_turned_over():
+def test_deep_tiff_with_white_as_zero_is_inverted():
   content = bytearray(encoded(PIL.Image.fromarray(DEEP * 1040), 'TIFF'))
   entry = content.index(
     bytes([6, 1, 3, 0, 1, 0, 0, 0])
@@ -222,12 +226,12 @@ def test_a_deep_tiff_whose_highest_value_is_black_is_turned_over():
     (np.full((8, 8), np.nan, np.float32), 'its pixels go from nan to nan'),
   ],
 )
-def test_deep_pixels_of_an_unknown_range_are_refused(pixels, message):
+def test_deep_pixels_of_unknown_range_are_rejected(pixels, message):
   with pytest.raises(ValueError, match=message):
     decode.square(encoded(PIL.Image.fromarray(pixels), 'TIFF'), 8)
 
 
-def test_cmyk_is_read_as_pillow_reads_it():
+def test_cmyk_conversion_equals_pillow():
   image = PIL.Image.fromarray(PICTURE).convert('CMYK')
   np.testing.assert_array_equal(
     decode.square(encoded(image, 'TIFF'), 16), np.asarray(image.convert('RGB'))
@@ -236,11 +240,9 @@ def test_cmyk_is_read_as_pillow_reads_it():
 
 @pytest.mark.parametrize('orientation', range(1, 9))
 @pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'TIFF', 'WEBP'])
-def test_a_photograph_is_turned_upright(orientation, kind):
-  """EXIF says where the stored row 0 and column 0 belong."""
-  stored = np.kron(
-    noise(3, 2, 1), np.ones((8, 8, 3), np.uint8)
-  )  # blocks of one gray each survive JPEG
+def test_exif_orientation_is_applied(orientation, kind):
+  """EXIF gives the side on which the stored row 0 and column 0 belong."""
+  stored = np.kron(noise(3, 2, 1), np.ones((8, 8, 3), np.uint8))  # uniform gray blocks survive JPEG
   upright = {
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -265,11 +267,11 @@ def test_a_photograph_is_turned_upright(orientation, kind):
   )
 
 
-def test_a_smaller_photograph_is_scaled_up_then_cut():
-  """8 by 6 to 12: twice as large, then 2 of the 16 columns are left out on each side."""
+def test_small_photograph_is_enlarged_then_cropped():
+  """8 × 6 to 12: enlarged to 16 × 12, then 2 columns are removed on each side."""
   pixels = noise(6, 8, 3)
-  whole = np.asarray(PIL.Image.fromarray(pixels).resize((16, 12), PIL.Image.Resampling.BILINEAR))
-  np.testing.assert_array_equal(decode.square(png(pixels), 12), whole[:, 2:14])
+  enlarged = np.asarray(PIL.Image.fromarray(pixels).resize((16, 12), PIL.Image.Resampling.BILINEAR))
+  np.testing.assert_array_equal(decode.square(png(pixels), 12), enlarged[:, 2:14])
 
 
 def test_scaling_is_linear_between_pixel_centres():
@@ -279,9 +281,9 @@ def test_scaling_is_linear_between_pixel_centres():
     25,
     75,
     100,
-  ]  # centres at 1/4, 3/4, 5/4, 7/4 of pixels whose own are at 1/2 and 3/2
+  ]  # output centres at 1/4, 3/4, 5/4, 7/4; input centres at 1/2 and 3/2
   np.testing.assert_array_equal(decode.square(png(pixels), 4)[:, :, 0], [expected] * 4)
 
 
-def test_a_single_pixel_fills_the_square():
+def test_single_pixel_fills_the_square():
   assert (decode.square(png(np.full((1, 1, 3), 9, np.uint8)), 5) == 9).all()

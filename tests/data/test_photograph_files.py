@@ -1,4 +1,4 @@
-"""Folders of photographs: layouts, what is wrong with them, and the prepared copy."""
+"""Folders of photographs: layouts, errors and the prepared copy."""
 
 import os
 import re
@@ -16,6 +16,7 @@ FOOD = ROOT.parent / 'shared/data/food'
 
 
 def fill(folder, *names):
+  """Writes placeholder files; returns the folder."""
   for name in names:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(name.encode())
@@ -23,7 +24,7 @@ def fill(folder, *names):
 
 
 def found(folder):
-  """Split → (path below the folder, label), and the classes."""
+  """Returns (split → [(path below the folder, label)], classes)."""
   read = folders.find(folder)
   return {
     split: [(path.relative_to(folder).as_posix(), label) for path, label in files]
@@ -59,14 +60,14 @@ def test_splits_with_class_folders(tmp_path, names, expected):
   ]
 
 
-def test_class_folders_alone_are_all_training_photographs(tmp_path):
+def test_class_folders_without_splits_form_the_training_split(tmp_path):
   assert found(fill(tmp_path, 'cat/1.jpg', 'ant/2.png')) == (
     {'train': [('ant/2.png', 0), ('cat/1.jpg', 1)]},
     ('ant', 'cat'),
   )
 
 
-def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
+def test_food11_class_and_split_names_are_recognised(tmp_path):
   for split in ('training', 'validation', 'evaluation'):
     fill(
       tmp_path,
@@ -81,7 +82,7 @@ def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
     ('evaluation/0_2.jpg', 0),
     ('evaluation/1_1.jpg', 1),
   ]
-  assert splits['train'][-1] == ('training/10_2.jpg', 10)  # by number: 10 after 9, not after 1
+  assert splits['train'][-1] == ('training/10_2.jpg', 10)  # in numerical order
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,13 @@ def test_food11_has_its_own_names_for_classes_and_splits(tmp_path):
     (('test/a/1.jpg', 'evaluation/a/1.jpg'), ValueError, r'are both the test split: keep one'),
   ],
 )
-def test_folders_at_fault_are_named(tmp_path, names, error, message):
+def test_invalid_folders_are_named_in_the_error(tmp_path, names, error, message):
   with pytest.raises(error, match=message) as raised:
     folders.find(fill(tmp_path, *names))
   assert '\n' not in str(raised.value)
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_missing_folder_is_named_in_the_error(tmp_path):
   with pytest.raises(FileNotFoundError, match=r'nowhere does not exist: give the folder'):
     folders.find(tmp_path / 'nowhere')
   with pytest.raises(
@@ -129,15 +130,15 @@ def test_a_missing_folder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('link', ['train/a/link.jpg', 'train/b'])
-def test_links_that_leave_the_folder_are_refused(tmp_path, link):
+def test_links_out_of_the_folder_are_rejected(tmp_path, link):
   outside, folder = fill(tmp_path / 'outside', '1.jpg'), fill(tmp_path / 'inside', 'train/a/1.jpg')
   (folder / link).symlink_to(outside / '1.jpg' if link.endswith('.jpg') else outside)
   with pytest.raises(ValueError, match=rf'{link} is a link that leads out of .*: put a copy there'):
     folders.find(folder)
 
 
-def test_slices_mix_the_classes_and_share_nothing(tmp_path):
-  """Of each class a slice has its share, to one photograph, whatever the sizes of the classes."""
+def test_slices_are_disjoint_and_stratified_by_class(tmp_path):
+  """Each class contributes its share to a slice within one photograph, whatever the class sizes."""
   folder = fill(
     tmp_path,
     *(
@@ -161,7 +162,7 @@ def test_slices_mix_the_classes_and_share_nothing(tmp_path):
   ]
 
 
-def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
+def test_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
   pytest.importorskip('tensorflow')
   folder = fill(
     tmp_path / 'My Photos',
@@ -190,14 +191,14 @@ def test_a_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
     reading.read(folder, source='tfds', name='other', data_dir=tmp_path / 'tfds')
 
 
-def picture(path, value=7, kind='PNG', **options):
+def write_image(path, value=7, kind='PNG', **options):
   """Writes an image; returns its path."""
   path.parent.mkdir(parents=True, exist_ok=True)
   PIL.Image.fromarray(np.full((9, 8, 3), value, np.uint8)).save(path, kind, **options)
   return path
 
 
-def test_images_of_every_format_and_name_are_taken(tmp_path):
+def test_images_of_any_format_and_name_are_used(tmp_path):
   kinds = {
     'a.webp': 'WEBP',
     'b.BMP': 'BMP',
@@ -209,7 +210,7 @@ def test_images_of_every_format_and_name_are_taken(tmp_path):
     'h.png': 'JPEG',
   }
   for name, kind in kinds.items():
-    picture(tmp_path / 'cat' / name, kind=kind)
+    write_image(tmp_path / 'cat' / name, kind=kind)
   read = folders.find(tmp_path)
   assert [path.name for path, _ in read.splits['train']] == list(kinds)
   assert (read.left_out, read.remark('x')) == ({}, None)
@@ -221,7 +222,7 @@ def test_images_of_every_format_and_name_are_taken(tmp_path):
   np.testing.assert_allclose(feed['image'].astype(int), 7, atol=1)
 
 
-def test_what_is_left_out_is_named(tmp_path):
+def test_skipped_files_are_named(tmp_path):
   fill(
     tmp_path,
     'train/cat/1.jpg',
@@ -263,7 +264,9 @@ def test_what_is_left_out_is_named(tmp_path):
 
 @pytest.mark.usefixtures('unchecked_types')
 def test_numbered_folders_keep_their_names(tmp_path):
-  """Only a config that asks for Food-11's names gets them, and only for files named as in Food-11."""
+  """Food-11's class names are used only if the config asks for them and the files are named as in
+  Food-11.
+  """
   for number in range(11):
     fill(tmp_path / 'folders', f'train/{number}/a.jpg')
     fill(tmp_path / 'files', f'training/{number}_0.jpg')
@@ -295,7 +298,7 @@ def test_numbered_folders_keep_their_names(tmp_path):
       image_folder.named(numbers, class_names, numbered=False)
 
 
-def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
+def test_animated_files_are_reported_once(tmp_path, capsys):
   frames = [PIL.Image.fromarray(np.full((9, 8), value, np.uint8)) for value in (10, 200)]
   for number in range(4):
     (tmp_path / 'cat').mkdir(exist_ok=True)
@@ -304,13 +307,13 @@ def test_an_animated_file_is_mentioned_once(tmp_path, capsys):
     reading.read(tmp_path, source='folder').splits['train'], batch_size=2, size=4, workers=0
   )
   assert (split.feed(0, 2)['image'] == 10).all()
-  said = capsys.readouterr().err
-  assert said.count('\n') == 1
-  assert 'cat/' in said
-  assert said.endswith('.gif has 2 frames: only the first frame of such files is used\n')
+  message = capsys.readouterr().err
+  assert message.count('\n') == 1
+  assert 'cat/' in message
+  assert message.endswith('.gif has 2 frames: only the first frame of such files is used\n')
 
 
-def test_the_background_of_a_config_is_that_of_its_photographs(tmp_path):
+def test_background_of_the_config_is_applied(tmp_path):
   (tmp_path / 'cat').mkdir()
   PIL.Image.fromarray(np.zeros((9, 8, 4), np.uint8)).save(tmp_path / 'cat/1.png')
   for background, expected in (
@@ -341,7 +344,7 @@ def two_folders(tmp_path):
   for place, classes in (('a', ('cat', 'dog')), ('b', ('rose', 'tulip'))):
     for kind in classes:
       for number in range(3):
-        picture(tmp_path / place / 'images' / kind / f'{number}.png', value=number)
+        write_image(tmp_path / place / 'images' / kind / f'{number}.png', value=number)
   return tmp_path / 'a/images', tmp_path / 'b/images', tmp_path / 'tfds'
 
 
@@ -349,26 +352,26 @@ def prepared(folder, root):
   return prepare.prepare('image_folder', raw=folder, data_dir=root)
 
 
-def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
+def test_copy_is_used_only_for_its_own_folder(two_folders, capsys):
   pytest.importorskip('tensorflow')
   first, second, root = two_folders
   assert prepared(first, root) == (root / 'image_folder/images/1.0.0', False)
   found = reading.read(second, data_dir=root)
   assert (found.origin, found.classes) == ('folder', ('rose', 'tulip'))
-  said = capsys.readouterr().err
-  assert said.count('\n') == 1
+  message = capsys.readouterr().err
+  assert message.count('\n') == 1
   assert re.search(
     rf'images/1\.0\.0 was made from other photographs than {second} \(rose/\d\.png is new\): reading the folder; to prepare '
     rf'it again: python -m jaxdl\.data prepare image_folder --from={second} --data_dir={root}\n',
-    said,
+    message,
   )
   with pytest.raises(
     ValueError,
     match=r'was made from other photographs than .*: run python -m jaxdl\.data prepare .*, or set config',
   ):
     reading.read(second, source='tfds', data_dir=root)
-  version, was_there = prepared(second, root)
-  assert not was_there
+  version, existed = prepared(second, root)
+  assert not existed
   assert re.fullmatch(r'images_[0-9a-f]{8}', version.parent.name)
   assert prepared(second, root) == (version, True)
   for folder, classes in ((first, ('cat', 'dog')), (second, ('rose', 'tulip'))):
@@ -380,25 +383,25 @@ def test_a_copy_is_used_for_its_own_folder_alone(two_folders, capsys):
   assert capsys.readouterr().err == ''
 
 
-def as_many_bytes(folder):
+def rewrite_with_same_size(folder):
   file = folder / 'cat/1.png'
   size = file.stat().st_size
-  picture(file, value=8)
+  write_image(file, value=8)
   assert file.stat().st_size == size
 
 
 @pytest.mark.parametrize(
-  ('change', 'fault'),
+  ('change', 'reason'),
   [
-    (lambda folder: picture(folder / 'cat/9.png'), r'cat/9\.png is new'),
+    (lambda folder: write_image(folder / 'cat/9.png'), r'cat/9\.png is new'),
     (lambda folder: (folder / 'cat/1.png').unlink(), r'cat/1\.png is gone'),
     (lambda folder: (folder / 'cat/1.png').write_bytes(b'x'), r'cat/1\.png has changed'),
-    (as_many_bytes, r'cat/1\.png has changed'),
+    (rewrite_with_same_size, r'cat/1\.png has changed'),
     (lambda folder: (folder / 'dog').rename(folder / 'cow'), r'cow/\d\.png is new'),
   ],
   ids=['new', 'gone', 'other size', 'same size', 'renamed'],
 )
-def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fault, capsys):
+def test_copy_of_a_changed_folder_is_not_used(two_folders, change, reason, capsys):
   pytest.importorskip('tensorflow')
   folder, _, root = two_folders
   prepared(folder, root)
@@ -406,15 +409,16 @@ def test_a_copy_of_a_folder_that_has_changed_is_not_used(two_folders, change, fa
   found = reading.read(folder, data_dir=root)
   assert found.origin == 'folder'
   assert re.search(
-    rf'was made from other photographs than {folder} \({fault}\): reading the folder',
+    rf'was made from other photographs than {folder} \({reason}\): reading the folder',
     capsys.readouterr().err,
   )
-  version, was_there = prepared(folder, root)
-  assert not was_there
+  version, existed = prepared(folder, root)
+  assert not existed
   assert reading.read(folder, data_dir=root).place['copy'] == version.parent.name
 
 
-def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folders, capsys):
+def test_copy_is_used_after_its_folder_moved(two_folders, capsys):
+  """The same holds if the folder was touched or deleted."""
   pytest.importorskip('tensorflow')
   folder, other, root = two_folders
   prepared(folder, root)
@@ -426,7 +430,7 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
   folder.rename(moved)
   assert reading.read(moved, data_dir=root).origin == 'tfds'
   assert reading.read(folder, data_dir=root).classes == ('cat', 'dog'), (
-    'the copy says that it was made from there'
+    'the copy records this folder as its source'
   )
   shutil.rmtree(other)
   with pytest.raises(
@@ -435,7 +439,7 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
   ):
     reading.read(other, data_dir=root)
   assert reading.read(other, name='images', data_dir=root).classes == ('cat', 'dog'), (
-    'as the config names it'
+    'the copy is given by name'
   )
   assert capsys.readouterr().err == ''
 
@@ -443,8 +447,8 @@ def test_a_copy_is_used_after_its_folder_was_touched_moved_or_deleted(two_folder
 @pytest.mark.parametrize(
   'content', [None, '{}', '[', '{"from": 1, "numbered": false, "splits": {"train": [[1]]}}']
 )
-def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders, content, capsys):
-  """It has no list of its photographs, so that nothing says whose they are."""
+def test_copy_of_an_older_version_must_be_named(two_folders, content, capsys):
+  """It has no list of its photographs, so its source folder is unknown."""
   pytest.importorskip('tensorflow')
   folder, _, root = two_folders
   version, _ = prepared(folder, root)
@@ -461,15 +465,15 @@ def test_a_copy_of_an_older_version_is_used_where_it_is_named_alone(two_folders,
     seed=0, splits={'train': 'train'}, batch_size=2, copy='images', data_dir=str(root)
   )
   assert (data.checksums, data.per_class, data.counted()) == ({}, {}, ['train: 6 examples'])
-  version, was_there = prepared(folder, root)
-  assert not was_there
+  version, existed = prepared(folder, root)
+  assert not existed
   assert reading.read(folder, data_dir=root).origin == 'tfds'
 
 
-def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
+def test_prepared_copy_keeps_the_original_file_bytes(tmp_path):
   pytest.importorskip('tensorflow')
   for name, kind in {'a.webp': 'WEBP', 'b.bmp': 'BMP', 'c.gif': 'GIF', 'd.tif': 'TIFF'}.items():
-    picture(tmp_path / 'images/cat' / name, kind=kind)
+    write_image(tmp_path / 'images/cat' / name, kind=kind)
   prepared(tmp_path / 'images', tmp_path / 'tfds')
   found = reading.read(tmp_path / 'images', source='tfds', data_dir=tmp_path / 'tfds').splits[
     'train'
@@ -480,8 +484,8 @@ def test_the_bytes_of_every_format_are_in_a_prepared_copy(tmp_path):
     assert (decode.square(content, 4) == 7).all()
 
 
-@pytest.mark.skipif(not FOOD.is_dir(), reason='the real photographs are not here')
-def test_real_photographs_are_all_sound():
+@pytest.mark.skipif(not FOOD.is_dir(), reason='the real photographs are not available')
+def test_real_photographs_are_valid():
   read = reading.read(FOOD, source='folder')
   splits, classes = read.splits, read.classes
   assert (read.origin, {split: len(source) for split, source in splits.items()}) == (

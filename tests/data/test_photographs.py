@@ -1,5 +1,5 @@
-"""Photographs as a stream: the order of the arrays, exact resumption, corrupt files, hosts and
-worker processes.
+"""Photographs as a stream: batch order, exact resumption, corrupt files, several hosts and worker
+processes.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ from jaxdl.training import experiment, loop
 SIZE = 16
 
 
-def write(path, value):
-  """A PNG of noise."""
+def write_noise(path, value):
+  """Writes a PNG of random pixels."""
   path.parent.mkdir(parents=True, exist_ok=True)
   pixels = np.random.default_rng(value).integers(0, 256, (20, 18, 3), dtype=np.uint8)
   PIL.Image.fromarray(pixels).save(path)
@@ -32,13 +32,13 @@ def write(path, value):
 
 @pytest.fixture
 def folder(tmp_path):
-  """22 photographs to train on, an epoch of 5 batches of 4 and one of 2, and 9 to test, of 3
-  classes.
+  """A folder of 22 training and 9 test photographs of 3 classes. A training epoch has 5 batches of
+  4 and one of 2.
   """
   for number in range(22):
-    write(tmp_path / f'photos/train/{"abc"[number % 3]}/{number}.png', number)
+    write_noise(tmp_path / f'photos/train/{"abc"[number % 3]}/{number}.png', number)
   for number in range(30, 39):
-    write(tmp_path / f'photos/test/{"abc"[number % 3]}/{number}.png', number)
+    write_noise(tmp_path / f'photos/test/{"abc"[number % 3]}/{number}.png', number)
   return tmp_path / 'photos'
 
 
@@ -48,8 +48,8 @@ def source(folder):
 
 
 @dataclasses.dataclass(frozen=True)
-class Counted:
-  """A source that writes down what is read."""
+class CountingSource:
+  """A source that records the positions that are read."""
 
   source: object
   read: list
@@ -75,8 +75,8 @@ def assert_equal(feed, expected, rows=slice(None)):
 
 
 @pytest.mark.parametrize('seed', [5, None])
-def test_the_order_is_that_of_arrays(source, seed):
-  """Three epochs of training, or all of an evaluation, which ends in padding."""
+def test_stream_order_equals_the_order_of_arrays(source, seed):
+  """Three epochs of training, or a complete evaluation, which ends in padding."""
   columns = {
     'image': np.stack([decode.square(source[i][0], SIZE) for i in range(22)]),
     'label': np.array([source[i][1] for i in range(22)], np.int32),
@@ -102,9 +102,9 @@ def test_the_order_is_that_of_arrays(source, seed):
   assert found.fetch(found.arrays, feed) is feed
 
 
-def test_a_feed_depends_only_on_its_steps(source):
-  """Steps asked for again, skipped, gone back to, from the middle of an epoch, and none at all."""
-  whole, fresh = split_of(source).feed(0, 30), split_of(source)
+def test_feed_depends_only_on_its_steps(source):
+  """Ranges of steps that are repeated, skipped, earlier, in the middle of an epoch, and empty."""
+  full, fresh = split_of(source).feed(0, 30), split_of(source)
   for first, steps in [
     (7, 5),
     (8, 5),
@@ -117,25 +117,25 @@ def test_a_feed_depends_only_on_its_steps(source):
     (3, 4),
     (7, 1),
   ]:
-    assert_equal(fresh.feed(first, steps), whole, slice(first, first + steps))
+    assert_equal(fresh.feed(first, steps), full, slice(first, first + steps))
 
 
-def test_nothing_is_decoded_before_its_time_or_twice(source):
+def test_photographs_are_decoded_once_and_not_early(source):
   ahead = 4 * (2 * stream._cores() + 1)
-  late = Counted(source, [])
-  split_of(late).feed(1000, 1)
-  assert len(late.read) <= 4 + ahead, 'a resumed run decodes none of what it skips'
-  overlapping = Counted(source, [])
+  resumed = CountingSource(source, [])
+  split_of(resumed).feed(1000, 1)
+  assert len(resumed.read) <= 4 + ahead, 'a resumed run does not decode skipped steps'
+  overlapping = CountingSource(source, [])
   split = split_of(overlapping)
   for first in range(20):
     split.feed(first, 4)
   assert len(overlapping.read) <= 4 * 23 + ahead
-  idle = Counted(source, [])
+  idle = CountingSource(source, [])
   assert split_of(idle).feed(0, 0)['image'].shape == (0, 4, SIZE, SIZE, 3)
   assert idle.read == []
 
 
-def test_evaluation_begins_anew_without_a_pause(source):
+def test_evaluation_feed_can_be_repeated(source):
   split = split_of(source, seed=None)
   first = [split.feed(step, 2) for step in (0, 2, 4)]
   for feed, step in zip(first, (0, 2, 4), strict=True):
@@ -153,12 +153,12 @@ def damaged(content, damage):
 
 @pytest.mark.parametrize('damage', ['truncated', 'empty', 'text', 'flipped'])
 @pytest.mark.parametrize('kind', ['png', 'jpg'])
-def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys):
-  sound, corrupt = folder / 'train/a/3.png', folder / f'train/a/3.{kind}'
+def test_corrupt_photograph_is_rejected_or_skipped(folder, damage, kind, capsys):
+  valid, corrupt = folder / 'train/a/3.png', folder / f'train/a/3.{kind}'
   if kind == 'jpg':
-    PIL.Image.open(sound).save(corrupt)
-    sound.unlink()
-  whole = split_of(reading.read(folder, source='folder').splits['train']).feed(0, 12)
+    PIL.Image.open(valid).save(corrupt)
+    valid.unlink()
+  expected = split_of(reading.read(folder, source='folder').splits['train']).feed(0, 12)
   corrupt.write_bytes(damaged(corrupt.read_bytes(), damage))
   source = reading.read(folder, source='folder').splits['train']
   with pytest.raises(
@@ -167,31 +167,31 @@ def test_a_corrupt_photograph_is_refused_or_skipped(folder, damage, kind, capsys
     split_of(source).feed(0, 6)
   assert '\n' not in str(raised.value)
   found = split_of(source, corrupt='skip').feed(0, 12)
-  said = capsys.readouterr().err
-  assert said.count(f'3.{kind} is not a valid') == said.count('\n') == 1, (
-    'said once, though two epochs met it'
+  messages = capsys.readouterr().err
+  assert messages.count(f'3.{kind} is not a valid') == messages.count('\n') == 1, (
+    'one warning, although two epochs read the file'
   )
-  gone = (found['mask'] == 0) & (whole['mask'] == 1)
-  assert gone.sum() == 2
-  assert not found['image'][gone].any()
-  np.testing.assert_array_equal(found['index'], whole['index'])
+  skipped = (found['mask'] == 0) & (expected['mask'] == 1)
+  assert skipped.sum() == 2
+  assert not found['image'][skipped].any()
+  np.testing.assert_array_equal(found['index'], expected['index'])
   for name in ('image', 'label', 'mask'):
-    np.testing.assert_array_equal(found[name][~gone], whole[name][~gone])
+    np.testing.assert_array_equal(found[name][~skipped], expected[name][~skipped])
 
 
 @pytest.mark.parametrize('seed', [5, None])
-def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
-  whole = split_of(source, batch_size=6, seed=seed).feed(0, 4)
-  counted = [Counted(source, []) for _ in range(3)]
+def test_hosts_split_batches_and_cover_every_photograph_once(source, seed):
+  full = split_of(source, batch_size=6, seed=seed).feed(0, 4)
+  counted = [CountingSource(source, []) for _ in range(3)]
   parts = [
-    split_of(own, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
-    for host, own in enumerate(counted)
+    split_of(counter, batch_size=6, seed=seed, process_index=host, process_count=3).feed(0, 4)
+    for host, counter in enumerate(counted)
   ]
-  joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in whole}
-  assert_equal(joined, whole)
+  joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in full}
+  assert_equal(joined, full)
   assert sorted(joined['index'][joined['mask'] == 1]) == list(range(22))
-  for part, own in zip(parts, counted, strict=True):
-    assert set(part['index'][part['mask'] == 1]) <= set(own.read)
+  for part, counter in zip(parts, counted, strict=True):
+    assert set(part['index'][part['mask'] == 1]) <= set(counter.read)
   with pytest.raises(
     ValueError, match='a batch of 4 does not divide over 3 processes: use a multiple of 3'
   ):
@@ -206,18 +206,20 @@ def test_hosts_share_each_batch_and_show_every_photograph_once(source, seed):
     ({'corrupt': 'ignore'}, "config.data.corrupt='ignore' is unknown: use refuse or skip"),
   ],
 )
-def test_impossible_settings_are_named(source, options, message):
+def test_invalid_settings_are_named_in_the_error(source, options, message):
   with pytest.raises(ValueError, match=message):
     split_of(source, **options)
 
 
-def test_an_impossible_fit_is_named_before_anything_is_read():
+def test_invalid_fit_is_rejected_before_reading_files():
   with pytest.raises(ValueError, match=r"config\.data\.fit='are' is unknown: use crop .* or area"):
     image_folder.load(seed=0, splits={'train': 'train'}, batch_size=4, folder='nowhere', fit='are')
 
 
 def build(folder, monkeypatch, steps):
-  """A tiny CNN on the folder; feeds of two steps, so that training and evaluation take many."""
+  """A small CNN on the folder. Feeds have two steps, so that training and evaluation need
+  several.
+  """
   monkeypatch.setattr(stream, 'FEED_BYTES', 2 * 4 * SIZE * SIZE * 3)
   layers = (
     dict(kind='conv', features=4, kernel=5, strides=2),
@@ -252,22 +254,22 @@ def build(folder, monkeypatch, steps):
 
 
 @pytest.mark.parametrize('stop', [4, pytest.param(7, marks=pytest.mark.slow)])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(folder, monkeypatch, tmp_path, stop):
-  """Two epochs of 6 steps, stopped in the middle of either."""
+def test_resumed_run_equals_uninterrupted_bit_for_bit(folder, monkeypatch, tmp_path, stop):
+  """Two epochs of 6 steps, stopped in the middle of the first or of the second."""
   built = build(folder, monkeypatch, 12)
   assert built.data.splits['train'].capacity == 2
-  straight = loop.train(built, tmp_path / 'straight')
+  uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
   loop.train(build(folder, monkeypatch, stop), tmp_path / 'resumed')
   loop.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
   jax.tree.map(
     np.testing.assert_array_equal,
-    *(state_of(built, tmp_path / run) for run in ('resumed', 'straight')),
+    *(state_of(built, tmp_path / run) for run in ('resumed', 'uninterrupted')),
   )
-  assert straight['test_examples'] == 9
+  assert uninterrupted['test_examples'] == 9
 
 
-def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
-  """Skipping them would leave a step without an example, whose mean loss is 0 / 0."""
+def test_batch_of_only_corrupt_photographs_is_rejected(folder):
+  """Skipping all of them would leave a step without examples, whose mean loss is 0 / 0."""
   for file in (folder / 'train').rglob('*.png'):
     file.write_bytes(b'nothing')
   split = split_of(reading.read(folder, source='folder').splits['train'], corrupt='skip')
@@ -278,8 +280,8 @@ def test_a_batch_of_nothing_but_corrupt_photographs_is_refused(folder):
 
 
 @dataclasses.dataclass(frozen=True)
-class Spies:
-  """A source whose labels tell what the worker has loaded: 1 for TensorFlow, 2 for a JAX backend."""
+class ImportReportingSource:
+  """A source whose labels report the worker's imports: 1 for TensorFlow, 2 for a JAX backend."""
 
   source: object
 
@@ -292,8 +294,8 @@ class Spies:
     return self.source[position][0], ('tensorflow' in loaded) + 2 * bool(backends), ''
 
 
-def test_worker_processes_give_the_same_bits(source):
-  expected, split = split_of(source).feed(3, 9), split_of(Spies(source), workers=2)
+def test_worker_processes_give_identical_batches(source):
+  expected, split = split_of(source).feed(3, 9), split_of(ImportReportingSource(source), workers=2)
   found = split.feed(3, 9)
   assert not found['label'].any(), 'workers load neither TensorFlow nor a JAX backend'
   assert_equal(found, expected | {'label': found['label']})
@@ -316,7 +318,7 @@ if __name__ == '__main__':
 @pytest.mark.parametrize(
   'end', ['SIGKILL', *(pytest.param(end, marks=pytest.mark.slow) for end in ('raise', 'SIGTERM'))]
 )
-def test_workers_end_with_their_program(folder, tmp_path, end):
+def test_workers_exit_with_their_parent(folder, tmp_path, end):
   program = tmp_path / 'program.py'
   program.write_text(PROGRAM)
   with subprocess.Popen(
@@ -332,12 +334,12 @@ def test_workers_end_with_their_program(folder, tmp_path, end):
       run.send_signal(signal.Signals[end])
     assert run.wait(20) != 0
     if end == 'raise':
-      complaint = run.stderr.read()
-      assert complaint.strip().endswith("KeyError: 'fault'"), complaint
-      assert complaint.count('Traceback') == 1, complaint
+      errors = run.stderr.read()
+      assert errors.strip().endswith("KeyError: 'fault'"), errors
+      assert errors.count('Traceback') == 1, errors
   deadline = time.monotonic() + 10
   while any(alive(pid) for pid in workers):
-    assert time.monotonic() < deadline, 'a worker is left over'
+    assert time.monotonic() < deadline, 'a worker is still running'
     time.sleep(0.1)
 
 

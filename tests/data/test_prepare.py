@@ -1,4 +1,6 @@
-"""Raw files: every format read, every fault named; TFDS versions built from them without a network."""
+"""Raw files: every format, errors that name the file, and TFDS copies built from raw files without
+a network.
+"""
 
 import gzip
 import io
@@ -17,8 +19,8 @@ from jaxdl.data.raw import cdb, hoda_mat, idx, sources
 from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 
 SHARED = ROOT.parent / 'shared/data'
-here = pytest.mark.skipif(
-  not SHARED.is_dir(), reason='the original raw files (../shared/data) are not here'
+needs_raw_files = pytest.mark.skipif(
+  not SHARED.is_dir(), reason='the original raw files (../shared/data) are not available'
 )
 
 
@@ -35,7 +37,7 @@ DIGITS = np.arange(2 * 28 * 28).reshape(2, 28, 28) % 251
 @pytest.mark.parametrize(
   'name', ['a-idx3-ubyte', 'a-idx3-ubyte.gz', 'a.idx3-ubyte', 'a.idx3-ubyte.gz']
 )
-def test_idx_is_read_packed_or_not(tmp_path, name):
+def test_idx_is_read_with_or_without_gzip(tmp_path, name):
   content = idx_bytes(DIGITS)
   (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith('.gz') else content)
   array, unpacked = idx.read(tmp_path, 'a-idx3-ubyte', (2, 28, 28))
@@ -54,7 +56,7 @@ def test_idx_is_read_packed_or_not(tmp_path, name):
     (b'', 'is not an IDX file'),
   ],
 )
-def test_idx_that_is_wrong_is_named(tmp_path, content, message):
+def test_idx_error_names_the_file(tmp_path, content, message):
   if content is not None:
     (tmp_path / 'a-idx3-ubyte').write_bytes(content)
   with pytest.raises((ValueError, FileNotFoundError), match=f'a-idx3-ubyte.*{message}|{message}'):
@@ -62,7 +64,7 @@ def test_idx_that_is_wrong_is_named(tmp_path, content, message):
 
 
 def cdb_bytes(images, labels, *, size=(0, 0), gray=0, count=None):
-  """A CDB file as its description says; images [H, W] of 0 and 255."""
+  """Encodes a CDB file as in its specification; images are [H, W] of 0 and 255."""
   header = bytearray(
     struct.pack('<HBBBBI', 2005, 1, 2, *size, len(images) if count is None else count).ljust(
       1024, b'\0'
@@ -78,7 +80,7 @@ def cdb_bytes(images, labels, *, size=(0, 0), gray=0, count=None):
 
 
 def runs(row):
-  """Lengths of white and black runs in turn, beginning with white."""
+  """Alternating lengths of white and black runs, starting with white."""
   lengths, ink = [0], 0
   for pixel in row:
     if pixel != ink:
@@ -91,7 +93,7 @@ def runs(row):
 SHAPES = [np.array([[0, 255, 0], [255, 255, 0]], np.uint8), np.full((1, 4), 255, np.uint8)]
 
 
-def test_cdb_reads_runs_by_hand(tmp_path):
+def test_cdb_decodes_hand_made_runs(tmp_path):
   file = tmp_path / 'a.cdb'
   file.write_bytes(cdb_bytes(SHAPES, [7, 3]))
   assert list(runs(SHAPES[0][0])) == [1, 1, 1]
@@ -118,7 +120,7 @@ def test_cdb_reads_runs_by_hand(tmp_path):
     ),
   ],
 )
-def test_cdb_that_is_wrong_is_named(tmp_path, content, message):
+def test_cdb_error_names_the_file(tmp_path, content, message):
   (tmp_path / 'a.cdb').write_bytes(content)
   with pytest.raises(ValueError, match=f'a.cdb.*{message}'):
     cdb.read(tmp_path / 'a.cdb')
@@ -135,7 +137,7 @@ def test_cdb_that_is_wrong_is_named(tmp_path, content, message):
     (None, 'is not a valid MATLAB file'),
   ],
 )
-def test_mat_that_is_not_hoda_is_named(tmp_path, variables, message):
+def test_mat_file_that_is_not_hoda_is_rejected(tmp_path, variables, message):
   import scipy.io
 
   file = tmp_path / 'Data_hoda_full.mat'
@@ -159,11 +161,11 @@ def test_hoda_digits_are_centred_and_scaled():
   small = hoda.centre(np.full((3, 3), 255, np.uint8))
   assert (small[4:28, 4:28] == 255).all()
   assert small.sum() == 255 * 24 * 24
-  assert hoda.centre(np.full((1, 100), 255, np.uint8)).any()  # a stroke is not scaled away
+  assert hoda.centre(np.full((1, 100), 255, np.uint8)).any()  # a stroke of one pixel is kept
 
 
 @pytest.mark.parametrize('link', [None, '/etc/hostname'])
-def test_an_archive_that_leaves_its_folder_is_refused(tmp_path, link):
+def test_archive_that_escapes_its_folder_is_rejected(tmp_path, link):
   archive, member = (
     tmp_path / 'cifar-10-binary.tar.gz',
     tarfile.TarInfo('a/link' if link else '../outside'),
@@ -213,7 +215,7 @@ def cifar_folder(folder):
     ),
   ],
 )
-def test_cifar10_that_is_wrong_is_named(tmp_path, change, message):
+def test_cifar10_error_names_the_file(tmp_path, change, message):
   change(cifar_folder(tmp_path))
   (tmp_path / 'aside').mkdir()
   with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -231,14 +233,14 @@ def test_cifar10_that_is_wrong_is_named(tmp_path, change, message):
     ('shakespeare', 'shakespeare.txt is missing'),
   ],
 )
-def test_prepare_says_what_is_missing_and_leaves_nothing(tmp_path, name, message):
+def test_prepare_names_missing_files_and_leaves_nothing(tmp_path, name, message):
   (tmp_path / 'raw').mkdir()
   with pytest.raises((ValueError, FileNotFoundError), match=message):
     prepare.prepare(name, raw=tmp_path / 'raw', data_dir=tmp_path / 'tfds')
   assert list((tmp_path / 'tfds').iterdir()) == []
 
 
-def test_prepare_names_a_text_that_is_not_the_text(tmp_path):
+def test_prepare_rejects_a_different_text(tmp_path):
   (tmp_path / 'input.txt').write_text('To be')
   with pytest.raises(
     ValueError, match='input.txt has 5 characters, expected 1,115,394: fetch it again'
@@ -249,7 +251,7 @@ def test_prepare_names_a_text_that_is_not_the_text(tmp_path):
     prepare.prepare('tiny_shakespeare', raw=tmp_path, data_dir=tmp_path / 'tfds')
 
 
-def test_prepare_from_the_command_line_names_the_folder(tmp_path):
+def test_prepare_command_names_the_missing_folder(tmp_path):
   run = run_child(
     '-m',
     'jaxdl.data',
@@ -276,14 +278,14 @@ def test_list_shows_every_data_set(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
-  """Another process finishes first: its version stays, whole, and nothing else is left."""
+def test_prepare_keeps_the_copy_of_a_concurrent_process(tmp_path):
+  """Another process finishes first: its complete copy is kept, and no temporary files are left."""
   pytest.importorskip('tensorflow')
   text = bundle.read('shakespeare', shakespeare.CHECKSUMS)['complete_works.txt']
   (tmp_path / 'shakespeare.txt').write_bytes(text)
   root = tmp_path / 'tfds'
-  first, was_there = prepare.prepare('shakespeare', raw=tmp_path, data_dir=root)
-  assert not was_there
+  first, existed = prepare.prepare('shakespeare', raw=tmp_path, data_dir=root)
+  assert not existed
   aside = root / '.preparing' / 'shakespeare'
   aside.mkdir(parents=True)
   (aside / '1.0.0').mkdir()
@@ -306,7 +308,7 @@ def test_the_complete_works_are_prepared_twice_at_once(tmp_path):
 
 
 @pytest.mark.slow
-def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
+def test_prepare_names_photographs_after_their_folder(tmp_path, capsys):
   pytest.importorskip('tensorflow')
   for place in ('train/cat', 'train/dog', 'test/dog'):
     (tmp_path / 'My pets' / place).mkdir(parents=True)
@@ -349,7 +351,7 @@ def test_photographs_are_prepared_under_their_folders_name(tmp_path, capsys):
 
 @pytest.fixture(scope='session')
 def raw(tmp_path_factory):
-  """The original raw files, laid out by the script that comes with them."""
+  """The original raw files, unpacked by the script that comes with them."""
   folder = tmp_path_factory.mktemp('raw')
   run = run_child(SHARED / 'unpack.py', folder)
   assert run.returncode == 0, run.stderr
@@ -371,19 +373,19 @@ REAL = [
 ]
 
 
-@here
+@needs_raw_files
 @pytest.mark.parametrize(('name', 'read', 'counts'), REAL)
 @pytest.mark.parametrize('most', [100, pytest.param(None, marks=pytest.mark.slow)])
 def test_real_data_sets_are_prepared_and_read_back(
   raw, tmp_path, monkeypatch, most, name, read, counts
 ):
-  """The raw files are read and checked whole; by default a hundred examples of each split are
+  """The raw files are read and checked completely; by default only 100 examples of each split are
   written.
   """
   pytest.importorskip('tensorflow')
   monkeypatch.setattr(prepare, 'MOST', most)
-  folder, was_there = prepare.prepare(name, raw=raw / name, data_dir=tmp_path)
-  assert not was_there
+  folder, existed = prepare.prepare(name, raw=raw / name, data_dir=tmp_path)
+  assert not existed
   source = read(source='auto', data_dir=tmp_path)
   assert source.origin.startswith('tfds')
   lengths = {split: len(next(iter(columns.values()))) for split, columns in source.columns.items()}
@@ -412,6 +414,5 @@ def test_real_data_sets_are_prepared_and_read_back(
   assert module == 'jaxdl.data.sets.hoda' or module.startswith('tensorflow_datasets.')
 
 
-def test_data_sets_that_can_be_prepared_have_a_reader_of_raw_files():
-
+def test_prepare_has_a_raw_reader_for_each_data_set():
   assert tuple(sources.RAW) == tfds_arrays.PREPARABLE

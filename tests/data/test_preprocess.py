@@ -1,4 +1,4 @@
-"""Gray, size, scale and layout, against Pillow and cases worked by hand."""
+"""Grayscale, size, scale and layout, compared with Pillow and hand-computed cases."""
 
 import jax
 import jax.numpy as jnp
@@ -12,26 +12,28 @@ from jaxdl.data.source import Source
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
 
 
-def test_gray_is_pillows_luma():
+def test_gray_equals_pillow_luma():
   expected = [np.asarray(PIL.Image.fromarray(image).convert('L')) for image in PIXELS]
   np.testing.assert_array_equal(preprocess.gray(PIXELS)[..., 0], expected)
   assert preprocess.gray(PIXELS[..., :1]) is not None
   np.testing.assert_array_equal(preprocess.gray(PIXELS[..., :1]), PIXELS[..., :1])
 
 
-def test_crop_is_the_centre():
+def test_crop_takes_the_centre():
   np.testing.assert_array_equal(preprocess.fit(PIXELS, 4, 'crop'), PIXELS[:, 2:6, 2:6])
   np.testing.assert_array_equal(
     preprocess.fit(PIXELS, 5, 'crop'), PIXELS[:, 1:6, 1:6]
-  )  # the odd pixel stays below, right
+  )  # the extra pixel is removed at the bottom and right
   with pytest.raises(
     ValueError, match=r"config\.data\.size=9 is larger than the images \(8×8\): use fit='area'"
   ):
     preprocess.fit(PIXELS, 9, 'crop')
 
 
-def test_area_is_the_mean_of_what_a_pixel_covers():
-  """4 → 3 pixels: each new one covers 4/3 old ones, so 3/4 of it is one pixel and 1/4 the next."""
+def test_area_averages_the_covered_pixels():
+  """4 → 3 pixels: each output pixel covers 4/3 input pixels, 3/4 of it one pixel and 1/4
+  the next.
+  """
   row = np.array([0, 100, 200, 40], np.uint8)
   image = np.broadcast_to(row[None, None, :, None], (1, 4, 4, 1))
   expected = [0.75 * 0 + 0.25 * 100, 0.5 * 100 + 0.5 * 200, 0.25 * 200 + 0.75 * 40]
@@ -42,15 +44,15 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
   np.testing.assert_array_equal(preprocess.fit(PIXELS, 4, 'area'), np.rint(halves))
   np.testing.assert_array_equal(
     preprocess.fit(PIXELS, 16, 'area')[:, ::2, ::2], PIXELS
-  )  # enlarged: repeated pixels
+  )  # enlarging repeats pixels
   np.testing.assert_allclose(preprocess.shares(32, 28).sum(1), 1, rtol=1e-6)
   np.testing.assert_allclose(
     preprocess.shares(32, 28).sum(0), 28 / 32, rtol=1e-6
-  )  # no pixel counts twice
+  )  # all input pixels have the same weight
 
 
 @pytest.mark.parametrize(('scale', 'low', 'high'), [('unit', 0, 1), ('symmetric', -1, 1)])
-def test_scale_sets_the_range(scale, low, high):
+def test_scale_sets_the_input_range(scale, low, high):
   mean, deviation = preprocess.scaling(scale, PIXELS)
   prepare = preprocess.inputs(mean=mean, deviation=deviation)
   ends = np.stack([np.zeros((2, 2, 3)), np.full((2, 2, 3), 255)]).astype(np.uint8)
@@ -60,7 +62,7 @@ def test_scale_sets_the_range(scale, low, high):
   np.testing.assert_allclose(inputs[1], high)
 
 
-def test_standardized_inputs_have_mean_0_and_deviation_1_per_channel():
+def test_standardized_inputs_have_zero_mean_and_unit_deviation():
   mean, deviation = preprocess.scaling('standardized', PIXELS)
   np.testing.assert_allclose(mean, (PIXELS / 255).mean((0, 1, 2)), rtol=1e-12)
   np.testing.assert_allclose(deviation, (PIXELS / 255).std((0, 1, 2)), rtol=1e-12)
@@ -94,7 +96,7 @@ def test_standardized_inputs_have_mean_0_and_deviation_1_per_channel():
     ),
   ],
 )
-def test_wrong_choices_are_named(choice, value, message):
+def test_invalid_choices_are_named_in_the_error(choice, value, message):
   choices = dict(seed=0, splits={'train': 'train'}, batch_size=2, size=4) | {choice: value}
   with pytest.raises(ValueError, match=message):
     images.load(colours, **choices)
@@ -118,7 +120,8 @@ def first_batch(data, split='train', key=None):
   return data.prepare(part.fetch(part.arrays, feed), key)
 
 
-def test_gray_small_images_and_statistics_come_from_the_training_split():
+def test_standardization_uses_statistics_of_the_training_split():
+  """Images are first converted to grayscale and reduced in size."""
   data = images.load(
     colours,
     seed=0,
@@ -154,7 +157,7 @@ def test_gray_small_images_and_statistics_come_from_the_training_split():
   }
 
 
-def test_overlapping_splits_are_refused_unless_said():
+def test_overlapping_splits_are_rejected_unless_allowed():
   choices = dict(seed=0, splits={'train': 'train[:5]', 'validation': 'train[3:]'}, batch_size=2)
   with pytest.raises(
     ValueError,
@@ -164,7 +167,7 @@ def test_overlapping_splits_are_refused_unless_said():
   assert images.load(colours, **choices, overlap=True).splits['validation'].count == 4
 
 
-def test_rows_are_the_images_rows(small):
+def test_rows_layout_gives_the_image_rows(small):
   section = {key: value for key, value in small['data'].items() if key != 'name'}
   data = DATA_SETS['mnist'](seed=0, **section)
   batch = first_batch(data, 'test')
@@ -173,7 +176,7 @@ def test_rows_are_the_images_rows(small):
   assert data.input_shape() == (28, 28)
 
 
-def test_distortion_changes_the_inputs_and_not_the_target():
+def test_distortion_changes_inputs_but_not_targets():
   data = images.load(
     colours,
     seed=0,
@@ -185,14 +188,14 @@ def test_distortion_changes_the_inputs_and_not_the_target():
   batch = first_batch(data, key=jax.random.key(1))
   np.testing.assert_allclose(
     batch['target'], batch['image'][:, :, ::-1] / 255, rtol=1e-6
-  )  # augmented, upright
+  )  # augmented but not distorted
   assert (np.abs(batch['inputs'] - batch['target']).max((1, 2, 3)) > 0.1).all()
   evaluated = first_batch(data)
   np.testing.assert_allclose(
     evaluated['target'], evaluated['image'] / 255, rtol=1e-6
-  )  # nothing is augmented
+  )  # evaluation does not augment
   again = first_batch(data)
   np.testing.assert_array_equal(
     evaluated['inputs'], again['inputs']
-  )  # the same turn in every evaluation
+  )  # the same distortion in every evaluation
   assert (np.abs(evaluated['inputs'] - evaluated['target']).max((1, 2, 3)) > 0.1).all()

@@ -1,4 +1,4 @@
-"""The XLA flag that keeps a faulty jaxlib from computing wrong numbers."""
+"""The XLA flag that prevents wrong results of faulty jaxlib versions."""
 
 import os
 import sys
@@ -38,8 +38,8 @@ import jaxdl.terminal.command
 
 
 @pytest.mark.parametrize('code', [WRONG_NUMBERS, CRASH], ids=['jax#39103', 'jax#39257'])
-def test_compiler_is_right_after_jaxdl_is_imported(code):
-  """In a process of its own: the second fault is a segmentation fault."""
+def test_compiler_is_correct_after_importing_jaxdl(code):
+  """Runs in its own process: the second fault is a segmentation fault."""
   child = run_child('-c', code, environment=AS_USERS)
   assert child.returncode == 0, child.stderr[-2000:] or child.returncode
 
@@ -60,7 +60,7 @@ def test_compiler_is_right_after_jaxdl_is_imported(code):
     ('unknown', False),
   ],
 )
-def test_compiler_only_affected_versions_get_the_flag(version, affected, monkeypatch):
+def test_compiler_flag_is_set_only_for_affected_versions(version, affected, monkeypatch):
   assert compiler.is_affected(version) is affected
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: version)
   monkeypatch.setattr(compiler, '_backend_started', lambda: False)
@@ -78,7 +78,7 @@ def test_compiler_only_affected_versions_get_the_flag(version, affected, monkeyp
     (f'{compiler.FLAG}=', f'{compiler.FLAG}='),
   ],
 )
-def test_compiler_keeps_the_flags_of_the_user(before, after, monkeypatch):
+def test_compiler_keeps_user_flags(before, after, monkeypatch):
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: '0.10.2')
   monkeypatch.setattr(compiler, '_backend_started', lambda: False)
   monkeypatch.setenv('XLA_FLAGS', before)
@@ -86,7 +86,7 @@ def test_compiler_keeps_the_flags_of_the_user(before, after, monkeypatch):
   assert os.environ['XLA_FLAGS'] == after
 
 
-def test_compiler_does_not_change_the_name_of_a_file_of_flags(monkeypatch):
+def test_compiler_keeps_the_name_of_a_flags_file(monkeypatch):
   monkeypatch.setattr(compiler.importlib.metadata, 'version', lambda name: '0.10.2')
   monkeypatch.setenv('XLA_FLAGS', 'flags.txt')
   with pytest.warns(RuntimeWarning, match='flags.txt'):
@@ -94,7 +94,7 @@ def test_compiler_does_not_change_the_name_of_a_file_of_flags(monkeypatch):
   assert os.environ['XLA_FLAGS'] == 'flags.txt'
 
 
-def test_compiler_warns_once_where_jax_has_started(monkeypatch):
+def test_compiler_warns_once_if_jax_has_started(monkeypatch):
   child = run_child('-c', LATE, environment=AS_USERS)
   affected = compiler.is_affected(compiler.importlib.metadata.version('jaxlib'))
   warnings = child.stderr.count('RuntimeWarning: import jaxdl before JAX is first used')

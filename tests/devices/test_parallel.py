@@ -1,4 +1,4 @@
-"""Any number of devices gives the same run. Virtual devices need a process of their own."""
+"""Runs do not depend on the number of devices. Virtual devices need their own process."""
 
 import functools
 import json
@@ -28,8 +28,8 @@ print(json.dumps({{'devices': jax.device_count(), 'leaves': found}}))
 
 
 def on_devices(devices, *, steps=None, runs=()):
-  """What a child on virtual devices found: 'leaves' of the configs in `steps`; it also trains
-  `runs`, (folder, config).
+  """Trains in a child process on virtual devices; returns 'leaves' of the configs in `steps`. It
+  also trains `runs`, (folder, config).
   """
   given = json.dumps([steps or {}, [(str(workdir), config) for workdir, config in runs]])
   child = run_child(
@@ -56,9 +56,10 @@ def on_devices(devices, *, steps=None, runs=()):
     pytest.param(8, ['small_text'], marks=pytest.mark.slow),
   ],
 )
-def test_devices_8_equal_1(devices, networks, request, reliability):
-  """After 5 steps, batch normalisation and dropout included; step 4 has 13 real examples of 16, so
-  the last device has none. The sums are taken in another order, hence the tolerance.
+def test_devices_do_not_change_training(devices, networks, request, reliability):
+  """Compares 5 steps on several devices with one device, with batch normalisation and dropout. Step
+  4 has 13 real examples of 16, so the last device has none. Sums are added in another order,
+  hence the tolerance.
   """
   configs = {
     name: {**with_steady_adam(request.getfixturevalue(name)), 'l2': 1e-3} for name in networks
@@ -105,9 +106,9 @@ print(json.dumps([{{jax.tree_util.keystr(path): leaf.tolist() for path, leaf in 
   ('devices', 'count'),
   [(4, 2), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 4), (4, 3), (2, 1)))],
 )
-def test_devices_a_sweep_divides_its_members_over_them(devices, count, small_cnn):
-  """Members apart and, where devices are left, their batches too: each equals the run of its seed
-  on one device.
+def test_devices_split_the_members_of_a_sweep(devices, count, small_cnn):
+  """The members are divided over the devices and, if devices are left, their batches too. Each
+  member equals the run of its seed on one device.
   """
   config = with_steady_adam(small_cnn)
   child = run_child(
@@ -128,32 +129,32 @@ def test_devices_a_sweep_divides_its_members_over_them(devices, count, small_cnn
       )
 
 
-def test_devices_a_checkpoint_of_4_resumes_on_1_and_the_other_way_round(small_text, tmp_path):
-  """The state that a text carries from step to step is that of all its streams, whichever device
-  had them.
+def test_devices_may_change_between_checkpoint_and_resume(small_text, tmp_path):
+  """A checkpoint of 4 devices resumes on 1 and vice versa. The carried state of a text covers all
+  its streams, whichever device computed them.
   """
   small_text['data']['splits'] = {
     'train': 'train[:1000]'
-  }  # nothing to evaluate, which other tests do on many devices
-  whole, half = small_text, {**small_text, 'train_for': '4 steps'}
-  assert whole['train_for'] == '8 steps'
+  }  # no evaluation; other tests evaluate on many devices
+  complete, half = small_text, {**small_text, 'train_for': '4 steps'}
+  assert complete['train_for'] == '8 steps'
   loop.train(experiment.build(half, 'small'), tmp_path / 'from_1')
-  on_devices(4, runs=[(tmp_path / 'from_1', whole), (tmp_path / 'from_4', half)])
+  on_devices(4, runs=[(tmp_path / 'from_1', complete), (tmp_path / 'from_4', half)])
   states = {}
-  for name in ('from_1', 'from_4', 'straight'):
-    built = experiment.build(whole, 'small')
+  for name in ('from_1', 'from_4', 'uninterrupted'):
+    built = experiment.build(complete, 'small')
     loop.train(built, tmp_path / name)
     states[name] = state_of(built, tmp_path / name)
   for name in ('from_1', 'from_4'):
-    assert states[name].step == states['straight'].step == 8
+    assert states[name].step == states['uninterrupted'].step == 8
     jax.tree.map(
       functools.partial(np.testing.assert_allclose, rtol=2e-4, atol=2e-5),
       states[name],
-      states['straight'],
+      states['uninterrupted'],
     )
 
 
-def test_devices_a_batch_size_that_does_not_divide_names_the_nearest(small, config_file):
+def test_devices_batch_size_error_names_the_nearest_multiples(small, config_file):
   small['data']['batch_size'] = 20
   run = run_child('-m', 'jaxdl.main', f'--config={config_file(small)}', '--describe', devices=8)
   assert run.returncode == 1
@@ -163,8 +164,8 @@ def test_devices_a_batch_size_that_does_not_divide_names_the_nearest(small, conf
 
 
 def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
-  """`cpu_devices` reaches JAX before it starts; a run that one device began goes on with two."""
-  begun = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path / 'run')
+  """`cpu_devices` reaches JAX before it starts. A run that started on one device resumes on two."""
+  first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path / 'run')
   config = config_file({**small, 'cpu_devices': 2})
   child = run_child(
     '-m',
@@ -174,9 +175,9 @@ def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
     environment=WITHOUT_TENSORFLOW,
   )
   assert child.returncode == 0, child.stderr
-  assert [begun['device'], last_json(child.stdout)['device']] == ['1 x cpu', '2 x cpu']
-  alone = loop.train(experiment.build(small, 'small'), tmp_path / 'alone')
-  assert last_json(child.stdout)['test_loss'] == pytest.approx(alone['test_loss'], rel=2e-4)
+  assert [first['device'], last_json(child.stdout)['device']] == ['1 x cpu', '2 x cpu']
+  single = loop.train(experiment.build(small, 'small'), tmp_path / 'single')
+  assert last_json(child.stdout)['test_loss'] == pytest.approx(single['test_loss'], rel=2e-4)
   assert [line['step'] for line in files.journal(tmp_path / 'run') if line['split'] == 'train'] == [
     4,
     8,
@@ -184,7 +185,7 @@ def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('sizes', 'wanted', 'environment', 'told'),
+  ('sizes', 'wanted', 'environment', 'expected'),
   [
     ([16], 2, '', 2),
     ([16], 1, '', None),
@@ -195,18 +196,17 @@ def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
     ([16], 2, '--xla_force_host_platform_device_count=4', None),
   ],
 )
-def test_devices_of_a_cpu_are_as_many_as_divide_the_batch(
-  sizes, wanted, environment, told, monkeypatch
-):
-  asked = []
+def test_devices_of_a_cpu_divide_the_batch(sizes, wanted, environment, expected, monkeypatch):
+  updates = []
   monkeypatch.setenv('XLA_FLAGS', environment)
-  monkeypatch.setattr(jax.config, 'update', lambda key, value: asked.append((key, value)))
+  monkeypatch.setattr(jax.config, 'update', lambda key, value: updates.append((key, value)))
   parallel.use_cpu_devices([dict(cpu_devices=wanted, data=dict(batch_size=size)) for size in sizes])
-  assert asked == [('jax_num_cpu_devices', told)] * (told is not None)
+  expected_updates = [] if expected is None else [('jax_num_cpu_devices', expected)]
+  assert updates == expected_updates
 
 
 @pytest.mark.parametrize('number', [0, -1, 65, 2.0, True, '2', None])
-def test_devices_of_a_cpu_are_a_number(number):
+def test_devices_of_a_cpu_must_be_a_number(number):
   with pytest.raises(
     ValueError, match=r'config\.cpu_devices=.* is not a number of devices: use 1 to 64'
   ):

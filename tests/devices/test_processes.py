@@ -1,5 +1,5 @@
-"""Several processes train one run: the same curve as one, one writer, and nobody waits for the
-dead.
+"""Several processes train one run: the same curve as with one process, a single writer, and no
+process waits for a killed one.
 """
 
 import contextlib
@@ -28,10 +28,10 @@ from jaxdl.devices import processes as group
 from jaxdl.training import experiment, loop
 coordinator, processes, process, runs = sys.argv[1:]
 with group.joined(coordinator, int(processes), int(process)):
-  odd = dict(bits=np.array([-0.0, np.nan, 1e-40], np.float32), exact=np.float64(1 / 3), none=np.zeros((0, 2)))
-  got = group.broadcast_from_first(lambda: odd, like={name: np.zeros_like(value) for name, value in odd.items()})
-  for name, value in odd.items():
-    assert np.asarray(got[name]).tobytes() == value.tobytes(), name
+  values = dict(bits=np.array([-0.0, np.nan, 1e-40], np.float32), exact=np.float64(1 / 3), none=np.zeros((0, 2)))
+  received = group.broadcast_from_first(lambda: values, like={name: np.zeros_like(value) for name, value in values.items()})
+  for name, value in values.items():
+    assert np.asarray(received[name]).tobytes() == value.tobytes(), name
   for workdir, config in json.loads(runs):
     loop.train(experiment.build(config, 'small'), workdir)
 """
@@ -39,8 +39,8 @@ with group.joined(coordinator, int(processes), int(process)):
 
 @contextlib.contextmanager
 def started(count, command):
-  """The children of `count` processes, which `command(address, process)` starts; none of them
-  outlives the block.
+  """Starts `command(address, process)` for each of `count` processes; kills what is left of them at
+  the end of the block.
   """
   with socket.socket() as found:
     found.bind(('127.0.0.1', 0))
@@ -65,10 +65,10 @@ def started(count, command):
       child.communicate()
 
 
-def ended(children):
-  """(exit code, standard output, standard error) of each."""
-  said = [child.communicate(timeout=300) for child in children]
-  return [(child.returncode, *words) for child, words in zip(children, said, strict=True)]
+def wait_for_all(children):
+  """Waits for all children; returns (exit code, standard output, standard error) of each."""
+  outputs = [child.communicate(timeout=300) for child in children]
+  return [(child.returncode, *texts) for child, texts in zip(children, outputs, strict=True)]
 
 
 def main_command(config_file, workdir, count):
@@ -85,14 +85,12 @@ def main_command(config_file, workdir, count):
 
 
 def check_equal_to_one_process(count, configs, folder):
-  """Trains with several processes and with this one alone; compares parameters, journals and who
-  wrote.
-  """
+  """Trains with several processes and with only this one; compares parameters and journals."""
   runs = json.dumps([(str(folder / f'{name}_many'), config) for name, config in configs.items()])
   with started(
     count, lambda address, process: ('-c', TRAIN, address, count, process, runs)
   ) as children:
-    for code, _, errors in ended(children):
+    for code, _, errors in wait_for_all(children):
       assert code == 0, errors
   for name, config in configs.items():
     built = experiment.build(config, 'small')
@@ -107,7 +105,7 @@ def check_equal_to_one_process(count, configs, folder):
 
 
 def journal(workdir):
-  """[((step, split), name → number)] without the speed, which nobody can repeat."""
+  """[((step, split), name → number)] without the speed, which varies."""
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   return [
     (
@@ -118,24 +116,25 @@ def journal(workdir):
   ]
 
 
-def check_resumed_equals_straight(count, config, file, interrupted):
-  """Goes on with an interrupted run, and compares it bit for bit with one of as many processes that
-  nothing interrupts.
+def check_resumed_equals_uninterrupted(count, config, file, interrupted):
+  """Resumes an interrupted run, and compares it bit for bit with an uninterrupted one of as many
+  processes.
   """
-  built, straight = experiment.build(config, 'small'), interrupted.parent / 'straight'
-  for folder in (interrupted, straight):
+  built, uninterrupted = experiment.build(config, 'small'), interrupted.parent / 'uninterrupted'
+  for folder in (interrupted, uninterrupted):
     with started(count, main_command(file, folder, count)) as children:
-      (code, output, errors), *_ = ended(children)
+      (code, output, errors), *_ = wait_for_all(children)
       assert code == 0, errors
       assert ('resuming ' in output) == (folder == interrupted)
   jax.tree.map(
-    np.testing.assert_array_equal, *(state_of(built, folder) for folder in (interrupted, straight))
+    np.testing.assert_array_equal,
+    *(state_of(built, folder) for folder in (interrupted, uninterrupted)),
   )
 
 
 def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
-  """Batch normalisation, dropout, augmentation and padding; text, whose state is carried on, is
-  left to four processes.
+  """Batch normalisation, dropout, augmentation and padding. The test with four processes covers
+  text and its carried state.
   """
   check_equal_to_one_process(2, {'cnn': with_steady_adam(small_cnn)}, tmp_path)
 
@@ -155,10 +154,10 @@ def test_hosts_4_processes_equal_1(small, small_cnn, small_text, tmp_path, relia
 
 @pytest.mark.slow
 @pytest.mark.parametrize('count', [2, 4])
-def test_hosts_a_signal_to_one_stops_all_and_they_resume(
+def test_hosts_signal_to_one_stops_all_and_they_resume(
   count, small, config_file, tmp_path, reliability
 ):
-  """And the end is that of an uninterrupted run, bit for bit."""
+  """The final state equals that of an uninterrupted run, bit for bit."""
   small.update(
     train_for='800 steps',
     log_every='50 steps',
@@ -169,10 +168,10 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(
   with started(count, main_command(file, tmp_path / 'stopped', count)) as children:
     assert any(line.startswith('step 50 ') for line in children[0].stdout)
     children[-1].send_signal(signal.SIGTERM)
-    for process, (code, output, errors) in enumerate(ended(children)):
+    for process, (code, output, errors) in enumerate(wait_for_all(children)):
       assert code == 75, errors
       assert bool(re.search(r'stopped at step \d+, resume with: ', output)) == (process == 0)
-  check_resumed_equals_straight(count, small, file, tmp_path / 'stopped')
+  check_resumed_equals_uninterrupted(count, small, file, tmp_path / 'stopped')
   reliability(
     'SIGTERM to one of 2 or 4 processes: all stop after the same step; the resumed run equals an uninterrupted one bit for bit',
     1,
@@ -182,7 +181,7 @@ def test_hosts_a_signal_to_one_stops_all_and_they_resume(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', [0, 1])
-def test_hosts_where_one_is_killed_the_others_end_and_all_resume(
+def test_hosts_end_and_resume_after_one_is_killed(
   victim, small, config_file, tmp_path, reliability
 ):
   small.update(
@@ -195,11 +194,11 @@ def test_hosts_where_one_is_killed_the_others_end_and_all_resume(
   with started(2, main_command(file, tmp_path / 'killed', 2)) as children:
     assert any(line.startswith('step 150 ') for line in children[0].stdout)
     children[victim].kill()
-    began = time.monotonic()
-    code, _, errors = ended(children)[1 - victim]
+    start = time.monotonic()
+    code, _, errors = wait_for_all(children)[1 - victim]
     assert code != 0, errors
-    assert time.monotonic() - began < 60
-  check_resumed_equals_straight(2, small, file, tmp_path / 'killed')
+    assert time.monotonic() - start < 60
+  check_resumed_equals_uninterrupted(2, small, file, tmp_path / 'killed')
   reliability(
     'SIGKILL to one of 2 processes: the other ends within a minute; the resumed run equals an uninterrupted one bit for bit',
     1,
@@ -208,37 +207,35 @@ def test_hosts_where_one_is_killed_the_others_end_and_all_resume(
 
 
 @pytest.mark.slow
-def test_hosts_where_the_first_refuses_all_end_with_one_line(small, config_file, tmp_path):
+def test_hosts_end_with_one_line_if_first_refuses(small, config_file, tmp_path):
   loop.train(experiment.build(small, 'small'), tmp_path / 'run')
   other = config_file({**small, 'seed': 1})
   with started(2, main_command(other, tmp_path / 'run', 2)) as children:
-    began = time.monotonic()
-    (first, _, said_first), (second, _, said_second) = ended(children)
+    start = time.monotonic()
+    (first, _, first_errors), (second, _, second_errors) = wait_for_all(children)
     assert (first, second) == (1, 1)
-    assert time.monotonic() - began < 60
-  assert 'holds a run of another config (differing in seed)' in said_first.splitlines()[-1]
-  assert said_second.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
+    assert time.monotonic() - start < 60
+  assert 'holds a run of another config (differing in seed)' in first_errors.splitlines()[-1]
+  assert second_errors.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
 
 
 @pytest.mark.slow
-def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
-  small, config_file, tmp_path
-):
+def test_hosts_all_end_or_start_over_after_damage(small, config_file, tmp_path):
   built, workdir, file = experiment.build(small, 'small'), tmp_path / 'run', config_file(small)
   loop.train(built, workdir)
   for text in workdir.glob('checkpoints/*/config/metadata'):
     text.write_text('')
   with started(2, main_command(file, workdir, 2)) as children:
-    (first, _, said_first), (second, _, said_second) = ended(children)
+    (first, _, first_errors), (second, _, second_errors) = wait_for_all(children)
     assert (first, second) == (1, 1)
-  assert f'jaxdl: every checkpoint of {workdir} is damaged: 2 in ' in said_first.splitlines()[-1]
-  assert said_second.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
+  assert f'jaxdl: every checkpoint of {workdir} is damaged: 2 in ' in first_errors.splitlines()[-1]
+  assert second_errors.splitlines()[-1] == 'jaxdl: the first process failed: see its own message'
   assert not (workdir / 'damaged').exists()
   command = main_command(file, workdir, 2)
   with started(
     2, lambda address, process: (*command(address, process), '--start-over')
   ) as children:
-    for code, _, errors in ended(children):
+    for code, _, errors in wait_for_all(children):
       assert code == 0, errors
   assert len(list((workdir / 'damaged').iterdir())) == 2
   assert int(state_of(built, workdir).step) == 8
@@ -255,12 +252,12 @@ def test_hosts_where_every_checkpoint_is_damaged_all_end_or_all_start_over(
     ((None, 2, 0), '--processes and --process belong to --coordinator=HOST:PORT'),
   ],
 )
-def test_hosts_impossible_flags_are_named(arguments, message):
+def test_hosts_invalid_flags_are_named_in_the_error(arguments, message):
   with pytest.raises(ValueError, match=re.escape(message)), processes.joined(*arguments):
-    raise AssertionError('was let in')
+    raise AssertionError('invalid flags were accepted')
 
 
-def test_hosts_one_process_asks_nobody():
+def test_hosts_single_process_needs_no_communication():
   with processes.joined(None):
     assert processes.is_first()
     assert processes.min_over_processes(7) == 7

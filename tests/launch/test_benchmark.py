@@ -1,4 +1,4 @@
-"""The benchmark compares the same network, and its table says what was measured."""
+"""The benchmark compares the same network, and its table has the measured figures."""
 
 import importlib
 import math
@@ -11,8 +11,8 @@ from launch.benchmarks.racing import CLOSE, Process
 
 
 def check_same_network(kind, name, folder):
-  """A peer has jaxdl's parameters and loss with the same weights, and both learn the batches they
-  are given.
+  """A peer with the same weights has the parameters and the loss of jaxdl, and both learn from
+  their batches.
   """
   workloads.write(name, folder)
   task = contender.read(folder)
@@ -23,17 +23,17 @@ def check_same_network(kind, name, folder):
 
   ours, peer = with_jaxdl.start(task), module.start(task)
   assert peer.parameters == ours.parameters
-  before = ours.loss()
-  assert math.isclose(peer.loss(), before, rel_tol=CLOSE)
-  for one in (ours, peer):
-    one.train(2)
-    assert one.loss() != before
-    one.restore()
-    assert math.isclose(one.loss(), before, rel_tol=CLOSE)
+  expected = ours.loss()
+  assert math.isclose(peer.loss(), expected, rel_tol=CLOSE)
+  for network in (ours, peer):
+    network.train(2)
+    assert network.loss() != expected
+    network.restore()
+    assert math.isclose(network.loss(), expected, rel_tol=CLOSE)
 
 
 @pytest.mark.slow
-def test_benchmark_flax_is_the_same_network(tmp_path, monkeypatch):
+def test_benchmark_flax_network_is_the_same(tmp_path, monkeypatch):
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   check_same_network('flax', 'rnn_mnist', tmp_path)
 
@@ -42,14 +42,14 @@ def test_benchmark_flax_is_the_same_network(tmp_path, monkeypatch):
 @pytest.mark.parametrize('kind', ['flax', 'keras', 'torch'])
 @pytest.mark.parametrize('name', workloads.WORKLOADS)
 @pytest.mark.usefixtures('any_data')
-def test_benchmark_every_peer_is_the_same_network(kind, name, tmp_path, monkeypatch):
+def test_benchmark_network_is_the_same_for_every_peer(kind, name, tmp_path, monkeypatch):
   if (kind, name) == ('flax', 'gru_mnist'):
     pytest.skip("Flax's GRU has fewer biases")
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   check_same_network(kind, name, tmp_path)
 
 
-def test_benchmark_leaves_out_by_name_what_cannot_run(tmp_path, monkeypatch):
+def test_benchmark_reports_why_a_peer_cannot_run(tmp_path, monkeypatch):
   monkeypatch.setattr(workloads, 'MOST', 8 << 20)
   workloads.write('rnn_mnist', tmp_path)
   assert Process('nonsense', str(tmp_path), str(tmp_path)).failure == (
@@ -57,7 +57,7 @@ def test_benchmark_leaves_out_by_name_what_cannot_run(tmp_path, monkeypatch):
   )
 
 
-def test_benchmark_batches_of_a_text_follow_each_other_and_others_are_shuffled():
+def test_benchmark_text_is_sequential_and_images_are_shuffled():
   given = dict(name='', batch=2, learning_rate=0.1, clip_norm=0.0, layers=[], weights={})
   text = contender.Task(
     task='next_char',
@@ -97,7 +97,7 @@ def row(ms, peers, ratio, spread):
   }
 
 
-def test_benchmark_table_by_hand(tmp_path):
+def test_benchmark_table_matches_hand_computation(tmp_path):
   figures = {
     '1 x cpu': {
       'limits': {

@@ -40,7 +40,7 @@ ENTRY %main (r: f32[32769,3]) -> f32[32769] {
 """
 
 
-def test_compiler_check_tells_the_faulty_forms_from_others():
+def test_compiler_check_recognises_the_faulty_fusions():
   assert compiler_check.fusions(WRONG) == [
     {
       'name': 'fused_computation',
@@ -66,8 +66,10 @@ def test_compiler_check_tells_the_faulty_forms_from_others():
   ]
 
 
-def test_compiler_check_reads_what_xla_writes():
-  """Every instruction of a compiled program, and what the sum depends on."""
+def test_compiler_check_parses_a_compiled_program():
+  """Every instruction of the program is parsed, and the operations that the sum depends on are
+  found.
+  """
 
   def sum_of_product(a, b):
     return jnp.sum((a @ b) ** 2, axis=0)

@@ -1,6 +1,4 @@
-"""What a figure is known to: 95 % intervals worked out by hand, and how a report's figure is
-compared with one.
-"""
+"""95 % intervals computed by hand, and the comparison of reported figures with them."""
 
 import math
 
@@ -21,7 +19,7 @@ def test_interval_of_one_run_is_wilson():
   ('successes', 'count'), [(0, 7), (7, 7), (1, 3), (50, 100), (9_883, 10_000)]
 )
 def test_interval_of_one_run_equals_scipy(successes, count):
-  """At the confidence of z = 1.96."""
+  """At the confidence level of z = 1.96."""
   level = math.erf(interval.Z / math.sqrt(2))
   expected = stats.binomtest(successes, count).proportion_ci(level, method='wilson')
   found = interval.wilson(successes / count, count)
@@ -29,7 +27,9 @@ def test_interval_of_one_run_equals_scipy(successes, count):
 
 
 def test_interval_of_several_runs_adds_their_deviation():
-  """0.49, 0.50, 0.51: deviation 0.01, so 1.96 · 0.01 / √3 = 0.011316 beside Wilson's 0.09617."""
+  """0.49, 0.50, 0.51: deviation 0.01, so 1.96 · 0.01 / √3 = 0.011316 in addition to Wilson's
+  0.09617.
+  """
   measured = interval.of_shares([0.49, 0.50, 0.51], 100)
   assert measured.high - 0.5 == pytest.approx(math.hypot(0.09617, 0.011316), abs=1e-5)
   numbers = interval.of_numbers([0.49, 0.50, 0.51])
@@ -42,7 +42,7 @@ def test_interval_of_several_runs_adds_their_deviation():
   [
     (0.5, 'agrees'),
     (0.41, 'agrees'),
-    (0.4, 'agrees'),  # 0.4 may have been 0.45
+    (0.4, 'agrees'),  # 0.4 may be rounded from 0.45
     (0.60, 'agrees'),
     (0.601, 'differs (worse)'),
     (0.61, 'differs (worse)'),
@@ -50,19 +50,19 @@ def test_interval_of_several_runs_adds_their_deviation():
   ],
 )
 def test_interval_status_allows_for_rounding(reported, expected):
-  """Our interval is 0.40383 to 0.59617; '0.601' stands for 0.6005 to 0.6015, '0.6' for 0.55 to
-  0.65.
+  """The measured interval is 0.40383 to 0.59617; '0.601' stands for 0.6005 to 0.6015, '0.6' for
+  0.55 to 0.65.
   """
   assert interval.status(interval.of_shares([0.5], 100), reported, 'test_accuracy') == expected
 
 
-def test_interval_status_knows_which_way_is_better():
+def test_interval_status_knows_the_better_direction():
   measured = interval.of_numbers([0.5])
   assert interval.status(measured, 0.7, 'validation_loss') == 'differs (better)'
   assert interval.status(measured, 0.3, 'test_bits_per_character') == 'differs (worse)'
   assert (
     interval.status(measured, 0.3, 'train_accuracy') == 'differs (higher)'
-  )  # which may only be overfitting
+  )  # may be overfitting
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,5 @@ def test_interval_rounding_is_half_the_last_digit(figure, half):
   ('value', 'text'),
   [(0.88, '88 %'), (0.987, '98.7 %'), (0.9727, '97.27 %'), (0.9, '90 %'), (None, '–')],
 )
-def test_ledger_gives_a_report_as_many_digits_as_it_has(value, text):
+def test_ledger_keeps_the_digits_of_a_report(value, text):
   assert wording.reported('test_accuracy', value) == text

@@ -1,6 +1,4 @@
-"""The scripts of launch/: checked as text, and run with programs of the same names in place of a
-cluster's.
-"""
+"""The scripts of launch/: static checks, and runs with stub programs in place of a cluster's."""
 
 import json
 import os
@@ -27,18 +25,21 @@ with open(f'{__file__}.calls', 'a') as calls:
 """
 PROCESS = """number = next(int(flag[10:]) for flag in sys.argv if flag.startswith('--process='))
 plan = os.environ['PLAN'].split()
-def told(*_):
-  os.write(1, b'stopped\\n')  # print is no function for a signal that interrupts a print
-  plan[number] == 'deaf' or sys.exit(75)
-signal.signal(signal.SIGTERM, told)
-here = pathlib.Path(f'{__file__}.here.{number}')
-here.write_text(os.environ['CUDA_VISIBLE_DEVICES'])
-while len(list(here.parent.glob('*.here.*'))) < len(plan):
+def stop(*_):
+  os.write(1, b'stopped\\n')  # a signal handler must not call print
+  if plan[number] != 'ignores':
+    sys.exit(75)
+signal.signal(signal.SIGTERM, stop)
+marker = pathlib.Path(f'{__file__}.started.{number}')
+marker.write_text(os.environ['CUDA_VISIBLE_DEVICES'])
+while len(list(marker.parent.glob('*.started.*'))) < len(plan):
   time.sleep(0.01)
-print(f'process {number} is here', flush=True)
-sys.exit(int(plan[number])) if plan[number].isdecimal() else time.sleep(60)
+print(f'process {number} is running', flush=True)
+if plan[number].isdecimal():
+  sys.exit(int(plan[number]))
+time.sleep(60)
 """
-SBATCH_OPTIONS = {  # that this file may use → what a sane value is
+SBATCH_OPTIONS = {  # allowed option → pattern of valid values
   'job-name': r'\w+',
   'nodes': r'\d+',
   'ntasks-per-node': r'\d+',
@@ -54,8 +55,8 @@ SBATCH_OPTIONS = {  # that this file may use → what a sane value is
 
 @pytest.fixture
 def program(tmp_path):
-  """Returns a function that makes a program which writes down its arguments, then does what its
-  Python says.
+  """Returns a function that creates a stub program. The stub records its arguments, then executes
+  the given Python code.
   """
   (tmp_path / 'bin').mkdir()
 
@@ -69,13 +70,13 @@ def program(tmp_path):
 
 
 def calls(file):
-  """The arguments of every call of a program."""
+  """The arguments of each call of a stub program."""
   record = pathlib.Path(f'{file}.calls')
   return [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
 
 
 def start(*command, folder, **environment):
-  """Starts a command that finds the made programs first, and heeds Ctrl-C also where the tests run
+  """Starts a command that finds the stub programs first. SIGINT interrupts it also if the tests run
   in the background.
   """
   path = f'{folder / "bin"}:{os.environ["PATH"]}'
@@ -93,12 +94,12 @@ def start(*command, folder, **environment):
 def wait_for(condition):
   deadline = time.monotonic() + 30
   while not condition():
-    assert time.monotonic() < deadline, 'it did not happen within 30 s'
+    assert time.monotonic() < deadline, 'the condition did not hold within 30 s'
     time.sleep(0.02)
 
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda file: file.name)
-def test_scripts_are_bash_without_findings(script):
+def test_scripts_pass_bash_and_shellcheck(script):
   assert script.read_text().startswith('#!/usr/bin/env bash\n')
   subprocess.run(['bash', '-n', script], check=True)
   shellcheck = shutil.which(
@@ -110,7 +111,7 @@ def test_scripts_are_bash_without_findings(script):
   assert found.returncode == 0, found.stdout
 
 
-def test_main_has_the_flags_that_the_scripts_give(capsys):
+def test_main_has_the_flags_of_the_scripts(capsys):
   with pytest.raises(SystemExit):
     main.main(['jaxdl', '--help'])
   shown = capsys.readouterr().out
@@ -121,7 +122,7 @@ def test_main_has_the_flags_that_the_scripts_give(capsys):
     assert str(command.STOPPED) in (LAUNCH / script).read_text()
 
 
-def local(program, folder, plan, *given, **environment):
+def start_local(program, folder, plan, *given, **environment):
   python = program(
     'python',
     f'if sys.argv[1] == "-c":\n  os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n{PROCESS}',
@@ -131,11 +132,11 @@ def local(program, folder, plan, *given, **environment):
   )
 
 
-def test_local_starts_processes_that_find_each_other(program, tmp_path):
-  python, run = local(program, tmp_path, '0 0', '--config=a b.py', CUDA_VISIBLE_DEVICES='5,7')
+def test_local_starts_processes_with_one_coordinator(program, tmp_path):
+  python, run = start_local(program, tmp_path, '0 0', '--config=a b.py', CUDA_VISIBLE_DEVICES='5,7')
   output, _ = run.communicate(timeout=60)
   assert run.returncode == 0
-  assert sorted(output.splitlines()) == ['[1] process 1 is here', 'process 0 is here']
+  assert sorted(output.splitlines()) == ['[1] process 1 is running', 'process 0 is running']
   started = sorted(call for call in calls(python) if call[0] == '-m')
   port = re.fullmatch(r'--coordinator=127\.0\.0\.1:(\d+)', started[0][2])[1]
   assert 1024 < int(port) < 65536
@@ -150,12 +151,12 @@ def test_local_starts_processes_that_find_each_other(program, tmp_path):
     ]
     for number in (0, 1)
   ]
-  assert [pathlib.Path(f'{python}.here.{number}').read_text() for number in (0, 1)] == ['5', '7']
+  assert [pathlib.Path(f'{python}.started.{number}').read_text() for number in (0, 1)] == ['5', '7']
 
 
 @pytest.mark.parametrize('plan', ['waits 7', '7 waits'])
-def test_local_ends_the_others_where_one_fails(program, tmp_path, plan):
-  _, run = local(program, tmp_path, plan)
+def test_local_ends_the_others_if_one_fails(program, tmp_path, plan):
+  _, run = start_local(program, tmp_path, plan)
   output, errors = run.communicate(timeout=60)
   assert run.returncode == 7
   assert output.count('stopped') == plan.count('waits')
@@ -163,9 +164,9 @@ def test_local_ends_the_others_where_one_fails(program, tmp_path, plan):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_local_passes_signals_on(program, tmp_path, number):
-  _, run = local(program, tmp_path, 'waits waits')
-  wait_for(lambda: len(list(tmp_path.glob('bin/*.here.*'))) == 2)
+def test_local_forwards_signals(program, tmp_path, number):
+  _, run = start_local(program, tmp_path, 'waits waits')
+  wait_for(lambda: len(list(tmp_path.glob('bin/*.started.*'))) == 2)
   run.send_signal(number)
   output, _ = run.communicate(timeout=60)
   assert run.returncode == command.STOPPED
@@ -175,9 +176,9 @@ def test_local_passes_signals_on(program, tmp_path, number):
   ]
 
 
-def test_a_second_signal_kills_what_does_not_stop(program, tmp_path):
-  _, run = local(program, tmp_path, 'deaf deaf')
-  wait_for(lambda: len(list(tmp_path.glob('bin/*.here.*'))) == 2)
+def test_local_second_signal_kills_the_processes(program, tmp_path):
+  _, run = start_local(program, tmp_path, 'ignores ignores')
+  wait_for(lambda: len(list(tmp_path.glob('bin/*.started.*'))) == 2)
   run.send_signal(signal.SIGTERM)
   while 'stopped' not in run.stdout.readline():
     assert run.poll() is None
@@ -187,13 +188,13 @@ def test_a_second_signal_kills_what_does_not_stop(program, tmp_path):
 
 
 @pytest.mark.parametrize('count', [[], ['0'], ['--config=a.py']])
-def test_local_wants_a_number(count):
+def test_local_requires_a_number_of_processes(count):
   run = subprocess.run([LAUNCH / 'local.sh', *count], capture_output=True, text=True)
   assert (run.returncode, run.stderr.count('\n')) == (2, 1)
   assert run.stderr.startswith('usage: ')
 
 
-def test_sbatch_options_are_valid_and_agree():
+def test_sbatch_options_are_valid_and_consistent():
   directives = re.findall(r'^#SBATCH (.*)$', (LAUNCH / 'slurm.sbatch').read_text(), re.MULTILINE)
   options = dict((directive.removeprefix('--').partition('=')[::2]) for directive in directives)
   assert len(options) == len(directives)
@@ -202,18 +203,19 @@ def test_sbatch_options_are_valid_and_agree():
   assert options['ntasks-per-node'] == options['gpus-per-node']  # JAX gives a process one GPU
   hours, minutes, seconds = map(int, options['time'].split(':'))
   name, before = options['signal'].split('@')
-  assert name == 'TERM'  # to the processes; with B: the script would have to pass it on
+  assert name == 'TERM'  # sent to the processes; with B: the script would have to forward it
   assert 60 < int(before) < hours * 3600 + minutes * 60 + seconds  # SLURM may be a minute early
   assert (
     'requeue' in options
-  )  # without it, scontrol requeue is refused where the cluster's default is not to
+  )  # otherwise scontrol requeue fails if the cluster does not requeue jobs unless asked
   assert 'scontrol requeue "$SLURM_JOB_ID"' in (LAUNCH / 'slurm.sbatch').read_text()
 
 
 @pytest.fixture
 def slurm(program, tmp_path):
-  """Returns a function that runs slurm.sbatch; srun runs its command as one process, in which the
-  training ends with a code: (srun, training, scontrol, process).
+  """Returns a function that runs slurm.sbatch with stubs and returns (srun, training, scontrol,
+  process). The stub srun runs its command as one process, in which the training ends with a
+  code.
   """
 
   def run(code=0, state='RUNNING', number='0', waits=False):
@@ -227,7 +229,7 @@ started = subprocess.Popen(sys.argv[3:], preexec_fn=lambda: signal.signal(signal
                            start_new_session=True, env={{**os.environ, 'SLURM_PROCID': {number!r}}})
 if {waits}:
   while not pathlib.Path('ready').exists(): time.sleep(0.01)
-  while not pathlib.Path('told').exists(): time.sleep(0.01)
+  while not pathlib.Path('signalled').exists(): time.sleep(0.01)
   os.killpg(started.pid, signal.SIGTERM)
 sys.exit(started.wait())
 """,
@@ -252,12 +254,12 @@ sys.exit(started.wait())
   [
     (0, 'RUNNING', '0', False),
     (75, 'RUNNING', '0', True),
-    (75, 'RUNNING', '1', False),  # process 0 has to say so
+    (75, 'RUNNING', '1', False),  # only process 0 requests it
     (75, 'CANCELLED', '0', False),
     (3, 'RUNNING', '0', False),
   ],
 )
-def test_slurm_requeues_a_stopped_run_alone(slurm, code, state, number, requeued):
+def test_slurm_requeues_only_a_stopped_run(slurm, code, state, number, requeued):
   srun, training, scontrol, run = slurm(code, state, number)
   run.communicate(timeout=60)
   assert run.returncode == (0 if code == command.STOPPED else code)
@@ -269,21 +271,21 @@ def test_slurm_requeues_a_stopped_run_alone(slurm, code, state, number, requeued
   assert calls(scontrol) == ([['requeue', '17']] if requeued else [])
 
 
-def test_slurm_outlives_a_signal(slurm, tmp_path):
+def test_slurm_waits_for_the_checkpoint_after_a_signal(slurm, tmp_path):
   """All shells wait for the last checkpoint; SLURM signals every process of a step."""
   srun, training, scontrol, run = slurm(75, waits=True)
   wait_for((tmp_path / 'ready').exists)
   run.send_signal(signal.SIGTERM)
-  (tmp_path / 'told').touch()
+  (tmp_path / 'signalled').touch()
   run.communicate(timeout=60)
   assert run.returncode == 0
   assert calls(scontrol) == [['requeue', '17']]
 
 
 @pytest.fixture
-def slice_of_two(program, tmp_path):
-  """Returns a function that runs tpu_pod.sh with a gcloud that runs commands in the homes of two
-  workers.
+def two_workers(program, tmp_path):
+  """Returns (homes of two workers, function that runs tpu_pod.sh). The stub gcloud runs commands in
+  the homes.
   """
   homes = [tmp_path / 'worker_0', tmp_path / 'worker_1']
   for home in homes:
@@ -302,7 +304,9 @@ def slice_of_two(program, tmp_path):
     gcloud = program(
       'gcloud',
       f"""if sys.argv[4] == 'scp':
-  [__import__('shutil').copy(sys.argv[5], home + '/' + sys.argv[6].partition(':')[2]) for home in {list(map(str, homes))!r}]
+  import shutil
+  for home in {list(map(str, homes))!r}:
+    shutil.copy(sys.argv[5], home + '/' + sys.argv[6].partition(':')[2])
 else:
   command = next(flag.partition('=')[2] for flag in sys.argv if flag.startswith('--command='))
   workers = [subprocess.Popen(['bash', '-c', command], cwd=home) for home in {list(map(str, homes))!r}]
@@ -321,8 +325,8 @@ else:
   return homes, run
 
 
-def test_tpu_pod_installs_trains_and_stops_on_every_worker(slice_of_two, tmp_path):
-  homes, run = slice_of_two
+def test_tpu_pod_installs_trains_and_stops_on_every_worker(two_workers, tmp_path):
+  homes, run = two_workers
   gcloud, process = run(f"""print('training', flush=True)
 while not pathlib.Path({str(tmp_path / 'bin/pkill.calls')!r}).exists():
   time.sleep(0.01)
@@ -332,7 +336,7 @@ sys.exit(3)
   wait_for(lambda: all(map(calls, pythons)))
   process.send_signal(signal.SIGTERM)
   output, _ = process.communicate(timeout=60)
-  assert process.returncode == 3  # of the training, which went on to its end
+  assert process.returncode == 3  # exit code of the training, which ran to its end
   assert output.splitlines() == ['training', 'training']
   assert calls(tmp_path / 'bin/pkill') == [['-TERM', '-f', '[j]axdl.main']] * 2
   for home, python in zip(homes, pythons, strict=True):
@@ -354,24 +358,24 @@ sys.exit(3)
     ['compute', 'tpus', 'tpu-vm', verb] for verb in ('scp', 'ssh', 'ssh', 'ssh')
   ]
   assert all({'--zone=zone-a', '--worker=all'} <= set(call) for call in calls(gcloud))
-  assert not pathlib.Path(calls(gcloud)[0][4]).exists()  # the archive on this machine
+  assert not pathlib.Path(calls(gcloud)[0][4]).exists()  # the local archive
 
 
 @pytest.fixture
 def kubernetes():
-  """kind → resource."""
+  """Maps each kind to its resource."""
   return {
     resource['kind']: resource
     for resource in yaml.safe_load_all((LAUNCH / 'kubernetes.yaml').read_text())
   }
 
 
-def test_kubernetes_resources_belong_together(kubernetes):
+def test_kubernetes_resources_are_consistent(kubernetes):
   claim, service, job = (kubernetes[kind] for kind in ('PersistentVolumeClaim', 'Service', 'Job'))
   assert [kubernetes[kind]['apiVersion'] for kind in kubernetes] == ['v1', 'v1', 'batch/v1']
   pod, spec = job['spec']['template']['spec'], job['spec']
   (container,) = pod['containers']
-  environment = {one['name']: one['value'] for one in container['env']}
+  environment = {entry['name']: entry['value'] for entry in container['env']}
   assert spec['completionMode'] == 'Indexed'
   assert spec['completions'] == spec['parallelism'] == int(environment['PROCESSES'])
   assert pod['restartPolicy'] == 'OnFailure'
@@ -388,13 +392,15 @@ def test_kubernetes_resources_belong_together(kubernetes):
   assert mount['name'] == volume['name']
   assert environment['RUN'].startswith(mount['mountPath'] + '/')
   assert (ROOT / environment['CONFIG']).exists()
-  assert '$(' not in container['args'][0]  # Kubernetes would put its own values there
+  assert '$(' not in container['args'][0]  # Kubernetes would substitute its own values
 
 
 @pytest.mark.parametrize(('code', 'signalled'), [(0, False), (75, True), (0, True), (3, False)])
-def test_a_pod_succeeds_with_a_finished_run_alone(kubernetes, program, tmp_path, code, signalled):
+def test_kubernetes_pod_succeeds_only_if_run_finished(
+  kubernetes, program, tmp_path, code, signalled
+):
   (container,) = kubernetes['Job']['spec']['template']['spec']['containers']
-  environment = {one['name']: one['value'] for one in container['env']} | {
+  environment = {entry['name']: entry['value'] for entry in container['env']} | {
     'RUN': str(tmp_path),
     'JOB_COMPLETION_INDEX': '1',
   }

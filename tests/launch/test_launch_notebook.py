@@ -1,6 +1,4 @@
-"""launch/colab_tpu.ipynb: what it is made of, where it finds the code, and all of it run as it
-stands.
-"""
+"""launch/colab_tpu.ipynb: its structure, how it finds the code, and a complete run."""
 
 import json
 import os
@@ -19,17 +17,17 @@ CELLS = {cell.id: cell for cell in nbformat.read(FILE, as_version=4).cells}
 CODE = {name: cell for name, cell in CELLS.items() if cell.cell_type == 'code'}
 
 
-def test_notebook_is_valid_and_nothing_was_run():
+def test_notebook_is_valid_and_has_no_outputs():
   notebook = nbformat.read(FILE, as_version=4)
   nbformat.validate(notebook)
   assert notebook.metadata.accelerator == 'TPU'
   assert all(cell.outputs == [] and cell.execution_count is None for cell in CODE.values())
   assert CODE['repository'].source.startswith("REPOSITORY = ''  # SET THIS")
-  assert '://' not in FILE.read_text()  # no address is made up
+  assert '://' not in FILE.read_text()  # no address is invented
 
 
 @pytest.mark.parametrize('name', CODE)
-def test_cells_compile(name):
+def test_notebook_cells_compile(name):
   source = CODE[name].source
   if source.startswith('%%bash\n'):
     subprocess.run(['bash', '-n'], input=source.partition('\n')[2], text=True, check=True)
@@ -39,8 +37,8 @@ def test_cells_compile(name):
 
 @pytest.fixture
 def checkout(monkeypatch):
-  """Returns a function that runs the cell that looks for the code in a folder, and gives what it
-  found.
+  """Returns a function that runs the cell that looks for the code in a folder; it returns what the
+  cell found.
   """
 
   def found(folder, repository=''):
@@ -54,7 +52,7 @@ def checkout(monkeypatch):
 
 @pytest.fixture
 def small_checkout(tmp_path):
-  """A folder with nothing but what a checkout is known by."""
+  """A folder with only the files that identify a checkout."""
   folder = tmp_path / 'a checkout'
   (folder / 'jaxdl').mkdir(parents=True)
   (folder / 'jaxdl/main.py').touch()
@@ -63,23 +61,23 @@ def small_checkout(tmp_path):
   return folder
 
 
-def test_code_is_found_around_the_notebook(checkout, small_checkout):
+def test_notebook_finds_the_surrounding_checkout(checkout, small_checkout):
   (small_checkout / 'launch').mkdir()
   assert checkout(small_checkout / 'launch') == checkout(small_checkout) == small_checkout
 
 
 @pytest.mark.parametrize('inside', ['', 'jaxdl-main/'])
-def test_code_is_unpacked(checkout, small_checkout, tmp_path, inside):
+def test_notebook_unpacks_an_archive(checkout, small_checkout, tmp_path, inside):
   place = tmp_path / 'elsewhere'
   (place / 'packing').mkdir(parents=True)
   shutil.copytree(small_checkout, place / 'packing' / inside, dirs_exist_ok=True)
   shutil.make_archive(str(place / 'jaxdl'), 'zip', place / 'packing')
   shutil.rmtree(place / 'packing')
   assert (checkout(place) / 'configs/a.py').is_file()
-  assert checkout(place) == place / 'jaxdl_source' / inside  # a second time, too
+  assert checkout(place) == place / 'jaxdl_source' / inside  # also the second time
 
 
-def test_code_is_cloned(checkout, small_checkout, tmp_path):
+def test_notebook_clones_the_repository(checkout, small_checkout, tmp_path):
   git = ['git', '-C', small_checkout, '-c', 'user.name=a', '-c', 'user.email=a@b']
   for arguments in (['init', '--quiet'], ['add', '.'], ['commit', '--quiet', '--message=all']):
     subprocess.run([*git, *arguments], check=True)
@@ -89,14 +87,16 @@ def test_code_is_cloned(checkout, small_checkout, tmp_path):
   ).is_file()
 
 
-def test_no_code_is_an_error_that_says_what_to_do(checkout, tmp_path):
+def test_notebook_error_without_code_names_the_fix(checkout, tmp_path):
   with pytest.raises(FileNotFoundError, match='upload one, or set REPOSITORY'):
     checkout(tmp_path)
 
 
 @pytest.mark.slow
-def test_notebook_runs_as_it_stands(tmp_path):
-  """On a CPU outside Colab: 50 steps, TensorBoard, every analysis, the report on the page."""
+def test_notebook_runs_unchanged(tmp_path):
+  """On a CPU outside Colab: 50 steps, TensorBoard, every analysis, and the report in the
+  notebook.
+  """
   (tmp_path / 'launch').mkdir()
   shutil.copy(FILE, tmp_path / 'launch')
   for folder in ('jaxdl', 'configs'):

@@ -1,4 +1,4 @@
-"""The ledger of claims: intervals and comparisons worked out by hand, and a line of each status."""
+"""The ledger of claims: intervals and comparisons computed by hand, and an entry of each status."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ CONFIGS = {file.stem: to_dict(read_file(file)) for file in sorted((ROOT / 'confi
 
 
 def run(lines=(), *, batch_size=10, config=(), **summary):
-  """A made-up finished run; `lines` are (step, split, figures)."""
+  """A synthetic finished run; `lines` are (step, split, figures)."""
   lines = [{'step': step, 'split': split, **figures} for step, split, figures in lines] or [
     {'step': 100, 'split': 'train'}
   ]
@@ -33,7 +33,7 @@ def run(lines=(), *, batch_size=10, config=(), **summary):
     'device': '1 x cpu',
   }
   return record.Run(
-    folder=pathlib.Path('made-up'),
+    folder=pathlib.Path('synthetic'),
     name='x',
     command='',
     summary=defaults | summary,
@@ -79,8 +79,9 @@ def only_entry(runs, name='made_up', **reported):
   return found[0]
 
 
-def test_ledger_reads_training_figures_at_the_checkpoint_and_counts_them():
-  one = run(
+def test_ledger_reads_training_figures_at_the_checkpoint():
+  """The count is that of the examples behind the figure."""
+  trained = run(
     [
       (50, 'train', {'accuracy': 0.8}),
       (100, 'train', {'accuracy': 0.9}),
@@ -88,11 +89,11 @@ def test_ledger_reads_training_figures_at_the_checkpoint_and_counts_them():
     ],
     step=120,
   )
-  assert one.figure('train_accuracy') == (0.9, 500)  # 50 steps of 10
+  assert trained.figure('train_accuracy') == (0.9, 500)  # 50 steps of 10
   assert run().figure('train_accuracy')[0] is None
 
 
-def test_ledger_agrees_and_differs():
+def test_ledger_status_is_agrees_or_differs():
   runs = accuracies(0.97, 0.972, 0.974)
   assert only_entry(runs, test_accuracy=0.9727).status == 'agrees'
   assert only_entry(runs, test_accuracy=0.96).status == 'differs (better)'
@@ -100,14 +101,14 @@ def test_ledger_agrees_and_differs():
   assert only_entry(runs, test_accuracy=0.9727).ours.startswith('97.20 % (96.')
 
 
-def test_ledger_counts_are_exact():
+def test_ledger_counts_must_be_equal():
   runs = [run(parameters=1000), run(parameters=1000)]
   assert only_entry(runs, parameters=1000).status == 'agrees'
   assert only_entry(runs, parameters=1001).status == 'differs'
   assert only_entry([*runs, run(parameters=1001)], parameters=1000).status == 'differs'
 
 
-def test_ledger_step_is_that_by_which_the_accuracy_is_reached():
+def test_ledger_step_is_where_the_accuracy_is_reached():
   assert only_entry(reached(200, 300), test_accuracy=0.9, step=250).claim == 'test accuracy'
   verdict = comparisons.by_step(0.9, 250)
   assert verdict(reached(200, 300)) == ('agrees', 'at step 250 (200 to 300)', '')
@@ -119,7 +120,7 @@ def test_ledger_step_is_that_by_which_the_accuracy_is_reached():
   )
 
 
-def test_ledger_not_run_says_how_far_a_run_is():
+def test_ledger_not_run_shows_the_progress():
   unfinished = run(stopped=100, steps=5500, config={'train_for': '5500 steps'})
   assert only_entry([], test_accuracy=0.9).status == 'not run'
   entry = only_entry([unfinished], test_accuracy=0.9)
@@ -133,7 +134,7 @@ def test_ledger_not_testable_gives_the_reason():
   assert only_entry([run()], train_loss=0.3).status == 'not testable'
 
 
-def test_ledger_inconsistent_in_the_source_is_never_agreed_with():
+def test_ledger_inconsistent_source_is_never_reported_as_agreeing():
   entry = only_entry(accuracies(0.998), 'gru_mnist', test_accuracy=0.998)
   assert entry.status == 'inconsistent in the source'
   assert 'above the training accuracy' in entry.note
@@ -141,7 +142,7 @@ def test_ledger_inconsistent_in_the_source_is_never_agreed_with():
   assert sum(entry.status == 'inconsistent in the source' for entry in found) == len(CONTRADICTIONS)
 
 
-def test_ledger_says_where_test_images_are_a_copy():
+def test_ledger_notes_copied_test_images():
   copied = [
     run(
       test_accuracy=0.9,
@@ -153,7 +154,7 @@ def test_ledger_says_where_test_images_are_a_copy():
   assert only_entry(copied, validation_loss=0.3).note == ''
 
 
-def test_ledger_compares_runs_over_their_seeds():
+def test_ledger_comparison_uses_the_spread_over_seeds():
   """Differences 0.02 ± 1.96 · √(2 · 0.001² / 3) and 0.002 ± 1.96 · √(2 · 0.01² / 3)."""
   better = comparisons.higher('test_accuracy')
   low, high = accuracies(0.949, 0.95, 0.951), accuracies(0.969, 0.97, 0.971)
@@ -169,14 +170,14 @@ def test_ledger_compares_runs_over_their_seeds():
   )
 
 
-def test_ledger_compares_single_runs_by_the_examples_counted():
+def test_ledger_comparison_of_single_runs_uses_example_counts():
   """0.970 and 0.974 on 10,000 images: ± 0.0033 and ± 0.0031, so ± 0.0046 together."""
   better = comparisons.higher('test_accuracy')
   assert better(accuracies(0.974), accuracies(0.970)).status == 'not testable'
   assert better(accuracies(0.976), accuracies(0.970)).status == 'agrees'
 
 
-def test_ledger_orders_runs_by_the_steps_they_need():
+def test_ledger_orders_runs_by_required_steps():
   in_order = comparisons.in_order_of_need(0.9)
   assert in_order(reached(500, 520), reached(300, 310), reached(100, 120)).status == 'agrees'
   assert (
@@ -193,7 +194,7 @@ def test_ledger_orders_runs_by_the_steps_they_need():
 @pytest.mark.parametrize(
   ('step', 'expected'), [(400, 'differs (better)'), (950, 'agrees'), (1600, 'differs (worse)')]
 )
-def test_ledger_about_a_step(step, expected):
+def test_ledger_claim_near_a_step(step, expected):
   assert comparisons.near_step(0.9, 500, 1500)(reached(step)).status == expected
 
 
@@ -201,11 +202,11 @@ def test_ledger_about_a_step(step, expected):
   ('losses', 'expected'),
   [((3, 1, 2), 'agrees'), ((1, 2, 3), 'differs (earlier)'), ((3, 2, 1), 'differs (later)')],
 )
-def test_ledger_finds_where_a_run_begins_to_overfit(losses, expected):
-  one = run(
+def test_ledger_finds_the_start_of_overfitting(losses, expected):
+  trained = run(
     [(step, 'test', {'loss': loss}) for step, loss in zip((250, 1000, 5500), losses, strict=True)]
   )
-  assert comparisons.overfits(500, 1500)([one]).status == expected
+  assert comparisons.overfits(500, 1500)([trained]).status == expected
 
 
 def test_ledger_curves_compare_every_epoch():
@@ -220,20 +221,20 @@ def test_ledger_curves_compare_every_epoch():
     (200, 'train', {'accuracy': 0.9}),
     (200, 'validation', {'accuracy': 0.8}),
   ]
-  one = run(lines)
-  assert curves.epochs('train', 'accuracy', (0.75, 0.90))([one]).status == 'agrees'
-  assert curves.epochs('validation', 'accuracy', (0.70, 0.805))([one]) == (
+  trained = run(lines)
+  assert curves.epochs('train', 'accuracy', (0.75, 0.90))([trained]).status == 'agrees'
+  assert curves.epochs('validation', 'accuracy', (0.70, 0.805))([trained]) == (
     'agrees',
     '2 of 2 epochs agree; the last has 80.00 %',
     '',
   )
-  verdict = curves.epochs('validation', 'accuracy', (0.70, 0.85))([one])
+  verdict = curves.epochs('validation', 'accuracy', (0.70, 0.85))([trained])
   assert verdict == ('differs (worse)', '1 of 2 epochs agree; the last has 80.00 %', '')
   every_50 = run(lines, config={'evaluate_every': '50 steps'})
   assert curves.epochs('train', 'accuracy', (0.75, 0.90))([every_50]).status == 'not testable'
 
 
-def test_ledger_curves_fall_from_epoch_to_epoch():
+def test_ledger_curves_must_fall_every_epoch():
   def losses(*values):
     return run(
       [
@@ -260,14 +261,14 @@ def test_ledger_curves_fall_from_epoch_to_epoch():
   ],
   ids=lambda claim: claim.statement[:40],
 )
-def test_ledger_never_agrees_where_the_runs_have_no_figures(claim):
+def test_ledger_never_agrees_without_figures(claim):
   verdict = claim.test(*[[run()]] * len(claim.of))
   assert verdict.status in ('not testable', 'differs (worse)')
 
 
-def test_ledger_layers_of_report_001_add_up():
-  """64·32² + 128·16² + 2 · 256·8² = 131,072 neurons; the network's own layers, as the report counts
-  them.
+def test_ledger_layers_match_the_counts_of_report_001():
+  """64·32² + 128·16² + 2 · 256·8² = 131,072 neurons. The layers are those of the network, counted
+  as in the report.
   """
   built = run(
     config={'model': CONFIGS['deep_cnn_cifar10']['model'], 'dataset': {'input_shape': [32, 32, 3]}}
@@ -283,14 +284,14 @@ def test_ledger_layers_of_report_001_add_up():
 
 def test_ledger_reads_the_rows_of_a_sweep(tmp_path):
   folder = tmp_path / 'sweeps/x'
-  one = run(test_accuracy=0.982)
+  trained = run(test_accuracy=0.982)
   for seed in (0, 1):
     member = folder / f'lstm_64/seed{seed}'
     member.mkdir(parents=True)
     for name, text in (
-      ('config.json', json.dumps(one.config)),
-      ('summary.json', json.dumps(one.summary)),
-      ('metrics.jsonl', json.dumps(one.history[0])),
+      ('config.json', json.dumps(trained.config)),
+      ('summary.json', json.dumps(trained.summary)),
+      ('metrics.jsonl', json.dumps(trained.history[0])),
     ):
       (member / name).write_text(text)
   (folder / 'sweep.json').write_text(
@@ -318,7 +319,7 @@ def test_ledger_reads_the_rows_of_a_sweep(tmp_path):
   assert entry.ours.endswith('2 seeds)')
 
 
-def test_ledger_reported_keys_of_every_config_are_known():
+def test_ledger_knows_the_reported_keys_of_configs():
   ledger.entries(
     {
       name: run_folders.Group(name, config.get('reported', {}), {})
@@ -345,7 +346,7 @@ def test_ledger_every_claim_has_a_test_or_a_reason():
   )
 
 
-def test_ledger_markdown_is_grouped_by_report_and_counted():
+def test_ledger_markdown_is_grouped_and_counted_by_report():
   text = ledger.markdown(ledger.entries({'a': group('a', accuracies(0.97), test_accuracy=0.97)}))
   assert [line[3:6] for line in text.splitlines() if line.startswith('## ')] == sorted(REPORTS)
   assert (

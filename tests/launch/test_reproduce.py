@@ -1,4 +1,4 @@
-"""Reproduction of every experiment: runs that are resumed and stopped, and the table made from
+"""Reproduction of all experiments: runs that are resumed and stopped, and the table built from
 their files.
 """
 
@@ -25,7 +25,7 @@ TEXT = {**PIXELS, 'task': {'name': 'next_char'}}
 
 
 def write_run(folder, config=CONFIG, *, seed=0, logged=100, **summary):
-  """A made-up run; without figures it has no summary.json, as while it trains."""
+  """Writes a synthetic run; without figures it has no summary.json, like a run in training."""
   folder.mkdir(parents=True)
   (folder / 'config.json').write_text(
     json.dumps(
@@ -64,7 +64,7 @@ def row(runs, name='a', config=CONFIG):
   return [cell.strip() for cell in rows.splitlines()[2].split('|')[1:-1]], below
 
 
-def test_reproduce_table_has_the_mean_and_deviation_over_seeds(tmp_path):
+def test_reproduce_table_has_mean_and_deviation_over_seeds(tmp_path):
   """(0.970 + 0.974 + 0.978) / 3 = 0.974; the deviation is √((0.004² + 0 + 0.004²) / 2) = 0.004."""
   for seed, accuracy in enumerate((0.970, 0.974, 0.978)):
     write_run(
@@ -89,7 +89,7 @@ def test_reproduce_table_has_the_mean_and_deviation_over_seeds(tmp_path):
   assert '¹' not in below
 
 
-def test_reproduce_table_of_one_seed_and_of_none(tmp_path):
+def test_reproduce_table_with_one_seed_or_none(tmp_path):
   assert row(tmp_path)[0] == ['`a`', '97 %', 'not run', '–', '–', '–', '–', '–']
   write_run(tmp_path / 'a/seed7', seed=7, test_accuracy=0.9712)
   assert row(tmp_path)[0][2] == '97.12 % (1 seed)'
@@ -107,12 +107,12 @@ def test_reproduce_table_of_one_seed_and_of_none(tmp_path):
   ],
   ids=['text', 'pixels'],
 )
-def test_reproduce_table_measures_each_task_by_its_own_metric(config, figures, expected, tmp_path):
+def test_reproduce_table_uses_the_metric_of_the_task(config, figures, expected, tmp_path):
   write_run(tmp_path / 'a/seed0', config, **figures)
   assert tuple(row(tmp_path, config=config)[0][2:4]) == expected
 
 
-def test_reproduce_table_says_how_far_an_unfinished_run_is(tmp_path):
+def test_reproduce_table_shows_progress_of_unfinished_runs(tmp_path):
   config = {**CONFIG, 'train_for': '27000 steps'}
   figures = {'test_accuracy': 0.97, 'steps': 27000}
   write_run(tmp_path / 'a/seed0', config, logged=27000, **figures)
@@ -126,7 +126,7 @@ def test_reproduce_table_says_how_far_an_unfinished_run_is(tmp_path):
   assert row(tmp_path, 'b', PIXELS)[0][2] == 'seed 0 at step 40 of 3 epochs'
 
 
-def test_reproduce_table_labels_data_that_are_not_the_original(tmp_path):
+def test_reproduce_table_labels_data_other_than_the_original(tmp_path):
   for name, origin in (
     ('a', 'tfds, test split is not the original (JPEG test copy)'),
     ('b', 'tfds'),
@@ -145,7 +145,7 @@ def test_reproduce_table_labels_runs_of_another_config(tmp_path):
   assert 'measured with an earlier config, which differs in l2.' in below
 
 
-def test_reproduce_table_labels_a_figure_that_the_report_contradicts(tmp_path):
+def test_reproduce_table_labels_contradictory_reported_figures(tmp_path):
   cells, below = row(
     tmp_path, 'gru_mnist', {**CONFIG, 'reported': {'source': '002', 'test_accuracy': 0.998}}
   )
@@ -153,7 +153,7 @@ def test_reproduce_table_labels_a_figure_that_the_report_contradicts(tmp_path):
   assert 'above the training accuracy of 99.21 %' in below
 
 
-def test_reproduce_rewrites_only_what_stands_between_the_markers(tmp_path):
+def test_reproduce_rewrites_only_text_between_the_markers(tmp_path):
   file = tmp_path / 'README.md'
   file.write_text('before\n<!-- results -->\nold 12 %\n<!-- /results -->\nafter\n')
   results_table.write(file, run_folders.read_groups(tmp_path, {'a': CONFIG}), {'a': CONFIG})
@@ -163,9 +163,9 @@ def test_reproduce_rewrites_only_what_stands_between_the_markers(tmp_path):
   assert 'old' not in text
 
 
-def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
-  """With the footnotes that they refer to, numbered anew; nothing is said of configs that were not
-  run.
+def test_reproduce_table_keeps_rows_without_finished_runs(tmp_path):
+  """The footnotes of these rows are kept and renumbered. Configs that were not run are not
+  mentioned.
   """
   configs = dict.fromkeys('abcd', CONFIG)
   write_run(tmp_path / 'there/a/seed0', test_accuracy=0.9)
@@ -181,22 +181,22 @@ def test_reproduce_table_keeps_rows_of_which_nothing_is_finished_here(tmp_path):
   write_run(tmp_path / 'here/b/seed0', logged=40)
   write_run(tmp_path / 'here/d/seed0', logged=40)
   groups = run_folders.read_groups(tmp_path / 'here', configs)
-  made = results_table.table(groups, configs, before).splitlines()
-  assert [line.split(' | ')[2] for line in made[2:5]] == [
+  lines = results_table.table(groups, configs, before).splitlines()
+  assert [line.split(' | ')[2] for line in lines[2:5]] == [
     '93.00 % (1 seed) ¹',
     '91.00 % (1 seed) ² ¹',
     '92.00 % (1 seed) ²',
   ]
-  assert made[6] == '¹ measured with an earlier config, which differs in l2; ² the data: a sample.'
+  assert lines[6] == '¹ measured with an earlier config, which differs in l2; ² the data: a sample.'
   assert results_table.table({'d': groups['d']}, configs, before) == before, (
-    'what was not asked for stays'
+    'rows that were not requested are kept'
   )
 
 
-def test_reproduce_readme_has_the_table_in_its_place():
+def test_reproduce_readme_has_the_table():
   text = (ROOT / 'README.md').read_text()
-  made = text[text.index(results_table.BEGIN) : text.index(results_table.END)]
-  names = re.findall(r'^\| `(\w+)` \|', made, re.MULTILINE)
+  table = text[text.index(results_table.BEGIN) : text.index(results_table.END)]
+  names = re.findall(r'^\| `(\w+)` \|', table, re.MULTILINE)
   assert 'lstm_mnist' in names
   assert all((ROOT / f'configs/{name}.py').is_file() for name in names)
 
@@ -205,31 +205,34 @@ def test_reproduce_readme_has_the_table_in_its_place():
   ('summary', 'logged', 'finished'),
   [
     ({'test_accuracy': 0.9}, 100, True),
-    ({'test_accuracy': 0.9, 'step': 30}, 100, True),  # the best checkpoint lies earlier
+    ({'test_accuracy': 0.9, 'step': 30}, 100, True),  # the best checkpoint is earlier
     ({'test_accuracy': 0.9, 'stopped_early': 60}, 60, True),
     ({'test_accuracy': 0.9, 'stopped': 60}, 60, False),
     (
       {'test_accuracy': 0.9, 'steps': 50},
       80,
       False,
-    ),  # finished once, then trained for longer and killed
+    ),  # finished, then extended and killed
     ({}, 80, False),
   ],
-  ids=['end', 'best earlier', 'early stopping', 'stopped', 'taken up again', 'killed'],
+  ids=['end', 'best earlier', 'early stopping', 'stopped', 'extended', 'killed'],
 )
-def test_reproduce_knows_a_finished_run(summary, logged, finished, tmp_path):
+def test_reproduce_recognises_a_finished_run(summary, logged, finished, tmp_path):
   write_run(tmp_path / 'seed0', logged=logged, **summary)
   assert reproduce.is_finished(tmp_path / 'seed0', CONFIG) is finished
   assert not reproduce.is_finished(tmp_path / 'seed0', {**CONFIG, 'l2': 0.1})
 
 
-def test_reproduce_does_not_start_a_finished_run_again(tmp_path, monkeypatch, capsys):
+def test_reproduce_skips_a_finished_run(tmp_path, monkeypatch, capsys):
   write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
   write_run(tmp_path / 'a/seed1', seed=1, logged=40, test_accuracy=0.97, stopped=40)
   started = []
-  monkeypatch.setattr(
-    reproduce, 'run_child', lambda arguments, seconds: started.append(arguments) or (0, '')
-  )
+
+  def record_child(arguments, seconds):
+    started.append(arguments)
+    return 0, ''
+
+  monkeypatch.setattr(reproduce, 'run_child', record_child)
   assert not reproduce.run_all(reproduce.plan(['a'], [0, 1, 2], tmp_path), {'a': CONFIG}, 60.0)
   assert started == [
     [
@@ -244,7 +247,7 @@ def test_reproduce_does_not_start_a_finished_run_again(tmp_path, monkeypatch, ca
   assert 'a, seed 0: finished already' in capsys.readouterr().out
 
 
-def test_reproduce_runs_every_experiment_once_before_any_twice():
+def test_reproduce_runs_all_experiments_before_further_seeds():
   runs = pathlib.Path('runs')
   assert [part[:2] for part in reproduce.plan(['a', 'sweeps/b'], [0, 1], runs)] == [
     ('a', 0),
@@ -259,7 +262,7 @@ def test_reproduce_runs_every_experiment_once_before_any_twice():
   ]
 
 
-def test_reproduce_goes_on_after_a_failing_experiment(tmp_path, monkeypatch, capsys):
+def test_reproduce_continues_after_a_failed_experiment(tmp_path, monkeypatch, capsys):
   program = 'import sys; sys.exit("jaxdl: no such folder" if "bad" in sys.argv[-1] else 0)'
   monkeypatch.setattr(
     reproduce, 'module_and_flags', lambda name, seed, folder: ['-c', program, str(folder)]
@@ -272,9 +275,8 @@ def test_reproduce_goes_on_after_a_failing_experiment(tmp_path, monkeypatch, cap
   assert shown.err == ''
 
 
-def test_reproduce_budget_stops_a_child_by_sigterm_and_names_the_rest(
-  tmp_path, monkeypatch, capsys
-):
+def test_reproduce_budget_stops_a_child_by_sigterm(tmp_path, monkeypatch, capsys):
+  """The remaining runs are named."""
   program = """
 import pathlib, signal, sys, time
 def save(number, frame):
@@ -288,11 +290,11 @@ time.sleep(60)
   )
   for name in 'ab':
     write_run(tmp_path / f'{name}/seed0', logged=40)
-  began = time.monotonic()
+  start = time.monotonic()
   assert not reproduce.run_all(
     reproduce.plan(['a', 'b'], [0], tmp_path), {'a': CONFIG, 'b': CONFIG}, 1.0
   )
-  assert time.monotonic() - began < 30
+  assert time.monotonic() - start < 30
   assert (tmp_path / 'a/seed0/saved').read_text() == '15'
   assert not (tmp_path / 'b/seed0/saved').exists()
   out = capsys.readouterr().out
@@ -300,7 +302,7 @@ time.sleep(60)
   assert 'b, seed 0: not run, the budget is spent\n' in out
 
 
-def test_reproduce_interrupted_runs_nothing_more_and_still_returns(tmp_path, monkeypatch, capsys):
+def test_reproduce_interruption_skips_the_remaining_runs(tmp_path, monkeypatch, capsys):
   def interrupted(arguments, seconds):
     raise KeyboardInterrupt
 
@@ -309,7 +311,7 @@ def test_reproduce_interrupted_runs_nothing_more_and_still_returns(tmp_path, mon
   assert 'a, seed 1: not run, it was interrupted\n' in capsys.readouterr().out
 
 
-def test_reproduce_a_sweep_is_finished_when_all_its_runs_are(tmp_path):
+def test_reproduce_sweep_is_finished_with_all_its_runs(tmp_path):
   folder = tmp_path / 'sweeps/x'
   assert not reproduce.is_finished(folder, None)
   write_run(folder / 'lstm_64/seed0', test_accuracy=0.98)
@@ -340,9 +342,7 @@ def test_reproduce_a_sweep_is_finished_when_all_its_runs_are(tmp_path):
   ],
   ids=lambda value: ' '.join(value) if isinstance(value, list) else '',
 )
-def test_reproduce_bad_input_is_one_line_that_names_the_mend(
-  arguments, message, monkeypatch, capsys
-):
+def test_reproduce_input_error_names_the_fix_in_one_line(arguments, message, monkeypatch, capsys):
   monkeypatch.chdir(ROOT)
   assert command.run(reproduce.main, ['reproduce.py', *arguments]) == 1
   lines = capsys.readouterr().err.splitlines()
@@ -350,7 +350,7 @@ def test_reproduce_bad_input_is_one_line_that_names_the_mend(
   assert message.removeprefix('.*') in lines[0]
 
 
-def test_reproduce_broken_files_are_one_line(tmp_path):
+def test_reproduce_broken_file_error_names_the_fix(tmp_path):
   write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
   (tmp_path / 'a/seed0/summary.json').write_text('{"step": ')
   with pytest.raises(ValueError, match=r'a/seed0/summary\.json is not JSON .*: delete it'):
@@ -358,10 +358,10 @@ def test_reproduce_broken_files_are_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_reproduce_trains_and_writes_the_table_from_the_command_line(
+def test_reproduce_command_trains_and_writes_the_table(
   tmp_path, small, config_file, monkeypatch, capsys
 ):
-  """One real experiment of a few steps: trained once, found finished the second time."""
+  """A real experiment of a few steps: the first call trains it, the second finds it finished."""
   (tmp_path / 'configs').mkdir()
   config_file(small).rename(tmp_path / 'configs/small.py')
   (tmp_path / 'README.md').write_text('<!-- results -->\n<!-- /results -->\n')

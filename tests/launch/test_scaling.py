@@ -1,5 +1,5 @@
-"""What crosses the devices in a step: read from the compiled program, on more virtual devices than
-there are cores.
+"""Communication between the devices in a step, read from programs compiled for more virtual devices
+than there are cores.
 """
 
 import json
@@ -25,11 +25,12 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize('devices', [8, pytest.param(64, marks=pytest.mark.slow)])
-def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_host(
+def test_scaling_step_exchanges_gradients_once_without_the_host(
   devices, small, small_cnn, small_text
 ):
-  """With the gradients go three sums: loss, correct and count, and of a text the bits. Beside them
-  there are only the statistics of batch normalisation, and once a call the carried state of a text.
+  """Three sums are exchanged with the gradients: loss, correct and count; for text also the bits.
+  The only other exchanges are the statistics of batch normalisation and, once per call, the
+  carried state of a text.
   """
   configs = {'cnn': small_cnn, 'text': small_text, **({'lstm': small} if devices == 64 else {})}
   for config in configs.values():
@@ -39,23 +40,23 @@ def test_scaling_a_step_exchanges_its_gradients_once_and_asks_nothing_of_the_hos
   for name, found in last_json(child.stdout).items():
     assert found['devices'] == devices
     assert found['host'] == []
-    exchanges = sorted(found['exchanges'], key=lambda one: one['elements'])
+    exchanges = sorted(found['exchanges'], key=lambda exchange: exchange['elements'])
     gradients, others = exchanges[-1], exchanges[:-1]
     summed = found['parameters'] + (4 if name == 'text' else 3)
-    if (
-      name == 'cnn'
-      # XLA sends a few gradients along with statistics: forward and backward two numbers a channel,
-      # and counts
-    ):
+    if name == 'cnn':
+      # XLA sends a few gradients with the statistics: two numbers per channel, forward and
+      # backward, and counts
       assert gradients['elements'] > 0.99 * summed
-      assert 0 < sum(one['elements'] for one in exchanges) - summed <= 4 * (4 + 10) + 2
-      assert {one['kind'] for one in exchanges} == {'all-reduce'}
+      assert 0 < sum(exchange['elements'] for exchange in exchanges) - summed <= 4 * (4 + 10) + 2
+      assert {exchange['kind'] for exchange in exchanges} == {'all-reduce'}
     else:
       assert (gradients['kind'], gradients['elements']) == ('all-reduce', summed)
-      assert {one['kind'] for one in others} == ({'all-gather'} if name == 'text' else set())
+      assert {exchange['kind'] for exchange in others} == (
+        {'all-gather'} if name == 'text' else set()
+      )
 
 
-def test_scaling_counts_elements_and_bytes_of_a_program():
+def test_scaling_counts_elements_and_bytes():
   from launch.benchmarks import scaling
 
   hlo = """
@@ -70,12 +71,12 @@ def test_scaling_counts_elements_and_bytes_of_a_program():
   assert scaling.host_transfers(hlo) == []
 
 
-def test_scaling_sees_a_call_to_the_host():
+def test_scaling_detects_a_call_to_the_host():
   from launch.benchmarks import scaling
 
-  def talks(values):
+  def call_host(values):
     jax.debug.callback(lambda value: None, values.sum())
     return values + 1
 
-  hlo = jax.jit(talks).lower(np.ones(3, np.float32)).compile().as_text()
+  hlo = jax.jit(call_host).lower(np.ones(3, np.float32)).compile().as_text()
   assert len(scaling.host_transfers(hlo)) == 1

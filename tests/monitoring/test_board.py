@@ -1,5 +1,5 @@
-"""What TensorBoard is given: the graph, gradients, filters and reconstructions over time, traces,
-and all of it in a browser.
+"""TensorBoard output: the graph, gradients, filters and reconstructions over time, traces, and the
+pages in a browser.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ MODELS = ('small', 'small_cnn', 'small_text', 'small_autoencoder')
 
 
 class Board:
-  """Writers that keep what they are given, by kind and name."""
+  """Stub writers that keep their values by kind and name."""
 
   board = True
 
@@ -42,7 +42,7 @@ class Board:
 
 
 @pytest.mark.parametrize('kind', MODELS)
-def test_the_graph_is_the_layer_table(kind, request):
+def test_board_graph_equals_the_layer_table(kind, request):
   pytest.importorskip('tensorboard')
   rows = experiment.build(request.getfixturevalue(kind), 'small').layers
   found = graph.of_layers(rows).node
@@ -58,21 +58,21 @@ def test_the_graph_is_the_layer_table(kind, request):
   assert not any(node.device for node in found)
 
 
-def watched(config):
-  """(Experiment, its first State on the devices, its gradients as TensorBoard is given them, by
-  name).
+def written_gradients(config):
+  """Returns (experiment, its first State on the devices, its gradients as written to TensorBoard,
+  by name).
   """
   built = experiment.build(config, 'small')
   current, board = parallel.replicate(built.initial_state()), Board()
   show = evaluations._gradients(built)
   show(board, current)
-  assert not board.kept, 'the first time they are compiled'
+  assert not board.kept, 'the first call only compiles'
   show(board, current)
   return built, current, {name: values for (name, _), values in board.kept['histograms'].items()}
 
 
-def test_gradients_are_those_of_the_loss_by_jax_grad(small):
-  built, current, found = watched(small)
+def test_gradients_equal_jax_grad_of_the_loss(small):
+  built, current, found = written_gradients(small)
   batch = evaluations._first(built.data.splits['train'])
 
   def loss(params):
@@ -96,30 +96,30 @@ def test_gradients_are_those_of_the_loss_by_jax_grad(small):
     pytest.param('small_autoencoder', marks=pytest.mark.slow),
   ],
 )
-def test_gradients_are_what_the_first_step_takes_off(kind, request):
-  """With augmentation, dropout, batch statistics and L2: plain descent at a rate of 1 moves by
-  them.
+def test_gradients_equal_the_first_sgd_update(kind, request):
+  """With augmentation, dropout, batch statistics and L2: SGD at a rate of 1 subtracts the
+  gradients.
   """
   config = {
     **request.getfixturevalue(kind),
     'optimizer': dict(name='sgd', learning_rate=1.0),
     'l2': 1e-2,
   }
-  built, current, found = watched(config)
+  built, current, found = written_gradients(config)
   split = built.data.splits['train']
   before = jax.device_get(current.params)
   after, _ = chunks.compile_steps(built)(
     current, split.arrays, parallel.split_feed(split.feed(0, 1), 1), np.int32(1)
   )
-  moved = evaluations._named(
+  updates = evaluations._named(
     {'gradients': jax.tree.map(lambda old, new: old - np.asarray(new), before, after.params)}
   )
-  assert moved.keys() == found.keys()
-  for name, values in moved.items():
+  assert updates.keys() == found.keys()
+  for name, values in updates.items():
     np.testing.assert_allclose(found[name], values, atol=2e-6, err_msg=name)
 
 
-def moved(current):
+def later_state(current):
   """A State some steps later, with other parameters."""
   params = jax.tree.map(
     lambda leaf: leaf + jnp.linspace(0, 0.1, leaf.size).reshape(leaf.shape), current.params
@@ -129,27 +129,29 @@ def moved(current):
   )
 
 
-def test_the_first_filters_are_drawn_as_they_change(small_cnn):
+def test_first_filters_are_drawn_at_each_evaluation(small_cnn):
   start, board = experiment.build(small_cnn, 'small').initial_state(), Board()
-  for current in (start, moved(start)):
+  for current in (start, later_state(start)):
     evaluations._filters(board, current, layer='conv1')
   first, second = board.kept['images'].values()
   assert list(board.kept['images']) == [('filters/conv1', 0), ('filters/conv1', 8)]
   assert first.shape == second.shape
   assert (first != second).any()
   picture = filters.grid(np.asarray(start.params['conv1']['kernel']), 'normalised')
-  times = first.shape[0] // picture.shape[0]
-  np.testing.assert_array_equal(first[::times, ::times, 0], np.rint(picture[..., 0] * 255))
+  scale = first.shape[0] // picture.shape[0]
+  np.testing.assert_array_equal(first[::scale, ::scale, 0], np.rint(picture[..., 0] * 255))
 
 
-def test_feature_maps_of_the_first_convolution_are_drawn_as_they_change(small_cnn):
-  """Those of the first validation image, each channel from its least to its greatest value."""
+def test_first_feature_maps_are_drawn_at_each_evaluation(small_cnn):
+  """The maps are those of the first validation image; each channel is scaled from its minimum to
+  its maximum.
+  """
   built, board = experiment.build(small_cnn, 'small'), Board()
   start = built.initial_state()
-  watch = evaluations.over_time(built)
-  other = dataclasses.replace(start, step=jnp.int32(8), params=moved(start).params)
-  for current in (start, other):
-    watch(board, current)
+  show = evaluations.over_time(built)
+  later = dataclasses.replace(start, step=jnp.int32(8), params=later_state(start).params)
+  for current in (start, later):
+    show(board, current)
   drawn = {
     step: picture
     for (name, step), picture in board.kept['images'].items()
@@ -159,78 +161,78 @@ def test_feature_maps_of_the_first_convolution_are_drawn_as_they_change(small_cn
   image = jax.jit(built.data.prepare)(evaluations._first(built.data.splits['validation']))[
     'inputs'
   ][:1]
-  for current in (start, other):
+  for current in (start, later):
     maps = activations.activations(built.recipe.model, current.variables(), image, ['conv1'])[
       'conv1'
     ][0]
     (height, width, channels), picture = maps.shape, drawn[int(current.step)]
-    times = picture.shape[0] // (height + 2)
-    assert picture.shape == ((height + 2) * times, (channels * (width + 1) + 1) * times, 3)
+    scale = picture.shape[0] // (height + 2)
+    assert picture.shape == ((height + 2) * scale, (channels * (width + 1) + 1) * scale, 3)
     for channel in range(channels):
       left = channel * (width + 1) + 1
-      tile, values = picture[::times, ::times, 0][1:-1, left : left + width], maps[..., channel]
+      tile, values = picture[::scale, ::scale, 0][1:-1, left : left + width], maps[..., channel]
       np.testing.assert_allclose(tile, (values - values.min()) / np.ptp(values) * 255, atol=1)
 
 
-def test_an_autoencoder_is_watched_by_the_same_images(small_autoencoder):
-  """Targets, inputs and reconstructions of the first eight validation images, in white frames."""
+def test_autoencoder_images_are_the_same_at_each_evaluation(small_autoencoder):
+  """Targets, inputs and reconstructions of the first eight validation images, with white frames."""
   built, board = experiment.build(small_autoencoder, 'small'), Board()
   batch = jax.jit(built.data.prepare)(evaluations._first(built.data.splits['validation']))
   show, start = (
     evaluations._reconstructions(built, lambda: batch, 'validation'),
     built.initial_state(),
   )
-  for current in (start, moved(start)):
+  for current in (start, later_state(start)):
     show(board, current)
   first, second = board.kept['images'].values()
   side = built.data.input_shape()[0] + 2
-  times = first.shape[0] // (3 * side)
-  assert first.shape == (3 * side * times, 8 * side * times, 3)
+  scale = first.shape[0] // (3 * side)
+  assert first.shape == (3 * side * scale, 8 * side * scale, 3)
   tiles = [
-    picture[::times, ::times, 0].reshape(3, side, 8, side).swapaxes(1, 2)[:, :, 1:-1, 1:-1]
+    picture[::scale, ::scale, 0].reshape(3, side, 8, side).swapaxes(1, 2)[:, :, 1:-1, 1:-1]
     for picture in (first, second)
   ]
   np.testing.assert_array_equal(tiles[0][:2], tiles[1][:2])
   assert (tiles[0][2] != tiles[1][2]).any()
-  made = jax.jit(built.recipe.model.apply)(start.variables(), batch['inputs'])
-  for row, values in zip(tiles[0], (batch['target'], batch['inputs'], made), strict=True):
+  reconstructed = jax.jit(built.recipe.model.apply)(start.variables(), batch['inputs'])
+  for row, values in zip(tiles[0], (batch['target'], batch['inputs'], reconstructed), strict=True):
     np.testing.assert_allclose(row, np.clip(values[:8, ..., 0], 0, 1) * 255, atol=0.6)
 
 
-def test_nothing_is_made_where_nothing_is_written(small_cnn):
+def test_silent_writers_compute_nothing(small_cnn):
   built = experiment.build(small_cnn, 'small')
   evaluations.over_time(built)(writers.SILENT, None)
   evaluations.at_end(built)(writers.SILENT, None)
 
 
-def equal_to_the_bit(*workdirs):
+def assert_equal_bit_for_bit(*workdirs):
   one, other = (checkpoint.load_model(workdir, 'last')[1] for workdir in workdirs)
   jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_traced_are_the_second_steps_after_what_compiles(tmp_path, monkeypatch):
-  said = []
+def test_trace_starts_after_the_steps_that_compile(tmp_path, monkeypatch):
+  events = []
   monkeypatch.setattr(
     jax.profiler,
     'start_trace',
-    lambda folder, **_: said.append(f'start {folder.relative_to(tmp_path)}'),
+    lambda folder, **_: events.append(f'start {folder.relative_to(tmp_path)}'),
   )
-  monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: said.append('stop'))
+  monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: events.append('stop'))
 
   def run(state, arrays, feed, count):
-    said.append(count)
+    events.append(count)
     return state, {}
 
   for first, called in (
     (0, (1, 3, 2, 2, 4)),
     (4, (4, 1)),
     (6, (2, 4)),
-  ):  # of a new run, of two that go on
+  ):  # a new run, and two resumed runs
     with profiling.profiled(run, tmp_path, first_step=first, steps=4) as call:
       for count in called:
         call(None, None, None, count)
-    said.append('end')
-  assert said == [
+    events.append('end')
+  assert events == [
     1,
     3,
     'start tensorboard',
@@ -253,18 +255,19 @@ def test_traced_are_the_second_steps_after_what_compiles(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_trace_changes_no_bit_and_is_left_in_the_folder(small, tmp_path):
+def test_trace_is_written_and_changes_no_bit(small, tmp_path):
   loop.train(experiment.build(small, 'small'), tmp_path / 'plain')
   loop.train(experiment.build({**small, 'profile': '2 steps'}, 'small'), tmp_path / 'traced')
-  equal_to_the_bit(tmp_path / 'plain', tmp_path / 'traced')
+  assert_equal_bit_for_bit(tmp_path / 'plain', tmp_path / 'traced')
   assert not (tmp_path / 'plain/tensorboard/plugins').exists()
-  (left,) = (tmp_path / 'traced/tensorboard/plugins/profile').iterdir()
+  (trace_folder,) = (tmp_path / 'traced/tensorboard/plugins/profile').iterdir()
   assert any(
-    file.name.endswith('.xplane.pb') and file.stat().st_size > 1000 for file in left.iterdir()
+    file.name.endswith('.xplane.pb') and file.stat().st_size > 1000
+    for file in trace_folder.iterdir()
   )
 
 
-def test_a_trace_that_would_never_end_is_refused(small):
+def test_trace_longer_than_the_run_is_refused(small):
   message = (
     r"^config.profile='5 steps' traces the second 5 steps, but the run has 8: make it shorter$"
   )
@@ -274,22 +277,22 @@ def test_a_trace_that_would_never_end_is_refused(small):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', MODELS)
-def test_watching_changes_no_bit(kind, request, tmp_path):
+def test_monitoring_changes_no_bit(kind, request, tmp_path):
   config = request.getfixturevalue(kind)
   built = experiment.build(config, 'small')
   loop.train(built, tmp_path / 'plain')
   loop.train(
     built,
-    tmp_path / 'seen',
+    tmp_path / 'monitored',
     at_evaluation=evaluations.over_time(built),
     at_end=evaluations.at_end(built),
   )
-  equal_to_the_bit(tmp_path / 'plain', tmp_path / 'seen')
+  assert_equal_bit_for_bit(tmp_path / 'plain', tmp_path / 'monitored')
 
 
 @pytest.fixture
 def served(small_cnn, config_file, tmp_path):
-  """Address of a TensorBoard over a sweep of two rates, one of whose runs was analysed."""
+  """Address of a TensorBoard server for a sweep of two rates, one of whose runs was analysed."""
   pytest.importorskip('tensorboard')
   config_file(small_cnn, 'base')
   sweep = dict(
@@ -322,7 +325,7 @@ def served(small_cnn, config_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_tensorboard_shows_a_sweep_in_a_browser_without_an_error(served, tmp_path):
+def test_tensorboard_shows_a_sweep_without_browser_errors(served, tmp_path):
   run = 'fast/seed0/tensorboard'
   tabs = {
     'scalars': ['accuracy', 'loss', f'{run}/validation'],
@@ -346,7 +349,7 @@ def test_tensorboard_shows_a_sweep_in_a_browser_without_an_error(served, tmp_pat
     assert (
       sprite.read() == (tmp_path / 'runs/fast/seed0/tensorboard/projector/sprite.png').read_bytes()
     )
-  sessions = asked(
+  sessions = post_json(
     f'{served}/data/plugin/hparams/session_groups',
     {
       'experimentName': '',
@@ -374,8 +377,8 @@ def test_tensorboard_shows_a_sweep_in_a_browser_without_an_error(served, tmp_pat
     assert found[name]['best/test_loss'] == pytest.approx(summary['test_loss'], abs=1e-5)
 
 
-def asked(address, data):
-  """The JSON that TensorBoard answers."""
+def post_json(address, data):
+  """Posts JSON data; returns the JSON response."""
   request = urllib.request.Request(
     address, json.dumps(data).encode(), {'Content-Type': 'application/json'}
   )

@@ -1,5 +1,5 @@
-"""What a run shows may not end what it learns: odd images and classes, and pictures, files and
-functions that fail.
+"""Side outputs never end training: unusual images and classes, and failing pictures, files and
+callbacks.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from jaxdl.training import experiment, loop, profiling
 
 
 def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b', 'c')):
-  """A config of a small CNN on random images of one's own."""
+  """A config of a small CNN on random images of a custom data set."""
 
   def own(*, source, data_dir):
     columns = {}
@@ -58,7 +58,7 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
 
 
 @pytest.mark.parametrize(
-  'odd',
+  'unusual',
   [
     dict(classes=(0, 1, 2)),
     dict(classes=list(np.arange(3))),
@@ -75,10 +75,10 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
   ids=str,
 )
 @pytest.mark.usefixtures('unchecked_types')
-def test_own_arrays_train_to_the_end_with_their_pictures(
-  odd, small, monkeypatch, config_file, tmp_path, capsys
+def test_unusual_arrays_are_trained_and_drawn(
+  unusual, small, monkeypatch, config_file, tmp_path, capsys
 ):
-  file, folder = config_file(own_config(small, monkeypatch, **odd)), tmp_path / 'run'
+  file, folder = config_file(own_config(small, monkeypatch, **unusual)), tmp_path / 'run'
   assert main.main(['jaxdl.main', f'--config={file}', f'--workdir={folder}']) == 0
   captured = capsys.readouterr()
   assert 'left out' not in captured.err
@@ -88,12 +88,13 @@ def test_own_arrays_train_to_the_end_with_their_pictures(
   names = json.loads((folder / 'config.json').read_text())['dataset']['classes']
   assert all(isinstance(name, str) for name in names)
   assert names == [
-    name.decode() if isinstance(name, bytes) else str(name) for name in odd.get('classes', 'abc')
+    name.decode() if isinstance(name, bytes) else str(name)
+    for name in unusual.get('classes', 'abc')
   ]
 
 
 @pytest.mark.usefixtures('unchecked_types')
-def test_classes_that_are_no_names_are_refused():
+def test_invalid_class_names_are_refused():
   with pytest.raises(
     ValueError,
     match=r'^classes=3 are not class names: give one for each class, such as \("cat", "dog"\)$',
@@ -101,7 +102,8 @@ def test_classes_that_are_no_names_are_refused():
     Source('made up', columns={}, classes=3)
 
 
-def test_two_channels_are_drawn_in_two_colours_and_many_as_the_first_three():
+def test_channels_are_mapped_to_visible_colours():
+  """Two channels are drawn in two colours; of more than three, the first three are drawn."""
   pixels = np.arange(10, dtype=np.uint8).reshape(1, 2, 5)
   assert figures.visible(pixels[..., :2]).tolist() == [[[0, 1, 0], [5, 6, 5]]]
   assert figures.visible(pixels).tolist() == [[[0, 1, 2], [5, 6, 7]]]
@@ -109,19 +111,19 @@ def test_two_channels_are_drawn_in_two_colours_and_many_as_the_first_three():
     np.testing.assert_array_equal(figures.visible(pixels[..., :channels]), pixels[..., :channels])
 
 
-def failing(*anything, **keywords):
+def raise_error(*anything, **keywords):
   raise RuntimeError('the picture cannot be drawn\nand more')
 
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
 
 
-def full(*anything, **keywords):
+def raise_disk_full(*anything, **keywords):
   raise FULL
 
 
 def trained(folder):
-  """Whether the run in a folder was trained to its end: its last checkpoint, journal and summary."""
+  """Whether the run in a folder reached its end: last checkpoint, journal and summary."""
   journal = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
   return (
     checkpoint.last_step(folder) == 8
@@ -140,56 +142,61 @@ def warnings(capsys):
     (
       samples,
       'write',
-      failing,
+      raise_error,
       'the picture of training images left out: RuntimeError: the picture cannot be drawn',
     ),
     (
       figures,
       'save',
-      full,
+      raise_disk_full,
       'the picture of training images left out: [Errno 28] No space left on device',
     ),
     (
       samples,
       'describe',
-      failing,
+      raise_error,
       'the graph and hyper-parameters left out: RuntimeError: the picture cannot be drawn',
     ),
     (
       evaluations,
       '_weights',
-      failing,
+      raise_error,
       'histograms of the weights left out: RuntimeError: the picture cannot be drawn',
     ),
     (
       evaluations.weights,
       'quantiles',
-      failing,
+      raise_error,
       'weights.jsonl left out: RuntimeError: the picture cannot be drawn',
     ),
-    (writers, '_append', full, 'weights.jsonl left out: [Errno 28] No space left on device'),
+    (
+      writers,
+      '_append',
+      raise_disk_full,
+      'weights.jsonl left out: [Errno 28] No space left on device',
+    ),
     (
       writers,
       '_clu_writers',
-      failing,
+      raise_error,
       'TensorBoard files left out: RuntimeError: the picture cannot be drawn',
     ),
     (
       writers.graph,
       'write',
-      failing,
+      raise_error,
       "TensorBoard's graph left out: RuntimeError: the picture cannot be drawn",
     ),
     (
       page,
       'write_report',
-      failing,
+      raise_error,
       'report.html left out: RuntimeError: the picture cannot be drawn',
     ),
   ],
   ids=lambda case: getattr(case, '__name__', str(case))[:40],
 )
-def test_what_fails_to_be_shown_is_one_warning_and_the_run_is_trained(
+def test_failed_side_output_is_only_one_warning(
   where, name, raises, warning, small, monkeypatch, config_file, tmp_path, capsys
 ):
   pytest.importorskip('tensorflow')
@@ -200,13 +207,13 @@ def test_what_fails_to_be_shown_is_one_warning_and_the_run_is_trained(
   assert trained(folder)
 
 
-def test_functions_of_a_user_that_fail_do_not_end_training(small, tmp_path, capsys):
+def test_failed_callbacks_do_not_end_training(small, tmp_path, capsys):
   loop.train(
     experiment.build(small, 'small'),
     tmp_path,
-    at_start=failing,
-    at_evaluation=failing,
-    at_end=failing,
+    at_start=raise_error,
+    at_evaluation=raise_error,
+    at_end=raise_error,
   )
   assert warnings(capsys) == [
     f'warning: the output at {when} left out: RuntimeError: the picture cannot be drawn'
@@ -215,8 +222,8 @@ def test_functions_of_a_user_that_fail_do_not_end_training(small, tmp_path, caps
   assert trained(tmp_path)
 
 
-def test_the_journal_is_no_side_output(small, monkeypatch, tmp_path):
-  """A journal on a full disk ends the run as ever."""
+def test_failed_journal_ends_training(small, monkeypatch, tmp_path):
+  """The journal is not a side output: a full disk ends the run."""
 
   def only_journal(step, split, values):
     raise FULL
@@ -233,7 +240,7 @@ def test_the_journal_is_no_side_output(small, monkeypatch, tmp_path):
     loop.train(experiment.build(small, 'small'), tmp_path)
 
 
-def test_an_interruption_is_no_failure():
+def test_keyboard_interrupt_is_not_suppressed():
   def interrupted():
     raise KeyboardInterrupt
 
@@ -241,7 +248,7 @@ def test_an_interruption_is_no_failure():
     side_outputs.SideOutputs().attempt('a picture', interrupted)
 
 
-def test_an_output_that_failed_is_skipped_and_named_once(capsys, monkeypatch):
+def test_failed_output_is_skipped_and_named_once(capsys, monkeypatch):
   monkeypatch.delenv('JAXDL_TRACEBACK', raising=False)
   outputs, calls = side_outputs.SideOutputs(), []
 
@@ -256,7 +263,7 @@ def test_an_output_that_failed_is_skipped_and_named_once(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize('together', ['always', 'never'])
-def test_a_sweep_is_trained_though_its_pictures_fail(
+def test_sweep_is_trained_although_its_pictures_fail(
   together, small, config_file, monkeypatch, tmp_path, capsys
 ):
   config_file(small, 'base')
@@ -269,7 +276,7 @@ def test_a_sweep_is_trained_though_its_pictures_fail(
     (evaluations.weights, 'quantiles'),
     (figures, 'learning_curves'),
   ):
-    monkeypatch.setattr(where, name, failing)
+    monkeypatch.setattr(where, name, raise_error)
   assert (
     sweep.main(
       ['sweep', f'--config={two}', f'--workdir={tmp_path / "runs"}', f'--together={together}']
@@ -283,9 +290,9 @@ def test_a_sweep_is_trained_though_its_pictures_fail(
   assert sum('weights.jsonl left out' in line for line in lines) == 2, 'once for each run'
 
 
-def test_a_trace_that_cannot_be_started_does_not_end_training(small, monkeypatch, tmp_path, capsys):
+def test_failed_trace_does_not_end_training(small, monkeypatch, tmp_path, capsys):
   stopped = []
-  monkeypatch.setattr(jax.profiler, 'start_trace', failing)
+  monkeypatch.setattr(jax.profiler, 'start_trace', raise_error)
   monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: stopped.append(1))
   loop.train(experiment.build({**small, 'profile': '2 steps'}, 'small'), tmp_path)
   assert not stopped
@@ -307,9 +314,7 @@ sys.exit(command.run(main.main, sys.argv))
 """
 
 
-def test_several_processes_are_trained_though_the_pictures_of_the_first_fail(
-  small, config_file, tmp_path
-):
+def test_several_processes_train_although_pictures_fail(small, config_file, tmp_path):
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
@@ -334,13 +339,13 @@ def test_several_processes_are_trained_though_the_pictures_of_the_first_fail(
     )
     for number in (0, 1)
   ]
-  said = [process.communicate(timeout=300) for process in processes]
-  assert [process.returncode for process in processes] == [0, 0], said
-  assert 'warning: report.html left out: RuntimeError: no picture' in said[0][1]
+  outputs = [process.communicate(timeout=300) for process in processes]
+  assert [process.returncode for process in processes] == [0, 0], outputs
+  assert 'warning: report.html left out: RuntimeError: no picture' in outputs[0][1]
   assert trained(tmp_path / 'run')
 
 
-def test_the_command_ends_well_without_its_pictures(small, config_file, tmp_path):
+def test_command_succeeds_although_its_pictures_fail(small, config_file, tmp_path):
   done = run_child(
     '-c',
     BROKEN,

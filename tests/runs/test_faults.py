@@ -1,5 +1,5 @@
-"""What a run survives: damaged files, a second process in its folder, a kill at any moment, a full
-disk, a clock set back.
+"""Fault tolerance of runs: damaged files, a second process in the folder, kills, a full disk, and a
+clock set back.
 """
 
 import json
@@ -32,22 +32,22 @@ def equal(first, second):
 
 @pytest.fixture
 def run(small, tmp_path):
-  """(experiment, folder of its finished run, which keeps the checkpoints of steps 6 and 8)."""
+  """(experiment, folder of its finished run, with checkpoints of steps 6 and 8)."""
   built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
   loop.train(built, tmp_path / 'run')
   assert checkpoint.kept_steps(tmp_path / 'run') == [6, 8]
   return built, tmp_path / 'run'
 
 
-def deleted(file, generator):
+def delete(file, generator):
   file.unlink()
 
 
-def cut(file, generator):
+def truncate(file, generator):
   file.write_bytes(file.read_bytes()[: generator.randrange(max(1, file.stat().st_size))])
 
 
-def flipped(file, generator):
+def flip_bit(file, generator):
   data = bytearray(file.read_bytes())
   if data:
     data[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
@@ -55,17 +55,17 @@ def flipped(file, generator):
 
 
 @pytest.mark.parametrize(
-  'turn', [0, *(pytest.param(turn, marks=pytest.mark.slow) for turn in (1, 2))]
+  'offset', [0, *(pytest.param(offset, marks=pytest.mark.slow) for offset in (1, 2))]
 )
-def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(
-  run, turn, tmp_path, capsys, reliability
+def test_faults_damaged_checkpoint_file_is_detected_or_harmless(
+  run, offset, tmp_path, capsys, reliability
 ):
-  """Every file of the last checkpoint, one at a time: what is gone on from is the last or the last
-  but one, to the bit.
+  """Damages each file of the last checkpoint in turn. The restored state is that of the last
+  checkpoint or of the one before, bit for bit.
   """
   built, workdir = run
   states = {step: state_of(built, workdir, step) for step in (6, 8)}
-  noticed = 0
+  detected = 0
   for number, name in enumerate(
     sorted(file.relative_to(workdir) for file in workdir.glob('checkpoints/8/**/*'))
   ):
@@ -73,29 +73,28 @@ def test_faults_a_damaged_file_of_a_checkpoint_is_noticed_or_harmless(
       continue
     copy = tmp_path / f'copy{number}'
     shutil.copytree(workdir, copy)
-    (deleted, cut, flipped)[(number + turn) % 3](copy / name, random.Random(number))
+    (delete, truncate, flip_bit)[(number + offset) % 3](copy / name, random.Random(number))
     with checkpoint.manager(copy) as checkpoints:
       found = checkpoint.restore_last(checkpoints, built.initial_state())
     assert equal(found, states[int(found.step)]), name
-    said = 'checkpoint 8 is damaged' in capsys.readouterr().err
-    assert said == (copy / 'damaged/8').is_dir() == (int(found.step) == 6), name
-    noticed += said
+    warned = 'checkpoint 8 is damaged' in capsys.readouterr().err
+    assert warned == (copy / 'damaged/8').is_dir() == (int(found.step) == 6), name
+    detected += warned
     reliability(
       'files of a checkpoint deleted, truncated or with a flipped bit: harmless, or detected and skipped',
       1,
       1,
     )
     shutil.rmtree(copy)
-  assert noticed > 4
+  assert detected > 4
 
 
-def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_none(
-  small, run, tmp_path, capsys
-):
+def test_faults_run_resumes_before_a_damaged_checkpoint(small, run, tmp_path, capsys):
+  """The final state equals that of a run without damage."""
   built, workdir = run
   expected = state_of(built, workdir)
   for file in workdir.glob('checkpoints/8/train/d/*'):
-    flipped(file, random.Random(0))
+    flip_bit(file, random.Random(0))
   loop.train(built, workdir)
   captured = capsys.readouterr()
   assert 'checkpoint 8 is damaged' in captured.err
@@ -107,7 +106,7 @@ def test_faults_a_run_goes_on_before_its_damage_and_ends_as_if_there_had_been_no
   assert len(steps) == len(set(steps))
 
 
-def test_faults_a_run_whose_checkpoints_are_gone_is_not_begun_anew_over_its_record(small, tmp_path):
+def test_faults_run_without_checkpoints_is_not_overwritten(small, tmp_path):
   built = experiment.build({**small, 'train_for': '4 steps'}, 'small')
   loop.train(built, tmp_path)
   shutil.rmtree(tmp_path / 'checkpoints')
@@ -126,11 +125,13 @@ def test_faults_a_run_whose_checkpoints_are_gone_is_not_begun_anew_over_its_reco
 
 def damage_all(workdir):
   for file in workdir.glob('checkpoints/*/train/d/*'):
-    flipped(file, random.Random(0))
+    flip_bit(file, random.Random(0))
 
 
 def contents(folder):
-  """Name → bytes of every file that a session must not change before it trains."""
+  """Maps the name of each file except the lock to its bytes. A refused session must not change
+  them.
+  """
   return {
     str(file.relative_to(folder)): file.read_bytes()
     for file in sorted(folder.rglob('*'))
@@ -138,9 +139,8 @@ def contents(folder):
   }
 
 
-def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told_to(
-  small, run, config_file, capsys
-):
+def test_faults_all_checkpoints_damaged_needs_start_over(small, run, config_file, capsys):
+  """Training is refused and changes no file until --start-over is given."""
   built, workdir = run
   expected = state_of(built, workdir)
   damage_all(workdir)
@@ -176,7 +176,7 @@ def test_faults_a_run_whose_checkpoints_are_all_damaged_starts_over_only_if_told
   assert len(steps) == len(set(steps))
 
 
-def test_faults_start_over_keeps_a_run_that_can_be_resumed(small, run, capsys):
+def test_faults_start_over_resumes_an_intact_run(small, run, capsys):
   built, workdir = run
   small.update(checkpoint_every='2 steps', train_for='10 steps')
   longer = experiment.build(small, 'small')
@@ -185,7 +185,7 @@ def test_faults_start_over_keeps_a_run_that_can_be_resumed(small, run, capsys):
   assert not (workdir / 'damaged').exists()
 
 
-def test_faults_losses_that_cannot_be_read_are_damage_and_hide_no_other_checkpoint(run):
+def test_faults_unreadable_loss_damages_only_its_own_checkpoint(run):
   built, workdir = run
   states = {step: state_of(built, workdir, step) for step in (6, 8)}
   (workdir / 'checkpoints/8/metrics/metrics').write_text('{"loss": "low"}')
@@ -207,23 +207,23 @@ def test_faults_losses_that_cannot_be_read_are_damage_and_hide_no_other_checkpoi
 
 
 @pytest.mark.parametrize('step', [4, 6, 8])
-def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_before_is_kept(
-  step, small, tmp_path, monkeypatch
-):
-  """Its arrays are damaged as soon as they are written; 8 is the last step."""
+def test_faults_unreadable_new_checkpoint_stops_the_run(step, small, tmp_path, monkeypatch):
+  """The arrays are damaged right after they are written. The previous checkpoint is kept; step 8 is
+  the last one.
+  """
   built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
-  loop.train(built, tmp_path / 'straight')
+  loop.train(built, tmp_path / 'uninterrupted')
   read_back, workdir = checkpoint.read_back, tmp_path / 'run'
 
-  def damaged(checkpoints, state):
+  def damage_then_read_back(checkpoints, state):
     checkpoints.wait_until_finished()
     if checkpoints.unread == step:
       for file in workdir.glob(f'checkpoints/{step}/train/d/*'):
-        flipped(file, random.Random(0))
+        flip_bit(file, random.Random(0))
     read_back(checkpoints, state)
 
   with monkeypatch.context() as patch:
-    patch.setattr(checkpoint, 'read_back', damaged)
+    patch.setattr(checkpoint, 'read_back', damage_then_read_back)
     with pytest.raises(
       OSError,
       match=(
@@ -234,11 +234,11 @@ def test_faults_a_checkpoint_that_cannot_be_read_back_ends_the_run_and_the_one_b
       loop.train(built, workdir)
   loop.train(built, workdir)
   assert [path.name for path in (workdir / 'damaged').iterdir()] == [str(step)]
-  assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'straight')))
+  assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'uninterrupted')))
 
 
-def test_faults_arrays_that_a_library_does_not_write_are_noticed(small, tmp_path, monkeypatch):
-  """orbax takes this folder's name for a pattern that matches nothing, and saves no arrays."""
+def test_faults_unsaved_arrays_are_detected(small, tmp_path, monkeypatch):
+  """orbax treats this folder's name as a pattern that matches nothing, and saves no arrays."""
   monkeypatch.setattr(checkpoint, 'PLAIN', re.compile('.*'))
   for every in ('2 steps', '8 steps'):
     workdir = tmp_path / f'[x]{every}'
@@ -253,7 +253,7 @@ def test_faults_arrays_that_a_library_does_not_write_are_noticed(small, tmp_path
     assert not (workdir / 'damaged').exists()
 
 
-def test_faults_a_damaged_checkpoint_is_not_analysed(run):
+def test_faults_damaged_checkpoint_is_not_analysed(run):
   _, workdir = run
   for file in workdir.glob('checkpoints/8/model/ocdbt.process_0/d/*'):
     file.write_bytes(bytes(file.stat().st_size))
@@ -266,7 +266,7 @@ def test_faults_a_damaged_checkpoint_is_not_analysed(run):
   assert np.isfinite(model.apply(variables, np.zeros((1, 28, 28), np.float32))).all()
 
 
-def test_faults_a_checkpoint_without_checksums_is_read_where_its_format_has_none(run):
+def test_faults_missing_checksums_are_accepted_in_older_formats(run):
   built, workdir = run
   expected = state_of(built, workdir)
   shutil.rmtree(workdir / 'checkpoints/8/checksums')
@@ -279,7 +279,7 @@ def test_faults_a_checkpoint_without_checksums_is_read_where_its_format_has_none
   assert equal(state_of(built, workdir), expected)
 
 
-def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_path):
+def test_faults_second_process_in_a_folder_is_refused(small, config_file, tmp_path):
   built = experiment.build(small, 'small')
   with run_folder.locked(tmp_path / 'run', built.config, built.steps):
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*'))
@@ -295,25 +295,23 @@ def test_faults_the_second_run_in_a_folder_is_refused(small, config_file, tmp_pa
   assert [entry for entry in after if 'run' in entry[0].parts[-1:]] == [
     entry for entry in before if 'run' in entry[0].parts[-1:]
   ]
-  loop.train(built, tmp_path / 'run')  # the folder is free again
+  loop.train(built, tmp_path / 'run')  # the lock is released
 
 
 @pytest.mark.slow
-def test_faults_a_clock_set_back_changes_nothing(small, tmp_path, monkeypatch):
+def test_faults_clock_set_back_does_not_change_results(small, tmp_path, monkeypatch):
   built = experiment.build(small, 'small')
-  loop.train(built, tmp_path / 'straight')
+  loop.train(built, tmp_path / 'uninterrupted')
   loop.train(experiment.build({**small, 'train_for': '6 steps'}, 'small'), tmp_path / 'resumed')
   now = time.time
   monkeypatch.setattr(time, 'time', lambda: now() - 86400)
-  for path in (tmp_path / 'resumed').rglob(
-    '*'
-  ):  # what was written yesterday seems to be of tomorrow
+  for path in (tmp_path / 'resumed').rglob('*'):  # the files seem to be written tomorrow
     os.utime(path, (now() + 86400,) * 2)
   loop.train(built, tmp_path / 'resumed')
-  assert equal(*(state_of(built, tmp_path / name) for name in ('resumed', 'straight')))
+  assert equal(*(state_of(built, tmp_path / name) for name in ('resumed', 'uninterrupted')))
 
 
-KILLED = """
+TRAIN = """
 import json, sys
 from jaxdl.training import experiment, loop
 loop.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
@@ -322,10 +320,8 @@ loop.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kills', [1, 30])
-def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
-  kills, small, tmp_path, reliability
-):
-  """SIGKILL while it trains and saves at every step; most of its time goes into writing
+def test_faults_random_kills_do_not_change_the_result(kills, small, tmp_path, reliability):
+  """Sends SIGKILL while the run trains and saves at every step; it spends most of its time writing
   checkpoints.
   """
   small.update(
@@ -335,11 +331,11 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
     checkpoint_every='1 steps',
   )
   built = experiment.build(small, 'small')
-  straight = loop.train(built, tmp_path / 'straight')
+  uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
   generator, killed, workdir = random.Random(0), 0, tmp_path / 'killed'
   for _ in range(3 * kills):
     with subprocess.Popen(
-      [sys.executable, '-u', '-c', KILLED, json.dumps(small), workdir],
+      [sys.executable, '-u', '-c', TRAIN, json.dumps(small), workdir],
       cwd=ROOT,
       text=True,
       stdout=subprocess.PIPE,
@@ -356,14 +352,14 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
     killed += 1
   assert killed == kills
   assert child.returncode == 0
-  assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'straight')))
+  assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'uninterrupted')))
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   steps = [(line['step'], line['split']) for line in lines]
   assert len(steps) == len(set(steps))
   assert {step for step, split in steps if split == 'train'} == set(range(1, built.steps + 1))
   summary = json.loads((workdir / 'summary.json').read_text())
-  assert {key: summary[key] for key in straight if key != 'seconds'} == {
-    key: straight[key] for key in straight if key != 'seconds'
+  assert {key: summary[key] for key in uninterrupted if key != 'seconds'} == {
+    key: uninterrupted[key] for key in uninterrupted if key != 'seconds'
   }
   if kills > 1:
     reliability(
@@ -374,8 +370,8 @@ def test_faults_kills_at_random_moments_and_the_end_is_the_same_bit_for_bit(
 
 
 @pytest.mark.slow
-def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_file, tmp_path):
-  """A real file system that is too small for the run."""
+def test_faults_full_disk_stops_and_keeps_checkpoints(small, config_file, tmp_path):
+  """Uses a real file system that is too small for the run."""
   disk = tmp_path / 'disk'
   disk.mkdir()
   mounted = subprocess.run(
@@ -403,16 +399,16 @@ def test_faults_a_full_disk_ends_the_run_and_keeps_what_was_saved(small, config_
       {**small, 'train_for': f'{kept[-1] + 2} steps', 'keep_every': None}, 'small'
     )
     loop.train(shorter, tmp_path / 'elsewhere')
-    loop.train(shorter, tmp_path / 'straight')
-    assert equal(*(state_of(built, tmp_path / name) for name in ('elsewhere', 'straight')))
+    loop.train(shorter, tmp_path / 'uninterrupted')
+    assert equal(*(state_of(built, tmp_path / name) for name in ('elsewhere', 'uninterrupted')))
   finally:
     subprocess.run(['umount', disk], check=True)
 
 
-def test_faults_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_faults_file_writes_are_atomic(tmp_path):
   file = tmp_path / 'file'
   write_atomic(file, 'first')
-  (tmp_path / 'file.new').mkdir()  # what is written aside cannot be
+  (tmp_path / 'file.new').mkdir()  # the temporary file cannot be written
   with pytest.raises(OSError, match=r'file\.new'):
     write_atomic(file, 'second')
   assert file.read_text() == 'first'
@@ -432,13 +428,13 @@ def test_faults_a_file_is_written_whole_or_not_at_all(tmp_path):
     float('inf'),
   ],
 )
-def test_readable_json_says_what_json_does_in_fewer_lines(value):
+def test_readable_json_round_trips_in_fewer_lines(value):
   text = disk_files.readable_json(value)
   assert json.loads(text) == value
   assert text.count('\n') <= json.dumps(value, indent=2).count('\n')
 
 
-def test_readable_json_keeps_in_a_line_what_fits_into_it():
+def test_readable_json_keeps_short_values_on_one_line():
   value = {
     'name': 'x' * 90,
     'list': ['plain'] * 50,

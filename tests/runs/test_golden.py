@@ -1,6 +1,6 @@
-"""Runs that earlier formats left, in tests/golden: they stay readable, and resume.
+"""Runs of earlier formats, in tests/golden: they can still be read and resumed.
 
-`digits.py` in each folder is the config that they were trained with.
+`digits.py` in each folder is the config of its runs.
 """
 
 import json
@@ -22,18 +22,18 @@ GOLDEN = ROOT / 'tests/golden/format_1'
 
 @pytest.fixture
 def folder(tmp_path):
-  """A copy of the golden runs, which the tests may change."""
+  """A copy of the golden runs, which tests may change."""
   return shutil.copytree(GOLDEN, tmp_path / 'golden')
 
 
-def test_golden_runs_have_their_state(folder, capsys):
+def test_golden_runs_show_their_status(folder, capsys):
   assert command.run(status.main, ['status', str(folder)]) == 0
   finished, stopped = last_json(capsys.readouterr().out)
   assert (finished['state'], finished['step'], finished['steps']) == ('finished', 8, 8)
   assert (stopped['state'], stopped['step'], stopped['checkpoint']) == ('stopped', 6, 6)
 
 
-def test_a_golden_run_is_loaded_with_its_network(folder):
+def test_golden_run_loads_with_its_model(folder):
   run = runs.load(folder / 'finished')
   assert format.number(run.config) == 1
   assert run.config['task'] == {'name': 'classify'}
@@ -45,21 +45,21 @@ def test_a_golden_run_is_loaded_with_its_network(folder):
   assert float(correct) == pytest.approx(run.summary['test_accuracy'])
 
 
-def test_a_report_is_written_of_golden_runs(folder):
+def test_golden_run_report_shows_the_accuracy(folder):
   page.write_report(folder / 'finished')
   html = (folder / 'finished/report.html').read_text()
-  assert '16.00' in html  # per cent of the test split
+  assert '16.00' in html  # test accuracy in per cent
 
 
-def test_a_golden_run_is_analysed(folder):
-  place = folder / 'finished'
-  assert command.run(analyze.main, ['analyze', str(place), '--only=filters,errors']) == 0
-  made = {file.name for file in (place / 'analysis').iterdir()}
-  assert {'filters_raw.png', 'confusion.png'} <= made
+def test_golden_run_is_analysed(folder):
+  workdir = folder / 'finished'
+  assert command.run(analyze.main, ['analyze', str(workdir), '--only=filters,errors']) == 0
+  written = {file.name for file in (workdir / 'analysis').iterdir()}
+  assert {'filters_raw.png', 'confusion.png'} <= written
 
 
-def test_a_golden_run_resumes_where_it_stopped(folder, capsys):
-  """Its format stays 1, so that its schedule stays the one that it was started with."""
+def test_golden_run_resumes_where_it_stopped(folder, capsys):
+  """Its format stays 1, so it keeps its original schedule."""
   code = command.run(
     main.main, ['main', f'--config={folder / "digits.py"}', f'--workdir={folder / "stopped"}']
   )
@@ -73,7 +73,7 @@ def test_a_golden_run_resumes_where_it_stopped(folder, capsys):
   assert checkpoint.kept_steps(folder / 'stopped')[-1] == 8
 
 
-def test_a_golden_run_that_is_finished_is_evaluated_again(folder):
+def test_golden_finished_run_is_evaluated_again(folder):
   before = runs.load(folder / 'finished').summary
   after = loop.train(
     experiment.build(read_file(folder / 'digits.py'), 'digits'), folder / 'finished'

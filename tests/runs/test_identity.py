@@ -1,4 +1,4 @@
-"""Which config keys make another run: the table, and what resume, sweeps and reproduction make of it."""
+"""Config keys that identify a run: the table, and its use in resuming, sweeps and reproduction."""
 
 import copy
 import dataclasses
@@ -24,7 +24,7 @@ RESOLVED = {
 
 
 def changed(config, key):
-  """The config with another value of a key, such as 'data.folder'."""
+  """Returns the config with another value of a key, such as 'data.folder'."""
   config = copy.deepcopy(config)
   *sections, last = key.split('.')
   node = config
@@ -35,14 +35,14 @@ def changed(config, key):
 
 
 @pytest.mark.parametrize('key', [*identity.KEYS, 'model.features', 'data.batch_size', 'l2', 'task'])
-def test_every_question_is_answered_by_the_table(key):
-  """Also for keys that are not in it: these may not change, and make another experiment."""
+def test_identity_functions_follow_the_key_table(key):
+  """Keys that are not in the table must not change; another value is another experiment."""
   kind, now = identity.of(key), changed(RESOLVED, key)
   resumes = not identity.keys_against_resuming(RESOLVED, now)
   assert resumes == (kind.resume is not Resume.NEVER)
-  without = changed(RESOLVED, 'dataset')  # and so without checksums
+  without = changed(RESOLVED, 'dataset')  # removes the checksums
   resumes = not identity.keys_against_resuming(without, changed(without, key))
-  if key != 'dataset':  # where the two are equal
+  if key != 'dataset':  # for which both configs are equal
     assert resumes == (kind.resume is Resume.ALWAYS)
   same_experiment = not identity.keys_of_another_experiment(RESOLVED, now)
   assert same_experiment == kind.same_experiment
@@ -52,8 +52,8 @@ def test_every_question_is_answered_by_the_table(key):
     assert same_run == (kind.same_experiment and kind.resume is Resume.ALWAYS)
 
 
-def test_every_key_of_the_table_exists(small):
-  """A misspelt key would never be looked up."""
+def test_identity_table_has_only_existing_keys(small):
+  """A misspelt key would never be used."""
   found = {field.name for field in dataclasses.fields(experiment.Config)}
   found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
   facts = experiment.build(small, 'small').data.facts()
@@ -61,22 +61,24 @@ def test_every_key_of_the_table_exists(small):
   assert set(identity.KEYS) - found == {'dataset'}
 
 
-def test_what_is_no_hyperparameter():
+def test_facts_and_reported_figures_are_not_hyperparameters():
   assert not identity.of('dataset.classes').hyperparameter
   assert not identity.of('reported.test_accuracy').hyperparameter
   assert identity.of('optimizer.learning_rate').hyperparameter
 
 
-def test_another_place_of_the_data_is_another_place_everywhere():
-  """Resuming with another source was refused while reproduction called it the same run."""
+def test_data_location_does_not_identify_a_run():
+  """Regression: resuming with another source was refused, but reproduction treated it as the same
+  run.
+  """
   for key in ('data.source', 'data.folder', 'data.workers'):
     now = changed(RESOLVED, key)
     assert identity.keys_against_resuming(RESOLVED, now) == []
     assert identity.keys_of_another_experiment(RESOLVED, now) == []
 
 
-def test_a_finished_run_stays_finished_where_only_its_logging_changes(small, tmp_path):
-  """A sweep called it unfinished, although training would have had nothing to do."""
+def test_finished_run_stays_finished_if_logging_changes(small, tmp_path):
+  """Regression: a sweep treated such a run as unfinished, although no training was left."""
   summary = loop.train(experiment.build(small, 'small'), tmp_path)
   for key in ('log_every', 'checkpoint_every', 'evaluate_every'):
     other = {**small, key: '2 steps'}
@@ -84,14 +86,16 @@ def test_a_finished_run_stays_finished_where_only_its_logging_changes(small, tmp
     assert record.finished(tmp_path, other) == summary
     assert reproduce.is_finished(tmp_path, other)
   assert record.finished(tmp_path, {**small, 'seed': 1}) is None
-  assert reproduce.is_finished(tmp_path, {**small, 'seed': 1})  # another run of the experiment
+  assert reproduce.is_finished(tmp_path, {**small, 'seed': 1})  # another run of the same experiment
   longer = {**small, 'train_for': '9 steps'}
   assert record.finished(tmp_path, longer) is None
   assert not reproduce.is_finished(tmp_path, longer)
 
 
-def test_a_place_of_the_data_is_finished_only_where_its_examples_are_known(small, tmp_path):
-  """A sweep must not take the figures of one folder for those of another."""
+def test_moved_data_is_finished_only_after_a_check(small, tmp_path):
+  """A sweep must not take the figures of one folder for those of another. Training compares the
+  examples.
+  """
   summary = loop.train(experiment.build(small, 'small'), tmp_path)
   other = {**small, 'data': {**small['data'], 'data_dir': str(tmp_path)}}
   assert record.finished(tmp_path, other) is None
@@ -99,8 +103,10 @@ def test_a_place_of_the_data_is_finished_only_where_its_examples_are_known(small
   assert record.finished(tmp_path, other) == summary
 
 
-def test_a_finished_run_that_was_made_longer_is_not_finished(small, tmp_path):
-  """Killed before its first step: its summary is that of the shorter run."""
+def test_extended_run_is_not_finished(small, tmp_path):
+  """The run was extended and killed before its first step, so its summary is that of the shorter
+  run.
+  """
   loop.train(experiment.build(small, 'small'), tmp_path)
   run = record.load(tmp_path)
   assert (run.finished, run.steps, run.state(False)) == (True, 8, 'finished')
@@ -112,7 +118,7 @@ def test_a_finished_run_that_was_made_longer_is_not_finished(small, tmp_path):
   assert not reproduce.is_finished(tmp_path, longer)
 
 
-def test_a_task_is_the_same_as_a_name_and_as_a_section(small, tmp_path):
+def test_task_name_equals_task_section(small, tmp_path):
   summary = loop.train(experiment.build(small, 'small'), tmp_path)
   assert record.finished(tmp_path, {**small, 'task': {'name': 'classify'}}) == summary
   smoothed = {**small, 'task': {'name': 'classify', 'label_smoothing': 0.1}}
@@ -121,7 +127,7 @@ def test_a_task_is_the_same_as_a_name_and_as_a_section(small, tmp_path):
   ]
 
 
-def test_a_run_of_a_newer_format_is_refused(small, tmp_path):
+def test_run_of_a_newer_format_is_refused(small, tmp_path):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
   config = json.loads(file.read_text())

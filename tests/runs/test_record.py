@@ -1,4 +1,4 @@
-"""A run as one object: its files, its figures and its network."""
+"""Loading a run as one object: its files, its figures and its model."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from jaxdl.runs import checkpoint, record
 from jaxdl.training import experiment, loop
 
 
-def test_a_run_holds_its_files_and_its_best_network(small_cnn, tmp_path):
+def test_loaded_run_has_its_files_and_best_model(small_cnn, tmp_path):
   built = experiment.build(small_cnn, 'small')
   summary = loop.train(built, tmp_path)
   run = runs.load(tmp_path)
@@ -20,7 +20,7 @@ def test_a_run_holds_its_files_and_its_best_network(small_cnn, tmp_path):
   labels = split.arrays['label']
   correct = (run.model.apply(run.variables, images).argmax(-1) == labels).mean()
   assert float(correct) == pytest.approx(summary['test_accuracy'])
-  assert run.variables is run.variables  # read once
+  assert run.variables is run.variables  # read only once
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,21 @@ def test_a_run_holds_its_files_and_its_best_network(small_cnn, tmp_path):
     ('', []),
   ],
 )  # fmt: skip
-def test_the_keys_that_a_command_changes_are_read_as_a_shell_reads_it(tmp_path, command, changed):
+def test_changed_keys_are_parsed_like_shell_arguments(tmp_path, command, changed):
   run = record.Run(tmp_path, 'mine', {}, {}, [], command)
   assert run.changed == changed
 
 
-def test_loading_a_run_reads_no_checkpoint(small, tmp_path, monkeypatch):
+def test_loading_a_run_reads_checkpoints_lazily(small, tmp_path, monkeypatch):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   read = []
   original = checkpoint.load_step
-  monkeypatch.setattr(
-    checkpoint, 'load_step', lambda *arguments: read.append(arguments) or original(*arguments)
-  )
+
+  def recording_load(*arguments):
+    read.append(arguments)
+    return original(*arguments)
+
+  monkeypatch.setattr(checkpoint, 'load_step', recording_load)
   run = runs.load(tmp_path)
   assert run.finished
   assert not read
@@ -52,6 +55,6 @@ def test_loading_a_run_reads_no_checkpoint(small, tmp_path, monkeypatch):
   assert len(read) == 1
 
 
-def test_a_folder_without_a_run_is_an_error(tmp_path):
+def test_folder_without_a_run_is_an_error(tmp_path):
   with pytest.raises(FileNotFoundError, match='holds no run: give the folder of a run'):
     runs.load(tmp_path)

@@ -1,6 +1,4 @@
-"""Sweeps: which runs there are, that training them together changes none, and what they leave
-behind.
-"""
+"""Sweeps: their members, training members compiled together, and output files."""
 
 import copy
 import dataclasses
@@ -27,7 +25,7 @@ SWEEPS = sorted(ROOT.glob('configs/sweeps/*.py'))
 
 @pytest.fixture
 def sweep(small, config_file):
-  """Two cells × two learning rates × two seeds of a tiny network."""
+  """Two cells × two learning rates × two seeds of a small network."""
   config_file(small, 'base')
   return dict(
     base='base.py',
@@ -66,12 +64,10 @@ def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
   assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
 
 
-def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
+def test_sweep_stops_after_the_run_that_is_signalled(
   sweep, config_file, tmp_path, capsys, monkeypatch
 ):
-  """The run in hand ends as it would have, the next is not begun, and the same command trains the
-  rest.
-  """
+  """The current run finishes, the next one is not started, and the same command trains the rest."""
   sweep['axes'] = sweep['axes'][:1]
   command_line = [
     'sweep',
@@ -80,9 +76,11 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
   ]
 
   def interrupted(built):
-    return lambda writers, state: (
-      int(state.step) < built.steps or signal.raise_signal(signal.SIGINT)
-    )
+    def at_evaluation(writers, state):
+      if int(state.step) >= built.steps:
+        signal.raise_signal(signal.SIGINT)
+
+    return at_evaluation
 
   with monkeypatch.context() as patch:
     patch.setattr(training.evaluations, 'over_time', interrupted)
@@ -92,13 +90,15 @@ def test_sweep_heeds_a_signal_in_the_last_steps_of_a_run(
   assert '| RNN | not finished | – | – | – | – | – | – |' in shown.out
   found = last_json(shown.out)
   assert (found['finished'], found['stopped'], list(found['mean'])) == (1, True, ['LSTM'])
-  assert len(set(shown.err.splitlines())) == len(shown.err.splitlines()), 'a warning is said once'
+  assert len(set(shown.err.splitlines())) == len(shown.err.splitlines()), (
+    'each warning is printed once'
+  )
   assert command.run(sweep_command.main, command_line) == 0
   found = last_json(capsys.readouterr().out)
   assert (found['finished'], found['stopped'], list(found['mean'])) == (2, False, ['LSTM', 'RNN'])
 
 
-def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path, monkeypatch):
+def test_sweep_members_with_different_numbers_share_a_program(sweep, tmp_path, monkeypatch):
   found = members.read(sweep, tmp_path / 'sweep.py')
   groups = grouping.grouped(found, together='always')
   assert [[member.label for member in group] for group in groups] == [
@@ -106,21 +106,25 @@ def test_sweep_members_share_a_program_where_only_numbers_differ(sweep, tmp_path
     ['RNN, fast'] * 2 + ['RNN, slow'] * 2,
   ]
   monkeypatch.setattr(grouping.jax, 'device_count', lambda: 1)
-  for alone in ('never', 'auto'):  # on one CPU, by measurement
-    assert all(len(group) == 1 for group in grouping.grouped(found, together=alone))
+  for mode in ('never', 'auto'):  # separate runs were measured to be faster on one CPU
+    assert all(len(group) == 1 for group in grouping.grouped(found, together=mode))
 
 
 @pytest.mark.parametrize(('devices', 'sizes'), [(1, [1] * 6), (2, [2, 1, 2, 1]), (4, [1] * 6)])
 def test_sweep_members_share_a_cpu_of_several_devices(devices, sizes, sweep, tmp_path, monkeypatch):
-  """As many as divide over the devices; the rest is faster with a whole CPU for each."""
+  """Groups have as many members as divide over the devices. The remaining members are faster with
+  the complete CPU for each.
+  """
   sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
   monkeypatch.setattr(grouping.jax, 'device_count', lambda: devices)
   groups = grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
   assert [len(group) for group in groups] == sizes
 
 
-def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp_path):
-  """Other layers need another program, and a plateau a loop of its own."""
+def test_sweep_separates_members_that_cannot_share_a_program(
+  sweep, small_cnn, config_file, tmp_path
+):
+  """Different layers need another program, and a plateau needs its own loop."""
   config_file(small_cnn, 'base')
   sweep['axes'] = [
     dict(
@@ -146,15 +150,15 @@ def test_sweep_leaves_alone_what_cannot_share(sweep, small_cnn, config_file, tmp
 
 
 def trained_together(configs, count):
-  """The states and the sums of each step after `count` steps of configs that share a program."""
+  """States and sums of each step after `count` steps of configs that are compiled together."""
   built = [experiment.build(config, 'small') for config in configs]
   feeds = ensemble.split_feeds(len(built))(ensemble.feeds(built)(0, count), count)
-  states = ensemble.placed(ensemble.stacked([one.initial_state() for one in built]))
+  states = ensemble.placed(ensemble.stacked([member.initial_state() for member in built]))
   arrays = parallel.replicate(built[0].data.splits['train'].arrays)
   return ensemble.compile_steps(built)(states, arrays, feeds, np.int32(count))
 
 
-def trained_alone(config, count):
+def trained_separately(config, count):
   built = experiment.build(config, 'small')
   split = built.data.splits['train']
   feed = parallel.split_feed(split.feed(0, count), count)
@@ -168,15 +172,15 @@ def trained_alone(config, count):
 
 @pytest.mark.parametrize(
   'in_turn', [pytest.param(True, marks=pytest.mark.slow), False]
-)  # True: test_devices, too
+)  # True: also in tests/devices
 @pytest.mark.parametrize(
   'kind',
   ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))],
 )
-def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypatch):
-  """Parameters after 50 steps within 1e-4, whatever differs: seed, learning rate, L2 strength,
-  dropout rate; members of a device one after another, as on a CPU, or at once, as on an
-  accelerator.
+def test_sweep_member_equals_a_separate_run(kind, in_turn, request, monkeypatch):
+  """Parameters after 50 steps agree within 1e-4, although seed, learning rate, L2 strength and
+  dropout rate differ. The members of a device run one after another, as on a CPU, or at once, as
+  on an accelerator.
   """
   monkeypatch.setattr(parallel, 'members_in_turn', lambda: in_turn)
   config = request.getfixturevalue(kind)
@@ -184,22 +188,19 @@ def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypa
   if kind == 'small_text':
     config['model']['layers'] = 1
   configs = [copy.deepcopy(config) for _ in range(2)]
-  for number, one in enumerate(configs):
-    one['seed'] = number
-    one['optimizer']['learning_rate'] = (1e-3, 2e-3)[number]
-    one['l2'] = (1e-3, 1e-2)[number]
-    if (
-      kind == 'small_cnn'
-      # Adam would blow up the rounding errors of biases before batch normalisation: their gradient is
-      # 0
-    ):
-      one['optimizer']['name'] = 'momentum'
-      one['model']['layers'][3]['rate'] = (0.3, 0.1)[number]
+  for number, member in enumerate(configs):
+    member['seed'] = number
+    member['optimizer']['learning_rate'] = (1e-3, 2e-3)[number]
+    member['l2'] = (1e-3, 1e-2)[number]
+    if kind == 'small_cnn':
+      # Adam would amplify rounding errors: biases before batch normalisation have gradient 0
+      member['optimizer']['name'] = 'momentum'
+      member['model']['layers'][3]['rate'] = (0.3, 0.1)[number]
     elif kind == 'small_text':
-      one['model']['dropout'] = (0.2, 0.5)[number]
+      member['model']['dropout'] = (0.2, 0.5)[number]
   states, history = trained_together(configs, 50)
-  for number, one in enumerate(configs):
-    state, alone = trained_alone(one, 50)
+  for number, member in enumerate(configs):
+    state, separate = trained_separately(member, 50)
     found = jax.tree.map(lambda leaf, number=number: leaf[number], states)
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.params, state.params
@@ -207,16 +208,14 @@ def test_sweep_member_equals_the_same_run_alone(kind, in_turn, request, monkeypa
     jax.tree.map(
       lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found.average, state.average
     )
-    np.testing.assert_allclose(history['loss'][number], alone['loss'], rtol=2e-3)
+    np.testing.assert_allclose(history['loss'][number], separate['loss'], rtol=2e-3)
   spread = jax.tree.map(lambda leaf: float(np.abs(np.diff(leaf, axis=0)).max()), states.params)
   assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
-def test_sweep_writes_ordinary_runs_a_table_and_a_figure(
-  sweep, small, config_file, tmp_path, capsys
-):
-  """Run twice, the second time with nothing to do: the same figures; each folder is a run of its
-  own.
+def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_path, capsys):
+  """The second call has nothing to train and gives the same figures. Each folder is an ordinary
+  run.
   """
   config_file({**small, 'model': {**small['model'], 'classes': 'classes'}}, 'base')
   sweep['axes'] = sweep['axes'][1:]
@@ -284,33 +283,33 @@ def test_sweep_writes_ordinary_runs_a_table_and_a_figure(
   assert sessions == {folder: folder for folder in sessions}
   model, variables, config = checkpoint.load_model(tmp_path / 'out' / row['runs'][1])
   assert config['seed'] == 1
-  alone = loop.train(
-    experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'alone'
+  separate = loop.train(
+    experiment.build(members.read(sweep, file)[1].config, 'base'), tmp_path / 'separate'
   )
-  assert alone['test_loss'] == pytest.approx(summaries[1]['test_loss'], abs=1e-4)
-  assert alone['step'] == summaries[1]['step']
+  assert separate['test_loss'] == pytest.approx(summaries[1]['test_loss'], abs=1e-4)
+  assert separate['step'] == summaries[1]['step']
   logged = [
     [(line['step'], line['split']) for line in files.journal(folder)]
-    for folder in (tmp_path / 'alone', tmp_path / 'out' / row['runs'][1])
+    for folder in (tmp_path / 'separate', tmp_path / 'out' / row['runs'][1])
   ]
   assert logged[0] == logged[1]
 
 
-def test_sweep_compares_runs_on_the_same_data_alone(
+def test_sweep_refuses_members_with_different_data(
   sweep, config_file, tmp_path, capsys, monkeypatch
 ):
-  """A choice that is added later is not trained on other digits than the finished ones; the
-  examples are said once.
+  """A choice that is added later is not trained on other digits than the finished ones. The
+  examples are described once.
   """
   choices, out = sweep['axes'][1]['choices'], tmp_path / 'out'
   sweep |= {'seeds': [0], 'axes': [dict(name='rate', choices=choices[:1])]}
 
-  def given():
+  def run_sweep():
     return command.run(
       sweep_command.main, ['sweep', f'--config={config_file(sweep, "sweep")}', f'--workdir={out}']
     )
 
-  assert given() == 0
+  assert run_sweep() == 0
   assert capsys.readouterr().out.count('  validation: 50 examples, 10 classes of ') == 1
   sweep['axes'] = [dict(name='rate', choices=choices)]
   packed = mnist._bundled()
@@ -320,29 +319,29 @@ def test_sweep_compares_runs_on_the_same_data_alone(
   }
   with monkeypatch.context() as patched:
     patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, columns=columns))
-    assert given() == 1
+    assert run_sweep() == 1
   assert capsys.readouterr().err.splitlines()[-1] == (
     f'jaxdl: mnist (bundled) has other examples than {out}/fast/seed0 was trained on (in the test, train split): give the data of '
     'that run, or another --workdir'
   )
-  assert given() == 0
+  assert run_sweep() == 0
   assert last_json(capsys.readouterr().out)['finished'] == 2
 
 
-def test_sweep_resumes_together(small, tmp_path):
-  """Half a run, then the rest, equals a whole one: parameters, best checkpoint and journal."""
+def test_sweep_members_resume_together(small, tmp_path):
+  """Half a run and its rest equal an uninterrupted one: parameters, best checkpoint and journal."""
 
   def group(**changes):
     return [experiment.build({**small, 'seed': seed, **changes}, 'small') for seed in (0, 1)]
 
   folders = [tmp_path / name for name in ('a', 'b', 'c', 'd')]
   train_together(group(train_for='4 steps'), folders[:2])
-  resumed, whole = (
+  resumed, uninterrupted = (
     train_together(group(), folders[:2]),
     train_together(group(), folders[2:]),
   )
   assert [{**summary, 'seconds': 0} for summary in resumed] == [
-    {**summary, 'seconds': 0} for summary in whole
+    {**summary, 'seconds': 0} for summary in uninterrupted
   ]
   for one, other in zip(folders[:2], folders[2:], strict=True):
     lines = [
@@ -357,12 +356,12 @@ def test_sweep_resumes_together(small, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
-  """A learning rate that blows up ends its own run, not those beside it."""
+def test_sweep_continues_if_a_run_diverges(small, tmp_path):
+  """A learning rate that is too large ends only its own run."""
   small['optimizer'] = dict(name='sgd', learning_rate=1e-2)
-  wild = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
+  diverging = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
   good, bad = train_together(
-    [experiment.build(config, 'small') for config in (small, wild)],
+    [experiment.build(config, 'small') for config in (small, diverging)],
     [tmp_path / 'good', tmp_path / 'bad'],
   )
   assert 'not finite at step' in bad
@@ -370,36 +369,43 @@ def test_sweep_goes_on_where_a_run_diverges(small, tmp_path):
   assert checkpoint.last_step(tmp_path / 'good') == 8
 
 
-@pytest.mark.parametrize('how', ['always', 'never'])
-def test_sweep_names_a_run_whose_checkpoints_are_all_damaged_and_trains_the_others(
-  how, sweep, small, config_file, tmp_path, capsys
+@pytest.mark.parametrize('together', ['always', 'never'])
+def test_sweep_reports_a_damaged_run_and_trains_others(
+  together, sweep, small, config_file, tmp_path, capsys
 ):
   sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
   sweep['axes'][0]['choices'].pop()
   file = config_file(sweep, 'sweep')
-  arguments = ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', f'--together={how}']
+  arguments = [
+    'sweep',
+    f'--config={file}',
+    f'--workdir={tmp_path / "out"}',
+    f'--together={together}',
+  ]
   for changes in ({'train_for': '4 steps'}, small):
     config_file({**small, **changes}, 'base')
     code = command.run(sweep_command.main, arguments)
     shown = capsys.readouterr()
     if changes is not small:
       assert code == 0
-      lost = tmp_path / 'out/lstm/seed1'
-      for file in lost.glob('checkpoints/*/config/metadata'):
+      damaged = tmp_path / 'out/lstm/seed1'
+      for file in damaged.glob('checkpoints/*/config/metadata'):
         file.write_text('')
   assert code == 1
-  message = f'every checkpoint of {lost} is damaged: 1 in {lost}/checkpoints, the last of step 4 ('
+  message = (
+    f'every checkpoint of {damaged} is damaged: 1 in {damaged}/checkpoints, the last of step 4 ('
+  )
   assert f'\njaxdl: {message}' in f'\n{shown.err}'
   found = last_json(shown.out)
   assert (found['finished'], found['stopped'], list(found['faults'])) == (2, False, ['lstm/seed1'])
   assert found['faults']['lstm/seed1'].startswith(message)
-  assert checkpoint.kept_steps(lost) == [4]
-  assert not (lost / 'damaged').exists()
+  assert checkpoint.kept_steps(damaged) == [4]
+  assert not (damaged / 'damaged').exists()
   assert [checkpoint.last_step(tmp_path / f'out/lstm/seed{seed}') for seed in (0, 2)] == [8, 8]
   assert command.run(sweep_command.main, [*arguments, '--start-over']) == 0
   assert last_json(capsys.readouterr().out)['finished'] == 3
-  assert [path.name for path in (lost / 'damaged').iterdir()] == ['4']
-  assert '--start-over' not in (lost / 'command.txt').read_text()
+  assert [path.name for path in (damaged / 'damaged').iterdir()] == ['4']
+  assert '--start-over' not in (damaged / 'command.txt').read_text()
 
 
 def test_sweep_curves_are_means_over_seeds():
@@ -414,7 +420,7 @@ def test_sweep_curves_are_means_over_seeds():
 
 
 @pytest.mark.parametrize('path', SWEEPS, ids=lambda path: path.stem)
-def test_every_sweep_reads(path):
+def test_every_sweep_config_is_valid(path):
   found = members.read(read_file(path), path)
   assert len(found) > 1
   assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
@@ -441,12 +447,12 @@ def test_every_sweep_reads(path):
     (dict(base='other.py'), r'config file .*other\.py does not exist: '),
   ],
 )
-def test_sweep_names_what_is_wrong(change, message, sweep, tmp_path):
+def test_sweep_config_error_names_the_key(change, message, sweep, tmp_path):
   with pytest.raises(ValueError, match=f'^{message}'):
     members.read({**sweep, **change}, tmp_path / 'sweep.py')
 
 
-def test_sweep_names_the_member_that_cannot_be_built(sweep, tmp_path):
+def test_sweep_error_names_the_invalid_member(sweep, tmp_path):
   sweep['axes'][0]['choices'][1]['model'] = dict(cell='rmn')
   with pytest.raises(
     ValueError, match=r"^RNN, fast: config\.model\.cell='rmn' is unknown: use one of rnn, lstm, gru"
@@ -455,7 +461,7 @@ def test_sweep_names_the_member_that_cannot_be_built(sweep, tmp_path):
 
 
 @pytest.mark.parametrize('rate', ['fast', -1])
-def test_sweep_names_the_member_whose_number_cannot_be_trained_before_any_is(rate, sweep, tmp_path):
+def test_sweep_invalid_number_is_refused_before_training(rate, sweep, tmp_path):
   sweep['axes'][1]['choices'][1]['optimizer'] = dict(learning_rate=rate)
   with pytest.raises(
     ValueError,

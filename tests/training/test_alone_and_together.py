@@ -1,4 +1,4 @@
-"""A run that is trained together with others leaves what it leaves when it is trained alone."""
+"""A run compiled together with others leaves the same files and figures as a separate run."""
 
 import pathlib
 import signal
@@ -13,17 +13,17 @@ from jaxdl.training import experiment, loop
 SEEDS = (0, 1)
 
 
-def train_alone(experiments, folders, callbacks):
+def train_separately(experiments, folders, callbacks):
   found = []
-  for built, folder, one in zip(experiments, folders, callbacks, strict=True):
+  for built, folder, hooks in zip(experiments, folders, callbacks, strict=True):
     try:
       found.append(
         loop.train(
           built,
           folder,
-          at_start=one.at_start,
-          at_evaluation=one.at_evaluation,
-          at_end=one.at_end,
+          at_start=hooks.at_start,
+          at_evaluation=hooks.at_evaluation,
+          at_end=hooks.at_end,
         )
       )
     except FloatingPointError as error:
@@ -31,15 +31,15 @@ def train_alone(experiments, folders, callbacks):
   return found
 
 
-WAYS = {'alone': train_alone, 'together': train_together}
+MODES = {'separate': train_separately, 'together': train_together}
 
 
 def built(small, **changes):
   return [experiment.build({**small, **changes, 'seed': seed}, 'small') for seed in SEEDS]
 
 
-def recorded(calls, number, stop_at=None):
-  """Callbacks that append (name, number of the run, step) to a list and may send a signal."""
+def recording_callbacks(calls, number, stop_at=None):
+  """Callbacks that append (name, number of the run, step) to a list and optionally send SIGTERM."""
 
   def at_evaluation(writers, state):
     calls.append(('evaluation', number, int(state.step)))
@@ -53,15 +53,15 @@ def recorded(calls, number, stop_at=None):
   )
 
 
-def left(folder):
-  """What a run left: files, checkpoints, the form of its journal, the facts of its summary."""
+def results_of(folder):
+  """A run's results: its files, checkpoints, journal and summary."""
   run = record.load(folder)
-  top = {path.relative_to(folder).parts[0] for path in pathlib.Path(folder).rglob('*')}
+  names = {path.relative_to(folder).parts[0] for path in pathlib.Path(folder).rglob('*')}
   lines = [
     (line['step'], line['split'], sorted(line), line['loss']) for line in files.journal(folder)
   ]
   return {
-    'files': sorted(top),
+    'files': sorted(names),
     'checkpoints': checkpoint.kept_steps(folder),
     'journal': [line[:3] for line in lines],
     'losses': [line[3] for line in lines],
@@ -72,88 +72,92 @@ def left(folder):
   }
 
 
-def both(tmp_path, scenario):
-  """Runs a scenario alone and together; returns what each run left, and the callbacks' calls."""
+def train_in_both_modes(tmp_path, scenario):
+  """Trains a scenario in both modes; returns the runs' results and the callbacks' calls of each."""
   found = {}
-  for name, train in WAYS.items():
-    folders = [tmp_path / name / str(seed) for seed in SEEDS]
+  for mode, train in MODES.items():
+    folders = [tmp_path / mode / str(seed) for seed in SEEDS]
     calls = []
     scenario(train, folders, calls)
-    found[name] = [left(folder) for folder in folders], sorted(calls, key=str)
-  return found['alone'], found['together']
+    found[mode] = [results_of(folder) for folder in folders], sorted(calls, key=str)
+  return found['separate'], found['together']
 
 
 def assert_same(tmp_path, scenario):
-  (alone, calls_alone), (together, calls_together) = both(tmp_path, scenario)
-  assert calls_together == calls_alone
-  for one, other in zip(alone, together, strict=True):
+  (separate, calls_separate), (together, calls_together) = train_in_both_modes(tmp_path, scenario)
+  assert calls_together == calls_separate
+  for one, other in zip(separate, together, strict=True):
     np.testing.assert_allclose(other.pop('losses'), one.pop('losses'), rtol=1e-4)
     assert other == one
-  return alone
+  return separate
 
 
-def test_a_run_to_its_end(small, tmp_path):
+def test_complete_run_is_equal_in_both_modes(small, tmp_path):
   def scenario(train, folders, calls):
-    train(built(small), folders, [recorded(calls, number) for number in SEEDS])
+    train(built(small), folders, [recording_callbacks(calls, number) for number in SEEDS])
     assert [call for call in calls if call[0] == 'start'] == [
       ('start', 0, None),
       ('start', 1, None),
     ]
 
-  alone = assert_same(tmp_path, scenario)
-  assert all(run['finished'] for run in alone)
+  results = assert_same(tmp_path, scenario)
+  assert all(run['finished'] for run in results)
 
 
-def test_checkpoints_between_evaluations(small, tmp_path):
+def test_checkpoints_between_evaluations_are_equal(small, tmp_path):
   """The best state is kept until the next checkpoint is due."""
   changes = dict(evaluate_every='2 steps', checkpoint_every='3 steps', keep_every='6 steps')
 
   def scenario(train, folders, calls):
     train(built(small, **changes), folders, [loop.Callbacks()] * 2)
 
-  alone = assert_same(tmp_path, scenario)
-  assert all(6 in run['checkpoints'] and 8 in run['checkpoints'] for run in alone)
+  results = assert_same(tmp_path, scenario)
+  assert all(6 in run['checkpoints'] and 8 in run['checkpoints'] for run in results)
 
 
-def test_a_signal_in_the_last_call_is_no_stop(small, tmp_path):
+def test_signal_in_the_last_call_does_not_stop(small, tmp_path):
   def scenario(train, folders, calls):
-    train(built(small), folders, [recorded(calls, number, stop_at=8) for number in SEEDS])
+    train(
+      built(small), folders, [recording_callbacks(calls, number, stop_at=8) for number in SEEDS]
+    )
 
-  alone = assert_same(tmp_path, scenario)
-  assert all(run['finished'] and run['summary']['stopped'] is None for run in alone)
+  results = assert_same(tmp_path, scenario)
+  assert all(run['finished'] and run['summary']['stopped'] is None for run in results)
 
 
-def test_a_signal_in_the_middle_and_a_resume(small, tmp_path):
+def test_signal_stops_both_modes_and_they_resume(small, tmp_path):
   """A signal at the evaluation of step 2 ends the training after the next call, at step 4."""
   changes = dict(evaluate_every='2 steps')
 
   def scenario(train, folders, calls):
-    # Each run gets a signal where one starts after the other has ended.
-    signalled = [recorded([], number, stop_at=2) for number in SEEDS]
+    # Separate runs start one after the other, so each of them gets a signal.
+    signalled = [recording_callbacks([], number, stop_at=2) for number in SEEDS]
     if train is train_together:
       signalled[1] = loop.Callbacks()
     first = train(built(small, **changes), folders, signalled)
     assert [summary['stopped'] for summary in first] == [4, 4]
     assert not any(record.load(folder).finished for folder in folders)
-    train(built(small, **changes), folders, [recorded(calls, number) for number in SEEDS])
+    train(
+      built(small, **changes), folders, [recording_callbacks(calls, number) for number in SEEDS]
+    )
 
-  alone = assert_same(tmp_path, scenario)
-  assert all(run['finished'] for run in alone)
+  results = assert_same(tmp_path, scenario)
+  assert all(run['finished'] for run in results)
 
 
-def test_a_loss_that_is_not_finite(small, tmp_path):
-  """The run that diverges is named; the other one is trained to its end."""
+def test_diverging_run_is_reported_and_others_finish(small, tmp_path):
+  """The diverging run is reported, and the other one is trained to its end."""
   small['optimizer'] = dict(name='sgd', learning_rate=1e-2)
-  wild = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
+  diverging = {**small, 'optimizer': dict(name='sgd', learning_rate=1e38)}
   found = {}
-  for name, train in WAYS.items():
+  for name, train in MODES.items():
     folders = [tmp_path / name / which for which in ('good', 'bad')]
-    experiments = [experiment.build(config, 'small') for config in (small, wild)]
+    experiments = [experiment.build(config, 'small') for config in (small, diverging)]
     good, bad = train(experiments, folders, [loop.Callbacks()] * 2)
     found[name] = (good['step'], bad, checkpoint.kept_steps(folders[0]))
     assert not (folders[1] / 'summary.json').exists()
-  assert found['together'] == found['alone']
-  assert 'not finite at step' in found['alone'][1]
+  assert found['together'] == found['separate']
+  assert 'not finite at step' in found['separate'][1]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_a_loss_that_is_not_finite(small, tmp_path):
     ('profile', '2 steps'),
   ],
 )
-def test_what_follows_one_run_is_refused_by_name_for_several(key, value, small, tmp_path):
+def test_options_for_one_run_are_refused_for_several(key, value, small, tmp_path):
   with pytest.raises(
     ValueError, match=rf'config\.{key} is set, so small cannot be trained together'
   ):

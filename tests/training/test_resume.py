@@ -1,4 +1,4 @@
-"""A run that is stopped and resumed equals one that is not, bit for bit."""
+"""A run that is stopped and resumed equals an uninterrupted one, bit for bit."""
 
 import dataclasses
 import itertools
@@ -35,24 +35,26 @@ from jaxdl.views import subject
   ],
 )
 def test_resume_equals_uninterrupted_bit_for_bit(model, stop, request, tmp_path):
-  """Stops in the middle of the first epoch (of 4 steps), and one step into the second."""
+  """Stops in the middle of the first epoch (of 4 steps), or one step into the second."""
   config = {**request.getfixturevalue(model), 'ema_decay': 0.9 if model == 'small' else 0.0}
   built = experiment.build({**config, 'train_for': '9 steps'}, 'small')
-  straight = loop.train(built, tmp_path / 'straight')
+  uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
   loop.train(
     experiment.build({**config, 'train_for': f'{stop} steps'}, 'small'), tmp_path / 'resumed'
   )
   resumed = loop.train(built, tmp_path / 'resumed')
-  expected, found = (state_of(built, tmp_path / name) for name in ('straight', 'resumed'))
+  expected, found = (state_of(built, tmp_path / name) for name in ('uninterrupted', 'resumed'))
   assert int(found.step) == 9
   jax.tree.map(np.testing.assert_array_equal, found, expected)
-  same = ('test_loss', 'test_accuracy')
-  if straight['step'] == resumed['step']:
-    assert [straight[key] for key in same] == [resumed[key] for key in same]
+  keys = ('test_loss', 'test_accuracy')
+  if uninterrupted['step'] == resumed['step']:
+    assert [uninterrupted[key] for key in keys] == [resumed[key] for key in keys]
 
 
 def test_resume_never_writes_a_step_twice(small, tmp_path):
-  """A crash after step 6 leaves lines after the last checkpoint, and a broken one."""
+  """A crash after step 6 leaves lines that are newer than the last checkpoint, and an incomplete
+  one.
+  """
   built = experiment.build(small, 'small')
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   with (tmp_path / 'metrics.jsonl').open('a') as journal:
@@ -65,32 +67,33 @@ def test_resume_never_writes_a_step_twice(small, tmp_path):
 
 
 class Crash(BaseException):
-  """What ends a run at once: an Exception of a function that watches is only a warning."""
+  """Ends a run at once: an Exception in a callback is only a warning."""
 
 
-@pytest.mark.parametrize('together', [False, True], ids=['alone', 'together'])
-def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together, small, tmp_path):
-  """A crash at step 5, saved at 3: the line of step 8 is the mean of all eight steps, to the bit,
-  not of those since 3.
+@pytest.mark.parametrize('together', [False, True], ids=['separate', 'together'])
+def test_resume_between_logs_records_the_uninterrupted_values(together, small, tmp_path):
+  """A crash at step 5, after a checkpoint at step 3.
 
-  And the weights of step 5, kept before the crash, are kept once.
+  The line of step 8 is the exact mean of all eight steps, not only of those since step 3. The
+  weights of step 5, recorded before the crash, are recorded once.
   """
   small |= dict(log_every='8 steps', evaluate_every='5 steps', checkpoint_every='3 steps')
-  built = [experiment.build({**small, 'seed': seed}, 'small') for seed in (0, 1)[: 1 + together]]
+  seeds = (0, 1) if together else (0,)
+  built = [experiment.build({**small, 'seed': seed}, 'small') for seed in seeds]
 
-  def watch(writers, state):
+  def record_weights(writers, state):
     writers.weights(int(state.step), weights.quantiles(state.variables()))
 
-  def crash(writers, state):
-    watch(writers, state)
+  def record_and_crash(writers, state):
+    record_weights(writers, state)
     raise Crash(f'at step {int(state.step)}')
 
-  def go(name, watch):
+  def train(name, record_weights):
     folders = [tmp_path / name / str(number) for number in range(len(built))]
     if together:
-      train_together(built, folders, [loop.Callbacks(at_evaluation=watch)] * len(built))
+      train_together(built, folders, [loop.Callbacks(at_evaluation=record_weights)] * len(built))
     else:
-      loop.train(built[0], folders[0], at_evaluation=watch)
+      loop.train(built[0], folders[0], at_evaluation=record_weights)
     return [
       (
         [{**line, 'examples_per_second': 0} for line in files.journal(folder)],
@@ -100,10 +103,10 @@ def test_resume_between_two_logs_records_what_an_uninterrupted_run_does(together
     ]
 
   with pytest.raises(Crash, match='^at step 5$'):
-    go('resumed', crash)
+    train('resumed', record_and_crash)
   assert checkpoint.kept_steps(tmp_path / 'resumed/0') == [3]
-  resumed = go('resumed', watch)
-  assert resumed == go('straight', watch)
+  resumed = train('resumed', record_weights)
+  assert resumed == train('uninterrupted', record_weights)
   assert [line['step'] for line in resumed[0][1]] == [5, 8]
 
 
@@ -117,7 +120,7 @@ def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
   assert second == first == json.loads((tmp_path / 'summary.json').read_text())
 
 
-def test_resume_adds_the_seconds_of_all_sittings(small, tmp_path):
+def test_resume_adds_the_seconds_of_all_sessions(small, tmp_path):
   first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   second = loop.train(experiment.build(small, 'small'), tmp_path)
   assert second['seconds'] > first['seconds'] > 0
@@ -137,9 +140,7 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   )
 
 
-def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_config(
-  small, tmp_path, monkeypatch
-):
+def test_resume_before_the_first_step_accepts_another_config(small, tmp_path, monkeypatch):
   monkeypatch.setattr(chunks, 'first_state', lambda *_: 1 / 0)
   with pytest.raises(ZeroDivisionError):
     loop.train(experiment.build(small, 'small'), tmp_path)
@@ -149,8 +150,8 @@ def test_resume_of_a_run_that_failed_before_it_learned_anything_takes_another_co
   assert loop.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
 
 
-def test_a_run_of_format_1_resumes_with_its_own_schedule(small, tmp_path):
-  """Its config.json has no format. A cosine ended one step after the last one then."""
+def test_resume_of_format_1_keeps_its_schedule(small, tmp_path):
+  """Its config.json has no format, and a cosine schedule ended one step after the last one."""
   small['schedule'] = dict(name='cosine')
   old, new = experiment.build(small, 'small', format=1), experiment.build(small, 'small')
   assert (float(old.rate(7)) > 0, float(new.rate(7))) == (True, 0)
@@ -169,11 +170,9 @@ def test_a_run_of_format_1_resumes_with_its_own_schedule(small, tmp_path):
   assert record.finished(tmp_path / 'old', small)
 
 
-def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(
-  small, tmp_path, capsys
-):
-  """Whether the config says seed 0 or nothing is the same run, also in a folder of an older
-  version, which kept nothing.
+def test_resume_without_a_seed_uses_seed_0(small, tmp_path, capsys):
+  """A config with seed 0 and one without a seed are the same run, also in a folder of an older
+  version, which stored no seed. Such a run can be analysed.
   """
   del small['seed']
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
@@ -189,7 +188,7 @@ def test_resume_of_a_run_without_a_seed_takes_the_default_and_can_be_analysed(
     loop.train(experiment.build({**small, 'seed': 1}, 'small'), tmp_path)
 
 
-def test_resume_of_a_run_whose_version_kept_less_of_the_data(small, tmp_path, capsys):
+def test_resume_accepts_older_runs_with_fewer_data_facts(small, tmp_path, capsys):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
   config = json.loads(file.read_text())
@@ -200,7 +199,7 @@ def test_resume_of_a_run_whose_version_kept_less_of_the_data(small, tmp_path, ca
 
 
 def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
-  """The same config, the same number of examples and the same classes, but other digits."""
+  """The config, the number of examples and the classes are the same, but the digits differ."""
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob('*') if path.is_file())
   packed = mnist._bundled()
@@ -221,9 +220,7 @@ def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
   )
 
 
-def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(
-  small, tmp_path, monkeypatch, capsys
-):
+def test_resume_without_checksums_requires_the_same_origin(small, tmp_path, monkeypatch, capsys):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
   config = json.loads(file.read_text())
@@ -239,17 +236,15 @@ def test_resume_of_a_run_without_checksums_takes_the_same_origin_alone(
       loop.train(experiment.build(small, 'small'), tmp_path)
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   assert f'resuming {tmp_path} at step 2 of 4' in capsys.readouterr().out
-  with monkeypatch.context() as patched:  # from now on there are checksums
+  with monkeypatch.context() as patched:  # from now on checksums are stored
     patched.setattr(mnist, '_bundled', lambda: dataclasses.replace(packed, origin='tfds'))
     loop.train(experiment.build(small, 'small'), tmp_path)
   assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
 
 
-def test_resume_from_another_place_with_the_same_photographs(
-  small_cnn, tmp_path, monkeypatch, capsys
-):
-  """Another working directory, an absolute path, a moved folder, other workers; a folder with
-  another photograph is refused.
+def test_resume_accepts_moved_but_not_changed_photographs(small_cnn, tmp_path, monkeypatch, capsys):
+  """Another working directory, an absolute path, a moved folder and other workers are accepted. A
+  changed photograph is refused.
   """
   for split, kind, number in itertools.product(('train', 'test'), 'ab', range(4)):
     (tmp_path / f'photos/{split}/{kind}').mkdir(parents=True, exist_ok=True)
@@ -258,7 +253,7 @@ def test_resume_from_another_place_with_the_same_photographs(
   small_cnn['model']['layers'][-2]['features'] = 2
   run = tmp_path / 'run'
 
-  def go(steps, **data):
+  def train(steps, **data):
     loop.train(
       experiment.build(
         {
@@ -282,28 +277,26 @@ def test_resume_from_another_place_with_the_same_photographs(
     return capsys.readouterr().out
 
   monkeypatch.chdir(tmp_path)
-  go(1, folder='photos')
+  train(1, folder='photos')
   monkeypatch.chdir('/')
-  assert f'resuming {run} at step 1 of 2' in go(2, folder=str(tmp_path / 'photos'))
+  assert f'resuming {run} at step 1 of 2' in train(2, folder=str(tmp_path / 'photos'))
   (tmp_path / 'photos').rename(tmp_path / 'moved')
   moved = str(tmp_path / 'moved')
-  assert f'resuming {run} at step 2 of 3' in go(3, folder=moved, source='folder', workers=None)
+  assert f'resuming {run} at step 2 of 3' in train(3, folder=moved, source='folder', workers=None)
   assert json.loads((run / 'config.json').read_text())['dataset']['folder'] == moved
   with pytest.raises(ValueError, match=r'holds a run of another config \(differing in data.size, '):
-    go(4, folder=moved, size=32)
+    train(4, folder=moved, size=32)
   (tmp_path / 'moved/train/a/0.png').write_bytes(
     (tmp_path / 'moved/train/a/0.png').read_bytes() + b' '
   )
   with pytest.raises(
     ValueError, match='holds a run that was trained on other data: give the data of that run'
   ):
-    go(4, folder=moved)
+    train(4, folder=moved)
 
 
-def test_resume_after_sigterm_says_how_and_equals_uninterrupted(
-  small, config_file, tmp_path, capsys
-):
-  """A real process, stopped by a real signal in the middle of its run."""
+def test_resume_after_sigterm_equals_uninterrupted(small, config_file, tmp_path, capsys):
+  """Stops a real process with a real signal in the middle of its run; it prints how to resume."""
   small.update(
     train_for='4000 steps',  # long enough that a busy machine delivers the signal before its end
     log_every='40 steps',
@@ -323,20 +316,22 @@ def test_resume_after_sigterm_says_how_and_equals_uninterrupted(
     if line.startswith('step 40'):
       stopped.send_signal(signal.SIGTERM)
       break
-  rest = stopped.stdout.read()
-  assert stopped.wait(120) == 75, 'the code of a run that resumes'
-  (step,) = re.findall(r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', rest)
-  assert last_json(rest)['stopped'] == int(step)
+  output = stopped.stdout.read()
+  assert stopped.wait(120) == 75, 'the exit code of a run that can be resumed'
+  (step,) = re.findall(
+    r'stopped at step (\d+), resume with: python -m jaxdl\.main --config=', output
+  )
+  assert last_json(output)['stopped'] == int(step)
   built = experiment.build(small, 'small')
   loop.train(built, tmp_path / 'resumed')
   assert re.search(r'resuming .* at step [\d,]+ of 4,000', capsys.readouterr().out)
-  loop.train(built, tmp_path / 'straight')
+  loop.train(built, tmp_path / 'uninterrupted')
   jax.tree.map(
     np.testing.assert_array_equal,
-    *(state_of(built, tmp_path / name) for name in ('resumed', 'straight')),
+    *(state_of(built, tmp_path / name) for name in ('resumed', 'uninterrupted')),
   )
-  resumed, straight = (
+  resumed, uninterrupted = (
     [{**line, 'examples_per_second': 0} for line in files.journal(tmp_path / name)]
-    for name in ('resumed', 'straight')
+    for name in ('resumed', 'uninterrupted')
   )
-  assert resumed == straight
+  assert resumed == uninterrupted

@@ -1,4 +1,4 @@
-"""What training must do, whatever the experiment."""
+"""Properties of training that hold for every experiment."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from jaxdl.step import steps, tasks
 from jaxdl.step.state import accepted_kwargs
 from jaxdl.training import chunks, experiment, loop, programs
 
-PARAMETERS = {  # total, and of these not trainable
+PARAMETERS = {  # config → (total, non-trainable)
   'rnn_mnist': (20096 + 1290, 0),
   'lstm_mnist': (80384 + 1290, 0),
   'gru_mnist': (60672 + 1290, 0),
@@ -39,18 +39,16 @@ PARAMETERS = {  # total, and of these not trainable
   'char_gru_shakespeare': (2498625, 0),
   'rotated_autoencoder_hoda': (570497, 0),
 }
-START = {
+FIRST_LOSS = {  # bounds near ln 10, ln 65 or the mean square of the ink
   'classify': (2.0, 3.5),
   'next_char': (4.0, 4.4),
   'reconstruct': (0.04, 0.5),
-}  # near ln 10, ln 65 or the ink's square
+}
 CHEAP = {'lstm_mnist'}
 
 
-def test_training_step_is_compiled_while_the_parameters_are_drawn(small):
-  """The State is that of `initial_state`, to the bit, and the first call finds its program
-  compiled.
-  """
+def test_training_step_is_compiled_during_initialization(small):
+  """The State equals `initial_state` bit for bit, and the first call needs no compilation."""
   built = experiment.build(small, 'small')
   run = chunks.compile_steps(built)
   state = chunks.first_state(built, run)
@@ -58,24 +56,25 @@ def test_training_step_is_compiled_while_the_parameters_are_drawn(small):
   compiled = []
 
   def listen(event, *_, **__):
-    compiled.extend([event] * event.endswith('backend_compile_duration'))
+    if event.endswith('backend_compile_duration'):
+      compiled.append(event)
 
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
-    sitting = chunks.run_in_chunks(built, 0, dataclasses.replace(programs.of_one(built), run=run))
-    next(sitting)
-    _, history, _ = sitting.send(state)
+    session = chunks.run_in_chunks(built, 0, dataclasses.replace(programs.of_one(built), run=run))
+    next(session)
+    _, history, _ = session.send(state)
     assert compiled == []
     jax.jit(lambda x: x * 2.5)(history['loss'])
-    assert compiled, 'compiling is heard'
+    assert compiled, 'the listener records compilations'
   finally:
     jax.monitoring.clear_event_listeners()
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.usefixtures('any_data')
-def test_every_config_builds_with_the_parameters_of_its_report(path):
-  """Total and not trainable, to the unit; those of reports 000, 001 and 003 are printed in them."""
+def test_every_config_has_the_reported_parameter_count(path):
+  """Total and non-trainable counts are exact; reports 000, 001 and 003 print theirs."""
   config = read_file(path)
   assert str(path.relative_to(ROOT)) in path.read_text(), 'the header gives the command'
   assert config.reported.source
@@ -83,8 +82,8 @@ def test_every_config_builds_with_the_parameters_of_its_report(path):
   assert (totals['parameters'], totals['parameters'] - totals['trainable']) == PARAMETERS[path.stem]
 
 
-def test_classes_of_the_model_come_from_the_data(small_text):
-  """The word 'classes' in the place of a size; the config that the checkpoint keeps has the number."""
+def test_model_classes_come_from_the_data(small_text):
+  """The word 'classes' may replace a size. The config in the checkpoint has the number."""
   small_text['model']['classes'] = 'classes'
   built = experiment.build(small_text, 'small')
   assert (
@@ -111,13 +110,13 @@ def test_every_config_trains_one_step(path):
   before = experiment.build(config, path.stem).initial_state()
   after, history = run_steps(config, 1)
   assert int(after.step) == 1
-  lowest, highest = START[config.task]
-  assert lowest < float(history['loss'][0] / history['count'][0]) < highest  # that of a guess
+  lowest, highest = FIRST_LOSS[config.task]
+  assert lowest < float(history['loss'][0] / history['count'][0]) < highest  # chance level
   changed = jax.tree.map(lambda a, b: bool((a != b).any()), before.params, after.params)
-  assert all(jax.tree.leaves(changed)), 'every parameter learns'
+  assert all(jax.tree.leaves(changed)), 'every parameter changes'
 
 
-def test_a_batch_can_be_overfitted(small, small_cnn):
+def test_single_batch_can_be_overfitted(small, small_cnn):
   for config in (small, small_cnn):
     config['data']['splits'] = dict(train='train[:16]')
     config['optimizer']['learning_rate'] = 3e-2
@@ -126,10 +125,8 @@ def test_a_batch_can_be_overfitted(small, small_cnn):
     assert last < 0.25 < 1.5 < first, config['model']['name']
 
 
-def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(
-  small, small_text, monkeypatch, tmp_path
-):
-  """It takes inputs alone: no device axis, no mask, and of a text no streams."""
+def test_plain_flax_module_needs_no_batch_arguments(small, small_text, monkeypatch, tmp_path):
+  """The module accepts only inputs: no device axis, no mask, and no stream state for text."""
 
   class Plain(nn.Module):
     classes: int
@@ -138,7 +135,7 @@ def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(
     def __call__(self, inputs):
       return nn.Dense(self.classes)(nn.relu(nn.Dense(16)(inputs.reshape(len(inputs), -1))))
 
-  class Hearing(Plain):
+  class WithBatchArguments(Plain):
     axis_name: str | None = None
 
     @nn.compact
@@ -152,26 +149,30 @@ def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(
     def __call__(self, inputs):
       return nn.Embed(self.classes, self.classes)(inputs)
 
-  class Everything(nn.Module):
-    def __call__(self, inputs, **told):
+  class AnyKeywords(nn.Module):
+    def __call__(self, inputs, **keywords):
       return inputs
 
   assert [
-    list(accepted_kwargs(model, train=True, mask=None)) for model in (Plain(10), Everything())
+    list(accepted_kwargs(model, train=True, mask=None)) for model in (Plain(10), AnyKeywords())
   ] == [[], ['train', 'mask']]
-  for name, model in (('plain', Plain), ('hearing', Hearing), ('bigrams', Bigrams)):
+  for name, model in (
+    ('plain', Plain),
+    ('with_arguments', WithBatchArguments),
+    ('bigrams', Bigrams),
+  ):
     monkeypatch.setitem(models.MODELS, name, model)
-  plain, hearing = (
+  plain, with_arguments = (
     loop.train(
       experiment.build({**small, 'model': dict(name=name, classes=10)}, 'small'), tmp_path / name
     )
-    for name in ('plain', 'hearing')
+    for name in ('plain', 'with_arguments')
   )
-  assert plain['test_loss'] == hearing['test_loss']
+  assert plain['test_loss'] == with_arguments['test_loss']
   features = embeddings.features(
     *checkpoint.load_model(tmp_path / 'plain')[:2], np.zeros((3, 28, 28), np.float32)
   )
-  assert features.shape == (3, 16), 'what the last dense layer reads'
+  assert features.shape == (3, 16), 'inputs of the last dense layer'
   text = loop.train(
     experiment.build({**small_text, 'model': dict(name='bigrams', classes='classes')}, 'small'),
     tmp_path / 'text',
@@ -179,9 +180,9 @@ def test_a_plain_module_of_flax_trains_as_one_does_that_hears_of_batches(
   assert np.isfinite(text['validation_loss'])
 
 
-def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):
-  """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step); the
-  rest is as without.
+def test_parameter_average_follows_its_recursion(small):
+  """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step). The
+  parameters are the same as without.
   """
   built = experiment.build(small, 'small')
   plain = [built.initial_state(), *(run_steps(small, count)[0] for count in (1, 2, 3))]
@@ -202,7 +203,7 @@ def test_average_of_parameters_is_the_recursion_and_changes_no_step(small):
 
 
 def test_padding_content_is_ignored(small_cnn):
-  """The last batch of an epoch has 13 real examples: what fills the other 3 places must not matter."""
+  """The last batch of an epoch has 13 real examples; the content of the other 3 must not matter."""
 
   def other_padding(feed):
     return {**feed, 'index': np.where(feed['mask'] == 1, feed['index'], 37)}
@@ -230,7 +231,7 @@ def test_evaluation_counts_every_example_once(small):
   np.testing.assert_allclose(sums['loss'], loss.sum(), rtol=1e-5)
 
 
-def test_classify_by_hand():
+def test_classify_matches_hand_computation():
   logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]]))
   sums = tasks.classify(logits, {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])})
   np.testing.assert_allclose(sums['loss'], -np.log(0.5) - np.log(0.2), rtol=1e-6)
@@ -241,9 +242,9 @@ def test_classify_by_hand():
   }
 
 
-def test_batch_norm_by_hand_with_padding():
-  """Mean and biased variance over the real examples only; the running averages move a hundredth of
-  the way.
+def test_batch_norm_matches_hand_computation_with_padding():
+  """The mean and the biased variance cover only real examples. The running averages move by a
+  hundredth.
   """
   model = models.build(dict(name='cnn', layers=(dict(kind='batch_norm', epsilon=0.0),)))
   inputs, mask = jnp.array([[[[1.0]]], [[[3.0]]], [[[100.0]]]]), jnp.array([1.0, 1.0, 0.0])
@@ -255,7 +256,7 @@ def test_batch_norm_by_hand_with_padding():
   np.testing.assert_allclose(model.apply(variables, inputs).ravel(), [1, 3, 100], rtol=1e-6)
 
 
-def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
+def test_run_writes_its_files_and_best_model(small_cnn, tmp_path):
   built = experiment.build(small_cnn, 'small')
   summary = loop.train(built, tmp_path)
   lines = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
@@ -277,7 +278,7 @@ def test_a_run_writes_its_files_and_its_best_model_loads(small_cnn, tmp_path):
   assert summary['test_examples'] == 50
 
 
-def test_load_model_names_the_steps_there_are(small, tmp_path):
+def test_load_model_error_names_the_available_steps(small, tmp_path):
   with pytest.raises(FileNotFoundError, match='nothing does not exist: give the folder of a run'):
     checkpoint.load_model(tmp_path / 'nothing')
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
@@ -285,12 +286,12 @@ def test_load_model_names_the_steps_there_are(small, tmp_path):
     checkpoint.load_model(tmp_path, step=7)
 
 
-def test_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(small, tmp_path):
+def test_non_finite_loss_stops_and_keeps_the_checkpoint(small, tmp_path):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   small['optimizer']['learning_rate'] = 1e38
   broken = experiment.build(small, 'small')
-  checkpoints = tmp_path / 'config.json'
-  checkpoints.write_text(json.dumps(broken.config))  # as if the rate had been this from the start
+  file = tmp_path / 'config.json'
+  file.write_text(json.dumps(broken.config))  # as if the run had started with this rate
   with pytest.raises(
     FloatingPointError, match=r'not finite at step \d: the checkpoint of step 4 is kept; lower'
   ):
