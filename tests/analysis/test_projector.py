@@ -113,6 +113,25 @@ def test_projector_shrinks_what_would_be_too_large(tmp_path, monkeypatch):
   )
 
 
+def test_projector_shrinks_every_image_in_its_place(tmp_path, monkeypatch):
+  """Two of 4 × 8 pixels each way; an image of one grey stays so."""
+  monkeypatch.setattr('jaxdl.analysis.projector.LARGEST', 16)
+  greys = np.array([40, 80, 120, 160], np.uint8)
+  images = np.broadcast_to(greys[:, None, None, None], (4, 12, 24, 1))
+  written(tmp_path, count=4, images=images)
+  sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png'))
+  np.testing.assert_array_equal(sprite, greys.reshape(2, 2).repeat(4, 0).repeat(8, 1))
+
+
+@pytest.mark.parametrize(('height', 'width'), [(40, 1), (1, 40)])
+def test_projector_keeps_a_pixel_of_the_narrowest_images(height, width, tmp_path, monkeypatch):
+  """A quarter of one pixel is still one pixel."""
+  monkeypatch.setattr('jaxdl.analysis.projector.LARGEST', 30)
+  written(tmp_path, images=np.full((5, height, width, 1), 200, np.uint8))
+  sprite = Image.open(tmp_path / 'projector/sprite.png')
+  assert sprite.size == ((3, 30) if width == 1 else (30, 3))
+
+
 @pytest.mark.parametrize(
   ('features', 'labels', 'images', 'message'),
   [
