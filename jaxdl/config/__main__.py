@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     near = spelling.meant(chosen.name, library.names())
     raise ValueError(f'the package has no config {chosen.name}{near}')
   if chosen.to is None:
-    print(file.read_text(), end='')
+    print(file.read_text(encoding='utf-8'), end='')
     return 0
   target = pathlib.Path(chosen.to) / file.name
   if not target.parent.is_dir():

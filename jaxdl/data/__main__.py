@@ -98,7 +98,7 @@ def splits_of(folder: pathlib.Path) -> str:
   """
   if (counts := array_cache.counts(folder)) is None:
     try:
-      info = json.loads((folder / 'dataset_info.json').read_text())
+      info = json.loads((folder / 'dataset_info.json').read_text(encoding='utf-8'))
       counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
     except (ValueError, LookupError, TypeError) as error:
       raise ValueError(

@@ -170,7 +170,8 @@ class Parser(argparse.ArgumentParser):
       return f'{near} is unknown: did you mean --config?'
     for command in [pathlib.Path(argument) / 'command.txt' for argument in rest]:
       if command.is_file():
-        return f'--config is missing: {command.parent} is the run of {command.read_text().strip()}'
+        line = command.read_text(encoding='utf-8').strip()
+        return f'--config is missing: {command.parent} is the run of {line}'
     given = next(
       (argument for argument in rest if argument.endswith('.py') and argument[0] != '-'),
       self.config,
