@@ -2,9 +2,11 @@
 when nothing can be written.
 """
 
+import gc
 import json
 import os
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -136,6 +138,20 @@ def test_cache_that_is_corrupt_or_stale_is_rebuilt_with_one_line(prepared, capsy
   assert reason in said[0]
   assert_is_the_data(array_cache.cached(prepared, decode))  # and it is sound again
   assert decode.calls == 2
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'PK\x03\x04', b'\x93NUMPY', b'\x93NUMPY\x01\x00v\x00{', b'arrays']
+)
+def test_no_damaged_file_stays_open(prepared, content):
+  """'PK' is the beginning of an archive of arrays."""
+  array_cache.cached(prepared, Decoder())
+  (prepared / 'arrays/train.image.npy').write_bytes(content)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    assert_is_the_data(array_cache.cached(prepared, Decoder()))
+    gc.collect()
+  assert [one.message for one in caught if one.category is ResourceWarning] == []
 
 
 def test_cache_outlives_its_records(prepared):
