@@ -108,7 +108,7 @@ def _parser(called):
     called=called,
     description='Look inside a network: pictures and numbers.',
     examples=EXAMPLES,
-    quiet=True,
+    json=True,
     run='folder of a run; what is made goes to DIR/analysis',
   )
   add = parser.add_argument

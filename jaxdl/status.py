@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     name='status',
     called=arguments[0],
     description='Say where runs are, from their files alone.',
-    quiet=True,
+    json=True,
     examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
   )
   parser.add_argument(
