@@ -68,7 +68,7 @@ def _version() -> str:
     import tomllib
 
     pyproject = pathlib.Path(__file__).parents[1] / 'pyproject.toml'
-    return tomllib.loads(pyproject.read_text())['project']['version']
+    return tomllib.loads(pyproject.read_text(encoding='utf-8'))['project']['version']
 
 
 compiler.set_flags()  # before JAX starts: it reads them once

@@ -108,7 +108,7 @@ def _parser(called):
     called=called,
     description='Analyse a trained network: pictures and numbers.',
     examples=EXAMPLES,
-    quiet=True,
+    json=True,
     run='folder of a run; the output is written to DIR/analysis',
   )
   add = parser.add_argument

@@ -95,8 +95,13 @@ def main(arguments: list[str]) -> int:
       top_k=chosen.top_k,
       seed=chosen.seed,
     )
-  for prime, positions in zip(chosen.prime or [''], added, strict=True):
-    print(prime + characters.decode(positions, vocabulary))
+  texts = [
+    prime + characters.decode(positions, vocabulary)
+    for prime, positions in zip(chosen.prime or [''], added, strict=True)
+  ]
+  for text in texts:
+    print(text)
+  command.print_quietly({'workdir': chosen.workdir, 'texts': texts}, quiet=chosen.quiet)
   return 0
 
 

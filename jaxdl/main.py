@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     description='Train, evaluate, checkpoint and resume one experiment.',
     config='configs/lstm_mnist.py',
     examples=EXAMPLES,
-    quiet=True,
+    json=True,
   )
   parser.add_argument(
     '--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)'

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     name='status',
     called=arguments[0],
     description='Show the progress of runs, read from their files.',
-    quiet=True,
+    json=True,
     examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
   )
   parser.add_argument(

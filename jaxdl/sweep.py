@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     description='Train many runs; write one table and one figure of them.',
     config='configs/sweeps/hidden_units_mnist.py',
     examples=EXAMPLES,
-    quiet=True,
+    json=True,
   )
   parser.add_argument(
     '--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)'

@@ -195,6 +195,69 @@ def test_public_functions_are_annotated():
   assert len(lacking) <= NOT_ANNOTATED, '\n'.join(lacking)
 
 
+OPENS = {  # function → position of its mode, mode by default
+  'open': (1, 'r'),
+  'fdopen': (1, 'r'),
+  '.open': (0, 'r'),
+  'TemporaryFile': (0, 'w+b'),
+  'NamedTemporaryFile': (0, 'w+b'),
+  'read_text': (None, 'r'),
+  'write_text': (None, 'w'),
+}
+NOT_TEXT = {'os', 'gzip', 'tarfile', 'Image', 'PIL.Image'}  # `open` of these opens no text file
+
+
+def opens_without_encoding(tree):
+  """Calls that open a text file in the encoding of the user's locale."""
+  for node in ast.walk(tree):
+    if not isinstance(node, ast.Call):
+      continue
+    name, owner = getattr(node.func, 'id', None), None
+    if isinstance(node.func, ast.Attribute):
+      name, owner = node.func.attr, ast.unparse(node.func.value)
+    if name == 'open' and owner is not None:
+      name = '.open'
+    if name not in OPENS or (name == '.open' and owner in NOT_TEXT):
+      continue
+    position, mode = OPENS[name]
+    keywords = {one.arg: ast.unparse(one.value) for one in node.keywords}
+    if position is not None:
+      given = [ast.unparse(one) for one in node.args[position : position + 1]]
+      mode = keywords.get('mode', given[0] if given else mode)
+    if 'b' not in mode and keywords.get('encoding') != "'utf-8'":
+      yield node
+
+
+def test_text_files_are_opened_as_utf_8():
+  files = [*FILES, *sorted((ROOT / 'launch').rglob('*.py'))]
+  found = [
+    f"{file.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}: add encoding='utf-8'"
+    for file in files
+    for node in opens_without_encoding(ast.parse(file.read_text(encoding='utf-8')))
+  ]
+  assert not found, '\n'.join(found)
+
+
+@pytest.mark.parametrize(
+  ('call', 'is_found'),
+  [
+    ('path.read_text()', True),
+    ("path.write_text('b')", True),
+    ("path.read_text(encoding='latin-1')", True),
+    ("path.read_text(encoding='utf-8')", False),
+    ("open(path, 'w')", True),
+    ("open('rb')", True),
+    ("open(path, 'rb')", False),
+    ("path.open(mode='wb')", False),
+    ("path.open('a')", True),
+    ("os.fdopen(number, 'w')", True),
+    ('Image.open(path)', False),
+  ],
+)
+def test_a_text_file_without_encoding_is_found(call, is_found):
+  assert len(list(opens_without_encoding(ast.parse(call)))) == is_found
+
+
 @pytest.mark.skipif(os.environ.get('JAXDL_CHECK_TYPES') == '0', reason='type checks are turned off')
 def test_annotations_are_checked_during_tests():
   jaxtyping = pytest.importorskip('jaxtyping')

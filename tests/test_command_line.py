@@ -26,6 +26,8 @@ from jaxdl import main, sweep
 from jaxdl.config import __main__ as config_main
 from jaxdl.config import reading
 from jaxdl.data import DATA_SETS, stand_ins, tfds_arrays
+from jaxdl.data import __main__ as data_main
+from jaxdl.report import __main__ as report_main
 from jaxdl.sweeps import members
 from jaxdl.terminal import command, progress
 
@@ -126,6 +128,54 @@ def test_quiet_prints_only_the_result(small, config_file, run_here):
   assert json.loads(result)['config'] == 'small'
   code, shown, lines = run_here(f'--config={config_file(small)}', '--quiet', '--config.seed=x')
   assert (code, shown, len(lines)) == (1, '', 1)
+
+
+@pytest.mark.parametrize('word', jaxdl_main.COMMANDS)
+def test_every_command_has_help_and_quiet_in_the_same_words(word, monkeypatch, capsys):
+  monkeypatch.setenv('COLUMNS', '100')
+  for arguments in (['--help'], ['--quiet', '--help']):
+    monkeypatch.setattr(sys, 'argv', ['jaxdl', word, *arguments])
+    with pytest.raises(SystemExit) as ended:
+      jaxdl_main.main()
+    assert ended.value.code == 0
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert shown.startswith(f'usage: jaxdl {word} ')
+    assert ' -h, --help show this help message and exit' in shown
+    assert ' --quiet print only the result, as JSON, and warnings and errors' in shown
+
+
+def quiet_result(main, arguments, capsys):
+  """The result that a command prints with --quiet, which must be its whole output."""
+  assert command.run(main, arguments) == 0
+  (line,) = capsys.readouterr().out.splitlines()
+  return json.loads(line)
+
+
+@pytest.mark.parametrize('arguments', [['list', '--quiet'], ['--quiet', 'list']])
+def test_quiet_data_sets_are_one_line(arguments, tmp_path, capsys):
+  arguments = ['data', *arguments] + [f'--data_dir={tmp_path}']
+  found = quiet_result(data_main.main, arguments, capsys)
+  assert list(found) == list(DATA_SETS)
+  assert found['mnist'] == {'origin': 'bundled', 'splits': {'train': 60_000, 'test': 10_000}}
+  assert found['cifar10'] == {'origin': 'absent', 'splits': {}}
+
+
+def test_quiet_configs_are_one_line(tmp_path, capsys):
+  titles = quiet_result(config_main.main, ['config', '--quiet'], capsys)
+  assert titles['lstm_mnist'].startswith('LSTM with 128 units')
+  printed = quiet_result(config_main.main, ['config', 'lstm_mnist', '--quiet'], capsys)
+  text = (ROOT / 'configs/lstm_mnist.py').read_text(encoding='utf-8')
+  assert printed == {'name': 'lstm_mnist', 'text': text}
+  arguments = ['config', '--quiet', 'lstm_mnist', f'--to={tmp_path}']
+  copied = quiet_result(config_main.main, arguments, capsys)
+  assert copied == {'name': 'lstm_mnist', 'file': str(tmp_path / 'lstm_mnist.py')}
+
+
+def test_quiet_report_is_one_line(tmp_path, capsys):
+  run, file = ROOT / 'tests/golden/format_1/finished', tmp_path / 'page.html'
+  arguments = ['report', '--quiet', str(run), f'--out={file}']
+  found = quiet_result(report_main.main, arguments, capsys)
+  assert found == {'file': str(file), 'bytes': file.stat().st_size, 'runs': [str(run)]}
 
 
 def test_tensorflow_import_prints_nothing():

@@ -1,5 +1,7 @@
 """Tests of text generation: against a reference without a loop, and from the command line."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,25 +116,31 @@ def test_generate_command_error_names_the_flag(capsys):
 def test_generate_from_a_checkpoint(small_text, small, tmp_path, capsys):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'text'), tmp_path / 'text')
   capsys.readouterr()
-  command = [
+  arguments = [
     'generate',
     f'--workdir={tmp_path / "text"}',
     '--prime=ROMEO',
     '--prime=O, ',
     '--length=30',
   ]
-  assert generate.main(command) == 0
-  first, second = capsys.readouterr().out.rstrip('\n').split('O, ', 1)
+  assert generate.main(arguments) == 0
+  shown = capsys.readouterr().out
+  assert command.run(generate.main, [*arguments, '--quiet']) == 0
+  (line,) = capsys.readouterr().out.splitlines()
+  found = json.loads(line)
+  assert found['workdir'] == str(tmp_path / 'text')
+  assert ''.join(f'{text}\n' for text in found['texts']) == shown
+  first, second = shown.rstrip('\n').split('O, ', 1)
   assert first.startswith('ROMEO')
   assert len(second) == 30 or len(first) >= 35
   with pytest.raises(ValueError, match="characters '€' are not in the vocabulary of 84"):
-    generate.main([*command, '--prime=€'])
+    generate.main([*arguments, '--prime=€'])
   with pytest.raises(FileNotFoundError, match=r'no checkpoint 7: it has \[2\]'):
-    generate.main([*command, '--step=7'])
+    generate.main([*arguments, '--step=7'])
   with pytest.raises(
     ValueError, match=r'unrecognized arguments: --lenght=3: did you mean --length\?$'
   ):
-    generate.main([*command, '--lenght=3'])
+    generate.main([*arguments, '--lenght=3'])
   loop.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), tmp_path / 'digits')
   with pytest.raises(
     ValueError, match="holds a run of the model 'recurrent': give one of a language_model"

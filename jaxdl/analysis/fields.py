@@ -85,7 +85,9 @@ def box(
     return (0, input_shape[0], 0, input_shape[1])
   height, width, _ = input_shape
   seen = geometry.receptive_fields(cast(Any, model), (height, width))[layer]
-  if not all(0 <= place < len(field) for place, field in zip(position, seen, strict=True)):
+  if len(position) != len(seen) or not all(
+    0 <= place < len(field) for place, field in zip(position, seen, strict=True)
+  ):
     raise ValueError(
       f'position {position} of layer {layer!r} is out of range: '
       f'its output is {tuple(map(len, seen))}'

@@ -32,15 +32,19 @@ def main(arguments: list[str]) -> int:
   if chosen.name is None:
     if chosen.to is not None:
       parser.error('--to needs the name of a config')
-    for name in library.names():
-      print(f'{name:<36}{library.title(name)}')
+    titles = {name: library.title(name) for name in library.names()}
+    for name, title in titles.items():
+      print(f'{name:<36}{title}')
+    command.print_quietly(titles, quiet=chosen.quiet)
     return 0
   file = library.find(chosen.name)
   if file is None:
     near = spelling.meant(chosen.name, library.names())
     raise ValueError(f'the package has no config {chosen.name}{near}')
   if chosen.to is None:
-    print(file.read_text(), end='')
+    text = file.read_text(encoding='utf-8')
+    print(text, end='')
+    command.print_quietly({'name': chosen.name, 'text': text}, quiet=chosen.quiet)
     return 0
   target = pathlib.Path(chosen.to) / file.name
   if not target.parent.is_dir():
@@ -49,6 +53,7 @@ def main(arguments: list[str]) -> int:
     raise FileExistsError(f'{target} exists: delete it, or name another folder')
   shutil.copyfile(file, target)
   print(f'{target}: python -m jaxdl.{_command(chosen.name)} --config={target}')
+  command.print_quietly({'name': chosen.name, 'file': str(target)}, quiet=chosen.quiet)
   return 0
 
 

@@ -32,6 +32,6 @@ def find(name: str) -> pathlib.Path | None:
 
 def title(name: str) -> str:
   """The first sentence of a config file, which describes what it trains."""
-  text = ast.get_docstring(ast.parse((folder() / f'{name}.py').read_text())) or ''
+  text = ast.get_docstring(ast.parse((folder() / f'{name}.py').read_text(encoding='utf-8'))) or ''
   paragraph = text.partition('\n\n')[0]
   return ' '.join(paragraph.split())

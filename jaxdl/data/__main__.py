@@ -8,6 +8,7 @@ if __name__ == '__main__':  # before the imports below, which take seconds
   start.begin()
 
 
+import argparse
 import json
 import pathlib
 import sys
@@ -49,9 +50,10 @@ def main(arguments: list[str]) -> int:
       metavar='DIR',
       help="TFDS's folder (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
+    part.add_quiet(default=argparse.SUPPRESS)  # keeps the one given before the subcommand
   chosen = parser.parse_args(arguments[1:])
   if chosen.command == 'list':
-    show(chosen.data_dir)
+    command.print_quietly(show(chosen.data_dir), quiet=chosen.quiet)
     return 0
   if chosen.name == FOLDER and pathlib.Path(chosen.raw).expanduser().is_dir():
     left_out = folders.find(chosen.raw).remark(chosen.raw)
@@ -64,23 +66,37 @@ def main(arguments: list[str]) -> int:
         source='tfds', data_dir=chosen.data_dir
       )  # decodes it once and caches the arrays
   print(f'{chosen.name} {"was there already" if was_there else "is prepared"}: {folder}')
-  print(splits_of(folder))
+  splits = splits_of(folder)
+  print(_words(splits))
+  found = {'name': chosen.name, 'folder': str(folder), 'was_there': was_there, 'splits': splits}
+  command.print_quietly(found, quiet=chosen.quiet)
   return 0
 
 
-def show(data_dir: str | None) -> None:
-  """Prints a line for each data set."""
+def show(data_dir: str | None) -> dict[str, dict]:
+  """Prints a line for each data set.
+
+  Args:
+    data_dir: TFDS's folder; None for the default.
+
+  Returns:
+    Name → 'origin' ('tfds', 'bundled' or 'absent') and 'splits', the length of each split.
+  """
   root = tfds_arrays.root_folder(data_dir)
   print(f'prepared data sets are looked for in {root}')
   copies = sorted(f'{FOLDER}/{path.name}' for path in (root / FOLDER).glob('*') if path.is_dir())
+  found = {}
   for name in [*DATA_SETS, *copies]:
     folder = tfds_arrays.version_folder(root, name)
     if folder is not None:
-      print(f'{name:<20}tfds      {_megabytes(folder)}  {splits_of(folder)}')
+      counts = splits_of(folder)
+      print(f'{name:<20}tfds      {_megabytes(folder)}  {_words(counts)}')
+      found[name] = {'origin': 'tfds', 'splits': counts}
     elif (bundle.FOLDER / name).is_dir():
       columns = DATA_SETS[name].args[0](source='bundled', data_dir=data_dir).columns
       counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
       print(f'{name:<20}bundled   {_megabytes(bundle.FOLDER / name)}  {_words(counts)}')
+      found[name] = {'origin': 'bundled', 'splits': counts}
     else:
       first = (
         'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'
@@ -90,24 +106,25 @@ def show(data_dir: str | None) -> None:
       )
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
+      found[name] = {'origin': 'absent', 'splits': {}}
+  return found
 
 
-def splits_of(folder: pathlib.Path) -> str:
-  """'train 60,000  test 10,000' of a prepared version: examples, or characters where its arrays are
-  cached.
-  """
+def splits_of(folder: pathlib.Path) -> dict[str, int]:
+  """Split → length in a prepared version: examples, or characters where its arrays are cached."""
   if (counts := array_cache.counts(folder)) is None:
     try:
-      info = json.loads((folder / 'dataset_info.json').read_text())
+      info = json.loads((folder / 'dataset_info.json').read_text(encoding='utf-8'))
       counts = {split['name']: sum(map(int, split['shardLengths'])) for split in info['splits']}
     except (ValueError, LookupError, TypeError) as error:
       raise ValueError(
         f'{folder / "dataset_info.json"} is damaged ({error}): delete {folder} and prepare it again'
       ) from error
-  return _words(counts)
+  return counts
 
 
 def _words(counts):
+  """'train 60,000  test 10,000'."""
   return '  '.join(f'{split} {count:,}' for split, count in counts.items())
 
 

@@ -107,8 +107,9 @@ def _read(folder: Path) -> Decoded:
 def _array(folder: Path, entry: dict[str, Any]) -> np.ndarray:
   file = Path(entry['file']).name  # a manifest may not lead out of its folder
   try:
-    array = np.load(folder / file, mmap_mode='r', allow_pickle=False)
-  except Exception as error:  # of NumPy, zipfile, ast or tokenize, depending on the first bytes
+    # `np.load` leaves files open that look like archives of arrays.
+    array = np.lib.format.open_memmap(folder / file, mode='r')
+  except Exception as error:  # of NumPy, ast or tokenize, depending on the first bytes
     raise ValueError(f'{file} cannot be read ({type(error).__name__})') from error
   if (
     list(array.shape) != entry['shape']

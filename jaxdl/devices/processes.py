@@ -47,7 +47,7 @@ def joined(
   atexit.register(lambda: ended_well or _leave())
   _initialize(coordinator, processes, process)
   with (
-    open(os.devnull, 'w') as nowhere,
+    open(os.devnull, 'w', encoding='utf-8') as nowhere,
     contextlib.redirect_stdout(sys.stdout if is_first() else nowhere),
   ):
     yield

@@ -102,7 +102,7 @@ def open_writers(
       file=sys.stderr,
     )
   with (
-    metrics.open('a', buffering=1) as journal,
+    metrics.open('a', buffering=1, encoding='utf-8') as journal,
     _thread(written) as later,
     _boards(folder, splits, later, outputs) as board,
   ):
@@ -141,7 +141,7 @@ def open_writers(
 
 def _append(file, line):
   """Appends a line and closes the file, so that nothing is unwritten when the run ends."""
-  with file.open('a') as opened:
+  with file.open('a', encoding='utf-8') as opened:
     opened.write(f'{line}\n')
 
 
@@ -160,7 +160,7 @@ def _keep_until(file, step):
   if not file.exists():
     return
   kept = []
-  for line in file.read_text(errors='replace').splitlines():
+  for line in file.read_text(errors='replace', encoding='utf-8').splitlines():
     try:
       if json.loads(line)['step'] <= step:
         kept.append(line + '\n')

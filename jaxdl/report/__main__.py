@@ -62,6 +62,8 @@ def main(arguments: Sequence[str]) -> int:
   there = ', replaces the previous file' if file.exists() else ''
   size = page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
+  found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
+  command.print_quietly(found, quiet=chosen.quiet)
   return 0
 
 

@@ -78,8 +78,8 @@ def render(parts: dict) -> str:
     analyses=analyses,
     ids=ids,
     contents=[{'id': place, 'heading': name} for name, place in ids.items()],
-    style=(FOLDER / 'page.css').read_text(),
-    script=(FOLDER / 'page.js').read_text(),
+    style=(FOLDER / 'page.css').read_text(encoding='utf-8'),
+    script=(FOLDER / 'page.js').read_text(encoding='utf-8'),
   )
 
 

@@ -25,7 +25,7 @@ def write_atomic(file: str | os.PathLike, text: str) -> None:
   file = pathlib.Path(file)
   aside = file.with_name(f'{file.name}.new')
   try:
-    aside.write_text(text)
+    aside.write_text(text, encoding='utf-8')
     aside.replace(file)
   except OSError:
     aside.unlink(missing_ok=True)

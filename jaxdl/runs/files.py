@@ -103,7 +103,7 @@ def read_json(
   """
   fix = 'delete it and rerun the command of its run'
   try:
-    found = json.loads(file.read_text())
+    found = json.loads(file.read_text(encoding='utf-8'))
   except (ValueError, RecursionError) as error:
     raise ValueError(f'{file} is not JSON ({error}): {fix}') from error
   if not isinstance(found, dict):
@@ -161,7 +161,9 @@ def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
 def _lines(file):
   """The lines of a file that are JSON objects with a step."""
-  for line in file.read_text(errors='replace').splitlines() if file.is_file() else ():
+  for line in (
+    file.read_text(errors='replace', encoding='utf-8').splitlines() if file.is_file() else ()
+  ):
     try:
       found = json.loads(line)
     except (ValueError, RecursionError):

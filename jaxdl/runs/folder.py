@@ -48,7 +48,7 @@ def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> It
       pass  # a file system without locks
     check_config(folder, config, steps)
     owner = {'process': os.getpid(), 'host': platform.node(), 'steps': steps}
-    (folder / OWNER).write_text(json.dumps(owner) + '\n')
+    (folder / OWNER).write_text(json.dumps(owner) + '\n', encoding='utf-8')
     if last_checkpoint(folder) is None:
       write_config(folder, config)
     yield
@@ -70,7 +70,7 @@ def trainer(workdir: str | os.PathLike) -> dict[str, Any]:
   """
   folder = pathlib.Path(workdir)
   try:
-    found = _owner_in((folder / OWNER).read_text())
+    found = _owner_in((folder / OWNER).read_text(encoding='utf-8'))
     written = (folder / OWNER).stat().st_mtime
   except (FileNotFoundError, UnicodeDecodeError):
     return {}

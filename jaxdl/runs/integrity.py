@@ -56,7 +56,7 @@ def check_loss(folder: pathlib.Path) -> None:
   if not file.is_file():
     return
   try:
-    loss = json.loads(file.read_text())['loss']
+    loss = json.loads(file.read_text(encoding='utf-8'))['loss']
   except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
     raise DamagedError(f'its validation loss cannot be read: {reason(error)}') from error
   if not isinstance(loss, (int, float)):

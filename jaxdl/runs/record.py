@@ -229,7 +229,9 @@ def load(workdir: str | os.PathLike) -> Run:
     summary=found,
     config=format.upgraded(config),
     history=files.journal(folder),
-    command=command.read_text(errors='replace').strip() if command.is_file() else '',
+    command=command.read_text(errors='replace', encoding='utf-8').strip()
+    if command.is_file()
+    else '',
   )
 
 

@@ -151,6 +151,6 @@ def _seconds(file):
   They are 0 if the file is missing or damaged, so that a run does not fail at its end.
   """
   try:
-    return float(json.loads(file.read_text())['seconds'])
+    return float(json.loads(file.read_text(encoding='utf-8'))['seconds'])
   except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
     return 0.0

@@ -79,8 +79,10 @@ def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
     OSError: the folder cannot be written.
   """
   workdir.mkdir(parents=True, exist_ok=True)
-  (workdir / 'sweep.json').write_text(json.dumps({'config': name, 'rows': rows}, indent=2) + '\n')
-  (workdir / 'table.md').write_text(table(rows) + '\n')
+  (workdir / 'sweep.json').write_text(
+    json.dumps({'config': name, 'rows': rows}, indent=2) + '\n', encoding='utf-8'
+  )
+  (workdir / 'table.md').write_text(table(rows) + '\n', encoding='utf-8')
   found = {
     row['label']: curves([files.journal(workdir / folder) for folder in row['runs']])
     for row in rows

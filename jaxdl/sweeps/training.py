@@ -51,9 +51,9 @@ class Trainer:
     for (step, format), chosen in by_start.items():
       if signals:
         return
-      self._train_together(chosen, resumes=step > 0, format=format)
+      self._train_together(chosen, signals, resumes=step > 0, format=format)
 
-  def _train_together(self, chosen, *, resumes, format):
+  def _train_together(self, chosen, signals, *, resumes, format):
     names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)
     print(f'training {names}', flush=True)
     experiments = [members.built(member, format=format) for member in chosen]
@@ -67,6 +67,8 @@ class Trainer:
         break
       except checkpoint.AllDamagedError as error:
         waiting = self._without_damaged(waiting, error)
+      except loop.DifferentStepsError:  # damaged checkpoints were moved
+        return self.train([member for member, _ in waiting], signals)
     else:
       return
     for (member, _), result in zip(waiting, results, strict=True):

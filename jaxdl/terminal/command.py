@@ -49,7 +49,8 @@ class Parser(argparse.ArgumentParser):
       text may follow.
     config: example of a config file. The command then accepts --config=FILE and
       --config.KEY=VALUE.
-    quiet: whether the command has --quiet and --json, which control the result in its last line.
+    json: whether the result is the last line of the output, so that the command has --json. Every
+      command with a name has --quiet.
     run: help text for the run folder. The command then accepts it as DIR or --workdir=DIR.
     **keywords: keyword arguments of argparse.ArgumentParser.
   """
@@ -61,7 +62,7 @@ class Parser(argparse.ArgumentParser):
     called: str = '',
     examples: str = '',
     config: str | None = None,
-    quiet: bool = False,
+    json: bool = False,
     run: str | None = None,
     **keywords: Any,
   ):
@@ -81,10 +82,9 @@ class Parser(argparse.ArgumentParser):
     if config:
       what = 'sweep' if 'sweeps/' in config else 'experiment'
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
-    if quiet:
-      self.add_argument(
-        QUIET, action='store_true', help='print only the result, as JSON, and warnings and errors'
-      )
+    if name is not None:
+      self.add_quiet()
+    if json:
       self.add_argument(
         JSON,
         action='store_true',
@@ -93,6 +93,19 @@ class Parser(argparse.ArgumentParser):
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
       self.add_argument('--workdir', metavar='DIR', help='the same as DIR')
+
+  def add_quiet(self, **keywords: Any) -> None:
+    """Adds --quiet, for which `run` prints only the last line of the output.
+
+    Args:
+      **keywords: keyword arguments of add_argument, such as the default.
+    """
+    self.add_argument(
+      QUIET,
+      action='store_true',
+      help='print only the result, as JSON, and warnings and errors',
+      **keywords,
+    )
 
   def add_start_over(self) -> None:
     """Adds --start-over, which restarts a run whose checkpoints are all damaged."""
@@ -170,7 +183,8 @@ class Parser(argparse.ArgumentParser):
       return f'{near} is unknown: did you mean --config?'
     for command in [pathlib.Path(argument) / 'command.txt' for argument in rest]:
       if command.is_file():
-        return f'--config is missing: {command.parent} is the run of {command.read_text().strip()}'
+        line = command.read_text(encoding='utf-8').strip()
+        return f'--config is missing: {command.parent} is the run of {line}'
     given = next(
       (argument for argument in rest if argument.endswith('.py') and argument[0] != '-'),
       self.config,
@@ -195,6 +209,17 @@ def print_result(found: Any, *, as_json: bool) -> None:
   """
   if as_json or not sys.stdout.isatty():
     print(json.dumps(found))
+
+
+def print_quietly(found: Any, *, quiet: bool) -> None:
+  """Prints the result of a command without --json, whose output may be piped, only with --quiet.
+
+  Args:
+    found: the result as plain JSON data.
+    quiet: whether --quiet was given.
+  """
+  if quiet:
+    print_result(found, as_json=True)
 
 
 def check_folder(folder: str | os.PathLike) -> None:
@@ -295,6 +320,9 @@ def run(
     line = line.encode(errors='backslashreplace').decode()  # file names may be invalid text
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
+  except SystemExit:  # after --help
+    print(printed.getvalue(), end='')
+    raise
   except KeyboardInterrupt:
     print(
       'jaxdl: interrupted: rerun the command to start again, or to resume from the last checkpoint',

@@ -28,6 +28,10 @@ def _nothing(*arguments):
   pass
 
 
+class DifferentStepsError(ValueError):
+  """The last readable checkpoints of runs that shall be trained together are of different steps."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
   """Functions that are called while a run trains; an exception in one becomes a warning.
@@ -147,6 +151,8 @@ def train_runs(
   Raises:
     ValueError, checkpoint.AllDamagedError, OSError: as in `train`; ValueError also if there are
       several experiments and one of them can only be trained separately.
+    DifferentStepsError: the runs are at different steps, such as after a damaged checkpoint of one
+      was moved to `damaged/`.
   """
   started = time.monotonic()
   _check_group(experiments)
@@ -179,8 +185,11 @@ def train_runs(
     for experiment, workdir in zip(experiments, workdirs, strict=True):
       processes.on_first_process(lambda: folder.write_config(workdir, experiment.config))  # noqa: B023
     first = int(states[0].step)
-    if any(int(state.step) != first for state in states):
-      raise ValueError('a damaged checkpoint left the runs at different steps: rerun the command')
+    if len(steps := {int(state.step) for state in states}) > 1:
+      raise DifferentStepsError(
+        f'the runs are at different steps, {" and ".join(map(str, sorted(steps)))}: '
+        'train those of the same step together'
+      )
     finished = first >= leader.steps or _is_stale(leader, states[0])
     with contextlib.ExitStack() as files:
       sessions = [

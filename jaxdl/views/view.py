@@ -204,7 +204,7 @@ def write(
     written.append(f'{result.name}.npz')
   drawn = {'step': step, 'analysis': analysis, 'flags': flags}
   (folder / f'{result.name}.json').write_text(
-    json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n'
+    json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n', encoding='utf-8'
   )
   return [*written, f'{result.name}.json']
 
@@ -220,7 +220,8 @@ def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]
   for kept in pathlib.Path(folder).glob('*.json'):
     # damaged files and those of other programs are kept
     with contextlib.suppress(ValueError, AttributeError):
-      if kept.name not in files and json.loads(kept.read_text()).get('analysis') == analysis:
+      facts = json.loads(kept.read_text(encoding='utf-8'))
+      if kept.name not in files and facts.get('analysis') == analysis:
         for ending in ('.png', '.npz', '.json'):
           kept.with_suffix(ending).unlink(missing_ok=True)
 

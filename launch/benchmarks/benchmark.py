@@ -61,7 +61,7 @@ def serve(kind: str, folder: str) -> None:
 
 def peak_bytes() -> int:
   """Peak memory of this process; getrusage would include that of the process that started it."""
-  status = pathlib.Path('/proc/self/status').read_text()
+  status = pathlib.Path('/proc/self/status').read_text(encoding='utf-8')
   return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) << 10
 
 
@@ -140,7 +140,7 @@ def main() -> None:
   elif not options.json.exists():
     parser.error(f'{options.json} is missing: run the benchmark without --table-only first')
   if options.json.resolve() == FIGURES:  # other files are not shown on the page
-    speed_table.rewrite(PAGE, json.loads(options.json.read_text()))
+    speed_table.rewrite(PAGE, json.loads(options.json.read_text(encoding='utf-8')))
 
 
 def _parser():
@@ -211,12 +211,12 @@ def _measure_and_store(parser, options):
     race_facts = {'date': f'{datetime.date.today()}', 'rounds': options.rounds}
     stored = _read(options.json)
     stored.setdefault(device, {})[name] = {**raced.get(name, race_facts), **figures}
-    options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n')
+    options.json.write_text(json.dumps(stored, indent=1, sort_keys=True) + '\n', encoding='utf-8')
 
 
 def _read(file):
   """The figures in a file; none where it is missing."""
-  return json.loads(file.read_text()) if file.exists() else {}
+  return json.loads(file.read_text(encoding='utf-8')) if file.exists() else {}
 
 
 if __name__ == '__main__':

@@ -151,7 +151,11 @@ def main(arguments: list[str]) -> int:
       except (OSError, ValueError) as error:
         print(f'{name} is left out: {error}', file=sys.stderr)
       files = sorted(pathlib.Path(dump).glob('*.cpu_after_optimizations.txt'))
-      found = [(file.name, fusion) for file in files for fusion in fusions(file.read_text())]
+      found = [
+        (file.name, fusion)
+        for file in files
+        for fusion in fusions(file.read_text(encoding='utf-8'))
+      ]
       kinds = [one for _, one in found]
       counts = [len(files), len(kinds)]
       counts += [sum(one[key] for one in kinds) for key in KEYS]

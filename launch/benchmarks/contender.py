@@ -91,4 +91,6 @@ def read(folder: str | pathlib.Path) -> Task:
   with np.load(folder / 'weights.npz') as stored:
     weights = dict(stored)
   arrays = {name: np.load(folder / f'{name}.npy') for name in ('inputs', 'targets')}
-  return Task(**json.loads((folder / 'task.json').read_text()), weights=weights, **arrays)
+  return Task(
+    **json.loads((folder / 'task.json').read_text(encoding='utf-8')), weights=weights, **arrays
+  )

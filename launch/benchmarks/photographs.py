@@ -139,7 +139,7 @@ def family(pid: int) -> list[int]:
   """A process and all its descendants."""
   try:
     files = pathlib.Path(f'/proc/{pid}/task').glob('*/children')
-    below = [child for file in files for child in file.read_text().split()]
+    below = [child for file in files for child in file.read_text(encoding='utf-8').split()]
   except OSError:
     return []
   return [pid, *(one for child in below for one in family(int(child)))]
@@ -148,7 +148,7 @@ def family(pid: int) -> list[int]:
 def own_memory(pid: int) -> int:
   """Bytes of a process; a page that several processes share is divided among them."""
   try:
-    lines = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()
+    lines = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text(encoding='utf-8').splitlines()
   except OSError:
     return 0
   return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith('Pss:'))

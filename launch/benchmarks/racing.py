@@ -40,7 +40,8 @@ class Process:
     if kind == 'torch_compile':
       environment['TORCH_COMPILE'] = '1'
     began = time.monotonic()
-    self.errors = tempfile.TemporaryFile('w+')  # noqa: SIM115 - as long as the process
+    # It is open as long as the process runs.
+    self.errors = tempfile.TemporaryFile('w+', encoding='utf-8')  # noqa: SIM115
     command = [sys.executable, '-m', 'launch.benchmarks.benchmark', '--serve', kind, folder]
     self.process = subprocess.Popen(
       command,
@@ -197,7 +198,7 @@ def _start_of_main(cache):
     config['data']['splits'] = {'train': 'train'}  # nothing to evaluate before the line is printed
     file = pathlib.Path(folder) / 'first_step.py'
     get_config = f'def get_config():\n  return ml_collections.ConfigDict({config!r})\n'
-    file.write_text(f'import ml_collections\n\n{get_config}')
+    file.write_text(f'import ml_collections\n\n{get_config}', encoding='utf-8')
     began = time.monotonic()
     command = [
       sys.executable,

@@ -20,13 +20,13 @@ def rewrite(page: pathlib.Path, figures: dict[str, dict]) -> None:
     page: path.
     figures: device → workload → figures, as in docs/speed.json.
   """
-  text = page.read_text()
+  text = page.read_text(encoding='utf-8')
   before, _, rest = text.partition(BEGIN)
   _, found, after = rest.partition(END)
   if not found:
     raise SystemExit(f'{page} has no {BEGIN} … {END}: put them where the table belongs')
   tables = '\n\n'.join(table(device, of_device) for device, of_device in figures.items())
-  page.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}')
+  page.write_text(f'{before}{BEGIN}\n{tables}\n{END}{after}', encoding='utf-8')
 
 
 def table(device: str, figures: dict[str, dict]) -> str:

@@ -82,7 +82,8 @@ def write(name: str, folder: str | pathlib.Path) -> None:
         'clip_norm': optimizer.get('clip_norm', 0.0),
         'layers': _layers(built, state, inputs),
       }
-    )
+    ),
+    encoding='utf-8',
   )
 
 

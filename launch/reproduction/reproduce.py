@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
   )
   groups = run_folders.read_groups(runs, configs)
   if chosen.ledger:
-    pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)))
+    pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)), encoding='utf-8')
     print(f'wrote {chosen.out}')
   else:
     results_table.write(

@@ -37,7 +37,7 @@ def write(file: pathlib.Path, groups: dict[str, Group], configs: dict[str, dict]
     ValueError: a marker is missing.
     OSError: the file cannot be read or written.
   """
-  before = file.read_text()
+  before = file.read_text(encoding='utf-8')
   start, end = before.find(BEGIN), before.find(END)
   if not 0 <= start < end:
     raise ValueError(
@@ -45,7 +45,7 @@ def write(file: pathlib.Path, groups: dict[str, Group], configs: dict[str, dict]
     )
   made = table(groups, configs, before[start:end])
   aside = pathlib.Path(f'{file}.new')
-  aside.write_text(f'{before[:start]}{BEGIN}\n{made}\n{before[end:]}')
+  aside.write_text(f'{before[:start]}{BEGIN}\n{made}\n{before[end:]}', encoding='utf-8')
   aside.replace(file)
 
 

@@ -127,6 +127,18 @@ def test_calibration_equals_a_plain_loop():
       r'labels of shape \(2, 3\) and logits of shape \(2, 3, 4\): give',
     ),
     (
+      lambda: mistakes(np.zeros(3, int), np.zeros(3)),
+      r'labels of shape \(3,\) and logits of shape \(3,\): give \[N\] and \[N, K\]',
+    ),
+    (
+      lambda: mistakes(np.zeros(3, int), np.zeros((2, 4))),
+      r'labels of shape \(3,\) and logits of shape \(2, 4\): give \[N\] and \[N, K\]',
+    ),
+    (
+      lambda: mistakes(np.array([0, 1, 2, 0]), np.zeros((4, 2))),
+      'labels from 0 to 2: use 0 to 1',
+    ),
+    (
       lambda: calibration(np.array([0]), np.zeros((1, 2)), bins=0),
       '0 bins for 1 examples: use at least one of each',
     ),

@@ -161,6 +161,61 @@ def test_roughness_equals_hand_values():
   assert not maximization._roughness(jnp.ones((2, 4, 5, 3))).any()
 
 
+def test_roughness_at_the_edges_by_hand():
+  """Rows [0, 4, 8] and [16, 8, 0] blur to [4, 5, 6] and [12, 7, 2], where the image is continued
+  by its edges; their columns blur to [4.25, 5, 5.75] and [10.75, 7, 3.25]. The second channel is
+  constant.
+  """
+  rows = np.float32([[0, 4, 8], [16, 8, 0]])
+  images = jnp.stack([rows, np.full((2, 3), 5, np.float32)], -1)[None]
+  variation = (16 + 4 + 8) + (4 + 4) + (8 + 8)
+  squares = 4.25**2 + 1**2 + 2.25**2 + 5.25**2 + 1**2 + 3.25**2
+  np.testing.assert_allclose(maximization._roughness(images), [variation, squares / 2])
+  both = jnp.concatenate([images, 2 * images])
+  np.testing.assert_allclose(maximization._roughness(both), [3 * variation, 5 * squares / 2])
+
+
+def test_defaults_of_maximize_are_those_of_its_signature():
+  model, variables = network()
+  found = maximization.maximize(model, variables, 1, shape=SHAPE)
+  again = maximization.maximize(
+    model,
+    variables,
+    1,
+    shape=SHAPE,
+    n=1,
+    steps=256,
+    rate=0.05,
+    parametrised_by='fourier',
+    low=0.0,
+    high=1.0,
+    jitter=1,
+    total_variation=0.0,
+    blur=0.0,
+    seed=0,
+  )
+  np.testing.assert_array_equal(found, again)
+
+
+def test_a_unit_that_is_off_by_hand():
+  """The unit is its pixel less 0.9, so that the ReLU is off for the gray image; other pixels stay."""
+  layers = (dict(kind='conv', features=1, kernel=1),)
+  model = models.build(dict(name='cnn', activation='relu', layers=layers))
+  kernel, bias = np.ones((1, 1, 1, 1), np.float32), np.float32([-0.9])
+  found = maximization.maximize(
+    model,
+    {'params': {'conv1': {'kernel': kernel, 'bias': bias}}},
+    Neuron('conv1', 0, (1, 2)),
+    shape=(3, 4, 1),
+    parametrised_by='pixels',
+    jitter=0,
+    steps=100,
+  )
+  assert found.shape == (1, 3, 4, 1)
+  assert found[0, 1, 2, 0] > 0.95
+  assert np.abs(np.delete(found.ravel(), 6) - 0.5).max() < 0.02
+
+
 @pytest.mark.parametrize('shape', [(6, 8, 1), (5, 7, 2)])
 def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
   decode, initialise = parametrisation.named('fourier', shape)
@@ -188,6 +243,7 @@ def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
     (dict(n=0), 'n=0 and steps=256: use at least one'),
     (dict(low=1.0), 'low=1.0 is not below high=1.0'),
     (dict(jitter=-1), 'jitter=-1 is negative'),
+    (dict(total_variation=-2), 'total_variation=-2 is negative'),
     (dict(blur=-0.5), 'blur=-0.5 is negative'),
     (
       dict(parametrised_by='wavelets'),

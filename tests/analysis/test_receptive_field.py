@@ -162,6 +162,31 @@ def test_receptive_field_of_report_networks_equals_hand_values(name, size, expec
     assert found.centre == (figures[2] + (figures[0] - 1) / 2,) * 2
 
 
+def test_box_of_units_that_see_only_padding_or_everything():
+  """Two rows above and one column on the right are padding; a dense unit sees 3 × 4 pixels."""
+  layers = [
+    dict(kind='conv', features=1, kernel=1, padding=((2, 0), (0, 1))),
+    dict(kind='flatten'),
+    dict(kind='dense', features=2),
+  ]
+  model = models.build(dict(name='cnn', layers=layers))
+  boxes = {
+    place: neurons.box(model, (3, 4, 1), 'conv1', place)
+    for place in ((0, 0), (1, 4), (2, 4), (2, 0), (4, 3))
+  }
+  assert boxes == {
+    (0, 0): (0, 0, 0, 0),
+    (1, 4): (0, 0, 0, 0),
+    (2, 4): (0, 0, 0, 0),
+    (2, 0): (0, 1, 0, 1),
+    (4, 3): (2, 3, 3, 4),
+  }
+  assert neurons.box(model, (3, 4, 1), 'dense1', (0, 0)) == (0, 3, 0, 4)
+  for place in ((-1, 0), (0, -1), (5, 0), (0, 5), (0,), (0, 0, 0)):
+    with pytest.raises(ValueError, match=r'^position \(.*\) of layer .* its output is \(5, 5\)$'):
+      neurons.box(model, (3, 4, 1), 'conv1', place)
+
+
 def test_receptive_field_errors_name_the_fix():
   layers = [
     dict(kind='conv', features=1, kernel=3),

@@ -66,6 +66,17 @@ def test_weights_quantiles_of_a_large_tensor_are_representative():
     assert (kernel <= value).mean() == pytest.approx(probability, abs=0.01)
 
 
+def test_weights_quantiles_of_a_sample_by_hand(monkeypatch):
+  """Eight entries for a sample of four: every second one, made odd, so that of 2, 4 and 6. The
+  share q of these is 2 + 4 q; the extremes are those of all entries.
+  """
+  monkeypatch.setattr(weights, 'SAMPLE', 4)
+  values = np.float32([2, 50, -60, 4, 50, -50, 6, 70])
+  found = weights.quantiles({'params': {'dense1': {'bias': values}}})['dense1/bias']
+  between = [2.2672, 2.6348, 3.234, 4, 4.766, 5.3652, 5.7328]
+  np.testing.assert_allclose(found, [-60, *between, 70], rtol=1e-12)
+
+
 @pytest.mark.parametrize('value', [0.0, -3.5, 1e30])
 def test_weights_that_are_constant_fill_one_bin(value):
   counts, edges = weights.histograms(

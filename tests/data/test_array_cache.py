@@ -2,9 +2,11 @@
 to memory.
 """
 
+import gc
 import json
 import os
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -137,6 +139,20 @@ def test_cache_is_rebuilt_when_corrupt_or_stale(prepared, capsys, damage, reason
   assert reason in messages[0]
   assert_equals_columns(array_cache.cached(prepared, decode))  # the rebuilt cache is valid
   assert decode.calls == 2
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'PK\x03\x04', b'\x93NUMPY', b'\x93NUMPY\x01\x00v\x00{', b'arrays']
+)
+def test_no_damaged_file_stays_open(prepared, content):
+  """'PK' is the beginning of an archive of arrays."""
+  array_cache.cached(prepared, Decoder())
+  (prepared / 'arrays/train.image.npy').write_bytes(content)
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    assert_is_the_data(array_cache.cached(prepared, Decoder()))
+    gc.collect()
+  assert [one.message for one in caught if one.category is ResourceWarning] == []
 
 
 def test_cache_is_sufficient_without_the_records(prepared):

@@ -408,6 +408,35 @@ def test_sweep_reports_a_damaged_run_and_trains_others(
   assert '--start-over' not in (damaged / 'command.txt').read_text()
 
 
+def test_sweep_resumes_a_run_whose_last_checkpoint_is_damaged(
+  sweep, small, config_file, tmp_path, capsys
+):
+  """It resumes from the checkpoint before, apart from the others, which are two steps further."""
+  small['checkpoint_every'] = '2 steps'
+  sweep['axes'], sweep['seeds'] = sweep['axes'][:1], [0, 1, 2]
+  sweep['axes'][0]['choices'].pop()
+  file = config_file(sweep, 'sweep')
+  out = tmp_path / 'out'
+  arguments = ['sweep', f'--config={file}', f'--workdir={out}', '--together=always']
+  config_file({**small, 'train_for': '4 steps'}, 'base')
+  assert command.run(sweep_command.main, arguments) == 0
+  for written in (out / 'lstm/seed1').glob('checkpoints/4/train/d/*'):
+    written.write_bytes(bytes(written.stat().st_size))
+  config_file(small, 'base')
+  capsys.readouterr()
+  assert command.run(sweep_command.main, arguments) == 0
+  shown = capsys.readouterr()
+  assert shown.err.count('checkpoint 4 is damaged') == 1
+  assert 'resuming 2 runs at step 4 of 8' in shown.out
+  assert f'resuming {out}/lstm/seed1 at step 2 of 8' in shown.out
+  assert last_json(shown.out)['finished'] == 3
+  assert last_json(shown.out)['faults'] == {}
+  for seed in (0, 1, 2):
+    run = out / f'lstm/seed{seed}'
+    assert [path.name for path in run.glob('damaged/*')] == ['4'] * (seed == 1)
+    assert [line['step'] for line in files.journal(run) if line['split'] == 'train'] == [4, 8]
+
+
 def test_sweep_curves_are_means_over_seeds():
   runs = [
     [{'step': 1, 'split': 'test', 'loss': 1.0}, {'step': 2, 'split': 'test', 'loss': 0.5}],
