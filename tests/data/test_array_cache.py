@@ -150,7 +150,7 @@ def test_no_damaged_file_stays_open(prepared, content):
   (prepared / 'arrays/train.image.npy').write_bytes(content)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always')
-    assert_is_the_data(array_cache.cached(prepared, Decoder()))
+    assert_equals_columns(array_cache.cached(prepared, Decoder()))
     gc.collect()
   assert [one.message for one in caught if one.category is ResourceWarning] == []
 
