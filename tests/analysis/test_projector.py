@@ -114,7 +114,7 @@ def test_projector_shrinks_every_image_in_its_place(tmp_path, monkeypatch):
   greys = np.array([40, 80, 120, 160], np.uint8)
   images = np.zeros((4, 12, 24, 1), np.uint8)
   images[:, :, 12:] = greys[:, None, None, None]
-  written(tmp_path, count=4, images=images)
+  write_random(tmp_path, count=4, images=images)
   sprite = np.asarray(Image.open(tmp_path / 'projector/sprite.png'))
   halves = sprite.reshape(2, 4, 2, 2, 4).mean((1, 4)).reshape(4, 2)  # [image, half]
   np.testing.assert_allclose(halves, np.stack([0 * greys, greys], -1), atol=5)
@@ -124,7 +124,7 @@ def test_projector_shrinks_every_image_in_its_place(tmp_path, monkeypatch):
 def test_projector_keeps_a_pixel_of_the_narrowest_images(height, width, tmp_path, monkeypatch):
   """A quarter of one pixel is still one pixel."""
   monkeypatch.setattr('jaxdl.analysis.projector.LARGEST', 30)
-  written(tmp_path, images=np.full((5, height, width, 1), 200, np.uint8))
+  write_random(tmp_path, images=np.full((5, height, width, 1), 200, np.uint8))
   sprite = Image.open(tmp_path / 'projector/sprite.png')
   assert sprite.size == ((3, 30) if width == 1 else (30, 3))
 
