@@ -16,6 +16,7 @@ COMMANDS = {  # name → (module, description)
   'sweep': ('jaxdl.sweep', 'many runs, one table and one figure'),
   'generate': ('jaxdl.generate', 'let a language model write'),
   'status': ('jaxdl.status', 'how far runs are'),
+  'pack': ('jaxdl.pack', 'one .zip file of a run, for handing in, mailing and publishing'),
   'data': ('jaxdl.data', 'which data sets there are, and how to prepare them'),
   'configs': ('jaxdl.config', 'which configs come with the package, and how to copy one'),
 }
