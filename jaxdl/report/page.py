@@ -287,12 +287,12 @@ def _labels(found):
   """Returns (distinct labels of the runs, shared folder).
 
   Labels are the titles, or the titles with seeds; the shared folder is then ''. If these are not
-  distinct, the labels are the run folders relative to the shared folder.
+  distinct, the labels are the run folders or files relative to the shared folder.
   """
   titles = [record.title for record in found]
   with_seeds = [f'{record.title}, seed {record.config.get("seed", 0)}' for record in found]
   for labels in (titles, with_seeds):
     if len(set(labels)) == len(found):
       return labels, ''
-  shared = os.path.commonpath([os.path.abspath(record.folder) for record in found])
-  return [os.path.relpath(record.folder, shared) for record in found], shared
+  shared = os.path.commonpath([os.path.abspath(record.place) for record in found])
+  return [os.path.relpath(record.place, shared) for record in found], shared
