@@ -107,6 +107,8 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
     command=packed.command_without_paths(run.command),
   )
   parts = page.one(clean, place=file.name, pictures=pictures)
+  for section in parts['sections']:
+    section['drawn_by'] = [packed.command_without_paths(flags) for flags in section['drawn_by']]
   found['card.md'] = card.markdown(parts['card'], parts['title']).encode()
   found['report.html'] = page.render(parts).encode()
   packed.write(file, found, jaxdl.__version__)

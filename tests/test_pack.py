@@ -191,6 +191,9 @@ def test_pack_analyses_that_need_no_data_work_without_them(file, monkeypatch, ca
 def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path, capsys):
   """The confusion matrix is counts; its numbers stay in the card."""
   assert run_command(analyze, run, '--only=errors', '--images=50') == 0
+  confusion = run / 'analysis/confusion.json'
+  flags = f'--images=50 --data_dir={PRIVATE}'
+  confusion.write_text(json.dumps({**json.loads(confusion.read_text()), 'flags': flags}))
   pack.pack(run, tmp_path / 'with.zip')
   for file in [run / 'config.json', *run.glob('checkpoints/*/config/metadata')]:
     file.write_text(file.read_text().replace('"mnist"', '"cifar10"'))
@@ -210,6 +213,8 @@ def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path,
       assert 'on 50 test examples.' in archive.read('card.md').decode()
       assert not [name for name in archive.namelist() if name.endswith(('.png', '.npz'))]
   assert [pages[name].count('data:image') > 0 for name in pages] == [True, False, True]
+  assert '--only=errors --images=50 --data_dir=tensorflow_datasets</code>' in pages['with']
+  assert 'somebody' not in ''.join(pages.values())
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,9 @@ MANIFEST_LARGEST = 4 << 20  # bytes
 BLOCK = 1 << 20  # bytes
 NAME = re.compile(r'[A-Za-z0-9_.][A-Za-z0-9_.+=-]*')  # one component of a file's name
 TIME = (1980, 1, 1, 0, 0, 0)  # of every file, the earliest that a .zip can have
-ABSOLUTE = re.compile(r'(?:~|[A-Za-z]:|)[/\\]')  # how an absolute path begins
-ABSOLUTE_INSIDE = re.compile(r'(?<![\w.~:/\\-])(?:~|[A-Za-z]:)?[/\\](?:[^\s\'",/\\]+[/\\])*')
-QUOTED = re.compile(r"""(['"])((?:~|[A-Za-z]:|)[/\\][^'"]*)\1""")
+ABSOLUTE = re.compile(r'(?:~[\w.-]*|[A-Za-z]:|)[/\\]')  # how an absolute path begins
+ABSOLUTE_INSIDE = re.compile(r'(?<![\w.~:/\\-])(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^\s\'",/\\]+[/\\])*')
+QUOTED = re.compile(r"""(['"])((?:~[\w.-]*|[A-Za-z]:|)[/\\][^'"]*)\1""")
 
 
 def opened(path: str | os.PathLike) -> pathlib.Path:

@@ -287,6 +287,7 @@ def test_packed_file_with_any_wrong_byte_is_refused_or_read_as_it_was(file):
     ({'data_dir': '/home/me/tfds', 'name': 'mnist'}, {'name': 'mnist'}),
     ({'data': {'data_dir': None, 'folder': '/home/me/photos/'}}, {'data': {'folder': 'photos'}}),
     ({'folder': '~/photos'}, {'folder': 'photos'}),
+    ({'folder': '~me/photos'}, {'folder': 'photos'}),
     ({'folder': 'C:\\Users\\me\\photos'}, {'folder': 'photos'}),
     ({'folder': 'photos/mine'}, {'folder': 'photos/mine'}),
     ({'paths': ['/a/b', 3, None, 'x']}, {'paths': ['b', 3, None, 'x']}),
@@ -307,6 +308,11 @@ def test_packed_config_has_no_absolute_paths(value, expected):
     ("main '--workdir=/home/me/my runs/a b'", "main '--workdir=a b'"),
     ('main --workdir /home/me/a', 'main --workdir a'),
     ('main --config=~/configs/x.py', 'main --config=x.py'),
+    ('main --config=~me/configs/x.py', 'main --config=x.py'),
+    (
+      '--only=errors --images=50 --data_dir=/home/me/tfds',
+      '--only=errors --images=50 --data_dir=tfds',
+    ),
     ('main --config=configs/x.py', 'main --config=configs/x.py'),
     (
       """main --config.data="dict(folder='/home/me/a b/photos', size=64)" """,
