@@ -16,6 +16,7 @@ COMMANDS = {  # name → (module, description)
   'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
   'generate': ('jaxdl.generate', 'generate text with a language model'),
   'status': ('jaxdl.status', 'show the progress of runs'),
+  'pack': ('jaxdl.pack', 'pack a run into one .zip file, to hand in, mail or publish'),
   'data': ('jaxdl.data', 'list the data sets, or prepare one'),
   'configs': ('jaxdl.config', 'list the configs of the package, or copy one'),
 }

@@ -13,7 +13,6 @@ if __name__ == '__main__':  # before the slow imports below
 
 import dataclasses
 import os
-import pathlib
 import shlex
 import sys
 import textwrap
@@ -28,6 +27,7 @@ from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
 from jaxdl.monitoring.side_outputs import reason
 from jaxdl.report import page
+from jaxdl.runs import packed
 from jaxdl.terminal import command, progress
 from jaxdl.terminal.errors import is_out_of_memory
 from jaxdl.views import VIEWS, subject
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     against=tuple(chosen.against),
     step=chosen.step,
   )
-  folder = pathlib.Path(chosen.workdir) / 'analysis'
+  folder = packed.results_of(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
   of_examples = (
@@ -109,7 +109,7 @@ def _parser(called):
     description='Analyse a trained network: pictures and numbers.',
     examples=EXAMPLES,
     json=True,
-    run='folder of a run; the output is written to DIR/analysis',
+    run='folder of a run; the output is written to DIR/analysis (of RUN.zip: RUN.results/analysis)',
   )
   add = parser.add_argument
   add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')

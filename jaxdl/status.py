@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> int:
     examples='  python -m jaxdl.status runs\n  python -m jaxdl.status runs/*',
   )
   parser.add_argument(
-    'runs', nargs='*', metavar='DIR', help='folders of runs, or folders that contain runs'
+    'runs',
+    nargs='*',
+    metavar='DIR',
+    help='folders or .zip files of runs, or folders that contain some',
   )
   parser.add_argument('--workdir', nargs='+', default=[], metavar='DIR', help='the same as DIR')
   chosen = parser.parse_args(arguments[1:])
@@ -62,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 class Status(TypedDict):
-  """Where a run is; None for what does not exist yet.
+  """Where a run is; None for what does not exist yet, and for the ages of a packed run.
 
   Attributes:
     workdir: the run's folder.
@@ -100,7 +103,7 @@ def read(workdir: str | os.PathLike) -> Status:
   """Reads where a run is from its files alone.
 
   Args:
-    workdir: the run folder.
+    workdir: the run folder, or the file of a packed run.
 
   Returns:
     Status.
@@ -109,7 +112,8 @@ def read(workdir: str | os.PathLike) -> Status:
     FileNotFoundError: the folder contains no run.
     ValueError: a file of the run is damaged.
   """
-  run, folder, now = record.load(workdir), pathlib.Path(workdir), time.time()
+  run, now = record.load(workdir), time.time()
+  folder, is_packed = run.folder, run.packed is not None
   lines, config = run.history, run.config
   figures = {
     line['split']: {key: value for key, value in line.items() if key not in UNSHOWN}
@@ -142,10 +146,12 @@ def read(workdir: str | os.PathLike) -> Status:
     'seconds_left': left and round(left, 1),
     'figures': figures,
     'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1)
-    if lines
+    if lines and not is_packed
     else None,
     'checkpoint': kept,
-    'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1) if newest else None,
+    'checkpoint_seconds_ago': round(now - newest.stat().st_mtime, 1)
+    if newest and not is_packed
+    else None,
   }
 
 
@@ -169,8 +175,9 @@ def text(found: Status) -> str:
   if found['logged_seconds_ago'] is not None:
     parts.append(f'logged {_span(found["logged_seconds_ago"])} ago')
   if found['checkpoint'] is not None:
-    age = _span(found['checkpoint_seconds_ago'])
-    parts.append(f'checkpoint at step {found["checkpoint"]:,}, {age} ago')
+    age = found['checkpoint_seconds_ago']
+    ago = '' if age is None else f', {_span(age)} ago'
+    parts.append(f'checkpoint at step {found["checkpoint"]:,}{ago}')
   elif found['state'] == 'finished':
     parts.append('no checkpoint')
   else:

@@ -54,6 +54,7 @@ COMMANDS = {
   'analyze',
   'generate',
   'status',
+  'pack',
   '__main__',
   '__init__',
 }  # may import everything

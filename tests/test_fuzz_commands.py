@@ -6,7 +6,7 @@ from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxdl import analyze, generate, main, status, sweep
+from jaxdl import analyze, generate, main, pack, status, sweep
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.report import __main__ as report
@@ -153,6 +153,7 @@ COMMANDS = {
   ),
   'report': (report.main, st.lists(VALUES, max_size=3)),
   'status': (status.main, flags('workdir')),
+  'pack': (pack.main, flags('workdir', 'out', 'pictures')),
   'data': (
     data.main,
     st.builds(

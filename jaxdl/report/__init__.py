@@ -1,1 +1,1 @@
-"""Report page of one run, or a comparison of several runs, using only their files."""
+"""Report page and model card of one run, or a comparison of several, from their files alone."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from jaxdl.report import page
 from jaxdl.runs import folder as run_folder
+from jaxdl.runs import packed
 from jaxdl.terminal import command
 
 LESS_MEMORY = 'put fewer runs on the page'
@@ -34,7 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     description='Write one self-contained page about a run, or about several.',
   )
   parser.add_argument(
-    'runs', nargs='+', metavar='RUN', help='folder of a run, or a folder that contains runs'
+    'runs',
+    nargs='+',
+    metavar='RUN',
+    help='folder or .zip file of a run, or a folder that contains some',
   )
   parser.add_argument(
     '--out',
@@ -47,10 +51,8 @@ def main(arguments: Sequence[str]) -> int:
   runs = [
     run for folder in chosen.runs for run in run_folder.below(pathlib.Path(folder)) or [folder]
   ]
-  default = (
-    pathlib.Path(runs[0]) / 'report.html' if len(runs) == 1 else pathlib.Path('compare.html')
-  )
-  file = pathlib.Path(chosen.out or default)
+  own = packed.results_of(runs[0]) / 'report.html'
+  file = pathlib.Path(chosen.out or (own if len(runs) == 1 else 'compare.html'))
   if chosen.out and not file.parent.is_dir():
     raise FileNotFoundError(
       f'--out={file}: the folder {file.parent} does not exist: create it, or name another'
@@ -60,8 +62,11 @@ def main(arguments: Sequence[str]) -> int:
       f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}'
     )
   there = ', replaces the previous file' if file.exists() else ''
-  size = page.write(runs, file)
+  is_own = len(runs) == 1 and not chosen.out
+  size = page.write_page_and_card(runs[0])[1] if is_own else page.write(runs, file)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
+  if is_own:
+    print(f'{file.with_name("card.md")}: the model card')
   found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
   command.print_quietly(found, quiet=chosen.quiet)
   return 0

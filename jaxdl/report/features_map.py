@@ -38,11 +38,11 @@ def of_run(record: Run, name: str, caption_of: Callable[[dict, int], str]) -> di
   Raises:
     ValueError: a file of the result is damaged.
   """
-  arrays = record.folder / f'analysis/{name}.npz'
-  sprite = record.folder / 'tensorboard/projector/sprite.png'
+  arrays = record.results / f'analysis/{name}.npz'
+  sprite = record.results / 'tensorboard/projector/sprite.png'
   if not (arrays.is_file() and sprite.is_file()):
     return None
-  with results.errors_naming(record.folder, f'{name}.npz'):
+  with results.errors_naming(record, f'{name}.npz'):
     return _map(record, name, caption_of, arrays, sprite)
 
 

@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from jaxdl.report import card, sections, svg
 from jaxdl.report import results as report_results
-from jaxdl.report import sections, svg
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
@@ -40,10 +40,29 @@ def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> in
 
 
 def write_report(workdir: str | pathlib.Path) -> None:
-  """Writes `report.html` to a run folder and prints its path; raises the errors of `write`."""
-  file = pathlib.Path(workdir) / 'report.html'
-  write([workdir], file)
+  """Writes the page and the card of a run and prints the page's path; as `write_page_and_card`."""
+  file, _ = write_page_and_card(workdir)
   print(f'report: {file}')
+
+
+def write_page_and_card(workdir: str | pathlib.Path) -> tuple[pathlib.Path, int]:
+  """Writes `report.html` and the model card `card.md` of a run.
+
+  Args:
+    workdir: the run's folder, or the file of a packed run, which gets them in a folder beside it.
+
+  Returns:
+    (path of the page, its size in bytes).
+
+  Raises:
+    The errors of `write`.
+  """
+  record = records.load(workdir)
+  parts, folder = one(record), disk.make_folder(record.results)
+  html = render(parts)
+  disk.write_atomic(folder / 'report.html', html)
+  disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
+  return folder / 'report.html', len(html.encode())
 
 
 def render(parts: dict) -> str:
@@ -68,6 +87,7 @@ def render(parts: dict) -> str:
     ('Learning curves', parts['charts']),
     ('Network', parts['layers']),
     *((section['heading'], True) for section in parts['sections']),
+    ('Model card', parts['card']),
     ('Time and place', parts['environment']),
     ('Config', parts['config']),
     ('How to run it again', parts['commands'] or analyses),
@@ -83,32 +103,46 @@ def render(parts: dict) -> str:
   )
 
 
-def one(record: Run) -> dict:
-  """Returns the template data of one run."""
+def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict:
+  """Returns the template data of one run.
+
+  Args:
+    record: Run.
+    place: how commands name the run; None for its folder or file.
+    pictures: whether to show the pictures of analyses, which may have examples of the data in them.
+  """
+  place = str(record.place) if place is None else place
+  lead, layers = _lead(record), _layers(record)
   return {
     'title': record.title,
-    'lead': _lead(record),
+    'lead': lead,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
-    'layers': [
-      [
-        row['name'],
-        row['type'],
-        _shape(row['input']),
-        _shape(row['output']),
-        f'{row["parameters"]:,}',
-        f'{row["trainable"]:,}',
-      ]
-      for row in report_results.layers(record)
-    ],
-    'sections': sections.of_run(record),
+    'layers': layers,
+    'sections': sections.of_run(record, pictures=pictures),
+    'card': card.of_run(record, lead, layers, place),
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
-    'folder': shlex.quote(str(record.folder)),
+    'folder': shlex.quote(place),
   }
+
+
+def _layers(record):
+  """Returns the rows of the layer table."""
+  return [
+    [
+      row['name'],
+      row['type'],
+      _shape(row['input']),
+      _shape(row['output']),
+      f'{row["parameters"]:,}',
+      f'{row["trainable"]:,}',
+    ]
+    for row in report_results.layers(record)
+  ]
 
 
 def several(found: Sequence[Run]) -> dict:
@@ -129,6 +163,7 @@ def several(found: Sequence[Run]) -> dict:
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
+    'card': [],
     'environment': [],
     'config': '',
     'folder': '',
@@ -137,7 +172,7 @@ def several(found: Sequence[Run]) -> dict:
 
 def _compared(found, labels, *, with_folders):
   """Returns the table of several runs, one row each, with their figures and the reported ones."""
-  keys = dict.fromkeys(key for record in found for key in record.summary if _is_figure(key))
+  keys = dict.fromkeys(key for record in found for key in report_results.evaluated(record))
   reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
   columns = ['run']
   rows = [[label] for label in labels]
@@ -158,7 +193,7 @@ def _compared(found, labels, *, with_folders):
   if with_folders:
     columns.append('folder')
     for row, record in zip(rows, found, strict=True):
-      row.append(str(record.folder))
+      row.append(str(record.place))
   return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': []}
 
 
@@ -182,7 +217,7 @@ def _lead(record):
 def _figures(record):
   """Returns the table of a run's figures with remarks; None if there are no figures."""
   reported = {name: (theirs, ours) for name, theirs, ours in record.reported()}
-  names = dict.fromkeys([*(key for key in record.summary if _is_figure(key)), *reported])
+  names = dict.fromkeys([*report_results.evaluated(record), *reported])
   if not names:
     return None
   columns, rows = ['figure', 'ours', 'examples'], []
@@ -230,13 +265,6 @@ def _remarks(record, names, reported):
   return remarks
 
 
-def _is_figure(key):
-  """Returns whether a key of a summary is an evaluation metric of a split."""
-  split, _, name = key.partition('_')
-  known = metrics.METRICS.get(name)
-  return split in metrics.SPLITS and known is not None and known.evaluated
-
-
 def _environment(record):
   summary, counted = record.summary, report_results.counted(record)
   if not summary:
@@ -259,12 +287,12 @@ def _labels(found):
   """Returns (distinct labels of the runs, shared folder).
 
   Labels are the titles, or the titles with seeds; the shared folder is then ''. If these are not
-  distinct, the labels are the run folders relative to the shared folder.
+  distinct, the labels are the run folders or files relative to the shared folder.
   """
   titles = [record.title for record in found]
   with_seeds = [f'{record.title}, seed {record.config.get("seed", 0)}' for record in found]
   for labels in (titles, with_seeds):
     if len(set(labels)) == len(found):
       return labels, ''
-  shared = os.path.commonpath([os.path.abspath(record.folder) for record in found])
-  return [os.path.relpath(record.folder, shared) for record in found], shared
+  shared = os.path.commonpath([os.path.abspath(record.place) for record in found])
+  return [os.path.relpath(record.place, shared) for record in found], shared

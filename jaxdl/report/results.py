@@ -1,7 +1,6 @@
 """Layers, example counts and analysis results of a run, for its page."""
 
 import contextlib
-import pathlib
 from collections.abc import Iterator
 
 from jaxdl import models
@@ -10,6 +9,7 @@ from jaxdl.models import table
 from jaxdl.runs import files
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
+from jaxdl.step import metrics
 
 
 def layers(record: Run) -> list[dict]:
@@ -56,24 +56,35 @@ def counted(record: Run) -> list[list[str]]:
   return rows
 
 
+def evaluated(record: Run) -> list[str]:
+  """The keys of a run's summary that are evaluation metrics of a split, such as 'test_loss'."""
+  return [key for key in record.summary if _is_figure(key)]
+
+
+def _is_figure(key):
+  split, _, name = key.partition('_')
+  known = metrics.METRICS.get(name)
+  return split in metrics.SPLITS and known is not None and known.evaluated
+
+
 def of_analysis(record: Run, name: str) -> dict:
   """Reads the .json file of an analysis; {} if there is none."""
-  file = record.folder / 'analysis' / f'{name}.json'
+  file = record.results / 'analysis' / f'{name}.json'
   return files.read_json(file) if file.is_file() else {}
 
 
 @contextlib.contextmanager
-def errors_naming(folder: pathlib.Path, name: str) -> Iterator[None]:
+def errors_naming(record: Run, name: str) -> Iterator[None]:
   """Converts any exception of the block to a ValueError that names a file of an analysis.
 
   Args:
-    folder: the run folder.
+    record: Run.
     name: name of the file.
   """
   try:
     yield
   except Exception as error:  # JSON, NumPy, zipfile and Pillow raise different exceptions
     raise ValueError(
-      f'{folder / "analysis" / name} is not an output of jaxdl.analyze '
+      f'{record.results / "analysis" / name} is not an output of jaxdl.analyze '
       f'({type(error).__name__}: {error}): rerun jaxdl.analyze'
     ) from error

@@ -14,11 +14,12 @@ DATA = 'Data'  # the first section: pictures written by training before the firs
 DRAWN_BY_TRAINING = {'samples': Display('Training images and their classes')}
 
 
-def of_run(record: Run) -> list[dict]:
+def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
   """Returns the sections of a run that are not empty.
 
   Args:
     record: Run.
+    pictures: whether to show pictures and maps; without them, a section may be empty.
 
   Returns:
     A list of dicts for the page template:
@@ -45,7 +46,15 @@ def of_run(record: Run) -> list[dict]:
       others = [name for name in names if name not in displayed]
       shown |= {name: (Display(name.replace('_', ' ')), '') for name in others}
     found.append(_section(record, heading, shown))
-  return [section for section in found if section is not None]
+  made = [section for section in found if section is not None]
+  return made if pictures else [*filter(None, map(_without_pictures, made))]
+
+
+def _without_pictures(section):
+  """Returns a section with its table, texts and note only; None if it has no table and no texts."""
+  if not (section['table'] or section['texts']):
+    return None
+  return {**section, 'map': None, 'pictures': []}
 
 
 def _displays() -> dict[str, dict[str, Display]]:
@@ -61,7 +70,7 @@ def _displays() -> dict[str, dict[str, Display]]:
 
 def _result_names(record: Run) -> list[str]:
   """Returns the names of a run's analysis results, with or without a picture."""
-  files = (record.folder / 'analysis').glob('*')
+  files = (record.results / 'analysis').glob('*')
   return sorted({file.stem for file in files if file.suffix in ('.png', '.json')})
 
 
@@ -77,7 +86,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
   used, notes = [], []
   for name, (display, part) in shown.items():
     facts = results.of_analysis(record, name)
-    with results.errors_naming(record.folder, f'{name}.json'):
+    with results.errors_naming(record, f'{name}.json'):
       form = _form(record, name, display, facts, part)
       note = display.note(facts) if display.note and facts else ''
     if form or note:
@@ -103,7 +112,7 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
     found = features_map.of_run(record, name, display.map_caption)
     if found:
       return {'map': found}
-  picture = record.folder / f'analysis/{name}.png'
+  picture = record.results / f'analysis/{name}.png'
   if not picture.is_file():
     return {}
   caption = display.caption.format(part)

@@ -1,4 +1,4 @@
-"""A run on disk: its folder and lock, checkpoints, record, summary and identity.
+"""A run on disk: its folder and lock, checkpoints, record, summary, identity, and packed runs.
 
 Training writes a run; every other command reads it from its files alone.
 """

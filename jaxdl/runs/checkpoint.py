@@ -14,7 +14,7 @@ from flax import linen as nn
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import models
-from jaxdl.runs import disk, format, integrity
+from jaxdl.runs import disk, format, integrity, packed
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
@@ -323,9 +323,10 @@ def last_step(workdir: str | os.PathLike) -> int:
 
 def kept_steps(workdir: str | os.PathLike) -> list[int]:
   """The steps of the checkpoints that a run keeps, in order; [] if there are none."""
-  if not (pathlib.Path(workdir) / 'checkpoints').is_dir():
+  folder = packed.opened(workdir)
+  if not (folder / 'checkpoints').is_dir():
     return []
-  with manager(workdir) as checkpoints:
+  with manager(folder) as checkpoints:
     return sorted(checkpoints.all_steps())
 
 
@@ -350,7 +351,7 @@ def load_model(
   """Loads the model of a run from its checkpoint, without flags, optimizer or data set.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run's folder, or the file of a packed run.
     step: 'best' (lowest validation loss; the last one if no validation was run) | 'last' | int.
 
   Returns:
@@ -369,11 +370,11 @@ def load_step(
 
   All results are from the same checkpoint, even if a run that trains replaces its best one.
   """
-  folder = pathlib.Path(workdir).absolute() / 'checkpoints'
-  if not folder.is_dir():
-    what = 'has no checkpoints' if pathlib.Path(workdir).is_dir() else 'does not exist'
+  folder = packed.opened(workdir)
+  if not (folder / 'checkpoints').is_dir():
+    what = 'has no checkpoints' if folder.is_dir() else 'does not exist'
     raise FileNotFoundError(f'{workdir} {what}: give the folder of a run that was trained')
-  with manager(workdir) as checkpoints:
+  with manager(folder) as checkpoints:
     chosen = find_step(checkpoints, step)
     if chosen is None:
       raise FileNotFoundError(

@@ -6,6 +6,8 @@ import pathlib
 import shutil
 from typing import Any
 
+from jaxdl.config import paths
+
 SPARE = 1 << 18  # bytes reserved for logs
 LINE = 110  # characters
 
@@ -58,10 +60,12 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   """Creates a folder and its missing parents; returns its path.
 
   Raises:
-    ValueError: its name is not UTF-8, so that messages cannot show it.
+    ValueError: its name is not UTF-8, so that messages cannot show it, or it is a packed run.
     OSError: it cannot be created.
   """
   folder = pathlib.Path(folder)
+  if paths.is_packed(folder):
+    raise ValueError(f'{folder} is a packed run, which is only read: name a folder')
   try:
     str(folder).encode()
   except UnicodeEncodeError:

@@ -1,5 +1,6 @@
 """Readers of a run's files: config.json, summary.json, metrics.jsonl and weights.jsonl."""
 
+import datetime
 import json
 import math
 import os
@@ -135,6 +136,21 @@ def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     if isinstance(line.get('split'), str)
     and all(is_figure(value) for key, value in line.items() if key not in ('step', 'split'))
   ]
+
+
+def saved_on(workdir: str | os.PathLike, step: int) -> datetime.date | None:
+  """The day (UTC) on which a checkpoint was written, as it recorded; None if it is not known.
+
+  Args:
+    workdir: the run's folder.
+    step: step of the checkpoint.
+  """
+  file = pathlib.Path(workdir) / 'checkpoints' / str(step) / '_CHECKPOINT_METADATA'
+  try:
+    seconds = json.loads(file.read_text())['commit_timestamp_nsecs'] / 1e9
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date()
+  except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    return None
 
 
 def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:

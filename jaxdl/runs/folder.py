@@ -11,6 +11,7 @@ from typing import Any
 import filelock
 import psutil
 
+from jaxdl.config import paths
 from jaxdl.runs import disk, format, identity
 from jaxdl.runs.files import read_json
 
@@ -149,9 +150,9 @@ def seconds_a_step(workdir: str | os.PathLike) -> float | None:
 def below(folder: pathlib.Path) -> list[pathlib.Path]:
   """The folders of the runs in a folder, such as a sweep's, sorted by name.
 
-  For a run's folder, the result is the folder itself.
+  For the folder of a run or the file of a packed one, the result is the path itself.
   """
-  if (folder / 'config.json').is_file():
+  if paths.is_packed(folder) or (folder / 'config.json').is_file():
     return [folder]
   return [run for path in sorted(folder.glob('*/')) for run in below(path)]
 

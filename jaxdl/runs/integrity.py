@@ -1,5 +1,6 @@
 """Detects corrupted checkpoints, such as flipped bits, by checksum and quarantines them."""
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -8,6 +9,8 @@ from typing import Any
 
 import jax
 import numpy as np
+
+NOTE = 'commit_success.txt'  # orbax writes the path of a checkpoint to it; buckets need it
 
 
 class DamagedError(ValueError):
@@ -30,6 +33,24 @@ def checksums(tree: Any) -> dict[str, int]:
 def of_json(data: Any) -> int:
   """CRC-32 of plain JSON data, independent of the order of keys."""
   return zlib.crc32(json.dumps(data, sort_keys=True).encode())
+
+
+def of_folder(folder: pathlib.Path) -> str:
+  """sha256 of the files of a checkpoint: of what `sha256sum` prints for them, sorted by name.
+
+  Args:
+    folder: a folder of the checkpoint. Its NOTE is left out: it differs between copies.
+  """
+  there = [file for file in folder.rglob('*') if file.is_file() and file.name != NOTE]
+  names = sorted((file.relative_to(folder).as_posix() for file in there), key=str.encode)
+  lines = (f'{of_file(folder / name)}  {name}\n' for name in names)
+  return hashlib.sha256(''.join(lines).encode()).hexdigest()
+
+
+def of_file(file: pathlib.Path) -> str:
+  """sha256 of a file."""
+  with file.open('rb') as opened:
+    return hashlib.file_digest(opened, 'sha256').hexdigest()
 
 
 def check(found: dict[str, int], expected: dict[str, int]) -> None:

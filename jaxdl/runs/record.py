@@ -11,7 +11,7 @@ from typing import Any
 from flax import linen as nn
 
 from jaxdl.config import binding, checks, library, reading
-from jaxdl.runs import files, format, identity
+from jaxdl.runs import files, format, identity, packed
 
 SQUARES = {
   'classify_by_squared_error': 'squared error',
@@ -33,6 +33,7 @@ class Run:
     summary: content of `summary.json`; {} if training has neither ended nor been stopped yet.
     history: the lines of `metrics.jsonl` in order, each with 'step', 'split' and the metrics.
     command: the command that started the run; '' if it is not known.
+    packed: the file of a packed run, whose `folder` is in the cache; None for any other run.
   """
 
   folder: pathlib.Path
@@ -41,6 +42,7 @@ class Run:
   summary: dict[str, Any]
   history: list[dict[str, Any]]
   command: str
+  packed: pathlib.Path | None = None
 
   @functools.cached_property
   def _best(self) -> tuple[nn.Module, dict[str, Any]]:
@@ -48,6 +50,16 @@ class Run:
 
     model, variables, _ = checkpoint.load_model(self.folder)
     return model, variables
+
+  @property
+  def place(self) -> pathlib.Path:
+    """The folder or the file by which commands name the run."""
+    return self.packed or self.folder
+
+  @property
+  def results(self) -> pathlib.Path:
+    """The folder to which analyses, the report and the card go; see `packed.results_of`."""
+    return packed.results_of(self.place)
 
   @property
   def model(self) -> nn.Module:
@@ -97,7 +109,7 @@ class Run:
   @property
   def title(self) -> str:
     """The config's name, preceded by the folder's name if that adds information."""
-    folder = self.folder.resolve().name
+    folder = packed.name_of(self.place)
     if folder == self.name or re.fullmatch(r'seed\d+', folder):
       return self.name
     return f'{folder} ({self.name})'
@@ -188,26 +200,26 @@ class Run:
 
 def loss_unit(config: dict[str, Any]) -> str:
   """The unit of the loss of a config's task: 'nats', 'squared error' or 'mean squared error'."""
-  return SQUARES.get(_task(config) or '', 'nats')
+  return SQUARES.get(task(config) or '', 'nats')
 
 
 def counted(config: dict[str, Any]) -> str:
   """The unit in which a config's task counts speed: 'examples' or 'characters'."""
-  return 'characters' if _task(config) == 'next_char' else 'examples'
+  return 'characters' if task(config) == 'next_char' else 'examples'
 
 
-def _task(config):
+def task(config: dict[str, Any]) -> str | None:
   """The name of a config's task; None if it has none."""
-  task = binding.as_section(config.get('task'))
-  name = task.get('name') if hasattr(task, 'get') else None
+  section = binding.as_section(config.get('task'))
+  name = section.get('name') if hasattr(section, 'get') else None
   return name if isinstance(name, str) else None
 
 
 def load(workdir: str | os.PathLike) -> Run:
-  """Loads a run from its folder.
+  """Loads a run from its folder or from a packed run.
 
   Args:
-    workdir: the run's folder.
+    workdir: the run's folder, or the file of a packed run.
 
   Returns:
     Run; its network and variables are read at their first use.
@@ -216,7 +228,7 @@ def load(workdir: str | os.PathLike) -> Run:
     FileNotFoundError: the folder holds no run.
     ValueError: one of its files is damaged.
   """
-  folder = pathlib.Path(workdir)
+  place, folder = pathlib.Path(workdir), packed.opened(workdir)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} holds no run: give the folder of a run')
   config = files.read_json(folder / 'config.json', files.CONFIG)
@@ -225,13 +237,14 @@ def load(workdir: str | os.PathLike) -> Run:
   found = files.read_json(summary, files.summary_keys()) if summary.is_file() else {}
   return Run(
     folder=folder,
-    name=found.get('config', folder.resolve().name),
+    name=found.get('config', packed.name_of(place)),
     summary=found,
     config=format.upgraded(config),
     history=files.journal(folder),
     command=command.read_text(errors='replace', encoding='utf-8').strip()
     if command.is_file()
     else '',
+    packed=None if folder == place else place,
   )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+import jaxdl
 from jaxdl.models import table
 from jaxdl.runs import disk
 from jaxdl.step import tasks
@@ -18,9 +19,10 @@ from jaxdl.step.state import State
 
 VERSIONS = {
   'Python': platform.python_version(),
+  'jaxdl': jaxdl.__version__,
   **{
     name: importlib.metadata.version(name)
-    for name in ('jax', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+    for name in ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
   },
 }
 

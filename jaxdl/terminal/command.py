@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from jaxdl.config import arguments as of_arguments
-from jaxdl.config import spelling
+from jaxdl.config import paths, spelling
 from jaxdl.terminal import start
 from jaxdl.terminal.errors import is_out_of_memory
 
@@ -223,18 +223,22 @@ def print_quietly(found: Any, *, quiet: bool) -> None:
 
 
 def check_folder(folder: str | os.PathLike) -> None:
-  """Checks that a folder exists.
+  """Checks that a path is that of a folder or of a packed run.
 
   Raises:
-    NotADirectoryError: the path is a file.
+    NotADirectoryError: the path is another file.
     FileNotFoundError: the folder does not exist. The message suggests the closest name.
   """
   place = pathlib.Path(folder)
+  if paths.is_packed(place):
+    return
   if place.is_file():
-    raise NotADirectoryError(f'{folder} is a file: give the folder of a run')
+    raise NotADirectoryError(f'{folder} is a file: give the folder of a run, or a .zip of one')
   if not place.exists():
-    folders = [other.name for other in place.parent.glob('*') if other.is_dir()]
-    near = spelling.nearest(place.name, folders)
+    runs = [
+      other.name for other in place.parent.glob('*') if other.is_dir() or paths.is_packed(other)
+    ]
+    near = spelling.nearest(place.name, runs)
     fix = 'give the folder of a run that was trained'
     if near:
       fix = f'did you mean {place.parent / near}?'
@@ -244,7 +248,7 @@ def check_folder(folder: str | os.PathLike) -> None:
 def _check_run(folder):
   place = pathlib.Path(folder)
   check_folder(place)
-  if (place / 'config.json').exists():
+  if paths.is_packed(place) or (place / 'config.json').exists():
     return
   inside = [file for below in ('*', '*/*') for file in sorted(place.glob(f'{below}/config.json'))]
   if inside:
@@ -395,10 +399,5 @@ def _keep_compiled_programs():
   import jax
 
   if getattr(jax.config, 'jax_compilation_cache_dir') is None:  # noqa: B009 - unknown to pyright
-    cache = (
-      pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
-      / 'jaxdl'
-      / 'compiled'
-    )
-    jax.config.update('jax_compilation_cache_dir', str(cache))
+    jax.config.update('jax_compilation_cache_dir', str(paths.cache('compiled')))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)

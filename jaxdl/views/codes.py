@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from jaxdl import figures
 from jaxdl.analysis import autoencoder, embeddings
+from jaxdl.runs import packed
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
@@ -32,7 +33,7 @@ def projector(subject: Subject, choice: Choice) -> tuple[()]:
   """Writes files for TensorBoard's projector; returns no Result."""
   features = _features(subject, choice.layer)[:POINTS]
   embeddings.projector(
-    subject.workdir / 'tensorboard',
+    packed.results_of(subject.workdir) / 'tensorboard',
     features,
     subject.labels[:POINTS],
     subject.classes,

@@ -8,7 +8,7 @@ import numpy as np
 from flax import traverse_util
 
 from jaxdl import analysis, figures
-from jaxdl.runs import checkpoint, files
+from jaxdl.runs import checkpoint, files, packed
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, separately
 
@@ -132,7 +132,7 @@ def over_training(workdir: str | pathlib.Path, order: Sequence[str] = ()) -> Ite
   Yields:
     One Result; none if the run recorded fewer than two evaluations.
   """
-  lines = files.weights(workdir)
+  lines = files.weights(packed.opened(workdir))
   if len(lines) < 2 or any(line.keys() != lines[0].keys() for line in lines):
     return
   steps = np.array([line['step'] for line in lines])

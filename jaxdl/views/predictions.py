@@ -32,6 +32,7 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
     figure,
     {'counts': counts, 'logits': logits},
     {
+      'split': subject.split,
       'examples': int(counts.sum()),
       'accuracy': share,
       'recall': _shares(counts.diagonal(), counts.sum(1)),

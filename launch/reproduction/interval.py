@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics
-
-Z = 1.96  # 95 % of a normal distribution lie within 1.96 deviations of its mean
+from jaxdl.step.intervals import Z, wilson
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,22 +62,6 @@ def of_shares(values: Sequence[float], count: int) -> Measured:
     seeds.mean + math.hypot(high - seeds.mean, half),
     seeds.runs,
   )
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-  """Wilson's 95 % interval of a share of `count` examples.
-
-  The share may be a mean over runs, which SciPy's `binomtest` does not accept: it takes whole
-  numbers of successes.
-
-  Returns:
-    (low, high).
-  """
-  centre = (share + Z * Z / (2 * count)) / (1 + Z * Z / count)
-  half = (
-    Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count)) / (1 + Z * Z / count)
-  )
-  return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def of_runs(runs: Sequence[Run], key: str, *, shared: bool = False) -> Measured | None:

@@ -4,6 +4,7 @@ import datetime
 import pathlib
 import re
 import statistics
+from collections.abc import Callable
 
 from jaxdl.config import binding
 from jaxdl.step import metrics
@@ -37,15 +38,30 @@ def write(file: pathlib.Path, groups: dict[str, Group], configs: dict[str, dict]
     ValueError: a marker is missing.
     OSError: the file cannot be read or written.
   """
+  replace(file, BEGIN, END, lambda before: table(groups, configs, before))
+
+
+def replace(file: pathlib.Path, begin: str, end: str, made: Callable[[str], str]) -> None:
+  """Replaces the text between two markers of a file.
+
+  Args:
+    file: Markdown with the markers.
+    begin, end: the markers.
+    made: function (old text, which begins with the marker) → new text without the markers.
+
+  Raises:
+    ValueError: a marker is missing.
+    OSError: the file cannot be read or written.
+  """
   before = file.read_text(encoding='utf-8')
-  start, end = before.find(BEGIN), before.find(END)
-  if not 0 <= start < end:
+  first, last = before.find(begin), before.find(end)
+  if not 0 <= first < last:
     raise ValueError(
-      f'{file} has no place for the table: add the lines {BEGIN} and {END}, in this order'
+      f'{file} has no place for the table: add the lines {begin} and {end}, in this order'
     )
-  made = table(groups, configs, before[start:end])
   aside = pathlib.Path(f'{file}.new')
-  aside.write_text(f'{before[:start]}{BEGIN}\n{made}\n{before[end:]}', encoding='utf-8')
+  text = f'{before[:first]}{begin}\n{made(before[first:last])}\n{before[last:]}'
+  aside.write_text(text, encoding='utf-8')
   aside.replace(file)
 
 

@@ -9,10 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from jaxdl.data import tfds_arrays
+from jaxdl.data import licences, tfds_arrays
 from jaxdl.data.photographs import contents, folders
 
-LICENCE = 'that of the photographs in the folder; Food-11 is for research, see its homepage'
 HOMEPAGE = 'https://www.epfl.ch/labs/mmspg/downloads/food-image-datasets/'
 CITATION = """@inproceedings{singla2016food,
   title={Food/Non-food Image Classification and Food Categorization using Pre-Trained {GoogLeNet}
@@ -155,7 +154,7 @@ def builder(folder: str, name: str | None = None) -> Any:
         description='Photographs in class folders, such as Food-11.',
         citation=CITATION,
         homepage=HOMEPAGE,
-        license=LICENCE,
+        license=licences.of('image_folder').name,
         supervised_keys=('image', 'label'),
         disable_shuffling=True,
         features=tfds.features.FeaturesDict(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from jaxdl.data import tfds_arrays
+from jaxdl.data import licences, tfds_arrays
 from jaxdl.data.raw import cdb, hoda_mat
 from jaxdl.data.source import Source, choose
 
@@ -120,7 +120,7 @@ def builder() -> Any:
         description='Handwritten Farsi digits from 12,000 forms, scaled into 32×32.',
         citation=CITATION,
         homepage='http://farsiocr.ir',
-        license='free for research; see the homepage',
+        license=licences.of('hoda').name,
         supervised_keys=('image', 'label'),
         features=tfds.features.FeaturesDict(
           {

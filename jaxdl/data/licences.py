@@ -1,0 +1,37 @@
+"""Licences of the data sets, in one table."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Licence:
+  """The licence of a data set.
+
+  Attributes:
+    name: the licence, as the project's documents state it.
+    allows_copies: whether examples may be passed on, such as pictures of them in a report.
+  """
+
+  name: str
+  allows_copies: bool = False
+
+
+UNKNOWN = Licence("not known: see the data set's homepage")
+LICENCES = {  # name of a data set → its licence
+  'mnist': Licence('CC BY-SA 3.0', allows_copies=True),
+  'fashion_mnist': Licence('MIT', allows_copies=True),
+  'hoda': Licence('free for research; see the homepage'),
+  'image_folder': Licence(
+    'that of the photographs in the folder; Food-11 is for research, see its homepage'
+  ),
+  'shakespeare': Licence('public domain', allows_copies=True),
+}
+
+
+def of(name: str) -> Licence:
+  """The licence of a data set; UNKNOWN if the table does not have it.
+
+  Args:
+    name: name of the data set, such as 'mnist'.
+  """
+  return LICENCES.get(name, UNKNOWN)

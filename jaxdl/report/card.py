@@ -1,0 +1,377 @@
+"""The model card of a run: what a trained network is, what was measured, and how to use it.
+
+A card has the same content as Markdown (`card.md`) and as a section of the report. A fact that the
+run's files do not have is left out.
+"""
+
+import dataclasses
+import datetime
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl.data import licences
+from jaxdl.report import results
+from jaxdl.runs import files, identity, integrity
+from jaxdl.runs import record as records
+from jaxdl.runs.record import Run
+from jaxdl.step import metrics
+from jaxdl.step.intervals import wilson
+
+MOST_CLASSES = 100  # most rows of the table of recalls; of more classes, the lowest ones are shown
+NAMED = 20  # most classes that a sentence names
+NETWORKS = {
+  'cnn': 'convolutional network',
+  'recurrent': 'recurrent network',
+  'language_model': 'language model',
+}
+DOES = {  # task → what the network does; {inputs} and {classes} are filled in
+  'classify': 'It assigns {inputs} to {classes}.',
+  'classify_by_squared_error': 'It assigns {inputs} to {classes}.',
+  'reconstruct': 'It reconstructs {inputs}.',
+  'next_char': 'It predicts the next character of a text, one of {classes}.',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """A block of a card: a paragraph, a list, a table or code.
+
+  Attributes:
+    text: the text of a paragraph, or code.
+    points: the points of a list.
+    columns, rows, numbers: a table, as in the page; `numbers` are the columns of numbers.
+    language: language of the code; '' for a text that is not code.
+  """
+
+  text: str = ''
+  points: Sequence[str] = ()
+  columns: Sequence[str] = ()
+  rows: Sequence[Sequence[str]] = ()
+  numbers: Sequence[int] = ()
+  language: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A part of a card.
+
+  Attributes:
+    heading: its heading.
+    blocks: its content.
+    in_page: whether the report shows it; it does not where the page has the same table elsewhere.
+  """
+
+  heading: str
+  blocks: Sequence[Block]
+  in_page: bool = True
+
+
+def of_run(
+  record: Run, lead: str, layers: Sequence[Sequence[str]], place: str | None = None
+) -> list[Part]:
+  """The card of a run.
+
+  Args:
+    record: Run.
+    lead: one sentence about the run.
+    layers: rows (name, type, input, output, parameters, trainable) of the layer table.
+    place: how commands name the run; None for `record.place`.
+
+  Returns:
+    The parts that are not empty.
+
+  Raises:
+    ValueError: a file of the run or of an analysis is damaged.
+  """
+  place = str(record.place) if place is None else place
+  parts = [
+    _network(record, lead, layers),
+    _data(record),
+    _figures(record),
+    _per_class(record, place),
+    _untested(record),
+    _use(record, place),
+    _training(record),
+    _checksums(record),
+    _versions(record),
+  ]
+  return [part for part in parts if part.blocks]
+
+
+def markdown(parts: Iterable[Part], title: str) -> str:
+  """The card as Markdown; special characters of names are escaped.
+
+  Args:
+    parts: the parts, as returned by `of_run`.
+    title: name of the run.
+  """
+  texts = [f'# Model card: {escaped(title)}']
+  for part in parts:
+    texts += [f'## {part.heading}', *map(_markdown, part.blocks)]
+  return '\n\n'.join(texts) + '\n'
+
+
+def _markdown(block):
+  if block.language:
+    ticks = max((len(run) for run in re.findall('`+', block.text)), default=0)
+    fence = '`' * max(3, ticks + 1)
+    return f'{fence}{block.language}\n{block.text}\n{fence}'
+  if block.points:
+    return '\n'.join(f'- {escaped(point)}' for point in block.points)
+  if block.rows:
+    rule = ['---:' if column in block.numbers else '---' for column in range(len(block.columns))]
+    rows = [[escaped(cell) for cell in row] for row in (block.columns, *block.rows)]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in (rows[0], rule, *rows[1:]))
+  return escaped(block.text)
+
+
+def escaped(text: str) -> str:
+  """Escapes what Markdown would read as markup; line breaks become spaces."""
+  return re.sub(r'([\\`*\[\]<>|#~&])', r'\\\1', ' '.join(text.split()))
+
+
+def _network(record, lead, layers):
+  model = record.config['model']
+  kind = NETWORKS.get(model['name'], f'network of the model {model["name"]!r}')
+  cell = f' ({model["cell"].upper()})' if 'cell' in model else ''
+  size = ''
+  if 'parameters' in record.summary:
+    size = f' with {record.summary["parameters"]:,} parameters'
+  what = f'A {kind}{cell}{size}.'
+  does = DOES.get(records.task(record.config) or '', '')
+  shape = _shape(record)
+  if does and shape and record.classes:
+    what += ' ' + does.format(inputs=f'inputs of shape {shape}', classes=_classes(record))
+  blocks = [Block(f'{lead}.'), Block(what)]
+  if layers:
+    columns = ('layer', 'type', 'input', 'output', 'parameters', 'trainable')
+    blocks.append(Block(columns=columns, rows=layers, numbers=(4, 5)))
+  return Part('Network', blocks, in_page=False)
+
+
+def _classes(record):
+  names = [str(name) for name in record.classes]
+  if records.task(record.config) == 'next_char':
+    return f'{len(names):,} characters'
+  shown = ', '.join(names[:NAMED]) + (', …' if len(names) > NAMED else '')
+  return f'one of {len(names):,} classes: {shown}'
+
+
+def _shape(record):
+  shape = record.config.get('dataset', {}).get('input_shape', ())
+  return ' × '.join(map(str, shape))
+
+
+def _data(record):
+  data, kept = record.config['data'], record.config.get('dataset', {})
+  rows = [['data set', data['name']]]
+  origin = record.summary.get('data') or kept.get('origin')
+  if origin:
+    rows.append(['read from', str(origin)])
+  splits = data.get('splits')
+  cuts = (
+    {f'{split} data': str(cut) for split, cut in splits.items()} if isinstance(splits, dict) else {}
+  )
+  for name, size in results.counted(record):
+    rows.append([name, f'{cuts[name]}: {size}' if name in cuts else size])
+  rows += [
+    [f'checksum of {split}', str(checksum)]
+    for split, checksum in identity.checksums(record.config).items()
+  ]
+  rows.append(['licence of the data', licences.of(data['name']).name])
+  return Part('Data', [Block(columns=('fact', 'value'), rows=rows)])
+
+
+def _figures(record):
+  rows = []
+  for key in results.evaluated(record):
+    value, examples = record.figure(key)
+    rows.append(
+      [
+        key.replace('_', ' '),
+        metrics.shown(key, value),
+        _interval(key, value, examples),
+        f'{examples:,}' if examples else '–',
+      ]
+    )
+  if not rows:
+    return Part('Figures', [Block('The network has not been evaluated yet.')])
+  blocks = [
+    Block(columns=('figure', 'value', '95 % interval', 'examples'), rows=rows, numbers=(1, 2, 3)),
+    Block(f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.'),
+  ]
+  if any(row[2] != '–' for row in rows):
+    blocks.append(
+      Block(
+        "The interval is Wilson's. It covers the choice of the examples. It does not cover another "
+        'seed of the training.'
+      )
+    )
+  if any(row[0].startswith('validation ') for row in rows):
+    blocks.append(
+      Block(
+        'The validation examples chose the checkpoint, so the validation figures are slightly '
+        'optimistic.'
+      )
+    )
+  return Part('Figures with intervals', blocks)
+
+
+def _interval(key, value, examples):
+  metric = metrics.find(key)
+  if metric is None or not metric.is_share or not examples:
+    return '–'
+  if value is None or not 0 <= value <= 1:
+    return '–'
+  return _between(key, *wilson(value, examples))
+
+
+def _between(key, low, high):
+  return f'{metrics.number(key, low)} to {metrics.shown(key, high)}'
+
+
+def _per_class(record, place):
+  key = 'accuracy'
+  if not any(found.endswith(key) for found in results.evaluated(record)):
+    return Part('Recall of each class', [])
+  facts = results.of_analysis(record, 'confusion')
+  if not facts or facts.get('step') != record.summary['step']:
+    made = f'python -m jaxdl.analyze {shlex.quote(place)} --only=errors'
+    text = 'The recall of each class was not measured. This command measures it:'
+    return Part('Recall of each class', [Block(text), Block(made, language='bash')])
+  with results.errors_naming(record, 'confusion.npz'):
+    with np.load(record.results / 'analysis/confusion.npz') as arrays:
+      counts = arrays['counts']
+    right, totals = counts.diagonal(), counts.sum(1)
+    shown = range(len(totals))
+    if len(totals) > MOST_CLASSES:
+      shown = np.argsort(right / np.maximum(totals, 1), kind='stable')[:MOST_CLASSES]
+    rows = [_recall(key, str(facts['classes'][i]), int(right[i]), int(totals[i])) for i in shown]
+  which = f' {facts["split"]}' if isinstance(facts.get('split'), str) else ''
+  text = (
+    f'The share of the examples of a class that were assigned to it, on {int(totals.sum()):,}'
+    f'{which} examples.'
+  )
+  if len(totals) > MOST_CLASSES:
+    text += f' The {MOST_CLASSES} classes with the lowest recall are shown.'
+  columns = ('class', 'recall', '95 % interval', 'examples')
+  return Part(
+    'Recall of each class', [Block(text), Block(columns=columns, rows=rows, numbers=(1, 2, 3))]
+  )
+
+
+def _recall(key, name, right, total):
+  if not total:
+    return [name, '–', '–', '0']
+  interval = _between(key, *wilson(right / total, total))
+  return [name, metrics.shown(key, right / total), interval, f'{total:,}']
+
+
+def _untested(record):
+  data, examples = record.config['data'], record.config.get('dataset', {}).get('examples', {})
+  points = [f'Data from another source than {data["name"]}.']
+  if record.remark:
+    points.insert(0, f'The original data: {record.remark}.')
+  if examples and 'test' not in examples:
+    points.insert(
+      0,
+      'Test examples: the data have no test split here, so there are no figures of examples that '
+      'had no influence on the training or on the choice of the checkpoint.',
+    )
+  shape = _shape(record)
+  is_text = records.task(record.config) == 'next_char'
+  if shape and not is_text:
+    points.append(f'Inputs of another size than {shape}.')
+  if is_text:
+    points.append('Characters that are not among those of the training text.')
+  elif 'classify' in str(records.task(record.config)):
+    points.append('Inputs that belong to none of the classes: the network assigns one to each.')
+  points.append('Another seed: the figures are those of a single run.')
+  return Part('Not tested', [Block(points=points)])
+
+
+def _use(record, place):
+  kept = record.config.get('dataset', {})
+  blocks = []
+  load = f'run = jaxdl.load({place!r})'
+  if records.task(record.config) == 'next_char':
+    lines = [
+      'import jaxdl',
+      '',
+      load,
+      'positions = [[run.classes.index(character) for character in text]]',
+      'logits = run.model.apply(run.variables, jax.numpy.array(positions))  # [1, T, characters]',
+    ]
+    lines.insert(0, 'import jax')
+  elif {'mean', 'deviation', 'input_shape'} <= kept.keys():
+    lines = [
+      'import jaxdl',
+      'from jaxdl.data.recorded import image_inputs',
+      '',
+      load,
+      'inputs = image_inputs(run.config)(images)  # images: [N, height, width, channels] uint8',
+      'outputs = run.model.apply(run.variables, inputs)',
+    ]
+  else:
+    lines = ['import jaxdl', '', load]
+  blocks.append(Block('\n'.join(lines), language='python'))
+  quoted = shlex.quote(place)
+  commands = [f'python -m jaxdl.analyze {quoted}', f'python -m jaxdl.report {quoted}']
+  if records.task(record.config) == 'next_char':
+    commands.append(f'python -m jaxdl.generate {quoted} --length=300')
+  return Part('How to load it', [*blocks, Block('\n'.join(commands), language='bash')])
+
+
+def _training(record):
+  config, summary = record.config, record.summary
+  rows: list[list[Any]] = [['seed', summary.get('seed', config.get('seed'))]]
+  rows.append(['steps', _steps(summary)])
+  rows.append(['batch size', config['data']['batch_size']])
+  if summary:
+    spent = datetime.timedelta(seconds=round(summary['seconds']))
+    rows += [['device', summary['device']], ['time', f'{spent} (evaluation included)']]
+    saved = files.saved_on(record.folder, summary['step'])
+    rows.append(['checkpoint written on', saved and f'{saved} (UTC)'])
+  known = [[name, str(value)] for name, value in rows if value not in (None, '')]
+  blocks = [Block(columns=('fact', 'value'), rows=known)]
+  if record.command:
+    blocks.append(Block(record.command, language='bash'))
+  return Part('How it was trained', blocks)
+
+
+def _steps(summary):
+  steps = summary.get('steps')
+  if not isinstance(steps, int):
+    return None
+  stopped = summary.get('stopped')
+  if isinstance(stopped, int):
+    return f'stopped at step {stopped:,} of {steps:,}'
+  early = summary.get('stopped_early')
+  return f'{steps:,}' + (f', stopped early at step {early:,}' if isinstance(early, int) else '')
+
+
+def _checksums(record):
+  step = record.summary.get('step')
+  folder = record.folder / 'checkpoints' / str(step) / 'model'
+  if step is None or not folder.is_dir():
+    return Part('Checksum', [])
+  name = f'checkpoints/{step}/model'
+  text = (
+    'The sha256 of the sorted list of the files of the checkpoint and their sha256, as sha256sum '
+    'prints it:'
+  )
+  command = (
+    f'cd {name} && find * -type f ! -name {integrity.NOTE} | LC_ALL=C sort | xargs sha256sum '
+    f'| sha256sum\n# {integrity.of_folder(folder)}'
+  )
+  return Part('Checksum', [Block(text), Block(command, language='bash')])
+
+
+def _versions(record):
+  rows = [[str(name), str(version)] for name, version in record.summary.get('versions', {}).items()]
+  blocks = [Block(columns=('library', 'version'), rows=rows)] if rows else []
+  return Part('Versions', blocks, in_page=False)

@@ -1,0 +1,357 @@
+"""A packed run: one .zip file with what is needed to use and to describe a trained network.
+
+`opened` gives the folder of a run for a folder or for a packed run, so that everything that reads a
+run reads both. Nothing in a packed run is executed. Its files are checked before they are used:
+
+- names: relative paths of plain characters, without '..', links, duplicates or folders;
+- sizes: at most `LARGEST` bytes, `MOST_FILES` files and `RATIO` times the size of the .zip;
+- content: sha256 of every file, as `manifest.json` lists them; other files are refused.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from jaxdl.config import paths
+from jaxdl.runs import disk, files, integrity
+
+FORMAT = 1  # of a packed run
+MANIFEST = 'manifest.json'
+REQUIRED = ('config.json', 'summary.json')
+TEXTS = ('metrics.jsonl', 'weights.jsonl')  # copied as they are: they hold numbers only
+ITEMS = ('model', 'config', 'checksums', 'metrics')  # of a checkpoint; 'train' only resumes
+LARGEST = 4 << 30  # bytes of all files
+MOST_FILES = 10_000
+RATIO, SMALL = 100, 1 << 24  # bytes of the files for each byte of the .zip, above SMALL bytes
+MANIFEST_LARGEST = 4 << 20  # bytes
+BLOCK = 1 << 20  # bytes
+NAME = re.compile(r'[A-Za-z0-9_.][A-Za-z0-9_.+=-]*')  # one component of a file's name
+TIME = (1980, 1, 1, 0, 0, 0)  # of every file, the earliest that a .zip can have
+ABSOLUTE = re.compile(r'(?:~[\w.-]*|[A-Za-z]:|)[/\\]')  # how an absolute path begins
+ABSOLUTE_INSIDE = re.compile(r'(?<![\w.~:/\\-])(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^\s\'",/\\]+[/\\])*')
+QUOTED = re.compile(r"""(['"])((?:~[\w.-]*|[A-Za-z]:|)[/\\][^'"]*)\1""")
+
+
+def opened(path: str | os.PathLike) -> pathlib.Path:
+  """The folder of a run: of a packed run, its copy in the cache, which is made if it is not sound.
+
+  Args:
+    path: a run's folder, or the file of a packed run. Any other path is returned as it is.
+
+  Returns:
+    The folder; that of a packed run is named after the sha256 of the file.
+
+  Raises:
+    ValueError: the file is damaged, is no packed run, or is not safe to unpack.
+    OSError: the file cannot be read, or the cache folder cannot be written.
+  """
+  path = pathlib.Path(path)
+  if not paths.is_packed(path):
+    return path
+  cached = paths.cache('runs') / integrity.of_file(path)
+  if not _is_sound(cached):
+    _unpack(path, cached)
+  return cached
+
+
+def results_of(place: str | os.PathLike) -> pathlib.Path:
+  """The folder to which results of a run go: of RUN.zip, RUN.results; else the run's folder."""
+  place = pathlib.Path(place)
+  return place.with_suffix('.results') if paths.is_packed(place) else place
+
+
+def name_of(place: str | os.PathLike) -> str:
+  """The name of a run's folder, or that of a packed run without '.zip'."""
+  place = pathlib.Path(place)
+  return place.stem if paths.is_packed(place) else place.resolve().name
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+  """What is packed of a run, without the absolute paths of this machine.
+
+  The checkpoint has no optimizer state: a packed run can be used but not resumed.
+
+  Args:
+    folder: the run's folder.
+
+  Returns:
+    Name → content of config.json, summary.json, command.txt, the journals and the best checkpoint.
+
+  Raises:
+    FileNotFoundError: the run has no summary, or its best checkpoint is missing.
+    ValueError: a file is damaged.
+  """
+  if not (folder / 'summary.json').is_file():
+    raise FileNotFoundError(f'{folder} has no summary.json: train the run to its end first')
+  summary = files.read_json(folder / 'summary.json', files.summary_keys())
+  config = files.read_json(folder / 'config.json', files.CONFIG)
+  found = {
+    'config.json': f'{disk.readable_json(without_paths(config))}\n'.encode(),
+    'summary.json': _json(without_paths(summary)),
+  }
+  command = folder / 'command.txt'
+  if command.is_file():
+    text = command_without_paths(command.read_text(errors='replace').strip())
+    found['command.txt'] = f'{text}\n'.encode()
+  for name in TEXTS:
+    if (folder / name).is_file():
+      found[name] = (folder / name).read_bytes()
+  return found | _checkpoint(folder, summary['step'])
+
+
+def _checkpoint(folder, step):
+  """The files of a checkpoint; its config has no absolute paths, and a checksum that fits."""
+  place = folder / 'checkpoints' / str(step)
+  if not place.is_dir():
+    raise FileNotFoundError(
+      f'{folder} has no checkpoint of step {step:,}, of which its figures are: train it again'
+    )
+  found = {}
+  for file in sorted(place.rglob('*')):
+    first, *below = file.relative_to(place).parts
+    if file.is_file() and file.name != integrity.NOTE and (not below or first in ITEMS):
+      found[file.relative_to(folder).as_posix()] = file.read_bytes()
+  prefix = f'checkpoints/{step}'
+  config = without_paths(files.read_json(place / 'config/metadata'))
+  found[f'{prefix}/config/metadata'] = _json(config)
+  if (place / 'checksums/metadata').is_file():
+    sums = files.read_json(place / 'checksums/metadata')
+    kept = {name: sums[name] for name in ITEMS if name in sums}
+    found[f'{prefix}/checksums/metadata'] = _json({**kept, 'config': integrity.of_json(config)})
+  if (place / '_CHECKPOINT_METADATA').is_file():
+    about = files.read_json(place / '_CHECKPOINT_METADATA')
+    handlers = about.get('item_handlers')
+    if isinstance(handlers, dict):
+      about['item_handlers'] = {name: handlers[name] for name in ITEMS if name in handlers}
+    found[f'{prefix}/_CHECKPOINT_METADATA'] = _json(about)
+  return found
+
+
+def without_paths(value: Any) -> Any:
+  """Plain JSON data of a run without absolute paths.
+
+  The key 'data_dir' is removed. Any other absolute path, such as that of a folder of photographs,
+  is reduced to its last component. Names of classes are not changed.
+
+  Args:
+    value: the data.
+  """
+  if isinstance(value, dict):
+    return {
+      key: part if key in ('classes', 'class_names') else without_paths(part)
+      for key, part in value.items()
+      if key != 'data_dir'
+    }
+  if isinstance(value, list):
+    return [without_paths(part) for part in value]
+  return _relative(value) if isinstance(value, str) else value
+
+
+def command_without_paths(text: str) -> str:
+  """A command line in which every absolute path is reduced to its last component.
+
+  Args:
+    text: the command line, quoted for a shell.
+  """
+  try:
+    words = shlex.split(text)
+  except ValueError:  # not quoted as a shell expects
+    return ABSOLUTE_INSIDE.sub('', text)
+  return shlex.join(_word_without_paths(word) for word in words)
+
+
+def _word_without_paths(word):
+  key, equals, value = word.partition('=')
+  if not equals:
+    key, value = '', word
+  if ABSOLUTE.match(value):
+    return f'{key}{equals}{_relative(value)}'
+  value = QUOTED.sub(lambda found: f'{found[1]}{_relative(found[2])}{found[1]}', value)
+  return f'{key}{equals}{ABSOLUTE_INSIDE.sub("", value)}'
+
+
+def _relative(text):
+  """The last component of an absolute path; another text is returned as it is."""
+  if not ABSOLUTE.match(text):
+    return text
+  return re.split(r'[/\\]', text.rstrip('/\\'))[-1] or '.'
+
+
+def _json(value):
+  return f'{json.dumps(value, indent=2)}\n'.encode()
+
+
+def write(file: pathlib.Path, contents: Mapping[str, bytes], version: str) -> None:
+  """Writes a packed run; the same contents give the same bytes.
+
+  Args:
+    file: its path, which ends in .zip. A file that is there is replaced when the new one is
+      complete.
+    contents: name → content of every file but the manifest.
+    version: version of jaxdl, for the manifest.
+
+  Raises:
+    ValueError: the result would be refused by `opened`.
+    OSError: the file cannot be written.
+  """
+  sums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
+  manifest = _json({'format': FORMAT, 'jaxdl': version, 'files': sums})
+  aside = file.with_name(f'{file.name}.new')
+  try:
+    with zipfile.ZipFile(aside, 'w') as archive:
+      for name, content in sorted({**contents, MANIFEST: manifest}.items()):
+        member = zipfile.ZipInfo(name, TIME)
+        member.create_system = 3  # Unix, on every platform
+        member.external_attr = (stat.S_IFREG | 0o644) << 16
+        member.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(member, content, compresslevel=9)
+    with zipfile.ZipFile(aside) as archive:
+      _checked(archive, aside.stat().st_size)
+    aside.replace(file)
+  except _Refused as error:
+    raise ValueError(f'{file} cannot be packed: it {error}') from error
+  finally:
+    aside.unlink(missing_ok=True)
+
+
+class _Refused(ValueError):
+  """Why a .zip is not used, as the end of a sentence that begins with its name."""
+
+
+def _is_sound(folder):
+  """Whether an unpacked run is complete and its files are those of its manifest."""
+  try:
+    sums = _sums(json.loads((folder / MANIFEST).read_text()))
+    return all(integrity.of_file(folder / name) == digest for name, digest in sums.items())
+  except (OSError, ValueError, RecursionError):
+    return False
+
+
+def _unpack(path, target):
+  """Unpacks and checks a packed run beside its place in the cache, then puts it there."""
+  try:
+    disk.make_folder(target.parent)
+    aside = pathlib.Path(tempfile.mkdtemp(prefix=f'{target.name[:8]}-', dir=target.parent))
+  except OSError as error:
+    raise type(error)(
+      f'{path} cannot be unpacked into {target.parent} ({error.strerror or error}): set '
+      'XDG_CACHE_HOME to a folder that can be written'
+    ) from error
+  try:
+    _extract_to(path, aside / 'run')
+    if target.exists():  # damaged
+      target.rename(aside / 'damaged')
+    (aside / 'run').rename(target)
+  except OSError:
+    if not _is_sound(target):  # or another process was first
+      raise
+  finally:
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _extract_to(path, folder):
+  try:
+    with zipfile.ZipFile(path) as archive:
+      for member, digest in _checked(archive, path.stat().st_size):
+        _copy(archive, member, digest, folder / member.filename)
+  except _Refused as error:
+    raise ValueError(f'{path} {error}') from error
+  except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    raise ValueError(
+      f'{path} is damaged or is no .zip file ({integrity.reason(error)}): give a file of '
+      'jaxdl.pack, or fetch it again'
+    ) from error
+
+
+def _copy(archive, member, digest, file):
+  """Writes a member of a .zip to a file, and compares its sha256; None for the manifest."""
+  file.parent.mkdir(parents=True, exist_ok=True)
+  found = hashlib.sha256()
+  with archive.open(member) as packed, file.open('xb') as plain:
+    while block := packed.read(BLOCK):
+      found.update(block)
+      plain.write(block)
+  if digest is not None and found.hexdigest() != digest:
+    raise _Refused(f'is damaged ({member.filename} is not what was packed): fetch it again')
+
+
+def _checked(archive, size):
+  """(member, sha256) of every file of a .zip of `size` bytes; the manifest has None.
+
+  Raises:
+    _Refused: the file is no packed run, or is not safe to unpack.
+  """
+  members = archive.infolist()
+  for member in members:
+    _check_member(member)
+  names = [member.filename for member in members]
+  if len({name.lower() for name in names}) < len(names):
+    raise _Refused('has two files of the same name: do not use this file')
+  below = {str(parent) for name in names for parent in pathlib.PurePosixPath(name).parents}
+  if below & set(names):
+    raise _Refused('has a file in the place of a folder: do not use this file')
+  total = sum(member.file_size for member in members)
+  if len(names) > MOST_FILES or total > LARGEST or total > max(SMALL, RATIO * size):
+    raise _Refused(
+      f'would unpack {len(names):,} files of {total:,} bytes from {size:,}: do not use this file'
+    )
+  sums = _manifest(archive, names)
+  return [(member, sums.get(member.filename)) for member in members]
+
+
+def _check_member(member):
+  """Raises _Refused for a member of a .zip that is no file with a plain, relative path."""
+  name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
+  plain = name == member.orig_filename and all(
+    NAME.fullmatch(part) and part.strip('.') for part in name.split('/')
+  )
+  if not plain:
+    raise _Refused(f'holds {ascii(name)}, which is no path of a run: do not use this file')
+  if kind not in (0, stat.S_IFREG):
+    raise _Refused(f'holds {name}, which is no ordinary file: do not use this file')
+  if member.flag_bits & 1:
+    raise _Refused('is encrypted: give a file of jaxdl.pack')
+
+
+def _manifest(archive, names):
+  """The sha256 of the files, name → digest; _Refused if these are not the other files."""
+  no_run = 'is no packed run: give a file of jaxdl.pack'
+  if MANIFEST not in names or archive.getinfo(MANIFEST).file_size > MANIFEST_LARGEST:
+    raise _Refused(no_run)
+  try:
+    found = json.loads(archive.read(MANIFEST))
+    sums = _sums(found)
+  except (ValueError, RecursionError) as error:
+    if isinstance(error, _Refused):
+      raise
+    raise _Refused(no_run) from error
+  if not sums.keys() >= set(REQUIRED):
+    raise _Refused(no_run)
+  if {*sums, MANIFEST} != set(names):
+    other = min({*sums, MANIFEST} ^ set(names))
+    raise _Refused(f'is damaged ({other} is missing, or was added): fetch it again')
+  return sums
+
+
+def _sums(manifest):
+  """The sha256 of the files of a manifest, name → digest."""
+  number = manifest.get('format') if isinstance(manifest, dict) else None
+  sums = manifest.get('files') if isinstance(manifest, dict) else None
+  if not isinstance(number, int) or not isinstance(sums, dict):
+    raise ValueError('no manifest')
+  if number > FORMAT:
+    raise _Refused(
+      f'was packed by a newer version (format {number}; this one reads up to {FORMAT}): update '
+      'jaxdl'
+    )
+  return sums

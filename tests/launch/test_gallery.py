@@ -1,0 +1,156 @@
+"""The gallery: packed runs that are what their page says, and only what may be passed on."""
+
+import json
+import pathlib
+import re
+import shutil
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+from helpers import ROOT
+
+from jaxdl.config import reading
+from jaxdl.data import licences
+from jaxdl.runs import identity, integrity, load
+from jaxdl.step.intervals import Z, wilson
+from jaxdl.views import subject
+from launch.reproduction import gallery
+
+GALLERY = ROOT / 'docs/gallery'
+FILES = sorted((GALLERY / 'runs').glob('*.zip'))
+MNIST = [file for file in FILES if file.stem.endswith('_mnist')]
+FEW = 1000
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def stem(file):
+  return file.stem
+
+
+def test_gallery_has_the_recurrent_networks_and_nothing_unknown():
+  assert {'lstm_mnist', 'gru_mnist', 'rnn_mnist'} <= {file.stem for file in FILES}
+  assert {file.stem for file in FILES} <= set(gallery.NAMES)
+
+
+def test_gallery_page_has_the_figures_of_the_runs(cache):
+  page = (GALLERY / 'index.md').read_text()
+  table = page.partition(f'{gallery.BEGIN}\n')[2].partition(f'\n{gallery.END}')[0]
+  assert table == gallery.table(GALLERY / 'runs')
+  assert len(table.splitlines()) == 2 + len(FILES)
+
+
+@pytest.mark.parametrize('file', FILES, ids=stem)
+def test_gallery_run_is_of_the_config_and_finished(file, cache):
+  run = load(file)
+  assert run.finished
+  config = reading.to_dict(reading.read_file(ROOT / f'configs/{file.stem}.py'))
+  assert identity.keys_of_another_run(run.config, config) in ([], ['data.source'])
+  assert run.step == run.steps
+
+
+@pytest.mark.parametrize('file', FILES, ids=stem)
+def test_gallery_run_agrees_with_the_table_of_results(file, cache):
+  """Its interval and that of the seeds in README overlap."""
+  row = re.search(rf'^\| `{file.stem}` \|.*$', (ROOT / 'README.md').read_text(), re.MULTILINE)[0]
+  ours = row.split(' | ')[2]
+  mean, deviation = re.match(r'([\d.]+)(?: ± ([\d.]+))? %', ours).groups()
+  summary = load(file).summary
+  low, high = wilson(summary['test_accuracy'], summary['test_examples'])
+  reach = Z * float(deviation or 0)
+  assert 100 * low <= float(mean) + reach
+  assert float(mean) - reach <= 100 * high
+  assert f'{summary["parameters"]:,}' == row.split(' | ')[5]
+
+
+@pytest.mark.parametrize('file', FILES, ids=stem)
+def test_gallery_run_is_small_and_has_only_what_may_be_passed_on(file):
+  assert file.stat().st_size < gallery.LARGEST
+  with zipfile.ZipFile(file) as archive:
+    name = json.loads(archive.read('config.json'))['data']['name']
+    for inside in archive.namelist():
+      assert not inside.endswith(('.png', '.npz', '.jpg'))
+      content = archive.read(inside)
+      for private in (b'/tmp/', b'/home/', b'/root/', b'/work/'):
+        assert private not in content, inside
+    html, card = (archive.read(page).decode() for page in ('report.html', 'card.md'))
+  assert ('data:image/' in html) == licences.of(name).allows_copies
+  assert f'| licence of the data | {licences.of(name).name} |' in card
+  assert 'on 10,000 test examples.' in card, 'its recall of each class was measured'
+
+
+def accuracy(file, count=None):
+  seen = subject.read(file, count=count)
+  outputs = jax.jit(seen.model.apply)(seen.variables, seen.inputs)
+  return float((np.asarray(outputs).argmax(-1) == seen.labels).mean())
+
+
+@pytest.mark.parametrize('file', MNIST, ids=stem)
+def test_gallery_run_evaluates_to_its_accuracy_on_some_images(file, cache):
+  low, high = wilson(accuracy(file, FEW), FEW)
+  assert low <= load(file).summary['test_accuracy'] <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('file', MNIST, ids=stem)
+def test_gallery_run_evaluates_to_its_accuracy(file, cache):
+  """To the image: another version of XLA may round a logit differently, which rarely decides."""
+  summary = load(file).summary
+  assert accuracy(file) == pytest.approx(summary['test_accuracy'], abs=1e-4)
+
+
+@pytest.fixture
+def copy(tmp_path):
+  """A gallery of one packed run, made from the unpacked one."""
+  (tmp_path / 'index.md').write_text(f'# Gallery\n{gallery.BEGIN}\n{gallery.END}\nEnd\n')
+  return tmp_path
+
+
+def unpacked(file, folder):
+  with zipfile.ZipFile(file) as archive:
+    for name in archive.namelist():
+      place = pathlib.Path(folder, name)
+      place.parent.mkdir(parents=True, exist_ok=True)
+      place.write_bytes(archive.read(name))
+  return folder
+
+
+def test_gallery_is_made_from_finished_runs_of_the_configs(copy, cache, capsys):
+  run = unpacked(GALLERY / 'runs/rnn_mnist.zip', copy / 'trained/rnn_mnist/seed0')
+  (run / 'analysis').mkdir()
+  counts = np.diag(np.full(10, 1000))
+  np.savez(run / 'analysis/confusion.npz', counts=counts)
+  step = load(run).summary['step']
+  facts = {'step': step, 'classes': list('0123456789'), 'split': 'test'}
+  (run / 'analysis/confusion.json').write_text(json.dumps(facts))
+  arguments = ['gallery', f'--runs={copy / "trained"}', f'--out={copy}']
+  assert gallery.main([*arguments, '--only=rnn_mnist,gru_mnist']) == 1
+  out, err = capsys.readouterr()
+  assert err == f'gru_mnist left out: {copy / "trained/gru_mnist"} holds no run\n'
+  made = copy / 'runs/rnn_mnist.zip'
+  assert f'{made}: ' in out
+  page = (copy / 'index.md').read_text()
+  assert page.startswith('# Gallery\n<!-- gallery -->\n| run |')
+  assert page.endswith('|\n<!-- /gallery -->\nEnd\n')
+  assert '| [`rnn_mnist`](runs/rnn_mnist.zip) | mnist | 21,386 |' in page
+  first = integrity.of_file(made)
+  assert gallery.main([*arguments, '--only=rnn_mnist']) == 0
+  assert integrity.of_file(made) == first
+
+
+def test_gallery_refuses_unfinished_and_changed_runs(copy, cache):
+  run = unpacked(GALLERY / 'runs/rnn_mnist.zip', copy / 'rnn_mnist')
+  assert gallery.lacking(run, 'rnn_mnist') == ''
+  config = json.loads((run / 'config.json').read_text())
+  changed = {**config, 'model': {**config['model'], 'features': 64}}
+  (run / 'config.json').write_text(json.dumps(changed))
+  assert gallery.lacking(run, 'rnn_mnist') == f'{run} is of another config (model.features)'
+  (run / 'summary.json').unlink()
+  assert re.search('is at step 5,500 of 5,500$', gallery.lacking(run, 'rnn_mnist'))
+  shutil.rmtree(run)
+  assert gallery.lacking(run, 'rnn_mnist') == f'{run} holds no run'

@@ -1,0 +1,326 @@
+"""Packed runs: what is packed, and that nothing but a sound packed run is opened."""
+
+import concurrent.futures
+import hashlib
+import io
+import json
+import random
+import stat
+import zipfile
+
+import pytest
+
+from jaxdl.config import paths
+from jaxdl.runs import disk, folder, packed, record
+
+CONFIG = {
+  'format': 2,
+  'seed': 0,
+  'task': {'name': 'classify'},
+  'data': {'name': 'mnist', 'batch_size': 4},
+  'model': {'name': 'cnn'},
+}
+SUMMARY = {
+  'config': 'small',
+  'step': 8,
+  'parameters': 34,
+  'seed': 0,
+  'seconds': 1.0,
+  'device': '1 x cpu',
+  'data': 'bundled',
+}
+FILES = {
+  'config.json': json.dumps(CONFIG).encode(),
+  'summary.json': json.dumps(SUMMARY).encode(),
+  'metrics.jsonl': b'{"step": 8, "split": "test", "loss": 0.25}\n' * 9,
+  'checkpoints/8/model/manifest.ocdbt': bytes(range(256)),
+}
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+  """A packed run without a network; the cache is in an empty folder."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  packed.write(tmp_path / 'small.zip', FILES, '1.2')
+  return tmp_path / 'small.zip'
+
+
+def members(file):
+  """(ZipInfo, content) of every file of a .zip."""
+  with zipfile.ZipFile(file) as archive:
+    return [(member, archive.read(member)) for member in archive.infolist()]
+
+
+def write(file, found, *, add_to_manifest=()):
+  """Writes a .zip of members; the names of some are added to its manifest."""
+  made = io.BytesIO()
+  with zipfile.ZipFile(made, 'w', zipfile.ZIP_DEFLATED) as archive:
+    for member, content in found:
+      if add_to_manifest and getattr(member, 'filename', '') == packed.MANIFEST:
+        manifest = json.loads(content)
+        for name, added in add_to_manifest:
+          manifest['files'][name] = hashlib.sha256(added).hexdigest()
+        content = json.dumps(manifest).encode()
+      archive.writestr(member, content)
+  file.write_bytes(made.getvalue())
+
+
+def refusal(file):
+  """The error with which a file is refused; nothing of it may stay anywhere."""
+  around = sorted(path for path in file.parent.iterdir() if path.name != 'cache')
+  with pytest.raises(ValueError, match='.') as raised:
+    record.load(file)
+  text = str(raised.value)
+  assert text.startswith(str(file))
+  assert '\n' not in text
+  assert list(paths.cache('runs').glob('*')) == []
+  assert sorted(path for path in file.parent.iterdir() if path.name != 'cache') == around
+  return text.removeprefix(f'{file} ')
+
+
+def test_packed_run_is_read_as_a_folder(file):
+  run = record.load(file)
+  assert run.summary == SUMMARY
+  assert run.config == CONFIG
+  assert len(run.history) == 9
+  assert (run.place, run.packed, run.title) == (file, file, 'small')
+  assert run.results == file.with_name('small.results')
+  assert run.folder.parent == paths.cache('runs')
+  assert record.load(run.folder).summary == SUMMARY
+  assert folder.below(file) == [file]
+  assert not run.results.exists(), 'reading makes no folder'
+
+
+def test_packed_bytes_depend_on_the_contents_only(file, tmp_path):
+  packed.write(tmp_path / 'other.zip', dict(reversed(FILES.items())), '1.2')
+  assert (tmp_path / 'other.zip').read_bytes() == file.read_bytes()
+  assert [path.name for path in tmp_path.glob('*.new')] == []
+  with zipfile.ZipFile(file) as archive:
+    names = archive.namelist()
+    assert names == sorted([*FILES, packed.MANIFEST])
+    assert {member.date_time for member in archive.infolist()} == {packed.TIME}
+
+
+@pytest.mark.parametrize('damage', ['changed', 'removed', 'emptied', 'no manifest'])
+def test_packed_run_whose_copy_in_the_cache_is_damaged_is_unpacked_again(file, damage):
+  cached = packed.opened(file)
+  victim = cached / ('manifest.json' if damage == 'no manifest' else 'summary.json')
+  if damage == 'changed':
+    victim.write_text(victim.read_text().replace('34', '35'))
+  elif damage == 'emptied':
+    victim.write_text('')
+  else:
+    victim.unlink()
+  assert record.load(file).summary == SUMMARY
+  assert packed.opened(file) == cached
+  assert list(cached.parent.iterdir()) == [cached], 'nothing temporary stays'
+
+
+def test_packed_run_is_opened_by_several_at_a_time(file):
+  with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(lambda _: record.load(file).summary, range(8)))
+  assert found == [SUMMARY] * 8
+  assert len(list(paths.cache('runs').iterdir())) == 1
+
+
+def test_packed_run_that_is_replaced_is_read_anew(file):
+  record.load(file)
+  other = {**FILES, 'summary.json': json.dumps({**SUMMARY, 'parameters': 35}).encode()}
+  packed.write(file, other, '1.2')
+  assert record.load(file).summary['parameters'] == 35
+
+
+def test_packed_run_without_a_place_for_the_cache_says_what_to_do(file, tmp_path, monkeypatch):
+  (tmp_path / 'file').touch()
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+  with pytest.raises(OSError, match='set XDG_CACHE_HOME to a folder that can be written'):
+    record.load(file)
+
+
+def test_packed_run_is_no_folder_to_write_to(file):
+  before = file.read_bytes()
+  with pytest.raises(ValueError, match='is a packed run, which is only read: name a folder'):
+    disk.make_folder(file)
+  assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    '../outside',
+    'a/../../outside',
+    'a/../b',
+    '/outside',
+    '//outside',
+    '..',
+    '.',
+    'a/./b',
+    'a//b',
+    'folder/',
+    'a\\b',
+    'C:outside',
+    'C:/outside',
+    'a\nb',
+    'a b',
+    '-rf',
+    '~',
+    '…',
+    'ü',
+  ],
+)
+def test_packed_names_that_are_no_plain_paths_are_refused(file, name):
+  write(file, [*members(file), (zipfile.ZipInfo(name), b'x')], add_to_manifest=[(name, b'x')])
+  assert 'which is no path of a run: do not use this file' in refusal(file)
+
+
+@pytest.mark.parametrize('kind', [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR])
+def test_packed_links_and_devices_are_refused(file, kind):
+  member = zipfile.ZipInfo('link')
+  member.create_system, member.external_attr = 3, (kind | 0o777) << 16
+  write(file, [*members(file), (member, b'/etc')], add_to_manifest=[('link', b'/etc')])
+  assert refusal(file) == 'holds link, which is no ordinary file: do not use this file'
+
+
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+@pytest.mark.parametrize('name', ['summary.json', 'Summary.json', 'manifest.json'])
+def test_packed_files_of_the_same_name_are_refused(file, name):
+  write(file, [*members(file), (name, b'{}')], add_to_manifest=[(name, b'{}')])
+  assert refusal(file) == 'has two files of the same name: do not use this file'
+
+
+def test_packed_file_in_the_place_of_a_folder_is_refused(file):
+  write(file, [*members(file), ('checkpoints', b'')], add_to_manifest=[('checkpoints', b'')])
+  assert refusal(file) == 'has a file in the place of a folder: do not use this file'
+
+
+def test_packed_bombs_are_refused(file, monkeypatch):
+  big = bytes(packed.SMALL + 1)
+  write(file, [*members(file), ('big', big)], add_to_manifest=[('big', big)])
+  assert file.stat().st_size < 30_000
+  assert refusal(file).startswith('would unpack 6 files of 16,7')
+  packed.write(file, FILES, '1.2')
+  monkeypatch.setattr(packed, 'MOST_FILES', 4)
+  assert refusal(file).startswith('would unpack 5 files')
+  monkeypatch.setattr(packed, 'MOST_FILES', 5)
+  assert record.load(file)
+  monkeypatch.setattr(packed, 'LARGEST', 1000)
+  with pytest.raises(ValueError, match=r'other\.zip cannot be packed: it would unpack 5 files'):
+    packed.write(file.with_name('other.zip'), FILES, '1.2')
+  assert not list(file.parent.glob('other*'))
+
+
+def test_packed_size_that_is_a_lie_is_found(file):
+  """The size in the directory is smaller than what is packed: no more than that is read."""
+  content = file.read_bytes()
+  size = len(FILES['metrics.jsonl'])
+  packed_name = content.rindex(b'metrics.jsonl')
+  place = content.index(size.to_bytes(4, 'little'), packed_name - 46, packed_name)
+  file.write_bytes(content[:place] + (9).to_bytes(4, 'little') + content[place + 4 :])
+  assert 'damaged' in refusal(file)
+
+
+def test_packed_content_is_compared_with_its_checksums(file):
+  whole = members(file)
+  changed = [(m, b'{}' if m.filename == 'summary.json' else content) for m, content in whole]
+  write(file, changed)
+  assert refusal(file) == 'is damaged (summary.json is not what was packed): fetch it again'
+  write(file, [(m, content) for m, content in whole if m.filename != 'metrics.jsonl'])
+  assert refusal(file) == 'is damaged (metrics.jsonl is missing, or was added): fetch it again'
+  write(file, [*whole, ('readme.txt', b'')])
+  assert refusal(file) == 'is damaged (readme.txt is missing, or was added): fetch it again'
+
+
+@pytest.mark.parametrize(
+  'manifest', [b'', b'{', b'[]', b'{}', b'{"format": 1, "files": {}}', b'{"format": "1"}', b'\xff']
+)
+def test_packed_manifest_that_is_none_is_refused(file, manifest):
+  write(file, [(m, manifest if m.filename == packed.MANIFEST else c) for m, c in members(file)])
+  assert refusal(file) == 'is no packed run: give a file of jaxdl.pack'
+
+
+def test_packed_by_a_newer_version_says_so(file):
+  newer = json.dumps({'format': packed.FORMAT + 1, 'files': {}}).encode()
+  write(file, [(m, newer if m.filename == packed.MANIFEST else c) for m, c in members(file)])
+  assert refusal(file) == (
+    'was packed by a newer version (format 2; this one reads up to 1): update jaxdl'
+  )
+
+
+def test_packed_and_encrypted_is_refused(file):
+  content = bytearray(file.read_bytes())
+  content[content.index(b'PK\x01\x02') + 8] |= 1
+  file.write_bytes(bytes(content))
+  assert refusal(file) == 'is encrypted: give a file of jaxdl.pack'
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'no zip', b'PK\x03\x04', b'PK\x05\x06' + bytes(18)], ids=range(4)
+)
+def test_packed_file_that_is_no_zip_of_a_run_is_one_line(file, content):
+  file.write_bytes(content)
+  assert 'give a file of jaxdl.pack' in refusal(file)
+
+
+def test_packed_file_with_any_wrong_byte_is_refused_or_read_as_it_was(file):
+  whole, chance = file.read_bytes(), random.Random(0)
+  for _ in range(150):
+    damaged = bytearray(whole)
+    if chance.random() < 0.2:
+      del damaged[chance.randrange(len(damaged)) :]
+    else:
+      damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+    file.write_bytes(bytes(damaged))
+    try:
+      opened = packed.opened(file)
+    except ValueError as error:
+      said = str(error)
+    else:
+      said = str(file)
+      assert {name: (opened / name).read_bytes() for name in FILES} == FILES
+    assert said.startswith(str(file))
+    assert '\n' not in said
+
+
+@pytest.mark.parametrize(
+  ('value', 'expected'),
+  [
+    ({'data_dir': '/home/me/tfds', 'name': 'mnist'}, {'name': 'mnist'}),
+    ({'data': {'data_dir': None, 'folder': '/home/me/photos/'}}, {'data': {'folder': 'photos'}}),
+    ({'folder': '~/photos'}, {'folder': 'photos'}),
+    ({'folder': '~me/photos'}, {'folder': 'photos'}),
+    ({'folder': 'C:\\Users\\me\\photos'}, {'folder': 'photos'}),
+    ({'folder': 'photos/mine'}, {'folder': 'photos/mine'}),
+    ({'paths': ['/a/b', 3, None, 'x']}, {'paths': ['b', 3, None, 'x']}),
+    ({'classes': ['/', '~', '/a/b']}, {'classes': ['/', '~', '/a/b']}),
+    ({'folder': '/'}, {'folder': '.'}),
+    ({'a': 0.5, 'b': True}, {'a': 0.5, 'b': True}),
+  ],
+)
+def test_packed_config_has_no_absolute_paths(value, expected):
+  assert packed.without_paths(value) == expected
+
+
+@pytest.mark.parametrize(
+  ('command', 'expected'),
+  [
+    ('python -m jaxdl.main --config=lstm_mnist', 'python -m jaxdl.main --config=lstm_mnist'),
+    ('main --workdir=/home/me/runs/a --x=1/2', 'main --workdir=a --x=1/2'),
+    ("main '--workdir=/home/me/my runs/a b'", "main '--workdir=a b'"),
+    ('main --workdir /home/me/a', 'main --workdir a'),
+    ('main --config=~/configs/x.py', 'main --config=x.py'),
+    ('main --config=~me/configs/x.py', 'main --config=x.py'),
+    (
+      '--only=errors --images=50 --data_dir=/home/me/tfds',
+      '--only=errors --images=50 --data_dir=tfds',
+    ),
+    ('main --config=configs/x.py', 'main --config=configs/x.py'),
+    (
+      """main --config.data="dict(folder='/home/me/a b/photos', size=64)" """,
+      """main '--config.data=dict(folder='"'"'photos'"'"', size=64)'""",
+    ),
+    ('main --x=[/home/me/a,/home/you/b]', "main '--x=[a,b]'"),
+    ("main --workdir='/home/me", "main --workdir='me"),
+  ],
+)
+def test_packed_command_has_no_absolute_paths(command, expected):
+  assert packed.command_without_paths(command) == expected
