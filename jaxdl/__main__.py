@@ -15,6 +15,7 @@ COMMANDS = {  # name → (module, description)
   'report': ('jaxdl.report', 'one page about a run, or about several'),
   'sweep': ('jaxdl.sweep', 'many runs, one table and one figure'),
   'generate': ('jaxdl.generate', 'let a language model write'),
+  'export': ('jaxdl.export', 'write a network in the format of another tool'),
   'status': ('jaxdl.status', 'how far runs are'),
   'data': ('jaxdl.data', 'which data sets there are, and how to prepare them'),
   'configs': ('jaxdl.config', 'which configs come with the package, and how to copy one'),

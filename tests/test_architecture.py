@@ -26,6 +26,7 @@ MAY_IMPORT = {
   'lint': {'data', 'models', 'step', 'devices', 'config'},
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
+  'exports': {'models', 'ops', 'data', 'config'},
   'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'monitoring': {
     'analysis',
@@ -56,6 +57,7 @@ COMMANDS = {
   'sweep',
   'analyze',
   'generate',
+  'export',
   'status',
   '__main__',
   '__init__',
@@ -74,6 +76,11 @@ FENCES = {  # library → files that may import it
   'jinja2': ('report/',),
   'sklearn': ('analysis/',),
   'threadpoolctl': ('analysis/embeddings.py',),
+  'onnx': ('exports/onnx.py',),
+  'onnxruntime': ('exports/onnx.py',),
+  'safetensors': ('exports/safetensors.py',),
+  'keras': ('exports/keras.py',),
+  'torch': ('exports/torch.py',),
 }
 LAZY = set(FENCES) - {'orbax'}  # imported inside functions only: importing them takes seconds
 
