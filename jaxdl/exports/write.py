@@ -74,6 +74,7 @@ def export(
   """
   check(network, format)
   chosen, folder = FORMATS[format], pathlib.Path(folder)
+  count = examples.size if network.is_text else len(examples)
   with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.export-') as name:
     aside = pathlib.Path(name)
     chosen.write(network, aside)
@@ -85,11 +86,10 @@ def export(
       )
     before = folder / README
     text = before.read_text(errors='replace') if before.is_file() else ''
-    (aside / README).write_text(_readme(network, format, text, difference, examples.size))
+    (aside / README).write_text(_readme(network, format, text, difference, count))
     folder.mkdir(exist_ok=True)
     for file in (*chosen.files, README):
       (aside / file).replace(folder / file)
-  count = examples.size if network.is_text else len(examples)
   return Exported([folder / file for file in chosen.files], difference, largest, count)
 
 

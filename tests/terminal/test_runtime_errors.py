@@ -46,7 +46,9 @@ def test_runtime_an_analysis_that_needs_too_much_memory(small, tmp_path, monkeyp
   assert '): look at fewer --images' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name', ['main', 'sweep', 'analyze', 'generate', 'report.__main__'])
+@pytest.mark.parametrize(
+  'name', ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__']
+)
 def test_runtime_each_command_says_what_to_change(name, monkeypatch):
   """Runs the command's file with a main that exhausts the memory."""
   code = (
