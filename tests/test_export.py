@@ -107,7 +107,7 @@ def test_wrong_commands_are_one_line(run, tmp_path, capsys, monkeypatch):
       [run, '--format=onnx'],
       "onnx needs onnx, which is not installed: pip install 'jaxdl[export]'",
     ),
-    ([run, '--format=safetensors', '--raw'], '--raw=True is for formats that contain the'),
+    ([run, '--format=safetensors', '--raw'], '--format=safetensors has the weights alone'),
     ([run, '--format=stablehlo', '--step=5'], 'has no checkpoint 5: it has [2]'),
     ([tmp_path / 'none', '--format=onnx'], 'does not exist'),
     ([tmp_path, '--format=onnx'], 'has no checkpoints: give the folder of a run'),

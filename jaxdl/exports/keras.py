@@ -60,7 +60,8 @@ def write(network: Network, folder: pathlib.Path) -> None:
       after += following
     else:
       value = WRITERS[layer.kind](keras, layer, value)
-  keras.Model(inputs, [value, *after] if after else value, name='network').save(folder / FILE)
+  given, found = (inputs, [value, *after]) if after else (inputs[0], value)
+  keras.Model(given, found, name='network').save(folder / FILE)
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:

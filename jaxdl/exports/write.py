@@ -111,11 +111,11 @@ def check(network: Network, format: str) -> None:
   chosen = FORMATS[format]
   if network.raw and not chosen.graph:
     error = ValueError(
-      f'raw=True is for formats that contain the computation, not for format={format}: leave it out'
+      f'format={format} has the weights alone, without preprocessing: leave out raw'
     )
-    raise about(error, 'raw', 'format')
+    raise about(error, 'format')
   if network.raw and network.is_text:
-    raise about(ValueError('raw=True is for images, not for texts: leave it out'), 'raw')
+    raise ValueError('raw is for networks of images, and this one reads texts: leave it out')
   for library in chosen.libraries:
     if importlib.util.find_spec(library) is None:
       raise ImportError(
