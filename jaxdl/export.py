@@ -166,9 +166,11 @@ def _examples(network: exports.Network, workdir: Any, step: Any, data_dir: Any, 
     return examples.random(network), f'{count:,} random {what}, because {reason}'
   if network.is_text:
     found = examples.of_text(seen.inputs)
+    count = found.size
   else:
     found = examples.of_images(network, np.uint8(np.rint(seen.images * 255)))
-  return found, f'{seen.labels.size:,} {seen.split} {what} of {seen.name}'
+    count = len(found)
+  return found, f'{count:,} {seen.split} {what} of {seen.name}'
 
 
 def _with_size(file):

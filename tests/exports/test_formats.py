@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ from jaxdl import exports, models
 from jaxdl.exports import examples, stablehlo, write
 from jaxdl.models import cnn
 
+os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
 DENSE = dict(kind='dense', features=3, activate=False, name='logits')
 FLAT = (dict(kind='flatten'), DENSE)
 
