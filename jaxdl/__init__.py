@@ -6,6 +6,7 @@
     summary = jaxdl.train(config, 'runs/lstm_mnist')
     run = jaxdl.load('runs/lstm_mnist')
     logits = run.model.apply(run.variables, images)
+    jaxdl.export(run, format='onnx')
 
 Importing the package imports neither JAX nor any other library; a name of `__all__` imports what it
 needs when it is first used. On the versions of jaxlib that compute wrong numbers on CPUs, the
@@ -20,6 +21,7 @@ from jaxdl.devices import compiler
 if typing.TYPE_CHECKING:
   from jaxdl import analysis as analysis
   from jaxdl.config.reading import read_config as read_config
+  from jaxdl.export import export as export
   from jaxdl.main import train as train
   from jaxdl.runs import Run as Run
   from jaxdl.runs import load as load
@@ -32,12 +34,13 @@ _PLACES = {  # public name → module that defines it
   'Experiment': 'jaxdl.training.experiment',
   'Run': 'jaxdl.runs',
   'build': 'jaxdl.training.experiment',
+  'export': 'jaxdl.export',
   'load': 'jaxdl.runs',
   'read_config': 'jaxdl.config.reading',
   'train': 'jaxdl.main',
 }
 
-__all__ = ['Experiment', 'Run', 'analysis', 'build', 'load', 'read_config', 'train']
+__all__ = ['Experiment', 'Run', 'analysis', 'build', 'export', 'load', 'read_config', 'train']
 
 
 def __getattr__(name: str) -> typing.Any:

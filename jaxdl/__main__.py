@@ -15,6 +15,7 @@ COMMANDS = {  # name → (module, description)
   'report': ('jaxdl.report', 'write one page about a run, or about several'),
   'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
   'generate': ('jaxdl.generate', 'generate text with a language model'),
+  'export': ('jaxdl.export', 'write a network in the format of another tool'),
   'status': ('jaxdl.status', 'show the progress of runs'),
   'pack': ('jaxdl.pack', 'pack a run into one .zip file, to hand in, mail or publish'),
   'data': ('jaxdl.data', 'list the data sets, or prepare one'),

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     called=arguments[0],
     description='Pack a run into one .zip file, which commands take in the place of its folder.',
     examples=EXAMPLES,
-    quiet=True,
+    json=True,
     run='folder of a run',
   )
   parser.add_argument('--out', metavar='FILE', help='the file (default DIR.zip)')

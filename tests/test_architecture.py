@@ -23,6 +23,7 @@ MAY_IMPORT = {
   'lint': {'data', 'models', 'step', 'devices', 'config'},
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
+  'exports': {'models', 'ops', 'data', 'config'},
   'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'monitoring': {
     'analysis',
@@ -53,6 +54,7 @@ COMMANDS = {
   'sweep',
   'analyze',
   'generate',
+  'export',
   'status',
   'pack',
   '__main__',
@@ -72,6 +74,11 @@ ALLOWED_FILES = {  # library → files that may import it
   'jinja2': ('report/',),
   'sklearn': ('analysis/',),
   'threadpoolctl': ('analysis/embeddings.py',),
+  'onnx': ('exports/onnx.py',),
+  'onnxruntime': ('exports/onnx.py',),
+  'safetensors': ('exports/safetensors.py',),
+  'keras': ('exports/keras.py',),
+  'torch': ('exports/torch.py',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

@@ -94,7 +94,18 @@ def test_main_command_trains_and_writes_a_run(tmp_path):
   assert 'LSTM on mnist: test accuracy' in page
 
 
-COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'pack', 'data', 'config')
+COMMANDS = (
+  'main',
+  'sweep',
+  'analyze',
+  'generate',
+  'export',
+  'report',
+  'status',
+  'pack',
+  'data',
+  'config',
+)
 
 
 @pytest.mark.parametrize('name', COMMANDS)

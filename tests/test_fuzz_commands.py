@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxdl import analyze, generate, main, pack, status, sweep
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
+from jaxdl.export import main as export
 from jaxdl.report import __main__ as report
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
@@ -150,6 +151,10 @@ COMMANDS = {
   'generate': (
     generate.main,
     flags('workdir', 'prime', 'length', 'temperature', 'top_k', 'seed', 'step'),
+  ),
+  'export': (
+    export,
+    flags('workdir', 'format', 'raw', 'step', 'data_dir', 'folder'),
   ),
   'report': (report.main, st.lists(VALUES, max_size=3)),
   'status': (status.main, flags('workdir')),

@@ -58,6 +58,8 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m jaxdl': 'test_command_line.py',
   'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',
+  "pip install 'jaxdl[export]'": 'test_formats.py',
+  'python -m jaxdl.export runs/cnn_cifar10 --format=onnx': 'test_export.py',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
 }

@@ -45,6 +45,6 @@ def image_inputs(
   )
 
   def inputs(images):
-    return prepare({'image': images, 'index': jnp.zeros(len(images), jnp.int32)})['inputs']
+    return prepare({'image': images, 'index': jnp.zeros(images.shape[0], jnp.int32)})['inputs']
 
   return inputs

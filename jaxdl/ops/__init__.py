@@ -1,10 +1,12 @@
 """Array operations that compute the same result on every platform, with a fast lowering for each.
 
-A GPU or TPU uses XLA's own operations. A CPU uses lowerings that were measured to be faster there.
+A GPU or TPU uses XLA's own operations. A CPU uses lowerings that were measured to be faster there,
+except inside `stock_lowering`.
 """
 
 from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
+from jaxdl.ops.lowering import stock_lowering
 from jaxdl.ops.pooling import avg_pool, max_pool
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
@@ -18,4 +20,5 @@ __all__ = [
   'lstm',
   'max_pool',
   'simple_rnn',
+  'stock_lowering',
 ]

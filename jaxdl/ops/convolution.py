@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Num
 
+from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 from jaxdl.ops.winograd import pays, winograd
@@ -50,6 +51,8 @@ def conv(
     for axis in (0, 1)
   )
   pads = (rows, columns)
+  if is_stock():
+    return stock(inputs, kernel, strides, pads)
   return lax.platform_dependent(
     inputs,
     kernel,
@@ -173,6 +176,8 @@ def conv_transpose(
     for axis in (0, 1)
   )
   pads = (rows, columns)
+  if is_stock():
+    return transposed_stock(inputs, kernel, strides, pads)
   return lax.platform_dependent(
     inputs,
     kernel,

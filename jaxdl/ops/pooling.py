@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.ops.convolution import explicit_padding
+from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.patches import shifted
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
 
@@ -40,6 +41,8 @@ def max_pool(
   """
   strides = strides or window
   pads = _pads(inputs, window, strides, padding)
+  if is_stock():
+    return max_stock(inputs, window, strides, pads)
   return lax.platform_dependent(
     inputs,
     cpu=lambda x: max_by_slices(x, window, strides, pads),
@@ -70,10 +73,9 @@ def avg_pool(
   """
   strides = strides or window
   pads = _pads(inputs, window, strides, padding)
-  sums = sum(_windows(inputs, 0, window, strides, pads))
   ones = jnp.ones((1, *inputs.shape[1:3], 1), inputs.dtype)
-  inside = sum(_windows(ones, 0, window, strides, pads))
-  return sums / inside  # pyright: ignore[reportReturnType]  # sums of arrays are arrays
+  total = _sums_stock if is_stock() else _sums
+  return total(inputs, window, strides, pads) / total(ones, window, strides, pads)
 
 
 def _pads(inputs, window, strides, padding):
@@ -87,6 +89,15 @@ def _pads(inputs, window, strides, padding):
     for axis in (0, 1)
   )
   return rows, columns
+
+
+def _sums(inputs, window, strides, pads):
+  return sum(_windows(inputs, 0, window, strides, pads))
+
+
+def _sums_stock(inputs, window, strides, pads):
+  around = ((0, 0), *pads, (0, 0))
+  return lax.reduce_window(inputs, 0.0, lax.add, (1, *window, 1), (1, *strides, 1), around)
 
 
 def _windows(inputs, fill, window, strides, pads):

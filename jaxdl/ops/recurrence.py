@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.types import AnyArray
 
 
@@ -40,7 +41,7 @@ def simple_rnn(
   """
   kernels = (input_kernel, recurrent_kernel, bias)
   carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
-  outputs, (last,) = _recur(_rnn_cell(activation), carry, steps, kernels)
+  outputs, (last,) = _recurrence()(_rnn_cell(activation), carry, steps, kernels)
   return outputs.swapaxes(0, 1), last
 
 
@@ -81,7 +82,7 @@ def lstm(
   memory, hidden = carry
   kernels = (input_kernel, recurrent_kernel, bias)
   state, steps, kernels = _in_one_type((hidden, memory), inputs, kernels)
-  outputs, last = _recur((_lstm_forward, _lstm_backward), state, steps, kernels)
+  outputs, last = _recurrence()((_lstm_forward, _lstm_backward), state, steps, kernels)
   return outputs.swapaxes(0, 1), (last[1], last[0])
 
 
@@ -132,7 +133,7 @@ def gru(
   """
   kernels = (input_kernel, recurrent_kernel, bias, recurrent_bias)
   carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
-  outputs, (last,) = _recur((_gru_forward, _gru_backward), carry, steps, kernels)
+  outputs, (last,) = _recurrence()((_gru_forward, _gru_backward), carry, steps, kernels)
   return outputs.swapaxes(0, 1), last
 
 
@@ -242,6 +243,11 @@ def _over_time(values, of_sums):
     [N, G].
   """
   return jnp.tensordot(values, of_sums, axes=((0, 1), (0, 1)))
+
+
+def _recurrence():
+  """The scan of a cell, with the gradients of this module or those of JAX."""
+  return _scan if is_stock() else _recur
 
 
 _recur = jax.custom_vjp(_scan, nondiff_argnums=(0,))

@@ -48,7 +48,9 @@ def test_runtime_exhausted_memory_in_an_analysis_suggests_fewer_images(
   assert '): look at fewer --images' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('name', ['main', 'sweep', 'analyze', 'generate', 'report.__main__'])
+@pytest.mark.parametrize(
+  'name', ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__']
+)
 def test_runtime_exhausted_memory_error_names_the_fix_of_each_command(name, monkeypatch):
   """Runs the module of the command with a main function that exhausts the memory."""
   code = (

@@ -1,0 +1,40 @@
+"""Inputs on which an exported network is compared with jaxdl."""
+
+import numpy as np
+
+from jaxdl.data import recorded
+from jaxdl.exports.network import Network
+
+COUNT = 256  # images
+TEXTS, LENGTH = 16, 128  # of characters
+
+
+def random(network: Network) -> np.ndarray:
+  """Random images or characters.
+
+  Args:
+    network: the network.
+
+  Returns:
+    COUNT examples of the first of `network.inputs()`, from uniform pixels; or TEXTS × LENGTH
+    characters.
+  """
+  draw = np.random.default_rng(0)
+  if network.is_text:
+    return draw.integers(0, len(network.classes), (TEXTS, LENGTH), np.int32)
+  shape = (COUNT, *recorded.image_shape(network.config))
+  return of_images(network, draw.integers(0, 256, shape, np.uint8))
+
+
+def of_images(network: Network, images: np.ndarray) -> np.ndarray:
+  """The first of `network.inputs()` from images [B, H, W, C] uint8."""
+  if network.raw:
+    return images
+  return np.asarray(recorded.image_inputs(network.config)(images))
+
+
+def of_text(characters: np.ndarray) -> np.ndarray:
+  """Texts [TEXTS, T] of equal length from characters [N] or [1, N], without the last ones."""
+  flat = characters.reshape(-1)
+  texts = max(1, min(TEXTS, len(flat) // 2))
+  return np.int32(flat[: len(flat) // texts * texts].reshape(texts, -1))

@@ -1,0 +1,172 @@
+"""A trained network as it is exported: a pure function with named inputs and outputs."""
+
+import dataclasses
+import functools
+import json
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxdl.data import recorded
+from jaxdl.ops.types import AnyArray
+
+BATCH, TIME = 'batch', 'time'  # names of the free axes
+PARTS = {1: ('hidden',), 2: ('cell', 'hidden')}  # of the state of a recurrent layer
+
+
+class Port(NamedTuple):
+  """An input or an output of an exported network.
+
+  Attributes:
+    name: its name.
+    dtype: 'float32' | 'int32' | 'uint8'.
+    shape: its axes; 'batch' and 'time' are free.
+  """
+
+  name: str
+  dtype: str
+  shape: tuple[int | str, ...]
+
+  def text(self) -> str:
+    """The port for a README, such as 'inputs: float32 [batch, 28, 28, 1]'."""
+    return f'{self.name}: {self.dtype} [{", ".join(map(str, self.shape))}]'
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+  """A network and what its users need to know.
+
+  A language model has the states of its recurrent layers as additional inputs and outputs, so that
+  it can be run step by step. The states before a text are zeros.
+
+  Attributes:
+    name: name of the run.
+    step: step of the checkpoint.
+    model: the linen module.
+    variables: 'params' and 'batch_stats'.
+    config: the run's config with the facts about its data ('dataset').
+    raw: whether the network takes images as uint8, so that it includes the preprocessing.
+  """
+
+  name: str
+  step: int
+  model: nn.Module
+  variables: dict[str, Any]
+  config: dict[str, Any]
+  raw: bool = False
+
+  @property
+  def is_text(self) -> bool:
+    """Whether the network reads characters."""
+    return self.config['task']['name'] == 'next_char'
+
+  @property
+  def classes(self) -> list[str]:
+    """Class names in the order of the outputs, or the vocabulary of a text."""
+    return list(self.config['dataset']['classes'])
+
+  @property
+  def input_shape(self) -> tuple[int, ...]:
+    """Shape of one example of the network's own inputs."""
+    return tuple(self.config['dataset']['input_shape'])
+
+  @functools.cached_property
+  def states(self) -> dict[str, list[tuple[int, ...]]]:
+    """Recurrent layer → shapes of its state for one text, for a language model; otherwise {}."""
+    if not self.is_text:
+      return {}
+
+    def after(tokens):
+      reset = jnp.ones(1, bool)
+      return self.model.apply(self.variables, tokens, mutable=['carry'], reset=reset)[1]
+
+    carry = jax.eval_shape(after, jax.ShapeDtypeStruct((1, 1), jnp.int32)).get('carry', {})
+    names = sorted(carry, key=lambda name: (len(name), name))  # lstm2 before lstm10
+    return {name: [part.shape[1:] for part in jax.tree.leaves(carry[name])] for name in names}
+
+  def inputs(self) -> list[Port]:
+    """The inputs, in the order of the arguments of `call`."""
+    if self.is_text:
+      return [Port('characters', 'int32', (BATCH, TIME)), *self._state_ports()]
+    if self.raw:
+      return [Port('images', 'uint8', (BATCH, *recorded.image_shape(self.config)))]
+    return [Port('inputs', 'float32', (BATCH, *self.input_shape))]
+
+  def outputs(self) -> list[Port]:
+    """The outputs, in the order of the results of `call`."""
+    if self.is_text:
+      logits = Port('logits', 'float32', (BATCH, TIME, len(self.classes)))
+      return [logits, *[port._replace(name=f'{port.name}_next') for port in self._state_ports()]]
+    if self.config['task']['name'] == 'reconstruct':
+      return [Port('reconstruction', 'float32', (BATCH, *self.input_shape))]
+    return [Port('logits', 'float32', (BATCH, len(self.classes)))]
+
+  def _state_ports(self):
+    ports = []
+    for layer, shapes in self.states.items():
+      parts = PARTS.get(len(shapes), tuple(f'state{number}' for number in range(len(shapes))))
+      for part, shape in zip(parts, shapes, strict=True):
+        ports.append(Port(f'{layer}_{part}', 'float32', (BATCH, *shape)))
+    return ports
+
+  def call(self, *arrays: AnyArray) -> tuple[Array, ...]:
+    """Computes the outputs in evaluation mode; a pure function.
+
+    Args:
+      *arrays: the arrays of `inputs`.
+
+    Returns:
+      The arrays of `outputs`.
+    """
+    first, *states = arrays
+    if not self.is_text:
+      inputs = recorded.image_inputs(self.config)(first) if self.raw else first
+      return (self.model.apply(self.variables, inputs),)  # pyright: ignore[reportReturnType]
+    carry, left = {}, iter(states)
+    for layer, shapes in self.states.items():
+      carry[layer] = {'state': tuple(jnp.asarray(next(left)) for _ in shapes)}
+    logits, updated = self.model.apply(
+      {**self.variables, 'carry': carry},
+      first,
+      mutable=['carry'],
+      reset=jnp.zeros(first.shape[0], bool),
+    )
+    after = [part for layer in self.states for part in jax.tree.leaves(updated['carry'][layer])]
+    return (logits, *after)
+
+  def empty_states(self, batch: int) -> list[np.ndarray]:
+    """The states before a text, for `batch` texts."""
+    return [np.zeros((batch, *port.shape[1:]), np.float32) for port in self._state_ports()]
+
+  def preprocessing(self) -> dict[str, Any]:
+    """How the network's inputs are made from images or texts, as plain JSON data."""
+    data, kept = self.config['data'], self.config['dataset']
+    if self.is_text:
+      return {'inputs': 'positions of the characters in classes'}
+    height, width, channels = recorded.image_shape(self.config)
+    return {
+      'image': [height, width, channels],
+      'color': 'gray' if channels == 1 else 'RGB',
+      'fit': data.get('fit') if data.get('size') else None,
+      'divide_by': 255,
+      'subtract': list(kept['mean']),
+      'then_divide_by': list(kept['deviation']),
+      'layout': data.get('layout', 'image'),
+      'in_the_graph': self.raw,
+    }
+
+  def metadata(self) -> dict[str, str]:
+    """What travels with the network in a file: JSON values as texts."""
+    return {
+      'name': self.name,
+      'step': str(self.step),
+      'task': self.config['task']['name'],
+      'inputs': json.dumps([port._asdict() for port in self.inputs()]),
+      'outputs': json.dumps([port._asdict() for port in self.outputs()]),
+      'preprocessing': json.dumps(self.preprocessing()),
+      'classes': json.dumps(self.classes),
+    }

@@ -1,0 +1,346 @@
+"""ONNX: the network as a graph of standard operators, for ONNX Runtime and other runtimes.
+
+The graph is written layer by layer. It has no layout conversions between layers, and recurrent
+layers are single nodes. (jax2onnx, which converts the program of JAX instead, writes pooling as an
+operator of six axes that ONNX Runtime refuses, and cannot be installed beside the checkpoints'
+library.)
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxdl.exports import layers
+from jaxdl.exports.format import Call, Format
+from jaxdl.exports.network import Network
+
+FILE = 'model.onnx'
+OPSET, IR_VERSION = 20, 9  # of ONNX 1.15 (2023): the first opset that has Gelu
+FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # NHWC → NCHW and back
+ONNX_GATES = {'rnn': (0,), 'lstm': (0, 3, 1, 2), 'gru': (0, 1, 2)}  # i o f c; z r h
+
+
+class _Graph:
+  """A graph that is being built. Methods return the names of values.
+
+  Names of values inside the graph begin with '/', so that they differ from inputs and outputs.
+
+  Attributes:
+    images_first: whether the channels of the current value are the first axis after the batch.
+  """
+
+  def __init__(self):
+    self.nodes, self.initializers, self.images_first = [], [], False
+
+  def constant(self, name: str, array: Any) -> str:
+    from onnx import numpy_helper
+
+    self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), f'/{name}'))
+    return f'/{name}'
+
+  def add(self, name: str, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+    from onnx import helper
+
+    names = [f'/{name}'] if outputs == 1 else [f'/{name}/{number}' for number in range(outputs)]
+    self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
+    return names[0] if outputs == 1 else names
+
+  def layout(self, name: str, value: str, *, images_first: bool) -> str:
+    """The value with its channels first or last."""
+    if self.images_first == images_first:
+      return value
+    self.images_first = images_first
+    return self.add(
+      f'{name}/layout', 'Transpose', value, perm=list(FIRST if images_first else LAST)
+    )
+
+  def last(self, value: str, name: str) -> None:
+    """Gives the value of the last node the name of an output."""
+    for node in self.nodes:
+      for place, output in enumerate(node.output):
+        if output == value:
+          node.output[place] = name
+
+
+def write(network: Network, folder: pathlib.Path) -> None:
+  """Writes the graph with a free batch axis, and a free time axis for texts.
+
+  Args:
+    network: the network.
+    folder: folder of the file.
+
+  Raises:
+    ValueError: a layer is not one of jaxdl's, or has no equivalent in ONNX.
+  """
+  import onnx
+  from onnx import TensorProto, helper
+
+  types = {'float32': TensorProto.FLOAT, 'int32': TensorProto.INT32, 'uint8': TensorProto.UINT8}
+
+  def information(port):
+    return helper.make_tensor_value_info(port.name, types[port.dtype], port.shape)
+
+  inputs, outputs = network.inputs(), network.outputs()
+  graph = _Graph()
+  value = _prepared(graph, network, inputs[0].name)
+  if network.is_text:
+    _text(graph, network, value)
+  else:
+    for layer in layers.layers_of(network, 'onnx'):
+      value = WRITERS[layer.kind](graph, layer, value)
+    value = graph.layout('outputs', value, images_first=False)
+    graph.last(value, outputs[0].name)
+  model = helper.make_model(
+    helper.make_graph(
+      graph.nodes,
+      network.name,
+      [information(port) for port in inputs],
+      [information(port) for port in outputs],
+      graph.initializers,
+    ),
+    opset_imports=[helper.make_opsetid('', OPSET)],
+    ir_version=IR_VERSION,
+    producer_name='jaxdl',
+  )
+  helper.set_model_props(model, network.metadata())
+  onnx.checker.check_model(model, full_check=True)
+  onnx.save(model, str(folder / FILE))
+
+
+def load(network: Network, folder: pathlib.Path) -> Call:
+  """Loads the graph into ONNX Runtime; a function from inputs to outputs."""
+  import onnxruntime
+
+  session = onnxruntime.InferenceSession(folder / FILE, providers=['CPUExecutionProvider'])
+  names = [port.name for port in network.inputs()]
+
+  def call(arrays):
+    feed = {name: np.asarray(array) for name, array in zip(names, arrays, strict=True)}
+    found = session.run([port.name for port in network.outputs()], feed)
+    return [np.asarray(array) for array in found]
+
+  return call
+
+
+def use(network: Network) -> str:
+  """How to use the file, in Markdown."""
+  feed = ', '.join(f"'{port.name}': {port.name}" for port in network.inputs())
+  return f"""\
+```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession('{FILE}')
+outputs = session.run(None, {{{feed}}})
+```
+
+`session.get_modelmeta().custom_metadata_map` has the class names and the preprocessing as JSON."""
+
+
+def _prepared(graph, network, value):
+  """The network's own inputs, from uint8 if the network is raw."""
+  if not network.raw:
+    return value
+  facts = network.preprocessing()
+  value = graph.add('pixels', 'Cast', value, to=1)  # float32
+  for name, operator, key in (
+    ('unit', 'Div', 'divide_by'),
+    ('centred', 'Sub', 'subtract'),
+    ('scaled', 'Div', 'then_divide_by'),
+  ):
+    constant = graph.constant(f'{name}/constant', np.asarray(facts[key], np.float32))
+    value = graph.add(name, operator, value, constant)
+  if facts['layout'] == 'rows':
+    shape = graph.constant('rows/shape', np.array([0, *network.input_shape], np.int64))
+    value = graph.add('rows', 'Reshape', value, shape)
+  return value
+
+
+def _text(graph, network, value):
+  """A language model: logits and states from characters and states."""
+  names = [port.name for port in network.outputs()]
+  given = iter([port.name for port in network.inputs()[1:]])
+  following = iter(names[1:])
+  for layer in layers.layers_of(network, 'onnx'):
+    if layer.kind == 'embedding':
+      kernel = graph.constant(f'{layer.name}/kernel', layer.weights['kernel'])
+      value = graph.add(f'{layer.name}/vectors', 'Gather', kernel, value)
+      value = graph.add(layer.name, 'Transpose', value, perm=[1, 0, 2])  # [T, B, E]
+    elif layer.kind in ONNX_GATES:
+      states = [next(given) for _ in network.states[layer.name]]
+      value, after = _recurrence(graph, layer, value, states)
+      for state in after:
+        graph.last(state, next(following))
+    elif layer.kind == 'dense':
+      value = _dense(graph, layer, value, rank=3)
+      value = graph.add('batch_first', 'Transpose', value, perm=[1, 0, 2])
+  graph.last(value, names[0])
+
+
+def _recurrence(graph, layer, value, states):
+  """A recurrent layer on [T, B, I].
+
+  Args:
+    states: names of the states [B, H] in jaxdl's order; () for zeros.
+
+  Returns:
+    Hidden states [T, B, H], and the names of the last states [B, H] in jaxdl's order.
+  """
+  name, first = layer.name, graph.constant(f'{layer.name}/axis', np.array([0], np.int64))
+  weights = layers.gates(layer, ONNX_GATES[layer.kind])
+  hidden = len(weights['recurrent_kernel'])
+  arguments = [
+    value,
+    graph.constant(f'{name}/W', weights['input_kernel'].T[None]),
+    graph.constant(f'{name}/R', weights['recurrent_kernel'].T[None]),
+    graph.constant(f'{name}/B', np.concatenate([weights['bias'], weights['recurrent_bias']])[None]),
+  ]
+  if states:
+    before = [graph.add(f'{state}/before', 'Unsqueeze', state, first) for state in states]
+    arguments += ['', *before[::-1]]  # no lengths; hidden state, then cell
+  operator, settings = layer.kind.upper(), {}
+  if layer.kind == 'gru':
+    settings['linear_before_reset'] = 1
+  parts = 2 if layer.kind == 'lstm' else 1
+  every, *after = graph.add(
+    f'{name}/cell', operator, *arguments, outputs=1 + parts, hidden_size=hidden, **settings
+  )
+  direction = graph.constant(f'{name}/direction', np.array([1], np.int64))
+  every = graph.add(name, 'Squeeze', every, direction)
+  last = [
+    graph.add(f'{name}/after{number}', 'Squeeze', state, first)
+    for number, state in enumerate(after)
+  ]
+  return every, last[::-1]
+
+
+def _recurrent(graph, layer, value):
+  value = graph.add(f'{layer.name}/time_first', 'Transpose', value, perm=[1, 0, 2])
+  _, after = _recurrence(graph, layer, value, ())
+  return after[-1]  # the hidden state after the last step
+
+
+def _activated(graph, layer, value):
+  name = f'{layer.name}/activation'
+  match layer.settings.get('activation'):
+    case None:
+      return value
+    case 'gelu':
+      return graph.add(name, 'Gelu', value, approximate='tanh')
+    case ('relu' | 'tanh' | 'sigmoid' | 'elu') as activation:
+      return graph.add(name, activation.capitalize(), value)
+    case activation:
+      raise layers.refusal('onnx', f'the layer {layer.name}', f'whose activation is {activation}')
+
+
+def _conv(graph, layer, value):
+  value, pads = _padded(graph, layer, value)
+  kernel = graph.constant(f'{layer.name}/kernel', layer.weights['kernel'].transpose(3, 2, 0, 1))
+  bias = graph.constant(f'{layer.name}/bias', layer.weights['bias'])
+  strides = list(layer.settings['strides'])
+  value = graph.add(layer.name, 'Conv', value, kernel, bias, strides=strides, pads=pads)
+  return _activated(graph, layer, value)
+
+
+def _padded(graph, layer, value):
+  """The value with its channels first, cropped where pads are negative, and the other pads."""
+  value = graph.layout(layer.name, value, images_first=True)
+  (top, bottom), (left, right) = layer.settings['pads']
+  crops = [min(pad, 0) for pad in (top, left, bottom, right)]
+  if any(crops):
+    ends = [0, 0, *crops[:2], 0, 0, *crops[2:]]
+    amounts = graph.constant(f'{layer.name}/crops', np.array(ends, np.int64))
+    value = graph.add(f'{layer.name}/crop', 'Pad', value, amounts)
+  return value, [max(pad, 0) for pad in (top, left, bottom, right)]
+
+
+def _conv_transpose(graph, layer, value):
+  """The full transposed convolution, cropped or extended by zeros, and the bias."""
+  value = graph.layout(layer.name, value, images_first=True)
+  kernel = layer.weights['kernel'][::-1, ::-1].transpose(2, 3, 0, 1)  # [C, F, kh, kw]
+  kernel = graph.constant(f'{layer.name}/kernel', kernel)
+  strides = list(layer.settings['strides'])
+  value = graph.add(f'{layer.name}/full', 'ConvTranspose', value, kernel, strides=strides)
+  (top, bottom), (left, right) = layer.settings['pads']
+  high, wide = (size - 1 for size in layer.settings['window'])
+  ends = [0, 0, top - high, left - wide, 0, 0, bottom - high, right - wide]
+  if any(ends):
+    amounts = graph.constant(f'{layer.name}/ends', np.array(ends, np.int64))
+    value = graph.add(f'{layer.name}/fit', 'Pad', value, amounts)
+  bias = graph.constant(f'{layer.name}/bias', layer.weights['bias'][:, None, None])
+  return _activated(graph, layer, graph.add(layer.name, 'Add', value, bias))
+
+
+def _pool(graph, layer, value, *, operator, **settings):
+  value, pads = _padded(graph, layer, value)
+  window, strides = (list(layer.settings[key]) for key in ('window', 'strides'))
+  if any(pad >= size for pad, size in zip(pads, [*window, *window], strict=True)):
+    raise layers.refusal(
+      'onnx', f'the layer {layer.name}', 'whose padding is as wide as its window'
+    )
+  return graph.add(
+    layer.name, operator, value, kernel_shape=window, strides=strides, pads=pads, **settings
+  )
+
+
+def _dense(graph, layer, value, rank=None):
+  value = graph.layout(layer.name, value, images_first=False)
+  kernel = graph.constant(f'{layer.name}/kernel', layer.weights['kernel'])
+  bias = graph.constant(f'{layer.name}/bias', layer.weights['bias'])
+  if (rank or len(layer.shape) + 1) == 2:
+    value = graph.add(layer.name, 'Gemm', value, kernel, bias)
+  else:
+    value = graph.add(f'{layer.name}/product', 'MatMul', value, kernel)
+    value = graph.add(layer.name, 'Add', value, bias)
+  return _activated(graph, layer, value)
+
+
+def _batch_norm(graph, layer, value):
+  if len(layer.shape) not in (1, 3):
+    raise layers.refusal(
+      'onnx', f'the layer {layer.name}', 'which normalises vectors of a sequence'
+    )
+  if len(layer.shape) == 3:
+    value = graph.layout(layer.name, value, images_first=True)
+  constants = [
+    graph.constant(f'{layer.name}/{key}', layer.weights[key])
+    for key in ('scale', 'bias', 'mean', 'var')
+  ]
+  epsilon = layer.settings['epsilon']
+  return graph.add(layer.name, 'BatchNormalization', value, *constants, epsilon=epsilon)
+
+
+def _flatten(graph, layer, value):
+  value = graph.layout(layer.name, value, images_first=False)
+  return graph.add(layer.name, 'Flatten', value)
+
+
+def _reshape(graph, layer, value):
+  value = graph.layout(layer.name, value, images_first=False)
+  shape = np.array([0, *layer.settings['shape']], np.int64)
+  return graph.add(layer.name, 'Reshape', value, graph.constant(f'{layer.name}/shape', shape))
+
+
+def _unchanged(graph, layer, value):
+  return value
+
+
+WRITERS = {
+  'conv': _conv,
+  'conv_transpose': _conv_transpose,
+  'dense': _dense,
+  'max_pool': functools.partial(_pool, operator='MaxPool'),
+  'average_pool': functools.partial(_pool, operator='AveragePool', count_include_pad=0),
+  'batch_norm': _batch_norm,
+  'dropout': _unchanged,
+  'flatten': _flatten,
+  'reshape': _reshape,
+  'activation': _activated,
+  'rnn': _recurrent,
+  'lstm': _recurrent,
+  'gru': _recurrent,
+  'last': _unchanged,
+}
+
+FORMAT = Format('onnx', (FILE,), ('onnx', 'onnxruntime'), 'export', True, write, load, use)

@@ -1,0 +1,74 @@
+"""StableHLO: the program of JAX with its weights, for JAX itself and for XLA's runtimes."""
+
+import pathlib
+
+import jax
+import numpy as np
+
+from jaxdl import ops
+from jaxdl.exports.format import Call, Format
+from jaxdl.exports.network import Network
+
+FILE = 'model.stablehlo'
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+
+
+def write(network: Network, folder: pathlib.Path) -> None:
+  """Writes the program for CPUs, NVIDIA GPUs and TPUs.
+
+  Args:
+    network: the network.
+    folder: folder of the file.
+
+  Raises:
+    ValueError: the network cannot be computed with a free batch axis, which concerns models and
+      layers of one's own.
+  """
+  scope = jax.export.SymbolicScope()
+
+  def symbolic(port):
+    axes = ','.join(map(str, port.shape))
+    return jax.ShapeDtypeStruct(jax.export.symbolic_shape(axes, scope=scope), port.dtype)
+
+  def traced(*arrays):
+    return network.call(*arrays)
+
+  arguments = [symbolic(port) for port in network.inputs()]
+  try:
+    with ops.stock_lowering():
+      found = jax.export.export(jax.jit(traced), platforms=PLATFORMS)(*arguments)
+  except Exception as error:  # errors of JAX about symbolic shapes have many types
+    reason = str(error).strip().partition('\n')[0]
+    raise ValueError(
+      f'the network cannot be traced with a free batch axis ({reason}): give its layers shapes '
+      'that do not depend on the size of the batch'
+    ) from error
+  (folder / FILE).write_bytes(found.serialize())
+
+
+def load(network: Network, folder: pathlib.Path) -> Call:
+  """Loads the program; a function from inputs to outputs."""
+  program = jax.export.deserialize(bytearray((folder / FILE).read_bytes()))
+
+  def call(arrays):
+    return [np.asarray(array) for array in program.call(*arrays)]
+
+  return call
+
+
+def use(network: Network) -> str:
+  """How to use the file, in Markdown."""
+  names = ', '.join(port.name for port in network.inputs())
+  return f"""\
+```python
+import jax
+
+program = jax.export.deserialize(bytearray(open('{FILE}', 'rb').read()))
+outputs = program.call({names})
+```
+
+The program runs on {', '.join(PLATFORMS)}. `program.mlir_module()` is its text. It was
+written by JAX {jax.__version__}; later versions read it for at least six months."""
+
+
+FORMAT = Format('stablehlo', (FILE,), (), '', True, write, load, use)

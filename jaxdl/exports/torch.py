@@ -1,0 +1,427 @@
+"""PyTorch: the source of a module and its `state_dict`.
+
+Images have their channels first, as everywhere in PyTorch. The module is written as a person would
+write it: one attribute for each layer, with the name that it has in jaxdl.
+"""
+
+import importlib.util
+import keyword
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from jaxdl.exports import layers
+from jaxdl.exports.format import Call, Format
+from jaxdl.exports.network import Network
+
+SOURCE, WEIGHTS = 'model.py', 'model.pt'
+TORCH_GATES = {'rnn': (0,), 'lstm': (0, 1, 2, 3), 'gru': (1, 0, 2)}  # i f g o; r z n
+CELLS = {'rnn': 'RNN', 'lstm': 'LSTM', 'gru': 'GRU'}
+ACTIVATIONS = {
+  'relu': 'functional.relu(x)',
+  'tanh': 'torch.tanh(x)',
+  'sigmoid': 'torch.sigmoid(x)',
+  'elu': 'functional.elu(x)',
+  'gelu': "functional.gelu(x, approximate='tanh')",
+}
+AVERAGE = '''
+def average_pool(x, window, strides, pads):
+  """The mean of each window over the pixels inside the image."""
+  inside = functional.pad(torch.ones_like(x[:1, :1]), pads)
+  sums = functional.avg_pool2d(functional.pad(x, pads), window, strides, divisor_override=1)
+  return sums / functional.avg_pool2d(inside, window, strides, divisor_override=1)
+
+'''
+TEMPLATE = '''\
+"""{name}, a network that was trained with jaxdl (step {step:,}).
+
+    network = load('{weights}')
+    outputs = network({given})
+
+{about}
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+CLASSES = {classes}
+{prepare}{helpers}
+
+class Network(nn.Module):
+  def __init__(self):
+    super().__init__()
+{init}
+
+{forward}
+
+
+def load(file='{weights}'):
+  """The network with its weights, in evaluation mode."""
+  network = Network()
+  network.load_state_dict(torch.load(file, map_location='cpu', weights_only=True))
+  return network.eval()
+'''
+PREPARE = '''\
+MEAN = {mean}
+DEVIATION = {deviation}
+
+
+def prepare(images):
+  """The inputs of the network from images [batch, channels, rows, columns] from 0 to 255."""
+  mean, deviation = (
+    torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, DEVIATION)
+  )
+  x = (images.float() / 255 - mean) / deviation
+  return {layout}
+
+'''
+
+
+class _Module:
+  """Lines of a module that is being written.
+
+  Attributes:
+    weights: the state_dict.
+    images_first: whether the channels of the current value are the first axis after the batch.
+    helpers: source of the functions that the module needs.
+  """
+
+  def __init__(self):
+    self.init, self.forward, self.weights = [], [], {}
+    self.images_first, self.helpers, self.names = True, '', set()
+
+  def layer(self, name: str, source: str, weights: dict[str, np.ndarray]) -> str:
+    """Adds a layer with its weights; returns 'self.<attribute>'."""
+    name = self._attribute(name)
+    self.init.append(f'self.{name} = {source}')
+    self.weights |= {f'{name}.{key}': array for key, array in weights.items()}
+    return f'self.{name}'
+
+  def line(self, expression: str) -> None:
+    self.forward.append(f'x = {expression}')
+
+  def layout(self, *, images_first: bool) -> None:
+    if self.images_first != images_first:
+      self.images_first = images_first
+      self.line(f'x.permute({"0, 3, 1, 2" if images_first else "0, 2, 3, 1"})')
+
+  def _attribute(self, name):
+    """A name that Python and nn.Module allow, different from those before."""
+    from torch import nn
+
+    name = re.sub(r'\W', '_', name)
+    if not name.isidentifier() or keyword.iskeyword(name) or hasattr(nn.Module(), name):
+      name = f'layer_{name}'
+    while name in self.names:
+      name += '_'
+    self.names.add(name)
+    return name
+
+
+def write(network: Network, folder: pathlib.Path) -> None:
+  """Writes the source of the module and its state_dict.
+
+  Args:
+    network: the network.
+    folder: folder of the files.
+
+  Raises:
+    ValueError: a layer is not one of jaxdl's, or has no equivalent in PyTorch.
+  """
+  import torch
+
+  module = _Module()
+  module.images_first = len(network.input_shape) == 3
+  if network.raw:
+    module.line('prepare(x)')
+  for layer in layers.layers_of(network, 'torch'):
+    if layer.kind in CELLS:
+      _recurrent(module, layer, network)
+    else:
+      WRITERS[layer.kind](module, layer)
+  if len(network.outputs()[0].shape) == 4:
+    module.layout(images_first=True)
+  (folder / SOURCE).write_text(_source(network, module))
+  weights = {
+    key: torch.from_numpy(np.array(array, order='C')) for key, array in module.weights.items()
+  }
+  torch.save(weights, folder / WEIGHTS)
+
+
+def load(network: Network, folder: pathlib.Path) -> Call:
+  """Imports the module and loads its weights; a function from inputs to outputs.
+
+  The function takes and returns images with their channels last.
+  """
+  import torch
+
+  specification = importlib.util.spec_from_file_location('exported_model', folder / SOURCE)
+  assert specification is not None
+  assert specification.loader is not None
+  module = importlib.util.module_from_spec(specification)
+  specification.loader.exec_module(module)
+  model = module.load(folder / WEIGHTS)
+
+  def call(arrays):
+    first, *states = (torch.from_numpy(np.array(array)) for array in arrays)
+    with torch.no_grad():
+      if network.is_text:
+        logits, after = model(first, states)
+        return [tensor.numpy() for tensor in (logits, *after)]
+      if first.ndim == 4:
+        first = first.permute(0, 3, 1, 2)
+      found = model(first)
+      return [(found.permute(0, 2, 3, 1) if found.ndim == 4 else found).numpy()]
+
+  return call
+
+
+def use(network: Network) -> str:
+  """How to use the files, in Markdown."""
+  given = 'characters, states' if network.is_text else network.inputs()[0].name
+  result = 'logits, states' if network.is_text else 'outputs'
+  return f"""\
+```python
+import model
+
+network = model.load('{WEIGHTS}')
+{result} = network({given})
+```
+
+{_about(network)} `{WEIGHTS}` is a `state_dict`, read with `weights_only=True`."""
+
+
+def _about(network):
+  """One sentence on the inputs, which differ from those of the other formats."""
+  if network.is_text:
+    return 'The states are a list in the order above; without them, a text begins with zeros.'
+  if network.raw or len(network.input_shape) == 3:
+    return 'Images are [batch, channels, rows, columns], as everywhere in PyTorch.'
+  return 'Inputs are [batch, steps, numbers].'
+
+
+def _source(network, module):
+  facts, prepare = network.preprocessing(), ''
+  if not network.is_text:
+    prepare = PREPARE.format(
+      mean=facts['subtract'],
+      deviation=facts['then_divide_by'],
+      layout='x.permute(0, 2, 3, 1).flatten(2)' if facts['layout'] == 'rows' else 'x',
+    )
+  forward = ['def forward(self, x):', *[f'  {line}' for line in module.forward], '  return x']
+  if network.is_text:
+    sizes = [port.shape[1] for port in network.inputs()[1:]]
+    forward = [
+      'def forward(self, x, states=None):',
+      '  """Logits and the states after the characters, from the states before them."""',
+      '  if states is None:',
+      f'    states = [torch.zeros(len(x), size, device=x.device) for size in {sizes}]',
+      '  after = []',
+      *[f'  {line}' for line in module.forward],
+      '  return x, after',
+    ]
+  return TEMPLATE.format(
+    name=re.sub(r'["\\]', '_', network.name),
+    step=network.step,
+    weights=WEIGHTS,
+    given='characters, states' if network.is_text else network.inputs()[0].name,
+    about=_about(network),
+    classes=network.classes,
+    prepare=prepare,
+    helpers=module.helpers,
+    init='\n'.join(f'    {line}' for line in module.init),
+    forward='\n'.join(f'  {line}' for line in forward),
+  )
+
+
+def _activated(module, layer):
+  name = layer.settings.get('activation')
+  if name is None:
+    return
+  if name not in ACTIVATIONS:
+    raise layers.refusal('torch', f'the layer {layer.name}', f'whose activation is {name}')
+  module.line(ACTIVATIONS[name])
+
+
+def _sides(pads):
+  """(left, right, top, bottom), the order of functional.pad."""
+  (top, bottom), (left, right) = pads
+  return left, right, top, bottom
+
+
+def _padded(module, layer, value=0.0) -> tuple[int, int]:
+  """Pads the images; returns the symmetric padding that the layer itself can do."""
+  module.layout(images_first=True)
+  rows, columns = layer.settings['pads']
+  if value == 0 and rows[0] == rows[1] >= 0 and columns[0] == columns[1] >= 0:
+    return rows[0], columns[0]
+  if any(_sides(layer.settings['pads'])):
+    fill = f", value=float('{value}')" if value else ''
+    module.line(f'functional.pad(x, {_sides(layer.settings["pads"])}{fill})')
+  return 0, 0
+
+
+def _conv(module, layer):
+  padding = _padded(module, layer)
+  rows, columns, channels, features = layer.weights['kernel'].shape
+  source = (
+    f'nn.Conv2d({channels}, {features}, {(rows, columns)}, stride={layer.settings["strides"]}'
+    f'{f", padding={padding}" if any(padding) else ""})'
+  )
+  weights = {
+    'weight': layer.weights['kernel'].transpose(3, 2, 0, 1),
+    'bias': layer.weights['bias'],
+  }
+  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+  _activated(module, layer)
+
+
+def _conv_transpose(module, layer):
+  module.layout(images_first=True)
+  rows, columns, channels, features = layer.weights['kernel'].shape
+  strides, window = layer.settings['strides'], layer.settings['window']
+  ends = [
+    (before - (size - 1), after - (size - 1))
+    for size, (before, after) in zip(window, layer.settings['pads'], strict=True)
+  ]
+  beyond = tuple(max(after, 0) for _, after in ends)
+  if any(before > 0 for before, _ in ends) or any(
+    extra >= stride for extra, stride in zip(beyond, strides, strict=True)
+  ):
+    raise layers.refusal('torch', f'the layer {layer.name}', 'whose padding exceeds its window')
+  source = (
+    f'nn.ConvTranspose2d({channels}, {features}, {(rows, columns)}, stride={strides}'
+    f'{f", output_padding={beyond}" if any(beyond) else ""})'
+  )
+  weights = {
+    'weight': layer.weights['kernel'][::-1, ::-1].transpose(2, 3, 0, 1),
+    'bias': layer.weights['bias'],
+  }
+  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+  crops = _sides([(before, min(after, 0)) for before, after in ends])
+  if any(crops):
+    module.line(f'functional.pad(x, {crops})')
+  _activated(module, layer)
+
+
+def _max_pool(module, layer):
+  _padded(module, layer, -np.inf)
+  window, strides = (layer.settings[key] for key in ('window', 'strides'))
+  module.line(f'functional.max_pool2d(x, {window}, {strides})')
+
+
+def _average_pool(module, layer):
+  module.layout(images_first=True)
+  window, strides = (layer.settings[key] for key in ('window', 'strides'))
+  pads = _sides(layer.settings['pads'])
+  if any(pads):
+    module.helpers = f'{AVERAGE}'
+    module.line(f'average_pool(x, {window}, {strides}, {pads})')
+  else:
+    module.line(f'functional.avg_pool2d(x, {window}, {strides})')
+
+
+def _dense(module, layer):
+  module.layout(images_first=False)
+  inputs, features = layer.weights['kernel'].shape
+  weights = {'weight': layer.weights['kernel'].T, 'bias': layer.weights['bias']}
+  module.line(f'{module.layer(layer.name, f"nn.Linear({inputs}, {features})", weights)}(x)')
+  _activated(module, layer)
+
+
+def _batch_norm(module, layer):
+  dimensions = {1: 1, 3: 2}.get(len(layer.shape))
+  if dimensions is None:
+    raise layers.refusal(
+      'torch', f'the layer {layer.name}', 'which normalises vectors of a sequence'
+    )
+  if dimensions == 2:
+    module.layout(images_first=True)
+  settings = f'eps={layer.settings["epsilon"]!r}, momentum={1 - layer.settings["momentum"]:.6g}'
+  weights = {
+    'weight': layer.weights['scale'],
+    'bias': layer.weights['bias'],
+    'running_mean': layer.weights['mean'],
+    'running_var': layer.weights['var'],
+    'num_batches_tracked': np.int64(0),
+  }
+  source = f'nn.BatchNorm{dimensions}d({layer.shape[-1]}, {settings})'
+  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+
+
+def _dropout(module, layer):
+  source = f'nn.Dropout({layer.settings["rate"]})'
+  module.line(f'{module.layer(layer.name, source, {})}(x)')
+
+
+def _flatten(module, layer):
+  module.layout(images_first=False)
+  module.line('x.flatten(1)')
+
+
+def _reshape(module, layer):
+  module.layout(images_first=False)
+  module.line(f'x.reshape(len(x), {", ".join(map(str, layer.settings["shape"]))})')
+
+
+def _embedding(module, layer):
+  source = f'nn.Embedding{layer.weights["kernel"].shape}'
+  name = module.layer(layer.name, source, {'weight': layer.weights['kernel']})
+  if not layer.trained:
+    module.init.append(f'{name}.weight.requires_grad_(False)')
+  module.line(f'{name}(x)')
+
+
+def _recurrent(module, layer, network):
+  weights = layers.gates(layer, TORCH_GATES[layer.kind])
+  hidden = len(weights['recurrent_kernel'])
+  source = f'nn.{CELLS[layer.kind]}({len(weights["input_kernel"])}, {hidden}, batch_first=True)'
+  name = module.layer(
+    layer.name,
+    source,
+    {
+      'weight_ih_l0': weights['input_kernel'].T,
+      'weight_hh_l0': weights['recurrent_kernel'].T,
+      'bias_ih_l0': weights['bias'],
+      'bias_hh_l0': weights['recurrent_bias'],
+    },
+  )
+  if not network.is_text:
+    module.forward.append(f'x, _ = {name}(x)')
+    return
+  place = sum(len(network.states[before]) for before in _before(network.states, layer.name))
+  if layer.kind == 'lstm':
+    given = f'(states[{place + 1}][None], states[{place}][None])'
+    module.forward += [f'x, (hidden, cell) = {name}(x, {given})', 'after += [cell[0], hidden[0]]']
+  else:
+    module.forward += [f'x, hidden = {name}(x, states[{place}][None])', 'after += [hidden[0]]']
+
+
+def _before(states: dict[str, Any], name: str) -> list[str]:
+  names = list(states)
+  return names[: names.index(name)]
+
+
+def _last(module, layer):
+  module.line('x[:, -1]')
+
+
+WRITERS = {
+  'conv': _conv,
+  'conv_transpose': _conv_transpose,
+  'dense': _dense,
+  'max_pool': _max_pool,
+  'average_pool': _average_pool,
+  'batch_norm': _batch_norm,
+  'dropout': _dropout,
+  'flatten': _flatten,
+  'reshape': _reshape,
+  'activation': _activated,
+  'embedding': _embedding,
+  'last': _last,
+}
+
+FORMAT = Format('torch', (WEIGHTS, SOURCE), ('torch',), 'torch', True, write, load, use)

@@ -1,0 +1,229 @@
+"""Writes a network in a format, and only keeps what its own runtime computes equally."""
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+
+from jaxdl.config.arguments import about
+from jaxdl.config.spelling import meant
+from jaxdl.exports import keras, onnx, safetensors, stablehlo, torch
+from jaxdl.exports.format import Call
+from jaxdl.exports.network import Network
+
+FORMATS = {
+  one.name: one
+  for one in (
+    onnx.FORMAT,
+    stablehlo.FORMAT,
+    safetensors.FORMAT,
+    keras.FORMAT,
+    torch.FORMAT,
+  )
+}
+README = 'README.md'
+LIMIT = 1e-4  # of the greatest difference, where outputs are up to 1
+BATCH = 64  # examples that jaxdl computes at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+  """What was written.
+
+  Attributes:
+    files: the files, the main one first.
+    difference: greatest difference between the outputs of the format's runtime and jaxdl's.
+    largest: largest absolute output.
+    examples: number of images or characters that were compared.
+  """
+
+  files: list[pathlib.Path]
+  difference: float
+  largest: float
+  examples: int
+
+
+def export(
+  network: Network, format: str, folder: str | os.PathLike, examples: np.ndarray
+) -> Exported:
+  """Writes a network in a format, after comparing what was written with jaxdl.
+
+  The files are written to a temporary folder beside `folder`, loaded by the format's own runtime,
+  compared on the examples, and moved. After an error nothing is left.
+
+  Args:
+    network: the network.
+    format: a key of FORMATS.
+    folder: folder for the files, created if it is absent; its parent must exist.
+    examples: arrays of the first of `network.inputs()`, images or texts.
+
+  Returns:
+    Exported.
+
+  Raises:
+    ValueError: the format is unknown or cannot express the network, or the outputs differ by more
+      than LIMIT, relative to the largest output if that is above 1.
+    ImportError: a library of the format is not installed; the message names the extra.
+    OSError: the files cannot be written.
+  """
+  check(network, format)
+  chosen, folder = FORMATS[format], pathlib.Path(folder)
+  count = examples.size if network.is_text else len(examples)
+  with tempfile.TemporaryDirectory(dir=folder.parent, prefix='.export-') as name:
+    aside = pathlib.Path(name)
+    chosen.write(network, aside)
+    difference, largest = compare(network, chosen.load(network, aside), examples)
+    if not difference <= LIMIT * max(1, largest):
+      raise ValueError(
+        f'{chosen.files[0]} differs from jaxdl by {difference:.2g} with outputs up to '
+        f'{largest:.3g}, more than {LIMIT:g} of them: nothing was written'
+      )
+    before = folder / README
+    text = before.read_text(errors='replace') if before.is_file() else ''
+    (aside / README).write_text(_readme(network, format, text, difference, count))
+    folder.mkdir(exist_ok=True)
+    for file in (*chosen.files, README):
+      (aside / file).replace(folder / file)
+  return Exported([folder / file for file in chosen.files], difference, largest, count)
+
+
+def check(network: Network, format: str) -> None:
+  """Checks a format before anything is computed.
+
+  Args:
+    network: the network.
+    format: its name.
+
+  Raises:
+    ValueError, ImportError: as in `export`.
+  """
+  if format not in FORMATS:
+    error = ValueError(
+      f'format={format} is unknown: use one of {", ".join(FORMATS)}{meant(format, FORMATS)}'
+    )
+    raise about(error, 'format')
+  chosen = FORMATS[format]
+  if network.raw and not chosen.graph:
+    error = ValueError(
+      f'format={format} has the weights alone, without preprocessing: leave out raw'
+    )
+    raise about(error, 'format')
+  if network.raw and network.is_text:
+    raise ValueError('raw is for networks of images, and this one reads texts: leave it out')
+  for library in chosen.libraries:
+    if importlib.util.find_spec(library) is None:
+      raise ImportError(
+        f"{format} needs {library}, which is not installed: pip install 'jaxdl[{chosen.extra}]'"
+      )
+
+
+def compare(network: Network, call: Call, examples: np.ndarray) -> tuple[float, float]:
+  """Compares what was written with jaxdl, whose operations have their usual lowering.
+
+  Images are given to `call` in batches of two sizes. A text is given to jaxdl in one piece and to
+  `call` in two, so that the states are compared too.
+
+  Args:
+    network: the network.
+    call: what was written, from inputs to outputs.
+    examples: as in `export`.
+
+  Returns:
+    (greatest absolute difference of any output, largest absolute output of jaxdl); NaN if an output
+    is NaN.
+  """
+  compiled = jax.jit(lambda *arrays: network.call(*arrays))
+  if network.is_text:
+    expected = compiled(examples, *network.empty_states(len(examples)))
+    half = examples.shape[1] // 2
+    first, *states = call([examples[:, :half], *network.empty_states(len(examples))])
+    second, *states = call([examples[:, half:], *states])
+    found = [np.concatenate([first, second], axis=1), *states]
+  else:
+    expected = _joined(compiled(part) for part in _parts(examples, range(BATCH, 1 << 30, BATCH)))
+    found = _joined(call([part]) for part in _parts(examples, [1]))
+  expected = [np.asarray(array) for array in expected]
+  for port, one, other in zip(network.outputs(), found, expected, strict=True):
+    if one.shape != other.shape:
+      raise ValueError(
+        f'{port.name} has shape {one.shape} instead of {other.shape}: nothing was written'
+      )
+  return _greatest(one - other for one, other in zip(found, expected, strict=True)), _greatest(
+    expected
+  )
+
+
+def _greatest(arrays):
+  return float(np.max([np.abs(array).max(initial=0) for array in arrays]))
+
+
+def _parts(examples, places):
+  return [part for part in np.split(examples, [at for at in places if at < len(examples)])]
+
+
+def _joined(results: Iterable[Sequence]) -> list[np.ndarray]:
+  return [np.concatenate(arrays) for arrays in zip(*results, strict=True)]
+
+
+def _readme(network, format, before, difference, count):
+  """The README with the section of a format added or replaced."""
+  sections = {}
+  for part in re.split(r'(?m)^## ', before)[1:]:
+    title, _, body = part.partition('\n')
+    sections[title.strip()] = body.strip()
+  sections[format] = _section(network, format, difference, count)
+  wanted = {'Inputs': _about_inputs(network), **{name: sections.get(name) for name in FORMATS}}
+  parts = [f'## {title}\n{body}\n' for title, body in wanted.items() if body]
+  task = network.config['task']['name']
+  intro = f'A network that was trained with jaxdl (task `{task}`), in the formats below.\n'
+  return '\n'.join([f'# {network.name}\n{intro}', *parts])
+
+
+def _section(network, format, difference, count):
+  chosen = FORMATS[format]
+  what = 'characters' if network.is_text else 'inputs'
+  lines = [
+    f'{", ".join(f"`{file}`" for file in chosen.files)}, from the checkpoint of step '
+    f'{network.step:,}. The outputs differ from those of jaxdl by at most {difference:.2g} '
+    f'({count:,} {what}).',
+    '',
+  ]
+  if chosen.graph:
+    ports = [f'- input `{port.text()}`' for port in network.inputs()]
+    ports += [f'- output `{port.text()}`' for port in network.outputs()]
+    lines += [*ports, '']
+  return '\n'.join([*lines, chosen.use(network)])
+
+
+def _about_inputs(network):
+  facts, names = network.preprocessing(), ', '.join(map(repr, network.classes))
+  if network.is_text:
+    return (
+      'A character is its position in this vocabulary. The states before a text are zeros; to '
+      'continue a text, give the states that the step before returned.\n\n'
+      f'Vocabulary: {names}'
+    )
+  height, width, channels = facts['image']
+  lines = [
+    f'An image has {height} × {width} pixels and {channels} '
+    f'{"channel" if channels == 1 else "channels"} ({facts["color"]}), from 0 to 255.',
+    '',
+    '1. Divide by 255.',
+    f'2. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, by channel.',
+  ]
+  if facts['layout'] == 'rows':
+    lines.append(f'3. Reshape to [batch, {height}, {width * channels}]: each row is a step.')
+  lines += [
+    '',
+    'A network whose input is `images` (uint8) does this itself. One whose input is `inputs` '
+    '(float32) needs it done.',
+    '',
+    f'Classes, in the order of the logits: {names}',
+  ]
+  return '\n'.join(lines)

@@ -1,0 +1,357 @@
+"""Every layer in every format, computed by the format's own runtime."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import exports, models
+from jaxdl.exports import examples, stablehlo, write
+from jaxdl.models import cnn
+
+os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
+DENSE = dict(kind='dense', features=3, activate=False, name='logits')
+FLAT = (dict(kind='flatten'), DENSE)
+
+
+def network(section, shape, *, task='classify', raw=False, layout='image', channels=1):
+  """A network with random weights and statistics; of classes a, b and c."""
+  section = {'name': 'cnn', **section}
+  model = models.build(section)
+  inputs = np.zeros((1, *shape), np.int32 if task == 'next_char' else np.float32)
+  draw = np.random.default_rng(0)
+  variables = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: np.float32(
+      draw.uniform(0.5, 2, leaf.shape) if path[-1].key == 'var' else draw.normal(0, 0.4, leaf.shape)
+    ),
+    dict(model.init({'params': jax.random.key(0)}, inputs)),
+  )
+  config = {
+    'task': {'name': task},
+    'model': section,
+    'data': {'name': 'any', 'layout': layout},
+    'dataset': {
+      'input_shape': list(shape),
+      'mean': [0.2, 0.5, 0.4][:channels],
+      'deviation': [0.3, 0.25, 0.5][:channels],
+      'classes': ['a', 'b', 'c'],
+    },
+  }
+  return exports.Network('tiny', 7, model, variables, config, raw=raw)
+
+
+def of_layers(*layers, shape=(7, 6, 2), **keywords):
+  return lambda: network({'layers': layers}, shape, channels=shape[-1], **keywords)
+
+
+def recurrent(cell, **keywords):
+  section = dict(name='recurrent', cell=cell, features=4, classes=3)
+  return lambda: network(section, (5, 6), layout='rows', **keywords)
+
+
+def text(cell, **keywords):
+  section = dict(name='language_model', cell=cell, features=4, classes=3, layers=2, **keywords)
+  return lambda: network(section, (4,), task='next_char')
+
+
+def conv(**keywords):
+  return dict(kind='conv', features=3, kernel=(3, 2), **keywords)
+
+
+def transposed(**keywords):
+  return dict(kind='conv_transpose', features=2, kernel=(3, 2), **keywords)
+
+
+NETWORKS = {
+  'conv': of_layers(conv(), *FLAT),
+  'conv, strided': of_layers(conv(strides=(2, 3)), conv(padding='VALID'), *FLAT),
+  'conv, padded and cropped': of_layers(conv(padding=((2, 0), (-1, 1))), *FLAT),
+  'transposed': of_layers(transposed(), *FLAT),
+  'transposed, strides beyond the kernel': of_layers(transposed(strides=(4, 3)), *FLAT),
+  'transposed, VALID': of_layers(transposed(padding='VALID'), *FLAT),
+  'transposed, VALID, strided': of_layers(transposed(padding='VALID', strides=(4, 1)), *FLAT),
+  'transposed, padded': of_layers(transposed(padding=((1, 2), (0, 1)), strides=1), *FLAT),
+  'pooling': of_layers(
+    dict(kind='max_pool', window=2), dict(kind='average_pool', window=(2, 1)), *FLAT
+  ),
+  'pooling, SAME': of_layers(
+    dict(kind='max_pool', window=3, strides=2, padding='SAME'),
+    dict(kind='average_pool', window=3, strides=1, padding='SAME'),
+    *FLAT,
+  ),
+  'max_pool, padded': of_layers(
+    dict(kind='max_pool', window=(3, 2), padding=((1, 0), (0, 1))), *FLAT
+  ),
+  'average_pool, padded': of_layers(
+    dict(kind='average_pool', window=(3, 2), padding=((1, 0), (0, 1))), *FLAT
+  ),
+  'batch_norm': of_layers(
+    dict(kind='batch_norm', epsilon=0.01, momentum=0.9), conv(), *FLAT, dict(kind='batch_norm')
+  ),
+  'dense on images, reshape': of_layers(
+    dict(kind='dense', features=4),
+    dict(kind='dropout', rate=0.5),
+    dict(kind='reshape', shape=(4, 6, 7)),
+    conv(name='train'),
+    dict(kind='reshape', shape=(36, 2)),
+    dict(kind='dense', features=2, name='2-d'),
+    *FLAT,
+  ),
+  'autoencoder': of_layers(
+    conv(strides=2),
+    dict(kind='flatten'),
+    dict(kind='dense', features=16),
+    dict(kind='reshape', shape=(4, 4, 1)),
+    dict(kind='conv', features=2, kernel=1, activate=False),
+    shape=(4, 4, 2),
+    task='reconstruct',
+  ),
+  **{
+    activation: (
+      lambda activation=activation: network(
+        {
+          'layers': (conv(activate=False), dict(kind='activation'), conv(), *FLAT),
+          'activation': activation,
+        },
+        (7, 6, 1),
+      )
+    )
+    for activation in models.ACTIVATIONS
+  },
+  'raw': of_layers(conv(), *FLAT, shape=(7, 6, 3), raw=True),
+  'rnn': recurrent('rnn'),
+  'lstm': recurrent('lstm'),
+  'gru, raw': recurrent('gru', raw=True),
+  'rnn text': text('rnn'),
+  'lstm text': text('lstm', embedding=5),
+  'gru text': text('gru', dropout=0.2),
+}
+QUICK = ('conv', 'pooling, SAME', 'batch_norm', 'autoencoder', 'gru, raw', 'lstm text')
+REFUSED = {('keras', 'average_pool, padded'): 'average_pool1'}
+
+
+def need(format):
+  for library in exports.FORMATS[format].libraries:
+    pytest.importorskip(library)
+
+
+def export(made, format, folder):
+  return exports.export(made, format, folder / 'export', examples.random(made))
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('format', exports.FORMATS)
+def test_a_layer_is_computed_equally(format, name, tmp_path, request):
+  if format in ('stablehlo', 'safetensors') and name not in QUICK:
+    pytest.skip('these formats have no code for a layer')
+  need(format)
+  made = NETWORKS[name]()
+  if not exports.FORMATS[format].graph:
+    made = dataclasses.replace(made, raw=False)
+  if (format, name) in REFUSED:
+    with pytest.raises(ValueError, match=REFUSED[format, name]):
+      export(made, format, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    return
+  found = export(made, format, tmp_path)
+  assert found.difference < 1e-5
+  assert found.largest > 0.1
+  names = {path.name for path in (tmp_path / 'export').iterdir()}
+  assert names == {*exports.FORMATS[format].files, 'README.md'}
+  assert [path.name for path in tmp_path.iterdir()] == ['export']
+
+
+def test_every_kind_of_layer_is_tried():
+  tried = set()
+  for made in NETWORKS.values():
+    section = made().config['model']
+    if section['name'] == 'cnn':
+      tried |= {layer['kind'] for layer in section['layers']}
+  assert tried == set(cnn.KINDS)
+
+
+@pytest.mark.parametrize('cell', ['rnn', 'lstm', 'gru'])
+def test_a_text_can_be_read_step_by_step(cell, tmp_path):
+  """One character at a time, each with the states that the last one returned."""
+  made = text(cell)()
+  export(made, 'stablehlo', tmp_path)
+  call = stablehlo.load(made, tmp_path / 'export')
+  characters = examples.random(made)[:3, :5]
+  logits, *states = [], *made.empty_states(3)
+  for time in range(5):
+    step, *states = call([characters[:, time : time + 1], *states])
+    logits.append(step)
+  expected = made.model.apply(made.variables, characters)
+  np.testing.assert_allclose(np.concatenate(logits, axis=1), expected, atol=1e-5)
+  ports = [port.name for port in made.inputs()[1:]]
+  parts = ('cell', 'hidden') if cell == 'lstm' else ('hidden',)
+  assert ports == [f'{cell}{number}_{part}' for number in (1, 2) for part in parts]
+
+
+def test_a_stablehlo_program_is_for_every_platform(tmp_path):
+  made = NETWORKS['conv']()
+  export(made, 'stablehlo', tmp_path)
+  program = jax.export.deserialize(bytearray((tmp_path / 'export/model.stablehlo').read_bytes()))
+  assert program.platforms == ('cpu', 'cuda', 'tpu')
+  assert str(program.in_avals[0].shape) == '(batch, 7, 6, 2)'
+
+
+def test_the_metadata_of_onnx(tmp_path):
+  need('onnx')
+  import onnx
+
+  made = NETWORKS['gru, raw']()
+  export(made, 'onnx', tmp_path)
+  model = onnx.load(str(tmp_path / 'export/model.onnx'))
+  found = {entry.key: entry.value for entry in model.metadata_props}
+  assert json.loads(found['classes']) == ['a', 'b', 'c']
+  facts = json.loads(found['preprocessing'])
+  assert (facts['subtract'], facts['then_divide_by']) == ([0.2], [0.3])
+  assert facts['in_the_graph'] is True
+  assert found['step'] == '7'
+  (given,) = model.graph.input
+  assert [axis.dim_param or axis.dim_value for axis in given.type.tensor_type.shape.dim] == [
+    'batch',
+    5,
+    6,
+    1,
+  ]
+  assert 'GRU' in [node.op_type for node in model.graph.node], 'one node, not a loop'
+
+
+def test_the_names_of_safetensors(tmp_path):
+  need('safetensors')
+  from safetensors import safe_open
+
+  made = NETWORKS['batch_norm']()
+  export(made, 'safetensors', tmp_path)
+  with safe_open(tmp_path / 'export/model.safetensors', 'numpy') as file:
+    assert {*file.keys()} >= {'conv1.kernel', 'logits.bias', 'batch_norm2.var'}
+    assert file.metadata()['classes'] == '["a", "b", "c"]'
+    np.testing.assert_array_equal(
+      file.get_tensor('conv1.kernel'), made.variables['params']['conv1']['kernel']
+    )
+  readme = (tmp_path / 'export/README.md').read_text()
+  assert '| `conv1.kernel` | float32 | 3 × 2 × 2 × 3 |' in readme
+
+
+def test_the_source_of_a_torch_module(tmp_path):
+  """Layers keep their names where Python allows them; prepare makes the inputs of jaxdl."""
+  need('torch')
+  import torch
+
+  made = of_layers(conv(name='train'), dict(kind='dense', features=2, name='2-d'), *FLAT)()
+  export(made, 'torch', tmp_path)
+  source = (tmp_path / 'export/model.py').read_text()
+  assert 'self.layer_train = nn.Conv2d' in source
+  assert 'self.layer_2_d = nn.Linear' in source
+  names: dict = {}
+  exec(compile(source, 'model.py', 'exec'), names)
+  images = np.random.default_rng(1).integers(0, 256, (2, 7, 6, 2), np.uint8)
+  prepared = names['prepare'](torch.from_numpy(images).permute(0, 3, 1, 2))
+  np.testing.assert_allclose(
+    prepared.permute(0, 2, 3, 1).numpy(), examples.of_images(made, images), atol=1e-6
+  )
+  assert names['CLASSES'] == ['a', 'b', 'c']
+
+
+class Swish(nn.Module):
+  """A layer of one's own, as in docs/adding.md."""
+
+  def __call__(self, inputs, context):
+    return nn.swish(inputs)
+
+
+@pytest.mark.parametrize('format', exports.FORMATS)
+def test_a_layer_of_ones_own_is_named_or_written(format, tmp_path, monkeypatch):
+  need(format)
+  monkeypatch.setitem(cnn.KINDS, 'swish', Swish)
+  made = of_layers(conv(), dict(kind='swish'), *FLAT)()
+  if format in ('stablehlo', 'safetensors'):
+    assert export(made, format, tmp_path).difference < 1e-5
+    return
+  with pytest.raises(
+    ValueError, match=rf'format={format} cannot express the layer swish1, a Swish'
+  ):
+    export(made, format, tmp_path)
+  assert list(tmp_path.iterdir()) == []
+
+
+def with_load(monkeypatch, change):
+  """Makes StableHLO's loaded program return other outputs."""
+  original = exports.FORMATS['stablehlo']
+
+  def load(made, folder):
+    call = original.load(made, folder)
+    return lambda arrays: [change(array) for array in call(arrays)]
+
+  monkeypatch.setitem(write.FORMATS, 'stablehlo', dataclasses.replace(original, load=load))
+
+
+@pytest.mark.parametrize(
+  'change', [lambda array: array + 1e-2, lambda array: array * np.nan, lambda array: array[:, :1]]
+)
+def test_outputs_that_differ_are_refused(change, tmp_path, monkeypatch):
+  """Nothing is left behind, and an older export stays."""
+  made = NETWORKS['conv']()
+  export(made, 'stablehlo', tmp_path)
+  before = {path: path.read_bytes() for path in (tmp_path / 'export').iterdir()}
+  with_load(monkeypatch, change)
+  with pytest.raises(ValueError, match='nothing was written'):
+    export(made, 'stablehlo', tmp_path)
+  assert {path: path.read_bytes() for path in (tmp_path / 'export').iterdir()} == before
+  assert [path.name for path in tmp_path.iterdir()] == ['export']
+  (tmp_path / 'other').mkdir()
+  with pytest.raises(ValueError, match='nothing was written'):
+    export(made, 'stablehlo', tmp_path / 'other')
+  assert list((tmp_path / 'other').iterdir()) == []
+
+
+def test_the_readme_keeps_the_sections_of_other_formats(tmp_path):
+  need('safetensors')
+  made = NETWORKS['raw']()
+  export(made, 'stablehlo', tmp_path)
+  plain = dataclasses.replace(made, raw=False)
+  export(plain, 'safetensors', tmp_path)
+  export(dataclasses.replace(plain, step=9), 'safetensors', tmp_path)
+  readme = (tmp_path / 'export/README.md').read_text()
+  titles = [line[3:] for line in readme.splitlines() if line.startswith('## ')]
+  assert titles == ['Inputs', 'stablehlo', 'safetensors']
+  assert 'images: uint8 [batch, 7, 6, 3]' in readme
+  assert 'step 9' in readme
+  assert "'a', 'b', 'c'" in readme
+  assert '[0.2, 0.5, 0.4]' in readme
+
+
+@pytest.mark.parametrize(
+  ('name', 'format', 'raw', 'message'),
+  [
+    ('conv', 'onyx', False, 'format=onyx is unknown: use one of .*did you mean onnx'),
+    ('conv', 'safetensors', True, 'format=safetensors has the weights alone'),
+    ('rnn text', 'stablehlo', True, 'raw is for networks of images'),
+  ],
+)
+def test_what_does_not_fit_is_refused(name, format, raw, message):
+  made = dataclasses.replace(NETWORKS[name](), raw=raw)
+  with pytest.raises(ValueError, match=message):
+    write.check(made, format)
+
+
+@pytest.mark.parametrize(
+  ('format', 'extra'),
+  [('onnx', 'export'), ('safetensors', 'export'), ('keras', 'keras'), ('torch', 'torch')],
+)
+def test_a_missing_library_names_its_extra(format, extra, monkeypatch):
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  made = NETWORKS['conv']()
+  with pytest.raises(ImportError, match=rf"not installed: pip install 'jaxdl\[{extra}\]'"):
+    write.check(made, format)
+  text = (pathlib.Path(__file__).parents[2] / 'pyproject.toml').read_text()
+  (line,) = [line for line in text.splitlines() if line.startswith(f'{extra} = ')]
+  assert all(f'"{library}>=' in line for library in exports.FORMATS[format].libraries)
