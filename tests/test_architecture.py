@@ -26,6 +26,16 @@ MAY_IMPORT = {
   'lint': {'data', 'models', 'step', 'devices', 'config'},
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
+  'prediction': {
+    'views',
+    'analysis',
+    'runs',
+    'figures',
+    'models',
+    'data',
+    'step',
+    'config',
+  },
   'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'monitoring': {
     'analysis',

@@ -97,6 +97,8 @@ class Data:
     per_class: split name → number of examples of each class, in the order of the labels; {} for a
       text, or if not known.
     left_out: lines that name the skipped files.
+    appearance: brightness and contrast of the training images, as returned by
+      `appearance.of_split`; {} if not known.
   """
 
   name: str
@@ -110,6 +112,7 @@ class Data:
   place: dict[str, str | None] = dataclasses.field(default_factory=dict)
   per_class: dict[str, list[int]] = dataclasses.field(default_factory=dict)
   left_out: tuple[str, ...] = ()
+  appearance: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def inputs(self) -> jax.ShapeDtypeStruct:
@@ -143,6 +146,7 @@ class Data:
       'examples': {name: split.count for name, split in self.splits.items()},
       'examples_per_class': self.per_class,
       'checksums': self.checksums,
+      **({'appearance': self.appearance} if self.appearance else {}),
       **{key: path for key, path in self.place.items() if path is not None},
     }
 
