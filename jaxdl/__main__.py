@@ -12,6 +12,7 @@ import sys
 COMMANDS = {  # name → (module, description)
   'train': ('jaxdl.main', 'train, evaluate, checkpoint and resume an experiment'),
   'analyze': ('jaxdl.analyze', 'look inside its network: pictures and numbers'),
+  'predict': ('jaxdl.predict', 'apply its network to your own images or texts'),
   'report': ('jaxdl.report', 'one page about a run, or about several'),
   'sweep': ('jaxdl.sweep', 'many runs, one table and one figure'),
   'generate': ('jaxdl.generate', 'let a language model write'),

@@ -26,7 +26,9 @@ MAY_IMPORT = {
   'lint': {'data', 'models', 'step', 'devices', 'config'},
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
+  'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
+    'report',
     'views',
     'analysis',
     'runs',
@@ -36,7 +38,6 @@ MAY_IMPORT = {
     'step',
     'config',
   },
-  'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'monitoring': {
     'analysis',
     'runs',
@@ -66,6 +67,7 @@ COMMANDS = {
   'sweep',
   'analyze',
   'generate',
+  'predict',
   'status',
   '__main__',
   '__init__',

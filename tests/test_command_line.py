@@ -91,7 +91,7 @@ def test_the_main_job_trains_shows_and_writes(tmp_path):
   assert 'LSTM on mnist: test accuracy' in page
 
 
-COMMANDS = ('main', 'sweep', 'analyze', 'generate', 'report', 'status', 'data', 'config')
+COMMANDS = ('main', 'sweep', 'analyze', 'predict', 'generate', 'report', 'status', 'data', 'config')
 
 
 @pytest.mark.parametrize('name', COMMANDS)

@@ -90,6 +90,13 @@ class Predictor:
     """
     return self._run(self._variables, self._padded(images, labels, index))
 
+  def width(self) -> int:
+    """The last axis of the outputs, of a classifier the number of classes; computes nothing."""
+    nothing = np.zeros(0, np.int32)
+    batch = self._padded(np.zeros((0, *self._shape), np.uint8), nothing, nothing)
+    found, _ = jax.eval_shape(self._outputs_and_sums, self._variables, batch)
+    return found['outputs'].shape[-1]
+
   def _padded(self, images, labels, index):
     batch = {
       'image': np.zeros((self.batch_size, *self._shape), np.uint8),

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,7 +137,7 @@ class Writer:
   keeps its previous content.
 
     with Writer('x.csv', ['file', 'class']) as writer:
-      writer.row({'file': 'a.png', 'class': 'cat'})
+      writer.rows([{'file': 'a.png', 'class': 'cat'}])
 
   Args:
     file: path of the file, which `check_format` accepts.
@@ -155,20 +155,19 @@ class Writer:
       csv.writer(self._open).writerow(self._columns)
     return self
 
-  def row(self, values: Mapping[str, Any], nested: Mapping[str, float] | None = None) -> None:
-    """Writes a row.
+  def rows(self, found: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows.
 
     Args:
-      values: column → value.
-      nested: further columns, such as class → probability; in JSON Lines they are an object
-        'probabilities'.
+      found: column → value of each row, in the order of the columns. A value that is a mapping,
+        such as class → probability, is several columns of a CSV file and an object in JSON Lines.
     """
     assert self._open is not None
     if self._file.suffix.lower() == '.csv':
-      csv.writer(self._open).writerow([*values.values(), *(nested or {}).values()])
+      csv.writer(self._open).writerows(map(_cells, found))
       return
-    found = {**values, **({} if nested is None else {'probabilities': dict(nested)})}
-    self._open.write(json.dumps(found, ensure_ascii=False) + '\n')
+    for values in found:
+      self._open.write(json.dumps(values, ensure_ascii=False) + '\n')
 
   def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
     assert self._open is not None
@@ -178,3 +177,11 @@ class Writer:
         self._aside.replace(self._file)
     finally:
       self._aside.unlink(missing_ok=True)
+
+
+def _cells(values):
+  """The cells of a row of a CSV file."""
+  cells = []
+  for value in values.values():
+    cells += value.values() if isinstance(value, Mapping) else [value]
+  return cells

@@ -51,6 +51,8 @@ class Parser(argparse.ArgumentParser):
       --config.KEY=VALUE.
     quiet: whether the command has --quiet and --json, which control the result in its last line.
     run: help text for the run folder. The command then accepts it as DIR or --workdir=DIR.
+    inputs: help text for the arguments after the run folder. The command then accepts any number
+      of them, before, between and after its flags.
     **keywords: keyword arguments of argparse.ArgumentParser.
   """
 
@@ -63,6 +65,7 @@ class Parser(argparse.ArgumentParser):
     config: str | None = None,
     quiet: bool = False,
     run: str | None = None,
+    inputs: str | None = None,
     **keywords: Any,
   ):
     if name is not None:
@@ -77,7 +80,7 @@ class Parser(argparse.ArgumentParser):
       formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
       **keywords,
     )
-    self.config, self.run = config, run
+    self.config, self.run, self.inputs = config, run, inputs
     if config:
       what = 'sweep' if 'sweeps/' in config else 'experiment'
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
@@ -93,6 +96,8 @@ class Parser(argparse.ArgumentParser):
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
       self.add_argument('--workdir', metavar='DIR', help='another way to give DIR')
+    if inputs:
+      self.add_argument('inputs', nargs='*', metavar='INPUT', help=inputs)
 
   def add_start_over(self) -> None:
     """Adds --start-over, which restarts a run whose checkpoints are all damaged."""
@@ -105,9 +110,12 @@ class Parser(argparse.ArgumentParser):
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
     self, arguments: Sequence[str]
   ) -> argparse.Namespace:
-    chosen, rest = self.parse_known_args(arguments)
+    parse = self.parse_known_intermixed_args if self.inputs else self.parse_known_args
+    chosen, rest = parse(arguments)
     if rest:
       self._refuse(rest)
+    if self.inputs and chosen.workdir is not None and chosen.run is not None:
+      chosen.inputs, chosen.run = [chosen.run, *chosen.inputs], None
     if self.run:
       given = [folder for folder in (chosen.run, chosen.workdir) if folder is not None]
       if len(given) != 1:
