@@ -11,6 +11,7 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import pathlib
 import sys
 from argparse import Namespace
 
@@ -123,11 +124,11 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
     few = outcome.counts[:COUNTS]
     more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
     shown = ', '.join(f'{name} {count:,}' for name, count in few)
-    print(f'{outcome.count:,} images: {shown}{more}')
+    print(f'{outcome.count:,} {"image" if outcome.count == 1 else "images"}: {shown}{more}')
   if outcome.metrics:
     print(described(outcome))
-  for file in outcome.files:
-    print(f'written: {file}')
+  if outcome.files:
+    print(f'written: {_named(outcome.files)}')
   if outcome.warning:
     _warn(outcome.warning)
   for fault in outcome.faults:
@@ -144,6 +145,12 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
     'files': [str(file) for file in outcome.files],
   }
   command.print_result(found, as_json=chosen.json)
+
+
+def _named(files: list[pathlib.Path]) -> str:
+  """The names of some files; of more than four, the first ones and the last one."""
+  names = list(map(str, files))
+  return ', '.join(names) if len(names) <= 4 else ', '.join([*names[:2], '…', *names[-2:]])
 
 
 def _measure(subject: Subject, chosen: Namespace, out) -> int:
@@ -190,7 +197,9 @@ def _measure(subject: Subject, chosen: Namespace, out) -> int:
     print(f'written: {out}')
   changed = [one for one in measured if one.left_out]
   for one in changed:
-    _warn(f'{one.name}: {one.left_out:,} characters that are not in the vocabulary were left out')
+    _warn(
+      f'{one.name}: left out, because they are not in the vocabulary: {one.left_out:,} characters'
+    )
   found = {
     'workdir': str(chosen.workdir),
     'step': subject.step,

@@ -109,9 +109,11 @@ def _legend(columns: Sequence[str], signed: Sequence[int]) -> list[str]:
   of_sign = [columns[number] for number in signed]
   others = [name for name in columns if name not in of_sign]
   if of_sign and explained.DIFFERENCE in of_sign:
-    return ['Difference: red where the reconstruction is brighter than the input, blue darker.']
+    return ['Difference: red where the reconstruction is brighter than expected, blue darker.']
   if others and explained.RECONSTRUCTION not in others:
     found.append(f'{", ".join(others)}: bright pixels matter most for the predicted class.')
   if of_sign:
     found.append(f'{", ".join(of_sign)}: red pixels speak for the predicted class, blue against.')
+  if found:
+    found.append('A map of one colour: nothing speaks for the class.')
   return found

@@ -68,6 +68,7 @@ class Predictor:
     outputs, _ = self._model.apply(variables, batch['inputs'], mutable=['carry'])
     found = {'outputs': outputs, 'inputs': batch['inputs']}
     if outputs.shape == batch['target'].shape:
+      found['target'] = batch['target']
       found['errors'] = jnp.square(outputs - batch['target']).mean((1, 2, 3))
     return found, self._task(outputs, batch)
 
@@ -85,7 +86,7 @@ class Predictor:
       index: their positions, on which a distortion depends.
 
     Returns:
-      ('outputs', 'inputs' and, if these have one shape, 'errors' → arrays [batch_size, …]; sums
+      ('outputs', 'inputs' and, if these have one shape, 'target' and 'errors' → arrays [batch_size, …]; sums
       over the examples, of a classifier over those whose class is known), arrays on the device.
     """
     return self._run(self._variables, self._padded(images, labels, index))

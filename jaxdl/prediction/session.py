@@ -195,19 +195,20 @@ class Session:
     count = len(of_batch)
     shape = self._preparation.shape
     pictures = self._subject.seen(found['inputs'][:count].reshape(-1, *shape))
-    maps = self._maps(of_batch, found, pictures)
+    maps = self._maps(of_batch, found)
     for row, picture, of_row in zip(of_batch, pictures, maps, strict=True):
       if pages:
         pages.add(_label(row), picture, of_row)
       if page:
         page.add(screen.short(row.name), row.cells, picture, of_row, wrong=row.wrong)
 
-  def _maps(self, of_batch, found, pictures):
+  def _maps(self, of_batch, found):
     """The maps of the inputs of a batch, or the reconstructions of an autoencoder."""
     count = len(of_batch)
     if not self._is_classifier:
       rebuilt = self._subject.seen(found['outputs'][:count])
-      return [[new, (new - old).mean(-1)] for new, old in zip(rebuilt, pictures, strict=True)]
+      targets = self._subject.seen(found['target'][:count])
+      return [[new, (new - old).mean(-1)] for new, old in zip(rebuilt, targets, strict=True)]
     if self._explainer is None:
       return [[]] * count
     inputs = found['inputs'][:count]
@@ -235,10 +236,12 @@ class Session:
     recorded = self._subject.config['dataset'].get('appearance')
     if not appearance.is_recorded(recorded):
       return ''
-    return appearance_warning(mean, count, recorded)
+    return appearance_warning(mean, count, recorded, inverted=self._choice.invert)
 
 
-def appearance_warning(mean: np.ndarray, count: int, recorded: dict[str, list[float]]) -> str:
+def appearance_warning(
+  mean: np.ndarray, count: int, recorded: dict[str, list[float]], *, inverted: bool = False
+) -> str:
   """A warning about inputs whose average brightness or contrast is far from training's.
 
   Far are 2.5 standard deviations of the training images plus 2.5 / √count, since a single image may
@@ -248,13 +251,14 @@ def appearance_warning(mean: np.ndarray, count: int, recorded: dict[str, list[fl
     mean: average of `appearance.of_images` over the inputs.
     count: number of inputs.
     recorded: the statistic of the training images.
+    inverted: whether the inputs were inverted.
 
   Returns:
     One line; '' if they are not far.
   """
   limit = FAR + FAR_OF_ONE / np.sqrt(count)
   brightness, contrast = appearance.distance(mean, recorded)
-  inverted, _ = appearance.distance(np.array([1 - mean[0], mean[1]]), recorded)
+  opposite, _ = appearance.distance(np.array([1 - mean[0], mean[1]]), recorded)
   parts = []
   if abs(brightness) > limit:
     parts.append(f'{abs(brightness):.1f} deviations {"brighter" if brightness > 0 else "darker"}')
@@ -264,8 +268,8 @@ def appearance_warning(mean: np.ndarray, count: int, recorded: dict[str, list[fl
   if not parts:
     return ''
   line = f'the inputs are {" and ".join(parts)} than the training images on average'
-  if abs(brightness) > limit and abs(inverted) <= limit:
-    return f'{line}; inverted they would be alike: add --invert'
+  if abs(brightness) > limit and abs(opposite) <= limit:
+    return f'{line}: {"leave --invert out" if inverted else "add --invert, which makes them alike"}'
   return f'{line}: the predictions may be wrong'
 
 
@@ -281,10 +285,11 @@ def _label(row: rows.Row) -> str:
 def _heading(columns: Sequence[str], signed: Sequence[int]) -> str:
   """What the maps of a picture show."""
   if explained.RECONSTRUCTION in columns:
-    return 'inputs and reconstructions; red is brighter than the input, blue darker'
+    return 'inputs and reconstructions; red is brighter than expected, blue darker'
   text = 'why the predicted class? Each map on its own scale, from dark to bright'
   of_sign = ' and '.join(columns[number] for number in signed)
-  return f'{text}; {of_sign}: red speaks for it, blue against' if of_sign else text
+  text += f'; {of_sign}: red speaks for it, blue against' if of_sign else ''
+  return f'{text}. A map of one colour: nothing speaks for it'
 
 
 def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
