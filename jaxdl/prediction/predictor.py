@@ -86,8 +86,9 @@ class Predictor:
       index: their positions, on which a distortion depends.
 
     Returns:
-      ('outputs', 'inputs' and, if these have one shape, 'target' and 'errors' → arrays [batch_size, …]; sums
-      over the examples, of a classifier over those whose class is known), arrays on the device.
+      ('outputs', 'inputs' and, if these have one shape, 'target' and 'errors' → arrays
+      [batch_size, …]; sums over the examples, of a classifier over those whose class is known),
+      arrays on the device.
     """
     return self._run(self._variables, self._padded(images, labels, index))
 
