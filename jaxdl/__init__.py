@@ -5,7 +5,7 @@
     config = jaxdl.read_config('lstm_mnist', seed=1, optimizer={'learning_rate': 3e-4})
     summary = jaxdl.train(config, 'runs/lstm_mnist')
     run = jaxdl.load('runs/lstm_mnist')
-    logits = run.model.apply(run.variables, images)
+    found = run.predict(images)
     jaxdl.export(run, format='onnx')
 
 Importing the package imports neither JAX nor any other library; a name of `__all__` imports what it
@@ -23,8 +23,8 @@ if typing.TYPE_CHECKING:
   from jaxdl.config.reading import read_config as read_config
   from jaxdl.export import export as export
   from jaxdl.main import train as train
-  from jaxdl.runs import Run as Run
-  from jaxdl.runs import load as load
+  from jaxdl.prediction.run import Run as Run
+  from jaxdl.prediction.run import load as load
   from jaxdl.training.experiment import Experiment as Experiment
   from jaxdl.training.experiment import build as build
 
@@ -32,10 +32,10 @@ if typing.TYPE_CHECKING:
 
 _PLACES = {  # public name → module that defines it
   'Experiment': 'jaxdl.training.experiment',
-  'Run': 'jaxdl.runs',
+  'Run': 'jaxdl.prediction.run',
   'build': 'jaxdl.training.experiment',
   'export': 'jaxdl.export',
-  'load': 'jaxdl.runs',
+  'load': 'jaxdl.prediction.run',
   'read_config': 'jaxdl.config.reading',
   'train': 'jaxdl.main',
 }

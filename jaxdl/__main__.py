@@ -12,6 +12,7 @@ import sys
 COMMANDS = {  # name → (module, description)
   'train': ('jaxdl.main', 'train, evaluate, checkpoint and resume an experiment'),
   'analyze': ('jaxdl.analyze', 'analyse a trained network: pictures and numbers'),
+  'predict': ('jaxdl.predict', 'apply a trained network to your own images or texts'),
   'report': ('jaxdl.report', 'write one page about a run, or about several'),
   'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
   'generate': ('jaxdl.generate', 'generate text with a language model'),

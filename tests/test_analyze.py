@@ -6,7 +6,6 @@ import json
 import pathlib
 import re
 import shutil
-import types
 
 import numpy as np
 import PIL.Image
@@ -132,7 +131,7 @@ def test_analyze_announces_the_slow_part(small_cnn, tmp_path, capsys):
 @pytest.mark.parametrize(('side', 'window', 'stride'), [(28, 5, 1), (32, 5, 1), (64, 8, 4)])
 @pytest.mark.usefixtures('unchecked_types')
 def test_analyze_limits_the_number_of_occlusion_windows(side, window, stride):
-  found = occlusion_of(types.SimpleNamespace(inputs=np.zeros((2, side, side, 1))))
+  found = occlusion_of(np.zeros((2, side, side, 1)))
   assert (found['window'], found['stride']) == (window, stride)
   assert ((side - window) // stride + 1) ** 2 <= 28**2
 

@@ -98,6 +98,7 @@ COMMANDS = (
   'main',
   'sweep',
   'analyze',
+  'predict',
   'generate',
   'export',
   'report',

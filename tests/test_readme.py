@@ -183,6 +183,16 @@ def test_readme_and_docs_name_every_key(small):
   assert [key for text, key in wanted if not re.search(rf'`{key}[`=]', text)] == []
 
 
+def write_inputs(folder):
+  """Images and a text of a user's own, as the pages name them."""
+  for name in ('digits', 'pictures'):
+    (folder / name).mkdir()
+    for number in range(3):
+      image = np.full((28, 28), 40 * number, np.uint8)
+      PIL.Image.fromarray(image).save(folder / name / f'{number}.png')
+  (folder / 'letter.txt').write_text('To be, or not to be.')
+
+
 @pytest.mark.slow
 def test_readme_commands_work(folder, small, small_text, config_file, monkeypatch):
   """Runs the commands in order, on a few examples and for two steps."""
@@ -195,6 +205,7 @@ def test_readme_commands_work(folder, small, small_text, config_file, monkeypatc
     ('char_lstm_shakespeare', small_text),
   ):
     loop.train(experiment.build({**config, 'train_for': '2 steps'}, name), f'runs/{name}')
+  write_inputs(folder)
   for line in COMMANDS:
     program = line.split()[2]
     if not line.startswith('python -m jaxdl.') or line in TESTED_ELSEWHERE:
@@ -229,6 +240,8 @@ def test_readme_commands_work(folder, small, small_text, config_file, monkeypatc
   assert not list(folder.rglob('maximised.png')), '--only must limit the analyses'
   assert execute(find_block("jaxdl.load('hand_in.zip')"))['run'].summary['step'] == 2
   assert (folder / 'docs/gallery/runs/lstm_mnist.results/card.md').is_file()
+  assert len((folder / 'digits.jsonl').read_text().splitlines()) == 3
+  assert (folder / 'runs/cnn_cifar10/predictions/page.html').is_file()
 
 
 def test_readme_training_keys_are_valid(small):
@@ -289,6 +302,15 @@ def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, c
   assert summary['steps'] == 2 * 4  # 61 images in batches of 16
   assert str(summary['test_accuracy']) in capsys.readouterr().out
   assert names['histograms']['logits/kernel'].counts.sum() == 128 * 10
+
+
+def test_readme_predicts_from_python(folder, small, capsys):
+  loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), 'runs/lstm_mnist')
+  write_inputs(folder)
+  names = execute(find_block("run.predict('digits')"))
+  assert 'digits/1.png' in capsys.readouterr().out
+  assert names['found'].probabilities.shape == (3, 10)
+  assert names['features'].shape == (5, 10)
 
 
 def test_readme_trains_in_a_notebook(folder, monkeypatch, small):

@@ -99,6 +99,8 @@ class Data:
     left_out: lines that name the skipped files.
     division: text such as '80/10/10' by which a folder was divided into splits; '' if it was not.
     division_note: one line that says how the splits were found; '' for a data set with its own.
+    appearance: brightness and contrast of the training images, as returned by
+      `appearance.of_split`; {} if not known.
   """
 
   name: str
@@ -114,6 +116,7 @@ class Data:
   left_out: tuple[str, ...] = ()
   division: str = ''
   division_note: str = ''
+  appearance: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def inputs(self) -> jax.ShapeDtypeStruct:
@@ -148,6 +151,7 @@ class Data:
       'examples_per_class': self.per_class,
       'checksums': self.checksums,
       **({'division': self.division} if self.division else {}),
+      **({'appearance': self.appearance} if self.appearance else {}),
       **{key: path for key, path in self.place.items() if path is not None},
     }
 

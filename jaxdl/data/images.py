@@ -7,7 +7,7 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, preprocess, slicing, stand_ins
+from jaxdl.data import appearance, checksum, preprocess, slicing, stand_ins
 from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
 from jaxdl.data.source import Source, check_images
 
@@ -76,7 +76,7 @@ def load(
       images = preprocess.gray(images)
     return images if size is None else preprocess.fit(images, size, fit)
 
-  checksums, per_class = {}, {}
+  checksums, per_class, looks = {}, {}, {}
   if found.origin == stand_ins.ABSENT:
     for part in parts.values():
       part['image'] = stand_ins.convert_one(convert, part['image'])
@@ -90,6 +90,7 @@ def load(
       per_class[name] = counts.tolist()
       part['image'] = convert(part['image'])
     mean, deviation = preprocess.scaling(scale, parts['train']['image'])
+    looks = appearance.of_split(parts['train']['image'])
   prepare = preprocess.inputs(
     mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
   )
@@ -108,4 +109,5 @@ def load(
     checksums=checksums,
     place={'data_dir': found.data_dir},
     per_class=per_class,
+    appearance=looks,
   )

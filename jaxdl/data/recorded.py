@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Float32, UInt8
 
 from jaxdl.data import preprocess
+from jaxdl.data.dataset import Batch
 from jaxdl.data.preprocess import Array
 
 
@@ -24,6 +25,27 @@ def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
   return height, width, channels
 
 
+def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:
+  """The function that prepares the batches of a run, as evaluation does.
+
+  Args:
+    config: the config of a run on images, with its facts about the data ('dataset').
+    distort: whether the config's distortion (`config.data.distort`) is applied to the inputs; it
+      depends on the index of each example.
+
+  Returns:
+    A pure function batch → batch, which reads 'image' [B, H, W, C] uint8 and 'index' [B] and adds
+    'inputs' and 'target', float32.
+  """
+  kept = config['dataset']
+  return preprocess.inputs(
+    mean=kept['mean'],
+    deviation=kept['deviation'],
+    layout=config['data'].get('layout', 'image'),
+    distort=config['data'].get('distort', ()) if distort else (),
+  )
+
+
 def image_inputs(
   config: Mapping[str, Any],
 ) -> Callable[[UInt8[Array, 'B H W C']], Float32[Array, 'B ...']]:
@@ -37,12 +59,7 @@ def image_inputs(
   Returns:
     A pure function [B, H, W, C] uint8 → [B, …] float32, scaled and in the network's layout.
   """
-  kept = config['dataset']
-  prepare = preprocess.inputs(
-    mean=kept['mean'],
-    deviation=kept['deviation'],
-    layout=config['data'].get('layout', 'image'),
-  )
+  prepare = preparation(config)
 
   def inputs(images):
     return prepare({'image': images, 'index': jnp.zeros(images.shape[0], jnp.int32)})['inputs']

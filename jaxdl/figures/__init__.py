@@ -9,13 +9,14 @@ from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import load_library, pixels, save
 from jaxdl.figures.panels import bands, distributions
-from jaxdl.figures.rows import picture_rows, tiles
+from jaxdl.figures.rows import coloured, picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = [
   'bands',
   'bars',
   'coloured_text',
+  'coloured',
   'confusion_matrix',
   'distributions',
   'image_grid',

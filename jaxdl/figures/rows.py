@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num, UInt8
 
 from jaxdl.figures.fitting import aspect, short, tile_height, visible
 
@@ -115,6 +115,27 @@ def _draw(axis, picture, *, signed):
   else:
     low, high = float(picture.min()), float(picture.max())
     axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, **form)
+
+
+def coloured(values: Num[np.ndarray, 'H W'], *, signed: bool) -> UInt8[np.ndarray, 'H W 3']:
+  """The pixels of a map in the colours of `picture_rows`, one for each of its values.
+
+  Args:
+    values: the map.
+    signed: whether it has both signs; 0 is then in the middle of its scale.
+
+  Returns:
+    Red, green and blue, from 0 to 255.
+  """
+  from matplotlib import colormaps
+
+  low, high = float(values.min()), float(values.max())
+  if signed:
+    high = max(abs(low), abs(high))
+    low = -high
+  scaled = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5 * signed)
+  colours = colormaps[SIGNED if signed else UNSIGNED](scaled)[..., :3]
+  return np.rint(255 * colours).astype(np.uint8)
 
 
 def tiles(

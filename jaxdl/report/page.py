@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from jaxdl.report import card, sections, svg
 from jaxdl.report import results as report_results
@@ -14,6 +15,9 @@ from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics
+
+if TYPE_CHECKING:
+  import jinja2
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -65,20 +69,30 @@ def write_page_and_card(workdir: str | pathlib.Path) -> tuple[pathlib.Path, int]
   return folder / 'report.html', len(html.encode())
 
 
+def template(file: pathlib.Path) -> 'jinja2.Template':
+  """Reads a Jinja2 template of a page; all data that it shows is escaped."""
+  import jinja2
+
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(file.parent),
+    autoescape=True,
+    trim_blocks=True,
+    undefined=jinja2.StrictUndefined,
+  )
+  return environment.get_template(file.name)
+
+
+def style() -> str:
+  """The style sheet of all pages."""
+  return (FOLDER / 'page.css').read_text(encoding='utf-8')
+
+
 def render(parts: dict) -> str:
   """Renders the page as HTML; all data is escaped.
 
   Args:
     parts: dict returned by `one` or `several`.
   """
-  import jinja2
-
-  environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FOLDER),
-    autoescape=True,
-    trim_blocks=True,
-    undefined=jinja2.StrictUndefined,
-  )
   analyses = [
     (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
   ]
@@ -93,12 +107,12 @@ def render(parts: dict) -> str:
     ('How to run it again', parts['commands'] or analyses),
   ]
   ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
-  return environment.get_template('page.html').render(
+  return template(FOLDER / 'page.html').render(
     **parts,
     analyses=analyses,
     ids=ids,
     contents=[{'id': place, 'heading': name} for name, place in ids.items()],
-    style=(FOLDER / 'page.css').read_text(encoding='utf-8'),
+    style=style(),
     script=(FOLDER / 'page.js').read_text(encoding='utf-8'),
   )
 

@@ -2,8 +2,12 @@
 
 import base64
 import fnmatch
+import io
 import pathlib
 from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import UInt8
 
 from jaxdl.report import features_map, results
 from jaxdl.runs.record import Run
@@ -153,3 +157,12 @@ def drawn_by(facts: Iterable[dict]) -> list[str]:
 def data_uri(file: pathlib.Path) -> str:
   """Encodes a picture file as a data URI."""
   return f'data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}'
+
+
+def pixels_uri(pixels: UInt8[np.ndarray, 'H W C']) -> str:
+  """Encodes pixels, grey or colour, as the data URI of a PNG."""
+  from PIL import Image
+
+  packed = io.BytesIO()
+  Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(packed, 'PNG')
+  return f'data:image/png;base64,{base64.b64encode(packed.getvalue()).decode()}'

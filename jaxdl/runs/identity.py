@@ -65,6 +65,7 @@ KEYS = {
   'dataset.examples': _CONDUCT,
   'dataset.examples_per_class': _CONDUCT,
   'dataset.checksums': _CONDUCT,  # compared separately
+  'dataset.appearance': _CONDUCT,
   'dataset.folder': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,

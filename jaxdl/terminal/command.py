@@ -52,6 +52,8 @@ class Parser(argparse.ArgumentParser):
     json: whether the result is the last line of the output, so that the command has --json. Every
       command with a name has --quiet.
     run: help text for the run folder. The command then accepts it as DIR or --workdir=DIR.
+    inputs: help text for the arguments after the run folder. The command then accepts any number
+      of them, before, between and after its flags.
     **keywords: keyword arguments of argparse.ArgumentParser.
   """
 
@@ -64,6 +66,7 @@ class Parser(argparse.ArgumentParser):
     config: str | None = None,
     json: bool = False,
     run: str | None = None,
+    inputs: str | None = None,
     **keywords: Any,
   ):
     if name is not None:
@@ -78,7 +81,7 @@ class Parser(argparse.ArgumentParser):
       formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
       **keywords,
     )
-    self.config, self.run = config, run
+    self.config, self.run, self.inputs = config, run, inputs
     if config:
       what = 'sweep' if 'sweeps/' in config else 'experiment'
       self.add_argument('--config', metavar='FILE', help=f'the {what}, such as {config}')
@@ -93,6 +96,8 @@ class Parser(argparse.ArgumentParser):
     if run:
       self.add_argument('run', nargs='?', metavar='DIR', help=run)
       self.add_argument('--workdir', metavar='DIR', help='the same as DIR')
+    if inputs:
+      self.add_argument('inputs', nargs='*', metavar='INPUT', help=inputs)
 
   def add_quiet(self, **keywords: Any) -> None:
     """Adds --quiet, for which `run` prints only the last line of the output.
@@ -118,9 +123,12 @@ class Parser(argparse.ArgumentParser):
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
     self, arguments: Sequence[str]
   ) -> argparse.Namespace:
-    chosen, rest = self.parse_known_args(arguments)
+    parse = self.parse_known_intermixed_args if self.inputs else self.parse_known_args
+    chosen, rest = parse(arguments)
     if rest:
       self._refuse(rest)
+    if self.inputs and chosen.workdir is not None and chosen.run is not None:
+      chosen.inputs, chosen.run = [chosen.run, *chosen.inputs], None
     if self.run:
       given = [folder for folder in (chosen.run, chosen.workdir) if folder is not None]
       if len(given) != 1:

@@ -137,6 +137,37 @@ def _plain(total, left, counted, *, begins):
 
 
 @contextlib.contextmanager
+def counting(total: int, unit: str) -> Iterator[Callable[[int], Any]]:
+  """Shows how many of a number of things are done; other output is printed above it.
+
+  Without a terminal, a line is printed every SILENCE seconds.
+
+  Args:
+    total: number of things.
+    unit: their name in the plural, such as 'images'.
+
+  Yields:
+    A function (number) that is called with the number of things done so far.
+  """
+  if not sys.stdout.isatty():
+    with _plainly_waiting(f'0 of {total:,} {unit}') as now:
+      yield lambda done: now(f'{done:,} of {total:,} {unit}')
+    return
+  from rich import progress
+
+  with progress.Progress(
+    progress.SpinnerColumn(),
+    progress.MofNCompleteColumn(),
+    progress.TextColumn(unit),
+    progress.BarColumn(),
+    progress.TimeElapsedColumn(),
+    transient=True,
+  ) as shown:
+    task = shown.add_task(unit, total=total)
+    yield lambda done: shown.update(task, completed=done)
+
+
+@contextlib.contextmanager
 def waiting(text: str = '') -> Iterator[Callable[[str], Any]]:
   """Shows an activity and its elapsed time; other output is printed above it.
 

@@ -65,10 +65,10 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   places, inputs, predicted, layer = _examples(subject, choice)
   found = {
     name: method(subject.model, subject.variables, inputs, predicted)
-    for name, method in methods(layer, occlusion_of(subject)).items()
+    for name, method in methods(layer, occlusion_of(subject.inputs)).items()
   }
   rows = [
-    [subject.images[place], *(_flat(maps[number], name) for name, maps in found.items())]
+    [subject.images[place], *(flat(maps[number], name) for name, maps in found.items())]
     for number, place in enumerate(places)
   ]
   columns = ['image', *found]
@@ -106,7 +106,7 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Tests which maps hardly change when the weights are re-initialised."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
-  for name, method in methods(layer, occlusion_of(subject)).items():
+  for name, method in methods(layer, occlusion_of(subject.inputs)).items():
     # skips slow methods, and one that is the product of two others
     if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):
       continue
@@ -146,8 +146,11 @@ def _examples(subject, choice):
   return places, inputs, np.asarray(logits).argmax(-1), layer
 
 
-def _flat(values, name):
-  """Reduces the channels of a map: their sum for signed maps, else the greatest magnitude."""
+def flat(values: np.ndarray, name: str) -> np.ndarray:
+  """Reduces the channels of a map [H, W, C] or [H, W] of a method to [H, W].
+
+  The channels of signed maps are added; of the others, the greatest magnitude is taken.
+  """
   if values.ndim == 2:
     return values
   return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)

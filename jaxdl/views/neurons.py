@@ -92,7 +92,7 @@ def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
   maps = {
     'guided back-propagation': attribution.guided_backprop(*arguments),
     'deconvnet': attribution.deconvnet(*arguments),
-    'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject)),
+    'occlusion': attribution.occlusion(*arguments, **occlusion_of(subject.inputs)),
   }
   rows = [
     [

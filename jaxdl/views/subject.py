@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from jaxdl.config import binding
 from jaxdl.config.arguments import about
 from jaxdl.data import DATA_SETS, image_folder
+from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
@@ -55,14 +57,22 @@ class Subject:
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
-    return np.clip(values * self._scaling('deviation') + self._scaling('mean'), 0, 1)
+    return pictures(self.config, values)
 
   def scaled(self, pictures: np.ndarray) -> np.ndarray:
     """Converts pictures in 0..1 […, C] to inputs of the network."""
-    return (pictures - self._scaling('mean')) / self._scaling('deviation')
+    mean, deviation = _scaling(self.config)
+    return (pictures - mean) / deviation
 
-  def _scaling(self, key):
-    return np.asarray(self.config['dataset'][key], np.float32)
+
+def pictures(config: Mapping[str, Any], values: Any) -> np.ndarray:
+  """Converts inputs or outputs […, C] of a run's network to pictures in 0..1, as `Subject.seen`."""
+  mean, deviation = _scaling(config)
+  return np.clip(values * deviation + mean, 0, 1)
+
+
+def _scaling(config):
+  return (np.asarray(config['dataset'][key], np.float32) for key in ('mean', 'deviation'))
 
 
 def read(
@@ -99,7 +109,7 @@ def read(
   if count is not None and count < 1:
     raise about(ValueError(f'images={count} is too few: use at least 1'), 'images')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
-  kept, kind = format.dataset(config, workdir), _kind(config)
+  kept, kind = format.dataset(config, workdir), kind_of(config)
   shared: dict[str, Any] = dict(
     workdir=pathlib.Path(workdir),
     step=found_step,
@@ -122,7 +132,7 @@ def read(
       available=0,
       **shared,
     )
-  data = _same_data(workdir, config, data_dir, folder)
+  data = data_of_run(workdir, config, data_dir=data_dir, folder=folder)
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)
   split = data.splits[name]
   available = split.count
@@ -141,8 +151,27 @@ def read(
   )
 
 
-def _same_data(workdir, config, data_dir, folder):
-  """The Data on which a run was trained; ValueError or OSError if they are missing or differ."""
+def data_of_run(
+  workdir: str | pathlib.Path,
+  config: Mapping[str, Any],
+  *,
+  data_dir: str | pathlib.Path | None = None,
+  folder: str | pathlib.Path | None = None,
+) -> Data:
+  """Reads the data on which a run was trained.
+
+  Args:
+    workdir: the run's folder.
+    config: the run's config, with its facts about the data ('dataset').
+    data_dir, folder: as in `read`.
+
+  Returns:
+    Data.
+
+  Raises:
+    ValueError: the data differ from those on which the network was trained.
+    OSError: the data cannot be read.
+  """
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
@@ -225,7 +254,8 @@ def _check_flags(workdir, name, place, data_dir, folder):
     raise about(error, 'data_dir')
 
 
-def _kind(config):
+def kind_of(config: Mapping[str, Any]) -> str:
+  """The kind of a run's network; see `Subject`."""
   task = config['task']['name']
   if task in KIND_OF_TASK:
     return KIND_OF_TASK[task]

@@ -268,15 +268,15 @@ def shown(pixels: np.ndarray) -> np.ndarray:
   return pixels / (2 * limit) + 0.5
 
 
-def occlusion_of(subject: Subject) -> dict[str, Any]:
-  """Arguments of `attribution.occlusion` for images of this size.
+def occlusion_of(inputs: np.ndarray) -> dict[str, Any]:
+  """Arguments of `attribution.occlusion` for inputs [N, H, W, C] of this size.
 
   For images of up to 32 pixels, the window has 5 pixels and visits every place. For larger images,
   the window is an eighth of the size and moves in steps of a sixteenth, so that the number of
   windows does not grow with the image.
   """
-  side = min(subject.inputs.shape[1:3])
+  side = min(inputs.shape[1:3])
   sizes = {'window': 5, 'stride': 1}
   if side > 32:
     sizes = {'window': side // 8, 'stride': side // 16}
-  return {**sizes, 'fill': subject.inputs.mean((0, 1, 2))}
+  return {**sizes, 'fill': inputs.mean((0, 1, 2))}

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from jaxdl.data import DATA_SETS, checksum, images, preprocess
+from jaxdl.data import DATA_SETS, appearance, checksum, images, preprocess
 from jaxdl.data.source import Source
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
@@ -140,6 +140,7 @@ def test_standardization_uses_statistics_of_the_training_split():
     batch['inputs'], (gray[:3] / 255 - mean) / deviation, rtol=1e-4, atol=1e-5
   )
   facts = data.facts()
+  assert facts.pop('appearance') == appearance.of_split(gray[:4])
   assert facts.pop('checksums') == {
     split: checksum.of_columns(part)
     for split, part in colours(source=None, data_dir=None).columns.items()

@@ -57,6 +57,42 @@ def with_frames(
 ) -> tuple[Square, int]:
   """As `square`, with the number of frames or pages of the file: ([size, size, 3] uint8, int)."""
   import PIL.Image
+
+  image, frames = _upright(encoded, background, keep_gray=False)
+  side = min(image.size) if fit == 'area' else min(size, *image.size)
+  left, top = (image.width - side) // 2, (image.height - side) // 2
+  box = (left, top, left + side, top + side)
+  if side != size:
+    way = PIL.Image.Resampling.BILINEAR if side < size else PIL.Image.Resampling.BOX
+    image = image.resize((size, size), way, box=box)
+  elif image.size != (size, size):
+    image = image.crop(box)
+  return np.asarray(image), frames
+
+
+def upright(
+  encoded: bytes, background: str | Sequence[int] = 'white'
+) -> UInt8[np.ndarray, 'H W C']:
+  """A complete image, upright, in its own size.
+
+  Args:
+    encoded, background: as in `square`.
+
+  Returns:
+    [H, W, 3] uint8; [H, W, 1] for a grey image of 8 bits without transparency.
+
+  Raises:
+    Exception: as `square`.
+  """
+  pixels = np.asarray(_upright(encoded, background, keep_gray=True)[0])
+  return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool) -> Any:
+  """The upright PIL.Image of a file on its background, and the number of its frames.
+
+  It is RGB, or with `keep_gray` grey if the file is a grey image without transparency.
+  """
   import PIL.ImageOps
 
   image = _opened(io.BytesIO(encoded))
@@ -68,19 +104,13 @@ def with_frames(
   image.load()
   if kind not in ('JPEG', 'PNG') or _may_be_turned(image.info):
     image = PIL.ImageOps.exif_transpose(image)
+  if keep_gray and image.mode == 'L' and 'transparency' not in image.info:
+    return image, frames
   if highest is None:
     image = _colour(image, background_colour(background))
   else:
     image = _from_more_bits(image, highest, is_negative, background_colour(background))
-  side = min(image.size) if fit == 'area' else min(size, *image.size)
-  left, top = (image.width - side) // 2, (image.height - side) // 2
-  box = (left, top, left + side, top + side)
-  if side != size:
-    way = PIL.Image.Resampling.BILINEAR if side < size else PIL.Image.Resampling.BOX
-    image = image.resize((size, size), way, box=box)
-  elif image.size != (size, size):
-    image = image.crop(box)
-  return np.asarray(image), frames
+  return image, frames
 
 
 def is_photograph(path: Path) -> bool:

@@ -96,8 +96,18 @@ def streaming(
     batches=batches,
     feed=_Feeder(pieces, workers, corrupt),
     fetch=lambda arrays, feed: feed,
-    capacity=max(1, FEED_BYTES // (own * size * size * 3)),
+    capacity=capacity(own, size),
   )
+
+
+def capacity(own: int, size: int) -> int:
+  """The number of batches in one feed.
+
+  Args:
+    own: photographs of a batch in this process.
+    size: pixels of a photograph's side.
+  """
+  return max(1, FEED_BYTES // (own * size * size * 3))
 
 
 def _import_libraries() -> None:

@@ -1,0 +1,68 @@
+"""Brightness and contrast of images: a small statistic that shows whether images look alike."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+MOST = 2000  # images from which a split's statistic is computed
+
+
+def of_images(images: UInt8[np.ndarray, 'N H W C']) -> Float64[np.ndarray, 'N 2']:
+  """Brightness and contrast of each image, in 0..1.
+
+  Args:
+    images: N images.
+
+  Returns:
+    Mean and standard deviation over the pixels and channels of each image.
+  """
+  flat = images.reshape(len(images), -1)
+  means = flat.mean(1, dtype=np.float64)
+  squares = np.einsum('np,np->n', flat, flat, dtype=np.float64) / flat.shape[1]
+  deviations = np.sqrt(np.maximum(squares - np.square(means), 0))
+  return np.stack([means, deviations], axis=1) / 255
+
+
+def of_split(images: UInt8[np.ndarray, 'N H W C']) -> dict[str, list[float]]:
+  """The statistic of a split, from at most MOST evenly spaced images.
+
+  Args:
+    images: the images of the split, at least one.
+
+  Returns:
+    'brightness' and 'contrast' → [mean, standard deviation] over the images, in 0..1; plain JSON
+    data.
+  """
+  some = images[np.unique(np.linspace(0, len(images) - 1, MOST).astype(int))]
+  found = of_images(some)
+  return {
+    name: [float(found[:, column].mean()), float(found[:, column].std())]
+    for column, name in enumerate(('brightness', 'contrast'))
+  }
+
+
+def distance(
+  mean: Float64[np.ndarray, '2'], recorded: dict[str, list[float]]
+) -> Float64[np.ndarray, '2']:
+  """How far the average brightness and contrast of some images are from those of a split.
+
+  Args:
+    mean: average of the rows of `of_images`.
+    recorded: as returned by `of_split`.
+
+  Returns:
+    Signed distances in standard deviations of the split's images.
+  """
+  middle, deviation = np.array([recorded['brightness'], recorded['contrast']]).T
+  return (mean - middle) / np.maximum(deviation, 1 / 255)
+
+
+def is_recorded(found: Any) -> bool:
+  """Whether a value read from a config has the form of `of_split`'s result."""
+  return isinstance(found, dict) and all(
+    isinstance(found.get(name), list)
+    and len(found[name]) == 2
+    and all(isinstance(value, (int, float)) for value in found[name])
+    for name in ('brightness', 'contrast')
+  )

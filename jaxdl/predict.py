@@ -1,0 +1,215 @@
+"""Predicts the classes of images, reconstructs them, or measures texts, with the network of a run.
+
+Usage:
+
+    python -m jaxdl.predict D INPUT …
+"""
+
+if __name__ == '__main__':  # before the slow imports below
+  from jaxdl.terminal import start
+
+  start.begin()
+
+
+import pathlib
+import sys
+from argparse import Namespace
+
+from jaxdl.config.arguments import about
+from jaxdl.prediction import inputs, results, screen, texts
+from jaxdl.prediction.session import Choice, Outcome, Session, described
+from jaxdl.terminal import command, progress
+from jaxdl.views import subject as subjects
+from jaxdl.views.subject import Subject
+
+LESS_MEMORY = 'give smaller images'
+OF_IMAGES = ('explain', 'page', 'invert', 'distort')  # flags that do not apply to texts
+COUNTS = 20  # classes that are counted on the screen
+
+EXAMPLES = """\
+  python -m jaxdl.predict runs/lstm_mnist digit.png
+  python -m jaxdl.predict runs/cnn_mnist digits --out=digits.csv --explain=grad_cam --page
+  python -m jaxdl.predict runs/char_lstm_shakespeare letter.txt"""
+
+
+def main(arguments: list[str]) -> int:
+  """Runs the command; returns the exit code."""
+  chosen = _parser(arguments[0]).parse_args(arguments[1:])
+  if not chosen.inputs:
+    raise ValueError('no INPUT is given: give images, folders, patterns, texts or - after the run')
+  out = None if chosen.out is None else _flagged(results.check_format, chosen.out, 'out')
+  subject = subjects.read(chosen.workdir, step=chosen.step, examples=False)
+  if subject.kind == 'language_model':
+    return _measure(subject, chosen, out)
+  found = inputs.images(chosen.inputs, subject.classes)
+  for line in found.left_out:
+    _warn(line)
+  names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]
+  choice = Choice(
+    out=out,
+    explain=names,
+    page=chosen.page,
+    show_all=chosen.all,
+    skip=chosen.skip,
+    invert=chosen.invert,
+    distort=chosen.distort,
+  )
+  if chosen.distort and not subject.config['data'].get('distort'):
+    error = ValueError(f'--distort changes nothing: {chosen.workdir} has no config.data.distort')
+    raise error
+  session = Session(subject, found, choice)
+  with progress.counting(len(found), 'images') as advance:
+    outcome = session.run(advance)
+  _show(subject, outcome, chosen)
+  return 1 if outcome.faults else 0
+
+
+def _parser(called):
+  parser = command.Parser(
+    name='predict',
+    called=called,
+    description='Apply the network of a run to your own images or texts.',
+    examples=EXAMPLES,
+    json=True,
+    run='folder of a run',
+    inputs='image files, folders, patterns, .npz, .npy, texts, or - for standard input',
+  )
+  add = parser.add_argument
+  add('--out', metavar='FILE', help='write all probabilities to FILE.csv or FILE.jsonl')
+  add(
+    '--explain',
+    nargs='?',
+    const='',
+    metavar='NAME,NAME',
+    help='draw each input with maps of attribution methods (default grad_cam,'
+    'integrated_gradients), or with its reconstruction',
+  )
+  add('--page', action='store_true', help='write one HTML page with thumbnails and maps')
+  add('--all', action='store_true', help=f'print all rows, not only {screen.ROWS}')
+  add('--skip', action='store_true', help='leave out what cannot be read; the exit code is then 1')
+  add('--invert', action='store_true', help='invert the images: black on white, white on black')
+  add('--distort', action='store_true', help="apply the config's distortion, as evaluation does")
+  add(
+    '--step',
+    default='best',
+    type=command.step,
+    metavar='N',
+    help='checkpoint: best, last or a number (default best)',
+  )
+  return parser
+
+
+def _flagged(function, value, name):
+  """Calls a function; its errors, which begin with the value, name the flag."""
+  try:
+    return function(value)
+  except (ValueError, OSError) as error:
+    raise about(type(error)(f'{name}={error}'), name) from error
+
+
+def _warn(line: str) -> None:
+  print(f'jaxdl: {line}'.encode(errors='backslashreplace').decode(), file=sys.stderr, flush=True)
+
+
+def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
+  """Prints the table, the counts, the metrics, what was written and what was left out."""
+  columns = ['file', *outcome.rows[0].cells]
+  columns = ['next two' if name == 'next' else name for name in columns]
+  table = [[screen.short(row.name), *row.cells.values()] for row in outcome.rows]
+  numbers = [columns.index(name) for name in ('probability', 'error') if name in columns]
+  print(*screen.lines(columns, table, numbers), sep='\n')
+  if len(outcome.rows) < outcome.count:
+    print(f'… and {outcome.count - len(outcome.rows):,} more: --all prints them')
+  if outcome.counts:
+    few = outcome.counts[:COUNTS]
+    more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
+    shown = ', '.join(f'{name} {count:,}' for name, count in few)
+    print(f'{outcome.count:,} {"image" if outcome.count == 1 else "images"}: {shown}{more}')
+  if outcome.metrics:
+    print(described(outcome))
+  if outcome.files:
+    print(f'written: {_named(outcome.files)}')
+  if outcome.warning:
+    _warn(outcome.warning)
+  for fault in outcome.faults:
+    _warn(f'{fault}: left out')
+  found = {
+    'workdir': str(chosen.workdir),
+    'step': subject.step,
+    'inputs': outcome.count,
+    'counts': dict(outcome.counts),
+    'metrics': outcome.metrics,
+    'labelled': outcome.labelled,
+    'rows': [row.values for row in outcome.rows],
+    'left_out': [fault.name for fault in outcome.faults],
+    'files': [str(file) for file in outcome.files],
+  }
+  command.print_result(found, as_json=chosen.json)
+
+
+def _named(files: list[pathlib.Path]) -> str:
+  """The names of some files; of more than four, the first ones and the last one."""
+  names = list(map(str, files))
+  return ', '.join(names) if len(names) <= 4 else ', '.join([*names[:2], '…', *names[-2:]])
+
+
+def _measure(subject: Subject, chosen: Namespace, out) -> int:
+  """Measures texts with a language model; returns the exit code."""
+  for name in OF_IMAGES:
+    if getattr(chosen, name) not in (None, False):
+      raise ValueError(f'--{name} is for images, but {chosen.workdir} is a language model: omit it')
+  files = inputs.texts(chosen.inputs)
+  predictor = texts.TextPredictor(subject.config, subject.model, subject.variables)
+  measured = []
+  with progress.counting(len(files), 'texts') as advance:
+    for file in files:
+      measured.append(predictor.measure(file, skip=chosen.skip))
+      advance(len(measured))
+  rows = [
+    {
+      'file': one.name,
+      'characters': one.characters,
+      'bits_per_character': one.bits_per_character,
+      'perplexity': one.perplexity,
+      'accuracy': one.accuracy,
+    }
+    for one in measured
+  ]
+  if out:
+    with results.Writer(out, list(rows[0])) as writer:
+      writer.rows(rows)
+  shown = rows if chosen.all else rows[: screen.ROWS]
+  table = [
+    [
+      screen.short(row['file']),
+      f'{row["characters"]:,}',
+      f'{row["bits_per_character"]:.4f}',
+      f'{row["perplexity"]:.2f}',
+      f'{100 * row["accuracy"]:.2f} %',
+    ]
+    for row in shown
+  ]
+  columns = ['file', 'characters', 'bits per character', 'perplexity', 'accuracy']
+  print(*screen.lines(columns, table, range(1, 5)), sep='\n')
+  if len(shown) < len(rows):
+    print(f'… and {len(rows) - len(shown):,} more: --all prints them')
+  if out:
+    print(f'written: {out}')
+  changed = [one for one in measured if one.left_out]
+  for one in changed:
+    _warn(
+      f'{one.name}: left out, because they are not in the vocabulary: {one.left_out:,} characters'
+    )
+  found = {
+    'workdir': str(chosen.workdir),
+    'step': subject.step,
+    'texts': rows,
+    'left_out': {one.name: one.left_out for one in changed},
+    'files': [str(out)] if out else [],
+  }
+  command.print_result(found, as_json=chosen.json)
+  return 1 if changed else 0
+
+
+if __name__ == '__main__':
+  sys.exit(command.run(main, sys.argv, less_memory=LESS_MEMORY))

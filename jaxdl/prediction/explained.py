@@ -1,0 +1,201 @@
+"""Maps of the pixels on which predictions depend, and pages of pictures of them."""
+
+import glob
+import pathlib
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+
+from jaxdl import figures
+from jaxdl.analysis.units import Variables
+from jaxdl.config.arguments import about
+from jaxdl.config.spelling import meant
+from jaxdl.data import recorded
+from jaxdl.models import table
+from jaxdl.views import attributions
+from jaxdl.views.view import occlusion_of
+
+A_PAGE = 20  # inputs of a picture
+OF_ROWS = ('saliency', 'gradient × input', 'SmoothGrad', 'integrated gradients')
+RECONSTRUCTION, DIFFERENCE = 'reconstruction', 'difference'
+DEFAULT = ('Grad-CAM', 'integrated gradients')
+
+
+def flag_name(method: str) -> str:
+  """The name of a method in a flag: 'Grad-CAM' → 'grad_cam'."""
+  return re.sub(r'\W+', '_', method.replace('×', ' ').lower())
+
+
+class Explainer:
+  """Computes maps of the predicted class with attribution methods.
+
+  Args:
+    config: the run's config, with its facts about the data ('dataset').
+    model: linen module.
+    variables: its variables.
+    names: names of methods, such as ['grad_cam']; [] for the usual ones.
+
+  Attributes:
+    columns: names of the methods, as titles.
+    signed: numbers of the columns whose maps have both signs.
+
+  Raises:
+    ValueError: a name that is not a method, or a method that does not apply to the network.
+  """
+
+  def __init__(
+    self, config: dict[str, Any], model: nn.Module, variables: Variables, names: Sequence[str]
+  ):
+    self._model, self._variables = model, variables
+    self._shape = recorded.image_shape(config)
+    inputs = tuple(config['dataset']['input_shape'])
+    convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
+    known = list(attributions.methods('', {}))
+    fitting = known if convolutions and len(inputs) == 3 else list(OF_ROWS)
+    self.columns = _chosen(names, known, fitting)
+    self.signed = [
+      number for number, name in enumerate(self.columns) if name in attributions.SIGNED
+    ]
+    self._layer = convolutions[-1] if convolutions else ''
+
+  def maps(
+    self, inputs: Float[np.ndarray, 'n ...'], predicted: Integer[np.ndarray, ' n']
+  ) -> list[list[Float[np.ndarray, 'H W']]]:
+    """The maps of each input, one for each method.
+
+    Args:
+      inputs: inputs of the network.
+      predicted: the class that is explained.
+    """
+    occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
+    methods: dict[str, Callable] = attributions.methods(self._layer, occluded)
+    found = []
+    for name in self.columns:
+      with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of maps that are zero everywhere, which the picture shows
+        maps = methods[name](self._model, self._variables, inputs, predicted)
+      if inputs.ndim == 3:  # rows
+        maps = maps.reshape(len(maps), *self._shape)
+      found.append([attributions.flat(np.asarray(one), name) for one in maps])
+    return [list(of_one) for of_one in zip(*found, strict=True)]
+
+
+def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) -> list[str]:
+  """The methods of some names."""
+  if not names:
+    return [name for name in DEFAULT if name in fitting]
+  by_flag = {flag_name(name): name for name in known}
+  flags = [flag for flag, name in by_flag.items() if name in fitting]
+  chosen = []
+  for name in names:
+    flag = flag_name(name)
+    if flag not in by_flag:
+      error = ValueError(
+        f'explain={name} is no method{meant(flag, flags)}; use some of {", ".join(flags)}'
+      )
+      raise about(error, 'explain')
+    if flag not in flags:
+      error = ValueError(
+        f'explain={name} does not apply to this network: use some of {", ".join(flags)}'
+      )
+      raise about(error, 'explain')
+    chosen.append(by_flag[flag])
+  return list(dict.fromkeys(chosen))
+
+
+class Pages:
+  """Draws inputs with their maps, twenty in a picture.
+
+  The pictures go to a temporary folder and are moved at the end of the `with` block: after an
+  error, nothing is left of them.
+
+  Args:
+    folder: folder of the pictures; it is created, but not its parent.
+    stem: beginning of their names, such as 'explained'.
+    columns: titles of the maps.
+    signed: numbers of the columns whose maps have both signs.
+    heading: heading of every picture.
+
+  Attributes:
+    files: the pictures that were written.
+  """
+
+  def __init__(
+    self,
+    folder: pathlib.Path,
+    stem: str,
+    columns: Sequence[str],
+    signed: Sequence[int],
+    heading: str,
+  ):
+    self._folder, self._stem = folder, stem
+    self._columns, self._heading = ['input', *columns], heading
+    self._signed = [number + 1 for number in signed]
+    self._rows: list[list[np.ndarray]] = []
+    self._labels: list[str] = []
+    self._drawn = 0
+    self.files: list[pathlib.Path] = []
+
+  def __enter__(self) -> 'Pages':
+    beside = self._folder if self._folder.is_dir() else self._folder.parent
+    self._aside = pathlib.Path(tempfile.mkdtemp(prefix='.explained-', dir=beside))
+    return self
+
+  def add(self, label: str, image: Float[np.ndarray, 'H W C'], maps: Sequence[np.ndarray]) -> None:
+    """Adds an input.
+
+    Args:
+      label: text beside it.
+      image: its picture, in 0..1.
+      maps: a map [H, W] or a picture [H, W, C] in 0..1 for each column.
+    """
+    self._rows.append([image, *maps])
+    self._labels.append(label)
+    if len(self._rows) == A_PAGE:
+      self._draw()
+
+  def _draw(self):
+    figure = figures.picture_rows(
+      self._rows,
+      [name.replace(' ', '\n', 1) for name in self._columns],
+      labels=self._labels,
+      signed=self._signed,
+      heading=self._heading,
+    )
+    self._drawn += 1
+    figures.save(figure, self._aside / f'{self._stem}-{self._drawn:02d}.png')
+    self._rows, self._labels = [], []
+
+  def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    try:
+      if kind is None:
+        if self._rows:
+          self._draw()
+        self._move()
+    finally:
+      shutil.rmtree(self._aside, ignore_errors=True)
+
+  def _move(self):
+    """Moves the pictures to their folder, in the place of those of an earlier call."""
+    self._folder.mkdir(exist_ok=True)
+    for old in self._folder.glob(f'{glob.escape(self._stem)}-*.png'):
+      if re.fullmatch(r'-\d+\.png', old.name.removeprefix(self._stem)):
+        old.unlink()
+    for drawn in sorted(self._aside.iterdir()):
+      self.files.append(drawn.replace(self._folder / drawn.name))
+
+
+def pixels_of(
+  value: Float[np.ndarray, 'H W *C'], *, signed: bool = False
+) -> UInt8[np.ndarray, 'H W C']:
+  """Pixels of a picture [H, W, C] in 0..1, or of a map [H, W] in colours."""
+  if value.ndim == 2:
+    return figures.coloured(value, signed=signed)
+  return np.rint(255 * np.clip(figures.visible(value), 0, 1)).astype(np.uint8)

@@ -1,0 +1,149 @@
+"""From image files and arrays to the pixels that a run's network takes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from jaxdl.data import preprocess, recorded
+from jaxdl.data.photographs import decode
+
+Pixels = UInt8[np.ndarray, 'N H W C']
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+  """How images are brought to the size and colours of a network, as for its evaluation.
+
+  Attributes:
+    shape: (height, width, channels) of the network's images.
+    photographs: whether files are cut and scaled as `decode.square` does.
+    fit: 'crop' or 'area', as in the config's data section.
+    background: colour behind transparent pixels, as in `decode.square`.
+    invert: whether each pixel v becomes 255 − v.
+  """
+
+  shape: tuple[int, int, int]
+  photographs: bool
+  fit: str
+  background: Any
+  invert: bool = False
+
+  def of_file(self, encoded: bytes) -> Pixels:
+    """Decodes a file.
+
+    Photographs are made by `decode.square`. Other images are turned upright, laid on the
+    background, cut to the largest square in their centre and scaled by `preprocess.fit`, unless
+    they have the network's size.
+
+    Args:
+      encoded: content of an image file.
+
+    Returns:
+      [1, H, W, C] uint8.
+
+    Raises:
+      Exception: any exception of Pillow if the bytes are not a sound image.
+    """
+    if self.photographs:
+      square = decode.square(encoded, self.shape[0], self.fit, self.background)[None]
+      return 255 - square if self.invert else square
+    return self._fitted(decode.upright(encoded, self.background)[None])
+
+  def of_array(self, images: Shaped[np.ndarray, 'N ...'], name: str = 'the array') -> Pixels:
+    """Converts images of an array.
+
+    Args:
+      images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1, which is rounded to
+        the 256 values of a file. C is that of the network.
+      name: the array, for messages.
+
+    Returns:
+      [N, H, W, C] uint8; other sizes are cut and scaled as those of files.
+
+    Raises:
+      ValueError: another type, shape or range, or another number of channels.
+    """
+    return self._fitted(self._as_bytes(self._with_channels(images, name), name))
+
+  def _with_channels(self, images, name):
+    """Adds the axis of channels where it is missing."""
+    channels = self.shape[-1]
+    if images.ndim == 3 and images.shape[-1] <= 4:
+      raise ValueError(
+        f'{name} has the shape {images.shape}: give [N, H, W, C], one image as array[None]'
+      )
+    if images.ndim == 3:
+      images = images[..., None]
+    if images.ndim != 4:
+      raise ValueError(f'{name} has the shape {images.shape}: give [N, H, W] or [N, H, W, C]')
+    if images.shape[-1] != channels:
+      raise ValueError(
+        f'{name} has images of {images.shape[-1]} channels, but the network takes {channels}: '
+        f'give [N, H, W, {channels}]'
+      )
+    if 0 in images.shape:
+      raise ValueError(f'{name} has the shape {images.shape}: give at least one image')
+    return images
+
+  def _as_bytes(self, images, name):
+    """uint8, also of floating-point images from 0 to 1."""
+    if images.dtype == np.uint8:
+      return np.asarray(images)
+    if images.dtype.kind != 'f':
+      raise ValueError(
+        f'{name} has the type {images.dtype}: give uint8 from 0 to 255, or floating point from 0 '
+        'to 1'
+      )
+    low, high = float(images.min()), float(images.max())
+    if not 0 <= low <= high <= 1:
+      raise ValueError(
+        f'{name} goes from {low:g} to {high:g}: give floating-point images from 0 to 1, or uint8 '
+        'from 0 to 255'
+      )
+    return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
+
+  def _fitted(self, images: Pixels) -> Pixels:
+    """Images of one size and 1 or 3 channels → those of the network."""
+    height, width, channels = self.shape
+    if images.shape[1:3] != (height, width):
+      images = self._square(images)
+    if images.shape[-1] != channels:
+      images = preprocess.gray(images) if channels == 1 else np.repeat(images, channels, axis=-1)
+    if images.shape[1:3] != (height, width):
+      fits = self.fit != 'crop' or images.shape[1] < height
+      images = preprocess.fit(images, height, 'area' if fits else 'crop')
+    return 255 - images if self.invert else images
+
+  def _square(self, images: Pixels) -> Pixels:
+    """The largest square in the centre."""
+    height, width, _ = self.shape
+    found = images.shape[1:3]
+    if height != width:
+      raise ValueError(
+        f'it has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, which is '
+        'not square: scale it to that size'
+      )
+    side = min(found)
+    top, left = (found[0] - side) // 2, (found[1] - side) // 2
+    return images[:, top : top + side, left : left + side]
+
+
+def preparation(config: Mapping[str, Any], *, invert: bool = False) -> Preparation:
+  """The preparation of a run's images.
+
+  Args:
+    config: the config of a run on images, with its facts about the data ('dataset').
+    invert: whether images are inverted.
+  """
+  data = config['data']
+  photographs = data['name'] == 'image_folder'
+  return Preparation(
+    shape=recorded.image_shape(config),
+    photographs=photographs,
+    fit=data.get('fit', 'crop' if photographs else 'area'),
+    background=data.get('background', 'white'),
+    invert=invert,
+  )

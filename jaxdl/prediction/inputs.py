@@ -1,0 +1,316 @@
+"""Finding inputs: image files, folders, glob patterns, arrays, text files and standard input."""
+
+import dataclasses
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, Shaped
+
+from jaxdl.config.spelling import nearest
+from jaxdl.data.photographs import decode, folders
+
+STANDARD_INPUT = '-'
+ARRAYS = ('.npz', '.npy')
+IMAGE_KEYS = ('image', 'images', 'x', 'x_test', 'data')  # names of the images in an .npz file
+LABEL_KEYS = ('label', 'labels', 'y', 'y_test', 'target')  # names of their labels
+NAMED = 3  # of the files that are left out, those that a message names
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+  """An input that is still encoded.
+
+  Attributes:
+    name: its path as it was given or found; '-' for standard input.
+    read: function () → its bytes.
+    label: number of its class; -1 if it is not known.
+  """
+
+  name: str
+  read: Callable[[], bytes]
+  label: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+  """Files, each of which is one input."""
+
+  files: tuple[File, ...]
+
+  def __len__(self) -> int:
+    return len(self.files)
+
+  @property
+  def has_labels(self) -> bool:
+    """Whether the class of a file is known."""
+    return any(file.label >= 0 for file in self.files)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stack:
+  """Images of one array.
+
+  Attributes:
+    name: the file of the array; '' for an array in memory.
+    images: [N, …], not yet checked.
+    labels: [N], the number of each image's class; -1 where it is not known.
+  """
+
+  name: str
+  images: Shaped[np.ndarray, 'N ...']
+  labels: Int32[np.ndarray, ' N']
+
+  def __len__(self) -> int:
+    return len(self.images)
+
+  @property
+  def has_labels(self) -> bool:
+    """Whether the class of an image is known."""
+    return bool((self.labels >= 0).any())
+
+
+Source = Files | Stack
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """What the arguments of a command stand for.
+
+  Attributes:
+    sources: the inputs in order.
+    left_out: lines that name the files of folders that are not inputs.
+  """
+
+  sources: tuple[Source, ...]
+  left_out: tuple[str, ...] = ()
+
+  def __len__(self) -> int:
+    return sum(map(len, self.sources))
+
+  @property
+  def has_labels(self) -> bool:
+    """Whether the class of an input is known."""
+    return any(source.has_labels for source in self.sources)
+
+
+def images(given: Sequence[str | os.PathLike], classes: Sequence[str]) -> Found:
+  """Finds images.
+
+  Args:
+    given: image files, .npy and .npz files, folders (searched recursively, in the order of their
+      names), glob patterns, or '-' for an image from standard input.
+    classes: the names of the run's classes. If all folders directly inside a given folder have such
+      names, they are the labels of the images inside them.
+
+  Returns:
+    Found.
+
+  Raises:
+    FileNotFoundError: a file does not exist, a pattern matches nothing, or a folder holds no image.
+    ValueError: an array file cannot be read, or its labels do not fit the classes.
+  """
+  sources: list[Source] = []
+  left_out = []
+  for path in _expanded(given):
+    if path is None:
+      sources.append(Files((_standard_input(),)))
+    elif path.is_dir():
+      found, others = _images_below(path, classes)
+      sources.append(found)
+      left_out += others
+    elif path.suffix.lower() in ARRAYS:
+      sources.append(_stack(path, classes))
+    else:
+      sources.append(Files((File(str(path), path.read_bytes),)))
+  return Found(tuple(_joined(sources)), tuple(left_out))
+
+
+def texts(given: Sequence[str | os.PathLike]) -> list[File]:
+  """Finds texts.
+
+  Args:
+    given: text files, folders (all files inside them, recursively, in the order of their names),
+      glob patterns, or '-' for standard input.
+
+  Raises:
+    FileNotFoundError: a file does not exist, a pattern matches nothing, or a folder is empty.
+    ValueError: a file is an image or an array.
+  """
+  found = []
+  for path in _expanded(given):
+    if path is None:
+      found.append(_standard_input())
+      continue
+    files = list(_files_below(path)) if path.is_dir() else [path]
+    if not files:
+      raise FileNotFoundError(f'{path} holds no text: give text files, or a folder with some')
+    for file in files:
+      if file.suffix.lower() in ARRAYS or decode.is_photograph(file):
+        raise ValueError(f'{file} is not a text, but the run is a language model: give text files')
+      found.append(File(str(file), file.read_bytes))
+  return found
+
+
+def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
+  """The files and folders that arguments name; None for standard input."""
+  if list(map(str, given)).count(STANDARD_INPUT) > 1:
+    raise ValueError("'-' is given twice: standard input can be read only once")
+  for one in map(str, given):
+    path = Path(one)
+    if one == STANDARD_INPUT:
+      yield None
+    elif os.path.exists(path):
+      yield path
+    elif glob.has_magic(one):
+      matching = sorted(glob.glob(one, recursive=True))
+      if not matching:
+        raise FileNotFoundError(f'{one} matches nothing: give files, or another pattern')
+      yield from map(Path, matching)
+    else:
+      beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
+      near = nearest(path.name, beside)
+      fix = f'did you mean {path.parent / near}?' if near else 'give files or folders that exist'
+      raise FileNotFoundError(f'{one} does not exist: {fix}')
+
+
+def _standard_input() -> File:
+  content = sys.stdin.buffer.read()
+  return File(STANDARD_INPUT, lambda: content)
+
+
+def _files_below(folder: Path) -> Iterable[Path]:
+  """The files in a folder and its folders, sorted; hidden ones are left out."""
+  with os.scandir(folder) as entries:
+    found = sorted(entries, key=lambda entry: entry.name)
+  for entry in found:
+    if entry.name.startswith('.'):
+      continue
+    if entry.is_dir(follow_symlinks=False):
+      yield from _files_below(folder / entry.name)
+    elif entry.is_file():
+      yield folder / entry.name
+
+
+def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str]]:
+  """The images in a folder, and a line that names its other files."""
+  found, others = [], []
+  labels = _labels_of_folders(folder, classes)
+  for path in _files_below(folder):
+    if path.suffix.lower() in folders.SUFFIXES or decode.is_photograph(path):
+      label = labels.get(path.relative_to(folder).parts[0], -1)
+      found.append(File(str(path), path.read_bytes, label))
+    else:
+      others.append(path.relative_to(folder).as_posix())
+  if not found:
+    raise FileNotFoundError(
+      f'{folder} holds no image: give image files, such as .png or .jpg, or a folder with some'
+    )
+  if not others:
+    return Files(tuple(found)), []
+  named = ', '.join(others[:NAMED]) + (', …' if len(others) > NAMED else '')
+  return Files(tuple(found)), [f'left out of {folder}: {len(others):,} not an image ({named})']
+
+
+def _labels_of_folders(folder: Path, classes: Sequence[str]) -> dict[str, int]:
+  """Name of a class folder → its label; {} if a folder has a name that is not a class."""
+  below = [
+    path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')
+  ]
+  known = {name: label for label, name in enumerate(classes)}
+  if not below or not set(below) <= known.keys():
+    return {}
+  return {name: known[name] for name in below}
+
+
+def _joined(sources: Sequence[Source]) -> Iterable[Source]:
+  """Joins neighbouring files, so that they are read in common batches."""
+  files: list[File] = []
+  for source in sources:
+    if isinstance(source, Files):
+      files += source.files
+      continue
+    if files:
+      yield Files(tuple(files))
+      files = []
+    yield source
+  if files:
+    yield Files(tuple(files))
+
+
+def _stack(path: Path, classes: Sequence[str]) -> Stack:
+  """Reads the images and labels of an .npy or .npz file."""
+  try:
+    if path.suffix.lower() == '.npy':
+      # A memory map: only the images of one batch are read at a time.
+      return Stack(str(path), *checked(np.load(path, mmap_mode='r'), None, path, classes))
+    with np.load(path, allow_pickle=False) as content:
+      image, label = _keys(path, content.files)
+      labels = None if label is None else content[label]
+      return Stack(str(path), *checked(content[image], labels, path, classes))
+  except Exception as error:  # damaged files raise errors of zipfile, zlib, EOFError and others
+    if isinstance(error, ValueError) and str(error).startswith(str(path)):
+      raise
+    reason = str(error).partition('\n')[0] or type(error).__name__
+    raise ValueError(
+      f'{path} is not an array that can be read ({reason}): write it with numpy.save or numpy.savez'
+    ) from error
+
+
+def _keys(path: Path, names: Sequence[str]) -> tuple[str, str | None]:
+  """The names of the images and of the labels in an .npz file."""
+  label = next((name for name in LABEL_KEYS if name in names), None)
+  image = next((name for name in IMAGE_KEYS if name in names), None)
+  others = [name for name in names if name != label]
+  if image is None and len(others) == 1:
+    (image,) = others
+  if image is None:
+    raise ValueError(
+      f'{path} has no images: name the array {IMAGE_KEYS[0]!r}, it holds {", ".join(names) or "no"}'
+      ' arrays'
+    )
+  return image, label
+
+
+def checked(
+  images: np.ndarray, labels: np.ndarray | None, name: object, classes: Sequence[str]
+) -> tuple[np.ndarray, Int32[np.ndarray, ' N']]:
+  """Checks that labels fit images and classes.
+
+  Args:
+    images: [N, …].
+    labels: [N] or [N, 1] integers, or the names of classes; None if not known.
+    name: the file, for messages.
+    classes: the names of the run's classes.
+
+  Returns:
+    (images, labels [N] int32; -1 where they are not known).
+
+  Raises:
+    ValueError: another number of labels than images, or labels that are not classes.
+  """
+  if images.ndim == 0 or not len(images):
+    raise ValueError(f'{name} is empty: give at least one image')
+  if labels is None:
+    return images, np.full(len(images), -1, np.int32)
+  labels = np.asarray(labels)
+  if labels.shape not in ((len(images),), (len(images), 1)):
+    raise ValueError(
+      f'{name} has labels of shape {labels.shape} for {len(images)} images: give one for each'
+    )
+  labels = labels.reshape(-1)
+  if labels.dtype.kind == 'U':
+    unknown = sorted(set(labels.tolist()) - set(classes))
+    if unknown:
+      raise ValueError(f'{name} has the label {unknown[0]!r}: use {", ".join(classes)}')
+    return images, np.array([list(classes).index(label) for label in labels], np.int32)
+  if labels.dtype.kind not in 'iu':
+    raise ValueError(f'{name} has labels of type {labels.dtype}: give whole numbers, or names')
+  if labels.min() < 0 or labels.max() >= len(classes):
+    raise ValueError(
+      f'{name} has labels from {labels.min()} to {labels.max()}: use 0 to {len(classes) - 1}'
+    )
+  return images, labels.astype(np.int32)

@@ -1,0 +1,198 @@
+"""The compiled network of a run on images: batches of pixels → outputs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int32, UInt8
+
+from jaxdl.analysis import units
+from jaxdl.data import recorded
+from jaxdl.data.photographs import stream as photographs
+from jaxdl.step import tasks
+
+EVALUATION_BATCH = {'image_folder': 32}  # default of `evaluation_batch_size` in a data section
+DEFAULT_BATCH = 1000
+
+Sums = dict[str, np.ndarray]  # name → sum over the examples that count
+
+
+class Predictor:
+  """Computes the outputs of a network in batches of one size, with one compiled program.
+
+  A batch has the size of the run's evaluation and the last one is padded, so that the outputs equal
+  those of the evaluation to the bit.
+
+  Args:
+    config: the run's config, with its facts about the data ('dataset').
+    model: linen module.
+    variables: its variables.
+    distort: whether the config's distortion is applied, as evaluation does.
+    batch_size: examples of a batch; None for that of the run's evaluation.
+
+  Attributes:
+    batch_size: examples of a batch.
+    capacity: batches of a feed of the evaluation; None if a feed has all batches.
+  """
+
+  def __init__(
+    self,
+    config: dict[str, Any],
+    model: nn.Module,
+    variables: units.Variables,
+    *,
+    distort: bool = False,
+    batch_size: int | None = None,
+  ):
+    data = config['data']
+    default = EVALUATION_BATCH.get(data['name'], DEFAULT_BATCH)
+    self.batch_size = batch_size or data.get('evaluation_batch_size', default)
+    self._model = model
+    self._variables = jax.device_put(variables)
+    self.capacity = None
+    if data['name'] == 'image_folder':
+      self.capacity = photographs.capacity(self.batch_size, recorded.image_shape(config)[0])
+    self._prepare = recorded.preparation(config, distort=distort)
+    self._shape = recorded.image_shape(config)
+    self._task = tasks.build(config['task'])[1]
+    self._needs_labels = config['task']['name'] != 'reconstruct'
+    self._run = jax.jit(self._outputs_and_sums)
+    self._layers: dict[str, Callable] = {}
+
+  def _outputs_and_sums(self, variables, batch):
+    """Outputs of a batch, the squared error of each example if it is an image, and sums."""
+    batch = self._prepare(batch)
+    outputs, _ = self._model.apply(variables, batch['inputs'], mutable=['carry'])
+    found = {'outputs': outputs, 'inputs': batch['inputs']}
+    if outputs.shape == batch['target'].shape:
+      found['target'] = batch['target']
+      found['errors'] = jnp.square(outputs - batch['target']).mean((1, 2, 3))
+    return found, self._task(outputs, batch)
+
+  def start(
+    self,
+    images: UInt8[np.ndarray, 'n H W C'],
+    labels: Int32[np.ndarray, ' n'],
+    index: Int32[np.ndarray, ' n'],
+  ) -> tuple[Any, Any]:
+    """Starts to compute a batch; the device computes while Python continues.
+
+    Args:
+      images: at most `batch_size` images of the network's size.
+      labels: their classes; -1 where it is not known.
+      index: their positions, on which a distortion depends.
+
+    Returns:
+      ('outputs', 'inputs' and, if these have one shape, 'target' and 'errors' → arrays
+      [batch_size, …]; sums over the examples, of a classifier over those whose class is known),
+      arrays on the device.
+    """
+    return self._run(self._variables, self._padded(images, labels, index))
+
+  def width(self) -> int:
+    """The last axis of the outputs, of a classifier the number of classes; computes nothing."""
+    nothing = np.zeros(0, np.int32)
+    batch = self._padded(np.zeros((0, *self._shape), np.uint8), nothing, nothing)
+    found, _ = jax.eval_shape(self._outputs_and_sums, self._variables, batch)
+    return found['outputs'].shape[-1]
+
+  def _padded(self, images, labels, index):
+    batch = {
+      'image': np.zeros((self.batch_size, *self._shape), np.uint8),
+      'label': np.zeros(self.batch_size, np.int32),
+      'index': np.zeros(self.batch_size, np.int32),
+      'mask': np.zeros(self.batch_size, np.float32),
+    }
+    real = len(images)
+    batch['image'][:real], batch['index'][:real] = images, index
+    batch['label'][:real] = np.maximum(labels, 0)
+    batch['mask'][:real] = labels >= 0 if self._needs_labels else 1
+    return batch
+
+  def inputs(
+    self, images: UInt8[np.ndarray, 'n H W C'], index: Int32[np.ndarray, ' n']
+  ) -> Float[jax.Array, 'n ...']:
+    """The network's inputs of images."""
+    return self._prepare({'image': images, 'index': index})['inputs']
+
+  def layer(
+    self, name: str, images: UInt8[np.ndarray, 'n H W C'], index: Int32[np.ndarray, ' n']
+  ) -> Float[np.ndarray, 'n ...']:
+    """The output of a layer after its activation, for at most `batch_size` images.
+
+    Raises:
+      ValueError: an unknown layer; the message lists the names.
+    """
+    if name not in self._layers:
+      example = np.zeros((1, *self._shape), np.uint8)
+      inputs = self.inputs(example, np.zeros(1, np.int32))
+      units.check_layers(self._model, self._variables, inputs, [name])
+
+      def outputs(variables, batch):
+        inputs = self._prepare(batch)['inputs']
+        return units.outputs(self._model, variables, inputs, [name])[1][name]
+
+      self._layers[name] = jax.jit(outputs)
+    labels = np.full(len(images), -1, np.int32)
+    found = self._layers[name](self._variables, self._padded(images, labels, index))
+    return np.asarray(found)[: len(images)]
+
+
+class Total:
+  """Adds the sums of batches as evaluation does, so that its metrics are equal to the bit.
+
+  The batches of one feed are added in float32 and the feeds in float64.
+
+  Args:
+    capacity: batches of a feed; None if a feed has all batches.
+  """
+
+  def __init__(self, capacity: int | None = None):
+    self._capacity = capacity
+    self._batches = 0
+    self._feeds: list[Sums] = []
+
+  def add(self, sums: Sums) -> None:
+    """Adds the sums of the next batch."""
+    if not self._feeds or (self._capacity and self._batches % self._capacity == 0):
+      self._feeds.append({name: np.float32(0) + value for name, value in sums.items()})
+    else:
+      last = self._feeds[-1]
+      self._feeds[-1] = {name: last[name] + value for name, value in sums.items()}
+    self._batches += 1
+
+  @property
+  def count(self) -> int:
+    """Number of examples."""
+    return round(sum(float(feed['count']) for feed in self._feeds))
+
+  def metrics(self) -> dict[str, float]:
+    """Metrics as in a run's summary, without the name of the split; {} without examples."""
+    if not self.count:
+      return {}
+    sums = {
+      name: np.sum([feed[name] for feed in self._feeds], axis=0, dtype=np.float64)
+      for name in self._feeds[0]
+    }
+    return tasks.metrics(sums)
+
+
+def in_turn(started: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+  """Fetches results from the device, each after the next one has been started.
+
+  Args:
+    started: (anything, arrays on the device) of each batch.
+
+  Yields:
+    (anything, NumPy arrays).
+  """
+  before = None
+  for what, arrays in started:
+    if before is not None:
+      yield before[0], jax.device_get(before[1])
+    before = what, arrays
+  if before is not None:
+    yield before[0], jax.device_get(before[1])

@@ -1,0 +1,187 @@
+"""Results of a prediction, and CSV and JSON Lines files of them."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int32
+
+FORMATS = ('.csv', '.jsonl')
+
+
+class Prediction(NamedTuple):
+  """The predicted class of one input.
+
+  Attributes:
+    name: name of the input; '' for an image in memory.
+    predicted: number of the class with the highest probability.
+    class_name: its name.
+    probability: its probability.
+    probabilities: those of all classes.
+    label: number of the true class; None if it is not known.
+  """
+
+  name: str
+  predicted: int
+  class_name: str
+  probability: float
+  probabilities: Float[np.ndarray, ' K']
+  label: int | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+  """Predicted classes of inputs; `len` counts them, iteration yields a `Prediction` for each.
+
+  Attributes:
+    classes: names of the K classes.
+    names: name of each input, such as its file; '' for an image in memory.
+    probabilities: softmax of the logits.
+    logits: outputs of the network.
+    labels: true class of each input, −1 where it is not known; None if none is known.
+  """
+
+  classes: tuple[str, ...]
+  names: tuple[str, ...]
+  probabilities: Float[np.ndarray, 'N K']
+  logits: Float[np.ndarray, 'N K']
+  labels: Int32[np.ndarray, ' N'] | None
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def __iter__(self) -> Iterator[Prediction]:
+    for number, (name, row) in enumerate(zip(self.names, self.probabilities, strict=True)):
+      label = -1 if self.labels is None else int(self.labels[number])
+      best = int(row.argmax())
+      yield Prediction(
+        name, best, self.classes[best], float(row[best]), row, None if label < 0 else label
+      )
+
+
+class Reconstruction(NamedTuple):
+  """The reconstruction of one input.
+
+  Attributes:
+    name: name of the input; '' for an image in memory.
+    error: mean squared error, the anomaly score.
+    image: the reconstruction.
+  """
+
+  name: str
+  error: float
+  image: Float[np.ndarray, 'H W C']
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstructions:
+  """What an autoencoder makes of inputs; iteration yields a `Reconstruction` for each.
+
+  Attributes:
+    names: name of each input; '' for an image in memory.
+    errors: mean squared error of each, in the scale of the network's inputs; the anomaly score.
+    images: the reconstructions as pictures in 0..1.
+    labels: true class of each input, −1 where it is not known; None if none is known.
+  """
+
+  names: tuple[str, ...]
+  errors: Float[np.ndarray, ' N']
+  images: Float[np.ndarray, 'N H W C']
+  labels: Int32[np.ndarray, ' N'] | None
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def __iter__(self) -> Iterator[Reconstruction]:
+    for name, error, image in zip(self.names, self.errors, self.images, strict=True):
+      yield Reconstruction(name, float(error), image)
+
+
+def softmax(logits: Float[np.ndarray, 'N K']) -> Float[np.ndarray, 'N K']:
+  """Probabilities of logits, computed in float64."""
+  exponents = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+  return exponents / exponents.sum(-1, keepdims=True)
+
+
+def class_names(classes: Sequence[str], count: int) -> tuple[str, ...]:
+  """A name for each of `count` outputs: the number of an output without a name."""
+  names = tuple(map(str, classes))
+  return names[:count] + tuple(str(number) for number in range(len(names), count))
+
+
+def check_format(path: str | os.PathLike) -> pathlib.Path:
+  """Checks the ending of a file of results, and that its folder exists.
+
+  Raises:
+    ValueError: the ending is not one of FORMATS.
+    FileNotFoundError: the folder does not exist.
+  """
+  file = pathlib.Path(path)
+  if file.suffix.lower() not in FORMATS:
+    raise ValueError(f'{path} is not a file of results: name it with the ending .csv or .jsonl')
+  if not file.parent.is_dir():
+    raise FileNotFoundError(f'{path} cannot be written: make the folder {file.parent} first')
+  return file
+
+
+class Writer:
+  """Writes rows to a CSV or JSON Lines file as they come.
+
+  The rows go to a temporary file beside it, which is renamed at the end: after an error, the file
+  keeps its previous content.
+
+    with Writer('x.csv', ['file', 'class']) as writer:
+      writer.rows([{'file': 'a.png', 'class': 'cat'}])
+
+  Args:
+    file: path of the file, which `check_format` accepts.
+    columns: the columns of a CSV file.
+  """
+
+  def __init__(self, file: pathlib.Path, columns: Sequence[str]):
+    self._file, self._columns = file, list(columns)
+    self._aside = file.with_name(f'{file.name}.new')
+    self._open: io.TextIOWrapper | None = None
+
+  def __enter__(self) -> 'Writer':
+    self._open = self._aside.open('w', encoding='utf-8', errors='backslashreplace', newline='')
+    if self._file.suffix.lower() == '.csv':
+      csv.writer(self._open).writerow(self._columns)
+    return self
+
+  def rows(self, found: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows.
+
+    Args:
+      found: column → value of each row, in the order of the columns. A value that is a mapping,
+        such as class → probability, is several columns of a CSV file and an object in JSON Lines.
+    """
+    assert self._open is not None
+    if self._file.suffix.lower() == '.csv':
+      csv.writer(self._open).writerows(map(_cells, found))
+      return
+    for values in found:
+      self._open.write(json.dumps(values, ensure_ascii=False) + '\n')
+
+  def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    assert self._open is not None
+    try:
+      self._open.close()
+      if kind is None:
+        self._aside.replace(self._file)
+    finally:
+      self._aside.unlink(missing_ok=True)
+
+
+def _cells(values):
+  """The cells of a row of a CSV file."""
+  cells = []
+  for value in values.values():
+    cells += value.values() if isinstance(value, Mapping) else [value]
+  return cells

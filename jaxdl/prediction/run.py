@@ -1,0 +1,255 @@
+"""A run that predicts: `jaxdl.load`."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from jaxdl.prediction import images, inputs, results, stream, texts
+from jaxdl.prediction.predictor import Predictor, Total, in_turn
+from jaxdl.prediction.results import Predictions, Reconstructions
+from jaxdl.runs import format, record
+from jaxdl.views import subject
+
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
+Images = Shaped[np.ndarray, 'N ...'] | Shaped[jax.Array, 'N ...'] | Sequence[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(record.Run):
+  """A run on disk whose network can be applied to new images and texts.
+
+  Programs are compiled at the first call and kept with the object.
+  """
+
+  @functools.cached_property
+  def _predictors(self) -> dict[tuple, Predictor]:
+    return {}
+
+  @property
+  def kind(self) -> str:
+    """'cnn', 'recurrent', 'classifier' (any other), 'language_model' or 'autoencoder'."""
+    return subject.kind_of(self.config)
+
+  def predict(
+    self,
+    given: Paths | Images,
+    *,
+    distort: bool = False,
+    invert: bool = False,
+    batch_size: int | None = None,
+  ) -> Predictions | Reconstructions | list[texts.Measured]:
+    """Predicts the classes of images; reconstructs them; or measures texts.
+
+    Images are prepared as for the run's evaluation. Files are decoded in several threads while the
+    network computes.
+
+    Args:
+      given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1, or
+        as a sequence of arrays of one shape; or paths, folders and patterns as those of
+        `jaxdl predict`. For a language model, paths of texts.
+      distort: whether the config's distortion is applied, as evaluation does.
+      invert: whether each pixel v becomes 255 − v.
+      batch_size: images of a batch; None for that of the run's evaluation, with which the result
+        equals the evaluation to the bit.
+
+    Returns:
+      Predictions of a classifier, Reconstructions of an autoencoder, or a Measured for each text.
+
+    Raises:
+      ValueError: an input that cannot be read, or images of another shape, type or range.
+      OSError: a file does not exist, or the run has no checkpoint.
+    """
+    if self.kind == 'language_model':
+      return self._measured(given)
+    found = self._found(given)
+    predictor = self._predictor(distort, batch_size)
+    names, labels, parts = [], [], []
+    for batch, (outputs, _) in self._computed(found, predictor, invert):
+      names += batch.names
+      labels.append(batch.labels)
+      kept = ('outputs', 'errors') if self.kind == 'autoencoder' else ('outputs',)
+      parts.append({name: outputs[name][: len(batch.names)] for name in kept})
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    known = np.concatenate(labels) if found.has_labels else None
+    if self.kind == 'autoencoder':
+      pictures = subject.pictures(self.config, whole['outputs'])
+      return Reconstructions(tuple(names), whole['errors'], pictures, known)
+    logits = whole['outputs']
+    classes = results.class_names(self.classes, logits.shape[-1])
+    return Predictions(classes, tuple(names), results.softmax(logits), logits, known)
+
+  def features(
+    self, given: Paths | Images, layer: str, *, batch_size: int | None = None
+  ) -> Float[np.ndarray, 'N ...']:
+    """The output of a layer after its activation.
+
+    Args:
+      given: images, as in `predict`.
+      layer: name of the layer, as in the table that training prints.
+      batch_size: as in `predict`.
+
+    Returns:
+      [N, …], the output for each image.
+
+    Raises:
+      ValueError: an unknown layer (the message lists the names), a language model, or images as in
+        `predict`.
+      OSError: as `predict`.
+    """
+    self._refuse_texts('features')
+    predictor = self._predictor(False, batch_size)
+    found, preparation = self._found(given), images.preparation(self.config)
+    parts = [
+      predictor.layer(layer, batch.images, batch.index)
+      for batch in _sound(stream.batches(found, preparation, predictor.batch_size))
+    ]
+    return np.concatenate(parts)
+
+  def evaluate(self, data: Any, *, distort: bool = True) -> dict[str, float]:
+    """Evaluates the network as training does.
+
+    Args:
+      data: the name of one of the run's splits, such as 'test', whose examples are read again and
+        whose metrics equal the summary's; or (images, labels) as in `predict`, labels [N] being
+        numbers or names of classes; or a folder of class folders.
+      distort: whether the config's distortion is applied, as evaluation does.
+
+    Returns:
+      Metrics by the names of the summary without the split, such as 'loss' and 'accuracy', and
+      'examples', the number of examples over which they are averaged.
+
+    Raises:
+      ValueError: data without labels, or as `predict`.
+      OSError: the data cannot be read, or as `predict`.
+    """
+    if isinstance(data, str) and data in self.config['data']['splits']:
+      return self._evaluated_split(data, distort)
+    self._refuse_texts('evaluate', ': give the name of a split, such as test')
+    if isinstance(data, tuple) and len(data) == 2:
+      pixels, labels = data
+      checked = inputs.checked(_as_array(pixels), np.asarray(labels), 'the array', self.classes)
+      found = inputs.Found((inputs.Stack('', *checked),))
+    else:
+      found = self._found(data)
+    predictor = self._predictor(distort, None)
+    total = Total(predictor.capacity)
+    for _, (_, sums) in self._computed(found, predictor, False):
+      total.add(sums)
+    return _metrics(total)
+
+  def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
+    split = subject.data_of_run(self.folder, self.config).splits[name]
+    if self.kind == 'language_model':
+      total = Total()
+      total.add(self._text_predictor.sums(split))
+      return _metrics(total)
+    predictor, total = self._predictor(distort, None), Total(split.capacity)
+    for number in range(split.batches):
+      feed = {key: values[0] for key, values in split.feed(number, 1).items()}
+      batch = split.fetch(split.arrays, feed)
+      real = batch['mask'] > 0
+      arrays = (batch[key][real] for key in ('image', 'label', 'index'))
+      total.add(jax.device_get(predictor.start(*arrays)[1]))
+    return _metrics(total)
+
+  @functools.cached_property
+  def _text_predictor(self) -> texts.TextPredictor:
+    return texts.TextPredictor(self.config, self.model, self.variables)
+
+  def _predictor(self, distort: bool, batch_size: int | None) -> Predictor:
+    key = (distort, batch_size)
+    if key not in self._predictors:
+      format.dataset(self.config, self.folder)
+      self._predictors[key] = Predictor(
+        self.config, self.model, self.variables, distort=distort, batch_size=batch_size
+      )
+    return self._predictors[key]
+
+  def _found(self, given: Any) -> inputs.Found:
+    """The inputs of paths or of images in memory."""
+    paths = _as_paths(given)
+    if paths is not None:
+      return inputs.images(paths, self.classes)
+    array = _as_array(given)
+    return inputs.Found((inputs.Stack('', *inputs.checked(array, None, 'the array', ())),))
+
+  def _computed(
+    self, found: inputs.Found, predictor: Predictor, invert: bool
+  ) -> Iterator[tuple[stream.Batch, Any]]:
+    preparation = images.preparation(self.config, invert=invert)
+    return in_turn(
+      (batch, predictor.start(batch.images, batch.labels, batch.index))
+      for batch in _sound(stream.batches(found, preparation, predictor.batch_size))
+    )
+
+  def _measured(self, given: Any) -> list[texts.Measured]:
+    paths = _as_paths(given)
+    if paths is None:
+      raise ValueError(f'{self.folder} holds a language model: give the paths of texts')
+    return [self._text_predictor.measure(file) for file in inputs.texts(paths)]
+
+  def _refuse_texts(self, method: str, fix: str = '') -> None:
+    if self.kind == 'language_model':
+      raise ValueError(f'{self.folder} holds a language model: {method} is for images{fix}')
+
+
+def load(workdir: str | os.PathLike) -> Run:
+  """Loads a run from its folder.
+
+  Args:
+    workdir: the run's folder.
+
+  Returns:
+    Run; its network and variables are read at their first use.
+
+  Raises:
+    FileNotFoundError: the folder holds no run.
+    ValueError: one of its files is damaged.
+  """
+  found = record.load(workdir)
+  return Run(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
+
+
+def _as_paths(given: Any) -> list[str | os.PathLike] | None:
+  """Paths as a list; None for images."""
+  if isinstance(given, (str, os.PathLike)):
+    return [given]
+  is_list = isinstance(given, (list, tuple)) and bool(given)
+  if is_list and all(isinstance(one, (str, os.PathLike)) for one in given):
+    return list(given)
+  return None
+
+
+def _as_array(given: Any) -> np.ndarray:
+  """Images in memory as one array."""
+  if hasattr(given, 'shape'):
+    return np.asarray(given)
+  shapes = {np.shape(one) for one in given}
+  if len(shapes) > 1:
+    raise ValueError(
+      f'the images have different shapes, such as {" and ".join(map(str, sorted(shapes)[:2]))}: '
+      'give images of one shape, or files'
+    )
+  return np.asarray(given)
+
+
+def _sound(batches: Iterator[stream.Batch]) -> Iterator[stream.Batch]:
+  """The same batches; raises ValueError for the first input that cannot be read."""
+  for batch in batches:
+    if batch.faults:
+      raise ValueError(f'{batch.faults[0]}: give image files, or leave it out')
+    yield batch
+
+
+def _metrics(total: Total) -> dict[str, float]:
+  if not total.count:
+    raise ValueError(
+      'no label is known: give (images, labels), the name of a split, or a folder of class folders'
+    )
+  return {**total.metrics(), 'examples': total.count}

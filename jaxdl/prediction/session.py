@@ -1,0 +1,312 @@
+"""Predicts all inputs of a command in one pass and writes what was asked for."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxdl.data import appearance
+from jaxdl.prediction import explained, images, results, rows, screen, stream
+from jaxdl.prediction.inputs import Found
+from jaxdl.prediction.page import Page
+from jaxdl.prediction.predictor import Predictor, Total, in_turn
+from jaxdl.prediction.stream import Batch, Fault
+from jaxdl.views.subject import Subject
+
+FAR, FAR_OF_ONE = 2.5, 2.5  # standard deviations; see `appearance_warning`
+FOLDER, PICTURES, PAGE = 'predictions', 'explained', 'page.html'  # in the folder of a run
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """What a prediction does besides the table.
+
+  Attributes:
+    out: a file of results; None for none.
+    explain: names of attribution methods, [] for the usual ones; None draws no pictures.
+    page: whether the HTML page is written.
+    show_all: whether all rows are kept for the screen.
+    skip: whether inputs that cannot be read are skipped.
+    invert, distort: as in `Run.predict`.
+  """
+
+  out: pathlib.Path | None = None
+  explain: Sequence[str] | None = None
+  page: bool = False
+  show_all: bool = False
+  skip: bool = False
+  invert: bool = False
+  distort: bool = False
+
+
+@dataclasses.dataclass
+class Outcome:
+  """What was found.
+
+  Attributes:
+    count: number of inputs that were predicted.
+    rows: the rows for the screen.
+    counts: (class, number of inputs predicted as it), the most frequent first.
+    metrics: of the inputs whose class is known, or of all inputs of an autoencoder.
+    labelled: their number.
+    faults: the inputs that cannot be read.
+    files: the files that were written.
+    warning: a line about inputs that look unlike the training images; '' for none.
+  """
+
+  count: int
+  rows: list[rows.Row]
+  counts: list[tuple[str, int]]
+  metrics: dict[str, float]
+  labelled: int
+  faults: list[Fault]
+  files: list[pathlib.Path]
+  warning: str
+
+
+class Session:
+  """One pass over the inputs of a command.
+
+  Args:
+    subject: the network, without examples.
+    found: the inputs.
+    choice: what is written.
+
+  Raises:
+    ValueError: a method of `explain` that does not apply to the network.
+  """
+
+  def __init__(self, subject: Subject, found: Found, choice: Choice):
+    self._subject, self._found, self._choice = subject, found, choice
+    self._predictor = Predictor(
+      subject.config, subject.model, subject.variables, distort=choice.distort
+    )
+    self._preparation = images.preparation(subject.config, invert=choice.invert)
+    self._is_classifier = subject.kind != 'autoencoder'
+    outputs = self._predictor.width() if self._is_classifier else len(subject.classes)
+    kind = rows.Classes if self._is_classifier else rows.Errors
+    classes = results.class_names(subject.classes, outputs)
+    self._rows = kind(classes, has_labels=found.has_labels)
+    self._explainer = None
+    self.columns, self.signed = [], []
+    if choice.explain is not None and self._is_classifier:
+      self._explainer = explained.Explainer(
+        subject.config, subject.model, subject.variables, choice.explain
+      )
+      self.columns, self.signed = self._explainer.columns, self._explainer.signed
+    elif not self._is_classifier:
+      self.columns, self.signed = [explained.RECONSTRUCTION, explained.DIFFERENCE], [1]
+
+  def run(self, advance: Callable[[int], Any]) -> Outcome:
+    """Predicts all inputs.
+
+    Args:
+      advance: function that is called with the number of inputs done so far.
+
+    Returns:
+      Outcome.
+
+    Raises:
+      ValueError: an input cannot be read and is not skipped, or none can be read; nothing is
+        written then.
+      OSError: a file cannot be written.
+    """
+    kept, faults, total = [], [], Total(self._predictor.capacity)
+    counts = np.zeros(len(self._rows.classes), int)
+    looks, count = np.zeros(2), 0
+    with contextlib.ExitStack() as stack:
+      writer, pages, page = self._outputs(stack)
+      for batch, (found, sums) in self._computed():
+        faults += batch.faults
+        if not batch.names:
+          continue
+        of_batch = self._rows.of(batch, found)
+        if self._is_classifier:
+          counts += np.bincount([row.predicted for row in of_batch], minlength=len(counts))
+        total.add(sums)
+        looks += appearance.of_images(batch.images).sum(0)
+        if writer:
+          writer.rows(row.values for row in of_batch)
+        self._draw(of_batch, found, pages, page)
+        kept = self._shown(kept + of_batch)
+        count += len(batch.names)
+        advance(count + len(faults))
+      if not count:
+        raise ValueError(f'no input can be read, the first one being {faults[0]}: replace them')
+    order = [number for number in np.argsort(-counts, kind='stable') if counts[number]]
+    outcome = Outcome(
+      count=count,
+      rows=kept,
+      counts=[(self._rows.classes[number], int(counts[number])) for number in order],
+      metrics=total.metrics(),
+      labelled=total.count,
+      faults=faults,
+      files=[self._choice.out] if self._choice.out else [],
+      warning=self._warning(looks / count, count),
+    )
+    outcome.files += pages.files if pages else []
+    if page:
+      page.write(*_summary(self._subject, outcome))
+      outcome.files.append(page.file)
+    return outcome
+
+  def _computed(self) -> Iterator[tuple[Batch, Any]]:
+    return in_turn(
+      (batch, self._predictor.start(batch.images, batch.labels, batch.index))
+      for batch in self._batches()
+    )
+
+  def _batches(self) -> Iterator[Batch]:
+    for batch in stream.batches(self._found, self._preparation, self._predictor.batch_size):
+      if batch.faults and not self._choice.skip:
+        raise ValueError(f'{batch.faults[0]}: replace it, or add --skip to leave such inputs out')
+      yield batch
+
+  def _outputs(
+    self, stack: contextlib.ExitStack
+  ) -> tuple[results.Writer | None, explained.Pages | None, Page | None]:
+    """Opens the file of results and prepares the pictures and the page."""
+    choice, subject = self._choice, self._subject
+    writer = pages = page = None
+    if choice.out:
+      writer = stack.enter_context(results.Writer(choice.out, self._rows.columns))
+    if choice.out:
+      folder, stem = choice.out.parent, f'{choice.out.stem}-{PICTURES}'
+      file = choice.out.with_suffix('.html')
+    else:
+      folder, stem = subject.workdir / FOLDER, PICTURES
+      file = folder / PAGE
+    title = f'{subject.workdir.resolve().name} at step {subject.step:,}'
+    if choice.explain is not None:
+      heading = f'{title}: {_heading(self.columns, self.signed)}'
+      maker = explained.Pages(folder, stem, self.columns, self.signed, heading)
+      pages = stack.enter_context(maker)
+    if choice.page:
+      page = Page(file, f'Predictions of {title}', self.columns, self.signed)
+    return writer, pages, page
+
+  def _draw(self, of_batch, found, pages, page):
+    """Adds the inputs of a batch and their maps to the pictures and the page."""
+    if pages is None and (page is None or page.is_full):
+      return
+    count = len(of_batch)
+    shape = self._preparation.shape
+    pictures = self._subject.seen(found['inputs'][:count].reshape(-1, *shape))
+    maps = self._maps(of_batch, found)
+    for row, picture, of_row in zip(of_batch, pictures, maps, strict=True):
+      if pages:
+        pages.add(_label(row), picture, of_row)
+      if page:
+        page.add(screen.short(row.name), row.cells, picture, of_row, wrong=row.wrong)
+
+  def _maps(self, of_batch, found):
+    """The maps of the inputs of a batch, or the reconstructions of an autoencoder."""
+    count = len(of_batch)
+    if not self._is_classifier:
+      rebuilt = self._subject.seen(found['outputs'][:count])
+      targets = self._subject.seen(found['target'][:count])
+      return [[new, (new - old).mean(-1)] for new, old in zip(rebuilt, targets, strict=True)]
+    if self._explainer is None:
+      return [[]] * count
+    inputs = found['inputs'][:count]
+    predicted = np.array([row.predicted for row in of_batch], np.int32)
+    maps = []
+    for first in range(0, count, explained.A_PAGE):
+      part = slice(first, first + explained.A_PAGE)
+      # Full pages, so that the programs are compiled once.
+      missing = explained.A_PAGE - len(inputs[part]) if count > explained.A_PAGE else 0
+      padded = [
+        np.concatenate([values[part], np.repeat(values[:1], missing, axis=0)])
+        for values in (inputs, predicted)
+      ]
+      maps += self._explainer.maps(*padded)[: len(inputs[part])]
+    return maps
+
+  def _shown(self, kept: list[rows.Row]) -> list[rows.Row]:
+    """The rows for the screen among those so far: the first ones, or those of the worst errors."""
+    kept = [dataclasses.replace(row, values=row.brief()) for row in kept]
+    if not self._is_classifier:
+      kept.sort(key=lambda row: -row.score)
+    return kept if self._choice.show_all else kept[: screen.ROWS]
+
+  def _warning(self, mean: np.ndarray, count: int) -> str:
+    recorded = self._subject.config['dataset'].get('appearance')
+    if not appearance.is_recorded(recorded):
+      return ''
+    return appearance_warning(mean, count, recorded, inverted=self._choice.invert)
+
+
+def appearance_warning(
+  mean: np.ndarray, count: int, recorded: dict[str, list[float]], *, inverted: bool = False
+) -> str:
+  """A warning about inputs whose average brightness or contrast is far from training's.
+
+  Far are 2.5 standard deviations of the training images plus 2.5 / √count, since a single image may
+  be unusual. The averages of each class of MNIST, Fashion-MNIST, CIFAR-10 and Hoda are within 2.3.
+
+  Args:
+    mean: average of `appearance.of_images` over the inputs.
+    count: number of inputs.
+    recorded: the statistic of the training images.
+    inverted: whether the inputs were inverted.
+
+  Returns:
+    One line; '' if they are not far.
+  """
+  limit = FAR + FAR_OF_ONE / np.sqrt(count)
+  brightness, contrast = appearance.distance(mean, recorded)
+  opposite, _ = appearance.distance(np.array([1 - mean[0], mean[1]]), recorded)
+  parts = []
+  if abs(brightness) > limit:
+    parts.append(f'{abs(brightness):.1f} deviations {"brighter" if brightness > 0 else "darker"}')
+  if abs(contrast) > limit:
+    words = 'richer' if contrast > 0 else 'poorer'
+    parts.append(f'{abs(contrast):.1f} deviations {words} in contrast')
+  if not parts:
+    return ''
+  line = f'the inputs are {" and ".join(parts)} than the training images on average'
+  if abs(brightness) > limit and abs(opposite) <= limit:
+    return f'{line}: {"leave --invert out" if inverted else "add --invert, which makes them alike"}'
+  return f'{line}: the predictions may be wrong'
+
+
+def _label(row: rows.Row) -> str:
+  """The text beside an input in a picture."""
+  name = pathlib.PurePath(screen.short(row.name)).name
+  if row.predicted < 0:
+    return f'{name}\n{row.score:.4f}'
+  text = f'{name}\n{row.cells["class"]} {row.score:.4f}'
+  return f'{text}\nwrong: {row.cells["label"]}' if row.wrong else text
+
+
+def _heading(columns: Sequence[str], signed: Sequence[int]) -> str:
+  """What the maps of a picture show."""
+  if explained.RECONSTRUCTION in columns:
+    return 'inputs and reconstructions; red is brighter than expected, blue darker'
+  text = 'why the predicted class? Each map on its own scale, from dark to bright'
+  of_sign = ' and '.join(columns[number] for number in signed)
+  text += f'; {of_sign}: red speaks for it, blue against' if of_sign else ''
+  return f'{text}. A map of one colour: nothing speaks for it'
+
+
+def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
+  """(lead, counts, remarks) of the page."""
+  lead = f'{outcome.count:,} inputs, {subject.config["model"]["name"]} on {subject.name}'
+  if outcome.metrics:
+    lead += f': {described(outcome)}'
+  remarks = [outcome.warning.capitalize() + '.'] if outcome.warning else []
+  if outcome.faults:
+    remarks.append(f'{len(outcome.faults)} inputs could not be read.')
+  return lead, [(name, f'{count:,}') for name, count in outcome.counts], remarks
+
+
+def described(outcome: Outcome) -> str:
+  """The metrics in words, such as 'accuracy 98.71 % of 10,000 labelled inputs'."""
+  metrics = outcome.metrics
+  if 'accuracy' in metrics:
+    labelled = f'{outcome.labelled:,} labelled inputs'
+    return f'accuracy {100 * metrics["accuracy"]:.2f} % of {labelled}, loss {metrics["loss"]:.4f}'
+  return f'mean squared error {metrics["loss"]:.6f}'
