@@ -223,8 +223,9 @@ def _figures(record):
 
 def _interval(key, value, examples):
   metric = metrics.find(key)
-  is_share = metric is not None and metric.is_share and value is not None and 0 <= value <= 1
-  if not (is_share and examples):
+  if metric is None or not metric.is_share or value is None or not examples:
+    return '–'
+  if not 0 <= value <= 1:  # NaN, or a damaged figure
     return '–'
   return _between(key, *wilson(value, examples))
 
