@@ -1,1 +1,1 @@
-"""Report page and model card of one run, or a comparison of several, from their files alone."""
+"""Report page and model card of a run, and a comparison of runs, from their files alone."""

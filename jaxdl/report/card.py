@@ -223,9 +223,9 @@ def _figures(record):
 
 def _interval(key, value, examples):
   metric = metrics.find(key)
-  if metric is None or not metric.is_share or not examples:
+  if metric is None or not metric.is_share or value is None or not examples:
     return '–'
-  if value is None or not 0 <= value <= 1:
+  if not 0 <= value <= 1:  # NaN, or a damaged figure
     return '–'
   return _between(key, *wilson(value, examples))
 
