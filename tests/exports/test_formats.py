@@ -261,6 +261,18 @@ def test_the_source_of_a_torch_module(tmp_path):
   assert names['CLASSES'] == ['a', 'b', 'c']
 
 
+def test_names_cannot_become_code_of_a_torch_module(tmp_path):
+  need('torch')
+  made = NETWORKS['raw']()
+  hostile = ['"""', "'\n\\", '{x}']
+  made.config['dataset']['classes'] = hostile
+  made = dataclasses.replace(made, name='"""\nraise SystemExit\\')
+  export(made, 'torch', tmp_path)
+  names: dict = {}
+  exec(compile((tmp_path / 'export/model.py').read_text(), 'model.py', 'exec'), names)
+  assert names['CLASSES'] == hostile
+
+
 class Swish(nn.Module):
   """A layer of one's own, as in docs/adding.md."""
 
