@@ -55,8 +55,7 @@ def main(arguments: list[str]) -> int:
     distort=chosen.distort,
   )
   if chosen.distort and not subject.config['data'].get('distort'):
-    error = ValueError(f'--distort changes nothing: {chosen.workdir} has no config.data.distort')
-    raise error
+    raise ValueError(f'--distort changes nothing: {chosen.workdir} has no config.data.distort')
   session = Session(subject, found, choice)
   with progress.counting(len(found), 'images') as advance:
     outcome = session.run(advance)

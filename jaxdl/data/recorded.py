@@ -1,14 +1,29 @@
 """The inputs of a trained network, as its run recorded them."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Float32, UInt8
 
-from jaxdl.data import preprocess
+from jaxdl.data import DATA_SETS, images, preprocess
 from jaxdl.data.dataset import Batch
 from jaxdl.data.preprocess import Array
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+  """A key of a run's data section, or the default that its data set has for it.
+
+  Args:
+    config: the run's config.
+    key: name of the key, such as 'evaluation_batch_size'.
+  """
+  section = config['data']
+  if key in section:
+    return section[key]
+  load = DATA_SETS.get(section['name'], images.load)
+  return inspect.signature(load).parameters[key].default
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -138,12 +138,11 @@ def preparation(config: Mapping[str, Any], *, invert: bool = False) -> Preparati
     config: the config of a run on images, with its facts about the data ('dataset').
     invert: whether images are inverted.
   """
-  data = config['data']
-  photographs = data['name'] == 'image_folder'
+  photographs = config['data']['name'] == 'image_folder'
   return Preparation(
     shape=recorded.image_shape(config),
     photographs=photographs,
-    fit=data.get('fit', 'crop' if photographs else 'area'),
-    background=data.get('background', 'white'),
+    fit=recorded.setting(config, 'fit'),
+    background=recorded.setting(config, 'background') if photographs else 'white',
     invert=invert,
   )

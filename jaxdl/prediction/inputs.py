@@ -201,7 +201,7 @@ def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str
   labels = _labels_of_folders(folder, classes)
   for path in _files_below(folder):
     if path.suffix.lower() in folders.SUFFIXES or decode.is_photograph(path):
-      label = labels.get(path.relative_to(folder).parts[0], -1)
+      label = labels.get(path.relative_to(folder).parts[0], -1) if labels else -1
       found.append(File(str(path), path.read_bytes, label))
     else:
       others.append(path.relative_to(folder).as_posix())

@@ -14,9 +14,6 @@ from jaxdl.data import recorded
 from jaxdl.data.photographs import stream as photographs
 from jaxdl.step import tasks
 
-EVALUATION_BATCH = {'image_folder': 32}  # default of `evaluation_batch_size` in a data section
-DEFAULT_BATCH = 1000
-
 Sums = dict[str, np.ndarray]  # name → sum over the examples that count
 
 
@@ -47,13 +44,11 @@ class Predictor:
     distort: bool = False,
     batch_size: int | None = None,
   ):
-    data = config['data']
-    default = EVALUATION_BATCH.get(data['name'], DEFAULT_BATCH)
-    self.batch_size = batch_size or data.get('evaluation_batch_size', default)
+    self.batch_size = batch_size or recorded.setting(config, 'evaluation_batch_size')
     self._model = model
     self._variables = jax.device_put(variables)
     self.capacity = None
-    if data['name'] == 'image_folder':
+    if config['data']['name'] == 'image_folder':
       self.capacity = photographs.capacity(self.batch_size, recorded.image_shape(config)[0])
     self._prepare = recorded.preparation(config, distort=distort)
     self._shape = recorded.image_shape(config)

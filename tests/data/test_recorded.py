@@ -14,6 +14,14 @@ def config(layout, *, mean, deviation, shape):
   }
 
 
+def test_a_setting_is_that_of_the_config_or_the_default_of_its_data_set():
+  described = {'data': {'name': 'image_folder', 'size': 64}}
+  assert recorded.setting(described, 'size') == 64
+  assert recorded.setting(described, 'evaluation_batch_size') == 32
+  assert recorded.setting({'data': {'name': 'mnist'}}, 'evaluation_batch_size') == 1000
+  assert recorded.setting({'data': {'name': 'ones own'}}, 'fit') == 'area'
+
+
 @pytest.mark.parametrize(
   ('layout', 'shape', 'channels'),
   [('image', (4, 6, 3), 3), ('rows', (4, 18), 3), ('rows', (4, 6), 1)],

@@ -14,8 +14,9 @@ import pytest
 from helpers import BN_CNN, SMALL
 
 import jaxdl
+from jaxdl import figures
 from jaxdl import predict as module
-from jaxdl.prediction import predictor, run, session
+from jaxdl.prediction import page, predictor, run, session
 from jaxdl.runs import record
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
@@ -321,12 +322,12 @@ def test_pictures_and_page_show_every_input_with_its_maps(cnn, digits, tmp_path,
   pictures = sorted(tmp_path.glob('o-explained-*.png'))
   assert [path.name for path in pictures] == ['o-explained-01.png', 'o-explained-02.png']
   assert found['files'] == [str(tmp_path / 'o.csv'), *map(str, pictures), str(tmp_path / 'o.html')]
-  page = (tmp_path / 'o.html').read_text()
-  assert page.count('<figcaption>Grad-CAM<') == 21
-  assert page.count('src="data:image/png;base64,') == 3 * 21
-  assert 'http' not in page
-  assert 'prefers-color-scheme: dark' in page
-  assert page.count('class="wrong"') == sum(
+  text = (tmp_path / 'o.html').read_text()
+  assert text.count('<figcaption>Grad-CAM<') == 21
+  assert text.count('src="data:image/png;base64,') == 3 * 21
+  assert 'http' not in text
+  assert 'prefers-color-scheme: dark' in text
+  assert text.count('class="wrong"') == sum(
     row['class'] != row['label'] for row in csv.DictReader((tmp_path / 'o.csv').open())
   )
   predict(cnn, tmp_path / 'x.npz', '--explain=saliency', f'--out={tmp_path}/o.csv', '--step=last')
@@ -343,3 +344,38 @@ def test_sums_of_several_feeds_are_added_as_in_evaluation():
     total.add({'loss': value, 'count': np.float32(1)})
   first = np.float32(np.float32(0) + values[0] + values[1])
   assert total.metrics()['loss'] == (np.float64(first) + np.float64(values[2])) / 3
+
+
+def test_inputs_may_stand_before_and_after_flags(cnn, digits, predict):
+  _, _, files = digits
+  first, second = files / '0001.png', files / '0000.png'
+  for arguments in (
+    (cnn, first, '--all', second),
+    (f'--workdir={cnn}', first, second),
+    (first, '--workdir', cnn, second),
+    ('--all', cnn, first, second),
+  ):
+    _, _, _, found = predict(*arguments)
+    assert [row['file'] for row in found['rows']] == [str(first), str(second)], arguments
+
+
+def test_names_are_escaped_on_the_page(tmp_path):
+  made = page.Page(tmp_path / 'x.html', '<i>', ['map'], [0])
+  image = np.zeros((4, 4, 1), np.float32)
+  made.add('<b>&.png', {'class': '<u>'}, image, [image[..., 0]])
+  made.write('<s>', [('<em>', 1)], ['<q>'])
+  text = (tmp_path / 'x.html').read_text()
+  assert not [tag for tag in ('<i>', '<b>', '<u>', '<s>', '<em>', '<q>') if tag in text]
+  assert '&lt;b&gt;&amp;.png' in text
+
+
+def test_a_map_is_coloured_as_in_the_pictures():
+  values = np.array([[-1.0, 0.0, 0.5]])
+  signed = figures.coloured(values, signed=True)
+  assert signed[0, 0, 2] > signed[0, 0, 0], 'blue is negative'
+  assert signed[0, 2, 0] > signed[0, 2, 2], 'red is positive'
+  assert np.ptp(signed[0, 1].astype(int)) <= 2, 'zero has no colour'
+  assert (
+    figures.coloured(np.zeros((2, 2)), signed=False)
+    == figures.coloured(np.ones((2, 2)), signed=False)
+  ).all()

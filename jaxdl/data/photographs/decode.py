@@ -58,7 +58,7 @@ def with_frames(
   """As `square`, with the number of frames or pages of the file: ([size, size, 3] uint8, int)."""
   import PIL.Image
 
-  image, frames = _upright(encoded, background, keep_gray=False)
+  image, frames = _upright(encoded, background)
   side = min(image.size) if fit == 'area' else min(size, *image.size)
   left, top = (image.width - side) // 2, (image.height - side) // 2
   box = (left, top, left + side, top + side)
@@ -88,7 +88,7 @@ def upright(
   return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool) -> Any:
+def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool = False) -> Any:
   """The upright PIL.Image of a file on its background, and the number of its frames.
 
   It is RGB, or with `keep_gray` grey if the file is a grey image without transparency.
