@@ -6,7 +6,7 @@
     summary = jaxdl.train(config, 'runs/lstm_mnist')
     run = jaxdl.load('runs/lstm_mnist')
     found = run.predict(images)
-    jaxdl.export(run, format='onnx')
+    run.export('onnx')
 
 Importing the package imports neither JAX nor any other library; a name of `__all__` imports what it
 needs when it is first used. On the versions of jaxlib that compute wrong numbers on CPUs, the
@@ -21,7 +21,6 @@ from jaxdl.devices import compiler
 if typing.TYPE_CHECKING:
   from jaxdl import analysis as analysis
   from jaxdl.config.reading import read_config as read_config
-  from jaxdl.export import export as export
   from jaxdl.main import train as train
   from jaxdl.prediction.run import Run as Run
   from jaxdl.prediction.run import load as load
@@ -34,13 +33,12 @@ _PLACES = {  # public name → module that defines it
   'Experiment': 'jaxdl.training.experiment',
   'Run': 'jaxdl.prediction.run',
   'build': 'jaxdl.training.experiment',
-  'export': 'jaxdl.export',
   'load': 'jaxdl.prediction.run',
   'read_config': 'jaxdl.config.reading',
   'train': 'jaxdl.main',
 }
 
-__all__ = ['Experiment', 'Run', 'analysis', 'build', 'export', 'load', 'read_config', 'train']
+__all__ = ['Experiment', 'Run', 'analysis', 'build', 'load', 'read_config', 'train']
 
 
 def __getattr__(name: str) -> typing.Any:

@@ -11,20 +11,10 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
-import os
-import pathlib
 import sys
-import types
-from typing import Any
 
-import numpy as np
-
-from jaxdl import exports
-from jaxdl.data.tfds_arrays import downloads
-from jaxdl.exports import examples, write
-from jaxdl.runs import Run
+from jaxdl.exports import of_run, write
 from jaxdl.terminal import command, progress
-from jaxdl.views import subject
 
 LESS_MEMORY = 'close other programs'
 
@@ -48,7 +38,7 @@ def main(arguments: list[str]) -> int:
     description='Write a network in the format of another tool, checked by its own runtime.',
     examples=EXAMPLES,
     json=True,
-    run='folder of a run; what is made goes to DIR/export',
+    run='folder of a run; the output is written to DIR/export (of RUN.zip: RUN.results/export)',
   )
   add = parser.add_argument
   add('--format', required=True, choices=list(write.FORMATS), help=', '.join(write.FORMATS))
@@ -63,17 +53,17 @@ def main(arguments: list[str]) -> int:
   add(
     '--data_dir',
     metavar='DIR',
-    help='folder of the prepared data sets, where it is another than in training',
+    help='folder of the prepared data sets, if it differs from training',
   )
   add(
     '--folder',
     metavar='DIR',
-    help='folder of the photographs, where it is another than in training',
+    help='folder of the photographs, if it differs from training',
   )
   chosen = parser.parse_args(arguments[1:])
   with progress.waiting(f'writing {chosen.format}'):
     try:
-      found, compared = _export(
+      found, compared = of_run.export_run(
         chosen.workdir,
         chosen.format,
         raw=chosen.raw,
@@ -101,91 +91,9 @@ def main(arguments: list[str]) -> int:
   return 0
 
 
-def export(
-  run: Run | str | os.PathLike,
-  *,
-  format: str,
-  raw: bool = False,
-  step: str | int = 'best',
-  data_dir: str | os.PathLike | None = None,
-  folder: str | os.PathLike | None = None,
-) -> pathlib.Path:
-  """Writes the network of a run in the format of another tool.
-
-  What was written is loaded by the format's own runtime and compared with jaxdl on 256 test images
-  or 2,048 characters; on random ones if the data of the run are not at hand.
-
-  Args:
-    run: the run, or its folder.
-    format: 'onnx' | 'stablehlo' | 'safetensors' | 'keras' | 'torch'.
-    raw: whether the network takes images as uint8, so that its preprocessing is included.
-    step: checkpoint, 'best' | 'last' | int.
-    data_dir: folder of the prepared data sets; None for that of the run.
-    folder: folder of the photographs; None for that of the run.
-
-  Returns:
-    The main file, in the folder `export` of the run.
-
-  Raises:
-    ValueError: the format cannot express the network, or its outputs differ by more than 1e-4.
-    ImportError: a library of the format is not installed; the message names the extra.
-    OSError: there is no checkpoint, or the files cannot be written.
-  """
-  workdir = run.folder if isinstance(run, Run) else run
-  found, _ = _export(workdir, format, raw=raw, step=step, data_dir=data_dir, folder=folder)
-  return found.files[0]
-
-
-def _export(workdir, format, *, raw, step, data_dir, folder):
-  """Returns (Exported, description of the examples)."""
-  seen = subject.read(workdir, step=step, examples=False)
-  network = exports.Network(
-    name=pathlib.Path(workdir).resolve().name,
-    step=seen.step,
-    model=seen.model,
-    variables=seen.variables,
-    config=seen.config,
-    raw=raw,
-  )
-  write.check(network, format)
-  given, compared = _examples(network, workdir, step, data_dir, folder)
-  return exports.export(network, format, pathlib.Path(workdir) / 'export', given), compared
-
-
-def _examples(network: exports.Network, workdir: Any, step: Any, data_dir: Any, folder: Any):
-  """Returns (examples, their description): test examples, or random ones without data."""
-  count = examples.TEXTS * examples.LENGTH if network.is_text else examples.COUNT
-  what = 'characters' if network.is_text else 'images'
-  try:
-    with downloads(False):
-      seen = subject.read(workdir, step=step, count=count, data_dir=data_dir, folder=folder)
-  except (OSError, ValueError) as error:
-    if data_dir is not None or folder is not None:
-      raise
-    reason = str(error).partition('\n')[0]
-    return examples.random(network), f'{count:,} random {what}, because {reason}'
-  if network.is_text:
-    found = examples.of_text(seen.inputs)
-    count = found.size
-  else:
-    found = examples.of_images(network, np.uint8(np.rint(seen.images * 255)))
-    count = len(found)
-  return found, f'{count:,} {seen.split} {what} of {seen.name}'
-
-
 def _with_size(file):
   size = file.stat().st_size
   return f'{file} ({size / 1e6:.1f} MB)' if size >= 1e5 else f'{file} ({size / 1e3:.1f} kB)'
-
-
-class _Module(types.ModuleType):
-  """Lets `jaxdl.export(…)` work after `import jaxdl.export`, which binds it to the module."""
-
-  def __call__(self, *arguments: Any, **keywords: Any) -> pathlib.Path:
-    return export(*arguments, **keywords)
-
-
-sys.modules[__name__].__class__ = _Module
 
 
 if __name__ == '__main__':

@@ -1,6 +1,5 @@
-"""The command that exports the network of a run, and `jaxdl.export`."""
+"""Tests of the command that exports the network of a run, and of `Run.export`."""
 
-import importlib
 import json
 import pathlib
 
@@ -10,13 +9,12 @@ import pytest
 from helpers import last_json
 
 import jaxdl
+from jaxdl import export
 from jaxdl.data import recorded
-from jaxdl.exports import safetensors, write
+from jaxdl.exports import of_run, to_safetensors, write
 from jaxdl.runs import checkpoint
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
-
-COMMAND = importlib.import_module('jaxdl.export')  # the name in the package is the function
 
 
 def train(config, folder):
@@ -25,7 +23,7 @@ def train(config, folder):
 
 def given(capsys, *arguments):
   capsys.readouterr()
-  code = command.run(COMMAND.main, ['jaxdl export', *map(str, arguments)])
+  code = command.run(export.main, ['jaxdl export', *map(str, arguments)])
   shown = capsys.readouterr()
   return code, shown.out, shown.err
 
@@ -57,10 +55,8 @@ def test_the_command_exports_and_compares_on_the_test_images(run, capsys):
   np.testing.assert_allclose(program.call(images)[0], expected, atol=1e-5)
 
 
-def test_in_python(run):
-  """A run or its folder, also after `import jaxdl.export`, which binds the name to a module."""
-  assert jaxdl.export(jaxdl.load(run), format='stablehlo') == run / 'export/model.stablehlo'
-  assert COMMAND(run, format='stablehlo') == run / 'export/model.stablehlo'
+def test_run_exports_its_network(run):
+  assert jaxdl.load(run).export('stablehlo') == run / 'export/model.stablehlo'
   program = jax.export.deserialize(bytearray((run / 'export/model.stablehlo').read_bytes()))
   assert str(program.in_avals[0]) == 'float32[batch,28,28,1]'
 
@@ -69,7 +65,7 @@ def test_in_python(run):
 def test_every_format_of_a_trained_network(format, run):
   for library in write.FORMATS[format].libraries:
     pytest.importorskip(library)
-  file = jaxdl.export(run, format=format)
+  file = jaxdl.load(run).export(format)
   assert file.is_file()
   assert f'## {format}\n' in (run / 'export/README.md').read_text()
 
@@ -87,8 +83,8 @@ def test_a_text_without_its_data_is_compared_on_random_characters(
       raise OSError('the text is gone')
     return original(*arguments, examples=False, **keywords)
 
-  original = COMMAND.subject.read
-  monkeypatch.setattr(COMMAND.subject, 'read', read)
+  original = of_run.subject.read
+  monkeypatch.setattr(of_run.subject, 'read', read)
   code, printed, _ = given(capsys, tmp_path / 'text', '--format=stablehlo')
   assert code == 0
   assert 'compared on 2,048 random characters, because the text is gone' in printed
@@ -134,10 +130,10 @@ def test_weights_have_one_name_each(run):
   _, variables, config = checkpoint.load_model(run)
   leaves = jax.tree.leaves(variables)
   network = write.Network('digits', 2, jaxdl.load(run).model, variables, config)
-  assert len(safetensors.tensors(network)) == len(leaves)
+  assert len(to_safetensors.tensors(network)) == len(leaves)
   doubled = {'params': {'a': {'b.c': leaves[0]}, 'a.b': {'c': leaves[0]}}}
   with pytest.raises(ValueError, match=r'two weights have the name a\.b\.c'):
-    safetensors.tensors(write.Network('x', 1, network.model, doubled, config))
+    to_safetensors.tensors(write.Network('x', 1, network.model, doubled, config))
 
 
 def test_the_readme_and_the_result_are_plain(run, capsys):

@@ -223,7 +223,7 @@ def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path,
     (lambda run: (run / 'summary.json').unlink(), 'has no summary.json: train the run to its end'),
     (lambda run: shutil.rmtree(run / 'checkpoints'), 'has no checkpoint of step '),
     (lambda run: (run / 'summary.json').write_text('{'), 'is not JSON'),
-    (lambda run: (run / 'config.json').unlink(), 'holds no run: give the folder of one'),
+    (lambda run: (run / 'config.json').unlink(), 'holds no run: give the folder of a run'),
   ],
   ids=['summary', 'checkpoints', 'damaged', 'config'],
 )

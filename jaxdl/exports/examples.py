@@ -37,4 +37,4 @@ def of_text(characters: np.ndarray) -> np.ndarray:
   """Texts [TEXTS, T] of equal length from characters [N] or [1, N], without the last ones."""
   flat = characters.reshape(-1)
   texts = max(1, min(TEXTS, len(flat) // 2))
-  return np.int32(flat[: len(flat) // texts * texts].reshape(texts, -1))
+  return flat[: len(flat) // texts * texts].reshape(texts, -1).astype(np.int32)

@@ -13,18 +13,18 @@ import numpy as np
 
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
-from jaxdl.exports import keras, onnx, safetensors, stablehlo, torch
+from jaxdl.exports import to_keras, to_onnx, to_safetensors, to_stablehlo, to_torch
 from jaxdl.exports.format import Call
 from jaxdl.exports.network import Network
 
 FORMATS = {
   one.name: one
   for one in (
-    onnx.FORMAT,
-    stablehlo.FORMAT,
-    safetensors.FORMAT,
-    keras.FORMAT,
-    torch.FORMAT,
+    to_onnx.FORMAT,
+    to_stablehlo.FORMAT,
+    to_safetensors.FORMAT,
+    to_keras.FORMAT,
+    to_torch.FORMAT,
   )
 }
 README = 'README.md'
@@ -85,8 +85,8 @@ def export(
         f'{largest:.3g}, more than {LIMIT:g} of them: nothing was written'
       )
     before = folder / README
-    text = before.read_text(errors='replace') if before.is_file() else ''
-    (aside / README).write_text(_readme(network, format, text, difference, count))
+    text = before.read_text(encoding='utf-8', errors='replace') if before.is_file() else ''
+    (aside / README).write_text(_readme(network, format, text, difference, count), encoding='utf-8')
     folder.mkdir(exist_ok=True)
     for file in (*chosen.files, README):
       (aside / file).replace(folder / file)

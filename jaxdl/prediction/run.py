@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.exports import of_run
 from jaxdl.prediction import images, inputs, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total, in_turn
 from jaxdl.prediction.results import Predictions, Reconstructions
@@ -142,6 +144,33 @@ class Run(record.Run):
     for _, (_, sums) in self._computed(found, predictor, False):
       total.add(sums)
     return _metrics(total)
+
+  def export(
+    self,
+    format: str,
+    *,
+    raw: bool = False,
+    step: str | int = 'best',
+    data_dir: str | pathlib.Path | None = None,
+    folder: str | pathlib.Path | None = None,
+  ) -> pathlib.Path:
+    """Writes the network in the format of another tool, compared by that format's own runtime.
+
+    Args:
+      format: 'onnx' | 'stablehlo' | 'safetensors' | 'keras' | 'torch'.
+      raw, step, data_dir, folder: as in `exports.export_run`.
+
+    Returns:
+      The main file, in the folder `export` of the run.
+
+    Raises:
+      ValueError, ImportError, OSError: as `exports.export_run`.
+    """
+    place = self.packed or self.folder
+    found, _ = of_run.export_run(
+      place, format, raw=raw, step=step, data_dir=data_dir, folder=folder
+    )
+    return found.files[0]
 
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
     split = subject.data_of_run(self.folder, self.config).splits[name]

@@ -147,7 +147,7 @@ def saved_on(workdir: str | os.PathLike, step: int) -> datetime.date | None:
   """
   file = pathlib.Path(workdir) / 'checkpoints' / str(step) / '_CHECKPOINT_METADATA'
   try:
-    seconds = json.loads(file.read_text())['commit_timestamp_nsecs'] / 1e9
+    seconds = json.loads(file.read_text(encoding='utf-8'))['commit_timestamp_nsecs'] / 1e9
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date()
   except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
     return None

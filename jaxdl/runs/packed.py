@@ -101,7 +101,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
   }
   command = folder / 'command.txt'
   if command.is_file():
-    text = command_without_paths(command.read_text(errors='replace').strip())
+    text = command_without_paths(command.read_text(encoding='utf-8', errors='replace').strip())
     found['command.txt'] = f'{text}\n'.encode()
   for name in TEXTS:
     if (folder / name).is_file():
@@ -231,7 +231,7 @@ class _Refused(ValueError):
 def _is_sound(folder):
   """Whether an unpacked run is complete and its files are those of its manifest."""
   try:
-    sums = _sums(json.loads((folder / MANIFEST).read_text()))
+    sums = _sums(json.loads((folder / MANIFEST).read_text(encoding='utf-8')))
     return all(integrity.of_file(folder / name) == digest for name, digest in sums.items())
   except (OSError, ValueError, RecursionError):
     return False

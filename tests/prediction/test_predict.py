@@ -341,7 +341,7 @@ def test_sums_of_several_feeds_are_added_as_in_evaluation():
   total = predictor.Total(capacity=2)
   values = np.float32([0.1, 0.2, 0.3])
   for value in values:
-    total.add({'loss': value, 'count': np.float32(1)})
+    total.add({'loss': np.asarray(value), 'count': np.asarray(1, np.float32)})
   first = np.float32(np.float32(0) + values[0] + values[1])
   assert total.metrics()['loss'] == (np.float64(first) + np.float64(values[2])) / 3
 

@@ -143,7 +143,7 @@ def test_card_refuses_a_damaged_result(tmp_path):
   folder = write_run(tmp_path / 'run')
   confusion(folder, [[8, 0], [2, 6]])
   (folder / 'analysis/confusion.npz').write_bytes(b'no arrays')
-  with pytest.raises(ValueError, match=r'confusion\.npz is not what jaxdl\.analyze writes'):
+  with pytest.raises(ValueError, match=r'confusion\.npz is not an output of jaxdl\.analyze'):
     page.write_report(folder)
 
 

@@ -6,6 +6,9 @@ operator of six axes that ONNX Runtime refuses, and cannot be installed beside t
 library.)
 """
 
+# The library is optional.
+# pyright: reportMissingImports=false
+
 import functools
 import pathlib
 from typing import Any

@@ -1,5 +1,8 @@
 """Keras 3: a functional model in one `.keras` file, for every backend of Keras."""
 
+# The library is optional.
+# pyright: reportMissingImports=false
+
 import functools
 import os
 import pathlib

@@ -1,5 +1,8 @@
 """safetensors: the weights alone, by name."""
 
+# The library is optional.
+# pyright: reportMissingImports=false
+
 import pathlib
 
 import jax

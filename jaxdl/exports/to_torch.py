@@ -4,6 +4,9 @@ Images have their channels first, as everywhere in PyTorch. The module is writte
 write it: one attribute for each layer, with the name that it has in jaxdl.
 """
 
+# The library is optional.
+# pyright: reportMissingImports=false
+
 import importlib.util
 import keyword
 import pathlib
@@ -144,7 +147,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
       WRITERS[layer.kind](module, layer)
   if len(network.outputs()[0].shape) == 4:
     module.layout(images_first=True)
-  (folder / SOURCE).write_text(_source(network, module))
+  (folder / SOURCE).write_text(_source(network, module), encoding='utf-8')
   weights = {
     key: torch.from_numpy(np.array(array, order='C')) for key, array in module.weights.items()
   }
