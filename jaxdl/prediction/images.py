@@ -105,7 +105,7 @@ class Preparation:
       )
     return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
 
-  def _fitted(self, images: UInt8[np.ndarray, 'N h w c']) -> Pixels:
+  def _fitted(self, images: Pixels) -> UInt8[np.ndarray, 'N h w c']:
     """Images of one size and 1 or 3 channels → those of the network."""
     height, width, channels = self.shape
     if images.shape[1:3] != (height, width):
@@ -117,7 +117,7 @@ class Preparation:
       images = preprocess.fit(images, height, 'area' if fits else 'crop')
     return 255 - images if self.invert else images
 
-  def _square(self, images: UInt8[np.ndarray, 'N h w c']) -> UInt8[np.ndarray, 'N s s c']:
+  def _square(self, images: Pixels) -> UInt8[np.ndarray, 'N side side C']:
     """The largest square in the centre."""
     height, width, _ = self.shape
     found = images.shape[1:3]

@@ -14,7 +14,7 @@ from jaxdl.data import recorded
 from jaxdl.data.photographs import stream as photographs
 from jaxdl.step import tasks
 
-Sums = dict[str, np.ndarray]  # name → sum over the examples that count
+Sums = dict[str, np.ndarray | np.float32]  # name → sum over the examples that count
 
 
 class Predictor:
