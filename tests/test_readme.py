@@ -199,7 +199,7 @@ def test_readme_commands_do_what_they_say(folder, small, small_text, config_file
       line = f'python -m jaxdl.sweep --config={sweep}'
     shorter = SHORTER.get(program, [])
     if program == 'jaxdl.analyze' and '.zip' in line:
-      shorter = ['--only=errors,filters,weights', '--images=50']
+      shorter = ['--only=errors,weights', '--images=50']
     printed = given(shlex.join([*shlex.split(line), *shorter]))
     assert printed, line
   assert (folder / 'runs/lstm_mnist/report.html').is_file()
