@@ -216,7 +216,7 @@ def test_a_map_of_a_report_names_the_most_frequent_classes_and_has_no_endless_le
   )
   Image.new('L', (39 * 8, 39 * 4)).save(tmp_path / 'tensorboard/projector/sprite.png')
   record = types.SimpleNamespace(
-    folder=tmp_path, config={'dataset': {'classes': list(names(1000))}}
+    results=tmp_path, config={'dataset': {'classes': list(names(1000))}}
   )
   drawn = features_map.of_run(record, 'embedding_tsne', lambda facts, count: f'{count:,} dots')
   assert len(drawn['names']) == 20
