@@ -230,7 +230,7 @@ def test_readme_commands_work(folder, small, small_text, config_file, monkeypatc
       line = f'python -m jaxdl.sweep --config={sweep}'
     shorter = SHORTENING_FLAGS.get(program, [])
     if program == 'jaxdl.analyze' and '.zip' in line:
-      shorter = ['--only=errors,filters,weights', '--images=50']
+      shorter = ['--only=errors,weights', '--images=50']
     printed = run_command(shlex.join([*shlex.split(line), *shorter]))
     assert printed, line
   assert (folder / 'runs/lstm_mnist/report.html').is_file()
