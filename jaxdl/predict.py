@@ -122,8 +122,9 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
   if outcome.counts:
     few = outcome.counts[:COUNTS]
     more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
-    shown = ', '.join(f'{name} {count:,}' for name, count in few)
-    print(f'{outcome.count:,} {"image" if outcome.count == 1 else "images"}: {shown}{more}')
+    shown = ', '.join(f'{name}: {count:,}' for name, count in few)
+    images = '1 image' if outcome.count == 1 else f'{outcome.count:,} images'
+    print(f'{images} by predicted class: {shown}{more}')
   if outcome.metrics:
     print(described(outcome))
   if outcome.files:

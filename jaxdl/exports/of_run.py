@@ -71,7 +71,7 @@ def _examples(network, workdir, step, data_dir, folder) -> tuple[np.ndarray, str
   except (OSError, ValueError) as error:
     if data_dir is not None or folder is not None:
       raise
-    reason = str(error).partition('\n')[0]
+    reason = str(error).partition(': ')[0]
     return examples.random(network), f'{count:,} random {what}, because {reason}'
   if network.is_text:
     found = examples.of_text(seen.inputs)

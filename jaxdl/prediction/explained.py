@@ -117,7 +117,7 @@ class Pages:
   error, nothing is left of them.
 
   Args:
-    folder: folder of the pictures; it is created, but not its parent.
+    folder: folder of the pictures; it is created.
     stem: beginning of their names, such as 'explained'.
     columns: titles of the maps.
     signed: numbers of the columns whose maps have both signs.
@@ -144,6 +144,7 @@ class Pages:
     self.files: list[pathlib.Path] = []
 
   def __enter__(self) -> 'Pages':
+    self._folder.parent.mkdir(parents=True, exist_ok=True)
     beside = self._folder if self._folder.is_dir() else self._folder.parent
     self._aside = pathlib.Path(tempfile.mkdtemp(prefix='.explained-', dir=beside))
     return self

@@ -14,6 +14,7 @@ from jaxdl.prediction.inputs import Found
 from jaxdl.prediction.page import Page
 from jaxdl.prediction.predictor import Predictor, Total, in_turn
 from jaxdl.prediction.stream import Batch, Fault
+from jaxdl.runs import packed
 from jaxdl.views.subject import Subject
 
 FAR, FAR_OF_ONE = 2.5, 2.5  # standard deviations; see `appearance_warning`
@@ -177,9 +178,9 @@ class Session:
       folder, stem = choice.out.parent, f'{choice.out.stem}-{PICTURES}'
       file = choice.out.with_suffix('.html')
     else:
-      folder, stem = subject.workdir / FOLDER, PICTURES
+      folder, stem = packed.results_of(subject.workdir) / FOLDER, PICTURES
       file = folder / PAGE
-    title = f'{subject.workdir.resolve().name} at step {subject.step:,}'
+    title = f'{packed.name_of(subject.workdir)} at step {subject.step:,}'
     if choice.explain is not None:
       heading = f'{title}: {_heading(self.columns, self.signed)}'
       maker = explained.Pages(folder, stem, self.columns, self.signed, heading)

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdl.config import binding
 from jaxdl.config.arguments import about
-from jaxdl.data import DATA_SETS, image_folder
+from jaxdl.data import DATA_SETS, image_folder, stand_ins
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
@@ -193,6 +193,11 @@ def data_of_run(
       raise
     message = f'{str(error).partition(": ")[0]}, but {workdir} was trained on it: {fix}'
     raise about(OSError(message), 'folder', 'data_dir') from error
+  if data.origin == stand_ins.ABSENT:
+    error = FileNotFoundError(
+      f'{data.name} is not prepared here, but {workdir} was trained on it: {fix}'
+    )
+    raise about(error, 'folder', 'data_dir')
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     error = ValueError(
