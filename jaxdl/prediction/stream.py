@@ -9,6 +9,7 @@ from concurrent import futures
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from jaxdl.data.photographs import decode
 from jaxdl.prediction.images import Preparation
 from jaxdl.prediction.inputs import File, Files, Found, Source, Stack
 
@@ -73,10 +74,7 @@ def batches(found: Found, preparation: Preparation, batch_size: int) -> Iterator
 
 def _parts(found: Found, preparation: Preparation) -> Iterator[Batch]:
   """Reads chunks of all sources in threads; a few of them are ready ahead."""
-  import PIL.Image
-  import PIL.ImageOps  # noqa: F401 - before the threads that use it
-
-  PIL.Image.preinit()
+  decode.load_library()
   threads = min(MOST_THREADS, os.cpu_count() or 1)
   pool = futures.ThreadPoolExecutor(threads)
   pending: collections.deque[futures.Future[Batch]] = collections.deque()

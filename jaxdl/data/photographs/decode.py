@@ -113,6 +113,14 @@ def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool
   return image, frames
 
 
+def load_library() -> None:
+  """Imports Pillow and its readers of JPEG and PNG, before threads decode files."""
+  import PIL.Image
+  import PIL.ImageOps  # noqa: F401
+
+  PIL.Image.preinit()
+
+
 def is_photograph(path: Path) -> bool:
   """Whether a file begins as an image does; nothing is decoded."""
   if not path.is_file():  # reading a pipe would wait for its writer

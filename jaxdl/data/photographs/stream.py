@@ -15,7 +15,7 @@ import jax
 
 from jaxdl.data import order
 from jaxdl.data.dataset import Feed, Split, check_sizes
-from jaxdl.data.photographs.decode import FITS, background_colour
+from jaxdl.data.photographs.decode import FITS, background_colour, load_library
 from jaxdl.data.photographs.examples import PhotographSource
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 
@@ -117,10 +117,8 @@ def _import_libraries() -> None:
   time, such as JAX's while it traces a step, would fail.
   """
   import grain  # noqa: F401
-  import PIL.Image
-  import PIL.ImageOps  # noqa: F401
 
-  PIL.Image.preinit()  # JPEG and PNG, which Pillow otherwise imports when it opens the first file
+  load_library()
 
 
 def _cores() -> int:
