@@ -168,7 +168,7 @@ def _examples(network: exports.Network, workdir: Any, step: Any, data_dir: Any, 
     found = examples.of_text(seen.inputs)
     count = found.size
   else:
-    found = examples.of_images(network, np.uint8(np.rint(seen.images * 255)))
+    found = examples.of_images(network, np.rint(seen.images * 255).astype(np.uint8))
     count = len(found)
   return found, f'{count:,} {seen.split} {what} of {seen.name}'
 

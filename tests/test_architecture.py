@@ -76,11 +76,11 @@ FENCES = {  # library → files that may import it
   'jinja2': ('report/',),
   'sklearn': ('analysis/',),
   'threadpoolctl': ('analysis/embeddings.py',),
-  'onnx': ('exports/onnx.py',),
-  'onnxruntime': ('exports/onnx.py',),
-  'safetensors': ('exports/safetensors.py',),
-  'keras': ('exports/keras.py',),
-  'torch': ('exports/torch.py',),
+  'onnx': ('exports/onnx_graph.py',),
+  'onnxruntime': ('exports/onnx_graph.py',),
+  'safetensors': ('exports/safetensors_weights.py',),
+  'keras': ('exports/keras_model.py',),
+  'torch': ('exports/torch_module.py',),
 }
 LAZY = set(FENCES) - {'orbax'}  # imported inside functions only: importing them takes seconds
 
