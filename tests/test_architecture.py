@@ -87,11 +87,11 @@ ALLOWED_FILES = {  # library → files that may import it
   'jinja2': ('report/',),
   'sklearn': ('analysis/',),
   'threadpoolctl': ('analysis/embeddings.py',),
-  'onnx': ('exports/to_onnx.py',),
-  'onnxruntime': ('exports/to_onnx.py',),
-  'safetensors': ('exports/to_safetensors.py',),
-  'keras': ('exports/to_keras.py',),
-  'torch': ('exports/to_torch.py',),
+  'onnx': ('exports/onnx_graph.py',),
+  'onnxruntime': ('exports/onnx_graph.py',),
+  'safetensors': ('exports/safetensors_weights.py',),
+  'keras': ('exports/keras_model.py',),
+  'torch': ('exports/torch_module.py',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

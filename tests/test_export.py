@@ -11,7 +11,7 @@ from helpers import last_json
 import jaxdl
 from jaxdl import export
 from jaxdl.data import recorded
-from jaxdl.exports import of_run, to_safetensors, write
+from jaxdl.exports import of_run, safetensors_weights, write
 from jaxdl.runs import checkpoint
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
@@ -130,10 +130,10 @@ def test_weights_have_one_name_each(run):
   _, variables, config = checkpoint.load_model(run)
   leaves = jax.tree.leaves(variables)
   network = write.Network('digits', 2, jaxdl.load(run).model, variables, config)
-  assert len(to_safetensors.tensors(network)) == len(leaves)
+  assert len(safetensors_weights.tensors(network)) == len(leaves)
   doubled = {'params': {'a': {'b.c': leaves[0]}, 'a.b': {'c': leaves[0]}}}
   with pytest.raises(ValueError, match=r'two weights have the name a\.b\.c'):
-    to_safetensors.tensors(write.Network('x', 1, network.model, doubled, config))
+    safetensors_weights.tensors(write.Network('x', 1, network.model, doubled, config))
 
 
 def test_the_readme_and_the_result_are_plain(run, capsys):

@@ -1,6 +1,7 @@
 """Inputs on which an exported network is compared with jaxdl."""
 
 import numpy as np
+from jaxtyping import Int, Int32, Shaped, UInt8
 
 from jaxdl.data import recorded
 from jaxdl.exports.network import Network
@@ -9,7 +10,7 @@ COUNT = 256  # images
 TEXTS, LENGTH = 16, 128  # of characters
 
 
-def random(network: Network) -> np.ndarray:
+def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
   """Random images or characters.
 
   Args:
@@ -26,14 +27,16 @@ def random(network: Network) -> np.ndarray:
   return of_images(network, draw.integers(0, 256, shape, np.uint8))
 
 
-def of_images(network: Network, images: np.ndarray) -> np.ndarray:
+def of_images(
+  network: Network, images: UInt8[np.ndarray, 'B H W C']
+) -> Shaped[np.ndarray, 'B ...']:
   """The first of `network.inputs()` from images [B, H, W, C] uint8."""
   if network.raw:
     return images
   return np.asarray(recorded.image_inputs(network.config)(images))
 
 
-def of_text(characters: np.ndarray) -> np.ndarray:
+def of_text(characters: Int[np.ndarray, '...']) -> Int32[np.ndarray, 'B T']:
   """Texts [TEXTS, T] of equal length from characters [N] or [1, N], without the last ones."""
   flat = characters.reshape(-1)
   texts = max(1, min(TEXTS, len(flat) // 2))

@@ -5,10 +5,12 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxdl.exports.network import Network
 
-Call = Callable[[Sequence[np.ndarray]], list[np.ndarray]]  # arrays of inputs → arrays of outputs
+Values = Shaped[np.ndarray, 'B ...']
+Call = Callable[[Sequence[Values]], list[Values]]  # arrays of the inputs → arrays of the outputs
 
 
 @dataclasses.dataclass(frozen=True)

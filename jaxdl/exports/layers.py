@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from jaxdl import models
 from jaxdl.config.arguments import about
@@ -168,7 +169,7 @@ def _of_language_model(network, model):
   return found
 
 
-def gates(layer: Layer, order: Sequence[int]) -> dict[str, np.ndarray]:
+def gates(layer: Layer, order: Sequence[int]) -> dict[str, Float[np.ndarray, '... G']]:
   """The weights of a recurrent layer with its gates in another order.
 
   Args:

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float32, Shaped
 
 from jaxdl.data import recorded
 from jaxdl.ops.types import AnyArray
@@ -113,7 +113,7 @@ class Network:
         ports.append(Port(f'{layer}_{part}', 'float32', (BATCH, *shape)))
     return ports
 
-  def call(self, *arrays: AnyArray) -> tuple[Array, ...]:
+  def call(self, *arrays: Shaped[AnyArray, 'B ...']) -> tuple[Shaped[Array, 'B ...'], ...]:
     """Computes the outputs in evaluation mode; a pure function.
 
     Args:
@@ -138,7 +138,7 @@ class Network:
     after = [part for layer in self.states for part in jax.tree.leaves(updated['carry'][layer])]
     return (logits, *after)
 
-  def empty_states(self, batch: int) -> list[np.ndarray]:
+  def empty_states(self, batch: int) -> list[Float32[np.ndarray, 'B ...']]:
     """The states before a text, for `batch` texts."""
     return [np.zeros((batch, *port.shape[1:]), np.float32) for port in self._state_ports()]
 

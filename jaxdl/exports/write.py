@@ -10,21 +10,28 @@ from collections.abc import Iterable, Sequence
 
 import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
-from jaxdl.exports import to_keras, to_onnx, to_safetensors, to_stablehlo, to_torch
+from jaxdl.exports import (
+  keras_model,
+  onnx_graph,
+  safetensors_weights,
+  stablehlo,
+  torch_module,
+)
 from jaxdl.exports.format import Call
 from jaxdl.exports.network import Network
 
 FORMATS = {
   one.name: one
   for one in (
-    to_onnx.FORMAT,
-    to_stablehlo.FORMAT,
-    to_safetensors.FORMAT,
-    to_keras.FORMAT,
-    to_torch.FORMAT,
+    onnx_graph.FORMAT,
+    stablehlo.FORMAT,
+    safetensors_weights.FORMAT,
+    keras_model.FORMAT,
+    torch_module.FORMAT,
   )
 }
 README = 'README.md'
@@ -50,7 +57,7 @@ class Exported:
 
 
 def export(
-  network: Network, format: str, folder: str | os.PathLike, examples: np.ndarray
+  network: Network, format: str, folder: str | os.PathLike, examples: Shaped[np.ndarray, 'B ...']
 ) -> Exported:
   """Writes a network in a format, after comparing what was written with jaxdl.
 
@@ -123,7 +130,9 @@ def check(network: Network, format: str) -> None:
       )
 
 
-def compare(network: Network, call: Call, examples: np.ndarray) -> tuple[float, float]:
+def compare(
+  network: Network, call: Call, examples: Shaped[np.ndarray, 'B ...']
+) -> tuple[float, float]:
   """Compares what was written with jaxdl, whose operations have their usual lowering.
 
   Images are given to `call` in batches of two sizes. A text is given to jaxdl in one piece and to

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxdl import exports, models
-from jaxdl.exports import examples, to_stablehlo, write
+from jaxdl.exports import examples, stablehlo, write
 from jaxdl.models import cnn
 
 os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
@@ -181,7 +181,7 @@ def test_a_text_can_be_read_step_by_step(cell, tmp_path):
   """One character at a time, each with the states that the last one returned."""
   made = text(cell)()
   export(made, 'stablehlo', tmp_path)
-  call = to_stablehlo.load(made, tmp_path / 'export')
+  call = stablehlo.load(made, tmp_path / 'export')
   characters = examples.random(made)[:3, :5]
   logits, *states = [], *made.empty_states(3)
   for time in range(5):

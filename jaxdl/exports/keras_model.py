@@ -30,7 +30,7 @@ WEIGHTS = {  # kind → names of its weights in Keras's order
 def _library() -> Any:
   """Keras, on JAX unless another backend is chosen; TensorFlow would take seconds to import."""
   os.environ.setdefault('KERAS_BACKEND', 'jax')
-  import keras
+  import keras  # pyright: ignore[reportMissingImports]
 
   return keras
 

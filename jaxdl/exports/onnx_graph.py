@@ -38,13 +38,13 @@ class _Graph:
     self.nodes, self.initializers, self.images_first = [], [], False
 
   def constant(self, name: str, array: Any) -> str:
-    from onnx import numpy_helper
+    from onnx import numpy_helper  # pyright: ignore[reportMissingImports]
 
     self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), f'/{name}'))
     return f'/{name}'
 
   def add(self, name: str, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-    from onnx import helper
+    from onnx import helper  # pyright: ignore[reportMissingImports]
 
     names = [f'/{name}'] if outputs == 1 else [f'/{name}/{number}' for number in range(outputs)]
     self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
@@ -77,8 +77,8 @@ def write(network: Network, folder: pathlib.Path) -> None:
   Raises:
     ValueError: a layer is not one of jaxdl's, or has no equivalent in ONNX.
   """
-  import onnx
-  from onnx import TensorProto, helper
+  import onnx  # pyright: ignore[reportMissingImports]
+  from onnx import TensorProto, helper  # pyright: ignore[reportMissingImports]
 
   types = {'float32': TensorProto.FLOAT, 'int32': TensorProto.INT32, 'uint8': TensorProto.UINT8}
 
@@ -114,7 +114,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 def load(network: Network, folder: pathlib.Path) -> Call:
   """Loads the graph into ONNX Runtime; a function from inputs to outputs."""
-  import onnxruntime
+  import onnxruntime  # pyright: ignore[reportMissingImports]
 
   session = onnxruntime.InferenceSession(folder / FILE, providers=['CPUExecutionProvider'])
   names = [port.name for port in network.inputs()]

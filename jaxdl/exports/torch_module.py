@@ -113,7 +113,7 @@ class _Module:
 
   def _attribute(self, name):
     """A name that Python and nn.Module allow, different from those before."""
-    from torch import nn
+    from torch import nn  # pyright: ignore[reportMissingImports]
 
     name = re.sub(r'\W', '_', name)
     if not name.isidentifier() or keyword.iskeyword(name) or hasattr(nn.Module(), name):
@@ -134,7 +134,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
   Raises:
     ValueError: a layer is not one of jaxdl's, or has no equivalent in PyTorch.
   """
-  import torch
+  import torch  # pyright: ignore[reportMissingImports]
 
   module = _Module()
   module.images_first = len(network.input_shape) == 3
@@ -159,7 +159,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
   The function takes and returns images with their channels last.
   """
-  import torch
+  import torch  # pyright: ignore[reportMissingImports]
 
   specification = importlib.util.spec_from_file_location('exported_model', folder / SOURCE)
   assert specification is not None

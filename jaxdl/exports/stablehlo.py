@@ -4,6 +4,7 @@ import pathlib
 
 import jax
 import numpy as np
+from jax import export
 
 from jaxdl import ops
 from jaxdl.exports.format import Call, Format
@@ -24,11 +25,11 @@ def write(network: Network, folder: pathlib.Path) -> None:
     ValueError: the network cannot be computed with a free batch axis, which concerns models and
       layers of one's own.
   """
-  scope = jax.export.SymbolicScope()
+  scope = export.SymbolicScope()
 
   def symbolic(port):
     axes = ','.join(map(str, port.shape))
-    return jax.ShapeDtypeStruct(jax.export.symbolic_shape(axes, scope=scope), port.dtype)
+    return jax.ShapeDtypeStruct(export.symbolic_shape(axes, scope=scope), port.dtype)
 
   def traced(*arrays):
     return network.call(*arrays)
@@ -36,7 +37,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
   arguments = [symbolic(port) for port in network.inputs()]
   try:
     with ops.stock_lowering():
-      found = jax.export.export(jax.jit(traced), platforms=PLATFORMS)(*arguments)
+      found = export.export(jax.jit(traced), platforms=PLATFORMS)(*arguments)
   except Exception as error:  # errors of JAX about symbolic shapes have many types
     reason = str(error).strip().partition('\n')[0]
     raise ValueError(
@@ -48,7 +49,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 def load(network: Network, folder: pathlib.Path) -> Call:
   """Loads the program; a function from inputs to outputs."""
-  program = jax.export.deserialize(bytearray((folder / FILE).read_bytes()))
+  program = export.deserialize(bytearray((folder / FILE).read_bytes()))
 
   def call(arrays):
     return [np.asarray(array) for array in program.call(*arrays)]

@@ -7,6 +7,7 @@ import pathlib
 
 import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxdl.exports.format import Call, Format
 from jaxdl.exports.network import Network
@@ -23,7 +24,7 @@ LAYOUTS = """\
 - Batch normalisation: `scale`, `bias`, and the running `mean` and `var` (biased)."""
 
 
-def tensors(network: Network) -> dict[str, np.ndarray]:
+def tensors(network: Network) -> dict[str, Shaped[np.ndarray, '...']]:
   """The weights by name, such as 'conv1.kernel'.
 
   Args:
@@ -50,14 +51,14 @@ def write(network: Network, folder: pathlib.Path) -> None:
     network: the network.
     folder: folder of the file.
   """
-  from safetensors import numpy as library
+  from safetensors import numpy as library  # pyright: ignore[reportMissingImports]
 
   library.save_file(tensors(network), folder / FILE, metadata=network.metadata())
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
   """Loads the weights into the network; a function from inputs to outputs."""
-  from safetensors import numpy as library
+  from safetensors import numpy as library  # pyright: ignore[reportMissingImports]
 
   found = library.load_file(folder / FILE)
 
