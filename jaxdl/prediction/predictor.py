@@ -1,6 +1,6 @@
 """The compiled network of a run on images: batches of pixels → outputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -14,7 +14,7 @@ from jaxdl.data import recorded
 from jaxdl.data.photographs import stream as photographs
 from jaxdl.step import tasks
 
-Sums = dict[str, np.ndarray | np.float32]  # name → sum over the examples that count
+Sums = Mapping[str, np.ndarray | np.float32]  # name → sum over the examples that count
 
 
 class Predictor:
