@@ -298,30 +298,19 @@ def _use(record, place):
   kept = record.config.get('dataset', {})
   blocks = []
   load = f'run = jaxdl.load({place!r})'
-  if records.task(record.config) == 'next_char':
-    lines = [
-      'import jaxdl',
-      '',
-      load,
-      'positions = [[run.classes.index(character) for character in text]]',
-      'logits = run.model.apply(run.variables, jax.numpy.array(positions))  # [1, T, characters]',
-    ]
-    lines.insert(0, 'import jax')
+  is_text = records.task(record.config) == 'next_char'
+  lines = ['import jaxdl', '', load]
+  if is_text:
+    lines.append("measured = run.predict('text.txt')  # bits per character of a text")
   elif {'mean', 'deviation', 'input_shape'} <= kept.keys():
-    lines = [
-      'import jaxdl',
-      'from jaxdl.data.recorded import image_inputs',
-      '',
-      load,
-      'inputs = image_inputs(run.config)(images)  # images: [N, height, width, channels] uint8',
-      'outputs = run.model.apply(run.variables, inputs)',
-    ]
-  else:
-    lines = ['import jaxdl', '', load]
+    lines.append(
+      'found = run.predict(images)  # uint8 [N, height, width, channels], or image files'
+    )
   blocks.append(Block('\n'.join(lines), language='python'))
   quoted = shlex.quote(place)
   commands = [f'python -m jaxdl.analyze {quoted}', f'python -m jaxdl.report {quoted}']
-  if records.task(record.config) == 'next_char':
+  commands.append(f'python -m jaxdl.predict {quoted} {"text.txt" if is_text else "FOLDER"}')
+  if is_text:
     commands.append(f'python -m jaxdl.generate {quoted} --length=300')
   return Part('How to load it', [*blocks, Block('\n'.join(commands), language='bash')])
 

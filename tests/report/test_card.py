@@ -186,7 +186,7 @@ def test_card_of_a_run_of_format_1_has_what_the_run_has(tmp_path):
   text = card_of(folder)
   assert '| test accuracy | 87.50 %' in text
   assert 'shape' not in text
-  assert 'image_inputs' not in text, 'which needs the scaling of the inputs'
+  assert 'run.predict' not in text, 'prediction needs the scaling of the inputs'
 
 
 @pytest.mark.parametrize(
