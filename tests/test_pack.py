@@ -122,7 +122,7 @@ def test_pack_card_loads_the_network_as_it_says(file, tmp_path, monkeypatch):
   names = {'images': images}
   exec(compile(code, 'card.md', 'exec'), names)
   labels = mnist.mnist(source='bundled', data_dir=None).columns['test']['label'][:50]
-  accuracy = (np.asarray(names['outputs']).argmax(-1) == labels).mean()
+  accuracy = (names['found'].logits.argmax(-1) == labels).mean()
   assert accuracy == pytest.approx(names['run'].summary['test_accuracy'], abs=1e-6)
   if shutil.which('sha256sum') is None:
     pytest.skip('no sha256sum')
@@ -270,9 +270,11 @@ def test_pack_card_of_a_language_model_runs(small_text, tmp_path, monkeypatch):
   with zipfile.ZipFile('text.zip') as archive:
     card = archive.read('card.md').decode()
   (code,) = re.findall(r'```python\n(.*?)```', card, re.DOTALL)
-  names = {'text': 'To be'}
+  (tmp_path / 'text.txt').write_text('To be, or not to be')
+  names = {}
   exec(compile(code, 'card.md', 'exec'), names)
-  assert names['logits'].shape == (1, 5, 84)
+  (measured,) = names['measured']
+  assert measured.bits_per_character > 0
   assert 'It predicts the next character of a text, one of 84 characters.' in card
   assert 'python -m jaxdl.generate text.zip --length=300' in card
   assert '| licence of the data | public domain |' in card
