@@ -113,13 +113,7 @@ def _parser(called):
   )
   add = parser.add_argument
   add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')
-  add(
-    '--step',
-    default=DEFAULTS['step'],
-    type=command.step,
-    metavar='N',
-    help='checkpoint: best, last or a number (default best)',
-  )
+  parser.add_step()
   add('--layer', metavar='NAME', help='layer, for the analyses of one layer')
   add('--channel', type=int, metavar='I', help='channel, for the analyses of one unit')
   add(
@@ -128,16 +122,7 @@ def _parser(called):
     metavar='N',
     help='number of test examples, or of characters of a text (default: as many as fit into 1 GiB)',
   )
-  add(
-    '--data_dir',
-    metavar='DIR',
-    help='folder of the prepared data sets, if it differs from training',
-  )
-  add(
-    '--folder',
-    metavar='DIR',
-    help='folder of the photographs, if it differs from training',
-  )
+  parser.add_data_places()
   add(
     '--against',
     action='append',

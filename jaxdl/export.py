@@ -43,23 +43,8 @@ def main(arguments: list[str]) -> int:
   add = parser.add_argument
   add('--format', required=True, choices=list(write.FORMATS), help=', '.join(write.FORMATS))
   add('--raw', action='store_true', help='take images as uint8: the preprocessing is included')
-  add(
-    '--step',
-    default='best',
-    type=command.step,
-    metavar='N',
-    help='checkpoint: best, last or a number (default best)',
-  )
-  add(
-    '--data_dir',
-    metavar='DIR',
-    help='folder of the prepared data sets, if it differs from training',
-  )
-  add(
-    '--folder',
-    metavar='DIR',
-    help='folder of the photographs, if it differs from training',
-  )
+  parser.add_step()
+  parser.add_data_places()
   chosen = parser.parse_args(arguments[1:])
   with progress.waiting(f'writing {chosen.format}'):
     try:

@@ -69,13 +69,7 @@ def main(arguments: list[str]) -> int:
     metavar='N',
     help='random seed of the text (default 0)',
   )
-  add(
-    '--step',
-    default='best',
-    type=command.step,
-    metavar='N',
-    help='checkpoint: best, last or a number (default best)',
-  )
+  parser.add_step()
   chosen = parser.parse_args(arguments[1:])
   model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
   if config['model']['name'] != 'language_model':

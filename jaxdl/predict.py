@@ -88,13 +88,7 @@ def _parser(called):
   add('--skip', action='store_true', help='leave out what cannot be read; the exit code is then 1')
   add('--invert', action='store_true', help='invert the images: black on white, white on black')
   add('--distort', action='store_true', help="apply the config's distortion, as evaluation does")
-  add(
-    '--step',
-    default='best',
-    type=command.step,
-    metavar='N',
-    help='checkpoint: best, last or a number (default best)',
-  )
+  parser.add_step()
   return parser
 
 

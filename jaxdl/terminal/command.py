@@ -120,6 +120,27 @@ class Parser(argparse.ArgumentParser):
       help='start again at step 1 where all checkpoints of a run are damaged',
     )
 
+  def add_step(self) -> None:
+    """Adds --step, which selects a checkpoint."""
+    self.add_argument(
+      '--step',
+      default='best',
+      type=step,
+      metavar='N',
+      help='checkpoint: best, last or a number (default best)',
+    )
+
+  def add_data_places(self) -> None:
+    """Adds --data_dir and --folder, the places of the data of a run after they have moved."""
+    self.add_argument(
+      '--data_dir',
+      metavar='DIR',
+      help='folder of the prepared data sets, if it differs from training',
+    )
+    self.add_argument(
+      '--folder', metavar='DIR', help='folder of the photographs, if it differs from training'
+    )
+
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
     self, arguments: Sequence[str]
   ) -> argparse.Namespace:
