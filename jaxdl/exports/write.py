@@ -204,9 +204,10 @@ def _section(network, format, difference, count):
     '',
   ]
   if chosen.graph:
-    ports = [f'- input `{port.text()}`' for port in network.inputs()]
-    ports += [f'- output `{port.text()}`' for port in network.outputs()]
-    lines += [*ports, '']
+    for kind, ports in (('input', network.inputs()), ('output', network.outputs())):
+      texts = [port.text(channels_first=chosen.channels_first) for port in ports]
+      lines += [f'- {kind} `{text}`' for text in texts]
+    lines.append('')
   return '\n'.join([*lines, chosen.use(network)])
 
 
