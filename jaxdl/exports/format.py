@@ -28,6 +28,7 @@ class Format:
     load: function (network, folder) → function from inputs to outputs, computed by the format's own
       runtime.
     use: function (network) → how to use the files, for the README, in Markdown.
+    channels_first: whether images are [batch, channels, rows, columns].
   """
 
   name: str
@@ -38,3 +39,4 @@ class Format:
   write: Callable[[Network, pathlib.Path], None]
   load: Callable[[Network, pathlib.Path], Call]
   use: Callable[[Network], str]
+  channels_first: bool = False

@@ -31,9 +31,16 @@ class Port(NamedTuple):
   dtype: str
   shape: tuple[int | str, ...]
 
-  def text(self) -> str:
-    """The port for a README, such as 'inputs: float32 [batch, 28, 28, 1]'."""
-    return f'{self.name}: {self.dtype} [{", ".join(map(str, self.shape))}]'
+  def text(self, *, channels_first: bool = False) -> str:
+    """The port for a README, such as 'inputs: float32 [batch, 28, 28, 1]'.
+
+    Args:
+      channels_first: whether images have their channels before their rows and columns.
+    """
+    shape = self.shape
+    if channels_first and len(shape) == 4:
+      shape = (shape[0], shape[3], *shape[1:3])
+    return f'{self.name}: {self.dtype} [{", ".join(map(str, shape))}]'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -53,7 +53,8 @@ def write(network: Network, folder: pathlib.Path) -> None:
   """
   from safetensors import numpy as library  # pyright: ignore[reportMissingImports]
 
-  library.save_file(tensors(network), folder / FILE, metadata=network.metadata())
+  # `save_file` would make a file that no other user can read
+  (folder / FILE).write_bytes(library.save(tensors(network), metadata=network.metadata()))
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:

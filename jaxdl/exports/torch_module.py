@@ -30,12 +30,12 @@ ACTIVATIONS = {
   'gelu': "functional.gelu(x, approximate='tanh')",
 }
 AVERAGE = '''
+
 def average_pool(x, window, strides, pads):
   """The mean of each window over the pixels inside the image."""
   inside = functional.pad(torch.ones_like(x[:1, :1]), pads)
   sums = functional.avg_pool2d(functional.pad(x, pads), window, strides, divisor_override=1)
   return sums / functional.avg_pool2d(inside, window, strides, divisor_override=1)
-
 '''
 TEMPLATE = '''\
 """{name}, a network that was trained with jaxdl (step {step:,}).
@@ -79,7 +79,6 @@ def prepare(images):
   )
   x = (images.float() / 255 - mean) / deviation
   return {layout}
-
 '''
 
 
@@ -321,7 +320,7 @@ def _average_pool(module, layer):
   window, strides = (layer.settings[key] for key in ('window', 'strides'))
   pads = _sides(layer.settings['pads'])
   if any(pads):
-    module.helpers = f'{AVERAGE}'
+    module.helpers = AVERAGE
     module.line(f'average_pool(x, {window}, {strides}, {pads})')
   else:
     module.line(f'functional.avg_pool2d(x, {window}, {strides})')
@@ -427,4 +426,6 @@ WRITERS = {
   'last': _last,
 }
 
-FORMAT = Format('torch', (WEIGHTS, SOURCE), ('torch',), 'torch', True, write, load, use)
+FORMAT = Format(
+  'torch', (WEIGHTS, SOURCE), ('torch',), 'torch', True, write, load, use, channels_first=True
+)

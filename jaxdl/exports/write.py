@@ -36,7 +36,7 @@ FORMATS = {
 }
 README = 'README.md'
 LIMIT = 1e-4  # of the greatest difference, where outputs are up to 1
-BATCH = 64  # examples that jaxdl computes at a time
+BATCH, BYTES = 64, 32 << 20  # most examples, and bytes of inputs, that are computed at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +135,8 @@ def compare(
 ) -> tuple[float, float]:
   """Compares what was written with jaxdl, whose operations have their usual lowering.
 
-  Images are given to `call` in batches of two sizes. A text is given to jaxdl in one piece and to
-  `call` in two, so that the states are compared too.
+  Images are given to `call` in batches of several sizes. A text is given to jaxdl in one piece and
+  to `call` in two, so that the states are compared too.
 
   Args:
     network: the network.
@@ -155,8 +155,9 @@ def compare(
     second, *states = call([examples[:, half:], *states])
     found = [np.concatenate([first, second], axis=1), *states]
   else:
-    expected = _joined(compiled(part) for part in _parts(examples, range(BATCH, 1 << 30, BATCH)))
-    found = _joined(call([part]) for part in _parts(examples, [1]))
+    size = max(1, min(BATCH, BYTES // examples[0].nbytes))
+    expected = _joined(compiled(part) for part in _parts(examples, range(0, len(examples), size)))
+    found = _joined(call([part]) for part in _parts(examples, range(1, len(examples), size)))
   expected = [np.asarray(array) for array in expected]
   for port, one, other in zip(network.outputs(), found, expected, strict=True):
     if one.shape != other.shape:
@@ -173,7 +174,7 @@ def _greatest(arrays):
 
 
 def _parts(examples, places):
-  return [part for part in np.split(examples, [at for at in places if at < len(examples)])]
+  return [part for part in np.split(examples, places) if len(part)]
 
 
 def _joined(results: Iterable[Sequence]) -> list[np.ndarray]:
@@ -204,9 +205,10 @@ def _section(network, format, difference, count):
     '',
   ]
   if chosen.graph:
-    ports = [f'- input `{port.text()}`' for port in network.inputs()]
-    ports += [f'- output `{port.text()}`' for port in network.outputs()]
-    lines += [*ports, '']
+    for kind, ports in (('input', network.inputs()), ('output', network.outputs())):
+      texts = [port.text(channels_first=chosen.channels_first) for port in ports]
+      lines += [f'- {kind} `{text}`' for text in texts]
+    lines.append('')
   return '\n'.join([*lines, chosen.use(network)])
 
 

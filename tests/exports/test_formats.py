@@ -237,7 +237,9 @@ def test_the_names_of_safetensors(tmp_path):
     np.testing.assert_array_equal(
       file.get_tensor('conv1.kernel'), made.variables['params']['conv1']['kernel']
     )
-  readme = (tmp_path / 'export/README.md').read_text()
+  weights, readme = (tmp_path / 'export' / name for name in ('model.safetensors', 'README.md'))
+  assert weights.stat().st_mode == readme.stat().st_mode
+  readme = readme.read_text()
   assert '| `conv1.kernel` | float32 | 3 × 2 × 2 × 3 |' in readme
 
 
@@ -259,6 +261,8 @@ def test_the_source_of_a_torch_module(tmp_path):
     prepared.permute(0, 2, 3, 1).numpy(), examples.of_images(made, images), atol=1e-6
   )
   assert names['CLASSES'] == ['a', 'b', 'c']
+  readme = (tmp_path / 'export/README.md').read_text()
+  assert '- input `inputs: float32 [batch, 2, 7, 6]`' in readme
 
 
 def test_names_cannot_become_code_of_a_torch_module(tmp_path):
