@@ -154,7 +154,7 @@ def _export(workdir, format, *, raw, step, data_dir, folder):
 
 def _examples(network: exports.Network, workdir: Any, step: Any, data_dir: Any, folder: Any):
   """Returns (examples, their description): test examples, or random ones without data."""
-  count = examples.TEXTS * examples.LENGTH if network.is_text else examples.COUNT
+  count = examples.count(network)
   what = 'characters' if network.is_text else 'images'
   try:
     with downloads(False):
