@@ -1,13 +1,22 @@
 """Inputs on which an exported network is compared with jaxdl."""
 
+import math
+
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
 from jaxdl.data import recorded
 from jaxdl.exports.network import Network
 
-COUNT = 256  # images
+COUNT, BYTES = 256, 128 << 20  # most images, and their bytes as float32
 TEXTS, LENGTH = 16, 128  # of characters
+
+
+def count(network: Network) -> int:
+  """The number of images or characters on which a network is compared; fewer of large images."""
+  if network.is_text:
+    return TEXTS * LENGTH
+  return max(1, min(COUNT, BYTES // (4 * math.prod(network.input_shape))))
 
 
 def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
@@ -17,13 +26,13 @@ def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
     network: the network.
 
   Returns:
-    COUNT examples of the first of `network.inputs()`, from uniform pixels; or TEXTS × LENGTH
+    `count` examples of the first of `network.inputs()`, from uniform pixels; or TEXTS × LENGTH
     characters.
   """
   draw = np.random.default_rng(0)
   if network.is_text:
     return draw.integers(0, len(network.classes), (TEXTS, LENGTH), np.int32)
-  shape = (COUNT, *recorded.image_shape(network.config))
+  shape = (count(network), *recorded.image_shape(network.config))
   return of_images(network, draw.integers(0, 256, shape, np.uint8))
 
 

@@ -25,8 +25,8 @@ def export_run(
 ) -> tuple[Exported, str]:
   """Writes the network of a run in the format of another tool, into the folder `export` of the run.
 
-  The format's own runtime loads the result and is compared with jaxdl on 256 test images or 2,048
-  characters; on random ones if the data of the run are not at hand.
+  The format's own runtime loads the result and is compared with jaxdl on 256 test images (fewer of
+  large ones) or 2,048 characters; on random ones if the data of the run are not at hand.
 
   Args:
     workdir: the run's folder, or the file of a packed run.
@@ -63,7 +63,7 @@ def export_run(
 
 def _examples(network, workdir, step, data_dir, folder) -> tuple[np.ndarray, str]:
   """Returns (examples, their description): test examples, or random ones without data."""
-  count = examples.TEXTS * examples.LENGTH if network.is_text else examples.COUNT
+  count = examples.count(network)
   what = 'characters' if network.is_text else 'images'
   try:
     with downloads(False):
