@@ -1,6 +1,6 @@
 """The compiled network of a run on images: batches of pixels → outputs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int32, UInt8
 from jaxdl.analysis import units
 from jaxdl.data import recorded
 from jaxdl.data.photographs import stream as photographs
+from jaxdl.prediction.stream import Batch
 from jaxdl.step import tasks
 
 Sums = Mapping[str, np.ndarray | np.float32]  # name → sum over the examples that count
@@ -86,6 +87,24 @@ class Predictor:
       arrays on the device.
     """
     return self._run(self._variables, self._padded(images, labels, index))
+
+  def computed(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
+    """Computes batches; each result is fetched after the next batch has been started.
+
+    Args:
+      batches: batches of at most `batch_size` images.
+
+    Yields:
+      (batch, the result of `start` as NumPy arrays).
+    """
+    before = None
+    for batch in batches:
+      arrays = self.start(batch.images, batch.labels, batch.index)
+      if before is not None:
+        yield before[0], jax.device_get(before[1])
+      before = batch, arrays
+    if before is not None:
+      yield before[0], jax.device_get(before[1])
 
   def width(self) -> int:
     """The last axis of the outputs, of a classifier the number of classes; computes nothing."""
@@ -173,21 +192,3 @@ class Total:
       for name in self._feeds[0]
     }
     return tasks.metrics(sums)
-
-
-def in_turn(started: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-  """Fetches results from the device, each after the next one has been started.
-
-  Args:
-    started: (anything, arrays on the device) of each batch.
-
-  Yields:
-    (anything, NumPy arrays).
-  """
-  before = None
-  for what, arrays in started:
-    if before is not None:
-      yield before[0], jax.device_get(before[1])
-    before = what, arrays
-  if before is not None:
-    yield before[0], jax.device_get(before[1])

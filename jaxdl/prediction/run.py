@@ -13,7 +13,7 @@ from jaxtyping import Float, Shaped
 
 from jaxdl.exports import of_run
 from jaxdl.prediction import images, inputs, results, stream, texts
-from jaxdl.prediction.predictor import Predictor, Total, in_turn
+from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.results import Predictions, Reconstructions
 from jaxdl.runs import format, record
 from jaxdl.views import subject
@@ -212,10 +212,7 @@ class Run(record.Run):
     self, found: inputs.Found, predictor: Predictor, invert: bool
   ) -> Iterator[tuple[stream.Batch, Any]]:
     preparation = images.preparation(self.config, invert=invert)
-    return in_turn(
-      (batch, predictor.start(batch.images, batch.labels, batch.index))
-      for batch in _sound(stream.batches(found, preparation, predictor.batch_size))
-    )
+    return predictor.computed(_sound(stream.batches(found, preparation, predictor.batch_size)))
 
   def _measured(self, given: Any) -> list[texts.Measured]:
     paths = _as_paths(given)

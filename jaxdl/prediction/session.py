@@ -12,7 +12,7 @@ from jaxdl.data import appearance
 from jaxdl.prediction import explained, images, results, rows, screen, stream
 from jaxdl.prediction.inputs import Found
 from jaxdl.prediction.page import Page
-from jaxdl.prediction.predictor import Predictor, Total, in_turn
+from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.stream import Batch, Fault
 from jaxdl.runs import packed
 from jaxdl.views.subject import Subject
@@ -120,7 +120,7 @@ class Session:
     looks, count = np.zeros(2), 0
     with contextlib.ExitStack() as stack:
       writer, pages, page = self._outputs(stack)
-      for batch, (found, sums) in self._computed():
+      for batch, (found, sums) in self._predictor.computed(self._batches()):
         faults += batch.faults
         if not batch.names:
           continue
@@ -153,12 +153,6 @@ class Session:
       page.write(*_summary(self._subject, outcome))
       outcome.files.append(page.file)
     return outcome
-
-  def _computed(self) -> Iterator[tuple[Batch, Any]]:
-    return in_turn(
-      (batch, self._predictor.start(batch.images, batch.labels, batch.index))
-      for batch in self._batches()
-    )
 
   def _batches(self) -> Iterator[Batch]:
     for batch in stream.batches(self._found, self._preparation, self._predictor.batch_size):
