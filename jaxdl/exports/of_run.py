@@ -55,19 +55,19 @@ def export_run(
     raw=raw,
   )
   write.check(network, format)
-  given, description = _examples(network, workdir, step, data_dir, folder)
+  given, description = _examples(network, seen, data_dir, folder)
   target = packed.results_of(workdir) / 'export'
   target.parent.mkdir(exist_ok=True)
   return write.export(network, format, target, given), description
 
 
-def _examples(network, workdir, step, data_dir, folder) -> tuple[np.ndarray, str]:
+def _examples(network, seen, data_dir, folder) -> tuple[np.ndarray, str]:
   """Returns (examples, their description): test examples, or random ones without data."""
   count = examples.count(network)
   what = 'characters' if network.is_text else 'images'
   try:
     with downloads(False):
-      seen = subject.read(workdir, step=step, count=count, data_dir=data_dir, folder=folder)
+      seen = subject.with_examples(seen, count=count, data_dir=data_dir, folder=folder)
   except (OSError, ValueError) as error:
     if data_dir is not None or folder is not None:
       raise

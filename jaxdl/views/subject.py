@@ -110,44 +110,63 @@ def read(
     raise about(ValueError(f'images={count} is too few: use at least 1'), 'images')
   found_step, model, variables, config = checkpoint.load_step(workdir, step)
   kept, kind = format.dataset(config, workdir), kind_of(config)
-  shared: dict[str, Any] = dict(
+  dtype = np.int32 if kind == 'language_model' else np.float32
+  subject = Subject(
     workdir=pathlib.Path(workdir),
+    name=config['data']['name'],
+    split='',
     step=found_step,
     kind=kind,
     model=model,
     variables=variables,
     config=config,
+    classes=tuple(kept['classes']),
+    inputs=np.zeros((0, *kept['input_shape']), dtype),
+    labels=np.zeros(0, np.int32),
+    images=None,
+    targets=None,
+    available=0,
   )
   if not examples:
-    text = kind == 'language_model'
-    inputs = np.zeros((0, *kept['input_shape']), np.int32 if text else np.float32)
-    return Subject(
-      name=config['data']['name'],
-      split='',
-      classes=tuple(kept['classes']),
-      inputs=inputs,
-      labels=np.zeros(0, np.int32),
-      images=None,
-      targets=None,
-      available=0,
-      **shared,
-    )
-  data = data_of_run(workdir, config, data_dir=data_dir, folder=folder)
+    return subject
+  return with_examples(subject, count=count, data_dir=data_dir, folder=folder)
+
+
+def with_examples(
+  subject: Subject,
+  *,
+  count: int | None = None,
+  data_dir: str | pathlib.Path | None = None,
+  folder: str | pathlib.Path | None = None,
+) -> Subject:
+  """Adds examples to a Subject that has none.
+
+  Args:
+    subject: as returned by `read` with examples=False.
+    count, data_dir, folder: as in `read`.
+
+  Returns:
+    Subject.
+
+  Raises:
+    ValueError: the data differ from those on which the network was trained.
+    OSError: the data cannot be read.
+  """
+  data = data_of_run(subject.workdir, subject.config, data_dir=data_dir, folder=folder)
   name = next(name for name in ('test', 'validation', 'train') if name in data.splits)
   split = data.splits[name]
+  is_text = subject.kind == 'language_model'
   available = split.count
-  if kind == 'language_model':  # one stream of all characters; the last one has no target
+  if is_text:  # one stream of all characters; the last one has no target
     available = len(split.arrays['character']) - 1
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
-  found = _text(split, wanted) if kind == 'language_model' else _examples(data, split, wanted)
-  subject = Subject(
-    name=data.name, split=name, classes=data.classes, available=available, **shared, **found
-  )
-  if kind == 'language_model':
-    return subject
+  found = _text(split, wanted) if is_text else _examples(data, split, wanted)
+  if not is_text:
+    found['images'] = subject.seen(found['images'])
+    found['targets'] = subject.seen(found['targets'])
   return dataclasses.replace(
-    subject, images=subject.seen(found['images']), targets=subject.seen(found['targets'])
+    subject, name=data.name, split=name, classes=data.classes, available=available, **found
   )
 
 
