@@ -30,7 +30,7 @@ from jaxdl.report import page
 from jaxdl.runs import packed
 from jaxdl.terminal import command, progress
 from jaxdl.terminal.errors import is_out_of_memory
-from jaxdl.views import VIEWS, subject
+from jaxdl.views import VIEWS, own, subject
 from jaxdl.views.view import Choice, Failure, layers_of, remove_older, write
 
 TOGETHER = 2  # concurrent analyses: most of their time is compilation, which uses one core
@@ -50,8 +50,11 @@ analyses:
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
+  views = {**VIEWS, **(own_views := _own_views(chosen.view))}
+  if own_views and not chosen.only:
+    chosen.only = ','.join(own_views)
   wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
-  looks_at_examples = any(VIEWS[name].examples for name in wanted if name in VIEWS)
+  looks_at_examples = any(views[name].examples for name in wanted if name in views)
   seen = subject.read(
     chosen.workdir,
     step=chosen.step,
@@ -59,8 +62,9 @@ def main(arguments: Sequence[str]) -> int:
     data_dir=chosen.data_dir,
     folder=chosen.folder,
     examples=looks_at_examples,
+    trust_code=chosen.trust_code,
   )
-  fitting = _fitting(chosen, seen)
+  fitting = _fitting(chosen, seen, views)
   for other in chosen.against:
     command.check_folder(other)
   choice = Choice(
@@ -82,9 +86,10 @@ def main(arguments: Sequence[str]) -> int:
     flush=True,
   )
   for name in fitting:
-    if VIEWS[name].slow_part:
-      print(f'  {name}: {VIEWS[name].slow_part} takes most of the time', flush=True)
-  made = _make_all({name: _flags(chosen, name) for name in fitting}, seen, choice, folder)
+    if views[name].slow_part:
+      print(f'  {name}: {views[name].slow_part} takes most of the time', flush=True)
+  flags = {name: _flags(chosen, name, views[name]) for name in fitting}
+  made = _make_all(flags, {name: views[name] for name in fitting}, seen, choice, folder)
   left_out = [f'{name}: {why}' for name, one in made.items() for why in one.left_out.values()]
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:
     why = left_out[-1] if left_out else 'there is nothing to show'
@@ -113,7 +118,15 @@ def _parser(called):
   )
   add = parser.add_argument
   add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')
+  add(
+    '--view',
+    action='append',
+    default=[],
+    metavar='FILE:NAME',
+    help='an analysis of your own, such as views.py:certainty; repeatable',
+  )
   parser.add_step()
+  parser.add_trust_code()
   add('--layer', metavar='NAME', help='layer, for the analyses of one layer')
   add('--channel', type=int, metavar='I', help='channel, for the analyses of one unit')
   add(
@@ -140,17 +153,28 @@ def _parser(called):
   return parser
 
 
-def _fitting(chosen, seen):
+def _own_views(texts):
+  """Name → View of the analyses of own code."""
+  found = {}
+  for text in texts:
+    name, view = own.view(text)
+    if name in VIEWS or name in found:
+      raise ValueError(f'--view={text}: there is an analysis {name} already: rename yours')
+    found[name] = view
+  return found
+
+
+def _fitting(chosen, seen, views):
   """Returns the names of the selected analyses.
 
   Raises:
     ValueError: an analysis does not apply to the model, or no analysis uses a given flag.
   """
-  fitting = [name for name, view in VIEWS.items() if seen.kind in view.kinds]
+  fitting = [name for name, view in views.items() if view.fits(seen.kind)]
   use = f'use some of {", ".join(fitting)}'
   wanted = chosen.only.split(',') if chosen.only else fitting
   for name in wanted:
-    if name not in VIEWS:
+    if name not in views:
       raise ValueError(f'--only={name} is not an analysis{meant(name, fitting)}; {use}')
     if name not in fitting:
       raise ValueError(f'--only={name} does not apply to a model of kind {seen.kind!r}: {use}')
@@ -161,19 +185,19 @@ def _fitting(chosen, seen):
     )
   for option in ('layer', 'channel', 'against'):
     given = getattr(chosen, option)
-    if given not in (None, []) and not any(option in VIEWS[name].uses for name in wanted):
+    if given not in (None, []) and not any(option in views[name].uses for name in wanted):
       advice = 'leave it out'
-      using = ', '.join(name for name in fitting if option in VIEWS[name].uses)
+      using = ', '.join(name for name in fitting if option in views[name].uses)
       if using:
         advice += f', or use some of {using}'
       raise ValueError(f'--{option} changes nothing in {", ".join(wanted)}: {advice}')
   return wanted
 
 
-def _flags(chosen, name):
+def _flags(chosen, name, view):
   """Returns the flags that repeat an analysis, such as '--images=300 --layer=conv2'."""
-  flags = []
-  for option in ('step', 'images', 'seed', 'data_dir', 'folder', *VIEWS[name].uses):
+  flags = [f'--view={text}' for text in chosen.view if text.rpartition(':')[2] == name]
+  for option in ('step', 'images', 'seed', 'data_dir', 'folder', *view.uses):
     value = getattr(chosen, option)
     if value not in (None, DEFAULTS.get(option)):
       values = value if isinstance(value, list) else [value]
@@ -225,16 +249,16 @@ class Made:
     return '; '.join(found)
 
 
-def _make_all(names, seen, choice, folder):
+def _make_all(names, views, seen, choice, folder):
   """Runs the analyses concurrently; returns name → Made.
 
   If an analysis fails, for example because memory is exhausted, the others continue. `names` maps
-  each view to the flags that repeat it.
+  each of the views to the flags that repeat it.
   """
   found = {}
   figures.load_library()  # import libraries before the threads that use them start
   for name in names:
-    VIEWS[name].load()
+    views[name].load()
   with (
     warnings.catch_warnings(),
     futures.ThreadPoolExecutor(TOGETHER) as pool,
@@ -243,35 +267,39 @@ def _make_all(names, seen, choice, folder):
     # Warnings about dead units: their pictures are blank, and the figures name them.
     warnings.simplefilter('ignore')
     making = {
-      pool.submit(_make, name, flags, seen, choice, folder): name for name, flags in names.items()
+      pool.submit(_make, name, views[name], flags, seen, choice, folder): name
+      for name, flags in names.items()
     }
     for number, (future, name) in enumerate(making.items(), 1):
       running = ', '.join(other for one, other in making.items() if one.running())
       now(f'{number} of {len(names)}  {running}')
       found[name] = made = future.result()
-      outcome = made.outcome(VIEWS[name].title)
+      outcome = made.outcome(views[name].title)
       if not made.files and not made.failed:  # all parts have the same reason
         outcome = f'left out, {next(iter(made.left_out.values()), "there is nothing to show")}'
       print(f'{number} of {len(names)}  {name}: {outcome}', flush=True)
   return found
 
 
-def _make(name, flags, seen, choice, folder):
+def _make(name, view, flags, seen, choice, folder):
   """Runs one analysis; returns Made.
 
   The parts are written one by one, so that the others continue if one fails.
   """
   began, made, count = time.monotonic(), Made(), seen.labels.size
   try:
-    lacking = VIEWS[name].lacking(seen)
+    lacking = view.lacking(seen)
     if lacking:
       raise ValueError(lacking)
-    for result in VIEWS[name].make(seen, choice):
+    for result in view.make(seen, choice):
       if isinstance(result, Failure):
         made.note(result.name, result.error, count)
         continue
       try:
-        made.files += write(result, folder, step=seen.step, analysis=name, flags=flags)
+        display = None if name in VIEWS else own.displayed(view, result)
+        made.files += write(
+          result, folder, step=seen.step, analysis=name, flags=flags, display=display
+        )
       except Exception as error:
         made.note(result.name, error, count)
   except Exception as error:

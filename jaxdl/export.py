@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
   add('--format', required=True, choices=list(write.FORMATS), help=', '.join(write.FORMATS))
   add('--raw', action='store_true', help='take images as uint8: the preprocessing is included')
   parser.add_step()
+  parser.add_trust_code()
   parser.add_data_places()
   chosen = parser.parse_args(arguments[1:])
   with progress.waiting(f'writing {chosen.format}'):
@@ -55,6 +56,7 @@ def main(arguments: list[str]) -> int:
         step=chosen.step,
         data_dir=chosen.data_dir,
         folder=chosen.folder,
+        trust_code=chosen.trust_code,
       )
     except ImportError as error:  # its message names the extra
       raise ValueError(str(error)) from error

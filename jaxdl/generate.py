@@ -70,8 +70,11 @@ def main(arguments: list[str]) -> int:
     help='random seed of the text (default 0)',
   )
   parser.add_step()
+  parser.add_trust_code()
   chosen = parser.parse_args(arguments[1:])
-  model, variables, config = checkpoint.load_model(chosen.workdir, chosen.step)
+  model, variables, config = checkpoint.load_model(
+    chosen.workdir, chosen.step, trust_code=chosen.trust_code
+  )
   if config['model']['name'] != 'language_model':
     raise ValueError(
       f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a '

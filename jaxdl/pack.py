@@ -20,7 +20,7 @@ import jaxdl
 from jaxdl.config import paths
 from jaxdl.data import licences
 from jaxdl.report import card, page
-from jaxdl.runs import checkpoint, integrity, packed, record
+from jaxdl.runs import checkpoint, code, integrity, packed, record
 from jaxdl.terminal import command
 
 EXAMPLES = """\
@@ -97,12 +97,12 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
   """
   run = record.load(folder)
   found = packed.contents(folder)
-  checkpoint.load_model(folder, run.summary['step'])  # raises for a damaged one
+  checkpoint.read_step(folder, run.summary['step'])  # raises for a damaged one
   data = run.config['data']['name']
   pictures = pictures or licences.of(data).allows_copies
   clean = dataclasses.replace(
     run,
-    config=packed.without_paths(run.config),
+    config=packed.without_paths(_config(run)),
     summary=packed.without_paths(run.summary),
     command=packed.command_without_paths(run.command),
   )
@@ -120,6 +120,14 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
     'data': data,
     'pictures': pictures,
   }
+
+
+def _config(run):
+  """The config of a run, with its own code for the layer table if it may be executed here."""
+  try:
+    return run.linked
+  except code.RefusedCodeError:
+    return run.config
 
 
 if __name__ == '__main__':

@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
   if not chosen.inputs:
     raise ValueError('no INPUT is given: give images, folders, patterns, texts or - after the run')
   out = None if chosen.out is None else _flagged(results.check_format, chosen.out, 'out')
-  subject = subjects.read(chosen.workdir, step=chosen.step, examples=False)
+  subject = subjects.read(
+    chosen.workdir, step=chosen.step, examples=False, trust_code=chosen.trust_code
+  )
   if subject.kind == 'language_model':
     return _measure(subject, chosen, out)
   found = inputs.images(chosen.inputs, subject.classes)
@@ -89,6 +91,7 @@ def _parser(called):
   add('--invert', action='store_true', help='invert the images: black on white, white on black')
   add('--distort', action='store_true', help="apply the config's distortion, as evaluation does")
   parser.add_step()
+  parser.add_trust_code()
   return parser
 
 

@@ -2,10 +2,11 @@
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxdl.config import checks, spelling
+from jaxdl.config import checks, named, spelling
 
 
 def as_section(value: Any) -> Any:
@@ -21,9 +22,12 @@ def bind(
   by: str = 'name',
   also: Sequence[str] = (),
   owner: str = 'this section',
+  own: Callable[[named.Reference], Callable] | None = None,
   **given: Any,
 ) -> functools.partial:
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
+
+  The name may also be own code, as described in `named`.
 
   Args:
     table: name → function or class.
@@ -32,6 +36,8 @@ def bind(
     by: the key that has the name.
     also: other valid keys, which were already removed from the section, for messages.
     owner: what has the keys, for messages.
+    own: function (Reference) → function with the signature of the table's; None for own code that
+      has it already.
     **given: additional arguments, which the section may not set.
 
   Returns:
@@ -43,14 +49,34 @@ def bind(
   """
   checks.check_section(section, where)
   name, arguments = section.get(by), {key: value for key, value in section.items() if key != by}
+  also = (by, *also)
+  if isinstance(name, (type, types.FunctionType)):
+    name = named.of_object(name)
+  if isinstance(name, named.Reference):
+    return _bind_own(name, arguments, where, own, also=also, owner=owner, **given)
   if name not in list(table):  # a list, because a name from a config may be unhashable
-    raise ValueError(
-      f'{where}.{by}={name!r} is unknown: use one of {", ".join(table)}'
-      f'{spelling.meant(name, table)}'
-    )
+    raise ValueError(_unknown(table, name, f'{where}.{by}'))
   return bind_one(
-    table[name], arguments, where, also=(by, *also), others=tuple(table), owner=owner, **given
+    table[name], arguments, where, also=also, others=tuple(table), owner=owner, **given
   )
+
+
+def _bind_own(name, arguments, where, own, *, also, owner, **given):
+  """`bind` for own code; it is given only the arguments that it accepts."""
+  function = named.guarded(name) if own is None else own(name)
+  accepted = inspect.signature(function).parameters
+  takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in accepted.values())
+  given = {key: value for key, value in given.items() if takes_all or key in accepted}
+  return bind_one(function, arguments, where, also=also, owner=owner, **given)
+
+
+def _unknown(table, name, where):
+  if named.is_reference(name):
+    return f'{where}={name!r} is own code that was not imported: see config.named.link'
+  fix = f'use one of {", ".join(table)}{spelling.meant(name, table)}'
+  if isinstance(name, str) and name.endswith('.py'):
+    fix = f"name a class or function of the file, '{name}:Name'"
+  return f'{where}={name!r} is unknown: {fix}'
 
 
 def bind_one(
@@ -114,6 +140,6 @@ def _is_key(parameter, function):
   Configs may set the fields of a class, except those of linen, and the keyword-only arguments of a
   function.
   """
-  if isinstance(function, type):
+  if isinstance(inspect.unwrap(function), type):
     return parameter.name not in LINEN_FIELDS
   return parameter.kind is inspect.Parameter.KEYWORD_ONLY

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from jaxdl.config import differences, library, overrides, spelling
+from jaxdl.config import differences, library, named, overrides, spelling
 
 
 def from_command_line(
@@ -64,6 +65,7 @@ def read_config(
   with config.unlocked(), config.ignore_type():
     for key, value in overrides.items():
       _set(config, key, value, path)
+  named.locate(config, find(path).parent)
   return config
 
 
@@ -129,6 +131,7 @@ def _overridden(path, program, arguments, known):
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:
     overrides.add(values.config, argument, path)
+  named.locate(values.config, find(path).parent)
   return values.config
 
 
@@ -172,6 +175,7 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     ) from error
   if not isinstance(found, ml_collections.ConfigDict):
     raise ValueError(f'config file {path} has no function get_config() that returns a ConfigDict')
+  named.locate(found, file.parent)
   return found
 
 
@@ -194,13 +198,31 @@ def _why_missing(file):
 def to_dict(config: ml_collections.ConfigDict | dict[str, Any]) -> dict[str, Any]:
   """Converts a config to plain JSON data: dicts, lists, numbers and strings.
 
+  A class or function becomes a `named.Reference`, which is a string.
+
   Raises:
     ValueError: the config contains values of other types.
   """
   plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
   try:
-    return json.loads(json.dumps(plain))
+    return _plain(plain)
   except (TypeError, RecursionError) as error:
     raise ValueError(
       f'the config holds more than sections, lists, numbers and texts ({error}): take that out'
     ) from None
+
+
+def _plain(value):
+  if isinstance(value, named.Reference):
+    return value
+  if isinstance(value, dict):
+    return {_key(key): _plain(part) for key, part in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_plain(part) for part in value]
+  if isinstance(value, (type, types.FunctionType)):
+    return named.of_object(value)
+  return json.loads(json.dumps(value))
+
+
+def _key(key):
+  return key if isinstance(key, str) else next(iter(json.loads(json.dumps({key: 0}))))

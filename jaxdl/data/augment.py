@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer, PRNGKeyArray
 
-from jaxdl.config import binding, checks
+from jaxdl.config import binding, checks, named
 
 FILLS = {'zero': 'constant', 'edge': 'edge', 'reflect': 'reflect'}  # our name → that of jnp.pad
 
@@ -159,8 +159,9 @@ def build(
 def _bind(change: dict[str, Any], where: str) -> functools.partial:
   """The function of a change with its keyword arguments, each of which is checked."""
   bound = binding.bind(KINDS, change, where, by='kind', owner=str(change.get('kind')))
-  for name, value in bound.keywords.items():
-    _check(name, value, f'{where}.{name}')
+  if not isinstance(change.get('kind'), named.Reference):
+    for name, value in bound.keywords.items():
+      _check(name, value, f'{where}.{name}')
   return bound
 
 

@@ -22,6 +22,7 @@ def export_run(
   step: str | int = 'best',
   data_dir: Place | None = None,
   folder: Place | None = None,
+  trust_code: bool = False,
 ) -> tuple[Exported, str]:
   """Writes the network of a run in the format of another tool, into the folder `export` of the run.
 
@@ -35,6 +36,7 @@ def export_run(
     step: checkpoint, 'best' | 'last' | int.
     data_dir: folder of the prepared data sets; None for that of the run.
     folder: folder of the photographs; None for that of the run.
+    trust_code: as in `runs.code.linked`.
 
   Returns:
     (Exported, description of the examples on which the outputs were compared).
@@ -45,7 +47,7 @@ def export_run(
     ImportError: a library of the format is not installed; the message names the extra.
     OSError: there is no checkpoint, or the files cannot be written.
   """
-  seen = subject.read(workdir, step=step, examples=False)
+  seen = subject.read(workdir, step=step, examples=False, trust_code=trust_code)
   network = Network(
     name=packed.name_of(workdir),
     step=seen.step,

@@ -8,7 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from jaxdl.config import binding, checks
+from jaxdl.config import binding, checks, named
 from jaxdl.models import keys
 from jaxdl.models.cnn import CNN
 from jaxdl.models.language_model import LanguageModel
@@ -51,7 +51,8 @@ def build(section: Mapping[str, Any]) -> nn.Module:
   checks.check_section(section, 'config.model')
   keys.check(section, 'config.model')
   arguments = dict(section)
-  if 'activation' in arguments:
+  own = named.is_reference(arguments.get('name')) or callable(arguments.get('name'))
+  if 'activation' in arguments and not (own and arguments['activation'] not in ACTIVATIONS):
     name = arguments['activation']
     if name not in ACTIVATIONS:
       raise ValueError(
@@ -60,7 +61,13 @@ def build(section: Mapping[str, Any]) -> nn.Module:
     arguments['activation'] = ACTIVATIONS[name]
   if isinstance(arguments.get('layers'), list):
     arguments['layers'] = tuple(arguments['layers'])
-  return binding.bind(MODELS, arguments, 'config.model')()
+  model = binding.bind(MODELS, arguments, 'config.model')()
+  if not isinstance(model, nn.Module):
+    raise ValueError(
+      f'config.model.name={str(arguments["name"])!r} makes a {type(model).__name__}: name a linen '
+      'Module, or a function that returns one'
+    )
+  return model
 
 
 def check_input(section: Mapping[str, Any], shape: Sequence[int], task: str) -> None:

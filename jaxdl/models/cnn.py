@@ -7,6 +7,7 @@ import flax.linen as nn
 from jaxtyping import Num
 
 from jaxdl.config import binding
+from jaxdl.config import named as references
 from jaxdl.models import decoding, layers
 from jaxdl.ops.types import AnyArray
 
@@ -28,9 +29,9 @@ class CNN(nn.Module):
   """Layers one after another: images [B, H, W, C] → logits [B, K], or images [B, H, W, C].
 
   Attributes:
-    layers: one mapping for each layer: 'kind' (a key of KINDS), the arguments of the kind,
-      'activate' for conv, conv_transpose and dense layers (default True), and 'name' (default: kind
-      and number, such as conv1, max_pool2).
+    layers: one mapping for each layer: 'kind' (a key of KINDS, or own code), the arguments of the
+      kind, 'activate' for conv, conv_transpose and dense layers (default True), and 'name'
+      (default: kind and number, such as conv1, max_pool2).
     activation: applied after every conv, conv_transpose and dense layer without activate=False.
     initializer: a key of layers.INITIALIZERS, for all kernels.
     axis_name: mapped axis of the devices, set by the training step.
@@ -54,7 +55,7 @@ class CNN(nn.Module):
     context = layers.Context(train=train, mask=mask, index=index, axis_name=self.axis_name)
     outputs = inputs
     for name, build in self.named_layers():
-      outputs = build(name=name)(outputs, context)
+      outputs = layers.call(build(name=name), outputs, context)
     return outputs
 
   def named_layers(self) -> list[tuple[str, Callable[..., nn.Module]]]:
@@ -85,9 +86,21 @@ class CNN(nn.Module):
         given = {'activation': self.activation if activate else None, 'kernel_init': kernel_init}
       elif kind == 'activation':
         given = {'activation': self.activation}
-      build = binding.bind(
-        KINDS, arguments, f'config.model.layers[{position}]', by='kind', also=also, **given
-      )
-      counts[kind] = counts.get(kind, 0) + 1
-      named.append((name or f'{kind}{counts[kind]}', build))
+      elif isinstance(kind, references.Reference):
+        given = {'axis_name': self.axis_name}
+      where = f'config.model.layers[{position}]'
+      build = binding.bind(KINDS, arguments, where, by='kind', also=also, own=_own_layer, **given)
+      word = references.short(kind).lower() if references.is_reference(kind) else kind
+      counts[word] = counts.get(word, 0) + 1
+      named.append((name or f'{word}{counts[word]}', build))
     return named
+
+
+def _own_layer(reference):
+  """The class of a layer of own code."""
+  if not isinstance(reference.target, type) or not issubclass(reference.target, nn.Module):
+    raise ValueError(
+      f'{str(reference)!r} is not a layer: name a class that is a linen Module, called as '
+      'layer(inputs, context) or layer(inputs)'
+    )
+  return references.guarded(reference)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl.config import checks
+from jaxdl.config import checks, named
 
 SIZE = 1 << 20  # units, classes or pixels: a larger layer does not fit into memory
 WINDOW = 128  # pixels: a compiled program contains every position of a window
@@ -14,6 +14,8 @@ LAYERS = 1024
 def check(section: Mapping[str, Any], where: str) -> None:
   """Checks the values of a section; unknown keys are left to `binding.bind`.
 
+  The values of own code are its own affair, except the name of a layer.
+
   Args:
     section: section of a model or of one of its layers.
     where: its place in the config, for messages.
@@ -21,8 +23,11 @@ def check(section: Mapping[str, Any], where: str) -> None:
   Raises:
     ValueError: a value is not valid for its key.
   """
+  own = [key for key in named.NAMES if named.is_reference(section.get(key))]
   for key, value in section.items():
-    if key in KEYS:
+    if key == 'name' and own == ['kind']:
+      _word(value, f'{where}.{key}')  # of a layer
+    elif key in KEYS and not own:
       KEYS[key](value, f'{where}.{key}')
 
 

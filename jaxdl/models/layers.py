@@ -5,6 +5,7 @@ after its activation.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
@@ -63,6 +64,35 @@ class Context:
   index: Int[AnyArray, ' B'] | None = None
   axis_name: str | None = None
   reset: Bool[AnyArray, ' B'] | None = None
+
+
+def call(layer: nn.Module, inputs: Num[AnyArray, '...'], context: Context) -> Num[AnyArray, '...']:
+  """Calls a layer of a list; a linen module of any other kind gets the keywords that it accepts.
+
+  Args:
+    layer: a layer that is called as `layer(inputs, context)` or `layer(inputs)`. The second kind
+      may accept 'train', 'mask', 'index', 'deterministic' and 'use_running_average'. Modules of
+      flax get no mask, which means something else there.
+    inputs: its inputs.
+    context: properties of the batch.
+  """
+  parameters = dict(inspect.signature(type(layer).__call__).parameters)
+  positional = [
+    name
+    for name, one in parameters.items()
+    if one.kind is not inspect.Parameter.KEYWORD_ONLY and one.default is inspect.Parameter.empty
+  ]
+  if 'context' in parameters or len(positional) > 2:  # with self
+    return layer(inputs, context)
+  keywords = {
+    'train': context.train,
+    'index': context.index,
+    'deterministic': not context.train,
+    'use_running_average': not context.train,
+  }
+  if not type(layer).__module__.startswith('flax.'):
+    keywords['mask'] = context.mask
+  return layer(inputs, **{name: keywords[name] for name in keywords if name in parameters})
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, int]:

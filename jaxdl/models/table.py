@@ -33,7 +33,7 @@ def layers(
     module = context.module
     if context.method_name != '__call__' or len(module.path) != 1:
       return call(*args, **kwargs)
-    name, shape = module.path[0], list(args[0].shape[1:])
+    name, shape = module.path[0], _shape_of(args or list(kwargs.values()))
     try:
       outputs = call(*args, **kwargs)
     except ValueError as error:
@@ -41,9 +41,10 @@ def layers(
       if len(input_shape) == 3:
         images = f' of images of {_shape(input_shape[:2])} (config.data.size)'
       raise ValueError(f'layer {name}, which gets {_shape(shape)}{images}: {error}') from error
-    found.append(
-      dict(name=name, type=type(module).__name__, input=shape, output=list(outputs.shape[1:]))
-    )
+    if all(row['name'] != name for row in found):  # a layer may be called several times
+      found.append(
+        dict(name=name, type=type(module).__name__, input=shape, output=_shape_of(outputs))
+      )
     return outputs
 
   def initial(inputs):
@@ -60,11 +61,37 @@ def layers(
     raise ValueError(
       f'config.model cannot be built ({type(error).__name__}: {reason}): change its layers'
     ) from error
+  found[:0] = _without_layer(variables, found)
   for layer in found:
     trainable = _size(variables.get('params', {}).get(layer['name'], {}))
     fixed = _size(variables.get('batch_stats', {}).get(layer['name'], {}))
     layer.update(parameters=trainable + fixed, trainable=trainable)
   return found
+
+
+def _without_layer(variables, found):
+  """Rows of the parameters of a network that belong to no layer that is called."""
+  names = [row['name'] for row in found]
+  return [
+    dict(name=name, type='parameters', input=[], output=[])
+    for name in variables.get('params', {})
+    if name not in names
+  ]
+
+
+def output_shape(
+  model: nn.Module, input_shape: Sequence[int], input_dtype: DTypeLike = jnp.float32
+) -> list[int]:
+  """The shape of a network's output for one example; arguments as of `layers`."""
+  key, inputs = jax.random.PRNGKey(0), jax.ShapeDtypeStruct((1, *input_shape), input_dtype)
+  outputs, _ = jax.eval_shape(lambda x: model.init_with_output({'params': key}, x), inputs)
+  return _shape_of(outputs)
+
+
+def _shape_of(tree):
+  """The shape, without the batch axis, of an array or of the first array of a tree."""
+  leaves = jax.tree.leaves(tree)
+  return list(leaves[0].shape[1:]) if leaves and hasattr(leaves[0], 'shape') else []
 
 
 def _size(tree):

@@ -106,7 +106,7 @@ class Run(record.Run):
     """
     self._refuse_texts('features')
     predictor = self._predictor(False, batch_size)
-    found, preparation = self._found(given), images.preparation(self.config)
+    found, preparation = self._found(given), images.preparation(self.linked)
     parts = [
       predictor.layer(layer, batch.images, batch.index)
       for batch in _sound(stream.batches(found, preparation, predictor.batch_size))
@@ -168,12 +168,18 @@ class Run(record.Run):
     """
     place = self.packed or self.folder
     found, _ = of_run.export_run(
-      place, format, raw=raw, step=step, data_dir=data_dir, folder=folder
+      place,
+      format,
+      raw=raw,
+      step=step,
+      data_dir=data_dir,
+      folder=folder,
+      trust_code=self.trust_code,
     )
     return found.files[0]
 
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
-    split = subject.data_of_run(self.folder, self.config).splits[name]
+    split = subject.data_of_run(self.folder, self.linked).splits[name]
     if self.kind == 'language_model':
       total = Total()
       total.add(self._text_predictor.sums(split))
@@ -189,14 +195,14 @@ class Run(record.Run):
 
   @functools.cached_property
   def _text_predictor(self) -> texts.TextPredictor:
-    return texts.TextPredictor(self.config, self.model, self.variables)
+    return texts.TextPredictor(self.linked, self.model, self.variables)
 
   def _predictor(self, distort: bool, batch_size: int | None) -> Predictor:
     key = (distort, batch_size)
     if key not in self._predictors:
       format.dataset(self.config, self.folder)
       self._predictors[key] = Predictor(
-        self.config, self.model, self.variables, distort=distort, batch_size=batch_size
+        self.linked, self.model, self.variables, distort=distort, batch_size=batch_size
       )
     return self._predictors[key]
 
@@ -211,7 +217,7 @@ class Run(record.Run):
   def _computed(
     self, found: inputs.Found, predictor: Predictor, invert: bool
   ) -> Iterator[tuple[stream.Batch, Any]]:
-    preparation = images.preparation(self.config, invert=invert)
+    preparation = images.preparation(self.linked, invert=invert)
     return predictor.computed(_sound(stream.batches(found, preparation, predictor.batch_size)))
 
   def _measured(self, given: Any) -> list[texts.Measured]:
@@ -225,11 +231,12 @@ class Run(record.Run):
       raise ValueError(f'{self.folder} holds a language model: {method} is for images{fix}')
 
 
-def load(workdir: str | os.PathLike) -> Run:
+def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
   """Loads a run from its folder.
 
   Args:
     workdir: the run's folder.
+    trust_code: whether the copy of the run's own code may be executed (docs/sharing.md).
 
   Returns:
     Run; its network and variables are read at their first use.
@@ -238,7 +245,7 @@ def load(workdir: str | os.PathLike) -> Run:
     FileNotFoundError: the folder holds no run.
     ValueError: one of its files is damaged.
   """
-  found = record.load(workdir)
+  found = record.load(workdir, trust_code=trust_code)
   return Run(**{field.name: getattr(found, field.name) for field in dataclasses.fields(found)})
 
 

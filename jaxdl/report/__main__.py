@@ -45,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     metavar='FILE',
     help='file of the page (default RUN/report.html, for several runs compare.html)',
   )
+  parser.add_trust_code()
   chosen = parser.parse_args(arguments[1:])
   for folder in chosen.runs:
     command.check_folder(folder)
@@ -63,7 +64,11 @@ def main(arguments: Sequence[str]) -> int:
     )
   there = ', replaces the previous file' if file.exists() else ''
   is_own = len(runs) == 1 and not chosen.out
-  size = page.write_page_and_card(runs[0])[1] if is_own else page.write(runs, file)
+  trust = chosen.trust_code
+  if is_own:
+    size = page.write_page_and_card(runs[0], trust_code=trust)[1]
+  else:
+    size = page.write(runs, file, trust_code=trust)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
   if is_own:
     print(f'{file.with_name("card.md")}: the model card')

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jaxdl.config import named
 from jaxdl.report import card, sections, svg
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 FOLDER = pathlib.Path(__file__).parent
 
 
-def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> int:
+def write(
+  folders: Sequence[str | pathlib.Path], file: str | pathlib.Path, *, trust_code: bool = False
+) -> int:
   """Writes the page of one run, or the comparison of several runs.
 
   Args:
     folders: the run folders.
     file: path of the page.
+    trust_code: as in `runs.code.linked`, for the layer table.
 
   Returns:
     The size of the page in bytes.
@@ -37,7 +41,7 @@ def write(folders: Sequence[str | pathlib.Path], file: str | pathlib.Path) -> in
     ValueError: a file of a run is damaged.
     OSError: the page cannot be written.
   """
-  found = [records.load(folder) for folder in folders]
+  found = [records.load(folder, trust_code=trust_code) for folder in folders]
   html = render(one(found[0]) if len(found) == 1 else several(found))
   disk.write_atomic(file, html)
   return len(html.encode())
@@ -49,11 +53,14 @@ def write_report(workdir: str | pathlib.Path) -> None:
   print(f'report: {file}')
 
 
-def write_page_and_card(workdir: str | pathlib.Path) -> tuple[pathlib.Path, int]:
+def write_page_and_card(
+  workdir: str | pathlib.Path, *, trust_code: bool = False
+) -> tuple[pathlib.Path, int]:
   """Writes `report.html` and the model card `card.md` of a run.
 
   Args:
     workdir: the run's folder, or the file of a packed run, which gets them in a folder beside it.
+    trust_code: as in `runs.code.linked`, for the layer table.
 
   Returns:
     (path of the page, its size in bytes).
@@ -61,7 +68,7 @@ def write_page_and_card(workdir: str | pathlib.Path) -> tuple[pathlib.Path, int]
   Raises:
     The errors of `write`.
   """
-  record = records.load(workdir)
+  record = records.load(workdir, trust_code=trust_code)
   parts, folder = one(record), disk.make_folder(record.results)
   html = render(parts)
   disk.write_atomic(folder / 'report.html', html)
@@ -213,16 +220,18 @@ def _compared(found, labels, *, with_folders):
 
 def _lead(record):
   config, summary = record.config, record.summary
-  kind = config['model'].get('cell', config['model']['name']).upper()
+  kind = named.short(config['model']['name'])
+  if kind == config['model']['name']:
+    kind = config['model'].get('cell', kind).upper()
   best = next((key for key in metrics.leading_keys() if key in summary), None)
   if best is None:
-    return f'{kind} on {config["data"]["name"]}: not yet evaluated'
+    return f'{kind} on {named.short(config["data"]["name"])}: not yet evaluated'
   reported = {name: theirs for name, theirs, _ in record.reported()}.get(best)
   comparison = ''
   if reported is not None and not record.changed:
     comparison = f' (reported: {metrics.shown(best, reported)})'
   return (
-    f'{kind} on {config["data"]["name"]}: '
+    f'{kind} on {named.short(config["data"]["name"])}: '
     f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{comparison}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )

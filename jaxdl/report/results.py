@@ -1,12 +1,13 @@
 """Layers, example counts and analysis results of a run, for its page."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 
 from jaxdl import models
 from jaxdl.data import dataset
 from jaxdl.models import table
-from jaxdl.runs import files
+from jaxdl.runs import code, files
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics
@@ -20,17 +21,22 @@ def layers(record: Run) -> list[dict]:
 
   Returns:
     Rows returned by `models.table.layers`; [] for runs of older versions, which did not store the
-    description of the data set.
+    description of the data set, and of own code that may not be executed.
 
   Raises:
     ValueError: the model of the config cannot be built.
   """
   if 'dataset' not in record.config:
     return []
-  text = record.config['model']['name'] == 'language_model'
+  try:
+    model = record.linked['model']
+  except code.RefusedCodeError as error:
+    print(f'jaxdl: the table of layers is left out: {error}', file=sys.stderr)
+    return []
+  text = model['name'] == 'language_model'
   shape = tuple(record.config['dataset']['input_shape'])
   try:
-    return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
+    return table.layers(models.build(model), shape, 'int32' if text else 'float32')
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
 

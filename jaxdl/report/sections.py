@@ -2,6 +2,7 @@
 
 import base64
 import fnmatch
+import glob
 import io
 import pathlib
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from jaxtyping import UInt8
 
 from jaxdl.report import features_map, results
 from jaxdl.runs.record import Run
-from jaxdl.views import VIEWS
+from jaxdl.views import VIEWS, own
 from jaxdl.views.view import OTHER, SECTIONS, Display
 
 DATA = 'Data'  # the first section: pictures written by training before the first step
@@ -40,7 +41,7 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
   """
   names = _result_names(record)
   found, displayed = [], set()
-  for heading, displays in _displays().items():
+  for heading, displays in _displays(_own_displays(record, names)).items():
     shown = {}  # name → (Display, text matched by the '*' of its pattern)
     for pattern, display in displays.items():
       for name in fnmatch.filter(names, pattern):
@@ -61,14 +62,26 @@ def _without_pictures(section):
   return {**section, 'map': None, 'pictures': []}
 
 
-def _displays() -> dict[str, dict[str, Display]]:
+def _own_displays(record: Run, names: Iterable[str]) -> dict[str, tuple[str, Display]]:
+  """Returns name → (heading, Display) of the results of own code, as written with them."""
+  found = {name: own.display_of(results.of_analysis(record, name)) for name in names}
+  return {name: display for name, display in found.items() if display is not None}
+
+
+def _displays(added: dict[str, tuple[str, Display]]) -> dict[str, dict[str, Display]]:
   """Returns heading → pattern of a result's name → Display, in page order."""
-  headings = dict.fromkeys((DATA, *SECTIONS, *(view.section for view in VIEWS.values())))
+  sections = [
+    *(view.section for view in VIEWS.values()),
+    *(section for section, _ in added.values()),
+  ]
+  headings = dict.fromkeys((DATA, *SECTIONS, *sections))
   headings.pop(OTHER, None)
   displays = {heading: {} for heading in (*headings, OTHER)}
   displays[DATA] |= DRAWN_BY_TRAINING
   for view in VIEWS.values():
     displays[view.section] |= view.displays
+  for name, (section, display) in added.items():
+    displays[section][glob.escape(name)] = display
   return displays
 
 

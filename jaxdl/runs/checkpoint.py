@@ -14,7 +14,7 @@ from flax import linen as nn
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import models
-from jaxdl.runs import disk, format, integrity, packed
+from jaxdl.runs import code, disk, format, integrity, packed
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
@@ -346,30 +346,41 @@ def best_loss(checkpoints: Manager) -> float:
 
 
 def load_model(
-  workdir: str | os.PathLike, step: str | int = 'best'
+  workdir: str | os.PathLike, step: str | int = 'best', *, trust_code: bool = False
 ) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
   """Loads the model of a run from its checkpoint, without flags, optimizer or data set.
 
   Args:
     workdir: the run's folder, or the file of a packed run.
     step: 'best' (lowest validation loss; the last one if no validation was run) | 'last' | int.
+    trust_code: as in `runs.code.linked`.
 
   Returns:
-    (linen module, variables, config).
+    (linen module, variables, config). The config's own code is linked.
 
   Raises:
     FileNotFoundError: there is no such checkpoint; the message lists the available steps.
+    RefusedCodeError: the run's own code may not be executed, or cannot be imported.
   """
-  return load_step(workdir, step)[1:]
+  return load_step(workdir, step, trust_code=trust_code)[1:]
 
 
 def load_step(
-  workdir: str | os.PathLike, step: str | int
+  workdir: str | os.PathLike, step: str | int, *, trust_code: bool = False
 ) -> tuple[int, nn.Module, dict[str, Any], dict[str, Any]]:
   """Like `load_model`, but returns the step first: (step, linen module, variables, config).
 
   All results are from the same checkpoint, even if a run that trains replaces its best one.
   """
+  chosen, variables, config = read_step(workdir, step)
+  config = code.linked(config, packed.opened(workdir), trust_code=trust_code)
+  return chosen, models.build(config['model']), variables, config
+
+
+def read_step(
+  workdir: str | os.PathLike, step: str | int
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+  """Like `load_step`, without the module: (step, variables, config). No own code is imported."""
   folder = packed.opened(workdir)
   if not (folder / 'checkpoints').is_dir():
     what = 'has no checkpoints' if folder.is_dir() else 'does not exist'
@@ -389,8 +400,7 @@ def load_step(
         f'give another --step of {checkpoints.all_steps()}'
       ) from error
   format.check(items.config, workdir)
-  config = format.upgraded(items.config)
-  return chosen, models.build(config['model']), items.model, config
+  return chosen, items.model, format.upgraded(items.config)
 
 
 def _read(checkpoints: Manager, step: int, **items) -> Any:

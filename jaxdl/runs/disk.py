@@ -12,8 +12,8 @@ SPARE = 1 << 18  # bytes reserved for logs
 LINE = 110  # characters
 
 
-def write_atomic(file: str | os.PathLike, text: str) -> None:
-  """Writes a text to a temporary file and renames it.
+def write_atomic(file: str | os.PathLike, text: str | bytes) -> None:
+  """Writes a text or bytes to a temporary file and renames it.
 
   After a crash or on a full disk, the file keeps its previous content.
 
@@ -27,7 +27,10 @@ def write_atomic(file: str | os.PathLike, text: str) -> None:
   file = pathlib.Path(file)
   aside = file.with_name(f'{file.name}.new')
   try:
-    aside.write_text(text, encoding='utf-8')
+    if isinstance(text, bytes):
+      aside.write_bytes(text)
+    else:
+      aside.write_text(text, encoding='utf-8')
     aside.replace(file)
   except OSError:
     aside.unlink(missing_ok=True)

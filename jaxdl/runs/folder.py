@@ -12,7 +12,7 @@ import filelock
 import psutil
 
 from jaxdl.config import paths
-from jaxdl.runs import disk, format, identity
+from jaxdl.runs import code, disk, format, identity
 from jaxdl.runs.files import read_json
 
 OWNER = 'lock'  # describes the process that trains
@@ -22,7 +22,7 @@ WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds briefly
 
 @contextlib.contextmanager
 def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> Iterator[None]:
-  """Locks a run's folder inside the `with` block; writes `config.json` of a new run.
+  """Locks a run's folder inside the `with` block; writes `config.json` and `code` of a new run.
 
   `identity.KEYS` defines which keys may change between sessions. The operating system releases the
   lock when the process ends, even after a crash.
@@ -50,6 +50,7 @@ def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> It
     check_config(folder, config, steps)
     owner = {'process': os.getpid(), 'host': platform.node(), 'steps': steps}
     (folder / OWNER).write_text(json.dumps(owner) + '\n', encoding='utf-8')
+    code.keep(folder, config)
     if last_checkpoint(folder) is None:
       write_config(folder, config)
     yield
@@ -220,6 +221,11 @@ def _check_same_run(folder, before, config):
     raise ValueError(
       f'{folder} holds a run that was trained on other data: give the data of that run, as '
       f'{file} names them, or another --workdir'
+    )
+  if files := list(code.names_of_changed(changed)):
+    raise ValueError(
+      f'{folder} holds a run of other code ({", ".join(files)} is not as it was): restore it from '
+      f'{folder / code.FOLDER}, or give another --workdir'
     )
   if changed:
     raise ValueError(

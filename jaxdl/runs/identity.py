@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl import models
-from jaxdl.config import differences
+from jaxdl.config import differences, named
 from jaxdl.runs import format
 
 
@@ -52,6 +52,7 @@ KEYS = {
   'profile': _CONDUCT,
   'reported': _CONDUCT,
   'cpu_devices': _CONDUCT,
+  'code.path': _CONDUCT,  # the files themselves, code.sha256, are compared
   'data.workers': _CONDUCT,
   'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead
   'data.folder': _PLACE,
@@ -136,9 +137,11 @@ def checksums(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_classes(before, config):
-  """A config with 'classes' set to the number of classes in a run's data."""
+  """A config with the number of classes in a run's data and the facts about its own code."""
   classes = before.get('dataset', {}).get('classes', ())
-  return {**config, 'model': models.with_classes(config.get('model'), len(classes))}
+  model = models.with_classes(config.get('model'), len(classes))
+  code = named.record(config)
+  return {**config, 'model': model, **({named.KEY: code} if code else {})}
 
 
 def _changed(before, now, matters: Callable[[str], bool]) -> list[str]:

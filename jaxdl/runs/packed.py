@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxdl.config import paths
-from jaxdl.runs import disk, files, integrity
+from jaxdl.runs import code, disk, files, integrity
 
 FORMAT = 1  # of a packed run
 MANIFEST = 'manifest.json'
@@ -85,7 +85,8 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
     folder: the run's folder.
 
   Returns:
-    Name → content of config.json, summary.json, command.txt, the journals and the best checkpoint.
+    Name → content of config.json, summary.json, command.txt, the journals, the copies of own code
+    and the best checkpoint.
 
   Raises:
     FileNotFoundError: the run has no summary, or its best checkpoint is missing.
@@ -106,6 +107,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
   for name in TEXTS:
     if (folder / name).is_file():
       found[name] = (folder / name).read_bytes()
+  found |= code.copies(folder, config)
   return found | _checkpoint(folder, summary['step'])
 
 

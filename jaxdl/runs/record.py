@@ -11,7 +11,7 @@ from typing import Any
 from flax import linen as nn
 
 from jaxdl.config import binding, checks, library, reading
-from jaxdl.runs import files, format, identity, packed
+from jaxdl.runs import code, files, format, identity, packed
 
 SQUARES = {
   'classify_by_squared_error': 'squared error',
@@ -34,6 +34,7 @@ class Run:
     history: the lines of `metrics.jsonl` in order, each with 'step', 'split' and the metrics.
     command: the command that started the run; '' if it is not known.
     packed: the file of a packed run, whose `folder` is in the cache; None for any other run.
+    trust_code: whether the copy of the run's own code may be executed; see `runs.code`.
   """
 
   folder: pathlib.Path
@@ -43,13 +44,19 @@ class Run:
   history: list[dict[str, Any]]
   command: str
   packed: pathlib.Path | None = None
+  trust_code: bool = False
 
   @functools.cached_property
   def _best(self) -> tuple[nn.Module, dict[str, Any]]:
     from jaxdl.runs import checkpoint  # importing orbax takes seconds
 
-    model, variables, _ = checkpoint.load_model(self.folder)
+    model, variables, _ = checkpoint.load_model(self.folder, trust_code=self.trust_code)
     return model, variables
+
+  @functools.cached_property
+  def linked(self) -> dict[str, Any]:
+    """The config with its own code imported, as `runs.code.linked`; the config if it has none."""
+    return code.linked(self.config, self.folder, trust_code=self.trust_code)
 
   @property
   def place(self) -> pathlib.Path:
@@ -215,11 +222,12 @@ def task(config: dict[str, Any]) -> str | None:
   return name if isinstance(name, str) else None
 
 
-def load(workdir: str | os.PathLike) -> Run:
+def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
   """Loads a run from its folder or from a packed run.
 
   Args:
     workdir: the run's folder, or the file of a packed run.
+    trust_code: whether the copy of the run's own code may be executed; see `runs.code`.
 
   Returns:
     Run; its network and variables are read at their first use.
@@ -245,6 +253,7 @@ def load(workdir: str | os.PathLike) -> Run:
     if command.is_file()
     else '',
     packed=None if folder == place else place,
+    trust_code=trust_code,
   )
 
 

@@ -13,12 +13,14 @@ All of them share these arguments:
 They return an optax.GradientTransformation, and raise ValueError if a number is out of its range.
 """
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 
-from jaxdl.config import checks
+from jaxdl.config import checks, named
 
 Setting = Any  # a value of a config, which each function checks
 
@@ -168,6 +170,37 @@ def _rule(direction, schedule, learning_rate, clip_norm, weight_decay=0.0, decay
 def _kernels(params):
   """True for every parameter of two or more axes, which are not biases or batch normalisation."""
   return jax.tree.map(lambda values: values.ndim >= 2, params)
+
+
+def own(reference: named.Reference) -> Callable[..., optax.GradientTransformation]:
+  """An optimizer of own code, or one of optax, such as 'optax:lion'.
+
+  Args:
+    reference: function with the argument `schedule`, as described above; or one whose learning rate
+      may be a function of the step, as those of optax.
+
+  Returns:
+    Function with the argument `schedule` and all others as keyword arguments.
+  """
+  function = named.guarded(reference)
+  parameters = dict(inspect.signature(function).parameters)
+  if 'schedule' in parameters:
+    return function
+
+  def made(schedule, *, learning_rate, **others):
+    checks.check_range(learning_rate, 'config.optimizer.learning_rate', 0, above=True)
+    return function(learning_rate=lambda step: learning_rate * schedule(step), **others)
+
+  keywords = [
+    one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+    for one in parameters.values()
+    if one.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+  ]
+  schedule = inspect.Parameter('schedule', inspect.Parameter.POSITIONAL_OR_KEYWORD)
+  made.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
+    [schedule, *keywords]
+  )
+  return made
 
 
 OPTIMIZERS = {

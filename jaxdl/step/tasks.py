@@ -3,6 +3,8 @@
 The keyword arguments of a task change the loss in training. Evaluation calls the task without them.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from jaxdl.config import binding, checks
+from jaxdl.config import binding, checks, named
 from jaxdl.step.metrics import METRICS
 from jaxdl.step.state import AnyArray, Batch, Number, Sums
 
@@ -101,12 +103,23 @@ def build(task: str | Mapping[str, Any]) -> tuple[Callable[..., Sums], Callable[
   Raises:
     ValueError: a name or key is unknown, or a number is out of its range.
   """
-  if not isinstance(task, dict) and task not in list(TASKS):
+  if not isinstance(task, (dict, named.Reference)) and task not in list(TASKS):
     raise ValueError(f'config.task={task!r} is unknown: use one of {", ".join(TASKS)}')
   trained = binding.bind(TASKS, binding.as_section(task), 'config.task')
   smoothing = trained.keywords.get('label_smoothing', 0.0)
   checks.check_range(smoothing, 'config.task.label_smoothing', 0, 1)
-  return trained, trained.func
+  return trained, _evaluated(trained)
+
+
+def _evaluated(trained):
+  """A task without its keyword arguments, except those that have no default."""
+  parameters = inspect.signature(trained.func).parameters
+  needed = {
+    key: value
+    for key, value in trained.keywords.items()
+    if parameters[key].default is inspect.Parameter.empty
+  }
+  return functools.partial(trained.func, **needed) if needed else trained.func
 
 
 TASKS = {

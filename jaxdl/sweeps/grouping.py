@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from jaxdl.config import named
 from jaxdl.sweeps import members as sweep_members
 from jaxdl.sweeps.members import Member
 
@@ -35,7 +36,7 @@ def grouped(found: Sequence[Member], *, together: str) -> list[list[Member]]:
   """
   by_structure = {}
   for member in found:
-    key = json.dumps(separated(member.config)[0], sort_keys=True)
+    key = json.dumps([separated(member.config)[0], named.record(member.config)], sort_keys=True)
     by_structure.setdefault(key, []).append(member)
   groups = []
   for members in by_structure.values():

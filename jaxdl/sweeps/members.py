@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from jaxdl.config import binding, checks, library, reading
+from jaxdl.config import binding, checks, library, named, reading
 from jaxdl.training import experiment
 
 MOST = 10_000  # runs of a sweep
@@ -94,7 +94,9 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
       raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
     resolved = reading.to_dict(reading.read_file(_base(path, start)))
     for change in changes:
+      named.locate(change, path.parent)
       resolved = _changed(resolved, {key: value for key, value in change.items() if key != 'base'})
+    resolved = named.link(resolved)
     checks.check_section(resolved.get('reported', {}), 'config.reported')
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
     resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}

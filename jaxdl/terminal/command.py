@@ -130,6 +130,15 @@ class Parser(argparse.ArgumentParser):
       help='checkpoint: best, last or a number (default best)',
     )
 
+  def add_trust_code(self) -> None:
+    """Adds --trust_code, which executes the copy of own code in a run's folder."""
+    self.add_argument(
+      '--trust_code',
+      action='store_true',
+      help="execute the copy of the run's own code, DIR/code, where the original is not at hand; "
+      'read it before',
+    )
+
   def add_data_places(self) -> None:
     """Adds --data_dir and --folder, the places of the data of a run after they have moved."""
     self.add_argument(

@@ -10,8 +10,9 @@ from typing import Any, no_type_check
 import ml_collections
 
 from jaxdl import models
-from jaxdl.config import binding, checks, reading
-from jaxdl.data import DATA_SETS, image_folder, memory
+from jaxdl import data as data_sets
+from jaxdl.config import binding, checks, named, reading
+from jaxdl.data import image_folder, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
@@ -172,6 +173,7 @@ def build(
   """
   name = 'experiment' if name is None else name
   given = {key: value for key, value in reading.to_dict(config).items() if key != formats.KEY}
+  given = named.link(given)
   number = formats.FORMAT if format is None else format
   keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
@@ -188,7 +190,7 @@ def build(
   _, measured = tasks.build(keys.task)
   models.check_input(keys.model, data.input_shape(), measured.__name__)
   rows = table.layers(trained.model, data.input_shape(), data.inputs.dtype)
-  _check_outputs(measured, rows, data)
+  _check_outputs(measured, _with_outputs(rows, trained.model, data), data)
   _check_memory(rows, data, **sizes)
   resolved = {
     **given,
@@ -196,6 +198,7 @@ def build(
     'seed': keys.seed,
     'model': model,
     'dataset': data.facts(),
+    **({named.KEY: code} if (code := named.record(given)) else {}),
     **({'reported': {}} if keys.reported and not reported else {}),
   }
 
@@ -247,7 +250,7 @@ def _check_seed(seed):
 
 def _load(keys):
   """The Data of a config, and its batch sizes by key."""
-  loading = binding.bind(DATA_SETS, keys.data, 'config.data', seed=keys.seed)
+  loading = data_sets.bind(keys.data, seed=keys.seed)
   sizes = {
     'batch_size': loading.keywords['batch_size'],
     # from the config, or the loader's default
@@ -278,8 +281,10 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   network = models.build(config.model)
   factor = _schedule(config, steps=steps, epoch=epoch)
   optimizer = binding.bind(
-    optimizers.OPTIMIZERS, config.optimizer, 'config.optimizer', schedule=factor
+    optimizers.OPTIMIZERS, config.optimizer, 'config.optimizer', own=optimizers.own, schedule=factor
   )()
+  if 'learning_rate' not in config.optimizer:
+    raise ValueError('config.optimizer.learning_rate is missing: add it to the section')
   if config.plateau is not None or config.early_stopping is not None:
     optimizer = plateaus.with_plateau_memory(optimizer)
   checks.check_range(config.l2, 'config.l2', 0)
@@ -349,6 +354,8 @@ def _check_outputs(task, rows, data):
       "kind='dense'"
     )
   last, shape = rows[-1]['name'], rows[-1]['output']
+  if task not in tasks.TASKS.values():  # of own code
+    return
   if task is tasks.reconstruct:
     if shape != list(data.input_shape()):
       raise ValueError(
@@ -360,6 +367,14 @@ def _check_outputs(task, rows, data):
       f'the last layer {last} has output {shape}, but {data.name} has {len(data.classes)} classes: '
       'change the model section'
     )
+
+
+def _with_outputs(rows, model, data):
+  """The layer table; that of own code with the model's outputs, which need not be its last layer's."""
+  if isinstance(model, tuple(models.MODELS.values())):
+    return rows
+  shape = table.output_shape(model, data.input_shape(), data.inputs.dtype)
+  return [*rows[:-1], {**rows[-1], 'output': shape}]
 
 
 def _check_memory(rows, data, **sizes):

@@ -67,7 +67,7 @@ def weights(subject: Subject, choice: Choice) -> Iterator[Result]:
   labels = short if len(set(short)) == len(folders) else folders
   runs = {labels[0]: subject.variables}
   runs |= {
-    label: checkpoint.load_model(folder, choice.step)[1]
+    label: checkpoint.read_step(folder, choice.step)[1]
     for label, folder in zip(labels[1:], folders[1:], strict=True)
   }
   found = analysis.weights.compare(runs)

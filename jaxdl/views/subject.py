@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.config import binding
+from jaxdl import data as data_sets
 from jaxdl.config.arguments import about
-from jaxdl.data import DATA_SETS, image_folder, stand_ins
+from jaxdl.data import image_folder, stand_ins
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
@@ -83,6 +83,7 @@ def read(
   data_dir: str | pathlib.Path | None = None,
   folder: str | pathlib.Path | None = None,
   examples: bool = True,
+  trust_code: bool = False,
 ) -> Subject:
   """Reads the network of a run and examples of its test split.
 
@@ -97,6 +98,7 @@ def read(
     data_dir: folder of the prepared data sets; None for that of the run.
     folder: folder of the photographs; None for that of the run.
     examples: whether to read data; if False, inputs and labels are empty, and images is None.
+    trust_code: as in `runs.code.linked`.
 
   Returns:
     Subject.
@@ -108,7 +110,7 @@ def read(
   """
   if count is not None and count < 1:
     raise about(ValueError(f'images={count} is too few: use at least 1'), 'images')
-  found_step, model, variables, config = checkpoint.load_step(workdir, step)
+  found_step, model, variables, config = checkpoint.load_step(workdir, step, trust_code=trust_code)
   kept, kind = format.dataset(config, workdir), kind_of(config)
   dtype = np.int32 if kind == 'language_model' else np.float32
   subject = Subject(
@@ -206,7 +208,7 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir', 'only')
   try:
-    data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
+    data = data_sets.bind(section, seed=config.get('seed', 0))()
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise

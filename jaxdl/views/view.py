@@ -32,6 +32,7 @@ SECTIONS = (
   'The forward pass in NumPy',
   'Generated text',
 )
+ANY = 'any'  # kind of an analysis that applies to every Subject
 OTHER = 'Other analyses'  # the last section of the report
 Default = TypeVar('Default', str, None)
 
@@ -68,7 +69,7 @@ class View:
 
   Attributes:
     title: what it shows, for the command's output.
-    kinds: kinds of Subject to which it applies.
+    kinds: kinds of Subject to which it applies; ANY for all.
     make: function (Subject, Choice) → iterable of Result; also of Failure if it was built by
       `separately`.
     section: heading of the report for its results.
@@ -92,6 +93,10 @@ class View:
   examples: bool = True
   slow_part: str = ''
   load: Callable[[], None] = lambda: None
+
+  def fits(self, kind: str) -> bool:
+    """Whether it applies to a kind of Subject."""
+    return kind in self.kinds or ANY in self.kinds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +180,13 @@ def separately(*parts: Callable) -> Callable[..., Iterator]:
 
 
 def write(
-  result: Result, folder: str | pathlib.Path, *, step: int, analysis: str, flags: str
+  result: Result,
+  folder: str | pathlib.Path,
+  *,
+  step: int,
+  analysis: str,
+  flags: str,
+  display: dict[str, Any] | None = None,
 ) -> list[str]:
   """Writes NAME.png, NAME.npz and NAME.json.
 
@@ -185,6 +196,7 @@ def write(
     step: step of the checkpoint.
     analysis: name of the analysis.
     flags: flags of `jaxdl.analyze` that repeat the analysis.
+    display: how the report displays a result of own code (`own.displayed`); otherwise None.
 
   Returns:
     The names of the files.
@@ -202,7 +214,9 @@ def write(
     arrays = {name.replace('/', '.'): array for name, array in result.arrays.items()}
     np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
-  drawn = {'step': step, 'analysis': analysis, 'flags': flags}
+  drawn: dict[str, Any] = {'step': step, 'analysis': analysis, 'flags': flags}
+  if display is not None:
+    drawn['display'] = display
   (folder / f'{result.name}.json').write_text(
     json.dumps({**result.facts, **drawn}, indent=2, default=_plain) + '\n', encoding='utf-8'
   )
