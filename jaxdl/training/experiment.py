@@ -9,8 +9,8 @@ from typing import Any, no_type_check
 
 import ml_collections
 
-from jaxdl import models
 from jaxdl import data as data_sets
+from jaxdl import models
 from jaxdl.config import binding, checks, named, reading
 from jaxdl.data import image_folder, memory
 from jaxdl.data.dataset import Data, check_sizes
@@ -370,7 +370,7 @@ def _check_outputs(task, rows, data):
 
 
 def _with_outputs(rows, model, data):
-  """The layer table; that of own code with the model's outputs, which need not be its last layer's."""
+  """The layer table; with own code, its last row has the output of the model."""
   if isinstance(model, tuple(models.MODELS.values())):
     return rows
   shape = table.output_shape(model, data.input_shape(), data.inputs.dtype)
