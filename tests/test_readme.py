@@ -18,12 +18,11 @@ from ml_collections import ConfigDict
 from test_architecture import MAY_IMPORT
 
 import jaxdl
-from jaxdl import analyze, models, views
+from jaxdl import views
 from jaxdl.config.reading import read_file
-from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
+from jaxdl.data import DATA_SETS, augment, characters, image_folder, images
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, cnn
-from jaxdl.runs import checkpoint
 from jaxdl.sweeps import members
 from jaxdl.terminal import command as commands
 from jaxdl.training import experiment, loop
@@ -62,6 +61,9 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m jaxdl.export runs/cnn_cifar10 --format=onnx': 'test_export.py',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
+  'python -m jaxdl.main --config=mean_state.py': 'test_adding.py',
+  'python -m jaxdl.analyze runs/mean_state': 'test_adding.py',
+  'python -m jaxdl.analyze runs/mean_state --view=views.py:certainty': 'test_adding.py',
 }
 SHORTENING_FLAGS = {  # module → flags that shorten its commands
   'jaxdl.main': [
@@ -91,11 +93,8 @@ def find_block(words):
 
 
 def execute(text, **names):
-  """Executes Python code and returns its variables.
-
-  '{…, ' at the start of a dict stands for its present entries.
-  """
-  exec(compile(re.sub(r'(\w+) = \{…, ', r'\1 = {**\1, ', text), 'README.md', 'exec'), names)
+  """Executes Python code and returns its variables."""
+  exec(compile(text, 'README.md', 'exec'), names)
   return names
 
 
@@ -322,107 +321,6 @@ def test_readme_trains_in_a_notebook(folder, monkeypatch, small):
     == 3e-4
   )
   assert run_command('python -m jaxdl.report runs/slower').startswith('runs/slower/report.html: ')
-
-
-def test_readme_adds_a_model_and_an_analysis(folder, monkeypatch, small):
-  """The new model is trained and analysed, also with the new analysis."""
-  own = execute(find_block('class MeanState'), MODELS=models.MODELS)['MODELS']
-  monkeypatch.setitem(models.MODELS, 'mean_state', own['mean_state'])
-  small.update(model=dict(name='mean_state', features=8, classes=10), train_for='2 steps')
-  loop.train(experiment.build(small, 'small'), folder / 'run')
-  view = execute(find_block('def certainty'))['VIEWS']['certainty']
-  monkeypatch.setitem(analyze.VIEWS, 'certainty', view)
-  printed = run_command(
-    'python -m jaxdl.analyze --workdir=run --only=errors,statistics,weights,certainty'
-  )
-  assert 'certainty: how sure the network is' in printed
-  assert (folder / 'run/analysis/certainty.png').is_file()
-  caption = 'The probability of the predicted class of every example</figcaption>'
-  assert caption in (folder / 'run/report.html').read_text()
-  with np.load(folder / 'run/analysis/certainty.npz') as arrays:
-    assert arrays['probability'].shape == (50,)
-
-
-def test_readme_adds_a_layer(folder, monkeypatch, small):
-  """The new layer is trained, and the neurons of its network are analysed."""
-  kinds = execute(find_block('class Gain'), KINDS=cnn.KINDS)['KINDS']
-  monkeypatch.setitem(cnn.KINDS, 'gain', kinds['gain'])
-  layers = (
-    dict(kind='conv', features=4, kernel=3),
-    dict(kind='gain', initial=0.5),
-    *SMALL_CNN['layers'][3:],
-  )
-  small.update(model=dict(name='cnn', layers=layers), train_for='2 steps')
-  small['data']['layout'] = 'image'
-  loop.train(experiment.build(small, 'small'), folder / 'run')
-  _, variables, _ = checkpoint.load_model('run')
-  gain = variables['params']['gain1']['gain']
-  assert gain.shape == (4,)
-  assert (gain != 0.5).all()
-  run_command('python -m jaxdl.analyze run --only=neurons --images=20')
-  assert json.loads((folder / 'run/analysis/neurons.json').read_text())['layer'] == 'conv2'
-
-
-def test_readme_adds_a_tfds_data_set(monkeypatch):
-  """A data set of TFDS, whose reading is replaced here."""
-
-  class Namespace:
-    kmnist = None
-
-  def read(name, *, data_dir, required, decode):
-    assert decode is tfds_arrays.images
-    part = {
-      'image': np.zeros((20, 28, 28, 1), np.uint8),
-      'label': np.arange(20, dtype=np.int32) % 10,
-    }
-    return Source(
-      origin=f'tfds {name}', classes=tuple('0123456789'), columns={'train': part, 'test': part}
-    )
-
-  monkeypatch.setattr(tfds_arrays, 'read', read)
-  text, table = find_block('KMNIST').split('DATA_SETS = ')
-  Namespace.kmnist = staticmethod(execute(text)['kmnist'])
-  found = execute(
-    f'DATA_SETS = {table}',
-    DATA_SETS=DATA_SETS,
-    kmnist=Namespace,
-    functools=functools,
-    images=images,
-  )['DATA_SETS']
-  data = found['kmnist'](
-    seed=0, splits=dict(train='train', test='test'), batch_size=4, evaluation_batch_size=4
-  )
-  assert (data.origin, data.input_shape()) == ('tfds kmnist', (28, 28, 1))
-
-
-def test_readme_adds_a_data_set_of_arrays(folder, monkeypatch, small):
-  class Namespace:
-    digits = None
-
-  text, table = find_block('scikit-learn carries').split('DATA_SETS = ')
-  Namespace.digits = staticmethod(execute(text)['digits'])
-  found = execute(
-    f'DATA_SETS = {table}',
-    DATA_SETS=DATA_SETS,
-    digits=Namespace,
-    functools=functools,
-    images=images,
-  )['DATA_SETS']
-  monkeypatch.setitem(DATA_SETS, 'digits', found['digits'])
-  layers = (
-    dict(kind='flatten'),
-    dict(kind='dense', features=32),
-    dict(kind='dense', features=10, activate=False, name='logits'),
-  )
-  small.update(
-    data=dict(name='digits', batch_size=32, splits=dict(train='train', test='test')),
-    train_for='100 steps',
-    model=dict(name='cnn', layers=layers),
-    optimizer=dict(name='adam', learning_rate=3e-3),
-  )
-  summary = loop.train(experiment.build(small, 'small'), folder / 'run')
-  assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
-  assert summary['test_accuracy'] > 0.6, 'the labels must match the images'
 
 
 def anchors(text):

@@ -1,0 +1,119 @@
+"""The examples of docs/adding.md, executed in an empty folder with the package installed."""
+
+import json
+import re
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from helpers import ROOT, WITHOUT_TENSORFLOW, run_child
+
+PAGE = (ROOT / 'docs/adding.md').read_text(encoding='utf-8')
+FILES = dict(re.findall(r'`(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DOTALL))
+FEWER = [
+  '--config.data.splits.train=train[:600]',
+  '--config.data.splits.validation=train[600:700]',
+  '--config.data.splits.test=test[:100]',
+]
+SHORT = ['--config.train_for=2 steps', '--config.data.batch_size=32']
+COMMANDS = [  # (module, arguments); one process executes all
+  ['main', '--config=mean_state.py', *FEWER, *SHORT],
+  ['analyze', 'runs/mean_state', '--only=errors,weights'],
+  ['analyze', 'runs/mean_state', '--view=views.py:certainty'],
+  ['main', '--config=with_gain.py', *FEWER, *SHORT],
+  ['analyze', 'runs/with_gain', '--only=neurons', '--images=20'],
+  ['main', '--config=hinge_mnist.py', *FEWER, *SHORT],
+  ['main', '--config=cnn_digits.py', '--config.train_for=200 steps'],
+]
+RUN = """
+import importlib, json, sys
+import jaxdl
+print(jaxdl.__file__)
+from jaxdl.terminal import command
+for module, *arguments in json.loads(sys.argv[1]):
+  main = importlib.import_module(f'jaxdl.{module}').main
+  assert command.run(main, [module, *arguments]) == 0, (module, arguments)
+"""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """An empty folder with the files of the page, in which the commands were executed."""
+  base = tmp_path_factory.mktemp('adding')
+  source, place = base / 'source', base / 'place'
+  for name in ('jaxdl', 'configs'):
+    shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__'))
+  for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+    shutil.copy(ROOT / name, source)
+  wheel = ('-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-q', '-w', base, source)
+  built = run_child(*wheel)
+  if built.returncode and 'setuptools' in built.stderr:
+    pytest.skip('setuptools is not installed')
+  assert built.returncode == 0, built.stderr
+  zipfile.ZipFile(next(base.glob('*.whl'))).extractall(base / 'installed')
+  place.mkdir()
+  for name, text in FILES.items():
+    (place / name).write_text(text, encoding='utf-8')
+  without = WITHOUT_TENSORFLOW['PYTHONPATH'].split(':')[0]
+  environment = {
+    'PYTHONPATH': f'{base / "installed"}:{without}',
+    'XDG_CACHE_HOME': str(base / 'cache'),
+    'TFDS_DATA_DIR': str(base / 'none'),
+  }
+  done = run_child('-c', RUN, json.dumps(COMMANDS), folder=place, environment=environment)
+  assert done.returncode == 0, done.stdout + done.stderr
+  assert done.stdout.startswith(str(base / 'installed'))
+  return place
+
+
+def config_of(folder, name):
+  return json.loads((folder / 'runs' / name / 'config.json').read_text())
+
+
+def summary_of(folder, name):
+  return json.loads((folder / 'runs' / name / 'summary.json').read_text())
+
+
+def test_the_page_has_these_files():
+  names = {'nets.py', 'gain.py', 'tasks.py', 'digits.py', 'views.py'}
+  assert {*FILES} == names | {'mean_state.py', 'with_gain.py', 'hinge_mnist.py', 'cnn_digits.py'}
+
+
+def test_a_model(folder):
+  config = config_of(folder, 'mean_state')
+  assert config['model'] == {'name': 'nets.py:MeanState', 'features': 128, 'classes': 10}
+  assert (folder / 'runs/mean_state/code/nets.py').read_text() == FILES['nets.py']
+  assert summary_of(folder, 'mean_state')['parameters'] == 3 * 128 * (28 + 128 + 2) + 1290
+  assert (folder / 'runs/mean_state/analysis/confusion.png').is_file()
+
+
+def test_a_layer(folder):
+  layers = config_of(folder, 'with_gain')['model']['layers']
+  assert [layer['kind'] for layer in layers] == ['conv', 'gain.py:Gain', 'flatten', 'dense']
+  assert '<td>gain1</td>' in (folder / 'runs/with_gain/report.html').read_text()
+  assert (folder / 'runs/with_gain/analysis/neurons.png').is_file()
+
+
+def test_a_task_and_an_optimizer(folder):
+  config, summary = config_of(folder, 'hinge_mnist'), summary_of(folder, 'hinge_mnist')
+  assert config['task'] == {'name': 'tasks.py:hinge', 'margin': 0.5}
+  assert config['optimizer']['name'] == 'optax:lion'
+  assert 0 < summary['test_loss'] < 2
+  assert 0 <= summary['test_accuracy'] <= 1
+
+
+def test_a_data_set(folder):
+  summary = summary_of(folder, 'cnn_digits')
+  assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
+  assert summary['test_accuracy'] > 0.6, 'the labels must match the images'
+
+
+def test_an_analysis(folder):
+  with np.load(folder / 'runs/mean_state/analysis/certainty.npz') as arrays:
+    assert arrays['probability'].shape == (100,)
+  html = (folder / 'runs/mean_state/report.html').read_text()
+  assert 'The probability of the predicted class of every example</figcaption>' in html
+  errors = html[html.index('Errors</h2>') :]
+  assert 'class of every example</figcaption>' in errors
+  assert '--view=views.py:certainty' in html
