@@ -19,7 +19,6 @@ FEWER = [
 SHORT = ['--config.train_for=2 steps', '--config.data.batch_size=32']
 COMMANDS = [  # (module, arguments); one process executes all
   ['main', '--config=mean_state.py', *FEWER, *SHORT],
-  ['analyze', 'runs/mean_state', '--only=errors,weights'],
   ['analyze', 'runs/mean_state', '--view=views.py:certainty'],
   ['main', '--config=with_gain.py', *FEWER, *SHORT],
   ['analyze', 'runs/with_gain', '--only=neurons', '--images=20'],
@@ -85,7 +84,6 @@ def test_a_model(folder):
   assert config['model'] == {'name': 'nets.py:MeanState', 'features': 128, 'classes': 10}
   assert (folder / 'runs/mean_state/code/nets.py').read_text() == FILES['nets.py']
   assert summary_of(folder, 'mean_state')['parameters'] == 3 * 128 * (28 + 128 + 2) + 1290
-  assert (folder / 'runs/mean_state/analysis/confusion.png').is_file()
 
 
 def test_a_layer(folder):

@@ -65,7 +65,7 @@ def read_config(
   with config.unlocked(), config.ignore_type():
     for key, value in overrides.items():
       _set(config, key, value, path)
-  named.locate(config, find(path).parent)
+  _locate(config, find(path))
   return config
 
 
@@ -131,7 +131,7 @@ def _overridden(path, program, arguments, known):
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in new:
     overrides.add(values.config, argument, path)
-  named.locate(values.config, find(path).parent)
+  _locate(values.config, find(path))
   return values.config
 
 
@@ -175,8 +175,14 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     ) from error
   if not isinstance(found, ml_collections.ConfigDict):
     raise ValueError(f'config file {path} has no function get_config() that returns a ConfigDict')
-  named.locate(found, file.parent)
+  _locate(found, file)
   return found
+
+
+def _locate(config, file):
+  """Makes the paths of own code beside a config file absolute; the package's configs have none."""
+  if not file.resolve().is_relative_to(library.folder().resolve()):
+    named.locate(config, file.parent)
 
 
 def _why_missing(file):

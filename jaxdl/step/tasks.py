@@ -119,7 +119,9 @@ def _evaluated(trained):
     for key, value in trained.keywords.items()
     if parameters[key].default is inspect.Parameter.empty
   }
-  return functools.partial(trained.func, **needed) if needed else trained.func
+  if not needed:
+    return trained.func
+  return functools.update_wrapper(functools.partial(trained.func, **needed), trained.func)
 
 
 TASKS = {

@@ -37,6 +37,16 @@ with group.joined(coordinator, int(processes), int(process)):
 """
 
 
+NETS = """
+import flax.linen as nn
+
+class Logits(nn.Module):
+  @nn.compact
+  def __call__(self, inputs):
+    return nn.Dense(10, name='logits')(inputs.reshape(inputs.shape[0], -1))
+"""
+
+
 @contextlib.contextmanager
 def started(count, command):
   """Starts `command(address, process)` for each of `count` processes; kills what is left of them at
@@ -134,9 +144,13 @@ def check_resumed_equals_uninterrupted(count, config, file, interrupted):
 
 def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
   """Batch normalisation, dropout, augmentation and padding. The test with four processes covers
-  text and its carried state.
+  text and its carried state. Each process imports own code by itself; the first one copies it.
   """
-  check_equal_to_one_process(2, {'cnn': with_steady_adam(small_cnn)}, tmp_path)
+  (tmp_path / 'nets.py').write_text(NETS)
+  own = {**small_cnn, 'model': {'name': f'{tmp_path / "nets.py"}:Logits'}, 'train_for': '2 steps'}
+  configs = {'cnn': with_steady_adam(small_cnn), 'own': own}
+  check_equal_to_one_process(2, configs, tmp_path)
+  assert (tmp_path / 'own_many/code/nets.py').read_text() == NETS
 
 
 @pytest.mark.slow

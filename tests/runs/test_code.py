@@ -320,9 +320,10 @@ def test_a_class_of_a_session_trains_and_loads_in_the_same_session(here, tmp_pat
     def __call__(self, inputs):
       return nn.Dense(self.classes, name='logits')(inputs.reshape(inputs.shape[0], -1))
 
-  config = {**copy.deepcopy(SMALL), 'train_for': '2 steps'}
+  config = {**copy.deepcopy(SMALL), 'train_for': '1 steps'}
   config['model'] = {'name': Session, 'classes': 'classes'}
-  jaxdl.train(config, tmp_path / 'session')
+  loop.train(experiment.build(config), tmp_path / 'session')
+  page.write_report(tmp_path / 'session')
   assert isinstance(jaxdl.load(tmp_path / 'session').model, Session)
   (copied,) = (tmp_path / 'session/code').iterdir()
   assert copied.read_text().startswith('class Session(nn.Module):')
@@ -338,9 +339,9 @@ def test_a_class_of_main_is_found_again_if_its_source_is_the_same(here, tmp_path
       return nn.Dense(10, name='logits')(inputs.reshape(inputs.shape[0], -1))
 
   Main.__module__, Main.__qualname__ = '__main__', 'Main'
-  config = {**copy.deepcopy(SMALL), 'train_for': '2 steps', 'model': {'name': Main}}
+  config = {**copy.deepcopy(SMALL), 'train_for': '1 steps', 'model': {'name': Main}}
   monkeypatch.setattr(named, '_source_of', lambda target: b'class Main')
-  jaxdl.train(config, tmp_path / 'main')
+  loop.train(experiment.build(config), tmp_path / 'main')
   forget()
   refusal(tmp_path / 'main')
   monkeypatch.setattr(sys.modules['__main__'], 'Main', Main, raising=False)
