@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from helpers import ROOT, WITHOUT_TENSORFLOW, run_child
 
+from jaxdl.config import reading
+from jaxdl.training import experiment
+from jaxdl.views import own
+
 PAGE = (ROOT / 'docs/adding.md').read_text(encoding='utf-8')
 FILES = dict(re.findall(r'`(\w+\.py)`:\n\n```python\n(.*?)```', PAGE, re.DOTALL))
 FEWER = [
@@ -66,6 +70,30 @@ def folder(tmp_path_factory):
   return place
 
 
+@pytest.mark.parametrize('name', ['mean_state', 'with_gain', 'hinge_mnist', 'cnn_digits'])
+def test_the_examples_are_built(tmp_path, monkeypatch, name):
+  """As the tests below, without training and installation."""
+  for file, text in FILES.items():
+    (tmp_path / file).write_text(text, encoding='utf-8')
+  monkeypatch.chdir(tmp_path.parent)
+  built = experiment.build(reading.read_file(tmp_path / f'{name}.py'))
+  assert built.config['code']['path'].keys() <= FILES.keys()
+  assert built.layers[-1]['output'] == [10]
+
+
+def test_the_analysis_is_found(tmp_path):
+  (tmp_path / 'views.py').write_text(FILES['views.py'], encoding='utf-8')
+  name, view = own.view(f'{tmp_path / "views.py"}:certainty')
+  assert (name, view.section, view.fits('autoencoder')) == ('certainty', 'Errors', False)
+  name, view = own.view(f'{tmp_path / "views.py"}:probabilities')
+  assert view.title == 'The probability of the predicted class of every example, in order'
+  assert view.fits('autoencoder')
+  with pytest.raises(ValueError, match=r'views\.py has no certain; .*did you mean certainty'):
+    own.view(f'{tmp_path / "views.py"}:certain')
+  with pytest.raises(ValueError, match='is a module: name a function'):
+    own.view(f'{tmp_path / "views.py"}:jax')
+
+
 def config_of(folder, name):
   return json.loads((folder / 'runs' / name / 'config.json').read_text())
 
@@ -79,6 +107,7 @@ def test_the_page_has_these_files():
   assert {*FILES} == names | {'mean_state.py', 'with_gain.py', 'hinge_mnist.py', 'cnn_digits.py'}
 
 
+@pytest.mark.slow
 def test_a_model(folder):
   config = config_of(folder, 'mean_state')
   assert config['model'] == {'name': 'nets.py:MeanState', 'features': 128, 'classes': 10}
@@ -86,13 +115,15 @@ def test_a_model(folder):
   assert summary_of(folder, 'mean_state')['parameters'] == 3 * 128 * (28 + 128 + 2) + 1290
 
 
+@pytest.mark.slow
 def test_a_layer(folder):
   layers = config_of(folder, 'with_gain')['model']['layers']
   assert [layer['kind'] for layer in layers] == ['conv', 'gain.py:Gain', 'flatten', 'dense']
-  assert '<td>gain1</td>' in (folder / 'runs/with_gain/report.html').read_text()
+  assert '>gain1<' in (folder / 'runs/with_gain/report.html').read_text()
   assert (folder / 'runs/with_gain/analysis/neurons.png').is_file()
 
 
+@pytest.mark.slow
 def test_a_task_and_an_optimizer(folder):
   config, summary = config_of(folder, 'hinge_mnist'), summary_of(folder, 'hinge_mnist')
   assert config['task'] == {'name': 'tasks.py:hinge', 'margin': 0.5}
@@ -101,12 +132,14 @@ def test_a_task_and_an_optimizer(folder):
   assert 0 <= summary['test_accuracy'] <= 1
 
 
+@pytest.mark.slow
 def test_a_data_set(folder):
   summary = summary_of(folder, 'cnn_digits')
   assert (summary['data'], summary['test_examples']) == ('scikit-learn', 297)
   assert summary['test_accuracy'] > 0.6, 'the labels must match the images'
 
 
+@pytest.mark.slow
 def test_an_analysis(folder):
   with np.load(folder / 'runs/mean_state/analysis/certainty.npz') as arrays:
     assert arrays['probability'].shape == (100,)

@@ -187,14 +187,15 @@ def found_in(module: types.ModuleType, name: str, where: str, text: str) -> Any:
   """The value of a name of a module; raises ValueError with the module's names if there is none."""
   if hasattr(module, name):
     return getattr(module, name)
+  public = {key: value for key, value in vars(module).items() if not key.startswith('_')}
   own = [
-    key
-    for key, value in vars(module).items()
-    if not key.startswith('_') and getattr(value, '__module__', None) == module.__name__
+    key for key, value in public.items() if getattr(value, '__module__', None) == module.__name__
   ]
   place = text.rpartition(':')[0]
   there = f'it has {", ".join(own)}' if own else 'it has no classes or functions'
-  raise ValueError(f'{where}={text!r}: {place} has no {name}; {there}{spelling.meant(name, own)}')
+  raise ValueError(
+    f'{where}={text!r}: {place} has no {name}; {there}{spelling.meant(name, public)}'
+  )
 
 
 def _place(file: str, folder: str | os.PathLike | None) -> pathlib.Path:
@@ -231,12 +232,11 @@ def of_object(target: Any) -> Reference:
 
 
 def _of_importable(target, module, name):
-  file = getattr(module, '__file__', None)
-  is_own = file is not None and os.path.isfile(file) and not python_files.is_library_file(file)
-  if is_own and '.' not in module.__name__ and os.path.basename(file) != '__init__.py':
-    return Reference(f'{os.path.basename(file)}:{name}', target, python_files.read(file))
-  text = f'{module.__name__}:{name}'
-  return Reference(text, target, _code_of_module(module), module.__name__)
+  code = _code_of_module(module)
+  if code is not None and code.folder is not None and '/' not in code.main:
+    file = code.folder / code.main
+    return Reference(f'{file.name}:{name}', target, python_files.read(file))
+  return Reference(f'{module.__name__}:{name}', target, code, module.__name__)
 
 
 def _file_of(target) -> pathlib.Path | None:
@@ -263,7 +263,7 @@ def references(config: Any) -> Iterator[tuple[Any, str, str]]:
   yield from _below(config, 'config')
 
 
-def _below(node, where):
+def _below(node: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
   is_section = hasattr(node, 'items')
   entries = node.items() if is_section else ()
   if isinstance(node, (list, tuple)):

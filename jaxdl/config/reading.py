@@ -218,7 +218,7 @@ def to_dict(config: ml_collections.ConfigDict | dict[str, Any]) -> dict[str, Any
     ) from None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
   if isinstance(value, named.Reference):
     return value
   if isinstance(value, dict):

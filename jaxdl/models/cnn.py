@@ -76,7 +76,7 @@ class CNN(nn.Module):
     counts, named = {}, []
     for position, layer in enumerate(self.layers):
       arguments = dict(layer)
-      kind = arguments.get('kind')
+      kind: Any = arguments.get('kind')
       name = arguments.pop('name', None)
       activate = arguments.pop('activate', True)
       given: dict[str, Any] = {}

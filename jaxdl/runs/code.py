@@ -156,15 +156,20 @@ class _Run:
       raise RefusedCodeError(str(error)) from error
 
   def _of_file(self, text, file, name, where):
-    fault = self._fault_of_file(file)
+    path = self._original(file)
+    code, fault = (
+      None,
+      f'{file}, the own code of {self.folder}, is not at {path or "a known place"}',
+    )
+    if path is not None and path.is_absolute() and path.is_file():
+      code = python_files.read(path)
+      fault = self._difference(code, file)
     if fault is None and not self._is_noted(text):
       fault = f'{self.folder} was not trained here with {text}, so its code is not executed'
-    if fault is None:
-      code = python_files.read(self._original(file))
-    elif self.trust_code:
+    if code is None or fault is not None:
+      if not self.trust_code:
+        raise self._refused(fault)
       code = self._copy(file)
-    else:
-      raise self._refused(fault)
     module = named.imported(code, where, text)
     return Reference(text, named.found_in(module, name, where, text), code)
 
@@ -177,14 +182,8 @@ class _Run:
     there = [path for path in found if path.is_absolute() and path.is_file()]
     return next(iter(there or found), None)
 
-  def _fault_of_file(self, name):
-    """Why the original of a file, with what it imports, is not that of the run; None if it is."""
-    path = self._original(name)
-    if path is None or not path.is_absolute() or not path.is_file():
-      return f'{name}, the own code of {self.folder}, is not at {path or "a known place"}'
-    return self._difference(python_files.read(path), name)
-
   def _difference(self, code, name):
+    """Why a file, with what it imports, is not that of the run; None if it is."""
     below = pathlib.PurePosixPath(name).parent
     for inner, digest in code.sums.items():
       if self.sums.get((below / inner).as_posix()) != digest:

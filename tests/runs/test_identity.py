@@ -57,6 +57,7 @@ def test_identity_table_has_only_existing_keys(small):
   found = {field.name for field in dataclasses.fields(experiment.Config)}
   found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
   facts = experiment.build(small, 'small').data.facts()
+  found.add('code.path')  # only with own code
   found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
   assert set(identity.KEYS) - found == {'dataset'}
 

@@ -43,9 +43,9 @@ def test_loading_a_run_reads_checkpoints_lazily(small, tmp_path, monkeypatch):
   read = []
   original = checkpoint.load_step
 
-  def recording_load(*arguments):
+  def recording_load(*arguments, **keywords):
     read.append(arguments)
-    return original(*arguments)
+    return original(*arguments, **keywords)
 
   monkeypatch.setattr(checkpoint, 'load_step', recording_load)
   run = runs.load(tmp_path)
