@@ -75,6 +75,42 @@ def unchecked_types():
   jaxtyping.config.update('jaxtyping_disable', before)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def checksums_of_large_arrays_are_computed_once():
+  """Remembers the checksums of arrays that cannot change: those of the data in the package."""
+  from jaxdl.data import checksum
+
+  known = {}
+  of_columns = checksum.of_columns
+
+  def remembered(columns):
+    if any(values.flags.writeable and values.nbytes > 1 << 20 for values in columns.values()):
+      return of_columns(columns)
+    key = tuple(
+      (name, values.shape, values.dtype.str, values.ctypes.data)
+      if values.nbytes > 1 << 20
+      else (name, values.shape, values.dtype.str, values.tobytes())
+      for name, values in sorted(columns.items())
+    )
+    if key not in known:
+      known[key] = of_columns(columns), columns  # the arrays keep their memory
+    return known[key][0]
+
+  checksum.of_columns = remembered
+  yield
+  checksum.of_columns = of_columns
+
+
+@pytest.fixture(autouse=True, scope='session')
+def small_pictures():
+  """Writes pictures with fewer pixels, which takes half the time."""
+  from jaxdl.figures import output
+
+  resolution, output.RESOLUTION = output.RESOLUTION, 60
+  yield
+  output.RESOLUTION = resolution
+
+
 @pytest.fixture
 def small():
   """Config of a tiny LSTM on 61 digits: each epoch has three full batches and one of 13 examples."""
