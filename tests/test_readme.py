@@ -296,7 +296,7 @@ def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, c
   monkeypatch.setattr(
     jaxdl, 'read_config', lambda path, **overrides: read_config(path, data=fewer, **overrides)
   )
-  names = execute(find_block("jaxdl.read_config('lstm_mnist'"))
+  names = execute(find_block("jaxdl.read_config('lstm_mnist', train_for"))
   summary = json.loads((folder / 'runs/short/summary.json').read_text())
   assert summary['steps'] == 2 * 4  # 61 images in batches of 16
   assert str(summary['test_accuracy']) in capsys.readouterr().out
