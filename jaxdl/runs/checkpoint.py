@@ -185,9 +185,7 @@ def save(
     train=ocp.args.StandardSave(train),
     **{name: ocp.args.JsonSave(text) for name, text in texts.items()},
   )
-  checkpoints.save(
-    step, args=items, metrics=None if score is None else {'loss': score}
-  )
+  checkpoints.save(step, args=items, metrics=None if score is None else {'loss': score})
   checkpoints.unread = step
 
 

@@ -35,7 +35,7 @@ def classify(
     batch: 'label' [B] int and 'mask' [B], 1 for real examples and 0 for padding.
     label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016); it
       changes the cross-entropy only.
-    class_weights: K weights w, as `with_class_weights` returns them; None for 1.
+    class_weights: K weights w, as `class_weights.as_numbers` returns them; None for 1.
     focal: γ of the focal loss (Lin et al. 2017); 0 for the cross-entropy.
 
   Returns:
@@ -294,7 +294,7 @@ def build(task: str | Mapping[str, Any]) -> tuple[Callable[..., Sums], Callable[
 
   Args:
     task: name, or a dict of 'name' and keyword arguments. Class weights must be numbers; see
-      `with_class_weights`.
+      `class_weights.as_numbers`.
 
   Returns:
     (task for training, task for evaluation).
@@ -327,69 +327,6 @@ def name_of(task: Any) -> Any:
   return task.get('name') if isinstance(task, Mapping) else task
 
 
-def with_class_weights(task: Any, classes: Sequence[str], counts: Sequence[int] | None) -> Any:
-  """Replaces the class weights of a config's task by numbers.
-
-  Args:
-    task: name, or a dict with 'name' and 'class_weights': 'balanced' (n / (K · n_k) for n_k of the n
-      training examples, whose mean over the examples is 1), K numbers, or a dict of class name →
-      number, 1 for the classes that are left out.
-    classes: names of the K classes.
-    counts: number of training examples of each class; None if it is not known.
-
-  Returns:
-    The same task with K floats as 'class_weights', if it has class weights.
-
-  Raises:
-    ValueError: the weights have another form, or a class has no training example.
-  """
-  if not isinstance(task, Mapping) or task.get('class_weights') is None:
-    return task
-  given, where = task['class_weights'], 'config.task.class_weights'
-  if given == 'balanced':
-    weights = _balanced(classes, counts, where)
-  elif isinstance(given, Mapping):
-    for name in given:
-      if name not in classes:
-        raise ValueError(
-          f'{where}.{name} is not a class of the data: its classes are '
-          f'{", ".join(classes[:10])}{", …" if len(classes) > 10 else ""}'
-          f'{spelling.meant(name, classes)}'
-        )
-    weights = [given.get(name, 1.0) for name in classes]
-  elif isinstance(given, (list, tuple)):
-    if len(given) != len(classes):
-      raise ValueError(
-        f'{where} has {len(given)} weights, but the data have {len(classes)} classes: give one each'
-      )
-    weights = list(given)
-  else:
-    raise ValueError(
-      f"{where}={given!r} are not class weights: use 'balanced', {len(classes)} numbers, or a dict "
-      'of class name to number'
-    )
-  for name, weight in zip(classes, weights, strict=True):
-    checks.check_range(weight, f'{where} of class {name!r}', 0)
-  if not any(weights):
-    raise ValueError(f'{where} are all 0, so nothing can be trained: give a class a weight above 0')
-  return {**task, 'class_weights': [float(weight) for weight in weights]}
-
-
-def _balanced(classes, counts, where):
-  if not counts or len(counts) != len(classes):
-    raise ValueError(
-      f"{where}='balanced' needs the number of examples of each class, which these data do not "
-      'have: give numbers'
-    )
-  absent = [name for name, count in zip(classes, counts, strict=True) if not count]
-  if absent:
-    raise ValueError(
-      f"{where}='balanced' has no weight for class {absent[0]!r}, which has no training example: "
-      'give numbers, or other training examples'
-    )
-  return [sum(counts) / (len(counts) * count) for count in counts]
-
-
 TASKS = {
   'classify': classify,
   'classify_by_squared_error': classify_by_squared_error,
@@ -411,9 +348,7 @@ def metrics(sums: Mapping[str, Any]) -> dict[str, float]:
     name → mean or other function of the sum, in the order of `metrics.METRICS`; a name is absent
     where its sum is. 'accuracy' is a share, 'loss' leaves out the 'penalty'.
   """
-  return {
-    metric.name: metric.value(sums) for metric in METRICS.values() if metric.sum in sums
-  }
+  return {metric.name: metric.value(sums) for metric in METRICS.values() if metric.sum in sums}
 
 
 def l2(params: Any, *, strength: Number, everything: bool = False) -> Float[Array, '']:

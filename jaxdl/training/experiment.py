@@ -19,7 +19,7 @@ from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
 from jaxdl.runs import format as formats
-from jaxdl.step import metrics, optimizers, schedules, state, tasks
+from jaxdl.step import class_weights, metrics, optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
 from jaxdl.step import watch as watches
@@ -195,7 +195,7 @@ def build(
   reported = _reported(keys, data)
   _, measured = tasks.build(keys.task)
   _check_examples(keys.task, data)
-  weighted = tasks.with_class_weights(keys.task, data.classes, data.per_class.get('train'))
+  weighted = class_weights.as_numbers(keys.task, data.classes, data.per_class.get('train'))
   keys = dataclasses.replace(keys, task=weighted)
   model = models.with_classes(keys.model, data.outputs())
   epoch = data.splits['train'].batches
