@@ -4,8 +4,11 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
+from training_helpers import leaves
 
 from jaxdl.data import DATA_SETS, dataset
+from jaxdl.devices import parallel
+from jaxdl.training import evaluation, experiment
 
 TARGETS = ('ink', 'digit')
 LABELS = ('even', 'above 4', 'multiple of 3')
@@ -83,8 +86,29 @@ def register():
   DATA_SETS.update(OWN)
 
 
+LINEAR = dict(  # compiles quickly
+  name='cnn',
+  layers=(
+    dict(kind='flatten'),
+    dict(kind='dense', features='classes', activate=False),
+  ),
+)
+
+
+def linear(config):
+  """A config with a linear network of the images."""
+  return {**config, 'model': LINEAR, 'data': {**config['data'], 'layout': 'image'}}
+
+
 def config_of(small, task, **keys):
   """The small config with a task and its data set."""
   data = {**small['data'], 'name': 'digit_values' if 'regress' in str(task) else 'digit_labels'}
   model = {**small['model'], 'classes': 'classes'}
   return {**small, 'task': task, 'data': data, 'model': model, **keys}
+
+
+def measured(config):
+  """The sums of an evaluation before training, and the leaves after five steps, as JSON data."""
+  built = experiment.build(config, 'small')
+  sums = evaluation.of_splits(built)(parallel.replicate(built.initial_state()))['validation']
+  return {**{name: value.tolist() for name, value in sums.items()}, **leaves(config)}
