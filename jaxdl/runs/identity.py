@@ -69,7 +69,6 @@ KEYS = {
   'dataset.examples_per_class': _CONDUCT,
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
-  'dataset.targets': _CONDUCT,  # follow from the examples, whose checksums are compared
   'dataset.folder': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,

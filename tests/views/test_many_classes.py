@@ -105,8 +105,8 @@ def test_busiest_classes_equal_hand_counts():
   assert (classes.tolist(), grouped.tolist()) == ([], [[7]])
 
 
-def test_classes_of_the_most_frequent_confusions_are_readable():
-  analysed = random_subject(150, examples=600)
+def test_classes_of_the_most_frequent_confusions_are_readable(tmp_path):
+  analysed = random_subject(150, examples=600, workdir=tmp_path)
   found = {result.name: result for result in predictions.confusion(analysed, Choice())}
   assert list(found) == ['confusion', 'per_class', 'confusion_most']
   axis = found['confusion_most'].figure.axes[0]
