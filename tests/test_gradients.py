@@ -96,6 +96,69 @@ def test_gradients_of_smoothed_labels_and_squared_error(task):
   )
 
 
+@pytest.mark.parametrize(
+  'options',
+  [
+    dict(focal=2.0),
+    dict(focal=0.5),
+    dict(class_weights=[0.5, 2.0, 1.0, 3.0]),
+    dict(focal=2.0, class_weights=[0.5, 2.0, 1.0, 3.0], label_smoothing=0.1),
+  ],
+)
+def test_gradients_of_weighted_and_focal_loss(options):
+  batch = {'label': jnp.array([0, 2, 1]), 'mask': jnp.array([1.0, 1.0, 0.0])}
+  check_grads(
+    lambda logits: tasks.classify(logits, batch, **options)['loss'],
+    (normal(3, 4),),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )
+
+
+@pytest.mark.parametrize('logit', [0.0, 60.0, -60.0])
+def test_gradient_of_focal_loss_is_finite(logit):
+  """At a probability of 1, the slope of (1 − p)^0.5 is infinite."""
+  batch = {'label': jnp.array([0]), 'mask': jnp.ones(1)}
+  found = jax.grad(lambda logits: tasks.classify(logits, batch, focal=0.5)['loss'])(
+    jnp.array([[logit, 0.0]])
+  )
+  assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize('loss', ['squared', 'absolute', 'huber'])
+def test_gradients_of_regress(loss):
+  batch = {
+    'target': normal(3, 2),
+    'target_scale': jnp.array([2.0, 0.1]),
+    'mask': jnp.array([1.0, 1.0, 0.0]),
+  }
+  check_grads(
+    lambda outputs: tasks.regress(outputs, batch, loss=loss, delta=0.7)['loss'],
+    (normal(3, 2),),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )
+
+
+def test_gradients_of_multi_label():
+  batch = {
+    'label': jnp.array([[1.0, 0, 1], [0, 0, 0], [1, 1, 1]]),
+    'mask': jnp.array([1.0, 1.0, 0.0]),
+  }
+  check_grads(
+    lambda logits: tasks.multi_label(logits, batch)['loss'],
+    (normal(3, 3),),
+    order=1,
+    modes=('rev',),
+    atol=1e-6,
+    rtol=1e-6,
+  )
+
+
 def test_gradients_of_l2_penalty():
   check_grads(
     lambda tree: tasks.l2(tree, strength=0.3),

@@ -250,6 +250,13 @@ def test_readme_training_keys_are_valid(small):
   assert built.early_stopping == 40
 
 
+def test_readme_metric_keys_are_valid(small):
+  config = execute(find_block("class_weights='balanced'"), config=ConfigDict())['config'].to_dict()
+  built = experiment.build({**small, **config}, 'small')
+  assert built.watch.best == 'the highest validation f1'
+  assert len(built.config['task']['class_weights']) == 10
+
+
 def test_readme_data_keys_are_valid(monkeypatch, small):
   def read(*, source, data_dir):
     few = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)

@@ -101,6 +101,8 @@ class Data:
     division_note: one line that says how the splits were found; '' for a data set with its own.
     appearance: brightness and contrast of the training images, as returned by
       `appearance.of_split`; {} if not known.
+    targets: 'names', 'mean' and 'deviation' (over the training split) of the targets of a
+      regression, lists of the same length; {} for other data.
   """
 
   name: str
@@ -117,17 +119,26 @@ class Data:
   division: str = ''
   division_note: str = ''
   appearance: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+  targets: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
-  def inputs(self) -> jax.ShapeDtypeStruct:
-    """Shape and type [B, …] of the network's inputs in a training batch; reads no examples."""
+  def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types [B, …] of the arrays of a training batch; reads no examples."""
     split = self.splits['train']
     feed = {
       name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
       for name, values in split.feed(0, 0).items()
     }
-    batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
-    return batch['inputs']
+    return jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
+
+  @property
+  def inputs(self) -> jax.ShapeDtypeStruct:
+    """Shape and type [B, …] of the network's inputs in a training batch."""
+    return self.batch['inputs']
+
+  def outputs(self) -> int:
+    """Number of classes, labels, characters or targets: the size 'classes' of a network."""
+    return len(self.targets['names']) if self.targets else len(self.classes)
 
   def input_shape(self) -> tuple[int, ...]:
     """Shape of one example's inputs to the network, without the batch axis."""
@@ -152,6 +163,7 @@ class Data:
       'checksums': self.checksums,
       **({'division': self.division} if self.division else {}),
       **({'appearance': self.appearance} if self.appearance else {}),
+      **({'targets': self.targets} if self.targets else {}),
       **{key: path for key, path in self.place.items() if path is not None},
     }
 

@@ -11,11 +11,13 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.data import Data, Split
 from jaxdl.exports import of_run
 from jaxdl.prediction import images, inputs, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total
-from jaxdl.prediction.results import Predictions, Reconstructions
+from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
+from jaxdl.step import tasks
 from jaxdl.views import subject
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
@@ -35,7 +37,7 @@ class Run(record.Run):
 
   @property
   def kind(self) -> str:
-    """'cnn', 'recurrent', 'classifier' (any other), 'language_model' or 'autoencoder'."""
+    """The kind of the network, as `Subject.kind`, such as 'cnn' or 'regressor'."""
     return subject.kind_of(self.config)
 
   def predict(
@@ -45,8 +47,8 @@ class Run(record.Run):
     distort: bool = False,
     invert: bool = False,
     batch_size: int | None = None,
-  ) -> Predictions | Reconstructions | list[texts.Measured]:
-    """Predicts the classes of images; reconstructs them; or measures texts.
+  ) -> Predictions | Reconstructions | Regressions | LabelPredictions | list[texts.Measured]:
+    """Predicts the classes, labels or values of images; reconstructs them; or measures texts.
 
     Images are prepared as for the run's evaluation. Files are decoded in several threads while the
     network computes.
@@ -61,7 +63,8 @@ class Run(record.Run):
         equals the evaluation to the bit.
 
     Returns:
-      Predictions of a classifier, Reconstructions of an autoencoder, or a Measured for each text.
+      Predictions of a classifier, LabelPredictions of a classifier of labels, Regressions of a
+      regression, Reconstructions of an autoencoder, or a Measured for each text.
 
     Raises:
       ValueError: an input that cannot be read, or images of another shape, type or range.
@@ -82,7 +85,13 @@ class Run(record.Run):
     if self.kind == 'autoencoder':
       pictures = subject.pictures(self.config, whole['outputs'])
       return Reconstructions(tuple(names), whole['errors'], pictures, known)
+    if self.kind == 'regressor':
+      targets = self.config['dataset']['targets']
+      values = results.in_own_unit(whole['outputs'], targets)
+      return Regressions(tuple(targets['names']), tuple(names), values)
     logits = whole['outputs']
+    if self.kind == 'multi_label':
+      return LabelPredictions(self.classes, tuple(names), results.sigmoid(logits), logits)
     classes = results.class_names(self.classes, logits.shape[-1])
     return Predictions(classes, tuple(names), results.softmax(logits), logits, known)
 
@@ -127,19 +136,25 @@ class Run(record.Run):
       'examples', the number of examples over which they are averaged.
 
     Raises:
-      ValueError: data without labels, or as `predict`.
+      ValueError: data without labels, data other than a split for a regression or a classifier of
+        labels, or as `predict`.
       OSError: the data cannot be read, or as `predict`.
     """
     if isinstance(data, str) and data in self.config['data']['splits']:
       return self._evaluated_split(data, distort)
     self._refuse_texts('evaluate', ': give the name of a split, such as test')
+    if self.kind in ('regressor', 'multi_label'):
+      raise ValueError(
+        f'{self.folder} was trained with the task {tasks.name_of(self.config["task"])}: evaluate '
+        'takes the name of a split, such as test'
+      )
     if isinstance(data, tuple) and len(data) == 2:
       pixels, labels = data
       checked = inputs.checked(_as_array(pixels), np.asarray(labels), 'the array', self.classes)
       found = inputs.Found((inputs.Stack('', *checked),))
     else:
       found = self._found(data)
-    predictor = self._predictor(distort, None)
+    predictor = self._predictor(distort, None, len(found))
     total = Total(predictor.capacity)
     for _, (_, sums) in self._computed(found, predictor, False):
       total.add(sums)
@@ -179,12 +194,15 @@ class Run(record.Run):
     return found.files[0]
 
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
-    split = subject.data_of_run(self.folder, self.linked).splits[name]
+    data = subject.data_of_run(self.folder, self.linked)
+    split = data.splits[name]
+    if self.kind in ('regressor', 'multi_label'):
+      return self._evaluated_with_targets(data, split)
     if self.kind == 'language_model':
       total = Total()
       total.add(self._text_predictor.sums(split))
       return _metrics(total)
-    predictor, total = self._predictor(distort, None), Total(split.capacity)
+    predictor, total = self._predictor(distort, None, split.count), Total(split.capacity)
     for number in range(split.batches):
       feed = {key: values[0] for key, values in split.feed(number, 1).items()}
       batch = split.fetch(split.arrays, feed)
@@ -193,16 +211,37 @@ class Run(record.Run):
       total.add(jax.device_get(predictor.start(*arrays)[1]))
     return _metrics(total)
 
+  def _evaluated_with_targets(self, data: Data, split: Split) -> dict[str, float]:
+    """The metrics of a split whose batches have the targets or labels."""
+    name, asked = tasks.name_of(self.linked['task']), self.config.get('metrics', ())
+    further = tasks.further_metrics(name, asked, len(self.classes))
+    task = tasks.measuring(tasks.build(self.linked['task'])[1], further, split.count)
+
+    def sums(variables, arrays, feed):
+      batch = data.prepare(split.fetch(arrays, feed))
+      return task(self.model.apply(variables, batch['inputs']), batch)
+
+    compiled, total = jax.jit(sums), Total(split.capacity)
+    for number in range(split.batches):
+      feed = {key: values[0] for key, values in split.feed(number, 1).items() if key != 'faults'}
+      total.add(jax.device_get(compiled(self.variables, split.arrays, feed)))
+    return _metrics(total)
+
   @functools.cached_property
   def _text_predictor(self) -> texts.TextPredictor:
     return texts.TextPredictor(self.linked, self.model, self.variables)
 
-  def _predictor(self, distort: bool, batch_size: int | None) -> Predictor:
-    key = (distort, batch_size)
+  def _predictor(self, distort: bool, batch_size: int | None, examples: int = 0) -> Predictor:
+    key = (distort, batch_size, examples)
     if key not in self._predictors:
       format.dataset(self.config, self.folder)
       self._predictors[key] = Predictor(
-        self.linked, self.model, self.variables, distort=distort, batch_size=batch_size
+        self.linked,
+        self.model,
+        self.variables,
+        distort=distort,
+        batch_size=batch_size,
+        examples=examples,
       )
     return self._predictors[key]
 
@@ -210,7 +249,7 @@ class Run(record.Run):
     """The inputs of paths or of images in memory."""
     paths = _as_paths(given)
     if paths is not None:
-      return inputs.images(paths, self.classes)
+      return inputs.images(paths, subject.folder_classes(self.config))
     array = _as_array(given)
     return inputs.Found((inputs.Stack('', *inputs.checked(array, None, 'the array', ())),))
 

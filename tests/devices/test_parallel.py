@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import task_helpers
 from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, run_child, state_of, with_steady_adam
 from training_helpers import leaves, run_steps
 
@@ -80,6 +81,41 @@ def test_devices_do_not_change_training(devices, networks, request, reliability)
     len(configs),
     len(configs),
   )
+
+
+OF_TASKS = """
+import json, sys
+sys.path.insert(0, {tests!r})
+import task_helpers
+task_helpers.register()
+print(json.dumps([task_helpers.measured(config) for config in json.loads(sys.argv[1])]))
+"""
+
+
+def test_devices_do_not_change_the_sums_of_targets_and_labels(small, monkeypatch):
+  """Sums of 5 steps and of an evaluation, with arrays and with the scores of all 50 examples."""
+  configs = [
+    task_helpers.linear(task_helpers.config_of(small, dict(name='regress', loss='huber'))),
+    task_helpers.linear(task_helpers.config_of(small, 'multi_label', metrics=('roc_auc',))),
+  ]
+  configs = [with_steady_adam(config) for config in configs]
+  child = run_child(
+    '-c',
+    OF_TASKS.format(tests=str(ROOT / 'tests')),
+    json.dumps(configs),
+    devices=8,
+    environment=WITHOUT_TENSORFLOW,
+  )
+  assert child.returncode == 0, child.stderr
+  for name, load in task_helpers.OWN.items():
+    monkeypatch.setitem(task_helpers.DATA_SETS, name, load)
+  one = [task_helpers.measured(config) for config in configs]
+  assert np.shape(one[0]['r2']) == (3, 2)
+  assert np.shape(one[1]['roc_auc']) == (50, 2, 3)
+  for found, expected in zip(last_json(child.stdout), one, strict=True):
+    assert found.keys() == expected.keys()
+    for path, values in expected.items():
+      np.testing.assert_allclose(found[path], values, rtol=2e-4, atol=2e-4, err_msg=path)
 
 
 TOGETHER = """

@@ -66,6 +66,10 @@ def test_values_are_formatted_as_their_metric_defines():
   assert metrics.shown('test_mse', None) == '–'
   assert metrics.shown('learning_rate', 0.5) == '0.5000', 'not a metric'
   assert metrics.find('summed_loss') is None
+  assert metrics.shown('test_top_5_accuracy', 0.5) == '50.00 %'
+  assert metrics.shown('validation_balanced_accuracy', 0.5) == '50.00 %'
+  assert metrics.find('test_top_5_accuracy').is_share
+  assert not metrics.find('balanced_accuracy').is_share, 'a mean of shares has no such interval'
   assert (
     progress.describe({'loss': 0.1, 'penalty': 2, 'accuracy': 0.5})
     == 'loss 0.1000, penalty 2.0000, accuracy 50.00 %'
@@ -76,18 +80,27 @@ def test_metrics_have_a_defined_order_in_each_place():
   assert [metric.name for metric in metrics.evaluated()] == [
     'loss',
     'accuracy',
+    'balanced_accuracy',
     'bits_per_character',
+    'f1',
+    'mae',
+    'mean_average_precision',
     'mse',
+    'precision',
+    'r2',
+    'recall',
+    'rmse',
+    'roc_auc',
+    'top_5_accuracy',
   ]
-  assert metrics.table_keys() == [
-    'test_accuracy',
-    'test_bits_per_character',
-    'test_mse',
+  of_test = [key for key in metrics.table_keys() if key.startswith('test_')]
+  assert of_test == [
+    *(f'test_{metric.name}' for metric in metrics.evaluated()[1:]),
     'test_loss',
-    'validation_accuracy',
-    'validation_bits_per_character',
-    'validation_loss',
   ]
+  of_validation = [f'validation_{key.removeprefix("test_")}' for key in of_test]
+  of_validation.remove('validation_mse')
+  assert metrics.table_keys() == [*of_test, *of_validation]
   assert metrics.leading_keys()[:3] == ['test_bits_per_character', 'test_accuracy', 'test_mse']
   assert list(tasks.metrics({'count': 2, 'correct': 1, 'bits': 4, 'loss': 6})) == [
     'loss',
@@ -104,6 +117,16 @@ def test_axis_labels_name_the_unit():
     'bits_per_character': 'bits per character',
     'accuracy': 'accuracy (%)',
     'mse': 'mean squared error',
+    'rmse': 'root mean squared error',
+    'mae': 'mean absolute error',
+    'r2': 'R²',
+    'f1': 'macro F1',
+    'mean_average_precision': 'mean average precision',
+    'balanced_accuracy': 'balanced accuracy (%)',
+    'top_5_accuracy': 'top-5 accuracy (%)',
+    'precision': 'macro precision',
+    'recall': 'macro recall',
+    'roc_auc': 'macro area under the ROC curve',
   }
 
 
@@ -113,6 +136,8 @@ def test_every_task_has_one_main_metric():
     'classify_by_squared_error': 'accuracy',
     'next_char': 'bits_per_character',
     'reconstruct': 'mse',
+    'regress': 'rmse',
+    'multi_label': 'f1',
   }
   with pytest.raises(ValueError, match="^no metric is the main figure of task 'sort'$"):
     metrics.main_metric('sort')
