@@ -65,8 +65,8 @@ def conv(
 
 
 def stock(
-  inputs: Float[AnyArray, 'B H W C'],
-  kernel: Float[AnyArray, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
   strides: Size,
   pads: Pads,
   groups: int = 1,
@@ -94,8 +94,8 @@ def stock(
 
 
 def as_products(
-  inputs: Float[AnyArray, 'B H W C'],
-  kernel: Float[AnyArray, 'kh kw C F'],
+  inputs: Float[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
   strides: Size,
   pads: Pads,
   training: bool,

@@ -14,8 +14,8 @@ from jaxdl.ops.types import AnyArray, Pads, Size
 
 
 def in_groups(
-  inputs: Float[AnyArray, 'B H W C'],
-  kernel: Float[AnyArray, 'kh kw c F'],
+  inputs: Float[AnyArray, 'B H W _'],
+  kernel: Float[AnyArray, 'kh kw _ F'],
   strides: Size,
   pads: Pads,
   groups: int,
@@ -23,8 +23,8 @@ def in_groups(
   """`convolution.stock` with groups.
 
   Args:
-    inputs: images of C = c · groups channels.
-    kernel: of the same type.
+    inputs: images of C channels.
+    kernel: [kh, kw, C / groups, F], of the same type.
     strides: (rows, columns).
     pads: ((top, bottom), (left, right)); negative values crop.
     groups: number of groups; it divides C and F.
