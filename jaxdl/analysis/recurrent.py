@@ -12,18 +12,30 @@ from jaxtyping import Float64, Shaped
 from jaxdl.analysis import batches, reference_recurrence, units
 from jaxdl.analysis.activations import activations
 from jaxdl.analysis.characters import (
+  attention,
   characters,
   ranking,
   recurrent_layer,
   recurrent_layers,
   signals,
+  text_layers,
 )
 from jaxdl.analysis.embeddings import pca
 from jaxdl.analysis.reference import arrays
 from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.recurrent import Recurrent
 
-__all__ = ['by_step', 'characters', 'gates', 'ranking', 'recurrent_layers', 'signals', 'states']
+__all__ = [
+  'attention',
+  'by_step',
+  'characters',
+  'gates',
+  'ranking',
+  'recurrent_layers',
+  'signals',
+  'states',
+  'text_layers',
+]
 
 LOW, HIGH = 0.1, 0.9  # a gate below or above is saturated (Karpathy et al. 2015, section 4.2)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.analysis import reference_layers, reference_recurrence
+from jaxdl.analysis import reference_layers, reference_recurrence, reference_transformer
 from jaxdl.analysis.units import ArrayLike, Variables
 
 Outputs = tuple[np.ndarray, dict[str, np.ndarray]]  # (logits, layer name → output)
@@ -35,7 +35,7 @@ def forward(config: Mapping[str, Any], variables: Variables, inputs: ArrayLike) 
   if 'params' not in tree:
     raise ValueError(f"variables have no 'params': they have {', '.join(tree)}")
   dtype, inputs = _dtype(tree), np.asarray(inputs)
-  if section['name'] != 'language_model':
+  if section['name'] not in ('language_model', 'transformer'):
     inputs = inputs.astype(dtype)
   return MODELS[section['name']](section, tree, inputs)
 
@@ -210,6 +210,13 @@ def _language_model(
   return logits, {**found, 'logits': logits}
 
 
+def _transformer(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
+  def forward(characters):
+    return reference_transformer.forward(section, variables['params'], characters)
+
+  return _apply(forward, 'embedding', inputs)
+
+
 def _apply(
   layer: Callable[..., Any],
   name: str,
@@ -231,7 +238,12 @@ def _apply(
     ) from error
 
 
-MODELS = {'cnn': _cnn, 'recurrent': _recurrent, 'language_model': _language_model}
+MODELS = {
+  'cnn': _cnn,
+  'recurrent': _recurrent,
+  'language_model': _language_model,
+  'transformer': _transformer,
+}
 KINDS = {
   'conv': reference_layers.conv,
   'depthwise_conv': reference_layers.depthwise_conv,

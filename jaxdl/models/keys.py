@@ -114,6 +114,10 @@ def _embedding(value, where):
   checks.check_integer(value, where, 0, SIZE)
 
 
+def _context(value, where):
+  checks.check_integer(value, where, 2, SIZE)
+
+
 def _epsilon(value, where):
   checks.check_range(value, where, 0)
 
@@ -130,13 +134,15 @@ KEYS = {
   'branches': _branches,
   'groups': _size,
   'multiplier': _size,
+  'heads': _size,
+  'context': _context,
   'embedding': _embedding,
   'rate': _share,
   'dropout': _share,
   'recurrent_dropout': _share,
   'momentum': _share,
   'epsilon': _epsilon,
-  **dict.fromkeys(('activate', 'bidirectional', 'masked', 'project'), checks.check_flag),
+  **dict.fromkeys(('activate', 'bidirectional', 'masked', 'project', 'tie'), checks.check_flag),
   **dict.fromkeys(
     (
       'name',
@@ -144,6 +150,7 @@ KEYS = {
       'cell',
       'pool',
       'join',
+      'positions',
       'activation',
       'initializer',
       'recurrent_initializer',

@@ -27,7 +27,7 @@ def layers(record: Run) -> list[dict]:
   """
   if 'dataset' not in record.config:
     return []
-  text = record.config['model']['name'] == 'language_model'
+  text = record.config['model']['name'] in models.TEXT_MODELS
   shape = tuple(record.config['dataset']['input_shape'])
   try:
     return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
