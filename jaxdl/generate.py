@@ -15,8 +15,9 @@ import sys
 from typing import cast
 
 from jaxdl.data import characters
-from jaxdl.models import sampling
+from jaxdl.models import TEXT_MODELS, sampling
 from jaxdl.models.language_model import LanguageModel
+from jaxdl.models.transformer import Transformer
 from jaxdl.runs import checkpoint, format
 from jaxdl.terminal import command, progress
 
@@ -75,16 +76,16 @@ def main(arguments: list[str]) -> int:
   model, variables, config = checkpoint.load_model(
     chosen.workdir, chosen.step, trust_code=chosen.trust_code
   )
-  if config['model']['name'] != 'language_model':
+  if config['model']['name'] not in TEXT_MODELS:
     raise ValueError(
       f'{chosen.workdir} holds a run of the model {config["model"]["name"]!r}: give one of a '
-      'language_model'
+      f'{" or ".join(TEXT_MODELS)}'
     )
   vocabulary = format.dataset(config, chosen.workdir)['classes']
   primes = [characters.encode(prime, vocabulary) for prime in chosen.prime or ['\n']]
   with progress.waiting('writing'):
     added = sampling.generate(
-      cast(LanguageModel, model),
+      cast(LanguageModel | Transformer, model),
       variables,
       primes,
       length=chosen.length,

@@ -22,6 +22,52 @@ def normal(*shape):
   return jnp.asarray(GENERATOR.normal(size=shape))
 
 
+# Smooth activations, because a finite difference may cross the kink of a ReLU or a maximum.
+BRANCHED = dict(
+  name='cnn',
+  activation='tanh',
+  layers=(
+    dict(kind='conv', features=4, kernel=3, strides=2),
+    dict(
+      kind='residual',
+      project=True,
+      layers=(
+        dict(kind='batch_norm'),
+        dict(kind='conv', features=6, kernel=3, strides=2, groups=2),
+        dict(kind='dropout', rate=0.3),
+      ),
+    ),
+    dict(
+      kind='parallel',
+      branches=((dict(kind='depthwise_conv', kernel=3, multiplier=2),), (dict(kind='layer_norm'),)),
+    ),
+    dict(kind='group_norm', groups=3),
+    dict(kind='global_average_pool'),
+    dict(kind='dense', features=10, activate=False),
+  ),
+)
+SEQUENCES = dict(
+  name='cnn',
+  activation='tanh',
+  masked=True,
+  layers=(
+    dict(kind='conv', features=4, kernel=3, padding=((2, 0),)),
+    dict(kind='batch_norm'),
+    dict(kind='depthwise_conv', kernel=2, strides=2),
+    dict(kind='group_norm', groups=2),
+    dict(kind='average_pool', window=2, strides=1, padding='SAME'),
+    dict(kind='global_max_pool'),
+    dict(kind='dense', features=10, activate=False),
+  ),
+)
+RECURRENT = (
+  dict(name='recurrent', cell='rnn', features=(5, 4), classes=10, masked=True, dropout=0.3),
+  dict(name='recurrent', cell='lstm', features=3, classes=10, bidirectional=True, masked=True),
+  dict(name='recurrent', cell='gru', features=3, classes=10, pool='mean', masked=True),
+)
+RECURRENT_IDS = ('stacked', 'bidirectional', 'mean')
+
+
 @pytest.fixture(autouse=True)
 def _float64():
   with jax.enable_x64(True):
@@ -38,14 +84,19 @@ def _float64():
       'activation': 'tanh',
       'layers': BN_CNN['layers'][:1] + (dict(kind='average_pool'),) + BN_CNN['layers'][4:],
     },
+    BRANCHED,
+    SEQUENCES,
+    *RECURRENT,
   ],
-  ids=['rnn', 'lstm', 'gru', 'bn_cnn', 'tanh_cnn'],
+  ids=['rnn', 'lstm', 'gru', 'bn_cnn', 'tanh_cnn', 'branches', 'sequences', *RECURRENT_IDS],
 )
 @pytest.mark.parametrize('train', [True, False])
 def test_gradients_of_model_and_task(section, train):
   """Gradient of the summed loss, with batch statistics, dropout and a padded example."""
   model = models.build(section)
   inputs = normal(3, 12, 12, 1) if section['name'] == 'cnn' else normal(3, 6, 4)
+  if section.get('masked'):
+    inputs = normal(3, 6, 4).at[..., -1].set(jnp.arange(6) < jnp.array([[6], [3], [1]]))
   mask, index = jnp.array([1.0, 1.0, 0.0]), jnp.array([7, 3, 0])
   variables = jax.tree.map(
     lambda leaf: normal(*leaf.shape) * 0.5 + 0.8, model.init(jax.random.PRNGKey(0), inputs)

@@ -1,9 +1,10 @@
-"""Units of a character language model along a text, and its predictions of each next character."""
+"""Units of a character model along a text, and its predictions of each next character."""
 
 import itertools
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 from jaxtyping import Float, Float64, Integer
 
@@ -12,6 +13,7 @@ from jaxdl.analysis.reference import arrays
 from jaxdl.analysis.units import ArrayLike, Variables
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
+from jaxdl.models.transformer import Transformer
 
 
 class Characters(NamedTuple):
@@ -36,10 +38,11 @@ def characters(
   """Reads a text in one pass, carrying the state from its first character to its last.
 
   Args:
-    model: LanguageModel.
+    model: LanguageModel or Transformer.
     variables: its variables.
     text: [T] int, positions in the vocabulary.
-    layer: name of the recurrent layer whose units are returned; None selects the last.
+    layer: name of the recurrent layer or of the block whose units are returned; None selects the
+      last.
 
   Returns:
     Characters; the mean of `bits` without the first is the bits per character of this text.
@@ -50,20 +53,24 @@ def characters(
 
   Source: Karpathy, Johnson & Fei-Fei 2015, Visualizing and understanding recurrent networks.
   """
-  if not isinstance(model, LanguageModel):
+  if not isinstance(model, (LanguageModel, Transformer)):
     raise ValueError(
-      f'characters takes a model {LanguageModel.__name__}, not {type(model).__name__}'
+      f'characters takes a model {LanguageModel.__name__} or {Transformer.__name__}, not '
+      f'{type(model).__name__}'
     )
-  layer, text = recurrent_layer(model, layer), np.asarray(text)
+  layer, text = text_layer(model, layer), np.asarray(text)
   if text.ndim != 1 or not len(text):
     raise ValueError(
       f'text of shape {text.shape}: give [T] positions in the vocabulary, at least one'
     )
-  parameters = arrays(variables['params'])
-  layers = reference_recurrence.inside(model.cell, parameters, text[None])
-  last, wanted = list(layers.values())[-1]['hidden'][0], layers[layer]
-  head = parameters['logits']
-  logits = last.astype(np.float64) @ head['kernel'] + head['bias']  # [T, V]
+  if isinstance(model, Transformer):
+    logits, wanted = _read_in_blocks(model, variables, text, layer)
+  else:
+    parameters = arrays(variables['params'])
+    layers = reference_recurrence.inside(model.cell, parameters, text[None])
+    last, wanted = list(layers.values())[-1]['hidden'][0], layers[layer]
+    head = parameters['logits']
+    logits = last.astype(np.float64) @ head['kernel'] + head['bias']  # [T, V]
   logits -= logits.max(-1, keepdims=True)
   log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   of_next = np.take_along_axis(log_probabilities[:-1], text[1:, None], axis=-1)[:, 0]  # [T − 1]
@@ -74,6 +81,72 @@ def characters(
     probabilities=np.exp(log_probabilities),
     bits=np.concatenate([[np.nan], -of_next / np.log(2)]),
   )
+
+
+def _read_in_blocks(model, variables, text, layer):
+  """Logits [T, V] float64 and {'hidden': [1, T, E]} of a layer, `context` characters at a time."""
+
+  @jax.jit
+  def read(carry, block, reset):
+    found = {}
+
+    def note(following, arguments, keywords, context):
+      result = following(*arguments, **keywords)
+      if context.method_name == '__call__' and context.module.name == layer:
+        found['hidden'] = result
+      return result
+
+    with nn.intercept_methods(note):
+      logits, updated = model.apply(
+        {**variables, 'carry': carry}, block, reset=reset, mutable=['carry']
+      )
+    return logits, found['hidden'], updated['carry']
+
+  size = min(model.context, len(text))
+  blocks = np.pad(text, (0, -len(text) % size)).reshape(-1, 1, size)
+  shapes = jax.eval_shape(
+    lambda: model.apply(variables, blocks[0], reset=np.ones(1, bool), mutable=['carry'])
+  )
+  carry = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes[1]['carry'])
+  parts = []
+  for number, block in enumerate(blocks):
+    logits, hidden, carry = read(carry, block, np.array([number == 0]))
+    parts.append((logits, hidden))
+  logits, hidden = (
+    np.concatenate(part, axis=1)[:, : len(text)] for part in zip(*parts, strict=True)
+  )
+  return logits[0].astype(np.float64), {'hidden': hidden}
+
+
+def attention(
+  model: nn.Module, variables: Variables, text: ArrayLike
+) -> dict[str, Float[np.ndarray, 'H T T']]:
+  """How much each character attends to the earlier ones, in every block and head.
+
+  Args:
+    model: Transformer.
+    variables: its variables.
+    text: [T] int, positions in the vocabulary, at most the context of the model.
+
+  Returns:
+    layer name → weights; each row, of the attending character, sums to 1.
+
+  Raises:
+    ValueError: another model, or a text of another length.
+
+  Source: Vaswani et al. 2017, Attention is all you need, section 3.2.
+  """
+  text = np.asarray(text)
+  if not isinstance(model, Transformer):
+    raise ValueError(f'attention takes a model Transformer, not {type(model).__name__}')
+  if text.ndim != 1 or not 1 <= len(text) <= model.context:
+    raise ValueError(
+      f'text of shape {text.shape}: give [T] positions in the vocabulary, from 1 to '
+      f'{model.context}, the context of the model'
+    )
+  _, kept = model.apply(variables, text[None], mutable=['intermediates'])
+  names = [f'attention{number}' for number in range(1, len(model.block_names()) + 1)]
+  return {name: np.asarray(kept['intermediates'][name]['weights'][0][0]) for name in names}
 
 
 def ranking(
@@ -151,13 +224,32 @@ def _depth(depth: int, character: str) -> int:
 def recurrent_layers(model: nn.Module) -> list[str]:
   """Names of the recurrent layers in order; raises ValueError for a model without any."""
   if isinstance(model, Recurrent):
-    return [model.cell]
+    return model.layer_names()
   if isinstance(model, LanguageModel):
     assert isinstance(model.layers, int)
     return [f'{model.cell}{number}' for number in range(1, model.layers + 1)]
   raise ValueError(
     f'a model {type(model).__name__} has no recurrent layer: use recurrent or language_model'
   )
+
+
+def text_layers(model: nn.Module) -> list[str]:
+  """Names of the recurrent layers or of the blocks of a character model, in order."""
+  return model.block_names() if isinstance(model, Transformer) else recurrent_layers(model)
+
+
+def text_layer(model: nn.Module, layer: str | None) -> str:
+  """The recurrent layer or block of this name, or the last one for None.
+
+  Raises:
+    ValueError: an unknown name; the message lists the names.
+  """
+  if not isinstance(model, Transformer):
+    return recurrent_layer(model, layer)
+  names = model.block_names()
+  if layer is not None and layer not in names:
+    raise ValueError(f'layer {layer!r} is not a block: use {" or ".join(names)}')
+  return layer or names[-1]
 
 
 def recurrent_layer(model: nn.Module, layer: str | None) -> str:

@@ -1,11 +1,11 @@
 """Forward pass in NumPy: an independent reference for the outputs of the compiled model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxdl.analysis import reference_layers, reference_recurrence
+from jaxdl.analysis import reference_layers, reference_recurrence, reference_transformer
 from jaxdl.analysis.units import ArrayLike, Variables
 
 Outputs = tuple[np.ndarray, dict[str, np.ndarray]]  # (logits, layer name → output)
@@ -35,7 +35,7 @@ def forward(config: Mapping[str, Any], variables: Variables, inputs: ArrayLike) 
   if 'params' not in tree:
     raise ValueError(f"variables have no 'params': they have {', '.join(tree)}")
   dtype, inputs = _dtype(tree), np.asarray(inputs)
-  if section['name'] != 'language_model':
+  if section['name'] not in ('language_model', 'transformer'):
     inputs = inputs.astype(dtype)
   return MODELS[section['name']](section, tree, inputs)
 
@@ -70,37 +70,128 @@ def _cnn(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -
       f'config.model.activation={activation!r} is unknown: '
       f'use one of {", ".join(reference_layers.ACTIVATIONS)}'
     )
-  outputs, counts, found = inputs, {}, {}
-  for layer in section['layers']:
-    kind = layer.get('kind')
-    if kind not in KINDS:
-      raise ValueError(
-        f'the layer kind {kind!r} is not written in NumPy: those are {", ".join(KINDS)}'
-      )
-    counts[kind] = counts.get(kind, 0) + 1
-    name = layer.get('name') or f'{kind}{counts[kind]}'
-    settings = {key: value for key, value in layer.items() if key not in NO_SETTINGS}
-    parameters = {
-      **variables['params'].get(name, {}),
-      **variables.get('batch_stats', {}).get(name, {}),
-    }
-    outputs = _apply(KINDS[kind], name, outputs, parameters, **settings)
-    if kind in ACTIVATED and layer.get('activate', True):
-      outputs = reference_layers.ACTIVATIONS[activation](outputs)
-    found[name] = outputs
+  real = None
+  if section.get('masked'):
+    inputs, real = inputs[..., :-1], inputs[..., -1] > 0
+  found: dict[str, np.ndarray] = {}
+  outputs, _ = _layers(section['layers'], '', inputs, real, (activation, variables, found))
   return outputs, found
 
 
+def _layers(
+  section: Sequence[Mapping[str, Any]],
+  prefix: str,
+  outputs: np.ndarray,
+  real: np.ndarray | None,
+  network: tuple[str, Variables, dict[str, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """A list of layers one after another; adds their outputs to those of the network.
+
+  Args:
+    section: the list.
+    prefix: of the names of the layers.
+    outputs: inputs of the first layer.
+    real: real steps of sequences of different lengths; None if all are real.
+    network: (activation, variables, layer name → output).
+
+  Returns:
+    (outputs of the last layer, their real steps).
+  """
+  counts = {}
+  for layer in section:
+    kind = layer.get('kind')
+    if kind not in KINDS and kind not in BRANCHES:
+      raise ValueError(
+        f'the layer kind {kind!r} is not written in NumPy: those are '
+        f'{", ".join([*KINDS, *BRANCHES])}'
+      )
+    counts[kind] = counts.get(kind, 0) + 1
+    name = layer.get('name') or f'{prefix}{kind}{counts[kind]}'
+    compute = BRANCHES.get(kind, _layer)
+    outputs, real = compute(layer, name, outputs, real, network)
+    network[2][name] = outputs
+  return outputs, real
+
+
+def _layer(layer, name, inputs, real, network):
+  activation, variables, _ = network
+  settings = {key: value for key, value in layer.items() if key not in NO_SETTINGS}
+  kind, is_sequence = layer['kind'], inputs.ndim == 3 and real is not None
+  if is_sequence and kind in WITH_LENGTHS:
+    settings['real'] = real
+  outputs = _apply(KINDS[kind], name, inputs, _parameters(variables, name), **settings)
+  if kind in ACTIVATED and layer.get('activate', True):
+    outputs = reference_layers.ACTIVATIONS[activation](outputs)
+  if not is_sequence or outputs.ndim != 3:
+    return outputs, None
+  if kind in MOVING:
+    padding = layer.get('padding', 'SAME' if kind.endswith('conv') else 'VALID')
+    window = layer.get('kernel', layer.get('window', 2))
+    strides = layer.get('strides') or (1 if kind.endswith('conv') else window)
+    width, stride = (size if isinstance(size, int) else size[0] for size in (window, strides))
+    real = reference_layers.real_after(real, outputs.shape[1], width, stride, padding)
+  return outputs, real
+
+
+def _residual(layer, name, inputs, real, network):
+  outputs, after = _layers(layer['layers'], f'{name}_', inputs, real, network)
+  shortcut = inputs
+  if layer.get('project'):
+    parameters = _parameters(network[1], f'{name}_project')
+    shortcut = _apply(
+      reference_layers.project,
+      f'{name}_project',
+      inputs,
+      parameters,
+      positions=outputs.shape[1:-1],
+    )
+    network[2][f'{name}_project'] = shortcut
+  return outputs + shortcut, after
+
+
+def _parallel(layer, name, inputs, real, network):
+  branches = [
+    _layers(branch, f'{name}_{number}_', inputs, real, network)
+    for number, branch in enumerate(layer['branches'], start=1)
+  ]
+  outputs, after = [outputs for outputs, _ in branches], branches[0][1]
+  if layer.get('join', 'concatenate') == 'add':
+    return sum(outputs), after
+  return np.concatenate(outputs, axis=-1), after
+
+
+def _parameters(variables: Variables, name: str) -> dict[str, np.ndarray]:
+  return {
+    **variables['params'].get(name, {}),
+    **variables.get('batch_stats', {}).get(name, {}),
+  }
+
+
 def _recurrent(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
-  parameters, cell = variables['params'], section['cell']
+  parameters, cell, real = variables['params'], section['cell'], None
+  if section.get('masked'):
+    inputs, real = inputs[..., :-1], inputs[..., -1] > 0
 
-  def hidden(rows):
-    return reference_recurrence.steps(cell, parameters, rows)[cell]['hidden']
+  def inside(rows):
+    return reference_recurrence.steps(cell, parameters, rows, real)
 
-  states = _apply(hidden, cell, inputs)  # [B, T, F]
+  layers = _apply(inside, cell, inputs)
+  names, directions = list(layers), 2 if section.get('bidirectional') else 1
+  found, outputs, states = {}, inputs, []
+  for place in range(0, len(names), directions):
+    if place:
+      found[f'dropout{place // directions}'] = outputs
+    of_layer = {name: layers[name]['hidden'] for name in names[place : place + directions]}
+    found |= of_layer
+    states = list(of_layer.values())
+    outputs = np.concatenate(states, axis=-1)  # [B, T, F]
+  if section.get('pool', 'last') == 'last':  # a layer that reads backward ends at the first step
+    pooled = np.concatenate([states[0][:, -1], *[one[:, 0] for one in states[1:]]], axis=-1)
+  else:
+    pooled = reference_layers.global_average_pool(outputs, {}, real=real)
   head = parameters.get('logits', {})
-  logits = _apply(reference_layers.dense, 'logits', states[:, -1], head)  # [B, K]
-  return logits, {cell: states, 'logits': logits}
+  found['logits'] = _apply(reference_layers.dense, 'logits', pooled, head)  # [B, K]
+  return found['logits'], found
 
 
 def _language_model(
@@ -119,13 +210,20 @@ def _language_model(
   return logits, {**found, 'logits': logits}
 
 
+def _transformer(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
+  def forward(characters):
+    return reference_transformer.forward(section, variables['params'], characters)
+
+  return _apply(forward, 'embedding', inputs)
+
+
 def _apply(
-  layer: Callable[..., np.ndarray],
+  layer: Callable[..., Any],
   name: str,
   inputs: np.ndarray,
   *arguments: Any,
   **settings: Any,
-) -> np.ndarray:
+) -> Any:
   """Applies a layer; raises ValueError that names it where variables or inputs do not fit."""
   try:
     return layer(inputs, *arguments, **settings)
@@ -140,21 +238,34 @@ def _apply(
     ) from error
 
 
-MODELS = {'cnn': _cnn, 'recurrent': _recurrent, 'language_model': _language_model}
+MODELS = {
+  'cnn': _cnn,
+  'recurrent': _recurrent,
+  'language_model': _language_model,
+  'transformer': _transformer,
+}
 KINDS = {
   'conv': reference_layers.conv,
+  'depthwise_conv': reference_layers.depthwise_conv,
   'conv_transpose': reference_layers.conv_transpose,
   'dense': reference_layers.dense,
   'max_pool': reference_layers.max_pool,
   'average_pool': reference_layers.average_pool,
+  'global_max_pool': reference_layers.global_max_pool,
+  'global_average_pool': reference_layers.global_average_pool,
   'batch_norm': reference_layers.batch_norm,
+  'layer_norm': reference_layers.layer_norm,
+  'group_norm': reference_layers.group_norm,
   'dropout': reference_layers.identity,
   'activation': reference_layers.identity,
   'flatten': reference_layers.flatten,
   'reshape': reference_layers.reshape,
 }
-ACTIVATED = ('conv', 'conv_transpose', 'dense', 'activation')
-READ = ('kind', 'name', 'activate')  # by `_cnn`
+BRANCHES = {'residual': _residual, 'parallel': _parallel}
+ACTIVATED = ('conv', 'depthwise_conv', 'conv_transpose', 'dense', 'activation')
+MOVING = ('conv', 'depthwise_conv', 'max_pool', 'average_pool')
+WITH_LENGTHS = (*MOVING, 'global_max_pool', 'global_average_pool', 'group_norm', 'flatten')
+READ = ('kind', 'name', 'activate')  # by `_layer`
 IN_SHAPES = ('features', 'kernel')  # given by the shapes of the parameters
 TRAINING = ('rate', 'momentum')  # without effect in evaluation
 NO_SETTINGS = READ + IN_SHAPES + TRAINING

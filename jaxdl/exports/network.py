@@ -9,13 +9,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Shaped
+from jaxtyping import Array, Shaped
 
 from jaxdl.data import recorded
 from jaxdl.ops.types import AnyArray
 
 BATCH, TIME = 'batch', 'time'  # names of the free axes
-PARTS = {1: ('hidden',), 2: ('cell', 'hidden')}  # of the state of a recurrent layer
+# Of the state of a recurrent layer, and of an attention.
+PARTS = {1: ('hidden',), 2: ('cell', 'hidden'), 3: ('keys', 'values', 'count')}
 
 
 class Port(NamedTuple):
@@ -82,8 +83,8 @@ class Network:
     return tuple(self.config['dataset']['input_shape'])
 
   @functools.cached_property
-  def states(self) -> dict[str, list[tuple[int, ...]]]:
-    """Recurrent layer → shapes of its state for one text, for a language model; otherwise {}."""
+  def states(self) -> dict[str, list[jax.ShapeDtypeStruct]]:
+    """Layer → its state for one text, as shapes and types, for a text model; otherwise {}."""
     if not self.is_text:
       return {}
 
@@ -93,7 +94,12 @@ class Network:
 
     carry = jax.eval_shape(after, jax.ShapeDtypeStruct((1, 1), jnp.int32)).get('carry', {})
     names = sorted(carry, key=lambda name: (len(name), name))  # lstm2 before lstm10
-    return {name: [part.shape[1:] for part in jax.tree.leaves(carry[name])] for name in names}
+    return {
+      name: [
+        jax.ShapeDtypeStruct(part.shape[1:], part.dtype) for part in jax.tree.leaves(carry[name])
+      ]
+      for name in names
+    }
 
   def inputs(self) -> list[Port]:
     """The inputs, in the order of the arguments of `call`."""
@@ -120,10 +126,12 @@ class Network:
 
   def _state_ports(self):
     ports = []
-    for layer, shapes in self.states.items():
-      parts = PARTS.get(len(shapes), tuple(f'state{number}' for number in range(len(shapes))))
-      for part, shape in zip(parts, shapes, strict=True):
-        ports.append(Port(f'{layer}_{part}', 'float32', (BATCH, *shape)))
+    for layer, states in self.states.items():
+      parts = PARTS.get(len(states), tuple(f'state{number}' for number in range(len(states))))
+      if layer == 'positions':  # of a transformer
+        parts = ('count',)
+      for part, state in zip(parts, states, strict=True):
+        ports.append(Port(f'{layer}_{part}', state.dtype.name, (BATCH, *state.shape)))
     return ports
 
   def call(self, *arrays: Shaped[AnyArray, 'B ...']) -> tuple[Shaped[Array, 'B ...'], ...]:
@@ -140,8 +148,8 @@ class Network:
       inputs = recorded.image_inputs(self.config)(first) if self.raw else first
       return (self.model.apply(self.variables, inputs),)  # pyright: ignore[reportReturnType]
     carry, left = {}, iter(states)
-    for layer, shapes in self.states.items():
-      carry[layer] = {'state': tuple(jnp.asarray(next(left)) for _ in shapes)}
+    for layer, parts in self.states.items():
+      carry[layer] = {'state': tuple(jnp.asarray(next(left)) for _ in parts)}
     logits, updated = self.model.apply(
       {**self.variables, 'carry': carry},
       first,
@@ -151,9 +159,9 @@ class Network:
     after = [part for layer in self.states for part in jax.tree.leaves(updated['carry'][layer])]
     return (logits, *after)
 
-  def empty_states(self, batch: int) -> list[Float32[np.ndarray, 'B ...']]:
+  def empty_states(self, batch: int) -> list[Shaped[np.ndarray, 'B ...']]:
     """The states before a text, for `batch` texts."""
-    return [np.zeros((batch, *port.shape[1:]), np.float32) for port in self._state_ports()]
+    return [np.zeros((batch, *port.shape[1:]), port.dtype) for port in self._state_ports()]
 
   def preprocessing(self) -> dict[str, Any]:
     """How the network's inputs are made from images or texts, as plain JSON data."""

@@ -13,6 +13,7 @@ from jaxdl.models import keys
 from jaxdl.models.cnn import CNN
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
+from jaxdl.models.transformer import Transformer
 
 __all__ = [
   'ACTIVATIONS',
@@ -20,12 +21,20 @@ __all__ = [
   'MODELS',
   'LanguageModel',
   'Recurrent',
+  'TEXT_MODELS',
+  'Transformer',
   'build',
   'check_input',
   'with_classes',
 ]
 
-MODELS = {'cnn': CNN, 'recurrent': Recurrent, 'language_model': LanguageModel}
+MODELS = {
+  'cnn': CNN,
+  'recurrent': Recurrent,
+  'language_model': LanguageModel,
+  'transformer': Transformer,
+}
+TEXT_MODELS = ('language_model', 'transformer')
 ACTIVATIONS = {
   'relu': nn.relu,
   'tanh': nn.tanh,
@@ -33,6 +42,9 @@ ACTIVATIONS = {
   'elu': nn.elu,
   'gelu': nn.gelu,
 }
+
+MODELS_OF_TASKS = ('cnn', 'recurrent', *TEXT_MODELS)
+AXES = {'cnn': (1, 2, 3), 'recurrent': (2,)}  # of an example: a vector, a sequence, an image
 
 
 def build(section: Mapping[str, Any]) -> nn.Module:
@@ -59,8 +71,9 @@ def build(section: Mapping[str, Any]) -> nn.Module:
         f'config.model.activation={name!r} is unknown: use one of {", ".join(ACTIVATIONS)}'
       )
     arguments['activation'] = ACTIVATIONS[name]
-  if isinstance(arguments.get('layers'), list):
-    arguments['layers'] = tuple(arguments['layers'])
+  for key in ('layers', 'features'):
+    if isinstance(arguments.get(key), list):
+      arguments[key] = tuple(arguments[key])
   model = binding.bind(MODELS, arguments, 'config.model')()
   if not isinstance(model, nn.Module):
     raise ValueError(
@@ -79,18 +92,17 @@ def check_input(section: Mapping[str, Any], shape: Sequence[int], task: str) -> 
     task: name of the task.
 
   Raises:
-    ValueError: the model is recurrent and the examples are images, the model is a CNN and the
-      examples are rows, or only one of model and task is for texts.
+    ValueError: the model does not take examples of this shape, or only one of model and task is for
+      texts.
   """
   name = section.get('name')
-  is_text_model = name == 'language_model'
-  wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name or '')
-  if wanted is not None and len(shape) in (2, 3) and len(shape) != wanted[0]:
+  is_text_model = name in TEXT_MODELS
+  if name in AXES and task != 'next_char' and len(shape) not in AXES[name]:
+    fix = "set config.data.layout='rows'" if len(shape) == 3 else "use config.model.name='cnn'"
     raise ValueError(
-      f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: set '
-      f'config.data.layout={wanted[1]!r}'
+      f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: {fix}'
     )
-  if name in ('cnn', 'recurrent', 'language_model') and is_text_model != (task == 'next_char'):
+  if name in MODELS_OF_TASKS and is_text_model != (task == 'next_char'):
     use = "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
     if is_text_model:
       use = "'next_char'"

@@ -24,20 +24,33 @@ def check(section: Mapping[str, Any], where: str) -> None:
     ValueError: a value is not valid for its key.
   """
   own = [key for key in named.NAMES if named.is_reference(section.get(key))]
+  of_model = KEYS_OF_MODELS.get(section.get('name'), {}) if 'kind' not in section else {}
   for key, value in section.items():
+    check_value = of_model.get(key, KEYS.get(key))
     if key == 'name' and own == ['kind']:
       _word(value, f'{where}.{key}')  # of a layer
-    elif key in KEYS and not own:
-      KEYS[key](value, f'{where}.{key}')
+    elif check_value is not None and not own:
+      check_value(value, f'{where}.{key}')
 
 
 def _size(value, where):
   checks.check_integer(value, where, 1, SIZE)
 
 
+def _features(value, where):
+  """An integer, or one for each recurrent layer."""
+  if not isinstance(value, (list, tuple)):
+    _size(value, where)
+    return
+  if not 1 <= len(value) <= LAYERS:
+    raise ValueError(f'{where}={value!r} has no layer: write (128, 64)')
+  for number, width in enumerate(value):
+    _size(width, f'{where}[{number}]')
+
+
 def _window(value, where):
-  """An integer, or one for the rows and one for the columns."""
-  if isinstance(value, (list, tuple)) and len(value) == 2:
+  """An integer, or one for each axis: one of a sequence, rows and columns of an image."""
+  if isinstance(value, (list, tuple)) and len(value) in (1, 2):
     for number, length in enumerate(value):
       checks.check_integer(length, f'{where}[{number}]', 1, WINDOW)
   elif value is not None:  # None: the strides are the window
@@ -50,9 +63,10 @@ def _padding(value, where):
   lengths = []
   if isinstance(value, (list, tuple)):
     lengths = [len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value]
-  if lengths != [2, 2]:
+  if lengths not in ([2, 2], [2]):
     raise ValueError(
-      f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
+      f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right)), and "
+      '((before, after),) for sequences'
     )
   for pads in value:
     for pixels in pads:
@@ -67,7 +81,7 @@ def _shape(value, where):
 
 
 def _layers(value, where):
-  """The layers of a CNN, or the number of layers of a language model."""
+  """The layers of a CNN, or the number of layers of another model."""
   if not isinstance(value, (list, tuple)):
     checks.check_integer(value, where, 1, LAYERS)
     return
@@ -77,6 +91,18 @@ def _layers(value, where):
         f"{where}[{position}]={layer!r} is not a layer: write dict(kind='dense', features=10)"
       )
     check(layer, f'{where}[{position}]')
+
+
+def _branches(value, where):
+  """The lists of layers of a parallel layer."""
+  if not isinstance(value, (list, tuple)) or not value:
+    raise ValueError(
+      f'{where}={value!r} is not a list of branches: write ((dict(…), …), (dict(…), …))'
+    )
+  for number, branch in enumerate(value):
+    if not isinstance(branch, (list, tuple)):
+      raise ValueError(f'{where}[{number}]={branch!r} is not a list of layers: write (dict(…), …)')
+    _layers(branch, f'{where}[{number}]')
 
 
 def _word(value, where):
@@ -93,6 +119,10 @@ def _embedding(value, where):
   checks.check_integer(value, where, 0, SIZE)
 
 
+def _context(value, where):
+  checks.check_integer(value, where, 2, SIZE)
+
+
 def _epsilon(value, where):
   checks.check_range(value, where, 0)
 
@@ -106,14 +136,32 @@ KEYS = {
   'padding': _padding,
   'shape': _shape,
   'layers': _layers,
+  'branches': _branches,
+  'groups': _size,
+  'multiplier': _size,
+  'heads': _size,
+  'context': _context,
   'embedding': _embedding,
   'rate': _share,
   'dropout': _share,
   'recurrent_dropout': _share,
   'momentum': _share,
   'epsilon': _epsilon,
-  'activate': checks.check_flag,
+  **dict.fromkeys(('activate', 'bidirectional', 'masked', 'project', 'tie'), checks.check_flag),
   **dict.fromkeys(
-    ('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word
+    (
+      'name',
+      'kind',
+      'cell',
+      'pool',
+      'join',
+      'positions',
+      'activation',
+      'initializer',
+      'recurrent_initializer',
+    ),
+    _word,
   ),
 }
+# Model → keys that have other values than in KEYS.
+KEYS_OF_MODELS = {'recurrent': {'features': _features}}

@@ -11,6 +11,7 @@ from jaxtyping import Int32
 
 from jaxdl.config.arguments import about
 from jaxdl.models.language_model import LanguageModel
+from jaxdl.models.transformer import Transformer
 
 LONGEST = 1_000_000  # characters
 LIMITS = {
@@ -21,7 +22,7 @@ LIMITS = {
 
 
 def generate(
-  model: LanguageModel,
+  model: LanguageModel | Transformer,
   variables: Mapping[str, Any],
   primes: Sequence[Sequence[int] | np.ndarray],
   *,

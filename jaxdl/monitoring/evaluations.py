@@ -13,6 +13,7 @@ from jaxdl import figures
 from jaxdl.analysis import filters, units, weights
 from jaxdl.data import characters
 from jaxdl.devices import parallel
+from jaxdl.models import TEXT_MODELS
 from jaxdl.models.sampling import generate
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.monitoring.writers import Writers
@@ -99,7 +100,7 @@ def at_end(experiment: Any) -> Callable[[Writers, State], None]:
   """
 
   def write(writers, current):
-    if writers.board and experiment.config['model']['name'] == 'language_model':
+    if writers.board and experiment.config['model']['name'] in TEXT_MODELS:
       vocabulary = experiment.data.classes
       prime = characters.encode('\n' if '\n' in vocabulary else vocabulary[0], vocabulary)
       for temperature in TEMPERATURES:

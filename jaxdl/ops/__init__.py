@@ -4,6 +4,7 @@ A GPU or TPU uses XLA's own operations. A CPU uses lowerings that were measured 
 except inside `stock_lowering`.
 """
 
+from jaxdl.ops.attention import attention, rotate
 from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.lowering import stock_lowering
@@ -11,6 +12,7 @@ from jaxdl.ops.pooling import avg_pool, max_pool
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
 __all__ = [
+  'attention',
   'avg_pool',
   'conv',
   'conv_transpose',
@@ -19,6 +21,7 @@ __all__ = [
   'gru',
   'lstm',
   'max_pool',
+  'rotate',
   'simple_rnn',
   'stock_lowering',
 ]

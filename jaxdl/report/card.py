@@ -27,6 +27,7 @@ NETWORKS = {
   'cnn': 'convolutional network',
   'recurrent': 'recurrent network',
   'language_model': 'language model',
+  'transformer': 'transformer',
 }
 DOES = {  # task → what the network does; {inputs} and {classes} are filled in
   'classify': 'It assigns {inputs} to {classes}.',

@@ -33,7 +33,7 @@ def layers(record: Run) -> list[dict]:
   except code.RefusedCodeError as error:
     print(f'jaxdl: the table of layers is left out: {error}', file=sys.stderr)
     return []
-  text = model['name'] == 'language_model'
+  text = model['name'] in models.TEXT_MODELS
   shape = tuple(record.config['dataset']['input_shape'])
   try:
     return table.layers(models.build(model), shape, 'int32' if text else 'float32')

@@ -129,12 +129,108 @@ LAYERS = {  # arguments that no config uses
     dict(kind='average_pool', window=(2, 3), strides=1, padding='VALID'),
     dict(kind='dense', features=2),
   ],
+  'groups': [
+    dict(kind='conv', features=6, kernel=(2, 3), groups=2),
+    dict(kind='depthwise_conv', kernel=3, multiplier=2, strides=(2, 1), padding='VALID'),
+    dict(kind='group_norm', groups=3),
+  ],
+  'global_average_pool': [
+    dict(kind='layer_norm', epsilon=0.1),
+    dict(kind='global_average_pool'),
+    dict(kind='dense', features=2),
+  ],
+  'global_max_pool': [dict(kind='global_max_pool'), dict(kind='dense', features=2)],
+  'residual': [
+    dict(
+      kind='residual',
+      project=True,
+      layers=[
+        dict(kind='conv', features=4, kernel=3, strides=(2, 3)),
+        dict(kind='residual', layers=[dict(kind='dense', features=4)]),
+      ],
+    ),
+    dict(kind='activation'),
+    dict(kind='residual', layers=[dict(kind='batch_norm')], name='block'),
+  ],
+  'parallel': [
+    dict(
+      kind='parallel',
+      branches=[
+        [],
+        [dict(kind='conv', features=3, kernel=1)],
+        [dict(kind='depthwise_conv', kernel=3)],
+      ],
+    ),
+    dict(kind='parallel', join='add', branches=[[dict(kind='dense', features=7)], []]),
+  ],
   'two of a kind': [
     dict(kind='dense', features=4),
     dict(kind='dense', features=3, name='middle'),
     dict(kind='dense', features=2),
   ],
 }
+
+
+SEQUENCES = {
+  'strides': [
+    dict(kind='conv', features=4, kernel=4, strides=3),
+    dict(kind='batch_norm'),
+    dict(kind='depthwise_conv', kernel=3, padding='VALID'),
+    dict(kind='global_average_pool'),
+    dict(kind='dense', features=3),
+  ],
+  'pooling': [
+    dict(kind='max_pool', window=3, strides=2, padding='SAME'),
+    dict(kind='average_pool', window=(4,), strides=1, padding=((1, 2),)),
+    dict(kind='group_norm', groups=2),
+    dict(kind='global_max_pool'),
+  ],
+  'flatten': [
+    dict(
+      kind='residual', project=True, layers=[dict(kind='conv', features=5, kernel=2, strides=2)]
+    ),
+    dict(kind='flatten'),
+    dict(kind='dense', features=2),
+  ],
+}
+
+
+def random_sequences(generator, lengths, steps, features):
+  """Random sequences with a mask as the last channel; padding is random too."""
+  inputs = generator.normal(size=(len(lengths), steps, features + 1))
+  inputs[..., -1] = np.arange(steps) < np.array(lengths)[:, None]
+  return inputs
+
+
+@pytest.mark.parametrize('layers', SEQUENCES.values(), ids=SEQUENCES)
+@pytest.mark.parametrize('masked', [True, False])
+def test_reference_equals_the_model_of_sequences(layers, masked):
+  config = {'model': dict(name='cnn', layers=layers, masked=masked)}
+  generator = np.random.default_rng(1)
+  inputs = random_sequences(generator, (13, 8, 1, 0), 13, 4)
+  inputs = inputs if masked else inputs[..., :-1]
+  with jax.enable_x64(True):
+    variables = random_variables(models.build(config['model']), inputs, generator, np.float64)
+    assert largest_difference(config, variables, inputs) < 1e-12
+
+
+RECURRENTS = {
+  'stacked': dict(cell='rnn', features=(3, 4)),
+  'bidirectional, mean': dict(cell='gru', features=3, bidirectional=True, pool='mean'),
+  'stacked, bidirectional': dict(cell='lstm', features=3, layers=2, bidirectional=True),
+}
+
+
+@pytest.mark.parametrize('section', RECURRENTS.values(), ids=RECURRENTS)
+@pytest.mark.parametrize('masked', [True, False])
+def test_reference_equals_recurrent_classifiers(section, masked):
+  config = {'model': dict(name='recurrent', classes=3, masked=masked, **section)}
+  generator = np.random.default_rng(1)
+  inputs = random_sequences(generator, (6, 4, 1, 0), 6, 4)
+  inputs = inputs if masked else inputs[..., :-1]
+  with jax.enable_x64(True):
+    variables = random_variables(models.build(config['model']), inputs, generator, np.float64)
+    assert largest_difference(config, variables, inputs) < 1e-12
 
 
 @pytest.mark.parametrize('layers', LAYERS.values(), ids=LAYERS)
@@ -238,7 +334,7 @@ def same_pads_before(size, window, stride, padding):
   return missing - missing // 2, missing // 2
 
 
-def gru_with_reset_before_product(inputs, parameters):
+def gru_with_reset_before_product(inputs, parameters, real=None):
   """The GRU as published by Cho et al.: the reset gate multiplies the state before the product."""
   hidden, states = np.zeros((len(inputs), len(parameters['recurrent_kernel']))), []
   kernels = np.split(parameters['recurrent_kernel'], 3, axis=-1)
@@ -256,11 +352,11 @@ def gru_with_reset_before_product(inputs, parameters):
   return {'hidden': np.stack(states, 1).astype(inputs.dtype)}
 
 
-def without_forget_bias(inputs, parameters):
+def without_forget_bias(inputs, parameters, real=None):
   features = len(parameters['recurrent_kernel'])
   bias = parameters['bias'].copy()
   bias[features : 2 * features] -= 1
-  return reference_recurrence.lstm(inputs, {**parameters, 'bias': bias})
+  return reference_recurrence.lstm(inputs, {**parameters, 'bias': bias}, real)
 
 
 MUTATIONS = {

@@ -97,6 +97,30 @@ def test_conv_in_parts_equals_stock(image, kernel, strides, padding, channels):
 
 
 @pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
+@pytest.mark.parametrize(('groups', 'channels'), [(2, (2, 6)), (4, (1, 8))])
+def test_grouped_conv_equals_stock(image, kernel, strides, padding, groups, channels):
+  """Groups of two channels, and a depthwise convolution with two features of each channel."""
+  inputs, kernel = (
+    operands(image, kernel, (channels[0] * groups, channels[1]))[0],
+    operands(image, kernel, channels)[1],
+  )
+  keywords = dict(strides=strides, padding=padding)
+  found = value_and_gradients(functools.partial(ops.conv, groups=groups, **keywords))
+  stock = value_and_gradients(
+    lambda x, k: jax.lax.conv_general_dilated(
+      x, k, strides, padding, dimension_numbers=LAYOUT, feature_group_count=groups
+    )
+  )
+  assert_close(found(inputs, kernel), stock(inputs, kernel), 2e-5)
+
+
+def test_groups_that_do_not_fit_are_refused():
+  inputs, kernel = operands((4, 4), (3, 3), (4, 6))
+  with pytest.raises(ValueError, match='in 2 groups takes 8 channels and the inputs'):
+    ops.conv(inputs, kernel, groups=2)
+
+
+@pytest.mark.parametrize(('image', 'kernel', 'strides', 'padding'), CASES.values(), ids=CASES)
 @pytest.mark.parametrize(
   'path',
   [

@@ -1,0 +1,43 @@
+"""Causal transformer with four blocks of 128 features, a character model of Shakespeare.
+
+    python -m jaxdl.main --config=configs/char_transformer_shakespeare.py
+
+Report 004 has no transformer; this config is an addition to its RNN and LSTM, on the same split of
+the text. Its bits per character are not measured yet.
+
+Rotary positions; each character sees the 127 characters before it, also those of the previous
+training step, through which no gradient goes.
+"""
+
+import ml_collections
+
+
+def get_config():
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.task = 'next_char'
+  config.train_for = '20 epochs'
+  config.log_every = '50 steps'
+  config.evaluate_every = '1 epoch'
+  config.checkpoint_every = '1 epoch'
+  config.data = dict(
+    name='tiny_shakespeare',
+    source='auto',
+    batch_size=64,
+    time_step=128,
+    splits=dict(train='train+validation[:80%]', validation='validation[80%:]', test='test'),
+  )
+  config.model = dict(
+    name='transformer',
+    features=128,
+    classes='classes',
+    layers=4,
+    heads=4,
+    context=128,
+    positions='rotary',
+    dropout=0.1,
+    tie=True,
+  )
+  config.optimizer = dict(name='adamw', learning_rate=2e-3, weight_decay=0.01, clip_norm=1.0)
+  config.schedule = dict(name='cosine', warmup='200 steps')
+  return config
