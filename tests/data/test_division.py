@@ -196,7 +196,7 @@ def test_a_run_keeps_its_splits(tmp_path, monkeypatch):
   loop.train(built, run)
   assert built.config['dataset']['division'] == '80/10/10'
   expected = built.data.splits['test'].feed(0, 1)['image'][0, :6] / np.float32(255)
-  monkeypatch.setattr(division, 'HELD_OUT', 20)
+  monkeypatch.setattr('jaxdl.data.division.HELD_OUT', 20)
   read = subject.read(run)
   assert (read.split, read.available) == ('test', 6)
   np.testing.assert_allclose(read.images, expected, atol=1e-6)

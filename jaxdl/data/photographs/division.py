@@ -57,8 +57,8 @@ def divide(found: Photographs, splits: Any, *, seed: int) -> Divided:
   asked = WHOLE if splits is None or isinstance(splits, str) else splits
   if 'train' not in found.splits:
     raise ValueError(
-      f'{_place(found)} has {shares_of.listed(found.splits)} photographs but none for training: name a '
-      'folder train/, or give the folder above it'
+      f'{_place(found)} has {shares_of.listed(found.splits)} photographs but none for training: '
+      'name a folder train/, or give the folder above it'
     )
   missing = [name for name in SPLITS if name not in found.splits]
   if isinstance(splits, str):
