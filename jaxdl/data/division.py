@@ -1,5 +1,6 @@
 """Divides examples into splits by a text such as '80/10/10'."""
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -122,6 +123,90 @@ def divide(
       first += number
     chosen[splits[0]].append(own[first:])
   return {split: np.sort(np.concatenate(found)).astype(np.int32) for split, found in chosen.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Divided:
+  """Examples in memory after those without a split were divided.
+
+  Attributes:
+    columns: split → column → [N, …] array; each split has its own name.
+    splits: split of the config → TFDS slicing of the splits in `columns`.
+    shares: the text that divides the data in the same way; '' if nothing was divided.
+    note: one line that says how the splits were found; '' for a data set with its own.
+  """
+
+  columns: Mapping[str, Mapping[str, np.ndarray]]
+  splits: Mapping[str, Any]
+  shares: str
+  note: str
+
+
+def of_columns(
+  columns: Mapping[str, Mapping[str, np.ndarray]],
+  splits: Any,
+  *,
+  seed: int,
+  where: str,
+  classes: Sequence[str] | None = None,
+) -> Divided:
+  """Finds the splits of examples in memory, and divides 'train' for splits that are missing.
+
+  Args:
+    columns: split → column → [N, …] array. If 'label' is [N], each class has its share in every
+      split.
+    splits: None for train, validation and test, of which the missing ones get 10 % of the training
+      examples each; a text such as '80/10/10' with the per cent of train and of each missing split;
+      or a dict of split → TFDS slicing, which is taken as it is.
+    seed: as in `divide`.
+    where: the data, for messages.
+    classes: as in `divide`.
+
+  Returns:
+    Divided.
+
+  Raises:
+    ValueError: no training examples, nothing to divide, or as in `divide`.
+  """
+  check(splits)
+  if isinstance(splits, Mapping):
+    return Divided(columns, splits, '', '')
+  if 'train' not in columns:
+    raise ValueError(
+      f'{where} has {listed(columns)} examples but none for training: name the split train, or '
+      'give config.data.splits as slices'
+    )
+  missing = [name for name in SPLITS if name not in columns]
+  if splits and not missing:
+    raise ValueError(
+      f'config.data.splits={splits!r} has nothing to divide: {where} has {listed(SPLITS)}; leave '
+      'the key out'
+    )
+  own = [name for name in SPLITS if name in columns]
+  if not missing:
+    return Divided(columns, {name: name for name in own}, '', '')
+  shares = splits or example(1 + len(missing))
+  label = columns['train'].get('label')
+  strata = label if label is not None and label.ndim == 1 else None
+  count = len(next(iter(columns['train'].values())))
+  chosen = divide(strata, count, shares, seed, splits=('train', *missing), classes=classes)
+  divided = {
+    name: {column: values[positions] for column, values in columns['train'].items()}
+    for name, positions in chosen.items()
+  }
+  drawn = ', '.join(
+    f'{part} % {name}'
+    for part, name in zip(parts_of(shares), ('train', *missing), strict=False)
+    if part
+  )
+  how = f'with seed {seed}' if strata is None else f'from each class with seed {seed}'
+  note = f'splits: {drawn}, drawn {how} (config.data.splits={shares!r})'
+  return Divided(
+    {**columns, **divided},
+    {name: name for name in SPLITS if name in columns or name in divided},
+    shares,
+    note,
+  )
 
 
 def _too_few(have, group, shares, chosen, strata, classes):

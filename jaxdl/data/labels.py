@@ -47,6 +47,40 @@ def encode(
   return _among(names, where, classes)[codes], tuple(classes)
 
 
+def named(
+  keys: Sequence[str], names: Sequence[str] | None, where: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+  """Gives classes the names that a user wants.
+
+  Args:
+    keys: the labels of the classes as returned by `encode`.
+    names: None for the labels themselves. Names that are the labels, in any order; as many names as
+      labels, in ascending order of the labels; or more names than labels, which are then integers
+      that count from 0.
+    where: as in `encode`.
+
+  Returns:
+    (labels, names) of the classes in the order of their numbers.
+
+  Raises:
+    ValueError: names that do not fit the labels.
+  """
+  if names is None:
+    return tuple(keys), tuple(keys)
+  numbers = tuple(str(number) for number in range(len(names)))
+  if set(keys) <= set(names):
+    return tuple(names), tuple(names)
+  if set(keys) <= set(numbers):
+    return numbers, tuple(names)
+  if len(keys) == len(names):
+    return tuple(keys), tuple(names)
+  few = ', '.join(map(repr, keys[:LISTED])) + (', …' if len(keys) > LISTED else '')
+  raise ValueError(
+    f'{where} has {len(keys)} different labels ({few}), but there are {len(names)} names of '
+    'classes: give a name for each in config.data.class_names, or leave the key out'
+  )
+
+
 def encode_many(
   values: Any, where: str, names: Sequence[str] | None = None
 ) -> tuple[Float32[np.ndarray, 'N K'], tuple[str, ...]]:

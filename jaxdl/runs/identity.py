@@ -55,6 +55,7 @@ KEYS = {
   'data.workers': _CONDUCT,
   'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead
   'data.folder': _PLACE,
+  'data.file': _PLACE,
   'data.copy': _PLACE,
   'data.source': _PLACE,
   'data.data_dir': _PLACE,
@@ -67,6 +68,7 @@ KEYS = {
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
   'dataset.folder': _CONDUCT,
+  'dataset.file': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,
 }

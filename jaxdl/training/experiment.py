@@ -11,7 +11,7 @@ import ml_collections
 
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
-from jaxdl.data import DATA_SETS, image_folder, memory
+from jaxdl.data import image_folder, loading, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
@@ -154,6 +154,7 @@ def build(
   name: str | None = None,
   *,
   format: int | None = None,
+  data: Any = None,
 ) -> Experiment:
   """Checks a config key by key and builds the experiment. Writes nothing.
 
@@ -162,6 +163,8 @@ def build(
     name: its name, for the summary and for reports; None for 'experiment'.
     format: format of the run to resume (`runs.folder.format_of`); None for a new run. Runs of
       format 1 keep the schedules with which they were started.
+    data: arrays in Python for a config with data.name='arrays': (x, y), (x, y, lengths), or split →
+      such a tuple; None for the data that the config names.
 
   Returns:
     Experiment.
@@ -176,11 +179,13 @@ def build(
   keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
   checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
-  data, sizes = _load(keys)
+  data, sizes = _load(keys, data)
   if format is None:  # an earlier run keeps its splits
     _check_classes(keys, data)
   reported = _reported(keys, data)
-  model = models.with_classes(keys.model, len(data.classes))
+  model = models.with_classes(keys.model, data.outputs)
+  if data.masked:
+    model = models.with_mask(model)
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
   trained = recipe(dataclasses.replace(keys, model=model), steps=steps, epoch=epoch)
@@ -245,18 +250,20 @@ def _check_seed(seed):
     raise ValueError(f'config.seed={seed!r} is not a seed: use an integer from 0 to 4294967295')
 
 
-def _load(keys):
+def _load(keys, given):
   """The Data of a config, and its batch sizes by key."""
-  loading = binding.bind(DATA_SETS, keys.data, 'config.data', seed=keys.seed)
+  task = binding.as_section(keys.task)
+  name = task.get('name') if isinstance(task, dict) else None
+  load = loading.bind(keys.data, seed=keys.seed, task=name, given=given)
   sizes = {
-    'batch_size': loading.keywords['batch_size'],
+    'batch_size': load.keywords['batch_size'],
     # from the config, or the loader's default
-    'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
+    'evaluation_batch_size': inspect.signature(load).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
   parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
   padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
-  return loading(evaluation_batch_size=padded), sizes
+  return load(evaluation_batch_size=padded), sizes
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
@@ -355,9 +362,10 @@ def _check_outputs(task, rows, data):
         f'the last layer {last} has output {shape}, but the images are {list(data.input_shape())}: '
         'change the model section'
       )
-  elif shape[-1:] != [len(data.classes)]:
+  elif shape[-1:] != [data.outputs]:
+    unit = 'targets' if data.targets else 'classes'
     raise ValueError(
-      f'the last layer {last} has output {shape}, but {data.name} has {len(data.classes)} classes: '
+      f'the last layer {last} has output {shape}, but {data.name} has {data.outputs} {unit}: '
       'change the model section'
     )
 

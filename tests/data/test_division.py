@@ -245,9 +245,9 @@ def test_the_command_line_divides_or_gives_slices():
   assert whole.data.splits.to_dict() == {'train': 'train'}
 
 
-def test_a_division_is_for_photographs_alone():
+def test_a_division_is_for_data_without_splits():
   with pytest.raises(
-    ValueError, match=r"splits='80/10/10' is for photographs \(image_folder\): write"
+    ValueError, match=r"splits='80/10/10' is for data without splits \(image_folder, arrays\): write"
   ):
     DATA_SETS['mnist'](seed=0, splits='80/10/10', batch_size=4)
 
