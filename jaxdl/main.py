@@ -240,7 +240,8 @@ def train(
   name = pathlib.Path(workdir).resolve().name
   if isinstance(config, (str, os.PathLike)):
     flags = [f'--config={os.fspath(config)}', f'--workdir={os.fspath(workdir)}']
-    command_line = f'python -m jaxdl.main {shlex.join(flags)}'
+    if data is None:  # a command cannot name arrays in Python
+      command_line = f'python -m jaxdl.main {shlex.join(flags)}'
     name = pathlib.Path(config).stem
     config = reading.read_file(config)
   if isinstance(config, Experiment):

@@ -148,7 +148,7 @@ def load(
 
 
 def _parts(file, columns, given):
-  """(split → role → array, names of classes, the file's name, its absolute path); None if absent."""
+  """(split → role → array, names of classes or None, file for messages, its path or None)."""
   if given is not None:
     return *array_files.given(given, columns), array_files.IN_PYTHON, None
   if file is None:

@@ -138,9 +138,13 @@ def checksums(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_classes(before, config):
-  """A config with 'classes' set to the number of classes in a run's data."""
-  classes = before.get('dataset', {}).get('classes', ())
-  return {**config, 'model': models.with_classes(config.get('model'), len(classes))}
+  """A config with 'classes' set to the number of outputs for a run's data, and 'masked' set."""
+  kept = before.get('dataset', {})
+  outputs = kept.get('targets', {}).get('names', kept.get('classes', ()))
+  model = models.with_classes(config.get('model'), len(outputs))
+  if kept.get('masked') and isinstance(model, dict):
+    model = {**model, 'masked': True}
+  return {**config, 'model': model}
 
 
 def _changed(before, now, matters: Callable[[str], bool]) -> list[str]:
