@@ -127,19 +127,22 @@ class Data:
   labels: tuple[str, ...] | None = None
 
   @functools.cached_property
-  def inputs(self) -> jax.ShapeDtypeStruct:
-    """Shape and type [B, …] of the network's inputs in a training batch; reads no examples."""
+  def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types [B, …] of the arrays of a training batch; reads no examples."""
     split = self.splits['train']
     feed = {
       name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
       for name, values in split.feed(0, 0).items()
     }
-    batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
-    return batch['inputs']
+    return jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
 
   @property
+  def inputs(self) -> jax.ShapeDtypeStruct:
+    """Shape and type [B, …] of the network's inputs in a training batch."""
+    return self.batch['inputs']
+
   def outputs(self) -> int:
-    """The number of outputs of a network: classes, labels, characters or targets."""
+    """Number of classes, labels, characters or targets: the size 'classes' of a network."""
     return len(self.targets['names']) if self.targets else len(self.classes)
 
   def input_shape(self) -> tuple[int, ...]:
