@@ -31,7 +31,9 @@ IN_PYTHON = 'the arrays'  # what messages call arrays without a file
 Parts = dict[str, dict[str, Any]]  # split → role → array
 
 
-def read(file: Any, columns: Any = None) -> tuple[Parts, list[str] | None, str]:
+def read(
+  file: Any, columns: Any = None, *, optional: Sequence[str] = ()
+) -> tuple[Parts, list[str] | None, str | list[str]]:
   """Reads arrays from files.
 
   Args:
@@ -39,10 +41,11 @@ def read(file: Any, columns: Any = None) -> tuple[Parts, list[str] | None, str]:
       .npz files. An .npy file is called by its name without the ending.
     columns: None, or role ('x', 'y', 'lengths') → name of its array, with or without the name of a
       split.
+    optional: roles that `columns` may name though there is no such array.
 
   Returns:
-    (split → role → array, names of classes if a file has some, absolute path of the file or
-    folder). Arrays of no split are in 'train'.
+    (split → role → array, names of classes if a file has some, absolute path of the file or folder,
+    or those of the files). Arrays of no split are in 'train'.
 
   Raises:
     ValueError: a file that is not an array, contains Python objects or lacks a column; `columns` is
@@ -53,10 +56,13 @@ def read(file: Any, columns: Any = None) -> tuple[Parts, list[str] | None, str]:
   arrays: dict[str, np.ndarray] = {}
   for path in paths:
     arrays.update(_arrays(path))
-  place = os.path.abspath(paths[0] if len(paths) == 1 else paths[0].parent)
+  places = [os.path.abspath(path) for path in paths]
   names = next((arrays.pop(name) for name in NAMES if name in arrays), None)
   where = ', '.join(map(str, paths))
-  return assigned(arrays, columns, where), None if names is None else _texts(names), place
+  if len(arrays) == 1 and paths[0].suffix.lower() == '.npy':
+    arrays, columns = {'x': next(iter(arrays.values()))}, None
+  parts = assigned(arrays, columns, where, optional=optional)
+  return parts, None if names is None else _texts(names), places if _is_list(file) else places[0]
 
 
 def given(data: Any, columns: Any = None) -> tuple[Parts, list[str] | None]:
@@ -84,12 +90,14 @@ def given(data: Any, columns: Any = None) -> tuple[Parts, list[str] | None]:
   return parts, None if names is None else _texts(names)
 
 
-def assigned(arrays: Mapping[str, Any], columns: Any, where: str) -> Parts:
+def assigned(
+  arrays: Mapping[str, Any], columns: Any, where: str, *, optional: Sequence[str] = ()
+) -> Parts:
   """Decides by their names which arrays are inputs, labels and lengths of which split.
 
   Args:
     arrays: name → array.
-    columns: as in `read`.
+    columns, optional: as in `read`.
     where: the file, for messages.
 
   Returns:
@@ -114,14 +122,15 @@ def assigned(arrays: Mapping[str, Any], columns: Any, where: str) -> Parts:
         )
       taken[split, role] = name
       found.setdefault(split, {})[role] = array
-  _check_columns(found, columns, arrays, where)
+  named = {role: name for role, name in (columns or {}).items() if role not in optional}
+  _check_columns(found, named, arrays, where)
   return {split: found[split] for split in SPLITS if split in found}
 
 
 def _check_columns(found, columns, arrays, where):
   """Raises ValueError if a named array is missing, or inputs are missing."""
   listed = ', '.join(map(str, arrays)) or 'no arrays'
-  for role, name in (columns or {}).items():
+  for role, name in columns.items():
     if not any(role in part for part in found.values()):
       raise ValueError(
         f'config.data.columns.{role}={name!r} is not an array of {where}: it has {listed}'

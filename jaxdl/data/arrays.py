@@ -104,9 +104,14 @@ def load(
     reading,
     wanted if targets or task != 'reconstruct' else OPTIONAL,
     names=class_names or names,
-    origin=PYTHON if place is None else os.path.basename(place),
+    origin=PYTHON if place is None else where,
     where=where,
   )
+  if found.masked and task == 'reconstruct':
+    raise ValueError(
+      "config.task='reconstruct' does not take sequences of different lengths: leave the lengths "
+      'out, and cut the sequences to one length'
+    )
   divided = division.of_columns(
     found.columns, splits, seed=seed, where=where, classes=found.classes or None
   )
@@ -162,7 +167,8 @@ def _parts(file, columns, given):
       'list of .npy files'
     )
   parts, names, place = array_files.read(file, columns)
-  return parts, names, os.path.basename(place), place
+  paths = place if isinstance(place, list) else [place]
+  return parts, names, ', '.join(map(os.path.basename, paths)), place
 
 
 def source(

@@ -92,8 +92,8 @@ class Data:
     available: original split of the data set → number of its examples. The config's splits are cut
       from these.
     checksums: original split that the config uses → checksum of its examples; {} if not known.
-    place: absolute paths of the data, such as {'folder': …}, for reading them again; None for
-      those that do not apply.
+    place: absolute paths of the data, such as {'folder': …}, for reading them again, or a list of
+      paths; None for those that do not apply.
     per_class: split name → number of examples of each class, in the order of the labels; {} for a
       text, or if not known.
     left_out: lines that name the skipped files.
@@ -115,7 +115,7 @@ class Data:
   scaling: dict[str, Any]
   available: dict[str, int]
   checksums: dict[str, str] = dataclasses.field(default_factory=dict)
-  place: dict[str, str | None] = dataclasses.field(default_factory=dict)
+  place: dict[str, Any] = dataclasses.field(default_factory=dict)
   per_class: dict[str, list[int]] = dataclasses.field(default_factory=dict)
   left_out: tuple[str, ...] = ()
   division: str = ''

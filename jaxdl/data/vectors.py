@@ -82,14 +82,16 @@ def inputs(
 
   Returns:
     A pure function (batch, key or None) → batch, which reads 'input' [B, …, F] float32 and adds
-    'inputs', float32. It has no random part.
+    'inputs' and the same as 'target', float32. It has no random part.
   """
   middle, spread = (jnp.asarray(values, jnp.float32) for values in (mean, deviation))
 
   def prepare(batch: Batch, key: PRNGKeyArray | None = None) -> Batch:
     del key
     values = (batch['input'] - middle) / spread
-    return {**batch, 'inputs': values * batch['input'][..., -1:] if masked else values}
+    if masked:
+      values = values * batch['input'][..., -1:]
+    return {**batch, 'inputs': values, 'target': values}
 
   return prepare
 

@@ -69,9 +69,10 @@ class Predictor:
     batch = self._prepare(batch)
     outputs, _ = self._model.apply(variables, batch['inputs'], mutable=['carry'])
     found = {'outputs': outputs, 'inputs': batch['inputs']}
-    if self._task is tasks.reconstruct:
+    if 'target_scale' not in batch and outputs.shape == batch['target'].shape:
       found['target'] = batch['target']
-      found['errors'] = jnp.square(outputs - batch['target']).mean((1, 2, 3))
+      axes = tuple(range(1, outputs.ndim))
+      found['errors'] = jnp.square(outputs - batch['target']).mean(axes)
     return found, self._task(outputs, batch)
 
   def start(

@@ -9,9 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.config import binding
 from jaxdl.config.arguments import about
-from jaxdl.data import DATA_SETS, image_folder, stand_ins
+from jaxdl.data import image_folder, loading, stand_ins
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
@@ -192,6 +191,8 @@ def data_of_run(
     OSError: the data cannot be read.
   """
   section, kept = _where(workdir, config, data_dir, folder), config['dataset']
+  if section['name'] == 'arrays':
+    return _own_arrays(workdir, config, section)
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -206,7 +207,7 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir', 'only')
   try:
-    data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
+    data = _load(config, section)
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
@@ -217,6 +218,16 @@ def data_of_run(
       f'{data.name} is not prepared here, but {workdir} was trained on it: {fix}'
     )
     raise about(error, 'folder', 'data_dir')
+  return _same_examples(workdir, kept, data, fix)
+
+
+def _load(config, section):
+  """The Data of a data section, for the task and seed of a run."""
+  return loading.bind(section, seed=config.get('seed', 0), task=config['task']['name'])()
+
+
+def _same_examples(workdir, kept, data, fix):
+  """The data; ValueError if they differ from those that a run recorded."""
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     error = ValueError(
@@ -230,6 +241,25 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir')
   return data
+
+
+def _own_arrays(workdir, config, section):
+  """The Data of a run on own arrays, from their file."""
+  file = section.get('file')
+  if file is None:
+    error = FileNotFoundError(
+      f'the arrays of {workdir} were given in Python and are not stored: give folder=FILE.npz with '
+      'the same arrays, use only analyses that need none, such as only=weights, or '
+      'jaxdl.load(run).evaluate((x, y))'
+    )
+    raise about(error, 'folder', 'only')
+  fix = 'give the file of the arrays, folder=FILE.npz'
+  try:
+    data = _load(config, section)
+  except FileNotFoundError as error:
+    message = f'the arrays of {workdir} are not in {file}: {fix}; or only=weights'
+    raise about(FileNotFoundError(message), 'folder', 'only') from error
+  return _same_examples(workdir, config['dataset'], data, fix)
 
 
 def _where(workdir, config, data_dir, folder):
@@ -251,7 +281,9 @@ def _where(workdir, config, data_dir, folder):
     section['data_dir'] = recorded
   if kept.get('division'):
     section['splits'] = kept['division']
-  if photographs and place == 'folder':
+  if section['name'] == 'arrays':
+    section['file'] = folder or kept.get('file') or section.get('file')
+  elif photographs and place == 'folder':
     section['folder'] = folder or kept.get('folder') or section['folder']
   elif photographs and place == 'tfds':
     name = kept.get('copy') or section.get('copy')
@@ -265,11 +297,18 @@ def _where(workdir, config, data_dir, folder):
 
 def _check_flags(workdir, name, place, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
-  if folder is not None and name != 'image_folder':
+  if folder is not None and name not in ('image_folder', 'arrays'):
     error = ValueError(
-      f'folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
+      f'folder={folder} is for photographs and arrays, but {workdir} was trained on {name}: leave '
+      'it out'
     )
     raise about(error, 'folder')
+  if data_dir is not None and name == 'arrays':
+    error = ValueError(
+      f'data_dir={data_dir} is for prepared data sets, but {workdir} was trained on arrays: give '
+      'their file, folder=FILE.npz'
+    )
+    raise about(error, 'data_dir', 'folder')
   if data_dir is not None and place == 'bundled':
     error = ValueError(
       f'data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
