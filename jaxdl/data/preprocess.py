@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, PRNGKeyArray, UInt8
+from jaxtyping import Float32, PRNGKeyArray, Shaped, UInt8
 
 from jaxdl.data import augment as augmentation
 from jaxdl.data import memory
@@ -39,7 +39,7 @@ def in_unit(images: Array) -> Array:
   return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
 
 
-def gray(images: Images) -> Images:
+def gray(images: Images) -> Shaped[np.ndarray, 'N H W 1']:
   """Luma of colour images: [N, H, W, 3] → [N, H, W, 1] of the same type; gray as they are."""
   if images.shape[-1] == 1:
     return images
@@ -54,7 +54,7 @@ def gray(images: Images) -> Images:
   return _in_chunks(convert, images)
 
 
-def fit(images: Images, size: int, how: Any) -> Images:
+def fit(images: Images, size: int, how: Any) -> Shaped[np.ndarray, 'N size size C']:
   """Makes square images of another size.
 
   Args:

@@ -60,7 +60,9 @@ class Preparation:
   def _has_floats(self) -> bool:
     return self.dtype == np.float32
 
-  def of_array(self, images: Shaped[np.ndarray, 'N ...'], name: str = 'the array') -> Pixels:
+  def of_array(
+    self, images: Shaped[np.ndarray, 'N ...'], name: str = 'the array'
+  ) -> Shaped[np.ndarray, 'N H W C']:
     """Converts images of an array.
 
     Args:
@@ -115,7 +117,7 @@ class Preparation:
       return np.asarray(images, np.float32)
     return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
 
-  def _fitted(self, images: Pixels) -> Pixels:
+  def _fitted(self, images: Pixels) -> Shaped[np.ndarray, 'N h w c']:
     """Images of one size and 1 or 3 channels → those of the network."""
     height, width, channels = self.shape
     if images.shape[1:3] != (height, width):
@@ -128,7 +130,7 @@ class Preparation:
     white = 1 if self._has_floats else 255
     return white - images if self.invert else images
 
-  def _square(self, images: Pixels) -> Pixels:
+  def _square(self, images: Pixels) -> Shaped[np.ndarray, 'N side side C']:
     """The largest square in the centre."""
     height, width, _ = self.shape
     found = images.shape[1:3]

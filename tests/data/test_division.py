@@ -247,7 +247,8 @@ def test_the_command_line_divides_or_gives_slices():
 
 def test_a_division_is_for_data_without_splits():
   with pytest.raises(
-    ValueError, match=r"splits='80/10/10' is for data without splits \(image_folder, arrays\): write"
+    ValueError,
+    match=r"splits='80/10/10' is for data without splits \(image_folder, arrays\): write",
   ):
     DATA_SETS['mnist'](seed=0, splits='80/10/10', batch_size=4)
 

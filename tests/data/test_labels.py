@@ -47,7 +47,10 @@ def test_labels_are_numbered_as_the_classes_given():
     (np.array([{}, 1], object), r"'y' has dict in row 0: give labels as"),
     ([1j, 2], r"'y' is complex128 \[2\]: give labels"),
     (np.zeros((2, 2, 2)), r"'y' is float64 \[2, 2, 2\]: give labels \[N\]"),
-    ([[1, 0], [1, 1]], r"rows that are not one-hot, such as row 1: \[1, 1\]; set task='multi_label'"),
+    (
+      [[1, 0], [1, 1]],
+      r"rows that are not one-hot, such as row 1: \[1, 1\]; set task='multi_label'",
+    ),
     ([[0.2, 0.8], [1, 0]], r'not one-hot, such as row 0: \[0.2, 0.8\]'),
     ([['a', 'b']], r"'y' is text \[1, 2\]: give one label"),
     ([[1, 0], [1]], "'y' is not an array"),
