@@ -24,7 +24,7 @@ def _of_digits(load, columns_of, **changes):
 
 
 def load_values(
-  *, seed, batch_size, splits, evaluation_batch_size=48, layout='image', source='bundled'
+  *, seed, batch_size, splits, evaluation_batch_size=48, layout='image', source='bundled', fit=None
 ):
   """Digits with two targets: the mean of the pixels and the digit itself."""
 
@@ -54,7 +54,7 @@ def load_values(
 
 
 def load_labels(
-  *, seed, batch_size, splits, evaluation_batch_size=48, layout='image', source='bundled'
+  *, seed, batch_size, splits, evaluation_batch_size=48, layout='image', source='bundled', fit=None
 ):
   """Digits with three labels."""
 

@@ -30,6 +30,8 @@ class Predictor:
     variables: its variables.
     distort: whether the config's distortion is applied, as evaluation does.
     batch_size: examples of a batch; None for that of the run's evaluation.
+    examples: number of examples that are measured. Without it, the metrics that need the scores of
+      all examples are left out.
 
   Attributes:
     batch_size: examples of a batch.
@@ -44,6 +46,7 @@ class Predictor:
     *,
     distort: bool = False,
     batch_size: int | None = None,
+    examples: int = 0,
   ):
     self.batch_size = batch_size or recorded.setting(config, 'evaluation_batch_size')
     self._model = model
@@ -53,7 +56,7 @@ class Predictor:
       self.capacity = photographs.capacity(self.batch_size, recorded.image_shape(config)[0])
     self._prepare = recorded.preparation(config, distort=distort)
     self._example = recorded.example(config)
-    self._task = tasks.build(config['task'])[1]
+    self._task = _task(config, examples)
     kept = config['dataset']
     # Targets of a regression and several labels of an example are rows; classes are numbers.
     self._column = 'value' if kept.get('targets') else 'label'
@@ -171,6 +174,15 @@ class Predictor:
     labels = np.full(len(images), -1, np.int32)
     found = self._layers[name](self._variables, self._padded(images, labels, index))
     return np.asarray(found)[: len(images)]
+
+
+def _task(config, examples):
+  """The task that measures inputs whose labels or targets are known."""
+  name = config['task']['name']
+  classes = len(config['dataset']['classes'])
+  further = tasks.further_metrics(name, config.get('metrics', ()), classes)
+  known = [metric for metric in further if examples or metric not in tasks.NEED_SCORES]
+  return tasks.measuring(tasks.build(config['task'])[1], known, examples)
 
 
 class Total:

@@ -15,7 +15,7 @@ from jaxdl.data import recorded
 from jaxdl.exports import of_run
 from jaxdl.prediction import images, inputs, own_arrays, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total
-from jaxdl.prediction.results import Predictions, Reconstructions
+from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
 from jaxdl.views import subject
 
@@ -36,7 +36,7 @@ class Run(record.Run):
 
   @property
   def kind(self) -> str:
-    """'cnn', 'recurrent', 'classifier' (any other), 'language_model' or 'autoencoder'."""
+    """The kind of the network, as `Subject.kind`, such as 'cnn' or 'regressor'."""
     return subject.kind_of(self.config)
 
   def predict(
@@ -47,8 +47,8 @@ class Run(record.Run):
     invert: bool = False,
     batch_size: int | None = None,
     lengths: Sequence[int] | np.ndarray | None = None,
-  ) -> Predictions | Reconstructions | list[texts.Measured]:
-    """Predicts the classes of images; reconstructs them; or measures texts.
+  ) -> Predictions | Reconstructions | Regressions | LabelPredictions | list[texts.Measured]:
+    """Predicts the classes, labels or values of images; reconstructs them; or measures texts.
 
     Images are prepared as for the run's evaluation. Files are decoded in several threads while the
     network computes.
@@ -65,7 +65,8 @@ class Run(record.Run):
       lengths: number of real steps of each sequence; None if all steps are real.
 
     Returns:
-      Predictions of a classifier, Reconstructions of an autoencoder, or a Measured for each text.
+      Predictions of a classifier, LabelPredictions of a classifier of labels, Regressions of a
+      regression, Reconstructions of an autoencoder, or a Measured for each text.
 
     Raises:
       ValueError: an input that cannot be read, or images of another shape, type or range.
@@ -86,7 +87,13 @@ class Run(record.Run):
     if self.kind == 'autoencoder':
       pictures = subject.pictures(self.config, whole['outputs'])
       return Reconstructions(tuple(names), whole['errors'], pictures, known)
+    if self.kind == 'regressor':
+      targets = self.config['dataset']['targets']
+      values = results.in_own_unit(whole['outputs'], targets)
+      return Regressions(tuple(targets['names']), tuple(names), values)
     logits = whole['outputs']
+    if self.kind == 'multi_label':
+      return LabelPredictions(self.classes, tuple(names), results.sigmoid(logits), logits)
     classes = results.class_names(self.classes, logits.shape[-1])
     return Predictions(classes, tuple(names), results.softmax(logits), logits, known)
 
@@ -138,7 +145,8 @@ class Run(record.Run):
     if isinstance(data, str) and data in self._splits:
       return self._evaluated_split(data, distort)
     self._refuse_texts('evaluate', ': give the name of a split, such as test')
-    if isinstance(data, tuple) and len(data) in (2, 3) and own_arrays.is_own(self.config):
+    has_rows = self.kind in ('regressor', 'multi_label')
+    if isinstance(data, tuple) and (has_rows or own_arrays.is_own(self.config)):
       found = inputs.Found((own_arrays.stack(self.config, *data),))
     elif isinstance(data, tuple) and len(data) == 2:
       pixels, labels = data
@@ -146,7 +154,7 @@ class Run(record.Run):
       found = inputs.Found((inputs.Stack('', *checked),))
     else:
       found = self._found(data)
-    predictor = self._predictor(distort, None)
+    predictor = self._predictor(distort, None, len(found))
     total = Total(predictor.capacity)
     for _, (_, sums) in self._computed(found, predictor, False):
       total.add(sums)
@@ -180,12 +188,13 @@ class Run(record.Run):
     return found.files[0]
 
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
-    split = subject.data_of_run(self.folder, self.config).splits[name]
+    data = subject.data_of_run(self.folder, self.config)
+    split = data.splits[name]
     if self.kind == 'language_model':
       total = Total()
       total.add(self._text_predictor.sums(split))
       return _metrics(total)
-    predictor, total = self._predictor(distort, None), Total(split.capacity)
+    predictor, total = self._predictor(distort, None, split.count), Total(split.capacity)
     for number in range(split.batches):
       feed = {key: values[0] for key, values in split.feed(number, 1).items()}
       batch = split.fetch(split.arrays, feed)
@@ -199,12 +208,17 @@ class Run(record.Run):
   def _text_predictor(self) -> texts.TextPredictor:
     return texts.TextPredictor(self.config, self.model, self.variables)
 
-  def _predictor(self, distort: bool, batch_size: int | None) -> Predictor:
-    key = (distort, batch_size)
+  def _predictor(self, distort: bool, batch_size: int | None, examples: int = 0) -> Predictor:
+    key = (distort, batch_size, examples)
     if key not in self._predictors:
       format.dataset(self.config, self.folder)
       self._predictors[key] = Predictor(
-        self.config, self.model, self.variables, distort=distort, batch_size=batch_size
+        self.config,
+        self.model,
+        self.variables,
+        distort=distort,
+        batch_size=batch_size,
+        examples=examples,
       )
     return self._predictors[key]
 
@@ -221,7 +235,7 @@ class Run(record.Run):
       raise ValueError('lengths are for sequences in memory: leave them out')
     if paths is not None:
       read = functools.partial(own_arrays.from_file, self.config) if is_own else None
-      return inputs.images(paths, self.classes, read)
+      return inputs.images(paths, subject.folder_classes(self.config), read)
     array = _as_array(given)
     if is_own:
       return inputs.Found((own_arrays.stack(self.config, array, lengths=lengths),))

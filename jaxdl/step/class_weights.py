@@ -12,8 +12,8 @@ def as_numbers(task: Any, classes: Sequence[str], counts: Sequence[int] | None) 
   Args:
     task: name, or a dict with 'name' and 'class_weights', which are one of
 
-      - 'balanced': n / (K · n_k), where n_k of the n training examples are of class k; the mean over
-        the examples is 1
+      - 'balanced': n / (K · n_k), where n_k of the n training examples are of class k; the mean
+        over the examples is 1
       - K numbers
       - a dict of class name → number, 1 for the classes that are left out
     classes: names of the K classes.

@@ -223,6 +223,7 @@ FURTHER = {
   'roc_auc': _rows,
   'mean_average_precision': _rows,
 }
+NEED_SCORES = ('roc_auc', 'mean_average_precision')  # metrics of the scores of all examples
 OF_TASK = {  # task → the further metrics that a config may ask for
   'classify': tuple(FURTHER),
   'classify_by_squared_error': tuple(FURTHER),
