@@ -109,13 +109,10 @@ def test_more_padding_changes_neither_loss_nor_metrics_nor_gradient():
 
 
 def test_padding_of_a_trained_run_has_no_attribution(tmp_path):
-  summary = jaxdl.train(config_of(), tmp_path / 'run', data=(SEQUENCES, Y, LENGTHS))
+  jaxdl.train(config_of(), tmp_path / 'run', data=(SEQUENCES, Y, LENGTHS))
   run = jaxdl.load(tmp_path / 'run')
   assert run.config['model']['masked'] is True
   assert run.config['dataset']['masked'] is True
-  long = jaxdl.train(config_of(), tmp_path / 'long', data=(padded(5), Y, LENGTHS))
-  assert long['test_loss'] == pytest.approx(summary['test_loss'], rel=1e-5)
-  assert long['test_accuracy'] == summary['test_accuracy']
   found = run.evaluate((SEQUENCES, Y, LENGTHS))
   assert found['examples'] == 90
   assert run.evaluate((padded(3)[:, :7], Y, LENGTHS)) == found
@@ -202,7 +199,10 @@ def test_predictions_of_a_file_are_those_of_the_run(tmp_path, capsys):
   labels = PLACES * 2 + 1  # with gaps
   np.savez(tmp_path / 'a.npz', x=IMAGES, y=labels, class_names=['low', 'middle', 'high'])
   config = config_of(model=CNN, file=str(tmp_path / 'a.npz'), inputs='images')
-  jaxdl.train({**config, 'train_for': '60 steps'}, tmp_path / 'run')
+  every = dict.fromkeys(
+    ('train_for', 'log_every', 'evaluate_every', 'checkpoint_every'), '60 steps'
+  )
+  jaxdl.train({**config, **every}, tmp_path / 'run')
   run = jaxdl.load(tmp_path / 'run')
   assert (run.classes, run.config['dataset']['labels']) == (
     ('low', 'middle', 'high'),
