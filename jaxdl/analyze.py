@@ -293,7 +293,7 @@ def _make(name, view, flags, seen, choice, folder):
   """
   began, made, count = time.monotonic(), Made(), _count(seen)
   try:
-    lacking = view.lacking(seen)
+    lacking = view.left_out(seen)
     if lacking:
       raise ValueError(lacking)
     for result in view.make(seen, choice):

@@ -11,12 +11,13 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import functools
 import pathlib
 import sys
 from argparse import Namespace
 
 from jaxdl.config.arguments import about
-from jaxdl.prediction import inputs, results, screen, texts
+from jaxdl.prediction import inputs, own_arrays, results, screen, texts
 from jaxdl.prediction.session import Choice, Outcome, Session, described
 from jaxdl.terminal import command, progress
 from jaxdl.views import subject as subjects
@@ -43,7 +44,9 @@ def main(arguments: list[str]) -> int:
   )
   if subject.kind == 'language_model':
     return _measure(subject, chosen, out)
-  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config))
+  is_own = own_arrays.is_own(subject.config)
+  read = functools.partial(own_arrays.from_file, subject.config) if is_own else None
+  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read)
   for line in found.left_out:
     _warn(line)
   names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]

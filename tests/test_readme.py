@@ -274,6 +274,15 @@ def test_readme_data_keys_are_valid(monkeypatch, small):
   assert built.data.splits['train'].count == 45_000
 
 
+def test_readme_trains_on_own_arrays(folder):
+  found = execute(find_block('animals.npz'), np=np, jaxdl=jaxdl)
+  assert found['summary']['test_examples'] == 20
+  assert found['run'].classes == ('cat', 'dog')
+  known = {name: found[name] for name in ('config', 'x', 'y')}
+  execute(find_block('runs/from_python'), jaxdl=jaxdl, **known)
+  assert (folder / 'runs/from_python/report.html').is_file()
+
+
 def test_readme_sweep_has_every_combination(small, config_file, tmp_path):
   config_file(small, 'lstm_mnist')
   (tmp_path / 'sweeps').mkdir()

@@ -6,15 +6,13 @@ and which returns `Data`. A config may also name own code, such as 'digits.py:di
 """
 
 import functools
-from typing import Any
 
-from jaxdl.config import binding
-from jaxdl.data import characters, image_folder, images, own
+from jaxdl.data import arrays, characters, image_folder, images
 from jaxdl.data.dataset import Data, Split
 from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 from jaxdl.data.source import Source
 
-__all__ = ['DATA_SETS', 'Data', 'Source', 'Split', 'bind']
+__all__ = ['DATA_SETS', 'Data', 'Source', 'Split']
 
 DATA_SETS = {
   'mnist': functools.partial(images.load, mnist.mnist),
@@ -22,16 +20,7 @@ DATA_SETS = {
   'cifar10': functools.partial(images.load, cifar10.cifar10),
   'hoda': functools.partial(images.load, hoda.hoda),
   'image_folder': image_folder.load,
+  'arrays': arrays.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),
   'shakespeare': functools.partial(characters.load, shakespeare.shakespeare),
 }
-
-
-def bind(section: dict[str, Any], **given: Any) -> functools.partial:
-  """Binds a config's data section to the loader that it names, as `binding.bind`.
-
-  Args:
-    section: the data section.
-    **given: additional arguments, such as the seed.
-  """
-  return binding.bind(DATA_SETS, section, 'config.data', own=own.loader, **given)

@@ -130,3 +130,23 @@ def with_classes(section: Any, classes: int) -> Any:
     else:
       replaced[key] = with_classes(value, classes)
   return replaced
+
+
+def with_mask(section: Any) -> Any:
+  """Adds `masked=True` to a model section, for sequences whose last channel marks real steps.
+
+  Args:
+    section: a config's model section; the number of classes is a number.
+
+  Returns:
+    The section with the key.
+
+  Raises:
+    ValueError: the model has no such field, or as in `build`.
+  """
+  if hasattr(build(section), 'masked'):
+    return {**section, 'masked': True}
+  raise ValueError(
+    f'config.model.name={section["name"]!r} does not take sequences of different lengths: use '
+    "'recurrent', or give the class of your model a field masked: bool = False"
+  )

@@ -11,13 +11,12 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.data import Data, Split
+from jaxdl.data import recorded
 from jaxdl.exports import of_run
-from jaxdl.prediction import images, inputs, results, stream, texts
+from jaxdl.prediction import images, inputs, own_arrays, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
-from jaxdl.step import tasks
 from jaxdl.views import subject
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
@@ -47,6 +46,7 @@ class Run(record.Run):
     distort: bool = False,
     invert: bool = False,
     batch_size: int | None = None,
+    lengths: Sequence[int] | np.ndarray | None = None,
   ) -> Predictions | Reconstructions | Regressions | LabelPredictions | list[texts.Measured]:
     """Predicts the classes, labels or values of images; reconstructs them; or measures texts.
 
@@ -56,11 +56,13 @@ class Run(record.Run):
     Args:
       given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1, or
         as a sequence of arrays of one shape; or paths, folders and patterns as those of
-        `jaxdl predict`. For a language model, paths of texts.
+        `jaxdl predict`. For a language model, paths of texts. For a run on own arrays, an array as
+        in training: images, vectors [N, F] or sequences [N, T, F].
       distort: whether the config's distortion is applied, as evaluation does.
       invert: whether each pixel v becomes 255 − v.
       batch_size: images of a batch; None for that of the run's evaluation, with which the result
         equals the evaluation to the bit.
+      lengths: number of real steps of each sequence; None if all steps are real.
 
     Returns:
       Predictions of a classifier, LabelPredictions of a classifier of labels, Regressions of a
@@ -72,7 +74,7 @@ class Run(record.Run):
     """
     if self.kind == 'language_model':
       return self._measured(given)
-    found = self._found(given)
+    found = self._found(given, lengths)
     predictor = self._predictor(distort, batch_size)
     names, labels, parts = [], [], []
     for batch, (outputs, _) in self._computed(found, predictor, invert):
@@ -128,7 +130,8 @@ class Run(record.Run):
     Args:
       data: the name of one of the run's splits, such as 'test', whose examples are read again and
         whose metrics equal the summary's; or (images, labels) as in `predict`, labels [N] being
-        numbers or names of classes; or a folder of class folders.
+        numbers or names of classes; or a folder of class folders. For a run on own arrays, (x, y)
+        or (x, y, lengths), or their file; the labels are as in training.
       distort: whether the config's distortion is applied, as evaluation does.
 
     Returns:
@@ -136,19 +139,16 @@ class Run(record.Run):
       'examples', the number of examples over which they are averaged.
 
     Raises:
-      ValueError: data without labels, data other than a split for a regression or a classifier of
-        labels, or as `predict`.
+      ValueError: data without labels, or as `predict`.
       OSError: the data cannot be read, or as `predict`.
     """
-    if isinstance(data, str) and data in self.config['data']['splits']:
+    if isinstance(data, str) and data in self._splits:
       return self._evaluated_split(data, distort)
     self._refuse_texts('evaluate', ': give the name of a split, such as test')
-    if self.kind in ('regressor', 'multi_label'):
-      raise ValueError(
-        f'{self.folder} was trained with the task {tasks.name_of(self.config["task"])}: evaluate '
-        'takes the name of a split, such as test'
-      )
-    if isinstance(data, tuple) and len(data) == 2:
+    has_rows = self.kind in ('regressor', 'multi_label')
+    if isinstance(data, tuple) and (has_rows or own_arrays.is_own(self.config)):
+      found = inputs.Found((own_arrays.stack(self.config, *data),))
+    elif isinstance(data, tuple) and len(data) == 2:
       pixels, labels = data
       checked = inputs.checked(_as_array(pixels), np.asarray(labels), 'the array', self.classes)
       found = inputs.Found((inputs.Stack('', *checked),))
@@ -196,8 +196,6 @@ class Run(record.Run):
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
     data = subject.data_of_run(self.folder, self.linked)
     split = data.splits[name]
-    if self.kind in ('regressor', 'multi_label'):
-      return self._evaluated_with_targets(data, split)
     if self.kind == 'language_model':
       total = Total()
       total.add(self._text_predictor.sums(split))
@@ -207,24 +205,9 @@ class Run(record.Run):
       feed = {key: values[0] for key, values in split.feed(number, 1).items()}
       batch = split.fetch(split.arrays, feed)
       real = batch['mask'] > 0
-      arrays = (batch[key][real] for key in ('image', 'label', 'index'))
+      target = 'value' if 'value' in batch else 'label'
+      arrays = (batch[key][real] for key in (recorded.example(self.config).column, target, 'index'))
       total.add(jax.device_get(predictor.start(*arrays)[1]))
-    return _metrics(total)
-
-  def _evaluated_with_targets(self, data: Data, split: Split) -> dict[str, float]:
-    """The metrics of a split whose batches have the targets or labels."""
-    name, asked = tasks.name_of(self.linked['task']), self.config.get('metrics', ())
-    further = tasks.further_metrics(name, asked, len(self.classes))
-    task = tasks.measuring(tasks.build(self.linked['task'])[1], further, split.count)
-
-    def sums(variables, arrays, feed):
-      batch = data.prepare(split.fetch(arrays, feed))
-      return task(self.model.apply(variables, batch['inputs']), batch)
-
-    compiled, total = jax.jit(sums), Total(split.capacity)
-    for number in range(split.batches):
-      feed = {key: values[0] for key, values in split.feed(number, 1).items() if key != 'faults'}
-      total.add(jax.device_get(compiled(self.variables, split.arrays, feed)))
     return _metrics(total)
 
   @functools.cached_property
@@ -245,12 +228,23 @@ class Run(record.Run):
       )
     return self._predictors[key]
 
-  def _found(self, given: Any) -> inputs.Found:
-    """The inputs of paths or of images in memory."""
-    paths = _as_paths(given)
+  @property
+  def _splits(self) -> Sequence[str]:
+    """The names of the run's splits; a run of format 1 has them only in its config."""
+    examples = self.config['dataset'].get('examples')
+    return list(examples or self.config['data']['splits'])
+
+  def _found(self, given: Any, lengths: Any = None) -> inputs.Found:
+    """The inputs of paths or of images, vectors or sequences in memory."""
+    paths, is_own = _as_paths(given), own_arrays.is_own(self.config)
+    if lengths is not None and (paths is not None or not is_own):
+      raise ValueError('lengths are for sequences in memory: leave them out')
     if paths is not None:
-      return inputs.images(paths, subject.folder_classes(self.config))
+      read = functools.partial(own_arrays.from_file, self.config) if is_own else None
+      return inputs.images(paths, subject.folder_classes(self.config), read)
     array = _as_array(given)
+    if is_own:
+      return inputs.Found((own_arrays.stack(self.config, array, lengths=lengths),))
     return inputs.Found((inputs.Stack('', *inputs.checked(array, None, 'the array', ())),))
 
   def _computed(

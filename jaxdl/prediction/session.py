@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import appearance
+from jaxdl.config.arguments import about
+from jaxdl.data import appearance, recorded
 from jaxdl.prediction import explained, images, results, rows, screen, stream
 from jaxdl.prediction.inputs import Found
 from jaxdl.prediction.page import Page
@@ -83,6 +84,11 @@ class Session:
 
   def __init__(self, subject: Subject, found: Found, choice: Choice):
     self._subject, self._found, self._choice = subject, found, choice
+    self._is_of_images = recorded.example(subject.config).column == 'image'
+    if not self._is_of_images and (choice.page or choice.explain is not None):
+      name, value = ('page', True) if choice.page else ('explain', ','.join(choice.explain or []))
+      error = ValueError(f'{name}={value} draws images, but the run takes vectors: leave it out')
+      raise about(error, name)
     self._predictor = Predictor(
       subject.config, subject.model, subject.variables, distort=choice.distort
     )
@@ -131,7 +137,8 @@ class Session:
         for row in of_batch:
           counts[list(row.counted)] += 1
         total.add(sums)
-        looks += appearance.of_images(batch.images).sum(0)
+        if self._is_of_images:
+          looks += appearance.of_images(batch.images).sum(0)
         if writer:
           writer.rows(row.values for row in of_batch)
         self._draw(of_batch, found, pages, page)

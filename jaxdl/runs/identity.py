@@ -59,6 +59,7 @@ KEYS = {
   'data.workers': _CONDUCT,
   'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead
   'data.folder': _PLACE,
+  'data.file': _PLACE,
   'data.copy': _PLACE,
   'data.source': _PLACE,
   'data.data_dir': _PLACE,
@@ -71,6 +72,7 @@ KEYS = {
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
   'dataset.folder': _CONDUCT,
+  'dataset.file': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,
 }
@@ -142,11 +144,14 @@ def checksums(config: dict[str, Any]) -> dict[str, str]:
 def _with_facts(before, config):
   """A config in which what follows from a run's data is filled in, as the run's `build` did.
 
-  It is the number of outputs, for 'classes', the class weights, and the facts about own code.
+  It is the number of outputs, for 'classes', the class weights, whether sequences are masked, and
+  the facts about own code.
   """
   facts = before.get('dataset', {})
   classes, targets = facts.get('classes', ()), facts.get('targets') or {}
   model = models.with_classes(config.get('model'), len(targets.get('names', ())) or len(classes))
+  if facts.get('masked') and isinstance(model, dict):
+    model = {**model, 'masked': True}
   code = named.record(config)
   filled = {**config, 'model': model, **({named.KEY: code} if code else {})}
   counts = facts.get('examples_per_class', {}).get('train')

@@ -99,19 +99,19 @@ def next_char(
   return {**sums, 'bits': classify(logits, batch)['loss'] / jnp.log(2.0)}
 
 
-def reconstruct(images: Float[AnyArray, 'B H W C'], batch: Batch) -> Sums:
+def reconstruct(images: Float[AnyArray, 'B ...'], batch: Batch) -> Sums:
   """Reconstruction by mean squared error.
 
   Args:
     images: the outputs, in the scale of the inputs.
-    batch: 'target' [B, H, W, C], in the same scale, and 'mask' [B], 1 for real examples and 0 for
+    batch: 'target', of the same shape and scale, and 'mask' [B], 1 for real examples and 0 for
       padding.
 
   Returns:
     Sums over the real examples: 'loss' and 'mse', which are both the mean square over the pixels of
     an example, and 'count'.
   """
-  mse = jnp.square(images - batch['target']).mean((1, 2, 3))  # [B]
+  mse = jnp.square(images - batch['target']).mean(tuple(range(1, images.ndim)))  # [B]
   parts = dict(loss=mse, mse=mse, count=1.0)
   return {name: (value * batch['mask']).sum() for name, value in parts.items()}
 

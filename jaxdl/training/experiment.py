@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from jaxdl import data as data_sets
 from jaxdl import models
 from jaxdl.config import binding, checks, named, reading
-from jaxdl.data import image_folder, memory
+from jaxdl.data import image_folder, loading, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
@@ -168,6 +167,7 @@ def build(
   name: str | None = None,
   *,
   format: int | None = None,
+  data: Any = None,
 ) -> Experiment:
   """Checks a config key by key and builds the experiment. Writes nothing.
 
@@ -176,6 +176,8 @@ def build(
     name: its name, for the summary and for reports; None for 'experiment'.
     format: format of the run to resume (`runs.folder.format_of`); None for a new run. Runs of
       format 1 keep the schedules with which they were started.
+    data: arrays in Python for a config with data.name='arrays': (x, y), (x, y, lengths), or split →
+      such a tuple; None for the data that the config names.
 
   Returns:
     Experiment.
@@ -191,7 +193,7 @@ def build(
   keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
   checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
-  data, sizes = _load(keys)
+  data, sizes = _load(keys, data)
   if format is None:  # an earlier run keeps its splits
     _check_classes(keys, data)
   reported = _reported(keys, data)
@@ -200,6 +202,8 @@ def build(
   weighted = class_weights.as_numbers(keys.task, data.classes, data.per_class.get('train'))
   keys = dataclasses.replace(keys, task=weighted)
   model = models.with_classes(keys.model, data.outputs())
+  if data.masked:
+    model = models.with_mask(model)
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
   trained = recipe(dataclasses.replace(keys, model=model), steps=steps, epoch=epoch)
@@ -269,18 +273,20 @@ def _check_seed(seed):
     raise ValueError(f'config.seed={seed!r} is not a seed: use an integer from 0 to 4294967295')
 
 
-def _load(keys):
+def _load(keys, given):
   """The Data of a config, and its batch sizes by key."""
-  loading = data_sets.bind(keys.data, seed=keys.seed)
+  task = binding.as_section(keys.task)
+  name = task.get('name') if isinstance(task, dict) else None
+  load = loading.bind(keys.data, seed=keys.seed, task=name, given=given)
   sizes = {
-    'batch_size': loading.keywords['batch_size'],
+    'batch_size': load.keywords['batch_size'],
     # from the config, or the loader's default
-    'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
+    'evaluation_batch_size': inspect.signature(load).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
   parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
   padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
-  return loading(evaluation_batch_size=padded), sizes
+  return load(evaluation_batch_size=padded), sizes
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:

@@ -9,9 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import data as data_sets
 from jaxdl.config.arguments import about
-from jaxdl.data import image_folder, stand_ins
+from jaxdl.data import image_folder, loading, stand_ins
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
@@ -215,7 +214,10 @@ def data_of_run(
     ValueError: the data differ from those on which the network was trained.
     OSError: the data cannot be read.
   """
-  section, kept = _where(workdir, config, data_dir, folder), config['dataset']
+  _check_flags(workdir, config, data_dir, folder)
+  if config['data']['name'] == 'arrays':
+    return _own_arrays(workdir, config, folder)
+  section, kept = _where(config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -230,7 +232,7 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir', 'only')
   try:
-    data = data_sets.bind(section, seed=config.get('seed', 0))()
+    data = _load(config, section)
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
@@ -241,6 +243,16 @@ def data_of_run(
       f'{data.name} is not prepared here, but {workdir} was trained on it: {fix}'
     )
     raise about(error, 'folder', 'data_dir')
+  return _same_examples(workdir, kept, data, fix)
+
+
+def _load(config, section):
+  """The Data of a data section, for the task and seed of a run."""
+  return loading.bind(section, seed=config.get('seed', 0), task=config['task']['name'])()
+
+
+def _same_examples(workdir, kept, data, fix):
+  """The data; ValueError if they differ from those that a run recorded."""
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     error = ValueError(
@@ -256,12 +268,33 @@ def data_of_run(
   return data
 
 
-def _where(workdir, config, data_dir, folder):
+def _own_arrays(workdir, config, folder):
+  """The Data of a run on own arrays, from their file."""
+  section, kept = dict(config['data']), config['dataset']
+  file = section['file'] = folder or kept.get('file') or section.get('file')
+  if kept.get('division'):
+    section['splits'] = kept['division']
+  if file is None:
+    error = FileNotFoundError(
+      f'the arrays of {workdir} were given in Python and are not stored: give folder=FILE.npz with '
+      'the same arrays, use only analyses that need none, such as only=weights, or '
+      'jaxdl.load(run).evaluate((x, y))'
+    )
+    raise about(error, 'folder', 'only')
+  fix = 'give the file of the arrays, folder=FILE.npz'
+  try:
+    data = _load(config, section)
+  except FileNotFoundError as error:
+    message = f'the arrays of {workdir} are not in {file}: {fix}; or only=weights'
+    raise about(FileNotFoundError(message), 'folder', 'only') from error
+  return _same_examples(workdir, kept, data, fix)
+
+
+def _where(config, data_dir, folder):
   """The data section of a run's config, with the location from which the run read its data."""
   section, kept = dict(config['data']), config['dataset']
   place = kept.get('origin', '').partition(',')[0]
   photographs = section['name'] == 'image_folder'
-  _check_flags(workdir, section['name'], place, data_dir, folder)
   if photographs and folder is not None:
     place = 'folder'
   elif photographs and data_dir is not None:
@@ -287,13 +320,22 @@ def _where(workdir, config, data_dir, folder):
   return section
 
 
-def _check_flags(workdir, name, place, data_dir, folder):
+def _check_flags(workdir, config, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
-  if folder is not None and name != 'image_folder':
+  name = config['data']['name']
+  place = config['dataset'].get('origin', '').partition(',')[0]
+  if folder is not None and name not in ('image_folder', 'arrays'):
     error = ValueError(
-      f'folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
+      f'folder={folder} is for photographs and arrays, but {workdir} was trained on {name}: leave '
+      'it out'
     )
     raise about(error, 'folder')
+  if data_dir is not None and name == 'arrays':
+    error = ValueError(
+      f'data_dir={data_dir} is for prepared data sets, but {workdir} was trained on arrays: give '
+      'their file, folder=FILE.npz'
+    )
+    raise about(error, 'data_dir', 'folder')
   if data_dir is not None and place == 'bundled':
     error = ValueError(
       f'data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
