@@ -19,23 +19,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
 from jaxdl import weights
 from jaxdl.config import reading
 from jaxdl.devices import parallel
-from jaxdl.exports import Network, layers
-from jaxdl.exports.layers import Layer
+from jaxdl.exports import Network
 from jaxdl.models import table as layer_table
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.report import page
 from jaxdl.runs import checkpoint, disk, folder, integrity, summary
-from jaxdl.step import tasks
+from jaxdl.step import metrics, tasks
 from jaxdl.terminal import command, progress
 from jaxdl.training import evaluation, experiment
 from jaxdl.training.experiment import Experiment
-from jaxdl.weights import matching, settings, table
-from jaxdl.weights.matching import Matched
+from jaxdl.weights import matching, table
 
 EXAMPLES = """\
   python -m jaxdl.import_weights --config=cnn_mnist --from=model.pt
@@ -62,7 +61,7 @@ def main(arguments: list[str]) -> int:
     dest='source',
     metavar='FILE',
     required=True,
-    help=f'the weights: {", ".join(weights.reading.READERS)}',
+    help=f'the weights: {", ".join(weights.READERS)}',
   )
   add('--workdir', metavar='DIR', help='folder of the run (default runs/<config name>)')
   add(
@@ -88,32 +87,30 @@ def main(arguments: list[str]) -> int:
     raise ValueError(str(error)) from error
   chosen = experiment.build(configured, name)
   order = values.order.split(',') if values.order else None
-  layout, matched, warnings = _matched(chosen, source, values.layout, order)
-  rows = table.rows(matched, layout)
+  filled = _filled(chosen, source, values.layout, order)
   print(layer_table.text(chosen.layers))
-  print(f'\nfrom {values.source}, in the layout of {layout}:\n{table.text(rows)}\n', flush=True)
-  for warning in warnings:
+  print(f'\nfrom {source.file}, in the layout of {filled.layout}:\n{table.text(filled.rows)}')
+  for warning in filled.warnings:
     print(f'warning: {warning}', file=sys.stderr)
   called = f'python -m jaxdl.import_weights {command.repeatable(arguments[1:])}'
-  found = _write(chosen, source.file, layout, matched, workdir, called)
-  figures = {
-    split: {
-      name.removeprefix(f'{split}_'): value
-      for name, value in found.items()
-      if name.startswith(f'{split}_') and not name.endswith('_examples')
+  found = _write(chosen, source.file, filled, workdir, called)
+  for split in ('validation', 'test'):
+    figures = {
+      metric.name: found[f'{split}_{metric.name}']
+      for metric in metrics.evaluated()
+      if f'{split}_{metric.name}' in found
     }
-    for split in chosen.data.splits
-    if split != 'train'
-  }
-  for split, values_of in figures.items():
-    print(f'{split} {progress.describe(values_of)}')
+    if figures:
+      print(f'{split} {progress.describe(figures)}')
   print(f'look inside: python -m jaxdl.analyze {shlex.quote(str(workdir))}', flush=True)
-  command.print_result({**found, 'layout': layout, 'weights': rows}, as_json=values.json)
+  command.print_result(
+    {**found, 'layout': filled.layout, 'weights': filled.rows}, as_json=values.json
+  )
   return 0
 
 
 def import_weights(
-  config: Experiment | dict[str, Any],
+  config: Experiment | ml_collections.ConfigDict | dict[str, Any],
   file: str | os.PathLike,
   workdir: str | os.PathLike,
   *,
@@ -142,8 +139,7 @@ def import_weights(
   _check_folder(workdir)
   source = weights.read(file)
   chosen = config if isinstance(config, Experiment) else experiment.build(config)
-  layout, matched, _ = _matched(chosen, source, layout, order)
-  return _write(chosen, source.file, layout, matched, workdir, None)
+  return _write(chosen, source.file, _filled(chosen, source, layout, order), workdir, None)
 
 
 def _check_folder(workdir):
@@ -153,67 +149,27 @@ def _check_folder(workdir):
     raise ValueError(f'{workdir} has a run: give another --workdir')
 
 
-def _matched(
+def _filled(
   chosen: Experiment, source: weights.Source, layout: str | None, order: Sequence[str] | None
-) -> tuple[str, list[Matched], list[str]]:
-  """The layout, the matched layers, and warnings about what the file does not contain."""
+) -> weights.Filled:
+  """The parameters of an experiment's network from a file."""
   if chosen.start is not None:
     raise ValueError(
       'config.start_from is set, but the parameters are imported: leave it out of the config'
     )
-  listed = _layers(chosen, layout or source.layout or 'jaxdl')
-  layout = layout or matching.layout_of(source, listed)
-  listed = _layers(chosen, layout)
-  matched = weights.match(source, listed, layout, order)
-  known = any(one.group.settings for one in matched)
-  warnings = settings.notes(listed, layout, known=known)
-  for one in matched:
-    warnings += settings.check(one.layer, one.group.settings, source.file)
-  return layout, matched, warnings
-
-
-def _layers(chosen: Experiment, layout: str) -> list[Layer]:
-  """The layers of a network; those of a model of one's own have the kind ''."""
   variables = jax.tree.map(
     lambda leaf: np.zeros(leaf.shape, leaf.dtype), chosen.drawing().out_info.variables()
   )
   network = Network(chosen.name, 0, chosen.recipe.model, variables, chosen.config)
-
-  def refuse(format, what, why):
-    return ValueError(
-      f'weights in the layout of {format} cannot be matched with {what}, {why}: save them with the '
-      'names of jaxdl, and add --layout=jaxdl'
-    )
-
-  try:
-    return layers.layers_of(network, layout, refuse)
-  except ValueError:
-    if layout != 'jaxdl':
-      raise
-  found: dict[str, Layer] = {}
-  for path, leaf in _leaves(variables):
-    name = '.'.join(path[1:-1])
-    found.setdefault(name, Layer(name, '', ())).weights[path[-1]] = leaf
-  return list(found.values())
+  return weights.fill(network, source, layout=layout, order=order)
 
 
-def _leaves(variables):
-  """(names of the path, leaf) of the variables of a network."""
-  for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-    yield [str(key.key) for key in path], leaf
-
-
-def _write(chosen, file, layout, matched, workdir, called):
+def _write(chosen, file, filled, workdir, called):
   """Evaluates the network and writes the run's folder; returns the summary."""
-  drawn = chosen.initial_state()
-  values = {one.layer.name: one.weights for one in matched}
-  variables = jax.tree_util.tree_map_with_path(
-    lambda path, _: _value(values, [str(key.key) for key in path]), drawn.variables()
-  )
-  state = chosen.with_variables(drawn, variables)
+  state = chosen.with_variables(chosen.initial_state(), filled.variables)
   with progress.waiting('evaluating the imported network'):
     sums = evaluation.of_splits(chosen)(parallel.replicate(state))
-  origin = {'imported': str(file), 'sha256': integrity.of_file(file), 'layout': layout}
+  origin = {'imported': str(file), 'sha256': integrity.of_file(file), 'layout': filled.layout}
   config = {**chosen.config, folder.ORIGIN: origin}
   found = summary.of_run(chosen, state, sums, stopped=0, stopped_early=None).to_json()
   loss = tasks.metrics(sums['validation'])['loss'] if 'validation' in sums else None
@@ -229,10 +185,6 @@ def _write(chosen, file, layout, matched, workdir, called):
     found = summary.record(place, found, seconds=0.0, resumed=False)
   SideOutputs().attempt('report.html', page.write_report, place)
   return found
-
-
-def _value(values, path):
-  return values['.'.join(path[1:-1])][path[-1]]
 
 
 if __name__ == '__main__':

@@ -60,6 +60,10 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   PHOTOGRAPHS: 'the test below',
   "pip install 'jaxdl[export]'": 'test_formats.py',
   'python -m jaxdl.export runs/cnn_cifar10 --format=onnx': 'test_export.py',
+  'python -m jaxdl.import_weights --config=cnn_mnist --from=model.pt --workdir=runs/imported': 'test_import_weights.py',
+  'python -m jaxdl.analyze runs/imported': 'test_import_weights.py',
+  'python -m jaxdl.main --config=cnn_mnist --workdir=runs/imported': 'test_import_weights.py',
+  'python -m jaxdl.main --config=cnn_mnist --config.start_from=runs/imported --workdir=runs/tuned': 'test_import_weights.py',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
 }

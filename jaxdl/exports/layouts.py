@@ -148,7 +148,7 @@ def from_torch(layer: Layer, given: Weights, order: Order = UNCHANGED) -> Weight
 
 
 def _cell_from_torch(layer, given):
-  back = np.argsort(TORCH_GATES[layer.kind])
+  back = np.argsort(TORCH_GATES[layer.kind]).tolist()
   found = {
     'input_kernel': reordered(given['weight_ih_l0'].T, back),
     'recurrent_kernel': reordered(given['weight_hh_l0'].T, back),

@@ -20,8 +20,8 @@ class Start:
   """The parameters with which a run starts.
 
   Attributes:
-    found: path → array of the other run, for those of equal name and shape.
-    lines: one line about what fits, and one about each array that does not.
+    found: path → array of the other run, of the layers that have the same name and shapes.
+    lines: one line about what fits, and one about each layer that does not.
     origin: the other run, its step and checksum; plain JSON data, kept in the run's config.
   """
 
@@ -64,7 +64,7 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
 
   Raises:
     OSError: there is no such run.
-    ValueError: no parameter fits, or the checkpoint is damaged.
+    ValueError: no layer fits, or the checkpoint is damaged.
   """
   from jaxdl.runs import checkpoint  # importing orbax takes seconds
 
@@ -73,26 +73,37 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
   except FileNotFoundError as error:
     raise FileNotFoundError(f'config.start_from: {error}') from error
   given = {path: np.asarray(leaf) for path, leaf in _leaves(variables).items()}
-  found = {path: leaf for path, leaf in given.items() if wanted.get(path) == leaf.shape}
-  left = [_difference(path, shape, given) for path, shape in wanted.items() if path not in found]
-  left += [f'{_text(path)} of {place} is not used' for path in given if path not in wanted]
-  if not any(path[0] == 'params' for path in found):
+  there = _by_layer({path: leaf.shape for path, leaf in given.items()})
+  layers, found, left = _by_layer(wanted), {}, []
+  for name, paths in layers.items():
+    if paths == there.get(name):
+      found |= {path: given[path] for path in paths}
+    else:
+      other = f'has {_text(there[name])} there' if name in there else 'is not there'
+      left.append(f'{name} ({_text(paths)}) {other}: it starts as drawn')
+  if not found:
     raise ValueError(
-      f'config.start_from={str(place)!r} has no parameter of the same name and shape '
-      f'({left[0]}): give a run of a similar network'
+      f'config.start_from={str(place)!r} has no layer of the same name and shape ({left[0]}): give '
+      'a run of a similar network'
     )
+  left += [f'{name} of {place} is not used' for name in there if name not in layers]
   folder = packed.opened(place) / 'checkpoints' / str(step) / 'model'
   origin = {'start_from': str(place), 'step': step, 'sha256': integrity.of_folder(folder)}
-  first = (
-    f'starting from step {step:,} of {place}: {len(found)} of {len(wanted)} parameters and '
-    'statistics'
-  )
+  fitting = len(_by_layer({path: leaf.shape for path, leaf in found.items()}))
+  first = f'starting from step {step:,} of {place}: {fitting} of {len(layers)} layers with weights'
   return Start(found, [first, *left], origin)
 
 
-def _difference(path, shape, given):
-  other = f'is {list(given[path].shape)} there' if path in given else 'is not there'
-  return f'{_text(path)} {list(shape)} {other}: it starts as drawn'
+def _by_layer(shapes):
+  """Layer → path → shape."""
+  layers: dict[str, dict[Path, tuple[int, ...]]] = {}
+  for path, shape in shapes.items():
+    layers.setdefault('.'.join(path[1:-1]), {})[path] = tuple(shape)
+  return layers
+
+
+def _text(paths):
+  return ', '.join(f'{path[-1]} {list(shape)}' for path, shape in paths.items())
 
 
 def _leaves(variables) -> dict[Path, Any]:
@@ -105,7 +116,3 @@ def _leaves(variables) -> dict[Path, Any]:
 
 def _names(path) -> Path:
   return tuple(str(key.key) for key in path)
-
-
-def _text(path):
-  return '.'.join(path[1:])

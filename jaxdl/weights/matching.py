@@ -254,7 +254,7 @@ def _is_of_reset_before(group):
 
 
 def _matched(layer, group, expected, layout, around):
-  pairs = _given(group, layer, expected)
+  pairs = _given(group, layer, expected) or {}
   given = {name: group.arrays[one] for name, one in pairs.items()}
   weights = LAYOUTS[layout].read(layer, given, around)
   for name, array in layer.weights.items():
