@@ -166,26 +166,49 @@ def _groups(source, layers, layout, orders, order):
 
 
 def _split(source, layers, layout, orders):
-  """Divides a list of arrays among the layers; what fits none is left as it is."""
-  rest = [group for group in source.groups if group.arrays['0'].ndim]  # no counters
-  found = []
+  """Divides a list of arrays among the layers; if that fails, it ends where the arrays do not fit."""
+  arrays = [group for group in source.groups if group.arrays['0'].ndim]  # no counters
+  wanted = []
   for layer in layers:
     around = orders.get(layer.name, layouts.UNCHANGED)
-    taken: dict[str, Group] = {}
-    for name, array in LAYOUTS[layout].write(layer, around).items():
-      if rest and rest[0].arrays['0'].shape == array.shape:
-        taken[name] = rest.pop(0)
-      elif name not in DEFAULTS.get(layer.kind, ()):
-        break
+    expected = LAYOUTS[layout].write(layer, around)
+    optional = set() if layer.kind == 'batch_norm' else DEFAULTS.get(layer.kind, set())
+    least = [name for name in expected if name not in optional]
+    choices = [list(expected), *([least] if len(least) < len(expected) else [])]
+    if not layer.trained:
+      choices.append([])
+    wanted.append([{name: expected[name].shape for name in names} for names in choices])
+  found = []
+  for names in _division(wanted, arrays, 0):
+    taken = dict(zip(names, arrays, strict=False))
+    arrays = arrays[len(taken) :]
     if taken:
-      found.append(
-        Group(
-          ', '.join(group.name for group in taken.values()),
-          {name: group.arrays['0'] for name, group in taken.items()},
-          {name: group.name for name, group in taken.items()},
-        )
-      )
-  return [*found, *rest]
+      found.append(_joined(taken))
+  return [*found, *arrays]
+
+
+def _division(wanted, arrays, place):
+  """For each layer, the names of the arrays from a place on; of the most layers if not of all."""
+  if not wanted:
+    return []
+  best = []
+  for choice in wanted[0]:
+    shapes = [group.arrays['0'].shape for group in arrays[place : place + len(choice)]]
+    if shapes == list(choice.values()):
+      found = [list(choice), *_division(wanted[1:], arrays, place + len(choice))]
+      if len(found) == len(wanted):
+        return found
+      best = max(best, found, key=len)
+  return best
+
+
+def _joined(taken):
+  """One group from arrays without names."""
+  return Group(
+    ', '.join(group.name for group in taken.values()),
+    {name: group.arrays['0'] for name, group in taken.items()},
+    {name: group.name for name, group in taken.items()},
+  )
 
 
 def _by_name(groups, layers):

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_listed_and_starts_as_drawn(other, plain_cnn, tmp_p
   summary = train({**config, 'train_for': '2 steps'}, tmp_path / 'run')
   said = capsys.readouterr().out
   assert f'starting from step 2 of {other}: 2 of 4 layers with weights' in said
-  assert 'head (bias [10], kernel [144, 10]) is not there: it starts as drawn' in said
+  assert 'head (bias [10], kernel [196, 10]) is not there: it starts as drawn' in said
   assert f'dense1 of {other} is not used' in said
   assert summary['step'] > 0
 
@@ -80,8 +80,10 @@ def test_another_shape_is_named(other, plain_cnn):
   layers[0]['kernel'] = 3
   config = {**plain_cnn, 'model': {**plain_cnn['model'], 'layers': layers}}
   built = experiment.build({**config, 'start_from': str(other)}, 'small')
-  assert (
-    'conv1.kernel [3, 3, 1, 4] is [5, 5, 1, 4] there: it starts as drawn' in built.start().lines
+  (line,) = built.start().lines[1:]
+  assert line == (
+    'conv1 (bias [4], kernel [3, 3, 1, 4]) has bias [4], kernel [5, 5, 1, 4] there: it starts as '
+    'drawn'
   )
 
 
