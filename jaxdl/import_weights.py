@@ -169,7 +169,7 @@ def _write(chosen, file, filled, workdir, called):
   state = chosen.with_variables(chosen.initial_state(), filled.variables)
   with progress.waiting('evaluating the imported network'):
     sums = evaluation.of_splits(chosen)(parallel.replicate(state))
-  origin = {'imported': str(file), 'sha256': integrity.of_file(file), 'layout': filled.layout}
+  origin = {'imported': file.name, 'sha256': integrity.of_file(file), 'layout': filled.layout}
   config = {**chosen.config, folder.ORIGIN: origin}
   found = summary.of_run(chosen, state, sums, stopped=0, stopped_early=None).to_json()
   loss = tasks.metrics(sums['validation'])['loss'] if 'validation' in sums else None

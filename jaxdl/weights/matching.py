@@ -166,7 +166,7 @@ def _groups(source, layers, layout, orders, order):
 
 
 def _split(source, layers, layout, orders):
-  """Divides a list of arrays among the layers; if that fails, it ends where the arrays do not fit."""
+  """Divides a list of arrays among the layers, up to the first one that they do not fit."""
   arrays = [group for group in source.groups if group.arrays['0'].ndim]  # no counters
   wanted = []
   for layer in layers:

@@ -58,7 +58,7 @@ def test_identity_table_has_only_existing_keys(small):
   found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
   facts = experiment.build(small, 'small').data.facts()
   found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
-  assert set(identity.KEYS) - found == {'dataset'}
+  assert set(identity.KEYS) - found == {'dataset', folder.ORIGIN}
 
 
 def test_facts_and_reported_figures_are_not_hyperparameters():

@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from helpers import BN_CNN, SMALL, state_of
+from helpers import BN_CNN, SMALL, state_of, with_steady_adam
 from training_helpers import train_together
 
 from jaxdl import main
@@ -112,7 +112,7 @@ def test_a_resumed_run_does_not_need_the_other_one(other, plain_cnn, tmp_path):
 
 
 def test_runs_compiled_together_start_from_their_own_run(other, plain_cnn, tmp_path):
-  config = {**plain_cnn, 'start_from': str(other), 'train_for': '2 steps'}
+  config = with_steady_adam({**plain_cnn, 'start_from': str(other), 'train_for': '2 steps'})
   builts = [experiment.build({**config, 'seed': seed}, 'small') for seed in (0, 1)]
   train_together(builts, [tmp_path / 'a', tmp_path / 'b'])
   loop.train(builts[1], tmp_path / 'alone')
