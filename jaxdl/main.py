@@ -83,6 +83,8 @@ def main(arguments: list[str]) -> int:
     resumes = folder.last_checkpoint(workdir) is not None
     warnings = _print_warnings(chosen, short=is_trial or resumes)
     if values.describe:
+      for line in chosen.start().lines if chosen.start and not resumes else ():
+        print(line)
       command.print_result(
         {
           'config': name,

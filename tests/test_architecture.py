@@ -24,6 +24,7 @@ MAY_IMPORT = {
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
   'exports': {'views', 'runs', 'models', 'ops', 'data', 'config'},
+  'weights': {'exports', 'ops'},
   'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
     'exports',
@@ -67,6 +68,7 @@ COMMANDS = {
   'analyze',
   'generate',
   'export',
+  'import_weights',
   'predict',
   'status',
   'pack',
@@ -89,9 +91,10 @@ ALLOWED_FILES = {  # library → files that may import it
   'threadpoolctl': ('analysis/embeddings.py',),
   'onnx': ('exports/onnx_graph.py',),
   'onnxruntime': ('exports/onnx_graph.py',),
-  'safetensors': ('exports/safetensors_weights.py',),
+  'safetensors': ('exports/safetensors_weights.py', 'weights/reading.py'),
   'keras': ('exports/keras_model.py',),
-  'torch': ('exports/torch_module.py',),
+  'torch': ('exports/torch_module.py', 'weights/torch_file.py'),
+  'h5py': ('weights/keras_file.py',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

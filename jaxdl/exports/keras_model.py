@@ -10,21 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.exports import layers
+from jaxdl.exports import layers, layouts
 from jaxdl.exports.format import Call, Format
 from jaxdl.exports.network import Network
 from jaxdl.ops import explicit_padding
 
 FILE = 'model.keras'
 LAST = {'data_format': 'channels_last'}
-WEIGHTS = {  # kind → names of its weights in Keras's order
-  'conv': ('kernel', 'bias'),
-  'dense': ('kernel', 'bias'),
-  'batch_norm': ('scale', 'bias', 'mean', 'var'),
-  'embedding': ('kernel',),
-  'rnn': ('input_kernel', 'recurrent_kernel', 'bias'),
-  'lstm': ('input_kernel', 'recurrent_kernel', 'bias'),
-}
 
 
 def _library() -> Any:
@@ -115,8 +107,8 @@ def _prepared(keras, network, value):
 def _applied(layer, made, *arguments, **keywords):
   """The outputs of a Keras layer, which then gets its weights."""
   outputs = made(*arguments, **keywords)
-  if layer.kind in WEIGHTS:
-    made.set_weights([layer.weights[name] for name in WEIGHTS[layer.kind]])
+  if weights := layouts.to_keras(layer):
+    made.set_weights(list(weights.values()))
   return outputs
 
 
@@ -180,9 +172,7 @@ def _conv_transpose(keras, layer, value):
   made = keras.layers.Conv2DTranspose(
     len(layer.weights['bias']), window, strides=strides, padding='valid', name=layer.name, **LAST
   )
-  value = made(value)
-  kernel = layer.weights['kernel'][::-1, ::-1].swapaxes(2, 3)  # [kh, kw, F, C]
-  made.set_weights([np.ascontiguousarray(kernel), layer.weights['bias']])
+  value = _applied(layer, made, value)
   crops = tuple(
     (size - 1 - before, max(size, stride) - 1 - after)
     for size, stride, (before, after) in zip(window, strides, layer.settings['pads'], strict=True)
@@ -262,10 +252,6 @@ def _recurrent(keras, layer, value, states):
   )
   given = {'initial_state': states[::-1]} if states else {}  # the hidden state comes first
   outputs = _applied(layer, made, value, **given)
-  if layer.kind == 'gru':
-    biases = np.stack([layer.weights['bias'], layer.weights['recurrent_bias']])
-    kernels = [layer.weights[name] for name in ('input_kernel', 'recurrent_kernel')]
-    made.set_weights([*kernels, biases])
   if not states:
     return outputs, []
   every, *after = outputs

@@ -1,7 +1,7 @@
 """The layers of a network, free of any library, for the formats that write them one by one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -72,24 +72,27 @@ def refusal(format: str, what: str, why: str) -> ValueError:
   return about(ValueError(message), 'format')
 
 
-def layers_of(network: Network, format: str) -> list[Layer]:
+def layers_of(
+  network: Network, format: str, refuse: Callable[[str, str, str], ValueError] = refusal
+) -> list[Layer]:
   """The layers of a network in their order.
 
   Args:
     network: the network.
     format: name of the format, for messages.
+    refuse: function (format, layer or model, reason) → the error for what is not one of jaxdl's.
 
   Raises:
     ValueError: the model or a layer is not one of jaxdl's.
   """
   model = network.model
   if type(model) is cnn.CNN:
-    return _of_cnn(network, model, format)
+    return _of_cnn(network, model, format, refuse)
   if type(model) is Recurrent:
     return _of_recurrent(network, model)
   if type(model) is LanguageModel:
     return _of_language_model(network, model)
-  raise refusal(format, f'the model {type(model).__name__}', 'which is not one of jaxdl')
+  raise refuse(format, f'the model {type(model).__name__}', 'which is not one of jaxdl')
 
 
 def _weights(network, name):
@@ -100,19 +103,19 @@ def _weights(network, name):
   return found
 
 
-def _of_cnn(network, model, format):
+def _of_cnn(network, model, format, refuse):
   rows = {row['name']: row for row in table.layers(model, network.input_shape)}
   found = []
   for name, build in model.named_layers():
     layer = build()
     if type(layer) not in KINDS:
-      raise refusal(
+      raise refuse(
         format, f'the layer {name}', f'a {type(layer).__name__} that is not one of jaxdl'
       )
     kind, shape = KINDS[type(layer)], tuple(rows[name]['input'])
     settings = _settings(layer, kind, shape)
     if settings.get('activation') == '':
-      raise refusal(format, f'the activation of the layer {name}', 'which is not one of jaxdl')
+      raise refuse(format, f'the activation of the layer {name}', 'which is not one of jaxdl')
     found.append(Layer(name, kind, shape, settings, _weights(network, name)))
   return found
 
@@ -182,8 +185,17 @@ def gates(layer: Layer, order: Sequence[int]) -> dict[str, Float[np.ndarray, '..
   """
   weights = dict(layer.weights)
   weights.setdefault('recurrent_bias', np.zeros_like(weights['bias']))
-  ordered = {}
-  for name, array in weights.items():
-    parts = np.split(array, len(order), axis=-1)
-    ordered[name] = np.concatenate([parts[place] for place in order], axis=-1)
-  return ordered
+  return {name: reordered(array, order) for name, array in weights.items()}
+
+
+def reordered(
+  array: Float[np.ndarray, '... G'], order: Sequence[int]
+) -> Float[np.ndarray, '... G']:
+  """An array with the gates on its last axis in another order.
+
+  Args:
+    array: the gates side by side.
+    order: position in the array of each gate of the result.
+  """
+  parts = np.split(array, len(order), axis=-1)
+  return np.concatenate([parts[place] for place in order], axis=-1)

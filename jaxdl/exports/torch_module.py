@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.exports import layers
+from jaxdl.exports import layers, layouts
 from jaxdl.exports.format import Call, Format
 from jaxdl.exports.network import Network
 
 SOURCE, WEIGHTS = 'model.py', 'model.pt'
-TORCH_GATES = {'rnn': (0,), 'lstm': (0, 1, 2, 3), 'gru': (1, 0, 2)}  # i f g o; r z n
 CELLS = {'rnn': 'RNN', 'lstm': 'LSTM', 'gru': 'GRU'}
 ACTIVATIONS = {
   'relu': 'functional.relu(x)',
@@ -86,21 +85,30 @@ class _Module:
   """Lines of a module that is being written.
 
   Attributes:
+    orders: the Order of layers by name, from `layouts.flat_orders`.
     weights: the state_dict.
     images_first: whether the channels of the current value are the first axis after the batch.
     helpers: source of the functions that the module needs.
   """
 
-  def __init__(self):
+  def __init__(self, orders: dict[str, layouts.Order]):
+    self.orders = orders
     self.init, self.forward, self.weights = [], [], {}
     self.images_first, self.helpers, self.names = True, '', set()
 
-  def layer(self, name: str, source: str, weights: dict[str, np.ndarray]) -> str:
+  def layer(self, layer: layers.Layer, source: str) -> str:
     """Adds a layer with its weights; returns 'self.<attribute>'."""
-    name = self._attribute(name)
+    name = self._attribute(layer.name)
     self.init.append(f'self.{name} = {source}')
+    weights = layouts.to_torch(layer, self.order(layer))
+    if layer.kind == 'batch_norm':
+      weights['num_batches_tracked'] = np.asarray(0)
     self.weights |= {f'{name}.{key}': array for key, array in weights.items()}
     return f'self.{name}'
+
+  def order(self, layer: layers.Layer) -> layouts.Order:
+    """The order of the flat vectors around a layer."""
+    return self.orders.get(layer.name, layouts.UNCHANGED)
 
   def line(self, expression: str) -> None:
     self.forward.append(f'x = {expression}')
@@ -135,11 +143,12 @@ def write(network: Network, folder: pathlib.Path) -> None:
   """
   import torch  # pyright: ignore[reportMissingImports]
 
-  module = _Module()
+  listed = layers.layers_of(network, 'torch')
+  module = _Module(layouts.flat_orders(listed))
   module.images_first = len(network.input_shape) == 3
   if network.raw:
     module.line('prepare(x)')
-  for layer in layers.layers_of(network, 'torch'):
+  for layer in listed:
     if layer.kind in CELLS:
       _recurrent(module, layer, network)
     else:
@@ -273,11 +282,7 @@ def _conv(module, layer):
     f'nn.Conv2d({channels}, {features}, {(rows, columns)}, stride={layer.settings["strides"]}'
     f'{f", padding={padding}" if any(padding) else ""})'
   )
-  weights = {
-    'weight': layer.weights['kernel'].transpose(3, 2, 0, 1),
-    'bias': layer.weights['bias'],
-  }
-  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+  module.line(f'{module.layer(layer, source)}(x)')
   _activated(module, layer)
 
 
@@ -298,11 +303,7 @@ def _conv_transpose(module, layer):
     f'nn.ConvTranspose2d({channels}, {features}, {(rows, columns)}, stride={strides}'
     f'{f", output_padding={beyond}" if any(beyond) else ""})'
   )
-  weights = {
-    'weight': layer.weights['kernel'][::-1, ::-1].transpose(2, 3, 0, 1),
-    'bias': layer.weights['bias'],
-  }
-  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+  module.line(f'{module.layer(layer, source)}(x)')
   crops = _sides([(before, min(after, 0)) for before, after in ends])
   if any(crops):
     module.line(f'functional.pad(x, {crops})')
@@ -329,8 +330,7 @@ def _average_pool(module, layer):
 def _dense(module, layer):
   module.layout(images_first=False)
   inputs, features = layer.weights['kernel'].shape
-  weights = {'weight': layer.weights['kernel'].T, 'bias': layer.weights['bias']}
-  module.line(f'{module.layer(layer.name, f"nn.Linear({inputs}, {features})", weights)}(x)')
+  module.line(f'{module.layer(layer, f"nn.Linear({inputs}, {features})")}(x)')
   _activated(module, layer)
 
 
@@ -343,54 +343,43 @@ def _batch_norm(module, layer):
   if dimensions == 2:
     module.layout(images_first=True)
   settings = f'eps={layer.settings["epsilon"]!r}, momentum={1 - layer.settings["momentum"]:.6g}'
-  weights = {
-    'weight': layer.weights['scale'],
-    'bias': layer.weights['bias'],
-    'running_mean': layer.weights['mean'],
-    'running_var': layer.weights['var'],
-    'num_batches_tracked': np.int64(0),
-  }
   source = f'nn.BatchNorm{dimensions}d({layer.shape[-1]}, {settings})'
-  module.line(f'{module.layer(layer.name, source, weights)}(x)')
+  module.line(f'{module.layer(layer, source)}(x)')
 
 
 def _dropout(module, layer):
   source = f'nn.Dropout({layer.settings["rate"]})'
-  module.line(f'{module.layer(layer.name, source, {})}(x)')
+  module.line(f'{module.layer(layer, source)}(x)')
 
 
 def _flatten(module, layer):
-  module.layout(images_first=False)
+  if module.order(layer).outputs is None:
+    module.layout(images_first=False)
+  module.images_first = False
   module.line('x.flatten(1)')
 
 
 def _reshape(module, layer):
   module.layout(images_first=False)
-  module.line(f'x.reshape(len(x), {", ".join(map(str, layer.settings["shape"]))})')
+  shape = layer.settings['shape']
+  if module.order(layer).inputs is not None:
+    shape = (shape[-1], *shape[:-1])
+    module.images_first = True
+  module.line(f'x.reshape(len(x), {", ".join(map(str, shape))})')
 
 
 def _embedding(module, layer):
   source = f'nn.Embedding{layer.weights["kernel"].shape}'
-  name = module.layer(layer.name, source, {'weight': layer.weights['kernel']})
+  name = module.layer(layer, source)
   if not layer.trained:
     module.init.append(f'{name}.weight.requires_grad_(False)')
   module.line(f'{name}(x)')
 
 
 def _recurrent(module, layer, network):
-  weights = layers.gates(layer, TORCH_GATES[layer.kind])
-  hidden = len(weights['recurrent_kernel'])
-  source = f'nn.{CELLS[layer.kind]}({len(weights["input_kernel"])}, {hidden}, batch_first=True)'
-  name = module.layer(
-    layer.name,
-    source,
-    {
-      'weight_ih_l0': weights['input_kernel'].T,
-      'weight_hh_l0': weights['recurrent_kernel'].T,
-      'bias_ih_l0': weights['bias'],
-      'bias_hh_l0': weights['recurrent_bias'],
-    },
-  )
+  inputs, hidden = len(layer.weights['input_kernel']), len(layer.weights['recurrent_kernel'])
+  source = f'nn.{CELLS[layer.kind]}({inputs}, {hidden}, batch_first=True)'
+  name = module.layer(layer, source)
   if not network.is_text:
     module.forward.append(f'x, _ = {name}(x)')
     return

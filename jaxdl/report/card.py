@@ -335,6 +335,7 @@ def _training(record):
   rows: list[list[Any]] = [['seed', summary.get('seed', config.get('seed'))]]
   rows.append(['steps', _steps(summary)])
   rows.append(['batch size', config['data']['batch_size']])
+  rows += _origin(config.get('origin', {}))
   if summary:
     spent = datetime.timedelta(seconds=round(summary['seconds']))
     rows += [['device', summary['device']], ['time', f'{spent} (evaluation included)']]
@@ -345,6 +346,16 @@ def _training(record):
   if record.command:
     blocks.append(Block(record.command, language='bash'))
   return Part('How it was trained', blocks)
+
+
+def _origin(origin):
+  """Rows about the weights with which a run started, if they were not drawn."""
+  if 'imported' in origin:
+    return [['imported weights', origin['imported']], ['their sha256', origin.get('sha256')]]
+  if 'start_from' in origin:
+    start = f'{origin["start_from"]}, step {origin.get("step")}'
+    return [['started from', start], ['its sha256', origin.get('sha256')]]
+  return []
 
 
 def _steps(summary):

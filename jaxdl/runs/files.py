@@ -62,6 +62,7 @@ CONFIG = {  # key → (check of its value, whether it is required)
   'dataset.examples': (_are_counts, MAY),
   'dataset.examples_per_class': (_are_lists_of_counts, MAY),
   'reported': (_is(dict, type(None)), MAY),
+  'origin': (_is(dict), MAY),
 }
 
 

@@ -17,6 +17,7 @@ from jaxdl.runs.files import read_json
 
 OWNER = 'lock'  # describes the process that trains
 LOCK = '.lock'  # a separate file, because a locked file cannot be read on Windows
+ORIGIN = 'origin'  # key of config.json: the weights with which a run started
 WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds briefly
 
 
@@ -59,6 +60,21 @@ def locked(workdir: str | os.PathLike, config: dict[str, Any], steps: int) -> It
 def write_config(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
   """Writes `config.json`. When resuming, call it after the checkpoint has been read."""
   disk.write_atomic(pathlib.Path(workdir) / 'config.json', disk.readable_json(config) + '\n')
+
+
+def with_origin(config: dict[str, Any], workdir: str | os.PathLike) -> dict[str, Any]:
+  """A config with the origin that the run in a folder has recorded, if it has one.
+
+  Args:
+    config: the resolved config of the session.
+    workdir: the run's folder.
+  """
+  file = pathlib.Path(workdir) / 'config.json'
+  if last_checkpoint(workdir) is None or not file.is_file():
+    return config
+  rest = {key: value for key, value in config.items() if key != ORIGIN}
+  before = read_json(file)
+  return {**rest, ORIGIN: before[ORIGIN]} if ORIGIN in before else rest
 
 
 def trainer(workdir: str | os.PathLike) -> dict[str, Any]:

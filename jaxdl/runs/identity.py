@@ -45,6 +45,7 @@ _FOUND = Key(Resume.NEVER, same_experiment=True, hyperparameter=False)
 # Config key → its properties. An entry also applies to the keys below it without their own entry.
 KEYS = {
   'format': _CONDUCT,
+  'origin': _CONDUCT,  # of the weights with which a run started; its session records it
   'train_for': Key(Resume.ALWAYS),
   'seed': Key(same_experiment=True),
   'log_every': _CONDUCT,

@@ -10,6 +10,7 @@ from typing import Any, no_type_check
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from jaxdl import models
 from jaxdl.config import binding, checks, named, reading
@@ -18,12 +19,14 @@ from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
+from jaxdl.runs import folder
 from jaxdl.runs import format as formats
 from jaxdl.step import class_weights, metrics, optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
 from jaxdl.step import watch as watches
 from jaxdl.step.steps import Recipe
+from jaxdl.training import starting
 
 
 @no_type_check  # values have any type until `build` checks them; its errors name the key
@@ -55,6 +58,7 @@ class Config:
       no additional checkpoints.
     profile: duration that is traced; None for no trace.
     ema_decay: decay of the moving average of the parameters, from 0 to below 1; 0 for no average.
+    start_from: folder or packed run whose parameters the run starts with; None to draw them.
     reported: published metrics with which the run is compared, and their 'source'.
     cpu_devices: number of virtual devices into which a CPU is split; applied before JAX starts.
     format: format of the run; set by `build`, never by a config.
@@ -80,6 +84,7 @@ class Config:
   keep_every: str | None = None
   profile: str | None = None
   ema_decay: float = 0.0
+  start_from: str | None = None
   reported: dict[str, Any] | None = None
   cpu_devices: int = 1
   format: int = formats.FORMAT
@@ -114,6 +119,8 @@ class Experiment:
     keep_every: steps between checkpoints that are kept besides the last and the best; 0 for none.
     profile: number of steps that are traced; 0 for no trace.
     reported: the reported metrics; {} if there are none.
+    start: function () → starting.Start, which reads the parameters of another run; None if the
+      config names none.
   """
 
   name: str
@@ -135,10 +142,30 @@ class Experiment:
   keep_every: int
   profile: int
   reported: dict
+  start: Callable[[], starting.Start] | None = None
 
   def initial_state(self) -> state.State:
     """The State before the first step."""
     return self.drawing().lower().compile()()
+
+  def with_variables(self, state: state.State, variables: dict[str, Any]) -> state.State:
+    """The State before the first step with other parameters and batch statistics.
+
+    Args:
+      state: the State that was drawn.
+      variables: 'params' and 'batch_stats', of the same shapes.
+    """
+    params = variables['params']
+    fresh = jax.jit(self.recipe.optimizer.init)(params)
+    return dataclasses.replace(
+      state,
+      params=params,
+      batch_stats=variables['batch_stats'],
+      opt_state=jax.tree.map(
+        lambda new, drawn: np.asarray(new, drawn.dtype), fresh, state.opt_state
+      ),
+      average=params if state.average else {},
+    )
 
   def drawing(self) -> Any:
     """The traced program that draws the initial State, with its shapes."""
@@ -224,6 +251,9 @@ def build(
     **({named.KEY: code} if (code := named.record(given)) else {}),
     **({'reported': {}} if keys.reported and not reported else {}),
   }
+  start = _start(keys, trained.model, data)
+  if start is not None and format is None:  # a run that resumes no longer needs the other one
+    resolved[folder.ORIGIN] = start().origin
 
   def in_steps(key):
     duration = getattr(keys, key)
@@ -249,7 +279,20 @@ def build(
     keep_every=in_steps('keep_every'),
     profile=_traced(keys.profile, steps, epoch),
     reported=reported,
+    start=start,
   )
+
+
+def _start(keys, model, data):
+  """The function that reads the parameters of `config.start_from`; None without such a key."""
+  if keys.start_from is None:
+    return None
+  if not isinstance(keys.start_from, str):
+    raise ValueError(
+      f"config.start_from={keys.start_from!r} is not a text: write the folder of a run, 'runs/…'"
+    )
+  shapes = starting.shapes(model, data.inputs)
+  return functools.cache(lambda: starting.read(keys.start_from, shapes))
 
 
 def _check_classes(keys, data):

@@ -157,6 +157,10 @@ def train_runs(
   """
   started = time.monotonic()
   _check_group(experiments)
+  experiments = [
+    dataclasses.replace(experiment, config=folder.with_origin(experiment.config, workdir))
+    for experiment, workdir in zip(experiments, workdirs, strict=True)
+  ]
   leader = experiments[0]
   callbacks = [given or Callbacks() for given in callbacks or [None] * len(experiments)]
   with contextlib.ExitStack() as stack:
@@ -178,8 +182,8 @@ def train_runs(
     initial = program.initial_states(compile_step=int(last) < leader.steps)
     states = processes.broadcast_from_first(
       lambda: [
-        checkpoint.restore_last(manager, state, start_over=start_over)
-        for manager, state in zip(managers, initial, strict=True)
+        _first_state(*run, start_over=start_over)
+        for run in zip(experiments, managers, initial, strict=True)
       ],
       like=initial,
     )
@@ -244,6 +248,21 @@ def _open_checkpoints(stack, workdir, experiment):
   return stack.enter_context(checkpoint.manager(workdir, experiment.keep_every))
 
 
+def _first_state(experiment, manager, drawn, *, start_over):
+  """The state of the last checkpoint; without one, the drawn one or that of `config.start_from`."""
+  state = checkpoint.restore_last(manager, drawn, start_over=start_over)
+  if state is not drawn:
+    return state
+  if 'imported' in experiment.config.get(folder.ORIGIN, {}):
+    raise ValueError(
+      f'{manager.folder.parent} started with imported weights, and no checkpoint of it can be '
+      'read: import them again, into another folder'
+    )
+  if experiment.start is None:
+    return drawn
+  return experiment.with_variables(drawn, experiment.start().over(drawn.variables()))
+
+
 def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_alone):
   """The Session of a run, with writers that close with the stack."""
   opened = writers.SILENT
@@ -259,6 +278,10 @@ def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_a
 
 
 def _say_start(screen, sessions, first, finished):
+  if not first:
+    for _, session in _training(sessions):
+      for line in session.experiment.start().lines if session.experiment.start else ():
+        screen.say(line)
   which = sessions[0].workdir if len(sessions) == 1 else f'{len(sessions)} runs'
   if finished:
     verb = 'is' if len(sessions) == 1 else 'are'

@@ -59,7 +59,7 @@ def test_identity_table_has_only_existing_keys(small):
   facts = experiment.build(small, 'small').data.facts()
   found.add('code.path')  # only with own code
   found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
-  assert set(identity.KEYS) - found == {'dataset'}
+  assert set(identity.KEYS) - found == {'dataset', folder.ORIGIN}
 
 
 def test_facts_and_reported_figures_are_not_hyperparameters():

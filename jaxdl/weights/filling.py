@@ -1,0 +1,97 @@
+"""A network whose parameters are the weights of a file."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.exports import layers
+from jaxdl.exports.layers import Layer
+from jaxdl.exports.network import Network
+from jaxdl.weights import matching, settings, table
+from jaxdl.weights.source import Source
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Filled:
+  """What the weights of a file give a network.
+
+  Attributes:
+    layout: layout of the file, a key of `matching.LAYOUTS`.
+    variables: 'params' and 'batch_stats'.
+    rows: which weight became which parameter.
+    warnings: what the file does not contain, or what only matters in training.
+  """
+
+  layout: str
+  variables: dict[str, Any]
+  rows: list[table.Row]
+  warnings: list[str]
+
+
+def fill(
+  network: Network,
+  source: Source,
+  *,
+  layout: str | None = None,
+  order: Sequence[str] | None = None,
+) -> Filled:
+  """Gives a network the weights of a file.
+
+  Args:
+    network: the network; of its variables, only the shapes are used.
+    source: the file.
+    layout: a key of `matching.LAYOUTS`; None for that which the file tells.
+    order: names of the file's layers in the order of the network's; None for that of the file.
+
+  Returns:
+    Filled.
+
+  Raises:
+    ValueError: the weights do not fit the network, or a setting of the file differs from it; the
+      message names the first difference.
+  """
+  if layout is None:
+    layout = matching.layout_of(source, _layers(network, source.layout or 'jaxdl'))
+  listed = _layers(network, layout)
+  matched = matching.match(source, listed, layout, order)
+  known = any(one.group.settings for one in matched)
+  warnings = settings.notes(listed, layout, known=known)
+  for one in matched:
+    warnings += settings.check(one.layer, one.group.settings, source.file)
+  values = {one.layer.name: one.weights for one in matched}
+
+  def value(path, leaf):
+    _, *layer, parameter = _names(path)
+    return values['.'.join(layer)][parameter]
+
+  variables = jax.tree_util.tree_map_with_path(value, network.variables)
+  return Filled(layout, variables, table.rows(matched, layout), warnings)
+
+
+def _layers(network, layout) -> list[Layer]:
+  """The layers of a network; those of a model of one's own have the kind '' and their names."""
+
+  def refuse(format, what, why):
+    return ValueError(
+      f'weights in the layout of {format} cannot be matched with {what}, {why}: save them with the '
+      'names of jaxdl, and add --layout=jaxdl'
+    )
+
+  try:
+    return layers.layers_of(network, layout, refuse)
+  except ValueError:
+    if layout != 'jaxdl':
+      raise
+  found: dict[str, Layer] = {}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(network.variables):
+    _, *layer, parameter = _names(path)
+    name = '.'.join(layer)
+    found.setdefault(name, Layer(name, '', ())).weights[parameter] = np.zeros(leaf.shape)
+  return list(found.values())
+
+
+def _names(path):
+  return [str(key.key) for key in path]
