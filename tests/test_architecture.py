@@ -48,7 +48,17 @@ MAY_IMPORT = {
     'terminal',
     'config',
   },
-  'training': {'monitoring', 'runs', 'models', 'data', 'step', 'devices', 'terminal', 'config'},
+  'training': {
+    'monitoring',
+    'runs',
+    'figures',
+    'models',
+    'data',
+    'step',
+    'devices',
+    'terminal',
+    'config',
+  },
   'sweeps': {
     'training',
     'monitoring',

@@ -9,7 +9,7 @@ from jaxdl.models import table
 from jaxdl.runs import files
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics
+from jaxdl.step import metrics, optimizers
 
 
 def layers(record: Run) -> list[dict]:
@@ -19,7 +19,7 @@ def layers(record: Run) -> list[dict]:
     record: Run.
 
   Returns:
-    Rows returned by `models.table.layers`; [] for runs of older versions, which did not store the
+    Rows returned by `models.table.layers`, without the trainable parameters of frozen layers; [] for runs of older versions, which did not store the
     description of the data set.
 
   Raises:
@@ -30,7 +30,8 @@ def layers(record: Run) -> list[dict]:
   text = record.config['model']['name'] == 'language_model'
   shape = tuple(record.config['dataset']['input_shape'])
   try:
-    return table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
+    rows = table.layers(models.build(record.config['model']), shape, 'int32' if text else 'float32')
+    return optimizers.check_layers(record.config.get('optimizer', {}), rows)
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
 

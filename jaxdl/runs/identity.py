@@ -51,6 +51,7 @@ KEYS = {
   'keep_every': _CONDUCT,
   'profile': _CONDUCT,
   'reported': _CONDUCT,
+  'test_augment': _CONDUCT,
   'cpu_devices': _CONDUCT,
   'data.workers': _CONDUCT,
   'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead

@@ -35,6 +35,7 @@ def of_splits(
         task=experiment.evaluation_task,
         split=split,
         prepare=experiment.data.prepare,
+        views=experiment.views if name == 'test' else (),
       )
       compiled[name] = (over(run), parallel.replicate(split.arrays), _feeds(split, split_feed))
 

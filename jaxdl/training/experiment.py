@@ -11,8 +11,8 @@ import ml_collections
 
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
-from jaxdl.data import DATA_SETS, image_folder, memory
-from jaxdl.data.dataset import Data, check_sizes
+from jaxdl.data import DATA_SETS, image_folder, memory, mixing
+from jaxdl.data.dataset import LARGEST, Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
@@ -20,6 +20,7 @@ from jaxdl.runs import format as formats
 from jaxdl.step import optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
+from jaxdl.step import views as test_views
 from jaxdl.step.steps import Recipe
 
 
@@ -48,6 +49,8 @@ class Config:
       no additional checkpoints.
     profile: duration that is traced; None for no trace.
     ema_decay: decay of the moving average of the parameters, from 0 to below 1; 0 for no average.
+    accumulate: number of parts of a batch that are computed one after another.
+    test_augment: views of the test images, whose mean probabilities give an accuracy of its own.
     reported: published metrics with which the run is compared, and their 'source'.
     cpu_devices: number of virtual devices into which a CPU is split; applied before JAX starts.
     format: format of the run; set by `build`, never by a config.
@@ -71,6 +74,8 @@ class Config:
   keep_every: str | None = None
   profile: str | None = None
   ema_decay: float = 0.0
+  accumulate: int = 1
+  test_augment: tuple[str, ...] = ()
   reported: dict[str, Any] | None = None
   cpu_devices: int = 1
   format: int = formats.FORMAT
@@ -94,6 +99,7 @@ class Experiment:
     recipe: steps.Recipe, the network and how it is trained.
     rate: function (step, counted from 0) → its learning rate, before reductions on a plateau.
     evaluation_task: function (outputs, batch) → sums, for evaluation.
+    views: functions of images, the views of test-time augmentation; () for none.
     observe: function (memory, validation loss, step) → memory, if the optimizer's state has a
       memory; otherwise None.
     early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
@@ -112,6 +118,7 @@ class Experiment:
   recipe: Recipe
   rate: Callable
   evaluation_task: Callable
+  views: tuple[Callable, ...]
   observe: Callable | None
   early_stopping: int
   layers: list
@@ -187,7 +194,9 @@ def build(
   factor = _schedule(keys, steps=steps, epoch=epoch)
   _, measured = tasks.build(keys.task)
   models.check_input(keys.model, data.input_shape(), measured.__name__)
-  rows = table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  rows = optimizers.check_layers(
+    keys.optimizer, table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  )
   _check_outputs(measured, rows, data)
   _check_memory(rows, data, **sizes)
   resolved = {
@@ -212,6 +221,7 @@ def build(
     layers=rows,
     rate=lambda step: keys.optimizer['learning_rate'] * factor(step),
     evaluation_task=measured,
+    views=_views(keys, data),
     early_stopping=in_steps('early_stopping'),
     observe=_observer(keys, data),
     steps=steps,
@@ -254,9 +264,43 @@ def _load(keys):
     'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
-  parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
+  checks.check_integer(keys.accumulate, 'config.accumulate', 1, LARGEST)
+  parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size', _parts_of_batch(keys))
   padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
   return loading(evaluation_batch_size=padded), sizes
+
+
+def _parts_of_batch(keys):
+  """Why each device's part of a batch must divide into equal parts → their number."""
+  _, mixes = mixing.separate(keys.data.get('augment', ()), 'config.data.augment')
+  if mixes:
+    tasks.check_mixed(keys.task)
+  return {
+    **({f'config.accumulate={keys.accumulate}': keys.accumulate} if keys.accumulate > 1 else {}),
+    **({f'pairs for {mixes[0]["kind"]}': 2} if mixes else {}),
+  }
+
+
+def _views(keys, data):
+  """The views of test-time augmentation."""
+  where = 'config.test_augment'
+  views = test_views.read(keys.test_augment, where)
+  if not views:
+    return ()
+  if 'test' not in data.splits:
+    raise ValueError(f'{where} is set, but there is no test split: add config.data.splits.test')
+  task = binding.as_section(keys.task)['name']
+  if task not in test_views.TASKS:
+    raise ValueError(
+      f'{where} is set, but the outputs of config.task={task!r} are not probabilities of classes: '
+      f'leave it out'
+    )
+  split = data.splits['test']
+  if 'image' not in {**split.arrays, **split.feed(0, 0)}:
+    raise ValueError(
+      f'{where} is set, but the examples of {data.name} are not images: leave it out'
+    )
+  return views
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
@@ -277,9 +321,12 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   trained, _ = tasks.build(config.task)
   network = models.build(config.model)
   factor = _schedule(config, steps=steps, epoch=epoch)
-  optimizer = binding.bind(
-    optimizers.OPTIMIZERS, config.optimizer, 'config.optimizer', schedule=factor
-  )()
+  optimizer = optimizers.build(config.optimizer, factor)
+  if config.plateau is not None and config.optimizer.get('lookahead') is not None:
+    raise ValueError(
+      'config.plateau cannot scale the slow weights of config.optimizer.lookahead: '
+      'use config.schedule instead'
+    )
   if config.plateau is not None or config.early_stopping is not None:
     optimizer = plateaus.with_plateau_memory(optimizer)
   checks.check_range(config.l2, 'config.l2', 0)
@@ -300,6 +347,8 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
     ema_decay=config.ema_decay,
     compute=config.precision,
     penalty=penalty,
+    accumulate=config.accumulate,
+    frozen=optimizers.frozen_layers(config.optimizer),
   )
 
 
