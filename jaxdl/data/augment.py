@@ -362,7 +362,7 @@ def _bind(change, where, channels, others) -> functools.partial:
     _check(kind, name, value, f'{where}.{name}')
     if name in OF_COLOUR and value and channels not in (None, 3):
       raise ValueError(
-        f'{where}.{name}={value!r} changes the colours, but the images have {channels} channel: '
+        f'{where}.{name}={value!r} needs images of 3 channels, but these have {channels}: '
         f'leave {name} out'
       )
   return bound

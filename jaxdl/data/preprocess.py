@@ -165,8 +165,9 @@ def inputs(
   """Builds the function that turns stored pixels into the network's inputs.
 
   With a key (training) the images are augmented; each change depends only on the key and the
-  example's index, and an alternating flip on the epoch. Then they may be mixed in pairs. `distort` changes the inputs but not the target, with a key or without one
-  (evaluation); without one it depends only on the example.
+  example's index, and an alternating flip on the epoch. Then they may be mixed in pairs. `distort`
+  changes the inputs but not the target, with a key or without one (evaluation); without one it
+  depends only on the example.
 
   Args:
     mean, deviation: of each channel, in 0..1, as returned by `scaling`.

@@ -112,7 +112,9 @@ def rate_search(rates: Any, losses: Any, smoothed: Any, suggestion: float | None
   if suggestion is not None:
     heading = f'learning-rate finder: {suggestion:.2g} suggested, where the loss falls fastest'
     axis.axvline(suggestion, color=COLOURS[1], linestyle='--', label=f'suggestion {suggestion:.2g}')
-  axis.set(xscale='log', xlabel='learning rate', ylabel='training loss')
+  axis.set(xscale='log')
+  axis.xaxis.set_major_formatter('{x:g}')
+  axis.set(xlabel='learning rate', ylabel='training loss')
   axis.grid(alpha=0.3)
   figure.legend(loc='outside lower center', ncols=3, frameon=False, fontsize=8)
   figure.suptitle(heading, fontsize=11)

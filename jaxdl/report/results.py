@@ -19,8 +19,8 @@ def layers(record: Run) -> list[dict]:
     record: Run.
 
   Returns:
-    Rows returned by `models.table.layers`, without the trainable parameters of frozen layers; [] for runs of older versions, which did not store the
-    description of the data set.
+    Rows returned by `models.table.layers`, in which frozen layers have no trainable parameters; []
+    for runs of older versions, which did not store the description of the data set.
 
   Raises:
     ValueError: the model of the config cannot be built.

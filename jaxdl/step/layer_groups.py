@@ -1,6 +1,7 @@
 """Groups of layers, chosen by patterns of their names, and frozen layers.
 
-A pattern is that of a shell: 'conv*' is every layer whose name starts with conv, '*' is every layer.
+A pattern is that of a shell: 'conv*' matches every layer whose name starts with conv, and '*'
+matches every layer.
 """
 
 import contextlib
@@ -49,10 +50,12 @@ def read(groups: Setting, where: str) -> tuple[Group, ...]:
     raise ValueError(
       f"{where}={groups!r} is not a list of groups: write (dict(layers='conv*', rate=0.1),)"
     )
-  return tuple(
-    binding.bind_one(_group, group, f'{where}[{number}]', place=f'{where}[{number}]')()
-    for number, group in enumerate(groups)
-  )
+  found = []
+  for number, group in enumerate(groups):
+    place = f'{where}[{number}]'
+    checks.check_section(group, place)
+    found.append(binding.bind_one(_group, group, place, place=place)())
+  return tuple(found)
 
 
 def _group(place, *, layers, rate=1.0, weight_decay=None):

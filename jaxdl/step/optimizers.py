@@ -16,7 +16,7 @@ They return an optax.GradientTransformation, and raise ValueError if a number is
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -159,9 +159,10 @@ def lion(
   decay_all: Setting = False,
   clip_norm: Setting = 0.0,
 ) -> optax.GradientTransformation:
-  """Lion (Chen et al. 2023): every parameter changes by the learning rate, in the sign of a mean.
+  """Lion (Chen et al. 2023): every parameter changes by the learning rate.
 
-  w ← w − learning rate · (sign(b1 · m + (1 − b1) · g) + weight_decay · w), m ← b2 · m + (1 − b2) · g.
+  w ← w − learning rate · (sign(b1 · m + (1 − b1) · g) + weight_decay · w), then
+  m ← b2 · m + (1 − b2) · g.
   The paper recommends a third to a tenth of the learning rate of AdamW.
   """
   checks.check_range(b1, 'config.optimizer.b1', 0, 1)
@@ -294,11 +295,11 @@ class LookaheadState(NamedTuple):
 def with_lookahead(
   rule: optax.GradientTransformation, *, every: Setting = 5, rate: Setting = 0.5
 ) -> optax.GradientTransformation:
-  """Lookahead (Zhang et al. 2019): every few steps, the parameters return halfway.
+  """Lookahead (Zhang et al. 2019): every few steps, the parameters return a part of the way.
 
-  After `every` steps of `rule`, slow ← slow + rate · (parameters − slow), and the parameters are set
-  to these slow weights. It computes the same numbers as optax.lookahead, which would need a pair of
-  parameters instead of one.
+  After `every` steps of `rule`, slow ← slow + rate · (parameters − slow), and the parameters are
+  set to these slow weights. It computes the same numbers as optax.lookahead, which would need a
+  pair of parameters instead of one.
 
   Args:
     rule: the optimizer.
@@ -364,20 +365,16 @@ def build(section: Any, schedule: optax.Schedule) -> optax.GradientTransformatio
   frozen = frozen_layers(section)
   if groups or frozen:
     rule = _grouped(bound, groups, frozen)
-  if section.get('lookahead') is not None:
-    rule = binding.bind_one(
-      _lookahead, section['lookahead'], 'config.optimizer.lookahead', rule=rule
-    )()
+  if (given := section.get('lookahead')) is not None:
+    where = 'config.optimizer.lookahead'
+    checks.check_section(given, where)
+    rule = binding.bind_one(with_lookahead, given, where, rule=rule)()
   return rule
-
-
-def _lookahead(rule, *, every=5, rate=0.5):
-  return with_lookahead(rule, every=every, rate=rate)
 
 
 def _grouped(bound, groups, frozen):
   """One optimizer for each group, none for frozen layers; gradients are clipped before."""
-  rules = {'frozen': optax.set_to_zero(), 'others': bound(clip_norm=0.0)}
+  rules: dict[Hashable, Any] = {'frozen': optax.set_to_zero(), 'others': bound(clip_norm=0.0)}
   for number, group in enumerate(groups):
     where = f'config.optimizer.groups[{number}].weight_decay'
     changes = {'learning_rate': group.rate * bound.keywords['learning_rate']}

@@ -286,7 +286,7 @@ def many_eval_steps(
     if not views:
       return {}
 
-    def logits(batch):
+    def logits(batch) -> Any:
       return model.apply(variables, prepare(batch, None)['inputs'])
 
     return {'correct_augmented': task(mean_logits(logits, batch, views), batch)['correct']}

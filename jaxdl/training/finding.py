@@ -1,7 +1,7 @@
 """The learning-rate finder: a short run with a rising learning rate, which writes nothing."""
 
 import dataclasses
-import os
+import pathlib
 from typing import Any
 
 import jax
@@ -40,7 +40,7 @@ class RateSearch:
     """The picture of the losses over the rates, a matplotlib Figure."""
     return figures.rate_search(self.rates, self.losses, self.smoothed, self.suggestion)
 
-  def save(self, file: str | os.PathLike) -> None:
+  def save(self, file: str | pathlib.Path) -> None:
     """Writes the picture.
 
     Args:
