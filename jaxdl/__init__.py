@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
   from jaxdl.prediction.run import load as load
   from jaxdl.training.experiment import Experiment as Experiment
   from jaxdl.training.experiment import build as build
+  from jaxdl.training.finding import find_rate as find_rate
 
   __version__: str
 
@@ -33,12 +34,13 @@ _PLACES = {  # public name → module that defines it
   'Experiment': 'jaxdl.training.experiment',
   'Run': 'jaxdl.prediction.run',
   'build': 'jaxdl.training.experiment',
+  'find_rate': 'jaxdl.training.finding',
   'load': 'jaxdl.prediction.run',
   'read_config': 'jaxdl.config.reading',
   'train': 'jaxdl.main',
 }
 
-__all__ = ['Experiment', 'Run', 'analysis', 'build', 'load', 'read_config', 'train']
+__all__ = ['Experiment', 'Run', 'analysis', 'build', 'find_rate', 'load', 'read_config', 'train']
 
 
 def __getattr__(name: str) -> typing.Any:

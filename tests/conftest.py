@@ -132,6 +132,40 @@ def small_cnn(small):
 
 
 @pytest.fixture
+def all_rules(small_cnn):
+  """Config of a tiny CNN that uses pairs of images, the epoch, and every addition to an optimizer."""
+  augment = [
+    dict(kind='random_resized_crop', area=(0.5, 1.0)),
+    dict(kind='flip', alternating=True),
+    dict(kind='cutmix'),
+  ]
+  layers = (
+    dict(kind='batch_norm'),
+    dict(kind='conv', features=4, kernel=3, strides=2),
+    dict(kind='batch_norm'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=10, activate=False),
+  )
+  optimizer = dict(
+    name='adamw',
+    learning_rate=1e-2,
+    weight_decay=1e-3,
+    clip_norm=5.0,
+    groups=(dict(layers='conv*', rate=0.5, weight_decay=0.0),),
+    frozen=('batch_norm2',),
+    lookahead=dict(every=3),
+  )
+  return {
+    **small_cnn,
+    'accumulate': 2,
+    'test_augment': ('flip', 'shift'),
+    'optimizer': optimizer,
+    'model': dict(name='cnn', layers=layers),
+    'data': {**small_cnn['data'], 'size': 12, 'augment': augment},
+  }
+
+
+@pytest.fixture
 def small_text(small):
   """Config of a small language model on 16 streams of a text.
 

@@ -49,7 +49,17 @@ MAY_IMPORT = {
     'terminal',
     'config',
   },
-  'training': {'monitoring', 'runs', 'models', 'data', 'step', 'devices', 'terminal', 'config'},
+  'training': {
+    'monitoring',
+    'runs',
+    'figures',
+    'models',
+    'data',
+    'step',
+    'devices',
+    'terminal',
+    'config',
+  },
   'sweeps': {
     'training',
     'monitoring',

@@ -20,7 +20,7 @@ from test_architecture import MAY_IMPORT
 import jaxdl
 from jaxdl import views
 from jaxdl.config.reading import read_file
-from jaxdl.data import DATA_SETS, augment, characters, image_folder, images
+from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, mixing
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, cnn
 from jaxdl.sweeps import members
@@ -180,8 +180,8 @@ def test_readme_and_docs_name_every_key(small):
     wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
   wanted += [
     (data, key)
-    for change in augment.KINDS.values()
-    for key in keys(change, excluded=('key', 'image'))
+    for change in (*augment.KINDS.values(), *mixing.KINDS.values())
+    for key in keys(change, excluded=('key', 'image', 'odd', 'size'))
   ]
   assert [key for text, key in wanted if not re.search(rf'`{key}[`=]', text)] == []
 
@@ -259,6 +259,32 @@ def test_readme_metric_keys_are_valid(small):
   built = experiment.build({**small, **config}, 'small')
   assert built.watch.best == 'the highest validation f1'
   assert len(built.config['task']['class_weights']) == 10
+
+
+def test_readme_optimizer_keys_are_valid(all_rules):
+  config = execute(find_block("name='muon'"), config=ConfigDict())['config'].to_dict()
+  all_rules['model'] = dict(
+    name='cnn',
+    layers=(
+      dict(kind='conv', features=4, kernel=3),
+      dict(kind='batch_norm'),
+      dict(kind='flatten'),
+      dict(kind='dense', features=10, activate=False, name='logits'),
+    ),
+  )
+  built = experiment.build({**all_rules, **config}, 'small')
+  assert len(built.views) == 6
+  assert [row['trainable'] > 0 for row in built.layers] == [True, False, False, True]
+  block = find_block("dict(kind='mixup'),")
+  augment = execute(block, config=ConfigDict(dict(data={})))['config'].to_dict()['data']['augment']
+  all_rules['data']['augment'] = augment
+  assert experiment.build(all_rules, 'small').config['data']['augment'] == augment
+
+
+def test_readme_finds_a_learning_rate(folder, monkeypatch, small):
+  monkeypatch.setattr('jaxdl.config.reading.read_file', lambda path: ConfigDict(small))
+  assert 1e-6 <= execute(find_block('jaxdl.find_rate'))['found'].suggestion <= 1
+  assert (folder / 'rates.png').is_file()
 
 
 def test_readme_data_keys_are_valid(monkeypatch, small):

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, PRNGKeyArray, Shaped, UInt8
 
 from jaxdl.data import augment as augmentation
-from jaxdl.data import memory
+from jaxdl.data import memory, mixing
 from jaxdl.data.dataset import Batch
 
 # Red, green and blue of ITU-R 601 in 65536ths, as Pillow and OpenCV round them.
@@ -172,25 +172,33 @@ def inputs(
   """Builds the function that turns stored pixels into the network's inputs.
 
   With a key (training) the images are augmented; each change depends only on the key and the
-  example's index. `distort` changes the inputs but not the target, with a key or without one
-  (evaluation); without one it depends only on the example.
+  example's index, and an alternating flip on the epoch. Then they may be mixed in pairs. `distort`
+  changes the inputs but not the target, with a key or without one (evaluation); without one it
+  depends only on the example.
 
   Args:
     mean, deviation: of each channel, in 0..1, as returned by `scaling`.
     layout: 'image' [B, H, W, C] | 'rows' [B, H, W * C], of inputs and target.
-    augment, distort: lists of dicts as in `augment.build`.
+    augment: list of dicts as in `augment.build`, which may end with some as in `mixing.build`.
+    distort: list of dicts as in `augment.build`.
 
   Returns:
     A pure function (batch, key or None) → batch, which reads 'image' [B, H, W, C], uint8 or float32
-    in 0..1, and 'index' [B] and adds 'inputs' and 'target', float32.
+    in 0..1, 'index' [B] and, with a key, 'epoch' [] (the first one is 0, which is also the
+    default). It adds 'inputs' and 'target', float32, and, if the images are mixed, the columns of
+    `mixing.build`.
 
   Raises:
-    ValueError: an unknown layout, or what `augment.build` refuses.
+    ValueError: an unknown layout, or what `augment.build` or `mixing.build` refuses.
   """
   if layout not in list(LAYOUTS):
     raise ValueError(f'config.data.layout={layout!r} is unknown: use one of {", ".join(LAYOUTS)}')
-  change = augmentation.build(augment, 'config.data.augment')
-  disturb = augmentation.build(distort, 'config.data.distort')
+  single, mixes = mixing.separate(augment, 'config.data.augment')
+  change = augmentation.build(
+    single, 'config.data.augment', channels=len(mean), others=list(mixing.KINDS)
+  )
+  mix = mixing.build(mixes, 'config.data.augment')
+  disturb = augmentation.build(distort, 'config.data.distort', channels=len(mean))
 
   def ready(pixels: Array) -> Array:
     centred = pixels - jnp.asarray(mean, jnp.float32)
@@ -199,7 +207,10 @@ def inputs(
   def prepare(batch: Batch, key: PRNGKeyArray | None = None) -> Batch:
     pixels = in_unit(batch['image'])
     if key is not None:
-      pixels = change(jax.random.fold_in(key, 0), pixels, batch['index'])
+      pixels = change(jax.random.fold_in(key, 0), pixels, batch['index'], batch.get('epoch', 0))
+      if mixes:
+        pixels, added = mix(jax.random.fold_in(key, 2), pixels, batch)
+        batch = {**batch, **added}
     key = jax.random.key(0) if key is None else jax.random.fold_in(key, 1)
     return {**batch, 'inputs': ready(disturb(key, pixels, batch['index'])), 'target': ready(pixels)}
 

@@ -130,21 +130,26 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
       jax.config.update('jax_num_cpu_devices', number)
 
 
-def check_batch_size(batch_size: int, where: str) -> None:
-  """Checks that a batch divides over the devices.
+def check_batch_size(batch_size: int, where: str, parts: Mapping[str, int] | None = None) -> None:
+  """Checks that a batch divides over the devices, and each device's examples into equal parts.
 
   Args:
     batch_size: examples of a batch.
     where: the config key, for the message.
+    parts: reason, for the message → number of parts of each device's examples.
 
   Raises:
     ValueError: it does not; the message names the nearest sizes that do.
   """
   devices = jax.device_count()
-  if batch_size < 1 or batch_size % devices:
+  over = f'{devices} devices'
+  needed = devices
+  for reason, count in (parts or {}).items():
+    over += f' and {reason}'
+    needed = math.lcm(needed, devices * count)
+  if batch_size < 1 or batch_size % needed:
     raise ValueError(
-      f'{where}={batch_size} does not divide over {devices} devices: '
-      f'use {near_sizes(batch_size, devices)}'
+      f'{where}={batch_size} does not divide over {over}: use {near_sizes(batch_size, needed)}'
     )
 
 

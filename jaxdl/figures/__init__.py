@@ -4,7 +4,7 @@ This is the only package that uses matplotlib, and it imports it when it draws t
 """
 
 from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, scatter
-from jaxdl.figures.curves import learning_curves
+from jaxdl.figures.curves import learning_curves, rate_search
 from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import load_library, pixels, save
@@ -26,6 +26,7 @@ __all__ = [
   'load_library',
   'picture_rows',
   'pixels',
+  'rate_search',
   'reliability',
   'residual_plots',
   'save',

@@ -90,6 +90,37 @@ def learning_curves(
   return figure
 
 
+def rate_search(rates: Any, losses: Any, smoothed: Any, suggestion: float | None) -> Any:
+  """The loss of each learning rate, on a logarithmic axis, with the suggested rate.
+
+  Args:
+    rates: [S] learning rates.
+    losses: [S] loss of each rate.
+    smoothed: [S] smoothed losses.
+    suggestion: the suggested rate, which is marked; None for none.
+
+  Returns:
+    matplotlib Figure.
+  """
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
+  axis = figure.subplots()
+  axis.plot(rates, losses, color=COLOURS[5], linewidth=0.8, label='loss of a step')
+  axis.plot(rates, smoothed, color=COLOURS[0], linewidth=1.8, label='smoothed')
+  heading = 'learning-rate finder: the loss does not fall'
+  if suggestion is not None:
+    heading = f'learning-rate finder: {suggestion:.2g} suggested, where the loss falls fastest'
+    axis.axvline(suggestion, color=COLOURS[1], linestyle='--', label=f'suggestion {suggestion:.2g}')
+  axis.set(xscale='log')
+  axis.xaxis.set_major_formatter('{x:g}')
+  axis.set(xlabel='learning rate', ylabel='training loss')
+  axis.grid(alpha=0.3)
+  figure.legend(loc='outside lower center', ncols=3, frameon=False, fontsize=8)
+  figure.suptitle(heading, fontsize=11)
+  return figure
+
+
 def _style(label, choices):
   """Colour and dashes of a label: its first and its last choice, each counted in the order of the
   labels.

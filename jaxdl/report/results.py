@@ -10,7 +10,7 @@ from jaxdl.models import table
 from jaxdl.runs import code, files
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics
+from jaxdl.step import metrics, optimizers
 
 
 def layers(record: Run) -> list[dict]:
@@ -20,8 +20,9 @@ def layers(record: Run) -> list[dict]:
     record: Run.
 
   Returns:
-    Rows returned by `models.table.layers`; [] for runs of older versions, which did not store the
-    description of the data set, and of own code that may not be executed.
+    Rows returned by `models.table.layers`, in which frozen layers have no trainable parameters; []
+    for runs of older versions, which did not store the description of the data set, and of own code
+    that may not be executed.
 
   Raises:
     ValueError: the model of the config cannot be built.
@@ -36,7 +37,8 @@ def layers(record: Run) -> list[dict]:
   text = model['name'] in models.TEXT_MODELS
   shape = tuple(record.config['dataset']['input_shape'])
   try:
-    return table.layers(models.build(model), shape, 'int32' if text else 'float32')
+    rows = table.layers(models.build(model), shape, 'int32' if text else 'float32')
+    return optimizers.check_layers(record.config.get('optimizer', {}), rows)
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
 

@@ -55,6 +55,7 @@ KEYS = {
   'keep_every': _CONDUCT,
   'profile': _CONDUCT,
   'reported': _CONDUCT,
+  'test_augment': _CONDUCT,
   'cpu_devices': _CONDUCT,
   'code.path': _CONDUCT,  # the files themselves, code.sha256, are compared
   'data.workers': _CONDUCT,

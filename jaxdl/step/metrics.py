@@ -95,6 +95,17 @@ METRICS = {
       tasks=('classify', 'classify_by_squared_error'),
     ),
     Metric(
+      'accuracy_augmented',  # with test-time augmentation, `config.test_augment`
+      sum='correct_augmented',
+      title='accuracy, test-time augmentation',
+      unit='%',
+      symbol='%',
+      scale=100,
+      digits=2,
+      higher_is_better=True,
+      splits=('test',),
+    ),
+    Metric(
       'mse',
       sum='mse',
       title='mean squared error',

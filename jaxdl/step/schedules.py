@@ -6,6 +6,7 @@ et al. 2017).
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -105,6 +106,32 @@ def _falling(start, steps, final):
   return lambda step: fall(jnp.maximum(step - start, 0))
 
 
+def exponential(
+  steps: int, epoch: int, *, final: Setting, warmup: Duration = None
+) -> Callable[[Step], Factor]:
+  """The same factor at every step, from 1 at the end of the warm-up to `final` at the last step.
+
+  The factor is `final ** (k / n)`, where k and n are those of `cosine`.
+
+  Args:
+    steps, epoch: as above.
+    final: factor at the last step, above 0; above 1 for a rising learning rate.
+    warmup: duration or None.
+
+  Returns:
+    function(step) → factor.
+
+  Raises:
+    ValueError: a factor out of its range, or a warm-up as long as the run.
+  """
+  checks.check_range(final, 'config.schedule.final', 0, above=True)
+  length = _warmup(warmup, steps, epoch)
+  start = max(length - 1, 0)
+  span = max(1, steps - 1 - start)
+  logarithm = math.log(final)
+  return _rising(length, lambda step: jnp.exp(logarithm * jnp.clip((step - start) / span, 0, 1)))
+
+
 def one_cycle(
   steps: int,
   epoch: int,
@@ -190,6 +217,12 @@ def _rising(length, schedule):
   return lambda step: jnp.minimum(1.0, (step + 1) / length) * schedule(step)
 
 
-SCHEDULES = {'constant': constant, 'step': in_stages, 'cosine': cosine, 'one_cycle': one_cycle}
+SCHEDULES = {
+  'constant': constant,
+  'step': in_stages,
+  'cosine': cosine,
+  'exponential': exponential,
+  'one_cycle': one_cycle,
+}
 # A run of format 1 that is resumed follows the rule that it was started with.
 FORMAT_1 = {**SCHEDULES, 'cosine': _cosine_of_format_1, 'one_cycle': _one_cycle_of_format_1}

@@ -1,7 +1,8 @@
 """Pure training and evaluation steps, and loops that run many of them in one compiled call."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -10,8 +11,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl.devices import parallel
-from jaxdl.step import precision
+from jaxdl.step import layer_groups, precision, tasks
 from jaxdl.step.state import Batch, State, Sums, accepted_kwargs
+from jaxdl.step.views import mean_logits
+
+OF_BATCH = ('epoch', 'target_scale')  # values of a batch that are not one for each example
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Recipe:
       model; 0 for no average.
     compute: a key of precision.PRECISIONS, the type in which training computes; evaluation computes
       in float32.
+    accumulate: number of parts of a batch that are computed one after another; their gradients are
+      added.
+    frozen: patterns of the names of frozen layers.
   """
 
   model: nn.Module
@@ -37,6 +44,8 @@ class Recipe:
   penalty: Callable | None = None
   ema_decay: float | int = 0.0
   compute: str = 'float32'
+  accumulate: int = 1
+  frozen: tuple[str, ...] = ()
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> tuple[State, Sums]:
@@ -75,7 +84,8 @@ def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sum
 
   Each device differentiates the sum of the losses of its own examples. The sums of gradients,
   losses and counts are added over the devices once, and then divided by the number of real
-  examples.
+  examples. An accumulated gradient is therefore that of the complete batch, except that batch
+  normalisation uses the statistics of each part.
 
   Args:
     state, batch, recipe: as in `train_step`.
@@ -84,6 +94,21 @@ def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sum
     (gradients, a tree like the parameters; sums over the real examples of all devices; updated
     collections).
   """
+  if recipe.accumulate == 1:
+    gradients, sums, updated = _summed_gradients(state, batch, recipe)
+  else:
+    gradients, sums, updated = _accumulated_gradients(state, batch, recipe)
+  gradients, sums = parallel.sum_over_devices((gradients, sums))
+  gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
+  if recipe.penalty:  # once, because all devices have the same parameters
+    value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
+    gradients = jax.tree.map(jnp.add, gradients, of_penalty)
+    sums = {**sums, 'penalty': value * sums['count']}
+  return gradients, sums, updated
+
+
+def _summed_gradients(state, batch, recipe):
+  """The gradient of the summed loss of this device's examples, its sums, updated collections."""
   model = recipe.model
   if hasattr(model, 'axis_name'):
     model = model.clone(axis_name=parallel.AXIS)
@@ -94,25 +119,73 @@ def mean_gradients(state: State, batch: Batch, recipe: Recipe) -> tuple[Any, Sum
   dropout = jax.random.fold_in(state.rng, state.step)
 
   def summed_loss(params):
-    variables = {'params': params, 'batch_stats': state.batch_stats, 'carry': state.carry}
-    outputs, updated = apply(
-      variables,
-      batch['inputs'],
-      **keywords,
-      mutable=['batch_stats', 'carry'],
-      rngs={'dropout': dropout},
-    )
-    sums = recipe.task(outputs, batch)
+    variables = {
+      'params': layer_groups.without_gradients(params, recipe.frozen),
+      'batch_stats': state.batch_stats,
+      'carry': state.carry,
+    }
+    with layer_groups.in_evaluation_mode(recipe.frozen):
+      outputs, updated = apply(
+        variables,
+        batch['inputs'],
+        **keywords,
+        mutable=['batch_stats', 'carry'],
+        rngs={'dropout': dropout},
+      )
+    sums = tasks.of_mixed(recipe.task, outputs, batch)
     return sums['loss'], (sums, updated)
 
   gradients, (sums, updated) = jax.grad(summed_loss, has_aux=True)(state.params)
-  gradients, sums = parallel.sum_over_devices((gradients, sums))
-  gradients = jax.tree.map(lambda gradient: gradient / sums['count'], gradients)
-  if recipe.penalty:  # once, because all devices have the same parameters
-    value, of_penalty = jax.value_and_grad(recipe.penalty)(state.params)
-    gradients = jax.tree.map(jnp.add, gradients, of_penalty)
-    sums = {**sums, 'penalty': value * sums['count']}
   return gradients, sums, updated
+
+
+def _accumulated_gradients(state, batch, recipe):
+  """As `_summed_gradients`, with the parts of the batch one after another.
+
+  Part k has the examples k, k + n, k + 2n, … of n parts, so that it has the same examples on any
+  number of devices. Batch statistics are updated by each part that has real examples.
+  """
+  shared = {name: batch[name] for name in OF_BATCH if name in batch}
+  parts = _parts(
+    {name: values for name, values in batch.items() if name not in shared}, recipe.accumulate
+  )
+
+  def one(batch_stats, part):
+    batch, carry = part
+    before = dataclasses.replace(state, batch_stats=batch_stats, carry=carry)
+    gradients, sums, updated = _summed_gradients(before, {**shared, **batch}, recipe)
+    stats = updated.get('batch_stats', {})
+    if stats:  # without examples, the statistics are not numbers
+      is_real = parallel.sum_over_devices(batch['mask'].sum()) > 0
+      gradients, sums, stats = jax.tree.map(
+        functools.partial(jnp.where, is_real),
+        (gradients, sums, stats),
+        (*jax.tree.map(jnp.zeros_like, (gradients, sums)), batch_stats),
+      )
+    return (gradients, sums), stats, updated.get('carry', {})
+
+  def add(carried, part):
+    total, stats = carried
+    found, stats, carry = one(stats, part)
+    return (jax.tree.map(jnp.add, total, found), stats), carry
+
+  carries = _parts(state.carry, recipe.accumulate)
+  shapes, _, _ = jax.eval_shape(
+    one, state.batch_stats, jax.tree.map(lambda values: values[0], (parts, carries))
+  )
+  start = (_zeros(shapes), state.batch_stats)
+  ((gradients, sums), stats), carries = jax.lax.scan(add, start, (parts, carries))
+  carry = jax.tree.map(
+    lambda values: jnp.swapaxes(values, 0, 1).reshape(-1, *values.shape[2:]), carries
+  )
+  return gradients, sums, {'batch_stats': stats, 'carry': carry}
+
+
+def _parts(tree, count):
+  """Divides arrays [B, …] into parts [count, B / count, …]; part k has the rows k, k + count, …"""
+  return jax.tree.map(
+    lambda values: jnp.swapaxes(values.reshape(-1, count, *values.shape[1:]), 0, 1), tree
+  )
 
 
 def eval_step(
@@ -161,6 +234,7 @@ def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callab
     def one(position, carried):
       state, history = carried
       batch = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
+      batch = {**batch, 'epoch': state.step // split.batches}
       batch = prepare(batch, jax.random.fold_in(state.rng, state.step))
       state, sums = train_step(state, batch, recipe)
       return state, jax.tree.map(
@@ -187,7 +261,12 @@ def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callab
 
 
 def many_eval_steps(
-  *, model: nn.Module, task: Callable[..., Sums], split: Any, prepare: Callable
+  *,
+  model: nn.Module,
+  task: Callable[..., Sums],
+  split: Any,
+  prepare: Callable,
+  views: Sequence[Callable] = (),
 ) -> Callable:
   """Builds a function that evaluates all batches of a feed.
 
@@ -195,22 +274,38 @@ def many_eval_steps(
     model: the network.
     task: task for evaluation.
     split, prepare: as in `many_train_steps`.
+    views: functions of images, the views of test-time augmentation (`views.read`). If there are
+      any, the sum 'correct_augmented' counts the correct classes of their mean probabilities.
 
   Returns:
     A pure function (variables, arrays, feed [S, B, …]) → sums over all real examples, each counted
     once, to be compiled by `parallel.over_devices`.
   """
 
+  def augmented(variables, batch):
+    if not views:
+      return {}
+
+    def logits(batch) -> Any:
+      return model.apply(variables, prepare(batch, None)['inputs'])
+
+    return {'correct_augmented': task(mean_logits(logits, batch, views), batch)['correct']}
+
   def run(variables, arrays, feed):
     def one(carried, feed):
       sums, carry = carried
-      batch = prepare(split.fetch(arrays, feed), None)
+      fetched = split.fetch(arrays, feed)
+      batch = prepare(fetched, None)
       added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
+      added = {**added, **augmented(variables, fetched)}
       return (jax.tree.map(jnp.add, sums, added), carry), None
 
-    zeros = _zeros(
+    sums, carry = _zeros(
       _shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare)
     )
+    if views:
+      sums['correct_augmented'] = jnp.zeros_like(sums['correct'])
+    zeros = (sums, carry)
     (sums, _), _ = jax.lax.scan(one, zeros, feed)
     return parallel.sum_over_devices(sums)
 

@@ -354,6 +354,47 @@ TASKS = {
 CLASSIFICATIONS = (classify, classify_by_squared_error, next_char)  # into one of K classes
 
 
+MIXED = ('classify', 'classify_by_squared_error', 'multi_label')  # tasks for mixed labels
+
+
+def of_mixed(task: Callable[..., Sums], outputs: Any, batch: Batch) -> Sums:
+  """The sums of a task for a batch whose images may be mixed in pairs.
+
+  The loss of an example is mix · (loss of its label) + (1 − mix) · (loss of its partner's label).
+  The other sums, such as 'correct', are those of its own label.
+
+  Args:
+    task: the task; its loss is a sum over examples, weighted by 'mask'.
+    outputs: of the network.
+    batch: as for the task; also 'label_b', the label of the partner, and 'mix' [B], if it is mixed.
+
+  Returns:
+    Sums over the real examples.
+  """
+  sums = task(outputs, batch)
+  if 'label_b' not in batch:
+    return sums
+  own = batch['mask'] * batch['mix']
+  first = task(outputs, {**batch, 'mask': own})
+  second = task(outputs, {**batch, 'label': batch['label_b'], 'mask': batch['mask'] - own})
+  return {**sums, 'loss': first['loss'] + second['loss']}
+
+
+def check_mixed(task: Any) -> None:
+  """Raises ValueError if a task of a config has no labels that can be mixed.
+
+  Args:
+    task: name, or a dict of 'name' and keyword arguments.
+  """
+  section = binding.as_section(task)
+  name = section.get('name') if isinstance(section, dict) else None
+  if isinstance(name, str) and name in TASKS and name not in MIXED:
+    raise ValueError(
+      f'config.task={name!r} has no labels that mixup and cutmix can mix: '
+      'leave them out of config.data.augment'
+    )
+
+
 def metrics(sums: Mapping[str, Any]) -> dict[str, float]:
   """Computes metrics from sums, once and on the host.
 

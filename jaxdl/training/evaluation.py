@@ -35,6 +35,7 @@ def of_splits(
         task=tasks.measuring(experiment.evaluation_task, experiment.metrics, split.count),
         split=split,
         prepare=experiment.data.prepare,
+        views=experiment.views if name == 'test' else (),
       )
       compiled[name] = (over(run), parallel.replicate(split.arrays), _feeds(split, split_feed))
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from jaxdl import models
 from jaxdl.config import binding, checks, named, reading
-from jaxdl.data import image_folder, loading, memory
-from jaxdl.data.dataset import Data, check_sizes
+from jaxdl.data import image_folder, loading, memory, mixing
+from jaxdl.data.dataset import LARGEST, Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
@@ -24,6 +24,7 @@ from jaxdl.runs import format as formats
 from jaxdl.step import class_weights, metrics, optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
+from jaxdl.step import views as test_views
 from jaxdl.step import watch as watches
 from jaxdl.step.steps import Recipe
 from jaxdl.training import starting
@@ -59,6 +60,8 @@ class Config:
     profile: duration that is traced; None for no trace.
     ema_decay: decay of the moving average of the parameters, from 0 to below 1; 0 for no average.
     start_from: folder or packed run whose parameters the run starts with; None to draw them.
+    accumulate: number of parts of a batch that are computed one after another.
+    test_augment: views of the test images, whose mean probabilities give an accuracy of its own.
     reported: published metrics with which the run is compared, and their 'source'.
     cpu_devices: number of virtual devices into which a CPU is split; applied before JAX starts.
     format: format of the run; set by `build`, never by a config.
@@ -85,6 +88,8 @@ class Config:
   profile: str | None = None
   ema_decay: float = 0.0
   start_from: str | None = None
+  accumulate: int = 1
+  test_augment: tuple[str, ...] = ()
   reported: dict[str, Any] | None = None
   cpu_devices: int = 1
   format: int = formats.FORMAT
@@ -110,6 +115,7 @@ class Experiment:
     evaluation_task: function (outputs, batch) → sums, for evaluation.
     metrics: names of the further metrics that evaluation measures.
     watch: the metric that chooses the best checkpoint.
+    views: functions of images, the views of test-time augmentation; () for none.
     observe: function (memory, score of `watch`, step) → memory, if the optimizer's state has a
       memory; otherwise None.
     early_stopping: steps without a better figure of `watch` after which a run ends; 0 for never.
@@ -132,6 +138,7 @@ class Experiment:
   evaluation_task: Callable
   metrics: tuple[str, ...]
   watch: watches.Watch
+  views: tuple[Callable, ...]
   observe: Callable | None
   early_stopping: int
   layers: list
@@ -237,7 +244,9 @@ def build(
   factor = _schedule(keys, steps=steps, epoch=epoch)
   task = tasks.name_of(keys.task)
   models.check_input(keys.model, data.input_shape(), task)
-  rows = table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  rows = optimizers.check_layers(
+    keys.optimizer, table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  )
   _check_outputs(measured, _with_outputs(rows, trained.model, data), data)
   _check_memory(rows, data, **sizes)
   further = tasks.further_metrics(task, keys.metrics, len(data.classes))
@@ -270,6 +279,7 @@ def build(
     evaluation_task=measured,
     metrics=further,
     watch=watch,
+    views=_views(keys, data),
     early_stopping=in_steps('early_stopping'),
     observe=_observer(keys, data, watch),
     steps=steps,
@@ -327,9 +337,43 @@ def _load(keys, given):
     'evaluation_batch_size': inspect.signature(load).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
-  parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
+  checks.check_integer(keys.accumulate, 'config.accumulate', 1, LARGEST)
+  parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size', _parts_of_batch(keys))
   padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
   return load(evaluation_batch_size=padded), sizes
+
+
+def _parts_of_batch(keys):
+  """Why each device's part of a batch must divide into equal parts → their number."""
+  _, mixes = mixing.separate(keys.data.get('augment', ()), 'config.data.augment')
+  if mixes:
+    tasks.check_mixed(keys.task)
+  return {
+    **({f'config.accumulate={keys.accumulate}': keys.accumulate} if keys.accumulate > 1 else {}),
+    **({f'pairs for {mixes[0]["kind"]}': 2} if mixes else {}),
+  }
+
+
+def _views(keys, data):
+  """The views of test-time augmentation."""
+  where = 'config.test_augment'
+  views = test_views.read(keys.test_augment, where)
+  if not views:
+    return ()
+  if 'test' not in data.splits:
+    raise ValueError(f'{where} is set, but there is no test split: add config.data.splits.test')
+  task = binding.as_section(keys.task)['name']
+  if task not in test_views.TASKS:
+    raise ValueError(
+      f'{where} is set, but the outputs of config.task={task!r} are not probabilities of classes: '
+      f'leave it out'
+    )
+  split = data.splits['test']
+  if 'image' not in {**split.arrays, **split.feed(0, 0)}:
+    raise ValueError(
+      f'{where} is set, but the examples of {data.name} are not images: leave it out'
+    )
+  return views
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
@@ -350,11 +394,12 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   trained, _ = tasks.build(config.task)
   network = models.build(config.model)
   factor = _schedule(config, steps=steps, epoch=epoch)
-  optimizer = binding.bind(
-    optimizers.OPTIMIZERS, config.optimizer, 'config.optimizer', own=optimizers.own, schedule=factor
-  )()
-  if 'learning_rate' not in config.optimizer:
-    raise ValueError('config.optimizer.learning_rate is missing: add it to the section')
+  optimizer = optimizers.build(config.optimizer, factor)
+  if config.plateau is not None and config.optimizer.get('lookahead') is not None:
+    raise ValueError(
+      'config.plateau cannot scale the slow weights of config.optimizer.lookahead: '
+      'use config.schedule instead'
+    )
   if config.plateau is not None or config.early_stopping is not None:
     optimizer = plateaus.with_plateau_memory(optimizer)
   checks.check_range(config.l2, 'config.l2', 0)
@@ -375,6 +420,8 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
     ema_decay=config.ema_decay,
     compute=config.precision,
     penalty=penalty,
+    accumulate=config.accumulate,
+    frozen=optimizers.frozen_layers(config.optimizer),
   )
 
 

@@ -2,6 +2,8 @@
 tests/devices/test_parallel.py).
 """
 
+import colorsys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,109 @@ def test_brightness_shifts_and_contrast_scales_about_the_mean():
   assert 1.48 < factors.max() <= 1.5
 
 
+def test_alternating_flip_shows_both_sides_in_two_epochs():
+  """The side depends on the example and the epoch alone: not on the key, the position or the run."""
+  change = augment.build([dict(kind='flip', alternating=True)], 'config.data.augment')
+  images, index = jnp.stack([IMAGE] * 64), jnp.arange(64)
+  epochs = [change(jax.random.key(epoch), images, index, epoch) for epoch in range(4)]
+  np.testing.assert_array_equal(epochs[0], epochs[2])
+  np.testing.assert_array_equal(epochs[1], epochs[3])
+  np.testing.assert_array_equal(epochs[0], epochs[1][:, :, ::-1])
+  np.testing.assert_array_equal(
+    change(jax.random.key(9), images[::-1], index[::-1], 0), epochs[0][::-1]
+  )
+  mirrored = int((np.asarray(epochs[0]) != np.asarray(images)).any((1, 2, 3)).sum())
+  assert abs(mirrored - 32) < 6 * np.sqrt(64) / 2
+
+
+def test_random_resized_crop_of_the_complete_image_is_the_image():
+  image = jax.random.uniform(jax.random.key(1), (5, 7, 2))
+  found = augment.random_resized_crop(KEYS[0], image, area=(1, 1), ratio=(7 / 5, 7 / 5))
+  np.testing.assert_allclose(found, image, atol=1e-5)
+
+
+def test_random_resized_crop_equals_a_hand_computation(monkeypatch):
+  """The rectangle of rows 1 to 3 and columns 0 to 4 of a 4 × 4 image is enlarged to 4 × 4."""
+  image = jnp.arange(16, dtype=jnp.float32).reshape(4, 4, 1) / 16
+  monkeypatch.setattr(augment, '_rectangle', lambda *_: (1.0, 0.0, 2.0, 4.0))
+  found = augment.random_resized_crop(KEYS[0], image)[..., 0]
+  rows = [0.75, 1.25, 1.75, 2.25]  # 1 + (i + ½) · 2 / 4 − ½
+  expected = [[(4 * row + column) / 16 for column in range(4)] for row in rows]
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_rectangles_have_the_drawn_area_and_ratio_and_stay_inside():
+  draw = jax.vmap(lambda key: jnp.stack(augment._rectangle(key, (20, 30), (0.1, 0.5), (0.5, 1.5))))
+  top, left, height, width = np.asarray(draw(KEYS)).T
+  area, ratio = height * width / 600, width / height
+  assert 0.1 - 1e-5 <= area.min() < 0.11
+  assert 0.47 < area.max() <= 0.5 + 1e-5
+  assert 0.5 - 1e-5 <= ratio.min() < 0.52
+  assert 1.4 < ratio.max() <= 1.5 + 1e-5
+  assert min(top.min(), left.min()) >= 0
+  assert (top + height).max() <= 20 + 1e-4
+  assert (left + width).max() <= 30 + 1e-4
+  assert abs(np.mean(np.log(ratio) > np.log([0.5, 1.5]).mean()) - 0.5) < 6 * 0.5 / 20
+
+
+def test_color_jitter_of_brightness_and_contrast_equals_a_hand_computation():
+  image = jnp.array([[0.2, 0.4]])[..., None]
+  bright = apply_under_all_keys(augment.color_jitter, image=image, brightness=0.5)
+  np.testing.assert_allclose(bright[:, 0, 1], 2 * bright[:, 0, 0], rtol=1e-5)
+  assert 0.1 <= bright[:, 0, 0].min() < 0.11
+  assert 0.29 < bright[:, 0, 0].max() <= 0.3 + 1e-6
+  stretched = apply_under_all_keys(augment.color_jitter, image=image, contrast=0.5)
+  np.testing.assert_allclose(stretched.mean((1, 2)), 0.3, atol=1e-6)
+  assert 0.14 < stretched[:, 0, 1].max() - 0.3 <= 0.15 + 1e-6
+
+
+def test_color_jitter_of_saturation_keeps_gray_pixels_and_the_luma():
+  image = jnp.array([[[0.5, 0.5, 0.5], [0.6, 0.4, 0.3]]])
+  change = jax.vmap(lambda key: augment.color_jitter(key, image, saturation=0.5))
+  found = np.asarray(change(KEYS))
+  np.testing.assert_allclose(found[:, 0, 0], 0.5, atol=1e-6)
+  luma = [0.299, 0.587, 0.114]
+  np.testing.assert_allclose(found[:, 0, 1] @ luma, np.dot([0.6, 0.4, 0.3], luma), atol=1e-5)
+  assert np.ptp(found[:, 0, 1, 0]) > 0.1
+
+
+@pytest.mark.parametrize('shift', [0.0, 1 / 3, -0.25, 0.5, 0.1])
+def test_hue_equals_that_of_the_standard_library(shift):
+  pixels = np.random.default_rng(0).uniform(size=(6, 6, 3)).astype(np.float32)
+  pixels[0, :3] = [[0.5, 0.5, 0.5], [1, 0, 0], [0, 0, 0]]
+  expected = [
+    [
+      colorsys.hsv_to_rgb((h + shift) % 1, s, v)
+      for h, s, v in (colorsys.rgb_to_hsv(*p) for p in row)
+    ]
+    for row in pixels.tolist()
+  ]
+  np.testing.assert_allclose(augment._hue_shifted(jnp.asarray(pixels), shift), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('fill', ['zero', 'mean', 'noise'])
+def test_random_erasing_replaces_a_rectangle_of_some_images(fill):
+  image = jnp.full((10, 10, 1), 0.4).at[0, 0].set(0.9)
+  found = apply_under_all_keys(
+    augment.random_erasing, image=image, probability=0.25, area=(0.2, 0.3), fill=fill
+  )
+  erased = np.abs(found - np.asarray(image[..., 0])) > 1e-4
+  changed = erased.any((1, 2))
+  assert abs(changed.mean() - 0.25) < 6 * np.sqrt(0.25 * 0.75 / 400)
+  assert erased[changed].sum((1, 2)).min() >= 8
+  assert erased.sum((1, 2)).max() <= 42  # the centres of pixels inside 30 % of the area
+  rows, columns = erased.any(2).sum(1), erased.any(1).sum(1)
+  if fill != 'mean':  # the bright pixel is close to the mean
+    np.testing.assert_array_equal(erased.sum((1, 2)), rows * columns)
+  values = found[erased]
+  if fill == 'zero':
+    assert (values == 0).all()
+  elif fill == 'mean':
+    np.testing.assert_allclose(values, 0.405, atol=1e-6)
+  else:
+    assert values.min() < 0.02 < 0.98 < values.max()
+
+
 ALL_CHANGES = [
   dict(kind='flip'),
   dict(kind='shift', pixels=2, fill='reflect'),
@@ -124,6 +229,10 @@ ALL_CHANGES = [
   dict(kind='cutout', size=3),
   dict(kind='brightness', change=0.2),
   dict(kind='contrast', change=0.2),
+  dict(kind='flip', alternating=True),
+  dict(kind='random_resized_crop'),
+  dict(kind='color_jitter', brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
+  dict(kind='random_erasing', fill='noise'),
 ]
 
 
@@ -140,7 +249,7 @@ def test_augmentation_depends_on_the_example_not_its_position(changes):
   np.testing.assert_array_equal(change(key, images[3:5], index[3:5]), full[3:5])
   np.testing.assert_array_equal(change(key, images[::-1], index[::-1]), full[::-1])
   other = change(jax.random.key(7), images, index)
-  assert (other != full).any()
+  assert (other != full).any() or changes[0].get('alternating')
   assert full.min() >= 0
   assert full.max() <= 1
 
@@ -164,8 +273,26 @@ def test_augmentation_depends_on_the_example_not_its_position(changes):
       dict(kind='flip', probability='often'),
       r"augment\[1\]\.probability='often' is not a number from 0 to 1",
     ),
+    (dict(kind='flip', alternating=1), r'augment\[1\]\.alternating=1 is not a boolean'),
+    (
+      dict(kind='random_resized_crop', area=(0.5, 0.2)),
+      r'augment\[1\]\.area=\(0\.5, 0\.2\) is not a pair of ascending numbers from 0\.001 to 1',
+    ),
+    (
+      dict(kind='random_resized_crop', ratio=3),
+      r'augment\[1\]\.ratio=3 is not a pair of ascending numbers',
+    ),
+    (
+      dict(kind='random_erasing', fill='edge'),
+      r"augment\[1\]\.fill='edge' is unknown: use one of zero, mean, noise",
+    ),
+    (dict(kind='color_jitter', hue=0.6), r'augment\[1\]\.hue=0\.6 is not a number from 0 to 0\.5'),
+    (
+      dict(kind='color_jitter', hue=0.1),
+      r'augment\[1\]\.hue=0\.1 needs images of 3 channels, but these have 1: leave hue out',
+    ),
   ],
 )
 def test_invalid_augmentation_is_named_in_the_error(change, message):
   with pytest.raises(ValueError, match=message):
-    augment.build([dict(kind='flip'), change], 'config.data.augment')
+    augment.build([dict(kind='flip'), change], 'config.data.augment', channels=1)

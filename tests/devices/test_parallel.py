@@ -49,7 +49,7 @@ def on_devices(devices, *, steps=None, runs=()):
 @pytest.mark.parametrize(
   ('devices', 'networks'),
   [
-    (8, ['small_cnn']),
+    (8, ['small_cnn', 'all_rules']),
     *(
       pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow)
       for devices in (2, 4)
