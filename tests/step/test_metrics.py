@@ -76,11 +76,13 @@ def test_metrics_have_a_defined_order_in_each_place():
   assert [metric.name for metric in metrics.evaluated()] == [
     'loss',
     'accuracy',
+    'accuracy_augmented',
     'bits_per_character',
     'mse',
   ]
   assert metrics.table_keys() == [
     'test_accuracy',
+    'test_accuracy_augmented',
     'test_bits_per_character',
     'test_mse',
     'test_loss',
@@ -104,6 +106,7 @@ def test_axis_labels_name_the_unit():
     'bits_per_character': 'bits per character',
     'accuracy': 'accuracy (%)',
     'mse': 'mean squared error',
+    'accuracy_augmented': 'accuracy, test-time augmentation (%)',
   }
 
 
