@@ -96,6 +96,12 @@ KEYS = st.sampled_from(
     'folder',
     'corrupt',
     'label_smoothing',
+    'accumulate',
+    'test_augment',
+    'groups',
+    'frozen',
+    'lookahead',
+    'augment',
   ]
 )
 

@@ -278,11 +278,12 @@ def test_readme_optimizer_keys_are_valid(all_rules):
   block = find_block("dict(kind='mixup'),")
   augment = execute(block, config=ConfigDict(dict(data={})))['config'].to_dict()['data']['augment']
   all_rules['data']['augment'] = augment
+  all_rules['optimizer'] = dict(name='adam', learning_rate=1e-3)
   assert experiment.build(all_rules, 'small').config['data']['augment'] == augment
 
 
 def test_readme_finds_a_learning_rate(folder, monkeypatch, small):
-  monkeypatch.setattr('jaxdl.config.reading.read_file', lambda path: ConfigDict(small))
+  monkeypatch.setattr(jaxdl, 'read_config', lambda name: small)
   assert 1e-6 <= execute(find_block('jaxdl.find_rate'))['found'].suggestion <= 1
   assert (folder / 'rates.png').is_file()
 

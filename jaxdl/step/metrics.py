@@ -95,6 +95,15 @@ METRICS = {
       tasks=('classify', 'classify_by_squared_error'),
     ),
     Metric(
+      'mse',
+      sum='mse',
+      title='mean squared error',
+      unit='mean squared error',
+      symbol='mse',
+      splits=('test',),
+      tasks=('reconstruct',),
+    ),
+    Metric(
       'accuracy_augmented',  # with test-time augmentation, `config.test_augment`
       sum='correct_augmented',
       title='accuracy, test-time augmentation',
@@ -104,15 +113,6 @@ METRICS = {
       digits=2,
       higher_is_better=True,
       splits=('test',),
-    ),
-    Metric(
-      'mse',
-      sum='mse',
-      title='mean squared error',
-      unit='mean squared error',
-      symbol='mse',
-      splits=('test',),
-      tasks=('reconstruct',),
     ),
     Metric(
       'rmse',

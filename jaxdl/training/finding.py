@@ -1,6 +1,7 @@
 """The learning-rate finder: a short run with a rising learning rate, which writes nothing."""
 
 import dataclasses
+import os
 import pathlib
 from typing import Any
 
@@ -53,7 +54,7 @@ class RateSearch:
 
 
 def find_rate(
-  config: ml_collections.ConfigDict | dict[str, Any],
+  config: ml_collections.ConfigDict | dict[str, Any] | str | os.PathLike,
   *,
   low: float = 1e-6,
   high: float = 1.0,
@@ -67,7 +68,7 @@ def find_rate(
   stopping. Nothing is written.
 
   Args:
-    config: the config, as for `jaxdl.train`.
+    config: a config, the path of a config file, or the name of a config in the package.
     low, high: first and last learning rate.
     steps: number of steps.
 
@@ -82,6 +83,8 @@ def find_rate(
   checks.check_integer(steps, 'steps', 10, MOST)
   checks.check_range(low, 'low', 0, above=True)
   checks.check_range(high, 'high', low, above=True)
+  if isinstance(config, (str, os.PathLike)):
+    config = reading.read_config(config)
   given = {key: value for key, value in reading.to_dict(config).items() if key not in LEFT_OUT}
   optimizer = given.get('optimizer')
   if isinstance(optimizer, dict):
@@ -90,6 +93,7 @@ def find_rate(
     'train_for': f'{steps} steps',
     'schedule': {'name': 'exponential', 'final': high / low},
   }
+  parallel.use_cpu_devices([given])
   built = experiment.build(given)
   losses = _losses(built)
   rates = np.array([built.rate(step) for step in range(built.steps)], np.float64)

@@ -80,6 +80,7 @@ def test_metrics_have_a_defined_order_in_each_place():
   assert [metric.name for metric in metrics.evaluated()] == [
     'loss',
     'accuracy',
+    'accuracy_augmented',
     'balanced_accuracy',
     'bits_per_character',
     'f1',
@@ -100,6 +101,7 @@ def test_metrics_have_a_defined_order_in_each_place():
   ]
   of_validation = [f'validation_{key.removeprefix("test_")}' for key in of_test]
   of_validation.remove('validation_mse')
+  of_validation.remove('validation_accuracy_augmented')
   assert metrics.table_keys() == [*of_test, *of_validation]
   assert metrics.leading_keys()[:3] == ['test_bits_per_character', 'test_accuracy', 'test_mse']
   assert list(tasks.metrics({'count': 2, 'correct': 1, 'bits': 4, 'loss': 6})) == [
@@ -127,6 +129,7 @@ def test_axis_labels_name_the_unit():
     'precision': 'macro precision',
     'recall': 'macro recall',
     'roc_auc': 'macro area under the ROC curve',
+    'accuracy_augmented': 'accuracy, test-time augmentation (%)',
   }
 
 
