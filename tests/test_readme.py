@@ -424,12 +424,15 @@ def test_readme_names_every_config():
     assert read_file(file).train_for
 
 
+TARGETS = ('regressor', 'multi_label')
 APPLIES_TO = {  # kinds of models of an analysis → the last column of its row
-  ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'): 'all',
-  ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'all but language models',
-  ('cnn', 'recurrent', 'language_model', 'autoencoder'): 'all but models of your own',
-  ('cnn', 'recurrent', 'classifier'): 'classifiers',
-  ('cnn', 'autoencoder'): 'CNN, autoencoder',
+  ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder', *TARGETS): 'all',
+  ('cnn', 'recurrent', 'classifier', 'autoencoder', *TARGETS): 'all but language models',
+  ('cnn', 'recurrent', 'language_model', 'autoencoder', *TARGETS): 'all but models of your own',
+  ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'classifiers, autoencoder',
+  ('cnn', 'recurrent', 'classifier', *TARGETS): 'classifiers, regression, labels',
+  ('cnn', 'autoencoder', *TARGETS): 'CNN, autoencoder, regression, labels',
+  ('cnn', *TARGETS): 'CNN, regression, labels',
   ('cnn',): 'CNN',
   ('autoencoder',): 'autoencoder',
   ('recurrent', 'language_model'): 'recurrent, language models',
