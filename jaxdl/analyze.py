@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
   what = 'characters' if seen.kind == 'language_model' else 'examples'
   analyses = '1 analysis' if len(fitting) == 1 else f'{len(fitting)} analyses'
   of_examples = (
-    f' of {seen.labels.size:,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
+    f' of {_count(seen):,} {seen.split} {what} of {seen.name}' if looks_at_examples else ''
   )
   together = f', {TOGETHER} at a time' if len(fitting) > 1 else ''
   print(
@@ -225,6 +225,11 @@ class Made:
     return '; '.join(found)
 
 
+def _count(seen):
+  """The number of examples, or of characters of a text."""
+  return seen.labels.size if seen.kind == 'language_model' else len(seen.labels)
+
+
 def _make_all(names, seen, choice, folder):
   """Runs the analyses concurrently; returns name → Made.
 
@@ -261,7 +266,7 @@ def _make(name, flags, seen, choice, folder):
 
   The parts are written one by one, so that the others continue if one fails.
   """
-  began, made, count = time.monotonic(), Made(), seen.labels.size
+  began, made, count = time.monotonic(), Made(), _count(seen)
   try:
     lacking = VIEWS[name].lacking(seen)
     if lacking:

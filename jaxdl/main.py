@@ -15,6 +15,7 @@ import os
 import pathlib
 import shlex
 import sys
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -207,6 +208,7 @@ def train(
   config: Experiment | ml_collections.ConfigDict | dict | str | os.PathLike,
   workdir: str | os.PathLike,
   *,
+  data: Any = None,
   start_over: bool = False,
 ) -> dict:
   """Trains one experiment into a folder, or resumes it if the folder contains its checkpoints.
@@ -218,6 +220,9 @@ def train(
     config: an Experiment, a config, the path of a config file, or the name of a config in the
       package, such as 'lstm_mnist'.
     workdir: the run folder.
+    data: arrays for a config with data.name='arrays' instead of its file: (x, y), (x, y, lengths),
+      or a dict of 'train', 'validation' and 'test' → such a tuple. They are not stored: the run has
+      only their checksums, and resumes if it is given the same arrays.
     start_over: whether to restart at step 1 if all checkpoints of the run are damaged.
 
   Returns:
@@ -235,12 +240,16 @@ def train(
   name = pathlib.Path(workdir).resolve().name
   if isinstance(config, (str, os.PathLike)):
     flags = [f'--config={os.fspath(config)}', f'--workdir={os.fspath(workdir)}']
-    command_line = f'python -m jaxdl.main {shlex.join(flags)}'
+    if data is None:  # a command cannot name arrays in Python
+      command_line = f'python -m jaxdl.main {shlex.join(flags)}'
     name = pathlib.Path(config).stem
     config = reading.read_file(config)
-  if not isinstance(config, Experiment):
+  if isinstance(config, Experiment):
+    if data is not None:
+      raise ValueError('data is given, but the experiment has its own: give data to jaxdl.build')
+  else:
     parallel.use_cpu_devices([reading.to_dict(config)])
-    config = experiment.build(config, name, format=_format_of(workdir))
+    config = experiment.build(config, name, format=_format_of(workdir), data=data)
   _check_folder(config, workdir)
   return _train_with_outputs(config, os.fspath(workdir), command_line, start_over)
 

@@ -1,4 +1,4 @@
-"""Predicts the classes of images, reconstructs them, or measures texts, with the network of a run.
+"""Predicts from images, reconstructs them, or measures texts, with the network of a run.
 
 Usage:
 
@@ -11,12 +11,13 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import functools
 import pathlib
 import sys
 from argparse import Namespace
 
 from jaxdl.config.arguments import about
-from jaxdl.prediction import inputs, results, screen, texts
+from jaxdl.prediction import inputs, own_arrays, results, screen, texts
 from jaxdl.prediction.session import Choice, Outcome, Session, described
 from jaxdl.terminal import command, progress
 from jaxdl.views import subject as subjects
@@ -41,7 +42,9 @@ def main(arguments: list[str]) -> int:
   subject = subjects.read(chosen.workdir, step=chosen.step, examples=False)
   if subject.kind == 'language_model':
     return _measure(subject, chosen, out)
-  found = inputs.images(chosen.inputs, subject.classes)
+  is_own = own_arrays.is_own(subject.config)
+  read = functools.partial(own_arrays.from_file, subject.config) if is_own else None
+  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read)
   for line in found.left_out:
     _warn(line)
   names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]
@@ -110,6 +113,8 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
   columns = ['next two' if name == 'next' else name for name in columns]
   table = [[screen.short(row.name), *row.cells.values()] for row in outcome.rows]
   numbers = [columns.index(name) for name in ('probability', 'error') if name in columns]
+  if subject.kind == 'regressor':
+    numbers = range(1, len(columns))
   print(*screen.lines(columns, table, numbers), sep='\n')
   if len(outcome.rows) < outcome.count:
     print(f'… and {outcome.count - len(outcome.rows):,} more: --all prints them')
@@ -118,7 +123,8 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
     more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
     shown = ', '.join(f'{name}: {count:,}' for name, count in few)
     images = '1 image' if outcome.count == 1 else f'{outcome.count:,} images'
-    print(f'{images} by predicted class: {shown}{more}')
+    what = 'label' if subject.kind == 'multi_label' else 'class'
+    print(f'{images} by predicted {what}: {shown}{more}')
   if outcome.metrics:
     print(described(outcome))
   if outcome.files:

@@ -21,6 +21,7 @@ from typing import TypedDict
 
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
+from jaxdl.step import watch
 from jaxdl.terminal import command, progress
 
 LONGEST = 1e12  # maximum number of seconds that is shown
@@ -78,6 +79,7 @@ class Status(TypedDict):
     counted: unit of the speed, 'examples' or 'characters'.
     seconds_left: estimated time to the end of the training.
     figures: split → metric → number, the last of each.
+    watch: the metric that chooses the best checkpoint, such as 'validation_loss'.
     logged_seconds_ago: age of the last figures.
     checkpoint: step of the last checkpoint.
     checkpoint_seconds_ago: its age.
@@ -94,6 +96,7 @@ class Status(TypedDict):
   counted: str
   seconds_left: float | None
   figures: dict[str, dict[str, float]]
+  watch: str
   logged_seconds_ago: float | None
   checkpoint: int | None
   checkpoint_seconds_ago: float | None
@@ -145,6 +148,7 @@ def read(workdir: str | os.PathLike) -> Status:
     'counted': record.counted(config),
     'seconds_left': left and round(left, 1),
     'figures': figures,
+    'watch': watch.of(config).key,
     'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1)
     if lines and not is_packed
     else None,
@@ -178,6 +182,8 @@ def text(found: Status) -> str:
     age = found['checkpoint_seconds_ago']
     ago = '' if age is None else f', {_span(age)} ago'
     parts.append(f'checkpoint at step {found["checkpoint"]:,}{ago}')
+    if found['watch'] != watch.DEFAULT:
+      parts.append(f'the best one by {found["watch"].replace("_", " ")}')
   elif found['state'] == 'finished':
     parts.append('no checkpoint')
   else:

@@ -764,8 +764,8 @@ def test_overrides_add_keys_missing_in_the_file(run_here):
       r"config\.model\.name='recurrent' does not take examples of 28 × 28 × 1: set config\.data\.layout='rows'",
     ),
     (
-      ['--config=configs/cnn_mnist.py', '--config.data.layout=rows'],
-      r"config\.model\.name='cnn' does not take examples of 28 × 28: set config\.data\.layout='image'",
+      ['--config=configs/cnn_mnist.py', '--config.model.masked=True'],
+      r'config\.model\.masked=True takes steps of numbers and their mask, \[T, F \+ 1\]',
     ),
     (
       ['--config=configs/cnn_mnist.py', '--config.task=next_char'],

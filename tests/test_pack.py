@@ -14,7 +14,7 @@ from helpers import SMALL, last_json
 
 import jaxdl
 from jaxdl import analyze, generate, main, pack, status
-from jaxdl.data import images
+from jaxdl.data import DATA_SETS, images
 from jaxdl.data.sets import mnist
 from jaxdl.report import __main__ as report
 from jaxdl.runs import checkpoint, integrity, packed, record
@@ -182,7 +182,7 @@ def test_pack_analyses_that_need_no_data_work_without_them(file, monkeypatch, ca
   def absent(*, source, data_dir):
     raise OSError('mnist is not here')
 
-  monkeypatch.setitem(subject.DATA_SETS, 'mnist', functools.partial(images.load, absent))
+  monkeypatch.setitem(DATA_SETS, 'mnist', functools.partial(images.load, absent))
   assert run_command(analyze, file, '--only=weights') == 0
   assert run_command(analyze, file, '--only=errors') == 1
   assert 'mnist is not here' in capsys.readouterr().err

@@ -151,7 +151,7 @@ def _depth(depth: int, character: str) -> int:
 def recurrent_layers(model: nn.Module) -> list[str]:
   """Names of the recurrent layers in order; raises ValueError for a model without any."""
   if isinstance(model, Recurrent):
-    return [model.cell]
+    return model.layer_names()
   if isinstance(model, LanguageModel):
     assert isinstance(model.layers, int)
     return [f'{model.cell}{number}' for number in range(1, model.layers + 1)]

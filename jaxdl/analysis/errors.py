@@ -4,7 +4,7 @@ from collections.abc import Sized
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Integer
+from jaxtyping import Bool, Float64, Integer
 
 from jaxdl.analysis.units import ArrayLike, Int
 
@@ -32,7 +32,8 @@ class Mistakes(NamedTuple):
 class Calibration(NamedTuple):
   """A reliability curve.
 
-  Bin m holds the predictions whose probability is in (edges[m], edges[m + 1]].
+  Bin m holds the predictions whose probability is in (edges[m], edges[m + 1]]; the first bin also
+  holds the probability 0.
 
   Attributes:
     edges: bounds of the bins.
@@ -108,6 +109,33 @@ def most_confused(counts: Integer[np.ndarray, 'K K'], most: int = 25) -> list[tu
   return [(cell // len(wrong), cell % len(wrong), int(frequency[cell])) for cell in cells.tolist()]
 
 
+def busiest(
+  counts: Integer[np.ndarray, 'K K'], most: int
+) -> tuple[Integer[np.ndarray, 'm'], Integer[np.ndarray, 'm+1 m+1']]:
+  """The classes of the most frequent confusions, and their confusion matrix.
+
+  Args:
+    counts: confusion matrix, as `confusion` returns it.
+    most: maximum number of classes.
+
+  Returns:
+    (classes, counts of these classes; the last row and column are all other classes together).
+    Classes that are often confused with each other are next to each other. All counts sum to the
+    number of examples.
+  """
+  found = []
+  for true, predicted, _ in most_confused(counts, len(counts) ** 2):
+    found += [label for label in (true, predicted) if label not in found]
+    if len(found) >= most:
+      break
+  chosen = np.array(found[:most], np.int64)
+  group = np.full(len(counts), len(chosen))
+  group[chosen] = np.arange(len(chosen))
+  kept = np.zeros((len(chosen) + 1, len(chosen) + 1), counts.dtype)
+  np.add.at(kept, (group[:, None], group[None]), counts)
+  return chosen, kept
+
+
 def mistakes(labels: ArrayLike, logits: ArrayLike) -> Mistakes:
   """Misclassified examples, those of the highest loss first; ties are ordered by index.
 
@@ -153,17 +181,35 @@ def calibration(labels: ArrayLike, logits: ArrayLike, bins: int = 15) -> Calibra
   Source: Guo et al. 2017, On calibration of modern neural networks, equations 3 and 5.
   """
   labels, logits = _checked(labels, logits)
-  if bins < 1 or not len(labels):
-    raise ValueError(f'{bins} bins for {len(labels)} examples: use at least one of each')
   probability = np.minimum(np.exp(_log_softmax(logits).max(-1)), 1)  # [N]
-  right = logits.argmax(-1) == labels
+  return reliability(probability, logits.argmax(-1) == labels, bins)
+
+
+def reliability(
+  probability: Float64[np.ndarray, 'N'], right: Bool[np.ndarray, 'N'], bins: int
+) -> Calibration:
+  """The reliability curve of predictions.
+
+  Args:
+    probability: predicted probability of each event, 0 to 1.
+    right: whether the event happened.
+    bins: number of bins of equal width.
+
+  Returns:
+    Calibration.
+
+  Raises:
+    ValueError: no prediction, or fewer than one bin.
+  """
+  if bins < 1 or not len(probability):
+    raise ValueError(f'{bins} bins for {len(probability)} examples: use at least one of each')
   edges = np.linspace(0, 1, bins + 1)
   # A probability on an edge belongs to the bin below it.
-  place = np.searchsorted(edges, probability, side='left') - 1  # [N]
+  place = np.maximum(np.searchsorted(edges, probability, side='left') - 1, 0)  # [N]
   count = np.bincount(place, minlength=bins)
   confidence = np.bincount(place, probability, minlength=bins)
   accuracy = np.bincount(place, right, minlength=bins)
-  error = np.abs(accuracy - confidence).sum() / len(labels)
+  error = np.abs(accuracy - confidence).sum() / len(probability)
   filled = np.where(count > 0, count, np.nan)
   return Calibration(
     edges=edges,

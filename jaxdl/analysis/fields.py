@@ -1,19 +1,21 @@
-"""Receptive fields: the part of the image that a unit of a convolutional network can see."""
+"""Receptive fields: the part of an image or sequence that a unit of a network can see."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import numpy as np
 
 from jaxdl.analysis.units import Int
-from jaxdl.models import geometry
+from jaxdl.models import branches, geometry
+from jaxdl.models.cnn import CNN, INPUTS, Node
 
 
 class ReceptiveField(NamedTuple):
   """Receptive field of a layer's units.
 
-  Unit (i, j) sees `size` pixels starting at start + (i, j) · stride, clipped to the image.
+  Unit (i, j) sees `size` pixels starting at start + (i, j) · stride, clipped to the image. For a
+  sequence, each tuple has one number, in steps.
 
   Attributes:
     size: (rows, columns), pixels.
@@ -22,14 +24,14 @@ class ReceptiveField(NamedTuple):
     start: (row, column) of the first pixel of unit (0, 0), negative in the padding.
   """
 
-  size: tuple[int, int]
-  stride: tuple[int, int]
-  start: tuple[int, int]
+  size: tuple[int, ...]
+  stride: tuple[int, ...]
+  start: tuple[int, ...]
 
   @property
-  def centre(self) -> tuple[float, float]:
+  def centre(self) -> tuple[float, ...]:
     """(row, column) of the centre of unit (0, 0)'s field, which may be half a pixel."""
-    return (self.start[0] + (self.size[0] - 1) / 2, self.start[1] + (self.size[1] - 1) / 2)
+    return tuple(start + (size - 1) / 2 for start, size in zip(self.start, self.size, strict=True))
 
 
 def receptive_field(model: nn.Module, input_shape: Sequence[int], layer: str) -> ReceptiveField:
@@ -40,8 +42,9 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int], layer: str) ->
 
   Args:
     model: CNN.
-    input_shape: (height, width, channels) of the image.
-    layer: name; after a flattening or reshaping layer every unit sees the complete image.
+    input_shape: (height, width, channels) of the image, or (steps, channels) of the sequence.
+    layer: name; after a layer that flattens, reshapes or pools all positions, every unit sees the
+      complete image. A layer that joins branches sees what any of them sees.
 
   Returns:
     ReceptiveField.
@@ -54,12 +57,18 @@ def receptive_field(model: nn.Module, input_shape: Sequence[int], layer: str) ->
   Source: Araujo, Norris & Sim 2019, Computing Receptive Fields of Convolutional Neural Networks,
     Distill.
   """
-  passed = _layers_up_to(model, input_shape, layer)
-  if any(isinstance(built, geometry.FLAT) for _, built in passed):
-    return ReceptiveField((input_shape[0], input_shape[1]), (0, 0), (0, 0))
-  rows = _along(passed, 0, input_shape[0])
-  columns = _along(passed, 1, input_shape[1])
-  return ReceptiveField(*zip(rows, columns, strict=True))
+  size = _size_of(model, input_shape, layer)
+  passed: dict[str, _Field | None] = {
+    INPUTS: _Field((1,) * len(size), (1,) * len(size), (0,) * len(size), size)
+  }
+  for node in cast(CNN, model).nodes():
+    passed[node.name] = _after(node, [passed[source] for source in node.sources])
+    if node.name == layer:
+      break
+  found = passed[layer]
+  if found is None:
+    return ReceptiveField(size, (0,) * len(size), (0,) * len(size))
+  return ReceptiveField(found.size, found.stride, found.start)
 
 
 def box(
@@ -80,11 +89,14 @@ def box(
   Raises:
     ValueError: as in `receptive_field`, or a position outside the layer's output.
   """
-  passed = _layers_up_to(model, input_shape, layer)
-  if any(isinstance(built, geometry.FLAT) for _, built in passed):
-    return (0, input_shape[0], 0, input_shape[1])
-  height, width, _ = input_shape
-  seen = geometry.receptive_fields(cast(Any, model), (height, width))[layer]
+  size = _size_of(model, input_shape, layer)
+  if len(size) != 2:
+    raise ValueError(f'box takes images (height, width, channels), not {tuple(input_shape)}')
+  height, width = size
+  fields = geometry.receptive_fields(cast(CNN, model), size)
+  if layer not in fields:
+    return (0, height, 0, width)
+  seen = fields[layer]
   if len(position) != len(seen) or not all(
     0 <= place < len(field) for place, field in zip(position, seen, strict=True)
   ):
@@ -99,34 +111,56 @@ def box(
   return (int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
-def _layers_up_to(
-  model: nn.Module, input_shape: Sequence[int], layer: str
-) -> list[tuple[str, nn.Module]]:
-  """Names and linen modules of the layers up to the named one."""
-  if not hasattr(model, 'named_layers') or len(input_shape) != 3:
+def _size_of(model: nn.Module, input_shape: Sequence[int], layer: str) -> tuple[int, ...]:
+  """The number of positions along each axis; ValueError for a model or layer without a field."""
+  if not isinstance(model, CNN) or len(input_shape) not in (2, 3):
     raise ValueError(
       f'{type(model).__name__} on inputs of shape {tuple(input_shape)} has no receptive fields: '
-      'use a cnn on images (height, width, channels)'
+      'use a cnn on images (height, width, channels) or sequences (steps, channels)'
     )
-  built = [(name, build()) for name, build in model.named_layers()]
-  names = [name for name, _ in built]
+  names = [node.name for node in model.nodes()]
   if layer not in names:
     raise ValueError(f'layer {layer!r} is unknown: use one of {", ".join(names)}')
-  return built[: names.index(layer) + 1]
+  return tuple(input_shape[:-1])
 
 
-def _along(passed: list[tuple[str, nn.Module]], axis: int, pixels: int) -> tuple[int, int, int]:
-  """(size, stride, start) along an axis."""
-  size, stride, start, units = 1, 1, 0, pixels
-  for name, layer in passed:
-    window, step, spread, pads = geometry.window_of(layer, axis, units)
-    if spread > 1:
-      raise ValueError(
-        f'layer {name!r} enlarges: the fields of its units and of those after it have several '
-        'sizes, use a layer before it, or box for one unit'
-      )
-    units = geometry.outputs_of(units, window, step, spread, pads)
-    start -= pads[0] * stride
-    size += (window - 1) * stride
-    stride *= step
-  return size, stride, start
+class _Field(NamedTuple):
+  """A receptive field along each axis, and the number of units."""
+
+  size: tuple[int, ...]
+  stride: tuple[int, ...]
+  start: tuple[int, ...]
+  units: tuple[int, ...]
+
+
+def _after(node: Node, before: Sequence[_Field | None]) -> _Field | None:
+  """The field after a layer; None if its units see everything."""
+  layer = node.build()
+  if isinstance(layer, geometry.FLAT) or any(field is None for field in before):
+    return None
+  fields = cast(Sequence[_Field], before)
+  axes = range(len(fields[0].size))
+  if isinstance(layer, branches.JOINING):
+    start = tuple(min(field.start[axis] for field in fields) for axis in axes)
+    end = tuple(max(field.start[axis] + field.size[axis] for field in fields) for axis in axes)
+    size = tuple(last - first for first, last in zip(start, end, strict=True))
+    return _Field(size, fields[0].stride, start, fields[0].units)
+  if isinstance(layer, branches.Project):
+    return fields[0]._replace(stride=fields[1].stride, units=fields[1].units)
+  return _Field(*zip(*(_along(node.name, layer, fields[0], axis) for axis in axes), strict=True))
+
+
+def _along(name: str, layer: nn.Module, field: _Field, axis: int) -> tuple[int, int, int, int]:
+  """(size, stride, start, units) along an axis."""
+  window, step, spread, pads = geometry.window_of(layer, axis, field.units[axis])
+  if spread > 1:
+    raise ValueError(
+      f'layer {name!r} enlarges: the fields of its units and of those after it have several '
+      'sizes, use a layer before it, or box for one unit'
+    )
+  return (
+    field.size[axis] + (window - 1) * field.stride[axis],
+    field.stride[axis] * step,
+    field.start[axis] - pads[0] * field.stride[axis],
+    geometry.outputs_of(field.units[axis], window, step, spread, pads),
+  )

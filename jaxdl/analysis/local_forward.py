@@ -18,7 +18,7 @@ from jaxdl import ops
 from jaxdl.analysis.units import AnyArray, Neuron, Target, Variables
 from jaxdl.models import CNN, layers
 
-POINTWISE = (layers.BatchNorm, layers.Dropout, layers.Activation)
+POINTWISE = (layers.BatchNorm, layers.LayerNorm, layers.Dropout, layers.Activation)
 
 Start = Sequence[Any]  # (row, column) of a patch, numbers or traced arrays
 # Maps (map before, map after, patch, start) of a step to (patch, start) after it.
@@ -44,7 +44,7 @@ def chain(
   before: Any = images
   if not isinstance(model, CNN):
     return last, steps
-  for name, build in model.named_layers():
+  for name, build, *_ in model.stem():
     own = {kind: parts[name] for kind, parts in variables.items() if name in parts}
     change = _changes(build(), own)
     if not change or (isinstance(target, Neuron) and target.layer == name):
@@ -81,7 +81,7 @@ def _changes(layer, variables):
   """A layer as steps (function of the map, LocalStep); none where a box does not stay a box."""
   if isinstance(layer, POINTWISE):
     return [_pointwise(lambda inputs: layer.apply(variables, inputs, layers.Context()))]
-  if type(layer) is layers.Conv:
+  if type(layer) is layers.Conv and layer.groups == 1:
     return _changes_of_conv(layer, variables['params'])
   if isinstance(layer, layers.MaxPool):
     window, strides = layers.pair(layer.window), layers.pair(layer.strides or layer.window)

@@ -75,8 +75,11 @@ def by_step(
 ) -> ByStep:
   """Accuracy after each step: the dense layer reads every state instead of only the last one.
 
+  With pool='mean', it reads the mean of the states up to each step. A sequence that has ended keeps
+  its last prediction.
+
   Args:
-    model: Recurrent.
+    model: Recurrent that reads in one direction.
     variables: its variables.
     inputs: [N, T, I], scaled as in training.
     labels: [N] int.
@@ -94,14 +97,22 @@ def by_step(
       f'by_step takes a model {Recurrent.__name__}, which reads row by row, '
       f'not {type(model).__name__}'
     )
+  if model.bidirectional:
+    raise ValueError(
+      'by_step takes a model that reads in one direction, because a layer that reads backward '
+      'starts at the last step: set config.model.bidirectional=False'
+    )
   labels = np.asarray(labels)
   units.check_target(model, variables, inputs, labels)
 
   @jax.jit
   def compiled(variables, inputs, labels):
-    _, found = units.outputs(model, variables, inputs, [model.cell])
+    layer = model.layer_names()[-1]
+    hidden = units.outputs(model, variables, inputs, [layer])[1][layer]  # [B, T, F]
+    if model.pool == 'mean':
+      hidden = _running_mean(hidden, _real_steps(model, inputs))
     dense = variables['params']['logits']
-    logits = found[model.cell] @ dense['kernel'] + dense['bias']  # [B, T, K]
+    logits = hidden @ dense['kernel'] + dense['bias']  # [B, T, K]
     of_label = jnp.take_along_axis(logits, labels[:, None, None], axis=-1)[..., 0]  # [B, T]
     return logits.argmax(-1) == labels[:, None], jax.nn.logsumexp(logits, axis=-1) - of_label
 
@@ -116,6 +127,18 @@ def by_step(
     right += part.sum(0)
     loss += losses.sum(0, dtype=np.float64)
   return ByStep(accuracy=right / len(labels), loss=loss / len(labels))
+
+
+def _real_steps(model, inputs):
+  """The marks of the real steps [N, T] bool; None if all are real."""
+  return inputs[..., -1] > 0 if getattr(model, 'masked', False) else None
+
+
+def _running_mean(hidden, real):
+  """The mean of the states up to each step [B, T, F]; padded steps are left out."""
+  weight = jnp.ones(hidden.shape[:2]) if real is None else real.astype(hidden.dtype)
+  count = jnp.maximum(jnp.cumsum(weight, axis=1), 1)
+  return jnp.cumsum(hidden * weight[..., None], axis=1) / count[..., None]
 
 
 def states(
@@ -186,13 +209,16 @@ def gates(
   if not inputs[:, :1].size:
     raise ValueError(f'inputs of shape {inputs.shape} have no step: give at least one')
   parameters = arrays(variables['params'])
-  low, high = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+  low, high, count = dict.fromkeys(names, 0), dict.fromkeys(names, 0), 0
   for first in range(0, len(inputs), batch_size):
     batch = inputs[first : first + batch_size]
-    inside = reference_recurrence.inside(model.cell, parameters, batch)[layer]
+    real = _real_steps(model, batch)
+    rows = batch if real is None else batch[..., :-1]
+    counted = np.ones(batch.shape[:2], bool) if real is None else real
+    count += int(counted.sum())
+    inside = reference_recurrence.inside(model.cell, parameters, rows, real)[layer]
     for name in names:
-      values = inside[name]  # [B, T, F]
-      low[name] = low[name] + (values < LOW).sum((0, 1))
-      high[name] = high[name] + (values > HIGH).sum((0, 1))
-  count = inputs.shape[0] * inputs.shape[1]
+      values = inside[name][counted]  # [real steps, F]
+      low[name] = low[name] + (values < LOW).sum(0)
+      high[name] = high[name] + (values > HIGH).sum(0)
   return {name: Saturation(low=low[name] / count, high=high[name] / count) for name in names}

@@ -92,15 +92,37 @@ def _cnn(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -
 
 
 def _recurrent(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
-  parameters, cell = variables['params'], section['cell']
+  parameters, cell, real = variables['params'], section['cell'], None
+  if section.get('masked'):
+    inputs, real = inputs[..., :-1], inputs[..., -1] > 0
 
-  def hidden(rows):
-    return reference_recurrence.steps(cell, parameters, rows)[cell]['hidden']
+  def inside(rows):
+    return reference_recurrence.steps(cell, parameters, rows, real)
 
-  states = _apply(hidden, cell, inputs)  # [B, T, F]
+  layers = _apply(inside, cell, inputs)
+  names, directions = list(layers), 2 if section.get('bidirectional') else 1
+  found, outputs, states = {}, inputs, []
+  for place in range(0, len(names), directions):
+    if place:
+      found[f'dropout{place // directions}'] = outputs
+    of_layer = {name: layers[name]['hidden'] for name in names[place : place + directions]}
+    found |= of_layer
+    states = list(of_layer.values())
+    outputs = np.concatenate(states, axis=-1)  # [B, T, F]
+  if section.get('pool', 'last') == 'last':  # a layer that reads backward ends at the first step
+    pooled = np.concatenate([states[0][:, -1], *[one[:, 0] for one in states[1:]]], axis=-1)
+  else:
+    pooled = _mean_over(outputs, real)
   head = parameters.get('logits', {})
-  logits = _apply(reference_layers.dense, 'logits', states[:, -1], head)  # [B, K]
-  return logits, {cell: states, 'logits': logits}
+  found['logits'] = _apply(reference_layers.dense, 'logits', pooled, head)  # [B, K]
+  return found['logits'], found
+
+
+def _mean_over(values: np.ndarray, real: np.ndarray | None) -> np.ndarray:
+  """The mean over the real steps [B, F]; 0 where there are none."""
+  if real is None:
+    return values.mean(1)
+  return np.where(real[..., None], values, 0).sum(1) / np.maximum(real.sum(1), 1)[:, None]
 
 
 def _language_model(

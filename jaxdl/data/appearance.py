@@ -3,28 +3,29 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Shaped
 
 MOST = 2000  # images from which a split's statistic is computed
 
 
-def of_images(images: UInt8[np.ndarray, 'N H W C']) -> Float64[np.ndarray, 'N 2']:
+def of_images(images: Shaped[np.ndarray, 'N H W C']) -> Float64[np.ndarray, 'N 2']:
   """Brightness and contrast of each image, in 0..1.
 
   Args:
-    images: N images.
+    images: N images, uint8, or float32 in 0..1.
 
   Returns:
     Mean and standard deviation over the pixels and channels of each image.
   """
   flat = images.reshape(len(images), -1)
+  white = 255 if images.dtype == np.uint8 else 1
   means = flat.mean(1, dtype=np.float64)
   squares = np.einsum('np,np->n', flat, flat, dtype=np.float64) / flat.shape[1]
   deviations = np.sqrt(np.maximum(squares - np.square(means), 0))
-  return np.stack([means, deviations], axis=1) / 255
+  return np.stack([means, deviations], axis=1) / white
 
 
-def of_split(images: UInt8[np.ndarray, 'N H W C']) -> dict[str, list[float]]:
+def of_split(images: Shaped[np.ndarray, 'N H W C']) -> dict[str, list[float]]:
   """The statistic of a split, from at most MOST evenly spaced images.
 
   Args:

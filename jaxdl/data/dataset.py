@@ -92,8 +92,8 @@ class Data:
     available: original split of the data set → number of its examples. The config's splits are cut
       from these.
     checksums: original split that the config uses → checksum of its examples; {} if not known.
-    place: absolute paths of the data, such as {'folder': …}, for reading them again; None for
-      those that do not apply.
+    place: absolute paths of the data, such as {'folder': …}, for reading them again, or a list of
+      paths; None for those that do not apply.
     per_class: split name → number of examples of each class, in the order of the labels; {} for a
       text, or if not known.
     left_out: lines that name the skipped files.
@@ -101,6 +101,10 @@ class Data:
     division_note: one line that says how the splits were found; '' for a data set with its own.
     appearance: brightness and contrast of the training images, as returned by
       `appearance.of_split`; {} if not known.
+    form: 'vectors' [N, F] or 'sequences' [N, T, F]; '' for images and texts.
+    masked: whether the last channel of sequences is 1 for real steps and 0 for padding.
+    targets: 'names', 'mean' and 'deviation' of the targets of a regression, over the training
+      split; plain JSON data. {} for other tasks.
   """
 
   name: str
@@ -111,23 +115,35 @@ class Data:
   scaling: dict[str, Any]
   available: dict[str, int]
   checksums: dict[str, str] = dataclasses.field(default_factory=dict)
-  place: dict[str, str | None] = dataclasses.field(default_factory=dict)
+  place: dict[str, Any] = dataclasses.field(default_factory=dict)
   per_class: dict[str, list[int]] = dataclasses.field(default_factory=dict)
   left_out: tuple[str, ...] = ()
   division: str = ''
   division_note: str = ''
   appearance: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+  form: str = ''
+  masked: bool = False
+  targets: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
+  labels: tuple[str, ...] | None = None
 
   @functools.cached_property
-  def inputs(self) -> jax.ShapeDtypeStruct:
-    """Shape and type [B, …] of the network's inputs in a training batch; reads no examples."""
+  def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types [B, …] of the arrays of a training batch; reads no examples."""
     split = self.splits['train']
     feed = {
       name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype)
       for name, values in split.feed(0, 0).items()
     }
-    batch = jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
-    return batch['inputs']
+    return jax.eval_shape(lambda *parts: self.prepare(split.fetch(*parts)), split.arrays, feed)
+
+  @property
+  def inputs(self) -> jax.ShapeDtypeStruct:
+    """Shape and type [B, …] of the network's inputs in a training batch."""
+    return self.batch['inputs']
+
+  def outputs(self) -> int:
+    """Number of classes, labels, characters or targets: the size 'classes' of a network."""
+    return len(self.targets['names']) if self.targets else len(self.classes)
 
   def input_shape(self) -> tuple[int, ...]:
     """Shape of one example's inputs to the network, without the batch axis."""
@@ -152,6 +168,10 @@ class Data:
       'checksums': self.checksums,
       **({'division': self.division} if self.division else {}),
       **({'appearance': self.appearance} if self.appearance else {}),
+      **({'form': self.form} if self.form else {}),
+      **({'masked': True} if self.masked else {}),
+      **({'targets': self.targets} if self.targets else {}),
+      **({} if self.labels is None else {'labels': list(self.labels)}),
       **{key: path for key, path in self.place.items() if path is not None},
     }
 
@@ -160,6 +180,8 @@ class Data:
     folder, data_dir, copy = (self.place.get(key) for key in ('folder', 'data_dir', 'copy'))
     if self.origin == 'folder':
       return str(folder)
+    if self.place.get('file'):
+      return str(self.place['file'])
     name = f'{self.name}/{copy}' if copy else self.name
     return f'{name} in {data_dir}' if data_dir else f'{name} ({self.origin})'
 
@@ -235,6 +257,28 @@ def _shortened(name: str) -> str:
   return name if len(name) <= NAME_LETTERS else f'{name[: NAME_LETTERS - 1]}…'
 
 
+def class_counts(
+  parts: Mapping[str, Mapping[str, np.ndarray]], classes: int
+) -> dict[str, list[int]]:
+  """Split → number of examples with each label, in the order of the labels.
+
+  Args:
+    parts: split → column → [N, …] array.
+    classes: number of classes or labels.
+
+  Returns:
+    {} for a regression.
+  """
+  found = {}
+  for name, part in parts.items():
+    if 'label' not in part:
+      continue
+    label = part['label']
+    counts = np.bincount(label, minlength=classes) if label.ndim == 1 else label.sum(0)
+    found[name] = counts.astype(int).tolist()
+  return found
+
+
 def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> dict[str, int]:
   """Checks the splits and batch sizes of a config.
 
@@ -251,7 +295,7 @@ def batch_sizes(splits: Any, *, batch_size: Any, evaluation_batch_size: Any) -> 
   """
   if isinstance(splits, str):
     raise ValueError(
-      f'config.data.splits={splits!r} is for photographs (image_folder): write '
+      f'config.data.splits={splits!r} is for data without splits (image_folder, arrays): write '
       "dict(train='train[:90%]', validation='train[90%:]')"
     )
   if not isinstance(splits, dict) or 'train' not in splits:

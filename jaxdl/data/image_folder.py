@@ -7,10 +7,11 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, preprocess, slicing, stand_ins, tfds_arrays
+from jaxdl.data import checksum, division, preprocess, slicing, stand_ins, tfds_arrays
 from jaxdl.data.dataset import Data, batch_sizes, check_texts
 from jaxdl.data.images import Changes
-from jaxdl.data.photographs import contents, division, reading, stream
+from jaxdl.data.photographs import contents, reading, stream
+from jaxdl.data.photographs import division as photograph_division
 from jaxdl.data.photographs.examples import select
 from jaxdl.data.photographs.reading import Photographs
 
@@ -55,7 +56,7 @@ def load(
 
   Args:
     seed, batch_size, evaluation_batch_size, overlap: as in `images.load`.
-    splits: as in `division.divide`.
+    splits: as in `photographs.division.divide`.
     folder, source, data_dir: as in `photographs.read`.
     copy: name under which a copy was prepared; None for any copy that holds the folder's
       photographs.
@@ -73,7 +74,7 @@ def load(
     ValueError, OSError: as `photographs.read`, `photographs.streaming` and `images.load`.
   """
   division.check(splits)
-  given = division.WHOLE if splits is None or isinstance(splits, str) else splits
+  given = photograph_division.WHOLE if splits is None or isinstance(splits, str) else splits
   sizes = batch_sizes(given, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')
@@ -86,7 +87,7 @@ def load(
     if class_names != 'food11' or tfds_arrays.DOWNLOADS.get():
       raise
     found = _known_food11()
-  divided = division.divide(found, splits, seed=seed)
+  divided = photograph_division.divide(found, splits, seed=seed)
   found, splits = divided.found, divided.splits
   sizes = {name: examples for name, examples in sizes.items() if name in splits}
   classes = named(found.classes, class_names, numbered=found.numbered)

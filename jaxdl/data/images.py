@@ -7,8 +7,8 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import appearance, checksum, preprocess, slicing, stand_ins
-from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, resident
+from jaxdl.data import appearance, checksum, preprocess, slicing, stand_ins, vectors
+from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, class_counts, resident
 from jaxdl.data.source import Source, check_images
 
 Changes = Sequence[Mapping[str, Any]]
@@ -36,7 +36,7 @@ def load(
   """Reads images and labels as a config's data section describes them.
 
   Args:
-    read: function(source, data_dir) → Source with the columns 'image' and 'label'.
+    read: function(source, data_dir) → Source with the columns 'image' and 'label' or 'value'.
     seed: determines the order of the training examples.
     splits: 'train' and any of 'validation', 'test' → TFDS slicing, such as 'train[:45000]'.
     batch_size: examples in a training batch, over all devices.
@@ -85,15 +85,21 @@ def load(
     )
   else:
     checksums = checksum.of_splits(found.columns, splits.values())
-    for name, part in parts.items():
-      counts = np.bincount(part['label'], minlength=len(found.classes))
-      per_class[name] = counts.tolist()
+    per_class = class_counts(parts, len(found.classes))
+    for part in parts.values():
       part['image'] = convert(part['image'])
     mean, deviation = preprocess.scaling(scale, parts['train']['image'])
     looks = appearance.of_split(parts['train']['image'])
-  prepare = preprocess.inputs(
-    mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
+  targets = vectors.targets_of(parts['train'], found.target_names)
+  prepare = vectors.with_targets(
+    preprocess.inputs(
+      mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
+    ),
+    targets,
   )
+  scaled = {'mean': mean, 'deviation': deviation}
+  if parts['train']['image'].dtype == np.float32:
+    scaled['dtype'] = 'float32'
   ready = {
     name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
     for name, part in parts.items()
@@ -104,10 +110,12 @@ def load(
     classes=found.classes,
     splits=ready,
     prepare=prepare,
-    scaling={'mean': mean, 'deviation': deviation},
+    scaling=scaled,
     available=available,
     checksums=checksums,
     place={'data_dir': found.data_dir},
     per_class=per_class,
     appearance=looks,
+    targets=targets,
+    labels=found.labels,
   )

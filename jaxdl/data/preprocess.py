@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, PRNGKeyArray, UInt8
+from jaxtyping import Float32, PRNGKeyArray, Shaped, UInt8
 
 from jaxdl.data import augment as augmentation
 from jaxdl.data import memory
@@ -20,6 +20,7 @@ LUMA = np.array([19595, 38470, 7471], np.uint32)
 CHUNK = 5000  # images converted at a time
 
 Array = jax.Array | np.ndarray
+Images = UInt8[np.ndarray, 'N H W C'] | Float32[np.ndarray, 'N H W C']
 
 
 def _image(pixels: Array) -> Array:
@@ -33,10 +34,17 @@ def _rows(pixels: Array) -> Array:
 LAYOUTS = {'image': _image, 'rows': _rows}
 
 
-def gray(images: UInt8[np.ndarray, 'N H W _']) -> UInt8[np.ndarray, 'N H W 1']:
-  """Luma of colour images: [N, H, W, 3] uint8 → [N, H, W, 1] uint8; gray images are unchanged."""
+def in_unit(images: Array) -> Array:
+  """Pixels in 0..1 as float32: uint8 is divided by 255, float32 is in 0..1 already."""
+  return images.astype(jnp.float32) / 255 if images.dtype == jnp.uint8 else images
+
+
+def gray(images: Images) -> Shaped[np.ndarray, 'N H W 1']:
+  """Luma of colour images: [N, H, W, 3] → [N, H, W, 1] of the same type; gray as they are."""
   if images.shape[-1] == 1:
     return images
+  if images.dtype == np.float32:
+    return _in_chunks(lambda part: (part @ (LUMA / 65536).astype(np.float32))[..., None], images)
 
   def convert(part: np.ndarray) -> np.ndarray:
     # Six times as fast as the matrix product.
@@ -46,19 +54,17 @@ def gray(images: UInt8[np.ndarray, 'N H W _']) -> UInt8[np.ndarray, 'N H W 1']:
   return _in_chunks(convert, images)
 
 
-def fit(
-  images: UInt8[np.ndarray, 'N H W C'], size: int, how: Any
-) -> UInt8[np.ndarray, 'N size size C']:
+def fit(images: Images, size: int, how: Any) -> Shaped[np.ndarray, 'N size size C']:
   """Makes square images of another size.
 
   Args:
-    images: [N, H, W, C] uint8.
+    images: [N, H, W, C] uint8 or float32.
     size: pixels of a side.
     how: 'crop' (the centre; an odd margin leaves its spare pixel at the bottom right) | 'area'
-      (each new pixel is the mean of the area that it covers, rounded).
+      (each new pixel is the mean of the area that it covers, rounded if the pixels are uint8).
 
   Returns:
-    [N, size, size, C] uint8.
+    [N, size, size, C] of the same type.
 
   Raises:
     ValueError: another `how`, or a crop larger than the images.
@@ -79,7 +85,7 @@ def fit(
   def convert(part: np.ndarray) -> np.ndarray:
     flat = part.astype(np.float32).reshape(len(part), height, -1)  # [n, H, W · C]
     means = columns @ (rows @ flat).reshape(len(part), size, width, -1)  # [n, size, size, C]
-    return np.rint(means).astype(np.uint8)
+    return means if part.dtype == np.float32 else np.rint(means).astype(np.uint8)
 
   return _in_chunks(convert, images)
 
@@ -99,8 +105,11 @@ def _in_chunks(convert: Callable[[np.ndarray], np.ndarray], images: np.ndarray) 
   )
 
 
-def moments(images: UInt8[np.ndarray, 'N H W C']) -> tuple[list[float], list[float]]:
+def moments(images: Images) -> tuple[list[float], list[float]]:
   """Mean and standard deviation of each channel over all pixels, in 0..1: two lists of C floats."""
+  if images.dtype == np.float32:
+    flat = images.reshape(-1, images.shape[-1])
+    return flat.mean(0, np.float64).tolist(), flat.std(0, np.float64).tolist()
   values = np.arange(256) / 255
   shares_of = [
     np.bincount(images[..., channel].ravel(), minlength=256) / images[..., channel].size
@@ -114,9 +123,7 @@ def moments(images: UInt8[np.ndarray, 'N H W C']) -> tuple[list[float], list[flo
   return means, deviations
 
 
-def scaling(
-  scale: Any, images: UInt8[np.ndarray, 'N H W C'] | None
-) -> tuple[list[float], list[float]]:
+def scaling(scale: Any, images: Images | None) -> tuple[list[float], list[float]]:
   """The (mean, deviation) of each channel, in 0..1, by which inputs are scaled.
 
   The mean is subtracted from the pixels and the result is divided by the deviation.
@@ -124,8 +131,8 @@ def scaling(
   Args:
     scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) |
       'standardized' (mean 0 and deviation 1 of each channel over the training split).
-    images: [N, H, W, C] uint8, the training split; None for images that are not in memory and have
-      3 channels.
+    images: [N, H, W, C] uint8, or float32 in 0..1, the training split; None for images that are
+      not in memory and have 3 channels.
 
   Returns:
     Two lists of C floats.
@@ -174,8 +181,8 @@ def inputs(
     augment, distort: lists of dicts as in `augment.build`.
 
   Returns:
-    A pure function (batch, key or None) → batch, which reads 'image' [B, H, W, C] uint8 and
-    'index' [B] and adds 'inputs' and 'target', float32.
+    A pure function (batch, key or None) → batch, which reads 'image' [B, H, W, C], uint8 or float32
+    in 0..1, and 'index' [B] and adds 'inputs' and 'target', float32.
 
   Raises:
     ValueError: an unknown layout, or what `augment.build` refuses.
@@ -190,7 +197,7 @@ def inputs(
     return LAYOUTS[layout](centred / jnp.asarray(deviation, jnp.float32))
 
   def prepare(batch: Batch, key: PRNGKeyArray | None = None) -> Batch:
-    pixels = batch['image'].astype(jnp.float32) / 255  # [B, H, W, C]
+    pixels = in_unit(batch['image'])
     if key is not None:
       pixels = change(jax.random.fold_in(key, 0), pixels, batch['index'])
     key = jax.random.key(0) if key is None else jax.random.fold_in(key, 1)

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Float32, UInt8
+import numpy as np
+from jaxtyping import Float32, Shaped
 
-from jaxdl.data import DATA_SETS, images, preprocess
+from jaxdl.data import DATA_SETS, images, preprocess, vectors
 from jaxdl.data.dataset import Batch
 from jaxdl.data.preprocess import Array
 
@@ -40,43 +41,79 @@ def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
   return height, width, channels
 
 
+class Example(NamedTuple):
+  """The form in which a network's examples are stored.
+
+  Attributes:
+    column: 'image' for images, 'input' for vectors and sequences.
+    shape: shape of one example.
+    dtype: their type.
+  """
+
+  column: str
+  shape: tuple[int, ...]
+  dtype: type
+
+
+def example(config: Mapping[str, Any]) -> Example:
+  """The form of the examples from which a network's inputs are made.
+
+  Args:
+    config: the config of a run, with its facts about the data ('dataset'); not of a text.
+  """
+  kept = config['dataset']
+  if kept.get('form'):
+    return Example('input', tuple(kept['input_shape']), np.float32)
+  return Example(
+    'image', image_shape(config), np.float32 if kept.get('dtype') == 'float32' else np.uint8
+  )
+
+
 def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:
   """The function that prepares the batches of a run, as evaluation does.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run, with its facts about the data ('dataset'); not of a text.
     distort: whether the config's distortion (`config.data.distort`) is applied to the inputs; it
       depends on the index of each example.
 
   Returns:
-    A pure function batch → batch, which reads 'image' [B, H, W, C] uint8 and 'index' [B] and adds
-    'inputs' and 'target', float32.
+    A pure function batch → batch, which reads the column of `example` and 'index' [B] and adds
+    'inputs', float32; of images also 'target'. In a regression it also reads 'value', if it is
+    there, and adds 'target' and 'target_scale'.
   """
   kept = config['dataset']
-  return preprocess.inputs(
-    mean=kept['mean'],
-    deviation=kept['deviation'],
-    layout=config['data'].get('layout', 'image'),
-    distort=config['data'].get('distort', ()) if distort else (),
-  )
+  if kept.get('form'):
+    prepare = vectors.inputs(
+      mean=kept['mean'], deviation=kept['deviation'], masked=kept.get('masked', False)
+    )
+  else:
+    prepare = preprocess.inputs(
+      mean=kept['mean'],
+      deviation=kept['deviation'],
+      layout=config['data'].get('layout', 'image'),
+      distort=config['data'].get('distort', ()) if distort else (),
+    )
+  return vectors.with_targets(prepare, kept.get('targets', {}))
 
 
 def image_inputs(
   config: Mapping[str, Any],
-) -> Callable[[UInt8[Array, 'B H W C']], Float32[Array, 'B ...']]:
-  """The function that turns images into the inputs of a network, as evaluation does.
+) -> Callable[[Shaped[Array, 'B ...']], Float32[Array, 'B ...']]:
+  """The function that turns examples into the inputs of a network, as evaluation does.
 
   The config's distortion (`config.data.distort`) is not applied.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run, with its facts about the data ('dataset'); not of a text.
 
   Returns:
-    A pure function [B, H, W, C] uint8 → [B, …] float32, scaled and in the network's layout.
+    A pure function: images [B, H, W, C], or vectors or sequences [B, …] → [B, …] float32, scaled
+    and in the network's layout.
   """
-  prepare = preparation(config)
+  prepare, column = preparation(config), example(config).column
 
-  def inputs(images):
-    return prepare({'image': images, 'index': jnp.zeros(images.shape[0], jnp.int32)})['inputs']
+  def inputs(examples):
+    return prepare({column: examples, 'index': jnp.zeros(examples.shape[0], jnp.int32)})['inputs']
 
   return inputs

@@ -14,17 +14,26 @@ class Source:
 
   Attributes:
     origin: 'tfds' | 'bundled' | …, printed at the start of a run.
-    columns: split name → column name → [N, …] array; images are uint8 [N, H, W, C], labels int32
-      [N].
+    columns: split name → column name → [N, …] array. 'image' is uint8 [N, H, W, C], or float32 in
+      0..1; 'input' is float32, vectors [N, F] or sequences [N, T, F]. 'label' is int32 [N], or
+      float32 [N, K] of 0 and 1 if an example may have several labels; the targets of a regression
+      are 'value' float32 [N, D].
     classes: class names in the order of the labels; names that are not texts, such as numbers,
       are converted.
     data_dir: absolute path of TFDS's folder, if the data were read from it.
+    target_names: names of the targets of a regression; None for '0', '1', ….
+    masked: whether the last channel of sequences is 1 for real steps and 0 for padding.
+    labels: the labels that a user's own data have for the classes, as texts; None if they are the
+      numbers or the names of the classes.
   """
 
   origin: str
   columns: Mapping[str, Mapping[str, np.ndarray]]
   classes: tuple[str, ...]
   data_dir: str | None = None
+  target_names: tuple[str, ...] | None = None
+  masked: bool = False
+  labels: tuple[str, ...] | None = None
 
   def __post_init__(self) -> None:
     if not isinstance(self.classes, Iterable):
@@ -51,14 +60,16 @@ def check_images(name: str, found: Source) -> None:
       the split and the column.
   """
   for split, columns in found.columns.items():
-    others = sorted(columns.keys() - {'image', 'label'})
+    others = sorted(columns.keys() - {'image', 'label', 'value'})
     unknown = ''.join(f', but there is {column!r}' for column in others)
     image, label = (np.asarray(columns.get(column, ())) for column in ('image', 'label'))
-    if image.ndim != 4 or image.dtype != np.uint8:
+    if image.ndim != 4 or image.dtype not in (np.uint8, np.float32):
       raise ValueError(
         f"{name}: 'image' of {split} is {_described(image)}{unknown}: "
-        'make it uint8 [N, H, W, C], from 0 to 255'
+        'make it uint8 [N, H, W, C], from 0 to 255, or float32 from 0 to 1'
       )
+    if 'value' in columns or label.ndim == 2:
+      continue  # `labels.encode_values` and `labels.encode_many` have checked them
     if label.shape != image.shape[:1] or label.dtype != np.int32:
       raise ValueError(
         f"{name}: 'label' of {split} is {_described(label)}{unknown}: "
@@ -69,10 +80,6 @@ def check_images(name: str, found: Source) -> None:
         f'{name}: the labels of {split} go from {label.min()} to {label.max()}, but there are '
         f'{len(found.classes)} classes: number these from 0'
       )
-
-
-def _described(array: np.ndarray) -> str:
-  return f'{array.dtype} [{", ".join(map(str, array.shape))}]' if array.size else 'empty'
 
 
 def choose(

@@ -110,7 +110,13 @@ class Network:
       return [logits, *[port._replace(name=f'{port.name}_next') for port in self._state_ports()]]
     if self.config['task']['name'] == 'reconstruct':
       return [Port('reconstruction', 'float32', (BATCH, *self.input_shape))]
+    if self.config['task']['name'] == 'regress':
+      return [Port('standardised', 'float32', (BATCH, len(self._targets()['names'])))]
     return [Port('logits', 'float32', (BATCH, len(self.classes)))]
+
+  def _targets(self):
+    """Names, means and deviations of the targets of a regression; {} for other networks."""
+    return self.config['dataset'].get('targets', {})
 
   def _state_ports(self):
     ports = []
@@ -176,4 +182,5 @@ class Network:
       'outputs': json.dumps([port._asdict() for port in self.outputs()]),
       'preprocessing': json.dumps(self.preprocessing()),
       'classes': json.dumps(self.classes),
+      **({'targets': json.dumps(self._targets())} if self._targets() else {}),
     }

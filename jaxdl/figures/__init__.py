@@ -9,6 +9,7 @@ from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import load_library, pixels, save
 from jaxdl.figures.panels import bands, distributions
+from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table
 
@@ -26,6 +27,7 @@ __all__ = [
   'picture_rows',
   'pixels',
   'reliability',
+  'residual_plots',
   'save',
   'scatter',
   'short',

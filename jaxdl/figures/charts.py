@@ -116,6 +116,8 @@ def reliability(
   count: Int[np.ndarray, ' bins'],
   *,
   heading: str,
+  measured: str = 'accuracy',
+  confidence_of: str = 'confidence (probability of the predicted class)',
 ) -> 'matplotlib.figure.Figure':
   """Reliability diagram: accuracy against confidence in bins, and the predictions of each bin.
 
@@ -124,6 +126,8 @@ def reliability(
     accuracy: accuracy of each bin, as a share; NaN for an empty bin.
     count: number of predictions of each bin.
     heading: heading of the figure.
+    measured: label of the vertical axis.
+    confidence_of: label of the horizontal axis.
 
   Returns:
     The figure.
@@ -135,7 +139,7 @@ def reliability(
   top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
   top.plot([0, 1], [0, 1], color='gray', linewidth=1, label='perfect calibration')
   for some, alpha, label in (
-    (count >= FEW, 0.7, 'accuracy'),
+    (count >= FEW, 0.7, measured),
     (count < FEW, 0.25, f'of fewer than {FEW} predictions'),
   ):
     if (some & (count > 0)).any():
@@ -158,14 +162,12 @@ def reliability(
     markersize=4,
     label='at the mean confidence of the bin',
   )
-  top.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
+  top.set(ylabel=measured, ylim=(0, 1), xlim=(0, 1))
   figure.legend(
     *top.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=2, loc='outside lower center'
   )
   bottom.bar(edges[:-1], count, width=np.diff(edges), align='edge', color='gray', edgecolor='white')
-  bottom.set(
-    xlabel='confidence (probability of the predicted class)', ylabel='predictions', yscale='symlog'
-  )
+  bottom.set(xlabel=confidence_of, ylabel='predictions', yscale='symlog')
   powers = len(str(count.max(initial=0))) - 1
   # At most five labels, so that they do not overlap.
   bottom.set_yticks([0, *(10**power for power in range(powers or 1, 0, -(powers // 4 + 1)))])

@@ -38,7 +38,7 @@ def of_result(experiment: Any, summary: dict) -> str | None:
     The warning, or None if the loss is lower or if the task is not classification.
   """
   split = next((split for split in ('validation', 'test') if f'{split}_loss' in summary), None)
-  if split is None or experiment.evaluation_task is tasks.reconstruct:
+  if split is None or experiment.evaluation_task not in tasks.CLASSIFICATIONS:
     return None
   loss, classes = summary[f'{split}_loss'], len(experiment.data.classes)
   guess = math.log(classes)

@@ -18,7 +18,7 @@ def single_evaluation(experiment: Any) -> Iterator[str]:
 def idle_patience(experiment: Any) -> Iterator[str]:
   """Warns if a patience is too long to take effect within the run.
 
-  The count starts at the first evaluation, which always has the lowest loss so far.
+  The count starts at the first evaluation, which is always the best so far.
   """
   every, epoch = experiment.evaluate_every, experiment.data.splits['train'].batches
   # Steps from the first evaluation to the last one before the end.

@@ -109,7 +109,7 @@ def absent_classes(experiment: Any) -> Iterator[str]:
   """
   arrays, classes = experiment.data.splits['train'].arrays, experiment.data.classes
   labels = arrays.get('label', arrays.get('character'))
-  if labels is None:
+  if labels is None or labels.ndim > 1:
     return
   absent = [
     classes[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
@@ -143,7 +143,7 @@ def _unit(experiment):
 
 
 def _choice(experiment):
-  """Decisions in this run that depend on the validation loss."""
+  """Decisions in this run that depend on the validation split."""
   deeds = [
     'choose the checkpoint',
     *['cut the learning rate'] * (experiment.config.get('plateau') is not None),

@@ -1,6 +1,5 @@
 """Checks of the layers of a network. Each check yields its warnings."""
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,8 @@ SHAPING = (
   layers.Dropout,
   layers.MaxPool,
   layers.AveragePool,
+  layers.GlobalMaxPool,
+  layers.GlobalAveragePool,
 )
 
 
@@ -41,12 +42,12 @@ def activated_logits(experiment: Any) -> Iterator[str]:
   """Warns if the last layer has an activation, which restricts the range of the logits."""
   if experiment.evaluation_task is tasks.reconstruct:
     return
-  for position, name, layer in reversed(_layers(experiment)):
+  for node, layer in reversed(_layers(experiment)):
     if isinstance(layer, SHAPING):
       continue
     if getattr(layer, 'activation', None) is not None:
       fix = 'remove it' if isinstance(layer, layers.Activation) else 'set activate=False'
-      yield f'config.model.layers[{position}] ({name}) applies an activation to the logits: {fix}'
+      yield f'{node.where} ({node.name}) applies an activation to the logits: {fix}'
     return
 
 
@@ -59,10 +60,12 @@ def dropout_before_batch_norm(experiment: Any) -> Iterator[str]:
   Source: Li et al. 2019, Understanding the disharmony between dropout and batch normalization by
     variance shift.
   """
-  for (position, name, layer), (_, following, after) in itertools.pairwise(_layers(experiment)):
+  built = {node.name: (node, layer) for node, layer in _layers(experiment)}
+  for following, after in built.values():
+    node, layer = built.get(following.sources[0], (following, after))
     if isinstance(layer, layers.Dropout) and layer.rate > 0 and isinstance(after, layers.BatchNorm):
       yield (
-        f'config.model.layers[{position}] ({name}) directly precedes {following}, whose running '
+        f'{node.where} ({node.name}) directly precedes {following.name}, whose running '
         'variance is then that of training, too large in evaluation: put the dropout after it'
       )
 
@@ -96,13 +99,10 @@ def no_gradient_through_time(experiment: Any) -> Iterator[str]:
 
 
 def _layers(experiment):
-  """Returns (position, name, layer) of each layer of a CNN; [] for any other model."""
+  """Returns (node, layer) of each layer of a CNN; [] for any other model."""
   if not isinstance(experiment.recipe.model, CNN):
     return []
-  return [
-    (position, name, build())
-    for position, (name, build) in enumerate(experiment.recipe.model.named_layers())
-  ]
+  return [(node, node.build()) for node in experiment.recipe.model.nodes()]
 
 
 def _ranges(numbers):

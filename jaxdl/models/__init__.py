@@ -34,6 +34,8 @@ ACTIVATIONS = {
   'gelu': nn.gelu,
 }
 
+AXES = {'cnn': (1, 2, 3), 'recurrent': (2,)}  # of an example: a vector, a sequence, an image
+
 
 def build(section: Mapping[str, Any]) -> nn.Module:
   """Builds the linen module that a config's model section describes.
@@ -58,8 +60,9 @@ def build(section: Mapping[str, Any]) -> nn.Module:
         f'config.model.activation={name!r} is unknown: use one of {", ".join(ACTIVATIONS)}'
       )
     arguments['activation'] = ACTIVATIONS[name]
-  if isinstance(arguments.get('layers'), list):
-    arguments['layers'] = tuple(arguments['layers'])
+  for key in ('layers', 'features'):
+    if isinstance(arguments.get(key), list):
+      arguments[key] = tuple(arguments[key])
   return binding.bind(MODELS, arguments, 'config.model')()
 
 
@@ -72,16 +75,15 @@ def check_input(section: Mapping[str, Any], shape: Sequence[int], task: str) -> 
     task: name of the task.
 
   Raises:
-    ValueError: the model is recurrent and the examples are images, the model is a CNN and the
-      examples are rows, or only one of model and task is for texts.
+    ValueError: the model does not take examples of this shape, or only one of model and task is for
+      texts.
   """
   name = section.get('name')
   is_text_model = name == 'language_model'
-  wanted = {'cnn': (3, 'image'), 'recurrent': (2, 'rows')}.get(name or '')
-  if wanted is not None and len(shape) in (2, 3) and len(shape) != wanted[0]:
+  if name in AXES and task != 'next_char' and len(shape) not in AXES[name]:
+    fix = "set config.data.layout='rows'" if len(shape) == 3 else "use config.model.name='cnn'"
     raise ValueError(
-      f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: set '
-      f'config.data.layout={wanted[1]!r}'
+      f'config.model.name={name!r} does not take examples of {" × ".join(map(str, shape))}: {fix}'
     )
   if name in ('cnn', 'recurrent', 'language_model') and is_text_model != (task == 'next_char'):
     use = "'classify', 'classify_by_squared_error' or, for an autoencoder, 'reconstruct'"
@@ -111,3 +113,23 @@ def with_classes(section: Any, classes: int) -> Any:
     else:
       replaced[key] = with_classes(value, classes)
   return replaced
+
+
+def with_mask(section: Any) -> Any:
+  """Adds `masked=True` to a model section, for sequences whose last channel marks real steps.
+
+  Args:
+    section: a config's model section; the number of classes is a number.
+
+  Returns:
+    The section with the key.
+
+  Raises:
+    ValueError: the model has no such field, or as in `build`.
+  """
+  if hasattr(build(section), 'masked'):
+    return {**section, 'masked': True}
+  raise ValueError(
+    f'config.model.name={section["name"]!r} does not take sequences of different lengths: use '
+    "'recurrent', or give the class of your model a field masked: bool = False"
+  )

@@ -1,50 +1,76 @@
 """Receptive fields of a convolutional network: exact, by matrices instead of formulas.
 
-Every window is a rectangle, so rows and columns are computed separately. For each axis, a matrix of
-0 and 1 says which units of the previous layer a unit sees. The product of the matrices of all
-layers up to a layer says which pixels its units see. Strides, padding and pixels that a
-rounded-down size leaves out need no special case.
+Every window is a rectangle, so rows and columns are computed separately; a sequence has one axis,
+its steps. For each axis, a matrix of 0 and 1 says which units of the previous layer a unit sees.
+The product of the matrices of all layers up to a layer says which positions of the input its units
+see. Strides, padding and positions that a rounded-down size leaves out need no special case.
+
+A layer that joins branches sees the union of what they see along each axis. Where no branch sees
+the rows and the columns of all others, as with kernels of 1 × 3 and 3 × 1, this is the smallest
+product of rows and columns that contains the field.
 """
+
+import functools
+from collections.abc import Sequence
 
 import flax.linen as nn
 import numpy as np
 from jaxtyping import Bool
 
-from jaxdl.models import decoding, layers
-from jaxdl.models.cnn import CNN
+from jaxdl.models import branches, decoding, layers
+from jaxdl.models.cnn import CNN, INPUTS
 from jaxdl.ops import convolution
 from jaxdl.ops.types import Size
 
+CONVOLUTIONS = (layers.Conv, layers.DepthwiseConv, decoding.ConvTranspose)
 POOLS = (layers.MaxPool, layers.AveragePool)
-FLAT = (layers.Flatten, decoding.Reshape)
+FLAT = (layers.Flatten, decoding.Reshape, layers.GlobalMaxPool, layers.GlobalAveragePool)
 # Layers that compute each position separately.
-POINTWISE = (layers.Dense, layers.BatchNorm, layers.Dropout, layers.Activation)
+POINTWISE = (
+  layers.Dense,
+  layers.BatchNorm,
+  layers.LayerNorm,
+  layers.Dropout,
+  layers.Activation,
+)
 
 
 def receptive_fields(
-  model: CNN, size: Size
-) -> dict[str, tuple[Bool[np.ndarray, 'h H'], Bool[np.ndarray, 'w W']]]:
-  """The pixels that each unit sees in evaluation.
+  model: CNN, size: Sequence[int]
+) -> dict[str, tuple[Bool[np.ndarray, 'n N'], ...]]:
+  """The positions of the input that each unit sees in evaluation.
 
   Unit (i, j) of a layer, of any feature, sees pixel (r, c) where both rows[i, r] and columns[j, c]
   are true. In training, batch statistics depend on all pixels.
 
   Args:
     model: the network.
-    size: (height, width) of the image in pixels.
+    size: (height, width) of the image in pixels, or (length,) of the sequence in steps.
 
   Returns:
-    Layer name → (rows, columns), for the layers before the first one that flattens or reshapes, in
-    order.
+    Layer name → one array for each axis, (rows, columns) for images. Layers that flatten, reshape
+    or pool all positions are left out, and the layers after them.
   """
-  seen, found = [np.eye(pixels, dtype=bool) for pixels in size], {}
-  for name, build in model.named_layers():
-    layer = build()
-    if isinstance(layer, FLAT):
-      break
-    seen = [_product(_windows_of(layer, axis, len(seen[axis])), seen[axis]) for axis in (0, 1)]
-    found[name] = tuple(seen)
+  found: dict[str, tuple[Bool[np.ndarray, 'n N'], ...]] = {}
+  inputs = {INPUTS: tuple(np.eye(positions, dtype=bool) for positions in size)}
+  for node in model.nodes():
+    layer = node.build()
+    seen = [{**inputs, **found}.get(source) for source in node.sources]
+    if isinstance(layer, FLAT) or any(fields is None for fields in seen):
+      continue
+    found[node.name] = tuple(
+      _seen_along(layer, axis, *fields) for axis, fields in enumerate(zip(*seen, strict=True))
+    )
   return found
+
+
+def _seen_along(layer, axis, first, *others):
+  """What the units of a layer see along an axis; the arguments are that of what it reads."""
+  if isinstance(layer, branches.JOINING):
+    return functools.reduce(np.logical_or, others, first)
+  if isinstance(layer, branches.Project):
+    return first[:: branches.strides_between(len(first), len(others[0]))]
+  return _product(_windows_of(layer, axis, len(first)), first)
 
 
 def unseen(model: CNN, size: Size) -> tuple[list[int], list[int], list[str]]:
@@ -60,21 +86,35 @@ def unseen(model: CNN, size: Size) -> tuple[list[int], list[int], list[str]]:
     (rows, columns, names): the rows and the columns of which no pixel is seen, and the layers that
     leave them out. A pixel is unseen where its row or its column is.
   """
-  left, names = [np.zeros(pixels, bool) for pixels in size], []
-  for name, fields in receptive_fields(model, size).items():
-    now = [~field.any(0) for field in fields]
-    if any((new & ~old).any() for new, old in zip(now, left, strict=True)):
-      names.append(name)
-    left = now
-  return np.flatnonzero(left[0]).tolist(), np.flatnonzero(left[1]).tolist(), names
+  nodes, fields = model.nodes(), receptive_fields(model, size)
+  left = {INPUTS: [np.zeros(pixels, bool) for pixels in size]}
+  left |= {name: [~field.any(0) for field in of_layer] for name, of_layer in fields.items()}
+  # The last layers with positions, one where there are no branches.
+  ends = [source for node in nodes for source in node.sources if node.name not in left]
+  ends = [name for name in ends if name in left] or [nodes[-1].name]
+  rows, columns = (_by_all([left[name] for name in ends], axis) for axis in (0, 1))
+  names = []
+  for node in nodes:
+    if node.name in left:
+      before = [_by_all([left[source] for source in node.sources], axis) for axis in (0, 1)]
+      new = [now & ~old for now, old in zip(left[node.name], before, strict=True)]
+      if (new[0] & rows).any() or (new[1] & columns).any():
+        names.append(node.name)
+  return np.flatnonzero(rows).tolist(), np.flatnonzero(columns).tolist(), names
+
+
+def _by_all(left, axis):
+  """The positions along an axis that all of several layers leave out."""
+  return functools.reduce(np.logical_and, [of_layer[axis] for of_layer in left])
 
 
 def window_of(layer: nn.Module, axis: int, size: int) -> tuple[int, int, int, tuple[int, int]]:
   """The window through which each unit of a layer sees the units of the previous layer.
 
   Args:
-    layer: a layer of a CNN. A layer of another class defines a method `window_of(axis, size)`.
-    axis: 0 for rows, 1 for columns.
+    layer: a layer of a CNN with one input. A layer of another class defines a method
+      `window_of(axis, size)`.
+    axis: 0 for rows or the steps of a sequence, 1 for columns.
     size: number of units of the previous layer along the axis.
 
   Returns:
@@ -89,18 +129,24 @@ def window_of(layer: nn.Module, axis: int, size: int) -> tuple[int, int, int, tu
     return layer.window_of(axis, size)
   if isinstance(layer, POINTWISE):
     return 1, 1, 1, (0, 0)
-  if not isinstance(layer, (layers.Conv, *POOLS)):
+  if isinstance(layer, layers.GroupNorm):  # each unit sees all positions
+    return 2 * size - 1, 1, 1, (size - 1, size - 1)
+  if not isinstance(layer, (*CONVOLUTIONS, *POOLS)):
     raise ValueError(
       f'the receptive field of a layer {type(layer).__name__} is unknown: give it a method '
       'window_of(axis, size), such as one that returns (1, 1, 1, (0, 0)) if it computes each '
       'position separately'
     )
-  extent = layer.kernel if isinstance(layer, layers.Conv) else layer.window
-  window, stride = layers.pair(extent)[axis], layers.pair(layer.strides or extent)[axis]
+  extent = layer.kernel if isinstance(layer, CONVOLUTIONS) else layer.window
+  window, stride = _along(extent, axis), _along(layer.strides or extent, axis)
   padding = layer.padding if isinstance(layer.padding, str) else layer.padding[axis]
   if isinstance(layer, decoding.ConvTranspose):
     return window, 1, stride, convolution.transposed_padding(window, stride, padding)
   return window, stride, 1, convolution.explicit_padding(size, window, stride, padding)
+
+
+def _along(size, axis):
+  return size if isinstance(size, int) else size[axis]
 
 
 def outputs_of(size: int, window: int, stride: int, spread: int, pads: tuple[int, int]) -> int:

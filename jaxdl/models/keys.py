@@ -21,18 +21,31 @@ def check(section: Mapping[str, Any], where: str) -> None:
   Raises:
     ValueError: a value is not valid for its key.
   """
+  of_model = KEYS_OF_MODELS.get(section.get('name'), {}) if 'kind' not in section else {}
   for key, value in section.items():
-    if key in KEYS:
-      KEYS[key](value, f'{where}.{key}')
+    check_value = of_model.get(key, KEYS.get(key))
+    if check_value is not None:
+      check_value(value, f'{where}.{key}')
 
 
 def _size(value, where):
   checks.check_integer(value, where, 1, SIZE)
 
 
+def _features(value, where):
+  """An integer, or one for each recurrent layer."""
+  if not isinstance(value, (list, tuple)):
+    _size(value, where)
+    return
+  if not 1 <= len(value) <= LAYERS:
+    raise ValueError(f'{where}={value!r} has no layer: write (128, 64)')
+  for number, width in enumerate(value):
+    _size(width, f'{where}[{number}]')
+
+
 def _window(value, where):
-  """An integer, or one for the rows and one for the columns."""
-  if isinstance(value, (list, tuple)) and len(value) == 2:
+  """An integer, or one for each axis: one of a sequence, rows and columns of an image."""
+  if isinstance(value, (list, tuple)) and len(value) in (1, 2):
     for number, length in enumerate(value):
       checks.check_integer(length, f'{where}[{number}]', 1, WINDOW)
   elif value is not None:  # None: the strides are the window
@@ -45,9 +58,10 @@ def _padding(value, where):
   lengths = []
   if isinstance(value, (list, tuple)):
     lengths = [len(pads) if isinstance(pads, (list, tuple)) else 0 for pads in value]
-  if lengths != [2, 2]:
+  if lengths not in ([2, 2], [2]):
     raise ValueError(
-      f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right))"
+      f"{where}={value!r} is unknown: use 'SAME', 'VALID' or ((top, bottom), (left, right)), and "
+      '((before, after),) for sequences'
     )
   for pads in value:
     for pixels in pads:
@@ -62,7 +76,7 @@ def _shape(value, where):
 
 
 def _layers(value, where):
-  """The layers of a CNN, or the number of layers of a language model."""
+  """The layers of a CNN, or the number of layers of another model."""
   if not isinstance(value, (list, tuple)):
     checks.check_integer(value, where, 1, LAYERS)
     return
@@ -72,6 +86,18 @@ def _layers(value, where):
         f"{where}[{position}]={layer!r} is not a layer: write dict(kind='dense', features=10)"
       )
     check(layer, f'{where}[{position}]')
+
+
+def _branches(value, where):
+  """The lists of layers of a parallel layer."""
+  if not isinstance(value, (list, tuple)) or not value:
+    raise ValueError(
+      f'{where}={value!r} is not a list of branches: write ((dict(…), …), (dict(…), …))'
+    )
+  for number, branch in enumerate(value):
+    if not isinstance(branch, (list, tuple)):
+      raise ValueError(f'{where}[{number}]={branch!r} is not a list of layers: write (dict(…), …)')
+    _layers(branch, f'{where}[{number}]')
 
 
 def _word(value, where):
@@ -101,14 +127,29 @@ KEYS = {
   'padding': _padding,
   'shape': _shape,
   'layers': _layers,
+  'branches': _branches,
+  'groups': _size,
+  'multiplier': _size,
   'embedding': _embedding,
   'rate': _share,
   'dropout': _share,
   'recurrent_dropout': _share,
   'momentum': _share,
   'epsilon': _epsilon,
-  'activate': checks.check_flag,
+  **dict.fromkeys(('activate', 'bidirectional', 'masked', 'project'), checks.check_flag),
   **dict.fromkeys(
-    ('name', 'kind', 'cell', 'activation', 'initializer', 'recurrent_initializer'), _word
+    (
+      'name',
+      'kind',
+      'cell',
+      'pool',
+      'join',
+      'activation',
+      'initializer',
+      'recurrent_initializer',
+    ),
+    _word,
   ),
 }
+# Model → keys that have other values than in KEYS.
+KEYS_OF_MODELS = {'recurrent': {'features': _features}}

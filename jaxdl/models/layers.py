@@ -6,10 +6,12 @@ after its activation.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxdl import ops
@@ -56,6 +58,8 @@ class Context:
     reset: True where a stream starts, so that recurrent layers start with a state of zeros. False
       where they continue with the state in the collection 'carry'. None if every batch starts new
       streams.
+    steps: 1 for the real steps of sequences of different lengths and 0 for padding; None if all are
+      real.
   """
 
   train: bool = False
@@ -63,6 +67,45 @@ class Context:
   index: Int[AnyArray, ' B'] | None = None
   axis_name: str | None = None
   reset: Bool[AnyArray, ' B'] | None = None
+  steps: Num[AnyArray, 'B T'] | None = None
+
+
+def split_steps(
+  inputs: Num[AnyArray, 'B ...'],
+) -> tuple[Num[AnyArray, 'B T F'], Num[AnyArray, 'B T']]:
+  """Splits sequences with a mask into the sequences and the mask, which has no gradient.
+
+  Args:
+    inputs: [B, T, F + 1]; the last channel is 1 for real steps and 0 for padding.
+
+  Returns:
+    (sequences, mask).
+
+  Raises:
+    ValueError: the inputs are no sequences with a mask.
+  """
+  if inputs.ndim != 3 or inputs.shape[-1] < 2:
+    raise ValueError(
+      f'config.model.masked=True takes steps of numbers and their mask, [T, F + 1], and the inputs '
+      f'are {list(inputs.shape[1:])}: set it to False'
+    )
+  return inputs[..., :-1], jax.lax.stop_gradient(inputs[..., -1])
+
+
+def mean_over(
+  values: Float[AnyArray, 'B T F'], steps: Num[AnyArray, 'B T'] | None
+) -> Float[AnyArray, 'B F']:
+  """The mean over the real steps; 0 for a sequence without any.
+
+  Args:
+    values: sequences.
+    steps: 1 for real steps and 0 for padding; None if all are real.
+  """
+  if steps is None:
+    return values.mean(1)
+  real = (steps > 0)[..., None]
+  count = real.sum(1).astype(values.dtype)  # [B, 1]
+  return jnp.where(real, values, 0).sum(1) / jnp.where(count > 0, count, 1)
 
 
 def pair(size: int | Sequence[int]) -> tuple[int, int]:
@@ -73,11 +116,188 @@ def pair(size: int | Sequence[int]) -> tuple[int, int]:
   return rows, columns
 
 
+def along_axes(
+  window: int | Sequence[int],
+  strides: int | Sequence[int],
+  padding: Padding,
+  inputs: Num[AnyArray, 'B ...'],
+  steps: Num[AnyArray, 'B T'] | None = None,
+) -> tuple[tuple[int, ...], tuple[int, ...], Padding]:
+  """The window, the strides and the padding along each axis of positions.
+
+  Sequences have one axis and images have two. In sequences of different lengths, 'SAME' pads as for
+  a length that the stride divides, so that the length of the padding moves no window.
+
+  Args:
+    window: positions, or one number for each axis.
+    strides: positions from one window to the next, or one number for each axis.
+    padding: 'SAME' | 'VALID' | one (before, after) for each axis.
+    inputs: sequences [B, T, C] or images [B, H, W, C].
+    steps: marks of the real steps of sequences of different lengths.
+
+  Returns:
+    (window, strides, padding), with one number for each axis.
+
+  Raises:
+    ValueError: the inputs have no positions, or there is another number of axes.
+  """
+  axes = inputs.ndim - 2
+  if axes not in (1, 2):
+    raise ValueError(
+      f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: put it before '
+      'layers that flatten or pool all positions'
+    )
+  counts = {'kernel or window': window, 'strides': strides}
+  if not isinstance(padding, str):
+    counts['padding'] = padding
+  for key, value in counts.items():
+    if not isinstance(value, int) and len(value) != axes:
+      raise ValueError(
+        f'{key} {tuple(value)} is for {len(value)} axes and the inputs have {axes}: give '
+        f'{"one" if axes == 1 else "two"}'
+      )
+  window = (window,) * axes if isinstance(window, int) else tuple(window)
+  strides = (strides,) * axes if isinstance(strides, int) else tuple(strides)
+  if steps is not None and padding == 'SAME':
+    before = max(window[0] - strides[0], 0) // 2
+    length = inputs.shape[1]
+    end = (-(-length // strides[0]) - 1) * strides[0] + window[0]  # of the last window
+    padding = ((before, max(end - length - before, 0)),)
+  return window, strides, padding
+
+
+def steps_after(
+  steps: Num[AnyArray, 'B T'],
+  count: int,
+  window: int | Sequence[int],
+  strides: int | Sequence[int],
+  padding: Padding,
+) -> Num[Array, 'B t']:
+  """The marks of the real steps after a convolution or pooling of sequences of different lengths.
+
+  There are as many real steps as for the sequence without its padding.
+
+  Args:
+    steps: marks of the real steps before.
+    count: number t of steps after.
+    window, strides, padding: as in the config.
+  """
+  width, stride = (size if isinstance(size, int) else size[0] for size in (window, strides))
+  last = 0 if padding == 'SAME' else width - 1
+  if not isinstance(padding, str):
+    last -= sum(padding[0])
+  places = np.arange(count) * stride + last  # the last step that must be real
+  inside = (places >= 0) & (places < steps.shape[1])
+  marks = jnp.take(jnp.asarray(steps), np.clip(places, 0, steps.shape[1] - 1), axis=1)
+  return jnp.where(inside | (places < 0), marks, 0)
+
+
+def as_images(
+  operation: Callable,
+  inputs: Num[AnyArray, 'B ... C'],
+  window: tuple[int, ...],
+  strides: tuple[int, ...],
+  padding: Padding,
+) -> Num[Array, 'B ... F']:
+  """Applies an operation on images to images, or to sequences as images of one column.
+
+  Args:
+    operation: (images, window, strides, padding) → images.
+    inputs: sequences or images.
+    window, strides, padding: as returned by `along_axes`.
+  """
+  if inputs.ndim == 4:
+    return operation(inputs, window, strides, padding)
+  if not isinstance(padding, str):
+    padding = (*padding, (0, 0))
+  return operation(inputs[:, :, None], (*window, 1), (*strides, 1), padding)[:, :, 0]
+
+
+def only_real(
+  inputs: Num[AnyArray, 'B ...'], context: Context, fill: float = 0.0
+) -> Num[AnyArray, 'B ...']:
+  """Sequences with another value at their padded steps; other inputs as they are."""
+  if context.steps is None or inputs.ndim != 3:
+    return inputs
+  return jnp.where(context.steps[..., None] > 0, inputs, fill)
+
+
+def convolve(
+  layer: Any,
+  inputs: Num[AnyArray, 'B ... C'],
+  context: Context,
+  features: int,
+  groups: int = 1,
+) -> Float[Array, 'B ... F']:
+  """Convolution, bias and activation of a layer with the fields of `Conv`.
+
+  Padded steps of sequences of different lengths count as 0, as the positions beyond an edge do.
+
+  Args:
+    layer: the layer, inside its `__call__`.
+    inputs: sequences or images.
+    context: `steps` and `train` are used.
+    features: number F of features.
+    groups: groups of channels.
+
+  Raises:
+    ValueError: the inputs have no positions, or the groups do not divide their channels.
+  """
+  window, strides, padding = along_axes(
+    layer.kernel, layer.strides, layer.padding, inputs, context.steps
+  )
+  channels = inputs.shape[-1]
+  if channels % groups or features % groups:
+    raise ValueError(
+      f'groups={groups} does not divide {channels} channels and {features} features: use a '
+      'divisor of both'
+    )
+  kernel = layer.param('kernel', layer.kernel_init, (*window, channels // groups, features))
+  bias = layer.param('bias', nn.initializers.zeros, (features,))
+
+  def operation(images, window, strides, padding):
+    keywords = {'groups': groups} if groups > 1 else {}
+    return layer.operation(
+      images,
+      kernel.reshape(*window, *kernel.shape[-2:]),
+      strides=strides,
+      padding=padding,
+      training=context.train,
+      **keywords,
+    )
+
+  outputs = as_images(operation, only_real(inputs, context), window, strides, padding) + bias
+  return layer.activation(outputs) if layer.activation else outputs
+
+
 class Conv(nn.Module):
-  """Convolution, bias and activation: [B, H, W, C] → [B, h, w, features]."""
+  """Convolution, bias and activation: [B, H, W, C] → [B, h, w, features], or [B, T, C] → [B, t, F].
+
+  With `groups`, each group of the features is computed from its own group of the channels.
+  """
 
   features: int
   kernel: int | Sequence[int]
+  strides: int | Sequence[int] = 1
+  padding: Padding = 'SAME'
+  groups: int = 1
+  activation: Callable | None = None
+  kernel_init: Callable = INITIALIZERS['glorot_uniform']
+  operation = staticmethod(ops.conv)
+
+  @nn.compact
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Float[Array, 'B ... F']:
+    return convolve(self, inputs, context, self.features, self.groups)
+
+
+class DepthwiseConv(nn.Module):
+  """Convolution of each channel with kernels of its own: [B, …, C] → [B, …, C · multiplier].
+
+  The features of a channel follow each other.
+  """
+
+  kernel: int | Sequence[int]
+  multiplier: int = 1
   strides: int | Sequence[int] = 1
   padding: Padding = 'SAME'
   activation: Callable | None = None
@@ -85,15 +305,9 @@ class Conv(nn.Module):
   operation = staticmethod(ops.conv)
 
   @nn.compact
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Float[Array, 'B h w F']:
-    shape = (*pair(self.kernel), inputs.shape[-1], self.features)
-    kernel = self.param('kernel', self.kernel_init, shape)
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    outputs = self.operation(
-      inputs, kernel, strides=pair(self.strides), padding=self.padding, training=context.train
-    )
-    outputs = outputs + bias
-    return self.activation(outputs) if self.activation else outputs
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Float[Array, 'B ... F']:
+    channels = inputs.shape[-1]
+    return convolve(self, inputs, context, channels * self.multiplier, channels)
 
 
 class Dense(nn.Module):
@@ -113,37 +327,86 @@ class Dense(nn.Module):
     return self.activation(outputs) if self.activation else outputs
 
 
+def pool(
+  layer: Any, operation: Callable, inputs: Num[AnyArray, 'B ... C'], context: Context
+) -> Num[Array, 'B ... C']:
+  """Pooling of a layer with the fields of `MaxPool`."""
+  window, strides, padding = along_axes(
+    layer.window, layer.strides or layer.window, layer.padding, inputs, context.steps
+  )
+
+  def pooled(images, window, strides, padding):
+    return operation(images, window=window, strides=strides, padding=padding)
+
+  return as_images(pooled, inputs, window, strides, padding)
+
+
 class MaxPool(nn.Module):
-  """Maximum over windows: [B, H, W, C] → [B, h, w, C]; by default, the strides are the window."""
+  """Maximum over windows of images or sequences; by default, the strides are the window.
 
-  window: int | Sequence[int] = 2
-  strides: int | Sequence[int] | None = None
-  padding: Padding = 'VALID'
-
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B h w C']:
-    strides = pair(self.strides or self.window)
-    return ops.max_pool(inputs, window=pair(self.window), strides=strides, padding=self.padding)
-
-
-class AveragePool(nn.Module):
-  """Mean over windows without their padding: [B, H, W, C] → [B, h, w, C].
-
-  By default, the strides are the window.
+  Padded steps of sequences are left out; a window without a real step gives 0.
   """
 
   window: int | Sequence[int] = 2
   strides: int | Sequence[int] | None = None
   padding: Padding = 'VALID'
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B h w C']:
-    strides = pair(self.strides or self.window)
-    return ops.avg_pool(inputs, window=pair(self.window), strides=strides, padding=self.padding)
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
+    outputs = pool(self, ops.max_pool, only_real(inputs, context, -jnp.inf), context)
+    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+
+
+class AveragePool(nn.Module):
+  """Mean over windows of images or sequences, without their padding.
+
+  By default, the strides are the window. A window without a real step gives 0.
+  """
+
+  window: int | Sequence[int] = 2
+  strides: int | Sequence[int] | None = None
+  padding: Padding = 'VALID'
+
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
+    outputs = pool(self, ops.avg_pool, only_real(inputs, context), context)
+    if context.steps is None:
+      return outputs
+    real = (context.steps > 0).astype(inputs.dtype)[..., None]
+    share = pool(self, ops.avg_pool, real, context)  # of the real steps in the window
+    return outputs / jnp.where(share > 0, share, 1)
+
+
+class GlobalAveragePool(nn.Module):
+  """Mean over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out."""
+
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
+    return mean_over(_positions(inputs), context.steps)
+
+
+class GlobalMaxPool(nn.Module):
+  """Maximum over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out.
+
+  The gradient is divided equally among equal maxima.
+  """
+
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
+    outputs = _positions(only_real(inputs, context, -jnp.inf)).max(1)
+    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+
+
+def _positions(inputs):
+  """[B, …, C] → [B, N, C]."""
+  if inputs.ndim < 3:
+    raise ValueError(
+      f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: remove it'
+    )
+  return inputs.reshape(len(inputs), -1, inputs.shape[-1])
 
 
 class Flatten(nn.Module):
-  """[B, …] → [B, F], row-major."""
+  """[B, …] → [B, F], row-major; padded steps of sequences become 0."""
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B F']:
+    inputs = only_real(inputs, context)
     return inputs.reshape(inputs.shape[0], -1)
 
 
@@ -223,14 +486,81 @@ def moments(
     weight = jnp.ones(len(flat), flat.dtype)  # [B]
   else:
     weight = context.mask.astype(flat.dtype)
+  weight, positions = weight[:, None, None], flat.shape[1]
+  if context.steps is not None and inputs.ndim == 3:
+    weight, positions = weight * context.steps.astype(flat.dtype)[..., None], 1  # [B, N, 1]
 
   def reduce(tree):
     return jax.lax.psum(tree, context.axis_name) if context.axis_name else tree
 
-  masked = flat * weight[:, None, None]
-  count, first = reduce((weight.sum() * flat.shape[1], masked.sum((0, 1))))
+  masked = flat * weight
+  count, first = reduce((weight.sum() * positions, masked.sum((0, 1))))
   mean = first / count  # [C]
   # Squares of the differences from the mean: E[x²] − E[x]² would lose all digits if the mean is
   # large.
-  variance = reduce((jnp.square(flat - mean) * weight[:, None, None]).sum((0, 1))) / count  # [C]
+  variance = reduce((jnp.square(flat - mean) * weight).sum((0, 1))) / count  # [C]
   return mean, variance
+
+
+class LayerNorm(nn.Module):
+  """Layer normalisation over the features of each position (Ba, Kiros & Hinton 2016).
+
+  It computes in float32 or a wider type; the outputs have the type of the inputs.
+  """
+
+  epsilon: float | int = 1e-5
+
+  @nn.compact
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ... C'], context: Context
+  ) -> Num[AnyArray, 'B ... C']:
+    scale, bias = _scale_and_bias(self, inputs)
+    wide = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
+    centred = wide - wide.mean(-1, keepdims=True)
+    variance = jnp.square(centred).mean(-1, keepdims=True)
+    outputs = centred * jax.lax.rsqrt(variance + self.epsilon) * scale + bias
+    return outputs.astype(inputs.dtype)
+
+
+class GroupNorm(nn.Module):
+  """Normalisation over all positions and the features of a group, in each example (Wu & He 2018).
+
+  Padded steps of sequences are left out. It computes in float32 or a wider type; the outputs have
+  the type of the inputs.
+  """
+
+  groups: int
+  epsilon: float | int = 1e-5
+
+  @nn.compact
+  def __call__(
+    self, inputs: Num[AnyArray, 'B ... C'], context: Context
+  ) -> Num[AnyArray, 'B ... C']:
+    features = inputs.shape[-1]
+    if features % self.groups:
+      raise ValueError(
+        f'groups={self.groups} does not divide {features} features: use a divisor of them'
+      )
+    scale, bias = _scale_and_bias(self, inputs)
+    wide = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
+    grouped = wide.reshape(len(wide), -1, self.groups, features // self.groups)  # [B, N, G, C/G]
+    weight = jnp.ones((1, 1), wide.dtype)
+    if context.steps is not None and inputs.ndim == 3:
+      weight = context.steps.astype(wide.dtype)  # [B, N]
+    weight = jnp.broadcast_to(weight, (len(weight), grouped.shape[1]))[..., None, None]
+    count = weight.sum((1, 3), keepdims=True) * grouped.shape[-1]
+    count = jnp.where(count > 0, count, 1)
+    centred = grouped - (grouped * weight).sum((1, 3), keepdims=True) / count
+    variance = (jnp.square(centred) * weight).sum((1, 3), keepdims=True) / count
+    normed = centred * jax.lax.rsqrt(variance + self.epsilon)
+    return (normed.reshape(inputs.shape) * scale + bias).astype(inputs.dtype)
+
+
+def _scale_and_bias(layer, inputs):
+  shape = (inputs.shape[-1],)
+  scale = layer.param('scale', nn.initializers.ones, shape)
+  return scale, layer.param('bias', nn.initializers.zeros, shape)
+
+
+# Layers with a window that moves over the positions.
+MOVING = (Conv, DepthwiseConv, MaxPool, AveragePool)

@@ -1,6 +1,6 @@
-"""Recurrent layers, and a classifier that reads an image row by row."""
+"""Recurrent layers, and a classifier of sequences, such as the rows of an image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,13 +16,18 @@ RECURRENT_INIT = layers.INITIALIZERS['orthogonal']
 
 
 class SimpleRNN(nn.Module):
-  """Elman's recurrent layer, which returns all hidden states."""
+  """Elman's recurrent layer, which returns all hidden states.
+
+  With `reverse`, it reads from the last step to the first; its states are in the order of the
+  inputs.
+  """
 
   features: int
   activation: Callable = jnp.tanh
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
+  reverse: bool = False
 
   @nn.compact
   def __call__(
@@ -30,20 +35,24 @@ class SimpleRNN(nn.Module):
   ) -> Float[Array, 'B T F']:
     kernels = _parameters(self, inputs, context, gates=1)
     (hidden,), keep = _carried(self, inputs, context, parts=1)
-    outputs, hidden = ops.simple_rnn(inputs, hidden, **kernels, activation=self.activation)
+    inputs, steps = _in_order(self, inputs, context)
+    outputs, hidden = ops.simple_rnn(
+      inputs, hidden, **kernels, activation=self.activation, steps=steps
+    )
     return keep(outputs, hidden)
 
 
 class LSTM(nn.Module):
   """Long short-term memory (Hochreiter & Schmidhuber 1997), which returns all hidden states.
 
-  The forget bias is 1 (Gers et al. 2000).
+  The forget bias is 1 (Gers et al. 2000). `reverse` as in SimpleRNN.
   """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
+  reverse: bool = False
 
   @nn.compact
   def __call__(
@@ -51,20 +60,23 @@ class LSTM(nn.Module):
   ) -> Float[Array, 'B T F']:
     kernels = _parameters(self, inputs, context, gates=4, bias_init=_forget_bias)
     (memory, hidden), keep = _carried(self, inputs, context, parts=2)
-    outputs, last = ops.lstm(inputs, (memory, hidden), **kernels)
+    inputs, steps = _in_order(self, inputs, context)
+    outputs, last = ops.lstm(inputs, (memory, hidden), **kernels, steps=steps)
     return keep(outputs, *last)
 
 
 class GRU(nn.Module):
   """Gated recurrent unit (Cho et al. 2014), which returns all hidden states.
 
-  As in Keras and PyTorch, it resets after the product and has two biases.
+  As in Keras and PyTorch, it resets after the product and has two biases. `reverse` as in
+  SimpleRNN.
   """
 
   features: int
   kernel_init: Callable = KERNEL_INIT
   recurrent_init: Callable = RECURRENT_INIT
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
+  reverse: bool = False
 
   @nn.compact
   def __call__(
@@ -73,7 +85,8 @@ class GRU(nn.Module):
     kernels = _parameters(self, inputs, context, gates=3)
     recurrent_bias = self.param('recurrent_bias', nn.initializers.zeros, (3 * self.features,))
     (hidden,), keep = _carried(self, inputs, context, parts=1)
-    outputs, hidden = ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias)
+    inputs, steps = _in_order(self, inputs, context)
+    outputs, hidden = ops.gru(inputs, hidden, **kernels, recurrent_bias=recurrent_bias, steps=steps)
     return keep(outputs, hidden)
 
 
@@ -84,7 +97,7 @@ def _carried(layer, inputs, context, *, parts):
   """
   zeros = (jnp.zeros((inputs.shape[0], layer.features), inputs.dtype),) * parts
   if context.reset is None:
-    return zeros, lambda outputs, *last: outputs
+    return zeros, lambda outputs, *last: outputs[:, ::-1] if layer.reverse else outputs
   carry = layer.variable('carry', 'state', lambda: zeros)
 
   def keep(outputs, *last):
@@ -93,6 +106,14 @@ def _carried(layer, inputs, context, *, parts):
     return outputs
 
   return tuple(jnp.where(context.reset[:, None], 0, part) for part in carry.value), keep
+
+
+def _in_order(layer, inputs, context):
+  """The inputs and the marks of real steps, in the order in which the layer reads them."""
+  steps = context.steps
+  if not layer.reverse:
+    return inputs, steps
+  return inputs[:, ::-1], None if steps is None else steps[:, ::-1]
 
 
 def _parameters(layer, inputs, context, *, gates, bias_init=nn.initializers.zeros):
@@ -150,25 +171,42 @@ def cell_named(name: str) -> type[nn.Module]:
   return CELLS[name]
 
 
+POOLS = ('last', 'mean')
+
+
 class Recurrent(nn.Module):
-  """One recurrent layer and a dense layer on its last state, which returns logits.
+  """Recurrent layers and a dense layer on the last real step, or on the mean over the steps.
+
+  The layers are named after the cell, with a number where there are several and with '_forward' or
+  '_backward' where both directions are read: lstm, or lstm1 and lstm2, or lstm1_forward, ….
 
   Attributes:
-    cell: 'rnn' | 'lstm' | 'gru', also the name of the layer.
-    features: hidden units.
-    classes: number K of classes.
+    cell: 'rnn' | 'lstm' | 'gru'.
+    features: hidden units of each layer and direction, or a tuple with the units of each layer.
+    classes: number K of outputs.
+    layers: number of recurrent layers, each of which reads the states of the previous one.
+    bidirectional: whether each layer reads the sequence in both directions. Its states are joined.
+    pool: 'last' for the state after the last real step (of each direction), 'mean' for the mean of
+      the states over the real steps.
+    dropout: rate between the recurrent layers.
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernel.
     recurrent_dropout: share of the recurrent weights that a training step leaves out.
+    masked: whether the last channel of the inputs is 1 for real steps and 0 for padding.
     axis_name: mapped axis of the devices; not used by this model.
   """
 
   cell: str
-  features: int
+  features: int | Sequence[int]
   classes: int
+  layers: Sequence[Mapping] | int = 1
+  bidirectional: bool = False
+  pool: str = 'last'
+  dropout: float | int | Float[Array, ''] = 0.0
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
+  masked: bool = False
   axis_name: str | None = None
 
   @nn.compact
@@ -181,17 +219,85 @@ class Recurrent(nn.Module):
     index: Num[AnyArray, ' B'] | None = None,
   ) -> Float[AnyArray, 'B K']:
     """Applies the layers to sequences [B, T, I]; the keywords are those of `layers.Context`."""
-    layer = cell_named(self.cell)
-    context = layers.Context(train=train, mask=mask, index=index)
+    if self.pool not in POOLS:
+      raise ValueError(f'config.model.pool={self.pool!r} is unknown: use one of {", ".join(POOLS)}')
+    steps = None
+    if self.masked:
+      inputs, steps = layers.split_steps(inputs)
+    context = layers.Context(train=train, mask=mask, index=index, steps=steps)
     kernel_init = layers.initializer(self.initializer)
+    outputs = inputs
+    for number, (name, features) in enumerate(self.named_widths()):
+      if number:
+        outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
+      read = {
+        direction: self._cell(features, kernel_init, direction, name)(outputs, context)
+        for direction in self.directions()
+      }  # [B, T, F] each
+      outputs = jnp.concatenate(list(read.values()), axis=-1) if len(read) > 1 else read['']
+    logits = layers.Dense(self.classes, kernel_init=kernel_init, name='logits')
+    return logits(self.pooled(read, steps), context)
+
+  def named_widths(self) -> list[tuple[str, int]]:
+    """The name, without a direction, and the hidden units of each recurrent layer.
+
+    Raises:
+      ValueError: the number of layers does not fit the hidden units.
+    """
+    if not isinstance(self.layers, int):
+      raise ValueError(
+        'config.model.layers of a recurrent model is the number of its recurrent layers: '
+        'write 1 or more'
+      )
+    if isinstance(self.features, int):
+      widths = [self.features] * self.layers
+    else:
+      widths = list(self.features)
+      if self.layers not in (1, len(widths)):
+        raise ValueError(
+          f'config.model.layers={self.layers} and {len(widths)} numbers in config.model.features '
+          'differ: leave out layers'
+        )
+    if len(widths) == 1:
+      return [(self.cell, widths[0])]
+    return [(f'{self.cell}{number}', width) for number, width in enumerate(widths, 1)]
+
+  def directions(self) -> tuple[str, ...]:
+    """The endings of the names of each layer's directions."""
+    return ('_forward', '_backward') if self.bidirectional else ('',)
+
+  def layer_names(self) -> list[str]:
+    """The names of all recurrent layers, in order."""
+    return [
+      f'{name}{direction}' for name, _ in self.named_widths() for direction in self.directions()
+    ]
+
+  def pooled(
+    self,
+    read: Mapping[str, Float[AnyArray, 'B T F']],
+    steps: Num[AnyArray, 'B T'] | None,
+  ) -> Float[AnyArray, 'B G']:
+    """What the dense layer reads.
+
+    Args:
+      read: direction → states of the last layer.
+      steps: 1 for real steps and 0 for padding; None if all are real.
+    """
+    if self.pool == 'last':
+      ends = [
+        states[:, 0 if direction == '_backward' else -1] for direction, states in read.items()
+      ]
+      return jnp.concatenate(ends, axis=-1) if len(ends) > 1 else ends[0]
+    states = jnp.concatenate(list(read.values()), axis=-1)
+    return layers.mean_over(states, steps)
+
+  def _cell(self, features, kernel_init, direction, name):
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
-    cell = layer(
-      self.features,
+    return cell_named(self.cell)(
+      features,
       kernel_init=kernel_init,
       recurrent_init=recurrent_init,
-      name=self.cell,
+      name=f'{name}{direction}',
       recurrent_dropout=self.recurrent_dropout,
+      reverse=direction == '_backward',
     )
-    states = cell(inputs, context)  # [B, T, F]
-    logits = layers.Dense(self.classes, kernel_init=kernel_init, name='logits')
-    return logits(states[:, -1], context)

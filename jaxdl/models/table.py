@@ -33,7 +33,8 @@ def layers(
     module = context.module
     if context.method_name != '__call__' or len(module.path) != 1:
       return call(*args, **kwargs)
-    name, shape = module.path[0], list(args[0].shape[1:])
+    first = args[0][0] if isinstance(args[0], tuple) else args[0]  # of several branches
+    name, shape = module.path[0], list(first.shape[1:])
     try:
       outputs = call(*args, **kwargs)
     except ValueError as error:

@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from jaxdl import figures
 from jaxdl.config import differences
 from jaxdl.monitoring.writers import Writers
@@ -26,13 +28,27 @@ def write(experiment: Any, workdir: str | pathlib.Path, writers: Writers) -> Non
     first = {name: values[0] for name, values in split.feed(0, 1).items()}
     columns = split.fetch({}, first)
   if 'image' in columns:
-    names = [experiment.data.classes[label] for label in columns['label'][:COUNT]]
-    heading = f'{experiment.data.name}: training images and their classes'
+    names, what = _captions(columns, experiment.data)
+    heading = f'{experiment.data.name}: training images and their {what}'
     figure = figures.image_grid(columns['image'][:COUNT], names, heading=heading)
     folder = pathlib.Path(workdir) / 'analysis'
     folder.mkdir(parents=True, exist_ok=True)
     figures.save(figure, folder / 'samples.png')
     writers.images(0, {'samples': figures.pixels(figure)})
+
+
+def _captions(columns, data):
+  """(a caption for each of the first images, what the captions are)."""
+  if data.targets:
+    return [
+      ', '.join(f'{value:.4g}' for value in row) for row in columns['value'][:COUNT]
+    ], ', '.join(map(figures.short, data.targets['names']))
+  if columns['label'].ndim == 2:
+    return [
+      ', '.join(data.classes[label] for label in np.flatnonzero(row)) or 'none'
+      for row in columns['label'][:COUNT]
+    ], 'labels'
+  return [data.classes[label] for label in columns['label'][:COUNT]], 'classes'
 
 
 def describe(experiment: Any, writers: Writers, choices: Mapping[str, str] | None = None) -> None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Num
 
+from jaxdl.ops.grouped_convolution import in_groups
 from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.patch_convolution import by_patches, transposed_by_patches
 from jaxdl.ops.types import AnyArray, Padding, Pads, Size
@@ -24,26 +25,28 @@ def conv(
   strides: Size = (1, 1),
   padding: Padding = 'SAME',
   training: bool = False,
+  groups: int = 1,
 ) -> Float[Array, 'B h w F']:
   """Cross-correlation, which deep-learning libraries call convolution.
 
   Args:
     inputs: images [B, H, W, C].
-    kernel: [kh, kw, C, F].
+    kernel: [kh, kw, C / groups, F].
     strides: (rows, columns).
     padding: 'SAME' | 'VALID' | ((top, bottom), (left, right)).
     training: whether a less exact algorithm may be used. Its errors are up to 1e-5 of the largest
       output; those of a sum over the window are up to 2e-6. Analyses of a trained network need the
       exact one, because a unit close to its threshold may otherwise switch on.
+    groups: number of groups of channels; each group of the features sees one of them.
 
   Returns:
     The outputs, of the wider of the two types; differentiable in reverse mode.
 
   Raises:
-    ValueError: the padding is unknown, the kernel is larger than the padded image, or the kernel is
-      for another number of channels.
+    ValueError: the padding is unknown, the kernel is larger than the padded image, the kernel is
+      for another number of channels, or the groups do not divide its features.
   """
-  inputs, kernel = _matching(inputs, kernel)
+  inputs, kernel = _matching(inputs, kernel, groups)
   rows, columns = (
     explicit_padding(
       inputs.shape[1 + axis], kernel.shape[axis], strides[axis], _of_axis(padding, axis)
@@ -52,12 +55,12 @@ def conv(
   )
   pads = (rows, columns)
   if is_stock():
-    return stock(inputs, kernel, strides, pads)
+    return stock(inputs, kernel, strides, pads, groups)
   return lax.platform_dependent(
     inputs,
     kernel,
-    cpu=lambda inputs, kernel: as_products(inputs, kernel, strides, pads, training),
-    default=lambda inputs, kernel: stock(inputs, kernel, strides, pads),
+    cpu=lambda inputs, kernel: as_products(inputs, kernel, strides, pads, training, groups),
+    default=lambda inputs, kernel: stock(inputs, kernel, strides, pads, groups),
   )
 
 
@@ -66,6 +69,7 @@ def stock(
   kernel: Float[AnyArray, 'kh kw C F'],
   strides: Size,
   pads: Pads,
+  groups: int = 1,
 ) -> Float[Array, 'B h w F']:
   """XLA's convolution.
 
@@ -74,6 +78,7 @@ def stock(
     kernel: of the same type.
     strides: (rows, columns).
     pads: ((top, bottom), (left, right)); negative values crop.
+    groups: number of groups of channels.
 
   Returns:
     The outputs.
@@ -84,6 +89,7 @@ def stock(
     strides,
     pads,
     dimension_numbers=_LAYOUT,
+    feature_group_count=groups,
   )
 
 
@@ -93,19 +99,22 @@ def as_products(
   strides: Size,
   pads: Pads,
   training: bool,
+  groups: int = 1,
 ) -> Float[Array, 'B h w F']:
   """The same convolution as matrix products.
 
   In training, this is Winograd's algorithm where that was measured to be faster. Otherwise, it is a
-  product over patches.
+  product over patches, or a sum over the window for a depthwise convolution.
 
   Args:
-    inputs, kernel, strides, pads: as in `stock`.
+    inputs, kernel, strides, pads, groups: as in `stock`.
     training: as in `conv`.
 
   Returns:
     The outputs.
   """
+  if groups > 1:
+    return in_groups(inputs, kernel, strides, pads, groups)
   if training and pays(inputs, kernel, strides, pads):
     return winograd(inputs, kernel, pads)
   return by_patches(inputs, kernel, strides, pads)
@@ -278,12 +287,15 @@ def _named(padding, **known):
   return before, after
 
 
-def _matching(inputs, kernel):
+def _matching(inputs, kernel, groups=1):
   """The inputs and the kernel in their common type."""
-  if inputs.shape[-1] != kernel.shape[2]:
+  channels = kernel.shape[2] * groups
+  if inputs.shape[-1] != channels or kernel.shape[3] % groups:
+    of_groups = f' in {groups} groups' if groups > 1 else ''
     raise ValueError(
-      f'kernel {kernel.shape} takes {kernel.shape[2]} channels and the inputs {inputs.shape} have '
-      f'{inputs.shape[-1]}: make the third axis of the kernel equal to the last of the inputs'
+      f'kernel {kernel.shape}{of_groups} takes {channels} channels and the inputs {inputs.shape} '
+      f'have {inputs.shape[-1]}: make the third axis of the kernel equal to the last of the '
+      f'inputs{", divided by the groups, which divide the features" if groups > 1 else ""}'
     )
   dtype = jnp.result_type(inputs, kernel)
   return inputs.astype(dtype), kernel.astype(dtype)

@@ -2,6 +2,10 @@
 
 Each step takes one product, forward and backward. Each kernel's gradient is one product after all
 steps. The functions are differentiable once, in reverse mode; forward mode (`jax.jvp`) is an error.
+
+The argument `steps` of each function marks the real steps of sequences of different lengths with 1
+and padding with 0. A padded step leaves the state as it is, so that any amount of padding gives the
+same last state, to the bit.
 """
 
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.types import AnyArray
@@ -23,6 +27,7 @@ def simple_rnn(
   recurrent_kernel: Float[AnyArray, 'H H'],
   bias: Float[AnyArray, ' H'],
   activation: Callable = jnp.tanh,
+  steps: Num[AnyArray, 'B T'] | None = None,
 ) -> tuple[Float[Array, 'B T H'], Float[Array, 'B H']]:
   """Elman's recurrence h ← activation(x·W + b + h·U).
 
@@ -33,6 +38,7 @@ def simple_rnn(
     recurrent_kernel: U.
     bias: b.
     activation: elementwise function.
+    steps: 1 for real steps and 0 for padding; None if all are real.
 
   Returns:
     All hidden states and the last one.
@@ -40,8 +46,8 @@ def simple_rnn(
   Source: Elman 1990, Finding structure in time.
   """
   kernels = (input_kernel, recurrent_kernel, bias)
-  carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
-  outputs, (last,) = _recurrence()(_rnn_cell(activation), carry, steps, kernels)
+  carry, inputs, kernels, real = _in_one_type((hidden,), inputs, kernels, steps)
+  outputs, (last,) = _recurrence()(_rnn_cell(activation), carry, inputs, kernels, real)
   return outputs.swapaxes(0, 1), last
 
 
@@ -64,6 +70,7 @@ def lstm(
   input_kernel: Float[AnyArray, 'I 4*H'],
   recurrent_kernel: Float[AnyArray, 'H 4*H'],
   bias: Float[AnyArray, ' 4*H'],
+  steps: Num[AnyArray, 'B T'] | None = None,
 ) -> tuple[Float[Array, 'B T H'], tuple[Float[Array, 'B H'], Float[Array, 'B H']]]:
   """Long short-term memory, with gates in the order input, forget, candidate, output.
 
@@ -73,6 +80,7 @@ def lstm(
     input_kernel: kernels of the inputs, one gate after another.
     recurrent_kernel: kernels of the hidden state, one gate after another.
     bias: biases, one gate after another.
+    steps: 1 for real steps and 0 for padding; None if all are real.
 
   Returns:
     All hidden states and the last (cell, hidden state).
@@ -81,8 +89,9 @@ def lstm(
   """
   memory, hidden = carry
   kernels = (input_kernel, recurrent_kernel, bias)
-  state, steps, kernels = _in_one_type((hidden, memory), inputs, kernels)
-  outputs, last = _recurrence()((_lstm_forward, _lstm_backward), state, steps, kernels)
+  state, inputs, kernels, real = _in_one_type((hidden, memory), inputs, kernels, steps)
+  cell = (_lstm_forward, _lstm_backward)
+  outputs, last = _recurrence()(cell, state, inputs, kernels, real)
   return outputs.swapaxes(0, 1), (last[1], last[0])
 
 
@@ -115,6 +124,7 @@ def gru(
   recurrent_kernel: Float[AnyArray, 'H 3*H'],
   bias: Float[AnyArray, ' 3*H'],
   recurrent_bias: Float[AnyArray, ' 3*H'],
+  steps: Num[AnyArray, 'B T'] | None = None,
 ) -> tuple[Float[Array, 'B T H'], Float[Array, 'B H']]:
   """Gated recurrent unit that resets after the product, with gates update, reset, candidate.
 
@@ -125,6 +135,7 @@ def gru(
     recurrent_kernel: kernels of the hidden state, one gate after another.
     bias: biases of the inputs, one gate after another.
     recurrent_bias: biases of the hidden state, one gate after another.
+    steps: 1 for real steps and 0 for padding; None if all are real.
 
   Returns:
     All hidden states and the last one.
@@ -132,8 +143,9 @@ def gru(
   Source: Cho et al. 2014; the variant of cuDNN, Keras (reset_after=True) and PyTorch.
   """
   kernels = (input_kernel, recurrent_kernel, bias, recurrent_bias)
-  carry, steps, kernels = _in_one_type((hidden,), inputs, kernels)
-  outputs, (last,) = _recurrence()((_gru_forward, _gru_backward), carry, steps, kernels)
+  carry, inputs, kernels, real = _in_one_type((hidden,), inputs, kernels, steps)
+  cell = (_gru_forward, _gru_backward)
+  outputs, (last,) = _recurrence()(cell, carry, inputs, kernels, real)
   return outputs.swapaxes(0, 1), last
 
 
@@ -152,16 +164,22 @@ def _gru_backward(carry, kept, of_after):
   return (of_hidden * update,), (of_z, of_r, of_h, of_z, of_r, of_h * reset)
 
 
-def _in_one_type(carry, inputs, kernels):
+def _in_one_type(carry, inputs, kernels, steps):
   """The same arrays in their common type, because the carry of a scan must keep its type.
 
-  The inputs become time-major, [T, B, I].
+  The inputs become time-major, [T, B, I], and the marks of real steps [T, B, 1] Boolean.
   """
+  if steps is not None and steps.shape != inputs.shape[:2]:
+    raise ValueError(
+      f'steps of shape {steps.shape} for inputs {inputs.shape}: give one mark for each step'
+    )
   dtype = jnp.result_type(*carry, inputs, *kernels)
-  return jax.tree.map(lambda array: array.astype(dtype), (carry, inputs.swapaxes(0, 1), kernels))
+  arrays = (carry, inputs.swapaxes(0, 1), kernels)
+  real = None if steps is None else (steps > 0).swapaxes(0, 1)[..., None]
+  return *jax.tree.map(lambda array: array.astype(dtype), arrays), real
 
 
-def _scan(cell, carry, inputs, kernels) -> tuple[Array, Any]:
+def _scan(cell, carry, inputs, kernels, real) -> tuple[Array, Any]:
   """Scans a cell over time.
 
   Args:
@@ -177,18 +195,20 @@ def _scan(cell, carry, inputs, kernels) -> tuple[Array, Any]:
     inputs: [T, B, I].
     kernels: (input_kernel [I, G], recurrent_kernel [H, G], bias [G]), optionally followed by a
       recurrent bias [G].
+    real: [T, B, 1] bool, the steps that change the carry; None for all.
 
   Returns:
     Hidden states [T, B, H] and the last carry.
   """
-  return _recur_forward(cell, carry, inputs, kernels)[0]
+  return _recur_forward(cell, carry, inputs, kernels, real)[0]
 
 
-def _recur_forward(cell, carry, inputs, kernels):
+def _recur_forward(cell, carry, inputs, kernels, real):
   input_kernel, recurrent_kernel, bias, *recurrent_bias = kernels
   joined = jnp.concatenate([input_kernel, recurrent_kernel])  # [I + H, G]
 
-  def step(carry, inputs):
+  def step(carry, at_time):
+    inputs, real = at_time
     if recurrent_bias:
       sums = (inputs @ input_kernel + bias, carry[0] @ recurrent_kernel + recurrent_bias[0])
     else:  # one product for each step; projected inputs [T, B, G] would be written and read back
@@ -199,19 +219,31 @@ def _recur_forward(cell, carry, inputs, kernels):
       for gate in jnp.split(array, array.shape[-1] // carry[0].shape[-1], axis=-1)
     ]
     after, kept = cell[0](carry, *gates)
+    after = _where_real(real, after, carry)
     return after, (after[0], carry, kept)
 
-  last, (outputs, carries, kept) = jax.lax.scan(step, carry, inputs)
-  return (outputs, last), (inputs, carries, kept, kernels)
+  last, (outputs, carries, kept) = jax.lax.scan(step, carry, (inputs, real))
+  return (outputs, last), (inputs, carries, kept, kernels, real)
+
+
+def _where_real(real, values, others):
+  """The values of real steps, and the others of padded steps."""
+  if real is None:
+    return values
+  return tuple(jnp.where(real, *pair) for pair in zip(values, others, strict=True))
 
 
 def _recur_backward(cell, saved, cotangents):
-  inputs, carries, kept, (input_kernel, recurrent_kernel, *biases) = saved
+  inputs, carries, kept, (input_kernel, recurrent_kernel, *biases), real = saved
   of_outputs, of_last = cotangents
 
   def step(of_carry, at_time):
-    carry, kept, of_output = at_time
-    of_carry, of_gates = cell[1](carry, kept, (of_carry[0] + of_output, *of_carry[1:]))
+    carry, kept, of_output, real = at_time
+    of_after = (of_carry[0] + of_output, *of_carry[1:])
+    zeros = (0.0,) * len(of_after)
+    of_carry, of_gates = cell[1](carry, kept, _where_real(real, of_after, zeros))
+    if real is not None:  # a padded step passes the cotangent on
+      of_carry = _sums(of_carry, _where_real(real, zeros, of_after))
     ways = len(biases)  # 2 where inputs and hidden state enter the gates separately, else 1
     each = len(of_gates) // ways
     joined = [
@@ -222,14 +254,18 @@ def _recur_backward(cell, saved, cotangents):
     return (of_carry[0] + joined[-1] @ recurrent_kernel.T, *of_carry[1:]), joined
 
   # of_sums: [T, B, G] each
-  of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs), reverse=True)
+  of_first, of_sums = jax.lax.scan(step, of_last, (carries, kept, of_outputs, real), reverse=True)
   of_inputs = of_sums[0] @ input_kernel.T
   of_kernels = (
     _over_time(inputs, of_sums[0]),
     _over_time(carries[0], of_sums[-1]),
     *[of_sum.sum((0, 1)) for of_sum in of_sums],
   )
-  return of_first, of_inputs, of_kernels
+  return of_first, of_inputs, of_kernels, None
+
+
+def _sums(first, second):
+  return tuple(one + other for one, other in zip(first, second, strict=True))
 
 
 def _over_time(values, of_sums):

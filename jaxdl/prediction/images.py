@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 
+from jaxdl.config.arguments import about
 from jaxdl.data import preprocess, recorded
 from jaxdl.data.photographs import decode
 
-Pixels = UInt8[np.ndarray, 'N H W C']
+Pixels = UInt8[np.ndarray, 'N H W C'] | Float32[np.ndarray, 'N H W C']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Preparation:
     fit: 'crop' or 'area', as in the config's data section.
     background: colour behind transparent pixels, as in `decode.square`.
     invert: whether each pixel v becomes 255 − v.
+    dtype: type of the network's images, uint8 or float32 in 0..1.
   """
 
   shape: tuple[int, int, int]
@@ -30,6 +32,7 @@ class Preparation:
   fit: str
   background: Any
   invert: bool = False
+  dtype: type = np.uint8
 
   def of_file(self, encoded: bytes) -> Pixels:
     """Decodes a file.
@@ -42,7 +45,7 @@ class Preparation:
       encoded: content of an image file.
 
     Returns:
-      [1, H, W, C] uint8.
+      [1, H, W, C] of the network's type.
 
     Raises:
       Exception: any exception of Pillow if the bytes are not a sound image.
@@ -50,23 +53,30 @@ class Preparation:
     if self.photographs:
       square = decode.square(encoded, self.shape[0], self.fit, self.background)[None]
       return 255 - square if self.invert else square
-    return self._fitted(decode.upright(encoded, self.background)[None])
+    pixels = decode.upright(encoded, self.background)[None]
+    return self._fitted(np.asarray(preprocess.in_unit(pixels)) if self._has_floats else pixels)
 
-  def of_array(self, images: Shaped[np.ndarray, 'N ...'], name: str = 'the array') -> Pixels:
+  @property
+  def _has_floats(self) -> bool:
+    return self.dtype == np.float32
+
+  def of_array(
+    self, images: Shaped[np.ndarray, 'N ...'], name: str = 'the array'
+  ) -> Shaped[np.ndarray, 'N H W C']:
     """Converts images of an array.
 
     Args:
       images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1, which is rounded to
-        the 256 values of a file. C is that of the network.
+        the 256 values of a file if the network's images are uint8. C is that of the network.
       name: the array, for messages.
 
     Returns:
-      [N, H, W, C] uint8; other sizes are cut and scaled as those of files.
+      [N, H, W, C] of the network's type; other sizes are cut and scaled as those of files.
 
     Raises:
       ValueError: another type, shape or range, or another number of channels.
     """
-    return self._fitted(self._as_bytes(self._with_channels(images, name), name))
+    return self._fitted(self._of_type(self._with_channels(images, name), name))
 
   def _with_channels(self, images, name):
     """Adds the axis of channels where it is missing."""
@@ -88,10 +98,10 @@ class Preparation:
       raise ValueError(f'{name} has the shape {images.shape}: give at least one image')
     return images
 
-  def _as_bytes(self, images, name):
-    """uint8, also of floating-point images from 0 to 1."""
+  def _of_type(self, images, name):
+    """The network's type, also of the other one."""
     if images.dtype == np.uint8:
-      return np.asarray(images)
+      return np.asarray(preprocess.in_unit(images) if self._has_floats else images)
     if images.dtype.kind != 'f':
       raise ValueError(
         f'{name} has the type {images.dtype}: give uint8 from 0 to 255, or floating point from 0 '
@@ -103,9 +113,11 @@ class Preparation:
         f'{name} goes from {low:g} to {high:g}: give floating-point images from 0 to 1, or uint8 '
         'from 0 to 255'
       )
+    if self._has_floats:
+      return np.asarray(images, np.float32)
     return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
 
-  def _fitted(self, images: Pixels) -> UInt8[np.ndarray, 'N h w c']:
+  def _fitted(self, images: Pixels) -> Shaped[np.ndarray, 'N h w c']:
     """Images of one size and 1 or 3 channels → those of the network."""
     height, width, channels = self.shape
     if images.shape[1:3] != (height, width):
@@ -115,9 +127,10 @@ class Preparation:
     if images.shape[1:3] != (height, width):
       fits = self.fit != 'crop' or images.shape[1] < height
       images = preprocess.fit(images, height, 'area' if fits else 'crop')
-    return 255 - images if self.invert else images
+    white = 1 if self._has_floats else 255
+    return white - images if self.invert else images
 
-  def _square(self, images: Pixels) -> UInt8[np.ndarray, 'N side side C']:
+  def _square(self, images: Pixels) -> Shaped[np.ndarray, 'N side side C']:
     """The largest square in the centre."""
     height, width, _ = self.shape
     found = images.shape[1:3]
@@ -131,16 +144,58 @@ class Preparation:
     return images[:, top : top + side, left : left + side]
 
 
-def preparation(config: Mapping[str, Any], *, invert: bool = False) -> Preparation:
-  """The preparation of a run's images.
+@dataclasses.dataclass(frozen=True)
+class VectorPreparation:
+  """How vectors and sequences are brought to the form that a network takes.
+
+  Attributes:
+    shape: shape of one example, of sequences with the channel that marks real steps.
+    dtype: float32.
+  """
+
+  shape: tuple[int, ...]
+  dtype: type = np.float32
+
+  def of_file(self, encoded: bytes) -> Float32[np.ndarray, '1 ...']:
+    """Raises ValueError: vectors and sequences are read from arrays."""
+    raise ValueError('the run takes vectors or sequences: give an .npz or .npy file')
+
+  def of_array(
+    self, values: Float32[np.ndarray, 'N ...'], name: str = 'the array'
+  ) -> Float32[np.ndarray, 'N ...']:
+    """Checks vectors or sequences as returned by `inputs.own`.
+
+    Raises:
+      ValueError: another shape.
+    """
+    if values.shape[1:] != self.shape:
+      raise ValueError(
+        f'{name} has examples of {list(values.shape[1:])}, but the network takes {list(self.shape)}'
+      )
+    return values
+
+
+def preparation(
+  config: Mapping[str, Any], *, invert: bool = False
+) -> Preparation | VectorPreparation:
+  """The preparation of a run's images, vectors or sequences.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run, with its facts about the data ('dataset'); not of a text.
     invert: whether images are inverted.
+
+  Raises:
+    ValueError: `invert` for vectors or sequences.
   """
+  example = recorded.example(config)
+  if example.column != 'image':
+    if invert:
+      raise about(ValueError('invert=True is for images, but the run takes vectors'), 'invert')
+    return VectorPreparation(example.shape)
   photographs = config['data']['name'] == 'image_folder'
   return Preparation(
     shape=recorded.image_shape(config),
+    dtype=example.dtype,
     photographs=photographs,
     fit=recorded.setting(config, 'fit'),
     background=recorded.setting(config, 'background') if photographs else 'white',

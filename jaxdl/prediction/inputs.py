@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Float32, Int32, Shaped
 
 from jaxdl.config.spelling import nearest
 from jaxdl.data.photographs import decode, folders
@@ -56,13 +56,14 @@ class Stack:
 
   Attributes:
     name: the file of the array; '' for an array in memory.
-    images: [N, …], not yet checked.
-    labels: [N], the number of each image's class; -1 where it is not known.
+    images: [N, …], not yet checked; or vectors or sequences as stored.
+    labels: [N], the number of each image's class, -1 where it is not known; or rows [N, D], the
+      targets of a regression or the labels that an example has, NaN where they are not known.
   """
 
   name: str
   images: Shaped[np.ndarray, 'N ...']
-  labels: Int32[np.ndarray, ' N']
+  labels: Int32[np.ndarray, ' N'] | Float32[np.ndarray, 'N D']
 
   def __len__(self) -> int:
     return len(self.images)
@@ -97,7 +98,11 @@ class Found:
     return any(source.has_labels for source in self.sources)
 
 
-def images(given: Sequence[str | os.PathLike], classes: Sequence[str]) -> Found:
+def images(
+  given: Sequence[str | os.PathLike],
+  classes: Sequence[str],
+  read: Callable[[Path], Stack] | None = None,
+) -> Found:
   """Finds images.
 
   Args:
@@ -105,6 +110,8 @@ def images(given: Sequence[str | os.PathLike], classes: Sequence[str]) -> Found:
       names), glob patterns, or '-' for an image from standard input.
     classes: the names of the run's classes. If all folders directly inside a given folder have such
       names, they are the labels of the images inside them.
+    read: function that reads an array file; None for one with the images and labels of a built-in
+      data set.
 
   Returns:
     Found.
@@ -123,7 +130,7 @@ def images(given: Sequence[str | os.PathLike], classes: Sequence[str]) -> Found:
       sources.append(found)
       left_out += others
     elif path.suffix.lower() in ARRAYS:
-      sources.append(_stack(path, classes))
+      sources.append(_stack(path, classes) if read is None else read(path))
     else:
       sources.append(Files((File(str(path), path.read_bytes),)))
   return Found(tuple(_joined(sources)), tuple(left_out))

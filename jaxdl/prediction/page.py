@@ -111,9 +111,9 @@ def _legend(columns: Sequence[str], signed: Sequence[int]) -> list[str]:
   if of_sign and explained.DIFFERENCE in of_sign:
     return ['Difference: red where the reconstruction is brighter than expected, blue darker.']
   if others and explained.RECONSTRUCTION not in others:
-    found.append(f'{", ".join(others)}: bright pixels matter most for the predicted class.')
+    found.append(f'{", ".join(others)}: bright pixels matter most for the prediction.')
   if of_sign:
-    found.append(f'{", ".join(of_sign)}: red pixels speak for the predicted class, blue against.')
+    found.append(f'{", ".join(of_sign)}: red pixels speak for the prediction, blue against.')
   if found:
-    found.append('A map of one colour: nothing speaks for the class.')
+    found.append('A map of one colour: nothing speaks for it.')
   return found

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Float, Float32, Int32, Shaped
 
 from jaxdl.analysis import units
 from jaxdl.data import recorded
@@ -30,6 +30,8 @@ class Predictor:
     variables: its variables.
     distort: whether the config's distortion is applied, as evaluation does.
     batch_size: examples of a batch; None for that of the run's evaluation.
+    examples: number of examples that are measured. Without it, the metrics that need the scores of
+      all examples are left out.
 
   Attributes:
     batch_size: examples of a batch.
@@ -44,6 +46,7 @@ class Predictor:
     *,
     distort: bool = False,
     batch_size: int | None = None,
+    examples: int = 0,
   ):
     self.batch_size = batch_size or recorded.setting(config, 'evaluation_batch_size')
     self._model = model
@@ -52,33 +55,41 @@ class Predictor:
     if config['data']['name'] == 'image_folder':
       self.capacity = photographs.capacity(self.batch_size, recorded.image_shape(config)[0])
     self._prepare = recorded.preparation(config, distort=distort)
-    self._shape = recorded.image_shape(config)
-    self._task = tasks.build(config['task'])[1]
+    self._example = recorded.example(config)
+    self._task = _task(config, examples)
+    kept = config['dataset']
+    # Targets of a regression and several labels of an example are rows; classes are numbers.
+    self._column = 'value' if kept.get('targets') else 'label'
+    self._width = None
+    if kept.get('targets') or config['task']['name'] == 'multi_label':
+      self._width = len(kept.get('targets', {}).get('names', kept['classes']))
     self._needs_labels = config['task']['name'] != 'reconstruct'
     self._run = jax.jit(self._outputs_and_sums)
     self._layers: dict[str, Callable] = {}
 
   def _outputs_and_sums(self, variables, batch):
-    """Outputs of a batch, the squared error of each example if it is an image, and sums."""
+    """Outputs of a batch, the squared error of each reconstruction, and sums."""
     batch = self._prepare(batch)
     outputs, _ = self._model.apply(variables, batch['inputs'], mutable=['carry'])
     found = {'outputs': outputs, 'inputs': batch['inputs']}
-    if outputs.shape == batch['target'].shape:
+    if 'target_scale' not in batch and outputs.shape == batch['target'].shape:
       found['target'] = batch['target']
-      found['errors'] = jnp.square(outputs - batch['target']).mean((1, 2, 3))
+      axes = tuple(range(1, outputs.ndim))
+      found['errors'] = jnp.square(outputs - batch['target']).mean(axes)
     return found, self._task(outputs, batch)
 
   def start(
     self,
-    images: UInt8[np.ndarray, 'n H W C'],
-    labels: Int32[np.ndarray, ' n'],
+    images: Shaped[np.ndarray, 'n ...'],
+    labels: Int32[np.ndarray, ' n'] | Float32[np.ndarray, 'n D'],
     index: Int32[np.ndarray, ' n'],
   ) -> tuple[Any, Any]:
     """Starts to compute a batch; the device computes while Python continues.
 
     Args:
-      images: at most `batch_size` images of the network's size.
-      labels: their classes; -1 where it is not known.
+      images: at most `batch_size` images of the network's size, or vectors or sequences as stored.
+      labels: their classes, -1 where it is not known; of a regression or of several labels of an
+        example, rows, NaN where they are not known.
       index: their positions, on which a distortion depends.
 
     Returns:
@@ -109,31 +120,41 @@ class Predictor:
   def width(self) -> int:
     """The last axis of the outputs, of a classifier the number of classes; computes nothing."""
     nothing = np.zeros(0, np.int32)
-    batch = self._padded(np.zeros((0, *self._shape), np.uint8), nothing, nothing)
+    batch = self._padded(np.zeros((0, *self._example.shape), self._example.dtype), nothing, nothing)
     found, _ = jax.eval_shape(self._outputs_and_sums, self._variables, batch)
     return found['outputs'].shape[-1]
 
   def _padded(self, images, labels, index):
+    column, shape, dtype = self._example
+    target, of_target, known = self._targets(labels)
     batch = {
-      'image': np.zeros((self.batch_size, *self._shape), np.uint8),
-      'label': np.zeros(self.batch_size, np.int32),
+      column: np.zeros((self.batch_size, *shape), dtype),
+      target: np.zeros((self.batch_size, *of_target.shape[1:]), of_target.dtype),
       'index': np.zeros(self.batch_size, np.int32),
       'mask': np.zeros(self.batch_size, np.float32),
     }
     real = len(images)
-    batch['image'][:real], batch['index'][:real] = images, index
-    batch['label'][:real] = np.maximum(labels, 0)
-    batch['mask'][:real] = labels >= 0 if self._needs_labels else 1
+    batch[column][:real], batch['index'][:real] = images, index
+    batch[target][:real] = of_target
+    batch['mask'][:real] = known if self._needs_labels else 1
     return batch
 
+  def _targets(self, labels):
+    """(name of the column, its values, whether each is known) of labels or targets."""
+    if self._width is None:
+      return 'label', np.maximum(labels, 0), labels >= 0
+    if labels.ndim == 1:  # none is known
+      labels = np.full((len(labels), self._width), np.nan, np.float32)
+    return self._column, np.nan_to_num(labels), ~np.isnan(labels).any(1)
+
   def inputs(
-    self, images: UInt8[np.ndarray, 'n H W C'], index: Int32[np.ndarray, ' n']
+    self, images: Shaped[np.ndarray, 'n ...'], index: Int32[np.ndarray, ' n']
   ) -> Float[jax.Array, 'n ...']:
     """The network's inputs of images."""
-    return self._prepare({'image': images, 'index': index})['inputs']
+    return self._prepare({self._example.column: images, 'index': index})['inputs']
 
   def layer(
-    self, name: str, images: UInt8[np.ndarray, 'n H W C'], index: Int32[np.ndarray, ' n']
+    self, name: str, images: Shaped[np.ndarray, 'n ...'], index: Int32[np.ndarray, ' n']
   ) -> Float[np.ndarray, 'n ...']:
     """The output of a layer after its activation, for at most `batch_size` images.
 
@@ -141,7 +162,7 @@ class Predictor:
       ValueError: an unknown layer; the message lists the names.
     """
     if name not in self._layers:
-      example = np.zeros((1, *self._shape), np.uint8)
+      example = np.zeros((1, *self._example.shape), self._example.dtype)
       inputs = self.inputs(example, np.zeros(1, np.int32))
       units.check_layers(self._model, self._variables, inputs, [name])
 
@@ -153,6 +174,15 @@ class Predictor:
     labels = np.full(len(images), -1, np.int32)
     found = self._layers[name](self._variables, self._padded(images, labels, index))
     return np.asarray(found)[: len(images)]
+
+
+def _task(config, examples):
+  """The task that measures inputs whose labels or targets are known."""
+  name = config['task']['name']
+  classes = len(config['dataset']['classes'])
+  further = tasks.further_metrics(name, config.get('metrics', ()), classes)
+  known = [metric for metric in further if examples or metric not in tasks.NEED_SCORES]
+  return tasks.measuring(tasks.build(config['task'])[1], known, examples)
 
 
 class Total:

@@ -103,6 +103,96 @@ class Reconstructions:
       yield Reconstruction(name, float(error), image)
 
 
+class Regression(NamedTuple):
+  """The predicted values of one input.
+
+  Attributes:
+    name: name of the input; '' for an image in memory.
+    values: those of all targets, in their own unit.
+  """
+
+  name: str
+  values: Float[np.ndarray, ' D']
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Regressions:
+  """Predicted values of inputs; iteration yields a `Regression` for each.
+
+  Attributes:
+    targets: names of the D targets.
+    names: name of each input, such as its file; '' for an image in memory.
+    values: predicted values, in the unit of the training targets.
+  """
+
+  targets: tuple[str, ...]
+  names: tuple[str, ...]
+  values: Float[np.ndarray, 'N D']
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def __iter__(self) -> Iterator[Regression]:
+    for name, values in zip(self.names, self.values, strict=True):
+      yield Regression(name, values)
+
+
+class LabelPrediction(NamedTuple):
+  """The predicted labels of one input.
+
+  Attributes:
+    name: name of the input; '' for an image in memory.
+    labels: names of the labels whose probability is above 0.5.
+    probabilities: those of all labels.
+  """
+
+  name: str
+  labels: tuple[str, ...]
+  probabilities: Float[np.ndarray, ' K']
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelPredictions:
+  """Predicted labels of inputs, any number for each; iteration yields a `LabelPrediction`.
+
+  Attributes:
+    classes: names of the K labels.
+    names: name of each input, such as its file; '' for an image in memory.
+    probabilities: sigmoid of the logits.
+    logits: outputs of the network.
+  """
+
+  classes: tuple[str, ...]
+  names: tuple[str, ...]
+  probabilities: Float[np.ndarray, 'N K']
+  logits: Float[np.ndarray, 'N K']
+
+  def __len__(self) -> int:
+    return len(self.names)
+
+  def __iter__(self) -> Iterator[LabelPrediction]:
+    for name, row in zip(self.names, self.probabilities, strict=True):
+      labels = tuple(self.classes[label] for label in np.flatnonzero(row > 0.5))
+      yield LabelPrediction(name, labels, row)
+
+
+def sigmoid(logits: Float[np.ndarray, 'N K']) -> Float[np.ndarray, 'N K']:
+  """Probabilities of the logits of labels, computed in float64."""
+  return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+
+
+def in_own_unit(
+  outputs: Float[np.ndarray, 'N D'], targets: Mapping[str, Any]
+) -> Float[np.ndarray, 'N D']:
+  """Converts the outputs of a regression to the unit of its targets, in float64.
+
+  Args:
+    outputs: standardised predictions.
+    targets: 'mean' and 'deviation' of each target, as in a run's `config['dataset']['targets']`.
+  """
+  return outputs.astype(np.float64) * np.array(targets['deviation']) + np.array(targets['mean'])
+
+
 def softmax(logits: Float[np.ndarray, 'N K']) -> Float[np.ndarray, 'N K']:
   """Probabilities of logits, computed in float64."""
   exponents = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
@@ -160,7 +250,8 @@ class Writer:
 
     Args:
       found: column → value of each row, in the order of the columns. A value that is a mapping,
-        such as class → probability, is several columns of a CSV file and an object in JSON Lines.
+        such as class → probability, is several columns of a CSV file and an object in JSON Lines; a
+        list of texts is one column, separated by '; ', and a list.
     """
     assert self._open is not None
     if self._file.suffix.lower() == '.csv':
@@ -183,5 +274,8 @@ def _cells(values):
   """The cells of a row of a CSV file."""
   cells = []
   for value in values.values():
-    cells += value.values() if isinstance(value, Mapping) else [value]
+    if isinstance(value, Mapping):
+      cells += value.values()
+    else:
+      cells.append('; '.join(value) if isinstance(value, list) else value)
   return cells

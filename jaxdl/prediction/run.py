@@ -11,10 +11,11 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.data import recorded
 from jaxdl.exports import of_run
-from jaxdl.prediction import images, inputs, results, stream, texts
+from jaxdl.prediction import images, inputs, own_arrays, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total
-from jaxdl.prediction.results import Predictions, Reconstructions
+from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
 from jaxdl.views import subject
 
@@ -35,7 +36,7 @@ class Run(record.Run):
 
   @property
   def kind(self) -> str:
-    """'cnn', 'recurrent', 'classifier' (any other), 'language_model' or 'autoencoder'."""
+    """The kind of the network, as `Subject.kind`, such as 'cnn' or 'regressor'."""
     return subject.kind_of(self.config)
 
   def predict(
@@ -45,8 +46,9 @@ class Run(record.Run):
     distort: bool = False,
     invert: bool = False,
     batch_size: int | None = None,
-  ) -> Predictions | Reconstructions | list[texts.Measured]:
-    """Predicts the classes of images; reconstructs them; or measures texts.
+    lengths: Sequence[int] | np.ndarray | None = None,
+  ) -> Predictions | Reconstructions | Regressions | LabelPredictions | list[texts.Measured]:
+    """Predicts the classes, labels or values of images; reconstructs them; or measures texts.
 
     Images are prepared as for the run's evaluation. Files are decoded in several threads while the
     network computes.
@@ -54,14 +56,17 @@ class Run(record.Run):
     Args:
       given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1, or
         as a sequence of arrays of one shape; or paths, folders and patterns as those of
-        `jaxdl predict`. For a language model, paths of texts.
+        `jaxdl predict`. For a language model, paths of texts. For a run on own arrays, an array as
+        in training: images, vectors [N, F] or sequences [N, T, F].
       distort: whether the config's distortion is applied, as evaluation does.
       invert: whether each pixel v becomes 255 − v.
       batch_size: images of a batch; None for that of the run's evaluation, with which the result
         equals the evaluation to the bit.
+      lengths: number of real steps of each sequence; None if all steps are real.
 
     Returns:
-      Predictions of a classifier, Reconstructions of an autoencoder, or a Measured for each text.
+      Predictions of a classifier, LabelPredictions of a classifier of labels, Regressions of a
+      regression, Reconstructions of an autoencoder, or a Measured for each text.
 
     Raises:
       ValueError: an input that cannot be read, or images of another shape, type or range.
@@ -69,7 +74,7 @@ class Run(record.Run):
     """
     if self.kind == 'language_model':
       return self._measured(given)
-    found = self._found(given)
+    found = self._found(given, lengths)
     predictor = self._predictor(distort, batch_size)
     names, labels, parts = [], [], []
     for batch, (outputs, _) in self._computed(found, predictor, invert):
@@ -82,7 +87,13 @@ class Run(record.Run):
     if self.kind == 'autoencoder':
       pictures = subject.pictures(self.config, whole['outputs'])
       return Reconstructions(tuple(names), whole['errors'], pictures, known)
+    if self.kind == 'regressor':
+      targets = self.config['dataset']['targets']
+      values = results.in_own_unit(whole['outputs'], targets)
+      return Regressions(tuple(targets['names']), tuple(names), values)
     logits = whole['outputs']
+    if self.kind == 'multi_label':
+      return LabelPredictions(self.classes, tuple(names), results.sigmoid(logits), logits)
     classes = results.class_names(self.classes, logits.shape[-1])
     return Predictions(classes, tuple(names), results.softmax(logits), logits, known)
 
@@ -119,7 +130,8 @@ class Run(record.Run):
     Args:
       data: the name of one of the run's splits, such as 'test', whose examples are read again and
         whose metrics equal the summary's; or (images, labels) as in `predict`, labels [N] being
-        numbers or names of classes; or a folder of class folders.
+        numbers or names of classes; or a folder of class folders. For a run on own arrays, (x, y)
+        or (x, y, lengths), or their file; the labels are as in training.
       distort: whether the config's distortion is applied, as evaluation does.
 
     Returns:
@@ -130,16 +142,19 @@ class Run(record.Run):
       ValueError: data without labels, or as `predict`.
       OSError: the data cannot be read, or as `predict`.
     """
-    if isinstance(data, str) and data in self.config['data']['splits']:
+    if isinstance(data, str) and data in self._splits:
       return self._evaluated_split(data, distort)
     self._refuse_texts('evaluate', ': give the name of a split, such as test')
-    if isinstance(data, tuple) and len(data) == 2:
+    has_rows = self.kind in ('regressor', 'multi_label')
+    if isinstance(data, tuple) and (has_rows or own_arrays.is_own(self.config)):
+      found = inputs.Found((own_arrays.stack(self.config, *data),))
+    elif isinstance(data, tuple) and len(data) == 2:
       pixels, labels = data
       checked = inputs.checked(_as_array(pixels), np.asarray(labels), 'the array', self.classes)
       found = inputs.Found((inputs.Stack('', *checked),))
     else:
       found = self._found(data)
-    predictor = self._predictor(distort, None)
+    predictor = self._predictor(distort, None, len(found))
     total = Total(predictor.capacity)
     for _, (_, sums) in self._computed(found, predictor, False):
       total.add(sums)
@@ -173,17 +188,19 @@ class Run(record.Run):
     return found.files[0]
 
   def _evaluated_split(self, name: str, distort: bool) -> dict[str, float]:
-    split = subject.data_of_run(self.folder, self.config).splits[name]
+    data = subject.data_of_run(self.folder, self.config)
+    split = data.splits[name]
     if self.kind == 'language_model':
       total = Total()
       total.add(self._text_predictor.sums(split))
       return _metrics(total)
-    predictor, total = self._predictor(distort, None), Total(split.capacity)
+    predictor, total = self._predictor(distort, None, split.count), Total(split.capacity)
     for number in range(split.batches):
       feed = {key: values[0] for key, values in split.feed(number, 1).items()}
       batch = split.fetch(split.arrays, feed)
       real = batch['mask'] > 0
-      arrays = (batch[key][real] for key in ('image', 'label', 'index'))
+      target = 'value' if 'value' in batch else 'label'
+      arrays = (batch[key][real] for key in (recorded.example(self.config).column, target, 'index'))
       total.add(jax.device_get(predictor.start(*arrays)[1]))
     return _metrics(total)
 
@@ -191,21 +208,37 @@ class Run(record.Run):
   def _text_predictor(self) -> texts.TextPredictor:
     return texts.TextPredictor(self.config, self.model, self.variables)
 
-  def _predictor(self, distort: bool, batch_size: int | None) -> Predictor:
-    key = (distort, batch_size)
+  def _predictor(self, distort: bool, batch_size: int | None, examples: int = 0) -> Predictor:
+    key = (distort, batch_size, examples)
     if key not in self._predictors:
       format.dataset(self.config, self.folder)
       self._predictors[key] = Predictor(
-        self.config, self.model, self.variables, distort=distort, batch_size=batch_size
+        self.config,
+        self.model,
+        self.variables,
+        distort=distort,
+        batch_size=batch_size,
+        examples=examples,
       )
     return self._predictors[key]
 
-  def _found(self, given: Any) -> inputs.Found:
-    """The inputs of paths or of images in memory."""
-    paths = _as_paths(given)
+  @property
+  def _splits(self) -> Sequence[str]:
+    """The names of the run's splits; a run of format 1 has them only in its config."""
+    examples = self.config['dataset'].get('examples')
+    return list(examples or self.config['data']['splits'])
+
+  def _found(self, given: Any, lengths: Any = None) -> inputs.Found:
+    """The inputs of paths or of images, vectors or sequences in memory."""
+    paths, is_own = _as_paths(given), own_arrays.is_own(self.config)
+    if lengths is not None and (paths is not None or not is_own):
+      raise ValueError('lengths are for sequences in memory: leave them out')
     if paths is not None:
-      return inputs.images(paths, self.classes)
+      read = functools.partial(own_arrays.from_file, self.config) if is_own else None
+      return inputs.images(paths, subject.folder_classes(self.config), read)
     array = _as_array(given)
+    if is_own:
+      return inputs.Found((own_arrays.stack(self.config, array, lengths=lengths),))
     return inputs.Found((inputs.Stack('', *inputs.checked(array, None, 'the array', ())),))
 
   def _computed(

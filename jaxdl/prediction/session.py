@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import appearance
+from jaxdl.config.arguments import about
+from jaxdl.data import appearance, recorded
 from jaxdl.prediction import explained, images, results, rows, screen, stream
 from jaxdl.prediction.inputs import Found
 from jaxdl.prediction.page import Page
 from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.stream import Batch, Fault
 from jaxdl.runs import packed
+from jaxdl.views import attributions
 from jaxdl.views.subject import Subject
 
 FAR, FAR_OF_ONE = 2.5, 2.5  # standard deviations; see `appearance_warning`
@@ -50,7 +52,7 @@ class Outcome:
   Attributes:
     count: number of inputs that were predicted.
     rows: the rows for the screen.
-    counts: (class, number of inputs predicted as it), the most frequent first.
+    counts: (class or label, number of inputs predicted as it), the most frequent first.
     metrics: of the inputs whose class is known, or of all inputs of an autoencoder.
     labelled: their number.
     faults: the inputs that cannot be read.
@@ -82,23 +84,30 @@ class Session:
 
   def __init__(self, subject: Subject, found: Found, choice: Choice):
     self._subject, self._found, self._choice = subject, found, choice
+    self._is_of_images = recorded.example(subject.config).column == 'image'
+    if not self._is_of_images and (choice.page or choice.explain is not None):
+      name, value = ('page', True) if choice.page else ('explain', ','.join(choice.explain or []))
+      error = ValueError(f'{name}={value} draws images, but the run takes vectors: leave it out')
+      raise about(error, name)
     self._predictor = Predictor(
       subject.config, subject.model, subject.variables, distort=choice.distort
     )
     self._preparation = images.preparation(subject.config, invert=choice.invert)
-    self._is_classifier = subject.kind != 'autoencoder'
-    outputs = self._predictor.width() if self._is_classifier else len(subject.classes)
-    kind = rows.Classes if self._is_classifier else rows.Errors
-    classes = results.class_names(subject.classes, outputs)
-    self._rows = kind(classes, has_labels=found.has_labels)
+    self._rebuilds = subject.kind == 'autoencoder'
+    self._rows = rows.of_kind(
+      subject.kind,
+      subject.config['dataset'],
+      self._predictor.width(),
+      has_labels=found.has_labels,
+    )
     self._explainer = None
     self.columns, self.signed = [], []
-    if choice.explain is not None and self._is_classifier:
+    if choice.explain is not None and not self._rebuilds:
       self._explainer = explained.Explainer(
         subject.config, subject.model, subject.variables, choice.explain
       )
       self.columns, self.signed = self._explainer.columns, self._explainer.signed
-    elif not self._is_classifier:
+    elif self._rebuilds:
       self.columns, self.signed = [explained.RECONSTRUCTION, explained.DIFFERENCE], [1]
 
   def run(self, advance: Callable[[int], Any]) -> Outcome:
@@ -125,10 +134,11 @@ class Session:
         if not batch.names:
           continue
         of_batch = self._rows.of(batch, found)
-        if self._is_classifier:
-          counts += np.bincount([row.predicted for row in of_batch], minlength=len(counts))
+        for row in of_batch:
+          counts[list(row.counted)] += 1
         total.add(sums)
-        looks += appearance.of_images(batch.images).sum(0)
+        if self._is_of_images:
+          looks += appearance.of_images(batch.images).sum(0)
         if writer:
           writer.rows(row.values for row in of_batch)
         self._draw(of_batch, found, pages, page)
@@ -176,7 +186,7 @@ class Session:
       file = folder / PAGE
     title = f'{packed.name_of(subject.workdir)} at step {subject.step:,}'
     if choice.explain is not None:
-      heading = f'{title}: {_heading(self.columns, self.signed)}'
+      heading = f'{title}: {_heading(self.columns, self.signed, subject.kind)}'
       maker = explained.Pages(folder, stem, self.columns, self.signed, heading)
       pages = stack.enter_context(maker)
     if choice.page:
@@ -200,7 +210,7 @@ class Session:
   def _maps(self, of_batch, found):
     """The maps of the inputs of a batch, or the reconstructions of an autoencoder."""
     count = len(of_batch)
-    if not self._is_classifier:
+    if self._rebuilds:
       rebuilt = self._subject.seen(found['outputs'][:count])
       targets = self._subject.seen(found['target'][:count])
       return [[new, (new - old).mean(-1)] for new, old in zip(rebuilt, targets, strict=True)]
@@ -223,7 +233,7 @@ class Session:
   def _shown(self, kept: list[rows.Row]) -> list[rows.Row]:
     """The rows for the screen among those so far: the first ones, or those of the worst errors."""
     kept = [dataclasses.replace(row, values=row.brief()) for row in kept]
-    if not self._is_classifier:
+    if self._rebuilds:
       kept.sort(key=lambda row: -row.score)
     return kept if self._choice.show_all else kept[: screen.ROWS]
 
@@ -273,15 +283,18 @@ def _label(row: rows.Row) -> str:
   name = pathlib.PurePath(screen.short(row.name)).name
   if row.predicted < 0:
     return f'{name}\n{row.score:.4f}'
+  if 'class' not in row.cells:
+    return '\n'.join([name, *(f'{what} {text}' for what, text in row.cells.items())])
   text = f'{name}\n{row.cells["class"]} {row.score:.4f}'
   return f'{text}\nwrong: {row.cells["label"]}' if row.wrong else text
 
 
-def _heading(columns: Sequence[str], signed: Sequence[int]) -> str:
+def _heading(columns: Sequence[str], signed: Sequence[int], kind: str) -> str:
   """What the maps of a picture show."""
   if explained.RECONSTRUCTION in columns:
     return 'inputs and reconstructions; red is brighter than expected, blue darker'
-  text = 'why the predicted class? Each map on its own scale, from dark to bright'
+  why = attributions.WHY.get(kind, attributions.WHY['classifier'])
+  text = f'why {why}? Each map on its own scale, from dark to bright'
   of_sign = ' and '.join(columns[number] for number in signed)
   text += f'; {of_sign}: red speaks for it, blue against' if of_sign else ''
   return f'{text}. A map of one colour: nothing speaks for it'

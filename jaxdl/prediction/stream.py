@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from concurrent import futures
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int32, Shaped
 
 from jaxdl.data.photographs import decode
-from jaxdl.prediction.images import Preparation
+from jaxdl.prediction.images import Preparation, VectorPreparation
 from jaxdl.prediction.inputs import File, Files, Found, Source, Stack
 
 CHUNK = 64  # inputs that a thread reads at a time
@@ -35,20 +35,22 @@ class Batch:
 
   Attributes:
     names: name of each input.
-    images: their pixels.
-    labels: their classes; -1 where it is not known.
+    images: their pixels, or vectors or sequences.
+    labels: as in `inputs.Stack`.
     index: their positions among all inputs, those that cannot be read included.
     faults: inputs between them that cannot be read.
   """
 
   names: list[str]
-  images: UInt8[np.ndarray, 'n H W C']
-  labels: Int32[np.ndarray, ' n']
+  images: Shaped[np.ndarray, 'n ...']
+  labels: Shaped[np.ndarray, 'n ...']
   index: Int32[np.ndarray, ' n']
   faults: list[Fault]
 
 
-def batches(found: Found, preparation: Preparation, batch_size: int) -> Iterator[Batch]:
+def batches(
+  found: Found, preparation: Preparation | VectorPreparation, batch_size: int
+) -> Iterator[Batch]:
   """Reads inputs in batches of `batch_size`, in order.
 
   Args:
@@ -72,7 +74,7 @@ def batches(found: Found, preparation: Preparation, batch_size: int) -> Iterator
     yield waiting
 
 
-def _parts(found: Found, preparation: Preparation) -> Iterator[Batch]:
+def _parts(found: Found, preparation: Preparation | VectorPreparation) -> Iterator[Batch]:
   """Reads chunks of all sources in threads; a few of them are ready ahead."""
   decode.load_library()
   threads = min(MOST_THREADS, os.cpu_count() or 1)
@@ -97,7 +99,9 @@ def _chunks(found: Found) -> Iterator[tuple[Source, int, int, int]]:
     position += len(source)
 
 
-def _read(source: Source, first: int, stop: int, position: int, preparation: Preparation) -> Batch:
+def _read(
+  source: Source, first: int, stop: int, position: int, preparation: Preparation | VectorPreparation
+) -> Batch:
   """Reads the inputs first .. stop - 1 of a source."""
   if isinstance(source, Stack):
     called = source.name or 'the array'
@@ -112,7 +116,7 @@ def _read(source: Source, first: int, stop: int, position: int, preparation: Pre
 
 
 def _read_files(
-  source: Files, first: int, stop: int, position: int, preparation: Preparation
+  source: Files, first: int, stop: int, position: int, preparation: Preparation | VectorPreparation
 ) -> Batch:
   names, pixels, labels, index, faults = [], [], [], [], []
   for number, file in enumerate(source.files[first:stop]):
@@ -124,7 +128,7 @@ def _read_files(
     pixels.append(read)
     labels.append(file.label)
     index.append(position + number)
-  empty = np.zeros((0, *preparation.shape), np.uint8)
+  empty = np.zeros((0, *preparation.shape), preparation.dtype)
   return Batch(
     names=names,
     images=np.concatenate([empty, *pixels]),
@@ -134,7 +138,9 @@ def _read_files(
   )
 
 
-def _pixels(file: File, preparation: Preparation) -> UInt8[np.ndarray, '1 H W C'] | Fault:
+def _pixels(
+  file: File, preparation: Preparation | VectorPreparation
+) -> Shaped[np.ndarray, '1 ...'] | Fault:
   try:
     return preparation.of_file(file.read())
   except Exception as error:  # the code of each format raises exceptions of its own types

@@ -18,7 +18,7 @@ from jaxdl.report import results
 from jaxdl.runs import files, identity, integrity
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics
+from jaxdl.step import metrics, watch
 from jaxdl.step.intervals import wilson
 
 MOST_CLASSES = 100  # most rows of the table of recalls; of more classes, the lowest ones are shown
@@ -33,6 +33,8 @@ DOES = {  # task → what the network does; {inputs} and {classes} are filled in
   'classify_by_squared_error': 'It assigns {inputs} to {classes}.',
   'reconstruct': 'It reconstructs {inputs}.',
   'next_char': 'It predicts the next character of a text, one of {classes}.',
+  'regress': 'It predicts {classes} from {inputs}.',
+  'multi_label': 'It assigns any number of labels to {inputs}, {classes}.',
 }
 
 
@@ -144,7 +146,7 @@ def _network(record, lead, layers):
   what = f'A {kind}{cell}{size}.'
   does = DOES.get(records.task(record.config) or '', '')
   shape = _shape(record)
-  if does and shape and record.classes:
+  if does and shape and _classes(record):
     what += ' ' + does.format(inputs=f'inputs of shape {shape}', classes=_classes(record))
   blocks = [Block(f'{lead}.'), Block(what)]
   if layers:
@@ -154,10 +156,19 @@ def _network(record, lead, layers):
 
 
 def _classes(record):
-  names = [str(name) for name in record.classes]
-  if records.task(record.config) == 'next_char':
+  """What the network predicts, in words; '' if its names are not known."""
+  task = records.task(record.config)
+  targets = record.config.get('dataset', {}).get('targets', {})
+  names = [str(name) for name in (targets.get('names', ()) if targets else record.classes)]
+  if not names:
+    return ''
+  if task == 'next_char':
     return f'{len(names):,} characters'
   shown = ', '.join(names[:NAMED]) + (', …' if len(names) > NAMED else '')
+  if task == 'regress':
+    return f'{len(names):,} numbers ({shown})' if len(names) > 1 else f'the number {shown}'
+  if task == 'multi_label':
+    return f'out of {len(names):,}: {shown}'
   return f'one of {len(names):,} classes: {shown}'
 
 
@@ -202,7 +213,7 @@ def _figures(record):
     return Part('Figures', [Block('The network has not been evaluated yet.')])
   blocks = [
     Block(columns=('figure', 'value', '95 % interval', 'examples'), rows=rows, numbers=(1, 2, 3)),
-    Block(f'At step {record.summary["step"]:,}, the checkpoint of the lowest validation loss.'),
+    Block(f'At step {record.summary["step"]:,}, the checkpoint of {watch.of(record.config).best}.'),
   ]
   if any(row[2] != '–' for row in rows):
     blocks.append(

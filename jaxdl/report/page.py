@@ -14,7 +14,7 @@ from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics
+from jaxdl.step import metrics, watch
 
 if TYPE_CHECKING:
   import jinja2
@@ -141,6 +141,7 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
+    'best': watch.of(record.config).best,
   }
 
 
@@ -181,6 +182,7 @@ def several(found: Sequence[Run]) -> dict:
     'environment': [],
     'config': '',
     'folder': '',
+    'best': ' or '.join(dict.fromkeys(watch.of(record.config).best for record in found)),
   }
 
 
@@ -262,7 +264,7 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(f'At step {step:,}, the checkpoint of the lowest validation loss.')
+    remarks.append(f'At step {step:,}, the checkpoint of {watch.of(record.config).best}.')
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')

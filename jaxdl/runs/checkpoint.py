@@ -58,7 +58,10 @@ class Manager(ocp.CheckpointManager):
     super().__init__(f'{self._temporary.name}/{LINK}' if self._temporary else folder, **keywords)
 
   def metrics(self, step: int) -> dict | None:
-    """The validation loss of a checkpoint, {'loss': nats}; None if it is absent or damaged."""
+    """The score of a checkpoint, {'loss': number}; None if it is absent or damaged.
+
+    It is the validation loss, or the score of the metric that the run watches (`step.watch`).
+    """
     try:
       integrity.check_loss(self.folder / str(step))
     except integrity.DamagedError:
@@ -97,7 +100,8 @@ def _linked(folder):
 def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   """Opens `workdir/checkpoints`.
 
-  The folder keeps the last two checkpoints and the one with the lowest validation loss.
+  The folder keeps the last two checkpoints and the best one: that with the lowest score, which is
+  the validation loss unless the run watches another metric.
 
   Args:
     workdir: the run's folder.
@@ -140,8 +144,8 @@ def save(
   state: State,
   config: dict[str, Any],
   *,
-  validation_loss: float | None = None,
-  since_log: Mapping[str, float] | None = None,
+  score: float | None = None,
+  since_log: Mapping[str, Any] | None = None,
 ) -> None:
   """Saves a state in the background: 'model' for analysis, 'train' to resume, config and checksums.
 
@@ -152,7 +156,8 @@ def save(
     checkpoints: the manager; None in a process that writes no checkpoints.
     state: State to save.
     config: the resolved config, plain JSON data.
-    validation_loss: in the unit of the task's loss; a checkpoint without one is never the best.
+    score: of the metric that the run watches (`step.watch`), by default the validation loss; a
+      checkpoint without one is never the best.
     since_log: name → sum since the last log. After a resumption, the next log then equals that of
       an uninterrupted run.
 
@@ -168,7 +173,7 @@ def save(
   disk.check_space(checkpoints.folder, size, f'the checkpoint of step {step}')
   texts = {
     'config': config,
-    'since_log': {name: float(value) for name, value in (since_log or {}).items()},
+    'since_log': {name: np.asarray(value).tolist() for name, value in (since_log or {}).items()},
   }
   texts['checksums'] = {
     'model': integrity.checksums(model),
@@ -180,9 +185,7 @@ def save(
     train=ocp.args.StandardSave(train),
     **{name: ocp.args.JsonSave(text) for name, text in texts.items()},
   )
-  checkpoints.save(
-    step, args=items, metrics=None if validation_loss is None else {'loss': validation_loss}
-  )
+  checkpoints.save(step, args=items, metrics=None if score is None else {'loss': score})
   checkpoints.unread = step
 
 
@@ -273,7 +276,7 @@ def restore_last(checkpoints: Manager, state: State, *, start_over: bool = False
 
 
 def restore_best(checkpoints: Manager, state: State) -> State:
-  """Reads the last checkpoint back, then restores the one with the lowest validation loss.
+  """Reads the last checkpoint back, then restores the one with the lowest score.
 
   Args:
     checkpoints: the manager.
@@ -330,7 +333,7 @@ def kept_steps(workdir: str | os.PathLike) -> list[int]:
     return sorted(checkpoints.all_steps())
 
 
-def since_log(checkpoints: Manager | None, step: int) -> dict[str, float]:
+def since_log(checkpoints: Manager | None, step: int) -> dict[str, Any]:
   """The sums since the last log that were saved with a step, name → sum; {} if there are none."""
   if checkpoints is None or not (checkpoints.folder / str(step) / 'since_log').is_dir():
     return {}
@@ -338,8 +341,8 @@ def since_log(checkpoints: Manager | None, step: int) -> dict[str, float]:
   return found['since_log']
 
 
-def best_loss(checkpoints: Manager) -> float:
-  """The lowest validation loss of the checkpoints; infinite if there is none."""
+def best_score(checkpoints: Manager) -> float:
+  """The lowest score of the checkpoints, as in `save`; infinite if there is none."""
   best = checkpoints.best_step()
   measured = None if best is None else checkpoints.metrics(best)
   return float('inf') if measured is None else measured['loss']
@@ -352,7 +355,8 @@ def load_model(
 
   Args:
     workdir: the run's folder, or the file of a packed run.
-    step: 'best' (lowest validation loss; the last one if no validation was run) | 'last' | int.
+    step: 'best' (by the metric that the run watches, by default the lowest validation loss; the
+      last one if no validation was run) | 'last' | int.
 
   Returns:
     (linen module, variables, config).

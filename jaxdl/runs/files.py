@@ -81,6 +81,7 @@ def summary_keys() -> dict:
     'device': (_is(str), MUST),
     'data': (_is(str), MUST),
     'versions': (_is(dict), MAY),
+    'watch': (_is(str), MAY),
     'reported': (_is(dict), MAY),
     **figures,
     **{f'{split}_examples': (_is_count, MAY) for split in metrics.SPLITS},

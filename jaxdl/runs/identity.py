@@ -1,5 +1,6 @@
 """Decides from one table which config keys distinguish runs and experiments."""
 
+import contextlib
 import dataclasses
 import enum
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 from jaxdl import models
 from jaxdl.config import differences
 from jaxdl.runs import format
+from jaxdl.step import class_weights
 
 
 class Resume(enum.Enum):
@@ -46,6 +48,7 @@ KEYS = {
   'train_for': Key(Resume.ALWAYS),
   'seed': Key(same_experiment=True),
   'log_every': _CONDUCT,
+  'metrics': _CONDUCT,
   'evaluate_every': Key(Resume.ALWAYS, same_experiment=True),  # affects the best checkpoint
   'checkpoint_every': _CONDUCT,
   'keep_every': _CONDUCT,
@@ -55,6 +58,7 @@ KEYS = {
   'data.workers': _CONDUCT,
   'data.class_names': _CONDUCT,  # dataset.classes, the names themselves, are compared instead
   'data.folder': _PLACE,
+  'data.file': _PLACE,
   'data.copy': _PLACE,
   'data.source': _PLACE,
   'data.data_dir': _PLACE,
@@ -66,7 +70,9 @@ KEYS = {
   'dataset.examples_per_class': _CONDUCT,
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
+  'dataset.targets': _CONDUCT,  # follow from the examples, whose checksums are compared
   'dataset.folder': _CONDUCT,
+  'dataset.file': _CONDUCT,
   'dataset.copy': _CONDUCT,
   'dataset.data_dir': _CONDUCT,
 }
@@ -111,7 +117,7 @@ def keys_of_another_run(before: dict[str, Any], config: dict[str, Any]) -> list[
     same = kind.same_experiment and kind.resume is Resume.ALWAYS
     return not same and key.partition('.')[0] != 'dataset'
 
-  return _changed(before, _with_classes(before, config), matters)
+  return _changed(before, _with_facts(before, config), matters)
 
 
 def keys_of_another_experiment(before: dict[str, Any], config: dict[str, Any]) -> list[str]:
@@ -124,7 +130,7 @@ def keys_of_another_experiment(before: dict[str, Any], config: dict[str, Any]) -
   Returns:
     The keys in order. Runs of one experiment may differ in the seed.
   """
-  now = _with_classes(before, config)
+  now = _with_facts(before, config)
   return _changed(before, now, lambda key: not of(key).same_experiment)
 
 
@@ -135,10 +141,21 @@ def checksums(config: dict[str, Any]) -> dict[str, str]:
   return checksums if isinstance(checksums, dict) else {}
 
 
-def _with_classes(before, config):
-  """A config with 'classes' set to the number of classes in a run's data."""
-  classes = before.get('dataset', {}).get('classes', ())
-  return {**config, 'model': models.with_classes(config.get('model'), len(classes))}
+def _with_facts(before, config):
+  """A config in which what follows from a run's data is filled in, as the run's `build` did.
+
+  It is the number of outputs, for 'classes', the class weights, and whether sequences are masked.
+  """
+  facts = before.get('dataset', {})
+  classes, targets = facts.get('classes', ()), facts.get('targets') or {}
+  model = models.with_classes(config.get('model'), len(targets.get('names', ())) or len(classes))
+  if facts.get('masked') and isinstance(model, dict):
+    model = {**model, 'masked': True}
+  filled = {**config, 'model': model}
+  counts = facts.get('examples_per_class', {}).get('train')
+  with contextlib.suppress(ValueError):  # invalid weights are those of another run
+    filled['task'] = class_weights.as_numbers(config.get('task'), classes, counts)
+  return filled
 
 
 def _changed(before, now, matters: Callable[[str], bool]) -> list[str]:

@@ -16,7 +16,7 @@ from jaxdl.runs import files, format, identity, packed
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
-}  # tasks whose loss is not a cross-entropy
+}  # tasks whose loss is not a cross-entropy; `regress` names its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Run:
     return found
 
   def figure(self, key: str) -> tuple[float | None, int]:
-    """A metric at the checkpoint with the lowest validation loss.
+    """A metric at the best checkpoint, which the watched metric chose.
 
     Args:
       key: name, such as 'test_accuracy'. A training metric is taken from the last line of training
@@ -199,8 +199,12 @@ class Run:
 
 
 def loss_unit(config: dict[str, Any]) -> str:
-  """The unit of the loss of a config's task: 'nats', 'squared error' or 'mean squared error'."""
-  return SQUARES.get(task(config) or '', 'nats')
+  """The unit of the loss of a config's task, such as 'nats' or 'mean squared error'."""
+  name = task(config) or ''
+  if name == 'regress':
+    section = binding.as_section(config['task'])
+    return f'{section.get("loss", "squared")} error, standardised'
+  return SQUARES.get(name, 'nats')
 
 
 def counted(config: dict[str, Any]) -> str:

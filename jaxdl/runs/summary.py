@@ -46,6 +46,7 @@ class Summary:
     versions: versions of Python and the libraries.
     stopped: step at which a signal ended the run, or None.
     stopped_early: step at which early stopping ended the run, or None.
+    watch: the metric that chose the checkpoint, such as 'validation_loss'.
   """
 
   config: str
@@ -62,6 +63,7 @@ class Summary:
   versions: dict[str, str]
   stopped: int | None
   stopped_early: int | None
+  watch: str
 
   def to_json(self) -> dict[str, Any]:
     """Converts to plain JSON data; metrics and examples become top-level keys."""
@@ -110,6 +112,7 @@ def of_run(
     versions=VERSIONS,
     stopped=stopped,
     stopped_early=stopped_early,
+    watch=experiment.watch.key,
   )
 
 

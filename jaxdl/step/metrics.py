@@ -4,14 +4,17 @@ Tasks, the journal, the summary, tables, charts and the page read it; adding a m
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jaxdl.step import scores
 
 SPLITS = ('train', 'validation', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-  """A figure of a split: the mean of a sum over the split's examples.
+  """A figure of a split: the mean of a sum over the split's examples, or another function of it.
 
   Attributes:
     name: its key in metrics.jsonl; in summary.json it follows the name of the split.
@@ -26,6 +29,7 @@ class Metric:
     evaluated: whether evaluations measure it; if not, only the lines of training have it.
     splits: splits whose figure is shown in the table of a sweep and may be in the title of a page.
     tasks: names of the tasks whose main figure it is.
+    of: function (sum, number of examples) → the figure; None for their quotient.
   """
 
   name: str
@@ -39,11 +43,22 @@ class Metric:
   evaluated: bool = True
   splits: tuple[str, ...] = ('test', 'validation')
   tasks: tuple[str, ...] = ()
+  of: Callable[[Any, float], float] | None = None
 
   @property
   def is_share(self) -> bool:
-    """Whether it is a share of the examples, shown in per cent."""
-    return self.unit == '%'
+    """Whether it is a share of the examples, which has a confidence interval."""
+    return self.unit == '%' and self.of is None
+
+  def value(self, sums: Mapping[str, Any]) -> float:
+    """The figure of a split.
+
+    Args:
+      sums: name → sum over its examples; 'count' is their number.
+    """
+    if self.of is None:
+      return float(sums[self.sum]) / float(sums['count'])
+    return self.of(sums[self.sum], float(sums['count']))
 
   def label(self, loss_unit: str = '') -> str:
     """The label of its axis, such as 'accuracy (%)'.
@@ -87,6 +102,68 @@ METRICS = {
       symbol='mse',
       splits=('test',),
       tasks=('reconstruct',),
+    ),
+    Metric(
+      'rmse',
+      sum='squared_errors',
+      title='root mean squared error',
+      of=scores.root_mean_square,
+      tasks=('regress',),
+    ),
+    Metric('mae', sum='absolute_errors', title='mean absolute error'),
+    Metric('r2', sum='r2', title='R²', higher_is_better=True, of=scores.r_squared),
+    Metric(
+      'f1',
+      sum='f1',
+      title='macro F1',
+      higher_is_better=True,
+      of=scores.macro_f1,
+      tasks=('multi_label',),
+    ),
+    Metric(
+      'mean_average_precision',
+      sum='mean_average_precision',
+      title='mean average precision',
+      higher_is_better=True,
+      of=scores.mean_average_precision,
+    ),
+    Metric(
+      'balanced_accuracy',
+      sum='balanced_accuracy',
+      title='balanced accuracy',
+      unit='%',
+      symbol='%',
+      scale=100,
+      digits=2,
+      higher_is_better=True,
+      of=scores.macro_recall,
+    ),
+    Metric(
+      'top_5_accuracy',
+      sum='top_5_accuracy',
+      title='top-5 accuracy',
+      unit='%',
+      symbol='%',
+      scale=100,
+      digits=2,
+      higher_is_better=True,
+    ),
+    Metric(
+      'precision',
+      sum='precision',
+      title='macro precision',
+      higher_is_better=True,
+      of=scores.macro_precision,
+    ),
+    Metric(
+      'recall', sum='recall', title='macro recall', higher_is_better=True, of=scores.macro_recall
+    ),
+    Metric(
+      'roc_auc',
+      sum='roc_auc',
+      title='macro area under the ROC curve',
+      higher_is_better=True,
+      of=scores.roc_auc,
     ),
   )
 }  # in the order in which figures are written and printed
@@ -153,7 +230,7 @@ def number(key: str, value: float) -> str:
 def per_cent(key: str) -> str:
   """' %' after a figure that is shown in per cent, else ''."""
   metric = find(key)
-  return ' %' if metric is not None and metric.is_share else ''
+  return ' %' if metric is not None and metric.unit == '%' else ''
 
 
 def shown(key: str, value: float | None) -> str:

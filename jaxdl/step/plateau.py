@@ -1,9 +1,10 @@
-"""Lowers the learning rate, or ends a run, when the validation loss no longer decreases.
+"""Lowers the learning rate, or ends a run, when the watched metric no longer improves.
 
-The memory of the validation losses is part of the optimizer's state, so that checkpoints contain
-it. A resumed run therefore cuts its learning rate and ends at the same steps as an uninterrupted
-one. Only evaluations at multiples of `evaluate_every` count, because a longer run would not make
-the evaluation at the end of a shorter one.
+The memory of its scores (`watch.Watch.score`; by default, the validation losses) is part of the
+optimizer's state, so that checkpoints contain it. A resumed run therefore cuts its learning rate
+and ends at the same steps as an uninterrupted one. Only evaluations at multiples of
+`evaluate_every` count, because a longer run would not make the evaluation at the end of a shorter
+one.
 """
 
 import functools
@@ -19,7 +20,7 @@ from jaxdl.config import checks
 
 
 def with_plateau_memory(rule: optax.GradientTransformation) -> optax.GradientTransformation:
-  """Adds a memory of validation losses to the state of an optimizer.
+  """Adds a memory of validation scores to the state of an optimizer.
 
   The updates are multiplied by the memory's factor.
 
@@ -28,7 +29,7 @@ def with_plateau_memory(rule: optax.GradientTransformation) -> optax.GradientTra
 
   Returns:
     An optimizer with the state {'rule': state of `rule`, 'memory': …}. The memory is a dict of
-    'best', the lowest loss so far; 'best_step', its step; 'cut_step', the step of the last cut of
+    'best', the lowest score so far; 'best_step', its step; 'cut_step', the step of the last cut of
     the learning rate; 'last_step', the step of the last evaluation; and 'factor', the factor of the
     learning rate.
   """
@@ -50,20 +51,20 @@ def with_plateau_memory(rule: optax.GradientTransformation) -> optax.GradientTra
 
 def observe(
   memory: Mapping[str, Any],
-  loss: float,
+  score: float,
   step: int,
   *,
   patience: int = 0,
   factor: float | int = 1.0,
   minimum: float | int = 0.0,
 ) -> dict[str, np.generic]:
-  """Updates the memory with one validation loss.
+  """Updates the memory with one score of the watched metric.
 
-  The learning rate is cut if neither a lower loss nor a cut was within the last `patience` steps.
+  The learning rate is cut if neither a lower score nor a cut was within the last `patience` steps.
 
   Args:
     memory: the memory of `with_plateau_memory`, on the host.
-    loss: the validation loss, in the unit of the task's loss.
+    score: the number that is minimised; by default, the validation loss.
     step: its step.
     patience: number of steps; 0 for no cuts.
     factor: factor of the learning rate at each cut.
@@ -72,7 +73,7 @@ def observe(
   Returns:
     The updated memory, NumPy scalars of the same types.
   """
-  rounded = np.float32(loss)  # the memory's type: a resumed run must compare the same numbers
+  rounded = np.float32(score)  # the memory's type: a resumed run must compare the same numbers
   best, best_step = memory['best'], memory['best_step']
   if rounded < best:
     best, best_step = rounded, step
@@ -105,7 +106,7 @@ def on_plateau(
     minimum: the lowest learning rate, before the factor of the schedule.
 
   Returns:
-    Function (memory, loss, step) → memory.
+    Function (memory, score, step) → memory.
 
   Raises:
     ValueError: a value is out of its range.
@@ -121,7 +122,7 @@ def on_plateau(
 
 
 def steps_without_improvement(memory: Mapping[str, Any]) -> int:
-  """Number of steps from the lowest loss to the last evaluation.
+  """Number of steps from the lowest score to the last evaluation.
 
   Args:
     memory: the memory of `with_plateau_memory`.

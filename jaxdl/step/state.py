@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 AnyArray = jax.Array | np.ndarray
 Batch = Mapping[str, Any]  # name → array of a value for each example
-Sums = dict[str, Float[Array, '']]  # name → sum over examples
+Sums = dict[str, Float[Array, '...']]  # name → sum over examples
 Number = float | int | Float[Array, '']  # of a config; traced where a program trains several runs
 
 

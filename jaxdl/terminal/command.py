@@ -138,7 +138,9 @@ class Parser(argparse.ArgumentParser):
       help='folder of the prepared data sets, if it differs from training',
     )
     self.add_argument(
-      '--folder', metavar='DIR', help='folder of the photographs, if it differs from training'
+      '--folder',
+      metavar='DIR',
+      help='folder of the photographs, or file of the arrays, if it differs from training',
     )
 
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxdl.devices import parallel
-from jaxdl.step import steps
+from jaxdl.step import steps, tasks
 from jaxdl.step.state import State
 from jaxdl.training.experiment import Experiment
 
@@ -32,7 +32,7 @@ def of_splits(
     if name != 'train':
       run = steps.many_eval_steps(
         model=experiment.recipe.model,
-        task=experiment.evaluation_task,
+        task=tasks.measuring(experiment.evaluation_task, experiment.metrics, split.count),
         split=split,
         prepare=experiment.data.prepare,
       )

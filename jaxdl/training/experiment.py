@@ -7,19 +7,22 @@ import math
 from collections.abc import Callable
 from typing import Any, no_type_check
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 
 from jaxdl import models
 from jaxdl.config import binding, checks, reading
-from jaxdl.data import DATA_SETS, image_folder, memory
+from jaxdl.data import image_folder, loading, memory
 from jaxdl.data.dataset import Data, check_sizes
 from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
 from jaxdl.runs import format as formats
-from jaxdl.step import optimizers, schedules, state, tasks
+from jaxdl.step import class_weights, metrics, optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
+from jaxdl.step import watch as watches
 from jaxdl.step.steps import Recipe
 
 
@@ -36,7 +39,11 @@ class Config:
     optimizer: section with 'name', 'learning_rate' and the optimizer's other arguments.
     schedule: section of the learning rate's schedule; None for a constant rate.
     plateau: section of reductions of the learning rate on a plateau; None for no reductions.
-    early_stopping: duration without a lower validation loss after which a run ends; None for never.
+    early_stopping: duration without a better figure of `watch` after which a run ends; None for
+      never.
+    metrics: names of further metrics that evaluation measures, keys of `tasks.FURTHER`.
+    watch: metric of the validation split that chooses the best checkpoint and that `plateau` and
+      `early_stopping` follow.
     l2: strength of the L2 penalty.
     l2_all: whether it includes biases and batch normalisation.
     precision: precision in which the network computes, a key of `precision.PRECISIONS`.
@@ -61,6 +68,8 @@ class Config:
   schedule: dict[str, Any] | None = None
   plateau: dict[str, Any] | None = None
   early_stopping: str | None = None
+  metrics: tuple[str, ...] = ()
+  watch: str = watches.DEFAULT
   l2: float = 0.0
   l2_all: bool = False
   precision: str = 'float32'
@@ -94,9 +103,11 @@ class Experiment:
     recipe: steps.Recipe, the network and how it is trained.
     rate: function (step, counted from 0) → its learning rate, before reductions on a plateau.
     evaluation_task: function (outputs, batch) → sums, for evaluation.
-    observe: function (memory, validation loss, step) → memory, if the optimizer's state has a
+    metrics: names of the further metrics that evaluation measures.
+    watch: the metric that chooses the best checkpoint.
+    observe: function (memory, score of `watch`, step) → memory, if the optimizer's state has a
       memory; otherwise None.
-    early_stopping: steps without a lower validation loss after which a run ends; 0 for never.
+    early_stopping: steps without a better figure of `watch` after which a run ends; 0 for never.
     layers: rows of the layer table.
     steps: number of training steps.
     log_every, evaluate_every, checkpoint_every: intervals in steps.
@@ -112,6 +123,8 @@ class Experiment:
   recipe: Recipe
   rate: Callable
   evaluation_task: Callable
+  metrics: tuple[str, ...]
+  watch: watches.Watch
   observe: Callable | None
   early_stopping: int
   layers: list
@@ -154,6 +167,7 @@ def build(
   name: str | None = None,
   *,
   format: int | None = None,
+  data: Any = None,
 ) -> Experiment:
   """Checks a config key by key and builds the experiment. Writes nothing.
 
@@ -162,6 +176,8 @@ def build(
     name: its name, for the summary and for reports; None for 'experiment'.
     format: format of the run to resume (`runs.folder.format_of`); None for a new run. Runs of
       format 1 keep the schedules with which they were started.
+    data: arrays in Python for a config with data.name='arrays': (x, y), (x, y, lengths), or split →
+      such a tuple; None for the data that the config names.
 
   Returns:
     Experiment.
@@ -176,20 +192,28 @@ def build(
   keys = binding.bind_one(Config, given, 'config', format=number)()
   _check_seed(keys.seed)
   checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
-  data, sizes = _load(keys)
+  data, sizes = _load(keys, data)
   if format is None:  # an earlier run keeps its splits
     _check_classes(keys, data)
   reported = _reported(keys, data)
-  model = models.with_classes(keys.model, len(data.classes))
+  _, measured = tasks.build(keys.task)
+  _check_examples(keys.task, data)
+  weighted = class_weights.as_numbers(keys.task, data.classes, data.per_class.get('train'))
+  keys = dataclasses.replace(keys, task=weighted)
+  model = models.with_classes(keys.model, data.outputs())
+  if data.masked:
+    model = models.with_mask(model)
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
   trained = recipe(dataclasses.replace(keys, model=model), steps=steps, epoch=epoch)
   factor = _schedule(keys, steps=steps, epoch=epoch)
-  _, measured = tasks.build(keys.task)
-  models.check_input(keys.model, data.input_shape(), measured.__name__)
+  task = tasks.name_of(keys.task)
+  models.check_input(keys.model, data.input_shape(), task)
   rows = table.layers(trained.model, data.input_shape(), data.inputs.dtype)
   _check_outputs(measured, rows, data)
   _check_memory(rows, data, **sizes)
+  further = tasks.further_metrics(task, keys.metrics, len(data.classes))
+  watch = _watch(keys, data, tasks.measuring(measured, further, 1), rows)
   resolved = {
     **given,
     'task': binding.as_section(keys.task),
@@ -212,8 +236,10 @@ def build(
     layers=rows,
     rate=lambda step: keys.optimizer['learning_rate'] * factor(step),
     evaluation_task=measured,
+    metrics=further,
+    watch=watch,
     early_stopping=in_steps('early_stopping'),
-    observe=_observer(keys, data),
+    observe=_observer(keys, data, watch),
     steps=steps,
     log_every=in_steps('log_every'),
     evaluate_every=in_steps('evaluate_every'),
@@ -245,18 +271,20 @@ def _check_seed(seed):
     raise ValueError(f'config.seed={seed!r} is not a seed: use an integer from 0 to 4294967295')
 
 
-def _load(keys):
+def _load(keys, given):
   """The Data of a config, and its batch sizes by key."""
-  loading = binding.bind(DATA_SETS, keys.data, 'config.data', seed=keys.seed)
+  task = binding.as_section(keys.task)
+  name = task.get('name') if isinstance(task, dict) else None
+  load = loading.bind(keys.data, seed=keys.seed, task=name, given=given)
   sizes = {
-    'batch_size': loading.keywords['batch_size'],
+    'batch_size': load.keywords['batch_size'],
     # from the config, or the loader's default
-    'evaluation_batch_size': inspect.signature(loading).parameters['evaluation_batch_size'].default,
+    'evaluation_batch_size': inspect.signature(load).parameters['evaluation_batch_size'].default,
   }
   check_sizes(**sizes)
   parallel.check_batch_size(sizes['batch_size'], 'config.data.batch_size')
   padded = parallel.pad_to_devices(sizes['evaluation_batch_size'])
-  return loading(evaluation_batch_size=padded), sizes
+  return load(evaluation_batch_size=padded), sizes
 
 
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
@@ -321,14 +349,30 @@ def _schedule(config, *, steps, epoch):
   return binding.bind(known, section, 'config.schedule', steps=steps, epoch=epoch)()
 
 
-def _observer(config, data):
-  """The function that updates a run's memory with a validation loss; None if none is configured."""
+def _watch(keys, data, measured, rows):
+  """The Watch of a config; ValueError if its metric is not measured."""
+  if keys.watch == watches.DEFAULT:
+    return watches.Watch()
+  if 'validation' not in data.splits:
+    raise ValueError(
+      f'config.watch={keys.watch!r} needs a validation split, but there is none: add '
+      'config.data.splits.validation'
+    )
+  size = data.inputs.shape[0]
+  outputs = jax.ShapeDtypeStruct((size, *rows[-1]['output']), jnp.float32)
+  sums = jax.eval_shape(measured, outputs, data.batch)
+  names = [metric.name for metric in metrics.METRICS.values() if metric.sum in sums]
+  return watches.build(keys.watch, names)
+
+
+def _observer(config, data, watch):
+  """The function that updates a run's memory with a score; None if none is configured."""
   if config.plateau is None and config.early_stopping is None:
     return None
   if 'validation' not in data.splits:
     key = 'early_stopping' if config.plateau is None else 'plateau'
     raise ValueError(
-      f'config.{key} follows the validation loss, but there is none: add '
+      f'config.{key} follows the {watch.words}, but there is none: add '
       'config.data.splits.validation'
     )
   if config.plateau is None:
@@ -355,10 +399,31 @@ def _check_outputs(task, rows, data):
         f'the last layer {last} has output {shape}, but the images are {list(data.input_shape())}: '
         'change the model section'
       )
-  elif shape[-1:] != [len(data.classes)]:
+  elif shape[-1:] != [data.outputs()]:
+    what = 'targets' if data.targets else 'classes'
     raise ValueError(
-      f'the last layer {last} has output {shape}, but {data.name} has {len(data.classes)} classes: '
+      f'the last layer {last} has output {shape}, but {data.name} has {data.outputs()} {what}: '
       'change the model section'
+    )
+
+
+def _check_examples(task, data):
+  """Raises ValueError if the examples do not have what the task predicts."""
+  name, label = tasks.name_of(task), data.batch.get('label')
+  has_labels = label is not None and label.ndim == 2 and label.dtype == jnp.float32
+  if data.targets:
+    what, use = 'numbers to predict', 'regress'
+  elif has_labels:
+    what, use = 'any number of labels', 'multi_label'
+  else:
+    what, use = 'one class', 'classify'
+  only = {'regress': bool(data.targets), 'multi_label': has_labels}
+  is_wrong = not only.get(name, True) or (
+    name in ('classify', 'classify_by_squared_error') and use != 'classify'
+  )
+  if is_wrong:
+    raise ValueError(
+      f'config.task={name!r} does not fit {data.name}, whose examples have {what}: use {use!r}'
     )
 
 

@@ -59,9 +59,10 @@ class Session:
     callbacks: functions that are called while it trains.
     outputs: turns exceptions of the callbacks into warnings.
     is_alone: whether it is the only run of its program.
-    best: lowest validation loss so far, in the unit of the task's loss.
-    unsaved: (State of the lowest validation loss, that loss, sums since the last log) until it is
-      saved; otherwise None.
+    best: best score of the watched metric so far (`step.watch`); by default, the lowest validation
+      loss.
+    unsaved: (State of the best score, that score, sums since the last log) until it is saved;
+      otherwise None.
     fault: why the run no longer trains; None while it trains.
   """
 
@@ -108,8 +109,8 @@ def train(
 
   Returns:
     The metrics of the best checkpoint. The key 'stopped' is the step at which a signal ended the
-    run, or None. The key 'stopped_early' is the step at which training ended because the validation
-    loss no longer decreased, or None.
+    run, or None. The key 'stopped_early' is the step at which training ended because the watched
+    metric no longer improved, or None.
 
   Raises:
     ValueError: the folder has a run of another config.
@@ -250,7 +251,7 @@ def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_a
     splits = experiment.data.splits
     opened = stack.enter_context(writers.open_writers(workdir, splits, first_step=first_step))
   best = processes.broadcast_from_first(
-    lambda: np.float64(checkpoint.best_loss(manager)), like=np.float64(0)
+    lambda: np.float64(checkpoint.best_score(manager)), like=np.float64(0)
   )
   return Session(
     experiment, workdir, manager, opened, callbacks, SideOutputs(), is_alone, float(best)
@@ -307,11 +308,11 @@ def _loop(program, sessions, states, step, screen):
       due = stopped or ended or _is_due(leader, step, leader.checkpoint_every, leader.keep_every)
       for number, session in _training(sessions):
         state = functools.partial(program.member, states, number)
-        loss = _validation_loss(measured, number)
-        _keep(session, state, step, loss, _of_run(since_log, number), screen, due=due)
+        score = _score(session.experiment, measured, number)
+        _keep(session, state, step, score, _of_run(since_log, number), screen, due=due)
   if ended:
     screen.say(
-      f'no lower validation loss for {leader.early_stopping:,} steps: '
+      f'no {leader.watch.better} {leader.watch.words} for {leader.early_stopping:,} steps: '
       f'stopped early at step {step:,}'
     )
   return states, step, stopped and not ended and step < leader.steps
@@ -327,7 +328,7 @@ def _is_due(experiment, step, *everies):
 
 
 def _is_stale(experiment, state):
-  """Whether early stopping is due: the validation loss has not decreased for too many steps."""
+  """Whether early stopping is due: the watched metric has not improved for too many steps."""
   if not experiment.early_stopping:
     return False
   memory = jax.device_get(state.opt_state['memory'])
@@ -347,11 +348,11 @@ def _of_run(sums, number):
 
 
 def _added(since_log, history, seconds):
-  """Adds the sums of steps [M, S] to the sums [M] since the last log.
+  """Adds the sums of steps [M, S, …] to the sums [M, …] since the last log.
 
   The result is exact for any division of the steps into calls.
   """
-  sums = {name: values.sum(-1, dtype=np.float64) for name, values in history.items()}
+  sums = {name: values.sum(1, dtype=np.float64) for name, values in history.items()}
   sums['seconds'] = np.full(len(sums['count']), seconds)
   return {name: since_log.get(name, 0) + value for name, value in sums.items()}
 
@@ -428,39 +429,42 @@ def _write_metrics(sessions, step, logged, measured, opt_state, screen):
     )
 
 
-def _validation_loss(measured, number):
-  """The validation loss of one run; None if it was not measured."""
+def _score(experiment, measured, number):
+  """The score of the metric that one run watches; None if it was not measured."""
   if 'validation' not in measured:
     return None
-  return tasks.metrics(_of_run(measured['validation'], number))['loss']
+  return experiment.watch.score(tasks.metrics(_of_run(measured['validation'], number)))
 
 
 def _observe(experiment, state, step, measured, screen):
-  """Updates the memory in a run's optimizer state with a validation loss; returns the State."""
+  """Updates the memory in a run's optimizer state with a score; returns the State."""
   before = jax.device_get(state.opt_state['memory'])
-  after = experiment.observe(before, _validation_loss(measured, 0), step)
+  after = experiment.observe(before, _score(experiment, measured, 0), step)
   if after['factor'] != before['factor']:
     screen.say(
-      f'  no lower validation loss since step {after["best_step"]:,}: '
+      f'  no {experiment.watch.better} {experiment.watch.words} since step '
+      f'{after["best_step"]:,}: '
       f'learning rate cut to {after["factor"]:.4g} times its schedule'
     )
   opt_state = {**state.opt_state, 'memory': parallel.replicate(after)}
   return dataclasses.replace(state, opt_state=opt_state)
 
 
-def _keep(session, current, step, loss, since_log, screen, *, due):
-  """Keeps the state of the lowest validation loss; if due, saves it and the current state.
+def _keep(session, current, step, score, since_log, screen, *, due):
+  """Keeps the state of the best score; if due, saves it and the current state.
 
   Args:
     session: Session.
     current: () → State of the run.
     step: the current step.
-    loss: validation loss at this step; None if it was not measured.
+    score: score of the watched metric at this step; None if it was not measured.
     since_log: name → sum since the last log.
     screen: progress.Progress.
     due: whether a checkpoint is due.
   """
-  improved = loss is not None and loss < session.best
+  if score is not None and np.isnan(score):
+    score = None  # not defined for these examples: never the best
+  improved = score is not None and score < session.best
   if not improved and not due:
     return
   state = current()
@@ -470,33 +474,33 @@ def _keep(session, current, step, loss, since_log, screen, *, due):
     _save_unsaved(session)
     return
   if improved:
-    before = ''
+    watch, before = session.experiment.watch, ''
     if session.best < float('inf'):
-      before = f'improved from {session.best:.6g} to '
+      before = f'improved from {watch.figure(session.best):.6g} to '
     if session.is_alone:
-      screen.say(f'  validation loss {before}{loss:.6g}')
-    session.best = loss
+      screen.say(f'  {watch.words} {before}{watch.figure(score):.6g}')
+    session.best = score
     if not due:  # a copy, because the next state reuses the memory of this one
-      session.unsaved = (jax.tree.map(np.array, jax.device_get(state)), loss, since_log)
+      session.unsaved = (jax.tree.map(np.array, jax.device_get(state)), score, since_log)
       return
     session.unsaved = None
   _save_unsaved(session)
-  _save(session, state, loss, since_log)
+  _save(session, state, score, since_log)
 
 
 def _save_unsaved(session):
-  """Saves the state of the lowest validation loss, if it is not saved yet."""
+  """Saves the state of the best score, if it is not saved yet."""
   if session.unsaved is not None:
     _save(session, *session.unsaved)
     session.unsaved = None
 
 
-def _save(session, state, loss, since_log):
+def _save(session, state, score, since_log):
   checkpoint.save(
     session.checkpoints,
     state,
     session.experiment.config,
-    validation_loss=loss,
+    score=score,
     since_log=since_log,
   )
 

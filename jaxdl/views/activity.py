@@ -7,7 +7,15 @@ import numpy as np
 from jaxdl import analysis, figures
 from jaxdl.figures import statistics as statistics_table
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  without_convolution,
+)
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # limits of a picture of feature maps
 PLACES = ('Conv', 'ConvTranspose')
@@ -82,21 +90,22 @@ def _note(facts: dict) -> str:
 
 
 def _names(subject, count):
-  return [subject.classes[label] for label in subject.labels[:count]]
+  return [subject.caption(place) for place in range(count)]
 
 
 VIEWS = {
   'activations': View(
     'feature maps of every convolution for eight images',
-    ('cnn', 'autoencoder'),
+    ('cnn', 'autoencoder', 'regressor', 'multi_label'),
     activations,
     section='Feature maps',
+    lacking=without_convolution,
     displays={'feature_maps_*': Display('Feature maps of {0} for eight images')},
     uses=('layer',),
   ),
   'statistics': View(
     'table of activation statistics and dead units',
-    ('cnn', 'recurrent', 'classifier', 'autoencoder'),
+    ('cnn', 'recurrent', 'classifier', 'autoencoder', 'regressor', 'multi_label'),
     statistics,
     section='Activations',
     displays={'statistics': Display(table=_table, note=_note)},

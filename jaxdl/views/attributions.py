@@ -19,10 +19,21 @@ from jaxdl.views.view import (
   layers_of,
   occlusion_of,
   once,
+  without_convolution,
 )
 
 IMAGES = 6
 THRESHOLD = 0.5  # rank correlation above which a method is flagged
+WHY = {  # kind of Subject → what is asked
+  'classifier': 'the predicted class',
+  'multi_label': 'the most probable label',
+  'regressor': 'this value of the first target',
+}
+EXPLAINED = {
+  'classifier': 'the logit of the predicted class',
+  'multi_label': 'the logit of the most probable label',
+  'regressor': 'the first target, standardised',
+}
 SIGNED = (
   'gradient × input',
   'integrated gradients',
@@ -61,7 +72,11 @@ def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
 
 
 def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Applies nine methods to the predicted class of one image from each of six classes."""
+  """Applies nine methods to six images: for the predicted class, a label or a target.
+
+  The images are one from each of six classes, or the first ones. The output that is explained is
+  the logit of the predicted class, that of the most probable label, or the first target.
+  """
   places, inputs, predicted, layer = _examples(subject, choice)
   found = {
     name: method(subject.model, subject.variables, inputs, predicted)
@@ -72,15 +87,16 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
     for number, place in enumerate(places)
   ]
   columns = ['image', *found]
-  labels = [_label(subject, *pair) for pair in zip(subject.labels[places], predicted, strict=True)]
+  labels = [_label(subject, *pair) for pair in zip(places, predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
+  what = subject.kind if subject.kind in WHY else 'classifier'
   blank = ', '.join(name for name, some in silent.items() if some.size)
   heading = (
-    'Why the predicted class? Each map on its own scale, from dark to bright;\n'
+    f'Why {WHY[what]}? Each map on its own scale, from dark to bright;\n'
     f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red is evidence for it, blue against it'
   )
   if blank:
-    heading += f'\na map of one colour ({blank}): no evidence for the class'
+    heading += f'\na map of one colour ({blank}): no evidence for it'
   figure = figures.picture_rows(
     rows,
     [name.replace(' ', '\n', 1) for name in columns],
@@ -93,7 +109,7 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
     figure,
     {**found, 'images': places, 'targets': predicted},
     {
-      'target': 'the logit of the predicted class',
+      'target': EXPLAINED[what],
       'layer': layer,
       'images': places,
       'signed': list(SIGNED),
@@ -136,14 +152,20 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 @once
 def _examples(subject, choice):
-  """(places, inputs, predicted classes, layer) of the first image of each of the first classes."""
+  """(places, inputs, explained outputs, layer) of the images that are explained.
+
+  They are the first image of each of the first classes; without classes, the first images.
+  """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
-  _, first = np.unique(subject.labels, return_index=True)
-  places = first[:IMAGES]
+  places = np.arange(min(IMAGES, len(subject.inputs)))
+  if subject.kind == 'cnn':
+    _, first = np.unique(subject.labels, return_index=True)
+    places = first[:IMAGES]
   inputs = subject.inputs[places]
   logits = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))(inputs)
-  return places, inputs, np.asarray(logits).argmax(-1), layer
+  explained = np.asarray(logits).argmax(-1)
+  return places, inputs, 0 * explained if subject.kind == 'regressor' else explained, layer
 
 
 def flat(values: np.ndarray, name: str) -> np.ndarray:
@@ -156,29 +178,31 @@ def flat(values: np.ndarray, name: str) -> np.ndarray:
   return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)
 
 
-def _label(subject, true, predicted):
-  return (
-    subject.classes[true]
-    if true == predicted
-    else f'{subject.classes[true]}\n→ {subject.classes[predicted]}'
-  )
+def _label(subject, place, explained):
+  """The truth of an image and, if it differs, what is explained."""
+  true = subject.caption(place)
+  if subject.kind == 'regressor' or true == subject.classes[explained]:
+    return true
+  return f'{true}\n→ {subject.classes[explained]}'
 
 
 VIEWS = {
   'attributions': View(
     'nine attributions side by side',
-    ('cnn',),
+    ('cnn', 'regressor', 'multi_label'),
     attributions,
     section='Why these classes',
+    lacking=without_convolution,
     displays={'attributions': Display('Nine attribution methods side by side')},
     uses=('layer',),
     slow_part='occlusion',
   ),
   'sanity': View(
     'which attributions depend on what was learned',
-    ('cnn',),
+    ('cnn', 'regressor', 'multi_label'),
     sanity,
     section='Why these classes',
+    lacking=without_convolution,
     displays={
       'sanity': Display(
         'How similar each map stays when the weights are re-initialised, layer by layer',

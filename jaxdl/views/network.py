@@ -10,7 +10,16 @@ from flax import traverse_util
 from jaxdl import analysis, figures
 from jaxdl.runs import checkpoint, files, packed
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, separately
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  separately,
+  without_convolution,
+)
 
 SHOWN = 64  # most filters, and most inputs of each, in a picture with a tile for each input
 PARTS = (
@@ -165,9 +174,10 @@ def over_training(workdir: str | pathlib.Path, order: Sequence[str] = ()) -> Ite
 VIEWS = {
   'filters': View(
     'filters of the first convolution, raw and normalised',
-    ('cnn', 'autoencoder'),
+    ('cnn', 'autoencoder', 'regressor', 'multi_label'),
     filters,
     section='Filters',
+    lacking=without_convolution,
     displays={
       'filters_raw': Display('Filters of the first convolution on one scale'),
       'filters_normalised': Display(
@@ -179,7 +189,15 @@ VIEWS = {
   ),
   'weights': View(
     'distribution of weights and biases, and during training',
-    ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder'),
+    (
+      'cnn',
+      'recurrent',
+      'classifier',
+      'language_model',
+      'autoencoder',
+      'regressor',
+      'multi_label',
+    ),
     separately(weights, weights_over_training),
     section='Weights',
     displays={

@@ -6,18 +6,21 @@ import jax
 import numpy as np
 
 from jaxdl import figures
-from jaxdl.analysis import batches, errors, reference
+from jaxdl.analysis import errors, reference
+from jaxdl.views import labels, regressions
+from jaxdl.views.outputs import all_outputs, outputs
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, once, separately
+from jaxdl.views.view import Choice, Display, Result, View, separately
 
 WORST = 32
 PROBABLE, MANY = 30, 100  # most classes of a bar chart if there are more than MANY
+GROUPED = 20  # most rows of a confusion matrix whose counts are readable
 CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, recomputed in NumPy
 
 
 def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Shows the confusion matrix and the most frequent confusions."""
-  logits = _all_logits(subject)
+  logits = all_outputs(subject)
   counts = errors.confusion(subject.labels, logits, subject.classes)
   share = np.trace(counts) / counts.sum()
   confused = errors.most_confused(counts)
@@ -27,6 +30,7 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
     confused=confused,
     heading=(f'{counts.sum():,} {subject.split} examples, {100 * share:.2f} % right'),
   )
+  recall, precision = (_shares(counts.diagonal(), counts.sum(axis)) for axis in (1, 0))
   yield Result(
     'confusion',
     figure,
@@ -35,8 +39,8 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
       'split': subject.split,
       'examples': int(counts.sum()),
       'accuracy': share,
-      'recall': _shares(counts.diagonal(), counts.sum(1)),
-      'precision': _shares(counts.diagonal(), counts.sum(0)),
+      'recall': recall,
+      'precision': precision,
       'classes': subject.classes,
       'confused': [
         {'true': subject.classes[true], 'predicted': subject.classes[predicted], 'count': count}
@@ -44,11 +48,37 @@ def confusion(subject: Subject, choice: Choice) -> Iterator[Result]:
       ],
     },
   )
+  f1 = _shares(2 * counts.diagonal(), counts.sum(0) + counts.sum(1))
+  columns = zip(subject.classes, precision, recall, f1, counts.sum(1).tolist(), strict=True)
+  keys = ('class', 'precision', 'recall', 'f1', 'examples')
+  facts = {
+    'split': subject.split,
+    'classes': [dict(zip(keys, row, strict=True)) for row in columns],
+  }
+  yield Result('per_class', None, {}, facts)
+  if len(subject.classes) > GROUPED:
+    yield _most_confused(subject, counts)
+
+
+def _most_confused(subject, counts):
+  """The confusion matrix of the classes of the most frequent confusions."""
+  chosen, grouped = errors.busiest(counts, GROUPED - 1)
+  names = [subject.classes[label] for label in chosen]
+  figure = figures.confusion_matrix(
+    grouped,
+    [*names, 'all others'],
+    heading=(
+      f'The {len(names)} classes of the most frequent confusions, out of {len(counts):,}\n'
+      f'{counts.sum():,} {subject.split} examples'
+    ),
+  )
+  facts = {'split': subject.split, 'classes': names}
+  return Result('confusion_most', figure, {'classes': chosen, 'counts': grouped}, facts)
 
 
 def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Shows the worst mistakes."""
-  found = errors.mistakes(subject.labels, _all_logits(subject))
+  found = errors.mistakes(subject.labels, all_outputs(subject))
   if len(found.index):
     worst = found.index[:WORST]
     titles = [
@@ -73,7 +103,7 @@ def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Measures how often predictions of each confidence are correct."""
-  curve = errors.calibration(subject.labels, _all_logits(subject))
+  curve = errors.calibration(subject.labels, all_outputs(subject))
   figure = figures.reliability(
     curve.confidence,
     curve.accuracy,
@@ -98,10 +128,10 @@ def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
     if subject.kind == 'language_model'
     else subject.inputs[:CHECKED]
   )
-  compiled = _logits(subject, inputs)
+  compiled = outputs(subject, inputs)
   plain, _ = reference.forward(subject.config, subject.variables, inputs)
   difference = float(np.abs(plain - compiled).max() / np.abs(compiled).max())
-  if subject.kind == 'autoencoder':
+  if subject.kind in ('autoencoder', 'regressor', 'multi_label'):
     yield Result(
       'numpy', None, {'jax': compiled, 'numpy': plain}, {'greatest_relative_difference': difference}
     )
@@ -144,22 +174,45 @@ def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
 
 
-@once
-def _all_logits(subject):
-  """The logits of every example, shared by several pictures."""
-  return _logits(subject, subject.inputs)
-
-
-def _logits(subject, inputs):
-  compiled = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
-  return np.concatenate([part for _, part in batches.in_batches(compiled, inputs)])
-
-
 def _shares(right, all_of_class):
   return [
     float(one) / int(every) if every else None
     for one, every in zip(right, all_of_class, strict=True)
   ]
+
+
+def _per_class(facts: dict) -> dict:
+  """The table of the classes for the report; of more than 100, those of the lowest F1."""
+  rows = facts['classes']
+  if len(rows) > MANY:
+    rows = sorted(rows, key=lambda row: row['f1'] or 0)[:MANY]
+  cells = [
+    [
+      row['class'],
+      *('–' if row[key] is None else f'{row[key]:.4f}' for key in ('precision', 'recall', 'f1')),
+      f'{row["examples"]:,}',
+    ]
+    for row in rows
+  ]
+  columns = ['class', 'precision', 'recall', 'F1', 'examples']
+  return {'columns': columns, 'rows': cells, 'numbers': range(1, 5)}
+
+
+def _errors(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """The parts of the analysis that the kind of the network has."""
+  if subject.kind == 'regressor':
+    parts = regressions.residuals, regressions.worst
+  elif subject.kind == 'multi_label':
+    parts = labels.table, labels.mistakes, labels.calibration
+  else:
+    parts = confusion, mistakes, calibration
+  yield from separately(*parts)(subject, choice)
+
+
+def _without_reference(subject: Subject) -> str:
+  if subject.config['model']['name'] in reference.MODELS:
+    return ''
+  return f'the model {subject.config["model"]["name"]!r} has no forward pass in plain NumPy'
 
 
 def _difference(facts: dict) -> str:
@@ -171,12 +224,20 @@ def _difference(facts: dict) -> str:
 
 VIEWS = {
   'errors': View(
-    'confusion matrix, worst mistakes and calibration',
-    ('cnn', 'recurrent', 'classifier'),
-    separately(confusion, mistakes, calibration),
+    'confusion matrix or residuals, worst mistakes and calibration',
+    ('cnn', 'recurrent', 'classifier', 'regressor', 'multi_label'),
+    _errors,
     section='Errors',
     displays={
       'confusion': Display('Confusion matrix: true classes in rows, predicted ones in columns'),
+      'confusion_most': Display('The classes of the most frequent confusions'),
+      'per_class': Display(table=_per_class),
+      'residuals': Display(
+        'Predicted against true values, residuals against predicted values, and their distribution'
+      ),
+      'per_target': Display(table=regressions.per_target),
+      'worst': Display('The examples with the largest errors: true → predicted'),
+      'per_label': Display(table=labels.per_label),
       'mistakes': Display('The worst mistakes: true and predicted class'),
       'calibration': Display(
         'How often a confidence is right',
@@ -186,9 +247,10 @@ VIEWS = {
   ),
   'numpy': View(
     'the forward pass again, in plain NumPy',
-    ('cnn', 'recurrent', 'language_model', 'autoencoder'),
+    ('cnn', 'recurrent', 'language_model', 'autoencoder', 'regressor', 'multi_label'),
     numpy,
     section='The forward pass in NumPy',
+    lacking=_without_reference,
     displays={
       'numpy': Display(
         'Probabilities of the network and of its forward pass in plain NumPy', note=_difference

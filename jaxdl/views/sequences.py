@@ -194,6 +194,12 @@ def _texts(facts: dict) -> list[dict]:
   ]
 
 
+def _both_directions(subject):
+  if subject.model.bidirectional:
+    return 'a layer that reads backward starts at the last step, so there is no accuracy by step'
+  return ''
+
+
 VIEWS = {
   'by_step': View(
     'accuracy after each row read',
@@ -203,6 +209,7 @@ VIEWS = {
     displays={
       'by_step': Display('Accuracy after each row read', 'As if the image ended at that row')
     },
+    lacking=_both_directions,
   ),
   'states': View(
     'hidden states and saturated gates',

@@ -9,16 +9,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.config import binding
 from jaxdl.config.arguments import about
-from jaxdl.data import DATA_SETS, image_folder, stand_ins
+from jaxdl.data import image_folder, loading, stand_ins
 from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
 PLACES = ('tfds', 'bundled', 'folder')  # values of `source` in a config's data section
+COLUMNS = ('inputs', 'target', 'label', 'value', 'image')  # of a batch, for a Subject
 BYTES = 1 << 30  # most bytes of network inputs in memory
-KIND_OF_TASK = {'reconstruct': 'autoencoder', 'next_char': 'language_model'}
+KIND_OF_TASK = {
+  'reconstruct': 'autoencoder',
+  'next_char': 'language_model',
+  'regress': 'regressor',
+  'multi_label': 'multi_label',
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,12 +35,14 @@ class Subject:
     name: name of the data set.
     split: split of the data set from which the examples are taken.
     step: step of the checkpoint.
-    kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder'.
+    kind: 'cnn' | 'recurrent' | 'classifier' (any other) | 'language_model' | 'autoencoder' |
+      'regressor' | 'multi_label'.
     model, variables, config: as returned by `checkpoint.load_model`.
     classes: class names, or the vocabulary of a text.
     inputs: [N, …], the inputs of the network; [B, N] int for a text, one contiguous stream.
-    labels: [N] int, or the next characters [B, N].
-    images: [N, H, W, C] in 0..1, the inputs as pictures; None for a text.
+    labels: [N] int; the next characters [B, N]; the labels [N, K] of 0 and 1; or the values [N, D]
+      of a regression.
+    images: [N, H, W, C] in 0..1, the inputs as pictures; None for inputs that are no pictures.
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
   """
@@ -58,6 +65,20 @@ class Subject:
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
     return pictures(self.config, values)
+
+  def caption(self, place: int) -> str:
+    """The truth of an example in words: its class, its labels or its values.
+
+    Args:
+      place: index of the example.
+    """
+    truth = self.labels[place]
+    if self.kind == 'regressor':
+      names = self.config['dataset']['targets']['names']
+      return '\n'.join(f'{name} {value:.4g}' for name, value in zip(names, truth, strict=True))
+    if self.kind == 'multi_label':
+      return ', '.join(self.classes[label] for label in np.flatnonzero(truth)) or 'none'
+    return self.classes[truth]
 
   def scaled(self, pictures: np.ndarray) -> np.ndarray:
     """Converts pictures in 0..1 […, C] to inputs of the network."""
@@ -162,9 +183,9 @@ def with_examples(
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
   found = _text(split, wanted) if is_text else _examples(data, split, wanted)
-  if not is_text:
-    found['images'] = subject.seen(found['images'])
-    found['targets'] = subject.seen(found['targets'])
+  for kept in ('images', 'targets'):
+    if found[kept] is not None:
+      found[kept] = subject.seen(found[kept])
   return dataclasses.replace(
     subject, name=data.name, split=name, classes=data.classes, available=available, **found
   )
@@ -191,7 +212,10 @@ def data_of_run(
     ValueError: the data differ from those on which the network was trained.
     OSError: the data cannot be read.
   """
-  section, kept = _where(workdir, config, data_dir, folder), config['dataset']
+  _check_flags(workdir, config, data_dir, folder)
+  if config['data']['name'] == 'arrays':
+    return _own_arrays(workdir, config, folder)
+  section, kept = _where(config, data_dir, folder), config['dataset']
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -206,7 +230,7 @@ def data_of_run(
     )
     raise about(error, 'folder', 'data_dir', 'only')
   try:
-    data = binding.bind(DATA_SETS, section, 'config.data', seed=config.get('seed', 0))()
+    data = _load(config, section)
   except OSError as error:
     if section.get('source') not in ('folder', 'tfds'):
       raise
@@ -217,6 +241,16 @@ def data_of_run(
       f'{data.name} is not prepared here, but {workdir} was trained on it: {fix}'
     )
     raise about(error, 'folder', 'data_dir')
+  return _same_examples(workdir, kept, data, fix)
+
+
+def _load(config, section):
+  """The Data of a data section, for the task and seed of a run."""
+  return loading.bind(section, seed=config.get('seed', 0), task=config['task']['name'])()
+
+
+def _same_examples(workdir, kept, data, fix):
+  """The data; ValueError if they differ from those that a run recorded."""
   wrong = data.differs(kept.get('checksums'))
   if wrong is not None:
     error = ValueError(
@@ -232,12 +266,33 @@ def data_of_run(
   return data
 
 
-def _where(workdir, config, data_dir, folder):
+def _own_arrays(workdir, config, folder):
+  """The Data of a run on own arrays, from their file."""
+  section, kept = dict(config['data']), config['dataset']
+  file = section['file'] = folder or kept.get('file') or section.get('file')
+  if kept.get('division'):
+    section['splits'] = kept['division']
+  if file is None:
+    error = FileNotFoundError(
+      f'the arrays of {workdir} were given in Python and are not stored: give folder=FILE.npz with '
+      'the same arrays, use only analyses that need none, such as only=weights, or '
+      'jaxdl.load(run).evaluate((x, y))'
+    )
+    raise about(error, 'folder', 'only')
+  fix = 'give the file of the arrays, folder=FILE.npz'
+  try:
+    data = _load(config, section)
+  except FileNotFoundError as error:
+    message = f'the arrays of {workdir} are not in {file}: {fix}; or only=weights'
+    raise about(FileNotFoundError(message), 'folder', 'only') from error
+  return _same_examples(workdir, kept, data, fix)
+
+
+def _where(config, data_dir, folder):
   """The data section of a run's config, with the location from which the run read its data."""
   section, kept = dict(config['data']), config['dataset']
   place = kept.get('origin', '').partition(',')[0]
   photographs = section['name'] == 'image_folder'
-  _check_flags(workdir, section['name'], place, data_dir, folder)
   if photographs and folder is not None:
     place = 'folder'
   elif photographs and data_dir is not None:
@@ -263,13 +318,22 @@ def _where(workdir, config, data_dir, folder):
   return section
 
 
-def _check_flags(workdir, name, place, data_dir, folder):
+def _check_flags(workdir, config, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
-  if folder is not None and name != 'image_folder':
+  name = config['data']['name']
+  place = config['dataset'].get('origin', '').partition(',')[0]
+  if folder is not None and name not in ('image_folder', 'arrays'):
     error = ValueError(
-      f'folder={folder} is for photographs, but {workdir} was trained on {name}: leave it out'
+      f'folder={folder} is for photographs and arrays, but {workdir} was trained on {name}: leave '
+      'it out'
     )
     raise about(error, 'folder')
+  if data_dir is not None and name == 'arrays':
+    error = ValueError(
+      f'data_dir={data_dir} is for prepared data sets, but {workdir} was trained on arrays: give '
+      'their file, folder=FILE.npz'
+    )
+    raise about(error, 'data_dir', 'folder')
   if data_dir is not None and place == 'bundled':
     error = ValueError(
       f'data_dir={data_dir} changes nothing: {workdir} was trained on the copy in the package: '
@@ -288,6 +352,13 @@ def kind_of(config: Mapping[str, Any]) -> str:
   )
 
 
+def folder_classes(config: Mapping[str, Any]) -> tuple[str, ...]:
+  """The classes by which folders of images may be named; () if a folder is no class of the run."""
+  if kind_of(config) in ('regressor', 'multi_label'):
+    return ()
+  return tuple(config['dataset']['classes'])
+
+
 def _examples(data, split, wanted):
   """Reads the first examples of a split, batch by batch.
 
@@ -299,17 +370,22 @@ def _examples(data, split, wanted):
     feed = {key: values[0] for key, values in split.feed(number, 1).items() if key != 'faults'}
     batch = jax.device_get(prepare(split.arrays, feed))
     real = batch['mask'] > 0
-    parts.append({key: batch[key][real] for key in ('inputs', 'target', 'label', 'image')})
+    parts.append({key: batch[key][real] for key in COLUMNS if key in batch})
     have += int(real.sum())
     if have >= wanted:
       break
   joined = {key: np.concatenate([part[key] for part in parts])[:wanted] for key in parts[0]}
-  shape = joined['image'].shape
+  inputs, images, targets = joined['inputs'], None, None
+  if 'image' in joined:
+    shape = joined['image'].shape
+    images = inputs.reshape(shape)
+    if 'value' not in joined:
+      targets = joined['target'].reshape(shape)
   return {
-    'inputs': joined['inputs'],
-    'labels': joined['label'],
-    'images': joined['inputs'].reshape(shape),
-    'targets': joined['target'].reshape(shape),
+    'inputs': inputs,
+    'labels': joined['value' if 'value' in joined else 'label'],
+    'images': images,
+    'targets': targets,
   }
 
 

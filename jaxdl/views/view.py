@@ -245,6 +245,13 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
   ]
 
 
+def without_convolution(subject: Subject) -> str:
+  """What a Subject lacks for an analysis of convolutions; '' if nothing."""
+  if not layers_of(subject, 'Conv'):
+    return 'the network has no convolution'
+  return ''
+
+
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:
   """The requested layer, or the default one.
 

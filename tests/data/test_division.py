@@ -196,7 +196,7 @@ def test_a_run_keeps_its_splits(tmp_path, monkeypatch):
   loop.train(built, run)
   assert built.config['dataset']['division'] == '80/10/10'
   expected = built.data.splits['test'].feed(0, 1)['image'][0, :6] / np.float32(255)
-  monkeypatch.setattr(division, 'HELD_OUT', 20)
+  monkeypatch.setattr('jaxdl.data.division.HELD_OUT', 20)
   read = subject.read(run)
   assert (read.split, read.available) == ('test', 6)
   np.testing.assert_allclose(read.images, expected, atol=1e-6)
@@ -245,9 +245,10 @@ def test_the_command_line_divides_or_gives_slices():
   assert whole.data.splits.to_dict() == {'train': 'train'}
 
 
-def test_a_division_is_for_photographs_alone():
+def test_a_division_is_for_data_without_splits():
   with pytest.raises(
-    ValueError, match=r"splits='80/10/10' is for photographs \(image_folder\): write"
+    ValueError,
+    match=r"splits='80/10/10' is for data without splits \(image_folder, arrays\): write",
   ):
     DATA_SETS['mnist'](seed=0, splits='80/10/10', batch_size=4)
 

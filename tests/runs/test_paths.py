@@ -47,7 +47,7 @@ def save_and_read(initial_state, workdir):
   with checkpoint.manager(workdir) as checkpoints:
     for step in (1, 2, 3):
       checkpoint.save(
-        checkpoints, state_at(initial_state, step), {'model': MODEL}, validation_loss=float(step)
+        checkpoints, state_at(initial_state, step), {'model': MODEL}, score=float(step)
       )
     checkpoint.read_back(checkpoints, initial_state)
   assert checkpoint.kept_steps(workdir) == [1, 2, 3]  # 1 has the lowest validation loss

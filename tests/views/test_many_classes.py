@@ -133,7 +133,7 @@ def test_linear_classifier_of_many_classes_uses_ridge_regression():
 @pytest.mark.parametrize('classes', [10, 1000])
 def test_bars_of_many_classes_show_the_most_probable(classes, monkeypatch):
   logits = np.linspace(-1, 1, classes)[None]
-  monkeypatch.setattr(predictions, '_logits', lambda *args: logits)
+  monkeypatch.setattr(predictions, 'outputs', lambda *args: logits)
   monkeypatch.setattr(predictions.reference, 'forward', lambda *args: (logits, {}))
   model_subject = types.SimpleNamespace(
     inputs=np.zeros((1, 2)), kind='cnn', classes=class_names(classes), config={}, variables={}
@@ -324,7 +324,7 @@ def test_failing_part_of_an_analysis_does_not_affect_others(
     f'jaxdl: confusion failed: {message}',
     f'jaxdl: statistics failed: {message}',
   ]
-  assert 'errors: confusion matrix, worst mistakes and calibration' in captured.out
+  assert 'errors: confusion matrix or residuals, worst mistakes and calibration' in captured.out
   printed = last_json(captured.out)
   assert printed['failed'] == {'confusion': message, 'statistics': message}
   assert list(printed['analyses']) == ['errors', 'weights']

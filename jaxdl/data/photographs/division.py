@@ -3,16 +3,15 @@
 import dataclasses
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxdl.data import division as shares_of
 from jaxdl.data.dataset import SPLITS
 from jaxdl.data.photographs.examples import Picked
 from jaxdl.data.photographs.reading import Photographs
 
 WHOLE = {name: name for name in SPLITS}  # each split has its own name
-HELD_OUT = 10  # per cent of the training photographs, for each split without a folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,37 +30,6 @@ class Divided:
   splits: Mapping[str, Any]
   shares: str
   note: str
-
-
-def check(splits: Any) -> None:
-  """Raises ValueError if a text is not parts in per cent, such as '80/10/10', that add up to 100.
-
-  Args:
-    splits: `splits` of a config's data section; other values than texts are not checked.
-  """
-  if not isinstance(splits, str):
-    return
-  if not re.fullmatch(r'\d{1,3}(/\d{1,3})+', splits):
-    raise ValueError(
-      f'config.data.splits={splits!r} is not a division: write the per cent of train, validation '
-      "and test, such as '80/10/10'"
-    )
-  parts = _parts(splits)
-  if len(parts) > len(SPLITS):
-    raise ValueError(
-      f'config.data.splits={splits!r} has {len(parts)} parts: write the per cent of train, '
-      "validation and test, such as '80/10/10'"
-    )
-  if sum(parts) != 100:
-    raise ValueError(
-      f'config.data.splits={splits!r} adds up to {sum(parts)}, not to 100: change a part, such as '
-      f"'{_example(len(parts))}'"
-    )
-  if not parts[0]:
-    raise ValueError(
-      f'config.data.splits={splits!r} leaves nothing for training: make the first part larger, '
-      f"such as '{_example(len(parts))}'"
-    )
 
 
 def divide(found: Photographs, splits: Any, *, seed: int) -> Divided:
@@ -83,25 +51,25 @@ def divide(found: Photographs, splits: Any, *, seed: int) -> Divided:
     ValueError: another number of parts than splits that need one, no training photographs, a class
       with too few photographs, or a prepared copy without a list of its photographs.
   """
-  check(splits)
+  shares_of.check(splits)
   if isinstance(splits, Mapping) and not _is_whole(splits):
     return Divided(found, splits, '', '')
   asked = WHOLE if splits is None or isinstance(splits, str) else splits
   if 'train' not in found.splits:
     raise ValueError(
-      f'{_place(found)} has {_listed(found.splits)} photographs but none for training: name a '
-      'folder train/, or give the folder above it'
+      f'{_place(found)} has {shares_of.listed(found.splits)} photographs but none for training: '
+      'name a folder train/, or give the folder above it'
     )
   missing = [name for name in SPLITS if name not in found.splits]
   if isinstance(splits, str):
     parts = _for_splits(splits, missing, found)
   else:
-    parts = [HELD_OUT if name in asked else 0 for name in missing]
+    parts = [shares_of.HELD_OUT if name in asked else 0 for name in missing]
     parts = [100 - sum(parts), *parts]
   held_out = {name: part for name, part in zip(missing, parts[1:], strict=True) if part}
   if not held_out:
     used = {name: name for name in asked if name in found.splits}
-    note = f'splits: the folders {_listed(used)}' if len(used) > 1 else ''
+    note = f'splits: the folders {shares_of.listed(used)}' if len(used) > 1 else ''
     return Divided(found, used, '', note)
   shares = '/'.join(map(str, parts))
   used = {name: name for name in asked if name in found.splits or name in held_out}
@@ -142,30 +110,22 @@ def _is_whole(splits: Mapping[str, Any]) -> bool:
   return all(WHOLE.get(name) == expression for name, expression in splits.items())
 
 
-def _parts(splits: str) -> list[int]:
-  return [int(part) for part in splits.split('/')]
-
-
-def _example(count: int) -> str:
-  return '/'.join(map(str, [100 - HELD_OUT * (count - 1), *[HELD_OUT] * (count - 1)]))
-
-
 def _for_splits(splits: str, missing: Sequence[str], found: Photographs) -> list[int]:
   """The parts of a text, one for train and for each split that has no folder."""
-  parts = _parts(splits)
+  parts = shares_of.parts_of(splits)
   if not missing:
     raise ValueError(
       f'config.data.splits={splits!r} has nothing to divide: {_place(found)} has folders for '
-      f'{_listed(SPLITS)}; leave the key out'
+      f'{shares_of.listed(SPLITS)}; leave the key out'
     )
   if len(parts) != 1 + len(missing):
     own = [name for name in found.splits if name != 'train']
-    why = f' ({_listed(own)} {"has" if len(own) == 1 else "have"} a folder)' if own else ''
+    why = f' ({shares_of.listed(own)} {"has" if len(own) == 1 else "have"} a folder)' if own else ''
     without = '' if own else ", or '90/10/0' for no test"
     raise ValueError(
       f'config.data.splits={splits!r} has {len(parts)} parts, but {_place(found)} needs '
-      f'{1 + len(missing)}, for {_listed(["train", *missing])}{why}: write '
-      f"'{_example(1 + len(missing))}'{without}"
+      f'{1 + len(missing)}, for {shares_of.listed(["train", *missing])}{why}: write '
+      f"'{shares_of.example(1 + len(missing))}'{without}"
     )
   return parts
 
@@ -195,10 +155,10 @@ def _with_parts(
     if len(own) <= len(held_out):
       raise ValueError(
         f'class {name!r} of {_place(found)} has {_number(len(own))}, too few for '
-        f"{_listed(chosen)} ('{shares}'): add some, or move the class away"
+        f"{shares_of.listed(chosen)} ('{shares}'): add some, or move the class away"
       )
     first = 0
-    for split, count in _counts(len(own), held_out).items():
+    for split, count in shares_of.counts(len(own), held_out).items():
       chosen[split] += own[first : first + count]
       first += count
     chosen['train'] += own[first:]
@@ -224,23 +184,9 @@ def _draw(seed: int, name: str) -> bytes:
   return hashlib.sha256(b'%d\0%s' % (seed, os.fsencode(name))).digest()
 
 
-def _counts(photographs: int, held_out: Mapping[str, int]) -> dict[str, int]:
-  """How many photographs of a class each split gets: at least one, and train keeps at least one."""
-  counts = {split: max(1, (photographs * part + 50) // 100) for split, part in held_out.items()}
-  while sum(counts.values()) >= photographs:
-    largest = max(counts, key=lambda split: counts[split])
-    counts[largest] -= 1
-  return counts
-
-
 def _place(found: Photographs) -> str:
   return found.place.get('folder') or f'the prepared copy {found.place.get("copy")}'
 
 
 def _number(count: int) -> str:
   return f'{count} photograph{"s" * (count != 1)}'
-
-
-def _listed(names: Any) -> str:
-  *first, last = names
-  return f'{", ".join(first)} and {last}' if first else last
