@@ -6,7 +6,7 @@ and which returns `Data`. docs/adding.md describes how to add a data set.
 
 import functools
 
-from jaxdl.data import arrays, characters, image_folder, images
+from jaxdl.data import arrays, characters, image_folder, images, table
 from jaxdl.data.dataset import Data, Split
 from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 from jaxdl.data.source import Source
@@ -20,6 +20,7 @@ DATA_SETS = {
   'hoda': functools.partial(images.load, hoda.hoda),
   'image_folder': image_folder.load,
   'arrays': arrays.load,
+  'table': table.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),
   'shakespeare': functools.partial(characters.load, shakespeare.shakespeare),
 }
