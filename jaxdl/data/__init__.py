@@ -6,7 +6,16 @@ and which returns `Data`. docs/adding.md describes how to add a data set.
 
 import functools
 
-from jaxdl.data import arrays, characters, image_folder, images, table
+from jaxdl.data import (
+  arrays,
+  characters,
+  hugging_face,
+  image_folder,
+  images,
+  table,
+  text,
+  tfds_images,
+)
 from jaxdl.data.dataset import Data, Split
 from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 from jaxdl.data.source import Source
@@ -21,6 +30,9 @@ DATA_SETS = {
   'image_folder': image_folder.load,
   'arrays': arrays.load,
   'table': table.load,
+  'text': text.load,
+  'tfds': tfds_images.load,
+  'huggingface': hugging_face.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),
   'shakespeare': functools.partial(characters.load, shakespeare.shakespeare),
 }

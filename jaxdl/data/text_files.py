@@ -60,9 +60,13 @@ def decoded(content: bytes, encoding: str, name: object) -> str:
   try:
     return content.decode(encoding)
   except UnicodeDecodeError as error:
-    shown = 'utf-8' if encoding == 'utf-8-sig' else encoding
-    other = 'latin-1' if shown == 'utf-8' else 'utf-8'
+    other = 'latin-1' if encoding == 'utf-8-sig' else 'utf-8'
     raise ValueError(
-      f'{name} is not a text in {shown} (byte {content[error.start]:#04x} at offset '
+      f'{name} is not a text in {shown(encoding)} (byte {content[error.start]:#04x} at offset '
       f"{error.start:,}): set config.data.encoding, such as '{other}'"
     ) from error
+
+
+def shown(encoding: str) -> str:
+  """An encoding in messages, such as 'UTF-8'."""
+  return 'UTF-8' if codecs.lookup(encoding).name in (UTF_8, 'utf-8-sig') else encoding

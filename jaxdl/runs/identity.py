@@ -70,6 +70,8 @@ KEYS = {
   'dataset.examples_per_class': _CONDUCT,
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
+  'dataset.licence': _CONDUCT,
+  'dataset.revision': _CONDUCT,
   'dataset.targets': _CONDUCT,  # follow from the examples, whose checksums are compared
   'dataset.folder': _CONDUCT,
   'dataset.file': _CONDUCT,

@@ -319,6 +319,9 @@ def _where(config, data_dir, folder):
     name = kept.get('copy') or section.get('copy')
     section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
+  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
+    section['folder'] = folder or kept['folder']
+    section['dataset'] = None
   named = 'class_names' in section or format.number(config) > 1
   if photographs and not named and list(kept['classes']) == list(image_folder.FOOD11):
     section['class_names'] = 'food11'  # versions before format 2 named these classes by default
@@ -329,7 +332,7 @@ def _check_flags(workdir, config, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
   name = config['data']['name']
   place = config['dataset'].get('origin', '').partition(',')[0]
-  if folder is not None and name not in ('image_folder', *OWN):
+  if folder is not None and name not in ('image_folder', 'huggingface', *OWN):
     error = ValueError(
       f'folder={folder} is for photographs and own files, but {workdir} was trained on {name}: '
       'leave it out'
