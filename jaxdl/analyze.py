@@ -268,7 +268,7 @@ def _make(name, flags, seen, choice, folder):
   """
   began, made, count = time.monotonic(), Made(), _count(seen)
   try:
-    lacking = VIEWS[name].lacking(seen)
+    lacking = VIEWS[name].left_out(seen)
     if lacking:
       raise ValueError(lacking)
     for result in VIEWS[name].make(seen, choice):

@@ -58,6 +58,7 @@ class Predictor:
     self._example = recorded.example(config)
     self._task = _task(config, examples)
     kept = config['dataset']
+    self._is_masked = kept.get('masked', False)
     # Targets of a regression and several labels of an example are rows; classes are numbers.
     self._column = 'value' if kept.get('targets') else 'label'
     self._width = None
@@ -135,6 +136,8 @@ class Predictor:
     }
     real = len(images)
     batch[column][:real], batch['index'][:real] = images, index
+    if self._is_masked and real:
+      batch[column][real:] = images[0]  # a sequence without steps may have no finite outputs
     batch[target][:real] = of_target
     batch['mask'][:real] = known if self._needs_labels else 1
     return batch

@@ -98,6 +98,7 @@ VIEWS = {
     'feature maps of every convolution for eight images',
     ('cnn', 'autoencoder', 'regressor', 'multi_label'),
     activations,
+    pictures=True,
     section='Feature maps',
     lacking=without_convolution,
     displays={'feature_maps_*': Display('Feature maps of {0} for eight images')},

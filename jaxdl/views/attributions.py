@@ -191,6 +191,7 @@ VIEWS = {
     'nine attributions side by side',
     ('cnn', 'regressor', 'multi_label'),
     attributions,
+    pictures=True,
     section='Why these classes',
     lacking=without_convolution,
     displays={'attributions': Display('Nine attribution methods side by side')},
@@ -201,6 +202,7 @@ VIEWS = {
     'which attributions depend on what was learned',
     ('cnn', 'regressor', 'multi_label'),
     sanity,
+    pictures=True,
     section='Why these classes',
     lacking=without_convolution,
     displays={

@@ -37,7 +37,7 @@ def projector(subject: Subject, choice: Choice) -> tuple[()]:
     features,
     subject.labels[:POINTS],
     subject.classes,
-    subject.images[:POINTS],
+    None if subject.images is None else subject.images[:POINTS],
   )
   return ()
 
@@ -179,6 +179,7 @@ VIEWS = {
     'originals, inputs and reconstructions; walks between codes',
     ('autoencoder',),
     separately(reconstructions, walks),
+    pictures=True,
     section='Reconstructions',
     displays={
       'reconstructions': Display('Originals, inputs and reconstructions'),

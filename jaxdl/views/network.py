@@ -176,6 +176,7 @@ VIEWS = {
     'filters of the first convolution, raw and normalised',
     ('cnn', 'autoencoder', 'regressor', 'multi_label'),
     filters,
+    pictures=True,
     section='Filters',
     lacking=without_convolution,
     displays={

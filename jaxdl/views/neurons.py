@@ -269,6 +269,7 @@ VIEWS = {
     'ten selective channels, their patches and pixels',
     ('cnn',),
     separately(patches, pixels),
+    pictures=True,
     section='Neurons',
     displays={
       'neurons': Display(
@@ -284,6 +285,7 @@ VIEWS = {
     'patches optimised to excite a channel, next to real ones',
     ('cnn',),
     maximised,
+    pictures=True,
     section='Neurons',
     displays={
       'maximised': Display(
@@ -297,6 +299,7 @@ VIEWS = {
     'a channel mapped back to pixels during training',
     ('cnn',),
     evolution,
+    pictures=True,
     section='Neurons',
     displays={
       'evolution': Display(

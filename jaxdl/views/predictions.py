@@ -81,21 +81,23 @@ def mistakes(subject: Subject, choice: Choice) -> Iterator[Result]:
   found = errors.mistakes(subject.labels, all_outputs(subject))
   if len(found.index):
     worst = found.index[:WORST]
-    titles = [
-      f'{subject.classes[true]}\n→ {subject.classes[predicted]} ({100 * probability:.0f} %)'
+    pairs = [
+      (subject.classes[true], subject.classes[predicted], f'{100 * probability:.0f} %')
       for true, predicted, probability in zip(
         found.label[:WORST], found.predicted[:WORST], found.probability[:WORST], strict=True
       )
     ]
-    figure = figures.image_grid(
-      subject.images[worst],
-      titles,
-      columns=8,
-      heading=(
-        f'{len(worst)} of {len(found.index):,} mistakes, the lowest probability of the true class '
-        'first: true → predicted class, its probability'
-      ),
+    heading = (
+      f'{len(worst)} of {len(found.index):,} mistakes, the lowest probability of the true class '
+      'first: true → predicted class, its probability'
     )
+    if subject.images is None:
+      rows = [[f'{place:,}', *pair] for place, pair in zip(worst.tolist(), pairs, strict=True)]
+      columns = ['example', 'true', 'predicted', 'probability']
+      figure = figures.table(rows, columns, heading=heading)
+    else:
+      titles = [f'{true}\n→ {predicted} ({share})' for true, predicted, share in pairs]
+      figure = figures.image_grid(subject.images[worst], titles, columns=8, heading=heading)
     yield Result(
       'mistakes', figure, found._asdict(), {'mistakes': len(found.index), 'shown': worst}
     )

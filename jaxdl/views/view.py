@@ -77,6 +77,7 @@ class View:
     uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
     lacking: function (Subject) → what the Subject lacks for this analysis; '' if nothing.
     examples: whether it uses examples; if False, it works without the data.
+    pictures: whether it draws the inputs as pictures, and so applies to images only.
     slow_part: what takes most of the time, for a line before it starts; '' if nothing stands out.
     load: function () → None that imports the libraries used by `make`; it is called before several
       analyses run in threads.
@@ -90,8 +91,16 @@ class View:
   uses: tuple[str, ...] = ()
   lacking: Callable[[Subject], str] = lambda subject: ''
   examples: bool = True
+  pictures: bool = False
   slow_part: str = ''
   load: Callable[[], None] = lambda: None
+
+  def left_out(self, subject: Subject) -> str:
+    """Why the analysis does not apply to a Subject of one of its kinds; '' if it does."""
+    form = subject.config['dataset'].get('form')
+    if self.pictures and form:
+      return f'it draws images, but the inputs are {form}'
+    return self.lacking(subject)
 
 
 @dataclasses.dataclass(frozen=True)
