@@ -221,6 +221,8 @@ def data_of_run(
   if config['data']['name'] in OWN:
     return _own_file(workdir, config, folder)
   section, kept = _where(config, data_dir, folder), config['dataset']
+  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
+    section.update(folder=str(folder or kept['folder']), dataset=None)
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -319,9 +321,6 @@ def _where(config, data_dir, folder):
     name = kept.get('copy') or section.get('copy')
     section['copy'] = name or copies.copy_name(kept.get('folder') or section['folder'])
     section['folder'] = None
-  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
-    section['folder'] = folder or kept['folder']
-    section['dataset'] = None
   named = 'class_names' in section or format.number(config) > 1
   if photographs and not named and list(kept['classes']) == list(image_folder.FOOD11):
     section['class_names'] = 'food11'  # versions before format 2 named these classes by default

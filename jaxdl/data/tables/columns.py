@@ -96,8 +96,8 @@ def numbers(table: Table, name: str, decimal: str, fix: str) -> Float64[np.ndarr
   wrong = np.flatnonzero(np.abs(found) > np.finfo(np.float32).max)
   if len(wrong):
     raise ValueError(
-      f'{table.place(name, wrong[0])}: {found[wrong[0]]:g} is infinite or too large: correct it, '
-      'or leave the row out'
+      f'{table.place(name, int(wrong[0]))}: {found[wrong[0]]:g} is infinite or too large: '
+      'correct it, or leave the row out'
     )
   return found
 
@@ -294,7 +294,7 @@ def _one_hot(table, facts, unknown):
       few = ', '.join(map(repr, known[:LISTED])) + (', …' if len(known) > LISTED else '')
       raise ValueError(
         f'{table.place(name, position)}: {cell!r} is not one of the {len(known)} categories of the '
-        f"training split ({few}): correct it, or set config.data.unknown='ignore'"
+        f"training split ({few}): correct it, or train with config.data.unknown='ignore'"
       )
   return found
 
@@ -306,8 +306,10 @@ def missing_value(table: Table, name: str, position: int, way: str = '') -> str:
     table, name, position: the cell.
     way: what could fill it; '' if nothing can.
   """
-  fix = f", or set config.data.missing='{way}'" if way else ''
-  return f'{table.place(name, position)} has no value: fill it, leave the row out{fix}'
+  fix = 'fill it, or leave the row out'
+  if way:
+    fix = f"fill it, leave the row out, or train with config.data.missing='{way}'"
+  return f'{table.place(name, position)} has no value: {fix}'
 
 
 def targets(table: Table, names: Sequence[str], decimal: str, wanted: str) -> np.ndarray:
@@ -354,7 +356,7 @@ def _classes(table, name, decimal):
   broken = np.flatnonzero(found % 1)
   if len(broken):
     raise ValueError(
-      f"{table.place(name, broken[0])}: {cells[broken[0]]} is not a class: set task='regress' for "
-      'numbers, or name a column of integers or texts'
+      f'{table.place(name, int(broken[0]))}: {cells[broken[0]]} is not a class: set '
+      "task='regress' for numbers, or name a column of integers or texts"
     )
   return found.astype(np.int64)
