@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> int:
     return _measure(subject, chosen, out)
   is_own = own_arrays.is_own(subject.config)
   read = functools.partial(own_arrays.from_file, subject.config) if is_own else None
-  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read)
+  endings = own_arrays.endings(subject.config)
+  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read, endings)
   for line in found.left_out:
     _warn(line)
   names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]
@@ -72,11 +73,11 @@ def _parser(called):
   parser = command.Parser(
     name='predict',
     called=called,
-    description='Apply the network of a run to your own images or texts.',
+    description='Apply the network of a run to your own images, tables or texts.',
     examples=EXAMPLES,
     json=True,
     run='folder of a run',
-    inputs='image files, folders, patterns, .npz, .npy, texts, or - for standard input',
+    inputs='image files, folders, patterns, .npz, .npy, tables, texts, or - for standard input',
   )
   add = parser.add_argument
   add('--out', metavar='FILE', help='write all probabilities to FILE.csv or FILE.jsonl')

@@ -95,6 +95,8 @@ ALLOWED_FILES = {  # library → files that may import it
   'matplotlib': ('figures/',),
   'grain': ('data/photographs/stream.py',),
   'scipy': ('data/',),
+  'pyarrow': ('data/tables/reading.py',),
+  'datasets': ('data/hugging_face.py',),
   'PIL': ('data/', 'analysis/projector.py', 'report/'),
   'jinja2': ('report/',),
   'sklearn': ('analysis/', 'step/scores.py'),

@@ -7,7 +7,16 @@ and which returns `Data`. A config may also name own code, such as 'digits.py:di
 
 import functools
 
-from jaxdl.data import arrays, characters, image_folder, images
+from jaxdl.data import (
+  arrays,
+  characters,
+  hugging_face,
+  image_folder,
+  images,
+  table,
+  text,
+  tfds_images,
+)
 from jaxdl.data.dataset import Data, Split
 from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
 from jaxdl.data.source import Source
@@ -21,6 +30,10 @@ DATA_SETS = {
   'hoda': functools.partial(images.load, hoda.hoda),
   'image_folder': image_folder.load,
   'arrays': arrays.load,
+  'table': table.load,
+  'text': text.load,
+  'tfds': tfds_images.load,
+  'huggingface': hugging_face.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),
   'shakespeare': functools.partial(characters.load, shakespeare.shakespeare),
 }

@@ -23,25 +23,26 @@ Columns = dict[str, dict[str, np.ndarray]]
 Decoded = tuple[Columns, tuple[str, ...]]  # (columns, classes) as in `Source`
 
 
-def cached(folder: Path, decode: Callable[[], Decoded]) -> Decoded:
+def cached(folder: Path, decode: Callable[[], Decoded], name: str = FOLDER) -> Decoded:
   """Arrays of a prepared data set: from the cache if it is valid, else decoded and cached.
 
   Args:
     folder: the prepared version, such as ~/tensorflow_datasets/mnist/3.0.1.
     decode: function() → (columns, classes) as in `Source`.
+    name: name of the cache inside it, which differs for other columns of the same data set.
 
   Returns:
     (columns, classes); arrays from the cache are memory-mapped and read-only.
   """
-  if (folder / FOLDER).is_dir():
+  if (folder / name).is_dir():
     try:
-      return _read(folder / FOLDER)
+      return _read(folder / name)
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-      _print(f'rebuilding the array cache {folder / FOLDER}: {error}')
+      _print(f'rebuilding the array cache {folder / name}: {error}')
   columns, classes = decode()
   try:
-    _write(folder / FOLDER, fingerprint(folder), columns, classes)
-    return _read(folder / FOLDER)
+    _write(folder / name, fingerprint(folder), columns, classes)
+    return _read(folder / name)
   except (OSError, ValueError) as error:
     reason = getattr(error, 'strerror', None) or error
     _print(f'no array cache in {folder} ({reason}): keeping the arrays in memory')

@@ -95,7 +95,7 @@ def load(
   checks.check_flag(channels_first, 'config.data.channels_first')
   _check_choice('inputs', inputs, FORMS)
   _check_choice('targets', targets, TARGETS)
-  _check_names(class_names)
+  check_names(class_names)
   parts, names, where, place = _parts(file, columns, given)
   reading = Inputs(inputs, channels_first, _checked_range(range))
   wanted = targets or TARGETS_OF_TASK.get(task, 'classes')
@@ -146,7 +146,7 @@ def load(
     _refuse_keys_of_images(of_images)
     scale = 'standardized' if scale is None else scale
     data = vectors.load(found, name='arrays', scale=scale, **options)
-  _check_classes(data)
+  check_classes(data)
   return dataclasses.replace(
     data, place={'file': place}, division=divided.shares, division_note=divided.note
   )
@@ -422,7 +422,7 @@ def _add_values(columns, parts, order, names, where):
   return {'classes': (), 'target_names': None if names is None else tuple(names)}
 
 
-def _check_classes(data):
+def check_classes(data: Data) -> None:
   """Raises ValueError if a class has examples in other splits, but none for training."""
   counts = data.per_class
   if 'train' not in counts:
@@ -444,7 +444,8 @@ def _check_choice(key, value, known):
     )
 
 
-def _check_names(names):
+def check_names(names: Any) -> None:
+  """Raises ValueError if `config.data.class_names` is not a list of different texts or None."""
   are_texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
   if names is not None and (not are_texts or len(set(names)) < len(names)):
     raise ValueError(

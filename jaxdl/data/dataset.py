@@ -105,6 +105,8 @@ class Data:
     masked: whether the last channel of sequences is 1 for real steps and 0 for padding.
     targets: 'names', 'mean' and 'deviation' of the targets of a regression, over the training
       split; plain JSON data. {} for other tasks.
+    labels: as in `Source`.
+    further: other facts of this data set that the checkpoint saves, as plain JSON data.
   """
 
   name: str
@@ -125,6 +127,7 @@ class Data:
   masked: bool = False
   targets: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
   labels: tuple[str, ...] | None = None
+  further: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -172,6 +175,7 @@ class Data:
       **({'masked': True} if self.masked else {}),
       **({'targets': self.targets} if self.targets else {}),
       **({} if self.labels is None else {'labels': list(self.labels)}),
+      **self.further,
       **{key: path for key, path in self.place.items() if path is not None},
     }
 

@@ -46,33 +46,36 @@ def read(
   required: bool,
   decode: Callable[[Any], Decoded],
   download: bool = True,
+  cache: str = array_cache.FOLDER,
 ) -> Source | None:
   """Every split of a TFDS data set, from the array cache if there is one.
 
   Args:
-    name: TFDS's name.
+    name: TFDS's name, which may have a config and a version, as in 'name/config:1.0.0'.
     data_dir: TFDS's folder, None for its default ($TFDS_DATA_DIR or ~/tensorflow_datasets).
     required: False returns None if no prepared copy is on disk.
     decode: function(TFDS builder) → (columns, classes), such as `images` or `text`.
     download: whether TFDS can download and prepare the data set.
+    cache: name of the array cache.
 
   Returns:
     Source, or None.
 
   Raises:
+    ValueError: several configs of the data set are prepared, and the name has none.
     OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
       files. Where nothing may be downloaded (`downloads`), data sets of known size have a
       stand-in (`stand_ins`).
   """
   root = root_folder(data_dir)
-  folder = version_folder(root, name)
+  folder = _prepared(root, name)
   if folder is None:
     if not required:
       return None
     if not DOWNLOADS.get() and name in stand_ins.SETS:
       return stand_ins.stand_in(name)
     folder = _downloaded(name, root, download)
-  columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode))
+  columns, classes = array_cache.cached(folder, lambda: _decoded(folder, decode), cache)
   return Source(
     origin='tfds' + _note(folder), columns=columns, classes=classes, data_dir=str(root.absolute())
   )
@@ -91,7 +94,7 @@ def _downloaded(name: str, root: Path, can_download: bool) -> Path:
       'train it, or see python -m jaxdl.data list'
     )
   _download(name, root)
-  folder = version_folder(root, name)
+  folder = _prepared(root, name)
   if folder is None:
     raise FileNotFoundError(f'TFDS downloaded {name}, but {root} does not have it')
   return folder
@@ -116,17 +119,40 @@ def root_folder(data_dir: DataDir) -> Path:
 
 
 def version_folder(root: Path, name: str) -> Path | None:
-  """The newest prepared version of a data set, None if there is none.
+  """The prepared version of a data set, the newest one if the name has none; None without one.
 
   TFDS is not imported, since that takes a second.
+
+  Args:
+    root: TFDS's folder.
+    name: as in `read`.
   """
-  parent = root / name
-  if not parent.is_dir():
-    return None
+  path, _, version = name.partition(':')
+  return _newest(root / path, version) if (root / path).is_dir() else None
+
+
+def _prepared(root, name):
+  """`version_folder`; without a config in the name, that of the only config that is prepared."""
+  path, _, version = name.partition(':')
+  found = version_folder(root, name)
+  if found is not None or '/' in path or not (root / path).is_dir():
+    return found
+  folders = [below for below in sorted((root / path).iterdir()) if below.is_dir()]
+  configs = [below for below in folders if _newest(below, version)]
+  if len(configs) > 1:
+    names = ', '.join(f'{path}/{config.name}' for config in configs)
+    raise ValueError(f'{path} is prepared in {root} with several configs: name one of {names}')
+  return _newest(configs[0], version) if configs else None
+
+
+def _newest(parent, version):
+  """The folder of a version, or of the newest one if it is ''; None if it is not prepared."""
   versions = [
     path
     for path in parent.iterdir()
-    if re.fullmatch(r'\d+\.\d+\.\d+', path.name) and (path / INFO).is_file()
+    if re.fullmatch(r'\d+\.\d+\.\d+', path.name)
+    and version in ('', path.name)
+    and (path / INFO).is_file()
   ]
   return max(versions, key=lambda path: tuple(map(int, path.name.split('.'))), default=None)
 
@@ -186,7 +212,7 @@ def _download(name: str, root: Path) -> None:
   if not sys.stderr.isatty():
     tfds.disable_progress_bar()
   try:
-    with aside(root, name) as folder:
+    with aside(root, re.sub(r'\W', '_', name)) as folder:
       builder = tfds.builder(name, data_dir=str(folder), file_format='array_record')
       # Only files with a known checksum are accepted.
       config = tfds.download.DownloadConfig(force_checksums_validation=True)
@@ -240,10 +266,10 @@ def images(builder: Any) -> Decoded:
   """
   columns = {}
   for split in builder.info.splits:
-    rows = _rows(builder, split)
+    examples = rows(builder, split)
     columns[split] = {
-      'image': np.stack([row['image'] for row in rows]),
-      'label': np.array([row['label'] for row in rows], np.int32),
+      'image': np.stack([row['image'] for row in examples]),
+      'label': np.array([row['label'] for row in examples], np.int32),
     }
   return columns, tuple(builder.info.features['label'].names)
 
@@ -258,13 +284,13 @@ def text(builder: Any) -> Decoded:
     (columns, classes) as in `characters.columns`.
   """
   texts = {
-    split: ''.join(row['text'].decode() for row in _rows(builder, split))
+    split: ''.join(row['text'].decode() for row in rows(builder, split))
     for split in builder.info.splits
   }
   return characters.columns(texts)
 
 
-def _rows(builder: Any, split: str) -> list[dict[str, Any]]:
+def rows(builder: Any, split: str) -> list[dict[str, Any]]:
   """Examples as dicts; ArrayRecord is read by random access, TFRecord through tf.data."""
   import tensorflow_datasets as tfds
 

@@ -151,14 +151,16 @@ class VectorPreparation:
   Attributes:
     shape: shape of one example, of sequences with the channel that marks real steps.
     dtype: float32.
+    takes: what the network takes, for messages.
   """
 
   shape: tuple[int, ...]
   dtype: type = np.float32
+  takes: str = 'vectors or sequences: give an .npz or .npy file'
 
   def of_file(self, encoded: bytes) -> Float32[np.ndarray, '1 ...']:
     """Raises ValueError: vectors and sequences are read from arrays."""
-    raise ValueError('the run takes vectors or sequences: give an .npz or .npy file')
+    raise ValueError(f'the run takes {self.takes}')
 
   def of_array(
     self, values: Float32[np.ndarray, 'N ...'], name: str = 'the array'
@@ -191,6 +193,8 @@ def preparation(
   if example.column != 'image':
     if invert:
       raise about(ValueError('invert=True is for images, but the run takes vectors'), 'invert')
+    if config['data']['name'] == 'table':
+      return VectorPreparation(example.shape, takes='tables: give a .csv or .parquet file')
     return VectorPreparation(example.shape)
   photographs = config['data']['name'] == 'image_folder'
   return Preparation(

@@ -102,6 +102,7 @@ def images(
   given: Sequence[str | os.PathLike],
   classes: Sequence[str],
   read: Callable[[Path], Stack] | None = None,
+  endings: Sequence[str] = ARRAYS,
 ) -> Found:
   """Finds images.
 
@@ -112,6 +113,7 @@ def images(
       names, they are the labels of the images inside them.
     read: function that reads an array file; None for one with the images and labels of a built-in
       data set.
+    endings: of the files that `read` reads.
 
   Returns:
     Found.
@@ -129,7 +131,7 @@ def images(
       found, others = _images_below(path, classes)
       sources.append(found)
       left_out += others
-    elif path.suffix.lower() in ARRAYS:
+    elif path.suffix.lower() in endings:
       sources.append(_stack(path, classes) if read is None else read(path))
     else:
       sources.append(Files((File(str(path), path.read_bytes),)))

@@ -1,4 +1,4 @@
-"""Arrays as inputs of a run that was trained on a user's own arrays."""
+"""Arrays and tables as inputs of a run that was trained on a user's own arrays or table."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -9,6 +9,8 @@ from jaxtyping import Float32, Int32
 
 from jaxdl.data import array_files, arrays, labels, vectors
 from jaxdl.data.array_files import IN_PYTHON
+from jaxdl.data.tables import reading
+from jaxdl.prediction import own_tables
 from jaxdl.prediction.inputs import Stack
 
 SPLITS = ('test', 'train', 'validation')  # of an array file with several, the first one is read
@@ -23,13 +25,18 @@ def is_own(config: Mapping[str, Any]) -> bool:
   return config['data']['name'] == 'arrays' or bool(config['dataset'].get('form'))
 
 
+def endings(config: Mapping[str, Any]) -> tuple[str, ...]:
+  """The endings of files from which `from_file` reads several examples."""
+  return reading.ENDINGS if own_tables.is_table(config) else array_files.ARRAYS
+
+
 def from_file(config: Mapping[str, Any], path: str | os.PathLike) -> Stack:
   """Reads the inputs of an array file and, if it has them, their labels.
 
   Args:
     config: as in `is_own`.
     path: .npz or .npy file, whose arrays are named as those of training. Of arrays of several
-      splits, those of the test split are read.
+      splits, those of the test split are read. For a run on a table, a CSV or Parquet file.
 
   Returns:
     Stack.
@@ -37,6 +44,8 @@ def from_file(config: Mapping[str, Any], path: str | os.PathLike) -> Stack:
   Raises:
     ValueError: the file cannot be read, or the arrays do not fit the network.
   """
+  if own_tables.is_table(config):
+    return _of_table(config, path, None, str(path))
   columns = config['data'].get('columns')
   parts, _, _ = array_files.read(path, columns, optional=('y', 'lengths'))
   part = next(parts[split] for split in SPLITS if split in parts)
@@ -50,7 +59,8 @@ def stack(
 
   Args:
     config: as in `is_own`.
-    x: inputs [N, …]; y: labels or targets; lengths: of sequences. None if there are none.
+    x: inputs [N, …]; y: labels or targets; lengths: of sequences. None if there are none. For a
+      run on a table, x is a table as in `reading.given`, whose target columns are y by default.
     name: the file; '' for arrays in memory.
 
   Returns:
@@ -61,6 +71,10 @@ def stack(
   """
   called = f'{{!r}} of {name or IN_PYTHON}'.format
   data, kept = config['data'], config['dataset']
+  if own_tables.is_table(config):
+    if lengths is not None:
+      raise ValueError('lengths are for sequences, but the run was trained on a table: omit them')
+    return _of_table(config, x, y, name)
   masked = bool(kept.get('masked'))
   if lengths is not None and not masked:
     raise ValueError(
@@ -73,12 +87,26 @@ def stack(
   values = arrays.inputs_of(x, lengths, reading, called, masked=masked)
   if masked and values.shape[1] < kept['input_shape'][0]:
     values = vectors.pad(values, kept['input_shape'][0])
+  _check_count(values, y, called)
+  return Stack(name, values, labels_of(config, y, len(values), called))
+
+
+def _of_table(config, given, y, name):
+  """The Stack of a table."""
+  called = f'{{!r}} of {name or reading.IN_PYTHON}'.format
+  values, known = own_tables.read(config, given)
+  targets = known if y is None else y
+  _check_count(values, targets, called)
+  return Stack(name, values, labels_of(config, targets, len(values), called))
+
+
+def _check_count(values, y, called):
+  """Raises ValueError if there are not as many labels as examples."""
   if y is not None and len(y) != len(values):
     raise ValueError(
       f'{called("x")} has {len(values)} examples, but {called("y")} has {len(y)} labels: give one '
       'for each'
     )
-  return Stack(name, values, labels_of(config, y, len(values), called))
 
 
 def labels_of(

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.data import recorded
+from jaxdl.data.tables.reading import Frame
 from jaxdl.exports import of_run
-from jaxdl.prediction import images, inputs, own_arrays, results, stream, texts
+from jaxdl.prediction import images, inputs, own_arrays, own_tables, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
@@ -21,6 +22,7 @@ from jaxdl.views import subject
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 Images = Shaped[np.ndarray, 'N ...'] | Shaped[jax.Array, 'N ...'] | Sequence[Any]
+Table = Mapping[str, Any] | Frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Run(record.Run):
 
   def predict(
     self,
-    given: Paths | Images,
+    given: Paths | Images | Table,
     *,
     distort: bool = False,
     invert: bool = False,
@@ -57,7 +59,8 @@ class Run(record.Run):
       given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1, or
         as a sequence of arrays of one shape; or paths, folders and patterns as those of
         `jaxdl predict`. For a language model, paths of texts. For a run on own arrays, an array as
-        in training: images, vectors [N, F] or sequences [N, T, F].
+        in training: images, vectors [N, F] or sequences [N, T, F]. For a run on a table, a table:
+        a file, a data frame or a dict of column → values.
       distort: whether the config's distortion is applied, as evaluation does.
       invert: whether each pixel v becomes 255 − v.
       batch_size: images of a batch; None for that of the run's evaluation, with which the result
@@ -98,7 +101,7 @@ class Run(record.Run):
     return Predictions(classes, tuple(names), results.softmax(logits), logits, known)
 
   def features(
-    self, given: Paths | Images, layer: str, *, batch_size: int | None = None
+    self, given: Paths | Images | Table, layer: str, *, batch_size: int | None = None
   ) -> Float[np.ndarray, 'N ...']:
     """The output of a layer after its activation.
 
@@ -131,7 +134,8 @@ class Run(record.Run):
       data: the name of one of the run's splits, such as 'test', whose examples are read again and
         whose metrics equal the summary's; or (images, labels) as in `predict`, labels [N] being
         numbers or names of classes; or a folder of class folders. For a run on own arrays, (x, y)
-        or (x, y, lengths), or their file; the labels are as in training.
+        or (x, y, lengths), or their file; the labels are as in training. For a run on a table, a
+        table with the target column.
       distort: whether the config's distortion is applied, as evaluation does.
 
     Returns:
@@ -241,7 +245,10 @@ class Run(record.Run):
       raise ValueError('lengths are for sequences in memory: leave them out')
     if paths is not None:
       read = functools.partial(own_arrays.from_file, self.config) if is_own else None
-      return inputs.images(paths, subject.folder_classes(self.config), read)
+      classes, endings = subject.folder_classes(self.config), own_arrays.endings(self.config)
+      return inputs.images(paths, classes, read, endings)
+    if own_tables.is_table(self.config):
+      return inputs.Found((own_arrays.stack(self.config, given, lengths=lengths),))
     array = _as_array(given)
     if is_own:
       return inputs.Found((own_arrays.stack(self.config, array, lengths=lengths),))

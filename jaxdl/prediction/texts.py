@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxdl.analysis.units import Variables
-from jaxdl.data import characters
+from jaxdl.data import characters, text_files
 from jaxdl.data.dataset import Split
 from jaxdl.prediction.inputs import File
 from jaxdl.step import steps, tasks
@@ -55,6 +55,7 @@ class TextPredictor:
 
   def __init__(self, config: Mapping[str, Any], model: nn.Module, variables: Variables):
     self.vocabulary = tuple(config['dataset']['classes'])
+    self._encoding = config['data'].get('encoding', text_files.UTF_8)
     self._time_step = config['data']['time_step']
     self._model = model
     self._variables = jax.device_put(variables)
@@ -65,17 +66,18 @@ class TextPredictor:
     """Measures a text.
 
     Args:
-      file: its name and bytes, UTF-8.
+      file: its name and bytes, in the encoding of the training text (`config.data.encoding`, or
+        UTF-8).
       skip: whether characters that are not in the vocabulary are left out.
 
     Returns:
       Measured.
 
     Raises:
-      ValueError: the text is not UTF-8, has fewer than two characters, or has characters that are
-        not in the vocabulary; the message names the first one with its line and column.
+      ValueError: the text has another encoding, has fewer than two characters, or has characters
+        that are not in the vocabulary; the message names the first one with its line and column.
     """
-    text, left_out = self._known(file.name, _decoded(file, self.vocabulary), skip)
+    text, left_out = self._known(file.name, _decoded(file, self.vocabulary, self._encoding), skip)
     if len(text) < 2:
       raise ValueError(
         f'{file.name} has {len(text)} characters to read: give a text of at least 2, of which all '
@@ -146,16 +148,16 @@ class TextPredictor:
     )
 
 
-def _decoded(file: File, vocabulary: tuple[str, ...]) -> str:
+def _decoded(file: File, vocabulary: tuple[str, ...], encoding: str) -> str:
   """The text of a file; line ends of Windows become \\n unless the vocabulary has them."""
   content = file.read()
   if not content:
     raise ValueError(f'{file.name} is empty: give a text of at least 2 characters')
   try:
-    text = content.decode('utf-8-sig')
-  except UnicodeDecodeError as error:
+    text = text_files.decoded(content, encoding, file.name)
+  except ValueError as error:
     raise ValueError(
-      f'{file.name} is not a text in UTF-8 (byte {error.start:,}): save it as UTF-8'
+      f'{str(error).partition(": ")[0]}: save it as {text_files.shown(encoding)}'
     ) from error
   return text if '\r' in vocabulary else text.replace('\r\n', '\n')
 

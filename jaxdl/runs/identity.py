@@ -73,6 +73,8 @@ KEYS = {
   'dataset.examples_per_class': _CONDUCT,
   'dataset.checksums': _CONDUCT,  # compared separately
   'dataset.appearance': _CONDUCT,
+  'dataset.licence': _CONDUCT,
+  'dataset.revision': _CONDUCT,
   'dataset.folder': _CONDUCT,
   'dataset.file': _CONDUCT,
   'dataset.copy': _CONDUCT,

@@ -1,5 +1,7 @@
 """The outputs of a network for the examples of a Subject."""
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
@@ -16,5 +18,14 @@ def all_outputs(subject: Subject) -> np.ndarray:
 
 def outputs(subject: Subject, inputs: np.ndarray) -> np.ndarray:
   """The outputs of the network for some inputs, computed in batches."""
-  compiled = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
-  return np.concatenate([part for _, part in batches.in_batches(compiled, inputs)])
+  return compiled(subject)(inputs)
+
+
+def compiled(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
+  """A function (inputs [N, …]) → outputs [N, …] in batches, which is compiled once."""
+  run = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
+
+  def apply(inputs: np.ndarray) -> np.ndarray:
+    return np.concatenate([part for _, part in batches.in_batches(run, inputs)])
+
+  return apply

@@ -16,6 +16,11 @@ from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
 PLACES = ('tfds', 'bundled', 'folder')  # values of `source` in a config's data section
+OWN = {  # data sets of a user's own files → what is in the file
+  'arrays': 'arrays',
+  'table': 'table',
+  'text': 'text',
+}
 COLUMNS = ('inputs', 'target', 'label', 'value', 'image')  # of a batch, for a Subject
 BYTES = 1 << 30  # most bytes of network inputs in memory
 KIND_OF_TASK = {
@@ -215,9 +220,11 @@ def data_of_run(
     OSError: the data cannot be read.
   """
   _check_flags(workdir, config, data_dir, folder)
-  if config['data']['name'] == 'arrays':
-    return _own_arrays(workdir, config, folder)
+  if config['data']['name'] in OWN:
+    return _own_file(workdir, config, folder)
   section, kept = _where(config, data_dir, folder), config['dataset']
+  if section['name'] == 'huggingface' and (folder or kept.get('folder')):
+    section.update(folder=str(folder or kept['folder']), dataset=None)
   photographs = section['name'] == 'image_folder'
   fix = 'give the folder that has it prepared, data_dir=DIR'
   if photographs:
@@ -268,24 +275,26 @@ def _same_examples(workdir, kept, data, fix):
   return data
 
 
-def _own_arrays(workdir, config, folder):
-  """The Data of a run on own arrays, from their file."""
+def _own_file(workdir, config, folder):
+  """The Data of a run on own arrays, a table or a text, from their file."""
   section, kept = dict(config['data']), config['dataset']
+  what = OWN[section['name']]
   file = section['file'] = folder or kept.get('file') or section.get('file')
   if kept.get('division'):
     section['splits'] = kept['division']
   if file is None:
+    method = 'evaluate((x, y))' if what == 'arrays' else 'evaluate(table)'
     error = FileNotFoundError(
-      f'the arrays of {workdir} were given in Python and are not stored: give folder=FILE.npz with '
-      'the same arrays, use only analyses that need none, such as only=weights, or '
-      'jaxdl.load(run).evaluate((x, y))'
+      f'the {what} of {workdir} was given in Python and is not stored: give folder=FILE with the '
+      f'same examples, use only analyses that need none, such as only=weights, or '
+      f'jaxdl.load(run).{method}'
     )
     raise about(error, 'folder', 'only')
-  fix = 'give the file of the arrays, folder=FILE.npz'
+  fix = f'give the file of the {what}, folder=FILE'
   try:
     data = _load(config, section)
   except FileNotFoundError as error:
-    message = f'the arrays of {workdir} are not in {file}: {fix}; or only=weights'
+    message = f'the {what} of {workdir} is not in {file}: {fix}; or only=weights'
     raise about(FileNotFoundError(message), 'folder', 'only') from error
   return _same_examples(workdir, kept, data, fix)
 
@@ -324,16 +333,16 @@ def _check_flags(workdir, config, data_dir, folder):
   """Raises ValueError for a folder that does not apply to the data of a run."""
   name = config['data']['name']
   place = config['dataset'].get('origin', '').partition(',')[0]
-  if folder is not None and name not in ('image_folder', 'arrays'):
+  if folder is not None and name not in ('image_folder', 'huggingface', *OWN):
     error = ValueError(
-      f'folder={folder} is for photographs and arrays, but {workdir} was trained on {name}: leave '
-      'it out'
+      f'folder={folder} is for photographs and own files, but {workdir} was trained on {name}: '
+      'leave it out'
     )
     raise about(error, 'folder')
-  if data_dir is not None and name == 'arrays':
+  if data_dir is not None and name in OWN:
     error = ValueError(
-      f'data_dir={data_dir} is for prepared data sets, but {workdir} was trained on arrays: give '
-      'their file, folder=FILE.npz'
+      f'data_dir={data_dir} is for prepared data sets, but {workdir} was trained on own data '
+      f'({OWN[name]}): give their file, folder=FILE'
     )
     raise about(error, 'data_dir', 'folder')
   if data_dir is not None and place == 'bundled':

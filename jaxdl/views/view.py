@@ -24,6 +24,7 @@ SECTIONS = (
   'Weights',
   'Neurons',
   'Why these classes',
+  'Features',
   'Errors',
   'Reconstructions',
   'Step by step',

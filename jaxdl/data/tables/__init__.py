@@ -1,0 +1,1 @@
+"""Tables: CSV, Parquet and data frames, and their columns as features of vectors."""

@@ -1,0 +1,72 @@
+"""Text files in any encoding."""
+
+import codecs
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxdl.config import spelling
+
+UTF_8 = 'utf-8'
+
+
+def check_encoding(encoding: Any) -> None:
+  """Raises ValueError if a value is not the name of an encoding."""
+  try:
+    codecs.lookup(encoding)
+    known = codecs.lookup(encoding)._is_text_encoding  # 'base64' and others decode no text
+  except (LookupError, TypeError, ValueError):
+    known = False
+  if not known:
+    raise ValueError(
+      f"config.data.encoding={encoding!r} is not an encoding: use 'utf-8', 'latin-1', 'cp1252' or "
+      'another of Python'
+    )
+
+
+def existing(file: str | os.PathLike[str], fix: str) -> Path:
+  """The path of a file or folder that exists; '~' stands for the home folder.
+
+  Args:
+    file: the path.
+    fix: what to give, for messages.
+
+  Raises:
+    FileNotFoundError: it does not exist; the message names the closest name beside it.
+  """
+  path = Path(os.path.expanduser(file))
+  if path.exists():
+    return path
+  beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
+  near = spelling.nearest(path.name, beside)
+  raise FileNotFoundError(
+    f'{path} does not exist: {f"did you mean {path.parent / near}?" if near else fix}'
+  )
+
+
+def decoded(content: bytes, encoding: str, name: object) -> str:
+  """The text of a file; a byte order mark is left out.
+
+  Args:
+    content: the bytes of the file.
+    encoding: its encoding, as accepted by `check_encoding`.
+    name: the file, for messages.
+
+  Raises:
+    ValueError: the bytes are not a text in this encoding; the message names the first wrong byte.
+  """
+  if codecs.lookup(encoding).name == UTF_8:
+    encoding = 'utf-8-sig'
+  try:
+    return content.decode(encoding)
+  except UnicodeDecodeError as error:
+    other = 'latin-1' if encoding == 'utf-8-sig' else 'utf-8'
+    raise ValueError(
+      f'{name} is not a text in {shown(encoding)} (byte {content[error.start]:#04x} at offset '
+      f"{error.start:,}): set config.data.encoding, such as '{other}'"
+    ) from error
+
+
+def shown(encoding: str) -> str:
+  """An encoding in messages, such as 'UTF-8'."""
+  return 'UTF-8' if codecs.lookup(encoding).name in (UTF_8, 'utf-8-sig') else encoding
