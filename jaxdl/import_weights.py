@@ -172,13 +172,15 @@ def _write(chosen, file, filled, workdir, called):
   origin = {'imported': file.name, 'sha256': integrity.of_file(file), 'layout': filled.layout}
   config = {**chosen.config, folder.ORIGIN: origin}
   found = summary.of_run(chosen, state, sums, stopped=0, stopped_early=None).to_json()
-  loss = tasks.metrics(sums['validation'])['loss'] if 'validation' in sums else None
+  score = None
+  if 'validation' in sums:
+    score = chosen.watch.score(tasks.metrics(sums['validation']))
   place = disk.make_folder(workdir)
   with (
     folder.locked(place, config, chosen.steps),
     checkpoint.manager(place, chosen.keep_every) as checkpoints,
   ):
-    checkpoint.save(checkpoints, state, config, validation_loss=loss)
+    checkpoint.save(checkpoints, state, config, score=score)
     checkpoint.read_back(checkpoints, state)
     if called is not None:
       disk.write_atomic(place / 'command.txt', f'{called}\n')

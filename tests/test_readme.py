@@ -20,7 +20,15 @@ from test_architecture import MAY_IMPORT
 import jaxdl
 from jaxdl import views
 from jaxdl.config.reading import read_file
-from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, mixing
+from jaxdl.data import (
+  DATA_SETS,
+  arrays,
+  augment,
+  characters,
+  image_folder,
+  images,
+  mixing,
+)
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, cnn
 from jaxdl.sweeps import members
@@ -178,6 +186,7 @@ def test_readme_and_docs_name_every_key(small):
     wanted += [(training, key) for key in keys(model, excluded=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
     wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
+  wanted += [(data, key) for key in keys(arrays.load, excluded=('seed', 'task', 'given'))]
   wanted += [
     (data, key)
     for change in (*augment.KINDS.values(), *mixing.KINDS.values())

@@ -39,6 +39,8 @@ README = 'README.md'
 LIMIT = 1e-4  # of the greatest difference, where outputs are up to 1
 BATCH, BYTES = 64, 32 << 20  # most examples, and bytes of inputs, that are computed at a time
 
+OF_MASKED = ('stablehlo', 'safetensors')  # formats for sequences of different lengths
+
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
@@ -126,6 +128,11 @@ def check(network: Network, format: str) -> None:
     raise ValueError('raw is for networks of images, and this one reads texts: leave it out')
   if network.raw and recorded.example(network.config).dtype != np.uint8:
     raise ValueError('raw is for networks of uint8 images, and this one takes floats: leave it out')
+  if network.config['model'].get('masked') and format not in OF_MASKED:
+    error = ValueError(
+      f'format={format} has no layers that leave padding out: use {" or ".join(OF_MASKED)}'
+    )
+    raise about(error, 'format')
   for library in chosen.libraries:
     if importlib.util.find_spec(library) is None:
       raise ImportError(

@@ -116,6 +116,10 @@ def test_padding_of_a_trained_run_has_no_attribution(tmp_path):
   found = run.evaluate((SEQUENCES, Y, LENGTHS))
   assert found['examples'] == 90
   assert run.evaluate((padded(3)[:, :7], Y, LENGTHS)) == found
+  with pytest.raises(
+    ValueError, match='format=onnx has no layers that leave padding out: use stab'
+  ):
+    run.export('onnx')
   one = run.predict(SEQUENCES[:2, :3], lengths=[3, 3])  # shorter arrays are padded
   np.testing.assert_array_equal(one.logits, run.predict(SEQUENCES[:2], lengths=[3, 3]).logits)
   x = experiment.build(config_of(), data=(SEQUENCES, Y, LENGTHS)).data
@@ -243,6 +247,10 @@ def test_a_regression_is_evaluated_to_the_bit(tmp_path):
   for name, value in found.items():
     assert round(value, 6) == summary[f'test_{name}']
   assert run.evaluate((VECTORS, values))['examples'] == 90
+  pytest.importorskip('onnx')
+  assert run.export('onnx').is_file()  # compared with jaxdl on the vectors of the test split
+  with pytest.raises(ValueError, match='raw is for networks of uint8 images'):
+    run.export('onnx', raw=True)
   with pytest.raises(ValueError, match="'y' of the arrays has 1 columns, but the run has 2"):
     run.evaluate((VECTORS, values[:, 0]))
 
