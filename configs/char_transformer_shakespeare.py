@@ -39,5 +39,5 @@ def get_config():
     tie=True,
   )
   config.optimizer = dict(name='adamw', learning_rate=2e-3, weight_decay=0.01, clip_norm=1.0)
-  config.schedule = dict(name='cosine', warmup='200 steps')
+  config.schedule = dict(name='cosine', warmup='1 epoch')
   return config

@@ -82,6 +82,10 @@ def check_images(name: str, found: Source) -> None:
       )
 
 
+def _described(array: np.ndarray) -> str:
+  return f'{array.dtype} [{", ".join(map(str, array.shape))}]' if array.size else 'empty'
+
+
 def choose(
   name: str, source: Any, readers: Mapping[str, Callable[[bool], Source | None]]
 ) -> Source:

@@ -246,7 +246,7 @@ def test_signals_equal_hand_values():
     ),
     (
       lambda text, image: recurrent.characters(image, {}, codes()),
-      'characters takes a model LanguageModel, not CNN',
+      'characters takes a model LanguageModel or Transformer, not CNN',
     ),
     (
       lambda text, image: recurrent.characters(*text, codes()[None]),
