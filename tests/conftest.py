@@ -158,7 +158,7 @@ def all_rules(small_cnn):
   return {
     **small_cnn,
     'accumulate': 2,
-    'test_augment': ('flip', 'shift'),
+    'test_augment': ('flip',),
     'optimizer': optimizer,
     'model': dict(name='cnn', layers=layers),
     'data': {**small_cnn['data'], 'size': 12, 'augment': augment},

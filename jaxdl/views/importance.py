@@ -89,7 +89,7 @@ def _table(facts):
 
 
 VIEWS = {
-  'features': View(
+  'importance': View(
     'importance of the columns of a table',
     ('cnn', 'recurrent', 'classifier', 'regressor', 'multi_label'),
     features,

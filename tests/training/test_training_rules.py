@@ -63,7 +63,7 @@ def test_runs_with_all_rules_share_a_program(all_rules):
     np.testing.assert_allclose(history['loss'][number], separate['loss'], rtol=1e-4)
 
 
-@pytest.mark.parametrize('model', ['small', 'small_text'])
+@pytest.mark.parametrize('model', ['small_text', pytest.param('small', marks=pytest.mark.slow)])
 def test_accumulation_equals_the_large_batch(model, request):
   """Five steps, of which the fourth is partly padding (13 of 16 digits). A text carries its state."""
   config = {**request.getfixturevalue(model), 'l2': 1e-3}
@@ -77,7 +77,12 @@ def test_accumulation_equals_the_large_batch(model, request):
 
 def test_accumulation_with_fewer_examples_than_parts(small_cnn):
   """The fourth batch has one example, so seven of eight parts have none."""
-  small_cnn['data']['splits'] = {'train': 'train[:49]'}
+  small_cnn['data'].update(splits={'train': 'train[:49]'}, size=8, augment=[])
+  small_cnn['model']['layers'] = (
+    dict(kind='batch_norm'),
+    dict(kind='flatten'),
+    dict(kind='dense', features=10, activate=False),
+  )
   config = {**small_cnn, 'accumulate': 8, 'optimizer': dict(name='sgd', learning_rate=1e-3)}
   after, history = run_steps(config, 5)
   np.testing.assert_array_equal(history['count'], [16, 16, 16, 1, 16])
