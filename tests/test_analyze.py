@@ -337,7 +337,8 @@ def test_analyze_reads_the_data_source_of_training(small, tmp_path, other_digits
   ):
     subject.read(tmp_path / 'run', data_dir='x')
   with pytest.raises(
-    ValueError, match='^folder=x is for photographs and arrays, but .* was trained on mnist: leave it out'
+    ValueError,
+    match='^folder=x is for photographs and arrays, but .* was trained on mnist: leave it out',
   ):
     subject.read(tmp_path / 'run', folder='x')
 

@@ -20,7 +20,6 @@ from jaxdl.report import __main__ as report
 from jaxdl.runs import checkpoint, integrity, packed, record
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
-from jaxdl.views import subject
 
 PRIVATE = '/home/somebody/tensorflow_datasets'
 

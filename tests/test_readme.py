@@ -20,7 +20,7 @@ from test_architecture import MAY_IMPORT
 import jaxdl
 from jaxdl import analyze, models, views
 from jaxdl.config.reading import read_file
-from jaxdl.data import DATA_SETS, augment, characters, image_folder, images, tfds_arrays
+from jaxdl.data import DATA_SETS, arrays, augment, characters, image_folder, images, tfds_arrays
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, cnn
 from jaxdl.runs import checkpoint
@@ -175,6 +175,7 @@ def test_readme_and_docs_name_every_key(small):
     wanted += [(training, key) for key in keys(model, excluded=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
     wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
+  wanted += [(data, key) for key in keys(arrays.load, excluded=('seed', 'task', 'given'))]
   wanted += [
     (data, key)
     for change in augment.KINDS.values()
@@ -266,6 +267,15 @@ def test_readme_data_keys_are_valid(monkeypatch, small):
   built = experiment.build({**config, 'model': SMALL_CNN}, 'small')
   assert built.data.input_shape() == (32, 32, 3)
   assert built.data.splits['train'].count == 45_000
+
+
+def test_readme_trains_on_own_arrays(folder):
+  found = execute(find_block('animals.npz'), np=np, jaxdl=jaxdl)
+  assert found['summary']['test_examples'] == 20
+  assert found['run'].classes == ('cat', 'dog')
+  known = {name: found[name] for name in ('config', 'x', 'y')}
+  execute(find_block('runs/from_python'), jaxdl=jaxdl, **known)
+  assert (folder / 'runs/from_python/report.html').is_file()
 
 
 def test_readme_sweep_has_every_combination(small, config_file, tmp_path):

@@ -25,6 +25,7 @@ LICENCES = {  # name of a data set → its licence
     'that of the photographs in the folder; Food-11 is for research, see its homepage'
   ),
   'shakespeare': Licence('public domain', allows_copies=True),
+  'arrays': Licence('that of the arrays'),
 }
 
 

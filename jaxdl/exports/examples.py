@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
-from jaxdl.data import recorded
+from jaxdl.data import preprocess, recorded, vectors
 from jaxdl.exports.network import Network
 
 COUNT, BYTES = 256, 128 << 20  # most images, and their bytes as float32
@@ -20,26 +20,34 @@ def count(network: Network) -> int:
 
 
 def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
-  """Random images or characters.
+  """Random images, vectors, sequences or characters.
 
   Args:
     network: the network.
 
   Returns:
-    `count` examples of the first of `network.inputs()`, from uniform pixels; or TEXTS × LENGTH
-    characters.
+    `count` examples of the first of `network.inputs()`: from uniform pixels, or normal vectors or
+    sequences; or TEXTS × LENGTH characters.
   """
   draw = np.random.default_rng(0)
   if network.is_text:
     return draw.integers(0, len(network.classes), (TEXTS, LENGTH), np.int32)
-  shape = (count(network), *recorded.image_shape(network.config))
-  return of_images(network, draw.integers(0, 256, shape, np.uint8))
+  column, shape, _ = recorded.example(network.config)
+  shape = (count(network), *shape)
+  if column == 'image':
+    return of_images(network, draw.integers(0, 256, shape, np.uint8))
+  if network.config['dataset'].get('masked'):
+    values = draw.standard_normal((*shape[:-1], shape[-1] - 1), np.float32)
+    return vectors.with_mask(values, draw.integers(1, shape[1] + 1, shape[0]))
+  return draw.standard_normal(shape, np.float32)
 
 
 def of_images(
   network: Network, images: UInt8[np.ndarray, 'B H W C']
 ) -> Shaped[np.ndarray, 'B ...']:
   """The first of `network.inputs()` from images [B, H, W, C] uint8."""
+  if recorded.example(network.config).dtype == np.float32:
+    images = np.asarray(preprocess.in_unit(images))
   if network.raw:
     return images
   return np.asarray(recorded.image_inputs(network.config)(images))

@@ -160,12 +160,20 @@ class Network:
     data, kept = self.config['data'], self.config['dataset']
     if self.is_text:
       return {'inputs': 'positions of the characters in classes'}
+    if kept.get('form'):
+      return {
+        'inputs': kept['form'],
+        'subtract': list(kept['mean']),
+        'then_divide_by': list(kept['deviation']),
+        'last_channel_marks_real_steps': kept.get('masked', False),
+        'in_the_graph': False,
+      }
     height, width, channels = recorded.image_shape(self.config)
     return {
       'image': [height, width, channels],
       'color': 'gray' if channels == 1 else 'RGB',
       'fit': data.get('fit') if data.get('size') else None,
-      'divide_by': 255,
+      'divide_by': 1 if kept.get('dtype') == 'float32' else 255,
       'subtract': list(kept['mean']),
       'then_divide_by': list(kept['deviation']),
       'layout': data.get('layout', 'image'),

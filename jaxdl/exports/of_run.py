@@ -64,7 +64,8 @@ def export_run(
 def _examples(network, seen, data_dir, folder) -> tuple[np.ndarray, str]:
   """Returns (examples, their description): test examples, or random ones without data."""
   count = examples.count(network)
-  what = 'characters' if network.is_text else 'images'
+  form = network.config['dataset'].get('form')
+  what = 'characters' if network.is_text else form or 'images'
   try:
     with downloads(False):
       seen = subject.with_examples(seen, count=count, data_dir=data_dir, folder=folder)
@@ -76,6 +77,9 @@ def _examples(network, seen, data_dir, folder) -> tuple[np.ndarray, str]:
   if network.is_text:
     found = examples.of_text(seen.inputs)
     count = found.size
+  elif form:
+    found = np.asarray(seen.inputs, np.float32)
+    count = len(found)
   else:
     found = examples.of_images(network, np.rint(seen.images * 255).astype(np.uint8))
     count = len(found)

@@ -14,6 +14,7 @@ from jaxtyping import Shaped
 
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
+from jaxdl.data import recorded
 from jaxdl.exports import (
   keras_model,
   onnx_graph,
@@ -37,6 +38,8 @@ FORMATS = {
 README = 'README.md'
 LIMIT = 1e-4  # of the greatest difference, where outputs are up to 1
 BATCH, BYTES = 64, 32 << 20  # most examples, and bytes of inputs, that are computed at a time
+
+OF_MASKED = ('stablehlo', 'safetensors')  # formats for sequences of different lengths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +126,13 @@ def check(network: Network, format: str) -> None:
     raise about(error, 'format')
   if network.raw and network.is_text:
     raise ValueError('raw is for networks of images, and this one reads texts: leave it out')
+  if network.raw and recorded.example(network.config).dtype != np.uint8:
+    raise ValueError('raw is for networks of uint8 images, and this one takes floats: leave it out')
+  if network.config['model'].get('masked') and format not in OF_MASKED:
+    error = ValueError(
+      f'format={format} has no layers that leave padding out: use {" or ".join(OF_MASKED)}'
+    )
+    raise about(error, 'format')
   for library in chosen.libraries:
     if importlib.util.find_spec(library) is None:
       raise ImportError(
@@ -212,6 +222,21 @@ def _section(network, format, difference, count):
   return '\n'.join([*lines, chosen.use(network)])
 
 
+def _about_vectors(network, facts, names):
+  """How the inputs of a network of vectors or sequences are made."""
+  shape = ' × '.join(map(str, network.input_shape))
+  lines = [
+    f'The inputs are {facts["inputs"]} of {shape}, float32.',
+    '',
+    f'1. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, by feature.',
+  ]
+  if facts['last_channel_marks_real_steps']:
+    lines.append('2. The last feature is 1 for real steps; in padding, all features are 0.')
+  if names:
+    lines += ['', f'Classes, in the order of the logits: {names}']
+  return '\n'.join(lines)
+
+
 def _about_inputs(network):
   facts, names = network.preprocessing(), ', '.join(map(repr, network.classes))
   if network.is_text:
@@ -220,12 +245,15 @@ def _about_inputs(network):
       'continue a text, give the states that the step before returned.\n\n'
       f'Vocabulary: {names}'
     )
+  if 'image' not in facts:
+    return _about_vectors(network, facts, names)
   height, width, channels = facts['image']
   lines = [
     f'An image has {height} × {width} pixels and {channels} '
-    f'{"channel" if channels == 1 else "channels"} ({facts["color"]}), from 0 to 255.',
+    f'{"channel" if channels == 1 else "channels"} ({facts["color"]}), from 0 to '
+    f'{facts["divide_by"]}.',
     '',
-    '1. Divide by 255.',
+    f'1. Divide by {facts["divide_by"]}.',
     f'2. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, by channel.',
   ]
   if facts['layout'] == 'rows':

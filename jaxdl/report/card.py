@@ -314,13 +314,16 @@ def _use(record, place):
   if is_text:
     lines.append("measured = run.predict('text.txt')  # bits per character of a text")
   elif {'mean', 'deviation', 'input_shape'} <= kept.keys():
-    lines.append(
-      'found = run.predict(images)  # uint8 [N, height, width, channels], or image files'
-    )
+    what = 'images)  # uint8 [N, height, width, channels], or image files'
+    if kept.get('form'):
+      what = 'x)  # an array as in training, or its .npz file'
+      what = what.replace(')', ', lengths=lengths)', 1) if kept.get('masked') else what
+    lines.append(f'found = run.predict({what}')
   blocks.append(Block('\n'.join(lines), language='python'))
   quoted = shlex.quote(place)
   commands = [f'python -m jaxdl.analyze {quoted}', f'python -m jaxdl.report {quoted}']
-  commands.append(f'python -m jaxdl.predict {quoted} {"text.txt" if is_text else "FOLDER"}')
+  given = 'FILE.npz' if kept.get('form') else 'FOLDER'
+  commands.append(f'python -m jaxdl.predict {quoted} {"text.txt" if is_text else given}')
   if is_text:
     commands.append(f'python -m jaxdl.generate {quoted} --length=300')
   return Part('How to load it', [*blocks, Block('\n'.join(commands), language='bash')])
