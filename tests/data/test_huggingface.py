@@ -32,11 +32,11 @@ def examples(datasets, numbers, mode='RGB', label='label', **options):
 
 
 def test_a_saved_data_set_is_read(datasets, tmp_path):
-  info = datasets.DatasetInfo(license='CC0')
   parts = {
-    'train': examples(datasets, range(30), info=info),
+    'train': examples(datasets, range(30)),
     'test': examples(datasets, range(30, 40)),
   }
+  parts['train'].info.license = 'CC0'
   datasets.DatasetDict(parts).save_to_disk(tmp_path / 'saved')
   data = load(folder=str(tmp_path / 'saved'))
   assert (data.name, data.origin, data.classes) == ('saved', 'huggingface', ('cat', 'dog'))

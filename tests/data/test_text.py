@@ -28,7 +28,8 @@ def test_a_text_is_split_by_position(tmp_path):
   data = load(str(tmp_path / 'my.txt'))
   assert texts(data) == {'train': TEXT[:801], 'validation': TEXT[801:901], 'test': TEXT[901:]}
   assert data.classes == tuple(sorted(set(TEXT)))  # also of the other splits
-  assert (data.division, data.available) == ('80/10/10', {'train': 1001})
+  assert data.division == '80/10/10'
+  assert data.available == {'train': 801, 'validation': 100, 'test': 100}
   assert 'by position' in data.described_splits()[0]
   assert data.place['file'] == str(tmp_path / 'my.txt')
   found = texts(load(str(tmp_path / 'my.txt'), splits='90/0/10'))
@@ -110,15 +111,15 @@ def test_a_run_on_a_text_resumes_and_is_evaluated(tmp_path):
   summary = jaxdl.train({**config, 'data': {**data, 'file': moved}}, tmp_path / 'run')
   assert summary['step'] == 8
   run = jaxdl.load(tmp_path / 'run')
-  assert run.config['dataset']['file'] == file
+  assert run.config['dataset']['file'] == moved
   assert round(run.evaluate('test')['loss'], 6) == summary['test_loss']
   (measured,) = run.predict(file)
   assert measured.characters == 2 * len(TEXT) - 1
-  (tmp_path / 'my.txt').unlink()
+  (tmp_path / 'moved.txt').rename(file)
   with pytest.raises(
-    FileNotFoundError, match='the text of .* is not in .*my.txt: give the file of'
+    FileNotFoundError, match='the text of .* is not in .*moved.txt: give the file'
   ):
     run.evaluate('test')
-  found = subject.read(tmp_path / 'run', folder=moved)
+  found = subject.read(tmp_path / 'run', folder=file)
   assert found.inputs.shape == (1, round(0.1 * 2 * len(TEXT)) - 1)
   np.testing.assert_array_equal(found.inputs[0, 1:], found.labels[0, :-1])
