@@ -22,11 +22,11 @@ from jaxdl import views
 from jaxdl.config.reading import read_file
 from jaxdl.data import (
   DATA_SETS,
-  arrays,
   augment,
   characters,
   image_folder,
   images,
+  loading,
   mixing,
 )
 from jaxdl.data.source import Source
@@ -186,7 +186,9 @@ def test_readme_and_docs_name_every_key(small):
     wanted += [(training, key) for key in keys(model, excluded=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
     wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
-  wanted += [(data, key) for key in keys(arrays.load, excluded=('seed', 'task', 'given'))]
+  for name in ('arrays', 'table', 'text', 'tfds', 'huggingface'):
+    load = DATA_SETS[name]
+    wanted += [(data, key) for key in keys(load, excluded=('seed', 'task', 'given'))]
   wanted += [
     (data, key)
     for change in (*augment.KINDS.values(), *mixing.KINDS.values())
@@ -321,6 +323,19 @@ def test_readme_trains_on_own_arrays(folder):
   known = {name: found[name] for name in ('config', 'x', 'y')}
   execute(find_block('runs/from_python'), jaxdl=jaxdl, **known)
   assert (folder / 'runs/from_python/report.html').is_file()
+
+
+def test_readme_trains_on_a_table(folder):
+  found = execute(find_block('wine.csv'), jaxdl=jaxdl)
+  assert found['run'].classes == ('class_0', 'class_1', 'class_2')
+  assert found['summary']['test_accuracy'] > 0.8
+  assert len(found['found']) == 178
+
+
+def test_readme_sections_of_other_data_sets_are_valid(folder):
+  for words in ("name='text'", "dataset='kmnist'", "name='huggingface'"):
+    config = execute(find_block(words), config=ConfigDict())['config'].data.to_dict()
+    assert loading.bind(config, seed=0).keywords['batch_size'] == config['batch_size']
 
 
 def test_readme_sweep_has_every_combination(small, config_file, tmp_path):

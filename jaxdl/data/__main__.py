@@ -20,6 +20,14 @@ from jaxdl.data.raw.sources import MANUAL, RAW
 from jaxdl.terminal import command, progress
 
 FOLDER = 'image_folder'  # photographs of one's own
+NEEDS = {  # data set → the key that names the user's data
+  FOLDER: 'folder=DIR',
+  'arrays': 'file=FILE',
+  'table': 'file=FILE --config.data.target=COLUMN',
+  'text': 'file=FILE',
+  'tfds': 'dataset=NAME',
+  'huggingface': 'dataset=NAME',
+}
 EXAMPLES = """\
   python -m jaxdl.data list
   python -m jaxdl.data prepare mnist --from=downloads/mnist"""
@@ -98,12 +106,12 @@ def show(data_dir: str | None) -> dict[str, dict]:
       print(f'{name:<20}bundled   {_megabytes(bundle.FOLDER / name)}  {_words(counts)}')
       found[name] = {'origin': 'bundled', 'splits': counts}
     else:
-      first = (
-        'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'
-      )  # one of somebody's own
-      ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (
-        name == FOLDER
-      )
+      ways = []
+      if name in NEEDS:
+        ways.append(f'needs only --config.data.{NEEDS[name]}')
+      elif name not in MANUAL:
+        # those that are not in RAW are somebody's own
+        ways.append(f'is {"downloaded" if name in RAW else "read, or downloaded,"} at first use')
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')
       found[name] = {'origin': 'absent', 'splits': {}}

@@ -26,6 +26,8 @@ LICENCES = {  # name of a data set → its licence
   ),
   'shakespeare': Licence('public domain', allows_copies=True),
   'arrays': Licence('that of the arrays'),
+  'table': Licence('that of the table'),
+  'text': Licence('that of the text'),
 }
 
 

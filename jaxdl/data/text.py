@@ -53,8 +53,11 @@ def load(
   check_sizes(time_step=time_step)
   path = _path(file)
   columns, vocabulary = characters.columns({'train': read(path, encoding)})
-  found = Source(origin=path.name, columns=columns, classes=vocabulary)
   _check_length(path, slicing.counts(columns), chosen, sizes, time_step)
+  if shares:
+    columns = {name: slicing.cut(columns, chosen[name]) for name in chosen}
+    chosen = {name: name for name in chosen}
+  found = Source(origin=path.name, columns=columns, classes=vocabulary)
 
   def text(source, data_dir):
     return found

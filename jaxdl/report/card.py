@@ -180,7 +180,7 @@ def _shape(record):
 
 def _data(record):
   data, kept = record.config['data'], record.config.get('dataset', {})
-  rows = [['data set', data['name']]]
+  rows = [['data set', str(kept.get('name', data['name']))]]
   origin = record.summary.get('data') or kept.get('origin')
   if origin:
     rows.append(['read from', str(origin)])
@@ -194,7 +194,10 @@ def _data(record):
     [f'checksum of {split}', str(checksum)]
     for split, checksum in identity.checksums(record.config).items()
   ]
-  rows.append(['licence of the data', licences.of(data['name']).name])
+  if kept.get('revision'):
+    rows.append(['revision of the data', str(kept['revision'])])
+  licence = kept.get('licence') or licences.of(data['name']).name
+  rows.append(['licence of the data', str(licence)])
   return Part('Data', [Block(columns=('fact', 'value'), rows=rows)])
 
 
@@ -315,19 +318,27 @@ def _use(record, place):
   if is_text:
     lines.append("measured = run.predict('text.txt')  # bits per character of a text")
   elif {'mean', 'deviation', 'input_shape'} <= kept.keys():
-    what = 'images)  # uint8 [N, height, width, channels], or image files'
-    if kept.get('form'):
-      what = 'x)  # an array as in training, or its .npz file'
-      what = what.replace(')', ', lengths=lengths)', 1) if kept.get('masked') else what
-    lines.append(f'found = run.predict({what}')
+    lines.append(f'found = run.predict({_example(kept)}')
   blocks.append(Block('\n'.join(lines), language='python'))
   quoted = shlex.quote(place)
   commands = [f'python -m jaxdl.analyze {quoted}', f'python -m jaxdl.report {quoted}']
-  given = 'FILE.npz' if kept.get('form') else 'FOLDER'
-  commands.append(f'python -m jaxdl.predict {quoted} {"text.txt" if is_text else given}')
+  given = 'text.txt' if is_text else 'table.csv' if kept.get('table') else 'FOLDER'
+  given = 'FILE.npz' if kept.get('form') and not kept.get('table') else given
+  commands.append(f'python -m jaxdl.predict {quoted} {given}')
   if is_text:
     commands.append(f'python -m jaxdl.generate {quoted} --length=300')
   return Part('How to load it', [*blocks, Block('\n'.join(commands), language='bash')])
+
+
+def _example(kept):
+  """What `Run.predict` gets, with a remark."""
+  if kept.get('table'):
+    return "'table.csv')  # or a data frame with the same columns"
+  if kept.get('masked'):
+    return 'x, lengths=lengths)  # an array as in training, or its .npz file'
+  if kept.get('form'):
+    return 'x)  # an array as in training, or its .npz file'
+  return 'images)  # uint8 [N, height, width, channels], or image files'
 
 
 def _training(record):

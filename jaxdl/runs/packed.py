@@ -139,18 +139,22 @@ def _checkpoint(folder, step):
   return found
 
 
+# Keys below which texts are names, not paths.
+NAMES = ('classes', 'class_names', 'labels', 'targets', 'features', 'table')
+
+
 def without_paths(value: Any) -> Any:
   """Plain JSON data of a run without absolute paths.
 
   The key 'data_dir' is removed. Any other absolute path, such as that of a folder of photographs,
-  is reduced to its last component. Names of classes are not changed.
+  is reduced to its last component. Names of classes, targets and columns are not changed.
 
   Args:
     value: the data.
   """
   if isinstance(value, dict):
     return {
-      key: part if key in ('classes', 'class_names') else without_paths(part)
+      key: part if key in NAMES else without_paths(part)
       for key, part in value.items()
       if key != 'data_dir'
     }

@@ -59,7 +59,10 @@ def test_identity_table_has_only_existing_keys(small):
     found |= {f'data.{name}' for name in inspect.signature(load).parameters}
   facts = experiment.build(small, 'small').data.facts()
   found.add('code.path')  # only with own code
-  found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir', 'file', 'licence', 'revision']}
+  found |= {
+    f'dataset.{name}'
+    for name in [*facts, 'folder', 'copy', 'data_dir', 'file', 'licence', 'revision']
+  }
   assert set(identity.KEYS) - found == {'dataset', folder.ORIGIN}
 
 
