@@ -244,7 +244,7 @@ def as_images(
 
 
 def only_real(
-  inputs: Num[AnyArray, 'B ...'], context: Context, fill: float = 0.0
+  inputs: Num[AnyArray, 'B ...'], context: Context, fill: float | np.floating = 0.0
 ) -> Num[AnyArray, 'B ...']:
   """Sequences with another value at their padded steps; other inputs as they are."""
   if context.steps is None or inputs.ndim != 3:
@@ -382,8 +382,9 @@ class MaxPool(nn.Module):
   padding: Padding = 'VALID'
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
-    outputs = pool(self, ops.max_pool, only_real(inputs, context, -jnp.inf), context)
-    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+    low = jnp.finfo(inputs.dtype).min
+    outputs = pool(self, ops.max_pool, only_real(inputs, context, low), context)
+    return outputs if context.steps is None else jnp.where(outputs > low, outputs, 0)
 
 
 class AveragePool(nn.Module):
@@ -415,12 +416,13 @@ class GlobalAveragePool(nn.Module):
 class GlobalMaxPool(nn.Module):
   """Maximum over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out.
 
-  The gradient is divided equally among equal maxima.
+  Where several positions are equal, the gradient goes to the first one.
   """
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
-    outputs = _positions(only_real(inputs, context, -jnp.inf)).max(1)
-    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+    low = jnp.finfo(inputs.dtype).min
+    outputs = ops.global_max(_positions(only_real(inputs, context, low)))
+    return outputs if context.steps is None else jnp.where(outputs > low, outputs, 0)
 
 
 def _positions(inputs):

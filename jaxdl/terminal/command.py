@@ -144,12 +144,12 @@ class Parser(argparse.ArgumentParser):
     self.add_argument(
       '--data_dir',
       metavar='DIR',
-      help='folder of the prepared data sets, if it differs from training',
+      help='folder of the prepared data sets, if moved',
     )
     self.add_argument(
       '--folder',
       metavar='DIR',
-      help='folder of the photographs, or file of the arrays, if it differs from training',
+      help='folder of the photographs, or file of the data, if moved',
     )
 
   def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -487,7 +487,7 @@ def _check_outputs(task, rows, data):
       "kind='dense'"
     )
   last, shape = rows[-1]['name'], rows[-1]['output']
-  if task not in tasks.TASKS.values():  # of own code
+  if getattr(task, 'func', task) not in tasks.TASKS.values():  # of own code
     return
   if task is tasks.reconstruct:
     if shape != list(data.input_shape()):

@@ -65,7 +65,7 @@ def test_predictions_are_those_of_the_evaluation(trained):
     if key.startswith('test_')
   }
   assert evaluated == pytest.approx(summarised, abs=1e-6)
-  with pytest.raises(ValueError, match='takes the name of a split'):
+  with pytest.raises(FileNotFoundError, match='no image'):
     run.evaluate(str(folder))
 
 
