@@ -43,7 +43,7 @@ def test_the_command_exports_and_compares_on_the_test_images(run, capsys):
   """Raw: images of uint8 as they are in the data set."""
   code, printed, _ = given(capsys, run, '--format=stablehlo', '--raw')
   assert code == 0
-  assert 'compared on 50 test images of mnist: outputs up to' in printed
+  assert 'compared on 50 test images of mnist: the largest difference from' in printed
   assert f'written: {run}/export/model.stablehlo (' in printed
   found = last_json(printed)
   assert found['files'] == [f'{run}/export/model.stablehlo']

@@ -180,7 +180,7 @@ def test_the_table_and_files_hold_what_the_network_computes(cnn, digits, tmp_pat
   code, out, _, found = predict(cnn, files, f'--out={tmp_path}/x.csv')
   assert code == 0
   assert out.count('.png  ') == 20
-  assert '… and 30 more: --all prints them' in out
+  assert '… and 30 more: add --all to print them' in out
   rows = list(csv.reader((tmp_path / 'x.csv').open()))
   assert rows[0] == ['file', 'class', 'probability', *'0123456789']
   assert [row[1] for row in rows[1:]] == [one.class_name for one in expected]
@@ -240,12 +240,15 @@ def test_what_cannot_be_read_is_refused_or_skipped(cnn, digits, tmp_path, predic
     (['*.jpg'], r'\*.jpg matches nothing: give files, or another pattern'),
     (['empty'], 'empty holds no image: give image files'),
     (['note.txt'], r'note.txt cannot be read as an image \(no known image format\): replace it'),
-    (['digits', '--out=x.txt'], '--out=x.txt is not a file of results: name it with the ending'),
-    (['digits', '--out=no/x.csv'], '--out=no/x.csv cannot be written: make the folder no first'),
+    (
+      ['digits', '--out=x.txt'],
+      '--out=x.txt is not a .csv or .jsonl file: name one, such as predictions.csv',
+    ),
+    (['digits', '--out=no/x.csv'], '--out=no/x.csv: the folder no does not exist: create it, or'),
     (['digits', '--explain=grad'], '--explain=grad is no method; did you mean grad_cam'),
     (['digits', '--distort'], '--distort changes nothing'),
     (['digits', '--step=3'], 'has no checkpoint 3'),
-    ([], 'no INPUT is given'),
+    ([], 'INPUT is missing: give images'),
     (['-', '-'], 'given twice'),
     (['colour.npy'], r'colour.npy has images of 3 channels, but the network takes 1'),
     (['one.npy'], r'one.npy has the shape \(28, 28, 1\): give \[N, H, W, C\], one image as'),

@@ -79,7 +79,7 @@ def test_texts_are_refused_or_changed_by_name(loaded, tmp_path, capsys):
     assert not (tmp_path / 'x.csv').exists()
   code, errors = refused(tmp_path / 'odd.txt', '--skip')
   assert code == 1
-  assert 'odd.txt: left out, because they are not in the vocabulary: 1 characters' in errors
+  assert 'odd.txt: left out 1 characters that are not in the vocabulary' in errors
   assert refused(tmp_path / 'windows.txt') == (0, '')
   assert 'is for images' in refused(tmp_path / 'windows.txt', '--page')[1]
   with pytest.raises(ValueError, match='give the paths of texts'):
