@@ -1,4 +1,4 @@
-"""From image files and arrays to the pixels that a run's network takes."""
+"""Converts image files and arrays to the pixels that the network of a run takes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ Pixels = UInt8[np.ndarray, 'N H W C']
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-  """How images are brought to the size and colours of a network, as for its evaluation.
+  """Converts images to the size and colours of a network, as for its evaluation.
 
   Attributes:
     shape: (height, width, channels) of the network's images.
-    photographs: whether files are cut and scaled as `decode.square` does.
+    photographs: whether to crop and scale files with `decode.square`.
     fit: 'crop' or 'area', as in the config's data section.
     background: colour behind transparent pixels, as in `decode.square`.
-    invert: whether each pixel v becomes 255 − v.
+    invert: whether to replace each pixel v by 255 − v.
   """
 
   shape: tuple[int, int, int]
@@ -34,9 +34,9 @@ class Preparation:
   def of_file(self, encoded: bytes) -> Pixels:
     """Decodes a file.
 
-    Photographs are made by `decode.square`. Other images are turned upright, laid on the
-    background, cut to the largest square in their centre and scaled by `preprocess.fit`, unless
-    they have the network's size.
+    Photographs are decoded by `decode.square`. Other images are turned upright and put on the
+    background. Unless they have the network's size, they are cropped to the largest centred square
+    and scaled by `preprocess.fit`.
 
     Args:
       encoded: content of an image file.
@@ -45,7 +45,7 @@ class Preparation:
       [1, H, W, C] uint8.
 
     Raises:
-      Exception: any exception of Pillow if the bytes are not a sound image.
+      Exception: the bytes are not a valid image; Pillow raises exceptions of many types.
     """
     if self.photographs:
       square = decode.square(encoded, self.shape[0], self.fit, self.background)[None]
@@ -56,24 +56,24 @@ class Preparation:
     """Converts images of an array.
 
     Args:
-      images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1, which is rounded to
-        the 256 values of a file. C is that of the network.
-      name: the array, for messages.
+      images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1. Floating-point values
+        are rounded to multiples of 1 / 255. C must be the network's number of channels.
+      name: name of the array, for messages.
 
     Returns:
-      [N, H, W, C] uint8; other sizes are cut and scaled as those of files.
+      [N, H, W, C] uint8. Images of other sizes are cropped and scaled like files.
 
     Raises:
-      ValueError: another type, shape or range, or another number of channels.
+      ValueError: invalid type, shape, range or number of channels.
     """
     return self._fitted(self._as_bytes(self._with_channels(images, name), name))
 
   def _with_channels(self, images, name):
-    """Adds the axis of channels where it is missing."""
+    """Adds a missing channel axis and checks the shape."""
     channels = self.shape[-1]
     if images.ndim == 3 and images.shape[-1] <= 4:
       raise ValueError(
-        f'{name} has the shape {images.shape}: give [N, H, W, C], one image as array[None]'
+        f'{name} has the shape {images.shape}: give [N, H, W, C], such as array[None] for one image'
       )
     if images.ndim == 3:
       images = images[..., None]
@@ -89,7 +89,7 @@ class Preparation:
     return images
 
   def _as_bytes(self, images, name):
-    """uint8, also of floating-point images from 0 to 1."""
+    """Converts floating-point images to uint8."""
     if images.dtype == np.uint8:
       return np.asarray(images)
     if images.dtype.kind != 'f':
@@ -100,13 +100,13 @@ class Preparation:
     low, high = float(images.min()), float(images.max())
     if not 0 <= low <= high <= 1:
       raise ValueError(
-        f'{name} goes from {low:g} to {high:g}: give floating-point images from 0 to 1, or uint8 '
-        'from 0 to 255'
+        f'{name} has values from {low:g} to {high:g}: give floating-point images from 0 to 1, or '
+        'uint8 from 0 to 255'
       )
     return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
 
   def _fitted(self, images: Pixels) -> UInt8[np.ndarray, 'N h w c']:
-    """Images of one size and 1 or 3 channels → those of the network."""
+    """Converts images to the size, channels and brightness of the network."""
     height, width, channels = self.shape
     if images.shape[1:3] != (height, width):
       images = self._square(images)
@@ -118,13 +118,13 @@ class Preparation:
     return 255 - images if self.invert else images
 
   def _square(self, images: Pixels) -> UInt8[np.ndarray, 'N side side C']:
-    """The largest square in the centre."""
+    """Crops images to the largest centred square."""
     height, width, _ = self.shape
     found = images.shape[1:3]
     if height != width:
       raise ValueError(
-        f'it has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, which is '
-        'not square: scale it to that size'
+        f'the image has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, '
+        'which is not square: scale it to that size'
       )
     side = min(found)
     top, left = (found[0] - side) // 2, (found[1] - side) // 2
@@ -132,11 +132,11 @@ class Preparation:
 
 
 def preparation(config: Mapping[str, Any], *, invert: bool = False) -> Preparation:
-  """The preparation of a run's images.
+  """Returns the preparation of a run's images.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
-    invert: whether images are inverted.
+    config: the config of a run on images, including the facts about its data ('dataset').
+    invert: whether to invert images.
   """
   photographs = config['data']['name'] == 'image_folder'
   return Preparation(

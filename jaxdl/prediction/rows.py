@@ -1,4 +1,4 @@
-"""One row of results for each input: for the screen, the page and files."""
+"""Rows of results, one per input, for the terminal, the page and files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from jaxdl.prediction import results
 from jaxdl.prediction.stream import Batch
 
-NEXT = 2  # further classes that a row shows
+NEXT = 2  # number of further classes in a row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Row:
 
   Attributes:
     name: name of the input.
-    values: column → value, of a file of results.
-    cells: title → text, of a table.
-    predicted: number of the predicted class; -1 for an autoencoder.
-    score: probability of the predicted class, or the error of the reconstruction.
-    wrong: whether the predicted class is not the true one.
+    values: column → value, for files.
+    cells: title → text, for tables.
+    predicted: index of the predicted class; -1 for an autoencoder.
+    score: probability of the predicted class, or reconstruction error.
+    wrong: whether the predicted class differs from the true class.
   """
 
   name: str
@@ -33,16 +33,16 @@ class Row:
   wrong: bool = False
 
   def brief(self) -> dict[str, Any]:
-    """The values without the probabilities of all classes."""
+    """Returns the values without the probabilities of all classes."""
     return {name: value for name, value in self.values.items() if name != 'probabilities'}
 
 
 class Classes:
-  """Rows of a classifier.
+  """Makes the rows of a classifier.
 
   Args:
     classes: names of the classes.
-    has_labels: whether the class of an input is known.
+    has_labels: whether the class of any input is known.
   """
 
   def __init__(self, classes: Sequence[str], *, has_labels: bool):
@@ -50,11 +50,11 @@ class Classes:
     self.columns = ['file', 'class', 'probability', *classes, *['label'] * has_labels]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'outputs', the logits.
+      found: 'outputs' → logits.
     """
     probabilities = results.softmax(found['outputs'][: len(batch.names)])
     order = np.argsort(-probabilities, axis=-1, kind='stable')[:, : 1 + NEXT]
@@ -87,11 +87,11 @@ class Classes:
 
 
 class Errors:
-  """Rows of an autoencoder.
+  """Makes the rows of an autoencoder.
 
   Args:
     classes: names of the classes of the labels.
-    has_labels: whether the class of an input is known.
+    has_labels: whether the class of any input is known.
   """
 
   def __init__(self, classes: Sequence[str], *, has_labels: bool):
@@ -99,11 +99,11 @@ class Errors:
     self.columns = ['file', 'error', *['label'] * has_labels]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'errors', the mean squared error of each.
+      found: 'errors' → mean squared error of each input.
     """
     return [
       self._row(name, _short(error), label)
@@ -121,5 +121,5 @@ class Errors:
 
 
 def _short(value) -> float:
-  """A number with as many digits as float32 has."""
+  """Rounds a number to the digits of float32."""
   return float(str(np.float32(value)))
