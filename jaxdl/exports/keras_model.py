@@ -1,4 +1,4 @@
-"""Keras 3: a functional model in one `.keras` file, for every backend of Keras."""
+"""Keras 3: a functional model in one `.keras` file for all backends."""
 
 # The library is optional.
 # pyright: reportMissingImports=false
@@ -17,7 +17,7 @@ from jaxdl.ops import explicit_padding
 
 FILE = 'model.keras'
 LAST = {'data_format': 'channels_last'}
-WEIGHTS = {  # kind → names of its weights in Keras's order
+WEIGHTS = {  # kind of layer → names of its weights, in the order of Keras
   'conv': ('kernel', 'bias'),
   'dense': ('kernel', 'bias'),
   'batch_norm': ('scale', 'bias', 'mean', 'var'),
@@ -28,7 +28,7 @@ WEIGHTS = {  # kind → names of its weights in Keras's order
 
 
 def _library() -> Any:
-  """Keras, on JAX unless another backend is chosen; TensorFlow would take seconds to import."""
+  """Imports Keras. Selects the backend JAX by default; importing TensorFlow takes seconds."""
   os.environ.setdefault('KERAS_BACKEND', 'jax')
   import keras  # pyright: ignore[reportMissingImports]
 
@@ -43,7 +43,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
     folder: folder of the file.
 
   Raises:
-    ValueError: a layer is not one of jaxdl's, or has no equivalent in Keras.
+    ValueError: a layer is not part of jaxdl, or has no equivalent in Keras.
   """
   keras = _library()
   ports = network.inputs()
@@ -68,7 +68,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Loads the model with Keras; a function from inputs to outputs."""
+  """Loads the model with Keras. Returns a function from inputs to outputs."""
   keras = _library()
   model = keras.saving.load_model(folder / FILE)
 
@@ -82,7 +82,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """How to use the file, in Markdown."""
+  """Returns instructions for using the file, in Markdown."""
   names = ', '.join(port.name for port in network.inputs())
   return f"""\
 ```python
@@ -92,12 +92,12 @@ model = keras.saving.load_model('{FILE}')
 outputs = model({f'[{names}]' if network.is_text else names})
 ```
 
-The layers have the names that they have in jaxdl. Dropout is included, so that the model can be
-trained further."""
+The layers have the same names as in jaxdl. Dropout is included, so the model can be trained
+further."""
 
 
 def _prepared(keras, network, value):
-  """The network's own inputs, from uint8 if the network is raw."""
+  """Applies the preprocessing if the network is raw."""
   if not network.raw:
     return value
   facts = network.preprocessing()
@@ -113,7 +113,7 @@ def _prepared(keras, network, value):
 
 
 def _applied(layer, made, *arguments, **keywords):
-  """The outputs of a Keras layer, which then gets its weights."""
+  """Applies a Keras layer and sets its weights. Returns the outputs."""
   outputs = made(*arguments, **keywords)
   if layer.kind in WEIGHTS:
     made.set_weights([layer.weights[name] for name in WEIGHTS[layer.kind]])
@@ -133,7 +133,7 @@ def _activated(keras, layer, value):
 
 
 def _padding(layer):
-  """'same' or 'valid' where Keras has the padding of a layer, otherwise None."""
+  """Returns 'same' or 'valid' if equal to the padding of a layer, otherwise None."""
   pads = layer.settings['pads']
   if pads == ((0, 0), (0, 0)):
     return 'valid'
@@ -147,7 +147,7 @@ def _padding(layer):
 
 
 def _padded(keras, layer, value):
-  """The images with explicit pads; negative ones crop."""
+  """Pads images explicitly. Negative padding crops."""
   pads = layer.settings['pads']
   crops, zeros = (
     tuple(tuple(max(sign * pad, 0) for pad in axis) for axis in pads) for sign in (-1, 1)
@@ -175,7 +175,7 @@ def _conv(keras, layer, value):
 
 
 def _conv_transpose(keras, layer, value):
-  """Keras's complete transposed convolution, cropped to the size of jaxdl's."""
+  """A transposed convolution without padding, cropped to the output size of jaxdl."""
   window, strides = layer.settings['window'], layer.settings['strides']
   made = keras.layers.Conv2DTranspose(
     len(layer.weights['bias']), window, strides=strides, padding='valid', name=layer.name, **LAST
@@ -244,13 +244,16 @@ CELLS = {'rnn': 'SimpleRNN', 'lstm': 'LSTM', 'gru': 'GRU'}
 
 
 def _recurrent(keras, layer, value, states):
-  """A recurrent layer.
+  """Adds a recurrent layer.
 
   Args:
-    states: the states in jaxdl's order; [] for zeros and the last output alone.
+    keras: the library.
+    layer: the layer.
+    value: its input.
+    states: initial states in the order of jaxdl; [] for zeros, to return only the last output.
 
   Returns:
-    The outputs, and the last states in jaxdl's order; [] without `states`.
+    (outputs, final states in the order of jaxdl). The final states are [] without `states`.
   """
   settings = {'reset_after': True} if layer.kind == 'gru' else {}
   made = getattr(keras.layers, CELLS[layer.kind])(
@@ -260,7 +263,7 @@ def _recurrent(keras, layer, value, states):
     name=layer.name,
     **settings,
   )
-  given = {'initial_state': states[::-1]} if states else {}  # the hidden state comes first
+  given = {'initial_state': states[::-1]} if states else {}  # Keras expects the hidden state first
   outputs = _applied(layer, made, value, **given)
   if layer.kind == 'gru':
     biases = np.stack([layer.weights['bias'], layer.weights['recurrent_bias']])

@@ -1,4 +1,4 @@
-"""A trained network as it is exported: a pure function with named inputs and outputs."""
+"""The exported network: a pure function with named inputs and outputs."""
 
 import dataclasses
 import functools
@@ -14,17 +14,20 @@ from jaxtyping import Array, Float32, Shaped
 from jaxdl.data import recorded
 from jaxdl.ops.types import AnyArray
 
-BATCH, TIME = 'batch', 'time'  # names of the free axes
-PARTS = {1: ('hidden',), 2: ('cell', 'hidden')}  # of the state of a recurrent layer
+BATCH, TIME = 'batch', 'time'  # names of the variable axes
+PARTS = {
+  1: ('hidden',),
+  2: ('cell', 'hidden'),
+}  # number of arrays in a recurrent state → their names
 
 
 class Port(NamedTuple):
   """An input or an output of an exported network.
 
   Attributes:
-    name: its name.
+    name: the name.
     dtype: 'float32' | 'int32' | 'uint8'.
-    shape: its axes; 'batch' and 'time' are free.
+    shape: sizes of the axes; 'batch' and 'time' are variable.
   """
 
   name: str
@@ -32,10 +35,10 @@ class Port(NamedTuple):
   shape: tuple[int | str, ...]
 
   def text(self, *, channels_first: bool = False) -> str:
-    """The port for a README, such as 'inputs: float32 [batch, 28, 28, 1]'.
+    """Formats the port for a README: 'inputs: float32 [batch, 28, 28, 1]'.
 
     Args:
-      channels_first: whether images have their channels before their rows and columns.
+      channels_first: whether to show images as [batch, channels, rows, columns].
     """
     shape = self.shape
     if channels_first and len(shape) == 4:
@@ -45,18 +48,18 @@ class Port(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-  """A network and what its users need to know.
+  """A network with the facts that its users need.
 
-  A language model has the states of its recurrent layers as additional inputs and outputs, so that
-  it can be run step by step. The states before a text are zeros.
+  A language model has the states of its recurrent layers as additional inputs and outputs, so it
+  can be run step by step. The initial states of a text are zeros.
 
   Attributes:
     name: name of the run.
     step: step of the checkpoint.
     model: the linen module.
     variables: 'params' and 'batch_stats'.
-    config: the run's config with the facts about its data ('dataset').
-    raw: whether the network takes images as uint8, so that it includes the preprocessing.
+    config: the run's config, including the facts about its data ('dataset').
+    raw: whether the network takes uint8 images and includes the preprocessing.
   """
 
   name: str
@@ -73,17 +76,17 @@ class Network:
 
   @property
   def classes(self) -> list[str]:
-    """Class names in the order of the outputs, or the vocabulary of a text."""
+    """Class names in the order of the outputs, or the vocabulary of a language model."""
     return list(self.config['dataset']['classes'])
 
   @property
   def input_shape(self) -> tuple[int, ...]:
-    """Shape of one example of the network's own inputs."""
+    """Shape of one preprocessed example."""
     return tuple(self.config['dataset']['input_shape'])
 
   @functools.cached_property
   def states(self) -> dict[str, list[tuple[int, ...]]]:
-    """Recurrent layer → shapes of its state for one text, for a language model; otherwise {}."""
+    """Recurrent layer → shapes of its state, without batch axis; {} unless a language model."""
     if not self.is_text:
       return {}
 
@@ -96,7 +99,7 @@ class Network:
     return {name: [part.shape[1:] for part in jax.tree.leaves(carry[name])] for name in names}
 
   def inputs(self) -> list[Port]:
-    """The inputs, in the order of the arguments of `call`."""
+    """Returns the inputs, in the order of the arguments of `call`."""
     if self.is_text:
       return [Port('characters', 'int32', (BATCH, TIME)), *self._state_ports()]
     if self.raw:
@@ -104,7 +107,7 @@ class Network:
     return [Port('inputs', 'float32', (BATCH, *self.input_shape))]
 
   def outputs(self) -> list[Port]:
-    """The outputs, in the order of the results of `call`."""
+    """Returns the outputs, in the order of the results of `call`."""
     if self.is_text:
       logits = Port('logits', 'float32', (BATCH, TIME, len(self.classes)))
       return [logits, *[port._replace(name=f'{port.name}_next') for port in self._state_ports()]]
@@ -121,13 +124,13 @@ class Network:
     return ports
 
   def call(self, *arrays: Shaped[AnyArray, 'B ...']) -> tuple[Shaped[Array, 'B ...'], ...]:
-    """Computes the outputs in evaluation mode; a pure function.
+    """Computes the outputs in evaluation mode. This is a pure function.
 
     Args:
-      *arrays: the arrays of `inputs`.
+      *arrays: arrays for `inputs`.
 
     Returns:
-      The arrays of `outputs`.
+      Arrays for `outputs`.
     """
     first, *states = arrays
     if not self.is_text:
@@ -146,11 +149,11 @@ class Network:
     return (logits, *after)
 
   def empty_states(self, batch: int) -> list[Float32[np.ndarray, 'B ...']]:
-    """The states before a text, for `batch` texts."""
+    """Returns the initial states of `batch` texts."""
     return [np.zeros((batch, *port.shape[1:]), np.float32) for port in self._state_ports()]
 
   def preprocessing(self) -> dict[str, Any]:
-    """How the network's inputs are made from images or texts, as plain JSON data."""
+    """Returns a description of the preprocessing, as plain JSON data."""
     data, kept = self.config['data'], self.config['dataset']
     if self.is_text:
       return {'inputs': 'positions of the characters in classes'}
@@ -167,7 +170,7 @@ class Network:
     }
 
   def metadata(self) -> dict[str, str]:
-    """What travels with the network in a file: JSON values as texts."""
+    """Returns the metadata for the files. The values are strings, some of them JSON."""
     return {
       'name': self.name,
       'step': str(self.step),
