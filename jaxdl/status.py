@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> int:
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     command.check_folder(empty[0])
-    raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of a run')
+    raise FileNotFoundError(f'{empty[0]} contains no run: give the folder of a run')
   for place in empty:
-    print(f'{place} holds no run: left out', file=sys.stderr)
+    print(f'{place} contains no run: left out', file=sys.stderr)
   # Read each run once.
   found = [
     read(folder)

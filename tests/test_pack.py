@@ -229,7 +229,7 @@ def test_pack_omits_pictures_unless_the_licence_allows_copies(run, tmp_path, cap
       ', which summary.json describes: train it again',
     ),
     (lambda run: (run / 'summary.json').write_text('{'), 'is not JSON'),
-    (lambda run: (run / 'config.json').unlink(), 'holds no run: give the folder of a run'),
+    (lambda run: (run / 'config.json').unlink(), 'contains no run: give the folder of a run'),
   ],
   ids=['no summary', 'no checkpoints', 'damaged summary', 'no config'],
 )

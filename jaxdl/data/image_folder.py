@@ -73,7 +73,7 @@ def load(
     ValueError, OSError: as `photographs.read`, `photographs.streaming` and `images.load`.
   """
   division.check(splits)
-  given = division.WHOLE if splits is None or isinstance(splits, str) else splits
+  given = division.COMPLETE if splits is None or isinstance(splits, str) else splits
   sizes = batch_sizes(given, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')

@@ -1,4 +1,4 @@
-"""The inputs of a trained network, as its run recorded them."""
+"""Inputs of a trained network, defined by the config and facts that its run recorded."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from jaxdl.data.preprocess import Array
 
 
 def setting(config: Mapping[str, Any], key: str) -> Any:
-  """A key of a run's data section, or the default that its data set has for it.
+  """Returns the value of a key in a run's data section, or the default of its data set.
 
   Args:
     config: the run's config.
@@ -27,10 +27,10 @@ def setting(config: Mapping[str, Any], key: str) -> Any:
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
-  """(height, width, channels) of the images from which a network's inputs are made.
+  """Returns (height, width, channels) of the images that are converted to inputs.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run on images, including the facts about its data ('dataset').
   """
   shape, channels = config['dataset']['input_shape'], len(config['dataset']['mean'])
   if config['data'].get('layout', 'image') == 'rows':  # [H, W * C]
@@ -41,15 +41,15 @@ def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:
-  """The function that prepares the batches of a run, as evaluation does.
+  """Returns the function that prepares the batches of a run, as evaluation does.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
-    distort: whether the config's distortion (`config.data.distort`) is applied to the inputs; it
+    config: the config of a run on images, including the facts about its data ('dataset').
+    distort: whether to apply the config's distortion (`config.data.distort`) to the inputs. It
       depends on the index of each example.
 
   Returns:
-    A pure function batch → batch, which reads 'image' [B, H, W, C] uint8 and 'index' [B] and adds
+    A pure function batch → batch that reads 'image' [B, H, W, C] uint8 and 'index' [B] and adds
     'inputs' and 'target', float32.
   """
   kept = config['dataset']
@@ -64,12 +64,12 @@ def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable
 def image_inputs(
   config: Mapping[str, Any],
 ) -> Callable[[UInt8[Array, 'B H W C']], Float32[Array, 'B ...']]:
-  """The function that turns images into the inputs of a network, as evaluation does.
+  """Returns the function that converts images to inputs of a network, as evaluation does.
 
   The config's distortion (`config.data.distort`) is not applied.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run on images, including the facts about its data ('dataset').
 
   Returns:
     A pure function [B, H, W, C] uint8 → [B, …] float32, scaled and in the network's layout.

@@ -262,7 +262,9 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(f'At step {step:,}, the checkpoint of the lowest validation loss.')
+    remarks.append(
+      f'The figures are from step {step:,}, the checkpoint with the lowest validation loss.'
+    )
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')
@@ -285,7 +287,7 @@ def _environment(record):
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
   rows = [
-    ['time', f'{spent} (all sessions, evaluation included)'],
+    ['time', f'{spent} (all sessions, including evaluation)'],
     ['device', summary['device']],
     ['data', summary['data']],
     *counted,

@@ -60,7 +60,7 @@ class Session:
     outputs: turns exceptions of the callbacks into warnings.
     is_alone: whether it is the only run of its program.
     best: lowest validation loss so far, in the unit of the task's loss.
-    unsaved: (State of the lowest validation loss, that loss, sums since the last log) until it is
+    unsaved: (State with the lowest validation loss, that loss, sums since the last log) until it is
       saved; otherwise None.
     fault: why the run no longer trains; None while it trains.
   """
@@ -449,7 +449,7 @@ def _observe(experiment, state, step, measured, screen):
 
 
 def _keep(session, current, step, loss, since_log, screen, *, due):
-  """Keeps the state of the lowest validation loss; if due, saves it and the current state.
+  """Keeps the state with the lowest validation loss; if due, saves it and the current state.
 
   Args:
     session: Session.
@@ -485,7 +485,7 @@ def _keep(session, current, step, loss, since_log, screen, *, due):
 
 
 def _save_unsaved(session):
-  """Saves the state of the lowest validation loss, if it is not saved yet."""
+  """Saves the state with the lowest validation loss, if it is not saved yet."""
   if session.unsaved is not None:
     _save(session, *session.unsaved)
     session.unsaved = None
