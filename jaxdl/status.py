@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 class Status(TypedDict):
-  """Where a run is; None for what does not exist yet, and for the ages of a packed run.
+  """State of a run. Values that do not exist yet, and the ages of a packed run, are None.
 
   Attributes:
     workdir: the run's folder.

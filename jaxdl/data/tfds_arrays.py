@@ -60,8 +60,8 @@ def read(
     Source, or None.
 
   Raises:
-    OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files. Where nothing may be downloaded (`downloads`), data sets of known size have a
+    OSError: it is not prepared and cannot be downloaded; the message describes how to prepare it
+      from files. If nothing may be downloaded (`downloads`), data sets of known size have a
       stand-in (`stand_ins`).
   """
   root = root_folder(data_dir)
@@ -179,8 +179,7 @@ def _download(name: str, root: Path) -> None:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import downloader
 
-  # The number of attempts is no field of tfds.download.DownloadConfig, nor of any other public API;
-  # the constant is read at every request.
+  # No public API of TFDS sets the number of attempts. The constant is read at every request.
   downloader.MAX_RETRIES = RETRIES
   print(f'{name} is not prepared in {root}: TFDS downloads it', flush=True)
   if not sys.stderr.isatty():

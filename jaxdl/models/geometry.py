@@ -1,8 +1,8 @@
 """Receptive fields of a convolutional network: exact, by matrices instead of formulas.
 
 Every window is a rectangle, so rows and columns are computed separately. For each axis, a matrix of
-0 and 1 says which units of the previous layer a unit sees. The product of the matrices of all
-layers up to a layer says which pixels its units see. Strides, padding and pixels that a
+0 and 1 indicates which units of the previous layer a unit sees. The product of the matrices of all
+layers up to a layer indicates which pixels its units see. Strides, padding and pixels that a
 rounded-down size leaves out need no special case.
 """
 

@@ -53,7 +53,8 @@ def write_page_and_card(workdir: str | pathlib.Path) -> tuple[pathlib.Path, int]
   """Writes `report.html` and the model card `card.md` of a run.
 
   Args:
-    workdir: the run's folder, or the file of a packed run, which gets them in a folder beside it.
+    workdir: the run's folder, or the file of a packed run. The files of RUN.zip are written to
+      RUN.results.
 
   Returns:
     (path of the page, its size in bytes).

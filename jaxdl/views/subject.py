@@ -94,8 +94,8 @@ def read(
     workdir: the run's folder.
     step: 'best' | 'last' | int.
     count: maximum number of examples; None for all that fit into 1 GiB.
-    data_dir: folder of the prepared data sets; None for that of the run.
-    folder: folder of the photographs; None for that of the run.
+    data_dir: folder of the prepared data sets; None for the folder used in training.
+    folder: folder of the photographs; None for the folder used in training.
     examples: whether to read data; if False, inputs and labels are empty, and images is None.
 
   Returns:
