@@ -19,7 +19,7 @@ from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.sources import MANUAL, RAW
 from jaxdl.terminal import command, progress
 
-FOLDER = 'image_folder'  # photographs of one's own
+FOLDER = 'image_folder'  # photographs of a user
 EXAMPLES = """\
   python -m jaxdl.data list
   python -m jaxdl.data prepare mnist --from=downloads/mnist"""
@@ -100,7 +100,7 @@ def show(data_dir: str | None) -> dict[str, dict]:
     else:
       first = (
         'is downloaded at first use' if name in RAW else 'is read, or downloaded, at first use'
-      )  # one of somebody's own
+      )  # RAW has no data sets of a user
       ways = [first] * (name not in MANUAL) + ['needs only --config.data.folder=DIR'] * (
         name == FOLDER
       )
