@@ -61,6 +61,12 @@ def test_find_rate_finds_a_rate_that_learns_and_writes_nothing(small, tmp_path, 
     found.suggestion = 1.0
 
 
+def test_find_rate_reads_the_config_of_a_name(small, config_file):
+  name = str(config_file(small))
+  found, expected = (jaxdl.find_rate(one, high=1e-5, steps=10) for one in (name, small))
+  np.testing.assert_array_equal(found.losses, expected.losses)
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -69,12 +75,6 @@ def test_find_rate_finds_a_rate_that_learns_and_writes_nothing(small, tmp_path, 
     (dict(steps=3), r'steps=3 is not an integer from 10 to 100,000'),
   ],
 )
-def test_find_rate_reads_the_config_of_a_name(small, config_file):
-  name = str(config_file(small))
-  found, expected = (jaxdl.find_rate(one, high=1e-5, steps=10) for one in (name, small))
-  np.testing.assert_array_equal(found.losses, expected.losses)
-
-
 def test_find_rate_names_an_invalid_range(arguments, message, small):
   with pytest.raises(ValueError, match=message):
     jaxdl.find_rate(small, **arguments)
