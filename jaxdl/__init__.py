@@ -1,4 +1,4 @@
-"""jaxdl: train a small network and look inside it, repeatable to the bit.
+"""jaxdl: train a small network and look inside it, repeatable bit for bit.
 
     import jaxdl
 

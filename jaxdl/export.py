@@ -1,4 +1,4 @@
-"""Writes the network of a run in the format of another tool, to D/export.
+"""Exports the network of a run to the format of another tool, in D/export.
 
 Usage:
 
@@ -35,19 +35,19 @@ def main(arguments: list[str]) -> int:
   parser = command.Parser(
     name='export',
     called=arguments[0],
-    description='Write a network in the format of another tool, checked by its own runtime.',
+    description='Export a network to the format of another tool and check the result there.',
     examples=EXAMPLES,
     json=True,
-    run='folder of a run; the output is written to DIR/export (of RUN.zip: RUN.results/export)',
+    run='folder of a run; the output folder is DIR/export (for RUN.zip, RUN.results/export)',
   )
   add = parser.add_argument
   add('--format', required=True, choices=list(write.FORMATS), help=', '.join(write.FORMATS))
-  add('--raw', action='store_true', help='take images as uint8: the preprocessing is included')
+  add('--raw', action='store_true', help='accept uint8 images: include the preprocessing')
   parser.add_step()
   parser.add_trust_code()
   parser.add_data_places()
   chosen = parser.parse_args(arguments[1:])
-  with progress.waiting(f'writing {chosen.format}'):
+  with progress.waiting(f'exporting to {chosen.format}'):
     try:
       found, compared = of_run.export_run(
         chosen.workdir,
@@ -58,11 +58,11 @@ def main(arguments: list[str]) -> int:
         folder=chosen.folder,
         trust_code=chosen.trust_code,
       )
-    except ImportError as error:  # its message names the extra
+    except ImportError as error:  # the message names the extra to install
       raise ValueError(str(error)) from error
   print(
-    f'compared on {compared}: outputs up to {found.largest:.3g} differ from those of jaxdl by at '
-    f'most {found.difference:.2g}'
+    f'compared on {compared}: the largest difference from the outputs of jaxdl is '
+    f'{found.difference:.2g}, with outputs up to {found.largest:.3g}'
   )
   print(f'written: {", ".join(map(_with_size, found.files))}', flush=True)
   command.print_result(

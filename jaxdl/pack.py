@@ -1,4 +1,4 @@
-"""Packs a run into one .zip file that every command takes in the place of the run's folder.
+"""Packs a run into one .zip file, which commands accept instead of the folder of the run.
 
 Usage:
 
@@ -33,58 +33,52 @@ def main(arguments: Sequence[str]) -> int:
   parser = command.Parser(
     name='pack',
     called=arguments[0],
-    description='Pack a run into one .zip file, which commands take in the place of its folder.',
+    description='Pack a run into one .zip file, which commands accept instead of its folder.',
     examples=EXAMPLES,
     json=True,
     run='folder of a run',
   )
-  parser.add_argument('--out', metavar='FILE', help='the file (default DIR.zip)')
+  parser.add_argument('--out', metavar='FILE', help='output file (default DIR.zip)')
   parser.add_argument(
     '--pictures',
     action='store_true',
-    help='keep the pictures of analyses in report.html also where the licence of the data is not '
-    'known to allow it: they show examples',
+    help='keep the pictures of examples in report.html even if the licence of the data is not '
+    'known to allow copies',
   )
   chosen = parser.parse_args(arguments[1:])
   folder = pathlib.Path(chosen.workdir)
   if paths.is_packed(folder):
-    raise ValueError(f'{folder} is packed already: give the folder of a run')
+    raise ValueError(f'{folder} is already packed: give the folder of a run')
   file = _target(folder, chosen.out)
-  there = ', in place of the one before' if file.exists() else ''
+  there = ', replaces the previous file' if file.exists() else ''
   found = pack(folder, file, pictures=chosen.pictures)
   print(f'{file}: {len(found["files"])} files, {found["bytes"] / 1e3:,.0f} kB{there}')
   if not found['pictures']:
-    name = found['data']
-    print(f'report.html has no pictures: the licence of {name} is not known to allow it')
+    print(
+      f'report.html has no pictures, because the licence of {found["data"]} is not known to allow '
+      'copies: --pictures keeps them'
+    )
   command.print_result(found, as_json=chosen.json)
   return 0
 
 
 def _target(folder, out):
-  """The path of the .zip file: --out, or one beside the run's folder."""
-  if out is None:
-    place = folder.resolve()
-    return (
-      folder.parent / f'{place.name}.zip' if folder.name else place.with_name(f'{place.name}.zip')
-    )
-  file = pathlib.Path(out)
-  if file.suffix.lower() != paths.PACKED or file.is_dir():
-    raise ValueError(f'--out={out} is no name of a .zip file: name one, such as {folder.name}.zip')
-  if not file.parent.is_dir():
-    raise FileNotFoundError(
-      f'--out={out}: the folder {file.parent} is not there: make it, or name another'
-    )
-  return file
+  """Returns the path of the .zip file: --out, or DIR.zip next to the run's folder."""
+  place = folder.resolve()
+  name = f'{place.name}{paths.PACKED}'
+  if out is not None:
+    return command.output_file(out, example=name, suffixes=[paths.PACKED])
+  return folder.parent / name if folder.name else place.with_name(name)
 
 
 def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) -> dict:
-  """Packs a run: its config, best checkpoint, figures, model card and report.
+  """Packs the config, best checkpoint, metrics, model card and report of a run.
 
   Args:
     folder: the run's folder.
-    file: path of the .zip file, which is replaced if it exists.
-    pictures: whether to keep the pictures of analyses if the licence of the data is not known to
-      allow copies.
+    file: path of the .zip file. An existing file is replaced.
+    pictures: whether to keep pictures of examples if the licence of the data is not known to allow
+      copies.
 
   Returns:
     {'file': path, 'bytes': its size, 'sha256': its checksum, 'files': names of the packed files,
@@ -97,7 +91,7 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
   """
   run = record.load(folder)
   found = packed.contents(folder)
-  checkpoint.read_step(folder, run.summary['step'])  # raises for a damaged one
+  checkpoint.read_step(folder, run.summary['step'])  # raises ValueError if it is damaged
   data = run.config['data']['name']
   pictures = pictures or licences.of(data).allows_copies
   clean = dataclasses.replace(

@@ -1,4 +1,6 @@
-"""Predicts from images, reconstructs them, or measures texts, with the network of a run.
+"""Applies the network of a run to images, vectors, tables or texts.
+
+Images are classified, labelled or reconstructed, or values are predicted; texts are measured.
 
 Usage:
 
@@ -16,7 +18,6 @@ import pathlib
 import sys
 from argparse import Namespace
 
-from jaxdl.config.arguments import about
 from jaxdl.prediction import inputs, own_arrays, results, screen, texts
 from jaxdl.prediction.session import Choice, Outcome, Session, described
 from jaxdl.terminal import command, progress
@@ -24,8 +25,8 @@ from jaxdl.views import subject as subjects
 from jaxdl.views.subject import Subject
 
 LESS_MEMORY = 'give smaller images'
-OF_IMAGES = ('explain', 'page', 'invert', 'distort')  # flags that do not apply to texts
-COUNTS = 20  # classes that are counted on the screen
+IMAGE_FLAGS = ('explain', 'page', 'invert', 'distort')
+COUNTS = 20  # maximum number of classes in the printed counts
 
 EXAMPLES = """\
   python -m jaxdl.predict runs/lstm_mnist digit.png
@@ -37,8 +38,10 @@ def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
   if not chosen.inputs:
-    raise ValueError('no INPUT is given: give images, folders, patterns, texts or - after the run')
-  out = None if chosen.out is None else _flagged(results.check_format, chosen.out, 'out')
+    raise ValueError('INPUT is missing: give images, folders, patterns, texts or - after the run')
+  out = None
+  if chosen.out is not None:
+    out = command.output_file(chosen.out, example='predictions.csv', suffixes=results.SUFFIXES)
   subject = subjects.read(
     chosen.workdir, step=chosen.step, examples=False, trust_code=chosen.trust_code
   )
@@ -61,7 +64,9 @@ def main(arguments: list[str]) -> int:
     distort=chosen.distort,
   )
   if chosen.distort and not subject.config['data'].get('distort'):
-    raise ValueError(f'--distort changes nothing: {chosen.workdir} has no config.data.distort')
+    raise ValueError(
+      f'--distort changes nothing: {chosen.workdir} has no config.data.distort; leave it out'
+    )
   session = Session(subject, found, choice)
   with progress.counting(len(found), 'images') as advance:
     outcome = session.run(advance)
@@ -86,25 +91,21 @@ def _parser(called):
     nargs='?',
     const='',
     metavar='NAME,NAME',
-    help='draw each input with maps of attribution methods (default grad_cam,'
-    'integrated_gradients), or with its reconstruction',
+    help='draw each input with its attribution maps (default grad_cam,integrated_gradients), or '
+    'with its reconstruction',
   )
   add('--page', action='store_true', help='write one HTML page with thumbnails and maps')
-  add('--all', action='store_true', help=f'print all rows, not only {screen.ROWS}')
-  add('--skip', action='store_true', help='leave out what cannot be read; the exit code is then 1')
-  add('--invert', action='store_true', help='invert the images: black on white, white on black')
+  add('--all', action='store_true', help=f'print all rows instead of the first {screen.ROWS}')
+  add(
+    '--skip',
+    action='store_true',
+    help='leave out inputs that cannot be read; the exit code is then 1',
+  )
+  add('--invert', action='store_true', help='invert the brightness of the images')
   add('--distort', action='store_true', help="apply the config's distortion, as evaluation does")
   parser.add_step()
   parser.add_trust_code()
   return parser
-
-
-def _flagged(function, value, name):
-  """Calls a function; its errors, which begin with the value, name the flag."""
-  try:
-    return function(value)
-  except (ValueError, OSError) as error:
-    raise about(type(error)(f'{name}={error}'), name) from error
 
 
 def _warn(line: str) -> None:
@@ -112,7 +113,7 @@ def _warn(line: str) -> None:
 
 
 def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
-  """Prints the table, the counts, the metrics, what was written and what was left out."""
+  """Prints the table, counts, metrics, names of written files, and warnings."""
   columns = ['file', *outcome.rows[0].cells]
   columns = ['next two' if name == 'next' else name for name in columns]
   table = [[screen.short(row.name), *row.cells.values()] for row in outcome.rows]
@@ -121,7 +122,7 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
     numbers = range(1, len(columns))
   print(*screen.lines(columns, table, numbers), sep='\n')
   if len(outcome.rows) < outcome.count:
-    print(f'… and {outcome.count - len(outcome.rows):,} more: --all prints them')
+    print(f'… and {outcome.count - len(outcome.rows):,} more: add --all to print them')
   if outcome.counts:
     few = outcome.counts[:COUNTS]
     more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
@@ -152,16 +153,18 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
 
 
 def _named(files: list[pathlib.Path]) -> str:
-  """The names of some files; of more than four, the first ones and the last one."""
+  """Returns the names of files, shortened if there are more than four."""
   names = list(map(str, files))
   return ', '.join(names) if len(names) <= 4 else ', '.join([*names[:2], '…', *names[-2:]])
 
 
 def _measure(subject: Subject, chosen: Namespace, out) -> int:
-  """Measures texts with a language model; returns the exit code."""
-  for name in OF_IMAGES:
+  """Measures texts with a language model. Returns the exit code."""
+  for name in IMAGE_FLAGS:
     if getattr(chosen, name) not in (None, False):
-      raise ValueError(f'--{name} is for images, but {chosen.workdir} is a language model: omit it')
+      raise ValueError(
+        f'--{name} applies to images, but {chosen.workdir} is a language model: leave it out'
+      )
   files = inputs.texts(chosen.inputs)
   predictor = texts.TextPredictor(subject.config, subject.model, subject.variables)
   measured = []
@@ -196,14 +199,12 @@ def _measure(subject: Subject, chosen: Namespace, out) -> int:
   columns = ['file', 'characters', 'bits per character', 'perplexity', 'accuracy']
   print(*screen.lines(columns, table, range(1, 5)), sep='\n')
   if len(shown) < len(rows):
-    print(f'… and {len(rows) - len(shown):,} more: --all prints them')
+    print(f'… and {len(rows) - len(shown):,} more: add --all to print them')
   if out:
     print(f'written: {out}')
   changed = [one for one in measured if one.left_out]
   for one in changed:
-    _warn(
-      f'{one.name}: left out, because they are not in the vocabulary: {one.left_out:,} characters'
-    )
+    _warn(f'{one.name}: left out {one.left_out:,} characters that are not in the vocabulary')
   found = {
     'workdir': str(chosen.workdir),
     'step': subject.step,

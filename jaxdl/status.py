@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> int:
   empty = [place for place, runs in folders.items() if not runs]
   if len(empty) == len(folders):
     command.check_folder(empty[0])
-    raise FileNotFoundError(f'{empty[0]} holds no run: give the folder of a run')
+    raise FileNotFoundError(f'{empty[0]} contains no run: give the folder of a run')
   for place in empty:
-    print(f'{place} holds no run: left out', file=sys.stderr)
+    print(f'{place} contains no run: left out', file=sys.stderr)
   # Read each run once.
   found = [
     read(folder)
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 
 class Status(TypedDict):
-  """Where a run is; None for what does not exist yet, and for the ages of a packed run.
+  """State of a run. Values that do not exist yet, and the ages of a packed run, are None.
 
   Attributes:
     workdir: the run's folder.

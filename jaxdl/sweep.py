@@ -27,7 +27,7 @@ EXAMPLES = """\
   python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
   python -m jaxdl.sweep --config=sweeps/losses_cifar10 --describe
 
-A sweep is a config file of its own; every run is one choice of each axis, with each seed:
+A sweep is a config file. There is one run for each combination of choices and seeds:
 
   def get_config():
     config = ml_collections.ConfigDict()

@@ -29,8 +29,8 @@ if importlib.metadata.version('jaxlib').startswith('0.10.'):
 def check_types():
   """Checks the annotations of jaxdl at every call; `JAXDL_CHECK_TYPES=0` turns this off.
 
-  Functions without annotations stay as they are: nothing is checked in them, and the decorator
-  takes a tenth of the processor time of the tests.
+  Functions without annotations are not decorated, which saves a tenth of the processor time of the
+  tests.
   """
   if os.environ.get('JAXDL_CHECK_TYPES', '1') == '0':
     return
@@ -77,7 +77,7 @@ def unchecked_types():
 
 @pytest.fixture(autouse=True, scope='session')
 def checksums_of_large_arrays_are_computed_once():
-  """Remembers the checksums of arrays that cannot change: those of the data in the package."""
+  """Caches the checksums of large read-only arrays, such as the bundled data."""
   from jaxdl.data import checksum
 
   known = {}

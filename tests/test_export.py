@@ -1,4 +1,4 @@
-"""Tests of the command that exports the network of a run, and of `Run.export`."""
+"""`jaxdl.export` and `Run.export`."""
 
 import json
 import pathlib
@@ -21,7 +21,7 @@ def train(config, folder):
   loop.train(experiment.build({**config, 'train_for': '2 steps'}, 'tiny'), folder)
 
 
-def given(capsys, *arguments):
+def run_command(capsys, *arguments):
   capsys.readouterr()
   code = command.run(export.main, ['jaxdl export', *map(str, arguments)])
   shown = capsys.readouterr()
@@ -30,7 +30,7 @@ def given(capsys, *arguments):
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory, request):
-  """The folder of a CNN on real digits that are scaled, trained for two steps."""
+  """The folder of a CNN trained for two steps on standardized MNIST images."""
   from helpers import BN_CNN, SMALL
 
   folder = tmp_path_factory.mktemp('runs') / 'digits'
@@ -39,11 +39,11 @@ def run(tmp_path_factory, request):
   return folder
 
 
-def test_the_command_exports_and_compares_on_the_test_images(run, capsys):
-  """Raw: images of uint8 as they are in the data set."""
-  code, printed, _ = given(capsys, run, '--format=stablehlo', '--raw')
+def test_export_compares_on_test_images(run, capsys):
+  """With --raw, the program takes uint8 images."""
+  code, printed, _ = run_command(capsys, run, '--format=stablehlo', '--raw')
   assert code == 0
-  assert 'compared on 50 test images of mnist: outputs up to' in printed
+  assert 'compared on 50 test images of mnist: the largest difference from' in printed
   assert f'written: {run}/export/model.stablehlo (' in printed
   found = last_json(printed)
   assert found['files'] == [f'{run}/export/model.stablehlo']
@@ -55,14 +55,14 @@ def test_the_command_exports_and_compares_on_the_test_images(run, capsys):
   np.testing.assert_allclose(program.call(images)[0], expected, atol=1e-5)
 
 
-def test_run_exports_its_network(run):
+def test_export_method_returns_the_file(run):
   assert jaxdl.load(run).export('stablehlo') == run / 'export/model.stablehlo'
   program = jax.export.deserialize(bytearray((run / 'export/model.stablehlo').read_bytes()))
   assert str(program.in_avals[0]) == 'float32[batch,28,28,1]'
 
 
 @pytest.mark.parametrize('format', write.FORMATS)
-def test_every_format_of_a_trained_network(format, run):
+def test_export_writes_every_format(format, run):
   for library in write.FORMATS[format].libraries:
     pytest.importorskip(library)
   file = jaxdl.load(run).export(format)
@@ -70,11 +70,11 @@ def test_every_format_of_a_trained_network(format, run):
   assert f'## {format}\n' in (run / 'export/README.md').read_text()
 
 
-def test_a_text_without_its_data_is_compared_on_random_characters(
+def test_export_without_data_compares_on_random_characters(
   small_text, tmp_path, capsys, monkeypatch
 ):
   train(small_text, tmp_path / 'text')
-  code, printed, _ = given(capsys, tmp_path / 'text', '--format=stablehlo')
+  code, printed, _ = run_command(capsys, tmp_path / 'text', '--format=stablehlo')
   assert code == 0
   assert 'compared on 288 test characters of shakespeare' in printed
 
@@ -82,16 +82,16 @@ def test_a_text_without_its_data_is_compared_on_random_characters(
     raise OSError('the text is gone')
 
   monkeypatch.setattr(of_run.subject, 'with_examples', with_examples)
-  code, printed, _ = given(capsys, tmp_path / 'text', '--format=stablehlo')
+  code, printed, _ = run_command(capsys, tmp_path / 'text', '--format=stablehlo')
   assert code == 0
   assert 'compared on 2,048 random characters, because the text is gone' in printed
-  code, printed, error = given(
+  code, printed, error = run_command(
     capsys, tmp_path / 'text', '--format=stablehlo', f'--data_dir={tmp_path}'
   )
   assert (code, error) == (1, 'jaxdl: the text is gone\n')
 
 
-def test_wrong_commands_are_one_line(run, tmp_path, capsys, monkeypatch):
+def test_export_errors_name_the_fix_in_one_line(run, tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(write.importlib.util, 'find_spec', lambda name: None)
   for arguments, message in (
     ([run], 'missing: --format: see jaxdl export --help'),
@@ -100,18 +100,18 @@ def test_wrong_commands_are_one_line(run, tmp_path, capsys, monkeypatch):
       [run, '--format=onnx'],
       "onnx needs onnx, which is not installed: pip install 'jaxdl[export]'",
     ),
-    ([run, '--format=safetensors', '--raw'], '--format=safetensors has the weights alone'),
+    ([run, '--format=safetensors', '--raw'], '--format=safetensors contains only weights'),
     ([run, '--format=stablehlo', '--step=5'], 'has no checkpoint 5: it has [2]'),
     ([tmp_path / 'none', '--format=onnx'], 'does not exist'),
     ([tmp_path, '--format=onnx'], 'has no checkpoints: give the folder of a run'),
   ):
-    code, printed, error = given(capsys, *arguments)
+    code, printed, error = run_command(capsys, *arguments)
     assert (code, printed) == (1, '')
     assert message in error
     assert len(error.splitlines()) == 1
 
 
-def test_readme_exports_in_python(run, tmp_path, monkeypatch):
+def test_docs_example_exports_in_python(run, tmp_path, monkeypatch):
   page = (pathlib.Path(__file__).parents[1] / 'docs/export.md').read_text()
   source = page.partition('```python\n')[2].partition('```')[0]
   (tmp_path / 'runs').mkdir()
@@ -122,8 +122,8 @@ def test_readme_exports_in_python(run, tmp_path, monkeypatch):
   assert names['file'].is_file()
 
 
-def test_weights_have_one_name_each(run):
-  """A layer with a dot in its name cannot hide another."""
+def test_names_of_weights_are_unique(run):
+  """Layer names may contain dots."""
   _, variables, config = checkpoint.load_model(run)
   leaves = jax.tree.leaves(variables)
   network = write.Network('digits', 2, jaxdl.load(run).model, variables, config)
@@ -133,8 +133,8 @@ def test_weights_have_one_name_each(run):
     safetensors_weights.tensors(write.Network('x', 1, network.model, doubled, config))
 
 
-def test_the_readme_and_the_result_are_plain(run, capsys):
-  code, printed, _ = given(capsys, run, '--format=stablehlo', '--quiet')
+def test_export_quiet_prints_json_and_readme_describes_images(run, capsys):
+  code, printed, _ = run_command(capsys, run, '--format=stablehlo', '--quiet')
   assert code == 0
   (line,) = printed.splitlines()
   assert json.loads(line)['compared_on'] == '50 test images of mnist'

@@ -1,4 +1,4 @@
-"""`jaxdl pack`: a packed run is the run, and every command takes it in the place of a folder."""
+"""`jaxdl.pack`: commands accept a packed run instead of the folder of a run."""
 
 import functools
 import json
@@ -26,7 +26,7 @@ PRIVATE = '/home/somebody/tensorflow_datasets'
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
-  """The folder of a trained run that names private places, as runs on TFDS data do."""
+  """The folder of a trained run whose config contains private paths, as with TFDS data."""
   folder = tmp_path_factory.mktemp('runs') / 'small'
   loop.train(experiment.build(SMALL, 'small'), folder)
   (folder / 'command.txt').write_text(f'python -m jaxdl.main --config=small --workdir={folder}\n')
@@ -44,14 +44,14 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def run(trained, tmp_path, monkeypatch):
-  """A copy of the run in a folder of its own; the cache is in an empty folder."""
+  """A copy of the run in a temporary folder, with an empty cache."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   return shutil.copytree(trained, tmp_path / 'runs/small')
 
 
 @pytest.fixture
 def file(run):
-  """The packed run, alone in its folder."""
+  """The packed run, the only file in its folder."""
   file = run.parent / 'packed/small.zip'
   file.parent.mkdir()
   pack.pack(run, file)
@@ -62,7 +62,7 @@ def run_command(module, *arguments):
   return command.run(module.main, [module.__name__, *map(str, arguments)])
 
 
-def test_pack_writes_the_run_beside_its_folder(run, capsys):
+def test_pack_writes_the_file_next_to_the_run(run, capsys):
   assert run_command(pack, run) == 0
   out = capsys.readouterr().out
   file = run.with_name('small.zip')
@@ -75,19 +75,19 @@ def test_pack_writes_the_run_beside_its_folder(run, capsys):
   assert sorted([*found['files'], packed.MANIFEST]) == names
   assert {'config.json', 'summary.json', 'metrics.jsonl', 'command.txt', 'card.md', 'report.html'}
   steps = {name.split('/')[1] for name in names if name.startswith('checkpoints/')}
-  assert steps == {str(record.load(run).summary['step'])}, 'the best checkpoint only'
-  assert not [name for name in names if '/train/' in name], 'no state of the optimizer'
+  assert steps == {str(record.load(run).summary['step'])}, 'not only the best checkpoint was packed'
+  assert not [name for name in names if '/train/' in name], 'the optimizer state was packed'
   assert run_command(pack, run, '--quiet') == 0
-  assert json.loads(capsys.readouterr().out) == found, 'the same bytes once more'
+  assert json.loads(capsys.readouterr().out) == found, 'packing again changed the file'
 
 
-def test_pack_gives_the_same_bytes_in_another_place(run, file, tmp_path):
+def test_pack_bytes_are_independent_of_the_folder(run, file, tmp_path):
   other = shutil.copytree(run, tmp_path / 'elsewhere/small')
   pack.pack(other, tmp_path / 'small.zip')
   assert (tmp_path / 'small.zip').read_bytes() == file.read_bytes()
 
 
-def test_pack_has_no_path_of_the_machine(run, file, tmp_path):
+def test_pack_removes_the_paths_of_the_machine(run, file, tmp_path):
   with zipfile.ZipFile(file) as archive:
     for name in archive.namelist():
       content = archive.read(name)
@@ -96,10 +96,10 @@ def test_pack_has_no_path_of_the_machine(run, file, tmp_path):
     assert archive.read('command.txt') == (b'python -m jaxdl.main --config=small --workdir=small\n')
     card = archive.read('card.md').decode()
   assert "run = jaxdl.load('small.zip')" in card
-  assert PRIVATE in (run / 'config.json').read_text(), 'the run itself is as it was'
+  assert PRIVATE in (run / 'config.json').read_text(), 'the run itself was changed'
 
 
-def test_pack_loads_the_same_network(run, file):
+def test_pack_preserves_the_network(run, file):
   ours, theirs = jaxdl.load(run), jaxdl.load(file)
   assert theirs.summary == ours.summary
   assert theirs.history == ours.history
@@ -111,8 +111,8 @@ def test_pack_loads_the_same_network(run, file):
     checkpoint.load_step(file, 99)
 
 
-def test_pack_card_loads_the_network_as_it_says(file, tmp_path, monkeypatch):
-  """The Python of the card runs, and its command prints its checksum."""
+def test_pack_code_and_checksum_of_the_card_are_valid(file, tmp_path, monkeypatch):
+  """The Python code of the card runs, and its command prints the stated checksum."""
   monkeypatch.chdir(file.parent)
   with zipfile.ZipFile(file) as archive:
     card = archive.read('card.md').decode()
@@ -125,20 +125,20 @@ def test_pack_card_loads_the_network_as_it_says(file, tmp_path, monkeypatch):
   assert accuracy == pytest.approx(names['run'].summary['test_accuracy'], abs=1e-6)
   if shutil.which('sha256sum') is None:
     pytest.skip('no sha256sum')
-  shell, said = re.search(r'```bash\n(cd .*)\n# (\w{64})\n```', card).groups()
+  shell, stated = re.search(r'```bash\n(cd .*)\n# (\w{64})\n```', card).groups()
   printed = subprocess.run(
     ['bash', '-c', shell], cwd=packed.opened(file), capture_output=True, text=True, check=True
   )
-  assert printed.stdout.split()[0] == said
+  assert printed.stdout.split()[0] == stated
 
 
-def test_pack_every_command_takes_the_file(file, capsys):
+def test_pack_file_is_accepted_by_every_command(file, capsys):
   before = file.read_bytes()
   results = file.with_name('small.results')
   assert run_command(status, file) == 0
   out = capsys.readouterr().out
   assert out.startswith(f'{file}: finished\n')
-  assert ' ago' not in out, 'when it was unpacked is of no interest'
+  assert ' ago' not in out, 'the time since unpacking is shown'
   assert not results.exists()
   assert run_command(report, file) == 0
   assert capsys.readouterr().out.startswith(f'{results / "report.html"}: ')
@@ -165,30 +165,30 @@ def test_pack_every_command_takes_the_file(file, capsys):
   ]
 
 
-def test_pack_training_in_a_packed_run_is_refused(file, config_file, capsys):
+def test_pack_training_in_a_packed_run_is_rejected(file, config_file, capsys):
   before = file.read_bytes()
   config = config_file(SMALL)
   assert run_command(main, f'--config={config}', f'--workdir={file}') == 1
   assert capsys.readouterr().err.splitlines()[-1] == (
-    f'jaxdl: {file} is a packed run, which is only read: name a folder'
+    f'jaxdl: {file} is a packed run, which is read-only: name a folder'
   )
-  with pytest.raises(ValueError, match='is a packed run, which is only read'):
+  with pytest.raises(ValueError, match='is a packed run, which is read-only'):
     jaxdl.train(SMALL, file)
   assert file.read_bytes() == before
 
 
-def test_pack_analyses_that_need_no_data_work_without_them(file, monkeypatch, capsys):
+def test_pack_analyses_of_weights_need_no_data(file, monkeypatch, capsys):
   def absent(*, source, data_dir):
-    raise OSError('mnist is not here')
+    raise OSError('mnist is missing')
 
   monkeypatch.setitem(DATA_SETS, 'mnist', functools.partial(images.load, absent))
   assert run_command(analyze, file, '--only=weights') == 0
   assert run_command(analyze, file, '--only=errors') == 1
-  assert 'mnist is not here' in capsys.readouterr().err
+  assert 'mnist is missing' in capsys.readouterr().err
 
 
-def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path, capsys):
-  """The confusion matrix is counts; its numbers stay in the card."""
+def test_pack_omits_pictures_unless_the_licence_allows_copies(run, tmp_path, capsys):
+  """The card keeps the recall of each class, which is computed from the confusion matrix."""
   assert run_command(analyze, run, '--only=errors', '--images=50') == 0
   confusion = run / 'analysis/confusion.json'
   flags = f'--images=50 --data_dir={PRIVATE}'
@@ -203,7 +203,10 @@ def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path,
   capsys.readouterr()
   assert run_command(pack, run, f'--out={tmp_path / "without.zip"}') == 0
   out = capsys.readouterr().out
-  assert 'report.html has no pictures: the licence of cifar10 is not known to allow it\n' in out
+  assert (
+    'report.html has no pictures, because the licence of cifar10 is not known to allow copies: '
+    '--pictures keeps them\n'
+  ) in out
   assert run_command(pack, run, f'--out={tmp_path / "asked.zip"}', '--pictures') == 0
   pages = {}
   for name in ('with', 'without', 'asked'):
@@ -219,21 +222,24 @@ def test_pack_leaves_pictures_out_where_copies_may_not_be_allowed(run, tmp_path,
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    (lambda run: (run / 'summary.json').unlink(), 'has no summary.json: train the run to its end'),
-    (lambda run: shutil.rmtree(run / 'checkpoints'), 'has no checkpoint of step '),
+    (lambda run: (run / 'summary.json').unlink(), 'has no summary.json: finish its training first'),
+    (
+      lambda run: shutil.rmtree(run / 'checkpoints'),
+      ', which summary.json describes: train it again',
+    ),
     (lambda run: (run / 'summary.json').write_text('{'), 'is not JSON'),
-    (lambda run: (run / 'config.json').unlink(), 'holds no run: give the folder of a run'),
+    (lambda run: (run / 'config.json').unlink(), 'contains no run: give the folder of a run'),
   ],
-  ids=['summary', 'checkpoints', 'damaged', 'config'],
+  ids=['no summary', 'no checkpoints', 'damaged summary', 'no config'],
 )
-def test_pack_needs_a_whole_run(run, change, message, capsys):
+def test_pack_rejects_incomplete_and_damaged_runs(run, change, message, capsys):
   change(run)
   assert run_command(pack, run) == 1
   assert message in capsys.readouterr().err
   assert not list(run.parent.glob('*.zip*'))
 
 
-def test_pack_of_a_damaged_checkpoint_is_refused(run, capsys):
+def test_pack_rejects_a_damaged_checkpoint(run, capsys):
   for file in run.glob('checkpoints/*/model/ocdbt.process_0/d/*'):
     file.write_bytes(file.read_bytes()[::-1])
   assert run_command(pack, run) == 1
@@ -241,18 +247,18 @@ def test_pack_of_a_damaged_checkpoint_is_refused(run, capsys):
   assert not list(run.parent.glob('*.zip*'))
 
 
-def test_pack_refuses_names_that_are_no_file(run, file, capsys):
+def test_pack_path_errors_name_the_fix(run, file, capsys):
   assert run_command(pack, file) == 1
-  assert f'{file} is packed already: give the folder of a run' in capsys.readouterr().err
+  assert f'{file} is already packed: give the folder of a run' in capsys.readouterr().err
   for out, message in (
-    ('x.tar', '--out=x.tar is no name of a .zip file: name one, such as small.zip'),
-    (run.parent / 'absent/x.zip', 'is not there: make it, or name another'),
+    ('x.tar', '--out=x.tar is not a .zip file: name one, such as small.zip'),
+    (run.parent / 'absent/x.zip', 'absent does not exist: create it, or name another'),
   ):
     assert run_command(pack, run, f'--out={out}') == 1
     assert message in capsys.readouterr().err
 
 
-def test_pack_a_misspelt_file_is_named(file, capsys):
+def test_pack_misspelt_file_error_suggests_the_name(file, capsys):
   assert run_command(status, file.with_name('smal.zip')) == 1
   assert f'did you mean {file}?' in capsys.readouterr().err
   (file.parent / 'notes.txt').touch()
@@ -260,7 +266,7 @@ def test_pack_a_misspelt_file_is_named(file, capsys):
   assert 'is a file: give the folder of a run, or a .zip of one' in capsys.readouterr().err
 
 
-def test_pack_card_of_a_language_model_runs(small_text, tmp_path, monkeypatch):
+def test_pack_code_of_a_language_model_card_is_valid(small_text, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   small_text['train_for'] = '2 steps'

@@ -150,10 +150,10 @@ def test_readme_command_trains_on_a_folder_of_photographs(folder, splits, exampl
     for number in range(10):
       image = np.full((70, 90, 3), (number * 20, 200 * name.endswith('egg'), 90), np.uint8)
       PIL.Image.fromarray(image).save(folder / f'photos/{name}/{number}.png')
-  said = run_command(
+  printed = run_command(
     f"{PHOTOGRAPHS} --config.train_for='2 steps' --config.data.batch_size=4 --config.data.size=64"
   )
-  (line,) = (line for line in said.splitlines() if line.startswith('  splits: '))
+  (line,) = (line for line in printed.splitlines() if line.startswith('  splits: '))
   assert '10 % validation' in line
   assert 'with seed 0' in line
   run = jaxdl.load('runs/cnn_food11')
@@ -198,7 +198,7 @@ def test_readme_and_docs_name_every_key(small):
 
 
 def write_inputs(folder):
-  """Images and a text of a user's own, as the pages name them."""
+  """Writes the images and the text that the documentation names."""
   for name in ('digits', 'pictures'):
     (folder / name).mkdir()
     for number in range(3):
@@ -453,8 +453,8 @@ def test_readme_names_every_config():
 TARGETS = ('regressor', 'multi_label')
 APPLIES_TO = {  # kinds of models of an analysis → the last column of its row
   ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder', *TARGETS): 'all',
-  ('cnn', 'recurrent', 'classifier', 'autoencoder', *TARGETS): 'all but language models',
-  ('cnn', 'recurrent', 'language_model', 'autoencoder', *TARGETS): 'all but models of your own',
+  ('cnn', 'recurrent', 'classifier', 'autoencoder', *TARGETS): 'all except language models',
+  ('cnn', 'recurrent', 'language_model', 'autoencoder', *TARGETS): 'all except custom models',
   ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'classifiers, autoencoder',
   ('cnn', 'recurrent', 'classifier', *TARGETS): 'classifiers, regression, labels',
   ('cnn', 'autoencoder', *TARGETS): 'CNN, autoencoder, regression, labels',

@@ -14,7 +14,7 @@ from jaxdl.training import experiment, loop
 
 def test_status_before_during_and_after_training(small, tmp_path, capsys):
   with pytest.raises(
-    FileNotFoundError, match=rf'^{tmp_path}/none holds no run: give the folder of a run$'
+    FileNotFoundError, match=rf'^{tmp_path}/none contains no run: give the folder of a run$'
   ):
     status.read(tmp_path / 'none')
   built, folder = experiment.build(small, 'small'), tmp_path / 'run'
@@ -118,7 +118,7 @@ def test_status_finds_runs_in_folders_and_skips_others(small, tmp_path, capsys):
     ]
   )
   assert shown.err == ''.join(
-    f'{tmp_path}/runs/{name} holds no run: left out\n' for name in ('compare.html', 'empty')
+    f'{tmp_path}/runs/{name} contains no run: left out\n' for name in ('compare.html', 'empty')
   )
   assert status.main(['status', str(tmp_path / 'runs/single'), str(tmp_path / 'runs')]) == 0
   assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each run is listed once'
@@ -130,5 +130,5 @@ def test_status_finds_runs_in_folders_and_skips_others(small, tmp_path, capsys):
   assert command.run(status.main, ['status', '--workdir', str(tmp_path / 'runs/empty')]) == 1
   assert (
     capsys.readouterr().err
-    == f'jaxdl: {tmp_path}/runs/empty holds no run: give the folder of a run\n'
+    == f'jaxdl: {tmp_path}/runs/empty contains no run: give the folder of a run\n'
   )

@@ -149,7 +149,7 @@ redirected_relu.defvjp(lambda inputs: (nn.relu(inputs), inputs), _redirect)
 
 def _check(shape, n, steps, low, high, **weights):
   if len(shape) != 3:
-    raise ValueError(f'shape={shape} is not that of an image: give (H, W, C)')
+    raise ValueError(f'shape={shape} is not the shape of an image: give (H, W, C)')
   if n < 1 or steps < 1:
     raise ValueError(f'n={n} and steps={steps}: use at least one image and one step')
   if not np.all(np.less(low, high)):

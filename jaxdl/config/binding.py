@@ -119,7 +119,7 @@ def bind_one(
       ]
       near = spelling.meant(key, [*keys, *also, *below])
       if key in others:
-        near = f'; did you mean name={key!r}, which has keys of its own?'
+        near = f'; did you mean name={key!r}, which has other keys?'
       raise ValueError(
         f'{where}.{key} is not a key of {owner}: its keys are {", ".join([*keys, *also])}{near}'
       )

@@ -17,6 +17,6 @@ def cache(name: str) -> pathlib.Path:
 
 
 def is_packed(path: str | os.PathLike) -> bool:
-  """Whether a path is that of a packed run: a file whose name ends in .zip."""
+  """Whether a path is a packed run: a file whose name ends in .zip."""
   path = pathlib.Path(path)
   return path.suffix.lower() == PACKED and path.is_file()

@@ -19,7 +19,7 @@ from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.sources import MANUAL, RAW
 from jaxdl.terminal import command, progress
 
-FOLDER = 'image_folder'  # photographs of one's own
+FOLDER = 'image_folder'  # photographs of a user
 NEEDS = {  # data set → the key that names the user's data
   FOLDER: 'folder=DIR',
   'arrays': 'file=FILE',
@@ -110,7 +110,7 @@ def show(data_dir: str | None) -> dict[str, dict]:
       if name in NEEDS:
         ways.append(f'needs only --config.data.{NEEDS[name]}')
       elif name not in MANUAL:
-        # those that are not in RAW are somebody's own
+        # RAW has no data sets of a user
         ways.append(f'is {"downloaded" if name in RAW else "read, or downloaded,"} at first use')
       ways += [f'python -m jaxdl.data prepare {name} --from=DIR'] * (name in RAW)
       print(f'{name:<20}absent    {"":>9}  {", or: ".join(ways)}')

@@ -1,21 +1,21 @@
-"""Brightness and contrast of images: a small statistic that shows whether images look alike."""
+"""Brightness and contrast of images, for detecting inputs unlike the training images."""
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-MOST = 2000  # images from which a split's statistic is computed
+MOST = 2000  # maximum number of images per statistic
 
 
 def of_images(images: Shaped[np.ndarray, 'N H W C']) -> Float64[np.ndarray, 'N 2']:
-  """Brightness and contrast of each image, in 0..1.
+  """Computes the brightness and contrast of each image, in 0..1.
 
   Args:
-    images: N images, uint8, or float32 in 0..1.
+    images: the images, uint8, or float32 in 0..1.
 
   Returns:
-    Mean and standard deviation over the pixels and channels of each image.
+    Mean and standard deviation over the pixels and channels of each image, [N, 2].
   """
   flat = images.reshape(len(images), -1)
   white = 255 if images.dtype == np.uint8 else 1
@@ -26,10 +26,10 @@ def of_images(images: Shaped[np.ndarray, 'N H W C']) -> Float64[np.ndarray, 'N 2
 
 
 def of_split(images: Shaped[np.ndarray, 'N H W C']) -> dict[str, list[float]]:
-  """The statistic of a split, from at most MOST evenly spaced images.
+  """Computes statistics of a split from at most MOST evenly spaced images.
 
   Args:
-    images: the images of the split, at least one.
+    images: images of the split, at least one.
 
   Returns:
     'brightness' and 'contrast' → [mean, standard deviation] over the images, in 0..1; plain JSON
@@ -46,21 +46,21 @@ def of_split(images: Shaped[np.ndarray, 'N H W C']) -> dict[str, list[float]]:
 def distance(
   mean: Float64[np.ndarray, '2'], recorded: dict[str, list[float]]
 ) -> Float64[np.ndarray, '2']:
-  """How far the average brightness and contrast of some images are from those of a split.
+  """Computes the distance of the average brightness and contrast of images from a split.
 
   Args:
     mean: average of the rows of `of_images`.
-    recorded: as returned by `of_split`.
+    recorded: statistics of the split, as returned by `of_split`.
 
   Returns:
-    Signed distances in standard deviations of the split's images.
+    Signed distances, in standard deviations of the images of the split.
   """
   middle, deviation = np.array([recorded['brightness'], recorded['contrast']]).T
   return (mean - middle) / np.maximum(deviation, 1 / 255)
 
 
 def is_recorded(found: Any) -> bool:
-  """Whether a value read from a config has the form of `of_split`'s result."""
+  """Returns whether a value of a config has the form of a result of `of_split`."""
   return isinstance(found, dict) and all(
     isinstance(found.get(name), list)
     and len(found[name]) == 2

@@ -59,7 +59,7 @@ def counts(folder: Path) -> dict[str, int] | None:
 
 
 def fingerprint(folder: Path, *, edges: bool = False) -> str | None:
-  """Identifies what the arrays were decoded from.
+  """Returns a fingerprint of the record files from which the arrays were decoded.
 
   Args:
     folder: the prepared version.

@@ -98,7 +98,7 @@ class Data:
       text, or if not known.
     left_out: lines that name the skipped files.
     division: text such as '80/10/10' by which a folder was divided into splits; '' if it was not.
-    division_note: one line that says how the splits were found; '' for a data set with its own.
+    division_note: one line that describes the splits; '' if the data set defines them.
     appearance: brightness and contrast of the training images, as returned by
       `appearance.of_split`; {} if not known.
     form: 'vectors' [N, F] or 'sequences' [N, T, F]; '' for images and texts.
@@ -211,7 +211,7 @@ class Data:
     )
 
   def described_splits(self) -> list[str]:
-    """How the splits were found, if the data set has none of its own, and `counted`."""
+    """Returns `division_note`, if any, and the lines of `counted`."""
     return [*([self.division_note] if self.division_note else []), *self.counted()]
 
 

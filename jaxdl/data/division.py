@@ -1,4 +1,4 @@
-"""Divides examples into splits by a text such as '80/10/10'."""
+"""Divides examples into splits by a string such as '80/10/10'."""
 
 import dataclasses
 import re
@@ -10,22 +10,25 @@ from jaxtyping import Int, Int32
 
 from jaxdl.data.dataset import SPLITS
 
-HELD_OUT = 10  # per cent of the training examples, for each split that the data do not have
-STREAM = 1 << 63  # key of the random numbers, which no epoch of `order.permutation` has
+HELD_OUT = 10  # per cent of the training examples for each missing split
+STREAM = 1 << 63  # key of the random numbers, which `order.permutation` does not use
 
 
 def check(splits: Any) -> None:
-  """Raises ValueError if a text is not parts in per cent, such as '80/10/10', that add up to 100.
+  """Checks that a string contains parts in per cent, such as '80/10/10', that add up to 100.
 
   Args:
-    splits: `splits` of a config's data section; other values than texts are not checked.
+    splits: `splits` of a config's data section. Only strings are checked.
+
+  Raises:
+    ValueError: the string is invalid.
   """
   if not isinstance(splits, str):
     return
   if not re.fullmatch(r'\d{1,3}(/\d{1,3})+', splits):
     raise ValueError(
-      f'config.data.splits={splits!r} is not a division: write the per cent of train, validation '
-      "and test, such as '80/10/10'"
+      f'config.data.splits={splits!r} is invalid: write the per cent of train, validation and '
+      "test, such as '80/10/10'"
     )
   parts = parts_of(splits)
   if len(parts) > len(SPLITS):
@@ -35,8 +38,8 @@ def check(splits: Any) -> None:
     )
   if sum(parts) != 100:
     raise ValueError(
-      f'config.data.splits={splits!r} adds up to {sum(parts)}, not to 100: change a part, such as '
-      f"'{example(len(parts))}'"
+      f'config.data.splits={splits!r} adds up to {sum(parts)} instead of 100: change a part, such '
+      f"as '{example(len(parts))}'"
     )
   if not parts[0]:
     raise ValueError(
@@ -46,24 +49,24 @@ def check(splits: Any) -> None:
 
 
 def parts_of(splits: str) -> list[int]:
-  """The parts of a text such as '80/10/10', in per cent."""
+  """Returns the parts of a string such as '80/10/10', in per cent."""
   return [int(part) for part in splits.split('/')]
 
 
 def example(count: int) -> str:
-  """A text with `count` parts, such as '90/10'."""
+  """Returns a string with `count` parts, such as '90/10'."""
   return '/'.join(map(str, [100 - HELD_OUT * (count - 1), *[HELD_OUT] * (count - 1)]))
 
 
 def counts(examples: int, held_out: Mapping[str, int]) -> dict[str, int]:
-  """How many examples of a class each held-out split gets.
+  """Returns the number of examples of a class for each held-out split.
 
   Args:
-    examples: number of examples of the class, more than there are held-out splits.
+    examples: number of examples of the class, above the number of held-out splits.
     held_out: split → per cent, above 0.
 
   Returns:
-    split → number, at least one; at least one example is left for training.
+    split → number of examples, at least one. At least one example is left for training.
   """
   found = {split: max(1, (examples * part + 50) // 100) for split, part in held_out.items()}
   while sum(found.values()) >= examples:
@@ -81,31 +84,32 @@ def divide(
   splits: Sequence[str] = SPLITS,
   classes: Sequence[str] | None = None,
 ) -> dict[str, Int32[np.ndarray, ' _']]:
-  """Divides examples at random; each class has its share in every split.
+  """Divides examples at random. Each class has the same share in every split.
 
-  The random numbers are Philox's raw bits, which are equal on every machine and NumPy version.
+  The random numbers are the raw bits of Philox, which are equal on all machines and in all versions
+  of NumPy.
 
   Args:
-    strata: the class of each example; None for one class of all examples.
+    strata: class of each example; None if all examples have the same class.
     count: N, the number of examples.
-    shares: such as '80/10/10', per cent of each of `splits`; missing parts are 0.
-    seed: int >= 0, decides which examples of a class are in which split.
+    shares: per cent for each of `splits`, such as '80/10/10'. Missing parts are 0.
+    seed: int >= 0, determines the split of each example.
     splits: names of the splits, the training split first.
-    classes: names of the classes in the order of their numbers, for messages.
+    classes: names of the classes in the order of their indices, for messages.
 
   Returns:
     split → positions of its examples in ascending order, for the splits whose part is not 0.
 
   Raises:
-    ValueError: `shares` is not a division, has more parts than there are splits, or a class has
-      fewer examples than there are splits.
+    ValueError: `shares` is invalid or has more parts than there are splits, or a class has fewer
+      examples than there are splits.
   """
   check(shares)
   parts = parts_of(shares)
   if len(parts) > len(splits):
     raise ValueError(
-      f'config.data.splits={shares!r} has {len(parts)} parts, but only {listed(splits)} have none: '
-      f"write '{example(len(splits))}'"
+      f'config.data.splits={shares!r} has {len(parts)} parts, but only {listed(splits)} are '
+      f"possible: write '{example(len(splits))}'"
     )
   held_out = {name: part for name, part in zip(splits[1:], parts[1:], strict=False) if part}
   draws = np.random.Philox(key=[seed, STREAM]).random_raw(count)  # [N]
@@ -127,13 +131,13 @@ def divide(
 
 @dataclasses.dataclass(frozen=True)
 class Divided:
-  """Examples in memory after those without a split were divided.
+  """Examples in memory after division of the training examples.
 
   Attributes:
-    columns: split → column → [N, …] array; each split has its own name.
+    columns: split → column → [N, …] array.
     splits: split of the config → TFDS slicing of the splits in `columns`.
-    shares: the text that divides the data in the same way; '' if nothing was divided.
-    note: one line that says how the splits were found; '' for a data set with its own.
+    shares: string that results in the same division; '' if nothing was divided.
+    note: one line that describes the splits; '' if the data set defines them.
   """
 
   columns: Mapping[str, Mapping[str, np.ndarray]]
@@ -150,30 +154,30 @@ def of_columns(
   where: str,
   classes: Sequence[str] | None = None,
 ) -> Divided:
-  """Finds the splits of examples in memory, and divides 'train' for splits that are missing.
+  """Finds the splits of examples in memory, and divides 'train' for missing splits.
 
   Args:
     columns: split → column → [N, …] array. If 'label' is [N], each class has its share in every
       split.
-    splits: None for train, validation and test, of which the missing ones get 10 % of the training
-      examples each; a text such as '80/10/10' with the per cent of train and of each missing split;
-      or a dict of split → TFDS slicing, which is taken as it is.
+    splits: None for train, validation and test; 10 % of the training examples are held out for each
+      missing split. A string such as '80/10/10' contains the per cent for train and for each
+      missing split. A dict of split → TFDS slicing is used unchanged.
     seed: as in `divide`.
-    where: the data, for messages.
+    where: description of the data, for messages.
     classes: as in `divide`.
 
   Returns:
     Divided.
 
   Raises:
-    ValueError: no training examples, nothing to divide, or as in `divide`.
+    ValueError: there are no training examples, nothing can be divided, or as in `divide`.
   """
   check(splits)
   if isinstance(splits, Mapping):
     return Divided(columns, splits, '', '')
   if 'train' not in columns:
     raise ValueError(
-      f'{where} has {listed(columns)} examples but none for training: name the split train, or '
+      f'{where} has {listed(columns)} examples but no training examples: name the split train, or '
       'give config.data.splits as slices'
     )
   missing = [name for name in SPLITS if name not in columns]
@@ -210,7 +214,7 @@ def of_columns(
 
 
 def _too_few(have, group, shares, chosen, strata, classes):
-  """The message for a class with fewer examples than splits."""
+  """Returns the message for a class with fewer examples than splits."""
   noun = 'example' if have == 1 else 'examples'
   if strata is None:
     return (
@@ -226,6 +230,6 @@ def _too_few(have, group, shares, chosen, strata, classes):
 
 
 def listed(names: Any) -> str:
-  """Names as text: 'train, validation and test'."""
+  """Joins names, such as 'train, validation and test'."""
   *first, last = names
   return f'{", ".join(first)} and {last}' if first else last

@@ -74,7 +74,7 @@ def load(
     ValueError, OSError: as `photographs.read`, `photographs.streaming` and `images.load`.
   """
   division.check(splits)
-  given = photograph_division.WHOLE if splits is None or isinstance(splits, str) else splits
+  given = photograph_division.COMPLETE if splits is None or isinstance(splits, str) else splits
   sizes = batch_sizes(given, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')

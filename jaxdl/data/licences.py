@@ -1,4 +1,4 @@
-"""Licences of the data sets, in one table."""
+"""Table of the licences of data sets."""
 
 import dataclasses
 
@@ -8,8 +8,8 @@ class Licence:
   """The licence of a data set.
 
   Attributes:
-    name: the licence, as the project's documents state it.
-    allows_copies: whether examples may be passed on, such as pictures of them in a report.
+    name: name of the licence, as in the documentation.
+    allows_copies: whether examples may be redistributed, for example as pictures in a report.
   """
 
   name: str
@@ -22,7 +22,7 @@ LICENCES = {  # name of a data set → its licence
   'fashion_mnist': Licence('MIT', allows_copies=True),
   'hoda': Licence('free for research; see the homepage'),
   'image_folder': Licence(
-    'that of the photographs in the folder; Food-11 is for research, see its homepage'
+    'licence of the photographs in the folder; Food-11 is for research, see its homepage'
   ),
   'shakespeare': Licence('public domain', allows_copies=True),
   'arrays': Licence('that of the arrays'),
@@ -32,7 +32,7 @@ LICENCES = {  # name of a data set → its licence
 
 
 def of(name: str) -> Licence:
-  """The licence of a data set; UNKNOWN if the table does not have it.
+  """Returns the licence of a data set; UNKNOWN if it is not in the table.
 
   Args:
     name: name of the data set, such as 'mnist'.

@@ -1,10 +1,10 @@
-"""Refuses what cannot fit into the machine's memory, before anything is allocated."""
+"""Checks that data fit into memory before they are allocated."""
 
 import psutil
 
 
 def check(size: int, what: str) -> None:
-  """Refuses what is larger than the machine's memory.
+  """Checks that data fit into the memory of the machine.
 
   Args:
     size: bytes.

@@ -1,4 +1,4 @@
-"""The inputs of a trained network, as its run recorded them."""
+"""Inputs of a trained network, defined by the config and facts that its run recorded."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from jaxdl.data.preprocess import Array
 
 
 def setting(config: Mapping[str, Any], key: str) -> Any:
-  """A key of a run's data section, or the default that its data set has for it.
+  """Returns the value of a key in a run's data section, or the default of its data set.
 
   Args:
     config: the run's config.
@@ -28,10 +28,10 @@ def setting(config: Mapping[str, Any], key: str) -> Any:
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
-  """(height, width, channels) of the images from which a network's inputs are made.
+  """Returns (height, width, channels) of the images that are converted to inputs.
 
   Args:
-    config: the config of a run on images, with its facts about the data ('dataset').
+    config: the config of a run on images, including the facts about its data ('dataset').
   """
   shape, channels = config['dataset']['input_shape'], len(config['dataset']['mean'])
   if config['data'].get('layout', 'image') == 'rows':  # [H, W * C]
@@ -70,17 +70,18 @@ def example(config: Mapping[str, Any]) -> Example:
 
 
 def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:
-  """The function that prepares the batches of a run, as evaluation does.
+  """Returns the function that prepares the batches of a run, as evaluation does.
 
   Args:
-    config: the config of a run, with its facts about the data ('dataset'); not of a text.
-    distort: whether the config's distortion (`config.data.distort`) is applied to the inputs; it
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
+    distort: whether to apply the config's distortion (`config.data.distort`) to the inputs. It
       depends on the index of each example.
 
   Returns:
-    A pure function batch → batch, which reads the column of `example` and 'index' [B] and adds
-    'inputs', float32; of images also 'target'. In a regression it also reads 'value', if it is
-    there, and adds 'target' and 'target_scale'.
+    A pure function batch → batch that reads the column of `example` and 'index' [B] and adds
+    'inputs', float32; for images, also 'target'. For a regression, it also reads 'value' if
+    present, and adds 'target' and 'target_scale'.
   """
   kept = config['dataset']
   if kept.get('form'):
@@ -100,12 +101,13 @@ def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable
 def image_inputs(
   config: Mapping[str, Any],
 ) -> Callable[[Shaped[Array, 'B ...']], Float32[Array, 'B ...']]:
-  """The function that turns examples into the inputs of a network, as evaluation does.
+  """Returns the function that converts examples to inputs of a network, as evaluation does.
 
   The config's distortion (`config.data.distort`) is not applied.
 
   Args:
-    config: the config of a run, with its facts about the data ('dataset'); not of a text.
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
 
   Returns:
     A pure function: images [B, H, W, C], or vectors or sequences [B, …] → [B, …] float32, scaled

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-# What a message suggests for examples that are not divided into splits yet.
+# Slices that messages suggest for examples that are not divided into splits yet.
 CUT = {'train': ':70%', 'validation': '70%:85%', 'test': '85%:'}
-CUT_BESIDE_TEST = {'train': ':85%', 'validation': '85%:'}  # a test split stays as it is
+CUT_BESIDE_TEST = {'train': ':85%', 'validation': '85%:'}  # the test split is unchanged
 
 Interval = tuple[str, int, int]  # split name, first example, one past the last
 

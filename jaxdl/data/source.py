@@ -49,11 +49,11 @@ def _text(name: Any) -> str:
 
 
 def check_images(name: str, found: Source) -> None:
-  """Refuses what is not a data set of images, such as a user's own arrays of other types.
+  """Checks that a data set, such as arrays of a user, contains images and labels.
 
   Args:
     name: the data set, for messages.
-    found: the data set as it was read.
+    found: the data set.
 
   Raises:
     ValueError: a split without images or labels, or of other shapes and types; the message names
@@ -99,8 +99,8 @@ def choose(
   Args:
     name: the data set, for messages.
     source: 'auto' (each place in turn; the last one must succeed) or the name of one place.
-    readers: place → function(required) → Source. A function whose data set is not there returns
-      None, or raises an error if `required`.
+    readers: place → function(required) → Source. If the data set does not exist, the function
+      returns None, or raises an error if `required`.
 
   Returns:
     Source.

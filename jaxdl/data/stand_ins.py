@@ -119,5 +119,5 @@ def note(data: Data) -> str | None:
     )
   return (
     f'{data.name} is not prepared here: using the shapes, classes and counts of the full data '
-    'set (python -m jaxdl.data list says how to get it)'
+    'set (python -m jaxdl.data list shows how to get it)'
   )

@@ -62,9 +62,9 @@ def read(
     Source, or None.
 
   Raises:
-    ValueError: several configs of the data set are prepared, and the name has none.
-    OSError: it is not prepared and cannot be downloaded; the message says how to prepare it from
-      files. Where nothing may be downloaded (`downloads`), data sets of known size have a
+    ValueError: several configs of the data set are prepared, and the name does not select one.
+    OSError: it is not prepared and cannot be downloaded; the message describes how to prepare it
+      from files. If nothing may be downloaded (`downloads`), data sets of known size have a
       stand-in (`stand_ins`).
   """
   root = root_folder(data_dir)
@@ -205,8 +205,7 @@ def _download(name: str, root: Path) -> None:
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import downloader
 
-  # The number of attempts is no field of tfds.download.DownloadConfig, nor of any other public API;
-  # the constant is read at every request.
+  # No public API of TFDS sets the number of attempts. The constant is read at every request.
   downloader.MAX_RETRIES = RETRIES
   print(f'{name} is not prepared in {root}: TFDS downloads it', flush=True)
   if not sys.stderr.isatty():

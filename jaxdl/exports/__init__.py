@@ -1,7 +1,7 @@
-"""A trained network in the formats of other tools, with its preprocessing and class names.
+"""Exports trained networks, with preprocessing and class names, to the formats of other tools.
 
-Each format is one module. `write.export` writes a format, loads it again with its own runtime and
-compares the outputs with those of jaxdl.
+There is one module per format. `write.export` writes the files, loads them with the runtime of the
+format, and compares the outputs with those of jaxdl.
 """
 
 from jaxdl.exports.format import Format

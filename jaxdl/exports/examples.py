@@ -1,4 +1,4 @@
-"""Inputs on which an exported network is compared with jaxdl."""
+"""Example inputs for comparing an exported network with jaxdl."""
 
 import math
 
@@ -8,26 +8,26 @@ from jaxtyping import Int, Int32, Shaped, UInt8
 from jaxdl.data import preprocess, recorded, vectors
 from jaxdl.exports.network import Network
 
-COUNT, BYTES = 256, 128 << 20  # most images, and their bytes as float32
-TEXTS, LENGTH = 16, 128  # of characters
+COUNT, BYTES = 256, 128 << 20  # maximum number of images, and of their bytes as float32
+TEXTS, LENGTH = 16, 128  # number of texts, and of characters per text
 
 
 def count(network: Network) -> int:
-  """The number of images or characters on which a network is compared; fewer of large images."""
+  """Returns the number of images or characters to compare. It is smaller for large images."""
   if network.is_text:
     return TEXTS * LENGTH
   return max(1, min(COUNT, BYTES // (4 * math.prod(network.input_shape))))
 
 
 def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
-  """Random images, vectors, sequences or characters.
+  """Returns random images, vectors, sequences or characters.
 
   Args:
     network: the network.
 
   Returns:
-    `count` examples of the first of `network.inputs()`: from uniform pixels, or normal vectors or
-    sequences; or TEXTS × LENGTH characters.
+    Arrays for the first of `network.inputs()`: `count` images with uniform pixels, or `count`
+    normally distributed vectors or sequences; or [TEXTS, LENGTH] characters.
   """
   draw = np.random.default_rng(0)
   if network.is_text:
@@ -45,7 +45,7 @@ def random(network: Network) -> Shaped[np.ndarray, 'B ...']:
 def of_images(
   network: Network, images: UInt8[np.ndarray, 'B H W C']
 ) -> Shaped[np.ndarray, 'B ...']:
-  """The first of `network.inputs()` from images [B, H, W, C] uint8."""
+  """Converts images [B, H, W, C] uint8 to the first of `network.inputs()`."""
   if recorded.example(network.config).dtype == np.float32:
     images = np.asarray(preprocess.in_unit(images))
   if network.raw:
@@ -54,7 +54,7 @@ def of_images(
 
 
 def of_text(characters: Int[np.ndarray, '...']) -> Int32[np.ndarray, 'B T']:
-  """Texts [TEXTS, T] of equal length from characters [N] or [1, N], without the last ones."""
+  """Splits characters [N] or [1, N] into at most TEXTS texts of equal length."""
   flat = characters.reshape(-1)
   texts = max(1, min(TEXTS, len(flat) // 2))
   return flat[: len(flat) // texts * texts].reshape(texts, -1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""What a format consists of."""
+"""Definition of an export format."""
 
 import dataclasses
 import pathlib
@@ -15,19 +15,19 @@ Call = Callable[[Sequence[Values]], list[Values]]  # arrays of the inputs → ar
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-  """A format in which a network is written.
+  """An export format.
 
   Attributes:
-    name: its name on the command line.
+    name: name on the command line.
     files: names of the files, the main one first.
-    libraries: modules that it imports beside those of jaxdl.
-    extra: the optional dependencies of jaxdl that have them; '' for none.
-    graph: whether the files contain the computation and not the weights alone.
-    write: function (network, folder): writes the files; ValueError for what the format cannot
-      express, with the layer's name.
-    load: function (network, folder) → function from inputs to outputs, computed by the format's own
-      runtime.
-    use: function (network) → how to use the files, for the README, in Markdown.
+    libraries: optional libraries that the format imports.
+    extra: extra of jaxdl that installs these libraries; '' for none.
+    graph: whether the files contain the computation, not only the weights.
+    write: function (network, folder) that writes the files. It raises ValueError, with the name of
+      the layer, if the format cannot express the network.
+    load: function (network, folder) → function from inputs to outputs, which uses the runtime of
+      the format.
+    use: function (network) → instructions for the README, in Markdown.
     channels_first: whether images are [batch, channels, rows, columns].
   """
 

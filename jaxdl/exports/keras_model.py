@@ -1,4 +1,4 @@
-"""Keras 3: a functional model in one `.keras` file, for every backend of Keras."""
+"""Keras 3: a functional model in one `.keras` file for all backends."""
 
 # The library is optional.
 # pyright: reportMissingImports=false
@@ -20,7 +20,7 @@ LAST = {'data_format': 'channels_last'}
 
 
 def _library() -> Any:
-  """Keras, on JAX unless another backend is chosen; TensorFlow would take seconds to import."""
+  """Imports Keras. Selects the backend JAX by default; importing TensorFlow takes seconds."""
   os.environ.setdefault('KERAS_BACKEND', 'jax')
   import keras  # pyright: ignore[reportMissingImports]
 
@@ -35,7 +35,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
     folder: folder of the file.
 
   Raises:
-    ValueError: a layer is not one of jaxdl's, or has no equivalent in Keras.
+    ValueError: a layer is not part of jaxdl, or has no equivalent in Keras.
   """
   keras = _library()
   ports = network.inputs()
@@ -60,7 +60,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Loads the model with Keras; a function from inputs to outputs."""
+  """Loads the model with Keras. Returns a function from inputs to outputs."""
   keras = _library()
   model = keras.saving.load_model(folder / FILE)
 
@@ -74,7 +74,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """How to use the file, in Markdown."""
+  """Returns instructions for using the file, in Markdown."""
   names = ', '.join(port.name for port in network.inputs())
   return f"""\
 ```python
@@ -84,12 +84,12 @@ model = keras.saving.load_model('{FILE}')
 outputs = model({f'[{names}]' if network.is_text else names})
 ```
 
-The layers have the names that they have in jaxdl. Dropout is included, so that the model can be
-trained further."""
+The layers have the same names as in jaxdl. Dropout is included, so the model can be trained
+further."""
 
 
 def _prepared(keras, network, value):
-  """The network's own inputs, from uint8 if the network is raw."""
+  """Applies the preprocessing if the network is raw."""
   if not network.raw:
     return value
   facts = network.preprocessing()
@@ -105,7 +105,7 @@ def _prepared(keras, network, value):
 
 
 def _applied(layer, made, *arguments, **keywords):
-  """The outputs of a Keras layer, which then gets its weights."""
+  """Applies a Keras layer and sets its weights. Returns the outputs."""
   outputs = made(*arguments, **keywords)
   if weights := layouts.to_keras(layer):
     made.set_weights(list(weights.values()))
@@ -125,7 +125,7 @@ def _activated(keras, layer, value):
 
 
 def _padding(layer):
-  """'same' or 'valid' where Keras has the padding of a layer, otherwise None."""
+  """Returns 'same' or 'valid' if equal to the padding of a layer, otherwise None."""
   pads = layer.settings['pads']
   if pads == ((0, 0), (0, 0)):
     return 'valid'
@@ -139,7 +139,7 @@ def _padding(layer):
 
 
 def _padded(keras, layer, value):
-  """The images with explicit pads; negative ones crop."""
+  """Pads images explicitly. Negative padding crops."""
   pads = layer.settings['pads']
   crops, zeros = (
     tuple(tuple(max(sign * pad, 0) for pad in axis) for axis in pads) for sign in (-1, 1)
@@ -167,7 +167,7 @@ def _conv(keras, layer, value):
 
 
 def _conv_transpose(keras, layer, value):
-  """Keras's complete transposed convolution, cropped to the size of jaxdl's."""
+  """A transposed convolution without padding, cropped to the output size of jaxdl."""
   window, strides = layer.settings['window'], layer.settings['strides']
   made = keras.layers.Conv2DTranspose(
     len(layer.weights['bias']), window, strides=strides, padding='valid', name=layer.name, **LAST
@@ -234,13 +234,16 @@ CELLS = {'rnn': 'SimpleRNN', 'lstm': 'LSTM', 'gru': 'GRU'}
 
 
 def _recurrent(keras, layer, value, states):
-  """A recurrent layer.
+  """Adds a recurrent layer.
 
   Args:
-    states: the states in jaxdl's order; [] for zeros and the last output alone.
+    keras: the library.
+    layer: the layer.
+    value: its input.
+    states: initial states in the order of jaxdl; [] for zeros, to return only the last output.
 
   Returns:
-    The outputs, and the last states in jaxdl's order; [] without `states`.
+    (outputs, final states in the order of jaxdl). The final states are [] without `states`.
   """
   settings = {'reset_after': True} if layer.kind == 'gru' else {}
   made = getattr(keras.layers, CELLS[layer.kind])(
@@ -250,7 +253,7 @@ def _recurrent(keras, layer, value, states):
     name=layer.name,
     **settings,
   )
-  given = {'initial_state': states[::-1]} if states else {}  # the hidden state comes first
+  given = {'initial_state': states[::-1]} if states else {}  # Keras expects the hidden state first
   outputs = _applied(layer, made, value, **given)
   if not states:
     return outputs, []

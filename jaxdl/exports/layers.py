@@ -1,4 +1,4 @@
-"""The layers of a network, free of any library, for the formats that write them one by one."""
+"""Library-independent description of the layers of a network, for formats that write layers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -32,17 +32,17 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layer:
-  """One layer.
+  """A layer.
 
   Attributes:
-    name: its name in jaxdl.
-    kind: a value of KINDS, 'embedding', 'rnn', 'lstm', 'gru' or 'last' (the last step of a
-      sequence).
-    shape: shape of one example of its inputs.
-    settings: 'activation' (a key of `models.ACTIVATIONS` or None) of conv, conv_transpose, dense
-      and activation; 'window', 'strides' and 'pads' ((top, bottom), (left, right)) of convolutions
-      and pooling, where the pads of conv_transpose are around the spread image; 'rate' of dropout;
-      'momentum' and 'epsilon' of batch_norm; 'shape' of reshape.
+    name: name in jaxdl.
+    kind: a value of KINDS, 'embedding', 'rnn', 'lstm', 'gru', or 'last', which selects the last
+      step of a sequence.
+    shape: shape of the input, without the batch axis.
+    settings: settings of the kind. conv, conv_transpose, dense, activation: 'activation', a key of
+      `models.ACTIVATIONS` or None. Convolutions and pooling: 'window', 'strides' and 'pads' ((top,
+      bottom), (left, right)), which for conv_transpose are added to the dilated input. dropout:
+      'rate'. batch_norm: 'momentum', 'epsilon'. reshape: 'shape'.
     weights: name → array, as in the checkpoint.
   """
 
@@ -54,17 +54,17 @@ class Layer:
 
   @property
   def trained(self) -> bool:
-    """Whether training changes its weights; the one-hot vectors of a language model are fixed."""
+    """Whether the weights are trainable. The one-hot vectors of a language model are not."""
     return self.settings.get('trained', True)
 
 
 def refusal(format: str, what: str, why: str) -> ValueError:
-  """The error for a layer that a format cannot express, in one line.
+  """Returns the error for a layer that a format cannot express, with a message of one line.
 
   Args:
     format: name of the format.
     what: the layer or the model.
-    why: the reason.
+    why: the reason, as a relative clause.
   """
   message = (
     f'format={format} cannot express {what}, {why}: use format=stablehlo or format=safetensors'
@@ -75,15 +75,15 @@ def refusal(format: str, what: str, why: str) -> ValueError:
 def layers_of(
   network: Network, format: str, refuse: Callable[[str, str, str], ValueError] = refusal
 ) -> list[Layer]:
-  """The layers of a network in their order.
+  """Returns the layers of a network in order.
 
   Args:
     network: the network.
     format: name of the format, for messages.
-    refuse: function (format, layer or model, reason) → the error for what is not one of jaxdl's.
+    refuse: function (format, layer or model, reason) → error for a layer that is not part of jaxdl.
 
   Raises:
-    ValueError: the model or a layer is not one of jaxdl's.
+    ValueError: the model or a layer is not part of jaxdl.
   """
   model = network.model
   if type(model) is cnn.CNN:
@@ -92,7 +92,7 @@ def layers_of(
     return _of_recurrent(network, model)
   if type(model) is LanguageModel:
     return _of_language_model(network, model)
-  raise refuse(format, f'the model {type(model).__name__}', 'which is not one of jaxdl')
+  raise refuse(format, f'the model {type(model).__name__}', 'which is not part of jaxdl')
 
 
 def _weights(network, name):
@@ -110,12 +110,12 @@ def _of_cnn(network, model, format, refuse):
     layer = build()
     if type(layer) not in KINDS:
       raise refuse(
-        format, f'the layer {name}', f'a {type(layer).__name__} that is not one of jaxdl'
+        format, f'the layer {name}', f'a {type(layer).__name__}, which is not part of jaxdl'
       )
     kind, shape = KINDS[type(layer)], tuple(rows[name]['input'])
     settings = _settings(layer, kind, shape)
     if settings.get('activation') == '':
-      raise refuse(format, f'the activation of the layer {name}', 'which is not one of jaxdl')
+      raise refuse(format, f'the activation of the layer {name}', 'which is not part of jaxdl')
     found.append(Layer(name, kind, shape, settings, _weights(network, name)))
   return found
 
@@ -124,7 +124,9 @@ def _settings(layer, kind, shape):
   settings = {}
   if kind in WINDOWED:
     (rows, columns) = (geometry.window_of(layer, axis, shape[axis]) for axis in (0, 1))
-    stride = 2 if kind == 'conv_transpose' else 1  # place of the factor in (window, stride, spread)
+    stride = (
+      2 if kind == 'conv_transpose' else 1
+    )  # conv_transpose: index of the dilation in (window, stride, dilation)
     settings = {
       'window': (rows[0], columns[0]),
       'strides': (rows[stride], columns[stride]),
@@ -141,7 +143,7 @@ def _settings(layer, kind, shape):
 
 
 def _name_of(activation):
-  """The name of an activation; None for no activation, '' for an unknown one."""
+  """Returns the name of an activation; None for no activation, '' if it is unknown."""
   if activation is None:
     return None
   return next((name for name, one in models.ACTIVATIONS.items() if one is activation), '')
@@ -173,15 +175,15 @@ def _of_language_model(network, model):
 
 
 def gates(layer: Layer, order: Sequence[int]) -> dict[str, Float[np.ndarray, '... G']]:
-  """The weights of a recurrent layer with its gates in another order.
+  """Returns the weights of a recurrent layer with reordered gates.
 
   Args:
     layer: the layer.
-    order: position in jaxdl's order of each gate of the result. jaxdl's order is input, forget,
-      candidate, output for 'lstm' and update, reset, candidate for 'gru'.
+    order: for each gate of the result, its position in jaxdl. The order in jaxdl is input, forget,
+      candidate, output for 'lstm', and update, reset, candidate for 'gru'.
 
   Returns:
-    Name → array; a recurrent bias of zeros where the layer has none.
+    Name → array. A missing recurrent bias is zero.
   """
   weights = dict(layer.weights)
   weights.setdefault('recurrent_bias', np.zeros_like(weights['bias']))

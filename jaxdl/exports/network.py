@@ -1,4 +1,4 @@
-"""A trained network as it is exported: a pure function with named inputs and outputs."""
+"""The exported network: a pure function with named inputs and outputs."""
 
 import dataclasses
 import functools
@@ -14,18 +14,21 @@ from jaxtyping import Array, Shaped
 from jaxdl.data import recorded
 from jaxdl.ops.types import AnyArray
 
-BATCH, TIME = 'batch', 'time'  # names of the free axes
-# Of the state of a recurrent layer, and of an attention.
-PARTS = {1: ('hidden',), 2: ('cell', 'hidden'), 3: ('keys', 'values', 'count')}
+BATCH, TIME = 'batch', 'time'  # names of the variable axes
+PARTS = {  # number of arrays in the state of a recurrent or attention layer → their names
+  1: ('hidden',),
+  2: ('cell', 'hidden'),
+  3: ('keys', 'values', 'count'),
+}
 
 
 class Port(NamedTuple):
   """An input or an output of an exported network.
 
   Attributes:
-    name: its name.
+    name: the name.
     dtype: 'float32' | 'int32' | 'uint8'.
-    shape: its axes; 'batch' and 'time' are free.
+    shape: sizes of the axes; 'batch' and 'time' are variable.
   """
 
   name: str
@@ -33,10 +36,10 @@ class Port(NamedTuple):
   shape: tuple[int | str, ...]
 
   def text(self, *, channels_first: bool = False) -> str:
-    """The port for a README, such as 'inputs: float32 [batch, 28, 28, 1]'.
+    """Formats the port for a README: 'inputs: float32 [batch, 28, 28, 1]'.
 
     Args:
-      channels_first: whether images have their channels before their rows and columns.
+      channels_first: whether to show images as [batch, channels, rows, columns].
     """
     shape = self.shape
     if channels_first and len(shape) == 4:
@@ -46,18 +49,18 @@ class Port(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-  """A network and what its users need to know.
+  """A network with the facts that its users need.
 
-  A language model has the states of its recurrent layers as additional inputs and outputs, so that
-  it can be run step by step. The states before a text are zeros.
+  A language model has the states of its recurrent layers as additional inputs and outputs, so it
+  can be run step by step. The initial states of a text are zeros.
 
   Attributes:
     name: name of the run.
     step: step of the checkpoint.
     model: the linen module.
     variables: 'params' and 'batch_stats'.
-    config: the run's config with the facts about its data ('dataset').
-    raw: whether the network takes images as uint8, so that it includes the preprocessing.
+    config: the run's config, including the facts about its data ('dataset').
+    raw: whether the network takes uint8 images and includes the preprocessing.
   """
 
   name: str
@@ -74,17 +77,17 @@ class Network:
 
   @property
   def classes(self) -> list[str]:
-    """Class names in the order of the outputs, or the vocabulary of a text."""
+    """Class names in the order of the outputs, or the vocabulary of a language model."""
     return list(self.config['dataset']['classes'])
 
   @property
   def input_shape(self) -> tuple[int, ...]:
-    """Shape of one example of the network's own inputs."""
+    """Shape of one preprocessed example."""
     return tuple(self.config['dataset']['input_shape'])
 
   @functools.cached_property
   def states(self) -> dict[str, list[jax.ShapeDtypeStruct]]:
-    """Layer → its state for one text, as shapes and types, for a text model; otherwise {}."""
+    """Layer → shapes and types of its state for one text; {} unless a language model."""
     if not self.is_text:
       return {}
 
@@ -102,7 +105,7 @@ class Network:
     }
 
   def inputs(self) -> list[Port]:
-    """The inputs, in the order of the arguments of `call`."""
+    """Returns the inputs, in the order of the arguments of `call`."""
     if self.is_text:
       return [Port('characters', 'int32', (BATCH, TIME)), *self._state_ports()]
     if self.raw:
@@ -110,7 +113,7 @@ class Network:
     return [Port('inputs', 'float32', (BATCH, *self.input_shape))]
 
   def outputs(self) -> list[Port]:
-    """The outputs, in the order of the results of `call`."""
+    """Returns the outputs, in the order of the results of `call`."""
     if self.is_text:
       logits = Port('logits', 'float32', (BATCH, TIME, len(self.classes)))
       return [logits, *[port._replace(name=f'{port.name}_next') for port in self._state_ports()]]
@@ -135,13 +138,13 @@ class Network:
     return ports
 
   def call(self, *arrays: Shaped[AnyArray, 'B ...']) -> tuple[Shaped[Array, 'B ...'], ...]:
-    """Computes the outputs in evaluation mode; a pure function.
+    """Computes the outputs in evaluation mode. This is a pure function.
 
     Args:
-      *arrays: the arrays of `inputs`.
+      *arrays: arrays for `inputs`.
 
     Returns:
-      The arrays of `outputs`.
+      Arrays for `outputs`.
     """
     first, *states = arrays
     if not self.is_text:
@@ -160,11 +163,11 @@ class Network:
     return (logits, *after)
 
   def empty_states(self, batch: int) -> list[Shaped[np.ndarray, 'B ...']]:
-    """The states before a text, for `batch` texts."""
+    """Returns the initial states of `batch` texts."""
     return [np.zeros((batch, *port.shape[1:]), port.dtype) for port in self._state_ports()]
 
   def preprocessing(self) -> dict[str, Any]:
-    """How the network's inputs are made from images or texts, as plain JSON data."""
+    """Returns a description of the preprocessing, as plain JSON data."""
     data, kept = self.config['data'], self.config['dataset']
     if self.is_text:
       return {'inputs': 'positions of the characters in classes'}
@@ -189,7 +192,7 @@ class Network:
     }
 
   def metadata(self) -> dict[str, str]:
-    """What travels with the network in a file: JSON values as texts."""
+    """Returns the metadata for the files. The values are strings, some of them JSON."""
     return {
       'name': self.name,
       'step': str(self.step),

@@ -1,4 +1,4 @@
-"""Exports the network of a run, compared with jaxdl on the run's own test examples."""
+"""Exports the network of a run and compares it with jaxdl on test examples of the run."""
 
 import pathlib
 
@@ -24,25 +24,26 @@ def export_run(
   folder: Place | None = None,
   trust_code: bool = False,
 ) -> tuple[Exported, str]:
-  """Writes the network of a run in the format of another tool, into the folder `export` of the run.
+  """Exports the network of a run to the format of another tool, in the folder `export` of the run.
 
-  The format's own runtime loads the result and is compared with jaxdl on 256 test images (fewer of
-  large ones) or 2,048 characters; on random ones if the data of the run are not at hand.
+  The files are loaded by the runtime of the format, and the outputs are compared with those of
+  jaxdl on 256 test images (fewer if they are large) or 2,048 characters. If the data of the run are
+  not available, the examples are random.
 
   Args:
     workdir: the run's folder, or the file of a packed run.
     format: 'onnx' | 'stablehlo' | 'safetensors' | 'keras' | 'torch'.
-    raw: whether the network takes images as uint8, so that its preprocessing is included.
+    raw: whether the network takes uint8 images and includes the preprocessing.
     step: checkpoint, 'best' | 'last' | int.
-    data_dir: folder of the prepared data sets; None for that of the run.
-    folder: folder of the photographs; None for that of the run.
+    data_dir: folder of the prepared data sets; None for the folder used in training.
+    folder: folder of the photographs; None for the folder used in training.
     trust_code: as in `runs.code.linked`.
 
   Returns:
-    (Exported, description of the examples on which the outputs were compared).
+    (Exported, description of the compared examples).
 
   Raises:
-    ValueError: the format is unknown or cannot express the network, or its outputs differ from
+    ValueError: the format is unknown or cannot express the network, or the outputs differ from
       those of jaxdl by more than 1e-4.
     ImportError: a library of the format is not installed; the message names the extra.
     OSError: there is no checkpoint, or the files cannot be written.
@@ -64,7 +65,7 @@ def export_run(
 
 
 def _examples(network, seen, data_dir, folder) -> tuple[np.ndarray, str]:
-  """Returns (examples, their description): test examples, or random ones without data."""
+  """Returns (examples, description): test examples, or random ones if there are no data."""
   count = examples.count(network)
   form = network.config['dataset'].get('form')
   what = 'characters' if network.is_text else form or 'images'

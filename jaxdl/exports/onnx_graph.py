@@ -1,9 +1,9 @@
-"""ONNX: the network as a graph of standard operators, for ONNX Runtime and other runtimes.
+"""ONNX: a graph of standard operators for ONNX Runtime and other runtimes.
 
-The graph is written layer by layer. It has no layout conversions between layers, and recurrent
-layers are single nodes. (jax2onnx, which converts the program of JAX instead, writes pooling as an
-operator of six axes that ONNX Runtime refuses, and cannot be installed beside the checkpoints'
-library.)
+The graph is written layer by layer. There are no layout conversions between layers, and each
+recurrent layer is a single node. jax2onnx, which converts JAX programs, is not used: it exports
+pooling as a six-dimensional operator that ONNX Runtime rejects, and requires a version of
+orbax-checkpoint that jaxdl cannot use.
 """
 
 # The library is optional.
@@ -20,22 +20,22 @@ from jaxdl.exports.format import Call, Format
 from jaxdl.exports.network import Network
 
 FILE = 'model.onnx'
-OPSET, IR_VERSION = 20, 9  # of ONNX 1.15 (2023): the first opset that has Gelu
+OPSET, IR_VERSION = 20, 9  # ONNX 1.15 (2023), the first opset with Gelu
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)  # NHWC → NCHW and back
 ONNX_GATES = {'rnn': (0,), 'lstm': (0, 3, 1, 2), 'gru': (0, 1, 2)}  # i o f c; z r h
 
 
 class _Graph:
-  """A graph that is being built. Methods return the names of values.
+  """A graph under construction. Methods return names of values.
 
-  Names of values inside the graph begin with '/', so that they differ from inputs and outputs.
+  Names of internal values begin with '/', so they differ from the names of inputs and outputs.
 
   Attributes:
-    images_first: whether the channels of the current value are the first axis after the batch.
+    channels_first: whether the current value has the channels as the first axis after the batch.
   """
 
   def __init__(self):
-    self.nodes, self.initializers, self.images_first = [], [], False
+    self.nodes, self.initializers, self.channels_first = [], [], False
 
   def constant(self, name: str, array: Any) -> str:
     from onnx import numpy_helper  # pyright: ignore[reportMissingImports]
@@ -50,17 +50,17 @@ class _Graph:
     self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
     return names[0] if outputs == 1 else names
 
-  def layout(self, name: str, value: str, *, images_first: bool) -> str:
-    """The value with its channels first or last."""
-    if self.images_first == images_first:
+  def layout(self, name: str, value: str, *, channels_first: bool) -> str:
+    """Moves the channels of a value first or last."""
+    if self.channels_first == channels_first:
       return value
-    self.images_first = images_first
+    self.channels_first = channels_first
     return self.add(
-      f'{name}/layout', 'Transpose', value, perm=list(FIRST if images_first else LAST)
+      f'{name}/layout', 'Transpose', value, perm=list(FIRST if channels_first else LAST)
     )
 
   def last(self, value: str, name: str) -> None:
-    """Gives the value of the last node the name of an output."""
+    """Renames a value to the name of an output."""
     for node in self.nodes:
       for place, output in enumerate(node.output):
         if output == value:
@@ -75,7 +75,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
     folder: folder of the file.
 
   Raises:
-    ValueError: a layer is not one of jaxdl's, or has no equivalent in ONNX.
+    ValueError: a layer is not part of jaxdl, or has no equivalent in ONNX.
   """
   import onnx  # pyright: ignore[reportMissingImports]
   from onnx import TensorProto, helper  # pyright: ignore[reportMissingImports]
@@ -93,7 +93,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
   else:
     for layer in layers.layers_of(network, 'onnx'):
       value = WRITERS[layer.kind](graph, layer, value)
-    value = graph.layout('outputs', value, images_first=False)
+    value = graph.layout('outputs', value, channels_first=False)
     graph.last(value, outputs[0].name)
   model = helper.make_model(
     helper.make_graph(
@@ -113,7 +113,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Loads the graph into ONNX Runtime; a function from inputs to outputs."""
+  """Loads the graph with ONNX Runtime. Returns a function from inputs to outputs."""
   import onnxruntime  # pyright: ignore[reportMissingImports]
 
   session = onnxruntime.InferenceSession(folder / FILE, providers=['CPUExecutionProvider'])
@@ -128,7 +128,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """How to use the file, in Markdown."""
+  """Returns instructions for using the file, in Markdown."""
   feed = ', '.join(f"'{port.name}': {port.name}" for port in network.inputs())
   return f"""\
 ```python
@@ -142,7 +142,7 @@ outputs = session.run(None, {{{feed}}})
 
 
 def _prepared(graph, network, value):
-  """The network's own inputs, from uint8 if the network is raw."""
+  """Applies the preprocessing if the network is raw."""
   if not network.raw:
     return value
   facts = network.preprocessing()
@@ -161,7 +161,7 @@ def _prepared(graph, network, value):
 
 
 def _text(graph, network, value):
-  """A language model: logits and states from characters and states."""
+  """Adds a language model, from characters and states to logits and states."""
   names = [port.name for port in network.outputs()]
   given = iter([port.name for port in network.inputs()[1:]])
   following = iter(names[1:])
@@ -182,13 +182,16 @@ def _text(graph, network, value):
 
 
 def _recurrence(graph, layer, value, states):
-  """A recurrent layer on [T, B, I].
+  """Adds a recurrent layer.
 
   Args:
-    states: names of the states [B, H] in jaxdl's order; () for zeros.
+    graph: the graph.
+    layer: the layer.
+    value: name of its input [T, B, I].
+    states: names of the initial states [B, H] in the order of jaxdl; () for zeros.
 
   Returns:
-    Hidden states [T, B, H], and the names of the last states [B, H] in jaxdl's order.
+    (name of the hidden states [T, B, H], names of the final states [B, H] in the order of jaxdl).
   """
   name, first = layer.name, graph.constant(f'{layer.name}/axis', np.array([0], np.int64))
   weights = layers.gates(layer, ONNX_GATES[layer.kind])
@@ -201,7 +204,7 @@ def _recurrence(graph, layer, value, states):
   ]
   if states:
     before = [graph.add(f'{state}/before', 'Unsqueeze', state, first) for state in states]
-    arguments += ['', *before[::-1]]  # no lengths; hidden state, then cell
+    arguments += ['', *before[::-1]]  # no sequence lengths; hidden state before cell state
   operator, settings = layer.kind.upper(), {}
   if layer.kind == 'gru':
     settings['linear_before_reset'] = 1
@@ -247,8 +250,8 @@ def _conv(graph, layer, value):
 
 
 def _padded(graph, layer, value):
-  """The value with its channels first, cropped where pads are negative, and the other pads."""
-  value = graph.layout(layer.name, value, images_first=True)
+  """Returns the value with channels first, cropped for negative padding, and other padding."""
+  value = graph.layout(layer.name, value, channels_first=True)
   (top, bottom), (left, right) = layer.settings['pads']
   crops = [min(pad, 0) for pad in (top, left, bottom, right)]
   if any(crops):
@@ -259,8 +262,8 @@ def _padded(graph, layer, value):
 
 
 def _conv_transpose(graph, layer, value):
-  """The full transposed convolution, cropped or extended by zeros, and the bias."""
-  value = graph.layout(layer.name, value, images_first=True)
+  """Adds a transposed convolution without padding, cropped or zero-padded, and the bias."""
+  value = graph.layout(layer.name, value, channels_first=True)
   kernel = layer.weights['kernel'][::-1, ::-1].transpose(2, 3, 0, 1)  # [C, F, kh, kw]
   kernel = graph.constant(f'{layer.name}/kernel', kernel)
   strides = list(layer.settings['strides'])
@@ -288,7 +291,7 @@ def _pool(graph, layer, value, *, operator, **settings):
 
 
 def _dense(graph, layer, value, rank=None):
-  value = graph.layout(layer.name, value, images_first=False)
+  value = graph.layout(layer.name, value, channels_first=False)
   kernel = graph.constant(f'{layer.name}/kernel', layer.weights['kernel'])
   bias = graph.constant(f'{layer.name}/bias', layer.weights['bias'])
   if (rank or len(layer.shape) + 1) == 2:
@@ -305,7 +308,7 @@ def _batch_norm(graph, layer, value):
       'onnx', f'the layer {layer.name}', 'which normalises vectors of a sequence'
     )
   if len(layer.shape) == 3:
-    value = graph.layout(layer.name, value, images_first=True)
+    value = graph.layout(layer.name, value, channels_first=True)
   constants = [
     graph.constant(f'{layer.name}/{key}', layer.weights[key])
     for key in ('scale', 'bias', 'mean', 'var')
@@ -315,12 +318,12 @@ def _batch_norm(graph, layer, value):
 
 
 def _flatten(graph, layer, value):
-  value = graph.layout(layer.name, value, images_first=False)
+  value = graph.layout(layer.name, value, channels_first=False)
   return graph.add(layer.name, 'Flatten', value)
 
 
 def _reshape(graph, layer, value):
-  value = graph.layout(layer.name, value, images_first=False)
+  value = graph.layout(layer.name, value, channels_first=False)
   shape = np.array([0, *layer.settings['shape']], np.int64)
   return graph.add(layer.name, 'Reshape', value, graph.constant(f'{layer.name}/shape', shape))
 

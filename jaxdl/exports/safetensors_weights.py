@@ -1,4 +1,4 @@
-"""safetensors: the weights alone, by name."""
+"""safetensors: the weights by name, without the computation."""
 
 # The library is optional.
 # pyright: reportMissingImports=false
@@ -18,14 +18,14 @@ LAYOUTS = """\
   [batch, rows, columns, channels]. A transposed convolution has the same order, and its kernel is
   not flipped.
 - Dense layer: `kernel` [inputs, outputs]; `flatten` is row-major over [rows, columns, channels].
-- LSTM: the gates are side by side on the last axis, in the order input, forget, candidate, output.
-- GRU: the order is update, reset, candidate. The reset is applied after the product with
-  `recurrent_kernel`, to which `recurrent_bias` is added.
+- LSTM: the gates are concatenated on the last axis, in the order input, forget, candidate, output.
+- GRU: the order is update, reset, candidate. The reset gate is applied after the product with
+  `recurrent_kernel` and the addition of `recurrent_bias`.
 - Batch normalisation: `scale`, `bias`, and the running `mean` and `var` (biased)."""
 
 
 def tensors(network: Network) -> dict[str, Shaped[np.ndarray, '...']]:
-  """The weights by name, such as 'conv1.kernel'.
+  """Returns the weights by name, such as 'conv1.kernel'.
 
   Args:
     network: the network.
@@ -45,7 +45,7 @@ def tensors(network: Network) -> dict[str, Shaped[np.ndarray, '...']]:
 
 
 def write(network: Network, folder: pathlib.Path) -> None:
-  """Writes the weights, with the metadata of the network.
+  """Writes the weights and the metadata of the network.
 
   Args:
     network: the network.
@@ -53,12 +53,12 @@ def write(network: Network, folder: pathlib.Path) -> None:
   """
   from safetensors import numpy as library  # pyright: ignore[reportMissingImports]
 
-  # `save_file` would make a file that no other user can read
+  # `save_file` creates a file that other users cannot read.
   (folder / FILE).write_bytes(library.save(tensors(network), metadata=network.metadata()))
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Loads the weights into the network; a function from inputs to outputs."""
+  """Loads the weights into the network. Returns a function from inputs to outputs."""
   from safetensors import numpy as library  # pyright: ignore[reportMissingImports]
 
   found = library.load_file(folder / FILE)
@@ -75,7 +75,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """The names, types and shapes of the weights, in Markdown."""
+  """Returns the names, types and shapes of the weights, in Markdown."""
   rows = [
     f'| `{name}` | {array.dtype} | {" × ".join(map(str, array.shape))} |'
     for name, array in tensors(network).items()

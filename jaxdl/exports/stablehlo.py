@@ -1,4 +1,4 @@
-"""StableHLO: the program of JAX with its weights, for JAX itself and for XLA's runtimes."""
+"""StableHLO: a JAX program with the weights, for JAX and other XLA runtimes."""
 
 import pathlib
 
@@ -22,8 +22,8 @@ def write(network: Network, folder: pathlib.Path) -> None:
     folder: folder of the file.
 
   Raises:
-    ValueError: the network cannot be computed with a free batch axis, which concerns models and
-      layers of one's own.
+    ValueError: the network cannot be traced with a variable batch size, which may happen with
+      custom models and layers.
   """
   scope = export.SymbolicScope()
 
@@ -38,17 +38,17 @@ def write(network: Network, folder: pathlib.Path) -> None:
   try:
     with ops.stock_lowering():
       found = export.export(jax.jit(traced), platforms=PLATFORMS)(*arguments)
-  except Exception as error:  # errors of JAX about symbolic shapes have many types
+  except Exception as error:  # JAX raises many types of errors about symbolic shapes
     reason = str(error).strip().partition('\n')[0]
     raise ValueError(
-      f'the network cannot be traced with a free batch axis ({reason}): give its layers shapes '
-      'that do not depend on the size of the batch'
+      f'the network cannot be traced with a variable batch size ({reason}): make the shapes in its '
+      'layers independent of the batch size'
     ) from error
   (folder / FILE).write_bytes(found.serialize())
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Loads the program; a function from inputs to outputs."""
+  """Loads the program. Returns a function from inputs to outputs."""
   program = export.deserialize(bytearray((folder / FILE).read_bytes()))
 
   def call(arrays):
@@ -58,7 +58,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """How to use the file, in Markdown."""
+  """Returns instructions for using the file, in Markdown."""
   names = ', '.join(port.name for port in network.inputs())
   return f"""\
 ```python
@@ -68,8 +68,8 @@ program = jax.export.deserialize(bytearray(open('{FILE}', 'rb').read()))
 outputs = program.call({names})
 ```
 
-The program runs on {', '.join(PLATFORMS)}. `program.mlir_module()` is its text. It was
-written by JAX {jax.__version__}; later versions read it for at least six months."""
+The program runs on {', '.join(PLATFORMS)}. `program.mlir_module()` returns its text. It was
+written by JAX {jax.__version__} and is readable by later versions for at least six months."""
 
 
 FORMAT = Format('stablehlo', (FILE,), (), '', True, write, load, use)

@@ -1,7 +1,7 @@
-"""PyTorch: the source of a module and its `state_dict`.
+"""PyTorch: the source code of a module and its `state_dict`.
 
-Images have their channels first, as everywhere in PyTorch. The module is written as a person would
-write it: one attribute for each layer, with the name that it has in jaxdl.
+Images have the channels first, as usual in PyTorch. The module has one attribute per layer, with
+the same name as in jaxdl.
 """
 
 # The library is optional.
@@ -31,13 +31,13 @@ ACTIVATIONS = {
 AVERAGE = '''
 
 def average_pool(x, window, strides, pads):
-  """The mean of each window over the pixels inside the image."""
+  """Returns the mean of each window over the pixels inside the image."""
   inside = functional.pad(torch.ones_like(x[:1, :1]), pads)
   sums = functional.avg_pool2d(functional.pad(x, pads), window, strides, divisor_override=1)
   return sums / functional.avg_pool2d(inside, window, strides, divisor_override=1)
 '''
 TEMPLATE = '''\
-"""{name}, a network that was trained with jaxdl (step {step:,}).
+"""{name}, a network trained with jaxdl (step {step:,}).
 
     network = load('{weights}')
     outputs = network({given})
@@ -61,7 +61,7 @@ class Network(nn.Module):
 
 
 def load(file='{weights}'):
-  """The network with its weights, in evaluation mode."""
+  """Returns the network with its weights, in evaluation mode."""
   network = Network()
   network.load_state_dict(torch.load(file, map_location='cpu', weights_only=True))
   return network.eval()
@@ -72,7 +72,7 @@ DEVIATION = {deviation}
 
 
 def prepare(images):
-  """The inputs of the network from images [batch, channels, rows, columns] from 0 to 255."""
+  """Converts images [batch, channels, rows, columns] from 0 to 255 to inputs of the network."""
   mean, deviation = (
     torch.tensor(values, device=images.device)[:, None, None] for values in (MEAN, DEVIATION)
   )
@@ -82,22 +82,25 @@ def prepare(images):
 
 
 class _Module:
-  """Lines of a module that is being written.
+  """A module under construction.
 
   Attributes:
-    orders: the Order of layers by name, from `layouts.flat_orders`.
+    orders: layer name → Order, from `layouts.flat_orders`.
+    init: lines of __init__.
+    forward: lines of forward.
     weights: the state_dict.
-    images_first: whether the channels of the current value are the first axis after the batch.
-    helpers: source of the functions that the module needs.
+    channels_first: whether the current value has the channels as the first axis after the batch.
+    helpers: source code of functions that the module calls.
+    names: names of the attributes.
   """
 
   def __init__(self, orders: dict[str, layouts.Order]):
     self.orders = orders
     self.init, self.forward, self.weights = [], [], {}
-    self.images_first, self.helpers, self.names = True, '', set()
+    self.channels_first, self.helpers, self.names = True, '', set()
 
   def layer(self, layer: layers.Layer, source: str) -> str:
-    """Adds a layer with its weights; returns 'self.<attribute>'."""
+    """Adds a layer with its weights. Returns 'self.<attribute>'."""
     name = self._attribute(layer.name)
     self.init.append(f'self.{name} = {source}')
     weights = layouts.to_torch(layer, self.order(layer))
@@ -113,13 +116,13 @@ class _Module:
   def line(self, expression: str) -> None:
     self.forward.append(f'x = {expression}')
 
-  def layout(self, *, images_first: bool) -> None:
-    if self.images_first != images_first:
-      self.images_first = images_first
-      self.line(f'x.permute({"0, 3, 1, 2" if images_first else "0, 2, 3, 1"})')
+  def layout(self, *, channels_first: bool) -> None:
+    if self.channels_first != channels_first:
+      self.channels_first = channels_first
+      self.line(f'x.permute({"0, 3, 1, 2" if channels_first else "0, 2, 3, 1"})')
 
   def _attribute(self, name):
-    """A name that Python and nn.Module allow, different from those before."""
+    """Returns a new, valid attribute name for an nn.Module."""
     from torch import nn  # pyright: ignore[reportMissingImports]
 
     name = re.sub(r'\W', '_', name)
@@ -132,20 +135,20 @@ class _Module:
 
 
 def write(network: Network, folder: pathlib.Path) -> None:
-  """Writes the source of the module and its state_dict.
+  """Writes the source code of the module and its state_dict.
 
   Args:
     network: the network.
     folder: folder of the files.
 
   Raises:
-    ValueError: a layer is not one of jaxdl's, or has no equivalent in PyTorch.
+    ValueError: a layer is not part of jaxdl, or has no equivalent in PyTorch.
   """
   import torch  # pyright: ignore[reportMissingImports]
 
   listed = layers.layers_of(network, 'torch')
   module = _Module(layouts.flat_orders(listed))
-  module.images_first = len(network.input_shape) == 3
+  module.channels_first = len(network.input_shape) == 3
   if network.raw:
     module.line('prepare(x)')
   for layer in listed:
@@ -154,7 +157,7 @@ def write(network: Network, folder: pathlib.Path) -> None:
     else:
       WRITERS[layer.kind](module, layer)
   if len(network.outputs()[0].shape) == 4:
-    module.layout(images_first=True)
+    module.layout(channels_first=True)
   (folder / SOURCE).write_text(_source(network, module), encoding='utf-8')
   weights = {
     key: torch.from_numpy(np.array(array, order='C')) for key, array in module.weights.items()
@@ -163,9 +166,9 @@ def write(network: Network, folder: pathlib.Path) -> None:
 
 
 def load(network: Network, folder: pathlib.Path) -> Call:
-  """Imports the module and loads its weights; a function from inputs to outputs.
+  """Imports the module and loads its weights. Returns a function from inputs to outputs.
 
-  The function takes and returns images with their channels last.
+  The function takes and returns images with the channels last.
   """
   import torch  # pyright: ignore[reportMissingImports]
 
@@ -191,7 +194,7 @@ def load(network: Network, folder: pathlib.Path) -> Call:
 
 
 def use(network: Network) -> str:
-  """How to use the files, in Markdown."""
+  """Returns instructions for using the files, in Markdown."""
   given = 'characters, states' if network.is_text else network.inputs()[0].name
   result = 'logits, states' if network.is_text else 'outputs'
   return f"""\
@@ -206,12 +209,12 @@ network = model.load('{WEIGHTS}')
 
 
 def _about(network):
-  """One sentence on the inputs, which differ from those of the other formats."""
+  """Returns a sentence about the inputs, which differ from those of other formats."""
   if network.is_text:
-    return 'The states are a list in the order above; without them, a text begins with zeros.'
+    return 'The states are a list in the order above. By default, they are zeros.'
   if network.raw or len(network.input_shape) == 3:
-    return 'Images are [batch, channels, rows, columns], as everywhere in PyTorch.'
-  return 'Inputs are [batch, steps, numbers].'
+    return 'Images are [batch, channels, rows, columns], as usual in PyTorch.'
+  return 'Inputs are [batch, steps, features].'
 
 
 def _source(network, module):
@@ -227,7 +230,7 @@ def _source(network, module):
     sizes = [port.shape[1] for port in network.inputs()[1:]]
     forward = [
       'def forward(self, x, states=None):',
-      '  """Logits and the states after the characters, from the states before them."""',
+      '  """Returns (logits, states after the characters)."""',
       '  if states is None:',
       f'    states = [torch.zeros(len(x), size, device=x.device) for size in {sizes}]',
       '  after = []',
@@ -258,14 +261,14 @@ def _activated(module, layer):
 
 
 def _sides(pads):
-  """(left, right, top, bottom), the order of functional.pad."""
+  """Returns (left, right, top, bottom), the order of functional.pad."""
   (top, bottom), (left, right) = pads
   return left, right, top, bottom
 
 
 def _padded(module, layer, value=0.0) -> tuple[int, int]:
-  """Pads the images; returns the symmetric padding that the layer itself can do."""
-  module.layout(images_first=True)
+  """Pads images explicitly, unless the layer can. Returns the padding for the layer."""
+  module.layout(channels_first=True)
   rows, columns = layer.settings['pads']
   if value == 0 and rows[0] == rows[1] >= 0 and columns[0] == columns[1] >= 0:
     return rows[0], columns[0]
@@ -287,7 +290,7 @@ def _conv(module, layer):
 
 
 def _conv_transpose(module, layer):
-  module.layout(images_first=True)
+  module.layout(channels_first=True)
   rows, columns, channels, features = layer.weights['kernel'].shape
   strides, window = layer.settings['strides'], layer.settings['window']
   ends = [
@@ -317,7 +320,7 @@ def _max_pool(module, layer):
 
 
 def _average_pool(module, layer):
-  module.layout(images_first=True)
+  module.layout(channels_first=True)
   window, strides = (layer.settings[key] for key in ('window', 'strides'))
   pads = _sides(layer.settings['pads'])
   if any(pads):
@@ -328,7 +331,7 @@ def _average_pool(module, layer):
 
 
 def _dense(module, layer):
-  module.layout(images_first=False)
+  module.layout(channels_first=False)
   inputs, features = layer.weights['kernel'].shape
   module.line(f'{module.layer(layer, f"nn.Linear({inputs}, {features})")}(x)')
   _activated(module, layer)
@@ -341,7 +344,7 @@ def _batch_norm(module, layer):
       'torch', f'the layer {layer.name}', 'which normalises vectors of a sequence'
     )
   if dimensions == 2:
-    module.layout(images_first=True)
+    module.layout(channels_first=True)
   settings = f'eps={layer.settings["epsilon"]!r}, momentum={1 - layer.settings["momentum"]:.6g}'
   source = f'nn.BatchNorm{dimensions}d({layer.shape[-1]}, {settings})'
   module.line(f'{module.layer(layer, source)}(x)')
@@ -354,17 +357,17 @@ def _dropout(module, layer):
 
 def _flatten(module, layer):
   if module.order(layer).outputs is None:
-    module.layout(images_first=False)
-  module.images_first = False
+    module.layout(channels_first=False)
+  module.channels_first = False
   module.line('x.flatten(1)')
 
 
 def _reshape(module, layer):
-  module.layout(images_first=False)
+  module.layout(channels_first=False)
   shape = layer.settings['shape']
   if module.order(layer).inputs is not None:
     shape = (shape[-1], *shape[:-1])
-    module.images_first = True
+    module.channels_first = True
   module.line(f'x.reshape(len(x), {", ".join(map(str, shape))})')
 
 

@@ -1,4 +1,4 @@
-"""Writes a network in a format, and only keeps what its own runtime computes equally."""
+"""Exports a network, and keeps the files only if the outputs equal those of jaxdl."""
 
 import dataclasses
 import importlib.util
@@ -36,21 +36,22 @@ FORMATS = {
   )
 }
 README = 'README.md'
-LIMIT = 1e-4  # of the greatest difference, where outputs are up to 1
-BATCH, BYTES = 64, 32 << 20  # most examples, and bytes of inputs, that are computed at a time
+LIMIT = 1e-4  # maximum difference, relative to the largest output if that is above 1
+BATCH, BYTES = 64, 32 << 20  # maximum number of examples, and of their bytes, per batch
 
 OF_MASKED = ('stablehlo', 'safetensors')  # formats for sequences of different lengths
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-  """What was written.
+  """Result of an export.
 
   Attributes:
-    files: the files, the main one first.
-    difference: greatest difference between the outputs of the format's runtime and jaxdl's.
-    largest: largest absolute output.
-    examples: number of images or characters that were compared.
+    files: the written files, the main one first.
+    difference: maximum absolute difference between the outputs of the format's runtime and of
+      jaxdl.
+    largest: maximum absolute output of jaxdl.
+    examples: number of compared images or characters.
   """
 
   files: list[pathlib.Path]
@@ -62,16 +63,16 @@ class Exported:
 def export(
   network: Network, format: str, folder: str | os.PathLike, examples: Shaped[np.ndarray, 'B ...']
 ) -> Exported:
-  """Writes a network in a format, after comparing what was written with jaxdl.
+  """Exports a network after comparing its outputs with those of jaxdl.
 
-  The files are written to a temporary folder beside `folder`, loaded by the format's own runtime,
-  compared on the examples, and moved. After an error nothing is left.
+  The files are written to a temporary folder, loaded by the runtime of the format, compared on the
+  examples, and moved to `folder`. After an error, no files are left.
 
   Args:
     network: the network.
     format: a key of FORMATS.
-    folder: folder for the files, created if it is absent; its parent must exist.
-    examples: arrays of the first of `network.inputs()`, images or texts.
+    folder: folder for the files, which is created if necessary. Its parent must exist.
+    examples: images or texts, an array for the first of `network.inputs()`.
 
   Returns:
     Exported.
@@ -91,8 +92,8 @@ def export(
     difference, largest = compare(network, chosen.load(network, aside), examples)
     if not difference <= LIMIT * max(1, largest):
       raise ValueError(
-        f'{chosen.files[0]} differs from jaxdl by {difference:.2g} with outputs up to '
-        f'{largest:.3g}, more than {LIMIT:g} of them: nothing was written'
+        f'the outputs of {chosen.files[0]} differ from those of jaxdl by {difference:.2g}, but '
+        f'{LIMIT * max(1, largest):.2g} is allowed: nothing was written'
       )
     before = folder / README
     text = before.read_text(encoding='utf-8', errors='replace') if before.is_file() else ''
@@ -104,7 +105,7 @@ def export(
 
 
 def check(network: Network, format: str) -> None:
-  """Checks a format before anything is computed.
+  """Checks that a format and its libraries are available for a network.
 
   Args:
     network: the network.
@@ -121,13 +122,18 @@ def check(network: Network, format: str) -> None:
   chosen = FORMATS[format]
   if network.raw and not chosen.graph:
     error = ValueError(
-      f'format={format} has the weights alone, without preprocessing: leave out raw'
+      f'format={format} contains only weights, without preprocessing: leave raw out'
     )
     raise about(error, 'format')
   if network.raw and network.is_text:
-    raise ValueError('raw is for networks of images, and this one reads texts: leave it out')
+    raise ValueError(
+      'raw applies to networks of images, but this network reads texts: leave it out'
+    )
   if network.raw and recorded.example(network.config).dtype != np.uint8:
-    raise ValueError('raw is for networks of uint8 images, and this one takes floats: leave it out')
+    raise ValueError(
+      'raw applies to networks of uint8 images, but this network takes floating-point numbers: '
+      'leave it out'
+    )
   if network.config['model'].get('masked') and format not in OF_MASKED:
     error = ValueError(
       f'format={format} has no layers that leave padding out: use {" or ".join(OF_MASKED)}'
@@ -143,19 +149,21 @@ def check(network: Network, format: str) -> None:
 def compare(
   network: Network, call: Call, examples: Shaped[np.ndarray, 'B ...']
 ) -> tuple[float, float]:
-  """Compares what was written with jaxdl, whose operations have their usual lowering.
+  """Compares the outputs of an exported network with those of jaxdl.
 
-  Images are given to `call` in batches of several sizes. A text is given to jaxdl in one piece and
-  to `call` in two, so that the states are compared too.
+  `call` computes images in batches of different sizes, and texts in two parts, so that the states
+  are also compared.
 
   Args:
     network: the network.
-    call: what was written, from inputs to outputs.
+    call: the exported network, a function from inputs to outputs.
     examples: as in `export`.
 
   Returns:
-    (greatest absolute difference of any output, largest absolute output of jaxdl); NaN if an output
-    is NaN.
+    (maximum absolute difference, maximum absolute output of jaxdl); NaN if an output is NaN.
+
+  Raises:
+    ValueError: the shape of an output differs.
   """
   compiled = jax.jit(lambda *arrays: network.call(*arrays))
   if network.is_text:
@@ -172,7 +180,7 @@ def compare(
   for port, one, other in zip(network.outputs(), found, expected, strict=True):
     if one.shape != other.shape:
       raise ValueError(
-        f'{port.name} has shape {one.shape} instead of {other.shape}: nothing was written'
+        f'{port.name} has the shape {one.shape} instead of {other.shape}: nothing was written'
       )
   return _greatest(one - other for one, other in zip(found, expected, strict=True)), _greatest(
     expected
@@ -192,7 +200,7 @@ def _joined(results: Iterable[Sequence]) -> list[np.ndarray]:
 
 
 def _readme(network, format, before, difference, count):
-  """The README with the section of a format added or replaced."""
+  """Returns the README with the section of a format added or replaced."""
   sections = {}
   for part in re.split(r'(?m)^## ', before)[1:]:
     title, _, body = part.partition('\n')
@@ -201,7 +209,7 @@ def _readme(network, format, before, difference, count):
   wanted = {'Inputs': _about_inputs(network), **{name: sections.get(name) for name in FORMATS}}
   parts = [f'## {title}\n{body}\n' for title, body in wanted.items() if body]
   task = network.config['task']['name']
-  intro = f'A network that was trained with jaxdl (task `{task}`), in the formats below.\n'
+  intro = f'A network trained with jaxdl (task `{task}`), in the formats below.\n'
   return '\n'.join([f'# {network.name}\n{intro}', *parts])
 
 
@@ -241,8 +249,8 @@ def _about_inputs(network):
   facts, names = network.preprocessing(), ', '.join(map(repr, network.classes))
   if network.is_text:
     return (
-      'A character is its position in this vocabulary. The states before a text are zeros; to '
-      'continue a text, give the states that the step before returned.\n\n'
+      'A character is given as its position in this vocabulary. The initial states are zeros. To '
+      'continue a text, give the states that the previous call returned.\n\n'
       f'Vocabulary: {names}'
     )
   if 'image' not in facts:
@@ -254,14 +262,14 @@ def _about_inputs(network):
     f'{facts["divide_by"]}.',
     '',
     f'1. Divide by {facts["divide_by"]}.',
-    f'2. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, by channel.',
+    f'2. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, per channel.',
   ]
   if facts['layout'] == 'rows':
     lines.append(f'3. Reshape to [batch, {height}, {width * channels}]: each row is a step.')
   lines += [
     '',
-    'A network whose input is `images` (uint8) does this itself. One whose input is `inputs` '
-    '(float32) needs it done.',
+    'A network with the input `images` (uint8) includes these steps. A network with the input '
+    '`inputs` (float32) does not.',
     '',
     f'Classes, in the order of the logits: {names}',
   ]

@@ -125,7 +125,7 @@ def bands(
 
 
 def _at_most(panels, heading):
-  """(panels, heading): of too many panels, the first and the last, and a heading that says so."""
+  """Returns (panels, heading): selects panels if there are too many, with a note in the heading."""
   if len(panels) <= MOST:
     return panels, heading
   titles = list(panels)

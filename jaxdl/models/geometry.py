@@ -1,13 +1,14 @@
 """Receptive fields of a convolutional network: exact, by matrices instead of formulas.
 
 Every window is a rectangle, so rows and columns are computed separately; a sequence has one axis,
-its steps. For each axis, a matrix of 0 and 1 says which units of the previous layer a unit sees.
-The product of the matrices of all layers up to a layer says which positions of the input its units
-see. Strides, padding and positions that a rounded-down size leaves out need no special case.
+its steps. For each axis, a matrix of 0 and 1 indicates which units of the previous layer a unit
+sees. The product of the matrices of all layers up to a layer indicates which positions of the input
+its units see. Strides, padding and positions that a rounded-down size leaves out need no special
+case.
 
-A layer that joins branches sees the union of what they see along each axis. Where no branch sees
-the rows and the columns of all others, as with kernels of 1 × 3 and 3 × 1, this is the smallest
-product of rows and columns that contains the field.
+A layer that joins branches sees the union of the fields of its branches along each axis. If no
+branch contains the rows and the columns of all others, as with kernels of 1 × 3 and 3 × 1, this is
+the smallest product of rows and columns that contains the field.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The choice between the stock lowering of XLA and the one that is fast on a platform."""
+"""Selects between the stock lowering of XLA and the faster lowering of a platform."""
 
 import contextlib
 import contextvars
@@ -11,10 +11,10 @@ _STOCK = contextvars.ContextVar('stock_lowering', default=False)
 def stock_lowering() -> Iterator[None]:
   """Makes the operations of this package use XLA's stock lowering on every platform.
 
-  The traced program then has no choice of platform, no custom gradient, and no part that depends on
-  the size of the batch, so that it can be exported with a free batch axis. The results are equal to
-  rounding. The context applies to what its thread (or asynchronous task) traces inside it. A
-  program that `jax.jit` has traced before keeps its lowering, inside the context or outside.
+  The traced program contains no platform-dependent code and no custom gradients, and does not
+  depend on the batch size, so it can be exported with a variable batch axis. The results are equal
+  up to rounding. The context affects only tracing in its own thread (or asynchronous task).
+  Programs that `jax.jit` has already traced keep their lowering.
   """
   token = _STOCK.set(True)
   try:
@@ -24,5 +24,5 @@ def stock_lowering() -> Iterator[None]:
 
 
 def is_stock() -> bool:
-  """Whether the caller is inside `stock_lowering`."""
+  """Returns whether the caller is inside `stock_lowering`."""
   return _STOCK.get()

@@ -1,5 +1,5 @@
-"""Predictions of a trained network for a user's own images and texts.
+"""Predictions of a trained network for images and texts of a user.
 
-A concept a file: finding inputs, preparing images, the compiled network, texts, results as files
-and pictures. `jaxdl.load` returns the `Run` of this package.
+The modules find inputs, prepare images, run the compiled network, measure texts, and write results
+as files and pictures. `jaxdl.load` returns the `Run` of this package.
 """

@@ -1,4 +1,4 @@
-"""Maps of the pixels on which predictions depend, and pages of pictures of them."""
+"""Attribution maps of predictions, and pictures that show them."""
 
 import glob
 import pathlib
@@ -22,32 +22,32 @@ from jaxdl.models import table
 from jaxdl.views import attributions
 from jaxdl.views.view import occlusion_of
 
-A_PAGE = 20  # inputs of a picture
-OF_ROWS = ('saliency', 'gradient × input', 'SmoothGrad', 'integrated gradients')
+PER_PICTURE = 20  # inputs in a picture
+WITHOUT_CONVOLUTIONS = ('saliency', 'gradient × input', 'SmoothGrad', 'integrated gradients')
 RECONSTRUCTION, DIFFERENCE = 'reconstruction', 'difference'
 DEFAULT = ('Grad-CAM', 'integrated gradients')
 
 
 def flag_name(method: str) -> str:
-  """The name of a method in a flag: 'Grad-CAM' → 'grad_cam'."""
+  """Returns the name of a method on the command line: 'Grad-CAM' → 'grad_cam'."""
   return re.sub(r'\W+', '_', method.replace('×', ' ').lower())
 
 
 class Explainer:
-  """Computes maps of the predicted class with attribution methods.
+  """Computes attribution maps of the predicted class.
 
   Args:
-    config: the run's config, with its facts about the data ('dataset').
+    config: the run's config, including the facts about its data ('dataset').
     model: linen module.
     variables: its variables.
-    names: names of methods, such as ['grad_cam']; [] for the usual ones.
+    names: names of attribution methods, such as ['grad_cam']; [] for the default ones.
 
   Attributes:
-    columns: names of the methods, as titles.
-    signed: numbers of the columns whose maps have both signs.
+    columns: titles of the methods.
+    signed: indices of the columns whose maps have both signs.
 
   Raises:
-    ValueError: a name that is not a method, or a method that does not apply to the network.
+    ValueError: an unknown method, or a method that does not apply to the network.
   """
 
   def __init__(
@@ -58,7 +58,7 @@ class Explainer:
     inputs = tuple(config['dataset']['input_shape'])
     convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
     known = list(attributions.methods('', {}))
-    fitting = known if convolutions and len(inputs) == 3 else list(OF_ROWS)
+    fitting = known if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
     self.columns = _chosen(names, known, fitting)
     self.signed = [
       number for number, name in enumerate(self.columns) if name in attributions.SIGNED
@@ -68,27 +68,30 @@ class Explainer:
   def maps(
     self, inputs: Float[np.ndarray, 'n ...'], predicted: Integer[np.ndarray, ' n']
   ) -> list[list[Float[np.ndarray, 'H W']]]:
-    """The maps of each input, one for each method.
+    """Computes the maps of each input.
 
     Args:
       inputs: inputs of the network.
-      predicted: the class that is explained.
+      predicted: index of the class that is explained, for each input.
+
+    Returns:
+      For each input, one map per method.
     """
     occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
     methods: dict[str, Callable] = attributions.methods(self._layer, occluded)
     found = []
     for name in self.columns:
       with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of maps that are zero everywhere, which the picture shows
+        warnings.simplefilter('ignore')  # maps that are zero everywhere are visible in the picture
         maps = methods[name](self._model, self._variables, inputs, predicted)
-      if inputs.ndim == 3:  # rows
+      if inputs.ndim == 3:  # images as rows
         maps = maps.reshape(len(maps), *self._shape)
       found.append([attributions.flat(np.asarray(one), name) for one in maps])
     return [list(of_one) for of_one in zip(*found, strict=True)]
 
 
 def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) -> list[str]:
-  """The methods of some names."""
+  """Returns the titles of the methods with the given names."""
   if not names:
     return [name for name in DEFAULT if name in fitting]
   by_flag = {flag_name(name): name for name in known}
@@ -98,7 +101,7 @@ def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) 
     flag = flag_name(name)
     if flag not in by_flag:
       error = ValueError(
-        f'explain={name} is no method{meant(flag, flags)}; use some of {", ".join(flags)}'
+        f'explain={name} is unknown{meant(flag, flags)}; use some of {", ".join(flags)}'
       )
       raise about(error, 'explain')
     if flag not in flags:
@@ -111,20 +114,20 @@ def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) 
 
 
 class Pages:
-  """Draws inputs with their maps, twenty in a picture.
+  """Draws inputs with their maps, 20 per picture.
 
-  The pictures go to a temporary folder and are moved at the end of the `with` block: after an
-  error, nothing is left of them.
+  The pictures are written to a temporary folder and moved at the end of the `with` block. After an
+  error, no picture is left.
 
   Args:
-    folder: folder of the pictures; it is created.
-    stem: beginning of their names, such as 'explained'.
+    folder: folder for the pictures, which is created.
+    stem: beginning of their file names, such as 'explained'.
     columns: titles of the maps.
-    signed: numbers of the columns whose maps have both signs.
+    signed: indices of the columns whose maps have both signs.
     heading: heading of every picture.
 
   Attributes:
-    files: the pictures that were written.
+    files: the written pictures.
   """
 
   def __init__(
@@ -145,21 +148,21 @@ class Pages:
 
   def __enter__(self) -> 'Pages':
     self._folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = self._folder if self._folder.is_dir() else self._folder.parent
-    self._aside = pathlib.Path(tempfile.mkdtemp(prefix='.explained-', dir=beside))
+    parent = self._folder if self._folder.is_dir() else self._folder.parent
+    self._aside = pathlib.Path(tempfile.mkdtemp(prefix='.explained-', dir=parent))
     return self
 
   def add(self, label: str, image: Float[np.ndarray, 'H W C'], maps: Sequence[np.ndarray]) -> None:
     """Adds an input.
 
     Args:
-      label: text beside it.
-      image: its picture, in 0..1.
+      label: text next to the input.
+      image: picture of the input, in 0..1.
       maps: a map [H, W] or a picture [H, W, C] in 0..1 for each column.
     """
     self._rows.append([image, *maps])
     self._labels.append(label)
-    if len(self._rows) == A_PAGE:
+    if len(self._rows) == PER_PICTURE:
       self._draw()
 
   def _draw(self):
@@ -184,7 +187,7 @@ class Pages:
       shutil.rmtree(self._aside, ignore_errors=True)
 
   def _move(self):
-    """Moves the pictures to their folder, in the place of those of an earlier call."""
+    """Moves the pictures to their folder and deletes those of an earlier call."""
     self._folder.mkdir(exist_ok=True)
     for old in self._folder.glob(f'{glob.escape(self._stem)}-*.png'):
       if re.fullmatch(r'-\d+\.png', old.name.removeprefix(self._stem)):
@@ -196,7 +199,7 @@ class Pages:
 def pixels_of(
   value: Float[np.ndarray, 'H W *C'], *, signed: bool = False
 ) -> UInt8[np.ndarray, 'H W C']:
-  """Pixels of a picture [H, W, C] in 0..1, or of a map [H, W] in colours."""
+  """Converts a picture [H, W, C] in 0..1, or a map [H, W], to pixels."""
   if value.ndim == 2:
     return figures.coloured(value, signed=signed)
   return np.rint(255 * np.clip(figures.visible(value), 0, 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""From image files and arrays to the pixels that a run's network takes."""
+"""Converts image files and arrays to the pixels that the network of a run takes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ Pixels = UInt8[np.ndarray, 'N H W C'] | Float32[np.ndarray, 'N H W C']
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-  """How images are brought to the size and colours of a network, as for its evaluation.
+  """Converts images to the size and colours of a network, as for its evaluation.
 
   Attributes:
     shape: (height, width, channels) of the network's images.
-    photographs: whether files are cut and scaled as `decode.square` does.
+    photographs: whether to crop and scale files with `decode.square`.
     fit: 'crop' or 'area', as in the config's data section.
     background: colour behind transparent pixels, as in `decode.square`.
-    invert: whether each pixel v becomes 255 − v.
+    invert: whether to replace each pixel v by 255 − v.
     dtype: type of the network's images, uint8 or float32 in 0..1.
   """
 
@@ -37,9 +37,9 @@ class Preparation:
   def of_file(self, encoded: bytes) -> Pixels:
     """Decodes a file.
 
-    Photographs are made by `decode.square`. Other images are turned upright, laid on the
-    background, cut to the largest square in their centre and scaled by `preprocess.fit`, unless
-    they have the network's size.
+    Photographs are decoded by `decode.square`. Other images are turned upright and put on the
+    background. Unless they have the network's size, they are cropped to the largest centred square
+    and scaled by `preprocess.fit`.
 
     Args:
       encoded: content of an image file.
@@ -48,7 +48,7 @@ class Preparation:
       [1, H, W, C] of the network's type.
 
     Raises:
-      Exception: any exception of Pillow if the bytes are not a sound image.
+      Exception: the bytes are not a valid image; Pillow raises exceptions of many types.
     """
     if self.photographs:
       square = decode.square(encoded, self.shape[0], self.fit, self.background)[None]
@@ -66,24 +66,25 @@ class Preparation:
     """Converts images of an array.
 
     Args:
-      images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1, which is rounded to
-        the 256 values of a file if the network's images are uint8. C is that of the network.
-      name: the array, for messages.
+      images: [N, H, W] or [N, H, W, C], uint8, or floating point from 0 to 1. Floating-point values
+        are rounded to multiples of 1 / 255 if the network takes uint8 images. C must be the
+        network's number of channels.
+      name: name of the array, for messages.
 
     Returns:
-      [N, H, W, C] of the network's type; other sizes are cut and scaled as those of files.
+      [N, H, W, C] of the network's type. Images of other sizes are cropped and scaled like files.
 
     Raises:
-      ValueError: another type, shape or range, or another number of channels.
+      ValueError: invalid type, shape, range or number of channels.
     """
     return self._fitted(self._of_type(self._with_channels(images, name), name))
 
   def _with_channels(self, images, name):
-    """Adds the axis of channels where it is missing."""
+    """Adds a missing channel axis and checks the shape."""
     channels = self.shape[-1]
     if images.ndim == 3 and images.shape[-1] <= 4:
       raise ValueError(
-        f'{name} has the shape {images.shape}: give [N, H, W, C], one image as array[None]'
+        f'{name} has the shape {images.shape}: give [N, H, W, C], such as array[None] for one image'
       )
     if images.ndim == 3:
       images = images[..., None]
@@ -99,7 +100,7 @@ class Preparation:
     return images
 
   def _of_type(self, images, name):
-    """The network's type, also of the other one."""
+    """Converts images to the type of the network."""
     if images.dtype == np.uint8:
       return np.asarray(preprocess.in_unit(images) if self._has_floats else images)
     if images.dtype.kind != 'f':
@@ -110,15 +111,15 @@ class Preparation:
     low, high = float(images.min()), float(images.max())
     if not 0 <= low <= high <= 1:
       raise ValueError(
-        f'{name} goes from {low:g} to {high:g}: give floating-point images from 0 to 1, or uint8 '
-        'from 0 to 255'
+        f'{name} has values from {low:g} to {high:g}: give floating-point images from 0 to 1, or '
+        'uint8 from 0 to 255'
       )
     if self._has_floats:
       return np.asarray(images, np.float32)
     return np.rint(np.asarray(images, np.float32) * 255).astype(np.uint8)
 
   def _fitted(self, images: Pixels) -> Shaped[np.ndarray, 'N h w c']:
-    """Images of one size and 1 or 3 channels → those of the network."""
+    """Converts images to the size, channels and brightness of the network."""
     height, width, channels = self.shape
     if images.shape[1:3] != (height, width):
       images = self._square(images)
@@ -131,13 +132,13 @@ class Preparation:
     return white - images if self.invert else images
 
   def _square(self, images: Pixels) -> Shaped[np.ndarray, 'N side side C']:
-    """The largest square in the centre."""
+    """Crops images to the largest centred square."""
     height, width, _ = self.shape
     found = images.shape[1:3]
     if height != width:
       raise ValueError(
-        f'it has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, which is '
-        'not square: scale it to that size'
+        f'the image has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, '
+        'which is not square: scale it to that size'
       )
     side = min(found)
     top, left = (found[0] - side) // 2, (found[1] - side) // 2
@@ -146,12 +147,12 @@ class Preparation:
 
 @dataclasses.dataclass(frozen=True)
 class VectorPreparation:
-  """How vectors and sequences are brought to the form that a network takes.
+  """Preparation of vectors and sequences for a network.
 
   Attributes:
-    shape: shape of one example, of sequences with the channel that marks real steps.
+    shape: shape of one example; for sequences, with the channel that marks real steps.
     dtype: float32.
-    takes: what the network takes, for messages.
+    takes: description of valid inputs, for messages.
   """
 
   shape: tuple[int, ...]
@@ -159,16 +160,16 @@ class VectorPreparation:
   takes: str = 'vectors or sequences: give an .npz or .npy file'
 
   def of_file(self, encoded: bytes) -> Float32[np.ndarray, '1 ...']:
-    """Raises ValueError: vectors and sequences are read from arrays."""
+    """Raises ValueError, because vectors and sequences are read from arrays."""
     raise ValueError(f'the run takes {self.takes}')
 
   def of_array(
     self, values: Float32[np.ndarray, 'N ...'], name: str = 'the array'
   ) -> Float32[np.ndarray, 'N ...']:
-    """Checks vectors or sequences as returned by `inputs.own`.
+    """Checks the shape of vectors or sequences, as returned by `inputs.own`.
 
     Raises:
-      ValueError: another shape.
+      ValueError: the shape is invalid.
     """
     if values.shape[1:] != self.shape:
       raise ValueError(
@@ -180,14 +181,15 @@ class VectorPreparation:
 def preparation(
   config: Mapping[str, Any], *, invert: bool = False
 ) -> Preparation | VectorPreparation:
-  """The preparation of a run's images, vectors or sequences.
+  """Returns the preparation of a run's images, vectors or sequences.
 
   Args:
-    config: the config of a run, with its facts about the data ('dataset'); not of a text.
-    invert: whether images are inverted.
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
+    invert: whether to invert images.
 
   Raises:
-    ValueError: `invert` for vectors or sequences.
+    ValueError: `invert` is given for vectors or sequences.
   """
   example = recorded.example(config)
   if example.column != 'image':

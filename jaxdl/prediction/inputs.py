@@ -1,4 +1,4 @@
-"""Finding inputs: image files, folders, glob patterns, arrays, text files and standard input."""
+"""Finds inputs: image files, folders, glob patterns, arrays, text files and standard input."""
 
 import dataclasses
 import glob
@@ -17,17 +17,17 @@ STANDARD_INPUT = '-'
 ARRAYS = ('.npz', '.npy')
 IMAGE_KEYS = ('image', 'images', 'x', 'x_test', 'data')  # names of the images in an .npz file
 LABEL_KEYS = ('label', 'labels', 'y', 'y_test', 'target')  # names of their labels
-NAMED = 3  # of the files that are left out, those that a message names
+NAMED = 3  # maximum number of file names in the message about other files
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-  """An input that is still encoded.
+  """An encoded input.
 
   Attributes:
-    name: its path as it was given or found; '-' for standard input.
-    read: function () → its bytes.
-    label: number of its class; -1 if it is not known.
+    name: path as given or found; '-' for standard input.
+    read: function () → content.
+    label: index of the true class; -1 if it is unknown.
   """
 
   name: str
@@ -37,7 +37,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-  """Files, each of which is one input."""
+  """Files with one input each."""
 
   files: tuple[File, ...]
 
@@ -46,7 +46,7 @@ class Files:
 
   @property
   def has_labels(self) -> bool:
-    """Whether the class of a file is known."""
+    """Whether the class of any file is known."""
     return any(file.label >= 0 for file in self.files)
 
 
@@ -55,10 +55,10 @@ class Stack:
   """Images of one array.
 
   Attributes:
-    name: the file of the array; '' for an array in memory.
-    images: [N, …], not yet checked; or vectors or sequences as stored.
-    labels: [N], the number of each image's class, -1 where it is not known; or rows [N, D], the
-      targets of a regression or the labels that an example has, NaN where they are not known.
+    name: file name; '' for an array in memory.
+    images: [N, …], not checked yet; or vectors or sequences as stored.
+    labels: [N], index of the true class of each image, -1 if it is unknown; or [N, D], the targets
+      of a regression or the labels of an example, NaN if they are unknown.
   """
 
   name: str
@@ -70,7 +70,7 @@ class Stack:
 
   @property
   def has_labels(self) -> bool:
-    """Whether the class of an image is known."""
+    """Whether the class of any image is known."""
     return bool((self.labels >= 0).any())
 
 
@@ -79,11 +79,11 @@ Source = Files | Stack
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-  """What the arguments of a command stand for.
+  """Inputs that the arguments of a command select.
 
   Attributes:
     sources: the inputs in order.
-    left_out: lines that name the files of folders that are not inputs.
+    left_out: messages about files in folders that are not inputs.
   """
 
   sources: tuple[Source, ...]
@@ -94,7 +94,7 @@ class Found:
 
   @property
   def has_labels(self) -> bool:
-    """Whether the class of an input is known."""
+    """Whether the class of any input is known."""
     return any(source.has_labels for source in self.sources)
 
 
@@ -107,20 +107,21 @@ def images(
   """Finds images.
 
   Args:
-    given: image files, .npy and .npz files, folders (searched recursively, in the order of their
-      names), glob patterns, or '-' for an image from standard input.
-    classes: the names of the run's classes. If all folders directly inside a given folder have such
-      names, they are the labels of the images inside them.
-    read: function that reads an array file; None for one with the images and labels of a built-in
+    given: image files, .npy and .npz files, folders (searched recursively, sorted by name), glob
+      patterns, or '-' for an image from standard input.
+    classes: names of the run's classes. If all subfolders of a given folder are named after
+      classes, they label their images.
+    read: function that reads an array file; None for files with images and labels of a built-in
       data set.
-    endings: of the files that `read` reads.
+    endings: file name endings of the files that `read` reads.
 
   Returns:
     Found.
 
   Raises:
-    FileNotFoundError: a file does not exist, a pattern matches nothing, or a folder holds no image.
-    ValueError: an array file cannot be read, or its labels do not fit the classes.
+    FileNotFoundError: a file does not exist, a pattern matches nothing, or a folder contains no
+      images.
+    ValueError: an array file cannot be read, or its labels are not classes.
   """
   sources: list[Source] = []
   left_out = []
@@ -142,8 +143,11 @@ def texts(given: Sequence[str | os.PathLike]) -> list[File]:
   """Finds texts.
 
   Args:
-    given: text files, folders (all files inside them, recursively, in the order of their names),
-      glob patterns, or '-' for standard input.
+    given: text files, folders (all files inside them, recursively, sorted by name), glob patterns,
+      or '-' for standard input.
+
+  Returns:
+    The texts in order.
 
   Raises:
     FileNotFoundError: a file does not exist, a pattern matches nothing, or a folder is empty.
@@ -156,7 +160,9 @@ def texts(given: Sequence[str | os.PathLike]) -> list[File]:
       continue
     files = list(_files_below(path)) if path.is_dir() else [path]
     if not files:
-      raise FileNotFoundError(f'{path} holds no text: give text files, or a folder with some')
+      raise FileNotFoundError(
+        f'{path} contains no texts: give text files, or a folder that contains some'
+      )
     for file in files:
       if file.suffix.lower() in ARRAYS or decode.is_photograph(file):
         raise ValueError(f'{file} is not a text, but the run is a language model: give text files')
@@ -165,7 +171,7 @@ def texts(given: Sequence[str | os.PathLike]) -> list[File]:
 
 
 def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
-  """The files and folders that arguments name; None for standard input."""
+  """Yields the files and folders of the arguments; None for standard input."""
   if list(map(str, given)).count(STANDARD_INPUT) > 1:
     raise ValueError("'-' is given twice: standard input can be read only once")
   for one in map(str, given):
@@ -180,8 +186,8 @@ def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
         raise FileNotFoundError(f'{one} matches nothing: give files, or another pattern')
       yield from map(Path, matching)
     else:
-      beside = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
-      near = nearest(path.name, beside)
+      names = [other.name for other in path.parent.glob('*')] if path.parent.is_dir() else []
+      near = nearest(path.name, names)
       fix = f'did you mean {path.parent / near}?' if near else 'give files or folders that exist'
       raise FileNotFoundError(f'{one} does not exist: {fix}')
 
@@ -192,7 +198,7 @@ def _standard_input() -> File:
 
 
 def _files_below(folder: Path) -> Iterable[Path]:
-  """The files in a folder and its folders, sorted; hidden ones are left out."""
+  """Yields the files in a folder and its subfolders, sorted by name, without hidden ones."""
   with os.scandir(folder) as entries:
     found = sorted(entries, key=lambda entry: entry.name)
   for entry in found:
@@ -205,7 +211,7 @@ def _files_below(folder: Path) -> Iterable[Path]:
 
 
 def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str]]:
-  """The images in a folder, and a line that names its other files."""
+  """Returns the images in a folder, and a message about its other files."""
   found, others = [], []
   labels = _labels_of_folders(folder, classes)
   for path in _files_below(folder):
@@ -216,7 +222,8 @@ def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str
       others.append(path.relative_to(folder).as_posix())
   if not found:
     raise FileNotFoundError(
-      f'{folder} holds no image: give image files, such as .png or .jpg, or a folder with some'
+      f'{folder} contains no images: give image files, such as .png or .jpg, or a folder that '
+      'contains some'
     )
   if not others:
     return Files(tuple(found)), []
@@ -225,7 +232,7 @@ def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str
 
 
 def _labels_of_folders(folder: Path, classes: Sequence[str]) -> dict[str, int]:
-  """Name of a class folder → its label; {} if a folder has a name that is not a class."""
+  """Returns name of a subfolder → label; {} unless all subfolders are named after classes."""
   below = [
     path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')
   ]
@@ -236,7 +243,7 @@ def _labels_of_folders(folder: Path, classes: Sequence[str]) -> dict[str, int]:
 
 
 def _joined(sources: Sequence[Source]) -> Iterable[Source]:
-  """Joins neighbouring files, so that they are read in common batches."""
+  """Joins consecutive files, so that batches contain files of several arguments."""
   files: list[File] = []
   for source in sources:
     if isinstance(source, Files):
@@ -254,23 +261,23 @@ def _stack(path: Path, classes: Sequence[str]) -> Stack:
   """Reads the images and labels of an .npy or .npz file."""
   try:
     if path.suffix.lower() == '.npy':
-      # A memory map: only the images of one batch are read at a time.
+      # A memory map reads only the images of one batch at a time.
       return Stack(str(path), *checked(np.load(path, mmap_mode='r'), None, path, classes))
     with np.load(path, allow_pickle=False) as content:
       image, label = _keys(path, content.files)
       labels = None if label is None else content[label]
       return Stack(str(path), *checked(content[image], labels, path, classes))
-  except Exception as error:  # damaged files raise errors of zipfile, zlib, EOFError and others
+  except Exception as error:  # damaged files raise many types of errors
     if isinstance(error, ValueError) and str(error).startswith(str(path)):
       raise
     reason = str(error).partition('\n')[0] or type(error).__name__
     raise ValueError(
-      f'{path} is not an array that can be read ({reason}): write it with numpy.save or numpy.savez'
+      f'{path} is not a readable array ({reason}): write it with numpy.save or numpy.savez'
     ) from error
 
 
 def _keys(path: Path, names: Sequence[str]) -> tuple[str, str | None]:
-  """The names of the images and of the labels in an .npz file."""
+  """Returns the names of the arrays of images and of labels in an .npz file."""
   label = next((name for name in LABEL_KEYS if name in names), None)
   image = next((name for name in IMAGE_KEYS if name in names), None)
   others = [name for name in names if name != label]
@@ -278,8 +285,8 @@ def _keys(path: Path, names: Sequence[str]) -> tuple[str, str | None]:
     (image,) = others
   if image is None:
     raise ValueError(
-      f'{path} has no images: name the array {IMAGE_KEYS[0]!r}, it holds {", ".join(names) or "no"}'
-      ' arrays'
+      f'{path} has no array of images, only {", ".join(names) or "empty content"}: name the array '
+      f'of images {IMAGE_KEYS[0]!r}'
     )
   return image, label
 
@@ -287,19 +294,19 @@ def _keys(path: Path, names: Sequence[str]) -> tuple[str, str | None]:
 def checked(
   images: np.ndarray, labels: np.ndarray | None, name: object, classes: Sequence[str]
 ) -> tuple[np.ndarray, Int32[np.ndarray, ' N']]:
-  """Checks that labels fit images and classes.
+  """Checks the labels of images.
 
   Args:
     images: [N, …].
-    labels: [N] or [N, 1] integers, or the names of classes; None if not known.
-    name: the file, for messages.
-    classes: the names of the run's classes.
+    labels: [N] or [N, 1], indices or names of classes; None if they are unknown.
+    name: name of the file, for messages.
+    classes: names of the run's classes.
 
   Returns:
-    (images, labels [N] int32; -1 where they are not known).
+    (images, labels [N] int32, -1 if they are unknown).
 
   Raises:
-    ValueError: another number of labels than images, or labels that are not classes.
+    ValueError: the number of labels differs from the number of images, or a label is not a class.
   """
   if images.ndim == 0 or not len(images):
     raise ValueError(f'{name} is empty: give at least one image')
@@ -308,7 +315,7 @@ def checked(
   labels = np.asarray(labels)
   if labels.shape not in ((len(images),), (len(images), 1)):
     raise ValueError(
-      f'{name} has labels of shape {labels.shape} for {len(images)} images: give one for each'
+      f'{name} has labels of shape {labels.shape} for {len(images)} images: give one label each'
     )
   labels = labels.reshape(-1)
   if labels.dtype.kind == 'U':
@@ -317,7 +324,7 @@ def checked(
       raise ValueError(f'{name} has the label {unknown[0]!r}: use {", ".join(classes)}')
     return images, np.array([list(classes).index(label) for label in labels], np.int32)
   if labels.dtype.kind not in 'iu':
-    raise ValueError(f'{name} has labels of type {labels.dtype}: give whole numbers, or names')
+    raise ValueError(f'{name} has labels of type {labels.dtype}: give integers, or class names')
   if labels.min() < 0 or labels.max() >= len(classes):
     raise ValueError(
       f'{name} has labels from {labels.min()} to {labels.max()}: use 0 to {len(classes) - 1}'

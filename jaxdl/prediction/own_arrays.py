@@ -20,7 +20,7 @@ def is_own(config: Mapping[str, Any]) -> bool:
   """Whether arrays for a run are read as those on which it was trained.
 
   Args:
-    config: the run's config, with its facts about the data ('dataset').
+    config: the run's config, including the facts about its data ('dataset').
   """
   return config['data']['name'] == 'arrays' or bool(config['dataset'].get('form'))
 

@@ -15,7 +15,7 @@ def is_table(config: Mapping[str, Any]) -> bool:
   """Whether a run was trained on a table.
 
   Args:
-    config: the run's config, with its facts about the data ('dataset').
+    config: the run's config, including the facts about its data ('dataset').
   """
   return config['data']['name'] == 'table'
 

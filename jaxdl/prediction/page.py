@@ -1,4 +1,4 @@
-"""One HTML page of predictions, with thumbnails and maps, which needs no other file."""
+"""A self-contained HTML page of predictions, with thumbnails and maps."""
 
 import dataclasses
 import pathlib
@@ -13,7 +13,7 @@ from jaxdl.report.sections import pixels_uri
 from jaxdl.runs import disk
 
 TEMPLATE = pathlib.Path(__file__).parent / 'page.html'
-MOST = 1000  # inputs on a page
+MOST = 1000  # maximum number of inputs on a page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Shown:
   """One input on the page.
 
   Attributes:
-    name: its file.
+    name: file name.
     cells: title → text, such as 'class' → '7'.
     pictures: (title, data URI) of the input and its maps.
-    wrong: whether the predicted class is not the true one.
+    wrong: whether the predicted class differs from the true class.
   """
 
   name: str
@@ -34,13 +34,13 @@ class Shown:
 
 
 class Page:
-  """Collects inputs and writes the page; it shows the first 1,000.
+  """Collects inputs and writes the page, which shows the first 1,000.
 
   Args:
     file: path of the page.
     title: heading of the page.
     columns: titles of the maps.
-    signed: numbers of the columns whose maps have both signs.
+    signed: indices of the columns whose maps have both signs.
   """
 
   def __init__(self, file: pathlib.Path, title: str, columns: Sequence[str], signed: Sequence[int]):
@@ -50,7 +50,7 @@ class Page:
 
   @property
   def is_full(self) -> bool:
-    """Whether the page shows no further input."""
+    """Whether the page has the maximum number of inputs."""
     return len(self._shown) >= MOST
 
   def add(
@@ -65,11 +65,11 @@ class Page:
     """Adds an input.
 
     Args:
-      name: its file.
+      name: file name.
       cells: title → text.
-      image: its picture [H, W, C] in 0..1.
+      image: picture of the input [H, W, C] in 0..1.
       maps: a map [H, W] or a picture [H, W, C] in 0..1 for each column.
-      wrong: whether the predicted class is not the true one.
+      wrong: whether the predicted class differs from the true class.
     """
     if self.is_full:
       return
@@ -85,7 +85,7 @@ class Page:
     Args:
       lead: line below the heading.
       counts: rows (class, number of inputs).
-      remarks: further lines.
+      remarks: lines above the inputs.
     """
     self.file.parent.mkdir(parents=True, exist_ok=True)
     html = report_page.template(TEMPLATE).render(
@@ -104,16 +104,16 @@ class Page:
 
 
 def _legend(columns: Sequence[str], signed: Sequence[int]) -> list[str]:
-  """How the maps are read."""
+  """Returns lines that explain the maps."""
   found = []
-  of_sign = [columns[number] for number in signed]
-  others = [name for name in columns if name not in of_sign]
-  if of_sign and explained.DIFFERENCE in of_sign:
+  with_sign = [columns[number] for number in signed]
+  others = [name for name in columns if name not in with_sign]
+  if with_sign and explained.DIFFERENCE in with_sign:
     return ['Difference: red where the reconstruction is brighter than expected, blue darker.']
   if others and explained.RECONSTRUCTION not in others:
     found.append(f'{", ".join(others)}: bright pixels matter most for the prediction.')
-  if of_sign:
-    found.append(f'{", ".join(of_sign)}: red pixels speak for the prediction, blue against.')
+  if with_sign:
+    found.append(f'{", ".join(with_sign)}: red pixels support the prediction, blue oppose it.')
   if found:
-    found.append('A map of one colour: nothing speaks for it.')
+    found.append('A map of one colour is zero everywhere.')
   return found

@@ -1,4 +1,4 @@
-"""The compiled network of a run on images: batches of pixels → outputs."""
+"""Computes the outputs of a network for batches of images with one compiled program."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,27 +15,27 @@ from jaxdl.data.photographs import stream as photographs
 from jaxdl.prediction.stream import Batch
 from jaxdl.step import tasks
 
-Sums = Mapping[str, np.ndarray | np.float32]  # name → sum over the examples that count
+Sums = Mapping[str, np.ndarray | np.float32]  # name → sum over the counted examples
 
 
 class Predictor:
   """Computes the outputs of a network in batches of one size, with one compiled program.
 
-  A batch has the size of the run's evaluation and the last one is padded, so that the outputs equal
-  those of the evaluation to the bit.
+  The last batch is padded. With the batch size of the run's evaluation, the outputs equal those of
+  the evaluation bit for bit.
 
   Args:
-    config: the run's config, with its facts about the data ('dataset').
+    config: the run's config, including the facts about its data ('dataset').
     model: linen module.
     variables: its variables.
-    distort: whether the config's distortion is applied, as evaluation does.
-    batch_size: examples of a batch; None for that of the run's evaluation.
-    examples: number of examples that are measured. Without it, the metrics that need the scores of
-      all examples are left out.
+    distort: whether to apply the config's distortion, as evaluation does.
+    batch_size: examples per batch; None for the batch size of the run's evaluation.
+    examples: number of measured examples. If it is missing, metrics that need the scores of all
+      examples are left out.
 
   Attributes:
-    batch_size: examples of a batch.
-    capacity: batches of a feed of the evaluation; None if a feed has all batches.
+    batch_size: examples per batch.
+    capacity: batches per feed in evaluation; None if one feed contains all batches.
   """
 
   def __init__(
@@ -69,7 +69,7 @@ class Predictor:
     self._layers: dict[str, Callable] = {}
 
   def _outputs_and_sums(self, variables, batch):
-    """Outputs of a batch, the squared error of each reconstruction, and sums."""
+    """Returns ({'outputs', 'inputs' and, if reconstructed, 'target', 'errors'}, sums)."""
     batch = self._prepare(batch)
     outputs, _ = self._model.apply(variables, batch['inputs'], mutable=['carry'])
     found = {'outputs': outputs, 'inputs': batch['inputs']}
@@ -85,29 +85,29 @@ class Predictor:
     labels: Int32[np.ndarray, ' n'] | Float32[np.ndarray, 'n D'],
     index: Int32[np.ndarray, ' n'],
   ) -> tuple[Any, Any]:
-    """Starts to compute a batch; the device computes while Python continues.
+    """Starts the computation of a batch without waiting for the result.
 
     Args:
       images: at most `batch_size` images of the network's size, or vectors or sequences as stored.
-      labels: their classes, -1 where it is not known; of a regression or of several labels of an
-        example, rows, NaN where they are not known.
-      index: their positions, on which a distortion depends.
+      labels: indices of their classes, -1 if unknown; for a regression or several labels per
+        example, rows, NaN if unknown.
+      index: positions of the images, on which a distortion depends.
 
     Returns:
-      ('outputs', 'inputs' and, if these have one shape, 'target' and 'errors' → arrays
-      [batch_size, …]; sums over the examples, of a classifier over those whose class is known),
-      arrays on the device.
+      (results, sums), arrays on the device. The results are 'outputs' and 'inputs', and for a
+      reconstruction also 'target' and 'errors', of shape [batch_size, …]. The sums are over the
+      images, or over the labelled images for a classifier.
     """
     return self._run(self._variables, self._padded(images, labels, index))
 
   def computed(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, Any]]:
-    """Computes batches; each result is fetched after the next batch has been started.
+    """Computes batches. Each result is fetched after the next batch has been started.
 
     Args:
       batches: batches of at most `batch_size` images.
 
     Yields:
-      (batch, the result of `start` as NumPy arrays).
+      (batch, result of `start` as NumPy arrays).
     """
     before = None
     for batch in batches:
@@ -119,7 +119,7 @@ class Predictor:
       yield before[0], jax.device_get(before[1])
 
   def width(self) -> int:
-    """The last axis of the outputs, of a classifier the number of classes; computes nothing."""
+    """Returns the size of the last axis of the outputs, such as the number of classes."""
     nothing = np.zeros(0, np.int32)
     batch = self._padded(np.zeros((0, *self._example.shape), self._example.dtype), nothing, nothing)
     found, _ = jax.eval_shape(self._outputs_and_sums, self._variables, batch)
@@ -153,16 +153,16 @@ class Predictor:
   def inputs(
     self, images: Shaped[np.ndarray, 'n ...'], index: Int32[np.ndarray, ' n']
   ) -> Float[jax.Array, 'n ...']:
-    """The network's inputs of images."""
+    """Converts images to inputs of the network."""
     return self._prepare({self._example.column: images, 'index': index})['inputs']
 
   def layer(
     self, name: str, images: Shaped[np.ndarray, 'n ...'], index: Int32[np.ndarray, ' n']
   ) -> Float[np.ndarray, 'n ...']:
-    """The output of a layer after its activation, for at most `batch_size` images.
+    """Returns the output of a layer after its activation, for at most `batch_size` images.
 
     Raises:
-      ValueError: an unknown layer; the message lists the names.
+      ValueError: the layer is unknown; the message lists the layers.
     """
     if name not in self._layers:
       example = np.zeros((1, *self._example.shape), self._example.dtype)
@@ -189,12 +189,12 @@ def _task(config, examples):
 
 
 class Total:
-  """Adds the sums of batches as evaluation does, so that its metrics are equal to the bit.
+  """Adds the sums of batches like evaluation, with bit-for-bit equal metrics.
 
-  The batches of one feed are added in float32 and the feeds in float64.
+  The batches of one feed are added in float32, and the feeds in float64.
 
   Args:
-    capacity: batches of a feed; None if a feed has all batches.
+    capacity: batches per feed; None if one feed contains all batches.
   """
 
   def __init__(self, capacity: int | None = None):
@@ -213,11 +213,11 @@ class Total:
 
   @property
   def count(self) -> int:
-    """Number of examples."""
+    """Number of counted examples."""
     return round(sum(float(feed['count']) for feed in self._feeds))
 
   def metrics(self) -> dict[str, float]:
-    """Metrics as in a run's summary, without the name of the split; {} without examples."""
+    """Returns metrics named as in a summary, without the split; {} without examples."""
     if not self.count:
       return {}
     sums = {

@@ -1,10 +1,9 @@
-"""Results of a prediction, and CSV and JSON Lines files of them."""
+"""Results of predictions, and their CSV and JSON Lines files."""
 
 import csv
 import dataclasses
 import io
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int32
 
-FORMATS = ('.csv', '.jsonl')
+SUFFIXES = ('.csv', '.jsonl')  # file formats
 
 
 class Prediction(NamedTuple):
@@ -20,11 +19,11 @@ class Prediction(NamedTuple):
 
   Attributes:
     name: name of the input; '' for an image in memory.
-    predicted: number of the class with the highest probability.
+    predicted: index of the class with the highest probability.
     class_name: its name.
     probability: its probability.
-    probabilities: those of all classes.
-    label: number of the true class; None if it is not known.
+    probabilities: probabilities of all classes.
+    label: index of the true class; None if it is unknown.
   """
 
   name: str
@@ -37,14 +36,14 @@ class Prediction(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predictions:
-  """Predicted classes of inputs; `len` counts them, iteration yields a `Prediction` for each.
+  """Predicted classes of inputs; iteration yields a `Prediction` for each input.
 
   Attributes:
     classes: names of the K classes.
     names: name of each input, such as its file; '' for an image in memory.
     probabilities: softmax of the logits.
     logits: outputs of the network.
-    labels: true class of each input, −1 where it is not known; None if none is known.
+    labels: index of the true class of each input, −1 if it is unknown; None if all are unknown.
   """
 
   classes: tuple[str, ...]
@@ -81,13 +80,14 @@ class Reconstruction(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reconstructions:
-  """What an autoencoder makes of inputs; iteration yields a `Reconstruction` for each.
+  """Reconstructions by an autoencoder; iteration yields a `Reconstruction` for each input.
 
   Attributes:
     names: name of each input; '' for an image in memory.
-    errors: mean squared error of each, in the scale of the network's inputs; the anomaly score.
+    errors: mean squared error of each input, in the scale of the network's inputs; the anomaly
+      score.
     images: the reconstructions as pictures in 0..1.
-    labels: true class of each input, −1 where it is not known; None if none is known.
+    labels: index of the true class of each input, −1 if it is unknown; None if all are unknown.
   """
 
   names: tuple[str, ...]
@@ -194,43 +194,28 @@ def in_own_unit(
 
 
 def softmax(logits: Float[np.ndarray, 'N K']) -> Float[np.ndarray, 'N K']:
-  """Probabilities of logits, computed in float64."""
+  """Softmax of logits, computed in float64."""
   exponents = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
   return exponents / exponents.sum(-1, keepdims=True)
 
 
 def class_names(classes: Sequence[str], count: int) -> tuple[str, ...]:
-  """A name for each of `count` outputs: the number of an output without a name."""
+  """Returns a name for each of `count` outputs. The name of an unnamed output is its index."""
   names = tuple(map(str, classes))
   return names[:count] + tuple(str(number) for number in range(len(names), count))
 
 
-def check_format(path: str | os.PathLike) -> pathlib.Path:
-  """Checks the ending of a file of results, and that its folder exists.
-
-  Raises:
-    ValueError: the ending is not one of FORMATS.
-    FileNotFoundError: the folder does not exist.
-  """
-  file = pathlib.Path(path)
-  if file.suffix.lower() not in FORMATS:
-    raise ValueError(f'{path} is not a file of results: name it with the ending .csv or .jsonl')
-  if not file.parent.is_dir():
-    raise FileNotFoundError(f'{path} cannot be written: make the folder {file.parent} first')
-  return file
-
-
 class Writer:
-  """Writes rows to a CSV or JSON Lines file as they come.
+  """Writes rows to a CSV or JSON Lines file, one batch at a time.
 
-  The rows go to a temporary file beside it, which is renamed at the end: after an error, the file
-  keeps its previous content.
+  The rows are written to a temporary file in the same folder, which is renamed at the end. After an
+  error, the file keeps its previous content.
 
     with Writer('x.csv', ['file', 'class']) as writer:
       writer.rows([{'file': 'a.png', 'class': 'cat'}])
 
   Args:
-    file: path of the file, which `check_format` accepts.
+    file: path of the file, whose suffix is one of SUFFIXES.
     columns: the columns of a CSV file.
   """
 
@@ -249,9 +234,9 @@ class Writer:
     """Writes rows.
 
     Args:
-      found: column → value of each row, in the order of the columns. A value that is a mapping,
-        such as class → probability, is several columns of a CSV file and an object in JSON Lines; a
-        list of texts is one column, separated by '; ', and a list.
+      found: column → value of each row, in the order of the columns. A mapping, such as class →
+        probability, becomes several columns in CSV and an object in JSON Lines. A list of strings
+        becomes one column, separated by '; ', in CSV and a list in JSON Lines.
     """
     assert self._open is not None
     if self._file.suffix.lower() == '.csv':
@@ -271,7 +256,7 @@ class Writer:
 
 
 def _cells(values):
-  """The cells of a row of a CSV file."""
+  """Returns the cells of a row of a CSV file."""
   cells = []
   for value in values.values():
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""One row of results for each input: for the screen, the page and files."""
+"""Rows of results, one per input, for the terminal, the page and files."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from jaxdl.prediction import results
 from jaxdl.prediction.stream import Batch
 
-NEXT = 2  # further classes that a row shows
+NEXT = 2  # number of further classes in a row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +18,14 @@ class Row:
 
   Attributes:
     name: name of the input.
-    values: column → value, of a file of results.
-    cells: title → text, of a table.
-    predicted: number of the output that maps explain, such as the predicted class; -1 for an
+    values: column → value, for files.
+    cells: title → text, for tables.
+    predicted: index of the output that maps explain, such as the predicted class; -1 for an
       autoencoder.
-    score: probability of the predicted class or of the most probable label, the error of the
-      reconstruction, or the first value.
-    wrong: whether the predicted class is not the true one.
-    counted: numbers of the classes or labels as which the input counts.
+    score: probability of the predicted class or of the most probable label, reconstruction error,
+      or first predicted value.
+    wrong: whether the predicted class differs from the true class.
+    counted: indices of the predicted classes or labels, for the counts.
   """
 
   name: str
@@ -37,16 +37,16 @@ class Row:
   counted: tuple[int, ...] = ()
 
   def brief(self) -> dict[str, Any]:
-    """The values without the probabilities of all classes."""
+    """Returns the values without the probabilities of all classes."""
     return {name: value for name, value in self.values.items() if name != 'probabilities'}
 
 
 class Classes:
-  """Rows of a classifier.
+  """Makes the rows of a classifier.
 
   Args:
     classes: names of the classes.
-    has_labels: whether the class of an input is known.
+    has_labels: whether the class of any input is known.
   """
 
   def __init__(self, classes: Sequence[str], *, has_labels: bool):
@@ -54,11 +54,11 @@ class Classes:
     self.columns = ['file', 'class', 'probability', *classes, *['label'] * has_labels]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'outputs', the logits.
+      found: 'outputs' → logits.
     """
     probabilities = results.softmax(found['outputs'][: len(batch.names)])
     order = np.argsort(-probabilities, axis=-1, kind='stable')[:, : 1 + NEXT]
@@ -91,11 +91,11 @@ class Classes:
 
 
 class Errors:
-  """Rows of an autoencoder.
+  """Makes the rows of an autoencoder.
 
   Args:
     classes: names of the classes of the labels.
-    has_labels: whether the class of an input is known.
+    has_labels: whether the class of any input is known.
   """
 
   def __init__(self, classes: Sequence[str], *, has_labels: bool):
@@ -103,11 +103,11 @@ class Errors:
     self.columns = ['file', 'error', *['label'] * has_labels]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'errors', the mean squared error of each.
+      found: 'errors' → mean squared error of each input.
     """
     return [
       self._row(name, _short(error), label)
@@ -125,7 +125,7 @@ class Errors:
 
 
 class Values:
-  """Rows of a regression.
+  """Makes the rows of a regression.
 
   Args:
     targets: 'names', 'mean' and 'deviation', as in a run's `config['dataset']['targets']`.
@@ -137,11 +137,11 @@ class Values:
     self.columns = ['file', *self._names]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'outputs', the standardised predictions.
+      found: 'outputs' → standardised predictions.
     """
     values = results.in_own_unit(found['outputs'][: len(batch.names)], self._targets)
     return [self._row(name, row) for name, row in zip(batch.names, values, strict=True)]
@@ -153,7 +153,7 @@ class Values:
 
 
 class Labels:
-  """Rows of a classifier of labels.
+  """Makes the rows of a multi-label classifier.
 
   Args:
     classes: names of the labels.
@@ -164,11 +164,11 @@ class Labels:
     self.columns = ['file', 'labels', *classes]
 
   def of(self, batch: Batch, found: dict[str, np.ndarray]) -> list[Row]:
-    """The rows of a batch.
+    """Returns the rows of a batch.
 
     Args:
       batch: the inputs.
-      found: 'outputs', the logits.
+      found: 'outputs' → logits.
     """
     probabilities = results.sigmoid(found['outputs'][: len(batch.names)])
     return [self._row(name, row) for name, row in zip(batch.names, probabilities, strict=True)]
@@ -192,13 +192,13 @@ class Labels:
 def of_kind(
   kind: str, facts: Mapping[str, Any], outputs: int, *, has_labels: bool
 ) -> Classes | Errors | Values | Labels:
-  """The rows of a kind of network.
+  """Returns an object that makes the rows of a kind of network.
 
   Args:
     kind: as in `Subject.kind`.
     facts: the run's facts about its data, `config['dataset']`.
-    outputs: number of outputs of the network, of a classifier.
-    has_labels: whether the class of an input is known.
+    outputs: number of outputs of the network; used for classifiers.
+    has_labels: whether the class of any input is known.
   """
   if kind == 'regressor':
     return Values(facts['targets'])
@@ -210,5 +210,5 @@ def of_kind(
 
 
 def _short(value) -> float:
-  """A number with as many digits as float32 has."""
+  """Rounds a number to the digits of float32."""
   return float(str(np.float32(value)))

@@ -1,4 +1,4 @@
-"""A run that predicts: `jaxdl.load`."""
+"""Loads a run and applies its network to new inputs: `jaxdl.load`."""
 
 import dataclasses
 import functools
@@ -27,9 +27,9 @@ Table = Mapping[str, Any] | Frame
 
 @dataclasses.dataclass(frozen=True)
 class Run(record.Run):
-  """A run on disk whose network can be applied to new images and texts.
+  """A run on disk. Its methods apply the network to new images and texts.
 
-  Programs are compiled at the first call and kept with the object.
+  Programs are compiled in the first call and kept by the object.
   """
 
   @functools.cached_property
@@ -50,21 +50,21 @@ class Run(record.Run):
     batch_size: int | None = None,
     lengths: Sequence[int] | np.ndarray | None = None,
   ) -> Predictions | Reconstructions | Regressions | LabelPredictions | list[texts.Measured]:
-    """Predicts the classes, labels or values of images; reconstructs them; or measures texts.
+    """Predicts classes, labels or values, reconstructs images, or measures texts.
 
     Images are prepared as for the run's evaluation. Files are decoded in several threads while the
     network computes.
 
     Args:
-      given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1, or
-        as a sequence of arrays of one shape; or paths, folders and patterns as those of
-        `jaxdl predict`. For a language model, paths of texts. For a run on own arrays, an array as
-        in training: images, vectors [N, F] or sequences [N, T, F]. For a run on a table, a table:
-        a file, a data frame or a dict of column → values.
-      distort: whether the config's distortion is applied, as evaluation does.
-      invert: whether each pixel v becomes 255 − v.
-      batch_size: images of a batch; None for that of the run's evaluation, with which the result
-        equals the evaluation to the bit.
+      given: images as an array [N, H, W] or [N, H, W, C], uint8 or floating point from 0 to 1; a
+        sequence of arrays of equal shape; or paths, folders and patterns as for `jaxdl predict`.
+        For a language model, paths of texts. For a run on arrays of a user, an array as in
+        training: images, vectors [N, F] or sequences [N, T, F]. For a run on a table, a table: a
+        file, a data frame or a dict of column → values.
+      distort: whether to apply the config's distortion, as evaluation does.
+      invert: whether to replace each pixel v by 255 − v.
+      batch_size: images per batch. With None, the batch size of the run's evaluation, the result
+        equals the evaluation bit for bit.
       lengths: number of real steps of each sequence; None if all steps are real.
 
     Returns:
@@ -72,7 +72,7 @@ class Run(record.Run):
       regression, Reconstructions of an autoencoder, or a Measured for each text.
 
     Raises:
-      ValueError: an input that cannot be read, or images of another shape, type or range.
+      ValueError: an input cannot be read, or has an invalid shape, type or range.
       OSError: a file does not exist, or the run has no checkpoint.
     """
     if self.kind == 'language_model':
@@ -85,16 +85,16 @@ class Run(record.Run):
       labels.append(batch.labels)
       kept = ('outputs', 'errors') if self.kind == 'autoencoder' else ('outputs',)
       parts.append({name: outputs[name][: len(batch.names)] for name in kept})
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     known = np.concatenate(labels) if found.has_labels else None
     if self.kind == 'autoencoder':
-      pictures = subject.pictures(self.config, whole['outputs'])
-      return Reconstructions(tuple(names), whole['errors'], pictures, known)
+      pictures = subject.pictures(self.config, joined['outputs'])
+      return Reconstructions(tuple(names), joined['errors'], pictures, known)
     if self.kind == 'regressor':
       targets = self.config['dataset']['targets']
-      values = results.in_own_unit(whole['outputs'], targets)
+      values = results.in_own_unit(joined['outputs'], targets)
       return Regressions(tuple(targets['names']), tuple(names), values)
-    logits = whole['outputs']
+    logits = joined['outputs']
     if self.kind == 'multi_label':
       return LabelPredictions(self.classes, tuple(names), results.sigmoid(logits), logits)
     classes = results.class_names(self.classes, logits.shape[-1])
@@ -103,7 +103,7 @@ class Run(record.Run):
   def features(
     self, given: Paths | Images | Table, layer: str, *, batch_size: int | None = None
   ) -> Float[np.ndarray, 'N ...']:
-    """The output of a layer after its activation.
+    """Computes the output of a layer after its activation.
 
     Args:
       given: images, as in `predict`.
@@ -111,12 +111,12 @@ class Run(record.Run):
       batch_size: as in `predict`.
 
     Returns:
-      [N, …], the output for each image.
+      The output for each image, [N, …].
 
     Raises:
-      ValueError: an unknown layer (the message lists the names), a language model, or images as in
-        `predict`.
-      OSError: as `predict`.
+      ValueError: the layer is unknown (the message lists the layers), the run is a language model,
+        or an image is invalid, as in `predict`.
+      OSError: as in `predict`.
     """
     self._refuse_texts('features')
     predictor = self._predictor(False, batch_size)
@@ -131,24 +131,24 @@ class Run(record.Run):
     """Evaluates the network as training does.
 
     Args:
-      data: the name of one of the run's splits, such as 'test', whose examples are read again and
-        whose metrics equal the summary's; or (images, labels) as in `predict`, labels [N] being
-        numbers or names of classes; or a folder of class folders. For a run on own arrays, (x, y)
-        or (x, y, lengths), or their file; the labels are as in training. For a run on a table, a
-        table with the target column.
-      distort: whether the config's distortion is applied, as evaluation does.
+      data: name of a split of the run, such as 'test', whose examples are read again; (images,
+        labels), with images as in `predict` and labels [N] as indices or names of classes; or a
+        folder of class folders. The metrics of a split equal those in the summary. For a run on
+        arrays of a user, (x, y) or (x, y, lengths), or their file, with labels as in training. For
+        a run on a table, a table with the target column.
+      distort: whether to apply the config's distortion, as evaluation does.
 
     Returns:
-      Metrics by the names of the summary without the split, such as 'loss' and 'accuracy', and
+      Metrics named as in the summary, without the split, such as 'loss' and 'accuracy', and
       'examples', the number of examples over which they are averaged.
 
     Raises:
-      ValueError: data without labels, or as `predict`.
-      OSError: the data cannot be read, or as `predict`.
+      ValueError: the data have no labels, or as in `predict`.
+      OSError: the data cannot be read, or as in `predict`.
     """
     if isinstance(data, str) and data in self._splits:
       return self._evaluated_split(data, distort)
-    self._refuse_texts('evaluate', ': give the name of a split, such as test')
+    self._refuse_texts('evaluate', '; give the name of a split, such as test')
     has_rows = self.kind in ('regressor', 'multi_label')
     if isinstance(data, tuple) and (has_rows or own_arrays.is_own(self.config)):
       found = inputs.Found((own_arrays.stack(self.config, *data),))
@@ -173,17 +173,17 @@ class Run(record.Run):
     data_dir: str | pathlib.Path | None = None,
     folder: str | pathlib.Path | None = None,
   ) -> pathlib.Path:
-    """Writes the network in the format of another tool, compared by that format's own runtime.
+    """Exports the network to the format of another tool and checks the result there.
 
     Args:
       format: 'onnx' | 'stablehlo' | 'safetensors' | 'keras' | 'torch'.
       raw, step, data_dir, folder: as in `exports.export_run`.
 
     Returns:
-      The main file, in the folder `export` of the run.
+      Path of the main file, in the folder `export` of the run.
 
     Raises:
-      ValueError, ImportError, OSError: as `exports.export_run`.
+      ValueError, ImportError, OSError: as in `exports.export_run`.
     """
     place = self.packed or self.folder
     found, _ = of_run.export_run(
@@ -234,15 +234,15 @@ class Run(record.Run):
 
   @property
   def _splits(self) -> Sequence[str]:
-    """The names of the run's splits; a run of format 1 has them only in its config."""
+    """Names of the run's splits; a run of format 1 has them only in its config."""
     examples = self.config['dataset'].get('examples')
     return list(examples or self.config['data']['splits'])
 
   def _found(self, given: Any, lengths: Any = None) -> inputs.Found:
-    """The inputs of paths or of images, vectors or sequences in memory."""
+    """Returns the inputs of paths, or of images, vectors or sequences in memory."""
     paths, is_own = _as_paths(given), own_arrays.is_own(self.config)
     if lengths is not None and (paths is not None or not is_own):
-      raise ValueError('lengths are for sequences in memory: leave them out')
+      raise ValueError('lengths applies to sequences in memory: leave it out')
     if paths is not None:
       read = functools.partial(own_arrays.from_file, self.config) if is_own else None
       classes, endings = subject.folder_classes(self.config), own_arrays.endings(self.config)
@@ -263,12 +263,12 @@ class Run(record.Run):
   def _measured(self, given: Any) -> list[texts.Measured]:
     paths = _as_paths(given)
     if paths is None:
-      raise ValueError(f'{self.folder} holds a language model: give the paths of texts')
+      raise ValueError(f'{self.folder} is a run of a language model: give the paths of texts')
     return [self._text_predictor.measure(file) for file in inputs.texts(paths)]
 
   def _refuse_texts(self, method: str, fix: str = '') -> None:
     if self.kind == 'language_model':
-      raise ValueError(f'{self.folder} holds a language model: {method} is for images{fix}')
+      raise ValueError(f'{self.folder} is a run of a language model: {method} needs images{fix}')
 
 
 def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
@@ -279,10 +279,10 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
     trust_code: whether the copy of the run's own code may be executed (docs/sharing.md).
 
   Returns:
-    Run; its network and variables are read at their first use.
+    The Run. Its network and variables are read at first use.
 
   Raises:
-    FileNotFoundError: the folder holds no run.
+    FileNotFoundError: the folder contains no run.
     ValueError: one of its files is damaged.
   """
   found = record.load(workdir, trust_code=trust_code)
@@ -290,7 +290,7 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
 
 
 def _as_paths(given: Any) -> list[str | os.PathLike] | None:
-  """Paths as a list; None for images."""
+  """Returns paths as a list; None for images."""
   if isinstance(given, (str, os.PathLike)):
     return [given]
   is_list = isinstance(given, (list, tuple)) and bool(given)
@@ -300,29 +300,30 @@ def _as_paths(given: Any) -> list[str | os.PathLike] | None:
 
 
 def _as_array(given: Any) -> np.ndarray:
-  """Images in memory as one array."""
+  """Returns images in memory as one array."""
   if hasattr(given, 'shape'):
     return np.asarray(given)
   shapes = {np.shape(one) for one in given}
   if len(shapes) > 1:
     raise ValueError(
       f'the images have different shapes, such as {" and ".join(map(str, sorted(shapes)[:2]))}: '
-      'give images of one shape, or files'
+      'give images of equal shape, or files'
     )
   return np.asarray(given)
 
 
 def _sound(batches: Iterator[stream.Batch]) -> Iterator[stream.Batch]:
-  """The same batches; raises ValueError for the first input that cannot be read."""
+  """Yields the batches. Raises ValueError for the first input that cannot be read."""
   for batch in batches:
     if batch.faults:
-      raise ValueError(f'{batch.faults[0]}: give image files, or leave it out')
+      raise ValueError(f'{batch.faults[0]}: replace it, or leave it out')
     yield batch
 
 
 def _metrics(total: Total) -> dict[str, float]:
   if not total.count:
     raise ValueError(
-      'no label is known: give (images, labels), the name of a split, or a folder of class folders'
+      'the data have no labels: give (images, labels), the name of a split, or a folder of class '
+      'folders'
     )
   return {**total.metrics(), 'examples': total.count}

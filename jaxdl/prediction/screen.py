@@ -1,20 +1,23 @@
-"""Tables on the screen."""
+"""Tables in the terminal."""
 
 from collections.abc import Collection, Sequence
 
-ROWS = 20  # rows of a table, unless all are wanted
-LONGEST = 44  # characters of a file's name
+ROWS = 20  # maximum number of printed rows, without --all
+LONGEST = 44  # maximum number of characters of a file name
 
 
 def lines(
   columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int] = ()
 ) -> list[str]:
-  """The lines of a table with aligned columns.
+  """Formats a table with aligned columns.
 
   Args:
     columns: titles.
     rows: cells of each row.
-    numbers: the columns that are aligned on the right.
+    numbers: indices of the right-aligned columns.
+
+  Returns:
+    The lines of the table.
   """
   cells = [list(columns), *map(list, rows)]
   widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -28,6 +31,6 @@ def lines(
 
 
 def short(name: str) -> str:
-  """A file's name as it can be printed, without the beginning of a long one."""
+  """Returns a printable file name. Long names are truncated at the beginning."""
   name = name.encode(errors='backslashreplace').decode().replace('\n', '\\n')
   return name if len(name) <= LONGEST else f'…{name[1 - LONGEST :]}'

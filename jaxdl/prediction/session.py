@@ -1,4 +1,4 @@
-"""Predicts all inputs of a command in one pass and writes what was asked for."""
+"""Predicts all inputs of a command in one pass and writes the requested files."""
 
 import contextlib
 import dataclasses
@@ -20,19 +20,19 @@ from jaxdl.views import attributions
 from jaxdl.views.subject import Subject
 
 FAR, FAR_OF_ONE = 2.5, 2.5  # standard deviations; see `appearance_warning`
-FOLDER, PICTURES, PAGE = 'predictions', 'explained', 'page.html'  # in the folder of a run
+FOLDER, PICTURES, PAGE = 'predictions', 'explained', 'page.html'  # names in the folder of a run
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-  """What a prediction does besides the table.
+  """Options of a prediction.
 
   Attributes:
-    out: a file of results; None for none.
-    explain: names of attribution methods, [] for the usual ones; None draws no pictures.
-    page: whether the HTML page is written.
-    show_all: whether all rows are kept for the screen.
-    skip: whether inputs that cannot be read are skipped.
+    out: file for the results, or None.
+    explain: names of attribution methods, [] for the default ones; None draws no pictures.
+    page: whether to write the HTML page.
+    show_all: whether to print all rows.
+    skip: whether to leave out inputs that cannot be read.
     invert, distort: as in `Run.predict`.
   """
 
@@ -47,17 +47,17 @@ class Choice:
 
 @dataclasses.dataclass
 class Outcome:
-  """What was found.
+  """Result of a prediction.
 
   Attributes:
-    count: number of inputs that were predicted.
-    rows: the rows for the screen.
+    count: number of predicted inputs.
+    rows: the printed rows.
     counts: (class or label, number of inputs predicted as it), the most frequent first.
-    metrics: of the inputs whose class is known, or of all inputs of an autoencoder.
-    labelled: their number.
-    faults: the inputs that cannot be read.
-    files: the files that were written.
-    warning: a line about inputs that look unlike the training images; '' for none.
+    metrics: metrics of the labelled inputs; of all inputs for an autoencoder.
+    labelled: number of inputs over which the metrics are averaged.
+    faults: inputs that cannot be read.
+    files: the written files.
+    warning: one line if the inputs look unlike the training images; otherwise ''.
   """
 
   count: int
@@ -74,12 +74,12 @@ class Session:
   """One pass over the inputs of a command.
 
   Args:
-    subject: the network, without examples.
+    subject: the network; its examples are not used.
     found: the inputs.
-    choice: what is written.
+    choice: the options.
 
   Raises:
-    ValueError: a method of `explain` that does not apply to the network.
+    ValueError: a method of `explain` is unknown or does not apply to the network.
   """
 
   def __init__(self, subject: Subject, found: Found, choice: Choice):
@@ -114,14 +114,14 @@ class Session:
     """Predicts all inputs.
 
     Args:
-      advance: function that is called with the number of inputs done so far.
+      advance: function that is called with the number of processed inputs.
 
     Returns:
       Outcome.
 
     Raises:
-      ValueError: an input cannot be read and is not skipped, or none can be read; nothing is
-        written then.
+      ValueError: an input cannot be read, without `skip`, or no input can be read. Nothing is
+        written.
       OSError: a file cannot be written.
     """
     kept, faults, total = [], [], Total(self._predictor.capacity)
@@ -146,7 +146,7 @@ class Session:
         count += len(batch.names)
         advance(count + len(faults))
       if not count:
-        raise ValueError(f'no input can be read, the first one being {faults[0]}: replace them')
+        raise ValueError(f'no input can be read: {faults[0]}; give image files')
     order = [number for number in np.argsort(-counts, kind='stable') if counts[number]]
     outcome = Outcome(
       count=count,
@@ -167,13 +167,13 @@ class Session:
   def _batches(self) -> Iterator[Batch]:
     for batch in stream.batches(self._found, self._preparation, self._predictor.batch_size):
       if batch.faults and not self._choice.skip:
-        raise ValueError(f'{batch.faults[0]}: replace it, or add --skip to leave such inputs out')
+        raise ValueError(f'{batch.faults[0]}: replace it, or add --skip to leave out such inputs')
       yield batch
 
   def _outputs(
     self, stack: contextlib.ExitStack
   ) -> tuple[results.Writer | None, explained.Pages | None, Page | None]:
-    """Opens the file of results and prepares the pictures and the page."""
+    """Opens the results file and prepares the pictures and the page."""
     choice, subject = self._choice, self._subject
     writer = pages = page = None
     if choice.out:
@@ -208,7 +208,7 @@ class Session:
         page.add(screen.short(row.name), row.cells, picture, of_row, wrong=row.wrong)
 
   def _maps(self, of_batch, found):
-    """The maps of the inputs of a batch, or the reconstructions of an autoencoder."""
+    """Returns the maps of the inputs of a batch, or the reconstructions of an autoencoder."""
     count = len(of_batch)
     if self._rebuilds:
       rebuilt = self._subject.seen(found['outputs'][:count])
@@ -219,10 +219,10 @@ class Session:
     inputs = found['inputs'][:count]
     predicted = np.array([row.predicted for row in of_batch], np.int32)
     maps = []
-    for first in range(0, count, explained.A_PAGE):
-      part = slice(first, first + explained.A_PAGE)
-      # Full pages, so that the programs are compiled once.
-      missing = explained.A_PAGE - len(inputs[part]) if count > explained.A_PAGE else 0
+    for first in range(0, count, explained.PER_PICTURE):
+      part = slice(first, first + explained.PER_PICTURE)
+      # Pad the last part, so that the programs are compiled only once.
+      missing = explained.PER_PICTURE - len(inputs[part]) if count > explained.PER_PICTURE else 0
       padded = [
         np.concatenate([values[part], np.repeat(values[:1], missing, axis=0)])
         for values in (inputs, predicted)
@@ -231,7 +231,7 @@ class Session:
     return maps
 
   def _shown(self, kept: list[rows.Row]) -> list[rows.Row]:
-    """The rows for the screen among those so far: the first ones, or those of the worst errors."""
+    """Returns the rows to print: the first ones, or the largest errors of an autoencoder."""
     kept = [dataclasses.replace(row, values=row.brief()) for row in kept]
     if self._rebuilds:
       kept.sort(key=lambda row: -row.score)
@@ -247,39 +247,41 @@ class Session:
 def appearance_warning(
   mean: np.ndarray, count: int, recorded: dict[str, list[float]], *, inverted: bool = False
 ) -> str:
-  """A warning about inputs whose average brightness or contrast is far from training's.
+  """Warns if the average brightness or contrast of the inputs is unlike the training images.
 
-  Far are 2.5 standard deviations of the training images plus 2.5 / √count, since a single image may
-  be unusual. The averages of each class of MNIST, Fashion-MNIST, CIFAR-10 and Hoda are within 2.3.
+  The limit is 2.5 + 2.5 / √count standard deviations of the training images; a single image may be
+  unusual. The averages of each class of MNIST, Fashion-MNIST, CIFAR-10 and Hoda are within 2.3
+  standard deviations.
 
   Args:
     mean: average of `appearance.of_images` over the inputs.
     count: number of inputs.
-    recorded: the statistic of the training images.
+    recorded: statistics of the training images.
     inverted: whether the inputs were inverted.
 
   Returns:
-    One line; '' if they are not far.
+    The warning, in one line; '' within the limit.
   """
   limit = FAR + FAR_OF_ONE / np.sqrt(count)
   brightness, contrast = appearance.distance(mean, recorded)
   opposite, _ = appearance.distance(np.array([1 - mean[0], mean[1]]), recorded)
   parts = []
   if abs(brightness) > limit:
-    parts.append(f'{abs(brightness):.1f} deviations {"brighter" if brightness > 0 else "darker"}')
+    word = 'brighter' if brightness > 0 else 'darker'
+    parts.append(f'{abs(brightness):.1f} standard deviations {word}')
   if abs(contrast) > limit:
-    words = 'richer' if contrast > 0 else 'poorer'
-    parts.append(f'{abs(contrast):.1f} deviations {words} in contrast')
+    word = 'higher' if contrast > 0 else 'lower'
+    parts.append(f'{abs(contrast):.1f} standard deviations {word} in contrast')
   if not parts:
     return ''
-  line = f'the inputs are {" and ".join(parts)} than the training images on average'
+  line = f'on average, the inputs are {" and ".join(parts)} than the training images'
   if abs(brightness) > limit and abs(opposite) <= limit:
-    return f'{line}: {"leave --invert out" if inverted else "add --invert, which makes them alike"}'
+    return f'{line}: {"leave --invert out" if inverted else "add --invert"}'
   return f'{line}: the predictions may be wrong'
 
 
 def _label(row: rows.Row) -> str:
-  """The text beside an input in a picture."""
+  """Returns the text next to an input in a picture."""
   name = pathlib.PurePath(screen.short(row.name)).name
   if row.predicted < 0:
     return f'{name}\n{row.score:.4f}'
@@ -290,18 +292,18 @@ def _label(row: rows.Row) -> str:
 
 
 def _heading(columns: Sequence[str], signed: Sequence[int], kind: str) -> str:
-  """What the maps of a picture show."""
+  """Returns the heading of pictures, which explains the maps."""
   if explained.RECONSTRUCTION in columns:
     return 'inputs and reconstructions; red is brighter than expected, blue darker'
   why = attributions.WHY.get(kind, attributions.WHY['classifier'])
-  text = f'why {why}? Each map on its own scale, from dark to bright'
-  of_sign = ' and '.join(columns[number] for number in signed)
-  text += f'; {of_sign}: red speaks for it, blue against' if of_sign else ''
-  return f'{text}. A map of one colour: nothing speaks for it'
+  text = f'attribution of {why}. Each map has its own scale, from dark to bright'
+  with_sign = ' and '.join(columns[number] for number in signed)
+  text += f'; {with_sign}: red supports it, blue opposes it' if with_sign else ''
+  return f'{text}. A map of one colour is zero everywhere'
 
 
 def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
-  """(lead, counts, remarks) of the page."""
+  """Returns (lead, counts, remarks) of the page."""
   lead = f'{outcome.count:,} inputs, {subject.config["model"]["name"]} on {subject.name}'
   if outcome.metrics:
     lead += f': {described(outcome)}'
@@ -312,7 +314,7 @@ def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
 
 
 def described(outcome: Outcome) -> str:
-  """The metrics in words, such as 'accuracy 98.71 % of 10,000 labelled inputs'."""
+  """Describes the metrics, such as 'accuracy 98.71 % of 10,000 labelled inputs'."""
   metrics = outcome.metrics
   if 'accuracy' in metrics:
     labelled = f'{outcome.labelled:,} labelled inputs'

@@ -1,4 +1,4 @@
-"""Reads inputs in a pool of threads while the device computes, in constant memory."""
+"""Reads inputs in several threads, with constant memory, while the device computes."""
 
 import collections
 import dataclasses
@@ -13,14 +13,14 @@ from jaxdl.data.photographs import decode
 from jaxdl.prediction.images import Preparation, VectorPreparation
 from jaxdl.prediction.inputs import File, Files, Found, Source, Stack
 
-CHUNK = 64  # inputs that a thread reads at a time
+CHUNK = 64  # inputs per task of a thread
 MOST_THREADS = 4
-AHEAD = 2  # chunks that are read ahead, for each thread
+AHEAD = 2  # chunks per thread to read ahead
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-  """An input that cannot be read: its name, and why in one line."""
+  """An input that cannot be read, and the reason in one line."""
 
   name: str
   reason: str
@@ -31,14 +31,14 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
-  """Inputs that are computed together.
+  """A batch of inputs.
 
   Attributes:
     names: name of each input.
-    images: their pixels, or vectors or sequences.
+    images: pixels, or vectors or sequences.
     labels: as in `inputs.Stack`.
-    index: their positions among all inputs, those that cannot be read included.
-    faults: inputs between them that cannot be read.
+    index: positions among all inputs, including inputs that cannot be read.
+    faults: inputs of the batch that cannot be read.
   """
 
   names: list[str]
@@ -55,14 +55,14 @@ def batches(
 
   Args:
     found: the inputs.
-    preparation: how their images are prepared.
-    batch_size: inputs of a batch; the last one may have fewer.
+    preparation: preparation of the images.
+    batch_size: inputs per batch. The last batch may have fewer.
 
   Yields:
-    Batch.
+    Batches.
 
   Raises:
-    ValueError: an array has images that the network does not take.
+    ValueError: an array has an invalid shape, type or range.
   """
   waiting: Batch | None = None
   for part in _parts(found, preparation):
@@ -75,7 +75,7 @@ def batches(
 
 
 def _parts(found: Found, preparation: Preparation | VectorPreparation) -> Iterator[Batch]:
-  """Reads chunks of all sources in threads; a few of them are ready ahead."""
+  """Reads chunks of all sources in threads, a few chunks ahead."""
   decode.load_library()
   threads = min(MOST_THREADS, os.cpu_count() or 1)
   pool = futures.ThreadPoolExecutor(threads)
@@ -104,10 +104,10 @@ def _read(
 ) -> Batch:
   """Reads the inputs first .. stop - 1 of a source."""
   if isinstance(source, Stack):
-    called = source.name or 'the array'
+    name = source.name or 'the array'
     return Batch(
       names=[f'{source.name}[{number}]' for number in range(first, stop)],
-      images=preparation.of_array(source.images[first:stop], called),
+      images=preparation.of_array(source.images[first:stop], name),
       labels=source.labels[first:stop],
       index=np.arange(position, position + stop - first, dtype=np.int32),
       faults=[],
@@ -143,9 +143,9 @@ def _pixels(
 ) -> Shaped[np.ndarray, '1 ...'] | Fault:
   try:
     return preparation.of_file(file.read())
-  except Exception as error:  # the code of each format raises exceptions of its own types
+  except Exception as error:  # decoders raise exceptions of many types
     if type(error).__name__ == 'UnidentifiedImageError':
-      return Fault(file.name, 'no known image format')
+      return Fault(file.name, 'unknown image format')
     reason = ' '.join(str(error).split()) or type(error).__name__
     return Fault(file.name, reason if isinstance(error, ValueError | OSError) else 'it is damaged')
 

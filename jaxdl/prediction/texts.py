@@ -1,4 +1,4 @@
-"""How well a language model predicts texts: bits per character and perplexity."""
+"""Measures bits per character and perplexity of texts under a language model."""
 
 import dataclasses
 import math
@@ -17,22 +17,22 @@ from jaxdl.data.dataset import Split
 from jaxdl.prediction.inputs import File
 from jaxdl.step import steps, tasks
 
-STEPS = 64  # steps of one compiled call
-FIX = 'replace it, or add --skip to leave such characters out'
+STEPS = 64  # steps per compiled call
+FIX = 'replace it, or add --skip to leave out such characters'
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-  """How well a language model predicts a text, read as one stream from its first character.
+  """Metrics of a text under a language model, which reads the text as one stream.
 
   Attributes:
     name: name of the text.
-    characters: number of predicted characters: all but the first.
-    bits_per_character: mean of −log2 of the probability of each character.
-    perplexity: 2 to the bits per character.
-    accuracy: share of the characters that are the most probable ones.
+    characters: number of predicted characters, which are all except the first.
+    bits_per_character: mean of −log2 p, where p is the predicted probability of a character.
+    perplexity: 2 ** bits_per_character.
+    accuracy: fraction of characters with the highest predicted probability.
     loss: mean cross-entropy in nats.
-    left_out: number of characters that are not in the vocabulary and were left out.
+    left_out: number of characters that were left out because they are not in the vocabulary.
   """
 
   name: str
@@ -45,10 +45,10 @@ class Measured:
 
 
 class TextPredictor:
-  """Measures texts with one compiled program, in steps of as many characters as in training.
+  """Measures texts with one compiled program.
 
   Args:
-    config: the config of a run of a language model.
+    config: the config of a language model's run.
     model: linen module.
     variables: its variables.
   """
@@ -66,22 +66,21 @@ class TextPredictor:
     """Measures a text.
 
     Args:
-      file: its name and bytes, in the encoding of the training text (`config.data.encoding`, or
-        UTF-8).
-      skip: whether characters that are not in the vocabulary are left out.
+      file: the text, in the encoding of the training text (`config.data.encoding`, or UTF-8).
+      skip: whether to leave out characters that are not in the vocabulary.
 
     Returns:
       Measured.
 
     Raises:
-      ValueError: the text has another encoding, has fewer than two characters, or has characters
-        that are not in the vocabulary; the message names the first one with its line and column.
+      ValueError: the text has another encoding, has fewer than two characters, or contains a
+        character that is not in the vocabulary; the message gives its line and column.
     """
     text, left_out = self._known(file.name, _decoded(file, self.vocabulary, self._encoding), skip)
     if len(text) < 2:
       raise ValueError(
-        f'{file.name} has {len(text)} characters to read: give a text of at least 2, of which all '
-        'but the first are predicted'
+        f'{file.name} has {len(text)} known characters: give a text of at least 2, because the '
+        'first is not predicted'
       )
     split = characters.streams(
       characters.encode(text, self.vocabulary), batch_size=1, time_step=self._time_step
@@ -94,13 +93,13 @@ class TextPredictor:
     )
 
   def sums(self, split: Split) -> dict[str, np.ndarray]:
-    """Sums over the characters of a split, added as in evaluation.
+    """Returns sums over the characters of a split, computed as in evaluation.
 
     Args:
       split: as returned by `characters.streams`.
 
     Returns:
-      Name → sum over all predicted characters; 'count' is their number.
+      Name → sum over all predicted characters. 'count' is the number of characters.
     """
     arrays = {'character': jnp.asarray(split.arrays['character'])}
     carried = None
@@ -113,7 +112,7 @@ class TextPredictor:
     return jax.device_get(carried[0])
 
   def _sums_of_steps(self, variables, carried, batches):
-    """(sums, carry) after a number of steps."""
+    """Returns (sums, carry) after several steps."""
 
     def one(carried, batch):
       sums, carry = carried
@@ -126,13 +125,13 @@ class TextPredictor:
     return steps.eval_step(variables, batch, model=self._model, task=self._task)
 
   def _zeros(self, batches):
-    """(sums, carry) before the first step."""
+    """Returns (sums, carry) before the first step."""
     first = jax.tree.map(lambda values: values[0], batches)
     shapes = jax.eval_shape(self._step, self._variables, first)
     return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), shapes)
 
   def _known(self, name: str, text: str, skip: bool) -> tuple[str, int]:
-    """The text without unknown characters, and their number."""
+    """Returns the text without unknown characters, and the number of these."""
     unknown = set(text) - set(self.vocabulary)
     if not unknown:
       return text, 0
@@ -149,7 +148,7 @@ class TextPredictor:
 
 
 def _decoded(file: File, vocabulary: tuple[str, ...], encoding: str) -> str:
-  """The text of a file; line ends of Windows become \\n unless the vocabulary has them."""
+  """Returns the text of a file. Converts Windows line ends unless the vocabulary has them."""
   content = file.read()
   if not content:
     raise ValueError(f'{file.name} is empty: give a text of at least 2 characters')
@@ -163,6 +162,6 @@ def _decoded(file: File, vocabulary: tuple[str, ...], encoding: str) -> str:
 
 
 def _padded(feed: Mapping[str, np.ndarray]) -> dict[str, Int32[np.ndarray, 'S B'] | np.ndarray]:
-  """A feed of STEPS steps; the steps that are added have no character that counts."""
+  """Pads a feed to STEPS steps. The added steps have length 0."""
   missing = STEPS - len(feed['length'])
   return {name: np.pad(values, ((0, missing), (0, 0))) for name, values in feed.items()}

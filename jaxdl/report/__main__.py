@@ -54,14 +54,8 @@ def main(arguments: Sequence[str]) -> int:
   ]
   own = packed.results_of(runs[0]) / 'report.html'
   file = pathlib.Path(chosen.out or (own if len(runs) == 1 else 'compare.html'))
-  if chosen.out and not file.parent.is_dir():
-    raise FileNotFoundError(
-      f'--out={file}: the folder {file.parent} does not exist: create it, or name another'
-    )
-  if file.is_dir():
-    raise IsADirectoryError(
-      f'--out={file} is a folder: name a file in it, such as {file / "compare.html"}'
-    )
+  if chosen.out or file.is_dir():
+    command.output_file(file, example='compare.html')
   there = ', replaces the previous file' if file.exists() else ''
   is_own = len(runs) == 1 and not chosen.out
   trust = chosen.trust_code

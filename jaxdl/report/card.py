@@ -1,7 +1,7 @@
-"""The model card of a run: what a trained network is, what was measured, and how to use it.
+"""The model card of a run: describes the network, its data, metrics and use.
 
-A card has the same content as Markdown (`card.md`) and as a section of the report. A fact that the
-run's files do not have is left out.
+The Markdown file (`card.md`) and the section of the report have the same content. Facts that are
+missing in the files of the run are left out.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ from jaxdl.runs.record import Run
 from jaxdl.step import metrics, watch
 from jaxdl.step.intervals import wilson
 
-MOST_CLASSES = 100  # most rows of the table of recalls; of more classes, the lowest ones are shown
-NAMED = 20  # most classes that a sentence names
+MOST_CLASSES = 100  # maximum number of rows in the table of recalls, lowest recalls first
+NAMED = 20  # maximum number of class names in a sentence
 NETWORKS = {
   'cnn': 'convolutional network',
   'recurrent': 'recurrent network',
   'language_model': 'language model',
   'transformer': 'transformer',
 }
-DOES = {  # task → what the network does; {inputs} and {classes} are filled in
+PURPOSE = {  # task → sentence about the network
   'classify': 'It assigns {inputs} to {classes}.',
   'classify_by_squared_error': 'It assigns {inputs} to {classes}.',
   'reconstruct': 'It reconstructs {inputs}.',
@@ -44,10 +44,11 @@ class Block:
   """A block of a card: a paragraph, a list, a table or code.
 
   Attributes:
-    text: the text of a paragraph, or code.
-    points: the points of a list.
-    columns, rows, numbers: a table, as in the page; `numbers` are the columns of numbers.
-    language: language of the code; '' for a text that is not code.
+    text: text of a paragraph, or code.
+    points: items of a list.
+    columns, rows: titles and cells of a table.
+    numbers: indices of the table's numeric columns.
+    language: language of the code; '' for a paragraph.
   """
 
   text: str = ''
@@ -63,9 +64,9 @@ class Part:
   """A part of a card.
 
   Attributes:
-    heading: its heading.
-    blocks: its content.
-    in_page: whether the report shows it; it does not where the page has the same table elsewhere.
+    heading: the heading.
+    blocks: the content.
+    in_page: whether the report includes the part; False if the report has the same table elsewhere.
   """
 
   heading: str
@@ -76,16 +77,16 @@ class Part:
 def of_run(
   record: Run, lead: str, layers: Sequence[Sequence[str]], place: str | None = None
 ) -> list[Part]:
-  """The card of a run.
+  """Returns the model card of a run.
 
   Args:
-    record: Run.
+    record: the run.
     lead: one sentence about the run.
     layers: rows (name, type, input, output, parameters, trainable) of the layer table.
-    place: how commands name the run; None for `record.place`.
+    place: path of the run in commands; None for `record.place`.
 
   Returns:
-    The parts that are not empty.
+    The nonempty parts.
 
   Raises:
     ValueError: a file of the run or of an analysis is damaged.
@@ -106,11 +107,11 @@ def of_run(
 
 
 def markdown(parts: Iterable[Part], title: str) -> str:
-  """The card as Markdown; special characters of names are escaped.
+  """Formats a model card as Markdown. Special characters in names are escaped.
 
   Args:
-    parts: the parts, as returned by `of_run`.
-    title: name of the run.
+    parts: parts of the card, as returned by `of_run`.
+    title: title of the run.
   """
   texts = [f'# Model card: {escaped(title)}']
   for part in parts:
@@ -133,23 +134,23 @@ def _markdown(block):
 
 
 def escaped(text: str) -> str:
-  """Escapes what Markdown would read as markup; line breaks become spaces."""
+  """Escapes the special characters of Markdown and replaces line breaks by spaces."""
   return re.sub(r'([\\`*\[\]<>|#~&])', r'\\\1', ' '.join(text.split()))
 
 
 def _network(record, lead, layers):
   model = record.config['model']
-  kind = NETWORKS.get(model['name'], f'network of the model {model["name"]!r}')
+  kind = NETWORKS.get(model['name'], f'network of type {model["name"]!r}')
   cell = f' ({model["cell"].upper()})' if 'cell' in model else ''
   size = ''
   if 'parameters' in record.summary:
     size = f' with {record.summary["parameters"]:,} parameters'
-  what = f'A {kind}{cell}{size}.'
-  does = DOES.get(records.task(record.config) or '', '')
+  description = f'A {kind}{cell}{size}.'
+  purpose = PURPOSE.get(records.task(record.config) or '', '')
   shape = _shape(record)
-  if does and shape and _classes(record):
-    what += ' ' + does.format(inputs=f'inputs of shape {shape}', classes=_classes(record))
-  blocks = [Block(f'{lead}.'), Block(what)]
+  if purpose and shape and _classes(record):
+    description += ' ' + purpose.format(inputs=f'inputs of shape {shape}', classes=_classes(record))
+  blocks = [Block(f'{lead}.'), Block(description)]
   if layers:
     columns = ('layer', 'type', 'input', 'output', 'parameters', 'trainable')
     blocks.append(Block(columns=columns, rows=layers, numbers=(4, 5)))
@@ -217,20 +218,23 @@ def _figures(record):
     return Part('Figures', [Block('The network has not been evaluated yet.')])
   blocks = [
     Block(columns=('figure', 'value', '95 % interval', 'examples'), rows=rows, numbers=(1, 2, 3)),
-    Block(f'At step {record.summary["step"]:,}, the checkpoint of {watch.of(record.config).best}.'),
+    Block(
+      f'The figures are from step {record.summary["step"]:,}, the checkpoint with '
+      f'{watch.of(record.config).best}.'
+    ),
   ]
   if any(row[2] != '–' for row in rows):
     blocks.append(
       Block(
-        "The interval is Wilson's. It covers the choice of the examples. It does not cover another "
-        'seed of the training.'
+        'The interval is the Wilson score interval. It accounts for the choice of the examples, '
+        'but not for the seed of the training.'
       )
     )
   if any(row[0].startswith('validation ') for row in rows):
     blocks.append(
       Block(
-        'The validation examples chose the checkpoint, so the validation figures are slightly '
-        'optimistic.'
+        'The checkpoint was selected on the validation examples, so the validation figures are '
+        'slightly optimistic.'
       )
     )
   return Part('Figures with intervals', blocks)
@@ -240,7 +244,7 @@ def _interval(key, value, examples):
   metric = metrics.find(key)
   if metric is None or not metric.is_share or value is None or not examples:
     return '–'
-  if not 0 <= value <= 1:  # NaN, or a damaged figure
+  if not 0 <= value <= 1:  # NaN, or damaged
     return '–'
   return _between(key, *wilson(value, examples))
 
@@ -256,7 +260,7 @@ def _per_class(record, place):
   facts = results.of_analysis(record, 'confusion')
   if not facts or facts.get('step') != record.summary['step']:
     made = f'python -m jaxdl.analyze {shlex.quote(place)} --only=errors'
-    text = 'The recall of each class was not measured. This command measures it:'
+    text = 'The recall of each class was not measured. To measure it, run:'
     return Part('Recall of each class', [Block(text), Block(made, language='bash')])
   with results.errors_naming(record, 'confusion.npz'):
     with np.load(record.results / 'analysis/confusion.npz') as arrays:
@@ -268,8 +272,8 @@ def _per_class(record, place):
     rows = [_recall(key, str(facts['classes'][i]), int(right[i]), int(totals[i])) for i in shown]
   which = f' {facts["split"]}' if isinstance(facts.get('split'), str) else ''
   text = (
-    f'The share of the examples of a class that were assigned to it, on {int(totals.sum()):,}'
-    f'{which} examples.'
+    f'The fraction of the examples of a class that were assigned to this class, on '
+    f'{int(totals.sum()):,}{which} examples.'
   )
   if len(totals) > MOST_CLASSES:
     text += f' The {MOST_CLASSES} classes with the lowest recall are shown.'
@@ -288,24 +292,24 @@ def _recall(key, name, right, total):
 
 def _untested(record):
   data, examples = record.config['data'], record.config.get('dataset', {}).get('examples', {})
-  points = [f'Data from another source than {data["name"]}.']
+  points = [f'Data from other sources than {data["name"]}.']
   if record.remark:
     points.insert(0, f'The original data: {record.remark}.')
   if examples and 'test' not in examples:
     points.insert(
       0,
-      'Test examples: the data have no test split here, so there are no figures of examples that '
-      'had no influence on the training or on the choice of the checkpoint.',
+      'Test examples: the data have no test split, so no figures are independent of the training '
+      'and of the selection of the checkpoint.',
     )
   shape = _shape(record)
   is_text = records.task(record.config) == 'next_char'
   if shape and not is_text:
-    points.append(f'Inputs of another size than {shape}.')
+    points.append(f'Inputs of other sizes than {shape}.')
   if is_text:
-    points.append('Characters that are not among those of the training text.')
+    points.append('Characters that do not occur in the training text.')
   elif 'classify' in str(records.task(record.config)):
-    points.append('Inputs that belong to none of the classes: the network assigns one to each.')
-  points.append('Another seed: the figures are those of a single run.')
+    points.append('Inputs of other classes: the network assigns them to one of its classes.')
+  points.append('Other seeds: the figures are from a single run.')
   return Part('Not tested', [Block(points=points)])
 
 
@@ -349,7 +353,7 @@ def _training(record):
   rows += _origin(config.get('origin', {}))
   if summary:
     spent = datetime.timedelta(seconds=round(summary['seconds']))
-    rows += [['device', summary['device']], ['time', f'{spent} (evaluation included)']]
+    rows += [['device', summary['device']], ['time', f'{spent} (including evaluation)']]
     saved = files.saved_on(record.folder, summary['step'])
     rows.append(['checkpoint written on', saved and f'{saved} (UTC)'])
   known = [[name, str(value)] for name, value in rows if value not in (None, '')]
@@ -387,8 +391,8 @@ def _checksums(record):
     return Part('Checksum', [])
   name = f'checkpoints/{step}/model'
   text = (
-    'The sha256 of the sorted list of the files of the checkpoint and their sha256, as sha256sum '
-    'prints it:'
+    'The sha256 of the sorted list of the checkpoint files and their sha256, in the format of '
+    'sha256sum:'
   )
   command = (
     f'cd {name} && find * -type f ! -name {integrity.NOTE} | LC_ALL=C sort | xargs sha256sum '

@@ -59,7 +59,8 @@ def write_page_and_card(
   """Writes `report.html` and the model card `card.md` of a run.
 
   Args:
-    workdir: the run's folder, or the file of a packed run, which gets them in a folder beside it.
+    workdir: the run's folder, or the file of a packed run. The files of RUN.zip are written to
+      RUN.results.
     trust_code: as in `runs.code.linked`, for the layer table.
 
   Returns:
@@ -273,7 +274,9 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(f'At step {step:,}, the checkpoint of {watch.of(record.config).best}.')
+    remarks.append(
+      f'The figures are from step {step:,}, the checkpoint with {watch.of(record.config).best}.'
+    )
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')
@@ -296,7 +299,7 @@ def _environment(record):
     return counted
   spent = datetime.timedelta(seconds=round(summary['seconds']))
   rows = [
-    ['time', f'{spent} (all sessions, evaluation included)'],
+    ['time', f'{spent} (all sessions, including evaluation)'],
     ['device', summary['device']],
     ['data', summary['data']],
     *counted,

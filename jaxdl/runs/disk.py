@@ -68,7 +68,7 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   """
   folder = pathlib.Path(folder)
   if paths.is_packed(folder):
-    raise ValueError(f'{folder} is a packed run, which is only read: name a folder')
+    raise ValueError(f'{folder} is a packed run, which is read-only: name a folder')
   try:
     str(folder).encode()
   except UnicodeEncodeError:

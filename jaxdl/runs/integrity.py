@@ -57,7 +57,7 @@ def check(found: dict[str, int], expected: dict[str, int]) -> None:
   """Raises DamagedError if two results of `checksums` differ; it names the first such leaf."""
   for path in sorted(found.keys() | expected.keys()):
     if found.get(path) != expected.get(path):
-      raise DamagedError(f'{path} is not what was saved')
+      raise DamagedError(f'the checksum of {path} differs')
 
 
 def _of_array(array):

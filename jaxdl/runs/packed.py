@@ -1,11 +1,11 @@
-"""A packed run: one .zip file with what is needed to use and to describe a trained network.
+"""Packed runs: one .zip file with the trained network, its metrics and its description.
 
-`opened` gives the folder of a run for a folder or for a packed run, so that everything that reads a
-run reads both. Nothing in a packed run is executed. Its files are checked before they are used:
+`opened` returns the folder of a run, or the unpacked folder of a packed run. Nothing in a packed
+run is executed. Before its files are used, it checks
 
 - names: relative paths of plain characters, without '..', links, duplicates or folders;
 - sizes: at most `LARGEST` bytes, `MOST_FILES` files and `RATIO` times the size of the .zip;
-- content: sha256 of every file, as `manifest.json` lists them; other files are refused.
+- content: the sha256 of every file must equal that in `manifest.json`, which must list every file.
 """
 
 import hashlib
@@ -25,34 +25,39 @@ from typing import Any
 from jaxdl.config import paths
 from jaxdl.runs import code, disk, files, integrity
 
-FORMAT = 1  # of a packed run
+FORMAT = 1  # version of the format
 MANIFEST = 'manifest.json'
 REQUIRED = ('config.json', 'summary.json')
-TEXTS = ('metrics.jsonl', 'weights.jsonl')  # copied as they are: they hold numbers only
-ITEMS = ('model', 'config', 'checksums', 'metrics')  # of a checkpoint; 'train' only resumes
-LARGEST = 4 << 30  # bytes of all files
+TEXTS = ('metrics.jsonl', 'weights.jsonl')  # copied unchanged; they contain only numbers
+ITEMS = (
+  'model',
+  'config',
+  'checksums',
+  'metrics',
+)  # of a checkpoint, without 'train', which is only needed to resume
+LARGEST = 4 << 30  # maximum number of unpacked bytes
 MOST_FILES = 10_000
-RATIO, SMALL = 100, 1 << 24  # bytes of the files for each byte of the .zip, above SMALL bytes
+RATIO, SMALL = 100, 1 << 24  # maximum compression ratio, if more than SMALL bytes are unpacked
 MANIFEST_LARGEST = 4 << 20  # bytes
-BLOCK = 1 << 20  # bytes
-NAME = re.compile(r'[A-Za-z0-9_.][A-Za-z0-9_.+=-]*')  # one component of a file's name
-TIME = (1980, 1, 1, 0, 0, 0)  # of every file, the earliest that a .zip can have
-ABSOLUTE = re.compile(r'(?:~[\w.-]*|[A-Za-z]:|)[/\\]')  # how an absolute path begins
+BLOCK = 1 << 20  # bytes read at a time
+NAME = re.compile(r'[A-Za-z0-9_.][A-Za-z0-9_.+=-]*')  # a path component
+TIME = (1980, 1, 1, 0, 0, 0)  # modification time of all files; the earliest in a .zip
+ABSOLUTE = re.compile(r'(?:~[\w.-]*|[A-Za-z]:|)[/\\]')  # beginning of an absolute path
 ABSOLUTE_INSIDE = re.compile(r'(?<![\w.~:/\\-])(?:~[\w.-]*|[A-Za-z]:)?[/\\](?:[^\s\'",/\\]+[/\\])*')
 QUOTED = re.compile(r"""(['"])((?:~[\w.-]*|[A-Za-z]:|)[/\\][^'"]*)\1""")
 
 
 def opened(path: str | os.PathLike) -> pathlib.Path:
-  """The folder of a run: of a packed run, its copy in the cache, which is made if it is not sound.
+  """Returns the folder of a run. A packed run is unpacked into the cache if necessary.
 
   Args:
-    path: a run's folder, or the file of a packed run. Any other path is returned as it is.
+    path: a run's folder, or the file of a packed run. Any other path is returned unchanged.
 
   Returns:
-    The folder; that of a packed run is named after the sha256 of the file.
+    The folder. The folder of a packed run is in the cache and named after the file's sha256.
 
   Raises:
-    ValueError: the file is damaged, is no packed run, or is not safe to unpack.
+    ValueError: the file is damaged, is not a packed run, or is not safe to unpack.
     OSError: the file cannot be read, or the cache folder cannot be written.
   """
   path = pathlib.Path(path)
@@ -65,35 +70,35 @@ def opened(path: str | os.PathLike) -> pathlib.Path:
 
 
 def results_of(place: str | os.PathLike) -> pathlib.Path:
-  """The folder to which results of a run go: of RUN.zip, RUN.results; else the run's folder."""
+  """Returns the output folder of a run: its own folder, or RUN.results for RUN.zip."""
   place = pathlib.Path(place)
   return place.with_suffix('.results') if paths.is_packed(place) else place
 
 
 def name_of(place: str | os.PathLike) -> str:
-  """The name of a run's folder, or that of a packed run without '.zip'."""
+  """Returns the name of a run's folder, or of a packed run without '.zip'."""
   place = pathlib.Path(place)
   return place.stem if paths.is_packed(place) else place.resolve().name
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
-  """What is packed of a run, without the absolute paths of this machine.
+  """Returns the files of a packed run, without the absolute paths of this machine.
 
-  The checkpoint has no optimizer state: a packed run can be used but not resumed.
+  The checkpoint has no optimizer state, so a packed run can be used but not resumed.
 
   Args:
     folder: the run's folder.
 
   Returns:
-    Name → content of config.json, summary.json, command.txt, the journals, the copies of own code
-    and the best checkpoint.
+    Name → content, of config.json, summary.json, command.txt, the journals, the copies of the run's
+    own code and the best checkpoint.
 
   Raises:
     FileNotFoundError: the run has no summary, or its best checkpoint is missing.
     ValueError: a file is damaged.
   """
   if not (folder / 'summary.json').is_file():
-    raise FileNotFoundError(f'{folder} has no summary.json: train the run to its end first')
+    raise FileNotFoundError(f'{folder} has no summary.json: finish its training first')
   summary = files.read_json(folder / 'summary.json', files.summary_keys())
   config = files.read_json(folder / 'config.json', files.CONFIG)
   found = {
@@ -112,11 +117,11 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def _checkpoint(folder, step):
-  """The files of a checkpoint; its config has no absolute paths, and a checksum that fits."""
+  """Returns the files of a checkpoint. Its config has no absolute paths and a new checksum."""
   place = folder / 'checkpoints' / str(step)
   if not place.is_dir():
     raise FileNotFoundError(
-      f'{folder} has no checkpoint of step {step:,}, of which its figures are: train it again'
+      f'{folder} has no checkpoint of step {step:,}, which summary.json describes: train it again'
     )
   found = {}
   for file in sorted(place.rglob('*')):
@@ -144,10 +149,10 @@ NAMES = ('classes', 'class_names', 'labels', 'targets', 'features', 'table')
 
 
 def without_paths(value: Any) -> Any:
-  """Plain JSON data of a run without absolute paths.
+  """Removes absolute paths from plain JSON data.
 
-  The key 'data_dir' is removed. Any other absolute path, such as that of a folder of photographs,
-  is reduced to its last component. Names of classes, targets and columns are not changed.
+  The key 'data_dir' is removed. Any other absolute path is reduced to its last component. Names of
+  classes, targets and columns are not changed.
 
   Args:
     value: the data.
@@ -164,14 +169,14 @@ def without_paths(value: Any) -> Any:
 
 
 def command_without_paths(text: str) -> str:
-  """A command line in which every absolute path is reduced to its last component.
+  """Reduces every absolute path in a command line to its last component.
 
   Args:
     text: the command line, quoted for a shell.
   """
   try:
     words = shlex.split(text)
-  except ValueError:  # not quoted as a shell expects
+  except ValueError:  # invalid quoting
     return ABSOLUTE_INSIDE.sub('', text)
   return shlex.join(_word_without_paths(word) for word in words)
 
@@ -187,7 +192,7 @@ def _word_without_paths(word):
 
 
 def _relative(text):
-  """The last component of an absolute path; another text is returned as it is."""
+  """Returns the last component of an absolute path. Other text is returned unchanged."""
   if not ABSOLUTE.match(text):
     return text
   return re.split(r'[/\\]', text.rstrip('/\\'))[-1] or '.'
@@ -198,16 +203,15 @@ def _json(value):
 
 
 def write(file: pathlib.Path, contents: Mapping[str, bytes], version: str) -> None:
-  """Writes a packed run; the same contents give the same bytes.
+  """Writes a packed run. Equal contents result in equal bytes.
 
   Args:
-    file: its path, which ends in .zip. A file that is there is replaced when the new one is
-      complete.
-    contents: name → content of every file but the manifest.
+    file: path of the .zip file. An existing file is replaced after the new one is complete.
+    contents: name → content of every file except the manifest.
     version: version of jaxdl, for the manifest.
 
   Raises:
-    ValueError: the result would be refused by `opened`.
+    ValueError: `opened` would reject the result.
     OSError: the file cannot be written.
   """
   sums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
@@ -231,11 +235,11 @@ def write(file: pathlib.Path, contents: Mapping[str, bytes], version: str) -> No
 
 
 class _Refused(ValueError):
-  """Why a .zip is not used, as the end of a sentence that begins with its name."""
+  """Reason why a .zip is rejected; the message continues a sentence that starts with its name."""
 
 
 def _is_sound(folder):
-  """Whether an unpacked run is complete and its files are those of its manifest."""
+  """Returns whether the files of an unpacked run match its manifest."""
   try:
     sums = _sums(json.loads((folder / MANIFEST).read_text(encoding='utf-8')))
     return all(integrity.of_file(folder / name) == digest for name, digest in sums.items())
@@ -244,14 +248,14 @@ def _is_sound(folder):
 
 
 def _unpack(path, target):
-  """Unpacks and checks a packed run beside its place in the cache, then puts it there."""
+  """Unpacks a packed run into a temporary folder, checks it, and moves it to `target`."""
   try:
     disk.make_folder(target.parent)
     aside = pathlib.Path(tempfile.mkdtemp(prefix=f'{target.name[:8]}-', dir=target.parent))
   except OSError as error:
     raise type(error)(
       f'{path} cannot be unpacked into {target.parent} ({error.strerror or error}): set '
-      'XDG_CACHE_HOME to a folder that can be written'
+      'XDG_CACHE_HOME to a writable folder'
     ) from error
   try:
     _extract_to(path, aside / 'run')
@@ -259,7 +263,7 @@ def _unpack(path, target):
       target.rename(aside / 'damaged')
     (aside / 'run').rename(target)
   except OSError:
-    if not _is_sound(target):  # or another process was first
+    if not _is_sound(target):  # if sound, another process unpacked it first
       raise
   finally:
     shutil.rmtree(aside, ignore_errors=True)
@@ -274,13 +278,13 @@ def _extract_to(path, folder):
     raise ValueError(f'{path} {error}') from error
   except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
     raise ValueError(
-      f'{path} is damaged or is no .zip file ({integrity.reason(error)}): give a file of '
-      'jaxdl.pack, or fetch it again'
+      f'{path} is damaged or not a .zip file ({integrity.reason(error)}): give a file written by '
+      'jaxdl.pack, or download it again'
     ) from error
 
 
 def _copy(archive, member, digest, file):
-  """Writes a member of a .zip to a file, and compares its sha256; None for the manifest."""
+  """Writes a member of a .zip to a file and checks its sha256, unless `digest` is None."""
   file.parent.mkdir(parents=True, exist_ok=True)
   found = hashlib.sha256()
   with archive.open(member) as packed, file.open('xb') as plain:
@@ -288,73 +292,76 @@ def _copy(archive, member, digest, file):
       found.update(block)
       plain.write(block)
   if digest is not None and found.hexdigest() != digest:
-    raise _Refused(f'is damaged ({member.filename} is not what was packed): fetch it again')
+    raise _Refused(f'is damaged (the checksum of {member.filename} differs): download it again')
 
 
 def _checked(archive, size):
-  """(member, sha256) of every file of a .zip of `size` bytes; the manifest has None.
+  """Checks a .zip of `size` bytes.
+
+  Returns:
+    (member, sha256) of every file; the sha256 of the manifest is None.
 
   Raises:
-    _Refused: the file is no packed run, or is not safe to unpack.
+    _Refused: the file is not a packed run, or is not safe to unpack.
   """
   members = archive.infolist()
   for member in members:
     _check_member(member)
   names = [member.filename for member in members]
   if len({name.lower() for name in names}) < len(names):
-    raise _Refused('has two files of the same name: do not use this file')
+    raise _Refused('contains two files with the same name: do not use it')
   below = {str(parent) for name in names for parent in pathlib.PurePosixPath(name).parents}
   if below & set(names):
-    raise _Refused('has a file in the place of a folder: do not use this file')
+    raise _Refused('contains a file and a folder with the same name: do not use it')
   total = sum(member.file_size for member in members)
   if len(names) > MOST_FILES or total > LARGEST or total > max(SMALL, RATIO * size):
     raise _Refused(
-      f'would unpack {len(names):,} files of {total:,} bytes from {size:,}: do not use this file'
+      f'would unpack to {len(names):,} files of {total:,} bytes, from {size:,} bytes: do not use it'
     )
   sums = _manifest(archive, names)
   return [(member, sums.get(member.filename)) for member in members]
 
 
 def _check_member(member):
-  """Raises _Refused for a member of a .zip that is no file with a plain, relative path."""
+  """Raises _Refused unless a member of a .zip is a regular file with a plain, relative path."""
   name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
   plain = name == member.orig_filename and all(
     NAME.fullmatch(part) and part.strip('.') for part in name.split('/')
   )
   if not plain:
-    raise _Refused(f'holds {ascii(name)}, which is no path of a run: do not use this file')
+    raise _Refused(f'contains {ascii(name)}, which is not a plain relative path: do not use it')
   if kind not in (0, stat.S_IFREG):
-    raise _Refused(f'holds {name}, which is no ordinary file: do not use this file')
+    raise _Refused(f'contains {name}, which is not a regular file: do not use it')
   if member.flag_bits & 1:
-    raise _Refused('is encrypted: give a file of jaxdl.pack')
+    raise _Refused('is encrypted: give a file written by jaxdl.pack')
 
 
 def _manifest(archive, names):
-  """The sha256 of the files, name → digest; _Refused if these are not the other files."""
-  no_run = 'is no packed run: give a file of jaxdl.pack'
+  """Returns the sha256 of the files, name → digest. They must be the files of the manifest."""
+  not_a_run = 'is not a packed run: give a file written by jaxdl.pack'
   if MANIFEST not in names or archive.getinfo(MANIFEST).file_size > MANIFEST_LARGEST:
-    raise _Refused(no_run)
+    raise _Refused(not_a_run)
   try:
     found = json.loads(archive.read(MANIFEST))
     sums = _sums(found)
   except (ValueError, RecursionError) as error:
     if isinstance(error, _Refused):
       raise
-    raise _Refused(no_run) from error
+    raise _Refused(not_a_run) from error
   if not sums.keys() >= set(REQUIRED):
-    raise _Refused(no_run)
+    raise _Refused(not_a_run)
   if {*sums, MANIFEST} != set(names):
     other = min({*sums, MANIFEST} ^ set(names))
-    raise _Refused(f'is damaged ({other} is missing, or was added): fetch it again')
+    raise _Refused(f'is damaged ({other} is missing or unexpected): download it again')
   return sums
 
 
 def _sums(manifest):
-  """The sha256 of the files of a manifest, name → digest."""
+  """Returns the sha256 of the files of a manifest, name → digest."""
   number = manifest.get('format') if isinstance(manifest, dict) else None
   sums = manifest.get('files') if isinstance(manifest, dict) else None
   if not isinstance(number, int) or not isinstance(sums, dict):
-    raise ValueError('no manifest')
+    raise ValueError('not a manifest')
   if number > FORMAT:
     raise _Refused(
       f'was packed by a newer version (format {number}; this one reads up to {FORMAT}): update '

@@ -237,12 +237,12 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
     Run; its network and variables are read at their first use.
 
   Raises:
-    FileNotFoundError: the folder holds no run.
+    FileNotFoundError: the folder contains no run.
     ValueError: one of its files is damaged.
   """
   place, folder = pathlib.Path(workdir), packed.opened(workdir)
   if not (folder / 'config.json').is_file():
-    raise FileNotFoundError(f'{folder} holds no run: give the folder of a run')
+    raise FileNotFoundError(f'{folder} contains no run: give the folder of a run')
   config = files.read_json(folder / 'config.json', files.CONFIG)
   format.check(config, folder)
   summary, command = folder / 'summary.json', folder / 'command.txt'

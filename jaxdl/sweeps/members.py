@@ -150,7 +150,7 @@ def _choices(number, axis):
   twice = [name for name in named if named.count(name) > 1]
   if twice:
     raise ValueError(
-      f'config.axes[{number}] has two choices of the name {twice[0]!r}: give each a name of its own'
+      f'config.axes[{number}] has two choices with the name {twice[0]!r}: give each another name'
     )
   if not all(isinstance(name, str) for name in names):
     raise ValueError(

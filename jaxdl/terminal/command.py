@@ -263,7 +263,7 @@ def print_quietly(found: Any, *, quiet: bool) -> None:
 
 
 def check_folder(folder: str | os.PathLike) -> None:
-  """Checks that a path is that of a folder or of a packed run.
+  """Checks that a path is a folder or a packed run.
 
   Raises:
     NotADirectoryError: the path is another file.
@@ -283,6 +283,38 @@ def check_folder(folder: str | os.PathLike) -> None:
     if near:
       fix = f'did you mean {place.parent / near}?'
     raise FileNotFoundError(f'{folder} does not exist: {fix}')
+
+
+def output_file(
+  out: str | os.PathLike, *, example: str, suffixes: Sequence[str] = ()
+) -> pathlib.Path:
+  """Checks the path of --out.
+
+  Args:
+    out: value of --out.
+    example: file name for messages, such as 'compare.html'.
+    suffixes: valid file name suffixes in lower case, such as ('.csv', '.jsonl'); () for any.
+
+  Returns:
+    The path.
+
+  Raises:
+    IsADirectoryError: the path is a folder.
+    ValueError: the file name has another suffix.
+    FileNotFoundError: the folder of the file does not exist.
+  """
+  file = pathlib.Path(out)
+  if file.is_dir():
+    raise IsADirectoryError(f'--out={out} is a folder: name a file in it, such as {file / example}')
+  if suffixes and file.suffix.lower() not in suffixes:
+    raise ValueError(
+      f'--out={out} is not a {" or ".join(suffixes)} file: name one, such as {example}'
+    )
+  if not file.parent.is_dir():
+    raise FileNotFoundError(
+      f'--out={out}: the folder {file.parent} does not exist: create it, or name another'
+    )
+  return file
 
 
 def _check_run(folder):

@@ -25,7 +25,7 @@ class _Handler:
 def stop_signals() -> Iterator[list[int]]:
   """Records SIGTERM and Ctrl-C inside the `with` block instead of ending the process.
 
-  Blocks may be nested, such as that of a run in that of a sweep; each block records the signal.
+  Blocks may be nested, such as a run in a sweep; each block records the signal.
   Python allows signal handlers only in the main thread. In other threads the list stays empty.
 
   Yields:

@@ -309,7 +309,7 @@ def _check_classes(keys, data):
   """Raises ValueError if the folder of a split of photographs lacks a class."""
   if data.name == 'image_folder':
     splits = keys.data.get('splits')
-    given = splits if isinstance(splits, dict) else division.WHOLE
+    given = splits if isinstance(splits, dict) else division.COMPLETE
     division.check_classes(given, data.per_class, data.classes)
 
 

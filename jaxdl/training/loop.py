@@ -61,7 +61,7 @@ class Session:
     is_alone: whether it is the only run of its program.
     best: best score of the watched metric so far (`step.watch`); by default, the lowest validation
       loss.
-    unsaved: (State of the best score, that score, sums since the last log) until it is saved;
+    unsaved: (State with the best score, that score, sums since the last log) until it is saved;
       otherwise None.
     fault: why the run no longer trains; None while it trains.
   """
@@ -474,7 +474,7 @@ def _observe(experiment, state, step, measured, screen):
 
 
 def _keep(session, current, step, score, since_log, screen, *, due):
-  """Keeps the state of the best score; if due, saves it and the current state.
+  """Keeps the state with the best score; if due, saves it and the current state.
 
   Args:
     session: Session.
@@ -512,7 +512,7 @@ def _keep(session, current, step, score, since_log, screen, *, due):
 
 
 def _save_unsaved(session):
-  """Saves the state of the best score, if it is not saved yet."""
+  """Saves the state with the best score, if it is not saved yet."""
   if session.unsaved is not None:
     _save(session, *session.unsaved)
     session.unsaved = None

@@ -121,8 +121,8 @@ def read(
     workdir: the run's folder.
     step: 'best' | 'last' | int.
     count: maximum number of examples; None for all that fit into 1 GiB.
-    data_dir: folder of the prepared data sets; None for that of the run.
-    folder: folder of the photographs; None for that of the run.
+    data_dir: folder of the prepared data sets; None for the folder used in training.
+    folder: folder of the photographs; None for the folder used in training.
     examples: whether to read data; if False, inputs and labels are empty, and images is None.
     trust_code: as in `runs.code.linked`.
 
@@ -209,7 +209,7 @@ def data_of_run(
 
   Args:
     workdir: the run's folder.
-    config: the run's config, with its facts about the data ('dataset').
+    config: the run's config, including the facts about its data ('dataset').
     data_dir, folder: as in `read`.
 
   Returns:

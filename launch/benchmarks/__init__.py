@@ -1,3 +1,3 @@
 """What `launch.benchmarks.benchmark` runs: the same workload in jaxdl, plain Flax, Keras and
-PyTorch, each in a process of its own.
+PyTorch, each in a separate process.
 """

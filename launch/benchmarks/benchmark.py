@@ -190,7 +190,7 @@ def _compare_grouped_runs(parser, options):
 
 
 def _measure_and_store(parser, options):
-  """Measures workloads and writes each one's figures as soon as they are there."""
+  """Measures workloads and writes the figures of each as soon as they are available."""
   import jax
 
   names = _chosen_workloads(parser, options)

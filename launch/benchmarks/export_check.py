@@ -1,10 +1,10 @@
-"""Exports every config of the package with random weights in every format, and compares.
+"""Exports every config, with random weights, to every format and compares the outputs.
 
     python -m launch.benchmarks.export_check [CONFIG …]
 
-The networks are initialised as training does; batch statistics and biases are drawn at random, so
-that an error in one of them shows. The inputs are 256 random images, or 2,048 random characters.
-The table is that of docs/export.md. Nothing is trained, and no data set needs to be prepared.
+The networks are initialised as in training. Batch statistics and biases are random, so errors in
+them are detected. The inputs are 256 random images (fewer if they are large) or 2,048 random
+characters. The output is the table in docs/export.md. Nothing is trained, and no data are needed.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ from jaxdl.training import experiment
 
 
 def main() -> None:
-  """Prints the table in Markdown: a row for each config, a column for each format."""
+  """Prints a Markdown table with a row for each config and a column for each format."""
   formats = [
     name
     for name, one in exports.FORMATS.items()
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _network(name, raw=False):
-  with downloads(False):  # stands in for data that are not prepared
+  with downloads(False):  # uses a placeholder if the data are not prepared
     built = experiment.build(reading.read_config(name), name)
   inputs = np.zeros((1, *built.data.input_shape()), built.data.inputs.dtype)
   variables = built.recipe.model.init({'params': jax.random.key(0)}, inputs)

@@ -22,7 +22,7 @@ def measure(rounds: int = 5) -> tuple[float, float]:
 
 
 def _fastest(function, array, rounds):
-  """Seconds of the quickest call, each on the result of the one before."""
+  """Returns the seconds of the fastest call. Each call is on the result of the previous one."""
   array, times = function(array).block_until_ready(), []
   for _ in range(rounds):
     began = time.perf_counter()

@@ -94,7 +94,7 @@ def race(folder: str, kinds: Sequence[str], *, rounds: int, seconds: float) -> d
   Args:
     folder: the files of `workloads.write`.
     kinds: contenders, 'jaxdl' first.
-    rounds: turns that count; the one before them, which compiles, does not.
+    rounds: number of counted turns, after one turn that compiles.
     seconds: approximate length of a turn of jaxdl.
 
   Returns:

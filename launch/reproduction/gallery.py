@@ -1,10 +1,10 @@
-"""Packs trained runs of the reports into the gallery of the documentation.
+"""Packs trained runs of the reports for the gallery of the documentation.
 
     python -m launch.reproduction.gallery [--runs=runs] [--out=docs/gallery]
 
-A run is in <runs>/<config>/seed0 or <runs>/<config>. It must be finished, and of the config as it
-is now. Its recall of each class is measured first, so that its card has it. The table of the
-gallery page is written from the packed runs.
+A run is read from <runs>/<config>/seed0 or <runs>/<config>. It must be finished, and its config
+must equal the current one. The recall of each class is measured first and included in the model
+card. The table of the gallery page is generated from the packed runs.
 """
 
 import pathlib
@@ -20,18 +20,20 @@ from jaxdl.step.intervals import wilson
 from jaxdl.terminal import command
 from launch.reproduction import results_table, run_folders
 
-NAMES = ('lstm_mnist', 'gru_mnist', 'rnn_mnist', 'cnn_cifar10')  # weights of less than 2 MB
-LARGEST = 1_500_000  # bytes of a packed run
+NAMES = ('lstm_mnist', 'gru_mnist', 'rnn_mnist', 'cnn_cifar10')  # their weights have less than 2 MB
+LARGEST = 1_500_000  # maximum number of bytes of a packed run
 BEGIN, END = '<!-- gallery -->', '<!-- /gallery -->'
 HEAD = ('run', 'data', 'parameters', 'test accuracy', '95 % interval', 'seed', 'size')
 
 
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code, 1 if a run is missing."""
-  parser = command.Parser(description='Pack trained runs into the gallery of the documentation.')
-  parser.add_argument('--runs', default='runs', metavar='DIR', help='folder of <config>/seed0')
-  parser.add_argument('--out', default='docs/gallery', metavar='DIR', help="the gallery's folder")
-  parser.add_argument('--only', metavar='NAME,NAME', help=f'some of {", ".join(NAMES)}')
+  parser = command.Parser(description='Pack trained runs for the gallery of the documentation.')
+  parser.add_argument(
+    '--runs', default='runs', metavar='DIR', help='folder that contains <config>/seed0'
+  )
+  parser.add_argument('--out', default='docs/gallery', metavar='DIR', help='folder of the gallery')
+  parser.add_argument('--only', metavar='NAME,NAME', help=f'pack only some of {", ".join(NAMES)}')
   chosen = parser.parse_args(arguments[1:])
   names = chosen.only.split(',') if chosen.only else NAMES
   out, missing = pathlib.Path(chosen.out), 0
@@ -50,14 +52,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def lacking(folder: pathlib.Path, name: str) -> str:
-  """Why a run is not for the gallery; '' if it is.
+  """Returns why a run cannot be in the gallery; '' if it can.
 
   Args:
     folder: the run's folder.
     name: name of the config.
   """
   if not (folder / 'config.json').is_file():
-    return f'{folder} holds no run'
+    return f'{folder} contains no run'
   run = load(folder)
   if not run.finished:
     return f'{folder} is {run_folders.progress(run)}'
@@ -67,7 +69,7 @@ def lacking(folder: pathlib.Path, name: str) -> str:
 
 
 def add(folder: pathlib.Path, file: pathlib.Path) -> None:
-  """Measures the recall of each class of a run, unless it is known, and packs the run.
+  """Measures the recall of each class of a run, unless already measured, and packs the run.
 
   Args:
     folder: the run's folder.
@@ -84,15 +86,15 @@ def add(folder: pathlib.Path, file: pathlib.Path) -> None:
   print(f'{file}: {found["bytes"] / 1e3:,.0f} kB')
   if found['bytes'] > LARGEST:
     raise ValueError(
-      f'{file} has {found["bytes"]:,} bytes: at most {LARGEST:,} are for the gallery'
+      f'{file} has {found["bytes"]:,} bytes: remove it, because {LARGEST:,} are allowed'
     )
 
 
 def table(folder: pathlib.Path) -> str:
-  """The packed runs of a folder as a Markdown table, in the order of `NAMES`.
+  """Returns a Markdown table of the packed runs in a folder, in the order of `NAMES`.
 
   Args:
-    folder: the folder of the packed runs.
+    folder: folder of the packed runs.
   """
   files = [folder / f'{name}.zip' for name in NAMES]
   rows = [_row(file, load(file)) for file in files if file.is_file()]

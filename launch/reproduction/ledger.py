@@ -30,11 +30,11 @@ runs' files by `python -m launch.reproduction.reproduce --ledger`.
 - **inconsistent in the source**: the report contradicts itself, so no run can agree with it.
 - **not run**: there is no finished run.
 
-Our figures are those of the checkpoint of the lowest validation loss (training: of the last line
-logged up to it). The interval of an accuracy is Wilson's on the examples counted, widened by
-1.96 · deviation / √seeds for several seeds; that of another figure is the mean ± 1.96 · deviation /
-√seeds, and a single seed has none. Two groups of runs that counted the same examples are compared
-over their seeds.
+Our figures are from the checkpoint with the lowest validation loss (training figures: from the last
+line logged up to it). The interval of an accuracy is the Wilson interval of the counted examples,
+widened by 1.96 · deviation / √seeds for several seeds. The interval of other figures is the mean
+± 1.96 · deviation / √seeds; a single seed has none. Two groups of runs that counted the same
+examples are compared over their seeds.
 """
 
 

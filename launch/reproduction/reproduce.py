@@ -5,8 +5,8 @@
     python -m launch.reproduction.reproduce --table-only [--readme=README.md]
     python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
 
-Each run is a process of its own. Finished runs are not repeated and interrupted ones are resumed:
-rerun the command until nothing is left to do.
+Each run is a separate process. Finished runs are not repeated, and interrupted runs are resumed.
+Rerun the command until all runs are finished.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
   trains = not (chosen.table_only or chosen.ledger)
   if not trains and not runs.is_dir():
     raise ValueError(
-      f'--runs={chosen.runs} is not a folder: give the one that holds <config>/seed<S>'
+      f'--runs={chosen.runs} is not a folder: give the folder that contains <config>/seed<S>'
     )
   failed = trains and run_all(
     plan(names, chosen.seeds, runs), configs, chosen.budget_minutes * 60, overrides
@@ -135,7 +135,7 @@ def module_and_flags(name: str, seed: int | None, folder: pathlib.Path) -> list[
 
 
 def run_child(arguments: Sequence[str], seconds: float) -> tuple[int, str]:
-  """Runs Python in a process of its own, which SIGTERM stops when its time is up.
+  """Runs Python in a separate process and stops it with SIGTERM when its time is up.
 
   A stopped run saves its state.
 

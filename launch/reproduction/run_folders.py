@@ -26,7 +26,7 @@ class Group:
     name: a config's, or 'sweeps/<sweep>/<label>'.
     reported: the report's figures and its 'source'.
     runs: seed → Run.
-    changed: keys in which a run differs from the config as it is now.
+    changed: keys in which a run differs from the current config.
   """
 
   name: str

@@ -9,7 +9,7 @@ from launch.reproduction import interval
 
 
 def figure(key: str, value) -> str:
-  """A figure as it is shown, with its unit.
+  """Formats a figure with its unit.
 
   Args:
     key: its name, such as 'accuracy' or 'test_accuracy'.

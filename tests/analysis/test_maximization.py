@@ -197,8 +197,8 @@ def test_defaults_of_maximize_are_those_of_its_signature():
   np.testing.assert_array_equal(found, again)
 
 
-def test_a_unit_that_is_off_by_hand():
-  """The unit is its pixel less 0.9, so that the ReLU is off for the gray image; other pixels stay."""
+def test_maximize_inactive_unit_equals_hand_values():
+  """The unit is its pixel minus 0.9, so the ReLU is 0 for the gray image. Only its pixel changes."""
   layers = (dict(kind='conv', features=1, kernel=1),)
   model = models.build(dict(name='cnn', activation='relu', layers=layers))
   kernel, bias = np.ones((1, 1, 1, 1), np.float32), np.float32([-0.9])
@@ -239,7 +239,7 @@ def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    (dict(shape=(8, 7)), r'shape=\(8, 7\) is not that of an image'),
+    (dict(shape=(8, 7)), r'shape=\(8, 7\) is not the shape of an image'),
     (dict(n=0), 'n=0 and steps=256: use at least one'),
     (dict(low=1.0), 'low=1.0 is not below high=1.0'),
     (dict(jitter=-1), 'jitter=-1 is negative'),

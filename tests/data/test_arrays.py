@@ -311,7 +311,7 @@ FAULTS = {
   'division': (
     (IMAGES, CLASSES),
     {'splits': '80/30'},
-    r"splits='80/30' adds up to 110, not to 100",
+    r"splits='80/30' adds up to 110 instead of 100",
   ),
   'both': ((IMAGES, CLASSES), {'file': 'a.npz'}, r"file='a.npz' is set, but data is given too"),
   'set': (

@@ -1,4 +1,4 @@
-"""Folders of photographs without splits: how they are divided, and that runs keep their splits."""
+"""Division of folders of photographs without splits; runs keep their splits."""
 
 import shutil
 
@@ -20,7 +20,7 @@ FOOD = ROOT.parent / 'shared/data/food'
 
 
 def fill(folder, sizes, split=''):
-  """Writes photographs of different content, the last class first."""
+  """Writes different photographs, the last class first."""
   for label, (name, size) in reversed(list(enumerate(sizes.items()))):
     (folder / split / name).mkdir(parents=True)
     for number in reversed(range(size)):
@@ -35,7 +35,7 @@ def load(folder, splits=None, **options):
 
 
 def names(folder, splits=None, *, seed=0, **options):
-  """Split → set of the photographs' paths below the folder."""
+  """Returns split → set of the paths of its photographs, relative to the folder."""
   found = photographs.read(folder, **{'source': 'folder', **options})
   divided = division.divide(found, splits, seed=seed)
   return {
@@ -47,8 +47,8 @@ def names(folder, splits=None, *, seed=0, **options):
   }
 
 
-def test_class_folders_are_divided_by_class(tmp_path):
-  """Every class has its share in each split, to one photograph, and every photograph is in one."""
+def test_division_is_stratified_by_class(tmp_path):
+  """Each split has its share of every class, and each photograph is in one split."""
   data = load(fill(tmp_path, SIZES))
   assert data.per_class == {'train': [32, 11, 1], 'validation': [4, 1, 1], 'test': [4, 1, 1]}
   assert data.division == '80/10/10'
@@ -63,8 +63,8 @@ def test_class_folders_are_divided_by_class(tmp_path):
   assert load(tmp_path, '75/25/0').per_class == {'train': [30, 10, 2], 'validation': [10, 3, 1]}
 
 
-def test_the_division_depends_on_seed_and_names_alone(tmp_path):
-  """Not on the place of the folder, on the order of its files or on their times."""
+def test_division_depends_only_on_seed_and_names(tmp_path):
+  """The path of the folder, and the order and times of its files, have no effect."""
   parts = names(fill(tmp_path / 'one', SIZES))
   files = sorted((tmp_path / 'one').rglob('*.png'))
   for file in np.random.default_rng(0).permutation(files):
@@ -77,7 +77,7 @@ def test_the_division_depends_on_seed_and_names_alone(tmp_path):
     split: len(part) for split, part in parts.items()
   }
   assert other['test'] != parts['test']
-  # What a new photograph changes is small: the others are drawn by their own names.
+  # A new photograph has little effect, because each photograph is drawn by its name.
   shutil.copyfile(files[0], tmp_path / 'one/ant/new.png')
   now = names(tmp_path / 'one')
   assert len(now['test'] ^ parts['test']) <= 2
@@ -96,7 +96,7 @@ def test_the_division_depends_on_seed_and_names_alone(tmp_path):
 def test_splits_without_a_folder_are_held_out(tmp_path, own, shares, drawn):
   for split in own:
     fill(tmp_path, {'ant': 20, 'bee': 10}, split)
-  for splits in (None, division.WHOLE):  # a config's own names of the splits mean the same
+  for splits in (None, division.COMPLETE):  # equivalent
     data = load(tmp_path, splits)
     assert data.division == shares
     assert set(data.splits) == {'train', 'validation', 'test'}
@@ -108,7 +108,7 @@ def test_splits_without_a_folder_are_held_out(tmp_path, own, shares, drawn):
   assert all((f'10 % {split}' in note) == (split in drawn) for split in ('validation', 'test'))
 
 
-def test_slices_of_a_config_are_taken_as_they_are(tmp_path):
+def test_slices_in_a_config_are_used_unchanged(tmp_path):
   for split in ('train', 'test'):
     fill(tmp_path, {'ant': 20, 'bee': 20}, split)
   data = load(tmp_path, {'train': 'train[:30]', 'validation': 'train[30:]', 'test': 'test'})
@@ -125,18 +125,18 @@ def test_slices_of_a_config_are_taken_as_they_are(tmp_path):
 @pytest.mark.parametrize(
   ('own', 'splits', 'message'),
   [
-    (('',), '80-20', r"splits='80-20' is not a division: write the per cent .*, such as '80/10/10'"),
-    (('',), '100', r"splits='100' is not a division"),
+    (('',), '80-20', r"splits='80-20' is invalid: write the per cent .*, such as '80/10/10'"),
+    (('',), '100', r"splits='100' is invalid"),
     (('',), '80/20', r"has 2 parts, but .* needs 3, for train, validation and test: write '80/10/10'"),
     (('',), '40/30/20/10', r'has 4 parts: write the per cent of train, validation and test'),
-    (('',), '70/20/20', r"adds up to 110, not to 100: change a part, such as '80/10/10'"),
+    (('',), '70/20/20', r"adds up to 110 instead of 100: change a part, such as '80/10/10'"),
     (('',), '0/50/50', r'leaves nothing for training'),
     (('train', 'test'), '80/10/10', r"needs 2, for train and validation \(test has a folder\): write '90/10'"),
     (('train', 'val', 'test'), '90/10', r'has nothing to divide: .*; leave the key out'),
-    (('test',), None, r'has test photographs but none for training: name a folder train/'),
+    (('test',), None, r'has test photographs but no training photographs: add a folder train/'),
   ],
 )  # fmt: skip
-def test_a_division_that_does_not_fit_is_refused(tmp_path, own, splits, message):
+def test_invalid_division_error_names_the_fix(tmp_path, own, splits, message):
   for split in own:
     fill(tmp_path, {'ant': 20, 'bee': 20}, split)
   with pytest.raises(ValueError, match=message) as raised:
@@ -144,7 +144,7 @@ def test_a_division_that_does_not_fit_is_refused(tmp_path, own, splits, message)
   assert '\n' not in str(raised.value)
 
 
-def test_a_class_with_too_few_photographs_is_named(tmp_path):
+def test_class_with_too_few_photographs_is_named(tmp_path):
   fill(tmp_path, {'ant': 20, 'bee': 2})
   message = r"class 'bee' of .* has 2 photographs, too few for train, validation and test \('80/10/10'\): add some"
   with pytest.raises(ValueError, match=message):
@@ -172,13 +172,11 @@ def config(folder, **options):
   )  # fmt: skip
 
 
-def test_a_split_that_lacks_a_class_is_refused(tmp_path):
+def test_split_without_a_class_is_rejected(tmp_path):
   fill(tmp_path, {'ant': 20, 'bee': 20}, 'train')
   fill(tmp_path, {'ant': 20}, 'test')
-  message = (
-    r"class 'bee' has no photographs in the test split: put some there, delete the test folder"
-  )
-  for splits in ({}, {'splits': dict(division.WHOLE)}):
+  message = r"class 'bee' has no photographs in the test split: add some, delete the test folder"
+  for splits in ({}, {'splits': dict(division.COMPLETE)}):
     with pytest.raises(ValueError, match=message):
       experiment.build(config(tmp_path, **splits))
   accepted = {'train': 'train', 'validation': 'validation', 'test': 'test[:]'}
@@ -189,8 +187,8 @@ def test_a_split_that_lacks_a_class_is_refused(tmp_path):
   assert experiment.build(config(tmp_path, splits=accepted)).data.per_class['test'] == [20, 0]
 
 
-def test_a_run_keeps_its_splits(tmp_path, monkeypatch):
-  """Analyses read the same examples, also if the default share changes; so does a resumed run."""
+def test_run_keeps_its_splits(tmp_path, monkeypatch):
+  """Analyses and resumed runs read the same examples if the default share changes."""
   photos, run = fill(tmp_path / 'photos', {'ant': 30, 'bee': 30}), tmp_path / 'run'
   built = experiment.build(config(photos))
   loop.train(built, run)
@@ -216,7 +214,7 @@ def test_a_run_keeps_its_splits(tmp_path, monkeypatch):
     run_folder.check_config(run, experiment.build(longer).config, 8)
 
 
-def test_a_prepared_copy_is_divided_like_its_folder(tmp_path):
+def test_prepared_copy_is_divided_like_its_folder(tmp_path):
   pytest.importorskip('tensorflow')
   folder = fill(tmp_path / 'photos', {'ant': 12, 'bee': 12})
   prepare.prepare('image_folder', raw=folder, data_dir=tmp_path / 'tfds')
@@ -230,7 +228,7 @@ def test_a_prepared_copy_is_divided_like_its_folder(tmp_path):
     np.testing.assert_array_equal(one['label'], other['label'])
 
 
-def test_the_command_line_divides_or_gives_slices():
+def test_splits_on_the_command_line_are_shares_or_slices():
   path = ROOT / 'configs/cnn_food11.py'
   assert reading.read_config(path, 'data.splits=70/15/15').data.splits == '70/15/15'
   sliced = reading.read_config(
@@ -241,11 +239,11 @@ def test_the_command_line_divides_or_gives_slices():
     'validation': 'train[85%:]',
     'test': 'test',
   }
-  whole = reading.read_config(path, "data.splits=dict(train='train')")
-  assert whole.data.splits.to_dict() == {'train': 'train'}
+  replaced = reading.read_config(path, "data.splits=dict(train='train')")
+  assert replaced.data.splits.to_dict() == {'train': 'train'}
 
 
-def test_a_division_is_for_data_without_splits():
+def test_division_requires_data_without_splits():
   with pytest.raises(
     ValueError,
     match=r"splits='80/10/10' is for data without splits \(image_folder, arrays\): write",
@@ -262,8 +260,8 @@ def test_only_food11_is_compared_with_its_report(tmp_path):
   assert built.reported == reported
 
 
-@pytest.mark.skipif(not FOOD.is_dir(), reason='the photographs are not here')
-def test_real_photographs_without_a_validation_folder():
+@pytest.mark.skipif(not FOOD.is_dir(), reason='the photographs are not available')
+def test_real_photographs_without_a_validation_folder_are_divided():
   data = load(FOOD)
   assert data.per_class == {'train': [27] * 10, 'validation': [3] * 10, 'test': [10] * 10}
   flat = load(FOOD / 'train', seed=1)

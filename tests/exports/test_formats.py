@@ -1,4 +1,4 @@
-"""Every layer in every format, computed by the format's own runtime."""
+"""Every layer in every format, computed by the runtime of the format."""
 
 import dataclasses
 import importlib.util
@@ -21,7 +21,7 @@ FLAT = (dict(kind='flatten'), DENSE)
 
 
 def network(section, shape, *, task='classify', raw=False, layout='image', channels=1):
-  """A network with random weights and statistics; of classes a, b and c."""
+  """Returns a network with random weights and statistics and the classes a, b and c."""
   section = {'name': 'cnn', **section}
   model = models.build(section)
   inputs = np.zeros((1, *shape), np.int32 if task == 'next_char' else np.float32)
@@ -73,7 +73,7 @@ NETWORKS = {
   'conv, strided': of_layers(conv(strides=(2, 3)), conv(padding='VALID'), *FLAT),
   'conv, padded and cropped': of_layers(conv(padding=((2, 0), (-1, 1))), *FLAT),
   'transposed': of_layers(transposed(), *FLAT),
-  'transposed, strides beyond the kernel': of_layers(transposed(strides=(4, 3)), *FLAT),
+  'transposed, strides larger than the kernel': of_layers(transposed(strides=(4, 3)), *FLAT),
   'transposed, VALID': of_layers(transposed(padding='VALID'), *FLAT),
   'transposed, VALID, strided': of_layers(transposed(padding='VALID', strides=(4, 1)), *FLAT),
   'transposed, padded': of_layers(transposed(padding=((1, 2), (0, 1)), strides=1), *FLAT),
@@ -147,9 +147,9 @@ def export(made, format, folder):
 
 @pytest.mark.parametrize('name', NETWORKS)
 @pytest.mark.parametrize('format', exports.FORMATS)
-def test_a_layer_is_computed_equally(format, name, tmp_path, request):
+def test_exported_outputs_equal_jaxdl(format, name, tmp_path, request):
   if format in ('stablehlo', 'safetensors') and name not in QUICK:
-    pytest.skip('these formats have no code for a layer')
+    pytest.skip('this format has no code for individual layers')
   need(format)
   made = NETWORKS[name]()
   if not exports.FORMATS[format].graph:
@@ -167,18 +167,18 @@ def test_a_layer_is_computed_equally(format, name, tmp_path, request):
   assert [path.name for path in tmp_path.iterdir()] == ['export']
 
 
-def test_every_kind_of_layer_is_tried():
-  tried = set()
+def test_networks_contain_every_kind_of_layer():
+  tested = set()
   for made in NETWORKS.values():
     section = made().config['model']
     if section['name'] == 'cnn':
-      tried |= {layer['kind'] for layer in section['layers']}
-  assert tried == set(cnn.KINDS)
+      tested |= {layer['kind'] for layer in section['layers']}
+  assert tested == set(cnn.KINDS)
 
 
 @pytest.mark.parametrize('cell', ['rnn', 'lstm', 'gru'])
-def test_a_text_can_be_read_step_by_step(cell, tmp_path):
-  """One character at a time, each with the states that the last one returned."""
+def test_language_model_can_be_run_step_by_step(cell, tmp_path):
+  """Gives one character per call, with the states that the previous call returned."""
   made = text(cell)()
   export(made, 'stablehlo', tmp_path)
   call = stablehlo.load(made, tmp_path / 'export')
@@ -194,7 +194,7 @@ def test_a_text_can_be_read_step_by_step(cell, tmp_path):
   assert ports == [f'{cell}{number}_{part}' for number in (1, 2) for part in parts]
 
 
-def test_a_stablehlo_program_is_for_every_platform(tmp_path):
+def test_stablehlo_program_supports_all_platforms(tmp_path):
   made = NETWORKS['conv']()
   export(made, 'stablehlo', tmp_path)
   program = jax.export.deserialize(bytearray((tmp_path / 'export/model.stablehlo').read_bytes()))
@@ -202,7 +202,7 @@ def test_a_stablehlo_program_is_for_every_platform(tmp_path):
   assert str(program.in_avals[0].shape) == '(batch, 7, 6, 2)'
 
 
-def test_the_metadata_of_onnx(tmp_path):
+def test_onnx_metadata_contain_classes_and_preprocessing(tmp_path):
   need('onnx')
   import onnx
 
@@ -222,10 +222,10 @@ def test_the_metadata_of_onnx(tmp_path):
     6,
     1,
   ]
-  assert 'GRU' in [node.op_type for node in model.graph.node], 'one node, not a loop'
+  assert 'GRU' in [node.op_type for node in model.graph.node], 'the layer is not a single node'
 
 
-def test_the_names_of_safetensors(tmp_path):
+def test_safetensors_names_and_metadata(tmp_path):
   need('safetensors')
   from safetensors import safe_open
 
@@ -243,8 +243,8 @@ def test_the_names_of_safetensors(tmp_path):
   assert '| `conv1.kernel` | float32 | 3 × 2 × 2 × 3 |' in readme
 
 
-def test_the_source_of_a_torch_module(tmp_path):
-  """Layers keep their names where Python allows them; prepare makes the inputs of jaxdl."""
+def test_torch_module_has_valid_names_and_prepares_images(tmp_path):
+  """Attributes are named after the layers; `prepare` equals the preprocessing of jaxdl."""
   need('torch')
   import torch
 
@@ -265,7 +265,7 @@ def test_the_source_of_a_torch_module(tmp_path):
   assert '- input `inputs: float32 [batch, 2, 7, 6]`' in readme
 
 
-def test_names_cannot_become_code_of_a_torch_module(tmp_path):
+def test_torch_module_escapes_names(tmp_path):
   need('torch')
   made = NETWORKS['raw']()
   hostile = ['"""', "'\n\\", '{x}']
@@ -278,14 +278,14 @@ def test_names_cannot_become_code_of_a_torch_module(tmp_path):
 
 
 class Swish(nn.Module):
-  """A layer of one's own, as in docs/adding.md."""
+  """A custom layer, as in docs/adding.md."""
 
   def __call__(self, inputs, context):
     return nn.swish(inputs)
 
 
 @pytest.mark.parametrize('format', exports.FORMATS)
-def test_a_layer_of_ones_own_is_named_or_written(format, tmp_path, monkeypatch):
+def test_custom_layer_is_exported_or_named_in_the_error(format, tmp_path, monkeypatch):
   need(format)
   monkeypatch.setitem(cnn.KINDS, 'swish', Swish)
   made = of_layers(conv(), dict(kind='swish'), *FLAT)()
@@ -293,14 +293,14 @@ def test_a_layer_of_ones_own_is_named_or_written(format, tmp_path, monkeypatch):
     assert export(made, format, tmp_path).difference < 1e-5
     return
   with pytest.raises(
-    ValueError, match=rf'format={format} cannot express the layer swish1, a Swish'
+    ValueError, match=rf'format={format} cannot express the layer swish1, a Swish, which'
   ):
     export(made, format, tmp_path)
   assert list(tmp_path.iterdir()) == []
 
 
 def with_load(monkeypatch, change):
-  """Makes StableHLO's loaded program return other outputs."""
+  """Changes the outputs of the loaded StableHLO program."""
   original = exports.FORMATS['stablehlo']
 
   def load(made, folder):
@@ -311,10 +311,12 @@ def with_load(monkeypatch, change):
 
 
 @pytest.mark.parametrize(
-  'change', [lambda array: array + 1e-2, lambda array: array * np.nan, lambda array: array[:, :1]]
+  'change',
+  [lambda array: array + 1e-2, lambda array: array * np.nan, lambda array: array[:, :1]],
+  ids=['difference', 'nan', 'shape'],
 )
-def test_outputs_that_differ_are_refused(change, tmp_path, monkeypatch):
-  """Nothing is left behind, and an older export stays."""
+def test_different_outputs_are_rejected(change, tmp_path, monkeypatch):
+  """No files are left, and an earlier export is kept."""
   made = NETWORKS['conv']()
   export(made, 'stablehlo', tmp_path)
   before = {path: path.read_bytes() for path in (tmp_path / 'export').iterdir()}
@@ -329,7 +331,7 @@ def test_outputs_that_differ_are_refused(change, tmp_path, monkeypatch):
   assert list((tmp_path / 'other').iterdir()) == []
 
 
-def test_the_readme_keeps_the_sections_of_other_formats(tmp_path):
+def test_readme_keeps_the_sections_of_other_formats(tmp_path):
   need('safetensors')
   made = NETWORKS['raw']()
   export(made, 'stablehlo', tmp_path)
@@ -349,11 +351,11 @@ def test_the_readme_keeps_the_sections_of_other_formats(tmp_path):
   ('name', 'format', 'raw', 'message'),
   [
     ('conv', 'onyx', False, 'format=onyx is unknown: use one of .*did you mean onnx'),
-    ('conv', 'safetensors', True, 'format=safetensors has the weights alone'),
-    ('rnn text', 'stablehlo', True, 'raw is for networks of images'),
+    ('conv', 'safetensors', True, 'format=safetensors contains only weights'),
+    ('rnn text', 'stablehlo', True, 'raw applies to networks of images'),
   ],
 )
-def test_what_does_not_fit_is_refused(name, format, raw, message):
+def test_invalid_argument_error_names_the_fix(name, format, raw, message):
   made = dataclasses.replace(NETWORKS[name](), raw=raw)
   with pytest.raises(ValueError, match=message):
     write.check(made, format)
@@ -363,7 +365,7 @@ def test_what_does_not_fit_is_refused(name, format, raw, message):
   ('format', 'extra'),
   [('onnx', 'export'), ('safetensors', 'export'), ('keras', 'keras'), ('torch', 'torch')],
 )
-def test_a_missing_library_names_its_extra(format, extra, monkeypatch):
+def test_missing_library_error_names_the_extra(format, extra, monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   made = NETWORKS['conv']()
   with pytest.raises(ImportError, match=rf"not installed: pip install 'jaxdl\[{extra}\]'"):

@@ -1,4 +1,4 @@
-"""The gallery: packed runs that are what their page says, and only what may be passed on."""
+"""The gallery: its packed runs match the page and contain no data with unknown licences."""
 
 import json
 import pathlib
@@ -33,12 +33,12 @@ def stem(file):
   return file.stem
 
 
-def test_gallery_has_the_recurrent_networks_and_nothing_unknown():
+def test_gallery_contains_the_listed_runs():
   assert {'lstm_mnist', 'gru_mnist', 'rnn_mnist'} <= {file.stem for file in FILES}
   assert {file.stem for file in FILES} <= set(gallery.NAMES)
 
 
-def test_gallery_page_has_the_figures_of_the_runs(cache):
+def test_gallery_page_matches_the_runs(cache):
   page = (GALLERY / 'index.md').read_text()
   table = page.partition(f'{gallery.BEGIN}\n')[2].partition(f'\n{gallery.END}')[0]
   assert table == gallery.table(GALLERY / 'runs')
@@ -46,7 +46,7 @@ def test_gallery_page_has_the_figures_of_the_runs(cache):
 
 
 @pytest.mark.parametrize('file', FILES, ids=stem)
-def test_gallery_run_is_of_the_config_and_finished(file, cache):
+def test_gallery_run_is_finished_and_matches_its_config(file, cache):
   run = load(file)
   assert run.finished
   config = reading.to_dict(reading.read_file(ROOT / f'configs/{file.stem}.py'))
@@ -55,8 +55,8 @@ def test_gallery_run_is_of_the_config_and_finished(file, cache):
 
 
 @pytest.mark.parametrize('file', FILES, ids=stem)
-def test_gallery_run_agrees_with_the_table_of_results(file, cache):
-  """Its interval and that of the seeds in README overlap."""
+def test_gallery_run_agrees_with_the_results_in_readme(file, cache):
+  """The interval of the run and the interval over seeds in README overlap."""
   row = re.search(rf'^\| `{file.stem}` \|.*$', (ROOT / 'README.md').read_text(), re.MULTILINE)[0]
   ours = row.split(' | ')[2]
   mean, deviation = re.match(r'([\d.]+)(?: ± ([\d.]+))? %', ours).groups()
@@ -69,7 +69,7 @@ def test_gallery_run_agrees_with_the_table_of_results(file, cache):
 
 
 @pytest.mark.parametrize('file', FILES, ids=stem)
-def test_gallery_run_is_small_and_has_only_what_may_be_passed_on(file):
+def test_gallery_run_is_small_and_contains_no_private_or_licensed_data(file):
   assert file.stat().st_size < gallery.LARGEST
   with zipfile.ZipFile(file) as archive:
     name = json.loads(archive.read('config.json'))['data']['name']
@@ -81,7 +81,7 @@ def test_gallery_run_is_small_and_has_only_what_may_be_passed_on(file):
     html, card = (archive.read(page).decode() for page in ('report.html', 'card.md'))
   assert ('data:image/' in html) == licences.of(name).allows_copies
   assert f'| licence of the data | {licences.of(name).name} |' in card
-  assert 'on 10,000 test examples.' in card, 'its recall of each class was measured'
+  assert 'on 10,000 test examples.' in card, 'the recall of each class was not measured'
 
 
 def accuracy(file, count=None):
@@ -91,22 +91,22 @@ def accuracy(file, count=None):
 
 
 @pytest.mark.parametrize('file', MNIST, ids=stem)
-def test_gallery_run_evaluates_to_its_accuracy_on_some_images(file, cache):
+def test_gallery_run_has_its_accuracy_on_some_images(file, cache):
   low, high = wilson(accuracy(file, FEW), FEW)
   assert low <= load(file).summary['test_accuracy'] <= high
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('file', MNIST, ids=stem)
-def test_gallery_run_evaluates_to_its_accuracy(file, cache):
-  """To the image: another version of XLA may round a logit differently, which rarely decides."""
+def test_gallery_run_has_its_accuracy(file, cache):
+  """One image may differ, because versions of XLA round logits differently."""
   summary = load(file).summary
   assert accuracy(file) == pytest.approx(summary['test_accuracy'], abs=1e-4)
 
 
 @pytest.fixture
 def copy(tmp_path):
-  """A gallery of one packed run, made from the unpacked one."""
+  """The folder of an empty gallery."""
   (tmp_path / 'index.md').write_text(f'# Gallery\n{gallery.BEGIN}\n{gallery.END}\nEnd\n')
   return tmp_path
 
@@ -120,7 +120,7 @@ def unpacked(file, folder):
   return folder
 
 
-def test_gallery_is_made_from_finished_runs_of_the_configs(copy, cache, capsys):
+def test_gallery_packs_runs_and_writes_the_table(copy, cache, capsys):
   run = unpacked(GALLERY / 'runs/rnn_mnist.zip', copy / 'trained/rnn_mnist/seed0')
   (run / 'analysis').mkdir()
   counts = np.diag(np.full(10, 1000))
@@ -131,7 +131,7 @@ def test_gallery_is_made_from_finished_runs_of_the_configs(copy, cache, capsys):
   arguments = ['gallery', f'--runs={copy / "trained"}', f'--out={copy}']
   assert gallery.main([*arguments, '--only=rnn_mnist,gru_mnist']) == 1
   out, err = capsys.readouterr()
-  assert err == f'gru_mnist left out: {copy / "trained/gru_mnist"} holds no run\n'
+  assert err == f'gru_mnist left out: {copy / "trained/gru_mnist"} contains no run\n'
   made = copy / 'runs/rnn_mnist.zip'
   assert f'{made}: ' in out
   page = (copy / 'index.md').read_text()
@@ -143,7 +143,7 @@ def test_gallery_is_made_from_finished_runs_of_the_configs(copy, cache, capsys):
   assert integrity.of_file(made) == first
 
 
-def test_gallery_refuses_unfinished_and_changed_runs(copy, cache):
+def test_gallery_rejects_unfinished_and_changed_runs(copy, cache):
   run = unpacked(GALLERY / 'runs/rnn_mnist.zip', copy / 'rnn_mnist')
   assert gallery.lacking(run, 'rnn_mnist') == ''
   config = json.loads((run / 'config.json').read_text())
@@ -153,4 +153,4 @@ def test_gallery_refuses_unfinished_and_changed_runs(copy, cache):
   (run / 'summary.json').unlink()
   assert re.search('is at step 5,500 of 5,500$', gallery.lacking(run, 'rnn_mnist'))
   shutil.rmtree(run)
-  assert gallery.lacking(run, 'rnn_mnist') == f'{run} holds no run'
+  assert gallery.lacking(run, 'rnn_mnist') == f'{run} contains no run'

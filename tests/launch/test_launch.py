@@ -1,4 +1,4 @@
-"""The scripts of launch/: static checks, and runs with stub programs in place of a cluster's."""
+"""The scripts of launch/: static checks, and runs with stubs instead of the programs of a cluster."""
 
 import json
 import os

@@ -332,7 +332,7 @@ def test_reproduce_sweep_is_finished_with_all_its_runs(tmp_path):
     (['--tabel-only'], '--tabel-only is unknown: see '),
     (
       ['--table-only', '--runs=nowhere'],
-      '--runs=nowhere is not a folder: give the one that holds ',
+      '--runs=nowhere is not a folder: give the folder that contains ',
     ),
     (
       ['--table-only', '--runs=.', '--readme=LICENSE'],

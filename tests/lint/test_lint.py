@@ -242,7 +242,7 @@ def test_reconstruction_may_distort_images_and_activate_outputs():
 
 
 def test_text_warnings_count_unused_and_unseen_characters():
-  """Splitting the text into streams is no mistake: 100 characters in 4 streams have 96 targets.
+  """Splitting the text into streams causes no warning: 100 characters in 4 streams have 96 targets.
 
   3 steps read 3 · 4 · 5 = 60 of them.
   """

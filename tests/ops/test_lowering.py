@@ -1,4 +1,4 @@
-"""`ops.stock_lowering`: the same results, a program that can be exported, and no effect outside."""
+"""`ops.stock_lowering`: equal results, exportable programs, and no effect outside the context."""
 
 import functools
 import threading
@@ -55,23 +55,23 @@ OPERATIONS = {  # name → function of a batch, shape of an example
     (6, 5),
   ),
 }
-IN_EVERY_OPERATION = pytest.mark.parametrize(
+EVERY_OPERATION = pytest.mark.parametrize(
   ('operation', 'shape'), OPERATIONS.values(), ids=OPERATIONS
 )
 
 
 def with_gradient(operation, inputs):
-  """The outputs, and the gradient of the inputs for a cotangent that differs from place to place."""
+  """Returns outputs and input gradients, for a cotangent with different elements."""
 
-  def both(inputs):  # a new function, which JAX traces anew
+  def both(inputs):  # a new function, so that JAX traces it again
     outputs, pullback = jax.vjp(operation, inputs)
     return outputs, pullback(jnp.cos(jnp.arange(outputs.size)).reshape(outputs.shape))[0]
 
   return jax.jit(both)(inputs)
 
 
-@IN_EVERY_OPERATION
-def test_the_stock_lowering_computes_the_same(operation, shape):
+@EVERY_OPERATION
+def test_stock_lowering_equals_the_platform_lowering(operation, shape):
   inputs = jnp.asarray(np.random.default_rng(1).normal(size=(3, *shape)), jnp.float32)
   expected = with_gradient(operation, inputs)
   with ops.stock_lowering():
@@ -80,8 +80,8 @@ def test_the_stock_lowering_computes_the_same(operation, shape):
     np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5)
 
 
-@IN_EVERY_OPERATION
-def test_the_stock_lowering_has_a_free_batch_axis_and_one_platform(operation, shape):
+@EVERY_OPERATION
+def test_stock_lowering_can_be_exported_with_a_variable_batch(operation, shape):
   def traced(inputs):
     return operation(inputs)
 
@@ -95,8 +95,8 @@ def test_the_stock_lowering_has_a_free_batch_axis_and_one_platform(operation, sh
     np.testing.assert_allclose(found.call(inputs), jax.jit(operation)(inputs), rtol=2e-5, atol=2e-5)
 
 
-@IN_EVERY_OPERATION
-def test_nothing_changes_outside(operation, shape):
+@EVERY_OPERATION
+def test_stock_lowering_has_no_effect_outside_its_context(operation, shape):
   def program():
     return str(jax.make_jaxpr(lambda inputs: operation(inputs))(np.zeros((2, *shape), np.float32)))
 
@@ -104,10 +104,12 @@ def test_nothing_changes_outside(operation, shape):
   with ops.stock_lowering():
     within = program()
   assert program() == before
-  assert (within == before) == (operation is OPERATIONS['dropout'][0])  # it has one lowering
+  assert (within == before) == (
+    operation is OPERATIONS['dropout'][0]
+  )  # dropout has only one lowering
 
 
-def test_the_context_nests_and_is_of_its_thread():
+def test_stock_lowering_may_be_nested_and_affects_only_its_thread():
   seen = []
   with ops.stock_lowering():
     with ops.stock_lowering():
@@ -120,7 +122,7 @@ def test_the_context_nests_and_is_of_its_thread():
   assert not lowering.is_stock()
 
 
-def test_the_context_ends_with_an_error():
+def test_stock_lowering_ends_after_an_error():
   with pytest.raises(ValueError, match='window'), ops.stock_lowering():
     ops.max_pool(np.zeros((1, 2, 2, 1), np.float32), window=(3, 3))
   assert not lowering.is_stock()

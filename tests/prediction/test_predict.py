@@ -1,4 +1,4 @@
-"""Predictions for a user's own files equal the evaluation of the same examples."""
+"""Predictions for files of a user; they equal the evaluation of the same examples."""
 
 import copy
 import csv
@@ -23,7 +23,7 @@ from jaxdl.training import experiment, loop
 
 
 def write_images(folder, images, labels=None, names=None):
-  """Writes PNG files whose order is that of the images, into class folders if labels are given."""
+  """Writes PNG files named in order of the images, in class folders if labels are given."""
   for number, image in enumerate(images):
     place = folder if labels is None else folder / names[labels[number]]
     place.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write_images(folder, images, labels=None, names=None):
 
 
 def evaluated_logits(built, loaded):
-  """Outputs of `model.apply` in the batches of the evaluation of the test split."""
+  """Returns the outputs of `model.apply` for the evaluation batches of the test split."""
   split, found = built.data.splits['test'], []
 
   @jax.jit
@@ -49,7 +49,7 @@ def evaluated_logits(built, loaded):
 
 
 def trained(config, folder):
-  """(Experiment, Run) of a trained config."""
+  """Trains a config and returns (Experiment, Run)."""
   built = experiment.build({**config, 'train_for': '4 steps'}, 'small')
   loop.train(built, folder)
   return built, jaxdl.load(folder)
@@ -67,7 +67,7 @@ def cnn(tmp_path_factory):
 
 @pytest.fixture
 def digits(cnn, tmp_path):
-  """(images, labels) of the test split of the small CNN, and a folder of their files."""
+  """Images and labels of the small CNN's test split, and a folder of image files."""
   arrays = experiment.build(_config(cnn), 'small').data.splits['test'].arrays
   return arrays['image'], arrays['label'], write_images(tmp_path / 'digits', arrays['image'])
 
@@ -79,22 +79,20 @@ def _config(folder):
 
 @pytest.fixture
 def predict(capsys):
-  """Gives the command; returns (exit code, output, errors, JSON of the last line)."""
+  """Runs the command; returns (exit code, output, errors, JSON of the last line)."""
 
-  def given(*arguments):
+  def run_command(*arguments):
     capsys.readouterr()
     code = command.run(module.main, ['jaxdl predict', *map(str, arguments)])
     printed = capsys.readouterr()
     found = json.loads(printed.out.splitlines()[-1]) if code == 0 or '{' in printed.out else None
     return code, printed.out, printed.err, found
 
-  return given
+  return run_command
 
 
 @pytest.mark.parametrize('layout', ['rows', 'image'])
-def test_files_of_the_test_images_are_predicted_as_evaluation_does(
-  layout, small, small_cnn, tmp_path
-):
+def test_predictions_of_files_equal_the_evaluation(layout, small, small_cnn, tmp_path):
   config = small if layout == 'rows' else small_cnn
   built, loaded = trained(config, tmp_path / 'run')
   arrays = built.data.splits['test'].arrays
@@ -108,7 +106,7 @@ def test_files_of_the_test_images_are_predicted_as_evaluation_does(
 
 
 @pytest.mark.usefixtures('any_data')
-def test_colour_images_are_made_grey_and_scaled_as_evaluation_does(small_cnn, tmp_path):
+def test_colour_images_are_converted_as_in_evaluation(small_cnn, tmp_path):
   small_cnn['data'] = dict(
     name='cifar10',
     color='gray',
@@ -124,7 +122,7 @@ def test_colour_images_are_made_grey_and_scaled_as_evaluation_does(small_cnn, tm
   np.testing.assert_array_equal(found.logits, evaluated_logits(built, loaded))
 
 
-def test_photographs_are_prepared_as_in_training(small_cnn, tmp_path):
+def test_photographs_are_prepared_as_in_evaluation(small_cnn, tmp_path):
   folder = tmp_path / 'photographs'
   random = np.random.default_rng(0)
   for split, count in (('train', 8), ('test', 5)):
@@ -152,7 +150,7 @@ def test_photographs_are_prepared_as_in_training(small_cnn, tmp_path):
   assert 'appearance' not in loaded.config['dataset']
 
 
-def test_an_autoencoder_gives_the_errors_of_its_evaluation(small_autoencoder, tmp_path, predict):
+def test_reconstruction_errors_equal_the_evaluation(small_autoencoder, tmp_path, predict):
   built, loaded = trained(small_autoencoder, tmp_path / 'run')
   files = write_images(tmp_path / 'files', built.data.splits['test'].arrays['image'])
   upright, rotated = loaded.predict(files), loaded.predict(files, distort=True)
@@ -174,13 +172,13 @@ def test_an_autoencoder_gives_the_errors_of_its_evaluation(small_autoencoder, tm
   assert (tmp_path / 'x.html').read_text().count('<figcaption>reconstruction<') == 50
 
 
-def test_the_table_and_files_hold_what_the_network_computes(cnn, digits, tmp_path, predict):
+def test_table_and_files_contain_the_probabilities(cnn, digits, tmp_path, predict):
   images, labels, files = digits
   expected = run.load(cnn).predict(images)
   code, out, _, found = predict(cnn, files, f'--out={tmp_path}/x.csv')
   assert code == 0
   assert out.count('.png  ') == 20
-  assert '… and 30 more: --all prints them' in out
+  assert '… and 30 more: add --all to print them' in out
   rows = list(csv.reader((tmp_path / 'x.csv').open()))
   assert rows[0] == ['file', 'class', 'probability', *'0123456789']
   assert [row[1] for row in rows[1:]] == [one.class_name for one in expected]
@@ -199,7 +197,7 @@ def test_the_table_and_files_hold_what_the_network_computes(cnn, digits, tmp_pat
   assert found['metrics']['accuracy'] == pytest.approx(share)
 
 
-def test_folders_named_as_the_classes_are_labels(cnn, digits, tmp_path, predict):
+def test_class_folders_label_their_images(cnn, digits, tmp_path, predict):
   images, labels, _ = digits
   folder = write_images(tmp_path / 'classes', images, labels, '0123456789')
   code, out, _, found = predict(cnn, folder)
@@ -212,7 +210,7 @@ def test_folders_named_as_the_classes_are_labels(cnn, digits, tmp_path, predict)
   assert (code, found['metrics']) == (0, {})
 
 
-def test_what_cannot_be_read_is_refused_or_skipped(cnn, digits, tmp_path, predict):
+def test_damaged_image_is_rejected_or_left_out(cnn, digits, tmp_path, predict):
   images, _, files = digits
   (files / '0007.png').write_bytes((files / '0007.png').read_bytes()[:60])
   code, out, errors, _ = predict(cnn, files, f'--out={tmp_path}/x.csv', '--explain=saliency')
@@ -224,7 +222,7 @@ def test_what_cannot_be_read_is_refused_or_skipped(cnn, digits, tmp_path, predic
   assert code == 1
   assert found['left_out'] == [str(files / '0007.png')]
   assert len((tmp_path / 'x.csv').read_text().splitlines()) == 50
-  # The others are as without it.
+  # The predictions of the other images are unchanged.
   kept = np.delete(np.arange(50), 7)
   rows = list(csv.DictReader((tmp_path / 'x.csv').open()))
   expected = [one.class_name for one in run.load(cnn).predict(images[kept])]
@@ -238,31 +236,39 @@ def test_what_cannot_be_read_is_refused_or_skipped(cnn, digits, tmp_path, predic
     (['digit/a.png'], 'digit/a.png does not exist: give files or folders that exist'),
     (['digits/0000.pn'], 'did you mean digits/000'),
     (['*.jpg'], r'\*.jpg matches nothing: give files, or another pattern'),
-    (['empty'], 'empty holds no image: give image files'),
-    (['note.txt'], r'note.txt cannot be read as an image \(no known image format\): replace it'),
-    (['digits', '--out=x.txt'], '--out=x.txt is not a file of results: name it with the ending'),
-    (['digits', '--out=no/x.csv'], '--out=no/x.csv cannot be written: make the folder no first'),
-    (['digits', '--explain=grad'], '--explain=grad is no method; did you mean grad_cam'),
+    (['empty'], 'empty contains no images: give image files'),
+    (['note.txt'], r'note.txt cannot be read as an image \(unknown image format\): replace it'),
+    (
+      ['digits', '--out=x.txt'],
+      '--out=x.txt is not a .csv or .jsonl file: name one, such as predictions.csv',
+    ),
+    (['digits', '--out=no/x.csv'], '--out=no/x.csv: the folder no does not exist: create it, or'),
+    (['digits', '--explain=grad'], '--explain=grad is unknown; did you mean grad_cam'),
     (['digits', '--distort'], '--distort changes nothing'),
     (['digits', '--step=3'], 'has no checkpoint 3'),
-    ([], 'no INPUT is given'),
+    ([], 'INPUT is missing: give images'),
     (['-', '-'], 'given twice'),
     (['colour.npy'], r'colour.npy has images of 3 channels, but the network takes 1'),
-    (['one.npy'], r'one.npy has the shape \(28, 28, 1\): give \[N, H, W, C\], one image as'),
-    (['wide.npy'], r'wide.npy goes from 0 to 255: give floating-point images from 0 to 1'),
-    (['text.npy'], 'text.npy is not an array that can be read'),
-    (['two.npz'], "two.npz has no images: name the array 'image'"),
+    (
+      ['one.npy'],
+      r'one.npy has the shape \(28, 28, 1\): give \[N, H, W, C\], such as array\[None\]',
+    ),
+    (['wide.npy'], r'wide.npy has values from 0 to 255: give floating-point images from 0 to 1'),
+    (['text.npy'], 'text.npy is not a readable array'),
+    (['two.npz'], "two.npz has no array of images, only a, b: name the array of images 'image'"),
     (['labels.npz'], r'labels.npz has labels from 0 to 10: use 0 to 9'),
   ],
 )
-def test_bad_input_is_one_line(arguments, message, cnn, digits, tmp_path, monkeypatch, predict):
+def test_bad_input_is_a_one_line_error_with_a_fix(
+  arguments, message, cnn, digits, tmp_path, monkeypatch, predict
+):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'empty').mkdir()
   (tmp_path / 'note.txt').write_text('not an image')
   np.save('colour.npy', np.zeros((2, 28, 28, 3), np.uint8))
   np.save('one.npy', np.zeros((28, 28, 1), np.uint8))
   np.save('wide.npy', np.linspace(0, 255, 2 * 28 * 28).reshape(2, 28, 28))
-  (tmp_path / 'text.npy').write_text('no array')
+  (tmp_path / 'text.npy').write_text('not an array')
   np.savez('two.npz', a=np.zeros(2), b=np.zeros(2))
   np.savez('labels.npz', x=np.zeros((11, 28, 28), np.uint8), y=np.arange(11))
   before = sorted(map(str, tmp_path.rglob('*')))
@@ -274,7 +280,7 @@ def test_bad_input_is_one_line(arguments, message, cnn, digits, tmp_path, monkey
   assert not (cnn / 'predictions').exists()
 
 
-def test_standard_input_is_an_image(cnn, digits, predict, monkeypatch):
+def test_standard_input_is_read_as_an_image(cnn, digits, predict, monkeypatch):
   images, _, files = digits
   content = io.BytesIO((files / '0003.png').read_bytes())
   monkeypatch.setattr('sys.stdin', types.SimpleNamespace(buffer=content))
@@ -283,37 +289,37 @@ def test_standard_input_is_an_image(cnn, digits, predict, monkeypatch):
   assert found['rows'][0]['class'] == next(iter(run.load(cnn).predict(images[3:4]))).class_name
 
 
-def test_inverted_digits_are_noticed_and_inverted(cnn, digits, tmp_path, predict):
+def test_inverted_digits_cause_a_warning_and_can_be_inverted(cnn, digits, tmp_path, predict):
   images, labels, files = digits
   inverted = write_images(tmp_path / 'inverted', 255 - images)
   assert predict(cnn, files)[2] == ''
   _, _, errors, _ = predict(cnn, inverted)
-  assert 'deviations brighter than the training images on average: add --invert' in errors
+  assert 'standard deviations brighter than the training images: add --invert' in errors
   code, _, errors, found = predict(cnn, inverted, '--invert', f'--out={tmp_path}/x.csv')
   assert (code, errors) == (0, '')
   rows = list(csv.DictReader((tmp_path / 'x.csv').open()))
   assert [row['class'] for row in rows] == [one.class_name for one in run.load(cnn).predict(images)]
   assert 'leave --invert out' in predict(cnn, files, '--invert')[2]
-  for digit in set(labels.tolist()):  # a folder of one class raises no alarm
+  for digit in set(labels.tolist()):  # the images of a single class cause no warning
     one = write_images(tmp_path / f'only{digit}', images[labels == digit])
     assert predict(cnn, one)[2] == ''
 
 
-def test_the_warning_needs_a_recorded_statistic(cnn):
+def test_appearance_warning_depends_on_distance_and_count(cnn):
   recorded = run.load(cnn).config['dataset']['appearance']
   assert recorded['brightness'][0] == pytest.approx(0.13, abs=0.02)
   (mean, deviation), (contrast, _) = recorded['brightness'], recorded['contrast']
 
-  def warned(count, brightness):
+  def warning(count, brightness):
     return session.appearance_warning(np.array([brightness, contrast]), count, recorded)
 
-  assert warned(1, mean + 4 * deviation) == ''
-  assert 'brighter' in warned(100, mean + 4 * deviation)
-  assert 'may be wrong' in warned(10_000, mean + 3 * deviation)
-  assert warned(10_000, mean + 2 * deviation) == ''
+  assert warning(1, mean + 4 * deviation) == ''
+  assert 'brighter' in warning(100, mean + 4 * deviation)
+  assert 'may be wrong' in warning(10_000, mean + 3 * deviation)
+  assert warning(10_000, mean + 2 * deviation) == ''
 
 
-def test_pictures_and_page_show_every_input_with_its_maps(cnn, digits, tmp_path, predict):
+def test_pictures_and_page_show_the_maps_of_every_input(cnn, digits, tmp_path, predict):
   images, labels, _ = digits
   np.savez(tmp_path / 'x.npz', image=images[:21], label=labels[:21])
   names = '--explain=grad_cam,integrated_gradients'
@@ -334,10 +340,10 @@ def test_pictures_and_page_show_every_input_with_its_maps(cnn, digits, tmp_path,
   assert len(list(tmp_path.glob('o-explained-*.png'))) == 2
   np.savez(tmp_path / 'x.npz', image=images[:2])
   predict(cnn, tmp_path / 'x.npz', '--explain=saliency', f'--out={tmp_path}/o.csv')
-  assert len(list(tmp_path.glob('o-explained-*.png'))) == 1, 'older pictures are removed'
+  assert len(list(tmp_path.glob('o-explained-*.png'))) == 1, 'older pictures were not deleted'
 
 
-def test_sums_of_several_feeds_are_added_as_in_evaluation():
+def test_sums_of_feeds_are_added_as_in_evaluation():
   total = predictor.Total(capacity=2)
   values = np.float32([0.1, 0.2, 0.3])
   for value in values:
@@ -346,7 +352,7 @@ def test_sums_of_several_feeds_are_added_as_in_evaluation():
   assert total.metrics()['loss'] == (np.float64(first) + np.float64(values[2])) / 3
 
 
-def test_inputs_may_stand_before_and_after_flags(cnn, digits, predict):
+def test_inputs_may_be_mixed_with_flags(cnn, digits, predict):
   _, _, files = digits
   first, second = files / '0001.png', files / '0000.png'
   for arguments in (
@@ -359,7 +365,7 @@ def test_inputs_may_stand_before_and_after_flags(cnn, digits, predict):
     assert [row['file'] for row in found['rows']] == [str(first), str(second)], arguments
 
 
-def test_names_are_escaped_on_the_page(tmp_path):
+def test_page_escapes_names(tmp_path):
   made = page.Page(tmp_path / 'x.html', '<i>', ['map'], [0])
   image = np.zeros((4, 4, 1), np.float32)
   made.add('<b>&.png', {'class': '<u>'}, image, [image[..., 0]])
@@ -369,12 +375,12 @@ def test_names_are_escaped_on_the_page(tmp_path):
   assert '&lt;b&gt;&amp;.png' in text
 
 
-def test_a_map_is_coloured_as_in_the_pictures():
+def test_colours_of_maps_show_sign_and_size():
   values = np.array([[-1.0, 0.0, 0.5]])
   signed = figures.coloured(values, signed=True)
-  assert signed[0, 0, 2] > signed[0, 0, 0], 'blue is negative'
-  assert signed[0, 2, 0] > signed[0, 2, 2], 'red is positive'
-  assert np.ptp(signed[0, 1].astype(int)) <= 2, 'zero has no colour'
+  assert signed[0, 0, 2] > signed[0, 0, 0], 'a negative value is not blue'
+  assert signed[0, 2, 0] > signed[0, 2, 2], 'a positive value is not red'
+  assert np.ptp(signed[0, 1].astype(int)) <= 2, 'zero is not grey'
   assert (
     figures.coloured(np.zeros((2, 2)), signed=False)
     == figures.coloured(np.ones((2, 2)), signed=False)

@@ -21,7 +21,7 @@ def loaded(small_cnn, tmp_path):
 
 
 @pytest.mark.usefixtures('unchecked_types')
-def test_images_of_any_form_are_predicted_alike(loaded):
+def test_equal_images_of_all_types_have_equal_predictions(loaded):
   run, arrays = loaded
   images = arrays['image']
   found = run.predict(images)
@@ -48,7 +48,7 @@ def test_images_of_any_form_are_predicted_alike(loaded):
     (images[:0], 'is empty'),
     (images[0, ..., 0], 'give'),
     (images[..., None], 'has the shape'),
-    (np.full((1, 28, 28), np.nan), 'goes from nan to nan'),
+    (np.full((1, 28, 28), np.nan), 'has values from nan to nan'),
     ([images[0], images[0, :5]], 'different shapes'),
   ):
     with pytest.raises(ValueError, match=message):
@@ -66,7 +66,7 @@ def test_programs_are_compiled_once(loaded):
   assert programs == []
 
 
-def test_features_are_the_outputs_of_a_layer(loaded):
+def test_features_equal_the_activations_of_a_layer(loaded):
   run, arrays = loaded
   pixels = np.float32(arrays['image']) / 255
   expected = activations.activations(run.model, run.variables, pixels, ['conv1'])['conv1']
@@ -75,18 +75,18 @@ def test_features_are_the_outputs_of_a_layer(loaded):
     run.features(arrays['image'], 'conv9')
 
 
-def test_evaluation_needs_labels(loaded, tmp_path):
+def test_evaluation_requires_labels(loaded, tmp_path):
   run, arrays = loaded
   names = np.array(run.classes)[arrays['label']]
   assert run.evaluate((arrays['image'], names)) == run.evaluate((arrays['image'], arrays['label']))
   np.save(tmp_path / 'x.npy', arrays['image'])
-  with pytest.raises(ValueError, match='no label is known'):
+  with pytest.raises(ValueError, match='the data have no labels'):
     run.evaluate(tmp_path / 'x.npy')
   with pytest.raises(ValueError, match='has labels of shape'):
     run.evaluate((arrays['image'], arrays['label'][:3]))
 
 
-def test_a_run_without_a_checkpoint_is_named(loaded, tmp_path):
+def test_missing_checkpoint_error_names_the_run(loaded, tmp_path):
   run, arrays = loaded
   shutil.rmtree(tmp_path / 'run/checkpoints')
   with pytest.raises(FileNotFoundError, match='has no checkpoints: give the folder of a run'):

@@ -1,4 +1,4 @@
-"""Texts are measured as the evaluation of a language model does."""
+"""Metrics of texts; they equal the evaluation of a language model."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ def loaded(small_text, tmp_path):
   return jaxdl.load(tmp_path / 'run'), text
 
 
-def test_the_text_of_the_test_split_is_measured_as_in_evaluation(loaded, tmp_path, capsys):
+def test_metrics_of_the_test_text_equal_the_evaluation(loaded, tmp_path, capsys):
   run, text = loaded
   (tmp_path / 'test.txt').write_text(text)
   (found,) = run.predict(tmp_path / 'test.txt')
@@ -40,7 +40,7 @@ def test_the_text_of_the_test_split_is_measured_as_in_evaluation(loaded, tmp_pat
   assert float(row['perplexity']) == found.perplexity
 
 
-def test_several_streams_are_evaluated_as_in_training(small_text, tmp_path):
+def test_evaluation_with_several_streams_equals_the_summary(small_text, tmp_path):
   built = experiment.build({**small_text, 'train_for': '4 steps'}, 'small')
   summary = loop.train(built, tmp_path / 'run')
   found = jaxdl.load(tmp_path / 'run').evaluate('test')
@@ -48,7 +48,7 @@ def test_several_streams_are_evaluated_as_in_training(small_text, tmp_path):
   assert round(found['accuracy'], 6) == summary['test_accuracy']
 
 
-def test_texts_are_refused_or_changed_by_name(loaded, tmp_path, capsys):
+def test_invalid_text_errors_name_the_fix(loaded, tmp_path, capsys):
   run, text = loaded
   files = {
     'empty.txt': b'',
@@ -60,7 +60,7 @@ def test_texts_are_refused_or_changed_by_name(loaded, tmp_path, capsys):
   for name, content in files.items():
     (tmp_path / name).write_bytes(content)
 
-  def refused(*arguments):
+  def run_command(*arguments):
     capsys.readouterr()
     code = command.run(module.main, ['jaxdl predict', str(run.folder), *map(str, arguments)])
     return code, capsys.readouterr().err
@@ -68,21 +68,21 @@ def test_texts_are_refused_or_changed_by_name(loaded, tmp_path, capsys):
   lines = text[:20].count('\n') + 2
   for name, message in (
     ('empty.txt', 'empty.txt is empty'),
-    ('one.txt', 'one.txt has 1 characters to read'),
+    ('one.txt', 'one.txt has 1 known characters: give a text of at least 2'),
     ('odd.txt', f"has 'é' in line {lines}, column 3, which is not in the vocabulary of 84"),
-    ('latin.txt', 'is not a text in UTF-8'),
+    ('latin.txt', 'is not UTF-8 text (invalid byte 3)'),
   ):
-    code, errors = refused(tmp_path / name, f'--out={tmp_path}/x.csv')
+    code, errors = run_command(tmp_path / name, f'--out={tmp_path}/x.csv')
     assert code == 1
     assert errors.count('\n') == 1
     assert message in errors
     assert not (tmp_path / 'x.csv').exists()
-  code, errors = refused(tmp_path / 'odd.txt', '--skip')
+  code, errors = run_command(tmp_path / 'odd.txt', '--skip')
   assert code == 1
-  assert 'odd.txt: left out, because they are not in the vocabulary: 1 characters' in errors
-  assert refused(tmp_path / 'windows.txt') == (0, '')
-  assert 'is for images' in refused(tmp_path / 'windows.txt', '--page')[1]
+  assert 'odd.txt: left out 1 characters that are not in the vocabulary' in errors
+  assert run_command(tmp_path / 'windows.txt') == (0, '')
+  assert '--page applies to images' in run_command(tmp_path / 'windows.txt', '--page')[1]
   with pytest.raises(ValueError, match='give the paths of texts'):
     run.predict([1, 2])
-  with pytest.raises(ValueError, match='features is for images'):
+  with pytest.raises(ValueError, match='features needs images'):
     run.features('x', 'lstm1')

@@ -1,4 +1,4 @@
-"""The model card: what it says of a run, what it leaves out, and that names stay in their place."""
+"""The model card: its content, missing facts, and escaping of names."""
 
 import json
 import re
@@ -15,7 +15,7 @@ CLASSES = ['cat', 'dog']
 
 
 def write_run(folder, *, classes=CLASSES, data='mnist', **summary):
-  """The files of a classifier of two classes."""
+  """Writes the files of a run of a classifier with two classes."""
   config = {
     'format': 2,
     'seed': 3,
@@ -78,7 +78,7 @@ def section(text, heading):
   return text.partition(f'## {heading}\n\n')[2].partition('\n## ')[0]
 
 
-def test_card_says_what_the_files_say(tmp_path):
+def test_card_contains_the_facts_of_the_files(tmp_path):
   text = card_of(write_run(tmp_path / 'run'))
   assert text.startswith('# Model card: run (small)\n\n## Network\n\nCNN on mnist: test accuracy')
   assert 'It assigns inputs of shape 4 × 4 × 1 to one of 2 classes: cat, dog.' in text
@@ -88,29 +88,29 @@ def test_card_says_what_the_files_say(tmp_path):
   assert '| checksum of train | c0ffee |' in data
   assert '| licence of the data | CC BY-SA 3.0 |' in data
   trained = section(text, 'How it was trained')
-  for line in ('| seed | 3 |', '| steps | 12 |', '| time | 0:01:01 (evaluation included) |'):
+  for line in ('| seed | 3 |', '| steps | 12 |', '| time | 0:01:01 (including evaluation) |'):
     assert line in trained
   assert '```bash\npython -m jaxdl.main --config=small\n```' in trained
   assert '| jax | 1.2 |' in section(text, 'Versions')
 
 
-def test_card_has_the_interval_of_shares_only(tmp_path):
+def test_card_has_intervals_only_for_fractions(tmp_path):
   """14 of 16: SciPy's binomtest(14, 16).proportion_ci(method='wilson') is 0.63977 to 0.96500."""
   figures = section(card_of(write_run(tmp_path / 'run')), 'Figures with intervals')
   assert '| test accuracy | 87.50 % | 63.98 to 96.50 % | 16 |' in figures
   assert '| test loss | 0.2500 | – | 16 |' in figures
-  assert 'optimistic' not in figures, 'of validation figures, which this run has not'
+  assert 'optimistic' not in figures, 'the note is for validation figures'
 
 
 @pytest.mark.parametrize(('right', 'count'), [(14, 16), (0, 10), (10, 10), (9872, 10000)])
-def test_card_interval_is_that_of_scipy(right, count):
+def test_card_interval_equals_scipy(right, count):
   from scipy import stats
 
   expected = stats.binomtest(right, count).proportion_ci(method='wilson')
   assert intervals.wilson(right / count, count) == pytest.approx(tuple(expected), abs=1e-5)
 
 
-def test_card_has_the_recall_of_each_class_where_it_was_measured(tmp_path):
+def test_card_has_the_recall_of_each_class_if_measured(tmp_path):
   folder = write_run(tmp_path / 'run')
   recall = section(card_of(folder), 'Recall of each class')
   assert f'python -m jaxdl.analyze {folder} --only=errors' in recall
@@ -123,7 +123,9 @@ def test_card_has_the_recall_of_each_class_where_it_was_measured(tmp_path):
   confusion(folder, [[8, 0], [0, 0]])
   assert '| dog | – | – | 0 |' in section(card_of(folder), 'Recall of each class')
   confusion(folder, [[8, 0], [2, 6]], step=4)
-  assert 'was not measured' in section(card_of(folder), 'Recall of each class'), 'at this step'
+  assert 'was not measured' in section(card_of(folder), 'Recall of each class'), (
+    'the recall is from another checkpoint'
+  )
 
 
 def test_card_shows_the_lowest_recalls_of_many_classes(tmp_path):
@@ -139,19 +141,19 @@ def test_card_shows_the_lowest_recalls_of_many_classes(tmp_path):
   assert 'The 100 classes with the lowest recall are shown.' in recall
 
 
-def test_card_refuses_a_damaged_result(tmp_path):
+def test_card_rejects_a_damaged_analysis(tmp_path):
   folder = write_run(tmp_path / 'run')
   confusion(folder, [[8, 0], [2, 6]])
-  (folder / 'analysis/confusion.npz').write_bytes(b'no arrays')
+  (folder / 'analysis/confusion.npz').write_bytes(b'not arrays')
   with pytest.raises(ValueError, match=r'confusion\.npz is not an output of jaxdl\.analyze'):
     page.write_report(folder)
 
 
-def test_card_says_what_was_not_tested(tmp_path):
+def test_card_lists_what_was_not_tested(tmp_path):
   folder = write_run(tmp_path / 'run', data='cifar10')
   untested = section(card_of(folder), 'Not tested')
-  assert '- Data from another source than cifar10.' in untested
-  assert '- Inputs of another size than 4 × 4 × 1.' in untested
+  assert '- Data from other sources than cifar10.' in untested
+  assert '- Inputs of other sizes than 4 × 4 × 1.' in untested
   assert 'test split' not in untested
   summary = json.loads((folder / 'summary.json').read_text())
   summary['data'] = 'tfds, test split is not the original (JPEG test copy)'
@@ -161,10 +163,10 @@ def test_card_says_what_was_not_tested(tmp_path):
   config = json.loads((folder / 'config.json').read_text())
   del config['dataset']['examples']['test']
   (folder / 'config.json').write_text(json.dumps(config))
-  assert '- Test examples: the data have no test split here' in card_of(folder)
+  assert '- Test examples: the data have no test split, so' in card_of(folder)
 
 
-def test_card_leaves_out_what_is_not_known(tmp_path):
+def test_card_leaves_out_missing_facts(tmp_path):
   folder = write_run(tmp_path / 'run')
   text = card_of(folder)
   assert 'checkpoint written on' not in text
@@ -177,7 +179,7 @@ def test_card_leaves_out_what_is_not_known(tmp_path):
     assert absent not in text
 
 
-def test_card_of_a_run_of_format_1_has_what_the_run_has(tmp_path):
+def test_card_of_format_1_has_the_facts_of_its_files(tmp_path):
   folder = write_run(tmp_path / 'run')
   config = json.loads((folder / 'config.json').read_text())
   for key in ('format', 'dataset', 'seed'):
@@ -186,11 +188,11 @@ def test_card_of_a_run_of_format_1_has_what_the_run_has(tmp_path):
   text = card_of(folder)
   assert '| test accuracy | 87.50 %' in text
   assert 'shape' not in text
-  assert 'run.predict' not in text, 'prediction needs the scaling of the inputs'
+  assert 'run.predict' not in text, 'the scaling of the inputs, which prediction needs, is unknown'
 
 
 @pytest.mark.parametrize(
-  'evil',
+  'hostile',
   [
     'a | b\n| c',
     '</script><script>alert(1)</script>',
@@ -203,10 +205,10 @@ def test_card_of_a_run_of_format_1_has_what_the_run_has(tmp_path):
     'a\\',
   ],
 )
-def test_card_keeps_names_in_their_cells(evil, tmp_path):
-  """The card of hostile names has the lines, cells and headings of a harmless one's."""
+def test_card_escapes_names(hostile, tmp_path):
+  """Hostile names change neither the lines nor the cells nor the headings of a card."""
   texts = {}
-  for name, folder in (('harmless', tmp_path / 'a'), (evil, tmp_path / 'b')):
+  for name, folder in (('harmless', tmp_path / 'a'), (hostile, tmp_path / 'b')):
     write_run(folder, classes=['cat', name], data=name, device=name, versions={name: name})
     confusion(folder, [[8, 0], [2, 6]], classes=['cat', name])
     (folder / 'command.txt').write_text(name)
@@ -220,14 +222,14 @@ def test_card_keeps_names_in_their_cells(evil, tmp_path):
   assert forms[0] == forms[1]
 
 
-def test_card_code_with_backticks_stays_code():
+def test_card_code_may_contain_backticks():
   block = card.Block('a ```\nb ```` c', language='bash')
   assert card.markdown([card.Part('Code', [block])], 'x').endswith(
     '`````bash\na ```\nb ```` c\n`````\n'
   )
 
 
-def test_card_is_a_section_of_the_page_below_the_results(tmp_path):
+def test_card_follows_the_figures_in_the_report(tmp_path):
   folder = write_run(tmp_path / 'run')
   confusion(folder, [[8, 0], [2, 6]])
   card_of(folder)
@@ -243,11 +245,11 @@ def test_card_is_a_section_of_the_page_below_the_results(tmp_path):
     'Not tested',
     'How to load it',
     'How it was trained',
-  ], 'the layers and the versions stand elsewhere on the page'
+  ], 'layers and versions are repeated, although the page has them elsewhere'
   assert '<td class="number">63.98 to 96.50 %</td>' in html
 
 
-def test_card_of_several_runs_is_none(tmp_path):
+def test_card_is_not_written_for_several_runs(tmp_path):
   for name in ('a', 'b'):
     write_run(tmp_path / name)
   page.write([tmp_path / 'a', tmp_path / 'b'], tmp_path / 'compare.html')
@@ -255,10 +257,10 @@ def test_card_of_several_runs_is_none(tmp_path):
   assert not list(tmp_path.rglob('card.md'))
 
 
-def test_card_names_a_licence_only_where_the_documents_state_one(tmp_path):
-  """Of the bundled data sets, those beside the files."""
+def test_card_names_only_known_licences(tmp_path):
+  """The licences of bundled data sets are documented in the package."""
   assert licences.of('cifar10') == licences.UNKNOWN
-  assert licences.of('of my own').name == "not known: see the data set's homepage"
+  assert licences.of('custom').name == "not known: see the data set's homepage"
   assert not licences.UNKNOWN.allows_copies
   run = record.load(write_run(tmp_path / 'run', data='cifar10'))
   assert "not known: see the data set's homepage" in str(page.one(run)['card'])

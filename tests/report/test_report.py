@@ -226,7 +226,7 @@ def test_report_compares_all_runs_of_a_folder(run, tmp_path, capsys):
 
 def test_report_names_a_folder_without_a_run(tmp_path, capsys):
   assert command.run(report.main, ['report', str(tmp_path)]) == 1
-  assert capsys.readouterr().err == f'jaxdl: {tmp_path} holds no run: give the folder of a run\n'
+  assert capsys.readouterr().err == f'jaxdl: {tmp_path} contains no run: give the folder of a run\n'
 
 
 def test_loss_axes_have_the_unit_of_the_task():
@@ -389,7 +389,7 @@ def test_report_states_the_origin_of_its_figures(run):
   found = page.one(record.load(run))
   assert found['title'] == 'run (small)'
   assert found['figures']['remarks'][:1] == [
-    'At step 8, the checkpoint of the lowest validation loss.'
+    'The figures are from step 8, the checkpoint with the lowest validation loss.'
   ]
   config = json.loads((run / 'config.json').read_text())
   (run / 'config.json').write_text(

@@ -60,8 +60,8 @@ def flip_bit(file, generator):
 def test_faults_damaged_checkpoint_file_is_detected_or_harmless(
   run, offset, tmp_path, capsys, reliability
 ):
-  """Damages each file of the last checkpoint in turn. The restored state is that of the last
-  checkpoint or of the one before, bit for bit.
+  """Damages each file of the last checkpoint in turn. The restored state equals the last or the
+  previous checkpoint bit for bit.
   """
   built, workdir = run
   states = {step: state_of(built, workdir, step) for step in (6, 8)}

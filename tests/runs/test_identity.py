@@ -109,8 +109,8 @@ def test_moved_data_is_finished_only_after_a_check(small, tmp_path):
 
 
 def test_extended_run_is_not_finished(small, tmp_path):
-  """The run was extended and killed before its first step, so its summary is that of the shorter
-  run.
+  """The run was extended and killed before its first step, so its summary describes the
+  shorter run.
   """
   loop.train(experiment.build(small, 'small'), tmp_path)
   run = record.load(tmp_path)

@@ -1,4 +1,4 @@
-"""Packed runs: what is packed, and that nothing but a sound packed run is opened."""
+"""Contents of packed runs; rejection of damaged and unsafe files."""
 
 import concurrent.futures
 import hashlib
@@ -39,20 +39,20 @@ FILES = {
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-  """A packed run without a network; the cache is in an empty folder."""
+  """A packed run without a network, with an empty cache."""
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   packed.write(tmp_path / 'small.zip', FILES, '1.2')
   return tmp_path / 'small.zip'
 
 
 def members(file):
-  """(ZipInfo, content) of every file of a .zip."""
+  """Returns (ZipInfo, content) of every file of a .zip."""
   with zipfile.ZipFile(file) as archive:
     return [(member, archive.read(member)) for member in archive.infolist()]
 
 
 def write(file, found, *, add_to_manifest=()):
-  """Writes a .zip of members; the names of some are added to its manifest."""
+  """Writes a .zip of members and adds some of them to its manifest."""
   made = io.BytesIO()
   with zipfile.ZipFile(made, 'w', zipfile.ZIP_DEFLATED) as archive:
     for member, content in found:
@@ -66,7 +66,7 @@ def write(file, found, *, add_to_manifest=()):
 
 
 def refusal(file):
-  """The error with which a file is refused; nothing of it may stay anywhere."""
+  """Returns the error message of opening a file, which must not leave any files behind."""
   around = sorted(path for path in file.parent.iterdir() if path.name != 'cache')
   with pytest.raises(ValueError, match='.') as raised:
     record.load(file)
@@ -78,7 +78,7 @@ def refusal(file):
   return text.removeprefix(f'{file} ')
 
 
-def test_packed_run_is_read_as_a_folder(file):
+def test_packed_run_loads_like_a_folder(file):
   run = record.load(file)
   assert run.summary == SUMMARY
   assert run.config == CONFIG
@@ -88,10 +88,10 @@ def test_packed_run_is_read_as_a_folder(file):
   assert run.folder.parent == paths.cache('runs')
   assert record.load(run.folder).summary == SUMMARY
   assert folder.below(file) == [file]
-  assert not run.results.exists(), 'reading makes no folder'
+  assert not run.results.exists(), 'reading created the results folder'
 
 
-def test_packed_bytes_depend_on_the_contents_only(file, tmp_path):
+def test_packed_bytes_depend_only_on_the_contents(file, tmp_path):
   packed.write(tmp_path / 'other.zip', dict(reversed(FILES.items())), '1.2')
   assert (tmp_path / 'other.zip').read_bytes() == file.read_bytes()
   assert [path.name for path in tmp_path.glob('*.new')] == []
@@ -102,7 +102,7 @@ def test_packed_bytes_depend_on_the_contents_only(file, tmp_path):
 
 
 @pytest.mark.parametrize('damage', ['changed', 'removed', 'emptied', 'no manifest'])
-def test_packed_run_whose_copy_in_the_cache_is_damaged_is_unpacked_again(file, damage):
+def test_packed_run_is_unpacked_again_if_the_cache_is_damaged(file, damage):
   cached = packed.opened(file)
   victim = cached / ('manifest.json' if damage == 'no manifest' else 'summary.json')
   if damage == 'changed':
@@ -113,33 +113,33 @@ def test_packed_run_whose_copy_in_the_cache_is_damaged_is_unpacked_again(file, d
     victim.unlink()
   assert record.load(file).summary == SUMMARY
   assert packed.opened(file) == cached
-  assert list(cached.parent.iterdir()) == [cached], 'nothing temporary stays'
+  assert list(cached.parent.iterdir()) == [cached], 'temporary files are left'
 
 
-def test_packed_run_is_opened_by_several_at_a_time(file):
+def test_packed_run_can_be_opened_concurrently(file):
   with concurrent.futures.ThreadPoolExecutor(8) as pool:
     found = list(pool.map(lambda _: record.load(file).summary, range(8)))
   assert found == [SUMMARY] * 8
   assert len(list(paths.cache('runs').iterdir())) == 1
 
 
-def test_packed_run_that_is_replaced_is_read_anew(file):
+def test_packed_run_is_reloaded_after_a_change(file):
   record.load(file)
   other = {**FILES, 'summary.json': json.dumps({**SUMMARY, 'parameters': 35}).encode()}
   packed.write(file, other, '1.2')
   assert record.load(file).summary['parameters'] == 35
 
 
-def test_packed_run_without_a_place_for_the_cache_says_what_to_do(file, tmp_path, monkeypatch):
+def test_packed_run_error_for_an_unusable_cache_names_the_fix(file, tmp_path, monkeypatch):
   (tmp_path / 'file').touch()
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-  with pytest.raises(OSError, match='set XDG_CACHE_HOME to a folder that can be written'):
+  with pytest.raises(OSError, match='set XDG_CACHE_HOME to a writable folder'):
     record.load(file)
 
 
-def test_packed_run_is_no_folder_to_write_to(file):
+def test_packed_run_is_read_only(file):
   before = file.read_bytes()
-  with pytest.raises(ValueError, match='is a packed run, which is only read: name a folder'):
+  with pytest.raises(ValueError, match='is a packed run, which is read-only: name a folder'):
     disk.make_folder(file)
   assert file.read_bytes() == before
 
@@ -168,49 +168,53 @@ def test_packed_run_is_no_folder_to_write_to(file):
     'ü',
   ],
 )
-def test_packed_names_that_are_no_plain_paths_are_refused(file, name):
+def test_packed_unsafe_paths_are_rejected(file, name):
   write(file, [*members(file), (zipfile.ZipInfo(name), b'x')], add_to_manifest=[(name, b'x')])
-  assert 'which is no path of a run: do not use this file' in refusal(file)
+  assert 'which is not a plain relative path: do not use it' in refusal(file)
 
 
-@pytest.mark.parametrize('kind', [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR])
-def test_packed_links_and_devices_are_refused(file, kind):
+@pytest.mark.parametrize(
+  'kind',
+  [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFDIR],
+  ids=['link', 'pipe', 'device', 'folder'],
+)
+def test_packed_special_files_are_rejected(file, kind):
   member = zipfile.ZipInfo('link')
   member.create_system, member.external_attr = 3, (kind | 0o777) << 16
   write(file, [*members(file), (member, b'/etc')], add_to_manifest=[('link', b'/etc')])
-  assert refusal(file) == 'holds link, which is no ordinary file: do not use this file'
+  assert refusal(file) == 'contains link, which is not a regular file: do not use it'
 
 
 @pytest.mark.filterwarnings('ignore:Duplicate name')
 @pytest.mark.parametrize('name', ['summary.json', 'Summary.json', 'manifest.json'])
-def test_packed_files_of_the_same_name_are_refused(file, name):
+def test_packed_duplicate_names_are_rejected(file, name):
   write(file, [*members(file), (name, b'{}')], add_to_manifest=[(name, b'{}')])
-  assert refusal(file) == 'has two files of the same name: do not use this file'
+  assert refusal(file) == 'contains two files with the same name: do not use it'
 
 
-def test_packed_file_in_the_place_of_a_folder_is_refused(file):
+def test_packed_file_and_folder_with_the_same_name_are_rejected(file):
   write(file, [*members(file), ('checkpoints', b'')], add_to_manifest=[('checkpoints', b'')])
-  assert refusal(file) == 'has a file in the place of a folder: do not use this file'
+  assert refusal(file) == 'contains a file and a folder with the same name: do not use it'
 
 
-def test_packed_bombs_are_refused(file, monkeypatch):
+def test_packed_zip_bombs_are_rejected(file, monkeypatch):
   big = bytes(packed.SMALL + 1)
   write(file, [*members(file), ('big', big)], add_to_manifest=[('big', big)])
   assert file.stat().st_size < 30_000
-  assert refusal(file).startswith('would unpack 6 files of 16,7')
+  assert refusal(file).startswith('would unpack to 6 files of 16,7')
   packed.write(file, FILES, '1.2')
   monkeypatch.setattr(packed, 'MOST_FILES', 4)
-  assert refusal(file).startswith('would unpack 5 files')
+  assert refusal(file).startswith('would unpack to 5 files')
   monkeypatch.setattr(packed, 'MOST_FILES', 5)
   assert record.load(file)
   monkeypatch.setattr(packed, 'LARGEST', 1000)
-  with pytest.raises(ValueError, match=r'other\.zip cannot be packed: it would unpack 5 files'):
+  with pytest.raises(ValueError, match=r'other\.zip cannot be packed: it would unpack to 5 files'):
     packed.write(file.with_name('other.zip'), FILES, '1.2')
   assert not list(file.parent.glob('other*'))
 
 
-def test_packed_size_that_is_a_lie_is_found(file):
-  """The size in the directory is smaller than what is packed: no more than that is read."""
+def test_packed_file_with_a_false_size_is_rejected(file):
+  """The directory of the .zip states a smaller size than that of the packed content."""
   content = file.read_bytes()
   size = len(FILES['metrics.jsonl'])
   packed_name = content.rindex(b'metrics.jsonl')
@@ -219,26 +223,26 @@ def test_packed_size_that_is_a_lie_is_found(file):
   assert 'damaged' in refusal(file)
 
 
-def test_packed_content_is_compared_with_its_checksums(file):
-  whole = members(file)
-  changed = [(m, b'{}' if m.filename == 'summary.json' else content) for m, content in whole]
+def test_packed_content_must_match_its_manifest(file):
+  original = members(file)
+  changed = [(m, b'{}' if m.filename == 'summary.json' else content) for m, content in original]
   write(file, changed)
-  assert refusal(file) == 'is damaged (summary.json is not what was packed): fetch it again'
-  write(file, [(m, content) for m, content in whole if m.filename != 'metrics.jsonl'])
-  assert refusal(file) == 'is damaged (metrics.jsonl is missing, or was added): fetch it again'
-  write(file, [*whole, ('readme.txt', b'')])
-  assert refusal(file) == 'is damaged (readme.txt is missing, or was added): fetch it again'
+  assert refusal(file) == 'is damaged (the checksum of summary.json differs): download it again'
+  write(file, [(m, content) for m, content in original if m.filename != 'metrics.jsonl'])
+  assert refusal(file) == 'is damaged (metrics.jsonl is missing or unexpected): download it again'
+  write(file, [*original, ('readme.txt', b'')])
+  assert refusal(file) == 'is damaged (readme.txt is missing or unexpected): download it again'
 
 
 @pytest.mark.parametrize(
   'manifest', [b'', b'{', b'[]', b'{}', b'{"format": 1, "files": {}}', b'{"format": "1"}', b'\xff']
 )
-def test_packed_manifest_that_is_none_is_refused(file, manifest):
+def test_packed_invalid_manifest_is_rejected(file, manifest):
   write(file, [(m, manifest if m.filename == packed.MANIFEST else c) for m, c in members(file)])
-  assert refusal(file) == 'is no packed run: give a file of jaxdl.pack'
+  assert refusal(file) == 'is not a packed run: give a file written by jaxdl.pack'
 
 
-def test_packed_by_a_newer_version_says_so(file):
+def test_packed_newer_format_is_rejected(file):
   newer = json.dumps({'format': packed.FORMAT + 1, 'files': {}}).encode()
   write(file, [(m, newer if m.filename == packed.MANIFEST else c) for m, c in members(file)])
   assert refusal(file) == (
@@ -246,25 +250,27 @@ def test_packed_by_a_newer_version_says_so(file):
   )
 
 
-def test_packed_and_encrypted_is_refused(file):
+def test_packed_encrypted_file_is_rejected(file):
   content = bytearray(file.read_bytes())
   content[content.index(b'PK\x01\x02') + 8] |= 1
   file.write_bytes(bytes(content))
-  assert refusal(file) == 'is encrypted: give a file of jaxdl.pack'
+  assert refusal(file) == 'is encrypted: give a file written by jaxdl.pack'
 
 
 @pytest.mark.parametrize(
-  'content', [b'', b'no zip', b'PK\x03\x04', b'PK\x05\x06' + bytes(18)], ids=range(4)
+  'content',
+  [b'', b'text', b'PK\x03\x04', b'PK\x05\x06' + bytes(18)],
+  ids=['empty', 'text', 'truncated', 'empty zip'],
 )
-def test_packed_file_that_is_no_zip_of_a_run_is_one_line(file, content):
+def test_packed_file_must_be_a_zip_of_a_run(file, content):
   file.write_bytes(content)
-  assert 'give a file of jaxdl.pack' in refusal(file)
+  assert 'give a file written by jaxdl.pack' in refusal(file)
 
 
-def test_packed_file_with_any_wrong_byte_is_refused_or_read_as_it_was(file):
-  whole, chance = file.read_bytes(), random.Random(0)
+def test_packed_damage_is_rejected_or_does_not_change_the_files(file):
+  original, chance = file.read_bytes(), random.Random(0)
   for _ in range(150):
-    damaged = bytearray(whole)
+    damaged = bytearray(original)
     if chance.random() < 0.2:
       del damaged[chance.randrange(len(damaged)) :]
     else:
@@ -273,12 +279,12 @@ def test_packed_file_with_any_wrong_byte_is_refused_or_read_as_it_was(file):
     try:
       opened = packed.opened(file)
     except ValueError as error:
-      said = str(error)
+      message = str(error)
     else:
-      said = str(file)
+      message = str(file)
       assert {name: (opened / name).read_bytes() for name in FILES} == FILES
-    assert said.startswith(str(file))
-    assert '\n' not in said
+    assert message.startswith(str(file))
+    assert '\n' not in message
 
 
 @pytest.mark.parametrize(
@@ -296,7 +302,7 @@ def test_packed_file_with_any_wrong_byte_is_refused_or_read_as_it_was(file):
     ({'a': 0.5, 'b': True}, {'a': 0.5, 'b': True}),
   ],
 )
-def test_packed_config_has_no_absolute_paths(value, expected):
+def test_packed_config_contains_no_absolute_paths(value, expected):
   assert packed.without_paths(value) == expected
 
 
@@ -322,5 +328,5 @@ def test_packed_config_has_no_absolute_paths(value, expected):
     ("main --workdir='/home/me", "main --workdir='me"),
   ],
 )
-def test_packed_command_has_no_absolute_paths(command, expected):
+def test_packed_command_contains_no_absolute_paths(command, expected):
   assert packed.command_without_paths(command) == expected

@@ -56,5 +56,5 @@ def test_loading_a_run_reads_checkpoints_lazily(small, tmp_path, monkeypatch):
 
 
 def test_folder_without_a_run_is_an_error(tmp_path):
-  with pytest.raises(FileNotFoundError, match='holds no run: give the folder of a run'):
+  with pytest.raises(FileNotFoundError, match='contains no run: give the folder of a run'):
     runs.load(tmp_path)

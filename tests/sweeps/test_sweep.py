@@ -468,7 +468,7 @@ def test_every_sweep_config_is_valid(path):
     ),
     (
       dict(axes=[dict(name='cell', choices=[dict(name='a'), dict(name='a')])]),
-      r"config\.axes\[0\] has two choices of the name 'a'",
+      r"config\.axes\[0\] has two choices with the name 'a'",
     ),
     (dict(axes=[dict(name='cell', choices=[])]), r'config\.axes\[0\] is not an axis: write dict\('),
     (

@@ -75,7 +75,7 @@ def test_checkpoint_rate_and_end_follow_the_metric(watching, tmp_path, capsys):
   )
 
   run = record.load(tmp_path / 'run')
-  best = 'At step 4, the checkpoint of the highest validation accuracy.'
+  best = 'The figures are from step 4, the checkpoint with the highest validation accuracy.'
   assert best in page.one(run)['figures']['remarks']
   assert best in card.markdown(card.of_run(run, 'lead', []), 'run')
   found = status.read(tmp_path / 'run')

@@ -1,4 +1,4 @@
-"""What a folder of photographs holds: its entries, their checksum, and how two folders differ."""
+"""Content of a folder of photographs: entries, checksum, and differences between two folders."""
 
 import dataclasses
 import hashlib
@@ -88,10 +88,10 @@ def write(version: Path, splits: Mapping[str, list[Entry]], root: Path, *, numbe
 
 @dataclasses.dataclass(frozen=True)
 class Copied:
-  """What a prepared copy records about the folder that it was made from.
+  """Record of a prepared copy about its original folder.
 
   Attributes:
-    folder: absolute path of that folder.
+    folder: absolute path of the original folder.
     numbered: as in `folders.Folder`.
     splits: split name → entries, in the order of the records.
   """
@@ -102,7 +102,7 @@ class Copied:
 
 
 def read(version: Path) -> Copied | None:
-  """What a prepared copy holds; None if its list is damaged, or missing as in older versions."""
+  """Reads the record of a prepared copy; None if damaged, or missing as in older versions."""
   try:
     found = json.loads((version / FILE).read_text(encoding='utf-8'))
     splits = {split: [Entry(*row) for row in rows] for split, rows in found['splits'].items()}

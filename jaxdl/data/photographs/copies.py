@@ -23,13 +23,13 @@ CITATION = """@inproceedings{singla2016food,
 
 
 def copy_name(folder: str | PathLike[str]) -> str:
-  """The name of a folder's first copy: the folder's own name, in letters that TFDS accepts."""
+  """Returns the name of the first copy of a folder: its name, in characters valid in TFDS."""
   own = Path(folder).expanduser().resolve().name.lower()
   return re.sub(r'\W+', '_', own).strip('_') or 'photographs'
 
 
 def current(folder: str | PathLike[str], root: Path) -> Path | None:
-  """The prepared copy that holds what a folder holds now; None if there is none."""
+  """Returns the prepared copy with the current content of a folder; None if there is none."""
   path = Path(folder).expanduser()
   return matching(root, None, path, mixed(path))[0]
 
@@ -187,7 +187,7 @@ def builder(folder: str, name: str | None = None) -> Any:
 
     def download_and_prepare(self, **options):  # pyright: ignore[reportIncompatibleVariableOverride]
       super().download_and_prepare(**options)
-      if any(entries.values()):  # the copy was not there before
+      if any(entries.values()):  # the copy is new
         contents.write(Path(self.data_dir), entries, root, numbered=found.numbered)
 
   return ImageFolder

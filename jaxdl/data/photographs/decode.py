@@ -129,7 +129,7 @@ def is_photograph(path: Path) -> bool:
     with path.open('rb') as file:
       # TGA has no fixed first bytes, so that other files may look like it.
       return _opened(file).format != 'TGA'
-  except Exception:  # the code of each format raises exceptions of its own types
+  except Exception:  # decoders raise exceptions of many types
     return False
 
 

@@ -1,4 +1,4 @@
-"""Divides a folder's training photographs into the splits that have no folder of their own."""
+"""Divides the training photographs of a folder into splits without their own folder."""
 
 import dataclasses
 import hashlib
@@ -11,19 +11,18 @@ from jaxdl.data.dataset import SPLITS
 from jaxdl.data.photographs.examples import Picked
 from jaxdl.data.photographs.reading import Photographs
 
-WHOLE = {name: name for name in SPLITS}  # each split has its own name
+COMPLETE = {name: name for name in SPLITS}  # split → its complete folder
 
 
 @dataclasses.dataclass(frozen=True)
 class Divided:
-  """The photographs of a folder after its training photographs were divided.
+  """The photographs of a folder after division of its training photographs.
 
   Attributes:
-    found: the photographs; each split has its own name.
+    found: the photographs of each split.
     splits: split of the config → TFDS slicing of the splits in `found`.
-    shares: text such as '80/10/10' that divides the folder in the same way; '' if nothing was
-      divided.
-    note: one line that says how the splits were found.
+    shares: text such as '80/10/10' that results in the same division; '' if nothing was divided.
+    note: one line that describes the splits.
   """
 
   found: Photographs
@@ -33,32 +32,32 @@ class Divided:
 
 
 def divide(found: Photographs, splits: Any, *, seed: int) -> Divided:
-  """Finds the splits of a folder, and divides its training photographs where a split has none.
+  """Finds the splits of a folder and divides its training photographs for missing splits.
 
   Args:
-    found: the photographs as they are in the folder.
-    splits: None for train, validation and test, each from its own folder, and 10 % of the training
-      photographs for each of validation and test that has none. A text such as '80/10/10' has the
-      per cent for train and for each split that has no folder. A dict of split name → TFDS slicing
-      is taken as it is, except that a split named in itself is held out if it has no folder
-      (`train='train', validation='validation'`).
-    seed: decides which photographs of a class are held out.
+    found: the photographs of the folder.
+    splits: None for train, validation and test; 10 % of the training photographs are held out for
+      each of validation and test without a folder. A string such as '80/10/10' contains the per
+      cent for train and for each split without a folder. A dict of split name → TFDS slicing is
+      used unchanged, unless each value equals its key (`train='train', validation='validation'`):
+      then these splits are held out if they have no folder.
+    seed: determines which photographs of a class are held out.
 
   Returns:
     Divided.
 
   Raises:
-    ValueError: another number of parts than splits that need one, no training photographs, a class
-      with too few photographs, or a prepared copy without a list of its photographs.
+    ValueError: the number of parts is wrong, there are no training photographs, a class has too few
+      photographs, or a prepared copy has no list of its photographs.
   """
   shares_of.check(splits)
-  if isinstance(splits, Mapping) and not _is_whole(splits):
+  if isinstance(splits, Mapping) and not _is_complete(splits):
     return Divided(found, splits, '', '')
-  asked = WHOLE if splits is None or isinstance(splits, str) else splits
+  asked = COMPLETE if splits is None or isinstance(splits, str) else splits
   if 'train' not in found.splits:
     raise ValueError(
-      f'{_place(found)} has {shares_of.listed(found.splits)} photographs but none for training: '
-      'name a folder train/, or give the folder above it'
+      f'{_place(found)} has {shares_of.listed(found.splits)} photographs but no training '
+      'photographs: add a folder train/, or give the parent folder'
     )
   missing = [name for name in SPLITS if name not in found.splits]
   if isinstance(splits, str):
@@ -87,31 +86,31 @@ def divide(found: Photographs, splits: Any, *, seed: int) -> Divided:
 def check_classes(
   splits: Mapping[str, Any], per_class: Mapping[str, Sequence[int]], classes: Sequence[str]
 ) -> None:
-  """Refuses a split that is a whole folder and lacks a class.
+  """Checks that each split that is a complete folder contains all classes.
 
   Args:
     splits: split name → TFDS slicing. Slices are not checked.
-    per_class: split name → examples of each class; {} if not known.
+    per_class: split name → number of examples of each class; {} if unknown.
     classes: class names in the order of the labels.
 
   Raises:
-    ValueError: a class has no photographs in a split; the message names both.
+    ValueError: a class has no photographs in a split. The message names both.
   """
   for name, counts in per_class.items():
     if splits.get(name) == name and 0 in counts:
       raise ValueError(
-        f'class {classes[list(counts).index(0)]!r} has no photographs in the {name} split: put '
-        f'some there, delete the {name} folder to hold out training photographs instead, or '
-        f"accept it with --config.data.splits.{name}='{name}[:]'"
+        f'class {classes[list(counts).index(0)]!r} has no photographs in the {name} split: add '
+        f'some, delete the {name} folder to hold out training photographs instead, or '
+        f"accept this with --config.data.splits.{name}='{name}[:]'"
       )
 
 
-def _is_whole(splits: Mapping[str, Any]) -> bool:
-  return all(WHOLE.get(name) == expression for name, expression in splits.items())
+def _is_complete(splits: Mapping[str, Any]) -> bool:
+  return all(COMPLETE.get(name) == expression for name, expression in splits.items())
 
 
 def _for_splits(splits: str, missing: Sequence[str], found: Photographs) -> list[int]:
-  """The parts of a text, one for train and for each split that has no folder."""
+  """Returns the parts of a string, one for train and one for each split without a folder."""
   parts = shares_of.parts_of(splits)
   if not missing:
     raise ValueError(
@@ -133,18 +132,18 @@ def _for_splits(splits: str, missing: Sequence[str], found: Photographs) -> list
 def _with_parts(
   found: Photographs, held_out: Mapping[str, int], shares: str, seed: int
 ) -> Photographs:
-  """The photographs with some of the training photographs moved to other splits.
+  """Moves some of the training photographs to other splits.
 
   Args:
-    found: the photographs as they are in the folder.
+    found: the photographs of the folder.
     held_out: split → per cent of the training photographs, above 0.
     shares: as in `Divided`, for messages.
     seed: as in `divide`.
   """
   if found.entries is None:
     raise ValueError(
-      f'{_place(found)} has no list of its photographs, so that they cannot be divided: prepare '
-      "it again, or give config.data.splits as slices, such as \"dict(train='train[:90%]', "
+      f'{_place(found)} cannot be divided, because it has no list of its photographs: prepare it '
+      "again, or give config.data.splits as slices, such as \"dict(train='train[:90%]', "
       "validation='train[90%:]')\""
     )
   entries = found.entries['train']
@@ -155,7 +154,7 @@ def _with_parts(
     if len(own) <= len(held_out):
       raise ValueError(
         f'class {name!r} of {_place(found)} has {_number(len(own))}, too few for '
-        f"{shares_of.listed(chosen)} ('{shares}'): add some, or move the class away"
+        f"{shares_of.listed(chosen)} ('{shares}'): add some, or remove the class"
       )
     first = 0
     for split, count in shares_of.counts(len(own), held_out).items():
@@ -180,7 +179,7 @@ def _with_parts(
 
 
 def _draw(seed: int, name: str) -> bytes:
-  """A number for a photograph that depends on nothing but the seed and its name."""
+  """Returns a sort key for a photograph, which depends only on the seed and its name."""
   return hashlib.sha256(b'%d\0%s' % (seed, os.fsencode(name))).digest()
 
 

@@ -62,7 +62,7 @@ class Pieces:
         )
         if frames > 1:
           several.append(f'{name} has {frames:,} frames')
-      except Exception as error:  # the code of each format raises exceptions of its own types
+      except Exception as error:  # decoders raise exceptions of many types
         found['mask'][slot] = 0
         faults.append(f'{name} is not a valid image file ({_reason(error)})')
     return {**found, 'faults': tuple(faults), 'several': tuple(several)}

@@ -21,7 +21,7 @@ def read(path: Path) -> tuple[list[UInt8[np.ndarray, '_ _']], Int32[np.ndarray, 
     (list of [H, W] uint8 images of varying size, ink 255 on 0; labels [N] int32).
 
   Raises:
-    ValueError: truncated, or not CDB; raised before memory is allocated for what a header claims.
+    ValueError: the file is truncated or not CDB; raised before memory is allocated for its header.
   """
   content = path.read_bytes()
   if len(content) < HEADER:

@@ -17,7 +17,7 @@ def read(
 
   Args:
     folder: folder of the raw files.
-    name: the file's name without '.gz'; dots in place of its hyphens are accepted too.
+    name: name of the file without '.gz'. A name with dots instead of hyphens is also accepted.
     shape: the expected shape, such as (60000, 28, 28).
 
   Returns:
