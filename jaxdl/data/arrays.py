@@ -208,7 +208,7 @@ def source(
     longest = max(part['input'].shape[1] for part in columns.values())
     for part in columns.values():
       part['input'] = vectors.pad(part['input'], longest)
-  found = _add_targets(columns, parts, targets, names, where)
+  found: dict[str, Any] = _add_targets(columns, parts, targets, names, where)
   return Source(origin=origin, columns=columns, masked=masked, **found)
 
 

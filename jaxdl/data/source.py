@@ -66,9 +66,14 @@ def check_images(name: str, found: Source) -> None:
     if image.ndim != 4 or image.dtype not in (np.uint8, np.float32):
       raise ValueError(
         f"{name}: 'image' of {split} is {_described(image)}{unknown}: "
-        'make it uint8 [N, H, W, C], from 0 to 255, or float32 from 0 to 1'
+        'make it uint8 [N, H, W, C], from 0 to 255'
       )
-    if 'value' in columns or label.ndim == 2:
+    if image.dtype == np.float32 and not 0 <= image.min(initial=0) <= image.max(initial=0) <= 1:
+      raise ValueError(
+        f"{name}: 'image' of {split} is float32 from {image.min():g} to {image.max():g}: make it "
+        'from 0 to 1, or uint8 from 0 to 255'
+      )
+    if 'value' in columns or (label.ndim == 2 and label.dtype == np.float32):
       continue  # `labels.encode_values` and `labels.encode_many` have checked them
     if label.shape != image.shape[:1] or label.dtype != np.int32:
       raise ValueError(
@@ -80,6 +85,10 @@ def check_images(name: str, found: Source) -> None:
         f'{name}: the labels of {split} go from {label.min()} to {label.max()}, but there are '
         f'{len(found.classes)} classes: number these from 0'
       )
+
+
+def _described(array: np.ndarray) -> str:
+  return f'{array.dtype} [{", ".join(map(str, array.shape))}]' if array.size else 'empty'
 
 
 def choose(

@@ -51,7 +51,7 @@ def test_order_is_the_same_on_every_machine():
       dict(image=np.zeros((4, 8, 8), np.float64)),
       r"^mine: 'image' of train is float64 \[4, 8, 8\]: make it uint8 \[N, H, W, C\], from 0 to 255$",
     ),
-    (dict(image=np.zeros((4, 8, 8, 1), np.float32)), r'float32 \[4, 8, 8, 1\]: make it uint8'),
+    (dict(image=np.full((4, 8, 8, 1), 9, np.float32)), r'float32 from 9 to 9: make it from 0 to 1'),
     (
       dict(label=np.zeros(4)),
       r"'label' of train is float64 \[4\]: make it int32 \[N\], here \[4\]$",
