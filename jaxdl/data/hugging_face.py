@@ -116,23 +116,23 @@ def _loaded(dataset, folder, config, revision):
       f"data.name='huggingface' needs datasets, which is not installed ({error}): pip install "
       "'jaxdl[huggingface]'"
     ) from error
+  place, is_saved = dataset, False
   if folder is not None:
     path = text_files.existing(folder, 'give a folder that save_to_disk wrote')
     if not path.is_dir():
       raise ValueError(f'{path} is not a folder: give one that save_to_disk wrote')
+    place, is_saved = str(path), any((path / name).is_file() for name in SAVED)
   elif not tfds_arrays.DOWNLOADS.get():
     raise FileNotFoundError(f'{dataset}: nothing is downloaded to describe a config: train it')
   try:
-    if folder is not None and any((path / name).is_file() for name in SAVED):
-      found = datasets.load_from_disk(str(path))
+    if is_saved:
+      found = datasets.load_from_disk(place)
     else:
-      place = dataset if folder is None else str(path)
       found = datasets.load_dataset(place, name=config, revision=revision)
   except Exception as error:  # of the library, its file formats, and the network
     reason = ' '.join(str(error).split())[:160] or type(error).__name__
     raise OSError(
-      f'{dataset if folder is None else path} cannot be loaded ({reason}): check the name, '
-      'config.data.config and the network'
+      f'{place} cannot be loaded ({reason}): check the name, config.data.config and the network'
     ) from error
   parts = found if isinstance(found, Mapping) else {'train': found}
   return {SPLIT_OF.get(str(split), str(split)): part for split, part in parts.items()}

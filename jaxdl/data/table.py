@@ -207,7 +207,7 @@ def _targets(table, names, train, wanted, class_names, decimal):
   """(name of the column of a batch, [N, …] targets, fields of Source)."""
   raw = columns.targets(table, names, decimal, wanted)
   called = f'{"column" if len(names) == 1 else "columns"} {", ".join(names)} of {table.where}'
-  named = class_names or (names if len(names) > 1 or wanted != 'classes' else None)
+  named = tuple(class_names or names)
   if wanted == 'values':
     values = labels.encode_values(raw, called)
     if len(named) != values.shape[1]:
@@ -215,7 +215,7 @@ def _targets(table, names, train, wanted, class_names, decimal):
         f'config.data.class_names has {len(named)} names for {values.shape[1]} targets: give one '
         'for each'
       )
-    return 'value', values, {'classes': (), 'target_names': tuple(named)}
+    return 'value', values, {'classes': (), 'target_names': named}
   if wanted == 'labels':
     values, classes = labels.encode_many(raw.reshape(len(table), -1), called, named)
     return 'label', values, {'classes': classes, 'labels': tuple(names)}

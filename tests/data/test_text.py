@@ -6,6 +6,7 @@ from helpers import SMALL
 
 import jaxdl
 from jaxdl.data import characters, loading
+from jaxdl.training import experiment
 from jaxdl.views import subject
 
 TEXT = ''.join(chr(97 + number * number % 23) for number in range(1000)) + 'ß'
@@ -101,6 +102,27 @@ def test_missing_files_are_named(tmp_path):
     load(str(tmp_path / 'empty'))
 
 
+def test_the_text_of_a_run_is_found_again(tmp_path):
+  file = _written(tmp_path / 'my.txt', TEXT, 'utf-8')
+  data = dict(name='text', file=file, batch_size=4, time_step=8)
+  model = dict(name='language_model', cell='gru', features=6, classes='classes')
+  config = {**SMALL, 'task': 'next_char', 'model': model, 'data': data}
+  kept = experiment.build(config).config
+  assert kept['dataset']['file'] == file
+  assert subject.data_of_run('run', kept).classes == tuple(kept['dataset']['classes'])
+  (tmp_path / 'my.txt').rename(tmp_path / 'moved.txt')
+  with pytest.raises(
+    FileNotFoundError, match='the text of run is not in .*my.txt: give the file of'
+  ):
+    subject.data_of_run('run', kept)
+  found = subject.data_of_run('run', kept, folder=tmp_path / 'moved.txt')
+  assert found.checksums == kept['dataset']['checksums']
+  _written(tmp_path / 'moved.txt', TEXT[::-1], 'utf-8')
+  with pytest.raises(ValueError, match='other examples than run was trained on'):
+    subject.data_of_run('run', kept, folder=tmp_path / 'moved.txt')
+
+
+@pytest.mark.slow
 def test_a_run_on_a_text_resumes_and_is_evaluated(tmp_path):
   file = _written(tmp_path / 'my.txt', TEXT * 2, 'latin-1')
   data = dict(name='text', encoding='latin-1', batch_size=4, time_step=8)

@@ -8,6 +8,7 @@ from helpers import SMALL
 
 import jaxdl
 from jaxdl.data import loading, tfds_arrays
+from jaxdl.training import experiment
 from jaxdl.views import subject
 
 tfds = pytest.importorskip('tensorflow_datasets')
@@ -15,6 +16,12 @@ pytest.importorskip('tensorflow')
 
 DRAW = np.random.default_rng(0)
 PIXELS = DRAW.integers(0, 256, (40, 6, 6, 3), np.uint8)
+
+DATA = dict(name='tfds', dataset='pictures', batch_size=8)
+MODEL = dict(
+  name='cnn',
+  layers=[dict(kind='flatten'), dict(kind='dense', features='classes', activate=False)],
+)
 
 
 def feature(kind, **options):
@@ -174,13 +181,19 @@ def test_a_split_without_labels_is_left_out(tmp_path):
   assert data.division == '80/10/10'
 
 
+def test_the_data_set_of_a_run_is_found_again(prepared):
+  config = {**SMALL, 'model': MODEL, 'data': {**DATA, 'data_dir': str(prepared)}}
+  kept = experiment.build(config).config
+  assert (kept['dataset']['name'], kept['dataset']['data_dir']) == ('pictures', str(prepared))
+  found = subject.data_of_run('run', kept, data_dir=prepared)
+  assert found.checksums == kept['dataset']['checksums']
+
+
+@pytest.mark.slow
 def test_a_run_records_the_data_set(prepared, tmp_path):
-  model = dict(
-    name='cnn',
-    layers=[dict(kind='flatten'), dict(kind='dense', features='classes', activate=False)],
+  summary = jaxdl.train(
+    {**SMALL, 'model': MODEL, 'data': {**DATA, 'data_dir': str(prepared)}}, tmp_path / 'run'
   )
-  data = dict(name='tfds', dataset='pictures', data_dir=str(prepared), batch_size=8)
-  summary = jaxdl.train({**SMALL, 'model': model, 'data': data}, tmp_path / 'run')
   run = jaxdl.load(tmp_path / 'run')
   assert round(run.evaluate('test')['loss'], 6) == summary['test_loss']
   assert run.predict(PIXELS[:3]).classes == ('cat', 'dog')
