@@ -44,7 +44,7 @@ EXAMPLES = f"""\
   python -m jaxdl.analyze runs/cnn_mnist --only=maximised --layer=conv2 --channel=3
 
 analyses:
-{textwrap.fill(', '.join(VIEWS), initial_indent='  ', subsequent_indent='  ')}"""
+{textwrap.fill(', '.join(VIEWS), 98, initial_indent='  ', subsequent_indent='  ')}"""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -108,16 +108,29 @@ def _of_cnn(network, model, format, refuse):
   found = []
   for name, build in model.named_layers():
     layer = build()
-    if type(layer) not in KINDS:
-      raise refuse(
-        format, f'the layer {name}', f'a {type(layer).__name__}, which is not part of jaxdl'
-      )
-    kind, shape = KINDS[type(layer)], tuple(rows[name]['input'])
+    shape = tuple(rows[name]['input'])
+    reason = _why_not(layer, shape)
+    if reason:
+      raise refuse(format, f'the layer {name}', reason)
+    kind = KINDS[type(layer)]
     settings = _settings(layer, kind, shape)
     if settings.get('activation') == '':
       raise refuse(format, f'the activation of the layer {name}', 'which is not part of jaxdl')
     found.append(Layer(name, kind, shape, settings, _weights(network, name)))
   return found
+
+
+def _why_not(layer, shape):
+  """Why the formats that write layers do not have a layer; '' if they have it."""
+  kind = KINDS.get(type(layer))
+  if kind is None:
+    own = '' if type(layer).__module__.startswith('jaxdl.') else ', which is not part of jaxdl'
+    return f'a {type(layer).__name__}{own}'
+  if getattr(layer, 'groups', 1) != 1:
+    return f'a convolution with groups={layer.groups}'
+  if kind in WINDOWED and len(shape) != 3:
+    return 'which reads sequences'
+  return ''
 
 
 def _settings(layer, kind, shape):

@@ -135,8 +135,7 @@ class Parser(argparse.ArgumentParser):
     self.add_argument(
       '--trust_code',
       action='store_true',
-      help="execute the copy of the run's own code, DIR/code, where the original is not at hand; "
-      'read it before',
+      help="execute the run's copy of its own code, if the original is missing; read it first",
     )
 
   def add_data_places(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxdl import exports, models
-from jaxdl.exports import examples, stablehlo, write
+from jaxdl.exports import examples, layers, stablehlo, write
 from jaxdl.models import cnn
 
 os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
@@ -173,7 +173,34 @@ def test_networks_contain_every_kind_of_layer():
     section = made().config['model']
     if section['name'] == 'cnn':
       tested |= {layer['kind'] for layer in section['layers']}
-  assert tested == set(cnn.KINDS)
+  assert tested == set(layers.KINDS.values())
+
+
+OTHERS = (
+  dict(kind='layer_norm'),
+  dict(kind='group_norm', groups=2),
+  dict(kind='depthwise_conv', kernel=3),
+  dict(kind='conv', features=2, kernel=3, groups=2),
+  dict(kind='residual', layers=(dict(kind='conv', features=2, kernel=3),)),
+  dict(kind='parallel', branches=((dict(kind='conv', features=2, kernel=3),), ())),
+)
+
+
+@pytest.mark.parametrize('layer', OTHERS, ids=lambda layer: layer['kind'])
+@pytest.mark.parametrize('format', ['onnx', 'keras', 'torch'])
+def test_layer_that_a_format_lacks_is_named(format, layer, tmp_path):
+  need(format)
+  made = of_layers(layer, *FLAT, shape=(7, 6, 2))()
+  what = 'conv1' if layer['kind'] == 'conv' else layer['kind']
+  with pytest.raises(ValueError, match=f'format={format} cannot express the layer {what}.*: use'):
+    export(made, format, tmp_path)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_stablehlo_expresses_every_layer(tmp_path):
+  pooled = dict(kind='global_average_pool'), dict(kind='dense', features=3, activate=False)
+  made = of_layers(*OTHERS, *pooled, shape=(7, 6, 2))()
+  assert export(made, 'stablehlo', tmp_path).difference < 1e-5
 
 
 @pytest.mark.parametrize('cell', ['rnn', 'lstm', 'gru'])
