@@ -431,7 +431,7 @@ def _positions(inputs):
     raise ValueError(
       f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: remove it'
     )
-  return inputs.reshape(len(inputs), -1, inputs.shape[-1])
+  return inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])
 
 
 class Flatten(nn.Module):
@@ -575,7 +575,7 @@ class GroupNorm(nn.Module):
       )
     scale, bias = _scale_and_bias(self, inputs)
     wide = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
-    grouped = wide.reshape(len(wide), -1, self.groups, features // self.groups)  # [B, N, G, C/G]
+    grouped = wide.reshape(wide.shape[0], -1, self.groups, features // self.groups)
     weight = jnp.ones((1, 1), wide.dtype)
     if context.steps is not None and inputs.ndim == 3:
       weight = context.steps.astype(wide.dtype)  # [B, N]

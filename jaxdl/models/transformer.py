@@ -30,7 +30,7 @@ class Positions(nn.Module):
   ) -> Float[Array, 'B T E']:
     shape = (self.context, inputs.shape[-1])
     kernel = self.param('kernel', nn.initializers.normal(inputs.shape[-1] ** -0.5), shape)
-    count = jnp.zeros(len(inputs), jnp.int32)
+    count = jnp.zeros(inputs.shape[0], jnp.int32)
     if context.reset is not None:
       carry = self.variable('carry', 'state', lambda: (count,))
       count = jnp.where(context.reset, 0, carry.value[0])
