@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from jaxdl.data import image_folder
+from jaxdl.data import arrays, image_folder
 from jaxdl.runs import folder, format, identity, record
 from jaxdl.runs.identity import Resume
 from jaxdl.training import experiment, loop
@@ -55,9 +55,11 @@ def test_identity_functions_follow_the_key_table(key):
 def test_identity_table_has_only_existing_keys(small):
   """A misspelt key would never be used."""
   found = {field.name for field in dataclasses.fields(experiment.Config)}
-  found |= {f'data.{name}' for name in inspect.signature(image_folder.load).parameters}
+  for load in (image_folder.load, arrays.load):
+    found |= {f'data.{name}' for name in inspect.signature(load).parameters}
   facts = experiment.build(small, 'small').data.facts()
-  found |= {f'dataset.{name}' for name in [*facts, 'folder', 'copy', 'data_dir']}
+  of_others = ['folder', 'file', 'copy', 'data_dir', 'targets', 'licence', 'revision']
+  found |= {f'dataset.{name}' for name in [*facts, *of_others]}
   assert set(identity.KEYS) - found == {'dataset'}
 
 
