@@ -47,7 +47,7 @@ CONFIGS = [
 def random_inputs(config, generator, count=2):
   """Returns random inputs of the shape and type of a config's data."""
   data = config['data']
-  if config['model']['name'] in ('language_model', 'transformer'):
+  if config['model']['name'] in models.TEXT_MODELS:
     return generator.integers(0, 65, (count, 7)).astype(np.int32)
   if data.get('layout') == 'rows':
     return generator.random((count, 28, 28), np.float32)
