@@ -285,8 +285,8 @@ def _own_file(workdir, config, folder):
   if file is None:
     method = 'evaluate((x, y))' if what == 'arrays' else 'evaluate(table)'
     error = FileNotFoundError(
-      f'the {what} of {workdir} was given in Python and is not stored: give folder=FILE with the '
-      f'same examples, use only analyses that need none, such as only=weights, or '
+      f'the data of {workdir} ({what}) were given in Python and are not stored: give folder=FILE '
+      f'with the same examples, use only analyses that need none, such as only=weights, or '
       f'jaxdl.load(run).{method}'
     )
     raise about(error, 'folder', 'only')
@@ -294,7 +294,7 @@ def _own_file(workdir, config, folder):
   try:
     data = _load(config, section)
   except FileNotFoundError as error:
-    message = f'the {what} of {workdir} is not in {file}: {fix}; or only=weights'
+    message = f'the data of {workdir} ({what}) are not in {file}: {fix}; or only=weights'
     raise about(FileNotFoundError(message), 'folder', 'only') from error
   return _same_examples(workdir, kept, data, fix)
 

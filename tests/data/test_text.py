@@ -112,7 +112,7 @@ def test_the_text_of_a_run_is_found_again(tmp_path):
   assert subject.data_of_run('run', kept).classes == tuple(kept['dataset']['classes'])
   (tmp_path / 'my.txt').rename(tmp_path / 'moved.txt')
   with pytest.raises(
-    FileNotFoundError, match='the text of run is not in .*my.txt: give the file of'
+    FileNotFoundError, match=r'the data of run \(text\) are not in .*my.txt: give the'
   ):
     subject.data_of_run('run', kept)
   found = subject.data_of_run('run', kept, folder=tmp_path / 'moved.txt')
@@ -139,7 +139,7 @@ def test_a_run_on_a_text_resumes_and_is_evaluated(tmp_path):
   assert measured.characters == 2 * len(TEXT) - 1
   (tmp_path / 'moved.txt').rename(file)
   with pytest.raises(
-    FileNotFoundError, match='the text of .* is not in .*moved.txt: give the file'
+    FileNotFoundError, match=r'the data of .* \(text\) are not in .*moved.txt: give the'
   ):
     run.evaluate('test')
   found = subject.read(tmp_path / 'run', folder=file)

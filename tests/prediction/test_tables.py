@@ -167,7 +167,9 @@ def test_a_run_on_a_table_in_python(tmp_path):
   del config['data']['file']
   summary = jaxdl.train(config, tmp_path / 'run', data=COLUMNS)
   assert summary['data'] == 'Python'
-  with pytest.raises(FileNotFoundError, match='the table of .* was given in Python and is not sto'):
+  with pytest.raises(
+    FileNotFoundError, match=r'the data of .* \(table\) were given in Python and are'
+  ):
     jaxdl.load(tmp_path / 'run').evaluate('test')
   assert jaxdl.load(tmp_path / 'run').evaluate(COLUMNS)['examples'] == 90
 
