@@ -214,7 +214,7 @@ def as_images(
 
 
 def only_real(
-  inputs: Num[AnyArray, 'B ...'], context: Context, fill: float = 0.0
+  inputs: Num[AnyArray, 'B ...'], context: Context, fill: float | np.floating = 0.0
 ) -> Num[AnyArray, 'B ...']:
   """Sequences with another value at their padded steps; other inputs as they are."""
   if context.steps is None or inputs.ndim != 3:
@@ -352,8 +352,12 @@ class MaxPool(nn.Module):
   padding: Padding = 'VALID'
 
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
-    outputs = pool(self, ops.max_pool, only_real(inputs, context, -jnp.inf), context)
-    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+    low = jnp.finfo(inputs.dtype).min
+    outputs = pool(self, ops.max_pool, only_real(inputs, context, low), context)
+    if context.steps is None:
+      return outputs
+    steps = context.steps.astype(inputs.dtype)[..., None]
+    return jnp.where(pool(self, ops.max_pool, steps, context) > 0, outputs, 0)
 
 
 class AveragePool(nn.Module):
@@ -378,19 +382,22 @@ class AveragePool(nn.Module):
 class GlobalAveragePool(nn.Module):
   """Mean over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out."""
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B C']:
     return mean_over(_positions(inputs), context.steps)
 
 
 class GlobalMaxPool(nn.Module):
   """Maximum over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out.
 
-  The gradient is divided equally among equal maxima.
+  Where several positions are equal, the gradient goes to the first one.
   """
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
-    outputs = _positions(only_real(inputs, context, -jnp.inf)).max(1)
-    return outputs if context.steps is None else jnp.where(outputs > -jnp.inf, outputs, 0)
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B C']:
+    low = jnp.finfo(inputs.dtype).min
+    outputs = ops.global_max(_positions(only_real(inputs, context, low)))
+    if context.steps is None or inputs.ndim != 3:
+      return outputs
+    return jnp.where((context.steps > 0).any(1)[:, None], outputs, 0)
 
 
 def _positions(inputs):

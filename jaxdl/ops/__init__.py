@@ -8,7 +8,7 @@ from jaxdl.ops.attention import attention, rotate
 from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.lowering import stock_lowering
-from jaxdl.ops.pooling import avg_pool, max_pool
+from jaxdl.ops.pooling import avg_pool, global_max, max_pool
 from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
   'conv_transpose',
   'dropout',
   'explicit_padding',
+  'global_max',
   'gru',
   'lstm',
   'max_pool',

@@ -50,6 +50,24 @@ def max_pool(
   )
 
 
+def global_max(values: Float[AnyArray, 'B N C']) -> Float[Array, 'B C']:
+  """The maximum over all positions.
+
+  Where several positions are equal, the gradient goes to the first one. The gradient of `jnp.max`
+  is NaN where XLA computes the values again with another rounding: no position is then equal to the
+  maximum.
+
+  Args:
+    values: N positions of B examples.
+
+  Returns:
+    The maxima.
+  """
+  winner = jnp.argmax(values, axis=1, keepdims=True)  # [B, 1, C]
+  positions = jnp.arange(values.shape[1])[:, None]
+  return jnp.where(positions == winner, values, 0).sum(1)
+
+
 def avg_pool(
   inputs: Float[AnyArray, 'B H W C'],
   *,

@@ -12,7 +12,7 @@ from jaxdl import models
 from jaxdl.analysis import reference, reference_layers, reference_recurrence, units
 from jaxdl.config.reading import read_file, to_dict
 
-CLASSES = {'language_model': 65, 'cnn': 11}
+CLASSES = {'language_model': 65, 'transformer': 65, 'cnn': 11}
 SHAPES = {
   'hoda': (32, 32, 1),
   'image_folder': (48, 32, 3),
@@ -47,7 +47,7 @@ CONFIGS = [
 def random_inputs(config, generator, count=2):
   """Returns random inputs of the shape and type of a config's data."""
   data = config['data']
-  if config['model']['name'] == 'language_model':
+  if config['model']['name'] in models.TEXT_MODELS:
     return generator.integers(0, 65, (count, 7)).astype(np.int32)
   if data.get('layout') == 'rows':
     return generator.random((count, 28, 28), np.float32)

@@ -57,6 +57,45 @@ def test_receptive_fields_with_explicit_padding():
   check_geometry(models.build(dict(name='cnn', layers=layers)), (12, 9))
 
 
+BRANCHES = [
+  dict(kind='conv', features=2, kernel=3, strides=2, padding='VALID'),
+  dict(
+    kind='residual',
+    project=True,
+    layers=[
+      dict(kind='depthwise_conv', kernel=(3, 2), strides=(2, 1)),
+      dict(kind='conv', features=4, kernel=3, groups=2),
+    ],
+  ),
+  dict(
+    kind='parallel',
+    branches=[
+      [dict(kind='max_pool', window=3, strides=1, padding='SAME')],
+      [dict(kind='dense', features=2)],
+    ],
+  ),
+]
+
+
+def test_receptive_fields_of_branches():
+  """The shortcut of a residual layer and the branches of a parallel one see different pixels."""
+  model = models.build(dict(name='cnn', layers=BRANCHES))
+  check_geometry(model, (14, 12))
+  assert geometry.unseen(model, (14, 12)) == ([13], [11], ['conv1'])
+
+
+def test_receptive_fields_after_pooling_all_positions_are_left_out():
+  layers = [
+    dict(kind='conv', features=2, kernel=2, strides=2),
+    dict(kind='global_average_pool'),
+    dict(kind='dense', features=3),
+  ]
+  model = models.build(dict(name='cnn', layers=layers))
+  assert list(geometry.receptive_fields(model, (6, 6))) == ['conv1']
+  (steps,) = geometry.receptive_fields(model, (6,))['conv1']
+  np.testing.assert_array_equal(steps, np.repeat(np.eye(3, dtype=bool), 2, axis=1))
+
+
 def narrow_network(name, *, without=()):
   """Builds a config's network with 3 features per layer, leaving out some kinds of layers."""
   section = read_file(ROOT / f'configs/{name}.py').model.to_dict()
