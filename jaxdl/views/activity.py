@@ -7,10 +7,10 @@ import numpy as np
 from jaxdl import analysis, figures
 from jaxdl.figures import statistics as statistics_table
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of
+from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, without_images
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # limits of a picture of feature maps
-PLACES = ('Conv', 'ConvTranspose')
+PLACES = ('Conv', 'DepthwiseConv', 'ConvTranspose')
 
 
 def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -93,6 +93,7 @@ VIEWS = {
     section='Feature maps',
     displays={'feature_maps_*': Display('Feature maps of {0} for eight images')},
     uses=('layer',),
+    lacking=without_images,
   ),
   'statistics': View(
     'table of activation statistics and dead units',

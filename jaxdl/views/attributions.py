@@ -19,6 +19,7 @@ from jaxdl.views.view import (
   layers_of,
   occlusion_of,
   once,
+  without_images,
 )
 
 IMAGES = 6
@@ -173,6 +174,7 @@ VIEWS = {
     displays={'attributions': Display('Nine attribution methods side by side')},
     uses=('layer',),
     slow_part='occlusion',
+    lacking=without_images,
   ),
   'sanity': View(
     'which attributions depend on what was learned',
@@ -187,5 +189,6 @@ VIEWS = {
       )
     },
     uses=('layer',),
+    lacking=without_images,
   ),
 }

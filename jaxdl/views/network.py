@@ -10,7 +10,16 @@ from flax import traverse_util
 from jaxdl import analysis, figures
 from jaxdl.runs import checkpoint, files, packed
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, separately
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  separately,
+  without_images,
+)
 
 SHOWN = 64  # most filters, and most inputs of each, in a picture with a tile for each input
 PARTS = (
@@ -176,6 +185,7 @@ VIEWS = {
     },
     uses=('layer',),
     examples=False,
+    lacking=without_images,
   ),
   'weights': View(
     'distribution of weights and biases, and during training',

@@ -245,6 +245,11 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
   ]
 
 
+def without_images(subject: Subject) -> str:
+  """Why an analysis of images does not apply to the examples; '' if they are images."""
+  return '' if subject.inputs.ndim == 4 else 'the examples are not images [H, W, C]'
+
+
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:
   """The requested layer, or the default one.
 

@@ -180,7 +180,7 @@ RECURRENT = [
   for cell, keywords in (
     ('rnn', dict(layers=2)),
     ('gru', dict(bidirectional=True)),
-    ('lstm', dict(bidirectional=True, pool='mean', layers=2)),
+    ('lstm', dict(bidirectional=True, pool='mean')),
   )
 ]
 
