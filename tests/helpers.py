@@ -131,3 +131,14 @@ def with_steady_adam(config):
 def last_json(text):
   """Parses the last line of an output as JSON."""
   return json.loads(text.strip().splitlines()[-1])
+
+
+def slow_after(count, cases):
+  """Marks all but the first `count` cases of a parametrized test as slow."""
+  import pytest
+
+  marked = [
+    pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+    for case in cases[count:]
+  ]
+  return [*cases[:count], *marked]

@@ -85,6 +85,7 @@ def test_analyze_writes_every_applicable_analysis(run):
     )
 
 
+@pytest.mark.slow
 def test_analyze_removes_the_units_of_a_previous_layer(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '2 steps'}, 'small'), tmp_path)
   folder = tmp_path / 'analysis'
@@ -118,6 +119,7 @@ def test_analyze_runs_only_the_selected_analyses(small_cnn, tmp_path, capsys):
     assert arrays['kernels'].shape == (5, 5, 1, 4)
 
 
+@pytest.mark.slow
 def test_analyze_announces_the_slow_part(small_cnn, tmp_path, capsys):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   capsys.readouterr()

@@ -190,6 +190,7 @@ def test_quiet_report_is_one_line(tmp_path, capsys):
   assert found == {'file': str(file), 'bytes': file.stat().st_size, 'runs': [str(run)]}
 
 
+@pytest.mark.slow
 def test_tensorflow_import_prints_nothing():
   code = "from jaxdl.terminal import command; command.run(lambda arguments: print(__import__('tensorflow').constant(1).ndim), ['jaxdl'])"
   run = run_child('-c', code, environment=AS_USERS)
@@ -421,6 +422,7 @@ def test_spinner_is_shown_only_on_a_terminal(capsys, monkeypatch):
   assert 'computing' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_recorded_command_omits_the_flags_of_processes(
   small, config_file, tmp_path, monkeypatch, run_here
 ):

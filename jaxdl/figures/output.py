@@ -9,6 +9,8 @@ from jaxtyping import UInt8
 if TYPE_CHECKING:
   import matplotlib.figure
 
+RESOLUTION = 150  # dots per inch of a PNG file
+
 
 def load_library() -> None:
   """Imports the parts of matplotlib that figures need, before threads draw figures."""
@@ -45,7 +47,7 @@ def save(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
   """
   _as_written(figure)
   try:
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=RESOLUTION)
   except BaseException:
     pathlib.Path(path).unlink(missing_ok=True)
     raise

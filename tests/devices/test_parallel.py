@@ -129,6 +129,7 @@ def test_devices_split_the_members_of_a_sweep(devices, count, small_cnn):
       )
 
 
+@pytest.mark.slow
 def test_devices_may_change_between_checkpoint_and_resume(small_text, tmp_path):
   """A checkpoint of 4 devices resumes on 1 and vice versa. The carried state of a text covers all
   its streams, whichever device computed them.

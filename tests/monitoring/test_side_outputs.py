@@ -14,7 +14,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, run_child
+from helpers import ROOT, WITHOUT_TENSORFLOW, run_child, slow_after
 
 from jaxdl import figures, main, sweep
 from jaxdl.data import DATA_SETS, images
@@ -59,19 +59,22 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
 
 @pytest.mark.parametrize(
   'unusual',
-  [
-    dict(classes=(0, 1, 2)),
-    dict(classes=list(np.arange(3))),
-    dict(classes=np.array(['x', 'y', 'z'])),
-    dict(classes=(b'x', None, 2.5)),
-    dict(channels=2),
-    dict(channels=4),
-    dict(channels=7),
-    dict(side=(1, 1), channels=2),
-    dict(side=(1, 300)),
-    dict(side=(300, 1), channels=3),
-    dict(classes=('only',)),
-  ],
+  slow_after(
+    2,
+    [
+      dict(classes=(0, 1, 2)),
+      dict(classes=list(np.arange(3))),
+      dict(classes=np.array(['x', 'y', 'z'])),
+      dict(classes=(b'x', None, 2.5)),
+      dict(channels=2),
+      dict(channels=4),
+      dict(channels=7),
+      dict(side=(1, 1), channels=2),
+      dict(side=(1, 300)),
+      dict(side=(300, 1), channels=3),
+      dict(classes=('only',)),
+    ],
+  ),
   ids=str,
 )
 @pytest.mark.usefixtures('unchecked_types')
@@ -138,62 +141,65 @@ def warnings(capsys):
 
 @pytest.mark.parametrize(
   ('where', 'name', 'raises', 'warning'),
-  [
-    (
-      samples,
-      'write',
-      raise_error,
-      'the picture of training images left out: RuntimeError: the picture cannot be drawn',
-    ),
-    (
-      figures,
-      'save',
-      raise_disk_full,
-      'the picture of training images left out: [Errno 28] No space left on device',
-    ),
-    (
-      samples,
-      'describe',
-      raise_error,
-      'the graph and hyper-parameters left out: RuntimeError: the picture cannot be drawn',
-    ),
-    (
-      evaluations,
-      '_weights',
-      raise_error,
-      'histograms of the weights left out: RuntimeError: the picture cannot be drawn',
-    ),
-    (
-      evaluations.weights,
-      'quantiles',
-      raise_error,
-      'weights.jsonl left out: RuntimeError: the picture cannot be drawn',
-    ),
-    (
-      writers,
-      '_append',
-      raise_disk_full,
-      'weights.jsonl left out: [Errno 28] No space left on device',
-    ),
-    (
-      writers,
-      '_clu_writers',
-      raise_error,
-      'TensorBoard files left out: RuntimeError: the picture cannot be drawn',
-    ),
-    (
-      writers.graph,
-      'write',
-      raise_error,
-      "TensorBoard's graph left out: RuntimeError: the picture cannot be drawn",
-    ),
-    (
-      page,
-      'write_report',
-      raise_error,
-      'report.html left out: RuntimeError: the picture cannot be drawn',
-    ),
-  ],
+  slow_after(
+    3,
+    [
+      (
+        samples,
+        'write',
+        raise_error,
+        'the picture of training images left out: RuntimeError: the picture cannot be drawn',
+      ),
+      (
+        figures,
+        'save',
+        raise_disk_full,
+        'the picture of training images left out: [Errno 28] No space left on device',
+      ),
+      (
+        samples,
+        'describe',
+        raise_error,
+        'the graph and hyper-parameters left out: RuntimeError: the picture cannot be drawn',
+      ),
+      (
+        evaluations,
+        '_weights',
+        raise_error,
+        'histograms of the weights left out: RuntimeError: the picture cannot be drawn',
+      ),
+      (
+        evaluations.weights,
+        'quantiles',
+        raise_error,
+        'weights.jsonl left out: RuntimeError: the picture cannot be drawn',
+      ),
+      (
+        writers,
+        '_append',
+        raise_disk_full,
+        'weights.jsonl left out: [Errno 28] No space left on device',
+      ),
+      (
+        writers,
+        '_clu_writers',
+        raise_error,
+        'TensorBoard files left out: RuntimeError: the picture cannot be drawn',
+      ),
+      (
+        writers.graph,
+        'write',
+        raise_error,
+        "TensorBoard's graph left out: RuntimeError: the picture cannot be drawn",
+      ),
+      (
+        page,
+        'write_report',
+        raise_error,
+        'report.html left out: RuntimeError: the picture cannot be drawn',
+      ),
+    ],
+  ),
   ids=lambda case: getattr(case, '__name__', str(case))[:40],
 )
 def test_failed_side_output_is_only_one_warning(
@@ -314,6 +320,7 @@ sys.exit(command.run(main.main, sys.argv))
 """
 
 
+@pytest.mark.slow
 def test_several_processes_train_although_pictures_fail(small, config_file, tmp_path):
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))

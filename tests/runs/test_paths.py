@@ -69,12 +69,23 @@ def names(alphabet):
   return text.filter(lambda name: name not in ('.', '..') and len(os.fsencode(name)) <= 255)
 
 
-def check_names(initial_state, folder, count):
+def test_paths_checkpoints_work_in_folders_of_any_name(initial_state, tmp_path, monkeypatch):
+  (tmp_path / 'temporary').mkdir()
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
+  for name in ('[x]', '**', '漢' * 85, os.fsdecode(b'\xff')):
+    workdir = tmp_path / name / 'run'
+    workdir.mkdir(parents=True)
+    save_and_read(initial_state, workdir)
+  assert not list((tmp_path / 'temporary').iterdir())  # every temporary link was removed
+
+
+@pytest.mark.slow
+def test_paths_checkpoints_work_in_folders_of_many_names(initial_state, tmp_path):
   special = st.sampled_from('[]*?\\!"#$%&\'(){}|;:<>,=^`~@+- .\n\t\r\x01\x7fab1')
   text = st.characters(exclude_categories=['Cs'], exclude_characters='/\0')
   numbers = iter(range(10**6))
 
-  @cases(count)
+  @cases(300)
   @given(st.one_of(names(special), names(text)))
   @example('[x]')
   @example('**')
@@ -90,23 +101,11 @@ def check_names(initial_state, folder, count):
   @example('漢' * 85)
   @example(os.fsdecode(b'\xff'))
   def check_one_name(name):
-    workdir = folder / str(next(numbers)) / name / 'run'
+    workdir = tmp_path / str(next(numbers)) / name / 'run'
     workdir.mkdir(parents=True)
     save_and_read(initial_state, workdir)
 
   check_one_name()
-
-
-def test_paths_checkpoints_work_in_folders_of_any_name(initial_state, tmp_path, monkeypatch):
-  (tmp_path / 'temporary').mkdir()
-  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path / 'temporary'))
-  check_names(initial_state, tmp_path, 10)
-  assert not list((tmp_path / 'temporary').iterdir())  # every temporary link was removed
-
-
-@pytest.mark.slow
-def test_paths_checkpoints_work_in_folders_of_many_names(initial_state, tmp_path):
-  check_names(initial_state, tmp_path, 300)
 
 
 def test_paths_pattern_does_not_match_another_run(initial_state, tmp_path):

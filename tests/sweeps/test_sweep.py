@@ -8,7 +8,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, last_json
+from helpers import ROOT, last_json, slow_after
 from training_helpers import train_together
 
 from jaxdl import sweep as sweep_command
@@ -64,6 +64,7 @@ def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
   assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
 
 
+@pytest.mark.slow
 def test_sweep_stops_after_the_run_that_is_signalled(
   sweep, config_file, tmp_path, capsys, monkeypatch
 ):
@@ -295,6 +296,7 @@ def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_p
   assert logged[0] == logged[1]
 
 
+@pytest.mark.slow
 def test_sweep_refuses_members_with_different_data(
   sweep, config_file, tmp_path, capsys, monkeypatch
 ):
@@ -369,7 +371,7 @@ def test_sweep_continues_if_a_run_diverges(small, tmp_path):
   assert checkpoint.last_step(tmp_path / 'good') == 8
 
 
-@pytest.mark.parametrize('together', ['always', 'never'])
+@pytest.mark.parametrize('together', slow_after(1, ['always', 'never']))
 def test_sweep_reports_a_damaged_run_and_trains_others(
   together, sweep, small, config_file, tmp_path, capsys
 ):

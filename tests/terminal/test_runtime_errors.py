@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import WITHOUT_TENSORFLOW, run_child
+from helpers import WITHOUT_TENSORFLOW, run_child, slow_after
 
 from jaxdl import analyze
 from jaxdl.terminal import command
@@ -49,7 +49,7 @@ def test_runtime_exhausted_memory_in_an_analysis_suggests_fewer_images(
 
 
 @pytest.mark.parametrize(
-  'name', ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__']
+  'name', slow_after(3, ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__'])
 )
 def test_runtime_exhausted_memory_error_names_the_fix_of_each_command(name, monkeypatch):
   """Runs the module of the command with a main function that exhausts the memory."""

@@ -246,6 +246,7 @@ def test_damaged_checkpoint_is_moved_and_run_resumes(small, tmp_path):
     assert [step for step, split, _ in run['journal'] if split == 'validation'] == [2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_one_damaged_checkpoint_of_two_runs(small, tmp_path):
   """The damaged one is moved; the runs are then at different steps and resume one by one."""
   changes = dict(evaluate_every='2 steps', checkpoint_every='2 steps')
@@ -275,6 +276,7 @@ DAMAGED_LINES = [
 ]
 
 
+@pytest.mark.slow
 def test_damaged_journal_lines_are_removed_on_resume(small, tmp_path):
   """They are removed; the lines before and after them are kept."""
 

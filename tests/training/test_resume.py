@@ -295,6 +295,7 @@ def test_resume_accepts_moved_but_not_changed_photographs(small_cnn, tmp_path, m
     train(4, folder=moved)
 
 
+@pytest.mark.slow
 def test_resume_after_sigterm_equals_uninterrupted(small, config_file, tmp_path, capsys):
   """Stops a real process with a real signal in the middle of its run; it prints how to resume."""
   small.update(
