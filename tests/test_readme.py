@@ -30,7 +30,7 @@ from jaxdl.data import (
   mixing,
 )
 from jaxdl.data.source import Source
-from jaxdl.models import LanguageModel, Recurrent, cnn
+from jaxdl.models import LanguageModel, Recurrent, Transformer, cnn, table
 from jaxdl.sweeps import members
 from jaxdl.terminal import command as commands
 from jaxdl.training import experiment, loop
@@ -182,7 +182,7 @@ def test_readme_and_docs_name_every_key(small):
     wanted += [
       (text, key) for key in keys(layer, excluded=(*of_linen, 'activation', 'kernel_init'))
     ]
-  for model in (cnn.CNN, Recurrent, LanguageModel):
+  for model in (cnn.CNN, Recurrent, LanguageModel, Transformer):
     wanted += [(training, key) for key in keys(model, excluded=of_linen)]
   for load in (images.load, characters.load, image_folder.load):
     wanted += [(data, key) for key in keys(load, excluded=('read', 'seed'))]
@@ -297,6 +297,18 @@ def test_readme_finds_a_learning_rate(folder, monkeypatch, small):
   monkeypatch.setattr(jaxdl, 'read_config', lambda name: small)
   assert 1e-6 <= execute(find_block('jaxdl.find_rate'))['found'].suggestion <= 1
   assert (folder / 'rates.png').is_file()
+
+
+def test_docs_networks_are_valid():
+  section = execute(find_block('bidirectional=True, pool'), config=ConfigDict())['config'].model
+  rows = table.layers(models.build({**section.to_dict(), 'masked': False}), (28, 28))
+  assert [row['name'] for row in rows[::4]] == ['gru1_forward', 'gru2_backward']
+  section = execute(find_block("config.model = dict(name='cnn'"), config=ConfigDict())[
+    'config'
+  ].model
+  rows = {row['name']: row for row in table.layers(models.build(section.to_dict()), (28, 28, 1))}
+  assert rows['residual1_project']['output'] == rows['residual1']['output'] == [14, 14, 32]
+  assert list(rows)[-1] == 'dense1'
 
 
 def test_readme_data_keys_are_valid(monkeypatch, small):

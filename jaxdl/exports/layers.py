@@ -11,11 +11,23 @@ from jaxtyping import Float
 from jaxdl import models
 from jaxdl.config.arguments import about
 from jaxdl.exports.network import Network
-from jaxdl.models import cnn, decoding, geometry, layers, table
+from jaxdl.models import branches, cnn, decoding, geometry, layers, table
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
+from jaxdl.models.transformer import Transformer
 
-WINDOWED = ('conv', 'conv_transpose', 'max_pool', 'average_pool')
+WINDOWED = ('conv', 'depthwise_conv', 'conv_transpose', 'max_pool', 'average_pool')
+# Kinds that only ONNX has a writer for.
+IN_ONNX = (
+  'depthwise_conv',
+  'global_max_pool',
+  'global_average_pool',
+  'layer_norm',
+  'group_norm',
+  'residual',
+  'project',
+  'parallel',
+)
 KINDS = {
   layers.Conv: 'conv',
   decoding.ConvTranspose: 'conv_transpose',
@@ -27,6 +39,14 @@ KINDS = {
   layers.Flatten: 'flatten',
   decoding.Reshape: 'reshape',
   layers.Activation: 'activation',
+  layers.DepthwiseConv: 'depthwise_conv',
+  layers.GlobalMaxPool: 'global_max_pool',
+  layers.GlobalAveragePool: 'global_average_pool',
+  layers.LayerNorm: 'layer_norm',
+  layers.GroupNorm: 'group_norm',
+  branches.Residual: 'residual',
+  branches.Project: 'project',
+  branches.Parallel: 'parallel',
 }
 
 
@@ -38,12 +58,14 @@ class Layer:
     name: name in jaxdl.
     kind: a value of KINDS, 'embedding', 'rnn', 'lstm', 'gru', or 'last', which selects the last
       step of a sequence.
-    shape: shape of the input, without the batch axis.
+    shape: shape of the (first) input, without the batch axis.
     settings: settings of the kind. conv, conv_transpose, dense, activation: 'activation', a key of
       `models.ACTIVATIONS` or None. Convolutions and pooling: 'window', 'strides' and 'pads' ((top,
       bottom), (left, right)), which for conv_transpose are added to the dilated input. dropout:
-      'rate'. batch_norm: 'momentum', 'epsilon'. reshape: 'shape'.
+      'rate'. batch_norm: 'momentum'. Normalisation: 'epsilon'. reshape: 'shape'. conv,
+      depthwise_conv, group_norm: 'groups'. residual, parallel: 'join' ('add' or 'concatenate').
     weights: name → array, as in the checkpoint.
+    sources: the layers of a CNN whose outputs it reads, '' for the inputs of the network.
   """
 
   name: str
@@ -51,6 +73,7 @@ class Layer:
   shape: tuple[int, ...]
   settings: dict[str, Any] = dataclasses.field(default_factory=dict)
   weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  sources: tuple[str, ...] = ()
 
   @property
   def trained(self) -> bool:
@@ -83,15 +106,17 @@ def layers_of(
     refuse: function (format, layer or model, reason) → error for a layer that is not part of jaxdl.
 
   Raises:
-    ValueError: the model or a layer is not part of jaxdl.
+    ValueError: the model or a layer is not part of jaxdl, or the format has no writer for it.
   """
   model = network.model
   if type(model) is cnn.CNN:
     return _of_cnn(network, model, format, refuse)
   if type(model) is Recurrent:
-    return _of_recurrent(network, model)
+    return _of_recurrent(network, model, format)
   if type(model) is LanguageModel:
     return _of_language_model(network, model)
+  if type(model) is Transformer:
+    raise refuse(format, 'the model transformer', 'whose attention it has no writer for')
   raise refuse(format, f'the model {type(model).__name__}', 'which is not part of jaxdl')
 
 
@@ -104,31 +129,39 @@ def _weights(network, name):
 
 
 def _of_cnn(network, model, format, refuse):
+  if model.masked:
+    raise refuse(format, 'the model cnn', 'which reads sequences of different lengths')
   rows = {row['name']: row for row in table.layers(model, network.input_shape)}
   found = []
-  for name, build in model.named_layers():
+  for name, build, sources, _ in model.nodes():
     layer = build()
-    shape = tuple(rows[name]['input'])
-    reason = _why_not(layer, shape)
+    if type(layer) not in KINDS:
+      raise refuse(
+        format, f'the layer {name}', f'a {type(layer).__name__}, which is not part of jaxdl'
+      )
+    kind, shape = KINDS[type(layer)], tuple(rows[name]['input'])
+    reason = _why_not(format, layer, kind, shape)
     if reason:
       raise refuse(format, f'the layer {name}', reason)
-    kind = KINDS[type(layer)]
     settings = _settings(layer, kind, shape)
+    if kind == 'project':
+      settings['strides'] = tuple(
+        branches.strides_between(before, after)
+        for before, after in zip(shape[:-1], rows[name]['output'][:-1], strict=True)
+      )
     if settings.get('activation') == '':
       raise refuse(format, f'the activation of the layer {name}', 'which is not part of jaxdl')
-    found.append(Layer(name, kind, shape, settings, _weights(network, name)))
+    found.append(Layer(name, kind, shape, settings, _weights(network, name), sources))
   return found
 
 
-def _why_not(layer, shape):
-  """Why the formats that write layers do not have a layer; '' if they have it."""
-  kind = KINDS.get(type(layer))
-  if kind is None:
-    own = '' if type(layer).__module__.startswith('jaxdl.') else ', which is not part of jaxdl'
-    return f'a {type(layer).__name__}{own}'
-  if getattr(layer, 'groups', 1) != 1:
-    return f'a convolution with groups={layer.groups}'
-  if kind in WINDOWED and len(shape) != 3:
+def _why_not(format, layer, kind, shape):
+  """Why a format does not have a layer; '' if it has it."""
+  if kind in IN_ONNX and format != 'onnx':
+    return f'a {type(layer).__name__} that it has no writer for'
+  if kind == 'conv' and layer.groups > 1 and format != 'onnx':
+    return 'a convolution in groups that it has no writer for'
+  if kind in (*WINDOWED, 'group_norm') and len(shape) != 3:
     return 'which reads sequences'
   return ''
 
@@ -148,6 +181,12 @@ def _settings(layer, kind, shape):
   for key in ('rate', 'momentum', 'epsilon'):
     if hasattr(layer, key):
       settings[key] = float(getattr(layer, key))
+  if kind in ('conv', 'group_norm'):
+    settings['groups'] = layer.groups
+  elif kind == 'depthwise_conv':
+    settings['groups'] = shape[-1]
+  if isinstance(layer, branches.JOINING):
+    settings['join'] = branches.join_of(layer)
   if kind == 'reshape':
     settings['shape'] = tuple(layer.shape)
   if hasattr(layer, 'activation'):
@@ -162,9 +201,17 @@ def _name_of(activation):
   return next((name for name, one in models.ACTIVATIONS.items() if one is activation), '')
 
 
-def _of_recurrent(network, model):
+def _of_recurrent(network, model, format):
+  for applies, why in (
+    (model.masked, 'which reads sequences of different lengths'),
+    (model.bidirectional, 'which reads in both directions'),
+    (len(model.layer_names()) > 1, 'which has several recurrent layers'),
+    (model.pool != 'last', 'which reads the mean of the states'),
+  ):
+    if applies:
+      raise refusal(format, 'the model recurrent', why)
   shape = network.input_shape
-  states = (shape[0], model.features)
+  states = (shape[0], model.named_widths()[0][1])
   return [
     Layer(model.cell, model.cell, shape, {}, _weights(network, model.cell)),
     Layer('last', 'last', states),

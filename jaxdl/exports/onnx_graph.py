@@ -91,8 +91,14 @@ def write(network: Network, folder: pathlib.Path) -> None:
   if network.is_text:
     _text(graph, network, value)
   else:
+    values = {'': (value, False)}  # layer → its output, and whether its channels are first
     for layer in layers.layers_of(network, 'onnx'):
-      value = WRITERS[layer.kind](graph, layer, value)
+      if len(layer.sources) > 1:
+        value = _joined(graph, layer, [values[source] for source in layer.sources])
+      else:
+        value, graph.channels_first = values[layer.sources[0]] if layer.sources else (value, False)
+        value = WRITERS[layer.kind](graph, layer, value)
+      values[layer.name] = value, graph.channels_first
     value = graph.layout('outputs', value, channels_first=False)
     graph.last(value, outputs[0].name)
   model = helper.make_model(
@@ -245,7 +251,8 @@ def _conv(graph, layer, value):
   kernel = graph.constant(f'{layer.name}/kernel', layer.weights['kernel'].transpose(3, 2, 0, 1))
   bias = graph.constant(f'{layer.name}/bias', layer.weights['bias'])
   strides = list(layer.settings['strides'])
-  value = graph.add(layer.name, 'Conv', value, kernel, bias, strides=strides, pads=pads)
+  groups = {'group': layer.settings['groups']} if layer.settings['groups'] > 1 else {}
+  value = graph.add(layer.name, 'Conv', value, kernel, bias, strides=strides, pads=pads, **groups)
   return _activated(graph, layer, value)
 
 
@@ -317,6 +324,77 @@ def _batch_norm(graph, layer, value):
   return graph.add(layer.name, 'BatchNormalization', value, *constants, epsilon=epsilon)
 
 
+def _layer_norm(graph, layer, value):
+  value = graph.layout(layer.name, value, channels_first=False)
+  constants = [
+    graph.constant(f'{layer.name}/{key}', layer.weights[key]) for key in ('scale', 'bias')
+  ]
+  epsilon = layer.settings['epsilon']
+  return graph.add(layer.name, 'LayerNormalization', value, *constants, axis=-1, epsilon=epsilon)
+
+
+def _group_norm(graph, layer, value):
+  """Instance normalisation of [B, groups, pixels · channels of a group], scale and bias."""
+  name, groups = layer.name, layer.settings['groups']
+  value = graph.layout(name, value, channels_first=True)
+  rows, columns, channels = layer.shape
+  shapes = {
+    'grouped': np.array([0, groups, -1], np.int64),
+    'ungrouped': np.array([0, channels, rows, columns], np.int64),
+  }
+  grouped, ungrouped = (
+    graph.constant(f'{name}/{key}/shape', value) for key, value in shapes.items()
+  )
+  ones = graph.constant(f'{name}/ones', np.ones(groups, np.float32))
+  zeros = graph.constant(f'{name}/zeros', np.zeros(groups, np.float32))
+  value = graph.add(f'{name}/grouped', 'Reshape', value, grouped)
+  epsilon = layer.settings['epsilon']
+  value = graph.add(f'{name}/normed', 'InstanceNormalization', value, ones, zeros, epsilon=epsilon)
+  value = graph.add(f'{name}/ungrouped', 'Reshape', value, ungrouped)
+  for key, operator in (('scale', 'Mul'), ('bias', 'Add')):
+    constant = graph.constant(f'{name}/{key}', layer.weights[key][:, None, None])
+    value = graph.add(name if key == 'bias' else f'{name}/scaled', operator, value, constant)
+  return value
+
+
+def _global_pool(graph, layer, value, *, operator):
+  value = graph.layout(layer.name, value, channels_first=False)
+  axes = list(range(1, len(layer.shape)))
+  constant = graph.constant(f'{layer.name}/axes', np.array(axes, np.int64))
+  return graph.add(layer.name, operator, value, constant, keepdims=0)
+
+
+def _joined(graph, layer, values):
+  """A layer that reads several values, each of its own layout; its output has channels last."""
+  last = []
+  for number, (value, channels_first) in enumerate(values):
+    graph.channels_first = channels_first
+    last.append(graph.layout(f'{layer.name}/{number}', value, channels_first=False))
+  if layer.kind == 'project':
+    return _project(graph, layer, last[0])
+  if layer.settings['join'] == 'concatenate':
+    return graph.add(layer.name, 'Concat', *last, axis=-1)
+  return graph.add(layer.name, 'Sum', *last)
+
+
+def _project(graph, layer, value):
+  strides = layer.settings['strides']
+  if any(stride > 1 for stride in strides):
+    axes = range(1, len(layer.shape))
+    numbers = {
+      'starts': [0] * len(axes),
+      'ends': list(layer.shape[:-1]),
+      'axes': list(axes),
+      'steps': list(strides),
+    }
+    constants = [
+      graph.constant(f'{layer.name}/{key}', np.array(value, np.int64))
+      for key, value in numbers.items()
+    ]
+    value = graph.add(f'{layer.name}/strided', 'Slice', value, *constants)
+  return _dense(graph, layer, value)
+
+
 def _flatten(graph, layer, value):
   value = graph.layout(layer.name, value, channels_first=False)
   return graph.add(layer.name, 'Flatten', value)
@@ -334,11 +412,16 @@ def _unchanged(graph, layer, value):
 
 WRITERS = {
   'conv': _conv,
+  'depthwise_conv': _conv,
   'conv_transpose': _conv_transpose,
   'dense': _dense,
   'max_pool': functools.partial(_pool, operator='MaxPool'),
   'average_pool': functools.partial(_pool, operator='AveragePool', count_include_pad=0),
+  'global_max_pool': functools.partial(_global_pool, operator='ReduceMax'),
+  'global_average_pool': functools.partial(_global_pool, operator='ReduceMean'),
   'batch_norm': _batch_norm,
+  'layer_norm': _layer_norm,
+  'group_norm': _group_norm,
   'dropout': _unchanged,
   'flatten': _flatten,
   'reshape': _reshape,

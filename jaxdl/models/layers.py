@@ -384,7 +384,10 @@ class MaxPool(nn.Module):
   def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B ... C']:
     low = jnp.finfo(inputs.dtype).min
     outputs = pool(self, ops.max_pool, only_real(inputs, context, low), context)
-    return outputs if context.steps is None else jnp.where(outputs > low, outputs, 0)
+    if context.steps is None:
+      return outputs
+    steps = context.steps.astype(inputs.dtype)[..., None]
+    return jnp.where(pool(self, ops.max_pool, steps, context) > 0, outputs, 0)
 
 
 class AveragePool(nn.Module):
@@ -409,7 +412,7 @@ class AveragePool(nn.Module):
 class GlobalAveragePool(nn.Module):
   """Mean over all positions: [B, …, C] → [B, C]; padded steps of sequences are left out."""
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B C']:
     return mean_over(_positions(inputs), context.steps)
 
 
@@ -419,10 +422,12 @@ class GlobalMaxPool(nn.Module):
   Where several positions are equal, the gradient goes to the first one.
   """
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[Array, 'B C']:
+  def __call__(self, inputs: Num[AnyArray, 'B ...'], context: Context) -> Num[AnyArray, 'B C']:
     low = jnp.finfo(inputs.dtype).min
     outputs = ops.global_max(_positions(only_real(inputs, context, low)))
-    return outputs if context.steps is None else jnp.where(outputs > low, outputs, 0)
+    if context.steps is None or inputs.ndim != 3:
+      return outputs
+    return jnp.where((context.steps > 0).any(1)[:, None], outputs, 0)
 
 
 def _positions(inputs):

@@ -18,7 +18,7 @@ from jaxdl.views.view import (
 )
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # limits of a picture of feature maps
-PLACES = ('Conv', 'ConvTranspose')
+PLACES = ('Conv', 'DepthwiseConv', 'ConvTranspose')
 
 
 def activations(subject: Subject, choice: Choice) -> Iterator[Result]:

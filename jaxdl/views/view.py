@@ -269,11 +269,16 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
   ]
 
 
+def without_images(subject: Subject) -> str:
+  """Why an analysis of images does not apply to the examples; '' if they are images."""
+  return '' if subject.inputs.ndim == 4 else 'the examples are not images [H, W, C]'
+
+
 def without_convolution(subject: Subject) -> str:
-  """What a Subject lacks for an analysis of convolutions; '' if nothing."""
-  if not layers_of(subject, 'Conv'):
-    return 'the network has no convolution'
-  return ''
+  """What a Subject lacks for an analysis of convolutions of images; '' if nothing."""
+  if not layers_of(subject, 'Conv', 'DepthwiseConv'):
+    return without_images(subject) or 'the network has no convolution'
+  return without_images(subject)
 
 
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:

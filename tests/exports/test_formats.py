@@ -124,6 +124,58 @@ NETWORKS = {
     )
     for activation in models.ACTIVATIONS
   },
+  'groups': of_layers(
+    dict(kind='conv', features=4, kernel=3, groups=2, strides=(2, 1)),
+    dict(kind='depthwise_conv', kernel=(3, 2), multiplier=2, padding='VALID'),
+    dict(kind='group_norm', groups=4, epsilon=0.01),
+    *FLAT,
+  ),
+  'global_average_pool': of_layers(
+    dict(kind='layer_norm', epsilon=0.01), conv(), dict(kind='global_average_pool'), DENSE
+  ),
+  'global_max_pool': of_layers(conv(), dict(kind='global_max_pool'), DENSE),
+  'residual': of_layers(
+    dict(
+      kind='residual',
+      project=True,
+      layers=(conv(strides=2), dict(kind='batch_norm'), dict(kind='conv', features=4, kernel=1)),
+    ),
+    dict(kind='activation'),
+    dict(kind='residual', layers=(dict(kind='dense', features=4),)),
+    *FLAT,
+  ),
+  'parallel': of_layers(
+    conv(),
+    dict(
+      kind='parallel',
+      branches=((), (conv(),), (dict(kind='max_pool', window=3, strides=1, padding='SAME'),)),
+    ),
+    dict(kind='parallel', join='add', branches=((conv(),), (dict(kind='dense', features=3),))),
+    *FLAT,
+  ),
+  'vectors': of_layers(
+    dict(kind='residual', project=True, layers=(dict(kind='dense', features=4),)),
+    dict(kind='layer_norm'),
+    DENSE,
+    shape=(5,),
+  ),
+  'sequences': of_layers(dict(kind='conv', features=3, kernel=3), *FLAT, shape=(7, 2)),
+  'masked': lambda: network(
+    dict(name='recurrent', cell='gru', features=4, classes=3, masked=True), (5, 6), layout='rows'
+  ),
+  'bidirectional': lambda: network(
+    dict(name='recurrent', cell='lstm', features=4, classes=3, bidirectional=True, layers=2),
+    (5, 6),
+    layout='rows',
+  ),
+  'mean': lambda: network(
+    dict(name='recurrent', cell='rnn', features=4, classes=3, pool='mean'), (5, 6), layout='rows'
+  ),
+  'transformer': lambda: network(
+    dict(name='transformer', classes=3, features=4, heads=2, layers=2, context=4),
+    (6,),
+    task='next_char',
+  ),
   'raw': of_layers(conv(), *FLAT, shape=(7, 6, 3), raw=True),
   'rnn': recurrent('rnn'),
   'lstm': recurrent('lstm'),
@@ -132,8 +184,46 @@ NETWORKS = {
   'lstm text': text('lstm', embedding=5),
   'gru text': text('gru', dropout=0.2),
 }
-QUICK = ('conv', 'pooling, SAME', 'batch_norm', 'autoencoder', 'gru, raw', 'lstm text')
-REFUSED = {('keras', 'average_pool, padded'): 'average_pool1'}
+QUICK = (
+  'conv',
+  'pooling, SAME',
+  'batch_norm',
+  'autoencoder',
+  'gru, raw',
+  'lstm text',
+  'groups',
+  'residual',
+  'global_max_pool',
+  'sequences',
+  'masked',
+  'transformer',
+)
+REFUSED = {
+  ('keras', 'average_pool, padded'): 'average_pool1',
+  **{
+    (format, name): message
+    for format in ('keras', 'torch', 'onnx')
+    for name, message in {
+      'sequences': 'cannot express the layer conv1, which reads sequences',
+      'masked': 'the model recurrent, which reads sequences of different lengths',
+      'bidirectional': 'the model recurrent, which reads in both directions',
+      'mean': 'the model recurrent, which reads the mean of the states',
+      'transformer': 'the model transformer, whose attention it has no writer for',
+    }.items()
+  },
+  **{
+    (format, name): f'cannot express the layer {layer}, '
+    for format in ('keras', 'torch')
+    for name, layer in {
+      'groups': 'conv1',
+      'global_average_pool': 'layer_norm1',
+      'global_max_pool': 'global_max_pool1',
+      'residual': 'residual1_project',
+      'parallel': 'parallel1',
+      'vectors': 'residual1_project',
+    }.items()
+  },
+}
 
 
 def need(format):

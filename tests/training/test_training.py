@@ -37,6 +37,7 @@ PARAMETERS = {  # config → (total, non-trainable)
   'char_rnn_shakespeare': (854081, 0),
   'char_lstm_shakespeare': (3316289, 0),
   'char_gru_shakespeare': (2498625, 0),
+  'char_transformer_shakespeare': (801729, 0),
   'rotated_autoencoder_hoda': (570497, 0),
 }
 FIRST_LOSS = {  # bounds near ln 10, ln 65 or the mean square of the ink
