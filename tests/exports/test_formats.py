@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxdl import exports, models
-from jaxdl.exports import examples, layers, stablehlo, write
+from jaxdl.exports import examples, stablehlo, write
 from jaxdl.models import cnn
 
 os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
@@ -43,6 +43,15 @@ def network(section, shape, *, task='classify', raw=False, layout='image', chann
       'classes': ['a', 'b', 'c'],
     },
   }
+  if task != 'next_char' and layout == 'image' and len(shape) < 3:
+    masked = section.get('masked', False)
+    features = shape[-1] - masked
+    config['dataset'] |= {
+      'form': 'vectors' if len(shape) == 1 else 'sequences',
+      'masked': masked,
+      'mean': [0.2] * features,
+      'deviation': [0.5] * features,
+    }
   return exports.Network('tiny', 7, model, variables, config, raw=raw)
 
 
@@ -205,7 +214,7 @@ REFUSED = {
     for format in ('keras', 'torch', 'onnx')
     for name, message in {
       'sequences': 'cannot express the layer conv1, which reads sequences',
-      'masked': 'the model recurrent, which reads sequences of different lengths',
+      'masked': 'has no layers that leave padding out',
       'bidirectional': 'the model recurrent, which reads in both directions',
       'mean': 'the model recurrent, which reads the mean of the states',
       'transformer': 'the model transformer, whose attention it has no writer for',
@@ -250,7 +259,7 @@ def test_exported_outputs_equal_jaxdl(format, name, tmp_path, request):
     assert list(tmp_path.iterdir()) == []
     return
   found = export(made, format, tmp_path)
-  assert found.difference < 1e-5
+  assert found.difference < 1e-5 * max(1, found.largest)
   assert found.largest > 0.1
   names = {path.name for path in (tmp_path / 'export').iterdir()}
   assert names == {*exports.FORMATS[format].files, 'README.md'}
@@ -263,7 +272,7 @@ def test_networks_contain_every_kind_of_layer():
     section = made().config['model']
     if section['name'] == 'cnn':
       tested |= {layer['kind'] for layer in section['layers']}
-  assert tested == set(layers.KINDS.values())
+  assert tested == set(cnn.KINDS)
 
 
 OTHERS = (
@@ -277,7 +286,7 @@ OTHERS = (
 
 
 @pytest.mark.parametrize('layer', OTHERS, ids=lambda layer: layer['kind'])
-@pytest.mark.parametrize('format', ['onnx', 'keras', 'torch'])
+@pytest.mark.parametrize('format', ['keras', 'torch'])
 def test_layer_that_a_format_lacks_is_named(format, layer, tmp_path):
   need(format)
   made = of_layers(layer, *FLAT, shape=(7, 6, 2))()
