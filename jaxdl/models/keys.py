@@ -21,7 +21,9 @@ def check(section: Mapping[str, Any], where: str) -> None:
   Raises:
     ValueError: a value is not valid for its key.
   """
-  of_model = KEYS_OF_MODELS.get(section.get('name'), {}) if 'kind' not in section else {}
+  of_model = {}
+  if 'kind' not in section:  # the section of a model
+    of_model = KEYS_OF_MODELS.get(str(section.get('name')), {})
   for key, value in section.items():
     check_value = of_model.get(key, KEYS.get(key))
     if check_value is not None:

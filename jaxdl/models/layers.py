@@ -147,7 +147,7 @@ def along_axes(
       f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: put it before '
       'layers that flatten or pool all positions'
     )
-  counts = {'kernel or window': window, 'strides': strides}
+  counts: dict[str, Any] = {'kernel or window': window, 'strides': strides}
   if not isinstance(padding, str):
     counts['padding'] = padding
   for key, value in counts.items():
@@ -397,7 +397,8 @@ class GlobalMaxPool(nn.Module):
     outputs = ops.global_max(_positions(only_real(inputs, context, low)))
     if context.steps is None or inputs.ndim != 3:
       return outputs
-    return jnp.where((context.steps > 0).any(1)[:, None], outputs, 0)
+    any_real = jnp.any(context.steps > 0, axis=1, keepdims=True)
+    return jnp.where(any_real, outputs, 0)
 
 
 def _positions(inputs):
@@ -406,7 +407,7 @@ def _positions(inputs):
     raise ValueError(
       f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: remove it'
     )
-  return inputs.reshape(len(inputs), -1, inputs.shape[-1])
+  return inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])
 
 
 class Flatten(nn.Module):
@@ -550,11 +551,13 @@ class GroupNorm(nn.Module):
       )
     scale, bias = _scale_and_bias(self, inputs)
     wide = inputs.astype(jnp.promote_types(inputs.dtype, jnp.float32))
-    grouped = wide.reshape(len(wide), -1, self.groups, features // self.groups)  # [B, N, G, C/G]
+    grouped = wide.reshape(
+      wide.shape[0], -1, self.groups, features // self.groups
+    )  # [B, N, G, C/G]
     weight = jnp.ones((1, 1), wide.dtype)
     if context.steps is not None and inputs.ndim == 3:
       weight = context.steps.astype(wide.dtype)  # [B, N]
-    weight = jnp.broadcast_to(weight, (len(weight), grouped.shape[1]))[..., None, None]
+    weight = jnp.broadcast_to(weight, (weight.shape[0], grouped.shape[1]))[..., None, None]
     count = weight.sum((1, 3), keepdims=True) * grouped.shape[-1]
     count = jnp.where(count > 0, count, 1)
     centred = grouped - (grouped * weight).sum((1, 3), keepdims=True) / count
