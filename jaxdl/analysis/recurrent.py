@@ -1,7 +1,7 @@
 """Recurrent networks step by step: accuracy, paths of the states, saturation of the gates."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -221,7 +221,8 @@ def gates(
   if not inputs[:, :1].size:
     raise ValueError(f'inputs of shape {inputs.shape} have no step: give at least one')
   parameters = arrays(variables['params'])
-  low, high, count = dict.fromkeys(names, 0), dict.fromkeys(names, 0), 0
+  low: dict[str, Any] = dict.fromkeys(names, 0)
+  high, count = dict(low), 0
   for first in range(0, len(inputs), batch_size):
     batch = inputs[first : first + batch_size]
     real = _real_steps(model, batch)

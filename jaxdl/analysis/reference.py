@@ -122,7 +122,7 @@ def _layer(layer, name, inputs, real, network):
   outputs = _apply(KINDS[kind], name, inputs, _parameters(variables, name), **settings)
   if kind in ACTIVATED and layer.get('activate', True):
     outputs = reference_layers.ACTIVATIONS[activation](outputs)
-  if not is_sequence or outputs.ndim != 3:
+  if real is None or not is_sequence or outputs.ndim != 3:
     return outputs, None
   if kind in MOVING:
     padding = layer.get('padding', 'SAME' if kind.endswith('conv') else 'VALID')

@@ -1,5 +1,7 @@
 """Layers that join branches. A CNN builds the layers of the branches under names of their own."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Num
 
 from jaxdl.models import layers
+from jaxdl.models.layers import Context
 from jaxdl.ops.types import AnyArray
 
 JOINS = ('concatenate', 'add')
@@ -26,7 +29,7 @@ class Residual(nn.Module):
   project: bool = False
 
   def __call__(
-    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: layers.Context
+    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: Context
   ) -> Num[AnyArray, 'B ...']:
     branch, shortcut = inputs
     if branch.shape != shortcut.shape:
@@ -48,7 +51,7 @@ class Project(nn.Module):
 
   @nn.compact
   def __call__(
-    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: layers.Context
+    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: Context
   ) -> Float[AnyArray, 'B ...']:
     shortcut, branch = inputs
     if shortcut.ndim != branch.ndim:
@@ -84,7 +87,7 @@ class Parallel(nn.Module):
   join: str = 'concatenate'
 
   def __call__(
-    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: layers.Context
+    self, inputs: Sequence[Num[AnyArray, 'B ...']], context: Context
   ) -> Num[AnyArray, 'B ...']:
     if self.join not in JOINS:
       raise ValueError(f'join={self.join!r} is unknown: use one of {", ".join(JOINS)}')
@@ -95,7 +98,9 @@ class Parallel(nn.Module):
         f'its branches have outputs {" and ".join(map(str, shapes))}, which join={self.join!r} '
         'does not take: use the same strides, padding and features'
       )
-    return jnp.concatenate(inputs, axis=-1) if self.join == 'concatenate' else sum(inputs)
+    if self.join == 'concatenate':
+      return jnp.concatenate(inputs, axis=-1)
+    return functools.reduce(operator.add, inputs)
 
 
 JOINING = (Residual, Parallel)

@@ -24,7 +24,9 @@ def check(section: Mapping[str, Any], where: str) -> None:
     ValueError: a value is not valid for its key.
   """
   own = [key for key in named.NAMES if named.is_reference(section.get(key))]
-  of_model = KEYS_OF_MODELS.get(section.get('name'), {}) if 'kind' not in section else {}
+  of_model = {}
+  if 'kind' not in section:  # the section of a model
+    of_model = KEYS_OF_MODELS.get(str(section.get('name')), {})
   for key, value in section.items():
     check_value = of_model.get(key, KEYS.get(key))
     if key == 'name' and own == ['kind']:

@@ -177,7 +177,7 @@ def along_axes(
       f'it takes sequences [T, C] or images [H, W, C], not {list(inputs.shape[1:])}: put it before '
       'layers that flatten or pool all positions'
     )
-  counts = {'kernel or window': window, 'strides': strides}
+  counts: dict[str, Any] = {'kernel or window': window, 'strides': strides}
   if not isinstance(padding, str):
     counts['padding'] = padding
   for key, value in counts.items():
@@ -427,7 +427,8 @@ class GlobalMaxPool(nn.Module):
     outputs = ops.global_max(_positions(only_real(inputs, context, low)))
     if context.steps is None or inputs.ndim != 3:
       return outputs
-    return jnp.where((context.steps > 0).any(1)[:, None], outputs, 0)
+    any_real = jnp.any(context.steps > 0, axis=1, keepdims=True)
+    return jnp.where(any_real, outputs, 0)
 
 
 def _positions(inputs):
@@ -584,7 +585,7 @@ class GroupNorm(nn.Module):
     weight = jnp.ones((1, 1), wide.dtype)
     if context.steps is not None and inputs.ndim == 3:
       weight = context.steps.astype(wide.dtype)  # [B, N]
-    weight = jnp.broadcast_to(weight, (len(weight), grouped.shape[1]))[..., None, None]
+    weight = jnp.broadcast_to(weight, (weight.shape[0], grouped.shape[1]))[..., None, None]
     count = weight.sum((1, 3), keepdims=True) * grouped.shape[-1]
     count = jnp.where(count > 0, count, 1)
     centred = grouped - (grouped * weight).sum((1, 3), keepdims=True) / count

@@ -226,7 +226,7 @@ class Recurrent(nn.Module):
       inputs, steps = layers.split_steps(inputs)
     context = layers.Context(train=train, mask=mask, index=index, steps=steps)
     kernel_init = layers.initializer(self.initializer)
-    outputs = inputs
+    outputs, read = inputs, {}
     for number, (name, features) in enumerate(self.named_widths()):
       if number:
         outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)

@@ -27,7 +27,7 @@ class Positions(nn.Module):
   @nn.compact
   def __call__(
     self, inputs: Float[AnyArray, 'B T E'], context: layers.Context
-  ) -> Float[Array, 'B T E']:
+  ) -> Float[AnyArray, 'B T E']:
     shape = (self.context, inputs.shape[-1])
     kernel = self.param('kernel', nn.initializers.normal(inputs.shape[-1] ** -0.5), shape)
     count = jnp.zeros(inputs.shape[0], jnp.int32)
@@ -143,7 +143,7 @@ class TiedDense(nn.Module):
     inputs: Float[AnyArray, 'B T E'],
     context: layers.Context,
     vectors: Float[AnyArray, 'V E'],
-  ) -> Float[Array, 'B T V']:
+  ) -> Float[AnyArray, 'B T V']:
     bias = self.param('bias', nn.initializers.zeros, (len(vectors),))
     return inputs @ jnp.asarray(vectors).T + bias
 

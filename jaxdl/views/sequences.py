@@ -171,7 +171,7 @@ def attention(subject: Subject, choice: Choice) -> Iterator[Result]:
   written = text_data.decode(positions, subject.classes)
   heads = len(next(iter(weights.values())))
   figure = figures.picture_rows(
-    list(weights.values()),
+    [list(of_layer) for of_layer in weights.values()],
     [f'head {number}' for number in range(1, heads + 1)],
     labels=list(weights),
     heading=(
