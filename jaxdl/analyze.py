@@ -133,7 +133,7 @@ def _parser(called):
     '--images',
     type=int,
     metavar='N',
-    help='number of test examples, or of characters of a text (default: as many as fit into 1 GiB)',
+    help='test examples, or characters of a text (default: as many as fit into 1 GiB)',
   )
   parser.add_data_places()
   add(

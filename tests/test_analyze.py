@@ -228,7 +228,7 @@ def test_analyze_reads_the_test_examples_of_training(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, errors, ',
+      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, importance, errors, ',
     ),
     (['--only=x'], r'--only=x is not an analysis; use some of statistics, '),
     (
@@ -340,7 +340,7 @@ def test_analyze_reads_the_data_source_of_training(small, tmp_path, other_digits
     subject.read(tmp_path / 'run', data_dir='x')
   with pytest.raises(
     ValueError,
-    match='^folder=x is for photographs and arrays, but .* was trained on mnist: leave it out',
+    match='^folder=x is for photographs and own files, but .* was trained on mnist: leave it out',
   ):
     subject.read(tmp_path / 'run', folder='x')
 

@@ -248,7 +248,7 @@ def test_a_regression_is_evaluated_to_the_bit(tmp_path):
     assert round(value, 6) == summary[f'test_{name}']
   assert run.evaluate((VECTORS, values))['examples'] == 90
   assert run.export('stablehlo').is_file()  # compared with jaxdl on the vectors of the test split
-  with pytest.raises(ValueError, match='raw is for networks of uint8 images'):
+  with pytest.raises(ValueError, match='raw applies to networks of uint8 images'):
     run.export('stablehlo', raw=True)
   with pytest.raises(ValueError, match="'y' of the arrays has 1 columns, but the run has 2"):
     run.evaluate((VECTORS, values[:, 0]))
