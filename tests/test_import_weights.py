@@ -125,7 +125,7 @@ def test_wrong_commands_are_one_line(config, config_file, tmp_path, capsys):
   folder.mkdir()
   (folder / 'config.json').write_text('{}')
   for arguments, message in (
-    (flags, 'run has a run: give another --workdir'),
+    (flags, 'run already contains a run: give another --workdir'),
     (flags[:1], 'missing: --from: see'),
     ([flags[0], f'--from={tmp_path}', f'--workdir={tmp_path / "new"}'], 'is a folder: give a file'),
     ([*flags, '--layout=flax'], '--layout=flax is unknown: use torch, keras, jaxdl'),
