@@ -157,9 +157,10 @@ def test_the_page_imports_in_python(small, tmp_path, monkeypatch):
   source = PAGE.partition('```python\n')[2].partition('```')[0]
   monkeypatch.chdir(tmp_path)
   splits = small['data']['splits']
-  config = f"jaxdl.read_config('cnn_mnist', data={{'splits': {splits!r}, 'source': 'bundled'}}, "
+  data = f"'cnn_mnist', data={{'splits': {splits!r}, 'source': 'bundled'}},"
+  assert source.count("'cnn_mnist',") == 1
   names: dict = {}
-  exec(compile(source.replace("jaxdl.read_config('cnn_mnist', ", config), 'page', 'exec'), names)
+  exec(compile(source.replace("'cnn_mnist',", data), 'page', 'exec'), names)
   assert names['summary']['test_examples'] == 50
   assert jaxdl.load('runs/small').variables['params']['logits']['kernel'].shape == (1568, 10)
 
