@@ -17,7 +17,7 @@ COMMANDS = {  # name → (module, description)
   'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
   'generate': ('jaxdl.generate', 'generate text with a language model'),
   'export': ('jaxdl.export', 'write a network in the format of another tool'),
-  'import': ('jaxdl.import_weights', 'make a run from weights of PyTorch, Keras or NumPy'),
+  'import': ('jaxdl.import_weights', 'create a run from weights of PyTorch, Keras or NumPy'),
   'status': ('jaxdl.status', 'show the progress of runs'),
   'pack': ('jaxdl.pack', 'pack a run into one .zip file, to hand in, mail or publish'),
   'data': ('jaxdl.data', 'list the data sets, or prepare one'),

@@ -1,4 +1,4 @@
-"""Makes a run from weights of PyTorch, Keras or NumPy.
+"""Creates a run from weights of PyTorch, Keras or NumPy.
 
 Usage:
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
   parser = command.Parser(
     name='import_weights',
     called=arguments[0],
-    description='Make a run from weights of PyTorch, Keras or NumPy.',
+    description='Create a run from weights of PyTorch, Keras or NumPy.',
     config='configs/cnn_mnist.py',
     examples=EXAMPLES,
     json=True,
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
   add(
     '--layout',
     choices=list(matching.LAYOUTS),
-    help='tool whose layout the weights have, where the file does not tell it',
+    help='tool whose layout the weights have, if it cannot be inferred from the file',
   )
   add(
     '--order',
@@ -117,7 +117,7 @@ def import_weights(
   layout: str | None = None,
   order: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-  """Makes a run from weights of PyTorch, Keras or NumPy.
+  """Creates a run from weights of PyTorch, Keras or NumPy.
 
   The run's only checkpoint is of step 0. Nothing is written after an error.
 
@@ -132,7 +132,7 @@ def import_weights(
     The summary, as in `summary.json`.
 
   Raises:
-    ValueError: the weights do not fit the config, or the folder has a run.
+    ValueError: the weights do not fit the config, or the folder already contains a run.
     ImportError: a library is not installed; the message names the extra.
     OSError: a file cannot be read or written.
   """
@@ -143,16 +143,16 @@ def import_weights(
 
 
 def _check_folder(workdir):
-  """Raises ValueError if a folder has a run already."""
+  """Raises ValueError if a folder already contains a run."""
   place = pathlib.Path(workdir)
   if (place / 'config.json').is_file() or folder.last_checkpoint(place) is not None:
-    raise ValueError(f'{workdir} has a run: give another --workdir')
+    raise ValueError(f'{workdir} already contains a run: give another --workdir')
 
 
 def _filled(
   chosen: Experiment, source: weights.Source, layout: str | None, order: Sequence[str] | None
 ) -> weights.Filled:
-  """The parameters of an experiment's network from a file."""
+  """Reads the parameters of an experiment's network from a file."""
   if chosen.start is not None:
     raise ValueError(
       'config.start_from is set, but the parameters are imported: leave it out of the config'

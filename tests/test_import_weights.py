@@ -125,7 +125,7 @@ def test_wrong_commands_are_one_line(config, config_file, tmp_path, capsys):
   folder.mkdir()
   (folder / 'config.json').write_text('{}')
   for arguments, message in (
-    (flags, 'run has a run: give another --workdir'),
+    (flags, 'run already contains a run: give another --workdir'),
     (flags[:1], 'missing: --from: see'),
     ([flags[0], f'--from={tmp_path}', f'--workdir={tmp_path / "new"}'], 'is a folder: give a file'),
     ([*flags, '--layout=flax'], '--layout=flax is unknown: use torch, keras, jaxdl'),
@@ -157,11 +157,10 @@ def test_the_page_imports_in_python(small, tmp_path, monkeypatch):
   source = PAGE.partition('```python\n')[2].partition('```')[0]
   monkeypatch.chdir(tmp_path)
   splits = small['data']['splits']
-  name = "  'cnn_mnist',\n"
-  assert name in source
-  small_data = f"{name}  data={{'splits': {splits!r}, 'source': 'bundled'}},\n"
+  data = f"'cnn_mnist', data={{'splits': {splits!r}, 'source': 'bundled'}},"
+  assert source.count("'cnn_mnist',") == 1
   names: dict = {}
-  exec(compile(source.replace(name, small_data), 'page', 'exec'), names)
+  exec(compile(source.replace("'cnn_mnist',", data), 'page', 'exec'), names)
   assert names['summary']['test_examples'] == 50
   assert jaxdl.load('runs/small').variables['params']['logits']['kernel'].shape == (1568, 10)
 

@@ -16,7 +16,7 @@ def permuted(
   seed: int,
   rounds: int = ROUNDS,
 ) -> tuple[dict[str, Float[np.ndarray, ' R']], float]:
-  """The increase of the loss when a feature is permuted among the examples.
+  """Computes the increase of the loss when a feature is permuted among the examples.
 
   A permuted feature keeps its distribution but has no relation to the target, nor to the other
   features (Breiman, Random Forests, 2001). Features that carry the same information can replace
@@ -26,11 +26,11 @@ def permuted(
     losses: function (inputs [N, F]) → the loss of each example.
     inputs: the inputs of the network.
     groups: feature → its columns of the inputs, which are permuted together.
-    seed: of the permutations.
-    rounds: R, permutations of each feature.
+    seed: seed of the permutations.
+    rounds: number R of permutations of each feature.
 
   Returns:
-    (feature → mean loss with it permuted, minus the mean loss, in each round; the mean loss).
+    (feature → increase of the mean loss in each round [R], mean loss without permutation).
   """
   draw = np.random.default_rng(seed)
   orders = [draw.permutation(len(inputs)) for _ in range(rounds)]

@@ -1,4 +1,4 @@
-"""Errors of a classifier of labels, of which an example may have any number."""
+"""Errors of a multi-label classifier, in which an example may have any number of labels."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from jaxdl.analysis.units import ArrayLike
 
 
 class LabelTable(NamedTuple):
-  """Figures of each of K labels; a label is predicted where its probability is above 0.5.
+  """Metrics of each of K labels; a label is predicted if its probability is above 0.5.
 
   Attributes:
     precision: share of the predictions of a label that are right; NaN if there is none.
@@ -30,7 +30,7 @@ class LabelTable(NamedTuple):
 
 
 class LabelMistakes(NamedTuple):
-  """Examples of which a label is wrong, those of the highest loss first.
+  """Examples with a wrong label, sorted by decreasing loss.
 
   Attributes:
     index: index of the example.
@@ -49,7 +49,7 @@ def table(labels: ArrayLike, logits: ArrayLike) -> LabelTable:
   """Precision, recall, F1 and average precision of each label.
 
   Args:
-    labels: [N, K], 1 for a label that an example has and 0 for another.
+    labels: [N, K], 1 for each label of an example, otherwise 0.
     logits: [N, K].
 
   Returns:
@@ -79,7 +79,7 @@ def table(labels: ArrayLike, logits: ArrayLike) -> LabelTable:
 
 
 def mistakes(labels: ArrayLike, logits: ArrayLike) -> LabelMistakes:
-  """Examples of which a label is wrong, those of the highest loss first; ties by index.
+  """Returns the examples with a wrong label, sorted by decreasing loss; ties by index.
 
   Args:
     labels, logits: as in `table`.

@@ -1,4 +1,4 @@
-"""Errors of a regression: residuals, and figures of each target."""
+"""Errors of a regression: residuals, and metrics of each target."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ class Residuals(NamedTuple):
   """Residuals of D targets, predicted minus true value.
 
   Attributes:
-    residuals: of each example, in the targets' own unit.
+    residuals: of each example, in the unit of the targets.
     rmse: root mean squared error of each target.
     mae: mean absolute error of each target.
     bias: mean residual of each target.

@@ -29,18 +29,18 @@ MODULE = re.compile(r'(?P<file>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)')
 SESSION = re.compile(r'(?P<file>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_<][\w.<>]*)')
 NAMES = ('name', 'kind')  # keys whose value may be a reference, besides 'task'
 FACTS = ('dataset', 'reported', KEY)  # sections that name no code
-NOT_KNOWN = 'not known'  # checksum of a class of a session without source
+NOT_KNOWN = 'not known'  # checksum of a class that is defined in a session without source
 FORM = "'file.py:Name' or 'package.module:Name'"
 
 
 class Reference(str):
-  """The name of own code in a config, with the object that it stands for.
+  """The name of own code in a config, with the object that it refers to.
 
   It is equal to the same text, and to another reference with the same text and object.
 
   Attributes:
     target: class or function.
-    code: its files; None for that of an installed library.
+    code: its files; None for code of an installed library.
     module: name of the module; None if the code is a file.
   """
 
@@ -101,8 +101,8 @@ def resolve(text: str, where: str, *, folder: str | os.PathLike | None = None) -
 
   Args:
     text: 'file.py:Name' or 'package.module:Name'.
-    where: where the text stands, for messages.
-    folder: folder in which a file is looked for first; then in the working directory.
+    where: config key of the text, for messages.
+    folder: folder that is searched for the file before the working directory.
 
   Returns:
     Reference.
@@ -130,8 +130,8 @@ def module_of(
     if not file.is_file():
       near = spelling.meant(file.name, [other.name for other in file.parent.glob('*.py')])
       raise ValueError(
-        f'{where}={text!r}: the file {file} does not exist: a file is looked for beside the '
-        f'config, then in the working directory{near}'
+        f'{where}={text!r}: the file {file} does not exist: files are searched in the folder of '
+        f'the config, then in the working directory{near}'
       )
     code = python_files.read(file)
     return imported(code, where, text), match['name'], code
@@ -218,7 +218,7 @@ def of_object(target: Any) -> Reference:
   module, name = getattr(target, '__module__', None), getattr(target, '__qualname__', None)
   if not isinstance(module, str) or not isinstance(name, str):
     raise ValueError(
-      f'{target!r} has no name by which a run could find it again: give a class or a function'
+      f'{target!r} has no name by which a run could import it again: give a class or a function'
     )
   there = sys.modules.get(module)
   is_top = module != '__main__' and name.isidentifier()
@@ -277,7 +277,7 @@ def _below(node: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
 
 
 def locate(config: Any, folder: str | os.PathLike) -> None:
-  """Makes the paths of files in a config absolute, in place.
+  """Converts the paths of files in a config to absolute paths, in place.
 
   Args:
     config: a ConfigDict or dict, as in a config file.
@@ -290,7 +290,7 @@ def locate(config: Any, folder: str | os.PathLike) -> None:
 
 
 def link(config: dict[str, Any]) -> dict[str, Any]:
-  """Imports the own code that a user's config names.
+  """Imports the own code named in a config.
 
   Files are named by their paths below the folder that all of them share, so that the names do not
   depend on where the folder is.
@@ -404,7 +404,7 @@ def token(text: str, sums: Mapping[str, str]) -> str:
 
 
 def remember(reference: Reference, sums: Mapping[str, str]) -> Reference:
-  """Notes a linked reference for `known`; returns it."""
+  """Records a linked reference for `known`. Returns it."""
   _known[token(reference, sums)] = reference
   return reference
 

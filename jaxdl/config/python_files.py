@@ -1,8 +1,8 @@
-"""Python files of a user: what they import from their own folder, and their import.
+"""Python files of a user: their import, and the files that they import from their folder.
 
-A file is imported as if its folder were at the end of `sys.path`: it can import the files and
-packages beside it, but these never replace an installed library. The bytes that were read are the
-bytes that are executed, and no bytecode is cached, so that a checksum is that of what runs.
+A file is imported as if its folder were at the end of `sys.path`: it can import other files and
+packages of its folder, but these never replace installed libraries. The bytes that were read are
+executed, and no bytecode is cached, so checksums always describe the executed code.
 """
 
 import ast
@@ -99,7 +99,7 @@ def _files_of(parts: Sequence[str], folder: pathlib.Path) -> list[str]:
 
 @functools.cache
 def is_installed(top: str) -> bool:
-  """Whether a top-level module is Python's own, jaxdl's, or an installed library's."""
+  """Whether a top-level module belongs to Python, jaxdl, or an installed library."""
   if top in sys.stdlib_module_names or top == 'jaxdl':
     return True
   return importlib.machinery.PathFinder.find_spec(top, _libraries()) is not None
@@ -112,7 +112,7 @@ def _libraries() -> list[str]:
 
 
 def is_library_file(file: str | os.PathLike) -> bool:
-  """Whether a file is Python's own, jaxdl's, or an installed library's."""
+  """Whether a file belongs to Python, jaxdl, or an installed library."""
   import jaxdl
 
   path = pathlib.Path(os.path.abspath(file))
@@ -160,13 +160,13 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def load(code: Code) -> types.ModuleType:
-  """Imports a file; the same content in the same folder gives the same module.
+  """Imports a file. The same content in the same folder results in the same module.
 
   Args:
     code: the file, as returned by `read`.
 
   Returns:
-    The module, which is in `sys.modules` under a name of its own.
+    The module, which has a unique name in `sys.modules`.
 
   Raises:
     Exception: whatever executing the file raises.
@@ -198,7 +198,7 @@ def _executed(name, code, folder):
 
 @contextlib.contextmanager
 def _siblings(code: Code) -> Iterator[None]:
-  """Lets a file import the files beside it, without leaving their names in `sys.modules`.
+  """Allows a file to import the files in its folder, without leaving their names in `sys.modules`.
 
   Two files may each have their own 'blocks.py'.
   """

@@ -26,7 +26,7 @@ SPLIT_OF = {
   'test': 'test',
 }
 ARRAYS = ('.npz', '.npy')
-IN_PYTHON = 'the arrays'  # what messages call arrays without a file
+IN_PYTHON = 'the arrays'  # name in messages of arrays without a file
 
 Parts = dict[str, dict[str, Any]]  # split → role → array
 
@@ -38,10 +38,10 @@ def read(
 
   Args:
     file: path of an .npz file, of an .npy file, or of a folder of .npy files; or a list of .npy and
-      .npz files. An .npy file is called by its name without the ending.
+      .npz files. The name of an .npy array is the file name without the ending.
     columns: None, or role ('x', 'y', 'lengths') → name of its array, with or without the name of a
       split.
-    optional: roles that `columns` may name though there is no such array.
+    optional: roles in `columns` whose arrays may be missing.
 
   Returns:
     (split → role → array, names of classes if a file has some, absolute path of the file or folder,
@@ -66,7 +66,7 @@ def read(
 
 
 def given(data: Any, columns: Any = None) -> tuple[Parts, list[str] | None]:
-  """Takes arrays given in Python.
+  """Reads arrays given in Python.
 
   Args:
     data: (x, y), (x, y, lengths) or x; or a dict of split → such a tuple; or a dict of names as in
@@ -93,7 +93,7 @@ def given(data: Any, columns: Any = None) -> tuple[Parts, list[str] | None]:
 def assigned(
   arrays: Mapping[str, Any], columns: Any, where: str, *, optional: Sequence[str] = ()
 ) -> Parts:
-  """Decides by their names which arrays are inputs, labels and lengths of which split.
+  """Identifies the inputs, labels and lengths of each split by the names of arrays.
 
   Args:
     arrays: name → array.
@@ -235,7 +235,7 @@ def _load(path: Path) -> Any:
     reason = str(error).partition('\n')[0] or type(error).__name__
     fix = 'write it with numpy.savez or numpy.save'
     if 'allow_pickle' in reason:
-      reason = 'it has Python objects, which can run code'
+      reason = 'it contains Python objects, which can execute code'
       fix = 'save arrays of numbers or texts, such as numpy.array(labels, dtype=str)'
     raise ValueError(f'{path} cannot be read as arrays ({reason}): {fix}') from error
 

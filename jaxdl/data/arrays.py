@@ -22,14 +22,14 @@ TARGETS_OF_TASK = {'regress': 'values', 'multi_label': 'labels'}  # others need 
 MOST_CHANNELS = 4  # an array with more in its last axis may have its channels first
 UNLABELLED = 'unlabelled'  # class of all examples of an autoencoder without labels
 OPTIONAL = 'optional'
-PYTHON = 'Python'  # origin of arrays that were given in Python
+PYTHON = 'Python'  # origin of arrays given in Python
 
 
 class Inputs(NamedTuple):
   """How arrays are read, as keys of a config's data section.
 
   Attributes:
-    form: 'images' | 'vectors' | 'sequences'; None if the shape decides.
+    form: 'images' | 'vectors' | 'sequences'; None to infer it from the shape.
     channels_first: whether images are [N, C, H, W].
     range: [lowest, highest] value of a pixel, which become 0 and 1; None for 0..255 of integers and
       0..1 of floating point.
@@ -65,11 +65,11 @@ def load(
   task: str | None = None,
   given: Any = None,
 ) -> Data:
-  """Reads arrays as a config's data section describes them.
+  """Reads arrays as described by a config's data section.
 
   Args:
-    seed, batch_size, evaluation_batch_size, overlap: as in `images.load`; the seed also decides the
-      division into splits.
+    seed, batch_size, evaluation_batch_size, overlap: as in `images.load`; the seed also determines
+      the division into splits.
     splits: as in `division.of_columns`.
     file, columns: as in `array_files.read`.
     inputs, channels_first, range: as in `Inputs`.
@@ -229,7 +229,7 @@ def inputs_of(
     Images [N, H, W, C], uint8 or float32 in 0..1; vectors [N, F] or sequences [N, T, F], float32.
 
   Raises:
-    ValueError: another shape, type or range, numbers that are missing, or invalid lengths.
+    ValueError: the shape, type, range or lengths are invalid, or numbers are missing.
   """
   name = called('x')
   array = np.asarray(x)
@@ -342,7 +342,7 @@ def _lengths(lengths, values, name):
 
 
 def _check_rows(part, count, called):
-  """Raises ValueError if there are not as many labels as inputs."""
+  """Raises ValueError if the numbers of labels and inputs differ."""
   if part.get('y') is None:
     return
   rows = np.shape(part['y'])[:1]

@@ -36,11 +36,11 @@ def flip(
   """Mirrors left and right with a probability.
 
   With `alternating`, whether an image is mirrored in the first epoch depends on its index alone; in
-  every second epoch it is the other way round. Two successive epochs thus show both sides of every
+  every second epoch it is inverted, so two successive epochs contain both versions of every
   image. Source: Jordan 2024, '94% on CIFAR-10 in 3.29 seconds', section 3.6.
 
   Args:
-    key: of the example; with `alternating`, the same in all epochs.
+    key: key of the example; with `alternating`, equal in all epochs.
     image: the image.
     odd: whether the epoch is the second, fourth, …; used with `alternating`.
     probability: share of the images that are mirrored; with `alternating`, in the first epoch.

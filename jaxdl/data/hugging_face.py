@@ -1,4 +1,4 @@
-"""Any data set of Hugging Face that has images and labels: by its name in the hub, or a folder."""
+"""Data sets of images and labels from Hugging Face, by name in the hub or from a folder."""
 
 import dataclasses
 import os
@@ -46,9 +46,9 @@ def load(
   augment: Changes = (),
   distort: Changes = (),
 ) -> Data:
-  """Reads a data set of Hugging Face as a config's data section describes it.
+  """Reads a data set of Hugging Face as described by a config's data section.
 
-  No code of the data set is run.
+  No code of the data set is executed.
 
   Args:
     dataset: its name in the hub, such as 'ylecun/mnist'.

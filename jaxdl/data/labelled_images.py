@@ -1,4 +1,4 @@
-"""What data sets of images and labels of other libraries (TFDS, Hugging Face) have in common."""
+"""Shared functions of data sets of images and labels from TFDS and Hugging Face."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ UNLABELLED = -1  # label of examples whose class is not public
 
 
 def load(found: Source, *, name: str, splits: Any, seed: int, **options: Any) -> Data:
-  """Builds a data set of images, and divides it if it has no splits of its own.
+  """Builds a data set of images, and divides it if it defines no splits.
 
   Args:
     found: the images.
@@ -42,7 +42,7 @@ def load(found: Source, *, name: str, splits: Any, seed: int, **options: Any) ->
 def chosen(
   kinds: Mapping[str, str], wanted: str | None, fitting: Sequence[str], key: str, name: str
 ) -> str:
-  """The feature of a data set that is the image or the label.
+  """Finds the feature of a data set that is the image or the label.
 
   Args:
     kinds: feature → name of its type.

@@ -1,4 +1,4 @@
-"""Labels as people have them: numbers with gaps, texts, booleans or one-hot rows → 0 … K - 1."""
+"""Encodes labels (integers, strings, booleans or one-hot rows) as class indices 0 … K - 1."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Shaped
 
-MOST_CLASSES = 100_000  # more distinct labels than this are not classes
-LISTED = 5  # classes that a message names
+MOST_CLASSES = 100_000  # maximum number of distinct labels
+LISTED = 5  # maximum number of classes in a message
 
 
 def encode(
@@ -50,7 +50,7 @@ def encode(
 def named(
   keys: Sequence[str], names: Sequence[str] | None, where: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-  """Gives classes the names that a user wants.
+  """Applies class names given by a user.
 
   Args:
     keys: the labels of the classes as returned by `encode`.
@@ -84,7 +84,7 @@ def named(
 def encode_many(
   values: Any, where: str, names: Sequence[str] | None = None
 ) -> tuple[Float32[np.ndarray, 'N K'], tuple[str, ...]]:
-  """The labels of examples that may have several: rows of 0 and 1.
+  """Converts multi-label rows of 0 and 1.
 
   Args:
     values: [N, K] numbers or booleans, each 0 or 1.
@@ -184,7 +184,7 @@ def described(array: np.ndarray) -> str:
 
 
 def _without_objects(array, where):
-  """An array of Python objects as texts, or as numbers if all of them are numbers."""
+  """Converts an array of Python objects to strings, or to numbers if all are numbers."""
   items = array.reshape(-1).tolist()
   for row, item in enumerate(items):
     if item is None or (isinstance(item, float) and np.isnan(item)):

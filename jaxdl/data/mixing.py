@@ -1,8 +1,8 @@
 """Mixup and cutmix: two images of a batch are mixed, and so are their labels.
 
-The batch is divided into pairs of neighbours, the examples 2k and 2k + 1, which are the same on any
-number of devices. The order of the examples is a new permutation in each epoch, so the pairs are
-random. Each example draws its own share, from the step's key and its index.
+The batch is divided into pairs of the examples 2k and 2k + 1, independent of the number of devices.
+The order of the examples is a new permutation in each epoch, so the pairs are random. The weight
+of each example is drawn from the key of the step and its index.
 """
 
 import functools
@@ -20,9 +20,9 @@ Weights = Float[jax.Array, 'H W']
 
 
 def mixup(key: PRNGKeyArray, size: tuple[int, int], *, alpha: Setting = 0.2) -> Weights:
-  """The weight of an image in the mean with its partner, the same for all pixels.
+  """Draws the weight of an image in the mean with its partner, equal for all pixels.
 
-  Source: Zhang et al. 2018, with a share for each example instead of one for the batch.
+  Source: Zhang et al. 2018, with a weight per example instead of one per batch.
 
   Args:
     key: of the example.
@@ -93,7 +93,7 @@ def _kind(change):
 def build(changes: list[dict[str, Any]], where: str) -> Callable[..., tuple[Any, dict[str, Any]]]:
   """Builds a function that mixes the images of a batch.
 
-  If there are several kinds, each example draws one of them, all with the same probability.
+  If there are several kinds, one of them is drawn for each example with equal probability.
 
   Args:
     changes: dicts: 'kind', a key of KINDS, that function's keyword arguments, and 'probability',

@@ -13,7 +13,7 @@ KEYWORDS = inspect.Parameter.KEYWORD_ONLY
 
 
 def loader(reference: named.Reference) -> Callable[..., Any]:
-  """The loader of a data set of own code.
+  """Returns the loader of a data set of own code.
 
   A function with the keyword arguments 'splits' and 'batch_size' is a loader itself and returns
   `Data`. Any other function returns a `Source` of images. Its keyword arguments are keys of the

@@ -59,7 +59,8 @@ def example(config: Mapping[str, Any]) -> Example:
   """The form of the examples from which a network's inputs are made.
 
   Args:
-    config: the config of a run, with its facts about the data ('dataset'); not of a text.
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
   """
   kept = config['dataset']
   if kept.get('form'):

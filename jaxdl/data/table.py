@@ -1,4 +1,4 @@
-"""Tables as a data set: columns become features of vectors, a column is the target."""
+"""Tables as data sets: columns become features of vectors, and one or several are targets."""
 
 import dataclasses
 import os
@@ -40,14 +40,14 @@ def load(
   task: str | None = None,
   given: Any = None,
 ) -> Data:
-  """Reads a table as a config's data section describes it.
+  """Reads a table as described by a config's data section.
 
   Args:
     seed, batch_size, evaluation_batch_size, splits, overlap: as in `arrays.load`.
     file: CSV or Parquet file.
-    target: the column that is predicted; or several: of a regression, the labels 0 and 1 of a
-      multi-label task, or the one-hot columns of the classes.
-    features: the columns of the inputs; None for all others.
+    target: the column to predict; or several columns: the targets of a regression, the labels 0
+      and 1 of a multi-label task, or the one-hot columns of the classes.
+    features: the input columns; None for all other columns.
     categorical, missing: as in `columns.fit`.
     unknown: as in `columns.apply`.
     delimiter, decimal, encoding: as in `reading.Form`.

@@ -26,7 +26,7 @@ def load(
   encoding: str = text_files.UTF_8,
   overlap: bool = False,
 ) -> Data:
-  """Reads a text as a config's data section describes it.
+  """Reads a text as described by a config's data section.
 
   Args:
     seed, batch_size, time_step, evaluation_batch_size, overlap: as in `characters.load`.
@@ -34,13 +34,13 @@ def load(
       and test, in this order; or a dict of split → TFDS slicing of 'train', the complete text.
     file: a text file; or a folder, whose files are joined with a newline in the order of their
       paths. Hidden files are left out.
-    encoding: that of the files, as named in Python.
+    encoding: encoding of the files, as named in Python.
 
   Returns:
-    Data; its vocabulary are the characters of the complete text.
+    Data, whose vocabulary consists of the characters of the complete text.
 
   Raises:
-    ValueError: a key of the config, a file that is not a text in this encoding, or a text that is
+    ValueError: a key of the config, a file that is not text in this encoding, or a text that is
       too short.
     FileNotFoundError: the file does not exist.
   """
@@ -82,13 +82,13 @@ def read(path: Path, encoding: str) -> str:
 
   Args:
     path: file or folder.
-    encoding: that of the files.
+    encoding: encoding of the files.
 
   Returns:
     The text; those of several files are joined with a newline.
 
   Raises:
-    ValueError: a file is not a text in this encoding, or the text is empty.
+    ValueError: a file is not text in this encoding, or the text is empty.
     FileNotFoundError: the folder has no files.
   """
   files = _files(path) if path.is_dir() else [path]

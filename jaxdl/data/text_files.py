@@ -25,7 +25,7 @@ def check_encoding(encoding: Any) -> None:
 
 
 def existing(file: str | os.PathLike[str], fix: str) -> Path:
-  """The path of a file or folder that exists; '~' stands for the home folder.
+  """Returns the path of an existing file or folder; '~' is the home folder.
 
   Args:
     file: the path.
@@ -45,7 +45,7 @@ def existing(file: str | os.PathLike[str], fix: str) -> Path:
 
 
 def decoded(content: bytes, encoding: str, name: object) -> str:
-  """The text of a file; a byte order mark is left out.
+  """Decodes the text of a file, without a byte order mark.
 
   Args:
     content: the bytes of the file.
@@ -53,7 +53,7 @@ def decoded(content: bytes, encoding: str, name: object) -> str:
     name: the file, for messages.
 
   Raises:
-    ValueError: the bytes are not a text in this encoding; the message names the first wrong byte.
+    ValueError: the bytes are not text in this encoding; the message names the first invalid byte.
   """
   if codecs.lookup(encoding).name == UTF_8:
     encoding = 'utf-8-sig'
@@ -62,7 +62,7 @@ def decoded(content: bytes, encoding: str, name: object) -> str:
   except UnicodeDecodeError as error:
     other = 'latin-1' if encoding == 'utf-8-sig' else 'utf-8'
     raise ValueError(
-      f'{name} is not a text in {shown(encoding)} (byte {content[error.start]:#04x} at offset '
+      f'{name} is not {shown(encoding)} text (invalid byte {content[error.start]:#04x} at offset '
       f"{error.start:,}): set config.data.encoding, such as '{other}'"
     ) from error
 

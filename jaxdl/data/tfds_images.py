@@ -1,4 +1,4 @@
-"""Any data set of TFDS that has images and labels, by its name."""
+"""Data sets of images and labels from TFDS, by name."""
 
 import functools
 import re
@@ -33,7 +33,7 @@ def load(
   augment: Changes = (),
   distort: Changes = (),
 ) -> Data:
-  """Reads a data set of TFDS as a config's data section describes it.
+  """Reads a data set of TFDS as described by a config's data section.
 
   Args:
     dataset: TFDS's name, such as 'kmnist', 'name/config' or 'name/config:1.0.0'.

@@ -21,10 +21,10 @@ CONSTANT = 1e-12  # a deviation below this share of the mean is a rounding error
 def with_mask(
   values: Float32[np.ndarray, 'N T F'], lengths: Int[np.ndarray, ' N']
 ) -> Float32[np.ndarray, 'N T F+1']:
-  """Sequences with the channel that marks real steps; the padding of all channels is 0.
+  """Adds the channel that marks real steps; the padding of all channels is set to 0.
 
   Args:
-    values: sequences; what is behind the end of a sequence is not read.
+    values: sequences; values after the end of a sequence are ignored.
     lengths: number of real steps of each, from 1 to T.
   """
   real = np.arange(values.shape[1]) < np.asarray(lengths)[:, None]  # [N, T]

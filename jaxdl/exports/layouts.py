@@ -1,4 +1,4 @@
-"""How other tools store the weights of a layer: names, axes, gates, and the order of flat vectors.
+"""Layouts of weights in other tools: names, axes, gates, and the order of flat vectors.
 
 Exports write weights with these functions, and `jaxdl.weights` reads weights with them.
 """
@@ -21,10 +21,11 @@ PRODUCTS = ('conv', 'conv_transpose', 'dense')
 
 
 class Order(NamedTuple):
-  """The order of the flat vectors around a layer where PyTorch's differs from jaxdl's.
+  """Order of the flat vectors before and after a layer in PyTorch, if it differs from jaxdl.
 
   Attributes:
-    inputs: position in jaxdl's vector of each number of PyTorch's; None if the order is the same.
+    inputs: position in the jaxdl vector of each element of the PyTorch vector; None for
+      the same order.
     outputs: the same for the layer's outputs.
   """
 
@@ -36,17 +37,16 @@ UNCHANGED = Order()
 
 
 def channels_first(shape: Sequence[int]) -> Int[np.ndarray, ' N']:
-  """Position in the flat vector of an image [H, W, C] of each number of that of [C, H, W]."""
+  """Returns the position in a flat [H, W, C] image of each element of the flat [C, H, W] image."""
   positions = np.arange(math.prod(shape)).reshape(shape)
   return np.moveaxis(positions, -1, 0).reshape(-1)
 
 
 def flat_orders(listed: Sequence[Layer]) -> dict[str, Order]:
-  """The layers around which a PyTorch network has its flat vectors in another order.
+  """Finds the layers whose flat vectors have another order in PyTorch.
 
-  PyTorch's images have their channels first, and so have the vectors into which it flattens them. A
-  dense layer, or batch normalisation before it, then has its weights in that order. The same holds
-  where a vector becomes an image.
+  PyTorch flattens images with the channels first. The weights of the following dense layer, and of
+  batch normalisation before it, are in this order. The same applies if a vector becomes an image.
 
   Args:
     listed: the layers of a network.
@@ -183,7 +183,7 @@ def to_keras(layer: Layer, order: Order = UNCHANGED) -> Weights:
 
   Args:
     layer: the layer; a layer without weights gives {}.
-    order: not used, because Keras has jaxdl's order.
+    order: not used, because Keras has the same order as jaxdl.
   """
   weights = dict(layer.weights)
   if layer.kind == 'gru':
@@ -204,7 +204,7 @@ def from_keras(layer: Layer, given: Weights, order: Order = UNCHANGED) -> Weight
 
 
 def _taken(array, positions):
-  """An array with the entries of its first axis in another order; None for the same one."""
+  """Reorders the first axis of an array; None for the same order."""
   return array if positions is None else array[positions]
 
 

@@ -110,7 +110,7 @@ class _Module:
     return f'self.{name}'
 
   def order(self, layer: layers.Layer) -> layouts.Order:
-    """The order of the flat vectors around a layer."""
+    """Returns the order of the flat vectors before and after a layer."""
     return self.orders.get(layer.name, layouts.UNCHANGED)
 
   def line(self, expression: str) -> None:

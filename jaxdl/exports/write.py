@@ -231,12 +231,12 @@ def _section(network, format, difference, count):
 
 
 def _about_vectors(network, facts, names):
-  """How the inputs of a network of vectors or sequences are made."""
+  """Describes how to prepare the inputs of a network of vectors or sequences."""
   shape = ' × '.join(map(str, network.input_shape))
   lines = [
     f'The inputs are {facts["inputs"]} of {shape}, float32.',
     '',
-    f'1. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, by feature.',
+    f'1. Subtract {facts["subtract"]} and divide by {facts["then_divide_by"]}, per feature.',
   ]
   if facts['last_channel_marks_real_steps']:
     lines.append('2. The last feature is 1 for real steps; in padding, all features are 0.')

@@ -14,7 +14,7 @@ LAYERS = 1024
 def check(section: Mapping[str, Any], where: str) -> None:
   """Checks the values of a section; unknown keys are left to `binding.bind`.
 
-  The values of own code are its own affair, except the name of a layer.
+  The arguments of own code are not checked, except the name of a layer.
 
   Args:
     section: section of a model or of one of its layers.

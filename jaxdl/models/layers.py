@@ -83,7 +83,7 @@ def split_steps(
     (sequences, mask).
 
   Raises:
-    ValueError: the inputs are no sequences with a mask.
+    ValueError: the inputs are not sequences with a mask.
   """
   if inputs.ndim != 3 or inputs.shape[-1] < 2:
     raise ValueError(
@@ -156,7 +156,7 @@ def along_axes(
   """The window, the strides and the padding along each axis of positions.
 
   Sequences have one axis and images have two. In sequences of different lengths, 'SAME' pads as for
-  a length that the stride divides, so that the length of the padding moves no window.
+  a length that is divisible by the stride, so windows do not depend on the amount of padding.
 
   Args:
     window: positions, or one number for each axis.

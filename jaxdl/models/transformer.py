@@ -1,8 +1,8 @@
 """A causal transformer that predicts the next character of a text.
 
-A network reads a text in pieces of any length, as the recurrent language models do. What it keeps
-from piece to piece are the keys and values of the last characters, in the collection 'carry'. The
-logits therefore do not depend on how a text is divided.
+A network reads a text in pieces of any length, like the recurrent language models. The keys and
+values of the last characters are kept from piece to piece in the collection 'carry'. The logits
+therefore do not depend on the division of a text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ class Attention(nn.Module):
     return inputs @ kernel + self.param(f'{part}_bias', nn.initializers.zeros, (features,))
 
   def _carried(self, inputs, context):
-    """The keys and values before the inputs, the number of characters that they are of, and keep.
+    """Returns the keys and values of earlier characters, the number of these, and `keep`.
 
     The keys are not rotated, because their distance to the next characters grows.
     """

@@ -1,16 +1,16 @@
-"""The own code of a run: its copy in the run's folder, and when a later command executes it.
+"""The own code of a run: its copy in the run's folder, and conditions for its execution.
 
 A run names its own code (`config.named`), records the paths and checksums of its files under the
-key 'code' of its config, and has a copy of them in the folder `code`. A later command executes code
-for a run only if
+key 'code' of its config, and contains a copy of them in the folder `code`. A later command executes
+code for a run only if
 
-- this process has it already, or
+- this process has already imported it, or
 - the files at the recorded paths have the recorded checksums, and this user has trained with them
-  under the same name: training notes that in the user's cache folder; or
-- the caller passes `trust_code`, which takes the copy.
+  under the same name: training records this in the user's cache folder; or
+- the caller passes `trust_code`, which executes the copy.
 
-So nothing that a run folder or a packed run says makes a command execute code that its user has not
-trained with.
+Therefore, the content of a run folder or a packed run can never cause a command to execute code
+with which its user has not trained.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ USED = ('model', 'task', 'data')  # sections of a config whose code later comman
 
 
 class RefusedCodeError(ValueError):
-  """The own code of a run is not executed, or cannot be; the message says why and what to do."""
+  """The own code of a run must not or cannot be executed; the message gives reason and fix."""
 
 
 def keep(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
-  """Copies the own code of a run into its folder, and notes that this user trains with it.
+  """Copies the own code of a run into its folder, and records that this user trains with it.
 
   Args:
     workdir: the run's folder.
@@ -75,7 +75,7 @@ def linked(
 
   Args:
     config: the run's config, as read from a file.
-    workdir: the run's folder; of a packed run, that in the cache.
+    workdir: the run's folder; for a packed run, its folder in the cache.
     trust_code: whether the copies in the run's folder may be executed.
 
   Returns:
@@ -187,7 +187,7 @@ class _Run:
     below = pathlib.PurePosixPath(name).parent
     for inner, digest in code.sums.items():
       if self.sums.get((below / inner).as_posix()) != digest:
-        return f'{code.folder / inner} is not as it was when {self.folder} was trained'
+        return f'{code.folder / inner} has changed since {self.folder} was trained'
     return None
 
   def _copy(self, name):
@@ -233,7 +233,7 @@ class _Run:
       return None if known else f'the module {module} of {self.folder} is not at {file}'
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     same = digest == self.sums[recorded[0]]
-    return None if same else f'{file} is not as it was when {self.folder} was trained'
+    return None if same else f'{file} has changed since {self.folder} was trained'
 
   def _of_session(self, text):
     """A class or function of this session that has the recorded source."""

@@ -240,7 +240,7 @@ def _check_same_run(folder, before, config):
     )
   if files := list(code.names_of_changed(changed)):
     raise ValueError(
-      f'{folder} holds a run of other code ({", ".join(files)} is not as it was): restore it from '
+      f'{folder} contains a run with other code ({", ".join(files)} has changed): restore it from '
       f'{folder / code.FOLDER}, or give another --workdir'
     )
   if changed:

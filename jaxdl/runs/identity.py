@@ -146,10 +146,10 @@ def checksums(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _with_facts(before, config):
-  """A config in which what follows from a run's data is filled in, as the run's `build` did.
+  """Returns a config with the values that the run's `build` derived from the data.
 
-  It is the number of outputs, for 'classes', the class weights, whether sequences are masked, and
-  the facts about own code.
+  These are the number of outputs for 'classes', the class weights, whether sequences are masked,
+  and the facts about own code.
   """
   facts = before.get('dataset', {})
   classes, targets = facts.get('classes', ()), facts.get('targets') or {}

@@ -1,4 +1,4 @@
-"""Weights of the classes in the loss of `tasks.classify`, as a config gives them."""
+"""Class weights of a config for the loss of `tasks.classify`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The learning-rate finder: what follows from the losses of a run with a rising learning rate."""
+"""Learning-rate finder: evaluates the losses of a run with a rising learning rate."""
 
 import numpy as np
 from jaxtyping import Float
@@ -8,7 +8,7 @@ WINDOW = 20  # the loss is smoothed over a twentieth of the steps to each side
 
 
 def usable(losses: Float[np.ndarray, ' S']) -> int:
-  """The number of steps before a run diverged.
+  """Counts the steps before a run diverged.
 
   Args:
     losses: loss of each step.
@@ -37,9 +37,9 @@ def smoothed(losses: Float[np.ndarray, ' S']) -> Float[np.ndarray, ' S']:
 
 
 def steepest(rates: Float[np.ndarray, ' S'], losses: Float[np.ndarray, ' S']) -> float | None:
-  """The learning rate at which the loss falls fastest against the logarithm of the rate.
+  """Returns the learning rate at which the loss decreases fastest per logarithm of the rate.
 
-  Only the part up to the lowest loss counts.
+  Only the steps up to the lowest loss are considered.
 
   Args:
     rates: ascending learning rates.

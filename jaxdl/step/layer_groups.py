@@ -1,6 +1,6 @@
 """Groups of layers, chosen by patterns of their names, and frozen layers.
 
-A pattern is that of a shell: 'conv*' matches every layer whose name starts with conv, and '*'
+Patterns are as in a shell: 'conv*' matches every layer whose name starts with conv, and '*'
 matches every layer.
 """
 
@@ -113,7 +113,7 @@ def labels(params: Any, label: Callable[[str, jax.Array], str]) -> Any:
 
 
 def without_gradients(params: Mapping[str, Any], frozen: Sequence[str]) -> Any:
-  """The parameters, of which those of frozen layers have a gradient of 0.
+  """Returns the parameters, with a gradient of 0 for frozen layers.
 
   Args:
     params: layer name → its parameters.
@@ -129,7 +129,7 @@ def without_gradients(params: Mapping[str, Any], frozen: Sequence[str]) -> Any:
 
 @contextlib.contextmanager
 def in_evaluation_mode(frozen: Sequence[str]) -> Iterator[None]:
-  """Frozen layers compute as in evaluation inside the `with` block, also if the network trains.
+  """Context in which frozen layers compute as in evaluation, also during training.
 
   Batch normalisation then uses its running averages and does not change them, as in Keras, and
   dropout is off.

@@ -188,9 +188,9 @@ def muon(
 ) -> optax.GradientTransformation:
   """Muon (Jordan et al. 2024): Nesterov's momentum, made orthogonal by Newton-Schulz iterations.
 
-  It changes parameters of two or more axes, which it takes as a matrix: the last axis, the outputs,
-  against all others. The update is scaled by √max(1, outputs / inputs). Biases and batch
-  normalisation are changed by Adam with Nesterov's momentum, as in optax.
+  It updates parameters with two or more axes, treated as a matrix: the last axis, the outputs, by
+  all others. The update is scaled by √max(1, outputs / inputs). Biases and batch normalisation are
+  updated by Adam with Nesterov's momentum, as in optax.
 
   Args:
     schedule, learning_rate, weight_decay, decay_all, clip_norm: as above.
@@ -326,7 +326,7 @@ class LookaheadState(NamedTuple):
 def with_lookahead(
   rule: optax.GradientTransformation, *, every: Setting = 5, rate: Setting = 0.5
 ) -> optax.GradientTransformation:
-  """Lookahead (Zhang et al. 2019): every few steps, the parameters return a part of the way.
+  """Lookahead (Zhang et al. 2019): moves the parameters back towards slow weights every few steps.
 
   After `every` steps of `rule`, slow ← slow + rate · (parameters − slow), and the parameters are
   set to these slow weights. It computes the same numbers as optax.lookahead, which would need a
@@ -335,7 +335,7 @@ def with_lookahead(
   Args:
     rule: the optimizer.
     every: number of steps.
-    rate: share of the way from the slow weights to the parameters.
+    rate: fraction of the difference that is added to the slow weights.
 
   Returns:
     The optimizer, whose state has the slow weights. Its updates must be added without a change.

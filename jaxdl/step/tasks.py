@@ -35,8 +35,8 @@ def classify(
   Args:
     logits: of each example.
     batch: 'label' [B] int and 'mask' [B], 1 for real examples and 0 for padding.
-    label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016); it
-      changes the cross-entropy only.
+    label_smoothing: fraction of the target that is distributed over all classes (Szegedy et
+      al. 2016); it changes the cross-entropy only.
     class_weights: K weights w, as `class_weights.as_numbers` returns them; None for 1.
     focal: γ of the focal loss (Lin et al. 2017); 0 for the cross-entropy.
 
@@ -156,10 +156,10 @@ LOSSES = {  # loss of `regress` → function (error, delta) → losses
 
 
 def multi_label(logits: Float[AnyArray, 'B K'], batch: Batch) -> Sums:
-  """Classification into labels of which an example may have any number.
+  """Multi-label classification, in which an example may have any number of labels.
 
-  The loss of an example is the binary cross-entropy of the sigmoid, the mean over the labels. A
-  label is predicted where its probability is above 0.5.
+  The loss of an example is the binary cross-entropy of the sigmoid, averaged over the labels. A
+  label is predicted if its probability is above 0.5.
 
   Args:
     logits: of each label.
@@ -257,7 +257,7 @@ def further_metrics(task: str, asked: Any, classes: int) -> tuple[str, ...]:
     if name not in known:
       has = f'use some of {", ".join(known)}' if known else 'leave config.metrics out'
       raise ValueError(
-        f'config.metrics has {name!r}, which is not a further metric of the task {task!r}: {has}'
+        f'config.metrics has {name!r}, which is not an optional metric of the task {task!r}: {has}'
         f'{spelling.meant(name, known)}'
       )
   if 'top_5_accuracy' in asked and classes < 6:

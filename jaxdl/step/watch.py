@@ -42,11 +42,11 @@ class Watch:
 
   @property
   def best(self) -> str:
-    """Its best value in words, such as 'the highest validation accuracy'."""
+    """Description of its best value, such as 'the highest validation accuracy'."""
     return f'the {"highest" if self.metric.higher_is_better else "lowest"} {self.words}'
 
   def score(self, figures: Mapping[str, float]) -> float:
-    """The number that is minimised: the figure, or its negative if higher is better.
+    """Returns the number to minimise: the figure, or its negative if higher is better.
 
     Args:
       figures: name of a metric → figure of the validation split.
@@ -59,7 +59,7 @@ class Watch:
 
 
 def of(config: Mapping[str, Any]) -> Watch:
-  """What a run watches.
+  """Returns the metric that a run watches.
 
   Args:
     config: the run's config. An invalid key counts as the default, because a config of another

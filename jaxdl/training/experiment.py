@@ -299,7 +299,7 @@ def _start(keys, model, data):
     return None
   if not isinstance(keys.start_from, str):
     raise ValueError(
-      f"config.start_from={keys.start_from!r} is not a text: write the folder of a run, 'runs/…'"
+      f"config.start_from={keys.start_from!r} is not a string: write the folder of a run, 'runs/…'"
     )
   shapes = starting.shapes(model, data.inputs)
   return functools.cache(lambda: starting.read(keys.start_from, shapes))

@@ -23,7 +23,7 @@ LEFT_OUT = ('schedule', 'plateau', 'early_stopping', 'profile')  # keys that cha
 
 @dataclasses.dataclass(frozen=True)
 class RateSearch:
-  """What `find_rate` found.
+  """Result of `find_rate`.
 
   Attributes:
     rates: [S] the learning rate of each step, ascending.
@@ -38,7 +38,7 @@ class RateSearch:
   suggestion: float | None
 
   def figure(self) -> Any:
-    """The picture of the losses over the rates, a matplotlib Figure."""
+    """Draws the losses over the rates, as a matplotlib Figure."""
     return figures.rate_search(self.rates, self.losses, self.smoothed, self.suggestion)
 
   def save(self, file: str | pathlib.Path) -> None:
@@ -73,8 +73,8 @@ def find_rate(
     steps: number of steps.
 
   Returns:
-    RateSearch. Its suggestion is the rate at which the smoothed loss falls fastest. It is a start
-    for trials: a constant rate is often a little lower, the peak of `one_cycle` a little higher.
+    RateSearch. Its suggestion is the rate at which the smoothed loss falls fastest. It is a
+    starting point: a constant rate is often slightly lower, and the peak of `one_cycle` higher.
 
   Raises:
     ValueError: as in `jaxdl.build`, or a range that does not ascend.

@@ -21,7 +21,7 @@ class Start:
 
   Attributes:
     found: path → array of the other run, of the layers that have the same name and shapes.
-    lines: one line about what fits, and one about each layer that does not.
+    lines: one line about the copied layers, and one about each other layer.
     origin: the other run, its step and checksum; plain JSON data, kept in the run's config.
   """
 
@@ -30,7 +30,7 @@ class Start:
   origin: dict[str, Any]
 
   def over(self, variables: dict[str, Any]) -> dict[str, Any]:
-    """The variables of a network with those that were found in their place."""
+    """Returns the variables of a network, replaced by those that were found."""
     return jax.tree_util.tree_map_with_path(
       lambda path, leaf: self.found.get(_names(path), leaf), variables
     )
@@ -80,7 +80,7 @@ def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start
       found |= {path: given[path] for path in paths}
     else:
       other = f'has {_text(there[name])} there' if name in there else 'is not there'
-      left.append(f'{name} ({_text(paths)}) {other}: it starts as drawn')
+      left.append(f'{name} ({_text(paths)}) {other}: it is initialised')
   if not found:
     raise ValueError(
       f'config.start_from={str(place)!r} has no layer of the same name and shape ({left[0]}): give '

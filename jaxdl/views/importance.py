@@ -1,4 +1,4 @@
-"""The view `features`: how much the network needs each column of a table."""
+"""The view `importance`: permutation importance of the columns of a table."""
 
 from collections.abc import Iterator
 

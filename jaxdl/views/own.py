@@ -15,8 +15,8 @@ def view(text: str, where: str = '--view') -> tuple[str, View]:
   (subject, choice) → iterable of Result, which fits every network.
 
   Args:
-    text: 'file.py:name' or 'package.module:name'; a file is looked for in the working directory.
-    where: where the text stands, for messages.
+    text: 'file.py:name' or 'package.module:name'; files are searched in the working directory.
+    where: flag or key of the text, for messages.
 
   Returns:
     (name, View).

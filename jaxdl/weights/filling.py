@@ -16,13 +16,13 @@ from jaxdl.weights.source import Source
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Filled:
-  """What the weights of a file give a network.
+  """Variables of a network, read from the weights of a file.
 
   Attributes:
     layout: layout of the file, a key of `matching.LAYOUTS`.
     variables: 'params' and 'batch_stats'.
     rows: which weight became which parameter.
-    warnings: what the file does not contain, or what only matters in training.
+    warnings: settings that the file does not contain, or that apply only to training.
   """
 
   layout: str
@@ -38,12 +38,12 @@ def fill(
   layout: str | None = None,
   order: Sequence[str] | None = None,
 ) -> Filled:
-  """Gives a network the weights of a file.
+  """Fills the variables of a network with the weights of a file.
 
   Args:
     network: the network; of its variables, only the shapes are used.
     source: the file.
-    layout: a key of `matching.LAYOUTS`; None for that which the file tells.
+    layout: a key of `matching.LAYOUTS`; None to infer it from the file.
     order: names of the file's layers in the order of the network's; None for that of the file.
 
   Returns:

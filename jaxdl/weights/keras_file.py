@@ -53,7 +53,7 @@ def read_archive(file: pathlib.Path) -> Source:
     file: a zip file with the weights and the config.
 
   Raises:
-    ValueError: the file is not one of Keras 3.
+    ValueError: the file was not written by Keras 3.
   """
   try:
     with zipfile.ZipFile(file) as archive:

@@ -25,7 +25,7 @@ def _as_given(layer, given, order=layouts.UNCHANGED):
 
 
 class Layout(NamedTuple):
-  """How a tool stores the weights of a layer.
+  """Layout of the weights of a layer in a tool.
 
   Attributes:
     write: function (Layer, Order) → its weights by the tool's names.
@@ -73,7 +73,7 @@ class Matched:
 
 
 def layout_of(source: Source, listed: Sequence[Layer]) -> str:
-  """The layout of a file, told by its kind or by the names of its weights.
+  """Infers the layout of a file from its kind or from the names of its weights.
 
   Args:
     source: the file.
@@ -83,7 +83,7 @@ def layout_of(source: Source, listed: Sequence[Layer]) -> str:
     A key of LAYOUTS.
 
   Raises:
-    ValueError: the layout cannot be told.
+    ValueError: the layout cannot be inferred.
   """
   if source.layout is not None:
     return source.layout
@@ -97,8 +97,8 @@ def layout_of(source: Source, listed: Sequence[Layer]) -> str:
   if names <= {'kernel', 'bias'} and not differing & {layer.kind for layer in listed}:
     return 'jaxdl'  # Keras's is the same
   raise ValueError(
-    f'{source.file}: the names of the weights do not tell their layout: add --layout=torch, '
-    '--layout=keras or --layout=jaxdl'
+    f'{source.file}: the layout cannot be inferred from the names of the weights: add '
+    '--layout=torch, --layout=keras or --layout=jaxdl'
   )
 
 

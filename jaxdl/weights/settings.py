@@ -1,4 +1,4 @@
-"""Settings that change what weights compute, compared with those of the config."""
+"""Compares settings of layers in a file, such as strides, with those of the config."""
 
 from collections.abc import Iterator
 from typing import Any

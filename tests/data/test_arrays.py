@@ -338,7 +338,9 @@ def test_files_that_are_no_arrays(tmp_path):
   with pytest.raises(ValueError, match=r'c.npz cannot be read as arrays \(.*\): write it with'):
     load(file=str(tmp_path / 'c.npz'))
   np.savez(tmp_path / 'd.npz', x=IMAGES, y=CLASSES.astype(object))
-  with pytest.raises(ValueError, match=r'd.npz .* \(it has Python objects, which can run code\)'):
+  with pytest.raises(
+    ValueError, match=r'd.npz .* \(it contains Python objects, which can execute code\)'
+  ):
     load(file=str(tmp_path / 'd.npz'))
   (tmp_path / 'e.csv').write_text('a,b')
   with pytest.raises(ValueError, match=r"e.csv' is not an array file: .* data.name='table'"):

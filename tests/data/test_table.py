@@ -262,7 +262,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
     load(file=str(tmp_path / 'a.parquet'), target='kind')
   (tmp_path / 'a.csv').write_bytes('stadt,kind\nZürich,1\n'.encode('latin-1'))
   with pytest.raises(
-    ValueError, match=r"not a text in UTF-8 \(byte 0xfc at offset 12\): set .*'latin-1'"
+    ValueError, match=r"not UTF-8 text \(invalid byte 0xfc at offset 12\): set .*'latin-1'"
   ):
     load(file=str(tmp_path / 'a.csv'), target='kind')
 

@@ -55,7 +55,7 @@ def test_encodings_and_line_ends(tmp_path):
     assert load(file, encoding=encoding).checksums == expected
   file = _written(tmp_path / 'b', TEXT, 'latin-1')
   with pytest.raises(
-    ValueError, match=r"b is not a text in UTF-8 \(byte 0xdf at offset 1,000\): set .*'latin-1'"
+    ValueError, match=r"b is not UTF-8 text \(invalid byte 0xdf at offset 1,000\): set .*'latin-1'"
   ):
     load(file)
 

@@ -70,7 +70,7 @@ def test_invalid_text_errors_name_the_fix(loaded, tmp_path, capsys):
     ('empty.txt', 'empty.txt is empty'),
     ('one.txt', 'one.txt has 1 known characters: give a text of at least 2'),
     ('odd.txt', f"has 'é' in line {lines}, column 3, which is not in the vocabulary of 84"),
-    ('latin.txt', 'is not a text in UTF-8 (byte 0xe9 at offset 3): save it as UTF-8'),
+    ('latin.txt', 'is not UTF-8 text (invalid byte 0xe9 at offset 3)'),
   ):
     code, errors = run_command(tmp_path / name, f'--out={tmp_path}/x.csv')
     assert code == 1

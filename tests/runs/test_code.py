@@ -141,7 +141,7 @@ def test_a_changed_file_is_refused_by_name_and_the_copy_is_taken_on_request(here
   forget()
   (here / 'conf' / file).write_text('raise SystemExit\n')
   message = refusal(here / 'run')
-  assert f'{here / "conf" / file} is not as it was' in message
+  assert f'{here / "conf" / file} has changed since' in message
   assert '--trust_code' in message
   model = checkpoint.load_model(here / 'run', trust_code=True)[0]
   assert sys.modules[type(model).__module__].__file__ == str(here / 'run/code/nets.py')
@@ -170,7 +170,7 @@ def test_other_bytes_do_not_resume(here):
   with (here / 'conf/blocks.py').open('a') as file:
     file.write('# a remark\n')
   built = experiment.build(own_config(here / 'conf', train_for='12 steps'), 'own')
-  with pytest.raises(ValueError, match=r'other code \(blocks\.py is not as it was\): restore it'):
+  with pytest.raises(ValueError, match=r'other code \(blocks\.py has changed\): restore it'):
     loop.train(built, here / 'run')
 
 

@@ -241,7 +241,7 @@ WEIGHTS = r'config\.task\.class_weights'
     (dict(metrics='f1'), r"config\.metrics='f1' is not a list of metrics: write \('f1', "),
     (
       dict(metrics=('f2',)),
-      r"config\.metrics has 'f2', which is not a further metric of the task 'classify': use some of",
+      r"config\.metrics has 'f2', which is not an optional metric of the task 'classify': use some of",
     ),
     (
       dict(watch='train_loss'),
@@ -292,7 +292,7 @@ def test_invalid_key_error_names_the_fix(keys, message, small):
     (
       'multi_label',
       dict(metrics=('top_5_accuracy',)),
-      r"config\.metrics has 'top_5_accuracy', which is not a further metric of the task 'multi_label'",
+      r"config\.metrics has 'top_5_accuracy', which is not an optional metric of the task 'multi_label'",
     ),
   ],
 )

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_listed_and_starts_as_drawn(other, plain_cnn, tmp_p
   summary = train({**config, 'train_for': '2 steps'}, tmp_path / 'run')
   said = capsys.readouterr().out
   assert f'starting from step 2 of {other}: 2 of 4 layers with weights' in said
-  assert 'head (bias [10], kernel [196, 10]) is not there: it starts as drawn' in said
+  assert 'head (bias [10], kernel [196, 10]) is not there: it is initialised' in said
   assert f'dense1 of {other} is not used' in said
   assert summary['step'] > 0
 
@@ -125,7 +125,7 @@ def test_runs_compiled_together_start_from_their_own_run(other, plain_cnn, tmp_p
 @pytest.mark.parametrize(
   ('value', 'message'),
   [
-    (5, 'config.start_from=5 is not a text: write the folder of a run'),
+    (5, 'config.start_from=5 is not a string: write the folder of a run'),
     ('runs/none', 'config.start_from: runs/none does not exist'),
   ],
 )

@@ -78,7 +78,9 @@ def test_a_list_without_names_needs_the_layout(layout, tmp_path):
   made = of_layers(*LAYERS)
   arrays = as_keras(made) if layout == 'keras' else as_torch(made).values()
   source = save(tmp_path, *arrays)
-  with pytest.raises(ValueError, match='do not tell their layout: add --layout=torch'):
+  with pytest.raises(
+    ValueError, match='layout cannot be inferred from the names of the weights: add --layout=torch'
+  ):
     weights.fill(made, source)
   same(weights.fill(made, source, layout=layout).variables, made.variables)
 

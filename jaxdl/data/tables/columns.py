@@ -1,7 +1,7 @@
-"""Columns of a table as features of vectors: numbers as they are, categories one-hot.
+"""Columns of a table as features of vectors: numbers unchanged, categories one-hot.
 
-What is fitted (kinds, categories, values that fill gaps) is fitted on the training split and kept
-as plain JSON data, so that other rows are encoded in the same way.
+Kinds, categories and replacements of missing values are determined on the training split and stored
+as plain JSON data, so other rows are encoded identically.
 """
 
 import re
@@ -17,7 +17,7 @@ from jaxdl.data.tables.reading import Table
 METHODS = ('refuse', 'mean', 'most_frequent')
 UNKNOWN = ('refuse', 'ignore')
 MOST_CATEGORIES = 100  # of a column that the config does not name as categorical
-LISTED = 5  # categories that a message names
+LISTED = 5  # maximum number of categories in a message
 NUMBER, CATEGORY = 'number', 'category'
 
 TASKS = {'classes': 'classify', 'labels': 'multi_label', 'values': 'regress'}
@@ -77,7 +77,7 @@ def numbers(table: Table, name: str, decimal: str, fix: str) -> Float64[np.ndarr
     table: the table.
     name: the column.
     decimal: '.' or ',' in texts.
-    fix: what to do about a text that is not a number, for messages.
+    fix: advice for a text that is not a number, for messages.
 
   Returns:
     [N], NaN where a value is missing.
@@ -115,7 +115,7 @@ def _number(cell: str | None, decimal: str) -> float | None:
 
 
 def categories(table: Table, name: str) -> np.ndarray:
-  """A column as names of categories: [N] objects, texts, None where a value is missing.
+  """Returns a column as names of categories: [N] objects, strings, None if a value is missing.
 
   Whole numbers have no decimals: 1.0 is '1'.
   """
@@ -139,14 +139,14 @@ def fit(
   missing: Missing = 'refuse',
   decimal: str = '.',
 ) -> list[Facts]:
-  """Finds the kind of each column, its categories and the value that fills its gaps.
+  """Determines the kind of each column, its categories and the replacement of missing values.
 
   Args:
     table: the table.
     names: the columns that become features.
     train: positions of the training rows; only these are read.
-    categorical: columns that are categories though they may be numbers; a column without any number
-      is always one.
+    categorical: numeric columns that contain categories; columns without any number are always
+      categorical.
     missing: what fills missing values: 'refuse' (nothing) | 'mean' | 'most_frequent', or column →
       one of these, or a number or text that fills the gaps of the column.
     decimal: as in `numbers`.

@@ -14,8 +14,8 @@ from jaxdl.data import text_files
 
 PARQUET = ('.parquet', '.pq')
 ENDINGS = ('.csv', '.tsv', '.txt', '.data', *PARQUET)  # of files that `jaxdl predict` reads
-IN_PYTHON = 'the table'  # what messages call a table without a file
-# Texts that stand for a missing value, as in pandas, and '?' of the UCI repository.
+IN_PYTHON = 'the table'  # name in messages of a table without a file
+# Strings that mean a missing value, as in pandas, and '?' as in the UCI repository.
 MISSING = frozenset(
   [
     '',
@@ -48,7 +48,7 @@ class Frame(Protocol):
 
 
 class Form(NamedTuple):
-  """How a CSV file is written, as keys of a config's data section.
+  """Format of a CSV file, as keys of a config's data section.
 
   Attributes:
     delimiter: one character between the cells.
@@ -106,7 +106,7 @@ def read(file: str | os.PathLike[str], form: Form) -> Table:
 
   Args:
     file: its path.
-    form: how a CSV file is written.
+    form: format of a CSV file.
 
   Returns:
     Table.
@@ -129,7 +129,7 @@ def is_table(given: Any) -> bool:
 
 
 def given(data: Any) -> Table:
-  """Takes a table that is given in Python.
+  """Reads a table given in Python.
 
   Args:
     data: a data frame of pandas or polars, a table of pyarrow, or a mapping of column → values [N].
