@@ -96,6 +96,7 @@ def test_build_rejects_an_unknown_key(small):
     jaxdl.build({**small, 'epochs': 3})
 
 
+@pytest.mark.slow
 def test_train_writes_the_same_files_as_the_command(small, config_file, tmp_path, capsys):
   """Trains an Experiment and a config file, and reads the runs like those of the command."""
   built = jaxdl.build(small, 'small')

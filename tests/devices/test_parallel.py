@@ -92,6 +92,7 @@ print(json.dumps([task_helpers.measured(config) for config in json.loads(sys.arg
 """
 
 
+@pytest.mark.slow
 def test_devices_do_not_change_the_sums_of_targets_and_labels(small, monkeypatch):
   """Sums of 5 steps and of an evaluation, with arrays and with the scores of all 50 examples."""
   configs = [
@@ -138,6 +139,7 @@ print(json.dumps([{{jax.tree_util.keystr(path): leaf.tolist() for path, leaf in 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('devices', 'count'),
   [(4, 2), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 4), (4, 3), (2, 1)))],

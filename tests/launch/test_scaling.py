@@ -24,6 +24,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('devices', [8, pytest.param(64, marks=pytest.mark.slow)])
 def test_scaling_step_exchanges_gradients_once_without_the_host(
   devices, small, small_cnn, small_text

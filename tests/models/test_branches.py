@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow_after
 
 from jaxdl import models
 from jaxdl.analysis import units
@@ -196,7 +197,9 @@ def sequences(lengths, steps, padding):
 
 
 @pytest.mark.parametrize(
-  'section', [dict(name='cnn', layers=MASKED), *RECURRENT], ids=['cnn', 'rnn', 'gru', 'lstm']
+  'section',
+  slow_after(1, [dict(name='cnn', layers=MASKED), *RECURRENT]),
+  ids=['cnn', 'rnn', 'gru', 'lstm'],
 )
 def test_padding_changes_no_output_and_has_no_gradient(section):
   model, lengths = models.build({**section, 'masked': True}), (12, 9, 7)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow_after
 from jax.test_util import check_grads
 from training_helpers import run_steps
 
@@ -50,7 +51,7 @@ def test_carried_state_across_two_steps_equals_one_step(cell, embedding):
   assert np.abs(one_reset[1] - expected[1]).max() > 1e-3  # state was carried over
 
 
-@pytest.mark.parametrize('cell', CELLS)
+@pytest.mark.parametrize('cell', slow_after(1, list(CELLS)))
 def test_recurrent_dropout_masks_recurrent_weights_only_in_training(
   cell,
 ):

@@ -53,6 +53,7 @@ def read(model, variables, sizes, carry=None, first=True):
   return np.concatenate(parts, axis=1), carry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_division_of_a_text_changes_no_logit(kind):
   model, variables = built(**KINDS[kind])
@@ -136,6 +137,7 @@ def test_the_reference_and_the_analyses_equal_the_model(kind):
     assert not np.triu(of_layer, 1).any()
 
 
+@pytest.mark.slow
 def test_generated_text_is_the_most_likely_continuation():
   model, variables = built()
   (added,) = sampling.generate(model, variables, [TEXT[0, :3].tolist()], length=6, temperature=0)

@@ -150,6 +150,7 @@ def test_photographs_are_prepared_as_in_evaluation(small_cnn, tmp_path):
   assert 'appearance' not in loaded.config['dataset']
 
 
+@pytest.mark.slow
 def test_reconstruction_errors_equal_the_evaluation(small_autoencoder, tmp_path, predict):
   built, loaded = trained(small_autoencoder, tmp_path / 'run')
   files = write_images(tmp_path / 'files', built.data.splits['test'].arrays['image'])

@@ -54,6 +54,7 @@ def flip_bit(file, generator):
   file.write_bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'offset', [0, *(pytest.param(offset, marks=pytest.mark.slow) for offset in (1, 2))]
 )
@@ -139,6 +140,7 @@ def contents(folder):
   }
 
 
+@pytest.mark.slow
 def test_faults_all_checkpoints_damaged_needs_start_over(small, run, config_file, capsys):
   """Training is refused and changes no file until --start-over is given."""
   built, workdir = run

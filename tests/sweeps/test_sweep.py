@@ -371,6 +371,7 @@ def test_sweep_continues_if_a_run_diverges(small, tmp_path):
   assert checkpoint.last_step(tmp_path / 'good') == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('together', slow_after(1, ['always', 'never']))
 def test_sweep_reports_a_damaged_run_and_trains_others(
   together, sweep, small, config_file, tmp_path, capsys

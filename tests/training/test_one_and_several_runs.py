@@ -202,6 +202,7 @@ def kill_runs(train, experiments, folders, step):
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('end', [crash_runs, pytest.param(kill_runs, marks=pytest.mark.slow)])
 def test_run_killed_between_checkpoint_and_log_resumes(end, small, tmp_path):
   """Saved at step 3 and killed at step 6: the lines of step 4 are written a second time."""

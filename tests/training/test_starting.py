@@ -111,6 +111,7 @@ def test_a_resumed_run_does_not_need_the_other_one(other, plain_cnn, tmp_path):
   assert 'started from' in (tmp_path / 'resumed/card.md').read_text()
 
 
+@pytest.mark.slow
 def test_runs_compiled_together_start_from_their_own_run(other, plain_cnn, tmp_path):
   config = with_steady_adam({**plain_cnn, 'start_from': str(other), 'train_for': '2 steps'})
   builts = [experiment.build({**config, 'seed': seed}, 'small') for seed in (0, 1)]
