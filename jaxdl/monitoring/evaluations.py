@@ -58,7 +58,9 @@ def over_time(experiment: Any) -> Callable[[Writers, State], None]:
   shown = {'histograms of the weights': _weights}
   if jax.process_count() == 1:
     shown['histograms of the gradients'] = _gradients(experiment)
-  convolutions = [row['name'] for row in experiment.layers if row['type'] == 'Conv']
+  convolutions = [
+    row['name'] for row in experiment.layers if row['type'] == 'Conv' and len(row['input']) == 3
+  ]
   splits = [split for split in ('validation', 'test') if split in experiment.data.splits]
 
   @functools.cache

@@ -120,6 +120,29 @@ def test_the_gradient_of_global_max_goes_to_the_first_maximum():
   np.testing.assert_array_equal(slope[0, :, 0], [0, 1, 0, 0])
 
 
+def test_statistics_inside_a_branch_are_those_of_all_devices():
+  """Eight devices with one example each compute what one device computes for the batch."""
+  images = np.random.default_rng(0).normal(size=(8, 5, 4, 2)).astype(np.float32)
+  model = network(BLOCK)
+  variables, _ = applied(model, images)
+
+  def train(images, axis_name=None):
+    return model.clone(axis_name=axis_name).apply(
+      variables, images, train=True, mutable=['batch_stats']
+    )
+
+  outputs, updated = jax.jit(train)(images)
+  shards = jax.jit(jax.vmap(lambda shard: train(shard, 'devices'), axis_name='devices'))
+  of_shards, statistics = shards(images[:, None])
+  np.testing.assert_allclose(of_shards[:, 0], outputs, rtol=1e-4, atol=1e-5)
+  for part in range(8):
+    jax.tree.map(
+      lambda all, one: np.testing.assert_allclose(all[part], one, rtol=1e-4),  # noqa: B023
+      statistics,
+      updated,
+    )
+
+
 CONV = dict(kind='conv', features=4, kernel=3)
 
 

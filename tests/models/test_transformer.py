@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jaxdl import models
+from jaxdl import generate, models
 from jaxdl.analysis import recurrent, reference, units
 from jaxdl.models import sampling, table
 from jaxdl.ops import rotate
 from jaxdl.step import tasks
+from jaxdl.training import experiment, loop
 
 SECTION = dict(name='transformer', classes=9, features=8, layers=1, heads=2, context=4)
 KINDS = {'rotary': dict(), 'learned': dict(positions='learned', tie=False)}
@@ -153,6 +154,18 @@ def test_tied_weights_are_counted_once():
   assert rows['attention1']['parameters'] == 4 * (8 * 8 + 8)
   untied = table.layers(built(tie=False)[0], (5,), 'int32')
   assert untied[-1]['parameters'] == 8 * 9 + 9
+
+
+@pytest.mark.slow
+def test_a_transformer_is_trained_and_writes(small_text, tmp_path, capsys):
+  section = {**SECTION, 'classes': 'classes', 'features': 32, 'context': 32}
+  config = {**small_text, 'model': section, 'train_for': '300 steps', 'evaluate_every': '150 steps'}
+  summary = loop.train(experiment.build(config, 'text'), tmp_path)
+  assert summary['step'] == 300
+  assert summary['validation_bits_per_character'] < 4.5  # that of the frequencies is about 4.8
+  capsys.readouterr()
+  assert generate.main(['generate', str(tmp_path), '--prime=ROMEO', '--length=20']) == 0
+  assert capsys.readouterr().out.startswith('ROMEO')
 
 
 @pytest.mark.parametrize(
