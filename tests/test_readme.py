@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from test_architecture import MAY_IMPORT
 
 import jaxdl
-from jaxdl import views
+from jaxdl import models, views
 from jaxdl.config.reading import read_file
 from jaxdl.data import (
   DATA_SETS,
@@ -303,7 +303,7 @@ def test_docs_networks_are_valid():
   section = execute(find_block('bidirectional=True, pool'), config=ConfigDict())['config'].model
   rows = table.layers(models.build({**section.to_dict(), 'masked': False}), (28, 28))
   assert [row['name'] for row in rows[::4]] == ['gru1_forward', 'gru2_backward']
-  section = execute(find_block("config.model = dict(name='cnn'"), config=ConfigDict())[
+  section = execute(find_block("dict(kind='residual', layers=block"), config=ConfigDict())[
     'config'
   ].model
   rows = {row['name']: row for row in table.layers(models.build(section.to_dict()), (28, 28, 1))}

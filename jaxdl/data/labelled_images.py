@@ -54,7 +54,9 @@ def chosen(
   Raises:
     ValueError: there is no such feature, or there are several.
   """
-  listed = ', '.join(f'{feature} ({kind})' for feature, kind in kinds.items()) or 'not named'
+  listed = (
+    ', '.join(f'{feature} ({kind})' for feature, kind in sorted(kinds.items())) or 'not named'
+  )
   if wanted is not None and wanted not in kinds:
     raise ValueError(
       f'config.data.{key}={wanted!r} is not a feature of {name}: its features are {listed}'
@@ -69,7 +71,7 @@ def chosen(
   if len(fitting) > 1 and key not in fitting:
     raise ValueError(
       f'{name} has several features that may be the {key}: set config.data.{key} to one of '
-      f'{", ".join(fitting)}'
+      f'{", ".join(sorted(fitting))}'
     )
   return key if key in fitting else fitting[0]
 

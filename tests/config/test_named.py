@@ -143,7 +143,7 @@ def test_packages_beside_a_file_are_followed(folder):
 @pytest.mark.parametrize(
   ('name', 'text', 'message'),
   [
-    ('nest.py:Small', None, r'nest\.py does not exist: .*beside the config.*mean nets\.py\?'),
+    ('nest.py:Small', None, r'nest\.py does not exist: .*folder of the config.*mean nets\.py\?'),
     ('nets.py:Smal', None, r'nets\.py has no Smal; it has Small, made; did you mean Small\?'),
     ('nets.py:number', None, "name='.*' is a int: name a class or a function"),
     ('nets.py:Small', 'import nowhere_', r'ModuleNotFoundError in nets\.py, line 1: .*nowhere_'),

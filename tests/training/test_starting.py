@@ -82,8 +82,8 @@ def test_another_shape_is_named(other, plain_cnn):
   built = experiment.build({**config, 'start_from': str(other)}, 'small')
   (line,) = built.start().lines[1:]
   assert line == (
-    'conv1 (bias [4], kernel [3, 3, 1, 4]) has bias [4], kernel [5, 5, 1, 4] there: it starts as '
-    'drawn'
+    'conv1 (bias [4], kernel [3, 3, 1, 4]) has bias [4], kernel [5, 5, 1, 4] there: it is '
+    'initialised'
   )
 
 
