@@ -159,9 +159,18 @@ def test_tied_weights_are_counted_once():
 @pytest.mark.slow
 def test_a_transformer_is_trained_and_writes(small_text, tmp_path, capsys):
   section = {**SECTION, 'classes': 'classes', 'features': 32, 'context': 32}
-  config = {**small_text, 'model': section, 'train_for': '300 steps', 'evaluate_every': '150 steps'}
+  text = {**small_text['data'], 'time_step': 32}
+  text['splits'] = dict(train='train[:100000]', validation='train[100000:104000]')
+  config = {
+    **small_text,
+    'data': text,
+    'model': section,
+    'optimizer': dict(name='adam', learning_rate=1e-2),
+    'train_for': '300 steps',
+    'evaluate_every': '150 steps',
+  }
   summary = loop.train(experiment.build(config, 'text'), tmp_path)
-  assert summary['step'] == 300
+  assert summary['steps'] == 300
   assert summary['validation_bits_per_character'] < 4.5  # that of the frequencies is about 4.8
   capsys.readouterr()
   assert generate.main(['generate', str(tmp_path), '--prime=ROMEO', '--length=20']) == 0
