@@ -179,11 +179,19 @@ class Predictor:
     return np.asarray(found)[: len(images)]
 
 
+def needs_examples(config: dict[str, Any]) -> bool:
+  """Returns whether a metric of a run depends on the number of measured examples."""
+  return any(metric in tasks.NEED_SCORES for metric in _further_metrics(config))
+
+
+def _further_metrics(config):
+  classes = len(config['dataset']['classes'])
+  return tasks.further_metrics(config['task']['name'], config.get('metrics', ()), classes)
+
+
 def _task(config, examples):
   """The task that measures inputs whose labels or targets are known."""
-  name = config['task']['name']
-  classes = len(config['dataset']['classes'])
-  further = tasks.further_metrics(name, config.get('metrics', ()), classes)
+  further = _further_metrics(config)
   known = [metric for metric in further if examples or metric not in tasks.NEED_SCORES]
   return tasks.measuring(tasks.build(config['task'])[1], known, examples)
 

@@ -15,7 +15,7 @@ from jaxdl.data import recorded
 from jaxdl.data.tables.reading import Frame
 from jaxdl.exports import of_run
 from jaxdl.prediction import images, inputs, own_arrays, own_tables, results, stream, texts
-from jaxdl.prediction.predictor import Predictor, Total
+from jaxdl.prediction.predictor import Predictor, Total, needs_examples
 from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
 from jaxdl.views import subject
@@ -219,6 +219,9 @@ class Run(record.Run):
     return texts.TextPredictor(self.linked, self.model, self.variables)
 
   def _predictor(self, distort: bool, batch_size: int | None, examples: int = 0) -> Predictor:
+    # Programs that would be equal are compiled once.
+    distort = distort and bool(self.linked['data'].get('distort'))
+    examples = examples if needs_examples(self.linked) else 0
     key = (distort, batch_size, examples)
     if key not in self._predictors:
       format.dataset(self.config, self.folder)

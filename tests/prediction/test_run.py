@@ -63,6 +63,7 @@ def test_programs_are_compiled_once(loaded):
     for count in (1, 7, 50):
       run.predict(arrays['image'][:count])
       run.features(arrays['image'][:count], 'conv1')
+      run.evaluate((arrays['image'][:count], arrays['label'][:count]))
   assert programs == []
 
 
