@@ -20,9 +20,8 @@ def check_range(
   """Raises ValueError unless `low <= value < high`, or `low < value < high` with `above`."""
   if is_traced(value):
     return
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
   if (
-    not is_number
+    not is_number(value)
     or abs(value) > sys.float_info.max
     or not low <= value < high
     or (above and value == low)
@@ -32,8 +31,13 @@ def check_range(
       words += f' to below {high}'
     elif not above:
       words += ' on'
-    fault = 'out of range' if is_number else 'not a number'
+    fault = 'out of range' if is_number(value) else 'not a number'
     raise ValueError(f'{where}={value!r} is {fault}: use a number {words}')
+
+
+def is_number(value: Any) -> bool:
+  """Whether a value is an integer or a floating-point number; booleans are not numbers."""
+  return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def check_integer(value: Any, where: str, low: int, high: int) -> None:

@@ -458,10 +458,7 @@ def _checked_range(given):
   if given is None:
     return None
   is_pair = isinstance(given, (list, tuple)) and len(given) == 2
-  if not is_pair or not all(
-    isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
-    for value in given
-  ):
+  if not is_pair or not all(checks.is_number(value) and np.isfinite(value) for value in given):
     raise ValueError(f'config.data.range={given!r} is not two numbers: write [0, 16]')
   if not given[0] < given[1]:
     raise ValueError(f'config.data.range={given!r} is empty: write the lowest value first')

@@ -385,19 +385,17 @@ def _check(kind: str, name: str, value: Any, where: str) -> None:
   number, low, high = LIMITS[name]
   if number is int:
     checks.check_integer(value, where, int(low), int(high))
-  elif not _is_number(value) or not low <= value <= high:
+  elif not checks.is_number(value) or not low <= value <= high:
     raise ValueError(f'{where}={value!r} is not a number from {low:g} to {high:g}')
 
 
 def _check_pair(value, where, low, high):
   """Raises ValueError unless a value is two ascending numbers within limits."""
-  is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
+  is_pair = (
+    isinstance(value, (list, tuple)) and len(value) == 2 and all(map(checks.is_number, value))
+  )
   if not is_pair or not low <= value[0] <= value[1] <= high:
     raise ValueError(
       f'{where}={value!r} is not a pair of ascending numbers from {low:g} to {high:g}: '
       f'write ({low:g}, {high:g})'
     )
-
-
-def _is_number(value):
-  return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -139,8 +139,7 @@ def _bind(change: Mapping[str, Any], where: str):
   where = f'{where} ({kind})'
   draw = binding.bind(KINDS, arguments, where, by='kind', also=('probability',), owner=kind)
   checks.check_range(draw.keywords.get('alpha', 1.0), f'{where}.alpha', 0, 1000, above=True)
-  is_number = isinstance(probability, (int, float)) and not isinstance(probability, bool)
-  if not is_number or not 0 <= probability <= 1:
+  if not checks.is_number(probability) or not 0 <= probability <= 1:
     raise ValueError(f'{where}.probability={probability!r} is not a number from 0 to 1')
 
   def weights(key, size):

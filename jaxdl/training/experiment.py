@@ -362,7 +362,7 @@ def _views(keys, data):
     return ()
   if 'test' not in data.splits:
     raise ValueError(f'{where} is set, but there is no test split: add config.data.splits.test')
-  task = binding.as_section(keys.task)['name']
+  task = tasks.name_of(keys.task)
   if task not in test_views.TASKS:
     raise ValueError(
       f'{where} is set, but the outputs of config.task={task!r} are not probabilities of classes: '

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from jaxdl.config import checks
 from jaxdl.data import text_files
 
 PARQUET = ('.parquet', '.pq')
@@ -195,9 +196,7 @@ def _of_objects(array, name, where):
   """Objects as numbers if all of them are, else as texts; what is missing is None."""
   items = [None if _is_missing(item) else item for item in array.tolist()]
   present = [item for item in items if item is not None]
-  if present and all(
-    isinstance(item, (int, float)) and not isinstance(item, bool) for item in present
-  ):
+  if present and all(map(checks.is_number, present)):
     return np.array([np.nan if item is None else item for item in items], np.float64)
   for position, item in enumerate(items):
     if not isinstance(item, (str, bool, int, float, bytes, type(None))):
