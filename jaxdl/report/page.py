@@ -1,15 +1,16 @@
 """Assembles and writes the report page."""
 
+import dataclasses
 import datetime
 import os
 import pathlib
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, sections, svg
+from jaxdl.report import card, live, sections, svg
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -77,6 +78,23 @@ def write_page_and_card(
   return folder / 'report.html', len(html.encode())
 
 
+def write_live(
+  workdir: str | pathlib.Path, moment: live.Moment, network: tuple[Any, dict[str, Any]] | None
+) -> None:
+  """Writes `report.html` of a run while it trains.
+
+  Args:
+    workdir: the run's folder.
+    moment: the moment of the training.
+    network: (linen module, its current variables); None for the best checkpoint.
+
+  Raises:
+    The errors of `write`.
+  """
+  record = dataclasses.replace(records.load(workdir), network=network)
+  disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
+
+
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
   import jinja2
@@ -105,6 +123,7 @@ def render(parts: dict) -> str:
     (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
   ]
   named = [
+    ('Training now', parts['live']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
     ('Network', parts['layers']),
@@ -125,16 +144,27 @@ def render(parts: dict) -> str:
   )
 
 
-def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict:
+def one(
+  record: Run,
+  *,
+  place: str | None = None,
+  pictures: bool = True,
+  moment: live.Moment | None = None,
+) -> dict:
   """Returns the template data of one run.
 
   Args:
     record: Run.
     place: how commands name the run; None for its folder or file.
     pictures: whether to show the pictures of analyses, which may have examples of the data in them.
+    moment: the moment of a run that trains; None to look whether another process trains it. The
+      page of a run that trains has no analyses and no model card.
   """
   place = str(record.place) if place is None else place
-  lead, layers = _lead(record), _layers(record)
+  moment = moment or live.moment_of(record)
+  layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
+  lead = _lead(record)
+  found = sections.of_run(record, pictures=pictures)
   return {
     'title': record.title,
     'lead': lead,
@@ -144,8 +174,9 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': sections.of_run(record, pictures=pictures),
-    'card': card.of_run(record, lead, layers, place),
+    'sections': [one for one in found if one['heading'] == sections.DATA] if moment else found,
+    'card': [] if moment else card.of_run(record, lead, layers, place),
+    'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
@@ -153,8 +184,8 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
   }
 
 
-def _layers(record):
-  """Returns the rows of the layer table."""
+def _rows(layers):
+  """Returns the rows of the layer table as texts."""
   return [
     [
       row['name'],
@@ -164,7 +195,7 @@ def _layers(record):
       f'{row["parameters"]:,}',
       f'{row["trainable"]:,}',
     ]
-    for row in report_results.layers(record)
+    for row in layers
   ]
 
 
@@ -187,6 +218,7 @@ def several(found: Sequence[Run]) -> dict:
     'layers': [],
     'sections': [],
     'card': [],
+    'live': None,
     'environment': [],
     'config': '',
     'folder': '',
