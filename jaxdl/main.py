@@ -26,7 +26,7 @@ from jaxdl.data import stand_ins
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel, processes
 from jaxdl.models import table
-from jaxdl.monitoring import evaluations, samples, side_outputs
+from jaxdl.monitoring import evaluations, examples, samples, side_outputs
 from jaxdl.report import live, page
 from jaxdl.runs import disk, folder
 from jaxdl.terminal import command
@@ -191,6 +191,7 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
     # Write the picture first, so that matplotlib is imported before the writer thread starts.
     outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
     outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
+    outputs.attempt(examples.NAME, examples.write, chosen.data, pathlib.Path(workdir))
 
   def write_live(moment, variables):
     page.write_live(workdir, moment, (chosen.recipe.model, variables))

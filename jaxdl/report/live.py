@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.config import checks
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs.record import Run
@@ -20,6 +21,7 @@ from jaxdl.step import metrics
 SHARE = 0.01  # maximum share of the training time that writing the page may take
 FIRST = 0.2  # seconds of computation that the first page is expected to take
 SOONEST = 2  # seconds between two pages
+UNKNOWN = 60  # assumed seconds between two pages, if the speed is unknown
 TENSORS, POINTS = 24, 60  # maximum numbers of tensors, and of points of each
 WIDTH, HEIGHT = 160, 56  # size of the drawing of a tensor, in its own units
 
@@ -64,8 +66,7 @@ class Pace:
       now: the current time in seconds.
       seconds_left: estimated seconds to the end of the training; None if unknown.
     """
-    if self._asked is not None:
-      self._between = now - self._asked
+    self._between = now - (self._since if self._asked is None else self._asked)
     self._asked = now
     passed = now - self._since
     if self._cost is not None:
@@ -158,12 +159,20 @@ def moment_of(record: Run) -> Moment | None:
   """
   if record.packed is not None or not run_folder.trainer(record.folder).get('now'):
     return None
-  seconds = None
+  seconds, every = None, UNKNOWN
   lines = record.of_split('train')
   speed = lines[-1].get('examples_per_second') if lines else None
   if record.steps and speed:
-    seconds = (record.steps - record.step) * record.config['data']['batch_size'] / speed
-  return Moment(record.step, seconds, 5 * SOONEST)
+    a_step = record.config['data']['batch_size'] / speed
+    seconds, every = (record.steps - record.step) * a_step, _evaluate_every(record) * a_step
+  return Moment(record.step, seconds, max(every, SOONEST))
+
+
+def _evaluate_every(record):
+  """Steps between two evaluations; 0 if unknown."""
+  return checks.in_steps(
+    record.config.get('evaluate_every', 0), record.epoch() or 1, 'config.evaluate_every'
+  )
 
 
 def of_run(record: Run, moment: Moment) -> dict[str, Any]:
