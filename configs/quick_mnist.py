@@ -11,17 +11,17 @@ def get_config():
   config.seed = 0
   config.cpu_devices = 2
   config.task = 'classify'
-  config.train_for = '800 steps'
+  config.train_for = '600 steps'
   config.log_every = '50 steps'
   config.evaluate_every = '50 steps'
-  config.checkpoint_every = '400 steps'
+  config.checkpoint_every = '300 steps'
   config.data = dict(
     name='mnist',
     source='auto',
     batch_size=64,
     scale='unit',
     layout='image',
-    splits=dict(train='train[:55000]', validation='train[55000:]', test='test'),
+    splits=dict(train='train[:58000]', validation='train[58000:]', test='test'),
   )
   config.model = dict(
     name='cnn',
@@ -36,6 +36,6 @@ def get_config():
       dict(kind='dense', features=10, activate=False, name='logits'),
     ),
   )
-  config.optimizer = dict(name='adam', learning_rate=1e-3)
+  config.optimizer = dict(name='adam', learning_rate=2e-3)
   config.schedule = dict(name='constant')
   return config

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, live, sections, svg
+from jaxdl.report import card, comparison, live, sections, svg
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -43,7 +43,7 @@ def write(
     OSError: the page cannot be written.
   """
   found = [records.load(folder, trust_code=trust_code) for folder in folders]
-  html = render(one(found[0]) if len(found) == 1 else several(found))
+  html = render(_of_single(found[0]) if len(found) == 1 else several(found))
   disk.write_atomic(file, html)
   return len(html.encode())
 
@@ -57,7 +57,7 @@ def write_report(workdir: str | pathlib.Path) -> None:
 def write_page_and_card(
   workdir: str | pathlib.Path, *, trust_code: bool = False
 ) -> tuple[pathlib.Path, int]:
-  """Writes `report.html` and the model card `card.md` of a run.
+  """Writes `report.html` and the model card `card.md` of a run; while it trains, only the page.
 
   Args:
     workdir: the run's folder, or the file of a packed run. The files of RUN.zip are written to
@@ -71,10 +71,11 @@ def write_page_and_card(
     The errors of `write`.
   """
   record = records.load(workdir, trust_code=trust_code)
-  parts, folder = one(record), disk.make_folder(record.results)
+  parts, folder = _of_single(record), disk.make_folder(record.results)
   html = render(parts)
   disk.write_atomic(folder / 'report.html', html)
-  disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
+  if not parts['live']:
+    disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
   return folder / 'report.html', len(html.encode())
 
 
@@ -110,7 +111,8 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
 
 def style() -> str:
   """The style sheet of all pages."""
-  return (FOLDER / 'page.css').read_text(encoding='utf-8')
+  files = sorted(FOLDER.glob('*.css'), key=lambda file: (file.name != 'page.css', file.name))
+  return ''.join(file.read_text(encoding='utf-8') for file in files)
 
 
 def render(parts: dict) -> str:
@@ -124,8 +126,10 @@ def render(parts: dict) -> str:
   ]
   named = [
     ('Training now', parts['live']),
+    ('What differs', parts['differences']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
+    ('The same image through each network', parts['same_image']),
     ('Network', parts['layers']),
     *((section['heading'], True) for section in parts['sections']),
     ('Model card', parts['card']),
@@ -157,17 +161,18 @@ def one(
     record: Run.
     place: how commands name the run; None for its folder or file.
     pictures: whether to show the pictures of analyses, which may have examples of the data in them.
-    moment: the moment of a run that trains; None to look whether another process trains it. The
-      page of a run that trains has no analyses and no model card.
+    moment: the moment of a run that trains, whose page has no analyses and no model card, and
+      reloads itself; None for any other run.
   """
   place = str(record.place) if place is None else place
-  moment = moment or live.moment_of(record)
   layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
   lead = _lead(record)
   found = sections.of_run(record, pictures=pictures)
   return {
     'title': record.title,
     'lead': lead,
+    'differences': None,
+    'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
     'charts': svg.charts(
@@ -182,6 +187,11 @@ def one(
     'folder': shlex.quote(place),
     'best': watch.of(record.config).best,
   }
+
+
+def _of_single(record):
+  """Returns the template data of one run, which another process may train."""
+  return one(record, moment=live.moment_of(record))
 
 
 def _rows(layers):
@@ -212,6 +222,8 @@ def several(found: Sequence[Run]) -> dict:
   return {
     'title': f'{len(found)} runs compared',
     'lead': f'in {shared}' if shared else ', '.join(labels),
+    'differences': comparison.differences(found, labels),
+    'same_image': comparison.same_image(found, labels),
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
@@ -229,7 +241,7 @@ def several(found: Sequence[Run]) -> dict:
 def _compared(found, labels, *, with_folders):
   """Returns the table of several runs, one row each, with their figures and the reported ones."""
   keys = dict.fromkeys(key for record in found for key in report_results.evaluated(record))
-  reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
+  reported = [_reported(record) for record in found]
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
@@ -250,7 +262,18 @@ def _compared(found, labels, *, with_folders):
     columns.append('folder')
     for row, record in zip(rows, found, strict=True):
       row.append(str(record.place))
-  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': []}
+  remarks = [
+    f'{label} has no reported figures, because its config is not the reported one: it changes '
+    f'{", ".join(record.changed)}.'
+    for label, record in zip(labels, found, strict=True)
+    if record.reported() and record.changed
+  ]
+  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': remarks}
+
+
+def _reported(record):
+  """The reported metrics of a run with the reported config; otherwise {}."""
+  return {} if record.changed else {key: theirs for key, theirs, _ in record.reported()}
 
 
 def _lead(record):
