@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jaxdl.config import named
-from jaxdl.report import card, sections, svg
+from jaxdl.report import card, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -92,7 +92,9 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
 
 def style() -> str:
   """The style sheet of all pages."""
-  return (FOLDER / 'page.css').read_text(encoding='utf-8')
+  return '\n'.join(
+    file.read_text(encoding='utf-8') for file in sorted(FOLDER.glob('*.css'))
+  )
 
 
 def render(parts: dict) -> str:
@@ -105,6 +107,7 @@ def render(parts: dict) -> str:
     (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
   ]
   named = [
+    ('Try it', parts['try_it']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
     ('Network', parts['layers']),
@@ -140,6 +143,7 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
     'lead': lead,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
+    'try_it': try_it.of_run(record, pictures=pictures),
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
@@ -183,6 +187,7 @@ def several(found: Sequence[Run]) -> dict:
     'lead': f'in {shared}' if shared else ', '.join(labels),
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
+    'try_it': None,
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
