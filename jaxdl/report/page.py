@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, comparison, live, sections, svg
+from jaxdl.report import card, comparison, live, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -126,6 +126,7 @@ def render(parts: dict) -> str:
   ]
   named = [
     ('Training now', parts['live']),
+    ('Try it', parts['try_it']),
     ('What differs', parts['differences']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
@@ -175,6 +176,7 @@ def one(
     'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
+    'try_it': try_it.of_run(record, pictures=pictures),
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
@@ -226,6 +228,7 @@ def several(found: Sequence[Run]) -> dict:
     'same_image': comparison.same_image(found, labels),
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
+    'try_it': None,
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
