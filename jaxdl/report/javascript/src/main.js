@@ -1,4 +1,5 @@
 // The script of the report page. Each part starts with one line.
+import { start as startLive } from './live/main.js';
 import { start as startCharts } from './page/charts.js';
 import { start as startCommands } from './page/commands.js';
 import { start as startMap } from './page/map.js';
@@ -6,3 +7,4 @@ import { start as startMap } from './page/map.js';
 startCommands();
 startCharts();
 startMap();
+startLive(); // last: it restores the state of the address
