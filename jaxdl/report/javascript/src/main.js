@@ -3,7 +3,9 @@ import { start as startLive } from './live/main.js';
 import { start as startCharts } from './page/charts.js';
 import { start as startCommands } from './page/commands.js';
 import { start as startMap } from './page/map.js';
+import { start as startTry } from './try/main.js';
 
+startTry();
 startCommands();
 startCharts();
 startMap();
