@@ -17,11 +17,12 @@ SIDE = 64  # pixels: larger images are stored as JPEG
 QUALITY = 90
 
 
-def of_run(record: Run) -> dict | None:
+def of_run(record: Run, most: int | None = None) -> dict | None:
   """Returns the examples of a run for the page.
 
   Args:
     record: Run.
+    most: maximum number of images, vectors or sequences; None for as many as fit.
 
   Returns:
     None if the run has none, else a dict of plain data:
@@ -45,7 +46,12 @@ def of_run(record: Run) -> dict | None:
     return None
   try:
     with np.load(file) as found:
-      return _shown(_with_mistakes(record, {name: found[name] for name in found.files}))
+      arrays = {name: found[name] for name in found.files}
+    if most is None:
+      arrays = _with_mistakes(record, arrays)
+    elif 'character' not in arrays:
+      arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
+    return _shown(arrays)
   except Exception as error:  # zipfile, zlib, NumPy and Pillow raise different exceptions
     raise ValueError(
       f'{file} is damaged ({type(error).__name__}: {error}): delete it and rerun jaxdl.analyze'

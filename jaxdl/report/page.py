@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import os
 import pathlib
 import re
@@ -96,6 +97,7 @@ def write_live(
   disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
 
 
+@functools.cache
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
   import jinja2
@@ -176,7 +178,7 @@ def one(
     'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
-    'try_it': try_it.of_run(record, pictures=pictures),
+    'try_it': try_it.of_run(record, pictures=pictures, most=live.EXAMPLES if moment else None),
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),

@@ -17,12 +17,13 @@ FILTERS = (('all', 'all'), ('right', 'right'), ('wrong', 'wrong'), ('uncertain',
 WORST = (('all', 'all'), ('worst', 'largest error'))
 
 
-def of_run(record: Run, *, pictures: bool = True) -> dict | None:
+def of_run(record: Run, *, pictures: bool = True, most: int | None = None) -> dict | None:
   """Returns the data of the section for the page template.
 
   Args:
     record: Run.
     pictures: whether to show examples of the data.
+    most: maximum number of examples; None for as many as fit.
 
   Returns:
     None for a run without the facts about its data (of older versions) or without a checkpoint,
@@ -48,7 +49,7 @@ def of_run(record: Run, *, pictures: bool = True) -> dict | None:
   if 'reason' in found:
     return {'kind': 'none', 'reason': found['reason']}
   described = found['network']
-  shown = examples.of_run(record) if pictures else None
+  shown = examples.of_run(record, most) if pictures else None
   return {
     'kind': kind,
     'reason': '',

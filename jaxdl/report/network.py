@@ -1,2 +1,0 @@
-def of_run(record):
-  return {'reason': 'Stand-in until the engine is merged.'}
