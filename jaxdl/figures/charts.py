@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Num
 
 from jaxdl.figures.curves import COLOURS
 from jaxdl.figures.fitting import short
+from jaxdl.figures.output import ON_BRIGHT, ON_DARK
 
 if TYPE_CHECKING:
   import matplotlib.figure
@@ -91,7 +92,7 @@ def confusion_matrix(
           ha='center',
           va='center',
           fontsize=7,
-          color='black' if shares[row, column] > 0.3 else 'white',
+          color=ON_BRIGHT if shares[row, column] > 0.3 else ON_DARK,
         )
   numbered = '' if len(names) <= NAMED else ', by its number'
   axis.set(xlabel=f'predicted class{numbered}', ylabel=f'true class{numbered}')
