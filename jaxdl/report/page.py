@@ -1,15 +1,16 @@
 """Assembles and writes the report page."""
 
+import dataclasses
 import datetime
 import os
 import pathlib
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, sections, svg
+from jaxdl.report import card, comparison, live, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -42,7 +43,7 @@ def write(
     OSError: the page cannot be written.
   """
   found = [records.load(folder, trust_code=trust_code) for folder in folders]
-  html = render(one(found[0]) if len(found) == 1 else several(found))
+  html = render(_of_single(found[0]) if len(found) == 1 else several(found))
   disk.write_atomic(file, html)
   return len(html.encode())
 
@@ -56,7 +57,7 @@ def write_report(workdir: str | pathlib.Path) -> None:
 def write_page_and_card(
   workdir: str | pathlib.Path, *, trust_code: bool = False
 ) -> tuple[pathlib.Path, int]:
-  """Writes `report.html` and the model card `card.md` of a run.
+  """Writes `report.html` and the model card `card.md` of a run; while it trains, only the page.
 
   Args:
     workdir: the run's folder, or the file of a packed run. The files of RUN.zip are written to
@@ -70,11 +71,29 @@ def write_page_and_card(
     The errors of `write`.
   """
   record = records.load(workdir, trust_code=trust_code)
-  parts, folder = one(record), disk.make_folder(record.results)
+  parts, folder = _of_single(record), disk.make_folder(record.results)
   html = render(parts)
   disk.write_atomic(folder / 'report.html', html)
-  disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
+  if not parts['live']:
+    disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
   return folder / 'report.html', len(html.encode())
+
+
+def write_live(
+  workdir: str | pathlib.Path, moment: live.Moment, network: tuple[Any, dict[str, Any]] | None
+) -> None:
+  """Writes `report.html` of a run while it trains.
+
+  Args:
+    workdir: the run's folder.
+    moment: the moment of the training.
+    network: (linen module, its current variables); None for the best checkpoint.
+
+  Raises:
+    The errors of `write`.
+  """
+  record = dataclasses.replace(records.load(workdir), network=network)
+  disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
 
 
 def template(file: pathlib.Path) -> 'jinja2.Template':
@@ -92,7 +111,8 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
 
 def style() -> str:
   """The style sheet of all pages."""
-  return (FOLDER / 'page.css').read_text(encoding='utf-8')
+  files = sorted(FOLDER.glob('*.css'), key=lambda file: (file.name != 'page.css', file.name))
+  return ''.join(file.read_text(encoding='utf-8') for file in files)
 
 
 def render(parts: dict) -> str:
@@ -105,8 +125,12 @@ def render(parts: dict) -> str:
     (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
   ]
   named = [
+    ('Training now', parts['live']),
+    ('Try it', parts['try_it']),
+    ('What differs', parts['differences']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
+    ('The same image through each network', parts['same_image']),
     ('Network', parts['layers']),
     *((section['heading'], True) for section in parts['sections']),
     ('Model card', parts['card']),
@@ -125,27 +149,41 @@ def render(parts: dict) -> str:
   )
 
 
-def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict:
+def one(
+  record: Run,
+  *,
+  place: str | None = None,
+  pictures: bool = True,
+  moment: live.Moment | None = None,
+) -> dict:
   """Returns the template data of one run.
 
   Args:
     record: Run.
     place: how commands name the run; None for its folder or file.
     pictures: whether to show the pictures of analyses, which may have examples of the data in them.
+    moment: the moment of a run that trains, whose page has no analyses and no model card, and
+      reloads itself; None for any other run.
   """
   place = str(record.place) if place is None else place
-  lead, layers = _lead(record), _layers(record)
+  layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
+  lead = _lead(record)
+  found = sections.of_run(record, pictures=pictures)
   return {
     'title': record.title,
     'lead': lead,
+    'differences': None,
+    'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
+    'try_it': try_it.of_run(record, pictures=pictures),
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': sections.of_run(record, pictures=pictures),
-    'card': card.of_run(record, lead, layers, place),
+    'sections': [one for one in found if one['heading'] == sections.DATA] if moment else found,
+    'card': [] if moment else card.of_run(record, lead, layers, place),
+    'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
@@ -153,8 +191,13 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
   }
 
 
-def _layers(record):
-  """Returns the rows of the layer table."""
+def _of_single(record):
+  """Returns the template data of one run, which another process may train."""
+  return one(record, moment=live.moment_of(record))
+
+
+def _rows(layers):
+  """Returns the rows of the layer table as texts."""
   return [
     [
       row['name'],
@@ -164,7 +207,7 @@ def _layers(record):
       f'{row["parameters"]:,}',
       f'{row["trainable"]:,}',
     ]
-    for row in report_results.layers(record)
+    for row in layers
   ]
 
 
@@ -181,12 +224,16 @@ def several(found: Sequence[Run]) -> dict:
   return {
     'title': f'{len(found)} runs compared',
     'lead': f'in {shared}' if shared else ', '.join(labels),
+    'differences': comparison.differences(found, labels),
+    'same_image': comparison.same_image(found, labels),
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
+    'try_it': None,
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
     'card': [],
+    'live': None,
     'environment': [],
     'config': '',
     'folder': '',
@@ -197,7 +244,7 @@ def several(found: Sequence[Run]) -> dict:
 def _compared(found, labels, *, with_folders):
   """Returns the table of several runs, one row each, with their figures and the reported ones."""
   keys = dict.fromkeys(key for record in found for key in report_results.evaluated(record))
-  reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
+  reported = [_reported(record) for record in found]
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
@@ -218,7 +265,18 @@ def _compared(found, labels, *, with_folders):
     columns.append('folder')
     for row, record in zip(rows, found, strict=True):
       row.append(str(record.place))
-  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': []}
+  remarks = [
+    f'{label} has no reported figures, because its config is not the reported one: it changes '
+    f'{", ".join(record.changed)}.'
+    for label, record in zip(labels, found, strict=True)
+    if record.reported() and record.changed
+  ]
+  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': remarks}
+
+
+def _reported(record):
+  """The reported metrics of a run with the reported config; otherwise {}."""
+  return {} if record.changed else {key: theirs for key, theirs, _ in record.reported()}
 
 
 def _lead(record):

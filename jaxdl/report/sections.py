@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxdl.report import features_map, results
+from jaxdl.report import features_map, linked, results
 from jaxdl.runs.record import Run
 from jaxdl.views import VIEWS, own
 from jaxdl.views.view import OTHER, SECTIONS, Display
@@ -33,6 +33,7 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
       'table': dict with 'columns', 'rows' and 'numbers', or None.
       'texts': list of dicts with 'caption' and 'text'.
       'map': dict returned by `features_map.of_run`, or None.
+      'linked': dict returned by `linked.of_run`, or None.
       'pictures': list of dicts with 'name', 'caption', 'reading' and 'data' (a data URI).
       'drawn_by': flags of `jaxdl.analyze` that repeat the analyses.
 
@@ -56,8 +57,8 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
 
 
 def _without_pictures(section):
-  """Returns a section with its table, texts and note only; None if it has no table and no texts."""
-  if not (section['table'] or section['texts']):
+  """Returns a section without its pictures and map; None if nothing else is in it."""
+  if not (section['table'] or section['texts'] or section['linked']):
     return None
   return {**section, 'map': None, 'pictures': []}
 
@@ -100,6 +101,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
     shown: results of the section: name → (Display, text matched by the '*' of its pattern).
   """
   section = {'table': None, 'texts': [], 'map': None, 'pictures': []}
+  section['linked'] = linked.of_run(record) if heading == linked.SECTION else None
   used, notes = [], []
   for name, (display, part) in shown.items():
     facts = results.of_analysis(record, name)
@@ -114,6 +116,8 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
     section |= form
   if not used:
     return None
+  replaced = linked.replaced(section['linked'])
+  section['pictures'] = [one for one in section['pictures'] if one['name'] not in replaced]
   notes += _of_another_step(record, used)
   note = ' '.join(filter(None, notes))
   return {'heading': heading, 'note': note, 'drawn_by': drawn_by(used), **section}

@@ -15,6 +15,7 @@ from jaxdl.views.view import Choice, Display, Result, View, separately
 WORST = 32
 PROBABLE, MANY = 30, 100  # most classes of a bar chart if there are more than MANY
 GROUPED = 20  # most rows of a confusion matrix whose counts are readable
+PICTURED, PIXELS = 300, 1 << 24  # most mistakes whose images are kept, and most bytes of them
 CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, recomputed in NumPy
 
 
@@ -123,6 +124,27 @@ def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
 
 
+def per_example(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Records the prediction of each example, and the images of the worst mistakes."""
+  logits = all_outputs(subject)
+  predicted = logits.argmax(-1)
+  probabilities = np.asarray(jax.nn.softmax(np.asarray(logits, np.float64)))
+  arrays = {
+    'index': np.arange(len(predicted), dtype=np.int32),
+    'label': np.asarray(subject.labels, np.int32),
+    'predicted': predicted.astype(np.int32),
+    'confidence': probabilities.max(-1).astype(np.float32),
+  }
+  if subject.images is not None:
+    most = max(1, min(PICTURED, PIXELS // subject.images[0].size))
+    worst = errors.mistakes(subject.labels, logits).index[:most]
+    pixels = np.rint(255 * subject.images[worst]).astype(np.uint8)
+    arrays |= {'image_index': worst.astype(np.int32), 'image': pixels}
+  yield Result(
+    'predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)}
+  )
+
+
 def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Compares the forward pass in pure NumPy with the compiled one."""
   inputs = (
@@ -207,7 +229,7 @@ def _errors(subject: Subject, choice: Choice) -> Iterator[Result]:
   elif subject.kind == 'multi_label':
     parts = labels.table, labels.mistakes, labels.calibration
   else:
-    parts = confusion, mistakes, calibration
+    parts = confusion, mistakes, calibration, per_example
   yield from separately(*parts)(subject, choice)
 
 
