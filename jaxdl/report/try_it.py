@@ -38,7 +38,8 @@ def of_run(record: Run, *, pictures: bool = True) -> dict | None:
   Raises:
     ValueError: a file of the run is damaged.
   """
-  if 'dataset' not in record.config or not any((record.folder / 'checkpoints').glob('[0-9]*')):
+  has_network = record.network or any((record.folder / 'checkpoints').glob('[0-9]*'))
+  if 'dataset' not in record.config or not has_network:
     return None
   found = network.of_run(record)
   kind = _kind(record.config)

@@ -48,8 +48,22 @@ export function start() {
   if (kept && format(kept) === format(state)) {
     state = kept; // after a reload, with the values that are too long for the address
   }
+  // The address stays as it is until the reader does something.
+  let touched = false;
+  for (const name of ['pointerdown', 'keydown']) {
+    document.addEventListener(
+      name,
+      () => {
+        touched = true;
+      },
+      { capture: true, once: true },
+    );
+  }
   document.addEventListener('jaxdl:state', ({ detail }) => {
     state = merged(state, detail);
+    if (!touched) {
+      return;
+    }
     const address = format(state) || location.pathname + location.search;
     history.replaceState({ ...history.state, [KEY]: state }, '', address);
   });

@@ -1,7 +1,7 @@
 // The same image through the networks of several runs.
 import { load as loadNetwork } from '../engine/network.js';
-import { data, Images } from './images.js';
-import { pixelsOf } from './pixels.js';
+import { decoded } from '../try/examples.js';
+import { channelsOf, data, Images } from './images.js';
 
 const OFFERED = 40; // images to choose from
 const CLASSES = 10; // most classes whose probabilities are shown, the most probable first
@@ -9,9 +9,11 @@ const CLASSES = 10; // most classes whose probabilities are shown, the most prob
 /** The classes to show: those of the greatest probability of any run, in their order. */
 export function classesToShow(probabilities, most = CLASSES) {
   const greatest = probabilities[0].map((_, label) =>
-    Math.max(...probabilities.map((values) => values[label])),
+    Math.max(...probabilities.map(values => values[label])),
   );
-  const order = greatest.map((_, label) => label).sort((a, b) => greatest[b] - greatest[a] || a - b);
+  const order = greatest
+    .map((_, label) => label)
+    .sort((a, b) => greatest[b] - greatest[a] || a - b);
   return order.slice(0, most).sort((a, b) => a - b);
 }
 
@@ -23,23 +25,23 @@ export async function start() {
     return;
   }
   const networks = runs.map(({ label, network }) => ({ label, network: loadNetwork(network) }));
-  const pixels = await pixelsOf(examples, runs[0].network.input.shape);
+  const { pixels } = await decoded(examples, channelsOf(runs[0].network));
   const { classes } = runs[0].network;
   const images = new Images(examples);
   const list = section.querySelector('.tiles');
-  const show = (place) => {
+  const show = place => {
     const found = networks.map(({ network }) =>
       Array.from(network.forward(network.prepare(pixels(place))).probabilities),
     );
     const truth = classes[examples.label[place]] ?? '';
     section.querySelector('.count').textContent =
       `example ${examples.index[place]} of the ${examples.split} split, true class ${truth}`;
-    section.querySelector('.chosen-image').replaceChildren(
-      images.element(examples.index[place], 112),
-    );
-    section.querySelector('.probabilities').replaceChildren(
-      table(networks, found, classes, examples.label[place]),
-    );
+    section
+      .querySelector('.chosen-image')
+      .replaceChildren(images.element(examples.index[place], 112));
+    section
+      .querySelector('.probabilities')
+      .replaceChildren(table(networks, found, classes, examples.label[place]));
     for (const button of list.querySelectorAll('button')) {
       button.setAttribute('aria-current', String(Number(button.dataset.place) === place));
     }

@@ -8,6 +8,11 @@ export function data(id) {
   return element ? JSON.parse(element.textContent) : null;
 }
 
+/** The channels of the images that a network reads. */
+export function channelsOf(description) {
+  return description.input.shape[2] ?? 1;
+}
+
 /** The images of the page by the position of their examples in the split. */
 export class Images {
   constructor(examples) {
@@ -42,12 +47,9 @@ export class Images {
   }
 }
 
-/** Loads an example into the section "Try it" and shows this section, if the page has it. */
+/** Loads an example into the section "Try it", which then comes into view. */
 export function load(index) {
   document.dispatchEvent(new CustomEvent('jaxdl:example', { detail: { index } }));
-  const section = document.getElementById('try-it');
-  const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches;
-  section?.scrollIntoView({ behavior: calm ? 'instant' : 'smooth', block: 'start' });
 }
 
 /** A tile of a list: the image of an example and a text; a click loads the example. */

@@ -29,18 +29,16 @@ function startGallery(predictions, images) {
   let most = SHOWN;
   let note = '';
 
-  const text = (place) => {
+  const text = place => {
     const [truth, predicted] = [predictions.label[place], predictions.predicted[place]];
     const names = [truth, ...(truth === predicted ? [] : [predicted])];
     const share = (predictions.confidence[place] / 10).toFixed(0);
-    return `${names.map((name) => predictions.classes[name]).join(' → ')} (${share} %)`;
+    return `${names.map(name => predictions.classes[name]).join(' → ')} (${share} %)`;
   };
-  const draw = (selection) => {
+  const draw = selection => {
     const found = matching(predictions, selection);
-    const pictured = images.examples ? found.filter((place) => images.has(place)) : found;
-    list.replaceChildren(
-      ...pictured.slice(0, most).map((place) => tile(images, place, text(place))),
-    );
+    const pictured = images.examples ? found.filter(place => images.has(place)) : found;
+    list.replaceChildren(...pictured.slice(0, most).map(place => tile(images, place, text(place))));
     more.hidden = pictured.length <= most;
     const examples = found.length === 1 ? 'example' : 'examples';
     const withImages =
@@ -61,7 +59,7 @@ function startGallery(predictions, images) {
     document.dispatchEvent(new CustomEvent('jaxdl:state', { detail: toState(kept) }));
   };
   const fromForm = () => {
-    const number = (name) => (form.elements[name].value ? Number(form.elements[name].value) : null);
+    const number = name => (form.elements[name].value ? Number(form.elements[name].value) : null);
     keep({
       true: number('true'),
       predicted: number('predicted'),
@@ -73,8 +71,8 @@ function startGallery(predictions, images) {
 
   panel.hidden = false;
   form.addEventListener('change', fromForm);
-  form.addEventListener('submit', (event) => event.preventDefault());
-  form.addEventListener('reset', (event) => {
+  form.addEventListener('submit', event => event.preventDefault());
+  form.addEventListener('reset', event => {
     event.preventDefault();
     keep(NONE);
   });
@@ -100,7 +98,7 @@ function startGallery(predictions, images) {
     /** Moves the focus to the first image. */
     enter: () => list.querySelector('button')?.focus(),
     /** Calls a function with the selection that is shown and the positions of its examples. */
-    watch: (watch) => {
+    watch: watch => {
       watchers.push(watch);
       watch(kept, new Set(matching(predictions, kept)));
     },
@@ -110,7 +108,7 @@ function startGallery(predictions, images) {
 
 function startMatrix(gallery) {
   const table = document.querySelector('.matrix table');
-  const cells = [...table.tBodies[0].rows].map((row) => [...row.cells].slice(1));
+  const cells = [...table.tBodies[0].rows].map(row => [...row.cells].slice(1));
   const { classes } = gallery.predictions;
   const describe = (row, column) =>
     `true ${classes[row]}, predicted ${classes[column]}: ${cells[row][column].textContent || 0}`;
@@ -126,7 +124,7 @@ function startMatrix(gallery) {
     cell.addEventListener('focus', () => gallery.point(ofCell(row, column), cell.title));
     cell.addEventListener('blur', gallery.leave);
     cell.addEventListener('click', () => gallery.keep(ofCell(row, column), cell.title));
-    cell.addEventListener('keydown', (event) => {
+    cell.addEventListener('keydown', event => {
       if (event.key === 'Enter' || event.key === ' ') {
         event.preventDefault();
         gallery.keep(ofCell(row, column), cell.title);
@@ -143,7 +141,7 @@ function startMatrix(gallery) {
       }
     });
   });
-  gallery.watch((selection) => {
+  gallery.watch(selection => {
     cells.forEach((row, truth) => {
       row.forEach((cell, predicted) => {
         const chosen = selection.true === truth && selection.predicted === predicted;
@@ -160,7 +158,7 @@ function startCalibration(gallery) {
   }
   const bins = [...svg.querySelectorAll('.bin')];
   let at = -1;
-  const point = (number) => gallery.point(ofBin(number), bins[number].dataset.text);
+  const point = number => gallery.point(ofBin(number), bins[number].dataset.text);
   bins.forEach((bin, number) => {
     bin.addEventListener('pointerenter', () => point(number));
     bin.addEventListener('pointerleave', gallery.leave);
@@ -170,7 +168,7 @@ function startCalibration(gallery) {
     });
   });
   svg.addEventListener('blur', gallery.leave);
-  svg.addEventListener('keydown', (event) => {
+  svg.addEventListener('keydown', event => {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (move) {
       event.preventDefault();
@@ -182,7 +180,7 @@ function startCalibration(gallery) {
       gallery.enter();
     }
   });
-  gallery.watch((selection) => {
+  gallery.watch(selection => {
     bins.forEach((bin, number) => {
       bin.classList.toggle('chosen', selection.bin === number);
     });
@@ -194,14 +192,14 @@ function startMaps(gallery, images) {
   for (const figure of document.querySelectorAll('figure.map')) {
     const svg = figure.querySelector('svg');
     const dots = [...svg.querySelectorAll('circle')];
-    const chosen = () => dots.findIndex((dot) => dot.classList.contains('chosen'));
+    const chosen = () => dots.findIndex(dot => dot.classList.contains('chosen'));
     const open = () => {
       if (images.has(chosen())) {
         load(chosen());
       }
     };
     svg.addEventListener('click', open);
-    svg.addEventListener('keydown', (event) => {
+    svg.addEventListener('keydown', event => {
       if (event.key === 'Enter') {
         open();
       }

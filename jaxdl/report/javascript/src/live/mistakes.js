@@ -1,7 +1,7 @@
 // The mistakes of the network of a run that trains, computed in the page from its current weights.
 import { load as loadNetwork } from '../engine/network.js';
-import { data, Images, tile } from './images.js';
-import { pixelsOf } from './pixels.js';
+import { decoded } from '../try/examples.js';
+import { channelsOf, data, Images, tile } from './images.js';
 
 const EXAMPLES = 200; // examples that are classified, so that the page does not stop
 const SHOWN = 16;
@@ -28,14 +28,14 @@ export async function start() {
   }
   const network = loadNetwork(description);
   const count = Math.min(EXAMPLES, examples.index.length);
-  const pixels = await pixelsOf(examples, description.input.shape);
+  const { pixels } = await decoded(examples, channelsOf(description));
   const found = [];
   for (let place = 0; place < count; place += 1) {
     const { probabilities } = network.forward(network.prepare(pixels(place)));
     const [index, label] = [examples.index[place], examples.label[place]];
     found.push({ index, label, probabilities: Array.from(probabilities) });
     if (place % AT_ONCE === AT_ONCE - 1) {
-      await new Promise((resolve) => setTimeout(resolve));
+      await new Promise(resolve => setTimeout(resolve));
     }
   }
   show(section, mistakesOf(found), count, description.classes, examples);

@@ -19,21 +19,21 @@ function keyOf(element, selector) {
 }
 
 function allWithKeys(selector) {
-  return [...document.querySelectorAll(selector)].map((element) => [
+  return [...document.querySelectorAll(selector)].map(element => [
     keyOf(element, selector),
     element,
   ]);
 }
 
-function valueOf(control) {
+function settingOf(control) {
   if (control.matches('button')) {
     return control.getAttribute('aria-pressed');
   }
   return control.matches('[type=checkbox], [type=radio]') ? control.checked : control.value;
 }
 
-function setValue(control, value) {
-  if (control.matches('[type=file]') || valueOf(control) === value) {
+function set(control, value) {
+  if (control.matches('[type=file]') || settingOf(control) === value) {
     return;
   }
   if (control.matches('button, [type=checkbox], [type=radio]')) {
@@ -48,7 +48,7 @@ function setValue(control, value) {
 /** The last heading above the top of the window, and how far it is above. */
 function position() {
   const above = [...document.querySelectorAll('h2[id]')].filter(
-    (heading) => heading.getBoundingClientRect().top <= 1,
+    heading => heading.getBoundingClientRect().top <= 1,
   );
   const last = above.at(-1);
   return { heading: last?.id ?? '', offset: -(last ?? document.body).getBoundingClientRect().top };
@@ -63,7 +63,7 @@ export function read() {
     controls: Object.fromEntries(
       allWithKeys(CONTROLS)
         .filter(([, control]) => !control.matches('[type=file]'))
-        .map(([key, control]) => [key, valueOf(control)]),
+        .map(([key, control]) => [key, settingOf(control)]),
     ),
     focus: focused && focused !== document.body ? keyOf(focused, FOCUSABLE) : '',
   };
@@ -83,7 +83,7 @@ export function restore(place) {
   }
   for (const [key, control] of allWithKeys(CONTROLS)) {
     if (key in place.controls) {
-      setValue(control, place.controls[key]);
+      set(control, place.controls[key]);
     }
   }
   const focused = allWithKeys(FOCUSABLE).find(([key]) => key === place.focus);

@@ -12,7 +12,7 @@ export function missedAfter(before, written) {
 
 /** Seconds until the next reload: longer after each page that was missed. */
 export function secondsTo(every, missed) {
-  return every * (missed + 1) + 1;
+  return every * (missed + 1) + 0.5;
 }
 
 /** Why the page must not be reloaded now; '' if it may be. */
@@ -70,7 +70,7 @@ export function start() {
     document.title = `${Math.floor((100 * step) / steps)} % · ${document.title}`;
   }
   const reload = () => {
-    remember({ written, missed, place: place.read(), paused: false });
+    remember({ written, missed, place: place.read() });
     history.scrollRestoration = 'manual';
     location.reload();
   };

@@ -1,6 +1,12 @@
 // Which examples of the predictions a reader has selected. Pure functions.
 
-export const NONE = { true: null, predicted: null, show: 'mistakes', bin: null, order: 'confident' };
+export const NONE = {
+  true: null,
+  predicted: null,
+  show: 'mistakes',
+  bin: null,
+  order: 'confident',
+};
 
 /** The bin of a confidence in thousandths: bin m holds (edges[m], edges[m + 1]]. */
 export function binOf(confidence, edges) {
@@ -15,7 +21,7 @@ export function binOf(confidence, edges) {
 /** The positions of the selected examples, in the chosen order. */
 export function matching(predictions, selection) {
   const { confidence, edges, label, predicted } = predictions;
-  const fits = (place) =>
+  const fits = place =>
     (selection.true === null || label[place] === selection.true) &&
     (selection.predicted === null || predicted[place] === selection.predicted) &&
     (selection.bin === null || binOf(confidence[place], edges) === selection.bin) &&

@@ -61,8 +61,15 @@ export function chosen(answers, filter, ofClass, count) {
     right: () => known.filter(place => answers[place].right === true),
     wrong: () => known.filter(place => answers[place].right === false),
     uncertain: () =>
-      known.slice().sort((a, b) => answers[a].certainty - answers[b].certainty).slice(0, 100),
-    worst: () => known.slice().sort((a, b) => answers[b].error - answers[a].error).slice(0, 100),
+      known
+        .slice()
+        .sort((a, b) => answers[a].certainty - answers[b].certainty)
+        .slice(0, 100),
+    worst: () =>
+      known
+        .slice()
+        .sort((a, b) => answers[b].error - answers[a].error)
+        .slice(0, 100),
   }[filter]();
   if (ofClass === null) return found;
   return found.filter(place => ofClass(place));

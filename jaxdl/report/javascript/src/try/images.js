@@ -153,7 +153,10 @@ export function start(section, { description, run, examples, settings }) {
       `${number(before)} → ${number(after)} (${signed(after - before)}).`;
     const share = (value, size) => `${(100 * value) / size}%`;
     cover.hidden = false;
-    const [w, h] = [Math.min(1, image.width / image.height), Math.min(1, image.height / image.width)];
+    const [w, h] = [
+      Math.min(1, image.width / image.height),
+      Math.min(1, image.height / image.width),
+    ];
     Object.assign(cover.style, {
       left: `calc(${50 * (1 - w)}% + ${w} * ${share(left, image.width)})`,
       top: `calc(${50 * (1 - h)}% + ${h} * ${share(top, image.height)})`,

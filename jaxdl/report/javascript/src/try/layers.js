@@ -77,7 +77,9 @@ export function layers(root, options) {
     plan = null;
     slider.value = place;
     slider.setAttribute('aria-valuetext', describe(layer));
-    [...ticks.children].forEach((tick, i) => tick.classList.toggle('chosen', i === place));
+    [...ticks.children].forEach((tick, i) => {
+      tick.classList.toggle('chosen', i === place);
+    });
   }
 
   function go(place) {
@@ -149,11 +151,7 @@ export function layers(root, options) {
   canvas.addEventListener('click', event => {
     const at = canvas.getBoundingClientRect();
     choose(
-      channelAt(
-        plan,
-        (event.clientX - at.left) / at.width,
-        (event.clientY - at.top) / at.height,
-      ),
+      channelAt(plan, (event.clientX - at.left) / at.width, (event.clientY - at.top) / at.height),
     );
   });
   canvas.addEventListener('keydown', event => {
@@ -235,8 +233,7 @@ export function layers(root, options) {
     const shares =
       description.task.name === 'regress' ? '' : ` (${percent(before)} → ${percent(after[1])})`;
     const score = description.task.name === 'regress' ? 'value' : 'logit';
-    parts.without.textContent =
-      `Set to zero: ${score} ${number(logits[target])} → ${number(after[0])}${shares}.`;
+    parts.without.textContent = `Set to zero: ${score} ${number(logits[target])} → ${number(after[0])}${shares}.`;
   }
 
   function showStrongest() {

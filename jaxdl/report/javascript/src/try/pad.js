@@ -73,7 +73,11 @@ export function pad(canvas, options) {
 
   function at(event, begins) {
     const frame = canvas.getBoundingClientRect();
-    add((event.clientX - frame.left) / frame.width, (event.clientY - frame.top) / frame.height, begins);
+    add(
+      (event.clientX - frame.left) / frame.width,
+      (event.clientY - frame.top) / frame.height,
+      begins,
+    );
   }
 
   canvas.addEventListener('pointerdown', event => {

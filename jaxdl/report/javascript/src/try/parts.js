@@ -101,7 +101,11 @@ export function exampleStrip(section, options) {
     answers,
   };
   if (!examples) return found;
-  const name = label => [label].flat().map(one => classes[one]).join(', ') || 'none';
+  const name = label =>
+    [label]
+      .flat()
+      .map(one => classes[one])
+      .join(', ') || 'none';
   const labels = place => [examples.label?.[place] ?? []].flat();
   found.labelOf = place => examples.label?.[place];
   found.caption = place => {

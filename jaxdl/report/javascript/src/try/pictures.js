@@ -45,7 +45,9 @@ function colours() {
 export function tint(value, scale) {
   const [paper, above, below] = ['--paper', '--c0', '--c1'].map(known);
   const share = 0.5 * Math.min(1, Math.abs(value) / scale);
-  return `rgb(${mixed(paper, value < 0 ? below : above, share).map(Math.round).join(' ')})`;
+  return `rgb(${mixed(paper, value < 0 ? below : above, share)
+    .map(Math.round)
+    .join(' ')})`;
 }
 
 const cache = new Map();

@@ -14,12 +14,13 @@ export function encode(text, classes) {
 
 /** Reads texts; the part that is the same as before is not read again. */
 export function reader(network) {
-  let read = []; // of each character: {index, state, probabilities, logits, outputs}
+  const read = []; // of each character: {index, state, probabilities, logits, outputs}
 
   /** Keeps the common beginning with a text; returns the number of characters kept. */
   function keep(indices) {
     let same = 0;
-    while (same < read.length && same < indices.length && read[same].index === indices[same]) same++;
+    while (same < read.length && same < indices.length && read[same].index === indices[same])
+      same++;
     read.length = same;
     return same;
   }
@@ -47,9 +48,14 @@ export function reader(network) {
     return -Math.log2(Math.max(1e-30, read[place - 1].probabilities[read[place].index]));
   }
 
-  return { keep, next, bits, get read() {
-    return read;
-  } };
+  return {
+    keep,
+    next,
+    bits,
+    get read() {
+      return read;
+    },
+  };
 }
 
 /**

@@ -1,6 +1,7 @@
 // The strip of examples: a row of small images, with filters.
-import { chosen } from './examples.js';
+
 import { element } from './dom.js';
+import { chosen } from './examples.js';
 
 const SHOWN = 200; // images in the strip at a time
 

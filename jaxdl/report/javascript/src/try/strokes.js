@@ -71,7 +71,7 @@ export function image(strokes, settings) {
   };
   const [[left, right], [top, bottom]] = [range(0), range(1)];
   const room = box * Math.min(height, width) - pen;
-  const scale = Math.min(room / Math.max(right - left, bottom - top, 1e-6), 2 * width);
+  const scale = Math.min(room / Math.max(right - left, bottom - top, 1e-6), 12 * width); // a dot stays a dot
   const at = [width / 2 - (scale * (left + right)) / 2, height / 2 - (scale * (top + bottom)) / 2];
   const framed = moved(lines, [scale, scale], at);
   const ink = raster(framed, height, width, radius);

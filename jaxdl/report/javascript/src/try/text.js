@@ -232,7 +232,8 @@ export function start(section, { description, run, examples }) {
 
   function recolour() {
     const on = set('colour').value === 'unit';
-    for (const choice of section.querySelectorAll('.unit-choice')) choice.classList.toggle('off', !on);
+    for (const choice of section.querySelectorAll('.unit-choice'))
+      choice.classList.toggle('off', !on);
     set('layer').disabled = set('unit').disabled = !on;
     limitUnit();
     show();

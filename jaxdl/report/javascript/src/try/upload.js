@@ -34,7 +34,9 @@ export async function decode(file) {
   bitmap.close();
   const image = onWhite(context.getImageData(0, 0, ...size).data, size[1], size[0]);
   const note =
-    scale < 1 ? `${file.name}: ${width} × ${height} pixels, scaled to ${size.join(' × ')} first.` : '';
+    scale < 1
+      ? `${file.name}: ${width} × ${height} pixels, scaled to ${size.join(' × ')} first.`
+      : '';
   return { image, note };
 }
 

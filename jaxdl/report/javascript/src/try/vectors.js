@@ -53,7 +53,10 @@ export function start(section, { description, run, examples, settings }) {
     chosen.value = place;
     const truth = examples.value
       ? classes.map((name, i) => `${name} ${number(examples.value[place][i])}`).join(', ')
-      : [label].flat().map(one => classes[one]).join(', ');
+      : [label]
+          .flat()
+          .map(one => classes[one])
+          .join(', ');
     note.textContent = `of the ${examples.split} split: ${truth}`;
     show();
     announce({ image: examples.index[place] });
