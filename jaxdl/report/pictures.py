@@ -62,7 +62,7 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
     'name': name,
     'caption': display.caption.format(part),
     'details': heading.split('\n') if isinstance(heading, str) and heading else [],
-    'entry': glossary.ENTRIES.get(display.entry),
+    'entry': glossary.found(display.entry),
     'folded': display.folded(facts) if display.folded and facts else '',
     'width': size[0],
     'height': size[1],

@@ -143,7 +143,7 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
 
 
 def _entry(display):
-  return glossary.ENTRIES.get(display.entry)
+  return glossary.found(display.entry)
 
 
 def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:

@@ -234,6 +234,15 @@ ENTRIES = {
 }
 
 
+def found(key: str) -> dict[str, str] | None:
+  """An entry as plain data for a page: 'title', 'text' and 'source'; None if there is none.
+
+  Args:
+    key: key of ENTRIES, or ''.
+  """
+  return dataclasses.asdict(ENTRIES[key]) if key in ENTRIES else None
+
+
 def markdown() -> str:
   """The glossary as Markdown, the content of `docs/glossary.md`."""
   parts = ['# Glossary', 'The pictures of a report, and how to read them.']
