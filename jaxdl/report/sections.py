@@ -36,7 +36,8 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
       'heading', 'note': str.
       'table': dict with 'columns', 'rows', 'numbers' and 'entry', or None.
       'texts': list of dicts with 'caption', 'text' and 'entry'.
-      'map': dict returned by `features_map.of_run`, with 'reading' and 'entry', or None.
+      'map': dict returned by `features_map.of_run`, with 'title', 'reading'
+        and 'entry', or None.
       'linked': dict returned by `linked.of_run`, or None.
       'pictures': list of dicts returned by `pictures.of_result`.
       'drawn_by': flags of `jaxdl.analyze` that repeat the analyses.
@@ -137,7 +138,8 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
   if display.map_caption:
     found = features_map.of_run(record, name, display.map_caption)
     if found:
-      return {'map': {**found, 'reading': display.reading, 'entry': _entry(display)}}
+      shown = {'title': display.caption, 'reading': display.reading, 'entry': _entry(display)}
+      return {'map': {**found, **shown}}
   picture = report_pictures.of_result(record, name, display, facts, part) if display.caption else None
   return {'pictures': [picture]} if picture else {}
 

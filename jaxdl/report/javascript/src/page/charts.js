@@ -20,7 +20,7 @@ const SUPERSCRIPT = {
 export function start() {
   const charts = [...document.querySelectorAll('figure.chart')].map(figure => new Chart(figure));
   if (!charts.length) return;
-  const choices = { log: false, weight: 0, unit: 'step', hidden: new Set() };
+  const choices = { log: false, weight: 0, unit: 'step', metric: '', hidden: new Set() };
   const redraw = () => {
     for (const chart of charts) chart.draw(choices);
   };
@@ -28,7 +28,8 @@ export function start() {
   tools?.addEventListener('input', () => {
     choices.log = tools.elements.log.checked;
     choices.weight = Number(tools.elements.smoothing.value);
-    choices.unit = tools.elements.unit?.value ?? 'step';
+    choices.unit = tools.elements.unit.value;
+    choices.metric = tools.elements.metric?.value ?? '';
     redraw();
   });
   for (const button of document.querySelectorAll('.chart .legend button')) {
@@ -106,8 +107,9 @@ class Chart {
     this.read.textContent = `step ${step.toLocaleString('en')}${epoch}: ${parts.join(', ')}`;
   }
 
-  draw({ log, weight, unit, hidden }) {
-    for (const line of this.lines) line.element.toggleAttribute('hidden', hidden.has(line.group));
+  draw({ log, weight, unit, metric, hidden }) {
+    this.figure.hidden = metric !== '' && metric !== this.figure.dataset.metric;
+    for (const line of this.lines) line.element.classList.toggle('off', hidden.has(line.group));
     this.visible = this.lines.filter(line => !hidden.has(line.group));
     if (!this.visible.length) return;
     for (const line of this.visible) {
