@@ -15,7 +15,7 @@ from jaxdl.views.view import Display
 
 PIXELS = 96 / 72, 96 / 150  # of a page for a point of an SVG file, and a pixel of a PNG file
 BESIDE = 740  # most pixels of the width of a picture that stands next to another one
-UNSAFE = ' !$\'()*,-./:;=?@[]^_`{|}~&+'  # characters that a data URI may contain as they are
+KEPT = ' !$\'()*,-./:;=?@[]^_`{|}~&+'  # characters that a data URI may contain as they are
 FLAG = '⚑ '
 
 
@@ -111,7 +111,8 @@ def _is_flagged(found: Any) -> bool:
 
 def svg_uri(text: str) -> str:
   """Encodes an SVG text as a data URI, which cannot run scripts in an `<img>`."""
-  return f'data:image/svg+xml,{urllib.parse.quote(re.sub(r"\s+", " ", text), safe=UNSAFE)}'
+  plain = re.sub(r'\s+', ' ', text)
+  return f'data:image/svg+xml,{urllib.parse.quote(plain, safe=KEPT)}'
 
 
 def data_uri(file: pathlib.Path) -> str:
