@@ -1,8 +1,10 @@
 """Assembles and writes the report page."""
 
+import base64
 import dataclasses
 import datetime
 import functools
+import hashlib
 import os
 import pathlib
 import re
@@ -11,13 +13,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, comparison, live, sections, svg, try_it
+from jaxdl.report import card, comparison, leading, live, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics, watch
+from jaxdl.views import glossary
 
 if TYPE_CHECKING:
   import jinja2
@@ -111,6 +114,19 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
   return environment.get_template(file.name)
 
 
+def policy(script: str) -> str:
+  """The Content-Security-Policy of a page: nothing is loaded, and only this script runs.
+
+  Args:
+    script: text of the page's script.
+  """
+  digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+  return (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+    f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+  )
+
+
 def style() -> str:
   """The style sheet of all pages."""
   files = sorted(FOLDER.glob('*.css'), key=lambda file: (file.name != 'page.css', file.name))
@@ -141,13 +157,16 @@ def render(parts: dict) -> str:
     ('How to run it again', parts['commands'] or analyses),
   ]
   ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
+  script = (FOLDER / 'page.js').read_text(encoding='utf-8')
   return template(FOLDER / 'page.html').render(
     **parts,
+    policy=policy(script),
+    glossary=glossary.ENTRIES,
     analyses=analyses,
     ids=ids,
     contents=[{'id': place, 'heading': name} for name, place in ids.items()],
     style=style(),
-    script=(FOLDER / 'page.js').read_text(encoding='utf-8'),
+    script=script,
   )
 
 
@@ -174,6 +193,7 @@ def one(
   return {
     'title': record.title,
     'lead': lead,
+    'summary': leading.of_run(record),
     'differences': None,
     'same_image': None,
     'figures': _figures(record),
@@ -226,6 +246,7 @@ def several(found: Sequence[Run]) -> dict:
   return {
     'title': f'{len(found)} runs compared',
     'lead': f'in {shared}' if shared else ', '.join(labels),
+    'summary': None,
     'differences': comparison.differences(found, labels),
     'same_image': comparison.same_image(found, labels),
     'figures': _compared(found, labels, with_folders=not shared),
@@ -273,7 +294,28 @@ def _compared(found, labels, *, with_folders):
     for label, record in zip(labels, found, strict=True)
     if record.reported() and record.changed
   ]
-  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': remarks}
+  return {
+    'columns': columns,
+    'rows': rows,
+    'numbers': numbers,
+    'marked': _best(found, columns, keys),
+    'remarks': remarks,
+  }
+
+
+def _best(found, columns, keys):
+  """Returns (row, column) → remark about the best value of each metric, if it is not that of all."""
+  marked = {}
+  for key in keys:
+    known = metrics.find(key)
+    values = [record.summary.get(key) for record in found]
+    numbers = [value for value in values if isinstance(value, (int, float)) and value == value]
+    if known is None or len(set(numbers)) < 2:
+      continue
+    best = (max if known.higher_is_better else min)(numbers)
+    column = columns.index(key.replace('_', ' '))
+    marked |= {(row, column): 'best' for row, value in enumerate(values) if value == best}
+  return marked
 
 
 def _reported(record):
@@ -325,6 +367,7 @@ def _figures(record):
     'columns': columns,
     'rows': rows,
     'numbers': range(1, len(columns)),
+    'marked': {},
     'remarks': _remarks(record, names, bool(reported)),
   }
 

@@ -241,7 +241,7 @@ def _without_reference(subject: Subject) -> str:
 
 def _difference(facts: dict) -> str:
   return (
-    'The outputs of the network and of its forward pass in plain NumPy differ by at most '
+    'The outputs of the network, computed again in plain NumPy, differ by at most '
     f'{facts["greatest_relative_difference"]:.1e} of the greatest output.'
   )
 
@@ -253,19 +253,36 @@ VIEWS = {
     _errors,
     section='Errors',
     displays={
-      'confusion': Display('Confusion matrix: true classes in rows, predicted ones in columns'),
-      'confusion_most': Display('The classes of the most frequent confusions'),
-      'per_class': Display(table=_per_class),
+      'confusion': Display(
+        'Confusion matrix',
+        'The diagonal is right; a bright cell beside it is a frequent confusion',
+        entry='confusion',
+      ),
+      'confusion_most': Display(
+        'The classes of the most frequent confusions',
+        'The diagonal is right; a bright cell beside it is a frequent confusion',
+        entry='confusion',
+      ),
+      'per_class': Display(table=_per_class, entry='per_class'),
       'residuals': Display(
-        'Predicted against true values, residuals against predicted values, and their distribution'
+        'Residuals',
+        'Points on the grey line are right; a trend of the residuals is a relation that was missed',
+        entry='residuals',
       ),
       'per_target': Display(table=regressions.per_target),
-      'worst': Display('The examples with the largest errors: true → predicted'),
-      'per_label': Display(table=labels.per_label),
-      'mistakes': Display('The worst mistakes: true and predicted class'),
+      'worst': Display(
+        'The largest errors', 'Above each example: true → predicted value', entry='residuals'
+      ),
+      'per_label': Display(table=labels.per_label, entry='per_class'),
+      'mistakes': Display(
+        'The worst mistakes',
+        'The network was most certain of a wrong class for the first ones',
+        entry='mistakes',
+      ),
       'calibration': Display(
-        'How often a confidence is right',
+        'Calibration',
         'Bars below the grey line: the network is overconfident; above it: underconfident',
+        entry='calibration',
       ),
     },
   ),
@@ -275,10 +292,6 @@ VIEWS = {
     numpy,
     section='The forward pass in NumPy',
     lacking=_without_reference,
-    displays={
-      'numpy': Display(
-        'Probabilities of the network and of its forward pass in plain NumPy', note=_difference
-      )
-    },
+    displays={'numpy': Display(note=_difference, entry='numpy')},
   ),
 }
