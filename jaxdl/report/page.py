@@ -189,7 +189,7 @@ def one(
   place = str(record.place) if place is None else place
   layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
   lead = _lead(record)
-  found = sections.of_run(record, pictures=pictures)
+  only = sections.DATA if moment else None
   return {
     'title': record.title,
     'lead': lead,
@@ -203,7 +203,7 @@ def one(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': [one for one in found if one['heading'] == sections.DATA] if moment else found,
+    'sections': sections.of_run(record, pictures=pictures, only=only),
     'card': [] if moment else card.of_run(record, lead, layers, place),
     'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),

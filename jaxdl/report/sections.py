@@ -23,12 +23,13 @@ DRAWN_BY_TRAINING = {
 }
 
 
-def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
+def of_run(record: Run, *, pictures: bool = True, only: str | None = None) -> list[dict]:
   """Returns the sections of a run that are not empty.
 
   Args:
     record: Run.
     pictures: whether to show pictures and maps; without them, a section may be empty.
+    only: heading of the only section; None for all.
 
   Returns:
     A list of dicts for the page template:
@@ -48,6 +49,8 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
   names = _result_names(record)
   found, displayed = [], set()
   for heading, displays in _displays(_own_displays(record, names)).items():
+    if only not in (None, heading):
+      continue
     shown = {}  # name → (Display, text matched by the '*' of its pattern)
     for pattern, display in displays.items():
       for name in fnmatch.filter(names, pattern):

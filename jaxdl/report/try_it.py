@@ -23,7 +23,8 @@ def of_run(record: Run, *, pictures: bool = True, most: int | None = None) -> di
   Args:
     record: Run.
     pictures: whether to show examples of the data.
-    most: maximum number of examples; None for as many as fit.
+    most: maximum number of examples in the page of a run that trains, whose weights must not need
+      rounding; None for any other run.
 
   Returns:
     None for a run without the facts about its data (of older versions) or without a checkpoint,
@@ -42,7 +43,7 @@ def of_run(record: Run, *, pictures: bool = True, most: int | None = None) -> di
   has_network = record.network or any((record.folder / 'checkpoints').glob('[0-9]*'))
   if 'dataset' not in record.config or not has_network:
     return None
-  found = network.of_run(record)
+  found = network.of_run(record, exact=most is not None)
   kind = _kind(record.config)
   if 'reason' not in found and not kind:
     found = {'reason': 'Inputs of this kind cannot be given in the page.'}
