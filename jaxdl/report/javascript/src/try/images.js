@@ -4,7 +4,7 @@ import { number, percent, signed } from './dom.js';
 import { best } from './examples.js';
 import { explain, NAMES } from './explaining.js';
 import { layers } from './layers.js';
-import { announce, connect, exampleStrip, inputs, voice } from './parts.js';
+import { announce, connect, exampleStrip, inputs, namesOf, voice } from './parts.js';
 import { drawImage, drawOver, greatest, onColours } from './pictures.js';
 
 const LATER = 120; // milliseconds without a change, after which the explanation is computed
@@ -12,7 +12,8 @@ const COVER = 0.2; // side of the window that the pointer covers, as a share of 
 
 /** Starts the section. */
 export function start(section, { description, run, examples, settings }) {
-  const { classes, task } = description;
+  const { task } = description;
+  const classes = namesOf(description);
   const { image } = settings;
   const find = selector => section.querySelector(selector);
   const speaker = voice(section);
@@ -107,7 +108,7 @@ export function start(section, { description, run, examples, settings }) {
 
   function showMap() {
     const at = target();
-    const found = explain(method.value, run, description, state.inputs, at, image);
+    const found = explain(method.value, run.network, state.inputs, at, image);
     drawOver(picture, state.pixels, image, found.map, greatest(found.map));
     const about = `${NAMES[method.value]} for ${classes[at]}${found.layer ? ` (${found.layer})` : ''}`;
     note.textContent = found.empty
@@ -145,7 +146,7 @@ export function start(section, { description, run, examples, settings }) {
     }
     const at = target();
     const before = run.trace(state.inputs).logits[at];
-    const trace = run.other(network => network.forward(network.prepare(pixels)));
+    const trace = run.network.forward(run.network.prepare(pixels));
     answer.show(trace.probabilities, state.label, at);
     const after = trace.logits[at];
     note.textContent =

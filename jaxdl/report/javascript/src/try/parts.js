@@ -9,6 +9,11 @@ import { decode, listen } from './upload.js';
 
 const SLOW = 150; // milliseconds of a forward pass: examples are then computed on demand only
 
+/** The names of the outputs: classes, labels, or targets of a regression. */
+export function namesOf({ task, classes, targets }) {
+  return task.name === 'regress' ? targets.names : classes;
+}
+
 /** Returns functions that say a text: to screen readers, after a pause; and in the page. */
 export function voice(section) {
   const live = section.querySelector('.try-live');
@@ -86,7 +91,8 @@ export function inputs(section, { settings, voice, given }) {
  */
 export function exampleStrip(section, options) {
   const { examples, description, run } = options;
-  const { classes, task } = description;
+  const { task } = description;
+  const classes = namesOf(description);
   const answers = [];
   const greatest = new Map();
   const found = {
@@ -145,7 +151,7 @@ export function exampleStrip(section, options) {
     whenIdle(() => {
       if (place >= found.images.count) return true;
       const pixels = found.images.pixels(place);
-      const trace = run.other(network => network.forward(options.prepare(pixels)));
+      const trace = run.network.forward(options.prepare(pixels));
       for (const [layer, output] of trace.outputs) {
         if (!greatest.has(layer)) greatest.set(layer, []);
         greatest.get(layer)[place] = maxima(output);

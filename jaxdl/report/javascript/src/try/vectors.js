@@ -2,11 +2,12 @@
 import { bars } from './bars.js';
 import { element, number, percent } from './dom.js';
 import { best } from './examples.js';
-import { announce, connect, voice } from './parts.js';
+import { announce, connect, namesOf, voice } from './parts.js';
 
 /** Starts the section. */
 export function start(section, { description, run, examples, settings }) {
-  const { classes, task, input } = description;
+  const { task, input } = description;
+  const classes = namesOf(description);
   const find = selector => section.querySelector(selector);
   const [note, headline, chosen] = [
     find('.fields-note'),
