@@ -92,9 +92,7 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
 
 def style() -> str:
   """The style sheet of all pages."""
-  return '\n'.join(
-    file.read_text(encoding='utf-8') for file in sorted(FOLDER.glob('*.css'))
-  )
+  return '\n'.join(file.read_text(encoding='utf-8') for file in sorted(FOLDER.glob('*.css')))
 
 
 def render(parts: dict) -> str:
