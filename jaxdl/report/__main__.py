@@ -23,6 +23,7 @@ from jaxdl.terminal import command
 LESS_MEMORY = 'put fewer runs on the page'
 EXAMPLES = """\
   python -m jaxdl.report runs/cnn_mnist
+  python -m jaxdl.report runs/cnn_mnist --open
   python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
 
 
@@ -44,6 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     '--out',
     metavar='FILE',
     help='file of the page (default RUN/report.html, for several runs compare.html)',
+  )
+  parser.add_argument(
+    '--open',
+    action='store_true',
+    help='open the page in the browser; while the run trains, the page reloads itself',
   )
   parser.add_trust_code()
   chosen = parser.parse_args(arguments[1:])
@@ -68,7 +74,22 @@ def main(arguments: Sequence[str]) -> int:
     print(f'{file.with_name("card.md")}: the model card')
   found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
   command.print_quietly(found, quiet=chosen.quiet)
+  if chosen.open:
+    _open(file)
   return 0
+
+
+def _open(file):
+  """Opens a page in the browser; without one, prints the file to open."""
+  import webbrowser
+
+  address = file.resolve().as_uri()
+  try:
+    opened = webbrowser.open(address)
+  except (webbrowser.Error, OSError):
+    opened = False
+  if not opened:
+    print(f'jaxdl: there is no browser here: open {address} in one', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -8,19 +8,24 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxdl.report import results
 from jaxdl.runs.record import Run
 
 NAME = 'examples.npz'
+FIRST = (
+  300  # examples before those of the mistakes; if there is no space, the last ones are left out
+)
 BYTES = 1_000_000  # most bytes of the picture
 SIDE = 64  # pixels: larger images are stored as JPEG
 QUALITY = 90
 
 
-def of_run(record: Run) -> dict | None:
+def of_run(record: Run, most: int | None = None) -> dict | None:
   """Returns the examples of a run for the page.
 
   Args:
     record: Run.
+    most: maximum number of images, vectors or sequences; None for as many as fit.
 
   Returns:
     None if the run has none, else a dict of plain data:
@@ -44,7 +49,12 @@ def of_run(record: Run) -> dict | None:
     return None
   try:
     with np.load(file) as found:
-      return shown({name: found[name] for name in found.files})
+      arrays = {name: found[name] for name in found.files}
+    if most is None:
+      arrays = _with_mistakes(record, arrays)
+    elif 'character' not in arrays:
+      arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
+    return shown(arrays)
   except Exception as error:  # zipfile, zlib, NumPy and Pillow raise different exceptions
     raise ValueError(
       f'{file} is damaged ({type(error).__name__}: {error}): delete it and rerun jaxdl.analyze'
@@ -54,6 +64,36 @@ def of_run(record: Run) -> dict | None:
 def _folders(record):
   """Folders that may have the file: that of the results, and of a packed run the unpacked files."""
   return record.results, record.folder
+
+
+def _with_mistakes(record, found):
+  """Adds the images of the worst mistakes, which the analysis of errors recorded, after the FIRST.
+
+  They are not added if they are of another form, such as other sizes.
+  """
+  file = record.results / 'analysis/predictions.npz'
+  if 'image' not in found or not file.is_file():
+    return found
+  with results.errors_naming(record, file.name), np.load(file) as recorded:
+    if str(found['split']) != results.of_analysis(record, 'predictions').get('split'):
+      return found
+    added = {'index': recorded.get('image_index'), 'image': recorded.get('image')}
+    labels = recorded['label']
+  image, label = added['image'], found.get('label')
+  if image is None or label is None or label.ndim != 1:
+    return found
+  if (image.shape[1:], image.dtype) != (found['image'].shape[1:], found['image'].dtype):
+    return found
+  added['label'] = labels[added['index']].astype(label.dtype)
+  new = ~np.isin(added['index'], found['index'][:FIRST])
+  rest = ~np.isin(found['index'][FIRST:], added['index'])
+  return {
+    'split': found['split'],
+    **{
+      key: np.concatenate([found[key][:FIRST], added[key][new], found[key][FIRST:][rest]])
+      for key in ('index', 'image', 'label')
+    },
+  }
 
 
 def shown(found: Mapping[str, np.ndarray]) -> dict:

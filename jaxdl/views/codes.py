@@ -149,7 +149,7 @@ def walks(subject: Subject, choice: Choice) -> Iterator[Result]:
       [''] * pictures.shape[1],
       labels=ends,
       size=0.9,
-      heading='Walks between the codes of two examples, decoded',
+      heading='Equal steps between the codes of two examples, decoded',
     )
     yield Result('walks', figure, {'images': pictures}, {'steps': pictures.shape[1]})
 
@@ -169,8 +169,17 @@ VIEWS = {
     separately(principal_components, tsne, projector),
     section='Features in the plane',
     displays={
-      'embedding_tsne': Display('t-SNE of the features', map_caption=_map_caption),
-      'embedding_pca': Display('Principal components of the features'),
+      'embedding_tsne': Display(
+        't-SNE of the features',
+        'Clusters are meaningful; their sizes and the distances between them are not',
+        entry='tsne',
+        map_caption=_map_caption,
+      ),
+      'embedding_pca': Display(
+        'Principal components of the features',
+        'The axes say how much of the variance is visible',
+        entry='pca',
+      ),
     },
     uses=('layer',),
     load=embeddings.load_libraries,
@@ -182,8 +191,16 @@ VIEWS = {
     pictures=True,
     section='Reconstructions',
     displays={
-      'reconstructions': Display('Originals, inputs and reconstructions'),
-      'walks': Display('Walks between the codes of two examples'),
+      'reconstructions': Display(
+        'Reconstructions',
+        'What is missing in the last row did not fit the code',
+        entry='reconstructions',
+      ),
+      'walks': Display(
+        'Walks between codes',
+        'Smooth changes through plausible images: the codes in between are used',
+        entry='walks',
+      ),
     },
   ),
 }

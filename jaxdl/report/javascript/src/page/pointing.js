@@ -2,7 +2,7 @@
  * Steps through the values of a picture with the arrow keys.
  *
  * @param {SVGSVGElement} svg the picture, which has the keyboard focus
- * @param {number} count the number of values
+ * @param {number | () => number} count the number of values
  * @param {(index: number) => void} show shows one value
  * @returns {(index: number) => void} shows a value and continues from it
  */
@@ -10,9 +10,10 @@ export function stepping(svg, count, show) {
   let at = -1;
   svg.addEventListener('keydown', event => {
     const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (move === undefined || !count) return;
+    const all = typeof count === 'function' ? count() : count;
+    if (move === undefined || !all) return;
     event.preventDefault();
-    at = Math.min(count - 1, Math.max(0, at + move));
+    at = Math.min(all - 1, Math.max(0, at + move));
     show(at);
   });
   return index => {

@@ -1,0 +1,103 @@
+// The same image through the networks of several runs.
+import { load as loadNetwork } from '../engine/network.js';
+import { decoded } from '../try/examples.js';
+import { channelsOf, data, Images } from './images.js';
+
+const OFFERED = 40; // images to choose from
+const CLASSES = 10; // most classes whose probabilities are shown, the most probable first
+
+/** The classes to show: those of the greatest probability of any run, in their order. */
+export function classesToShow(probabilities, most = CLASSES) {
+  const greatest = probabilities[0].map((_, label) =>
+    Math.max(...probabilities.map(values => values[label])),
+  );
+  const order = greatest
+    .map((_, label) => label)
+    .sort((a, b) => greatest[b] - greatest[a] || a - b);
+  return order.slice(0, most).sort((a, b) => a - b);
+}
+
+/** Starts the comparison, if the page has the networks of several runs and images for them. */
+export async function start() {
+  const section = document.querySelector('.same-image');
+  const [runs, examples] = [data('networks'), data('examples')];
+  if (!section || !runs || !examples?.sprite) {
+    return;
+  }
+  const networks = runs.map(({ label, network }) => ({ label, network: loadNetwork(network) }));
+  const { pixels } = await decoded(examples, channelsOf(runs[0].network));
+  const { classes } = runs[0].network;
+  const images = new Images(examples);
+  const list = section.querySelector('.tiles');
+  const show = place => {
+    const found = networks.map(({ network }) =>
+      Array.from(network.forward(network.prepare(pixels(place))).probabilities),
+    );
+    const truth = classes[examples.label[place]] ?? '';
+    section.querySelector('.count').textContent =
+      `example ${examples.index[place]} of the ${examples.split} split, true class ${truth}`;
+    section
+      .querySelector('.chosen-image')
+      .replaceChildren(images.element(examples.index[place], 112));
+    section
+      .querySelector('.probabilities')
+      .replaceChildren(table(networks, found, classes, examples.label[place]));
+    for (const button of list.querySelectorAll('button')) {
+      button.setAttribute('aria-current', String(Number(button.dataset.place) === place));
+    }
+    document.dispatchEvent(
+      new CustomEvent('jaxdl:state', { detail: { image: examples.index[place] } }),
+    );
+  };
+  list.replaceChildren(
+    ...examples.index.slice(0, OFFERED).map((index, place) => {
+      const [item, button] = [document.createElement('li'), document.createElement('button')];
+      button.type = 'button';
+      button.className = 'tile';
+      button.dataset.place = place;
+      button.setAttribute('aria-label', `example ${index}: ${classes[examples.label[place]]}`);
+      button.append(images.element(index, 40));
+      button.addEventListener('click', () => show(place));
+      item.append(button);
+      return item;
+    }),
+  );
+  section.querySelector('.choice').hidden = false;
+  const restore = ({ detail }) => {
+    const place = examples.index.indexOf(detail.image);
+    if (place >= 0) {
+      show(place);
+    }
+  };
+  document.addEventListener('jaxdl:restore', restore);
+  show(0);
+}
+
+function table(networks, found, classes, truth) {
+  const shown = document.createElement('table');
+  const head = shown.createTHead().insertRow();
+  const body = shown.createTBody();
+  head.append(header('class', 'col'), ...networks.map(({ label }) => header(label, 'col')));
+  for (const label of classesToShow(found)) {
+    const row = body.insertRow();
+    row.classList.toggle('truth', label === truth);
+    row.append(header(classes[label], 'row'));
+    for (const probabilities of found) {
+      const cell = row.insertCell();
+      const bar = document.createElement('span');
+      const best = probabilities[label] === Math.max(...probabilities);
+      bar.className = 'bar';
+      bar.style.width = `${(100 * probabilities[label]).toFixed(1)}%`;
+      cell.append(bar, `${(100 * probabilities[label]).toFixed(1)} %`);
+      cell.classList.toggle('best', best);
+    }
+  }
+  return shown;
+}
+
+function header(text, scope) {
+  const cell = document.createElement('th');
+  cell.scope = scope;
+  cell.textContent = text;
+  return cell;
+}
