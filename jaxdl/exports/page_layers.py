@@ -90,9 +90,7 @@ class _Chain:
   def __init__(self, network: Network, width: int):
     self.network, self.width, self.found = network, width, []
 
-  def add(
-    self, name, kind, settings=None, *, width=None, sources=(), weights: Weights | None = None
-  ):
+  def add(self, name, kind, settings=None, *, width=None, sources=(), weights: Weights | None = None):
     """Adds a layer with outputs [width], by default of as many numbers as its inputs."""
     sources = sources or (self.found[-1].name if self.found else '',)
     outputs = self.width if width is None else width

@@ -143,9 +143,7 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
     if found:
       shown = {'title': display.caption, 'reading': display.reading, 'entry': _entry(display)}
       return {'map': {**found, **shown}}
-  picture = (
-    report_pictures.of_result(record, name, display, facts, part) if display.caption else None
-  )
+  picture = report_pictures.of_result(record, name, display, facts, part) if display.caption else None
   return {'pictures': [picture]} if picture else {}
 
 

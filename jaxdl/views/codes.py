@@ -192,9 +192,7 @@ VIEWS = {
     section='Reconstructions',
     displays={
       'reconstructions': Display(
-        'Reconstructions',
-        'What is missing in the last row did not fit the code',
-        entry='reconstructions',
+        'Reconstructions', 'What is missing in the last row did not fit the code', entry='reconstructions'
       ),
       'walks': Display(
         'Walks between codes',

@@ -140,7 +140,9 @@ def per_example(subject: Subject, choice: Choice) -> Iterator[Result]:
     worst = errors.mistakes(subject.labels, logits).index[:most]
     pixels = np.rint(255 * subject.images[worst]).astype(np.uint8)
     arrays |= {'image_index': worst.astype(np.int32), 'image': pixels}
-  yield Result('predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)})
+  yield Result(
+    'predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)}
+  )
 
 
 def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:

@@ -7,7 +7,6 @@ from report_helpers import analysed_run
 from jaxdl.report import examples, linked, page, sections
 from jaxdl.runs import record
 
-
 @pytest.fixture
 def run(tmp_path):
   """A run with the analysis of errors and with examples."""
@@ -26,11 +25,7 @@ def test_analysis_records_the_prediction_of_each_example(run):
 
 def test_matrix_and_calibration_are_those_of_the_predictions(run):
   found = linked.of_run(record.load(run))
-  assert [[cell['count'] for cell in row] for row in found['rows']] == [
-    [1, 1, 0],
-    [0, 1, 0],
-    [1, 0, 1],
-  ]
+  assert [[cell['count'] for cell in row] for row in found['rows']] == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
   assert [cell['right'] for cell in found['rows'][1]] == [False, True, False]
   assert found['rows'][0][1]['share'] == 1, 'the most frequent mistake has the full colour'
   assert found['rows'][2][2]['share'] == 0.5
@@ -39,9 +34,7 @@ def test_matrix_and_calibration_are_those_of_the_predictions(run):
   assert (data['label'], data['confidence']) == ([0, 0, 1, 2, 2], [800, 700, 800, 600, 900])
   filled = [bar['text'] for bar in found['calibration']['bars'] if 'right' in bar['text']]
   assert filled[-1] == 'confidence 87 to 93 %: 1 examples, 0.0 % right'
-  assert (
-    sum(int(bar['text'].split(': ')[1].split()[0]) for bar in found['calibration']['bars']) == 5
-  )
+  assert sum(int(bar['text'].split(': ')[1].split()[0]) for bar in found['calibration']['bars']) == 5
 
 
 def test_linked_views_replace_the_pictures(run):
@@ -57,11 +50,7 @@ def test_linked_views_replace_the_pictures(run):
   (run / 'analysis/predictions.npz').unlink()
   (section,) = [one for one in sections.of_run(record.load(run)) if one['heading'] == 'Errors']
   assert section['linked'] is None
-  assert [picture['name'] for picture in section['pictures']] == [
-    'confusion',
-    'mistakes',
-    'calibration',
-  ]
+  assert [picture['name'] for picture in section['pictures']] == ['confusion', 'mistakes', 'calibration']
 
 
 def test_many_classes_keep_the_picture(run, monkeypatch):

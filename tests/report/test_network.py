@@ -56,9 +56,7 @@ def text(cell, **keywords):
 
 
 def transformer(**keywords):
-  section = dict(
-    name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords
-  )
+  section = dict(name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords)
   return lambda: network(section, (4,), task='next_char')
 
 
@@ -128,8 +126,7 @@ FEW = ('cnn', 'lstm', 'text, lstm')
 
 
 @pytest.mark.parametrize(
-  'name',
-  [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)],
+  'name', [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)]
 )
 def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
   made = NETWORKS[name]()
