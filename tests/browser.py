@@ -138,7 +138,12 @@ class Page:
     codes = {'Tab': 9, 'Enter': 13, 'Escape': 27, 'End': 35, 'Home': 36, 'Backspace': 8}
     codes |= {'ArrowLeft': 37, 'ArrowUp': 38, 'ArrowRight': 39, 'ArrowDown': 40, ' ': 32}
     text = text or {' ': ' ', 'Enter': '\r'}.get(key, '')
-    given = {'key': key, 'windowsVirtualKeyCode': codes.get(key, 0), 'modifiers': modifiers}
+    given = {
+      'key': key,
+      'code': {' ': 'Space'}.get(key, key),
+      'windowsVirtualKeyCode': codes.get(key, 0),
+      'modifiers': modifiers,
+    }
     self.ask('Input.dispatchKeyEvent', type='keyDown' if text else 'rawKeyDown', text=text, **given)
     self.ask('Input.dispatchKeyEvent', type='keyUp', **given)
 
