@@ -138,27 +138,46 @@ export function start(section, { description, run, examples, settings }) {
   }
 
   find('[data-do="code"]').addEventListener('click', encode);
-  rotation?.addEventListener('input', () => {
+  function turn() {
     find('output.rotation').textContent = `${rotation.value}°`;
     encode();
+  }
+  rotation?.addEventListener('input', () => {
+    turn();
+    tell();
   });
 
+  let quiet = true; // until the first example is shown
   function tell() {
+    if (quiet) return;
     announce({
       image: state.place === null ? null : examples.index[state.place],
+      drawing: board.drawing(),
+      rotation: rotation ? Number(rotation.value) || null : null,
       ...inside.state(),
     });
+  }
+
+  function restore(wanted) {
+    board.restore(wanted.drawing);
+    if (rotation && Number.isFinite(Number(wanted.rotation))) {
+      rotation.value = wanted.rotation;
+      turn();
+    }
+    inside.restore(wanted);
   }
 
   onColours(() => inside.show());
   connect({
     examples,
+    ready: strip.ready,
     pick: place => strip.ready.then(() => strip.pick(place)),
-    restore: wanted => inside.restore(wanted),
+    restore,
   });
   given(new Uint8Array(height * width * channels).fill(settings.drawing?.light ? 255 : 0));
   return strip.ready.then(images => {
     if (images) strip.pick(0);
+    quiet = false;
     makeSliders(layer ? range(images) : 1);
   });
 }

@@ -1,6 +1,6 @@
 // "Try it" for networks that classify images, give them several labels or predict values.
 import { bars } from './bars.js';
-import { number, percent, signed } from './dom.js';
+import { eachFrame, number, percent, signed } from './dom.js';
 import { best } from './examples.js';
 import { explain, NAMES } from './explaining.js';
 import { layers } from './layers.js';
@@ -24,6 +24,8 @@ export function start(section, { description, run, examples, settings }) {
   const method = find('[data-set="method"]');
   const state = { pixels: null, inputs: null, label: undefined, place: null, chosen: null };
   let timer = null;
+
+  const showLayers = eachFrame(() => inside.show()); // after the bars
 
   const target = () => state.chosen ?? best(run.trace(state.inputs).probabilities);
   const answer = bars(find('.bars'), { classes, task: task.name, choose });
@@ -84,7 +86,7 @@ export function start(section, { description, run, examples, settings }) {
     cover.hidden = true;
     note.textContent = resting();
     drawImage(picture, state.pixels, image);
-    inside.show();
+    showLayers();
     clearTimeout(timer);
     if (method.value) timer = setTimeout(showMap, LATER);
   }
@@ -191,9 +193,12 @@ export function start(section, { description, run, examples, settings }) {
     if (!cover.hidden) show();
   }
 
+  let quiet = true; // until the first example is shown
   function tell() {
+    if (quiet) return;
     announce({
       image: state.place === null ? null : examples.index[state.place],
+      drawing: board.drawing(),
       class: state.chosen,
       method: method.value || null,
       ...inside.state(),
@@ -205,14 +210,23 @@ export function start(section, { description, run, examples, settings }) {
       state.chosen = Number(wanted.class);
     }
     if (wanted.method && NAMES[wanted.method]) method.value = wanted.method;
+    board.restore(wanted.drawing);
     inside.restore(wanted);
     show();
   }
 
   onColours(show);
-  connect({ examples, pick: place => strip.ready.then(() => strip.pick(place)), restore });
+  connect({
+    examples,
+    ready: strip.ready,
+    pick: place => strip.ready.then(() => strip.pick(place)),
+    restore,
+  });
   const blank = new Uint8Array(image.height * image.width * image.channels);
   if (settings.drawing?.light) blank.fill(255);
   given(blank);
-  return strip.ready.then(() => strip.pick(0));
+  return strip.ready.then(() => {
+    strip.pick(0);
+    quiet = false;
+  });
 }

@@ -287,6 +287,7 @@ export function layers(root, options) {
     show,
     state: () => ({ layer: layer?.name, channel }),
     restore(wanted) {
+      if (!layer) show();
       const place = shown.findIndex(one => one.name === wanted.layer);
       if (place < 0) return;
       select(place);

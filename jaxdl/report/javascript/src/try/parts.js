@@ -36,7 +36,7 @@ export function voice(section) {
  * Connects the drawing area and the opening of images.
  *
  * @param options `settings`, `voice`, `given(pixels, origin)` for a new input in 0..255.
- * @returns {{clear(), redraw()}}
+ * @returns {{clear(), drawing(), restore(text)}}
  */
 export function inputs(section, { settings, voice, given }) {
   const { drawing, image } = settings;
@@ -79,7 +79,32 @@ export function inputs(section, { settings, voice, given }) {
       voice.show(error.message);
     }
   });
-  return { clear: () => board?.clear({ quiet: true }) };
+  return {
+    clear: () => board?.clear({ quiet: true }),
+    drawing: () => (board?.strokes.length ? written(board.strokes) : null),
+    restore(text) {
+      const found = board && text ? read(text) : [];
+      if (found.length) board.show(found);
+    },
+  };
+}
+
+// Strokes as a text, which the page keeps when it is reloaded: '12,40 13,52;…', in thousandths.
+function written(found) {
+  const point = ([x, y]) => `${Math.round(1000 * x)},${Math.round(1000 * y)}`;
+  return found.map(stroke => stroke.map(point).join(' ')).join(';');
+}
+
+function read(text) {
+  return String(text)
+    .split(';')
+    .map(stroke =>
+      stroke
+        .split(' ')
+        .map(point => point.split(',').map(value => Number(value) / 1000))
+        .filter(([x, y]) => x >= 0 && x <= 1 && y >= 0 && y <= 1),
+    )
+    .filter(stroke => stroke.length);
 }
 
 /**
@@ -193,7 +218,7 @@ export function exampleStrip(section, options) {
 }
 
 /** Listens for the events of the other parts of the page. */
-export function connect({ examples, pick, restore }) {
+export function connect({ examples, ready, pick, restore }) {
   const places = new Map((examples?.index ?? []).map((index, place) => [index, place]));
   const load = index => {
     const place = places.get(Number(index));
@@ -206,7 +231,7 @@ export function connect({ examples, pick, restore }) {
   });
   document.addEventListener('jaxdl:restore', event => {
     if (event.detail.image !== undefined) load(event.detail.image);
-    restore(event.detail);
+    ready.then(() => restore(event.detail));
   });
 }
 

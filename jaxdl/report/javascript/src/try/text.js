@@ -43,6 +43,7 @@ export function start(section, { description, run, examples }) {
     written = null;
     here = null;
     changed();
+    tell();
   });
 
   function changed() {
@@ -248,6 +249,7 @@ export function start(section, { description, run, examples }) {
   function tell() {
     const unit = set('colour').value === 'unit';
     announce({
+      text: input.value,
       layer: unit ? set('layer').value : null,
       channel: unit ? Number(set('unit').value) : null,
     });
@@ -256,8 +258,13 @@ export function start(section, { description, run, examples }) {
   onColours(show);
   connect({
     examples: null,
+    ready: Promise.resolve(),
     pick() {},
     restore(found) {
+      if (typeof found.text === 'string' && found.text !== input.value) {
+        input.value = found.text;
+        changed();
+      }
       const known = [...set('layer').options].some(option => option.value === found.layer);
       if (!known) return;
       set('colour').value = 'unit';

@@ -71,7 +71,7 @@ export function start(section, { description, run, examples, settings }) {
     if (Number.isInteger(place) && place >= 0 && place <= last) pick(place);
     else note.textContent = `give an integer from 0 to ${last}`;
   });
-  connect({ examples, pick, restore() {} });
+  connect({ examples, ready: Promise.resolve(), pick, restore() {} });
   if (examples) pick(0);
   else show();
   return Promise.resolve();
