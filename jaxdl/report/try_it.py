@@ -87,7 +87,8 @@ def _precision(described):
 
 
 def _settings(config, kind, described):
-  settings = {'bars': min(MOST_BARS, max(1, len(described['classes'])))}
+  names = described['targets']['names'] if described['targets'] else described['classes']
+  settings = {'bars': min(MOST_BARS, len(names))}
   if kind == 'vectors':
     return {**settings, 'features': _features(config)}
   if kind == 'text':
