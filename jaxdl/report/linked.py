@@ -116,9 +116,7 @@ def _calibration(record):
       for bin in zip(edges[:-1], edges[1:], count.tolist(), accuracy.tolist(), strict=True)
     ]
   return {
-    'caption': (
-      f'How often a confidence is right: expected calibration error {100 * error:.2f} %'
-    ),
+    'caption': (f'How often a confidence is right: expected calibration error {100 * error:.2f} %'),
     'bars': bars,
     'edges': edges.round(6).tolist(),
     'ticks': [(_x(share), _y(share), f'{share:.0%}'.replace('%', ' %')) for share in TICKS],

@@ -10,7 +10,6 @@ from helpers import ROOT
 
 from jaxdl import figures
 from jaxdl.report import page
-from jaxdl.runs import record
 from jaxdl.views import view
 
 AXE = ROOT / 'jaxdl/report/javascript/node_modules/axe-core/axe.min.js'
@@ -51,7 +50,13 @@ def write_run(folder, kind):
   }
   (folder / 'summary.json').write_text(json.dumps(summary))
   lines = [
-    {'step': step, 'split': split, 'loss': 2 / step, metric: step / 20, 'learning_rate': 1e-3 / step}
+    {
+      'step': step,
+      'split': split,
+      'loss': 2 / step,
+      metric: step / 20,
+      'learning_rate': 1e-3 / step,
+    }
     for step in range(1, 13)
     for split in ('train', 'test')
   ]
@@ -165,7 +170,7 @@ def test_pictures_are_enlarged_and_closed_by_keyboard(pages, chromium):
   assert chromium.evaluate("document.querySelector('dialog img').alt") != first
   press(chromium, 'Escape')
   assert chromium.evaluate("document.querySelector('dialog').open") is False
-  assert chromium.evaluate("document.activeElement.className") == 'enlarge', 'the focus is lost'
+  assert chromium.evaluate('document.activeElement.className') == 'enlarge', 'the focus is lost'
 
 
 def test_controls_of_the_curves(pages, chromium):
@@ -199,7 +204,9 @@ def test_controls_of_the_curves(pages, chromium):
 
 def test_runs_are_sorted_by_a_column(pages, chromium):
   visit(chromium, pages['comparison'])
-  column = "[...document.querySelectorAll('table.sortable tbody tr')].map(row => row.cells[2].innerText)"
+  column = (
+    "[...document.querySelectorAll('table.sortable tbody tr')].map(row => row.cells[2].innerText)"
+  )
   button = "document.querySelectorAll('table.sortable th button')[2]"
   chromium.evaluate(f'{button}.focus()')
   press(chromium, 'Enter')
