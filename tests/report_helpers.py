@@ -78,6 +78,7 @@ def analysed_run(folder):
   config = {
     **SMALL,
     'task': 'classify',
+    'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3}]},
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }
   (folder / 'config.json').write_text(json.dumps(config))

@@ -86,7 +86,7 @@ def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   page.write_page_and_card(run)  # the training has ended
   wait(tab, "document.querySelector('.live')", None)
   wait(tab, "document.querySelector('#config + details').open", True)
-  wait(tab, f'({PLACE.partition("open:")[0]}}}).top', 40)
+  wait(tab, f'{PLACE}.top'.replace('state: document', 'state: null && document'), 40)
   assert tab.console == []
 
 
