@@ -77,7 +77,8 @@ def analysed_run(folder):
   folder.mkdir()
   config = {
     **SMALL,
-    'task': 'classify',
+    'task': {'name': 'classify'},
+    'data': {**SMALL['data'], 'layout': 'image'},
     'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3}]},
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }

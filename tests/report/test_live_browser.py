@@ -1,12 +1,16 @@
 """Tests of the live parts of the page in Chromium, by mouse and by keyboard."""
 
+import dataclasses
 import time
 
 import browser
+import numpy as np
 import pytest
 from report_helpers import analysed_run, training_run
 
+from jaxdl import models
 from jaxdl.report import live, page
+from jaxdl.runs import record
 
 PLACE = """({
   top: Math.round(scrollY - document.getElementById('learning-curves').offsetTop),
@@ -200,3 +204,27 @@ def test_address_restores_what_was_shown(tab, analysed):
   wait(tab, 'restored', [{'image': 123, 'layer': 'conv2'}])
   analysed('#errors')
   assert tab.evaluate('location.hash') == '#errors', 'an anchor is kept'
+
+
+def test_same_image_goes_through_each_network(tab, tmp_path):
+  """The logit of the first class is ± 8 times the sum of the pixels; the others are 0."""
+  runs = []
+  for name, factor in (('one', 8), ('other', -8)):
+    run = record.load(analysed_run(tmp_path / name))
+    kernel = np.zeros((16, 3), np.float32)
+    kernel[:, 0] = factor
+    variables = {'params': {'dense1': {'kernel': kernel, 'bias': np.zeros(3, np.float32)}}}
+    network = models.build(run.config['model']), variables
+    runs.append(dataclasses.replace(run, network=network))
+  file = tmp_path / 'compare.html'
+  file.write_text(page.render(page.several(runs)), encoding='utf-8')
+  visit(tab, file)
+  wait(tab, "document.querySelectorAll('.same-image .tile').length", 4)
+  click(tab, '.same-image li:nth-child(3) button')  # all pixels are 2
+  row = "[...document.querySelectorAll('.probabilities tbody tr')][0].innerText.split(/\\s*\\t\\s*/)"
+  exponentials = np.exp(np.array([8, -8]) * 16 * 2 / 255)
+  expected = [f'{100 * value / (value + 2):.1f} %' for value in exponentials]
+  wait(tab, row, ['cat', *expected])
+  click(tab, '.disagree')
+  wait(tab, "document.querySelector('.found').textContent", '3 of 4 images')
+  assert tab.console == []
