@@ -85,7 +85,7 @@ def _open(file):
 
   address = file.resolve().as_uri()
   try:
-    opened = webbrowser.open(address)
+    opened = webbrowser.open_new_tab(address)
   except (webbrowser.Error, OSError):
     opened = False
   if not opened:

@@ -200,7 +200,7 @@ def test_training_writes_the_page_and_computes_the_same(small, tmp_path, monkeyp
 @pytest.mark.parametrize('found', [True, False])
 def test_open_shows_the_page_or_its_address(run, monkeypatch, capsys, found):
   opened = []
-  monkeypatch.setattr('webbrowser.open', lambda address: opened.append(address) or found)
+  monkeypatch.setattr('webbrowser.open_new_tab', lambda address: opened.append(address) or found)
   assert report.main(['report', str(run), '--open']) == 0
   assert opened == [(run / 'report.html').as_uri()]
   message = f'jaxdl: there is no browser here: open {(run / "report.html").as_uri()} in one\n'
@@ -208,6 +208,6 @@ def test_open_shows_the_page_or_its_address(run, monkeypatch, capsys, found):
 
 
 def test_page_is_not_opened_without_the_flag(run, monkeypatch):
-  monkeypatch.setattr('webbrowser.open', lambda address: pytest.fail('opened'))
+  monkeypatch.setattr('webbrowser.open_new_tab', lambda address: pytest.fail('opened'))
   with contextlib.redirect_stdout(None):
     assert report.main(['report', str(run)]) == 0
