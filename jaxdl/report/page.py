@@ -155,6 +155,8 @@ def render(parts: dict) -> str:
     ('How to run it again', parts['commands'] or analyses),
   ]
   ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
+  if 'Network' in ids:
+    ids['Network'] = 'layers'  # the weights in the page have the id 'network'
   script = (FOLDER / 'page.js').read_text(encoding='utf-8')
   return template(FOLDER / 'page.html').render(
     **parts,
@@ -302,7 +304,7 @@ def _compared(found, labels, *, with_folders):
 
 
 def _best(found, columns, keys):
-  """Returns (row, column) → remark about the best value of each metric, if it is not that of all."""
+  """Returns (row, column) → 'best', for the best value of each metric that differs."""
   marked = {}
   for key in keys:
     known = metrics.find(key)
