@@ -568,7 +568,7 @@ def test_comparison_marks_the_best_run_and_can_be_sorted(run, tmp_path):
   summary = json.loads((other / 'summary.json').read_text())
   (other / 'summary.json').write_text(json.dumps({**summary, 'test_accuracy': 0.9}))
   html = page.render(page.several([record.load(run), record.load(other)]))
-  assert re.findall(r'class="number best">([^<]+)<', html) == ['90.00 %']
+  assert re.findall(r'<mark>([^<]+)</mark>', html) == ['90.00 %']
   assert '<table class="sortable">' in html
 
 
