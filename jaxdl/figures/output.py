@@ -95,9 +95,7 @@ def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> No
   for part in (figure, *figure.findobj(Axes)):
     part.patch.set_visible(False)
   for image in figure.findobj(AxesImage):
-    image.set_interpolation(
-      'none'
-    )  # the file has the pixels as they are; the browser enlarges them
+    image.set_interpolation('none')  # the file has its own pixels, which the browser enlarges
   box = 'tight' if figure.get_layout_engine() is None else None  # without room for the heading
   written = io.StringIO()
   with rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'jaxdl'}):
@@ -114,10 +112,7 @@ def _themed(svg):
   """Replaces the colours of `THEME` in an SVG text by variables of a style sheet."""
   svg = svg[svg.index('<svg') :]
   svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
-  svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
-  svg = re.sub(r'transform="rotate\(-?0 [^"]*\)" ?', '', svg)
-  svg = re.sub(r'(fill|stroke): (#[0-9a-f]{6})\b', _variable, svg)
-  svg = re.sub(r'(-?\d+\.\d{2})\d+', r'\1', svg)  # hundredths of a point
+  svg = re.sub(r'<[^>]+>', lambda tag: _themed_tag(tag[0]), svg)  # texts stay as they are
   light, dark = (
     ' '.join(f'{_name(colour)}: {pair[mode]};' for colour, pair in THEME.items()) for mode in (0, 1)
   )
@@ -126,6 +121,18 @@ def _themed(svg):
     f'@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }} text {{ white-space: pre; }} '
   )
   return svg.replace('<style type="text/css">', f'<style type="text/css">{style}', 1)
+
+
+def _themed_tag(tag):
+  tag = re.sub(r'font-family: [^;"]*', 'font-family: var(--font)', tag)
+  tag = re.sub(r' transform="rotate\(-?0 [^"]*\)"', '', tag)
+  tag = re.sub(r'(fill|stroke): (#[0-9a-f]{6})\b', _variable, tag)
+  return re.sub(r' (?:d|x|y)="[^"]*"', _hundredths, tag)
+
+
+def _hundredths(found):
+  """Cuts the coordinates of an attribute to hundredths of a point."""
+  return re.sub(r'(\.\d{2})\d+', r'\1', found[0])
 
 
 def _variable(found):

@@ -503,7 +503,7 @@ def test_documentation_has_the_glossary_of_the_page():
 
 
 def test_pictures_follow_the_mode_of_the_page(run):
-  figure = figures.lines({'a': ([0, 1], [1, 2])}, xlabel='x', ylabel='y', heading='zebra\nyak')
+  figure = figures.lines({'a': ([0, 1], [1, 2])}, xlabel='0.12345', ylabel='y', heading='zebra\nyak')
   result = view.Result('sanity', figure, {}, {'saliency': {'flagged': True}})
   written = view.write(result, run / 'analysis', step=8, analysis='sanity', flags='')
   assert written == ['sanity.png', 'sanity.svg', 'sanity.json']
@@ -511,6 +511,7 @@ def test_pictures_follow_the_mode_of_the_page(run):
   assert 'stroke: var(--k0072b2)' in svg_text
   assert '#000000' not in svg_text.partition('</style>')[2]
   assert 'zebra' not in svg_text, 'the heading is in the picture too'
+  assert '>0.12345</text>' in svg_text, 'a label was cut like a coordinate'
   picture = next(
     picture
     for section in sections.of_run(record.load(run))
