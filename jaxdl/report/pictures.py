@@ -11,6 +11,7 @@ from typing import Any
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 from jaxdl.views import glossary
+from jaxdl.views.attributions import THRESHOLD
 from jaxdl.views.view import Display
 
 PIXELS = 96 / 72, 96 / 150  # of a page for a point of an SVG file, and a pixel of a PNG file
@@ -103,8 +104,8 @@ def _flagged(record, svg, reading):
     )
   if flagged:
     reading = (
-      f'{reading}. {FLAG}{", ".join(flagged)}: rank correlation above 0.5 with maps without the '
-      'learned weights'
+      f'{reading}. {FLAG}{", ".join(flagged)}: rank correlation above {THRESHOLD} with maps '
+      'without the learned weights'
     )
   return svg, reading
 
