@@ -75,10 +75,20 @@ def save(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
     raise
 
 
+def described(figure: 'matplotlib.figure.Figure') -> str:
+  """The heading of a figure and the note below it, a line each; '' if there are none.
+
+  Args:
+    figure: the figure, before `save_svg`.
+  """
+  note = ' '.join(figure.get_supxlabel().split('\n'))
+  return '\n'.join(filter(None, (figure.get_suptitle(), note)))
+
+
 def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
   """Writes a figure as an SVG file for a page; if that fails, no partial file is left.
 
-  The file has no heading and no background, and a style sheet with the colours of the light and the
+  The file has no heading, no note and no background, and a style sheet with the colours of the light and the
   dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it in other
   formats before.
 
@@ -92,6 +102,7 @@ def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> No
 
   _as_written(figure)
   figure.suptitle('')
+  figure.supxlabel('')
   for part in (figure, *figure.findobj(Axes)):
     part.patch.set_visible(False)
   for image in figure.findobj(AxesImage):

@@ -79,7 +79,8 @@ def picture_rows(
       )
       _fill(axis, picture, signed=column in signed, empty=empty)
       if number == 0 and columns[column]:
-        axis.set_title(columns[column], fontsize=8, gid=f'column-{column}')
+        name = columns[column].replace('\n', ' ')
+        axis.set_title(columns[column], fontsize=8, gid=f'column-{name}')
       if labels and column == 0:
         axis.set_ylabel(labels[number], fontsize=8, rotation=0, ha='right', va='center')
   if heading:
