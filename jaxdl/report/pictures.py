@@ -15,7 +15,7 @@ from jaxdl.views.attributions import THRESHOLD
 from jaxdl.views.view import Display
 
 PIXELS = 96 / 72, 96 / 150  # of a page for a point of an SVG file, and a pixel of a PNG file
-BESIDE = 740  # most pixels of the width of a picture that stands next to another one
+BESIDE = 650  # most pixels of the width of a picture that stands next to another one
 KEPT = " !$'()*,-./:;=?@[]^_`{|}~&+"  # characters that a data URI may contain as they are
 FLAG = '⚑ '
 
