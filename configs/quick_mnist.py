@@ -1,6 +1,11 @@
 """A small convolutional network on MNIST, for the first lesson.
 
     python -m jaxdl.main --config=configs/quick_mnist.py
+
+It is not one of the reports' experiments. It reaches a test accuracy of 97.68 % (seed 0) on all 10,000
+test images, and 95 % after a third of its steps. The command took 58 s of processor time, start and
+compilation included; measured on 2 cores of an Intel Xeon, 2026-11-30, where other programs ran at
+the same time.
 """
 
 import ml_collections

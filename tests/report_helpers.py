@@ -1,12 +1,13 @@
 """Runs on disk for the tests of the report: one that trains, and one with an analysis of errors."""
 
 import json
+import pathlib
 from unittest import mock
 
 import numpy as np
 from helpers import SMALL
 
-from jaxdl.views import predictions
+from jaxdl.views import predictions, subject
 from jaxdl.views.view import Choice, write
 
 CLASSES = ('cat', '</script><b>dog', 'eel')
@@ -15,12 +16,33 @@ LOGITS = np.log(
 )
 
 
-class Seen:
-  """A stand-in of a Subject with five examples: 0 and 2 to 3 are right, 1 and 4 are mistakes."""
+LABELS = np.array([0, 0, 1, 2, 2], np.int32)
 
-  kind, split, classes, step = 'cnn', 'test', CLASSES, 8
-  labels = np.array([0, 0, 1, 2, 2], np.int32)
-  images = np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1).repeat(4, 1).repeat(4, 2) / 255
+
+def pixels(count):
+  """Images [count, 4, 4, 1], each of one grey level: its number."""
+  return np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1).repeat(4, 1).repeat(4, 2)
+
+
+def seen(config):
+  """A Subject with five examples: 0, 2 and 3 are right, 1 and 4 are mistakes."""
+  images = pixels(5).astype(np.float32) / 255
+  return subject.Subject(
+    workdir=pathlib.Path(),
+    name='mnist',
+    split='test',
+    step=8,
+    kind='cnn',
+    model=None,
+    variables={},
+    config=config,
+    classes=CLASSES,
+    inputs=images,
+    labels=LABELS,
+    images=images,
+    targets=None,
+    available=5,
+  )
 
 
 def training_run(folder):
@@ -55,19 +77,20 @@ def analysed_run(folder):
   folder.mkdir()
   config = {
     **SMALL,
-    'task': 'classify',
+    'task': {'name': 'classify'},
+    'data': {**SMALL['data'], 'layout': 'image'},
+    'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3}]},
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }
   (folder / 'config.json').write_text(json.dumps(config))
   with mock.patch.object(predictions, 'all_outputs', lambda subject: LOGITS):
-    for result in predictions._errors(Seen, Choice()):
+    for result in predictions._errors(seen(config), Choice()):
       write(result, folder / 'analysis', step=8, analysis='errors', flags='')
-  pixels = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1).repeat(4, 1).repeat(4, 2)
   np.savez(
     folder / 'examples.npz',
     split=np.array('test'),
     index=np.arange(3, dtype=np.int32),
-    image=pixels,
-    label=Seen.labels[:3],
+    image=pixels(3),
+    label=LABELS[:3],
   )
   return folder

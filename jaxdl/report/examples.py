@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Shaped
@@ -19,11 +20,12 @@ SIDE = 64  # pixels: larger images are stored as JPEG
 QUALITY = 90
 
 
-def of_run(record: Run) -> dict | None:
+def of_run(record: Run, most: int | None = None) -> dict | None:
   """Returns the examples of a run for the page.
 
   Args:
     record: Run.
+    most: maximum number of images, vectors or sequences; None for as many as fit.
 
   Returns:
     None if the run has none, else a dict of plain data:
@@ -47,7 +49,12 @@ def of_run(record: Run) -> dict | None:
     return None
   try:
     with np.load(file) as found:
-      return _shown(_with_mistakes(record, {name: found[name] for name in found.files}))
+      arrays = {name: found[name] for name in found.files}
+    if most is None:
+      arrays = _with_mistakes(record, arrays)
+    elif 'character' not in arrays:
+      arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
+    return shown(arrays)
   except Exception as error:  # zipfile, zlib, NumPy and Pillow raise different exceptions
     raise ValueError(
       f'{file} is damaged ({type(error).__name__}: {error}): delete it and rerun jaxdl.analyze'
@@ -89,26 +96,27 @@ def _with_mistakes(record, found):
   }
 
 
-def _shown(found):
+def shown(found: Mapping[str, np.ndarray]) -> dict:
+  """Converts the arrays of a file of examples to the data of `of_run`."""
   split = str(found['split'])
   if 'character' in found:
     return {'split': split, 'characters': found['character'].tolist()}
-  shown = {'split': split, 'index': found['index'].tolist()}
+  made = {'split': split, 'index': found['index'].tolist()}
   if 'inputs' in found:
-    shown['inputs'] = found['inputs'].tolist()
+    made['inputs'] = found['inputs'].tolist()
   else:
     sprite = _sprite(found['image'])
     count = sprite.pop('count')
-    shown |= sprite
-    shown['index'] = shown['index'][:count]
-  rows = len(shown['index'])
+    made |= sprite
+    made['index'] = made['index'][:count]
+  rows = len(made['index'])
   if 'value' in found:
-    shown['value'] = found['value'][:rows].tolist()
+    made['value'] = found['value'][:rows].tolist()
   elif found['label'].ndim == 2:
-    shown['label'] = [np.flatnonzero(row).tolist() for row in found['label'][:rows]]
+    made['label'] = [np.flatnonzero(row).tolist() for row in found['label'][:rows]]
   else:
-    shown['label'] = found['label'][:rows].tolist()
-  return shown
+    made['label'] = found['label'][:rows].tolist()
+  return made
 
 
 def _sprite(images: Shaped[np.ndarray, 'N H W C']) -> dict:

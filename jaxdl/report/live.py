@@ -21,6 +21,7 @@ SHARE = 0.01  # maximum share of the training time that writing the page may tak
 FIRST = 0.2  # seconds of computation that the first page is expected to take
 SOONEST = 2  # seconds between two pages
 UNKNOWN = 60  # assumed seconds between two pages, if the speed is unknown
+EXAMPLES = 200  # maximum number of examples in the page
 TENSORS, POINTS = 24, 60  # maximum numbers of tensors, and of points of each
 WIDTH, HEIGHT = 160, 56  # size of the drawing of a tensor, in its own units
 
@@ -276,9 +277,13 @@ def _drawing(name, lines):
     'name': name,
     'bands': [' '.join([*points(k), *points(last - k, -1)]) for k in range(last // 2)],
     'middle': ' '.join(points(last // 2)),
-    'low': f'{low:.3g}',
-    'high': f'{high:.3g}',
+    'low': _signed(low),
+    'high': _signed(high),
     'steps': f'steps {int(steps[0]):,} to {int(steps[-1]):,}',
     'width': WIDTH,
     'height': HEIGHT,
   }
+
+
+def _signed(value):
+  return f'{value:.3g}'.replace('-', '−')

@@ -28,18 +28,20 @@ COUNT = 256  # most examples on which the difference is measured
 CHARACTERS = 4096
 
 
-def of_run(record: Run) -> dict[str, Any]:
+def of_run(record: Run, *, exact: bool = False) -> dict[str, Any]:
   """The network of the best checkpoint of a run, for the page.
 
   Args:
     record: Run.
+    exact: whether to describe only a network whose weights are not rounded, so that nothing is
+      compiled.
 
   Returns:
     {'network': as `description`}, or {'reason': a sentence} if it cannot run in the page.
   """
   try:
     found = _network(record)
-    return {'network': description(found, _examples(record, found))}
+    return {'network': description(found, None if exact else _examples(record, found))}
   except (ValueError, OSError) as error:
     return {'reason': f'The network does not run in this page: {error}.'}
 
@@ -69,12 +71,12 @@ def _examples(record, network):
     return kept['inputs'][:COUNT]
 
 
-def description(network: Network, inputs: Shaped[np.ndarray, 'B ...']) -> dict[str, Any]:
+def description(network: Network, inputs: Shaped[np.ndarray, 'B ...'] | None) -> dict[str, Any]:
   """Describes a network for the page.
 
   Args:
     network: the network.
-    inputs: examples, on which the effect of the precision is measured.
+    inputs: examples, on which the effect of the precision is measured; None to allow only float32.
 
   Returns:
     JSON data: 'task', 'classes', 'model', 'targets' of a regression, 'input', 'layers', 'precision'
@@ -87,16 +89,13 @@ def description(network: Network, inputs: Shaped[np.ndarray, 'B ...']) -> dict[s
   layers = page_layers.layers_of(network)
   precision, difference = _precision(network, layers, inputs)
   buffer, described = _Buffer(), []
-  stored = {}  # weights that several layers have are stored once
+  places = {}  # id of an array → its place: an array that two layers have is stored once
   for layer in layers:
     weights = {}
     for name, array in layer.weights.items():
-      key = id(array) if layer.kind != 'tied_dense' or name != 'kernel' else 'embedding kernel'
-      if layer.kind == 'embedding':
-        key = 'embedding kernel'
-      if key not in stored:
-        stored[key] = buffer.add(array, precision)
-      weights[name] = stored[key]
+      if id(array) not in places:
+        places[id(array)] = buffer.add(array, precision)
+      weights[name] = places[id(array)]
     described.append(
       {
         'name': layer.name,
@@ -142,9 +141,15 @@ def _input(network):
 
 def _precision(network, layers, inputs):
   """(precision, difference): the most exact type that the size of the page allows."""
-  parameters = sum(array.size for layer in layers for array in layer.weights.values())
+  arrays = {id(array): array for layer in layers for array in layer.weights.values()}
+  parameters = sum(array.size for array in arrays.values())
   if _characters(4 * parameters) <= MOST_FLOAT32:
     return 'float32', None
+  if inputs is None:
+    raise ValueError(
+      f'its {parameters:,} parameters must be rounded for the page, which is done at the end of the '
+      'training'
+    )
   if parameters < LARGE:
     difference = _difference(network, 'float16', inputs)
     return ('float16', difference) if difference <= TOLERANCE else ('float32', None)

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import datetime
+import functools
 import hashlib
 import os
 import pathlib
@@ -24,6 +25,7 @@ from jaxdl.views import glossary
 if TYPE_CHECKING:
   import jinja2
 
+DATA_IDS = ('network', 'networks', 'examples', 'predictions')  # ids of elements with JSON data
 FOLDER = pathlib.Path(__file__).parent
 
 
@@ -99,6 +101,7 @@ def write_live(
   disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
 
 
+@functools.cache
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
   import jinja2
@@ -154,9 +157,7 @@ def render(parts: dict) -> str:
     ('Config', parts['config']),
     ('How to run it again', parts['commands'] or analyses),
   ]
-  ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
-  if 'Network' in ids:
-    ids['Network'] = 'layers'  # the weights in the page have the id 'network'
+  ids = {name: _id(name) for name, there in named if there}
   script = (FOLDER / 'page.js').read_text(encoding='utf-8')
   return template(FOLDER / 'page.html').render(
     **parts,
@@ -168,6 +169,12 @@ def render(parts: dict) -> str:
     style=style(),
     script=script,
   )
+
+
+def _id(heading):
+  """The id of a section's heading; the elements with data have ids of their own."""
+  place = re.sub(r'\W+', '-', heading.lower())
+  return f'{place}-section' if place in DATA_IDS else place
 
 
 def one(
@@ -189,7 +196,7 @@ def one(
   place = str(record.place) if place is None else place
   layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
   lead = _lead(record)
-  found = sections.of_run(record, pictures=pictures)
+  only = sections.DATA if moment else None
   return {
     'title': record.title,
     'lead': lead,
@@ -198,12 +205,12 @@ def one(
     'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
-    'try_it': try_it.of_run(record, pictures=pictures),
+    'try_it': try_it.of_run(record, pictures=pictures, most=live.EXAMPLES if moment else None),
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': [one for one in found if one['heading'] == sections.DATA] if moment else found,
+    'sections': sections.of_run(record, pictures=pictures, only=only),
     'card': [] if moment else card.of_run(record, lead, layers, place),
     'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),

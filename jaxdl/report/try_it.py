@@ -17,12 +17,14 @@ FILTERS = (('all', 'all'), ('right', 'right'), ('wrong', 'wrong'), ('uncertain',
 WORST = (('all', 'all'), ('worst', 'largest error'))
 
 
-def of_run(record: Run, *, pictures: bool = True) -> dict | None:
+def of_run(record: Run, *, pictures: bool = True, most: int | None = None) -> dict | None:
   """Returns the data of the section for the page template.
 
   Args:
     record: Run.
     pictures: whether to show examples of the data.
+    most: maximum number of examples in the page of a run that trains, whose weights must not need
+      rounding; None for any other run.
 
   Returns:
     None for a run without the facts about its data (of older versions) or without a checkpoint,
@@ -41,14 +43,14 @@ def of_run(record: Run, *, pictures: bool = True) -> dict | None:
   has_network = record.network or any((record.folder / 'checkpoints').glob('[0-9]*'))
   if 'dataset' not in record.config or not has_network:
     return None
-  found = network.of_run(record)
+  found = network.of_run(record, exact=most is not None)
   kind = _kind(record.config)
   if 'reason' not in found and not kind:
     found = {'reason': 'Inputs of this kind cannot be given in the page.'}
   if 'reason' in found:
     return {'kind': 'none', 'reason': found['reason']}
   described = found['network']
-  shown = examples.of_run(record) if pictures else None
+  shown = examples.of_run(record, most) if pictures else None
   return {
     'kind': kind,
     'reason': '',
@@ -85,7 +87,8 @@ def _precision(described):
 
 
 def _settings(config, kind, described):
-  settings = {'bars': min(MOST_BARS, max(1, len(described['classes'])))}
+  names = described['targets']['names'] if described['targets'] else described['classes']
+  settings = {'bars': min(MOST_BARS, len(names))}
   if kind == 'vectors':
     return {**settings, 'features': _features(config)}
   if kind == 'text':

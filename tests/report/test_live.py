@@ -156,7 +156,7 @@ def test_weights_are_drawn_as_bands():
     {'step': 30, 'd/kernel': [-2, -1, 0, 0, 0, 0, 0, 1, 2], 'd/bias': [0] * 9},
   ]
   (drawn,) = live.drawings(lines)
-  assert (drawn['name'], drawn['low'], drawn['high']) == ('d/kernel', '-4', '4')
+  assert (drawn['name'], drawn['low'], drawn['high']) == ('d/kernel', '−4', '4')
   width, height = live.WIDTH, live.HEIGHT
   assert drawn['middle'] == f'0.0,{height / 2:.1f} {width:.1f},{height / 2:.1f}'
   assert drawn['bands'][0] == (

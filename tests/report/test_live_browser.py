@@ -1,16 +1,20 @@
 """Tests of the live parts of the page in Chromium, by mouse and by keyboard."""
 
+import dataclasses
 import time
 
 import browser
+import numpy as np
 import pytest
 from report_helpers import analysed_run, training_run
 
+from jaxdl import models
 from jaxdl.report import live, page
+from jaxdl.runs import record
 
 PLACE = """({
   top: Math.round(scrollY - document.getElementById('learning-curves').offsetTop),
-  open: document.querySelector('details').open,
+  open: document.querySelector('#config + details').open,
   focused: document.activeElement.localName,
   state: document.querySelector('.live .state').textContent,
 })"""
@@ -71,8 +75,8 @@ def write(run, step, every=0.0):
 def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   run = training_run(tmp_path / 'run')
   visit(tab, write(run, 8))
-  tab.evaluate("document.querySelector('details').open = true")
-  tab.evaluate("document.querySelector('summary').focus({preventScroll: true})")
+  tab.evaluate("document.querySelector('#config + details').open = true")
+  tab.evaluate("document.querySelector('#config + details summary').focus({preventScroll: true})")
   tab.evaluate("scrollTo({top: document.getElementById('learning-curves').offsetTop + 40})")
   before = tab.evaluate(PLACE)
   assert before == {
@@ -85,8 +89,8 @@ def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   wait(tab, PLACE, {**before, 'state': 'training, step 9 of 1,200'})
   page.write_page_and_card(run)  # the training has ended
   wait(tab, "document.querySelector('.live')", None)
-  wait(tab, "document.querySelector('details').open", True)
-  wait(tab, f'({PLACE.partition("open:")[0]}}}).top', 40)
+  wait(tab, "document.querySelector('#config + details').open", True)
+  wait(tab, f'{PLACE}.top'.replace('state: document', 'state: null && document'), 40)
   assert tab.console == []
 
 
@@ -200,3 +204,27 @@ def test_address_restores_what_was_shown(tab, analysed):
   wait(tab, 'restored', [{'image': 123, 'layer': 'conv2'}])
   analysed('#errors')
   assert tab.evaluate('location.hash') == '#errors', 'an anchor is kept'
+
+
+def test_same_image_goes_through_each_network(tab, tmp_path):
+  """The logit of the first class is ± 8 times the sum of the pixels; the others are 0."""
+  runs = []
+  for name, factor in (('one', 8), ('other', -8)):
+    run = record.load(analysed_run(tmp_path / name))
+    kernel = np.zeros((16, 3), np.float32)
+    kernel[:, 0] = factor
+    variables = {'params': {'dense1': {'kernel': kernel, 'bias': np.zeros(3, np.float32)}}}
+    network = models.build(run.config['model']), variables
+    runs.append(dataclasses.replace(run, network=network))
+  file = tmp_path / 'compare.html'
+  file.write_text(page.render(page.several(runs)), encoding='utf-8')
+  visit(tab, file)
+  wait(tab, "document.querySelectorAll('.same-image .tile').length", 4)
+  click(tab, '.same-image li:nth-child(3) button')  # all pixels are 2
+  row = "[...document.querySelectorAll('.probabilities tbody tr')][0].innerText.split(/\\s*\\t\\s*/)"
+  exponentials = np.exp(np.array([8, -8]) * 16 * 2 / 255)
+  expected = [f'{100 * value / (value + 2):.1f} %' for value in exponentials]
+  wait(tab, row, ['cat', *expected])
+  click(tab, '.disagree')
+  wait(tab, "document.querySelector('.found').textContent", '3 of 4 images')
+  assert tab.console == []

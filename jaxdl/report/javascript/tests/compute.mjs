@@ -22,7 +22,8 @@ function compute({ pixels, inputs, target, cam, at = [], rule, characters, repea
       found.outputs[name] = { data: list(data), shape };
     }
     found.probabilities = list(trace.probabilities);
-    if (target !== undefined) Object.assign(found, attributions(trace, given, target, cam, at, rule));
+    if (target !== undefined)
+      Object.assign(found, attributions(trace, given, target, cam, at, rule));
     found.milliseconds = timed(given, repeats);
   }
   if (characters) found.steps = readOn(characters);

@@ -120,25 +120,18 @@ test('characters are drawn by their probability and the temperature', () => {
   assert.equal(drawn(logits, 0.5, 0.09), 0);
 });
 
-test('filters: of a convolution, and of a dense layer as the maps that it reads', () => {
+test('filters: of a convolution, of a dense layer as its maps, of a recurrent unit by gate', () => {
+  const kernel = (shape, data) => ({ kernel: { shape, data: Float32Array.from(data) } });
   const conv = {
-    name: 'conv1',
     kind: 'conv',
     sources: [''],
-    output_shape: [2, 1, 2],
-    weights: { kernel: { shape: [1, 2, 1, 2] } },
+    outputShape: [2, 1, 2],
+    weights: kernel([1, 2, 1, 2], [1, 2, 3, 4]),
   };
-  const flatten = { name: 'flatten', kind: 'flatten', output_shape: [4], weights: {} };
-  const dense = {
-    name: 'logits',
-    kind: 'dense',
-    output_shape: [3],
-    weights: { kernel: { shape: [4, 3] } },
-  };
-  const description = { layers: [conv, flatten, dense] };
-  const values = { conv1: [1, 2, 3, 4], logits: [...Array(12).keys()] };
-  const network = { weights: name => Float32Array.from(values[name]) };
-  const filter = filterOf(description, network, conv, 1);
+  const flatten = { kind: 'flatten', outputShape: [4], weights: {} };
+  const dense = { kind: 'dense', outputShape: [3], weights: kernel([4, 3], Array(12).keys()) };
+  const network = { layers: [conv, flatten, dense] };
+  const filter = filterOf(network, conv, 1);
   assert.deepEqual(
     [[...filter.data], filter.shape],
     [
@@ -146,7 +139,7 @@ test('filters: of a convolution, and of a dense layer as the maps that it reads'
       [1, 2, 1],
     ],
   );
-  const unit = filterOf(description, network, dense, 2);
+  const unit = filterOf(network, dense, 2);
   assert.deepEqual(
     [[...unit.data], unit.shape],
     [
@@ -154,7 +147,13 @@ test('filters: of a convolution, and of a dense layer as the maps that it reads'
       [2, 1, 2],
     ],
   );
-  assert.equal(filterOf(description, network, flatten, 0), null);
+  assert.equal(filterOf(network, flatten, 0), null);
+  const gru = {
+    kind: 'gru',
+    outputShape: [5, 2],
+    weights: { input_kernel: { shape: [1, 6], data: Float32Array.of(0, 1, 2, 3, 4, 5) } },
+  };
+  assert.deepEqual([...filterOf(network, gru, 1).data], [1, 3, 5]);
 });
 
 test('numbers for people', () => {

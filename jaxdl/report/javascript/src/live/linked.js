@@ -33,7 +33,7 @@ function startGallery(predictions, images) {
     const [truth, predicted] = [predictions.label[place], predictions.predicted[place]];
     const names = [truth, ...(truth === predicted ? [] : [predicted])];
     const share = (predictions.confidence[place] / 10).toFixed(0);
-    return `${names.map(name => predictions.classes[name]).join(' → ')} (${share} %)`;
+    return `${names.map(name => predictions.classes[name]).join(' → ')} (${share}\u00a0%)`;
   };
   const draw = selection => {
     const found = matching(predictions, selection);

@@ -9,10 +9,10 @@ const MOST = 128; // sliders
 const SAMPLE = 12; // examples whose codes give the range of the sliders
 
 /** The name of the layer with the code: the smallest output. */
-export function codeLayer(description) {
-  const flat = description.layers.filter(layer => layer.output_shape.length === 1);
+export function codeLayer(network) {
+  const flat = network.layers.filter(layer => layer.outputShape.length === 1);
   if (!flat.length) return null;
-  return flat.reduce((a, b) => (b.output_shape[0] < a.output_shape[0] ? b : a)).name;
+  return flat.reduce((a, b) => (b.outputShape[0] < a.outputShape[0] ? b : a)).name;
 }
 
 /** Starts the section. */
@@ -23,7 +23,7 @@ export function start(section, { description, run, examples, settings }) {
   const speaker = voice(section);
   const headline = find('.headline');
   const rotation = find('[data-set="rotation"]');
-  const layer = codeLayer(description);
+  const layer = codeLayer(run.network);
   const state = { pixels: null, inputs: null, place: null, code: null };
 
   const turned = pixels =>
@@ -111,7 +111,7 @@ export function start(section, { description, run, examples, settings }) {
       slider.addEventListener('input', () => {
         state.code[i] = Number(slider.value);
         slider.title = number(state.code[i]);
-        const trace = run.other(network => network.from(layer, state.code));
+        const trace = run.network.from(layer, state.code, run.trace(state.inputs));
         shown(trace.probabilities, 'of the changed code');
       });
       sliders.push(slider);
@@ -131,34 +131,53 @@ export function start(section, { description, run, examples, settings }) {
   function range(images) {
     let found = Math.max(...Array.from(state.code, Math.abs));
     for (let place = 0; place < Math.min(SAMPLE, images?.count ?? 0); place++) {
-      const trace = run.other(network => network.forward(prepare(images.pixels(place))));
+      const trace = run.network.forward(prepare(images.pixels(place)));
       for (const value of trace.outputs.get(layer).data) found = Math.max(found, Math.abs(value));
     }
     return 1.2 * found || 1;
   }
 
   find('[data-do="code"]').addEventListener('click', encode);
-  rotation?.addEventListener('input', () => {
+  function turn() {
     find('output.rotation').textContent = `${rotation.value}°`;
     encode();
+  }
+  rotation?.addEventListener('input', () => {
+    turn();
+    tell();
   });
 
+  let quiet = true; // until the first example is shown
   function tell() {
+    if (quiet) return;
     announce({
       image: state.place === null ? null : examples.index[state.place],
+      drawing: board.drawing(),
+      rotation: rotation ? Number(rotation.value) || null : null,
       ...inside.state(),
     });
+  }
+
+  function restore(wanted) {
+    board.restore(wanted.drawing);
+    if (rotation && Number.isFinite(Number(wanted.rotation))) {
+      rotation.value = wanted.rotation;
+      turn();
+    }
+    inside.restore(wanted);
   }
 
   onColours(() => inside.show());
   connect({
     examples,
+    ready: strip.ready,
     pick: place => strip.ready.then(() => strip.pick(place)),
-    restore: wanted => inside.restore(wanted),
+    restore,
   });
   given(new Uint8Array(height * width * channels).fill(settings.drawing?.light ? 255 : 0));
   return strip.ready.then(images => {
     if (images) strip.pick(0);
+    quiet = false;
     makeSliders(layer ? range(images) : 1);
   });
 }

@@ -46,6 +46,7 @@ export function bars(root, { classes, task, choose }) {
         name.textContent = name.title = classes[place];
       }
       fill.style.transform = `scaleX(${share})`;
+      value.title = values[place].toPrecision(7);
       value.textContent = task === 'regress' ? number(values[place]) : percent(values[place]);
       button.classList.toggle('top', task === 'multi_label' ? values[place] > 0.5 : place === top);
       button.classList.toggle('truth', [label].flat().includes(place));

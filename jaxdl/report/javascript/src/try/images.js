@@ -1,10 +1,10 @@
 // "Try it" for networks that classify images, give them several labels or predict values.
 import { bars } from './bars.js';
-import { number, percent, signed } from './dom.js';
+import { eachFrame, number, percent, signed } from './dom.js';
 import { best } from './examples.js';
 import { explain, NAMES } from './explaining.js';
 import { layers } from './layers.js';
-import { announce, connect, exampleStrip, inputs, voice } from './parts.js';
+import { announce, connect, exampleStrip, inputs, namesOf, voice } from './parts.js';
 import { drawImage, drawOver, greatest, onColours } from './pictures.js';
 
 const LATER = 120; // milliseconds without a change, after which the explanation is computed
@@ -12,7 +12,8 @@ const COVER = 0.2; // side of the window that the pointer covers, as a share of 
 
 /** Starts the section. */
 export function start(section, { description, run, examples, settings }) {
-  const { classes, task } = description;
+  const { task } = description;
+  const classes = namesOf(description);
   const { image } = settings;
   const find = selector => section.querySelector(selector);
   const speaker = voice(section);
@@ -23,6 +24,8 @@ export function start(section, { description, run, examples, settings }) {
   const method = find('[data-set="method"]');
   const state = { pixels: null, inputs: null, label: undefined, place: null, chosen: null };
   let timer = null;
+
+  const showLayers = eachFrame(() => inside.show()); // after the bars
 
   const target = () => state.chosen ?? best(run.trace(state.inputs).probabilities);
   const answer = bars(find('.bars'), { classes, task: task.name, choose });
@@ -83,7 +86,7 @@ export function start(section, { description, run, examples, settings }) {
     cover.hidden = true;
     note.textContent = resting();
     drawImage(picture, state.pixels, image);
-    inside.show();
+    showLayers();
     clearTimeout(timer);
     if (method.value) timer = setTimeout(showMap, LATER);
   }
@@ -107,7 +110,7 @@ export function start(section, { description, run, examples, settings }) {
 
   function showMap() {
     const at = target();
-    const found = explain(method.value, run, description, state.inputs, at, image);
+    const found = explain(method.value, run.network, state.inputs, at, image);
     drawOver(picture, state.pixels, image, found.map, greatest(found.map));
     const about = `${NAMES[method.value]} for ${classes[at]}${found.layer ? ` (${found.layer})` : ''}`;
     note.textContent = found.empty
@@ -145,7 +148,7 @@ export function start(section, { description, run, examples, settings }) {
     }
     const at = target();
     const before = run.trace(state.inputs).logits[at];
-    const trace = run.other(network => network.forward(network.prepare(pixels)));
+    const trace = run.network.forward(run.network.prepare(pixels));
     answer.show(trace.probabilities, state.label, at);
     const after = trace.logits[at];
     note.textContent =
@@ -190,9 +193,12 @@ export function start(section, { description, run, examples, settings }) {
     if (!cover.hidden) show();
   }
 
+  let quiet = true; // until the first example is shown
   function tell() {
+    if (quiet) return;
     announce({
       image: state.place === null ? null : examples.index[state.place],
+      drawing: board.drawing(),
       class: state.chosen,
       method: method.value || null,
       ...inside.state(),
@@ -204,14 +210,23 @@ export function start(section, { description, run, examples, settings }) {
       state.chosen = Number(wanted.class);
     }
     if (wanted.method && NAMES[wanted.method]) method.value = wanted.method;
+    board.restore(wanted.drawing);
     inside.restore(wanted);
     show();
   }
 
   onColours(show);
-  connect({ examples, pick: place => strip.ready.then(() => strip.pick(place)), restore });
+  connect({
+    examples,
+    ready: strip.ready,
+    pick: place => strip.ready.then(() => strip.pick(place)),
+    restore,
+  });
   const blank = new Uint8Array(image.height * image.width * image.channels);
   if (settings.drawing?.light) blank.fill(255);
   given(blank);
-  return strip.ready.then(() => strip.pick(0));
+  return strip.ready.then(() => {
+    strip.pick(0);
+    quiet = false;
+  });
 }

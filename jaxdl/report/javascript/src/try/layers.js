@@ -24,10 +24,8 @@ const KINDS = {
 const STRONGEST = 8;
 
 /** The layers that are shown, in their order. */
-export function shownLayers(description, outputs) {
-  return description.layers.filter(
-    layer => !HIDDEN.includes(layer.kind) && outputs.has(layer.name),
-  );
+export function shownLayers(network, outputs) {
+  return network.layers.filter(layer => !HIDDEN.includes(layer.kind) && outputs.has(layer.name));
 }
 
 /**
@@ -55,7 +53,7 @@ export function layers(root, options) {
   let channel = null;
 
   function begin(outputs) {
-    shown = shownLayers(description, outputs);
+    shown = shownLayers(run.network, outputs);
     slider.max = shown.length - 1;
     ticks.replaceChildren(
       ...shown.map((one, place) =>
@@ -198,7 +196,7 @@ export function layers(root, options) {
   }
 
   function showFilter() {
-    const found = filterOf(description, run.network, layer, channel);
+    const found = filterOf(run.network, layer, channel);
     parts.filter.hidden = !found;
     parts.filterText.textContent = found ? found.text : 'No weights of its own.';
     if (!found) return;
@@ -226,7 +224,7 @@ export function layers(root, options) {
       part += slope[i] * ablated[i];
       ablated[i] = 0;
     }
-    const without = run.other(network => network.from(layer.name, ablated));
+    const without = run.network.from(layer.name, ablated, trace);
     const after = [without.logits[target], without.probabilities[target]];
     const name = options.targetName(target);
     parts.part.textContent = `Gradient × activation for ${name}: ${signed(part)}.`;
@@ -247,7 +245,7 @@ export function layers(root, options) {
     parts.strongestText.textContent = count
       ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}; the frame is the place.`
       : '';
-    const output = [layer.output_shape].flat();
+    const output = layer.outputShape;
     parts.strongest.replaceChildren(
       ...found.map(([example, value]) => {
         const thumb = options.thumbnail(example);
@@ -289,12 +287,12 @@ export function layers(root, options) {
     show,
     state: () => ({ layer: layer?.name, channel }),
     restore(wanted) {
+      if (!layer) show();
       const place = shown.findIndex(one => one.name === wanted.layer);
       if (place < 0) return;
       select(place);
       if (wanted.channel !== undefined && wanted.channel !== null) {
-        const size = shown[place].output_shape;
-        const last = [size].flat().slice(-1)[0];
+        const last = shown[place].outputShape.at(-1);
         const found = Number(wanted.channel);
         channel = Number.isInteger(found) && found >= 0 && found < last ? found : null;
       }

@@ -9,7 +9,7 @@ const SHIFT = 0.1;
  * @param {HTMLCanvasElement} canvas
  * @param {{light: boolean, pen: () => number, changed: (strokes) => void, say: (text) => void}}
  *   options `light`: dark ink on a light background; `pen`: width as a share of the side.
- * @returns {{clear, undo, redraw, strokes}}
+ * @returns {{clear, undo, redraw, show, strokes}}
  */
 export function pad(canvas, options) {
   const strokes = [];
@@ -140,6 +140,13 @@ export function pad(canvas, options) {
     if (!quiet) options.changed(strokes);
   }
 
+  /** Shows other strokes. */
+  function show(others) {
+    strokes.splice(0, strokes.length, ...others);
+    redraw();
+    options.changed(strokes);
+  }
+
   redraw();
-  return { clear, undo, redraw, strokes };
+  return { clear, undo, redraw, show, strokes };
 }

@@ -9,6 +9,11 @@ import { decode, listen } from './upload.js';
 
 const SLOW = 150; // milliseconds of a forward pass: examples are then computed on demand only
 
+/** The names of the outputs: classes, labels, or targets of a regression. */
+export function namesOf({ task, classes, targets }) {
+  return task.name === 'regress' ? targets.names : classes;
+}
+
 /** Returns functions that say a text: to screen readers, after a pause; and in the page. */
 export function voice(section) {
   const live = section.querySelector('.try-live');
@@ -31,7 +36,7 @@ export function voice(section) {
  * Connects the drawing area and the opening of images.
  *
  * @param options `settings`, `voice`, `given(pixels, origin)` for a new input in 0..255.
- * @returns {{clear(), redraw()}}
+ * @returns {{clear(), drawing(), restore(text)}}
  */
 export function inputs(section, { settings, voice, given }) {
   const { drawing, image } = settings;
@@ -74,7 +79,32 @@ export function inputs(section, { settings, voice, given }) {
       voice.show(error.message);
     }
   });
-  return { clear: () => board?.clear({ quiet: true }) };
+  return {
+    clear: () => board?.clear({ quiet: true }),
+    drawing: () => (board?.strokes.length ? written(board.strokes) : null),
+    restore(text) {
+      const found = board && text ? read(text) : [];
+      if (found.length) board.show(found);
+    },
+  };
+}
+
+// Strokes as a text, which the page keeps when it is reloaded: '12,40 13,52;…', in thousandths.
+function written(found) {
+  const point = ([x, y]) => `${Math.round(1000 * x)},${Math.round(1000 * y)}`;
+  return found.map(stroke => stroke.map(point).join(' ')).join(';');
+}
+
+function read(text) {
+  return String(text)
+    .split(';')
+    .map(stroke =>
+      stroke
+        .split(' ')
+        .map(point => point.split(',').map(value => Number(value) / 1000))
+        .filter(([x, y]) => x >= 0 && x <= 1 && y >= 0 && y <= 1),
+    )
+    .filter(stroke => stroke.length);
 }
 
 /**
@@ -86,7 +116,8 @@ export function inputs(section, { settings, voice, given }) {
  */
 export function exampleStrip(section, options) {
   const { examples, description, run } = options;
-  const { classes, task } = description;
+  const { task } = description;
+  const classes = namesOf(description);
   const answers = [];
   const greatest = new Map();
   const found = {
@@ -145,7 +176,7 @@ export function exampleStrip(section, options) {
     whenIdle(() => {
       if (place >= found.images.count) return true;
       const pixels = found.images.pixels(place);
-      const trace = run.other(network => network.forward(options.prepare(pixels)));
+      const trace = run.network.forward(options.prepare(pixels));
       for (const [layer, output] of trace.outputs) {
         if (!greatest.has(layer)) greatest.set(layer, []);
         greatest.get(layer)[place] = maxima(output);
@@ -187,7 +218,7 @@ export function exampleStrip(section, options) {
 }
 
 /** Listens for the events of the other parts of the page. */
-export function connect({ examples, pick, restore }) {
+export function connect({ examples, ready, pick, restore }) {
   const places = new Map((examples?.index ?? []).map((index, place) => [index, place]));
   const load = index => {
     const place = places.get(Number(index));
@@ -200,7 +231,7 @@ export function connect({ examples, pick, restore }) {
   });
   document.addEventListener('jaxdl:restore', event => {
     if (event.detail.image !== undefined) load(event.detail.image);
-    restore(event.detail);
+    ready.then(() => restore(event.detail));
   });
 }
 

@@ -1,9 +1,9 @@
-// Runs the network. A trace is valid until the next run, whose arrays may be the same memory.
+// Runs the network; the last input is computed once.
 
-/** Wraps a network; `trace(inputs)` computes only if another run came between. */
+/** Wraps a network: `trace(inputs)` and `cost()`, the milliseconds of a forward pass. */
 export function runner(network) {
   let last = null;
-  let cost = 0; // milliseconds of a forward pass
+  let cost = 0;
 
   function trace(inputs) {
     if (last?.inputs === inputs) return last.trace;
@@ -14,13 +14,7 @@ export function runner(network) {
     return last.trace;
   }
 
-  /** Runs other computations with the network, after which the trace is computed again. */
-  function other(compute) {
-    last = null;
-    return compute(network);
-  }
-
-  return { network, trace, other, cost: () => cost };
+  return { network, trace, cost: () => cost };
 }
 
 /** A seed for `network.gradient`: 1 at one logit. */

@@ -9,6 +9,7 @@ const BUDGET = 12; // milliseconds of reading in each frame
 const SURPRISING = 8; // bits that get the strongest colour
 const FIRST = 160; // characters of the data that are shown at the beginning
 const MOST = 4000;
+const UNITS = ['rnn', 'lstm', 'gru', 'attention', 'residual', 'dense']; // kinds whose units are shown
 
 /** Starts the section. */
 export function start(section, { description, run, examples }) {
@@ -42,6 +43,7 @@ export function start(section, { description, run, examples }) {
     written = null;
     here = null;
     changed();
+    tell();
   });
 
   function changed() {
@@ -161,9 +163,8 @@ export function start(section, { description, run, examples }) {
   function prepareUnits() {
     const layer = set('layer');
     if (layer.options.length || !text.read.length) return;
-    const { outputs } = text.read[0];
-    for (const one of description.layers) {
-      if (!outputs.has(one.name) || ['dropout', 'embedding', 'dense'].includes(one.kind)) continue;
+    for (const one of run.network.layers) {
+      if (one.name === 'logits' || !UNITS.includes(one.kind)) continue;
       layer.append(element('option', { value: one.name, text: one.name }));
     }
     layer.selectedIndex = layer.options.length - 1;
@@ -248,6 +249,7 @@ export function start(section, { description, run, examples }) {
   function tell() {
     const unit = set('colour').value === 'unit';
     announce({
+      text: input.value,
       layer: unit ? set('layer').value : null,
       channel: unit ? Number(set('unit').value) : null,
     });
@@ -256,8 +258,13 @@ export function start(section, { description, run, examples }) {
   onColours(show);
   connect({
     examples: null,
+    ready: Promise.resolve(),
     pick() {},
     restore(found) {
+      if (typeof found.text === 'string' && found.text !== input.value) {
+        input.value = found.text;
+        changed();
+      }
       const known = [...set('layer').options].some(option => option.value === found.layer);
       if (!known) return;
       set('colour').value = 'unit';

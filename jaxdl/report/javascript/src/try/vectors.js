@@ -2,11 +2,12 @@
 import { bars } from './bars.js';
 import { element, number, percent } from './dom.js';
 import { best } from './examples.js';
-import { announce, connect, voice } from './parts.js';
+import { announce, connect, namesOf, voice } from './parts.js';
 
 /** Starts the section. */
 export function start(section, { description, run, examples, settings }) {
-  const { classes, task, input } = description;
+  const { task, input } = description;
+  const classes = namesOf(description);
   const find = selector => section.querySelector(selector);
   const [note, headline, chosen] = [
     find('.fields-note'),
@@ -70,7 +71,7 @@ export function start(section, { description, run, examples, settings }) {
     if (Number.isInteger(place) && place >= 0 && place <= last) pick(place);
     else note.textContent = `give an integer from 0 to ${last}`;
   });
-  connect({ examples, pick, restore() {} });
+  connect({ examples, ready: Promise.resolve(), pick, restore() {} });
   if (examples) pick(0);
   else show();
   return Promise.resolve();

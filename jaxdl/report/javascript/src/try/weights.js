@@ -1,5 +1,10 @@
 // The weights of one channel as a picture.
 
+const GATES = {
+  1: '',
+  3: ', a row for each gate: update, reset, candidate',
+  4: ', a row for each gate: input, forget, candidate, output',
+};
 const MOST = 64; // input channels of a filter that are drawn
 
 /**
@@ -9,15 +14,15 @@ const MOST = 64; // input channels of a filter that are drawn
  *   each input channel; of a dense unit, its weights, arranged as the maps that it reads; of a
  *   recurrent unit, its weights from the inputs for each gate.
  */
-export function filterOf(description, network, layer, channel) {
+export function filterOf(network, layer, channel) {
   const kernel = layer.weights.kernel ?? layer.weights.input_kernel;
   if (!kernel) return null;
-  const { shape } = kernel;
-  const values = network.weights(layer.name, layer.weights.kernel ? 'kernel' : 'input_kernel');
+  const { data, shape } = kernel;
   if (layer.kind === 'conv' || layer.kind === 'depthwise_conv') {
-    return ofConvolution(layer, shape, values, channel);
+    return ofConvolution(layer, shape, data, channel);
   }
-  if (layer.kind === 'dense') return ofDense(description, layer, shape, values, channel);
+  if (layer.kind === 'dense') return ofDense(network, layer, shape, data, channel);
+  if (layer.weights.input_kernel) return ofRecurrent(layer, shape, data, channel);
   return null;
 }
 
@@ -40,10 +45,10 @@ function ofConvolution(layer, [height, width, inputs, outputs], values, channel)
   return found;
 }
 
-function ofDense(description, layer, [inputs, outputs], values, channel) {
+function ofDense(network, layer, [inputs, outputs], values, channel) {
   const data = new Float32Array(inputs);
   for (let from = 0; from < inputs; from++) data[from] = values[from * outputs + channel];
-  const before = mapsBefore(description, layer, inputs);
+  const before = mapsBefore(network, layer, inputs);
   return {
     data,
     shape: before ?? [inputs],
@@ -52,12 +57,26 @@ function ofDense(description, layer, [inputs, outputs], values, channel) {
 }
 
 // The shape of the maps that were flattened before a layer; null if there are none.
-function mapsBefore(description, layer, inputs) {
-  const place = description.layers.indexOf(layer);
-  for (const before of description.layers.slice(0, place).reverse()) {
-    const shape = before.output_shape;
+function mapsBefore(network, layer, inputs) {
+  const place = network.layers.indexOf(layer);
+  for (const before of network.layers.slice(0, place).reverse()) {
+    const shape = before.outputShape;
     if (shape.length === 3 && shape[0] * shape[1] * shape[2] === inputs) return shape;
     if (!['flatten', 'dropout'].includes(before.kind)) return null;
   }
   return null;
+}
+
+// The weights from the inputs, one row for each gate.
+function ofRecurrent(layer, [inputs, width], values, unit) {
+  const units = layer.outputShape.at(-1);
+  const gates = width / units;
+  const data = new Float32Array(gates * inputs);
+  for (let gate = 0; gate < gates; gate++) {
+    for (let from = 0; from < inputs; from++) {
+      data[gate * inputs + from] = values[from * width + gate * units + unit];
+    }
+  }
+  const names = GATES[gates];
+  return { data, shape: [gates, inputs], text: `Its weights from the inputs${names}` };
 }
