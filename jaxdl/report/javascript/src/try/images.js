@@ -115,7 +115,7 @@ export function start(section, { description, run, examples, settings }) {
     const about = `${NAMES[method.value]} for ${classes[at]}${found.layer ? ` (${found.layer})` : ''}`;
     note.textContent = found.empty
       ? `${about}: nothing positive.`
-      : `${about}: blue is evidence for it, orange against it.`;
+      : `${about}: blue is evidence for it${method.value === 'cam' ? '' : ', orange against it'}.`;
   }
 
   function choose(place) {

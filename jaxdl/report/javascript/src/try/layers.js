@@ -1,7 +1,7 @@
 // Inside the network: a slider from layer to layer, the maps of the layer, and one of its channels.
 import { element, number, percent, signed } from './dom.js';
 import { strongest } from './examples.js';
-import { drawImage, drawLine, greatest, onColours } from './pictures.js';
+import { drawImage, drawLine, greatest, onColours, strong } from './pictures.js';
 import { seedOf } from './runner.js';
 import { arrange, channelAt, draw, frame, moved, ofChannel } from './tiles.js';
 import { filterOf } from './weights.js';
@@ -102,10 +102,10 @@ export function layers(root, options) {
       canvas.setAttribute('aria-label', `Channels of ${layer.name}`);
       canvas.setAttribute('aria-valuemax', plan.channels - 1);
     }
-    const scale = greatest(output.data);
+    const scale = strong(output.data);
     draw(canvas, output, plan, scale);
     title.textContent = `${describe(layer)}: ${dimensions(output.shape)}`;
-    legend.textContent = `Largest value ${number(scale)}.`;
+    legend.textContent = `Full colour from ${number(scale)}.`;
     place();
     if (channel !== null) showChannel(current, output, scale);
     else emptyChannel();
@@ -235,6 +235,7 @@ export function layers(root, options) {
   }
 
   function showStrongest() {
+    const output = layer.outputShape;
     const scores = options.maxima.get(layer.name) ?? [];
     const values = Array.from({ length: options.examples?.count ?? 0 }, (_, place) =>
       scores[place] ? scores[place].values[channel] : undefined,
@@ -243,9 +244,8 @@ export function layers(root, options) {
     const done = scores.reduce(sum => sum + 1, 0);
     const count = options.examples?.count ?? 0;
     parts.strongestText.textContent = count
-      ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}; the frame is the place.`
+      ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}${output.length === 3 ? '; the frame marks the place' : ''}.`
       : '';
-    const output = layer.outputShape;
     parts.strongest.replaceChildren(
       ...found.map(([example, value]) => {
         const thumb = options.thumbnail(example);
