@@ -58,6 +58,7 @@ export function start(section, { description, run, examples, settings }) {
     caption: place => strip.caption(place),
     pick: place => strip.pick(place),
     targetName: place => classes[place],
+    effect,
     changed: tell,
   });
   const board = inputs(section, {
@@ -89,6 +90,15 @@ export function start(section, { description, run, examples, settings }) {
     showLayers();
     clearTimeout(timer);
     if (method.value) timer = setTimeout(showMap, LATER);
+  }
+
+  function effect(trace, without, at) {
+    if (task.name === 'regress') {
+      return `${number(trace.probabilities[at])} → ${number(without.probabilities[at])}.`;
+    }
+    const logits = [trace, without].map(one => number(one.logits[at])).join(' → ');
+    const shares = [trace, without].map(one => percent(one.probabilities[at])).join(' → ');
+    return `logit ${logits} (${shares}).`;
   }
 
   function said(probabilities) {
