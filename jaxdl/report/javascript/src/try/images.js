@@ -47,7 +47,6 @@ export function start(section, { description, run, examples, settings }) {
     progress: () => inside.refreshStrongest(),
   });
   const inside = layers(find('.try-layers'), {
-    description,
     run,
     current: () => state.inputs && { inputs: state.inputs, target: target() },
     get examples() {

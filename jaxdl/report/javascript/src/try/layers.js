@@ -32,7 +32,7 @@ export function shownLayers(network, outputs) {
  * Fills the part "Inside the network".
  *
  * @param {HTMLElement} root
- * @param options `description`, `run` (runner), `current()` → {inputs, target} or null (the
+ * @param options `run` (runner), `current()` → {inputs, target} or null (the
  *   target is null if no output is explained),
  *   `examples` ({count, pixels, shape}), `maxima` (layer → place → {values, places}),
  *   `thumbnail(place)`, `pick(place)`, `caption(place)`, `targetName(target)`, `changed()`, and
@@ -40,7 +40,7 @@ export function shownLayers(network, outputs) {
  * @returns {{show(), state(), restore(), refreshStrongest()}}
  */
 export function layers(root, options) {
-  const { description, run } = options;
+  const { run } = options;
   const slider = root.querySelector('.layer-slider');
   const title = root.querySelector('.layer-title');
   const ticks = root.querySelector('.layer-ticks');
