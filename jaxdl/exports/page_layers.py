@@ -11,8 +11,6 @@ from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
 from jaxdl.models.transformer import Transformer
 
-Weights = dict
-
 
 def layers_of(network: Network) -> list[Layer]:
   """Returns the layers of a network in order, with sources and output shapes.
@@ -43,7 +41,8 @@ def layers_of(network: Network) -> list[Layer]:
 
 def _refusal(format, what, why):
   del format
-  return ValueError(f'{what} is {why}' if why.startswith('a ') else f'{what} is one {why}')
+  does = why.removeprefix('which ')
+  return ValueError(f'{what} is {why}' if does == why else f'{what} {does}')
 
 
 def _of_recurrent(network, model):
@@ -90,7 +89,7 @@ class _Chain:
   def __init__(self, network: Network, width: int):
     self.network, self.width, self.found = network, width, []
 
-  def add(self, name, kind, settings=None, *, width=None, sources=(), weights: Weights | None = None):
+  def add(self, name, kind, settings=None, *, width=None, sources=(), weights=None):
     """Adds a layer with outputs [width], by default of as many numbers as its inputs."""
     sources = sources or (self.found[-1].name if self.found else '',)
     outputs = self.width if width is None else width
@@ -128,7 +127,7 @@ def _of_transformer(network, model):
   if not model.tie:
     chain.add('logits', 'dense', {'activation': None}, width=model.classes)
     return chain.found
-  weights = weights_of(network, 'logits') | weights_of(network, 'embedding')
+  weights = weights_of(network, 'logits') | chain.found[0].weights  # the same arrays
   chain.add('logits', 'tied_dense', width=model.classes, weights=weights)
   return chain.found
 

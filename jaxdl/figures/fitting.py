@@ -42,7 +42,7 @@ def short(name: str, longest: int = LONGEST) -> str:
 
 
 def apart(
-  places: Float[np.ndarray, 'N 2'], sizes: Float[np.ndarray, 'N 2']
+  places: Num[np.ndarray, 'N 2'], sizes: Num[np.ndarray, 'N 2']
 ) -> Float[np.ndarray, 'N 2']:
   """Moves labels vertically until their boxes do not overlap, or for 200 rounds.
 

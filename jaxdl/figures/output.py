@@ -95,7 +95,9 @@ def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> No
   for part in (figure, *figure.findobj(Axes)):
     part.patch.set_visible(False)
   for image in figure.findobj(AxesImage):
-    image.set_interpolation('none')  # the file has the pixels as they are; the browser enlarges them
+    image.set_interpolation(
+      'none'
+    )  # the file has the pixels as they are; the browser enlarges them
   box = 'tight' if figure.get_layout_engine() is None else None  # without room for the heading
   written = io.StringIO()
   with rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'jaxdl'}):
@@ -112,7 +114,7 @@ def _themed(svg):
   """Replaces the colours of `THEME` in an SVG text by variables of a style sheet."""
   svg = svg[svg.index('<svg') :]
   svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
-  svg = re.sub(r"font-family: [^;\"]*", 'font-family: var(--font)', svg)
+  svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
   svg = re.sub(r'transform="rotate\(-?0 [^"]*\)" ?', '', svg)
   svg = re.sub(r'(fill|stroke): (#[0-9a-f]{6})\b', _variable, svg)
   svg = re.sub(r'(-?\d+\.\d{2})\d+', r'\1', svg)  # hundredths of a point

@@ -52,7 +52,7 @@ def of_run(record: Run) -> dict[str, Any] | None:
   calibration = _calibration(record)
   return {
     'caption': (
-      f'Confusion matrix of {total:,} {facts.get("split", "")} examples, '
+      f'{total:,} {facts.get("split", "")} examples, '
       f'{100 * right / max(total, 1):.2f} % right: true classes in rows, predicted ones in columns'
     ),
     'classes': classes,
@@ -116,10 +116,7 @@ def _calibration(record):
       for bin in zip(edges[:-1], edges[1:], count.tolist(), accuracy.tolist(), strict=True)
     ]
   return {
-    'caption': (
-      f'How often a confidence is right: expected calibration error {100 * error:.2f} %. Bars below '
-      'the line: the network is overconfident; above it: underconfident'
-    ),
+    'caption': (f'How often a confidence is right: expected calibration error {100 * error:.2f} %'),
     'bars': bars,
     'edges': edges.round(6).tolist(),
     'ticks': [(_x(share), _y(share), f'{share:.0%}'.replace('%', ' %')) for share in TICKS],

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import math
-import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType

@@ -89,16 +89,13 @@ def description(network: Network, inputs: Shaped[np.ndarray, 'B ...'] | None) ->
   layers = page_layers.layers_of(network)
   precision, difference = _precision(network, layers, inputs)
   buffer, described = _Buffer(), []
-  stored = {}  # weights that several layers have are stored once
+  places = {}  # id of an array → its place: an array that two layers have is stored once
   for layer in layers:
     weights = {}
     for name, array in layer.weights.items():
-      key = id(array) if layer.kind != 'tied_dense' or name != 'kernel' else 'embedding kernel'
-      if layer.kind == 'embedding':
-        key = 'embedding kernel'
-      if key not in stored:
-        stored[key] = buffer.add(array, precision)
-      weights[name] = stored[key]
+      if id(array) not in places:
+        places[id(array)] = buffer.add(array, precision)
+      weights[name] = places[id(array)]
     described.append(
       {
         'name': layer.name,
@@ -144,7 +141,8 @@ def _input(network):
 
 def _precision(network, layers, inputs):
   """(precision, difference): the most exact type that the size of the page allows."""
-  parameters = sum(array.size for layer in layers for array in layer.weights.values())
+  arrays = {id(array): array for layer in layers for array in layer.weights.values()}
+  parameters = sum(array.size for array in arrays.values())
   if _characters(4 * parameters) <= MOST_FLOAT32:
     return 'float32', None
   if inputs is None:

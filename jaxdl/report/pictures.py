@@ -15,7 +15,7 @@ from jaxdl.views.view import Display
 
 PIXELS = 96 / 72, 96 / 150  # of a page for a point of an SVG file, and a pixel of a PNG file
 BESIDE = 740  # most pixels of the width of a picture that stands next to another one
-KEPT = ' !$\'()*,-./:;=?@[]^_`{|}~&+'  # characters that a data URI may contain as they are
+KEPT = " !$'()*,-./:;=?@[]^_`{|}~&+"  # characters that a data URI may contain as they are
 FLAG = '⚑ '
 
 
@@ -42,7 +42,9 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
       'narrow': whether another picture fits next to it.
   """
   folder = record.results / 'analysis'
-  found = next((folder / f'{name}{end}' for end in ('.svg', '.png') if _is(folder, name, end)), None)
+  found = next(
+    (folder / f'{name}{end}' for end in ('.svg', '.png') if _is(folder, name, end)), None
+  )
   if found is None:
     return None
   shown = {'reading': display.reading}
@@ -96,7 +98,9 @@ def _flagged(record, svg, reading):
   flagged = [name for name, found in facts.items() if _is_flagged(found)]
   for name in flagged:
     title = re.escape(name.replace(' ', '\n', 1))
-    svg = re.sub(rf'(<g id="column-{title}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S)
+    svg = re.sub(
+      rf'(<g id="column-{title}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S
+    )
   if flagged:
     reading = (
       f'{reading}. {FLAG}{", ".join(flagged)}: rank correlation above 0.5 with maps without the '

@@ -143,7 +143,9 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
     if found:
       shown = {'title': display.caption, 'reading': display.reading, 'entry': _entry(display)}
       return {'map': {**found, **shown}}
-  picture = report_pictures.of_result(record, name, display, facts, part) if display.caption else None
+  if display.note and not display.caption:
+    return {}
+  picture = report_pictures.of_result(record, name, display, facts, part)
   return {'pictures': [picture]} if picture else {}
 
 

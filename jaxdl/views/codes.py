@@ -192,7 +192,9 @@ VIEWS = {
     section='Reconstructions',
     displays={
       'reconstructions': Display(
-        'Reconstructions', 'What is missing in the last row did not fit the code', entry='reconstructions'
+        'Reconstructions',
+        'What is missing in the last row did not fit the code',
+        entry='reconstructions',
       ),
       'walks': Display(
         'Walks between codes',

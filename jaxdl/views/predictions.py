@@ -140,9 +140,7 @@ def per_example(subject: Subject, choice: Choice) -> Iterator[Result]:
     worst = errors.mistakes(subject.labels, logits).index[:most]
     pixels = np.rint(255 * subject.images[worst]).astype(np.uint8)
     arrays |= {'image_index': worst.astype(np.int32), 'image': pixels}
-  yield Result(
-    'predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)}
-  )
+  yield Result('predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)})
 
 
 def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -269,7 +267,7 @@ VIEWS = {
         'Points on the grey line are right; a trend of the residuals is a relation that was missed',
         entry='residuals',
       ),
-      'per_target': Display(table=regressions.per_target),
+      'per_target': Display(table=regressions.per_target, entry='residuals'),
       'worst': Display(
         'The largest errors', 'Above each example: true → predicted value', entry='residuals'
       ),

@@ -29,7 +29,7 @@ def test_matrix_and_calibration_are_those_of_the_predictions(run):
   assert [cell['right'] for cell in found['rows'][1]] == [False, True, False]
   assert found['rows'][0][1]['share'] == 1, 'the most frequent mistake has the full colour'
   assert found['rows'][2][2]['share'] == 0.5
-  assert found['caption'].startswith('Confusion matrix of 5 test examples, 60.00 % right')
+  assert found['caption'].startswith('5 test examples, 60.00 % right')
   data = found['predictions']
   assert (data['label'], data['confidence']) == ([0, 0, 1, 2, 2], [800, 700, 800, 600, 900])
   filled = [bar['text'] for bar in found['calibration']['bars'] if 'right' in bar['text']]

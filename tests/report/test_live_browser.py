@@ -10,7 +10,7 @@ from jaxdl.report import live, page
 
 PLACE = """({
   top: Math.round(scrollY - document.getElementById('learning-curves').offsetTop),
-  open: document.querySelector('details').open,
+  open: document.querySelector('#config + details').open,
   focused: document.activeElement.localName,
   state: document.querySelector('.live .state').textContent,
 })"""
@@ -71,8 +71,8 @@ def write(run, step, every=0.0):
 def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   run = training_run(tmp_path / 'run')
   visit(tab, write(run, 8))
-  tab.evaluate("document.querySelector('details').open = true")
-  tab.evaluate("document.querySelector('summary').focus({preventScroll: true})")
+  tab.evaluate("document.querySelector('#config + details').open = true")
+  tab.evaluate("document.querySelector('#config + details summary').focus({preventScroll: true})")
   tab.evaluate("scrollTo({top: document.getElementById('learning-curves').offsetTop + 40})")
   before = tab.evaluate(PLACE)
   assert before == {
@@ -85,7 +85,7 @@ def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   wait(tab, PLACE, {**before, 'state': 'training, step 9 of 1,200'})
   page.write_page_and_card(run)  # the training has ended
   wait(tab, "document.querySelector('.live')", None)
-  wait(tab, "document.querySelector('details').open", True)
+  wait(tab, "document.querySelector('#config + details').open", True)
   wait(tab, f'({PLACE.partition("open:")[0]}}}).top', 40)
   assert tab.console == []
 

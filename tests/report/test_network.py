@@ -1,22 +1,29 @@
 """The network of the report page, computed by node, against jaxdl."""
 
 import json
+import math
 import shutil
 import subprocess
+import types
 import warnings
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import ROOT
 from network_helpers import network
+from training_helpers import CONFIGS
 
-from jaxdl import analysis, models
+from jaxdl import analysis, exports, models
 from jaxdl.analysis import units
+from jaxdl.config import reading
+from jaxdl.data.tfds_arrays import downloads
 from jaxdl.exports import examples
 from jaxdl.models.transformer import Transformer
 from jaxdl.report import network as page_network
+from jaxdl.training import experiment
 
 SCRIPT = ROOT / 'jaxdl/report/javascript/tests/compute.mjs'
 LOGITS = dict(kind='dense', features=3, activate=False, name='logits')
@@ -136,7 +143,6 @@ def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
   names = list(units.shapes(made.model, made.variables, inputs))
   at = [name for name in names if name not in ('logits', 'one_hot')]
   logits, outputs = units.outputs(made.model, made.variables, inputs, names)
-  # The gradient goes to some of the equal numbers of a maximum; random numbers are not equal.
   target = logits.size - 2
   given = {'inputs': inputs.ravel(), 'target': target, 'at': at if made.is_text else ['', *at]}
   (found,) = computed(made, given)
@@ -146,8 +152,7 @@ def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
   close(found['probabilities'], jax.nn.softmax(logits))
 
   def score(changes, given):
-    with jax.disable_jit(False):
-      return scored(made, given, changes)[target]
+    return scored(made, given, changes)[target]
 
   zeros = {layer: jnp.zeros_like(outputs[layer]) for layer in at}
   slopes = jax.grad(score)(zeros, inputs)
@@ -159,7 +164,6 @@ def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
 
 def scored(made, inputs, changes):
   """The logits, flat, with something added to the outputs of layers."""
-  import flax.linen as nn
 
   def add(following, arguments, keywords, context):
     outputs = following(*arguments, **keywords)
@@ -205,3 +209,131 @@ def test_attributions_are_those_of_the_analyses():
     cam = methods.grad_cam(*given, 'conv1')
   close(found['cam'], cam.maps[0])
   close(found['upsampled'], cam.upsampled[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('file', CONFIGS, ids=lambda file: file.stem)
+def test_networks_of_all_configs_have_the_outputs_of_jaxdl(file, monkeypatch):
+  monkeypatch.setattr(page_network, 'MOST_FLOAT32', math.inf)
+  made = of_config(file)
+  count = 40 if made.is_text else 1
+  inputs = np.asarray(examples.random(made).reshape(-1)[:count][None] if made.is_text else examples.random(made)[:1])
+  names = list(units.shapes(made.model, made.variables, inputs))
+  logits, outputs = units.outputs(made.model, made.variables, inputs, names)
+  given = {'inputs': inputs.ravel(), 'target': int(logits.size) - 1, 'at': []}
+  (found,) = computed(made, given if made.is_text else {**given, 'at': ['']})
+  for layer, values in outputs.items():
+    close(found['outputs'][layer]['data'], values[0])
+  if made.config['task']['name'] == 'reconstruct':
+    close(found['probabilities'], np.clip(logits, 0, 1))
+  else:
+    close(found['probabilities'], jax.nn.softmax(logits))
+  if not made.is_text:
+    slope = jax.grad(lambda inputs: made.model.apply(made.variables, inputs).ravel()[-1])(inputs)
+    close(found['gradients'][''], slope[0])
+
+
+def of_config(file):
+  """The network of a config before training; photographs are 64 × 64."""
+  config = reading.to_dict(reading.read_file(file))
+  if config['data'].get('size') == 512:
+    config['data']['size'] = 64
+  with downloads(False):
+    built = experiment.build(config, file.stem)
+  shape = built.data.input_shape()
+  inputs = jnp.zeros((1, *shape), built.data.inputs.dtype)
+  model = models.build(built.config['model'])
+  variables = jax.jit(model.init)({'params': jax.random.key(0)}, inputs)
+  kept = {name: values for name, values in variables.items() if name != 'carry'}
+  return exports.Network(file.stem, 0, model, kept, built.config)
+
+
+@pytest.mark.parametrize('precision', ['float16', 'int8'])
+def test_rounded_weights_and_their_difference(precision, monkeypatch):
+  monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
+  monkeypatch.setattr(page_network, 'TOLERANCE', 1)
+  monkeypatch.setattr(page_network, 'LARGE', 0 if precision == 'int8' else math.inf)
+  made = NETWORKS['vectors']()
+  inputs = np.asarray(examples.random(made)[:2])
+  (found,) = computed(made, {'inputs': inputs[0]})
+  described = page_network.description(made, inputs)
+  assert described['precision'] == precision
+  params = jax.tree.map(
+    lambda array: page_network._rounded(np.asarray(array), precision), made.variables['params']
+  )
+  exact, rounded = (
+    made.model.apply({'params': weights}, inputs)
+    for weights in (made.variables['params'], params)
+  )
+  close(found['outputs']['logits']['data'], rounded[0])
+  differences = np.abs(jax.nn.softmax(exact) - jax.nn.softmax(rounded))
+  np.testing.assert_allclose(described['difference'], differences.max(), rtol=1e-4)
+  assert 0 < described['difference'] < 0.1
+
+
+def test_float16_is_not_used_where_it_changes_a_probability(monkeypatch):
+  monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
+  monkeypatch.setattr(page_network, 'TOLERANCE', 1e-9)
+  described = page_network.description(NETWORKS['vectors'](), np.ones((1, 5), np.float32))
+  assert (described['precision'], described['difference']) == ('float32', None)
+
+
+def test_weights_of_8_bits_are_rounded_by_output_channel():
+  values, scale = page_network.quantised(np.float32([[1.27, 0, 0], [-0.64, 0, -254]]))
+  np.testing.assert_array_equal(values, [[127, 0, 0], [-64, 0, -127]])
+  np.testing.assert_allclose(scale, [0.01, 1, 2], rtol=1e-6)
+
+
+def record_of(made, tmp_path):
+  return types.SimpleNamespace(
+    name='tiny',
+    folder=tmp_path,
+    summary={},
+    step=3,
+    config=made.config,
+    model=made.model,
+    variables=made.variables,
+  )
+
+
+def test_a_run_without_examples_has_its_network(tmp_path):
+  described = page_network.of_run(record_of(NETWORKS['lstm'](), tmp_path))['network']
+  assert json.loads(json.dumps(described)) == json.loads(json.dumps(described, allow_nan=False))
+  assert described['input'] == {
+    'kind': 'rows',
+    'shape': [5, 6, 1],
+    'mean': [0.2],
+    'deviation': [0.3],
+    'divide_by': 255,
+    'distort': None,
+  }
+  assert [layer['name'] for layer in described['layers']] == ['lstm', 'last', 'logits']
+  assert [layer['output_shape'] for layer in described['layers']] == [(5, 4), (4,), (3,)]
+
+
+@pytest.mark.parametrize(
+  ('change', 'reason'),
+  [
+    ({'most': 10}, 'its 191 parameters would make the page larger than 16 MB, with 8 bits each'),
+    ({'masked': True}, 'the model reads sequences of different lengths'),
+    ({'dataset': None}, 'the run is of an older version, which did not record its data'),
+  ],
+)
+def test_a_network_that_does_not_run_in_the_page_has_a_reason(change, reason, tmp_path, monkeypatch):
+  made = recurrent('lstm', masked=change.get('masked', False))()
+  record = record_of(made, tmp_path)
+  if 'most' in change:
+    monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
+    monkeypatch.setattr(page_network, 'LARGE', 0)
+    monkeypatch.setattr(page_network, 'MOST', change['most'])
+  if 'dataset' in change:
+    record.config = {}
+  expected = f'The network does not run in this page: {reason}.'
+  assert page_network.of_run(record) == {'reason': expected}
+
+
+def test_inputs_are_those_of_evaluation():
+  made = NETWORKS['cnn']()
+  pixels = np.random.default_rng(0).integers(0, 256, (1, 7, 6, 2), np.uint8)
+  (found,) = computed(made, {'pixels': pixels.ravel()})
+  close(found['prepared'], examples.of_images(made, pixels)[0], 1e-6)

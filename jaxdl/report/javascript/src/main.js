@@ -5,6 +5,7 @@ import { start as startCommands } from './page/commands.js';
 import { start as startContents } from './page/contents.js';
 import { start as startEnlarging } from './page/enlarge.js';
 import { start as startMap } from './page/map.js';
+import { start as startScrolling } from './page/scrolling.js';
 import { start as startTables } from './page/tables.js';
 import { start as startTry } from './try/main.js';
 
@@ -15,4 +16,5 @@ startMap();
 startContents();
 startEnlarging();
 startTables();
+startScrolling();
 startLive(); // last: it restores the state of the address

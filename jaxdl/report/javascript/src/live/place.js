@@ -1,6 +1,7 @@
 // Remembers where the reader is (position, open parts, controls, focus) and restores it after a reload.
 
 const CONTROLS = 'input, select, textarea, button[aria-pressed]';
+const RESTORED = 'section.try'; // its controls follow from the state of the page, see address.js
 const FOCUSABLE = 'a[href], button, input, select, textarea, summary, [tabindex]';
 
 /** The section of an element, by which positions stay valid when other sections change. */
@@ -25,6 +26,13 @@ function allWithKeys(selector) {
   ]);
 }
 
+/** [key, control] of the controls whose settings are kept. */
+function controls() {
+  return allWithKeys(CONTROLS).filter(
+    ([, control]) => !control.matches('[type=file]') && !control.closest(RESTORED),
+  );
+}
+
 function settingOf(control) {
   if (control.matches('button')) {
     return control.getAttribute('aria-pressed');
@@ -33,7 +41,7 @@ function settingOf(control) {
 }
 
 function set(control, value) {
-  if (control.matches('[type=file]') || settingOf(control) === value) {
+  if (settingOf(control) === value) {
     return;
   }
   if (control.matches('button, [type=checkbox], [type=radio]')) {
@@ -60,11 +68,7 @@ export function read() {
   return {
     ...position(),
     open: Object.fromEntries(allWithKeys('details').map(([key, part]) => [key, part.open])),
-    controls: Object.fromEntries(
-      allWithKeys(CONTROLS)
-        .filter(([, control]) => !control.matches('[type=file]'))
-        .map(([key, control]) => [key, settingOf(control)]),
-    ),
+    controls: Object.fromEntries(controls().map(([key, control]) => [key, settingOf(control)])),
     focus: focused && focused !== document.body ? keyOf(focused, FOCUSABLE) : '',
   };
 }
@@ -81,7 +85,7 @@ export function restore(place) {
   for (const [key, part] of allWithKeys('details')) {
     part.open = place.open[key] ?? part.open;
   }
-  for (const [key, control] of allWithKeys(CONTROLS)) {
+  for (const [key, control] of controls()) {
     if (key in place.controls) {
       set(control, place.controls[key]);
     }

@@ -1,4 +1,4 @@
-/** Enlarges a picture in a dialog: with the button below it, by a click on it, or with the keyboard. */
+/** Enlarges a picture in a dialog, by a click on it or with the keyboard. */
 export function start() {
   const dialog = document.querySelector('dialog.enlarged');
   if (!dialog) return;
@@ -11,12 +11,9 @@ export function start() {
     const shown = pictures[at].querySelector('img');
     image.src = shown.src;
     image.alt = shown.alt;
-    image.width = shown.width;
-    image.height = shown.height;
     for (const side of ['width', 'height']) image[side] = Number(shown.getAttribute(side));
     image.style.aspectRatio = `${image.width} / ${image.height}`;
     title.textContent = shown.alt;
-    frame.classList.remove('fitted');
     frame.classList.toggle('fitted', !isNarrow());
     frame.scrollTo(0, 0);
   };
@@ -26,7 +23,6 @@ export function start() {
   };
   pictures.forEach((figure, index) => {
     figure.querySelector('button.enlarge').addEventListener('click', () => open(index));
-    figure.querySelector('img').addEventListener('click', () => open(index));
   });
   dialog.querySelector('.close').addEventListener('click', () => dialog.close());
   dialog.querySelector('.before').addEventListener('click', () => show(at - 1));
