@@ -30,7 +30,7 @@ export function start(section, { description, run, examples, settings }) {
     rotation && Number(rotation.value)
       ? rotated(pixels, height, width, channels, Number(rotation.value))
       : pixels;
-  const prepare = pixels => run.network.prepare(pixels);
+  const prepare = pixels => run.prepare(pixels);
   const strip = exampleStrip(section, {
     examples,
     description,

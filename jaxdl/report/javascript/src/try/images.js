@@ -34,7 +34,7 @@ export function start(section, { description, run, examples, settings }) {
     description,
     run,
     channels: image.channels,
-    prepare: pixels => run.network.prepare(pixels),
+    prepare: pixels => run.prepare(pixels),
     error: (trace, place) => {
       const truth = examples.value?.[place];
       if (!truth) return 0;
@@ -70,7 +70,7 @@ export function start(section, { description, run, examples, settings }) {
     Object.assign(state, { pixels, label, place, chosen: null });
     if (place === null) strip.select(null);
     if (origin === 'drawing') speaker.show('');
-    state.inputs = run.network.prepare(pixels);
+    state.inputs = run.prepare(pixels);
     show();
     tell();
   }
@@ -157,7 +157,7 @@ export function start(section, { description, run, examples, settings }) {
     }
     const at = target();
     const before = run.trace(state.inputs).logits[at];
-    const trace = run.network.forward(run.network.prepare(pixels));
+    const trace = run.network.forward(run.prepare(pixels));
     answer.show(trace.probabilities, state.label, at);
     const after = trace.logits[at];
     note.textContent =
