@@ -311,7 +311,7 @@ def _compared(found, labels, *, with_folders):
 
 
 def _best(found, columns, keys):
-  """Returns (row, column) → remark about the best value of each metric, if it is not that of all."""
+  """Returns (row, column) → 'best', for the best value of each metric that differs."""
   marked = {}
   for key in keys:
     known = metrics.find(key)

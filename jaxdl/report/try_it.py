@@ -88,7 +88,8 @@ def _precision(described):
 
 def _settings(config, kind, described):
   names = described['targets']['names'] if described['targets'] else described['classes']
-  settings = {'bars': min(MOST_BARS, len(names))}
+  longest = max(map(len, names), default=1)
+  settings = {'bars': min(MOST_BARS, len(names)), 'names': min(longest, 18) + 3}
   if kind == 'vectors':
     return {**settings, 'features': _features(config)}
   if kind == 'text':

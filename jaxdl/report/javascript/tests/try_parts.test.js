@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { number, percent, signed } from '../src/try/dom.js';
 import { certainty, chosen, isRight, maxima, strongest } from '../src/try/examples.js';
 import { drawn, encode, reader } from '../src/try/reading.js';
+import { prepared } from '../src/try/runner.js';
 import { arrange, channelAt, frame, moved, ofChannel } from '../src/try/tiles.js';
 import { filterOf } from '../src/try/weights.js';
 
@@ -163,6 +164,18 @@ test('numbers for people', () => {
     '> 99.9 %',
     '100.0 %',
   ]);
-  assert.deepEqual([0.12345, 12.345, 1234, -2.5].map(number), ['0.123', '12.3', '1234', '-2.50']);
+  assert.deepEqual([0.12345, 12.345, 1234, -2.5].map(number), ['0.123', '12.3', '1234', '−2.50']);
   assert.deepEqual([1.5, -0.25].map(signed), ['+1.50', '−0.250']);
+});
+
+test('pixels of data sets that are stored in 0..1 are divided by 255', () => {
+  const network = divideBy => ({
+    description: { input: { divide_by: divideBy } },
+    prepare: pixels => [...pixels],
+  });
+  assert.deepEqual(prepared(network(255), Uint8Array.of(51, 255)), [51, 255]);
+  assert.deepEqual(prepared(network(1), Uint8Array.of(51, 255)).map(Math.fround), [
+    Math.fround(0.2),
+    1,
+  ]);
 });

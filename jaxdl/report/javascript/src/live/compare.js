@@ -1,6 +1,7 @@
 // The same image through the networks of several runs.
 import { load as loadNetwork } from '../engine/network.js';
 import { decoded } from '../try/examples.js';
+import { prepared } from '../try/runner.js';
 import { channelsOf, data, Images } from './images.js';
 
 const OFFERED = 40; // images to choose from
@@ -33,7 +34,7 @@ export async function start() {
   const list = section.querySelector('.tiles');
   const show = place => {
     const found = networks.map(({ network }) =>
-      Array.from(network.forward(network.prepare(pixels(place))).probabilities),
+      Array.from(network.forward(prepared(network, pixels(place))).probabilities),
     );
     const truth = classes[examples.label[place]] ?? '';
     section.querySelector('.count').textContent =

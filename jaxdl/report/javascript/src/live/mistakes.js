@@ -1,6 +1,7 @@
 // The mistakes of the network of a run that trains, computed in the page from its current weights.
 import { load as loadNetwork } from '../engine/network.js';
 import { decoded } from '../try/examples.js';
+import { prepared } from '../try/runner.js';
 import { channelsOf, data, Images, tile } from './images.js';
 
 const EXAMPLES = 200; // examples that are classified, so that the page does not stop
@@ -31,7 +32,7 @@ export async function start() {
   const { pixels } = await decoded(examples, channelsOf(description));
   const found = [];
   for (let place = 0; place < count; place += 1) {
-    const { probabilities } = network.forward(network.prepare(pixels(place)));
+    const { probabilities } = network.forward(prepared(network, pixels(place)));
     const [index, label] = [examples.index[place], examples.label[place]];
     found.push({ index, label, probabilities: Array.from(probabilities) });
     if (place % AT_ONCE === AT_ONCE - 1) {

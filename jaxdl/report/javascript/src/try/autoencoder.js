@@ -30,7 +30,7 @@ export function start(section, { description, run, examples, settings }) {
     rotation && Number(rotation.value)
       ? rotated(pixels, height, width, channels, Number(rotation.value))
       : pixels;
-  const prepare = pixels => run.network.prepare(pixels);
+  const prepare = pixels => run.prepare(pixels);
   const strip = exampleStrip(section, {
     examples,
     description,
@@ -45,9 +45,8 @@ export function start(section, { description, run, examples, settings }) {
     progress: () => inside.refreshStrongest(),
   });
   const inside = layers(find('.try-layers'), {
-    description,
     run,
-    current: () => state.inputs && { inputs: state.inputs, target: middle() },
+    current: () => state.inputs && { inputs: state.inputs, target: null },
     get examples() {
       return strip.images;
     },
@@ -55,12 +54,20 @@ export function start(section, { description, run, examples, settings }) {
     thumbnail: place => strip.thumbnail(place),
     caption: place => strip.caption(place),
     pick: place => strip.pick(place),
-    targetName: () => 'the middle pixel',
+    targetName: () => '',
+    effect,
     changed: tell,
   });
   const board = inputs(section, { settings, voice: speaker, given: pixels => given(pixels) });
 
-  const middle = () => ((height >> 1) * width + (width >> 1)) * channels;
+  function effect(trace, without) {
+    let sum = 0;
+    without.probabilities.forEach((value, i) => {
+      sum += (value - trace.probabilities[i]) ** 2;
+    });
+    const change = Math.sqrt(sum / without.probabilities.length);
+    return `the pixels change by ${number(change)} (root mean square, of 0 to 1).`;
+  }
 
   function error(found, pixels) {
     let sum = 0;

@@ -58,6 +58,7 @@ export function percent(share) {
 export function number(value) {
   if (!Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
+  if (value < 0) return `−${number(size)}`;
   if (size !== 0 && (size >= 1e5 || size < 1e-3)) return value.toExponential(1);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }

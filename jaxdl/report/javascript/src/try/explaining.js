@@ -13,7 +13,7 @@ const PLACES = 16; // positions of a layer: Grad-CAM of fewer is too coarse
 /** The last layer of maps with enough positions; the last of all if none has. */
 export function camLayer(network) {
   const maps = network.layers.filter(
-    layer => layer.outputShape.length === 3 && layer.kind !== 'reshape',
+    layer => layer.outputShape.length === 3 && !['reshape', 'dropout'].includes(layer.kind),
   );
   const enough = maps.filter(layer => layer.outputShape[0] * layer.outputShape[1] >= PLACES);
   const found = enough.length ? enough : maps;

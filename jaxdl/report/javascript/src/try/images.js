@@ -34,7 +34,7 @@ export function start(section, { description, run, examples, settings }) {
     description,
     run,
     channels: image.channels,
-    prepare: pixels => run.network.prepare(pixels),
+    prepare: pixels => run.prepare(pixels),
     error: (trace, place) => {
       const truth = examples.value?.[place];
       if (!truth) return 0;
@@ -47,7 +47,6 @@ export function start(section, { description, run, examples, settings }) {
     progress: () => inside.refreshStrongest(),
   });
   const inside = layers(find('.try-layers'), {
-    description,
     run,
     current: () => state.inputs && { inputs: state.inputs, target: target() },
     get examples() {
@@ -58,6 +57,7 @@ export function start(section, { description, run, examples, settings }) {
     caption: place => strip.caption(place),
     pick: place => strip.pick(place),
     targetName: place => classes[place],
+    effect,
     changed: tell,
   });
   const board = inputs(section, {
@@ -70,7 +70,7 @@ export function start(section, { description, run, examples, settings }) {
     Object.assign(state, { pixels, label, place, chosen: null });
     if (place === null) strip.select(null);
     if (origin === 'drawing') speaker.show('');
-    state.inputs = run.network.prepare(pixels);
+    state.inputs = run.prepare(pixels);
     show();
     tell();
   }
@@ -89,6 +89,15 @@ export function start(section, { description, run, examples, settings }) {
     showLayers();
     clearTimeout(timer);
     if (method.value) timer = setTimeout(showMap, LATER);
+  }
+
+  function effect(trace, without, at) {
+    if (task.name === 'regress') {
+      return `${number(trace.probabilities[at])} → ${number(without.probabilities[at])}.`;
+    }
+    const logits = [trace, without].map(one => number(one.logits[at])).join(' → ');
+    const shares = [trace, without].map(one => percent(one.probabilities[at])).join(' → ');
+    return `logit ${logits} (${shares}).`;
   }
 
   function said(probabilities) {
@@ -115,7 +124,7 @@ export function start(section, { description, run, examples, settings }) {
     const about = `${NAMES[method.value]} for ${classes[at]}${found.layer ? ` (${found.layer})` : ''}`;
     note.textContent = found.empty
       ? `${about}: nothing positive.`
-      : `${about}: blue is evidence for it, orange against it.`;
+      : `${about}: blue is evidence for it${method.value === 'cam' ? '' : ', orange against it'}.`;
   }
 
   function choose(place) {
@@ -148,7 +157,7 @@ export function start(section, { description, run, examples, settings }) {
     }
     const at = target();
     const before = run.trace(state.inputs).logits[at];
-    const trace = run.network.forward(run.network.prepare(pixels));
+    const trace = run.network.forward(run.prepare(pixels));
     answer.show(trace.probabilities, state.label, at);
     const after = trace.logits[at];
     note.textContent =

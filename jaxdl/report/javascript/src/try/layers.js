@@ -1,7 +1,7 @@
 // Inside the network: a slider from layer to layer, the maps of the layer, and one of its channels.
-import { element, number, percent, signed } from './dom.js';
+import { element, number, signed } from './dom.js';
 import { strongest } from './examples.js';
-import { drawImage, drawLine, greatest, onColours } from './pictures.js';
+import { drawImage, drawLine, greatest, onColours, strong } from './pictures.js';
 import { seedOf } from './runner.js';
 import { arrange, channelAt, draw, frame, moved, ofChannel } from './tiles.js';
 import { filterOf } from './weights.js';
@@ -32,13 +32,15 @@ export function shownLayers(network, outputs) {
  * Fills the part "Inside the network".
  *
  * @param {HTMLElement} root
- * @param options `description`, `run` (runner), `current()` → {inputs, target} or null,
+ * @param options `run` (runner), `current()` → {inputs, target} or null (the
+ *   target is null if no output is explained),
  *   `examples` ({count, pixels, shape}), `maxima` (layer → place → {values, places}),
- *   `thumbnail(place)`, `pick(place)`, `targetName(target)`, `changed()`.
+ *   `thumbnail(place)`, `pick(place)`, `caption(place)`, `targetName(target)`, `changed()`, and
+ *   `effect(trace, without, target)` → what setting a channel to zero changes, as a text.
  * @returns {{show(), state(), restore(), refreshStrongest()}}
  */
 export function layers(root, options) {
-  const { description, run } = options;
+  const { run } = options;
   const slider = root.querySelector('.layer-slider');
   const title = root.querySelector('.layer-title');
   const ticks = root.querySelector('.layer-ticks');
@@ -102,10 +104,10 @@ export function layers(root, options) {
       canvas.setAttribute('aria-label', `Channels of ${layer.name}`);
       canvas.setAttribute('aria-valuemax', plan.channels - 1);
     }
-    const scale = greatest(output.data);
+    const scale = strong(output.data);
     draw(canvas, output, plan, scale);
     title.textContent = `${describe(layer)}: ${dimensions(output.shape)}`;
-    legend.textContent = `Largest value ${number(scale)}.`;
+    legend.textContent = `Full colour from ${number(scale)}.`;
     place();
     if (channel !== null) showChannel(current, output, scale);
     else emptyChannel();
@@ -211,30 +213,22 @@ export function layers(root, options) {
   // gradient × activation over the positions of the channel, and the answer without the channel.
   function showPart({ inputs, target }, output) {
     const trace = run.trace(inputs);
-    const logits = Float32Array.from(trace.logits);
-    const before = trace.probabilities[target];
-    const slope = run.network.gradient(trace, seedOf(logits.length, target), {
-      at: layer.name,
-      rule: 'plain',
-    });
-    const channels = output.shape[output.shape.length - 1];
-    const ablated = Float32Array.from(output.data);
-    let part = 0;
-    for (let i = channel; i < ablated.length; i += channels) {
-      part += slope[i] * ablated[i];
-      ablated[i] = 0;
-    }
+    const channels = output.shape.at(-1);
+    const ablated = output.data.slice();
+    for (let i = channel; i < ablated.length; i += channels) ablated[i] = 0;
     const without = run.network.from(layer.name, ablated, trace);
-    const after = [without.logits[target], without.probabilities[target]];
+    parts.without.textContent = `Set to zero: ${options.effect(trace, without, target)}`;
+    if (target === null) return;
+    const seed = seedOf(trace.logits.length, target);
+    const slope = run.network.gradient(trace, seed, { at: layer.name });
+    let part = 0;
+    for (let i = channel; i < slope.length; i += channels) part += slope[i] * output.data[i];
     const name = options.targetName(target);
     parts.part.textContent = `Gradient × activation for ${name}: ${signed(part)}.`;
-    const shares =
-      description.task.name === 'regress' ? '' : ` (${percent(before)} → ${percent(after[1])})`;
-    const score = description.task.name === 'regress' ? 'value' : 'logit';
-    parts.without.textContent = `Set to zero: ${score} ${number(logits[target])} → ${number(after[0])}${shares}.`;
   }
 
   function showStrongest() {
+    const output = layer.outputShape;
     const scores = options.maxima.get(layer.name) ?? [];
     const values = Array.from({ length: options.examples?.count ?? 0 }, (_, place) =>
       scores[place] ? scores[place].values[channel] : undefined,
@@ -243,9 +237,8 @@ export function layers(root, options) {
     const done = scores.reduce(sum => sum + 1, 0);
     const count = options.examples?.count ?? 0;
     parts.strongestText.textContent = count
-      ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}; the frame is the place.`
+      ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}${output.length === 3 ? '; the frame marks the place' : ''}.`
       : '';
-    const output = layer.outputShape;
     parts.strongest.replaceChildren(
       ...found.map(([example, value]) => {
         const thumb = options.thumbnail(example);

@@ -63,6 +63,15 @@ export function greatest(values) {
   return found;
 }
 
+/** The absolute value that the greatest hundredth exceeds; the greatest one if that is 0. */
+export function strong(values) {
+  const step = Math.max(1, Math.floor(values.length / 5000));
+  const some = [];
+  for (let i = 0; i < values.length; i += step) some.push(Math.abs(values[i]));
+  some.sort((a, b) => a - b);
+  return some[Math.floor(0.99 * (some.length - 1))] || greatest(values);
+}
+
 /**
  * Draws signed numbers, one pixel each.
  *
@@ -101,23 +110,32 @@ export function drawImage(canvas, pixels, { height, width, channels }, unit = fa
   canvas.getContext('2d').putImageData(data, 0, 0);
 }
 
-/** Draws a map of signed numbers [H · W] over the gray of an image, which stays visible. */
+const CONTEXT = 0.4; // share of the ink where the image differs most from its median
+
+function grays(pixels, count, channels) {
+  const found = new Float32Array(count);
+  for (let i = 0; i < count * channels; i++)
+    found[Math.floor(i / channels)] += pixels[i] / channels;
+  return found;
+}
+
+/** Draws a map of signed numbers [H · W] over an image, which remains visible as a shadow. */
 export function drawOver(canvas, pixels, shape, map, scale) {
   const { height, width, channels } = shape;
   const data = new ImageData(width, height);
   const words = new Uint32Array(data.data.buffer);
   const table = colours();
   const plain = table[255];
+  const gray = grays(pixels, height * width, channels);
+  const middle = gray.slice().sort()[gray.length >> 1];
+  const ink = known('--ink');
   for (let place = 0; place < height * width; place++) {
     const level = Math.max(-255, Math.min(255, Math.round((255 * map[place]) / scale)));
     words[place] = level === 0 ? plain : table[level + 255];
-    let gray = 0;
-    for (let channel = 0; channel < channels; channel++)
-      gray += pixels[place * channels + channel] / channels;
-    const share = 0.28 * (1 - Math.abs(level) / 255);
+    const share = (CONTEXT * Math.abs(gray[place] - middle)) / 255;
     for (let channel = 0; channel < 3; channel++) {
       const value = data.data[4 * place + channel];
-      data.data[4 * place + channel] = value + share * (gray - value);
+      data.data[4 * place + channel] = value + share * (ink[channel] - value);
     }
   }
   if (canvas.width !== width) canvas.width = width;

@@ -1,6 +1,12 @@
 // Runs the network; the last input is computed once.
 
-/** Wraps a network: `trace(inputs)` and `cost()`, the milliseconds of a forward pass. */
+/** Inputs of a network from pixels in 0..255, also of data sets that are stored in 0..1. */
+export function prepared(network, pixels) {
+  const stored = network.description.input.divide_by === 255;
+  return network.prepare(stored ? pixels : Float32Array.from(pixels, value => value / 255));
+}
+
+/** Wraps a network: `trace(inputs)`, `prepare(pixels)` and `cost()`, milliseconds of a trace. */
 export function runner(network) {
   let last = null;
   let cost = 0;
@@ -14,7 +20,7 @@ export function runner(network) {
     return last.trace;
   }
 
-  return { network, trace, cost: () => cost };
+  return { network, trace, cost: () => cost, prepare: pixels => prepared(network, pixels) };
 }
 
 /** A seed for `network.gradient`: 1 at one logit. */

@@ -237,6 +237,9 @@ export function start(section, { description, run, examples }) {
       choice.classList.toggle('off', !on);
     set('layer').disabled = set('unit').disabled = !on;
     limitUnit();
+    find('.colour-note').textContent = on
+      ? 'Blue: the unit is positive; orange: negative.'
+      : `The stronger the orange, the more surprising the character: full colour from ${SURPRISING} bits.`;
     show();
   }
   for (const name of ['colour', 'layer', 'unit']) {

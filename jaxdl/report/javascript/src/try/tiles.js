@@ -27,10 +27,8 @@ export function arrange(shape, ratio) {
   const cell = shape.length === 3 ? 1 : channels <= GAPS ? 8 : 1;
   const gap = shape.length === 3 || channels <= GAPS ? 1 : 0;
   const [high, wide] = [rows * cell + gap, columns * cell + gap];
-  let across = Math.round(Math.sqrt((channels * ratio * high) / wide));
-  across = Math.max(1, Math.min(channels, across));
+  const across = columnsFor(channels, ratio, high, wide);
   const down = Math.ceil(channels / across);
-  across = Math.ceil(channels / down);
   return {
     height: down * high + gap,
     width: across * wide + gap,
@@ -41,6 +39,17 @@ export function arrange(shape, ratio) {
     gap,
     kind: shape.length === 3 ? 'maps' : 'units',
   };
+}
+
+// The number of columns with which tiles are largest in a box.
+function columnsFor(channels, ratio, high, wide) {
+  let [found, largest] = [1, 0];
+  for (let across = 1; across <= channels; across++) {
+    const down = Math.ceil(channels / across);
+    const scale = Math.min(ratio / (across * wide), 1 / (down * high));
+    if (scale > largest) [found, largest] = [across, scale];
+  }
+  return found;
 }
 
 /** Draws an output as arranged. */
