@@ -14,9 +14,12 @@ from helpers import ROOT, SMALL
 
 import jaxdl
 from jaxdl import pack
+from jaxdl.data import dataset
 from jaxdl.data.sets import mnist
+from jaxdl.monitoring import examples as written
 from jaxdl.report import examples, page, try_it
-from jaxdl.runs import record
+from jaxdl.runs import packed, record
+from jaxdl.training import experiment
 
 GALLERY = ROOT / 'docs/gallery/runs'
 DIGITS = json.loads((ROOT / 'tests/report/digits.json').read_text())
@@ -74,16 +77,59 @@ def load_example(tab, index):
   return shown(tab)
 
 
-def test_training_writes_the_first_test_examples(tmp_path):
-  jaxdl.train({**SMALL, 'train_for': '1 steps'}, tmp_path / 'run')
-  with np.load(tmp_path / 'run/examples.npz') as found:
+def test_the_first_test_examples_are_kept(tmp_path):
+  built = experiment.build(SMALL, 'small')
+  written.write(built.data, tmp_path)
+  with np.load(tmp_path / 'examples.npz') as found:
     assert str(found['split']) == 'test'
     np.testing.assert_array_equal(found['index'], np.arange(50))
     digits = mnist.mnist(source='bundled', data_dir=None).columns['test']
     np.testing.assert_array_equal(found['image'], digits['image'][:50])
     np.testing.assert_array_equal(found['label'], digits['label'][:50])
-  html = (tmp_path / 'run/report.html').read_text()
-  assert html.index('id="try-it"') < html.index('id="figures"')
+  before = (tmp_path / 'examples.npz').stat().st_mtime_ns
+  written.write(built.data, tmp_path)
+  assert (tmp_path / 'examples.npz').stat().st_mtime_ns == before
+
+
+def test_images_of_a_stream_vectors_and_texts_are_kept(tmp_path):
+  draw = np.random.default_rng(0)
+  images = draw.integers(0, 256, (5, 4, 4, 3), np.uint8)
+
+  def feed(first, steps):
+    index = np.array([[2 * first, 2 * first + 1]])
+    return {'index': np.minimum(index, 4), 'mask': np.float32(index < 5)}
+
+  def fetch(arrays, feed):
+    return {**feed, 'image': images[feed['index']], 'label': feed['index']}
+
+  stream = dataset.Split({}, count=5, batches=3, feed=feed, fetch=fetch)
+  found = kept(stream, tmp_path / 'stream')
+  np.testing.assert_array_equal(found['image'], images)
+  np.testing.assert_array_equal(found['label'], np.arange(5))
+  vectors = {'input': np.ones((300, 2), np.float32), 'value': np.zeros((300, 1), np.float32)}
+  found = kept(dataset.resident(vectors, batch_size=4), tmp_path / 'vectors')
+  np.testing.assert_array_equal(found['inputs'], np.full((200, 2), 3.0))
+  assert found['value'].shape == (200, 1)
+  text = dataset.Split({'character': np.arange(30_000)}, 1, 1, feed, fetch)
+  assert len(kept(text, tmp_path / 'text')['character']) == 20_000
+
+
+def kept(split, folder):
+  """Writes the examples of a split, whose inputs are three times the stored ones, and reads them."""
+  folder.mkdir()
+  data = dataset.Data(
+    name='own',
+    origin='arrays',
+    classes=(),
+    splits={'validation': split},
+    prepare=lambda batch: {'inputs': 3 * batch['input']},
+    scaling={},
+    available={},
+  )
+  written.write(data, folder)
+  with np.load(folder / 'examples.npz') as found:
+    assert str(found['split']) == 'validation'
+    return {name: found[name] for name in found.files}
 
 
 @pytest.mark.parametrize(('height', 'width', 'channels'), [(28, 28, 1), (5, 7, 3)])
@@ -127,22 +173,21 @@ def test_a_damaged_file_of_examples_is_named(folder, tmp_path):
     examples.of_run(run)
 
 
-def test_examples_are_packed_if_the_data_may_be_copied(tmp_path, monkeypatch):
-  jaxdl.train({**SMALL, 'train_for': '1 steps'}, tmp_path / 'run')
-  assert 'examples.npz' in pack.pack(tmp_path / 'run', tmp_path / 'with.zip')['files']
+def test_examples_are_packed_if_the_data_may_be_copied(folder, tmp_path, monkeypatch):
+  run = shutil.copytree(packed.opened(folder), tmp_path / 'run')
+  shutil.copy(folder.with_suffix('.results') / 'examples.npz', run)
+  assert 'examples.npz' in pack.pack(run, tmp_path / 'with.zip')['files']
   assert examples.of_run(record.load(tmp_path / 'with.zip'))['split'] == 'test'
   monkeypatch.setattr(pack.licences, 'LICENCES', {})
-  found = pack.pack(tmp_path / 'run', tmp_path / 'without.zip')
-  assert 'examples.npz' not in found['files']
-  run = record.load(tmp_path / 'without.zip')
-  html = (run.folder / 'report.html').read_text()
-  assert 'id="network"' in html
+  assert 'examples.npz' not in pack.pack(run, tmp_path / 'without.zip')['files']
+  html = (packed.opened(tmp_path / 'without.zip') / 'report.html').read_text()
+  assert html.index('id="try-it"') < html.index('id="network"')
   assert 'class="try-strip"' not in html
   assert '<script type="application/json" id="examples">null' in html
 
 
 def test_a_network_that_cannot_run_has_one_line_with_the_reason(folder, monkeypatch):
-  monkeypatch.setattr(try_it.network, 'of_run', lambda record: {'reason': 'It is too large.'})
+  monkeypatch.setattr(try_it.network, 'of_run', lambda *_, **__: {'reason': 'It is too large.'})
   html = page.render(page.one(record.load(folder)))
   section = re.search(r'<section class="try".*?</section>', html, re.DOTALL)[0]
   assert '<p class="remark">It is too large.</p>' in section
@@ -173,7 +218,7 @@ def draw(tab, strokes):
   )
   for stroke in strokes:
     points = np.concatenate(
-      [np.linspace(a, b, 4, endpoint=False) for a, b in zip(stroke, stroke[1:], strict=False)]
+      [np.linspace(a, b, 2, endpoint=False) for a, b in zip(stroke, stroke[1:], strict=False)]
       + [[stroke[-1]]]
     )
     places = [
