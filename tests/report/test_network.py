@@ -63,7 +63,9 @@ def text(cell, **keywords):
 
 
 def transformer(**keywords):
-  section = dict(name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords)
+  section = dict(
+    name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords
+  )
   return lambda: network(section, (4,), task='next_char')
 
 
@@ -133,7 +135,8 @@ FEW = ('cnn', 'lstm', 'text, lstm')
 
 
 @pytest.mark.parametrize(
-  'name', [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)]
+  'name',
+  [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)],
 )
 def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
   made = NETWORKS[name]()
@@ -217,7 +220,9 @@ def test_networks_of_all_configs_have_the_outputs_of_jaxdl(file, monkeypatch):
   monkeypatch.setattr(page_network, 'MOST_FLOAT32', math.inf)
   made = of_config(file)
   count = 40 if made.is_text else 1
-  inputs = np.asarray(examples.random(made).reshape(-1)[:count][None] if made.is_text else examples.random(made)[:1])
+  inputs = np.asarray(
+    examples.random(made).reshape(-1)[:count][None] if made.is_text else examples.random(made)[:1]
+  )
   names = list(units.shapes(made.model, made.variables, inputs))
   logits, outputs = units.outputs(made.model, made.variables, inputs, names)
   given = {'inputs': inputs.ravel(), 'target': int(logits.size) - 1, 'at': []}
@@ -262,8 +267,7 @@ def test_rounded_weights_and_their_difference(precision, monkeypatch):
     lambda array: page_network._rounded(np.asarray(array), precision), made.variables['params']
   )
   exact, rounded = (
-    made.model.apply({'params': weights}, inputs)
-    for weights in (made.variables['params'], params)
+    made.model.apply({'params': weights}, inputs) for weights in (made.variables['params'], params)
   )
   close(found['outputs']['logits']['data'], rounded[0])
   differences = np.abs(jax.nn.softmax(exact) - jax.nn.softmax(rounded))
@@ -319,7 +323,9 @@ def test_a_run_without_examples_has_its_network(tmp_path):
     ({'dataset': None}, 'the run is of an older version, which did not record its data'),
   ],
 )
-def test_a_network_that_does_not_run_in_the_page_has_a_reason(change, reason, tmp_path, monkeypatch):
+def test_a_network_that_does_not_run_in_the_page_has_a_reason(
+  change, reason, tmp_path, monkeypatch
+):
   made = recurrent('lstm', masked=change.get('masked', False))()
   record = record_of(made, tmp_path)
   if 'most' in change:
