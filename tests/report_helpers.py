@@ -86,7 +86,7 @@ def analysed_run(folder, *, errors=True):
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }
   (folder / 'config.json').write_text(json.dumps(config))
-  with mock.patch.object(predictions, 'all_outputs', lambda subject: LOGITS):
+  with mock.patch.object(predictions, 'all_outputs', return_value=LOGITS):
     for result in predictions._errors(seen(config), Choice()) if errors else ():
       write(result, folder / 'analysis', step=8, analysis='errors', flags='')
   np.savez(

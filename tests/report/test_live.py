@@ -81,21 +81,22 @@ def test_training_does_not_wait_for_the_page(monkeypatch):
   assert written == [(1, [1.0, 1.0])]
 
 
-def test_page_of_a_failed_training_is_written_without_its_state(monkeypatch, capsys):
+def fail(writer, *, evaluated):
+  """Fails in the block of a Writer, with or without an evaluation before."""
+  with writer:
+    if evaluated:
+      writer.after_evaluation(1, 9.0, lambda: STATE)
+    raise FloatingPointError
+
+
+@pytest.mark.parametrize('evaluated', [True, False])
+def test_page_of_a_failed_training_is_written_without_its_state(monkeypatch, evaluated):
   monkeypatch.setattr(live, 'FIRST', 0)
   closed = []
-  with (
-    pytest.raises(FloatingPointError),
-    live.Writer(SideOutputs().attempt, lambda *moment: None, lambda: closed.append(1)) as writer,
-  ):
-    writer.after_evaluation(1, 9.0, lambda: STATE)
-    raise FloatingPointError
-  with (
-    pytest.raises(FloatingPointError),
-    live.Writer(SideOutputs().attempt, lambda *moment: None, closed.clear),
-  ):
-    raise FloatingPointError  # before the first page
-  assert closed == [1]
+  writer = live.Writer(SideOutputs().attempt, lambda *moment: None, lambda: closed.append(1))
+  with pytest.raises(FloatingPointError):
+    fail(writer, evaluated=evaluated)
+  assert closed == ([1] if evaluated else [])
 
 
 def test_failed_page_is_one_warning(monkeypatch, capsys):
