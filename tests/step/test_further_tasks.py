@@ -336,7 +336,7 @@ def test_watch_has_the_direction_of_its_metric():
   assert default.score({'loss': 0.5}) == 0.5
   found = watch.build(
     'validation_top_5_accuracy',
-    lambda outputs, batch: {'loss': outputs.sum(), 'top_5': outputs.sum(), 'count': 1},
+    lambda outputs, batch: {'loss': outputs.sum(), 'top_5_accuracy': outputs.sum(), 'count': 1},
     outputs=jax.ShapeDtypeStruct((2, 10), np.float32),
     batch={},
     splits=['train', 'validation'],
