@@ -228,7 +228,7 @@ SCHEDULES = {
 FORMAT_1 = {**SCHEDULES, 'cosine': _cosine_of_format_1, 'one_cycle': _one_cycle_of_format_1}
 
 
-def build(section: Any, format: int, *, steps: int, epoch: int) -> Callable[[Step], Factor]:
+def build(section: Any, format: int, *, steps: int, epoch: int) -> optax.Schedule:
   """Builds the schedule of a config.
 
   Args:
