@@ -49,7 +49,8 @@ def on_devices(devices, *, steps=None, runs=()):
 @pytest.mark.parametrize(
   ('devices', 'networks'),
   [
-    (8, ['small_cnn', 'all_rules']),
+    (8, ['small_cnn']),
+    pytest.param(8, ['all_rules'], marks=pytest.mark.slow),
     *(
       pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow)
       for devices in (2, 4)

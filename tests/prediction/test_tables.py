@@ -149,6 +149,7 @@ def test_rows_that_do_not_fit_the_run_are_refused(trained, tmp_path):
     run.predict(str(tmp_path / 'a.npz'))
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_a_moved_file(trained, tmp_path):
   folder, summary = trained
   write(tmp_path / 'moved.csv')

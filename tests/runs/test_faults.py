@@ -240,6 +240,7 @@ def test_faults_unreadable_new_checkpoint_stops_the_run(step, small, tmp_path, m
   assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'uninterrupted')))
 
 
+@pytest.mark.slow
 def test_faults_unsaved_arrays_are_detected(small, tmp_path, monkeypatch):
   """orbax treats this folder's name as a pattern that matches nothing, and saves no arrays."""
   monkeypatch.setattr(checkpoint, 'PLAIN', re.compile('.*'))

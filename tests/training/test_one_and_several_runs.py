@@ -130,6 +130,7 @@ def test_signal_in_the_last_call_does_not_stop(small, tmp_path):
   assert all(run['finished'] and run['summary']['stopped'] is None for run in results)
 
 
+@pytest.mark.slow
 def test_signal_stops_both_modes_and_they_resume(small, tmp_path):
   """A signal at the evaluation of step 2 ends the training after the next call, at step 4."""
   changes = dict(evaluate_every='2 steps')

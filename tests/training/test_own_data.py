@@ -108,6 +108,7 @@ def test_more_padding_changes_neither_loss_nor_metrics_nor_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), one, other)
 
 
+@pytest.mark.slow
 def test_padding_of_a_trained_run_has_no_attribution(tmp_path):
   jaxdl.train(config_of(), tmp_path / 'run', data=(SEQUENCES, Y, LENGTHS))
   run = jaxdl.load(tmp_path / 'run')

@@ -26,11 +26,16 @@ from jaxdl.views import subject
 @pytest.mark.parametrize(
   ('model', 'stop'),
   [
-    ('small_cnn', 2),
     ('small_text', 5),
     *(
       pytest.param(*case, marks=pytest.mark.slow)
-      for case in (('small_cnn', 5), ('small', 2), ('small', 5), ('small_text', 2))
+      for case in (
+        ('small_cnn', 2),
+        ('small_cnn', 5),
+        ('small', 2),
+        ('small', 5),
+        ('small_text', 2),
+      )
     ),
   ],
 )
@@ -120,6 +125,7 @@ def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
   assert second == first == json.loads((tmp_path / 'summary.json').read_text())
 
 
+@pytest.mark.slow
 def test_resume_adds_the_seconds_of_all_sessions(small, tmp_path):
   first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   second = loop.train(experiment.build(small, 'small'), tmp_path)
@@ -171,6 +177,7 @@ def test_resume_of_format_1_keeps_its_schedule(small, tmp_path):
   assert record.finished(tmp_path / 'old', small)
 
 
+@pytest.mark.slow
 def test_resume_without_a_seed_uses_seed_0(small, tmp_path, capsys):
   """A config with seed 0 and one without a seed are the same run, also in a folder of an older
   version, which stored no seed. Such a run can be analysed.
@@ -244,6 +251,7 @@ def test_resume_without_checksums_requires_the_same_origin(small, tmp_path, monk
   assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resume_accepts_moved_but_not_changed_photographs(small_cnn, tmp_path, monkeypatch, capsys):
   """Another working directory, an absolute path, a moved folder and other workers are accepted. A
   changed photograph is refused.

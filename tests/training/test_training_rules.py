@@ -76,6 +76,7 @@ def test_accumulation_equals_the_large_batch(model, request):
   )
 
 
+@pytest.mark.slow
 def test_accumulation_with_fewer_examples_than_parts(small_cnn):
   """The fourth batch has one example, so seven of eight parts have none."""
   small_cnn['data'].update(splits={'train': 'train[:49]'}, size=8, augment=[])
