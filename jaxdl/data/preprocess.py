@@ -195,7 +195,7 @@ def inputs(
     raise ValueError(f'config.data.layout={layout!r} is unknown: use one of {", ".join(LAYOUTS)}')
   single, mixes = mixing.separate(augment, 'config.data.augment')
   change = augmentation.build(
-    single, 'config.data.augment', channels=len(mean), others=list(mixing.KINDS)
+    single, 'config.data.augment', channels=len(mean), names=[*augmentation.KINDS, *mixing.KINDS]
   )
   mix = mixing.build(mixes, 'config.data.augment')
   disturb = augmentation.build(distort, 'config.data.distort', channels=len(mean))

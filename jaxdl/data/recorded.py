@@ -70,6 +70,19 @@ def example(config: Mapping[str, Any]) -> Example:
   )
 
 
+def noun(config: Mapping[str, Any], count: int = 2) -> str:
+  """The word for a number of examples of a run: 'image', 'row', 'vector', 'sequence', or a plural.
+
+  Args:
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
+    count: number of examples.
+  """
+  form = config['dataset'].get('form', 'images').removesuffix('s')
+  one = 'row' if config['data']['name'] == 'table' else form
+  return one if count == 1 else f'{one}s'
+
+
 def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:
   """Returns the function that prepares the batches of a run, as evaluation does.
 

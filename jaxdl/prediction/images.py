@@ -194,7 +194,8 @@ def preparation(
   example = recorded.example(config)
   if example.column != 'image':
     if invert:
-      raise about(ValueError('invert=True is for images, but the run takes vectors'), 'invert')
+      takes = recorded.noun(config)
+      raise about(ValueError(f'invert=True is for images, but the run takes {takes}'), 'invert')
     if config['data']['name'] == 'table':
       return VectorPreparation(example.shape, takes='tables: give a .csv or .parquet file')
     return VectorPreparation(example.shape)

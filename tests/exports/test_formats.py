@@ -211,7 +211,7 @@ REFUSED = {
     for format in ('keras', 'torch', 'onnx')
     for name, message in {
       'sequences': 'cannot express the layer conv1, which reads sequences',
-      'masked': 'has no layers that leave padding out',
+      'masked': 'the model recurrent, which reads sequences of different lengths',
       'bidirectional': 'the model recurrent, which reads in both directions',
       'mean': 'the model recurrent, which reads the mean of the states',
       'transformer': 'the model transformer, whose attention it has no writer for',
