@@ -37,13 +37,14 @@ def load(
   class_names: Sequence[str] | None = None,
   scale: str = 'standardized',
   overlap: bool = False,
+  sampling: str = 'shuffled',
   task: str | None = None,
   given: Any = None,
 ) -> Data:
   """Reads a table as described by a config's data section.
 
   Args:
-    seed, batch_size, evaluation_batch_size, splits, overlap: as in `arrays.load`.
+    seed, batch_size, evaluation_batch_size, splits, overlap, sampling: as in `arrays.load`.
     file: CSV or Parquet file.
     target: the column to predict; or several columns: the targets of a regression, the labels 0
       and 1 of a multi-label task, or the one-hot columns of the classes.
@@ -109,6 +110,7 @@ def load(
     batch_size=batch_size,
     evaluation_batch_size=evaluation_batch_size,
     overlap=overlap,
+    sampling=sampling,
   )
   arrays.check_classes(data)
   return dataclasses.replace(

@@ -354,6 +354,7 @@ TASKS = {
 CLASSIFICATIONS = (classify, classify_by_squared_error, next_char)  # into one of K classes
 
 
+WITHOUT_CLASSES = ('reconstruct', 'regress', 'multi_label')  # their examples have no one class
 MIXED = ('classify', 'classify_by_squared_error', 'multi_label')  # tasks for mixed labels
 
 

@@ -233,6 +233,7 @@ def build(
   reported = _reported(keys, data)
   _, measured = tasks.build(keys.task)
   _check_examples(keys.task, data)
+  _check_sampling(keys)
   weighted = class_weights.as_numbers(keys.task, data.classes, data.per_class.get('train'))
   keys = dataclasses.replace(keys, task=weighted)
   model = models.with_classes(keys.model, data.outputs())
@@ -509,6 +510,16 @@ def _with_outputs(rows, model, data):
     return rows
   shape = table.output_shape(model, data.input_shape(), data.inputs.dtype)
   return [*rows[:-1], {**rows[-1], 'output': shape}]
+
+
+def _check_sampling(keys):
+  """Raises ValueError if classes are to be balanced for a task that does not use them."""
+  task = tasks.name_of(keys.task)
+  if keys.data.get('sampling') == 'balanced' and task in tasks.WITHOUT_CLASSES:
+    raise ValueError(
+      f"config.data.sampling='balanced' balances classes, which config.task={task!r} does not use: "
+      'leave it out'
+    )
 
 
 def _check_examples(task, data):

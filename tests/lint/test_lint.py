@@ -62,10 +62,11 @@ def small_data_sets(monkeypatch):
   def read_images(*, source, data_dir):
     parts = {
       name: {
-        'image': np.zeros((count, 6, 6, 1), np.uint8),
+        'image': np.full((count, 6, 6, 1), first, np.uint8)
+        + np.arange(count, dtype=np.uint8)[:, None, None, None],
         'label': np.arange(count, dtype=np.int32) % 4,
       }
-      for name, count in (('train', 40), ('test', 10))
+      for name, count, first in (('train', 40, 0), ('test', 10, 40))
     }
     return Source(origin='memory', columns=parts, classes=('ant', 'bee', 'cat', 'dog'))
 
@@ -230,6 +231,40 @@ def test_mistake_gets_exactly_one_warning(changes, expected):
 )
 def test_corrected_config_gets_no_warning(changes):
   assert warnings_for(changes) == []
+
+
+def test_identical_examples_of_two_splits_get_a_warning(monkeypatch):
+  """One of 10 test images is in the training split; 1 of 1,001 is too few."""
+  keys = CORRECT['data']['splits']
+
+  def warnings(copies, count):
+    def read(*, source, data_dir):
+      train = np.arange(40, dtype=np.int16)[:, None, None, None] + np.zeros((1, 6, 6, 1), np.int16)
+      test = np.random.default_rng(0).integers(100, 256, (count, 6, 6, 1))
+      test[3 : 3 + copies] = train[5 : 5 + copies]
+      parts = {
+        name: {'image': image.astype(np.uint8), 'label': np.arange(len(image), dtype=np.int32) % 4}
+        for name, image in (('train', train), ('test', test))
+      }
+      return Source(origin='memory', columns=parts, classes=('ant', 'bee', 'cat', 'dog'))
+
+    monkeypatch.setitem(DATA_SETS, 'forty', functools.partial(images.load, read))
+    return warnings_for({'data.splits': dict(keys)})
+
+  assert warnings(2, 10) == [
+    '2 of 10 test examples are identical to examples of train (the first: test[3] and train[5]), '
+    'so the test uses training examples: remove them from one of the splits'
+  ]
+  assert warnings(1, 1000) != []
+  assert warnings(1, 1001) == []
+
+
+def test_balanced_sampling_with_class_weights_gets_a_warning():
+  task = dict(name='classify', class_weights='balanced')
+  (warning,) = warnings_for({'task': task, 'data.sampling': 'balanced'})
+  assert warning.startswith("config.data.sampling='balanced' draws every class equally often")
+  assert warnings_for({'data.sampling': 'balanced'}) == []
+  assert warnings_for({'task': task}) == []
 
 
 def test_reconstruction_may_distort_images_and_activate_outputs():
