@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from jaxdl.config import checks
 from jaxdl.data import array_files, division, images, labels, vectors
-from jaxdl.data.dataset import Data
+from jaxdl.data.dataset import Data, check_sampling
 from jaxdl.data.images import Changes
 from jaxdl.data.source import Source
 
@@ -94,6 +94,7 @@ def load(
     FileNotFoundError: the file does not exist.
   """
   checks.check_flag(overlap, 'config.data.overlap')
+  check_sampling(sampling)
   checks.check_flag(channels_first, 'config.data.channels_first')
   _check_choice('inputs', inputs, FORMS)
   _check_choice('targets', targets, TARGETS)

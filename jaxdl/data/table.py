@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl.config import checks
 from jaxdl.data import arrays, division, labels, slicing, vectors
 from jaxdl.data.array_files import SPLIT_OF
-from jaxdl.data.dataset import Data, batch_sizes
+from jaxdl.data.dataset import Data, batch_sizes, check_sampling
 from jaxdl.data.source import Source
 from jaxdl.data.tables import columns, reading
 from jaxdl.data.tables.reading import Form
@@ -68,6 +68,7 @@ def load(
     FileNotFoundError: the file does not exist.
   """
   checks.check_flag(overlap, 'config.data.overlap')
+  check_sampling(sampling)
   columns.check(missing, unknown)
   arrays.check_names(class_names)
   form = Form(delimiter, decimal, encoding)

@@ -176,7 +176,6 @@ def load(
   Raises:
     ValueError: an unknown scale, or splits as in `images.load`.
   """
-  check_sampling(sampling)
   sizes = batch_sizes(splits, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   available = slicing.counts(found.columns)
   if not overlap:

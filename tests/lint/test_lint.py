@@ -340,14 +340,19 @@ def test_patience_warning_appears_exactly_where_patience_has_no_effect():
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 @pytest.mark.usefixtures('any_data')
 def test_every_config_gets_only_known_warnings(path):
-  """The network of report 000 never sees the last two rows and columns; it is kept as reported."""
+  """The network of report 000 never sees the last two rows and columns; it is kept as reported.
+
+  The images of `any_data` are repeated, so they are in several splits.
+  """
   known = {
     'cnn_cifar10': [
       'config.model.layers do not use rows 30–31 and columns 30–31 of the images, 124 of 1,024 pixels: '
       "give max_pool2 padding='SAME' and a stride no longer than the window"
     ]
   }
-  assert lint.warnings(experiment.build(read_file(path), path.stem)) == known.get(path.stem, [])
+  warnings = lint.warnings(experiment.build(read_file(path), path.stem))
+  found = [line for line in warnings if 'are identical to examples of' not in line]
+  assert found == known.get(path.stem, [])
 
 
 def test_describe_prints_warnings_on_stderr_and_in_json(small, config_file, capsys, monkeypatch):
