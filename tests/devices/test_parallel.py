@@ -202,6 +202,7 @@ def test_devices_batch_size_error_names_the_nearest_multiples(small, config_file
   )
 
 
+@pytest.mark.slow
 def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
   """`cpu_devices` reaches JAX before it starts. A run that started on one device resumes on two."""
   first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path / 'run')

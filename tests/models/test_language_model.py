@@ -185,6 +185,7 @@ def test_training_carries_the_state_and_resets_it_each_epoch(small_text):
     )
 
 
+@pytest.mark.slow
 def test_language_model_can_overfit_a_short_text(small_text):
   small_text['model'] |= dict(features=64, dropout=0.0, recurrent_dropout=0.0, layers=1)
   small_text['data']['splits'] = dict(train='train[:300]')

@@ -174,6 +174,7 @@ def test_a_run_on_a_table_in_python(tmp_path):
   assert jaxdl.load(tmp_path / 'run').evaluate(COLUMNS)['examples'] == 90
 
 
+@pytest.mark.slow
 def test_the_importance_of_features_and_every_analysis(trained, capsys):
   folder, _ = trained
   assert analyze.main(['analyze', str(folder / 'run')]) == 0

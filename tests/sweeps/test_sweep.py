@@ -330,6 +330,7 @@ def test_sweep_refuses_members_with_different_data(
   assert last_json(capsys.readouterr().out)['finished'] == 2
 
 
+@pytest.mark.slow
 def test_sweep_members_resume_together(small, tmp_path):
   """Half a run and its rest equal an uninterrupted one: parameters, best checkpoint and journal."""
 

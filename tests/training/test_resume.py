@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
+from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
 from training_helpers import train_together
 
 from jaxdl.analysis import weights
@@ -70,7 +70,7 @@ class Crash(BaseException):
   """Ends a run at once: an Exception in a callback is only a warning."""
 
 
-@pytest.mark.parametrize('together', [False, True], ids=['separate', 'together'])
+@pytest.mark.parametrize('together', slow_after(1, [False, True]), ids=['separate', 'together'])
 def test_resume_between_logs_records_the_uninterrupted_values(together, small, tmp_path):
   """A crash at step 5, after a checkpoint at step 3.
 
@@ -150,6 +150,7 @@ def test_resume_before_the_first_step_accepts_another_config(small, tmp_path, mo
   assert loop.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
 
 
+@pytest.mark.slow
 def test_resume_of_format_1_keeps_its_schedule(small, tmp_path):
   """Its config.json has no format, and a cosine schedule ended one step after the last one."""
   small['schedule'] = dict(name='cosine')
@@ -220,6 +221,7 @@ def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_resume_without_checksums_requires_the_same_origin(small, tmp_path, monkeypatch, capsys):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'

@@ -368,6 +368,7 @@ def test_every_kind_of_layer_with_weights_has_its_layouts():
         same(matching.LAYOUTS[layout].read(layer, given), layer.weights)
 
 
+@pytest.mark.slow
 def test_outputs_depend_on_every_weight():
   """The networks above would show an error in any weight."""
   made = of_layers(*LAYERS)
