@@ -101,7 +101,7 @@ def _padded(images: Images, size: int, background: Any) -> Shaped[np.ndarray, 'N
   pixel = np.asarray(fits.background_pixel(background, channels), images.dtype)
   if images.dtype == np.float32:
     pixel = pixel / np.float32(255)
-  height, width = fits.inside(*images.shape[1:3], size)
+  height, width = fits.inside(images.shape[1], images.shape[2], size)
   top, left = fits.middle(size, height), fits.middle(size, width)
   squares = np.empty((len(images), size, size, channels), images.dtype)
   squares[:] = pixel
