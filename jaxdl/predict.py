@@ -51,7 +51,13 @@ def main(arguments: list[str]) -> int:
   is_own = own_arrays.is_own(subject.config)
   read = functools.partial(own_arrays.from_file, subject.config) if is_own else None
   endings = own_arrays.endings(subject.config)
-  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read, endings)
+  found = inputs.images(
+    chosen.inputs,
+    subjects.folder_classes(subject.config),
+    read,
+    endings,
+    follow_links=subject.config['data'].get('follow_links', False),
+  )
   for line in found.left_out:
     _warn(line)
   names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]

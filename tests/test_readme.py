@@ -346,6 +346,20 @@ def test_readme_trains_on_a_table(folder):
   assert len(found['found']) == 178
 
 
+def test_readme_trains_an_lstm_on_own_digits(folder):
+  random = np.random.default_rng(0)
+  for number in range(60):
+    digit = folder / f'digits/{number % 2}/{number}.png'
+    digit.parent.mkdir(parents=True, exist_ok=True)
+    image = random.integers(0, 80, (12, 7), dtype=np.uint8)
+    image[:, 3] += np.uint8(170 * (number % 2))
+    PIL.Image.fromarray(image).save(digit)
+  found = execute(find_block("'layout': 'rows'"), jaxdl=jaxdl)
+  assert found['summary']['test_examples'] == 6
+  assert found['found'].probabilities.shape == (60, 2)
+  assert jaxdl.load('runs/own_digits').config['dataset']['input_shape'] == [8, 8]
+
+
 def test_readme_sections_of_other_data_sets_are_valid(folder):
   for words in ("name='text'", "dataset='kmnist'", "name='huggingface'"):
     config = execute(find_block(words), config=ConfigDict())['config'].data.to_dict()

@@ -256,7 +256,8 @@ class Run(record.Run):
     if paths is not None:
       read = functools.partial(own_arrays.from_file, self.config) if is_own else None
       classes, endings = subject.folder_classes(self.config), own_arrays.endings(self.config)
-      return inputs.images(paths, classes, read, endings)
+      follows = self.config['data'].get('follow_links', False)
+      return inputs.images(paths, classes, read, endings, follow_links=follows)
     if own_tables.is_table(self.config):
       return inputs.Found((own_arrays.stack(self.config, given, lengths=lengths),))
     array = _as_array(given)

@@ -354,6 +354,7 @@ TASKS = {
 CLASSIFICATIONS = (classify, classify_by_squared_error, next_char)  # into one of K classes
 
 
+WITHOUT_CLASSES = ('reconstruct', 'regress', 'multi_label')  # their examples have no one class
 MIXED = ('classify', 'classify_by_squared_error', 'multi_label')  # tasks for mixed labels
 
 
@@ -407,6 +408,24 @@ def check_examples(task: Any, data: str, *, has_targets: bool, label: Any) -> No
   if is_wrong:
     raise ValueError(
       f'config.task={name!r} does not fit {data}, whose examples have {what}: use {use!r}'
+    )
+
+
+def check_sampling(task: Any, sampling: str | None) -> None:
+  """Checks that the task uses the classes that the sampling balances.
+
+  Args:
+    task: the task of the config.
+    sampling: `config.data.sampling`; None if it is not set.
+
+  Raises:
+    ValueError: the classes are to be balanced, but the task does not use them.
+  """
+  name = name_of(task)
+  if sampling == 'balanced' and name in WITHOUT_CLASSES:
+    raise ValueError(
+      f"config.data.sampling='balanced' balances classes, which config.task={name!r} does not use: "
+      'leave it out'
     )
 
 

@@ -311,6 +311,7 @@ def _fitted(keys, data):
   tasks.build(keys.task)
   label = data.batch.get('label')
   tasks.check_examples(keys.task, data.name, has_targets=bool(data.targets), label=label)
+  tasks.check_sampling(keys.task, keys.data.get('sampling'))
   counts = data.per_class.get('train')
   model = models.with_classes(keys.model, data.outputs())
   return dataclasses.replace(

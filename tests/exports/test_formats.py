@@ -324,6 +324,24 @@ def test_stablehlo_program_supports_all_platforms(tmp_path):
   assert str(program.in_avals[0].shape) == '(batch, 7, 6, 2)'
 
 
+@pytest.mark.parametrize(
+  ('data', 'fit', 'background'),
+  [
+    (dict(name='mnist'), None, None),
+    (dict(name='mnist', size=8), 'area', None),
+    (dict(name='image_folder'), 'crop', None),  # its default size is 512
+    (dict(name='image_folder', size=8, fit='pad', background='black'), 'pad', 'black'),
+    (dict(name='arrays', size=8, fit='pad'), 'pad', 'white'),
+  ],
+)
+def test_preprocessing_contains_the_fit_of_the_images(data, fit, background):
+  made = NETWORKS['gru, raw']()
+  made = dataclasses.replace(made, config={**made.config, 'data': {**made.config['data'], **data}})
+  facts = made.preprocessing()
+  assert (facts['fit'], facts.get('background')) == (fit, background)
+  assert (facts['color'], facts['layout']) == ('gray', 'rows')
+
+
 def test_onnx_metadata_contain_classes_and_preprocessing(tmp_path):
   need('onnx')
   import onnx
