@@ -16,6 +16,8 @@ from jaxdl.data.preprocess import Array
 def setting(config: Mapping[str, Any], key: str) -> Any:
   """Returns the value of a key in a run's data section, or the default of its data set.
 
+  A data set without this key, such as one of own code, has the default of `images.load`.
+
   Args:
     config: the run's config.
     key: name of the key, such as 'evaluation_batch_size'.
@@ -23,8 +25,11 @@ def setting(config: Mapping[str, Any], key: str) -> Any:
   section = config['data']
   if key in section:
     return section[key]
-  load = DATA_SETS.get(section['name'], images.load)
-  return inspect.signature(load).parameters[key].default
+  for load in (DATA_SETS.get(section['name'], images.load), images.load):
+    parameters = inspect.signature(load).parameters
+    if key in parameters:
+      return parameters[key].default
+  raise KeyError(key)
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
