@@ -19,7 +19,7 @@ from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics, watch
+from jaxdl.step import metrics
 from jaxdl.views import glossary
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def one(
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
-    'best': watch.of(record.config).best,
+    'checkpoint': report_results.checkpoint(record),
   }
 
 
@@ -276,7 +276,7 @@ def several(found: Sequence[Run]) -> dict:
     'environment': [],
     'config': '',
     'folder': '',
-    'best': ' or '.join(dict.fromkeys(watch.of(record.config).best for record in found)),
+    'checkpoint': ' or '.join(dict.fromkeys(map(report_results.checkpoint, found))),
   }
 
 
@@ -393,9 +393,7 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(
-      f'The figures are from step {step:,}, the checkpoint with {watch.of(record.config).best}.'
-    )
+    remarks.append(f'The figures are from step {step:,}, {report_results.checkpoint(record)}.')
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')
