@@ -427,6 +427,7 @@ def photograph_config(small_cnn, tmp_path, monkeypatch):
   return config
 
 
+@pytest.mark.slow
 def test_analyze_finds_moved_photographs(photograph_config, tmp_path, monkeypatch, capsys):
   before = subject.read('run')
   (tmp_path / 'elsewhere').mkdir()

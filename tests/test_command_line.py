@@ -502,6 +502,7 @@ def test_training_without_tensorflow_warns_once(small, config_file, tmp_path):
   assert not (tmp_path / 'without/tensorboard').exists()
 
 
+@pytest.mark.slow
 def test_run_prints_the_counts_of_examples_and_skipped_files(
   small_cnn, config_file, tmp_path, run_here
 ):
@@ -597,6 +598,7 @@ def test_known_sizes_match_the_prepared_data(monkeypatch):
   assert compared
 
 
+@pytest.mark.slow
 def test_shorter_run_in_the_same_folder_is_rejected(small, config_file, tmp_path, run_here):
   """The files that are needed to repeat the run must be unchanged."""
   run = tmp_path / 'run'

@@ -62,6 +62,7 @@ def given(config_file, config, tmp_path, **changes):
   return [*flags, f'--workdir={tmp_path / "run"}'], tmp_path / 'run'
 
 
+@pytest.mark.slow
 def test_every_command_works_on_an_imported_run(config, config_file, tmp_path, capsys):
   flags, folder = given(config_file, config, tmp_path)
   code, printed, error = run(capsys, import_weights, *flags)
@@ -91,6 +92,7 @@ def test_every_command_works_on_an_imported_run(config, config_file, tmp_path, c
   assert jaxdl.load(tmp_path / 'run.zip').summary == summary
 
 
+@pytest.mark.slow
 def test_training_in_the_folder_starts_from_the_weights(config, config_file, tmp_path, capsys):
   flags, folder = given(config_file, config, tmp_path)
   assert run(capsys, import_weights, *flags)[0] == 0

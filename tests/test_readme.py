@@ -141,7 +141,7 @@ def test_readme_every_command_is_tested():
 
 @pytest.mark.parametrize(
   ('splits', 'examples'),
-  slow_after(1, [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))]),
+  slow_after(0, [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))]),
   ids=['class folders', 'no validation folder'],
 )
 def test_readme_command_trains_on_a_folder_of_photographs(folder, splits, examples):
@@ -328,6 +328,7 @@ def test_readme_data_keys_are_valid(monkeypatch, small):
   assert built.data.splits['train'].count == 45_000
 
 
+@pytest.mark.slow
 def test_readme_trains_on_own_arrays(folder):
   found = execute(find_block('animals.npz'), np=np, jaxdl=jaxdl)
   assert found['summary']['test_examples'] == 20
@@ -337,6 +338,7 @@ def test_readme_trains_on_own_arrays(folder):
   assert (folder / 'runs/from_python/report.html').is_file()
 
 
+@pytest.mark.slow
 def test_readme_trains_on_a_table(folder):
   found = execute(find_block('wine.csv'), jaxdl=jaxdl)
   assert found['run'].classes == ('class_0', 'class_1', 'class_2')

@@ -253,7 +253,8 @@ def build(folder, monkeypatch, steps):
   )
 
 
-@pytest.mark.parametrize('stop', [4, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('stop', [4, 7])
+@pytest.mark.slow
 def test_resumed_run_equals_uninterrupted_bit_for_bit(folder, monkeypatch, tmp_path, stop):
   """Two epochs of 6 steps, stopped in the middle of the first or of the second."""
   built = build(folder, monkeypatch, 12)

@@ -49,7 +49,8 @@ def on_devices(devices, *, steps=None, runs=()):
 @pytest.mark.parametrize(
   ('devices', 'networks'),
   [
-    (8, ['small_cnn', 'all_rules']),
+    (8, ['small_cnn']),
+    pytest.param(8, ['all_rules'], marks=pytest.mark.slow),
     *(
       pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow)
       for devices in (2, 4)
@@ -202,6 +203,7 @@ def test_devices_batch_size_error_names_the_nearest_multiples(small, config_file
   )
 
 
+@pytest.mark.slow
 def test_devices_of_a_cpu_train_the_same_run(small, config_file, tmp_path):
   """`cpu_devices` reaches JAX before it starts. A run that started on one device resumes on two."""
   first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path / 'run')

@@ -15,7 +15,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, run_child, slow_after, state_of
+from helpers import ROOT, run_child, state_of
 
 from jaxdl import main, status
 from jaxdl.runs import checkpoint, integrity
@@ -208,7 +208,8 @@ def test_faults_unreadable_loss_damages_only_its_own_checkpoint(run):
   assert [path.name for path in (workdir / 'checkpoints').iterdir()] == ['6']
 
 
-@pytest.mark.parametrize('step', slow_after(1, [4, 6, 8]))
+@pytest.mark.parametrize('step', [4, 6, 8])
+@pytest.mark.slow
 def test_faults_unreadable_new_checkpoint_stops_the_run(step, small, tmp_path, monkeypatch):
   """The arrays are damaged right after they are written. The previous checkpoint is kept; step 8 is
   the last one.
@@ -239,6 +240,7 @@ def test_faults_unreadable_new_checkpoint_stops_the_run(step, small, tmp_path, m
   assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'uninterrupted')))
 
 
+@pytest.mark.slow
 def test_faults_unsaved_arrays_are_detected(small, tmp_path, monkeypatch):
   """orbax treats this folder's name as a pattern that matches nothing, and saves no arrays."""
   monkeypatch.setattr(checkpoint, 'PLAIN', re.compile('.*'))

@@ -108,6 +108,7 @@ def test_more_padding_changes_neither_loss_nor_metrics_nor_gradient():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), one, other)
 
 
+@pytest.mark.slow
 def test_padding_of_a_trained_run_has_no_attribution(tmp_path):
   jaxdl.train(config_of(), tmp_path / 'run', data=(SEQUENCES, Y, LENGTHS))
   run = jaxdl.load(tmp_path / 'run')
@@ -199,6 +200,7 @@ def test_every_analysis_of_vectors_is_made_or_left_out(tmp_path, capsys):
   assert {'errors', 'statistics', 'weights'} <= found['analyses'].keys()
 
 
+@pytest.mark.slow
 def test_predictions_of_a_file_are_those_of_the_run(tmp_path, capsys):
   labels = PLACES * 2 + 1  # with gaps
   np.savez(tmp_path / 'a.npz', x=IMAGES, y=labels, class_names=['low', 'middle', 'high'])
@@ -236,6 +238,7 @@ def test_vectors_cannot_be_explained_or_inverted(tmp_path):
     jaxdl.load(tmp_path / 'run').predict(VECTORS[:, :3])
 
 
+@pytest.mark.slow
 def test_a_regression_is_evaluated_to_the_bit(tmp_path):
   values = np.stack([VECTORS[:, 0] * 100, VECTORS[:, 1] ** 2], 1)
   np.savez(tmp_path / 'a.npz', x=VECTORS, y=values)
@@ -254,6 +257,7 @@ def test_a_regression_is_evaluated_to_the_bit(tmp_path):
     run.evaluate((VECTORS, values[:, 0]))
 
 
+@pytest.mark.slow
 def test_an_autoencoder_of_images_without_labels(tmp_path):
   model = dict(
     name='cnn',
