@@ -50,8 +50,8 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
     return None
   shown = {'reading': display.reading}
   if found.suffix == '.svg':
-    text = found.read_text(encoding='utf-8')
     with results.errors_naming(record, found.name):
+      text = found.read_text(encoding='utf-8')
       size = tuple(round(PIXELS[0] * side) for side in _points(text))
     if name == 'attributions':
       text, shown['reading'] = _flagged(record, text, display.reading)
