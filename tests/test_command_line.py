@@ -997,9 +997,7 @@ def test_wheel_contains_data_and_configs_and_works(tmp_path):
   names = set(zipfile.ZipFile(wheel).namelist())
   bundled = [file for file in (ROOT / 'jaxdl/data/bundled').rglob('*') if file.is_file()]
   code = (ROOT / 'jaxdl').rglob('*.py')
-  pages = [
-    file for kind in ('html', 'css', 'js') for file in (ROOT / 'jaxdl/report').glob(f'*.{kind}')
-  ]
+  pages = [file for kind in ('html', 'css', 'js') for file in (ROOT / 'jaxdl/report').glob(f'*.{kind}')]
   files = [*bundled, *code, *pages, ROOT / 'jaxdl/py.typed']
   assert {file.relative_to(ROOT).as_posix() for file in files} <= names
   assert not any('/javascript/' in name for name in names)
