@@ -11,6 +11,7 @@ from jaxdl.data.tfds_arrays import downloads
 from jaxdl.runs.record import Run
 from jaxdl.training import experiment
 
+SHARPER, SHARPER_TEXT = 4, 30  # factors of the weights of the last layer
 LARGE, FEW = 128, 2  # pixels of a side; images of so many take seconds each
 READY = "document.querySelector('section.try').dataset.ready === 'true'"
 SHOWN = """JSON.stringify([...document.querySelectorAll('.bars .bar')].map(bar =>
@@ -37,9 +38,9 @@ def run_of(config, folder, *, name='small', count=50):
   inputs = np.zeros((1, *built.data.input_shape()), built.data.inputs.dtype)
   variables = built.recipe.model.init({'params': jax.random.key(0)}, inputs)
   variables = {'batch_stats': {}, **jax.tree.map(np.asarray, variables)}
-  last = variables['params'].get('logits')
-  if last:
-    last['kernel'] = 4 * last['kernel']
+  last = variables['params'].get('logits', {})
+  for name in {'kernel', 'scale'} & last.keys():  # batch normalisation has a scale
+    last[name] = (SHARPER_TEXT if inputs.dtype == np.int32 else SHARPER) * last[name]
   (folder / 'checkpoints/0').mkdir(parents=True)
   run = Run(
     folder=folder,
