@@ -34,7 +34,7 @@ FEW = 10  # predictions; the accuracy of a bin with fewer is uncertain
 COUNTED = 20  # classes up to which the cells of a confusion matrix have counts
 NAMED = 50  # classes up to which the axes of a confusion matrix have names
 SIDE = 10.0  # inches, side of a confusion matrix without counts
-LETTER = (0.02, 0.045)  # width and height of a letter in a scatter plot, as shares of its axes
+LETTER = (0.025, 0.055)  # width and height of a letter in a scatter plot, as shares of its axes
 IN_MAP = 20  # classes whose names have room in a scatter plot
 
 
@@ -204,7 +204,7 @@ def scatter(
   """
   from matplotlib.figure import Figure
 
-  figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
+  figure = Figure(figsize=(5.4, 5.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
   order = np.argsort(labels, kind='stable')  # later classes are drawn over earlier ones
   colours = [CLASSES[label % len(CLASSES)] for label in labels[order]]
@@ -231,7 +231,7 @@ def scatter(
   axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
-    figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # a line has room for 88 characters
+    figure.supxlabel(textwrap.fill(note, 72), fontsize=8)  # a line has room for 72 characters
   return figure
 
 
@@ -305,7 +305,7 @@ def lines(
   """
   from matplotlib.figure import Figure
 
-  figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
+  figure = Figure(figsize=(5.4, 3.6), layout='constrained', dpi=100)
   axis = figure.subplots()
   for number, ((label, (x, y)), colour) in enumerate(
     zip(series.items(), COLOURS * len(series), strict=False)

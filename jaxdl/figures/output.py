@@ -75,10 +75,20 @@ def save(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
     raise
 
 
+def described(figure: 'matplotlib.figure.Figure') -> str:
+  """The heading of a figure and the note below it, a line each; '' if there are none.
+
+  Args:
+    figure: the figure, before `save_svg`.
+  """
+  note = ' '.join(figure.get_supxlabel().split('\n'))
+  return '\n'.join(filter(None, (figure.get_suptitle(), note)))
+
+
 def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
   """Writes a figure as an SVG file for a page; if that fails, no partial file is left.
 
-  The file has no heading and no background, and a style sheet with the colours of the light and the
+  The file has no heading, no note and no background, and a style sheet with the colours of the light and the
   dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it in other
   formats before.
 
@@ -92,12 +102,11 @@ def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> No
 
   _as_written(figure)
   figure.suptitle('')
+  figure.supxlabel('')
   for part in (figure, *figure.findobj(Axes)):
     part.patch.set_visible(False)
   for image in figure.findobj(AxesImage):
-    image.set_interpolation(
-      'none'
-    )  # the file has the pixels as they are; the browser enlarges them
+    image.set_interpolation('none')  # the file has its own pixels, which the browser enlarges
   box = 'tight' if figure.get_layout_engine() is None else None  # without room for the heading
   written = io.StringIO()
   with rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'jaxdl'}):
@@ -114,10 +123,7 @@ def _themed(svg):
   """Replaces the colours of `THEME` in an SVG text by variables of a style sheet."""
   svg = svg[svg.index('<svg') :]
   svg = re.sub(r'<metadata>.*?</metadata>\s*', '', svg, flags=re.DOTALL)
-  svg = re.sub(r'font-family: [^;\"]*', 'font-family: var(--font)', svg)
-  svg = re.sub(r'transform="rotate\(-?0 [^"]*\)" ?', '', svg)
-  svg = re.sub(r'(fill|stroke): (#[0-9a-f]{6})\b', _variable, svg)
-  svg = re.sub(r'(-?\d+\.\d{2})\d+', r'\1', svg)  # hundredths of a point
+  svg = re.sub(r'<[^>]+>', lambda tag: _themed_tag(tag[0]), svg)  # texts stay as they are
   light, dark = (
     ' '.join(f'{_name(colour)}: {pair[mode]};' for colour, pair in THEME.items()) for mode in (0, 1)
   )
@@ -126,6 +132,18 @@ def _themed(svg):
     f'@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }} text {{ white-space: pre; }} '
   )
   return svg.replace('<style type="text/css">', f'<style type="text/css">{style}', 1)
+
+
+def _themed_tag(tag):
+  tag = re.sub(r'font-family: [^;"]*', 'font-family: var(--font)', tag)
+  tag = re.sub(r' transform="rotate\(-?0 [^"]*\)"', '', tag)
+  tag = re.sub(r'(fill|stroke): (#[0-9a-f]{6})\b', _variable, tag)
+  return re.sub(r' (?:d|x|y)="[^"]*"', _hundredths, tag)
+
+
+def _hundredths(found):
+  """Cuts the coordinates of an attribute to hundredths of a point."""
+  return re.sub(r'(\.\d{2})\d+', r'\1', found[0])
 
 
 def _variable(found):

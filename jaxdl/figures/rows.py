@@ -77,22 +77,28 @@ def picture_rows(
           tall / height,
         )
       )
-      axis.set(xticks=[], yticks=[])
-      for side in axis.spines.values():
-        side.set_linewidth(0.4)
-      if picture is None:
-        axis.axis('off')
-      elif empty and np.ndim(picture) == 2 and not np.any(picture):
-        axis.text(0.5, 0.5, empty, fontsize=8, ha='center', va='center', transform=axis.transAxes)
-      else:
-        _draw(axis, np.asarray(picture), signed=column in signed)
+      _fill(axis, picture, signed=column in signed, empty=empty)
       if number == 0 and columns[column]:
-        axis.set_title(columns[column], fontsize=8, gid=f'column-{column}')
+        name = columns[column].replace('\n', ' ')
+        axis.set_title(columns[column], fontsize=8, gid=f'column-{name}')
       if labels and column == 0:
         axis.set_ylabel(labels[number], fontsize=8, rotation=0, ha='right', va='center')
   if heading:
     figure.suptitle(heading, fontsize=11, y=1 - gap / height, va='top')
   return figure
+
+
+def _fill(axis, picture, *, signed, empty):
+  """Draws a picture into its axis, or the text `empty` in the place of a map of zeros."""
+  axis.set(xticks=[], yticks=[])
+  for side in axis.spines.values():
+    side.set_linewidth(0.4)
+  if picture is None:
+    axis.axis('off')
+  elif empty and np.ndim(picture) == 2 and not np.any(picture):
+    axis.text(0.5, 0.5, empty, fontsize=8, ha='center', va='center', transform=axis.transAxes)
+  else:
+    _draw(axis, np.asarray(picture), signed=signed)
 
 
 def _pictures(rows, columns):
@@ -147,7 +153,7 @@ def tiles(
   """One large picture made of tiles, such as a grid of filters.
 
   Args:
-    picture: from 0 to 1, with NaN in the gaps between the tiles, which are transparent; C is 1 or 3.
+    picture: from 0 to 1, with NaN in the gaps between the tiles (transparent); C is 1 or 3.
     heading: heading of the figure.
     note: text below the picture, such as the scale of the tiles.
 

@@ -277,9 +277,13 @@ def _drawing(name, lines):
     'name': name,
     'bands': [' '.join([*points(k), *points(last - k, -1)]) for k in range(last // 2)],
     'middle': ' '.join(points(last // 2)),
-    'low': f'{low:.3g}',
-    'high': f'{high:.3g}',
+    'low': _signed(low),
+    'high': _signed(high),
     'steps': f'steps {int(steps[0]):,} to {int(steps[-1]):,}',
     'width': WIDTH,
     'height': HEIGHT,
   }
+
+
+def _signed(value):
+  return f'{value:.3g}'.replace('-', '−')

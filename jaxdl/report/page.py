@@ -25,6 +25,7 @@ from jaxdl.views import glossary
 if TYPE_CHECKING:
   import jinja2
 
+DATA_IDS = ('network', 'networks', 'examples', 'predictions')  # ids of elements with JSON data
 FOLDER = pathlib.Path(__file__).parent
 
 
@@ -156,7 +157,7 @@ def render(parts: dict) -> str:
     ('Config', parts['config']),
     ('How to run it again', parts['commands'] or analyses),
   ]
-  ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
+  ids = {name: _id(name) for name, there in named if there}
   script = (FOLDER / 'page.js').read_text(encoding='utf-8')
   return template(FOLDER / 'page.html').render(
     **parts,
@@ -168,6 +169,12 @@ def render(parts: dict) -> str:
     style=style(),
     script=script,
   )
+
+
+def _id(heading):
+  """The id of a section's heading; the elements with data have ids of their own."""
+  place = re.sub(r'\W+', '-', heading.lower())
+  return f'{place}-section' if place in DATA_IDS else place
 
 
 def one(
@@ -304,7 +311,7 @@ def _compared(found, labels, *, with_folders):
 
 
 def _best(found, columns, keys):
-  """Returns (row, column) → remark about the best value of each metric, if it is not that of all."""
+  """Returns (row, column) → 'best', for the best value of each metric that differs."""
   marked = {}
   for key in keys:
     known = metrics.find(key)

@@ -11,10 +11,11 @@ from typing import Any
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 from jaxdl.views import glossary
+from jaxdl.views.attributions import THRESHOLD
 from jaxdl.views.view import Display
 
 PIXELS = 96 / 72, 96 / 150  # of a page for a point of an SVG file, and a pixel of a PNG file
-BESIDE = 740  # most pixels of the width of a picture that stands next to another one
+BESIDE = 650  # most pixels of the width of a picture that stands next to another one
 KEPT = " !$'()*,-./:;=?@[]^_`{|}~&+"  # characters that a data URI may contain as they are
 FLAG = '⚑ '
 
@@ -97,14 +98,13 @@ def _flagged(record, svg, reading):
     return svg, reading
   flagged = [name for name, found in facts.items() if _is_flagged(found)]
   for name in flagged:
-    title = re.escape(name.replace(' ', '\n', 1))
     svg = re.sub(
-      rf'(<g id="column-{title}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S
+      rf'(<g id="column-{re.escape(name)}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S
     )
   if flagged:
     reading = (
-      f'{reading}. {FLAG}{", ".join(flagged)}: rank correlation above 0.5 with maps without the '
-      'learned weights'
+      f'{reading}. {FLAG}{", ".join(flagged)}: rank correlation above {THRESHOLD} with maps '
+      'without the learned weights'
     )
   return svg, reading
 

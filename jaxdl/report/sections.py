@@ -37,7 +37,7 @@ def of_run(record: Run, *, pictures: bool = True, only: str | None = None) -> li
       'heading', 'note': str.
       'table': dict with 'columns', 'rows', 'numbers' and 'entry', or None.
       'texts': list of dicts with 'caption', 'text' and 'entry'.
-      'map': dict returned by `features_map.of_run`, with 'title', 'reading'
+      'maps': list of dicts returned by `features_map.of_run`, with 'title', 'reading'
         and 'entry', or None.
       'linked': dict returned by `linked.of_run`, or None.
       'pictures': list of dicts returned by `pictures.of_result`.
@@ -68,7 +68,7 @@ def _without_pictures(section):
   """Returns a section without its pictures and map; None if nothing else is in it."""
   if not (section['table'] or section['texts'] or section['linked']):
     return None
-  return {**section, 'map': None, 'pictures': []}
+  return {**section, 'maps': [], 'pictures': []}
 
 
 def _own_displays(record: Run, names: Iterable[str]) -> dict[str, tuple[str, Display]]:
@@ -108,7 +108,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
     heading: heading of the section.
     shown: results of the section: name → (Display, text matched by the '*' of its pattern).
   """
-  section = {'table': None, 'texts': [], 'map': None, 'pictures': []}
+  section = {'table': None, 'texts': [], 'maps': [], 'pictures': []}
   section['linked'] = linked.of_run(record) if heading == linked.SECTION else None
   used, notes = [], []
   for name, (display, part) in shown.items():
@@ -121,9 +121,12 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
       notes.append(note)
     section['pictures'] += form.pop('pictures', [])
     section['texts'] += form.pop('texts', [])
+    section['maps'] += form.pop('maps', [])
     section |= form
   if not used:
     return None
+  for shown_map in section['maps'][1:]:
+    shown_map['sprite'] = ''  # that of the first map: all maps have the same examples
   replaced = linked.replaced(section['linked'])
   section['pictures'] = [one for one in section['pictures'] if one['name'] not in replaced]
   notes += _of_another_step(record, used)
@@ -132,7 +135,7 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
 
 
 def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> dict:
-  """Returns the content of a result: 'table', 'texts', 'map' or 'pictures', or {} if empty."""
+  """Returns the content of a result: 'table', 'texts', 'maps' or 'pictures', or {} if empty."""
   if display.table:
     return {'table': {**display.table(facts), 'entry': _entry(display)}} if facts else {}
   if display.texts:
@@ -142,7 +145,7 @@ def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> d
     found = features_map.of_run(record, name, display.map_caption)
     if found:
       shown = {'title': display.caption, 'reading': display.reading, 'entry': _entry(display)}
-      return {'map': {**found, **shown}}
+      return {'maps': [{**found, **shown}]}
   if display.note and not display.caption:
     return {}
   picture = report_pictures.of_result(record, name, display, facts, part)

@@ -4,7 +4,7 @@ import math
 
 from jaxdl.step import metrics
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 40, 20, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 320, 60, 46, 24, 14
 LOW = 190  # height of a chart that is no metric, such as the learning rate
 SUPERSCRIPTS = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
 # Marks of runs with one evaluation: circle, square, diamond, two triangles, cross.

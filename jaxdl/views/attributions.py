@@ -171,7 +171,7 @@ def _examples(subject, choice):
 
 
 def _last_with_places(subject, names):
-  """The last convolution of at least PLACES × PLACES places; the one with the most if all have fewer.
+  """The last convolution of at least PLACES × PLACES places, or else the one with the most.
 
   Grad-CAM of fewer places shows only in which quarter of the image the evidence is.
   """
@@ -214,8 +214,8 @@ VIEWS = {
     displays={
       'attributions': Display(
         'Nine attributions',
-        'A reason that several methods share is safer; a flagged one shows the image more than what '
-        'was learned',
+        'A reason that several methods share is safer; a flagged one shows the image more than '
+        'what was learned',
         entry='attribution',
       )
     },
@@ -232,8 +232,8 @@ VIEWS = {
     displays={
       'sanity': Display(
         'Sanity check of the attributions',
-        f'A good map falls to 0; flagged: it stays above {THRESHOLD} when all layers, or all but the '
-        'first, are re-initialised',
+        f'A good map falls to 0; flagged: it stays above {THRESHOLD} when all layers, or all but '
+        'the first, are re-initialised',
         entry='sanity',
       )
     },

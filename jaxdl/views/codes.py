@@ -53,6 +53,8 @@ def _in_plane(name, title, points, subject, choice, axes=('', '')):
     f'{100 * found.accuracy:.1f} % ({100 * found.shuffled:.1f} % with shuffled labels)'
   )
   facts = {'what': what, 'dimensions': every.shape[1], **found._asdict(), 'linear_classifier': None}
+  if any(axes):
+    facts['axes'] = list(axes)
   if linear is not None:
     note += (
       f'; a linear classifier of the features ({linear.method}) for {100 * linear.held_out:.1f} %'
@@ -154,12 +156,17 @@ def walks(subject: Subject, choice: Choice) -> Iterator[Result]:
     yield Result('walks', figure, {'images': pictures}, {'steps': pictures.shape[1]})
 
 
-def _map_caption(facts: dict, count: int) -> str:
+def _map_caption(facts: dict, count: int, method: str = 't-SNE') -> str:
   return (
-    f't-SNE of the {facts["what"]} of {count:,} examples: '
+    f'{method} of the {facts["what"]} of {count:,} examples: '
     f'trustworthiness {facts["trustworthiness"]:.3f}, '
     f'class of the nearest neighbour right for {100 * facts["accuracy"]:.1f} %'
   )
+
+
+def _components_caption(facts: dict, count: int) -> str:
+  axes = f' ({", ".join(facts["axes"])})' if 'axes' in facts else ''
+  return _map_caption(facts, count, f'Principal components{axes}')
 
 
 VIEWS = {
@@ -179,6 +186,7 @@ VIEWS = {
         'Principal components of the features',
         'The axes say how much of the variance is visible',
         entry='pca',
+        map_caption=_components_caption,
       ),
     },
     uses=('layer',),

@@ -305,7 +305,7 @@ VIEWS = {
     displays={
       'maximised': Display(
         'Real and optimised patches',
-        'Above: the patch of a real image that excites the channel most; below: one made from noise',
+        'Above: the real patch that excites the channel most; below: one made from noise',
         entry='maximised',
       )
     },

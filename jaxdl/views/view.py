@@ -224,7 +224,7 @@ def write(
   written = []
   drawn: dict[str, Any] = {'step': step, 'analysis': analysis, 'flags': flags}
   if result.figure is not None:
-    drawn['heading'] = result.figure.get_suptitle()
+    drawn['heading'] = figures.described(result.figure)
     figures.save(result.figure, folder / f'{result.name}.png')
     figures.save_svg(result.figure, folder / f'{result.name}.svg')
     written += [f'{result.name}.png', f'{result.name}.svg']

@@ -14,7 +14,8 @@
 const ROOT = Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
 
-export const sigmoid = x => (x >= 0 ? 1 / (1 + Math.exp(-x)) : 1 - 1 / (1 + Math.exp(x)));
+/** 1 / (1 + exp(−x)), also exact for large negative numbers. */
+export const sigmoid = x => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
 
 /** @type {Record<string, Activation>} */
 export const ACTIVATIONS = {

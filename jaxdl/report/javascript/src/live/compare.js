@@ -5,6 +5,8 @@ import { prepared } from '../try/runner.js';
 import { channelsOf, data, Images } from './images.js';
 
 const OFFERED = 40; // images to choose from
+const SEARCHED = 400; // images among which those with different answers are searched
+const AT_ONCE = 4; // images between two pauses
 const CLASSES = 10; // most classes whose probabilities are shown, the most probable first
 
 /** The classes to show: those of the greatest probability of any run, in their order. */
@@ -50,19 +52,37 @@ export async function start() {
       new CustomEvent('jaxdl:state', { detail: { image: examples.index[place] } }),
     );
   };
-  list.replaceChildren(
-    ...examples.index.slice(0, OFFERED).map((index, place) => {
-      const [item, button] = [document.createElement('li'), document.createElement('button')];
-      button.type = 'button';
-      button.className = 'tile';
-      button.dataset.place = place;
-      button.setAttribute('aria-label', `example ${index}: ${classes[examples.label[place]]}`);
-      button.append(images.element(index, 40));
-      button.addEventListener('click', () => show(place));
-      item.append(button);
-      return item;
-    }),
-  );
+  const offer = places => {
+    list.replaceChildren(
+      ...places.slice(0, OFFERED).map(place => {
+        const [item, button] = [document.createElement('li'), document.createElement('button')];
+        const index = examples.index[place];
+        button.type = 'button';
+        button.className = 'tile';
+        button.dataset.place = place;
+        button.setAttribute('aria-label', `example ${index}: ${classes[examples.label[place]]}`);
+        button.append(images.element(index, 40));
+        button.addEventListener('click', () => show(place));
+        item.append(button);
+        return item;
+      }),
+    );
+  };
+  const search = section.querySelector('.disagree');
+  search.addEventListener('click', async () => {
+    const status = section.querySelector('.found');
+    const count = Math.min(SEARCHED, examples.index.length);
+    search.disabled = true;
+    status.textContent = `searching ${count} images …`;
+    const found = await disagreements(networks, pixels, count);
+    status.textContent = `${found.length} of ${count} images`;
+    search.disabled = false;
+    if (found.length) {
+      offer(found);
+      show(found[0]);
+    }
+  });
+  offer([...examples.index.keys()]);
   section.querySelector('.choice').hidden = false;
   const restore = ({ detail }) => {
     const place = examples.index.indexOf(detail.image);
@@ -72,6 +92,24 @@ export async function start() {
   };
   document.addEventListener('jaxdl:restore', restore);
   show(0);
+}
+
+/** The places of the images that the networks assign to different classes. */
+async function disagreements(networks, pixels, count) {
+  const found = [];
+  for (let place = 0; place < count; place += 1) {
+    const answers = networks.map(({ network }) => {
+      const { probabilities } = network.forward(network.prepare(pixels(place)));
+      return probabilities.indexOf(Math.max(...probabilities));
+    });
+    if (new Set(answers).size > 1) {
+      found.push(place);
+    }
+    if (place % AT_ONCE === AT_ONCE - 1) {
+      await new Promise(resolve => setTimeout(resolve));
+    }
+  }
+  return found;
 }
 
 function table(networks, found, classes, truth) {

@@ -4,7 +4,7 @@ const SMALLEST = 56; // pixels of the longer side of a tile's image
 
 /** Reads the JSON of a script element; null if the page has none. */
 export function data(id) {
-  const element = document.getElementById(id);
+  const element = document.querySelector(`script#${id}`);
   return element ? JSON.parse(element.textContent) : null;
 }
 

@@ -6,9 +6,15 @@ import { start as startReload } from './reload.js';
 
 /** Starts the live parts; the others must have started, because the address restores their state. */
 export function start() {
-  startMistakes();
-  startComparison();
+  startMistakes().catch(console.warn);
+  startComparison().catch(showError);
   startLinkedViews();
   startAddress();
   startReload();
+}
+
+function showError(error) {
+  console.warn(error);
+  document.querySelector('.same-image .hint').textContent =
+    `The networks cannot run in this browser: ${error.message}`;
 }

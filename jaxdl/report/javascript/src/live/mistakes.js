@@ -50,7 +50,7 @@ function show(section, mistakes, count, classes, examples) {
     'true → predicted class, its probability.';
   section.querySelector('.tiles').replaceChildren(
     ...mistakes.slice(0, SHOWN).map(({ confidence, index, label, predicted }) => {
-      const share = `${(100 * confidence).toFixed(0)} %`;
+      const share = `${(100 * confidence).toFixed(0)}\u00a0%`;
       return tile(images, index, `${classes[label]} → ${classes[predicted]} (${share})`);
     }),
   );

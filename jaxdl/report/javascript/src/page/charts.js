@@ -162,16 +162,16 @@ class Chart {
       : labels(values);
     const parts = values.flatMap((value, index) => {
       const at = place(value).toFixed(1);
-      if (across) return [text(at, bottom + 18, 'middle', texts[index])];
+      if (across) return [text(at, bottom + 20, 'middle', texts[index])];
       const line = make('line', { class: 'grid', x1: left, x2: right, y1: at, y2: at });
-      return [line, text(left - 6, Number(at) + 4, 'end', texts[index])];
+      return [line, text(left - 6, Number(at) + 5, 'end', texts[index])];
     });
-    if (power) parts.push(text(left, top - 6, 'end', `× 10${superscript(power)}`));
+    if (power) parts.push(text(left, top - 9, 'end', `× 10${superscript(power)}`));
     if (across)
       parts.push(
         text(
           right,
-          bottom + 33,
+          bottom + 39,
           'end',
           { epoch: 'epochs', share: '% of the run' }[unit] ?? 'steps',
         ),

@@ -2,14 +2,18 @@ import { place, stepping } from './pointing.js';
 
 /** The image of the point of the map of features under the pointer, or under the arrow keys. */
 export function start() {
-  for (const figure of document.querySelectorAll('figure.map')) startMap(figure);
+  let sprite = ''; // several maps of the same examples share the images of the first one
+  for (const figure of document.querySelectorAll('figure.map')) {
+    const map = JSON.parse(figure.querySelector('script').textContent);
+    sprite = map.sprite || sprite;
+    startMap(figure, { ...map, sprite });
+  }
 }
 
-function startMap(figure) {
+function startMap(figure, map) {
   const svg = figure.querySelector('svg');
   const read = figure.querySelector('.read');
   const seen = figure.querySelector('.thumbnail');
-  const map = JSON.parse(figure.querySelector('script').textContent);
   const circles = svg.querySelectorAll('circle');
   const scale = 96 / Math.max(...map.size);
   const [width, height] = map.size.map(side => side * scale);
