@@ -8,6 +8,7 @@ import shutil
 
 import browser
 import jax
+import jax.numpy as jnp
 import numpy as np
 import PIL.Image
 import pytest
@@ -370,7 +371,16 @@ TEXT = dict(
   seed=0,
   task='next_char',
   train_for='1 steps',
-  data=dict(name='shakespeare', source='bundled', batch_size=4, time_step=8),
+  log_every='1 steps',
+  evaluate_every='1 steps',
+  checkpoint_every='1 steps',
+  data=dict(
+    name='shakespeare',
+    source='bundled',
+    batch_size=4,
+    time_step=8,
+    splits=dict(train='train[:4000]', validation='validation[:2000]'),
+  ),
   model=dict(name='language_model', cell='gru', features=8, classes='classes', layers=2),
   optimizer=dict(name='adam', learning_rate=1e-3),
 )
@@ -455,7 +465,7 @@ def test_codes_are_decoded_and_inputs_rotated(tab, tmp_path):
     control.value = 25;
     control.dispatchEvent(new Event('input'));
   })()""")
-  turned = np.asarray(augment.rotated(image, 25))
+  turned = np.asarray(augment.rotated(jnp.asarray(image), 25))
   found = canvas_pixels(opened, '.seen-picture', 1)
   np.testing.assert_allclose(found, turned, rtol=0, atol=0.51)
   expected = np.clip(run.model.apply(run.variables, turned[None] / 255)[0], 0, 1)
