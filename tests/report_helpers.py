@@ -12,7 +12,7 @@ from jaxdl.views.view import Choice, write
 
 CLASSES = ('cat', '</script><b>dog', 'eel')
 LOGITS = np.log(
-  [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.9, 0.05, 0.05]]
+  [[0.82, 0.09, 0.09], [0.2, 0.7, 0.1], [0.09, 0.82, 0.09], [0.2, 0.2, 0.6], [0.9, 0.05, 0.05]]
 )
 
 
@@ -72,19 +72,19 @@ def training_run(folder):
   return folder
 
 
-def analysed_run(folder):
-  """Writes a run with the analysis of errors, and with three examples."""
+def analysed_run(folder, *, errors=True):
+  """Writes a run with three examples and, with `errors`, the analysis of errors."""
   folder.mkdir()
   config = {
     **SMALL,
     'task': {'name': 'classify'},
     'data': {**SMALL['data'], 'layout': 'image'},
-    'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3}]},
+    'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3, 'activate': False}]},
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }
   (folder / 'config.json').write_text(json.dumps(config))
   with mock.patch.object(predictions, 'all_outputs', lambda subject: LOGITS):
-    for result in predictions._errors(seen(config), Choice()):
+    for result in predictions._errors(seen(config), Choice()) if errors else ():
       write(result, folder / 'analysis', step=8, analysis='errors', flags='')
   np.savez(
     folder / 'examples.npz',

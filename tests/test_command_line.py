@@ -81,6 +81,7 @@ def test_main_command_trains_and_writes_a_run(tmp_path):
     run.stdout,
   )
   assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
+  assert (tmp_path / 'examples.npz').is_file()
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
   assert (
     f'report: {tmp_path}/report.html\nall figures: {tmp_path}/summary.json\n'

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
   else:
     size = page.write(runs, file, trust_code=trust)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
-  if is_own:
+  if is_own and file.with_name('card.md').is_file():  # not yet while the run trains
     print(f'{file.with_name("card.md")}: the model card')
   found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
   command.print_quietly(found, quiet=chosen.quiet)
@@ -85,7 +85,7 @@ def _open(file):
 
   address = file.resolve().as_uri()
   try:
-    opened = webbrowser.open(address)
+    opened = webbrowser.open_new_tab(address)
   except (webbrowser.Error, OSError):
     opened = False
   if not opened:

@@ -33,7 +33,7 @@ def of_run(record: Run) -> dict[str, Any] | None:
       'counted': whether the counts are written into the cells.
       'calibration': drawing of the calibration, or None if it was not measured.
       'predictions': data for the script: 'split', 'classes', 'label', 'predicted', 'confidence' (in
-        thousandths) of the first examples, and 'edges' of the bins.
+        thousandths) and 'bin' (bar of the calibration) of the first examples.
 
   Raises:
     ValueError: a file of the analysis is damaged.
@@ -66,9 +66,16 @@ def of_run(record: Run) -> dict[str, Any] | None:
       'label': arrays['label'][:EXAMPLES].tolist(),
       'predicted': arrays['predicted'][:EXAMPLES].tolist(),
       'confidence': np.rint(1000 * arrays['confidence'][:EXAMPLES]).astype(int).tolist(),
-      'edges': calibration['edges'] if calibration else [0, 1],
+      'bin': _bins(arrays['confidence'][:EXAMPLES], calibration),
     },
   }
+
+
+def _bins(confidence, calibration):
+  """The bar of each confidence, as `analysis.errors.reliability` counts it."""
+  if calibration is None:
+    return []
+  return np.maximum(np.searchsorted(calibration['edges'], confidence) - 1, 0).tolist()
 
 
 def replaced(found: dict[str, Any] | None) -> tuple[str, ...]:
@@ -118,7 +125,7 @@ def _calibration(record):
   return {
     'caption': (f'How often a confidence is right: expected calibration error {100 * error:.2f} %'),
     'bars': bars,
-    'edges': edges.round(6).tolist(),
+    'edges': edges,
     'ticks': [(_x(share), _y(share), f'{share:.0%}'.replace('%', ' %')) for share in TICKS],
     'line': (_x(0), _y(0), _x(1), _y(1)),
     'width': WIDTH,

@@ -1,5 +1,7 @@
 """Tests of the linked views: predictions of each example, matrix, calibration and images."""
 
+import shutil
+
 import numpy as np
 import pytest
 from report_helpers import analysed_run
@@ -7,10 +9,16 @@ from report_helpers import analysed_run
 from jaxdl.report import examples, linked, page, sections
 from jaxdl.runs import record
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope='module')
+def analysed(tmp_path_factory):
   """A run with the analysis of errors and with examples."""
-  return analysed_run(tmp_path / 'run')
+  return analysed_run(tmp_path_factory.mktemp('analysed') / 'run')
+
+
+@pytest.fixture
+def run(analysed, tmp_path):
+  """A copy of this run."""
+  return shutil.copytree(analysed, tmp_path / 'run')
 
 
 def test_analysis_records_the_prediction_of_each_example(run):
@@ -18,7 +26,7 @@ def test_analysis_records_the_prediction_of_each_example(run):
     assert found['index'].tolist() == [0, 1, 2, 3, 4]
     assert found['label'].tolist() == [0, 0, 1, 2, 2]
     assert found['predicted'].tolist() == [0, 1, 1, 2, 0]
-    np.testing.assert_allclose(found['confidence'], [0.8, 0.7, 0.8, 0.6, 0.9], rtol=1e-6)
+    np.testing.assert_allclose(found['confidence'], [0.82, 0.7, 0.82, 0.6, 0.9], rtol=1e-6)
     assert found['image_index'].tolist() == [4, 1], 'mistakes, the highest loss first'
     assert found['image'][:, 0, 0, 0].tolist() == [4, 1]
 
@@ -31,7 +39,8 @@ def test_matrix_and_calibration_are_those_of_the_predictions(run):
   assert found['rows'][2][2]['share'] == 0.5
   assert found['caption'].startswith('5 test examples, 60.00 % right')
   data = found['predictions']
-  assert (data['label'], data['confidence']) == ([0, 0, 1, 2, 2], [800, 700, 800, 600, 900])
+  assert (data['label'], data['confidence']) == ([0, 0, 1, 2, 2], [820, 700, 820, 600, 900])
+  assert data['bin'] == [12, 10, 12, 8, 13]
   filled = [bar['text'] for bar in found['calibration']['bars'] if 'right' in bar['text']]
   assert filled[-1] == 'confidence 87 to 93 %: 1 examples, 0.0 % right'
   assert sum(int(bar['text'].split(': ')[1].split()[0]) for bar in found['calibration']['bars']) == 5
@@ -76,7 +85,7 @@ def test_pages_without_pictures_have_no_images(run):
   parts = page.one(record.load(run), pictures=False)
   (section,) = [one for one in parts['sections'] if one['heading'] == 'Errors']
   assert section['linked']['predictions']['label'] == [0, 0, 1, 2, 2]
-  assert 'data:image' not in page.render(parts)
+  assert 'src="data:image' not in page.render(parts)
 
 
 def test_damaged_predictions_are_named(run):

@@ -1,7 +1,9 @@
 """Tests of the page of a run that trains: when it is written, and what it shows."""
 
 import contextlib
+import pathlib
 import re
+import sys
 import threading
 import time
 import types
@@ -90,7 +92,9 @@ def test_page_of_a_failed_training_is_written_without_its_state(monkeypatch, cap
   ):
     writer.after_evaluation(1, 9.0, lambda: STATE)
     raise FloatingPointError
-  with pytest.raises(FloatingPointError), live.Writer(SideOutputs().attempt, None, closed.clear):
+  with pytest.raises(FloatingPointError), live.Writer(
+    SideOutputs().attempt, lambda *moment: None, closed.clear
+  ):
     raise FloatingPointError  # before the first page
   assert closed == [1]
 
@@ -171,11 +175,12 @@ def test_weights_are_drawn_as_bands():
 def test_training_writes_the_page_and_computes_the_same(small, tmp_path, monkeypatch):
   """The page is written after each evaluation; the parameters are those without it, to the bit."""
   small['train_for'] = '16 steps'
+  monkeypatch.setitem(sys.modules, 'tensorflow', None)  # its import takes seconds
   shown, write_live, after = [], page.write_live, live.Writer.after_evaluation
 
   def write_and_read(workdir, *rest):
     write_live(workdir, *rest)
-    html = (workdir / 'report.html').read_text()
+    html = (pathlib.Path(workdir) / 'report.html').read_text()
     shown.append(re.search(r'training, step (\d+) of 16', html)[1])
 
   def after_evaluation(writer, *arguments):  # waits, so that every page is due
@@ -200,7 +205,7 @@ def test_training_writes_the_page_and_computes_the_same(small, tmp_path, monkeyp
 @pytest.mark.parametrize('found', [True, False])
 def test_open_shows_the_page_or_its_address(run, monkeypatch, capsys, found):
   opened = []
-  monkeypatch.setattr('webbrowser.open', lambda address: opened.append(address) or found)
+  monkeypatch.setattr('webbrowser.open_new_tab', lambda address: opened.append(address) or found)
   assert report.main(['report', str(run), '--open']) == 0
   assert opened == [(run / 'report.html').as_uri()]
   message = f'jaxdl: there is no browser here: open {(run / "report.html").as_uri()} in one\n'
@@ -208,6 +213,6 @@ def test_open_shows_the_page_or_its_address(run, monkeypatch, capsys, found):
 
 
 def test_page_is_not_opened_without_the_flag(run, monkeypatch):
-  monkeypatch.setattr('webbrowser.open', lambda address: pytest.fail('opened'))
+  monkeypatch.setattr('webbrowser.open_new_tab', lambda address: pytest.fail('opened'))
   with contextlib.redirect_stdout(None):
     assert report.main(['report', str(run)]) == 0

@@ -4,13 +4,13 @@ import { format, merged, parse } from '../src/live/address.js';
 import { classesToShow } from '../src/live/compare.js';
 import { mistakesOf } from '../src/live/mistakes.js';
 import { missedAfter, secondsTo } from '../src/live/reload.js';
-import { binOf, fromState, matching, NONE, ofBin, ofCell, toState } from '../src/live/selection.js';
+import { fromState, matching, NONE, ofBin, ofCell, toState } from '../src/live/selection.js';
 
 const PREDICTIONS = {
   label: [0, 1, 1, 2, 2],
   predicted: [0, 1, 2, 2, 1],
   confidence: [1000, 500, 900, 501, 700],
-  edges: [0, 0.5, 1],
+  bin: [1, 0, 1, 1, 1],
 };
 
 test('the address holds short values, and returns them', () => {
@@ -38,9 +38,8 @@ test('selections choose and order the examples', () => {
     matching(PREDICTIONS, { ...NONE, show: 'all', order: 'index' }),
     [0, 1, 2, 3, 4],
   );
-  assert.deepEqual(matching(PREDICTIONS, ofBin(0)), [1], 'the upper edge belongs to the bin');
+  assert.deepEqual(matching(PREDICTIONS, ofBin(0)), [1]);
   assert.deepEqual(matching(PREDICTIONS, ofBin(1)), [3, 4, 2, 0]);
-  assert.equal(binOf(0, PREDICTIONS.edges), 0);
 });
 
 test('a selection survives the address, and invalid values do not', () => {

@@ -26,6 +26,7 @@ function startGallery(predictions, images) {
   const more = panel.querySelector('.more');
   const watchers = [];
   let kept = NONE;
+  let shown = NONE;
   let most = SHOWN;
   let note = '';
 
@@ -36,6 +37,7 @@ function startGallery(predictions, images) {
     return `${names.map(name => predictions.classes[name]).join(' → ')} (${share}\u00a0%)`;
   };
   const draw = selection => {
+    shown = selection;
     const found = matching(predictions, selection);
     const pictured = images.examples ? found.filter(place => images.has(place)) : found;
     list.replaceChildren(...pictured.slice(0, most).map(place => tile(images, place, text(place))));
@@ -91,8 +93,10 @@ function startGallery(predictions, images) {
       draw(selection);
     },
     leave: () => {
-      note = '';
-      draw(kept);
+      if (shown !== kept) {
+        note = '';
+        draw(kept); // not otherwise, because new tiles would lose the focus
+      }
     },
     keep,
     /** Moves the focus to the first image. */

@@ -8,23 +8,13 @@ export const NONE = {
   order: 'confident',
 };
 
-/** The bin of a confidence in thousandths: bin m holds (edges[m], edges[m + 1]]. */
-export function binOf(confidence, edges) {
-  const share = confidence / 1000;
-  let bin = 0;
-  while (bin < edges.length - 2 && share > edges[bin + 1]) {
-    bin += 1;
-  }
-  return bin;
-}
-
 /** The positions of the selected examples, in the chosen order. */
 export function matching(predictions, selection) {
-  const { confidence, edges, label, predicted } = predictions;
+  const { bin, confidence, label, predicted } = predictions;
   const fits = place =>
     (selection.true === null || label[place] === selection.true) &&
     (selection.predicted === null || predicted[place] === selection.predicted) &&
-    (selection.bin === null || binOf(confidence[place], edges) === selection.bin) &&
+    (selection.bin === null || bin[place] === selection.bin) &&
     (selection.show === 'all' ||
       (label[place] === predicted[place]) === (selection.show === 'right'));
   const found = [];

@@ -90,9 +90,7 @@ export function drawMap(canvas, height, width, at, scale) {
       words[row * width + column] = table[Math.max(-255, Math.min(255, level)) + 255];
     }
   }
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  canvas.getContext('2d').putImageData(data, 0, 0);
+  put(canvas, data);
 }
 
 /** Draws an image [H · W · C] in 0..255 or, with `unit`, in 0..1. */
@@ -105,8 +103,12 @@ export function drawImage(canvas, pixels, { height, width, channels }, unit = fa
     }
     data.data[4 * place + 3] = 255;
   }
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
+  put(canvas, data);
+}
+
+function put(canvas, data) {
+  if (canvas.width !== data.width) canvas.width = data.width;
+  if (canvas.height !== data.height) canvas.height = data.height;
   canvas.getContext('2d').putImageData(data, 0, 0);
 }
 
@@ -119,28 +121,32 @@ function grays(pixels, count, channels) {
   return found;
 }
 
-/** Draws a map of signed numbers [H · W] over an image, which remains visible as a shadow. */
+/**
+ * Draws a map of signed numbers [H · W] over an image: over the shadow of a drawing, and over the
+ * gray of a photograph.
+ */
 export function drawOver(canvas, pixels, shape, map, scale) {
   const { height, width, channels } = shape;
-  const data = new ImageData(width, height);
-  const words = new Uint32Array(data.data.buffer);
-  const table = colours();
-  const plain = table[255];
   const gray = grays(pixels, height * width, channels);
   const middle = gray.slice().sort()[gray.length >> 1];
   const ink = known('--ink');
+  const table = colours();
+  const [above, below] = [known('--c0'), known('--c1')];
+  const data = new ImageData(width, height);
   for (let place = 0; place < height * width; place++) {
-    const level = Math.max(-255, Math.min(255, Math.round((255 * map[place]) / scale)));
-    words[place] = level === 0 ? plain : table[level + 255];
-    const share = (CONTEXT * Math.abs(gray[place] - middle)) / 255;
-    for (let channel = 0; channel < 3; channel++) {
-      const value = data.data[4 * place + channel];
-      data.data[4 * place + channel] = value + share * (ink[channel] - value);
+    const value = Math.max(-1, Math.min(1, map[place] / scale));
+    let found;
+    if (channels === 3) {
+      const base = 50 + 0.75 * gray[place];
+      found = mixed([base, base, base], value < 0 ? below : above, 0.7 * Math.abs(value));
+    } else {
+      const word = table[Math.round(255 * value) + 255];
+      const plain = [word & 255, (word >> 8) & 255, (word >> 16) & 255];
+      found = mixed(plain, ink, (CONTEXT * Math.abs(gray[place] - middle)) / 255);
     }
+    data.data.set([...found, 255], 4 * place);
   }
-  if (canvas.width !== width) canvas.width = width;
-  if (canvas.height !== height) canvas.height = height;
-  canvas.getContext('2d').putImageData(data, 0, 0);
+  put(canvas, data);
 }
 
 /** Draws numbers over time as a line, with a thin line at 0. */
