@@ -99,7 +99,11 @@ def _flagged(record, svg, reading):
   flagged = [name for name, found in facts.items() if _is_flagged(found)]
   for name in flagged:
     svg = re.sub(
-      rf'(<g id="column-{re.escape(name)}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S
+      rf'(<g id="column-{re.escape(name)}">.*?<text\b[^>]*>)',
+      rf'\1{FLAG}',
+      svg,
+      count=1,
+      flags=re.S,
     )
   if flagged:
     reading = (

@@ -130,9 +130,7 @@ def press(chromium, key):
   for kind in ('keyDown', 'keyUp'):
     text = {'text': '\r'} if key == 'Enter' and kind == 'keyDown' else {}
     code = {'Enter': 13, 'Escape': 27, 'ArrowRight': 39}[key]
-    chromium.ask(
-      'Input.dispatchKeyEvent', type=kind, key=key, windowsVirtualKeyCode=code, **text
-    )
+    chromium.ask('Input.dispatchKeyEvent', type=kind, key=key, windowsVirtualKeyCode=code, **text)
 
 
 @pytest.mark.parametrize('kind', [*KINDS, 'comparison'])
