@@ -79,11 +79,14 @@ def write_run(folder, kind):
     ),
     'feature_maps_conv2': figures.picture_rows([maps], titles, heading='conv2'),
   }
+  facts = {
+    'confusion': {'classes': classes, 'split': 'test'},
+    'feature_maps_conv2': {'layer': 'conv2', 'shape': [2, 2, 9]},
+  }
+  arrays = {'confusion': {'counts': counts}}
   for name, figure in drawn.items():
-    facts = {'layer': 'conv2', 'shape': [2, 2, 9]} if name.startswith('feature') else {}
-    view.write(
-      view.Result(name, figure, {}, facts), folder / 'analysis', step=8, analysis=name, flags=''
-    )
+    result = view.Result(name, figure, arrays.get(name, {}), facts.get(name, {}))
+    view.write(result, folder / 'analysis', step=8, analysis=name, flags='')
   text = {'texts': [{'prime': 'R', 'temperature': 0.5, 'text': 'abab'}], 'step': 8}
   (folder / 'analysis/generated.json').write_text(json.dumps(text))
 

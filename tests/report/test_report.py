@@ -521,7 +521,7 @@ def test_pictures_follow_the_mode_of_the_page(run):
     if picture['name'] == 'sanity'
   )
   assert picture['details'] == ['zebra', 'yak']
-  assert (picture['width'], picture['height']) == (624, 384)
+  assert (picture['width'], picture['height']) == (518, 346)
   assert picture['data'].startswith('data:image/svg+xml,%3Csvg')
   (run / 'analysis/sanity.svg').write_text('<svg>')
   with pytest.raises(ValueError, match=r'sanity.svg is not an output of jaxdl.analyze .* rerun'):
