@@ -88,15 +88,9 @@ def described(figure: 'matplotlib.figure.Figure') -> str:
 def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
   """Writes a figure as an SVG file for a page; if that fails, no partial file is left.
 
-<<<<<<< HEAD
-  The file has no heading, no note and no background, and a style sheet with the colours of the
-  light and the dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it in other
-  formats before.
-=======
   The file has no heading, no note and no background, and a style sheet with the colours of the light
   and the dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it in
   other formats before.
->>>>>>> page
 
   Args:
     figure: the figure.
