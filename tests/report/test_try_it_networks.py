@@ -40,7 +40,8 @@ def test_probabilities_of_every_network(name, tab, tmp_path, monkeypatch):
   monkeypatch.setattr(examples, 'BYTES', 4_000_000)
   run, kept = run_of(name, tmp_path)
   described = open_page(tab, run, tmp_path)
-  tolerance = EXACT + (described['difference'] or 0)
+  # The difference is measured on other parts of a text.
+  tolerance = EXACT + 2 * (described['difference'] or 0)
   if 'character' in kept:
     check_text(tab, run, kept['character'][:CHARACTERS], tolerance)
   elif described['task']['name'] == 'reconstruct':
@@ -62,8 +63,16 @@ def check_classes(tab, run, kept, tolerance):
     theirs = show_example(tab, index)
     theirs = np.array([theirs[place] for place in range(len(ours))])
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance)
-    same.append(theirs.argmax() == ours.argmax())
+    same.append(is_same(theirs.argmax(), ours, tolerance))
   assert np.mean(same) >= 0.99
+
+
+def is_same(found, probabilities, tolerance):
+  """Whether a class is the most probable one, or a second one that differs less than rounding.
+
+  Networks with random weights have such classes, in contrast to trained ones.
+  """
+  return probabilities.max() - probabilities[found] <= 2 * tolerance
 
 
 def check_pixels(tab, run, kept, tolerance):
@@ -92,5 +101,5 @@ def check_text(tab, run, characters, tolerance):
   for ours, theirs in zip(expected, found, strict=True):
     for place, probability in theirs:
       assert probability == pytest.approx(ours[place], abs=tolerance)
-    same.append(theirs[0][0] == ours.argmax())
+    same.append(is_same(theirs[0][0], ours, tolerance))
   assert np.mean(same) >= 0.99
