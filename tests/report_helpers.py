@@ -12,7 +12,7 @@ from jaxdl.views.view import Choice, write
 
 CLASSES = ('cat', '</script><b>dog', 'eel')
 LOGITS = np.log(
-  [[0.82, 0.09, 0.09], [0.2, 0.7, 0.1], [0.09, 0.82, 0.09], [0.2, 0.2, 0.6], [0.9, 0.05, 0.05]]
+  [[0.82, 0.09, 0.09], [0.2, 0.7, 0.1], [0.09, 0.82, 0.09], [0.19, 0.19, 0.62], [0.9, 0.05, 0.05]]
 )
 
 
@@ -79,11 +79,14 @@ def analysed_run(folder, *, errors=True):
     **SMALL,
     'task': {'name': 'classify'},
     'data': {**SMALL['data'], 'layout': 'image'},
-    'model': {'name': 'cnn', 'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3, 'activate': False}]},
+    'model': {
+      'name': 'cnn',
+      'layers': [{'kind': 'flatten'}, {'kind': 'dense', 'features': 3, 'activate': False}],
+    },
     'dataset': {'classes': CLASSES, 'input_shape': [4, 4, 1], 'mean': [0.0], 'deviation': [1.0]},
   }
   (folder / 'config.json').write_text(json.dumps(config))
-  with mock.patch.object(predictions, 'all_outputs', lambda subject: LOGITS):
+  with mock.patch.object(predictions, 'all_outputs', return_value=LOGITS):
     for result in predictions._errors(seen(config), Choice()) if errors else ():
       write(result, folder / 'analysis', step=8, analysis='errors', flags='')
   np.savez(

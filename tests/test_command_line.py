@@ -503,6 +503,7 @@ def test_training_without_tensorflow_warns_once(small, config_file, tmp_path):
   assert not (tmp_path / 'without/tensorboard').exists()
 
 
+@pytest.mark.slow
 def test_run_prints_the_counts_of_examples_and_skipped_files(
   small_cnn, config_file, tmp_path, run_here
 ):
@@ -598,6 +599,7 @@ def test_known_sizes_match_the_prepared_data(monkeypatch):
   assert compared
 
 
+@pytest.mark.slow
 def test_shorter_run_in_the_same_folder_is_rejected(small, config_file, tmp_path, run_here):
   """The files that are needed to repeat the run must be unchanged."""
   run = tmp_path / 'run'
@@ -997,7 +999,9 @@ def test_wheel_contains_data_and_configs_and_works(tmp_path):
   names = set(zipfile.ZipFile(wheel).namelist())
   bundled = [file for file in (ROOT / 'jaxdl/data/bundled').rglob('*') if file.is_file()]
   code = (ROOT / 'jaxdl').rglob('*.py')
-  pages = [file for kind in ('html', 'css', 'js') for file in (ROOT / 'jaxdl/report').glob(f'*.{kind}')]
+  pages = [
+    file for kind in ('html', 'css', 'js') for file in (ROOT / 'jaxdl/report').glob(f'*.{kind}')
+  ]
   files = [*bundled, *code, *pages, ROOT / 'jaxdl/py.typed']
   assert {file.relative_to(ROOT).as_posix() for file in files} <= names
   assert not any('/javascript/' in name for name in names)

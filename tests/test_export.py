@@ -70,6 +70,7 @@ def test_export_writes_every_format(format, run):
   assert f'## {format}\n' in (run / 'export/README.md').read_text()
 
 
+@pytest.mark.slow
 def test_export_without_data_compares_on_random_characters(
   small_text, tmp_path, capsys, monkeypatch
 ):

@@ -99,7 +99,8 @@ def test_gradients_of_model_and_task(section, train):
     inputs = normal(3, 6, 4).at[..., -1].set(jnp.arange(6) < jnp.array([[6], [3], [1]]))
   mask, index = jnp.array([1.0, 1.0, 0.0]), jnp.array([7, 3, 0])
   variables = jax.tree.map(
-    lambda leaf: normal(*leaf.shape) * 0.5 + 0.8, model.init(jax.random.PRNGKey(0), inputs)
+    lambda leaf: normal(*leaf.shape) * 0.5 + 0.8,
+    jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs),
   )
   fixed = {'batch_stats': jax.tree.map(jnp.abs, variables.get('batch_stats', {}))}
 

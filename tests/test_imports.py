@@ -88,6 +88,7 @@ def test_import_function_is_not_replaced_during_training(
   )
 
 
+@pytest.mark.slow
 def test_analysis_imports_libraries_before_starting_threads(small_cnn, tmp_path):
   loop.train(experiment.build({**small_cnn, 'train_for': '2 steps'}, 'small'), tmp_path)
   found = run_watched(

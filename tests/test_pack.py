@@ -266,6 +266,7 @@ def test_pack_misspelt_file_error_suggests_the_name(file, capsys):
   assert 'is a file: give the folder of a run, or a .zip of one' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pack_code_of_a_language_model_card_is_valid(small_text, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))

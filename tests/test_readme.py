@@ -63,6 +63,7 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m pytest': '.ci/run',
   'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
   'python -m jaxdl': 'test_command_line.py',
+  'python -c "import jax; print(jax.default_backend(), jax.devices())"': 'JAX alone',
   'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',
   "pip install 'jaxdl[export]'": 'test_formats.py',
@@ -141,7 +142,7 @@ def test_readme_every_command_is_tested():
 
 @pytest.mark.parametrize(
   ('splits', 'examples'),
-  slow_after(1, [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))]),
+  slow_after(0, [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))]),
   ids=['class folders', 'no validation folder'],
 )
 def test_readme_command_trains_on_a_folder_of_photographs(folder, splits, examples):
@@ -328,6 +329,7 @@ def test_readme_data_keys_are_valid(monkeypatch, small):
   assert built.data.splits['train'].count == 45_000
 
 
+@pytest.mark.slow
 def test_readme_trains_on_own_arrays(folder):
   found = execute(find_block('animals.npz'), np=np, jaxdl=jaxdl)
   assert found['summary']['test_examples'] == 20
@@ -337,11 +339,26 @@ def test_readme_trains_on_own_arrays(folder):
   assert (folder / 'runs/from_python/report.html').is_file()
 
 
+@pytest.mark.slow
 def test_readme_trains_on_a_table(folder):
   found = execute(find_block('wine.csv'), jaxdl=jaxdl)
   assert found['run'].classes == ('class_0', 'class_1', 'class_2')
   assert found['summary']['test_accuracy'] > 0.8
   assert len(found['found']) == 178
+
+
+def test_readme_trains_an_lstm_on_own_digits(folder):
+  random = np.random.default_rng(0)
+  for number in range(60):
+    digit = folder / f'digits/{number % 2}/{number}.png'
+    digit.parent.mkdir(parents=True, exist_ok=True)
+    image = random.integers(0, 80, (12, 7), dtype=np.uint8)
+    image[:, 3] += np.uint8(170 * (number % 2))
+    PIL.Image.fromarray(image).save(digit)
+  found = execute(find_block("'layout': 'rows'"), jaxdl=jaxdl)
+  assert found['summary']['test_examples'] == 6
+  assert found['found'].probabilities.shape == (60, 2)
+  assert jaxdl.load('runs/own_digits').config['dataset']['input_shape'] == [8, 8]
 
 
 def test_readme_sections_of_other_data_sets_are_valid(folder):

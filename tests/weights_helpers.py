@@ -32,7 +32,7 @@ def network(section, shape, *, task='classify', seed=0):
     lambda path, leaf: np.float32(
       draw.uniform(0.5, 2, leaf.shape) if path[-1].key == 'var' else draw.normal(0, 0.4, leaf.shape)
     ),
-    {'batch_stats': {}, **model.init({'params': jax.random.key(0)}, inputs)},
+    {'batch_stats': {}, **jax.eval_shape(model.init, {'params': jax.random.key(0)}, inputs)},
   )
   config = {
     'task': {'name': task},

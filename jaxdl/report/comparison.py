@@ -1,4 +1,4 @@
-"""Comparison of several runs: the config keys that differ, and the same image through each network."""
+"""Comparison of runs: the config keys that differ, and one image through each network."""
 
 import json
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def differences(found: Sequence[Run], labels: Sequence[str]) -> dict[str, Any] |
 
 
 def _with_layers(tree):
-  """A config whose lists of sections, such as layers, are dicts, so that their keys are compared."""
+  """A config whose lists of sections, such as layers, are dicts: their keys are compared."""
   if isinstance(tree, dict):
     return {key: _with_layers(value) for key, value in tree.items()}
   if isinstance(tree, (list, tuple)) and any(isinstance(value, dict) for value in tree):

@@ -1,6 +1,7 @@
 """Examples of a run's data in the page: images in one picture, texts, vectors and sequences."""
 
 import base64
+import functools
 import io
 import math
 from collections.abc import Mapping
@@ -48,17 +49,24 @@ def of_run(record: Run, most: int | None = None) -> dict | None:
   if file is None:
     return None
   try:
+    if most is not None:
+      return _first(file, file.stat().st_mtime_ns, most)
     with np.load(file) as found:
-      arrays = {name: found[name] for name in found.files}
-    if most is None:
-      arrays = _with_mistakes(record, arrays)
-    elif 'character' not in arrays:
-      arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
-    return shown(arrays)
+      return shown(_with_mistakes(record, {name: found[name] for name in found.files}))
   except Exception as error:  # zipfile, zlib, NumPy and Pillow raise different exceptions
     raise ValueError(
       f'{file} is damaged ({type(error).__name__}: {error}): delete it and rerun jaxdl.analyze'
     ) from error
+
+
+@functools.lru_cache(1)  # the page of a run that trains is written again and again
+def _first(file, written, most):
+  """The first examples of a file; `written` is the time at which it was written."""
+  with np.load(file) as found:
+    arrays = {name: found[name] for name in found.files}
+  if 'character' not in arrays:
+    arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
+  return shown(arrays)
 
 
 def _folders(record):

@@ -147,8 +147,8 @@ def _precision(network, layers, inputs):
     return 'float32', None
   if inputs is None:
     raise ValueError(
-      f'its {parameters:,} parameters must be rounded for the page, which is done at the end of the '
-      'training'
+      f'its {parameters:,} parameters must be rounded for the page, which is done at the end of '
+      'the training'
     )
   if parameters < LARGE:
     difference = _difference(network, 'float16', inputs)

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, comparison, leading, live, sections, svg, try_it
+from jaxdl.report import card, comparison, examples, leading, live, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics, watch
+from jaxdl.step import metrics
 from jaxdl.views import glossary
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ def one(
   place = str(record.place) if place is None else place
   layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
   lead = _lead(record)
-  only = sections.DATA if moment else None
+  found = sections.of_run(record, pictures=pictures, only=sections.DATA if moment else None)
+  tried = try_it.of_run(record, pictures=pictures, most=live.EXAMPLES if moment else None)
   return {
     'title': record.title,
     'lead': lead,
@@ -205,19 +206,26 @@ def one(
     'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
-    'try_it': try_it.of_run(record, pictures=pictures, most=live.EXAMPLES if moment else None),
+    'try_it': tried,
+    'examples': _further_examples(record, tried, found) if pictures else None,
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': sections.of_run(record, pictures=pictures, only=only),
+    'sections': found,
     'card': [] if moment else card.of_run(record, lead, layers, place),
     'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
-    'best': watch.of(record.config).best,
+    'checkpoint': report_results.checkpoint(record),
   }
+
+
+def _further_examples(record, tried, found):
+  """The examples for the linked views, if the section "Try it" has none; otherwise None."""
+  is_linked = any(section['linked'] for section in found)
+  return examples.of_run(record) if is_linked and not (tried or {}).get('examples') else None
 
 
 def _of_single(record):
@@ -259,6 +267,7 @@ def several(found: Sequence[Run]) -> dict:
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
     'try_it': None,
+    'examples': None,
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
@@ -267,7 +276,7 @@ def several(found: Sequence[Run]) -> dict:
     'environment': [],
     'config': '',
     'folder': '',
-    'best': ' or '.join(dict.fromkeys(watch.of(record.config).best for record in found)),
+    'checkpoint': ' or '.join(dict.fromkeys(map(report_results.checkpoint, found))),
   }
 
 
@@ -384,9 +393,7 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(
-      f'The figures are from step {step:,}, the checkpoint with {watch.of(record.config).best}.'
-    )
+    remarks.append(f'The figures are from step {step:,}, {report_results.checkpoint(record)}.')
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')

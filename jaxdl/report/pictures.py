@@ -50,8 +50,8 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
     return None
   shown = {'reading': display.reading}
   if found.suffix == '.svg':
-    text = found.read_text(encoding='utf-8')
     with results.errors_naming(record, found.name):
+      text = found.read_text(encoding='utf-8')
       size = tuple(round(PIXELS[0] * side) for side in _points(text))
     if name == 'attributions':
       text, shown['reading'] = _flagged(record, text, display.reading)
@@ -99,7 +99,11 @@ def _flagged(record, svg, reading):
   flagged = [name for name, found in facts.items() if _is_flagged(found)]
   for name in flagged:
     svg = re.sub(
-      rf'(<g id="column-{re.escape(name)}">.*?<text\b[^>]*>)', rf'\1{FLAG}', svg, count=1, flags=re.S
+      rf'(<g id="column-{re.escape(name)}">.*?<text\b[^>]*>)',
+      rf'\1{FLAG}',
+      svg,
+      count=1,
+      flags=re.S,
     )
   if flagged:
     reading = (

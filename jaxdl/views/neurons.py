@@ -21,7 +21,6 @@ from jaxdl.views.view import (
   once,
   separately,
   shown,
-  without_images,
 )
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
@@ -238,8 +237,6 @@ def _selective(subject, layer):
 
 
 def _few_checkpoints(subject):
-  if without_images(subject):
-    return without_images(subject)
   kept = checkpoint.kept_steps(subject.workdir)
   if len(kept) >= CHECKPOINTS and max(kept) >= SPREAD * min(kept):
     return ''
@@ -294,7 +291,6 @@ VIEWS = {
       ),
     },
     uses=('layer', 'channel'),
-    lacking=without_images,
   ),
   'maximised': View(
     'patches optimised to excite a channel, next to real ones',
@@ -310,7 +306,6 @@ VIEWS = {
       )
     },
     uses=('layer', 'channel'),
-    lacking=without_images,
   ),
   'evolution': View(
     'a channel mapped back to pixels during training',

@@ -79,6 +79,7 @@ def test_jitter_rolls_both_ways_and_ends_without_jitter():
   assert (units.scores(model, variables, found, neuron) > 0.85 * best).all()
 
 
+@pytest.mark.slow
 def test_logit_exceeds_random_images_and_seeds_differ():
   model, variables = network()
   random = np.random.default_rng(0).random((2000, *SHAPE), np.float32)

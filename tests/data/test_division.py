@@ -187,6 +187,7 @@ def test_split_without_a_class_is_rejected(tmp_path):
   assert experiment.build(config(tmp_path, splits=accepted)).data.per_class['test'] == [20, 0]
 
 
+@pytest.mark.slow
 def test_run_keeps_its_splits(tmp_path, monkeypatch):
   """Analyses and resumed runs read the same examples if the default share changes."""
   photos, run = fill(tmp_path / 'photos', {'ant': 30, 'bee': 30}), tmp_path / 'run'

@@ -85,6 +85,7 @@ def test_mixing_depends_on_the_pair_not_on_its_place_in_the_batch():
   np.testing.assert_array_equal(apply(KEY, images[order], moved)[0], complete[order])
 
 
+@pytest.mark.slow
 def test_evaluation_is_not_mixed():
   prepare = preprocess.inputs(mean=[0.0], deviation=[1.0], augment=(dict(kind='cutmix'),))
   batch = batch_of(4, image=jnp.full((4, 3, 3, 1), 51, jnp.uint8))

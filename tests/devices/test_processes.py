@@ -142,6 +142,7 @@ def check_resumed_equals_uninterrupted(count, config, file, interrupted):
   )
 
 
+@pytest.mark.slow
 def test_hosts_2_processes_equal_1(small_cnn, tmp_path):
   """Batch normalisation, dropout, augmentation and padding. The test with four processes covers
   text and its carried state. Each process imports own code by itself; the first one copies it.

@@ -28,7 +28,7 @@ def test_gradients_of_autoencoder_match_finite_differences(small_autoencoder):
     inputs, target = (jnp.asarray(generator.normal(size=(2, 28, 28, 1))) for _ in range(2))
     params = jax.tree.map(
       lambda leaf: jnp.asarray(generator.normal(size=leaf.shape)) * 0.1,
-      model.init(jax.random.PRNGKey(0), inputs)['params'],
+      jax.eval_shape(model.init, jax.random.PRNGKey(0), inputs)['params'],
     )
 
     def loss(params):

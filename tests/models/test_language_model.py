@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import slow_after
 from jax.test_util import check_grads
 from training_helpers import run_steps
 
@@ -34,7 +33,7 @@ def random_text(batch=2, length=8, seed=0):
 def test_carried_state_across_two_steps_equals_one_step(cell, embedding):
   model = models.build({**SECTION, 'cell': cell, 'embedding': embedding})
   characters = random_text()
-  variables = model.init(jax.random.PRNGKey(0), characters)
+  variables = jax.jit(model.init)(jax.random.PRNGKey(0), characters)
   expected = model.apply(variables, characters)
   assert expected.shape == (2, 8, 7)
   first, updated = model.apply(
@@ -51,7 +50,8 @@ def test_carried_state_across_two_steps_equals_one_step(cell, embedding):
   assert np.abs(one_reset[1] - expected[1]).max() > 1e-3  # state was carried over
 
 
-@pytest.mark.parametrize('cell', slow_after(1, list(CELLS)))
+@pytest.mark.parametrize('cell', CELLS)
+@pytest.mark.slow
 def test_recurrent_dropout_masks_recurrent_weights_only_in_training(
   cell,
 ):
@@ -60,7 +60,7 @@ def test_recurrent_dropout_masks_recurrent_weights_only_in_training(
   model = models.build({**section, 'recurrent_dropout': rate})
   without_dropout = models.build(section)
   characters, index = random_text(), jnp.arange(2)
-  variables = model.init(jax.random.PRNGKey(0), characters)
+  variables = jax.jit(model.init)(jax.random.PRNGKey(0), characters)
   np.testing.assert_array_equal(
     model.apply(variables, characters), without_dropout.apply(variables, characters)
   )
@@ -111,7 +111,7 @@ def test_gradients_of_language_model_match_finite_differences(cell, embedding):
     characters, reset = random_text(length=5), jnp.array([True, False])
     variables = jax.tree.map(
       lambda leaf: jnp.asarray(np.random.default_rng(1).normal(size=leaf.shape)) * 0.5,
-      model.init(jax.random.PRNGKey(0), characters, reset=reset),
+      jax.eval_shape(model.init, jax.random.PRNGKey(0), characters, reset=reset),
     )
     batch = {'label': random_text(length=5, seed=2), 'mask': jnp.ones((2, 5)).at[1, 3:].set(0)}
 
@@ -185,6 +185,7 @@ def test_training_carries_the_state_and_resets_it_each_epoch(small_text):
     )
 
 
+@pytest.mark.slow
 def test_language_model_can_overfit_a_short_text(small_text):
   small_text['model'] |= dict(features=64, dropout=0.0, recurrent_dropout=0.0, layers=1)
   small_text['data']['splits'] = dict(train='train[:300]')
@@ -194,6 +195,7 @@ def test_language_model_can_overfit_a_short_text(small_text):
   assert float(history['bits'][-1] / history['count'][-1]) < 0.5
 
 
+@pytest.mark.slow
 def test_run_on_text_reports_bits_per_character(small_text, tmp_path, capsys):
   summary = loop.train(experiment.build(small_text, 'text'), tmp_path)
   assert summary['test_bits_per_character'] == pytest.approx(

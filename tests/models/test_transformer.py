@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow_after
 from jax.test_util import check_grads
 
 from jaxdl import generate, models
@@ -115,7 +116,7 @@ def test_gradients_match_finite_differences(kind):
     )
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', slow_after(1, list(KINDS)))
 def test_the_reference_and_the_analyses_equal_the_model(kind):
   section = {**SECTION, 'layers': 2, **KINDS[kind]}
   with jax.enable_x64(True):

@@ -60,7 +60,7 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
 @pytest.mark.parametrize(
   'unusual',
   slow_after(
-    2,
+    1,
     [
       dict(classes=(0, 1, 2)),
       dict(classes=list(np.arange(3))),
@@ -268,7 +268,7 @@ def test_failed_output_is_skipped_and_named_once(capsys, monkeypatch):
   assert capsys.readouterr().err == 'warning: a picture left out: out of memory\n'
 
 
-@pytest.mark.parametrize('together', ['always', 'never'])
+@pytest.mark.parametrize('together', slow_after(1, ['always', 'never']))
 def test_sweep_is_trained_although_its_pictures_fail(
   together, small, config_file, monkeypatch, tmp_path, capsys
 ):

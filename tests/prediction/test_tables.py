@@ -117,7 +117,9 @@ def test_the_command_predicts_a_file(trained, tmp_path, capsys):
   arguments = [str(folder / 'run'), str(folder / 'table.csv'), f'--out={out}', '--json']
   capsys.readouterr()
   assert predict.main(['predict', *arguments]) == 0
-  found = last_json(capsys.readouterr().out)
+  printed = capsys.readouterr().out
+  assert '\n90 rows by predicted class: ' in printed
+  found = last_json(printed)
   run = jaxdl.load(folder / 'run')
   expected = run.evaluate(str(folder / 'table.csv'))
   assert (found['inputs'], found['labelled']) == (90, 90)
@@ -149,6 +151,7 @@ def test_rows_that_do_not_fit_the_run_are_refused(trained, tmp_path):
     run.predict(str(tmp_path / 'a.npz'))
 
 
+@pytest.mark.slow
 def test_a_run_resumes_with_a_moved_file(trained, tmp_path):
   folder, summary = trained
   write(tmp_path / 'moved.csv')
@@ -174,6 +177,7 @@ def test_a_run_on_a_table_in_python(tmp_path):
   assert jaxdl.load(tmp_path / 'run').evaluate(COLUMNS)['examples'] == 90
 
 
+@pytest.mark.slow
 def test_the_importance_of_features_and_every_analysis(trained, capsys):
   folder, _ = trained
   assert analyze.main(['analyze', str(folder / 'run')]) == 0

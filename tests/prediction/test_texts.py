@@ -40,6 +40,7 @@ def test_metrics_of_the_test_text_equal_the_evaluation(loaded, tmp_path, capsys)
   assert float(row['perplexity']) == found.perplexity
 
 
+@pytest.mark.slow
 def test_evaluation_with_several_streams_equals_the_summary(small_text, tmp_path):
   built = experiment.build({**small_text, 'train_for': '4 steps'}, 'small')
   summary = loop.train(built, tmp_path / 'run')

@@ -21,12 +21,15 @@ CONFIG = {
 def made(tmp_path, name, command='', **changes):
   """A Run whose config has other values for some keys, such as data={'batch_size': 8}."""
   config = {
-    key: {**value, **changes.get(key, {})}
-    if isinstance(value, dict)
-    else changes.get(key, value)
+    key: {**value, **changes.get(key, {})} if isinstance(value, dict) else changes.get(key, value)
     for key, value in CONFIG.items()
   }
-  summary = {'reported': {'test_accuracy': 0.99}, 'test_accuracy': 0.5, 'test_examples': 4, 'step': 8}
+  summary = {
+    'reported': {'test_accuracy': 0.99},
+    'test_accuracy': 0.5,
+    'test_examples': 4,
+    'step': 8,
+  }
   return record.Run(tmp_path / name, name, config, summary, [], command)
 
 
@@ -75,7 +78,9 @@ def test_reported_figures_are_those_of_unchanged_configs(tmp_path):
   assert 'reported test accuracy' not in both['columns']
 
 
-DESCRIBED = {'network': {'weights': 'A' * 100, 'input': {'shape': [4, 4, 1]}, 'classes': ['0', '1']}}
+DESCRIBED = {
+  'network': {'weights': 'A' * 100, 'input': {'shape': [4, 4, 1]}, 'classes': ['0', '1']}
+}
 
 
 def test_networks_of_all_runs_are_compared_on_one_image(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """Tests of the page of a run that trains: when it is written, and what it shows."""
 
 import contextlib
-import pathlib
 import re
 import sys
 import threading
@@ -14,13 +13,12 @@ import pytest
 from helpers import state_of
 from report_helpers import training_run
 
-from jaxdl import main
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.report import __main__ as report
 from jaxdl.report import live, page
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
-from jaxdl.training import experiment
+from jaxdl.training import experiment, loop
 
 MOMENT = live.Moment(8, 125.0, 4.2, ())
 STATE = types.SimpleNamespace(variables=lambda: {'params': {'a': np.ones(2)}})
@@ -83,20 +81,22 @@ def test_training_does_not_wait_for_the_page(monkeypatch):
   assert written == [(1, [1.0, 1.0])]
 
 
-def test_page_of_a_failed_training_is_written_without_its_state(monkeypatch, capsys):
+def fail(writer, *, evaluated):
+  """Fails in the block of a Writer, with or without an evaluation before."""
+  with writer:
+    if evaluated:
+      writer.after_evaluation(1, 9.0, lambda: STATE)
+    raise FloatingPointError
+
+
+@pytest.mark.parametrize('evaluated', [True, False])
+def test_page_of_a_failed_training_is_written_without_its_state(monkeypatch, evaluated):
   monkeypatch.setattr(live, 'FIRST', 0)
   closed = []
-  with (
-    pytest.raises(FloatingPointError),
-    live.Writer(SideOutputs().attempt, lambda *moment: None, lambda: closed.append(1)) as writer,
-  ):
-    writer.after_evaluation(1, 9.0, lambda: STATE)
-    raise FloatingPointError
-  with pytest.raises(FloatingPointError), live.Writer(
-    SideOutputs().attempt, lambda *moment: None, closed.clear
-  ):
-    raise FloatingPointError  # before the first page
-  assert closed == [1]
+  writer = live.Writer(SideOutputs().attempt, lambda *moment: None, lambda: closed.append(1))
+  with pytest.raises(FloatingPointError):
+    fail(writer, evaluated=evaluated)
+  assert closed == ([1] if evaluated else [])
 
 
 def test_failed_page_is_one_warning(monkeypatch, capsys):
@@ -176,30 +176,28 @@ def test_training_writes_the_page_and_computes_the_same(small, tmp_path, monkeyp
   """The page is written after each evaluation; the parameters are those without it, to the bit."""
   small['train_for'] = '16 steps'
   monkeypatch.setitem(sys.modules, 'tensorflow', None)  # its import takes seconds
-  shown, write_live, after = [], page.write_live, live.Writer.after_evaluation
-
-  def write_and_read(workdir, *rest):
-    write_live(workdir, *rest)
-    html = (pathlib.Path(workdir) / 'report.html').read_text()
-    shown.append(re.search(r'training, step (\d+) of 16', html)[1])
-
-  def after_evaluation(writer, *arguments):  # waits, so that every page is due
-    after(writer, *arguments)
-    if writer._writing is not None:
-      writer._writing.result()
-
-  monkeypatch.setattr(page, 'write_live', write_and_read)
-  monkeypatch.setattr(live.Writer, 'after_evaluation', after_evaluation)
   monkeypatch.setattr(live, 'SOONEST', 0)
-  parameters = {}
+  shown, parameters = [], {}
   for name, share in (('with', 1e9), ('without', 1e-9)):
     monkeypatch.setattr(live, 'SHARE', share)
-    built = experiment.build(small, 'small')
-    main.train(built, tmp_path / name)
-    parameters[name] = jax.tree.leaves(state_of(built, tmp_path / name).params)
-  assert shown == ['8', '12'], 'the time left is unknown at the first evaluation'
+    built, workdir = experiment.build(small, 'small'), tmp_path / name
+
+    def write(moment, variables, built=built, workdir=workdir):
+      page.write_live(workdir, moment, (built.recipe.model, variables))
+      html = (workdir / 'report.html').read_text()
+      shown.append(re.search(r'training, step (\d+) of 16', html)[1])
+
+    with live.Writer(SideOutputs().attempt, write, lambda: None, built.layers) as writer:
+
+      def after_evaluation(*arguments, writer=writer):  # waits, so that every page is due
+        writer.after_evaluation(*arguments)
+        if writer._writing is not None:
+          writer._writing.result()
+
+      loop.train(built, workdir, after_evaluation=after_evaluation)
+    parameters[name] = jax.tree.leaves(state_of(built, workdir).params)
+  assert shown == ['4', '8', '12']
   assert all(map(np.array_equal, parameters['with'], parameters['without']))
-  assert 'class="live"' not in (tmp_path / 'with/report.html').read_text()
 
 
 @pytest.mark.parametrize('found', [True, False])

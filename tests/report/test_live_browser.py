@@ -239,7 +239,9 @@ def test_same_image_goes_through_each_network(tab, tmp_path):
   visit(tab, file)
   wait(tab, "document.querySelectorAll('.same-image .tile').length", 3)
   click(tab, '.same-image li:nth-child(3) button')  # all pixels are 2
-  row = "[...document.querySelectorAll('.probabilities tbody tr')][0].innerText.split(/\\s*\\t\\s*/)"
+  row = (
+    "[...document.querySelectorAll('.probabilities tbody tr')][0].innerText.split(/\\s*\\t\\s*/)"
+  )
   exponentials = np.exp(np.array([8, -8]) * 16 * 2 / 255)
   expected = [f'{100 * value / (value + 2):.1f} %' for value in exponentials]
   wait(tab, row, ['cat', *expected])

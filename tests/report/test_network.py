@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import subprocess
-import types
 import warnings
 
 import flax.linen as nn
@@ -23,6 +22,7 @@ from jaxdl.data.tfds_arrays import downloads
 from jaxdl.exports import examples
 from jaxdl.models.transformer import Transformer
 from jaxdl.report import network as page_network
+from jaxdl.runs.record import Run
 from jaxdl.training import experiment
 
 SCRIPT = ROOT / 'jaxdl/report/javascript/tests/compute.mjs'
@@ -63,7 +63,9 @@ def text(cell, **keywords):
 
 
 def transformer(**keywords):
-  section = dict(name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords)
+  section = dict(
+    name='transformer', features=8, classes=3, layers=2, heads=2, context=4, **keywords
+  )
   return lambda: network(section, (4,), task='next_char')
 
 
@@ -133,7 +135,8 @@ FEW = ('cnn', 'lstm', 'text, lstm')
 
 
 @pytest.mark.parametrize(
-  'name', [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)]
+  'name',
+  [*FEW, *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name not in FEW)],
 )
 def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
   made = NETWORKS[name]()
@@ -142,7 +145,7 @@ def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
     inputs = inputs[:, :11]
   names = list(units.shapes(made.model, made.variables, inputs))
   at = [name for name in names if name not in ('logits', 'one_hot')]
-  logits, outputs = units.outputs(made.model, made.variables, inputs, names)
+  logits, outputs = outputs_of(made, inputs, names)
   target = logits.size - 2
   given = {'inputs': inputs.ravel(), 'target': target, 'at': at if made.is_text else ['', *at]}
   (found,) = computed(made, given)
@@ -155,11 +158,16 @@ def test_outputs_probabilities_and_gradients_are_those_of_jaxdl(name):
     return scored(made, given, changes)[target]
 
   zeros = {layer: jnp.zeros_like(outputs[layer]) for layer in at}
-  slopes = jax.grad(score)(zeros, inputs)
+  places = (0,) if made.is_text else (0, 1)
+  slopes, *of_inputs = jax.jit(jax.grad(score, places))(zeros, inputs)
   for layer in at:
     close(found['gradients'][layer], slopes[layer][0])
-  if not made.is_text:
-    close(found['gradients'][''], jax.grad(score, 1)(zeros, inputs)[0])
+  for slope in of_inputs:
+    close(found['gradients'][''], slope[0])
+
+
+def outputs_of(made, inputs, names):
+  return jax.jit(lambda inputs: units.outputs(made.model, made.variables, inputs, names))(inputs)
 
 
 def scored(made, inputs, changes):
@@ -217,9 +225,11 @@ def test_networks_of_all_configs_have_the_outputs_of_jaxdl(file, monkeypatch):
   monkeypatch.setattr(page_network, 'MOST_FLOAT32', math.inf)
   made = of_config(file)
   count = 40 if made.is_text else 1
-  inputs = np.asarray(examples.random(made).reshape(-1)[:count][None] if made.is_text else examples.random(made)[:1])
+  inputs = np.asarray(
+    examples.random(made).reshape(-1)[:count][None] if made.is_text else examples.random(made)[:1]
+  )
   names = list(units.shapes(made.model, made.variables, inputs))
-  logits, outputs = units.outputs(made.model, made.variables, inputs, names)
+  logits, outputs = outputs_of(made, inputs, names)
   given = {'inputs': inputs.ravel(), 'target': int(logits.size) - 1, 'at': []}
   (found,) = computed(made, given if made.is_text else {**given, 'at': ['']})
   for layer, values in outputs.items():
@@ -229,7 +239,7 @@ def test_networks_of_all_configs_have_the_outputs_of_jaxdl(file, monkeypatch):
   else:
     close(found['probabilities'], jax.nn.softmax(logits))
   if not made.is_text:
-    slope = jax.grad(lambda inputs: made.model.apply(made.variables, inputs).ravel()[-1])(inputs)
+    slope = jax.jit(jax.grad(lambda inputs: scored(made, inputs, {})[-1]))(inputs)
     close(found['gradients'][''], slope[0])
 
 
@@ -262,8 +272,7 @@ def test_rounded_weights_and_their_difference(precision, monkeypatch):
     lambda array: page_network._rounded(np.asarray(array), precision), made.variables['params']
   )
   exact, rounded = (
-    made.model.apply({'params': weights}, inputs)
-    for weights in (made.variables['params'], params)
+    made.model.apply({'params': weights}, inputs) for weights in (made.variables['params'], params)
   )
   close(found['outputs']['logits']['data'], rounded[0])
   differences = np.abs(jax.nn.softmax(exact) - jax.nn.softmax(rounded))
@@ -284,20 +293,16 @@ def test_weights_of_8_bits_are_rounded_by_output_channel():
   np.testing.assert_allclose(scale, [0.01, 1, 2], rtol=1e-6)
 
 
-def record_of(made, tmp_path):
-  return types.SimpleNamespace(
-    name='tiny',
-    folder=tmp_path,
-    summary={},
-    step=3,
-    config=made.config,
-    model=made.model,
-    variables=made.variables,
-  )
+def run_of(made, folder, config=None):
+  """A run with a network in place of a checkpoint."""
+  config = made.config if config is None else config
+  run = Run(folder=folder, name='tiny', config=config, summary={}, history=[], command='')
+  run.__dict__['_best'] = (made.model, made.variables)
+  return run
 
 
 def test_a_run_without_examples_has_its_network(tmp_path):
-  described = page_network.of_run(record_of(NETWORKS['lstm'](), tmp_path))['network']
+  described = page_network.of_run(run_of(NETWORKS['lstm'](), tmp_path))['network']
   assert json.loads(json.dumps(described)) == json.loads(json.dumps(described, allow_nan=False))
   assert described['input'] == {
     'kind': 'rows',
@@ -319,17 +324,17 @@ def test_a_run_without_examples_has_its_network(tmp_path):
     ({'dataset': None}, 'the run is of an older version, which did not record its data'),
   ],
 )
-def test_a_network_that_does_not_run_in_the_page_has_a_reason(change, reason, tmp_path, monkeypatch):
+def test_a_network_that_does_not_run_in_the_page_has_a_reason(
+  change, reason, tmp_path, monkeypatch
+):
   made = recurrent('lstm', masked=change.get('masked', False))()
-  record = record_of(made, tmp_path)
+  run = run_of(made, tmp_path, {} if 'dataset' in change else None)
   if 'most' in change:
     monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
     monkeypatch.setattr(page_network, 'LARGE', 0)
     monkeypatch.setattr(page_network, 'MOST', change['most'])
-  if 'dataset' in change:
-    record.config = {}
   expected = f'The network does not run in this page: {reason}.'
-  assert page_network.of_run(record) == {'reason': expected}
+  assert page_network.of_run(run) == {'reason': expected}
 
 
 def test_inputs_are_those_of_evaluation():

@@ -503,7 +503,9 @@ def test_documentation_has_the_glossary_of_the_page():
 
 
 def test_pictures_follow_the_mode_of_the_page(run):
-  figure = figures.lines({'a': ([0, 1], [1, 2])}, xlabel='0.12345', ylabel='y', heading='zebra\nyak')
+  figure = figures.lines(
+    {'a': ([0, 1], [1, 2])}, xlabel='0.12345', ylabel='y', heading='zebra\nyak'
+  )
   result = view.Result('sanity', figure, {}, {'saliency': {'flagged': True}})
   written = view.write(result, run / 'analysis', step=8, analysis='sanity', flags='')
   assert written == ['sanity.png', 'sanity.svg', 'sanity.json']

@@ -174,6 +174,7 @@ def test_other_bytes_do_not_resume(here):
     loop.train(built, here / 'run')
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(here, tmp_path):
   long = own_config(here / 'conf', train_for='12 steps')
   loop.train(experiment.build(long, 'own'), tmp_path / 'whole')

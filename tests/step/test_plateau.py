@@ -113,6 +113,7 @@ def test_factor_multiplies_the_learning_rate():
 
 
 @pytest.mark.usefixtures('given_losses')
+@pytest.mark.slow
 def test_learning_rate_of_each_logged_step_is_recorded(short_config, tmp_path):
   """Warm-up over 4 steps, then 0.01, and 0.005 after the cut at step 8; evaluations have none."""
   config = {
@@ -134,7 +135,8 @@ def test_learning_rate_of_each_logged_step_is_recorded(short_config, tmp_path):
 
 
 @pytest.mark.usefixtures('given_losses')
-@pytest.mark.parametrize('stop', [pytest.param(8, marks=pytest.mark.slow), 'crash'])
+@pytest.mark.parametrize('stop', [8, 'crash'])
+@pytest.mark.slow
 def test_resumed_plateau_equals_uninterrupted_bit_for_bit(
   stop, short_config, tmp_path, monkeypatch
 ):

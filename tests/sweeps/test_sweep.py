@@ -330,6 +330,7 @@ def test_sweep_refuses_members_with_different_data(
   assert last_json(capsys.readouterr().out)['finished'] == 2
 
 
+@pytest.mark.slow
 def test_sweep_members_resume_together(small, tmp_path):
   """Half a run and its rest equal an uninterrupted one: parameters, best checkpoint and journal."""
 
@@ -411,6 +412,7 @@ def test_sweep_reports_a_damaged_run_and_trains_others(
   assert '--start-over' not in (damaged / 'command.txt').read_text()
 
 
+@pytest.mark.slow
 def test_sweep_resumes_a_run_whose_last_checkpoint_is_damaged(
   sweep, small, config_file, tmp_path, capsys
 ):

@@ -49,7 +49,7 @@ def test_runtime_exhausted_memory_in_an_analysis_suggests_fewer_images(
 
 
 @pytest.mark.parametrize(
-  'name', slow_after(3, ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__'])
+  'name', slow_after(1, ['main', 'sweep', 'analyze', 'generate', 'export', 'report.__main__'])
 )
 def test_runtime_exhausted_memory_error_names_the_fix_of_each_command(name, monkeypatch):
   """Runs the module of the command with a main function that exhausts the memory."""
@@ -66,7 +66,7 @@ def test_runtime_exhausted_memory_error_names_the_fix_of_each_command(name, monk
   assert 'give it less to do' not in last
 
 
-@pytest.mark.parametrize('traceback', ['', '1'])
+@pytest.mark.parametrize('traceback', slow_after(1, ['', '1']))
 def test_runtime_missing_device_is_a_one_line_error(traceback, config_file, small, tmp_path):
   environment = {
     **WITHOUT_TENSORFLOW,

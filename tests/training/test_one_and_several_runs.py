@@ -107,6 +107,7 @@ def test_complete_run_is_equal_in_both_modes(small, tmp_path):
   assert all(run['finished'] for run in results)
 
 
+@pytest.mark.slow
 def test_checkpoints_between_evaluations_are_equal(small, tmp_path):
   """The best state is kept until the next checkpoint is due."""
   changes = dict(evaluate_every='2 steps', checkpoint_every='3 steps', keep_every='6 steps')
@@ -118,6 +119,7 @@ def test_checkpoints_between_evaluations_are_equal(small, tmp_path):
   assert all(6 in run['checkpoints'] and 8 in run['checkpoints'] for run in results)
 
 
+@pytest.mark.slow
 def test_signal_in_the_last_call_does_not_stop(small, tmp_path):
   def scenario(train, folders, calls):
     train(
@@ -128,6 +130,7 @@ def test_signal_in_the_last_call_does_not_stop(small, tmp_path):
   assert all(run['finished'] and run['summary']['stopped'] is None for run in results)
 
 
+@pytest.mark.slow
 def test_signal_stops_both_modes_and_they_resume(small, tmp_path):
   """A signal at the evaluation of step 2 ends the training after the next call, at step 4."""
   changes = dict(evaluate_every='2 steps')
@@ -228,6 +231,7 @@ def damage(folder, step):
     file.write_bytes(bytes(file.stat().st_size))
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_is_moved_and_run_resumes(small, tmp_path):
   """The newest checkpoint, of step 6, is moved; the run resumes from step 4."""
   changes = dict(evaluate_every='2 steps', checkpoint_every='2 steps')

@@ -237,6 +237,7 @@ def test_objects_in_python_equal_the_same_objects_by_name(parts, config):
   assert optimizers.OPTIMIZERS.keys() >= {'sgd'}
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_are_compiled_together(parts, config, config_file, tmp_path, capsys):
   """Also with another file of the same name; the second call finds the runs finished."""
   config['model'] = {'name': 'parts.py:Mean', 'classes': 'classes', 'dropout': 0.3}

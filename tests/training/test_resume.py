@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
+from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
 from training_helpers import train_together
 
 from jaxdl.analysis import weights
@@ -26,11 +26,16 @@ from jaxdl.views import subject
 @pytest.mark.parametrize(
   ('model', 'stop'),
   [
-    ('small_cnn', 2),
     ('small_text', 5),
     *(
       pytest.param(*case, marks=pytest.mark.slow)
-      for case in (('small_cnn', 5), ('small', 2), ('small', 5), ('small_text', 2))
+      for case in (
+        ('small_cnn', 2),
+        ('small_cnn', 5),
+        ('small', 2),
+        ('small', 5),
+        ('small_text', 2),
+      )
     ),
   ],
 )
@@ -70,7 +75,7 @@ class Crash(BaseException):
   """Ends a run at once: an Exception in a callback is only a warning."""
 
 
-@pytest.mark.parametrize('together', [False, True], ids=['separate', 'together'])
+@pytest.mark.parametrize('together', slow_after(1, [False, True]), ids=['separate', 'together'])
 def test_resume_between_logs_records_the_uninterrupted_values(together, small, tmp_path):
   """A crash at step 5, after a checkpoint at step 3.
 
@@ -120,6 +125,7 @@ def test_resume_of_a_finished_run_only_evaluates(small, tmp_path, capsys):
   assert second == first == json.loads((tmp_path / 'summary.json').read_text())
 
 
+@pytest.mark.slow
 def test_resume_adds_the_seconds_of_all_sessions(small, tmp_path):
   first = loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   second = loop.train(experiment.build(small, 'small'), tmp_path)
@@ -150,6 +156,7 @@ def test_resume_before_the_first_step_accepts_another_config(small, tmp_path, mo
   assert loop.train(experiment.build(small, 'small'), tmp_path)['step'] == 8
 
 
+@pytest.mark.slow
 def test_resume_of_format_1_keeps_its_schedule(small, tmp_path):
   """Its config.json has no format, and a cosine schedule ended one step after the last one."""
   small['schedule'] = dict(name='cosine')
@@ -170,6 +177,7 @@ def test_resume_of_format_1_keeps_its_schedule(small, tmp_path):
   assert record.finished(tmp_path / 'old', small)
 
 
+@pytest.mark.slow
 def test_resume_without_a_seed_uses_seed_0(small, tmp_path, capsys):
   """A config with seed 0 and one without a seed are the same run, also in a folder of an older
   version, which stored no seed. Such a run can be analysed.
@@ -220,6 +228,7 @@ def test_resume_refuses_other_data(small, tmp_path, monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_resume_without_checksums_requires_the_same_origin(small, tmp_path, monkeypatch, capsys):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'
@@ -242,6 +251,7 @@ def test_resume_without_checksums_requires_the_same_origin(small, tmp_path, monk
   assert f'resuming {tmp_path} at step 4 of 8' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_resume_accepts_moved_but_not_changed_photographs(small_cnn, tmp_path, monkeypatch, capsys):
   """Another working directory, an absolute path, a moved folder and other workers are accepted. A
   changed photograph is refused.

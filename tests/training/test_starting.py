@@ -87,6 +87,7 @@ def test_another_shape_is_named(other, plain_cnn):
   )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_need_the_other_one(other, plain_cnn, tmp_path):
   """To the bit; the config records the other run, its step and its checksum."""
   shutil.copytree(other, tmp_path / 'other')

@@ -63,7 +63,8 @@ def test_runs_with_all_rules_share_a_program(all_rules):
     np.testing.assert_allclose(history['loss'][number], separate['loss'], rtol=1e-4)
 
 
-@pytest.mark.parametrize('model', ['small_text', pytest.param('small', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('model', ['small_text', 'small'])
+@pytest.mark.slow
 def test_accumulation_equals_the_large_batch(model, request):
   """Five steps, of which the fourth is partly padding (13 of 16 digits). A text carries its state."""
   config = {**request.getfixturevalue(model), 'l2': 1e-3}
@@ -75,6 +76,7 @@ def test_accumulation_equals_the_large_batch(model, request):
   )
 
 
+@pytest.mark.slow
 def test_accumulation_with_fewer_examples_than_parts(small_cnn):
   """The fourth batch has one example, so seven of eight parts have none."""
   small_cnn['data'].update(splits={'train': 'train[:49]'}, size=8, augment=[])

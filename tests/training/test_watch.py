@@ -83,6 +83,7 @@ def test_checkpoint_rate_and_end_follow_the_metric(watching, tmp_path, capsys):
   assert 'the best one by validation accuracy' in status.text(found)
 
 
+@pytest.mark.slow
 def test_runs_that_watch_are_compiled_together(watching, tmp_path):
   """Two seeds with a metric of all scores: the first has the same figures as when trained alone."""
   config = {**watching, 'metrics': ('roc_auc', 'f1'), 'watch': 'validation_roc_auc'}

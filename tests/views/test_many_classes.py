@@ -275,7 +275,7 @@ def random_subject(classes, examples=3000, kind='classifier', workdir=None):
     step=1,
     kind=kind,
     model=model,
-    variables=model.init(jax.random.key(0), inputs[:1]),
+    variables=jax.jit(model.init)(jax.random.key(0), inputs[:1]),
     config={},
     classes=class_names(classes),
     inputs=inputs,
@@ -323,10 +323,15 @@ EXHAUSTED = RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes
 @pytest.mark.parametrize(
   ('error', 'message'),
   [
-    (MemoryError(), 'out of memory: give fewer examples, such as --images=20'),
-    (
+    pytest.param(
+      MemoryError(),
+      'out of memory: give fewer examples, such as --images=20',
+      marks=pytest.mark.slow,
+    ),
+    pytest.param(
       EXHAUSTED,
       'out of memory: RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.: give fewer examples, such as --images=20',
+      marks=pytest.mark.slow,
     ),
     (ZeroDivisionError('by zero'), 'ZeroDivisionError: by zero (JAXDL_TRACEBACK=1 shows where)'),
   ],

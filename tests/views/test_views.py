@@ -42,6 +42,7 @@ def package(tmp_path):
   return folder
 
 
+@pytest.mark.slow
 def test_one_file_adds_an_analysis(small, package, tmp_path):
   workdir = tmp_path / 'run'
   loop.train(experiment.build({**small, 'train_for': '1 steps'}, 'small'), workdir)

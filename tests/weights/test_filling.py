@@ -8,6 +8,7 @@ import zipfile
 import jax
 import numpy as np
 import pytest
+from helpers import slow_after
 from weights_helpers import DENSE, LAYERS, network, of_layers, outputs, recurrent, text
 
 from jaxdl import weights
@@ -55,7 +56,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize('name', MODELS)
-@pytest.mark.parametrize('layout', ['torch', 'keras', 'jaxdl'])
+@pytest.mark.parametrize('layout', slow_after(1, ['torch', 'keras', 'jaxdl']))
 def test_weights_come_back_as_they_were(name, layout, tmp_path):
   """From a state_dict, from a list like Keras's `get_weights`, and by the names of jaxdl."""
   made = MODELS[name]()
@@ -368,6 +369,7 @@ def test_every_kind_of_layer_with_weights_has_its_layouts():
         same(matching.LAYOUTS[layout].read(layer, given), layer.weights)
 
 
+@pytest.mark.slow
 def test_outputs_depend_on_every_weight():
   """The networks above would show an error in any weight."""
   made = of_layers(*LAYERS)

@@ -9,7 +9,7 @@ import os
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, slow_after
 from weights_helpers import of_layers, recurrent, text
 
 from jaxdl import exports, weights
@@ -246,7 +246,7 @@ def kept(keras, model, folder, ending):
   return file, keywords
 
 
-@pytest.mark.parametrize('ending', ['.keras', '.weights.h5', '.npz', '.h5'])
+@pytest.mark.parametrize('ending', slow_after(1, ['.npz', '.keras', '.weights.h5', '.h5']))
 def test_a_cnn_of_keras(ending, keras, tmp_path):
   model = keras.Sequential(keras_layers(keras, (8, 12, 2)))
   model.compile('adam', 'mse')

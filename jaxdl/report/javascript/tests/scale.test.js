@@ -37,7 +37,8 @@ test('smoothing keeps a constant and the first value', () => {
 
 test('cells are compared as numbers', () => {
   assert.equal(number('1,234'), 1234);
-  assert.equal(number('98.40 %'), 98.4);
+  assert.equal(number('98.40 % best'), 98.4);
+  assert.ok(Number.isNaN(number('0:04:52')));
   assert.equal(number('−0.30'), -0.3);
   assert.ok(Number.isNaN(number('–')));
   assert.ok(Number.isNaN(number('')));

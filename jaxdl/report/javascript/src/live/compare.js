@@ -126,7 +126,7 @@ function table(networks, found, classes, truth) {
       const bar = document.createElement('span');
       const best = probabilities[label] === Math.max(...probabilities);
       bar.className = 'bar';
-      bar.style.width = `${(100 * probabilities[label]).toFixed(1)}%`;
+      bar.style.setProperty('--share', probabilities[label].toFixed(4));
       cell.append(bar, `${(100 * probabilities[label]).toFixed(1)} %`);
       cell.classList.toggle('best', best);
     }

@@ -46,8 +46,8 @@ function show(section, mistakes, count, classes, examples) {
   const images = new Images(examples);
   section.hidden = false;
   section.querySelector('.hint').textContent =
-    `${mistakes.length} of the first ${count} ${examples.split} examples are classified wrongly: ` +
-    'true → predicted class, its probability.';
+    `Wrong answers for the first ${count} ${examples.split} examples: ${mistakes.length}` +
+    (mistakes.length ? '. Below each: true → predicted class, its probability.' : '.');
   section.querySelector('.tiles').replaceChildren(
     ...mistakes.slice(0, SHOWN).map(({ confidence, index, label, predicted }) => {
       const share = `${(100 * confidence).toFixed(0)}\u00a0%`;

@@ -3,6 +3,7 @@ import * as place from './place.js';
 
 export const MOST_MISSED = 5; // reloads without a new page after which the trainer counts as dead
 const BUSY = 1000; // milliseconds until the next attempt while the reader uses the page
+const SETTLED = 500; // milliseconds after the loading, when the position is final
 const KEY = 'live'; // in the state of the window's history, which a reload keeps
 
 /** How often the page was reloaded without being written: 0 for a new page. */
@@ -47,10 +48,16 @@ function returnTo(before) {
   if (!before?.place) {
     return;
   }
-  history.scrollRestoration = 'auto';
   place.restore(before.place);
-  // Pictures that are decoded late may change the height of the sections above.
-  window.addEventListener('load', () => place.scroll(before.place), { once: true });
+  // Pictures that are decoded late may change the height of the sections above. Until then, the
+  // browser must not restore the position itself: it knows only the distance from the top.
+  const settle = () => {
+    place.scroll(before.place);
+    setTimeout(() => {
+      history.scrollRestoration = 'auto';
+    }, SETTLED);
+  };
+  window.addEventListener('load', settle, { once: true });
 }
 
 /** Starts the reloading, if the page is that of a run that trains. */

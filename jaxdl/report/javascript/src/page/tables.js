@@ -31,8 +31,8 @@ function compare(one, other, column) {
   return first - second;
 }
 
-/** The number of a cell such as '1,234', '98.40 %' or '−0.3'; NaN of any other text. */
+/** The number at the start of a cell such as '1,234', '98.40 % best' or '−0.3'; NaN if there is none. */
 export function number(text) {
-  const plain = text.replaceAll(',', '').replace('−', '-').replace(/\s*%$/, '');
-  return plain === '' ? Number.NaN : Number(plain);
+  const [found] = text.match(/^[−-]?[\d,]*\.?\d+(e[+-]?\d+)?(?=\s|$)/i) ?? [''];
+  return found === '' ? Number.NaN : Number(found.replaceAll(',', '').replace('−', '-'));
 }
