@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -37,7 +38,8 @@ def write(data: Data, folder: pathlib.Path) -> None:
   if name is None or data.origin == stand_ins.ABSENT or file.exists():
     return
   packed = io.BytesIO()
-  np.savez_compressed(packed, split=np.array(name), **_columns(data, data.splits[name]))
+  arrays: dict[str, Any] = {'split': np.array(name), **_columns(data, data.splits[name])}
+  np.savez_compressed(packed, **arrays)
   disk.write_atomic(file, packed.getvalue())
 
 
