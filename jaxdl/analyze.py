@@ -25,9 +25,10 @@ from concurrent import futures
 from jaxdl import figures
 from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
-from jaxdl.monitoring.side_outputs import reason
+from jaxdl.monitoring import examples
+from jaxdl.monitoring.side_outputs import SideOutputs, reason
 from jaxdl.report import page
-from jaxdl.runs import packed
+from jaxdl.runs import packed, record
 from jaxdl.terminal import command, progress
 from jaxdl.terminal.errors import is_out_of_memory
 from jaxdl.views import VIEWS, own, subject
@@ -94,6 +95,8 @@ def main(arguments: Sequence[str]) -> int:
   if not any(one.files or one.failed for one in made.values()) and not chosen.only:
     why = left_out[-1] if left_out else 'there is nothing to show'
     raise ValueError(f'{chosen.workdir}: no analysis could be made, {why}')
+  if looks_at_examples:
+    SideOutputs().attempt(examples.NAME, _write_examples, chosen, seen)
   page.write_report(chosen.workdir)
   if chosen.only and left_out:
     raise ValueError(f'--only={left_out[0]}')
@@ -105,6 +108,16 @@ def main(arguments: Sequence[str]) -> int:
     {'workdir': chosen.workdir, 'analyses': files, 'failed': failed}, as_json=chosen.json
   )
   return 1 if failed else 0
+
+
+def _write_examples(chosen, seen):
+  """Writes the examples that the page shows, if the run has none, as in runs of older versions."""
+  run = record.load(chosen.workdir)
+  if not any((folder / examples.NAME).is_file() for folder in (run.results, run.folder)):
+    data = subject.data_of_run(
+      chosen.workdir, seen.config, data_dir=chosen.data_dir, folder=chosen.folder
+    )
+    examples.write(data, run.results)
 
 
 def _parser(called):

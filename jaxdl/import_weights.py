@@ -27,6 +27,7 @@ from jaxdl.config import reading
 from jaxdl.devices import parallel
 from jaxdl.exports import Network
 from jaxdl.models import table as layer_table
+from jaxdl.monitoring import examples
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.report import page
 from jaxdl.runs import checkpoint, disk, folder, integrity, summary
@@ -185,7 +186,9 @@ def _write(chosen, file, filled, workdir, called):
     if called is not None:
       disk.write_atomic(place / 'command.txt', f'{called}\n')
     found = summary.record(place, found, seconds=0.0, resumed=False)
-  SideOutputs().attempt('report.html', page.write_report, place)
+  outputs = SideOutputs()
+  outputs.attempt(examples.NAME, examples.write, chosen.data, place)
+  outputs.attempt('report.html', page.write_report, place)
   return found
 
 

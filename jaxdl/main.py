@@ -26,8 +26,8 @@ from jaxdl.data import stand_ins
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel, processes
 from jaxdl.models import table
-from jaxdl.monitoring import evaluations, samples, side_outputs
-from jaxdl.report import page
+from jaxdl.monitoring import evaluations, examples, samples, side_outputs
+from jaxdl.report import live, page
 from jaxdl.runs import disk, folder
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
@@ -191,15 +191,23 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
     # Write the picture first, so that matplotlib is imported before the writer thread starts.
     outputs.attempt('the picture of training images', samples.write, chosen, workdir, writers)
     outputs.attempt('the graph and hyper-parameters', samples.describe, chosen, writers)
+    outputs.attempt(examples.NAME, examples.write, chosen.data, pathlib.Path(workdir))
 
-  summary = loop.train(
-    chosen,
-    workdir,
-    start_over=start_over,
-    at_start=at_start,
-    at_evaluation=evaluations.over_time(chosen),
-    at_end=evaluations.at_end(chosen),
-  )
+  def write_live(moment, variables):
+    page.write_live(workdir, moment, (chosen.recipe.model, variables))
+
+  with live.Writer(
+    outputs.attempt, write_live, lambda: page.write_page_and_card(workdir), chosen.layers
+  ) as report:
+    summary = loop.train(
+      chosen,
+      workdir,
+      start_over=start_over,
+      at_start=at_start,
+      at_evaluation=evaluations.over_time(chosen),
+      at_end=evaluations.at_end(chosen),
+      after_evaluation=report.after_evaluation,
+    )
   # Write the command again: if a run was extended, its last command reproduces it.
   processes.on_first_process(lambda: outputs.attempt('command.txt', keep_command))
   processes.on_first_process(lambda: outputs.attempt('report.html', page.write_report, workdir))

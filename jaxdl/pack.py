@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import jaxdl
 from jaxdl.config import paths
 from jaxdl.data import licences
+from jaxdl.monitoring import examples
 from jaxdl.report import card, page
 from jaxdl.runs import checkpoint, code, integrity, packed, record
 from jaxdl.terminal import command
@@ -77,8 +78,8 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
   Args:
     folder: the run's folder.
     file: path of the .zip file. An existing file is replaced.
-    pictures: whether to keep pictures of examples if the licence of the data is not known to allow
-      copies.
+    pictures: whether to keep examples and their pictures if the licence of the data is not known to
+      allow copies.
 
   Returns:
     {'file': path, 'bytes': its size, 'sha256': its checksum, 'files': names of the packed files,
@@ -105,6 +106,8 @@ def pack(folder: pathlib.Path, file: pathlib.Path, *, pictures: bool = False) ->
     section['drawn_by'] = [packed.command_without_paths(flags) for flags in section['drawn_by']]
   found['card.md'] = card.markdown(parts['card'], parts['title']).encode()
   found['report.html'] = page.render(parts).encode()
+  if pictures and (folder / examples.NAME).is_file():
+    found[examples.NAME] = (folder / examples.NAME).read_bytes()
   packed.write(file, found, jaxdl.__version__)
   return {
     'file': str(file),

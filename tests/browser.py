@@ -103,10 +103,49 @@ class Page:
       time.sleep(0.5)
 
   def evaluate(self, expression):
-    """Returns the value of a JavaScript expression."""
-    return self.ask('Runtime.evaluate', expression=expression, returnByValue=True)['result'].get(
-      'value'
+    """Returns the value of a JavaScript expression, or of its promise."""
+    return self.ask(
+      'Runtime.evaluate', expression=expression, returnByValue=True, awaitPromise=True
+    )['result'].get('value')
+
+  def wait_until(self, expression, seconds=60):
+    """Waits until a JavaScript expression is true."""
+    end = time.monotonic() + seconds
+    while not self.evaluate(expression):
+      assert time.monotonic() < end, f'{expression} is not true; console: {self.console}'
+      time.sleep(0.05)
+
+  def emulate(self, *, width=1280, height=1000, scheme='light'):
+    """Sets the size of the window, and light or dark."""
+    self.ask(
+      'Emulation.setDeviceMetricsOverride',
+      width=width,
+      height=height,
+      deviceScaleFactor=1,
+      mobile=False,
     )
+    feature = {'name': 'prefers-color-scheme', 'value': scheme}
+    self.ask('Emulation.setEmulatedMedia', features=[feature])
+
+  def mouse(self, kind, x, y):
+    """Sends an event of the left mouse button: 'mousePressed', 'mouseMoved' or 'mouseReleased'."""
+    self.ask(
+      'Input.dispatchMouseEvent', type=kind, x=x, y=y, button='left', buttons=1, clickCount=1
+    )
+
+  def press(self, key, *, text='', modifiers=0):
+    """Presses and releases a key, such as 'Tab', 'ArrowLeft' or ' '."""
+    codes = {'Tab': 9, 'Enter': 13, 'Escape': 27, 'End': 35, 'Home': 36, 'Backspace': 8}
+    codes |= {'ArrowLeft': 37, 'ArrowUp': 38, 'ArrowRight': 39, 'ArrowDown': 40, ' ': 32}
+    text = text or {' ': ' ', 'Enter': '\r'}.get(key, '')
+    given = {
+      'key': key,
+      'code': {' ': 'Space'}.get(key, key),
+      'windowsVirtualKeyCode': codes.get(key, 0),
+      'modifiers': modifiers,
+    }
+    self.ask('Input.dispatchKeyEvent', type='keyDown' if text else 'rawKeyDown', text=text, **given)
+    self.ask('Input.dispatchKeyEvent', type='keyUp', **given)
 
   def text(self):
     """Returns all text of the page."""

@@ -65,6 +65,8 @@ def test_analyze_writes_every_applicable_analysis(run):
     path = workdir / 'analysis' / file
     if file.endswith('.png'):
       assert path.read_bytes().startswith(b'\x89PNG')
+    elif file.endswith('.svg'):
+      assert path.read_text(encoding='utf-8').startswith('<svg')
     elif file.endswith('.npz'):
       with np.load(path) as arrays:
         assert arrays.files

@@ -104,7 +104,7 @@ def test_train_writes_the_same_files_as_the_command(small, config_file, tmp_path
   summary = jaxdl.train(built, tmp_path / 'a')
   assert not any(line.startswith('{') for line in capsys.readouterr().out.splitlines())
   assert summary == json.loads((tmp_path / 'a/summary.json').read_text())
-  for name in ('report.html', 'weights.jsonl', 'analysis/samples.png'):
+  for name in ('report.html', 'weights.jsonl', 'analysis/samples.png', 'examples.npz'):
     assert (tmp_path / 'a' / name).is_file()
   assert not (tmp_path / 'a/command.txt').exists(), 'it was not trained by a command'
   run = jaxdl.load(tmp_path / 'a')

@@ -25,7 +25,7 @@ MAY_IMPORT = {
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
   'exports': {'views', 'runs', 'models', 'ops', 'data', 'config'},
   'weights': {'exports', 'ops'},
-  'report': {'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
+  'report': {'exports', 'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
     'exports',
     'report',

@@ -81,6 +81,7 @@ def test_main_command_trains_and_writes_a_run(tmp_path):
     run.stdout,
   )
   assert re.search(r'^  validation loss \d\.\d+, saved$', run.stdout, re.MULTILINE)
+  assert (tmp_path / 'examples.npz').is_file()
   assert (tmp_path / 'analysis/samples.png').read_bytes().startswith(b'\x89PNG')
   assert (
     f'report: {tmp_path}/report.html\nall figures: {tmp_path}/summary.json\n'
@@ -998,8 +999,12 @@ def test_wheel_contains_data_and_configs_and_works(tmp_path):
   names = set(zipfile.ZipFile(wheel).namelist())
   bundled = [file for file in (ROOT / 'jaxdl/data/bundled').rglob('*') if file.is_file()]
   code = (ROOT / 'jaxdl').rglob('*.py')
-  files = [*bundled, *code, *(ROOT / 'jaxdl/report').glob('page.*'), ROOT / 'jaxdl/py.typed']
+  pages = [
+    file for kind in ('html', 'css', 'js') for file in (ROOT / 'jaxdl/report').glob(f'*.{kind}')
+  ]
+  files = [*bundled, *code, *pages, ROOT / 'jaxdl/py.typed']
   assert {file.relative_to(ROOT).as_posix() for file in files} <= names
+  assert not any('/javascript/' in name for name in names)
   configs = (ROOT / 'configs').rglob('*.py')
   assert {f'jaxdl/{file.relative_to(ROOT).as_posix()}' for file in configs} <= names
   installed, elsewhere = tmp_path / 'installed', tmp_path / 'elsewhere'

@@ -1,6 +1,7 @@
 """The notebooks of the gallery: each is executed completely in a folder of its own."""
 
 import os
+import re
 import shutil
 import sys
 
@@ -42,6 +43,21 @@ def test_notebook_has_no_outputs(name):
   code = [cell for cell in notebook.cells if cell.cell_type == 'code']
   assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
   assert f'({name})' in (FOLDER / 'index.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.slow
+def test_notebook_of_the_first_lesson(executed, tmp_path):
+  """The figures agree with what the questions and answers say."""
+  texts = executed('first_lesson.ipynb')
+  assert float(re.findall(r'^test accuracy ([\d.]+) %', texts['train'], re.M)[-1]) > 95
+  losses = re.findall(r'^learning rate \S+: validation loss ([\d.]+)', texts['rate'], re.M)
+  slow, usual = map(float, losses)
+  assert slow > 1.5 > 0.6 > usual
+  assert texts['sums'].count('filter ') == 8
+  assert texts['mistakes'].count(' taken for ') == 5
+  assert 0 < float(re.search(r'error ([\d.]+) %', texts['calibration'])[1]) < 5
+  assert 'true class 7' in texts['cover']
+  assert (tmp_path / 'runs/quick/report.html').is_file()
 
 
 @pytest.mark.slow

@@ -154,6 +154,8 @@ def test_security_only_style_and_script_are_not_escaped():
   assert '{{ style | safe }}' in template
   assert '{{ script | safe }}' in template
   assert 'autoescape false' not in template
+  for file in (ROOT / 'jaxdl/report').glob('*.html'):  # the parts that it includes
+    assert file.name == 'page.html' or 'safe' not in file.read_text()
   assert 'innerHTML' not in (ROOT / 'jaxdl/report/page.js').read_text()
 
 

@@ -17,8 +17,9 @@ from jaxdl.models.recurrent import Recurrent
 from jaxdl.models.transformer import Transformer
 
 WINDOWED = ('conv', 'depthwise_conv', 'conv_transpose', 'max_pool', 'average_pool')
-# Kinds that only ONNX has a writer for.
-IN_ONNX = (
+# Kinds that only these formats have a writer for.
+COMPLETE = ('onnx', 'page')
+IN_COMPLETE = (
   'depthwise_conv',
   'global_max_pool',
   'global_average_pool',
@@ -66,6 +67,7 @@ class Layer:
       depthwise_conv, group_norm: 'groups'. residual, parallel: 'join' ('add' or 'concatenate').
     weights: name → array, as in the checkpoint.
     sources: the layers of a CNN whose outputs it reads, '' for the inputs of the network.
+    output_shape: shape of the outputs of a layer of a CNN, without the batch axis.
   """
 
   name: str
@@ -74,6 +76,7 @@ class Layer:
   settings: dict[str, Any] = dataclasses.field(default_factory=dict)
   weights: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
   sources: tuple[str, ...] = ()
+  output_shape: tuple[int, ...] = ()
 
   @property
   def trained(self) -> bool:
@@ -120,7 +123,8 @@ def layers_of(
   raise refuse(format, f'the model {type(model).__name__}', 'which is not part of jaxdl')
 
 
-def _weights(network, name):
+def weights_of(network: Network, name: str) -> dict[str, np.ndarray]:
+  """The weights and statistics of a layer: name → array; {} for a layer without any."""
   found = {}
   for collection in ('params', 'batch_stats'):
     below = network.variables.get(collection, {}).get(name, {})
@@ -151,17 +155,21 @@ def _of_cnn(network, model, format, refuse):
       )
     if settings.get('activation') == '':
       raise refuse(format, f'the activation of the layer {name}', 'which is not part of jaxdl')
-    found.append(Layer(name, kind, shape, settings, _weights(network, name), sources))
+    outputs = tuple(rows[name]['output'])
+    found.append(Layer(name, kind, shape, settings, weights_of(network, name), sources, outputs))
   return found
 
 
 def _why_not(format, layer, kind, shape):
   """Why a format does not have a layer; '' if it has it."""
-  if kind in IN_ONNX and format != 'onnx':
+  if format in COMPLETE:
+    is_short = kind in (*WINDOWED, 'group_norm') and len(shape) != 3
+    return 'which reads sequences' if is_short and format != 'page' else ''
+  if kind in IN_COMPLETE:
     return f'a {type(layer).__name__} that it has no writer for'
-  if kind == 'conv' and layer.groups > 1 and format != 'onnx':
+  if kind == 'conv' and layer.groups > 1:
     return 'a convolution in groups that it has no writer for'
-  if kind in (*WINDOWED, 'group_norm') and len(shape) != 3:
+  if kind in WINDOWED and len(shape) != 3:
     return 'which reads sequences'
   return ''
 
@@ -169,7 +177,8 @@ def _why_not(format, layer, kind, shape):
 def _settings(layer, kind, shape):
   settings = {}
   if kind in WINDOWED:
-    (rows, columns) = (geometry.window_of(layer, axis, shape[axis]) for axis in (0, 1))
+    along = [geometry.window_of(layer, axis, size) for axis, size in enumerate(shape[:-1])]
+    rows, columns = (*along, (1, 1, 1, (0, 0)))[:2]  # a sequence is an image of one column
     stride = (
       2 if kind == 'conv_transpose' else 1
     )  # conv_transpose: index of the dilation in (window, stride, dilation)
@@ -213,24 +222,24 @@ def _of_recurrent(network, model, format):
   shape = network.input_shape
   states = (shape[0], model.named_widths()[0][1])
   return [
-    Layer(model.cell, model.cell, shape, {}, _weights(network, model.cell)),
+    Layer(model.cell, model.cell, shape, {}, weights_of(network, model.cell)),
     Layer('last', 'last', states),
-    Layer('logits', 'dense', states[1:], {'activation': None}, _weights(network, 'logits')),
+    Layer('logits', 'dense', states[1:], {'activation': None}, weights_of(network, 'logits')),
   ]
 
 
 def _of_language_model(network, model):
   if model.embedding:
-    found = [Layer('embedding', 'embedding', (), {}, _weights(network, 'embedding'))]
+    found = [Layer('embedding', 'embedding', (), {}, weights_of(network, 'embedding'))]
     found.append(Layer('dropout0', 'dropout', (), {'rate': float(model.dropout)}))
   else:
     kernel = np.eye(model.classes, dtype=np.float32)
     found = [Layer('one_hot', 'embedding', (), {'trained': False}, {'kernel': kernel})]
   for number in range(1, model.layers + 1):
     name = f'{model.cell}{number}'
-    found.append(Layer(name, model.cell, (), {}, _weights(network, name)))
+    found.append(Layer(name, model.cell, (), {}, weights_of(network, name)))
     found.append(Layer(f'dropout{number}', 'dropout', (), {'rate': float(model.dropout)}))
-  found.append(Layer('logits', 'dense', (), {'activation': None}, _weights(network, 'logits')))
+  found.append(Layer('logits', 'dense', (), {'activation': None}, weights_of(network, 'logits')))
   return found
 
 

@@ -7,7 +7,7 @@ from jaxdl.figures.charts import bars, confusion_matrix, lines, reliability, sca
 from jaxdl.figures.curves import learning_curves, rate_search
 from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
-from jaxdl.figures.output import load_library, pixels, save
+from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
@@ -19,6 +19,7 @@ __all__ = [
   'coloured_text',
   'coloured',
   'confusion_matrix',
+  'described',
   'distributions',
   'image_grid',
   'learning_curves',
@@ -30,6 +31,7 @@ __all__ = [
   'reliability',
   'residual_plots',
   'save',
+  'save_svg',
   'scatter',
   'short',
   'table',

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from jaxdl.figures.curves import COLOURS
-from jaxdl.figures.fitting import short
+from jaxdl.figures.fitting import apart, short
+from jaxdl.figures.output import ON_BRIGHT, ON_DARK
 
 if TYPE_CHECKING:
   import matplotlib.figure
@@ -33,6 +34,7 @@ FEW = 10  # predictions; the accuracy of a bin with fewer is uncertain
 COUNTED = 20  # classes up to which the cells of a confusion matrix have counts
 NAMED = 50  # classes up to which the axes of a confusion matrix have names
 SIDE = 10.0  # inches, side of a confusion matrix without counts
+LETTER = (0.025, 0.055)  # width and height of a letter in a scatter plot, as shares of its axes
 IN_MAP = 20  # classes whose names have room in a scatter plot
 
 
@@ -91,7 +93,7 @@ def confusion_matrix(
           ha='center',
           va='center',
           fontsize=7,
-          color='black' if shares[row, column] > 0.3 else 'white',
+          color=ON_BRIGHT if shares[row, column] > 0.3 else ON_DARK,
         )
   numbered = '' if len(names) <= NAMED else ', by its number'
   axis.set(xlabel=f'predicted class{numbered}', ylabel=f'true class{numbered}')
@@ -202,18 +204,22 @@ def scatter(
   """
   from matplotlib.figure import Figure
 
-  figure = Figure(figsize=(6.5, 6.6), layout='constrained', dpi=100)
+  figure = Figure(figsize=(5.4, 5.6), layout='constrained', dpi=100)
   axis, size = figure.subplots(), min(max(4000 / len(points), 6), 24)
   order = np.argsort(labels, kind='stable')  # later classes are drawn over earlier ones
   colours = [CLASSES[label % len(CLASSES)] for label in labels[order]]
   axis.scatter(points[order, 0], points[order, 1], s=size, c=colours, alpha=0.7, linewidths=0)
   present, counts = np.unique(labels, return_counts=True)
-  for label in np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]]):
-    x, y = np.median(points[labels == label], axis=0)
+  named = np.sort(present[np.argsort(-counts, kind='stable')[:IN_MAP]])
+  names = [short(classes[int(label)]) for label in named]
+  middles = np.array([np.median(points[labels == label], axis=0) for label in named])
+  extent = np.ptp(points, axis=0) * 1.1  # of the axes, whose margins are 5 %
+  sizes = np.array([(len(name) * LETTER[0], LETTER[1]) for name in names]) * extent
+  for name, (x, y) in zip(names, apart(middles, sizes), strict=True):
     axis.text(
       x,
       y,
-      short(classes[int(label)]),
+      name,
       fontsize=9,
       weight='bold',
       ha='center',
@@ -225,7 +231,7 @@ def scatter(
   axis.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1])
   figure.suptitle(heading, fontsize=11)
   if note:
-    figure.supxlabel(textwrap.fill(note, 88), fontsize=8)  # a line has room for 88 characters
+    figure.supxlabel(textwrap.fill(note, 72), fontsize=8)  # a line has room for 72 characters
   return figure
 
 
@@ -299,7 +305,7 @@ def lines(
   """
   from matplotlib.figure import Figure
 
-  figure = Figure(figsize=(6.5, 4), layout='constrained', dpi=100)
+  figure = Figure(figsize=(5.4, 3.6), layout='constrained', dpi=100)
   axis = figure.subplots()
   for number, ((label, (x, y)), colour) in enumerate(
     zip(series.items(), COLOURS * len(series), strict=False)

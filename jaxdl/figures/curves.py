@@ -15,6 +15,7 @@ COLOURS = (
 )  # for colour-blind readers too
 FEW = 10  # a curve of fewer points is shown completely
 DASHES = ('-', '--', ':', '-.')
+MARKERS = 'osD^vPX'  # of runs with one evaluation, which dashes cannot tell apart
 
 
 def learning_curves(
@@ -131,10 +132,11 @@ def _style(label, choices):
   return {
     'color': COLOURS[first.index(names[0]) % len(COLOURS)],
     'linestyle': DASHES[dash % len(DASHES)],
+    'marker': MARKERS[dash % len(MARKERS)],
   }
 
 
-def _line(axis, points, label, *, scale, color, linestyle):
+def _line(axis, points, label, *, scale, color, linestyle, marker):
   steps, mean, deviation = points
   axis.plot(
     steps,
@@ -143,8 +145,8 @@ def _line(axis, points, label, *, scale, color, linestyle):
     color=color,
     linestyle=linestyle,
     linewidth=1.4,
-    marker='o' if len(steps) == 1 else None,
-    markersize=4,
+    marker=marker if len(steps) == 1 else None,
+    markersize=5,
   )
   if deviation.any():
     axis.fill_between(

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Array, Num
+from jaxtyping import Array, Float, Num
 
 LONGEST = 24  # characters of a name in a picture
+ROUNDS = 200  # most rounds in which labels are moved
 MOST_ELONGATED = 4  # height / width of a tile, or width / height: a longer image is stretched to it
 
 
@@ -38,6 +39,33 @@ def short(name: str, longest: int = LONGEST) -> str:
   return '\n'.join(
     line if len(line) <= longest else f'{line[: longest - 1]}…' for line in str(name).split('\n')
   )
+
+
+def apart(
+  places: Num[np.ndarray, 'N 2'], sizes: Num[np.ndarray, 'N 2']
+) -> Float[np.ndarray, 'N 2']:
+  """Moves labels vertically until their boxes do not overlap, or for 200 rounds.
+
+  Args:
+    places: the centre of each label.
+    sizes: width and height of each label, in the units of the places.
+
+  Returns:
+    The new centres.
+  """
+  places = np.array(places, float)
+  for _ in range(ROUNDS):
+    away = places[:, None] - places[None]
+    needed = (sizes[:, None] + sizes[None]) / 2
+    overlap = (np.abs(away) < needed).all(-1) & ~np.eye(len(places), dtype=bool)
+    if not overlap.any():
+      break
+    order = np.sign(away[..., 1])
+    ties = np.sign(np.arange(len(places))[:, None] - np.arange(len(places))[None])
+    direction = np.where(order == 0, ties, order)
+    missing = needed[..., 1] - np.abs(away[..., 1])
+    places[:, 1] += (overlap * direction * (0.3 * missing + 1e-3 * needed[..., 1])).sum(1)
+  return places
 
 
 def tile_height(shapes: Sequence[Sequence[int]]) -> float:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # Colour maps that are almost perceptually uniform and suitable for colour-blind readers.
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'
-GAPS = (0.55, 0.72, 0.9)  # between tiles: light blue, which is rare in tiles
 NARROW = 3.2  # inches: a heading is wrapped to the width of the pictures, or to this width
 
 
@@ -25,6 +24,7 @@ def picture_rows(
   labels: Sequence[str] | None = None,
   heading: str | None = None,
   signed: Collection[int] = (),
+  empty: str = '',
   size: float = 1.15,
 ) -> 'matplotlib.figure.Figure':
   """A table of small pictures.
@@ -37,6 +37,7 @@ def picture_rows(
     heading: text above the table, wrapped if it is wider than the pictures.
     signed: numbers of the columns whose maps have both signs. Each map is drawn with 0 in the
       middle of its scale.
+    empty: text in the place of a map of zeros; '' draws the map.
     size: width of a picture in inches.
 
   Returns:
@@ -76,20 +77,28 @@ def picture_rows(
           tall / height,
         )
       )
-      axis.set(xticks=[], yticks=[])
-      for side in axis.spines.values():
-        side.set_linewidth(0.4)
-      if picture is None:
-        axis.axis('off')
-      else:
-        _draw(axis, np.asarray(picture), signed=column in signed)
+      _fill(axis, picture, signed=column in signed, empty=empty)
       if number == 0 and columns[column]:
-        axis.set_title(columns[column], fontsize=8)
+        name = columns[column].replace('\n', ' ')
+        axis.set_title(columns[column], fontsize=8, gid=f'column-{name}')
       if labels and column == 0:
         axis.set_ylabel(labels[number], fontsize=8, rotation=0, ha='right', va='center')
   if heading:
     figure.suptitle(heading, fontsize=11, y=1 - gap / height, va='top')
   return figure
+
+
+def _fill(axis, picture, *, signed, empty):
+  """Draws a picture into its axis, or the text `empty` in the place of a map of zeros."""
+  axis.set(xticks=[], yticks=[])
+  for side in axis.spines.values():
+    side.set_linewidth(0.4)
+  if picture is None:
+    axis.axis('off')
+  elif empty and np.ndim(picture) == 2 and not np.any(picture):
+    axis.text(0.5, 0.5, empty, fontsize=8, ha='center', va='center', transform=axis.transAxes)
+  else:
+    _draw(axis, np.asarray(picture), signed=signed)
 
 
 def _pictures(rows, columns):
@@ -144,7 +153,7 @@ def tiles(
   """One large picture made of tiles, such as a grid of filters.
 
   Args:
-    picture: from 0 to 1, with NaN in the gaps between the tiles; C is 1 or 3.
+    picture: from 0 to 1, with NaN in the gaps between the tiles (transparent); C is 1 or 3.
     heading: heading of the figure.
     note: text below the picture, such as the scale of the tiles.
 
@@ -161,7 +170,9 @@ def tiles(
   figure = Figure(figsize=(max(width * scale, 3.5), figure_height), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.axis('off')
-  axis.imshow(np.where(np.isnan(picture), GAPS, picture), interpolation='nearest')
+  colours = np.broadcast_to(np.nan_to_num(picture), (height, width, 3))
+  shown = np.isfinite(picture).all(-1, keepdims=True)
+  axis.imshow(np.concatenate([colours, shown], -1), interpolation='nearest')
   figure.suptitle(heading, fontsize=11)
   if note:
     figure.supxlabel(note, fontsize=8)

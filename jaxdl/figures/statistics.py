@@ -14,6 +14,7 @@ COLUMNS = (
   'units never > 0',
   'channels never > 0',
 )
+BLANK = ''  # of layers with negative outputs, in which a unit that is never above 0 is not dead
 
 
 def rows(layers: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -34,8 +35,11 @@ def rows(layers: Sequence[Mapping[str, Any]]) -> list[list[str]]:
       f'{row["units"]:,}',
       *(f'{row[key]:#.4g}' for key in ('mean', 'std', 'min', 'max')),
       f'{100 * row["zeros"]:.1f} %',
-      f'{row["dead_units"]:,}',
-      f'{row["dead_channels"]:,} of {row["channels"]:,}',
+      *(_dead(row) if row['min'] >= 0 else (BLANK, BLANK)),
     ]
     for row in layers
   ]
+
+
+def _dead(row):
+  return f'{row["dead_units"]:,}', f'{row["dead_channels"]:,} of {row["channels"]:,}'

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Num
 
 from jaxdl.figures.fitting import short
+from jaxdl.figures.output import ON_BRIGHT, ON_DARK
 
 if TYPE_CHECKING:
   import matplotlib.figure
@@ -64,7 +65,7 @@ def coloured_text(
         ha='center',
         va='center',
         family='monospace',
-        color='white' if dark else 'black',
+        color=ON_DARK if dark else ON_BRIGHT,
         parse_math=False,
       )
   figure.colorbar(scale, ax=axis, label=label, shrink=0.9, pad=0.01)

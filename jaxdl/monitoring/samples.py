@@ -19,7 +19,7 @@ def write(experiment: Any, workdir: str | pathlib.Path, writers: Writers) -> Non
 
   Args:
     experiment: training.experiment.Experiment.
-    workdir: the run's folder; the picture is written to analysis/samples.png in it.
+    workdir: the run's folder; the picture is written to analysis/samples.png and .svg in it.
     writers: the run's writers.
   """
   split = experiment.data.splits['train']
@@ -35,6 +35,7 @@ def write(experiment: Any, workdir: str | pathlib.Path, writers: Writers) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     figures.save(figure, folder / 'samples.png')
     writers.images(0, {'samples': figures.pixels(figure)})
+    figures.save_svg(figure, folder / 'samples.svg')
 
 
 def _captions(columns, data):

@@ -23,6 +23,7 @@ from jaxdl.terminal import command
 LESS_MEMORY = 'put fewer runs on the page'
 EXAMPLES = """\
   python -m jaxdl.report runs/cnn_mnist
+  python -m jaxdl.report runs/cnn_mnist --open
   python -m jaxdl.report runs/lstm_mnist runs/gru_mnist --out=cells.html"""
 
 
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     metavar='FILE',
     help='file of the page (default RUN/report.html, for several runs compare.html)',
   )
+  parser.add_argument(
+    '--open',
+    action='store_true',
+    help='open the page in the browser; while the run trains, the page reloads itself',
+  )
   parser.add_trust_code()
   chosen = parser.parse_args(arguments[1:])
   for folder in chosen.runs:
@@ -64,11 +70,26 @@ def main(arguments: Sequence[str]) -> int:
   else:
     size = page.write(runs, file, trust_code=trust)
   print(f'{file}: {f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"}{there}')
-  if is_own:
+  if is_own and file.with_name('card.md').is_file():  # not yet while the run trains
     print(f'{file.with_name("card.md")}: the model card')
   found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
   command.print_quietly(found, quiet=chosen.quiet)
+  if chosen.open:
+    _open(file)
   return 0
+
+
+def _open(file):
+  """Opens a page in the browser; without one, prints the file to open."""
+  import webbrowser
+
+  address = file.resolve().as_uri()
+  try:
+    opened = webbrowser.open_new_tab(address)
+  except (webbrowser.Error, OSError):
+    opened = False
+  if not opened:
+    print(f'jaxdl: there is no browser here: open {address} in one', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxdl.figures.fitting import apart
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 
 SIDE, EDGE = 600, 12  # size and margin of the drawing, in its own units
+LETTER = 11, 22  # width and height of a letter of a name
 NAMED = 20  # number of most frequent classes whose names are shown in the map
 LEGEND = 60  # maximum number of classes in a legend
 
@@ -67,9 +69,11 @@ def _map(record, name, caption_of, arrays, sprite):
   classes = list(record.config['dataset']['classes'])
   present, counts = np.unique(labels, return_counts=True)
   frequent = np.sort(present[np.argsort(-counts, kind='stable')[:NAMED]])
+  middles = np.array([np.median(places[labels == label], axis=0) for label in frequent])
+  sizes = np.array([[LETTER[0] * len(classes[label]), LETTER[1]] for label in frequent])
   names = [
-    [*np.median(places[labels == label], axis=0).round(1).tolist(), classes[label]]
-    for label in frequent
+    [*place, classes[label]]
+    for label, place in zip(frequent, apart(middles, sizes).round(1).tolist(), strict=True)
   ]
   if len(present) > NAMED:
     caption += f'; the names are those of the {NAMED} most frequent of {len(present):,} classes'

@@ -1,25 +1,31 @@
 """Assembles and writes the report page."""
 
+import base64
+import dataclasses
 import datetime
+import functools
+import hashlib
 import os
 import pathlib
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, sections, svg
+from jaxdl.report import card, comparison, examples, leading, live, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics
+from jaxdl.views import glossary
 
 if TYPE_CHECKING:
   import jinja2
 
+DATA_IDS = ('network', 'networks', 'examples', 'predictions')  # ids of elements with JSON data
 FOLDER = pathlib.Path(__file__).parent
 
 
@@ -42,7 +48,7 @@ def write(
     OSError: the page cannot be written.
   """
   found = [records.load(folder, trust_code=trust_code) for folder in folders]
-  html = render(one(found[0]) if len(found) == 1 else several(found))
+  html = render(_of_single(found[0]) if len(found) == 1 else several(found))
   disk.write_atomic(file, html)
   return len(html.encode())
 
@@ -56,7 +62,7 @@ def write_report(workdir: str | pathlib.Path) -> None:
 def write_page_and_card(
   workdir: str | pathlib.Path, *, trust_code: bool = False
 ) -> tuple[pathlib.Path, int]:
-  """Writes `report.html` and the model card `card.md` of a run.
+  """Writes `report.html` and the model card `card.md` of a run; while it trains, only the page.
 
   Args:
     workdir: the run's folder, or the file of a packed run. The files of RUN.zip are written to
@@ -70,13 +76,32 @@ def write_page_and_card(
     The errors of `write`.
   """
   record = records.load(workdir, trust_code=trust_code)
-  parts, folder = one(record), disk.make_folder(record.results)
+  parts, folder = _of_single(record), disk.make_folder(record.results)
   html = render(parts)
   disk.write_atomic(folder / 'report.html', html)
-  disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
+  if not parts['live']:
+    disk.write_atomic(folder / 'card.md', card.markdown(parts['card'], parts['title']))
   return folder / 'report.html', len(html.encode())
 
 
+def write_live(
+  workdir: str | pathlib.Path, moment: live.Moment, network: tuple[Any, dict[str, Any]] | None
+) -> None:
+  """Writes `report.html` of a run while it trains.
+
+  Args:
+    workdir: the run's folder.
+    moment: the moment of the training.
+    network: (linen module, its current variables); None for the best checkpoint.
+
+  Raises:
+    The errors of `write`.
+  """
+  record = dataclasses.replace(records.load(workdir), network=network)
+  disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
+
+
+@functools.cache
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
   import jinja2
@@ -90,9 +115,23 @@ def template(file: pathlib.Path) -> 'jinja2.Template':
   return environment.get_template(file.name)
 
 
+def policy(script: str) -> str:
+  """The Content-Security-Policy of a page: nothing is loaded, and only this script runs.
+
+  Args:
+    script: text of the page's script.
+  """
+  digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+  return (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
+    f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+  )
+
+
 def style() -> str:
   """The style sheet of all pages."""
-  return (FOLDER / 'page.css').read_text(encoding='utf-8')
+  files = sorted(FOLDER.glob('*.css'), key=lambda file: (file.name != 'page.css', file.name))
+  return ''.join(file.read_text(encoding='utf-8') for file in files)
 
 
 def render(parts: dict) -> str:
@@ -105,8 +144,12 @@ def render(parts: dict) -> str:
     (section['heading'], flags) for section in parts['sections'] for flags in section['drawn_by']
   ]
   named = [
+    ('Training now', parts['live']),
+    ('Try it', parts['try_it']),
+    ('What differs', parts['differences']),
     ('Figures', parts['figures']),
     ('Learning curves', parts['charts']),
+    ('The same image through each network', parts['same_image']),
     ('Network', parts['layers']),
     *((section['heading'], True) for section in parts['sections']),
     ('Model card', parts['card']),
@@ -114,38 +157,64 @@ def render(parts: dict) -> str:
     ('Config', parts['config']),
     ('How to run it again', parts['commands'] or analyses),
   ]
-  ids = {name: re.sub(r'\W+', '-', name.lower()) for name, there in named if there}
+  ids = {name: _id(name) for name, there in named if there}
+  script = (FOLDER / 'page.js').read_text(encoding='utf-8')
   return template(FOLDER / 'page.html').render(
     **parts,
+    policy=policy(script),
+    glossary=glossary.ENTRIES,
     analyses=analyses,
     ids=ids,
     contents=[{'id': place, 'heading': name} for name, place in ids.items()],
     style=style(),
-    script=(FOLDER / 'page.js').read_text(encoding='utf-8'),
+    script=script,
   )
 
 
-def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict:
+def _id(heading):
+  """The id of a section's heading; the elements with data have ids of their own."""
+  place = re.sub(r'\W+', '-', heading.lower())
+  return f'{place}-section' if place in DATA_IDS else place
+
+
+def one(
+  record: Run,
+  *,
+  place: str | None = None,
+  pictures: bool = True,
+  moment: live.Moment | None = None,
+) -> dict:
   """Returns the template data of one run.
 
   Args:
     record: Run.
     place: how commands name the run; None for its folder or file.
     pictures: whether to show the pictures of analyses, which may have examples of the data in them.
+    moment: the moment of a run that trains, whose page has no analyses and no model card, and
+      reloads itself; None for any other run.
   """
   place = str(record.place) if place is None else place
-  lead, layers = _lead(record), _layers(record)
+  layers = _rows(moment.layers if moment and moment.layers else report_results.layers(record))
+  lead = _lead(record)
+  found = sections.of_run(record, pictures=pictures, only=sections.DATA if moment else None)
+  tried = try_it.of_run(record, pictures=pictures, most=live.EXAMPLES if moment else None)
   return {
     'title': record.title,
     'lead': lead,
+    'summary': leading.of_run(record),
+    'differences': None,
+    'same_image': None,
     'figures': _figures(record),
     'commands': [record.command] if record.command else [],
+    'try_it': tried,
+    'examples': _further_examples(record, tried, found) if pictures else None,
     'charts': svg.charts(
       {record.name: record.curves()}, record.epoch(), records.loss_unit(record.config)
     ),
     'layers': layers,
-    'sections': sections.of_run(record, pictures=pictures),
-    'card': card.of_run(record, lead, layers, place),
+    'sections': found,
+    'card': [] if moment else card.of_run(record, lead, layers, place),
+    'live': live.of_run(record, moment) if moment else None,
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
@@ -153,8 +222,19 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
   }
 
 
-def _layers(record):
-  """Returns the rows of the layer table."""
+def _further_examples(record, tried, found):
+  """The examples for the linked views, if the section "Try it" has none; otherwise None."""
+  is_linked = any(section['linked'] for section in found)
+  return examples.of_run(record) if is_linked and not (tried or {}).get('examples') else None
+
+
+def _of_single(record):
+  """Returns the template data of one run, which another process may train."""
+  return one(record, moment=live.moment_of(record))
+
+
+def _rows(layers):
+  """Returns the rows of the layer table as texts."""
   return [
     [
       row['name'],
@@ -164,7 +244,7 @@ def _layers(record):
       f'{row["parameters"]:,}',
       f'{row["trainable"]:,}',
     ]
-    for row in report_results.layers(record)
+    for row in layers
   ]
 
 
@@ -181,12 +261,18 @@ def several(found: Sequence[Run]) -> dict:
   return {
     'title': f'{len(found)} runs compared',
     'lead': f'in {shared}' if shared else ', '.join(labels),
+    'summary': None,
+    'differences': comparison.differences(found, labels),
+    'same_image': comparison.same_image(found, labels),
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
+    'try_it': None,
+    'examples': None,
     'charts': svg.charts(curves, epochs.pop() if len(epochs) == 1 else None, units),
     'layers': [],
     'sections': [],
     'card': [],
+    'live': None,
     'environment': [],
     'config': '',
     'folder': '',
@@ -197,7 +283,7 @@ def several(found: Sequence[Run]) -> dict:
 def _compared(found, labels, *, with_folders):
   """Returns the table of several runs, one row each, with their figures and the reported ones."""
   keys = dict.fromkeys(key for record in found for key in report_results.evaluated(record))
-  reported = [{key: theirs for key, theirs, _ in record.reported()} for record in found]
+  reported = [_reported(record) for record in found]
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
@@ -218,7 +304,39 @@ def _compared(found, labels, *, with_folders):
     columns.append('folder')
     for row, record in zip(rows, found, strict=True):
       row.append(str(record.place))
-  return {'columns': columns, 'rows': rows, 'numbers': numbers, 'remarks': []}
+  remarks = [
+    f'{label} has no reported figures, because its config is not the reported one: it changes '
+    f'{", ".join(record.changed)}.'
+    for label, record in zip(labels, found, strict=True)
+    if record.reported() and record.changed
+  ]
+  return {
+    'columns': columns,
+    'rows': rows,
+    'numbers': numbers,
+    'marked': _best(found, columns, keys),
+    'remarks': remarks,
+  }
+
+
+def _best(found, columns, keys):
+  """Returns (row, column) → 'best', for the best value of each metric that differs."""
+  marked = {}
+  for key in keys:
+    known = metrics.find(key)
+    values = [record.summary.get(key) for record in found]
+    numbers = [value for value in values if isinstance(value, (int, float)) and value == value]
+    if known is None or len(set(numbers)) < 2:
+      continue
+    best = (max if known.higher_is_better else min)(numbers)
+    column = columns.index(key.replace('_', ' '))
+    marked |= {(row, column): 'best' for row, value in enumerate(values) if value == best}
+  return marked
+
+
+def _reported(record):
+  """The reported metrics of a run with the reported config; otherwise {}."""
+  return {} if record.changed else {key: theirs for key, theirs, _ in record.reported()}
 
 
 def _lead(record):
@@ -265,6 +383,7 @@ def _figures(record):
     'columns': columns,
     'rows': rows,
     'numbers': range(1, len(columns)),
+    'marked': {},
     'remarks': _remarks(record, names, bool(reported)),
   }
 

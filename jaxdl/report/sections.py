@@ -4,36 +4,43 @@ import base64
 import fnmatch
 import glob
 import io
-import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import UInt8
 
-from jaxdl.report import features_map, results
+from jaxdl.report import features_map, linked, results
+from jaxdl.report import pictures as report_pictures
 from jaxdl.runs.record import Run
-from jaxdl.views import VIEWS, own
+from jaxdl.views import VIEWS, glossary, own
 from jaxdl.views.view import OTHER, SECTIONS, Display
 
 DATA = 'Data'  # the first section: pictures written by training before the first step
-DRAWN_BY_TRAINING = {'samples': Display('Training images and their classes')}
+DRAWN_BY_TRAINING = {
+  'samples': Display(
+    'Training images', 'Above each image: its class, label or value', entry='samples'
+  )
+}
 
 
-def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
+def of_run(record: Run, *, pictures: bool = True, only: str | None = None) -> list[dict]:
   """Returns the sections of a run that are not empty.
 
   Args:
     record: Run.
     pictures: whether to show pictures and maps; without them, a section may be empty.
+    only: heading of the only section; None for all.
 
   Returns:
     A list of dicts for the page template:
 
       'heading', 'note': str.
-      'table': dict with 'columns', 'rows' and 'numbers', or None.
-      'texts': list of dicts with 'caption' and 'text'.
-      'map': dict returned by `features_map.of_run`, or None.
-      'pictures': list of dicts with 'name', 'caption', 'reading' and 'data' (a data URI).
+      'table': dict with 'columns', 'rows', 'numbers' and 'entry', or None.
+      'texts': list of dicts with 'caption', 'text' and 'entry'.
+      'maps': list of dicts returned by `features_map.of_run`, with 'title', 'reading'
+        and 'entry', or None.
+      'linked': dict returned by `linked.of_run`, or None.
+      'pictures': list of dicts returned by `pictures.of_result`.
       'drawn_by': flags of `jaxdl.analyze` that repeat the analyses.
 
   Raises:
@@ -42,6 +49,8 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
   names = _result_names(record)
   found, displayed = [], set()
   for heading, displays in _displays(_own_displays(record, names)).items():
+    if only not in (None, heading):
+      continue
     shown = {}  # name → (Display, text matched by the '*' of its pattern)
     for pattern, display in displays.items():
       for name in fnmatch.filter(names, pattern):
@@ -56,10 +65,10 @@ def of_run(record: Run, *, pictures: bool = True) -> list[dict]:
 
 
 def _without_pictures(section):
-  """Returns a section with its table, texts and note only; None if it has no table and no texts."""
-  if not (section['table'] or section['texts']):
+  """Returns a section without its pictures and map; None if nothing else is in it."""
+  if not (section['table'] or section['texts'] or section['linked']):
     return None
-  return {**section, 'map': None, 'pictures': []}
+  return {**section, 'maps': [], 'pictures': []}
 
 
 def _own_displays(record: Run, names: Iterable[str]) -> dict[str, tuple[str, Display]]:
@@ -88,7 +97,7 @@ def _displays(added: dict[str, tuple[str, Display]]) -> dict[str, dict[str, Disp
 def _result_names(record: Run) -> list[str]:
   """Returns the names of a run's analysis results, with or without a picture."""
   files = (record.results / 'analysis').glob('*')
-  return sorted({file.stem for file in files if file.suffix in ('.png', '.json')})
+  return sorted({file.stem for file in files if file.suffix in ('.png', '.svg', '.json')})
 
 
 def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -> dict | None:
@@ -99,7 +108,8 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
     heading: heading of the section.
     shown: results of the section: name → (Display, text matched by the '*' of its pattern).
   """
-  section = {'table': None, 'texts': [], 'map': None, 'pictures': []}
+  section = {'table': None, 'texts': [], 'maps': [], 'pictures': []}
+  section['linked'] = linked.of_run(record) if heading == linked.SECTION else None
   used, notes = [], []
   for name, (display, part) in shown.items():
     facts = results.of_analysis(record, name)
@@ -111,32 +121,39 @@ def _section(record: Run, heading: str, shown: dict[str, tuple[Display, str]]) -
       notes.append(note)
     section['pictures'] += form.pop('pictures', [])
     section['texts'] += form.pop('texts', [])
+    section['maps'] += form.pop('maps', [])
     section |= form
   if not used:
     return None
+  for shown_map in section['maps'][1:]:
+    shown_map['sprite'] = ''  # that of the first map: all maps have the same examples
+  replaced = linked.replaced(section['linked'])
+  section['pictures'] = [one for one in section['pictures'] if one['name'] not in replaced]
   notes += _of_another_step(record, used)
   note = ' '.join(filter(None, notes))
   return {'heading': heading, 'note': note, 'drawn_by': drawn_by(used), **section}
 
 
 def _form(record: Run, name: str, display: Display, facts: dict, part: str) -> dict:
-  """Returns the content of a result: 'table', 'texts', 'map' or 'pictures', or {} if empty."""
+  """Returns the content of a result: 'table', 'texts', 'maps' or 'pictures', or {} if empty."""
   if display.table:
-    return {'table': display.table(facts)} if facts else {}
+    return {'table': {**display.table(facts), 'entry': _entry(display)}} if facts else {}
   if display.texts:
-    return {'texts': display.texts(facts)} if facts else {}
+    found = display.texts(facts) if facts else []
+    return {'texts': [{**text, 'entry': _entry(display)} for text in found]}
   if display.map_caption:
     found = features_map.of_run(record, name, display.map_caption)
     if found:
-      return {'map': found}
-  picture = record.results / f'analysis/{name}.png'
-  if not picture.is_file():
+      shown = {'title': display.caption, 'reading': display.reading, 'entry': _entry(display)}
+      return {'maps': [{**found, **shown}]}
+  if display.note and not display.caption:
     return {}
-  caption = display.caption.format(part)
-  address = data_uri(picture)
-  return {
-    'pictures': [{'name': name, 'caption': caption, 'reading': display.reading, 'data': address}]
-  }
+  picture = report_pictures.of_result(record, name, display, facts, part)
+  return {'pictures': [picture]} if picture else {}
+
+
+def _entry(display):
+  return glossary.found(display.entry)
 
 
 def _of_another_step(record: Run, facts: Iterable[dict]) -> list[str]:
@@ -165,11 +182,6 @@ def drawn_by(facts: Iterable[dict]) -> list[str]:
     if 'analysis' in found:
       made.setdefault(str(found.get('flags', '')), {})[str(found['analysis'])] = None
   return [f'--only={",".join(analyses)} {flags}'.strip() for flags, analyses in made.items()]
-
-
-def data_uri(file: pathlib.Path) -> str:
-  """Encodes a picture file as a data URI."""
-  return f'data:image/{file.suffix[1:]};base64,{base64.b64encode(file.read_bytes()).decode()}'
 
 
 def pixels_uri(pixels: UInt8[np.ndarray, 'H W C']) -> str:

@@ -1,11 +1,21 @@
 """Coordinates of learning curves for SVG charts, which a script makes interactive."""
 
 import math
-import re
 
 from jaxdl.step import metrics
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 300, 56, 34, 12, 12
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 320, 60, 46, 24, 14
+LOW = 190  # height of a chart that is no metric, such as the learning rate
+SUPERSCRIPTS = str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹')
+# Marks of runs with one evaluation: circle, square, diamond, two triangles, cross.
+MARKS = (
+  'M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z',
+  'M-3.6-3.6h7.2v7.2h-7.2z',
+  'M0-5.2L5.2 0L0 5.2L-5.2 0z',
+  'M0-5L5 4H-5z',
+  'M0 5L5-4H-5z',
+  'M-1.5-5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5v-3h3.5z',
+)
 POINTS = 600  # approximate maximum number of points in a line
 
 
@@ -25,10 +35,15 @@ def charts(
     A list of dicts for the page template:
 
       'metric', 'unit': str.
-      'lines': list of dicts with label, points of the polyline, colour, dashes and dot.
+      'lines': list of dicts with label, group (its text in the legend), points of the polyline,
+        colour, dashes, and for a single point 'mark' (a path) and 'at' (its place), else ''.
       'legend': meaning of a colour → its lines.
       'order': order of these lines as text, if there are several.
       'x', 'y': ticks as (position, text).
+      'power': text of the factor of the vertical axis, such as '× 10⁻³', or ''.
+      'cut': 'high' or 'low': the end of the axis beyond which the first steps may lie, or ''.
+      'log': whether a logarithmic axis makes sense.
+      'ends': where each line ends, as text.
       'beyond': text about values outside the axis.
       'epoch': steps per epoch.
       'data': data for the pointer: label → list of [x, y, step, text].
@@ -68,7 +83,7 @@ def _curves(metric, lines_of):
 def _chart(metric, lines_of):
   several = len(lines_of) > 1
   known = metrics.find(metric)
-  series, legend = {}, {}
+  series, legend, groups, marks = {}, {}, {}, {}
   for number, (label, found) in enumerate(lines_of.items()):
     for order, split in enumerate(('train', 'validation', 'test')):
       points = [
@@ -84,10 +99,14 @@ def _chart(metric, lines_of):
           number if several else order,
           order + again if several else order // 2,
         )
-        legend.setdefault(label if several else split, {})[split] = name
+        groups[name] = label if several else split
+        marks[name] = number if several else order
+        legend.setdefault(groups[name], {})[split] = name
   steps = [step for points, _, _ in series.values() for step, _ in points]
   values = sorted(value for points, _, _ in series.values() for _, value in points)
-  low, high = _limits(values, known)
+  cut = '' if known is None else 'low' if known.higher_is_better else 'high'
+  low, high = _limits(values, cut)
+  height = LOW if known is None else HEIGHT
   last, beyond = max(steps), []
   if values[-1] > high:
     beyond.append(f'values up to {values[-1]:.4g} lie above this axis')
@@ -96,25 +115,28 @@ def _chart(metric, lines_of):
 
   def place(step, value):
     x = LEFT + (WIDTH - LEFT - RIGHT) * step / max(last, 1)
-    y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low))
+    y = TOP + (height - TOP - BOTTOM) * (1 - (value - low) / (high - low))
     return round(x, 1), round(y, 1)
 
   lines, data = {}, {}
   for name, (points, colour, dashes) in series.items():
     placed = [place(*point) for point in points]
     is_single = len(placed) == 1
-    line = placed * 2 if is_single else placed  # round line caps turn a zero-length line into a dot
     lines[name] = {
       'label': name,
-      'points': ' '.join(f'{x},{y}' for x, y in line),
+      'group': groups[name],
+      'points': ' '.join(f'{x},{y}' for x, y in placed),
       'colour': colour % 7,
       'dashes': dashes,
-      'dot': is_single,
+      'mark': MARKS[marks[name] % len(MARKS)] if is_single else '',
+      'at': f'{placed[0][0]},{placed[0][1]}',
     }
     data[name] = [
       [x, y, step, f'{value:.4g}'] for (x, y), (step, value) in zip(placed, points, strict=True)
     ]
   splits = max(legend.values(), key=len) if several else ()
+  heights = _ticks(low, high)
+  texts, power = _texts(heights)
   return {
     'metric': metric.replace('_', ' '),
     'lines': list(lines.values()),
@@ -123,44 +145,49 @@ def _chart(metric, lines_of):
     'beyond': ', '.join(beyond),
     'order': ', '.join(splits) if len(splits) > 1 else '',
     'x': [(place(step, low)[0], f'{step:,.0f}') for step in _ticks(0, last)],
-    'y': [(place(0, value)[1], _short(value)) for value in _ticks(low, high)],
+    'y': [(place(0, value)[1], text) for value, text in zip(heights, texts, strict=True)],
+    'power': power,
+    'cut': cut,
+    'log': known is None or not known.is_share,
+    'ends': '; '.join(f'{name} ends at {points[-1][3]}' for name, points in data.items()),
     'width': WIDTH,
-    'height': HEIGHT,
+    'height': height,
     'left': LEFT,
-    'bottom': HEIGHT - BOTTOM,
+    'bottom': height - BOTTOM,
     'top': TOP,
     'right': WIDTH - RIGHT,
   }
 
 
-def _limits(values, known):
+def _limits(values, cut):
   """Returns the limits of the vertical axis.
 
   The first steps of training may be outside the limits, because they would flatten the curves.
 
   Args:
     values: sorted numbers.
-    known: Metric, or None for other figures, such as a learning rate. Without a metric the full
-      range is shown.
+    cut: 'high' or 'low', the end at which they may be outside; '' shows the full range.
   """
   low, high = values[0], values[-1]
-  if known is not None and known.higher_is_better:
+  if cut == 'low':
     low = values[int(len(values) * 0.02)]
-  elif known is not None:
+  elif cut == 'high':
     high = values[min(len(values) - 1, int(len(values) * 0.98))]
   if high - low <= 1e-12 * max(abs(low), abs(high), 1e-200):  # a constant is shown in the middle
     low, high = low - (abs(low) / 2 or 0.5), low + (abs(low) / 2 or 0.5)
   return low, high
 
 
-def _short(value):
-  """Formats a number with as few characters as possible: 0.25, 7.5e-4."""
-  plain = f'{value:g}'
-  return (
-    plain
-    if len(plain) <= 5 and 'e' not in plain
-    else re.sub(r'\.?0*e([+-])0*', r'e\1', f'{value:e}').replace('e+', 'e')
-  )
+def _texts(values):
+  """Returns (texts of the ticks of an axis, all in one form; text of their common factor)."""
+  greatest = max(map(abs, values))
+  power = 0
+  if greatest > 0 and not 0.01 <= greatest < 1e5:
+    power = math.floor(math.log10(greatest))
+  scaled = [f'{value / 10**power:.8g}' for value in values]
+  decimals = max(len(text.partition('.')[2]) for text in scaled)
+  factor = f'× 10{str(power).translate(SUPERSCRIPTS)}' if power else ''
+  return [f'{float(text):.{decimals}f}' for text in scaled], factor
 
 
 def _thinned(points):

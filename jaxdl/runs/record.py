@@ -35,6 +35,7 @@ class Run:
     command: the command that started the run; '' if it is not known.
     packed: the file of a packed run, whose `folder` is in the cache; None for any other run.
     trust_code: whether the copy of the run's own code may be executed; see `runs.code`.
+    network: (linen module, variables) to be used in place of the best checkpoint, or None.
   """
 
   folder: pathlib.Path
@@ -45,9 +46,14 @@ class Run:
   command: str
   packed: pathlib.Path | None = None
   trust_code: bool = False
+  network: tuple[nn.Module, dict[str, Any]] | None = dataclasses.field(
+    default=None, compare=False, repr=False
+  )
 
   @functools.cached_property
   def _best(self) -> tuple[nn.Module, dict[str, Any]]:
+    if self.network is not None:
+      return self.network
     from jaxdl.runs import checkpoint  # importing orbax takes seconds
 
     model, variables, _ = checkpoint.load_model(self.folder, trust_code=self.trust_code)

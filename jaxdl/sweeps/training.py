@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from jaxdl import lint
-from jaxdl.monitoring import evaluations, samples
+from jaxdl.monitoring import evaluations, examples, samples
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import checkpoint, disk, record
 from jaxdl.runs.folder import format_of
@@ -130,6 +130,7 @@ class Trainer:
       writers,
       member.choices,
     )
+    outputs.attempt(str(folder / examples.NAME), examples.write, experiment.data, folder)
 
 
 def _check_same_data(experiment, folder):

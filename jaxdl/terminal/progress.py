@@ -29,6 +29,7 @@ class Progress:
     doing: (text) → None; shows the current activity next to the bar. Without a terminal it does
       nothing.
     left: (step) → time left, such as '0:01:32 left'; '' until the speed is known.
+    seconds_left: (step) → seconds left; None until the speed is known.
     line: (step, figures, time left) → the text of a log line; see the function `line`.
     evaluation_seconds: duration of each evaluation, which is excluded from the time per step.
   """
@@ -37,6 +38,7 @@ class Progress:
   advance: Callable
   doing: Callable
   left: Callable
+  seconds_left: Callable
   line: Callable
   evaluation_seconds: list[float]
 
@@ -72,21 +74,26 @@ def show(
   first_call = []  # (step, time)
   evaluation_seconds = []
 
-  def left(step):
+  def seconds_left(step):
     """Returns the time left at the speed since the first call, without start and compilation."""
     now = time.monotonic() - sum(evaluation_seconds)
     if not first_call:
       first_call.append((step, now))
     first_call_step, first_time = first_call[0]
     if first_call_step == step < total:
-      return ''
+      return None
     seconds = (now - first_time) / max(step - first_call_step, 1) * (total - step)
     if evaluation_seconds and evaluate_every:
       seconds += min(evaluation_seconds) * (total // evaluate_every - step // evaluate_every)
-    return f'{datetime.timedelta(seconds=round(seconds))} left'
+    return seconds
+
+  def left(step):
+    seconds = seconds_left(step)
+    return '' if seconds is None else f'{datetime.timedelta(seconds=round(seconds))} left'
 
   common = {
     'left': left,
+    'seconds_left': seconds_left,
     'line': functools.partial(line, total=total, counted=counted),
     'evaluation_seconds': evaluation_seconds,
   }

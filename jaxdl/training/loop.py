@@ -39,12 +39,16 @@ class Callbacks:
   Attributes:
     at_start: (Writers) → None; called once in a new run, after its first call of training steps.
     at_evaluation: (Writers, State on the devices) → None; called at each evaluation.
+    after_evaluation: (step, seconds left or None, function () → State on the devices) → None;
+      called on the first process after the metrics of an evaluation have been written, except at
+      the last step.
     at_end: (Writers, State) → None; called with the state of the best checkpoint.
   """
 
   at_start: Callable[..., Any] = _nothing
   at_evaluation: Callable[..., Any] = _nothing
   at_end: Callable[..., Any] = _nothing
+  after_evaluation: Callable[..., Any] = _nothing
 
 
 @dataclasses.dataclass
@@ -97,6 +101,7 @@ def train(
   at_start: Callable[..., Any] = _nothing,
   at_evaluation: Callable[..., Any] = _nothing,
   at_end: Callable[..., Any] = _nothing,
+  after_evaluation: Callable[..., Any] = _nothing,
 ) -> dict[str, Any]:
   """Trains one experiment to its end; resumes from the last checkpoint if there is one.
 
@@ -105,7 +110,7 @@ def train(
     workdir: the run's folder.
     start_over: whether a run whose checkpoints are all damaged starts again at step 1; they are
       moved to `damaged/`. A run with a readable checkpoint resumes from it.
-    at_start, at_evaluation, at_end: as in Callbacks.
+    at_start, at_evaluation, at_end, after_evaluation: as in Callbacks.
 
   Returns:
     The metrics of the best checkpoint. The key 'stopped' is the step at which a signal ended the
@@ -119,7 +124,8 @@ def train(
       cannot be read back.
     FloatingPointError: the loss is no longer finite; the last good checkpoint is kept.
   """
-  program, callbacks = programs.of_one(experiment), Callbacks(at_start, at_evaluation, at_end)
+  program = programs.of_one(experiment)
+  callbacks = Callbacks(at_start, at_evaluation, at_end, after_evaluation)
   (found,) = train_runs([experiment], [workdir], program, [callbacks], start_over=start_over)
   if isinstance(found, str):
     raise FloatingPointError(found)
@@ -333,6 +339,7 @@ def _loop(program, sessions, states, step, screen):
         state = functools.partial(program.member, states, number)
         score = _score(session.experiment, measured, number)
         _keep(session, state, step, score, _of_run(since_log, number), screen, due=due)
+      _after_evaluation(program, sessions, states, step, measured, screen)
   if ended:
     screen.say(
       f'no {leader.watch.better} {leader.watch.words} for {leader.early_stopping:,} steps: '
@@ -450,6 +457,17 @@ def _write_metrics(sessions, step, logged, measured, opt_state, screen):
       f'step {step:,} of {sessions[0].experiment.steps:,}  {len(sessions)} runs, '
       f'validation loss {_span(measured["validation"])}  {screen.left(step)}'
     )
+
+
+def _after_evaluation(program, sessions, states, step, measured, screen):
+  """Calls the callbacks that follow an evaluation, on the first process."""
+  if not measured or step == sessions[0].experiment.steps or not processes.is_first():
+    return
+  seconds = screen.seconds_left(step)
+  for number, session in _training(sessions):
+    state = functools.partial(program.member, states, number)
+    function = session.callbacks.after_evaluation
+    session.attempt('after evaluations', function, step, seconds, state)
 
 
 def _score(experiment, measured, number):

@@ -18,6 +18,7 @@ from jaxdl.views.view import (
 )
 
 PHOTOGRAPHS, CHANNELS = 8, 12  # limits of a picture of feature maps
+SMALL = 5  # places on a side of a feature map that is worth a look
 PLACES = ('Conv', 'DepthwiseConv', 'ConvTranspose')
 
 
@@ -34,15 +35,13 @@ def activations(subject: Subject, choice: Choice) -> Iterator[Result]:
       for image, maps in zip(images, outputs, strict=True)
     ]
     height, width, count = outputs.shape[1:]
-    shown = (
-      f'the {len(strongest)} strongest of {count} feature maps' if count > 1 else 'its feature map'
-    )
+    shown = f'the {len(strongest)} strongest of {count} channels' if count > 1 else 'its channel'
     figure = figures.picture_rows(
       rows,
       ['image', *map(str, strongest)],
       labels=_names(subject, len(rows)),
       size=0.85,
-      heading=f'{layer}: {shown}, {height}×{width}, each on its own scale',
+      heading=f'{layer}: {shown}, {height} × {width} places, each on its own scale',
     )
     yield Result(
       f'feature_maps_{layer}',
@@ -89,6 +88,14 @@ def _note(facts: dict) -> str:
   )
 
 
+def _folded(facts):
+  """Small maps show little: they are folded."""
+  height, width, _ = facts.get('shape', (SMALL, SMALL, 0))
+  if min(height, width) >= SMALL:
+    return ''
+  return f'Feature maps of {facts["layer"]}: {height} × {width} places'
+
+
 def _names(subject, count):
   return [subject.caption(place) for place in range(count)]
 
@@ -101,7 +108,14 @@ VIEWS = {
     pictures=True,
     section='Feature maps',
     lacking=without_convolution,
-    displays={'feature_maps_*': Display('Feature maps of {0} for eight images')},
+    displays={
+      'feature_maps_*': Display(
+        'Feature maps of {0}',
+        'Bright: the filter of the channel finds its pattern there',
+        entry='feature_maps',
+        folded=_folded,
+      )
+    },
     uses=('layer',),
   ),
   'statistics': View(
@@ -109,7 +123,7 @@ VIEWS = {
     ('cnn', 'recurrent', 'classifier', 'autoencoder', 'regressor', 'multi_label'),
     statistics,
     section='Activations',
-    displays={'statistics': Display(table=_table, note=_note)},
+    displays={'statistics': Display(table=_table, note=_note, entry='statistics')},
     uses=('layer',),
   ),
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import attribution
+from jaxdl.models import table
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
   Choice,
@@ -23,6 +24,7 @@ from jaxdl.views.view import (
 )
 
 IMAGES = 6
+PLACES = 4  # fewest places on a side of the layer of Grad-CAM, if the network has such a layer
 THRESHOLD = 0.5  # rank correlation above which a method is flagged
 WHY = {  # kind of Subject → what is asked
   'classifier': 'the predicted class',
@@ -90,18 +92,17 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   labels = [_label(subject, *pair) for pair in zip(places, predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
   what = subject.kind if subject.kind in WHY else 'classifier'
-  blank = ', '.join(name for name, some in silent.items() if some.size)
   heading = (
     f'Why {WHY[what]}? Each map on its own scale, from dark to bright;\n'
-    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red is evidence for it, blue against it'
+    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red is evidence for it, blue against it;\n'
+    f'occlusion covers with the mean colour, Grad-CAM shows {layer}'
   )
-  if blank:
-    heading += f'\na map of one colour ({blank}): no evidence for it'
   figure = figures.picture_rows(
     rows,
     [name.replace(' ', '\n', 1) for name in columns],
     labels=labels,
     signed=[columns.index(name) for name in SIGNED],
+    empty='nothing\npositive',
     heading=heading,
   )
   yield Result(
@@ -113,6 +114,7 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
       'layer': layer,
       'images': places,
       'signed': list(SIGNED),
+      'columns': columns,
       'silent': silent,
     },
   )
@@ -143,7 +145,7 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
     xlabel='layers whose weights were re-initialised, from the last one downward',
     markers=True,
     ylabel='rank correlation with the trained map',
-    heading=('Sanity: a map that hardly changes shows the image more than what was learned'),
+    heading='Similarity of the maps when weights are re-initialised',
   )
   yield Result(
     'sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts
@@ -157,7 +159,7 @@ def _examples(subject, choice):
   They are the first image of each of the first classes; without classes, the first images.
   """
   names = layers_of(subject, 'Conv')
-  layer = chosen_layer(choice, names, names[-1])
+  layer = chosen_layer(choice, names, _last_with_places(subject, names))
   places = np.arange(min(IMAGES, len(subject.inputs)))
   if subject.kind == 'cnn':
     _, first = np.unique(subject.labels, return_index=True)
@@ -166,6 +168,21 @@ def _examples(subject, choice):
   logits = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))(inputs)
   explained = np.asarray(logits).argmax(-1)
   return places, inputs, 0 * explained if subject.kind == 'regressor' else explained, layer
+
+
+def _last_with_places(subject, names):
+  """The last convolution of at least PLACES × PLACES places, or else the one with the most.
+
+  Grad-CAM of fewer places shows only in which quarter of the image the evidence is.
+  """
+  shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
+  sides = {
+    row['name']: min(row['output'][:2])
+    for row in table.layers(subject.model, shape, dtype)
+    if row['name'] in names
+  }
+  fitting = [name for name in names if sides[name] >= PLACES]
+  return fitting[-1] if fitting else max(names, key=lambda name: sides[name])
 
 
 def flat(values: np.ndarray, name: str) -> np.ndarray:
@@ -194,7 +211,14 @@ VIEWS = {
     pictures=True,
     section='Why these classes',
     lacking=without_convolution,
-    displays={'attributions': Display('Nine attribution methods side by side')},
+    displays={
+      'attributions': Display(
+        'Nine attributions',
+        'A reason that several methods share is safer; a flagged one shows the image more than '
+        'what was learned',
+        entry='attribution',
+      )
+    },
     uses=('layer',),
     slow_part='occlusion',
   ),
@@ -207,9 +231,10 @@ VIEWS = {
     lacking=without_convolution,
     displays={
       'sanity': Display(
-        'How similar each map stays when the weights are re-initialised, layer by layer',
-        f'Flagged: the mean correlation stays above {THRESHOLD} when all layers, or all but the '
-        'first, are re-initialised; such a map shows the image more than what was learned',
+        'Sanity check of the attributions',
+        f'A good map falls to 0; flagged: it stays above {THRESHOLD} when all layers, or all but '
+        'the first, are re-initialised',
+        entry='sanity',
       )
     },
     uses=('layer',),

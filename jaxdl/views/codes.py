@@ -53,6 +53,8 @@ def _in_plane(name, title, points, subject, choice, axes=('', '')):
     f'{100 * found.accuracy:.1f} % ({100 * found.shuffled:.1f} % with shuffled labels)'
   )
   facts = {'what': what, 'dimensions': every.shape[1], **found._asdict(), 'linear_classifier': None}
+  if any(axes):
+    facts['axes'] = list(axes)
   if linear is not None:
     note += (
       f'; a linear classifier of the features ({linear.method}) for {100 * linear.held_out:.1f} %'
@@ -149,17 +151,22 @@ def walks(subject: Subject, choice: Choice) -> Iterator[Result]:
       [''] * pictures.shape[1],
       labels=ends,
       size=0.9,
-      heading='Walks between the codes of two examples, decoded',
+      heading='Equal steps between the codes of two examples, decoded',
     )
     yield Result('walks', figure, {'images': pictures}, {'steps': pictures.shape[1]})
 
 
-def _map_caption(facts: dict, count: int) -> str:
+def _map_caption(facts: dict, count: int, method: str = 't-SNE') -> str:
   return (
-    f't-SNE of the {facts["what"]} of {count:,} examples: '
+    f'{method} of the {facts["what"]} of {count:,} examples: '
     f'trustworthiness {facts["trustworthiness"]:.3f}, '
     f'class of the nearest neighbour right for {100 * facts["accuracy"]:.1f} %'
   )
+
+
+def _components_caption(facts: dict, count: int) -> str:
+  axes = f' ({", ".join(facts["axes"])})' if 'axes' in facts else ''
+  return _map_caption(facts, count, f'Principal components{axes}')
 
 
 VIEWS = {
@@ -169,8 +176,18 @@ VIEWS = {
     separately(principal_components, tsne, projector),
     section='Features in the plane',
     displays={
-      'embedding_tsne': Display('t-SNE of the features', map_caption=_map_caption),
-      'embedding_pca': Display('Principal components of the features'),
+      'embedding_tsne': Display(
+        't-SNE of the features',
+        'Clusters are meaningful; their sizes and the distances between them are not',
+        entry='tsne',
+        map_caption=_map_caption,
+      ),
+      'embedding_pca': Display(
+        'Principal components of the features',
+        'The axes say how much of the variance is visible',
+        entry='pca',
+        map_caption=_components_caption,
+      ),
     },
     uses=('layer',),
     load=embeddings.load_libraries,
@@ -182,8 +199,16 @@ VIEWS = {
     pictures=True,
     section='Reconstructions',
     displays={
-      'reconstructions': Display('Originals, inputs and reconstructions'),
-      'walks': Display('Walks between the codes of two examples'),
+      'reconstructions': Display(
+        'Reconstructions',
+        'What is missing in the last row did not fit the code',
+        entry='reconstructions',
+      ),
+      'walks': Display(
+        'Walks between codes',
+        'Smooth changes through plausible images: the codes in between are used',
+        entry='walks',
+      ),
     },
   ),
 }

@@ -97,9 +97,10 @@ VIEWS = {
     lacking=_without_columns,
     displays={
       'importance': Display(
-        'Increase of the loss when a column is permuted among the examples',
+        'Permutation importance',
         'A high bar: the network needs the column. Columns that carry the same information can '
         'replace each other, so that each of them has a low bar',
+        entry='importance',
         table=_table,
       ),
     },

@@ -24,13 +24,14 @@ from jaxdl.views.view import (
 SHOWN = 64  # most filters, and most inputs of each, in a picture with a tile for each input
 PARTS = (
   'minimum to maximum',
-  'middle 87 %',
-  'middle 68 %',
-  'middle 38 %',
+  '±1.5 σ of a normal distribution',
+  '±1 σ',
+  '±0.5 σ',
 )  # ranges of analysis.weights.QUANTILES, from the outermost to the innermost
+FEW_PANELS = 8  # tensors whose panels the report shows at once
 SCALES = {
-  'raw': 'one scale for all filters, grey is 0',
-  'normalised': 'each filter from its smallest to its largest weight',
+  'raw': 'one scale for all filters: grey is 0, bright positive, dark negative',
+  'normalised': 'each filter from its smallest (dark) to its largest weight (bright)',
 }
 
 
@@ -171,6 +172,12 @@ def over_training(workdir: str | pathlib.Path, order: Sequence[str] = ()) -> Ite
   )
 
 
+def _folded(facts):
+  """More than a few panels are folded."""
+  count = len(facts.get('tensors', ()))
+  return f'The weights of {count} tensors' if count > FEW_PANELS else ''
+
+
 VIEWS = {
   'filters': View(
     'filters of the first convolution, raw and normalised',
@@ -180,9 +187,15 @@ VIEWS = {
     section='Filters',
     lacking=without_convolution,
     displays={
-      'filters_raw': Display('Filters of the first convolution on one scale'),
+      'filters_raw': Display(
+        'Filters on one scale',
+        'Grey is 0: a faint filter has small weights',
+        entry='filters',
+      ),
       'filters_normalised': Display(
-        'The same, each filter from its smallest to its largest weight',
+        'Filters, each on its own scale',
+        'Shows the shape of each filter, but not its strength; grey is no longer 0',
+        entry='filters',
       ),
     },
     uses=('layer',),
@@ -202,11 +215,17 @@ VIEWS = {
     separately(weights, weights_over_training),
     section='Weights',
     displays={
-      'weights': Display('Distribution of the weights and biases of every layer'),
+      'weights': Display(
+        'Distribution of the weights',
+        'Each histogram counts the numbers of one tensor',
+        entry='weights',
+        folded=_folded,
+      ),
       'weights_over_training': Display(
-        'How they moved during training',
-        'The bands go from the minimum to the maximum and hold the middle 87, 68 and 38 % '
-        '(±1.5, ±1 and ±0.5 deviations of a normal distribution); the line is the median',
+        'The weights during training',
+        'The line is the median; bands that do not move belong to tensors that do not learn',
+        entry='weights',
+        folded=_folded,
       ),
     },
     uses=('against',),

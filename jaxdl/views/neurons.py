@@ -24,6 +24,7 @@ from jaxdl.views.view import (
 )
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
+CHECKPOINTS, SPREAD = 4, 2  # fewest checkpoints of an evolution; least last step / first step
 FIRING = 10  # a selective channel is excited by at least this many images
 
 
@@ -46,7 +47,8 @@ def patches(subject: Subject, choice: Choice) -> Iterator[Result]:
       f'{layer}: what excites {len(channels)} selective channels most, strongest first\n'
       f'(patches of {" × ".join(map(str, field.size))} pixels in {len(subject.inputs):,} '
       f'{subject.split} images; red is outside)\n'
-      "next to a row: channel: class, that class's share of its strongest outputs, the strongest"
+      "next to a row: channel and class; that class's share of the channel's output for the images "
+      '(at most 50) that excite it most; its strongest output'
     ),
   )
   yield Result(
@@ -111,7 +113,8 @@ def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
     labels=labels,
     signed=(4,),
     heading=(
-      f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale'
+      f'{layer}: the pixels that excite {len(channels)} channels, each map on its own scale;\n'
+      'occlusion covers with the mean colour'
     ),
   )
   yield Result(
@@ -234,10 +237,13 @@ def _selective(subject, layer):
 
 
 def _few_checkpoints(subject):
-  kept = len(checkpoint.kept_steps(subject.workdir))
-  if kept > 1:
+  kept = checkpoint.kept_steps(subject.workdir)
+  if len(kept) >= CHECKPOINTS and max(kept) >= SPREAD * min(kept):
     return ''
-  return f"the run keeps {kept} checkpoint: train it with --config.keep_every='1 epoch'"
+  return (
+    f'the run keeps {len(kept)} checkpoints, and a development needs {CHECKPOINTS} that are spread '
+    "over the training: train it with --config.keep_every='1 epoch'"
+  )
 
 
 def _label(subject, found, channel, strongest):
@@ -273,11 +279,16 @@ VIEWS = {
     section='Neurons',
     displays={
       'neurons': Display(
-        'Ten selective channels and the patches that excite them most',
-        "Next to a row: the channel; its class, and that class's share of the channel's output for "
-        'the images (at most 50) that excite it most; its strongest output',
+        'Patches that excite selective channels',
+        'Patches of a row that look alike show what the channel detects',
+        entry='selective',
       ),
-      'neurons_pixels': Display('The pixels of the strongest image that excite each channel'),
+      'neurons_pixels': Display(
+        'Pixels that excite each channel',
+        'Grey is 0; a regular checkerboard comes from strides and pooling, not from the image; in '
+        'occlusion, red is where covering lowers the output',
+        entry='deconvnet',
+      ),
     },
     uses=('layer', 'channel'),
   ),
@@ -289,8 +300,9 @@ VIEWS = {
     section='Neurons',
     displays={
       'maximised': Display(
-        'Patches that excite a channel most, and how much: the strongest of real images, and one '
-        'optimised from noise for the same unit'
+        'Real and optimised patches',
+        'Above: the real patch that excites the channel most; below: one made from noise',
+        entry='maximised',
       )
     },
     uses=('layer', 'channel'),
@@ -303,8 +315,9 @@ VIEWS = {
     section='Neurons',
     displays={
       'evolution': Display(
-        'A channel mapped back to pixels at each checkpoint of the run',
-        'The config key keep_every keeps more checkpoints',
+        'A channel during training',
+        'Maps that still change at the last step: training was short',
+        entry='evolution',
       )
     },
     uses=('layer', 'channel'),

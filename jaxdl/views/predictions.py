@@ -15,6 +15,7 @@ from jaxdl.views.view import Choice, Display, Result, View, separately
 WORST = 32
 PROBABLE, MANY = 30, 100  # most classes of a bar chart if there are more than MANY
 GROUPED = 20  # most rows of a confusion matrix whose counts are readable
+PICTURED, PIXELS = 300, 1 << 24  # most mistakes whose images are kept, and most bytes of them
 CHECKED, CHECKED_STEPS = 8, 100  # examples, and characters of a text, recomputed in NumPy
 
 
@@ -123,6 +124,25 @@ def calibration(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
 
 
+def per_example(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Records the prediction of each example, and the images of the worst mistakes."""
+  logits = all_outputs(subject)
+  predicted = logits.argmax(-1)
+  probabilities = np.asarray(jax.nn.softmax(np.asarray(logits, np.float64)))
+  arrays = {
+    'index': np.arange(len(predicted), dtype=np.int32),
+    'label': np.asarray(subject.labels, np.int32),
+    'predicted': predicted.astype(np.int32),
+    'confidence': probabilities.max(-1).astype(np.float32),
+  }
+  if subject.images is not None:
+    most = max(1, min(PICTURED, PIXELS // subject.images[0].size))
+    worst = errors.mistakes(subject.labels, logits).index[:most]
+    pixels = np.rint(255 * subject.images[worst]).astype(np.uint8)
+    arrays |= {'image_index': worst.astype(np.int32), 'image': pixels}
+  yield Result('predictions', None, arrays, {'split': subject.split, 'examples': len(predicted)})
+
+
 def numpy(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Compares the forward pass in pure NumPy with the compiled one."""
   inputs = (
@@ -207,7 +227,7 @@ def _errors(subject: Subject, choice: Choice) -> Iterator[Result]:
   elif subject.kind == 'multi_label':
     parts = labels.table, labels.mistakes, labels.calibration
   else:
-    parts = confusion, mistakes, calibration
+    parts = confusion, mistakes, calibration, per_example
   yield from separately(*parts)(subject, choice)
 
 
@@ -219,7 +239,7 @@ def _without_reference(subject: Subject) -> str:
 
 def _difference(facts: dict) -> str:
   return (
-    'The outputs of the network and of its forward pass in plain NumPy differ by at most '
+    'The outputs of the network, computed again in plain NumPy, differ by at most '
     f'{facts["greatest_relative_difference"]:.1e} of the greatest output.'
   )
 
@@ -231,19 +251,36 @@ VIEWS = {
     _errors,
     section='Errors',
     displays={
-      'confusion': Display('Confusion matrix: true classes in rows, predicted ones in columns'),
-      'confusion_most': Display('The classes of the most frequent confusions'),
-      'per_class': Display(table=_per_class),
-      'residuals': Display(
-        'Predicted against true values, residuals against predicted values, and their distribution'
+      'confusion': Display(
+        'Confusion matrix',
+        'The diagonal is right; a bright cell beside it is a frequent confusion',
+        entry='confusion',
       ),
-      'per_target': Display(table=regressions.per_target),
-      'worst': Display('The examples with the largest errors: true → predicted'),
-      'per_label': Display(table=labels.per_label),
-      'mistakes': Display('The worst mistakes: true and predicted class'),
+      'confusion_most': Display(
+        'The classes of the most frequent confusions',
+        'The diagonal is right; a bright cell beside it is a frequent confusion',
+        entry='confusion',
+      ),
+      'per_class': Display(table=_per_class, entry='per_class'),
+      'residuals': Display(
+        'Residuals',
+        'Points on the grey line are right; a trend of the residuals is a relation that was missed',
+        entry='residuals',
+      ),
+      'per_target': Display(table=regressions.per_target, entry='residuals'),
+      'worst': Display(
+        'The largest errors', 'Above each example: true → predicted value', entry='residuals'
+      ),
+      'per_label': Display(table=labels.per_label, entry='per_class'),
+      'mistakes': Display(
+        'The worst mistakes',
+        'The network was most certain of a wrong class for the first ones',
+        entry='mistakes',
+      ),
       'calibration': Display(
-        'How often a confidence is right',
+        'Calibration',
         'Bars below the grey line: the network is overconfident; above it: underconfident',
+        entry='calibration',
       ),
     },
   ),
@@ -253,10 +290,6 @@ VIEWS = {
     numpy,
     section='The forward pass in NumPy',
     lacking=_without_reference,
-    displays={
-      'numpy': Display(
-        'Probabilities of the network and of its forward pass in plain NumPy', note=_difference
-      )
-    },
+    displays={'numpy': Display(note=_difference, entry='numpy')},
   ),
 }

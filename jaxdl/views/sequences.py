@@ -236,7 +236,9 @@ VIEWS = {
     by_step,
     section='Step by step',
     displays={
-      'by_step': Display('Accuracy after each row read', 'As if the image ended at that row')
+      'by_step': Display(
+        'Accuracy by rows read', 'A steep rise marks the rows that decide', entry='by_step'
+      )
     },
     lacking=_both_directions,
   ),
@@ -246,10 +248,13 @@ VIEWS = {
     separately(states, gates),
     section='Step by step',
     displays={
-      'states': Display('Where the hidden states end'),
+      'states': Display(
+        'Hidden states', 'Separate groups: the last state holds the class', entry='states'
+      ),
       'gates': Display(
-        'Share of saturated gates',
+        'Saturated gates',
         'A unit at the right end has a gate that is shut, or open, nearly all the time',
+        entry='gates',
       ),
     },
     uses=('layer',),
@@ -261,8 +266,16 @@ VIEWS = {
     characters,
     section='Characters',
     displays={
-      'surprise': Display('Surprise at each character, in bits'),
-      'unit_*': Display('What unit {0} follows in the text'),
+      'surprise': Display(
+        'Surprise at each character',
+        'Bright: the network did not expect the character',
+        entry='surprise',
+      ),
+      'unit_*': Display(
+        'What unit {0} follows',
+        'Red: the unit is high; blue: it is low',
+        entry='unit',
+      ),
     },
     uses=('layer', 'channel'),
   ),
@@ -274,7 +287,8 @@ VIEWS = {
     displays={
       'attention': Display(
         'What each head attends to',
-        'Each row is a character of the text, each column an earlier character; bright is more',
+        'A bright diagonal reads the previous character; a bright column, one fixed character',
+        entry='attention',
       )
     },
     lacking=_without_attention,
@@ -284,6 +298,6 @@ VIEWS = {
     ('language_model',),
     generated,
     section='Generated text',
-    displays={'generated': Display(texts=_texts)},
+    displays={'generated': Display(texts=_texts, entry='generated')},
   ),
 }

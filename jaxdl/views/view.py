@@ -45,8 +45,11 @@ class Display:
   Functions get the facts of the result.
 
   Attributes:
-    caption: what the picture shows; '{0}' stands for what the '*' of the result's name matches.
+    caption: title of the picture; '{0}' stands for what the '*' of the result's name matches. The
+      heading of the figure (`View.make`) follows it.
     reading: how to read the picture, in one sentence; '' for no explanation.
+    entry: key of `glossary.ENTRIES`; '' for no entry.
+    folded: function (facts) → text on which the reader clicks to see the picture; '' to show it.
     table: function (facts) → {'columns': list of str, 'rows': list of lists of str, 'numbers': the
       columns that are numbers}.
     texts: function (facts) → list of {'caption': str, 'text': str}.
@@ -58,6 +61,8 @@ class Display:
 
   caption: str = ''
   reading: str = ''
+  entry: str = ''
+  folded: Callable[[dict], str] | None = None
   table: Callable[[dict], dict] | None = None
   texts: Callable[[dict], list[dict]] | None = None
   note: Callable[[dict], str] | None = None
@@ -199,7 +204,7 @@ def write(
   flags: str,
   display: dict[str, Any] | None = None,
 ) -> list[str]:
-  """Writes NAME.png, NAME.npz and NAME.json.
+  """Writes NAME.png, NAME.svg (for the report), NAME.npz and NAME.json.
 
   Args:
     result: the Result to write.
@@ -218,14 +223,16 @@ def write(
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   written = []
+  drawn: dict[str, Any] = {'step': step, 'analysis': analysis, 'flags': flags}
   if result.figure is not None:
+    drawn['heading'] = figures.described(result.figure)
     figures.save(result.figure, folder / f'{result.name}.png')
-    written.append(f'{result.name}.png')
+    figures.save_svg(result.figure, folder / f'{result.name}.svg')
+    written += [f'{result.name}.png', f'{result.name}.svg']
   if result.arrays:
     arrays = {name.replace('/', '.'): array for name, array in result.arrays.items()}
     np.savez_compressed(folder / f'{result.name}.npz', **arrays)
     written.append(f'{result.name}.npz')
-  drawn: dict[str, Any] = {'step': step, 'analysis': analysis, 'flags': flags}
   if display is not None:
     drawn['display'] = display
   (folder / f'{result.name}.json').write_text(
@@ -247,7 +254,7 @@ def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]
     with contextlib.suppress(ValueError, AttributeError):
       facts = json.loads(kept.read_text(encoding='utf-8'))
       if kept.name not in files and facts.get('analysis') == analysis:
-        for ending in ('.png', '.npz', '.json'):
+        for ending in ('.png', '.svg', '.npz', '.json'):
           kept.with_suffix(ending).unlink(missing_ok=True)
 
 

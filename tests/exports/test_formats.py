@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
+from network_helpers import network
 
 from jaxdl import exports, models
 from jaxdl.exports import examples, stablehlo, write
@@ -18,41 +19,6 @@ from jaxdl.models import cnn
 os.environ.setdefault('KERAS_BACKEND', 'jax')  # TensorFlow takes seconds to import
 DENSE = dict(kind='dense', features=3, activate=False, name='logits')
 FLAT = (dict(kind='flatten'), DENSE)
-
-
-def network(section, shape, *, task='classify', raw=False, layout='image', channels=1):
-  """Returns a network with random weights and statistics and the classes a, b and c."""
-  section = {'name': 'cnn', **section}
-  model = models.build(section)
-  inputs = np.zeros((1, *shape), np.int32 if task == 'next_char' else np.float32)
-  draw = np.random.default_rng(0)
-  variables = jax.tree_util.tree_map_with_path(
-    lambda path, leaf: np.float32(
-      draw.uniform(0.5, 2, leaf.shape) if path[-1].key == 'var' else draw.normal(0, 0.4, leaf.shape)
-    ),
-    dict(jax.eval_shape(model.init, {'params': jax.random.key(0)}, inputs)),
-  )
-  config = {
-    'task': {'name': task},
-    'model': section,
-    'data': {'name': 'any', 'layout': layout},
-    'dataset': {
-      'input_shape': list(shape),
-      'mean': [0.2, 0.5, 0.4][:channels],
-      'deviation': [0.3, 0.25, 0.5][:channels],
-      'classes': ['a', 'b', 'c'],
-    },
-  }
-  if task != 'next_char' and layout == 'image' and len(shape) < 3:
-    masked = section.get('masked', False)
-    features = shape[-1] - masked
-    config['dataset'] |= {
-      'form': 'vectors' if len(shape) == 1 else 'sequences',
-      'masked': masked,
-      'mean': [0.2] * features,
-      'deviation': [0.5] * features,
-    }
-  return exports.Network('tiny', 7, model, variables, config, raw=raw)
 
 
 def of_layers(*layers, shape=(7, 6, 2), **keywords):

@@ -1,24 +1,30 @@
 """Tests of the report page: complete, self-contained, and safe for any names in the data."""
 
+import base64
+import hashlib
 import html.parser
 import itertools
 import json
 import re
 import shutil
 import subprocess
+import urllib.parse
 
 import numpy as np
 import PIL.Image
 import pytest
+from helpers import ROOT
 
 from jaxdl import figures
 from jaxdl.analysis.projector import projector
+from jaxdl.figures.fitting import apart
 from jaxdl.report import __main__ as report
 from jaxdl.report import page, sections, svg
 from jaxdl.runs import record
 from jaxdl.step import metrics
 from jaxdl.step.tasks import TASKS
 from jaxdl.terminal import command
+from jaxdl.views import VIEWS, glossary, view
 
 SCRIPT_NAME = '</script><img src=x onerror=alert(1)>'
 
@@ -124,18 +130,23 @@ def test_report_shows_the_contents_of_the_files(run):
   assert 'Data: test split is not the original.' in text
   assert "python -m jaxdl.main --config='configs/a b.py'" in text
   assert 'logits Dense 16 2 34 34' in text
-  assert 'Feature maps of conv2 for eight images' in text
+  assert 'Feature maps of conv2' in text
   assert '0:01:01 (all sessions' in text
+  assert 'test accuracy 87.50 % 95 % interval 63.98 to 96.50 %' in text, 'the card'
+  assert 'reported 90.00 % difference −2.50 points test examples 16 parameters 34' in text
   headings = re.findall(r'<h2 id="([^"]+)">', (run / 'report.html').read_text())
   assert headings[-1] == 'how-to-run-it-again', 'the section with local paths is not last'
-  assert headings == [dict(attributes)['href'][1:] for tag, attributes in parsed.tags if tag == 'a']
+  links = [dict(attributes)['href'][1:] for tag, attributes in parsed.tags if tag == 'a']
+  assert links == ['main', *headings]
   for heading in ('neurons', 'errors', 'reconstructions'):
     assert heading not in headings
-  pictures = [attributes for tag, attributes in parsed.tags if tag == 'img']
+  *pictures, enlarged = [attributes for tag, attributes in parsed.tags if tag == 'img']
   assert len(pictures) == 5
-  assert all(
-    picture['alt'] and picture['src'].startswith('data:image/png;base64,') for picture in pictures
-  )
+  assert 'src' not in enlarged, 'the picture of the dialog'
+  for picture in pictures:
+    assert picture['alt']
+    assert picture['src'].startswith('data:image/png;base64,')
+    assert (picture['width'], picture['height']) == ('4', '4'), 'the page would move when it loads'
 
 
 def test_report_loads_nothing_external_and_escapes_names(run):
@@ -150,7 +161,7 @@ def test_report_loads_nothing_external_and_escapes_names(run):
   assert not [link for link in links if not link.startswith(('data:', '#'))]
   # Two charts, the map and the script of the page.
   assert [tag for tag, _ in parsed.tags].count('script') == html.count('<script') == 4
-  assert 'by step (an epoch has 1,024 steps)</figcaption>' in html
+  assert 'by step (an epoch has 1,024 steps)</p>' in html
   assert SCRIPT_NAME not in html
   assert '&lt;/script&gt;&lt;img' in html
 
@@ -209,7 +220,7 @@ def test_report_compares_all_runs_of_a_folder(run, tmp_path, capsys):
     'runs are not named by the parts of their paths that differ'
   )
   assert '<th scope="col">folder</th>' not in text, 'the folder column repeats the names'
-  assert text.count('deep/a</li>') == text.count('<figure class="chart"'), (
+  assert text.count('deep/a</button></li>') == text.count('<figure class="chart"'), (
     'a run is not listed once per legend'
   )
   assert text.count('python -m jaxdl.main --config=') == 1, 'a shared command is not shown once'
@@ -261,9 +272,10 @@ def test_curves_have_the_correct_scale():
   assert middle[0] == (chart['left'] + chart['right']) / 2
   assert right[:2] == [chart['right'], (chart['top'] + chart['bottom']) / 2]
   assert [text for _, text in chart['x']] == ['0', '20', '40', '60', '80', '100']
-  assert [text for _, text in chart['y']] == ['1', '1.5', '2', '2.5', '3']
+  assert [text for _, text in chart['y']] == ['1.0', '1.5', '2.0', '2.5', '3.0']
   (constant,) = svg.charts({'run': {('loss', 'train'): [(1, 1e-3), (9, 1e-3)]}})
-  assert '0.001' in [text for _, text in constant['y']]
+  assert '1.0' in [text for _, text in constant['y']]
+  assert constant['power'] == '× 10⁻³'
   assert not svg.charts({'run': {('learning_rate', 'train'): [(1, 1e-3), (9, 1e-3)]}}), (
     'a constant learning rate is drawn'
   )
@@ -277,11 +289,11 @@ def test_curves_have_the_correct_scale():
   )
   both = svg.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
   assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'mse differs'
-  # A single evaluation is a line of length 0, drawn as a dot.
+  # A single evaluation is drawn as a mark.
   (single,) = svg.charts({'run': {('loss', 'train'): [(4, 1.5)]}})
-  first, second = single['lines'][0]['points'].split()
-  assert first == second
-  assert (single['lines'][0]['dot'], chart['lines'][0]['dot']) == (True, False)
+  assert single['lines'][0]['mark'] == svg.MARKS[0]
+  assert single['lines'][0]['at'] == single['lines'][0]['points']
+  assert chart['lines'][0]['mark'] == ''
   assert (chart['beyond'], single['beyond']) == ('', '')
   (falling,) = svg.charts(
     {'run': {('loss', 'train'): [(0, 9.25), *((step, 1 / step) for step in range(1, 200))]}}
@@ -322,7 +334,8 @@ def test_charts_of_several_runs_name_each_run_once():
 
 def test_map_colours_match_figures_and_run_colours_are_distinct():
   style = (page.FOLDER / 'page.css').read_text()
-  map_colours = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', style))
+  light = style.partition('@media (prefers-color-scheme: dark) { .p0')[0]
+  map_colours = dict(re.findall(r'\.p(\d+) { fill: (#\w+);', light))
   assert [map_colours[str(number)].upper() for number in range(len(map_colours))] == list(
     figures.charts.CLASSES
   )
@@ -456,11 +469,110 @@ def test_report_runs_without_errors_in_a_browser(run, tmp_path):
   ), shown.stdout[-2000:]
 
 
-def test_report_formats_ticks_briefly():
-  assert [
-    svg._short(value) for value in (0, 0.25, 12, 0.00075, 1e-5, 0.00125, -0.00075, 1e6, 2.5)
-  ] == ['0', '0.25', '12', '7.5e-4', '1e-5', '1.25e-3', '-7.5e-4', '1e6', '2.5']
-  assert all(float(svg._short(value)) == value for value in np.arange(1, 3000) / 10**6)
+@pytest.mark.parametrize(
+  ('values', 'texts', 'power'),
+  [
+    ([0, 1, 2], ['0', '1', '2'], ''),
+    ([0.9, 0.95, 1], ['0.90', '0.95', '1.00'], ''),
+    ([5e-4, 1e-3, 1.5e-3, 2.5e-3], ['0.5', '1.0', '1.5', '2.5'], '× 10⁻³'),
+    ([-2e5, 0, 4e5], ['-2', '0', '4'], '× 10⁵'),
+  ],
+)
+def test_ticks_of_an_axis_have_one_form(values, texts, power):
+  assert svg._texts(values) == (texts, power)
+
+
+def test_content_security_policy_allows_the_script_of_the_page_alone(run):
+  html = page.render(page.one(record.load(run)))
+  policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)[1].replace('&#39;', "'")
+  scripts = re.findall(r'<script>(.*?)</script>', html, re.DOTALL)
+  digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+  assert len(scripts) == 1
+  assert f"script-src 'sha256-{digest}';" in policy
+  assert policy.startswith("default-src 'none';")
+  names = [name for _, attributes in PageReader(html).tags for name in attributes]
+  assert not [name for name in names if name.startswith('on')], 'an inline event handler'
+
+
+def test_documentation_has_the_glossary_of_the_page():
+  assert (ROOT / 'docs/glossary.md').read_text() == glossary.markdown(), (
+    'run `python -m jaxdl.views.glossary > docs/glossary.md`'
+  )
+  displays = [display for view in VIEWS.values() for display in view.displays.values()]
+  assert {display.entry for display in displays} <= glossary.ENTRIES.keys()
+
+
+def test_pictures_follow_the_mode_of_the_page(run):
+  figure = figures.lines(
+    {'a': ([0, 1], [1, 2])}, xlabel='0.12345', ylabel='y', heading='zebra\nyak'
+  )
+  result = view.Result('sanity', figure, {}, {'saliency': {'flagged': True}})
+  written = view.write(result, run / 'analysis', step=8, analysis='sanity', flags='')
+  assert written == ['sanity.png', 'sanity.svg', 'sanity.json']
+  svg_text = (run / 'analysis/sanity.svg').read_text()
+  assert 'stroke: var(--k0072b2)' in svg_text
+  assert '#000000' not in svg_text.partition('</style>')[2]
+  assert 'zebra' not in svg_text, 'the heading is in the picture too'
+  assert '>0.12345</text>' in svg_text, 'a label was cut like a coordinate'
+  picture = next(
+    picture
+    for section in sections.of_run(record.load(run))
+    for picture in section['pictures']
+    if picture['name'] == 'sanity'
+  )
+  assert picture['details'] == ['zebra', 'yak']
+  assert (picture['width'], picture['height']) == (518, 346)
+  assert picture['data'].startswith('data:image/svg+xml,%3Csvg')
+  (run / 'analysis/sanity.svg').write_text('<svg>')
+  with pytest.raises(ValueError, match=r'sanity.svg is not an output of jaxdl.analyze .* rerun'):
+    sections.of_run(record.load(run))
+
+
+def test_attributions_mark_what_the_sanity_check_flags(run):
+  maps = [np.ones((4, 4, 1)), np.ones((4, 4)), np.zeros((4, 4))]
+  columns = ['image', 'guided\nback-propagation', 'saliency']
+  figure = figures.picture_rows([maps], columns, empty='nothing\npositive')
+  for name, drawn, facts in (
+    ('attributions', figure, {}),
+    (
+      'sanity',
+      None,
+      {'guided back-propagation': {'flagged': True}, 'saliency': {'flagged': False}},
+    ),
+  ):
+    view.write(
+      view.Result(name, drawn, {}, facts), run / 'analysis', step=8, analysis=name, flags=''
+    )
+  (picture,) = (
+    picture
+    for section in sections.of_run(record.load(run))
+    for picture in section['pictures']
+    if picture['name'] == 'attributions'
+  )
+  shown = urllib.parse.unquote(picture['data'])
+  assert {'nothing', 'positive'} <= set(re.findall(r'<text[^>]*>([^<]+)</text>', shown))
+  assert '⚑ guided</text>' in shown
+  assert '⚑ saliency' not in shown
+  assert picture['reading'].endswith(
+    '⚑ guided back-propagation: rank correlation above 0.5 with maps without the learned weights'
+  )
+
+
+def test_labels_of_a_plane_do_not_overlap():
+  places = apart(np.zeros((4, 2)), np.full((4, 2), 2.0))
+  assert np.diff(np.sort(places[:, 1])).min() > 1.99
+  far = np.array([[0.0, 0], [5, 0]])
+  np.testing.assert_array_equal(apart(far, np.ones((2, 2))), far)
+
+
+def test_comparison_marks_the_best_run_and_can_be_sorted(run, tmp_path):
+  other = tmp_path / 'other'
+  shutil.copytree(run, other)
+  summary = json.loads((other / 'summary.json').read_text())
+  (other / 'summary.json').write_text(json.dumps({**summary, 'test_accuracy': 0.9}))
+  html = page.render(page.several([record.load(run), record.load(other)]))
+  assert re.findall(r'<mark>([^<]+)</mark>', html) == ['90.00 %']
+  assert '<table class="sortable">' in html
 
 
 def test_report_states_the_number_of_examples_per_split(run):

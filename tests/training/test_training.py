@@ -34,6 +34,7 @@ PARAMETERS = {  # config → (total, non-trainable)
   'wide_cnn_fashion_mnist': (11087498, 0),
   'cnn_food11': (400139, 0),
   'cnn_food11_l2': (400139, 0),
+  'quick_mnist': (11274, 0),
   'char_rnn_shakespeare': (854081, 0),
   'char_lstm_shakespeare': (3316289, 0),
   'char_gru_shakespeare': (2498625, 0),

@@ -1,0 +1,257 @@
+"""Glossary: what each picture of a page shows and how to read it.
+
+`docs/glossary.md` is written from these entries by `python -m jaxdl.views.glossary`.
+"""
+
+import dataclasses
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """An entry of the glossary.
+
+  Attributes:
+    title: the term.
+    text: what it is and how to read its picture, in plain text.
+    source: the paper; '' for common knowledge.
+  """
+
+  title: str
+  text: str
+  source: str = ''
+
+
+ENTRIES = {
+  'curves': Entry(
+    'Learning curves',
+    'The loss and the metrics during training, on the training, validation and test examples. A '
+    'training point is the mean since the previous point, while the network was still learning; '
+    'the other points are measured on a whole split. Training curves that keep falling while '
+    'the validation loss rises are a sign of overfitting.',
+  ),
+  'interval': Entry(
+    '95 % interval',
+    'The Wilson score interval of a share, such as an accuracy: the true share lies in 95 % of '
+    'such intervals. It accounts for the choice of the examples, but not for the seed of the '
+    'training. Two runs whose intervals overlap widely cannot be told apart by one evaluation.',
+    'Wilson 1927',
+  ),
+  'filters': Entry(
+    'Filters',
+    'The weights of the first convolution as small pictures. Each filter responds to the parts '
+    'of an image that look like it: edges, spots and colours. With one scale, grey is 0 and '
+    'faint filters are weak; scaled one by one, their shapes are visible. Noisy filters are a '
+    'sign of a short training or of too many filters.',
+  ),
+  'feature_maps': Entry(
+    'Feature maps',
+    'The output of single channels of a layer for an image, one brightness for each place. '
+    'Bright places are where the filter of the channel finds its pattern. Deeper layers have '
+    'smaller maps of larger patterns.',
+  ),
+  'statistics': Entry(
+    'Activation statistics',
+    'The distribution of the outputs of a layer over the examples. A unit is one channel at one '
+    'place. After a ReLU, a unit that is never above 0 is dead: it has no gradient and cannot '
+    'learn. Where no ReLU follows, negative outputs are normal and the count is left blank.',
+  ),
+  'weights': Entry(
+    'Distribution of the weights',
+    'A histogram of the numbers of each tensor, and how their distribution changed during '
+    'training. Of a normal distribution, the bands hold the numbers up to 1.5, 1 and 0.5 '
+    'standard deviations (σ) from the mean. Tensors that do not move do not learn; a steadily '
+    'widening band is a sign of a missing weight decay or of divergence.',
+  ),
+  'selective': Entry(
+    'Selective channels',
+    'Channels whose strongest images are mostly of one class, and the patches of images that '
+    'excite them most. A patch is the part of the image that the unit sees, its receptive '
+    'field. Patches that look alike show what the channel detects.',
+    'Zeiler & Fergus 2014',
+  ),
+  'deconvnet': Entry(
+    'Guided back-propagation and deconvnet',
+    'Two ways to map the output of a unit back to pixels. Both go backward through the network '
+    'and keep only positive signals at each ReLU, guided back-propagation also only where the '
+    'ReLU was active. Grey is 0. A regular checkerboard is an artefact of strides and pooling, '
+    'not a pattern of the image. Both show the image more than the class: see the sanity check.',
+    'Zeiler & Fergus 2014; Springenberg et al. 2015',
+  ),
+  'maximised': Entry(
+    'Maximised activation',
+    'A picture that is changed step by step, starting from noise, so that a unit responds as '
+    'strongly as possible. It shows what the unit prefers. It is no natural image, and may '
+    'excite the unit more than any real one.',
+    'Erhan et al. 2009',
+  ),
+  'evolution': Entry(
+    'A channel during training',
+    'The image that excites a channel most at each kept checkpoint, mapped back to pixels. '
+    'Early layers settle within the first epochs; deeper ones later. Maps that still change at '
+    'the end are a sign that training was short.',
+    'Zeiler & Fergus 2014',
+  ),
+  'attribution': Entry(
+    'Attribution',
+    'A map of the pixels on which one output depends, by nine methods. Saliency: how much the '
+    'output changes with a pixel. Gradient × input: that change times the pixel. SmoothGrad: '
+    'the mean saliency of noisy copies. Integrated gradients: the sum of the gradients from a '
+    'plain image to this one. Guided back-propagation and deconvnet: only positive signals. '
+    'Grad-CAM: the places of a convolution that favour the class. Occlusion: how much the '
+    'output falls when a small square is covered with the mean colour. Methods disagree; a '
+    'reason that several of them share is safer.',
+    'Simonyan et al. 2014; Smilkov et al. 2017; Sundararajan et al. 2017; Selvaraju et al. '
+    '2017; Zeiler & Fergus 2014',
+  ),
+  'sanity': Entry(
+    'Sanity check of attributions',
+    'The weights are re-initialised from the last layer downward, and each map is compared with '
+    'that of the trained network by rank correlation. 1 is the same order of pixels, 0 is no '
+    'relation. A map that stays similar without the learned weights does not show what the '
+    'network learned, only the image.',
+    'Adebayo et al. 2018',
+  ),
+  'confusion': Entry(
+    'Confusion matrix',
+    'Counts of the examples of each true class (rows) by predicted class (columns). The '
+    'diagonal is right. A bright cell beside it is a frequent confusion. Colours are shares of '
+    'the row.',
+  ),
+  'per_class': Entry(
+    'Precision, recall, F1',
+    'Precision: the share of the predictions of a class that are right. Recall: the share of '
+    'the examples of a class that are found. F1: their harmonic mean. A class of low recall and '
+    'high precision is predicted too rarely.',
+  ),
+  'mistakes': Entry(
+    'Worst mistakes',
+    'The misclassified examples with the lowest probability of the true class. Some are wrong '
+    'labels or unreadable images; the others show what the network does not know.',
+  ),
+  'calibration': Entry(
+    'Calibration',
+    'Predictions are grouped by their confidence; a bar shows the share of them that is right. '
+    'On the diagonal, confidence can be taken literally. Bars below it: the network is '
+    'overconfident; above it: underconfident. The expected calibration error is the mean '
+    'distance from the diagonal, weighted by the number of predictions.',
+    'Guo et al. 2017',
+  ),
+  'residuals': Entry(
+    'Residuals',
+    'The predicted minus the true value of each example. Points on the diagonal are right. A '
+    'trend of the residuals means that the network misses a relation; a funnel means that its '
+    'error grows with the value.',
+  ),
+  'importance': Entry(
+    'Permutation importance',
+    'How much the loss rises when one column is shuffled among the examples, so that it carries '
+    'no information. Columns with the same information can replace each other: each of them '
+    'then has a low bar.',
+    'Breiman 2001',
+  ),
+  'tsne': Entry(
+    't-SNE',
+    'A map in which examples with similar features are near each other. Clusters are '
+    'meaningful; their sizes and the distances between them are not. Trustworthiness (0 to 1) '
+    'is the share of neighbours in the map that are neighbours in the features.',
+    'van der Maaten & Hinton 2008',
+  ),
+  'pca': Entry(
+    'Principal components',
+    'The two directions along which the features vary most. Distances are faithful within these '
+    'two directions, and the axes say how much of the variance they hold; what lies in the '
+    'others is not visible.',
+  ),
+  'reconstructions': Entry(
+    'Reconstructions',
+    'The original, what the autoencoder is given, and what it returns after its code. Details '
+    'that are missing do not fit into the code. Compare the error with that of the mean image, '
+    'which needs no code.',
+  ),
+  'walks': Entry(
+    'Walks between codes',
+    'Points on a straight line between the codes of two examples, decoded. Smooth changes '
+    'through plausible images mean that the codes in between are used; abrupt or blurred ones, '
+    'that they are empty.',
+  ),
+  'by_step': Entry(
+    'Accuracy by rows read',
+    'A recurrent network reads an image row by row. The curve is the accuracy if it had to '
+    'answer after each row. A steep rise marks the rows that decide.',
+  ),
+  'states': Entry(
+    'Hidden states',
+    'The last hidden state of each example, in the plane of the two main directions. Separate '
+    'groups mean that the state holds the class.',
+  ),
+  'gates': Entry(
+    'Saturated gates',
+    'The share of the time in which a gate of a unit is nearly shut (below 0.1) or nearly open '
+    '(above 0.9). A forget gate that is always open remembers everything; an input gate that is '
+    'always shut makes the unit useless.',
+    'Karpathy et al. 2016',
+  ),
+  'surprise': Entry(
+    'Surprise',
+    'The negative binary logarithm of the probability that the network gave to a character '
+    'before it read it: 1 bit means even odds, 0 bits certainty. The first letters of words are '
+    'usually the most surprising. The mean is the length of the text in bits per character, '
+    'compressed with this network.',
+  ),
+  'unit': Entry(
+    'What a unit follows',
+    'The value of one unit after each character of a text, as the colour behind it. The unit is '
+    'the one whose values correlate best with a property of the text, such as the distance from '
+    'the start of the line.',
+    'Karpathy et al. 2016',
+  ),
+  'attention': Entry(
+    'Attention',
+    'For each character (row), how much a head reads from each earlier character (column). A '
+    'bright diagonal reads the previous character, a bright column one fixed character.',
+    'Vaswani et al. 2017',
+  ),
+  'numpy': Entry(
+    'The forward pass in NumPy',
+    'The outputs are computed a second time by a short program without JAX. Equal numbers show '
+    'that the definition of the network in this library is what it claims to be.',
+  ),
+  'generated': Entry(
+    'Generated text',
+    'The network continues a prompt, one character at a time, drawn by its probabilities. A low '
+    'temperature favours the most probable characters: fewer errors, more repetition.',
+  ),
+  'samples': Entry(
+    'Training images',
+    'The first training images as they are stored, before augmentation, with their labels. Look '
+    'for wrong labels, wrong colours and rotated images before looking at any metric.',
+  ),
+  'layers': Entry(
+    'Layer table',
+    'The layers in the order of their computation, the shape of one example before and after '
+    'each, and the numbers that are trained in it.',
+  ),
+}
+
+
+def found(key: str) -> dict[str, str] | None:
+  """An entry as plain data for a page: 'title', 'text' and 'source'; None if there is none.
+
+  Args:
+    key: key of ENTRIES, or ''.
+  """
+  return dataclasses.asdict(ENTRIES[key]) if key in ENTRIES else None
+
+
+def markdown() -> str:
+  """The glossary as Markdown, the content of `docs/glossary.md`."""
+  parts = ['# Glossary', 'The pictures of a report, and how to read them.']
+  for entry in sorted(ENTRIES.values(), key=lambda entry: re.sub(r'\W', '', entry.title).lower()):
+    source = f' ({entry.source})' if entry.source else ''
+    parts += [f'## {entry.title}', f'{entry.text}{source}']
+  return '\n\n'.join(parts) + '\n'
+
+
+if __name__ == '__main__':
+  print(markdown(), end='')
