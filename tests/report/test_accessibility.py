@@ -169,7 +169,7 @@ def test_page_paints_early_and_does_not_move(pages, chromium):
 
 def test_pictures_are_enlarged_and_closed_by_keyboard(pages, chromium):
   visit(chromium, pages['classifier'])
-  chromium.evaluate("document.querySelector('button.enlarge').focus()")
+  chromium.evaluate("document.querySelector('.pictures-of-section button.enlarge').focus()")
   press(chromium, 'Enter')
   assert chromium.evaluate("document.querySelector('dialog').open") is True
   assert chromium.evaluate("document.querySelector('dialog img').naturalWidth") > 1
@@ -183,7 +183,7 @@ def test_pictures_are_enlarged_and_closed_by_keyboard(pages, chromium):
 
 def test_controls_of_the_curves(pages, chromium):
   visit(chromium, pages['classifier'])
-  lines = "[...document.querySelectorAll('figure.chart')[0].querySelectorAll('.line')]"
+  lines = "[...document.querySelector('figure.chart > svg').querySelectorAll('.line')]"
   axis = "[...document.querySelectorAll('figure.chart')[0].querySelectorAll('.{} text')].map(one => one.textContent)"
   before = chromium.evaluate(f"{lines}[0].getAttribute('points')")
   for name, value in (('log', 'checked = true'), ('smoothing', "value = '0.9'")):
@@ -213,7 +213,7 @@ def test_controls_of_the_curves(pages, chromium):
 def test_runs_are_sorted_by_a_column(pages, chromium):
   visit(chromium, pages['comparison'])
   column = (
-    "[...document.querySelectorAll('table.sortable tbody tr')].map(row => row.cells[2].innerText)"
+    "[...document.querySelectorAll('table.sortable tbody tr')].map(row => row.cells[2].textContent)"
   )
   button = "document.querySelectorAll('table.sortable th button')[2]"
   chromium.evaluate(f'{button}.focus()')
