@@ -18,13 +18,14 @@ import pathlib
 import sys
 from argparse import Namespace
 
+from jaxdl.data import recorded
 from jaxdl.prediction import inputs, own_arrays, results, screen, texts
 from jaxdl.prediction.session import Choice, Outcome, Session, described
 from jaxdl.terminal import command, progress
 from jaxdl.views import subject as subjects
 from jaxdl.views.subject import Subject
 
-LESS_MEMORY = 'give smaller images'
+LESS_MEMORY = 'give smaller images or fewer inputs'
 IMAGE_FLAGS = ('explain', 'page', 'invert', 'distort')
 COUNTS = 20  # maximum number of classes in the printed counts
 
@@ -50,7 +51,13 @@ def main(arguments: list[str]) -> int:
   is_own = own_arrays.is_own(subject.config)
   read = functools.partial(own_arrays.from_file, subject.config) if is_own else None
   endings = own_arrays.endings(subject.config)
-  found = inputs.images(chosen.inputs, subjects.folder_classes(subject.config), read, endings)
+  found = inputs.images(
+    chosen.inputs,
+    subjects.folder_classes(subject.config),
+    read,
+    endings,
+    follow_links=subject.config['data'].get('follow_links', False),
+  )
   for line in found.left_out:
     _warn(line)
   names = None if chosen.explain is None else [one for one in chosen.explain.split(',') if one]
@@ -68,7 +75,7 @@ def main(arguments: list[str]) -> int:
       f'--distort changes nothing: {chosen.workdir} has no config.data.distort; leave it out'
     )
   session = Session(subject, found, choice)
-  with progress.counting(len(found), 'images') as advance:
+  with progress.counting(len(found), recorded.noun(subject.config)) as advance:
     outcome = session.run(advance)
   _show(subject, outcome, chosen)
   return 1 if outcome.faults else 0
@@ -127,9 +134,9 @@ def _show(subject: Subject, outcome: Outcome, chosen: Namespace) -> None:
     few = outcome.counts[:COUNTS]
     more = f', … ({len(outcome.counts):,} classes)' if len(few) < len(outcome.counts) else ''
     shown = ', '.join(f'{name}: {count:,}' for name, count in few)
-    images = '1 image' if outcome.count == 1 else f'{outcome.count:,} images'
+    counted = f'{outcome.count:,} {recorded.noun(subject.config, outcome.count)}'
     what = 'label' if subject.kind == 'multi_label' else 'class'
-    print(f'{images} by predicted {what}: {shown}{more}')
+    print(f'{counted} by predicted {what}: {shown}{more}')
   if outcome.metrics:
     print(described(outcome))
   if outcome.files:

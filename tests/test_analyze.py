@@ -1,6 +1,7 @@
 """Tests of `jaxdl.analyze`, from a trained run to the files of the analyses."""
 
 import copy
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -12,7 +13,8 @@ import PIL.Image
 import pytest
 from helpers import SMALL, last_json, run_child
 
-from jaxdl import analyze
+import jaxdl
+from jaxdl import analyze, predict
 from jaxdl.data import prepare, tfds_arrays
 from jaxdl.data.dataset import Data
 from jaxdl.data.sets import mnist
@@ -106,6 +108,41 @@ def test_analyze_removes_the_units_of_a_previous_layer(small_text, tmp_path):
     one for one in page.one(record.load(tmp_path))['sections'] if one['heading'] == 'Characters'
   )
   assert section['drawn_by'] == ['--only=characters --images=60 --layer=lstm2']
+
+
+ROWS = dict(name='cnn', layers=[dict(kind='conv', features=28, kernel=3, activate=False)])
+
+
+def test_reconstructions_of_rows_are_predicted_but_not_drawn_by_analyze(small, tmp_path):
+  config = {**small, 'task': 'reconstruct', 'model': ROWS, 'train_for': '2 steps'}
+  loop.train(experiment.build(config, 'small'), tmp_path / 'run')
+  reason = '--only=reconstructions: it draws images, but the inputs are the rows of images'
+  with pytest.raises(ValueError, match=f'^{reason}$'):
+    analyze.main(['analyze', str(tmp_path / 'run'), '--only=weights,reconstructions'])
+  assert (tmp_path / 'run/analysis/weights.png').exists()
+  images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+  run = jaxdl.load(tmp_path / 'run')
+  found, logits = run.predict(images), run.features(images, 'conv1')
+  assert found.images.shape == (2, 28, 28, 1)
+  np.testing.assert_allclose(found.images[..., 0], logits.clip(0, 1), atol=1e-6)
+  PIL.Image.fromarray(images[0]).save(tmp_path / 'digit.png')
+  assert (
+    predict.main(['predict', str(tmp_path / 'run'), str(tmp_path / 'digit.png'), '--page']) == 0
+  )
+  assert (tmp_path / 'run/predictions/page.html').exists()
+
+
+@pytest.mark.parametrize('name', [name for name, view in VIEWS.items() if view.pictures])
+def test_analyses_of_images_are_left_out_for_other_inputs(name, trained):
+  seen = subject.read(trained[0], examples=False)
+  for form, shape, words in (
+    ('', (28, 28), 'the rows of images'),
+    ('vectors', (4,), 'vectors'),
+    ('sequences', (7, 3), 'sequences'),
+  ):
+    config = {**seen.config, 'dataset': {**seen.config['dataset'], 'form': form}}
+    other = dataclasses.replace(seen, config=config, inputs=np.zeros((0, *shape), np.float32))
+    assert VIEWS[name].left_out(other) == f'it draws images, but the inputs are {words}'
 
 
 def test_analyze_runs_only_the_selected_analyses(small_cnn, tmp_path, capsys):

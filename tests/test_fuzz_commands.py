@@ -6,7 +6,7 @@ from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxdl import analyze, generate, main, pack, status, sweep
+from jaxdl import analyze, generate, main, pack, predict, status, sweep
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.export import main as export
@@ -152,6 +152,14 @@ COMMANDS = {
     generate.main,
     flags('workdir', 'prime', 'length', 'temperature', 'top_k', 'seed', 'step'),
   ),
+  'predict': (
+    predict.main,
+    st.builds(
+      lambda places, rest: [*places, *rest],
+      st.lists(VALUES, max_size=2),
+      flags('out', 'explain', 'page', 'step', 'skip', 'invert', 'distort'),
+    ),
+  ),
   'export': (
     export,
     flags('workdir', 'format', 'raw', 'step', 'data_dir', 'folder'),
@@ -223,7 +231,7 @@ def test_fuzz_commands(name, run_here):
 def test_fuzz_many_commands(name, run_here, counted_as):
   fuzz(name, run_here, 150)
   counted_as(
-    'random command lines for 7 commands: success, or one line of error and a non-zero exit code'
+    'random command lines for 10 commands: success, or one line of error and a non-zero exit code'
   )
 
 
@@ -263,8 +271,21 @@ def test_fuzz_commands_on_a_trained_run(small_text, run_here, tmp_path):
   def run_analyze(only, arguments):
     run_here(analyze.main, [f'--workdir={folder}', f'--only={only}', '--images=200', *arguments])
 
+  @cases(40)
+  @given(
+    VALUES,
+    st.lists(
+      st.builds('--{}={}'.format, st.sampled_from(['step', 'out', 'explain', 'skip']), numbers)
+      | st.sampled_from(['--all', '--page', '--skip', '--distort', '--json']),
+      max_size=3,
+    ),
+  )
+  def run_predict(place, arguments):
+    run_here(predict.main, [str(folder), place, *arguments])
+
   run_generate()
   run_analyze()
+  run_predict()
 
 
 def test_fuzz_found_new_key_given_twice_with_different_types(run_here, capsys):

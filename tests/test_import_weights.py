@@ -86,7 +86,14 @@ def test_every_command_works_on_an_imported_run(config, config_file, tmp_path, c
     (pack,),
   ):
     assert run(capsys, module, folder, *arguments)[0] == 0, module
-  assert 'imported weights' in (folder / 'card.md').read_text()
+  card, html = ((folder / file).read_text() for file in ('card.md', 'report.html'))
+  assert 'imported weights' in card
+  assert 'The figures are from step 0, the weights imported from weights.npz.' in card
+  assert 'The figures are from step 0, the weights imported from weights.npz.' in html
+  assert 'figures are from the weights imported from weights.npz.</p></footer>' in html
+  for text in (card, html):
+    assert 'lowest' not in text
+    assert 'was selected on' not in text
   images = np.zeros((2, 28, 28, 1), np.uint8)
   assert jaxdl.load(folder).predict(images).probabilities.shape == (2, 10)
   assert jaxdl.load(tmp_path / 'run.zip').summary == summary

@@ -63,6 +63,7 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m pytest': '.ci/run',
   'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
   'python -m jaxdl': 'test_command_line.py',
+  'python -c "import jax; print(jax.default_backend(), jax.devices())"': 'JAX alone',
   'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',
   "pip install 'jaxdl[export]'": 'test_formats.py',
@@ -344,6 +345,20 @@ def test_readme_trains_on_a_table(folder):
   assert found['run'].classes == ('class_0', 'class_1', 'class_2')
   assert found['summary']['test_accuracy'] > 0.8
   assert len(found['found']) == 178
+
+
+def test_readme_trains_an_lstm_on_own_digits(folder):
+  random = np.random.default_rng(0)
+  for number in range(60):
+    digit = folder / f'digits/{number % 2}/{number}.png'
+    digit.parent.mkdir(parents=True, exist_ok=True)
+    image = random.integers(0, 80, (12, 7), dtype=np.uint8)
+    image[:, 3] += np.uint8(170 * (number % 2))
+    PIL.Image.fromarray(image).save(digit)
+  found = execute(find_block("'layout': 'rows'"), jaxdl=jaxdl)
+  assert found['summary']['test_examples'] == 6
+  assert found['found'].probabilities.shape == (60, 2)
+  assert jaxdl.load('runs/own_digits').config['dataset']['input_shape'] == [8, 8]
 
 
 def test_readme_sections_of_other_data_sets_are_valid(folder):

@@ -23,6 +23,7 @@ def bind(
   also: Sequence[str] = (),
   owner: str = 'this section',
   own: Callable[[named.Reference], Callable] | None = None,
+  names: Sequence[str] = (),
   **given: Any,
 ) -> functools.partial:
   """Binds the rest of a section as keyword arguments to `table[section[by]]`.
@@ -38,6 +39,7 @@ def bind(
     owner: what has the keys, for messages.
     own: function (Reference) → function with the signature of the table's; None for own code that
       has it already.
+    names: the valid names, for messages; () for those of the table.
     **given: additional arguments, which the section may not set.
 
   Returns:
@@ -55,7 +57,7 @@ def bind(
   if isinstance(name, named.Reference):
     return _bind_own(name, arguments, where, own, also=also, owner=owner, **given)
   if name not in list(table):  # a list, because a name from a config may be unhashable
-    raise ValueError(_unknown(table, name, f'{where}.{by}'))
+    raise ValueError(_unknown(names or table, name, f'{where}.{by}'))
   return bind_one(
     table[name], arguments, where, also=also, others=tuple(table), owner=owner, **given
   )

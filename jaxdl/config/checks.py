@@ -46,6 +46,12 @@ def check_integer(value: Any, where: str, low: int, high: int) -> None:
     raise ValueError(f'{where}={value!r} is not an integer from {low:,} to {high:,}')
 
 
+def check_seed(value: Any, where: str) -> None:
+  """Raises ValueError if a config's value is not the seed of random draws."""
+  if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+    raise ValueError(f'{where}={value!r} is not a seed: use an integer from 0 to 4294967295')
+
+
 def is_traced(value: Any) -> bool:
   """Whether a value is a traced argument of a compiled program; its numbers are already checked."""
   return isinstance(value, jax.core.Tracer)

@@ -192,7 +192,7 @@ def found_in(module: types.ModuleType, name: str, where: str, text: str) -> Any:
     key for key, value in public.items() if getattr(value, '__module__', None) == module.__name__
   ]
   place = text.rpartition(':')[0]
-  there = f'it has {", ".join(own)}' if own else 'it has no classes or functions'
+  there = f'it has {", ".join(own)}' if own else 'it defines no classes or functions itself'
   raise ValueError(
     f'{where}={text!r}: {place} has no {name}; {there}{spelling.meant(name, public)}'
   )

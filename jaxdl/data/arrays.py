@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from jaxdl.config import checks
 from jaxdl.data import array_files, division, images, labels, vectors
-from jaxdl.data.dataset import Data
+from jaxdl.data.dataset import Data, check_sampling
 from jaxdl.data.images import Changes
 from jaxdl.data.source import Source
 
@@ -55,10 +55,12 @@ def load(
   channels_first: bool = False,
   range: Sequence[float] | None = None,
   overlap: bool = False,
+  sampling: str = 'shuffled',
   scale: str | None = None,
   color: str = 'original',
   size: int | None = None,
   fit: str = 'area',
+  background: str | Sequence[int] = 'white',
   layout: str = 'image',
   augment: Changes = (),
   distort: Changes = (),
@@ -68,8 +70,8 @@ def load(
   """Reads arrays as described by a config's data section.
 
   Args:
-    seed, batch_size, evaluation_batch_size, overlap: as in `images.load`; the seed also determines
-      the division into splits.
+    seed, batch_size, evaluation_batch_size, overlap, sampling: as in `images.load`; the seed also
+      determines the division into splits.
     splits: as in `division.of_columns`.
     file, columns: as in `array_files.read`.
     inputs, channels_first, range: as in `Inputs`.
@@ -79,7 +81,7 @@ def load(
       labels themselves.
     scale: of images 'unit', 'symmetric' or 'standardized', as in `preprocess.scaling`; of others
       'standardized' or 'none', as in `vectors.scaling`. None for the first one.
-    color, size, fit, layout, augment, distort: of images, as in `images.load`.
+    color, size, fit, background, layout, augment, distort: of images, as in `images.load`.
     task: name of the config's task.
     given: arrays in Python as in `array_files.given`, instead of a file.
 
@@ -92,6 +94,7 @@ def load(
     FileNotFoundError: the file does not exist.
   """
   checks.check_flag(overlap, 'config.data.overlap')
+  check_sampling(sampling)
   checks.check_flag(channels_first, 'config.data.channels_first')
   _check_choice('inputs', inputs, FORMS)
   _check_choice('targets', targets, TARGETS)
@@ -122,11 +125,13 @@ def load(
     'batch_size': batch_size,
     'evaluation_batch_size': evaluation_batch_size,
     'overlap': overlap,
+    'sampling': sampling,
   }
   of_images = {
     'color': color,
     'size': size,
     'fit': fit,
+    'background': background,
     'layout': layout,
     'augment': augment,
     'distort': distort,

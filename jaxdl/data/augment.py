@@ -305,7 +305,7 @@ OF_COLOUR = ('saturation', 'hue')  # arguments for images of three channels
 
 
 def build(
-  changes: Any, where: str, *, channels: int | None = None, others: Sequence[str] = ()
+  changes: Any, where: str, *, channels: int | None = None, names: Sequence[str] = tuple(KINDS)
 ) -> Callable[..., Images]:
   """Builds a function that applies changes to images, one after another.
 
@@ -313,7 +313,7 @@ def build(
     changes: list of dicts: 'kind', a key of KINDS, and that function's keyword arguments.
     where: the list's place in the config, for messages.
     channels: number of channels of the images; None if not known.
-    others: other kinds that the list of the config may have, for messages.
+    names: the kinds that the list of the config may have, for messages.
 
   Returns:
     A pure function (key, images [B, H, W, C] in 0..1, index [B] of the examples, epoch [] = 0) →
@@ -327,7 +327,7 @@ def build(
   ):
     raise ValueError(f"{where}={changes!r} is not a list of changes: write (dict(kind='flip'),)")
   bound = [
-    _bind(change, f'{where}[{position}]', channels, others)
+    _bind(change, f'{where}[{position}]', channels, names)
     for position, change in enumerate(changes)
   ]
 
@@ -353,11 +353,10 @@ def _keys(key, position, index):
   return jax.vmap(functools.partial(jax.random.fold_in, jax.random.fold_in(key, position)))(index)
 
 
-def _bind(change, where, channels, others) -> functools.partial:
+def _bind(change, where, channels, names) -> functools.partial:
   """The function of a change with its keyword arguments, each of which is checked."""
   kind = str(change.get('kind'))
-  table = {**KINDS, **dict.fromkeys(others, KINDS['flip'])}  # the others are removed before
-  bound = binding.bind(table, change, where, by='kind', owner=kind)
+  bound = binding.bind(KINDS, change, where, by='kind', owner=kind, names=names)
   if isinstance(change.get('kind'), named.Reference):
     return bound
   for name, value in bound.keywords.items():

@@ -44,8 +44,47 @@ class Split:
   capacity: int | None = None
 
 
+SAMPLINGS = ('shuffled', 'balanced')
+
+
+def check_sampling(sampling: Any) -> None:
+  """Raises ValueError if a config's `sampling` is unknown."""
+  if sampling not in SAMPLINGS:
+    raise ValueError(
+      f'config.data.sampling={sampling!r} is unknown: use shuffled (each example once in an epoch) '
+      'or balanced (every class equally often)'
+    )
+
+
+def classes_to_balance(sampling: str, labels: Any) -> order.Classes | None:
+  """The classes of the training examples that a config's `sampling` balances.
+
+  Args:
+    sampling: one of SAMPLINGS.
+    labels: [N] integers; None or another array if the examples do not have one class each.
+
+  Returns:
+    Classes; None for 'shuffled'.
+
+  Raises:
+    ValueError: 'balanced' without classes.
+  """
+  if sampling == 'shuffled':
+    return None
+  if labels is None or np.ndim(labels) != 1:
+    raise ValueError(
+      "config.data.sampling='balanced' needs one class for each example, which these data do not "
+      'have: leave it out'
+    )
+  return order.Classes(np.asarray(labels, np.int32))
+
+
 def resident(
-  columns: Mapping[str, np.ndarray], *, batch_size: int, seed: int | None = None
+  columns: Mapping[str, np.ndarray],
+  *,
+  batch_size: int,
+  seed: int | None = None,
+  sampling: str = 'shuffled',
 ) -> Split:
   """Builds a split that fits on the device; its feed has only the indices.
 
@@ -54,14 +93,21 @@ def resident(
     batch_size: examples in a batch, over all devices.
     seed: int for a new permutation in each epoch (training); None for the original order of the
       examples (evaluation).
+    sampling: one of SAMPLINGS, in training; 'balanced' needs the column 'label' [N].
 
   Returns:
     Split.
+
+  Raises:
+    ValueError: as `classes_to_balance`.
   """
   count = len(next(iter(columns.values())))
+  classes = None if seed is None else classes_to_balance(sampling, columns.get('label'))
 
   def feed(first_step: int, steps: int) -> Feed:
-    index, mask = order.batches_at(seed, first_step, steps, count=count, batch_size=batch_size)
+    index, mask = order.batches_at(
+      seed, first_step, steps, count=count, batch_size=batch_size, classes=classes
+    )
     return process_shard({'index': index, 'mask': mask})  # [S, B] each
 
   batches = order.batches_per_epoch(count, batch_size)
@@ -106,6 +152,7 @@ class Data:
     targets: 'names', 'mean' and 'deviation' of the targets of a regression, over the training
       split; plain JSON data. {} for other tasks.
     labels: as in `Source`.
+    files: split name → `contents.Entry` of each photograph; {} for arrays, or if not known.
     further: other facts of this data set that the checkpoint saves, as plain JSON data.
   """
 
@@ -127,6 +174,7 @@ class Data:
   masked: bool = False
   targets: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
   labels: tuple[str, ...] | None = None
+  files: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
   further: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property

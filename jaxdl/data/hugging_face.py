@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, no_type_check
@@ -38,10 +38,12 @@ def load(
   splits: Mapping[str, str] | str | None = None,
   evaluation_batch_size: int = 1000,
   overlap: bool = False,
+  sampling: str = 'shuffled',
   scale: str = 'unit',
   color: str = 'original',
   size: int | None = None,
   fit: str = 'area',
+  background: str | Sequence[int] = 'white',
   layout: str = 'image',
   augment: Changes = (),
   distort: Changes = (),
@@ -59,8 +61,8 @@ def load(
     image, label: names of the columns; None for the only image, and for the only class label or the
       column 'label'.
     splits: as in `division.of_columns`.
-    seed, batch_size, evaluation_batch_size, overlap, scale, color, size, fit, layout, augment,
-      distort: as in `images.load`.
+    seed, batch_size, evaluation_batch_size, overlap, sampling, scale, color, size, fit,
+      background, layout, augment, distort: as in `images.load`.
 
   Returns:
     Data; its `further` facts are the licence and the revision, if they are known.
@@ -89,10 +91,12 @@ def load(
     batch_size=batch_size,
     evaluation_batch_size=evaluation_batch_size,
     overlap=overlap,
+    sampling=sampling,
     scale=scale,
     color=color,
     size=size,
     fit=fit,
+    background=background,
     layout=layout,
     augment=augment,
     distort=distort,

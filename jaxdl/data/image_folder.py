@@ -5,10 +5,17 @@ from os import PathLike
 from typing import Any, no_type_check
 
 import numpy as np
+from jaxtyping import Int32
 
 from jaxdl.config import checks
-from jaxdl.data import checksum, division, preprocess, slicing, stand_ins, tfds_arrays
-from jaxdl.data.dataset import Data, batch_sizes, check_texts
+from jaxdl.data import checksum, division, fits, preprocess, slicing, stand_ins, tfds_arrays
+from jaxdl.data.dataset import (
+  Data,
+  batch_sizes,
+  check_sampling,
+  check_texts,
+  classes_to_balance,
+)
 from jaxdl.data.images import Changes
 from jaxdl.data.photographs import contents, reading, stream
 from jaxdl.data.photographs import division as photograph_division
@@ -42,30 +49,34 @@ def load(
   copy: str | None = None,
   data_dir: str | PathLike[str] | None = None,
   overlap: bool = False,
+  follow_links: bool = False,
+  sampling: str = 'shuffled',
   class_names: str | Sequence[str] | None = None,
   size: int = 512,
   fit: str = 'crop',
   background: str | Sequence[int] = 'white',
+  color: str = 'original',
   workers: int | None = None,
   corrupt: str = 'refuse',
   scale: str = 'unit',
+  layout: str = 'image',
   augment: Changes = (),
   distort: Changes = (),
 ) -> Data:
   """Streams photographs as a config's data section describes them.
 
   Args:
-    seed, batch_size, evaluation_batch_size, overlap: as in `images.load`.
+    seed, batch_size, evaluation_batch_size, overlap, sampling: as in `images.load`.
     splits: as in `photographs.division.divide`.
-    folder, source, data_dir: as in `photographs.read`.
+    folder, source, data_dir, follow_links: as in `photographs.read`.
     copy: name under which a copy was prepared; None for any copy that holds the folder's
       photographs.
     class_names: None for the names of the folders; a list with the name of each class in the order
       of the labels; or 'food11' for those of Food-11, whose files are named `<class number>_<id>`
       and whose classes are 0 to 10.
-    size, fit, background, workers, corrupt: as in `photographs.streaming`.
+    size, fit, background, color, workers, corrupt: as in `photographs.streaming`.
     scale: 'unit' | 'symmetric', as in `preprocess.scaling`.
-    augment, distort: as in `preprocess.inputs`.
+    layout, augment, distort: as in `preprocess.inputs`.
 
   Returns:
     Data.
@@ -78,11 +89,25 @@ def load(
   sizes = batch_sizes(given, batch_size=batch_size, evaluation_batch_size=evaluation_batch_size)
   check_texts(folder=folder, source=source, copy=copy, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')
-  stream.check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
-  mean, deviation = preprocess.scaling(scale, None)
-  prepare = preprocess.inputs(mean=mean, deviation=deviation, augment=augment, distort=distort)
+  checks.check_flag(follow_links, 'config.data.follow_links')
+  squares = {
+    'size': size,
+    'fit': fit,
+    'background': background,
+    'color': color,
+    'workers': workers,
+    'corrupt': corrupt,
+  }
+  stream.check(**squares)
+  check_sampling(sampling)
+  mean, deviation = preprocess.scaling(scale, None, channels=fits.channels_of(color))
+  prepare = preprocess.inputs(
+    mean=mean, deviation=deviation, layout=layout, augment=augment, distort=distort
+  )
   try:
-    found = reading.read(folder, source=source, name=copy, data_dir=data_dir)
+    found = reading.read(
+      folder, source=source, name=copy, data_dir=data_dir, follow_links=follow_links
+    )
   except FileNotFoundError:
     if class_names != 'food11' or tfds_arrays.DOWNLOADS.get():
       raise
@@ -94,16 +119,17 @@ def load(
   available = {split: len(examples) for split, examples in found.splits.items()}
   if not overlap:
     slicing.refuse_overlap(splits, available)
+  entries = {name: _entries(found, splits[name]) for name in sizes}
+  labels = {name: _labels(part) for name, part in entries.items()}
+  if found.origin == stand_ins.ABSENT:
+    sampling = 'shuffled'  # the config is only described
   ready = {
     name: stream.streaming(
       select(found.splits, splits[name]),
       batch_size=examples,
-      size=size,
-      fit=fit,
-      background=background,
-      workers=workers,
-      corrupt=corrupt,
+      **squares,
       seed=seed if name == 'train' else None,
+      classes=classes_to_balance(sampling, labels[name]) if name == 'train' else None,
     )
     for name, examples in sizes.items()
   }
@@ -113,7 +139,9 @@ def load(
       split: contents.checksum(found.entries[split])
       for split in checksum.used(splits.values(), available)
     }
-    per_class = {name: _counts(found.entries, splits[name], classes=len(classes)) for name in sizes}
+    per_class = {
+      name: np.bincount(part, minlength=len(classes)).tolist() for name, part in labels.items()
+    }
   return Data(
     name='image_folder',
     origin=found.origin,
@@ -126,6 +154,7 @@ def load(
     place=found.place,
     per_class=per_class,
     left_out=found.left_out,
+    files={} if found.entries is None else entries,
     division=divided.shares,
     division_note=divided.note,
   )
@@ -138,17 +167,20 @@ def _known_food11():
   return Photographs(stand_ins.ABSENT, splits, numbers, True, None, {})
 
 
-def _counts(
-  entries: Mapping[str, Sequence[contents.Entry]], expression: str, *, classes: int
-) -> list[int]:
-  """Examples of each class in a split that is named in TFDS's notation."""
-  available = {split: len(photographs) for split, photographs in entries.items()}
-  labels = [
-    entry.label
+def _entries(found: Photographs, expression: str) -> list[contents.Entry] | None:
+  """The photographs of a split that is named in TFDS's notation; None if they are not listed."""
+  if found.entries is None:
+    return None
+  available = {split: len(photographs) for split, photographs in found.entries.items()}
+  return [
+    entry
     for split, start, stop in slicing.intervals(expression, available)
-    for entry in entries[split][start:stop]
+    for entry in found.entries[split][start:stop]
   ]
-  return np.bincount(labels, minlength=classes).tolist()
+
+
+def _labels(entries: Sequence[contents.Entry] | None) -> Int32[np.ndarray, ' N'] | None:
+  return None if entries is None else np.array([entry.label for entry in entries], np.int32)
 
 
 def named(classes: Sequence[str], names: Any, *, numbered: bool) -> tuple[str, ...]:

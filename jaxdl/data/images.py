@@ -7,8 +7,16 @@ from typing import Any, no_type_check
 import numpy as np
 
 from jaxdl.config import checks
-from jaxdl.data import appearance, checksum, preprocess, slicing, stand_ins, vectors
-from jaxdl.data.dataset import Data, batch_sizes, check_sizes, check_texts, class_counts, resident
+from jaxdl.data import appearance, checksum, fits, preprocess, slicing, stand_ins, vectors
+from jaxdl.data.dataset import (
+  Data,
+  batch_sizes,
+  check_sampling,
+  check_sizes,
+  check_texts,
+  class_counts,
+  resident,
+)
 from jaxdl.data.source import Source, check_images
 
 Changes = Sequence[Mapping[str, Any]]
@@ -25,9 +33,11 @@ def load(
   source: str = 'auto',
   data_dir: str | PathLike[str] | None = None,
   overlap: bool = False,
+  sampling: str = 'shuffled',
   color: str = 'original',
   size: int | None = None,
   fit: str = 'area',
+  background: str | Sequence[int] = 'white',
   scale: str = 'unit',
   layout: str = 'image',
   augment: Changes = (),
@@ -45,8 +55,10 @@ def load(
       'bundled'.
     data_dir: TFDS's folder; None for its default.
     overlap: whether the training split may share examples with the others.
+    sampling: order of the training examples: 'shuffled' (each once in an epoch) | 'balanced' (every
+      class equally often, as in `order.balanced`).
     color: 'original' | 'gray' (luma).
-    size, fit: None, or square images of so many pixels, made as in `preprocess.fit`.
+    size, fit, background: None, or square images of so many pixels, made as in `preprocess.fit`.
     scale: as in `preprocess.scaling`.
     layout, augment, distort: as in `preprocess.inputs`.
 
@@ -62,8 +74,10 @@ def load(
   check_sizes(size=1 if size is None else size)
   check_texts(source=source, data_dir=data_dir)
   checks.check_flag(overlap, 'config.data.overlap')
-  if color not in ('original', 'gray'):
-    raise ValueError(f"config.data.color={color!r} is unknown: use one of 'original', 'gray'")
+  check_sampling(sampling)
+  fits.check(fit)
+  fits.check_color(color)
+  fits.background_colour(background)
   found = read(source=source, data_dir=data_dir)
   check_images(read.__name__, found)
   available = slicing.counts(found.columns)
@@ -74,7 +88,7 @@ def load(
   def convert(images):
     if color == 'gray':
       images = preprocess.gray(images)
-    return images if size is None else preprocess.fit(images, size, fit)
+    return images if size is None else preprocess.fit(images, size, fit, background)
 
   checksums, per_class, looks = {}, {}, {}
   if found.origin == stand_ins.ABSENT:
@@ -101,7 +115,9 @@ def load(
   if parts['train']['image'].dtype == np.float32:
     scaled['dtype'] = 'float32'
   ready = {
-    name: resident(part, batch_size=sizes[name], seed=seed if name == 'train' else None)
+    name: resident(
+      part, batch_size=sizes[name], seed=seed if name == 'train' else None, sampling=sampling
+    )
     for name, part in parts.items()
   }
   return Data(

@@ -2,10 +2,13 @@
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from jaxdl.config import binding, checks
 from jaxdl.data import DATA_SETS, own
+from jaxdl.data.dataset import Data
+from jaxdl.data.photographs import division
 
 
 def bind(
@@ -39,3 +42,19 @@ def bind(
     )
   further = {key: value for key, value in {'task': task, 'given': given}.items() if key in accepted}
   return binding.bind(DATA_SETS, section, 'config.data', own=own.loader, seed=seed, **further)
+
+
+def check_classes(section: Mapping[str, Any], data: Data) -> None:
+  """Checks that each split of photographs that is a complete folder contains all classes.
+
+  Args:
+    section: the data section of a config.
+    data: its Data.
+
+  Raises:
+    ValueError: the folder of a split of photographs lacks a class.
+  """
+  if data.name == 'image_folder':
+    splits = section.get('splits')
+    given = splits if isinstance(splits, dict) else division.COMPLETE
+    division.check_classes(given, data.per_class, data.classes)

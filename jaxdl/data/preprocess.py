@@ -12,11 +12,10 @@ import numpy as np
 from jaxtyping import Float32, PRNGKeyArray, Shaped, UInt8
 
 from jaxdl.data import augment as augmentation
-from jaxdl.data import memory, mixing
+from jaxdl.data import fits, memory, mixing
 from jaxdl.data.dataset import Batch
 
-# Red, green and blue of ITU-R 601 in 65536ths, as Pillow and OpenCV round them.
-LUMA = np.array([19595, 38470, 7471], np.uint32)
+LUMA = np.array(fits.LUMA, np.uint32)
 CHUNK = 5000  # images converted at a time
 
 Array = jax.Array | np.ndarray
@@ -54,37 +53,70 @@ def gray(images: Images) -> Shaped[np.ndarray, 'N H W 1']:
   return _in_chunks(convert, images)
 
 
-def fit(images: Images, size: int, how: Any) -> Shaped[np.ndarray, 'N size size C']:
+def fit(
+  images: Images, size: int, how: Any, background: str | Sequence[int] = 'white'
+) -> Shaped[np.ndarray, 'N size size C']:
   """Makes square images of another size.
 
   Args:
     images: [N, H, W, C] uint8 or float32.
     size: pixels of a side.
     how: 'crop' (the centre; an odd margin leaves its spare pixel at the bottom right) | 'area'
-      (each new pixel is the mean of the area that it covers, rounded if the pixels are uint8).
+      (the largest square in the centre, scaled: each new pixel is the mean of the area that it
+      covers, rounded if the pixels are uint8) | 'pad' (the complete image, scaled in the same way
+      until its longer side fits; the margins have the background) | 'stretch' (both sides scaled
+      to `size`).
+    background: colour of the margins, as in `fits.background_colour`.
 
   Returns:
     [N, size, size, C] of the same type.
 
   Raises:
-    ValueError: another `how`, or a crop larger than the images.
+    ValueError: another `how`, a crop larger than the images, or an invalid background.
   """
+  fits.check(how)
   height, width = images.shape[1:3]
   memory.check(len(images) * size * size * images.shape[-1], f'config.data.size={size}')
-  if how == 'crop':
-    if size > min(height, width):
-      raise ValueError(
-        f"config.data.size={size} is larger than the images ({height}×{width}): use fit='area'"
-      )
-    top, left = (height - size) // 2, (width - size) // 2
-    return images[:, top : top + size, left : left + size]
-  if how != 'area':
-    raise ValueError(f"config.data.fit={how!r} is unknown: use one of 'crop', 'area'")
-  rows, columns = shares(height, size), shares(width, size)
+  if how == 'stretch':
+    return _scaled(images, size, size)
+  if how == 'pad':
+    return _padded(images, size, background)
+  if how == 'area':
+    return _scaled(_centre(images, min(height, width)), size, size)
+  if size > min(height, width):
+    raise ValueError(
+      f"config.data.size={size} is larger than the images ({height}×{width}): use fit='area'"
+    )
+  return _centre(images, size)
+
+
+def _centre(images: Images, side: int) -> Shaped[np.ndarray, 'N side side C']:
+  top, left = (fits.middle(length, side) for length in images.shape[1:3])
+  return images[:, top : top + side, left : left + side]
+
+
+def _padded(images: Images, size: int, background: Any) -> Shaped[np.ndarray, 'N size size C']:
+  """Complete images in the middle of squares of the background."""
+  channels = images.shape[-1]
+  pixel = np.asarray(fits.background_pixel(background, channels), images.dtype)
+  if images.dtype == np.float32:
+    pixel = pixel / np.float32(255)
+  height, width = fits.inside(images.shape[1], images.shape[2], size)
+  top, left = fits.middle(size, height), fits.middle(size, width)
+  squares = np.empty((len(images), size, size, channels), images.dtype)
+  squares[:] = pixel
+  squares[:, top : top + height, left : left + width] = _scaled(images, height, width)
+  return squares
+
+
+def _scaled(images: Images, height: int, width: int) -> Shaped[np.ndarray, 'N height width C']:
+  """Images of another size: each new pixel is the mean of the area that it covers."""
+  rows, columns = shares(images.shape[1], height), shares(images.shape[2], width)
 
   def convert(part: np.ndarray) -> np.ndarray:
-    flat = part.astype(np.float32).reshape(len(part), height, -1)  # [n, H, W · C]
-    means = columns @ (rows @ flat).reshape(len(part), size, width, -1)  # [n, size, size, C]
+    flat = part.astype(np.float32).reshape(len(part), part.shape[1], -1)  # [n, H, W · C]
+    across = (rows @ flat).reshape(len(part), height, part.shape[2], -1)
+    means = columns @ across  # [n, height, width, C]
     return means if part.dtype == np.float32 else np.rint(means).astype(np.uint8)
 
   return _in_chunks(convert, images)
@@ -123,7 +155,9 @@ def moments(images: Images) -> tuple[list[float], list[float]]:
   return means, deviations
 
 
-def scaling(scale: Any, images: Images | None) -> tuple[list[float], list[float]]:
+def scaling(
+  scale: Any, images: Images | None, channels: int = 3
+) -> tuple[list[float], list[float]]:
   """The (mean, deviation) of each channel, in 0..1, by which inputs are scaled.
 
   The mean is subtracted from the pixels and the result is divided by the deviation.
@@ -132,7 +166,8 @@ def scaling(scale: Any, images: Images | None) -> tuple[list[float], list[float]
     scale: 'unit' (0..1) | 'symmetric' (-1..1, the (x - 0.5) / 0.5 of PyTorch's examples) |
       'standardized' (mean 0 and deviation 1 of each channel over the training split).
     images: [N, H, W, C] uint8, or float32 in 0..1, the training split; None for images that are
-      not in memory and have 3 channels.
+      not in memory.
+    channels: number of channels of images that are not in memory.
 
   Returns:
     Two lists of C floats.
@@ -140,7 +175,7 @@ def scaling(scale: Any, images: Images | None) -> tuple[list[float], list[float]
   Raises:
     ValueError: another scale, or a channel that is the same everywhere.
   """
-  channels = 3 if images is None else images.shape[-1]
+  channels = channels if images is None else images.shape[-1]
   if scale == 'unit':
     return [0.0] * channels, [1.0] * channels
   if scale == 'symmetric':
@@ -195,7 +230,7 @@ def inputs(
     raise ValueError(f'config.data.layout={layout!r} is unknown: use one of {", ".join(LAYOUTS)}')
   single, mixes = mixing.separate(augment, 'config.data.augment')
   change = augmentation.build(
-    single, 'config.data.augment', channels=len(mean), others=list(mixing.KINDS)
+    single, 'config.data.augment', channels=len(mean), names=[*augmentation.KINDS, *mixing.KINDS]
   )
   mix = mixing.build(mixes, 'config.data.augment')
   disturb = augmentation.build(distort, 'config.data.distort', channels=len(mean))

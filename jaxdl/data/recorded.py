@@ -16,6 +16,8 @@ from jaxdl.data.preprocess import Array
 def setting(config: Mapping[str, Any], key: str) -> Any:
   """Returns the value of a key in a run's data section, or the default of its data set.
 
+  A data set without this key, such as one of own code, has the default of `images.load`.
+
   Args:
     config: the run's config.
     key: name of the key, such as 'evaluation_batch_size'.
@@ -23,8 +25,11 @@ def setting(config: Mapping[str, Any], key: str) -> Any:
   section = config['data']
   if key in section:
     return section[key]
-  load = DATA_SETS.get(section['name'], images.load)
-  return inspect.signature(load).parameters[key].default
+  for load in (DATA_SETS.get(section['name'], images.load), images.load):
+    parameters = inspect.signature(load).parameters
+    if key in parameters:
+      return parameters[key].default
+  raise KeyError(key)
 
 
 def image_shape(config: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -68,6 +73,19 @@ def example(config: Mapping[str, Any]) -> Example:
   return Example(
     'image', image_shape(config), np.float32 if kept.get('dtype') == 'float32' else np.uint8
   )
+
+
+def noun(config: Mapping[str, Any], count: int = 2) -> str:
+  """The word for a number of examples of a run: 'image', 'row', 'vector', 'sequence', or a plural.
+
+  Args:
+    config: the config of a run, including the facts about its data ('dataset'); not a language
+      model.
+    count: number of examples.
+  """
+  form = config['dataset'].get('form', 'images').removesuffix('s')
+  one = 'row' if config['data']['name'] == 'table' else form
+  return one if count == 1 else f'{one}s'
 
 
 def preparation(config: Mapping[str, Any], *, distort: bool = False) -> Callable[..., Batch]:

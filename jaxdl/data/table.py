@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl.config import checks
 from jaxdl.data import arrays, division, labels, slicing, vectors
 from jaxdl.data.array_files import SPLIT_OF
-from jaxdl.data.dataset import Data, batch_sizes
+from jaxdl.data.dataset import Data, batch_sizes, check_sampling
 from jaxdl.data.source import Source
 from jaxdl.data.tables import columns, reading
 from jaxdl.data.tables.reading import Form
@@ -37,13 +37,14 @@ def load(
   class_names: Sequence[str] | None = None,
   scale: str = 'standardized',
   overlap: bool = False,
+  sampling: str = 'shuffled',
   task: str | None = None,
   given: Any = None,
 ) -> Data:
   """Reads a table as described by a config's data section.
 
   Args:
-    seed, batch_size, evaluation_batch_size, splits, overlap: as in `arrays.load`.
+    seed, batch_size, evaluation_batch_size, splits, overlap, sampling: as in `arrays.load`.
     file: CSV or Parquet file.
     target: the column to predict; or several columns: the targets of a regression, the labels 0
       and 1 of a multi-label task, or the one-hot columns of the classes.
@@ -67,6 +68,7 @@ def load(
     FileNotFoundError: the file does not exist.
   """
   checks.check_flag(overlap, 'config.data.overlap')
+  check_sampling(sampling)
   columns.check(missing, unknown)
   arrays.check_names(class_names)
   form = Form(delimiter, decimal, encoding)
@@ -109,6 +111,7 @@ def load(
     batch_size=batch_size,
     evaluation_batch_size=evaluation_batch_size,
     overlap=overlap,
+    sampling=sampling,
   )
   arrays.check_classes(data)
   return dataclasses.replace(

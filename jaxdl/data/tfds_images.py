@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, no_type_check
 
@@ -25,10 +25,12 @@ def load(
   source: str = 'auto',
   data_dir: str | PathLike[str] | None = None,
   overlap: bool = False,
+  sampling: str = 'shuffled',
   scale: str = 'unit',
   color: str = 'original',
   size: int | None = None,
   fit: str = 'area',
+  background: str | Sequence[int] = 'white',
   layout: str = 'image',
   augment: Changes = (),
   distort: Changes = (),
@@ -40,8 +42,8 @@ def load(
     image, label: names of the features; None for the only image and the only class label.
     splits: as in `division.of_columns`.
     source: 'auto' or 'tfds': a prepared copy in `data_dir`, else a download.
-    seed, batch_size, evaluation_batch_size, data_dir, overlap, scale, color, size, fit, layout,
-      augment, distort: as in `images.load`.
+    seed, batch_size, evaluation_batch_size, data_dir, overlap, sampling, scale, color, size, fit,
+      background, layout, augment, distort: as in `images.load`.
 
   Returns:
     Data.
@@ -73,10 +75,12 @@ def load(
     batch_size=batch_size,
     evaluation_batch_size=evaluation_batch_size,
     overlap=overlap,
+    sampling=sampling,
     scale=scale,
     color=color,
     size=size,
     fit=fit,
+    background=background,
     layout=layout,
     augment=augment,
     distort=distort,

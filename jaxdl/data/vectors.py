@@ -159,6 +159,7 @@ def load(
   batch_size: int,
   evaluation_batch_size: int,
   overlap: bool = False,
+  sampling: str = 'shuffled',
   scale: str = 'standardized',
 ) -> Data:
   """Builds a data set of vectors or sequences, which stays on the device.
@@ -166,7 +167,7 @@ def load(
   Args:
     found: the examples, with the columns 'input' and 'label' or 'value'.
     name: name of the data set.
-    seed, splits, batch_size, evaluation_batch_size, overlap: as in `images.load`.
+    seed, splits, batch_size, evaluation_batch_size, overlap, sampling: as in `images.load`.
     scale: as in `scaling`.
 
   Returns:
@@ -189,7 +190,9 @@ def load(
     origin=found.origin,
     classes=found.classes,
     splits={
-      split: resident(part, batch_size=sizes[split], seed=seed if split == 'train' else None)
+      split: resident(
+        part, batch_size=sizes[split], seed=seed if split == 'train' else None, sampling=sampling
+      )
       for split, part in parts.items()
     },
     prepare=with_targets(prepare, targets),

@@ -180,10 +180,12 @@ class Network:
         'in_the_graph': False,
       }
     height, width, channels = recorded.image_shape(self.config)
+    fit = recorded.setting(self.config, 'fit') if recorded.setting(self.config, 'size') else None
     return {
       'image': [height, width, channels],
       'color': 'gray' if channels == 1 else 'RGB',
-      'fit': data.get('fit') if data.get('size') else None,
+      'fit': fit,
+      **({'background': recorded.setting(self.config, 'background')} if fit == 'pad' else {}),
       'divide_by': 1 if kept.get('dtype') == 'float32' else 255,
       'subtract': list(kept['mean']),
       'then_divide_by': list(kept['deviation']),

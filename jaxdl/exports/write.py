@@ -39,8 +39,6 @@ README = 'README.md'
 LIMIT = 1e-4  # maximum difference, relative to the largest output if that is above 1
 BATCH, BYTES = 64, 32 << 20  # maximum number of examples, and of their bytes, per batch
 
-OF_MASKED = ('stablehlo', 'safetensors')  # formats for sequences of different lengths
-
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
@@ -134,11 +132,6 @@ def check(network: Network, format: str) -> None:
       'raw applies to networks of uint8 images, but this network takes floating-point numbers: '
       'leave it out'
     )
-  if network.config['model'].get('masked') and format not in OF_MASKED:
-    error = ValueError(
-      f'format={format} has no layers that leave padding out: use {" or ".join(OF_MASKED)}'
-    )
-    raise about(error, 'format')
   for library in chosen.libraries:
     if importlib.util.find_spec(library) is None:
       raise ImportError(

@@ -108,11 +108,13 @@ def table(
     heading = f'{heading}\nthe first and the last {ROWS // 2} of {len(rows):,} rows'
     rows = [*rows[: ROWS // 2], *rows[-ROWS // 2 :]]
   rows = [[short(cell) for cell in row] for row in rows]
+  columns = [short(column) for column in columns]
+  longest = max(map(len, heading.split('\n')))
   widths = [
     max(len(str(row[column])) for row in (columns, *rows)) + 2 for column in range(len(columns))
   ]
   figure = Figure(
-    figsize=(max(4.0, sum(widths) * 0.085), 0.27 * (len(rows) + 1) + 0.6),
+    figsize=(max(4.0, sum(widths) * 0.085, longest * 0.085), 0.27 * (len(rows) + 1) + 0.6),
     layout='constrained',
     dpi=100,
   )

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.data import slicing
+from jaxdl.data import duplicates, slicing, stand_ins
 from jaxdl.devices import parallel
 from jaxdl.step import tasks
 
+REPEATED = 0.001  # share of a split from which identical examples are reported
 SHOWN = 10  # maximum number of class names in one line
 
 
@@ -37,11 +38,7 @@ def shared_examples(experiment: Any) -> Iterator[str]:
 
   Splits share training examples only with `overlap=True`; validation and test may always overlap.
   """
-  why = {
-    ('train', 'validation'): f'training examples {_choice(experiment)}',
-    ('train', 'test'): 'the test uses training examples',
-    ('validation', 'test'): f'test examples {_choice(experiment)}',
-  }
+  why = _consequences(experiment)
   expressions = _expressions(experiment)
   for first, second in itertools.combinations(experiment.data.splits, 2):
     if both := slicing.shared(expressions[first], expressions[second], experiment.data.available):
@@ -49,6 +46,40 @@ def shared_examples(experiment: Any) -> Iterator[str]:
         f'config.data.splits.{second}={expressions[second]!r} shares {both:,} {_unit(experiment)} '
         f'with {first}={expressions[first]!r}, so {why[first, second]}: make them disjoint'
       )
+
+
+def repeated_examples(experiment: Any) -> Iterator[str]:
+  """Warns if 0.1 % or more of the examples of a split are identical to examples of another split.
+
+  The built-in data sets are not compared, since their splits are fixed. Rows of tables are not
+  compared either: in columns of few categories, different rows are often equal. Splits that share
+  examples by their slices are reported by `shared_examples`.
+  """
+  data, name = experiment.data, experiment.config['data']['name']
+  if data.origin == stand_ins.ABSENT or name == 'table' or name in stand_ins.SETS:
+    return
+  why, expressions = _consequences(experiment), _expressions(experiment)
+  for found in duplicates.of_data(data):
+    count = data.splits[found.second].count
+    by_slices = slicing.shared(expressions[found.first], expressions[found.second], data.available)
+    if by_slices or found.count < REPEATED * count:
+      continue
+    one, other = found.pair
+    yield (
+      f'{found.count:,} of {count:,} {found.second} examples are identical to examples of '
+      f'{found.first} (the first: {other} and {one}), so {why[found.first, found.second]}: remove '
+      'them from one of the splits'
+    )
+
+
+def balanced_twice(experiment: Any) -> Iterator[str]:
+  """Warns if both the sampling and the loss balance the classes."""
+  config = experiment.config
+  if config['data'].get('sampling') == 'balanced' and config['task'].get('class_weights'):
+    yield (
+      "config.data.sampling='balanced' draws every class equally often, and "
+      'config.task.class_weights weights the classes again: leave one of them out'
+    )
 
 
 def chosen_by_test(experiment: Any) -> Iterator[str]:
@@ -138,6 +169,15 @@ def _expressions(experiment):
   return given if isinstance(given, dict) else {name: name for name in experiment.data.splits}
 
 
+def _consequences(experiment):
+  """(split, split) → what follows if both have the same examples."""
+  return {
+    ('train', 'validation'): f'training examples {_choice(experiment)}',
+    ('train', 'test'): 'the test uses training examples',
+    ('validation', 'test'): f'test examples {_choice(experiment)}',
+  }
+
+
 def _unit(experiment):
   return 'characters' if experiment.data.streams() else 'examples'
 
@@ -155,6 +195,8 @@ def _choice(experiment):
 CHECKS = (
   changed_in_evaluation,
   shared_examples,
+  repeated_examples,
+  balanced_twice,
   chosen_by_test,
   in_no_split,
   never_reached,

@@ -20,9 +20,9 @@ class Preparation:
 
   Attributes:
     shape: (height, width, channels) of the network's images.
-    photographs: whether to crop and scale files with `decode.square`.
-    fit: 'crop' or 'area', as in the config's data section.
-    background: colour behind transparent pixels, as in `decode.square`.
+    photographs: whether to decode and scale files with `decode.square`.
+    fit: how images become square, as in the config's data section (`data.fits`).
+    background: colour behind transparent pixels and of margins, as in `decode.square`.
     invert: whether to replace each pixel v by 255 − v.
     dtype: type of the network's images, uint8 or float32 in 0..1.
   """
@@ -38,8 +38,8 @@ class Preparation:
     """Decodes a file.
 
     Photographs are decoded by `decode.square`. Other images are turned upright and put on the
-    background. Unless they have the network's size, they are cropped to the largest centred square
-    and scaled by `preprocess.fit`.
+    background. Unless they have the network's size, they are scaled by `preprocess.fit`; an image
+    that is too small to be cropped is enlarged.
 
     Args:
       encoded: content of an image file.
@@ -51,7 +51,8 @@ class Preparation:
       Exception: the bytes are not a valid image; Pillow raises exceptions of many types.
     """
     if self.photographs:
-      square = decode.square(encoded, self.shape[0], self.fit, self.background)[None]
+      color = 'gray' if self.shape[-1] == 1 else 'original'
+      square = decode.square(encoded, self.shape[0], self.fit, self.background, color)[None]
       return 255 - square if self.invert else square
     pixels = decode.upright(encoded, self.background)[None]
     return self._fitted(np.asarray(preprocess.in_unit(pixels)) if self._has_floats else pixels)
@@ -121,28 +122,20 @@ class Preparation:
   def _fitted(self, images: Pixels) -> Shaped[np.ndarray, 'N h w c']:
     """Converts images to the size, channels and brightness of the network."""
     height, width, channels = self.shape
-    if images.shape[1:3] != (height, width):
-      images = self._square(images)
-    if images.shape[-1] != channels:
-      images = preprocess.gray(images) if channels == 1 else np.repeat(images, channels, axis=-1)
-    if images.shape[1:3] != (height, width):
-      fits = self.fit != 'crop' or images.shape[1] < height
-      images = preprocess.fit(images, height, 'area' if fits else 'crop')
-    white = 1 if self._has_floats else 255
-    return white - images if self.invert else images
-
-  def _square(self, images: Pixels) -> Shaped[np.ndarray, 'N side side C']:
-    """Crops images to the largest centred square."""
-    height, width, _ = self.shape
     found = images.shape[1:3]
-    if height != width:
+    if found != (height, width) and height != width:
       raise ValueError(
         f'the image has {found[0]}×{found[1]} pixels, but the network takes {height}×{width}, '
         'which is not square: scale it to that size'
       )
-    side = min(found)
-    top, left = (found[0] - side) // 2, (found[1] - side) // 2
-    return images[:, top : top + side, left : left + side]
+    if images.shape[-1] != channels:
+      images = preprocess.gray(images) if channels == 1 else np.repeat(images, channels, axis=-1)
+    if found != (height, width):
+      is_too_small = self.fit == 'crop' and min(found) < height
+      fit = 'area' if is_too_small else self.fit
+      images = preprocess.fit(images, height, fit, self.background)
+    white = 1 if self._has_floats else 255
+    return white - images if self.invert else images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +187,8 @@ def preparation(
   example = recorded.example(config)
   if example.column != 'image':
     if invert:
-      raise about(ValueError('invert=True is for images, but the run takes vectors'), 'invert')
+      takes = recorded.noun(config)
+      raise about(ValueError(f'invert=True is for images, but the run takes {takes}'), 'invert')
     if config['data']['name'] == 'table':
       return VectorPreparation(example.shape, takes='tables: give a .csv or .parquet file')
     return VectorPreparation(example.shape)
@@ -204,6 +198,6 @@ def preparation(
     dtype=example.dtype,
     photographs=photographs,
     fit=recorded.setting(config, 'fit'),
-    background=recorded.setting(config, 'background') if photographs else 'white',
+    background=recorded.setting(config, 'background'),
     invert=invert,
   )

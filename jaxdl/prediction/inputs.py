@@ -103,6 +103,8 @@ def images(
   classes: Sequence[str],
   read: Callable[[Path], Stack] | None = None,
   endings: Sequence[str] = ARRAYS,
+  *,
+  follow_links: bool = False,
 ) -> Found:
   """Finds images.
 
@@ -114,6 +116,7 @@ def images(
     read: function that reads an array file; None for files with images and labels of a built-in
       data set.
     endings: file name endings of the files that `read` reads.
+    follow_links: whether to search folders that are links; a loop of links is searched once.
 
   Returns:
     Found.
@@ -129,7 +132,7 @@ def images(
     if path is None:
       sources.append(Files((_standard_input(),)))
     elif path.is_dir():
-      found, others = _images_below(path, classes)
+      found, others = _images_below(path, classes, follow_links)
       sources.append(found)
       left_out += others
     elif path.suffix.lower() in endings:
@@ -197,24 +200,36 @@ def _standard_input() -> File:
   return File(STANDARD_INPUT, lambda: content)
 
 
-def _files_below(folder: Path) -> Iterable[Path]:
-  """Yields the files in a folder and its subfolders, sorted by name, without hidden ones."""
+def _files_below(
+  folder: Path, *, follow_links: bool = False, above: frozenset[str] = frozenset()
+) -> Iterable[Path]:
+  """Yields the files in a folder and its subfolders, sorted by name, without hidden ones.
+
+  Args:
+    folder: the folder.
+    follow_links: as in `images`.
+    above: real paths of the folders that contain it.
+  """
   with os.scandir(folder) as entries:
     found = sorted(entries, key=lambda entry: entry.name)
+  above = above | {os.path.realpath(folder)}
   for entry in found:
     if entry.name.startswith('.'):
       continue
-    if entry.is_dir(follow_symlinks=False):
-      yield from _files_below(folder / entry.name)
+    if entry.is_dir(follow_symlinks=follow_links):
+      if os.path.realpath(entry.path) not in above:
+        yield from _files_below(folder / entry.name, follow_links=follow_links, above=above)
     elif entry.is_file():
       yield folder / entry.name
 
 
-def _images_below(folder: Path, classes: Sequence[str]) -> tuple[Files, list[str]]:
+def _images_below(
+  folder: Path, classes: Sequence[str], follow_links: bool
+) -> tuple[Files, list[str]]:
   """Returns the images in a folder, and a message about its other files."""
   found, others = [], []
   labels = _labels_of_folders(folder, classes)
-  for path in _files_below(folder):
+  for path in _files_below(folder, follow_links=follow_links):
     if path.suffix.lower() in folders.SUFFIXES or decode.is_photograph(path):
       label = labels.get(path.relative_to(folder).parts[0], -1) if labels else -1
       found.append(File(str(path), path.read_bytes, label))

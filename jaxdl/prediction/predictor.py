@@ -53,7 +53,8 @@ class Predictor:
     self._variables = jax.device_put(variables)
     self.capacity = None
     if config['data']['name'] == 'image_folder':
-      self.capacity = photographs.capacity(self.batch_size, recorded.image_shape(config)[0])
+      size, _, channels = recorded.image_shape(config)
+      self.capacity = photographs.capacity(self.batch_size, size, channels)
     self._prepare = recorded.preparation(config, distort=distort)
     self._example = recorded.example(config)
     self._task = _task(config, examples)

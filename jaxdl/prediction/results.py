@@ -70,12 +70,12 @@ class Reconstruction(NamedTuple):
   Attributes:
     name: name of the input; '' for an image in memory.
     error: mean squared error, the anomaly score.
-    image: the reconstruction.
+    image: the reconstruction, [H, W, C], or a vector or sequence.
   """
 
   name: str
   error: float
-  image: Float[np.ndarray, 'H W C']
+  image: Float[np.ndarray, '...']
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,13 +86,14 @@ class Reconstructions:
     names: name of each input; '' for an image in memory.
     errors: mean squared error of each input, in the scale of the network's inputs; the anomaly
       score.
-    images: the reconstructions as pictures in 0..1.
+    images: the reconstructions as pictures [N, H, W, C] in 0..1; for a network of vectors or
+      sequences, in the unit of the data.
     labels: index of the true class of each input, −1 if it is unknown; None if all are unknown.
   """
 
   names: tuple[str, ...]
   errors: Float[np.ndarray, ' N']
-  images: Float[np.ndarray, 'N H W C']
+  images: Float[np.ndarray, 'N ...']
   labels: Int32[np.ndarray, ' N'] | None
 
   def __len__(self) -> int:

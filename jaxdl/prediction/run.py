@@ -88,8 +88,8 @@ class Run(record.Run):
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     known = np.concatenate(labels) if found.has_labels else None
     if self.kind == 'autoencoder':
-      pictures = subject.pictures(self.config, joined['outputs'])
-      return Reconstructions(tuple(names), joined['errors'], pictures, known)
+      rebuilt = self._rebuilt(joined['outputs'])
+      return Reconstructions(tuple(names), joined['errors'], rebuilt, known)
     if self.kind == 'regressor':
       targets = self.config['dataset']['targets']
       values = results.in_own_unit(joined['outputs'], targets)
@@ -241,6 +241,13 @@ class Run(record.Run):
     examples = self.config['dataset'].get('examples')
     return list(examples or self.config['data']['splits'])
 
+  def _rebuilt(self, outputs):
+    """Returns reconstructions as pictures in 0..1, or as vectors or sequences."""
+    if recorded.example(self.config).column != 'image':
+      return subject.unscaled(self.config, outputs)
+    shape = recorded.image_shape(self.config)
+    return subject.pictures(self.config, outputs.reshape(-1, *shape))
+
   def _found(self, given: Any, lengths: Any = None) -> inputs.Found:
     """Returns the inputs of paths, or of images, vectors or sequences in memory."""
     paths, is_own = _as_paths(given), own_arrays.is_own(self.config)
@@ -249,7 +256,8 @@ class Run(record.Run):
     if paths is not None:
       read = functools.partial(own_arrays.from_file, self.config) if is_own else None
       classes, endings = subject.folder_classes(self.config), own_arrays.endings(self.config)
-      return inputs.images(paths, classes, read, endings)
+      follows = self.config['data'].get('follow_links', False)
+      return inputs.images(paths, classes, read, endings, follow_links=follows)
     if own_tables.is_table(self.config):
       return inputs.Found((own_arrays.stack(self.config, given, lengths=lengths),))
     array = _as_array(given)

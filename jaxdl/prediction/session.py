@@ -16,6 +16,7 @@ from jaxdl.prediction.page import Page
 from jaxdl.prediction.predictor import Predictor, Total
 from jaxdl.prediction.stream import Batch, Fault
 from jaxdl.runs import packed
+from jaxdl.step import metrics
 from jaxdl.views import attributions
 from jaxdl.views.subject import Subject
 
@@ -87,7 +88,8 @@ class Session:
     self._is_of_images = recorded.example(subject.config).column == 'image'
     if not self._is_of_images and (choice.page or choice.explain is not None):
       name, value = ('page', True) if choice.page else ('explain', ','.join(choice.explain or []))
-      error = ValueError(f'{name}={value} draws images, but the run takes vectors: leave it out')
+      takes = recorded.noun(subject.config)
+      error = ValueError(f'{name}={value} draws images, but the run takes {takes}: leave it out')
       raise about(error, name)
     self._predictor = Predictor(
       subject.config, subject.model, subject.variables, distort=choice.distort
@@ -211,8 +213,10 @@ class Session:
     """Returns the maps of the inputs of a batch, or the reconstructions of an autoencoder."""
     count = len(of_batch)
     if self._rebuilds:
-      rebuilt = self._subject.seen(found['outputs'][:count])
-      targets = self._subject.seen(found['target'][:count])
+      rebuilt, targets = (
+        self._subject.seen(found[name][:count].reshape(-1, *self._preparation.shape))
+        for name in ('outputs', 'target')
+      )
       return [[new, (new - old).mean(-1)] for new, old in zip(rebuilt, targets, strict=True)]
     if self._explainer is None:
       return [[]] * count
@@ -304,7 +308,8 @@ def _heading(columns: Sequence[str], signed: Sequence[int], kind: str) -> str:
 
 def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
   """Returns (lead, counts, remarks) of the page."""
-  lead = f'{outcome.count:,} inputs, {subject.config["model"]["name"]} on {subject.name}'
+  inputs = f'{outcome.count:,} {recorded.noun(subject.config, outcome.count)}'
+  lead = f'{inputs}, {subject.config["model"]["name"]} on {subject.name}'
   if outcome.metrics:
     lead += f': {described(outcome)}'
   remarks = [outcome.warning.capitalize() + '.'] if outcome.warning else []
@@ -315,8 +320,10 @@ def _summary(subject: Subject, outcome: Outcome) -> tuple[str, list, list[str]]:
 
 def described(outcome: Outcome) -> str:
   """Describes the metrics, such as 'accuracy 98.71 % of 10,000 labelled inputs'."""
-  metrics = outcome.metrics
-  if 'accuracy' in metrics:
-    labelled = f'{outcome.labelled:,} labelled inputs'
-    return f'accuracy {100 * metrics["accuracy"]:.2f} % of {labelled}, loss {metrics["loss"]:.4f}'
-  return f'mean squared error {metrics["loss"]:.6f}'
+  found, labelled = outcome.metrics, f'{outcome.labelled:,} labelled inputs'
+  if 'accuracy' in found:
+    return f'accuracy {100 * found["accuracy"]:.2f} % of {labelled}, loss {found["loss"]:.4f}'
+  if found.keys() <= {'loss', 'mse'}:  # of an autoencoder
+    return f'mean squared error {found["loss"]:.6f}'
+  shown = (f'{name} {metrics.shown(name, value)}' for name, value in found.items())
+  return f'{", ".join(shown)} of {labelled}'

@@ -18,7 +18,7 @@ from jaxdl.report import results
 from jaxdl.runs import files, identity, integrity
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics, watch
+from jaxdl.step import metrics
 from jaxdl.step.intervals import wilson
 
 MOST_CLASSES = 100  # maximum number of rows in the table of recalls, lowest recalls first
@@ -218,10 +218,7 @@ def _figures(record):
     return Part('Figures', [Block('The network has not been evaluated yet.')])
   blocks = [
     Block(columns=('figure', 'value', '95 % interval', 'examples'), rows=rows, numbers=(1, 2, 3)),
-    Block(
-      f'The figures are from step {record.summary["step"]:,}, the checkpoint with '
-      f'{watch.of(record.config).best}.'
-    ),
+    Block(f'The figures are from step {record.summary["step"]:,}, {results.checkpoint(record)}.'),
   ]
   if any(row[2] != '–' for row in rows):
     blocks.append(
@@ -230,7 +227,8 @@ def _figures(record):
         'but not for the seed of the training.'
       )
     )
-  if any(row[0].startswith('validation ') for row in rows):
+  validated = any(row[0].startswith('validation ') for row in rows)
+  if validated and not results.imported_from(record):
     blocks.append(
       Block(
         'The checkpoint was selected on the validation examples, so the validation figures are '

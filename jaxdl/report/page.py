@@ -15,7 +15,7 @@ from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics, watch
+from jaxdl.step import metrics
 
 if TYPE_CHECKING:
   import jinja2
@@ -149,7 +149,7 @@ def one(record: Run, *, place: str | None = None, pictures: bool = True) -> dict
     'environment': _environment(record),
     'config': disk.readable_json(record.config),
     'folder': shlex.quote(place),
-    'best': watch.of(record.config).best,
+    'checkpoint': report_results.checkpoint(record),
   }
 
 
@@ -190,7 +190,7 @@ def several(found: Sequence[Run]) -> dict:
     'environment': [],
     'config': '',
     'folder': '',
-    'best': ' or '.join(dict.fromkeys(watch.of(record.config).best for record in found)),
+    'checkpoint': ' or '.join(dict.fromkeys(map(report_results.checkpoint, found))),
   }
 
 
@@ -274,9 +274,7 @@ def _remarks(record, names, reported):
   remarks = []
   if record.summary:
     step = record.summary['step']
-    remarks.append(
-      f'The figures are from step {step:,}, the checkpoint with {watch.of(record.config).best}.'
-    )
+    remarks.append(f'The figures are from step {step:,}, {report_results.checkpoint(record)}.')
   source = (record.config.get('reported') or {}).get('source')
   if reported and source:
     remarks.append(f'Reported: the figures of report {source}, as given in the config.')

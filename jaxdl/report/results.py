@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from jaxdl import models
 from jaxdl.data import dataset
 from jaxdl.models import table
-from jaxdl.runs import code, files
+from jaxdl.runs import code, files, folder
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
-from jaxdl.step import metrics, optimizers
+from jaxdl.step import metrics, optimizers, watch
 
 
 def layers(record: Run) -> list[dict]:
@@ -41,6 +41,20 @@ def layers(record: Run) -> list[dict]:
     return optimizers.check_layers(record.config.get('optimizer', {}), rows)
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
+
+
+def imported_from(record: Run) -> str:
+  """The file from which the weights of the figures were imported; '' if they were trained."""
+  if record.summary.get('step') != 0:
+    return ''
+  return str(record.config.get(folder.ORIGIN, {}).get('imported', ''))
+
+
+def checkpoint(record: Run) -> str:
+  """Describes the weights of a run's figures, such as 'the checkpoint with the lowest …'."""
+  if imported_from(record):
+    return f'the weights imported from {imported_from(record)}'
+  return f'the checkpoint with {watch.of(record.config).best}'
 
 
 def counted(record: Run) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """Saves checkpoints in the background, restores the newest readable one, and loads models."""
 
+import math
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import psutil
 from flax import linen as nn
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
@@ -396,6 +398,7 @@ def read_step(
         f'{workdir} has no checkpoint {step!r}: it has {checkpoints.all_steps() or "none"}'
       )
     try:
+      _check_sizes(checkpoints, chosen)
       items = _read(checkpoints, chosen, model=ocp.args.StandardRestore())
     except Exception as error:
       why = checkpoints.reason(error)
@@ -405,6 +408,22 @@ def read_step(
       ) from error
   format.check(items.config, workdir)
   return chosen, items.model, format.upgraded(items.config)
+
+
+def _check_sizes(checkpoints: Manager, step: int) -> None:
+  """Raises DamagedError if the arrays of a checkpoint's model are larger than the memory.
+
+  The shapes are read, not the arrays, which a file of another origin may only pretend to contain.
+  """
+  described = ocp.StandardCheckpointHandler().metadata(checkpoints.directory / str(step) / 'model')
+  size = sum(
+    math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in jax.tree.leaves(described)
+  )
+  memory = psutil.virtual_memory().total
+  if size > memory:
+    raise integrity.DamagedError(
+      f'its arrays need {size // 10**9:,} GB and the machine has {memory // 10**9:,}'
+    )
 
 
 def _read(checkpoints: Manager, step: int, **items) -> Any:

@@ -64,6 +64,7 @@ KEYS = {
   'data.file': _PLACE,
   'data.copy': _PLACE,
   'data.source': _PLACE,
+  'data.follow_links': _PLACE,
   'data.data_dir': _PLACE,
   'dataset': _FOUND,
   'dataset.origin': _PLACE,

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxdl.config import checks
+from jaxdl.config import binding, checks
 
 Step = int | jax.Array
 Factor = Any  # float or jax.Array []
@@ -226,3 +226,23 @@ SCHEDULES = {
 }
 # A run of format 1 that is resumed follows the rule that it was started with.
 FORMAT_1 = {**SCHEDULES, 'cosine': _cosine_of_format_1, 'one_cycle': _one_cycle_of_format_1}
+
+
+def build(section: Any, format: int, *, steps: int, epoch: int) -> optax.Schedule:
+  """Builds the schedule of a config.
+
+  Args:
+    section: the section `config.schedule`; None for a constant rate.
+    format: format of the run. Runs of format 1 keep the schedules with which they were started.
+    steps: length of the run in steps.
+    epoch: length of an epoch in steps.
+
+  Returns:
+    Function (step) → factor on the learning rate.
+
+  Raises:
+    ValueError: an unknown schedule or key, or a value out of its range.
+  """
+  known = FORMAT_1 if format == 1 else SCHEDULES
+  section = {'name': 'constant'} if section is None else section
+  return binding.bind(known, section, 'config.schedule', steps=steps, epoch=epoch)()

@@ -354,6 +354,7 @@ TASKS = {
 CLASSIFICATIONS = (classify, classify_by_squared_error, next_char)  # into one of K classes
 
 
+WITHOUT_CLASSES = ('reconstruct', 'regress', 'multi_label')  # their examples have no one class
 MIXED = ('classify', 'classify_by_squared_error', 'multi_label')  # tasks for mixed labels
 
 
@@ -378,6 +379,93 @@ def of_mixed(task: Callable[..., Sums], outputs: Any, batch: Batch) -> Sums:
   first = task(outputs, {**batch, 'mask': own})
   second = task(outputs, {**batch, 'label': batch['label_b'], 'mask': batch['mask'] - own})
   return {**sums, 'loss': first['loss'] + second['loss']}
+
+
+def check_examples(task: Any, data: str, *, has_targets: bool, label: Any) -> None:
+  """Checks that the examples have what the task predicts.
+
+  Args:
+    task: the task of the config.
+    data: name of the data set, for messages.
+    has_targets: whether the examples have numbers to predict.
+    label: shape and type of the labels of a batch; None if there are none.
+
+  Raises:
+    ValueError: the task is for other examples.
+  """
+  name = name_of(task)
+  has_labels = label is not None and label.ndim == 2 and label.dtype == jnp.float32
+  if has_targets:
+    what, use = 'numbers to predict', 'regress'
+  elif has_labels:
+    what, use = 'any number of labels', 'multi_label'
+  else:
+    what, use = 'one class', 'classify'
+  only = {'regress': has_targets, 'multi_label': has_labels}
+  is_wrong = not only.get(name, True) or (
+    name in ('classify', 'classify_by_squared_error') and use != 'classify'
+  )
+  if is_wrong:
+    raise ValueError(
+      f'config.task={name!r} does not fit {data}, whose examples have {what}: use {use!r}'
+    )
+
+
+def check_sampling(task: Any, sampling: str | None) -> None:
+  """Checks that the task uses the classes that the sampling balances.
+
+  Args:
+    task: the task of the config.
+    sampling: `config.data.sampling`; None if it is not set.
+
+  Raises:
+    ValueError: the classes are to be balanced, but the task does not use them.
+  """
+  name = name_of(task)
+  if sampling == 'balanced' and name in WITHOUT_CLASSES:
+    raise ValueError(
+      f"config.data.sampling='balanced' balances classes, which config.task={name!r} does not use: "
+      'leave it out'
+    )
+
+
+def check_output(
+  task: Callable[..., Sums],
+  layer: str,
+  shape: Sequence[int],
+  inputs: Sequence[int],
+  data: str,
+  *,
+  wanted: int,
+  has_targets: bool,
+) -> None:
+  """Checks the output of a network for a task of this file.
+
+  Args:
+    task: the evaluation function, as returned by `build`.
+    layer, shape: the last layer, and the shape of the output for one example.
+    inputs: shape of one example.
+    data: name of the data set, for messages.
+    wanted: number of outputs.
+    has_targets: whether these are targets of a regression.
+
+  Raises:
+    ValueError: the output has another shape.
+  """
+  if getattr(task, 'func', task) not in TASKS.values():  # of own code
+    return
+  if task is reconstruct:
+    if list(shape) != list(inputs):
+      raise ValueError(
+        f'the last layer {layer} has output {list(shape)}, but the images are {list(inputs)}: '
+        'change the model section'
+      )
+  elif list(shape[-1:]) != [wanted]:
+    what = 'targets' if has_targets else 'classes'
+    raise ValueError(
+      f'the last layer {layer} has output {list(shape)}, but {data} has {wanted} {what}: '
+      'change the model section'
+    )
 
 
 def check_mixed(task: Any) -> None:

@@ -42,6 +42,37 @@ def read(kinds: Any, where: str) -> tuple[View, ...]:
   return tuple(views)
 
 
+def build(kinds: Any, task: str, test: Any, name: str) -> tuple[View, ...]:
+  """Builds the views of `config.test_augment` and checks that the test examples are images.
+
+  Args:
+    kinds: value of the key, as in `read`.
+    task: name of the task.
+    test: the test Split (`data.dataset`); None if there is none.
+    name: name of the data set, for messages.
+
+  Returns:
+    As `read`.
+
+  Raises:
+    ValueError: as `read`; or there are no test images, or no probabilities of classes.
+  """
+  where = 'config.test_augment'
+  views = read(kinds, where)
+  if not views:
+    return ()
+  if test is None:
+    raise ValueError(f'{where} is set, but there is no test split: add config.data.splits.test')
+  if task not in TASKS:
+    raise ValueError(
+      f'{where} is set, but the outputs of config.task={task!r} are not probabilities of classes: '
+      f'leave it out'
+    )
+  if 'image' not in {**test.arrays, **test.feed(0, 0)}:
+    raise ValueError(f'{where} is set, but the examples of {name} are not images: leave it out')
+  return views
+
+
 def _shifted(images, start):
   """The images, padded by one pixel with their edge and cut out at `start`, 0 to 2."""
   height, width = images.shape[1:3]

@@ -1,12 +1,15 @@
 """The metric that chooses the best checkpoint, cuts the learning rate and ends a run."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+
+import jax
 
 from jaxdl.config import spelling
 from jaxdl.step import metrics
 from jaxdl.step.metrics import METRICS, Metric
+from jaxdl.step.state import Sums
 
 DEFAULT = 'validation_loss'
 WHY_NOT = {  # split → why it cannot be watched
@@ -45,6 +48,14 @@ class Watch:
     """Description of its best value, such as 'the highest validation accuracy'."""
     return f'the {"highest" if self.metric.higher_is_better else "lowest"} {self.words}'
 
+  def check_splits(self, key: str, splits: Collection[str]) -> None:
+    """Raises ValueError if there is no validation split, whose metric a key of the config needs."""
+    if 'validation' not in splits:
+      raise ValueError(
+        f'config.{key} follows the {self.words}, but there is none: add '
+        'config.data.splits.validation'
+      )
+
   def score(self, figures: Mapping[str, float]) -> float:
     """Returns the number to minimise: the figure, or its negative if higher is better.
 
@@ -69,19 +80,37 @@ def of(config: Mapping[str, Any]) -> Watch:
   return Watch() if metric is None else Watch(metric)
 
 
-def build(key: Any, measured: Collection[str]) -> Watch:
+def build(
+  key: Any,
+  task: Callable[..., Sums],
+  *,
+  outputs: jax.ShapeDtypeStruct,
+  batch: Mapping[str, Any],
+  splits: Collection[str],
+) -> Watch:
   """Builds the Watch of a config.
 
   Args:
     key: value of `config.watch`.
-    measured: names of the metrics that the evaluation measures.
+    task: function (outputs, batch) → sums that the evaluation measures.
+    outputs, batch: shapes and types of its arguments.
+    splits: names of the splits.
 
   Returns:
     Watch.
 
   Raises:
-    ValueError: the key is not a measured metric of the validation split.
+    ValueError: the key is not a measured metric of the validation split, or there is no such split.
   """
+  if key == DEFAULT:
+    return Watch()
+  if 'validation' not in splits:
+    raise ValueError(
+      f'config.watch={key!r} needs a validation split, but there is none: add '
+      'config.data.splits.validation'
+    )
+  sums = jax.eval_shape(task, outputs, batch)
+  measured = [metric.name for metric in METRICS.values() if metric.sum in sums]
   keys = [f'validation_{name}' for name in measured]
   if key in keys:
     return Watch(METRICS[str(key).partition('_')[2]])

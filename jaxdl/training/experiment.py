@@ -16,18 +16,17 @@ from jaxdl import models
 from jaxdl.config import binding, checks, named, reading
 from jaxdl.data import image_folder, loading, memory, mixing
 from jaxdl.data.dataset import LARGEST, Data, check_sizes
-from jaxdl.data.photographs import division
 from jaxdl.devices import parallel
 from jaxdl.models import table
 from jaxdl.runs import folder
 from jaxdl.runs import format as formats
-from jaxdl.step import class_weights, metrics, optimizers, schedules, state, tasks
+from jaxdl.step import class_weights, optimizers, schedules, state, tasks
 from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
 from jaxdl.step import views as test_views
 from jaxdl.step import watch as watches
 from jaxdl.step.steps import Recipe
-from jaxdl.training import starting
+from jaxdl.training import profiling, starting
 
 
 @no_type_check  # values have any type until `build` checks them; its errors name the key
@@ -221,46 +220,49 @@ def build(
     OSError: the data set is missing or corrupt.
   """
   name = 'experiment' if name is None else name
-  given = {key: value for key, value in reading.to_dict(config).items() if key != formats.KEY}
-  given = named.link(given)
-  number = formats.FORMAT if format is None else format
-  keys = binding.bind_one(Config, given, 'config', format=number)()
-  _check_seed(keys.seed)
-  checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
+  given, keys = _bound(config, format)
   data, sizes = _load(keys, data)
   if format is None:  # an earlier run keeps its splits
-    _check_classes(keys, data)
+    loading.check_classes(keys.data, data)
   reported = _reported(keys, data)
-  _, measured = tasks.build(keys.task)
-  _check_examples(keys.task, data)
-  weighted = class_weights.as_numbers(keys.task, data.classes, data.per_class.get('train'))
-  keys = dataclasses.replace(keys, task=weighted)
-  model = models.with_classes(keys.model, data.outputs())
-  if data.masked:
-    model = models.with_mask(model)
+  keys = _fitted(keys, data)
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
-  trained = recipe(dataclasses.replace(keys, model=model), steps=steps, epoch=epoch)
-  factor = _schedule(keys, steps=steps, epoch=epoch)
-  task = tasks.name_of(keys.task)
-  models.check_input(keys.model, data.input_shape(), task)
-  rows = optimizers.check_layers(
-    keys.optimizer, table.layers(trained.model, data.input_shape(), data.inputs.dtype)
+  trained = recipe(keys, steps=steps, epoch=epoch)
+  factor = schedules.build(keys.schedule, keys.format, steps=steps, epoch=epoch)
+  rows, output = _layers(keys, trained.model, data)
+  task, (_, measured) = tasks.name_of(keys.task), tasks.build(keys.task)
+  tasks.check_output(
+    measured,
+    rows[-1]['name'],
+    output,
+    data.input_shape(),
+    data.name,
+    wanted=data.outputs(),
+    has_targets=bool(data.targets),
   )
-  _check_outputs(measured, _with_outputs(rows, trained.model, data), data)
-  _check_memory(rows, data, **sizes)
+  _check_memory(rows, data, sizes)
   further = tasks.further_metrics(task, keys.metrics, len(data.classes))
-  watch = _watch(keys, data, tasks.measuring(measured, further, 1), rows)
+  outputs = jax.ShapeDtypeStruct((data.inputs.shape[0], *output), jnp.float32)
+  watch = watches.build(
+    keys.watch,
+    tasks.measuring(measured, further, 1),
+    outputs=outputs,
+    batch=data.batch,
+    splits=data.splits,
+  )
+  start = None
+  if keys.start_from is not None:
+    start = starting.reader(keys.start_from, trained.model, data.inputs)
   resolved = {
     **given,
     'task': binding.as_section(keys.task),
     'seed': keys.seed,
-    'model': model,
+    'model': keys.model,
     'dataset': data.facts(),
     **({named.KEY: code} if (code := named.record(given)) else {}),
     **({'reported': {}} if keys.reported and not reported else {}),
   }
-  start = _start(keys, trained.model, data)
   if start is not None and format is None:  # a run that resumes no longer needs the other one
     resolved[folder.ORIGIN] = start().origin
 
@@ -270,7 +272,7 @@ def build(
 
   return Experiment(
     name=name,
-    config={**resolved, formats.KEY: number},
+    config={**resolved, formats.KEY: keys.format},
     seed=keys.seed,
     data=data,
     recipe=trained,
@@ -279,7 +281,7 @@ def build(
     evaluation_task=measured,
     metrics=further,
     watch=watch,
-    views=_views(keys, data),
+    views=test_views.build(keys.test_augment, task, data.splits.get('test'), data.name),
     early_stopping=in_steps('early_stopping'),
     observe=_observer(keys, data, watch),
     steps=steps,
@@ -287,30 +289,63 @@ def build(
     evaluate_every=in_steps('evaluate_every'),
     checkpoint_every=in_steps('checkpoint_every'),
     keep_every=in_steps('keep_every'),
-    profile=_traced(keys.profile, steps, epoch),
+    profile=profiling.in_steps(keys.profile, steps=steps, epoch=epoch),
     reported=reported,
     start=start,
   )
 
 
-def _start(keys, model, data):
-  """The function that reads the parameters of `config.start_from`; None without such a key."""
-  if keys.start_from is None:
-    return None
-  if not isinstance(keys.start_from, str):
+def _bound(config, number):
+  """(the config as plain data with own code linked, Config); `number` is None for a new run."""
+  given = {key: value for key, value in reading.to_dict(config).items() if key != formats.KEY}
+  given = named.link(given)
+  number = formats.FORMAT if number is None else number
+  keys = binding.bind_one(Config, given, 'config', format=number)()
+  checks.check_seed(keys.seed, 'config.seed')
+  checks.check_section({} if keys.reported is None else keys.reported, 'config.reported')
+  return given, keys
+
+
+def _fitted(keys, data):
+  """The Config with numbers for the words that depend on the data, such as 'classes'."""
+  tasks.build(keys.task)
+  label = data.batch.get('label')
+  tasks.check_examples(keys.task, data.name, has_targets=bool(data.targets), label=label)
+  tasks.check_sampling(keys.task, keys.data.get('sampling'))
+  counts = data.per_class.get('train')
+  model = models.with_classes(keys.model, data.outputs())
+  return dataclasses.replace(
+    keys,
+    task=class_weights.as_numbers(keys.task, data.classes, counts),
+    model=models.with_mask(model) if data.masked else model,
+  )
+
+
+def _layers(keys, model, data):
+  """(rows of the layer table, shape of the output of the network for one example)."""
+  shape, dtype = data.input_shape(), data.inputs.dtype
+  models.check_input(keys.model, shape, tasks.name_of(keys.task))
+  rows = optimizers.check_layers(keys.optimizer, table.layers(model, shape, dtype))
+  if not table.totals(rows)['trainable']:
     raise ValueError(
-      f"config.start_from={keys.start_from!r} is not a string: write the folder of a run, 'runs/…'"
+      'config.model.layers have no parameters, so nothing can be trained: add one such as '
+      "kind='dense'"
     )
-  shapes = starting.shapes(model, data.inputs)
-  return functools.cache(lambda: starting.read(keys.start_from, shapes))
+  if isinstance(model, tuple(models.MODELS.values())):
+    return rows, rows[-1]['output']
+  return rows, table.output_shape(model, shape, dtype)  # own code may not end with a layer
 
 
-def _check_classes(keys, data):
-  """Raises ValueError if the folder of a split of photographs lacks a class."""
-  if data.name == 'image_folder':
-    splits = keys.data.get('splits')
-    given = splits if isinstance(splits, dict) else division.COMPLETE
-    division.check_classes(given, data.per_class, data.classes)
+def _check_memory(rows, data, sizes):
+  """Raises ValueError for sizes that exceed any memory.
+
+  The sizes are those of a batch at its widest layer, and of the parameters with their gradients and
+  two moments.
+  """
+  memory.check(16 * table.totals(rows)['parameters'], 'config.model')
+  widest = max(math.prod(shape) for shape in (data.input_shape(), *(row['output'] for row in rows)))
+  for key, examples in sizes.items():
+    memory.check(4 * examples * widest, f'config.data.{key}={examples:,} with this network')
 
 
 def _reported(keys, data):
@@ -319,11 +354,6 @@ def _reported(keys, data):
   if keys.reported is None or (wants_food11 and data.classes != image_folder.FOOD11):
     return {}
   return keys.reported
-
-
-def _check_seed(seed):
-  if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-    raise ValueError(f'config.seed={seed!r} is not a seed: use an integer from 0 to 4294967295')
 
 
 def _load(keys, given):
@@ -354,28 +384,6 @@ def _parts_of_batch(keys):
   }
 
 
-def _views(keys, data):
-  """The views of test-time augmentation."""
-  where = 'config.test_augment'
-  views = test_views.read(keys.test_augment, where)
-  if not views:
-    return ()
-  if 'test' not in data.splits:
-    raise ValueError(f'{where} is set, but there is no test split: add config.data.splits.test')
-  task = tasks.name_of(keys.task)
-  if task not in test_views.TASKS:
-    raise ValueError(
-      f'{where} is set, but the outputs of config.task={task!r} are not probabilities of classes: '
-      f'leave it out'
-    )
-  split = data.splits['test']
-  if 'image' not in {**split.arrays, **split.feed(0, 0)}:
-    raise ValueError(
-      f'{where} is set, but the examples of {data.name} are not images: leave it out'
-    )
-  return views
-
-
 def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   """Builds the Recipe of a config: the network and how it is trained.
 
@@ -393,7 +401,7 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   """
   trained, _ = tasks.build(config.task)
   network = models.build(config.model)
-  factor = _schedule(config, steps=steps, epoch=epoch)
+  factor = schedules.build(config.schedule, config.format, steps=steps, epoch=epoch)
   optimizer = optimizers.build(config.optimizer, factor)
   if config.plateau is not None and config.optimizer.get('lookahead') is not None:
     raise ValueError(
@@ -425,50 +433,12 @@ def recipe(config: Config, *, steps: int, epoch: int) -> Recipe:
   )
 
 
-def _traced(profile, steps, epoch):
-  """The number of steps to trace; ValueError if the run ends before the trace does."""
-  traced = 0 if profile is None else checks.in_steps(profile, epoch, 'config.profile')
-  if 2 * traced > steps:
-    raise ValueError(
-      f'config.profile={profile!r} traces the second {traced:,} steps, but the run has {steps:,}: '
-      'make it shorter'
-    )
-  return traced
-
-
-def _schedule(config, *, steps, epoch):
-  """The function(step) → factor on the learning rate."""
-  section = {'name': 'constant'} if config.schedule is None else config.schedule
-  known = schedules.FORMAT_1 if config.format == 1 else schedules.SCHEDULES
-  return binding.bind(known, section, 'config.schedule', steps=steps, epoch=epoch)()
-
-
-def _watch(keys, data, measured, rows):
-  """The Watch of a config; ValueError if its metric is not measured."""
-  if keys.watch == watches.DEFAULT:
-    return watches.Watch()
-  if 'validation' not in data.splits:
-    raise ValueError(
-      f'config.watch={keys.watch!r} needs a validation split, but there is none: add '
-      'config.data.splits.validation'
-    )
-  size = data.inputs.shape[0]
-  outputs = jax.ShapeDtypeStruct((size, *rows[-1]['output']), jnp.float32)
-  sums = jax.eval_shape(measured, outputs, data.batch)
-  names = [metric.name for metric in metrics.METRICS.values() if metric.sum in sums]
-  return watches.build(keys.watch, names)
-
-
 def _observer(config, data, watch):
   """The function that updates a run's memory with a score; None if none is configured."""
   if config.plateau is None and config.early_stopping is None:
     return None
-  if 'validation' not in data.splits:
-    key = 'early_stopping' if config.plateau is None else 'plateau'
-    raise ValueError(
-      f'config.{key} follows the {watch.words}, but there is none: add '
-      'config.data.splits.validation'
-    )
+  key = 'early_stopping' if config.plateau is None else 'plateau'
+  watch.check_splits(key, data.splits)
   if config.plateau is None:
     return plateaus.observe
   return binding.bind_one(
@@ -478,66 +448,3 @@ def _observer(config, data, watch):
     epoch=data.splits['train'].batches,
     learning_rate=config.optimizer['learning_rate'],
   )()
-
-
-def _check_outputs(task, rows, data):
-  if not table.totals(rows)['trainable']:
-    raise ValueError(
-      'config.model.layers have no parameters, so nothing can be trained: add one such as '
-      "kind='dense'"
-    )
-  last, shape = rows[-1]['name'], rows[-1]['output']
-  if getattr(task, 'func', task) not in tasks.TASKS.values():  # of own code
-    return
-  if task is tasks.reconstruct:
-    if shape != list(data.input_shape()):
-      raise ValueError(
-        f'the last layer {last} has output {shape}, but the images are {list(data.input_shape())}: '
-        'change the model section'
-      )
-  elif shape[-1:] != [data.outputs()]:
-    what = 'targets' if data.targets else 'classes'
-    raise ValueError(
-      f'the last layer {last} has output {shape}, but {data.name} has {data.outputs()} {what}: '
-      'change the model section'
-    )
-
-
-def _with_outputs(rows, model, data):
-  """The layer table; with own code, its last row has the output of the model."""
-  if isinstance(model, tuple(models.MODELS.values())):
-    return rows
-  shape = table.output_shape(model, data.input_shape(), data.inputs.dtype)
-  return [*rows[:-1], {**rows[-1], 'output': shape}]
-
-
-def _check_examples(task, data):
-  """Raises ValueError if the examples do not have what the task predicts."""
-  name, label = tasks.name_of(task), data.batch.get('label')
-  has_labels = label is not None and label.ndim == 2 and label.dtype == jnp.float32
-  if data.targets:
-    what, use = 'numbers to predict', 'regress'
-  elif has_labels:
-    what, use = 'any number of labels', 'multi_label'
-  else:
-    what, use = 'one class', 'classify'
-  only = {'regress': bool(data.targets), 'multi_label': has_labels}
-  is_wrong = not only.get(name, True) or (
-    name in ('classify', 'classify_by_squared_error') and use != 'classify'
-  )
-  if is_wrong:
-    raise ValueError(
-      f'config.task={name!r} does not fit {data.name}, whose examples have {what}: use {use!r}'
-    )
-
-
-def _check_memory(rows, data, **sizes):
-  """Raises ValueError for sizes that exceed any memory.
-
-  The sizes are those of a batch at its widest layer, and of the parameters with their gradients and
-  two moments.
-  """
-  memory.check(16 * table.totals(rows)['parameters'], 'config.model')
-  widest = max(math.prod(shape) for shape in (data.input_shape(), *(row['output'] for row in rows)))
-  for key, examples in sizes.items():
-    memory.check(4 * examples * widest, f'config.data.{key}={examples:,} with this network')

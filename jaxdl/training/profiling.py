@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from jaxdl.config import checks
 from jaxdl.monitoring.side_outputs import SideOutputs
 
 NAME = 'the trace'  # one side output, so that a trace that failed to start is not stopped
@@ -58,3 +59,23 @@ def profiled(
   finally:
     if tracing:  # a signal or an error ended the run
       outputs.attempt(NAME, jax.profiler.stop_trace)
+
+
+def in_steps(profile: Any, *, steps: int, epoch: int) -> int:
+  """The number of steps to trace.
+
+  Args:
+    profile: the key `config.profile`, a duration; None for no trace.
+    steps: length of the run in steps.
+    epoch: length of an epoch in steps.
+
+  Raises:
+    ValueError: the value is no duration, or the run ends before the trace does.
+  """
+  traced = 0 if profile is None else checks.in_steps(profile, epoch, 'config.profile')
+  if 2 * traced > steps:
+    raise ValueError(
+      f'config.profile={profile!r} traces the second {traced:,} steps, but the run has {steps:,}: '
+      'make it shorter'
+    )
+  return traced

@@ -1,7 +1,9 @@
 """Training that starts from the parameters of another run (`config.start_from`)."""
 
 import dataclasses
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -50,6 +52,28 @@ def shapes(model: nn.Module, inputs: jax.ShapeDtypeStruct) -> dict[Path, tuple[i
     )
 
   return {path: leaf.shape for path, leaf in _leaves(jax.eval_shape(initial)).items()}
+
+
+def reader(place: Any, model: nn.Module, inputs: jax.ShapeDtypeStruct) -> Callable[[], Start]:
+  """The function that reads the parameters of `config.start_from`, once.
+
+  Args:
+    place: the key of the config.
+    model: the network of the run that starts.
+    inputs: shape and type [B, …] of its inputs.
+
+  Returns:
+    Function () → Start, which raises the errors of `read`.
+
+  Raises:
+    ValueError: the key is not a string.
+  """
+  if not isinstance(place, str):
+    raise ValueError(
+      f"config.start_from={place!r} is not a string: write the folder of a run, 'runs/…'"
+    )
+  wanted = shapes(model, inputs)
+  return functools.cache(lambda: read(place, wanted))
 
 
 def read(place: str | os.PathLike, wanted: dict[Path, tuple[int, ...]]) -> Start:

@@ -21,7 +21,6 @@ from jaxdl.views.view import (
   once,
   separately,
   shown,
-  without_images,
 )
 
 COUNT, PATCHES, MAXIMISED = 10, 9, 4
@@ -235,8 +234,6 @@ def _selective(subject, layer):
 
 
 def _few_checkpoints(subject):
-  if without_images(subject):
-    return without_images(subject)
   kept = len(checkpoint.kept_steps(subject.workdir))
   if kept > 1:
     return ''
@@ -283,7 +280,6 @@ VIEWS = {
       'neurons_pixels': Display('The pixels of the strongest image that excite each channel'),
     },
     uses=('layer', 'channel'),
-    lacking=without_images,
   ),
   'maximised': View(
     'patches optimised to excite a channel, next to real ones',
@@ -298,7 +294,6 @@ VIEWS = {
       )
     },
     uses=('layer', 'channel'),
-    lacking=without_images,
   ),
   'evolution': View(
     'a channel mapped back to pixels during training',

@@ -11,7 +11,7 @@ from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Result, once
 
 WORST = 32
-NAMED = 3  # most targets that a caption names
+NAMED = 3  # most targets that are shown
 
 
 def residuals(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -48,20 +48,19 @@ def worst(subject: Subject, choice: Choice) -> Iterator[Result]:
     f'{len(chosen)} of {len(predicted):,} {subject.split} examples, the largest error first: '
     'true → predicted'
   )
+  names = names[:NAMED]
   shown = [
     [
-      f'{name} {true:.4g} → {value:.4g}'
-      for name, true, value in zip(names, subject.labels[place], predicted[place], strict=True)
+      f'{true:.4g} → {value:.4g}'
+      for _, true, value in zip(names, subject.labels[place], predicted[place], strict=False)
     ]
     for place in chosen.tolist()
   ]
   if subject.images is None:
-    rows = [
-      [f'{place:,}', ', '.join(texts)] for place, texts in zip(chosen.tolist(), shown, strict=True)
-    ]
-    figure = figures.table(rows, ['example', 'true → predicted'], heading=heading)
+    rows = [[f'{place:,}', *texts] for place, texts in zip(chosen.tolist(), shown, strict=True)]
+    figure = figures.table(rows, ['example', *names], heading=heading)
   else:
-    titles = ['\n'.join(texts[:NAMED]) for texts in shown]
+    titles = ['\n'.join(map(' '.join, zip(names, texts, strict=True))) for texts in shown]
     figure = figures.image_grid(subject.images[chosen], titles, columns=8, heading=heading)
   yield Result(
     'worst',

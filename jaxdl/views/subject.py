@@ -93,8 +93,13 @@ class Subject:
 
 def pictures(config: Mapping[str, Any], values: Any) -> np.ndarray:
   """Converts inputs or outputs […, C] of a run's network to pictures in 0..1, as `Subject.seen`."""
+  return np.clip(unscaled(config, values), 0, 1)
+
+
+def unscaled(config: Mapping[str, Any], values: Any) -> np.ndarray:
+  """Converts inputs or outputs […, C] of a run's network to the unit of the data."""
   mean, deviation = _scaling(config)
-  return np.clip(values * deviation + mean, 0, 1)
+  return values * deviation + mean
 
 
 def _scaling(config):

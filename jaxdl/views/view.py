@@ -79,7 +79,8 @@ class View:
     uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
     lacking: function (Subject) → what the Subject lacks for this analysis; '' if nothing.
     examples: whether it uses examples; if False, it works without the data.
-    pictures: whether it draws the inputs as pictures, and so applies to images only.
+    pictures: whether it draws the inputs of the network as pictures. It then applies to networks
+      that take images [H, W, C] only.
     slow_part: what takes most of the time, for a line before it starts; '' if nothing stands out.
     load: function () → None that imports the libraries used by `make`; it is called before several
       analyses run in threads.
@@ -103,8 +104,8 @@ class View:
 
   def left_out(self, subject: Subject) -> str:
     """Why the analysis does not apply to a Subject of one of its kinds; '' if it does."""
-    form = subject.config['dataset'].get('form')
-    if self.pictures and form:
+    if self.pictures and subject.inputs.ndim != 4:
+      form = subject.config['dataset'].get('form') or 'the rows of images'
       return f'it draws images, but the inputs are {form}'
     return self.lacking(subject)
 
@@ -269,16 +270,9 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
   ]
 
 
-def without_images(subject: Subject) -> str:
-  """Why an analysis of images does not apply to the examples; '' if they are images."""
-  return '' if subject.inputs.ndim == 4 else 'the examples are not images [H, W, C]'
-
-
 def without_convolution(subject: Subject) -> str:
-  """What a Subject lacks for an analysis of convolutions of images; '' if nothing."""
-  if not layers_of(subject, 'Conv', 'DepthwiseConv'):
-    return without_images(subject) or 'the network has no convolution'
-  return without_images(subject)
+  """What a Subject lacks for an analysis of convolutions; '' if nothing."""
+  return '' if layers_of(subject, 'Conv', 'DepthwiseConv') else 'the network has no convolution'
 
 
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:

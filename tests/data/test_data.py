@@ -3,12 +3,13 @@
 import gzip
 import lzma
 import struct
+import time
 
 import numpy as np
 import pytest
 from helpers import ROOT
 
-from jaxdl.data import DATA_SETS, bundle, checksum, images, order, slicing, tfds_arrays
+from jaxdl.data import DATA_SETS, bundle, checksum, duplicates, images, order, slicing, tfds_arrays
 from jaxdl.data.dataset import count_lines
 from jaxdl.data.sets import mnist
 from jaxdl.data.sets.mnist import CHECKSUMS
@@ -42,6 +43,56 @@ def test_order_is_the_same_on_every_machine():
   """
   np.testing.assert_array_equal(order.permutation(0, 0, 10), [0, 2, 9, 1, 8, 5, 4, 3, 6, 7])
   np.testing.assert_array_equal(order.permutation(2**32 - 1, 3, 5), [3, 4, 2, 1, 0])
+
+
+RARE = order.Classes(
+  np.array([3] * 6 + [1] * 180, np.int32)[np.random.default_rng(0).permutation(186)]
+)
+
+
+def test_balanced_epochs_draw_every_class_equally_often():
+  """180 and 6 examples, batches of 32: 93 of each class in each of the 6 steps of an epoch."""
+  used = np.zeros(186, int)
+  for epoch in range(4):
+    index, mask = order.shuffled(7, epoch * 6, 6, count=186, batch_size=32, classes=RARE)
+    drawn = index[mask == 1]
+    assert len(drawn) == 186
+    assert np.bincount(RARE.labels[drawn]).tolist() == [0, 93, 0, 93]
+    used += np.bincount(drawn, minlength=186)
+    rare, common = used[RARE.labels == 3], used[RARE.labels == 1]
+    for counts, examples in ((rare, 6), (common, 180)):
+      # 93, 186, 279 and 372 draws: each example was used k or k + 1 times
+      each = 93 * (epoch + 1) // examples
+      assert set(counts) <= {each, each + 1}
+      assert counts.sum() == 93 * (epoch + 1)
+  first, second = (order.balanced(7, epoch, RARE) for epoch in (0, 1))
+  assert (first != second).any()
+  assert (order.balanced(8, 0, RARE) != first).any()
+
+
+def test_balanced_remainder_alternates_between_the_classes():
+  """11 examples of 4 classes: 2 or 3 of each in an epoch, and 11 of each after 4 epochs."""
+  classes = order.Classes(np.array([0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 5], np.int32))
+  counts = [
+    np.bincount(classes.labels[order.balanced(0, epoch, classes)], minlength=6)[[0, 1, 2, 5]]
+    for epoch in range(8)
+  ]
+  assert {count for epoch in counts for count in epoch.tolist()} == {2, 3}
+  assert [epoch.sum() for epoch in counts] == [11] * 8
+  assert sum(counts[:4]).tolist() == sum(counts[4:]).tolist() == [11] * 4
+
+
+def test_balanced_order_is_a_pure_function_of_seed_and_step():
+  """The numbers of the second part must not change, or old runs could not be repeated."""
+  full = order.shuffled(3, 0, 40, count=186, batch_size=32, classes=RARE)
+  again = order.Classes(RARE.labels.copy())
+  for first, steps in [(0, 1), (4, 3), (5, 30), (39, 1)]:
+    part = order.shuffled(3, first, steps, count=186, batch_size=32, classes=again)
+    for a, b in zip(part, full, strict=True):
+      np.testing.assert_array_equal(a, b[first : first + steps])
+  few = order.Classes(np.array([0, 1, 0, 0, 1, 0, 0], np.int32))
+  np.testing.assert_array_equal(order.balanced(0, 0, few), [3, 0, 2, 4, 1, 6, 4])
+  np.testing.assert_array_equal(order.balanced(2**32 - 1, 9, few), [4, 4, 0, 4, 5, 1, 2])
 
 
 @pytest.mark.parametrize(
@@ -297,6 +348,36 @@ def test_checksum_depends_only_on_the_examples():
     'train': found,
   }
   assert checksum.of_columns({'label': np.zeros(0, np.int32)})
+
+
+@pytest.mark.parametrize('kind', ['u1', 'f4', 'i2'])
+@pytest.mark.parametrize('shape', [(3,), (1,), (5, 3), (4, 4, 2)])
+def test_identical_examples_of_two_splits_are_found(shape, kind):
+  random = np.random.default_rng(0)
+  values = random.permutation(2**15)[: 120 * np.prod(shape)].reshape(120, *shape)
+  if kind == 'u1':  # examples of one byte are often equal
+    values = values % 256
+  values = values.astype(kind)
+  parts = {'train': values[:80], 'validation': values[80:90], 'test': values[60:].copy()}
+  rows = {name: [row.tobytes() for row in part] for name, part in parts.items()}
+  for found in duplicates.of_arrays(parts):
+    first, second = rows[found.first], rows[found.second]
+    assert found.count == sum(row in first for row in second)
+    positions = [int(name.partition('[')[2][:-1]) for name in found.pair]
+    assert positions == [first.index(second[positions[1]]), positions[1]]
+  pairs = {(found.first, found.second): found.count for found in duplicates.of_arrays(parts)}
+  assert pairs['train', 'test'] >= 20
+  assert pairs['validation', 'test'] >= 10
+  if kind != 'u1':
+    assert pairs == {('train', 'test'): 20, ('validation', 'test'): 10}
+
+
+def test_standard_data_sets_have_no_identical_examples():
+  data = mnist.mnist(source='bundled', data_dir=None).columns
+  seconds = time.perf_counter()
+  found = duplicates.of_arrays({split: part['image'] for split, part in data.items()})
+  assert found == []
+  assert time.perf_counter() - seconds < 1  # 0.05 s on an idle core
 
 
 def test_split_description_fits_on_one_line():

@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from jaxdl.data import fits, preprocess
 from jaxdl.data.photographs import decode
 
 RANDOM = np.random.default_rng(0)
@@ -43,6 +44,74 @@ def test_area_averages_the_largest_central_square():
   np.testing.assert_array_equal(
     decode.square(png(pixels), 40, 'area'), decode.square(png(pixels), 40)
   )
+
+
+GREEN = (0, 255, 0)
+
+
+def test_pad_shows_the_complete_image_between_margins():
+  """24 × 9 pixels in a square of 8: 8 × 3 area means; the spare row of 5 is at the bottom."""
+  pixels = noise(9, 24, 3)
+  found = decode.square(png(pixels), 8, 'pad', GREEN)
+  means = pixels.astype(float).reshape(3, 3, 8, 3, 3).mean((1, 3))
+  np.testing.assert_allclose(found[2:5], means, atol=1)
+  assert (found[:2] == GREEN).all()
+  assert (found[5:] == GREEN).all()
+  tall = decode.square(png(pixels.swapaxes(0, 1)), 8, 'pad', GREEN)
+  np.testing.assert_array_equal(tall, found.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize(
+  ('height', 'width', 'rows', 'columns'),
+  [
+    (1, 1, slice(0, 7), slice(0, 7)),  # enlarged
+    (1, 100, slice(3, 4), slice(0, 7)),  # 0.07 pixels become one
+    (100, 1, slice(0, 7), slice(3, 4)),
+    (2, 3, slice(1, 6), slice(0, 7)),  # 14 / 3 pixels become 5
+    (7, 7, slice(0, 7), slice(0, 7)),
+    (7, 4, slice(0, 7), slice(1, 5)),  # an odd margin
+  ],
+)
+@pytest.mark.parametrize('memory', [False, True])
+def test_pad_places_images_of_any_shape(height, width, rows, columns, memory):
+  pixels = np.full((height, width, 3), 77, np.uint8)
+  if memory:
+    found = preprocess.fit(pixels[None], 7, 'pad', GREEN)[0]
+  else:
+    found = decode.square(png(pixels), 7, 'pad', GREEN)
+  assert (found[rows, columns] == 77).all()
+  found = found.copy()
+  found[rows, columns] = GREEN
+  assert (found == GREEN).all()
+
+
+def test_stretch_scales_both_sides():
+  pixels = noise(24, 16, 3)
+  means = pixels.astype(float).reshape(8, 3, 8, 2, 3).mean((1, 3))
+  np.testing.assert_allclose(decode.square(png(pixels), 8, 'stretch'), means, atol=1)
+  rows = np.repeat(np.array([[0], [90]], np.uint8), 12, axis=1)  # 2 × 12 → 6 × 6
+  found = decode.square(png(rows), 6, 'stretch', color='gray')[..., 0]
+  np.testing.assert_array_equal(found, np.repeat(found[:, :1], 6, axis=1))
+  assert found[:, 0].tolist() == [0, 0, 30, 60, 90, 90]  # interpolated between the pixels' centres
+  np.testing.assert_array_equal(
+    decode.square(png(pixels[:1, :1]), 5, 'stretch')[4, 4], pixels[0, 0]
+  )
+
+
+@pytest.mark.parametrize('fit', fits.FITS)
+def test_gray_is_the_luma_of_the_photograph(fit):
+  """Of a gray file, its own values; transparency and margins show the luma of the background."""
+  pixels = noise(12, 12, 3)
+  luma = np.asarray(PIL.Image.fromarray(pixels).convert('L'))
+  found = decode.square(png(pixels), 12, fit, color='gray')
+  assert found.shape == (12, 12, 1)
+  np.testing.assert_array_equal(found[..., 0], luma)
+  np.testing.assert_array_equal(found, preprocess.gray(pixels[None])[0])
+  np.testing.assert_array_equal(decode.square(png(luma), 12, fit, color='gray')[..., 0], luma)
+  clear = encoded(PIL.Image.fromarray(DRAWING[:, :5]))
+  shown = decode.square(clear, 8, 'pad', GREEN, 'gray')[..., 0]
+  assert set(np.unique(shown)) == {0, 150}  # 0.587 · 255
+  assert (shown[:, [0, 6, 7]] == 150).all()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +184,7 @@ def test_invalid_background_is_named_in_the_error(background):
   with pytest.raises(
     ValueError, match=r'config\.data\.background=.* is not a colour: use .white., .black. or \[red'
   ):
-    decode.background_colour(background)
+    fits.background_colour(background)
 
 
 PICTURE = np.kron(noise(4, 4, 3), np.ones((4, 4, 1), np.uint8))

@@ -9,8 +9,9 @@ import PIL.Image
 import pytest
 from helpers import ROOT
 
-from jaxdl.data import image_folder, prepare
+from jaxdl.data import duplicates, image_folder, prepare
 from jaxdl.data.photographs import contents, copies, decode, examples, folders, reading, stream
+from jaxdl.prediction import inputs
 
 FOOD = ROOT.parent / 'shared/data/food'
 
@@ -130,11 +131,109 @@ def test_missing_folder_is_named_in_the_error(tmp_path):
 
 
 @pytest.mark.parametrize('link', ['train/a/link.jpg', 'train/b'])
-def test_links_out_of_the_folder_are_rejected(tmp_path, link):
+def test_links_out_of_the_folder_need_follow_links(tmp_path, link):
   outside, folder = fill(tmp_path / 'outside', '1.jpg'), fill(tmp_path / 'inside', 'train/a/1.jpg')
   (folder / link).symlink_to(outside / '1.jpg' if link.endswith('.jpg') else outside)
-  with pytest.raises(ValueError, match=rf'{link} is a link that leads out of .*: put a copy there'):
+  with pytest.raises(
+    ValueError,
+    match=rf'{link} is a link that leads out of .*: put a copy there, or set '
+    r'config\.data\.follow_links=True',
+  ):
     folders.find(folder)
+  keys = dict(seed=0, splits={'train': 'train'}, batch_size=2, source='folder')
+  data = image_folder.load(folder=str(folder), follow_links=True, **keys)
+  assert data.splits['train'].count == 2
+  name = link if link.endswith('.jpg') else f'{link}/1.jpg'
+  assert [entry.name for entry in data.files['train']] == sorted(['train/a/1.jpg', name])
+  copied = shutil.copytree(folder, tmp_path / 'copied')  # follows links
+  assert data.checksums == image_folder.load(folder=str(copied), **keys).checksums
+  with pytest.raises(ValueError, match=r"config\.data\.follow_links='yes' is not"):
+    image_folder.load(folder=str(folder), follow_links='yes', **keys)
+
+
+@pytest.mark.parametrize('follow_links', [False, True])
+def test_links_that_lead_nowhere_are_named(tmp_path, follow_links):
+  for number, (link, target) in enumerate(
+    [('train/a/2.jpg', 'missing.jpg'), ('train/b', 'b'), ('train/b', 'c'), ('train/a/notes', 'x')]
+  ):
+    folder = fill(tmp_path / str(number), 'train/a/1.jpg')
+    (folder / link).symlink_to(target)
+    if target == 'c':
+      (folder / 'train/c').symlink_to('b')
+    with pytest.raises(
+      ValueError, match=rf'{link} is a link that leads nowhere .*: delete'
+    ) as raised:
+      folders.find(folder, follow_links=follow_links)
+    assert '\n' not in str(raised.value)
+
+
+@pytest.mark.parametrize('follow_links', [False, True])
+def test_folders_that_contain_themselves_are_read_once(tmp_path, follow_links):
+  folder = fill(tmp_path, 'train/a/1.jpg', 'train/b/1.jpg')
+  (folder / 'train/a/again').symlink_to(folder)
+  (folder / 'train/b/up').symlink_to('..')
+  read = folders.find(folder, follow_links=follow_links)
+  assert [path.name for path, _ in read.splits['train']] == ['1.jpg', '1.jpg']
+  assert read.left_out == {'folders inside a class folder': ['train/a/again', 'train/b/up']}
+  found = inputs.images([folder], ('a', 'b'), follow_links=follow_links)
+  assert len(found) == 2
+
+
+def test_predictions_search_linked_folders_only_with_follow_links(tmp_path):
+  outside, folder = fill(tmp_path / 'outside', '1.jpg'), fill(tmp_path / 'inside', 'a/1.jpg')
+  (folder / 'b').symlink_to(outside)
+  assert len(inputs.images([folder], ('a', 'b'))) == 1
+  (files,) = inputs.images([folder], ('a', 'b'), follow_links=True).sources
+  assert [(file.name, file.label) for file in files.files] == [
+    (str(folder / 'a/1.jpg'), 0),
+    (str(folder / 'b/1.jpg'), 1),
+  ]
+
+
+def test_identical_files_of_two_splits_are_found(tmp_path, monkeypatch):
+  """Files are opened only if another split has one of their size."""
+  folder = fill(tmp_path, 'train/a/1.jpg', 'train/b/22.jpg', 'test/a/1.jpg', 'test/b/4444.jpg')
+  for name, content in {
+    'train/a/x.jpg': b'x' * 9000,
+    'test/b/copy.jpg': b'x' * 9000,
+    'test/a/start.jpg': b'y' + b'x' * 8999,  # the last bytes are equal
+    'test/a/end.jpg': b'x' * 8999 + b'y',
+    'train/b/x.jpg': b'x' * 9000,
+    'test/a/copy.jpg': b'x' * 9000,
+    'train/a/alone.jpg': b'x' * 9001,
+  }.items():
+    (folder / name).write_bytes(content)
+  data = image_folder.load(
+    seed=0,
+    splits=dict(train='train', test='test'),
+    batch_size=2,
+    folder=str(folder),
+    source='folder',
+  )
+  opened = set()
+
+  def counted(path, *arguments, **options):
+    opened.add(path.relative_to(folder).as_posix())
+    return open(path, *arguments, **options)
+
+  monkeypatch.setattr(duplicates, 'open', counted, raising=False)
+  (found,) = duplicates.of_data(data)
+  assert (found.first, found.second, found.count) == ('train', 'test', 2)
+  assert found.pair[0] in ('train/a/x.jpg', 'train/b/x.jpg')
+  assert found.pair[1] in ('test/a/copy.jpg', 'test/b/copy.jpg')
+  assert 'train/a/alone.jpg' not in opened
+  assert 'test/b/4444.jpg' not in opened
+  assert 'test/a/end.jpg' in opened
+  (folder / 'test/a/copy.jpg').unlink()  # a file that cannot be read has no duplicates
+  assert [one.count for one in duplicates.of_data(data)] == [1]
+  assert duplicates.of_files(data.files, None) == []
+  entries = {
+    split: [contents.Entry(name, 0, 5, 0, checksum) for name, checksum in part]
+    for split, part in {'train': [('a', 'one'), ('b', 'two')], 'test': [('c', 'two')]}.items()
+  }
+  assert duplicates.of_files(entries, None) == [  # of a prepared copy, without its folder
+    duplicates.Repeated('train', 'test', 1, ('b', 'c'))
+  ]
 
 
 def test_slices_are_disjoint_and_stratified_by_class(tmp_path):

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 from helpers import ROOT, state_of
 
-from jaxdl.data import image_folder
+from jaxdl.data import image_folder, order
 from jaxdl.data.dataset import resident
 from jaxdl.data.photographs import decode, reading, stream
 from jaxdl.training import experiment, loop
@@ -179,6 +179,25 @@ def test_corrupt_photograph_is_rejected_or_skipped(folder, damage, kind, capsys)
     np.testing.assert_array_equal(found[name][~skipped], expected[name][~skipped])
 
 
+def test_balanced_batches_are_those_of_arrays_and_split_over_hosts(source):
+  """22 photographs of 3 classes (8, 7 and 7): 7 or 8 of each in an epoch."""
+  labels = np.array([source[position][1] for position in range(22)], np.int32)
+  classes, options = order.Classes(labels), {'batch_size': 6}
+  full = split_of(source, classes=classes, **options).feed(0, 8)
+  expected = resident({'label': labels}, seed=5, sampling='balanced', **options).feed(0, 8)
+  for name in ('index', 'mask'):
+    np.testing.assert_array_equal(full[name], expected[name])
+  real = full['mask'] == 1
+  np.testing.assert_array_equal(full['label'][real], labels[full['index'][real]])
+  assert sorted(np.bincount(full['label'][:4][real[:4]])) == [7, 7, 8]
+  parts = [
+    split_of(source, classes=classes, process_index=host, process_count=3, **options).feed(5, 3)
+    for host in range(3)
+  ]
+  joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in full}
+  assert_equal(joined, full, slice(5, 8))
+
+
 @pytest.mark.parametrize('seed', [5, None])
 def test_hosts_split_batches_and_cover_every_photograph_once(source, seed):
   full = split_of(source, batch_size=6, seed=seed).feed(0, 4)
@@ -211,12 +230,24 @@ def test_invalid_settings_are_named_in_the_error(source, options, message):
     split_of(source, **options)
 
 
-def test_invalid_fit_is_rejected_before_reading_files():
-  with pytest.raises(ValueError, match=r"config\.data\.fit='are' is unknown: use crop .* or area"):
-    image_folder.load(seed=0, splits={'train': 'train'}, batch_size=4, folder='nowhere', fit='are')
+@pytest.mark.parametrize(
+  ('keys', 'message'),
+  [
+    (
+      {'fit': 'are'},
+      r"config\.data\.fit='are' is unknown: use crop .*, area .*, pad .* or stretch",
+    ),
+    ({'color': 'grey'}, r"config\.data\.color='grey' is unknown: use one of 'original', 'gray'"),
+    ({'layout': 'columns'}, r"config\.data\.layout='columns' is unknown: use one of image, rows"),
+    ({'scale': 'standardized'}, r"scale='standardized' needs every photograph in memory"),
+  ],
+)
+def test_invalid_keys_are_rejected_before_reading_files(keys, message):
+  with pytest.raises(ValueError, match=message):
+    image_folder.load(seed=0, splits={'train': 'train'}, batch_size=4, folder='nowhere', **keys)
 
 
-def build(folder, monkeypatch, steps):
+def build(folder, monkeypatch, steps, **keys):
   """A small CNN on the folder. Feeds have two steps, so that training and evaluation need
   several.
   """
@@ -245,6 +276,7 @@ def build(folder, monkeypatch, steps):
         evaluation_batch_size=4,
         splits=dict(train='train', validation='test', test='test'),
         augment=[dict(kind='flip')],
+        **keys,
       ),
       model=dict(name='cnn', layers=layers),
       optimizer=dict(name='adam', learning_rate=1e-2),
@@ -253,15 +285,21 @@ def build(folder, monkeypatch, steps):
   )
 
 
-@pytest.mark.parametrize('stop', [4, 7])
-@pytest.mark.slow
-def test_resumed_run_equals_uninterrupted_bit_for_bit(folder, monkeypatch, tmp_path, stop):
+@pytest.mark.parametrize(
+  ('stop', 'keys'),
+  [
+    (4, dict(sampling='balanced', color='gray', fit='pad')),
+    pytest.param(4, {}, marks=pytest.mark.slow),
+    pytest.param(7, {}, marks=pytest.mark.slow),
+  ],
+)
+def test_resumed_run_equals_uninterrupted_bit_for_bit(folder, monkeypatch, tmp_path, stop, keys):
   """Two epochs of 6 steps, stopped in the middle of the first or of the second."""
-  built = build(folder, monkeypatch, 12)
-  assert built.data.splits['train'].capacity == 2
+  built = build(folder, monkeypatch, 12, **keys)
+  assert built.data.splits['train'].capacity == (6 if keys else 2)  # gray: a third of the bytes
   uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
-  loop.train(build(folder, monkeypatch, stop), tmp_path / 'resumed')
-  loop.train(build(folder, monkeypatch, 12), tmp_path / 'resumed')
+  loop.train(build(folder, monkeypatch, stop, **keys), tmp_path / 'resumed')
+  loop.train(build(folder, monkeypatch, 12, **keys), tmp_path / 'resumed')
   jax.tree.map(
     np.testing.assert_array_equal,
     *(state_of(built, tmp_path / run) for run in ('resumed', 'uninterrupted')),
@@ -296,7 +334,9 @@ class ImportReportingSource:
 
 
 def test_worker_processes_give_identical_batches(source):
-  expected, split = split_of(source).feed(3, 9), split_of(ImportReportingSource(source), workers=2)
+  options = {'classes': order.Classes(np.arange(22, dtype=np.int32) % 2), 'color': 'gray'}
+  expected = split_of(source, **options).feed(3, 9)
+  split = split_of(ImportReportingSource(source), workers=2, **options)
   found = split.feed(3, 9)
   assert not found['label'].any(), 'workers load neither TensorFlow nor a JAX backend'
   assert_equal(found, expected | {'label': found['label']})

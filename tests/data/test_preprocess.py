@@ -51,6 +51,30 @@ def test_area_averages_the_covered_pixels():
   )  # all input pixels have the same weight
 
 
+def test_fits_of_oblong_images():
+  """6 × 4 pixels to 3 × 3: the middle square, the complete image with margins, or both sides."""
+  image = np.arange(24, dtype=np.uint8).reshape(1, 6, 4, 1)
+  square, whole = image[:, 1:5], np.array([[2.5, 4.5], [10.5, 12.5], [18.5, 20.5]])
+  np.testing.assert_array_equal(preprocess.fit(image, 3, 'area'), preprocess.fit(square, 3, 'area'))
+  padded = preprocess.fit(image, 3, 'pad', 'black')[0, ..., 0]
+  np.testing.assert_array_equal(padded, np.rint(np.pad(whole, ((0, 0), (0, 1)))))
+  weights = np.array([[3, 1, 0, 0], [0, 2, 2, 0], [0, 0, 1, 3]]) / 4
+  pairs = image[0, ..., 0].reshape(3, 2, 4).mean(1)
+  np.testing.assert_array_equal(
+    preprocess.fit(image, 3, 'stretch')[0, ..., 0], np.rint(pairs @ weights.T)
+  )
+  in_unit = (image / 255).astype(np.float32)
+  np.testing.assert_allclose(
+    preprocess.fit(in_unit, 3, 'pad', [51, 51, 51])[0, ..., 0],
+    np.pad(whole / 255, ((0, 0), (0, 1)), constant_values=0.2),
+    rtol=1e-6,
+  )
+  colour = np.repeat(image, 3, axis=-1)
+  assert (preprocess.fit(colour, 3, 'pad', [9, 8, 7])[0, :, 2] == [9, 8, 7]).all()
+  with pytest.raises(ValueError, match=r'background=\[9, 8, 7\] is a colour, but .* 2 channels'):
+    preprocess.fit(colour[..., :2], 3, 'pad', [9, 8, 7])
+
+
 @pytest.mark.parametrize(('scale', 'low', 'high'), [('unit', 0, 1), ('symmetric', -1, 1)])
 def test_scale_sets_the_input_range(scale, low, high):
   mean, deviation = preprocess.scaling(scale, PIXELS)
@@ -85,7 +109,11 @@ def test_standardized_inputs_have_zero_mean_and_unit_deviation():
     ),
     ('layout', 'columns', r"config\.data\.layout='columns' is unknown: use one of image, rows"),
     ('color', 'grey', r"config\.data\.color='grey' is unknown: use one of 'original', 'gray'"),
-    ('fit', 'stretch', r"config\.data\.fit='stretch' is unknown: use one of 'crop', 'area'"),
+    (
+      'fit',
+      'zoom',
+      r"config\.data\.fit='zoom' is unknown: use crop .*, area .*, pad .* or stretch",
+    ),
     ('size', 0, r'config\.data\.size=0 is not a size'),
     ('batch_size', 'many', r"config\.data\.batch_size='many' is not a size"),
     ('splits', {'test': 'test'}, r'config\.data\.splits has no train split'),

@@ -177,7 +177,7 @@ REFUSED = {
     for format in ('keras', 'torch', 'onnx')
     for name, message in {
       'sequences': 'cannot express the layer conv1, which reads sequences',
-      'masked': 'has no layers that leave padding out',
+      'masked': 'the model recurrent, which reads sequences of different lengths',
       'bidirectional': 'the model recurrent, which reads in both directions',
       'mean': 'the model recurrent, which reads the mean of the states',
       'transformer': 'the model transformer, whose attention it has no writer for',
@@ -288,6 +288,24 @@ def test_stablehlo_program_supports_all_platforms(tmp_path):
   program = jax.export.deserialize(bytearray((tmp_path / 'export/model.stablehlo').read_bytes()))
   assert program.platforms == ('cpu', 'cuda', 'tpu')
   assert str(program.in_avals[0].shape) == '(batch, 7, 6, 2)'
+
+
+@pytest.mark.parametrize(
+  ('data', 'fit', 'background'),
+  [
+    (dict(name='mnist'), None, None),
+    (dict(name='mnist', size=8), 'area', None),
+    (dict(name='image_folder'), 'crop', None),  # its default size is 512
+    (dict(name='image_folder', size=8, fit='pad', background='black'), 'pad', 'black'),
+    (dict(name='arrays', size=8, fit='pad'), 'pad', 'white'),
+  ],
+)
+def test_preprocessing_contains_the_fit_of_the_images(data, fit, background):
+  made = NETWORKS['gru, raw']()
+  made = dataclasses.replace(made, config={**made.config, 'data': {**made.config['data'], **data}})
+  facts = made.preprocessing()
+  assert (facts['fit'], facts.get('background')) == (fit, background)
+  assert (facts['color'], facts['layout']) == ('gray', 'rows')
 
 
 def test_onnx_metadata_contain_classes_and_preprocessing(tmp_path):

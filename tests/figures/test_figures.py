@@ -184,3 +184,14 @@ def test_reliability_diagram_has_plain_tick_labels():
   labels = [label.get_text() for axis in figure.axes for label in axis.get_yticklabels()]
   assert '1,000' in labels
   assert not any('$' in text for text in labels)
+
+
+def test_heading_and_names_of_a_table_stay_inside_the_figure():
+  heading = '32 of 1,000 test examples, the largest error first: true → predicted'
+  figure = figures.table([['0', '1 → 2']], ['example', 'a name ' * 30], heading=heading)
+  figure.draw_without_rendering()
+  (title,) = figure.texts
+  drawn = [title, *(cell.get_text() for cell in figure.axes[0].tables[0].get_celld().values())]
+  for text in drawn:
+    box = text.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()

@@ -16,6 +16,7 @@ from helpers import BN_CNN, SMALL
 import jaxdl
 from jaxdl import figures
 from jaxdl import predict as module
+from jaxdl.data.photographs import decode, reading
 from jaxdl.prediction import page, predictor, run, session
 from jaxdl.runs import record
 from jaxdl.terminal import command
@@ -122,7 +123,16 @@ def test_colour_images_are_converted_as_in_evaluation(small_cnn, tmp_path):
   np.testing.assert_array_equal(found.logits, evaluated_logits(built, loaded))
 
 
-def test_photographs_are_prepared_as_in_evaluation(small_cnn, tmp_path):
+@pytest.mark.parametrize(
+  'keys',
+  [
+    dict(fit='area'),
+    dict(fit='pad', background=[200, 30, 90], color='gray', layout='rows', scale='symmetric'),
+    dict(fit='stretch', color='gray', augment=[dict(kind='shift', pixels=1)]),
+  ],
+  ids=['area', 'pad gray rows', 'stretch gray'],
+)
+def test_photographs_are_prepared_as_in_evaluation(keys, small, small_cnn, tmp_path):
   folder = tmp_path / 'photographs'
   random = np.random.default_rng(0)
   for split, count in (('train', 8), ('test', 5)):
@@ -130,17 +140,25 @@ def test_photographs_are_prepared_as_in_evaluation(small_cnn, tmp_path):
     labels = [number % 2 for number in range(count)]
     write_images(folder / split, pixels, labels, ['cat', 'dog'])
   small_cnn['model']['layers'][5]['features'] = 2
-  small_cnn['data'] = dict(
+  small['model']['classes'] = 2
+  config = small if keys.get('layout') == 'rows' else small_cnn
+  config['data'] = dict(
     name='image_folder',
     folder=str(folder),
     size=16,
-    fit='area',
     workers=0,
     batch_size=4,
     evaluation_batch_size=4,
     splits=dict(train='train', test='test'),
+    **keys,
   )
-  _, loaded = trained(small_cnn, tmp_path / 'run')
+  built, loaded = trained(config, tmp_path / 'run')
+  channels = 1 if keys.get('color') == 'gray' else 3
+  shape = (16, 16) if keys.get('layout') == 'rows' else (16, 16, channels)
+  assert built.data.input_shape() == shape
+  source = reading.read(folder, source='folder').splits['test']
+  in_order = [source[position][2] for position in range(5)]
+  np.testing.assert_array_equal(loaded.predict(in_order).logits, evaluated_logits(built, loaded))
   found = loaded.predict(folder / 'test')
   assert found.classes == ('cat', 'dog')
   assert found.labels.tolist() == [0, 0, 0, 1, 1]
@@ -148,6 +166,35 @@ def test_photographs_are_prepared_as_in_evaluation(small_cnn, tmp_path):
   assert round(metrics['loss'], 6) == loaded.summary['test_loss']
   assert loaded.evaluate(folder / 'test')['loss'] == pytest.approx(metrics['loss'], rel=1e-5)
   assert 'appearance' not in loaded.config['dataset']
+  pixels = np.stack([decode.square(source[place][0], 16, **looks(keys)) for place in range(5)])
+  np.testing.assert_array_equal(loaded.predict(pixels).logits, evaluated_logits(built, loaded))
+
+
+def looks(keys):
+  return {key: keys[key] for key in ('fit', 'background', 'color') if key in keys}
+
+
+@pytest.mark.parametrize('fit', ['crop', 'area', 'pad', 'stretch'])
+def test_arrays_of_other_shapes_are_fitted_as_in_evaluation(fit, small_cnn, tmp_path):
+  """Odd margins, in arrays and in files."""
+  random = np.random.default_rng(0)
+  x = random.integers(0, 256, (40, 21, 14, 1), np.uint8)
+  np.savez(tmp_path / 'x.npz', x=x, y=np.arange(40) % 10)
+  small_cnn['data'] = dict(
+    name='arrays',
+    file=str(tmp_path / 'x.npz'),
+    size=9,
+    fit=fit,
+    background='black',
+    batch_size=16,
+    evaluation_batch_size=16,
+    splits=dict(train='train[:30]', test='train[30:]'),
+  )
+  built, loaded = trained(small_cnn, tmp_path / 'run')
+  expected = evaluated_logits(built, loaded)
+  np.testing.assert_array_equal(loaded.predict(x[30:]).logits, expected)
+  found = loaded.predict(write_images(tmp_path / 'files', x[30:]))
+  np.testing.assert_array_equal(found.logits, expected)
 
 
 @pytest.mark.slow

@@ -117,7 +117,9 @@ def test_the_command_predicts_a_file(trained, tmp_path, capsys):
   arguments = [str(folder / 'run'), str(folder / 'table.csv'), f'--out={out}', '--json']
   capsys.readouterr()
   assert predict.main(['predict', *arguments]) == 0
-  found = last_json(capsys.readouterr().out)
+  printed = capsys.readouterr().out
+  assert '\n90 rows by predicted class: ' in printed
+  found = last_json(printed)
   run = jaxdl.load(folder / 'run')
   expected = run.evaluate(str(folder / 'table.csv'))
   assert (found['inputs'], found['labelled']) == (90, 90)

@@ -12,6 +12,7 @@ from helpers import SMALL, last_json
 import jaxdl
 from jaxdl import analyze, predict
 from jaxdl.analysis import labels, regression
+from jaxdl.prediction import session
 from jaxdl.report import page
 from jaxdl.training import experiment, loop
 from jaxdl.views import subject
@@ -88,6 +89,7 @@ def test_predict_writes_a_table(trained, tmp_path, capsys):
     np.testing.assert_allclose(np.array(rows[1:])[:, 1:].astype(float), found.values, rtol=1e-5)
     assert list(lines[0]) == ['file', 'values']
     assert printed['counts'] == {}
+    assert 'mean squared error' not in (tmp_path / 'a.html').read_text()
   else:
     assert rows[0] == ['file', 'labels', *task_helpers.LABELS]
     np.testing.assert_allclose(
@@ -141,3 +143,13 @@ def test_every_analysis_that_fits_is_made(trained, capsys):
     'errors',
     'numpy',
   ]
+
+
+def test_metrics_of_a_prediction_are_named():
+  def described(**metrics):
+    return session.described(session.Outcome(9, [], [], metrics, 8, [], [], ''))
+
+  assert described(accuracy=0.5, loss=1.25) == 'accuracy 50.00 % of 8 labelled inputs, loss 1.2500'
+  assert described(mse=0.25, loss=0.25) == 'mean squared error 0.250000'
+  named = 'loss 0.2500, rmse 1.5000, r2 0.7500 of 8 labelled inputs'
+  assert described(loss=0.25, rmse=1.5, r2=0.75) == named

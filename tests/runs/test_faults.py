@@ -15,6 +15,7 @@ import time
 import jax
 import numpy as np
 import pytest
+import tensorstore
 from helpers import ROOT, run_child, state_of
 
 from jaxdl import main, status
@@ -268,6 +269,20 @@ def test_faults_damaged_checkpoint_is_not_analysed(run):
     checkpoint.load_model(workdir, 8)
   model, variables, _ = checkpoint.load_model(workdir, 6)
   assert np.isfinite(model.apply(variables, np.zeros((1, 28, 28), np.float32))).all()
+
+
+def test_faults_arrays_larger_than_the_memory_are_not_read(run, monkeypatch):
+  _, workdir = run
+  place = f'file://{workdir}/checkpoints/8/model/'
+  arrays = tensorstore.KvStore.open({'driver': 'ocdbt', 'base': place}).result()
+  described = json.loads(arrays.read('params.logits.bias/.zarray').result().value)
+  described['shape'] = [10**12]
+  arrays.write('params.logits.bias/.zarray', json.dumps(described).encode()).result()
+  monkeypatch.setattr(checkpoint, '_read', lambda *args, **items: pytest.fail('it is read'))
+  with pytest.raises(
+    ValueError, match=r'8 of .* is damaged \(its arrays need 4,000 GB and the mach'
+  ):
+    checkpoint.load_model(workdir, 8)
 
 
 def test_faults_missing_checksums_are_accepted_in_older_formats(run):

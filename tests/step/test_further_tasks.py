@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -333,7 +334,13 @@ def test_watch_has_the_direction_of_its_metric():
   assert (default.key, default.better) == ('validation_loss', 'lower')
   assert default.best == 'the lowest validation loss'
   assert default.score({'loss': 0.5}) == 0.5
-  found = watch.build('validation_top_5_accuracy', ['loss', 'top_5_accuracy'])
+  found = watch.build(
+    'validation_top_5_accuracy',
+    lambda outputs, batch: {'loss': outputs.sum(), 'top_5_accuracy': outputs.sum(), 'count': 1},
+    outputs=jax.ShapeDtypeStruct((2, 10), np.float32),
+    batch={},
+    splits=['train', 'validation'],
+  )
   assert found.best == 'the highest validation top 5 accuracy'
   assert found.score({'loss': 0.5, 'top_5_accuracy': 0.9}) == -0.9
   assert found.figure(-0.9) == 0.9

@@ -12,6 +12,7 @@ from helpers import SMALL
 
 import jaxdl
 from jaxdl import analyze, models, predict
+from jaxdl.exports.network import Network
 from jaxdl.runs import identity
 from jaxdl.step import steps
 from jaxdl.training import experiment
@@ -118,7 +119,8 @@ def test_padding_of_a_trained_run_has_no_attribution(tmp_path):
   assert found['examples'] == 90
   assert run.evaluate((padded(3)[:, :7], Y, LENGTHS)) == found
   with pytest.raises(
-    ValueError, match='format=onnx has no layers that leave padding out: use stab'
+    ValueError,
+    match='format=onnx cannot express the model Mean, which is not part of jaxdl',
   ):
     run.export('onnx')
   one = run.predict(SEQUENCES[:2, :3], lengths=[3, 3])  # shorter arrays are padded
@@ -232,7 +234,7 @@ def test_vectors_cannot_be_explained_or_inverted(tmp_path):
   jaxdl.train(config_of(), tmp_path / 'run', data=(VECTORS, Y))
   np.savez(tmp_path / 'new.npz', x=VECTORS[:3])
   for flag in ('--page', '--explain', '--invert'):
-    with pytest.raises(ValueError, match='but the run takes vectors'):
+    with pytest.raises(ValueError, match='images, but the run takes vectors'):
       predict.main(['predict', str(tmp_path / 'run'), str(tmp_path / 'new.npz'), flag])
   with pytest.raises(ValueError, match=r'examples of \[3\], but the network takes \[4\]'):
     jaxdl.load(tmp_path / 'run').predict(VECTORS[:, :3])
@@ -271,6 +273,48 @@ def test_an_autoencoder_of_images_without_labels(tmp_path):
   summary = jaxdl.train(config, tmp_path / 'run', data=IMAGES)
   assert summary['test_examples'] == 9
   assert len(jaxdl.load(tmp_path / 'run').predict(IMAGES[:4]).errors) == 4
+
+
+def test_an_autoencoder_of_vectors_returns_them_in_their_own_unit(tmp_path):
+  model = dict(name='cnn', layers=[dict(kind='dense', features=4, activate=False)])
+  jaxdl.train(config_of('reconstruct', model=model), tmp_path / 'run', data=100 * VECTORS)
+  run = jaxdl.load(tmp_path / 'run')
+  found = run.predict(100 * VECTORS[:5])
+  kept = run.config['dataset']
+  outputs = run.features(100 * VECTORS[:5], 'dense1')
+  np.testing.assert_allclose(
+    found.images, outputs * np.array(kept['deviation']) + np.array(kept['mean']), rtol=1e-5
+  )
+  assert np.abs(found.images).max() > 10
+
+
+@pytest.mark.parametrize(
+  ('x', 'lengths', 'noun'), [(VECTORS, None, 'vectors'), (SEQUENCES, LENGTHS, 'sequences')]
+)
+def test_a_numpy_reader_of_the_written_preprocessing_gets_the_same_outputs(
+  x, lengths, noun, tmp_path, capsys
+):
+  given = {'x': x, 'y': Y, **({} if lengths is None else {'lengths': lengths})}
+  np.savez(tmp_path / 'a.npz', **given)
+  config = config_of(file=str(tmp_path / 'a.npz'))
+  jaxdl.train({**config, 'train_for': '2 steps'}, tmp_path / 'run')
+  run = jaxdl.load(tmp_path / 'run')
+  network = Network('run', 0, run.model, run.variables, run.config)
+  written = json.loads(network.metadata()['preprocessing'])
+  assert (written['inputs'], written['in_the_graph']) == (noun, False)
+  values = np.asarray(x, np.float32)
+  if written['last_channel_marks_real_steps']:
+    real = np.arange(x.shape[1])[None, :] < lengths[:, None]
+    values = np.concatenate([values, real[..., None]], axis=-1)
+  values = (values - np.array(written['subtract'])) / np.array(written['then_divide_by'])
+  if written['last_channel_marks_real_steps']:
+    values = values * real[..., None]
+  (logits,) = network.call(values.astype(np.float32))
+  expected = run.predict(x) if lengths is None else run.predict(x, lengths=lengths)
+  np.testing.assert_allclose(logits, expected.logits, rtol=1e-4, atol=1e-5)
+  capsys.readouterr()
+  assert predict.main(['predict', str(tmp_path / 'run'), str(tmp_path / 'a.npz')]) == 0
+  assert f'\n90 {noun} by predicted class: ' in capsys.readouterr().out
 
 
 def test_the_word_for_the_number_of_outputs_and_masks_do_not_make_another_run(tmp_path):

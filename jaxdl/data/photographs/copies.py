@@ -101,12 +101,12 @@ def matching(
   return None, fault
 
 
-def mixed(folder: Path) -> folders.Folder:
+def mixed(folder: Path, *, follow_links: bool = False) -> folders.Folder:
   """`folders.find`, with the photographs in a fixed order that spreads each class over its split.
 
   The photographs of a class are in the order of the hash of their names.
   """
-  found = folders.find(folder)
+  found = folders.find(folder, follow_links=follow_links)
 
   def hashed(example: folders.Example) -> bytes:
     return hashlib.sha256(os.fsencode(example[0].relative_to(folder).as_posix())).digest()

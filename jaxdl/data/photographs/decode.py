@@ -8,66 +8,116 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxdl.data import fits
+from jaxdl.data.fits import Colour, background_colour
+
 MOST_PIXELS = 1 << 26  # 200 MB when decoded; checked before memory is allocated for a file's claim
 # EXIF's tag 274 (orientation) in either byte order, and XMP's name for it.
 TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')
-FITS = ('crop', 'area')
 # Pillow's raster formats, but for EPS, which Pillow passes to Ghostscript, and for those that it
 # only identifies.
 # fmt: off
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'JPEG2000', 'AVIF', 'PPM', 'PCX',
            'SGI', 'QOI', 'DDS', 'PSD', 'ICO', 'ICNS', 'TGA')
 # fmt: on
-BACKGROUNDS = {'white': (255, 255, 255), 'black': (0, 0, 0)}
 BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE, SAMPLE_FORMAT = 258, 262, 281, 339  # tags of TIFF
 
-Colour = tuple[int, int, int]  # red, green and blue, 0 to 255 each
-Square = UInt8[np.ndarray, 'size size 3']
+Square = UInt8[np.ndarray, 'size size C']
 
 
 def square(
-  encoded: bytes, size: int, fit: str = 'crop', background: str | Sequence[int] = 'white'
+  encoded: bytes,
+  size: int,
+  fit: str = 'crop',
+  background: str | Sequence[int] = 'white',
+  color: str = 'original',
 ) -> Square:
-  """The middle of a photograph, upright and in colour.
+  """A photograph as a square, upright.
 
-  If the photograph is smaller than the square, its shorter side is scaled up to fit. This equals
-  scaling the largest square in its middle, so that nothing outside of it is computed.
+  With 'crop' and 'area', a photograph that is smaller than the square is scaled up until its
+  shorter side fits. This equals scaling the largest square in its middle, so that nothing outside
+  of it is computed.
 
   Args:
     encoded: content of a file in one of FORMATS, whatever its name; only the first of several
       frames or pages is decoded.
     size: pixels of the square's side.
     fit: 'crop' cuts `size` × `size` pixels out of the middle; 'area' scales the largest square in
-      the middle down, each pixel being the mean of those that it covers.
-    background: colour under transparent pixels: 'white' | 'black' | [red, green, blue], 0 to 255
-      each.
+      the middle down, each pixel being the mean of those that it covers; 'pad' scales the complete
+      photograph in the same way until its longer side fits, and fills the margins with the
+      background; 'stretch' scales both sides to `size`, which changes the aspect ratio.
+    background: colour under transparent pixels and in margins: 'white' | 'black' |
+      [red, green, blue], 0 to 255 each.
+    color: 'original' (red, green and blue) | 'gray' (luma, one channel).
 
   Returns:
-    [size, size, 3] uint8; an odd margin leaves its spare pixel at the right and the bottom.
+    [size, size, 3] uint8, or [size, size, 1] if gray. Where a margin is odd, its spare pixel is at
+    the right and the bottom.
 
   Raises:
     Exception: any exception of Pillow if the bytes are not a valid photograph; ValueError if they
       claim to be huge, or if the range of their pixels is not known.
   """
-  return with_frames(encoded, size, fit, background)[0]
+  return with_frames(encoded, size, fit, background, color)[0]
 
 
 def with_frames(
-  encoded: bytes, size: int, fit: str = 'crop', background: str | Sequence[int] = 'white'
+  encoded: bytes,
+  size: int,
+  fit: str = 'crop',
+  background: str | Sequence[int] = 'white',
+  color: str = 'original',
 ) -> tuple[Square, int]:
-  """As `square`, with the number of frames or pages of the file: ([size, size, 3] uint8, int)."""
+  """As `square`, with the number of frames or pages of the file: ([size, size, C] uint8, int)."""
+  is_gray = color == 'gray'
+  image, frames = _upright(encoded, background, keep_gray=is_gray)
+  if is_gray and image.mode != 'L':
+    image = image.convert('L')
+  if fit == 'pad':
+    image = _padded(image, size, background)
+  elif fit == 'stretch':
+    image = _scaled(image, size, size)
+  else:
+    image = _middle(image, size, fit)
+  pixels = np.asarray(image)
+  return pixels[..., None] if is_gray else pixels, frames
+
+
+def _middle(image: Any, size: int, fit: str) -> Any:
+  """The middle of a PIL.Image as a square, for 'crop' and 'area'."""
   import PIL.Image
 
-  image, frames = _upright(encoded, background)
   side = min(image.size) if fit == 'area' else min(size, *image.size)
-  left, top = (image.width - side) // 2, (image.height - side) // 2
+  left, top = fits.middle(image.width, side), fits.middle(image.height, side)
   box = (left, top, left + side, top + side)
   if side != size:
     way = PIL.Image.Resampling.BILINEAR if side < size else PIL.Image.Resampling.BOX
-    image = image.resize((size, size), way, box=box)
-  elif image.size != (size, size):
-    image = image.crop(box)
-  return np.asarray(image), frames
+    return image.resize((size, size), way, box=box)
+  return image if image.size == (size, size) else image.crop(box)
+
+
+def _padded(image: Any, size: int, background: str | Sequence[int]) -> Any:
+  """The complete PIL.Image in the middle of a square of the background."""
+  import PIL.Image
+
+  height, width = fits.inside(image.height, image.width, size)
+  pixel = tuple(fits.background_pixel(background, len(image.getbands())))
+  square = PIL.Image.new(image.mode, (size, size), pixel)
+  place = fits.middle(size, width), fits.middle(size, height)
+  square.paste(_scaled(image, width, height), place)
+  return square
+
+
+def _scaled(image: Any, width: int, height: int) -> Any:
+  """A PIL.Image of another size: area means along a side that shrinks, else interpolated."""
+  import PIL.Image
+
+  smaller = min(width, image.width), min(height, image.height)
+  if smaller != image.size:
+    image = image.resize(smaller, PIL.Image.Resampling.BOX)
+  if smaller != (width, height):
+    image = image.resize((width, height), PIL.Image.Resampling.BILINEAR)
+  return image
 
 
 def upright(
@@ -131,34 +181,6 @@ def is_photograph(path: Path) -> bool:
       return _opened(file).format != 'TGA'
   except Exception:  # decoders raise exceptions of many types
     return False
-
-
-def background_colour(background: Any) -> Colour:
-  """Red, green and blue of a config's `background`.
-
-  Args:
-    background: a name of BACKGROUNDS, or [red, green, blue].
-
-  Raises:
-    ValueError: it is neither a name of BACKGROUNDS nor three integers from 0 to 255.
-  """
-  if isinstance(background, str) and background in BACKGROUNDS:
-    return BACKGROUNDS[background]
-  is_colour = (
-    isinstance(background, (list, tuple))
-    and len(background) == 3
-    and all(
-      isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
-      for value in background
-    )
-  )
-  if not is_colour:
-    raise ValueError(
-      f"config.data.background={background!r} is not a colour: use 'white', 'black' or "
-      '[red, green, blue] with integers from 0 to 255'
-    )
-  red, green, blue = (int(value) for value in background)
-  return red, green, blue
 
 
 def _opened(file: Any) -> Any:

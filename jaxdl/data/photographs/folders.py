@@ -63,7 +63,7 @@ class Folder:
     return line.encode(errors='backslashreplace').decode().replace('\n', '\\n')
 
 
-def find(folder: str | PathLike[str]) -> Folder:
+def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
   """Finds the photographs below a folder.
 
   The folder has one of three layouts: `<split>/<class>/*.jpg`; `<class>/*.jpg`, where all are
@@ -72,6 +72,8 @@ def find(folder: str | PathLike[str]) -> Folder:
 
   Args:
     folder: path of the folder.
+    follow_links: whether links may lead out of the folder. Links inside the folder are always
+      followed. Folders in a class folder are left out, so that a loop of links is never followed.
 
   Returns:
     Folder.
@@ -79,14 +81,14 @@ def find(folder: str | PathLike[str]) -> Folder:
   Raises:
     FileNotFoundError: the folder is missing, or holds no photographs.
     ValueError: a class is empty or not in the training split, a name does not fit the layout, or a
-      link leads out of the folder.
+      link leads nowhere, or out of the folder without `follow_links`.
   """
   folder = Path(folder).expanduser()
   if not folder.is_dir():
     raise FileNotFoundError(
       f'{folder} does not exist: give the folder that holds train/<class>/*.jpg'
     )
-  search = _Search(folder)
+  search = _Search(folder, follow_links=follow_links)
   entries = search.entries(folder)
   below = {name: path for name, path, is_folder in entries if is_folder}
   if any(name.lower() in SPLITS for name in below):
@@ -153,8 +155,9 @@ def _labelled(
 class _Search:
   """Lists folders and records the files left out."""
 
-  def __init__(self, root: Path) -> None:
+  def __init__(self, root: Path, *, follow_links: bool) -> None:
     self.root = root
+    self.follow_links = follow_links
     self.numbered = False
     self.left_out: dict[str, list[str]] = collections.defaultdict(list)
 
@@ -210,10 +213,21 @@ class _Search:
         self.leave_out(path, 'hidden')
         continue
       if entry.is_symlink():
-        target = Path(entry.path).resolve()
-        if not target.is_relative_to(self.root.resolve()):
-          raise ValueError(
-            f'{entry.path} is a link that leads out of {self.root}: put a copy there'
-          )
+        self.check_link(path)
       shown.append((entry.name, path, entry.is_dir()))
     return shown
+
+  def check_link(self, path: Path) -> None:
+    """Raises ValueError if a link leads nowhere, or out of the folder without `follow_links`."""
+    try:
+      target = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # Python 3.11 reports a loop as a RuntimeError
+      raise ValueError(
+        f'{path} is a link that leads nowhere (its target is missing, or a loop of links): '
+        'delete it, or restore its target'
+      ) from error
+    if not self.follow_links and not target.is_relative_to(self.root.resolve()):
+      raise ValueError(
+        f'{path} is a link that leads out of {self.root}: put a copy there, or set '
+        'config.data.follow_links=True'
+      )

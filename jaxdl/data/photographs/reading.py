@@ -42,6 +42,7 @@ def read(
   source: Any = 'auto',
   name: str | None = None,
   data_dir: tfds_arrays.DataDir = None,
+  follow_links: bool = False,
 ) -> Photographs:
   """Finds the photographs of a folder, or of its prepared copy.
 
@@ -55,6 +56,7 @@ def read(
       one, else the folder).
     name: name under which the copy was prepared; None for any that holds the folder's photographs.
     data_dir: TFDS's folder, None for its default.
+    follow_links: as in `folders.find`.
 
   Returns:
     Photographs.
@@ -77,7 +79,7 @@ def read(
   path = None if folder is None else Path(folder).expanduser()
   if folder is None or path is None or not path.is_dir():
     return _without_folder(folder, source, name, root)
-  found = copies.mixed(path)
+  found = copies.mixed(path, follow_links=follow_links)
   remark = found.remark(str(folder))
   left_out = () if remark is None else (remark,)
   if source != 'folder':

@@ -13,9 +13,9 @@ from typing import Any, no_type_check
 
 import jax
 
-from jaxdl.data import order
+from jaxdl.data import fits, order
 from jaxdl.data.dataset import Feed, Split, check_sizes
-from jaxdl.data.photographs.decode import FITS, background_colour, load_library
+from jaxdl.data.photographs.decode import load_library
 from jaxdl.data.photographs.examples import PhotographSource
 from jaxdl.data.photographs.pieces import ENDLESS, Pieces, blank, piece_length
 
@@ -37,9 +37,11 @@ def streaming(
   size: int = 512,
   fit: str = 'crop',
   background: str | Sequence[int] = 'white',
+  color: str = 'original',
   seed: int | None = None,
   workers: int | None = None,
   corrupt: str = 'refuse',
+  classes: order.Classes | None = None,
   process_index: int | None = None,
   process_count: int | None = None,
 ) -> Split:
@@ -48,17 +50,18 @@ def streaming(
   Args:
     source: random access to (encoded bytes, label, name for messages), picklable.
     batch_size: examples in a batch, over all processes.
-    size, fit, background: how a square is cut out of each photograph, as in `decode.square`.
+    size, fit, background, color: how each photograph becomes a square, as in `decode.square`.
     seed: int for a new permutation in each epoch (training), None for the examples' own order
       (evaluation).
     workers: number of processes that decode, or 0 for threads of this process, one for each core;
       None for 0 on few cores, else the number of cores.
     corrupt: 'refuse' (an error) | 'skip' (a line on stderr; black pixels and mask 0 instead).
+    classes: as in `order.shuffled`.
     process_index, process_count: JAX's index of this process and number of processes; None for the
       current ones.
 
   Returns:
-    Split; its feed has this process's part of each batch: image [S, B, size, size, 3] uint8, label
+    Split; its feed has this process's part of each batch: image [S, B, size, size, C] uint8, label
     and index [S, B] int32, mask [S, B] float32. The feed raises ValueError if a photograph is
     corrupt and corrupt='refuse', or if all photographs of a batch are corrupt.
 
@@ -67,7 +70,7 @@ def streaming(
   """
   process_count = jax.process_count() if process_count is None else process_count
   process_index = jax.process_index() if process_index is None else process_index
-  check(size=size, fit=fit, background=background, workers=workers, corrupt=corrupt)
+  check(size=size, fit=fit, background=background, color=color, workers=workers, corrupt=corrupt)
   if batch_size % process_count:
     raise ValueError(
       f'a batch of {batch_size} does not divide over {process_count} processes: '
@@ -78,7 +81,9 @@ def streaming(
     workers = _cores() if _cores() > FEW_CORES else 0
   own = batch_size // process_count
   count, batches = len(source), order.batches_per_epoch(len(source), batch_size)
-  indices = functools.partial(order.batches_at, seed, count=count, batch_size=batch_size)
+  indices = functools.partial(
+    order.batches_at, seed, count=count, batch_size=batch_size, classes=classes
+  )
   pieces = Pieces(
     source=source,
     indices=indices,
@@ -87,8 +92,9 @@ def streaming(
     fit=fit,
     first=process_index * own,
     own=own,
-    length=piece_length(own, size),
+    length=piece_length(own, size, fits.channels_of(color)),
     background=background,
+    color=color,
   )
   return Split(
     arrays={},
@@ -96,18 +102,19 @@ def streaming(
     batches=batches,
     feed=_Feeder(pieces, workers, corrupt),
     fetch=lambda arrays, feed: feed,
-    capacity=capacity(own, size),
+    capacity=capacity(own, size, pieces.channels),
   )
 
 
-def capacity(own: int, size: int) -> int:
+def capacity(own: int, size: int, channels: int = 3) -> int:
   """The number of batches in one feed.
 
   Args:
     own: photographs of a batch in this process.
     size: pixels of a photograph's side.
+    channels: channels of a photograph.
   """
-  return max(1, FEED_BYTES // (own * size * size * 3))
+  return max(1, FEED_BYTES // (own * size * size * channels))
 
 
 def _import_libraries() -> None:
@@ -127,14 +134,20 @@ def _cores() -> int:
   return os.cpu_count() or 1
 
 
-def check(*, size: Any, fit: Any, workers: Any, corrupt: Any, background: Any = 'white') -> None:
+def check(
+  *,
+  size: Any,
+  fit: Any,
+  workers: Any,
+  corrupt: Any,
+  background: Any = 'white',
+  color: Any = 'original',
+) -> None:
   """Raises ValueError if one of these settings of `streaming` is invalid."""
   check_sizes(size=size)
-  if fit not in list(FITS):
-    raise ValueError(
-      f'config.data.fit={fit!r} is unknown: use crop (the middle pixels) or area (scaled down)'
-    )
-  background_colour(background)
+  fits.check(fit)
+  fits.check_color(color)
+  fits.background_colour(background)
   if workers is not None and (
     isinstance(workers, bool) or not isinstance(workers, int) or not 0 <= workers <= MOST_WORKERS
   ):
@@ -157,13 +170,14 @@ class _Feeder:
     self._messages = _Messages(corrupt)
     self._stream: Iterator[dict[str, Any]] = iter(())
     self._next: int | None = None  # the step whose pieces the stream yields next
-    self._kept = blank((0, pieces.own), pieces.size)
+    self._kept = blank((0, pieces.own), pieces.size, pieces.channels)
     self._kept_first = 0
 
   def __call__(self, first_step: int, steps: int) -> Feed:
-    wanted = blank((steps, self._pieces.own), self._pieces.size)  # [S, B]
+    pieces = self._pieces
+    wanted = blank((steps, pieces.own), pieces.size, pieces.channels)  # [S, B]
     copied = self._copy_kept(wanted, first_step, steps)
-    for row in range(copied, min(steps, self._pieces.batches - first_step)):
+    for row in range(copied, min(steps, pieces.batches - first_step)):
       self._decode(first_step + row, wanted, row)
     if steps:
       self._kept, self._kept_first = wanted, first_step
