@@ -97,7 +97,7 @@ ALLOWED_FILES = {  # library → files that may import it
   'scipy': ('data/',),
   'pyarrow': ('data/tables/reading.py',),
   'datasets': ('data/hugging_face.py',),
-  'PIL': ('data/', 'analysis/projector.py', 'report/'),
+  'PIL': ('data/', 'analysis/projector.py', 'figures/output.py', 'report/'),
   'jinja2': ('report/',),
   'sklearn': ('analysis/', 'step/scores.py'),
   'threadpoolctl': ('analysis/embeddings.py',),

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Int, Int32, Shaped, UInt8
+from jaxtyping import Int32, Integer, Shaped, UInt8
 
 from jaxdl.data import preprocess, recorded, vectors
 from jaxdl.exports.network import Network
@@ -53,7 +53,7 @@ def of_images(
   return np.asarray(recorded.image_inputs(network.config)(images))
 
 
-def of_text(characters: Int[np.ndarray, '...']) -> Int32[np.ndarray, 'B T']:
+def of_text(characters: Integer[np.ndarray, '...']) -> Int32[np.ndarray, 'B T']:
   """Splits characters [N] or [1, N] into at most TEXTS texts of equal length."""
   flat = characters.reshape(-1)
   texts = max(1, min(TEXTS, len(flat) // 2))

@@ -1,5 +1,6 @@
 """Converts a figure to pixels and writes it to a file."""
 
+import base64
 import io
 import pathlib
 import re
@@ -88,9 +89,9 @@ def described(figure: 'matplotlib.figure.Figure') -> str:
 def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> None:
   """Writes a figure as an SVG file for a page; if that fails, no partial file is left.
 
-  The file has no heading, no note and no background, and a style sheet with the colours of the light
-  and the dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it in
-  other formats before.
+  The file has no heading, no note and no background. A style sheet has the colours of the light
+  and of the dark mode (`THEME`). Pixels of images keep their colours. The figure changes: save it
+  in other formats before.
 
   Args:
     figure: the figure.
@@ -113,10 +114,32 @@ def save_svg(figure: 'matplotlib.figure.Figure', path: str | pathlib.Path) -> No
     figure.savefig(written, format='svg', bbox_inches=box, pad_inches=0.03, metadata={'Date': None})
   file = pathlib.Path(path)
   try:
-    file.write_text(_themed(written.getvalue()), encoding='utf-8')
+    file.write_text(_themed(_with_small_images(written.getvalue())), encoding='utf-8')
   except BaseException:
     file.unlink(missing_ok=True)
     raise
+
+
+def _with_small_images(svg):
+  """Encodes the images of an SVG text with fewer bytes; their pixels stay as they are."""
+  return re.sub(r'data:image/png;base64,([A-Za-z0-9+/=\s]+)', _small_image, svg)
+
+
+def _small_image(found):
+  from PIL import Image
+
+  pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert('RGBA'))
+  if (pixels[..., 3] == 255).all():  # without transparency
+    pixels = np.ascontiguousarray(pixels[..., :3])
+  colours, indices = np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0, return_inverse=True)
+  if len(colours) <= 256 and pixels.shape[-1] == 3:
+    image = Image.fromarray(indices.reshape(pixels.shape[:2]).astype(np.uint8), 'P')
+    image.putpalette(colours.tobytes())
+  else:
+    image = Image.fromarray(pixels)
+  encoded = io.BytesIO()
+  image.save(encoded, 'PNG', optimize=True)
+  return f'data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}'
 
 
 def _themed(svg):

@@ -13,10 +13,8 @@ from jaxdl.report import results
 from jaxdl.runs.record import Run
 
 NAME = 'examples.npz'
-FIRST = (
-  300  # examples before those of the mistakes; if there is no space, the last ones are left out
-)
-BYTES = 1_000_000  # most bytes of the picture
+FIRST = 150  # examples before those of the mistakes; if there is no space, the last are left out
+BYTES = 600_000  # most bytes of the picture
 SIDE = 64  # pixels: larger images are stored as JPEG
 QUALITY = 90
 

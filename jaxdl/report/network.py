@@ -1,7 +1,7 @@
 """The network of a run as JSON data, from which the report page computes it.
 
-Weights are stored as float32 or float16 in small networks and with 8 bits in large ones. The effect
-on the probabilities is measured.
+Weights are stored as float32 or with 16 bits in small networks and with 8 bits in large ones. The
+effect on the probabilities is measured.
 """
 
 import base64
@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int8, Shaped
+from jaxtyping import Array, Float, Int8, Int16, Shaped
 
 from jaxdl.config import binding
 from jaxdl.data import recorded
@@ -21,9 +21,9 @@ from jaxdl.exports.network import Network
 from jaxdl.runs.record import Run
 
 MOST = 15_000_000  # characters of the weights, of a page of 16 MB
-MOST_FLOAT32 = 3_000_000  # the same, of a page of 5 MB
+MOST_FLOAT32 = 1_000_000  # the same, of a page of 5 MB
 LARGE = 1_000_000  # parameters; larger networks have 8 bits for a weight
-TOLERANCE = 1e-4  # of the probabilities, for float16
+TOLERANCE = 1e-3  # of the probabilities, for 16 bits
 COUNT = 256  # most examples on which the difference is measured
 CHARACTERS = 4096
 
@@ -80,7 +80,7 @@ def description(network: Network, inputs: Shaped[np.ndarray, 'B ...'] | None) ->
 
   Returns:
     JSON data: 'task', 'classes', 'model', 'targets' of a regression, 'input', 'layers', 'precision'
-    ('float32', 'float16' or 'int8'), 'difference' (the greatest one of a probability, or of a value
+    ('float32', 'int16' or 'int8'), 'difference' (the greatest one of a probability, or of a value
     or pixel, from float32; None for float32) and 'weights', base64 of one little-endian buffer.
 
   Raises:
@@ -151,8 +151,8 @@ def _precision(network, layers, inputs):
       'the training'
     )
   if parameters < LARGE:
-    difference = _difference(network, 'float16', inputs)
-    return ('float16', difference) if difference <= TOLERANCE else ('float32', None)
+    difference = _difference(network, 'int16', inputs)
+    return ('int16', difference) if difference <= TOLERANCE else ('float32', None)
   if _characters(parameters) > MOST:
     raise ValueError(
       f'its {parameters:,} parameters would make the page larger than 16 MB, with 8 bits each'
@@ -200,26 +200,26 @@ def _rounded(array: np.ndarray, precision: str) -> np.ndarray:
   """The numbers of an array as the page has them."""
   if array.ndim < 2:
     return array
-  if precision == 'float16':
-    return array.astype(np.float16).astype(np.float32)
-  values, scale = quantised(array)
+  values, scale = quantised(array, precision)
   return values * scale
 
 
 def quantised(
-  array: Float[np.ndarray, '... F'],
-) -> tuple[Int8[np.ndarray, '... F'], Float[np.ndarray, ' F']]:
-  """Rounds the weights of each output channel to 8 bits.
+  array: Float[np.ndarray, '... F'], precision: str
+) -> tuple[Int8[np.ndarray, '... F'] | Int16[np.ndarray, '... F'], Float[np.ndarray, ' F']]:
+  """Rounds the weights of each output channel to integers.
 
   Args:
     array: weights; the last axis is that of the output channels.
+    precision: 'int8', for −127 to 127, or 'int16', for −32767 to 32767.
 
   Returns:
-    (integers from −127 to 127, factor of each channel); their product is the rounded array.
+    (integers, factor of each channel); their product is the rounded array.
   """
+  most = np.iinfo(precision).max
   greatest = np.abs(array).reshape(-1, array.shape[-1]).max(0)
-  scale = np.where(greatest > 0, greatest / 127, 1).astype(np.float32)
-  return np.rint(array / scale).astype(np.int8), scale
+  scale = np.where(greatest > 0, greatest / most, 1).astype(np.float32)
+  return np.rint(array / scale).astype(precision), scale
 
 
 class _Buffer:
@@ -233,10 +233,10 @@ class _Buffer:
     if array.ndim < 2:
       precision = 'float32'
     place = {'shape': array.shape, 'type': precision}
-    if precision == 'int8':
-      array, scale = quantised(array)
+    if precision != 'float32':
+      array, scale = quantised(array, precision)
       place['scale'] = self._append(scale, '<f4')
-    types = {'float32': '<f4', 'float16': '<f2', 'int8': 'i1'}
+    types = {'float32': '<f4', 'int16': '<i2', 'int8': 'i1'}
     return {**place, 'offset': self._append(array, types[precision])}
 
   def _append(self, array, dtype):

@@ -76,7 +76,7 @@ def _kind(config):
 
 def _precision(described):
   """One sentence on the precision of the weights and its effect."""
-  names = {'float32': '32-bit', 'float16': '16-bit', 'int8': '8-bit'}
+  names = {'float32': '32-bit', 'int16': '16-bit', 'int8': '8-bit'}
   text = f'Its weights are {names[described["precision"]]} numbers'
   if described['difference'] is None:
     return f'{text}.'

@@ -1,6 +1,12 @@
 """Tests of figures: they show the given data, for any text and numbers."""
 
+import base64
+import io
+import re
+
+import matplotlib.figure
 import numpy as np
+import PIL.Image
 import pytest
 
 from jaxdl import figures
@@ -194,3 +200,21 @@ def test_heading_and_names_of_a_table_stay_inside_the_figure():
   for text in drawn:
     box = text.get_window_extent()
     assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text.get_text()
+
+
+@pytest.mark.parametrize('pixels', ['few colours', 'photograph', 'transparent'])
+def test_images_of_svg_files_keep_their_pixels(pixels, tmp_path):
+  generator = np.random.default_rng(0)
+  image = generator.integers(0, 256, (20, 30, 4), np.uint8)
+  if pixels != 'transparent':
+    image[..., 3] = 255
+  if pixels == 'few colours':
+    image = image[:2, :3].repeat(10, 0).repeat(10, 1)
+  figure = matplotlib.figure.Figure((2, 2))
+  figure.subplots().imshow(image)
+  figures.save_svg(figure, tmp_path / 'picture.svg')
+  text = (tmp_path / 'picture.svg').read_text(encoding='utf-8')
+  (encoded,) = re.findall(r'data:image/png;base64,([A-Za-z0-9+/=]+)', text)
+  found = PIL.Image.open(io.BytesIO(base64.b64decode(encoded)))
+  assert (found.mode == 'P') == (pixels == 'few colours')
+  np.testing.assert_array_equal(np.asarray(found.convert('RGBA')), image)

@@ -258,7 +258,7 @@ def of_config(file):
   return exports.Network(file.stem, 0, model, kept, built.config)
 
 
-@pytest.mark.parametrize('precision', ['float16', 'int8'])
+@pytest.mark.parametrize('precision', ['int16', 'int8'])
 def test_rounded_weights_and_their_difference(precision, monkeypatch):
   monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
   monkeypatch.setattr(page_network, 'TOLERANCE', 1)
@@ -280,7 +280,7 @@ def test_rounded_weights_and_their_difference(precision, monkeypatch):
   assert 0 < described['difference'] < 0.1
 
 
-def test_float16_is_not_used_where_it_changes_a_probability(monkeypatch):
+def test_16_bits_are_not_used_where_they_change_a_probability(monkeypatch):
   monkeypatch.setattr(page_network, 'MOST_FLOAT32', 0)
   monkeypatch.setattr(page_network, 'TOLERANCE', 1e-9)
   described = page_network.description(NETWORKS['vectors'](), np.ones((1, 5), np.float32))
@@ -288,7 +288,7 @@ def test_float16_is_not_used_where_it_changes_a_probability(monkeypatch):
 
 
 def test_weights_of_8_bits_are_rounded_by_output_channel():
-  values, scale = page_network.quantised(np.float32([[1.27, 0, 0], [-0.64, 0, -254]]))
+  values, scale = page_network.quantised(np.float32([[1.27, 0, 0], [-0.64, 0, -254]]), 'int8')
   np.testing.assert_array_equal(values, [[127, 0, 0], [-64, 0, -127]])
   np.testing.assert_allclose(scale, [0.01, 1, 2], rtol=1e-6)
 

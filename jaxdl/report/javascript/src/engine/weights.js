@@ -6,8 +6,8 @@
  * @typedef {object} Stored
  * @property {number} offset in bytes
  * @property {number[]} shape
- * @property {'float32' | 'float16' | 'int8'} type
- * @property {number} [scale] of int8: offset of the factors [last axis], float32
+ * @property {'float32' | 'int16' | 'int8'} type
+ * @property {number} [scale] of integers: offset of the factors [last axis], float32
  */
 
 /**
@@ -24,20 +24,10 @@ export function decode(base64) {
 /** @type {Record<string, (view: DataView, place: number) => number>} */
 const READ = {
   float32: (view, place) => view.getFloat32(4 * place, true),
-  float16: (view, place) => half(view.getUint16(2 * place, true)),
+  int16: (view, place) => view.getInt16(2 * place, true),
   int8: (view, place) => view.getInt8(place),
 };
-const BYTES = { float32: 4, float16: 2, int8: 1 };
-
-/** The number of a half-precision float, given by its 16 bits. */
-export function half(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
+const BYTES = { float32: 4, int16: 2, int8: 1 };
 
 /**
  * Reads an array.
@@ -53,7 +43,7 @@ export function read(view, stored, Float) {
   const first = offset / BYTES[type];
   const data = new Float(count);
   for (let index = 0; index < count; index++) data[index] = READ[type](view, first + index);
-  if (type === 'int8') {
+  if (type !== 'float32') {
     const channels = shape.at(-1);
     const factors = read(view, { offset: stored.scale, shape: [channels], type: 'float32' }, Float);
     for (let index = 0; index < count; index++) data[index] *= factors.data[index % channels];
