@@ -16,7 +16,7 @@ def get_config():
   config.seed = 0
   config.cpu_devices = 2
   config.task = 'classify'
-  config.train_for = '600 steps'
+  config.train_for = '1 epoch'
   config.log_every = '50 steps'
   config.evaluate_every = '50 steps'
   config.checkpoint_every = '300 steps'
@@ -26,7 +26,7 @@ def get_config():
     batch_size=64,
     scale='unit',
     layout='image',
-    splits=dict(train='train[:58000]', validation='train[58000:]', test='test'),
+    splits=dict(train='train[:38400]', validation='train[58000:]', test='test'),
   )
   config.model = dict(
     name='cnn',

@@ -66,6 +66,7 @@ def test_generate_feeds_the_prime_character_by_character():
   assert found != sum(blocks[1:], [])[:12], 'feeding blocks must give another text'
 
 
+@pytest.mark.slow
 def test_generate_depends_on_the_seed_not_on_other_primes():
   sampled = sampling.generate(MODEL, VARIABLES, PRIMES, length=20, temperature=1.5, seed=3)
   np.testing.assert_array_equal(

@@ -162,6 +162,7 @@ def test_an_average_of_parameters_is_the_imported_ones(config, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, found.params, found.average)
 
 
+@pytest.mark.slow
 def test_the_page_imports_in_python(small, tmp_path, monkeypatch):
   source = PAGE.partition('```python\n')[2].partition('```')[0]
   monkeypatch.chdir(tmp_path)

@@ -116,6 +116,7 @@ def test_platforms_no_module_requires_posix():
     assert not used, f'{file}: {used}'
 
 
+@pytest.mark.slow
 def test_platforms_lock_ends_with_its_process(tmp_path):
   run = tmp_path / 'run'
   holder = subprocess.Popen(

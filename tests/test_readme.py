@@ -347,6 +347,7 @@ def test_readme_trains_on_a_table(folder):
   assert len(found['found']) == 178
 
 
+@pytest.mark.slow
 def test_readme_trains_an_lstm_on_own_digits(folder):
   random = np.random.default_rng(0)
   for number in range(60):
@@ -389,6 +390,7 @@ def test_readme_calls_an_analysis_from_python(folder, small):
 
 
 @pytest.mark.skipif(not hasattr(jaxdl, 'read_config'), reason='jaxdl has no public functions')
+@pytest.mark.slow
 def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, capsys):
   """Runs the code of the docs on fewer images."""
   read_config = jaxdl.read_config

@@ -75,6 +75,7 @@ def test_status_time_left_includes_evaluations(small, tmp_path):
     assert status.read(tmp_path)['seconds_left'] == 8 * 30 / 4
 
 
+@pytest.mark.slow
 def test_status_of_a_language_model_counts_characters(small_text, tmp_path):
   loop.train(experiment.build({**small_text, 'train_for': '4 steps'}, 'small'), tmp_path)
   with run_folder.locked(

@@ -44,11 +44,11 @@ def of_run(record: Run, *, pictures: bool = True, most: int | None = None) -> di
   if 'dataset' not in record.config or not has_network:
     return None
   found = network.of_run(record, exact=most is not None)
-  kind = _kind(record.config)
-  if 'reason' not in found and not kind:
-    found = {'reason': 'Inputs of this kind cannot be given in the page.'}
   if 'reason' in found:
     return {'kind': 'none', 'reason': found['reason']}
+  kind = _kind(record.config)
+  if not kind:
+    return {'kind': 'none', 'reason': 'Inputs of this kind cannot be given in the page.'}
   described = found['network']
   shown = examples.of_run(record, most) if pictures else None
   return {

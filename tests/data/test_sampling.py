@@ -28,6 +28,7 @@ def config(steps=60, task='classify', **keys):
   )
 
 
+@pytest.mark.slow
 def test_balanced_sampling_finds_the_rare_class(tmp_path):
   """180 and 6 examples: without it, no example of the rare class is recognised."""
   data, test = {'train': points(0, (180, 6))}, points(1, (50, 20))

@@ -48,6 +48,7 @@ def test_autoencoder_can_overfit_rotated_digits(small_autoencoder):
   assert float(history['mse'][-20:].sum() / history['count'][-20:].sum()) < 0.04
 
 
+@pytest.mark.slow
 def test_run_reports_mse_and_lists_the_code_layer(small_autoencoder, tmp_path):
   built = experiment.build(small_autoencoder, 'autoencoder')
   assert {row['name']: row['output'] for row in built.layers}['code'] == [6]

@@ -224,6 +224,7 @@ def sequences(lengths, steps, padding):
   slow_after(1, [dict(name='cnn', layers=MASKED), *RECURRENT]),
   ids=['cnn', 'rnn', 'gru', 'lstm'],
 )
+@pytest.mark.slow
 def test_padding_changes_no_output_and_has_no_gradient(section):
   model, lengths = models.build({**section, 'masked': True}), (12, 9, 7)
   inputs = sequences(lengths, 12, 0)

@@ -30,6 +30,7 @@ def random_text(batch=2, length=8, seed=0):
     ),
   ],
 )
+@pytest.mark.slow
 def test_carried_state_across_two_steps_equals_one_step(cell, embedding):
   model = models.build({**SECTION, 'cell': cell, 'embedding': embedding})
   characters = random_text()

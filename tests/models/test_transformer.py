@@ -91,7 +91,7 @@ def test_products_of_rotated_vectors_depend_on_their_distance():
   np.testing.assert_allclose(turned[1][jnp.array([1, 4])], rotation @ pair, rtol=1e-5)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', slow_after(1, list(KINDS)))
 def test_gradients_match_finite_differences(kind):
   """Covers all parameters, with keys and values of earlier characters, dropout and padding."""
   with jax.enable_x64(True):
@@ -116,7 +116,8 @@ def test_gradients_match_finite_differences(kind):
     )
 
 
-@pytest.mark.parametrize('kind', slow_after(1, list(KINDS)))
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.slow
 def test_the_reference_and_the_analyses_equal_the_model(kind):
   section = {**SECTION, 'layers': 2, **KINDS[kind]}
   with jax.enable_x64(True):

@@ -174,6 +174,7 @@ def test_first_feature_maps_are_drawn_at_each_evaluation(small_cnn):
       np.testing.assert_allclose(tile, (values - values.min()) / np.ptp(values) * 255, atol=1)
 
 
+@pytest.mark.slow
 def test_autoencoder_images_are_the_same_at_each_evaluation(small_autoencoder):
   """Targets, inputs and reconstructions of the first eight validation images, with white frames."""
   built, board = experiment.build(small_autoencoder, 'small'), Board()

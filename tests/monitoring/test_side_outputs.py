@@ -59,25 +59,23 @@ def own_config(small, monkeypatch, *, channels=1, side=(8, 8), classes=('a', 'b'
 
 @pytest.mark.parametrize(
   'unusual',
-  slow_after(
-    1,
-    [
-      dict(classes=(0, 1, 2)),
-      dict(classes=list(np.arange(3))),
-      dict(classes=np.array(['x', 'y', 'z'])),
-      dict(classes=(b'x', None, 2.5)),
-      dict(channels=2),
-      dict(channels=4),
-      dict(channels=7),
-      dict(side=(1, 1), channels=2),
-      dict(side=(1, 300)),
-      dict(side=(300, 1), channels=3),
-      dict(classes=('only',)),
-    ],
-  ),
+  [
+    dict(classes=(0, 1, 2)),
+    dict(classes=list(np.arange(3))),
+    dict(classes=np.array(['x', 'y', 'z'])),
+    dict(classes=(b'x', None, 2.5)),
+    dict(channels=2),
+    dict(channels=4),
+    dict(channels=7),
+    dict(side=(1, 1), channels=2),
+    dict(side=(1, 300)),
+    dict(side=(300, 1), channels=3),
+    dict(classes=('only',)),
+  ],
   ids=str,
 )
 @pytest.mark.usefixtures('unchecked_types')
+@pytest.mark.slow
 def test_unusual_arrays_are_trained_and_drawn(
   unusual, small, monkeypatch, config_file, tmp_path, capsys
 ):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import BN_CNN, SMALL
+from helpers import BN_CNN, SMALL, slow_after
 
 import jaxdl
 from jaxdl import figures
@@ -126,11 +126,14 @@ def test_colour_images_are_converted_as_in_evaluation(small_cnn, tmp_path):
 @pytest.mark.parametrize(
   'keys',
   [
-    dict(fit='area'),
     dict(fit='pad', background=[200, 30, 90], color='gray', layout='rows', scale='symmetric'),
-    dict(fit='stretch', color='gray', augment=[dict(kind='shift', pixels=1)]),
+    pytest.param(dict(fit='area'), marks=pytest.mark.slow),
+    pytest.param(
+      dict(fit='stretch', color='gray', augment=[dict(kind='shift', pixels=1)]),
+      marks=pytest.mark.slow,
+    ),
   ],
-  ids=['area', 'pad gray rows', 'stretch gray'],
+  ids=['pad gray rows', 'area', 'stretch gray'],
 )
 def test_photographs_are_prepared_as_in_evaluation(keys, small, small_cnn, tmp_path):
   folder = tmp_path / 'photographs'
@@ -174,7 +177,7 @@ def looks(keys):
   return {key: keys[key] for key in ('fit', 'background', 'color') if key in keys}
 
 
-@pytest.mark.parametrize('fit', ['crop', 'area', 'pad', 'stretch'])
+@pytest.mark.parametrize('fit', slow_after(1, ['pad', 'crop', 'area', 'stretch']))
 def test_arrays_of_other_shapes_are_fitted_as_in_evaluation(fit, small_cnn, tmp_path):
   """Odd margins, in arrays and in files."""
   random = np.random.default_rng(0)

@@ -189,6 +189,7 @@ def test_the_importance_of_features_and_every_analysis(trained, capsys):
   assert "run.predict('table.csv')" in (folder / 'run/card.md').read_text(encoding='utf-8')
 
 
+@pytest.mark.slow
 def test_a_regression_of_two_columns(tmp_path):
   columns = {**COLUMNS, 'mass': [str(10 * float(value)) for value in COLUMNS['length']]}
   file = write(tmp_path / 'a.csv', columns)

@@ -101,6 +101,7 @@ def test_predict_writes_a_table(trained, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures('unchecked_types')
+@pytest.mark.slow
 def test_errors_are_shown_in_the_report(trained, capsys):
   folder, run = trained
   assert analyze.main(['analyze', str(folder), '--only=errors,numpy,statistics']) == 0

@@ -119,6 +119,7 @@ def test_page_of_a_dead_trainer_stops_reloading(tab, tmp_path):
   wait(tab, "document.querySelector('.live .state').textContent", 'training, step 10 of 1,200')
 
 
+@pytest.mark.slow
 def test_pause_stops_the_reloading(tab, tmp_path):
   run = training_run(tmp_path / 'run')
   visit(tab, write(run, 8, every=1.0))

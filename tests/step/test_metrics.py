@@ -38,7 +38,7 @@ def test_one_entry_adds_a_metric_everywhere(small, tmp_path, monkeypatch, capsys
   page.write([tmp_path / 'run'], tmp_path / 'report.html')
   html = (tmp_path / 'report.html').read_text()
   assert f'<th scope="row">test confidence</th><td class="number">{formatted}</td>' in html
-  assert '<figcaption>confidence (%) by step' in html
+  assert '<figcaption><h3>confidence (%)</h3>' in html
 
   member = members.Member(
     label='one',

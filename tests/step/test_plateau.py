@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import slow_after, state_of
+from helpers import state_of
 
 from jaxdl.runs import checkpoint
 from jaxdl.step import plateau
@@ -174,7 +174,8 @@ def test_resumed_plateau_equals_uninterrupted_bit_for_bit(
 
 
 @pytest.mark.usefixtures('given_losses')
-@pytest.mark.parametrize('stop', slow_after(1, [None, 7]))
+@pytest.mark.parametrize('stop', [None, 7])
+@pytest.mark.slow
 def test_early_stopping_finishes_the_run_for_good(stop, short_config, tmp_path, capsys):
   built = experiment.build({**short_config, 'early_stopping': '4 steps'}, 'small')
   if stop:

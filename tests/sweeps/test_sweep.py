@@ -178,6 +178,7 @@ def trained_separately(config, count):
   'kind',
   ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))],
 )
+@pytest.mark.slow
 def test_sweep_member_equals_a_separate_run(kind, in_turn, request, monkeypatch):
   """Parameters after 50 steps agree within 1e-4, although seed, learning rate, L2 strength and
   dropout rate differ. The members of a device run one after another, as on a CPU, or at once, as

@@ -39,6 +39,7 @@ def test_exponential_schedule_has_equal_factors():
     schedules.exponential(5, 1, final=0)
 
 
+@pytest.mark.slow
 def test_find_rate_finds_a_rate_that_learns_and_writes_nothing(small, tmp_path, monkeypatch):
   """The network learns with the suggested rate, and not with the lowest one."""
   monkeypatch.chdir(tmp_path)

@@ -168,6 +168,7 @@ def test_a_run_on_a_file_resumes_and_is_evaluated_to_the_bit(tmp_path):
   assert (found.split, len(found.inputs), found.images) == ('test', 9, None)
 
 
+@pytest.mark.slow
 def test_arrays_in_python_are_not_stored(tmp_path, capsys):
   """Their checksum is; analyses of examples refuse in one line, or get the arrays in a file."""
   folder, config = tmp_path / 'run', config_of(splits='60/20/20')
@@ -193,6 +194,7 @@ def test_arrays_in_python_are_not_stored(tmp_path, capsys):
   assert result(capsys)['failed'] == {}
 
 
+@pytest.mark.slow
 def test_every_analysis_of_vectors_is_made_or_left_out(tmp_path, capsys):
   np.savez(tmp_path / 'a.npz', x=SEQUENCES, y=Y, lengths=LENGTHS)
   jaxdl.train(config_of(file=str(tmp_path / 'a.npz')), tmp_path / 'run')

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
+from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 from training_helpers import train_together
 
 from jaxdl.analysis import weights
@@ -75,7 +75,8 @@ class Crash(BaseException):
   """Ends a run at once: an Exception in a callback is only a warning."""
 
 
-@pytest.mark.parametrize('together', slow_after(1, [False, True]), ids=['separate', 'together'])
+@pytest.mark.parametrize('together', [False, True], ids=['separate', 'together'])
+@pytest.mark.slow
 def test_resume_between_logs_records_the_uninterrupted_values(together, small, tmp_path):
   """A crash at step 5, after a checkpoint at step 3.
 
@@ -146,6 +147,7 @@ def test_resume_refuses_a_run_of_another_config(small, tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_resume_before_the_first_step_accepts_another_config(small, tmp_path, monkeypatch):
   monkeypatch.setattr(chunks, 'first_state', lambda *_: 1 / 0)
   with pytest.raises(ZeroDivisionError):
@@ -196,6 +198,7 @@ def test_resume_without_a_seed_uses_seed_0(small, tmp_path, capsys):
     loop.train(experiment.build({**small, 'seed': 1}, 'small'), tmp_path)
 
 
+@pytest.mark.slow
 def test_resume_accepts_older_runs_with_fewer_data_facts(small, tmp_path, capsys):
   loop.train(experiment.build({**small, 'train_for': '4 steps'}, 'small'), tmp_path)
   file = tmp_path / 'config.json'

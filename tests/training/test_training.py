@@ -129,6 +129,7 @@ def test_single_batch_can_be_overfitted(small, small_cnn):
     assert last < 0.25 < 1.5 < first, config['model']['name']
 
 
+@pytest.mark.slow
 def test_plain_flax_module_needs_no_batch_arguments(small, small_text, monkeypatch, tmp_path):
   """The module accepts only inputs: no device axis, no mask, and no stream state for text."""
 
@@ -184,6 +185,7 @@ def test_plain_flax_module_needs_no_batch_arguments(small, small_text, monkeypat
   assert np.isfinite(text['validation_loss'])
 
 
+@pytest.mark.slow
 def test_parameter_average_follows_its_recursion(small):
   """average += (1 − decay)(parameters − average), with decay at most (1 + step) / (10 + step). The
   parameters are the same as without.

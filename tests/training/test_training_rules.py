@@ -19,7 +19,8 @@ OTHERS = [  # than the config `all_rules` has
 ]
 
 
-@pytest.mark.parametrize('augment', [[], pytest.param(OTHERS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('augment', [[], OTHERS])
+@pytest.mark.slow
 def test_a_run_with_all_rules_resumes_bit_for_bit(augment, all_rules, tmp_path):
   """It stops in the second epoch (of 4 steps), between two changes of the slow weights."""
   all_rules['data']['augment'] = augment + all_rules['data']['augment']

@@ -46,6 +46,7 @@ def given_accuracies(monkeypatch):
 
 
 @pytest.mark.usefixtures('given_accuracies')
+@pytest.mark.slow
 def test_checkpoint_rate_and_end_follow_the_metric(watching, tmp_path, capsys):
   """The accuracy is highest at step 4: the rate is cut at step 8, and 4 is the best checkpoint.
 

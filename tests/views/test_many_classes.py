@@ -337,6 +337,7 @@ EXHAUSTED = RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes
   ],
   ids=['memory', 'device', 'other'],
 )
+@pytest.mark.slow
 def test_failing_part_of_an_analysis_does_not_affect_others(
   error, message, run, monkeypatch, capsys
 ):
