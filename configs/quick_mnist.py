@@ -2,10 +2,9 @@
 
     python -m jaxdl.main --config=configs/quick_mnist.py
 
-It is not one of the reports' experiments. It reaches a test accuracy of 97.68 % (seed 0) on all
-10,000 test images, and more than 95 % after 200 of its 600 steps, less than 40 s after the start.
-The command took 77 s, 58 s of processor time. Measured on 2 cores of an Intel Xeon, 2026-11-30,
-while another program used one of the cores.
+It is not one of the reports' experiments. It reaches a test accuracy of 97.78 % (seed 0) on all
+10,000 test images, and more than 95 % after 150 of its 580 steps. The command took 50 s, 78 s of
+processor time, on 2 cores of an Intel Xeon (2026-11-30).
 """
 
 import ml_collections
@@ -23,10 +22,10 @@ def get_config():
   config.data = dict(
     name='mnist',
     source='auto',
-    batch_size=64,
+    batch_size=100,
     scale='unit',
     layout='image',
-    splits=dict(train='train[:38400]', validation='train[58000:]', test='test'),
+    splits=dict(train='train[:58000]', validation='train[58000:]', test='test'),
   )
   config.model = dict(
     name='cnn',
