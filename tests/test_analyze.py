@@ -11,7 +11,7 @@ import shutil
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import SMALL, last_json, run_child
+from helpers import SMALL, last_json, run_child, slow_after
 
 import jaxdl
 from jaxdl import analyze, predict
@@ -34,9 +34,7 @@ KINDS = {  # fixture → kind of its model
 }
 
 
-@pytest.fixture(
-  params=['small', 'small_text', pytest.param('small_autoencoder', marks=pytest.mark.slow)]
-)
+@pytest.fixture(params=slow_after(1, ['small', 'small_text', 'small_autoencoder']))
 def run(request, tmp_path):
   """(folder of a trained run, kind of its model)."""
   config = request.getfixturevalue(request.param)
@@ -206,6 +204,7 @@ def test_analyze_shows_the_recorded_weights_over_training(tmp_path):
   assert list(network.over_training(tmp_path)) == [], 'both evaluations must be of one network'
 
 
+@pytest.mark.slow
 def test_analyze_compares_weights_with_another_run(trained, tmp_path):
   workdir, _ = trained
   other = tmp_path / 'stronger'
@@ -507,6 +506,7 @@ def test_analyze_finds_moved_photographs(photograph_config, tmp_path, monkeypatc
   )
 
 
+@pytest.mark.slow
 def test_analyze_reads_prepared_photographs(photograph_config, tmp_path, monkeypatch):
   pytest.importorskip('tensorflow')
   version, _ = prepare.prepare('image_folder', raw='photos', data_dir='tfds')

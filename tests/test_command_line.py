@@ -947,6 +947,7 @@ def test_bad_input_exits_with_code_1():
   )
 
 
+@pytest.mark.slow
 def test_bad_input_nan_error_names_the_step_and_the_fix(small, config_file, tmp_path, run_here):
   small['optimizer']['learning_rate'] = 1e38
   code, _, lines = run_here(f'--config={config_file(small)}', f'--workdir={tmp_path / "run"}')

@@ -59,6 +59,7 @@ def photographs(folder):
   [WITHOUT_TENSORFLOW, pytest.param({}, marks=pytest.mark.slow)],
   ids=['without_tensorflow', 'with_tensorflow'],
 )
+@pytest.mark.slow
 def test_import_function_is_not_replaced_during_training(
   environment, small_cnn, config_file, tmp_path
 ):

@@ -125,6 +125,7 @@ def test_mutants_do_not_depend_on_formatting():
 
 
 @pytest.mark.parametrize('file', TESTS)
+@pytest.mark.slow
 def test_mutants_compile_and_differ_from_the_source(file):
   source = (ROOT / 'jaxdl' / file).read_text()
   found = mutants_of(file)

@@ -212,6 +212,7 @@ def scores_with_raised_channel(model, variables, images, labels, channel, step):
   return np.asarray(logits)[np.arange(len(labels)), labels]
 
 
+@pytest.mark.slow
 def test_grad_cam_with_average_pooling_is_class_activation_map():
   layers = (
     dict(kind='conv', features=4, kernel=3),

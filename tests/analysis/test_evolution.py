@@ -61,6 +61,7 @@ def save_checkpoints(workdir, steps, keep_every=1):
       )
 
 
+@pytest.mark.slow
 def test_evolution_maps_back_the_largest_output_per_checkpoint(tmp_path):
   save_checkpoints(tmp_path, [2, 4, 7])
   images = np.random.default_rng(0).random((6, 8, 8, 1)).astype(np.float32)

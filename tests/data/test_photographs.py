@@ -293,6 +293,7 @@ def build(folder, monkeypatch, steps, **keys):
     pytest.param(7, {}, marks=pytest.mark.slow),
   ],
 )
+@pytest.mark.slow
 def test_resumed_run_equals_uninterrupted_bit_for_bit(folder, monkeypatch, tmp_path, stop, keys):
   """Two epochs of 6 steps, stopped in the middle of the first or of the second."""
   built = build(folder, monkeypatch, 12, **keys)

@@ -207,7 +207,13 @@ def export(made, format, folder):
 
 
 @pytest.mark.parametrize('name', NETWORKS)
-@pytest.mark.parametrize('format', exports.FORMATS)
+@pytest.mark.parametrize(
+  'format',
+  [
+    pytest.param(format, marks=[pytest.mark.slow] if format == 'keras' else [])
+    for format in exports.FORMATS
+  ],
+)
 def test_exported_outputs_equal_jaxdl(format, name, tmp_path, request):
   if format in ('stablehlo', 'safetensors') and name not in QUICK:
     pytest.skip('this format has no code for individual layers')

@@ -325,6 +325,7 @@ else:
   return homes, run
 
 
+@pytest.mark.slow
 def test_tpu_pod_installs_trains_and_stops_on_every_worker(two_workers, tmp_path):
   homes, run = two_workers
   gcloud, process = run(f"""print('training', flush=True)

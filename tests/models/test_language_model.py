@@ -147,6 +147,7 @@ def test_bits_per_character_of_uniform_and_certain_predictions():
   )
 
 
+@pytest.mark.slow
 def test_evaluation_in_steps_equals_evaluation_of_full_streams(small_text):
   """Eight streams of 37 or 38 characters, in steps of 9 and each stream at once."""
   built = experiment.build(small_text, 'text')

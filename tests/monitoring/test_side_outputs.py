@@ -140,7 +140,7 @@ def warnings(capsys):
 @pytest.mark.parametrize(
   ('where', 'name', 'raises', 'warning'),
   slow_after(
-    3,
+    2,
     [
       (
         samples,
@@ -266,7 +266,8 @@ def test_failed_output_is_skipped_and_named_once(capsys, monkeypatch):
   assert capsys.readouterr().err == 'warning: a picture left out: out of memory\n'
 
 
-@pytest.mark.parametrize('together', slow_after(1, ['always', 'never']))
+@pytest.mark.parametrize('together', ['always', 'never'])
+@pytest.mark.slow
 def test_sweep_is_trained_although_its_pictures_fail(
   together, small, config_file, monkeypatch, tmp_path, capsys
 ):

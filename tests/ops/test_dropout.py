@@ -47,6 +47,7 @@ def test_neighbouring_keys_are_independent(key):
   assert_independent(bits(), bits(key))
 
 
+@pytest.mark.slow
 def test_bits_are_uniform_and_collide_at_the_expected_rate():
   values = bits(examples=1024, count=1024).ravel()
   ones = (values[:, None] >> np.arange(32, dtype=np.uint32) & 1).mean(0)

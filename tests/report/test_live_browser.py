@@ -106,6 +106,7 @@ def test_page_reloads_and_keeps_its_place(tab, tmp_path):
   assert tab.console == []
 
 
+@pytest.mark.slow
 def test_page_of_a_dead_trainer_stops_reloading(tab, tmp_path):
   run = training_run(tmp_path / 'run')
   visit(tab, write(run, 8))

@@ -189,6 +189,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(here, tmp_path):
       np.testing.assert_array_equal(resumed.params[name][key], value)
 
 
+@pytest.mark.slow
 def test_the_commands_execute_own_code_of_a_run(here, capsys):
   assert command.run(analyze.main, ['analyze', str(here / 'run'), '--only=errors']) == 0
   assert 'MeanRow on mnist' in (here / 'run/report.html').read_text()

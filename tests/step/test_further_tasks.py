@@ -120,6 +120,7 @@ def test_label_loss_and_metrics_equal_scikit_learn():
   assert found['roc_auc'] == pytest.approx(reference.roc_auc_score(SETS, LOGITS))
 
 
+@pytest.mark.slow
 def test_metrics_of_classes_equal_scikit_learn():
   task = tasks.measuring(tasks.classify, FURTHER, N)
   found = summed(task, LOGITS, label=LABELS)

@@ -308,6 +308,7 @@ def test_damaged_journal_lines_are_removed_on_resume(small, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_diverging_run_is_reported_and_others_finish(small, tmp_path):
   """The diverging run is reported, and the other one is trained to its end."""
   small['optimizer'] = dict(name='sgd', learning_rate=1e-2)

@@ -111,6 +111,7 @@ def test_the_layer_table_counts_shared_and_free_parameters_once():
   assert table.output_shape(model, (4, 28)) == [5]
 
 
+@pytest.mark.slow
 def test_layers_of_own_code_and_of_flax_in_a_list(config, tmp_path):
   (tmp_path / 'gain.py').write_text(
     'import flax.linen as nn\n\nclass Gain(nn.Module):\n  by: float\n\n'

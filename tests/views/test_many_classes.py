@@ -366,6 +366,7 @@ def test_failing_part_of_an_analysis_does_not_affect_others(
   assert (run / 'report.html').is_file()
 
 
+@pytest.mark.slow
 def test_unwritable_figure_does_not_affect_others(run, monkeypatch, capsys):
   save = figures.save
 
