@@ -113,6 +113,14 @@ def checksums_of_large_arrays_are_computed_once():
 
 
 @pytest.fixture(autouse=True, scope='session')
+def one_device():
+  """Starts JAX on one device, before a config with `cpu_devices` changes the number for later tests."""
+  import jax
+
+  jax.devices()
+
+
+@pytest.fixture(autouse=True, scope='session')
 def small_pictures():
   """Writes pictures with fewer pixels, which takes half the time."""
   from jaxdl.figures import output

@@ -63,6 +63,7 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m pytest': '.ci/run',
   'python -m jaxdl.data prepare cifar10 --from=downloads/cifar-10-batches-bin': 'test_prepare.py',
   'python -m jaxdl': 'test_command_line.py',
+  'python -m jaxdl.analyze runs/from_python --folder=arrays.npz': 'test_own_data.py',
   'python -c "import jax; print(jax.default_backend(), jax.devices())"': 'JAX alone',
   'python -m jaxdl.data prepare image_folder --from=DIR': 'test_image_folder.py',
   PHOTOGRAPHS: 'the test below',

@@ -197,7 +197,7 @@ def flat(values: np.ndarray, name: str) -> np.ndarray:
 
 def _label(subject, place, explained):
   """The truth of an image and, if it differs, what is explained."""
-  true = subject.caption(place)
+  true = subject.caption(int(place))
   if subject.kind == 'regressor' or true == subject.classes[explained]:
     return true
   return f'{true}\n→ {subject.classes[explained]}'
