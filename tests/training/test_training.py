@@ -43,7 +43,7 @@ PARAMETERS = {  # config → (total, non-trainable)
 }
 FIRST_LOSS = {  # bounds near ln 10, ln 65 or the mean square of the ink
   'classify': (2.0, 3.5),
-  'next_char': (4.0, 4.4),
+  'next_char': (4.0, 4.8),
   'reconstruct': (0.04, 0.5),
 }
 CHEAP = {'lstm_mnist'}
