@@ -134,7 +134,8 @@ def test_every_analysis_that_fits_is_made(trained, capsys):
   assert analyze.main(['analyze', str(folder), '--images=8']) == 0
   captured = capsys.readouterr()
   left_out = [line for line in captured.out.splitlines() if 'left out' in line]
-  assert len(left_out) == 1 and 'importance: left out, the inputs have no named' in left_out[0]
+  assert len(left_out) == 1
+  assert 'importance: left out, the inputs have no named columns' in left_out[0]
   assert list(last_json(captured.out)['analyses']) == [
     'filters',
     'activations',
