@@ -144,7 +144,7 @@ def test_an_analysis(folder):
   with np.load(folder / 'runs/mean_state/analysis/certainty.npz') as arrays:
     assert arrays['probability'].shape == (100,)
   html = (folder / 'runs/mean_state/report.html').read_text()
-  assert 'The probability of the predicted class of every example</figcaption>' in html
+  assert '<h3>The probability of the predicted class of every example</h3>' in html
   errors = html[html.index('Errors</h2>') :]
-  assert 'class of every example</figcaption>' in errors
+  assert 'class of every example</h3>' in errors
   assert '--view=views.py:certainty' in html
