@@ -52,18 +52,18 @@ def test_one_file_adds_an_analysis(small, package, tmp_path):
   assert done.returncode == 0, done.stderr
   assert 'spread: how large the biases are, ' in done.stdout
   analyses = last_json(done.stdout)['analyses']
-  assert analyses == {'spread': [f'spread_of_logits.{kind}' for kind in ('png', 'npz', 'json')]}
+  assert analyses == {
+    'spread': [f'spread_of_logits.{kind}' for kind in ('png', 'svg', 'npz', 'json')]
+  }
   html = (workdir / 'report.html').read_text()
   assert '<h2 id="biases">Biases</h2>' in html
-  assert '<figcaption>The biases of logits. High is large</figcaption>' in html
+  assert '<h3>The biases of logits</h3>' in html
   assert '<p class="remark">At most ' in html
   assert f'analyze {workdir} --only=spread<' in html
   plain = run_child('-m', 'jaxdl.report', workdir)
   assert plain.returncode == 0, plain.stderr
   html = (workdir / 'report.html').read_text()
-  assert '<figcaption>spread of logits</figcaption>' in html, (
-    'without the file, the caption is not the name'
-  )
+  assert '<h3>spread of logits</h3>' in html, 'without the file, the caption is not the name'
   assert '<h2 id="other-analyses">' in html
 
 
