@@ -13,7 +13,7 @@ import shutil
 import numpy as np
 import PIL.Image
 import pytest
-from helpers import ROOT, slow_after
+from helpers import ROOT
 from ml_collections import ConfigDict
 from test_architecture import MAY_IMPORT
 
@@ -141,9 +141,10 @@ def test_readme_every_command_is_tested():
     assert line.removeprefix('.venv/bin/') in COMMANDS, f'README no longer has {line}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('splits', 'examples'),
-  slow_after(0, [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))]),
+  [(('',), (16, 2, 2)), (('train/', 'test/'), (18, 2, 20))],
   ids=['class folders', 'no validation folder'],
 )
 def test_readme_command_trains_on_a_folder_of_photographs(folder, splits, examples):
