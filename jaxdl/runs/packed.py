@@ -259,14 +259,29 @@ def _unpack(path, target):
     ) from error
   try:
     _extract_to(path, aside / 'run')
-    if target.exists():  # damaged
-      target.rename(aside / 'damaged')
-    (aside / 'run').rename(target)
+    _move(aside / 'run', target)
   except OSError:
     if not _is_sound(target):  # if sound, another process unpacked it first
       raise
   finally:
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _move(folder, target):
+  """Moves an unpacked run to `target`, or replaces the files of `target` one by one.
+
+  No file of `target` is missing at any time, because another process may be reading it.
+  """
+  try:
+    folder.rename(target)
+  except OSError:
+    if not target.is_dir():
+      raise
+    for file in sorted(folder.rglob('*')):
+      if file.is_file():
+        place = target / file.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(place)
 
 
 def _extract_to(path, folder):

@@ -123,6 +123,21 @@ def test_packed_run_can_be_opened_concurrently(file):
   assert len(list(paths.cache('runs').iterdir())) == 1
 
 
+@pytest.mark.parametrize('damage', ['none', 'summary.json'])
+def test_packed_run_stays_readable_while_it_is_unpacked_again(file, damage):
+  cached = packed.opened(file)
+  config = (cached / 'config.json').read_text()
+  if damage != 'none':
+    (cached / damage).write_text('')
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    writing = pool.submit(lambda: [packed._unpack(file, cached) for _ in range(50)])
+    while not writing.done():
+      assert (cached / 'config.json').read_text() == config
+    writing.result()
+  assert record.load(file).summary == SUMMARY
+  assert list(cached.parent.iterdir()) == [cached], 'temporary files are left'
+
+
 def test_packed_run_is_reloaded_after_a_change(file):
   record.load(file)
   other = {**FILES, 'summary.json': json.dumps({**SUMMARY, 'parameters': 35}).encode()}
