@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
   views = {**VIEWS, **(own_views := _own_views(chosen.view))}
   if own_views and not chosen.only:
     chosen.only = ','.join(own_views)
-  wanted = chosen.only.split(',') if chosen.only else list(VIEWS)
+  wanted = chosen.only.split(',') if chosen.only else _by_default(VIEWS, VIEWS)
   looks_at_examples = any(views[name].examples for name in wanted if name in views)
   seen = subject.read(
     chosen.workdir,
@@ -130,7 +130,11 @@ def _parser(called):
     run='folder of a run; the output is written to DIR/analysis (of RUN.zip: RUN.results/analysis)',
   )
   add = parser.add_argument
-  add('--only', metavar='NAME,NAME', help='names of analyses (default: all that fit the network)')
+  add(
+    '--only',
+    metavar='NAME,NAME',
+    help='names of analyses (default: all that fit the network and take less than a minute)',
+  )
   add(
     '--view',
     action='append',
@@ -185,7 +189,7 @@ def _fitting(chosen, seen, views):
   """
   fitting = [name for name, view in views.items() if view.fits(seen.kind)]
   use = f'use some of {", ".join(fitting)}'
-  wanted = chosen.only.split(',') if chosen.only else fitting
+  wanted = chosen.only.split(',') if chosen.only else _by_default(views, fitting)
   for name in wanted:
     if name not in views:
       raise ValueError(f'--only={name} is not an analysis{meant(name, fitting)}; {use}')
@@ -205,6 +209,11 @@ def _fitting(chosen, seen, views):
         advice += f', or use some of {using}'
       raise ValueError(f'--{option} changes nothing in {", ".join(wanted)}: {advice}')
   return wanted
+
+
+def _by_default(views, names):
+  """Those of the names that are made without --only."""
+  return [name for name in names if not views[name].named_only]
 
 
 def _flags(chosen, name, view):

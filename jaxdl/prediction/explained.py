@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from jaxdl import figures
+from jaxdl.analysis import methods
 from jaxdl.analysis.units import Variables
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
 from jaxdl.models import table
-from jaxdl.views import attributions
 from jaxdl.views.view import occlusion_of
 
 PER_PICTURE = 20  # inputs in a picture
@@ -57,12 +57,10 @@ class Explainer:
     self._shape = recorded.image_shape(config)
     inputs = tuple(config['dataset']['input_shape'])
     convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
-    known = list(attributions.methods('', {}))
-    fitting = known if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
-    self.columns = _chosen(names, known, fitting)
-    self.signed = [
-      number for number, name in enumerate(self.columns) if name in attributions.SIGNED
-    ]
+    all_methods = methods.of_images('', {})
+    fitting = list(all_methods) if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
+    self.columns = _chosen(names, list(all_methods), fitting)
+    self.signed = [number for number, name in enumerate(self.columns) if all_methods[name].signed]
     self._layer = convolutions[-1] if convolutions else ''
 
   def maps(
@@ -78,15 +76,15 @@ class Explainer:
       For each input, one map per method.
     """
     occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
-    methods: dict[str, Callable] = attributions.methods(self._layer, occluded)
+    by_name = methods.of_images(self._layer, occluded)
     found = []
     for name in self.columns:
       with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # maps that are zero everywhere are visible in the picture
-        maps = methods[name](self._model, self._variables, inputs, predicted)
+        maps = by_name[name].function(self._model, self._variables, inputs, predicted)
       if inputs.ndim == 3:  # images as rows
         maps = maps.reshape(len(maps), *self._shape)
-      found.append([attributions.flat(np.asarray(one), name) for one in maps])
+      found.append(list(methods.without_channels(maps, by_name[name])))
     return [list(of_one) for of_one in zip(*found, strict=True)]
 
 

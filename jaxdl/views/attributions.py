@@ -1,14 +1,12 @@
 """Attribution analyses: the pixels on which a prediction depends."""
 
-import functools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import jax
 import numpy as np
 
 from jaxdl import figures
-from jaxdl.analysis import attribution
+from jaxdl.analysis import attribution, methods
 from jaxdl.models import table
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
@@ -36,41 +34,6 @@ EXPLAINED = {
   'multi_label': 'the logit of the most probable label',
   'regressor': 'the first target, standardised',
 }
-SIGNED = (
-  'gradient × input',
-  'integrated gradients',
-  'occlusion',
-)  # methods whose maps are summed over the channels and keep their sign
-
-
-def methods(layer: str, occluded: dict[str, Any]) -> dict[str, Callable]:
-  """The attribution methods.
-
-  Args:
-    layer: name of the layer for Grad-CAM.
-    occluded: arguments of `attribution.occlusion`.
-
-  Returns:
-    Name → function (model, variables, images, target) → maps.
-  """
-
-  def integrated_gradients(model, variables, images, target):
-    return attribution.integrated_gradients(model, variables, images, target).maps
-
-  def grad_cam(model, variables, images, target):
-    return attribution.grad_cam(model, variables, images, target, layer).upsampled
-
-  return {
-    'saliency': attribution.saliency,
-    'gradient × input': attribution.input_x_gradient,
-    'SmoothGrad': attribution.smooth_grad,
-    'guided back-propagation': attribution.guided_backprop,
-    'deconvnet': attribution.deconvnet,
-    'integrated gradients': integrated_gradients,
-    'Grad-CAM': grad_cam,
-    'guided Grad-CAM': functools.partial(attribution.guided_grad_cam, layer=layer),
-    'occlusion': functools.partial(attribution.occlusion, **occluded),
-  }
 
 
 def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -80,28 +43,31 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   the logit of the predicted class, that of the most probable label, or the first target.
   """
   places, inputs, predicted, layer = _examples(subject, choice)
+  known = methods.of_images(layer, occlusion_of(subject.inputs))
   found = {
-    name: method(subject.model, subject.variables, inputs, predicted)
-    for name, method in methods(layer, occlusion_of(subject.inputs)).items()
+    name: method.function(subject.model, subject.variables, inputs, predicted)
+    for name, method in known.items()
   }
+  flat = {name: methods.without_channels(maps, known[name]) for name, maps in found.items()}
   rows = [
-    [subject.images[place], *(flat(maps[number], name) for name, maps in found.items())]
+    [subject.images[place], *(maps[number] for maps in flat.values())]
     for number, place in enumerate(places)
   ]
   columns = ['image', *found]
+  signed = [name for name, method in known.items() if method.signed]
   labels = [_label(subject, *pair) for pair in zip(places, predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
   what = subject.kind if subject.kind in WHY else 'classifier'
   heading = (
     f'Why {WHY[what]}? Each map on its own scale, from dark to bright;\n'
-    f'{", ".join(SIGNED[:-1])} and {SIGNED[-1]}: red is evidence for it, blue against it;\n'
+    f'{", ".join(signed[:-1])} and {signed[-1]}: red is evidence for it, blue against it;\n'
     f'occlusion covers with the mean colour, Grad-CAM shows {layer}'
   )
   figure = figures.picture_rows(
     rows,
     [name.replace(' ', '\n', 1) for name in columns],
     labels=labels,
-    signed=[columns.index(name) for name in SIGNED],
+    signed=[columns.index(name) for name in signed],
     empty='nothing\npositive',
     heading=heading,
   )
@@ -113,7 +79,7 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
       'target': EXPLAINED[what],
       'layer': layer,
       'images': places,
-      'signed': list(SIGNED),
+      'signed': signed,
       'columns': columns,
       'silent': silent,
     },
@@ -124,12 +90,12 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Tests which maps hardly change when the weights are re-initialised."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
-  for name, method in methods(layer, occlusion_of(subject.inputs)).items():
+  for name, method in methods.of_images(layer, occlusion_of(subject.inputs)).items():
     # skips slow methods, and one that is the product of two others
     if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):
       continue
     found = attribution.sanity(
-      method,
+      method.function,
       subject.model,
       subject.variables,
       inputs,
@@ -183,16 +149,6 @@ def _last_with_places(subject, names):
   }
   fitting = [name for name in names if sides[name] >= PLACES]
   return fitting[-1] if fitting else max(names, key=lambda name: sides[name])
-
-
-def flat(values: np.ndarray, name: str) -> np.ndarray:
-  """Reduces the channels of a map [H, W, C] or [H, W] of a method to [H, W].
-
-  The channels of signed maps are added; of the others, the greatest magnitude is taken.
-  """
-  if values.ndim == 2:
-    return values
-  return values.sum(-1) if name in SIGNED else np.abs(values).max(-1)
 
 
 def _label(subject, place, explained):

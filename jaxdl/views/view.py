@@ -86,6 +86,7 @@ class View:
     examples: whether it uses examples; if False, it works without the data.
     pictures: whether it draws the inputs of the network as pictures. It then applies to networks
       that take images [H, W, C] only.
+    named_only: whether it takes long, so that it is made only if `--only` names it.
     slow_part: what takes most of the time, for a line before it starts; '' if nothing stands out.
     load: function () → None that imports the libraries used by `make`; it is called before several
       analyses run in threads.
@@ -100,6 +101,7 @@ class View:
   lacking: Callable[[Subject], str] = lambda subject: ''
   examples: bool = True
   pictures: bool = False
+  named_only: bool = False
   slow_part: str = ''
   load: Callable[[], None] = lambda: None
 
