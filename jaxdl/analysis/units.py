@@ -254,7 +254,19 @@ def scores(
     logits = cast(Array, model.apply(variables, inputs))
     return jnp.take_along_axis(logits, jnp.asarray(target)[:, None], axis=-1)[:, 0]
   _, found = outputs(model, variables, inputs, [target.layer])
-  output = found[target.layer]  # [B, …, C]
+  return neuron_scores(found[target.layer], target)
+
+
+def neuron_scores(output: Float[AnyArray, 'B *places C'], target: Neuron) -> Float[Array, 'B']:
+  """The output of a unit for each example (a pure function).
+
+  Args:
+    output: output of the unit's layer.
+    target: unit of the layer.
+
+  Returns:
+    one number for each example.
+  """
   channels = jnp.broadcast_to(jnp.asarray(target.channel), len(output))
   channels = channels.reshape(-1, *(1,) * (output.ndim - 1))
   channel = jnp.take_along_axis(output, channels, axis=-1)[..., 0]  # [B, …]

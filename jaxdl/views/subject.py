@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdl.config.arguments import about
 from jaxdl.data import image_folder, loading, stand_ins
-from jaxdl.data.dataset import Data
+from jaxdl.data.dataset import Data, Split
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
@@ -50,6 +50,7 @@ class Subject:
     images: [N, H, W, C] in 0..1, the inputs as pictures; None for inputs that are no pictures.
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
+    place: 'data_dir' and 'folder', as given to `read`.
   """
 
   workdir: pathlib.Path
@@ -66,6 +67,7 @@ class Subject:
   images: Any
   targets: Any
   available: int
+  place: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
@@ -194,12 +196,18 @@ def with_examples(
     available = len(split.arrays['character']) - 1
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
-  found = _text(split, wanted) if is_text else _examples(data, split, wanted)
+  found = _text(split, wanted) if is_text else examples_of(data, split, wanted)
   for kept in ('images', 'targets'):
     if found[kept] is not None:
       found[kept] = subject.seen(found[kept])
   return dataclasses.replace(
-    subject, name=data.name, split=name, classes=data.classes, available=available, **found
+    subject,
+    name=data.name,
+    split=name,
+    classes=data.classes,
+    available=available,
+    place={'data_dir': data_dir, 'folder': folder},
+    **found,
   )
 
 
@@ -375,10 +383,19 @@ def folder_classes(config: Mapping[str, Any]) -> tuple[str, ...]:
   return tuple(config['dataset']['classes'])
 
 
-def _examples(data, split, wanted):
-  """Reads the first examples of a split, batch by batch.
+def examples_of(data: Data, split: Split, wanted: int) -> dict[str, Any]:
+  """Reads the first examples of a split, batch by batch, without augmentation.
 
   Training examples are in the order of the first epoch.
+
+  Args:
+    data: the Data.
+    split: one of its splits.
+    wanted: most examples.
+
+  Returns:
+    'inputs', 'labels', 'images' and 'targets', as in `Subject`, but with the images and targets
+    scaled like the inputs.
   """
   prepare = jax.jit(lambda arrays, feed: data.prepare(split.fetch(arrays, feed)))
   parts, have = [], 0
