@@ -74,7 +74,7 @@ def pgd(
   """Projected gradient descent: many small steps within ε, from a random start.
 
   Each step moves every pixel by 2.5 ε / steps and then back to within ε of the input. The result is
-  the first wrongly classified image of each input, or the one of the greatest loss.
+  the step of the greatest loss; the input itself if no step increases its loss.
 
   Args:
     model, variables, inputs, labels, epsilon, bounds: as in `fgsm`.

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxdl.config.arguments import about
 from jaxdl.data import image_folder, loading, stand_ins
-from jaxdl.data.dataset import Data, Split
+from jaxdl.data.dataset import Data
 from jaxdl.data.photographs import copies
 from jaxdl.runs import checkpoint, format
 
@@ -21,7 +21,7 @@ OWN = {  # data sets of a user's own files → what is in the file
   'table': 'table',
   'text': 'text',
 }
-COLUMNS = ('inputs', 'target', 'label', 'value', 'image')  # of a batch, for a Subject
+COLUMNS = ('inputs', 'target', 'label', 'value', 'image', 'index')  # of a batch, for a Subject
 BYTES = 1 << 30  # most bytes of network inputs in memory
 KIND_OF_TASK = {
   'reconstruct': 'autoencoder',
@@ -50,7 +50,7 @@ class Subject:
     images: [N, H, W, C] in 0..1, the inputs as pictures; None for inputs that are no pictures.
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
-    place: 'data_dir' and 'folder', as given to `read`.
+    data_dir, folder: place of the data, as given to `read`; None for that of the training.
   """
 
   workdir: pathlib.Path
@@ -67,7 +67,8 @@ class Subject:
   images: Any
   targets: Any
   available: int
-  place: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  data_dir: str | pathlib.Path | None = None
+  folder: str | pathlib.Path | None = None
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
@@ -196,7 +197,8 @@ def with_examples(
     available = len(split.arrays['character']) - 1
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
-  found = _text(split, wanted) if is_text else examples_of(data, split, wanted)
+  found = _text(split, wanted) if is_text else _examples(data, split, wanted)
+  found.pop('index', None)
   for kept in ('images', 'targets'):
     if found[kept] is not None:
       found[kept] = subject.seen(found[kept])
@@ -206,9 +208,36 @@ def with_examples(
     split=name,
     classes=data.classes,
     available=available,
-    place={'data_dir': data_dir, 'folder': folder},
+    data_dir=data_dir,
+    folder=folder,
     **found,
   )
+
+
+def training_examples(subject: Subject, count: int) -> dict[str, Any]:
+  """Reads training examples of a run as the network sees them without augmentation.
+
+  Args:
+    subject: a network with inputs that are not texts.
+    count: maximum number of examples; fewer are read if they need more than 1 GiB.
+
+  Returns:
+    'inputs', 'labels' and 'images' as in Subject, and 'index' [N], the place of each example in the
+    training split. They are the first examples of the first epoch, so a random choice.
+
+  Raises:
+    ValueError: the data differ from those on which the network was trained.
+    OSError: the data cannot be read.
+  """
+  data = data_of_run(
+    subject.workdir, subject.config, data_dir=subject.data_dir, folder=subject.folder
+  )
+  split = data.splits['train']
+  size = math.prod(data.input_shape()) * 4
+  found = _examples(data, split, min(count, split.count, max(1, BYTES // size)))
+  if found['images'] is not None:
+    found['images'] = subject.seen(found['images'])
+  return {key: found[key] for key in ('inputs', 'labels', 'images', 'index')}
 
 
 def data_of_run(
@@ -383,19 +412,10 @@ def folder_classes(config: Mapping[str, Any]) -> tuple[str, ...]:
   return tuple(config['dataset']['classes'])
 
 
-def examples_of(data: Data, split: Split, wanted: int) -> dict[str, Any]:
-  """Reads the first examples of a split, batch by batch, without augmentation.
+def _examples(data, split, wanted):
+  """Reads the first examples of a split, batch by batch.
 
   Training examples are in the order of the first epoch.
-
-  Args:
-    data: the Data.
-    split: one of its splits.
-    wanted: most examples.
-
-  Returns:
-    'inputs', 'labels', 'images' and 'targets', as in `Subject`, but with the images and targets
-    scaled like the inputs.
   """
   prepare = jax.jit(lambda arrays, feed: data.prepare(split.fetch(arrays, feed)))
   parts, have = [], 0
@@ -419,6 +439,7 @@ def examples_of(data: Data, split: Split, wanted: int) -> dict[str, Any]:
     'labels': joined['value' if 'value' in joined else 'label'],
     'images': images,
     'targets': targets,
+    'index': joined['index'],
   }
 
 
