@@ -97,20 +97,18 @@ def pgd(
 def _attacked(model, variables, inputs, labels, epsilon, bounds, *, steps, seed):
   inputs, labels = np.asarray(inputs, np.float32), np.asarray(labels)
   if not len(inputs) or labels.shape != (len(inputs),):
-    raise ValueError(f'{len(inputs)} inputs and labels of shape {labels.shape}: give one label each')
+    raise ValueError(
+      f'{len(inputs)} inputs and labels of shape {labels.shape}: give one label each'
+    )
   if not epsilon >= 0:
     raise ValueError(f'epsilon={epsilon} is negative: use 0 or more')
-  low, high, unit = (
-    np.broadcast_to(np.float32(part), inputs.shape[1:]) for part in bounds
-  )
+  low, high, unit = (np.broadcast_to(np.float32(part), inputs.shape[1:]) for part in bounds)
   run = functools.partial(
     _steps, Fixed(model), steps, seed is not None, variables, np.stack([low, high, unit]), epsilon
   )
   keys = np.zeros((len(inputs), 2), np.uint32)
   if seed is not None:
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(
-      jax.random.PRNGKey(seed), np.arange(len(inputs))
-    )
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(inputs)))
   parts = [part for _, part in batches.in_batches(run, inputs, labels, np.asarray(keys))]
   return np.concatenate(parts)
 
@@ -128,9 +126,9 @@ def _steps(fixed, steps, from_noise, variables, bounds, epsilon, inputs, labels,
   gradient = jax.grad(lambda images: losses(images).sum())
   images = inputs
   if from_noise:
-    noise = jax.vmap(
-      lambda key, one: jax.random.uniform(key, one.shape, minval=-1, maxval=1)
-    )(keys, inputs)
+    noise = jax.vmap(lambda key, one: jax.random.uniform(key, one.shape, minval=-1, maxval=1))(
+      keys, inputs
+    )
     images = jnp.clip(inputs + radius * noise, least, greatest)
   if steps == 1 and not from_noise:
     return jnp.clip(inputs + step * jnp.sign(gradient(inputs)), least, greatest)
@@ -146,9 +144,7 @@ def _steps(fixed, steps, from_noise, variables, bounds, epsilon, inputs, labels,
   return jax.lax.scan(ascend, begun, length=steps)[0][1]
 
 
-def cross_entropy(
-  logits: Float[Array, 'B C'], labels: Integer[AnyArray, 'B']
-) -> Float[Array, 'B']:
+def cross_entropy(logits: Float[Array, 'B C'], labels: Integer[AnyArray, 'B']) -> Float[Array, 'B']:
   """Cross-entropy of each example, in nats."""
   return jax.nn.logsumexp(logits, -1) - jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
 
@@ -214,7 +210,9 @@ def robustness(
     left = np.flatnonzero(np.isinf(distance))
     if len(left):
       moved = np.array(inputs)
-      moved[left] = _of_some(pgd, model, variables, inputs, labels, left, epsilon, bounds, steps, seed)
+      moved[left] = _of_some(
+        pgd, model, variables, inputs, labels, left, epsilon, bounds, steps, seed
+      )
       wrong = ~_right(model, variables, moved, labels)
       _note(distance, examples, moved, wrong & np.isinf(distance), epsilon)
     shares['pgd'].append(np.isinf(distance).mean())

@@ -198,8 +198,7 @@ def divided(
   kept = round(count * (1 - held_out))
   if not 0 < kept < count:
     raise ValueError(
-      f'held_out={held_out} of {count} examples leaves a part empty: '
-      'use a fraction between 0 and 1'
+      f'held_out={held_out} of {count} examples leaves a part empty: use a fraction between 0 and 1'
     )
   return order[:kept], order[kept:]
 

@@ -15,7 +15,6 @@ from jaxdl.analysis import parametrisation, units
 from jaxdl.analysis.gradients import labels_of, program
 from jaxdl.analysis.units import ArrayLike, Neuron, Number, Target, Variables
 
-
 EDGE = 0.02  # least distance of a start from the bounds, as a share of the range
 
 
@@ -34,8 +33,8 @@ def maximize(
   jitter: int = 1,
   turn: Number = 0.0,
   zoom: Number = 0.0,
-  total_variation: Number = 0.0,
-  blur: Number = 0.0,
+  total_variation: ArrayLike = 0.0,
+  blur: ArrayLike = 0.0,
   diversity: Number = 0.0,
   start: ArrayLike | None = None,
   inside: ArrayLike | None = None,
@@ -45,8 +44,9 @@ def maximize(
 
   In the first half of the steps, the network sees the images shifted, rotated and scaled at random,
   another way in each step. The second half fits them to the position of the unit. Each image is the
-  best one of the second half, measured without transformations; an image that starts from a given
-  picture is never worse than it.
+  best one of the second half by its score less the regularisation, measured without
+  transformations. The score of an image that starts from a given picture is never below that of
+  the picture.
 
   Where no gradient passes through the ReLUs of a network at all, as for a unit that is off, the
   ReLUs pass the gradient that would switch units on. A unit that stays off leaves an image with
@@ -66,9 +66,10 @@ def maximize(
     jitter: most pixels of a shift; 0 for none.
     turn: greatest rotation about the middle of the image, in degrees; 0 for none.
     zoom: greatest change of the size about the middle of the image, as a share; 0 for none.
-    total_variation: weight of the sum of absolute differences between neighbouring pixels.
+    total_variation: weight of the sum of absolute differences between neighbouring pixels, a number
+      or one for each image.
     blur: weight of half the squared distance to the blurred image, whose gradient moves the image
-      towards the blurred one.
+      towards the blurred one, a number or one for each image.
     diversity: in the first half, images of the same unit are moved apart. The weight is the share
       of an image's score that it would give up for features that differ from those of the other
       images: the cosine similarity between the Gram matrices of the unit's layer.
@@ -118,7 +119,7 @@ def maximize(
     diverse=diversity > 0,
   )
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(n))
-  numbers = np.float32(list(weights.values()))
+  numbers = np.stack([np.broadcast_to(np.float32(weight), n) for weight in weights.values()], -1)
   return np.asarray(
     compiled(np.stack(begun), labels, keys, given, changing, bounds, numbers, np.float32(rate))
   )
@@ -174,19 +175,21 @@ def _ascend(
 
   def loss(parameters, step):
     images = images_of(parameters)
-    seen = jax.lax.cond(step < steps // 2, lambda: _moved(images, keys, step, moves), lambda: images)
+    seen = jax.lax.cond(
+      step < steps // 2, lambda: _moved(images, keys, step, moves), lambda: images
+    )
     values, output = score(seen)
-    objective = values - _roughness(images) @ weights[:2]
+    objective = values - (_roughness(images) * weights[:, :2]).sum(-1)
     total = -objective.sum()
     if diverse:
-      price = weights[2] * jax.lax.stop_gradient(jnp.abs(values)) * _likeness(output, target)
+      price = weights[:, 2] * jax.lax.stop_gradient(jnp.abs(values)) * _likeness(output, target)
       total += jnp.where(step < steps // 2, price.sum(), 0)
-    return total, (images, objective)
+    return total, (images, values, objective)
 
   def ascend(state, step):
     parameters, moments, best, most = state
-    updates, (images, objective) = jax.grad(loss, has_aux=True)(parameters, step)
-    better = (objective >= most) & (step >= steps // 2)
+    updates, (images, values, objective) = jax.grad(loss, has_aux=True)(parameters, step)
+    better = (values >= least) & (objective >= most) & (step >= steps // 2)
     best = jnp.where(better[:, None, None, None], images, best)
     most = jnp.where(better, objective, most)
     updates, moments = optimizer.update(updates, moments)
@@ -194,9 +197,9 @@ def _ascend(
 
   first = jnp.where(from_picture[:, None, None, None], start, middle)
   first = jnp.where(inside[..., None], jnp.clip(first, *bounds), middle)
-  most = score(first)[0] - _roughness(first) @ weights[:2]
-  most = jnp.where(from_picture, most, -jnp.inf)
-  begun = (parameters, optimizer.init(parameters), first, most)
+  least = jnp.where(from_picture, score(first)[0], -jnp.inf)
+  # A picture is kept only if no image reaches its score.
+  begun = (parameters, optimizer.init(parameters), first, jnp.full_like(least, -jnp.inf))
   (_, _, best, _), _ = jax.lax.scan(ascend, begun, jnp.arange(steps + 1))
   return best
 
@@ -290,5 +293,5 @@ def _check(shape, n, steps, low, high, **weights):
   if not np.all(np.less(low, high)):
     raise ValueError(f'low={low} is not below high={high}: give the range of the data')
   for name, weight in weights.items():
-    if weight < 0:
+    if np.min(weight) < 0:
       raise ValueError(f'{name}={weight} is negative: use 0 or more')

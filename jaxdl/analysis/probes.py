@@ -95,4 +95,3 @@ def reduced(
   total = float(np.maximum(values, 0).sum())
   explained = float(kept.sum()) / total if total else 1.0
   return vectors * scale, (test @ train.T) @ vectors * inverse, explained
-

@@ -74,7 +74,9 @@ def cka(
   """
   sizes = {len(one) for one in (*first.values(), *second.values())}
   if len(sizes) != 1:
-    raise ValueError(f'kernels of {sorted(sizes)} examples: give the same examples to both networks')
+    raise ValueError(
+      f'kernels of {sorted(sizes)} examples: give the same examples to both networks'
+    )
   own = [{name: hsic(one, one) for name, one in part.items()} for part in (first, second)]
   found = np.full((len(first), len(second)), np.nan)
   for row, (name, one) in enumerate(first.items()):

@@ -11,9 +11,11 @@ from jaxdl.analysis import maximization, units
 from jaxdl.analysis.fields import receptive_field
 from jaxdl.analysis.units import AnyArray, ArrayLike, Neuron, Variables
 
-STARTS = 4  # images of a unit that start from noise; one more starts from the real image
+STARTS = 3  # images of a unit that start from noise; one more starts from the real image
 STEPS = 256
 DIVERSITY = 0.3
+SMOOTHNESS = 2.0
+FINE_RATE = 0.1  # of images that are made pixel by pixel
 MOVES = {'jitter': 1, 'turn': 5.0, 'zoom': 0.05}  # for images of about 30 pixels
 
 
@@ -21,17 +23,19 @@ class Visualization(NamedTuple):
   """Images made for units, and the outputs of the units.
 
   Attributes:
-    images: the images; the last one of each unit starts from the real image. Pixels that the unit
-      does not see are in the middle of the range.
-    values: output of the unit for each image.
+    smooth: variants, smooth and unlike each other; the last one of each unit starts from the real
+      image. Pixels that the unit does not see are in the middle of the range.
+    strongest: the image with the greatest output, without regard to smoothness.
     real: output of the unit for the real image.
-    best: index of the made image with the greatest output.
+    smooth_values: output for each variant.
+    strongest_value: output for the strongest image; never below `real`.
   """
 
-  images: Float32[np.ndarray, 'n S H W C']
-  values: Float[np.ndarray, 'n S']
+  smooth: Float32[np.ndarray, 'n S H W C']
+  strongest: Float32[np.ndarray, 'n H W C']
   real: Float[np.ndarray, 'n']
-  best: Integer[np.ndarray, 'n']
+  smooth_values: Float[np.ndarray, 'n S']
+  strongest_value: Float[np.ndarray, 'n']
 
 
 def visualize(
@@ -47,13 +51,17 @@ def visualize(
   starts: int = STARTS,
   steps: int = STEPS,
   diversity: float = DIVERSITY,
+  smoothness: float = SMOOTHNESS,
   seed: int = 0,
 ) -> Visualization:
   """Images that excite units, from several noises and from the best real image of each unit.
 
-  Waves (`parametrisation`) are fitted by `maximization.maximize`: first under small shifts,
-  rotations and changes of size, with the images of a unit moved apart, then without either. One
-  program is compiled for all units and starts. The made and the real images are measured by the
+  Waves (`parametrisation`) are fitted by `maximization.maximize`, first under small shifts,
+  rotations and changes of size, then without. The strongest image is sought without regularisation;
+  if none exceeds the real image, as for a linear filter that a real patch matches, once more pixel
+  by pixel. The variants have a penalty on total variation, and images of a unit are moved apart.
+
+  One program is compiled for all units and starts. The made and the real images are measured by the
   same program, so that equal images have equal outputs.
 
   Args:
@@ -69,6 +77,8 @@ def visualize(
     starts: images of each unit that start from noise.
     steps: as in `maximize`.
     diversity: as in `maximize`.
+    smoothness: weight of the total variation of the variants. A variant gives up this multiple of
+      the strongest output if its neighbouring pixels differ by the complete range on average.
     seed: as in `maximize`.
 
   Returns:
@@ -82,33 +92,58 @@ def visualize(
   pictures = np.asarray(pictures, np.float32)
   if not len(pictures):
     raise ValueError(f'there is no channel of {layer} to visualise: give at least one')
-  count, shape = len(pictures), pictures.shape[1:]
-  of_each = starts + 1
-  target = Neuron(layer, np.repeat(channels, of_each), np.repeat(places, of_each, axis=0))
+  channels, places = np.asarray(channels), np.asarray(places)
+  shape, of_each = pictures.shape[1:], starts + 1
   inside = seen_by(model, shape, layer, places)
-  begin = np.full((count, of_each, *shape), np.nan, np.float32)
-  begin[:, -1] = pictures
-  made = maximization.maximize(
-    model,
-    variables,
-    target,
-    shape=shape,
-    n=count * of_each,
-    steps=steps,
-    low=low,
-    high=high,
-    diversity=diversity,
-    start=begin.reshape(-1, *shape),
-    inside=np.repeat(inside, of_each, axis=0),
-    seed=seed,
-    **MOVES,
-  ).reshape(count, of_each, *shape)
-  every = np.concatenate([made, pictures[:, None]], axis=1)
-  compared = Neuron(layer, np.repeat(channels, of_each + 1), np.repeat(places, of_each + 1, axis=0))
-  measure = jax.jit(lambda images: units.scores(model, variables, images, compared))
-  values = np.asarray(measure(every.reshape(-1, *shape))).reshape(count, -1)
-  values, real = values[:, :-1], values[:, -1]
-  return Visualization(made, values, real, values.argmax(1))
+
+  def made(some, **settings):
+    """Images of some of the units, [n, S, H, W, C]."""
+    begin = np.full((len(some), of_each, *shape), np.nan, np.float32)
+    begin[:, -1] = pictures[some]
+    return maximization.maximize(
+      model,
+      variables,
+      Neuron(layer, np.repeat(channels[some], of_each), np.repeat(places[some], of_each, axis=0)),
+      shape=shape,
+      n=len(some) * of_each,
+      steps=steps,
+      low=low,
+      high=high,
+      start=begin.reshape(-1, *shape),
+      inside=np.repeat(inside[some], of_each, axis=0),
+      seed=seed,
+      **settings,
+    ).reshape(len(some), of_each, *shape)
+
+  def measured(images):
+    """Outputs for images [n, S, H, W, C] and for the real ones."""
+    every = np.concatenate([images, pictures[:, None]], axis=1)
+    values = _outputs(model, variables, layer, channels, places, every)
+    return values[:, :-1], values[:, -1]
+
+  every = np.arange(len(pictures))
+  # The weights are arrays and the diversity above 0, so that both calls use one program.
+  none = np.zeros(len(pictures) * of_each)
+  strong = made(every, total_variation=none, diversity=np.finfo(np.float32).tiny, **MOVES)
+  values, real = measured(strong)
+  weak = np.flatnonzero(values.max(1) <= real)
+  if len(weak):
+    strong[weak] = made(weak, parametrised_by='pixels', rate=FINE_RATE, jitter=0)
+    values, real = measured(strong)
+  differences = 2 * inside.sum((1, 2)) * np.mean(np.subtract(high, low)) * shape[-1]
+  weights = np.repeat(smoothness * np.maximum(values.max(1), 0) / differences, of_each)
+  smooth = made(every, total_variation=weights, diversity=diversity, **MOVES)
+  return Visualization(
+    smooth, strong[every, values.argmax(1)], real, measured(smooth)[0], values.max(1)
+  )
+
+
+def _outputs(model, variables, layer, channels, places, images):
+  """Outputs [n, S] of the unit of each row of images [n, S, H, W, C]."""
+  count = images.shape[1]
+  unit = Neuron(layer, np.repeat(channels, count), np.repeat(places, count, axis=0))
+  measure = jax.jit(lambda flat: units.scores(model, variables, flat, unit))
+  return np.asarray(measure(images.reshape(-1, *images.shape[2:]))).reshape(-1, count)
 
 
 def seen_by(

@@ -11,6 +11,7 @@ from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
+from jaxdl.figures.surfaces import contours, heatmap
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
   'coloured_text',
   'coloured',
   'confusion_matrix',
+  'contours',
   'described',
   'distributions',
+  'heatmap',
   'image_grid',
   'learning_curves',
   'lines',

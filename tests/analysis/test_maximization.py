@@ -142,7 +142,9 @@ def test_total_variation_and_blur_smooth_the_images():
 def test_roughness_terms_have_separate_weights(monkeypatch):
   model, variables = network()
   monkeypatch.setattr(
-    maximization, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()])
+    maximization,
+    '_roughness',
+    lambda images: jnp.stack([images.sum((1, 2, 3)), -images.sum((1, 2, 3))], -1),
   )
   dark, bright = (
     maximization.maximize(
@@ -158,7 +160,7 @@ def test_roughness_equals_hand_values():
   image = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(16.0)
   blurred = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
   expected = [4 * 16, (np.square(blurred).sum() - 16 + 12**2) / 2]
-  np.testing.assert_allclose(maximization._roughness(image), expected)
+  np.testing.assert_allclose(maximization._roughness(image), [expected])
   assert not maximization._roughness(jnp.ones((2, 4, 5, 3))).any()
 
 
@@ -171,9 +173,13 @@ def test_roughness_at_the_edges_by_hand():
   images = jnp.stack([rows, np.full((2, 3), 5, np.float32)], -1)[None]
   variation = (16 + 4 + 8) + (4 + 4) + (8 + 8)
   squares = 4.25**2 + 1**2 + 2.25**2 + 5.25**2 + 1**2 + 3.25**2
-  np.testing.assert_allclose(maximization._roughness(images), [variation, squares / 2])
+  np.testing.assert_allclose(maximization._roughness(images), [[variation, squares / 2]])
   both = jnp.concatenate([images, 2 * images])
-  np.testing.assert_allclose(maximization._roughness(both), [3 * variation, 5 * squares / 2])
+  np.testing.assert_allclose(
+    maximization._roughness(both),
+    [[variation, squares / 2], [2 * variation, 2 * squares]],
+    rtol=1e-6,
+  )
 
 
 def test_defaults_of_maximize_are_those_of_its_signature():
@@ -191,8 +197,13 @@ def test_defaults_of_maximize_are_those_of_its_signature():
     low=0.0,
     high=1.0,
     jitter=1,
+    turn=0.0,
+    zoom=0.0,
     total_variation=0.0,
     blur=0.0,
+    diversity=0.0,
+    start=None,
+    inside=None,
     seed=0,
   )
   np.testing.assert_array_equal(found, again)
