@@ -57,7 +57,11 @@ def test_analyze_writes_every_applicable_analysis(run):
   assert done.returncode == 0, done.stderr
   made = last_json(done.stdout)['analyses']
   seen = subject.read(workdir, examples=False)
-  fitting = [name for name, view in VIEWS.items() if kind in view.kinds and not view.left_out(seen)]
+  fitting = [
+    name
+    for name, view in VIEWS.items()
+    if kind in view.kinds and not view.named_only and not view.left_out(seen)
+  ]
   assert set(made) == set(fitting)
   for file in (file for files in made.values() for file in files):
     path = workdir / 'analysis' / file
@@ -317,7 +321,7 @@ def test_analyze_declares_the_flags_that_it_uses(name, trained):
       return super().__getattribute__(field)
 
   assert list(VIEWS[name].make(subject.read(trained[0], count=60), RecordingChoice()))
-  assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].uses)
+  assert read & {'layer', 'channel', 'against', 'concepts'} == set(VIEWS[name].uses)
 
 
 def test_analyze_error_names_a_folder_without_a_run(tmp_path, capsys):

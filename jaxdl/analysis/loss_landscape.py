@@ -52,7 +52,8 @@ def check_same(first: Variables, second: Variables) -> None:
     sizes = [each.get(name, 'missing') for each in shapes]
     if sizes[0] != sizes[1]:
       raise ValueError(
-        f'the networks differ: {name} is {sizes[0]} and {sizes[1]}: compare runs of the same network'
+        f'the networks differ, {name} is {sizes[0]} and {sizes[1]}: '
+        'compare runs of the same network'
       )
 
 

@@ -123,6 +123,7 @@ VIEWS = {
       )
     },
     uses=('against',),
+    named_only=True,
   ),
   'loss_plane': View(
     'the loss on a plane of two random directions',
