@@ -124,7 +124,7 @@ def visualize(
   every = np.arange(len(pictures))
   # The weights are arrays and the diversity above 0, so that both calls use one program.
   none = np.zeros(len(pictures) * of_each)
-  strong = made(every, total_variation=none, diversity=np.finfo(np.float32).tiny, **MOVES)
+  strong = made(every, total_variation=none, diversity=np.finfo(np.float32).tiny, **MOVES).copy()
   values, real = measured(strong)
   weak = np.flatnonzero(values.max(1) <= real)
   if len(weak):

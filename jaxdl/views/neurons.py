@@ -190,9 +190,9 @@ def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
     columns,
     labels=['real', 'made,\nstrongest', *starts, 'smooth, from\nthe real one'],
     heading=(
-      f'{layer}: patches that excite a channel\n(output of the best real and of the strongest made '
-      f'patch; red is outside).\nThe made patch exceeds all patches of {len(subject.inputs):,} '
-      f'{subject.split} images in {above} of {len(channels)} channels'
+      f'{layer}: patches that excite a channel most\n(its output; red is outside the image);\n'
+      f'made exceeds {len(subject.inputs):,} {subject.split} images in {above} of {len(channels)} '
+      'channels'
     ),
   )
   yield Result(

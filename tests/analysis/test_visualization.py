@@ -175,8 +175,8 @@ def test_visualization_errors_name_the_fix(arguments, message):
     maximization.maximize(
       model, variables, **{'target': target, 'shape': (5, 5, 1), 'steps': 2, **arguments}
     )
+  empty = np.zeros((0, 5, 5, 1), np.float32)
   with pytest.raises(ValueError, match='^there is no channel of conv1 to visualise'):
-    empty = np.zeros((0, 5, 5, 1), np.float32)
     visualization.visualize(
       model, variables, 'conv1', np.zeros(0, int), np.zeros((0, 2), int), empty, low=0, high=1
     )
