@@ -208,6 +208,8 @@ def fit_linear(
   train_labels: Integer[np.ndarray, ' F'],
   test: Float[np.ndarray, 'H D'],
   test_labels: Integer[np.ndarray, ' H'],
+  *,
+  one_scale: bool = False,
 ) -> LinearAccuracy:
   """Fits a linear classifier and measures it, as described in `linear_accuracy`.
 
@@ -216,6 +218,8 @@ def fit_linear(
     train_labels: their classes.
     test: features of the held-out examples.
     test_labels: their classes.
+    one_scale: whether all features are divided by one number, the root of their mean variance,
+      instead of each by its deviation.
 
   Returns:
     LinearAccuracy.
@@ -236,6 +240,8 @@ def fit_linear(
       f'a linear classifier needs scikit-learn ({error}): pip install scikit-learn'
     ) from error
   mean, deviation = train.mean(0), train.std(0)
+  if one_scale:
+    deviation = np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
   deviation = np.where(deviation > 0, deviation, 1)  # the features of a dead unit stay 0
   train, test = (train - mean) / deviation, (test - mean) / deviation
   if train.size * len(classes) <= WORK:

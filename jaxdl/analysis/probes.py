@@ -37,8 +37,9 @@ def probe(
 ) -> Probe:
   """Fits a linear classifier of features and measures it on held-out examples.
 
-  All layers are probed on the same division of the examples, for equal seeds. The principal
-  components are those of the examples to fit.
+  All layers are probed on the same division of the examples, for equal seeds. Features are
+  standardised. Principal components are those of the examples to fit, on one scale, so that weak
+  components stay weak.
 
   Args:
     features: [N, D], such as the output of a layer.
@@ -66,7 +67,7 @@ def probe(
   if size > components:
     used = min(components, len(train) - 1)
     first, second, explained = reduced(first, second, used)
-  accuracy = fit_linear(first, labels[train], second, labels[test])
+  accuracy = fit_linear(first, labels[train], second, labels[test], one_scale=used > 0)
   return Probe(accuracy, size, used, explained)
 
 

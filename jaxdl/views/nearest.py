@@ -37,8 +37,8 @@ def neighbours(subject: Subject, choice: Choice) -> Iterator[Result]:
     f'{100 * np.mean(predicted == labels):.1f} %'
   )
   titles = [
-    f'{subject.classes[labels[place]]}, predicted\n{subject.classes[predicted[place]]}; '
-    f'nearest:\n{_counted(subject.classes, training["labels"][found.index[place]])}'
+    f'true {subject.classes[labels[place]]}\npredicted {subject.classes[predicted[place]]}\n'
+    f'{_counted(subject.classes, training["labels"][found.index[place]])}'
     for place in shown
   ]
   if subject.images is None:
@@ -73,7 +73,7 @@ def _counted(classes, labels):
   """The classes of some examples with their counts, the most frequent first."""
   values, counts = np.unique(labels, return_counts=True)
   order = np.argsort(-counts, kind='stable')
-  return ', '.join(f'{counts[place]} {classes[values[place]]}' for place in order)
+  return ', '.join(f'{counts[place]} × {classes[values[place]]}' for place in order)
 
 
 VIEWS = {
