@@ -185,12 +185,12 @@ def _held_out(concept, others):
   )
 
 
-def welch(first: Float[AnyArray, 'N'], second: Float[AnyArray, 'M']) -> float:
+def welch(first: ArrayLike, second: ArrayLike) -> float:
   """Two-sided p-value of Welch's t-test for equal means.
 
   Args:
-    first: numbers of a group, two or more.
-    second: numbers of the other group.
+    first: [N], numbers of a group, two or more.
+    second: [M], numbers of the other group.
 
   Returns:
     p-value; 1 if both groups are one and the same number, 0 if they are two different numbers.
@@ -205,7 +205,7 @@ def welch(first: Float[AnyArray, 'N'], second: Float[AnyArray, 'M']) -> float:
   return float(jax.scipy.special.betainc(freedom / 2, 0.5, freedom / (freedom + squared)))
 
 
-def holm(p_values: Float[AnyArray, '*tests']) -> Float64[np.ndarray, '*tests']:
+def holm(p_values: ArrayLike) -> Float64[np.ndarray, '*tests']:
   """Holm's correction of the p-values of several tests.
 
   Args:

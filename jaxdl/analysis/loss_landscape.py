@@ -5,16 +5,16 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
-from jaxdl.analysis.units import AnyArray, Variables
+from jaxdl.analysis.units import ArrayLike, Variables
 
 
 def along_line(
   loss: Callable[[Variables], tuple[float, float]],
   first: Variables,
   second: Variables,
-  positions: Float[AnyArray, 'P'],
+  positions: ArrayLike,
 ) -> Float64[np.ndarray, 'P 2']:
   """Loss and accuracy of the networks (1 − t) · first + t · second.
 
@@ -24,7 +24,7 @@ def along_line(
     loss: variables → (loss, accuracy).
     first: variables of a run.
     second: variables of another run of the same network.
-    positions: t of each network; 0 is the first run and 1 the second one.
+    positions: [P], t of each network; 0 is the first run and 1 the second one.
 
   Returns:
     (loss, accuracy) of each network.
@@ -104,7 +104,7 @@ def on_plane(
   variables: Variables,
   first: Any,
   second: Any,
-  positions: Float[AnyArray, 'P'],
+  positions: ArrayLike,
 ) -> Float64[np.ndarray, 'P P 2']:
   """Loss and accuracy of the networks variables + a · first + b · second.
 
@@ -115,7 +115,7 @@ def on_plane(
     variables: variables of the run.
     first: a direction of the parameters, as from `direction`.
     second: another one.
-    positions: values of a and b.
+    positions: [P], values of a and b.
 
   Returns:
     (loss, accuracy); the first axis is a, the second is b.

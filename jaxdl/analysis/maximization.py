@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32
 
 from jaxdl.analysis import parametrisation, units
 from jaxdl.analysis.gradients import labels_of, program
-from jaxdl.analysis.units import ArrayLike, Neuron, Number, Target, Variables
+from jaxdl.analysis.units import AnyArray, ArrayLike, Neuron, Number, Target, Variables
 
 EDGE = 0.02  # least distance of a start from the bounds, as a share of the range
 
@@ -237,7 +237,7 @@ def _turned(image, key, *, turn, zoom):
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
 
 
-def _likeness(output: Float[Array, 'n *places F'], target: Neuron) -> Float[Array, 'n']:
+def _likeness(output: Float[AnyArray, 'n *places F'], target: Neuron) -> Float[Array, 'n']:
   """Mean cosine similarity between the Gram matrix of each image and those of the same unit."""
   features = output.reshape(len(output), -1, output.shape[-1])
   gram = jnp.einsum('npf,npg->nfg', features, features).reshape(len(output), -1)

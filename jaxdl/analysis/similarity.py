@@ -52,7 +52,7 @@ def hsic(first: Float[np.ndarray, 'N N'], second: Float[np.ndarray, 'N N']) -> f
 
 
 def cka(
-  first: dict[str, Float64[np.ndarray, 'N N']], second: dict[str, Float64[np.ndarray, 'N N']]
+  first: dict[str, Float64[np.ndarray, 'N N']], second: dict[str, Float64[np.ndarray, 'M M']]
 ) -> Float64[np.ndarray, 'F S']:
   """Similarity of every layer of one network to every layer of another, or of the same one.
 

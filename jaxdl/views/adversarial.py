@@ -9,7 +9,7 @@ from jaxdl.analysis import adversarial
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View, shown
 
-EXAMPLES = 256  # attacked examples
+EXAMPLES = 128  # attacked examples
 EPSILONS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3)  # pixels are from 0 to 1
 STEPS, PICTURED = 20, 6
 

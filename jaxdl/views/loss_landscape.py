@@ -12,8 +12,8 @@ from jaxdl.views import other_runs
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View
 
-LINE, PLANE = 1000, 400  # most examples of a line and of a plane
-POINTS, SIDE = 21, 13  # networks on a line, and along each side of a plane
+LINE, PLANE = 1000, 256  # most examples of a line and of a plane
+POINTS, SIDE = 21, 11  # networks on a line, and along each side of a plane
 
 
 def line(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -75,8 +75,8 @@ def plane(subject: Subject, choice: Choice) -> Iterator[Result]:
     label='cross-entropy (nats)',
     axes=('second direction', 'first direction'),
     heading=(
-      f'Loss on a plane through the network, {count:,} {subject.split} examples\n'
-      f'(random directions; 1 changes every filter by its own norm; +: {middle[0]:.3g} nats)'
+      f'Loss around the network (+: {middle[0]:.3g} nats), {count:,} {subject.split} examples\n'
+      '(two random directions; 1 moves every filter\nby its own norm)'
     ),
   )
   yield Result(
