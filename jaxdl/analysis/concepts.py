@@ -14,7 +14,9 @@ from jaxdl.analysis.embedding_quality import checked
 from jaxdl.analysis.gradients import score_from
 from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Number, Variables
 
-SETS = 20  # random sets with which a concept is compared
+PART = 10  # images of each part of a concept, and of each random set
+SETS = 20  # most parts of a concept, and number of random vectors
+FEWEST = 3  # parts of a concept
 LEVEL = 0.05  # significance level after the correction
 
 
@@ -22,16 +24,16 @@ class Concept(NamedTuple):
   """How the classes depend on a concept.
 
   Attributes:
-    scores: TCAV score of each class with each random set: share of the images of the class whose
-      logit rises in the direction of the concept.
-    accuracy: share of the images, of both kinds, on the right side of their vector's hyperplane,
-      held out from the fit; the mean over the random sets. 0.5 is chance.
-    p_values: of a two-sided Welch t-test of the scores against those of random vectors, multiplied
-      by the number of tests (Holm's correction).
+    scores: TCAV score of each class: share of its images whose logit rises in the direction of the
+      concept.
+    accuracy: share of the images, of the concept and random ones, on the right side of the
+      hyperplane of a vector that is fitted to other images. 0.5 is chance.
+    p_values: of a two-sided Welch t-test of the sensitivities against those of random vectors,
+      corrected for the number of tests (Holm).
     significant: whether the corrected p-value is below 0.05.
   """
 
-  scores: Float64[np.ndarray, 'K R']
+  scores: Float64[np.ndarray, 'K']
   accuracy: float
   p_values: Float64[np.ndarray, 'K']
   significant: Bool[np.ndarray, 'K']
@@ -122,54 +124,86 @@ def _gradients(fixed, layer, variables, inputs, labels):
 
 
 def tcav(
-  concepts: Mapping[str, Float[np.ndarray, 'N D']],
-  random: Sequence[Float[np.ndarray, 'M D']],
-  gradients: Sequence[Float[np.ndarray, 'I D']],
+  concepts: Mapping[str, Float[np.ndarray, '_ D']],
+  random: Float[np.ndarray, 'M D'],
+  gradients: Sequence[Float[np.ndarray, '_ D']],
 ) -> dict[str, Concept]:
   """TCAV scores of concepts, with their significance.
 
-  Each concept is separated from each random set, which gives one vector and one score of each class
-  for each set. The scores of random vectors, which separate two random sets, are the comparison:
-  without it, any direction seems to matter to a class.
+  The images of a concept are cut into parts of ten, each of which is separated from ten random
+  images. The sensitivity of a class to such a vector is the mean cosine of the angle between the
+  vector and the gradients of the class. A t-test compares the sensitivities with those of 20 random
+  vectors, which separate ten random images from ten others. No image is in two parts or sets.
+
+  This departs from the source, which separates all images of the concept from each of several
+  random sets and compares the TCAV scores. Its scores are not independent, because they share the
+  images of the concept, and those of random vectors are near 0 or 1: random images would be found
+  significant.
 
   Args:
-    concepts: name → features of its images.
-    random: features of the images of each random set; three sets or more.
+    concepts: name → features of its images, at least 30.
+    random: features of random images; 600, or fewer for fewer random vectors.
     gradients: for each class, gradients of its logit for its images, as from `gradients_at`.
 
   Returns:
     name → Concept.
 
   Raises:
-    ValueError: fewer than three random sets, or arrays as in `concept_vector`.
+    ValueError: fewer than 30 images of a concept or 90 random images, or arrays as in
+      `concept_vector`.
     ImportError: scikit-learn is missing.
 
   Source: Kim et al. 2018, sections 3.3 to 3.5; the correction is Holm's (1979).
   """
-  if len(random) < 3:
-    raise ValueError(f'{len(random)} random sets are too few for a t-test: use at least 3')
-  count = len(random)
-  baseline = [
-    concept_vector(random[number], random[(number + 1) % count]) for number in range(count)
-  ]
-  compared = _scores(baseline, gradients)  # [K, R]
+  sets = min(SETS, len(random) // (3 * PART))
+  if sets < FEWEST:
+    raise ValueError(
+      f'{len(random)} random images are too few for a t-test: use at least {3 * FEWEST * PART}'
+    )
+  for name, features in concepts.items():
+    if len(features) < FEWEST * PART:
+      raise ValueError(
+        f'the concept {name} has {len(features)} images: use at least {FEWEST * PART}'
+      )
+  first, second, opponents = np.split(random[: 3 * sets * PART], 3)
+  compared = _sensitivities(first, second, sets, gradients)  # [K, R]
   found = {}
   for name, features in concepts.items():
-    vectors = [concept_vector(features, one) for one in random]
-    accuracy = float(np.mean([_held_out(features, one) for one in random]))
-    scores = _scores(vectors, gradients)
-    found[name] = scores, accuracy, [welch(*pair) for pair in zip(scores, compared, strict=True)]
-  corrected = holm(np.array([one[2] for one in found.values()]))
+    parts = min(sets, len(features) // PART)
+    tested = _sensitivities(features, opponents, parts, gradients)  # [K, parts]
+    found[name] = [welch(*pair) for pair in zip(tested, compared, strict=True)]
+  corrected = holm(np.array(list(found.values())))
   return {
-    name: Concept(scores, accuracy, p_values, p_values < LEVEL)
-    for (name, (scores, accuracy, _)), p_values in zip(found.items(), corrected, strict=True)
+    name: Concept(
+      _scores(concept_vector(features, opponents[: len(features)]), gradients),
+      _held_out(features, opponents[: len(features)]),
+      p_values,
+      p_values < LEVEL,
+    )
+    for (name, features), p_values in zip(concepts.items(), corrected, strict=True)
   }
 
 
-def _scores(vectors, gradients):
-  """Share of the images of each class whose logit rises along each vector, [K, R]."""
-  directions = np.stack(vectors, -1).astype(np.float32)
-  return np.stack([(each @ directions > 0).mean(0) for each in gradients]).astype(np.float64)
+def _sensitivities(features, others, parts, gradients):
+  """Sensitivity of each class to the vector of each part, [K, parts]."""
+  pairs = zip(*(_cut(each, parts) for each in (features, others)), strict=True)
+  directions = np.stack([concept_vector(*pair) for pair in pairs], -1)
+  return np.stack([(_unit(each) @ directions).mean(0) for each in gradients])
+
+
+def _cut(features, parts):
+  """Parts of ten images each."""
+  return np.split(features[: parts * PART], parts)
+
+
+def _unit(gradients):
+  lengths = np.linalg.norm(gradients, axis=1, keepdims=True)
+  return gradients / np.where(lengths > 0, lengths, 1)
+
+
+def _scores(vector, gradients):
+  """Share of the images of each class whose logit rises along a vector, [K]."""
+  return np.array([(each @ vector > 0).mean() for each in gradients])
 
 
 def _held_out(concept, others):

@@ -54,8 +54,9 @@ def heatmap(
   if max(values.shape) <= WRITTEN:
     bright = np.mean(limits)
     for (row, column), value in np.ndenumerate(values):
-      text = '–' if np.isnan(value) else f'{value:.2f}'
-      colour = ON_BRIGHT if value > bright else ON_DARK
+      text, colour = f'{value:.2f}', ON_BRIGHT if value > bright else ON_DARK
+      if np.isnan(value):
+        text, colour = '–', 'gray'
       axis.text(column, row, text, ha='center', va='center', fontsize=7, color=colour)
   figure.colorbar(drawn, ax=axis, label=label, shrink=0.8)
   figure.suptitle(heading, fontsize=11)

@@ -162,10 +162,10 @@ ENTRIES = {
     'Concept vectors (TCAV)',
     'Images of a concept, such as stripes, are separated from random training images by a plane '
     'in the output of a layer. The score of a class is the share of its images whose logit rises '
-    'in the direction of the concept. The test compares the scores over many random sets with '
-    'those of random directions and corrects for the number of tests. The score does not say how '
-    'much the logit rises. A concept whose images differ from the data in other ways, such as '
-    'brightness, gives a vector of that difference.',
+    'in the direction of the concept. A t-test compares vectors of ten images of the concept '
+    'each with vectors of random images, and is corrected for the number of tests. The score '
+    'does not say how much the logit rises. Images that differ from the data in other ways than '
+    'the concept, such as brightness, give a vector of that difference.',
     'Kim et al. 2018',
   ),
   'confusion': Entry(

@@ -19,28 +19,46 @@ LAYERS = (
 def test_planted_concept_is_significant_and_a_random_one_is_not():
   """Class 0 depends on the first feature only; images of the concept have more of it."""
   random = np.random.default_rng(0)
-  sets = [random.normal(size=(30, 12)) for _ in range(12)]
-  planted = random.normal(size=(30, 12))
+  planted = random.normal(size=(60, 12))
   planted[:, 0] += 3
-  opposite = random.normal(size=(30, 12))
+  opposite = random.normal(size=(60, 12))
   opposite[:, 0] -= 3
   gradients = [
     np.eye(12)[0] + 0.3 * random.normal(size=(40, 12)),  # class 0: mostly the first feature
     random.normal(size=(40, 12)),  # class 1: any direction
   ]
   found = concepts.tcav(
-    {'planted': planted, 'opposite': opposite, 'random': random.normal(size=(30, 12))},
-    sets,
+    {'planted': planted, 'opposite': opposite, 'random': random.normal(size=(60, 12))},
+    random.normal(size=(600, 12)),
     gradients,
   )
   assert found['planted'].significant[0]
-  assert found['planted'].scores[0].mean() > 0.9
+  assert found['planted'].scores[0] > 0.9
   assert found['opposite'].significant[0]
-  assert found['opposite'].scores[0].mean() < 0.1
+  assert found['opposite'].scores[0] < 0.1
   assert not found['random'].significant.any()
   assert found['planted'].accuracy > 0.85
-  assert found['random'].accuracy < 0.65
-  assert found['planted'].scores.shape == (2, 12)
+  assert found['random'].accuracy < 0.7
+  assert (found['planted'].p_values[0]) < 1e-4
+
+
+def test_random_concepts_are_rarely_significant():
+  """Under the hypothesis that nothing matters, one of 20 tests is below 0.05 without correction."""
+  random = np.random.default_rng(1)
+  gradients = [np.tile(each, (5, 1)) for each in random.normal(size=(10, 40))]
+  sensitivity = concepts._sensitivities(
+    random.normal(size=(400, 40)), random.normal(size=(400, 40)), 40, gradients
+  )
+  parts = sensitivity.reshape(10, 8, 5)  # eight concepts of five parts
+  compared = concepts._sensitivities(
+    random.normal(size=(200, 40)), random.normal(size=(200, 40)), 20, gradients
+  )
+  p_values = [
+    [concepts.welch(part, other) for part in each] for each, other in zip(parts, compared)
+  ]
+  assert np.mean(np.array(p_values) < 0.05) < 0.15
+  corrected = concepts.holm(np.array(p_values))
+  assert (corrected < 0.05).sum() <= 1
 
 
 def test_concept_vector_is_that_of_a_logistic_regression_on_all_features():
@@ -85,7 +103,12 @@ def test_welch_and_holm_equal_scipy_and_hand_values():
 
 
 def test_concept_errors_name_the_fix():
-  with pytest.raises(ValueError, match='^2 random sets are too few for a t-test: use at least 3'):
-    concepts.tcav({'a': np.ones((3, 2))}, [np.ones((3, 2))] * 2, [np.ones((3, 2))])
+  gradients = [np.ones((3, 2))]
+  with pytest.raises(
+    ValueError, match='^80 random images are too few for a t-test: use at least 90'
+  ):
+    concepts.tcav({'a': np.ones((30, 2))}, np.ones((80, 2)), gradients)
+  with pytest.raises(ValueError, match='^the concept a has 29 images: use at least 30'):
+    concepts.tcav({'a': np.ones((29, 2))}, np.ones((90, 2)), gradients)
   with pytest.raises(ValueError, match='^features of 2 and 3 numbers: give the output of one'):
     concepts.concept_vector(np.ones((3, 2)), np.ones((3, 3)))
