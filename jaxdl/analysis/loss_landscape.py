@@ -124,11 +124,13 @@ def on_plane(
   found = np.empty((len(positions), len(positions), 2))
   for row, a in enumerate(positions):
     for column, b in enumerate(positions):
-      moved = jax.tree.map(
-        lambda leaf, one, two, a=a, b=b: (leaf + a * one + b * two).astype(np.asarray(leaf).dtype),
-        variables['params'],
-        first,
-        second,
-      )
+      moved = _moved(variables['params'], first, second, a, b)
       found[row, column] = loss({**variables, 'params': moved})
   return found
+
+
+@jax.jit
+def _moved(parameters, first, second, a, b):
+  return jax.tree.map(
+    lambda leaf, one, two: (leaf + a * one + b * two).astype(leaf.dtype), parameters, first, second
+  )

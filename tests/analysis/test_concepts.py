@@ -54,7 +54,8 @@ def test_random_concepts_are_rarely_significant():
     random.normal(size=(200, 40)), random.normal(size=(200, 40)), 20, gradients
   )
   p_values = [
-    [concepts.welch(part, other) for part in each] for each, other in zip(parts, compared)
+    [concepts.welch(part, other) for part in each]
+    for each, other in zip(parts, compared, strict=True)
   ]
   assert np.mean(np.array(p_values) < 0.05) < 0.15
   corrected = concepts.holm(np.array(p_values))
