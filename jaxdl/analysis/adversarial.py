@@ -15,6 +15,7 @@ from jaxdl.analysis import batches
 from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Number, Variables
 
 OVERSHOOT = 2.5  # sum of the steps of PGD, in units of ε
+BLOCK = 32  # inputs that PGD attacks in one call, of those that are still right
 
 
 class Range(NamedTuple):
@@ -207,28 +208,22 @@ def robustness(
     stays = right & _right(model, variables, moved, labels)
     shares['fgsm'].append(stays.mean())
     _note(distance, examples, moved, right & ~stays, epsilon)
-    left = np.flatnonzero(np.isinf(distance))
-    if len(left):
-      moved = np.array(inputs)
-      moved[left] = _of_some(
-        pgd, model, variables, inputs, labels, left, epsilon, bounds, steps, seed
-      )
-      wrong = ~_right(model, variables, moved, labels)
-      _note(distance, examples, moved, wrong & np.isinf(distance), epsilon)
+    moved = np.array(inputs)
+    for some in _blocks(np.flatnonzero(np.isinf(distance))):
+      given = inputs[some], labels[some], epsilon, bounds
+      moved[some] = pgd(model, variables, *given, steps=steps, seed=seed)
+    wrong = ~_right(model, variables, moved, labels)
+    _note(distance, examples, moved, wrong, epsilon)
     shares['pgd'].append(np.isinf(distance).mean())
   return Robustness(
     np.array([0, *epsilons]), np.array(shares['fgsm']), np.array(shares['pgd']), distance, examples
   )
 
 
-def _of_some(attack, model, variables, inputs, labels, left, epsilon, bounds, steps, seed):
-  """An attack of some inputs; their number is rounded up to few sizes, each compiled once."""
-  size = min(len(inputs), batches.units.BATCH, 1 << int(np.ceil(np.log2(len(left)))))
-  padded = np.concatenate([left, np.repeat(left[:1], -len(left) % size)])
-  found = attack(
-    model, variables, inputs[padded], labels[padded], epsilon, bounds, steps=steps, seed=seed
-  )
-  return found[: len(left)]
+def _blocks(left):
+  """Cuts indices into blocks of one size, so that one program attacks all; some are repeated."""
+  padded = np.concatenate([left, np.repeat(left[:1], -len(left) % BLOCK)])
+  return padded.reshape(-1, BLOCK)
 
 
 def _note(distance, examples, moved, wrong, epsilon):
