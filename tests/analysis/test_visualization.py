@@ -116,44 +116,6 @@ def test_receptive_field_mask_is_what_the_unit_depends_on():
   assert inside[1].sum() == 5 * 5, 'the field of a corner is cut'
 
 
-def test_transformations_move_images_about_their_middle():
-  image = np.zeros((1, 9, 9, 1), np.float32)
-  image[0, 4, 4] = 1
-  keys = jax.random.split(jax.random.PRNGKey(0), 1)
-  same = maximization._moved(image, keys, 0, (0, 0.0, 0.0))
-  np.testing.assert_array_equal(same, image)
-  turned = np.asarray(maximization._moved(image, keys, 0, (0, 20.0, 0.0)))
-  np.testing.assert_allclose(turned[0, 4, 4], 1, atol=1e-5)
-  image[0, 4, 8] = 1  # far from the middle
-  turned = np.asarray(maximization._moved(image, keys, 0, (0, 20.0, 0.0)))
-  assert turned[0, 4, 8, 0] < 0.95
-  np.testing.assert_allclose(turned[0, 4, 4], 1, atol=1e-5)
-  constant = np.full((1, 9, 9, 2), 0.3, np.float32)
-  moved = maximization._moved(constant, keys, 3, (2, 10.0, 0.1))
-  np.testing.assert_allclose(moved, constant, rtol=1e-6)
-
-
-def test_likeness_by_hand():
-  """Grams of the features (1, 0), (0, 1) and (1, 1): cosines 0 and 1 / 2; another unit is alone."""
-  features = np.float32([[1, 0], [0, 1], [1, 1], [5, 5]])[:, None, None]
-  target = Neuron('any', np.array([2, 2, 2, 3]), np.zeros((4, 2), int))
-  found = maximization._likeness(features, target)
-  np.testing.assert_allclose(found, [0.25, 0.25, 0.5, 0], atol=1e-6)
-
-
-def test_diversity_moves_images_of_a_unit_apart():
-  model, variables, _ = trained_on_bars()
-  target = Neuron('conv2', np.full(3, 1), np.full((3, 2), 2))
-  likeness = {}
-  for diversity in (1e-6, 5.0):
-    made = maximization.maximize(
-      model, variables, target, shape=(12, 12, 1), n=3, steps=40, diversity=diversity
-    )
-    output = units.outputs(model, variables, made, ['conv2'])[1]['conv2']
-    likeness[diversity] = float(maximization._likeness(output, target).mean())
-  assert likeness[5.0] < likeness[1e-6]
-
-
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
