@@ -230,7 +230,7 @@ def test_maximize_inactive_unit_equals_hand_values():
 
 @pytest.mark.parametrize('shape', [(6, 8, 1), (5, 7, 2)])
 def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
-  decode, initialise = parametrisation.named('fourier', shape)
+  decode, initialise, encode = parametrisation.named('fourier', shape)
   start = jnp.asarray(initialise(np.random.default_rng(0)))
   assert decode(start).shape == shape
   power = {}
@@ -246,6 +246,9 @@ def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
     power[row, column] = amplitude * np.hypot(row / shape[0], column / shape[1])
   np.testing.assert_allclose(power[0, 1], power[2, 2], rtol=1e-5)
   assert parametrisation.named('fourier', list(shape))[0] is decode
+  image = np.random.default_rng(1).normal(size=shape)
+  assert encode(image).shape == start.shape
+  np.testing.assert_allclose(decode(encode(image)), image, atol=1e-5)
 
 
 def test_a_start_keeps_its_score_and_pixels_outside_stay_in_the_middle():
