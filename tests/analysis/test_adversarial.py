@@ -114,7 +114,7 @@ def test_robustness_of_a_linear_network_equals_the_margin():
     ),
   ],
 )
-def test_attack_errors_name_the_fix(call, message):
+def test_attack_errors_name_the_fix(call, message, unchecked_types):
   model, variables = network(LINEAR, (2, 3, 1))
   with pytest.raises(ValueError, match=f'^{message}'):
     call(model, variables, np.zeros((2, 2, 3, 1), np.float32), np.zeros(2, int))

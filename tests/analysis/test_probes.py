@@ -1,9 +1,12 @@
 """Tests of linear probes: against scikit-learn itself, and of the reduction to components."""
 
+import jax
 import numpy as np
 import pytest
+from helpers import BN_CNN
 from sklearn.linear_model import LogisticRegression
 
+from jaxdl import models
 from jaxdl.analysis import layer_features, probes
 from jaxdl.analysis.embedding_quality import divided, linear_accuracy
 
@@ -64,9 +67,9 @@ def test_probe_errors_name_the_fix():
 
 
 def test_layer_features_are_the_same_in_several_passes(monkeypatch):
-  from test_embeddings import BN_CNN, build_network
-
-  model, variables, images = build_network(BN_CNN, (12, 12, 1), count=5)
+  model = models.build(BN_CNN)
+  images = np.random.default_rng(0).random((5, 12, 12, 1), np.float32)
+  variables = model.init(jax.random.PRNGKey(0), images)
   names = ['conv1', 'max_pool1', 'dense1']
   found = dict(layer_features.layer_features(model, variables, images, names))
   assert list(found) == ['input', *names]
