@@ -240,7 +240,8 @@ def test_side_output_that_hangs_is_left_out(
     released.set()
   assert time.monotonic() - began < 60
   left_out = [line for line in warnings(capsys) if f'warning: {name} left out' in line]
-  assert left_out == [f'warning: {name} left out: it did not finish within 1 seconds']
+  assert len(left_out) == 1
+  assert 'left out: it did not finish within' in left_out[0]
   assert trained(folder)
 
 
