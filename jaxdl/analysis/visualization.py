@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Integer
 
@@ -15,7 +16,7 @@ STARTS = 3  # images of a unit that start from noise; one more starts from the r
 STEPS = 256
 DIVERSITY = 0.3
 SMOOTHNESS = 2.0
-FINE_RATE = 0.1  # of images that are made pixel by pixel
+CLIMB, CLIMBS = 0.05, 100  # first step of a pixel, as a share of the range; number of steps
 MOVES = {'jitter': 1, 'turn': 5.0, 'zoom': 0.05}  # for images of about 30 pixels
 
 
@@ -58,8 +59,8 @@ def visualize(
 
   Waves (`parametrisation`) are fitted by `maximization.maximize`, first under small shifts,
   rotations and changes of size, then without. The strongest image is sought without regularisation;
-  if none exceeds the real image, as for a linear filter that a real patch matches, once more pixel
-  by pixel. The variants have a penalty on total variation, and images of a unit are moved apart.
+  if none exceeds the real image, as for a linear filter that a real patch matches, their pixels
+  climb further. The variants have a penalty on total variation, and images of a unit are moved apart.
 
   One program is compiled for all units and starts. The made and the real images are measured by the
   same program, so that equal images have equal outputs.
@@ -128,7 +129,14 @@ def visualize(
   values, real = measured(strong)
   weak = np.flatnonzero(values.max(1) <= real)
   if len(weak):
-    strong[weak] = made(weak, parametrised_by='pixels', rate=FINE_RATE, jitter=0)
+    target = Neuron(
+      layer, np.repeat(channels[weak], of_each), np.repeat(places[weak], of_each, axis=0)
+    )
+    bounds = np.stack([np.broadcast_to(np.float32(bound), shape[-1]) for bound in (low, high)])
+    climbed = _climbed(
+      model, variables, target, strong[weak].reshape(-1, *shape), inside[weak], bounds
+    )
+    strong[weak] = climbed.reshape(len(weak), of_each, *shape)
     values, real = measured(strong)
   differences = 2 * inside.sum((1, 2)) * np.mean(np.subtract(high, low)) * shape[-1]
   weights = np.repeat(smoothness * np.maximum(values.max(1), 0) / differences, of_each)
@@ -136,6 +144,25 @@ def visualize(
   return Visualization(
     smooth, strong[every, values.argmax(1)], real, measured(smooth)[0], values.max(1)
   )
+
+
+def _climbed(model, variables, target, images, inside, bounds):
+  """The images after sign-gradient ascent of their pixels, which reaches the bounds exactly."""
+  inside = np.repeat(inside, len(images) // len(inside), axis=0)[..., None]
+
+  def ascend(state, share):
+    images, best, most = state
+    values, pullback = jax.vjp(lambda each: units.scores(model, variables, each, target), images)
+    better = values > most
+    best = jnp.where(better[:, None, None, None], images, best)
+    direction = jnp.sign(pullback(jnp.ones_like(values))[0]) * inside
+    images = jnp.clip(images + CLIMB * share * (bounds[1] - bounds[0]) * direction, *bounds)
+    return (images, best, jnp.maximum(values, most)), None
+
+  shares = np.linspace(1, 0, CLIMBS, dtype=np.float32)
+  begun = images, images, np.full(len(images), -np.inf, np.float32)
+  run = jax.jit(lambda begun: jax.lax.scan(ascend, begun, shares)[0][1])
+  return np.asarray(run(begun))
 
 
 def _outputs(model, variables, layer, channels, places, images):

@@ -87,12 +87,12 @@ def test_linear_filter_reaches_the_bounds_from_the_best_picture():
   variables = {'params': {'conv1': {'kernel': kernel, 'bias': np.float32([0.5, -0.5])}}}
   best = np.where(kernel[..., 0, 0] > 0, 1, -1)
   nearly = np.zeros((1, 5, 5, 1), np.float32)
-  nearly[0, 1:4, 1:4, 0] = 0.9999 * best  # such a good patch is exceeded only pixel by pixel
+  nearly[0, 1:4, 1:4, 0] = 0.9999 * best  # such a good patch is exceeded only at the bounds
   channels, places = np.array([0]), np.array([[2, 2]])
   found = visualization.visualize(
     model, variables, 'conv1', channels, places, nearly, low=-1, high=1
   )
-  np.testing.assert_allclose(found.strongest[0, 1:4, 1:4, 0], best, atol=2e-4)
+  np.testing.assert_allclose(found.strongest[0, 1:4, 1:4, 0], best, atol=1e-6)
   optimum = np.abs(kernel[..., 0, 0]).sum() + 0.5
   assert found.real[0] < found.strongest_value[0] <= optimum * (1 + 1e-6)
   perfect = np.zeros((1, 5, 5, 1), np.float32)
