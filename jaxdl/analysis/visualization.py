@@ -60,7 +60,8 @@ def visualize(
   Waves (`parametrisation`) are fitted by `maximization.maximize`, first under small shifts,
   rotations and changes of size, then without. The strongest image is sought without regularisation;
   if none exceeds the real image, as for a linear filter that a real patch matches, their pixels
-  climb further. The variants have a penalty on total variation, and images of a unit are moved apart.
+  climb further. The variants have a penalty on total variation, and images of a unit are moved
+  apart.
 
   One program is compiled for all units and starts. The made and the real images are measured by the
   same program, so that equal images have equal outputs.
