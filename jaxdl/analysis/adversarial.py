@@ -103,7 +103,9 @@ def _attacked(model, variables, inputs, labels, epsilon, bounds, *, steps, seed)
     )
   if not epsilon >= 0:
     raise ValueError(f'epsilon={epsilon} is negative: use 0 or more')
-  low, high, unit = (np.broadcast_to(np.float32(part), inputs.shape[1:]) for part in bounds)
+  low, high, unit = (
+    np.broadcast_to(np.asarray(part, np.float32), inputs.shape[1:]) for part in bounds
+  )
   run = functools.partial(
     _steps, Fixed(model), steps, seed is not None, variables, np.stack([low, high, unit]), epsilon
   )

@@ -104,7 +104,9 @@ def maximize(
   units.check_target(model, variables, np.empty((n, *shape), np.float32), explained)
   if getattr(model, 'activation', None) is nn.relu:
     model = model.clone(activation=redirected_relu)
-  bounds = np.stack([np.broadcast_to(np.float32(bound), shape[-1]) for bound in (low, high)])
+  bounds = np.stack(
+    [np.broadcast_to(np.asarray(bound, np.float32), shape[-1]) for bound in (low, high)]
+  )
   given = _given('start', start, (n, *shape), np.full((n, *shape), np.nan), np.float32)
   changing = _given('inside', inside, (n, *shape[:2]), np.ones((n, *shape[:2])), bool)
   begun = [_parameters(form, number, seed, given[number], bounds) for number in range(n)]
@@ -119,7 +121,9 @@ def maximize(
     diverse=diversity > 0,
   )
   keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(n))
-  numbers = np.stack([np.broadcast_to(np.float32(weight), n) for weight in weights.values()], -1)
+  numbers = np.stack(
+    [np.broadcast_to(np.asarray(weight, np.float32), n) for weight in weights.values()], -1
+  )
   return np.asarray(
     compiled(np.stack(begun), labels, keys, given, changing, bounds, numbers, np.float32(rate))
   )

@@ -21,13 +21,15 @@ def kernel(features: ArrayLike) -> Float64[np.ndarray, 'N N']:
   Raises:
     ValueError: features that are not a finite matrix, or fewer than four examples.
   """
-  features = checked(features)
-  if len(features) < FEWEST:
-    raise ValueError(f'{len(features)} examples are too few to compare layers: use at least 4')
-  features = features - features.mean(0)
-  largest = np.abs(features).max()
-  features = features / (largest or 1.0)  # CKA does not depend on the scale
-  found = features @ features.T
+  checked_features = checked(features)
+  if len(checked_features) < FEWEST:
+    raise ValueError(
+      f'{len(checked_features)} examples are too few to compare layers: use at least 4'
+    )
+  centred = checked_features - checked_features.mean(0)
+  largest = float(np.abs(centred).max()) or 1.0
+  centred = centred / largest  # CKA does not depend on the scale
+  found = np.asarray(centred @ centred.T)
   np.fill_diagonal(found, 0)
   return found
 

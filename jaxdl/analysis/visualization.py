@@ -133,7 +133,9 @@ def visualize(
     target = Neuron(
       layer, np.repeat(channels[weak], of_each), np.repeat(places[weak], of_each, axis=0)
     )
-    bounds = np.stack([np.broadcast_to(np.float32(bound), shape[-1]) for bound in (low, high)])
+    bounds = np.stack(
+      [np.broadcast_to(np.asarray(bound, np.float32), shape[-1]) for bound in (low, high)]
+    )
     climbed = _climbed(
       model, variables, target, strong[weak].reshape(-1, *shape), inside[weak], bounds
     )
