@@ -83,7 +83,7 @@ def concept_vector(
       f'concept vectors need scikit-learn ({error}): pip install scikit-learn'
     ) from error
   is_concept = np.arange(len(every)) < len(concept)
-  fitted = LogisticRegression(C=strength, max_iter=2000).fit(points / length, is_concept)
+  fitted = LogisticRegression(C=float(strength), max_iter=2000).fit(points / length, is_concept)
   vector = axes @ fitted.coef_[0]
   return vector / np.linalg.norm(vector)
 

@@ -185,7 +185,7 @@ def _ascend(
     values, output = score(seen)
     objective = values - (_roughness(images) * weights[:, :2]).sum(-1)
     total = -objective.sum()
-    if diverse:
+    if diverse and output is not None:
       price = weights[:, 2] * jax.lax.stop_gradient(jnp.abs(values)) * _likeness(output, target)
       total += jnp.where(step < steps // 2, price.sum(), 0)
     return total, (images, values, objective)
@@ -246,9 +246,11 @@ def _likeness(output: Float[AnyArray, 'n *places F'], target: Neuron) -> Float[A
   features = output.reshape(len(output), -1, output.shape[-1])
   gram = jnp.einsum('npf,npg->nfg', features, features).reshape(len(output), -1)
   gram /= jnp.sqrt(jnp.square(gram).sum(-1, keepdims=True) + 1e-12)
-  same = jnp.equal(target.channel[:, None], target.channel)
+  channels = jnp.asarray(target.channel)
+  same = channels[:, None] == channels
   if target.position is not None:
-    same &= jnp.equal(target.position[:, None], target.position).all(-1)
+    positions = jnp.asarray(target.position)
+    same &= (positions[:, None] == positions).all(-1)
   same &= ~jnp.eye(len(output), dtype=bool)
   return (gram @ gram.T * same).sum(-1) / jnp.maximum(same.sum(-1), 1)
 

@@ -15,11 +15,11 @@ class Nearest(NamedTuple):
   """Nearest training examples, the nearest first; ties are ordered by index.
 
   Attributes:
-    index: index of the training example.
+    examples: index of the training example.
     similarity: cosine of the angle between the features; 0 where one of them is all 0.
   """
 
-  index: Integer[np.ndarray, 'Q k']
+  examples: Integer[np.ndarray, 'Q k']
   similarity: Float64[np.ndarray, 'Q k']
 
 
@@ -65,7 +65,7 @@ def votes(labels: Integer[np.ndarray, ' N'], found: Nearest) -> Integer[np.ndarr
     labels: classes of the training examples.
     found: their nearest ones for each query.
   """
-  of_neighbours = labels[found.index]
+  of_neighbours = labels[found.examples]
   counts = np.stack([(of_neighbours == label).sum(1) for label in range(labels.max() + 1)], axis=1)
   return counts.argmax(1)
 

@@ -31,22 +31,22 @@ def neighbours(subject: Subject, choice: Choice) -> Iterator[Result]:
   accuracy = float(np.mean(voted == labels))
   where = 'the inputs of the last dense layer' if layer is None else layer
   heading = (
-    f'The {found.index.shape[1]} nearest of {len(features):,} training examples in {where}\n'
+    f'The {found.examples.shape[1]} nearest of {len(features):,} training examples in {where}\n'
     f'(cosine; left: {subject.split} example). Their majority is right for '
     f'{100 * accuracy:.1f} % of {len(labels):,} examples, the network for '
     f'{100 * np.mean(predicted == labels):.1f} %'
   )
   titles = [
     f'true {subject.classes[labels[place]]}\npredicted {subject.classes[predicted[place]]}\n'
-    f'{_counted(subject.classes, training["labels"][found.index[place]])}'
+    f'{_counted(subject.classes, training["labels"][found.examples[place]])}'
     for place in shown
   ]
   if subject.images is None:
     rows = [[f'{place:,}', *title.split('\n')] for place, title in zip(shown, titles, strict=True)]
     figure = figures.table(rows, ['example', 'true', 'predicted', 'nearest'], heading=heading)
   else:
-    rows = [[subject.images[place], *training['images'][found.index[place]]] for place in shown]
-    columns = [subject.split, *(f'{number + 1}' for number in range(found.index.shape[1]))]
+    rows = [[subject.images[place], *training['images'][found.examples[place]]] for place in shown]
+    columns = [subject.split, *(f'{number + 1}' for number in range(found.examples.shape[1]))]
     figure = figures.picture_rows(rows, columns, labels=titles, heading=heading)
   yield Result(
     'nearest',

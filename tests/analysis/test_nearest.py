@@ -9,7 +9,7 @@ from jaxdl.analysis import nearest
 def test_nearest_by_hand():
   features = np.array([[1, 0], [0, 2], [3, 3], [-1, 0], [0, 0]])
   found = nearest.nearest(features, [[2, 0], [0, 0.1], [5, 5]], 3)
-  np.testing.assert_array_equal(found.index, [[0, 2, 1], [1, 2, 0], [2, 0, 1]])
+  np.testing.assert_array_equal(found.examples, [[0, 2, 1], [1, 2, 0], [2, 0, 1]])
   half = np.sqrt(0.5)
   np.testing.assert_allclose(found.similarity, [[1, half, 0], [1, half, 0], [1, half, half]])
   labels = np.array([1, 0, 0, 2, 2])
@@ -24,7 +24,7 @@ def test_nearest_blocks_equal_one_pass(monkeypatch):
   expected = nearest.nearest(features, queries, 4)
   monkeypatch.setattr(nearest, 'ROWS', 2)
   found = nearest.nearest(features, queries, 4)
-  np.testing.assert_array_equal(found.index, expected.index)
+  np.testing.assert_array_equal(found.examples, expected.examples)
 
 
 def test_nearest_errors_name_the_fix():

@@ -116,7 +116,7 @@ def test_nearest_view_finds_a_training_example_itself(seen):
   )
   found = made('nearest', among)['nearest']
   np.testing.assert_allclose(found.arrays['similarity'][:, 0], 1)
-  places = found.arrays['training_index'][found.arrays['index'][:, 0]]
+  places = found.arrays['training_index'][found.arrays['examples'][:, 0]]
   assert (places == training['index']).mean() > 0.9  # others may have the same features
   assert found.facts['training_examples'] == 300
 
