@@ -7,7 +7,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.analysis import attribution, units
+from jaxdl.analysis import attribution, recurrent_lrp, units
 from jaxdl.analysis.expected_gradients import background_scores, expected_gradients
 from jaxdl.analysis.gradients import batched, check
 from jaxdl.analysis.last_character import LastCharacter, differentiable, vectors
@@ -123,6 +123,9 @@ def of_sequences(
   def of_zeros(model, variables, inputs, target):
     return _scores(model, variables, _with_mask(inputs, 0.0, fixed), target)
 
+  def lrp(model, variables, inputs, target):
+    return recurrent_lrp.recurrent_lrp(model, variables, inputs, target).maps
+
   found = {
     'saliency': Method(attribution.saliency),
     'gradient × input': Method(attribution.input_x_gradient, True, of_zeros),
@@ -132,6 +135,8 @@ def of_sequences(
   if background is not None:
     found['expected gradients'] = _expected_gradients(background, fixed, seed)
   found['occlusion'] = Method(occlusion, True, of_baseline)
+  if not recurrent_lrp.lacking(model):
+    found['LRP'] = Method(lrp, True, _zero)
   return {name: _of_vectors(method) for name, method in found.items()}
 
 
@@ -148,6 +153,11 @@ def _with_mask(inputs, values, fixed):
   if not fixed:
     return filled
   return np.concatenate([filled[..., :-fixed], inputs[..., -fixed:]], axis=-1)
+
+
+def _zero(model, variables, inputs, target):
+  """LRP divides the score itself."""
+  return np.zeros(len(inputs))
 
 
 def _scores(model, variables, inputs, target):
