@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import attribution, recurrent_lrp, units
-from jaxdl.analysis.expected_gradients import background_scores, expected_gradients
+from jaxdl.analysis.completeness import background_scores
+from jaxdl.analysis.expected_gradients import expected_gradients
 from jaxdl.analysis.gradients import batched, check
 from jaxdl.analysis.last_character import LastCharacter, differentiable, vectors
 from jaxdl.analysis.step_occlusion import step_occlusion
@@ -174,9 +175,10 @@ def _expected_gradients(background, fixed, seed):
     return background
 
   def maps(model, variables, inputs, target):
+    others = of(model, variables)
     return expected_gradients(
-      model, variables, inputs, target, of(model, variables), fixed_channels=fixed, seed=seed
-    )
+      model, variables, inputs, target, others, fixed_channels=fixed, seed=seed
+    ).maps
 
   def scores(model, variables, inputs, target):
     return background_scores(

@@ -127,7 +127,7 @@ def _relevance(model, variables, sequences, target, epsilon):
   for layer in reversed(layers):
     widths = np.cumsum([kept['hidden'].shape[-1] for _, _, kept in layer])[:-1]
     parts = jnp.split(relevance, widths, axis=-1)
-    relevance = 0.0
+    relevance = jnp.zeros(())
     for (name, backward, kept), part in zip(layer, parts, strict=True):
       of_inputs, of_layer = _backward(
         network, parameters[name], kept, part, real, backward, epsilon
