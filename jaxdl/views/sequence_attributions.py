@@ -102,14 +102,16 @@ def _filled(inputs):
 
 def _title(name, found, steps):
   """The name of a method, its relative completeness error and the share of the first step."""
-  error = found['completeness_error']
-  return '\n'.join(
-    [
-      name.replace(' ', '\n', 1),
-      'no sum' if error is None else f'error {_percent(error / found["score_difference"])}',
-      f'first {steps} {_percent(found["first_step_share"])}',
-    ]
-  )
+  first = f'first {steps} {_percent(found["first_step_share"])}'
+  return '\n'.join([name.replace(' ', '\n', 1), _error(found), first])
+
+
+def _error(found):
+  """The completeness error relative to the difference of the scores, as text."""
+  error, difference = found['completeness_error'], found['score_difference']
+  if error is None:
+    return 'no sum'
+  return f'error {_percent(error / difference)}' if difference else f'error {error:.2g}'
 
 
 def _percent(share):
@@ -172,6 +174,8 @@ def _label(subject, place, explained):
 def of_characters(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Applies every method for sequences to texts, for the predicted next character."""
   stream = subject.inputs[0]
+  if len(stream) < 2:
+    raise ValueError(f'the text has {len(stream)} characters: use at least 2')
   length = min(_most_read(subject), len(stream) // 2)
   starts = np.linspace(0, len(stream) - length - 1, MEASURED_TEXTS).astype(int)
   texts = np.stack([stream[start : start + length] for start in starts])
@@ -227,9 +231,7 @@ def _most_read(subject):
 
 
 def _note(found):
-  error = found['completeness_error']
-  what = 'no sum' if error is None else f'error {_percent(error / found["score_difference"])}'
-  return f'{what}, first {_percent(found["first_step_share"])}'
+  return f'{_error(found)}, first {_percent(found["first_step_share"])}'
 
 
 def _remark(facts: dict) -> str:

@@ -110,7 +110,8 @@ def test_methods_of_a_classifier_are_complete():
   for name, method in table.items():
     maps = method.function(model, variables, rows(), TARGET)
     assert np.shape(maps) == ((3, 6) if name == 'occlusion' else (3, 6, 3))
-    assert np.isfinite(maps).all() and np.any(maps)
+    assert np.isfinite(maps).all()
+    assert np.any(maps)
     assert (method.baseline_score is None) == (not method.signed)
     if method.baseline_score is None:
       continue
