@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl import models
-from jaxdl.views import sequence_attributions
+from jaxdl.views import step_attributions
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice
 
@@ -46,7 +46,7 @@ def test_rows_are_shown_beside_the_image_with_both_figures():
   section = dict(name='recurrent', cell='lstm', features=3, classes=2)
   images = inputs.reshape(5, 4, 3, 2)
   seen = subject_of(section, inputs, np.array([0, 0, 1, 1, 1]), images=images)
-  (result,) = sequence_attributions.of_rows(seen, Choice())
+  (result,) = step_attributions.of_rows(seen, Choice())
   assert result.arrays['examples'].tolist() == [0, 2], 'the first example of each class'
   assert len(result.figure.axes) == 2 * 8, 'an image and seven methods for each example'
   found = result.facts['methods']
@@ -73,7 +73,7 @@ def test_steps_without_an_image_are_shown_without_their_mask():
   inputs[..., -1] = np.arange(4) < np.array([4, 2, 3, 4, 1])[:, None]
   section = dict(name='recurrent', cell='gru', features=3, classes=2, masked=True)
   seen = subject_of(section, inputs, np.array([0, 0, 1, 1, 1]))
-  (result,) = sequence_attributions.of_rows(seen, Choice())
+  (result,) = step_attributions.of_rows(seen, Choice())
   widths = {axis.get_images()[0].get_array().shape for axis in result.figure.axes}
   assert widths == {(4, 2 + 1 + 4)}
   assert 'first step' in ' '.join(texts(result.figure))
@@ -87,11 +87,11 @@ def test_characters_are_shown_for_three_texts(name):
   }[name]
   inputs = np.random.default_rng(0).integers(0, 3, (1, 60)).astype(np.int32)
   seen = subject_of(section, inputs, inputs, kind='language_model', classes='a\nb')
-  (result,) = sequence_attributions.of_characters(seen, Choice())
+  (result,) = step_attributions.of_characters(seen, Choice())
   found, length = result.facts['methods'], 8 if name == 'transformer' else 30
   assert ('LRP' in found) == (name == 'language_model')
   assert (result.facts['without'] == {}) == (name == 'language_model')
-  remark = sequence_attributions._remark(result.facts)
+  remark = step_attributions._remark(result.facts)
   assert remark.startswith('LRP is left out: ') or name == 'language_model'
   assert result.arrays['texts'].shape == (8, length)
   assert result.arrays['occlusion'].shape == (8, length)
@@ -108,4 +108,4 @@ def test_a_text_of_one_character_raises():
   inputs = np.zeros((1, 1), np.int32)
   seen = subject_of(section, inputs, inputs, kind='language_model', classes='a\nb')
   with pytest.raises(ValueError, match='the text has 1 characters: use at least 2'):
-    list(sequence_attributions.of_characters(seen, Choice()))
+    list(step_attributions.of_characters(seen, Choice()))
