@@ -129,15 +129,15 @@ def of_sequences(
 
   found = {
     'saliency': Method(attribution.saliency),
-    'gradient × input': Method(attribution.input_x_gradient, True, of_zeros),
+    'gradient × input': Method(attribution.input_x_gradient, signed=True, baseline_score=of_zeros),
     'SmoothGrad': Method(smooth_grad),
-    'integrated gradients': Method(integrated_gradients, True, of_baseline),
+    'integrated gradients': Method(integrated_gradients, signed=True, baseline_score=of_baseline),
   }
   if background is not None:
     found['expected gradients'] = _expected_gradients(background, fixed, seed)
-  found['occlusion'] = Method(occlusion, True, of_baseline)
+  found['occlusion'] = Method(occlusion, signed=True, baseline_score=of_baseline)
   if not recurrent_lrp.lacking(model):
-    found['LRP'] = Method(lrp, True, _zero)
+    found['LRP'] = Method(lrp, signed=True, baseline_score=_zero)
   return {name: _of_vectors(method) for name, method in found.items()}
 
 
@@ -185,7 +185,7 @@ def _expected_gradients(background, fixed, seed):
       model, variables, inputs, target, of(model, variables), fixed_channels=fixed
     )
 
-  return Method(maps, True, scores)
+  return Method(maps, signed=True, baseline_score=scores)
 
 
 def _of_vectors(method):
