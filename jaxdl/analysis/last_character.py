@@ -25,7 +25,8 @@ class LastCharacter(nn.Module):
 
   network: nn.Module
 
-  def setup(self):
+  def setup(self) -> None:
+    """Uses the variables of the network as its own."""
     nn.share_scope(self, self.network)
 
   def __call__(self, vectors: Float[AnyArray, 'B T E']) -> Float[Array, 'B V']:

@@ -52,7 +52,7 @@ def of_rows(subject: Subject, choice: Choice) -> Iterator[Result]:
     signed=signed,
     heading=(
       'Why the predicted class? Red is evidence for it, blue against it; saliency and SmoothGrad: '
-      f'from dark to bright. The strip at the right of a map: its {steps}s. '
+      f'from dark to bright. The strip at the right of a map shows each {steps}. '
       f'Error: of completeness. Both figures are means over {len(inputs)} examples; '
       f'an even map has {100 / inputs.shape[1]:.1f} % on each {steps}.'
     ),
@@ -130,18 +130,21 @@ def _with_strips(subject, method, maps):
   The map and the strip are scaled separately, to a greatest magnitude of 1.
   """
   steps = methods.without_channels(maps, method, axes=2)  # [B, T]
-  if subject.images is not None:
-    height, width, channels = subject.images.shape[1:]
-    if np.ndim(maps) == 3:
-      maps = np.asarray(maps).reshape(len(maps), height, width, channels)
-      maps = methods.without_channels(maps, method)
-  elif getattr(subject.model, 'masked', False) and np.ndim(maps) == 3:
-    maps, width = np.asarray(maps)[..., :-1], subject.inputs.shape[-1] - 1
-  else:
-    width = subject.inputs.shape[-1]
   if np.ndim(maps) == 2:  # one number for each step
-    maps = np.repeat(np.asarray(maps)[..., None], width, axis=-1)
+    maps = np.repeat(np.asarray(maps)[..., None], _width(subject), axis=-1)
+  elif subject.images is not None:
+    of_pixels = np.asarray(maps).reshape(len(maps), *subject.images.shape[1:])
+    maps = methods.without_channels(of_pixels, method)
+  else:
+    maps = np.asarray(maps)[..., : _width(subject)]  # without the mask
   return [_joined(*pair) for pair in zip(maps, steps, strict=True)]
+
+
+def _width(subject):
+  """Columns of an example's picture: pixels of a row, or numbers of a step without its mask."""
+  if subject.images is not None:
+    return subject.images.shape[2]
+  return subject.inputs.shape[-1] - getattr(subject.model, 'masked', False)
 
 
 def _joined(one, steps):
@@ -159,9 +162,7 @@ def _input_picture(subject, place):
   if subject.images is not None:
     white = ((0, 0), (0, BLANK + STRIP), (0, 0))
     return np.pad(subject.images[place], white, constant_values=1.0)
-  values = subject.inputs[place]
-  if getattr(subject.model, 'masked', False):
-    values = values[..., :-1]
+  values = subject.inputs[place, :, : _width(subject)]
   return np.pad(values, ((0, 0), (0, BLANK + STRIP)), constant_values=np.nan)
 
 
@@ -253,7 +254,7 @@ VIEWS = {
         entry='sequence_attribution',
       )
     },
-    slow_part='integrated and expected gradients',
+    slow_part='the mean of gradients over many points',
   ),
   'character_attributions': View(
     'the characters that made it predict the next one',
@@ -268,6 +269,6 @@ VIEWS = {
         note=_remark,
       )
     },
-    slow_part='integrated and expected gradients',
+    slow_part='the mean of gradients over many points',
   ),
 }

@@ -11,7 +11,8 @@ from jaxdl.analysis.reference_layers import sigmoid
 
 TARGET = np.array([0, 2, 1])
 STEPS = (6, 2, 4)  # real steps of three masked sequences
-PLACE = {'rnn': 0, 'lstm': 2, 'gru': 2}
+GATES = {'rnn': 1, 'lstm': 4, 'gru': 3}  # parts of a kernel
+PLACE = {'rnn': 0, 'lstm': 2, 'gru': 2}  # of the candidate among them
 
 
 def build_network(section, inputs):
@@ -84,10 +85,8 @@ def read(cell, layer, steps):
   hidden = memory = np.zeros(features)
   kept = []
   for vector in steps:
-    of_inputs = np.split(vector @ layer['input_kernel'] + layer['bias'], max(1, PLACE[cell] + 1))
-    if cell == 'lstm':
-      of_inputs = np.split(vector @ layer['input_kernel'] + layer['bias'], 4)
-    of_hidden = np.split(hidden @ layer['recurrent_kernel'], len(of_inputs))
+    of_inputs = np.split(vector @ layer['input_kernel'] + layer['bias'], GATES[cell])
+    of_hidden = np.split(hidden @ layer['recurrent_kernel'], GATES[cell])
     one = {'vector': vector, 'before': hidden, 'reset': np.ones(features)}
     if cell == 'rnn':
       one['sum'] = of_inputs[0] + of_hidden[0]

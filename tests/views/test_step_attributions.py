@@ -5,6 +5,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from helpers import slow_after
 
 from jaxdl import models
 from jaxdl.views import step_attributions
@@ -79,7 +80,7 @@ def test_steps_without_an_image_are_shown_without_their_mask():
   assert 'first step' in ' '.join(texts(result.figure))
 
 
-@pytest.mark.parametrize('name', ['language_model', 'transformer'])
+@pytest.mark.parametrize('name', slow_after(1, ['language_model', 'transformer']))
 def test_characters_are_shown_for_three_texts(name):
   section = {
     'language_model': dict(name=name, cell='gru', features=4, classes=3),
