@@ -1,5 +1,6 @@
 """Text with characters coloured by numbers, and plain tables."""
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 90  # most characters in a line
 NARROWEST = 55  # characters: leaves room for the heading
 ROWS = 80  # most rows of a table
+NARROWEST_ROWS = 5.5  # inches: a narrower figure would wrap its heading often
 
 
 def coloured_text(
@@ -74,7 +76,7 @@ def text_rows(
       own scale.
     signed: labels of the rows whose values have both signs, with 0 in the middle of the scale.
     notes: label → text at the right of the row, in the first block.
-    heading: heading of the figure.
+    heading: heading of the figure, wrapped to its width.
 
   Returns:
     The figure.
@@ -92,9 +94,10 @@ def text_rows(
   left = 1 + 0.75 * max(len(label) for _, _, of in blocks for label in of)
   right = 1 + 0.75 * max((len(note) for note in notes.values()), default=0)
   lines = sum(len(of) + 1.6 for _, _, of in blocks)
-  figure = Figure(
-    figsize=(0.103 * (left + columns + right), 0.22 * lines + 0.5), layout='constrained', dpi=100
-  )
+  width = max(0.103 * (left + columns + right), NARROWEST_ROWS)  # inches
+  heading = '\n'.join(textwrap.fill(part, round(width / 0.085)) for part in heading.split('\n'))
+  height = 0.22 * lines + 0.2 * (2 + heading.count('\n'))
+  figure = Figure(figsize=(width, height), layout='constrained', dpi=100)
   axis = figure.subplots()
   axis.set(xlim=(-left, columns + right), ylim=(lines, 0))
   axis.axis('off')

@@ -17,7 +17,7 @@ EXAMPLES = 6  # sequences that are shown
 MEASURED = 256  # sequences over which completeness and the share of the first step are measured
 BACKGROUND = 64  # sequences or texts for expected gradients
 BLANK, STRIP = 1, 4  # pixels: between a map and the strip of its rows, and the width of the strip
-TEXTS, MEASURED_TEXTS = 3, 8
+TEXTS, MEASURED_TEXTS = 3, 6
 LENGTH = 48  # characters that are read before the predicted one
 COUNTED = 5000  # characters whose mean vector is the baseline
 
@@ -115,9 +115,7 @@ def _error(found):
 
 
 def _percent(share):
-  if share >= 10:
-    return f'× {share:.0f}'
-  return f'{100 * share:.0f} %' if share >= 0.1 else f'{100 * share:.1f} %'
+  return f'{100 * share:,.0f} %' if share >= 0.0995 else f'{100 * share:.1f} %'
 
 
 def _step_name(subject):

@@ -94,8 +94,8 @@ def test_characters_are_shown_for_three_texts(name):
   assert (result.facts['without'] == {}) == (name == 'language_model')
   remark = step_attributions._remark(result.facts)
   assert remark.startswith('LRP is left out: ') or name == 'language_model'
-  assert result.arrays['texts'].shape == (8, length)
-  assert result.arrays['occlusion'].shape == (8, length)
+  assert result.arrays['texts'].shape == (6, length)
+  assert result.arrays['occlusion'].shape == (6, length)
   shown = texts(result.figure)
   assert sum(text.startswith('predicts ') for text in shown) == 3
   characters = ''.join(text for text in shown if len(text) == 1)
