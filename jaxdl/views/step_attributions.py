@@ -24,19 +24,16 @@ COUNTED = 5000  # characters whose mean vector is the baseline
 
 def of_rows(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Applies every method for sequences to six examples, for the predicted class."""
-  inputs = subject.inputs[:MEASURED]
+  places = np.unique(subject.labels, return_index=True)[1][:EXAMPLES]
+  others = np.setdiff1d(np.arange(min(MEASURED, len(subject.inputs))), places)
+  inputs = subject.inputs[np.concatenate([places, others])[:MEASURED]]
   known = methods.of_sequences(subject.model, inputs[:BACKGROUND], seed=choice.seed)
   predicted = _predicted(subject, inputs)
-  measured = {}
+  shown, measured = {}, {}
   for name, method in known.items():
     maps = method.function(subject.model, subject.variables, inputs, predicted)
+    shown[name] = maps[: len(places)]
     measured[name] = _figures_of(subject, method, inputs, predicted, maps)
-  places = np.unique(subject.labels, return_index=True)[1][:EXAMPLES]
-  targets = _predicted(subject, subject.inputs[places])
-  shown = {
-    name: method.function(subject.model, subject.variables, subject.inputs[places], targets)
-    for name, method in known.items()
-  }
   pictures = {name: _with_strips(subject, known[name], maps) for name, maps in shown.items()}
   rows = [
     [_input_picture(subject, place), *(of_method[number] for of_method in pictures.values())]
@@ -48,7 +45,7 @@ def of_rows(subject: Subject, choice: Choice) -> Iterator[Result]:
   figure = figures.picture_rows(
     rows,
     ['input', *columns],
-    labels=[_label(subject, *pair) for pair in zip(places, targets, strict=True)],
+    labels=[_label(subject, *pair) for pair in zip(places, predicted[: len(places)], strict=True)],
     signed=signed,
     heading=(
       'Why the predicted class? Red is evidence for it, blue against it; saliency and SmoothGrad: '
@@ -60,7 +57,7 @@ def of_rows(subject: Subject, choice: Choice) -> Iterator[Result]:
   yield Result(
     'sequence_attributions',
     figure,
-    {**shown, 'examples': places, 'targets': targets},
+    {**shown, 'examples': places, 'targets': predicted[: len(places)]},
     {'target': 'the logit of the predicted class', 'measured': len(inputs), 'methods': measured},
   )
 
