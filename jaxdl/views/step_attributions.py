@@ -58,7 +58,12 @@ def of_rows(subject: Subject, choice: Choice) -> Iterator[Result]:
     'sequence_attributions',
     figure,
     {**shown, 'examples': places, 'targets': predicted[: len(places)]},
-    {'target': 'the logit of the predicted class', 'measured': len(inputs), 'methods': measured},
+    {
+      'target': 'the logit of the predicted class',
+      'measured': len(inputs),
+      'methods': measured,
+      'lrp': _taken_by_others(subject, inputs, predicted),
+    },
   )
 
 
@@ -90,6 +95,15 @@ def _figures_of(
     found['completeness_error'] = np.abs(completeness.totals(maps) - difference).mean()
     found['score_difference'] = np.abs(difference).mean()
   return found
+
+
+def _taken_by_others(subject, inputs, target):
+  """Mean magnitude of LRP's relevance that the biases and ε take; {} where LRP does not apply."""
+  model, given = differentiable(subject.model, subject.variables, inputs)
+  if recurrent_lrp.lacking(model):
+    return {}
+  found = recurrent_lrp.recurrent_lrp(model, subject.variables, given, target)
+  return {'biases': np.abs(found.biases).mean(), 'stabiliser': np.abs(found.stabiliser).mean()}
 
 
 def _filled(inputs):
@@ -216,6 +230,7 @@ def of_characters(subject: Subject, choice: Choice) -> Iterator[Result]:
       'target': 'the logit of the predicted character',
       'measured': MEASURED_TEXTS,
       'methods': measured,
+      'lrp': _taken_by_others(subject, texts, predicted),
       'without': {'LRP': recurrent_lrp.lacking(subject.model)} if 'LRP' not in known else {},
     },
   )
@@ -231,8 +246,14 @@ def _note(found):
 
 
 def _remark(facts: dict) -> str:
-  """Why a method is left out; '' if none is."""
-  return ' '.join(f'{name} is left out: {why}.' for name, why in facts.get('without', {}).items())
+  """What the biases and ε take in LRP, or why LRP is left out."""
+  if not facts.get('lrp'):
+    return ' '.join(f'{name} is left out: {why}.' for name, why in facts.get('without', {}).items())
+  score = facts['methods']['LRP']['score_difference']
+  return (
+    f'LRP divides a score of {score:.2f}; the biases take {facts["lrp"]["biases"]:.2f} of it and '
+    f'ε {facts["lrp"]["stabiliser"]:.2f} (means of the magnitudes).'
+  )
 
 
 VIEWS = {
@@ -247,6 +268,7 @@ VIEWS = {
         'A reason that several methods share is safer; do not read a map with a large error as a '
         'division of the score',
         entry='sequence_attribution',
+        note=_remark,
       )
     },
     slow_part='the mean of gradients over many points',

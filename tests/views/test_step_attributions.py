@@ -57,6 +57,9 @@ def test_rows_are_shown_beside_the_image_with_both_figures():
   assert gradients['completeness_error'] < 1e-4 * gradients['score_difference']
   assert gradients['first_step_share'] == 0, 'a black row has no attribution'
   assert 0 < gradients['first_filled_step_share'] < 1
+  taken = result.facts['lrp']
+  assert found['LRP']['completeness_error'] <= taken['biases'] + taken['stabiliser'] + 1e-6
+  assert taken['stabiliser'] > 0
   assert 'integrated\ngradients\nerror 0.0 %\nfirst row 0.0 %' in texts(result.figure)
   assert any(title.startswith('saliency\nno sum\nfirst row ') for title in texts(result.figure))
   shown = result.figure.axes[4].get_images()[0].get_array()
@@ -92,8 +95,8 @@ def test_characters_are_shown_for_three_texts(name):
   found, length = result.facts['methods'], 8 if name == 'transformer' else 30
   assert ('LRP' in found) == (name == 'language_model')
   assert (result.facts['without'] == {}) == (name == 'language_model')
-  remark = step_attributions._remark(result.facts)
-  assert remark.startswith('LRP is left out: ') or name == 'language_model'
+  start = 'LRP divides a score of ' if name == 'language_model' else 'LRP is left out: '
+  assert step_attributions._remark(result.facts).startswith(start)
   assert result.arrays['texts'].shape == (6, length)
   assert result.arrays['occlusion'].shape == (6, length)
   shown = texts(result.figure)
