@@ -21,7 +21,7 @@ BACKGROUND = 64
 
 def main() -> None:
   """Prints a table for each run."""
-  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser = argparse.ArgumentParser(description='Measures the attribution methods for sequences.')
   parser.add_argument('runs', nargs='+', metavar='RUN')
   parser.add_argument('--images', type=int, default=1000)
   chosen = parser.parse_args()
