@@ -391,6 +391,14 @@ def test_readme_calls_an_analysis_from_python(folder, small):
   assert execute(find_block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
+def test_docs_relevance_of_steps_sums_to_the_logits():
+  names = execute(find_block('recurrent_lrp'))
+  logits = names['model'].apply(names['variables'], names['steps'])
+  np.testing.assert_allclose(names['total'], logits[[0, 1], [0, 2]], rtol=1e-4)
+  assert names['name'] == 'LRP'
+  np.testing.assert_array_equal(names['maps'], names['found'].maps)
+
+
 @pytest.mark.skipif(not hasattr(jaxdl, 'read_config'), reason='jaxdl has no public functions')
 @pytest.mark.slow
 def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, capsys):

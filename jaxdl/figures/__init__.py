@@ -11,7 +11,7 @@ from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
-from jaxdl.figures.text import coloured_text, table
+from jaxdl.figures.text import coloured_text, table, text_rows
 
 __all__ = [
   'bands',
@@ -35,6 +35,7 @@ __all__ = [
   'scatter',
   'short',
   'table',
+  'text_rows',
   'tiles',
   'visible',
 ]

@@ -31,7 +31,7 @@ def picture_rows(
 
   Args:
     rows: rows of arrays. Images are [H, W, C] from 0 to 1 and drawn as in `visible`; maps are
-      [H, W]; None leaves a position empty.
+      [H, W], transparent where they are NaN; None leaves a position empty.
     columns: titles of the columns; '' for no title.
     labels: texts on the left of the rows.
     heading: text above the table, wrapped if it is wider than the pictures.
@@ -119,10 +119,10 @@ def _draw(axis, picture, *, signed):
     picture = picture.squeeze(-1) if picture.shape[-1] == 1 else picture
     axis.imshow(picture, cmap='gray', vmin=0, vmax=1, **form)
   elif signed:
-    limit = float(np.abs(picture).max()) or 1.0  # a map of zeros is drawn white
+    limit = float(np.nanmax(np.abs(picture))) or 1.0  # a map of zeros is drawn white
     axis.imshow(picture, cmap=SIGNED, vmin=-limit, vmax=limit, **form)
   else:
-    low, high = float(picture.min()), float(picture.max())
+    low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
     axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, **form)
 
 

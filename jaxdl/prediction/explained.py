@@ -20,6 +20,7 @@ from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
 from jaxdl.models import table
+from jaxdl.models.recurrent import Recurrent
 from jaxdl.views.view import occlusion_of
 
 PER_PICTURE = 20  # inputs in a picture
@@ -57,10 +58,14 @@ class Explainer:
     self._shape = recorded.image_shape(config)
     inputs = tuple(config['dataset']['input_shape'])
     convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
-    all_methods = methods.of_images('', {})
-    fitting = list(all_methods) if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
-    self.columns = _chosen(names, list(all_methods), fitting)
-    self.signed = [number for number, name in enumerate(self.columns) if all_methods[name].signed]
+    of_images, of_rows = methods.of_images('', {}), methods.of_sequences(model)
+    self._reads_rows = isinstance(model, Recurrent)
+    fitting = list(of_images) if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
+    if self._reads_rows:
+      fitting = list(of_rows)
+    known = of_images | of_rows
+    self.columns = _chosen(names, list(known), fitting)
+    self.signed = [number for number, name in enumerate(self.columns) if known[name].signed]
     self._layer = convolutions[-1] if convolutions else ''
 
   def maps(
@@ -75,14 +80,19 @@ class Explainer:
     Returns:
       For each input, one map per method.
     """
-    occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
-    by_name = methods.of_images(self._layer, occluded)
+    if self._reads_rows:
+      by_name = methods.of_sequences(self._model)
+    else:
+      occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
+      by_name = methods.of_images(self._layer, occluded)
     found = []
     for name in self.columns:
       with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # maps that are zero everywhere are visible in the picture
         maps = by_name[name].function(self._model, self._variables, inputs, predicted)
       if inputs.ndim == 3:  # images as rows
+        if maps.ndim == 2:  # one number for each row
+          maps = np.repeat(maps[..., None], inputs.shape[-1], axis=-1)
         maps = maps.reshape(len(maps), *self._shape)
       found.append(list(methods.without_channels(maps, by_name[name])))
     return [list(of_one) for of_one in zip(*found, strict=True)]

@@ -104,6 +104,19 @@ ENTRIES = {
     'Simonyan et al. 2014; Smilkov et al. 2017; Sundararajan et al. 2017; Selvaraju et al. '
     '2017; Zeiler & Fergus 2014',
   ),
+  'sequence_attribution': Entry(
+    'Attribution of steps and characters',
+    'A map of the rows, steps or characters on which one output depends, by several methods. '
+    'Saliency, SmoothGrad, gradient × input, integrated gradients and occlusion are as for '
+    'images; expected gradients are integrated gradients from real examples instead of one '
+    'baseline. LRP divides the output among the terms of each sum, from the last step back to '
+    'the first; a gate takes nothing. The completeness error is the difference between the sum '
+    'of a map and what it should sum to: the output minus that of the baseline, or for LRP the '
+    'output itself. The share of the first step is a known failure: in some networks, gradients '
+    'grow on their way back and end there. A step of zeros gets 0 from every method that '
+    'multiplies by the input.',
+    'Arras et al. 2017; Erion et al. 2021; Sundararajan et al. 2017',
+  ),
   'sanity': Entry(
     'Sanity check of attributions',
     'The weights are re-initialised from the last layer downward, and each map is compared with '
