@@ -45,11 +45,10 @@ def explicit(net, names):
   model, checkpoints, tests, training = net
   total = np.zeros((3, 7))
   for variables, rate in checkpoints:
+    slopes = jax.grad(loss_of, argnums=2)
 
-    def gradient(example, label, variables=variables):
-      found = jax.grad(
-        lambda params: loss_of(model, variables, params, example[None], label[None])
-      )(variables['params'])
+    def gradient(example, label, variables=variables, slopes=slopes):
+      found = slopes(model, variables, variables['params'], example[None], label[None])
       return np.concatenate(
         [np.ravel(leaf) for name in names for leaf in jax.tree.leaves(found[name])]
       ).astype(np.float64)
@@ -100,19 +99,22 @@ def test_scores_do_not_depend_on_the_batches(net, monkeypatch):
 
 def test_influence_is_the_change_of_the_loss_by_one_step_of_sgd(net):
   model, checkpoints, tests, training = net
-  variables, rate = checkpoints[0][0], 1e-3
-  found = influence.tracin(model, [(variables, rate)], tests, training)
-  for number, (example, label) in enumerate(zip(*training, strict=True)):
-    own = jax.grad(lambda params: loss_of(model, variables, params, example[None], label[None]))
-    stepped = jax.tree.map(
-      lambda old, slope: old - rate * slope, variables['params'], own(variables['params'])
-    )
-    for test, (inputs, true) in enumerate(zip(*tests, strict=True)):
-      before, after = (
-        float(loss_of(model, variables, params, inputs[None], true[None]))
-        for params in (variables['params'], stepped)
-      )
-      assert before - after == pytest.approx(found.scores[test, number], rel=0.02, abs=5e-6)
+  rate = 1e-6
+  with jax.enable_x64(True):
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), checkpoints[0][0])
+    tests, training = ((inputs.astype(np.float64), labels) for inputs, labels in (tests, training))
+    found = influence.tracin(model, [(variables, rate)], tests, training)
+    for number in range(7):
+      example, label = (part[number : number + 1] for part in training)
+      slopes = jax.grad(loss_of, argnums=2)(model, variables, variables['params'], example, label)
+      stepped = jax.tree.map(lambda old, slope: old - rate * slope, variables['params'], slopes)
+      for test in range(3):
+        inputs, true = (part[test : test + 1] for part in tests)
+        before, after = (
+          float(loss_of(model, variables, params, inputs, true))
+          for params in (variables['params'], stepped)
+        )
+        assert before - after == pytest.approx(found.scores[test, number], rel=1e-4, abs=1e-11)
 
 
 def test_planted_wrong_labels_have_the_highest_self_influence():
