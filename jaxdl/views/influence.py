@@ -8,7 +8,7 @@ from jaxdl import figures
 from jaxdl.analysis import influence
 from jaxdl.models import table
 from jaxdl.runs import checkpoint, record
-from jaxdl.views.outputs import all_outputs
+from jaxdl.views.outputs import all_outputs, outputs
 from jaxdl.views.subject import Subject, training_examples
 from jaxdl.views.view import Choice, Display, Result, View, once, separately
 
@@ -65,16 +65,18 @@ def suspicious(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Shows the training images with the highest self-influence, which may have wrong labels."""
   training, _, steps, layers, found = _measured(subject)
   order = influence.most(found.own, SUSPICIOUS)
-  wrong = ~found.correct[-1]
+  labels = [subject.classes[label] for label in training['labels'][order]]
+  guesses = outputs(subject, training['inputs'][order]).argmax(-1)
+  predicted = [subject.classes[guess] for guess in guesses]
   figure = figures.image_grid(
     training['images'][order],
     [
-      f'{subject.classes[training["labels"][place]]}{" (wrong)" if wrong[place] else ""}'
-      for place in order
+      label if label == guess else f'{label} → {guess}'
+      for label, guess in zip(labels, predicted, strict=True)
     ],
     heading=(
-      'Training images with the highest self-influence, and their labels\n'
-      f'(wrong: the network predicts another class)\n{_how(training, steps, layers)}'
+      'Training images with the highest self-influence\n'
+      f'(label → prediction, where it differs)\n{_how(training, steps, layers)}'
     ),
   )
   yield Result(
@@ -84,9 +86,9 @@ def suspicious(subject: Subject, choice: Choice) -> Iterator[Result]:
     {
       **_facts(training, steps, layers),
       'most': training['index'][order],
-      'labels': [subject.classes[training['labels'][place]] for place in order],
+      'labels': labels,
+      'predicted': predicted,
       'self_influence': found.own[order],
-      'wrong': wrong[order],
     },
   )
 
@@ -150,10 +152,10 @@ def _measured(subject):
 
 def _tests(subject):
   """The places of the explained test examples: half of them the worst mistakes, the rest right."""
-  outputs = np.asarray(all_outputs(subject), np.float64)
+  logits = np.asarray(all_outputs(subject), np.float64)
   labels = np.asarray(subject.labels)
-  losses = np.logaddexp.reduce(outputs, axis=1) - outputs[np.arange(len(labels)), labels]
-  right = outputs.argmax(1) == labels
+  losses = np.logaddexp.reduce(logits, axis=1) - logits[np.arange(len(labels)), labels]
+  right = logits.argmax(1) == labels
   mistakes = [place for place in influence.most(losses, len(losses)) if not right[place]]
   others = np.flatnonzero(right)
   _, first = np.unique(labels[others], return_index=True)
