@@ -1,6 +1,7 @@
 """Ablation: what changes when channels of a layer are fixed, and how many can be removed."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -194,24 +195,21 @@ def interventions(
       f'keep of shape {keep.shape} for the {shape[-1]} channels of {layer}: give at least one '
       f'intervention, [M, {shape[-1]}]'
     )
-  fixed, given = units.Fixed(model), units.shapes(model, variables, inputs)[layer]
-  size = max(1, NUMBERS // (int(np.prod(given)) * min(batch_size, len(inputs))))
-  padded = np.concatenate([keep, np.repeat(keep[:1], -len(keep) % min(size, len(keep)), axis=0)])
-  parts = padded.reshape(-1, min(size, len(keep)), keep.shape[-1])
-  losses = np.zeros((len(keep), len(inputs)), np.float32)
-  predicted = np.zeros((len(keep), len(inputs)), np.int32)
+  fixed = units.Fixed(model)
+  numbers = math.prod(shape) * min(batch_size, len(inputs))  # outputs of the layer in a batch
+  size = min(max(1, NUMBERS // numbers), len(keep))  # interventions in one call
+  padding = np.repeat(keep[:1], -len(keep) % size, axis=0)
+  parts = np.concatenate([keep, padding]).reshape(-1, size, shape[-1])
 
   def run(inputs, labels):
     output = _output(fixed, layer, variables, inputs)
-    found = [
-      _intervened(fixed, layer, variables, inputs, output, labels, part, fill) for part in parts
-    ]
-    return jax.tree.map(
-      lambda *leaves: np.concatenate(leaves).T[:, : len(keep)], *jax.device_get(found)
-    )
+    given = (fixed, layer, variables, inputs, output, labels)
+    found = jax.device_get([_intervened(*given, part, fill) for part in parts])
+    losses, predicted = (np.concatenate(part) for part in zip(*found, strict=True))
+    return losses.T, predicted.T  # [B, M], with the padding
 
-  for rows, (loss, label) in batches.in_batches(run, inputs, labels, batch_size=batch_size):
-    losses[:, rows], predicted[:, rows] = loss.T, label.T
+  found = [part for _, part in batches.in_batches(run, inputs, labels, batch_size=batch_size)]
+  losses, predicted = (np.concatenate(part).T[: len(keep)] for part in zip(*found, strict=True))
   return Outcomes(losses, predicted)
 
 
