@@ -103,7 +103,7 @@ def forgotten(subject: Subject, choice: Choice) -> Iterator[Result]:
   counts = np.bincount(events[learned], minlength=1)
   rank = np.where(learned, events, 0) + found.own / (1 + found.own.max(initial=0))
   order = [place for place in influence.most(rank, SUSPICIOUS) if events[place]]
-  text = ', '.join(f'{number} times: {count:,}' for number, count in enumerate(counts))
+  text = ', '.join(f'{number} ×: {count:,}' for number, count in enumerate(counts))
   heading = (
     f'Training images forgotten between {len(steps)} checkpoints, and their labels\n'
     f'({text}; never learned: {never:,}; of {len(events):,} training images)'
@@ -225,7 +225,10 @@ def _note(facts):
     used = f'{facts["layers"][0]} only, because the network has more than {most}'
   few = ''
   if len(facts['steps']) == 1:
-    few = " Only one checkpoint was kept: train with --config.keep_every='1 epoch' for more."
+    few = (
+      ' With only one checkpoint, the few images that are still wrong dominate: train with '
+      "--config.keep_every='1 epoch' for more."
+    )
   return f'Gradients of {used}, in evaluation mode.{few}'
 
 

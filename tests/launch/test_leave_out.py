@@ -1,13 +1,13 @@
-"""Tests of training without examples, against `jaxdl.train` and steps of SGD."""
+"""Tests of training without examples, against a run and steps of SGD."""
 
 import json
 
 import numpy as np
 import pytest
 
-import jaxdl
 from jaxdl.analysis import influence
 from jaxdl.runs import checkpoint
+from jaxdl.training import experiment, loop
 from launch.benchmarks import leave_out
 
 
@@ -18,9 +18,9 @@ def trainer():
   return leave_out.Trainer({**config, 'keep_every': '2 steps'})
 
 
-def test_training_without_leaving_out_has_the_bits_of_jaxdl_train(trainer, tmp_path):
+def test_training_without_leaving_out_has_the_bits_of_a_run(trainer, tmp_path):
   config = leave_out.config_of('cnn', 'sgd', examples=75, epochs=2, tests=20)
-  jaxdl.train(config, tmp_path)
+  loop.train(experiment.build(config, 'leave_out'), tmp_path)
   last = checkpoint.read_step(tmp_path, 'last')[1]
   states = trainer.train()
   assert len(states) == 2

@@ -81,7 +81,7 @@ def test_one_checkpoint_gives_no_forgetting_events_but_a_remark(runs):
   seen = subject.read(runs['cnn'], step=2, count=30)
   found = made('influence', seen)
   assert set(found) == {'influence', 'influence_self'}
-  assert 'Only one checkpoint' in VIEWS['influence'].displays['influence'].note(
+  assert 'With only one checkpoint, ' in VIEWS['influence'].displays['influence'].note(
     found['influence'].facts
   )
 
