@@ -193,7 +193,7 @@ def forgetting(correct: Bool[np.ndarray, 'S N']) -> Forgetting:
       f'{len(correct)} checkpoints and at least 2 are needed: train with '
       "--config.keep_every='1 epoch'"
     )
-  return Forgetting((correct[:-1] & ~correct[1:]).sum(0), correct.any(0))
+  return Forgetting((correct[:-1] & ~correct[1:]).sum(0), np.asarray(correct.any(0)))
 
 
 def precision_at(

@@ -323,7 +323,7 @@ def wrong_labels(
 
 def main(arguments: Sequence[str]) -> int:
   """Prints the figures; returns the exit code."""
-  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or '').partition('\n')[0])
   parser.add_argument('--network', choices=NETWORKS, default='cnn')
   parser.add_argument('--optimizer', choices=RATES, default='sgd')
   parser.add_argument('--examples', type=int, default=1000, help='training images')

@@ -7,7 +7,7 @@ import pytest
 from helpers import BN_CNN, RECURRENT, SMALL
 
 from jaxdl.training import experiment, loop
-from jaxdl.views import VIEWS, influence, subject
+from jaxdl.views import VIEWS, subject
 from jaxdl.views.view import Choice
 
 
@@ -64,7 +64,7 @@ def test_influence_uses_training_images_and_all_kept_checkpoints(runs):
     assert facts['layers'] == 'all'
     assert facts['training_examples'] == 61
     scores = found['influence'].arrays['scores']
-    assert scores.shape == (influence.TESTS, 61)
+    assert scores.shape == (len(facts['test_examples']), 61)
     places = found['influence'].arrays['training']
     for row, one in zip(scores, facts['test_examples'], strict=True):
       assert places[row.argmax()] == one['helpful'][0]
