@@ -51,7 +51,7 @@ def influential(subject: Subject, choice: Choice) -> Iterator[Result]:
     ['test image', 'most\nhelpful', *[''] * (SHOWN - 1), 'most\nharmful', *[''] * (SHOWN - 1)],
     labels=labels,
     captions=captions,
-    heading=f'Training images that made the network think so\n{_how(training, steps, layers)}',
+    heading=f'Training images that lower or raise the loss of test images\n{_how(training, steps, layers)}',
   )
   yield Result(
     'influence',
@@ -242,8 +242,8 @@ VIEWS = {
     displays={
       'influence': Display(
         'The most helpful and the most harmful training images',
-        'Below each training image is its label: harmful images of another class often look like '
-        'the test image',
+        'Helpful: training on it lowers the loss of the true class. Below each training image is '
+        'its label: harmful images of another class often look like the test image',
         entry='influence',
         note=_note,
       ),
