@@ -51,7 +51,10 @@ def influential(subject: Subject, choice: Choice) -> Iterator[Result]:
     ['test image', 'most\nhelpful', *[''] * (SHOWN - 1), 'most\nharmful', *[''] * (SHOWN - 1)],
     labels=labels,
     captions=captions,
-    heading=f'Training images that lower or raise the loss of test images\n{_how(training, steps, layers)}',
+    heading=(
+      'Training images that lower or raise the loss of test images\n'
+      f'{_how(training, steps, layers)}'
+    ),
   )
   yield Result(
     'influence',
