@@ -36,10 +36,10 @@ def channels(subject: Subject, choice: Choice) -> Iterator[Result]:
   unused = int((zero.losses == 0).all(1).sum())
   figure = figures.signed_table(
     100 * zero.accuracy[order],
-    [f'{channel}: {zero.loss[channel]:+.2g}' for channel in order],
+    [f'{channel}: {zero.loss[channel]:+.1g}, {mean.loss[channel]:+.1g}' for channel in order],
     subject.classes,
     xlabel='class',
-    ylabel='channel: change of the loss (nats)',
+    ylabel='channel: change of the loss (nats), set to 0 and to its mean',
     unit='change of the accuracy (points)',
     heading=(
       f'{layer}: each channel set to 0, {_examples(subject)}\n'

@@ -251,8 +251,8 @@ ENTRIES = {
   'self_influence': Entry(
     'Self-influence',
     'How much a step on a training image lowers its own loss. It is high for images that the '
-    'network cannot explain by others: wrong labels, rare forms and damaged images. Look at the '
-    'first ones when you search for wrong labels.',
+    'network cannot explain by others: wrong labels, rare forms and damaged images. It is no proof '
+    'of a wrong label: compare the images with their labels.',
     'Pruthi et al. 2020',
   ),
   'forgetting': Entry(
