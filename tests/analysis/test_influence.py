@@ -1,5 +1,7 @@
 """Tests of influence: equality with explicit gradients, with steps of SGD, and planted errors."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,31 +42,42 @@ def net():
   return model, checkpoints, tests, training
 
 
-def explicit(net, names):
-  """Σ η g · g' by one gradient for each example, of the given layers."""
-  model, checkpoints, tests, training = net
-  total = np.zeros((3, 7))
+def slopes_of(net):
+  """Rate and the gradients of each test and each training example, for each checkpoint."""
+  model, checkpoints, *splits = net
+  found = []
   for variables, rate in checkpoints:
-    slopes = jax.grad(loss_of, argnums=2)
+    slope = jax.jit(jax.grad(functools.partial(loss_of, model, variables)))
+    parts = [
+      [
+        slope(variables['params'], one[None], label[None])
+        for one, label in zip(*split, strict=True)
+      ]
+      for split in splits
+    ]
+    found.append((rate, *parts))
+  return found
 
-    def gradient(example, label, variables=variables, slopes=slopes):
-      found = slopes(model, variables, variables['params'], example[None], label[None])
-      return np.concatenate(
-        [np.ravel(leaf) for name in names for leaf in jax.tree.leaves(found[name])]
-      ).astype(np.float64)
 
-    first = [gradient(*pair) for pair in zip(*tests, strict=True)]
-    second = [gradient(*pair) for pair in zip(*training, strict=True)]
-    total += rate * np.array([[one @ other for other in second] for one in first])
-  return total
+def explicit(slopes, names):
+  """Σ η g · g' over the checkpoints, of the gradients of some layers."""
+
+  def vector(tree):
+    leaves = [np.ravel(leaf) for name in names for leaf in jax.tree.leaves(tree[name])]
+    return np.concatenate(leaves).astype(np.float64)
+
+  return sum(
+    rate * np.array([[vector(one) @ vector(other) for other in training] for one in tests])
+    for rate, tests, training in slopes
+  )
 
 
 def test_tracin_equals_the_sum_of_explicit_dot_products(net):
-  found = influence.tracin(*net)
+  found, slopes = influence.tracin(*net), slopes_of(net)
   everything = ('hidden', 'batch_norm1', 'logits')
-  np.testing.assert_allclose(found.scores, explicit(net, everything), rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(found.scores, explicit(slopes, everything), rtol=1e-4, atol=1e-6)
   hidden = influence.tracin(*net, layers=('hidden',))
-  np.testing.assert_allclose(hidden.scores, explicit(net, ('hidden',)), rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(hidden.scores, explicit(slopes, ('hidden',)), rtol=1e-4, atol=1e-6)
   model, checkpoints, tests, training = net
   own = influence.tracin(model, checkpoints, training, training)
   np.testing.assert_allclose(found.own, np.diag(own.scores), rtol=1e-5)
