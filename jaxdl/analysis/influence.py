@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Bool, Float, Integer, Shaped
+from jaxtyping import Bool, Float, Integer, Num, Shaped
 
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.sanity import spearman
@@ -196,9 +196,7 @@ def forgetting(correct: Bool[np.ndarray, 'S N']) -> Forgetting:
   return Forgetting((correct[:-1] & ~correct[1:]).sum(0), np.asarray(correct.any(0)))
 
 
-def precision_at(
-  suspicion: Float[np.ndarray, ' N'], wanted: Bool[np.ndarray, ' N'], k: int
-) -> float:
+def precision_at(suspicion: Num[np.ndarray, ' N'], wanted: Bool[np.ndarray, ' N'], k: int) -> float:
   """The share of wanted examples among the k most suspicious ones; ties in the order of examples.
 
   Args:
@@ -244,7 +242,7 @@ def datamodelling_score(
   return np.array([spearman(*pair) for pair in zip(predicted.T, losses.T, strict=True)])
 
 
-def most(scores: Float[np.ndarray, ' N'], count: int) -> Integer[np.ndarray, ' n']:
+def most(scores: Num[np.ndarray, ' N'], count: int) -> Integer[np.ndarray, ' n']:
   """The places of the highest scores, the highest first; ties in the order of examples.
 
   Args:
