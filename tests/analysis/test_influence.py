@@ -117,7 +117,7 @@ def test_influence_is_the_change_of_the_loss_by_one_step_of_sgd(net):
     variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), checkpoints[0][0])
     tests, training = ((inputs.astype(np.float64), labels) for inputs, labels in (tests, training))
     found = influence.tracin(model, [(variables, rate)], tests, training)
-    for number in range(7):
+    for number in (0, 2, 6):
       example, label = (part[number : number + 1] for part in training)
       slopes = jax.grad(loss_of, argnums=2)(model, variables, variables['params'], example, label)
       stepped = jax.tree.map(lambda old, slope: old - rate * slope, variables['params'], slopes)
