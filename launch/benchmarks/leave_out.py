@@ -8,7 +8,7 @@ examples, the initial parameters and the number of steps stay the same. The loss
 the remaining examples of the batch. Training again with nothing left out must give the parameters
 of `jaxdl.train` to the bit, so that every difference is an effect of the examples.
 
-Prints a JSON object: the linear datamodelling score on random halves of the examples, the effect of
+Prints a line of JSON after the lines of the training: the linear datamodelling score on random halves of the examples, the effect of
 leaving out the most helpful and the most harmful examples of single test images, and how many of
 the planted wrong labels are found.
 """
@@ -340,7 +340,7 @@ def main(arguments: Sequence[str]) -> int:
     tests=given.tests,
   )
   found = measure(config, subsets=given.subsets, single=given.single)
-  print(json.dumps({**vars(given), **found}, indent=2))
+  print(json.dumps({**vars(given), **found}))
   return 0
 
 

@@ -1,9 +1,8 @@
 """Tests of training without examples, against a run and steps of SGD."""
 
-import json
-
 import numpy as np
 import pytest
+from helpers import last_json
 
 from jaxdl.analysis import influence
 from jaxdl.runs import checkpoint
@@ -75,7 +74,7 @@ def test_subsets_are_halves():
 def test_figures_of_a_small_network(capsys):
   arguments = '--examples=150 --epochs=4 --tests=20 --subsets=6 --single=2'
   assert leave_out.main(arguments.split()) == 0
-  found = json.loads(capsys.readouterr().out)
+  found = last_json(capsys.readouterr().out)
   assert found['same_bits_as_jaxdl_train']
   assert found['same_bits_without_3_examples']
   assert all(-1 <= one['mean'] <= 1 for one in found['datamodelling_score'].values())
