@@ -8,9 +8,9 @@ examples, the initial parameters and the number of steps stay the same. The loss
 the remaining examples of the batch. Training again with nothing left out must give the parameters
 of `jaxdl.train` to the bit, so that every difference is an effect of the examples.
 
-Prints a line of JSON after the lines of the training: the linear datamodelling score on random halves of the examples, the effect of
-leaving out the most helpful and the most harmful examples of single test images, and how many of
-the planted wrong labels are found.
+Prints a line of JSON after the lines of the training: the linear datamodelling score on random
+halves of the examples, the effect of leaving out the most helpful and the most harmful examples of
+single test images, and how many of the planted wrong labels are found.
 """
 
 import argparse
