@@ -57,7 +57,11 @@ def test_analyze_writes_every_applicable_analysis(run):
   assert done.returncode == 0, done.stderr
   made = last_json(done.stdout)['analyses']
   seen = subject.read(workdir, examples=False)
-  fitting = [name for name, view in VIEWS.items() if kind in view.kinds and not view.left_out(seen)]
+  fitting = [
+    name
+    for name, view in VIEWS.items()
+    if kind in view.kinds and not view.named_only and not view.left_out(seen)
+  ]
   assert set(made) == set(fitting)
   for file in (file for files in made.values() for file in files):
     path = workdir / 'analysis' / file
@@ -243,7 +247,7 @@ def test_analyze_writes_every_analysis_of_a_cnn(small_cnn, tmp_path):
   done = run_child('-m', 'jaxdl.analyze', f'--workdir={tmp_path}', '--images=30')
   assert done.returncode == 0, done.stderr
   made = last_json(done.stdout)['analyses']
-  fitting = {name for name, view in VIEWS.items() if 'cnn' in view.kinds}
+  fitting = {name for name, view in VIEWS.items() if 'cnn' in view.kinds and not view.named_only}
   assert set(made) == fitting - {'importance'}  # the inputs have no named columns
   facts = json.loads((tmp_path / 'analysis/neurons.json').read_text())
   with np.load(tmp_path / 'analysis/neurons.npz') as arrays:
@@ -267,13 +271,13 @@ def test_analyze_reads_the_test_examples_of_training(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, importance, errors, ',
+      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, ablation, ',
     ),
     (['--only=x'], r'--only=x is not an analysis; use some of statistics, '),
     (
       ['--only=errors,weights', '--layer=lstm'],
       r'--layer changes nothing in errors, weights: leave it out, or use some of '
-      r'statistics, states, embedding$',
+      r'statistics, ablation, states, embedding$',
     ),
     (['--channel=0'], r'--channel changes nothing in statistics, .*: leave it out$'),
     (

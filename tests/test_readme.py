@@ -496,6 +496,7 @@ APPLIES_TO = {  # kinds of models of an analysis → the last column of its row
   ('cnn', 'recurrent', 'classifier', 'language_model', 'autoencoder', *TARGETS): 'all',
   ('cnn', 'recurrent', 'classifier', 'autoencoder', *TARGETS): 'all except language models',
   ('cnn', 'recurrent', 'language_model', 'autoencoder', *TARGETS): 'all except custom models',
+  ('cnn', 'recurrent', 'classifier'): 'classifiers',
   ('cnn', 'recurrent', 'classifier', 'autoencoder'): 'classifiers, autoencoder',
   ('cnn', 'recurrent', 'classifier', *TARGETS): 'classifiers, regression, labels',
   ('cnn', 'autoencoder', *TARGETS): 'CNN, autoencoder, regression, labels',

@@ -8,6 +8,7 @@ The public names are one module for each question and `Neuron`, which names the 
 """
 
 from jaxdl.analysis import (
+  ablation,
   activations,
   attribution,
   autoencoder,
@@ -15,6 +16,7 @@ from jaxdl.analysis import (
   errors,
   evolution,
   filters,
+  influence,
   maximization,
   neurons,
   recurrent,
@@ -25,6 +27,7 @@ from jaxdl.analysis.units import Neuron
 
 __all__ = [
   'Neuron',
+  'ablation',
   'activations',
   'attribution',
   'autoencoder',
@@ -32,6 +35,7 @@ __all__ = [
   'errors',
   'evolution',
   'filters',
+  'influence',
   'maximization',
   'neurons',
   'recurrent',

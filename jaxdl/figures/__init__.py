@@ -9,6 +9,7 @@ from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
+from jaxdl.figures.relations import relation, signed_table
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
 from jaxdl.figures.text import coloured_text, table, text_rows
@@ -28,12 +29,14 @@ __all__ = [
   'picture_rows',
   'pixels',
   'rate_search',
+  'relation',
   'reliability',
   'residual_plots',
   'save',
   'save_svg',
   'scatter',
   'short',
+  'signed_table',
   'table',
   'text_rows',
   'tiles',

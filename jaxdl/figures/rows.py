@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Colour maps that are almost perceptually uniform and suitable for colour-blind readers.
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'
+WORDS = 20  # most characters of a caption below a picture
 NARROW = 3.2  # inches: a heading is wrapped to the width of the pictures, or to this width
 
 
@@ -26,6 +27,7 @@ def picture_rows(
   signed: Collection[int] = (),
   empty: str = '',
   size: float = 1.15,
+  captions: Sequence[Sequence[str]] | None = None,
 ) -> 'matplotlib.figure.Figure':
   """A table of small pictures.
 
@@ -39,6 +41,7 @@ def picture_rows(
       middle of its scale.
     empty: text in the place of a map of zeros; '' draws the map.
     size: width of a picture in inches.
+    captions: a text of one line below each picture, in rows like `rows`; '' for none.
 
   Returns:
     The figure.
@@ -64,7 +67,8 @@ def picture_rows(
   width = max(table_width, 0.085 * max(map(len, heading.split('\n'))))
   left += (width - table_width) / 2
   tall = size * tile_height([np.shape(picture) for picture in pictures])
-  height = top + len(rows) * (tall + gap)
+  each = tall + gap + (line if captions else 0)  # height of a row
+  height = top + len(rows) * each
   # Positions are given, because a layout of hundreds of axes would take seconds.
   figure = Figure(figsize=(width, height), dpi=100)
   for number, row in enumerate(rows):
@@ -72,12 +76,14 @@ def picture_rows(
       axis = figure.add_axes(
         (
           (left + column * (size + gap)) / width,
-          1 - (top + number * (tall + gap) + tall) / height,
+          1 - (top + number * each + tall) / height,
           size / width,
           tall / height,
         )
       )
       _fill(axis, picture, signed=column in signed, empty=empty)
+      if captions:
+        axis.set_xlabel(short(captions[number][column], WORDS), fontsize=7.5, labelpad=2)
       if number == 0 and columns[column]:
         name = columns[column].replace('\n', ' ')
         axis.set_title(columns[column], fontsize=8, gid=f'column-{name}')

@@ -235,6 +235,47 @@ ENTRIES = {
     'The network continues a prompt, one character at a time, drawn by its probabilities. A low '
     'temperature favours the most probable characters: fewer errors, more repetition.',
   ),
+  'ablation': Entry(
+    'Ablation',
+    'A channel is set to 0 in all examples, and the loss and the accuracy of each class are '
+    'measured again. The change is an effect of the channel, whereas the selectivity of a channel '
+    'is only a correlation with a class. Several channels may carry the same information: each of '
+    'them can then be removed alone without a change. After batch normalisation, 0 may be an '
+    'unusual value; the file also has the ablation to the mean.',
+    'Morcos et al. 2018',
+  ),
+  'pruning': Entry(
+    'Pruning curve',
+    'The accuracy when more and more channels of a layer are set to 0, the least important first. '
+    'Importance is the increase of the loss without the channel, the norm of its weights, its mean '
+    'absolute output, or random. A ranking is useful if its curve is above the random ones. The '
+    'channels are ranked on one half of the examples and the accuracy is measured on the other.',
+    'Li et al. 2017',
+  ),
+  'influence': Entry(
+    'Influential training images',
+    'The training images whose gradients, at the kept checkpoints, point in the same direction as '
+    'that of a test image (helpful: a step on them lowers its loss) or in the opposite one '
+    '(harmful), by TracIn. It is a first-order estimate of what training on an image did, not of '
+    'a training without it. Images of the same class are usually helpful, similar images of '
+    'another class harmful.',
+    'Pruthi et al. 2020',
+  ),
+  'self_influence': Entry(
+    'Self-influence',
+    'How much a step on a training image lowers its own loss. It is high for images that the '
+    'network cannot explain by others: wrong labels, rare forms and damaged images. It is no proof '
+    'of a wrong label: compare the images with their labels.',
+    'Pruthi et al. 2020',
+  ),
+  'forgetting': Entry(
+    'Forgetting events',
+    'How often a training image was right at one kept checkpoint and wrong at the next. Images '
+    'that are never forgotten are easy; those that are often forgotten or never learned are '
+    'difficult or have wrong labels. Between checkpoints, events are not seen, so that the counts '
+    'are lower bounds.',
+    'Toneva et al. 2019',
+  ),
   'samples': Entry(
     'Training images',
     'The first training images as they are stored, before augmentation, with their labels. Look '

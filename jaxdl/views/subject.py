@@ -21,7 +21,7 @@ OWN = {  # data sets of a user's own files → what is in the file
   'table': 'table',
   'text': 'text',
 }
-COLUMNS = ('inputs', 'target', 'label', 'value', 'image')  # of a batch, for a Subject
+COLUMNS = ('inputs', 'target', 'label', 'value', 'image', 'index')  # of a batch, for a Subject
 BYTES = 1 << 30  # most bytes of network inputs in memory
 KIND_OF_TASK = {
   'reconstruct': 'autoencoder',
@@ -50,6 +50,7 @@ class Subject:
     images: [N, H, W, C] in 0..1, the inputs as pictures; None for inputs that are no pictures.
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
+    data_dir, folder: place of the data, as given to `read`; None for that of the training.
   """
 
   workdir: pathlib.Path
@@ -66,6 +67,8 @@ class Subject:
   images: Any
   targets: Any
   available: int
+  data_dir: str | pathlib.Path | None = None
+  folder: str | pathlib.Path | None = None
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
@@ -195,12 +198,46 @@ def with_examples(
   size = math.prod(data.input_shape()) * 4
   wanted = min(count or available, available, max(1, BYTES // size))
   found = _text(split, wanted) if is_text else _examples(data, split, wanted)
+  found.pop('index', None)
   for kept in ('images', 'targets'):
     if found[kept] is not None:
       found[kept] = subject.seen(found[kept])
   return dataclasses.replace(
-    subject, name=data.name, split=name, classes=data.classes, available=available, **found
+    subject,
+    name=data.name,
+    split=name,
+    classes=data.classes,
+    available=available,
+    data_dir=data_dir,
+    folder=folder,
+    **found,
   )
+
+
+def training_examples(subject: Subject, count: int) -> dict[str, Any]:
+  """Reads training examples of a run as the network sees them without augmentation.
+
+  Args:
+    subject: a network with inputs that are not texts.
+    count: maximum number of examples; fewer are read if they need more than 1 GiB.
+
+  Returns:
+    'inputs', 'labels' and 'images' as in Subject, and 'index' [N], the place of each example in the
+    training split. They are the first examples of the first epoch, so a random choice.
+
+  Raises:
+    ValueError: the data differ from those on which the network was trained.
+    OSError: the data cannot be read.
+  """
+  data = data_of_run(
+    subject.workdir, subject.config, data_dir=subject.data_dir, folder=subject.folder
+  )
+  split = data.splits['train']
+  size = math.prod(data.input_shape()) * 4
+  found = _examples(data, split, min(count, split.count, max(1, BYTES // size)))
+  if found['images'] is not None:
+    found['images'] = subject.seen(found['images'])
+  return {key: found[key] for key in ('inputs', 'labels', 'images', 'index')}
 
 
 def data_of_run(
@@ -402,6 +439,7 @@ def _examples(data, split, wanted):
     'labels': joined['value' if 'value' in joined else 'label'],
     'images': images,
     'targets': targets,
+    'index': joined['index'],
   }
 
 

@@ -24,6 +24,8 @@ SECTIONS = (
   'Weights',
   'Neurons',
   'Why these classes',
+  'Ablation',
+  'Training examples',
   'Features',
   'Errors',
   'Reconstructions',
