@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import attribution
-from jaxdl.analysis.units import AnyArray
+from jaxdl.analysis.units import AnyArray, ArrayLike
 
 
 class Method(NamedTuple):
@@ -18,18 +18,42 @@ class Method(NamedTuple):
       or [B, H, W] for a method without channels.
     signed: whether a positive number is evidence for the target and a negative one against it.
       Otherwise only the magnitude has a meaning.
+    slow: whether it computes the network for many masked or changed copies of each image.
   """
 
   function: Callable[..., Any]
   signed: bool = False
+  slow: bool = False
 
 
-def of_images(layer: str, occluded: dict[str, Any]) -> dict[str, Method]:
-  """The methods for convolutional networks.
+FIRST = (  # shown by the analysis `attributions`
+  'saliency',
+  'gradient × input',
+  'SmoothGrad',
+  'guided back-propagation',
+  'deconvnet',
+  'integrated gradients',
+  'Grad-CAM',
+  'guided Grad-CAM',
+  'occlusion',
+)
+
+
+def of_images(
+  layer: str,
+  occluded: dict[str, Any],
+  *,
+  limits: tuple[ArrayLike, ArrayLike] | None = None,
+  background: Shaped[AnyArray, 'N *pixels'] | None = None,
+) -> dict[str, Method]:
+  """The methods for convolutional networks: first those of FIRST, in this order.
 
   Args:
-    layer: name of the layer for Grad-CAM.
-    occluded: arguments of `attribution.occlusion`.
+    layer: name of the layer for the class activation maps.
+    occluded: arguments of `attribution.occlusion`. Its 'fill' also fills what RISE masks.
+    limits: lowest and highest number that a pixel can have, or those of each channel, for 'LRP
+      composite'; None for the lowest and highest of each channel of the given images.
+    background: images for 'expected gradients'; None for the given images.
 
   Returns:
     Name → Method.
@@ -38,14 +62,35 @@ def of_images(layer: str, occluded: dict[str, Any]) -> dict[str, Method]:
   def integrated_gradients(model, variables, images, target):
     return attribution.integrated_gradients(model, variables, images, target).maps
 
-  def grad_cam(model, variables, images, target):
-    return attribution.grad_cam(model, variables, images, target, layer).upsampled
+  def upsampled(function):
+    def maps(model, variables, images, target):
+      return function(model, variables, images, target, layer).upsampled
+
+    return maps
 
   def guided_grad_cam(model, variables, images, target):
     return attribution.guided_grad_cam(model, variables, images, target, layer)
 
   def occlusion(model, variables, images, target):
     return attribution.occlusion(model, variables, images, target, **occluded)
+
+  def lrp_epsilon(model, variables, images, target):
+    return attribution.lrp(model, variables, images, target).maps
+
+  def lrp_composite(model, variables, images, target):
+    rules = attribution.epsilon_gamma_box(*(_range(images) if limits is None else limits))
+    return attribution.lrp(model, variables, images, target, rules).maps
+
+  def deep_lift(model, variables, images, target):
+    return attribution.deep_lift(model, variables, images, target).maps
+
+  def expected_gradients(model, variables, images, target):
+    others = images if background is None else background
+    return attribution.expected_gradients(model, variables, images, target, others).maps
+
+  def rise(model, variables, images, target):
+    fill = occluded.get('fill')
+    return attribution.rise(model, variables, images, target, fill=0.0 if fill is None else fill)
 
   return {
     'saliency': Method(attribution.saliency),
@@ -54,10 +99,26 @@ def of_images(layer: str, occluded: dict[str, Any]) -> dict[str, Method]:
     'guided back-propagation': Method(attribution.guided_backprop),
     'deconvnet': Method(attribution.deconvnet),
     'integrated gradients': Method(integrated_gradients, signed=True),
-    'Grad-CAM': Method(grad_cam),
+    'Grad-CAM': Method(upsampled(attribution.grad_cam)),
     'guided Grad-CAM': Method(guided_grad_cam),
     'occlusion': Method(occlusion, signed=True),
+    'LRP-ε': Method(lrp_epsilon, signed=True),
+    'LRP composite': Method(lrp_composite, signed=True),
+    'DeepLIFT': Method(deep_lift, signed=True),
+    'expected gradients': Method(expected_gradients, signed=True),
+    'HiResCAM': Method(upsampled(attribution.hires_cam)),
+    'LayerCAM': Method(upsampled(attribution.layer_cam)),
+    'Score-CAM': Method(upsampled(attribution.score_cam), slow=True),
+    'Ablation-CAM': Method(upsampled(attribution.ablation_cam), slow=True),
+    'RISE': Method(rise, signed=True, slow=True),
   }
+
+
+def _range(images):
+  """Lowest and highest number of each channel."""
+  images = np.asarray(images)
+  axes = tuple(range(images.ndim - 1))
+  return images.min(axes), images.max(axes)
 
 
 def without_channels(
