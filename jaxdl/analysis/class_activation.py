@@ -8,7 +8,6 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units

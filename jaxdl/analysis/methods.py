@@ -1,5 +1,6 @@
 """The attribution methods, by name, with the arguments that the analyses give them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,59 +60,50 @@ def of_images(
     Name → Method.
   """
 
-  def integrated_gradients(model, variables, images, target):
-    return attribution.integrated_gradients(model, variables, images, target).maps
-
-  def upsampled(function):
-    def maps(model, variables, images, target):
-      return function(model, variables, images, target, layer).upsampled
-
-    return maps
-
-  def guided_grad_cam(model, variables, images, target):
-    return attribution.guided_grad_cam(model, variables, images, target, layer)
-
-  def occlusion(model, variables, images, target):
-    return attribution.occlusion(model, variables, images, target, **occluded)
-
-  def lrp_epsilon(model, variables, images, target):
-    return attribution.lrp(model, variables, images, target).maps
-
   def lrp_composite(model, variables, images, target):
     rules = attribution.epsilon_gamma_box(*(_range(images) if limits is None else limits))
     return attribution.lrp(model, variables, images, target, rules).maps
-
-  def deep_lift(model, variables, images, target):
-    return attribution.deep_lift(model, variables, images, target).maps
 
   def expected_gradients(model, variables, images, target):
     others = images if background is None else background
     return attribution.expected_gradients(model, variables, images, target, others).maps
 
-  def rise(model, variables, images, target):
-    fill = occluded.get('fill')
-    return attribution.rise(model, variables, images, target, fill=0.0 if fill is None else fill)
+  def of_layer(function):
+    return _field('upsampled', functools.partial(function, layer=layer))
 
+  guided_grad_cam = functools.partial(attribution.guided_grad_cam, layer=layer)
+  occlusion = functools.partial(attribution.occlusion, **occluded)
+  fill = occluded.get('fill')
+  rise = functools.partial(attribution.rise, fill=0.0 if fill is None else fill)
   return {
     'saliency': Method(attribution.saliency),
     'gradient × input': Method(attribution.input_x_gradient, signed=True),
     'SmoothGrad': Method(attribution.smooth_grad),
     'guided back-propagation': Method(attribution.guided_backprop),
     'deconvnet': Method(attribution.deconvnet),
-    'integrated gradients': Method(integrated_gradients, signed=True),
-    'Grad-CAM': Method(upsampled(attribution.grad_cam)),
+    'integrated gradients': Method(_field('maps', attribution.integrated_gradients), signed=True),
+    'Grad-CAM': Method(of_layer(attribution.grad_cam)),
     'guided Grad-CAM': Method(guided_grad_cam),
     'occlusion': Method(occlusion, signed=True),
-    'LRP-ε': Method(lrp_epsilon, signed=True),
+    'LRP-ε': Method(_field('maps', attribution.lrp), signed=True),
     'LRP composite': Method(lrp_composite, signed=True),
-    'DeepLIFT': Method(deep_lift, signed=True),
+    'DeepLIFT': Method(_field('maps', attribution.deep_lift), signed=True),
     'expected gradients': Method(expected_gradients, signed=True),
-    'HiResCAM': Method(upsampled(attribution.hires_cam)),
-    'LayerCAM': Method(upsampled(attribution.layer_cam)),
-    'Score-CAM': Method(upsampled(attribution.score_cam), slow=True),
-    'Ablation-CAM': Method(upsampled(attribution.ablation_cam), slow=True),
+    'HiResCAM': Method(of_layer(attribution.hires_cam)),
+    'LayerCAM': Method(of_layer(attribution.layer_cam)),
+    'Score-CAM': Method(of_layer(attribution.score_cam), slow=True),
+    'Ablation-CAM': Method(of_layer(attribution.ablation_cam), slow=True),
     'RISE': Method(rise, signed=True, slow=True),
   }
+
+
+def _field(name, function):
+  """A function that returns one field of the result of another."""
+
+  def field(model, variables, images, target):
+    return getattr(function(model, variables, images, target), name)
+
+  return field
 
 
 def _range(images):

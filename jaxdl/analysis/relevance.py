@@ -178,7 +178,9 @@ def _limits(parts, images, rule):
   low, high = (rule.low, rule.high) if isinstance(rule, Box) else (0.0, 0.0)
   shape = (1, *images.shape[1:])
   found = {
-    INPUTS: tuple(jnp.broadcast_to(jnp.asarray(limit, images.dtype), shape) for limit in (low, high))
+    INPUTS: tuple(
+      jnp.broadcast_to(jnp.asarray(limit, images.dtype), shape) for limit in (low, high)
+    )
   }
   for part in parts:
     moved = part.kind in (canonical.MOVED, canonical.MAXIMUM)

@@ -28,9 +28,9 @@ def rise(
 ) -> Float[np.ndarray, 'B H W']:
   """Mean score of the masked images in which a pixel is visible, minus the mean score of all.
 
-  A mask is a grid of cells, each visible with the given probability, enlarged to one cell more than
-  the image and shifted at random. All images get the same masks. The paper does not subtract the mean
-  score, which adds a constant and noise to the map.
+  A mask is a grid of cells, each visible with the given probability, enlarged to one cell more
+  than the image and shifted at random. All images get the same masks. The paper does not subtract
+  the mean score, which adds a constant and noise to the map.
 
   Args:
     model: linen module.
