@@ -15,7 +15,7 @@ from jaxdl.analysis import canonical, units
 from jaxdl.analysis.gradients import batched, check, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
-SMALL = 1e-6  # difference of an input below which its gradient is used
+SMALL = 1e-6  # difference of an activation's input below which its gradient is used
 
 
 class DeepLift(NamedTuple):
@@ -118,7 +118,7 @@ def _with_multiplier(activation: Callable[[Array], Array]) -> Callable[[Array], 
     step, change = of_image - of_baseline, jnp.subtract(*jnp.split(outputs, 2))
     given = jnp.split(signal, 2)[0]
     plain = jnp.split(pullback(signal)[0], 2)[0]
-    return (_both(_ratio(given * change, step, plain)),)
+    return (_both(_ratio(given * change, step, plain, SMALL)),)
 
   of_pairs.defvjp(lambda pairs: (activation(pairs), pairs), backward)
   return of_pairs
@@ -148,9 +148,9 @@ def _maximum_of_pairs(operation: Callable[..., Array]) -> Callable[..., Array]:
   return lambda _, pairs: of_pairs(pairs)
 
 
-def _ratio(contribution, step, plain):
-  """Contribution divided by the step of the input; the plain gradient where there is no step."""
-  moves = jnp.abs(step) > SMALL
+def _ratio(contribution, step, plain, least=0.0):
+  """Contribution divided by the step of the input; the plain gradient of steps up to `least`."""
+  moves = jnp.abs(step) > least
   return jnp.where(moves, contribution / jnp.where(moves, step, 1), plain)
 
 

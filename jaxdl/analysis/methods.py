@@ -45,7 +45,7 @@ def of_images(
   occluded: dict[str, Any],
   *,
   limits: tuple[ArrayLike, ArrayLike] | None = None,
-  background: Shaped[AnyArray, 'N *pixels'] | None = None,
+  background: Shaped[AnyArray, 'N ...'] | None = None,
 ) -> dict[str, Method]:
   """The methods for convolutional networks: first those of FIRST, in this order.
 
