@@ -12,28 +12,55 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.analysis.class_activation import ablation_cam, hires_cam, layer_cam, score_cam
+from jaxdl.analysis.deep_lift import DeepLift, deep_lift
+from jaxdl.analysis.expected_gradients import Expected, expected_gradients
 from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
 from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
 from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
+from jaxdl.analysis.relevance import (
+  EPSILON,
+  EPSILON_PLUS,
+  EPSILON_PLUS_FLAT,
+  Relevance,
+  epsilon_gamma_box,
+  lrp,
+)
+from jaxdl.analysis.rise import rise
 from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 
 __all__ = [
+  'DeepLift',
+  'EPSILON',
+  'EPSILON_PLUS',
+  'EPSILON_PLUS_FLAT',
+  'Expected',
   'GradCAM',
   'Integrated',
   'Neuron',
+  'Relevance',
   'Sanity',
+  'ablation_cam',
   'deconvnet',
+  'deep_lift',
+  'epsilon_gamma_box',
+  'expected_gradients',
   'grad_cam',
   'guided_backprop',
   'guided_grad_cam',
+  'hires_cam',
   'input_x_gradient',
   'integrated_gradients',
+  'layer_cam',
+  'lrp',
   'occlusion',
+  'rise',
   'saliency',
   'sanity',
+  'score_cam',
   'silent',
   'smooth_grad',
 ]

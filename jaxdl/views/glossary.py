@@ -117,6 +117,18 @@ ENTRIES = {
     'multiplies by the input.',
     'Arras et al. 2017; Erion et al. 2021; Sundararajan et al. 2017',
   ),
+  'relevance': Entry(
+    'Relevance',
+    'A map of the pixels on which one output depends, by nine further methods. LRP divides the '
+    'output among the units of each layer, from the last one down to the pixels: LRP-ε in '
+    'proportion to what each contributes, LRP composite with a rule for each kind of layer. '
+    'DeepLIFT divides the difference from a black image, expected gradients the mean difference '
+    'from other images. HiResCAM, LayerCAM, Score-CAM and Ablation-CAM weight the channels of a '
+    'convolution at each place, by their gradients, by the output for an image that they mask, or '
+    'by its fall without them. RISE compares the outputs of randomly masked images.',
+    'Bach et al. 2015; Montavon et al. 2019; Shrikumar et al. 2017; Erion et al. 2021; Draelos & '
+    'Carin 2020; Jiang et al. 2021; Wang et al. 2020; Desai & Ramaswamy 2020; Petsiuk et al. 2018',
+  ),
   'sanity': Entry(
     'Sanity check of attributions',
     'The weights are re-initialised from the last layer downward, and each map is compared with '
