@@ -46,14 +46,8 @@ export function start(section, { description, run, examples, settings }) {
   });
   const inside = layers(find('.try-layers'), {
     run,
+    strip,
     current: () => state.inputs && { inputs: state.inputs, target: null },
-    get examples() {
-      return strip.images;
-    },
-    maxima: strip.maxima,
-    thumbnail: place => strip.thumbnail(place),
-    caption: place => strip.caption(place),
-    pick: place => strip.pick(place),
     targetName: () => '',
     effect,
     changed: tell,
