@@ -100,7 +100,7 @@ class Writer:
   def __init__(
     self,
     attempt: Callable[..., Any],
-    write: Callable[[Moment, dict[str, Any]], None],
+    write: Callable[[Moment, dict[str, Any]], Any],
     close: Callable[[], Any],
     layers: Sequence[Mapping[str, Any]] = (),
   ) -> None:

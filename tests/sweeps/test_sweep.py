@@ -298,7 +298,9 @@ def test_sweep_writes_runs_a_table_a_figure_and_a_page(
   first, *_, last = pages
   assert 'training, 0 of 4 runs finished' in first
   assert '<progress max="4" value="0"' in first
-  assert '<th scope="row">fast/seed0</th><td class="number">4</td><td class="number">8</td>' in first
+  assert (
+    '<th scope="row">fast/seed0</th><td class="number">4</td><td class="number">8</td>' in first
+  )
   assert 'class="same-image"' not in first
   assert 'class="live"' not in last
   assert '<h1>sweep: 4 of 4 runs</h1>' in last
