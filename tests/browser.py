@@ -11,10 +11,7 @@ import time
 
 import pytest
 
-AXE = (
-  pathlib.Path(__file__).parents[1]
-  / 'jaxdl/report/javascript/node_modules/axe-core/axe.min.js'
-)
+AXE = pathlib.Path(__file__).parents[1] / 'jaxdl/report/javascript/node_modules/axe-core/axe.min.js'
 RUN_AXE = """axe.run({}).then(found => JSON.stringify(found.violations.map(one =>
   [one.id, one.nodes.map(node => node.html.slice(0, 200))])))"""
 DEEP_TEXT = """(() => {  // the text of a page and of all its shadow trees and frames

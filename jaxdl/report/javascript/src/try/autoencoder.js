@@ -84,7 +84,7 @@ export function start(section, { description, run, examples, settings }) {
     state.inputs = prepare(seen);
     const trace = run.trace(state.inputs);
     if (layer) state.code = Float32Array.from(trace.outputs.get(layer).data);
-    shown(trace.probabilities, 'of the input upright');
+    shown(trace.probabilities, rotation ? 'to the upright input' : 'to the input');
     showCode();
     inside.show();
   }
@@ -113,7 +113,7 @@ export function start(section, { description, run, examples, settings }) {
         state.code[i] = Number(slider.value);
         slider.title = number(state.code[i]);
         const trace = run.network.from(layer, state.code, run.trace(state.inputs));
-        shown(trace.probabilities, 'of the changed code');
+        shown(trace.probabilities, 'to the input, with the changed code');
       });
       sliders.push(slider);
       box.append(element('label', {}, element('span', { text: i + 1 }), slider));
