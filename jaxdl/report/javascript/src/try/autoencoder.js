@@ -140,7 +140,7 @@ export function start(section, { description, run, examples, settings }) {
 
   find('[data-do="code"]').addEventListener('click', encode);
   function turn() {
-    find('output.rotation').textContent = `${rotation.value}°`;
+    find('output.rotation').textContent = `${rotation.value.replace('-', '−')}°`;
     encode();
   }
   rotation?.addEventListener('input', () => {

@@ -79,7 +79,7 @@ export function strip(root, { examples, classes, answers, pick, caption, labels 
     const found = chosen(answers, filter, ofClass, count);
     const next = found.slice(0, SHOWN);
     const done = answers.reduce(sum => sum + 1, 0);
-    const part = done < count ? ` (${counted(done)} of ${counted(count)} computed)` : '';
+    const part = done < count ? ` (${counted(done)} so far)` : '';
     status.textContent = `${counted(found.length)} of ${counted(count)} ${examples.split} images${part}`;
     if (next.length !== shown.length || next.some((place, i) => place !== shown[i])) {
       const focused = list.contains(document.activeElement)
