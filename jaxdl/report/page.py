@@ -101,6 +101,40 @@ def write_live(
   disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
 
 
+def write_sweep(
+  name: str,
+  workdir: str | pathlib.Path,
+  folders: Sequence[str],
+  moment: live.Moment | None = None,
+) -> pathlib.Path | None:
+  """Writes `compare.html` of a sweep: the comparison of its runs that have started.
+
+  Args:
+    name: name of the sweep.
+    workdir: the sweep's folder.
+    folders: the folders of its runs, relative to `workdir`.
+    moment: the moment of a sweep that trains, whose page has no networks and reloads itself; None
+      for any other sweep.
+
+  Returns:
+    The path of the page; None if no run has started.
+
+  Raises:
+    The errors of `write`.
+  """
+  workdir = pathlib.Path(workdir)
+  started = [folder for folder in folders if (workdir / folder / 'config.json').is_file()]
+  if not started:
+    return None
+  found = [records.load(workdir / folder) for folder in started]
+  parts = several(found, with_networks=moment is None)
+  parts['title'] = f'{name}: {len(found)} of {len(folders)} runs'
+  if moment is not None:
+    parts['live'] = live.of_sweep(found, _labels(found)[0], len(folders), moment.every)
+  disk.write_atomic(workdir / 'compare.html', render(parts))
+  return workdir / 'compare.html'
+
+
 @functools.cache
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
@@ -248,8 +282,13 @@ def _rows(layers):
   ]
 
 
-def several(found: Sequence[Run]) -> dict:
-  """Returns the template data of several runs: a comparison of their figures and curves."""
+def several(found: Sequence[Run], *, with_networks: bool = True) -> dict:
+  """Returns the template data of several runs: a comparison of their figures and curves.
+
+  Args:
+    found: the runs.
+    with_networks: whether the page compares their answers to the same image.
+  """
   labels, shared = _labels(found)
   measured = {metric.name for metric in metrics.evaluated()}
   curves = {
@@ -263,7 +302,7 @@ def several(found: Sequence[Run]) -> dict:
     'lead': f'in {shared}' if shared else ', '.join(labels),
     'summary': None,
     'differences': comparison.differences(found, labels),
-    'same_image': comparison.same_image(found, labels),
+    'same_image': comparison.same_image(found, labels) if with_networks else None,
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
     'try_it': None,

@@ -261,6 +261,23 @@ def print_quietly(found: Any, *, quiet: bool) -> None:
     print_result(found, as_json=True)
 
 
+def open_page(file: pathlib.Path) -> None:
+  """Opens a page in the browser; without one, prints the file to open.
+
+  Args:
+    file: the page.
+  """
+  import webbrowser
+
+  address = file.resolve().as_uri()
+  try:
+    opened = webbrowser.open_new_tab(address)
+  except (webbrowser.Error, OSError):
+    opened = False
+  if not opened:
+    print(f'jaxdl: there is no browser here: open {address} in one', file=sys.stderr)
+
+
 def check_folder(folder: str | os.PathLike) -> None:
   """Checks that a path is a folder or a packed run.
 

@@ -159,10 +159,10 @@ test('filters: of a convolution, of a dense layer as its maps, of a recurrent un
 
 test('numbers for people', () => {
   assert.deepEqual([0.987, 0.0001, 0.9999, 1].map(percent), [
-    '98.7 %',
-    '< 0.1 %',
-    '> 99.9 %',
-    '100.0 %',
+    '98.7\u00a0%',
+    '< 0.1\u00a0%',
+    '> 99.9\u00a0%',
+    '100.0\u00a0%',
   ]);
   assert.deepEqual([0.12345, 12.345, 1234, -2.5].map(number), ['0.123', '12.3', '1234', '−2.50']);
   assert.deepEqual([1.5, -0.25].map(signed), ['+1.50', '−0.250']);
