@@ -276,7 +276,7 @@ def _figures(record):
     best, at = (max if metric.higher_is_better else min)(finite, key=lambda pair: pair[0])
     key = f'{split}_{name}'
     now = metrics.shown(key, points[-1][1])
-    rows.append([f'{split} {name.replace("_", " ")}', now, metrics.shown(key, best), f'{at:,}'])
+    rows.append([f'{split} {metrics.words(name)}', now, metrics.shown(key, best), f'{at:,}'])
   columns = ['figure', 'now', 'best so far', 'at step']
   return {'columns': columns, 'rows': rows, 'numbers': [1, 2, 3]} if rows else None
 

@@ -326,11 +326,11 @@ def _compared(found, labels, *, with_folders):
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
-    columns.append(key.replace('_', ' '))
+    columns.append(metrics.words(key))
     for row, record in zip(rows, found, strict=True):
       row.append(metrics.shown(key, record.summary.get(key)))
     if any(key in theirs for theirs in reported):
-      columns.append(f'reported {key.replace("_", " ")}')
+      columns.append(f'reported {metrics.words(key)}')
       for row, theirs in zip(rows, reported, strict=True):
         row.append(metrics.shown(key, theirs.get(key)))
   numbers = range(1, len(columns) + 2)
@@ -368,7 +368,7 @@ def _best(found, columns, keys):
     if known is None or len(set(numbers)) < 2:
       continue
     best = (max if known.higher_is_better else min)(numbers)
-    column = columns.index(key.replace('_', ' '))
+    column = columns.index(metrics.words(key))
     marked |= {(row, column): 'best' for row, value in enumerate(values) if value == best}
   return marked
 
@@ -392,7 +392,7 @@ def _lead(record):
     comparison = f' (reported: {metrics.shown(best, reported)})'
   return (
     f'{kind} on {named.short(config["data"]["name"])}: '
-    f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{comparison}, '
+    f'{metrics.words(best)} {metrics.shown(best, summary[best])}{comparison}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
@@ -409,7 +409,7 @@ def _figures(record):
     is_count = isinstance(theirs, int)
     examples = record.summary.get(f'{name.partition("_")[0]}_examples')
     row = [
-      name.replace('_', ' '),
+      metrics.words(name),
       f'{ours:,}' if is_count and ours is not None else metrics.shown(name, ours),
       f'{examples:,}' if examples else '–',
     ]
