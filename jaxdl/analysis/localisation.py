@@ -6,10 +6,12 @@ trained on a planted cue, can be graded so: on a photograph, the outline of an o
 truth about what the network uses.
 """
 
+import flax.linen as nn
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Shaped
+from jaxtyping import Bool, Float, Float64, Integer, Shaped
 
-from jaxdl.analysis.units import AnyArray
+from jaxdl.analysis import gradients
+from jaxdl.analysis.units import AnyArray, Variables
 
 
 def pointing_game(
@@ -24,7 +26,7 @@ def pointing_game(
   Returns:
     1 for a hit and 0 for a miss; where several places have the greatest number, the share of them
     on the evidence, which is the chance of a random choice. A map without positive numbers is a
-    miss.
+    miss: it has no evidence for the class.
 
   Raises:
     ValueError: evidence of another shape, or without a place.
@@ -96,6 +98,49 @@ def gini(maps: Shaped[AnyArray, 'B ...']) -> Float64[np.ndarray, 'B']:
   weights = 2 * np.arange(1, count + 1) - count - 1
   total = flat.sum(1)
   return np.divide(flat @ weights, count * total, out=np.full(len(flat), np.nan), where=total > 0)
+
+
+def follows_evidence(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Float[np.ndarray, 'B ...'],
+  labels: Integer[np.ndarray, 'B'],
+  evidence: Bool[np.ndarray, 'B ...'],
+) -> Bool[np.ndarray, 'N']:
+  """Whether the evidence decides: the predicted class of examples with another one's evidence.
+
+  Each example gets the places of the evidence of the next example of another class that has its
+  evidence at the same places.
+
+  Args:
+    model: linen module.
+    variables: its variables.
+    inputs: [B, H, W, C] or [B, T, I], scaled as in training.
+    labels: classes [B] int.
+    evidence: [B, H, W] or [B, T] bool.
+
+  Returns:
+    whether the predicted class is that of the evidence, for the N examples that have such another
+    one. If it is True for all, the network uses the evidence alone.
+  """
+  flat, labels = evidence.reshape(len(evidence), -1), np.asarray(labels)
+  pairs = []
+  for first in range(len(inputs)):
+    following = np.roll(np.arange(len(inputs)), -first - 1)
+    fits = (labels[following] != labels[first]) & (flat[following] == flat[first]).all(1)
+    if fits.any():
+      pairs.append((first, following[fits.argmax()]))
+  if not pairs:
+    return np.zeros(0, bool)
+  own, other = np.array(pairs).T
+  changed = np.where(evidence[own][..., None], inputs[other], inputs[own])
+  logits = np.asarray(gradients.program(_logits, model, variables, labels)(changed, labels[other]))
+  return logits.argmax(-1) == labels[other]
+
+
+def _logits(model, variables, inputs, labels):
+  del labels
+  return model.apply(variables, inputs)
 
 
 def _flat(maps, evidence):

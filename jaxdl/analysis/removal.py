@@ -193,6 +193,32 @@ def subsets_of(
   return found
 
 
+def windows_of(
+  places: tuple[int, ...], count: int, *, seed: int = 0
+) -> Bool[np.ndarray, 'K P']:
+  """Random windows: rectangles of an image, or parts of a sequence.
+
+  Args:
+    places: (H, W) or (T,).
+    count: number K of windows.
+    seed: seed of the draw. Each side is from 1 to a third of its axis, rounded up.
+
+  Returns:
+    [K, P], P = H × W or T.
+  """
+  draw = np.random.default_rng(seed)
+  found = np.ones((count, *places), bool)
+  for axis, size in enumerate(places):
+    side = draw.integers(1, -(-size // 3), count, endpoint=True)
+    first = draw.integers(0, size - side, endpoint=True)
+    place = np.arange(size)
+    inside = (place >= first[:, None]) & (place < (first + side)[:, None])  # [K, size]
+    shape = [1] * (1 + len(places))
+    shape[0], shape[1 + axis] = count, size
+    found &= inside.reshape(shape)
+  return found.reshape(count, -1)
+
+
 def remove(
   model: nn.Module,
   variables: Variables,

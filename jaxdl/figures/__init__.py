@@ -11,6 +11,7 @@ from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
+from jaxdl.figures.scores import score_table
 from jaxdl.figures.text import coloured_text, table
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
   'save',
   'save_svg',
   'scatter',
+  'score_table',
   'short',
   'table',
   'tiles',

@@ -50,6 +50,8 @@ class Subject:
     images: [N, H, W, C] in 0..1, the inputs as pictures; None for inputs that are no pictures.
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
+    evidence: bool [N, H, W], the places that decide; of a text [N] int, how many characters before
+      each of the `labels` the one is that decides it, or 0. None if the data do not have it.
   """
 
   workdir: pathlib.Path
@@ -66,6 +68,7 @@ class Subject:
   images: Any
   targets: Any
   available: int
+  evidence: Any = None
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
@@ -198,8 +201,17 @@ def with_examples(
   for kept in ('images', 'targets'):
     if found[kept] is not None:
       found[kept] = subject.seen(found[kept])
+  evidence = data.evidence.get(name)
+  if evidence is not None:
+    evidence = evidence[1 : wanted + 1] if is_text else evidence[:wanted]
   return dataclasses.replace(
-    subject, name=data.name, split=name, classes=data.classes, available=available, **found
+    subject,
+    name=data.name,
+    split=name,
+    classes=data.classes,
+    available=available,
+    evidence=evidence,
+    **found,
   )
 
 

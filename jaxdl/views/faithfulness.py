@@ -1,0 +1,162 @@
+"""Which attribution to trust: methods graded by metrics that need no known evidence."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from jaxdl import figures
+from jaxdl.analysis import grading, methods
+from jaxdl.analysis.methods import Method
+from jaxdl.views.attributions import last_with_places
+from jaxdl.views.subject import Subject
+from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, occlusion_of
+
+EXAMPLES = 48  # that are graded
+
+
+class Explained(NamedTuple):
+  """Correctly predicted examples, and the methods that explain their classes.
+
+  Attributes:
+    model: network from inputs to logits [B, classes].
+    inputs: images [B, H, W, C] or sequences [B, T, I].
+    target: the predicted classes, which are the true ones.
+    evidence: [B, H, W] or [B, T], the places that decide; None if not known.
+    known: name → Method.
+    accuracy: share of the examined examples that are predicted correctly.
+  """
+
+  model: nn.Module
+  inputs: Float[np.ndarray, 'B ...']
+  target: Integer[np.ndarray, 'B']
+  evidence: Bool[np.ndarray, 'B ...'] | None
+  known: dict[str, Method]
+  accuracy: float
+
+
+def explained(subject: Subject, count: int, layer: str | None = None) -> Explained:
+  """Chooses the first correctly predicted examples of a run, and the methods that fit.
+
+  Args:
+    subject: a network with classes, and examples.
+    count: maximum number of examples.
+    layer: layer of Grad-CAM; None for the default of the analysis `attributions`.
+
+  Returns:
+    Explained.
+
+  Raises:
+    ValueError: the network has no method of attribution, or predicts no example correctly.
+  """
+  known, inputs = _methods(subject, layer), subject.inputs
+  logits = _logits(subject, inputs)
+  correct = logits.argmax(-1) == subject.labels
+  if not correct.any():
+    raise ValueError(f'{subject.workdir} predicts no example correctly: train it longer')
+  places = np.flatnonzero(correct)[:count]
+  evidence = subject.evidence
+  if evidence is not None:
+    if evidence.shape[1:3] != inputs.shape[1:3]:
+      raise ValueError(
+        f'the evidence of {subject.name} has {evidence.shape[1:]} places, but the inputs are '
+        f'{inputs.shape[1:]}: leave out the keys of config.data that change their size'
+      )
+    evidence = evidence[places]
+    if inputs.ndim == 3:  # of the rows of images
+      evidence = evidence.any(-1)
+  return Explained(
+    subject.model, inputs[places], subject.labels[places], evidence, known, float(correct.mean())
+  )
+
+
+def _methods(subject, layer):
+  names = layers_of(subject, 'Conv')
+  if subject.inputs.ndim != 4 or not names:
+    raise ValueError('its attribution methods need a network of images with a convolution')
+  layer = chosen_layer(Choice(layer=layer), names, last_with_places(subject, names))
+  return methods.of_images(layer, occlusion_of(subject.inputs))
+
+
+def _logits(subject, inputs):
+  program = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
+  parts = [np.asarray(program(inputs[first : first + 250])) for first in range(0, len(inputs), 250)]
+  return np.concatenate(parts)
+
+
+def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Grades the attribution methods on correctly predicted test examples."""
+  found = explained(subject, EXAMPLES, choice.layer)
+  graded = grading.grade(
+    found.model, subject.variables, found.inputs, found.target, found.known, seed=choice.seed
+  )
+  means = {
+    method: {name: grading.METRICS[name].of(values) for name, values in metrics.items()}
+    for method, metrics in graded.values.items()
+  }
+  metrics = [
+    name
+    for name in grading.METRICS
+    if any(means[method].get(name) is not None for method in means)
+  ]
+  heading = (
+    f'{len(found.target)} correctly predicted {subject.split} examples; the darker, the better in '
+    'its column.\nWithout known evidence, these metrics cannot say which method is right.'
+  )
+  figure = figures.score_table(
+    np.array([[_number(means[method].get(name)) for name in metrics] for method in means]),
+    None,
+    list(means),
+    metrics,
+    [grading.METRICS[name].better for name in metrics],
+    heading=heading,
+  )
+  yield Result(
+    'faithfulness',
+    figure,
+    {f'{method}/{name}': values for method in means for name, values in graded.values[method].items()},
+    {
+      'examples': len(found.target),
+      'scores': means,
+      'not_computed': {method: why for method, why in graded.reasons.items() if why},
+      'seconds': graded.seconds,
+    },
+  )
+
+
+def _number(value: float | None) -> float:
+  return float('nan') if value is None else value
+
+
+def _lacking(subject: Subject) -> str:
+  try:
+    _methods(subject, None)
+  except ValueError as error:
+    return str(error)
+  return ''
+
+
+VIEWS: dict[str, Any] = {
+  'faithfulness': View(
+    'which attribution to trust, without known evidence',
+    ('cnn', 'recurrent', 'language_model'),
+    faithfulness,
+    section='Which attribution to trust',
+    lacking=_lacking,
+    displays={
+      'faithfulness': Display(
+        'Attribution methods graded without known evidence',
+        'A method that fails here (it ignores the weights or the class, or its ranking is no better '
+        'than others) should not be trusted; one that passes is not thereby right: removed pixels '
+        'are unusual inputs, and nobody knows here what the network uses',
+        entry='faithfulness',
+      )
+    },
+    uses=('layer',),
+    named_only=True,
+    slow_part='every method is applied many times',
+  )
+}
