@@ -13,7 +13,7 @@ if TYPE_CHECKING:
   import matplotlib.figure
 
 WIDTH, HEIGHT = 0.86, 0.4  # inches of a cell
-WRAPPED = 11  # letters in a line of the title of a column
+WRAPPED = 12  # letters in a line of the title of a column
 PLAIN = '#ececec'  # a column without a best value
 
 
@@ -44,7 +44,7 @@ def score_table(
   from matplotlib.patches import Rectangle
 
   scale = matplotlib.colormaps['viridis_r']
-  names = max(map(len, rows)) * 0.085 + 0.3
+  names = max(map(len, rows)) * 0.07 + 0.2
   size = (names + WIDTH * len(columns) + 0.2, HEIGHT * len(rows) + 1.7)
   figure = Figure(figsize=size, layout='constrained', dpi=100)
   axis = figure.subplots()
@@ -52,7 +52,8 @@ def score_table(
   axis.axis('off')
   for column, (name, sign) in enumerate(zip(columns, better, strict=True)):
     arrow = {1: '↑', -1: '↓'}.get(sign, '')
-    title = '\n'.join([*textwrap.wrap(name, WRAPPED), arrow])
+    words = textwrap.wrap(name, WRAPPED, break_long_words=False, break_on_hyphens=False)
+    title = '\n'.join([*words, arrow])
     axis.text(column + 0.5, -0.15, title, ha='center', va='bottom', fontsize=8)
     shades = _shades(means[:, column], sign)
     for row, (mean, shade) in enumerate(zip(means[:, column], shades, strict=True)):
