@@ -262,38 +262,25 @@ def sensitivity_n(maps: Float[AnyArray, 'B ...'], removed: Removed) -> Float64[n
 
 
 def completeness_error(
-  model: nn.Module,
-  variables: Variables,
-  inputs: Float[AnyArray, 'B ...'],
-  target: Target,
-  maps: Float[AnyArray, 'B ...'],
-  *,
-  fill: ArrayLike = 0.0,
+  maps: Float[AnyArray, 'B ...'], change: Float[AnyArray, 'B']
 ) -> Float64[np.ndarray, 'B']:
-  """Difference of the sum of a map from the change of the score between the fill and the input.
+  """Difference of the sum of a map from the change of the score that it should explain.
 
   Args:
-    model: linen module.
-    variables: its variables.
-    inputs: [B, H, W, C] or [B, T, I], scaled as in training.
-    target: classes [B] int, or Neuron.
     maps: [B, …], signed contributions.
-    fill: the input without evidence, as in `removal.fills`.
+    change: score of each input minus that of the method's baseline.
 
   Returns:
     the difference as a share of the change: 0 is best; NaN where the score does not change.
 
-  Raises:
-    ValueError: inputs, a target or a fill that do not fit.
-
   Source: Sundararajan et al. 2017, Axiomatic attribution for deep networks, proposition 1.
   """
-  everything = np.ones((1, int(np.prod(np.shape(inputs)[1:-1]))), bool)
-  change = removal.remove(model, variables, inputs, target, everything, fill=fill).drops[:, 0]
+  change = np.asarray(change, np.float64)
   total = np.asarray(maps, np.float64).reshape(len(maps), -1).sum(1)
-  size = np.abs(change.astype(np.float64))
-  error = np.abs(total - change)
-  return np.divide(error, size, out=np.full(len(size), np.nan), where=size > 0)
+  size = np.abs(change)
+  return np.divide(
+    np.abs(total - change), size, out=np.full(len(size), np.nan), where=size > 0
+  )
 
 
 def _predicted(maps, removed):

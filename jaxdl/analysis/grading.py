@@ -8,7 +8,15 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 
-from jaxdl.analysis import faithfulness, localisation, methods, removal, sanity, stability
+from jaxdl.analysis import (
+  completeness,
+  faithfulness,
+  localisation,
+  methods,
+  removal,
+  sanity,
+  stability,
+)
 from jaxdl.analysis.methods import Method
 from jaxdl.analysis.units import AnyArray, Variables
 
@@ -187,7 +195,9 @@ def _metrics(
   if subject.inputs.ndim == 4:
     found['ROAD'] = lambda: faithfulness.road(*network, maps, seed=seed).gap()
   if method.signed:
-    found['completeness error'] = lambda: faithfulness.completeness_error(*network, maps)
+    found['completeness error'] = lambda: faithfulness.completeness_error(
+      maps, _change(subject, method)
+    )
   if not getattr(method, 'slow', False):
     few = method.function, *subject.few
     found |= {
@@ -197,6 +207,14 @@ def _metrics(
       'randomised weights': lambda: _randomised(subject, method),
     }
   return found
+
+
+def _change(subject, method):
+  """Score of each input minus that of the method's baseline, by default an input of zeros."""
+  if method.baseline_score is not None:
+    return completeness.difference(method.baseline_score, *subject.network)
+  everything = np.ones((1, int(np.prod(subject.inputs.shape[1:-1]))), bool)
+  return removal.remove(*subject.network, everything, fill=0.0).drops[:, 0]
 
 
 def _randomised(subject, method):

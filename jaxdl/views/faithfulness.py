@@ -9,13 +9,24 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from jaxdl import figures
-from jaxdl.analysis import grading, methods
+from jaxdl.analysis import batches, grading, last_character, methods
 from jaxdl.analysis.methods import Method
 from jaxdl.views.attributions import last_with_places
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of, occlusion_of
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  occlusion_of,
+  without_convolution,
+)
 
 EXAMPLES = 48  # that are graded
+BACKGROUND = 32  # of these, for expected gradients of sequences
+WINDOW = 32  # characters before the one that is explained
 
 
 class Explained(NamedTuple):
@@ -42,7 +53,8 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
   """Chooses the first correctly predicted examples of a run, and the methods that fit.
 
   Args:
-    subject: a network with classes, and examples.
+    subject: a network with classes, and examples. Of a text, the examples are the characters before
+      those that are predicted.
     count: maximum number of examples.
     layer: layer of Grad-CAM; None for the default of the analysis `attributions`.
 
@@ -52,39 +64,63 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
   Raises:
     ValueError: the network has no method of attribution, or predicts no example correctly.
   """
-  known, inputs = _methods(subject, layer), subject.inputs
-  logits = _logits(subject, inputs)
-  correct = logits.argmax(-1) == subject.labels
+  if lacking := _lacking(subject):
+    raise ValueError(lacking)
+  read = _of_text if subject.kind == 'language_model' else _of_classes
+  model, inputs, labels, evidence = read(subject)
+  correct = _logits(model, subject.variables, inputs).argmax(-1) == labels
   if not correct.any():
     raise ValueError(f'{subject.workdir} predicts no example correctly: train it longer')
   places = np.flatnonzero(correct)[:count]
-  evidence = subject.evidence
-  if evidence is not None:
-    if evidence.shape[1:3] != inputs.shape[1:3]:
-      raise ValueError(
-        f'the evidence of {subject.name} has {evidence.shape[1:]} places, but the inputs are '
-        f'{inputs.shape[1:]}: leave out the keys of config.data that change their size'
-      )
-    evidence = evidence[places]
-    if inputs.ndim == 3:  # of the rows of images
-      evidence = evidence.any(-1)
+  inputs = inputs[places]
+  if inputs.ndim == 4:
+    names = layers_of(subject, 'Conv')
+    layer = chosen_layer(Choice(layer=layer), names, last_with_places(subject, names))
+    known = methods.of_images(layer, occlusion_of(inputs))
+  else:
+    known = methods.of_sequences(model, inputs[:BACKGROUND])
   return Explained(
-    subject.model, inputs[places], subject.labels[places], evidence, known, float(correct.mean())
+    model,
+    inputs,
+    labels[places],
+    None if evidence is None else evidence[places],
+    known,
+    float(correct.mean()),
   )
 
 
-def _methods(subject, layer):
-  names = layers_of(subject, 'Conv')
-  if subject.inputs.ndim != 4 or not names:
-    raise ValueError('its attribution methods need a network of images with a convolution')
-  layer = chosen_layer(Choice(layer=layer), names, last_with_places(subject, names))
-  return methods.of_images(layer, occlusion_of(subject.inputs))
+def _of_classes(subject):
+  """(model, inputs, labels, evidence) of a network of images or steps."""
+  evidence = subject.evidence
+  if evidence is not None:
+    if evidence.shape[1:3] != subject.inputs.shape[1:3]:
+      raise ValueError(
+        f'the evidence of {subject.name} has {evidence.shape[1:]} places, but the inputs are '
+        f'{subject.inputs.shape[1:]}: leave out the keys of config.data that change their size'
+      )
+    if subject.inputs.ndim == 3:  # the rows of images
+      evidence = evidence.any(-1)
+  return subject.model, subject.inputs, subject.labels, evidence
 
 
-def _logits(subject, inputs):
-  program = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
-  parts = [np.asarray(program(inputs[first : first + 250])) for first in range(0, len(inputs), 250)]
-  return np.concatenate(parts)
+def _of_text(subject):
+  """(model, vectors, next characters, evidence) of windows of a text."""
+  characters, following = subject.inputs[0], subject.labels[0]
+  window, evidence = WINDOW, None
+  ends = np.arange(window - 1, len(characters), window)
+  if subject.evidence is not None:
+    window = int(subject.evidence.max())
+    ends = np.flatnonzero(subject.evidence)
+    ends = ends[ends >= window - 1]
+    evidence = np.arange(window) == window - subject.evidence[ends, None]
+  windows = characters[ends[:, None] + np.arange(1 - window, 1)]
+  vectors = last_character.vectors(subject.model, subject.variables, windows)
+  return last_character.LastCharacter(subject.model), vectors, following[ends], evidence
+
+
+def _logits(model, variables, inputs):
+  program = jax.jit(lambda inputs: model.apply(variables, inputs))
+  return np.concatenate([part for _, part in batches.in_batches(program, inputs)])
 
 
 def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -132,10 +168,11 @@ def _number(value: float | None) -> float:
 
 
 def _lacking(subject: Subject) -> str:
-  try:
-    _methods(subject, None)
-  except ValueError as error:
-    return str(error)
+  if getattr(subject.model, 'masked', False):
+    return 'its sequences have different lengths, and removed steps would be padding'
+  if subject.kind == 'cnn':
+    images = len(subject.inputs.shape) == 4
+    return without_convolution(subject) if images else 'its inputs are not images'
   return ''
 
 
