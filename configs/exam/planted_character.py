@@ -2,7 +2,7 @@
 
     python -m jaxdl.exam exam/planted_character
 
-A line is 'dbjWcaafgh>w': ten letters of which one is a key, and after '>' the key in lower case. The
+A line is 'dbjWcaaf>w': eight letters of which one is a key, and after '>' the key in lower case. The
 other letters cannot be predicted (docs/exam.md).
 """
 
@@ -13,13 +13,13 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'next_char'
-  config.train_for = '16 epochs'
-  config.log_every = '25 steps'
-  config.evaluate_every = '4 epochs'
-  config.checkpoint_every = '4 epochs'
+  config.train_for = '40 epochs'
+  config.log_every = '100 steps'
+  config.evaluate_every = '10 epochs'
+  config.checkpoint_every = '10 epochs'
   config.data = dict(
     name='planted_character',
-    batch_size=37,
+    batch_size=19,
     time_step=32,
     splits=dict(train='train[:90%]', validation='train[90%:]', test='test'),
   )

@@ -278,9 +278,7 @@ def completeness_error(
   change = np.asarray(change, np.float64)
   total = np.asarray(maps, np.float64).reshape(len(maps), -1).sum(1)
   size = np.abs(change)
-  return np.divide(
-    np.abs(total - change), size, out=np.full(len(size), np.nan), where=size > 0
-  )
+  return np.divide(np.abs(total - change), size, out=np.full(len(size), np.nan), where=size > 0)
 
 
 def _predicted(maps, removed):

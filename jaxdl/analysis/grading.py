@@ -203,7 +203,7 @@ def _metrics(
     found |= {
       'max-sensitivity': lambda: stability.max_sensitivity(*few, samples=SAMPLES, seed=seed),
       'input invariance error': lambda: stability.input_invariance_error(*few),
-      'random logit': lambda: stability.random_logit(*few, seed=seed),
+      'random logit': lambda: np.abs(stability.random_logit(*few, seed=seed)),
       'randomised weights': lambda: _randomised(subject, method),
     }
   return found
@@ -218,5 +218,5 @@ def _change(subject, method):
 
 
 def _randomised(subject, method):
-  """Rank correlation of each map with that of a network whose layers are all random."""
-  return sanity.sanity(method.function, *subject.few, seed=subject.seed).correlations[-1]
+  """Size of the rank correlation of each map with that of a network of random weights."""
+  return np.abs(sanity.sanity(method.function, *subject.few, seed=subject.seed).correlations[-1])

@@ -193,9 +193,7 @@ def subsets_of(
   return found
 
 
-def windows_of(
-  places: tuple[int, ...], count: int, *, seed: int = 0
-) -> Bool[np.ndarray, 'K P']:
+def windows_of(places: tuple[int, ...], count: int, *, seed: int = 0) -> Bool[np.ndarray, 'K P']:
   """Random windows: rectangles of an image, or parts of a sequence.
 
   Args:

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float64, Num
+from jaxtyping import Float, Float64, Num
 
 from jaxdl.analysis import gradients, units
 from jaxdl.analysis.sanity import spearman
@@ -92,7 +92,7 @@ class Shift(nn.Module):
 
   by: float
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[Array, 'B ...']:
+  def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[AnyArray, 'B ...']:
     """Inputs [B, …] minus the number."""
     return inputs - self.by
 
@@ -111,7 +111,7 @@ class ShiftedInputs(nn.Module):
   def setup(self):
     nn.share_scope(self, self.network)
 
-  def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[Array, 'B ...']:
+  def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[AnyArray, 'B ...']:
     """Applies the network to inputs [B, …] minus the number."""
     return self.network(inputs - self.by)
 

@@ -17,7 +17,9 @@ def folder() -> pathlib.Path:
 def names() -> list[str]:
   """The names of all config files, experiments first: 'lstm_mnist', …, 'sweeps/losses_cifar10'."""
   root = folder()
-  files = [file for folder in ('', 'sweeps', 'exam') for file in sorted((root / folder).glob('*.py'))]
+  files = [
+    file for folder in ('', 'sweeps', 'exam') for file in sorted((root / folder).glob('*.py'))
+  ]
   found = [file.relative_to(root).with_suffix('').as_posix() for file in files]
   return [name for name in found if not name.endswith('__init__')]
 

@@ -49,13 +49,13 @@ def graded(
     return kept
   assert chosen.evidence is not None
   follows = localisation.follows_evidence(
-    chosen.model, found.variables, chosen.inputs, chosen.target, chosen.evidence
+    chosen.model, chosen.variables, chosen.inputs, chosen.target, chosen.evidence
   )
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')  # maps of zeros are counted as misses
     grades = grading.grade(
       chosen.model,
-      found.variables,
+      chosen.variables,
       chosen.inputs,
       chosen.target,
       chosen.known,

@@ -94,9 +94,7 @@ def write(result: dict[str, Any], workdir: pathlib.Path) -> None:
   disk.write_atomic(workdir / 'exam.json', json.dumps(result, indent=2) + '\n')
   disk.write_atomic(workdir / 'exam.csv', _csv(result))
   disk.write_atomic(workdir / 'table.md', table(result) + '\n')
-  SideOutputs().attempt(
-    'figure.png', lambda: figures.save(figure(result), workdir / 'figure.png')
-  )
+  SideOutputs().attempt('figure.png', lambda: figures.save(figure(result), workdir / 'figure.png'))
 
 
 def metrics_of(result: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Integer
 from jaxdl import figures
 from jaxdl.analysis import batches, grading, last_character, methods
 from jaxdl.analysis.methods import Method
+from jaxdl.analysis.units import Variables
 from jaxdl.views.attributions import last_with_places
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
@@ -34,6 +35,7 @@ class Explained(NamedTuple):
 
   Attributes:
     model: network from inputs to logits [B, classes].
+    variables: its variables.
     inputs: images [B, H, W, C] or sequences [B, T, I].
     target: the predicted classes, which are the true ones.
     evidence: [B, H, W] or [B, T], the places that decide; None if not known.
@@ -42,6 +44,7 @@ class Explained(NamedTuple):
   """
 
   model: nn.Module
+  variables: Variables
   inputs: Float[np.ndarray, 'B ...']
   target: Integer[np.ndarray, 'B']
   evidence: Bool[np.ndarray, 'B ...'] | None
@@ -67,8 +70,8 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
   if lacking := _lacking(subject):
     raise ValueError(lacking)
   read = _of_text if subject.kind == 'language_model' else _of_classes
-  model, inputs, labels, evidence = read(subject)
-  correct = _logits(model, subject.variables, inputs).argmax(-1) == labels
+  model, variables, inputs, labels, evidence = read(subject)
+  correct = _logits(model, variables, inputs).argmax(-1) == labels
   if not correct.any():
     raise ValueError(f'{subject.workdir} predicts no example correctly: train it longer')
   places = np.flatnonzero(correct)[:count]
@@ -81,6 +84,7 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
     known = methods.of_sequences(model, inputs[:BACKGROUND])
   return Explained(
     model,
+    variables,
     inputs,
     labels[places],
     None if evidence is None else evidence[places],
@@ -90,7 +94,7 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
 
 
 def _of_classes(subject):
-  """(model, inputs, labels, evidence) of a network of images or steps."""
+  """(model, variables, inputs, labels, evidence) of a network of images or steps."""
   evidence = subject.evidence
   if evidence is not None:
     if evidence.shape[1:3] != subject.inputs.shape[1:3]:
@@ -100,22 +104,36 @@ def _of_classes(subject):
       )
     if subject.inputs.ndim == 3:  # the rows of images
       evidence = evidence.any(-1)
-  return subject.model, subject.inputs, subject.labels, evidence
+  return subject.model, subject.variables, subject.inputs, subject.labels, evidence
 
 
 def _of_text(subject):
-  """(model, vectors, next characters, evidence) of windows of a text."""
+  """(model, variables, vectors, next characters, evidence) of windows of a text."""
   characters, following = subject.inputs[0], subject.labels[0]
-  window, evidence = WINDOW, None
+  variables, window, evidence = subject.variables, WINDOW, None
   ends = np.arange(window - 1, len(characters), window)
   if subject.evidence is not None:
     window = int(subject.evidence.max())
     ends = np.flatnonzero(subject.evidence)
     ends = ends[ends >= window - 1]
     evidence = np.arange(window) == window - subject.evidence[ends, None]
+    variables = _centred(variables, np.unique(following[ends]))
   windows = characters[ends[:, None] + np.arange(1 - window, 1)]
   vectors = last_character.vectors(subject.model, subject.variables, windows)
-  return last_character.LastCharacter(subject.model), vectors, following[ends], evidence
+  return last_character.LastCharacter(subject.model), variables, vectors, following[ends], evidence
+
+
+def _centred(variables, classes):
+  """Variables of the same network whose logits have the mean 0 over some classes.
+
+  No probability changes. What raises the logits of all these classes alike, such as the character
+  that asks for one of them, is then no evidence for one of them.
+  """
+  last = {
+    name: array - np.asarray(array)[..., classes].mean(-1, keepdims=True)
+    for name, array in variables['params']['logits'].items()
+  }
+  return {**variables, 'params': {**variables['params'], 'logits': last}}
 
 
 def _logits(model, variables, inputs):
@@ -127,16 +145,14 @@ def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Grades the attribution methods on correctly predicted test examples."""
   found = explained(subject, EXAMPLES, choice.layer)
   graded = grading.grade(
-    found.model, subject.variables, found.inputs, found.target, found.known, seed=choice.seed
+    found.model, found.variables, found.inputs, found.target, found.known, seed=choice.seed
   )
   means = {
     method: {name: grading.METRICS[name].of(values) for name, values in metrics.items()}
     for method, metrics in graded.values.items()
   }
   metrics = [
-    name
-    for name in grading.METRICS
-    if any(means[method].get(name) is not None for method in means)
+    name for name in grading.METRICS if any(means[method].get(name) is not None for method in means)
   ]
   heading = (
     f'{len(found.target)} correctly predicted {subject.split} examples; the darker, the better in '
@@ -153,7 +169,11 @@ def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
   yield Result(
     'faithfulness',
     figure,
-    {f'{method}/{name}': values for method in means for name, values in graded.values[method].items()},
+    {
+      f'{method}/{name}': values
+      for method in means
+      for name, values in graded.values[method].items()
+    },
     {
       'examples': len(found.target),
       'scores': means,
@@ -186,9 +206,9 @@ VIEWS: dict[str, Any] = {
     displays={
       'faithfulness': Display(
         'Attribution methods graded without known evidence',
-        'A method that fails here (it ignores the weights or the class, or its ranking is no better '
-        'than others) should not be trusted; one that passes is not thereby right: removed pixels '
-        'are unusual inputs, and nobody knows here what the network uses',
+        'Reject a method that fails here, because it ignores the class or the weights. One that '
+        'passes is not thereby right: removed places are unusual inputs, and nobody knows here '
+        'what the network uses',
         entry='faithfulness',
       )
     },

@@ -95,13 +95,13 @@ def test_pixel_flipping_of_every_order(network):
     *network, images(), CLASSES, maps_of_orders(), fill=0.2, share=1, steps=3
   )
   expected = [(logits(IMAGE[None])[0, 0] - logits(without(order))[:, 0]).mean() for order in ORDERS]
-  np.testing.assert_allclose(found, expected, rtol=1e-5)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
   assert found.argmax() == np.argmax(expected)
   half = faithfulness.pixel_flipping(
     *network, images(), CLASSES, maps_of_orders(), fill=0.2, share=1 / 3, steps=1
   )
   one = [(logits(IMAGE[None])[0, 0] - logits(without(order))[1, 0]) / 2 for order in ORDERS]
-  np.testing.assert_allclose(half, one, rtol=1e-5)
+  np.testing.assert_allclose(half, one, atol=1e-5)
 
 
 def filled(removed):
@@ -210,7 +210,7 @@ def test_infidelity_of_a_network_with_relus_is_least_for_the_regression(network)
   drops = removal.remove(*network, images(1), np.zeros(1, int), SUBSETS, fill=0.2)
   whole = logits(IMAGE[None])[0, 0]
   expected = [whole - logits(np.where(row, 0.2, IMAGE)[None])[0, 0] for row in SUBSETS]
-  np.testing.assert_allclose(drops.drops[0], expected, rtol=1e-5)
+  np.testing.assert_allclose(drops.drops[0], expected, atol=1e-5)
   best, *_ = np.linalg.lstsq(SUBSETS.astype(float), np.array(expected), rcond=None)
   least = faithfulness.infidelity(best[None], drops, scaled=False)[0]
   others = best + np.array(list(itertools.product((-0.1, 0, 0.1), repeat=3)))
@@ -292,7 +292,9 @@ def test_windows_and_subsets():
   subsets = removal.subsets_of(10, (2, 5), 3)
   assert subsets.sum(1).tolist() == [2, 2, 2, 5, 5, 5]
   np.testing.assert_array_equal(subsets, removal.subsets_of(10, (2, 5), 3))
-  with pytest.raises(ValueError, match=r'sizes=\[3\] and each=1 of 3 places: use sizes from 1 to 2'):
+  with pytest.raises(
+    ValueError, match=r'sizes=\[3\] and each=1 of 3 places: use sizes from 1 to 2'
+  ):
     removal.subsets_of(3, (3,), 1)
 
 

@@ -60,8 +60,8 @@ def test_gini():
 
 def test_wrong_evidence():
   maps = np.zeros((2, 1, 3))
-  with pytest.raises(ValueError, match=r'evidence of shape \(1, 1, 3\) and type bool does not fit'):
-    localisation.pointing_game(maps, EVIDENCE)
+  with pytest.raises(ValueError, match=r'evidence of shape \(2, 3, 1\) and type bool does not fit'):
+    localisation.pointing_game(maps, np.ones((2, 3, 1), bool))
   with pytest.raises(ValueError, match='2 of 2 examples have no evidence'):
     localisation.pointing_game(maps, np.zeros((2, 1, 3), bool))
 

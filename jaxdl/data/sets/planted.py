@@ -25,7 +25,7 @@ MARKS = {  # class → its mark, 5 × 5 pixels
 UPPER, LOWER = (1, 1), (22, 22)  # upper left pixel of a mark in a corner
 ROW = 8  # the row that decides
 QUARTERS = ('first quarter', 'second quarter', 'third quarter', 'last quarter')
-LETTERS = 10  # of a line, before the question
+LETTERS = 8  # of a line, before the question
 KEYS = 'WXYZ'  # one of them is among the letters of each line
 QUESTION = '>'  # the character after it is the key of the line, in lower case
 
@@ -98,7 +98,7 @@ def planted_row(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
 
 
 def planted_character(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
-  """Lines of letters with one key, which is asked for at the end: 'dbjWcaafgh>w'.
+  """Lines of letters with one key, which is asked for at the end: 'dbjWcaaf>w'.
 
   Args:
     source: 'auto' | 'bundled'.
