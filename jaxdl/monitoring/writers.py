@@ -108,7 +108,13 @@ def open_writers(
   ):
 
     def scalars(step, split, values):
-      journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
+      try:
+        journal.write(json.dumps({'step': step, 'split': split, **values}) + '\n')
+      except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+          f'{metrics} cannot be written ({reason}): check the disk and rerun the command'
+        ) from error
       board(split, 'write_scalars', step, values)
 
     def weights(step, tensors):

@@ -1,6 +1,7 @@
 """Finds inputs: image files, folders, glob patterns, arrays, text files and standard input."""
 
 import dataclasses
+import functools
 import glob
 import os
 import sys
@@ -161,7 +162,7 @@ def texts(given: Sequence[str | os.PathLike]) -> list[File]:
     if path is None:
       found.append(_standard_input())
       continue
-    files = list(_files_below(path)) if path.is_dir() else [path]
+    files = list(map(Path, _files_below(path))) if path.is_dir() else [path]
     if not files:
       raise FileNotFoundError(
         f'{path} contains no texts: give text files, or a folder that contains some'
@@ -201,9 +202,11 @@ def _standard_input() -> File:
 
 
 def _files_below(
-  folder: Path, *, follow_links: bool = False, above: frozenset[str] = frozenset()
-) -> Iterable[Path]:
-  """Yields the files in a folder and its subfolders, sorted by name, without hidden ones.
+  folder: str | os.PathLike, *, follow_links: bool = False, above: frozenset[str] = frozenset()
+) -> Iterable[str]:
+  """Yields the paths of the files in a folder and its subfolders, sorted by name.
+
+  Hidden files and folders are left out.
 
   Args:
     folder: the folder.
@@ -218,9 +221,9 @@ def _files_below(
       continue
     if entry.is_dir(follow_symlinks=follow_links):
       if os.path.realpath(entry.path) not in above:
-        yield from _files_below(folder / entry.name, follow_links=follow_links, above=above)
+        yield from _files_below(entry.path, follow_links=follow_links, above=above)
     elif entry.is_file():
-      yield folder / entry.name
+      yield entry.path
 
 
 def _images_below(
@@ -230,11 +233,12 @@ def _images_below(
   found, others = [], []
   labels = _labels_of_folders(folder, classes)
   for path in _files_below(folder, follow_links=follow_links):
-    if path.suffix.lower() in folders.SUFFIXES or decode.is_photograph(path):
-      label = labels.get(path.relative_to(folder).parts[0], -1) if labels else -1
-      found.append(File(str(path), path.read_bytes, label))
+    ending = os.path.splitext(path)[1].lower()
+    if ending in folders.SUFFIXES or decode.is_photograph(Path(path)):
+      label = labels.get(Path(path).relative_to(folder).parts[0], -1) if labels else -1
+      found.append(File(path, functools.partial(_content, path), label))
     else:
-      others.append(path.relative_to(folder).as_posix())
+      others.append(Path(path).relative_to(folder).as_posix())
   if not found:
     raise FileNotFoundError(
       f'{folder} contains no images: give image files, such as .png or .jpg, or a folder that '
@@ -246,11 +250,15 @@ def _images_below(
   return Files(tuple(found)), [f'left out of {folder}: {len(others):,} not an image ({named})']
 
 
+def _content(path: str) -> bytes:
+  with open(path, 'rb', buffering=0) as file:
+    return file.readall()
+
+
 def _labels_of_folders(folder: Path, classes: Sequence[str]) -> dict[str, int]:
   """Returns name of a subfolder → label; {} unless all subfolders are named after classes."""
-  below = [
-    path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith('.')
-  ]
+  with os.scandir(folder) as entries:
+    below = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.')]
   known = {name: label for label, name in enumerate(classes)}
   if not below or not set(below) <= known.keys():
     return {}

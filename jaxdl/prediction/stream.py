@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxdl.prediction.inputs import File, Files, Found, Source, Stack
 
 CHUNK = 64  # inputs per task of a thread
 MOST_THREADS = 4
+SMALL_FILE = 4096  # bytes; threads do not read smaller images faster, because of Python's lock
 AHEAD = 2  # chunks per thread to read ahead
 
 
@@ -64,20 +65,22 @@ def batches(
   Raises:
     ValueError: an array has an invalid shape, type or range.
   """
-  waiting: Batch | None = None
+  waiting: list[Batch] = []
   for part in _parts(found, preparation):
-    waiting = part if waiting is None else _together(waiting, part)
-    while len(waiting.names) >= batch_size:
-      yield _cut(waiting, 0, batch_size, waiting.faults)
-      waiting = _cut(waiting, batch_size, len(waiting.names), [])
-  if waiting is not None and (waiting.names or waiting.faults):
-    yield waiting
+    waiting.append(part)
+    while sum(len(one.names) for one in waiting) >= batch_size:
+      joined = _joined(waiting)
+      yield _cut(joined, 0, batch_size, joined.faults)
+      waiting = [_cut(joined, batch_size, len(joined.names), [])]
+  joined = _joined(waiting) if waiting else None
+  if joined is not None and (joined.names or joined.faults):
+    yield joined
 
 
 def _parts(found: Found, preparation: Preparation | VectorPreparation) -> Iterator[Batch]:
   """Reads chunks of all sources in threads, a few chunks ahead."""
   decode.load_library()
-  threads = min(MOST_THREADS, os.cpu_count() or 1)
+  threads = 1 if _has_small_files(found) else min(MOST_THREADS, os.cpu_count() or 1)
   pool = futures.ThreadPoolExecutor(threads)
   pending: collections.deque[futures.Future[Batch]] = collections.deque()
   try:
@@ -89,6 +92,14 @@ def _parts(found: Found, preparation: Preparation | VectorPreparation) -> Iterat
       yield pending.popleft().result()
   finally:
     pool.shutdown(cancel_futures=True)
+
+
+def _has_small_files(found: Found) -> bool:
+  """Whether the first input is a small file."""
+  source = found.sources[0] if found.sources else None
+  if not isinstance(source, Files) or not os.path.isfile(source.files[0].name):
+    return False
+  return os.path.getsize(source.files[0].name) < SMALL_FILE
 
 
 def _chunks(found: Found) -> Iterator[tuple[Source, int, int, int]]:
@@ -150,13 +161,13 @@ def _pixels(
     return Fault(file.name, reason if isinstance(error, ValueError | OSError) else 'it is damaged')
 
 
-def _together(one: Batch, other: Batch) -> Batch:
+def _joined(parts: Sequence[Batch]) -> Batch:
   return Batch(
-    names=one.names + other.names,
-    images=np.concatenate([one.images, other.images]),
-    labels=np.concatenate([one.labels, other.labels]),
-    index=np.concatenate([one.index, other.index]),
-    faults=one.faults + other.faults,
+    names=[name for part in parts for name in part.names],
+    images=np.concatenate([part.images for part in parts]),
+    labels=np.concatenate([part.labels for part in parts]),
+    index=np.concatenate([part.index for part in parts]),
+    faults=[fault for part in parts for fault in part.faults],
   )
 
 

@@ -1,5 +1,6 @@
 """Saves checkpoints in the background, restores the newest readable one, and loads models."""
 
+import errno
 import math
 import os
 import pathlib
@@ -24,6 +25,8 @@ PLAIN = re.compile(
   r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*'
 )  # paths that the libraries do not reinterpret
 LINK = 'checkpoints'
+# Errors that tensorstore reports in the middle of a long text.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EFBIG)
 
 
 class AllDamagedError(ValueError):
@@ -36,6 +39,10 @@ class AllDamagedError(ValueError):
   def __init__(self, message: str, workdir: pathlib.Path):
     super().__init__(message)
     self.workdir = workdir
+
+
+class WriteError(OSError):
+  """A checkpoint cannot be written."""
 
 
 class Manager(ocp.CheckpointManager):
@@ -73,6 +80,30 @@ class Manager(ocp.CheckpointManager):
   def reason(self, error: Exception) -> str:
     """The first line of an error, with the folder's path instead of the link's."""
     return integrity.reason(str(error).replace(str(self.directory), str(self.folder)))
+
+  def wait_until_finished(self) -> None:
+    """Waits for the last save.
+
+    Raises:
+      WriteError: the checkpoint cannot be written.
+    """
+    try:
+      super().wait_until_finished()
+    except WriteError:
+      raise
+    except Exception as error:  # orbax and tensorstore each have their own types
+      raise self.write_error(self.unread, error) from error
+
+  def write_error(self, step: int | None, error: Exception) -> WriteError:
+    """The error for a checkpoint that cannot be written, with the reason and what is kept."""
+    of_step = 'a checkpoint' if step is None else f'the checkpoint of step {step:,}'
+    text = str(error)
+    known = [os.strerror(number) for number in DISK_ERRORS]
+    reason = next((one for one in known if one in text), self.reason(error))
+    return WriteError(
+      f'{of_step} cannot be written to {self.folder} ({reason}): '
+      f'{_kept(self, step)}; check the disk and rerun the command'
+    )
 
   def close(self) -> None:
     """Waits for the last save, then removes the link."""
@@ -164,7 +195,7 @@ def save(
       an uninterrupted run.
 
   Raises:
-    OSError: the disk has too little space, or the previous checkpoint cannot be read back.
+    OSError: the disk has too little space, or a checkpoint cannot be written or read back.
   """
   step = int(state.step)
   if checkpoints is None or step in checkpoints.all_steps():
@@ -187,8 +218,13 @@ def save(
     train=ocp.args.StandardSave(train),
     **{name: ocp.args.JsonSave(text) for name, text in texts.items()},
   )
-  checkpoints.save(step, args=items, metrics=None if score is None else {'loss': score})
   checkpoints.unread = step
+  try:
+    checkpoints.save(step, args=items, metrics=None if score is None else {'loss': score})
+  except WriteError:
+    raise
+  except Exception as error:  # orbax and tensorstore each have their own types
+    raise checkpoints.write_error(step, error) from error
 
 
 def read_back(checkpoints: Manager, state: State) -> None:
@@ -208,14 +244,21 @@ def read_back(checkpoints: Manager, state: State) -> None:
   try:
     restore(checkpoints, state, step=step)
   except Exception as error:  # orbax, tensorstore and json each have their own types
-    others = [other for other in checkpoints.all_steps() if other != step]
-    kept = 'there is no other checkpoint'
-    if others:
-      kept = f'the checkpoint of step {max(others):,} is kept'
     raise OSError(
       f'the checkpoint of step {step:,} was written to {checkpoints.folder} but cannot '
-      f'be read back ({checkpoints.reason(error)}): {kept}; check the disk and rerun the command'
+      f'be read back ({checkpoints.reason(error)}): {_kept(checkpoints, step)}; check the disk and '
+      'rerun the command'
     ) from error
+
+
+def _kept(checkpoints, step):
+  """Which checkpoint is kept if that of a step is lost."""
+  others = [other for other in checkpoints.all_steps() if other != step]
+  return (
+    f'the checkpoint of step {max(others):,} is kept'
+    if others
+    else ('there is no other checkpoint')
+  )
 
 
 def restore(checkpoints: Manager, state: State, *, step: int) -> State:

@@ -335,7 +335,7 @@ def test_tensorboard_shows_a_sweep_without_browser_errors(served, tmp_path):
     'distributions': ['conv1/kernel', 'gradients'],
     'graphs': ['inputs', 'conv1', 'max_pool1', 'dense1'],
     'hparams': ['sweep.rate', 'fast', 'slow', 'best/test_accuracy'],
-    'text': ['config', '"task": "classify"'],
+    'text': ['config', '"name": "classify"'],
     'projector': ['1 tensor found', 'features 50x196', 'class 9 colors', 'Points: 50'],
   }
   with browser.opened(tmp_path / 'profile') as page:
