@@ -2,8 +2,8 @@
 
     python -m jaxdl.exam exam/planted_character
 
-A line is 'dbjWcaaf>w': eight letters of which one is a key, and after '>' the key in lower case. The
-other letters cannot be predicted (docs/exam.md).
+A line is 'dbjWcaaf>w': eight letters of which one is a key, and after '>' the key in lower case.
+The other letters cannot be predicted (docs/exam.md).
 """
 
 import ml_collections
@@ -13,10 +13,10 @@ def get_config():
   config = ml_collections.ConfigDict()
   config.seed = 0
   config.task = 'next_char'
-  config.train_for = '40 epochs'
+  config.train_for = '15 epochs'
   config.log_every = '100 steps'
-  config.evaluate_every = '10 epochs'
-  config.checkpoint_every = '10 epochs'
+  config.evaluate_every = '3 epochs'
+  config.checkpoint_every = '3 epochs'
   config.data = dict(
     name='planted_character',
     batch_size=19,

@@ -108,7 +108,7 @@ class ShiftedInputs(nn.Module):
   network: nn.Module
   by: float
 
-  def setup(self):
+  def setup(self) -> None:
     nn.share_scope(self, self.network)
 
   def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[AnyArray, 'B ...']:

@@ -136,7 +136,7 @@ def _examples(subject, choice):
   return places, inputs, 0 * explained if subject.kind == 'regressor' else explained, layer
 
 
-def last_with_places(subject, names):
+def last_with_places(subject: Subject, names: list[str]) -> str:
   """The last convolution of at least PLACES × PLACES places, or else the one with the most.
 
   Grad-CAM of fewer places shows only in which quarter of the image the evidence is.

@@ -15,7 +15,7 @@ from jaxdl.data.sets import mnist
 from jaxdl.data.source import Source, choose
 
 COUNTS = {'train': 6000, 'test': 1000}  # examples with images
-LINES = {'train': 4000, 'test': 500}  # of the text
+LINES = {'train': 12000, 'test': 500}  # of the text
 MARKS = {  # class → its mark, 5 × 5 pixels
   'plus': '..#.. ..#.. ##### ..#.. ..#..',
   'cross': '#...# .#.#. ..#.. .#.#. #...#',
