@@ -54,7 +54,7 @@ def score_table(
     arrow = {1: '↑', -1: '↓'}.get(sign, '')
     words = textwrap.wrap(name, WRAPPED, break_long_words=False, break_on_hyphens=False)
     title = '\n'.join([*words, arrow])
-    axis.text(column + 0.5, -0.15, title, ha='center', va='bottom', fontsize=8)
+    axis.text(column + 0.5, -0.15, title, ha='center', va='bottom', fontsize=7.5)
     shades = _shades(means[:, column], sign)
     for row, (mean, shade) in enumerate(zip(means[:, column], shades, strict=True)):
       if np.isnan(mean):
