@@ -98,6 +98,7 @@ def test_main_command_trains_and_writes_a_run(tmp_path):
 COMMANDS = (
   'main',
   'sweep',
+  'exam',
   'analyze',
   'predict',
   'generate',
