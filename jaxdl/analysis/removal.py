@@ -5,7 +5,7 @@ A place is what a map gives one number for: a pixel of an image [B, H, W, C], a 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -84,13 +84,12 @@ def fills(inputs: Float[np.ndarray, 'B ...'], fill: ArrayLike | None) -> Float[n
   Raises:
     ValueError: a fill of another shape.
   """
-  if fill is None:
-    fill = inputs.mean(tuple(range(inputs.ndim - 1)), dtype=np.float64)
+  given = inputs.mean(tuple(range(inputs.ndim - 1)), dtype=np.float64) if fill is None else fill
   try:
-    return np.broadcast_to(np.asarray(fill, inputs.dtype), inputs.shape)
+    return np.broadcast_to(np.asarray(given, inputs.dtype), inputs.shape)
   except ValueError:
     raise ValueError(
-      f'fill of shape {np.shape(fill)} does not fit inputs of shape {inputs.shape}: give a number, '
+      f'fill of shape {np.shape(given)} does not fit inputs of shape {inputs.shape}: give a number, '
       'one for each channel, or an input'
     ) from None
 
@@ -282,7 +281,7 @@ def _scores(model, variables, changed, target, probability):
   flat = changed.reshape(steps * count, *changed.shape[2:])
   targets = units.tiled(target, steps)
   if probability:
-    found = probabilities(model, variables, flat, targets)
+    found = probabilities(model, variables, flat, jnp.asarray(targets))
   else:
     found = units.scores(model, variables, flat, targets)
   return found.reshape(steps, count)
@@ -295,5 +294,5 @@ def probabilities(
   target: Integer[AnyArray, 'B'],
 ) -> Float[jax.Array, 'B']:
   """Probability of the class of each input, by softmax (a pure function)."""
-  logits = model.apply(variables, inputs)
+  logits = cast(jax.Array, model.apply(variables, inputs))
   return jnp.take_along_axis(jax.nn.softmax(logits), target[:, None], axis=-1)[:, 0]

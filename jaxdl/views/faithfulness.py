@@ -27,7 +27,7 @@ from jaxdl.views.view import (
 
 EXAMPLES = 48  # that are graded
 BACKGROUND = 32  # of these, for expected gradients of sequences
-WINDOW = 32  # characters before the one that is explained
+WINDOW = 32  # characters before the one that is explained, read from a state of zeros
 
 
 class Explained(NamedTuple):
@@ -113,7 +113,7 @@ def _of_text(subject):
   variables, window, evidence = subject.variables, WINDOW, None
   ends = np.arange(window - 1, len(characters), window)
   if subject.evidence is not None:
-    window = int(subject.evidence.max())
+    window = max(WINDOW, int(subject.evidence.max()))
     ends = np.flatnonzero(subject.evidence)
     ends = ends[ends >= window - 1]
     evidence = np.arange(window) == window - subject.evidence[ends, None]

@@ -103,7 +103,7 @@ def test_a_text_is_examined(tmp_path, capsys, monkeypatch):
   assert 0 <= row['scores']['pointing game']['mean'] <= 1
   found = subject.read(tmp_path / 'exam/seed0')
   chosen = faithfulness.explained(found, 6)
-  assert chosen.evidence.shape == (len(chosen.target), 9)
+  assert chosen.evidence.shape == (len(chosen.target), 32)
   assert (chosen.evidence.sum(1) == 1).all()
   for vectors, evidence, target in zip(chosen.inputs, chosen.evidence, chosen.target, strict=True):
     text = ''.join(found.classes[number] for number in vectors.argmax(-1))
