@@ -26,6 +26,10 @@ REPEATED = 16  # inputs for metrics that apply a method several times
 SAMPLES = 4  # noisy copies of max-sensitivity
 
 
+# Model, variables, inputs and target: the first arguments of a method and of a metric.
+Network = tuple[nn.Module, Variables, np.ndarray, np.ndarray]
+
+
 class Metric(NamedTuple):
   """A metric of attribution maps.
 
@@ -148,12 +152,12 @@ class _Subject(NamedTuple):
   seed: int
 
   @property
-  def network(self) -> tuple:
+  def network(self) -> Network:
     """The first four arguments of a method or a metric."""
     return self.model, self.variables, self.inputs, self.target
 
   @property
-  def few(self) -> tuple:
+  def few(self) -> Network:
     """`network` with few inputs."""
     return self.model, self.variables, self.inputs[: self.repeated], self.target[: self.repeated]
 

@@ -89,8 +89,8 @@ def fills(inputs: Float[np.ndarray, 'B ...'], fill: ArrayLike | None) -> Float[n
     return np.broadcast_to(np.asarray(given, inputs.dtype), inputs.shape)
   except ValueError:
     raise ValueError(
-      f'fill of shape {np.shape(given)} does not fit inputs of shape {inputs.shape}: give a number, '
-      'one for each channel, or an input'
+      f'fill of shape {np.shape(given)} does not fit inputs of shape {inputs.shape}: '
+      'give a number, one for each channel, or an input'
     ) from None
 
 

@@ -12,6 +12,7 @@ from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 from jaxdl.views import VIEWS, faithfulness, subject
 
+
 @pytest.fixture
 def run(tmp_path):
   """The folder of a small network, trained for some steps."""
@@ -32,6 +33,7 @@ def run(tmp_path):
   loop.train(experiment.build(config, 'small'), tmp_path / 'run')
   return tmp_path / 'run'
 
+
 def test_methods_of_a_run_are_graded_without_known_evidence(run, monkeypatch, capsys):
   known = methods.of_images('conv1', {})
   few = {'gradient × input': known['gradient × input']}
@@ -49,13 +51,12 @@ def test_methods_of_a_run_are_graded_without_known_evidence(run, monkeypatch, ca
   html = (run / 'report.html').read_text()
   assert '<h2 id="which-attribution-to-trust">Which attribution to trust</h2>' in html
 
-def test_it_is_made_only_if_it_is_named_and_has_reasons(run):
 
+def test_it_is_made_only_if_it_is_named_and_has_reasons(run):
   view = VIEWS['faithfulness']
   assert view.named_only
   found = subject.read(run, count=5)
   assert view.left_out(found) == ''
   assert found.evidence.shape == (5, 28, 28)
-
   dense = dataclasses.replace(found, inputs=found.inputs.reshape(5, -1))
   assert view.left_out(dense) == 'its inputs are not images'
