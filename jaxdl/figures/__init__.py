@@ -12,6 +12,7 @@ from jaxdl.figures.panels import bands, distributions
 from jaxdl.figures.relations import relation, signed_table
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
+from jaxdl.figures.scores import score_table
 from jaxdl.figures.text import coloured_text, table, text_rows
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
   'save',
   'save_svg',
   'scatter',
+  'score_table',
   'short',
   'signed_table',
   'table',

@@ -199,7 +199,7 @@ def _examples(subject, choice):
   They are the first image of each of the first classes; without classes, the first images.
   """
   names = layers_of(subject, 'Conv')
-  layer = chosen_layer(choice, names, _last_with_places(subject, names))
+  layer = chosen_layer(choice, names, last_with_places(subject, names))
   places = np.arange(min(IMAGES, len(subject.inputs)))
   if subject.kind == 'cnn':
     _, first = np.unique(subject.labels, return_index=True)
@@ -211,7 +211,7 @@ def _examples(subject, choice):
   return Explained(places, inputs, explained, layer)
 
 
-def _last_with_places(subject, names):
+def last_with_places(subject: Subject, names: list[str]) -> str:
   """The last convolution of at least PLACES × PLACES places, or else the one with the most.
 
   Grad-CAM of fewer places shows only in which quarter of the image the evidence is.

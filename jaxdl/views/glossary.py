@@ -293,6 +293,22 @@ ENTRIES = {
     'The first training images as they are stored, before augmentation, with their labels. Look '
     'for wrong labels, wrong colours and rotated images before looking at any metric.',
   ),
+  'faithfulness': Entry(
+    'Faithfulness of attributions',
+    'Attribution methods graded on correctly predicted examples whose evidence is not known. '
+    'Deletion and insertion AUC, pixel flipping and ROAD: how fast the class is lost or found '
+    'when places are removed or inserted in the order of the map. Infidelity and sensitivity-n: '
+    'whether the sums of a map predict these losses. Completeness error: whether a map sums to '
+    'the change of the logit. Max-sensitivity: how much a map changes under small noise. Input '
+    'invariance: whether it changes if inputs are shifted and the network shifts them back. '
+    'Random logit and randomised weights: similarity with the map of another class, and of random '
+    'weights; maps that multiply by the input share its zeros, which raises both. Sparseness: the '
+    'Gini index. A method that fails can be rejected; one that passes is not thereby right, '
+    'because removed places are unusual inputs. Only planted evidence (`jaxdl exam`) tells '
+    'whether a method finds the truth.',
+    'Petsiuk et al. 2018; Samek et al. 2017; Rong et al. 2022; Yeh et al. 2019; Ancona et al. '
+    '2018; Kindermans et al. 2019; Sixt et al. 2020; Adebayo et al. 2018',
+  ),
   'layers': Entry(
     'Layer table',
     'The layers in the order of their computation, the shape of one example before and after '

@@ -24,6 +24,7 @@ SECTIONS = (
   'Weights',
   'Neurons',
   'Why these classes',
+  'Which attribution to trust',
   'Ablation',
   'Training examples',
   'Features',
