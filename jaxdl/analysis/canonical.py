@@ -5,7 +5,7 @@ Batch normalisation right after a linear layer is folded into it.
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -119,7 +119,7 @@ def parts_of(nodes: Sequence[Node], variables: Variables) -> list[Part]:
     layer = node.build()
     part = _part(node, layer, variables)
     before = parts.get(node.sources[0])
-    if isinstance(layer, layers.BatchNorm) and _folds(before, readers):
+    if isinstance(layer, layers.BatchNorm) and before is not None and _folds(before, readers):
       part = _folded(before, node.name, layer, part.parameters)
       del parts[before.name]
     if isinstance(layer, layers.BatchNorm) and part.kind == PASSED:
@@ -130,7 +130,7 @@ def parts_of(nodes: Sequence[Node], variables: Variables) -> list[Part]:
 
 def _folds(part, readers):
   """Whether a batch normalisation that reads a part can be folded into it."""
-  linear = part is not None and part.kind in (CONVOLUTION, DENSE)
+  linear = part.kind in (CONVOLUTION, DENSE)
   return linear and part.activation is None and readers.count(part.name) == 1
 
 
@@ -147,7 +147,7 @@ def _part(node, layer, variables):
   def operation(parameters, *inputs):
     read = inputs[0] if len(inputs) == 1 else inputs
     given = {'params': parameters} if parameters else fixed
-    return layer.apply(given, read, layers.Context())
+    return cast(Array, layer.apply(given, read, layers.Context()))
 
   if isinstance(layer, layers.Activation):
     return Part(node.name, kind, node.sources, lambda _, inputs: inputs, {}, layer.activation)

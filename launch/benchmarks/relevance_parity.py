@@ -68,9 +68,7 @@ def compare(given, torch_model, named, layer):
   for method, (rules, composite) in composites.items():
     ours = attribution.lrp(*given, rules, batch_size=len(images)).maps
     yield method, ours, _by_zennit(torch_model, composite, inputs, target)
-  if all(
-    isinstance(module, PLAIN) or type(module).__name__ == 'Channels' for module in torch_model
-  ):
+  if all(type(module).__name__ in PLAIN for module in torch_model):
     ours = attribution.lrp(*given, plain).maps
     yield 'LRP-0 (Captum)', ours, _by_captum(torch_model, inputs, target)
   # One image at a time: Captum takes the gradient of the first image of a batch for all of them,

@@ -22,7 +22,8 @@ HEAD = (dict(kind='flatten'), dict(kind='dense', features=2, activate=False, nam
 def subject(*layers, side=6):
   model = models.build(dict(name='cnn', layers=(*layers, *HEAD)))
   images = np.random.default_rng(0).random((4, side, side, 1), np.float32)
-  config = {'dataset': {'mean': [0.0], 'deviation': [1.0], 'input_shape': [side, side, 1]}}
+  dataset = {'mean': [0.0], 'deviation': [1.0], 'input_shape': [side, side, 1]}
+  config = {'data': {}, 'dataset': dataset}
   return Subject(
     workdir=pathlib.Path('run'),
     name='any',
