@@ -215,10 +215,11 @@ def _metrics(
 
 def _change(subject, method):
   """Score of each input minus that of the method's baseline, by default an input of zeros."""
+  model, variables, inputs, target = subject.network
   if method.baseline_score is not None:
-    return completeness.difference(method.baseline_score, *subject.network)
-  everything = np.ones((1, int(np.prod(subject.inputs.shape[1:-1]))), bool)
-  return removal.remove(*subject.network, everything, fill=0.0).drops[:, 0]
+    return completeness.difference(method.baseline_score, model, variables, inputs, target)
+  everything = np.ones((1, int(np.prod(inputs.shape[1:-1]))), bool)
+  return removal.remove(model, variables, inputs, target, everything, fill=0.0).drops[:, 0]
 
 
 def _randomised(subject, method):
