@@ -74,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     seed=chosen.seed,
     against=tuple(chosen.against),
     step=chosen.step,
+    concepts=chosen.concepts,
   )
   folder = packed.results_of(chosen.workdir) / 'analysis'
   what = 'characters' if seen.kind == 'language_model' else 'examples'
@@ -158,7 +159,12 @@ def _parser(called):
     action='append',
     default=[],
     metavar='DIR',
-    help='folder of another run, to compare its weights with these; repeatable',
+    help='folder of another run, to compare it with this one; repeatable',
+  )
+  add(
+    '--concepts',
+    metavar='DIR',
+    help='folder with one folder of images for each concept, for --only=concepts',
   )
   add(
     '--seed',
@@ -200,7 +206,7 @@ def _fitting(chosen, seen, views):
     raise ValueError(
       f'--layer={chosen.layer} is not a layer of the network: use one of {", ".join(layers)}'
     )
-  for option in ('layer', 'channel', 'against'):
+  for option in ('layer', 'channel', 'against', 'concepts'):
     given = getattr(chosen, option)
     if given not in (None, []) and not any(option in views[name].uses for name in wanted):
       advice = 'leave it out'

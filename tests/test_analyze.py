@@ -282,7 +282,7 @@ def test_analyze_reads_the_test_examples_of_training(trained):
     (['--channel=0'], r'--channel changes nothing in statistics, .*: leave it out$'),
     (
       ['--only=errors', '--against=x'],
-      r'--against changes nothing in errors: leave it out, or use some of weights$',
+      r'--against changes nothing in errors: leave it out, or use some of weights, loss_line, similarity$',
     ),
     (
       ['--only=filters'],
@@ -321,7 +321,7 @@ def test_analyze_declares_the_flags_that_it_uses(name, trained):
       return super().__getattribute__(field)
 
   assert list(VIEWS[name].make(subject.read(trained[0], count=60), RecordingChoice()))
-  assert read & {'layer', 'channel', 'against'} == set(VIEWS[name].uses)
+  assert read & {'layer', 'channel', 'against', 'concepts'} == set(VIEWS[name].uses)
 
 
 def test_analyze_error_names_a_folder_without_a_run(tmp_path, capsys):

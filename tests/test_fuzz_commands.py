@@ -146,7 +146,18 @@ COMMANDS = {
   'sweep': (sweep.main, overridden('workdir', 'together')),
   'analyze': (
     analyze.main,
-    flags('workdir', 'only', 'step', 'layer', 'channel', 'images', 'data_dir', 'against', 'seed'),
+    flags(
+      'workdir',
+      'only',
+      'step',
+      'layer',
+      'channel',
+      'images',
+      'data_dir',
+      'against',
+      'concepts',
+      'seed',
+    ),
   ),
   'generate': (
     generate.main,

@@ -81,6 +81,9 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m jaxdl.main --config=mean_state.py': 'test_adding.py',
   'python -m jaxdl.analyze runs/mean_state': 'test_adding.py',
   'python -m jaxdl.analyze runs/mean_state --view=views.py:certainty': 'test_adding.py',
+  'python -m jaxdl.analyze runs/cnn_mnist --only=probes,similarity,nearest --images=1000': 'test_layers_compared.py',
+  'python -m jaxdl.analyze runs/cnn_mnist --only=similarity,loss_line --against=runs/cnn_mnist_seed1': 'test_layers_compared.py',
+  'python -m jaxdl.analyze runs/cnn_mnist --only=concepts --concepts=concepts --layer=conv2': 'test_layers_compared.py',
 }
 SHORTENING_FLAGS = {  # module → flags that shorten its commands
   'jaxdl.main': [

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Integer
+from jaxtyping import Float, Float64, Integer, Shaped
 
 from jaxdl.analysis.units import ArrayLike, Number
 
@@ -171,20 +171,67 @@ def linear_accuracy(
     ImportError: scikit-learn is missing.
   """
   codes, labels = checked(codes), np.asarray(labels)
-  if len(codes) != len(labels):
-    raise ValueError(f'{len(codes)} codes and {len(labels)} labels: give one of each an example')
-  order = np.random.default_rng(seed).permutation(len(codes))
-  kept = round(len(codes) * (1 - held_out))
-  if not 0 < kept < len(codes):
+  train, test = divided(len(codes), labels, held_out, seed)
+  return fit_linear(codes[train], labels[train], codes[test], labels[test])
+
+
+def divided(
+  count: int, labels: Shaped[np.ndarray, ' N'], held_out: Number = 0.25, seed: int = 0
+) -> tuple[Integer[np.ndarray, ' F'], Integer[np.ndarray, ' H']]:
+  """Divides examples at random into those to fit and those held out.
+
+  Args:
+    count: number of examples.
+    labels: their labels.
+    held_out: fraction that is held out.
+    seed: seed of the draw.
+
+  Returns:
+    (indices to fit, indices held out).
+
+  Raises:
+    ValueError: unequal lengths, or a part without examples.
+  """
+  if count != len(labels):
+    raise ValueError(f'{count} codes and {len(labels)} labels: give one of each an example')
+  order = np.random.default_rng(seed).permutation(count)
+  kept = round(count * (1 - held_out))
+  if not 0 < kept < count:
     raise ValueError(
-      f'held_out={held_out} of {len(codes)} examples leaves a part empty: '
-      'use a fraction between 0 and 1'
+      f'held_out={held_out} of {count} examples leaves a part empty: use a fraction between 0 and 1'
     )
-  train, test = order[:kept], order[kept:]
-  classes, counts = np.unique(labels[train], return_counts=True)
+  return order[:kept], order[kept:]
+
+
+def fit_linear(
+  train: Float[np.ndarray, 'F D'],
+  train_labels: Integer[np.ndarray, ' F'],
+  test: Float[np.ndarray, 'H D'],
+  test_labels: Integer[np.ndarray, ' H'],
+  *,
+  one_scale: bool = False,
+) -> LinearAccuracy:
+  """Fits a linear classifier and measures it, as described in `linear_accuracy`.
+
+  Args:
+    train: features of the examples to fit.
+    train_labels: their classes.
+    test: features of the held-out examples.
+    test_labels: their classes.
+    one_scale: whether all features are divided by one number, the root of their mean variance,
+      instead of each by its deviation.
+
+  Returns:
+    LinearAccuracy.
+
+  Raises:
+    ValueError: the examples to fit are all of one class.
+    ImportError: scikit-learn is missing.
+  """
+  classes, counts = np.unique(train_labels, return_counts=True)
   if len(classes) < 2:
     raise ValueError(
-      f'the {kept} examples to fit are all of class {classes[0]}: give at least two classes'
+      f'the {len(train)} examples to fit are all of class {classes[0]}: give at least two classes'
     )
   try:
     from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -192,18 +239,20 @@ def linear_accuracy(
     raise ImportError(
       f'a linear classifier needs scikit-learn ({error}): pip install scikit-learn'
     ) from error
-  deviation = codes[train].std(0)
+  mean, deviation = train.mean(0), train.std(0)
+  if one_scale:
+    deviation = np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
   deviation = np.where(deviation > 0, deviation, 1)  # the features of a dead unit stay 0
-  features = (codes - codes[train].mean(0)) / deviation
-  if kept * features.shape[1] * len(classes) <= WORK:
+  train, test = (train - mean) / deviation, (test - mean) / deviation
+  if train.size * len(classes) <= WORK:
     method, classifier = 'logistic regression', LogisticRegression(max_iter=2000)
   else:
     method, classifier = 'ridge regression', RidgeClassifier()
-  fitted = classifier.fit(features[train], labels[train])
+  fitted = classifier.fit(train, train_labels)
   return LinearAccuracy(
-    held_out=float(fitted.score(features[test], labels[test])),
-    train=float(fitted.score(features[train], labels[train])),
-    majority=float(np.mean(labels[test] == classes[counts.argmax()])),
+    held_out=float(fitted.score(test, test_labels)),
+    train=float(fitted.score(train, train_labels)),
+    majority=float(np.mean(test_labels == classes[counts.argmax()])),
     method=method,
   )
 

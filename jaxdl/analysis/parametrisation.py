@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,21 @@ from jaxdl.analysis.units import AnyArray
 DEVIATION = 0.01
 
 
-def named(
-  name: str, shape: Sequence[int]
-) -> tuple[Callable[[AnyArray], Array], Callable[[np.random.Generator], np.ndarray]]:
+class Parametrisation(NamedTuple):
+  """Functions of a parametrisation. Equal arguments of `named` give the same functions.
+
+  Attributes:
+    decode: parameters → image [H, W, C] before it is brought into its range.
+    initialise: NumPy generator → parameters of noise.
+    encode: image [H, W, C] before it is brought into its range → parameters (NumPy).
+  """
+
+  decode: Callable[[AnyArray], Array]
+  initialise: Callable[[np.random.Generator], np.ndarray]
+  encode: Callable[[np.ndarray], np.ndarray]
+
+
+def named(name: str, shape: Sequence[int]) -> Parametrisation:
   """Functions of a parametrisation.
 
   Args:
@@ -25,8 +38,7 @@ def named(
     shape: (H, W, C).
 
   Returns:
-    (function parameters → image [H, W, C] before it is brought into its range, function NumPy
-    generator → initial parameters); equal arguments give the same functions.
+    Parametrisation.
 
   Raises:
     ValueError: an unknown name.
@@ -39,8 +51,10 @@ def named(
 # Cached, so that a program that takes the functions as static arguments is compiled only once.
 @functools.cache
 def _functions(name, shape):
-  decode, size = KINDS[name]
-  return functools.partial(decode, shape), functools.partial(_noise, size(shape))
+  decode, encode, size = KINDS[name]
+  return Parametrisation(
+    functools.partial(decode, shape), functools.partial(_noise, size(shape)), encode
+  )
 
 
 def _noise(shape, generator):
@@ -70,14 +84,25 @@ def waves(
   Source: Olah et al. 2017, Feature visualization, 'Preconditioning and parameterization'.
   """
   height, width, _ = shape
+  spectrum = jax.lax.complex(parameters[0], parameters[1]) * _amplitudes(height, width)
+  return jnp.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+
+
+def waves_of(image: Float[np.ndarray, 'H W C']) -> Float[np.ndarray, '2 H half C']:
+  """The parameters from which `waves` gives an image."""
+  spectrum = np.fft.rfft2(image, axes=(0, 1)) / _amplitudes(*image.shape[:2])
+  return np.stack([spectrum.real, spectrum.imag]).astype(np.float32)
+
+
+def _amplitudes(height, width):
+  """Amplitude of each wave for a parameter of 1, [H, W // 2 + 1, 1]."""
   # waves per pixel, [H, W // 2 + 1]
   frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-  scale = np.sqrt(height * width) / np.maximum(frequency, 1 / max(height, width))
-  spectrum = jax.lax.complex(parameters[0], parameters[1]) * scale[..., None].astype(np.float32)
-  return jnp.fft.irfft2(spectrum, (height, width), axes=(0, 1)) / 4
+  scale = np.sqrt(height * width) / np.maximum(frequency, 1 / max(height, width)) / 4
+  return scale[..., None].astype(np.float32)
 
 
 KINDS = {
-  'fourier': (waves, lambda shape: (2, shape[0], shape[1] // 2 + 1, shape[2])),
-  'pixels': (pixels, lambda shape: shape),
+  'fourier': (waves, waves_of, lambda shape: (2, shape[0], shape[1] // 2 + 1, shape[2])),
+  'pixels': (pixels, np.float32, lambda shape: shape),
 }

@@ -13,6 +13,7 @@ from jaxdl.figures.relations import relation, signed_table
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
 from jaxdl.figures.scores import score_table
+from jaxdl.figures.surfaces import contours, heatmap
 from jaxdl.figures.text import coloured_text, table, text_rows
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
   'coloured_text',
   'coloured',
   'confusion_matrix',
+  'contours',
   'described',
   'distributions',
+  'heatmap',
   'image_grid',
   'learning_curves',
   'lines',

@@ -279,7 +279,7 @@ def bars(
     parse_math=False,
   )
   axis.set(xlabel=xlabel, ylabel=ylabel)
-  axis.legend(frameon=False, fontsize=8)
+  figure.legend(loc='outside lower center', ncols=2, frameon=False, fontsize=8)
   figure.suptitle(heading, fontsize=11)
   return figure
 

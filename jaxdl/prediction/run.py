@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.data import recorded
+from jaxdl.data import own_images, recorded
 from jaxdl.data.tables.reading import Frame
 from jaxdl.exports import of_run
-from jaxdl.prediction import images, inputs, own_arrays, own_tables, results, stream, texts
+from jaxdl.prediction import inputs, own_arrays, own_tables, results, stream, texts
 from jaxdl.prediction.predictor import Predictor, Total, needs_examples
 from jaxdl.prediction.results import LabelPredictions, Predictions, Reconstructions, Regressions
 from jaxdl.runs import format, record
@@ -120,7 +120,7 @@ class Run(record.Run):
     """
     self._refuse_texts('features')
     predictor = self._predictor(False, batch_size)
-    found, preparation = self._found(given), images.preparation(self.linked)
+    found, preparation = self._found(given), own_images.preparation(self.linked)
     parts = [
       predictor.layer(layer, batch.images, batch.index)
       for batch in _sound(stream.batches(found, preparation, predictor.batch_size))
@@ -268,7 +268,7 @@ class Run(record.Run):
   def _computed(
     self, found: inputs.Found, predictor: Predictor, invert: bool
   ) -> Iterator[tuple[stream.Batch, Any]]:
-    preparation = images.preparation(self.linked, invert=invert)
+    preparation = own_images.preparation(self.linked, invert=invert)
     return predictor.computed(_sound(stream.batches(found, preparation, predictor.batch_size)))
 
   def _measured(self, given: Any) -> list[texts.Measured]:

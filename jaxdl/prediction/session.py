@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxdl.config.arguments import about
-from jaxdl.data import appearance, recorded
-from jaxdl.prediction import explained, images, results, rows, screen, stream
+from jaxdl.data import appearance, own_images, recorded
+from jaxdl.prediction import explained, results, rows, screen, stream
 from jaxdl.prediction.inputs import Found
 from jaxdl.prediction.page import Page
 from jaxdl.prediction.predictor import Predictor, Total
@@ -94,7 +94,7 @@ class Session:
     self._predictor = Predictor(
       subject.config, subject.model, subject.variables, distort=choice.distort
     )
-    self._preparation = images.preparation(subject.config, invert=choice.invert)
+    self._preparation = own_images.preparation(subject.config, invert=choice.invert)
     self._rebuilds = subject.kind == 'autoencoder'
     self._rows = rows.of_kind(
       subject.kind,

@@ -9,8 +9,8 @@ from concurrent import futures
 import numpy as np
 from jaxtyping import Int32, Shaped
 
+from jaxdl.data.own_images import Preparation, VectorPreparation
 from jaxdl.data.photographs import decode
-from jaxdl.prediction.images import Preparation, VectorPreparation
 from jaxdl.prediction.inputs import File, Files, Found, Source, Stack
 
 CHUNK = 64  # inputs per task of a thread

@@ -80,10 +80,13 @@ ENTRIES = {
   ),
   'maximised': Entry(
     'Maximised activation',
-    'A picture that is changed step by step, starting from noise, so that a unit responds as '
-    'strongly as possible. It shows what the unit prefers. It is no natural image, and may '
-    'excite the unit more than any real one.',
-    'Erhan et al. 2009',
+    'Pictures that are changed step by step, starting from noise and from the real patch that '
+    'excites a unit most, so that the unit responds as strongly as possible. In the first half of '
+    'the steps, the network sees them slightly shifted, rotated and scaled, and pictures of one '
+    'unit are moved apart. The outputs are measured without that, within the range of the data. '
+    'They show what the unit prefers, in several variants. They are no natural images; an output '
+    'far above that of every real patch means that real images never use most of its range.',
+    'Erhan et al. 2009; Olah et al. 2017',
   ),
   'evolution': Entry(
     'A channel during training',
@@ -136,6 +139,59 @@ ENTRIES = {
     'relation. A map that stays similar without the learned weights does not show what the '
     'network learned, only the image.',
     'Adebayo et al. 2018',
+  ),
+  'probes': Entry(
+    'Linear probes',
+    'A linear classifier (logistic regression) is fitted to the output of each layer for some '
+    'examples and measured on others, which neither it nor the network was trained on. Accuracy '
+    'that grows with depth shows how the layers separate the classes. A probe shows what is '
+    'present in a layer, not what the network uses. Wide layers are reduced to principal '
+    'components first, which may hide what a larger probe would find.',
+    'Alain & Bengio 2017',
+  ),
+  'cka': Entry(
+    'Similarity of layers (CKA)',
+    'Linear centred kernel alignment compares two layers by the pairs of examples that they '
+    'place near to each other: 1 if the outputs are equal up to a rotation and a scale, about 0 '
+    'if they are unrelated. The debiased estimate does not grow with the width of a layer. A few '
+    'strong directions, or a few unusual examples, may dominate it: similar layers may still '
+    'compute different things.',
+    'Kornblith et al. 2019; Nguyen et al. 2021',
+  ),
+  'nearest': Entry(
+    'Nearest training examples',
+    'The training examples whose features have the smallest angle to those of an example. They '
+    'show what the network holds to be alike. That an example is near does not mean that it '
+    'caused the prediction.',
+    'Papernot & McDaniel 2018',
+  ),
+  'loss_landscape': Entry(
+    'Loss between and around networks',
+    'The loss of networks whose weights lie on the straight line between two runs, or on a plane '
+    'of two random directions through one. In the plane, each filter of a direction has the norm '
+    'of the same filter of the network, so that networks of different scales can be compared. A '
+    'line or a plane shows little of a space of thousands of dimensions. A barrier between two '
+    'seeds may vanish if the channels of one are reordered.',
+    'Goodfellow et al. 2015; Li et al. 2018',
+  ),
+  'adversarial': Entry(
+    'Adversarial distance',
+    'The greatest change ε of any pixel, from 0 to 1, that is allowed to an attack. FGSM moves '
+    'every pixel by ε in the direction that increases the loss; PGD takes many small steps '
+    'within ε. The accuracy under an attack is an upper bound: stronger attacks may find more '
+    'mistakes. Change that people do not see and that makes a network wrong is normal for '
+    'networks that were not trained against it.',
+    'Goodfellow et al. 2015; Madry et al. 2018',
+  ),
+  'concepts': Entry(
+    'Concept vectors (TCAV)',
+    'Images of a concept, such as stripes, are separated from random training images by a plane '
+    'in the output of a layer. The score of a class is the share of its images whose logit rises '
+    'in the direction of the concept. A t-test compares vectors of ten images of the concept '
+    'each with vectors of random images, and is corrected for the number of tests. The score '
+    'does not say how much the logit rises. Images that differ from the data in other ways than '
+    'the concept, such as brightness, give a vector of that difference.',
+    'Kim et al. 2018',
   ),
   'confusion': Entry(
     'Confusion matrix',

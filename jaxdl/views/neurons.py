@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from jaxdl import analysis, figures
-from jaxdl.analysis import attribution, maximization, neurons, units
+from jaxdl.analysis import attribution, neurons, visualization
 from jaxdl.analysis.units import Neuron
 from jaxdl.runs import checkpoint
 from jaxdl.views.subject import Subject
@@ -126,9 +125,10 @@ def pixels(subject: Subject, choice: Choice) -> Iterator[Result]:
 
 
 def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Shows the patches that most excite channels of the deepest convolution.
+  """Shows patches that are optimised to excite channels of the deepest convolution.
 
-  One patch is from a real image; the other is optimised from noise at the same place.
+  They start from several noises and from the real patch that excites the channel most, which is
+  shown above them.
   """
   names = layers_of(subject, 'Conv')
   layer = chosen_layer(choice, names, names[-1])
@@ -139,53 +139,73 @@ def maximised(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
   low, high = subject.inputs.min((0, 1, 2)), subject.inputs.max((0, 1, 2))
   best = _strongest(subject, layer, channels)
-  # the same unit as in the real image, because units at the border see less
-  target = Neuron(layer, channels, best.places[:, 0])
-  made = maximization.maximize(
+  places = best.places[:, 0]
+  found = visualization.visualize(
     subject.model,
     subject.variables,
-    target,
-    shape=subject.inputs.shape[1:],
-    n=len(channels),
+    layer,
+    channels,
+    places,
+    subject.inputs[best.images[:, 0]],
     low=low,
     high=high,
     seed=choice.seed,
-    steps=128,
-  )
-  reached = np.asarray(
-    jax.jit(lambda images: units.scores(subject.model, subject.variables, images, target))(made)
   )
   facts = [
-    {'channel': channel, 'reached': float(value), 'best_image': float(strongest)}
-    for channel, value, strongest in zip(channels.tolist(), reached, best.values[:, 0], strict=True)
+    {
+      'channel': channel,
+      'reached': float(reached),
+      'best_image': float(real),
+      'smooth': smooth,
+    }
+    for channel, reached, real, smooth in zip(
+      channels.tolist(), found.strongest_value, found.real, found.smooth_values, strict=True
+    )
   ]
   field = neurons.receptive_field(subject.model, subject.inputs.shape[1:], layer)
-  scale = (made - low) / np.where(high > low, high - low, 1)
+  span = np.where(high > low, high - low, 1)
+
+  def patches_of(images):
+    """The patches of images [n, H, W, C], one for each channel."""
+    cuts = [
+      neurons.cut(image, field, place)
+      for image, place in zip((images - low) / span, places, strict=True)
+    ]
+    return [_framed(*each) for each in cuts]
+
+  real_patches = zip(best.patches[:, 0], best.inside[:, 0], strict=True)
   rows = [
-    [_patch(subject, *seen) for seen in zip(best.patches[:, 0], best.inside[:, 0], strict=True)],
-    [
-      _framed(*neurons.cut(image, field, place))
-      for image, place in zip(scale, best.places[:, 0], strict=True)
-    ],
+    [_patch(subject, *seen) for seen in real_patches],
+    patches_of(found.strongest),
+    *(patches_of(images) for images in found.smooth.swapaxes(0, 1)),
   ]
   columns = [
-    f'{fact["channel"]}\nimage {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}'
+    f'{fact["channel"]}\nreal {fact["best_image"]:,.4g}\nmade {fact["reached"]:,.4g}'
     for fact in facts
   ]
+  above = int((found.strongest_value > found.real).sum())
+  starts = [f'smooth, from\nnoise {number + 1}' for number in range(visualization.STARTS)]
   figure = figures.picture_rows(
     rows,
     columns,
-    labels=['image', 'made'],
+    labels=['real', 'made,\nstrongest', *starts, 'smooth, from\nthe real one'],
     heading=(
-      f'{layer}: patches that excite a channel, and its output\n'
-      '(of a real image, and made from noise; red is outside)'
+      f'{layer}: patches that excite a channel most\n(its output; red is outside the image);\n'
+      f'made exceeds {len(subject.inputs):,} {subject.split} images in {above} of {len(channels)} '
+      'channels'
     ),
   )
   yield Result(
     'maximised',
     figure,
-    {'images': made, 'channels': channels, 'places': best.places[:, 0]},
-    {'layer': layer, 'channels': facts},
+    {
+      'images': found.strongest,
+      'smooth': found.smooth,
+      'smooth_values': found.smooth_values,
+      'channels': channels,
+      'places': places,
+    },
+    {'layer': layer, 'channels': facts, 'above_data': above, 'images': len(subject.inputs)},
   )
 
 
@@ -301,7 +321,8 @@ VIEWS = {
     displays={
       'maximised': Display(
         'Real and optimised patches',
-        'Above: the real patch that excites the channel most; below: one made from noise',
+        'Above: the real patch that excites the channel most; below: the strongest patch, and '
+        'smooth variants, all measured within the range of the data. They are no natural images',
         entry='maximised',
       )
     },

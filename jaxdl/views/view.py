@@ -27,6 +27,7 @@ SECTIONS = (
   'Which attribution to trust',
   'Ablation',
   'Training examples',
+  'Layers compared',
   'Features',
   'Errors',
   'Reconstructions',
@@ -36,6 +37,7 @@ SECTIONS = (
   'The forward pass in NumPy',
   'Generated text',
 )
+UNCHANGED = ('Dropout', 'Flatten', 'Reshape')  # types of layers whose outputs are their inputs
 ANY = 'any'  # kind of an analysis that applies to every Subject
 OTHER = 'Other analyses'  # the last section of the report
 Default = TypeVar('Default', str, None)
@@ -84,7 +86,8 @@ class View:
     section: heading of the report for its results.
     displays: name of a result → Display, in the order of the report; a '*' in a name matches any
       text. A picture without a Display is shown under the other analyses.
-    uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against'.
+    uses: the fields of Choice that it uses, besides the seed: 'layer', 'channel', 'against',
+      'concepts'.
     lacking: function (Subject) → what the Subject lacks for this analysis; '' if nothing.
     examples: whether it uses examples; if False, it works without the data.
     pictures: whether it draws the inputs of the network as pictures. It then applies to networks
@@ -128,8 +131,9 @@ class Choice:
     layer: name of a layer; None for the default of the analysis.
     channel: number of a channel, or None.
     seed: seed of every random draw.
-    against: folders of other runs, whose weights are shown next to this run's.
+    against: folders of other runs, which are compared with this one.
     step: step of the checkpoints: 'best' | 'last' | int.
+    concepts: folder with one folder of images for each concept, or None.
   """
 
   layer: str | None = None
@@ -137,6 +141,7 @@ class Choice:
   seed: int = 0
   against: tuple[str, ...] = ()
   step: str | int = 'best'
+  concepts: str | None = None
 
 
 def once(function: Callable) -> Callable:
@@ -280,6 +285,13 @@ def layers_of(subject: Subject, *types: str) -> list[str]:
     for row in table.layers(subject.model, shape, dtype)
     if not types or row['type'] in types
   ]
+
+
+def computing_layers(subject: Subject) -> list[str]:
+  """Names of the layers that compute something: without those that only reshape, and dropout."""
+  shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
+  rows = table.layers(subject.model, shape, dtype)
+  return [row['name'] for row in rows if row['type'] not in UNCHANGED]
 
 
 def without_convolution(subject: Subject) -> str:

@@ -142,7 +142,9 @@ def test_total_variation_and_blur_smooth_the_images():
 def test_roughness_terms_have_separate_weights(monkeypatch):
   model, variables = network()
   monkeypatch.setattr(
-    maximization, '_roughness', lambda images: jnp.stack([images.sum(), -images.sum()])
+    maximization,
+    '_roughness',
+    lambda images: jnp.stack([images.sum((1, 2, 3)), -images.sum((1, 2, 3))], -1),
   )
   dark, bright = (
     maximization.maximize(
@@ -158,7 +160,7 @@ def test_roughness_equals_hand_values():
   image = jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(16.0)
   blurred = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
   expected = [4 * 16, (np.square(blurred).sum() - 16 + 12**2) / 2]
-  np.testing.assert_allclose(maximization._roughness(image), expected)
+  np.testing.assert_allclose(maximization._roughness(image), [expected])
   assert not maximization._roughness(jnp.ones((2, 4, 5, 3))).any()
 
 
@@ -171,9 +173,13 @@ def test_roughness_at_the_edges_by_hand():
   images = jnp.stack([rows, np.full((2, 3), 5, np.float32)], -1)[None]
   variation = (16 + 4 + 8) + (4 + 4) + (8 + 8)
   squares = 4.25**2 + 1**2 + 2.25**2 + 5.25**2 + 1**2 + 3.25**2
-  np.testing.assert_allclose(maximization._roughness(images), [variation, squares / 2])
+  np.testing.assert_allclose(maximization._roughness(images), [[variation, squares / 2]])
   both = jnp.concatenate([images, 2 * images])
-  np.testing.assert_allclose(maximization._roughness(both), [3 * variation, 5 * squares / 2])
+  np.testing.assert_allclose(
+    maximization._roughness(both),
+    [[variation, squares / 2], [2 * variation, 2 * squares]],
+    rtol=1e-6,
+  )
 
 
 def test_defaults_of_maximize_are_those_of_its_signature():
@@ -191,8 +197,13 @@ def test_defaults_of_maximize_are_those_of_its_signature():
     low=0.0,
     high=1.0,
     jitter=1,
+    turn=0.0,
+    zoom=0.0,
     total_variation=0.0,
     blur=0.0,
+    diversity=0.0,
+    start=None,
+    inside=None,
     seed=0,
   )
   np.testing.assert_array_equal(found, again)
@@ -219,7 +230,7 @@ def test_maximize_inactive_unit_equals_hand_values():
 
 @pytest.mark.parametrize('shape', [(6, 8, 1), (5, 7, 2)])
 def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
-  decode, initialise = parametrisation.named('fourier', shape)
+  decode, initialise, encode = parametrisation.named('fourier', shape)
   start = jnp.asarray(initialise(np.random.default_rng(0)))
   assert decode(start).shape == shape
   power = {}
@@ -235,6 +246,81 @@ def test_fourier_parametrisation_is_real_and_scaled_by_wavelength(shape):
     power[row, column] = amplitude * np.hypot(row / shape[0], column / shape[1])
   np.testing.assert_allclose(power[0, 1], power[2, 2], rtol=1e-5)
   assert parametrisation.named('fourier', list(shape))[0] is decode
+  image = np.random.default_rng(1).normal(size=shape)
+  assert encode(image).shape == start.shape
+  np.testing.assert_allclose(decode(encode(image)), image, atol=1e-5)
+
+
+def test_a_start_keeps_its_score_and_pixels_outside_stay_in_the_middle():
+  """One step hardly changes the pictures; the best of the second half is never below them."""
+  model, variables = network()
+  pictures = np.random.default_rng(0).random((2, *SHAPE), np.float32)
+  start = np.concatenate([pictures, np.full((1, *SHAPE), np.nan, np.float32)])
+  inside = np.ones((3, *SHAPE[:2]), bool)
+  inside[:, 0] = False
+  target = Neuron('conv1', np.array([0, 1, 1]), np.array([[4, 3], [5, 2], [5, 2]]))
+  found = maximization.maximize(
+    model, variables, target, shape=SHAPE, n=3, steps=1, start=start, inside=inside
+  )
+  np.testing.assert_allclose(found[:, 0], 0.5)
+  np.testing.assert_allclose(found[:2, 1:], pictures[:, 1:], atol=0.1)
+  np.testing.assert_allclose(found[2, 1:], 0.5, atol=0.1)
+  before = units.scores(
+    model,
+    variables,
+    np.where(inside[..., None], start, 0.5)[:2],
+    Neuron('conv1', target.channel[:2], target.position[:2]),
+  )
+  after = units.scores(model, variables, found, target)[:2]
+  assert (after >= before).all()
+
+
+def test_weights_of_each_image_smooth_that_image():
+  model, variables = network()
+  arguments = dict(shape=SHAPE, n=2, parametrised_by='pixels', steps=60, start=None)
+  found = maximization.maximize(
+    model, variables, 1, total_variation=np.array([0, 2.0]), **arguments
+  )
+  rough, smooth = (np.abs(np.diff(image, axis=0)).sum() for image in found)
+  assert smooth < 0.7 * rough
+
+
+def test_transformations_move_images_about_their_middle():
+  image = np.zeros((1, 9, 9, 1), np.float32)
+  image[0, 4, 4] = 1
+  keys = jax.random.split(jax.random.PRNGKey(0), 1)
+  same = maximization._moved(image, keys, 0, (0, 0.0, 0.0))
+  np.testing.assert_array_equal(same, image)
+  turned = np.asarray(maximization._moved(image, keys, 0, (0, 20.0, 0.0)))
+  np.testing.assert_allclose(turned[0, 4, 4], 1, atol=1e-5)
+  image[0, 4, 8] = 1  # far from the middle
+  turned = np.asarray(maximization._moved(image, keys, 0, (0, 20.0, 0.0)))
+  assert turned[0, 4, 8, 0] < 0.95
+  np.testing.assert_allclose(turned[0, 4, 4], 1, atol=1e-5)
+  constant = np.full((1, 9, 9, 2), 0.3, np.float32)
+  moved = maximization._moved(constant, keys, 3, (2, 10.0, 0.1))
+  np.testing.assert_allclose(moved, constant, rtol=1e-6)
+
+
+def test_likeness_by_hand():
+  """Grams of the features (1, 0), (0, 1) and (1, 1): cosines 0 and 1 / 2; another unit is alone."""
+  features = np.float32([[1, 0], [0, 1], [1, 1], [5, 5]])[:, None, None]
+  target = Neuron('any', np.array([2, 2, 2, 3]), np.zeros((4, 2), int))
+  found = maximization._likeness(features, target)
+  np.testing.assert_allclose(found, [0.25, 0.25, 0.5, 0], atol=1e-6)
+
+
+def test_diversity_moves_images_of_a_unit_apart():
+  model, variables = network()
+  target = Neuron('conv1', np.full(3, 1), np.full((3, 2), 3))
+  likeness = {}
+  for diversity in (1e-6, 5.0):
+    made = maximization.maximize(
+      model, variables, target, shape=SHAPE, n=3, steps=40, diversity=diversity
+    )
+    output = units.outputs(model, variables, made, ['conv1'])[1]['conv1']
+    likeness[diversity] = float(maximization._likeness(output, target).mean())
+  assert likeness[5.0] < likeness[1e-6]
 
 
 @pytest.mark.parametrize(
