@@ -71,22 +71,41 @@ def compare(given, torch_model, named, layer):
   if all(type(module).__name__ in PLAIN for module in torch_model):
     ours = attribution.lrp(*given, plain).maps
     yield 'LRP-0 (Captum)', ours, _by_captum(torch_model, inputs, target)
-  # One image at a time: Captum takes the gradient of the first image of a batch for all of them,
-  # where max-pooling's input does not change (tests/analysis/test_deep_lift.py).
-  # The baseline is random: a constant one makes the values of a window equal, so that rounding
-  # decides which of them is the maximum.
-  method = captum.attr.DeepLift(torch_model)
-  baseline = np.random.default_rng(1).random(images.shape)
-  baselines = torch.from_numpy(baseline.transpose(0, 3, 1, 2).copy())
-  theirs = [
-    method.attribute(inputs[n : n + 1], baselines=baselines[n : n + 1], target=target[n : n + 1])
-    for n in range(len(images))
-  ]
-  ours = attribution.deep_lift(*given, baseline=baseline).maps
-  yield 'DeepLIFT (Captum)', ours, _channels_last(torch.cat(theirs))
+  if not any(_overlaps(module) for module in torch_model):
+    # The baseline is random, because a constant one makes the values of a window equal.
+    baseline = np.random.default_rng(1).random(images.shape)
+    ours = attribution.deep_lift(*given, baseline=baseline).maps
+    yield 'DeepLIFT (Captum)', ours, _deep_lift(torch_model, inputs, target, baseline)
   theirs = captum.attr.LayerGradientXActivation(torch_model, named[layer]).attribute(inputs, target)
   ours = attribution.hires_cam(*given, layer, relu=False).maps
   yield 'HiResCAM (Captum)', ours, theirs.sum(1).detach().numpy()
+
+
+class Copy(nn.Module):
+  """Separates the tensors of two modules.
+
+  Without it, Captum 0.9 ignores the multipliers of max-pooling that reads a ReLU.
+  """
+
+  def forward(self, inputs):
+    return inputs * 1.0
+
+
+def _overlaps(module):
+  """Whether windows of max-pooling overlap, where Captum loses contributions."""
+  return isinstance(module, nn.MaxPool2d) and module.stride < module.kernel_size
+
+
+def _deep_lift(torch_model, inputs, target, baseline):
+  """Captum's DeepLIFT, one image at a time: in a batch, images depend on the first one."""
+  parts = [(module, Copy()) if isinstance(module, nn.ReLU) else (module,) for module in torch_model]
+  method = captum.attr.DeepLift(nn.Sequential(*sum(parts, ())))
+  baselines = torch.from_numpy(np.ascontiguousarray(baseline.transpose(0, 3, 1, 2)))
+  found = [
+    method.attribute(inputs[n : n + 1], baselines=baselines[n : n + 1], target=target[n : n + 1])
+    for n in range(len(inputs))
+  ]
+  return _channels_last(torch.cat(found))
 
 
 def _merged():
@@ -100,9 +119,11 @@ def _uniform(rule):
 
 
 def _by_zennit(torch_model, composite, inputs, target):
-  one_hot = torch.nn.functional.one_hot(target, torch_model(inputs).shape[-1])
+  # The logits of the network itself: Zennit's merged batch normalisation still divides by √(1 + ε).
+  logits = torch_model(inputs).detach()
+  start = logits * nn.functional.one_hot(target, logits.shape[-1])
   with zennit.attribution.Gradient(torch_model, composite) as attributor:
-    _, found = attributor(inputs, lambda output: output * one_hot)
+    _, found = attributor(inputs, start)
   return _channels_last(found)
 
 

@@ -65,6 +65,20 @@ def test_max_pooling_equals_numbers_worked_by_hand(image, baseline, expected):
     np.testing.assert_allclose(found.maps.ravel(), expected)
 
 
+def test_max_pooling_of_a_relu_equals_numbers_worked_by_hand():
+  """From (−1, 1.5) to (2, 1), the maximum changes by 0.5, and only the first pixel explains it.
+
+  Captum 0.9 gives (2, 0), which does not add up to 0.5: its ReLU ignores the multiplier of the
+  max-pooling that reads it.
+  """
+  pooling = dict(kind='max_pool', window=(1, 2))
+  model = models.build(dict(name='cnn', layers=(dict(kind='activation'), pooling, *dense(1))))
+  variables = pooled(pooling)[1]
+  images, baselines = (np.array(v).reshape(1, 1, 2, 1) for v in ((2.0, 1.0), (-1.0, 1.5)))
+  found = attribution.deep_lift(model, variables, images, np.array([0]), baseline=baselines)
+  np.testing.assert_allclose(found.maps.ravel(), [0.5, 0])
+
+
 def test_windows_that_overlap_add_their_contributions():
   """Both windows have their maximum at the pixel in the middle: 5 + 5.
 
