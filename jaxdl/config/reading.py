@@ -53,7 +53,8 @@ def read_config(
       section can also be written with dots, such as 'optimizer.learning_rate'.
 
   Returns:
-    The config. `jaxdl.build` and `jaxdl.train` check its keys and values.
+    The config, to which keys can be added. `jaxdl.build` and `jaxdl.train` check its keys and
+    values.
 
   Raises:
     ValueError: the config file is missing or broken, a text is not a valid override, or the parent
@@ -66,7 +67,7 @@ def read_config(
     for key, value in overrides.items():
       _set(config, key, value, path)
   _locate(config, find(path))
-  return config
+  return config.unlock()
 
 
 def _as_flag(text):

@@ -150,7 +150,7 @@ def _write(
         )
     manifest = {'source': source, 'whole': True, 'classes': list(classes), 'arrays': arrays}
     (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding='utf-8')
-    os.chmod(temporary, 0o755)
+    os.chmod(temporary, 0o755)  # noqa: S103 (other users may read it)
     shutil.rmtree(folder, ignore_errors=True)  # running programs keep the files that they mapped
     temporary.rename(folder)
   except OSError:

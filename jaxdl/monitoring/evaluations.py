@@ -74,7 +74,7 @@ def over_time(experiment: Any) -> Callable[[Writers, State], None]:
     shown['feature maps'] = _feature_maps(experiment, first, convolutions[0])
   if experiment.evaluation_task is tasks.reconstruct and splits:
     shown['pictures of reconstructions'] = _reconstructions(experiment, first, splits[0])
-  outputs = SideOutputs()
+  outputs = SideOutputs(patience=2)  # the writers have limits of their own
 
   def at_evaluation(writers, current):
     if writers.record:

@@ -1,5 +1,7 @@
 """Side outputs of a run, such as pictures; their errors become warnings and training continues."""
 
+import concurrent.futures
+import math
 import os
 import sys
 import threading
@@ -10,17 +12,24 @@ from typing import Any
 from jaxdl.terminal.errors import is_out_of_memory
 
 LONGEST = 300  # characters of a reason
+LIMIT = 60.0  # seconds that an output may take
 
 
 class SideOutputs:
   """Calls functions that training does not depend on: pictures, TensorBoard files, the report.
 
   The first exception of an output prints one warning on standard error; from then on, that output
-  is skipped. KeyboardInterrupt and SystemExit are raised as usual. JAXDL_TRACEBACK=1 adds the
-  traceback.
+  is skipped. The same happens if it takes more than LIMIT seconds: training does not wait longer,
+  and the thread of the output is abandoned. KeyboardInterrupt and SystemExit are raised as usual.
+  JAXDL_TRACEBACK=1 adds the traceback.
+
+  Args:
+    patience: factor of LIMIT; infinite to call the functions in the current thread, without a
+      limit.
   """
 
-  def __init__(self) -> None:
+  def __init__(self, patience: float = 1.0) -> None:
+    self._patience = patience
     self._failed, self._lock = set(), threading.Lock()
 
   def attempt(self, name: str, function: Callable, *arguments: Any) -> Any:
@@ -37,7 +46,9 @@ class SideOutputs:
     if name in self._failed:
       return None
     try:
-      return function(*arguments)
+      if math.isinf(self._patience):
+        return function(*arguments)
+      return _within(self._patience * LIMIT, function, arguments)
     except Exception as error:
       self._warn(name, error)
       return None
@@ -50,6 +61,22 @@ class SideOutputs:
     print(f'warning: {name} left out: {reason(error)}', file=sys.stderr, flush=True)
     if os.environ.get('JAXDL_TRACEBACK'):
       traceback.print_exception(error)
+
+
+def _within(limit, function, arguments):
+  """The result of a function; raises TimeoutError if it takes more than `limit` seconds."""
+  call = concurrent.futures.Future()
+
+  def run():
+    try:
+      call.set_result(function(*arguments))
+    except BaseException as error:  # raised again by call.result()
+      call.set_exception(error)
+
+  threading.Thread(target=run, daemon=True).start()  # a hanging thread does not delay the exit
+  if not concurrent.futures.wait([call], limit).done:
+    raise TimeoutError(f'it did not finish within {limit:g} seconds')
+  return call.result()
 
 
 def reason(error: BaseException) -> str:

@@ -116,7 +116,7 @@ class Manager(ocp.CheckpointManager):
 
 def _linked(folder):
   """Creates a TemporaryDirectory with a plain name that contains a symbolic link to a folder."""
-  for place in (tempfile.gettempdir(), '/tmp', '/var/tmp'):
+  for place in (tempfile.gettempdir(), '/tmp', '/var/tmp'):  # noqa: S108 (a new folder in it)
     if PLAIN.fullmatch(place):
       try:
         temporary = tempfile.TemporaryDirectory(prefix='jaxdl-', dir=place)

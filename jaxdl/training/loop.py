@@ -278,9 +278,8 @@ def _session(stack, experiment, workdir, manager, callbacks, first_step, *, is_a
   best = processes.broadcast_from_first(
     lambda: np.float64(checkpoint.best_score(manager)), like=np.float64(0)
   )
-  return Session(
-    experiment, workdir, manager, opened, callbacks, SideOutputs(), is_alone, float(best)
-  )
+  outputs = SideOutputs(patience=10)  # a callback has several outputs, each with its own limit
+  return Session(experiment, workdir, manager, opened, callbacks, outputs, is_alone, float(best))
 
 
 def _say_start(screen, sessions, first, finished):

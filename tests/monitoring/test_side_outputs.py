@@ -10,6 +10,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import jax
 import numpy as np
@@ -209,6 +211,50 @@ def test_failed_side_output_is_only_one_warning(
   assert main.main(['jaxdl.main', f'--config={file}', f'--workdir={folder}']) == 0
   assert [line for line in warnings(capsys) if 'left out' in line] == [f'warning: {warning}']
   assert trained(folder)
+
+
+HANGS = {  # name of the output in the warning → (module, function)
+  'the picture of training images': (samples, 'write'),
+  'the graph and hyper-parameters': (samples, 'describe'),
+  'histograms of the weights': (evaluations, '_weights'),
+  'weights.jsonl': (writers, '_append'),
+  'TensorBoard files': (writers, '_clu_writers'),
+  'report.html': (page, 'write_report'),
+}
+
+
+@pytest.mark.parametrize('name', slow_after(2, list(HANGS)))
+def test_side_output_that_hangs_is_left_out(
+  name, small, monkeypatch, config_file, tmp_path, capsys
+):
+  """Each call would take ten minutes."""
+  pytest.importorskip('tensorflow')
+  released = threading.Event()
+  monkeypatch.setattr(side_outputs, 'LIMIT', 1.0)
+  monkeypatch.setattr(*HANGS[name], lambda *anything, **more: released.wait(600))
+  file, folder = config_file(small), tmp_path / 'run'
+  began = time.monotonic()
+  try:
+    assert main.main(['jaxdl.main', f'--config={file}', f'--workdir={folder}']) == 0
+  finally:
+    released.set()
+  assert time.monotonic() - began < 60
+  left_out = [line for line in warnings(capsys) if f'warning: {name} left out' in line]
+  assert len(left_out) == 1
+  assert 'left out: it did not finish within' in left_out[0]
+  assert trained(folder)
+
+
+def test_hanging_output_delays_once(monkeypatch, capsys):
+  monkeypatch.setattr(side_outputs, 'LIMIT', 0.2)
+  outputs, released = side_outputs.SideOutputs(), threading.Event()
+  began = time.monotonic()
+  assert [outputs.attempt('a picture', released.wait, 600) for _ in range(3)] == [None] * 3
+  assert time.monotonic() - began < 10
+  released.set()
+  assert capsys.readouterr().err == (
+    'warning: a picture left out: it did not finish within 0.2 seconds\n'
+  )
 
 
 def test_failed_callbacks_do_not_end_training(small, tmp_path, capsys):

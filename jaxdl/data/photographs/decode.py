@@ -191,13 +191,13 @@ def _opened(file: Any) -> Any:
   import PIL.Image
   import PIL.PngImagePlugin
 
-  if file.read(len(PNG)) == PNG:  # PIL.Image.open takes a sixth of the time of a small PNG
+  is_png = file.read(len(PNG)) == PNG
+  file.seek(0)
+  if is_png:  # PIL.Image.open takes a sixth of the time of a small PNG
     try:
-      file.seek(0)
       return PIL.PngImagePlugin.PngImageFile(file)
     except Exception:  # PIL.Image.open below raises its own exception
-      pass
-  file.seek(0)
+      file.seek(0)
   try:
     return PIL.Image.open(file, formats=FORMATS[:2])
   except PIL.UnidentifiedImageError:
