@@ -20,23 +20,13 @@ from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silen
 from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
 from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
-from jaxdl.analysis.relevance import (
-  EPSILON,
-  EPSILON_PLUS,
-  EPSILON_PLUS_FLAT,
-  Relevance,
-  epsilon_gamma_box,
-  lrp,
-)
+from jaxdl.analysis.relevance import Relevance, epsilon_gamma_box, lrp
 from jaxdl.analysis.rise import rise
 from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 
 __all__ = [
   'DeepLift',
-  'EPSILON',
-  'EPSILON_PLUS',
-  'EPSILON_PLUS_FLAT',
   'Expected',
   'GradCAM',
   'Integrated',
