@@ -277,7 +277,7 @@ def test_readme_training_keys_are_valid(small):
 def test_readme_metric_keys_are_valid(small):
   config = execute(find_block("class_weights='balanced'"), config=ConfigDict())['config'].to_dict()
   built = experiment.build({**small, **config}, 'small')
-  assert built.watch.best == 'the highest validation f1'
+  assert built.watch.best == 'the highest validation F1'
   assert len(built.config['task']['class_weights']) == 10
 
 

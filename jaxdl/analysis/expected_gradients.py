@@ -31,7 +31,7 @@ def expected_gradients(
   variables: Variables,
   images: Shaped[AnyArray, 'B *pixels'],
   target: Target,
-  background: Shaped[AnyArray, 'N *pixels'],
+  background: Shaped[AnyArray, 'N ...'],
   *,
   samples: int = 64,
   fixed_channels: int = 0,

@@ -135,7 +135,7 @@ class Parser(argparse.ArgumentParser):
     self.add_argument(
       '--trust_code',
       action='store_true',
-      help="execute the run's copy of its own code, if the original is missing; read it first",
+      help="execute the run's copy of its code, if the original is missing; read it first",
     )
 
   def add_data_places(self) -> None:

@@ -8,7 +8,10 @@ from jaxdl import models
 from jaxdl.analysis import methods
 from jaxdl.prediction.explained import Explainer
 
-CONFIG = {'data': {'layout': 'rows'}, 'dataset': {'input_shape': [4, 6], 'mean': [0.0, 0.0]}}
+CONFIG = {
+  'data': {'layout': 'rows'},
+  'dataset': {'input_shape': [4, 6], 'mean': [0.0, 0.0], 'deviation': [1.0, 1.0]},
+}
 METHODS = 'saliency, gradient_input, smoothgrad, integrated_gradients, occlusion, lrp'
 
 

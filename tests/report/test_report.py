@@ -288,7 +288,7 @@ def test_curves_have_the_correct_scale():
     'mse is drawn although it equals the loss'
   )
   both = svg.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
-  assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'mse differs'
+  assert [chart['metric'] for chart in both] == ['loss', 'MSE'], 'mse differs'
   # A single evaluation is drawn as a mark.
   (single,) = svg.charts({'run': {('loss', 'train'): [(4, 1.5)]}})
   assert single['lines'][0]['mark'] == svg.MARKS[0]
