@@ -60,7 +60,7 @@ def relevance(subject: Subject, choice: Choice) -> Iterator[Result]:
   """
   _, inputs, _, layer = _examples(subject, choice)
   large = max(inputs.shape[1:3]) > SIDE
-  known = _methods(subject, layer)
+  known = methods_of(subject, layer)
   names = [
     name
     for name, method in known.items()
@@ -70,8 +70,8 @@ def relevance(subject: Subject, choice: Choice) -> Iterator[Result]:
   yield _side_by_side(subject, choice, 'relevance', names, note)
 
 
-def _methods(subject, layer):
-  """All methods, for the images of a Subject."""
+def methods_of(subject: Subject, layer: str) -> dict[str, methods.Method]:
+  """All methods for convolutional networks, with the range and a background of the images."""
   channels = np.ones(subject.inputs.shape[-1])
   axes = tuple(range(subject.inputs.ndim - 1))
   low = np.minimum(subject.scaled(0 * channels), subject.inputs.min(axes))
@@ -87,7 +87,7 @@ def _methods(subject, layer):
 def _side_by_side(subject, choice, result, names, note):
   """The Result with the maps of some methods, one column each."""
   places, inputs, predicted, layer = _examples(subject, choice)
-  known = _methods(subject, layer)
+  known = methods_of(subject, layer)
   found, left_out = {}, {}
   for name in names:
     try:
@@ -145,7 +145,7 @@ def _tested(subject, choice, result, *, further):
   """The Result of the sanity check of the first or of the further methods."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
-  for name, method in _methods(subject, layer).items():
+  for name, method in methods_of(subject, layer).items():
     if method.slow or name in UNTESTED or (name not in methods.FIRST) != further:
       continue
     try:

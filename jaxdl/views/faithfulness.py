@@ -12,7 +12,7 @@ from jaxdl import figures
 from jaxdl.analysis import batches, grading, last_character, methods
 from jaxdl.analysis.methods import Method
 from jaxdl.analysis.units import Variables
-from jaxdl.views.attributions import last_with_places
+from jaxdl.views.attributions import last_with_places, methods_of
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
   Choice,
@@ -21,7 +21,6 @@ from jaxdl.views.view import (
   View,
   chosen_layer,
   layers_of,
-  occlusion_of,
   without_convolution,
 )
 
@@ -79,7 +78,7 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
   if inputs.ndim == 4:
     names = layers_of(subject, 'Conv')
     layer = chosen_layer(Choice(layer=layer), names, last_with_places(subject, names))
-    known = methods.of_images(layer, occlusion_of(inputs))
+    known = methods_of(subject, layer)
   else:
     known = methods.of_sequences(model, inputs[:BACKGROUND])
   return Explained(
