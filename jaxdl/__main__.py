@@ -15,6 +15,7 @@ COMMANDS = {  # name → (module, description)
   'predict': ('jaxdl.predict', 'apply a trained network to your own images or texts'),
   'report': ('jaxdl.report', 'write one page about a run, or about several'),
   'sweep': ('jaxdl.sweep', 'train many runs; write one table and one figure'),
+  'exam': ('jaxdl.exam', 'grade attribution methods on networks whose evidence is known'),
   'generate': ('jaxdl.generate', 'generate text with a language model'),
   'export': ('jaxdl.export', 'write a network in the format of another tool'),
   'import': ('jaxdl.import_weights', 'create a run from weights of PyTorch, Keras or NumPy'),

@@ -41,8 +41,7 @@ DEFAULTS = {'step': 'best', 'seed': 0, 'against': []}
 LESS_MEMORY = 'look at fewer --images, or at some analyses, such as --only=filters'
 EXAMPLES = f"""\
   python -m jaxdl.analyze runs/cnn_mnist
-  python -m jaxdl.analyze runs/cnn_mnist --only=filters,attributions --images=1000
-  python -m jaxdl.analyze runs/cnn_mnist --only=maximised --layer=conv2 --channel=3
+  python -m jaxdl.analyze runs/cnn_mnist --only=filters,maximised --layer=conv2 --images=1000
 
 analyses:
 {textwrap.fill(', '.join(VIEWS), 98, initial_indent='  ', subsequent_indent='  ')}"""
@@ -128,13 +127,13 @@ def _parser(called):
     description='Analyse a trained network: pictures and numbers.',
     examples=EXAMPLES,
     json=True,
-    run='folder of a run; the output is written to DIR/analysis (of RUN.zip: RUN.results/analysis)',
+    run='folder of a run; output: DIR/analysis, of RUN.zip RUN.results/analysis',
   )
   add = parser.add_argument
   add(
     '--only',
     metavar='NAME,NAME',
-    help='names of analyses (default: all that fit the network and take less than a minute)',
+    help='analyses (default: all that fit and are fast)',
   )
   add(
     '--view',
@@ -159,12 +158,12 @@ def _parser(called):
     action='append',
     default=[],
     metavar='DIR',
-    help='folder of another run, to compare it with this one; repeatable',
+    help='another run, to compare with; repeatable',
   )
   add(
     '--concepts',
     metavar='DIR',
-    help='folder with one folder of images for each concept, for --only=concepts',
+    help='folder with a folder of images for each concept',
   )
   add(
     '--seed',

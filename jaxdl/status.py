@@ -21,7 +21,7 @@ from typing import TypedDict
 
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record
-from jaxdl.step import watch
+from jaxdl.step import metrics, watch
 from jaxdl.terminal import command, progress
 
 LONGEST = 1e12  # maximum number of seconds that is shown
@@ -183,7 +183,7 @@ def text(found: Status) -> str:
     ago = '' if age is None else f', {_span(age)} ago'
     parts.append(f'checkpoint at step {found["checkpoint"]:,}{ago}')
     if found['watch'] != watch.DEFAULT:
-      parts.append(f'the best one by {found["watch"].replace("_", " ")}')
+      parts.append(f'the best one by {metrics.words(found["watch"])}')
   elif found['state'] == 'finished':
     parts.append('no checkpoint')
   else:

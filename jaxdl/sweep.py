@@ -1,4 +1,4 @@
-"""Trains the runs of a sweep and writes one table and one figure with their curves.
+"""Trains the runs of a sweep; writes one table, one figure and one page of them.
 
 Usage:
 
@@ -17,6 +17,8 @@ import sys
 from jaxdl.config import reading
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
+from jaxdl.monitoring import side_outputs
+from jaxdl.report import live, page
 from jaxdl.runs import record
 from jaxdl.sweeps import grouping, members, table
 from jaxdl.sweeps.training import Trainer
@@ -46,7 +48,7 @@ def main(arguments: list[str]) -> int:
   parser = command.Parser(
     name='sweep',
     called=arguments[0],
-    description='Train many runs; write one table and one figure of them.',
+    description='Train many runs; write one table, one figure and one page of them.',
     config='configs/sweeps/hidden_units_mnist.py',
     examples=EXAMPLES,
     json=True,
@@ -63,6 +65,11 @@ def main(arguments: list[str]) -> int:
   )
   parser.add_argument(
     '--describe', action='store_true', help='print the runs and their groups; train nothing'
+  )
+  parser.add_argument(
+    '--open',
+    action='store_true',
+    help='open the page of the sweep in the browser as soon as there is one',
   )
   parser.add_start_over()
   values, configured = reading.from_command_line(parser, arguments)
@@ -105,7 +112,9 @@ def main(arguments: list[str]) -> int:
     finished=[member for member in found if member not in waiting],
     start_over=values.start_over,
   )
-  with stop_signals() as stop:
+  report = _Page(path.stem, workdir, [member.folder for member in found], opens=values.open)
+  with stop_signals() as stop, report.while_training() as writer:
+    trainer.after_evaluation = lambda step, left, _: writer.after_evaluation(step, left, None)
     for group in groups:
       trainer.train(group, stop)
   faults = trainer.faults | trainer.damaged
@@ -115,6 +124,8 @@ def main(arguments: list[str]) -> int:
   table.write(path.stem, rows, workdir)
   print(table.table(rows))
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
+  if file := report.write():
+    print(f'comparison: {file}')
   if stopped:
     print(f'stopped, resume with: {command_line}')
   command.print_result(
@@ -132,6 +143,36 @@ def main(arguments: list[str]) -> int:
   if trainer.damaged:
     return 1
   return command.STOPPED if stopped else 0
+
+
+class _Page:
+  """The page of a sweep, which is written while it trains and at its end.
+
+  Args:
+    name: name of the sweep.
+    workdir: its folder.
+    folders: the folders of its runs, relative to `workdir`.
+    opens: whether the first page is opened in the browser.
+  """
+
+  def __init__(self, name: str, workdir: pathlib.Path, folders: list[str], *, opens: bool) -> None:
+    self._name, self._workdir, self._folders, self._opens = name, workdir, folders, opens
+    self._outputs = side_outputs.SideOutputs()
+
+  def while_training(self) -> live.Writer:
+    """The writer of the page while the sweep trains."""
+    return live.Writer(self._outputs.attempt, lambda moment, _: self._write(moment), self._write)
+
+  def write(self) -> pathlib.Path | None:
+    """Writes the page of a sweep that does not train; returns its path, or None without one."""
+    return self._outputs.attempt('compare.html', self._write)
+
+  def _write(self, moment: live.Moment | None = None) -> pathlib.Path | None:
+    file = page.write_sweep(self._name, self._workdir, self._folders, moment)
+    if file and self._opens:
+      self._opens = False
+      command.open_page(file)
+    return file
 
 
 if __name__ == '__main__':

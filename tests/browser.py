@@ -4,12 +4,16 @@ import base64
 import contextlib
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import time
 
 import pytest
 
+AXE = pathlib.Path(__file__).parents[1] / 'jaxdl/report/javascript/node_modules/axe-core/axe.min.js'
+RUN_AXE = """axe.run({}).then(found => JSON.stringify(found.violations.map(one =>
+  [one.id, one.nodes.map(node => node.html.slice(0, 200))])))"""
 DEEP_TEXT = """(() => {  // the text of a page and of all its shadow trees and frames
   const within = node => [node.shadowRoot, node.contentDocument?.body, ...node.childNodes].filter(Boolean);
   const walk = node => node.nodeType === 3 ? node.data :
@@ -114,6 +118,13 @@ class Page:
     while not self.evaluate(expression):
       assert time.monotonic() < end, f'{expression} is not true; console: {self.console}'
       time.sleep(0.05)
+
+  def violations(self, selector='html'):
+    """What axe-core finds in an element: [rule, [HTML]] each; skips the test without axe-core."""
+    if not AXE.is_file():
+      pytest.skip('axe-core is missing: npm ci --prefix jaxdl/report/javascript')
+    self.evaluate(AXE.read_text())
+    return json.loads(self.evaluate(RUN_AXE.format(json.dumps(selector))))
 
   def emulate(self, *, width=1280, height=1000, scheme='light'):
     """Sets the size of the window, and light or dark."""

@@ -45,6 +45,29 @@ def seen(config):
   )
 
 
+SUMMARY = {  # of any task
+  'config': 'small',
+  'step': 8,
+  'steps': 12,
+  'test_loss': 0.25,
+  'test_examples': 16,
+  'parameters': 34,
+  'seed': 3,
+  'seconds': 61.0,
+  'device': '1 x cpu',
+  'data': 'bundled',
+  'versions': {'jax': '1.2'},
+}
+
+
+def finished_run(folder, config, /, **summary):
+  """Writes the files of a finished run: a config, and SUMMARY with changes; returns the folder."""
+  (folder / 'analysis').mkdir(parents=True)
+  (folder / 'config.json').write_text(json.dumps(config))
+  (folder / 'summary.json').write_text(json.dumps({**SUMMARY, **summary}))
+  return folder
+
+
 def training_run(folder):
   """Writes a run that has been evaluated twice."""
   folder.mkdir()

@@ -271,13 +271,13 @@ def test_analyze_reads_the_test_examples_of_training(trained):
   [
     (
       ['--only=error'],
-      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, ',
+      r'--only=error is not an analysis; did you mean errors\?; use some of statistics, weights, sequence_attributions, ',
     ),
     (['--only=x'], r'--only=x is not an analysis; use some of statistics, '),
     (
       ['--only=errors,weights', '--layer=lstm'],
       r'--layer changes nothing in errors, weights: leave it out, or use some of '
-      r'statistics, concepts, nearest, states, embedding$',
+      r'statistics, faithfulness, ablation, concepts, nearest, states, embedding$',
     ),
     (['--channel=0'], r'--channel changes nothing in statistics, .*: leave it out$'),
     (

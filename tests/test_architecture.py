@@ -71,11 +71,13 @@ MAY_IMPORT = {
     'devices',
     'config',
   },
+  'exams': {'sweeps', 'monitoring', 'views', 'analysis', 'runs', 'figures', 'config'},
 }
 COMMANDS = {
   'main',
   'sweep',
   'analyze',
+  'exam',
   'generate',
   'export',
   'import_weights',

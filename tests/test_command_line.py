@@ -98,6 +98,7 @@ def test_main_command_trains_and_writes_a_run(tmp_path):
 COMMANDS = (
   'main',
   'sweep',
+  'exam',
   'analyze',
   'predict',
   'generate',
@@ -368,7 +369,7 @@ def test_configs_are_listed_and_copied(monkeypatch, capsys, tmp_path):
   code, shown = configs()
   assert code == 0
   names = [line.split()[0] for line in shown.out.splitlines()]
-  files = [*ROOT.glob('configs/*.py'), *ROOT.glob('configs/sweeps/*.py')]
+  files = [*ROOT.glob('configs/*.py'), *ROOT.glob('configs/*/*.py')]
   assert sorted(names) == sorted(str(file.relative_to(ROOT / 'configs'))[:-3] for file in files)
   assert 'lstm_mnist                          LSTM with 128 units that reads MNIST row' in shown.out
   code, shown = configs('sweeps/losses_cifar10', f'--to={tmp_path}')

@@ -75,6 +75,9 @@ TESTED_ELSEWHERE = {  # command → the test that runs it
   'python -m jaxdl.main --config=cnn_mnist --config.start_from=runs/imported --workdir=runs/tuned': 'test_import_weights.py',
   'python -m launch.reproduction.reproduce --only=rnn_mnist,lstm_mnist --budget-minutes=30': 'test_reproduce.py',
   'python -m launch.reproduction.reproduce --ledger': 'test_reproduce.py',
+  'python -m jaxdl.exam exam/planted_mark': 'test_exam.py',
+  'python -m jaxdl.exam exam/planted_row --seeds=3 --images=50': 'test_exam.py',
+  'python -m jaxdl.analyze runs/cnn_cifar10 --only=faithfulness': 'test_faithfulness_view.py',
   'python -m jaxdl.main --config=mean_state.py': 'test_adding.py',
   'python -m jaxdl.analyze runs/mean_state': 'test_adding.py',
   'python -m jaxdl.analyze runs/mean_state --view=views.py:certainty': 'test_adding.py',
@@ -274,7 +277,7 @@ def test_readme_training_keys_are_valid(small):
 def test_readme_metric_keys_are_valid(small):
   config = execute(find_block("class_weights='balanced'"), config=ConfigDict())['config'].to_dict()
   built = experiment.build({**small, **config}, 'small')
-  assert built.watch.best == 'the highest validation f1'
+  assert built.watch.best == 'the highest validation F1'
   assert len(built.config['task']['class_weights']) == 10
 
 
@@ -394,6 +397,14 @@ def test_readme_calls_an_analysis_from_python(folder, small):
   assert execute(find_block('guided_backprop'))['maps'].shape == (8, 28, 28, 1)
 
 
+def test_docs_relevance_of_steps_sums_to_the_logits():
+  names = execute(find_block('recurrent_lrp'))
+  logits = names['model'].apply(names['variables'], names['steps'])
+  np.testing.assert_allclose(names['total'], logits[[0, 1], [0, 2]], rtol=1e-4)
+  assert names['name'] == 'LRP'
+  np.testing.assert_array_equal(names['maps'], names['found'].maps)
+
+
 @pytest.mark.skipif(not hasattr(jaxdl, 'read_config'), reason='jaxdl has no public functions')
 @pytest.mark.slow
 def test_readme_trains_and_loads_a_run_from_python(folder, monkeypatch, small, capsys):
@@ -498,6 +509,7 @@ APPLIES_TO = {  # kinds of models of an analysis → the last column of its row
   ('cnn', *TARGETS): 'CNN, regression, labels',
   ('cnn',): 'CNN',
   ('autoencoder',): 'autoencoder',
+  ('cnn', 'recurrent', 'language_model'): 'CNN, recurrent, language models',
   ('recurrent', 'language_model'): 'recurrent, language models',
   ('recurrent',): 'recurrent',
   ('language_model',): 'language models',

@@ -18,14 +18,15 @@ SHOWN = """JSON.stringify([...document.querySelectorAll('.bars .bar')].map(bar =
   [Number(bar.dataset.class), Number(bar.querySelector('.bar-value').title)]))"""
 
 
-def run_of(config, folder, *, name='small', count=50):
+def run_of(config, folder, *, name='small', count=50, data=None):
   """Builds a run with random weights, whose outputs differ clearly, and random examples.
 
   Args:
     config: the config, or the name of one in the package.
     folder: empty folder of the run.
     name: name of the run.
-    count: number of images.
+    count: number of images or vectors.
+    data: arrays for a config with data.name='arrays'.
 
   Returns:
     (Run, the arrays of its `examples.npz`).
@@ -33,7 +34,7 @@ def run_of(config, folder, *, name='small', count=50):
   if isinstance(config, str):
     name, config = config, reading.read_config(config)
   with downloads(False):  # stands in for data that are not prepared
-    built = experiment.build(config, name)
+    built = experiment.build(config, name, data=data)
   draw = np.random.default_rng(0)
   inputs = np.zeros((1, *built.data.input_shape()), built.data.inputs.dtype)
   variables = built.recipe.model.init({'params': jax.random.key(0)}, inputs)
@@ -53,6 +54,12 @@ def run_of(config, folder, *, name='small', count=50):
   run.__dict__['_best'] = built.recipe.model, variables
   if inputs.dtype == np.int32:
     kept = {'character': draw.integers(0, len(run.classes), 2000, np.int32)}
+  elif inputs.ndim == 2:
+    kept = {
+      'index': np.arange(count),
+      'label': draw.integers(0, len(run.classes), count),
+      'inputs': np.float32(draw.normal(size=(count, inputs.shape[1]))),
+    }
   else:
     shape = recorded.image_shape(run.config)
     count = count if shape[0] <= LARGE else FEW
@@ -73,6 +80,16 @@ def _blobs(draw, shape):
   blobs = coarse.repeat(side, 1).repeat(side, 2)[:, :height, :width]
   fine = draw.random(shape) * draw.random((count, 1, 1, 1))
   return np.uint8(255 * np.clip(0.7 * blobs + 0.3 * fine, 0, 1))
+
+
+def focus(tab, selector):
+  """Moves the focus to an element with the Tab key alone."""
+  tab.evaluate('document.activeElement.blur()')
+  for _ in range(120):
+    tab.press('Tab')
+    if tab.evaluate(f'document.activeElement.matches({json.dumps(selector)})'):
+      return
+  raise AssertionError(f'{selector} cannot be reached by Tab')
 
 
 def visit(tab, file, *, seconds=60, **window):

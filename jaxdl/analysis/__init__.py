@@ -8,6 +8,7 @@ The public names are one module for each question and `Neuron`, which names the 
 """
 
 from jaxdl.analysis import (
+  ablation,
   activations,
   adversarial,
   attribution,
@@ -17,6 +18,7 @@ from jaxdl.analysis import (
   errors,
   evolution,
   filters,
+  influence,
   loss_landscape,
   maximization,
   nearest,
@@ -32,6 +34,7 @@ from jaxdl.analysis.units import Neuron
 
 __all__ = [
   'Neuron',
+  'ablation',
   'activations',
   'adversarial',
   'attribution',
@@ -41,6 +44,7 @@ __all__ = [
   'errors',
   'evolution',
   'filters',
+  'influence',
   'loss_landscape',
   'maximization',
   'nearest',

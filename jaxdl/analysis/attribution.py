@@ -12,28 +12,45 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.analysis.class_activation import ablation_cam, hires_cam, layer_cam, score_cam
+from jaxdl.analysis.deep_lift import DeepLift, deep_lift
+from jaxdl.analysis.expected_gradients import Expected, expected_gradients
 from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
 from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
 from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
 from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
 from jaxdl.analysis.occlusion import occlusion
+from jaxdl.analysis.relevance import Relevance, epsilon_gamma_box, lrp
+from jaxdl.analysis.rise import rise
 from jaxdl.analysis.sanity import Sanity, sanity
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 
 __all__ = [
+  'DeepLift',
+  'Expected',
   'GradCAM',
   'Integrated',
   'Neuron',
+  'Relevance',
   'Sanity',
+  'ablation_cam',
   'deconvnet',
+  'deep_lift',
+  'epsilon_gamma_box',
+  'expected_gradients',
   'grad_cam',
   'guided_backprop',
   'guided_grad_cam',
+  'hires_cam',
   'input_x_gradient',
   'integrated_gradients',
+  'layer_cam',
+  'lrp',
   'occlusion',
+  'rise',
   'saliency',
   'sanity',
+  'score_cam',
   'silent',
   'smooth_grad',
 ]
@@ -97,6 +114,7 @@ def smooth_grad(
   *,
   samples: int = 32,
   noise: Number = 0.15,
+  fixed_channels: int = 0,
   seed: int = 0,
   batch_size: int = BATCH,
 ) -> Float[np.ndarray, 'B *pixels']:
@@ -110,6 +128,7 @@ def smooth_grad(
     samples: noisy copies of each image.
     noise: standard deviation of the noise, as a fraction of the image's range (its greatest minus
       its least number).
+    fixed_channels: number of the last channels that have no noise, such as the mask of a sequence.
     seed: seed of the noise, which depends on it and on the image's index, not on the batches.
     batch_size: images in one compiled call.
 
@@ -137,14 +156,19 @@ def smooth_grad(
     np.full(len(images), noise),
     batch_size=batch_size,
     samples=samples,
+    fixed_channels=fixed_channels,
   )
   return say_silent(maps, target)
 
 
-def _smooth(model, variables, images, target, keys, noise, *, samples):
+def _smooth(model, variables, images, target, keys, noise, *, samples, fixed_channels):
   axes = tuple(range(1, images.ndim))
-  extent = images.max(axes, keepdims=True) - images.min(axes, keepdims=True)
+  channels = images.shape[-1]
+  noisy_part = images[..., : channels - fixed_channels]
+  extent = noisy_part.max(axes, keepdims=True) - noisy_part.min(axes, keepdims=True)
   deviation = extent * noise.reshape(-1, *(1 for _ in axes))
+  if fixed_channels:
+    deviation = deviation * (jnp.arange(channels) < channels - fixed_channels)
 
   def add(total, sample):
     of_sample = jax.vmap(jax.random.fold_in, (0, None))(keys, sample)

@@ -61,6 +61,24 @@ def grad_cam(
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.
   """
+  images = check_places(model, variables, images, target, layer)
+  maps, upsampled = batched(
+    _cam, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu
+  )
+  return GradCAM(say_silent(maps, target), upsampled)
+
+
+def check_places(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, '*shape'],
+  target: Target,
+  layer: str,
+) -> Float[np.ndarray, '*shape']:
+  """Checks that the positions of a layer can explain images and a target.
+
+  Arguments, result and errors as in `grad_cam`.
+  """
   images = check(model, variables, images, target)
   shapes = units.check_layers(model, variables, images, [layer])
   if images.ndim != 4 or len(shapes[layer]) != 3:
@@ -74,10 +92,7 @@ def grad_cam(
     raise ValueError(
       f'target {target} does not come after layer {layer!r}: use a Neuron of {", ".join(following)}'
     )
-  maps, upsampled = batched(
-    _cam, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu
-  )
-  return GradCAM(say_silent(maps, target), upsampled)
+  return images
 
 
 def guided_grad_cam(

@@ -175,7 +175,7 @@ def _ascend(
     if not isinstance(target, Neuron):
       return units.scores(model, variables, images, target), None
     output = units.outputs(model, variables, images, [target.layer])[1][target.layer]
-    return units.neuron_scores(output, target), output
+    return units.selected(output, target), output
 
   def loss(parameters, step):
     images = images_of(parameters)

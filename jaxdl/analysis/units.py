@@ -251,22 +251,25 @@ def scores(
     one score for each example.
   """
   if not isinstance(target, Neuron):
-    logits = cast(Array, model.apply(variables, inputs))
-    return jnp.take_along_axis(logits, jnp.asarray(target)[:, None], axis=-1)[:, 0]
+    return selected(cast(Array, model.apply(variables, inputs)), target)
   _, found = outputs(model, variables, inputs, [target.layer])
-  return neuron_scores(found[target.layer], target)
+  return selected(found[target.layer], target)
 
 
-def neuron_scores(output: Float[AnyArray, 'B *places C'], target: Neuron) -> Float[Array, 'B']:
-  """The output of a unit for each example (a pure function).
+def selected(output: Shaped[Array, 'B ...'], target: Target) -> Float[Array, 'B']:
+  """The score of each example in the logits, or in the output of a Neuron's layer.
+
+  A pure function.
 
   Args:
-    output: output of the unit's layer.
-    target: unit of the layer.
+    output: logits [B, K], or the output of the layer of the target [B, …, C].
+    target: the class of each example ([B] int), or Neuron.
 
   Returns:
-    one number for each example.
+    one score for each example.
   """
+  if not isinstance(target, Neuron):
+    return jnp.take_along_axis(output, jnp.asarray(target)[:, None], axis=-1)[:, 0]
   channels = jnp.broadcast_to(jnp.asarray(target.channel), len(output))
   channels = channels.reshape(-1, *(1,) * (output.ndim - 1))
   channel = jnp.take_along_axis(output, channels, axis=-1)[..., 0]  # [B, …]

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _command(name):
-  return 'sweep' if name.startswith('sweeps/') else 'main'
+  return {'sweeps': 'sweep', 'exam': 'exam'}.get(name.partition('/')[0], 'main')
 
 
 if __name__ == '__main__':

@@ -17,14 +17,16 @@ def folder() -> pathlib.Path:
 def names() -> list[str]:
   """The names of all config files, experiments first: 'lstm_mnist', …, 'sweeps/losses_cifar10'."""
   root = folder()
-  files = [*sorted(root.glob('*.py')), *sorted(root.glob('sweeps/*.py'))]
+  files = [
+    file for folder in ('', 'sweeps', 'exam') for file in sorted((root / folder).glob('*.py'))
+  ]
   found = [file.relative_to(root).with_suffix('').as_posix() for file in files]
   return [name for name in found if not name.endswith('__init__')]
 
 
 def find(name: str) -> pathlib.Path | None:
   """The config file with a name; None if the package has no such file."""
-  if re.fullmatch(r'(sweeps/)?\w+', name) is None:
+  if re.fullmatch(r'((sweeps|exam)/)?\w+', name) is None:
     return None
   file = folder() / f'{name}.py'
   return file if file.is_file() else None

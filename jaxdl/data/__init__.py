@@ -18,7 +18,7 @@ from jaxdl.data import (
   tfds_images,
 )
 from jaxdl.data.dataset import Data, Split
-from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, shakespeare
+from jaxdl.data.sets import cifar10, fashion_mnist, hoda, mnist, planted, shakespeare
 from jaxdl.data.source import Source
 
 __all__ = ['DATA_SETS', 'Data', 'Source', 'Split']
@@ -36,4 +36,8 @@ DATA_SETS = {
   'huggingface': hugging_face.load,
   'tiny_shakespeare': functools.partial(characters.load, shakespeare.tiny_shakespeare),
   'shakespeare': functools.partial(characters.load, shakespeare.shakespeare),
+  'planted_mark': functools.partial(images.load, planted.planted_mark),
+  'planted_cues': functools.partial(images.load, planted.planted_cues),
+  'planted_row': functools.partial(images.load, planted.planted_row),
+  'planted_character': functools.partial(characters.load, planted.planted_character),
 }

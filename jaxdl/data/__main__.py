@@ -17,8 +17,10 @@ from jaxdl.data import DATA_SETS, array_cache, bundle, tfds_arrays
 from jaxdl.data.photographs import folders
 from jaxdl.data.prepare import prepare
 from jaxdl.data.raw.sources import MANUAL, RAW
+from jaxdl.data.sets import planted
 from jaxdl.terminal import command, progress
 
+PLANTED = {read.__name__ for read in planted.SETS}  # computed when they are read
 FOLDER = 'image_folder'  # photographs of a user
 NEEDS = {  # data set → the key that names the user's data
   FOLDER: 'folder=DIR',
@@ -100,10 +102,11 @@ def show(data_dir: str | None) -> dict[str, dict]:
       counts = splits_of(folder)
       print(f'{name:<20}tfds      {_megabytes(folder)}  {_words(counts)}')
       found[name] = {'origin': 'tfds', 'splits': counts}
-    elif (bundle.FOLDER / name).is_dir():
+    elif (bundle.FOLDER / name).is_dir() or name in PLANTED:
       columns = DATA_SETS[name].args[0](source='bundled', data_dir=data_dir).columns
       counts = {split: len(next(iter(arrays.values()))) for split, arrays in columns.items()}
-      print(f'{name:<20}bundled   {_megabytes(bundle.FOLDER / name)}  {_words(counts)}')
+      size = f'{"":>9}' if name in PLANTED else _megabytes(bundle.FOLDER / name)
+      print(f'{name:<20}bundled   {size}  {_words(counts)}')
       found[name] = {'origin': 'bundled', 'splits': counts}
     else:
       ways = []

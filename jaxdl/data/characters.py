@@ -67,10 +67,9 @@ def load(
   checksums = {}
   if found.origin != stand_ins.ABSENT:
     checksums = checksum.of_splits(found.columns, splits.values())
+  parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
   ready = {
-    name: streams(
-      slicing.cut(found.columns, splits[name])['character'], batch_size=size, time_step=time_step
-    )
+    name: streams(parts[name]['character'], batch_size=size, time_step=time_step)
     for name, size in sizes.items()
   }
   return Data(
@@ -83,6 +82,7 @@ def load(
     available=available,
     checksums=checksums,
     place={'data_dir': found.data_dir},
+    evidence={name: part['evidence'] for name, part in parts.items() if 'evidence' in part},
   )
 
 

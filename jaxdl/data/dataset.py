@@ -154,6 +154,7 @@ class Data:
     labels: as in `Source`.
     files: split name → `contents.Entry` of each photograph; {} for arrays, or if not known.
     further: other facts of this data set that the checkpoint saves, as plain JSON data.
+    evidence: split name → the column 'evidence' (`Source`), where the data set has it.
   """
 
   name: str
@@ -176,6 +177,7 @@ class Data:
   labels: tuple[str, ...] | None = None
   files: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
   further: dict[str, Any] = dataclasses.field(default_factory=dict)
+  evidence: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
   @functools.cached_property
   def batch(self) -> dict[str, jax.ShapeDtypeStruct]:

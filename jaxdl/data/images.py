@@ -84,6 +84,7 @@ def load(
   if not overlap:
     slicing.refuse_overlap(splits, available)
   parts = {name: slicing.cut(found.columns, splits[name]) for name in sizes}
+  evidence = {name: part.pop('evidence') for name, part in parts.items() if 'evidence' in part}
 
   def convert(images):
     if color == 'gray':
@@ -134,4 +135,5 @@ def load(
     appearance=looks,
     targets=targets,
     labels=found.labels,
+    evidence=evidence,
   )

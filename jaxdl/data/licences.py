@@ -25,6 +25,10 @@ LICENCES = {  # name of a data set → its licence
     'licence of the photographs in the folder; Food-11 is for research, see its homepage'
   ),
   'shakespeare': Licence('public domain', allows_copies=True),
+  'planted_mark': Licence('CC BY-SA 3.0', allows_copies=True),
+  'planted_cues': Licence('CC BY-SA 3.0', allows_copies=True),
+  'planted_row': Licence('CC BY-SA 3.0', allows_copies=True),
+  'planted_character': Licence('public domain', allows_copies=True),
   'arrays': Licence('that of the arrays'),
   'table': Licence('that of the table'),
   'text': Licence('that of the text'),

@@ -17,7 +17,9 @@ class Source:
     columns: split name → column name → [N, …] array. 'image' is uint8 [N, H, W, C], or float32 in
       0..1; 'input' is float32, vectors [N, F] or sequences [N, T, F]. 'label' is int32 [N], or
       float32 [N, K] of 0 and 1 if an example may have several labels; the targets of a regression
-      are 'value' float32 [N, D].
+      are 'value' float32 [N, D]. 'evidence' is optional: bool [N, H, W], the pixels that decide the
+      class; of a text int32 [N], how many characters before each character the one is that decides
+      it, 0 where none does.
     classes: class names in the order of the labels; names that are not texts, such as numbers,
       are converted.
     data_dir: absolute path of TFDS's folder, if the data were read from it.
@@ -60,7 +62,7 @@ def check_images(name: str, found: Source) -> None:
       the split and the column.
   """
   for split, columns in found.columns.items():
-    others = sorted(columns.keys() - {'image', 'label', 'value'})
+    others = sorted(columns.keys() - {'image', 'label', 'value', 'evidence'})
     unknown = ''.join(f', but there is {column!r}' for column in others)
     image, label = (np.asarray(columns.get(column, ())) for column in ('image', 'label'))
     if image.ndim != 4 or image.dtype not in (np.uint8, np.float32):
@@ -72,6 +74,12 @@ def check_images(name: str, found: Source) -> None:
       raise ValueError(
         f"{name}: 'image' of {split} is float32 from {image.min():g} to {image.max():g}: make it "
         'from 0 to 1, or uint8 from 0 to 255'
+      )
+    evidence = np.asarray(columns.get('evidence', np.zeros(image.shape[:3], bool)))
+    if evidence.shape != image.shape[:3] or evidence.dtype != bool:
+      raise ValueError(
+        f"{name}: 'evidence' of {split} is {_described(evidence)}: make it bool [N, H, W], here "
+        f'[{", ".join(map(str, image.shape[:3]))}]'
       )
     if 'value' in columns or (label.ndim == 2 and label.dtype == np.float32):
       continue  # `labels.encode_values` and `labels.encode_many` have checked them

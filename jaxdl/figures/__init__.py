@@ -9,10 +9,12 @@ from jaxdl.figures.fitting import short, visible
 from jaxdl.figures.grids import image_grid
 from jaxdl.figures.output import described, load_library, pixels, save, save_svg
 from jaxdl.figures.panels import bands, distributions
+from jaxdl.figures.relations import relation, signed_table
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
+from jaxdl.figures.scores import score_table
 from jaxdl.figures.surfaces import contours, heatmap
-from jaxdl.figures.text import coloured_text, table
+from jaxdl.figures.text import coloured_text, table, text_rows
 
 __all__ = [
   'bands',
@@ -31,13 +33,17 @@ __all__ = [
   'picture_rows',
   'pixels',
   'rate_search',
+  'relation',
   'reliability',
   'residual_plots',
   'save',
   'save_svg',
   'scatter',
+  'score_table',
   'short',
+  'signed_table',
   'table',
+  'text_rows',
   'tiles',
   'visible',
 ]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Colour maps that are almost perceptually uniform and suitable for colour-blind readers.
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'
+WORDS = 20  # most characters of a caption below a picture
 NARROW = 3.2  # inches: a heading is wrapped to the width of the pictures, or to this width
 
 
@@ -26,12 +27,13 @@ def picture_rows(
   signed: Collection[int] = (),
   empty: str = '',
   size: float = 1.15,
+  captions: Sequence[Sequence[str]] | None = None,
 ) -> 'matplotlib.figure.Figure':
   """A table of small pictures.
 
   Args:
     rows: rows of arrays. Images are [H, W, C] from 0 to 1 and drawn as in `visible`; maps are
-      [H, W]; None leaves a position empty.
+      [H, W], transparent where they are NaN; None leaves a position empty.
     columns: titles of the columns; '' for no title.
     labels: texts on the left of the rows.
     heading: text above the table, wrapped if it is wider than the pictures.
@@ -39,6 +41,7 @@ def picture_rows(
       middle of its scale.
     empty: text in the place of a map of zeros; '' draws the map.
     size: width of a picture in inches.
+    captions: a text of one line below each picture, in rows like `rows`; '' for none.
 
   Returns:
     The figure.
@@ -64,7 +67,8 @@ def picture_rows(
   width = max(table_width, 0.085 * max(map(len, heading.split('\n'))))
   left += (width - table_width) / 2
   tall = size * tile_height([np.shape(picture) for picture in pictures])
-  height = top + len(rows) * (tall + gap)
+  each = tall + gap + (line if captions else 0)  # height of a row
+  height = top + len(rows) * each
   # Positions are given, because a layout of hundreds of axes would take seconds.
   figure = Figure(figsize=(width, height), dpi=100)
   for number, row in enumerate(rows):
@@ -72,12 +76,14 @@ def picture_rows(
       axis = figure.add_axes(
         (
           (left + column * (size + gap)) / width,
-          1 - (top + number * (tall + gap) + tall) / height,
+          1 - (top + number * each + tall) / height,
           size / width,
           tall / height,
         )
       )
       _fill(axis, picture, signed=column in signed, empty=empty)
+      if captions:
+        axis.set_xlabel(short(captions[number][column], WORDS), fontsize=7.5, labelpad=2)
       if number == 0 and columns[column]:
         name = columns[column].replace('\n', ' ')
         axis.set_title(columns[column], fontsize=8, gid=f'column-{name}')
@@ -119,10 +125,10 @@ def _draw(axis, picture, *, signed):
     picture = picture.squeeze(-1) if picture.shape[-1] == 1 else picture
     axis.imshow(picture, cmap='gray', vmin=0, vmax=1, **form)
   elif signed:
-    limit = float(np.abs(picture).max()) or 1.0  # a map of zeros is drawn white
+    limit = float(np.nanmax(np.abs(picture))) or 1.0  # a map of zeros is drawn white
     axis.imshow(picture, cmap=SIGNED, vmin=-limit, vmax=limit, **form)
   else:
-    low, high = float(picture.min()), float(picture.max())
+    low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
     axis.imshow(picture, cmap=UNSIGNED, vmin=low, vmax=high if high > low else low + 1, **form)
 
 

@@ -1,6 +1,7 @@
 """Text with characters coloured by numbers, and plain tables."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 90  # most characters in a line
 NARROWEST = 55  # characters: leaves room for the heading
 ROWS = 80  # most rows of a table
+NARROWEST_ROWS = 5.5  # inches: a narrower figure would wrap its heading often
 
 
 def coloured_text(
@@ -54,23 +56,91 @@ def coloured_text(
   axis.axis('off')
   for row, places in enumerate(lines):
     for column, place in enumerate(places):
-      colour = scale.to_rgba(values[place])
-      axis.add_patch(_box(column, row, colour))
-      dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.5
-      axis.text(
-        column + 0.5,
-        row + 0.55,
-        '↵' if text[place] == '\n' else text[place],
-        fontsize=8,
-        ha='center',
-        va='center',
-        family='monospace',
-        color=ON_DARK if dark else ON_BRIGHT,
-        parse_math=False,
-      )
+      _character(axis, column, row, text[place], scale.to_rgba(values[place]))
   figure.colorbar(scale, ax=axis, label=label, shrink=0.9, pad=0.01)
   figure.suptitle(heading, fontsize=11)
   return figure
+
+
+def text_rows(
+  blocks: Sequence[tuple[str, str, Mapping[str, Num[np.ndarray, '_']]]],
+  *,
+  signed: Collection[str],
+  notes: Mapping[str, str],
+  heading: str,
+) -> 'matplotlib.figure.Figure':
+  """Texts, each of which is repeated in several colourings with a label at the left.
+
+  Args:
+    blocks: (title, text, label → value of each character) of each text. Each row is drawn on its
+      own scale.
+    signed: labels of the rows whose values have both signs, with 0 in the middle of the scale.
+    notes: label → text at the right of the row, in the first block.
+    heading: heading of the figure, wrapped to its width.
+
+  Returns:
+    The figure.
+
+  Raises:
+    ValueError: there is no text, or a row has another number of values.
+  """
+  from matplotlib.figure import Figure
+
+  if not blocks or any(
+    len(values) != len(text) for _, text, of in blocks for values in of.values()
+  ):
+    raise ValueError('give at least one text, and one value for each of its characters')
+  columns = max(len(text) for _, text, _ in blocks)
+  left = 1 + 0.75 * max(len(label) for _, _, of in blocks for label in of)
+  right = 1 + 0.75 * max((len(note) for note in notes.values()), default=0)
+  lines = sum(len(of) + 1.6 for _, _, of in blocks)
+  width = max(0.103 * (left + columns + right), NARROWEST_ROWS)  # inches
+  heading = '\n'.join(textwrap.fill(part, round(width / 0.085)) for part in heading.split('\n'))
+  height = 0.22 * lines + 0.2 * (2 + heading.count('\n'))
+  figure = Figure(figsize=(width, height), layout='constrained', dpi=100)
+  axis = figure.subplots()
+  axis.set(xlim=(-left, columns + right), ylim=(lines, 0))
+  axis.axis('off')
+  row = 0.0
+  for number, (title, text, rows) in enumerate(blocks):
+    axis.text(0, row + 0.9, title, fontsize=8, va='center', parse_math=False)
+    row += 1.5
+    for label, values in rows.items():
+      axis.text(-0.7, row + 0.5, label, fontsize=8, ha='right', va='center', parse_math=False)
+      if number == 0 and label in notes:
+        axis.text(columns + 0.7, row + 0.5, notes[label], fontsize=8, va='center')
+      _coloured_row(axis, row, text, np.asarray(values), signed=label in signed)
+      row += 1
+    row += 0.1
+  figure.suptitle(heading, fontsize=11)
+  return figure
+
+
+def _coloured_row(axis, row, text, values, *, signed):
+  from matplotlib import cm, colors
+
+  limit = float(np.abs(values).max()) or 1.0
+  norm = colors.Normalize(-limit if signed else float(values.min()), limit)
+  scale = cm.ScalarMappable(norm, 'RdBu_r' if signed else 'viridis')
+  for column, (character, value) in enumerate(zip(text, values, strict=True)):
+    _character(axis, column, row, character, scale.to_rgba(value))
+
+
+def _character(axis, column, row, character, colour):
+  """A character on a coloured box."""
+  axis.add_patch(_box(column, row, colour))
+  dark = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 0.5
+  axis.text(
+    column + 0.5,
+    row + 0.55,
+    '↵' if character == '\n' else character,
+    fontsize=8,
+    ha='center',
+    va='center',
+    family='monospace',
+    color=ON_DARK if dark else ON_BRIGHT,
+    parse_math=False,
+  )
 
 
 def _wrapped(text):

@@ -14,23 +14,25 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from jaxdl import figures
-from jaxdl.analysis import methods
+from jaxdl.analysis import canonical, methods
 from jaxdl.analysis.units import Variables
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
 from jaxdl.models import table
+from jaxdl.models.recurrent import Recurrent
 from jaxdl.views.view import occlusion_of
 
 PER_PICTURE = 20  # inputs in a picture
 WITHOUT_CONVOLUTIONS = ('saliency', 'gradient × input', 'SmoothGrad', 'integrated gradients')
+BY_RULES = ('LRP-ε', 'LRP composite', 'DeepLIFT')  # have a rule for each kind of layer
 RECONSTRUCTION, DIFFERENCE = 'reconstruction', 'difference'
 DEFAULT = ('Grad-CAM', 'integrated gradients')
 
 
 def flag_name(method: str) -> str:
   """Returns the name of a method on the command line: 'Grad-CAM' → 'grad_cam'."""
-  return re.sub(r'\W+', '_', method.replace('×', ' ').lower())
+  return re.sub(r'\W+', '_', method.replace('×', ' ').replace('ε', 'epsilon').lower())
 
 
 class Explainer:
@@ -41,6 +43,7 @@ class Explainer:
     model: linen module.
     variables: its variables.
     names: names of attribution methods, such as ['grad_cam']; [] for the default ones.
+    background: inputs for 'expected gradients', which does not apply without them.
 
   Attributes:
     columns: titles of the methods.
@@ -51,16 +54,28 @@ class Explainer:
   """
 
   def __init__(
-    self, config: dict[str, Any], model: nn.Module, variables: Variables, names: Sequence[str]
+    self,
+    config: dict[str, Any],
+    model: nn.Module,
+    variables: Variables,
+    names: Sequence[str],
+    background: np.ndarray | None = None,
   ):
-    self._model, self._variables = model, variables
+    self._model, self._variables, self._background = model, variables, background
+    self._scaling = [np.asarray(config['dataset'][key]) for key in ('mean', 'deviation')]
     self._shape = recorded.image_shape(config)
     inputs = tuple(config['dataset']['input_shape'])
     convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
-    all_methods = methods.of_images('', {})
-    fitting = list(all_methods) if convolutions and len(inputs) == 3 else list(WITHOUT_CONVOLUTIONS)
-    self.columns = _chosen(names, list(all_methods), fitting)
-    self.signed = [number for number, name in enumerate(self.columns) if all_methods[name].signed]
+    of_images, of_rows = methods.of_images('', {}), methods.of_sequences(model, background)
+    self._reads_rows = isinstance(model, Recurrent)
+    fitting = list(WITHOUT_CONVOLUTIONS)
+    if self._reads_rows:
+      fitting = list(of_rows)
+    elif convolutions and len(inputs) == 3:
+      fitting = [name for name in of_images if self._fits(name)]
+    known = of_images | of_rows
+    self.columns = _chosen(names, list(known), fitting)
+    self.signed = [number for number, name in enumerate(self.columns) if known[name].signed]
     self._layer = convolutions[-1] if convolutions else ''
 
   def maps(
@@ -75,17 +90,64 @@ class Explainer:
     Returns:
       For each input, one map per method.
     """
-    occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
-    by_name = methods.of_images(self._layer, occluded)
+    by_name = self._methods(inputs)
     found = []
     for name in self.columns:
       with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # maps that are zero everywhere are visible in the picture
         maps = by_name[name].function(self._model, self._variables, inputs, predicted)
       if inputs.ndim == 3:  # images as rows
+        if maps.ndim == 2:  # one number for each row
+          maps = np.repeat(maps[..., None], inputs.shape[-1], axis=-1)
         maps = maps.reshape(len(maps), *self._shape)
       found.append(list(methods.without_channels(maps, by_name[name])))
     return [list(of_one) for of_one in zip(*found, strict=True)]
+
+  def _methods(self, inputs):
+    """The table of methods that contains those of the columns."""
+    if self._reads_rows:
+      return methods.of_sequences(self._model, self._background)
+    occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
+    limits = self._limits(inputs) if inputs.ndim == 4 else None
+    return methods.of_images(self._layer, occluded, limits=limits, background=self._background)
+
+  def _fits(self, name):
+    """Whether a method for convolutional networks applies to this one."""
+    if name == 'expected gradients':
+      return self._background is not None
+    if name in BY_RULES:
+      try:
+        canonical.nodes_until(self._model, 0, name)
+      except ValueError:
+        return False
+    return True
+
+  def _limits(self, inputs):
+    """Lowest and highest number of each channel, of pictures in 0..1 and of the inputs."""
+    mean, deviation = self._scaling
+    return (
+      np.minimum(-mean / deviation, inputs.min((0, 1, 2))),
+      np.maximum((1 - mean) / deviation, inputs.max((0, 1, 2))),
+    )
+
+
+def background(folder: pathlib.Path, config: dict[str, Any]) -> np.ndarray | None:
+  """The examples that a run keeps, as inputs for 'expected gradients'.
+
+  Args:
+    folder: the run's folder.
+    config: the run's config, including the facts about its data ('dataset').
+
+  Returns:
+    Inputs [N, H, W, C]; None if the run keeps no images.
+  """
+  file = folder / 'examples.npz'
+  if not file.is_file():
+    return None
+  with np.load(file) as kept:
+    if 'image' not in kept:
+      return None
+    return np.asarray(recorded.image_inputs(config)(kept['image']))
 
 
 def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) -> list[str]:

@@ -106,7 +106,11 @@ class Session:
     self.columns, self.signed = [], []
     if choice.explain is not None and not self._rebuilds:
       self._explainer = explained.Explainer(
-        subject.config, subject.model, subject.variables, choice.explain
+        subject.config,
+        subject.model,
+        subject.variables,
+        choice.explain,
+        explained.background(subject.workdir, subject.config),
       )
       self.columns, self.signed = self._explainer.columns, self._explainer.signed
     elif self._rebuilds:

@@ -75,21 +75,8 @@ def main(arguments: Sequence[str]) -> int:
   found = {'file': str(file), 'bytes': size, 'runs': [str(run) for run in runs]}
   command.print_quietly(found, quiet=chosen.quiet)
   if chosen.open:
-    _open(file)
+    command.open_page(file)
   return 0
-
-
-def _open(file):
-  """Opens a page in the browser; without one, prints the file to open."""
-  import webbrowser
-
-  address = file.resolve().as_uri()
-  try:
-    opened = webbrowser.open_new_tab(address)
-  except (webbrowser.Error, OSError):
-    opened = False
-  if not opened:
-    print(f'jaxdl: there is no browser here: open {address} in one', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -208,7 +208,7 @@ def _figures(record):
     value, examples = record.figure(key)
     rows.append(
       [
-        key.replace('_', ' '),
+        metrics.words(key),
         metrics.shown(key, value),
         _interval(key, value, examples),
         f'{examples:,}' if examples else '–',

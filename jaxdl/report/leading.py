@@ -43,7 +43,7 @@ def of_run(record: Run) -> dict[str, Any] | None:
     ['step', f'{summary["step"]:,}'],
     ['seed', str(summary['seed'])],
   ]
-  name = key.replace('_', ' ')
+  name = metrics.words(key)
   if metric is not None and metric.name == 'loss':
     name += f' ({records.loss_unit(record.config)})'
   return {

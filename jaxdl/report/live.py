@@ -1,4 +1,4 @@
-"""The report of a run while it trains: the run's state, and when the page is written again."""
+"""The report of a run or a sweep while it trains: its state, and when the page is written again."""
 
 import concurrent.futures
 import dataclasses
@@ -100,7 +100,7 @@ class Writer:
   def __init__(
     self,
     attempt: Callable[..., Any],
-    write: Callable[[Moment, dict[str, Any]], None],
+    write: Callable[[Moment, dict[str, Any]], Any],
     close: Callable[[], Any],
     layers: Sequence[Mapping[str, Any]] = (),
   ) -> None:
@@ -123,21 +123,23 @@ class Writer:
       self._attempt('report.html', self._close)
 
   def after_evaluation(
-    self, step: int, seconds_left: float | None, current: Callable[[], Any]
+    self, step: int, seconds_left: float | None, current: Callable[[], Any] | None
   ) -> None:
     """Starts to write the page, if it is due and no page is being written.
 
     Args:
       step: the current step.
       seconds_left: estimated seconds to the end of the training; None if unknown.
-      current: function () → State on the devices.
+      current: function () → State on the devices; None if the page needs no variables.
     """
     due = self._pace.is_due(time.monotonic(), seconds_left)
     if not due or (self._writing is not None and not self._writing.done()):
       return
     began = time.thread_time()
-    # A copy, because the device reuses the memory while the other thread writes the page.
-    variables = jax.tree.map(np.array, jax.device_get(current().variables()))
+    variables = {}
+    if current is not None:
+      # A copy, because the device reuses the memory while the other thread writes the page.
+      variables = jax.tree.map(np.array, jax.device_get(current().variables()))
     copying = time.thread_time() - began
     moment = Moment(step, seconds_left, self._pace.every, self._layers)
     self._writing = self._pool.submit(
@@ -186,7 +188,8 @@ def of_run(record: Run, moment: Moment) -> dict[str, Any]:
     A dict:
 
       'state': text, such as 'training, step 300 of 8,600, 3 minutes left'.
-      'step', 'steps': numbers; 'steps' may be None.
+      'step', 'steps': numbers for the progress bar; 'steps' may be None.
+      'reached': text, such as 'step 300'.
       'written': time of writing in milliseconds since 1970.
       'every': seconds until the page is expected to be written again.
       'figures': table of the last evaluation and of the best values so far, or None.
@@ -201,10 +204,46 @@ def of_run(record: Run, moment: Moment) -> dict[str, Any]:
     'state': ', '.join(parts),
     'step': step,
     'steps': record.steps,
+    'reached': f'step {step:,}',
     'written': round(time.time() * 1000),
     'every': math.ceil(moment.every),
     'figures': _figures(record),
     'weights': drawings(files.weights(record.folder)),
+  }
+
+
+def of_sweep(
+  found: Sequence[Run], labels: Sequence[str], count: int, every: float
+) -> dict[str, Any]:
+  """Returns the data of the section about the training of a sweep, for the page template.
+
+  Args:
+    found: the runs that have started.
+    labels: their names.
+    count: the number of runs of the sweep.
+    every: seconds until the page is expected to be written again.
+
+  Returns:
+    A dict as returned by `of_run`; 'step' and 'steps' count finished and all runs, 'figures' is the
+    table of the runs that train now, and 'weights' is [].
+  """
+  ended = sum(record.finished for record in found)
+  reached = f'{ended:,} of {_counted(count, "run")}'
+  rows = [
+    [label, f'{record.step:,}', '–' if record.steps is None else f'{record.steps:,}']
+    for label, record in zip(labels, found, strict=True)
+    if run_folder.trainer(record.folder).get('now') and not record.finished
+  ]
+  table = {'columns': ['training now', 'step', 'of'], 'rows': rows, 'numbers': [1, 2]}
+  return {
+    'state': f'training, {reached} finished',
+    'step': ended,
+    'steps': count,
+    'reached': reached,
+    'written': round(time.time() * 1000),
+    'every': math.ceil(every),
+    'figures': table if rows else None,
+    'weights': [],
   }
 
 
@@ -237,7 +276,7 @@ def _figures(record):
     best, at = (max if metric.higher_is_better else min)(finite, key=lambda pair: pair[0])
     key = f'{split}_{name}'
     now = metrics.shown(key, points[-1][1])
-    rows.append([f'{split} {name.replace("_", " ")}', now, metrics.shown(key, best), f'{at:,}'])
+    rows.append([f'{split} {metrics.words(name)}', now, metrics.shown(key, best), f'{at:,}'])
   columns = ['figure', 'now', 'best so far', 'at step']
   return {'columns': columns, 'rows': rows, 'numbers': [1, 2, 3]} if rows else None
 

@@ -101,6 +101,40 @@ def write_live(
   disk.write_atomic(record.results / 'report.html', render(one(record, moment=moment)))
 
 
+def write_sweep(
+  name: str,
+  workdir: str | pathlib.Path,
+  folders: Sequence[str],
+  moment: live.Moment | None = None,
+) -> pathlib.Path | None:
+  """Writes `compare.html` of a sweep: the comparison of its runs that have started.
+
+  Args:
+    name: name of the sweep.
+    workdir: the sweep's folder.
+    folders: the folders of its runs, relative to `workdir`.
+    moment: the moment of a sweep that trains, whose page has no networks and reloads itself; None
+      for any other sweep.
+
+  Returns:
+    The path of the page; None if no run has started.
+
+  Raises:
+    The errors of `write`.
+  """
+  workdir = pathlib.Path(workdir)
+  started = [folder for folder in folders if (workdir / folder / 'config.json').is_file()]
+  if not started:
+    return None
+  found = [records.load(workdir / folder) for folder in started]
+  parts = several(found, with_networks=moment is None)
+  parts['title'] = f'{name}: {len(found)} of {len(folders)} runs'
+  if moment is not None:
+    parts['live'] = live.of_sweep(found, _labels(found)[0], len(folders), moment.every)
+  disk.write_atomic(workdir / 'compare.html', render(parts))
+  return workdir / 'compare.html'
+
+
 @functools.cache
 def template(file: pathlib.Path) -> 'jinja2.Template':
   """Reads a Jinja2 template of a page; all data that it shows is escaped."""
@@ -248,8 +282,13 @@ def _rows(layers):
   ]
 
 
-def several(found: Sequence[Run]) -> dict:
-  """Returns the template data of several runs: a comparison of their figures and curves."""
+def several(found: Sequence[Run], *, with_networks: bool = True) -> dict:
+  """Returns the template data of several runs: a comparison of their figures and curves.
+
+  Args:
+    found: the runs.
+    with_networks: whether the page compares their answers to the same image.
+  """
   labels, shared = _labels(found)
   measured = {metric.name for metric in metrics.evaluated()}
   curves = {
@@ -263,7 +302,7 @@ def several(found: Sequence[Run]) -> dict:
     'lead': f'in {shared}' if shared else ', '.join(labels),
     'summary': None,
     'differences': comparison.differences(found, labels),
-    'same_image': comparison.same_image(found, labels),
+    'same_image': comparison.same_image(found, labels) if with_networks else None,
     'figures': _compared(found, labels, with_folders=not shared),
     'commands': list(dict.fromkeys(record.command for record in found if record.command)),
     'try_it': None,
@@ -287,11 +326,11 @@ def _compared(found, labels, *, with_folders):
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
-    columns.append(key.replace('_', ' '))
+    columns.append(metrics.words(key))
     for row, record in zip(rows, found, strict=True):
       row.append(metrics.shown(key, record.summary.get(key)))
     if any(key in theirs for theirs in reported):
-      columns.append(f'reported {key.replace("_", " ")}')
+      columns.append(f'reported {metrics.words(key)}')
       for row, theirs in zip(rows, reported, strict=True):
         row.append(metrics.shown(key, theirs.get(key)))
   numbers = range(1, len(columns) + 2)
@@ -329,7 +368,7 @@ def _best(found, columns, keys):
     if known is None or len(set(numbers)) < 2:
       continue
     best = (max if known.higher_is_better else min)(numbers)
-    column = columns.index(key.replace('_', ' '))
+    column = columns.index(metrics.words(key))
     marked |= {(row, column): 'best' for row, value in enumerate(values) if value == best}
   return marked
 
@@ -353,7 +392,7 @@ def _lead(record):
     comparison = f' (reported: {metrics.shown(best, reported)})'
   return (
     f'{kind} on {named.short(config["data"]["name"])}: '
-    f'{best.replace("_", " ")} {metrics.shown(best, summary[best])}{comparison}, '
+    f'{metrics.words(best)} {metrics.shown(best, summary[best])}{comparison}, '
     f'{summary["parameters"]:,} parameters, seed {summary["seed"]}'
   )
 
@@ -370,7 +409,7 @@ def _figures(record):
     is_count = isinstance(theirs, int)
     examples = record.summary.get(f'{name.partition("_")[0]}_examples')
     row = [
-      name.replace('_', ' '),
+      metrics.words(name),
       f'{ours:,}' if is_count and ours is not None else metrics.shown(name, ours),
       f'{examples:,}' if examples else '–',
     ]

@@ -19,6 +19,8 @@ BESIDE = 650  # most pixels of the width of a picture that stands next to anothe
 KEPT = " !$'()*,-./:;=?@[]^_`{|}~&+"  # characters that a data URI may contain as they are
 FLAG = '⚑ '
 
+TESTED_BY = {'attributions': 'sanity', 'relevance': 'sanity_relevance'}  # picture → its check
+
 
 def of_result(record: Run, name: str, display: Display, facts: dict, part: str) -> dict | None:
   """Returns the picture of a result for the page template.
@@ -53,8 +55,8 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
     with results.errors_naming(record, found.name):
       text = found.read_text(encoding='utf-8')
       size = tuple(round(PIXELS[0] * side) for side in _points(text))
-    if name == 'attributions':
-      text, shown['reading'] = _flagged(record, text, display.reading)
+    if name in TESTED_BY:
+      text, shown['reading'] = _flagged(record, name, text, display.reading)
     shown['data'] = svg_uri(text)
   else:
     with results.errors_naming(record, found.name):
@@ -91,9 +93,9 @@ def _size_of_png(file):
   return struct.unpack('>II', start[16:24])
 
 
-def _flagged(record, svg, reading):
+def _flagged(record, analysis, svg, reading):
   """Marks the columns of the methods that the sanity check of the same step flags."""
-  facts, own = (results.of_analysis(record, name) for name in ('sanity', 'attributions'))
+  facts, own = (results.of_analysis(record, name) for name in (TESTED_BY[analysis], analysis))
   if facts.get('step') != own.get('step'):
     return svg, reading
   flagged = [name for name, found in facts.items() if _is_flagged(found)]

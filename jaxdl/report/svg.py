@@ -138,7 +138,7 @@ def _chart(metric, lines_of):
   heights = _ticks(low, high)
   texts, power = _texts(heights)
   return {
-    'metric': metric.replace('_', ' '),
+    'metric': metrics.words(metric),
     'lines': list(lines.values()),
     'data': data,
     'legend': {what: [lines[name] for name in names.values()] for what, names in legend.items()},

@@ -1,5 +1,7 @@
 """The section "Try it" of the page: the network of a run, examples, and how inputs are made."""
 
+import numpy as np
+
 from jaxdl.data import recorded
 from jaxdl.report import examples, network
 from jaxdl.runs.record import Run, task
@@ -81,9 +83,14 @@ def _precision(described):
   if described['difference'] is None:
     return f'{text}.'
   return (
-    f'{text}: on the examples, its outputs differ by at most {described["difference"]:.1g} from '
-    'those of the run.'
+    f'{text}: on the examples, its outputs differ by at most {_decimal(described["difference"])} '
+    'from those of the run.'
   )
+
+
+def _decimal(value):
+  """A number with one digit, without an exponent: 0.00007."""
+  return np.format_float_positional(value, precision=1, unique=False, fractional=False, trim='-')
 
 
 def _settings(config, kind, described):

@@ -70,6 +70,15 @@ class Metric:
     return self.title if unit in ('', self.title) else f'{self.title} ({unit})'
 
 
+ABBREVIATIONS = {
+  'rmse': 'RMSE',
+  'mae': 'MAE',
+  'mse': 'MSE',
+  'r2': 'R²',
+  'f1': 'F1',
+  'roc': 'ROC',
+  'auc': 'AUC',
+}
 METRICS = {
   metric.name: metric
   for metric in (
@@ -224,6 +233,11 @@ def find(key: str) -> Metric | None:
   """The metric of a key such as 'accuracy' or 'test_accuracy'; None for another key."""
   split, _, name = key.partition('_')
   return METRICS.get(name if split in SPLITS else key)
+
+
+def words(key: str) -> str:
+  """A key as words: 'test_rmse' → 'test RMSE'."""
+  return ' '.join(ABBREVIATIONS.get(part, part) for part in key.split('_'))
 
 
 def scaled(key: str, value: float) -> float:

@@ -36,7 +36,7 @@ class Watch:
   @property
   def words(self) -> str:
     """Its name in a sentence, such as 'validation accuracy'."""
-    return self.key.replace('_', ' ')
+    return metrics.words(self.key)
 
   @property
   def better(self) -> str:

@@ -95,7 +95,7 @@ def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
   SideOutputs().attempt(
     'figure.png',
     lambda: figures.save(
-      figures.learning_curves(found, choices, axes=axes, heading=name.replace('_', ' ')),
+      figures.learning_curves(found, choices, axes=axes, heading=metrics.words(name)),
       workdir / 'figure.png',
     ),
   )
@@ -139,7 +139,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     'run',
     'seeds',
     'parameters',
-    *(name.replace('_', ' ') for name in names),
+    *(metrics.words(name) for name in names),
     'reported',
     'seconds a run',
   ]

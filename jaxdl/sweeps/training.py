@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from jaxdl import lint
 from jaxdl.monitoring import evaluations, examples, samples
@@ -24,6 +26,7 @@ class Trainer:
     command: the command that trains the sweep.
     finished: members that were already finished.
     start_over: as in `loop.train`.
+    after_evaluation: as in `loop.Callbacks`, of every run.
     faults: folder of a member → why it failed.
     damaged: folder of a member → error message about its damaged checkpoints.
     printed: lines that were already printed, so that each is printed once.
@@ -33,6 +36,7 @@ class Trainer:
   command: str
   finished: list[Member]
   start_over: bool = False
+  after_evaluation: Callable[..., Any] = loop.nothing
   faults: dict[str, str] = dataclasses.field(default_factory=dict)
   damaged: dict[str, str] = dataclasses.field(default_factory=dict)
   printed: set[str] = dataclasses.field(default_factory=set)
@@ -86,6 +90,7 @@ class Trainer:
         at_start=functools.partial(self._write_start, member, experiment),
         at_evaluation=evaluations.over_time(experiment),
         at_end=evaluations.at_end(experiment),
+        after_evaluation=self.after_evaluation,
       )
       for member, experiment in chosen
     ]

@@ -135,7 +135,7 @@ class Parser(argparse.ArgumentParser):
     self.add_argument(
       '--trust_code',
       action='store_true',
-      help="execute the run's copy of its own code, if the original is missing; read it first",
+      help="execute the run's copy of its code, if the original is missing; read it first",
     )
 
   def add_data_places(self) -> None:
@@ -259,6 +259,23 @@ def print_quietly(found: Any, *, quiet: bool) -> None:
   """
   if quiet:
     print_result(found, as_json=True)
+
+
+def open_page(file: pathlib.Path) -> None:
+  """Opens a page in the browser; without one, prints the file to open.
+
+  Args:
+    file: the page.
+  """
+  import webbrowser
+
+  address = file.resolve().as_uri()
+  try:
+    opened = webbrowser.open_new_tab(address)
+  except (webbrowser.Error, OSError):
+    opened = False
+  if not opened:
+    print(f'jaxdl: there is no browser here: open {address} in one', file=sys.stderr)
 
 
 def check_folder(folder: str | os.PathLike) -> None:

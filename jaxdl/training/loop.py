@@ -24,8 +24,8 @@ from jaxdl.training.profiling import profiled
 from jaxdl.training.programs import Program
 
 
-def _nothing(*arguments):
-  pass
+def nothing(*arguments: Any) -> None:
+  """The callback that does nothing."""
 
 
 class DifferentStepsError(ValueError):
@@ -45,10 +45,10 @@ class Callbacks:
     at_end: (Writers, State) → None; called with the state of the best checkpoint.
   """
 
-  at_start: Callable[..., Any] = _nothing
-  at_evaluation: Callable[..., Any] = _nothing
-  at_end: Callable[..., Any] = _nothing
-  after_evaluation: Callable[..., Any] = _nothing
+  at_start: Callable[..., Any] = nothing
+  at_evaluation: Callable[..., Any] = nothing
+  at_end: Callable[..., Any] = nothing
+  after_evaluation: Callable[..., Any] = nothing
 
 
 @dataclasses.dataclass
@@ -98,10 +98,10 @@ def train(
   workdir: str | pathlib.Path,
   *,
   start_over: bool = False,
-  at_start: Callable[..., Any] = _nothing,
-  at_evaluation: Callable[..., Any] = _nothing,
-  at_end: Callable[..., Any] = _nothing,
-  after_evaluation: Callable[..., Any] = _nothing,
+  at_start: Callable[..., Any] = nothing,
+  at_evaluation: Callable[..., Any] = nothing,
+  at_end: Callable[..., Any] = nothing,
+  after_evaluation: Callable[..., Any] = nothing,
 ) -> dict[str, Any]:
   """Trains one experiment to its end; resumes from the last checkpoint if there is one.
 

@@ -1,6 +1,7 @@
 """Attribution analyses: the pixels on which a prediction depends."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -23,6 +24,10 @@ from jaxdl.views.view import (
 
 IMAGES = 6
 PLACES = 4  # fewest places on a side of the layer of Grad-CAM, if the network has such a layer
+SIDE = 64  # pixels of an image, above which slow methods are left out
+BACKGROUND = 1000  # images for expected gradients
+# slow methods, and one that is the product of two others
+UNTESTED = ('SmoothGrad', 'occlusion', 'guided Grad-CAM', 'expected gradients')
 THRESHOLD = 0.5  # rank correlation above which a method is flagged
 WHY = {  # kind of Subject → what is asked
   'classifier': 'the predicted class',
@@ -42,26 +47,69 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   The images are one from each of six classes, or the first ones. The output that is explained is
   the logit of the predicted class, that of the most probable label, or the first target.
   """
-  places, inputs, predicted, layer = _examples(subject, choice)
-  known = methods.of_images(layer, occlusion_of(subject.inputs))
-  found = {
-    name: method.function(subject.model, subject.variables, inputs, predicted)
+  layer = _examples(subject, choice).layer
+  note = f'occlusion covers with the mean colour, Grad-CAM shows {layer}'
+  yield _side_by_side(subject, choice, 'attributions', methods.FIRST, note)
+
+
+def relevance(subject: Subject, choice: Choice) -> Iterator[Result]:
+  """Applies the other methods to the same images.
+
+  A method that does not apply to the network is left out. So are the slow ones, if the images have
+  more than 64 pixels on a side.
+  """
+  _, inputs, _, layer = _examples(subject, choice)
+  large = max(inputs.shape[1:3]) > SIDE
+  known = methods_of(subject, layer)
+  names = [
+    name
     for name, method in known.items()
-  }
+    if name not in methods.FIRST and not (method.slow and large)
+  ]
+  note = f'CAM: class activation maps of {layer}; RISE masks with the mean colour'
+  yield _side_by_side(subject, choice, 'relevance', names, note)
+
+
+def methods_of(subject: Subject, layer: str) -> dict[str, methods.Method]:
+  """All methods for convolutional networks, with the range and a background of the images."""
+  channels = np.ones(subject.inputs.shape[-1])
+  axes = tuple(range(subject.inputs.ndim - 1))
+  low = np.minimum(subject.scaled(0 * channels), subject.inputs.min(axes))
+  high = np.maximum(subject.scaled(channels), subject.inputs.max(axes))
+  return methods.of_images(
+    layer,
+    occlusion_of(subject.inputs),
+    limits=(low, high),
+    background=subject.inputs[:BACKGROUND],
+  )
+
+
+def _side_by_side(subject, choice, result, names, note):
+  """The Result with the maps of some methods, one column each."""
+  places, inputs, predicted, layer = _examples(subject, choice)
+  known = methods_of(subject, layer)
+  found, left_out = {}, {}
+  for name in names:
+    try:
+      found[name] = known[name].function(subject.model, subject.variables, inputs, predicted)
+    except ValueError as error:
+      if name in methods.FIRST:
+        raise
+      left_out[name] = str(error)
   flat = {name: methods.without_channels(maps, known[name]) for name, maps in found.items()}
   rows = [
     [subject.images[place], *(maps[number] for maps in flat.values())]
     for number, place in enumerate(places)
   ]
   columns = ['image', *found]
-  signed = [name for name, method in known.items() if method.signed]
+  signed = [name for name in found if known[name].signed]
   labels = [_label(subject, *pair) for pair in zip(places, predicted, strict=True)]
   silent = {name: places[attribution.silent(maps)] for name, maps in found.items()}
   what = subject.kind if subject.kind in WHY else 'classifier'
   heading = (
     f'Why {WHY[what]}? Each map on its own scale, from dark to bright;\n'
     f'{", ".join(signed[:-1])} and {signed[-1]}: red is evidence for it, blue against it;\n'
-    f'occlusion covers with the mean colour, Grad-CAM shows {layer}'
+    f'{note}'
   )
   figure = figures.picture_rows(
     rows,
@@ -71,38 +119,49 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
     empty='nothing\npositive',
     heading=heading,
   )
-  yield Result(
-    'attributions',
-    figure,
-    {**found, 'images': places, 'targets': predicted},
-    {
-      'target': EXPLAINED[what],
-      'layer': layer,
-      'images': places,
-      'signed': signed,
-      'columns': columns,
-      'silent': silent,
-    },
-  )
+  facts = {
+    'target': EXPLAINED[what],
+    'layer': layer,
+    'images': places,
+    'signed': signed,
+    'columns': columns,
+    'silent': silent,
+  }
+  if left_out:
+    facts['left_out'] = left_out
+  return Result(result, figure, {**found, 'images': places, 'targets': predicted}, facts)
 
 
 def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
-  """Tests which maps hardly change when the weights are re-initialised."""
+  """Tests which maps hardly change when the weights are re-initialised.
+
+  One result is for the methods of `attributions`, one for those of `relevance`.
+  """
+  yield _tested(subject, choice, 'sanity', further=False)
+  yield _tested(subject, choice, 'sanity_relevance', further=True)
+
+
+def _tested(subject, choice, result, *, further):
+  """The Result of the sanity check of the first or of the further methods."""
   _, inputs, predicted, layer = _examples(subject, choice)
   lines, facts = {}, {}
-  for name, method in methods.of_images(layer, occlusion_of(subject.inputs)).items():
-    # skips slow methods, and one that is the product of two others
-    if name in ('SmoothGrad', 'occlusion', 'guided Grad-CAM'):
+  for name, method in methods_of(subject, layer).items():
+    if method.slow or name in UNTESTED or (name not in methods.FIRST) != further:
       continue
-    found = attribution.sanity(
-      method.function,
-      subject.model,
-      subject.variables,
-      inputs,
-      predicted,
-      threshold=THRESHOLD,
-      seed=choice.seed,
-    )
+    try:
+      found = attribution.sanity(
+        method.function,
+        subject.model,
+        subject.variables,
+        inputs,
+        predicted,
+        threshold=THRESHOLD,
+        seed=choice.seed,
+      )
+    except ValueError:
+      if not further:
+        raise
+      continue  # the method does not apply to the network
     mean = np.nanmean(found.correlations, 1)
     lines[f'{name} (flagged)' if found.flagged else name] = (np.arange(len(mean)), mean)
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
@@ -113,19 +172,34 @@ def sanity(subject: Subject, choice: Choice) -> Iterator[Result]:
     ylabel='rank correlation with the trained map',
     heading='Similarity of the maps when weights are re-initialised',
   )
-  yield Result(
-    'sanity', figure, {name: np.asarray(fact['correlation']) for name, fact in facts.items()}, facts
-  )
+  arrays = {name: np.asarray(fact['correlation']) for name, fact in facts.items()}
+  return Result(result, figure, arrays, facts)
+
+
+class Explained(NamedTuple):
+  """The images that are explained, and of what.
+
+  Attributes:
+    places: their indices.
+    inputs: of the network.
+    predicted: index of the output that is explained, for each image.
+    layer: layer of the class activation maps.
+  """
+
+  places: np.ndarray
+  inputs: np.ndarray
+  predicted: np.ndarray
+  layer: str
 
 
 @once
 def _examples(subject, choice):
-  """(places, inputs, explained outputs, layer) of the images that are explained.
+  """The images that are explained, and of what.
 
   They are the first image of each of the first classes; without classes, the first images.
   """
   names = layers_of(subject, 'Conv')
-  layer = chosen_layer(choice, names, _last_with_places(subject, names))
+  layer = chosen_layer(choice, names, last_with_places(subject, names))
   places = np.arange(min(IMAGES, len(subject.inputs)))
   if subject.kind == 'cnn':
     _, first = np.unique(subject.labels, return_index=True)
@@ -133,10 +207,11 @@ def _examples(subject, choice):
   inputs = subject.inputs[places]
   logits = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))(inputs)
   explained = np.asarray(logits).argmax(-1)
-  return places, inputs, 0 * explained if subject.kind == 'regressor' else explained, layer
+  explained = 0 * explained if subject.kind == 'regressor' else explained
+  return Explained(places, inputs, explained, layer)
 
 
-def _last_with_places(subject, names):
+def last_with_places(subject: Subject, names: list[str]) -> str:
   """The last convolution of at least PLACES × PLACES places, or else the one with the most.
 
   Grad-CAM of fewer places shows only in which quarter of the image the evidence is.
@@ -159,6 +234,12 @@ def _label(subject, place, explained):
   return f'{true}\n→ {subject.classes[explained]}'
 
 
+def _without(facts):
+  """Which methods were left out of a picture; '' if none."""
+  left_out = facts.get('left_out', {})
+  return f'Left out: {"; ".join(left_out.values())}' if left_out else ''
+
+
 VIEWS = {
   'attributions': View(
     'nine attributions side by side',
@@ -178,6 +259,25 @@ VIEWS = {
     uses=('layer',),
     slow_part='occlusion',
   ),
+  'relevance': View(
+    'nine further attributions side by side',
+    ('cnn', 'regressor', 'multi_label'),
+    relevance,
+    pictures=True,
+    section='Why these classes',
+    lacking=without_convolution,
+    displays={
+      'relevance': Display(
+        'Nine further attributions',
+        'LRP divides the logit among the pixels, DeepLIFT and expected gradients its difference '
+        'from other images; CAM and RISE show places',
+        entry='relevance',
+        note=_without,
+      )
+    },
+    uses=('layer',),
+    slow_part='RISE',
+  ),
   'sanity': View(
     'which attributions depend on what was learned',
     ('cnn', 'regressor', 'multi_label'),
@@ -191,7 +291,13 @@ VIEWS = {
         f'A good map falls to 0; flagged: it stays above {THRESHOLD} when all layers, or all but '
         'the first, are re-initialised',
         entry='sanity',
-      )
+      ),
+      'sanity_relevance': Display(
+        'Sanity check of the further attributions',
+        f'Flagged: it stays above {THRESHOLD}. LRP and the products with the image often do, '
+        'because they keep the outlines of the image',
+        entry='sanity',
+      ),
     },
     uses=('layer',),
   ),

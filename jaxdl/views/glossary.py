@@ -107,6 +107,31 @@ ENTRIES = {
     'Simonyan et al. 2014; Smilkov et al. 2017; Sundararajan et al. 2017; Selvaraju et al. '
     '2017; Zeiler & Fergus 2014',
   ),
+  'sequence_attribution': Entry(
+    'Attribution of steps and characters',
+    'A map of the rows, steps or characters on which one output depends, by several methods. '
+    'Saliency, SmoothGrad, gradient × input, integrated gradients and occlusion are as for '
+    'images; expected gradients are integrated gradients from real examples instead of one '
+    'baseline. LRP divides the output among the terms of each sum, from the last step back to '
+    'the first; a gate takes nothing. The completeness error is the difference between the sum '
+    'of a map and what it should sum to: the output minus that of the baseline, or for LRP the '
+    'output itself. The share of the first step is a known failure: in some networks, gradients '
+    'grow on their way back and end there. A step of zeros gets 0 from every method that '
+    'multiplies by the input.',
+    'Arras et al. 2017; Erion et al. 2021; Sundararajan et al. 2017',
+  ),
+  'relevance': Entry(
+    'Relevance',
+    'A map of the pixels on which one output depends, by nine further methods. LRP divides the '
+    'output among the units of each layer, from the last one down to the pixels: LRP-ε in '
+    'proportion to what each contributes, LRP composite with a rule for each kind of layer. '
+    'DeepLIFT divides the difference from a black image, expected gradients the mean difference '
+    'from other images. HiResCAM, LayerCAM, Score-CAM and Ablation-CAM weight the channels of a '
+    'convolution at each place, by their gradients, by the output for an image that they mask, or '
+    'by its fall without them. RISE compares the outputs of randomly masked images.',
+    'Bach et al. 2015; Montavon et al. 2019; Shrikumar et al. 2017; Erion et al. 2021; Draelos & '
+    'Carin 2020; Jiang et al. 2021; Wang et al. 2020; Desai & Ramaswamy 2020; Petsiuk et al. 2018',
+  ),
   'sanity': Entry(
     'Sanity check of attributions',
     'The weights are re-initialised from the last layer downward, and each map is compared with '
@@ -278,10 +303,67 @@ ENTRIES = {
     'The network continues a prompt, one character at a time, drawn by its probabilities. A low '
     'temperature favours the most probable characters: fewer errors, more repetition.',
   ),
+  'ablation': Entry(
+    'Ablation',
+    'A channel is set to 0 in all examples, and the loss and the accuracy of each class are '
+    'measured again. The change is an effect of the channel, whereas the selectivity of a channel '
+    'is only a correlation with a class. Several channels may carry the same information: each of '
+    'them can then be removed alone without a change. After batch normalisation, 0 may be an '
+    'unusual value; the file also has the ablation to the mean.',
+    'Morcos et al. 2018',
+  ),
+  'pruning': Entry(
+    'Pruning curve',
+    'The accuracy when more and more channels of a layer are set to 0, the least important first. '
+    'Importance is the increase of the loss without the channel, the norm of its weights, its mean '
+    'absolute output, or random. A ranking is useful if its curve is above the random ones. The '
+    'channels are ranked on one half of the examples and the accuracy is measured on the other.',
+    'Li et al. 2017',
+  ),
+  'influence': Entry(
+    'Influential training images',
+    'The training images whose gradients, at the kept checkpoints, point in the same direction as '
+    'that of a test image (helpful: a step on them lowers its loss) or in the opposite one '
+    '(harmful), by TracIn. It is a first-order estimate of what training on an image did, not of '
+    'a training without it. Images of the same class are usually helpful, similar images of '
+    'another class harmful.',
+    'Pruthi et al. 2020',
+  ),
+  'self_influence': Entry(
+    'Self-influence',
+    'How much a step on a training image lowers its own loss. It is high for images that the '
+    'network cannot explain by others: wrong labels, rare forms and damaged images. It is no proof '
+    'of a wrong label: compare the images with their labels.',
+    'Pruthi et al. 2020',
+  ),
+  'forgetting': Entry(
+    'Forgetting events',
+    'How often a training image was right at one kept checkpoint and wrong at the next. Images '
+    'that are never forgotten are easy; those that are often forgotten or never learned are '
+    'difficult or have wrong labels. Between checkpoints, events are not seen, so that the counts '
+    'are lower bounds.',
+    'Toneva et al. 2019',
+  ),
   'samples': Entry(
     'Training images',
     'The first training images as they are stored, before augmentation, with their labels. Look '
     'for wrong labels, wrong colours and rotated images before looking at any metric.',
+  ),
+  'faithfulness': Entry(
+    'Faithfulness of attributions',
+    'Attribution methods graded on correctly predicted examples whose evidence is not known. '
+    'Deletion and insertion AUC, pixel flipping and ROAD: how fast the class is lost or found '
+    'when places are removed or inserted in the order of the map. Infidelity and sensitivity-n: '
+    'whether the sums of a map predict these losses. Completeness error: whether a map sums to '
+    'the change of the logit. Max-sensitivity: how much a map changes under small noise. Input '
+    'invariance: whether it changes if inputs are shifted and the network shifts them back. '
+    'Random logit and randomised weights: similarity with the map of another class, and of random '
+    'weights; maps that multiply by the input share its zeros, which raises both. Sparseness: the '
+    'Gini index. A method that fails can be rejected; one that passes is not thereby right, '
+    'because removed places are unusual inputs. Only planted evidence (`jaxdl exam`) tells '
+    'whether a method finds the truth.',
+    'Petsiuk et al. 2018; Samek et al. 2017; Rong et al. 2022; Yeh et al. 2019; Ancona et al. '
+    '2018; Kindermans et al. 2019; Sixt et al. 2020; Adebayo et al. 2018',
   ),
   'layers': Entry(
     'Layer table',

@@ -51,6 +51,8 @@ class Subject:
     targets: [N, H, W, C] in 0..1, the target pictures of an autoencoder; otherwise None.
     available: number of examples in the split; `inputs` may have fewer.
     data_dir, folder: place of the data, as given to `read`; None for that of the training.
+    evidence: bool [N, H, W], the places that decide; of a text [N] int, how many characters before
+      each of the `labels` the one is that decides it, or 0. None if the data do not have it.
   """
 
   workdir: pathlib.Path
@@ -69,6 +71,7 @@ class Subject:
   available: int
   data_dir: str | pathlib.Path | None = None
   folder: str | pathlib.Path | None = None
+  evidence: Any = None
 
   def seen(self, values: Any) -> np.ndarray:
     """Converts network inputs or outputs […, C] to pictures in 0..1: unscales and clips them."""
@@ -202,6 +205,9 @@ def with_examples(
   for kept in ('images', 'targets'):
     if found[kept] is not None:
       found[kept] = subject.seen(found[kept])
+  evidence = data.evidence.get(name)
+  if evidence is not None:
+    evidence = evidence[1 : wanted + 1] if is_text else evidence[:wanted]
   return dataclasses.replace(
     subject,
     name=data.name,
@@ -210,6 +216,7 @@ def with_examples(
     available=available,
     data_dir=data_dir,
     folder=folder,
+    evidence=evidence,
     **found,
   )
 

@@ -1,4 +1,4 @@
-"""Compares attributions with Captum's, on convolutional networks with the same weights in PyTorch.
+"""Compares attributions with Captum's and Zennit's, on networks with the same weights in PyTorch.
 
     pip install '.[parity]'
     python -m launch.benchmarks.parity [--networks=cnn_mnist,cnn_cifar10]
@@ -29,6 +29,7 @@ from jaxdl.analysis import attribution, units
 from jaxdl.config import reading
 from jaxdl.models import layers
 from jaxdl.views import subject
+from launch.benchmarks import relevance_parity
 
 ROOT = pathlib.Path(__file__).parents[2]
 NETWORKS = {  # config → images [B, H, W, C]
@@ -52,6 +53,7 @@ GOALS = {  # largest difference as a share of the largest value, for random weig
   'occlusion': 1e-4,
   'integrated_gradients': 5e-4,
   'integrated_gradients, float64': 1e-7,
+  **relevance_parity.GOALS,
 }
 NO_GOAL_OF_RUNS = {'integrated_gradients'}  # Captum's own float32 and float64 differ as much
 IN_FLOAT32 = "Captum's float32 against its float64, integrated_gradients"  # no goal: a reference
@@ -102,6 +104,22 @@ def random_network(name, dtype=np.float32):
   return model, jax.tree_util.tree_map_with_path(draw, variables), images, labels
 
 
+def convolution(shape, layer):
+  """PyTorch's layers for a convolution; its own padding, where it is equal on both sides."""
+  kernel, strides = layers.pair(layer.kernel), layers.pair(layer.strides)
+  pads = [
+    ops.explicit_padding(shape[axis], kernel[axis], strides[axis], layer.padding) for axis in (0, 1)
+  ]
+  if all(before == after for before, after in pads):
+    return [
+      nn.Conv2d(shape[-1], layer.features, kernel, strides, tuple(before for before, _ in pads))
+    ]
+  return [
+    *padded(shape, kernel, strides, layer.padding, 0.0),
+    nn.Conv2d(shape[-1], layer.features, kernel, strides),
+  ]
+
+
 def padded(inputs_shape, window, strides, padding, fill):
   """PyTorch's layer for 'SAME', which may pad one pixel more at the end; none for 'VALID'."""
   rows, columns = (
@@ -121,12 +139,7 @@ def in_torch(model, variables, images):
   for name, build in model.named_layers():
     layer, given = build(), params.get(name)
     if isinstance(layer, layers.Conv):
-      parts += padded(
-        shape, layers.pair(layer.kernel), layers.pair(layer.strides), layer.padding, 0.0
-      )
-      parts.append(
-        nn.Conv2d(shape[-1], layer.features, layers.pair(layer.kernel), layers.pair(layer.strides))
-      )
+      parts += convolution(shape, layer)
       parts[-1].weight, parts[-1].bias = (
         tensor(given['kernel'].transpose(3, 2, 0, 1)),
         tensor(given['bias']),
@@ -231,9 +244,11 @@ def compare(network):
   in_float32 = captum_integrated(torch_model, images, labels, steps)
   with jax.enable_x64(True):
     given = network(np.float64)
-    torch_model, _ = in_torch(*given[:3])
+    torch_model, named = in_torch(*given[:3])
     yield 'integrated_gradients, float64', integrated(given, torch_model, steps)
     in_float64 = captum_integrated(torch_model, *given[2:], steps)
+    for method, ours, theirs in relevance_parity.compare(given, torch_model, named, layer):
+      yield method, float(np.abs(ours - theirs).max() / np.abs(theirs).max())
   yield IN_FLOAT32, difference(channels_last(in_float32), in_float64)
 
 
@@ -286,8 +301,13 @@ def main() -> int:
   print(f'|---|---:|{"---:|" * len(networks)}')
   for method, values in table.items():
     goal = f'{GOALS[method]:.0e}' if method in GOALS else ''
-    print(f'| {method} | {goal} | {" | ".join(f"{values[name]:.1e}" for name in networks)} |')
+    print(f'| {method} | {goal} | {" | ".join(_cell(values.get(name)) for name in networks)} |')
   return 0 if within else 1
+
+
+def _cell(value):
+  """A difference in the table; nothing for a method that was not compared."""
+  return '' if value is None else f'{value:.1e}'
 
 
 def _line(name, method, value, goal):

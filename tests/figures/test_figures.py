@@ -53,6 +53,31 @@ def test_figures_of_text_draw_characters_without_parsing_formulas():
   assert figures.pixels(figure).shape[-1] == 3
 
 
+def test_figures_of_text_rows_colour_each_row_on_its_own_scale():
+  rows = {'signed': np.array([1.0, -2.0]), 'plain': np.array([3.0, 4.0])}
+  blocks = [('first', 'a\n', rows), ('second', '$b', rows)]
+  figure = figures.text_rows(
+    blocks, signed=['signed'], notes={'plain': 'no sum'}, heading='heading'
+  )
+  shown = [artist.get_text() for artist in figure.axes[0].texts]
+  assert shown.count('no sum') == 1, 'the note is in the first block only'
+  assert {'first', 'second', 'signed', 'plain', 'a', '↵', '$', 'b'} <= set(shown)
+  colours = [tuple(patch.get_facecolor()[:3]) for patch in figure.axes[0].patches]
+  assert len(colours) == 8
+  assert colours[:4] == colours[4:], 'equal rows have equal colours'
+  (red, _, blue), (other_red, _, other_blue) = colours[:2]
+  assert red > blue, '1 of −2 is red'
+  assert other_blue > other_red, '−2 is blue'
+  assert colours[2] != colours[3], 'the scale of plain values begins at their minimum'
+
+
+def test_figures_of_maps_leave_missing_values_transparent():
+  gap = np.array([[1.0, np.nan, 2.0]])
+  figure = figures.picture_rows([[gap, gap]], ['signed', 'plain'], signed=(0,))
+  limits = [axis.get_images()[0].get_clim() for axis in figure.axes]
+  assert limits == [(-2, 2), (1, 2)]
+
+
 def test_figures_of_distributions_show_every_count():
   counts, edges = np.histogram([0.1, 0.2, 0.9], 4)
   figure = figures.distributions(
@@ -121,6 +146,10 @@ def test_figures_accept_empty_bins_and_classes():
     (lambda: figures.picture_rows([], ['a']), r'0 rows of \[\] pictures under 1 titles'),
     (lambda: figures.picture_rows([[MAP]], ['a', 'b']), r'1 rows of \[1\] pictures under 2 titles'),
     (lambda: figures.coloured_text('ab', [1.0], heading='', label=''), '2 characters and 1 values'),
+    (
+      lambda: figures.text_rows([('', 'ab', {'x': MAP[0]})], signed=(), notes={}, heading=''),
+      'give at least one text, and one value for each of its characters',
+    ),
     (lambda: figures.distributions({}, heading='', xlabel=''), 'there is no distribution to draw'),
     (
       lambda: figures.learning_curves({'a': {}}, {'a': ('a',)}, axes={}, heading=''),

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import zipfile
+from html import unescape
 
 import jax
 import numpy as np
@@ -21,6 +22,7 @@ from launch.reproduction import gallery
 GALLERY = ROOT / 'docs/gallery'
 FILES = sorted((GALLERY / 'runs').glob('*.zip'))
 MNIST = [file for file in FILES if file.stem.endswith('_mnist')]
+LIVING = sorted(GALLERY.glob('*.html'))
 FEW = 1000
 
 
@@ -73,8 +75,10 @@ def test_gallery_run_is_small_and_contains_no_private_or_licensed_data(file):
   assert file.stat().st_size < gallery.LARGEST
   with zipfile.ZipFile(file) as archive:
     name = json.loads(archive.read('config.json'))['data']['name']
+    arrays = ['examples.npz'] if licences.of(name).allows_copies else []
+    assert [inside for inside in archive.namelist() if inside.endswith('.npz')] == arrays
     for inside in archive.namelist():
-      assert not inside.endswith(('.png', '.npz', '.jpg'))
+      assert not inside.endswith(('.png', '.jpg'))
       content = archive.read(inside)
       for private in (b'/tmp/', b'/home/', b'/root/', b'/work/'):
         assert private not in content, inside
@@ -82,6 +86,19 @@ def test_gallery_run_is_small_and_contains_no_private_or_licensed_data(file):
   assert ('data:image/' in html) == licences.of(name).allows_copies
   assert f'| licence of the data | {licences.of(name).name} |' in card
   assert 'on 10,000 test examples.' in card, 'the recall of each class was not measured'
+
+
+@pytest.mark.parametrize('file', LIVING, ids=stem)
+def test_living_report_is_small_listed_and_has_nothing_private(file):
+  html = file.read_text()
+  assert file.stat().st_size < 5_000_000
+  assert 'id="network">{' in html
+  for private in ('/tmp/', '/home/', '/root/', '/work/'):
+    assert private not in html
+  name = re.search(r'"data":\s*\{[^}]*?"name":\s*"(\w+)"', unescape(html))[1]
+  assert licences.of(name).allows_copies
+  for page in (GALLERY / 'index.md', ROOT / 'docs/index.md'):
+    assert f'{file.name})' in page.read_text()
 
 
 def accuracy(file, count=None):

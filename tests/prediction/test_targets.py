@@ -142,6 +142,7 @@ def test_every_analysis_that_fits_is_made(trained, capsys):
     'statistics',
     'weights',
     'attributions',
+    'relevance',
     'sanity',
     'errors',
     'numpy',

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from report_helpers import finished_run
 
 from jaxdl.data import licences
 from jaxdl.report import card, page
@@ -40,24 +41,7 @@ def write_run(folder, *, classes=CLASSES, data='mnist', **summary):
       'checksums': {'train': 'c0ffee'},
     },
   }
-  found = {
-    'config': 'small',
-    'step': 8,
-    'steps': 12,
-    'test_loss': 0.25,
-    'test_accuracy': 0.875,
-    'test_examples': 16,
-    'parameters': 34,
-    'seed': 3,
-    'seconds': 61.0,
-    'device': '1 x cpu',
-    'data': 'bundled',
-    'versions': {'jax': '1.2'},
-    **summary,
-  }
-  (folder / 'analysis').mkdir(parents=True)
-  (folder / 'config.json').write_text(json.dumps(config))
-  (folder / 'summary.json').write_text(json.dumps(found))
+  finished_run(folder, config, **{'test_accuracy': 0.875, **summary})
   (folder / 'command.txt').write_text('python -m jaxdl.main --config=small\n')
   return folder
 

@@ -245,7 +245,7 @@ def test_same_image_goes_through_each_network(tab, tmp_path):
     "[...document.querySelectorAll('.probabilities tbody tr')][0].innerText.split(/\\s*\\t\\s*/)"
   )
   exponentials = np.exp(np.array([8, -8]) * 16 * 2 / 255)
-  expected = [f'{100 * value / (value + 2):.1f} %' for value in exponentials]
+  expected = [f'{100 * value / (value + 2):.1f}\u00a0%' for value in exponentials]
   wait(tab, row, ['cat', *expected])
   click(tab, '.disagree')
   wait(tab, "document.querySelector('.found').textContent", '2 of 3 images')

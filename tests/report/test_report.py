@@ -288,7 +288,7 @@ def test_curves_have_the_correct_scale():
     'mse is drawn although it equals the loss'
   )
   both = svg.charts({'run': {**squared, ('mse', 'train'): [(1, 1.9)]}})
-  assert [chart['metric'] for chart in both] == ['loss', 'mse'], 'mse differs'
+  assert [chart['metric'] for chart in both] == ['loss', 'MSE'], 'mse differs'
   # A single evaluation is drawn as a mark.
   (single,) = svg.charts({'run': {('loss', 'train'): [(4, 1.5)]}})
   assert single['lines'][0]['mark'] == svg.MARKS[0]
@@ -528,14 +528,17 @@ def test_pictures_follow_the_mode_of_the_page(run):
     sections.of_run(record.load(run))
 
 
-def test_attributions_mark_what_the_sanity_check_flags(run):
+@pytest.mark.parametrize(
+  ('drawn_by', 'checked_by'), [('attributions', 'sanity'), ('relevance', 'sanity_relevance')]
+)
+def test_attributions_mark_what_the_sanity_check_flags(run, drawn_by, checked_by):
   maps = [np.ones((4, 4, 1)), np.ones((4, 4)), np.zeros((4, 4))]
   columns = ['image', 'guided\nback-propagation', 'saliency']
   figure = figures.picture_rows([maps], columns, empty='nothing\npositive')
   for name, drawn, facts in (
-    ('attributions', figure, {}),
+    (drawn_by, figure, {}),
     (
-      'sanity',
+      checked_by,
       None,
       {'guided back-propagation': {'flagged': True}, 'saliency': {'flagged': False}},
     ),
@@ -547,7 +550,7 @@ def test_attributions_mark_what_the_sanity_check_flags(run):
     picture
     for section in sections.of_run(record.load(run))
     for picture in section['pictures']
-    if picture['name'] == 'attributions'
+    if picture['name'] == drawn_by
   )
   shown = urllib.parse.unquote(picture['data'])
   assert {'nothing', 'positive'} <= set(re.findall(r'<text[^>]*>([^<]+)</text>', shown))

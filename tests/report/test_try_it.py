@@ -13,7 +13,15 @@ import numpy as np
 import PIL.Image
 import pytest
 from helpers import ROOT, SMALL
-from try_helpers import canvas_pixels, probabilities, run_of, show_example, type_text, visit
+from try_helpers import (
+  canvas_pixels,
+  focus,
+  probabilities,
+  run_of,
+  show_example,
+  type_text,
+  visit,
+)
 
 import jaxdl
 from jaxdl import pack
@@ -223,16 +231,6 @@ def test_ten_drawn_digits_are_recognised(opened):
     live = opened.evaluate("document.querySelector('.headline').textContent")
     assert live.startswith(f'{digit}, ')
   assert opened.console == []
-
-
-def focus(tab, selector):
-  """Moves the focus to an element with the Tab key alone."""
-  tab.evaluate('document.activeElement.blur()')
-  for _ in range(120):
-    tab.press('Tab')
-    if tab.evaluate(f'document.activeElement.matches({json.dumps(selector)})'):
-      return
-  raise AssertionError(f'{selector} cannot be reached by Tab')
 
 
 def test_every_control_works_by_keyboard(opened):
@@ -453,10 +451,17 @@ AUTOENCODER = {
 }
 
 
-def test_codes_are_decoded_and_inputs_rotated(tab, tmp_path):
-  run, arrays = run_of(AUTOENCODER, tmp_path, count=12)
-  (tmp_path / 'report.html').write_text(page.render(page.one(run)))
-  opened = visit(tab, tmp_path / 'report.html')
+@pytest.fixture(scope='module')
+def autoencoder(tmp_path_factory):
+  """A run and the arrays of its examples."""
+  run, arrays = run_of(AUTOENCODER, tmp_path_factory.mktemp('autoencoder'), count=12)
+  (run.folder / 'report.html').write_text(page.render(page.one(run)))
+  return run, arrays
+
+
+def test_codes_are_decoded_and_inputs_rotated(autoencoder, tab):
+  run, arrays = autoencoder
+  opened = visit(tab, run.folder / 'report.html')
   show_example(opened, 3)
   image = np.float32(arrays['image'][3])
   np.testing.assert_array_equal(canvas_pixels(opened, '.seen-picture', 1), image)
@@ -484,3 +489,105 @@ def test_codes_are_decoded_and_inputs_rotated(tab, tmp_path):
 
 
 SLIDERS = "JSON.stringify([...document.querySelectorAll('.code-sliders input')].map(s => s.value))"
+
+
+VECTORS = dict(
+  seed=0,
+  task='classify',
+  train_for='1 steps',
+  log_every='1 steps',
+  evaluate_every='1 steps',
+  checkpoint_every='1 steps',
+  data=dict(name='arrays', batch_size=4),
+  model=dict(
+    name='cnn',
+    layers=(
+      dict(kind='dense', features=5),
+      dict(kind='dense', features='classes', activate=False, name='logits'),
+    ),
+  ),
+  optimizer=dict(name='adam', learning_rate=1e-3),
+)
+
+
+@pytest.fixture(scope='module')
+def vectors(tmp_path_factory):
+  """A run that classifies vectors of three numbers."""
+  draw = np.random.default_rng(0)
+  split = (np.float32(draw.normal(size=(8, 3))), np.arange(8) % 3)
+  data = {'train': split, 'validation': split, 'test': split}
+  run, _ = run_of(VECTORS, tmp_path_factory.mktemp('vectors'), count=5, data=data)
+  (run.folder / 'report.html').write_text(page.render(page.one(run)))
+  return run
+
+
+def test_controls_of_texts_work_by_keyboard(language_model, tab):
+  opened = visit(tab, language_model.folder / 'report.html')
+  focus(opened, '#try-text')
+  before = opened.evaluate("document.querySelector('#try-text').value")
+  opened.press('End', modifiers=2)
+  opened.press('a', text='a')
+  assert opened.evaluate("document.querySelector('#try-text').value") == f'{before}a'
+  focus(opened, '.bar')
+  opened.press('Enter')
+  assert len(opened.evaluate("document.querySelector('#try-text').value")) == len(before) + 2
+  focus(opened, '[data-set=temperature]')
+  opened.press('ArrowRight')
+  assert opened.evaluate("document.querySelector('output.temperature').textContent") == '0.85'
+  focus(opened, '[data-set=colour]')
+  opened.press('ArrowDown')
+  focus(opened, '[data-set=unit]')
+  opened.press('ArrowRight')
+  assert opened.evaluate("document.querySelector('output.unit').textContent") == '1'
+  for selector in ('[data-set=length]', '[data-set=layer]', '.read-text', '[data-do=write]'):
+    focus(opened, selector)
+  opened.press('Enter')
+  opened.wait_for('over 362 characters.')  # 160, two typed and 200 written
+  assert opened.console == []
+
+
+def test_controls_of_codes_work_by_keyboard(autoencoder, tab):
+  opened = visit(tab, autoencoder[0].folder / 'report.html')
+  opened.wait_until("document.querySelectorAll('.code-sliders input').length === 6")
+  before = canvas_pixels(opened, '.output-picture', 1)
+  focus(opened, '.code-sliders input')
+  opened.press('End')
+  assert (canvas_pixels(opened, '.output-picture', 1) != before).any()
+  focus(opened, '[data-do=code]')
+  opened.press('Enter')
+  np.testing.assert_array_equal(canvas_pixels(opened, '.output-picture', 1), before)
+  focus(opened, '[data-set=rotation]')
+  opened.press('ArrowRight')
+  assert opened.evaluate("document.querySelector('output.rotation').textContent") == '1°'
+  assert (canvas_pixels(opened, '.output-picture', 1) != before).any()
+  assert opened.console == []
+
+
+def test_vectors_are_typed_by_keyboard(vectors, tab):
+  opened = visit(tab, vectors.folder / 'report.html')
+  focus(opened, '[data-set=example]')
+  opened.press('ArrowUp')
+  assert opened.evaluate("document.querySelector('.fields-note').textContent").startswith('of the')
+  focus(opened, '.fields input')
+  opened.press('ArrowUp')
+  values = json.loads(
+    opened.evaluate(
+      "JSON.stringify([...document.querySelectorAll('.fields input')].map(one => one.value))"
+    )
+  )
+  inputs = np.float32([[float(value) for value in values]])
+  kept = vectors.config['dataset']
+  inputs = (inputs - np.float32(kept['mean'])) / np.float32(kept['deviation'])
+  expected = jax.nn.softmax(np.asarray(vectors.model.apply(vectors.variables, inputs))[0])
+  assert probabilities(opened) == pytest.approx(dict(enumerate(map(float, expected))), abs=1e-5)
+  assert opened.console == []
+
+
+@pytest.mark.parametrize('kind', ['folder', 'language_model', 'autoencoder', 'vectors'])
+def test_axe_finds_nothing_in_the_section(kind, tab, request):
+  run = request.getfixturevalue(kind)
+  run = run[0] if kind == 'autoencoder' else run
+  place = run.with_suffix('.results') if kind == 'folder' else run.folder
+  for width, scheme in ((1280, 'light'), (400, 'dark')):
+    opened = visit(tab, place / 'report.html', width=width, scheme=scheme)
+    assert opened.violations('section.try') == []

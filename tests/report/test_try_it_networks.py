@@ -1,14 +1,17 @@
 """Probabilities in the report page, for the networks of all configs, against jaxdl's own."""
 
 import json
+import sys
 
 import browser
 import jax
 import numpy as np
 import pytest
+from helpers import ROOT
 from training_helpers import CONFIGS
 from try_helpers import SHOWN, canvas_pixels, run_of, show_example, type_text, visit
 
+import jaxdl
 from jaxdl.data import recorded
 from jaxdl.report import examples, page
 
@@ -56,12 +59,13 @@ def outputs(run, inputs):
   return np.asarray(jax.jit(run.model.apply)(run.variables, inputs))
 
 
-def check_classes(tab, run, kept, tolerance):
+def check_classes(tab, run, kept, tolerance, places=None):
   inputs = recorded.image_inputs(run.config)(kept['image'])
   expected = np.asarray(jax.nn.softmax(outputs(run, inputs)))
   same = []
-  for index, ours in enumerate(expected):
-    theirs = show_example(tab, index)
+  places = range(len(expected)) if places is None else places
+  for index, ours in zip(places, expected, strict=True):
+    theirs = show_example(tab, int(index))
     theirs = np.array([theirs[place] for place in range(len(ours))])
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance)
     same.append(theirs.argmax() == ours.argmax())
@@ -96,3 +100,57 @@ def check_text(tab, run, characters, tolerance):
       assert probability == pytest.approx(ours[place], abs=tolerance)
     same.append(theirs[0][0] == ours.argmax())
   assert np.mean(same) >= SAME
+
+
+BUNDLED = (
+  'cnn_mnist',
+  'gru_mnist',
+  'lstm_mnist',
+  'quick_mnist',
+  'rnn_mnist',
+  'char_gru_shakespeare',
+)
+STEPS = '60 steps'
+SAME_TRAINED = 0.99  # share of equal classes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', BUNDLED)
+def test_probabilities_of_trained_networks(name, tab, tmp_path, monkeypatch):
+  """A short training; the page shows the probabilities of `predict` for real examples."""
+  monkeypatch.setattr(sys.modules[__name__], 'SAME', SAME_TRAINED)
+  config = jaxdl.read_config(name, reported=None, train_for=STEPS, evaluate_every=STEPS)
+  if name.startswith('char_'):  # the text in the package
+    splits = dict(train='train[:100000]', validation='validation[:5000]', test='test[:5000]')
+    config.data.update(name='shakespeare', source='bundled', splits=splits)
+  jaxdl.train(config, tmp_path / 'run')
+  run = jaxdl.load(tmp_path / 'run')
+  described = open_page(tab, run, tmp_path)
+  tolerance = EXACT + 2 * (described['difference'] or 0)
+  with np.load(tmp_path / 'run/examples.npz') as file:
+    kept = {key: file[key][:50] for key in file.files if key in ('image', 'label', 'index')}
+    if 'character' in file.files:
+      kept = {'character': file['character'].astype(np.int32)}
+  if 'character' in kept:
+    check_text(tab, run, kept['character'][:CHARACTERS], tolerance)
+  else:
+    check_classes(tab, run, kept, tolerance, kept['index'])
+  assert tab.console == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['gru_mnist', 'lstm_mnist', 'rnn_mnist'])
+def test_probabilities_of_the_gallery(name, tab, tmp_path):
+  """Fully trained networks; `run.predict` is the judge."""
+  run = jaxdl.load(ROOT / f'docs/gallery/runs/{name}.zip')
+  described = open_page(tab, run, tmp_path)
+  with np.load(run.folder / 'examples.npz') as file:
+    images, index = file['image'][:50], file['index'][:50]
+  for place, ours in zip(index, run.predict(images).probabilities, strict=True):
+    theirs = show_example(tab, int(place))
+    theirs = np.array([theirs[number] for number in range(len(ours))])
+    np.testing.assert_allclose(
+      theirs, ours, rtol=0, atol=EXACT + 2 * (described['difference'] or 0)
+    )
+    assert theirs.argmax() == ours.argmax()
+  assert tab.console == []

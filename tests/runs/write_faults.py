@@ -87,7 +87,8 @@ def _try(faults: Any, small: dict, workdir: pathlib.Path, kind: str, number: int
   try:
     loop.train(experiment.build(small, 'small'), workdir)
   except Exception as error:
-    failure = f'{type(error).__name__}: {error}'
+    kind_of_error = 'OSError' if isinstance(error, OSError) else type(error).__name__
+    failure = f'{kind_of_error}: {error}'
   return faults.faults_end(), failure
 
 

@@ -345,5 +345,5 @@ def test_watch_has_the_direction_of_its_metric():
   assert found.best == 'the highest validation top 5 accuracy'
   assert found.score({'loss': 0.5, 'top_5_accuracy': 0.9}) == -0.9
   assert found.figure(-0.9) == 0.9
-  assert watch.of({'watch': 'validation_f1'}).best == 'the highest validation f1'
+  assert watch.of({'watch': 'validation_f1'}).best == 'the highest validation F1'
   assert watch.of({'watch': 3}) == default

@@ -15,6 +15,7 @@ from jaxdl import sweep as sweep_command
 from jaxdl.config.reading import read_file
 from jaxdl.data.sets import mnist
 from jaxdl.devices import parallel
+from jaxdl.report import live, page
 from jaxdl.runs import checkpoint, files
 from jaxdl.sweeps import ensemble, grouping, members, table, training
 from jaxdl.terminal import command
@@ -62,6 +63,22 @@ def test_sweep_members_are_the_product_of_all_choices(sweep, tmp_path, small):
   )
   assert (fast.folder, fast.choices) == ('rnn_fast/seed0', {'cell': 'RNN', 'rate': 'fast'})
   assert found[-1].config['reported'] == {'source': None, 'test_accuracy': 0.9}
+
+
+@pytest.fixture
+def pages(monkeypatch):
+  """The pages of a sweep in the order in which they are written, at as many evaluations as fit."""
+  monkeypatch.setattr(live, 'SHARE', 1e9)
+  monkeypatch.setattr(live, 'SOONEST', 0)
+  written, write = [], page.write_sweep
+
+  def kept(*arguments):
+    file = write(*arguments)
+    written.append(file.read_text())
+    return file
+
+  monkeypatch.setattr(page, 'write_sweep', kept)
+  return written
 
 
 @pytest.mark.slow
@@ -215,10 +232,14 @@ def test_sweep_member_equals_a_separate_run(kind, in_turn, request, monkeypatch)
   assert max(jax.tree.leaves(spread)) > 1e-2, 'the members are two different runs'
 
 
-def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_path, capsys):
+def test_sweep_writes_runs_a_table_a_figure_and_a_page(
+  sweep, small, config_file, tmp_path, capsys, monkeypatch, pages
+):
   """The second call has nothing to train and gives the same figures. Each folder is an ordinary
   run.
   """
+  opened = []
+  monkeypatch.setattr('webbrowser.open_new_tab', lambda address: opened.append(address) or True)
   config_file({**small, 'model': {**small['model'], 'classes': 'classes'}}, 'base')
   sweep['axes'] = sweep['axes'][1:]
   file = config_file(sweep, 'sweep')
@@ -227,7 +248,13 @@ def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_p
     assert (
       command.run(
         sweep_command.main,
-        ['sweep', f'--config={file}', f'--workdir={tmp_path / "out"}', '--together=always'],
+        [
+          'sweep',
+          f'--config={file}',
+          f'--workdir={tmp_path / "out"}',
+          '--together=always',
+          '--open',
+        ],
       )
       == 0
     )
@@ -251,7 +278,7 @@ def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_p
   for line in (tmp_path / 'out').rglob('command.txt'):
     assert (
       line.read_text()
-      == f'python -m jaxdl.sweep --config={file} --workdir={tmp_path / "out"} --together=always\n'
+      == f'python -m jaxdl.sweep --config={file} --workdir={tmp_path / "out"} --together=always --open\n'
     )
   row = rows[0]
   summaries = [
@@ -267,6 +294,17 @@ def test_sweep_writes_runs_a_table_and_a_figure(sweep, small, config_file, tmp_p
   written = (tmp_path / 'out/table.md').read_text().splitlines()
   assert [line[:1] for line in written[:4]] == ['|'] * 4
   assert written[4:] == ['', 'Mean ± standard deviation over the seeds.']
+  assert opened == [(tmp_path / 'out/compare.html').as_uri()] * 2
+  first, *_, last = pages
+  assert 'training, 0 of 4 runs finished' in first
+  assert '<progress max="4" value="0"' in first
+  assert (
+    '<th scope="row">fast/seed0</th><td class="number">4</td><td class="number">8</td>' in first
+  )
+  assert 'class="same-image"' not in first
+  assert 'class="live"' not in last
+  assert '<h1>sweep: 4 of 4 runs</h1>' in last
+  assert 'class="same-image"' in last
   pytest.importorskip('tensorboard')
   from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
   from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data

@@ -5,6 +5,7 @@ import { certainty, chosen, isRight, maxima, strongest } from '../src/try/exampl
 import { drawn, encode, reader } from '../src/try/reading.js';
 import { prepared } from '../src/try/runner.js';
 import { arrange, channelAt, frame, moved, ofChannel } from '../src/try/tiles.js';
+import { unscaled } from '../src/try/vectors.js';
 import { filterOf } from '../src/try/weights.js';
 
 for (const [shape, ratio] of [
@@ -159,10 +160,10 @@ test('filters: of a convolution, of a dense layer as its maps, of a recurrent un
 
 test('numbers for people', () => {
   assert.deepEqual([0.987, 0.0001, 0.9999, 1].map(percent), [
-    '98.7 %',
-    '< 0.1 %',
-    '> 99.9 %',
-    '100.0 %',
+    '98.7\u00a0%',
+    '< 0.1\u00a0%',
+    '> 99.9\u00a0%',
+    '100.0\u00a0%',
   ]);
   assert.deepEqual([0.12345, 12.345, 1234, -2.5].map(number), ['0.123', '12.3', '1234', '−2.50']);
   assert.deepEqual([1.5, -0.25].map(signed), ['+1.50', '−0.250']);
@@ -178,4 +179,13 @@ test('pixels of data sets that are stored in 0..1 are divided by 255', () => {
     Math.fround(0.2),
     1,
   ]);
+});
+
+test('fields of vectors show no rounding errors of the standardisation', () => {
+  assert.deepEqual(
+    [unscaled(3.41719e-8, 0.499), unscaled(0.99999998, 0.499), unscaled(66.0000012, 13.1)],
+    [0, 1, 66],
+  );
+  assert.equal(unscaled(1.23456789e-7, 1e-8), 1.234568e-7);
+  assert.equal(unscaled(5, 0), 5);
 });

@@ -49,20 +49,16 @@ const rnn = {
 const lstm = {
   gates: 4,
   kept: ['input', 'forget', 'candidate', 'output', 'memory'],
-  step(sums, before, after, kept) {
+  step(sums, before, after, { input, forget, candidate, output, memory }) {
     const units = after.hidden.length;
     for (let unit = 0; unit < units; unit++) {
-      const input = sigmoid(sums[unit]);
-      const forget = sigmoid(sums[units + unit]);
-      const candidate = Math.tanh(sums[2 * units + unit]);
-      const output = sigmoid(sums[3 * units + unit]);
-      const memory = forget * before.memory[unit] + input * candidate;
-      after.memory[unit] = kept.memory[unit] = memory;
-      after.hidden[unit] = output * Math.tanh(memory);
-      kept.input[unit] = input;
-      kept.forget[unit] = forget;
-      kept.candidate[unit] = candidate;
-      kept.output[unit] = output;
+      input[unit] = sigmoid(sums[unit]);
+      forget[unit] = sigmoid(sums[units + unit]);
+      candidate[unit] = Math.tanh(sums[2 * units + unit]);
+      output[unit] = sigmoid(sums[3 * units + unit]);
+      memory[unit] = forget[unit] * before.memory[unit] + input[unit] * candidate[unit];
+      after.memory[unit] = memory[unit];
+      after.hidden[unit] = output[unit] * Math.tanh(memory[unit]);
     }
   },
   back(before, kept, ofHidden, ofMemory, ofSums, direct) {
@@ -86,19 +82,16 @@ const lstm = {
 const gru = {
   gates: 3,
   kept: ['update', 'reset', 'candidate', 'recurrent'],
-  step(sums, before, after, kept) {
+  step(sums, before, after, { update, reset, candidate, recurrent }) {
     const units = after.hidden.length;
     const ofHidden = 3 * units; // the sums of the hidden state follow those of the inputs
     for (let unit = 0; unit < units; unit++) {
-      const update = sigmoid(sums[unit] + sums[ofHidden + unit]);
-      const reset = sigmoid(sums[units + unit] + sums[ofHidden + units + unit]);
-      const recurrent = sums[ofHidden + 2 * units + unit];
-      const candidate = Math.tanh(sums[2 * units + unit] + reset * recurrent);
-      after.hidden[unit] = update * before.hidden[unit] + (1 - update) * candidate;
-      kept.update[unit] = update;
-      kept.reset[unit] = reset;
-      kept.candidate[unit] = candidate;
-      kept.recurrent[unit] = recurrent;
+      update[unit] = sigmoid(sums[unit] + sums[ofHidden + unit]);
+      reset[unit] = sigmoid(sums[units + unit] + sums[ofHidden + units + unit]);
+      recurrent[unit] = sums[ofHidden + 2 * units + unit];
+      candidate[unit] = Math.tanh(sums[2 * units + unit] + reset[unit] * recurrent[unit]);
+      after.hidden[unit] =
+        update[unit] * before.hidden[unit] + (1 - update[unit]) * candidate[unit];
     }
   },
   back(before, kept, ofHidden, _, ofSums, direct) {

@@ -1,5 +1,6 @@
 // The same image through the networks of several runs.
 import { load as loadNetwork } from '../engine/network.js';
+import { percent } from '../try/dom.js';
 import { decoded } from '../try/examples.js';
 import { prepared } from '../try/runner.js';
 import { channelsOf, data, Images } from './images.js';
@@ -127,7 +128,7 @@ function table(networks, found, classes, truth) {
       const best = probabilities[label] === Math.max(...probabilities);
       bar.className = 'bar';
       bar.style.setProperty('--share', probabilities[label].toFixed(4));
-      cell.append(bar, `${(100 * probabilities[label]).toFixed(1)} %`);
+      cell.append(bar, percent(probabilities[label]));
       cell.classList.toggle('best', best);
     }
   }

@@ -69,7 +69,7 @@ export function start() {
   if (!section) {
     return;
   }
-  const { every, step, steps, written } = section.dataset;
+  const { every, step, steps, reached, written } = section.dataset;
   const missed = missedAfter(before, written);
   const status = section.querySelector('[role=status]');
   const button = section.querySelector('.updates button');
@@ -86,7 +86,7 @@ export function start() {
     section.classList.add('stale');
     status.textContent =
       `No update since ${clock(Number(written))}, after ${missed} reloads: the training has stopped ` +
-      `or waits. It had reached step ${Number(step).toLocaleString('en')}.`;
+      `or waits. It had reached ${reached}.`;
     button.textContent = 'Try again';
     button.removeAttribute('aria-pressed');
     button.addEventListener('click', () => {
@@ -95,7 +95,7 @@ export function start() {
     });
     return;
   }
-  status.textContent = `Written at ${clock(Number(written))}; this page reloads itself while the run trains.`;
+  status.textContent = `Written at ${clock(Number(written))}; this page reloads itself during the training.`;
   keepReloading(button, reload, 1000 * secondsTo(Number(every), missed));
 }
 

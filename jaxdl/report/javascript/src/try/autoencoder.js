@@ -46,14 +46,8 @@ export function start(section, { description, run, examples, settings }) {
   });
   const inside = layers(find('.try-layers'), {
     run,
+    strip,
     current: () => state.inputs && { inputs: state.inputs, target: null },
-    get examples() {
-      return strip.images;
-    },
-    maxima: strip.maxima,
-    thumbnail: place => strip.thumbnail(place),
-    caption: place => strip.caption(place),
-    pick: place => strip.pick(place),
     targetName: () => '',
     effect,
     changed: tell,
@@ -90,7 +84,7 @@ export function start(section, { description, run, examples, settings }) {
     state.inputs = prepare(seen);
     const trace = run.trace(state.inputs);
     if (layer) state.code = Float32Array.from(trace.outputs.get(layer).data);
-    shown(trace.probabilities, 'of the input upright');
+    shown(trace.probabilities, rotation ? 'to the upright input' : 'to the input');
     showCode();
     inside.show();
   }
@@ -119,7 +113,7 @@ export function start(section, { description, run, examples, settings }) {
         state.code[i] = Number(slider.value);
         slider.title = number(state.code[i]);
         const trace = run.network.from(layer, state.code, run.trace(state.inputs));
-        shown(trace.probabilities, 'of the changed code');
+        shown(trace.probabilities, 'to the input, with the changed code');
       });
       sliders.push(slider);
       box.append(element('label', {}, element('span', { text: i + 1 }), slider));
@@ -146,7 +140,7 @@ export function start(section, { description, run, examples, settings }) {
 
   find('[data-do="code"]').addEventListener('click', encode);
   function turn() {
-    find('output.rotation').textContent = `${rotation.value}°`;
+    find('output.rotation').textContent = `${rotation.value.replace('-', '−')}°`;
     encode();
   }
   rotation?.addEventListener('input', () => {

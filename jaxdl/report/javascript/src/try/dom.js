@@ -49,9 +49,14 @@ export function whenIdle(run) {
 /** A percentage, such as '98.7 %'; '< 0.1 %' for small ones. */
 export function percent(share) {
   const value = 100 * share;
-  if (value > 0 && value < 0.05) return '< 0.1 %';
-  if (value < 100 && value > 99.95) return '> 99.9 %';
-  return `${value.toFixed(1)} %`;
+  if (value > 0 && value < 0.05) return '< 0.1\u00a0%';
+  if (value < 100 && value > 99.95) return '> 99.9\u00a0%';
+  return `${value.toFixed(1)}\u00a0%`;
+}
+
+/** A count with separators: 1,086. */
+export function counted(count) {
+  return count.toLocaleString('en');
 }
 
 /** A number of about three digits. */

@@ -48,14 +48,8 @@ export function start(section, { description, run, examples, settings }) {
   });
   const inside = layers(find('.try-layers'), {
     run,
+    strip,
     current: () => state.inputs && { inputs: state.inputs, target: target() },
-    get examples() {
-      return strip.images;
-    },
-    maxima: strip.maxima,
-    thumbnail: place => strip.thumbnail(place),
-    caption: place => strip.caption(place),
-    pick: place => strip.pick(place),
     targetName: place => classes[place],
     effect,
     changed: tell,

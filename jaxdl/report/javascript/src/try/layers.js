@@ -33,14 +33,13 @@ export function shownLayers(network, outputs) {
  *
  * @param {HTMLElement} root
  * @param options `run` (runner), `current()` → {inputs, target} or null (the
- *   target is null if no output is explained),
- *   `examples` ({count, pixels, shape}), `maxima` (layer → place → {values, places}),
- *   `thumbnail(place)`, `pick(place)`, `caption(place)`, `targetName(target)`, `changed()`, and
- *   `effect(trace, without, target)` → what setting a channel to zero changes, as a text.
+ *   target is null if no output is explained), `strip` (as returned by `exampleStrip`),
+ *   `targetName(target)`, `changed()`, and `effect(trace, without, target)` → what setting a
+ *   channel to zero changes, as a text.
  * @returns {{show(), state(), restore(), refreshStrongest()}}
  */
 export function layers(root, options) {
-  const { run } = options;
+  const { run, strip } = options;
   const slider = root.querySelector('.layer-slider');
   const title = root.querySelector('.layer-title');
   const ticks = root.querySelector('.layer-ticks');
@@ -229,28 +228,28 @@ export function layers(root, options) {
 
   function showStrongest() {
     const output = layer.outputShape;
-    const scores = options.maxima.get(layer.name) ?? [];
-    const values = Array.from({ length: options.examples?.count ?? 0 }, (_, place) =>
+    const count = strip.images?.count ?? 0;
+    const scores = strip.maxima.get(layer.name) ?? [];
+    const values = Array.from({ length: count }, (_, place) =>
       scores[place] ? scores[place].values[channel] : undefined,
     );
     const found = strongest(values, STRONGEST);
     const done = scores.reduce(sum => sum + 1, 0);
-    const count = options.examples?.count ?? 0;
     parts.strongestText.textContent = count
       ? `Strongest examples${done < count ? ` (of ${done} so far)` : ''}${output.length === 3 ? '; the frame marks the place' : ''}.`
       : '';
     parts.strongest.replaceChildren(
       ...found.map(([example, value]) => {
-        const thumb = options.thumbnail(example);
+        const thumb = strip.thumbnail(example);
         if (output.length === 3) spot(thumb, scores[example].places[channel], output);
         return element(
           'button',
           {
             type: 'button',
             class: 'example',
-            title: `${options.caption(example)}: ${number(value)}`,
-            'aria-label': `${options.caption(example)}: ${number(value)}`,
-            onclick: () => options.pick(example),
+            title: `${strip.caption(example)}: ${number(value)}`,
+            'aria-label': `${strip.caption(example)}: ${number(value)}`,
+            onclick: () => strip.pick(example),
           },
           thumb,
         );

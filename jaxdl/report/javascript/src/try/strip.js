@@ -1,6 +1,6 @@
 // The strip of examples: a row of small images, with filters.
 
-import { element } from './dom.js';
+import { counted, element } from './dom.js';
 import { chosen } from './examples.js';
 
 const SHOWN = 200; // images in the strip at a time
@@ -79,8 +79,8 @@ export function strip(root, { examples, classes, answers, pick, caption, labels 
     const found = chosen(answers, filter, ofClass, count);
     const next = found.slice(0, SHOWN);
     const done = answers.reduce(sum => sum + 1, 0);
-    const part = done < count ? ` (${done} of ${count} computed)` : '';
-    status.textContent = `${found.length} of ${count} ${examples.split} images${part}`;
+    const part = done < count ? ` (${counted(done)} so far)` : '';
+    status.textContent = `${counted(found.length)} of ${counted(count)} ${examples.split} images${part}`;
     if (next.length !== shown.length || next.some((place, i) => place !== shown[i])) {
       const focused = list.contains(document.activeElement)
         ? document.activeElement.dataset.place

@@ -4,6 +4,12 @@ import { element, number, percent } from './dom.js';
 import { best } from './examples.js';
 import { announce, connect, namesOf, voice } from './parts.js';
 
+/** A number without the rounding error of its standardisation: six digits of the deviation. */
+export function unscaled(value, deviation) {
+  const digits = 5 - Math.floor(Math.log10(deviation || 1));
+  return Number(value.toFixed(Math.min(Math.max(digits, 0), 20)));
+}
+
 /** Starts the section. */
 export function start(section, { description, run, examples, settings }) {
   const { task, input } = description;
@@ -47,8 +53,8 @@ export function start(section, { description, run, examples, settings }) {
     const values = examples.inputs[place];
     const at = (list, i) => list[list.length === 1 ? 0 : i] ?? 0;
     fields.forEach((field, i) => {
-      const value = values[i] * at(input.deviation, i) + at(input.mean, i);
-      field.value = Number(value.toPrecision(6));
+      const deviation = at(input.deviation, i);
+      field.value = unscaled(values[i] * deviation + at(input.mean, i), deviation);
     });
     label = examples.label?.[place];
     chosen.value = place;

@@ -1,0 +1,227 @@
+"""Every attribution method graded by every metric."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import numpy as np
+from jaxtyping import Bool, Float, Integer, Shaped
+
+from jaxdl.analysis import (
+  completeness,
+  faithfulness,
+  localisation,
+  methods,
+  removal,
+  sanity,
+  stability,
+)
+from jaxdl.analysis.methods import Method
+from jaxdl.analysis.units import AnyArray, Variables
+
+SUBSETS = 96  # windows of infidelity, and subsets of sensitivity-n
+SIZES = (0.05, 0.2, 0.5)  # of the subsets of sensitivity-n, as shares of the places
+REPEATED = 16  # inputs for metrics that apply a method several times
+SAMPLES = 4  # noisy copies of max-sensitivity
+
+
+# Model, variables, inputs and target: the first arguments of a method and of a metric.
+Network = tuple[nn.Module, Variables, np.ndarray, np.ndarray]
+
+
+class Metric(NamedTuple):
+  """A metric of attribution maps.
+
+  Attributes:
+    better: 1 if more is better, −1 if less is better, 0 for a property without a best value.
+    needs_truth: whether it compares the map with known evidence.
+    middle: whether the median is reported instead of the mean, for quotients with small divisors.
+  """
+
+  better: int
+  needs_truth: bool = False
+  middle: bool = False
+
+  def of(self, values: Float[np.ndarray, 'B']) -> float | None:
+    """The number that is reported for values of examples; None if none of them is defined."""
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    if not len(known):
+      return None
+    return float(np.median(known) if self.middle else known.mean())
+
+
+METRICS = {
+  'pointing game': Metric(1, needs_truth=True),
+  'relevance mass': Metric(1, needs_truth=True),
+  'relevance rank': Metric(1, needs_truth=True),
+  'deletion AUC': Metric(-1),
+  'insertion AUC': Metric(1),
+  'pixel flipping': Metric(1),
+  'ROAD': Metric(1),
+  'infidelity': Metric(-1),
+  'sensitivity-n': Metric(1),
+  'completeness error': Metric(-1, middle=True),
+  'max-sensitivity': Metric(-1),
+  'input invariance error': Metric(-1),
+  'random logit': Metric(-1),
+  'randomised weights': Metric(-1),
+  'sparseness': Metric(0),
+}
+
+
+class Graded(NamedTuple):
+  """Grades of attribution methods.
+
+  Attributes:
+    values: method → metric → the value of each example; metrics that do not apply are left out.
+    reasons: method → metric, or 'maps' → why it could not be computed.
+    seconds: method → duration of its maps, with compilation.
+  """
+
+  values: dict[str, dict[str, Float[np.ndarray, '...']]]
+  reasons: dict[str, dict[str, str]]
+  seconds: dict[str, float]
+
+
+def grade(
+  model: nn.Module,
+  variables: Variables,
+  inputs: Float[AnyArray, 'B ...'],
+  target: Integer[AnyArray, 'B'],
+  known: Mapping[str, Method],
+  *,
+  evidence: Bool[np.ndarray, 'B ...'] | None = None,
+  repeated: int = REPEATED,
+  seed: int = 0,
+  now: Callable[[str], Any] = lambda method: None,
+) -> Graded:
+  """Applies methods to inputs, and grades their maps by all metrics of `METRICS` that fit.
+
+  Args:
+    model: linen module.
+    variables: its variables.
+    inputs: images [B, H, W, C] or sequences [B, T, I], scaled as in training.
+    target: classes [B] int that are explained.
+    known: name → Method, such as `methods.of_images`.
+    evidence: [B, H, W] or [B, T], the places that decide; None without metrics of localisation.
+    repeated: number of inputs for the metrics that apply a method several times, which are left out
+      for slow methods.
+    seed: seed of all random draws.
+    now: called with the name of each method before it is applied.
+
+  Returns:
+    Graded.
+
+  Raises:
+    ValueError: inputs or a target that do not fit the model.
+  """
+  inputs, target = np.asarray(inputs), np.asarray(target)
+  subject = _Subject(model, variables, inputs, target, evidence, min(repeated, len(inputs)), seed)
+  removed = subject.removed()
+  values, reasons, seconds = {}, {}, {}
+  for name, method in known.items():
+    now(name)
+    began = time.perf_counter()
+    values[name], reasons[name] = {}, {}
+    try:
+      maps = method.function(model, variables, inputs, target)
+    except ValueError as error:  # the method does not know a layer of the network
+      reasons[name]['maps'] = str(error)
+      continue
+    seconds[name] = time.perf_counter() - began
+    flat = methods.without_channels(maps, method, axes=inputs.ndim - 1)
+    for metric, compute in _metrics(subject, method, flat, removed).items():
+      try:
+        values[name][metric] = compute()
+      except ValueError as error:
+        reasons[name][metric] = str(error)
+  return Graded(values, reasons, seconds)
+
+
+class _Subject(NamedTuple):
+  """What is graded, and how: the arguments of `grade`."""
+
+  model: nn.Module
+  variables: Variables
+  inputs: Float[np.ndarray, 'B ...']
+  target: Integer[np.ndarray, 'B']
+  evidence: Bool[np.ndarray, 'B ...'] | None
+  repeated: int
+  seed: int
+
+  @property
+  def network(self) -> Network:
+    """The first four arguments of a method or a metric."""
+    return self.model, self.variables, self.inputs, self.target
+
+  @property
+  def few(self) -> Network:
+    """`network` with few inputs."""
+    return self.model, self.variables, self.inputs[: self.repeated], self.target[: self.repeated]
+
+  def removed(self) -> dict[str, removal.Removed]:
+    """Drops of the score without windows and without random subsets, for all methods."""
+    places = self.inputs.shape[1:-1]
+    count = int(np.prod(places))
+    sizes = sorted({min(max(1, round(share * count)), count - 1) for share in SIZES})
+    chosen = {
+      'windows': removal.windows_of(places, SUBSETS, seed=self.seed),
+      'subsets': removal.subsets_of(count, sizes, SUBSETS // len(sizes), seed=self.seed),
+    }
+    return {name: removal.remove(*self.network, subsets) for name, subsets in chosen.items()}
+
+
+def _metrics(
+  subject: _Subject,
+  method: Method,
+  maps: Shaped[np.ndarray, 'B ...'],
+  removed: Mapping[str, removal.Removed],
+) -> dict[str, Callable[[], Float[np.ndarray, '...']]]:
+  """Metric → function that computes it, for the metrics that apply."""
+  network, seed, truth = subject.network, subject.seed, subject.evidence
+  found: dict[str, Callable] = {}
+  if truth is not None:
+    found |= {
+      'pointing game': lambda: localisation.pointing_game(maps, truth),
+      'relevance mass': lambda: localisation.relevance_mass(maps, truth),
+      'relevance rank': lambda: localisation.relevance_rank(maps, truth),
+    }
+  found |= {
+    'deletion AUC': lambda: faithfulness.deletion(*network, maps, seed=seed).area(),
+    'insertion AUC': lambda: faithfulness.insertion(*network, maps, seed=seed).area(),
+    'pixel flipping': lambda: faithfulness.pixel_flipping(*network, maps, seed=seed),
+    'infidelity': lambda: faithfulness.infidelity(maps, removed['windows']),
+    'sensitivity-n': lambda: faithfulness.sensitivity_n(maps, removed['subsets']),
+    'sparseness': lambda: localisation.gini(maps),
+  }
+  if subject.inputs.ndim == 4:
+    found['ROAD'] = lambda: faithfulness.road(*network, maps, seed=seed).gap()
+  if method.signed:
+    found['completeness error'] = lambda: faithfulness.completeness_error(
+      maps, _change(subject, method)
+    )
+  if not getattr(method, 'slow', False):
+    few = method.function, *subject.few
+    found |= {
+      'max-sensitivity': lambda: stability.max_sensitivity(*few, samples=SAMPLES, seed=seed),
+      'input invariance error': lambda: stability.input_invariance_error(*few),
+      'random logit': lambda: np.abs(stability.random_logit(*few, seed=seed)),
+      'randomised weights': lambda: _randomised(subject, method),
+    }
+  return found
+
+
+def _change(subject, method):
+  """Score of each input minus that of the method's baseline, by default an input of zeros."""
+  model, variables, inputs, target = subject.network
+  if method.baseline_score is not None:
+    return completeness.difference(method.baseline_score, model, variables, inputs, target)
+  everything = np.ones((1, int(np.prod(inputs.shape[1:-1]))), bool)
+  return removal.remove(model, variables, inputs, target, everything, fill=0.0).drops[:, 0]
+
+
+def _randomised(subject, method):
+  """Size of the rank correlation of each map with that of a network of random weights."""
+  return np.abs(sanity.sanity(method.function, *subject.few, seed=subject.seed).correlations[-1])

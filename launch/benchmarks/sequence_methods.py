@@ -1,0 +1,64 @@
+"""Time, completeness error and share of the first step of the attribution methods for sequences.
+
+    python -m launch.benchmarks.sequence_methods RUN [RUN …] [--images=1000]
+
+RUN is the folder of a run of a recurrent classifier, or a packed run. The times include the
+compilation. The explained class is the predicted one.
+"""
+
+import argparse
+import time
+import warnings
+
+import jax
+import numpy as np
+
+from jaxdl.analysis import completeness, methods, recurrent_lrp
+from jaxdl.views import subject
+
+BACKGROUND = 64
+
+
+def main() -> None:
+  """Prints a table for each run."""
+  parser = argparse.ArgumentParser(description='Measures the attribution methods for sequences.')
+  parser.add_argument('runs', nargs='+', metavar='RUN')
+  parser.add_argument('--images', type=int, default=1000)
+  chosen = parser.parse_args()
+  warnings.simplefilter('ignore')  # maps of zeros
+  for run in chosen.runs:
+    _measure(run, chosen.images)
+
+
+def _measure(run: str, images: int) -> None:
+  seen = subject.read(run, count=images)
+  model, variables, inputs = seen.model, seen.variables, seen.inputs
+  logits = np.asarray(jax.jit(model.apply)(variables, inputs))
+  predicted, first_filled = logits.argmax(-1), inputs.any(-1).argmax(1)
+  print(f'{run}: {len(inputs):,} examples of {inputs.shape[1]} steps')
+  print('| method | seconds | error | first step | first filled step |\n|---|---|---|---|---|')
+  for name, method in methods.of_sequences(model, inputs[:BACKGROUND]).items():
+    began = time.perf_counter()
+    maps = method.function(model, variables, inputs, predicted)
+    seconds = time.perf_counter() - began
+    flat = methods.without_channels(maps, method, axes=2)
+    first = completeness.first_step_share(flat).mean()
+    filled = completeness.first_step_share(flat, first_filled).mean()
+    error = '–'
+    if method.baseline_score is not None:
+      wanted = completeness.difference(method.baseline_score, model, variables, inputs, predicted)
+      missed = np.abs(completeness.totals(maps) - wanted).mean()
+      error = f'{100 * missed / np.abs(wanted).mean():,.2f} %'
+    print(
+      f'| {name} | {seconds:.1f} | {error} | {100 * first:.1f} % | {100 * filled:.1f} % |',
+      flush=True,
+    )
+  found = recurrent_lrp.recurrent_lrp(model, variables, inputs, predicted)
+  print(
+    f'LRP: mean score {np.abs(logits.max(-1)).mean():.2f}, biases '
+    f'{np.abs(found.biases).mean():.2f}, ε {np.abs(found.stabiliser).mean():.2f}'
+  )
+
+
+if __name__ == '__main__':
+  main()
