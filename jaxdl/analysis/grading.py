@@ -198,9 +198,11 @@ def _metrics(
   }
   if subject.inputs.ndim == 4:
     found['ROAD'] = lambda: faithfulness.road(*network, maps, seed=seed).gap()
-  if method.signed:
+  baseline_score = method.baseline_score
+  if baseline_score is not None:
+    model, variables, inputs, target = network
     found['completeness error'] = lambda: faithfulness.completeness_error(
-      maps, _change(subject, method)
+      maps, completeness.difference(baseline_score, model, variables, inputs, target)
     )
   if not getattr(method, 'slow', False):
     few = method.function, *subject.few
@@ -211,15 +213,6 @@ def _metrics(
       'randomised weights': lambda: _randomised(subject, method),
     }
   return found
-
-
-def _change(subject, method):
-  """Score of each input minus that of the method's baseline, by default an input of zeros."""
-  model, variables, inputs, target = subject.network
-  if method.baseline_score is not None:
-    return completeness.difference(method.baseline_score, model, variables, inputs, target)
-  everything = np.ones((1, int(np.prod(inputs.shape[1:-1]))), bool)
-  return removal.remove(model, variables, inputs, target, everything, fill=0.0).drops[:, 0]
 
 
 def _randomised(subject, method):

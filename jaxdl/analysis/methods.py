@@ -77,6 +77,10 @@ def of_images(
     others = images if background is None else background
     return attribution.expected_gradients(model, variables, images, target, others).maps
 
+  def of_background(model, variables, images, target):
+    others = images if background is None else background
+    return background_scores(model, variables, images, target, others)
+
   def of_layer(function):
     return _field('upsampled', functools.partial(function, layer=layer))
 
@@ -86,18 +90,20 @@ def of_images(
   rise = functools.partial(attribution.rise, fill=0.0 if fill is None else fill)
   return {
     'saliency': Method(attribution.saliency),
-    'gradient × input': Method(attribution.input_x_gradient, signed=True),
+    'gradient × input': Method(attribution.input_x_gradient, True, _of_zeros),
     'SmoothGrad': Method(attribution.smooth_grad),
     'guided back-propagation': Method(attribution.guided_backprop),
     'deconvnet': Method(attribution.deconvnet),
-    'integrated gradients': Method(_field('maps', attribution.integrated_gradients), signed=True),
+    'integrated gradients': Method(
+      _field('maps', attribution.integrated_gradients), True, _of_zeros
+    ),
     'Grad-CAM': Method(of_layer(attribution.grad_cam)),
     'guided Grad-CAM': Method(guided_grad_cam),
-    'occlusion': Method(occlusion, signed=True),
-    'LRP-ε': Method(_field('maps', attribution.lrp), signed=True),
-    'LRP composite': Method(lrp_composite, signed=True),
-    'DeepLIFT': Method(_field('maps', attribution.deep_lift), signed=True),
-    'expected gradients': Method(expected_gradients, signed=True),
+    'occlusion': Method(occlusion, True, _of_zeros),
+    'LRP-ε': Method(_field('maps', attribution.lrp), True, _zero),
+    'LRP composite': Method(lrp_composite, True, _zero),
+    'DeepLIFT': Method(_field('maps', attribution.deep_lift), True, _of_zeros),
+    'expected gradients': Method(expected_gradients, True, of_background),
     'HiResCAM': Method(of_layer(attribution.hires_cam)),
     'LayerCAM': Method(of_layer(attribution.layer_cam)),
     'Score-CAM': Method(of_layer(attribution.score_cam), slow=True),
@@ -191,6 +197,10 @@ def _with_mask(inputs, values, fixed):
   if not fixed:
     return filled
   return np.concatenate([filled[..., :-fixed], inputs[..., -fixed:]], axis=-1)
+
+
+def _of_zeros(model, variables, images, target):
+  return _scores(model, variables, np.zeros_like(images), target)
 
 
 def _zero(model, variables, inputs, target):

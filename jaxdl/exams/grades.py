@@ -12,7 +12,7 @@ from jaxdl.views import subject as subjects
 from jaxdl.views.faithfulness import explained
 
 NAME = 'exam.json'
-FORMAT = 1  # of the file; grades of another format are computed again
+FORMAT = 2  # of the file; grades of another format are computed again
 
 
 def graded(

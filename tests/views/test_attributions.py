@@ -51,7 +51,7 @@ def few_methods(subject, layer):
 
 
 def test_the_second_picture_has_the_other_methods(monkeypatch):
-  monkeypatch.setattr(attributions, '_methods', few_methods)
+  monkeypatch.setattr(attributions, 'methods_of', few_methods)
   seen = subject(CONV)
   (result,) = attributions.relevance(seen, Choice())
   assert result.facts['columns'] == ['image', 'LRP-ε', 'LayerCAM', 'RISE']
@@ -65,7 +65,7 @@ def test_the_second_picture_has_the_other_methods(monkeypatch):
 
 
 def test_a_method_without_a_rule_is_left_out_with_the_reason(monkeypatch):
-  monkeypatch.setattr(attributions, '_methods', few_methods)
+  monkeypatch.setattr(attributions, 'methods_of', few_methods)
   (result,) = attributions.relevance(subject(CONV, dict(kind='layer_norm')), Choice())
   assert result.facts['columns'] == ['image', 'LayerCAM', 'RISE']
   display = attributions.VIEWS['relevance'].displays['relevance']
@@ -75,14 +75,14 @@ def test_a_method_without_a_rule_is_left_out_with_the_reason(monkeypatch):
 
 
 def test_slow_methods_are_left_out_for_large_images(monkeypatch):
-  monkeypatch.setattr(attributions, '_methods', few_methods)
+  monkeypatch.setattr(attributions, 'methods_of', few_methods)
   large = subject(dict(kind='conv', features=2, kernel=3, strides=8), side=65)
   (result,) = attributions.relevance(large, Choice())
   assert result.facts['columns'] == ['image', 'LRP-ε', 'LayerCAM']
 
 
 def test_the_sanity_check_has_a_result_for_each_picture(monkeypatch):
-  monkeypatch.setattr(attributions, '_methods', few_methods)
+  monkeypatch.setattr(attributions, 'methods_of', few_methods)
   first, further = attributions.sanity(subject(CONV), Choice())
   assert (first.name, further.name) == ('sanity', 'sanity_relevance')
   assert set(first.facts) == {'saliency', 'gradient × input'}
@@ -95,7 +95,7 @@ def test_the_sanity_check_has_a_result_for_each_picture(monkeypatch):
 def test_pixels_outside_of_0_to_1_extend_the_range_of_the_composite():
   seen = subject(CONV)
   seen = dataclasses.replace(seen, inputs=seen.inputs * 3 - 1)
-  maps = attributions._methods(seen, 'conv1')['LRP composite'].function(
+  maps = attributions.methods_of(seen, 'conv1')['LRP composite'].function(
     seen.model, seen.variables, seen.inputs, seen.labels
   )
   low, high = min(0.0, seen.inputs.min()), max(1.0, seen.inputs.max())

@@ -37,7 +37,7 @@ def run(tmp_path):
 def test_methods_of_a_run_are_graded_without_known_evidence(run, monkeypatch, capsys):
   known = methods.of_images('conv1', {})
   few = {'gradient × input': known['gradient × input']}
-  monkeypatch.setattr(methods, 'of_images', lambda layer, occluded: few)
+  monkeypatch.setattr(methods, 'of_images', lambda layer, occluded, **more: few)
   monkeypatch.setattr(faithfulness, 'EXAMPLES', 6)
   code = command.run(analyze.main, ['analyze', str(run), '--only=faithfulness', '--quiet'])
   printed = capsys.readouterr()
