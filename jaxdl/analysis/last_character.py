@@ -87,7 +87,7 @@ def vectors(
 
 def differentiable(
   model: nn.Module, variables: Variables, inputs: Shaped[AnyArray, 'B T ...']
-) -> tuple[nn.Module, Shaped[AnyArray, 'B T I']]:
+) -> tuple[nn.Module, Shaped[AnyArray, 'B T ...']]:
   """The model and the inputs of which an attribution computes gradients.
 
   Args:
