@@ -159,6 +159,7 @@ def test_methods_of_characters_have_one_vector_for_each():
       assert found.shape == (3,)
 
 
+@pytest.mark.slow
 def test_maps_do_not_depend_on_the_other_examples():
   model, variables = build_network(
     dict(name='recurrent', cell='rnn', features=4, classes=3), rows()

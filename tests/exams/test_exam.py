@@ -74,6 +74,7 @@ def test_an_exam_writes_a_table_keeps_finished_seeds_and_is_repeatable(
   )
 
 
+@pytest.mark.slow
 def test_a_text_is_examined(tmp_path, capsys, monkeypatch):
   known = methods.of_sequences
 

@@ -17,6 +17,7 @@ def trainer():
   return leave_out.Trainer({**config, 'keep_every': '2 steps'})
 
 
+@pytest.mark.slow
 def test_training_without_leaving_out_has_the_bits_of_a_run(trainer, tmp_path):
   config = leave_out.config_of('cnn', 'sgd', examples=75, epochs=2, tests=20)
   loop.train(experiment.build(config, 'leave_out'), tmp_path)

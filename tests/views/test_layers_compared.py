@@ -121,6 +121,7 @@ def test_nearest_view_finds_a_training_example_itself(seen):
   assert found.facts['training_examples'] == 300
 
 
+@pytest.mark.slow
 def test_adversarial_view_changes_pixels_by_epsilon_at_most(seen, monkeypatch):
   monkeypatch.setattr(adversarial, 'STEPS', 3)
   found = made('adversarial', seen)
@@ -158,6 +159,7 @@ def test_concepts_view_reads_folders_of_images(seen, tmp_path):
   assert not by_name['any']['significant'].any()
 
 
+@pytest.mark.slow
 def test_maximised_view_exceeds_the_test_images(seen):
   found = made('maximised', seen)['maximised']
   assert found.facts['above_data'] == len(found.facts['channels']) > 0

@@ -72,6 +72,7 @@ def test_rows_are_shown_beside_the_image_with_both_figures():
   )
 
 
+@pytest.mark.slow
 def test_steps_without_an_image_are_shown_without_their_mask():
   inputs = random_rows(width=3)
   inputs[..., -1] = np.arange(4) < np.array([4, 2, 3, 4, 1])[:, None]
