@@ -12,8 +12,10 @@ from training_helpers import CONFIGS
 from try_helpers import SHOWN, canvas_pixels, run_of, show_example, type_text, visit
 
 import jaxdl
-from jaxdl.data import recorded
+from jaxdl.data import recorded, stand_ins
+from jaxdl.data.tfds_arrays import downloads
 from jaxdl.report import examples, page
+from jaxdl.training import experiment
 
 EXACT, CHARACTERS = 1e-4, 500
 SAME = 0.97  # share of equal classes; random networks have more near ties than trained ones
@@ -72,12 +74,13 @@ def check_classes(tab, run, kept, tolerance, places=None):
   assert np.mean(same) >= SAME
 
 
-def check_pixels(tab, run, kept, tolerance):
+def check_pixels(tab, run, kept, tolerance, places=None):
   """The canvas has 8 bits: a pixel may differ by one level more."""
   inputs = recorded.image_inputs(run.config)(kept['image'])
   expected = np.clip(outputs(run, inputs), 0, 1)
-  for index, ours in enumerate(expected):
-    show_example(tab, index)
+  places = range(len(expected)) if places is None else places
+  for index, ours in zip(places, expected, strict=True):
+    show_example(tab, int(index))
     theirs = canvas_pixels(tab, '.output-picture', ours.shape[-1]) / 255
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance + 0.5 / 255 + 1e-6)
 
@@ -102,39 +105,49 @@ def check_text(tab, run, characters, tolerance):
   assert np.mean(same) >= SAME
 
 
-BUNDLED = (
-  'cnn_mnist',
-  'gru_mnist',
-  'lstm_mnist',
-  'quick_mnist',
-  'rnn_mnist',
-  'char_gru_shakespeare',
-)
-STEPS = '60 steps'
+STEPS, EXAMPLES, CHARACTERS_READ = 20, 2000, 100_000
 SAME_TRAINED = 0.99  # share of equal classes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', BUNDLED)
-def test_probabilities_of_trained_networks(name, tab, tmp_path, monkeypatch):
-  """A short training; the page shows the probabilities of `predict` for real examples."""
-  monkeypatch.setattr(sys.modules[__name__], 'SAME', SAME_TRAINED)
-  config = jaxdl.read_config(name, reported=None, train_for=STEPS, evaluate_every=STEPS)
+def short(name):
+  """The config of a short training on few examples; skips the test if the data are not prepared."""
+  steps = f'{STEPS} steps'
+  config = jaxdl.read_config(name, reported=None, train_for=steps, evaluate_every=steps)
   if name.startswith('char_'):  # the text in the package
-    splits = dict(train='train[:100000]', validation='validation[:5000]', test='test[:5000]')
+    splits = dict(
+      train=f'train[:{CHARACTERS_READ}]', validation='validation[:5000]', test='test[:5000]'
+    )
     config.data.update(name='shakespeare', source='bundled', splits=splits)
-  jaxdl.train(config, tmp_path / 'run')
+    return config
+  if config.data.name == 'image_folder':
+    pytest.skip('photographs are compared with random weights')
+  config.data.splits = dict(
+    train=f'train[:{EXAMPLES}]', validation='train[-500:]', test=f'test[:{EXAMPLES}]'
+  )
+  with downloads(False):  # stands in for data that are not prepared
+    data = experiment.build(config, name).data
+  if data.origin == stand_ins.ABSENT:
+    pytest.skip(f'{config.data.name} is not prepared')
+  return config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [path.stem for path in CONFIGS])
+def test_probabilities_of_trained_networks(name, tab, tmp_path, monkeypatch):
+  """A short training; the page shows the probabilities of the network for real examples."""
+  monkeypatch.setattr(sys.modules[__name__], 'SAME', SAME_TRAINED)
+  jaxdl.train(short(name), tmp_path / 'run')
   run = jaxdl.load(tmp_path / 'run')
   described = open_page(tab, run, tmp_path)
   tolerance = EXACT + 2 * (described['difference'] or 0)
   with np.load(tmp_path / 'run/examples.npz') as file:
-    kept = {key: file[key][:50] for key in file.files if key in ('image', 'label', 'index')}
-    if 'character' in file.files:
-      kept = {'character': file['character'].astype(np.int32)}
+    kept = {key: file[key] for key in file.files}
   if 'character' in kept:
-    check_text(tab, run, kept['character'][:CHARACTERS], tolerance)
+    check_text(tab, run, kept['character'][:CHARACTERS].astype(np.int32), tolerance)
   else:
-    check_classes(tab, run, kept, tolerance, kept['index'])
+    kept = {key: kept[key][:50] for key in ('image', 'index')}
+    check = check_pixels if described['task']['name'] == 'reconstruct' else check_classes
+    check(tab, run, kept, tolerance, kept['index'])
   assert tab.console == []
 
 
