@@ -113,6 +113,7 @@ def short(name):
   """The config of a short training on few examples; skips the test if the data are not prepared."""
   steps = f'{STEPS} steps'
   config = jaxdl.read_config(name, reported=None, train_for=steps, evaluate_every=steps)
+  config.schedule = dict(name='constant')  # others are longer than the training
   if name.startswith('char_'):  # the text in the package
     splits = dict(
       train=f'train[:{CHARACTERS_READ}]', validation='validation[:5000]', test='test[:5000]'
