@@ -19,7 +19,6 @@ from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
 from jaxdl.monitoring import side_outputs
 from jaxdl.report import live, page
-from jaxdl.runs import record
 from jaxdl.sweeps import grouping, members, table
 from jaxdl.sweeps.training import Trainer
 from jaxdl.terminal import command
@@ -82,9 +81,7 @@ def main(arguments: list[str]) -> int:
   workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
   found = members.read(configured, path)
   parallel.use_cpu_devices([member.config for member in found])
-  waiting = [
-    member for member in found if record.finished(workdir / member.folder, member.config) is None
-  ]
+  waiting = members.unfinished(found, workdir)
   with downloads(not values.describe):
     groups = grouping.grouped(waiting, together=values.together)
   ended = len(found) - len(waiting)

@@ -202,7 +202,7 @@ def interventions(
   parts = np.concatenate([keep, padding]).reshape(-1, size, shape[-1])
 
   def run(inputs, labels):
-    output = _output(fixed, layer, variables, inputs)
+    output = units.compiled_outputs(fixed, (layer,), variables, inputs)[layer]
     given = (fixed, layer, variables, inputs, output, labels)
     found = jax.device_get([_intervened(*given, part, fill) for part in parts])
     losses, predicted = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -211,11 +211,6 @@ def interventions(
   found = [part for _, part in batches.in_batches(run, inputs, labels, batch_size=batch_size)]
   losses, predicted = (np.concatenate(part).T[: len(keep)] for part in zip(*found, strict=True))
   return Outcomes(losses, predicted)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _output(fixed, layer, variables, inputs):
-  return units.outputs(fixed.model, variables, inputs, [layer])[1][layer]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

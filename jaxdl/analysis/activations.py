@@ -44,8 +44,7 @@ def activations(
   known = units.check_layers(model, variables, images, layers or ())
   wanted = [name for name in known if layers is None or name in layers]
   found = {name: np.empty((len(images), *known[name]), np.float32) for name in wanted}
-  compiled = jax.jit(lambda variables, images: units.outputs(model, variables, images, wanted)[1])
-  function = functools.partial(compiled, variables)
+  function = functools.partial(units.compiled_outputs, units.Fixed(model), tuple(wanted), variables)
   for where, part in batches.in_batches(function, np.asarray(images), batch_size=batch_size):
     for name in wanted:
       found[name][where] = part[name]

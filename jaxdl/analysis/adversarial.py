@@ -2,16 +2,16 @@
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+import optax
 from jaxtyping import Bool, Float, Float32, Integer
 
-from jaxdl.analysis import batches
+from jaxdl.analysis import batches, units
 from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Number, Variables
 
 OVERSHOOT = 2.5  # sum of the steps of PGD, in units of ε
@@ -111,7 +111,7 @@ def _attacked(model, variables, inputs, labels, epsilon, bounds, *, steps, seed)
   )
   keys = np.zeros((len(inputs), 2), np.uint32)
   if seed is not None:
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(inputs)))
+    keys = units.keys_of(jax.random.PRNGKey(seed), len(inputs))
   parts = [part for _, part in batches.in_batches(run, inputs, labels, np.asarray(keys))]
   return np.concatenate(parts)
 
@@ -123,7 +123,8 @@ def _steps(fixed, steps, from_noise, variables, bounds, epsilon, inputs, labels,
   least, greatest = jnp.maximum(inputs - radius, low), jnp.minimum(inputs + radius, high)
 
   def losses(images):
-    return cross_entropy(cast(Array, fixed.model.apply(variables, images)), labels)
+    logits = fixed.model.apply(variables, images)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
   step = radius * (OVERSHOOT / steps if from_noise else 1.0)
   gradient = jax.grad(lambda images: losses(images).sum())
@@ -143,13 +144,8 @@ def _steps(fixed, steps, from_noise, variables, bounds, epsilon, inputs, labels,
     better = (found > most).reshape(-1, *(1,) * (images.ndim - 1))
     return (images, jnp.where(better, images, best), jnp.maximum(found, most)), None
 
-  begun = (images, inputs, losses(inputs))
-  return jax.lax.scan(ascend, begun, length=steps)[0][1]
-
-
-def cross_entropy(logits: Float[Array, 'B C'], labels: Integer[AnyArray, 'B']) -> Float[Array, 'B']:
-  """Cross-entropy of each example, in nats."""
-  return jax.nn.logsumexp(logits, -1) - jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
+  start = (images, inputs, losses(inputs))
+  return jax.lax.scan(ascend, start, length=steps)[0][1]
 
 
 class Robustness(NamedTuple):

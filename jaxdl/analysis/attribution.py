@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.analysis import units
 from jaxdl.analysis.class_activation import ablation_cam, hires_cam, layer_cam, score_cam
 from jaxdl.analysis.deep_lift import DeepLift, deep_lift
 from jaxdl.analysis.expected_gradients import Expected, expected_gradients
@@ -145,7 +146,7 @@ def smooth_grad(
       f'samples={samples} and noise={noise}: use at least one sample and noise of 0 or more'
     )
   images = check(model, variables, images, target)
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(images)))
+  keys = units.keys_of(jax.random.PRNGKey(seed), len(images))
   maps = batched(
     _smooth,
     model,

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.grad_cam import GradCAM, check_places
-from jaxdl.analysis.gradients import batched, say_silent, score_from
+from jaxdl.analysis.grad_cam import GradCAM, class_activation, resized, slope
+from jaxdl.analysis.gradients import score_from
 from jaxdl.analysis.units import BATCH, AnyArray, Target, Variables
 
 
@@ -36,17 +36,15 @@ def hires_cam(
 
   Source: Draelos & Carin 2020, Use HiResCAM instead of Grad-CAM, section 3.
   """
-  images = check_places(model, variables, images, target, layer)
-  maps, upsampled = batched(
-    _hires, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu
+  return class_activation(
+    _hires, model, variables, images, target, layer, batch_size=batch_size, relu=relu
   )
-  return GradCAM(say_silent(maps, target), upsampled)
 
 
 def _hires(model, variables, images, target, *, layer, relu):
-  outputs, slope = _slope(model, variables, images, target, layer)
-  maps = (slope * outputs).sum(-1)
-  return _enlarged(nn.relu(maps) if relu else maps, images)
+  outputs, gradient = slope(model, variables, images, target, layer)
+  maps = (gradient * outputs).sum(-1)
+  return nn.relu(maps) if relu else maps
 
 
 def layer_cam(
@@ -66,16 +64,14 @@ def layer_cam(
 
   Source: Jiang et al. 2021, LayerCAM, section III-B.
   """
-  images = check_places(model, variables, images, target, layer)
-  maps, upsampled = batched(
-    _layer_cam, model, variables, images, target, batch_size=batch_size, layer=layer
+  return class_activation(
+    _layer_cam, model, variables, images, target, layer, batch_size=batch_size
   )
-  return GradCAM(say_silent(maps, target), upsampled)
 
 
 def _layer_cam(model, variables, images, target, *, layer):
-  outputs, slope = _slope(model, variables, images, target, layer)
-  return _enlarged(nn.relu((nn.relu(slope) * outputs).sum(-1)), images)
+  outputs, gradient = slope(model, variables, images, target, layer)
+  return nn.relu((nn.relu(gradient) * outputs).sum(-1))
 
 
 def score_cam(
@@ -97,11 +93,9 @@ def score_cam(
 
   Source: Wang et al. 2020, Score-CAM: score-weighted visual explanations, algorithm 1.
   """
-  images = check_places(model, variables, images, target, layer)
-  maps, upsampled = batched(
-    _score_cam, model, variables, images, target, batch_size=batch_size, layer=layer
+  return class_activation(
+    _score_cam, model, variables, images, target, layer, batch_size=batch_size
   )
-  return GradCAM(say_silent(maps, target), upsampled)
 
 
 def _score_cam(model, variables, images, target, *, layer):
@@ -109,7 +103,7 @@ def _score_cam(model, variables, images, target, *, layer):
   blank = units.scores(model, variables, jnp.zeros_like(images), target)
 
   def increase(channel):
-    mask = _resized(outputs[..., channel], images)
+    mask = resized(outputs[..., channel], images)
     low, high = mask.min((1, 2), keepdims=True), mask.max((1, 2), keepdims=True)
     span = jnp.where(high > low, high - low, 1)
     mask = jnp.where(high > low, (mask - low) / span, 1)[..., None]
@@ -117,7 +111,7 @@ def _score_cam(model, variables, images, target, *, layer):
 
   weights = _of_channels(increase, outputs)  # [F, B]
   weights = jax.nn.softmax(weights, axis=0).T[:, None, None]
-  return _enlarged(nn.relu((weights * outputs).sum(-1)), images)
+  return nn.relu((weights * outputs).sum(-1))
 
 
 def ablation_cam(
@@ -140,11 +134,9 @@ def ablation_cam(
   Source: Desai & Ramaswamy 2020, Ablation-CAM: visual explanations for deep convolutional network
   via gradient-free localization, section 3.
   """
-  images = check_places(model, variables, images, target, layer)
-  maps, upsampled = batched(
-    _ablation_cam, model, variables, images, target, batch_size=batch_size, layer=layer
+  return class_activation(
+    _ablation_cam, model, variables, images, target, layer, batch_size=batch_size
   )
-  return GradCAM(say_silent(maps, target), upsampled)
 
 
 def _ablation_cam(model, variables, images, target, *, layer):
@@ -158,17 +150,7 @@ def _ablation_cam(model, variables, images, target, *, layer):
 
   weights = _of_channels(drop, outputs)  # [F, B]
   weights = weights / jnp.where(before == 0, 1, jnp.abs(before))
-  return _enlarged(nn.relu((weights.T[:, None, None] * outputs).sum(-1)), images)
-
-
-def _slope(model, variables, images, target, layer):
-  """(output of the layer [B, h, w, F], gradient of the score with respect to it)."""
-  outputs = units.outputs(model, variables, images, [layer])[1][layer]
-
-  def score(outputs):
-    return score_from(model, variables, images, target, layer, outputs).sum()
-
-  return outputs, jax.grad(score)(outputs)
+  return nn.relu((weights.T[:, None, None] * outputs).sum(-1))
 
 
 def _of_channels(
@@ -176,11 +158,3 @@ def _of_channels(
 ) -> Float[jax.Array, 'F B']:
   """A function of each channel's number, one after another, so that memory is that of one."""
   return jax.lax.map(function, jnp.arange(outputs.shape[-1]))
-
-
-def _resized(maps, images):
-  return jax.image.resize(maps, images.shape[:3], 'bilinear')
-
-
-def _enlarged(maps, images):
-  return maps, _resized(maps, images)

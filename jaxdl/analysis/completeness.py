@@ -1,4 +1,4 @@
-"""Figures of attribution maps of sequences: completeness, and the share of the first step."""
+"""Figures of attribution maps: completeness, and the share of the first step of a sequence."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def difference(
   baseline_score: Any,
   model: nn.Module,
   variables: Variables,
-  inputs: Shaped[AnyArray, 'B T ...'],
+  inputs: Shaped[AnyArray, 'B ...'],
   target: Target,
 ) -> Float64[np.ndarray, 'B']:
   """Score of each input minus the score of a method's baseline: what a complete map sums to.
 
   Args:
-    baseline_score: `Method.baseline_score` of a method of `methods.of_sequences`.
+    baseline_score: `Method.baseline_score` of a method of `methods`.
     model: as for the method.
     variables: its variables.
     inputs: as for the method.
@@ -44,9 +44,9 @@ def difference(
 def background_scores(
   model: nn.Module,
   variables: Variables,
-  inputs: Shaped[AnyArray, 'B T I'],
+  inputs: Shaped[AnyArray, 'B ...'],
   target: Target,
-  background: Shaped[AnyArray, 'N T I'],
+  background: Shaped[AnyArray, 'N ...'],
   *,
   fixed_channels: int = 0,
 ) -> Float64[np.ndarray, 'B']:
@@ -55,7 +55,7 @@ def background_scores(
   Args:
     model: linen module.
     variables: its variables.
-    inputs: [B, T, I] floating point.
+    inputs: [B, H, W, C] or [B, T, I] floating point.
     target: as for `attribution.expected_gradients`.
     background: as for `attribution.expected_gradients`.
     fixed_channels: as for `attribution.expected_gradients`.

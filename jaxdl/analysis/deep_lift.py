@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float, Float64, Shaped
 
 from jaxdl.analysis import canonical, units
-from jaxdl.analysis.gradients import batched, check, say_silent
+from jaxdl.analysis.gradients import baselines_of, batched, check, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
 SMALL = 1e-6  # difference of an activation's input below which its gradient is used
@@ -69,13 +69,7 @@ def deep_lift(
   """
   images = check(model, variables, images, target)
   canonical.nodes_until(model, target, 'DeepLIFT')
-  try:
-    baselines = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
-  except ValueError:
-    raise ValueError(
-      f'baseline of shape {np.shape(baseline)} does not fit images of shape {images.shape}: give a '
-      'number, one a channel, or an image'
-    ) from None
+  baselines = baselines_of(baseline, images)
   maps, change = batched(_lift, model, variables, images, target, baselines, batch_size=batch_size)
   total = maps.reshape(len(maps), -1).sum(1, dtype=np.float64)
   return DeepLift(say_silent(maps, target), total - change)

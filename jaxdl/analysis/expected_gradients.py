@@ -75,7 +75,7 @@ def expected_gradients(
     )
   if samples < 1:
     raise ValueError(f'samples={samples} is not a number of samples: use at least 1')
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(len(images)))
+  keys = units.keys_of(jax.random.PRNGKey(seed), len(images))
   compiled = program(
     _expect, model, variables, target, samples=samples, fixed_channels=fixed_channels
   )

@@ -12,7 +12,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, Float64
 
-from jaxdl.analysis import gradients, imputation, removal
+from jaxdl.analysis import completeness, gradients, imputation, removal
 from jaxdl.analysis.removal import Curve, Removed
 from jaxdl.analysis.units import AnyArray, ArrayLike, Number, Target, Variables
 
@@ -276,7 +276,7 @@ def completeness_error(
   Source: Sundararajan et al. 2017, Axiomatic attribution for deep networks, proposition 1.
   """
   change = np.asarray(change, np.float64)
-  total = np.asarray(maps, np.float64).reshape(len(maps), -1).sum(1)
+  total = completeness.totals(maps)
   size = np.abs(change)
   return np.divide(np.abs(total - change), size, out=np.full(len(size), np.nan), where=size > 0)
 

@@ -1,10 +1,12 @@
 """Grad-CAM: where in a layer's map the evidence for a class is."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
+from jax import Array
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
@@ -61,11 +63,74 @@ def grad_cam(
 
   Source: Selvaraju et al. 2017, Grad-CAM, section 3.
   """
+  return class_activation(
+    _cam, model, variables, images, target, layer, batch_size=batch_size, relu=relu
+  )
+
+
+def class_activation(
+  function: Callable[..., Any],
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B ...'],
+  target: Target,
+  layer: str,
+  *,
+  batch_size: int = BATCH,
+  **fixed: Any,
+) -> GradCAM:
+  """Applies a class activation map to images in batches.
+
+  Args:
+    function: module-level pure function (model, variables, images, target, *, layer, **fixed) →
+      maps [B, h, w].
+    model, variables, images, target, layer, batch_size: as in `grad_cam`.
+    fixed: hashable keywords of the function.
+
+  Returns, Raises: as `grad_cam`.
+  """
   images = check_places(model, variables, images, target, layer)
   maps, upsampled = batched(
-    _cam, model, variables, images, target, batch_size=batch_size, layer=layer, relu=relu
+    _enlarged,
+    model,
+    variables,
+    images,
+    target,
+    batch_size=batch_size,
+    of_layer=function,
+    layer=layer,
+    **fixed,
   )
   return GradCAM(say_silent(maps, target), upsampled)
+
+
+def _enlarged(model, variables, images, target, *, of_layer, layer, **fixed):
+  """The maps, at the positions of the layer and enlarged to the images."""
+  maps = of_layer(model, variables, images, target, layer=layer, **fixed)
+  return maps, resized(maps, images)
+
+
+def resized(
+  maps: Float[Array, 'B h w'], images: Shaped[AnyArray, 'B H W C']
+) -> Float[Array, 'B H W']:
+  """Maps enlarged to the size of the images (a pure function)."""
+  return jax.image.resize(maps, images.shape[:3], 'bilinear')
+
+
+def slope(
+  model: nn.Module,
+  variables: Variables,
+  images: Shaped[AnyArray, 'B H W C'],
+  target: Target,
+  layer: str,
+) -> tuple[Float[Array, 'B h w F'], Float[Array, 'B h w F']]:
+  """(output of the layer, gradient of the score with respect to it), a pure function."""
+  outputs = units.outputs(model, variables, images, [layer])[1][layer]
+
+  def score(outputs):
+    return score_from(model, variables, images, target, layer, outputs).sum()
+
+  return outputs, jax.grad(score)(outputs)
 
 
 def check_places(
@@ -116,12 +181,6 @@ def guided_grad_cam(
 
 
 def _cam(model, variables, images, target, *, layer, relu):
-  outputs = units.outputs(model, variables, images, [layer])[1][layer]  # [B, h, w, F]
-
-  def score(outputs):
-    return score_from(model, variables, images, target, layer, outputs).sum()
-
-  slope = jax.grad(score)(outputs)
-  maps = (slope.mean((1, 2), keepdims=True) * outputs).sum(-1)  # [B, h, w]
-  maps = nn.relu(maps) if relu else maps
-  return maps, jax.image.resize(maps, images.shape[:3], 'bilinear')
+  outputs, gradient = slope(model, variables, images, target, layer)
+  maps = (gradient.mean((1, 2), keepdims=True) * outputs).sum(-1)  # [B, h, w]
+  return nn.relu(maps) if relu else maps

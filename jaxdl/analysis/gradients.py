@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Integer, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.units import AnyArray, Fixed, Neuron, Target, Variables
+from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Neuron, Target, Variables
 
 
 def check(
@@ -49,6 +49,30 @@ def check(
     )
   units.check_target(model, variables, images, target)
   return images
+
+
+def baselines_of(
+  baseline: ArrayLike, images: Float[np.ndarray, '*shape']
+) -> Float[np.ndarray, '*shape']:
+  """The baseline of each image.
+
+  Args:
+    baseline: number or array that broadcasts to the images, on their scale.
+    images: [B, …].
+
+  Returns:
+    an array of the shape of the images.
+
+  Raises:
+    ValueError: a baseline of another shape.
+  """
+  try:
+    return np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
+  except ValueError:
+    raise ValueError(
+      f'baseline of shape {np.shape(baseline)} does not fit images of shape {images.shape}: give a '
+      'number, one a channel, or an image'
+    ) from None
 
 
 def batched(

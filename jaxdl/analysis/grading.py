@@ -204,7 +204,7 @@ def _metrics(
     found['completeness error'] = lambda: faithfulness.completeness_error(
       maps, completeness.difference(baseline_score, model, variables, inputs, target)
     )
-  if not getattr(method, 'slow', False):
+  if not method.slow:
     few = method.function, *subject.few
     found |= {
       'max-sensitivity': lambda: stability.max_sensitivity(*few, samples=SAMPLES, seed=seed),

@@ -63,7 +63,7 @@ def _smoothing(size):
 
 def normal(images: Float[np.ndarray, 'B ...'], seed: int) -> Float[np.ndarray, 'B ...']:
   """Normal numbers of the shape of the images; those of an image depend on seed and index only."""
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), jnp.arange(len(images)))
+  keys = units.keys_of(jax.random.PRNGKey(seed), len(images))
   return np.asarray(
     jax.vmap(lambda key: jax.random.normal(key, images.shape[1:], images.dtype))(keys)
   )

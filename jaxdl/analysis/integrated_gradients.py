@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, gradient, say_silent
+from jaxdl.analysis.gradients import baselines_of, batched, check, gradient, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
 
@@ -64,13 +64,7 @@ def integrated_gradients(
   images = check(model, variables, images, target)
   if steps < 1:
     raise ValueError(f'steps={steps} is not a number of points: use at least 1')
-  try:
-    baselines = np.broadcast_to(np.asarray(baseline, images.dtype), images.shape)
-  except ValueError:
-    raise ValueError(
-      f'baseline of shape {np.shape(baseline)} does not fit images of shape {images.shape}: give a '
-      'number, one a channel, or an image'
-    ) from None
+  baselines = baselines_of(baseline, images)
   maps, change = batched(
     _integrate, model, variables, images, target, baselines, batch_size=batch_size, steps=steps
   )

@@ -1,15 +1,14 @@
 """The outputs of several layers for each example, flattened, from one pass over the examples."""
 
-import functools
 from collections.abc import Iterator, Sequence
 
 import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.analysis import batches, units
-from jaxdl.analysis.units import AnyArray, Fixed, Variables
+from jaxdl.analysis import units
+from jaxdl.analysis.activations import activations
+from jaxdl.analysis.units import AnyArray, Variables
 
 INPUT = 'input'
 BYTES = 1 << 30  # most bytes of the features of one pass
@@ -51,15 +50,6 @@ def layer_features(
 
 
 def _of_layers(model, variables, inputs, layers):
-  run = functools.partial(_outputs, Fixed(model), tuple(layers), variables)
-  parts = {layer: [] for layer in layers}
-  for _, found in batches.in_batches(run, inputs):
-    for layer, output in found.items():
-      parts[layer].append(output.reshape(len(output), -1))
+  found = activations(model, variables, inputs, layers)
   for layer in layers:
-    yield layer, np.concatenate(parts.pop(layer))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _outputs(fixed, layers, variables, inputs):
-  return units.outputs(fixed.model, variables, inputs, layers)[1]
+    yield layer, found.pop(layer).reshape(len(inputs), -1)

@@ -104,12 +104,10 @@ def maximize(
   units.check_target(model, variables, np.empty((n, *shape), np.float32), explained)
   if getattr(model, 'activation', None) is nn.relu:
     model = model.clone(activation=redirected_relu)
-  bounds = np.stack(
-    [np.broadcast_to(np.asarray(bound, np.float32), shape[-1]) for bound in (low, high)]
-  )
+  bounds = bounds_of(low, high, shape[-1])
   given = _given('start', start, (n, *shape), np.full((n, *shape), np.nan), np.float32)
   changing = _given('inside', inside, (n, *shape[:2]), np.ones((n, *shape[:2])), bool)
-  begun = [_parameters(form, number, seed, given[number], bounds) for number in range(n)]
+  starts = [_parameters(form, number, seed, given[number], bounds) for number in range(n)]
   compiled = program(
     _ascend,
     model,
@@ -120,12 +118,24 @@ def maximize(
     moves=(jitter, float(turn), float(zoom)),
     diverse=diversity > 0,
   )
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.PRNGKey(seed), np.arange(n))
+  keys = units.keys_of(jax.random.PRNGKey(seed), n)
   numbers = np.stack(
     [np.broadcast_to(np.asarray(weight, np.float32), n) for weight in weights.values()], -1
   )
   return np.asarray(
-    compiled(np.stack(begun), labels, keys, given, changing, bounds, numbers, np.float32(rate))
+    compiled(np.stack(starts), labels, keys, given, changing, bounds, numbers, np.float32(rate))
+  )
+
+
+def bounds_of(low: ArrayLike, high: ArrayLike, channels: int) -> Float32[np.ndarray, '2 C']:
+  """The lower and upper bound of each channel.
+
+  Args:
+    low, high: as in `maximize`.
+    channels: number C of channels.
+  """
+  return np.stack(
+    [np.broadcast_to(np.asarray(bound, np.float32), channels) for bound in (low, high)]
   )
 
 
@@ -203,8 +213,8 @@ def _ascend(
   first = jnp.where(inside[..., None], jnp.clip(first, *bounds), middle)
   least = jnp.where(from_picture, score(first)[0], -jnp.inf)
   # A picture is kept only if no image reaches its score.
-  begun = (parameters, optimizer.init(parameters), first, jnp.full_like(least, -jnp.inf))
-  (_, _, best, _), _ = jax.lax.scan(ascend, begun, jnp.arange(steps + 1))
+  start = (parameters, optimizer.init(parameters), first, jnp.full_like(least, -jnp.inf))
+  (_, _, best, _), _ = jax.lax.scan(ascend, start, jnp.arange(steps + 1))
   return best
 
 

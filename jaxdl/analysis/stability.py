@@ -69,7 +69,7 @@ def max_sensitivity(
 
 def _uniform(key, inputs):
   """Numbers in −1..1 of the shape of the inputs; those of an input depend on its index only."""
-  keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(len(inputs)))
+  keys = units.keys_of(key, len(inputs))
   return np.asarray(
     jax.vmap(lambda key: jax.random.uniform(key, inputs.shape[1:], inputs.dtype, -1, 1))(keys)
   )

@@ -224,6 +224,31 @@ def _is_position(position: np.ndarray, shape: Shape, count: int) -> bool:
   return bool(((position >= 0) & (position < shape[:2])).all())
 
 
+def keys_of(key: Shaped[AnyArray, '2'], count: int) -> Shaped[Array, 'N 2']:
+  """A key for each example, which depends on its index and not on the batches.
+
+  Args:
+    key: key of all examples, such as `jax.random.PRNGKey(seed)`.
+    count: number N of examples.
+  """
+  return jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(count))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def compiled_outputs(
+  fixed: Fixed, layers: tuple[str, ...], variables: Variables, inputs: Shaped[AnyArray, 'B ...']
+) -> dict[str, Shaped[Array, 'B ...']]:
+  """Outputs of layers, layer → output; calls with equal models and layers share one program.
+
+  Args:
+    fixed: the model.
+    layers: names.
+    variables: its variables.
+    inputs: scaled as in training.
+  """
+  return outputs(fixed.model, variables, inputs, layers)[1]
+
+
 def tiled(target: Target, count: int) -> Target:
   """Targets of `count` copies of a batch, one copy after another (a pure function)."""
   if not isinstance(target, Neuron):

@@ -105,7 +105,7 @@ def visualize(
     return maximization.maximize(
       model,
       variables,
-      Neuron(layer, np.repeat(channels[some], of_each), np.repeat(places[some], of_each, axis=0)),
+      _units(layer, channels[some], places[some], of_each),
       shape=shape,
       n=len(some) * of_each,
       steps=steps,
@@ -130,12 +130,8 @@ def visualize(
   values, real = measured(strong)
   weak = np.flatnonzero(values.max(1) <= real)
   if len(weak):
-    target = Neuron(
-      layer, np.repeat(channels[weak], of_each), np.repeat(places[weak], of_each, axis=0)
-    )
-    bounds = np.stack(
-      [np.broadcast_to(np.asarray(bound, np.float32), shape[-1]) for bound in (low, high)]
-    )
+    target = _units(layer, channels[weak], places[weak], of_each)
+    bounds = maximization.bounds_of(low, high, shape[-1])
     climbed = _climbed(
       model, variables, target, strong[weak].reshape(-1, *shape), inside[weak], bounds
     )
@@ -163,15 +159,20 @@ def _climbed(model, variables, target, images, inside, bounds):
     return (images, best, jnp.maximum(values, most)), None
 
   shares = np.linspace(1, 0, CLIMBS, dtype=np.float32)
-  begun = images, images, np.full(len(images), -np.inf, np.float32)
-  run = jax.jit(lambda begun: jax.lax.scan(ascend, begun, shares)[0][1])
-  return np.asarray(run(begun))
+  start = images, images, np.full(len(images), -np.inf, np.float32)
+  run = jax.jit(lambda start: jax.lax.scan(ascend, start, shares)[0][1])
+  return np.asarray(run(start))
+
+
+def _units(layer, channels, places, count):
+  """The units, each of them for `count` images."""
+  return Neuron(layer, np.repeat(channels, count), np.repeat(places, count, axis=0))
 
 
 def _outputs(model, variables, layer, channels, places, images):
   """Outputs [n, S] of the unit of each row of images [n, S, H, W, C]."""
   count = images.shape[1]
-  unit = Neuron(layer, np.repeat(channels, count), np.repeat(places, count, axis=0))
+  unit = _units(layer, channels, places, count)
   measure = jax.jit(lambda flat: units.scores(model, variables, flat, unit))
   return np.asarray(measure(images.reshape(-1, *images.shape[2:]))).reshape(-1, count)
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import ml_collections
 
 from jaxdl.config import named, reading
-from jaxdl.runs import record
-from jaxdl.sweeps.members import Member
+from jaxdl.sweeps.members import Member, unfinished
 from jaxdl.sweeps.training import Trainer
 
 
@@ -55,9 +54,7 @@ def train(
   Raises:
     ValueError, OSError: as in `experiment.build`.
   """
-  waiting = [
-    member for member in found if record.finished(workdir / member.folder, member.config) is None
-  ]
+  waiting = unfinished(found, workdir)
   finished = [member for member in found if member not in waiting]
   trainer = Trainer(workdir, command, finished=finished, start_over=start_over)
   for member in waiting:

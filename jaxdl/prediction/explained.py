@@ -21,6 +21,7 @@ from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
 from jaxdl.models import table
 from jaxdl.models.recurrent import Recurrent
+from jaxdl.views import subject
 from jaxdl.views.view import occlusion_of
 
 PER_PICTURE = 20  # inputs in a picture
@@ -62,7 +63,7 @@ class Explainer:
     background: np.ndarray | None = None,
   ):
     self._model, self._variables, self._background = model, variables, background
-    self._scaling = [np.asarray(config['dataset'][key]) for key in ('mean', 'deviation')]
+    self._config = config
     self._shape = recorded.image_shape(config)
     inputs = tuple(config['dataset']['input_shape'])
     convolutions = [row['name'] for row in table.layers(model, inputs) if row['type'] == 'Conv']
@@ -108,7 +109,7 @@ class Explainer:
     if self._reads_rows:
       return methods.of_sequences(self._model, self._background)
     occluded = occlusion_of(inputs) if inputs.ndim == 4 else {}
-    limits = self._limits(inputs) if inputs.ndim == 4 else None
+    limits = subject.limits(self._config, inputs) if inputs.ndim == 4 else None
     return methods.of_images(self._layer, occluded, limits=limits, background=self._background)
 
   def _fits(self, name):
@@ -121,14 +122,6 @@ class Explainer:
       except ValueError:
         return False
     return True
-
-  def _limits(self, inputs):
-    """Lowest and highest number of each channel, of pictures in 0..1 and of the inputs."""
-    mean, deviation = self._scaling
-    return (
-      np.minimum(-mean / deviation, inputs.min((0, 1, 2))),
-      np.maximum((1 - mean) / deviation, inputs.max((0, 1, 2))),
-    )
 
 
 def background(folder: pathlib.Path, config: dict[str, Any]) -> np.ndarray | None:

@@ -1,12 +1,13 @@
 """Saves checkpoints in the background, restores the newest readable one, and loads models."""
 
+import contextlib
 import errno
 import math
 import os
 import pathlib
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -87,15 +88,20 @@ class Manager(ocp.CheckpointManager):
     Raises:
       WriteError: the checkpoint cannot be written.
     """
-    try:
+    with self.writing(self.unread):
       super().wait_until_finished()
+
+  @contextlib.contextmanager
+  def writing(self, step: int | None) -> Iterator[None]:
+    """Turns every error of the block into a WriteError that names the step and what is kept."""
+    try:
+      yield
     except WriteError:
       raise
     except Exception as error:  # orbax and tensorstore each have their own types
-      raise self.write_error(self.unread, error) from error
+      raise self._write_error(step, error) from error
 
-  def write_error(self, step: int | None, error: Exception) -> WriteError:
-    """The error for a checkpoint that cannot be written, with the reason and what is kept."""
+  def _write_error(self, step, error):
     of_step = 'a checkpoint' if step is None else f'the checkpoint of step {step:,}'
     text = str(error)
     known = [os.strerror(number) for number in DISK_ERRORS]
@@ -219,12 +225,8 @@ def save(
     **{name: ocp.args.JsonSave(text) for name, text in texts.items()},
   )
   checkpoints.unread = step
-  try:
+  with checkpoints.writing(step):
     checkpoints.save(step, args=items, metrics=None if score is None else {'loss': score})
-  except WriteError:
-    raise
-  except Exception as error:  # orbax and tensorstore each have their own types
-    raise checkpoints.write_error(step, error) from error
 
 
 def read_back(checkpoints: Manager, state: State) -> None:
@@ -254,11 +256,9 @@ def read_back(checkpoints: Manager, state: State) -> None:
 def _kept(checkpoints, step):
   """Which checkpoint is kept if that of a step is lost."""
   others = [other for other in checkpoints.all_steps() if other != step]
-  return (
-    f'the checkpoint of step {max(others):,} is kept'
-    if others
-    else ('there is no other checkpoint')
-  )
+  if not others:
+    return 'there is no other checkpoint'
+  return f'the checkpoint of step {max(others):,} is kept'
 
 
 def restore(checkpoints: Manager, state: State, *, step: int) -> State:

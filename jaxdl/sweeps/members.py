@@ -6,11 +6,13 @@ import math
 import os
 import pathlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
 from jaxdl.config import binding, checks, library, named, reading
+from jaxdl.runs import record
 from jaxdl.training import experiment
 
 MOST = 10_000  # runs of a sweep
@@ -35,6 +37,18 @@ class Member:
   name: str
   config: dict[str, Any]
   folder: str
+
+
+def unfinished(found: Sequence[Member], workdir: pathlib.Path) -> list[Member]:
+  """The runs that have not finished.
+
+  Args:
+    found: the runs.
+    workdir: folder of all runs.
+  """
+  return [
+    member for member in found if record.finished(workdir / member.folder, member.config) is None
+  ]
 
 
 def read(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxdl import figures
 from jaxdl.analysis import adversarial
 from jaxdl.views.subject import Subject
-from jaxdl.views.view import Choice, Display, Result, View, shown
+from jaxdl.views.view import Choice, Display, Result, View, shown, without_pictures
 
 EXAMPLES = 128  # attacked examples
 EPSILONS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3)  # pixels are from 0 to 1
@@ -96,10 +96,6 @@ def range_of(subject: Subject) -> adversarial.Range:
   return adversarial.Range(black, white, white - black)
 
 
-def _without_pictures(subject):
-  return 'the inputs are not images' if subject.images is None else ''
-
-
 VIEWS = {
   'adversarial': View(
     'accuracy under attacks: FGSM and PGD',
@@ -119,7 +115,7 @@ VIEWS = {
         entry='adversarial',
       ),
     },
-    lacking=_without_pictures,
+    lacking=without_pictures,
     named_only=True,
     slow_part=f'PGD with {STEPS} steps',
   ),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxdl import figures
 from jaxdl.analysis import attribution, methods
 from jaxdl.models import table
-from jaxdl.views.subject import Subject
+from jaxdl.views.subject import Subject, limits
 from jaxdl.views.view import (
   Choice,
   Display,
@@ -49,7 +49,9 @@ def attributions(subject: Subject, choice: Choice) -> Iterator[Result]:
   """
   layer = _examples(subject, choice).layer
   note = f'occlusion covers with the mean colour, Grad-CAM shows {layer}'
-  yield _side_by_side(subject, choice, 'attributions', methods.FIRST, note)
+  known = methods_of(subject, layer)
+  first = {name: known[name] for name in methods.FIRST}
+  yield _side_by_side(subject, choice, 'attributions', first, note)
 
 
 def relevance(subject: Subject, choice: Choice) -> Iterator[Result]:
@@ -60,38 +62,32 @@ def relevance(subject: Subject, choice: Choice) -> Iterator[Result]:
   """
   _, inputs, _, layer = _examples(subject, choice)
   large = max(inputs.shape[1:3]) > SIDE
-  known = methods_of(subject, layer)
-  names = [
-    name
-    for name, method in known.items()
+  further = {
+    name: method
+    for name, method in methods_of(subject, layer).items()
     if name not in methods.FIRST and not (method.slow and large)
-  ]
+  }
   note = f'CAM: class activation maps of {layer}; RISE masks with the mean colour'
-  yield _side_by_side(subject, choice, 'relevance', names, note)
+  yield _side_by_side(subject, choice, 'relevance', further, note)
 
 
 def methods_of(subject: Subject, layer: str) -> dict[str, methods.Method]:
   """All methods for convolutional networks, with the range and a background of the images."""
-  channels = np.ones(subject.inputs.shape[-1])
-  axes = tuple(range(subject.inputs.ndim - 1))
-  low = np.minimum(subject.scaled(0 * channels), subject.inputs.min(axes))
-  high = np.maximum(subject.scaled(channels), subject.inputs.max(axes))
   return methods.of_images(
     layer,
     occlusion_of(subject.inputs),
-    limits=(low, high),
+    limits=limits(subject.config, subject.inputs),
     background=subject.inputs[:BACKGROUND],
   )
 
 
-def _side_by_side(subject, choice, result, names, note):
-  """The Result with the maps of some methods, one column each."""
+def _side_by_side(subject, choice, result, known, note):
+  """The Result with the maps of some methods, name → Method, one column each."""
   places, inputs, predicted, layer = _examples(subject, choice)
-  known = methods_of(subject, layer)
   found, left_out = {}, {}
-  for name in names:
+  for name, method in known.items():
     try:
-      found[name] = known[name].function(subject.model, subject.variables, inputs, predicted)
+      found[name] = method.function(subject.model, subject.variables, inputs, predicted)
     except ValueError as error:
       if name in methods.FIRST:
         raise

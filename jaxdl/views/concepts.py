@@ -11,7 +11,15 @@ from jaxdl.config.arguments import about
 from jaxdl.data import own_images, recorded
 from jaxdl.data.photographs import decode
 from jaxdl.views.subject import Subject, training_examples
-from jaxdl.views.view import Choice, Display, Result, View, chosen_layer, layers_of
+from jaxdl.views.view import (
+  Choice,
+  Display,
+  Result,
+  View,
+  chosen_layer,
+  layers_of,
+  without_pictures,
+)
 
 FEWEST, MOST = concepts.FEWEST * concepts.PART, concepts.SETS * concepts.PART  # images of a concept
 OF_CLASS = 50  # most images of a class whose logits are differentiated
@@ -93,7 +101,7 @@ def read(folder: str | pathlib.Path, config: dict) -> dict[str, np.ndarray]:
     name of the concept → inputs [N, …].
 
   Raises:
-    ValueError: there is no folder, a folder has fewer than 30 images, or a file is not an image.
+    ValueError: the folder has no folders, one has fewer than 30 images, or a file is not an image.
     OSError: the folder does not exist.
   """
   root = pathlib.Path(folder).expanduser()
@@ -144,10 +152,6 @@ def _classes(subject):
   return np.unique(subject.labels)[:CLASSES].tolist()
 
 
-def _without_pictures(subject):
-  return 'the inputs are not images' if subject.images is None else ''
-
-
 VIEWS = {
   'concepts': View(
     'whether classes depend on concepts of your own (TCAV)',
@@ -163,7 +167,7 @@ VIEWS = {
       )
     },
     uses=('layer', 'concepts'),
-    lacking=_without_pictures,
+    lacking=without_pictures,
     named_only=True,
     load=embeddings.load_libraries,
   ),

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from jaxdl import figures
-from jaxdl.analysis import batches, grading, last_character, methods
+from jaxdl.analysis import grading, last_character, methods
 from jaxdl.analysis.methods import Method
 from jaxdl.analysis.units import Variables
 from jaxdl.views.attributions import last_with_places, methods_of
+from jaxdl.views.outputs import program
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
   Choice,
@@ -70,7 +70,7 @@ def explained(subject: Subject, count: int, layer: str | None = None) -> Explain
     raise ValueError(lacking)
   read = _of_text if subject.kind == 'language_model' else _of_classes
   model, variables, inputs, labels, evidence = read(subject)
-  correct = _logits(model, variables, inputs).argmax(-1) == labels
+  correct = program(model, variables)(inputs).argmax(-1) == labels
   if not correct.any():
     raise ValueError(f'{subject.workdir} predicts no example correctly: train it longer')
   places = np.flatnonzero(correct)[:count]
@@ -133,11 +133,6 @@ def _centred(variables, classes):
     for name, array in variables['params']['logits'].items()
   }
   return {**variables, 'params': {**variables['params'], 'logits': last}}
-
-
-def _logits(model, variables, inputs):
-  program = jax.jit(lambda inputs: model.apply(variables, inputs))
-  return np.concatenate([part for _, part in batches.in_batches(program, inputs)])
 
 
 def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:

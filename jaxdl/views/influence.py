@@ -138,7 +138,7 @@ def _measured(subject):
   training = training_examples(subject, TRAINING)
   training['labels'] = np.asarray(training['labels'], np.int32)
   tests = _tests(subject)
-  steps = _spread([step for step in _kept(subject) if step <= subject.step])
+  steps = _spread([step for step in checkpoint.kept_steps(subject.workdir) if step <= subject.step])
   shape, dtype = subject.inputs.shape[1:], subject.inputs.dtype
   named = [row['name'] for row in table.layers(subject.model, shape, dtype) if row['trainable']]
   layers = influence.layers_used(subject.variables, named[-1])
@@ -164,11 +164,6 @@ def _tests(subject):
   _, first = np.unique(labels[others], return_index=True)
   mistakes = mistakes[: TESTS // 2]
   return np.array([*mistakes, *others[np.sort(first)][: TESTS - len(mistakes)]], int)
-
-
-def _kept(subject):
-  """The steps of the kept checkpoints; the chosen one is among them."""
-  return checkpoint.kept_steps(subject.workdir)
 
 
 def _spread(steps: Sequence[int]) -> list[int]:

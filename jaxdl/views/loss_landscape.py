@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
+import optax
 
 from jaxdl import figures
 from jaxdl.analysis import batches, loss_landscape
-from jaxdl.analysis.adversarial import cross_entropy
 from jaxdl.views import other_runs
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View
@@ -94,7 +94,8 @@ def _loss(subject: Subject, most: int) -> tuple[Callable, int]:
   @jax.jit
   def of_batch(variables, inputs, labels):
     logits = subject.model.apply(variables, inputs)
-    return cross_entropy(logits, labels), logits.argmax(-1) == labels
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return losses, logits.argmax(-1) == labels
 
   def loss(variables):
     def run(*batch):

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import numpy as np
 
 from jaxdl.analysis import batches
+from jaxdl.analysis.units import Variables
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import once
 
@@ -23,7 +25,12 @@ def outputs(subject: Subject, inputs: np.ndarray) -> np.ndarray:
 
 def compiled(subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
   """A function (inputs [N, …]) → outputs [N, …] in batches, which is compiled once."""
-  run = jax.jit(lambda inputs: subject.model.apply(subject.variables, inputs))
+  return program(subject.model, subject.variables)
+
+
+def program(model: nn.Module, variables: Variables) -> Callable[[np.ndarray], np.ndarray]:
+  """As `compiled`, of any model."""
+  run = jax.jit(lambda inputs: model.apply(variables, inputs))
 
   def apply(inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([part for _, part in batches.in_batches(run, inputs)])

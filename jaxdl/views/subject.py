@@ -93,13 +93,33 @@ class Subject:
 
   def scaled(self, pictures: np.ndarray) -> np.ndarray:
     """Converts pictures in 0..1 […, C] to inputs of the network."""
-    mean, deviation = _scaling(self.config)
-    return (pictures - mean) / deviation
+    return scaled(self.config, pictures)
 
 
 def pictures(config: Mapping[str, Any], values: Any) -> np.ndarray:
   """Converts inputs or outputs […, C] of a run's network to pictures in 0..1, as `Subject.seen`."""
   return np.clip(unscaled(config, values), 0, 1)
+
+
+def scaled(config: Mapping[str, Any], pictures: np.ndarray) -> np.ndarray:
+  """Converts pictures in 0..1 […, C] to inputs of a run's network."""
+  mean, deviation = _scaling(config)
+  return (pictures - mean) / deviation
+
+
+def limits(config: Mapping[str, Any], inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The lowest and highest number of each channel, of pictures in 0..1 and of given inputs.
+
+  Args:
+    config: the config of a run.
+    inputs: inputs of its network [N, H, W, C].
+
+  Returns:
+    (lowest [C], highest [C]).
+  """
+  channels, axes = np.ones(inputs.shape[-1]), tuple(range(inputs.ndim - 1))
+  low = np.minimum(scaled(config, 0 * channels), inputs.min(axes))
+  return low, np.maximum(scaled(config, channels), inputs.max(axes))
 
 
 def unscaled(config: Mapping[str, Any], values: Any) -> np.ndarray:

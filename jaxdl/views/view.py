@@ -299,6 +299,11 @@ def without_convolution(subject: Subject) -> str:
   return '' if layers_of(subject, 'Conv', 'DepthwiseConv') else 'the network has no convolution'
 
 
+def without_pictures(subject: Subject) -> str:
+  """What a Subject lacks for an analysis of images; '' if nothing."""
+  return 'the inputs are not images' if subject.images is None else ''
+
+
 def chosen_layer(choice: Choice, names: Sequence[str], default: Default) -> str | Default:
   """The requested layer, or the default one.
 

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from jaxdl import models
@@ -63,7 +64,9 @@ def test_pgd_is_at_least_as_strong_as_one_step_and_depends_on_the_seed_only():
   labels = np.asarray(model.apply(variables, inputs)).argmax(-1)
 
   def loss(images):
-    return np.asarray(adversarial.cross_entropy(model.apply(variables, images), labels))
+    return np.asarray(
+      optax.softmax_cross_entropy_with_integer_labels(model.apply(variables, images), labels)
+    )
 
   one = adversarial.fgsm(model, variables, inputs, labels, 0.1, UNIT)
   many = adversarial.pgd(model, variables, inputs, labels, 0.1, UNIT)

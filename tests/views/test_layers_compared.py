@@ -6,11 +6,11 @@ import dataclasses
 import numpy as np
 import pytest
 from helpers import BN_CNN, SMALL
+from optax import softmax_cross_entropy_with_integer_labels as cross_entropy
 from PIL import Image
 
 from jaxdl import analyze
 from jaxdl.analysis import layer_features, probes, similarity
-from jaxdl.analysis.adversarial import cross_entropy
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 from jaxdl.views import VIEWS, adversarial, concepts, subject
