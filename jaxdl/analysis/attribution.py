@@ -13,17 +13,17 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.class_activation import ablation_cam, hires_cam, layer_cam, score_cam
-from jaxdl.analysis.deep_lift import DeepLift, deep_lift
-from jaxdl.analysis.expected_gradients import Expected, expected_gradients
-from jaxdl.analysis.grad_cam import GradCAM, grad_cam, guided_grad_cam
-from jaxdl.analysis.gradients import batched, check, gradient, say_silent, silent
-from jaxdl.analysis.guided_backprop import deconvnet, guided_backprop
-from jaxdl.analysis.integrated_gradients import Integrated, integrated_gradients
-from jaxdl.analysis.occlusion import occlusion
-from jaxdl.analysis.relevance import Relevance, epsilon_gamma_box, lrp
-from jaxdl.analysis.rise import rise
-from jaxdl.analysis.sanity import Sanity, sanity
+from jaxdl.analysis.grading.sanity import Sanity, sanity
+from jaxdl.analysis.maps.class_activation import ablation_cam, hires_cam, layer_cam, score_cam
+from jaxdl.analysis.maps.deep_lift import DeepLift, deep_lift
+from jaxdl.analysis.maps.expected_gradients import Expected, expected_gradients
+from jaxdl.analysis.maps.grad_cam import GradCAM, grad_cam, guided_grad_cam
+from jaxdl.analysis.maps.gradients import batched, check, gradient, say_silent, silent
+from jaxdl.analysis.maps.guided_backprop import deconvnet, guided_backprop
+from jaxdl.analysis.maps.integrated_gradients import Integrated, integrated_gradients
+from jaxdl.analysis.maps.occlusion import occlusion
+from jaxdl.analysis.maps.relevance import Relevance, epsilon_gamma_box, lrp
+from jaxdl.analysis.maps.rise import rise
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 
 __all__ = [

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Float64, Integer
 
-from jaxdl.analysis import reference_recurrence
-from jaxdl.analysis.reference import arrays
+from jaxdl.analysis.reference import arrays, recurrence
 from jaxdl.analysis.units import ArrayLike, Variables
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent
@@ -67,7 +66,7 @@ def characters(
     logits, wanted = _read_in_blocks(model, variables, text, layer)
   else:
     parameters = arrays(variables['params'])
-    layers = reference_recurrence.inside(model.cell, parameters, text[None])
+    layers = recurrence.inside(model.cell, parameters, text[None])
     last, wanted = list(layers.values())[-1]['hidden'][0], layers[layer]
     head = parameters['logits']
     logits = last.astype(np.float64) @ head['kernel'] + head['bias']  # [T, V]

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, Float64
 
 from jaxdl.analysis import batches, units
 from jaxdl.analysis.embedding_quality import checked
-from jaxdl.analysis.gradients import score_from
+from jaxdl.analysis.maps.gradients import score_from
 from jaxdl.analysis.units import AnyArray, ArrayLike, Fixed, Number, Variables
 
 PART = 10  # images of each part of a concept, and of each random set

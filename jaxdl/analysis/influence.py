@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Bool, Float, Integer, Num, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.sanity import spearman
+from jaxdl.analysis.grading.sanity import spearman
 from jaxdl.analysis.units import Number, Variables
 
 PARAMETERS = 100_000  # most parameters of a network of which all gradients are used

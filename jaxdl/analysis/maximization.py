@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float, Float32
 
 from jaxdl.analysis import parametrisation, units
-from jaxdl.analysis.gradients import labels_of, program
+from jaxdl.analysis.maps.gradients import labels_of, program
 from jaxdl.analysis.units import AnyArray, ArrayLike, Neuron, Number, Target, Variables
 
 EDGE = 0.02  # least distance of a start from the bounds, as a share of the range

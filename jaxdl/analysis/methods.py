@@ -8,12 +8,13 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.analysis import attribution, recurrent_lrp, units
-from jaxdl.analysis.completeness import background_scores
-from jaxdl.analysis.expected_gradients import expected_gradients
-from jaxdl.analysis.gradients import batched, check
-from jaxdl.analysis.last_character import LastCharacter, differentiable, vectors
-from jaxdl.analysis.step_occlusion import step_occlusion
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.grading.completeness import background_scores
+from jaxdl.analysis.maps import recurrent_lrp
+from jaxdl.analysis.maps.expected_gradients import expected_gradients
+from jaxdl.analysis.maps.gradients import batched, check
+from jaxdl.analysis.maps.last_character import LastCharacter, differentiable, vectors
+from jaxdl.analysis.maps.step_occlusion import step_occlusion
 from jaxdl.analysis.units import AnyArray, ArrayLike
 
 

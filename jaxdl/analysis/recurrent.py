@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64, Shaped
 
-from jaxdl.analysis import batches, reference_recurrence, units
+from jaxdl.analysis import batches, units
 from jaxdl.analysis.activations import activations
 from jaxdl.analysis.characters import (
   attention,
@@ -21,7 +21,7 @@ from jaxdl.analysis.characters import (
   text_layers,
 )
 from jaxdl.analysis.embeddings import pca
-from jaxdl.analysis.reference import arrays
+from jaxdl.analysis.reference import arrays, recurrence
 from jaxdl.analysis.units import AnyArray, ArrayLike, Variables
 from jaxdl.models.recurrent import Recurrent
 
@@ -214,7 +214,7 @@ def gates(
     section 4.2.
   """
   layer, inputs = recurrent_layer(model, layer), np.asarray(inputs)
-  names = reference_recurrence.GATES[model.cell]
+  names = recurrence.GATES[model.cell]
   if not names:
     raise ValueError(f'a layer of cell {model.cell!r} has no gates: use lstm or gru')
   units.shapes(model, variables, inputs)
@@ -229,7 +229,7 @@ def gates(
     rows = batch if real is None else batch[..., :-1]
     counted = np.ones(batch.shape[:2], bool) if real is None else real
     count += int(counted.sum())
-    inside = reference_recurrence.inside(model.cell, parameters, rows, real)[layer]
+    inside = recurrence.inside(model.cell, parameters, rows, real)[layer]
     for name in names:
       values = inside[name][counted]  # [real steps, F]
       low[name] = low[name] + (values < LOW).sum(0)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jaxdl.analysis import grading, localisation
+from jaxdl.analysis.grading import localisation, map_metrics
 from jaxdl.runs import disk
 from jaxdl.views import subject as subjects
 from jaxdl.views.faithfulness import explained
@@ -41,7 +41,12 @@ def graded(
       "data set with the column 'evidence'; for any other run, "
       f'python -m jaxdl.analyze {folder} --only=faithfulness'
     )
-  settings = {'format': FORMAT, 'images': images, 'step': found.step, 'metrics': [*grading.METRICS]}
+  settings = {
+    'format': FORMAT,
+    'images': images,
+    'step': found.step,
+    'metrics': [*map_metrics.METRICS],
+  }
   chosen = explained(found, images)
   settings['methods'] = list(chosen.known)
   kept = _kept(folder / NAME, settings)
@@ -53,7 +58,7 @@ def graded(
   )
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')  # maps of zeros are counted as misses
-    grades = grading.grade(
+    grades = map_metrics.grade(
       chosen.model,
       chosen.variables,
       chosen.inputs,
@@ -69,7 +74,7 @@ def graded(
     'accuracy': chosen.accuracy,
     'follows_evidence': float(follows.mean()) if len(follows) else None,
     'scores': {
-      method: {name: grading.METRICS[name].of(values) for name, values in metrics.items()}
+      method: {name: map_metrics.METRICS[name].of(values) for name, values in metrics.items()}
       for method, metrics in grades.values.items()
     },
     'reasons': {method: why for method, why in grades.reasons.items() if why},

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import figures
-from jaxdl.analysis.grading import METRICS
+from jaxdl.analysis.grading.map_metrics import METRICS
 from jaxdl.figures.scores import number
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import disk

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from jaxdl import figures
-from jaxdl.analysis import canonical, methods
+from jaxdl.analysis import methods
+from jaxdl.analysis.maps import canonical
 from jaxdl.analysis.units import Variables
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant

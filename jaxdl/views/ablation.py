@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxdl import figures
 from jaxdl.analysis import ablation, neurons
-from jaxdl.analysis.sanity import spearman
+from jaxdl.analysis.grading.sanity import spearman
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import (
   Choice,

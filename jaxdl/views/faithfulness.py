@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from jaxdl import figures
-from jaxdl.analysis import grading, last_character, methods
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import map_metrics
+from jaxdl.analysis.maps import last_character
 from jaxdl.analysis.methods import Method
 from jaxdl.analysis.units import Variables
 from jaxdl.views.attributions import last_with_places, methods_of
@@ -138,15 +140,17 @@ def _centred(variables, classes):
 def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Grades the attribution methods on correctly predicted test examples."""
   found = explained(subject, EXAMPLES, choice.layer)
-  graded = grading.grade(
+  graded = map_metrics.grade(
     found.model, found.variables, found.inputs, found.target, found.known, seed=choice.seed
   )
   means = {
-    method: {name: grading.METRICS[name].of(values) for name, values in metrics.items()}
+    method: {name: map_metrics.METRICS[name].of(values) for name, values in metrics.items()}
     for method, metrics in graded.values.items()
   }
   metrics = [
-    name for name in grading.METRICS if any(means[method].get(name) is not None for method in means)
+    name
+    for name in map_metrics.METRICS
+    if any(means[method].get(name) is not None for method in means)
   ]
   heading = (
     f'{len(found.target)} correctly predicted {subject.split} examples; the darker, the better in '
@@ -157,7 +161,7 @@ def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
     None,
     list(means),
     metrics,
-    [grading.METRICS[name].better for name in metrics],
+    [map_metrics.METRICS[name].better for name in metrics],
     heading=heading,
   )
   yield Result(

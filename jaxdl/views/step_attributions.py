@@ -7,8 +7,10 @@ import jax
 import numpy as np
 
 from jaxdl import figures
-from jaxdl.analysis import completeness, methods, recurrent_lrp
-from jaxdl.analysis.last_character import differentiable, vectors
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import completeness
+from jaxdl.analysis.maps import recurrent_lrp
+from jaxdl.analysis.maps.last_character import differentiable, vectors
 from jaxdl.data import characters as text_data
 from jaxdl.views.subject import Subject
 from jaxdl.views.view import Choice, Display, Result, View

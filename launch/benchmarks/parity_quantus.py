@@ -17,7 +17,8 @@ import quantus
 import torch
 from quantus.functions import perturb_func
 
-from jaxdl.analysis import attribution, faithfulness, imputation, localisation, removal, stability
+from jaxdl.analysis import attribution
+from jaxdl.analysis.grading import faithfulness, imputation, localisation, removal, stability
 from jaxdl.models import CNN
 
 SIDE, HIDDEN, CLASSES, IMAGES = 8, 16, 4, 6

@@ -15,8 +15,9 @@ import zennit.rules
 import zennit.types
 from torch import nn
 
-from jaxdl.analysis import attribution, relevance
-from jaxdl.analysis.relevance_rules import Epsilon, Gamma, Rules, ZPlus
+from jaxdl.analysis import attribution
+from jaxdl.analysis.maps import relevance
+from jaxdl.analysis.maps.relevance_rules import Epsilon, Gamma, Rules, ZPlus
 
 # modules of networks on which Captum's LRP is compared
 PLAIN = ('Conv2d', 'Linear', 'MaxPool2d', 'ReLU', 'Flatten', 'Channels')

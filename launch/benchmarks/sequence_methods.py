@@ -13,7 +13,9 @@ import warnings
 import jax
 import numpy as np
 
-from jaxdl.analysis import completeness, methods, recurrent_lrp
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import completeness
+from jaxdl.analysis.maps import recurrent_lrp
 from jaxdl.views import subject
 
 BACKGROUND = 64

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxdl import models
-from jaxdl.analysis import ablation, reference_recurrence
+from jaxdl.analysis import ablation
+from jaxdl.analysis.reference import recurrence
 
 DENSE = dict(
   name='cnn',
@@ -152,7 +153,7 @@ def test_hidden_units_are_removed_from_the_recurrence_too(cell):
   for unit in range(4):
     kernel = np.array(own['recurrent_kernel'])
     kernel[unit] = 0
-    hidden = reference_recurrence.CELLS[cell](inputs, {**own, 'recurrent_kernel': kernel})['hidden']
+    hidden = recurrence.CELLS[cell](inputs, {**own, 'recurrent_kernel': kernel})['hidden']
     hidden[..., unit] = 0
     logits = hidden[:, -1] @ last['kernel'] + last['bias']
     np.testing.assert_allclose(found.losses[unit], losses_of(logits, labels) - intact, atol=1e-5)

@@ -11,7 +11,8 @@ import pytest
 from helpers import compiled_programs
 
 from jaxdl import models
-from jaxdl.analysis import attribution, sanity, units
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.grading import sanity
 from jaxdl.analysis.units import Neuron
 from jaxdl.models import geometry
 

@@ -6,7 +6,8 @@ import pytest
 from analysis_networks import network
 
 from jaxdl import models
-from jaxdl.analysis import attribution, methods, rise, units
+from jaxdl.analysis import attribution, methods, units
+from jaxdl.analysis.maps import rise
 
 SLOW_AND_FAST = (
   attribution.hires_cam,

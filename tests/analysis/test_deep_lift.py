@@ -6,7 +6,8 @@ import pytest
 from analysis_networks import BRANCHES, LAYERS, network
 
 from jaxdl import models
-from jaxdl.analysis import attribution, expected_gradients, units
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.maps import expected_gradients
 from jaxdl.analysis.units import Neuron
 
 

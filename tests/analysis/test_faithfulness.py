@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxdl.analysis import faithfulness, imputation, methods, removal
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import faithfulness, imputation, removal
 from jaxdl.models import CNN
 
 IMAGE = np.array([1.0, 0.8, 0.5], np.float32)

@@ -8,7 +8,8 @@ import pytest
 from helpers import RECURRENT
 
 from jaxdl import models
-from jaxdl.analysis import attribution, guided_backprop, units
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.maps import guided_backprop
 from jaxdl.analysis.units import Neuron
 
 METHODS = {

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxdl.analysis import localisation
+from jaxdl.analysis.grading import localisation
 from jaxdl.models import CNN
 
 EVIDENCE = np.array([[[False, True, True]]])

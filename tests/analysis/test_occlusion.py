@@ -6,7 +6,8 @@ import pytest
 from helpers import compiled_programs
 
 from jaxdl import models
-from jaxdl.analysis import attribution, local_forward, units
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.maps import local_forward
 from jaxdl.analysis.units import Neuron
 
 HEAD = (

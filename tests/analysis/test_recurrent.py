@@ -8,7 +8,7 @@ from helpers import BN_CNN
 from jaxdl import models
 from jaxdl.analysis import recurrent
 from jaxdl.analysis.activations import activations
-from jaxdl.analysis.reference_layers import sigmoid
+from jaxdl.analysis.reference.operations import sigmoid
 
 VOCABULARY = '\n ()ab'
 

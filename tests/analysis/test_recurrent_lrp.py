@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from jaxdl import models
-from jaxdl.analysis import Neuron, recurrent_lrp
-from jaxdl.analysis.last_character import differentiable
-from jaxdl.analysis.reference_layers import sigmoid
+from jaxdl.analysis import Neuron
+from jaxdl.analysis.maps import recurrent_lrp
+from jaxdl.analysis.maps.last_character import differentiable
+from jaxdl.analysis.reference.operations import sigmoid
 
 TARGET = np.array([0, 2, 1])
 STEPS = (6, 2, 4)  # real steps of three masked sequences

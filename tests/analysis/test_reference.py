@@ -9,7 +9,8 @@ import pytest
 from helpers import BN_CNN, RECURRENT, ROOT
 
 from jaxdl import models
-from jaxdl.analysis import reference, reference_layers, reference_recurrence, units
+from jaxdl.analysis import reference, units
+from jaxdl.analysis.reference import operations, recurrence
 from jaxdl.config.reading import read_file, to_dict
 
 CLASSES = {'language_model': 65, 'transformer': 65, 'cnn': 11}
@@ -249,7 +250,7 @@ def test_reference_equals_every_activation(name):
   values = np.concatenate([np.linspace(-6, 6, 49), [-800.0, 800.0]])
   with jax.enable_x64(True), np.errstate(over='raise'):
     np.testing.assert_allclose(
-      reference_layers.ACTIVATIONS[name](values),
+      operations.ACTIVATIONS[name](values),
       models.ACTIVATIONS[name](values),
       rtol=1e-12,
       atol=1e-15,
@@ -280,16 +281,16 @@ def test_reference_equals_stacked_recurrent_layers(cell, embedding):
 def test_reference_conv_and_pooling_equal_hand_values():
   """SAME padding of 4 pixels with 3 × 3 windows and stride 2 adds one pixel at the end."""
   image = np.arange(16.0).reshape(1, 4, 4, 1)
-  outputs = reference_layers.conv(
+  outputs = operations.conv(
     image, {'kernel': np.ones((3, 3, 1, 1)), 'bias': np.array([0.5])}, strides=2
   )
   np.testing.assert_array_equal(outputs[0, ..., 0], [[45.5, 39.5], [66.5, 50.5]])
   np.testing.assert_array_equal(
-    reference_layers.max_pool(-image - 1, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
+    operations.max_pool(-image - 1, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
     [[-1, -3], [-9, -11]],
   )
   np.testing.assert_array_equal(
-    reference_layers.average_pool(image, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
+    operations.average_pool(image, {}, window=3, strides=2, padding='SAME')[0, ..., 0],
     [[5, 6.5], [11, 12.5]],
   )
 
@@ -298,7 +299,7 @@ def test_reference_conv_transpose_equals_hand_values():
   """The pixels 1, 10 are dilated to 1 0 10 and padded by 2 and 1; the kernel is not flipped."""
   inputs = np.array([1.0, 10.0]).reshape(1, 1, 2, 1)
   kernel = np.array([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)
-  outputs = reference_layers.conv_transpose(
+  outputs = operations.conv_transpose(
     inputs, {'kernel': kernel, 'bias': np.zeros(1)}, strides=(1, 2)
   )
   np.testing.assert_array_equal(outputs.ravel(), [3, 2, 31, 20])
@@ -308,12 +309,12 @@ def test_reference_cells_equal_hand_values():
   """One unit with zero kernels: the states depend only on the biases of the gates."""
   half, quarter = 0.0, -np.log(3.0)  # sigmoids of 1/2 and 1/4
   zeros = {'input_kernel': np.zeros((1, 4)), 'recurrent_kernel': np.zeros((1, 4))}
-  states = reference_recurrence.lstm(
+  states = recurrence.lstm(
     np.zeros((1, 2, 1)), {**zeros, 'bias': np.array([half, quarter, 50.0, half])}
   )
   np.testing.assert_allclose(states['memory'].ravel(), [0.5, 0.25 * 0.5 + 0.5])
   np.testing.assert_allclose(states['hidden'].ravel(), np.tanh([0.5, 0.625]) / 2)
-  states = reference_recurrence.gru(
+  states = recurrence.gru(
     np.zeros((1, 2, 1)),
     {
       'input_kernel': np.zeros((1, 3)),
@@ -343,8 +344,8 @@ def gru_with_reset_before_product(inputs, parameters, real=None):
     update, reset, candidate = np.split(
       inputs[:, step] @ parameters['input_kernel'] + parameters['bias'], 3, axis=-1
     )
-    update = reference_layers.sigmoid(update + hidden @ kernels[0] + biases[0])
-    reset = reference_layers.sigmoid(reset + hidden @ kernels[1] + biases[1])
+    update = operations.sigmoid(update + hidden @ kernels[0] + biases[0])
+    reset = operations.sigmoid(reset + hidden @ kernels[1] + biases[1])
     hidden = update * hidden + (1 - update) * np.tanh(
       candidate + (reset * hidden) @ kernels[2] + biases[2]
     )
@@ -356,7 +357,7 @@ def without_forget_bias(inputs, parameters, real=None):
   features = len(parameters['recurrent_kernel'])
   bias = parameters['bias'].copy()
   bias[features : 2 * features] -= 1
-  return reference_recurrence.lstm(inputs, {**parameters, 'bias': bias}, real)
+  return recurrence.lstm(inputs, {**parameters, 'bias': bias}, real)
 
 
 MUTATIONS = {
@@ -366,22 +367,22 @@ MUTATIONS = {
     'flatten',
     lambda inputs, _: inputs.swapaxes(1, 2).reshape(len(inputs), -1),
   ),
-  'odd pixel of SAME padding first': (BN_CNN, vars(reference_layers), '_pads', same_pads_before),
+  'odd pixel of SAME padding first': (BN_CNN, vars(operations), '_pads', same_pads_before),
   'epsilon of 1e-5': (
     BN_CNN,
     reference.KINDS,
     'batch_norm',
-    lambda *args: reference_layers.batch_norm(*args, epsilon=1e-5),
+    lambda *args: operations.batch_norm(*args, epsilon=1e-5),
   ),
   'no forget bias': (
     RECURRENT,
-    reference_recurrence.CELLS,
+    recurrence.CELLS,
     'lstm',
     without_forget_bias,
   ),
   'reset before product': (
     {**RECURRENT, 'cell': 'gru'},
-    reference_recurrence.CELLS,
+    recurrence.CELLS,
     'gru',
     gru_with_reset_before_product,
   ),
@@ -401,8 +402,8 @@ def test_reference_comparison_detects_mistakes(section, table, key, wrong, monke
 
 
 def test_reference_does_not_import_jax():
-  for name in ('reference', 'reference_layers', 'reference_recurrence'):
-    tree = ast.parse((ROOT / f'jaxdl/analysis/{name}.py').read_text())
+  for file in (ROOT / 'jaxdl/analysis/reference').glob('*.py'):
+    tree = ast.parse(file.read_text())
     modules = {
       node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
       for node in ast.walk(tree)
@@ -497,4 +498,4 @@ def test_reference_errors_name_the_fix(section, variables, shape, message):
 )
 def test_reference_rejects_invalid_characters(characters, message):
   with pytest.raises(ValueError, match=message):
-    reference_recurrence.vectors('lstm', {'embedding': {'kernel': np.zeros((4, 2))}}, characters)
+    recurrence.vectors('lstm', {'embedding': {'kernel': np.zeros((4, 2))}}, characters)

@@ -6,8 +6,9 @@ import pytest
 from analysis_networks import BRANCHES, LAYERS, network
 
 from jaxdl import models
-from jaxdl.analysis import attribution, relevance, relevance_rules, units
-from jaxdl.analysis.relevance_rules import Box, Epsilon, Flat, Gamma, Rules, ZPlus
+from jaxdl.analysis import attribution, units
+from jaxdl.analysis.maps import relevance, relevance_rules
+from jaxdl.analysis.maps.relevance_rules import Box, Epsilon, Flat, Gamma, Rules, ZPlus
 from jaxdl.analysis.units import Neuron
 
 EXACT = Epsilon(1e-12)

@@ -6,9 +6,10 @@ import pytest
 from helpers import slow_after
 
 from jaxdl import models
-from jaxdl.analysis import completeness, methods
-from jaxdl.analysis.last_character import LastCharacter, differentiable, vectors
-from jaxdl.analysis.step_occlusion import step_occlusion
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import completeness
+from jaxdl.analysis.maps.last_character import LastCharacter, differentiable, vectors
+from jaxdl.analysis.maps.step_occlusion import step_occlusion
 
 TARGET = np.array([0, 2, 1])
 STEPS = np.array([6, 2, 4])  # real steps of three masked sequences

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxdl.analysis import attribution, stability
+from jaxdl.analysis import attribution
+from jaxdl.analysis.grading import stability
 from jaxdl.models import CNN, Recurrent
 
 WEIGHTS = np.array([[1.0, 3.0], [-0.5, 1.0], [2.0, 2.0]], np.float32)  # [pixels, classes]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxdl import exam, figures
-from jaxdl.analysis import grading, methods
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import map_metrics
 from jaxdl.analysis.methods import Method
 from jaxdl.config import reading
 from jaxdl.exams import table
@@ -50,7 +51,7 @@ def test_an_exam_writes_a_table_keeps_finished_seeds_and_is_repeatable(
   assert code == 0
   assert result['seeds'] == [0, 1]
   row = {row['method']: row for row in result['rows']}['gradient × input']
-  assert set(row['scores']) == set(grading.METRICS)
+  assert set(row['scores']) == set(map_metrics.METRICS)
   for name, score in row['scores'].items():
     known = [value for value in score['each'] if value is not None]
     assert score['mean'] == pytest.approx(np.mean(known)), name
@@ -195,14 +196,14 @@ def test_a_method_that_fails_has_a_reason():
     return np.abs(inputs)
 
   known = {'fails': Method(fails), 'same': Method(applied_once)}
-  found = grading.grade(model, variables, inputs, np.zeros(3, int), known, repeated=2)
+  found = map_metrics.grade(model, variables, inputs, np.zeros(3, int), known, repeated=2)
   assert found.values['fails'] == {}
   assert found.reasons['fails'] == {'maps': 'it has no ReLU'}
   same = found.values['same']
   assert 'pointing game' not in same  # there is no evidence
   assert same['random logit'].tolist() == [1, 1]
   assert same['deletion AUC'].shape == (3,)
-  metric = grading.METRICS['completeness error']
+  metric = map_metrics.METRICS['completeness error']
   assert metric.of(np.array([1.0, 2.0, np.nan, 9.0])) == 2
   assert metric.of(np.array([np.nan])) is None
 

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from jaxdl import analyze
-from jaxdl.analysis import grading, methods
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import map_metrics
 from jaxdl.config import reading
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
@@ -45,7 +46,7 @@ def test_methods_of_a_run_are_graded_without_known_evidence(run, monkeypatch, ca
   facts = json.loads((run / 'analysis/faithfulness.json').read_text())
   assert facts['examples'] == 6
   scores = facts['scores']['gradient × input']
-  without_truth = [name for name, metric in grading.METRICS.items() if not metric.needs_truth]
+  without_truth = [name for name, metric in map_metrics.METRICS.items() if not metric.needs_truth]
   assert sorted(scores) == sorted(without_truth)
   assert 'cannot say which method is right' in facts['heading']
   html = (run / 'report.html').read_text()

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float64, Integer, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.expected_gradients import with_fixed
-from jaxdl.analysis.gradients import batched, check, labels_of, program
-from jaxdl.analysis.last_character import differentiable
+from jaxdl.analysis.maps.expected_gradients import with_fixed
+from jaxdl.analysis.maps.gradients import batched, check, labels_of, program
+from jaxdl.analysis.maps.last_character import differentiable
 from jaxdl.analysis.units import AnyArray, Target, Variables
 
 

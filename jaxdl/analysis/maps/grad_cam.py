@@ -10,8 +10,8 @@ from jax import Array
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, say_silent, score_from
-from jaxdl.analysis.guided_backprop import guided_backprop
+from jaxdl.analysis.maps.gradients import batched, check, say_silent, score_from
+from jaxdl.analysis.maps.guided_backprop import guided_backprop
 from jaxdl.analysis.units import BATCH, AnyArray, Target, Variables
 
 

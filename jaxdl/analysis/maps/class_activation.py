@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.grad_cam import GradCAM, class_activation, resized, slope
-from jaxdl.analysis.gradients import score_from
+from jaxdl.analysis.maps.grad_cam import GradCAM, class_activation, resized, slope
+from jaxdl.analysis.maps.gradients import score_from
 from jaxdl.analysis.units import BATCH, AnyArray, Target, Variables
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.analysis import reference_layers, reference_recurrence, reference_transformer
+from jaxdl.analysis.reference import operations, recurrence, transformer
 from jaxdl.analysis.units import ArrayLike, Variables
 
 Outputs = tuple[np.ndarray, dict[str, np.ndarray]]  # (logits, layer name → output)
@@ -65,10 +65,10 @@ def _dtype(tree: Any) -> str:
 
 def _cnn(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
   activation = section.get('activation', 'relu')
-  if activation not in reference_layers.ACTIVATIONS:
+  if activation not in operations.ACTIVATIONS:
     raise ValueError(
       f'config.model.activation={activation!r} is unknown: '
-      f'use one of {", ".join(reference_layers.ACTIVATIONS)}'
+      f'use one of {", ".join(operations.ACTIVATIONS)}'
     )
   real = None
   if section.get('masked'):
@@ -121,7 +121,7 @@ def _layer(layer, name, inputs, real, network):
     settings['real'] = real
   outputs = _apply(KINDS[kind], name, inputs, _parameters(variables, name), **settings)
   if kind in ACTIVATED and layer.get('activate', True):
-    outputs = reference_layers.ACTIVATIONS[activation](outputs)
+    outputs = operations.ACTIVATIONS[activation](outputs)
   if real is None or not is_sequence or outputs.ndim != 3:
     return outputs, None
   if kind in MOVING:
@@ -129,7 +129,7 @@ def _layer(layer, name, inputs, real, network):
     window = layer.get('kernel', layer.get('window', 2))
     strides = layer.get('strides') or (1 if kind.endswith('conv') else window)
     width, stride = (size if isinstance(size, int) else size[0] for size in (window, strides))
-    real = reference_layers.real_after(real, outputs.shape[1], width, stride, padding)
+    real = operations.real_after(real, outputs.shape[1], width, stride, padding)
   return outputs, real
 
 
@@ -139,7 +139,7 @@ def _residual(layer, name, inputs, real, network):
   if layer.get('project'):
     parameters = _parameters(network[1], f'{name}_project')
     shortcut = _apply(
-      reference_layers.project,
+      operations.project,
       f'{name}_project',
       inputs,
       parameters,
@@ -173,7 +173,7 @@ def _recurrent(section: Mapping[str, Any], variables: Variables, inputs: np.ndar
     inputs, real = inputs[..., :-1], inputs[..., -1] > 0
 
   def inside(rows):
-    return reference_recurrence.steps(cell, parameters, rows, real)
+    return recurrence.steps(cell, parameters, rows, real)
 
   layers = _apply(inside, cell, inputs)
   names, directions = list(layers), 2 if section.get('bidirectional') else 1
@@ -188,9 +188,9 @@ def _recurrent(section: Mapping[str, Any], variables: Variables, inputs: np.ndar
   if section.get('pool', 'last') == 'last':  # a layer that reads backward ends at the first step
     pooled = np.concatenate([states[0][:, -1], *[one[:, 0] for one in states[1:]]], axis=-1)
   else:
-    pooled = reference_layers.global_average_pool(outputs, {}, real=real)
+    pooled = operations.global_average_pool(outputs, {}, real=real)
   head = parameters.get('logits', {})
-  found['logits'] = _apply(reference_layers.dense, 'logits', pooled, head)  # [B, K]
+  found['logits'] = _apply(operations.dense, 'logits', pooled, head)  # [B, K]
   return found['logits'], found
 
 
@@ -198,21 +198,21 @@ def _language_model(
   section: Mapping[str, Any], variables: Variables, inputs: np.ndarray
 ) -> Outputs:
   parameters, cell, found = variables['params'], section['cell'], {}
-  outputs = reference_recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
+  outputs = recurrence.vectors(cell, parameters, inputs)  # [B, T, E]
   if 'embedding' in parameters:
     found |= {'embedding': outputs, 'dropout0': outputs}
-  layers = reference_recurrence.steps(cell, parameters, outputs)
+  layers = recurrence.steps(cell, parameters, outputs)
   for number, (name, inside) in enumerate(layers.items(), start=1):
     outputs = inside['hidden']  # [B, T, F]
     found |= {name: outputs, f'dropout{number}': outputs}
   head = parameters.get('logits', {})
-  logits = _apply(reference_layers.dense, 'logits', outputs, head)  # [B, T, V]
+  logits = _apply(operations.dense, 'logits', outputs, head)  # [B, T, V]
   return logits, {**found, 'logits': logits}
 
 
 def _transformer(section: Mapping[str, Any], variables: Variables, inputs: np.ndarray) -> Outputs:
   def forward(characters):
-    return reference_transformer.forward(section, variables['params'], characters)
+    return transformer.forward(section, variables['params'], characters)
 
   return _apply(forward, 'embedding', inputs)
 
@@ -245,21 +245,21 @@ MODELS = {
   'transformer': _transformer,
 }
 KINDS = {
-  'conv': reference_layers.conv,
-  'depthwise_conv': reference_layers.depthwise_conv,
-  'conv_transpose': reference_layers.conv_transpose,
-  'dense': reference_layers.dense,
-  'max_pool': reference_layers.max_pool,
-  'average_pool': reference_layers.average_pool,
-  'global_max_pool': reference_layers.global_max_pool,
-  'global_average_pool': reference_layers.global_average_pool,
-  'batch_norm': reference_layers.batch_norm,
-  'layer_norm': reference_layers.layer_norm,
-  'group_norm': reference_layers.group_norm,
-  'dropout': reference_layers.identity,
-  'activation': reference_layers.identity,
-  'flatten': reference_layers.flatten,
-  'reshape': reference_layers.reshape,
+  'conv': operations.conv,
+  'depthwise_conv': operations.depthwise_conv,
+  'conv_transpose': operations.conv_transpose,
+  'dense': operations.dense,
+  'max_pool': operations.max_pool,
+  'average_pool': operations.average_pool,
+  'global_max_pool': operations.global_max_pool,
+  'global_average_pool': operations.global_average_pool,
+  'batch_norm': operations.batch_norm,
+  'layer_norm': operations.layer_norm,
+  'group_norm': operations.group_norm,
+  'dropout': operations.identity,
+  'activation': operations.identity,
+  'flatten': operations.flatten,
+  'reshape': operations.reshape,
 }
 BRANCHES = {'residual': _residual, 'parallel': _parallel}
 ACTIVATED = ('conv', 'depthwise_conv', 'conv_transpose', 'dense', 'activation')

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Integer
 
-from jaxdl.analysis.reference_layers import Parameters, dense, gelu, layer_norm
+from jaxdl.analysis.reference.operations import Parameters, dense, gelu, layer_norm
 
 Vectors = Float[np.ndarray, 'B T E']
 

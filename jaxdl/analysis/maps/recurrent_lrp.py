@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
-from jaxdl.analysis.gradients import batched, check, say_silent
-from jaxdl.analysis.last_character import LastCharacter
+from jaxdl.analysis.maps.gradients import batched, check, say_silent
+from jaxdl.analysis.maps.last_character import LastCharacter
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
 from jaxdl.models.language_model import LanguageModel
 from jaxdl.models.recurrent import Recurrent

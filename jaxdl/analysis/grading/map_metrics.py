@@ -8,11 +8,11 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 
-from jaxdl.analysis import (
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import (
   completeness,
   faithfulness,
   localisation,
-  methods,
   removal,
   sanity,
   stability,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, say_silent
+from jaxdl.analysis.maps.gradients import batched, check, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
 

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float64, Integer, Shaped
 
-from jaxdl.analysis import local_forward, units
-from jaxdl.analysis.gradients import check, labels_of, program, say_silent, score_from
+from jaxdl.analysis import units
+from jaxdl.analysis.maps import local_forward
+from jaxdl.analysis.maps.gradients import check, labels_of, program, say_silent, score_from
 from jaxdl.analysis.units import AnyArray, ArrayLike, Target, Variables
 
 WINDOWS = 64  # windows of each image in one compiled call

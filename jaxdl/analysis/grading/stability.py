@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Float, Float64, Num
 
-from jaxdl.analysis import gradients, units
-from jaxdl.analysis.sanity import spearman
+from jaxdl.analysis import units
+from jaxdl.analysis.grading.sanity import spearman
+from jaxdl.analysis.maps import gradients
 from jaxdl.analysis.units import AnyArray, Number, Target, Variables
 from jaxdl.config.named import Reference
 from jaxdl.models import CNN
@@ -130,7 +131,7 @@ def shifted(model: nn.Module, by: float) -> nn.Module:
     linen module.
   """
   if isinstance(model, CNN) and not isinstance(model.layers, int) and not model.masked:
-    kind = Reference('jaxdl.analysis.stability:Shift', Shift)
+    kind = Reference('jaxdl.analysis.grading.stability:Shift', Shift)
     return model.clone(layers=({'kind': kind, 'by': by, 'name': 'shift'}, *model.layers))
   return ShiftedInputs(model, by)
 

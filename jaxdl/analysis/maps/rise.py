@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.gradients import check, labels_of, program, say_silent
+from jaxdl.analysis.maps.gradients import check, labels_of, program, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Number, Target, Variables
 
 TOGETHER = 256  # masked images in one step of the compiled program

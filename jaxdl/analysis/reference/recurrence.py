@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
-from jaxdl.analysis.reference_layers import Parameters, sigmoid
+from jaxdl.analysis.reference.operations import Parameters, sigmoid
 
 Real = Bool[np.ndarray, 'B T'] | None
 Inside = dict[str, Float[np.ndarray, 'B T F']]  # 'hidden', and the memory and gates of the cell

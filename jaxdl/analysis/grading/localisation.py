@@ -10,7 +10,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer, Shaped
 
-from jaxdl.analysis import gradients
+from jaxdl.analysis.maps import gradients
 from jaxdl.analysis.units import AnyArray, Variables
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from jaxdl.analysis import batches, units
-from jaxdl.analysis.gradients import check, gradient, labels_of, program, say_silent
+from jaxdl.analysis.maps.gradients import check, gradient, labels_of, program, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, Target, Variables
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Integer
 
-from jaxdl.analysis import removal, units
+from jaxdl.analysis import units
+from jaxdl.analysis.grading import removal
 from jaxdl.analysis.units import AnyArray, Variables
 
 TOLERANCE = 1e-4  # residual of the linear system, relative to its right side

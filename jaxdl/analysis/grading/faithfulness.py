@@ -12,8 +12,9 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, Float64
 
-from jaxdl.analysis import completeness, gradients, imputation, removal
-from jaxdl.analysis.removal import Curve, Removed
+from jaxdl.analysis.grading import completeness, imputation, removal
+from jaxdl.analysis.grading.removal import Curve, Removed
+from jaxdl.analysis.maps import gradients
 from jaxdl.analysis.units import AnyArray, ArrayLike, Number, Target, Variables
 
 STEPS = 32  # of a curve, besides its start

@@ -11,8 +11,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Float64, Shaped
 
-from jaxdl.analysis import canonical, units
-from jaxdl.analysis.gradients import baselines_of, batched, check, say_silent
+from jaxdl.analysis import units
+from jaxdl.analysis.maps import canonical
+from jaxdl.analysis.maps.gradients import baselines_of, batched, check, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
 SMALL = 1e-6  # difference of an activation's input below which its gradient is used

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import baselines_of, batched, check, gradient, say_silent
+from jaxdl.analysis.maps.gradients import baselines_of, batched, check, gradient, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 
 

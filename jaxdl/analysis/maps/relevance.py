@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from jaxdl.analysis import canonical, relevance_rules, units
-from jaxdl.analysis.gradients import batched, check, say_silent
-from jaxdl.analysis.relevance_rules import NO_EPSILON, Box, Epsilon, Flat, Gamma, Rules, ZPlus
+from jaxdl.analysis import units
+from jaxdl.analysis.maps import canonical, relevance_rules
+from jaxdl.analysis.maps.gradients import batched, check, say_silent
+from jaxdl.analysis.maps.relevance_rules import NO_EPSILON, Box, Epsilon, Flat, Gamma, Rules, ZPlus
 from jaxdl.analysis.units import BATCH, AnyArray, ArrayLike, Target, Variables
 from jaxdl.models.cnn import INPUTS
 

@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Float, Shaped
 
 from jaxdl.analysis import units
-from jaxdl.analysis.gradients import batched, check, gradient, say_silent
+from jaxdl.analysis.maps.gradients import batched, check, gradient, say_silent
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Target, Variables
 
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Integer, Shaped
 
-from jaxdl.analysis import gradients, units
+from jaxdl.analysis import units
+from jaxdl.analysis.maps import gradients
 from jaxdl.analysis.units import AnyArray, ArrayLike, Target, Variables
 
 FORWARD = 2048  # inputs with removed places in one compiled call

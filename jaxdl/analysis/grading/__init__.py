@@ -1,0 +1,1 @@
+"""Metrics of attribution maps, and the grades of every method."""
