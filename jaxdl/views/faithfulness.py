@@ -26,8 +26,11 @@ from jaxdl.views.view import (
   without_convolution,
 )
 
-EXAMPLES = 48  # that are graded
-BACKGROUND = 32  # of these, for expected gradients of sequences
+EXAMPLES = 24  # that are graded
+REPEATED = 8  # of these, for metrics that apply a method several times
+STEPS = 16  # of the curves of deletion, insertion and pixel flipping
+THREADS = 2  # methods that are graded at the same time
+BACKGROUND = 24  # of the examples, for expected gradients of sequences
 WINDOW = 32  # characters before the one that is explained, read from a state of zeros
 
 
@@ -141,7 +144,15 @@ def faithfulness(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Grades the attribution methods on correctly predicted test examples."""
   found = explained(subject, EXAMPLES, choice.layer)
   graded = map_metrics.grade(
-    found.model, found.variables, found.inputs, found.target, found.known, seed=choice.seed
+    found.model,
+    found.variables,
+    found.inputs,
+    found.target,
+    found.known,
+    repeated=REPEATED,
+    steps=STEPS,
+    seed=choice.seed,
+    threads=THREADS,
   )
   means = {
     method: {name: map_metrics.METRICS[name].of(values) for name, values in metrics.items()}

@@ -130,6 +130,27 @@ def test_methods_of_a_classifier_are_complete():
       np.testing.assert_allclose(completeness.totals(maps), found, atol=1e-4)
 
 
+@pytest.mark.parametrize('fixed', [0, 1])
+def test_background_scores_equal_a_loop(fixed):
+  """The targets repeat, and each input keeps its own score; a mask makes the scores differ."""
+  section = dict(name='recurrent', cell='gru', features=3, classes=4, masked=bool(fixed))
+  generator = np.random.default_rng(3)
+  inputs, background = (generator.random((count, 5, 3), np.float32) for count in (6, 3))
+  if fixed:
+    inputs[..., -1] = np.arange(5) < np.array([5, 2, 3, 5, 1, 4])[:, None]
+  target = np.array([2, 0, 2, 3, 0, 2])
+  model, variables = build_network(section, inputs)
+  found = completeness.background_scores(
+    model, variables, inputs, target, background, fixed_channels=fixed
+  )
+  for number, one in enumerate(inputs):
+    changed = background.copy()
+    if fixed:
+      changed[..., -fixed:] = one[:, -fixed:]
+    expected = np.mean(model.apply(variables, changed)[:, target[number]])
+    np.testing.assert_allclose(found[number], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize('pool', slow_after(1, ['last', 'mean']))
 def test_no_method_changes_the_mask(pool):
   """With a noisy or mixed mask, padded steps would count as real ones."""

@@ -9,7 +9,6 @@ import pytest
 from jaxdl import exam, figures
 from jaxdl.analysis import methods
 from jaxdl.analysis.grading import map_metrics
-from jaxdl.analysis.methods import Method
 from jaxdl.config import reading
 from jaxdl.exams import table
 from jaxdl.terminal import command
@@ -179,33 +178,6 @@ def test_score_table_colours_the_best_of_a_column_darkest():
   assert brightness[0, 1] > brightness[1, 1]
   assert (2, 1) not in brightness  # the empty cell
   assert len({brightness[row, 2] for row in range(3)}) == 1
-
-
-def test_a_method_that_fails_has_a_reason():
-  from jaxdl.models import CNN
-
-  model = CNN(layers=(dict(kind='flatten'), dict(kind='dense', features=2, activate=False)))
-  kernel = np.arange(8, dtype=np.float32).reshape(4, 2) / 8
-  variables = {'params': {'dense1': {'kernel': kernel, 'bias': np.zeros(2, np.float32)}}}
-  inputs = np.random.default_rng(0).random((3, 2, 2, 1)).astype(np.float32)
-
-  def fails(model, variables, inputs, target):
-    raise ValueError('it has no ReLU')
-
-  def applied_once(model, variables, inputs, target):
-    return np.abs(inputs)
-
-  known = {'fails': Method(fails), 'same': Method(applied_once)}
-  found = map_metrics.grade(model, variables, inputs, np.zeros(3, int), known, repeated=2)
-  assert found.values['fails'] == {}
-  assert found.reasons['fails'] == {'maps': 'it has no ReLU'}
-  same = found.values['same']
-  assert 'pointing game' not in same  # there is no evidence
-  assert same['random logit'].tolist() == [1, 1]
-  assert same['deletion AUC'].shape == (3,)
-  metric = map_metrics.METRICS['completeness error']
-  assert metric.of(np.array([1.0, 2.0, np.nan, 9.0])) == 2
-  assert metric.of(np.array([np.nan])) is None
 
 
 @pytest.mark.slow

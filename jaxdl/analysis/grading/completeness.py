@@ -69,10 +69,19 @@ def background_scores(
   inputs = check(model, variables, inputs, target)
   compiled = program(_mean_scores, model, variables, target, fixed_channels=fixed_channels)
   background = jax.device_put(np.asarray(background, inputs.dtype))
-  parts = batches.in_batches(
-    lambda *arrays: compiled(*arrays, background), inputs, labels_of(inputs, target)
-  )
-  return np.concatenate([part for _, part in parts]).astype(np.float64)
+  labels = labels_of(inputs, target)
+  which = np.arange(len(inputs))
+  if not fixed_channels:  # the score depends on the target alone
+    labels, first, which = _distinct(labels)
+    inputs = inputs[first]
+  parts = batches.in_batches(lambda *arrays: compiled(*arrays, background), inputs, labels)
+  return np.concatenate([part for _, part in parts]).astype(np.float64)[which]
+
+
+def _distinct(labels):
+  """(distinct labels, the place of the first of each, the place of each label among them)."""
+  found, first, which = np.unique(labels, axis=0, return_index=True, return_inverse=True)
+  return found, first, which.reshape(-1)
 
 
 def _mean_scores(model, variables, inputs, target, background, *, fixed_channels):

@@ -1,5 +1,6 @@
 """Every attribution method graded by every metric."""
 
+import concurrent.futures
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -94,7 +95,9 @@ def grade(
   *,
   evidence: Bool[np.ndarray, 'B ...'] | None = None,
   repeated: int = REPEATED,
+  steps: int = faithfulness.STEPS,
   seed: int = 0,
+  threads: int = 1,
   now: Callable[[str], Any] = lambda method: None,
 ) -> Graded:
   """Applies methods to inputs, and grades their maps by all metrics of `METRICS` that fit.
@@ -108,7 +111,10 @@ def grade(
     evidence: [B, H, W] or [B, T], the places that decide; None without metrics of localisation.
     repeated: number of inputs for the metrics that apply a method several times, which are left out
       for slow methods.
+    steps: steps of the curves of deletion, insertion and pixel flipping.
     seed: seed of all random draws.
+    threads: methods that are graded at the same time. With more than one, `seconds` of the result
+      are longer, because the methods share the processor.
     now: called with the name of each method before it is applied.
 
   Returns:
@@ -118,26 +124,39 @@ def grade(
     ValueError: inputs or a target that do not fit the model.
   """
   inputs, target = np.asarray(inputs), np.asarray(target)
-  subject = _Subject(model, variables, inputs, target, evidence, min(repeated, len(inputs)), seed)
+  repeated = min(repeated, len(inputs))
+  subject = _Subject(model, variables, inputs, target, evidence, repeated, steps, seed)
   removed = subject.removed()
-  values, reasons, seconds = {}, {}, {}
-  for name, method in known.items():
+
+  def graded(name):
     now(name)
-    began = time.perf_counter()
-    values[name], reasons[name] = {}, {}
+    return _graded(subject, known[name], removed)
+
+  first, *others = known
+  # The first method alone: it compiles the programs of the metrics, which all methods share.
+  with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+    results = dict(zip(known, [graded(first), *pool.map(graded, others)], strict=True))
+  return Graded(
+    {name: values for name, (values, _, _) in results.items()},
+    {name: reasons for name, (_, reasons, _) in results.items()},
+    {name: seconds for name, (_, _, seconds) in results.items() if seconds is not None},
+  )
+
+
+def _graded(subject, method, removed):
+  """(values, reasons, seconds) of one method; see `Graded`. The seconds are None without maps."""
+  values, reasons, began = {}, {}, time.perf_counter()
+  try:
+    maps = subject.maps(method)
+  except ValueError as error:  # the method does not know a layer of the network
+    return values, {'maps': str(error)}, None
+  seconds = time.perf_counter() - began
+  for metric, compute in _metrics(subject, method, maps, removed).items():
     try:
-      maps = method.function(model, variables, inputs, target)
-    except ValueError as error:  # the method does not know a layer of the network
-      reasons[name]['maps'] = str(error)
-      continue
-    seconds[name] = time.perf_counter() - began
-    flat = methods.without_channels(maps, method, axes=inputs.ndim - 1)
-    for metric, compute in _metrics(subject, method, flat, removed).items():
-      try:
-        values[name][metric] = compute()
-      except ValueError as error:
-        reasons[name][metric] = str(error)
-  return Graded(values, reasons, seconds)
+      values[metric] = compute()
+    except ValueError as error:
+      reasons[metric] = str(error)
+  return values, reasons, seconds
 
 
 class _Subject(NamedTuple):
@@ -149,6 +168,7 @@ class _Subject(NamedTuple):
   target: Integer[np.ndarray, 'B']
   evidence: Bool[np.ndarray, 'B ...'] | None
   repeated: int
+  steps: int
   seed: int
 
   @property
@@ -160,6 +180,17 @@ class _Subject(NamedTuple):
   def few(self) -> Network:
     """`network` with few inputs."""
     return self.model, self.variables, self.inputs[: self.repeated], self.target[: self.repeated]
+
+  def maps(self, method: Method) -> Float[np.ndarray, 'B ...']:
+    """Maps of all inputs, as many at once as `few` has, so that one program computes all maps."""
+    size, count = self.repeated, len(self.inputs)
+    parts = []
+    for first in range(0, count, size):
+      # At the end the last input is repeated.
+      chosen = np.arange(first, first + size).clip(max=count - 1)
+      maps = method.function(self.model, self.variables, self.inputs[chosen], self.target[chosen])
+      parts.append(np.asarray(maps)[: count - first])
+    return np.concatenate(parts)
 
   def removed(self) -> dict[str, removal.Removed]:
     """Drops of the score without windows and without random subsets, for all methods."""
@@ -181,6 +212,9 @@ def _metrics(
 ) -> dict[str, Callable[[], Float[np.ndarray, '...']]]:
   """Metric → function that computes it, for the metrics that apply."""
   network, seed, truth = subject.network, subject.seed, subject.evidence
+  curve = dict(steps=subject.steps, seed=seed)
+  given = maps[: subject.repeated]
+  maps = methods.without_channels(maps, method, axes=subject.inputs.ndim - 1)
   found: dict[str, Callable] = {}
   if truth is not None:
     found |= {
@@ -189,9 +223,9 @@ def _metrics(
       'relevance rank': lambda: localisation.relevance_rank(maps, truth),
     }
   found |= {
-    'deletion AUC': lambda: faithfulness.deletion(*network, maps, seed=seed).area(),
-    'insertion AUC': lambda: faithfulness.insertion(*network, maps, seed=seed).area(),
-    'pixel flipping': lambda: faithfulness.pixel_flipping(*network, maps, seed=seed),
+    'deletion AUC': lambda: faithfulness.deletion(*network, maps, **curve).area(),
+    'insertion AUC': lambda: faithfulness.insertion(*network, maps, **curve).area(),
+    'pixel flipping': lambda: faithfulness.pixel_flipping(*network, maps, **curve),
     'infidelity': lambda: faithfulness.infidelity(maps, removed['windows']),
     'sensitivity-n': lambda: faithfulness.sensitivity_n(maps, removed['subsets']),
     'sparseness': lambda: localisation.gini(maps),
@@ -207,14 +241,18 @@ def _metrics(
   if not method.slow:
     few = method.function, *subject.few
     found |= {
-      'max-sensitivity': lambda: stability.max_sensitivity(*few, samples=SAMPLES, seed=seed),
-      'input invariance error': lambda: stability.input_invariance_error(*few),
-      'random logit': lambda: np.abs(stability.random_logit(*few, seed=seed)),
-      'randomised weights': lambda: _randomised(subject, method),
+      'max-sensitivity': lambda: stability.max_sensitivity(
+        *few, samples=SAMPLES, seed=seed, maps=given
+      ),
+      'input invariance error': lambda: stability.input_invariance_error(*few, maps=given),
+      'random logit': lambda: np.abs(stability.random_logit(*few, seed=seed, maps=given)),
+      'randomised weights': lambda: _randomised(subject, method, given),
     }
   return found
 
 
-def _randomised(subject, method):
+def _randomised(subject, method, maps):
   """Size of the rank correlation of each map with that of a network of random weights."""
-  return np.abs(sanity.sanity(method.function, *subject.few, seed=subject.seed).correlations[-1])
+  model, variables, inputs, target = subject.few
+  random = sanity.with_random_weights(model, variables, inputs, seed=subject.seed)
+  return np.abs(sanity.rank_correlations(maps, method.function(model, random, inputs, target)))

@@ -67,30 +67,60 @@ def sanity(
   order = [
     layer for layer in units.shapes(model, variables, images) if layer in variables['params']
   ]
-  # Folded, so that the weights differ from the initial weights of training with the same seed.
-  key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)
-  drawn = jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
+  drawn = _drawn(model, images, seed)
   stages, current = ['', *reversed(order)], variables
   original, correlations = None, []
   for layer in stages:
-    current = {
-      kind: {
-        name: jax.tree.map(_like, drawn[kind][name], old) if name == layer else old
-        for name, old in layers.items()
-      }
-      for kind, layers in current.items()
-    }
+    current = _with_random(current, drawn, {layer})
     maps = method(model, current, images, target, **arguments)
     if isinstance(maps, tuple):
       maps = maps[0]
-    maps = np.abs(maps).reshape(len(images), -1)
     if original is None:
       original = maps
-    correlations.append([spearman(*pair) for pair in zip(original, maps, strict=True)])
+    correlations.append(rank_correlations(original, maps))
   correlations = np.asarray(correlations)
   last = correlations[1:][-2:]  # all layers but the first are random, and all layers
   flagged = any(_mean_exceeds(row[np.isfinite(row)], threshold) for row in last)
   return Sanity(tuple(stages), correlations, flagged)
+
+
+def with_random_weights(
+  model: nn.Module, variables: Variables, images: Shaped[AnyArray, 'B ...'], *, seed: int = 0
+) -> Variables:
+  """The variables with all layers randomised: the last stage of `sanity`.
+
+  Args:
+    model, variables, images, seed: as in `sanity`.
+
+  Returns:
+    variables of the same shapes and types.
+  """
+  return _with_random(variables, _drawn(model, images, seed), set(variables['params']))
+
+
+def _drawn(model, images, seed):
+  # Folded, so that the weights differ from the initial weights of training with the same seed.
+  key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)
+  return jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
+
+
+def _with_random(variables, drawn, chosen):
+  """Variables whose chosen layers are the drawn ones."""
+  return {
+    kind: {
+      name: jax.tree.map(_like, drawn[kind][name], old) if name in chosen else old
+      for name, old in layers.items()
+    }
+    for kind, layers in variables.items()
+  }
+
+
+def rank_correlations(
+  first: Shaped[AnyArray, 'B ...'], second: Shaped[AnyArray, 'B ...']
+) -> Float64[np.ndarray, 'B']:
+  """Spearman's rank correlation of the absolute values of two maps; NaN where one is constant."""
+  flat = (np.abs(maps).reshape(len(maps), -1) for maps in (first, second))
+  return np.array([spearman(*pair) for pair in zip(*flat, strict=True)])
 
 
 def _mean_exceeds(numbers: Float64[np.ndarray, 'N'], threshold: Number) -> bool:

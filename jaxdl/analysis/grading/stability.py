@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Num
 
 from jaxdl.analysis import units
-from jaxdl.analysis.grading.sanity import spearman
+from jaxdl.analysis.grading.sanity import rank_correlations
 from jaxdl.analysis.maps import gradients
 from jaxdl.analysis.units import AnyArray, Number, Target, Variables
 from jaxdl.config.named import Reference
@@ -28,6 +28,7 @@ def max_sensitivity(
   radius: Number = 0.05,
   samples: int = 8,
   seed: int = 0,
+  maps: Float[AnyArray, 'B ...'] | None = None,
 ) -> Float64[np.ndarray, 'B']:
   """Largest relative change of a map under small uniform noise on the input.
 
@@ -41,6 +42,7 @@ def max_sensitivity(
       least number).
     samples: noisy copies of each input.
     seed: seed of the noise, which depends on it and on the input's index.
+    maps: maps of the inputs, [B, …]; None to compute them.
 
   Returns:
     the largest |map of the copy − map| / |map| (Euclidean norms): 0 is best; NaN for a map of
@@ -60,7 +62,8 @@ def max_sensitivity(
   axes = tuple(range(1, inputs.ndim))
   extent = radius * (inputs.max(axes, keepdims=True) - inputs.min(axes, keepdims=True))
   key = jax.random.PRNGKey(seed)
-  original, changes = method(model, variables, inputs, target), []
+  original = method(model, variables, inputs, target) if maps is None else maps
+  changes = []
   for sample in range(samples):
     noise = extent * _uniform(jax.random.fold_in(key, sample), inputs)
     noisy = method(model, variables, (inputs + noise).astype(inputs.dtype), target)
@@ -144,6 +147,7 @@ def input_invariance_error(
   target: Target,
   *,
   by: float = -1.0,
+  maps: Float[AnyArray, 'B ...'] | None = None,
 ) -> Float64[np.ndarray, 'B']:
   """Relative change of a map if the inputs are shifted and the network shifts them back.
 
@@ -157,6 +161,7 @@ def input_invariance_error(
     inputs: [B, H, W, C] or [B, T, I], scaled as in training.
     target: classes [B] int, or Neuron.
     by: number that is added to the inputs, on their scale.
+    maps: as in `max_sensitivity`.
 
   Returns:
     |map of the shifted network − map| / |map| (Euclidean norms): 0 is invariant; NaN for a map of
@@ -168,7 +173,7 @@ def input_invariance_error(
   Source: Kindermans et al. 2019, The (un)reliability of saliency methods, section 2.
   """
   inputs = np.asarray(inputs)
-  original = method(model, variables, inputs, target)
+  original = method(model, variables, inputs, target) if maps is None else maps
   moved = (inputs + by).astype(inputs.dtype)
   return _relative(method(shifted(model, by), variables, moved, target), original)
 
@@ -181,6 +186,7 @@ def random_logit(
   target: Target,
   *,
   seed: int = 0,
+  maps: Float[AnyArray, 'B ...'] | None = None,
 ) -> Float64[np.ndarray, 'B']:
   """Similarity of the map of the class with that of another class.
 
@@ -191,6 +197,7 @@ def random_logit(
     inputs: [B, H, W, C] or [B, T, I], scaled as in training.
     target: classes [B] int.
     seed: seed of the other class of each input.
+    maps: as in `max_sensitivity`.
 
   Returns:
     Spearman's rank correlation of the absolute maps: 1 for a map that does not depend on the class;
@@ -208,8 +215,5 @@ def random_logit(
     raise ValueError('the network has one class: the random logit needs at least two')
   steps = np.random.default_rng(seed).integers(1, classes, len(inputs))
   other = (np.asarray(target) + steps) % classes
-  maps = [
-    np.abs(method(model, variables, inputs, classes)).reshape(len(inputs), -1)
-    for classes in (np.asarray(target), other)
-  ]
-  return np.array([spearman(*pair) for pair in zip(*maps, strict=True)])
+  original = method(model, variables, inputs, np.asarray(target)) if maps is None else maps
+  return rank_correlations(original, method(model, variables, inputs, other))

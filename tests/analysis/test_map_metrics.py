@@ -1,0 +1,72 @@
+"""Tests of the grades of methods: what is computed together equals what is computed alone."""
+
+import jax
+import numpy as np
+
+from jaxdl.analysis import methods
+from jaxdl.analysis.grading import map_metrics, sanity, stability
+from jaxdl.analysis.grading.faithfulness import deletion
+from jaxdl.analysis.methods import Method
+from jaxdl.models import CNN
+
+
+def dense_model():
+  return CNN(layers=(dict(kind='flatten'), dict(kind='dense', features=2, activate=False)))
+
+
+def dense_variables():
+  kernel = np.arange(8, dtype=np.float32).reshape(4, 2) / 8
+  return {'params': {'dense1': {'kernel': kernel, 'bias': np.zeros(2, np.float32)}}}
+
+
+def test_a_method_that_fails_has_a_reason():
+  model, variables = dense_model(), dense_variables()
+  inputs = np.random.default_rng(0).random((3, 2, 2, 1)).astype(np.float32)
+
+  def fails(model, variables, inputs, target):
+    raise ValueError('it has no ReLU')
+
+  def applied_once(model, variables, inputs, target):
+    return np.abs(inputs)
+
+  known = {'fails': Method(fails), 'same': Method(applied_once)}
+  found = map_metrics.grade(model, variables, inputs, np.zeros(3, int), known, repeated=2)
+  assert found.values['fails'] == {}
+  assert found.reasons['fails'] == {'maps': 'it has no ReLU'}
+  same = found.values['same']
+  assert 'pointing game' not in same  # there is no evidence
+  assert same['random logit'].tolist() == [1, 1]
+  assert same['deletion AUC'].shape == (3,)
+  metric = map_metrics.METRICS['completeness error']
+  assert metric.of(np.array([1.0, 2.0, np.nan, 9.0])) == 2
+  assert metric.of(np.array([np.nan])) is None
+
+
+def test_grades_do_not_depend_on_threads_or_parts():
+  """Every metric equals the one of a call of its own, whatever was computed together."""
+  model, variables = dense_model(), dense_variables()
+  inputs = np.random.default_rng(1).random((5, 2, 2, 1)).astype(np.float32)
+  target = np.array([0, 1, 1, 0, 1])
+  names = ('saliency', 'gradient × input', 'integrated gradients', 'expected gradients')
+  every = methods.of_images('', {}, background=inputs[:2])
+  known = {name: every[name] for name in names}
+  arguments = dict(repeated=2, steps=4)
+  one = map_metrics.grade(model, variables, inputs, target, known, **arguments)
+  three = map_metrics.grade(model, variables, inputs, target, known, threads=3, **arguments)
+  jax.tree.map(np.testing.assert_array_equal, one.values, three.values)
+  assert list(three.values) == list(names)
+  assert one.reasons == three.reasons
+  few = model, variables, inputs[:2], target[:2]
+  for name, method in known.items():
+    found = one.values[name]
+    alone = {
+      'max-sensitivity': stability.max_sensitivity(method.function, *few, samples=4),
+      'input invariance error': stability.input_invariance_error(method.function, *few),
+      'random logit': np.abs(stability.random_logit(method.function, *few)),
+      'randomised weights': np.abs(sanity.sanity(method.function, *few).correlations[-1]),
+    }
+    for metric, values in alone.items():
+      np.testing.assert_allclose(found[metric], values, rtol=1e-4, err_msg=f'{name}, {metric}')
+    maps = methods.without_channels(method.function(model, variables, inputs, target), method)
+    curve = deletion(model, variables, inputs, target, maps, steps=4)
+    np.testing.assert_allclose(found['deletion AUC'], curve.area(), rtol=1e-5)
