@@ -41,7 +41,7 @@ def open_page(tab, run, tmp_path):
 @pytest.mark.parametrize('name', [path.stem for path in CONFIGS])
 def test_probabilities_of_every_network(name, tab, tmp_path, monkeypatch):
   monkeypatch.setattr(examples, 'SIDE', 1024)  # exact copies also of large images
-  monkeypatch.setattr(examples, 'BYTES', 400_000)
+  monkeypatch.setattr(examples, 'BYTES', 4_000_000)
   run, kept = run_of(name, tmp_path)
   described = open_page(tab, run, tmp_path)
   parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(run.variables['params']))
@@ -144,7 +144,7 @@ def test_probabilities_of_trained_networks(name, tab, tmp_path, monkeypatch):
   """A short training; the page shows the probabilities of the network for real examples."""
   monkeypatch.setattr(sys.modules[__name__], 'SAME', SAME_TRAINED)
   monkeypatch.setattr(examples, 'SIDE', 1024)  # exact copies also of large images
-  monkeypatch.setattr(examples, 'BYTES', 400_000)
+  monkeypatch.setattr(examples, 'BYTES', 4_000_000)
   jaxdl.train(short(name), tmp_path / 'run')
   run = jaxdl.load(tmp_path / 'run')
   described = open_page(tab, run, tmp_path)
