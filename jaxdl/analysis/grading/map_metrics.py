@@ -135,7 +135,10 @@ def grade(
   first, *others = known
   # The first method alone: it compiles the programs of the metrics, which all methods share.
   with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-    results = dict(zip(known, [graded(first), *pool.map(graded, others)], strict=True))
+    results = {first: graded(first)}
+    others.sort(key=lambda name: not known[name].slow)  # the longest first
+    results |= zip(others, pool.map(graded, others), strict=True)
+  results = {name: results[name] for name in known}
   return Graded(
     {name: values for name, (values, _, _) in results.items()},
     {name: reasons for name, (_, reasons, _) in results.items()},
