@@ -149,7 +149,18 @@ KEYS = {
   'recurrent_dropout': _share,
   'momentum': _share,
   'epsilon': _epsilon,
-  **dict.fromkeys(('activate', 'bidirectional', 'masked', 'project', 'tie'), checks.check_flag),
+  **dict.fromkeys(
+    (
+      'activate',
+      'bidirectional',
+      'locked_dropout',
+      'masked',
+      'project',
+      'tie',
+      'whole_channels',
+    ),
+    checks.check_flag,
+  ),
   **dict.fromkeys(
     (
       'name',

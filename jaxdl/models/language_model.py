@@ -42,6 +42,8 @@ class LanguageModel(nn.Module):
     layers: number of recurrent layers.
     embedding: length of the learned vector of a character; 0 for one-hot vectors.
     dropout: rate after the embedding and after each recurrent layer (Zaremba et al. 2014).
+    locked_dropout: whether `dropout` leaves out the same units at all steps of a batch (Gal &
+      Ghahramani 2016).
     recurrent_dropout: share of the recurrent weights that a training step leaves out (Merity et al.
       2018).
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
@@ -55,6 +57,7 @@ class LanguageModel(nn.Module):
   layers: Sequence[Mapping] | int = 1
   embedding: int = 0
   dropout: float | int | Float[Array, ''] = 0.0
+  locked_dropout: bool = False
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
@@ -83,7 +86,8 @@ class LanguageModel(nn.Module):
     if self.embedding:
       embedding = Embedding(self.classes, self.embedding, name='embedding')
       outputs = embedding(inputs, context)  # [B, T, E]
-      outputs = layers.Dropout(self.dropout, name='dropout0')(outputs, context)
+      dropout = layers.Dropout(self.dropout, self.locked_dropout, name='dropout0')
+      outputs = dropout(outputs, context)
     else:
       given = jax.tree.leaves(self.variables.get('params', {}))
       dtype = given[0].dtype if given else None
@@ -97,5 +101,6 @@ class LanguageModel(nn.Module):
         recurrent_dropout=self.recurrent_dropout,
       )
       outputs = recurrent(outputs, context)  # [B, T, F]
-      outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
+      dropout = layers.Dropout(self.dropout, self.locked_dropout, name=f'dropout{number}')
+      outputs = dropout(outputs, context)
     return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)

@@ -461,16 +461,27 @@ class Dropout(nn.Module):
   """Inverted dropout (Srivastava et al. 2014).
 
   The mask depends on the example, not on its position in the batch.
+
+  Attributes:
+    rate: share of the elements that are set to 0.
+    whole_channels: whether a channel is 0 at all places of an example or at none: locked dropout of
+      sequences [B, T, C] (Gal & Ghahramani 2016), spatial dropout of images [B, H, W, C] (Tompson
+      et al. 2015).
   """
 
   rate: float | int | Float[Array, '']
+  whole_channels: bool = False
 
   def __call__(self, inputs: Num[AnyArray, '...'], context: Context) -> Num[AnyArray, '...']:
     if not context.train or (isinstance(self.rate, (int, float)) and self.rate == 0):
       return inputs
     index = context.index  # training always has it
     assert index is not None
-    return ops.dropout(self.make_rng('dropout'), inputs, rate=self.rate, index=index)
+    key = self.make_rng('dropout')
+    if not self.whole_channels:
+      return ops.dropout(key, inputs, rate=self.rate, index=index)
+    shape = inputs.shape[0], *(1 for _ in inputs.shape[1:-1]), inputs.shape[-1]
+    return inputs * ops.dropout(key, jnp.ones(shape, inputs.dtype), rate=self.rate, index=index)
 
 
 class BatchNorm(nn.Module):

@@ -189,6 +189,8 @@ class Recurrent(nn.Module):
     pool: 'last' for the state after the last real step (of each direction), 'mean' for the mean of
       the states over the real steps.
     dropout: rate between the recurrent layers.
+    locked_dropout: whether `dropout` leaves out the same units at all steps of an example (Gal &
+      Ghahramani 2016).
     initializer: a key of layers.INITIALIZERS, for the kernels of the inputs and of the dense layer.
     recurrent_initializer: the same for the recurrent kernel.
     recurrent_dropout: share of the recurrent weights that a training step leaves out.
@@ -203,6 +205,7 @@ class Recurrent(nn.Module):
   bidirectional: bool = False
   pool: str = 'last'
   dropout: float | int | Float[Array, ''] = 0.0
+  locked_dropout: bool = False
   initializer: str = 'glorot_uniform'
   recurrent_initializer: str = 'orthogonal'
   recurrent_dropout: float | int | Float[Array, ''] = 0.0
@@ -229,7 +232,8 @@ class Recurrent(nn.Module):
     outputs, read = inputs, {}
     for number, (name, features) in enumerate(self.named_widths()):
       if number:
-        outputs = layers.Dropout(self.dropout, name=f'dropout{number}')(outputs, context)
+        dropout = layers.Dropout(self.dropout, self.locked_dropout, name=f'dropout{number}')
+        outputs = dropout(outputs, context)
       read = {
         direction: self._cell(features, kernel_init, direction, name)(outputs, context)
         for direction in self.directions()

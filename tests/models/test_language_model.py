@@ -107,6 +107,7 @@ def test_gradients_of_language_model_match_finite_differences(cell, embedding):
         'layers': 1,
         'dropout': 0.3,
         'recurrent_dropout': 0.4,
+        'locked_dropout': True,
       }
     )
     characters, reset = random_text(length=5), jnp.array([True, False])
