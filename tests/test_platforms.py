@@ -139,12 +139,13 @@ def posix_uses(node):
     elif isinstance(one, ast.Attribute):
       if one.attr in POSIX_NAMES.get(ast.unparse(one.value), ()):
         yield ast.unparse(one)
+    elif isinstance(one, ast.Call):
+      if ast.unparse(one.func).endswith(('get_context', 'set_start_method')):
+        yield from (method for method in ('fork', 'forkserver') if repr(method) in ast.unparse(one))
     elif isinstance(one, ast.keyword):
       yield from POSIX_ARGUMENTS & {one.arg}
     elif isinstance(one, ast.Constant) and isinstance(one.value, str):
       if POSIX_PATH.match(one.value):
-        yield one.value
-      if one.value in ('fork', 'forkserver'):  # start methods of multiprocessing
         yield one.value
 
 
