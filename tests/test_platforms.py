@@ -128,25 +128,23 @@ def checks_platform(node):
   )
 
 
-def posix_uses(node):
-  """Yields what exists only on POSIX systems and is used in a node."""
-  for one in ast.walk(node):
-    if isinstance(one, ast.Import):
-      yield from POSIX_MODULES & {alias.name for alias in one.names}
-    elif isinstance(one, ast.ImportFrom):
-      yield from POSIX_MODULES & {one.module}
-      yield from POSIX_NAMES.get(one.module, set()) & {alias.name for alias in one.names}
-    elif isinstance(one, ast.Attribute):
-      if one.attr in POSIX_NAMES.get(ast.unparse(one.value), ()):
-        yield ast.unparse(one)
-    elif isinstance(one, ast.Call):
-      if ast.unparse(one.func).endswith(('get_context', 'set_start_method')):
-        yield from (method for method in ('fork', 'forkserver') if repr(method) in ast.unparse(one))
-    elif isinstance(one, ast.keyword):
-      yield from POSIX_ARGUMENTS & {one.arg}
-    elif isinstance(one, ast.Constant) and isinstance(one.value, str):
-      if POSIX_PATH.match(one.value):
-        yield one.value
+def posix_uses(tree):
+  """Yields what exists only on POSIX systems and is used in a tree."""
+  for node in ast.walk(tree):
+    match node:
+      case ast.Import():
+        yield from POSIX_MODULES & {alias.name for alias in node.names}
+      case ast.ImportFrom():
+        yield from POSIX_MODULES & {node.module}
+        yield from POSIX_NAMES.get(node.module, set()) & {alias.name for alias in node.names}
+      case ast.Attribute(value=ast.Name(id=module), attr=name):
+        yield from (f'{module}.{name}' for _ in POSIX_NAMES.get(module, set()) & {name})
+      case ast.Call(func=ast.Attribute(attr='get_context' | 'set_start_method')):
+        yield from {'fork', 'forkserver'} & {getattr(one, 'value', None) for one in node.args}
+      case ast.keyword(arg=name):
+        yield from POSIX_ARGUMENTS & {name}
+      case ast.Constant(value=str(text)) if POSIX_PATH.match(text):
+        yield text
 
 
 def unguarded_posix_uses(tree):
