@@ -64,7 +64,7 @@ import numpy as np  # noqa: E402
 import PIL.Image  # noqa: E402
 import pytest  # noqa: E402
 from helpers import BN_CNN, SMALL  # noqa: E402
-from reliability import record  # noqa: E402
+from reliability import COUNTS  # noqa: E402
 
 
 def pytest_collection_finish():
@@ -264,7 +264,7 @@ def pytest_configure(config):
 def pytest_sessionfinish(session):
   if session.config.getoption('--record'):
     for what, counts in session.config.counted.items():
-      record(what, *counts)
+      COUNTS.record(what, *counts)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import importlib
 import itertools
 import json
 import os
-import pty
 import re
 import shlex
 import signal
@@ -227,8 +226,11 @@ def test_closed_output_pipe_ends_a_command_silently():
     assert (child.stderr.read(), child.wait()) == ('', 141)
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='needs a pseudo-terminal and GNU env')
 def test_ctrl_c_during_imports_prints_no_traceback(tmp_path):
   """The signal arrives during the import of a library, after 'starting …' was printed."""
+  import pty
+
   (tmp_path / 'ml_collections.py').write_text(
     'import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n'
   )

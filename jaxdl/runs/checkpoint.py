@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,9 +23,8 @@ from jaxdl.runs import code, disk, format, integrity, packed
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
-PLAIN = re.compile(
-  r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*'
-)  # paths that the libraries do not reinterpret
+# Absolute paths that the libraries do not reinterpret; on Windows they begin with a drive.
+PLAIN = re.compile(r'(?!/(gs|s3|az|hf)/)[\w/ .,=+@~-]*|[A-Za-z]:[\w\\ .,=+@~-]*')
 LINK = 'checkpoints'
 # Errors that tensorstore reports in the middle of a long text.
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EFBIG)
@@ -122,14 +122,20 @@ class Manager(ocp.CheckpointManager):
 
 def _linked(folder):
   """Creates a TemporaryDirectory with a plain name that contains a symbolic link to a folder."""
-  for place in (tempfile.gettempdir(), '/tmp', '/var/tmp'):  # noqa: S108 (a new folder in it)
-    if PLAIN.fullmatch(place):
-      try:
-        temporary = tempfile.TemporaryDirectory(prefix='jaxdl-', dir=place)
-      except OSError:
-        continue
+  places = [tempfile.gettempdir()]
+  if sys.platform != 'win32':
+    places += ['/tmp', '/var/tmp']  # noqa: S108 (a new folder in it)
+  for place in filter(PLAIN.fullmatch, places):
+    try:
+      temporary = tempfile.TemporaryDirectory(prefix='jaxdl-', dir=place)
+    except OSError:
+      continue
+    try:
       os.symlink(folder, f'{temporary.name}/{LINK}')
-      return temporary
+    except OSError:  # most users of Windows may not create links
+      temporary.cleanup()
+      continue
+    return temporary
   raise OSError(
     f'{folder} has a special character in its name and needs a link in a temporary '
     'folder, which cannot be created: rename it, or set TMPDIR to another folder'

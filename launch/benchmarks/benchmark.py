@@ -27,6 +27,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
+import psutil
+
 from launch.benchmarks import contender, speed_table
 from launch.benchmarks.racing import PEERS, race, start_of_main, starts
 
@@ -60,7 +62,14 @@ def serve(kind: str, folder: str) -> None:
 
 
 def peak_bytes() -> int:
-  """Peak memory of this process; getrusage would include that of the process that started it."""
+  """Peak memory of this process."""
+  if sys.platform == 'win32':
+    return psutil.Process().memory_info().peak_wset
+  if sys.platform == 'darwin':
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  # On Linux, getrusage would include the process that started this one.
   status = pathlib.Path('/proc/self/status').read_text(encoding='utf-8')
   return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) << 10
 

@@ -18,6 +18,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+import psutil
+
 ROOT = pathlib.Path(__file__).parents[2]
 SIZE, BATCH = 512, 32
 Examples = list[tuple[pathlib.Path, int]]
@@ -135,23 +137,25 @@ def run(name: str, options: argparse.Namespace) -> dict[str, float]:
     return json.loads(child.stdout.read().splitlines()[-1]) | {'peak_megabytes': peak / 2**20}
 
 
-def family(pid: int) -> list[int]:
+def family(pid: int) -> list[psutil.Process]:
   """A process and all its descendants."""
   try:
-    files = pathlib.Path(f'/proc/{pid}/task').glob('*/children')
-    below = [child for file in files for child in file.read_text(encoding='utf-8').split()]
-  except OSError:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+  except psutil.Error:
     return []
-  return [pid, *(one for child in below for one in family(int(child)))]
 
 
-def own_memory(pid: int) -> int:
-  """Bytes of a process; a page that several processes share is divided among them."""
+def own_memory(process: psutil.Process) -> int:
+  """Bytes of a process.
+
+  On Linux, a page that several processes share is divided among them; elsewhere it is not counted.
+  """
   try:
-    lines = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text(encoding='utf-8').splitlines()
-  except OSError:
+    memory = process.memory_full_info()
+  except psutil.Error:
     return 0
-  return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith('Pss:'))
+  return getattr(memory, 'pss', memory.uss)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import pathlib
+import sys
 import warnings
 
 import numpy as np
@@ -179,7 +180,9 @@ def test_cache_write_failure_keeps_arrays_in_memory(prepared, capsys, monkeypatc
   ] == []  # no partial file is left
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason='root may write into a read-only folder')
+@pytest.mark.skipif(
+  sys.platform == 'win32' or os.getuid() == 0, reason='root may write into a read-only folder'
+)
 def test_cache_in_read_only_folder_stays_in_memory(prepared, capsys):
   prepared.chmod(0o555)
   try:

@@ -17,6 +17,8 @@ from helpers import ROOT
 from jaxdl import main
 from jaxdl.terminal import command
 
+pytestmark = pytest.mark.skipif(sys.platform == 'win32', reason='the scripts need bash')
+
 LAUNCH = ROOT / 'launch'
 SCRIPTS = [*sorted(LAUNCH.glob('*.sh')), *sorted(LAUNCH.glob('*.sbatch')), ROOT / '.ci/run']
 RECORD = """import json, os, pathlib, signal, subprocess, sys, time

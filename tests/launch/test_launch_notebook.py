@@ -77,6 +77,7 @@ def test_notebook_unpacks_an_archive(checkout, small_checkout, tmp_path, inside)
   assert checkout(place) == place / 'jaxdl_source' / inside  # also the second time
 
 
+@pytest.mark.skipif(shutil.which('git') is None, reason='git is not installed')
 def test_notebook_clones_the_repository(checkout, small_checkout, tmp_path):
   git = ['git', '-C', small_checkout, '-c', 'user.name=a', '-c', 'user.email=a@b']
   for arguments in (['init', '--quiet'], ['add', '.'], ['commit', '--quiet', '--message=all']):

@@ -4,6 +4,7 @@ clock set back.
 
 import json
 import os
+import platform
 import random
 import re
 import shutil
@@ -308,7 +309,7 @@ def test_faults_second_process_in_a_folder_is_refused(small, config_file, tmp_pa
     after = [(path, path.stat().st_mtime_ns) for path in sorted(path for path, _ in before)]
   assert done.returncode == 1
   assert done.stderr.strip().splitlines()[-1] == (
-    f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {os.uname().nodename}: wait until it ends, or give '
+    f'jaxdl: {tmp_path / "run"} is in use by process {os.getpid()} on {platform.node()}: wait until it ends, or give '
     'another --workdir'
   )
   assert [entry for entry in after if 'run' in entry[0].parts[-1:]] == [

@@ -129,7 +129,7 @@ def _import_libraries() -> None:
 
 
 def _cores() -> int:
-  if hasattr(os, 'sched_getaffinity'):
+  if sys.platform == 'linux':
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1
 
