@@ -106,7 +106,8 @@ def compare(given, torch_model, named, layer):
 class Copy(nn.Module):
   """Separates the tensors of two modules.
 
-  Without it, Captum 0.9 ignores the multipliers of max-pooling that reads a ReLU.
+  Without it, Captum 0.9 ignores the multipliers of max-pooling that reads a ReLU, and of a ReLU
+  that reads max-pooling.
   """
 
   def forward(self, inputs):
@@ -171,7 +172,8 @@ def _for_deep_lift(module):
   if isinstance(module, nn.MaxPool2d):
     (window, _), (stride, _) = module.kernel_size, module.stride
     if stride < window:
-      return [Apart(window, stride), nn.MaxPool2d(window)]
+      return [Apart(window, stride), nn.MaxPool2d(window), Copy()]
+    return [module, Copy()]
   return [module]
 
 
