@@ -3,7 +3,8 @@
     python -m jaxdl.exam exam/planted_character
 
 A line is 'dbjWcaaf>w': eight letters of which one is a key, and after '>' the key in lower case.
-The other letters cannot be predicted (docs/exam.md).
+The other letters cannot be predicted. A quarter of the lines has no key and a random answer
+(docs/exam.md).
 """
 
 import ml_collections

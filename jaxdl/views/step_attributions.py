@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jaxdl import figures
 from jaxdl.analysis import methods
@@ -186,16 +187,10 @@ def _label(subject, place, explained):
 def of_characters(subject: Subject, choice: Choice) -> Iterator[Result]:
   """Applies every method for sequences to texts, for the predicted next character."""
   stream = subject.inputs[0]
-  if len(stream) < 2:
-    raise ValueError(f'the text has {len(stream)} characters: use at least 2')
-  length = min(_most_read(subject), len(stream) // 2)
-  starts = np.linspace(0, len(stream) - length - 1, MEASURED_TEXTS).astype(int)
-  texts = np.stack([stream[start : start + length] for start in starts])
-  others = np.linspace(0, len(stream) - length, BACKGROUND).astype(int)
-  background = np.stack([stream[start : start + length] for start in others])
+  texts, starts = texts_of(subject, MEASURED_TEXTS)
+  length = texts.shape[1]
   model, given = differentiable(subject.model, subject.variables, texts)
-  mean = vectors(subject.model, subject.variables, stream[None, :COUNTED])[0].mean(0)
-  known = methods.of_sequences(subject.model, background, baseline=mean, seed=choice.seed)
+  known = methods_of_texts(subject, seed=choice.seed)
   logits = np.asarray(jax.jit(model.apply)(subject.variables, given))
   predicted = logits.argmax(-1)
   probability = np.asarray(jax.nn.softmax(logits)).max(-1)
@@ -238,9 +233,45 @@ def of_characters(subject: Subject, choice: Choice) -> Iterator[Result]:
   )
 
 
-def _most_read(subject):
-  """Characters that are read: LENGTH, or fewer if a transformer sees fewer."""
-  return min(LENGTH, getattr(subject.model, 'context', LENGTH))
+def texts_of(
+  subject: Subject, count: int, following: int = 1
+) -> tuple[Int[np.ndarray, 'N T'], Int[np.ndarray, 'N']]:
+  """Parts of a text at equal distances, each read from a state of zeros.
+
+  Args:
+    subject: a character model and a text.
+    count: number of parts.
+    following: characters of the text after each part.
+
+  Returns:
+    (parts, index of the first character of each); T is LENGTH, or less if a transformer sees less
+    or the text is short.
+
+  Raises:
+    ValueError: a text of fewer than two characters.
+  """
+  stream = subject.inputs[0]
+  if len(stream) < 2:
+    raise ValueError(f'the text has {len(stream)} characters: use at least 2')
+  length = min(LENGTH, getattr(subject.model, 'context', LENGTH), len(stream) // 2)
+  starts = np.linspace(0, len(stream) - length - following, count).astype(int)
+  return np.stack([stream[start : start + length] for start in starts]), starts
+
+
+def methods_of_texts(subject: Subject, seed: int = 0) -> dict[str, methods.Method]:
+  """The methods for a character model; their baseline is the mean vector of a character.
+
+  Args:
+    subject: a character model and a text.
+    seed: seed of the random draws.
+
+  Returns:
+    Name → Method.
+  """
+  background, _ = texts_of(subject, BACKGROUND, following=0)
+  counted = subject.inputs[0][None, :COUNTED]
+  mean = vectors(subject.model, subject.variables, counted)[0].mean(0)
+  return methods.of_sequences(subject.model, background, baseline=mean, seed=seed)
 
 
 def _note(found):

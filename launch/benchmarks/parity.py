@@ -5,8 +5,8 @@
     python -m launch.benchmarks.parity --run=runs/cnn_mnist [--run=runs/cnn_cifar10]
 
 The networks of the configs have random weights, biases and running averages of batch normalisation,
-and the inputs are two random images (one of 512 × 512). The network of a run has its trained
-weights, and the inputs are its first test images.
+and the inputs are two random images (one of 512 × 512), sequences or texts. The network of a run
+has its trained weights, and the inputs are its first test images.
 
 Prints one JSON line for each method and network, with the largest difference as a share of the
 largest value of the reference, and a table.
@@ -29,7 +29,7 @@ from jaxdl.analysis import attribution, units
 from jaxdl.config import reading
 from jaxdl.models import layers
 from jaxdl.views import subject
-from launch.benchmarks import relevance_parity
+from launch.benchmarks import recurrent_parity, relevance_parity
 
 ROOT = pathlib.Path(__file__).parents[2]
 NETWORKS = {  # config → images [B, H, W, C]
@@ -105,8 +105,14 @@ def random_network(name, dtype=np.float32):
 
 
 def convolution(shape, layer):
-  """PyTorch's layers for a convolution; its own padding, where it is equal on both sides."""
+  """PyTorch's layers for a convolution, with padding of their own where PyTorch has it.
+
+  Zennit's rules for pixels would take the pixels of a separate padding layer for pixels of the
+  image.
+  """
   kernel, strides = layers.pair(layer.kernel), layers.pair(layer.strides)
+  if strides == (1, 1) and layer.padding == 'SAME':
+    return [nn.Conv2d(shape[-1], layer.features, kernel, padding='same')]
   pads = [
     ops.explicit_padding(shape[axis], kernel[axis], strides[axis], layer.padding) for axis in (0, 1)
   ]
@@ -280,29 +286,65 @@ def main() -> int:
   parser.add_argument('--networks', help='configs, separated by commas (default: all)')
   parser.add_argument('--run', action='append', default=[], help='folder of a trained run')
   chosen = parser.parse_args()
-  names = list(NETWORKS)
+  known = [*NETWORKS, *recurrent_parity.NETWORKS]
+  names = known
   if chosen.networks is not None:
     names = chosen.networks.split(',')
   elif chosen.run:
     names = []
-  unknown = [name for name in names if name not in NETWORKS]
+  unknown = [name for name in names if name not in known]
   if unknown:
-    parser.error(f'network {unknown[0]!r} is unknown: use {", ".join(NETWORKS)}')
-  networks = {name: functools.partial(random_network, name) for name in names}
-  networks |= {run: functools.partial(trained_network, run) for run in chosen.run}
-  table, within = {method: {} for method in [*GOALS, IN_FLOAT32]}, True
-  for name, network in networks.items():
-    for method, value in compare(network):
-      table[method][name] = value
-      goal = None if name in chosen.run and method in NO_GOAL_OF_RUNS else GOALS.get(method)
+    parser.error(f'network {unknown[0]!r} is unknown: use {", ".join(known)}')
+  of_runs = {method: goal for method, goal in GOALS.items() if method not in NO_GOAL_OF_RUNS}
+  tables = [
+    (
+      {
+        name: functools.partial(compare, functools.partial(random_network, name))
+        for name in names
+        if name in NETWORKS
+      },
+      GOALS,
+    ),
+    (
+      {
+        run: functools.partial(compare, functools.partial(trained_network, run))
+        for run in chosen.run
+      },
+      of_runs,
+    ),
+    (
+      {
+        name: functools.partial(recurrent_parity.compare, name)
+        for name in names
+        if name in recurrent_parity.NETWORKS
+      },
+      recurrent_parity.GOALS,
+    ),
+  ]
+  within = [_compared(networks, goals) for networks, goals in tables if networks]
+  return 0 if all(within) else 1
+
+
+def _compared(networks, goals) -> bool:
+  """Prints the differences of each network, and a table; whether all are within their goals.
+
+  Args:
+    networks: name → function that yields (method, difference).
+    goals: method → largest difference.
+  """
+  table, within = {method: {} for method in goals}, True
+  for name, differences in networks.items():
+    for method, value in differences():
+      table.setdefault(method, {})[name] = value
+      goal = goals.get(method)
       within = within and (goal is None or value <= goal)
       print(json.dumps(_line(name, method, value, goal)), flush=True)
   print(f'\n| largest relative difference | goal | {" | ".join(networks)} |')
   print(f'|---|---:|{"---:|" * len(networks)}')
   for method, values in table.items():
-    goal = f'{GOALS[method]:.0e}' if method in GOALS else ''
+    goal = f'{goals[method]:.0e}' if method in goals else ''
     print(f'| {method} | {goal} | {" | ".join(_cell(values.get(name)) for name in networks)} |')
-  return 0 if within else 1
+  return within
 
 
 def _cell(value):

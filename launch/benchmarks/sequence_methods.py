@@ -2,8 +2,9 @@
 
     python -m launch.benchmarks.sequence_methods RUN [RUN …] [--images=1000]
 
-RUN is the folder of a run of a recurrent classifier, or a packed run. The times include the
-compilation. The explained class is the predicted one.
+RUN is the folder of a run of a recurrent classifier or a character model, or a packed run. The
+times include the compilation. The explained class or character is the predicted one. Of a text, the
+examples are parts of the test split.
 """
 
 import argparse
@@ -15,8 +16,8 @@ import numpy as np
 
 from jaxdl.analysis import methods
 from jaxdl.analysis.grading import completeness
-from jaxdl.analysis.maps import recurrent_lrp
-from jaxdl.views import subject
+from jaxdl.analysis.maps import last_character, recurrent_lrp
+from jaxdl.views import step_attributions, subject
 
 BACKGROUND = 64
 
@@ -33,13 +34,22 @@ def main() -> None:
 
 
 def _measure(run: str, images: int) -> None:
-  seen = subject.read(run, count=images)
+  is_text = subject.read(run, examples=False).kind == 'language_model'
+  seen = subject.read(run, count=None if is_text else images)
   model, variables, inputs = seen.model, seen.variables, seen.inputs
-  logits = np.asarray(jax.jit(model.apply)(variables, inputs))
-  predicted, first_filled = logits.argmax(-1), inputs.any(-1).argmax(1)
+  if is_text:
+    inputs, _ = step_attributions.texts_of(seen, images)
+    known = step_attributions.methods_of_texts(seen)
+    first_filled = 0
+  else:
+    known = methods.of_sequences(model, inputs[:BACKGROUND])
+    first_filled = inputs.any(-1).argmax(1)
+  explained, given = last_character.differentiable(model, variables, inputs)
+  logits = np.asarray(jax.jit(explained.apply)(variables, given))
+  predicted = logits.argmax(-1)
   print(f'{run}: {len(inputs):,} examples of {inputs.shape[1]} steps')
   print('| method | seconds | error | first step | first filled step |\n|---|---|---|---|---|')
-  for name, method in methods.of_sequences(model, inputs[:BACKGROUND]).items():
+  for name, method in known.items():
     began = time.perf_counter()
     maps = method.function(model, variables, inputs, predicted)
     seconds = time.perf_counter() - began
@@ -55,7 +65,7 @@ def _measure(run: str, images: int) -> None:
       f'| {name} | {seconds:.1f} | {error} | {100 * first:.1f} % | {100 * filled:.1f} % |',
       flush=True,
     )
-  found = recurrent_lrp.recurrent_lrp(model, variables, inputs, predicted)
+  found = recurrent_lrp.recurrent_lrp(explained, variables, given, predicted)
   print(
     f'LRP: mean score {np.abs(logits.max(-1)).mean():.2f}, biases '
     f'{np.abs(found.biases).mean():.2f}, ε {np.abs(found.stabiliser).mean():.2f}'

@@ -68,7 +68,7 @@ def network(task: Task) -> tuple[list[nn.Module], list[Callable[[], None]]]:
     if kind in ('conv', 'conv_transpose'):
       parts += _convolution(row)
       loads.append(
-        _loading(
+        loading(
           next(part for part in reversed(parts) if hasattr(part, 'weight')),
           _kernel(kind, weights['kernel']),
           weights['bias'],
@@ -80,12 +80,12 @@ def network(task: Task) -> tuple[list[nn.Module], list[Callable[[], None]]]:
         kernel = kernel.reshape(*flat, -1).transpose(2, 0, 1, 3).reshape(len(kernel), -1)
       flat = None
       parts.append(nn.Linear(*kernel.shape))
-      loads.append(_loading(parts[-1], kernel.T, weights['bias']))
+      loads.append(loading(parts[-1], kernel.T, weights['bias']))
     elif kind in ('rnn', 'lstm', 'gru'):
       parts.append(
         Recurrent(kind, len(weights['input_kernel']), row['features'], row['last'], task.text)
       )
-      loads.append(_loading_cell(kind, parts[-1].cell, weights))
+      loads.append(loading_cell(kind, parts[-1].cell, weights))
     elif kind == 'batch_norm':
       flatly = len(row['given']) == 1
       parts.append(
@@ -94,7 +94,7 @@ def network(task: Task) -> tuple[list[nn.Module], list[Callable[[], None]]]:
         )
       )
       loads += [
-        _loading(parts[-1], weights['scale'], weights['bias']),
+        loading(parts[-1], weights['scale'], weights['bias']),
         parts[-1].reset_running_stats,
       ]
     elif kind == 'max_pool':
@@ -138,7 +138,9 @@ def _kernel(kind, kernel):
   )
 
 
-def _loading(part, weight, bias):
+def loading(part, weight, bias):
+  """A function that loads a weight and a bias, in PyTorch's order, into a module."""
+
   def load():
     part.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
     part.bias.copy_(torch.from_numpy(bias))
@@ -146,9 +148,11 @@ def _loading(part, weight, bias):
   return load
 
 
-def _loading_cell(kind, cell, weights):
-  """PyTorch adds a second bias to each gate; where the network has one, the second stays 0 and is
-  not trained.
+def loading_cell(kind, cell, weights):
+  """A function that loads the weights of a recurrent layer into PyTorch's.
+
+  PyTorch adds a second bias to each gate; where the network has one, the second stays 0 and is not
+  trained.
   """
   if kind == 'gru':  # PyTorch's gates: reset, update, candidate
     parts = {key: np.split(value, 3, axis=-1) for key, value in weights.items()}

@@ -80,6 +80,20 @@ def test_max_pooling_of_a_relu_equals_numbers_worked_by_hand():
   np.testing.assert_allclose(found.maps.ravel(), [0.5, 0])
 
 
+def test_a_relu_of_max_pooling_equals_numbers_worked_by_hand():
+  """From (−1, −2) to (2, 1), the maximum changes from −1 to 2 and the ReLU from 0 to 2.
+
+  Captum 0.9 gives (3, 0), which does not add up to 2: the max-pooling ignores the multiplier of the
+  ReLU that reads it.
+  """
+  pooling = dict(kind='max_pool', window=(1, 2))
+  model = models.build(dict(name='cnn', layers=(pooling, dict(kind='activation'), *dense(1))))
+  variables = pooled(pooling)[1]
+  images, baselines = (np.array(v).reshape(1, 1, 2, 1) for v in ((2.0, 1.0), (-1.0, -2.0)))
+  found = attribution.deep_lift(model, variables, images, np.array([0]), baseline=baselines)
+  np.testing.assert_allclose(found.maps.ravel(), [2, 0])
+
+
 def test_windows_that_overlap_add_their_contributions():
   """Both windows have their maximum at the pixel in the middle: 5 + 5.
 

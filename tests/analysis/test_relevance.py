@@ -95,6 +95,54 @@ def test_a_sum_is_divided_in_proportion():
   np.testing.assert_allclose(found.maps, [[4, 3]], atol=1e-5)
 
 
+def plus_one(layers, shape, params):
+  """(model, variables) of layers, then a batch normalisation that adds 1, and a sum."""
+  model = models.build(
+    dict(
+      name='cnn',
+      layers=(
+        *layers,
+        dict(kind='batch_norm', epsilon=0.0),
+        dict(kind='flatten'),
+        dict(kind='dense', features=1, activate=False, name='logits'),
+      ),
+    )
+  )
+  channels = shape[-1]
+  params = {
+    **params,
+    'batch_norm1': {'scale': np.ones(channels), 'bias': np.ones(channels)},
+    'logits': {'kernel': np.ones((int(np.prod(shape)), 1)), 'bias': np.zeros(1)},
+  }
+  statistics = {'batch_norm1': {'mean': np.zeros(channels), 'var': np.ones(channels)}}
+  return model, {'params': params, 'batch_stats': statistics}
+
+
+def test_batch_norm_after_an_activation_passes_relevance_unchanged():
+  """h = relu(2, −3) = (2, 0), and the logit is (2 + 1) + (0 + 1): the inputs get 3 and 1.
+
+  Captum 0.9 gives (1, 1): its ReLU gets the gradient instead of what its `IdentityRule` returns.
+  """
+  layers = (dict(kind='conv', features=2, kernel=1),)
+  params = {'conv1': {'kernel': np.eye(2).reshape(1, 1, 2, 2), 'bias': np.zeros(2)}}
+  image = np.array([2.0, -3.0]).reshape(1, 1, 1, 2)
+  given = plus_one(layers, (1, 1, 2), params)
+  found = attribution.lrp(*given, image, np.array([0]), Rules(EXACT, EXACT, EXACT))
+  np.testing.assert_allclose(found.maps.ravel(), [3, 1], atol=1e-9)
+  np.testing.assert_allclose(found.scores, 4)
+
+
+def test_a_maximum_of_0_keeps_its_relevance():
+  """The maximum of (0, 0) is 0, and the logit 0 + 1: its relevance goes to the first pixel.
+
+  Captum 0.9 gives (0, 0): its ε rule divides by the maximum and multiplies by the pixel.
+  """
+  layers = (dict(kind='max_pool', window=(1, 2)),)
+  given = plus_one(layers, (1, 1, 1), {})
+  found = attribution.lrp(*given, np.zeros((1, 1, 2, 1)), np.array([0]), Rules(EXACT, EXACT, EXACT))
+  np.testing.assert_allclose(found.maps.ravel(), [1, 0], atol=1e-9)
+
+
 def matrix(layer, shape, kernel):
   """The weights of a layer as a matrix [inputs, outputs], by a loop over all of them."""
   if kernel.ndim == 2:

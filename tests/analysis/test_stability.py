@@ -7,7 +7,8 @@ import pytest
 
 from jaxdl.analysis import attribution
 from jaxdl.analysis.grading import stability
-from jaxdl.models import CNN, Recurrent
+from jaxdl.analysis.maps.last_character import LastCharacter
+from jaxdl.models import CNN, LanguageModel, Recurrent
 
 WEIGHTS = np.array([[1.0, 3.0], [-0.5, 1.0], [2.0, 2.0]], np.float32)  # [pixels, classes]
 IMAGES = np.array([[1.0, 0.8, 0.5], [0.2, 0.4, 0.9]], np.float32).reshape(2, 1, 3, 1)
@@ -73,8 +74,9 @@ def test_input_invariance_by_hand(linear):
       IMAGES,
     ),
     (Recurrent(cell='gru', features=3, classes=2), IMAGES[..., 0]),
+    (LastCharacter(LanguageModel(cell='gru', features=3, classes=3)), IMAGES[..., 0]),
   ],
-  ids=['cnn', 'recurrent'],
+  ids=['cnn', 'recurrent', 'character model'],
 )
 def test_shifted_network_computes_the_same(model, inputs):
   import jax

@@ -55,12 +55,26 @@ def test_the_key_of_a_line_is_asked_for():
     text = characters.decode(columns['character'], found.classes)
     evidence = columns['evidence']
     assert len(evidence) == len(text)
-    assert np.count_nonzero(evidence) == text.count('\n')
+    lines = text.splitlines()
+    length = planted.LETTERS + 3  # of a line: letters, question, answer, line feed
+    answers = length - 2 + length * np.arange(len(lines))
+    has_key = [any(letter in planted.KEYS for letter in line) for line in lines]
+    assert np.flatnonzero(evidence).tolist() == answers[has_key].tolist()
     for place in np.flatnonzero(evidence)[:200]:
       assert text[place - 1] == '>'
       assert text[place - evidence[place]] == text[place].upper()
       line = text[: place + 1].rpartition('\n')[2]
       assert sum(letter in planted.KEYS for letter in line) == 1
+
+
+def test_a_quarter_of_the_lines_has_no_key_and_a_random_answer():
+  found = read(planted.planted_character)
+  text = characters.decode(found.columns['train']['character'], found.classes)
+  lines = [line.split(planted.QUESTION) for line in text.splitlines()]
+  answers = [answer for letters, answer in lines if letters.islower()]
+  assert 0.24 < len(answers) / len(lines) < 0.26
+  for key in planted.KEYS.lower():
+    assert 0.23 < answers.count(key) / len(answers) < 0.27
 
 
 def test_evidence_is_no_part_of_a_batch():

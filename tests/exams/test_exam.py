@@ -182,22 +182,16 @@ def test_score_table_colours_the_best_of_a_column_darkest():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  ('name', 'least'),
-  [
-    ('planted_mark', 0.99),
-    ('planted_cues', 0.99),
-    ('planted_row', 0.99),
-    ('planted_character', 0.7),  # 0.86 on average; no method reaches 0.99 (docs/exam.md)
-  ],
+  'name', ['planted_mark', 'planted_cues', 'planted_row', 'planted_character']
 )
-def test_planted_evidence_is_found_first(name, least, tmp_path, capsys):
-  """The best method has its greatest number on the evidence in at least `least` of the examples."""
+def test_planted_evidence_is_found_first(name, tmp_path, capsys):
+  """The best method has its greatest number on the evidence in at least 99 % of the examples."""
   code, result, error = run(
     capsys, f'exam/{name}', f'--workdir={tmp_path / "exam"}', '--seeds=1', '--quiet'
   )
   assert code == 0, error
   best = max(row['scores']['pointing game']['mean'] for row in result['rows'])
-  assert best >= least
+  assert best >= 0.99
   assert result['follows_evidence'][0] >= 0.95
 
 

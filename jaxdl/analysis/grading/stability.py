@@ -105,19 +105,19 @@ class ShiftedInputs(nn.Module):
   """A network whose inputs are shifted first; it has the variables of the network.
 
   Attributes:
-    network: the network.
+    unshifted: the network.
     by: the number that is subtracted.
   """
 
-  network: nn.Module
+  unshifted: nn.Module
   by: float
 
   def setup(self) -> None:
-    nn.share_scope(self, self.network)
+    nn.share_scope(self, self.unshifted)
 
   def __call__(self, inputs: Num[AnyArray, 'B ...']) -> Num[AnyArray, 'B ...']:
     """Applies the network to inputs [B, …] minus the number."""
-    return self.network(inputs - self.by)
+    return self.unshifted(inputs - self.by)
 
 
 def shifted(model: nn.Module, by: float) -> nn.Module:

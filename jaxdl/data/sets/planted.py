@@ -26,8 +26,9 @@ UPPER, LOWER = (1, 1), (22, 22)  # upper left pixel of a mark in a corner
 ROW = 8  # the row that decides
 QUARTERS = ('first quarter', 'second quarter', 'third quarter', 'last quarter')
 LETTERS = 8  # of a line, before the question
-KEYS = 'WXYZ'  # one of them is among the letters of each line
+KEYS = 'WXYZ'  # one of them is among the letters of most lines
 QUESTION = '>'  # the character after it is the key of the line, in lower case
+WITHOUT_KEY = 0.25  # share of the lines whose answer is random
 
 
 def planted_mark(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
@@ -100,13 +101,17 @@ def planted_row(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
 def planted_character(*, source: str, data_dir: tfds_arrays.DataDir) -> Source:
   """Lines of letters with one key, which is asked for at the end: 'dbjWcaaf>w'.
 
+  A quarter of the lines has no key and a random answer. If all lines had one, a network could learn
+  three keys and answer the fourth by default, when it has read none of the three; the key of such a
+  line would decide nothing.
+
   Args:
     source: 'auto' | 'bundled'.
     data_dir: not used.
 
   Returns:
-    Source with character [N] uint8 and evidence [N] int32: of a character that is asked for, how
-    many characters before it its key is; of all others 0.
+    Source with character [N] uint8 and evidence [N] int32: of an answer whose line has a key, how
+    many characters before it the key is; of all other characters 0.
   """
   del data_dir
 
@@ -166,9 +171,10 @@ def _lines(count, draw):
   for _ in range(count):
     letters = draw.choice(list('abcdefghij'), LETTERS)
     key, place = draw.choice(list(KEYS)), int(draw.integers(LETTERS))
-    letters[place] = key
-    lines.append(f'{"".join(letters)}{QUESTION}{key.lower()}\n')
     distances = np.zeros(LETTERS + 3, np.int32)
-    distances[LETTERS + 1] = LETTERS + 1 - place
+    if draw.random() >= WITHOUT_KEY:
+      letters[place] = key
+      distances[LETTERS + 1] = LETTERS + 1 - place
+    lines.append(f'{"".join(letters)}{QUESTION}{key.lower()}\n')
     evidence.append(distances)
   return ''.join(lines), np.concatenate(evidence)
