@@ -1,0 +1,374 @@
+"""Every output of a run is found and replaced by one that fails, hangs or is slow.
+
+Nothing is listed by hand: the outputs are those that an undisturbed run gives to SideOutputs, and the
+functions of the packages that draw, write and print which it calls. Checkpoints and journal must
+equal those of the undisturbed run bit for bit.
+"""
+
+import ast
+import contextlib
+import errno
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
+import threading
+import time
+import types
+
+import jax
+import numpy as np
+import pytest
+from helpers import ROOT, state_of
+
+from jaxdl import main
+from jaxdl.monitoring import side_outputs
+from jaxdl.report import live
+from jaxdl.runs import checkpoint
+from jaxdl.training import experiment, profiling
+
+pytestmark = pytest.mark.usefixtures('drawn_at_every_evaluation')
+
+# Packages whose functions only show something.
+SHOWING = ('figures', 'lint', 'monitoring', 'report', 'terminal.progress', 'models.table')
+NEEDED = {  # called by what shows, but training needs them
+  'jaxdl.monitoring.writers.open_writers': 'opens metrics.jsonl',
+  'jaxdl.monitoring.writers._keep_until': 'removes later lines of metrics.jsonl',
+  'jaxdl.monitoring.writers._thread': 'surrounds metrics.jsonl',
+  'jaxdl.monitoring.writers._boards': 'surrounds metrics.jsonl',
+  'jaxdl.monitoring.side_outputs._within': 'runs the outputs',
+  'jaxdl.monitoring.side_outputs.SideOutputs.__init__': 'runs the outputs',
+  'jaxdl.monitoring.side_outputs.SideOutputs.attempt': 'runs the outputs',
+  'jaxdl.monitoring.side_outputs.SideOutputs._warn': 'prints the warning',
+  'jaxdl.monitoring.side_outputs.reason': 'prints the warning',
+  'jaxdl.report.live.Writer.__init__': 'surrounds the training',
+  'jaxdl.report.live.Writer.__enter__': 'surrounds the training',
+  'jaxdl.report.live.Writer.__exit__': 'surrounds the training',
+  'jaxdl.report.live.Pace.__init__': 'surrounds the training',
+  'jaxdl.models.table.rows': 'the layers of the experiment',
+}
+
+
+@pytest.fixture
+def drawn_at_every_evaluation(monkeypatch):
+  """The report is written at every evaluation; TensorFlow is installed."""
+  pytest.importorskip('tensorflow')
+  monkeypatch.setattr(live.Pace, 'is_due', lambda self, now, seconds_left: True)
+  yield
+  jax.clear_caches()
+
+
+@pytest.fixture
+def configs(small, small_cnn, small_text, small_autoencoder):
+  """Configs that have all outputs among them."""
+  short = dict(
+    train_for='6 steps', log_every='2 steps', evaluate_every='2 steps', checkpoint_every='2 steps'
+  )
+  return {
+    'cnn': {**small_cnn, **short, 'profile': '2 steps'},
+    'text': {**small_text, **short},
+    'autoencoder': {**small_autoencoder, **short},
+  }
+
+
+class Runs:
+  """Trains with some outputs replaced, and compares with an undisturbed run.
+
+  Args:
+    config_file, tmp_path, capsys, monkeypatch: fixtures.
+    configs: name → config.
+  """
+
+  def __init__(self, config_file, tmp_path, capsys, monkeypatch, configs):
+    self._folder, self._capsys, self._count = tmp_path, capsys, 0
+    self._patch = monkeypatch
+    self._files = {name: config_file(config, name) for name, config in configs.items()}
+    self._built = {name: experiment.build(config, name) for name, config in configs.items()}
+    self.expected = {}
+
+  def train(self, name):
+    """Trains a config to its end; returns (its state and journal, lines of standard error)."""
+    self._count += 1
+    folder = self._folder / f'run{self._count}'
+    self._capsys.readouterr()
+    assert main.main(['jaxdl.main', f'--config={self._files[name]}', f'--workdir={folder}']) == 0
+    errors = self._capsys.readouterr().err.splitlines()
+    built = self._built[name]
+    states = {
+      step: [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state_of(built, folder, step))]
+      for step in checkpoint.kept_steps(folder)
+    }
+    rows = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
+    for row in rows:
+      row.pop('examples_per_second', None)
+    summary = json.loads((folder / 'summary.json').read_text())
+    summary.pop('seconds')
+    return (states, rows, summary), [line for line in errors if ' left out: ' in line]
+
+  def undisturbed(self, name):
+    """What a config trains to; nothing was left out."""
+    if name not in self.expected:
+      self.expected[name], left_out = self.train(name)
+      assert left_out == []
+    return self.expected[name]
+
+  @contextlib.contextmanager
+  def replaced(self, change):
+    """Inside the block, change(name, function) replaces what SideOutputs calls."""
+    real = side_outputs.SideOutputs.attempt
+
+    def attempt(self, name, function, *arguments):
+      return real(self, name, change(name, function), *arguments)
+
+    with self._patch.context() as patch:
+      patch.setattr(side_outputs.SideOutputs, 'attempt', attempt)
+      yield
+
+  def outputs(self):
+    """Name of every output → (the config that has it, whether another thread writes it)."""
+    found = {}
+    for config in self._files:
+
+      def note(name, function, config=config):
+        in_pool = threading.current_thread().name.startswith('ThreadPoolExecutor')
+        found.setdefault(name, (config, in_pool))
+        return function
+
+      with self.replaced(note):
+        self.expected[config], left_out = self.train(config)
+      assert left_out == []
+    return found
+
+
+@pytest.fixture
+def training(config_file, tmp_path, capsys, monkeypatch, configs):
+  """Runs."""
+  return Runs(config_file, tmp_path, capsys, monkeypatch, configs)
+
+
+def raising(error):
+  def fail(*anything, **more):
+    raise error
+
+  return lambda function: fail
+
+
+def literal_names():
+  """The names that the source gives to `attempt`, where they are literals."""
+  found = set()
+  files = [
+    ROOT / 'jaxdl/main.py',
+    *ROOT.glob('jaxdl/monitoring/*.py'),
+    *ROOT.glob('jaxdl/report/live.py'),
+  ]
+  for file in files:
+    for node in ast.walk(ast.parse(file.read_text())):
+      is_call = isinstance(node, ast.Call) and getattr(node.func, 'attr', '').endswith('attempt')
+      if is_call and node.args and isinstance(node.args[0], ast.Constant):
+        found.add(node.args[0].value)
+  return found
+
+
+@pytest.mark.slow
+def test_outputs_are_found_by_their_use(training):
+  """Each name in the source is an output of one of the configs, and the tests below replace it."""
+  found = training.outputs()
+  assert literal_names() - set(found) == {'report.html'} - set(found)
+  assert {profiling.NAME, 'the progress display', 'the report while training'} <= set(found)
+  assert {f"TensorBoard's {kind}" for kind in ('scalars', 'images', 'histograms', 'texts')} <= set(
+    found
+  )
+  assert len(found) > 20
+
+
+FAULTS = {
+  'disk full': raising(OSError(errno.ENOSPC, 'No space left on device')),
+  'error': raising(RuntimeError('broken')),
+  'memory': raising(MemoryError()),
+}
+
+
+def test_all_outputs_fail_at_once(training):
+  """The outputs inside a callback fail, one by one."""
+  expected = training.undisturbed('cnn')
+  names = set()
+
+  def broken(name, function):
+    if name.startswith('the output ') or name.startswith('the outputs '):
+      return function
+    names.add(name)
+    return raising(RuntimeError('broken'))(function)
+
+  with training.replaced(broken):
+    found, left_out = training.train('cnn')
+  assert found == expected
+  assert sorted(left_out) == sorted(
+    f'warning: {name} left out: RuntimeError: broken' for name in names
+  )
+  assert len(names) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('fault', FAULTS)
+def test_output_that_raises_is_left_out_with_one_warning(fault, training):
+  for name, (config, _) in training.outputs().items():
+    change = lambda other, function, name=name: (  # noqa: E731
+      FAULTS[fault](function) if other == name else function
+    )
+    with training.replaced(change):
+      found, left_out = training.train(config)
+    assert found == training.expected[config], name
+    assert len(left_out) == 1, (name, left_out)
+    assert left_out[0].startswith(f'warning: {name} left out: '), name
+
+
+@pytest.mark.slow
+def test_output_that_hangs_is_left_out_with_one_warning(training, monkeypatch):
+  """Each would take ten minutes; other outputs may also exceed the short limit."""
+  outputs = training.outputs()
+  for name, (config, _) in outputs.items():
+    released = threading.Event()
+    change = lambda other, function, name=name, released=released: (  # noqa: E731
+      (lambda *anything: released.wait(600)) if other == name else function
+    )
+    began = time.monotonic()
+    with monkeypatch.context() as patch, training.replaced(change):
+      patch.setattr(side_outputs, 'LIMIT', 1.0)
+      try:
+        found, left_out = training.train(config)
+      finally:
+        released.set()
+    assert time.monotonic() - began < 120, name
+    assert found == training.expected[config], name
+    of_name = [line for line in left_out if line.startswith(f'warning: {name} left out: ')]
+    assert len(of_name) == 1, (name, left_out)
+    assert 'it did not finish within' in of_name[0]
+
+
+@pytest.mark.slow
+def test_output_that_hangs_for_a_minute_is_left_out(training):
+  """The limit of users."""
+  expected, released = training.undisturbed('cnn'), threading.Event()
+  name = 'the picture of training images'
+  change = lambda other, function: (  # noqa: E731
+    (lambda *anything: released.wait(600)) if other == name else function
+  )
+  began = time.monotonic()
+  with training.replaced(change):
+    try:
+      found, left_out = training.train('cnn')
+    finally:
+      released.set()
+  assert 60 < time.monotonic() - began < 240
+  assert found == expected
+  assert left_out == [f'warning: {name} left out: it did not finish within 60 seconds']
+
+
+@pytest.mark.slow
+def test_slow_outputs_change_nothing(training):
+  """Each call of each output takes 0.2 seconds more."""
+
+  def slower(name, function):
+    def slow(*arguments):
+      time.sleep(0.2)
+      return function(*arguments)
+
+    return slow
+
+  for config in ('cnn', 'text', 'autoencoder'):
+    expected = training.undisturbed(config)
+    with training.replaced(slower):
+      assert training.train(config) == (expected, [])
+
+
+@pytest.mark.slow
+def test_keyboard_interrupt_in_an_output_ends_the_run(training):
+  """Python raises it in the main thread, so not in the outputs that another thread writes."""
+  for name, (config, in_pool) in training.outputs().items():
+    if in_pool:
+      continue
+    change = lambda other, function, name=name: (  # noqa: E731
+      raising(KeyboardInterrupt())(function) if other == name else function
+    )
+    with training.replaced(change), pytest.raises(KeyboardInterrupt):
+      training.train(config)
+
+
+def functions():
+  """Code object → (full name, owner, name) of the functions and methods of SHOWING."""
+  found = {}
+  for package in SHOWING:
+    module = importlib.import_module(f'jaxdl.{package}')
+    below = pkgutil.walk_packages(getattr(module, '__path__', []), f'{module.__name__}.')
+    for name in [module.__name__, *(info.name for info in below)]:
+      if not name.endswith('__main__'):
+        _add(found, importlib.import_module(name), name)
+  return found
+
+
+def _add(found, owner, prefix):
+  for name, value in list(vars(owner).items()):
+    plain = inspect.unwrap(value) if callable(value) else value
+    if inspect.isclass(value) and value.__module__ == prefix:
+      _add(found, value, f'{prefix}.{name}')
+    elif isinstance(plain, types.FunctionType) and plain.__module__ in prefix:
+      found.setdefault(plain.__code__, (f'{prefix}.{name}', owner, name))
+
+
+@contextlib.contextmanager
+def noted(codes):
+  """Yields the set of those of some code objects that are executed, in any thread."""
+  executed = set()
+
+  def note(frame, event, argument):
+    if event == 'call' and frame.f_code in codes:
+      executed.add(frame.f_code)
+
+  threading.setprofile(note)
+  sys.setprofile(note)
+  try:
+    yield executed
+  finally:
+    sys.setprofile(None)
+    threading.setprofile(None)
+
+
+def replace_everywhere(patch, owner, name, value):
+  """Replaces a function in its module and in all modules that imported it by name."""
+  before = vars(owner)[name]
+  patch.setattr(owner, name, value)
+  for module in list(sys.modules.values()):
+    if getattr(module, '__name__', '').startswith('jaxdl'):
+      for key, found in list(vars(module).items()):
+        if found is before:
+          patch.setattr(module, key, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', ['cnn', 'text', 'autoencoder'])
+def test_function_that_shows_may_fail(config, training, monkeypatch):
+  """Each function of the packages that only show something raises an exception at every call."""
+  known = functions()
+  with noted(known) as executed:
+    training.undisturbed(config)
+  called = sorted(
+    (known[code] for code in executed if known[code][0] not in NEEDED), key=lambda one: one[0]
+  )
+  assert len(called) > 60
+  failed = {}
+  for number, (full_name, owner, name) in enumerate(called):
+    with monkeypatch.context() as patch:
+      replace_everywhere(patch, owner, name, raising(RuntimeError(full_name))(None))
+      try:
+        found, left_out = training.train(config)
+      except Exception as error:
+        failed[full_name] = repr(error)
+        continue
+    if found != training.expected[config]:
+      failed[full_name] = 'other figures'
+    elif not left_out or len(set(left_out)) < len(left_out):
+      failed[full_name] = left_out
+    if number % 20 == 0:
+      jax.clear_caches()
+  assert failed == {}
