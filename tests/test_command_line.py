@@ -300,7 +300,7 @@ def test_progress_is_printed_without_a_terminal_after_a_silence(monkeypatch, cap
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(10, first_step=0) as shown:
     for step, clock[0] in ((1, 40.0), (2, 60.0), (3, 80.0), (4, 95.0)):
-      shown.advance(step, 'loss 0.5000', 8.0)
+      shown.advance(step, lambda: 'loss 0.5000', 8.0)
   assert capsys.readouterr().out.splitlines() == [
     'compiling …',
     'step 1 of 10  loss 0.5000  8 examples/s',

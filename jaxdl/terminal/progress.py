@@ -25,8 +25,8 @@ class Progress:
 
   Attributes:
     say: (text) → None; prints a line.
-    advance: (step, text, speed) → None; moves the bar. Without a terminal it prints a line after
-      SILENCE seconds without output.
+    advance: (step, function () → text, speed) → None; moves the bar. Without a terminal it prints a
+      line after SILENCE seconds without output.
     doing: (text) → None; shows the current activity next to the bar. Without a terminal it does
       nothing.
     left: (step) → time left, such as '0:01:32 left'; '' until the speed is known.
@@ -151,7 +151,7 @@ def _bar(total, left, counted, first_step):
   bar.start()
 
   def advance(step, text, speed):
-    bar.update(task, completed=step, description=f'{text}  {pace(speed, left(step), counted)}')
+    bar.update(task, completed=step, description=f'{text()}  {pace(speed, left(step), counted)}')
 
   def say(text):
     bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
@@ -174,7 +174,7 @@ def _plain(total, left, counted, *, begins):
   def advance(step, text, speed):
     remaining = left(step)  # the first call is after the first step, which compiles
     if time.monotonic() - last_print > SILENCE:
-      say(f'step {step:,} of {total:,}  {text}  {pace(speed, remaining, counted)}')
+      say(f'step {step:,} of {total:,}  {text()}  {pace(speed, remaining, counted)}')
 
   if begins:
     say('compiling …')

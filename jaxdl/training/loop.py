@@ -410,10 +410,12 @@ def _fault_of(session, screen):
 
 def _show_progress(screen, step, since_log):
   speeds = since_log['count'] / since_log['seconds']
-  if len(speeds) == 1:
-    text = f'train {progress.describe(tasks.metrics(_of_run(since_log, 0)))}'
-  else:
-    text = f'{len(speeds)} runs, loss {_span(since_log)}'
+
+  def text():
+    if len(speeds) == 1:
+      return f'train {progress.describe(tasks.metrics(_of_run(since_log, 0)))}'
+    return f'{len(speeds)} runs, loss {_span(since_log)}'
+
   screen.advance(step, text, speeds.sum())
 
 
