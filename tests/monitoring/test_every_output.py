@@ -21,7 +21,7 @@ import types
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, state_of
+from helpers import ROOT, slow_after, state_of
 
 from jaxdl import main
 from jaxdl.monitoring import side_outputs
@@ -131,10 +131,10 @@ class Runs:
       patch.setattr(side_outputs.SideOutputs, 'attempt', attempt)
       yield
 
-  def outputs(self):
+  def outputs(self, configs=('cnn', 'text', 'autoencoder')):
     """Name of every output → (the config that has it, whether another thread writes it)."""
     found = {}
-    for config in self._files:
+    for config in configs:
 
       def note(name, function, config=config):
         in_pool = threading.current_thread().name.startswith('ThreadPoolExecutor')
@@ -195,61 +195,78 @@ FAULTS = {
 }
 
 
-def test_all_outputs_fail_at_once(training):
-  """The outputs inside a callback fail, one by one."""
-  expected = training.undisturbed('cnn')
-  names = set()
+def replace_in_rounds(training, config, waiting, replaced):
+  """Trains with all outputs replaced, then with those inside them that were not called, and so on.
 
-  def broken(name, function):
-    if name.startswith('the output ') or name.startswith('the outputs '):
-      return function
-    names.add(name)
-    return raising(RuntimeError('broken'))(function)
+  Args:
+    training: Runs.
+    config: name of the config.
+    waiting: the names of its outputs.
+    replaced: function (function) → the function that takes its place.
 
-  with training.replaced(broken):
-    found, left_out = training.train('cnn')
-  assert found == expected
-  assert sorted(left_out) == sorted(
-    f'warning: {name} left out: RuntimeError: broken' for name in names
-  )
-  assert len(names) > 10
+  Yields:
+    (names that were replaced and called, lines of the warnings) of each round.
+  """
+  expected = training.undisturbed(config)
+  waiting = set(waiting)
+  while waiting:
+    called = set()
 
+    def change(name, function, waiting=waiting, called=called):
+      if name not in waiting:
+        return function
+      called.add(name)
+      return replaced(function)
 
-@pytest.mark.slow
-@pytest.mark.parametrize('fault', FAULTS)
-def test_output_that_raises_is_left_out_with_one_warning(fault, training):
-  for name, (config, _) in training.outputs().items():
-    change = lambda other, function, name=name: (  # noqa: E731
-      FAULTS[fault](function) if other == name else function
-    )
     with training.replaced(change):
       found, left_out = training.train(config)
-    assert found == training.expected[config], name
-    assert len(left_out) == 1, (name, left_out)
-    assert left_out[0].startswith(f'warning: {name} left out: '), name
+    assert found == expected, called
+    assert called, f'{waiting} were not called'
+    yield called, left_out
+    waiting = waiting - called
+
+
+def outputs_of(training, config):
+  """The names of a config's outputs."""
+  return [name for name, (first, _) in training.outputs([config]).items() if first == config]
+
+
+@pytest.mark.parametrize(
+  ('config', 'fault'),
+  slow_after(
+    1, [(c, f) for c in ('cnn', 'text', 'autoencoder') for f in ('error', 'disk full', 'memory')]
+  ),
+)
+def test_outputs_that_raise_are_left_out_with_one_warning(config, fault, training):
+  names, rounds = outputs_of(training, config), 0
+  for called, left_out in replace_in_rounds(training, config, names, FAULTS[fault]):
+    warned = [line.removeprefix('warning: ').partition(' left out: ')[0] for line in left_out]
+    assert sorted(warned) == sorted(called)
+    rounds += 1
+  assert rounds > 1
 
 
 @pytest.mark.slow
-def test_output_that_hangs_is_left_out_with_one_warning(training, monkeypatch):
+@pytest.mark.parametrize('config', ['cnn', 'text', 'autoencoder'])
+def test_outputs_that_hang_are_left_out_with_one_warning(config, training, monkeypatch):
   """Each would take ten minutes; other outputs may also exceed the short limit."""
-  outputs = training.outputs()
-  for name, (config, _) in outputs.items():
-    released = threading.Event()
-    change = lambda other, function, name=name, released=released: (  # noqa: E731
-      (lambda *anything: released.wait(600)) if other == name else function
-    )
-    began = time.monotonic()
-    with monkeypatch.context() as patch, training.replaced(change):
-      patch.setattr(side_outputs, 'LIMIT', 1.0)
-      try:
-        found, left_out = training.train(config)
-      finally:
-        released.set()
-    assert time.monotonic() - began < 120, name
-    assert found == training.expected[config], name
-    of_name = [line for line in left_out if line.startswith(f'warning: {name} left out: ')]
-    assert len(of_name) == 1, (name, left_out)
-    assert 'it did not finish within' in of_name[0]
+  names, released = outputs_of(training, config), threading.Event()
+  training.undisturbed(config)
+  monkeypatch.setattr(side_outputs, 'LIMIT', 1.0)
+  rounds = replace_in_rounds(
+    training, config, names, lambda function: lambda *anything: released.wait(600)
+  )
+  began = time.monotonic()
+  try:
+    for called, left_out in rounds:
+      hanging = [line for line in left_out if 'it did not finish within' in line]
+      warned = [line.removeprefix('warning: ').partition(' left out: ')[0] for line in hanging]
+      assert called <= set(warned)
+      assert len(set(warned)) == len(warned)
+      assert time.monotonic() - began < 30 + 20 * len(called)
+      began = time.monotonic()
+  finally:
+    released.set()
 
 
 @pytest.mark.slow
@@ -372,17 +389,15 @@ def test_function_that_shows_may_fail(config, training, monkeypatch):
     training.undisturbed(config)
   assert set(NEEDED) - set(known) == set()
   assert len(found - set(NEEDED)) > 10
-  failed = {}
-  for full_name in sorted(found - set(NEEDED)):
+  waiting = found - set(NEEDED)
+  while waiting:
     with monkeypatch.context() as patch:
-      replace(patch, {id(known[full_name]): raising(RuntimeError(full_name))(None)})
-      try:
-        result, left_out = training.train(config)
-      except Exception as error:
-        failed[full_name] = repr(error)
-        continue
-    if result != training.expected[config]:
-      failed[full_name] = 'other figures'
-    elif not left_out or len(set(left_out)) < len(left_out):
-      failed[full_name] = left_out
-  assert failed == {}
+      replace(
+        patch, {id(known[name]): raising(RuntimeError(f'<{name}>'))(None) for name in waiting}
+      )
+      result, left_out = training.train(config)
+    failed = {name for name in waiting if any(f'<{name}>' in line for line in left_out)}
+    assert result == training.expected[config], failed
+    assert len(set(left_out)) == len(left_out)
+    assert failed, f'{waiting} were not called'
+    waiting -= failed
