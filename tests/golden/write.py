@@ -1,9 +1,10 @@
 """Writes golden runs of the version of jaxdl in a checkout.
 
-    PYTHONPATH=CHECKOUT python tests/golden/write.py
+    PYTHONPATH=CHECKOUT:CHECKOUT/tests/without_tensorflow python write.py
 
 The current folder contains digits.py, the config. `finished` and `stopped` are created in it: a
-finished run, and one that was stopped at step 6 of 8.
+finished run, and one that was stopped at step 6 of 8. packed_1/finished.zip is a finished run that
+`jaxdl.pack` of the first version with packed runs wrote.
 """
 
 import builtins
@@ -12,7 +13,6 @@ import os
 import pathlib
 import shutil
 import signal
-import sys
 
 KEPT = {'checkpoints', 'command.txt', 'config.json', 'lock', 'metrics.jsonl', 'summary.json'}
 KEPT |= {'weights.jsonl', 'examples.npz'}
@@ -20,7 +20,6 @@ KEPT |= {'weights.jsonl', 'examples.npz'}
 
 def main() -> None:
   """Trains both runs; removes pictures and what describes this machine."""
-  sys.path[:0] = [str(pathlib.Path(sys.path[0]).parent / 'without_tensorflow')]
   from jaxdl import main as command
 
   show = builtins.print
