@@ -104,6 +104,10 @@ def check_reading(built, workdir, read_run):
   """Checks what the documented reader finds in a run of this version."""
   found = read_run(workdir)
   assert found['config']['format'] == format.FORMAT
+  with np.load(workdir / 'examples.npz', allow_pickle=False) as kept:
+    assert {'split', 'index', 'label'} <= set(kept)
+    assert {'image', 'inputs'} & set(kept)
+  assert json.loads((workdir / 'lock').read_text()).keys() == {'process', 'host', 'steps'}
   assert {line['split'] for line in found['journal']} == {'train', 'validation', 'test'}
   last = max(found['checkpoints'])
   state = state_of(built, workdir, last)
