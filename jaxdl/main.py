@@ -11,6 +11,8 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
+import functools
 import os
 import pathlib
 import shlex
@@ -29,7 +31,7 @@ from jaxdl.models import table
 from jaxdl.monitoring import evaluations, examples, samples, side_outputs
 from jaxdl.report import live, page
 from jaxdl.runs import disk, folder
-from jaxdl.terminal import command
+from jaxdl.terminal import command, output
 from jaxdl.training import experiment, loop
 from jaxdl.training.experiment import Experiment
 
@@ -63,7 +65,10 @@ def main(arguments: list[str]) -> int:
   parser.add_start_over()
   _add_flags_of_processes(parser)
   values, configured = reading.from_command_line(parser, arguments)
-  with processes.joined(values.coordinator, values.processes, values.process):
+  with (
+    contextlib.nullcontext() if values.describe else output.unfailing(),
+    processes.joined(values.coordinator, values.processes, values.process),
+  ):
     name = pathlib.Path(values.config).stem
     if 'axes' in configured:
       raise ValueError(
@@ -78,7 +83,7 @@ def main(arguments: list[str]) -> int:
       print(disk.readable_json(chosen.config))
     else:
       _check_folder(chosen, workdir)
-    print(table.text(chosen.layers), flush=True)
+    side_outputs.SideOutputs().attempt('the table of layers', _print_layers, chosen)
     is_trial = any(argument.startswith('--config.train_for') for argument in arguments)
     resumes = folder.last_checkpoint(workdir) is not None
     warnings = _print_warnings(chosen, short=is_trial or resumes)
@@ -120,11 +125,20 @@ def _check_folder(chosen, workdir):
   processes.on_first_process(check)
 
 
+def _print_layers(chosen):
+  print(table.text(chosen.layers), flush=True)
+
+
 def _print_warnings(chosen, *, short):
   """Prints a note on the data set and the warnings of `lint`; returns the warnings."""
   if note := stand_ins.note(chosen.data):
     print(f'jaxdl: {note}', file=sys.stderr)
-  warnings = processes.on_first_process(lambda: lint.warnings(chosen, short=short)) or []
+
+  def warn():
+    check = functools.partial(lint.warnings, chosen, short=short)
+    return side_outputs.SideOutputs(patience=10).attempt('the checks of the config', check)
+
+  warnings = processes.on_first_process(warn) or []
   for warning in warnings:
     print(f'warning: {warning}', file=sys.stderr)
   return warnings
@@ -163,7 +177,10 @@ def _train(chosen, workdir, command_line, start_over=False):
     for line in chosen.data.left_out:
       print(f'jaxdl: {line}', file=sys.stderr, flush=True)
   summary = _train_with_outputs(chosen, workdir, command_line, start_over)
-  warning = processes.on_first_process(lambda: lint.of_result(chosen, summary))
+  outputs = side_outputs.SideOutputs()
+  warning = processes.on_first_process(
+    lambda: outputs.attempt('the check of the result', lint.of_result, chosen, summary)
+  )
   if warning:
     print(f'warning: {warning}', file=sys.stderr)
   print(f'all figures: {pathlib.Path(workdir) / "summary.json"}')
@@ -196,6 +213,9 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
   def write_live(moment, variables):
     page.write_live(workdir, moment, (chosen.recipe.model, variables))
 
+  def built(name, build):
+    return outputs.attempt(name, build, chosen) or loop.nothing
+
   with live.Writer(
     outputs.attempt, write_live, lambda: page.write_page_and_card(workdir), chosen.layers
   ) as report:
@@ -204,8 +224,8 @@ def _train_with_outputs(chosen, workdir, command_line, start_over):
       workdir,
       start_over=start_over,
       at_start=at_start,
-      at_evaluation=evaluations.over_time(chosen),
-      at_end=evaluations.at_end(chosen),
+      at_evaluation=built('the outputs at evaluations', evaluations.over_time),
+      at_end=built('the outputs at the end', evaluations.at_end),
       after_evaluation=report.after_evaluation,
     )
   # Write the command again: if a run was extended, its last command reproduces it.

@@ -21,7 +21,7 @@ from jaxdl.monitoring import side_outputs
 from jaxdl.report import live, page
 from jaxdl.sweeps import grouping, members, table
 from jaxdl.sweeps.training import Trainer
-from jaxdl.terminal import command
+from jaxdl.terminal import command, output
 from jaxdl.terminal.signals import stop_signals
 
 EXAMPLES = """\
@@ -102,6 +102,12 @@ def main(arguments: list[str]) -> int:
       as_json=values.json,
     )
     return 0
+  with output.unfailing():
+    return _train(path.stem, workdir, found, groups, waiting, values, arguments)
+
+
+def _train(name, workdir, found, groups, waiting, values, arguments):
+  """Trains the groups of a sweep, writes its table and page, and returns the exit code."""
   command_line = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
   trainer = Trainer(
     workdir,
@@ -109,7 +115,7 @@ def main(arguments: list[str]) -> int:
     finished=[member for member in found if member not in waiting],
     start_over=values.start_over,
   )
-  report = _Page(path.stem, workdir, [member.folder for member in found], opens=values.open)
+  report = _Page(name, workdir, [member.folder for member in found], opens=values.open)
   with stop_signals() as stop, report.while_training() as writer:
     trainer.after_evaluation = lambda step, left, _: writer.after_evaluation(step, left, None)
     for group in groups:
@@ -118,7 +124,7 @@ def main(arguments: list[str]) -> int:
   rows = table.rows(found, workdir, faults)
   ended = sum(len(row['seeds']) for row in rows)
   stopped = bool(stop) and ended + len(faults) < len(found)
-  table.write(path.stem, rows, workdir)
+  side_outputs.SideOutputs(patience=2).attempt('the table', table.write, name, rows, workdir)
   print(table.table(rows))
   print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
   if file := report.write():
@@ -127,7 +133,7 @@ def main(arguments: list[str]) -> int:
     print(f'stopped, resume with: {command_line}')
   command.print_result(
     {
-      'config': path.stem,
+      'config': name,
       'workdir': str(workdir),
       'runs': len(found),
       'finished': ended,

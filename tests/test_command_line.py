@@ -302,7 +302,7 @@ def test_progress_is_printed_without_a_terminal_after_a_silence(monkeypatch, cap
   monkeypatch.setattr(progress.time, 'monotonic', lambda: clock[0])
   with progress.show(10, first_step=0) as shown:
     for step, clock[0] in ((1, 40.0), (2, 60.0), (3, 80.0), (4, 95.0)):
-      shown.advance(step, 'loss 0.5000', 8.0)
+      shown.advance(step, lambda: 'loss 0.5000', 8.0)
   assert capsys.readouterr().out.splitlines() == [
     'compiling …',
     'step 1 of 10  loss 0.5000  8 examples/s',
@@ -1027,3 +1027,27 @@ def test_wheel_contains_data_and_configs_and_works(tmp_path):
   assert missing.stderr == (
     'jaxdl: config file configs/lstm_mnist.py does not exist: did you mean lstm_mnist?\n'
   )
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='needs /dev/full')
+@pytest.mark.parametrize('closed', ['pipe', 'full', 'missing'])
+def test_training_continues_without_standard_output(closed, small, config_file, tmp_path):
+  """As after `| head` or a lost connection, on a full disk, and with closed streams."""
+  folder = tmp_path / 'run'
+  arguments = ['-m', 'jaxdl.main', f'--config={config_file(small)}', f'--workdir={folder}']
+  command = shlex.join([sys.executable, *arguments])
+  ending = {'pipe': '| head -c 1', 'full': '> /dev/full', 'missing': '>&- 2>&-'}[closed]
+  done = subprocess.run(
+    ['bash', '-o', 'pipefail', '-c', f'{command} {ending}'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    env={**os.environ, **WITHOUT_TENSORFLOW},
+  )
+  assert done.returncode == 0, done.stderr
+  assert json.loads((folder / 'summary.json').read_text())['stopped'] is None
+  assert 'Traceback' not in done.stderr
+  if closed != 'missing':
+    reason = {'pipe': 'Broken pipe', 'full': 'No space left on device'}[closed]
+    lines = [line for line in done.stderr.splitlines() if 'left out' in line]
+    assert lines == [f'warning: standard output left out: {reason}']

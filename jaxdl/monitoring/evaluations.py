@@ -79,7 +79,7 @@ def over_time(experiment: Any) -> Callable[[Writers, State], None]:
   def at_evaluation(writers, current):
     if writers.record:
       outputs.attempt(
-        'weights.jsonl',
+        'quantiles of the weights',
         lambda: writers.weights(int(current.step), weights.quantiles(current.variables())),
       )
     if writers.board:

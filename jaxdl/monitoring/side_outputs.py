@@ -1,7 +1,6 @@
 """Side outputs of a run, such as pictures; their errors become warnings and training continues."""
 
 import concurrent.futures
-import math
 import os
 import sys
 import threading
@@ -24,8 +23,7 @@ class SideOutputs:
   JAXDL_TRACEBACK=1 adds the traceback.
 
   Args:
-    patience: factor of LIMIT; infinite to call the functions in the current thread, without a
-      limit.
+    patience: factor of LIMIT.
   """
 
   def __init__(self, patience: float = 1.0) -> None:
@@ -46,8 +44,6 @@ class SideOutputs:
     if name in self._failed:
       return None
     try:
-      if math.isinf(self._patience):
-        return function(*arguments)
       return _within(self._patience * LIMIT, function, arguments)
     except Exception as error:
       self._warn(name, error)

@@ -54,6 +54,7 @@ class Manager(ocp.CheckpointManager):
 
   Args:
     folder: absolute path of the folder.
+    keep_every: as in `manager`.
     **keywords: arguments of ocp.CheckpointManager.
 
   Attributes:
@@ -61,9 +62,11 @@ class Manager(ocp.CheckpointManager):
     unread: the last saved step if it has not been read back yet; otherwise None.
   """
 
-  def __init__(self, folder: pathlib.Path, **keywords: Any):
+  def __init__(self, folder: pathlib.Path, keep_every: int = 0, **keywords: Any):
     self.folder = folder
     self.unread: int | None = None
+    self._keep_every = keep_every
+    self._warned = False
     self._temporary = None if PLAIN.fullmatch(str(folder)) else _linked(folder)
     super().__init__(f'{self._temporary.name}/{LINK}' if self._temporary else folder, **keywords)
 
@@ -111,6 +114,28 @@ class Manager(ocp.CheckpointManager):
       f'{_kept(self, step)}; check the disk and rerun the command'
     )
 
+  def delete_old(self) -> None:
+    """Deletes the checkpoints that are no longer kept; the last one must have been read back.
+
+    An error of the disk is one warning, and the next call tries again.
+    """
+    steps = sorted(self.all_steps())
+    kept = {*steps[-2:], self.best_step()}  # if the last is damaged, a run resumes from the other
+    for step in steps:
+      if step in kept or (self._keep_every and step % self._keep_every == 0):
+        continue
+      try:
+        self.delete(step)
+      except OSError as error:
+        if not self._warned:
+          print(
+            f'warning: the checkpoint of step {step:,} cannot be deleted ({self.reason(error)}): '
+            'it is tried again after the next one',
+            file=sys.stderr,
+            flush=True,
+          )
+        self._warned = True
+
   def close(self) -> None:
     """Waits for the last save, then removes the link."""
     try:
@@ -146,7 +171,8 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   """Opens `workdir/checkpoints`.
 
   The folder keeps the last two checkpoints and the best one: that with the lowest score, which is
-  the validation loss unless the run watches another metric.
+  the validation loss unless the run watches another metric. Older ones are deleted when the last
+  one has been read back.
 
   Args:
     workdir: the run's folder.
@@ -160,15 +186,6 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   def loss(metrics):
     return metrics['loss']
 
-  keep = preservation_policy.AnyPreservationPolicy(
-    [
-      preservation_policy.LatestN(2),  # if the last is damaged, a run resumes from the other
-      preservation_policy.BestN(
-        get_metric_fn=loss, reverse=True, n=1, keep_checkpoints_without_metrics=False
-      ),
-      *([preservation_policy.EveryNSteps(keep_every)] if keep_every else []),
-    ]
-  )
   folder = pathlib.Path(workdir).absolute() / 'checkpoints'
   folder.mkdir(parents=True, exist_ok=True)
   single_process = ocp.options.MultiprocessingOptions(
@@ -177,11 +194,11 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   options = ocp.CheckpointManagerOptions(
     best_fn=loss,
     best_mode='min',
-    preservation_policy=keep,
+    preservation_policy=preservation_policy.PreserveAll(),  # `delete_old` deletes
     create=False,
     multiprocessing_options=single_process,
   )
-  return Manager(folder, item_names=ITEMS, options=options)
+  return Manager(folder, keep_every, item_names=ITEMS, options=options)
 
 
 def save(
@@ -194,8 +211,8 @@ def save(
 ) -> None:
   """Saves a state in the background: 'model' for analysis, 'train' to resume, config and checksums.
 
-  The previous checkpoint is read back first. At least one of the last two checkpoints is therefore
-  known to be readable.
+  The previous checkpoint is read back first, and those that are no longer kept are deleted. At
+  least one of the last two checkpoints is therefore known to be readable.
 
   Args:
     checkpoints: the manager; None in a process that writes no checkpoints.
@@ -236,7 +253,7 @@ def save(
 
 
 def read_back(checkpoints: Manager, state: State) -> None:
-  """Waits for the last save, reads the checkpoint and compares it with its checksums.
+  """Waits for the last save, compares the checkpoint with its checksums, and deletes older ones.
 
   Args:
     checkpoints: the manager.
@@ -257,6 +274,7 @@ def read_back(checkpoints: Manager, state: State) -> None:
       f'be read back ({checkpoints.reason(error)}): {_kept(checkpoints, step)}; check the disk and '
       'rerun the command'
     ) from error
+  checkpoints.delete_old()
 
 
 def _kept(checkpoints, step):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from jaxdl import lint
 from jaxdl.monitoring import evaluations, examples, samples
 from jaxdl.monitoring.side_outputs import SideOutputs
@@ -15,6 +17,10 @@ from jaxdl.runs.folder import format_of
 from jaxdl.sweeps import ensemble, members
 from jaxdl.sweeps.members import Member
 from jaxdl.training import loop, programs
+
+# Groups after which the compiled programs are dropped. Each group leaves hundreds of memory maps,
+# and Linux allows a process 65,530: without this, a sweep of about 200 groups would crash.
+CLEARED_EVERY = 20
 
 
 @dataclasses.dataclass
@@ -30,6 +36,7 @@ class Trainer:
     faults: folder of a member → why it failed.
     damaged: folder of a member → error message about its damaged checkpoints.
     printed: lines that were already printed, so that each is printed once.
+    groups: number of groups that were trained.
   """
 
   workdir: pathlib.Path
@@ -40,6 +47,7 @@ class Trainer:
   faults: dict[str, str] = dataclasses.field(default_factory=dict)
   damaged: dict[str, str] = dataclasses.field(default_factory=dict)
   printed: set[str] = dataclasses.field(default_factory=set)
+  groups: int = 0
 
   def train(self, group: list[Member], signals: list) -> None:
     """Trains a group; members at the same step are compiled together.
@@ -56,6 +64,9 @@ class Trainer:
       if signals:
         return
       self._train_together(chosen, signals, resumes=step > 0, format=format)
+      self.groups += 1
+      if self.groups % CLEARED_EVERY == 0:
+        jax.clear_caches()
 
   def _train_together(self, chosen, signals, *, resumes, format):
     names = '; '.join(f'{member.label} (seed {member.seed})' for member in chosen)

@@ -14,6 +14,7 @@ from jaxdl.step import metrics
 
 UNSHOWN = ('examples_per_second', 'learning_rate')  # training metrics omitted from log lines
 SILENCE = 30  # seconds without output before a line is printed, if there is no terminal
+NAME = 'the progress display'
 
 Figures = dict[str, dict[str, float]]  # split → metric → number
 
@@ -24,8 +25,8 @@ class Progress:
 
   Attributes:
     say: (text) → None; prints a line.
-    advance: (step, text, speed) → None; moves the bar. Without a terminal it prints a line after
-      SILENCE seconds without output.
+    advance: (step, function () → text, speed) → None; moves the bar. Without a terminal it prints a
+      line after SILENCE seconds without output.
     doing: (text) → None; shows the current activity next to the bar. Without a terminal it does
       nothing.
     left: (step) → time left, such as '0:01:32 left'; '' until the speed is known.
@@ -56,9 +57,18 @@ class Progress:
     self.doing('training')
 
 
+def _directly(name, function):
+  return function()
+
+
 @contextlib.contextmanager
 def show(
-  total: int, *, first_step: int, evaluate_every: int = 0, counted: str = 'examples'
+  total: int,
+  *,
+  first_step: int,
+  evaluate_every: int = 0,
+  counted: str = 'examples',
+  attempt: Callable[[str, Callable[[], Any]], Any] = _directly,
 ) -> Iterator[Progress]:
   """Shows the progress of a run.
 
@@ -67,6 +77,8 @@ def show(
     first_step: step at which the run starts or resumes.
     evaluate_every: steps between two evaluations; 0 for none.
     counted: unit of the speed, such as 'examples'.
+    attempt: function (name, function) that calls a function, such as `SideOutputs.attempt`. If it
+      catches an exception, the functions of Progress return None.
 
   Yields:
     Progress.
@@ -91,15 +103,39 @@ def show(
     seconds = seconds_left(step)
     return '' if seconds is None else f'{datetime.timedelta(seconds=round(seconds))} left'
 
-  common = {
+  def guarded(function):
+    return lambda *arguments, **keywords: attempt(NAME, lambda: function(*arguments, **keywords))
+
+  def start():
+    if sys.stdout.isatty():
+      return _bar(total, left, counted, first_step)
+    return None, _plain(total, left, counted, begins=first_step < total)
+
+  bar, functions = attempt(NAME, start) or (
+    None,
+    dict.fromkeys(('say', 'advance', 'doing'), _silent),
+  )
+  functions |= {
     'left': left,
     'seconds_left': seconds_left,
     'line': functools.partial(line, total=total, counted=counted),
-    'evaluation_seconds': evaluation_seconds,
   }
-  if not sys.stdout.isatty():
-    yield Progress(**common, **_plain(total, left, counted, begins=first_step < total))
-    return
+  try:
+    yield Progress(
+      evaluation_seconds=evaluation_seconds,
+      **{name: guarded(function) for name, function in functions.items()},
+    )
+  finally:
+    if bar:
+      attempt(NAME, bar.stop)
+
+
+def _silent(*anything):
+  """A function of Progress that shows nothing."""
+
+
+def _bar(total, left, counted, first_step):
+  """Starts a bar; returns it and the functions of Progress that use it."""
   from rich import progress
 
   columns = (
@@ -110,18 +146,20 @@ def show(
     progress.TimeElapsedColumn(),
     progress.TextColumn('{task.description}'),
   )
-  with progress.Progress(*columns) as bar:
-    task = bar.add_task('compiling', total=total, completed=first_step)
+  bar = progress.Progress(*columns)
+  task = bar.add_task('compiling', total=total, completed=first_step)
+  bar.start()
 
-    def advance(step, text, speed):
-      bar.update(task, completed=step, description=f'{text}  {pace(speed, left(step), counted)}')
+  def advance(step, text, speed):
+    bar.update(task, completed=step, description=f'{text()}  {pace(speed, left(step), counted)}')
 
-    def say(text):
-      bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
+  def say(text):
+    bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
 
-    yield Progress(
-      **common, say=say, advance=advance, doing=lambda text: bar.update(task, description=text)
-    )
+  def doing(text):
+    bar.update(task, description=text)
+
+  return bar, {'say': say, 'advance': advance, 'doing': doing}
 
 
 def _plain(total, left, counted, *, begins):
@@ -136,7 +174,7 @@ def _plain(total, left, counted, *, begins):
   def advance(step, text, speed):
     remaining = left(step)  # the first call is after the first step, which compiles
     if time.monotonic() - last_print > SILENCE:
-      say(f'step {step:,} of {total:,}  {text}  {pace(speed, remaining, counted)}')
+      say(f'step {step:,} of {total:,}  {text()}  {pace(speed, remaining, counted)}')
 
   if begins:
     say('compiling …')

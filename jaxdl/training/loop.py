@@ -16,7 +16,7 @@ from jaxdl.monitoring import writers
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import checkpoint, folder, record, summary
 from jaxdl.step import plateau, tasks
-from jaxdl.terminal import progress
+from jaxdl.terminal import output, progress
 from jaxdl.terminal.signals import stop_signals
 from jaxdl.training import chunks, divergence, programs
 from jaxdl.training.experiment import Experiment
@@ -170,6 +170,7 @@ def train_runs(
   leader = experiments[0]
   callbacks = [given or Callbacks() for given in callbacks or [None] * len(experiments)]
   with contextlib.ExitStack() as stack:
+    stack.enter_context(output.unfailing())
     managers: list[Any] = [
       processes.on_first_process(lambda: _open_checkpoints(stack, workdir, experiment))  # noqa: B023
       for experiment, workdir in zip(experiments, workdirs, strict=True)
@@ -183,6 +184,7 @@ def train_runs(
         first_step=int(last),
         evaluate_every=leader.evaluate_every,
         counted=record.counted(leader.config),
+        attempt=SideOutputs().attempt,
       )
     )
     initial = program.initial_states(compile_step=int(last) < leader.steps)
@@ -408,10 +410,12 @@ def _fault_of(session, screen):
 
 def _show_progress(screen, step, since_log):
   speeds = since_log['count'] / since_log['seconds']
-  if len(speeds) == 1:
-    text = f'train {progress.describe(tasks.metrics(_of_run(since_log, 0)))}'
-  else:
-    text = f'{len(speeds)} runs, loss {_span(since_log)}'
+
+  def text():
+    if len(speeds) == 1:
+      return f'train {progress.describe(tasks.metrics(_of_run(since_log, 0)))}'
+    return f'{len(speeds)} runs, loss {_span(since_log)}'
+
   screen.advance(step, text, speeds.sum())
 
 

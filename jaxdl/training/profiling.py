@@ -1,7 +1,6 @@
 """A trace of some training steps, for TensorBoard's Profile tab and for Perfetto."""
 
 import contextlib
-import math
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,7 +35,7 @@ def profiled(
   if not steps:
     yield run
     return
-  step, traced_from, tracing, outputs = first_step, None, False, SideOutputs(patience=math.inf)
+  step, traced_from, tracing, outputs = first_step, None, False, SideOutputs()
   options = jax.profiler.ProfileOptions()
   # Tracing Python calls would dominate the trace and slow down training.
   options.python_tracer_level = 0

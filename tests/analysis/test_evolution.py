@@ -59,6 +59,7 @@ def save_checkpoints(workdir, steps, keep_every=1):
         dataclasses.replace(initial, step=np.int32(step), params=params),
         {'model': NETWORK},
       )
+    checkpoint.read_back(checkpoints, initial)
 
 
 @pytest.mark.slow

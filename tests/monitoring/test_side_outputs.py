@@ -172,7 +172,7 @@ def warnings(capsys):
         evaluations.weights,
         'quantiles',
         raise_error,
-        'weights.jsonl left out: RuntimeError: the picture cannot be drawn',
+        'quantiles of the weights left out: RuntimeError: the picture cannot be drawn',
       ),
       (
         writers,
@@ -338,7 +338,9 @@ def test_sweep_is_trained_although_its_pictures_fail(
     assert trained(tmp_path / f'runs/slow/seed{seed}')
   lines = warnings(capsys)
   assert 'warning: figure.png left out: RuntimeError: the picture cannot be drawn' in lines
-  assert sum('weights.jsonl left out' in line for line in lines) == 2, 'once for each run'
+  assert sum('quantiles of the weights left out' in line for line in lines) == 2, (
+    'once for each run'
+  )
 
 
 def test_failed_trace_does_not_end_training(small, monkeypatch, tmp_path, capsys):

@@ -23,6 +23,7 @@ static char folder[PATH_MAX];
 static atomic_long count = 0;
 static long first = -1, last = -1;  // numbers of the calls that fail
 static int error_number = 0;        // 0: SIGKILL
+static long delay = 0;              // microseconds that every call takes longer
 
 // Starts counting. The calls first..last fail with an errno, or kill the process if it is 0.
 void faults_begin(const char *path, long from, long to, int number) {
@@ -33,8 +34,12 @@ void faults_begin(const char *path, long from, long to, int number) {
   atomic_store(&count, 0);
 }
 
+// Makes every counted call slower until faults_end.
+void faults_delay(long microseconds) { delay = microseconds; }
+
 long faults_end(void) {
   folder[0] = 0;
+  delay = 0;
   return atomic_load(&count);
 }
 
@@ -61,6 +66,7 @@ static int is_at_below(int descriptor, const char *path) {
 static int fails(int counted) {
   if (!counted) return 0;
   long number = atomic_fetch_add(&count, 1);
+  if (delay) usleep(delay);
   if (number < first || number > last) return 0;
   if (!error_number) kill(getpid(), SIGKILL);
   errno = error_number;

@@ -2,6 +2,7 @@
 clock set back.
 """
 
+import dataclasses
 import json
 import os
 import platform
@@ -240,6 +241,118 @@ def test_faults_unreadable_new_checkpoint_stops_the_run(step, small, tmp_path, m
   loop.train(built, workdir)
   assert [path.name for path in (workdir / 'damaged').iterdir()] == [str(step)]
   assert equal(*(state_of(built, tmp_path / name) for name in ('run', 'uninterrupted')))
+
+
+def test_faults_older_checkpoint_is_deleted_after_the_newer_one_was_read(
+  small, tmp_path, monkeypatch
+):
+  """At every read-back, all checkpoints that were there before the save are still there."""
+  built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
+  workdir, seen = tmp_path / 'run', []
+  restore, delete = checkpoint.restore, checkpoint.Manager.delete
+
+  def restoring(checkpoints, state, *, step):
+    seen.append(('read', step, checkpoint.kept_steps(workdir)))
+    return restore(checkpoints, state, step=step)
+
+  def deleting(self, step):
+    seen.append(('delete', step, None))
+    delete(self, step)
+
+  monkeypatch.setattr(checkpoint, 'restore', restoring)
+  monkeypatch.setattr(checkpoint.Manager, 'delete', deleting)
+  loop.train(built, workdir)
+  assert seen[:5] == [
+    ('read', 2, [2]),
+    ('read', 4, [2, 4]),
+    ('read', 6, [2, 4, 6]),
+    ('delete', 2, None),
+    ('read', 8, [4, 6, 8]),
+  ]
+  assert checkpoint.kept_steps(workdir) == [6, 8]
+
+
+def test_faults_unreadable_checkpoint_deletes_nothing(small, tmp_path, monkeypatch):
+  built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
+  restore = checkpoint.restore
+
+  def failing(checkpoints, state, *, step):
+    if step == 8:
+      raise integrity.DamagedError('it cannot be read')
+    return restore(checkpoints, state, step=step)
+
+  monkeypatch.setattr(checkpoint, 'restore', failing)
+  with pytest.raises(OSError, match='the checkpoint of step 6 is kept'):
+    loop.train(built, tmp_path / 'run')
+  assert checkpoint.kept_steps(tmp_path / 'run') == [4, 6, 8]
+
+
+def test_faults_old_checkpoint_that_cannot_be_deleted_is_one_warning(
+  small, tmp_path, monkeypatch, capsys
+):
+  built = experiment.build({**small, 'checkpoint_every': '1 steps'}, 'small')
+  delete = checkpoint.ocp.CheckpointManager.delete
+
+  def failing(self, step):
+    if step < 5:
+      raise OSError(39, 'Directory not empty')
+    delete(self, step)
+
+  monkeypatch.setattr(checkpoint.ocp.CheckpointManager, 'delete', failing)
+  assert loop.train(built, tmp_path / 'run')['stopped'] is None
+  assert [line for line in capsys.readouterr().err.splitlines() if 'deleted' in line] == [
+    'warning: the checkpoint of step 1 cannot be deleted ([Errno 39] Directory not empty): it is '
+    'tried again after the next one'
+  ]
+  assert {1, 2, 3, 7, 8} <= set(checkpoint.kept_steps(tmp_path / 'run'))
+  monkeypatch.undo()
+  longer = experiment.build(
+    {**small, 'checkpoint_every': '1 steps', 'train_for': '9 steps'}, 'small'
+  )
+  loop.train(longer, tmp_path / 'run')
+  assert not {1, 2, 3} & set(checkpoint.kept_steps(tmp_path / 'run'))
+
+
+@pytest.fixture
+def best_before_last(small, tmp_path):
+  """(experiment, folder of its run): the best checkpoint is that of step 2, the last of step 8."""
+  built = experiment.build({**small, 'checkpoint_every': '2 steps'}, 'small')
+  workdir, state = tmp_path / 'run', built.initial_state()
+  with checkpoint.manager(workdir) as checkpoints:
+    for step, score in ((2, 0.1), (4, 0.5), (6, 0.4), (8, 0.3)):
+      changed = jax.tree.map(lambda leaf, step=step: leaf + np.float32(step), state.params)
+      saved = dataclasses.replace(state, step=np.int32(step), params=changed)
+      checkpoint.save(checkpoints, saved, built.config, score=score)
+    checkpoint.read_back(checkpoints, state)
+  assert checkpoint.kept_steps(workdir) == [2, 6, 8]
+  return built, workdir
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('damaged', 'other'), [(8, 2), (2, 8)], ids=['last', 'best'])
+@pytest.mark.parametrize('change', [delete, truncate, flip_bit])
+def test_faults_best_and_last_survive_damage_of_each_other(
+  change, damaged, other, best_before_last, tmp_path
+):
+  """Each file of the last checkpoint is damaged, then each file of the best one."""
+  built, workdir = best_before_last
+  expected = state_of(built, workdir, other)
+  for number, file in enumerate(sorted(workdir.glob(f'checkpoints/{damaged}/**/*'))):
+    if not file.is_file():
+      continue
+    copy = shutil.copytree(workdir, tmp_path / 'copy')
+    change(copy / file.relative_to(workdir), random.Random(number))
+    with checkpoint.manager(copy) as checkpoints:
+      if other == 2:  # the best, although the last is damaged
+        found = checkpoint.restore_last(checkpoints, built.initial_state())
+        assert int(found.step) in (8, 6), file
+        found = checkpoint.restore_best(checkpoints, found)
+      else:
+        found = checkpoint.restore_last(checkpoints, built.initial_state())
+    assert int(found.step) == other, file
+    assert equal(found, expected), file
+    assert checkpoint.read_step(copy, other)[0] == other
+    shutil.rmtree(copy)
 
 
 @pytest.mark.slow

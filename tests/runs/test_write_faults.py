@@ -18,7 +18,13 @@ from jaxdl.training import experiment, loop
 HERE = pathlib.Path(__file__).parent
 EVERY = {'EIO': 5, 'EINTR': 5, 'ENOSPC': 5, 'KILL': 10}  # kind → every how many calls one fails
 
-EVENTS = {'KILL': 'SIGKILL at a writing call'}
+EVENTS = {
+  'EIO': 'a writing call fails with EIO',
+  'EINTR': 'a writing call fails with EINTR',
+  'ENOSPC': 'disk full from a writing call on',
+  'KILL': 'SIGKILL at a writing call',
+}
+SLOWER = (5, 20, 50)  # milliseconds that every writing call takes longer
 
 
 def quick(small):
@@ -54,7 +60,7 @@ def tried(library, small, folder, kind, first, step):
     env={**os.environ, 'LD_PRELOAD': str(library), 'PYTHONPATH': str(ROOT)},
     capture_output=True,
     text=True,
-    timeout=3000,
+    timeout=7200,
   )
   lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
   return lines, done
@@ -73,17 +79,34 @@ def test_faults_every_failed_write_ends_in_one_line_and_resumes_exactly(
   assert counted['calls'] > 300
   found, done = tried(library, small, tmp_path, kind, 0, EVERY[kind])
   assert done.returncode == 0, done.stderr[-2000:]
+  assert [line['run'] for line in found] == [
+    f'{kind}{number * EVERY[kind]}' for number in range(len(found))
+  ]
   assert len(found) >= counted['calls'] // EVERY[kind] // 2
   assert [line for line in found if not line['same']] == []
+  assert found[-1]['failure'] == '', 'the last call was not reached'
   failures = [line['failure'] for line in found if line['failure'] not in ('', 'killed')]
   assert failures or kind == 'KILL'
   assert [failure for failure in failures if not is_one_line(failure)] == []
   reliability(
-    f'{EVENTS.get(kind, "a writing call fails with " + kind)}: the resumed run equals an '
-    'uninterrupted one bit for bit',
+    f'{EVENTS[kind]}: the resumed run equals an uninterrupted one bit for bit',
     len(found),
     sum(line['same'] for line in found),
   )
+
+
+@pytest.mark.slow
+def test_faults_slow_disk_does_not_change_the_run(library, small, tmp_path, reliability):
+  tried(library, small, tmp_path, 'count', 0, 1)
+  for milliseconds in SLOWER:
+    (found,), _ = tried(library, small, tmp_path, 'SLOW', milliseconds, 1)
+    assert found == {'run': f'SLOW{milliseconds}', 'failure': '', 'same': True}
+    reliability(
+      f'slow disk, every writing call takes {SLOWER[0]} to {SLOWER[-1]} ms longer: the run equals '
+      'an undisturbed one bit for bit',
+      1,
+      1,
+    )
 
 
 def test_faults_failed_save_names_the_step_and_what_is_kept(small, tmp_path, monkeypatch):

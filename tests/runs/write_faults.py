@@ -4,15 +4,18 @@
 
 CONFIG is JSON. Every STEP-th writing call of a training, from the FIRST, fails in a run of its own:
 alone with EIO or EINTR, and with ENOSPC together with all calls after it; with KILL, the process is
-killed. The run is then trained to its end and compared with an uninterrupted one. Prints a line of
-JSON for each run.
+killed. With SLOW, FIRST is the time in milliseconds that every call of one run takes longer. The run
+is then trained to its end and compared with an uninterrupted one. Prints a line of JSON for each
+run.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
 import os
 import pathlib
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -25,6 +28,7 @@ from jaxdl.runs import checkpoint
 from jaxdl.training import experiment, loop
 
 FOREVER = 1 << 40
+TOGETHER = 20  # killed runs that one child resumes
 CODES = {'EIO': errno.EIO, 'EINTR': errno.EINTR, 'ENOSPC': errno.ENOSPC, 'KILL': 0}
 
 
@@ -37,21 +41,36 @@ def main(config: str, folder: str, kind: str, first: str, step: str) -> None:
   if kind == 'count':
     print(json.dumps({'calls': _try(faults, small, place / 'uninterrupted', 'EIO', -1)[0]}))
     return
+  if kind == 'SLOW':
+    faults.faults_delay(1000 * int(first))
+    _, failure = _try(faults, small, place / f'{kind}{first}', 'EIO', -1)
+    _resume(small, place, f'{kind}{first}', failure)
+    return
+  if kind == 'KILL':
+    _kill(faults, small, place, int(first), int(step))
+    return
   for number in range(int(first), FOREVER, int(step)):
-    workdir = place / f'{kind}{number}'
-    if kind == 'KILL':  # JAX is started in the children only
-      killed = _in_child(
-        lambda workdir=workdir, number=number: _try(faults, small, workdir, kind, number)
-      )
-      _in_child(
-        lambda workdir=workdir, number=number: _resume(small, workdir, place, number, 'killed')
-      )
-      if not killed:
-        return
-      continue
-    calls, failure = _try(faults, small, workdir, kind, number)
-    _resume(small, workdir, place, number, failure)
+    calls, failure = _try(faults, small, place / f'{kind}{number}', kind, number)
+    _resume(small, place, f'{kind}{number}', failure)
     if number >= calls:
+      return
+
+
+def _kill(faults, small, place, first, step):
+  """Kills a child at each call, then resumes the runs in another child. JAX is started in both."""
+  with contextlib.suppress(ImportError):  # once, and not in every child
+    from clu import metric_writers  # noqa: F401
+  started = []
+  for number in range(first, FOREVER, step):
+    name = f'KILL{number}'
+    killed = _in_child(
+      lambda name=name, number=number: _try(faults, small, place / name, 'KILL', number)
+    )
+    started.append((name, 'killed' if killed else ''))
+    if not killed or len(started) == TOGETHER:
+      runs, started = started, []
+      _in_child(lambda runs=runs: [_resume(small, place, *run) for run in runs])
+    if not killed:
       return
 
 
@@ -68,15 +87,18 @@ def _in_child(function: Callable[[], object]) -> bool:
   return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def _resume(small: dict, workdir: pathlib.Path, place: pathlib.Path, number: int, failure: str):
+def _resume(small: dict, place: pathlib.Path, name: str, failure: str):
   """Trains a run to its end, compares it with the uninterrupted one, and prints the result."""
-  whole = place / 'uninterrupted'
+  whole, workdir = place / 'uninterrupted', place / name
   built = experiment.build(small, 'small')
   loop.train(built, workdir)
   same = _equal(_state(built, workdir), _state(built, whole)) and _journal(workdir) == _journal(
     whole
   )
-  print(json.dumps({'call': number, 'failure': failure, 'same': same}), flush=True)
+  print(json.dumps({'run': name, 'failure': failure, 'same': same}), flush=True)
+  if same:
+    shutil.rmtree(workdir)
+  jax.clear_caches()  # the memory maps of hundreds of compiled runs would exceed Linux's limit
 
 
 def _try(faults: Any, small: dict, workdir: pathlib.Path, kind: str, number: int):

@@ -541,3 +541,18 @@ def test_sweep_invalid_number_is_refused_before_training(rate, sweep, tmp_path):
     match=rf'^LSTM, slow: config\.optimizer\.learning_rate={rate!r} is .*: use a number above 0$',
   ):
     grouping.grouped(members.read(sweep, tmp_path / 'sweep.py'), together='auto')
+
+
+def test_sweep_drops_compiled_programs(small, config_file, tmp_path, monkeypatch):
+  """Each group leaves memory maps, of which a process may have 65,530 on Linux."""
+  config_file(small, 'base')
+  file = config_file(
+    dict(base='base.py', seeds=[0, 1, 2], axes=[dict(name='rate', choices=[dict(name='slow')])]),
+    'seeds',
+  )
+  dropped, clear = [], jax.clear_caches
+  monkeypatch.setattr(jax, 'clear_caches', lambda: dropped.append(clear()))
+  monkeypatch.setattr(training, 'CLEARED_EVERY', 2)
+  arguments = ['sweep', f'--config={file}', f'--workdir={tmp_path / "runs"}', '--together=never']
+  assert sweep_command.main(arguments) == 0
+  assert len(dropped) == 1
