@@ -1,7 +1,7 @@
 """Fuzz tests of command lines: each must succeed, or fail with one line of error."""
 
 import pytest
-from fuzzing import cases, works_or_is_refused
+from fuzzing import cases, more_counts, works_or_is_refused
 from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -237,10 +237,10 @@ def test_fuzz_commands(name, run_here):
   fuzz(name, run_here, 5 if name == 'main' else 8)  # main builds an experiment in each case
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize('count', more_counts(150, 1000))
 @pytest.mark.parametrize('name', COMMANDS)
-def test_fuzz_many_commands(name, run_here, counted_as):
-  fuzz(name, run_here, 150)
+def test_fuzz_many_commands(name, count, run_here, counted_as):
+  fuzz(name, run_here, count)
   counted_as(
     'random command lines for 10 commands: success, or one line of error and a non-zero exit code'
   )
