@@ -151,7 +151,7 @@ def places(node, path=()):
   below = ()
   if isinstance(node, dict):
     below = node.items()
-  elif isinstance(node, (list, tuple)):
+  elif isinstance(node, list):  # nothing in a tuple can be replaced
     below = enumerate(node)
   for key, value in below:
     yield from places(value, (*path, key))

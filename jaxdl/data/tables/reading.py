@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from jaxdl.config import checks
+from jaxdl.config import checks, memory
 from jaxdl.data import text_files
 
 PARQUET = ('.parquet', '.pq')
@@ -312,7 +312,12 @@ def _parquet(path: Path) -> Table:
   import pyarrow.parquet
 
   try:
-    found = pyarrow.parquet.read_table(path)
+    about = pyarrow.parquet.ParquetFile(path)
+    memory.check_file(about.metadata.num_rows * about.metadata.num_columns * 8, path)
+    columns = map(about.schema.column, range(about.metadata.num_columns))
+    # a text is stored once, and stays so: a small file may repeat it a million times
+    texts = [column.path for column in columns if column.physical_type == 'BYTE_ARRAY']
+    found = pyarrow.parquet.read_table(path, read_dictionary=texts)
   except (pyarrow.ArrowException, OSError) as error:
     reason = str(error).partition('\n')[0]
     raise ValueError(
