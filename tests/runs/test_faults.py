@@ -11,8 +11,8 @@ import signal
 import subprocess
 import time
 
+import forked
 import jax
-import killed_training
 import numpy as np
 import pytest
 import tensorstore
@@ -367,7 +367,7 @@ def test_faults_random_kills_do_not_change_the_result(kills, number, small, tmp_
   uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
   generator, workdir, output = random.Random(number), tmp_path / 'killed', tmp_path / 'output'
   for killed in range(kills + 1):
-    process = killed_training.started(small, workdir, output)
+    process = forked.started(forked.train, (small, workdir), output)
     if killed < kills:
       kill_at_random_moment(process, output, generator)
     process.join(timeout=300)
