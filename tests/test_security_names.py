@@ -12,12 +12,16 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from network_helpers import network
+from test_security import HOSTILE, PageParser
 
 from jaxdl.analysis.projector import projector
 from jaxdl.exports import write as exports
+from jaxdl.prediction import page as prediction_page
 from jaxdl.prediction import results
 from jaxdl.report import card
+from jaxdl.sweeps import members
 from jaxdl.sweeps import table as sweeps
 from jaxdl.terminal import command, progress, screen
 
@@ -144,6 +148,45 @@ def test_security_csv_cells_are_written_unchanged(name, tmp_path):
   kept = name.encode(errors='backslashreplace').decode()
   assert header == ['file', 'class', kept]
   assert row == [kept, kept, '0.5']
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_security_names_add_no_elements_to_a_page_of_predictions(name, tmp_path):
+  found = []
+  for text in ('harmless', name):
+    made = prediction_page.Page(tmp_path / 'page.html', text, [text], [])
+    made.add(text, {text: text}, np.zeros((4, 4, 1)), [np.zeros((4, 4))], wrong=True)
+    made.write(text, [(text, 1)], [text])
+    found.append(PageParser((tmp_path / 'page.html').read_text(encoding='utf-8')))
+  assert found[0].found == found[1].found
+  assert found[1].scripts == []
+  assert 'Content-Security-Policy' in (tmp_path / 'page.html').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize(
+  ('name', 'folder'),
+  [
+    ('../../x', 'x/seed0'),
+    ('/etc', 'etc/seed0'),
+    ('..', 'seed0'),
+    ('', 'seed0'),
+    ('L2 0.1', 'l2_0_1/seed0'),
+    ('語 ü', '語_ü/seed0'),
+    ('\x1b[2J', '2j/seed0'),
+  ],
+)
+def test_security_choices_of_a_sweep_name_folders_inside_its_own(name, folder):
+  """A name without letters must not lead to the root of the file system."""
+  axes = [dict(name='a', choices=[dict(name=name)])]
+  config = dict(base='../lstm_mnist.py', seeds=[0], axes=axes)
+  (member,) = members.read(config, ROOT / 'configs/sweeps/x.py')
+  assert member.folder == folder
+
+
+def test_security_a_sweep_without_axes_has_one_folder_per_seed():
+  config = dict(base='../lstm_mnist.py', seeds=[0, 1], axes=[])
+  found = members.read(config, ROOT / 'configs/sweeps/x.py')
+  assert [member.folder for member in found] == ['seed0', 'seed1']
 
 
 MARKDOWN = (
