@@ -292,7 +292,23 @@ def test_security_gif_with_many_frames_is_read_in_time():
   with fuzzing._in_time(), fuzzing._in_memory():
     pixels, count = decode.with_frames(content[:start] + frame * 100_001 + b'\x3b', 2)
   assert pixels.shape == (2, 2, 3)
-  assert count == 100_001
+  assert count == decode.MOST_FRAMES
+
+
+def test_security_tiff_with_many_pages_is_read_in_time(monkeypatch):
+  """The time in which Pillow counts pages grows with the square of their number."""
+  monkeypatch.setattr(fuzzing, 'SECONDS', 10)
+  page = [(256, 2), (257, 2), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 2), (279, 4)]
+  entries = struct.pack('<H', len(page)) + b''.join(
+    struct.pack('<HHII', tag, 4, 1, value) for tag, value in page
+  )
+  size = len(entries) + 4
+  places = [12 + size * number for number in range(1, 100_000)]
+  pages = b''.join(entries + struct.pack('<I', place) for place in [*places, 0])
+  with fuzzing._in_time(), fuzzing._in_memory():
+    pixels, count = decode.with_frames(b'II*\0' + struct.pack('<I', 12) + b'abcd' + pages, 2)
+  assert pixels.shape == (2, 2, 3)
+  assert count == decode.MOST_FRAMES
 
 
 @pytest.fixture
