@@ -324,6 +324,17 @@ def _parquet(path: Path) -> Table:
       f'{path} cannot be read as Parquet ({reason}): write it with pandas, to_parquet'
     ) from error
   _check_names(found.column_names, path)
-  return _of_arrays(
-    path.name, dict(zip(found.column_names, found.columns, strict=True)), found.num_rows
-  )
+  columns = {
+    name: _of_dictionary(column) if pyarrow.types.is_dictionary(column.type) else column
+    for name, column in zip(found.column_names, found.columns, strict=True)
+  }
+  return _of_arrays(path.name, columns, found.num_rows)
+
+
+def _of_dictionary(column):
+  """A column of pyarrow that stores each text once as objects; None where a value is missing."""
+  parts = [np.zeros(0, object)]
+  for chunk in column.chunks:
+    words = np.array([*chunk.dictionary.to_pylist(), None], object)
+    parts.append(words[chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+  return np.concatenate(parts)
