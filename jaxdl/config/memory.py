@@ -1,6 +1,7 @@
 """Checks that data fit into memory before they are allocated."""
 
 import os
+import pathlib
 import zipfile
 
 import numpy as np
@@ -48,7 +49,8 @@ def check_zip(file: str | os.PathLike) -> None:
     with zipfile.ZipFile(file) as archive:
       size = sum(member.file_size for member in archive.infolist())
   except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
-    raise ValueError(f'{file} is not a zip file ({error}): write it again') from error
+    kind = pathlib.Path(file).suffix or 'zip'
+    raise ValueError(f'{file} is not a {kind} file ({error}): save it again') from error
   check_file(size, file)
 
 

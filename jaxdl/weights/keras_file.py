@@ -56,8 +56,9 @@ def read_archive(file: pathlib.Path) -> Source:
   Raises:
     ValueError: the file was not written by Keras 3.
   """
-  try:
+  if zipfile.is_zipfile(file):
     memory.check_zip(file)
+  try:
     with zipfile.ZipFile(file) as archive:
       config = json.loads(archive.read(CONFIG))
       weights = archive.read(WEIGHTS)
