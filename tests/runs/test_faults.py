@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import forked
+import fuzzing
 import jax
 import numpy as np
 import pytest
@@ -348,6 +349,32 @@ def kill_at_random_moment(process, output, generator):
   process.kill()
 
 
+def check_killed_run(config, folder, most, generator):
+  """Trains a run that is killed again and again, and one that is not; returns the number of kills."""
+  built = experiment.build(config, 'small')
+  uninterrupted = loop.train(built, folder / 'uninterrupted')
+  workdir, output, kills, code = folder / 'killed', folder / 'output', 0, None
+  while code != 0:
+    process = forked.started(forked.train, (config, workdir), output)
+    if kills < most:
+      kill_at_random_moment(process, output, generator)
+    process.join(timeout=300)
+    code = process.exitcode
+    assert code == 0 or (code == -signal.SIGKILL and kills < most), output.read_text()
+    assert 'is damaged' not in output.read_text()
+    kills += code != 0
+  assert equal(*(state_of(built, folder) for folder in (workdir, folder / 'uninterrupted')))
+  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+  steps = [(line['step'], line['split']) for line in lines]
+  assert len(steps) == len(set(steps))
+  assert {step for step, split in steps if split == 'train'} == set(range(1, built.steps + 1))
+  summary = json.loads((workdir / 'summary.json').read_text())
+  assert {key: summary[key] for key in uninterrupted if key != 'seconds'} == {
+    key: uninterrupted[key] for key in uninterrupted if key != 'seconds'
+  }
+  return kills
+
+
 @pytest.mark.parametrize(
   ('kills', 'number'),
   [
@@ -357,31 +384,18 @@ def kill_at_random_moment(process, output, generator):
 )
 def test_faults_random_kills_do_not_change_the_result(kills, number, small, tmp_path, reliability):
   small.update(
-    seed=number,
-    train_for=f'{10 + 20 * kills} steps',
+    train_for='30 steps',
     log_every='1 steps',
     evaluate_every='10 steps',
     checkpoint_every='1 steps',
   )
-  built = experiment.build(small, 'small')
-  uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
-  generator, workdir, output = random.Random(number), tmp_path / 'killed', tmp_path / 'output'
-  for killed in range(kills + 1):
-    process = forked.started(forked.train, (small, workdir), output)
-    if killed < kills:
-      kill_at_random_moment(process, output, generator)
-    process.join(timeout=300)
-    assert process.exitcode == (-signal.SIGKILL if killed < kills else 0), output.read_text()
-    assert 'is damaged' not in output.read_text()
-  assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'uninterrupted')))
-  lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-  steps = [(line['step'], line['split']) for line in lines]
-  assert len(steps) == len(set(steps))
-  assert {step for step, split in steps if split == 'train'} == set(range(1, built.steps + 1))
-  summary = json.loads((workdir / 'summary.json').read_text())
-  assert {key: summary[key] for key in uninterrupted if key != 'seconds'} == {
-    key: uninterrupted[key] for key in uninterrupted if key != 'seconds'
-  }
+  first = 1000 * ((fuzzing.seed or 0) + number)
+  generator, done, seed = random.Random(first), 0, first
+  while done < kills:
+    assert seed < first + 10 * kills, 'most runs end before they are killed'
+    seed += 1
+    folder = tmp_path / str(seed)
+    done += check_killed_run({**small, 'seed': seed}, folder, kills - done, generator)
   if kills > 1:
     reliability(
       'SIGKILL at a random moment, checkpoints at every step: the resumed run equals an uninterrupted one bit for bit',
