@@ -359,10 +359,27 @@ def test_security_hdf5_that_claims_terabytes_or_other_files_is_refused(tmp_path)
   refused(weights.read, tmp_path / 'outside.h5', 'is stored in another file')
   with h5py.File(tmp_path / 'other.h5', 'w') as file:
     file['dense/kernel'] = np.ones((2, 2))
+    file['dense'].attrs['weight_names'] = ['kernel']
   with h5py.File(tmp_path / 'link.h5', 'w') as file:
     file.attrs['layer_names'] = ['dense']
     file['dense'] = h5py.ExternalLink('other.h5', 'dense')
   refused(weights.read, tmp_path / 'link.h5', 'is stored in another file')
+  (tmp_path / 'other.h5').unlink()
+  refused(weights.read, tmp_path / 'link.h5', 'is not an HDF5 file of Keras')
+
+
+def test_security_hdf5_of_another_structure_is_refused_in_one_line(tmp_path):
+  h5py = pytest.importorskip('h5py')
+  with h5py.File(tmp_path / 'missing.h5', 'w') as file:
+    file.attrs['layer_names'] = ['dense']
+  with h5py.File(tmp_path / 'named.h5', 'w') as file:
+    file['layers/dense/vars/first'] = np.ones(3)
+  with h5py.File(tmp_path / 'group.h5', 'w') as file:
+    file.attrs['layer_names'] = ['dense']
+    file['dense/kernel/x'] = np.ones(3)
+    file['dense'].attrs['weight_names'] = ['kernel']
+  for name in ('missing.h5', 'named.h5', 'group.h5'):
+    refused(weights.read, tmp_path / name, 'is not an HDF5 file of Keras')
 
 
 def test_security_keras_archive_with_a_bomb_is_refused(tmp_path):
@@ -373,6 +390,17 @@ def test_security_keras_archive_with_a_bomb_is_refused(tmp_path):
       for _ in range(12):
         plain.write(bytes(10_000_000))
   refused(weights.read, tmp_path / 'x.keras', 'needs 0 GB')
+
+
+@pytest.mark.parametrize(
+  'config', ['[1]', '{"config": 3}', '{"config": {"layers": [3]}}', '[' * 100_000]
+)
+def test_security_keras_archive_with_another_config_is_refused_in_one_line(config, tmp_path):
+  pytest.importorskip('h5py')
+  with zipfile.ZipFile(tmp_path / 'x.keras', 'w') as archive:
+    archive.writestr('config.json', config)
+    archive.writestr('model.weights.h5', b'')
+  refused(weights.read, tmp_path / 'x.keras', r'is not a \.keras file')
 
 
 @pytest.mark.parametrize(

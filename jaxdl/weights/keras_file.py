@@ -3,6 +3,7 @@
 # The library is optional.
 # pyright: reportMissingImports=false
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -21,6 +22,7 @@ from jaxdl.weights.source import Group, Source
 WEIGHTS, CONFIG = 'model.weights.h5', 'config.json'
 LAYERS = re.compile(r'(?:_layer_checkpoint_dependencies|layers)/')
 OTHERS = ('optimizer', 'metrics')  # values that are no weights of layers
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # of a config
 MODELS = ('Sequential', 'Functional', 'Model')
 
 
@@ -60,9 +62,9 @@ def read_archive(file: pathlib.Path) -> Source:
     memory.check_zip(file)
   try:
     with zipfile.ZipFile(file) as archive:
-      config = json.loads(archive.read(CONFIG))
+      layers = list(_layers(json.loads(archive.read(CONFIG))))
       weights = archive.read(WEIGHTS)
-  except (KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+  except (*MALFORMED, zipfile.BadZipFile) as error:
     raise ValueError(
       f'{file} is not a .keras file ({error}): save it with model.save(FILE), or its weights with '
       'model.save_weights(FILE)'
@@ -70,7 +72,7 @@ def read_archive(file: pathlib.Path) -> Source:
   with _opened(io.BytesIO(weights), file) as opened:
     groups = {group.name: group for group in _groups(opened, file)}
   ordered = []
-  for path, settings in _layers(config):
+  for path, settings in layers:
     for name in [name for name in groups if name == path or name.startswith(f'{path}/')]:
       group = groups.pop(name)
       shown = f'{settings.get("name", path)}{name.removeprefix(path).removesuffix("/cell")}'
@@ -79,13 +81,19 @@ def read_archive(file: pathlib.Path) -> Source:
   return Source(file, [*ordered, *rest], layout='keras')
 
 
+@contextlib.contextmanager
 def _opened(place, file):
+  """Yields an open HDF5 file; any error of the block is a ValueError that names the file."""
   import h5py  # pyright: ignore[reportMissingImports]
 
   try:
-    return h5py.File(place, 'r')
-  except OSError as error:
-    raise ValueError(f'{file} is not an HDF5 file ({error}): save it again') from error
+    with h5py.File(place, 'r') as opened:
+      yield opened
+  except (OSError, LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    if str(error).startswith(str(file)):
+      raise
+    reason = str(error).partition('\n')[0]
+    raise ValueError(f'{file} is not an HDF5 file of Keras ({reason}): save it again') from error
 
 
 def _groups(opened, file) -> Iterator[Group]:
@@ -166,7 +174,7 @@ def _settings_of_keras_2(opened):
   try:
     config = json.loads(opened.attrs['model_config'])
     return {settings['name']: settings for _, settings in _layers(config)}
-  except (KeyError, ValueError, RecursionError):
+  except MALFORMED:
     return {}
 
 
