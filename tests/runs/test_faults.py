@@ -80,7 +80,7 @@ def test_faults_damaged_checkpoint_file_is_detected_or_harmless(
     copy = tmp_path / f'copy{number}'
     shutil.copytree(workdir, copy)
     (delete, truncate, flip_bit)[(number + offset) % 3](
-      copy / name, random.Random(number + 1000 * (offset // 3))
+      copy / name, random.Random(f'{fuzzing.seed} {offset // 3} {number}')
     )
     with checkpoint.manager(copy) as checkpoints:
       found = checkpoint.restore_last(checkpoints, built.initial_state())
