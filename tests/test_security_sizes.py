@@ -5,7 +5,6 @@ one line that names it, before the memory is taken.
 import gzip
 import io
 import json
-import lzma
 import struct
 import tarfile
 import zipfile
@@ -473,10 +472,3 @@ def test_security_deeply_nested_json_of_a_cache_is_decoded_again(tmp_path, capsy
   (tmp_path / array_cache.FOLDER / array_cache.MANIFEST).write_text(DEEP)
   found, _ = array_cache.cached(tmp_path, lambda: (arrays, ()))
   np.testing.assert_array_equal(found['train']['label'], np.arange(3))
-
-
-def test_security_xz_bundle_is_compared_with_its_checksum(tmp_path):
-  """The files in the package are the only .xz files that are read completely."""
-  from jaxdl.data import bundle
-
-  assert lzma.decompress(next(bundle.FOLDER.rglob('*.xz')).read_bytes())
