@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
     command.check_folder(empty[0])
     raise FileNotFoundError(f'{empty[0]} contains no run: give the folder of a run')
   for place in empty:
-    print(f'{place} contains no run: left out', file=sys.stderr)
+    print(f'jaxdl: {place} contains no run: left out', file=sys.stderr)
   # Read each run once.
   found = [
     read(folder)

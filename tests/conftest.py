@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import datetime
 import functools
 import gc
 import importlib.metadata
@@ -255,16 +256,33 @@ def pytest_addoption(parser):
     action='store_true',
     help='write the counts of the reliability tests to docs/reliability.md (with -n0)',
   )
+  parser.addoption(
+    '--fuzz-seed',
+    type=int,
+    default=datetime.date.today().toordinal(),
+    help='seed of the random cases of nightly tests; the default changes every day',
+  )
 
 
 def pytest_configure(config):
   config.counted = {}  # row of docs/reliability.md → (tried, kept)
 
 
+def pytest_report_header(config):
+  return f'random cases of nightly tests: --fuzz-seed={config.getoption("--fuzz-seed")}'
+
+
 def pytest_sessionfinish(session):
   if session.config.getoption('--record'):
     for what, counts in session.config.counted.items():
       COUNTS.record(what, *counts)
+
+
+@pytest.fixture(autouse=True)
+def seed_of_random_cases(request):
+  """Gives nightly tests new random cases every day, and all other tests the same in every run."""
+  nightly = request.node.get_closest_marker('nightly')
+  fuzzing.seed = request.config.getoption('--fuzz-seed') if nightly else None
 
 
 @pytest.fixture

@@ -5,26 +5,43 @@ import pathlib
 import signal
 import sys
 
-from hypothesis import HealthCheck, settings
+import hypothesis
+import pytest
 
 SECONDS = 60  # time limit of a case: about a hundred times its usual duration
 tried = 0  # number of cases so far
+seed = None  # of the cases of a nightly test, else None
 MEMORY = 3 << 30  # bytes that a case may allocate in addition to the memory of the process
 
 
-def cases(count):
-  """Returns settings of Hypothesis for a number of cases.
+def counts(few, many, most):
+  """Returns the parameters of a test: the number of cases by default, `-m slow` and `-m nightly`."""
+  return [few, *more_counts(many, most)]
 
-  The cases are the same in every run, nothing is saved, and slow cases do not fail.
+
+def more_counts(many, most):
+  """Returns the parameters of a test that runs only with `-m slow` and `-m nightly`."""
+  return [
+    pytest.param(many, marks=pytest.mark.slow),
+    pytest.param(most, marks=pytest.mark.nightly),
+  ]
+
+
+def cases(count):
+  """Returns a decorator: settings of Hypothesis for a number of cases.
+
+  Nothing is saved, and slow cases do not fail. The cases are the same in every run, except in
+  nightly tests. A failing case is printed, with the line that repeats it.
   """
-  return settings(
+  settings = hypothesis.settings(
     max_examples=count,
-    derandomize=True,
+    derandomize=seed is None,
     database=None,
     deadline=None,
-    print_blob=False,
-    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
   )
+  return settings if seed is None else lambda test: hypothesis.seed(seed)(settings(test))
 
 
 @contextlib.contextmanager

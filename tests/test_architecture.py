@@ -24,7 +24,7 @@ MAY_IMPORT = {
   'analysis': {'models', 'ops', 'runs', 'figures', 'config'},
   'views': {'analysis', 'figures', 'runs', 'models', 'data', 'config'},
   'exports': {'views', 'runs', 'models', 'ops', 'data', 'config'},
-  'weights': {'exports', 'ops'},
+  'weights': {'exports', 'ops', 'config'},
   'report': {'exports', 'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
     'exports',

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import scipy.io
-from fuzzing import cases, works_or_is_refused
+from fuzzing import cases, counts, more_counts, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,16 +156,16 @@ def test_fuzz_files(name, tmp_path):
   fuzz(name, tmp_path, 20)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize('count', more_counts(250, 2500))
 @pytest.mark.parametrize('name', FORMATS)
-def test_fuzz_many_files(name, tmp_path, counted_as):
-  fuzz(name, tmp_path, 250)
+def test_fuzz_many_files(name, count, tmp_path, counted_as):
+  fuzz(name, tmp_path, count)
   counted_as(
     'raw files damaged at random, 10 formats: read, or refused in one line that names the file'
   )
 
 
-@pytest.mark.parametrize('count', [25, pytest.param(250, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', counts(25, 250, 2500))
 def test_fuzz_damaged_array_cache_is_rebuilt(count, tmp_path, capsys, counted_as):
   """The arrays are always those that were decoded."""
   arrays = {'train': {'image': PIXELS, 'label': np.arange(3, dtype=np.int32)}}
@@ -191,7 +191,7 @@ def test_fuzz_damaged_array_cache_is_rebuilt(count, tmp_path, capsys, counted_as
   counted_as('decoded arrays damaged on disk: decoded again')
 
 
-@pytest.mark.parametrize('count', [30, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('count', counts(30, 500, 5000))
 def test_fuzz_slices(count):
   @cases(count)
   @given(

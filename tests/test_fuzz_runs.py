@@ -8,7 +8,7 @@ import json
 import numpy as np
 import PIL.Image
 import pytest
-from fuzzing import cases, works_or_is_refused
+from fuzzing import cases, more_counts, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,6 +205,8 @@ def readers(folder):
 
 
 def fuzz(run, count):
+  """Damages about `count` files; returns the number of damaged files."""
+  tried = 0
   for action in readers(run):  # with valid files
     with contextlib.redirect_stdout(io.StringIO()):
       action()
@@ -212,6 +214,8 @@ def fuzz(run, count):
   @cases(count)
   @given(damaged())
   def read_case(damage):
+    nonlocal tried
+    tried += 1
     name, content = damage
     for restored, valid in FILES.items():
       write(run, restored, valid)
@@ -221,17 +225,20 @@ def fuzz(run, count):
         action()
 
   read_case()
+  return tried
 
 
 def test_fuzz_runs(run):
   fuzz(run, 25)
 
 
-@pytest.mark.slow
-def test_fuzz_many_runs(run, counted_as):
-  fuzz(run, 800)
-  counted_as(
-    "files of a run's folder damaged at random, 7 readers: read, or refused in one line that names the folder"
+@pytest.mark.parametrize('count', more_counts(800, 10_000))
+def test_fuzz_many_runs(count, run, reliability):
+  tried = fuzz(run, count)
+  reliability(
+    "files of a run's folder damaged at random, each read by 7 readers: read, or refused in one line that names the folder",
+    tried,
+    tried,
   )
 
 

@@ -5,11 +5,11 @@ The mutants are run by `pytest -m slow`.
 
 import ast
 import shutil
-import subprocess
 
+import forked
 import mutants
 import pytest
-from helpers import ROOT, run_child
+from helpers import ROOT
 
 # Source file → (its tests, lowest share of mutants that they must kill, as measured). Some mutants
 # are equivalent to the original, so the share may be below 1.
@@ -62,25 +62,18 @@ def copy_to(folder):
 
 
 def run_tests(folder, tests):
-  """Runs tests in a child process until the first failure; returns (exit code, end of the output)."""
-  options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider']
-  environment = {
-    'JAXDL_CHECK_TYPES': '0'
-  }  # a mutant must be found by assertions, not by type checks
-
-  try:
-    child = run_child(
-      '-m',
-      'pytest',
-      *options,
-      f'tests/{tests}',
-      folder=folder,
-      environment=environment,
-      timeout=300,
-    )
-  except subprocess.TimeoutExpired:  # such as an endless loop
+  """Runs tests in another process until the first failure; returns (exit code, end of the output)."""
+  options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider', f'tests/{tests}']
+  # a mutant must be found by assertions, not by type checks
+  environment = {'JAXDL_CHECK_TYPES': '0'}
+  output = folder / 'output'
+  process = forked.started(forked.run_pytest, (folder, options, environment), output)
+  process.join(timeout=300)
+  if process.is_alive():  # such as an endless loop
+    process.kill()
+    process.join()
     return pytest.ExitCode.TESTS_FAILED, 'timeout'
-  return child.returncode, child.stdout[-2000:] + child.stderr[-1000:]
+  return process.exitcode, output.read_text()[-3000:]
 
 
 @pytest.mark.parametrize(

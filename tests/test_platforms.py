@@ -15,7 +15,7 @@ from concurrent import futures
 import pytest
 from helpers import ROOT
 
-from jaxdl.data import memory
+from jaxdl.config import memory
 from jaxdl.data.raw import sources
 from jaxdl.runs import checkpoint
 from jaxdl.runs import folder as run_folder

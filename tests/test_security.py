@@ -20,10 +20,13 @@ from helpers import ROOT
 
 from jaxdl import figures
 from jaxdl.analysis.projector import projector
-from jaxdl.data import array_cache, bundle, tfds_arrays
+from jaxdl.data import array_cache, bundle, text, tfds_arrays
+from jaxdl.data.photographs import folders
 from jaxdl.data.raw import sources
 from jaxdl.data.sets import mnist, shakespeare
+from jaxdl.prediction import inputs
 from jaxdl.report import page
+from jaxdl.runs import code, packed
 from jaxdl.sweeps import table
 
 HOSTILE = (
@@ -225,6 +228,90 @@ def test_security_archive_cannot_leave_its_folder(name, kind, link, tmp_path):
   assert not [
     path for path in aside.rglob('*') if path.is_symlink() or not (path.is_file() or path.is_dir())
   ]
+
+
+@pytest.fixture
+def secret(tmp_path):
+  """A file outside of the folder that a test reads."""
+  (tmp_path / 'secret').write_text('password')
+  return tmp_path / 'secret'
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'summary.json',
+    'metrics.jsonl',
+    'command.txt',
+    'examples.npz',
+    'checkpoints/8/model/manifest.ocdbt',
+    'checkpoints/8/model/d',
+    'checkpoints',
+    'code/nets.py',
+    'code',
+  ],
+)
+def test_security_links_out_of_a_run_are_not_packed(name, run, secret):
+  """Else, the packed run would give away what the link leads to."""
+  config = json.loads((run / 'config.json').read_text())
+  config['code'] = {'sha256': {'nets.py': 'x'}, 'path': {}}
+  (run / 'config.json').write_text(json.dumps(config))
+  (run / name).parent.mkdir(parents=True, exist_ok=True)
+  (run / name).unlink(missing_ok=True)
+  (run / name).symlink_to(secret)
+  with pytest.raises(
+    ValueError, match=f'{name} is a link that leads out of {run}: put a copy there'
+  ):
+    packed.contents(run)
+
+
+def test_security_links_inside_a_run_are_packed(run):
+  (run / 'kept').mkdir()
+  (run / 'metrics.jsonl').rename(run / 'kept/metrics.jsonl')
+  (run / 'metrics.jsonl').symlink_to(run / 'kept/metrics.jsonl')
+  with pytest.raises(FileNotFoundError, match='no checkpoint of step 8'):  # after the links
+    packed.contents(run)
+
+
+def test_security_own_code_is_not_copied_through_a_path_of_the_config(run, secret):
+  """The names of the files of a run are those of its config, which may be hostile."""
+  named = ['../secret', '../../secret.py', str(secret), '..\\x.py', 'a/../../x.py']
+  secret.with_suffix('.py').write_text('password')
+  assert code.copies(run, {'code': {'sha256': dict.fromkeys(named, 'x')}}) == {}
+
+
+def test_security_links_out_of_a_folder_of_texts_are_refused(secret, tmp_path):
+  folder = tmp_path / 'texts'
+  folder.mkdir()
+  (folder / 'a.txt').write_text('a')
+  (folder / 'inside.txt').symlink_to(folder / 'a.txt')
+  assert text.read(folder, 'utf-8') == 'a\na'
+  assert len(inputs.texts([folder])) == 2
+  (folder / 'b.txt').symlink_to(secret)
+  for reader in (lambda: text.read(folder, 'utf-8'), lambda: inputs.texts([folder])):
+    with pytest.raises(ValueError, match=r'b\.txt is a link that leads out of .*texts: put a copy'):
+      reader()
+  assert text.read(folder / 'b.txt', 'utf-8') == 'password'  # a file that the user gave
+
+
+def test_security_links_out_of_a_folder_of_photographs_are_refused(secret, tmp_path):
+  folder = tmp_path / 'photographs'
+  (folder / 'cat').mkdir(parents=True)
+  (folder / 'cat/a.png').symlink_to(secret)
+  with pytest.raises(ValueError, match=r'a\.png is a link that leads out of .*photographs'):
+    folders.find(folder)
+
+
+def test_security_hard_links_of_an_archive_are_refused(tmp_path):
+  """A hard link to a file of the same archive might be overwritten through its other name."""
+  with tarfile.open(tmp_path / 'x.tar', 'w') as tar:
+    member = tarfile.TarInfo('a')
+    tar.addfile(member, io.BytesIO())
+    member = tarfile.TarInfo('b')
+    member.type, member.linkname = tarfile.LNKTYPE, 'a'
+    tar.addfile(member)
+  with pytest.raises(ValueError, match=r"x\.tar holds 'b', which leads out"):
+    sources.unpack(tmp_path / 'x.tar', tmp_path)
 
 
 def test_security_huge_archive_is_rejected(tmp_path, monkeypatch):

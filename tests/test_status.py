@@ -119,7 +119,8 @@ def test_status_finds_runs_in_folders_and_skips_others(small, tmp_path, capsys):
     ]
   )
   assert shown.err == ''.join(
-    f'{tmp_path}/runs/{name} contains no run: left out\n' for name in ('compare.html', 'empty')
+    f'jaxdl: {tmp_path}/runs/{name} contains no run: left out\n'
+    for name in ('compare.html', 'empty')
   )
   assert status.main(['status', str(tmp_path / 'runs/single'), str(tmp_path / 'runs')]) == 0
   assert json.loads(capsys.readouterr().out.splitlines()[-1]) == first, 'each run is listed once'

@@ -37,7 +37,7 @@ def cached(folder: Path, decode: Callable[[], Decoded], name: str = FOLDER) -> D
   if (folder / name).is_dir():
     try:
       return _read(folder / name)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
       _print(f'rebuilding the array cache {folder / name}: {error}')
   columns, classes = decode()
   try:
@@ -54,7 +54,7 @@ def counts(folder: Path) -> dict[str, int] | None:
   try:
     manifest = json.loads((folder / FOLDER / MANIFEST).read_text(encoding='utf-8'))
     return {entry['split']: entry['shape'][0] for entry in manifest['arrays']}
-  except (OSError, ValueError, LookupError, TypeError):
+  except (OSError, ValueError, LookupError, TypeError, RecursionError):
     return None
 
 

@@ -2,13 +2,14 @@
 
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxdl.config import spelling
+from jaxdl.config import memory, spelling
 from jaxdl.data.dataset import SPLITS
 
 ROLES = {  # role → names that an array may have, without the name of its split
@@ -225,6 +226,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 def _load(path: Path) -> Any:
   """The array of an .npy file, or name → array of an .npz file."""
+  if zipfile.is_zipfile(path):
+    memory.check_zip(path)
   try:
     content = np.load(path, allow_pickle=False)
     if isinstance(content, np.ndarray):

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, PRNGKeyArray, Shaped, UInt8
 
+from jaxdl.config import memory
 from jaxdl.data import augment as augmentation
-from jaxdl.data import fits, memory, mixing
+from jaxdl.data import fits, mixing
 from jaxdl.data.dataset import Batch
 
 LUMA = np.array(fits.LUMA, np.uint32)

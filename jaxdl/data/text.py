@@ -88,10 +88,12 @@ def read(path: Path, encoding: str) -> str:
     The text; those of several files are joined with a newline.
 
   Raises:
-    ValueError: a file is not text in this encoding, or the text is empty.
+    ValueError: a file is not text in this encoding or is a link that leads out of the folder, or
+      the text is empty.
     FileNotFoundError: the folder has no files.
   """
   files = _files(path) if path.is_dir() else [path]
+  text_files.check_links(path, files)
   if not files:
     raise FileNotFoundError(f'{path} has no files: give a text file, or a folder with some')
   texts = [text_files.decoded(file.read_bytes(), encoding, file) for file in files]

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,18 @@ def existing(file: str | os.PathLike[str], fix: str) -> Path:
   raise FileNotFoundError(
     f'{path} does not exist: {f"did you mean {path.parent / near}?" if near else fix}'
   )
+
+
+def check_links(folder: Path, files: Iterable[Path]) -> None:
+  """Raises ValueError if a file is a link that leads out of the folder in which it was found.
+
+  Args:
+    folder: the folder that the user gave.
+    files: files in it.
+  """
+  for file in files:
+    if file != folder and not file.resolve().is_relative_to(folder.resolve()):
+      raise ValueError(f'{file} is a link that leads out of {folder}: put a copy there')
 
 
 def decoded(content: bytes, encoding: str, name: object) -> str:

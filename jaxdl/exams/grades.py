@@ -88,7 +88,7 @@ def _kept(file, settings):
   """The grades of a file; None if there are none of these settings."""
   try:
     found = json.loads(file.read_text(encoding='utf-8'))
-  except (OSError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return None
   is_same = isinstance(found, dict) and found.get('settings') == settings
   return found if is_same else None

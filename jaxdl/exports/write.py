@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from jaxdl.config.arguments import about
+from jaxdl.config.markdown import escaped
 from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
 from jaxdl.exports import (
@@ -203,7 +204,7 @@ def _readme(network, format, before, difference, count):
   parts = [f'## {title}\n{body}\n' for title, body in wanted.items() if body]
   task = network.config['task']['name']
   intro = f'A network trained with jaxdl (task `{task}`), in the formats below.\n'
-  return '\n'.join([f'# {network.name}\n{intro}', *parts])
+  return '\n'.join([f'# {escaped(network.name)}\n{intro}', *parts])
 
 
 def _section(network, format, difference, count):
@@ -239,7 +240,7 @@ def _about_vectors(network, facts, names):
 
 
 def _about_inputs(network):
-  facts, names = network.preprocessing(), ', '.join(map(repr, network.classes))
+  facts, names = network.preprocessing(), escaped(', '.join(map(repr, network.classes)))
   if network.is_text:
     return (
       'A character is given as its position in this vocabulary. The initial states are zeros. To '

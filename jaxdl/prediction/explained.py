@@ -17,6 +17,7 @@ from jaxdl import figures
 from jaxdl.analysis import methods
 from jaxdl.analysis.maps import canonical
 from jaxdl.analysis.units import Variables
+from jaxdl.config import memory
 from jaxdl.config.arguments import about
 from jaxdl.config.spelling import meant
 from jaxdl.data import recorded
@@ -138,10 +139,10 @@ def background(folder: pathlib.Path, config: dict[str, Any]) -> np.ndarray | Non
   file = folder / 'examples.npz'
   if not file.is_file():
     return None
-  with np.load(file) as kept:
-    if 'image' not in kept:
-      return None
-    return np.asarray(recorded.image_inputs(config)(kept['image']))
+  kept = memory.load_arrays(file)
+  if 'image' not in kept:
+    return None
+  return np.asarray(recorded.image_inputs(config)(kept['image']))
 
 
 def _chosen(names: Sequence[str], known: Sequence[str], fitting: Sequence[str]) -> list[str]:

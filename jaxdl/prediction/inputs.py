@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int32, Shaped
 
+from jaxdl.config import memory
 from jaxdl.config.spelling import nearest
+from jaxdl.data import text_files
 from jaxdl.data.photographs import decode, folders
 
 STANDARD_INPUT = '-'
@@ -163,6 +165,7 @@ def texts(given: Sequence[str | os.PathLike]) -> list[File]:
       found.append(_standard_input())
       continue
     files = list(map(Path, _files_below(path))) if path.is_dir() else [path]
+    text_files.check_links(path, files)
     if not files:
       raise FileNotFoundError(
         f'{path} contains no texts: give text files, or a folder that contains some'
@@ -286,6 +289,7 @@ def _stack(path: Path, classes: Sequence[str]) -> Stack:
     if path.suffix.lower() == '.npy':
       # A memory map reads only the images of one batch at a time.
       return Stack(str(path), *checked(np.load(path, mmap_mode='r'), None, path, classes))
+    memory.check_zip(path)
     with np.load(path, allow_pickle=False) as content:
       image, label = _keys(path, content.files)
       labels = None if label is None else content[label]

@@ -99,6 +99,7 @@ class Page:
       ],
       shown=self._shown,
       style=report_page.style(),
+      policy=report_page.policy(''),
     )
     disk.write_atomic(self.file, html)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.config import memory
+from jaxdl.config.markdown import escaped
 from jaxdl.data import licences
 from jaxdl.report import results
 from jaxdl.runs import files, identity, integrity
@@ -131,11 +133,6 @@ def _markdown(block):
     rows = [[escaped(cell) for cell in row] for row in (block.columns, *block.rows)]
     return '\n'.join(f'| {" | ".join(row)} |' for row in (rows[0], rule, *rows[1:]))
   return escaped(block.text)
-
-
-def escaped(text: str) -> str:
-  """Escapes the special characters of Markdown and replaces line breaks by spaces."""
-  return re.sub(r'([\\`*\[\]<>|#~&])', r'\\\1', ' '.join(text.split()))
 
 
 def _network(record, lead, layers):
@@ -261,8 +258,7 @@ def _per_class(record, place):
     text = 'The recall of each class was not measured. To measure it, run:'
     return Part('Recall of each class', [Block(text), Block(made, language='bash')])
   with results.errors_naming(record, 'confusion.npz'):
-    with np.load(record.results / 'analysis/confusion.npz') as arrays:
-      counts = arrays['counts']
+    counts = memory.load_arrays(record.results / 'analysis/confusion.npz')['counts']
     right, totals = counts.diagonal(), counts.sum(1)
     shown = range(len(totals))
     if len(totals) > MOST_CLASSES:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxdl.config import memory
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 
@@ -49,8 +50,7 @@ def of_run(record: Run, most: int | None = None) -> dict | None:
   try:
     if most is not None:
       return _first(file, file.stat().st_mtime_ns, most)
-    with np.load(file) as found:
-      return shown(_with_mistakes(record, {name: found[name] for name in found.files}))
+    return shown(_with_mistakes(record, memory.load_arrays(file)))
   except Exception as error:  # zipfile, zlib, NumPy and Pillow raise different exceptions
     raise ValueError(
       f'{file} is damaged ({type(error).__name__}: {error}): delete it and rerun jaxdl.analyze'
@@ -60,8 +60,7 @@ def of_run(record: Run, most: int | None = None) -> dict | None:
 @functools.lru_cache(1)  # the page of a run that trains is written again and again
 def _first(file, written, most):
   """The first examples of a file; `written` is the time at which it was written."""
-  with np.load(file) as found:
-    arrays = {name: found[name] for name in found.files}
+  arrays = memory.load_arrays(file)
   if 'character' not in arrays:
     arrays = {name: array[:most] if array.ndim else array for name, array in arrays.items()}
   return shown(arrays)
@@ -80,17 +79,19 @@ def _with_mistakes(record, found):
   file = record.results / 'analysis/predictions.npz'
   if 'image' not in found or not file.is_file():
     return found
-  with results.errors_naming(record, file.name), np.load(file) as recorded:
+  with results.errors_naming(record, file.name):
+    recorded = memory.load_arrays(file)
     if str(found['split']) != results.of_analysis(record, 'predictions').get('split'):
       return found
-    added = {'index': recorded.get('image_index'), 'image': recorded.get('image')}
     labels = recorded['label']
-  image, label = added['image'], found.get('label')
-  if image is None or label is None or label.ndim != 1:
+  label = found.get('label')
+  if not {'image', 'image_index'} <= recorded.keys() or label is None or label.ndim != 1:
     return found
+  image = recorded['image']
   if (image.shape[1:], image.dtype) != (found['image'].shape[1:], found['image'].dtype):
     return found
-  added['label'] = labels[added['index']].astype(label.dtype)
+  index = recorded['image_index']
+  added = {'index': index, 'image': image, 'label': labels[index].astype(label.dtype)}
   new = ~np.isin(added['index'], found['index'][:FIRST])
   rest = ~np.isin(found['index'][FIRST:], added['index'])
   return {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from jaxdl.config import memory
 from jaxdl.figures.fitting import apart
 from jaxdl.report import results
 from jaxdl.runs.record import Run
@@ -51,8 +52,8 @@ def of_run(record: Run, name: str, caption_of: Callable[[dict, int], str]) -> di
 def _map(record, name, caption_of, arrays, sprite):
   from PIL import Image
 
-  with np.load(arrays) as found:
-    points, labels = found['points'], found['labels']
+  found = memory.load_arrays(arrays)
+  points, labels = found['points'], found['labels']
   low, high = points.min(0), points.max(0)
   places = EDGE + (points - low) / np.where(high > low, high - low, 1) * (SIDE - 2 * EDGE)
   places[:, 1] = SIDE - places[:, 1]  # the y axis points upwards, as in the picture

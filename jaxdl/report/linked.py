@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
+from jaxdl.config import memory
 from jaxdl.report import results
 from jaxdl.runs.record import Run
 
@@ -44,8 +45,7 @@ def of_run(record: Run) -> dict[str, Any] | None:
     return None
   with results.errors_naming(record, 'predictions.npz'):
     facts = results.of_analysis(record, 'predictions')
-    with np.load(folder / 'predictions.npz') as found:
-      arrays = {key: found[key] for key in ('label', 'predicted', 'confidence')}
+    arrays = memory.load_arrays(folder / 'predictions.npz')
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (arrays['label'], arrays['predicted']), 1)
   total, right = int(counts.sum()), int(counts.trace())
@@ -115,8 +115,8 @@ def _calibration(record):
   if not file.is_file():
     return None
   with results.errors_naming(record, 'calibration.npz'):
-    with np.load(file) as found:
-      edges, count, accuracy = (found[key] for key in ('edges', 'count', 'accuracy'))
+    found = memory.load_arrays(file)
+    edges, count, accuracy = (found[key] for key in ('edges', 'count', 'accuracy'))
     error = float(results.of_analysis(record, 'calibration')['expected_calibration_error'])
     bars = [
       _bar(*bin)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8, Int16, Shaped
 
-from jaxdl.config import binding
+from jaxdl.config import binding, memory
 from jaxdl.data import recorded
 from jaxdl.exports import examples, page_layers
 from jaxdl.exports.network import Network
@@ -68,12 +68,12 @@ def _examples(record, network):
   file = record.folder / 'examples.npz'
   if not file.is_file():
     return examples.random(network)
-  with np.load(file) as kept:
-    if network.is_text:
-      return examples.of_text(kept['character'][:CHARACTERS])
-    if 'image' in kept:
-      return np.asarray(recorded.image_inputs(network.config)(kept['image'][:COUNT]))
-    return kept['inputs'][:COUNT]
+  kept = memory.load_arrays(file)
+  if network.is_text:
+    return examples.of_text(kept['character'][:CHARACTERS])
+  if 'image' in kept:
+    return np.asarray(recorded.image_inputs(network.config)(kept['image'][:COUNT]))
+  return kept['inputs'][:COUNT]
 
 
 def description(network: Network, inputs: Shaped[np.ndarray, 'B ...'] | None) -> dict[str, Any]:

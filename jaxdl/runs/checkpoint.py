@@ -198,7 +198,13 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
     create=False,
     multiprocessing_options=single_process,
   )
-  return Manager(folder, keep_every, item_names=ITEMS, options=options)
+  try:
+    return Manager(folder, keep_every, item_names=ITEMS, options=options)
+  except RecursionError as error:
+    raise ValueError(
+      f'{folder} has a checkpoint whose _CHECKPOINT_METADATA is nested too deeply: it was not '
+      'written by jaxdl, delete it'
+    ) from error
 
 
 def save(

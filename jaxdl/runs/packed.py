@@ -95,8 +95,9 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
   Raises:
     FileNotFoundError: the run has no summary, or its best checkpoint is missing.
-    ValueError: a file is damaged.
+    ValueError: a file is damaged, or is a link that leads out of the folder.
   """
+  _check_links(folder)
   if not (folder / 'summary.json').is_file():
     raise FileNotFoundError(f'{folder} has no summary.json: finish its training first')
   summary = files.read_json(folder / 'summary.json', files.summary_keys())
@@ -114,6 +115,15 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
       found[name] = (folder / name).read_bytes()
   found |= code.copies(folder, config)
   return found | _checkpoint(folder, summary['step'])
+
+
+def _check_links(folder):
+  """Raises ValueError for a link that leads out of a run, whose target would be packed with it."""
+  inside = folder.resolve()
+  for place in (folder, folder / code.FOLDER, folder / 'checkpoints'):
+    for path in [place, *(place.rglob('*') if place != folder else place.glob('*'))]:
+      if path.is_symlink() and path != folder and not path.resolve().is_relative_to(inside):
+        raise ValueError(f'{path} is a link that leads out of {folder}: put a copy there')
 
 
 def _checkpoint(folder, step):

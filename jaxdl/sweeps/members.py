@@ -114,7 +114,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     checks.check_section(resolved.get('reported', {}), 'config.reported')
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
     resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}
-    place = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
+    place = _place(label)
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [
       Member(
@@ -123,7 +123,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
         seed=seed,
         name=pathlib.Path(start).stem,
         config={**resolved, 'seed': seed},
-        folder=f'{place}/seed{seed}',
+        folder=f'{place}/seed{seed}' if place else f'seed{seed}',
       )
       for seed in seeds
     ]
@@ -139,6 +139,12 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
       'digits'
     )
   return found
+
+
+def _place(label):
+  """The name of a label's folder; '' if it has no letters or digits."""
+  plain = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
+  return plain or re.sub(r'\W+', '_', label.lower()).strip('_')
 
 
 def _base(path, start):

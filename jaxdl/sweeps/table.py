@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import figures
+from jaxdl.config.markdown import escaped
 from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.runs import files, record
 from jaxdl.step import metrics
@@ -148,7 +149,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     reported = [_shown(name, value) for name, value in row['reported'].items() if name in names]
     lines.append(
       [
-        row['label'].replace('|', '\\|').replace('\n', ' '),
+        escaped(row['label']),
         str(len(row['seeds'])) if row['seeds'] else 'not finished',
         f'{row["parameters"]:,}' if row['parameters'] else '–',
         *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),

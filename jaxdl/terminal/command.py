@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from jaxdl.config import arguments as of_arguments
 from jaxdl.config import paths, spelling
-from jaxdl.terminal import start
+from jaxdl.terminal import screen, start
 from jaxdl.terminal.errors import is_out_of_memory
 
 QUIET = '--quiet'
@@ -192,6 +192,13 @@ class Parser(argparse.ArgumentParser):
     near = spelling.nearest(value, valid)
     fix = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
     raise ValueError(f'{_name(action)}={value} is unknown: {fix}')
+
+  def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+    if action.option_strings and arg_strings == ['--']:  # argparse would take --flag=-- as no value
+      value = self._get_value(action, '--')
+      self._check_value(action, value)
+      return [value] if action.nargs in ('*', '+') else value
+    return super()._get_values(action, arg_strings)
 
   def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
     try:
@@ -382,7 +389,7 @@ def run(
   """Runs `main(arguments)` and reports expected errors in one line on standard error.
 
   Expected errors are invalid input, exhausted memory and a missing device. Set JAXDL_TRACEBACK=1 to
-  show the traceback.
+  show the traceback. Control characters in the output are escaped on a terminal.
 
   Args:
     main: function (arguments) → exit code.
@@ -396,6 +403,11 @@ def run(
   start.end()
   _quiet()
   _keep_compiled_programs()
+  with screen.escaped():
+    return _run(main, arguments, less_memory)
+
+
+def _run(main, arguments, less_memory):
   printed = io.StringIO()
   try:
     with contextlib.redirect_stdout(printed) if QUIET in arguments else contextlib.nullcontext():
@@ -409,7 +421,8 @@ def run(
     if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
     line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
-    line = line.encode(errors='backslashreplace').decode()  # file names may be invalid text
+    # file names may be invalid text, or control the terminal
+    line = screen.printable(line.encode(errors='backslashreplace').decode())
     print(f'jaxdl: {line}', file=sys.stderr)
     return 1
   except SystemExit:  # after --help

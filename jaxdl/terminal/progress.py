@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jaxdl.step import metrics
+from jaxdl.terminal import screen
 
 UNSHOWN = ('examples_per_second', 'learning_rate')  # training metrics omitted from log lines
 SILENCE = 30  # seconds without output before a line is printed, if there is no terminal
@@ -144,20 +145,22 @@ def _bar(total, left, counted, first_step):
     progress.TextColumn('steps'),
     progress.BarColumn(),
     progress.TimeElapsedColumn(),
-    progress.TextColumn('{task.description}'),
+    progress.TextColumn('{task.description}', markup=False),
   )
-  bar = progress.Progress(*columns)
+  bar = screen.progress_bar(*columns)
   task = bar.add_task('compiling', total=total, completed=first_step)
   bar.start()
 
   def advance(step, text, speed):
-    bar.update(task, completed=step, description=f'{text()}  {pace(speed, left(step), counted)}')
+    shown = f'{text()}  {pace(speed, left(step), counted)}'
+    bar.update(task, completed=step, description=screen.printable(shown))
 
   def say(text):
-    bar.console.print(fitted(text, bar.console.width), highlight=False, markup=False)
+    text = fitted(screen.printable(text), bar.console.width)
+    bar.console.print(text, highlight=False, markup=False)
 
   def doing(text):
-    bar.update(task, description=text)
+    bar.update(task, description=screen.printable(text))
 
   return bar, {'say': say, 'advance': advance, 'doing': doing}
 
@@ -200,10 +203,10 @@ def counting(total: int, unit: str) -> Iterator[Callable[[int], Any]]:
     return
   from rich import progress
 
-  with progress.Progress(
+  with screen.progress_bar(
     progress.SpinnerColumn(),
     progress.MofNCompleteColumn(),
-    progress.TextColumn(unit),
+    progress.TextColumn(unit, markup=False),
     progress.BarColumn(),
     progress.TimeElapsedColumn(),
     transient=True,
@@ -230,14 +233,14 @@ def waiting(text: str = '') -> Iterator[Callable[[str], Any]]:
     return
   from rich import progress
 
-  with progress.Progress(
+  with screen.progress_bar(
     progress.SpinnerColumn(),
-    progress.TextColumn('{task.description}'),
+    progress.TextColumn('{task.description}', markup=False),
     progress.TimeElapsedColumn(),
     transient=True,
   ) as shown:
-    task = shown.add_task(text, total=None)
-    yield lambda text: shown.update(task, description=text)
+    task = shown.add_task(screen.printable(text), total=None)
+    yield lambda text: shown.update(task, description=screen.printable(text))
 
 
 @contextlib.contextmanager

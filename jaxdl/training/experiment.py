@@ -13,8 +13,8 @@ import ml_collections
 import numpy as np
 
 from jaxdl import models
-from jaxdl.config import binding, checks, named, reading
-from jaxdl.data import image_folder, loading, memory, mixing
+from jaxdl.config import binding, checks, memory, named, reading
+from jaxdl.data import image_folder, loading, mixing
 from jaxdl.data.dataset import LARGEST, Data, check_sizes
 from jaxdl.devices import parallel
 from jaxdl.models import table

@@ -261,7 +261,7 @@ def remove_older(folder: str | pathlib.Path, analysis: str, files: Sequence[str]
   """
   for kept in pathlib.Path(folder).glob('*.json'):
     # damaged files and those of other programs are kept
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, AttributeError, RecursionError):
       facts = json.loads(kept.read_text(encoding='utf-8'))
       if kept.name not in files and facts.get('analysis') == analysis:
         for ending in ('.png', '.svg', '.npz', '.json'):

@@ -3,6 +3,7 @@
 # The library is optional.
 # pyright: reportMissingImports=false
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -14,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from jaxdl.config import memory
 from jaxdl.weights import source
 from jaxdl.weights.source import Group, Source
 
 WEIGHTS, CONFIG = 'model.weights.h5', 'config.json'
 LAYERS = re.compile(r'(?:_layer_checkpoint_dependencies|layers)/')
 OTHERS = ('optimizer', 'metrics')  # values that are no weights of layers
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # of a config
 MODELS = ('Sequential', 'Functional', 'Model')
 
 
@@ -33,7 +36,7 @@ def read(file: pathlib.Path) -> Source:
     ValueError: the file is not HDF5.
   """
   with _opened(file, file) as opened:
-    if (names := _of_keras_2(opened)) is not None:
+    if (names := _of_keras_2(opened, file)) is not None:
       settings = _settings_of_keras_2(opened)
       groups = [
         dataclasses.replace(group, settings=settings[part])
@@ -42,7 +45,7 @@ def read(file: pathlib.Path) -> Source:
         for group in names
       ]
       return Source(file, groups, layout='keras')
-    groups = sorted(_groups(opened), key=lambda group: source.natural(group.name))
+    groups = sorted(_groups(opened, file), key=lambda group: source.natural(group.name))
     return Source(file, groups, layout='keras', ordered=False)
 
 
@@ -55,19 +58,21 @@ def read_archive(file: pathlib.Path) -> Source:
   Raises:
     ValueError: the file was not written by Keras 3.
   """
+  if zipfile.is_zipfile(file):
+    memory.check_zip(file)
   try:
     with zipfile.ZipFile(file) as archive:
-      config = json.loads(archive.read(CONFIG))
+      layers = list(_layers(json.loads(archive.read(CONFIG))))
       weights = archive.read(WEIGHTS)
-  except (KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+  except (*MALFORMED, zipfile.BadZipFile) as error:
     raise ValueError(
       f'{file} is not a .keras file ({error}): save it with model.save(FILE), or its weights with '
       'model.save_weights(FILE)'
     ) from error
   with _opened(io.BytesIO(weights), file) as opened:
-    groups = {group.name: group for group in _groups(opened)}
+    groups = {group.name: group for group in _groups(opened, file)}
   ordered = []
-  for path, settings in _layers(config):
+  for path, settings in layers:
     for name in [name for name in groups if name == path or name.startswith(f'{path}/')]:
       group = groups.pop(name)
       shown = f'{settings.get("name", path)}{name.removeprefix(path).removesuffix("/cell")}'
@@ -76,16 +81,22 @@ def read_archive(file: pathlib.Path) -> Source:
   return Source(file, [*ordered, *rest], layout='keras')
 
 
+@contextlib.contextmanager
 def _opened(place, file):
+  """Yields an open HDF5 file; any error of the block is a ValueError that names the file."""
   import h5py  # pyright: ignore[reportMissingImports]
 
   try:
-    return h5py.File(place, 'r')
-  except OSError as error:
-    raise ValueError(f'{file} is not an HDF5 file ({error}): save it again') from error
+    with h5py.File(place, 'r') as opened:
+      yield opened
+  except (OSError, LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    if str(error).startswith(str(file)):
+      raise
+    reason = str(error).partition('\n')[0]
+    raise ValueError(f'{file} is not an HDF5 file of Keras ({reason}): save it again') from error
 
 
-def _groups(opened) -> Iterator[Group]:
+def _groups(opened, file) -> Iterator[Group]:
   """The layers of a file of Keras 3: layers/NAME/…/vars/0, 1, …"""
   import h5py  # pyright: ignore[reportMissingImports]
 
@@ -95,7 +106,7 @@ def _groups(opened) -> Iterator[Group]:
     place, _, number = name.rpartition('/vars/')
     of_layer = not name.startswith(OTHERS) and not place.endswith('seed_generator')
     if isinstance(node, h5py.Dataset) and place and of_layer:
-      found.setdefault(place, {})[number] = _values(node)
+      found.setdefault(place, {})[number] = _values(node, file)
 
   opened.visititems(visit)
   for place, arrays in found.items():
@@ -107,7 +118,19 @@ def _groups(opened) -> Iterator[Group]:
     )
 
 
-def _values(node):
+def _inside(group, name, file):
+  """A dataset below a group; ValueError if a link leads to another file."""
+  found = group[name]
+  if found.file.id != group.file.id:
+    raise ValueError(f'{file}: {name} is stored in another file: save it again with Keras')
+  return found
+
+
+def _values(node, file):
+  """The array of an HDF5 dataset that is in this file and fits into memory."""
+  if node.external or node.is_virtual:
+    raise ValueError(f'{file}: {node.name} is stored in another file: save it again with Keras')
+  memory.check_file(node.nbytes, f'{file}: {node.name}')
   values = np.asarray(node)
   if node.attrs.get('dtype') == 'bfloat16':  # stored as its bytes
     values = (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
@@ -134,7 +157,7 @@ def _snake_case(name):
   return re.sub(r'([a-z])([A-Z])', r'\1_\2', name).lower()
 
 
-def _of_keras_2(opened):
+def _of_keras_2(opened, file):
   """The layers of an .h5 file of Keras 2 in their order; None for another file."""
   top = opened.get('model_weights', opened)
   if 'layer_names' not in top.attrs:
@@ -142,7 +165,7 @@ def _of_keras_2(opened):
   named = []
   for layer in map(_text, top.attrs['layer_names']):
     for weight in map(_text, top[layer].attrs.get('weight_names', ())):
-      named.append((weight, np.asarray(top[layer][weight])))
+      named.append((weight, _values(_inside(top, f'{layer}/{weight}', file), file)))
   return source.grouped(named)
 
 
@@ -151,7 +174,7 @@ def _settings_of_keras_2(opened):
   try:
     config = json.loads(opened.attrs['model_config'])
     return {settings['name']: settings for _, settings in _layers(config)}
-  except (KeyError, ValueError, RecursionError):
+  except MALFORMED:
     return {}
 
 

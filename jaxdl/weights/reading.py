@@ -7,10 +7,10 @@ import importlib.util
 import os
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 
+from jaxdl.config import memory
 from jaxdl.weights import keras_file, source, torch_file
 from jaxdl.weights.source import Source
 
@@ -63,11 +63,11 @@ def _safetensors(file):
 
 def _npz(file):
   try:
-    with np.load(file, allow_pickle=False) as archive:
-      found = {name: archive[name] for name in archive.files}
-  except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-    what = 'holds code or objects' if 'pickle' in str(error) else f'is not a .npz file ({error})'
-    raise ValueError(f'{file} {what}: save arrays with numpy.savez') from error
+    found = memory.load_arrays(file)
+  except ValueError as error:
+    if 'pickle' not in str(error):
+      raise
+    raise ValueError(f'{file} holds code or objects: save arrays with numpy.savez') from error
   if all(re.fullmatch(r'arr_\d+', name) for name in found):
     groups = [source.Group(name, {'0': array}, {'0': name}) for name, array in found.items()]
     return Source(file, groups, flat=True)
@@ -109,6 +109,10 @@ READERS = {
 
 def _check(found):
   """Converts the arrays to float32; ValueError for what is not a finite number."""
+  # a tensor may repeat one stored value
+  memory.check_file(
+    4 * sum(array.size for group in found.groups for array in group.arrays.values()), found.file
+  )
   for group in found.groups:
     for weight, array in group.arrays.items():
       name = group.names[weight]

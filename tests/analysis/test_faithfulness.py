@@ -318,3 +318,21 @@ def test_wrong_shares(network):
     faithfulness.pixel_flipping(*network, images(), CLASSES, maps_of_orders(), share=2)
   with pytest.raises(ValueError, match=r'shares=\(1.0,\) are not shares'):
     faithfulness.road(*network, images(), CLASSES, maps_of_orders(), shares=(1.0,))
+
+
+@pytest.mark.parametrize(
+  ('values', 'expected'),
+  [
+    ([2, 4, 6], 1),
+    ([6, 4, 2], -1),
+    ([2e-12, 4e-12, 6e-12], 1),  # small, but not constant
+    ([1e12, 1e12 + 1, 1e12 + 2], 0),  # constant up to rounding
+    ([5, 5, 5], 0),
+    ([0, 3, 0], 0),  # 3 is at the mean of 1, 2, 3
+    ([0, 0, 3], np.sqrt(3) / 2),  # (−1·−1 + 0·−1 + 1·2) / √(2 · 6)
+  ],
+)
+def test_correlation_equals_numbers_worked_by_hand(values, expected):
+  ranks = np.array([[1.0, 2.0, 3.0]])
+  found = faithfulness._correlation(np.array([values], np.float64), ranks)
+  np.testing.assert_allclose(found, [expected], atol=1e-12)

@@ -56,6 +56,14 @@ def test_components_equal_those_of_a_singular_value_decomposition():
   assert explained == pytest.approx((values[:3] ** 2).sum() / (values**2).sum())
 
 
+def test_components_of_equal_examples_are_zero_and_explain_everything():
+  first, second, explained = probes.reduced(np.full((4, 3), 7.0), np.full((2, 3), 7.0), 2)
+  assert first.shape == (4, 2)
+  np.testing.assert_array_equal(first, 0)
+  np.testing.assert_array_equal(second, 0)
+  assert explained == 1
+
+
 def test_probe_errors_name_the_fix():
   pixels, labels = examples()
   with pytest.raises(ValueError, match='^components=0 is too few: use at least 1'):

@@ -11,14 +11,15 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
+import forked
+import fuzzing
 import jax
 import numpy as np
 import pytest
 import tensorstore
-from helpers import ROOT, run_child, state_of
+from helpers import run_child, state_of
 
 from jaxdl import main, status
 from jaxdl.runs import checkpoint, integrity
@@ -57,9 +58,12 @@ def flip_bit(file, generator):
   file.write_bytes(data)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-  'offset', [0, *(pytest.param(offset, marks=pytest.mark.slow) for offset in (1, 2))]
+  'offset',
+  [
+    *(pytest.param(offset, marks=pytest.mark.slow) for offset in range(3)),
+    *(pytest.param(offset, marks=pytest.mark.nightly) for offset in range(3, 33)),
+  ],
 )
 def test_faults_damaged_checkpoint_file_is_detected_or_harmless(
   run, offset, tmp_path, capsys, reliability
@@ -77,7 +81,9 @@ def test_faults_damaged_checkpoint_file_is_detected_or_harmless(
       continue
     copy = tmp_path / f'copy{number}'
     shutil.copytree(workdir, copy)
-    (delete, truncate, flip_bit)[(number + offset) % 3](copy / name, random.Random(number))
+    (delete, truncate, flip_bit)[(number + offset) % 3](
+      copy / name, random.Random(f'{fuzzing.seed} {offset // 3} {number}')
+    )
     with checkpoint.manager(copy) as checkpoints:
       found = checkpoint.restore_last(checkpoints, built.initial_state())
     assert equal(found, states[int(found.step)]), name
@@ -444,48 +450,34 @@ def test_faults_clock_set_back_does_not_change_results(small, tmp_path, monkeypa
   assert equal(*(state_of(built, tmp_path / name) for name in ('resumed', 'uninterrupted')))
 
 
-TRAIN = """
-import json, sys
-from jaxdl.training import experiment, loop
-loop.train(experiment.build(json.loads(sys.argv[1]), 'small'), sys.argv[2])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('kills', [1, 30])
-def test_faults_random_kills_do_not_change_the_result(kills, small, tmp_path, reliability):
-  """Sends SIGKILL while the run trains and saves at every step; it spends most of its time writing
-  checkpoints.
+def kill_at_random_moment(process, output, generator):
+  """Sends SIGKILL to a training. A third of the time, this is at a random moment of its start, until
+  its first step; else, the run spends most of its time writing checkpoints.
   """
-  small.update(
-    train_for=f'{10 + 20 * kills} steps',
-    log_every='1 steps',
-    evaluate_every='10 steps',
-    checkpoint_every='1 steps',
-  )
-  built = experiment.build(small, 'small')
-  uninterrupted = loop.train(built, tmp_path / 'uninterrupted')
-  generator, killed, workdir = random.Random(0), 0, tmp_path / 'killed'
-  for _ in range(3 * kills):
-    with subprocess.Popen(
-      [sys.executable, '-u', '-c', TRAIN, json.dumps(small), workdir],
-      cwd=ROOT,
-      text=True,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-    ) as child:
-      if killed < kills and any(line.startswith('step ') for line in child.stdout):
-        time.sleep(generator.uniform(0, 0.4))
-        child.send_signal(signal.SIGKILL)
-      _, errors = child.communicate(timeout=300)
-    if child.returncode == 0:
-      break
-    assert child.returncode == -signal.SIGKILL, errors
-    assert 'is damaged' not in errors
-    killed += 1
-  assert killed == kills
-  assert child.returncode == 0
-  assert equal(*(state_of(built, folder) for folder in (workdir, tmp_path / 'uninterrupted')))
+  starting = generator.random() < 1 / 3
+  end = time.monotonic() + (generator.uniform(0, 4) if starting else 300)
+  while time.monotonic() < end and process.is_alive() and '\nstep ' not in output.read_text():
+    time.sleep(0.01)
+  if not starting:
+    time.sleep(generator.uniform(0, 0.4))
+  process.kill()
+
+
+def check_killed_run(config, folder, most, generator):
+  """Trains a run that is killed again and again, and one that is not; returns the number of kills."""
+  built = experiment.build(config, 'small')
+  uninterrupted = loop.train(built, folder / 'uninterrupted')
+  workdir, output, kills, code = folder / 'killed', folder / 'output', 0, None
+  while code != 0:
+    process = forked.started(forked.train, (config, workdir), output)
+    if kills < most:
+      kill_at_random_moment(process, output, generator)
+    process.join(timeout=300)
+    code = process.exitcode
+    assert code == 0 or (code == -signal.SIGKILL and kills < most), output.read_text()
+    assert 'is damaged' not in output.read_text()
+    kills += code != 0
+  assert equal(*(state_of(built, folder) for folder in (workdir, folder / 'uninterrupted')))
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   steps = [(line['step'], line['split']) for line in lines]
   assert len(steps) == len(set(steps))
@@ -494,10 +486,34 @@ def test_faults_random_kills_do_not_change_the_result(kills, small, tmp_path, re
   assert {key: summary[key] for key in uninterrupted if key != 'seconds'} == {
     key: uninterrupted[key] for key in uninterrupted if key != 'seconds'
   }
+  return kills
+
+
+@pytest.mark.parametrize(
+  ('kills', 'number'),
+  [
+    *(pytest.param(kills, 0, marks=pytest.mark.slow) for kills in (1, 30)),
+    *(pytest.param(30, number, marks=pytest.mark.nightly) for number in range(10)),
+  ],
+)
+def test_faults_random_kills_do_not_change_the_result(kills, number, small, tmp_path, reliability):
+  small.update(
+    train_for='30 steps',
+    log_every='1 steps',
+    evaluate_every='10 steps',
+    checkpoint_every='1 steps',
+  )
+  first = 1000 * ((fuzzing.seed or 0) + number)
+  generator, done, seed = random.Random(first), 0, first
+  while done < kills:
+    assert seed < first + 10 * kills, 'most runs end before they are killed'
+    seed += 1
+    folder = tmp_path / str(seed)
+    done += check_killed_run({**small, 'seed': seed}, folder, kills - done, generator)
   if kills > 1:
     reliability(
       'SIGKILL at a random moment, checkpoints at every step: the resumed run equals an uninterrupted one bit for bit',
-      killed,
+      kills,
       kills,
     )
 

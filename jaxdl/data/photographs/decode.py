@@ -1,5 +1,6 @@
 """From the bytes of an image file to a square of pixels."""
 
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxdl.data import fits
 from jaxdl.data.fits import Colour, background_colour
 
 MOST_PIXELS = 1 << 26  # 200 MB when decoded; checked before memory is allocated for a file's claim
+MOST_FRAMES = 1000  # frames or pages that are counted: each page of a TIFF takes Pillow a moment
 PNG = b'\x89PNG\r\n\x1a\n'  # first bytes of a PNG
 # EXIF's tag 274 (orientation) in either byte order, and XMP's name for it.
 TURNED = (b'\x01\x12', b'\x12\x01', b'Orientation')
@@ -69,7 +71,10 @@ def with_frames(
   background: str | Sequence[int] = 'white',
   color: str = 'original',
 ) -> tuple[Square, int]:
-  """As `square`, with the number of frames or pages of the file: ([size, size, C] uint8, int)."""
+  """As `square`, with the number of frames or pages: ([size, size, C] uint8, int).
+
+  At most MOST_FRAMES are counted.
+  """
   is_gray = color == 'gray'
   image, frames = _upright(encoded, background, keep_gray=is_gray)
   if is_gray and image.mode != 'L':
@@ -207,10 +212,18 @@ def _opened(file: Any) -> Any:
 
 
 def _frames(image: Any) -> int:
-  """Frames or pages of a file; the other pictures of a camera's MPO do not count as frames."""
+  """Frames or pages of a file, at most MOST_FRAMES; a camera's MPO counts as one."""
   if image.format in ('JPEG', 'MPO', 'ICO', 'ICNS', 'PSD'):
     return 1
-  return getattr(image, 'n_frames', 1)
+  if image.format != 'TIFF':
+    return min(getattr(image, 'n_frames', 1), MOST_FRAMES)
+  count = 1
+  with contextlib.suppress(EOFError):
+    while count < MOST_FRAMES:
+      image.seek(count)
+      count += 1
+  image.seek(0)
+  return count
 
 
 def _may_be_turned(info: dict[Any, Any]) -> bool:

@@ -68,7 +68,8 @@ class Pieces:
           encoded, self.size, self.fit, self.background, self.color
         )
         if frames > 1:
-          several.append(f'{name} has {frames:,} frames')
+          more = ' or more' if frames == decode.MOST_FRAMES else ''
+          several.append(f'{name} has {frames:,} frames{more}')
       except Exception as error:  # decoders raise exceptions of many types
         found['mask'][slot] = 0
         faults.append(f'{name} is not a valid image file ({_reason(error)})')

@@ -8,6 +8,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -47,6 +48,8 @@ CIFAR10_CLASSES = [
 ]
 CIFAR10_TEST_LABELS = bytes((3, 8, 8, 0, 6, 6, 1, 6, 3, 1))  # the first of the original order
 LARGEST = 1 << 30  # bytes that an archive may unpack to
+MOST_MEMBERS = 10_000  # files and folders of an archive
+LONGEST_HEADER = 1 << 16  # bytes of a member's long name or other attributes
 TEXTS = {  # file → (characters, sha256)
   'input.txt': (1115394, '86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed'),
   'shakespeare.txt': (5057240, '64d0f3aab6c2b9b92ced74b927a209a7fae861daf9d7ea72ede67519b43d83fe'),
@@ -167,18 +170,19 @@ def unpack(archive: Path, temporary: Path) -> Path:
     The new folder.
 
   Raises:
-    ValueError: a damaged archive, a member that would leave the folder, or more than `LARGEST`
-      bytes.
+    ValueError: a damaged archive, a member that would leave the folder, more than `LARGEST` bytes
+      or `MOST_MEMBERS` members.
     OSError: the disk is full.
   """
-  folder, left = (temporary / 'unpacked').resolve(), LARGEST
+  folder, left, members = (temporary / 'unpacked').resolve(), LARGEST, 0
   folder.mkdir(parents=True, exist_ok=True)
   try:
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive, tarinfo=_Member) as tar:
       for member in tar:
-        left -= member.size
-        if left < 0:
-          raise ValueError(f'{archive} holds more than {LARGEST:,} bytes: do not use this file')
+        left, members = left - member.size, members + 1
+        if left < 0 or members > MOST_MEMBERS:
+          most = f'{LARGEST:,} bytes' if left < 0 else f'{MOST_MEMBERS:,} files'
+          raise ValueError(f'{archive} holds more than {most}: do not use this file')
         if not _stays_within(folder, member):
           raise ValueError(
             f'{archive} holds {member.name!r}, which leads out of its folder: do not use this file'
@@ -190,6 +194,18 @@ def unpack(archive: Path, temporary: Path) -> Path:
     reason = str(error).partition(':\n')[0]
     raise ValueError(f'{archive} is not a valid tar file ({reason}): fetch it again') from error
   return folder
+
+
+class _Member(tarfile.TarInfo):
+  """A member whose header takes little memory; `tarfile` reads it completely."""
+
+  @classmethod
+  def frombuf(cls, buf: Any, encoding: str, errors: str) -> tarfile.TarInfo:
+    member = super().frombuf(buf, encoding, errors)
+    is_header = member.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+    if is_header and member.size > LONGEST_HEADER or member.type == tarfile.GNUTYPE_SPARSE:
+      raise tarfile.HeaderError(f'a header of {member.size:,} bytes')
+    return member
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

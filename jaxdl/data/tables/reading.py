@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from jaxdl.config import checks
+from jaxdl.config import checks, memory
 from jaxdl.data import text_files
 
 PARQUET = ('.parquet', '.pq')
@@ -312,13 +312,29 @@ def _parquet(path: Path) -> Table:
   import pyarrow.parquet
 
   try:
-    found = pyarrow.parquet.read_table(path)
+    about = pyarrow.parquet.ParquetFile(path)
+    memory.check_file(about.metadata.num_rows * about.metadata.num_columns * 8, path)
+    columns = map(about.schema.column, range(about.metadata.num_columns))
+    # a text is stored once, and stays so: a small file may repeat it a million times
+    texts = [column.path for column in columns if column.physical_type == 'BYTE_ARRAY']
+    found = pyarrow.parquet.read_table(path, read_dictionary=texts)
   except (pyarrow.ArrowException, OSError) as error:
     reason = str(error).partition('\n')[0]
     raise ValueError(
       f'{path} cannot be read as Parquet ({reason}): write it with pandas, to_parquet'
     ) from error
   _check_names(found.column_names, path)
-  return _of_arrays(
-    path.name, dict(zip(found.column_names, found.columns, strict=True)), found.num_rows
-  )
+  columns = {
+    name: _of_dictionary(column) if pyarrow.types.is_dictionary(column.type) else column
+    for name, column in zip(found.column_names, found.columns, strict=True)
+  }
+  return _of_arrays(path.name, columns, found.num_rows)
+
+
+def _of_dictionary(column):
+  """A column of pyarrow that stores each text once as objects; None where a value is missing."""
+  parts = [np.zeros(0, object)]
+  for chunk in column.chunks:
+    words = np.array([*chunk.dictionary.to_pylist(), None], object)
+    parts.append(words[chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+  return np.concatenate(parts)
