@@ -97,7 +97,7 @@ def test_security_names_are_text_in_a_progress_display(name, capsys, monkeypatch
   assert command.run(main, ['jaxdl']) == 0
   expected = f'A{screen.printable(name)}B'
   inside = re.findall('A(?:(?!A).)*?B', capsys.readouterr().out.replace('\n', ''))
-  assert len([text for text in inside if text == expected]) >= 3
+  assert expected in inside  # how often it is drawn depends on the time
   assert not [text for text in inside if FORBIDDEN.search(text)]
 
 
