@@ -25,7 +25,7 @@ from jaxdl.data.raw import idx, sources
 from jaxdl.data.tables import reading as tables
 from jaxdl.exams import grades
 from jaxdl.prediction import inputs
-from jaxdl.report import page
+from jaxdl.report import examples, page
 from jaxdl.runs import files, packed, record, summary
 from jaxdl.weights import reading as weights
 

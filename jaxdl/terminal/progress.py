@@ -206,7 +206,7 @@ def counting(total: int, unit: str) -> Iterator[Callable[[int], Any]]:
   with screen.progress_bar(
     progress.SpinnerColumn(),
     progress.MofNCompleteColumn(),
-    progress.TextColumn(unit, markup=False),
+    progress.TextColumn(screen.printable(unit), markup=False),
     progress.BarColumn(),
     progress.TimeElapsedColumn(),
     transient=True,
