@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl.data import tfds_arrays
-from jaxdl.data.photographs import contents, copies
+from jaxdl.data.photographs import contents, copies, folders
 from jaxdl.data.photographs.examples import Files, PhotographSource, Records
 
 
@@ -130,8 +130,8 @@ def _without_folder(
 ) -> Photographs:
   """The prepared copy of a folder that does not exist, or is not given."""
   fault = (
-    f'config.data.folder={folder} does not exist: give the folder that holds train/<class>/*.jpg, '
-    '--config.data.folder=DIR'
+    f'config.data.folder={folder} {folders.missing(Path(folder or "").expanduser())}: give the '
+    'folder that holds train/<class>/*.jpg, --config.data.folder=DIR'
   )
   if source == 'folder':
     raise FileNotFoundError(fault)
