@@ -136,6 +136,11 @@ def test_invalid_folders_are_named_in_the_error(tmp_path, names, error, message)
   assert '\n' not in str(raised.value)
 
 
+def test_folder_of_tfds_that_is_a_pattern_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r'data_dir=.*/a\*\*b has \*\* in its name, .*: rename it$'):
+    prepare.prepare('image_folder', raw=fill(tmp_path, 'a/1.jpg'), data_dir=tmp_path / 'a**b')
+
+
 def test_file_as_folder_is_named_in_the_error(tmp_path):
   (tmp_path / 'photos.zip').touch()
   for read in (folders.find, reading.read):
@@ -303,7 +308,7 @@ def test_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
     *(
       f'{split}/{kind}/{number}.jpg'
       for split in ('train', 'test')
-      for kind in 'abc'
+      for kind in (' a ', 'b\n', 'c')
       for number in range(5)
     ),
   )
@@ -315,7 +320,7 @@ def test_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
     reading.read(folder, source=source, data_dir=tmp_path / 'tfds') for source in ('folder', 'auto')
   )
   assert (files.origin, copy.origin) == ('folder', 'tfds')
-  assert files.classes == copy.classes
+  assert files.classes == copy.classes == (' a ', 'b\n', 'c')
   for split in ('train', 'test'):
     for position in range(15):
       assert copy.splits[split][position][:2] == files.splits[split][position][:2]
