@@ -59,7 +59,7 @@ def test_text_that_cannot_be_written_is_a_one_line_error(capsys):
 
 def test_inputs_after_two_dashes_may_look_like_flags(tmp_path):
   (tmp_path / 'config.json').touch()
-  parser = command.Parser(name='predict', run='', inputs='')
+  parser = command.Parser(name='predict', run='a run', inputs='images')
   parser.add_argument('--page', action='store_true')
   run = str(tmp_path)
   for given in (
