@@ -1,11 +1,6 @@
-"""Names of classes: whether they are valid text, and which of them people read as equal."""
+"""Names of classes that people read as equal."""
 
 import unicodedata
-
-
-def is_utf8(name: str) -> bool:
-  """Whether a name from the file system is valid UTF-8, so that it can be printed and written."""
-  return not any('\ud800' <= character <= '\udfff' for character in name)
 
 
 def alike(name: str) -> str:

@@ -69,12 +69,8 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   folder = pathlib.Path(folder)
   if paths.is_packed(folder):
     raise ValueError(f'{folder} is a packed run, which is read-only: name a folder')
-  try:
-    str(folder).encode()
-  except UnicodeEncodeError:
-    raise ValueError(
-      f'the folder {ascii(str(folder))} has a name that is not UTF-8: name another'
-    ) from None
+  if not paths.is_utf8(folder):
+    raise ValueError(f'the folder {ascii(str(folder))} has a name that is not UTF-8: name another')
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path, PurePath
 
+from jaxdl.config.paths import is_utf8
 from jaxdl.data import names
 from jaxdl.data.photographs import decode
 
@@ -149,7 +150,7 @@ def _labelled(
           f'class {name!r} has no photographs in the {split} split of {folder}: put some there, '
           'or give the folder that holds train/<class>/ and nothing else'
         )
-      if not names.is_utf8(name):
+      if not is_utf8(name):
         raise ValueError(f'class {name!a} of {folder} has a name that is not UTF-8: rename it')
       if name not in known:
         alike = [other for other in known if names.alike(name) == names.alike(other)]
