@@ -161,12 +161,20 @@ def test_paths_with_special_characters_need_a_temporary_folder(small, tmp_path, 
     loop.train(experiment.build(small, 'small'), tmp_path / '[x]')
 
 
-def test_paths_that_are_not_utf8_are_refused(tmp_path):
-  with pytest.raises(
-    ValueError, match=r"^the folder '.*\\udcff' has a name that is not UTF-8: name another$"
-  ):
-    disk.make_folder(tmp_path / os.fsdecode(b'\xff'))
+def test_paths_that_are_not_utf8_are_refused(tmp_path, monkeypatch):
+  """Also a path through a link, or relative to a folder of such a name."""
+  folder = tmp_path / os.fsdecode(b'\xff')
+  message = r"^the folder '.*\\udcff(/run)?' has a name that is not UTF-8: name another$"
+  with pytest.raises(ValueError, match=message):
+    disk.make_folder(folder)
   assert not list(tmp_path.iterdir())
+  folder.mkdir()
+  (tmp_path / 'link').symlink_to(folder)
+  monkeypatch.chdir(folder)
+  for path in (tmp_path / 'link', tmp_path / 'link/run', 'run', '.'):
+    with pytest.raises(ValueError, match=message):
+      disk.make_folder(path)
+  assert not list(folder.iterdir())
 
 
 def test_paths_run_in_a_special_folder_resumes_exactly(small, tmp_path):
