@@ -27,7 +27,7 @@ import pytest
 from helpers import SMALL
 
 from jaxdl import analyze, export, figures, main, pack, predict, status
-from jaxdl.data.names import is_utf8
+from jaxdl.config.paths import is_utf8
 from jaxdl.data.photographs import folders
 from jaxdl.report import __main__ as report
 from jaxdl.runs import checkpoint
