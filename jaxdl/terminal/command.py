@@ -202,6 +202,11 @@ class Parser(argparse.ArgumentParser):
     fix = f'did you mean {near}?' if near else f'use {", ".join(valid)}'
     raise ValueError(f'{_name(action)}={value} is unknown: {fix}')
 
+  def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+    if action.option_strings and arg_strings == ['--']:  # argparse would leave out the value
+      return self._get_value(action, '--')
+    return super()._get_values(action, arg_strings)
+
   def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
     try:
       return super()._get_value(action, arg_string)

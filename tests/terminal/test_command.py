@@ -71,6 +71,12 @@ def test_inputs_after_two_dashes_may_look_like_flags(tmp_path):
     assert (chosen.workdir, chosen.inputs, chosen.page) == (run, ['-x', '--page'], True)
 
 
+def test_flag_may_have_the_value_of_two_dashes():
+  parser = command.Parser(name='predict')
+  parser.add_argument('--workdir')
+  assert parser.parse_args(['--workdir=--']).workdir == '--'
+
+
 @pytest.mark.parametrize(
   ('out', 'error', 'message'),
   [
