@@ -1,6 +1,7 @@
 """Fuzz tests of configs: an experiment is built, or one line names the error."""
 
 import copy
+import re
 
 import PIL.Image
 import pytest
@@ -236,6 +237,33 @@ def test_fuzz_sweeps():
   fuzz_sweeps(30)
 
 
+def override_every_key(configs, config_file, texts):
+  """Overrides each key of each config by texts: an experiment is built, or refused in one line."""
+  for config in configs:
+    file = config_file(config)
+    for path in places(config):
+      key = re.sub(r'\.(\d+)(?=\.|$)', r'[\1]', '.'.join(map(str, path)))
+      for text in texts if key else ():
+        with works_or_is_refused():
+          experiment.build(reading.read_config(file, f'{key}={text}'), 'fuzzed')
+
+
+TYPES = ('None', '3', '0.5', 'text', '(3,5)', '[1,2]', 'dict(a=1)', 'true', 'classes', '')
+
+
+def test_fuzz_overrides_of_another_type(configs, config_file):
+  override_every_key([configs['lstm_mnist']], config_file, ('None', '(3,5)'))
+
+
+@pytest.mark.slow
+def test_fuzz_overrides_of_another_type_of_every_key(configs, config_file, counted_as):
+  override_every_key(configs.values(), config_file, TYPES)
+  counted_as(
+    'every key of every config overridden by None, a number, a text, a list and a section: built, '
+    'or refused in one line'
+  )
+
+
 @pytest.mark.parametrize('count', more_counts(1000, 5000))
 def test_fuzz_many_configs(count, configs, counted_as):
   fuzz(configs, count)
@@ -283,6 +311,11 @@ def test_fuzz_many_sweeps(count, counted_as):
       'model.layers',
       [{'kind': 'flatten', 'name': '../../x'}],
       r"config\.model\.layers\[0\]\.name='\.\./\.\./x' is not a name",
+    ),
+    (
+      'model.layers',
+      [{'kind': 'flatten', 'name': '漢' * 34}],
+      r"config\.model\.layers\[0\]\.name='漢{20}'… is too long for a file: use at most 100 bytes",
     ),
     (
       'model.layers',

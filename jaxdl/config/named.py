@@ -24,7 +24,7 @@ from jaxdl.config import python_files, spelling
 from jaxdl.config.python_files import Code
 
 KEY = 'code'  # of a run's config: the files of its own code
-FILE = re.compile(r'(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)')
+FILE = re.compile(r'(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)', re.DOTALL)
 MODULE = re.compile(r'(?P<file>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_]\w*)')
 SESSION = re.compile(r'(?P<file>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_<][\w.<>]*)')
 NAMES = ('name', 'kind')  # keys whose value may be a reference, besides 'task'

@@ -1,7 +1,8 @@
-"""Overrides of keys that a config file does not have, such as `--config.ema_decay=0.99`.
+"""Overrides of keys that a config file does not have, and by values of another type.
 
-ml_collections overrides the keys of the file and checks their types. New keys, such as
-`--config.plateau.patience='5 epochs'`, are checked when the experiment is built; errors name the
+ml_collections overrides the keys of the file by values of their type. New keys, such as
+`--config.plateau.patience='5 epochs'`, and values of another type, such as
+`--config.model.layers[0].kernel=(3,5)`, are checked when the experiment is built; errors name the
 valid keys. ml_collections' `accept_new_attributes` is not used: it raises KeyError for a key of a
 section that the file lacks, takes a key without a value for True, and refuses a second override of
 another type.
@@ -16,6 +17,13 @@ import ml_collections
 
 PREFIX = '--config.'
 TEXT_OR_SECTION = ('data.splits',)  # keys that either kind of value may replace
+NAMED = ('task',)  # keys whose text is the name of a section
+# Keys of paths and of names, whose texts are no literals, except None and lists of texts.
+TEXTS = ('start_from', *(f'data.{key}' for key in (
+  'folder', 'data_dir', 'file', 'copy', 'dataset', 'revision', 'image', 'label', 'target',
+  'split_column', 'inputs', 'targets',
+)))  # fmt: skip
+WORDS = ('classes', 'balanced')  # texts that stand for numbers
 UNREAD = {  # start of a parser's error message → description of the value
   'could not convert': 'is not a number: write one such as 0.001',
   'invalid literal': 'is not an integer: write one such as 5',
@@ -27,7 +35,7 @@ UNREAD = {  # start of a parser's error message → description of the value
 def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   """Whether a command-line argument overrides a key that the config does not have.
 
-  This includes keys whose value may be a text or a section, since ml_collections keeps the type.
+  This includes values of another type than the config's, since ml_collections keeps the type.
 
   Args:
     argument: such as '--config.plateau.patience=5 epochs'; False for other kinds of arguments.
@@ -43,9 +51,12 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
   node, path_of_key = config, parts(argument)
   for depth, part in enumerate(path_of_key):
     valid = keys(node)
-    if part not in valid and hasattr(node, 'items'):
+    is_last = depth == len(path_of_key) - 1
+    if part not in valid and (hasattr(node, 'items') or (node is None and depth and is_last)):
       if '=' not in argument:
         raise ValueError(f'{argument} has no value: write {argument}=VALUE')
+      return True
+    if isinstance(node, str) and '.'.join(path_of_key[:depth]) in NAMED and is_last:
       return True
     if part not in valid:
       where = '.'.join(['config', *path_of_key[:depth]])
@@ -54,7 +65,49 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
         f'{argument.partition("=")[0]}: {where} of {path} has no key {part!r}; {options}'
       )
     node = below(node, part)
-  return '=' in argument and '.'.join(path_of_key) in TEXT_OR_SECTION
+  if '=' not in argument:
+    return False
+  text = argument.partition('=')[2]
+  return '.'.join(path_of_key) in TEXT_OR_SECTION or _changes_type(node, text, path_of_key)
+
+
+def _changes_type(existing, text, key):
+  """Whether a text stands for a value of another type than the existing value of a key."""
+  value = _value(text, existing, key)
+  if hasattr(existing, 'items'):
+    return value is None or isinstance(value, dict)
+  if isinstance(existing, (list, tuple)):
+    return value is None or isinstance(value, dict)
+  if isinstance(existing, str):
+    return not isinstance(value, str)
+  if isinstance(value, str):
+    return existing is None or value in WORDS
+  return type(value) is not type(existing)
+
+
+def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) -> list[str]:
+  """Those of the command-line arguments that `add` applies, in order.
+
+  They are the arguments for which `is_new` is True, and all other overrides of the same keys, so
+  that the last of several applies.
+
+  Args:
+    arguments: the command line.
+    config, path: as in `is_new`.
+
+  Raises:
+    ValueError: as in `is_new`.
+  """
+  changed = [parts(argument) for argument in arguments if is_new(argument, config, path)]
+
+  def belongs(key):
+    return any(key[: len(other)] == other[: len(key)] for other in changed)
+
+  return [
+    argument
+    for argument in arguments
+    if argument.startswith(PREFIX) and '=' in argument and belongs(parts(argument))
+  ]
 
 
 def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
@@ -64,23 +117,51 @@ def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
 
   Args:
     config: the config, changed in place.
-    argument: an argument for which `is_new` is True.
+    argument: an argument of `new`.
     path: as in `is_new`.
 
   Raises:
-    ValueError: the key is below a number or a text that an earlier argument added.
+    ValueError: the key is an entry of a list, or below a number or a text.
   """
   is_new(argument, config, path)
-  *sections, last = parts(argument)
+  key = *sections, last = parts(argument)
   node: Any = config
   with config.unlocked():
     for part in sections:
-      if part not in keys(node):
-        node[part] = {}
-      node = below(node, part)
-    if last in keys(node):
+      node = section(node, part)
+    if not hasattr(node, 'items'):
+      raise ValueError(entry_of_list('.'.join(key), path))
+    existing = node.get(last)
+    if last in node:
       del node[last]  # the last of several overrides applies, whatever its type
-    node[last] = _value(argument.partition('=')[2])
+    node[last] = _value(argument.partition('=')[2], existing, key)
+
+
+def section(node: Any, part: str) -> Any:
+  """The section or list of a key of a node, which is created if it is missing.
+
+  A text, the name of a section, becomes that section, and None becomes an empty one.
+
+  Args:
+    node: a section or a list; a section may change.
+    part: the key.
+  """
+  existing = below(node, part) if part in keys(node) else None
+  if existing is None or isinstance(existing, str):
+    if part in keys(node):
+      del node[part]  # a ConfigDict keeps the type of a key
+    node[part] = {} if existing is None else {'name': existing}
+  return below(node, part)
+
+
+def entry_of_list(key: str, path: str) -> str:
+  """The message for an override of an entry of a list.
+
+  Args:
+    key: the key in the config.
+    path: the config's file.
+  """
+  return f'config.{key} of {path} is an entry of a list: set its keys, or the list'
 
 
 def literal(argument: str) -> str:
@@ -89,7 +170,8 @@ def literal(argument: str) -> str:
   A section may therefore be written as in a config file.
   """
   name, sign, text = argument.partition('=')
-  if not name.startswith(PREFIX) or 'dict(' not in text:
+  is_text = name.removeprefix(PREFIX) in TEXTS
+  if not name.startswith(PREFIX) or 'dict(' not in text or is_text:
     return argument
   try:
     return name + sign + ast.unparse(_Literal().visit(ast.parse(text, mode='eval')))
@@ -154,11 +236,25 @@ def _example(argument, config):
   return {'key': f'{name}.{first}={section[first]}', 'section': section}
 
 
-def _value(text: str) -> Any:
+def _value(text: str, existing: Any, key: Sequence[str]) -> Any:
+  """The value that a text stands for.
+
+  Args:
+    text: a Python literal, or any other text.
+    existing: the value in the config. If it is a text, numbers are texts.
+    key: the key. Of a path or name, only None and lists of texts are literals.
+  """
   try:
-    return ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
+    found = ast.literal_eval(text.capitalize() if text in ('true', 'false') else text)
   except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
     return text
+  is_list = isinstance(found, (list, tuple, dict))
+  if '.'.join(key) in TEXTS:
+    is_literal = is_list and bool(found) and all(isinstance(one, str) for one in found)
+    return found if found is None or (is_literal and not isinstance(found, dict)) else text
+  if isinstance(existing, str) and not (found is None or is_list):
+    return text
+  return float(found) if isinstance(existing, float) and type(found) is int else found
 
 
 def parts(argument: str) -> list[str]:

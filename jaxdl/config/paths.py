@@ -20,3 +20,12 @@ def is_packed(path: str | os.PathLike) -> bool:
   """Whether a path is a packed run: a file whose name ends in .zip."""
   path = pathlib.Path(path)
   return path.suffix.lower() == PACKED and path.is_file()
+
+
+def is_utf8(name: str | os.PathLike) -> bool:
+  """Whether a name from the file system is valid UTF-8, so that it can be printed and written.
+
+  Args:
+    name: a path, or any other text.
+  """
+  return not any('\ud800' <= character <= '\udfff' for character in os.fspath(name))

@@ -83,17 +83,17 @@ def _set(config, key, value, path):
   *sections, last = overrides.parts(key)
   node = config
   for part in sections:
-    if part not in overrides.keys(node):
-      node[part] = {}
-    node = overrides.below(node, part)
+    node = overrides.section(node, part)
   existing = node.get(last) if hasattr(node, 'get') else None
+  if isinstance(existing, str) and isinstance(value, dict) and key in overrides.NAMED:
+    existing = overrides.section(node, last)
   if isinstance(value, dict) and hasattr(existing, 'items'):
     for inner, below in value.items():
       _set(existing, inner, below, path)
   elif hasattr(node, 'items'):
     node[last] = value
   else:
-    raise ValueError(f'config.{key} of {path} is an entry of a list: set its keys, or the list')
+    raise ValueError(overrides.entry_of_list(key, path))
 
 
 def _overridden(path, program, arguments, known):
@@ -106,14 +106,11 @@ def _overridden(path, program, arguments, known):
     known: names of the command's own flags, for messages.
   """
   config = read_file(path)
-  new = [argument for argument in arguments if overrides.is_new(argument, config, path)]
-  line = [
-    program,
-    f'--config={find(path)}',
-    *(argument for argument in arguments if argument not in new),
-  ]
-  config_flags.DEFINE_config_file(
-    'config', None, flag_values=(values := flags.FlagValues()), sys_argv=line
+  new = overrides.new(arguments, config, path)
+  line = [program, *(argument for argument in arguments if argument not in new)]
+  # DEFINE_config_file would split the path of the file at a colon.
+  config_flags.DEFINE_config_dict(
+    'config', config, flag_values=(values := flags.FlagValues()), sys_argv=line
   )
   try:
     surplus = values(line)[1:]

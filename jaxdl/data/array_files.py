@@ -3,7 +3,7 @@
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,15 @@ ARRAYS = ('.npz', '.npy')
 IN_PYTHON = 'the arrays'  # name in messages of arrays without a file
 
 Parts = dict[str, dict[str, Any]]  # split → role → array
+
+
+def naming(place: object) -> Callable[[str], str]:
+  """Function (name of an array) → its name in messages, such as "'x' of a.npz".
+
+  Args:
+    place: the file; any text.
+  """
+  return lambda name: f'{name!r} of {place}'
 
 
 def read(

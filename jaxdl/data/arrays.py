@@ -203,7 +203,7 @@ def source(
   """
   columns, masked = {}, any('lengths' in part for part in parts.values())
   for split, part in parts.items():
-    called = f'{{!r}} of {split} in {where}'.format
+    called = array_files.naming(f'{split} in {where}')
     values = inputs_of(part['x'], part.get('lengths'), reading, called, masked=masked)
     column = 'image' if values.ndim == 4 else 'input'
     columns[split] = {column: values}

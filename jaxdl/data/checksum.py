@@ -8,6 +8,10 @@ import numpy as np
 
 from jaxdl.data import slicing
 
+# After the name of a split of photographs: the checksum of their bytes. That of the split itself is
+# of their names, classes and sizes.
+OF_BYTES = ' bytes'
+
 
 def of_columns(columns: Mapping[str, np.ndarray]) -> str:
   """The checksum of a split in memory.

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.data import order
+from jaxdl.data import checksum, order
 
 SPLITS = ('train', 'validation', 'test')
 FEW_CLASSES = 5  # most classes for which a line lists every class with its number of examples
@@ -137,7 +137,8 @@ class Data:
     scaling: how the network's inputs are scaled; plain JSON data, saved with the checkpoint.
     available: original split of the data set → number of its examples. The config's splits are cut
       from these.
-    checksums: original split that the config uses → checksum of its examples; {} if not known.
+    checksums: original split that the config uses → checksum of its examples; {} if not known. For
+      photographs also the split with `checksum.OF_BYTES`.
     place: absolute paths of the data, such as {'folder': …}, for reading them again, or a list of
       paths; None for those that do not apply.
     per_class: split name → number of examples of each class, in the order of the labels; {} for a
@@ -250,7 +251,11 @@ class Data:
       checksums are known.
     """
     known = {} if checksums is None else checksums
-    changed = [split for split in known if self.checksums.get(split) != known[split]]
+    changed = {
+      split.removesuffix(checksum.OF_BYTES)
+      for split in known
+      if self.checksums.get(split) != known[split]
+    }
     return ', '.join(sorted(changed)) if changed else None
 
   def counted(self) -> list[str]:

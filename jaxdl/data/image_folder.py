@@ -1,5 +1,6 @@
 """Photographs in class folders, or in a prepared TFDS copy, as a config's data section has them."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, no_type_check
@@ -135,10 +136,11 @@ def load(
   }
   checksums, per_class = {}, {}
   if found.entries is not None:
-    checksums = {
-      split: contents.checksum(found.entries[split])
-      for split in checksum.used(splits.values(), available)
-    }
+    for split in checksum.used(splits.values(), available):
+      checksums[split] = contents.checksum(found.entries[split])
+      of_bytes = contents.checksum_of_bytes(found.entries[split], _root(found))
+      if of_bytes is not None:
+        checksums[f'{split}{checksum.OF_BYTES}'] = of_bytes
     per_class = {
       name: np.bincount(part, minlength=len(classes)).tolist() for name, part in labels.items()
     }
@@ -158,6 +160,11 @@ def load(
     division=divided.shares,
     division_note=divided.note,
   )
+
+
+def _root(found: Photographs) -> pathlib.Path | None:
+  """The folder of the photographs; None for a prepared copy."""
+  return pathlib.Path(str(found.place['folder'])) if found.origin == 'folder' else None
 
 
 def _known_food11():

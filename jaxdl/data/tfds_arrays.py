@@ -114,8 +114,15 @@ def downloads(allowed: bool) -> Iterator[None]:
 
 
 def root_folder(data_dir: DataDir) -> Path:
-  """TFDS's folder, None for its default."""
-  return Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+  """TFDS's folder, None for its default.
+
+  Raises:
+    ValueError: TFDS would take its name for a pattern.
+  """
+  found = Path(data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets').expanduser()
+  if '**' in str(found):
+    raise ValueError(f'data_dir={found} has ** in its name, which TFDS cannot read: rename it')
+  return found
 
 
 def version_folder(root: Path, name: str) -> Path | None:

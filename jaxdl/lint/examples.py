@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.data import duplicates, slicing, stand_ins
+from jaxdl.data import duplicates, names, slicing, stand_ins
 from jaxdl.devices import parallel
 from jaxdl.step import tasks
 
@@ -153,6 +153,27 @@ def absent_classes(experiment: Any) -> Iterator[str]:
     )
 
 
+def similar_classes(experiment: Any) -> Iterator[str]:
+  """Warns if two classes differ only in case, spaces, leading zeros or their Unicode form.
+
+  Single characters are not compared, since 'a' and 'A' may be different classes.
+  """
+  data = experiment.data
+  if data.streams():
+    return
+  by_key: dict[str, list[str]] = {}
+  for name in data.classes:
+    if len(name) > 1:
+      by_key.setdefault(names.alike(name), []).append(name)
+  if same := [found for found in by_key.values() if len(found) > 1]:
+    first, second, *_ = map(ascii, same[0])
+    others = f' and {len(same) - 1} other pairs' if len(same) > 1 else ''
+    yield (
+      f'the classes {first} and {second}{others} differ only in case, spaces, zeros or Unicode '
+      'form: join them if they are one class'
+    )
+
+
 def fewer_devices(experiment: Any) -> Iterator[str]:
   """Warns if the batch size is not divisible by `cpu_devices`, so that fewer devices are used."""
   size, wanted = experiment.config['data']['batch_size'], experiment.config.get('cpu_devices', 1)
@@ -201,5 +222,6 @@ CHECKS = (
   in_no_split,
   never_reached,
   absent_classes,
+  similar_classes,
   fewer_devices,
 )

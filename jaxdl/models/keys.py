@@ -9,6 +9,7 @@ from jaxdl.config import checks, named
 SIZE = 1 << 20  # units, classes or pixels: a larger layer does not fit into memory
 WINDOW = 128  # pixels: a compiled program contains every position of a window
 LAYERS = 1024
+LONGEST = 100  # bytes of a name in UTF-8
 
 
 def check(section: Mapping[str, Any], where: str) -> None:
@@ -109,8 +110,10 @@ def _branches(value, where):
 
 def _word(value, where):
   """A name; the names of layers become names of files."""
-  if not isinstance(value, str) or not re.fullmatch(r'\w[\w-]{0,99}', value):
+  if not isinstance(value, str) or not re.fullmatch(r'\w[\w-]*', value):
     raise ValueError(f'{where}={value!r} is not a name: use letters, digits and _')
+  if len(value.encode()) > LONGEST:
+    raise ValueError(f'{where}={value[:20]!r}… is too long for a file: use at most {LONGEST} bytes')
 
 
 def _share(value, where):

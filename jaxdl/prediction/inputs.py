@@ -188,7 +188,7 @@ def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
     elif os.path.exists(path):
       yield path
     elif glob.has_magic(one):
-      matching = sorted(glob.glob(one, recursive=True))
+      matching = sorted(glob.glob(_pattern(path), recursive=True))
       if not matching:
         raise FileNotFoundError(f'{one} matches nothing: give files, or another pattern')
       yield from map(Path, matching)
@@ -197,6 +197,12 @@ def _expanded(given: Sequence[str | os.PathLike]) -> Iterable[Path | None]:
       near = nearest(path.name, names)
       fix = f'did you mean {path.parent / near}?' if near else 'give files or folders that exist'
       raise FileNotFoundError(f'{one} does not exist: {fix}')
+
+
+def _pattern(path: Path) -> str:
+  """The pattern of a path, in which the names of folders that exist stand for themselves."""
+  folder = next(parent for parent in path.parents if parent.is_dir())
+  return os.path.join(glob.escape(str(folder)), path.relative_to(folder))
 
 
 def _standard_input() -> File:

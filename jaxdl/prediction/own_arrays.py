@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxdl.data import array_files, arrays, labels, vectors
-from jaxdl.data.array_files import IN_PYTHON
 from jaxdl.data.tables import reading
 from jaxdl.prediction import own_tables
 from jaxdl.prediction.inputs import Stack
@@ -69,7 +68,7 @@ def stack(
   Raises:
     ValueError: arrays that do not fit the network.
   """
-  called = f'{{!r}} of {name or IN_PYTHON}'.format
+  called = array_files.naming(name or array_files.IN_PYTHON)
   data, kept = config['data'], config['dataset']
   if own_tables.is_table(config):
     if lengths is not None:
@@ -93,7 +92,7 @@ def stack(
 
 def _of_table(config, given, y, name):
   """The Stack of a table."""
-  called = f'{{!r}} of {name or reading.IN_PYTHON}'.format
+  called = array_files.naming(name or reading.IN_PYTHON)
   values, known = own_tables.read(config, given)
   targets = known if y is None else y
   _check_count(values, targets, called)

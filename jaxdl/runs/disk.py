@@ -69,12 +69,9 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   folder = pathlib.Path(folder)
   if paths.is_packed(folder):
     raise ValueError(f'{folder} is a packed run, which is read-only: name a folder')
-  try:
-    str(folder).encode()
-  except UnicodeEncodeError:
-    raise ValueError(
-      f'the folder {ascii(str(folder))} has a name that is not UTF-8: name another'
-    ) from None
+  real = os.path.realpath(folder)  # other commands may be given another path to the same folder
+  if not paths.is_utf8(real):
+    raise ValueError(f'the folder {real!a} has a name that is not UTF-8: name another')
   try:
     folder.mkdir(parents=True, exist_ok=True)
   except OSError as error:

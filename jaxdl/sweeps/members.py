@@ -1,6 +1,7 @@
 """The runs of a sweep, read from its config."""
 
 import dataclasses
+import hashlib
 import itertools
 import math
 import os
@@ -11,11 +12,12 @@ from typing import Any
 
 import ml_collections
 
-from jaxdl.config import binding, checks, library, named, reading
+from jaxdl.config import binding, checks, library, named, paths, reading
 from jaxdl.runs import record
 from jaxdl.training import experiment
 
 MOST = 10_000  # runs of a sweep
+LONGEST = 200  # characters of the folder of a label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     checks.check_section(resolved.get('reported', {}), 'config.reported')
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
     resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}
-    place = _place(label)
+    place = _folder(label)
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [
       Member(
@@ -141,10 +143,16 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
   return found
 
 
-def _place(label):
-  """The name of a label's folder; '' if it has no letters or digits."""
-  plain = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
-  return plain or re.sub(r'\W+', '_', label.lower()).strip('_')
+def _folder(label):
+  """The folder of a label: its letters and digits of ASCII.
+
+  A hash is added to a long one, and replaces the letters of a label that has none of ASCII.
+  """
+  letters = re.sub(r'[^a-z0-9]+', '_', label.lower()).strip('_')
+  if letters and len(letters) <= LONGEST:
+    return letters
+  digest = hashlib.sha256(label.encode()).hexdigest()[:8]
+  return f'{letters[:LONGEST]}_{digest}'.lstrip('_')
 
 
 def _base(path, start):
@@ -172,6 +180,8 @@ def _choices(number, axis):
     raise ValueError(
       f'config.axes[{number}] has two choices with the name {twice[0]!r}: give each another name'
     )
+  if invalid := [name for name in named if not paths.is_utf8(name)]:
+    raise ValueError(f'config.axes[{number}] has the name {invalid[0]!a}, which is not UTF-8')
   if not all(isinstance(name, str) for name in names):
     raise ValueError(
       f"config.axes[{number}] is not an axis: write dict(name='cell', choices=(dict(name='LSTM', "

@@ -24,6 +24,7 @@ JSON = '--json'
 START_OVER = '--start-over'
 TRACEBACK = 'JAXDL_TRACEBACK'  # environment variable that enables the traceback of an error
 STOPPED = 75  # exit code of a command stopped by a signal, which can be resumed (EX_TEMPFAIL)
+SHOWN = 60  # characters of a text that cannot be written
 BAD_INPUT = (ValueError, OSError, FloatingPointError)
 LESS_TO_TRAIN = (
   'use a smaller config.data.batch_size or config.data.evaluation_batch_size, a smaller '
@@ -155,7 +156,15 @@ class Parser(argparse.ArgumentParser):
     self, arguments: Sequence[str]
   ) -> argparse.Namespace:
     parse = self.parse_known_intermixed_args if self.inputs else self.parse_known_args
+    arguments, after = list(arguments), []
+    if self.inputs and '--' in arguments:  # parse_known_intermixed_args would refuse -x after it
+      place = arguments.index('--')
+      arguments, after = arguments[:place], arguments[place + 1 :]
     chosen, rest = parse(arguments)
+    if after:
+      if chosen.run is None and chosen.workdir is None:
+        chosen.run = after.pop(0)
+      chosen.inputs = [*chosen.inputs, *after]
     if rest:
       self._refuse(rest)
     if self.inputs and chosen.workdir is not None and chosen.run is not None:
@@ -402,6 +411,7 @@ def run(
   """
   start.end()
   _quiet()
+  _print_any_text()
   _keep_compiled_programs()
   with screen.escaped():
     return _run(main, arguments, less_memory)
@@ -420,6 +430,9 @@ def _run(main, arguments, less_memory):
     line = _of_the_runtime(error, less_memory)
     if os.environ.get(TRACEBACK) or (line is None and not isinstance(error, BAD_INPUT)):
       raise
+    if isinstance(error, UnicodeEncodeError):
+      text = error.object[max(0, error.start - SHOWN) : error.start + 1]
+      line = f'{text!a} cannot be written as {error.encoding}: rename the file or folder'
     line = line or ' '.join(of_arguments.as_flags(error).splitlines()) or type(error).__name__
     # file names may be invalid text, or control the terminal
     line = screen.printable(line.encode(errors='backslashreplace').decode())
@@ -483,6 +496,15 @@ def _quiet():
     logging.getLogger(name).setLevel(logging.CRITICAL)
   if sys.unraisablehook is sys.__unraisablehook__:
     sys.unraisablehook = _unraisable
+
+
+def _print_any_text():
+  """Prints characters that the output cannot encode as escapes, such as '\\udcff'.
+
+  Names of files may be invalid text, and a terminal may have few characters.
+  """
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')
 
 
 def _unraisable(found):

@@ -60,6 +60,14 @@ def bound(section, **table):
   return binding.bind(table, section, 'config.model')
 
 
+@pytest.mark.parametrize('name', ['a:b', 'a\nb', '[x]*', '%41', '.a', '漢', 'a.py', "'"])
+def test_files_of_any_name_are_linked(folder, name):
+  moved = folder.rename(folder.with_name(name))
+  file = (moved / 'nets.py').rename(moved / f'{name}.py')
+  for text in (f'{file.name}:Small', f'{file}:Small'):
+    assert bound(linked(moved, model=dict(name=text, features=5))['model'])().features == 5
+
+
 def test_a_file_beside_the_config_is_imported(folder, monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   model = linked(folder, model={'name': 'nets.py:Small'})['model']

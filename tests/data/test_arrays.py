@@ -1,10 +1,13 @@
 """Own arrays: which array is what, forms, types, splits and scaling; every fault has one line."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 
 from jaxdl.data import array_files, arrays, division, loading, recorded
+from jaxdl.prediction import own_arrays
 
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (60, 6, 5), np.uint8)
@@ -82,6 +85,23 @@ def test_files_and_python_give_the_same_data(tmp_path):
   assert len({tuple(data.checksums.values()) for data in found}) == 1
   assert [data.origin for data in found] == ['a.npz', 'folder', 'x.npy, y.npy', *['Python'] * 3]
   assert found[2].place == {'file': pair}
+
+
+@pytest.mark.parametrize('name', ['{a,b}', '{0}', '{', '%s', '[x]', 'a\nb', '\\1', '~'])
+def test_files_of_any_name_are_read(tmp_path, name):
+  np.savez(tmp_path / f'{name}.npz', x=IMAGES, y=CLASSES)
+  data = load(file=str(tmp_path / f'{name}.npz'))
+  assert data.origin == f'{name}.npz'
+  config = {
+    'task': {'name': 'classify'},
+    'data': {'name': 'arrays'},
+    'dataset': {**data.facts(), 'form': 'images'},
+  }
+  found = own_arrays.from_file(config, tmp_path / f'{name}.npz')
+  np.testing.assert_array_equal(found.labels, np.arange(60) % 3)
+  message = f"'x' of {name}.npz has 60 examples, but 'y' of {name}.npz has 7"
+  with pytest.raises(ValueError, match=re.escape(message)):
+    own_arrays.stack(config, IMAGES, CLASSES[:7], None, f'{name}.npz')
 
 
 def test_the_division_is_stratified_and_depends_on_the_seed_alone():

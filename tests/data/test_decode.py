@@ -1,6 +1,8 @@
 """The square crop of a photograph, checked pixel by pixel."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import PIL.Image
@@ -159,6 +161,30 @@ def test_transparent_pixels_show_the_background(image, options, background, colo
   found = decode.square(encoded(image, **options), 8, background=background)
   assert (found[OPAQUE == 255] == 0).all()
   assert (found[OPAQUE == 0] == colour).all()
+
+
+def png_chunk(name, content):
+  checksum = struct.pack('>I', zlib.crc32(name + content))
+  return struct.pack('>I', len(content)) + name + content + checksum
+
+
+@pytest.mark.parametrize(('bits', 'channels'), [(1, 1), (2, 1), (4, 1), (8, 1), (8, 3), (16, 3)])
+@pytest.mark.parametrize('color', ['original', 'gray'])
+def test_transparent_colour_of_any_depth_shows_the_background(bits, channels, color):
+  """PNGs of all depths, whose second-lowest value (of 16 bits: 0x0123) is transparent."""
+  key = 0x0123 if bits == 16 else 1
+  values = np.where(OPAQUE == 255, 0, key).repeat(channels, axis=1)
+  if bits == 16:
+    rows = [row.astype('>u2').tobytes() for row in values]
+  else:
+    digits = [''.join(f'{value:0{bits}b}' for value in row) for row in values]
+    rows = [int(row, 2).to_bytes(len(row) // 8, 'big') for row in digits]
+  header = struct.pack('>IIBBBBB', 8, 8, bits, 2 if channels == 3 else 0, 0, 0, 0)
+  file = decode.PNG + png_chunk(b'IHDR', header)
+  file += png_chunk(b'tRNS', struct.pack('>H', key) * channels)
+  file += png_chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows)))
+  found = decode.square(file + png_chunk(b'IEND', b''), 8, color=color)
+  np.testing.assert_array_equal(found, np.where(OPAQUE == 255, 0, 255)[..., None] + 0 * found)
 
 
 def test_partial_transparency_blends_with_the_background():

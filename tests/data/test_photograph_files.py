@@ -21,7 +21,7 @@ def fill(folder, *names):
   """Writes placeholder files; returns the folder."""
   for name in names:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(name.encode())
+    (folder / name).write_bytes(os.fsencode(name))
   return folder
 
 
@@ -91,7 +91,23 @@ def test_food11_class_and_split_names_are_recognised(tmp_path):
   ('names', 'error', 'message'),
   [
     ((), FileNotFoundError, r'holds no photographs: put .* into train/<class>/'),
-    (('train/a/x.txt',), FileNotFoundError, 'holds no photographs'),
+    (('train/a/x.txt',), FileNotFoundError, r'holds no photographs \(1 not an image \(train/a/x'),
+    (('a/b/1.jpg',), FileNotFoundError, r'\(1 folders inside a class folder \(a/b\)\): put image'),
+    (
+      ('train/a/1.jpg', os.fsdecode(b'train/\xff/1.jpg')),
+      ValueError,
+      r"class '\\udcff' of .* has a name that is not UTF-8: rename it",
+    ),
+    (
+      ('train/Cat/1.jpg', 'test/cat/1.jpg'),
+      ValueError,
+      r"class 'cat' of the test split .* is not in train, .*: rename it to 'Cat'",
+    ),
+    (
+      ('train/\xe9t\xe9/1.jpg', 'test/e\u0301te\u0301/1.jpg'),
+      ValueError,
+      r"class 'e\\u0301te\\u0301' of the test .* is not in train, .*: rename it to '\\xe9t\\xe9'",
+    ),
     (
       ('train/a/1.jpg', 'train/b/x.txt'),
       ValueError,
@@ -119,6 +135,30 @@ def test_invalid_folders_are_named_in_the_error(tmp_path, names, error, message)
   with pytest.raises(error, match=message) as raised:
     folders.find(fill(tmp_path, *names))
   assert '\n' not in str(raised.value)
+
+
+def test_folder_of_tfds_that_is_a_pattern_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r'data_dir=.*/a\*\*b has \*\* in its name, .*: rename it$'):
+    prepare.prepare('image_folder', raw=fill(tmp_path, 'a/1.jpg'), data_dir=tmp_path / 'a**b')
+
+
+def test_file_as_folder_is_named_in_the_error(tmp_path):
+  (tmp_path / 'photos.zip').touch()
+  for read in (folders.find, reading.read):
+    with pytest.raises(FileNotFoundError, match=r'photos\.zip is a file: give the folder'):
+      read(tmp_path / 'photos.zip')
+
+
+def test_folders_of_systems_are_hidden(tmp_path):
+  """Archives of macOS and network drives have folders of their own next to those of the user."""
+  fill(
+    tmp_path,
+    *(f'{name}/cat/._1.jpg' for name in folders.OF_SYSTEMS),
+    *('cat/1.jpg', 'cat/@eaDir/1.jpg', 'dog/1.jpg'),
+  )
+  read = folders.find(tmp_path)
+  assert read.classes == ('cat', 'dog')
+  assert read.left_out == {'hidden': sorted([*folders.OF_SYSTEMS, 'cat/@eaDir'])}
 
 
 def test_missing_folder_is_named_in_the_error(tmp_path):
@@ -269,7 +309,7 @@ def test_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
     *(
       f'{split}/{kind}/{number}.jpg'
       for split in ('train', 'test')
-      for kind in 'abc'
+      for kind in (' a ', 'b\n', 'c')
       for number in range(5)
     ),
   )
@@ -281,7 +321,7 @@ def test_prepared_copy_equals_the_folder_byte_for_byte(tmp_path):
     reading.read(folder, source=source, data_dir=tmp_path / 'tfds') for source in ('folder', 'auto')
   )
   assert (files.origin, copy.origin) == ('folder', 'tfds')
-  assert files.classes == copy.classes
+  assert files.classes == copy.classes == (' a ', 'b\n', 'c')
   for split in ('train', 'test'):
     for position in range(15):
       assert copy.splits[split][position][:2] == files.splits[split][position][:2]
@@ -356,8 +396,8 @@ def test_skipped_files_are_named(tmp_path):
   )
   assert '9 not an image (train/cat/b.pdf, train/cat/notes.txt, train/dog/0.doc, …)' in line
   if sys.platform != 'win32':
-    os.mkfifo(tmp_path / 'train/cat/pipe')
-    assert 'train/cat/pipe' in folders.find(tmp_path).left_out['not an image']
+    os.mkfifo(tmp_path / 'train/cat/pipe.jpg')  # reading it would wait for a writer
+    assert folders.find(tmp_path).left_out['not a file'] == ['train/cat/pipe.jpg']
   (tmp_path / 'train/cat/line\nbreak.txt').touch()
   assert '\n' not in folders.find(tmp_path).remark('x')
   assert data.counted() == ['train: 2 examples, 1 of each of 2 classes']
@@ -453,6 +493,39 @@ def prepared(folder, root):
   return prepare.prepare('image_folder', raw=folder, data_dir=root)
 
 
+def swap(first, second):
+  content = first.read_bytes()
+  first.write_bytes(second.read_bytes())
+  second.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda folder: write_image(folder / 'cat/1.bmp', value=9, kind='BMP'),
+    lambda folder: swap(folder / 'cat/1.bmp', folder / 'dog/1.bmp'),
+    lambda folder: swap(folder / 'cat/1.bmp', folder / 'cat/2.bmp'),
+    lambda folder: (folder / 'cat/1.bmp').rename(folder / 'cat/0.bmp'),
+    lambda folder: (folder / 'cat').rename(folder / 'cow'),
+  ],
+)
+def test_checksums_cover_names_classes_and_bytes(tmp_path, change, monkeypatch):
+  """In a BMP, the number of bytes does not depend on the pixels."""
+  for name in ('cat/1', 'cat/2', 'dog/1', 'dog/2'):
+    write_image(tmp_path / f'photos/{name}.bmp', ord(name[0]) + int(name[-1]), 'BMP')
+  keys = dict(seed=0, splits={'train': 'train'}, batch_size=2, source='folder')
+  before = image_folder.load(folder=str(tmp_path / 'photos'), **keys)
+  copied = shutil.copytree(tmp_path / 'photos', tmp_path / 'copied')
+  assert image_folder.load(folder=str(copied), **keys).differs(before.checksums) is None
+  change(copied)
+  assert image_folder.load(folder=str(copied), **keys).differs(before.checksums) == 'train'
+  names = {'train': before.checksums['train']}  # of a run of an older version
+  monkeypatch.setattr(contents, 'READ', 100)
+  later = image_folder.load(folder=str(copied), **keys)
+  assert list(later.checksums) == ['train']
+  assert later.differs(names) == (None if list(copied.glob('cat/1.bmp')) else 'train')
+
+
 def test_copy_is_used_only_for_its_own_folder(two_folders, capsys):
   pytest.importorskip('tensorflow')
   first, second, root = two_folders
@@ -491,16 +564,23 @@ def rewrite_with_same_size(folder):
   assert file.stat().st_size == size
 
 
+def rewrite_with_same_size_and_time(folder):
+  before = (folder / 'cat/1.png').stat()
+  rewrite_with_same_size(folder)
+  os.utime(folder / 'cat/1.png', ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 @pytest.mark.parametrize(
   ('change', 'reason'),
   [
+    (rewrite_with_same_size_and_time, r'cat/1\.png has changed'),
     (lambda folder: write_image(folder / 'cat/9.png'), r'cat/9\.png is new'),
     (lambda folder: (folder / 'cat/1.png').unlink(), r'cat/1\.png is gone'),
     (lambda folder: (folder / 'cat/1.png').write_bytes(b'x'), r'cat/1\.png has changed'),
     (rewrite_with_same_size, r'cat/1\.png has changed'),
     (lambda folder: (folder / 'dog').rename(folder / 'cow'), r'cow/\d\.png is new'),
   ],
-  ids=['new', 'gone', 'other size', 'same size', 'renamed'],
+  ids=['same size and time', 'new', 'gone', 'other size', 'same size', 'renamed'],
 )
 def test_copy_of_a_changed_folder_is_not_used(two_folders, change, reason, capsys):
   pytest.importorskip('tensorflow')

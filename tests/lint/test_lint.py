@@ -1,6 +1,7 @@
 """Tests of warnings before training: each mistake gives one warning, correct configs give none."""
 
 import copy
+import dataclasses
 import functools
 import types
 
@@ -257,6 +258,30 @@ def test_identical_examples_of_two_splits_get_a_warning(monkeypatch):
   ]
   assert warnings(1, 1000) != []
   assert warnings(1, 1001) == []
+
+
+@pytest.mark.parametrize(
+  ('classes', 'pair'),
+  [
+    (('Cat', 'cat', 'bee', 'dog'), "'Cat' and 'cat'"),
+    (('cat ', 'cat', 'bee', 'dog'), "'cat ' and 'cat'"),
+    (('caf\xe9', 'cafe\u0301', 'bee', 'dog'), r"'caf\xe9' and 'cafe\u0301'"),
+    (('01', '10', '001', '2'), "'01' and '001'"),
+    (('STRASSE', 'Straße', 'straße', 'x'), r"'STRASSE' and 'Stra\xdfe'"),
+    (('Cat', 'cat', 'Dog', 'dog'), "'Cat' and 'cat' and 1 other pairs"),
+    (('A', 'a', 'É', 'é'), ''),
+    (('cat', 'cats', '1', '11'), ''),
+  ],
+)
+def test_classes_that_read_alike_get_a_warning(classes, pair):
+  """Different single characters may be classes, as in data sets of letters."""
+  built = experiment.build(CORRECT, 'small')
+  built = dataclasses.replace(built, data=dataclasses.replace(built.data, classes=classes))
+  expected = (
+    f'the classes {pair} differ only in case, spaces, zeros or Unicode form: join them if they are '
+    'one class'
+  )
+  assert lint.warnings(built) == ([expected] if pair else [])
 
 
 def test_balanced_sampling_with_class_weights_gets_a_warning():

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import signal
 
 import jax
@@ -79,6 +80,32 @@ def pages(monkeypatch):
 
   monkeypatch.setattr(page, 'write_sweep', kept)
   return written
+
+
+def test_sweep_members_of_any_names_are_in_different_folders_of_the_sweep(sweep, tmp_path):
+  names = [
+    '漢',
+    '字',
+    'é',
+    'e\u0301',
+    '..',
+    '/',
+    "'",
+    '',
+    ' ',
+    '\n',
+    'x' * 300,
+    'x' * 301,
+    'a/../b',
+  ]
+  sweep['axes'] = [dict(name='a', choices=[dict(name=name) for name in names])]
+  places = [member.folder for member in members.read(sweep, tmp_path / 'sweep.py')]
+  assert len(set(places)) == 2 * len(names)
+  for place in places:
+    folder, seed = place.split('/')
+    assert re.fullmatch(r'[a-z0-9][a-z0-9_]{0,208}', folder)
+    assert seed in ('seed0', 'seed1')
+  assert places[-2:] == ['a_b/seed0', 'a_b/seed1']
 
 
 @pytest.mark.slow
@@ -518,6 +545,10 @@ def test_every_sweep_config_is_valid(path):
       r'config\.reported\.GRU is not a member of the sweep: its labels are LSTM, fast; ',
     ),
     (dict(base='other.py'), r'config file .*other\.py does not exist: '),
+    (
+      dict(axes=[dict(name='cell', choices=[dict(name='\udcff')])]),
+      r"config\.axes\[0\] has the name '\\udcff', which is not UTF-8",
+    ),
   ],
 )
 def test_sweep_config_error_names_the_key(change, message, sweep, tmp_path):

@@ -1,5 +1,6 @@
 """The command that repeats a run, and the check of --out."""
 
+import io
 import re
 import shlex
 import subprocess
@@ -32,6 +33,48 @@ def test_repeated_command_has_the_same_arguments_in_a_shell(argument, written):
   assert shell.stdout.split('\0')[:-1] == [argument, '--config=x.py']
   if written is not None:
     assert line == f'{written} --config=x.py'
+
+
+@pytest.mark.parametrize(
+  ('encoding', 'text', 'shown'),
+  [
+    ('utf-8', '\udcff 漢', '\\udcff 漢'),
+    ('ascii', 'é 漢 …', r'\xe9 \u6f22 \u2026'),
+    ('cp1252', 'é 漢 …', 'é \\u6f22 …'),
+  ],
+)
+def test_any_text_is_printed(encoding, text, shown, monkeypatch):
+  """Invalid names of files, and characters that a terminal does not have."""
+  output = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+  monkeypatch.setattr('sys.stdout', output)
+  assert command.run(lambda _: print(text) or 0, ['x']) == 0
+  assert output.buffer.getvalue().decode(encoding) == f'{shown}\n'
+
+
+def test_text_that_cannot_be_written_is_a_one_line_error(capsys):
+  assert command.run(lambda _: len('a/b\n\udcff'.encode()), ['x']) == 1
+  expected = r"jaxdl: 'a/b\n\udcff' cannot be written as utf-8: rename the file or folder"
+  assert capsys.readouterr().err == f'{expected}\n'
+
+
+def test_inputs_after_two_dashes_may_look_like_flags(tmp_path):
+  (tmp_path / 'config.json').touch()
+  parser = command.Parser(name='predict', run='a run', inputs='images')
+  parser.add_argument('--page', action='store_true')
+  run = str(tmp_path)
+  for given in (
+    [f'--workdir={run}', '--page', '--', '-x', '--page'],
+    [run, '--page', '--', '-x', '--page'],
+    ['--page', '--', run, '-x', '--page'],
+  ):
+    chosen = parser.parse_args(given)
+    assert (chosen.workdir, chosen.inputs, chosen.page) == (run, ['-x', '--page'], True)
+
+
+def test_flag_may_have_the_value_of_two_dashes():
+  parser = command.Parser(name='predict')
+  parser.add_argument('--workdir')
+  assert parser.parse_args(['--workdir=--']).workdir == '--'
 
 
 @pytest.mark.parametrize(

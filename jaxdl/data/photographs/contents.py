@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 FILE = 'photographs.json'  # in a prepared copy, next to its records
+READ = 1 << 28  # most bytes of the photographs of a split that are read for its checksum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Entry:
     name: path relative to the folder, with '/'.
     label: its class.
     size: number of bytes.
-    modified: time of the last change of the file that was read, in ns.
+    modified: time of the last change of the file that was read, or of its status, in ns.
     checksum: sha256 of its bytes, hexadecimal; '' if they were not read.
   """
 
@@ -39,9 +40,9 @@ def of_files(files: Iterable[tuple[Path, int]], root: Path) -> list[Entry]:
   entries = []
   for path, label in files:
     found = path.stat()
-    entries.append(
-      Entry(path.relative_to(root).as_posix(), label, found.st_size, found.st_mtime_ns)
-    )
+    # A program may set the first time to an earlier one, but not the second.
+    modified = max(found.st_mtime_ns, found.st_ctime_ns)
+    entries.append(Entry(path.relative_to(root).as_posix(), label, found.st_size, modified))
   return entries
 
 
@@ -50,6 +51,32 @@ def checksum(entries: Iterable[Entry]) -> str:
   digest = hashlib.sha256()
   for entry in entries:
     digest.update(b'%s\0%d\0%d\0' % (os.fsencode(entry.name), entry.label, entry.size))
+  return digest.hexdigest()
+
+
+def checksum_of_bytes(entries: Sequence[Entry], root: Path | None) -> str | None:
+  """sha256 over the bytes of photographs in order, of a folder or of its copy.
+
+  Args:
+    entries: the photographs.
+    root: their folder; None if the entries have checksums.
+
+  Returns:
+    The checksum; None if the photographs have more than READ bytes, or one cannot be read.
+  """
+  if sum(entry.size for entry in entries) > READ:
+    return None
+  digest = hashlib.sha256()
+  for entry in entries:
+    known = entry.checksum
+    if not known:
+      if root is None:
+        return None
+      try:
+        known = hashlib.sha256((root / entry.name).read_bytes()).hexdigest()
+      except OSError:  # decoding it names the file
+        return None
+    digest.update(known.encode())
   return digest.hexdigest()
 
 

@@ -157,6 +157,8 @@ def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool
   if image.width * image.height > MOST_PIXELS:
     raise ValueError(f'{image.width:,} × {image.height:,} pixels are more than {MOST_PIXELS:,}')
   kind, frames, highest = image.format, _frames(image), _highest(image)
+  if kind == 'PNG' and 'transparency' in image.info:
+    image.info['transparency'] = _transparent_colour(image)
   # In a negative the highest value is black.
   is_negative = highest is not None and kind == 'TIFF' and image.tag_v2.get(PHOTOMETRIC) == 0
   image.load()
@@ -169,6 +171,14 @@ def _upright(encoded: bytes, background: str | Sequence[int], *, keep_gray: bool
   else:
     image = _from_more_bits(image, highest, is_negative, background_colour(background))
   return image, frames
+
+
+def _transparent_colour(image: Any) -> Any:
+  """The transparent colour of a PNG for Pillow's pixels of 8 bits; Pillow keeps the file's bits."""
+  colour, stored = image.info['transparency'], image.tile[0][3]
+  if stored in ('L;2', 'L;4'):
+    return colour * (255 // (2 ** int(stored[-1]) - 1))
+  return tuple(value >> 8 for value in colour) if stored == 'RGB;16B' else colour
 
 
 def load_library() -> None:

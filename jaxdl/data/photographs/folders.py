@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path, PurePath
 
+from jaxdl.config.paths import is_utf8
+from jaxdl.data import names
 from jaxdl.data.photographs import decode
 
 # Files with these endings are not opened before they are decoded.
@@ -26,6 +28,8 @@ SPLITS = {  # name of a folder, in lower case → split
   'test': 'test',
   'evaluation': 'test',
 }
+# Folders that operating systems and storage devices add to a folder or an archive.
+OF_SYSTEMS = ('__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN', 'System Volume Information')
 NAMED = 3  # of the files left out for one reason, those that a message names
 
 Example = tuple[Path, int]  # path of a photograph and its label
@@ -55,12 +59,17 @@ class Folder:
     """One line that names the files which are left out, None if there are none."""
     if not self.left_out:
       return None
-    reasons = []
-    for reason, paths in self.left_out.items():
-      more = ', …' if len(paths) > NAMED else ''
-      reasons.append(f'{len(paths):,} {reason} ({", ".join(paths[:NAMED])}{more})')
-    line = f'left out of {folder}: {"; ".join(reasons)}'
+    line = f'left out of {folder}: {_reasons(self.left_out)}'
     return line.encode(errors='backslashreplace').decode().replace('\n', '\\n')
+
+
+def _reasons(left_out: Mapping[str, list[str]]) -> str:
+  """The reasons for which files are left out, with their number and some names."""
+  reasons = []
+  for reason, paths in left_out.items():
+    more = ', …' if len(paths) > NAMED else ''
+    reasons.append(f'{len(paths):,} {reason} ({", ".join(paths[:NAMED])}{more})')
+  return '; '.join(reasons)
 
 
 def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
@@ -86,7 +95,7 @@ def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
   folder = Path(folder).expanduser()
   if not folder.is_dir():
     raise FileNotFoundError(
-      f'{folder} does not exist: give the folder that holds train/<class>/*.jpg'
+      f'{folder} {missing(folder)}: give the folder that holds train/<class>/*.jpg'
     )
   search = _Search(folder, follow_links=follow_links)
   entries = search.entries(folder)
@@ -103,13 +112,20 @@ def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
   else:
     found = {'train': search.classes(entries)}
   if not any(any(classes.values()) for classes in found.values()):
+    others = f' ({_reasons(search.left_out)})' if search.left_out else ''
     raise FileNotFoundError(
-      f'{folder} holds no photographs: put image files, such as .jpg or .png, into train/<class>/'
+      f'{folder} holds no photographs{others}: put image files, such as .jpg or .png, into '
+      'train/<class>/'
     )
   splits, classes = _labelled(found, folder)
   return Folder(
     splits=splits, classes=classes, numbered=search.numbered, left_out=dict(search.left_out)
   )
+
+
+def missing(folder: Path) -> str:
+  """What is wrong with a path that is no folder: 'does not exist' or 'is a file'."""
+  return 'is a file' if folder.exists() else 'does not exist'
 
 
 def _split_name(path: Path) -> str:
@@ -134,10 +150,15 @@ def _labelled(
           f'class {name!r} has no photographs in the {split} split of {folder}: put some there, '
           'or give the folder that holds train/<class>/ and nothing else'
         )
+      if not is_utf8(name):
+        raise ValueError(f'class {name!a} of {folder} has a name that is not UTF-8: rename it')
       if name not in known:
+        alike = [other for other in known if names.alike(name) == names.alike(other)]
+        fix = f'rename it to {alike[0]!a}' if alike else 'move it away, or add it there'
+        shown = f'{name!a}' if alike else repr(name)
         raise ValueError(
-          f'class {name!r} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
-          f'{len(known)} classes: move it away, or add it there'
+          f'class {shown} of the {split} split ({paths[0]}) is not in {order[0]}, which has '
+          f'{len(known)} classes: {fix}'
         )
   numbered = all(name.isdecimal() for name in known)
   if numbered:
@@ -209,12 +230,15 @@ class _Search:
     shown = []
     for entry in entries:
       path = folder / entry.name
-      if entry.name.startswith('.'):
+      if entry.name.startswith('.') or entry.name in OF_SYSTEMS:
         self.leave_out(path, 'hidden')
         continue
       if entry.is_symlink():
         self.check_link(path)
-      shown.append((entry.name, path, entry.is_dir()))
+      if entry.is_dir() or entry.is_file():
+        shown.append((entry.name, path, entry.is_dir()))
+      else:
+        self.leave_out(path, 'not a file')  # reading a pipe would wait for its writer
     return shown
 
   def check_link(self, path: Path) -> None:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jaxdl.data import tfds_arrays
-from jaxdl.data.photographs import contents, copies
+from jaxdl.data.photographs import contents, copies, folders
 from jaxdl.data.photographs.examples import Files, PhotographSource, Records
 
 
@@ -130,8 +130,8 @@ def _without_folder(
 ) -> Photographs:
   """The prepared copy of a folder that does not exist, or is not given."""
   fault = (
-    f'config.data.folder={folder} does not exist: give the folder that holds train/<class>/*.jpg, '
-    '--config.data.folder=DIR'
+    f'config.data.folder={folder} {folders.missing(Path(folder or "").expanduser())}: give the '
+    'folder that holds train/<class>/*.jpg, --config.data.folder=DIR'
   )
   if source == 'folder':
     raise FileNotFoundError(fault)
@@ -192,7 +192,7 @@ def _prepared(
   return Photographs(
     origin='tfds',
     splits=splits,
-    classes=tuple(builder.info.features['label'].names),
+    classes=_classes(builder.info.features['label'].names, copied),
     numbered=copied is not None and copied.numbered,
     entries=None if copied is None else copied.splits,
     place={
@@ -202,3 +202,21 @@ def _prepared(
     },
     left_out=left_out,
   )
+
+
+def _classes(names: Sequence[str], copied: contents.Copied | None) -> tuple[str, ...]:
+  """The class names of a prepared copy.
+
+  TFDS's list of names has a line for each, so it changes names with line breaks or spaces at the
+  ends. Those of class folders are taken from the list of photographs.
+
+  Args:
+    names: the names in TFDS's list.
+    copied: the list of photographs; None if the copy has none.
+  """
+  classes = list(names)
+  if copied is not None and not copied.numbered:
+    for entries in copied.splits.values():
+      for entry in entries:
+        classes[entry.label] = PurePosixPath(entry.name).parent.name
+  return tuple(classes)
