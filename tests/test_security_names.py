@@ -173,10 +173,10 @@ def test_security_names_add_no_elements_to_a_page_of_predictions(name, tmp_path)
   [
     ('../../x', 'x/seed0'),
     ('/etc', 'etc/seed0'),
-    ('..', 'seed0'),
-    ('', 'seed0'),
+    ('..', '5ec1f7e7/seed0'),
+    ('', 'e3b0c442/seed0'),
     ('L2 0.1', 'l2_0_1/seed0'),
-    ('語 ü', '語_ü/seed0'),
+    ('語 ü', 'a5a97c0b/seed0'),
     ('\x1b[2J', '2j/seed0'),
   ],
 )

@@ -88,8 +88,7 @@ def _changes_type(existing, text, key):
 def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) -> list[str]:
   """Those of the command-line arguments that `add` applies, in order.
 
-  They are the arguments for which `is_new` is True, and all other overrides of the same keys, so
-  that the last of several applies.
+  They are the arguments for which `is_new` is True, and all other overrides of the same keys.
 
   Args:
     arguments: the command line.
@@ -108,6 +107,16 @@ def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) 
     for argument in arguments
     if argument.startswith(PREFIX) and '=' in argument and belongs(parts(argument))
   ]
+
+
+def last(arguments: Sequence[str]) -> list[str]:
+  """The last override of each key, in order."""
+  found = {}
+  for argument in arguments:
+    key = tuple(parts(argument))
+    found.pop(key, None)
+    found[key] = argument
+  return list(found.values())
 
 
 def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:

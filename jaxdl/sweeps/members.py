@@ -116,7 +116,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     checks.check_section(resolved.get('reported', {}), 'config.reported')
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
     resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}
-    place = _folder(label)
+    place = _folder(label) if axes else ''
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [
       Member(

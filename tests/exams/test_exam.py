@@ -31,7 +31,7 @@ def few_methods(monkeypatch):
   """Two quick methods instead of all."""
   known = methods.of_images('conv2', {})
   few = {name: known[name] for name in ('saliency', 'gradient × input')}
-  monkeypatch.setattr(methods, 'of_images', lambda layer, occluded: few)
+  monkeypatch.setattr(methods, 'of_images', lambda layer, occluded, **others: few)
 
 
 def run(capsys, *arguments):
