@@ -44,13 +44,12 @@ DENSE = dict(  # many rows of few numbers, with a penalty and a bound on the gra
   optimizer=dict(name='adam', learning_rate=1e-3, clip_norm=1.0),
 )
 LARGE = ('32767', '32768', '32769')  # examples
-# Streams x characters of 32,767, 32,768 and 32,769 rows.
-LARGE_TEXTS = ('151x217', '256x128', '99x331')
+LARGE_TEXTS = ('151x217', '99x331')  # streams x characters: 32,767 and 32,769 rows
 SIZES = {  # config → sizes of its batches
   'dense': ('1', '13', '127', *LARGE),
-  'rnn_mnist': ('1', '13', '127', *LARGE),
-  'gru_mnist': ('1', '127', '32769'),
-  'lstm_mnist': ('1', '127', '32769'),
+  'rnn_mnist': ('1', '127', '32767', '32769'),
+  'gru_mnist': ('1', '127'),
+  'lstm_mnist': ('1', '127'),
   'char_rnn_shakespeare': ('1', '13', *LARGE_TEXTS),
   'char_transformer_shakespeare': ('1', '13x127'),
   'cnn_food11': ('1', '3'),
@@ -292,11 +291,12 @@ EXAMPLES, LETTERS = 61, 211  # examples of an analysis, and characters of a text
 @functools.lru_cache(1)
 def _seen(name, folder):
   """The Subject of a network, which is trained if `folder` does not have it."""
-  workdir = folder / name.replace(' ', '_')
-  kind, keys = NETWORKS[name]
-  if not (workdir / 'summary.json').exists():
+  (kind, keys), name = NETWORKS[name], name.replace(' ', '_')
+  workdir, trained = folder / name, folder / f'{name}.trained'
+  if not trained.exists():
     folder.mkdir(parents=True, exist_ok=True)
-    loop.train(experiment.build(_with_files(keys, folder), name.replace(' ', '_')), workdir)
+    loop.train(experiment.build(_with_files(keys, folder), name), workdir)
+    trained.touch()
   count = LETTERS if kind == 'language_model' else EXAMPLES
   return subject.read(workdir, step='last', count=count, trust_code=True)
 
