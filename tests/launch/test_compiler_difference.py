@@ -31,7 +31,7 @@ def test_the_wrong_row_of_the_public_reproducer_is_found():
   program = compiler_programs.wrong_numbers()
   rows = np.arange(32_769, dtype=np.float32) ** 2
   assert program.excess([rows]) <= 1
-  rows[-1] = rows[-33]  # as jaxlib 0.10.2 computes it
+  rows[-1] = rows[-33]  # jaxlib 0.10.2 reads another row, too
   assert program.excess([rows]) > 1000
 
 
