@@ -41,7 +41,7 @@ def test_random_programs_contain_every_operation_and_size():
   assert used == compiler_programs.EXACTLY.keys()
   shapes = [values.shape for program in programs for values in program.inputs]
   assert set(compiler_programs.ROWS) <= {shape[0] for shape in shapes if shape}
-  assert max(map(len, shapes)) == compiler_programs.RANK
+  assert max(map(len, shapes)) >= compiler_programs.RANK
   whole = [program.values[-1].whole for program in programs]
   assert sum(whole) > 100
   assert not all(whole)
