@@ -791,7 +791,7 @@ def test_overrides_add_keys_missing_in_the_file(run_here):
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.data.batch_size=1.5'],
-      r'--config\.data\.batch_size=1\.5 is not an integer: write one such as 5',
+      r'config\.data\.batch_size=1\.5 is not a size: use an integer of at least 1',
     ),
     (
       ['--config=configs/lstm_mnist.py', '--config.model=[cnn]'],

@@ -156,7 +156,7 @@ def _environment(fusions):
 def _until_end(cases, folder, fusions, seconds):
   """Runs one child process; returns how it ended."""
   command = [sys.executable, '-m', __spec__.name, f'--compute={folder}', f'--fusions={fusions}']
-  with tempfile.TemporaryFile('w+') as errors:
+  with tempfile.TemporaryFile('w+', encoding='utf-8') as errors:
     child = subprocess.Popen(
       [*command, *cases],
       cwd=ROOT,

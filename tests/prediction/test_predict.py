@@ -382,7 +382,7 @@ def test_pictures_and_page_show_the_maps_of_every_input(cnn, digits, tmp_path, p
   text = (tmp_path / 'o.html').read_text()
   assert text.count('<figcaption>Grad-CAM<') == 21
   assert text.count('src="data:image/png;base64,') == 3 * 21
-  assert 'http' not in text
+  assert '://' not in text
   assert 'prefers-color-scheme: dark' in text
   assert text.count('class="wrong"') == sum(
     row['class'] != row['label'] for row in csv.DictReader((tmp_path / 'o.csv').open())
