@@ -34,6 +34,9 @@ def of_run(record: Run) -> dict[str, Any] | None:
     facts.append(['reported', metrics.shown(key, reported)])
     if value is not None:
       facts.append(['difference', _difference(key, value - reported)])
+  chance = record.chance(key)
+  if chance is not None:
+    facts.append(['chance level', metrics.shown(key, chance)])
   if examples:
     facts.append([f'{key.partition("_")[0]} examples', f'{examples:,}'])
   facts += [

@@ -418,6 +418,11 @@ def _figures(record):
     rows.append(row)
   if reported:
     columns.insert(2, 'reported')
+  chances = [record.chance(name) for name in names]
+  if any(chance is not None for chance in chances):
+    columns.append('chance level')
+    for row, name, chance in zip(rows, names, chances, strict=True):
+      row.append('–' if chance is None else metrics.shown(name, chance))
   return {
     'columns': columns,
     'rows': rows,
@@ -439,6 +444,8 @@ def _remarks(record, names, reported):
   if reported and record.changed:
     keys = ', '.join(record.changed)
     remarks.append(f'The reported figures are of another config: this run changes {keys}.')
+  if any(record.chance(name) is not None for name in names):
+    remarks.append(report_results.CHANCE)
   if record.remark:
     remarks.append(f'Data: {record.remark}.')
   if any(name.startswith('train_') for name in names):

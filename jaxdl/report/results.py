@@ -12,6 +12,8 @@ from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics, optimizers, watch
 
+CHANCE = 'Chance level: the accuracy of always predicting the most frequent class of the split.'
+
 
 def layers(record: Run) -> list[dict]:
   """Returns the layer table.

@@ -201,6 +201,22 @@ class Run:
     steps = lines[-1]['step'] - (lines[-2]['step'] if len(lines) > 1 else 0)
     return lines[-1].get(name), steps * self.config['data']['batch_size']
 
+  def chance(self, key: str) -> float | None:
+    """The accuracy of always predicting the most frequent class of a split.
+
+    Args:
+      key: name, such as 'test_accuracy'.
+
+    Returns:
+      its share of the examples; None for another metric, and if the counts of the classes are not
+      known.
+    """
+    split, _, name = key.partition('_')
+    counts = self.config.get('dataset', {}).get('examples_per_class', {}).get(split)
+    if name != 'accuracy' or not counts or not sum(counts):
+      return None
+    return max(counts) / sum(counts)
+
   def reported(self) -> list[tuple[str, float, float | None]]:
     """Rows (metric, reported value, this run's value or None) of the config's reported metrics."""
     rows = []

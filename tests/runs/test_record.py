@@ -38,6 +38,23 @@ def test_changed_keys_are_parsed_like_shell_arguments(tmp_path, command, changed
   assert run.changed == changed
 
 
+@pytest.mark.parametrize(
+  ('key', 'expected'),
+  [
+    ('test_accuracy', 0.6),
+    ('validation_accuracy', None),  # unknown counts
+    ('train_accuracy', None),  # no examples
+    ('test_loss', None),
+    ('test_top_5_accuracy', None),
+  ],
+)
+def test_chance_is_the_share_of_the_most_frequent_class(key, expected, tmp_path):
+  counts = {'test': [1, 6, 3], 'train': [0, 0, 0]}
+  run = record.Run(tmp_path, 'x', {'dataset': {'examples_per_class': counts}}, {}, [], '')
+  assert run.chance(key) == expected
+  assert record.Run(tmp_path, 'x', {}, {}, [], '').chance(key) is None
+
+
 def test_loading_a_run_reads_checkpoints_lazily(small, tmp_path, monkeypatch):
   loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path)
   read = []
