@@ -38,10 +38,11 @@ from launch.benchmarks import compiler_programs
 FUSIONS = {'off': '', 'default': None, 'individual_dot': 'individual_dot'}  # values of the flag
 KINDS = ('programs', 'configs', 'analyses')
 SECONDS = 300  # longest time without a new result
-CONTROLS = 16  # multiple of the effect of one rounding of the parameters that is allowed
+CONTROLS = 32  # multiple of the effect of one rounding of the parameters that is allowed
 TERMS = 1 << 14  # of a sum whose rounding is allowed
 ROUNDING = 8 * math.sqrt(TERMS) * compiler_programs.UNIT  # relative to an array's largest value
 ROOT = pathlib.Path(__file__).parents[2]
+MEASURES_ROUNDING = 1e-6  # figures below it, such as a completeness error, are themselves rounding
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -219,6 +220,8 @@ def _difference(found, expected, control):
     return math.inf if (np.isfinite(control) == finite).all() else math.nan
   found, expected, control = (np.where(finite, array, 0) for array in (found, expected, control))
   largest = np.abs(expected).max(initial=0)
+  if 0 < largest < MEASURES_ROUNDING and np.abs(found).max(initial=0) < MEASURES_ROUNDING:
+    return math.nan
   allowed = CONTROLS * np.abs(control - expected).max(initial=0) + ROUNDING * largest
   difference = np.abs(found - expected).max(initial=0)
   return float(difference / max(allowed, compiler_programs.SMALLEST)) if difference else 0.0

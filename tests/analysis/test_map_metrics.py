@@ -3,9 +3,11 @@
 import jax
 import numpy as np
 
+from jaxdl import models
 from jaxdl.analysis import methods
 from jaxdl.analysis.grading import map_metrics, sanity, stability
 from jaxdl.analysis.grading.faithfulness import deletion
+from jaxdl.analysis.maps import last_character
 from jaxdl.analysis.methods import Method
 from jaxdl.models import CNN
 
@@ -70,3 +72,20 @@ def test_grades_do_not_depend_on_threads_or_parts():
     maps = methods.without_channels(method.function(model, variables, inputs, target), method)
     curve = deletion(model, variables, inputs, target, maps, steps=4)
     np.testing.assert_allclose(found['deletion AUC'], curve.area(), rtol=1e-5)
+
+
+def test_random_weights_of_a_character_model():
+  """Its vectors are inputs, so that the embedding keeps its weights."""
+  network = models.build(
+    dict(name='language_model', cell='gru', features=3, classes=4, embedding=2)
+  )
+  variables = {'params': network.init(jax.random.key(0), np.zeros((1, 5), np.int32))['params']}
+  model, vectors = last_character.differentiable(network, variables, np.zeros((1, 5), np.int32))
+  random = sanity.with_random_weights(model, variables, vectors)['params']
+  np.testing.assert_array_equal(
+    random['embedding']['kernel'], variables['params']['embedding']['kernel']
+  )
+  for layer in ('gru1', 'logits'):
+    for name, kernel in random[layer].items():
+      if 'kernel' in name:
+        assert (kernel != variables['params'][layer][name]).all(), name

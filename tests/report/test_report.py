@@ -133,7 +133,10 @@ def test_report_shows_the_contents_of_the_files(run):
   assert 'Feature maps of conv2' in text
   assert '0:01:01 (all sessions' in text
   assert 'test accuracy 87.50 % 95 % interval 63.98 to 96.50 %' in text, 'the card'
-  assert 'reported 90.00 % difference −2.50 points chance level 50.00 % test examples 16 parameters 34' in text
+  assert (
+    'reported 90.00 % difference −2.50 points chance level 50.00 % test examples 16 parameters 34'
+    in text
+  )
   headings = re.findall(r'<h2 id="([^"]+)">', (run / 'report.html').read_text())
   assert headings[-1] == 'how-to-run-it-again', 'the section with local paths is not last'
   links = [dict(attributes)['href'][1:] for tag, attributes in parsed.tags if tag == 'a']

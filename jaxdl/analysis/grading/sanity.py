@@ -95,7 +95,8 @@ def with_random_weights(
   Returns:
     variables of the same shapes and types.
   """
-  return _with_random(variables, _drawn(model, images, seed), set(variables['params']))
+  drawn = _drawn(model, images, seed)
+  return _with_random(variables, drawn, drawn['params'].keys())  # a part of a model may draw less
 
 
 def _drawn(model, images, seed):
