@@ -220,7 +220,8 @@ def _difference(found, expected, control):
     return math.inf if (np.isfinite(control) == finite).all() else math.nan
   found, expected, control = (np.where(finite, array, 0) for array in (found, expected, control))
   largest = np.abs(expected).max(initial=0)
-  if 0 < largest < MEASURES_ROUNDING and np.abs(found).max(initial=0) < MEASURES_ROUNDING:
+  is_figure = expected.size == 1
+  if is_figure and 0 < largest < MEASURES_ROUNDING and np.abs(found).max() < MEASURES_ROUNDING:
     return math.nan
   allowed = CONTROLS * np.abs(control - expected).max(initial=0) + ROUNDING * largest
   difference = np.abs(found - expected).max(initial=0)

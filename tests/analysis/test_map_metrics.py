@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from jaxdl import models
 from jaxdl.analysis import methods
@@ -74,18 +75,26 @@ def test_grades_do_not_depend_on_threads_or_parts():
     np.testing.assert_allclose(found['deletion AUC'], curve.area(), rtol=1e-5)
 
 
-def test_random_weights_of_a_character_model():
-  """Its vectors are inputs, so that the embedding keeps its weights."""
-  network = models.build(
-    dict(name='language_model', cell='gru', features=3, classes=4, embedding=2)
-  )
-  variables = {'params': network.init(jax.random.key(0), np.zeros((1, 5), np.int32))['params']}
-  model, vectors = last_character.differentiable(network, variables, np.zeros((1, 5), np.int32))
-  random = sanity.with_random_weights(model, variables, vectors)['params']
-  np.testing.assert_array_equal(
-    random['embedding']['kernel'], variables['params']['embedding']['kernel']
-  )
-  for layer in ('gru1', 'logits'):
-    for name, kernel in random[layer].items():
-      if 'kernel' in name:
-        assert (kernel != variables['params'][layer][name]).all(), name
+@pytest.mark.parametrize(
+  'section',
+  [
+    dict(name='language_model', cell='gru', features=3, classes=4, embedding=2),
+    dict(name='language_model', cell='lstm', features=3, classes=4),
+    dict(name='transformer', features=4, classes=4, layers=1, heads=2, context=6, tie=True),
+  ],
+  ids=['embedded', 'one-hot', 'tied'],
+)
+def test_random_weights_of_a_character_model(section):
+  """All kernels are drawn again, and the network with them still applies."""
+  network, characters = models.build(section), np.array([[0, 3, 1, 2, 2]])
+  variables = {'params': network.init(jax.random.key(0), characters)['params']}
+  model, vectors = last_character.differentiable(network, variables, characters)
+  random = sanity.with_random_weights(model, variables, vectors)
+
+  def check(path, drawn, old):
+    if 'kernel' in jax.tree_util.keystr(path):
+      assert (np.asarray(drawn) != old).any(), path
+    assert drawn.shape == old.shape
+
+  jax.tree_util.tree_map_with_path(check, random['params'], variables['params'])
+  assert np.isfinite(model.apply(random, vectors)).all()

@@ -119,9 +119,9 @@ def test_differences_beyond_rounding_are_found():
   assert greatest(b=np.zeros(4))['b'] == math.inf
   assert greatest(b=np.full(5, np.nan))['b'] == math.inf
   assert greatest(d=np.zeros(1))['d'] == math.inf
-  expected['d'] = np.full(3, 1e-7)  # a figure that measures rounding
-  assert math.isnan(greatest(d=np.full(3, 2e-7))['d'])
-  assert greatest(d=np.full(3, 1e-2))['d'] > 100
+  expected['d'] = np.array(1e-7)  # a figure that measures rounding
+  assert math.isnan(greatest(d=np.array(2e-7))['d'])
+  assert greatest(d=np.array(1e-2))['d'] > 100
   expected['control/b'] = np.arange(6.0)
   assert math.isnan(greatest(b=np.zeros(4))['b'])
   found = {'x': np.ones(3), 'reference/x': np.array([1, 1, 1.01])}

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from jaxdl.analysis import units
+from jaxdl.analysis.maps.last_character import LastCharacter
 from jaxdl.analysis.units import AnyArray, ArrayLike, Number, Target, Variables
 
 
@@ -95,14 +96,16 @@ def with_random_weights(
   Returns:
     variables of the same shapes and types.
   """
-  drawn = _drawn(model, images, seed)
-  return _with_random(variables, drawn, drawn['params'].keys())  # a part of a model may draw less
+  return _with_random(variables, _drawn(model, images, seed), set(variables['params']))
 
 
 def _drawn(model, images, seed):
   # Folded, so that the weights differ from the initial weights of training with the same seed.
   key = jax.random.fold_in(jax.random.PRNGKey(seed), 2018)
-  return jax.device_get(_draw(units.Fixed(model), key, np.asarray(images)[:1]))
+  inputs = np.asarray(images)[:1]
+  if isinstance(model, LastCharacter):  # its network also has the vectors of the characters
+    model, inputs = model.network, np.zeros(inputs.shape[:2], np.int32)
+  return jax.device_get(_draw(units.Fixed(model), key, inputs))
 
 
 def _with_random(variables, drawn, chosen):
