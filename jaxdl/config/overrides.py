@@ -74,9 +74,7 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
 def _changes_type(existing, text, key):
   """Whether a text stands for a value of another type than the existing value of a key."""
   value = _value(text, existing, key)
-  if hasattr(existing, 'items'):
-    return value is None or isinstance(value, dict)
-  if isinstance(existing, (list, tuple)):
+  if hasattr(existing, 'items') or isinstance(existing, (list, tuple)):
     return value is None or isinstance(value, dict)
   if isinstance(existing, str):
     return not isinstance(value, str)
@@ -109,7 +107,7 @@ def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) 
   ]
 
 
-def last(arguments: Sequence[str]) -> list[str]:
+def last_of_each_key(arguments: Sequence[str]) -> list[str]:
   """The last override of each key, in order."""
   found = {}
   for argument in arguments:

@@ -127,7 +127,7 @@ def _overridden(path, program, arguments, known):
     raise ValueError(overrides.unread(message, config, arguments)) from error
   if surplus:
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
-  for argument in overrides.last(new):
+  for argument in overrides.last_of_each_key(new):
     overrides.add(values.config, argument, path)
   _locate(values.config, find(path))
   return values.config

@@ -211,19 +211,15 @@ def _figures(record):
         f'{examples:,}' if examples else '–',
       ]
     )
-  chances = [record.chance(key) for key in results.evaluated(record)]
-  columns = ('figure', 'value', '95 % interval', 'examples')
-  if any(chance is not None for chance in chances):
-    columns += ('chance level',)
-    for row, key, chance in zip(rows, results.evaluated(record), chances, strict=True):
-      row.append('–' if chance is None else metrics.shown(key, chance))
+  columns = ['figure', 'value', '95 % interval', 'examples']
+  has_chance = results.add_chance(record, results.evaluated(record), columns, rows)
   if not rows:
     return Part('Figures', [Block('The network has not been evaluated yet.')])
   blocks = [
     Block(columns=columns, rows=rows, numbers=range(1, len(columns))),
     Block(f'The figures are from step {record.summary["step"]:,}, {results.checkpoint(record)}.'),
   ]
-  if 'chance level' in columns:
+  if has_chance:
     blocks.append(Block(results.CHANCE))
   if any(row[2] != '–' for row in rows):
     blocks.append(

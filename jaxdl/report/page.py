@@ -418,11 +418,7 @@ def _figures(record):
     rows.append(row)
   if reported:
     columns.insert(2, 'reported')
-  chances = [record.chance(name) for name in names]
-  if any(chance is not None for chance in chances):
-    columns.append('chance level')
-    for row, name, chance in zip(rows, names, chances, strict=True):
-      row.append('–' if chance is None else metrics.shown(name, chance))
+  report_results.add_chance(record, names, columns, rows)
   return {
     'columns': columns,
     'rows': rows,

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from jaxdl import models
 from jaxdl.data import dataset
@@ -13,6 +13,29 @@ from jaxdl.runs.record import Run
 from jaxdl.step import metrics, optimizers, watch
 
 CHANCE = 'Chance level: the accuracy of always predicting the most frequent class of the split.'
+
+
+def add_chance(
+  record: Run, keys: Iterable[str], columns: list[str], rows: Iterable[list[str]]
+) -> bool:
+  """Adds the chance level of each figure as a column, if it is known for any of them.
+
+  Args:
+    record: the run.
+    keys: figures of the rows, such as 'test_accuracy'.
+    columns: titles of the table, changed in place.
+    rows: rows of the table, changed in place.
+
+  Returns:
+    Whether the column was added.
+  """
+  chances = {key: record.chance(key) for key in keys}
+  if all(chance is None for chance in chances.values()):
+    return False
+  columns.append('chance level')
+  for row, (key, chance) in zip(rows, chances.items(), strict=True):
+    row.append('–' if chance is None else metrics.shown(key, chance))
+  return True
 
 
 def layers(record: Run) -> list[dict]:

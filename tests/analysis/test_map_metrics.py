@@ -46,7 +46,7 @@ def test_a_method_that_fails_has_a_reason():
 
 
 def test_grades_do_not_depend_on_threads_or_parts():
-  """Every metric equals the one of a call of its own, whatever was computed together."""
+  """Every metric equals the result of its own function."""
   model, variables = dense_model(), dense_variables()
   inputs = np.random.default_rng(1).random((5, 2, 2, 1)).astype(np.float32)
   target = np.array([0, 1, 1, 0, 1])

@@ -18,7 +18,7 @@ def made(workdir):
 
 
 def test_dynamic_evaluation_view(small_text, tmp_path, monkeypatch):
-  """The static figure is the one of the evaluation; the rates are the best on the validation text."""
+  """The static figure equals the evaluation, and the rates are the best on the validation text."""
   monkeypatch.setattr(dynamic_evaluation, 'RATES', (1e-3, 1e-2))
   small_text['data']['evaluation_batch_size'] = 1  # one stream, as the analysis reads
   summary = loop.train(experiment.build(small_text, 'small'), tmp_path / 'run')

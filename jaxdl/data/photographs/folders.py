@@ -124,7 +124,7 @@ def find(folder: str | PathLike[str], *, follow_links: bool = False) -> Folder:
 
 
 def missing(folder: Path) -> str:
-  """What is wrong with a path that is no folder: 'does not exist' or 'is a file'."""
+  """Why a path is not a folder: 'does not exist' or 'is a file'."""
   return 'is a file' if folder.exists() else 'does not exist'
 
 
