@@ -9,6 +9,7 @@ from jaxdl.analysis.embedding_quality import LinearAccuracy, checked, divided, f
 from jaxdl.analysis.units import ArrayLike, Number
 
 COMPONENTS = 128  # most features of a probe; wider layers are reduced to principal components
+WORK = 4_000_000  # as in fit_linear: about 40 classes and 750 examples, since every layer has a probe
 
 
 class Probe(NamedTuple):
@@ -39,7 +40,7 @@ def probe(
 
   All layers are probed on the same division of the examples, for equal seeds. Features are
   standardised. Principal components are those of the examples to fit, on one scale, so that weak
-  components stay weak.
+  components stay weak. With many classes, the classifier is a ridge regression.
 
   Args:
     features: [N, D], such as the output of a layer.
@@ -67,7 +68,7 @@ def probe(
   if size > components:
     used = min(components, len(train) - 1)
     first, second, explained = reduced(first, second, used)
-  accuracy = fit_linear(first, labels[train], second, labels[test], one_scale=used > 0)
+  accuracy = fit_linear(first, labels[train], second, labels[test], one_scale=used > 0, work=WORK)
   return Probe(accuracy, size, used, explained)
 
 

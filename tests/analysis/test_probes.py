@@ -89,3 +89,15 @@ def test_layer_features_are_the_same_in_several_passes(monkeypatch):
     np.testing.assert_allclose(again[name], found[name], atol=1e-6)
   with pytest.raises(ValueError, match="layer 'conv9' is unknown: use one of conv1"):
     list(layer_features.layer_features(model, variables, images, ['conv9']))
+
+
+@pytest.mark.parametrize(
+  ('classes', 'method'),
+  [(10, 'logistic regression'), (40, 'logistic regression'), (1000, 'ridge regression')],
+)
+def test_probe_of_many_classes_takes_the_faster_method(classes, method):
+  """A logistic regression of 1,000 classes takes minutes, and every layer has a probe."""
+  labels = np.arange(1000) % classes
+  centres = np.random.default_rng(0).normal(size=(classes, 128))
+  found = probes.probe(centres[labels], labels, held_out=0.25)
+  assert found.accuracy.method == method

@@ -16,7 +16,8 @@ from jaxdl.runs import checkpoint
 from jaxdl.training import experiment, loop
 
 HERE = pathlib.Path(__file__).parent
-EVERY = {'EIO': 5, 'EINTR': 5, 'ENOSPC': 5, 'KILL': 10}  # kind → every how many calls one fails
+# kind → every how many calls one fails; in nightly tests, every call
+EVERY = {'EIO': 5, 'EINTR': 5, 'ENOSPC': 5, 'KILL': 10}
 
 EVENTS = {
   'EIO': 'a writing call fails with EIO',
@@ -60,7 +61,7 @@ def tried(library, small, folder, kind, first, step):
     env={**os.environ, 'LD_PRELOAD': str(library), 'PYTHONPATH': str(ROOT)},
     capture_output=True,
     text=True,
-    timeout=7200,
+    timeout=10800,
   )
   lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
   return lines, done
@@ -70,19 +71,24 @@ def is_one_line(failure):
   return '\n' not in failure and failure.startswith('OSError: ')
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('kind', EVERY)
+@pytest.mark.parametrize(
+  ('kind', 'every'),
+  [
+    *(pytest.param(kind, every, marks=pytest.mark.slow) for kind, every in EVERY.items()),
+    *(pytest.param(kind, 1, marks=pytest.mark.nightly) for kind in EVERY),
+  ],
+)
 def test_faults_every_failed_write_ends_in_one_line_and_resumes_exactly(
-  kind, library, small, tmp_path, reliability
+  kind, every, library, small, tmp_path, reliability
 ):
   (counted,), _ = tried(library, small, tmp_path, 'count', 0, 1)
   assert counted['calls'] > 300
-  found, done = tried(library, small, tmp_path, kind, 0, EVERY[kind])
+  found, done = tried(library, small, tmp_path, kind, 0, every)
   assert done.returncode == 0, done.stderr[-2000:]
   assert [line['run'] for line in found] == [
-    f'{kind}{number * EVERY[kind]}' for number in range(len(found))
+    f'{kind}{number * every}' for number in range(len(found))
   ]
-  assert len(found) >= counted['calls'] // EVERY[kind] // 2
+  assert len(found) >= counted['calls'] // every // 2
   assert [line for line in found if not line['same']] == []
   assert found[-1]['failure'] == '', 'the last call was not reached'
   failures = [line['failure'] for line in found if line['failure'] not in ('', 'killed')]
