@@ -220,7 +220,13 @@ def trained_separately(config, count):
 )  # True: also in tests/devices
 @pytest.mark.parametrize(
   'kind',
-  ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))],
+  [
+    'small',
+    *(
+      pytest.param(kind, marks=pytest.mark.slow)
+      for kind in ('small_text', 'random_text', 'small_cnn')
+    ),
+  ],
 )
 @pytest.mark.slow
 def test_sweep_member_equals_a_separate_run(kind, in_turn, request, monkeypatch):
