@@ -104,7 +104,12 @@ class LanguageModel(nn.Module):
   ) -> Float[AnyArray, 'B T V']:
     """Applies the layers; the keywords are those of `layers.Context`."""
     layer = cell_named(self.cell)
-    self._check()
+    if not isinstance(self.layers, int):
+      raise ValueError(
+        'config.model.layers of a language model is the number of its recurrent layers: '
+        'write 1 or more'
+      )
+    self._check_tie()
     kernel_init = layers.initializer(self.initializer)
     recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
     context = layers.Context(train=train, mask=mask, index=index, reset=reset, steps=steps)
@@ -134,12 +139,7 @@ class LanguageModel(nn.Module):
       return TiedDense(name='logits')(outputs, context, vectors)
     return layers.Dense(self.classes, kernel_init=kernel_init, name='logits')(outputs, context)
 
-  def _check(self):
-    if not isinstance(self.layers, int):
-      raise ValueError(
-        'config.model.layers of a language model is the number of its recurrent layers: '
-        'write 1 or more'
-      )
+  def _check_tie(self):
     if self.tie and self.embedding != self.features:
       raise ValueError(
         f'config.model.tie=True needs vectors of config.model.features={self.features} numbers, '
