@@ -2,9 +2,11 @@
 
     python -m jaxdl.main --config=configs/quick_mnist.py
 
-It is not one of the reports' experiments. It reaches a test accuracy of 97.78 % (seed 0) on all
-10,000 test images, and more than 95 % after 150 of its 580 steps. The command took 50 s, 78 s of
-processor time, on 2 cores of an Intel Xeon (2026-11-30).
+Reported: no figure; it is not one of the reports' experiments.
+Ours: 97.78 % (seed 0).
+Chosen: two convolutions of 8 and 16 features, batches of 100, Adam with 2e-3, one epoch.
+
+Measurements and discussion: docs/results.md.
 """
 
 import ml_collections

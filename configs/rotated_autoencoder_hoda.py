@@ -2,16 +2,11 @@
 
     python -m jaxdl.main --config=configs/rotated_autoencoder_hoda.py
 
-Report 000 gives summed losses of 1773, 1129, 966, 889 and 840 for its 5 epochs, without stating the
-scale. This config reaches a mean squared error of 0.0153 on the 20,000 test digits, seed 0. For
-comparison, the rotated input has an error of 0.0829 and the mean image 0.0875. A linear classifier
-on the codes, fitted to 15,000 of the test digits, classifies 95.5 % of the other 5,000 correctly.
-With a code of size 32 the results are 0.0189 and 94.7 %. Measured on 2 cores of an AMD EPYC,
-2026-11-21, at the checkpoint with the lowest validation loss.
+Reported: summed losses from 1773 down to 840, without their scale (report 000).
+Ours: a mean squared error of 0.0153 on the 20,000 test digits (seed 0).
+Chosen: the network, angles of ±40°, mean squared error, Adam with 1e-3, batch size 128, 20 epochs.
 
-The report does not specify the network, the angles (here uniform from −40° to 40°, sampled again in
-every epoch), the loss (here the mean squared error over pixels in 0..1), the optimizer, the
-learning rate or the batch size. The report trains for 5 epochs, this config for 20.
+Measurements and discussion: docs/results.md.
 """
 
 import ml_collections

@@ -79,6 +79,8 @@ class Status(TypedDict):
     counted: unit of the speed, 'examples' or 'characters'.
     seconds_left: estimated time to the end of the training.
     figures: split → metric → number, the last of each.
+    chance: key of an accuracy, such as 'test_accuracy' → the accuracy of always predicting the most
+      frequent class of the split.
     watch: the metric that chooses the best checkpoint, such as 'validation_loss'.
     logged_seconds_ago: age of the last figures.
     checkpoint: step of the last checkpoint.
@@ -96,6 +98,7 @@ class Status(TypedDict):
   counted: str
   seconds_left: float | None
   figures: dict[str, dict[str, float]]
+  chance: dict[str, float]
   watch: str
   logged_seconds_ago: float | None
   checkpoint: int | None
@@ -148,6 +151,11 @@ def read(workdir: str | os.PathLike) -> Status:
     'counted': record.counted(config),
     'seconds_left': left and round(left, 1),
     'figures': figures,
+    'chance': run.chances(
+      f'{split}_accuracy'
+      for split in metrics.SPLITS[1:]  # training may draw the classes equally often
+      if 'accuracy' in figures.get(split, {})
+    ),
     'watch': watch.of(config).key,
     'logged_seconds_ago': round(now - (folder / 'metrics.jsonl').stat().st_mtime, 1)
     if lines and not is_packed
@@ -170,6 +178,8 @@ def text(found: Status) -> str:
     *(f'{split} {progress.describe(figures)}' for split, figures in found['figures'].items()),
   ]
   where = f'step {found["step"]:,}' + (f' of {found["steps"]:,}' if found['steps'] else '')
+  if found['chance']:
+    shown.append(f'chance level {metrics.chance_levels(found["chance"])}')
   lines = [head, '  '.join([f'  {where}', *shown])]
   parts = []
   if found['examples_per_second']:

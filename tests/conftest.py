@@ -215,6 +215,19 @@ def small_text(small):
 
 
 @pytest.fixture
+def random_text(small_text):
+  """Config of `small_text` with steps of random length, locked dropout and tied vectors.
+
+  An epoch has 62 characters of each stream in 6 steps.
+  """
+  return {
+    **small_text,
+    'model': {**small_text['model'], 'embedding': 12, 'tie': True, 'locked_dropout': True},
+    'data': {**small_text['data'], 'time_step': 12, 'random_length': True},
+  }
+
+
+@pytest.fixture
 def small_autoencoder(small):
   """Config of a small autoencoder of rotated digits; its layer 'code' has 6 features."""
   return {

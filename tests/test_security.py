@@ -498,6 +498,7 @@ def test_security_label_stays_in_its_markdown_cell():
     'seeds': [0],
     'mean': {},
     'deviation': {},
+    'chance': {},
     'parameters': 1,
     'reported': {},
     'seconds': 1.0,

@@ -8,6 +8,7 @@ from helpers import last_json
 
 from jaxdl import status
 from jaxdl.runs import folder as run_folder
+from jaxdl.step import metrics
 from jaxdl.terminal import command
 from jaxdl.training import experiment, loop
 
@@ -49,6 +50,11 @@ def test_status_before_during_and_after_training(small, tmp_path, capsys):
   assert status.main(['status', '--workdir', str(folder)]) == 0
   printed = capsys.readouterr().out
   assert f'{folder}: finished\n  step 8 of 8  train loss' in printed
+  counts = built.data.per_class
+  assert found['chance'] == {
+    f'{split}_accuracy': max(counts[split]) / sum(counts[split]) for split in ('validation', 'test')
+  }
+  assert f' %  chance level {metrics.chance_levels(found["chance"])}\n' in printed
   assert ', checkpoint at step 8, 0:00:' in printed
   assert last_json(printed)[0]['state'] == 'finished'
 

@@ -56,9 +56,15 @@ def recurrent(cell, **keywords):
   return network(dict(name='recurrent', cell=cell, features=4, classes=3), (5, 6), **keywords)
 
 
-def text(cell, embedding=0, layers=2):
+def text(cell, embedding=0, layers=2, **keywords):
   section = dict(
-    name='language_model', cell=cell, features=4, classes=3, layers=layers, embedding=embedding
+    name='language_model',
+    cell=cell,
+    features=4,
+    classes=3,
+    layers=layers,
+    embedding=embedding,
+    **keywords,
   )
   return network(section, (4,), task='next_char')
 

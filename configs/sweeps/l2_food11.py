@@ -4,8 +4,8 @@
 
 Report 004 states that its learning curves with and without L2 are similar. It gives no strength.
 Food-11 itself has not been measured yet. The table gives the accuracies on the 400 photographs of
-ten dishes described in cnn_food11.py (255 for training, 45 for validation, 100 for the test), seed
-0. The runs use the option
+ten dishes in docs/results.md (255 for training, 45 for validation, 100 for the test), seed 0. The
+runs use the option
 
     --config.common="dict(data=dict(folder=DIR,
       splits=dict(train='train[:85%]', validation='train[85%:]')))"

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Integer
 
 from jaxdl.analysis.reference import arrays, recurrence
 from jaxdl.analysis.units import ArrayLike, Variables
-from jaxdl.models.language_model import LanguageModel
+from jaxdl.models.language_model import LanguageModel, output_kernel
 from jaxdl.models.recurrent import Recurrent
 from jaxdl.models.transformer import Transformer
 
@@ -68,8 +68,8 @@ def characters(
     parameters = arrays(variables['params'])
     layers = recurrence.inside(model.cell, parameters, text[None])
     last, wanted = list(layers.values())[-1]['hidden'][0], layers[layer]
-    head = parameters['logits']
-    logits = last.astype(np.float64) @ head['kernel'] + head['bias']  # [T, V]
+    kernel = output_kernel(parameters)
+    logits = last.astype(np.float64) @ kernel + parameters['logits']['bias']  # [T, V]
   logits -= logits.max(-1, keepdims=True)
   log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
   of_next = np.take_along_axis(log_probabilities[:-1], text[1:, None], axis=-1)[:, 0]  # [T − 1]

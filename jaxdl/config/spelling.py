@@ -19,6 +19,8 @@ ELSEWHERE = {  # name of a key in Keras or PyTorch → its name in a config
   'num_classes': 'classes',
   'seq_len': 'time_step',
   'sequence_length': 'time_step',
+  'tied_embedding': 'tie',
+  'tie_weights': 'tie',
   'sched': 'schedule',
   'scheduler': 'schedule',
   'weight_decay': 'l2',

@@ -25,11 +25,13 @@ def load(
   file: str | PathLike[str] | None = None,
   encoding: str = text_files.UTF_8,
   overlap: bool = False,
+  random_length: bool = False,
 ) -> Data:
   """Reads a text as described by a config's data section.
 
   Args:
-    seed, batch_size, time_step, evaluation_batch_size, overlap: as in `characters.load`.
+    seed, batch_size, time_step, evaluation_batch_size, overlap, random_length: as in
+      `characters.load`.
     splits: None or a text such as '80/10/10', the per cent of the characters of train, validation
       and test, in this order; or a dict of split → TFDS slicing of 'train', the complete text.
     file: a text file; or a folder, whose files are joined with a newline in the order of their
@@ -70,6 +72,7 @@ def load(
     time_step=time_step,
     evaluation_batch_size=evaluation_batch_size,
     overlap=overlap,
+    random_length=random_length,
   )
   note = f'splits: {_named(shares)}, by position (config.data.splits={shares!r})' if shares else ''
   return dataclasses.replace(

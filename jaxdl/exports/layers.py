@@ -117,7 +117,7 @@ def layers_of(
   if type(model) is Recurrent:
     return _of_recurrent(network, model, format)
   if type(model) is LanguageModel:
-    return _of_language_model(network, model)
+    return _of_language_model(network, model, format)
   if type(model) is Transformer:
     raise refuse(format, 'the model transformer', 'whose attention it has no writer for')
   raise refuse(format, f'the model {type(model).__name__}', 'which is not part of jaxdl')
@@ -228,7 +228,7 @@ def _of_recurrent(network, model, format):
   ]
 
 
-def _of_language_model(network, model):
+def _of_language_model(network, model, format):
   if model.embedding:
     found = [Layer('embedding', 'embedding', (), {}, weights_of(network, 'embedding'))]
     found.append(Layer('dropout0', 'dropout', (), {'rate': float(model.dropout)}))
@@ -239,7 +239,10 @@ def _of_language_model(network, model):
     name = f'{model.cell}{number}'
     found.append(Layer(name, model.cell, (), {}, weights_of(network, name)))
     found.append(Layer(f'dropout{number}', 'dropout', (), {'rate': float(model.dropout)}))
-  found.append(Layer('logits', 'dense', (), {'activation': None}, weights_of(network, 'logits')))
+  weights = weights_of(network, 'logits')
+  if model.tie and format != 'jaxdl':  # other tools have a copy of the vectors
+    weights = {'kernel': found[0].weights['kernel'].T, **weights}
+  found.append(Layer('logits', 'dense', (), {'activation': None}, weights))
   return found
 
 

@@ -111,7 +111,7 @@ def _of_language_model(network, model):
   for number in range(1, model.layers + 1):
     chain.add(f'{model.cell}{number}', model.cell, {'reverse': False}, width=model.features)
     chain.add(f'dropout{number}', 'dropout')
-  chain.add('logits', 'dense', {'activation': None}, width=model.classes)
+  _add_logits(chain, model)
   return chain.found
 
 
@@ -124,12 +124,16 @@ def _of_transformer(network, model):
   for number in range(1, len(model.block_names()) + 1):
     source = _add_block(chain, model, number, source)
   chain.add('norm', 'layer_norm', {'epsilon': 1e-5})
+  _add_logits(chain, model)
+  return chain.found
+
+
+def _add_logits(chain, model):
   if not model.tie:
     chain.add('logits', 'dense', {'activation': None}, width=model.classes)
-    return chain.found
-  weights = weights_of(network, 'logits') | chain.found[0].weights  # the same arrays
+    return
+  weights = weights_of(chain.network, 'logits') | chain.found[0].weights  # the same arrays
   chain.add('logits', 'tied_dense', width=model.classes, weights=weights)
-  return chain.found
 
 
 def _add_block(chain, model, number, source):

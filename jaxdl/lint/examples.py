@@ -123,9 +123,10 @@ def never_reached(experiment: Any) -> Iterator[str]:
   """Warns if a run ends within its first epoch."""
   split = experiment.data.splits['train']
   if experiment.steps < split.batches:
-    data = experiment.config['data']
     # Only the last step of an epoch may contain padding.
-    seen = experiment.steps * data['batch_size'] * data.get('time_step', 1)
+    seen = experiment.steps * experiment.config['data']['batch_size']
+    if 'character' in split.arrays:
+      seen = int(split.feed(0, experiment.steps)['length'].sum()) * jax.process_count()
     yield (
       f'config.train_for={experiment.config["train_for"]!r} ends within the first epoch: '
       f'{split.count - seen:,} of {split.count:,} training {_unit(experiment)} are never seen; '

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Num
 
 from jaxdl import ops
 from jaxdl.models import layers
-from jaxdl.models.language_model import Embedding
+from jaxdl.models.language_model import Embedding, TiedDense
 from jaxdl.ops.types import AnyArray
 
 POSITIONS = ('rotary', 'learned')
@@ -132,20 +132,6 @@ class Add(nn.Module):
   ) -> Float[AnyArray, 'B T E']:
     outputs, shortcut = inputs
     return outputs + shortcut
-
-
-class TiedDense(nn.Module):
-  """A dense layer whose kernel is that of the embedding: products with its vectors, and a bias."""
-
-  @nn.compact
-  def __call__(
-    self,
-    inputs: Float[AnyArray, 'B T E'],
-    context: layers.Context,
-    vectors: Float[AnyArray, 'V E'],
-  ) -> Float[AnyArray, 'B T V']:
-    bias = self.param('bias', nn.initializers.zeros, (len(vectors),))
-    return inputs @ jnp.asarray(vectors).T + bias
 
 
 class Transformer(nn.Module):

@@ -220,7 +220,7 @@ def _figures(record):
     Block(f'The figures are from step {record.summary["step"]:,}, {results.checkpoint(record)}.'),
   ]
   if has_chance:
-    blocks.append(Block(results.CHANCE))
+    blocks.append(Block(metrics.CHANCE))
   if any(row[2] != '–' for row in rows):
     blocks.append(
       Block(

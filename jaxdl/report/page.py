@@ -441,7 +441,7 @@ def _remarks(record, names, reported):
     keys = ', '.join(record.changed)
     remarks.append(f'The reported figures are of another config: this run changes {keys}.')
   if any(record.chance(name) is not None for name in names):
-    remarks.append(report_results.CHANCE)
+    remarks.append(metrics.CHANCE)
   if record.remark:
     remarks.append(f'Data: {record.remark}.')
   if any(name.startswith('train_') for name in names):

@@ -12,8 +12,6 @@ from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics, optimizers, watch
 
-CHANCE = 'Chance level: the accuracy of always predicting the most frequent class of the split.'
-
 
 def add_chance(
   record: Run, keys: Iterable[str], columns: list[str], rows: Iterable[list[str]]

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from flax import linen as nn
@@ -217,6 +218,15 @@ class Run:
       return None
     return max(counts) / sum(counts)
 
+  def chances(self, keys: Iterable[str]) -> dict[str, float]:
+    """The chance levels (`chance`) of those figures that have one.
+
+    Args:
+      keys: names, such as 'test_accuracy'.
+    """
+    found = {key: self.chance(key) for key in keys}
+    return {key: value for key, value in found.items() if value is not None}
+
   def reported(self) -> list[tuple[str, float, float | None]]:
     """Rows (metric, reported value, this run's value or None) of the config's reported metrics."""
     rows = []
@@ -293,10 +303,16 @@ def finished(workdir: str | os.PathLike, config: dict[str, Any]) -> dict[str, An
   Returns:
     The summary; None if the folder has no finished run of this config.
   """
+  run = finished_run(workdir, config)
+  return run.summary if run else None
+
+
+def finished_run(workdir: str | os.PathLike, config: dict[str, Any]) -> Run | None:
+  """The finished run of a config; arguments and None as in `finished`."""
   try:
     run = load(workdir)
   except (OSError, ValueError):
     return None
   if not run.finished or identity.keys_of_another_run(run.config, config):
     return None
-  return run.summary
+  return run

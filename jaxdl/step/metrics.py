@@ -10,6 +10,7 @@ from typing import Any
 from jaxdl.step import scores
 
 SPLITS = ('train', 'validation', 'test')
+CHANCE = 'Chance level: the accuracy of always predicting the most frequent class of the split.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,6 +257,18 @@ def per_cent(key: str) -> str:
   """' %' after a figure that is shown in per cent, else ''."""
   metric = find(key)
   return ' %' if metric is not None and metric.unit == '%' else ''
+
+
+def chance_levels(values: Mapping[str, float]) -> str:
+  """Chance levels as text, such as '11.35 %', or 'test 11.35 %, validation 10.90 %' if they differ.
+
+  Args:
+    values: key of an accuracy, such as 'test_accuracy' → its chance level; '–' if there are none.
+  """
+  texts = {key.partition('_')[0]: shown(key, value) for key, value in values.items()}
+  if len(set(texts.values())) > 1:
+    return ', '.join(f'{split} {text}' for split, text in texts.items())
+  return next(iter(texts.values()), '–')
 
 
 def shown(key: str, value: float | None) -> str:

@@ -54,7 +54,8 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> tuple[State, Sums]
   Args:
     state: the state before the step.
     batch: this device's part of the batch: 'inputs' [B, …], 'mask' [B, …], 'index' [B] and the
-      arrays that the task needs; also 'reset' [B] if streams continue from the previous batch.
+      arrays that the task needs; also 'reset' [B] if streams continue from the previous batch, and
+      'steps' [B, T] and 'rate' [B], a factor of the learning rate, if its length is random.
     recipe: model, optimizer and loss.
 
   Returns:
@@ -62,6 +63,8 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> tuple[State, Sums]
   """
   gradients, sums, updated = mean_gradients(state, batch, recipe)
   updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
+  if 'rate' in batch:  # the same for all streams
+    updates = jax.tree.map(lambda values: batch['rate'][0] * values, updates)
   params = optax.apply_updates(state.params, updates)
   # The decay is lower in the first steps, so that the average forgets them sooner.
   decay = jnp.minimum(recipe.ema_decay, (1 + state.step) / (10 + state.step))
@@ -210,8 +213,8 @@ def eval_step(
 
 
 def _streams(batch):
-  """The keyword of a model of streams: which of them start in this batch."""
-  return {'reset': batch['reset']} if 'reset' in batch else {}
+  """The keywords of a model of streams: which of them start in this batch, and the real steps."""
+  return {name: batch[name] for name in ('reset', 'steps') if name in batch}
 
 
 def many_train_steps(recipe: Recipe, *, split: Any, prepare: Callable) -> Callable:

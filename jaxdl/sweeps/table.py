@@ -37,10 +37,11 @@ def rows(
 
 
 def _row(label, same, workdir, faults):
-  summaries = {
-    member.seed: record.finished(workdir / member.folder, member.config) for member in same
+  runs = {
+    member.seed: record.finished_run(workdir / member.folder, member.config) for member in same
   }
-  ended = {seed: summary for seed, summary in summaries.items() if summary}
+  finished = {seed: run for seed, run in runs.items() if run}
+  ended = {seed: run.summary for seed, run in finished.items()}
   names = []
   if ended:
     names = [
@@ -56,6 +57,7 @@ def _row(label, same, workdir, faults):
     'deviation': {
       name: statistics.stdev(values) if len(values) > 1 else None for name, values in each.items()
     },
+    'chance': next(iter(finished.values())).chances(names) if finished else {},
     'loss_unit': record.loss_unit(same[0].config),
     'parameters': first.get('parameters'),
     'device': first.get('device'),
@@ -136,11 +138,13 @@ def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
 def table(rows: list[dict[str, Any]]) -> str:
   """Formats the rows as a Markdown table."""
   names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
+  has_chance = any(row['chance'] for row in rows)
   head = [
     'run',
     'seeds',
     'parameters',
     *(metrics.words(name) for name in names),
+    *(['chance level'] if has_chance else []),
     'reported',
     'seconds a run',
   ]
@@ -153,6 +157,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         str(len(row['seeds'])) if row['seeds'] else 'not finished',
         f'{row["parameters"]:,}' if row['parameters'] else '–',
         *(_shown(name, row['mean'].get(name), row['deviation'].get(name)) for name in names),
+        *([metrics.chance_levels(row['chance'])] if has_chance else []),
         ', '.join(reported) or '–',
         '–' if row['seconds'] is None else f'{row["seconds"]:,.0f}',
       ]
@@ -160,6 +165,8 @@ def table(rows: list[dict[str, Any]]) -> str:
   text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
   if any(len(row['seeds']) > 1 for row in rows):
     text += '\n\nMean ± standard deviation over the seeds.'
+  if has_chance:
+    text += f'\n\n{metrics.CHANCE}'
   return text
 
 

@@ -25,6 +25,7 @@ from jaxdl.step import plateau as plateaus
 from jaxdl.step import precision as mixed_precision
 from jaxdl.step import views as test_views
 from jaxdl.step import watch as watches
+from jaxdl.step.state import accepted_kwargs
 from jaxdl.step.steps import Recipe
 from jaxdl.training import profiling, starting
 
@@ -226,6 +227,8 @@ def build(
     loading.check_classes(keys.data, data)
   reported = _reported(keys, data)
   keys = _fitted(keys, data)
+  if 'rate' in data.batch:
+    _check_random_length(keys)
   epoch = data.splits['train'].batches
   steps = checks.in_steps(keys.train_for, epoch, 'config.train_for')
   trained = recipe(keys, steps=steps, epoch=epoch)
@@ -319,6 +322,20 @@ def _fitted(keys, data):
     task=class_weights.as_numbers(keys.task, data.classes, counts),
     model=models.with_mask(model) if data.masked else model,
   )
+
+
+def _check_random_length(keys):
+  """Raises ValueError if steps of random length do not fit the network or the optimizer."""
+  where = 'config.data.random_length=True'
+  if not accepted_kwargs(models.build(keys.model), steps=None):
+    raise ValueError(
+      f'{where} needs a network that accepts `steps`, the marks of real characters, and '
+      f'config.model.name={str(keys.model["name"])!r} does not: leave it out'
+    )
+  if keys.optimizer.get('lookahead') is not None:
+    raise ValueError(
+      f'{where} cannot scale the slow weights of config.optimizer.lookahead: leave one of them out'
+    )
 
 
 def _layers(keys, model, data):

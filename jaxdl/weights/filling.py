@@ -62,6 +62,7 @@ def fill(
   for one in matched:
     warnings += settings.check(one.layer, one.group.settings, source.file)
   values = {one.layer.name: one.weights for one in matched}
+  _check_tied(network, values, source.file)
 
   def value(path, leaf):
     _, *layer, parameter = _names(path)
@@ -69,6 +70,16 @@ def fill(
 
   variables = jax.tree_util.tree_map_with_path(value, network.variables)
   return Filled(layout, variables, table.rows(matched, layout), warnings)
+
+
+def _check_tied(network, values, file):
+  """Raises ValueError if the network shares a kernel of which the file has two versions."""
+  if not getattr(network.model, 'tie', False) or 'kernel' not in values['logits']:
+    return
+  if not np.array_equal(values['logits']['kernel'].T, values['embedding']['kernel']):
+    raise ValueError(
+      f'{file}: the kernel of logits is not that of the embedding: set config.model.tie=False'
+    )
 
 
 def _layers(network, layout) -> list[Layer]:

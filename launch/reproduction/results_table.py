@@ -18,6 +18,7 @@ HEAD = (
   'config',
   'reported',
   'ours',
+  'chance level',
   'validation',
   'test examples',
   'parameters',
@@ -79,10 +80,9 @@ def table(groups: dict[str, Group], configs: dict[str, dict], before: str = '') 
     if name in groups and (groups[name].finished or not kept):
       rows.append(_row(groups[name], config, notes))
     elif name in kept:
-      rows.append(
-        [cell + ''.join(_note(text, notes) for text in texts) for cell, texts in kept[name]]
-      )
-  lines = [_line(HEAD), _line(['---', *['---:'] * 6, '---']), *map(_line, rows)]
+      cells = [kept[name].get(column, ('–', [])) for column in HEAD]
+      rows.append([cell + ''.join(_note(text, notes) for text in texts) for cell, texts in cells])
+  lines = [_line(HEAD), _line(['---', *['---:'] * (len(HEAD) - 2), '---']), *map(_line, rows)]
   if notes:
     lines += [
       '',
@@ -92,9 +92,11 @@ def table(groups: dict[str, Group], configs: dict[str, dict], before: str = '') 
 
 
 def _rows(table):
-  """config → its cells, each with the footnotes that it refers to: the inverse of `table`."""
+  """config → column → its cell and the footnotes that it refers to: the inverse of `table`."""
   notes = re.search(f'^(?={MARK} ).*(?=\\.$)', table, re.MULTILINE)
   texts = dict(note.split(' ', 1) for note in re.split(f'; (?={MARK} )', notes[0])) if notes else {}
+  head = re.search(r'^\| config \|.*(?= \|$)', table, re.MULTILINE)
+  columns = head[0].removeprefix('| ').split(' | ') if head else []
   rows = {}
   for line in re.findall(r'^\| `.*(?= \|$)', table, re.MULTILINE):
     cells = [
@@ -104,7 +106,7 @@ def _rows(table):
       )
       for cell in line.removeprefix('| ').split(' | ')
     ]
-    rows[cells[0][0].strip('`')] = cells
+    rows[cells[0][0].strip('`')] = dict(zip(columns, cells, strict=False))
   return rows
 
 
@@ -129,6 +131,7 @@ def _row(group, config, notes):
     f'`{group.name}`',
     reported,
     '; '.join(filter(None, [ours, *group.unfinished])) or 'not run',
+    metrics.chance_levels(runs[0].chances([key]) if runs else {}),
     wording.figure(metric, _mean(values[f'validation_{metric}'])),
     _each(values['test_examples']),
     _each(values['parameters']),
@@ -144,7 +147,7 @@ def _origin(groups, before):
     'Mean ± standard deviation over the seeds. Test and validation figures are those of the\n'
     'checkpoint with the lowest validation loss; validation examples are held out from training.\n'
     'Seconds are those of one run, bits are per character, mse is the mean squared error per '
-    'pixel.\nThe table is written by `python -m launch.reproduction.reproduce`'
+    f'pixel.\n{metrics.CHANCE}\nThe table is written by `python -m launch.reproduction.reproduce`'
   )
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
   for run in runs:

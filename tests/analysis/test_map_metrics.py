@@ -80,9 +80,10 @@ def test_grades_do_not_depend_on_threads_or_parts():
   [
     dict(name='language_model', cell='gru', features=3, classes=4, embedding=2),
     dict(name='language_model', cell='lstm', features=3, classes=4),
+    dict(name='language_model', cell='lstm', features=3, classes=4, embedding=3, tie=True),
     dict(name='transformer', features=4, classes=4, layers=1, heads=2, context=6, tie=True),
   ],
-  ids=['embedded', 'one-hot', 'tied'],
+  ids=['embedded', 'one-hot', 'tied', 'tied transformer'],
 )
 def test_random_weights_of_a_character_model(section):
   """All kernels are drawn again, and the network with them still applies."""

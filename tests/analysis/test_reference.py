@@ -257,8 +257,11 @@ def test_reference_equals_every_activation(name):
     )
 
 
-@pytest.mark.parametrize(('cell', 'embedding'), [('rnn', 0), ('lstm', 5), ('gru', 5), ('gru', 0)])
-def test_reference_equals_stacked_recurrent_layers(cell, embedding):
+@pytest.mark.parametrize(
+  ('cell', 'embedding', 'tie'),
+  [('rnn', 0, False), ('lstm', 5, False), ('gru', 5, False), ('gru', 0, False), ('lstm', 6, True)],
+)
+def test_reference_equals_stacked_recurrent_layers(cell, embedding, tie):
   config = {
     'model': dict(
       name='language_model',
@@ -266,6 +269,7 @@ def test_reference_equals_stacked_recurrent_layers(cell, embedding):
       features=6,
       layers=2,
       embedding=embedding,
+      tie=tie,
       classes=9,
       dropout=0.3,
     )

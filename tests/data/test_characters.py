@@ -7,6 +7,8 @@ from jaxdl.data import DATA_SETS, characters
 from jaxdl.data.sets import shakespeare
 from jaxdl.data.source import Source
 
+RANDOM = dict(batch_size=4, time_step=20, seed=3)
+
 
 def batches(split, steps, first=0):
   """Returns the batches of consecutive steps: name → [S, B, …]."""
@@ -74,6 +76,79 @@ def test_streams_reset_each_epoch_and_depend_on_step():
     np.testing.assert_array_equal(values, full[name][split.batches - 1 : split.batches + 2])
 
 
+def test_random_lengths_have_the_distribution_of_the_paper():
+  found = characters.random_lengths(1_000_000, 100)
+  assert found.sum() == 1_000_000
+  assert found[:-1].min() >= 5
+  assert found.max() <= 110
+  short = found < 75  # five deviations from both means
+  assert short.mean() == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / len(found)))
+  for of_mean, mean in ((found[short], 50), (found[~short], 100)):
+    # Lengths are rounded down; the limits change the deviation by less than 0.5.
+    assert of_mean.mean() == pytest.approx(mean - 0.5, abs=4 * 5 / np.sqrt(len(of_mean)))
+    assert of_mean.std() == pytest.approx(5, abs=0.7)
+  few = characters.random_lengths(300, 10)
+  assert few.sum() == 300
+  assert few[:-1].min() == 5
+  assert few.max() <= 20
+
+
+def test_each_target_is_predicted_once_per_epoch_of_random_lengths():
+  """The streams continue, in every epoch with the same lengths in another order."""
+  split = characters.streams(np.arange(1, 1002), **RANDOM)
+  found = batches(split, 2 * split.batches)
+  np.testing.assert_array_equal(found['steps'], found['mask'])
+  lengths = found['mask'].sum(-1)  # [S, B]
+  np.testing.assert_allclose(found['rate'], lengths.max(1, keepdims=True) / 20 + 0 * found['rate'])
+  of_epochs = np.split(lengths.max(1), 2)
+  assert sorted(of_epochs[0]) == sorted(of_epochs[1]), of_epochs
+  assert of_epochs[0].tolist() != of_epochs[1].tolist()
+  assert len(set(of_epochs[0])) > 5
+  for epoch in np.split(np.arange(2 * split.batches), 2):
+    np.testing.assert_array_equal(found['reset'][epoch].all(1), epoch == epoch[0])
+    for stream in range(4):
+      real = found['mask'][epoch, stream] == 1
+      read = found['character'][epoch, stream][real]
+      first, stop = (number * 1001 // 4 for number in (stream, stream + 1))
+      np.testing.assert_array_equal(read, np.arange(first, stop - 1) + 1)
+      np.testing.assert_array_equal(found['label'][epoch, stream][real], read + 1)
+
+
+def test_random_lengths_are_a_function_of_seed_and_step():
+  text = np.arange(1000)
+  split = characters.streams(text, **RANDOM)
+  full = batches(split, 3 * split.batches)
+  part = batches(characters.streams(text, **RANDOM), 5, first=split.batches - 2)
+  for name, values in part.items():
+    np.testing.assert_array_equal(values, full[name][split.batches - 2 : split.batches + 3])
+  other = characters.streams(text, **{**RANDOM, 'seed': 4})
+  assert other.batches == split.batches, 'runs of several seeds are compiled together'
+  assert (batches(other, split.batches)['mask'] != full['mask'][: split.batches]).any()
+
+
+def test_without_random_lengths_a_batch_is_unchanged():
+  """Only the training split has random lengths."""
+  given = dict(
+    seed=0, splits=dict(train='train[:900]', test='test[:90]'), batch_size=4, time_step=10
+  )
+  data, random = (
+    DATA_SETS['shakespeare'](**given, random_length=is_random) for is_random in (False, True)
+  )
+  assert set(data.batch) == {'character', 'label', 'mask', 'reset', 'index', 'inputs'}
+  assert set(random.batch) == {*data.batch, 'steps', 'rate'}
+  assert (data.input_shape(), random.input_shape()) == ((10,), (20,))
+  found = batches(data.splits['train'], 3)
+  text = np.asarray(data.splits['train'].arrays['character'])
+  for step in range(3):
+    for stream in range(4):
+      expected = text[stream * 225 + step * 10 :][:10]
+      np.testing.assert_array_equal(found['character'][step, stream], expected)
+  tested, plain = (batches(one.splits['test'], 3) for one in (random, data))
+  assert tested.keys() == plain.keys()
+  for name, values in plain.items():
+    np.testing.assert_array_equal(tested[name], values)
+
+
 def test_encoding_round_trips_and_names_unknown_characters():
   vocabulary = ('\n', ' ', 'é', 'a', '字')
   text = 'a字 é\na'
@@ -92,6 +167,11 @@ def test_short_text_and_invalid_time_step_are_named():
     characters.streams(np.zeros(5, np.uint8), batch_size=3, time_step=2)
   with pytest.raises(ValueError, match=r'config\.data\.time_step=0 is not a size'):
     DATA_SETS['shakespeare'](seed=0, splits={'train': 'train'}, batch_size=2, time_step=0)
+  given = dict(seed=0, splits={'train': 'train'}, batch_size=2, time_step=9)
+  with pytest.raises(ValueError, match=r'and config\.data\.time_step=9: use at least 10'):
+    DATA_SETS['shakespeare'](**given, random_length=True)
+  with pytest.raises(ValueError, match=r'config\.data\.random_length=5 is not'):
+    DATA_SETS['shakespeare'](**given, random_length=5)
 
 
 def test_bundled_complete_works_are_split_90_5_5():

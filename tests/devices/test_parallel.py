@@ -52,7 +52,9 @@ def on_devices(devices, *, steps=None, runs=()):
     (8, ['small_cnn']),
     pytest.param(8, ['all_rules'], marks=pytest.mark.slow),
     *(
-      pytest.param(devices, ['small_cnn', 'small', 'small_text'], marks=pytest.mark.slow)
+      pytest.param(
+        devices, ['small_cnn', 'small', 'small_text', 'random_text'], marks=pytest.mark.slow
+      )
       for devices in (2, 4)
     ),
     pytest.param(8, ['small_text'], marks=pytest.mark.slow),

@@ -158,6 +158,7 @@ NETWORKS = {
   'rnn text': text('rnn'),
   'lstm text': text('lstm', embedding=5),
   'gru text': text('gru', dropout=0.2),
+  'tied text': text('lstm', embedding=4, tie=True),
 }
 QUICK = (
   'conv',

@@ -59,15 +59,19 @@ def test_gallery_run_is_finished_and_matches_its_config(file, cache):
 @pytest.mark.parametrize('file', FILES, ids=stem)
 def test_gallery_run_agrees_with_the_results_in_readme(file, cache):
   """The interval of the run and the interval over seeds in README overlap."""
-  row = re.search(rf'^\| `{file.stem}` \|.*$', (ROOT / 'README.md').read_text(), re.MULTILINE)[0]
-  ours = row.split(' | ')[2]
-  mean, deviation = re.match(r'([\d.]+)(?: ± ([\d.]+))? %', ours).groups()
+  readme = (ROOT / 'README.md').read_text()
+  head, row = (
+    re.search(rf'^\| {first} \|.*$', readme, re.MULTILINE)[0].split(' | ')
+    for first in ('config', f'`{file.stem}`')
+  )
+  cells = dict(zip(head, row, strict=True))
+  mean, deviation = re.match(r'([\d.]+)(?: ± ([\d.]+))? %', cells['ours']).groups()
   summary = load(file).summary
   low, high = wilson(summary['test_accuracy'], summary['test_examples'])
   reach = Z * float(deviation or 0)
   assert 100 * low <= float(mean) + reach
   assert float(mean) - reach <= 100 * high
-  assert f'{summary["parameters"]:,}' == row.split(' | ')[5]
+  assert f'{summary["parameters"]:,}' == cells['parameters']
 
 
 @pytest.mark.parametrize('file', FILES, ids=stem)

@@ -33,7 +33,11 @@ def write_run(folder, config=CONFIG, *, seed=0, logged=100, **summary):
         **config,
         'seed': seed,
         'model': {**CONFIG['model'], 'features': 3},
-        'dataset': {'name': 'mnist', 'classes': ['a', 'b', 'c']},
+        'dataset': {
+          'name': 'mnist',
+          'classes': ['a', 'b', 'c'],
+          'examples_per_class': {'test': [3, 6, 1]},
+        },
       }
     )
   )
@@ -79,6 +83,7 @@ def test_reproduce_table_has_mean_and_deviation_over_seeds(tmp_path):
     '`a`',
     '97 %',
     '97.40 ± 0.40 % (3 seeds)',
+    '60.00 %',
     '98.00 %',
     '10,000',
     '1,234',
@@ -90,7 +95,7 @@ def test_reproduce_table_has_mean_and_deviation_over_seeds(tmp_path):
 
 
 def test_reproduce_table_with_one_seed_or_none(tmp_path):
-  assert row(tmp_path)[0] == ['`a`', '97 %', 'not run', '–', '–', '–', '–', '–']
+  assert row(tmp_path)[0] == ['`a`', '97 %', 'not run', *['–'] * 6]
   write_run(tmp_path / 'a/seed7', seed=7, test_accuracy=0.9712)
   assert row(tmp_path)[0][2] == '97.12 % (1 seed)'
 
@@ -101,15 +106,19 @@ def test_reproduce_table_with_one_seed_or_none(tmp_path):
     (
       TEXT,
       {'test_bits_per_character': 2.1, 'test_accuracy': 0.5, 'validation_bits_per_character': 2.2},
-      ('2.1000 bits (1 seed)', '2.2000 bits'),
+      ('2.1000 bits (1 seed)', '–', '2.2000 bits'),
     ),
-    (PIXELS, {'test_mse': 0.0123, 'validation_mse': 0.02}, ('0.0123 mse (1 seed)', '0.0200 mse')),
+    (
+      PIXELS,
+      {'test_mse': 0.0123, 'validation_mse': 0.02},
+      ('0.0123 mse (1 seed)', '–', '0.0200 mse'),
+    ),
   ],
   ids=['text', 'pixels'],
 )
 def test_reproduce_table_uses_the_metric_of_the_task(config, figures, expected, tmp_path):
   write_run(tmp_path / 'a/seed0', config, **figures)
-  assert tuple(row(tmp_path, config=config)[0][2:4]) == expected
+  assert tuple(row(tmp_path, config=config)[0][2:5]) == expected
 
 
 def test_reproduce_table_shows_progress_of_unfinished_runs(tmp_path):
@@ -191,6 +200,13 @@ def test_reproduce_table_keeps_rows_without_finished_runs(tmp_path):
   assert results_table.table({'d': groups['d']}, configs, before) == before, (
     'rows that were not requested are kept'
   )
+
+
+def test_reproduce_table_keeps_the_rows_of_a_table_with_other_columns(tmp_path):
+  write_run(tmp_path / 'a/seed0', test_accuracy=0.9)
+  now = results_table.table(run_folders.read_groups(tmp_path, {'a': CONFIG}), {'a': CONFIG})
+  before = now.replace(' | chance level', '').replace(' | 60.00 %', '')
+  assert results_table.table({}, {'a': CONFIG}, before) == now.replace('60.00 %', '–')
 
 
 def test_reproduce_readme_has_the_table():

@@ -127,6 +127,7 @@ NETWORKS = {
   'bidirectional, mean': recurrent('gru', bidirectional=True, pool='mean'),
   'text, rnn': text('rnn'),
   'text, gru': text('gru', layers=2, embedding=4, dropout=0.5),
+  'text, tied': text('lstm', embedding=5, tie=True),
   'transformer': transformer(),
   'transformer, learned positions': transformer(positions='learned', tie=False),
   **{name: with_activation(name) for name in models.ACTIVATIONS},

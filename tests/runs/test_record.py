@@ -52,6 +52,7 @@ def test_chance_is_the_share_of_the_most_frequent_class(key, expected, tmp_path)
   counts = {'test': [1, 6, 3], 'train': [0, 0, 0]}
   run = record.Run(tmp_path, 'x', {'dataset': {'examples_per_class': counts}}, {}, [], '')
   assert run.chance(key) == expected
+  assert run.chances([key, 'test_loss']) == ({} if expected is None else {key: expected})
   assert record.Run(tmp_path, 'x', {}, {}, [], '').chance(key) is None
 
 

@@ -18,6 +18,7 @@ from jaxdl.data.sets import mnist
 from jaxdl.devices import parallel
 from jaxdl.report import live, page
 from jaxdl.runs import checkpoint, files
+from jaxdl.step import metrics
 from jaxdl.sweeps import ensemble, grouping, members, table, training
 from jaxdl.terminal import command
 from jaxdl.training import chunks, experiment, loop
@@ -220,7 +221,13 @@ def trained_separately(config, count):
 )  # True: also in tests/devices
 @pytest.mark.parametrize(
   'kind',
-  ['small', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('small_text', 'small_cnn'))],
+  [
+    'small',
+    *(
+      pytest.param(kind, marks=pytest.mark.slow)
+      for kind in ('small_text', 'random_text', 'small_cnn')
+    ),
+  ],
 )
 @pytest.mark.slow
 def test_sweep_member_equals_a_separate_run(kind, in_turn, request, monkeypatch):
@@ -320,7 +327,12 @@ def test_sweep_writes_runs_a_table_a_figure_and_a_page(
   assert (tmp_path / 'out/figure.png').read_bytes().startswith(b'\x89PNG')
   written = (tmp_path / 'out/table.md').read_text().splitlines()
   assert [line[:1] for line in written[:4]] == ['|'] * 4
-  assert written[4:] == ['', 'Mean ± standard deviation over the seeds.']
+  assert written[4:] == ['', 'Mean ± standard deviation over the seeds.', '', metrics.CHANCE]
+  counts = json.loads((tmp_path / 'out' / row['runs'][0] / 'config.json').read_text())['dataset']
+  test = counts['examples_per_class']['test']
+  assert row['chance']['test_accuracy'] == max(test) / sum(test)
+  column = written[0].split(' | ').index('chance level')
+  assert written[2].split(' | ')[column] == metrics.chance_levels(row['chance'])
   assert opened == [(tmp_path / 'out/compare.html').as_uri()] * 2
   first, *_, last = pages
   assert 'training, 0 of 4 runs finished' in first

@@ -27,6 +27,7 @@ from jaxdl.views import subject
   ('model', 'stop'),
   [
     ('small_text', 5),
+    ('random_text', 4),
     *(
       pytest.param(*case, marks=pytest.mark.slow)
       for case in (

@@ -22,6 +22,7 @@ MODELS = {
   'gru': lambda: recurrent('gru'),
   'text': lambda: text('gru', embedding=5),
   'one-hot text': lambda: text('lstm'),
+  'tied text': lambda: text('lstm', embedding=4, tie=True),
 }
 
 

@@ -171,16 +171,20 @@ def test_a_recurrent_classifier_of_pytorch(bias, cell, torch, tmp_path):
   check(recurrent(cell), saved(torch, module, tmp_path, '.pt'), given, expected)
 
 
-@pytest.mark.parametrize('cell', ['lstm', 'gru'])
-def test_a_language_model_of_pytorch(cell, torch, tmp_path):
+@pytest.mark.parametrize(
+  ('cell', 'embedding', 'tie'), [('lstm', 5, False), ('gru', 5, False), ('lstm', 4, True)]
+)
+def test_a_language_model_of_pytorch(cell, embedding, tie, torch, tmp_path):
   """One module with two layers; a checkpoint that also has the state of an optimizer."""
 
   class Network(torch.nn.Module):
     def __init__(self):
       super().__init__()
-      self.embedding = torch.nn.Embedding(3, 5)
-      self.cells = getattr(torch.nn, cell.upper())(5, 4, num_layers=2, batch_first=True)
+      self.embedding = torch.nn.Embedding(3, embedding)
+      self.cells = getattr(torch.nn, cell.upper())(embedding, 4, num_layers=2, batch_first=True)
       self.head = torch.nn.Linear(4, 3)
+      if tie:
+        self.head.weight = self.embedding.weight
 
     def forward(self, x):
       return self.head(self.cells(self.embedding(x))[0])
@@ -192,7 +196,13 @@ def test_a_language_model_of_pytorch(cell, torch, tmp_path):
     expected = module(torch.from_numpy(given)).numpy()
   content = {'epoch': 3, 'model': module.state_dict(), 'optimizer': optimizer.state_dict()}
   torch.save(content, tmp_path / 'model.pt')
-  check(text(cell, embedding=5), tmp_path / 'model.pt', given, expected)
+  network = text(cell, embedding=embedding, tie=tie)
+  check(network, tmp_path / 'model.pt', given, expected)
+  if tie:
+    content['model']['head.weight'] = content['model']['head.weight'] + 1
+    torch.save(content, tmp_path / 'untied.pt')
+    with pytest.raises(ValueError, match='kernel of logits is not that of the embedding: set con'):
+      check(network, tmp_path / 'untied.pt', given, expected)
 
 
 def test_a_complete_module_holds_code(torch, tmp_path):

@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64, Shaped
 from jaxdl.analysis.maps.gradients import batched, check, say_silent
 from jaxdl.analysis.maps.last_character import LastCharacter
 from jaxdl.analysis.units import BATCH, AnyArray, Neuron, Number, Target, Variables
-from jaxdl.models.language_model import LanguageModel
+from jaxdl.models.language_model import LanguageModel, output_kernel
 from jaxdl.models.recurrent import Recurrent
 from jaxdl.models.transformer import Transformer
 
@@ -123,7 +123,8 @@ def _relevance(model, variables, sequences, target, epsilon):
       layer.append((name, backward, _forward(network, parameters[name], outputs, real, backward)))
     layers.append(layer)
     outputs = jnp.concatenate([kept['hidden'] for _, _, kept in layer], axis=-1)
-  relevance, lost = _top(network, parameters['logits'], layers[-1], real, target, epsilon)
+  head = {**parameters['logits'], 'kernel': output_kernel(parameters)}
+  relevance, lost = _top(network, head, layers[-1], real, target, epsilon)
   for layer in reversed(layers):
     widths = np.cumsum([kept['hidden'].shape[-1] for _, _, kept in layer])[:-1]
     parts = jnp.split(relevance, widths, axis=-1)

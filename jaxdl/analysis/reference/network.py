@@ -206,6 +206,8 @@ def _language_model(
     outputs = inside['hidden']  # [B, T, F]
     found |= {name: outputs, f'dropout{number}': outputs}
   head = parameters.get('logits', {})
+  if section.get('tie') and 'embedding' in parameters:
+    head = {**head, 'kernel': parameters['embedding']['kernel'].T}
   logits = _apply(operations.dense, 'logits', outputs, head)  # [B, T, V]
   return logits, {**found, 'logits': logits}
 
