@@ -163,7 +163,7 @@ def _tested(subject, choice, result, *, further):
     facts[name] = {'layers': found.layers, 'correlation': mean, 'flagged': bool(found.flagged)}
   figure = figures.lines(
     lines,
-    xlabel='layers whose weights were re-initialised, from the last one downward',
+    xlabel='re-initialised layers, counted from the last one',
     markers=True,
     ylabel='rank correlation with the trained map',
     heading='Similarity of the maps when weights are re-initialised',
