@@ -64,8 +64,10 @@ def copy_to(folder):
 def run_tests(folder, tests):
   """Runs tests in another process until the first failure; returns (exit code, end of the output)."""
   options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider', f'tests/{tests}']
-  # a mutant must be found by assertions, not by type checks
-  environment = {'JAXDL_CHECK_TYPES': '0'}
+  environment = {
+    'JAXDL_CHECK_TYPES': '0',  # a mutant must be found by assertions, not by type checks
+    'JAX_COMPILATION_CACHE_DIR': str(folder / 'compiled'),  # most mutants share most programs
+  }
   output = folder / 'output'
   process = forked.started(forked.run_pytest, (folder, options, environment), output)
   process.join(timeout=300)
