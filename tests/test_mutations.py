@@ -11,7 +11,7 @@ import mutants
 import pytest
 from helpers import ROOT
 
-# Source file → (its tests, lowest share of mutants that they must kill, as measured). Some mutants
+# Source file → (its files of tests, lowest share of mutants that they must kill, as measured). Some mutants
 # are equivalent to the original, so the share may be below 1.
 TESTS = {
   'analysis/units.py': ('analysis/test_units.py', 7 / 9),
@@ -63,7 +63,8 @@ def copy_to(folder):
 
 def run_tests(folder, tests):
   """Runs tests in another process until the first failure; returns (exit code, end of the output)."""
-  options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider', f'tests/{tests}']
+  files = [f'tests/{name}' for name in tests.split()]
+  options = ['-x', '-q', '-n0', '-p', 'no:cacheprovider', *files]
   environment = {
     'JAXDL_CHECK_TYPES': '0',  # a mutant must be found by assertions, not by type checks
     'JAX_COMPILATION_CACHE_DIR': str(folder / 'compiled'),  # most mutants share most programs
@@ -130,7 +131,8 @@ def test_mutants_compile_and_differ_from_the_source(file):
   for mutant in found:
     compile(mutant.source, mutant.name, 'exec')
   tests, _ = TESTS[file]
-  assert 'def test_' in (ROOT / 'tests' / tests).read_text()
+  for name in tests.split():
+    assert 'def test_' in (ROOT / 'tests' / name).read_text()
 
 
 @pytest.mark.slow
