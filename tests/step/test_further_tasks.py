@@ -359,3 +359,7 @@ def test_watch_has_the_direction_of_its_metric():
   assert found.figure(-0.9) == 0.9
   assert watch.of({'watch': 'validation_f1'}).best == 'the highest validation F1'
   assert watch.of({'watch': 3}) == default
+  found.check_splits('plateau', ('train', 'validation'))
+  message = r'^config\.plateau follows the validation [\w -]+, but there is none: add config'
+  with pytest.raises(ValueError, match=message):
+    found.check_splits('plateau', ('train', 'test'))
