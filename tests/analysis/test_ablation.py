@@ -86,6 +86,17 @@ def test_ablation_of_a_network_worked_by_hand():
   )
 
 
+def test_a_single_intervention_equals_its_row_of_several(net):
+  keep = np.array([[True] * 5, [True, False, True, False, True]])
+  fill = np.array([0, 0.5, 0, -1, 0], np.float32)
+  both = ablation.interventions(*net, 'first', keep, fill)
+  one = ablation.interventions(*net, 'first', keep[1:], fill)
+  np.testing.assert_allclose(one.losses, both.losses[1:], atol=1e-6)
+  np.testing.assert_array_equal(one.predicted, both.predicted[1:])
+  with pytest.raises(ValueError, match=r'keep of shape \(0, 5\) for the 5 channels of first: give'):
+    ablation.interventions(*net, 'first', keep[:0], fill)
+
+
 def test_ablation_equals_a_loop_that_sets_kernels_to_zero(net):
   model, variables, images, labels = net
   for layer, count in (('first', 5), ('second', 4)):

@@ -41,6 +41,20 @@ def test_fgsm_of_a_linear_network_is_the_closed_form():
   np.testing.assert_allclose(many, expected, atol=1e-6)
 
 
+def test_bounds_may_differ_between_pixels():
+  """Each pixel moves by 0.1 times its unit, within its own range."""
+  model, variables = network(LINEAR, (2, 3, 1))
+  inputs, labels = np.full((2, 2, 3, 1), 0.5, np.float32), np.array([0, 1])
+  weights = variables['params']['logits']['kernel'].reshape(2, 3, 1, 2)
+  toward = np.sign(weights[..., 1] - weights[..., 0]) * np.array([1, -1]).reshape(2, 1, 1, 1)
+  unit = np.arange(1.0, 7).reshape(2, 3, 1)
+  low, high = 0.5 - unit[::-1] / 20, 0.5 + unit / 20
+  expected = np.clip(0.5 + 0.1 * unit * toward, low, high)
+  bounds = adversarial.Range(low, high, unit)
+  found = adversarial.fgsm(model, variables, inputs, labels, 0.1, bounds)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_epsilon_is_in_pixels_and_images_stay_in_the_range():
   """Inputs are (pixel − 0.5) / deviation."""
   model, variables = network(DEEP, (6, 6, 2))

@@ -1,5 +1,7 @@
 """Tests of class activation maps and RISE: hand-worked networks and loops in NumPy."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -65,6 +67,9 @@ def test_ablation_keeps_its_sign_where_the_logit_is_negative():
   """With a bias of −20 the logit is −5; both channels still speak for the class."""
   found = attribution.ablation_cam(*two_channels(bias=-20.0), 'conv1')
   np.testing.assert_allclose(found.maps.ravel(), (7 + 2 * 8) / 5 * np.arange(1, 5))
+  # A logit of 0 leaves the drops as they are.
+  found = attribution.ablation_cam(*two_channels(bias=-15.0), 'conv1')
+  np.testing.assert_allclose(found.maps.ravel(), (7 + 2 * 8) * np.arange(1, 5))
 
 
 def test_hires_cam_is_grad_cam_where_a_mean_follows():
@@ -147,6 +152,26 @@ def test_rise_equals_a_loop_over_its_masks():
     np.testing.assert_allclose(found[number], expected, atol=1e-9)
   again = attribution.rise(model, variables, images, labels, **given, batch_size=2)
   np.testing.assert_allclose(again, found, atol=1e-12)
+
+
+def test_masks_of_rise_are_enlarged_by_one_cell_and_shifted():
+  """Two cells a, b become six pixels a, a, (2a + b) / 3, (a + 2b) / 3, b, b; four of them are seen.
+
+  The image has 4 × 4 pixels, so that a cell has 2 and the shift is 0 or 1.
+  """
+  draw = jax.jit(lambda number: rise.mask(number, (4, 4), cells=2, share=0.3, seed=0))
+  masks = np.asarray(jax.vmap(draw)(np.arange(4000)), np.float64)
+  ends = np.array([[1, 1, 2 / 3, 1 / 3, 0, 0], [0, 0, 1 / 3, 2 / 3, 1, 1]])
+  possible = set()
+  for cells in itertools.product((0, 1), repeat=4):
+    large = ends.T @ np.reshape(cells, (2, 2)) @ ends
+    for row, column in itertools.product((0, 1), repeat=2):
+      possible.add(tuple((large[row : row + 4, column : column + 4] * 9).round().ravel()))
+  found = {tuple(one) for one in (masks * 9).round().reshape(-1, 16)}
+  np.testing.assert_allclose(masks * 9, (masks * 9).round(), atol=1e-5)
+  assert found == possible
+  # 4 standard deviations of the mean of 4000 draws
+  np.testing.assert_allclose(masks.mean(0), 0.3, atol=4 * np.sqrt(0.3 * 0.7 / 4000))
 
 
 def test_rise_finds_the_pixel_that_decides():

@@ -103,6 +103,26 @@ def test_welch_and_holm_equal_scipy_and_hand_values():
   np.testing.assert_allclose(concepts.holm([[0.5], [0.9]]), [[1], [1]])
 
 
+def test_the_fewest_images_are_enough():
+  """Of 30 and 90 images, three vectors of a concept are compared with three random ones."""
+  random = np.random.default_rng(5)
+  planted, others = random.normal(size=(30, 4)), random.normal(size=(90, 4))
+  planted[:, 0] += 5
+  gradients = [np.tile(np.eye(4)[0], (6, 1)), np.tile(-np.eye(4)[0], (6, 1))]
+  found = concepts.tcav({'planted': planted}, others, gradients)['planted']
+  assert found.scores.tolist() == [1, 0]
+  first, second, opponents = np.split(others, 3)
+  cosines = [
+    [
+      concepts.concept_vector(one[rows], other[rows])[0]
+      for rows in (slice(0, 10), slice(10, 20), slice(20, 30))
+    ]
+    for one, other in ((planted, opponents), (first, second))
+  ]
+  # Holm's correction doubles the smaller one of two p-values; here they are equal.
+  np.testing.assert_allclose(found.p_values, [2 * concepts.welch(*cosines)] * 2, rtol=1e-6)
+
+
 def test_concept_errors_name_the_fix():
   gradients = [np.ones((3, 2))]
   with pytest.raises(

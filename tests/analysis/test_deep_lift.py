@@ -198,6 +198,21 @@ def test_expected_gradients_are_complete():
   assert many.max() < 0.02
 
 
+@pytest.mark.parametrize('fixed', [0, 1, 2])
+def test_fixed_channels_keep_the_values_of_the_image(fixed):
+  """With one background image b, a linear network has w · (x − b), and 0 in fixed channels."""
+  model, variables, images, labels = network(dense(3), biases=0.5, shape=(2, 2, 3))
+  background = np.random.default_rng(1).random((1, 2, 2, 3))
+  given = model, variables, images, labels, background
+  found = attribution.expected_gradients(*given, samples=2, fixed_channels=fixed)
+  moved = images - background
+  moved[..., 3 - fixed :] = 0
+  expected = attribution.saliency(model, variables, images, labels) * moved
+  np.testing.assert_allclose(found.maps, expected, atol=1e-12)
+  np.testing.assert_allclose(found.gap, 0, atol=1e-12)
+  assert (found.maps != 0).any((0, 1, 2)).sum() == 3 - fixed
+
+
 def test_errors_name_the_argument():
   given = network()
   for arguments, message in (

@@ -282,6 +282,17 @@ def test_curve_does_not_depend_on_the_batch(network, monkeypatch):
   np.testing.assert_allclose(drops.drops[0], drops.drops[2], rtol=1e-6)
 
 
+def test_curve_of_a_column_equals_that_of_a_row(network):
+  """The curve does not depend on the shape of the image, nor of equal numbers on their places."""
+  flat = np.zeros((2, 3), np.float32)
+  row = removal.curve(*network, images(2), CLASSES[:2], flat[:, None], (1, 2), fill=0.2, seed=0)
+  pictures = images(2).reshape(2, 3, 1, 1)
+  column = removal.curve(*network, pictures, CLASSES[:2], flat[..., None], (1, 2), fill=0.2)
+  np.testing.assert_allclose(column.scores, row.scores, rtol=1e-6)
+  (order,) = [order for order in ORDERS if (removal.ranks(flat)[0, order] == range(3)).all()]
+  np.testing.assert_allclose(row.scores[0], probability(without(order)[1:3]), rtol=1e-5)
+
+
 def test_windows_and_subsets():
   windows = removal.windows_of((4, 6), 50)
   assert windows.shape == (50, 24)
@@ -303,6 +314,7 @@ def test_windows_and_subsets():
   ('change', 'message'),
   [
     (dict(maps=np.zeros((6, 3, 1))), r'maps of shape \(6, 3, 1\) do not fit inputs of shape'),
+    (dict(maps=np.zeros(6)), r'maps of shape \(6,\) do not fit inputs of shape'),
     (dict(maps=np.full((6, 1, 3), np.nan)), 'maps have numbers that are not finite'),
     (dict(fill=np.zeros(2)), r'fill of shape \(2,\) does not fit'),
   ],

@@ -110,6 +110,21 @@ def test_scores_do_not_depend_on_the_batches(net, monkeypatch):
       np.testing.assert_allclose(getattr(again, name), getattr(found, name), rtol=1e-5, atol=1e-7)
 
 
+def test_batches_have_the_given_size(net, monkeypatch):
+  """Tests and training examples are read in batches of at most two."""
+  sizes = []
+  for name in ('_gradients', '_dots'):
+    function = getattr(influence, name)
+
+    def recorded(*arguments, function=function):
+      sizes.append(len(arguments[-1]))
+      return function(*arguments)
+
+    monkeypatch.setattr(influence, name, recorded)
+  influence.tracin(*net, batch_size=2)
+  assert set(sizes) == {2}
+
+
 def test_influence_is_the_change_of_the_loss_by_one_step_of_sgd(net):
   model, checkpoints, tests, training = net
   rate = 1e-6
@@ -176,8 +191,18 @@ def test_precision_at_k_counts_the_wanted_examples():
   assert influence.precision_at(suspicion, wanted, 1) == 1  # the first of equal ones
   assert influence.precision_at(suspicion, wanted, 4) == 0.5
   assert influence.most(suspicion, 3).tolist() == [1, 3, 2]
-  with pytest.raises(ValueError, match='k=6 is out of range: use 1 to 5'):
-    influence.precision_at(suspicion, wanted, 6)
+  for k in (0, 6):
+    with pytest.raises(ValueError, match=f'k={k} is out of range: use 1 to 5'):
+      influence.precision_at(suspicion, wanted, k)
+
+
+def test_equal_scores_are_in_the_order_of_the_examples():
+  """More examples than a sort that is not stable leaves in order."""
+  scores = np.arange(200) % 4
+  expected = [*range(3, 200, 4), *range(2, 200, 4), *range(1, 200, 4), *range(0, 200, 4)]
+  assert influence.most(scores, 1000).tolist() == expected
+  wanted = np.isin(np.arange(200), expected[:60])
+  assert influence.precision_at(scores, wanted, 60) == 1
 
 
 def test_datamodelling_score_is_1_where_losses_are_linear_in_the_examples():

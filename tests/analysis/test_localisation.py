@@ -81,3 +81,26 @@ def test_follows_evidence_is_false_for_a_network_that_looks_elsewhere():
   evidence = np.eye(4, 3, dtype=bool)[:, None] | np.eye(1, 3, 2, dtype=bool)
   evidence[3] = [True, True, False]
   assert not len(localisation.follows_evidence(model, variables, inputs, labels, evidence))
+
+
+def test_follows_evidence_takes_that_of_the_next_example_of_another_class():
+  """The class is the brighter of two pixels, and the evidence is the first one.
+
+  An image of class 0 whose second pixel is 0.5 follows a first pixel of 0.1, but not one of 0.9.
+  """
+  model = CNN(layers=(dict(kind='flatten'), dict(kind='dense', features=2, activate=False)))
+  layer = {'kernel': np.eye(2, dtype=np.float32), 'bias': np.zeros(2, np.float32)}
+  first, weak, strong = [1.0, 0.5], [0.9, 0.95], [0.1, 0.5]  # of the classes 0, 1 and 1
+  evidence = np.broadcast_to([True, False], (3, 1, 2))
+  for images, expected in (
+    ([first, strong, weak], [True, True, True]),
+    ([first, weak, strong], [False, True, True]),
+  ):
+    found = localisation.follows_evidence(
+      model,
+      {'params': {'dense1': layer}},
+      np.array(images, np.float32).reshape(3, 1, 2, 1),
+      np.array([0, 1, 1]),
+      evidence,
+    )
+    assert found.tolist() == expected

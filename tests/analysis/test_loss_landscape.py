@@ -55,3 +55,5 @@ def test_line_between_different_networks_is_an_error():
     loss_landscape.along_line(quadratic, network([[1, 1]] * 2), network([[1] * 3] * 2), [0])
   with pytest.raises(ValueError, match=r"\['bias'\] is \(2,\) and missing"):
     loss_landscape.check_same(network([[1]]), {'params': {'kernel': np.ones((1, 1))}})
+  with pytest.raises(ValueError, match=r"differ, \['params'\]\['bias'\] is"):  # the first by name
+    loss_landscape.check_same(network([[1]]), {'params': {}})

@@ -6,7 +6,14 @@ import pytest
 
 from jaxdl import models
 from jaxdl.analysis import methods
-from jaxdl.analysis.grading import map_metrics, sanity, stability
+from jaxdl.analysis.grading import (
+  faithfulness,
+  localisation,
+  map_metrics,
+  removal,
+  sanity,
+  stability,
+)
 from jaxdl.analysis.grading.faithfulness import deletion
 from jaxdl.analysis.maps import last_character
 from jaxdl.analysis.methods import Method
@@ -73,6 +80,49 @@ def test_grades_do_not_depend_on_threads_or_parts():
     maps = methods.without_channels(method.function(model, variables, inputs, target), method)
     curve = deletion(model, variables, inputs, target, maps, steps=4)
     np.testing.assert_allclose(found['deletion AUC'], curve.area(), rtol=1e-5)
+
+
+def test_every_metric_gets_the_seed_and_the_steps():
+  """Grades of a map with equal numbers, whose order is random, equal those of each function."""
+  inputs = np.random.default_rng(2).random((3, 3, 4, 1)).astype(np.float32)
+  kernel = np.random.default_rng(3).normal(size=(12, 2)).astype(np.float32)
+  layer = {'kernel': kernel, 'bias': np.zeros(2, np.float32)}
+  network = dense_model(), {'params': {'dense1': layer}}, inputs, np.array([0, 1, 1])
+  evidence = inputs[..., 0] > 0.7
+
+  def rounded(model, variables, inputs, target):
+    return np.round(inputs)
+
+  maps = rounded(*network)[..., 0]
+
+  def alone(seed):
+    curve = dict(steps=4, seed=seed)
+    windows = removal.remove(*network, removal.windows_of((3, 4), 96, seed=seed))
+    # 5, 20 and 50 % of 12 places
+    subsets = removal.remove(*network, removal.subsets_of(12, (1, 2, 6), 32, seed=seed))
+    return {
+      'pointing game': localisation.pointing_game(maps, evidence),
+      'relevance mass': localisation.relevance_mass(maps, evidence),
+      'relevance rank': localisation.relevance_rank(maps, evidence),
+      'deletion AUC': faithfulness.deletion(*network, maps, **curve).area(),
+      'insertion AUC': faithfulness.insertion(*network, maps, **curve).area(),
+      'pixel flipping': faithfulness.pixel_flipping(*network, maps, **curve),
+      'infidelity': faithfulness.infidelity(maps, windows),
+      'sensitivity-n': faithfulness.sensitivity_n(maps, subsets),
+      'sparseness': localisation.gini(maps),
+      'ROAD': faithfulness.road(*network, maps, seed=seed).gap(),
+    }
+
+  known = {'rounded': Method(rounded, slow=True)}
+  given = dict(evidence=evidence, steps=4)
+  for seed in (0, 5):
+    (found,) = map_metrics.grade(*network, known, **given, seed=seed).values.values()
+    assert found.keys() == alone(seed).keys()
+    for metric, values in alone(seed).items():
+      np.testing.assert_allclose(found[metric], values, rtol=1e-4, err_msg=metric)
+  drawn = [metric for metric in found if (alone(0)[metric] != alone(5)[metric]).any()]
+  curves = ['deletion AUC', 'insertion AUC', 'pixel flipping']
+  assert drawn == [*curves, 'infidelity', 'sensitivity-n', 'ROAD']
 
 
 @pytest.mark.parametrize(

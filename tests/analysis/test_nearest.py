@@ -16,6 +16,8 @@ def test_nearest_by_hand():
   np.testing.assert_array_equal(nearest.votes(labels, found), [0, 0, 0])
   only = nearest.nearest(features, [[2, 0]], 1)
   np.testing.assert_array_equal(nearest.votes(labels, only), [1])
+  last = nearest.nearest(features, [[-2, 0], [-1, 0.1]], 1)
+  np.testing.assert_array_equal(nearest.votes(labels, last), [2, 2])
 
 
 def test_nearest_blocks_equal_one_pass(monkeypatch):

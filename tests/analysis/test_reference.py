@@ -282,6 +282,24 @@ def test_reference_equals_stacked_recurrent_layers(cell, embedding, tie):
     assert largest_difference(config, variables, characters) < 1e-12
 
 
+TRANSFORMERS = {  # the rest of the section, and the number of characters
+  'defaults': ({}, 6),
+  'rotary': (dict(layers=1, heads=1, context=3), 7),
+  'learned': (dict(layers=2, heads=2, context=3, positions='learned', tie=False), 8),
+}
+
+
+@pytest.mark.parametrize(('section', 'count'), TRANSFORMERS.values(), ids=TRANSFORMERS)
+def test_reference_equals_transformers(section, count):
+  config = {'model': dict(name='transformer', features=8, classes=5, **section)}
+  generator = np.random.default_rng(2)
+  characters = generator.integers(0, 5, (2, count))
+  with jax.enable_x64(True):
+    model = models.build(config['model'])
+    variables = random_variables(model, characters, generator, np.float64)
+    assert largest_difference(config, variables, characters) < 1e-12
+
+
 def test_reference_conv_and_pooling_equal_hand_values():
   """SAME padding of 4 pixels with 3 × 3 windows and stride 2 adds one pixel at the end."""
   image = np.arange(16.0).reshape(1, 4, 4, 1)

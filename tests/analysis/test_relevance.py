@@ -16,7 +16,7 @@ RULES = {
   'ε': relevance.EPSILON,
   'ε and z⁺': relevance.EPSILON_PLUS,
   'flat': relevance.EPSILON_PLUS_FLAT,
-  'box': relevance.epsilon_gamma_box(0.0, (1.0, 1.5)),
+  'box': relevance.epsilon_gamma_box((0.0, -0.5), (1.0, 1.5)),
   'γ everywhere': Rules(Gamma(0.5), Gamma(0.5), Gamma(0.5)),
 }
 
@@ -339,6 +339,7 @@ def test_errors_name_the_rule_and_the_images():
   given = network()
   for rules, message in (
     (relevance.epsilon_gamma_box(0.0, 0.5), r'outside of Box\(low=0.0, high=0.5\)'),
+    (relevance.epsilon_gamma_box((0.0, 0.0, 0.0), 1.0), 'does not fit images of 2 channels'),
     (relevance.epsilon_gamma_box(0.0, (1.0, 1.0, 1.0)), 'does not fit images of 2 channels'),
     (Rules(EXACT, Box(0.0, 1.0), EXACT), 'use it as the first rule only'),
   ):

@@ -42,6 +42,32 @@ def test_max_sensitivity_approaches_the_enumerated_greatest_change(linear):
     assert few[number] <= many[number]
 
 
+def test_noise_is_uniform_around_each_input(linear):
+  """The noise takes the numbers in ±radius × range of the input, with a mean of 0."""
+  noises = []
+
+  def recorded(model, variables, inputs, target):
+    noises.append(inputs - IMAGES)
+    return inputs
+
+  given = dict(radius=0.1, samples=256, maps=IMAGES)
+  changes = stability.max_sensitivity(recorded, *linear, IMAGES, CLASSES, **given)
+  noise = np.array(noises).reshape(256, 2, 3)
+  limits = 0.1 * np.array([0.5, 0.7])  # of 0.5..1 and of 0.2..0.9
+  for number, limit in enumerate(limits):
+    values = noise[:, number] / limit
+    assert -1.001 < values.min() < -0.95
+    assert 0.95 < values.max() < 1.001
+    # Standard deviation 1 / √3, of the mean of 768 numbers 0.021
+    assert abs(values.mean()) < 0.1
+    assert abs(values.std() - 3**-0.5) < 0.05
+    assert len(np.unique(values)) > 700, 'pixels and copies have noise of their own'
+  lengths = np.linalg.norm(noise, axis=2) / np.linalg.norm(IMAGES.reshape(2, 3), axis=1)
+  np.testing.assert_allclose(changes, lengths.max(0), rtol=1e-5)
+  one = stability.max_sensitivity(identity, *linear, IMAGES, CLASSES, radius=0.1, samples=1)
+  np.testing.assert_allclose(one, lengths[0], rtol=1e-5)
+
+
 def test_noise_does_not_depend_on_the_other_inputs(linear):
   both = stability.max_sensitivity(identity, *linear, IMAGES, CLASSES)
   first = stability.max_sensitivity(identity, *linear, IMAGES[:1], CLASSES[:1])

@@ -110,12 +110,12 @@ def test_outputs_with_a_changed_layer_are_recomputed(net):
     (
       None,
       np.zeros((2, 12, 12, 3), np.float32),
-      r'inputs of shape \(2, 12, 12, 3\) do not fit the model: ',
+      r'inputs of shape \(2, 12, 12, 3\) do not fit the model: \w',
     ),
     (
       None,
       np.zeros((2, 30, 12, 1), np.float32),
-      r'inputs of shape \(2, 30, 12, 1\) do not fit the model: ',
+      r'inputs of shape \(2, 30, 12, 1\) do not fit the model: \w',
     ),
   ],
 )
@@ -134,6 +134,7 @@ def test_activations_errors_name_the_fix(net, layers, images, message):
       Neuron('conv1', 0, (6, 0)),
       r"position \(6, 0\) of layer 'conv1' is out of range: its output is \(6, 6, 4\)",
     ),
+    (Neuron('conv1', 0, (1, 2, 3)), r"position \(1, 2, 3\) of layer 'conv1' is out of range"),
     (Neuron('dense1', 0, (0, 0)), r"position \(0, 0\) of layer 'dense1' is out of range"),
     (
       np.array([0, 1]),
@@ -163,3 +164,27 @@ def test_scores_of_a_different_unit_per_image(net):
     match=r'^channel of shape \(2,\) and type int64 for 5 inputs: give one integer, or one each',
   ):
     units.check_target(model, variables, images, Neuron('conv1', np.array([0, 1])))
+
+
+def test_tiled_targets_follow_copies_of_the_batch(net):
+  """The scores of two copies of the images, one after the other, are the scores twice."""
+  model, variables, images = net
+  copies = np.concatenate([images, images])
+  positions = np.array([[0, 0], [5, 5], [2, 3], [3, 2], [4, 1]])
+  for target in (
+    np.array([1, 0, 9, 3, 4]),
+    Neuron('conv1', np.array([0, 3, 1, 1, 2])),
+    Neuron('conv1', np.array([0, 3, 1, 1, 2]), positions),
+  ):
+    found = units.scores(model, variables, copies, units.tiled(target, 2))
+    once = units.scores(model, variables, images, target)
+    np.testing.assert_allclose(found, np.concatenate([once, once]), rtol=1e-6)
+  assert units.tiled(np.array([1, 0]), 3).tolist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_keys_depend_on_the_index_alone():
+  key = jax.random.PRNGKey(3)
+  found = np.asarray(units.keys_of(key, 4))
+  np.testing.assert_array_equal(found[:2], units.keys_of(key, 2))
+  assert len({tuple(one) for one in found.tolist()}) == 4
+  assert (found != units.keys_of(jax.random.PRNGKey(4), 4)).any()

@@ -37,6 +37,25 @@ def test_order_is_a_pure_function_of_seed_and_step():
   assert (full[0][:4] != full[0][4:8]).any()  # each epoch has its own order
 
 
+def test_evaluation_reads_every_example_in_its_own_order():
+  """Five examples in batches of two: the last one is filled with example 0."""
+  for index, mask in (
+    order.in_order(1, 2, count=5, batch_size=2),
+    order.batches_at(None, 1, 2, count=5, batch_size=2),
+  ):
+    assert index.tolist() == [[2, 3], [4, 0]]
+    assert mask.tolist() == [[1, 1], [1, 0]]
+    assert (index.dtype, mask.dtype) == (np.int32, np.float32)
+
+
+def test_a_seed_shuffles_the_batches():
+  for classes in (None, RARE):
+    given = dict(count=186, batch_size=32, classes=classes)
+    found, expected = order.batches_at(3, 5, 4, **given), order.shuffled(3, 5, 4, **given)
+    for a, b in zip(found, expected, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
 def test_order_is_the_same_on_every_machine():
   """Philox's raw bits are fixed. These numbers must not change, or old runs could not be
   repeated.

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from jaxdl.config import paths
-from jaxdl.runs import disk, folder, packed, record
+from jaxdl.runs import disk, folder, integrity, packed, record
 
 CONFIG = {
   'format': 2,
@@ -99,6 +99,85 @@ def test_packed_bytes_depend_only_on_the_contents(file, tmp_path):
     names = archive.namelist()
     assert names == sorted([*FILES, packed.MANIFEST])
     assert {member.date_time for member in archive.infolist()} == {packed.TIME}
+    unix = {(member.create_system, member.external_attr >> 16) for member in archive.infolist()}
+  assert unix == {(3, stat.S_IFREG | 0o644)}, 'files of Unix on every platform'
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+  """The folder of a run whose files have the right names and simple contents."""
+  checkpoint = tmp_path / 'runs/small/checkpoints/8'
+  private = {'data_dir': '/home/somebody/tfds', 'directory': '/home/somebody/pictures/'}
+  config = {**CONFIG, 'data': {**CONFIG['data'], **private}}
+  found = {
+    '../../config.json': json.dumps(config),
+    '../../summary.json': json.dumps(SUMMARY),
+    '../../command.txt': 'python -m jaxdl.main --workdir=/home/somebody/runs/small\n',
+    '../../metrics.jsonl': '{"step": 8}\n',
+    '../../other.txt': 'not packed',
+    '../4/model/array': 'an earlier checkpoint',
+    'model/array': 'parameters',
+    'train/array': 'state of the optimizer',
+    'metrics/metrics': '{"loss": 0.5}',
+    'config/metadata': json.dumps(config),
+    'checksums/metadata': json.dumps({'model': {'kernel': 1}, 'train': {'adam': 2}, 'config': 3}),
+    '_CHECKPOINT_METADATA': json.dumps({'item_handlers': {'model': 'a', 'train': 'b'}, 'time': 5}),
+    'commit_success.txt': 'a path of this machine',
+  }
+  for name, text in found.items():
+    path = checkpoint / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+  return checkpoint.parent.parent.resolve()
+
+
+def test_packed_contents_have_the_network_and_no_paths(unpacked):
+  found = packed.contents(unpacked)
+  assert sorted(found) == [
+    'checkpoints/8/_CHECKPOINT_METADATA',
+    'checkpoints/8/checksums/metadata',
+    'checkpoints/8/config/metadata',
+    'checkpoints/8/metrics/metrics',
+    'checkpoints/8/model/array',
+    'command.txt',
+    'config.json',
+    'metrics.jsonl',
+    'summary.json',
+  ]
+  assert 'somebody' not in repr(found)
+  config = json.loads(found['config.json'])
+  assert config == {**CONFIG, 'data': {**CONFIG['data'], 'directory': 'pictures'}}
+  assert json.loads(found['summary.json']) == SUMMARY
+  assert found['command.txt'] == b'python -m jaxdl.main --workdir=small\n'
+  below = {name.removeprefix('checkpoints/8/'): text for name, text in found.items()}
+  assert below['model/array'] == b'parameters'
+  assert json.loads(below['config/metadata']) == config
+  assert json.loads(below['checksums/metadata']) == {
+    'model': {'kernel': 1},
+    'config': integrity.of_json(config),
+  }
+  assert json.loads(below['_CHECKPOINT_METADATA']) == {'item_handlers': {'model': 'a'}, 'time': 5}
+
+
+@pytest.mark.parametrize('place', ['link', 'code/link', 'checkpoints/8/model/link'])
+def test_packed_links_out_of_the_folder_are_rejected(unpacked, place):
+  link = unpacked / place
+  link.parent.mkdir(exist_ok=True)
+  link.symlink_to(unpacked / 'config.json')
+  packed.contents(unpacked)  # a link inside the folder
+  link.unlink()
+  link.symlink_to(unpacked.parent)
+  with pytest.raises(ValueError, match='link is a link that leads out of .*: put a copy there'):
+    packed.contents(unpacked)
+
+
+def test_packed_contents_of_a_damaged_run_name_the_file(unpacked):
+  (unpacked / 'summary.json').write_text('{"step": "eight"}')
+  with pytest.raises(ValueError, match='summary.json'):
+    packed.contents(unpacked)
+  (unpacked / 'summary.json').unlink()
+  with pytest.raises(FileNotFoundError, match='has no summary.json: finish its training first'):
+    packed.contents(unpacked)
 
 
 @pytest.mark.parametrize('damage', ['changed', 'removed', 'emptied', 'no manifest'])

@@ -161,6 +161,18 @@ PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.9, 0.05, 0.05]]
 BATCH = {'label': jnp.array([0, 1, 0]), 'mask': jnp.array([1.0, 1.0, 0.0])}
 
 
+def test_classes_are_ranked_by_their_probabilities():
+  """Odds of 1 : 3 and 4 : 1, of two large equal logits, and a row of no example."""
+  rows = [[2, 0, np.log(3)], [1, np.log(4), 0], [1, 800, 800], [0, 5, 7]]
+  truth, found = scores.separated(rows)
+  assert truth.tolist() == [[False, True], [True, False], [True, False]]
+  np.testing.assert_allclose(found, [[0.25, 0.75], [0.8, 0.2], [0.5, 0.5]])
+  of_labels = [[[2, 1], [5, -6]], [[0, 0], [1, 2]], [[1, 1], [3, 4]]]
+  truth, found = scores.separated(of_labels)
+  assert truth.tolist() == [[True, False], [False, False]]
+  assert found.tolist() == [[5, -6], [3, 4]]
+
+
 def test_focal_loss_and_class_weights_equal_hand_values():
   """(1 − p)² · −ln p of p = 0.5 and 0.2, with the weights 3 and 0.5; the third is padding."""
   logits = jnp.log(PROBABILITIES)
@@ -347,3 +359,7 @@ def test_watch_has_the_direction_of_its_metric():
   assert found.figure(-0.9) == 0.9
   assert watch.of({'watch': 'validation_f1'}).best == 'the highest validation F1'
   assert watch.of({'watch': 3}) == default
+  found.check_splits('plateau', ('train', 'validation'))
+  message = r'^config\.plateau follows the validation [\w -]+, but there is none: add config'
+  with pytest.raises(ValueError, match=message):
+    found.check_splits('plateau', ('train', 'test'))

@@ -1,5 +1,7 @@
 """Tests of optimizers: each equals its published update rule, written in NumPy."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import optax
 import pytest
 from optax import contrib
 
+from jaxdl.config import named
 from jaxdl.step import optimizers, schedules
 
 GRADIENTS = [
@@ -188,6 +191,7 @@ def test_weight_decay_excludes_biases_and_batch_normalisation(name):
     ),
     ('adagrad', dict(initial=-0.1), r'config\.optimizer\.initial=-0\.1 is out of range'),
     ('rmsprop', dict(decay=True), r'config\.optimizer\.decay=True is not a number'),
+    ('rmsprop', dict(decay=1.0), r'config\.optimizer\.decay=1\.0 is out of range'),
     ('lion', dict(b2=1.5), r'config\.optimizer\.b2=1\.5 is out of range'),
     (
       'muon',
@@ -201,6 +205,26 @@ def test_weight_decay_excludes_biases_and_batch_normalisation(name):
 def test_out_of_range_error_names_the_valid_range(name, arguments, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     optimizers.OPTIMIZERS[name](schedules.constant(3, 1), **{'learning_rate': 0.1, **arguments})
+
+
+def test_own_optimizer_has_the_named_arguments_of_its_function():
+  """Those after * and ** are left out; the learning rate is multiplied by the schedule."""
+
+  def mine(learning_rate, momentum=0.5, *others, **more):
+    return optax.sgd(learning_rate, momentum)
+
+  made = optimizers.own(named.Reference('own.py:mine', mine))
+  assert list(inspect.signature(made).parameters) == ['schedule', 'learning_rate', 'momentum']
+  for arguments, momentum in (({}, 0.5), ({'momentum': 0.25}, 0.25)):
+    optimizer = made(lambda step: 0.5, learning_rate=2 * RATE, **arguments)
+    params, state = jnp.array(START), optimizer.init(jnp.array(START))
+    for gradient in GRADIENTS:
+      updates, state = optimizer.update(jnp.asarray(gradient), state, params)
+      params = params + updates
+    expected = numpy_sgd(GRADIENTS, start=START, momentum=momentum)
+    np.testing.assert_allclose(params, expected, rtol=1e-5)
+  with pytest.raises(ValueError, match='learning_rate=0 is out of range: use a number above 0'):
+    made(lambda step: 1.0, learning_rate=0)
 
 
 SHAPES = {

@@ -92,6 +92,14 @@ def test_without_patience_the_factor_stays_one():
   ] == [1.0] * 49
 
 
+def test_without_a_factor_or_a_minimum_the_rate_is_not_cut_or_cut_without_end():
+  losses = [(step, 1.0) for step in range(1, 8)]
+  for factor, expected in ((None, [1.0] * 7), (0.5, [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125])):
+    given = {} if factor is None else {'factor': factor}
+    memories = memories_after(losses, patience=2, **given)
+    assert [float(memory['factor']) for memory in memories] == expected
+
+
 def test_factor_multiplies_the_learning_rate():
   """Halving the factor after one step equals a schedule that halves there, with momentum."""
 

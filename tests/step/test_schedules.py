@@ -37,6 +37,13 @@ def factors(name, steps, **arguments):
       {0: 0.05, 9: 0.5, 19: 1, 59: 0.55, 99: 0.1},
     ),
     ('cosine', dict(final=0.1, warmup='99 steps'), {0: 1 / 99, 98: 1, 99: 0.1}),
+    ('exponential', dict(final=0.01), {0: 1, 33: 10 ** (-2 / 3), 66: 10 ** (-4 / 3), 99: 0.01}),
+    ('exponential', dict(final=1000), {0: 1, 33: 10, 66: 100, 99: 1000, 120: 1000}),
+    (
+      'exponential',
+      dict(final=0.25, warmup='2 epochs'),
+      {0: 0.05, 9: 0.5, 19: 1, 59: 0.5, 99: 0.25},
+    ),
     ('one_cycle', {}, {0: 0.04, 29: 1, 64: 0.500002, 99: 4e-6}),
     (
       'one_cycle',
@@ -49,13 +56,13 @@ def factors(name, steps, **arguments):
 )
 def test_schedule_equals_hand_computed_values(name, arguments, expected):
   np.testing.assert_allclose(
-    factors(name, expected, **arguments), list(expected.values()), atol=1e-6
+    factors(name, expected, **arguments), list(expected.values()), rtol=1e-5, atol=1e-6
   )
 
 
-@pytest.mark.parametrize('name', ['constant', 'step', 'cosine', 'one_cycle'])
+@pytest.mark.parametrize('name', schedules.SCHEDULES)
 def test_warm_up_rises_every_step_to_the_full_rate(name):
-  arguments = dict(boundaries=['9 epochs']) if name == 'step' else {}
+  arguments = {'step': dict(boundaries=['9 epochs']), 'exponential': dict(final=0.1)}.get(name, {})
   rising = factors(name, range(21), warmup='20 steps', **arguments)
   assert all(after > before for before, after in zip(rising[:19], rising[1:20], strict=True))
   assert rising[0] > 0
@@ -107,9 +114,19 @@ def test_cosine_equals_pytorch():
   ],
 )
 def test_runs_of_format_1_keep_their_schedule(name, arguments, expected):
-  schedule = schedules.FORMAT_1[name](100, 10, **arguments)
+  section = {'name': name, **arguments}
+  schedule = schedules.build(section, 1, steps=100, epoch=10)
   found = [float(schedule(step)) for step in expected]
   np.testing.assert_allclose(found, list(expected.values()), atol=1e-6)
+  current = schedules.build(section, 2, steps=100, epoch=10)
+  again = [float(current(step)) for step in expected]
+  np.testing.assert_allclose(again, factors(name, expected, **arguments), atol=1e-6)
+  assert np.abs(np.subtract(found, again)).max() > 1e-3
+
+
+def test_no_schedule_is_a_constant_rate():
+  schedule = schedules.build(None, 2, steps=100, epoch=10)
+  assert [float(schedule(step)) for step in (0, 50, 99)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +162,11 @@ def test_runs_of_format_1_keep_their_schedule(name, arguments, expected):
       'step',
       dict(boundaries=['1 epoch'], factor=0),
       r'config\.schedule\.factor=0 is out of range: use a number above 0',
+    ),
+    (
+      'exponential',
+      dict(final=0),
+      r'config\.schedule\.final=0 is out of range: use a number above 0',
     ),
     (
       'one_cycle',
