@@ -52,7 +52,8 @@ def layers(record: Run) -> list[dict]:
   Raises:
     ValueError: the model of the config cannot be built.
   """
-  if 'dataset' not in record.config:
+  shape = record.config.get('dataset', {}).get('input_shape')
+  if shape is None:
     return []
   try:
     model = record.linked['model']
@@ -60,9 +61,8 @@ def layers(record: Run) -> list[dict]:
     print(f'jaxdl: the table of layers is left out: {error}', file=sys.stderr)
     return []
   text = model['name'] in models.TEXT_MODELS
-  shape = tuple(record.config['dataset']['input_shape'])
   try:
-    rows = table.layers(models.build(model), shape, 'int32' if text else 'float32')
+    rows = table.layers(models.build(model), tuple(shape), 'int32' if text else 'float32')
     return optimizers.check_layers(record.config.get('optimizer', {}), rows)
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
