@@ -6,7 +6,20 @@ from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxdl import analyze, generate, main, pack, predict, status, sweep
+from jaxdl import __main__ as commands
+from jaxdl import (
+  analyze,
+  exam,
+  exams,
+  generate,
+  import_weights,
+  main,
+  pack,
+  predict,
+  status,
+  sweep,
+)
+from jaxdl.config import __main__ as configs
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.export import main as export
@@ -32,6 +45,11 @@ VALUES = st.sampled_from(
     '{[]}',
     '(1,',
     '{"a": 1}',
+    '{"a.b": {"c": 1}}',
+    '{1: 2, None: {}}',
+    '{"items": 1, "lock": {}}',
+    "{'a': {1}, 'b': b'x'}",
+    '9' * 400,
     'x',
     'README.md',
     'configs',
@@ -130,7 +148,17 @@ def flags(*names, most=5):
 
 def overridden(*names):
   """Command lines with a config, overrides and flags."""
-  overrides = st.lists(st.builds('--config.{}={}'.format, KEYS, VALUES), max_size=3)
+  one = st.builds('--config.{}={}'.format, KEYS, VALUES).map(lambda text: [text])
+  unusual = st.one_of(
+    st.builds('-config.{}={}'.format, KEYS, VALUES).map(lambda text: [text]),
+    st.sampled_from(['--config.{}', '--noconfig.{}']).flatmap(
+      lambda form: KEYS.map(lambda key: [form.format(key)])
+    ),
+    st.builds(lambda key, value: [f'--config.{key}', value], KEYS, VALUES),
+  )
+  overrides = st.lists(st.one_of(one, one, unusual), max_size=3).map(
+    lambda found: [argument for part in found for argument in part]
+  )
   return st.builds(
     lambda config, changes, others: [*config, *changes, *others, '--describe'],
     st.sampled_from([['--config=configs/lstm_mnist.py'], ['--config=configs/cnn_mnist.py']])
@@ -142,7 +170,7 @@ def overridden(*names):
 
 
 COMMANDS = {
-  'main': (main.main, overridden('workdir')),
+  'train': (main.main, overridden('workdir')),
   'sweep': (sweep.main, overridden('workdir', 'together')),
   'analyze': (
     analyze.main,
@@ -193,6 +221,42 @@ COMMANDS = {
 }
 
 
+COMMANDS |= {
+  'exam': (
+    exam.main,
+    st.builds(
+      lambda config, arguments: [*config, *arguments],
+      st.sampled_from([['exam/planted_mark'], ['--config=lstm_mnist'], ['x'], []]),
+      flags('workdir', 'seeds', 'images', 'config.seed', 'config.data', 'config.data.batch_size'),
+    ),
+  ),
+  'import': (
+    import_weights.main,
+    st.builds(
+      lambda arguments, rest: [*arguments[:-1], *rest],  # --describe is no flag of it
+      overridden('workdir'),
+      flags('from', 'workdir', 'layout', 'order'),
+    ),
+  ),
+  'configs': (
+    configs.main,
+    st.builds(
+      lambda name, rest: [*name, *rest],
+      st.lists(st.sampled_from(['lstm_mnist', 'lstm_mnits', 'x', '', '../x']) | VALUES, max_size=2),
+      flags('to'),
+    ),
+  ),
+}
+
+
+def test_every_command_is_tested():
+  assert set(COMMANDS) == set(commands.COMMANDS)
+
+
+def no_training(*arguments, **keywords):
+  raise OSError('nothing is trained in this test')
+
+
 def no_network(name, root):
   raise OSError(f'{name} is not prepared, and tests do not download data')
 
@@ -208,6 +272,7 @@ def run_here(capsys, monkeypatch, tmp_path):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'prepared'))
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.setattr(tfds_arrays, '_download', no_network)
+  monkeypatch.setattr(exams, 'train', no_training)
 
   def run(function, arguments):
     capsys.readouterr()
@@ -237,15 +302,15 @@ def fuzz(name, run_here, count):
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_commands(name, run_here):
-  fuzz(name, run_here, 5 if name == 'main' else 8)  # main builds an experiment in each case
+  fuzz(name, run_here, 5 if name == 'train' else 8)  # train builds an experiment in each case
 
 
-@pytest.mark.parametrize('count', more_counts(150, 1000))
+@pytest.mark.parametrize('count', more_counts(150, 800))
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_many_commands(name, count, run_here, counted_as):
   fuzz(name, run_here, count)
   counted_as(
-    'random command lines for 10 commands: success, or one line of error and a non-zero exit code'
+    f'random command lines for all {len(COMMANDS)} commands: success, or one line of error and a non-zero exit code'
   )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from jaxdl import models
 from jaxdl.data import dataset
 from jaxdl.models import table
-from jaxdl.runs import code, files, folder
+from jaxdl.runs import code, files, folder, keys
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics, optimizers, watch
@@ -117,7 +117,10 @@ def _is_figure(key):
 def of_analysis(record: Run, name: str) -> dict:
   """Reads the .json file of an analysis; {} if there is none."""
   file = record.results / 'analysis' / f'{name}.json'
-  return files.read_json(file) if file.is_file() else {}
+  found = files.read_json(file) if file.is_file() else {}
+  if wrong := keys.fault(found, keys.ANALYSIS):
+    raise ValueError(f'{file} {wrong}: rerun jaxdl.analyze')
+  return found
 
 
 @contextlib.contextmanager

@@ -50,11 +50,28 @@ def read_json(file: pathlib.Path) -> dict[str, Any]:
     ValueError: the file is not a JSON object.
   """
   try:
-    found = json.loads(file.read_text(encoding='utf-8'))
+    found = loads(file.read_text(encoding='utf-8'))
   except (ValueError, RecursionError) as error:
     raise ValueError(f'{file} is not JSON ({error}): {FIX}') from error
   if not isinstance(found, dict):
     raise ValueError(f'{file} is not the JSON object of a run: {FIX}')
+  return found
+
+
+def loads(text: str) -> Any:
+  """Parses JSON.
+
+  Raises:
+    ValueError: the text is not JSON, or has an escape for half a character, such as '\\ud800',
+      which no page could contain.
+    RecursionError: the text is nested too deeply.
+  """
+  found = json.loads(text)
+  if r'\ud' in text.lower():
+    try:
+      json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+      raise ValueError(f'{error.object[error.start]!a} is half a character') from error
   return found
 
 
@@ -118,7 +135,7 @@ def _lines(file):
     file.read_text(errors='replace', encoding='utf-8').splitlines() if file.is_file() else ()
   ):
     try:
-      found = json.loads(line)
+      found = loads(line)
     except (ValueError, RecursionError):
       continue
     if isinstance(found, dict) and keys.is_count(found.get('step')):

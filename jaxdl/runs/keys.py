@@ -64,7 +64,8 @@ def _are(is_valid):
   return lambda value: isinstance(value, list) and all(map(is_valid, value))
 
 
-def _map(is_valid):
+def map_of(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+  """Returns the check of an object all of whose values are valid."""
   return lambda value: isinstance(value, dict) and all(map(is_valid, value.values()))
 
 
@@ -78,7 +79,17 @@ def _are_changes(value):
   )
 
 
-def _is_or_none(is_valid):
+def _is_column(value):
+  """Whether a value describes a column of a table, as `data.tables.columns.fit` does."""
+  if not isinstance(value, dict) or not is_text(value.get('column')):
+    return False
+  if value.get('kind') == 'number':
+    return is_or_none(is_finite)(value.get('fill'))
+  return is_or_none(is_text)(value.get('fill')) and _are(is_text)(value.get('categories'))
+
+
+def is_or_none(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+  """Returns the check of a value that is valid or None."""
   return lambda value: value is None or is_valid(value)
 
 
@@ -98,7 +109,7 @@ CONFIG = {
   'data.time_step': Key(_is_size),
   'data.layout': Key(is_text),
   'data.splits': Key(_is(dict, str, type(None))),
-  'data.distort': Key(_is_or_none(_are_changes)),
+  'data.distort': Key(is_or_none(_are_changes)),
   'data.encoding': Key(is_text),
   'dataset': Key(_is(dict)),
   'dataset.name': Key(is_text),
@@ -106,9 +117,9 @@ CONFIG = {
   'dataset.classes': Key(_are(is_text)),
   'dataset.input_shape': Key(_is_shape),
   'dataset.steps_per_epoch': Key(is_count),
-  'dataset.examples': Key(_map(is_count)),
-  'dataset.examples_per_class': Key(_map(_are(is_count))),
-  'dataset.checksums': Key(_map(is_text)),
+  'dataset.examples': Key(map_of(is_count)),
+  'dataset.examples_per_class': Key(map_of(_are(is_count))),
+  'dataset.checksums': Key(map_of(is_text)),
   'dataset.mean': Key(_are(is_finite)),
   'dataset.deviation': Key(_are(is_finite)),
   'dataset.dtype': Key(is_text),
@@ -121,13 +132,12 @@ CONFIG = {
   'dataset.labels': Key(_are(is_text)),
   'dataset.features': Key(_are(is_text)),
   'dataset.table': Key(_is(dict)),
-  'dataset.table.columns': Key(_are(_is(dict))),
+  'dataset.table.columns': Key(_are(_is_column)),
   'dataset.table.targets': Key(_are(is_text)),
-  'dataset.appearance': Key(_map(_are(is_finite))),
+  'dataset.appearance': Key(map_of(_are(is_finite))),
   'dataset.division': Key(is_text),
   **{
-    f'dataset.{place}': Key(_is_or_none(is_text))
-    for place in ('folder', 'file', 'copy', 'data_dir')
+    f'dataset.{place}': Key(is_or_none(is_text)) for place in ('folder', 'file', 'copy', 'data_dir')
   },
   'reported': Key(_is(dict, type(None))),
   'origin': Key(_is(dict)),
@@ -144,9 +154,9 @@ def summary_keys() -> dict[str, Key]:
   return {
     'config': Key(is_text, needed=True),
     'step': Key(is_count, needed=True),
-    'steps': Key(_is_or_none(is_count)),
-    'stopped': Key(_is_or_none(is_count)),
-    'stopped_early': Key(_is_or_none(is_count)),
+    'steps': Key(is_or_none(is_count)),
+    'stopped': Key(is_or_none(is_count)),
+    'stopped_early': Key(is_or_none(is_count)),
     'parameters': Key(is_count, needed=True),
     'seed': Key(is_count, needed=True),
     'seconds': Key(is_span, needed=True),
@@ -158,6 +168,9 @@ def summary_keys() -> dict[str, Key]:
     **figures,
     **{f'{split}_examples': Key(is_count) for split in metrics.SPLITS},
   }
+
+
+ANALYSIS = {'step': Key(is_or_none(is_count)), 'split': Key(is_text)}  # the .json of an analysis
 
 
 _ABSENT = object()
