@@ -20,6 +20,7 @@ from jaxdl import (
   sweep,
 )
 from jaxdl.config import __main__ as configs
+from jaxdl.config import reading
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.export import main as export
@@ -412,3 +413,68 @@ def test_fuzz_found_multi_line_errors_and_invalid_unicode(capfd):
 
   assert command.run(fails, []) == 1
   assert capfd.readouterr().err == 'jaxdl: one two \\udcff\n'
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'message'),
+  [
+    (
+      ['--config.data.batch_size=', '--config.data='],
+      '--config.data= is not valid: set single keys',
+    ),
+    (['--config.data.batch_size=3', '--config.data=x'], '--config.data=x is not valid'),
+    (
+      ['--config.data.batch_size', '3', '--config.data', 'x'],
+      'Flag --config.data is provided after',
+    ),
+    (['--noconfig.data.batch_size', '--noconfig.data'], 'Flag --config.data is provided after'),
+    (['--config.=3'], '--config.=3 names no key'),
+    (['--config.da ta=3'], 'has no key'),
+    (['--config.optimizer.learning_rate=1' + '0' * 400], 'config.optimizer.learning_rate=1000'),
+    (['--config.data={None: {}}'], 'cannot be a section'),
+    (['--config.data={"a.b": 1}'], 'cannot be a section'),
+    (['--flagfile=nowhere'], 'Unable to open flagfile'),
+  ],
+)
+def test_fuzz_found_overrides_that_ml_collections_refuses(overrides, message, run_here, capsys):
+  for name, others in (('train', ['--describe']), ('sweep', []), ('import', ['--from=x.npz'])):
+    arguments = ['jaxdl', '--config=configs/lstm_mnist.py', *overrides, *others]
+    assert command.run(COMMANDS[name][0], arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name != 'train' or message in line, line
+
+
+@pytest.mark.parametrize(
+  ('content', 'overrides', 'message'),
+  [
+    ('dict(seed=config_dict.required_placeholder(int))', [], 'RequiredValueError'),
+    ('dict(a=(1, 2))', ['--config.a[0]=3'], 'is an entry of a list'),
+    ('dict(a={1, 2})', ['--config.a={3}'], 'holds more than sections'),
+  ],
+)
+def test_fuzz_found_values_that_ml_collections_cannot_override(
+  content, overrides, message, run_here, capsys, tmp_path
+):
+  file = tmp_path / 'own.py'
+  file.write_text(
+    'from ml_collections import config_dict\n\n\n'
+    f'def get_config():\n  return config_dict.ConfigDict({content})\n'
+  )
+  assert command.run(main.main, ['jaxdl', f'--config={file}', *overrides, '--describe']) == 1
+  assert message in capsys.readouterr().err
+
+
+def test_fuzz_found_lists_that_are_overridden(run_here, tmp_path):
+  file = tmp_path / 'own.py'
+  file.write_text(
+    'import ml_collections\n\n\n'
+    'def get_config():\n  return ml_collections.ConfigDict(dict(sizes=[1, 2]))\n'
+  )
+  assert list(reading.read_config(file, 'sizes=[3]').sizes) == [3]
+
+
+@pytest.mark.parametrize('value', ['{"a": 1}', 'x', '-1', '4294967295'])
+def test_fuzz_found_invalid_seeds_of_an_exam(value, run_here, capsys):
+  arguments = ['jaxdl', 'exam/planted_mark', f'--config.seed={value}', '--seeds=2']
+  assert command.run(exam.main, arguments) == 1
+  assert 'config.seed=' in capsys.readouterr().err

@@ -14,12 +14,13 @@ from fuzzing import cases, more_counts, works_or_is_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
+import jaxdl
 from jaxdl import status
 from jaxdl.exams import grades
 from jaxdl.exams import table as exam_table
 from jaxdl.monitoring import writers
 from jaxdl.report import page, svg
-from jaxdl.runs import files, packed, summary
+from jaxdl.runs import files, integrity, keys, packed, summary
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.sweeps import table
@@ -457,6 +458,138 @@ def test_fuzz_found_invalid_files_of_a_run(name, content, message, run):
   write(run, name, content)
   with works_or_is_refused(), pytest.raises(ValueError, match=message):
     page.write([run], run / 'report.html')
+
+
+@pytest.mark.parametrize('config', CONFIGS[1:])
+def test_fuzz_found_missing_keys_of_a_config(config, run):
+  """Every key that a network needs is missing or has another type, for every reader of the run."""
+  needed = [
+    path
+    for path in places(config)
+    if '.'.join(map(str, path)) in keys.CONFIG and path[0] in ('task', 'model', 'data', 'dataset')
+  ]
+  assert len(needed) > 10
+  for path in needed:
+    for value in (None, 10**400, float('nan'), [], 'x', {}):
+      changed = copy.deepcopy(config)
+      node = changed
+      for key in path[:-1]:
+        node = node[key]
+      node[path[-1]] = value
+      if value is None:
+        del node[path[-1]]
+      for restored, valid in {**VALID, 'config.json': changed}.items():
+        write(run, restored, valid)
+      with works_or_is_refused(naming=str(run)), contextlib.redirect_stdout(io.StringIO()):
+        page.write_page_and_card(run)
+      with works_or_is_refused(naming=str(run)):
+        status.text(status.read(run))
+
+
+@pytest.mark.parametrize(
+  'key', ['task.name', 'dataset', 'dataset.classes', 'dataset.input_shape', 'dataset.mean']
+)
+def test_fuzz_found_missing_facts(key, run):
+  config = copy.deepcopy(CONFIG_2)
+  *sections, last = key.split('.')
+  node = config
+  for section in sections:
+    node = node[section]
+  del node[last]
+  write(run, 'config.json', config)
+  missing = 'dataset.classes' if key == 'dataset' else key
+  with pytest.raises(ValueError, match=rf'{run}/config\.json has no {missing}: delete it'):
+    records.load(run)
+  write(run, 'config.json', {**config, 'format': 1})  # an older version need not have written it
+  assert status.read(run)['step'] == 8
+  network = jaxdl.load(run)
+  with pytest.raises(ValueError, match=f'{run} was trained by an older version'):
+    network.predict(np.zeros((1, 4, 4, 1), np.uint8))
+
+
+@pytest.mark.parametrize(
+  ('key', 'value'),
+  [
+    ('input_shape', [4, 4]),
+    ('input_shape', [4, 4, 3]),
+    ('input_shape', [2**31, 4, 1]),
+    ('deviation', [1.0, 1.0]),
+    ('mean', [10**400]),
+    ('mean', [float('nan')]),
+    ('targets', {'names': ['a'], 'mean': [], 'deviation': []}),
+  ],
+)
+def test_fuzz_found_facts_that_contradict_each_other(key, value, run):
+  write(run, 'config.json', {**CONFIG_2, 'dataset': {**CONFIG_2['dataset'], key: value}})
+  with pytest.raises(ValueError, match=rf'{run}/config\.json has an invalid dataset\.{key}'):
+    records.load(run)
+
+
+@pytest.mark.parametrize('value', [10**400, -1, 2**53, 1.5, True, None, [], 'many', float('nan')])
+@pytest.mark.parametrize('key', ['process', 'steps'])
+def test_fuzz_found_huge_numbers_in_a_lock(key, value, run):
+  write(run, 'lock', {**LOCK, key: value})
+  with filelock.FileLock(run / run_folder.LOCK, thread_local=False):
+    found = status.read(run)
+    assert (found['process'], found['steps'], found['state']) == (None, None, 'training')
+    status.text(found)
+    page.write_page_and_card(run)
+
+
+@pytest.mark.parametrize('speed', [5e-324, -1.0, 0, 1e300, float('inf'), float('nan')])
+def test_fuzz_found_speeds_without_a_meaning(speed, run):
+  lines = [{**line, 'examples_per_second': speed} for line in JOURNAL]
+  for name, content in {'metrics.jsonl': lines, 'config.json': CONFIG_2}.items():
+    write(run, name, content)
+  with filelock.FileLock(run / run_folder.LOCK, thread_local=False):
+    found = status.read(run)
+    assert found['seconds_left'] is None
+    status.text(found)
+    page.write_page_and_card(run)
+
+
+@pytest.mark.parametrize('seconds', [float('nan'), float('inf'), -1, 10**400, 'x', None, True])
+def test_fuzz_found_invalid_seconds_of_earlier_sessions(seconds, run):
+  write(run, 'summary.json', {**SUMMARY, 'seconds': seconds})
+  assert summary.record(run, SUMMARY, seconds=2.0, resumed=True)['seconds'] == 2.0
+  records.load(run)
+
+
+@pytest.mark.parametrize('loss', [10**400, True, '1', None])
+def test_fuzz_found_invalid_scores_of_a_checkpoint(loss, run):
+  write(run, 'checkpoints/8/metrics/metrics', {'loss': loss})
+  with pytest.raises(integrity.DamagedError, match='its validation loss is'):
+    integrity.check_loss(run / 'checkpoints/8')
+
+
+@pytest.mark.parametrize('name', ['config.json', 'summary.json', 'metrics.jsonl'])
+def test_fuzz_found_half_a_character(name, run):
+  content = copy.deepcopy(FILES[name])
+  if name == 'metrics.jsonl':
+    write(run, name, [*content, {**content[-1], 'split': '\ud800'}])
+    assert files.journal(run) == JOURNAL
+    return
+  write(run, name, {**content, 'config': '\ud800'})
+  with pytest.raises(ValueError, match=rf'{name} is not JSON .*is half a character'):
+    records.load(run)
+
+
+@pytest.mark.parametrize('step', ['', [], {}, -1, 10**400, 1.5])
+def test_fuzz_found_invalid_steps_of_an_analysis(step, run):
+  write(run, 'analysis/attributions.json', {'step': step})
+  with pytest.raises(ValueError, match=r'attributions\.json has an invalid step: rerun'):
+    page.write_page_and_card(run)
+
+
+@pytest.mark.parametrize('key', [key for key in GRADES if key != 'settings'])
+@pytest.mark.parametrize('value', [None, 'x', [], {'saliency': 3}, -1])
+def test_fuzz_found_invalid_grades_of_an_exam(key, value, run):
+  """Damaged grades are computed again."""
+  assert grades._kept(run / 'exam.json', GRADES['settings']) == GRADES
+  write(run, 'exam.json', {**GRADES, key: value})
+  found = grades._kept(run / 'exam.json', GRADES['settings'])
+  if found is not None:
+    exam_table.table(exam_table.summarised('x', {3: found}))
 
 
 def test_fuzz_found_invalid_lines_of_a_journal(run):
