@@ -369,14 +369,16 @@ def readers(folder, config):
 
 
 READERS = 11
+WRITTEN = ('summary.json', 'metrics.jsonl', 'lock')  # by readers
 
 
 def fuzz(run, count):
   """Damages about `count` files; returns the number of damaged files."""
-  tried = 0
+  tried, restored = 0, set(VALID)
   for config in CONFIGS:  # with valid files
-    for restored, valid in {**VALID, 'config.json': config}.items():
-      write(run, restored, valid)
+    for file in VALID:
+      write(run, file, VALID[file])
+    write(run, 'config.json', config)
     actions = readers(run, config)
     assert len(actions) == READERS
     for action in actions.values():
@@ -386,11 +388,14 @@ def fuzz(run, count):
   @cases(count)
   @given(damaged())
   def read_case(damage):
-    nonlocal tried
+    nonlocal tried, restored
     tried += 1
     config, name, content = damage
-    for restored, valid in {**VALID, 'config.json': config, name: content}.items():
-      write(run, restored, valid)
+    for file in restored:
+      write(run, file, VALID[file])
+    write(run, 'config.json', config)
+    write(run, name, content)
+    restored = {name, *WRITTEN}
     for reader, action in readers(run, config).items():
       hypothesis.note(reader)
       with contextlib.redirect_stdout(io.StringIO()), works_or_is_refused(naming=str(run)):
@@ -470,7 +475,7 @@ def test_fuzz_found_missing_keys_of_a_config(config, run):
   ]
   assert len(needed) > 10
   for path in needed:
-    for value in (None, 10**400, float('nan'), [], 'x', {}):
+    for value in (None, 10**400, [], {}):
       changed = copy.deepcopy(config)
       node = changed
       for key in path[:-1]:
@@ -478,8 +483,7 @@ def test_fuzz_found_missing_keys_of_a_config(config, run):
       node[path[-1]] = value
       if value is None:
         del node[path[-1]]
-      for restored, valid in {**VALID, 'config.json': changed}.items():
-        write(run, restored, valid)
+      write(run, 'config.json', changed)
       with works_or_is_refused(naming=str(run)), contextlib.redirect_stdout(io.StringIO()):
         page.write_page_and_card(run)
       with works_or_is_refused(naming=str(run)):
