@@ -429,7 +429,7 @@ def test_fuzz_found_multi_line_errors_and_invalid_unicode(capfd):
     ),
     (['--noconfig.data.batch_size', '--noconfig.data'], 'Flag --config.data is provided after'),
     (['--config.=3'], '--config.=3 names no key'),
-    (['--config.da ta=3'], 'has no key'),
+    (['--config.da ta=3'], 'config.da ta is not a key'),
     (['--config.optimizer.learning_rate=1' + '0' * 400], 'config.optimizer.learning_rate=1000'),
     (['--config.data={None: {}}'], 'cannot be a section'),
     (['--config.data={"a.b": 1}'], 'cannot be a section'),
