@@ -12,7 +12,6 @@ if __name__ == '__main__':  # before the slow imports below
 
 
 import datetime
-import math
 import os
 import pathlib
 import sys
@@ -125,20 +124,13 @@ def read(workdir: str | os.PathLike) -> Status:
     line['split']: {key: value for key, value in line.items() if key not in UNSHOWN}
     for line in lines
   }
-  speeds = [
-    line['examples_per_second']
-    for line in lines
-    if 0 < line.get('examples_per_second', 0) < math.inf
-  ]
-  speed = speeds[-1] if speeds else None
+  speed = run.speed
   newest = run_folder.last_checkpoint(folder)
   who = run_folder.trainer(folder)
   kept, steps = int(newest.name) if newest else None, who.get('steps')
   step = max(run.step, kept or 0)  # the run may have stopped between a checkpoint and the next log
-  # For text, the speed counts characters.
-  of_a_step = config['data']['batch_size'] * config['data'].get('time_step', 1)
-  pace = run_folder.seconds_a_step(folder) or (of_a_step / speed if speed else None)
-  left = (steps - step) * pace if steps and pace else None
+  pace = run_folder.seconds_a_step(folder) or (run.examples_of_a_step() / speed if speed else None)
+  left = max(steps - step, 0) * pace if steps and pace else None
   return {
     'workdir': str(workdir),
     'state': run.state(who.get('now')),
@@ -149,7 +141,7 @@ def read(workdir: str | os.PathLike) -> Status:
     'logged': run.step if lines else None,
     'examples_per_second': speed,
     'counted': record.counted(config),
-    'seconds_left': left and round(left, 1),
+    'seconds_left': None if left is None else round(left, 1),
     'figures': figures,
     'chance': run.chances(
       f'{split}_accuracy'

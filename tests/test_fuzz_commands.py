@@ -6,7 +6,21 @@ from helpers import ROOT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaxdl import analyze, generate, main, pack, predict, status, sweep
+from jaxdl import __main__ as commands
+from jaxdl import (
+  analyze,
+  exam,
+  exams,
+  generate,
+  import_weights,
+  main,
+  pack,
+  predict,
+  status,
+  sweep,
+)
+from jaxdl.config import __main__ as configs
+from jaxdl.config import reading
 from jaxdl.data import __main__ as data
 from jaxdl.data import tfds_arrays
 from jaxdl.export import main as export
@@ -32,6 +46,11 @@ VALUES = st.sampled_from(
     '{[]}',
     '(1,',
     '{"a": 1}',
+    '{"a.b": {"c": 1}}',
+    '{1: 2, None: {}}',
+    '{"items": 1, "lock": {}}',
+    "{'a': {1}, 'b': b'x'}",
+    '9' * 400,
     'x',
     'README.md',
     'configs',
@@ -130,7 +149,17 @@ def flags(*names, most=5):
 
 def overridden(*names):
   """Command lines with a config, overrides and flags."""
-  overrides = st.lists(st.builds('--config.{}={}'.format, KEYS, VALUES), max_size=3)
+  one = st.builds('--config.{}={}'.format, KEYS, VALUES).map(lambda text: [text])
+  unusual = st.one_of(
+    st.builds('-config.{}={}'.format, KEYS, VALUES).map(lambda text: [text]),
+    st.sampled_from(['--config.{}', '--noconfig.{}']).flatmap(
+      lambda form: KEYS.map(lambda key: [form.format(key)])
+    ),
+    st.builds(lambda key, value: [f'--config.{key}', value], KEYS, VALUES),
+  )
+  overrides = st.lists(st.one_of(one, one, unusual), max_size=3).map(
+    lambda found: [argument for part in found for argument in part]
+  )
   return st.builds(
     lambda config, changes, others: [*config, *changes, *others, '--describe'],
     st.sampled_from([['--config=configs/lstm_mnist.py'], ['--config=configs/cnn_mnist.py']])
@@ -142,7 +171,7 @@ def overridden(*names):
 
 
 COMMANDS = {
-  'main': (main.main, overridden('workdir')),
+  'train': (main.main, overridden('workdir')),
   'sweep': (sweep.main, overridden('workdir', 'together')),
   'analyze': (
     analyze.main,
@@ -193,6 +222,42 @@ COMMANDS = {
 }
 
 
+COMMANDS |= {
+  'exam': (
+    exam.main,
+    st.builds(
+      lambda config, arguments: [*config, *arguments],
+      st.sampled_from([['exam/planted_mark'], ['--config=lstm_mnist'], ['x'], []]),
+      flags('workdir', 'seeds', 'images', 'config.seed', 'config.data', 'config.data.batch_size'),
+    ),
+  ),
+  'import': (
+    import_weights.main,
+    st.builds(
+      lambda arguments, rest: [*arguments[:-1], *rest],  # --describe is no flag of it
+      overridden('workdir'),
+      flags('from', 'workdir', 'layout', 'order'),
+    ),
+  ),
+  'configs': (
+    configs.main,
+    st.builds(
+      lambda name, rest: [*name, *rest],
+      st.lists(st.sampled_from(['lstm_mnist', 'lstm_mnits', 'x', '', '../x']) | VALUES, max_size=2),
+      flags('to'),
+    ),
+  ),
+}
+
+
+def test_every_command_is_tested():
+  assert set(COMMANDS) == set(commands.COMMANDS)
+
+
+def no_training(*arguments, **keywords):
+  raise OSError('nothing is trained in this test')
+
+
 def no_network(name, root):
   raise OSError(f'{name} is not prepared, and tests do not download data')
 
@@ -208,6 +273,7 @@ def run_here(capsys, monkeypatch, tmp_path):
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'prepared'))
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.setattr(tfds_arrays, '_download', no_network)
+  monkeypatch.setattr(exams, 'train', no_training)
 
   def run(function, arguments):
     capsys.readouterr()
@@ -237,15 +303,15 @@ def fuzz(name, run_here, count):
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_commands(name, run_here):
-  fuzz(name, run_here, 5 if name == 'main' else 8)  # main builds an experiment in each case
+  fuzz(name, run_here, 5 if name == 'train' else 8)  # train builds an experiment in each case
 
 
-@pytest.mark.parametrize('count', more_counts(150, 1000))
+@pytest.mark.parametrize('count', more_counts(150, 800))
 @pytest.mark.parametrize('name', COMMANDS)
 def test_fuzz_many_commands(name, count, run_here, counted_as):
   fuzz(name, run_here, count)
   counted_as(
-    'random command lines for 10 commands: success, or one line of error and a non-zero exit code'
+    f'random command lines for all {len(COMMANDS)} commands: success, or one line of error and a non-zero exit code'
   )
 
 
@@ -347,3 +413,68 @@ def test_fuzz_found_multi_line_errors_and_invalid_unicode(capfd):
 
   assert command.run(fails, []) == 1
   assert capfd.readouterr().err == 'jaxdl: one two \\udcff\n'
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'message'),
+  [
+    (
+      ['--config.data.batch_size=', '--config.data='],
+      '--config.data= is not valid: set single keys',
+    ),
+    (['--config.data.batch_size=3', '--config.data=x'], '--config.data=x is not valid'),
+    (
+      ['--config.data.batch_size', '3', '--config.data', 'x'],
+      'Flag --config.data is provided after',
+    ),
+    (['--noconfig.data.batch_size', '--noconfig.data'], 'Flag --config.data is provided after'),
+    (['--config.=3'], '--config.=3 names no key'),
+    (['--config.da ta=3'], 'config.da ta is not a key'),
+    (['--config.optimizer.learning_rate=1' + '0' * 400], 'config.optimizer.learning_rate=1000'),
+    (['--config.data={None: {}}'], 'cannot be a section'),
+    (['--config.data={"a.b": 1}'], 'cannot be a section'),
+    (['--flagfile=nowhere'], 'Unable to open flagfile'),
+  ],
+)
+def test_fuzz_found_overrides_that_ml_collections_refuses(overrides, message, run_here, capsys):
+  for name, others in (('train', ['--describe']), ('sweep', []), ('import', ['--from=x.npz'])):
+    arguments = ['jaxdl', '--config=configs/lstm_mnist.py', *overrides, *others]
+    assert command.run(COMMANDS[name][0], arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert name != 'train' or message in line, line
+
+
+@pytest.mark.parametrize(
+  ('content', 'overrides', 'message'),
+  [
+    ('dict(seed=config_dict.required_placeholder(int))', [], 'RequiredValueError'),
+    ('dict(a=(1, 2))', ['--config.a[0]=3'], 'is an entry of a list'),
+    ('dict(a={1, 2})', ['--config.a={3}'], 'holds more than sections'),
+  ],
+)
+def test_fuzz_found_values_that_ml_collections_cannot_override(
+  content, overrides, message, run_here, capsys, tmp_path
+):
+  file = tmp_path / 'own.py'
+  file.write_text(
+    'from ml_collections import config_dict\n\n\n'
+    f'def get_config():\n  return config_dict.ConfigDict({content})\n'
+  )
+  assert command.run(main.main, ['jaxdl', f'--config={file}', *overrides, '--describe']) == 1
+  assert message in capsys.readouterr().err
+
+
+def test_fuzz_found_lists_that_are_overridden(run_here, tmp_path):
+  file = tmp_path / 'own.py'
+  file.write_text(
+    'import ml_collections\n\n\n'
+    'def get_config():\n  return ml_collections.ConfigDict(dict(sizes=[1, 2]))\n'
+  )
+  assert list(reading.read_config(file, 'sizes=[3]').sizes) == [3]
+
+
+@pytest.mark.parametrize('value', ['{"a": 1}', 'x', '-1', '4294967295'])
+def test_fuzz_found_invalid_seeds_of_an_exam(value, run_here, capsys):
+  arguments = ['jaxdl', 'exam/planted_mark', f'--config.seed={value}', '--seeds=2']
+  assert command.run(exam.main, arguments) == 1
+  assert 'config.seed=' in capsys.readouterr().err

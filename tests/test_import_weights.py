@@ -70,7 +70,7 @@ def test_every_command_works_on_an_imported_run(config, config_file, tmp_path, c
   assert re.search(r'fc\.weight +10 × 784 +logits +kernel +784 × 10 +transposed, C·H·W', printed)
   found = last_json(printed)
   assert (found['layout'], found['step'], found['test_examples']) == ('torch', 0, 50)
-  summary = files.read_json(folder / 'summary.json', files.summary_keys())
+  summary = files.read_summary(folder / 'summary.json')
   assert summary['test_loss'] == found['test_loss']
   kept = json.loads((folder / 'config.json').read_text())['origin']
   assert kept['imported'] == 'weights.npz'

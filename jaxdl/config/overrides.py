@@ -9,6 +9,7 @@ another type.
 """
 
 import ast
+import enum
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import ml_collections
 
 PREFIX = '--config.'
+LARGEST = 1 << 1023  # greater integers may have no float
 TEXT_OR_SECTION = ('data.splits',)  # keys that either kind of value may replace
 NAMED = ('task',)  # keys whose text is the name of a section
 # Keys of paths and of names, whose texts are no literals, except None and lists of texts.
@@ -58,6 +60,8 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
       return True
     if isinstance(node, str) and '.'.join(path_of_key[:depth]) in NAMED and is_last:
       return True
+    if isinstance(node, tuple) and is_last and part in valid:
+      return True  # which `add` refuses: ml_collections cannot change an entry of a tuple
     if part not in valid:
       where = '.'.join(['config', *path_of_key[:depth]])
       options = f'its keys are {", ".join(valid)}' if valid else 'it has no keys below it'
@@ -74,8 +78,10 @@ def is_new(argument: str, config: ml_collections.ConfigDict, path: str) -> bool:
 def _changes_type(existing, text, key):
   """Whether a text stands for a value of another type than the existing value of a key."""
   value = _value(text, existing, key)
-  if hasattr(existing, 'items') or isinstance(existing, (list, tuple)):
+  if hasattr(existing, 'items') or isinstance(existing, tuple):
     return value is None or isinstance(value, dict)
+  if not isinstance(existing, (bool, int, float, str, enum.Enum, type(None))):
+    return True  # ml_collections cannot change a list
   if isinstance(existing, str):
     return not isinstance(value, str)
   if isinstance(value, str):
@@ -93,9 +99,12 @@ def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) 
     config, path: as in `is_new`.
 
   Raises:
-    ValueError: as in `is_new`.
+    ValueError: as in `is_new`, or a section is given a text.
   """
   changed = [parts(argument) for argument in arguments if is_new(argument, config, path)]
+  for argument in arguments:
+    if '=' in argument and argument.startswith(PREFIX) and parts(argument) not in changed:
+      _check_section(argument, config)
 
   def belongs(key):
     return any(key[: len(other)] == other[: len(key)] for other in changed)
@@ -105,6 +114,22 @@ def new(arguments: Sequence[str], config: ml_collections.ConfigDict, path: str) 
     for argument in arguments
     if argument.startswith(PREFIX) and '=' in argument and belongs(parts(argument))
   ]
+
+
+def _check_section(argument, config):
+  """Raises ValueError for a text that is given to a section, or for no key at all."""
+  if not parts(argument):
+    raise ValueError(f'{argument} names no key: write {PREFIX}KEY=VALUE')
+  if hasattr(_at(config, parts(argument)), 'items'):
+    raise ValueError(unread(f'flag {argument}: Failed to parse', config))
+
+
+def _at(config, path_of_key):
+  """The value of a key; {} if the config does not have it."""
+  node = config
+  for part in path_of_key:
+    node = below(node, part) if part in keys(node) else {}
+  return node
 
 
 def last_of_each_key(arguments: Sequence[str]) -> list[str]:
@@ -141,7 +166,10 @@ def add(config: ml_collections.ConfigDict, argument: str, path: str) -> None:
     existing = node.get(last)
     if last in node:
       del node[last]  # the last of several overrides applies, whatever its type
-    node[last] = _value(argument.partition('=')[2], existing, key)
+    try:
+      node[last] = _value(argument.partition('=')[2], existing, key)
+    except Exception as error:  # ml_collections raises different exceptions for the keys of a dict
+      raise ValueError(f'{argument} cannot be a section ({error}): use names as keys') from error
 
 
 def section(node: Any, part: str) -> Any:
@@ -203,17 +231,18 @@ class _Literal(ast.NodeTransformer):
     )
 
 
-def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[str]) -> str:
+def unread(message: str, config: ml_collections.ConfigDict) -> str:
   """Returns the message for a value that ml_collections could not read.
 
   Args:
     message: the original message, 'flag --config.seed=x: reason'.
     config: the config; if a section could not be read, the config's section is the example.
-    arguments: the overrides.
 
   Returns:
     The message, such as '--config.seed=x is …'.
   """
+  if match := re.search(r"Could not parse '(.*?)': SyntaxError", message):
+    return f'{PREFIX}{match[1]} is not a key: write {PREFIX}KEY=VALUE'
   for reason, description in UNREAD.items():
     flag, found, _ = message.partition(f': {reason}')
     if found:
@@ -225,9 +254,7 @@ def unread(message: str, config: ml_collections.ConfigDict, arguments: Sequence[
 def _example(argument, config):
   """Examples of overriding a section: 'key' for one key, 'section' for the entire section."""
   name, _, value = argument.partition('=')
-  node = config
-  for part in parts(argument):
-    node = below(node, part) if part in keys(node) else {}
+  node = _at(config, parts(argument))
   if not hasattr(node, 'items'):
     node = {}
   section = {key: one for key, one in node.items() if isinstance(one, (str, int, float))}
@@ -261,7 +288,8 @@ def _value(text: str, existing: Any, key: Sequence[str]) -> Any:
     return found if found is None or (is_literal and not isinstance(found, dict)) else text
   if isinstance(existing, str) and not (found is None or is_list):
     return text
-  return float(found) if isinstance(existing, float) and type(found) is int else found
+  is_float = isinstance(existing, float) and type(found) is int and abs(found) < LARGEST
+  return float(found) if is_float else found
 
 
 def parts(argument: str) -> list[str]:

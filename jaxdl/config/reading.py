@@ -108,11 +108,10 @@ def _overridden(path, program, arguments, known):
   config = read_file(path)
   new = overrides.new(arguments, config, path)
   line = [program, *(argument for argument in arguments if argument not in new)]
-  # DEFINE_config_file would split the path of the file at a colon.
-  config_flags.DEFINE_config_dict(
-    'config', config, flag_values=(values := flags.FlagValues()), sys_argv=line
-  )
+  values = flags.FlagValues()
   try:
+    # DEFINE_config_file would split the path of the file at a colon.
+    config_flags.DEFINE_config_dict('config', config, flag_values=values, sys_argv=line)
     surplus = values(line)[1:]
   except flags.UnrecognizedFlagError as error:
     key = spelling.same(error.flagname, differences.flat(to_dict(config)))
@@ -122,9 +121,10 @@ def _overridden(path, program, arguments, known):
     raise ValueError(
       f'--{error.flagname} is unknown: the flags are --config, --config.KEY, {others}{hint}'
     ) from None
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-    message = str(error).strip().partition('\n')[0]
-    raise ValueError(overrides.unread(message, config, arguments)) from error
+  except Exception as error:  # absl and ml_collections raise many different exceptions
+    message = str(error).strip().partition('\n')[0] or type(error).__name__
+    named = message if '--' in message else f'the overrides cannot be read ({message})'
+    raise ValueError(overrides.unread(named, config)) from error
   if surplus:
     raise ValueError(f'argument {surplus[0]!r} is not a flag: flags begin with --')
   for argument in overrides.last_of_each_key(new):
@@ -167,6 +167,8 @@ def read_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
   try:
     spec.loader.exec_module(module)
     found = module.get_config() if hasattr(module, 'get_config') else None
+    if isinstance(found, ml_collections.ConfigDict):
+      found.to_dict()  # fails for a placeholder whose value is required
   except Exception as error:
     raise ValueError(
       f'config file {path} cannot be read ({type(error).__name__}: {error})'

@@ -7,12 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxdl.analysis.grading import localisation, map_metrics
-from jaxdl.runs import disk
+from jaxdl.runs import disk, keys
+from jaxdl.runs.keys import Key
 from jaxdl.views import subject as subjects
 from jaxdl.views.faithfulness import explained
 
 NAME = 'exam.json'
 FORMAT = 2  # of the file; grades of another format are computed again
+KEYS = {
+  'step': Key(keys.is_count, needed=True),
+  'examples': Key(keys.is_count, needed=True),
+  'accuracy': Key(keys.is_finite, needed=True),
+  'follows_evidence': Key(keys.is_or_none(keys.is_finite), needed=True),
+  'scores': Key(keys.map_of(keys.map_of(keys.is_or_none(keys.is_figure))), needed=True),
+  'reasons': Key(keys.map_of(keys.map_of(keys.is_text)), needed=True),
+  'seconds': Key(keys.map_of(keys.is_span), needed=True),
+}
 
 
 def graded(
@@ -91,4 +101,4 @@ def _kept(file, settings):
   except (OSError, ValueError, RecursionError):
     return None
   is_same = isinstance(found, dict) and found.get('settings') == settings
-  return found if is_same else None
+  return found if is_same and not keys.fault(found, KEYS) else None

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import ml_collections
 
-from jaxdl.config import named, reading
-from jaxdl.sweeps.members import Member, unfinished
+from jaxdl.config import checks, named, reading
+from jaxdl.sweeps.members import MOST, Member, unfinished
 from jaxdl.sweeps.training import Trainer
 
 
@@ -22,12 +22,16 @@ def members(config: ml_collections.ConfigDict, name: str, seeds: int) -> list[Me
     The runs; the folder of each is 'seed0', 'seed1', ….
 
   Raises:
-    ValueError: fewer than one run.
+    ValueError: fewer than one run or more than MOST, or a seed that is no seed.
   """
   if seeds < 1:
     raise ValueError(f'--seeds={seeds} is too few: use at least 1, or 5 for an interval')
+  if seeds > MOST:
+    raise ValueError(f'--seeds={seeds:,} is too many: use at most {MOST:,}')
   resolved = named.link(reading.to_dict(config))
   first = resolved.get('seed', 0)
+  checks.check_seed(first, 'config.seed')
+  checks.check_seed(first + seeds - 1, f'config.seed={first} + --seeds - 1')
   return [
     Member(name, {}, seed, name, {**resolved, 'seed': seed}, f'seed{seed}')
     for seed in range(first, first + seeds)

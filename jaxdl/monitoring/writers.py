@@ -20,7 +20,7 @@ import numpy as np
 
 from jaxdl.monitoring import graph
 from jaxdl.monitoring.side_outputs import SideOutputs
-from jaxdl.runs import disk
+from jaxdl.runs import disk, keys
 
 # The TensorBoard run in the parent folder of the splits, for which HParams shows their scalars.
 PARENT_RUN = '.'
@@ -168,10 +168,12 @@ def _keep_until(file, step):
   kept = []
   for line in file.read_text(errors='replace', encoding='utf-8').splitlines():
     try:
-      if json.loads(line)['step'] <= step:
-        kept.append(line + '\n')
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+      found = json.loads(line)
+    except (ValueError, RecursionError):
       continue  # the incomplete last line of a killed run
+    of_step = found.get('step') if isinstance(found, dict) else None
+    if keys.is_count(of_step) and of_step <= step:
+      kept.append(line + '\n')
   disk.write_atomic(file, ''.join(kept))
 
 

@@ -39,6 +39,7 @@ class Run(record.Run):
   @property
   def kind(self) -> str:
     """The kind of the network, as `Subject.kind`, such as 'cnn' or 'regressor'."""
+    format.dataset(self.config, self.folder)
     return subject.kind_of(self.config)
 
   def predict(
@@ -224,7 +225,6 @@ class Run(record.Run):
     examples = examples if needs_examples(self.linked) else 0
     key = (distort, batch_size, examples)
     if key not in self._predictors:
-      format.dataset(self.config, self.folder)
       self._predictors[key] = Predictor(
         self.linked,
         self.model,
@@ -238,8 +238,11 @@ class Run(record.Run):
   @property
   def _splits(self) -> Sequence[str]:
     """Names of the run's splits; a run of format 1 has them only in its config."""
-    examples = self.config['dataset'].get('examples')
-    return list(examples or self.config['data']['splits'])
+    splits = self.config['data'].get('splits')
+    return list(
+      format.dataset(self.config, self.folder).get('examples')
+      or (splits if isinstance(splits, dict) else ())
+    )
 
   def _rebuilt(self, outputs):
     """Returns reconstructions as pictures in 0..1, or as vectors or sequences."""

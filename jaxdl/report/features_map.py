@@ -67,7 +67,7 @@ def _map(record, name, caption_of, arrays, sprite):
     [round(float(x), 1), round(float(y), 1), int(label)]
     for (x, y), label in zip(places, labels, strict=True)
   ]
-  classes = list(record.config['dataset']['classes'])
+  classes = list(record.classes)
   present, counts = np.unique(labels, return_counts=True)
   frequent = np.sort(present[np.argsort(-counts, kind='stable')[:NAMED]])
   middles = np.array([np.median(places[labels == label], axis=0) for label in frequent])

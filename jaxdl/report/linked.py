@@ -48,6 +48,8 @@ def of_run(record: Run) -> dict[str, Any] | None:
     arrays = memory.load_arrays(folder / 'predictions.npz')
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (arrays['label'], arrays['predicted']), 1)
+    confidence = arrays['confidence'][:EXAMPLES]
+    thousandths = np.rint(1000 * confidence).astype(int).tolist()
   total, right = int(counts.sum()), int(counts.trace())
   calibration = _calibration(record)
   return {
@@ -65,8 +67,8 @@ def of_run(record: Run) -> dict[str, Any] | None:
       'total': total,
       'label': arrays['label'][:EXAMPLES].tolist(),
       'predicted': arrays['predicted'][:EXAMPLES].tolist(),
-      'confidence': np.rint(1000 * arrays['confidence'][:EXAMPLES]).astype(int).tolist(),
-      'bin': _bins(arrays['confidence'][:EXAMPLES], calibration),
+      'confidence': thousandths,
+      'bin': _bins(confidence, calibration),
     },
   }
 

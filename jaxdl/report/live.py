@@ -162,19 +162,20 @@ def moment_of(record: Run) -> Moment | None:
   if record.packed is not None or not run_folder.trainer(record.folder).get('now'):
     return None
   seconds, every = None, UNKNOWN
-  lines = record.of_split('train')
-  speed = lines[-1].get('examples_per_second') if lines else None
-  if record.steps and speed:
-    a_step = record.config['data']['batch_size'] / speed
+  if record.steps and record.speed:
+    a_step = record.examples_of_a_step() / record.speed
     seconds, every = (record.steps - record.step) * a_step, _evaluate_every(record) * a_step
   return Moment(record.step, seconds, max(every, SOONEST))
 
 
 def _evaluate_every(record):
   """Steps between two evaluations; 0 if unknown."""
-  return checks.in_steps(
-    record.config.get('evaluate_every', 0), record.epoch() or 1, 'config.evaluate_every'
-  )
+  try:
+    return checks.in_steps(
+      record.config.get('evaluate_every'), record.epoch() or 1, 'config.evaluate_every'
+    )
+  except ValueError:
+    return 0
 
 
 def of_run(record: Run, moment: Moment) -> dict[str, Any]:

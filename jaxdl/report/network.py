@@ -18,13 +18,13 @@ from jaxdl.config import binding, memory
 from jaxdl.data import recorded
 from jaxdl.exports import examples, page_layers
 from jaxdl.exports.network import Network
+from jaxdl.runs import format
 from jaxdl.runs.record import Run
 
 MOST = 15_000_000  # characters of the weights, of a page of 16 MB
 MOST_FLOAT32 = 1_000_000  # the same, of a page of 5 MB
 LARGE = 1_000_000  # parameters; larger networks have 8 bits for a weight
 TOLERANCE = 1e-3  # of the probabilities, for 16 bits
-FACTS = ('input_shape', 'mean', 'deviation')  # about the data of all networks but those of texts
 COUNT = 256  # most examples on which the difference is measured
 CHARACTERS = 4096
 
@@ -48,19 +48,16 @@ def of_run(record: Run, *, exact: bool = False) -> dict[str, Any]:
 
 
 def _network(record):
-  if 'dataset' not in record.config:
-    raise ValueError('the run is of an older version, which did not record its data')
-  found = Network(
+  if missing := format.missing_facts(record.config):
+    what = 'its data' if 'dataset' not in record.config else missing[0]
+    raise ValueError(f'the run is of an older version, which did not record {what}')
+  return Network(
     name=record.name,
     step=record.summary.get('step', record.step),
     model=record.model,
     variables=record.variables,
     config=record.config,
   )
-  missing = [] if found.is_text else [key for key in FACTS if key not in record.config['dataset']]
-  if missing:
-    raise ValueError(f'dataset in config.json does not have {" or ".join(missing)}')
-  return found
 
 
 def _examples(record, network):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from jaxdl import models
 from jaxdl.data import dataset
 from jaxdl.models import table
-from jaxdl.runs import code, files, folder
+from jaxdl.runs import code, files, folder, keys
 from jaxdl.runs import record as records
 from jaxdl.runs.record import Run
 from jaxdl.step import metrics, optimizers, watch
@@ -50,7 +50,8 @@ def layers(record: Run) -> list[dict]:
   Raises:
     ValueError: the model of the config cannot be built.
   """
-  if 'dataset' not in record.config:
+  shape = record.config.get('dataset', {}).get('input_shape')
+  if shape is None:
     return []
   try:
     model = record.linked['model']
@@ -58,9 +59,8 @@ def layers(record: Run) -> list[dict]:
     print(f'jaxdl: the table of layers is left out: {error}', file=sys.stderr)
     return []
   text = model['name'] in models.TEXT_MODELS
-  shape = tuple(record.config['dataset']['input_shape'])
   try:
-    rows = table.layers(models.build(model), shape, 'int32' if text else 'float32')
+    rows = table.layers(models.build(model), tuple(shape), 'int32' if text else 'float32')
     return optimizers.check_layers(record.config.get('optimizer', {}), rows)
   except ValueError as error:
     raise ValueError(f'{record.folder / "config.json"}: {error}') from error
@@ -115,7 +115,10 @@ def _is_figure(key):
 def of_analysis(record: Run, name: str) -> dict:
   """Reads the .json file of an analysis; {} if there is none."""
   file = record.results / 'analysis' / f'{name}.json'
-  return files.read_json(file) if file.is_file() else {}
+  found = files.read_json(file) if file.is_file() else {}
+  if wrong := keys.fault(found, keys.ANALYSIS):
+    raise ValueError(f'{file} {wrong}: rerun jaxdl.analyze')
+  return found
 
 
 @contextlib.contextmanager

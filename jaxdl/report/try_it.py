@@ -108,8 +108,8 @@ def _settings(config, kind, described):
     drawing = dict(DRAWINGS.get(dataset, OTHER))
     drawing['pen'] = round(drawing['pen'] * min(height, width) / 28 * 4) / 4
     drawing['widest'] = max(8, round(min(height, width) / 4))
-    brightness = config['dataset'].get('appearance', {}).get('brightness', [0])
-    drawing['light'] = brightness[0] > 0.5
+    brightness = config['dataset'].get('appearance', {}).get('brightness')
+    drawing['light'] = bool(brightness) and brightness[0] > 0.5
   classifies = kind == 'images' and task(config) != 'regress'
   return {
     **settings,
@@ -126,8 +126,8 @@ def _settings(config, kind, described):
 
 def _rotation(config):
   """Degrees by which the run rotates its inputs; 0 if it does not."""
-  found = [change for change in config['data'].get('distort', ()) if change['kind'] == 'rotate']
-  return found[0]['degrees'] if found else 0
+  found = [change for change in config['data'].get('distort') or () if change['kind'] == 'rotate']
+  return found[0].get('degrees', 0) if found else 0
 
 
 def _code(described):

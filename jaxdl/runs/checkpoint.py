@@ -19,7 +19,7 @@ from flax import linen as nn
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxdl import models
-from jaxdl.runs import code, disk, format, integrity, packed
+from jaxdl.runs import code, disk, format, integrity, keys, packed
 from jaxdl.step.state import State
 
 ITEMS = ('model', 'train', 'config', 'since_log', 'checksums')
@@ -453,7 +453,11 @@ def load_step(
   """
   chosen, variables, config = read_step(workdir, step)
   config = code.linked(config, packed.opened(workdir), trust_code=trust_code)
-  return chosen, models.build(config['model']), variables, config
+  try:
+    model = models.build(config['model'])
+  except ValueError as error:
+    raise ValueError(f'the config of checkpoint {chosen} of {workdir}: {error}') from error
+  return chosen, model, variables, config
 
 
 def read_step(
@@ -480,6 +484,11 @@ def read_step(
         f'give another --step of {checkpoints.all_steps()}'
       ) from error
   format.check(items.config, workdir)
+  if wrong := keys.fault_of_config(items.config):
+    raise ValueError(
+      f'the config of checkpoint {chosen} of {workdir} {wrong}: give another --step of '
+      f'{checkpoints.all_steps()}'
+    )
   return chosen, items.model, format.upgraded(items.config)
 
 

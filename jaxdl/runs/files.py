@@ -2,125 +2,77 @@
 
 import datetime
 import json
-import math
 import os
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
-from jaxdl.step import metrics
+from jaxdl.runs import format, keys
 
-LARGEST = 3.5e38  # greater than any finite float32
-
-
-def is_figure(value: Any) -> bool:
-  """Whether a value is a number that a run can measure; it may be infinite or NaN."""
-  return (
-    isinstance(value, (int, float))
-    and not isinstance(value, bool)
-    and (abs(value) <= LARGEST or (isinstance(value, float) and not math.isfinite(value)))
-  )
+FIX = 'delete it and rerun the command of its run'
 
 
-def _is_count(value):
-  return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+def read_config(file: pathlib.Path) -> dict[str, Any]:
+  """Reads a run's `config.json`; its keys are checked.
+
+  Raises:
+    ValueError: the file is not a JSON object, was written by a newer version, or has a key that is
+      missing or has an invalid value.
+  """
+  found = read_json(file)
+  format.check(found, file.parent)
+  if wrong := keys.fault_of_config(found):
+    raise ValueError(f'{file} {wrong}: {FIX}')
+  return found
 
 
-def _is_span(value):
-  return is_figure(value) and 0 <= value < 1e12
+def read_summary(file: pathlib.Path) -> dict[str, Any]:
+  """Reads a run's `summary.json`; its keys are checked.
+
+  Raises:
+    ValueError: the file is not a JSON object, or has a key that is missing or has an invalid value.
+  """
+  found = read_json(file)
+  if wrong := keys.fault(found, keys.summary_keys()):
+    raise ValueError(f'{file} {wrong}: {FIX}')
+  return found
 
 
-def _are_counts(value):
-  return isinstance(value, dict) and all(map(_is_count, value.values()))
-
-
-def _are_lists_of_counts(value):
-  return isinstance(value, dict) and all(
-    isinstance(counts, list) and all(map(_is_count, counts)) for counts in value.values()
-  )
-
-
-def _is(*kinds):
-  return lambda value: isinstance(value, kinds)
-
-
-MUST, MAY = True, False
-CONFIG = {  # key → (check of its value, whether it is required)
-  'format': (_is_count, MAY),
-  'model': (_is(dict), MUST),
-  'model.name': (_is(str), MUST),
-  'model.cell': (_is(str), MAY),
-  'data': (_is(dict), MUST),
-  'data.name': (_is(str), MUST),
-  'data.batch_size': (_is_count, MUST),
-  'data.time_step': (_is_count, MAY),
-  'seed': (_is_count, MAY),
-  'dataset': (_is(dict), MAY),
-  'dataset.classes': (_is(list), MAY),
-  'dataset.input_shape': (_is(list), MAY),
-  'dataset.steps_per_epoch': (_is_count, MAY),
-  'dataset.examples': (_are_counts, MAY),
-  'dataset.examples_per_class': (_are_lists_of_counts, MAY),
-  'reported': (_is(dict, type(None)), MAY),
-  'origin': (_is(dict), MAY),
-}
-
-
-def summary_keys() -> dict:
-  """The keys of a summary.json: key → (check of its value, whether it is required)."""
-  figures = {
-    f'{split}_{metric.name}': (is_figure, MAY)
-    for split in metrics.SPLITS
-    for metric in metrics.evaluated()
-  }
-  return {
-    'config': (_is(str), MUST),
-    'step': (_is_count, MUST),
-    'parameters': (_is_count, MUST),
-    'seed': (_is_count, MUST),
-    'seconds': (_is_span, MUST),
-    'device': (_is(str), MUST),
-    'data': (_is(str), MUST),
-    'versions': (_is(dict), MAY),
-    'watch': (_is(str), MAY),
-    'reported': (_is(dict), MAY),
-    **figures,
-    **{f'{split}_examples': (_is_count, MAY) for split in metrics.SPLITS},
-  }
-
-
-def read_json(
-  file: pathlib.Path, keys: dict[str, tuple[Callable[[Any], bool], bool]] | None = None
-) -> dict[str, Any]:
-  """Reads a run's `config.json` or `summary.json`.
+def read_json(file: pathlib.Path) -> dict[str, Any]:
+  """Reads a JSON file of a run; its keys are not checked.
 
   Args:
     file: the file.
-    keys: CONFIG or `summary_keys()`; None checks no keys.
 
   Returns:
     The JSON object.
 
   Raises:
-    ValueError: the file is not a JSON object, or a key has an invalid value.
+    ValueError: the file is not a JSON object.
   """
-  fix = 'delete it and rerun the command of its run'
   try:
-    found = json.loads(file.read_text(encoding='utf-8'))
+    found = loads(file.read_text(encoding='utf-8'))
   except (ValueError, RecursionError) as error:
-    raise ValueError(f'{file} is not JSON ({error}): {fix}') from error
+    raise ValueError(f'{file} is not JSON ({error}): {FIX}') from error
   if not isinstance(found, dict):
-    raise ValueError(f'{file} is not the JSON object of a run: {fix}')
-  for key, (good, needed) in (keys or {}).items():
-    node = found
-    for part in key.split('.'):
-      node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
-    if (node is _ABSENT and needed) or (node is not _ABSENT and not good(node)):
-      raise ValueError(f'{file} has {"no" if node is _ABSENT else "an invalid"} {key}: {fix}')
+    raise ValueError(f'{file} is not the JSON object of a run: {FIX}')
   return found
 
 
-_ABSENT = object()
+def loads(text: str) -> Any:
+  """Parses JSON.
+
+  Raises:
+    ValueError: the text is not JSON, or has an escape for half a character, such as '\\ud800',
+      which no page could contain.
+    RecursionError: the text is nested too deeply.
+  """
+  found = json.loads(text)
+  if r'\ud' in text.lower():
+    try:
+      json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+      raise ValueError(f'{error.object[error.start]!a} is half a character') from error
+  return found
 
 
 def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
@@ -136,7 +88,7 @@ def journal(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     line
     for line in _lines(pathlib.Path(workdir) / 'metrics.jsonl')
     if isinstance(line.get('split'), str)
-    and all(is_figure(value) for key, value in line.items() if key not in ('step', 'split'))
+    and all(keys.is_figure(value) for key, value in line.items() if key not in ('step', 'split'))
   ]
 
 
@@ -170,7 +122,7 @@ def weights(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     if all(
       isinstance(values, list)
       and len(values) == 9
-      and all(is_figure(value) and math.isfinite(value) for value in values)
+      and all(keys.is_finite(value) for value in values)
       for key, values in line.items()
       if key != 'step'
     )
@@ -183,8 +135,8 @@ def _lines(file):
     file.read_text(errors='replace', encoding='utf-8').splitlines() if file.is_file() else ()
   ):
     try:
-      found = json.loads(line)
+      found = loads(line)
     except (ValueError, RecursionError):
       continue
-    if isinstance(found, dict) and _is_count(found.get('step')):
+    if isinstance(found, dict) and keys.is_count(found.get('step')):
       yield found

@@ -12,10 +12,11 @@ import filelock
 import psutil
 
 from jaxdl.config import paths
-from jaxdl.runs import code, disk, format, identity
+from jaxdl.runs import code, disk, format, identity, keys
 from jaxdl.runs.files import read_json
 
 OWNER = 'lock'  # describes the process that trains
+OWNER_KEYS = {'process': keys.is_count, 'host': keys.is_text, 'steps': keys.is_count}
 LOCK = '.lock'  # a separate file, because a locked file cannot be read on Windows
 ORIGIN = 'origin'  # key of config.json: the weights with which a run started
 WAIT = 1.0  # seconds to wait for the lock, which `trainer` also holds briefly
@@ -255,11 +256,12 @@ def _owner_in(text):
   """The content of a lock file; {} if it is empty or damaged."""
   try:
     found = json.loads(text)
-    return {
-      key: kind(found[key]) for key, kind in (('process', int), ('host', str), ('steps', int))
-    }
-  except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+  except (ValueError, RecursionError):
     return {}
+  is_valid = isinstance(found, dict) and all(
+    check(found.get(key)) for key, check in OWNER_KEYS.items()
+  )
+  return {key: found[key] for key in OWNER_KEYS} if is_valid else {}
 
 
 def _owner(folder):

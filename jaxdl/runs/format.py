@@ -10,6 +10,7 @@ Format 2: `task` is a section, `seed` and 'dataset' are complete, and every chec
   checksums.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxdl.config import binding
@@ -55,10 +56,41 @@ def dataset(config: dict[str, Any], where: object) -> dict[str, Any]:
     where: the run's folder, for messages.
 
   Raises:
-    ValueError: the run was written by a version that did not record them.
+    ValueError: the run was written by a version that did not record all that its network needs.
   """
-  if 'dataset' not in config:
+  missing = missing_facts(config)
+  if missing:
+    what = 'its data' if 'dataset' not in config else missing[0]
     raise ValueError(
-      f'{where} was trained by an older version, which did not record its data: train it again'
+      f'{where} was trained by an older version, which did not record {what}: train it again'
     )
   return config['dataset']
+
+
+def missing_facts(config: Mapping[str, Any]) -> list[str]:
+  """The missing keys without which a network cannot be applied; runs of format 1 may lack some.
+
+  Args:
+    config: the run's config, whose keys have valid values (`keys.CONFIG`).
+  """
+  data, task = config.get('data', {}), binding.as_section(config.get('task', {}))
+  needed = ['task.name', 'dataset.classes', 'dataset.input_shape']
+  if task.get('name') == 'next_char' or 'time_step' in data:
+    needed.append('data.time_step')
+  else:
+    needed += ['dataset.mean', 'dataset.deviation']
+  if task.get('name') == 'regress':
+    needed += [f'dataset.targets.{key}' for key in ('names', 'mean', 'deviation')]
+  if data.get('name') == 'table':
+    needed += ['dataset.table.columns', 'dataset.table.targets']
+  there = {**config, 'task': task}
+  return [key for key in needed if not _has(there, key.split('.'))]
+
+
+def _has(node, parts):
+  """Whether a tree of sections has the key that its parts name."""
+  for part in parts:
+    if not isinstance(node, dict) or part not in node:
+      return False
+    node = node[part]
+  return True

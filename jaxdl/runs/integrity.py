@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxdl.runs import keys
+
 NOTE = 'commit_success.txt'  # orbax writes the path of a checkpoint to it; buckets need it
 
 
@@ -80,7 +82,7 @@ def check_loss(folder: pathlib.Path) -> None:
     loss = json.loads(file.read_text(encoding='utf-8'))['loss']
   except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
     raise DamagedError(f'its validation loss cannot be read: {reason(error)}') from error
-  if not isinstance(loss, (int, float)):
+  if not keys.is_figure(loss):
     raise DamagedError(f'its validation loss is {str(loss)[:20]!r}')
 
 

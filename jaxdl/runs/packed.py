@@ -100,8 +100,8 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
   _check_links(folder)
   if not (folder / 'summary.json').is_file():
     raise FileNotFoundError(f'{folder} has no summary.json: finish its training first')
-  summary = files.read_json(folder / 'summary.json', files.summary_keys())
-  config = files.read_json(folder / 'config.json', files.CONFIG)
+  summary = files.read_summary(folder / 'summary.json')
+  config = files.read_config(folder / 'config.json')
   found = {
     'config.json': f'{disk.readable_json(without_paths(config))}\n'.encode(),
     'summary.json': _json(without_paths(summary)),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import pathlib
 import re
@@ -11,13 +12,27 @@ from typing import Any
 
 from flax import linen as nn
 
-from jaxdl.config import binding, checks, library, reading
-from jaxdl.runs import code, files, format, identity, packed
+from jaxdl.config import binding, checks, differences, library, reading
+from jaxdl.runs import code, files, format, identity, keys, packed
 
 SQUARES = {
   'classify_by_squared_error': 'squared error',
   'reconstruct': 'mean squared error',
 }  # tasks whose loss is not a cross-entropy; `regress` names its own
+
+# Facts about the data with which inputs are prepared and outputs are read.
+FACTS = (
+  'classes',
+  'dtype',
+  'form',
+  'masked',
+  'input_shape',
+  'mean',
+  'deviation',
+  'targets',
+  'table',
+)
+SLOWEST = 1e-9  # examples per second; a lower number is not a speed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +72,13 @@ class Run:
       return self.network
     from jaxdl.runs import checkpoint  # importing orbax takes seconds
 
-    model, variables, _ = checkpoint.load_model(self.folder, trust_code=self.trust_code)
+    model, variables, config = checkpoint.load_model(self.folder, trust_code=self.trust_code)
+    changed = differences.changed_keys(_of_network(self.config), _of_network(config))
+    if changed:
+      raise ValueError(
+        f'{self.folder / "config.json"} is not the config of its checkpoints (differing in '
+        f'{", ".join(changed)}): restore it'
+      )
     return model, variables
 
   @functools.cached_property
@@ -169,6 +190,17 @@ class Run:
     """The number of steps in an epoch; None for some runs of format 1."""
     return self.config.get('dataset', {}).get('steps_per_epoch')
 
+  def examples_of_a_step(self) -> int:
+    """Examples of a training step, or characters of a text, as `speed` counts them."""
+    data = self.config['data']
+    return data['batch_size'] * data.get('time_step', 1)
+
+  @property
+  def speed(self) -> float | None:
+    """Examples, or characters of a text, per second in the last log; None if unknown."""
+    speeds = [line.get('examples_per_second', 0) for line in self.history]
+    return next((speed for speed in reversed(speeds) if SLOWEST < speed < math.inf), None)
+
   def of_split(self, split: str) -> list[dict[str, Any]]:
     """The lines of the history of one split."""
     return [line for line in self.history if line['split'] == split]
@@ -231,10 +263,21 @@ class Run:
     """Rows (metric, reported value, this run's value or None) of the config's reported metrics."""
     rows = []
     for key, value in self.summary.get('reported', self.config.get('reported') or {}).items():
-      if key != 'source' and files.is_figure(value):
+      if key != 'source' and keys.is_figure(value):
         ours, _ = self.figure(key)
-        rows.append((key, value, ours if files.is_figure(ours) else None))
+        rows.append((key, value, ours if keys.is_figure(ours) else None))
     return rows
+
+
+def _of_network(config):
+  """The part of a config without which the outputs of its network have no meaning."""
+  data, facts = config['data'], config.get('dataset', {})
+  return {
+    'model': config['model'],
+    'task': binding.as_section(config.get('task')),
+    'data': {key: data[key] for key in ('name', 'layout', 'time_step') if key in data},
+    'dataset': {key: facts[key] for key in FACTS if key in facts},
+  }
 
 
 def loss_unit(config: dict[str, Any]) -> str:
@@ -275,10 +318,9 @@ def load(workdir: str | os.PathLike, *, trust_code: bool = False) -> Run:
   place, folder = pathlib.Path(workdir), packed.opened(workdir)
   if not (folder / 'config.json').is_file():
     raise FileNotFoundError(f'{folder} contains no run: give the folder of a run')
-  config = files.read_json(folder / 'config.json', files.CONFIG)
-  format.check(config, folder)
+  config = files.read_config(folder / 'config.json')
   summary, command = folder / 'summary.json', folder / 'command.txt'
-  found = files.read_json(summary, files.summary_keys()) if summary.is_file() else {}
+  found = files.read_summary(summary) if summary.is_file() else {}
   return Run(
     folder=folder,
     name=found.get('config', packed.name_of(place)),

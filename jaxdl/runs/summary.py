@@ -13,7 +13,7 @@ import jax
 
 import jaxdl
 from jaxdl.models import table
-from jaxdl.runs import disk
+from jaxdl.runs import disk, keys
 from jaxdl.step import tasks
 from jaxdl.step.state import State
 
@@ -156,6 +156,7 @@ def _seconds(file):
   They are 0 if the file is missing or damaged, so that a run does not fail at its end.
   """
   try:
-    return float(json.loads(file.read_text(encoding='utf-8'))['seconds'])
-  except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    found = json.loads(file.read_text(encoding='utf-8'))['seconds']
+  except (OSError, ValueError, LookupError, TypeError, RecursionError):
     return 0.0
+  return float(found) if keys.is_span(found) else 0.0
