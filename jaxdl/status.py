@@ -53,15 +53,19 @@ def main(arguments: list[str]) -> int:
     raise FileNotFoundError(f'{empty[0]} contains no run: give the folder of a run')
   for place in empty:
     print(f'jaxdl: {place} contains no run: left out', file=sys.stderr)
-  # Read each run once.
-  found = [
-    read(folder)
-    for folder in {run.resolve(): run for runs in folders.values() for run in runs}.values()
-  ]
+  once = {run.resolve(): run for runs in folders.values() for run in runs}.values()
+  found = []
+  for folder in once:
+    try:
+      found.append(read(folder))
+    except (OSError, ValueError) as error:
+      if len(once) == 1:
+        raise
+      print(f'jaxdl: {error}', file=sys.stderr)
   for one in found:
     print(text(one))
   command.print_result(found, as_json=chosen.json)
-  return 0
+  return 0 if len(found) == len(once) else 1
 
 
 class Status(TypedDict):

@@ -140,3 +140,18 @@ def test_status_finds_runs_in_folders_and_skips_others(small, tmp_path, capsys):
     capsys.readouterr().err
     == f'jaxdl: {tmp_path}/runs/empty contains no run: give the folder of a run\n'
   )
+
+
+def test_status_of_a_damaged_run_does_not_hide_the_others(small, tmp_path, capsys):
+  for name in ('good', 'truncated', 'unreadable'):
+    loop.train(experiment.build({**small, 'train_for': '2 steps'}, 'small'), tmp_path / name)
+  config = tmp_path / 'truncated/config.json'
+  config.write_text(config.read_text()[:50])
+  (tmp_path / 'unreadable/config.json').write_bytes(b'\xff')
+  capsys.readouterr()
+  assert command.run(status.main, ['status', str(tmp_path), '--json']) == 1
+  shown = capsys.readouterr()
+  assert [one['workdir'] for one in last_json(shown.out)] == [str(tmp_path / 'good')]
+  truncated, unreadable = sorted(shown.err.splitlines())
+  assert truncated.startswith(f'jaxdl: {config} is not JSON')
+  assert unreadable.startswith(f'jaxdl: {tmp_path}/unreadable/config.json is not JSON')
