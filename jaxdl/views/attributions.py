@@ -165,7 +165,7 @@ def _tested(subject, choice, result, *, further):
     lines,
     xlabel='re-initialised layers, counted from the last one',
     markers=True,
-    ylabel='rank correlation with the trained map',
+    ylabel='rank correlation',
     heading='Similarity of the maps when weights are re-initialised',
   )
   arrays = {name: np.asarray(fact['correlation']) for name, fact in facts.items()}
