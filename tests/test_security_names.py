@@ -239,6 +239,7 @@ def test_security_labels_add_no_elements_to_a_table_of_a_sweep(name):
       'seeds': [0],
       'mean': {},
       'deviation': {},
+      'chance': {},
       'parameters': 1,
       'reported': {},
       'seconds': 1.0,

@@ -1,8 +1,13 @@
 """Checks that data fit into memory before they are allocated."""
 
+import contextlib
+import errno
 import os
 import pathlib
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -46,12 +51,25 @@ def check_zip(file: str | os.PathLike) -> None:
     ValueError: the content is larger, or the file is not a zip file.
   """
   try:
-    with zipfile.ZipFile(file) as archive:
+    with reading_zip(), zipfile.ZipFile(file) as archive:
       size = sum(member.file_size for member in archive.infolist())
-  except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+  except (zipfile.BadZipFile, ValueError) as error:
     kind = pathlib.Path(file).suffix or 'zip'
     raise ValueError(f'{file} is not a {kind} file ({error}): save it again') from error
   check_file(size, file)
+
+
+@contextlib.contextmanager
+def reading_zip() -> Iterator[None]:
+  """Raises zipfile.BadZipFile for every error that zipfile raises for a damaged file."""
+  try:
+    yield
+  except (zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError) as error:
+    raise zipfile.BadZipFile(str(error) or type(error).__name__) from error
+  except OSError as error:
+    if error.errno != errno.EINVAL:  # not a place before the start of the file
+      raise
+    raise zipfile.BadZipFile('a member is at an invalid place') from error
 
 
 def load_arrays(file: str | os.PathLike) -> dict[str, np.ndarray]:

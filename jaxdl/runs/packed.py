@@ -18,11 +18,10 @@ import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from jaxdl.config import paths
+from jaxdl.config import memory, paths
 from jaxdl.runs import code, disk, files, integrity
 
 FORMAT = 1  # version of the format
@@ -296,12 +295,12 @@ def _move(folder, target):
 
 def _extract_to(path, folder):
   try:
-    with zipfile.ZipFile(path) as archive:
+    with memory.reading_zip(), zipfile.ZipFile(path) as archive:
       for member, digest in _checked(archive, path.stat().st_size):
         _copy(archive, member, digest, folder / member.filename)
   except _Refused as error:
     raise ValueError(f'{path} {error}') from error
-  except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+  except zipfile.BadZipFile as error:
     raise ValueError(
       f'{path} is damaged or not a .zip file ({integrity.reason(error)}): give a file written by '
       'jaxdl.pack, or download it again'

@@ -61,7 +61,7 @@ def read_archive(file: pathlib.Path) -> Source:
   if zipfile.is_zipfile(file):
     memory.check_zip(file)
   try:
-    with zipfile.ZipFile(file) as archive:
+    with memory.reading_zip(), zipfile.ZipFile(file) as archive:
       layers = list(_layers(json.loads(archive.read(CONFIG))))
       weights = archive.read(WEIGHTS)
   except (*MALFORMED, zipfile.BadZipFile) as error:

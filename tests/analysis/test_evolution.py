@@ -57,7 +57,7 @@ def save_checkpoints(workdir, steps, keep_every=1):
       checkpoint.save(
         checkpoints,
         dataclasses.replace(initial, step=np.int32(step), params=params),
-        {'model': NETWORK},
+        {'model': NETWORK, 'data': {'name': 'own', 'batch_size': 1}},
       )
     checkpoint.read_back(checkpoints, initial)
 

@@ -19,6 +19,7 @@ CONFIG = {
   'task': {'name': 'classify'},
   'data': {'name': 'mnist', 'batch_size': 4},
   'model': {'name': 'cnn'},
+  'dataset': {'classes': ['0'], 'input_shape': [1, 1, 1], 'mean': [0.0], 'deviation': [1.0]},
 }
 SUMMARY = {
   'config': 'small',
@@ -379,6 +380,16 @@ def test_packed_damage_is_rejected_or_does_not_change_the_files(file):
       assert {name: (opened / name).read_bytes() for name in FILES} == FILES
     assert message.startswith(str(file))
     assert '\n' not in message
+
+
+def test_packed_member_before_the_start_of_the_file_is_damage(file):
+  content = bytearray(file.read_bytes())
+  end = content.rindex(b'PK\x05\x06')  # the end record; the offset of the central directory
+  offset = int.from_bytes(content[end + 16 : end + 20], 'little')
+  content[end + 16 : end + 20] = (offset + 1000).to_bytes(4, 'little')
+  file.write_bytes(bytes(content))
+  with pytest.raises(ValueError, match=rf'^{file} is damaged or not a .zip file \('):
+    packed.opened(file)
 
 
 @pytest.mark.parametrize(

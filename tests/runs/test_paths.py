@@ -25,6 +25,7 @@ MODEL = dict(
   name='cnn',
   layers=[dict(kind='flatten'), dict(kind='dense', features=3, activate=False, name='logits')],
 )
+CONFIG = {'model': MODEL, 'data': {'name': 'own', 'batch_size': 1}}
 SPECIAL_NAME = 'lr[1e-3]*?\\ "\'#%41&$(x)`{a,b}|;<é漢😀>\n-~'
 
 
@@ -46,9 +47,7 @@ def save_and_read(initial_state, workdir):
   """Saves three checkpoints and reads them, as a later session and as an analysis does."""
   with checkpoint.manager(workdir) as checkpoints:
     for step in (1, 2, 3):
-      checkpoint.save(
-        checkpoints, state_at(initial_state, step), {'model': MODEL}, score=float(step)
-      )
+      checkpoint.save(checkpoints, state_at(initial_state, step), CONFIG, score=float(step))
     checkpoint.read_back(checkpoints, initial_state)
   assert checkpoint.kept_steps(workdir) == [1, 2, 3]  # 1 has the lowest validation loss
   with checkpoint.manager(workdir) as checkpoints:
@@ -113,7 +112,7 @@ def test_paths_pattern_does_not_match_another_run(initial_state, tmp_path):
   for name in ('a1b', 'a2b'):
     with checkpoint.manager(tmp_path / name) as checkpoints:
       for step in (1, 2, 3):
-        checkpoint.save(checkpoints, state_at(initial_state, 10 * step), {'model': MODEL})
+        checkpoint.save(checkpoints, state_at(initial_state, 10 * step), CONFIG)
   save_and_read(initial_state, tmp_path / 'a*b')
 
 

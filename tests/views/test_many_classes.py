@@ -245,9 +245,7 @@ def test_report_map_names_the_most_frequent_classes_without_legend(tmp_path, mon
     json.dumps({'what': 'features', 'trustworthiness': 1, 'accuracy': 1})
   )
   Image.new('L', (39 * 8, 39 * 4)).save(tmp_path / 'tensorboard/projector/sprite.png')
-  record = types.SimpleNamespace(
-    results=tmp_path, config={'dataset': {'classes': list(class_names(1000))}}
-  )
+  record = types.SimpleNamespace(results=tmp_path, classes=class_names(1000))
   found = features_map.of_run(record, 'embedding_tsne', lambda facts, count: f'{count:,} dots')
   assert len(found['names']) == 20
   assert found['legend'] == []
