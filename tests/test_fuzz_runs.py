@@ -20,7 +20,7 @@ from jaxdl.exams import grades
 from jaxdl.exams import table as exam_table
 from jaxdl.monitoring import writers
 from jaxdl.report import page, svg
-from jaxdl.runs import files, integrity, keys, packed, summary
+from jaxdl.runs import checkpoint, files, integrity, keys, packed, summary
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs import record as records
 from jaxdl.sweeps import table
@@ -564,6 +564,15 @@ def test_fuzz_found_invalid_scores_of_a_checkpoint(loss, run):
   write(run, 'checkpoints/8/metrics/metrics', {'loss': loss})
   with pytest.raises(integrity.DamagedError, match='its validation loss is'):
     integrity.check_loss(run / 'checkpoints/8')
+
+
+@pytest.mark.parametrize('when', [10**400, 10**40, -(10**40), 1.5, True, None, 'x', [], {}])
+def test_fuzz_found_invalid_times_of_a_checkpoint(when, run):
+  write(run, 'checkpoints/8/_CHECKPOINT_METADATA', {'commit_timestamp_nsecs': when})
+  write(run, 'config.json', CONFIG_2)
+  with works_or_is_refused(naming=str(run)):
+    checkpoint.manager(run).close()
+  page.write_page_and_card(run)
 
 
 @pytest.mark.parametrize('name', ['config.json', 'summary.json', 'metrics.jsonl'])

@@ -200,9 +200,12 @@ def manager(workdir: str | os.PathLike, keep_every: int = 0) -> Manager:
   )
   try:
     return Manager(folder, keep_every, item_names=ITEMS, options=options)
-  except RecursionError as error:
+  except OSError:
+    raise
+  except Exception as error:  # orbax does not check the values of its metadata
+    reason = 'nested too deeply' if isinstance(error, RecursionError) else integrity.reason(error)
     raise ValueError(
-      f'{folder} has a checkpoint whose _CHECKPOINT_METADATA is nested too deeply: it was not '
+      f'{folder} has a checkpoint whose _CHECKPOINT_METADATA cannot be read ({reason}): it was not '
       'written by jaxdl, delete it'
     ) from error
 
