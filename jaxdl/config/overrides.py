@@ -288,8 +288,9 @@ def _value(text: str, existing: Any, key: Sequence[str]) -> Any:
     return found if found is None or (is_literal and not isinstance(found, dict)) else text
   if isinstance(existing, str) and not (found is None or is_list):
     return text
-  is_float = isinstance(existing, float) and type(found) is int and abs(found) < LARGEST
-  return float(found) if is_float else found
+  if isinstance(existing, float) and isinstance(found, int) and not isinstance(found, bool):
+    return float(found) if abs(found) < LARGEST else found
+  return found
 
 
 def parts(argument: str) -> list[str]:

@@ -19,7 +19,7 @@ FORMAT = 2
 KEY = 'format'
 
 
-def number(config: dict[str, Any]) -> int:
+def number(config: Mapping[str, Any]) -> int:
   """The number of the format in which a config was written."""
   found = config.get(KEY)
   return found if isinstance(found, int) else 1
