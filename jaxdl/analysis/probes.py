@@ -9,9 +9,8 @@ from jaxdl.analysis.embedding_quality import LinearAccuracy, checked, divided, f
 from jaxdl.analysis.units import ArrayLike, Number
 
 COMPONENTS = 128  # most features of a probe; wider layers are reduced to principal components
-WORK = (
-  4_000_000  # as in fit_linear: about 40 classes and 750 examples, since every layer has a probe
-)
+# As in fit_linear: about 40 classes and 750 examples, since every layer has a probe.
+WORK = 4_000_000
 
 
 class Probe(NamedTuple):

@@ -161,9 +161,9 @@ def moment_of(record: Run) -> Moment | None:
   """
   if record.packed is not None or not run_folder.trainer(record.folder).get('now'):
     return None
-  seconds, every = None, UNKNOWN
-  if record.steps and record.speed:
-    a_step = record.examples_of_a_step() / record.speed
+  seconds, every, speed = None, UNKNOWN, record.speed
+  if record.steps and speed:
+    a_step = record.examples_of_a_step() / speed
     seconds, every = (record.steps - record.step) * a_step, _evaluate_every(record) * a_step
   return Moment(record.step, seconds, max(every, SOONEST))
 

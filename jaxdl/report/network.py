@@ -48,9 +48,8 @@ def of_run(record: Run, *, exact: bool = False) -> dict[str, Any]:
 
 
 def _network(record):
-  if missing := format.missing_facts(record.config):
-    what = 'its data' if 'dataset' not in record.config else missing[0]
-    raise ValueError(f'the run is of an older version, which did not record {what}')
+  if missing := format.unrecorded(record.config):
+    raise ValueError(f'the run is of an older version, which did not record {missing}')
   return Network(
     name=record.name,
     step=record.summary.get('step', record.step),

@@ -17,6 +17,7 @@ from jaxdl.config import binding
 
 FORMAT = 2
 KEY = 'format'
+ABSENT = object()  # the value of a missing key
 
 
 def number(config: Mapping[str, Any]) -> int:
@@ -58,13 +59,19 @@ def dataset(config: dict[str, Any], where: object) -> dict[str, Any]:
   Raises:
     ValueError: the run was written by a version that did not record all that its network needs.
   """
-  missing = missing_facts(config)
-  if missing:
-    what = 'its data' if 'dataset' not in config else missing[0]
+  if missing := unrecorded(config):
     raise ValueError(
-      f'{where} was trained by an older version, which did not record {what}: train it again'
+      f'{where} was trained by an older version, which did not record {missing}: train it again'
     )
   return config['dataset']
+
+
+def unrecorded(config: Mapping[str, Any]) -> str:
+  """What a run did not record of `missing_facts`, such as 'its data'; '' if nothing is missing."""
+  missing = missing_facts(config)
+  if missing and 'dataset' not in config:
+    return 'its data'
+  return missing[0] if missing else ''
 
 
 def missing_facts(config: Mapping[str, Any]) -> list[str]:
@@ -84,13 +91,11 @@ def missing_facts(config: Mapping[str, Any]) -> list[str]:
   if data.get('name') == 'table':
     needed += ['dataset.table.columns', 'dataset.table.targets']
   there = {**config, 'task': task}
-  return [key for key in needed if not _has(there, key.split('.'))]
+  return [key for key in needed if value_of(there, key) is ABSENT]
 
 
-def _has(node, parts):
-  """Whether a tree of sections has the key that its parts name."""
-  for part in parts:
-    if not isinstance(node, dict) or part not in node:
-      return False
-    node = node[part]
-  return True
+def value_of(config: Any, key: str) -> Any:
+  """The value of a key such as 'dataset.mean'; ABSENT if a section lacks it."""
+  for part in key.split('.'):
+    config = config.get(part, ABSENT) if isinstance(config, dict) else ABSENT
+  return config

@@ -173,9 +173,6 @@ def summary_keys() -> dict[str, Key]:
 ANALYSIS = {'step': Key(is_or_none(is_count)), 'split': Key(is_text)}  # the .json of an analysis
 
 
-_ABSENT = object()
-
-
 def fault(found: Mapping[str, Any], keys: Mapping[str, Key]) -> str:
   """Why readers cannot use an object, such as 'has no data.name'; '' if they can.
 
@@ -184,12 +181,10 @@ def fault(found: Mapping[str, Any], keys: Mapping[str, Key]) -> str:
     keys: CONFIG or `summary_keys()`.
   """
   for key, (is_valid, needed) in keys.items():
-    node = found
-    for part in key.split('.'):
-      node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
-    if node is _ABSENT and needed:
+    value = format.value_of(found, key)
+    if value is format.ABSENT and needed:
       return f'has no {key}'
-    if node is not _ABSENT and not is_valid(node):
+    if value is not format.ABSENT and not is_valid(value):
       return f'has an invalid {key}'
   return ''
 

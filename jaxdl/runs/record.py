@@ -198,8 +198,8 @@ class Run:
   @property
   def speed(self) -> float | None:
     """Examples, or characters of a text, per second in the last log; None if unknown."""
-    speeds = [line.get('examples_per_second', 0) for line in self.history]
-    return next((speed for speed in reversed(speeds) if SLOWEST < speed < math.inf), None)
+    speeds = (line.get('examples_per_second', 0) for line in reversed(self.history))
+    return next((speed for speed in speeds if SLOWEST < speed < math.inf), None)
 
   def of_split(self, split: str) -> list[dict[str, Any]]:
     """The lines of the history of one split."""
@@ -250,14 +250,14 @@ class Run:
       return None
     return max(counts) / sum(counts)
 
-  def chances(self, keys: Iterable[str]) -> dict[str, float]:
+  def chances(self, names: Iterable[str]) -> dict[str, float]:
     """The chance levels (`chance`) of those figures that have one.
 
     Args:
-      keys: names, such as 'test_accuracy'.
+      names: such as 'test_accuracy'.
     """
-    found = {key: self.chance(key) for key in keys}
-    return {key: value for key, value in found.items() if value is not None}
+    found = {name: self.chance(name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
   def reported(self) -> list[tuple[str, float, float | None]]:
     """Rows (metric, reported value, this run's value or None) of the config's reported metrics."""
