@@ -63,7 +63,8 @@ class CNN(nn.Module):
       and number, such as conv1, max_pool2; inside a branch after the name of the layer that joins
       it, such as residual1_conv2, parallel1_2_conv1).
     activation: applied after every convolution and dense layer without activate=False.
-    initializer: a key of layers.INITIALIZERS, for all kernels.
+    initializer: a key of layers.INITIALIZERS, for the kernels of all layers that have no
+      'initializer' of their own, a key of layers.INITIALIZERS or layers.OF_LAYERS.
     masked: whether the last channel of sequences is 1 for real steps and 0 for padding.
     axis_name: mapped axis of the devices, set by the training step.
   """
@@ -177,10 +178,13 @@ class CNN(nn.Module):
     given: dict[str, Any] = {}
     also = ('name',)
     if kind in ACTIVATED:
-      also = ('name', 'activate')
+      also = ('name', 'activate', 'initializer')
+      kernel_init = layers.initializer(self.initializer)
+      if (own := arguments.pop('initializer', None)) is not None:
+        kernel_init = layers.layer_initializer(own, layer, f'{where}.initializer')
       given = {
         'activation': self.activation if activate else None,
-        'kernel_init': layers.initializer(self.initializer),
+        'kernel_init': kernel_init,
       }
     elif kind == 'activation':
       given = {'activation': self.activation}

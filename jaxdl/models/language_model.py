@@ -111,7 +111,9 @@ class LanguageModel(nn.Module):
       )
     self._check_tie()
     kernel_init = layers.initializer(self.initializer)
-    recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
+    recurrent_init = layers.initializer(
+      self.recurrent_initializer, 'config.model.recurrent_initializer'
+    )
     context = layers.Context(train=train, mask=mask, index=index, reset=reset, steps=steps)
     embedding = None
     if self.embedding:

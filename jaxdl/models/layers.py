@@ -6,7 +6,7 @@ after its activation.
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -29,21 +29,76 @@ INITIALIZERS = {
 }
 
 
-def initializer(name: str, key: str = 'initializer') -> Callable:
+def dirac(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Float[Array, '...']:
+  """The first features copy the channels; the others are drawn by 'glorot_uniform'.
+
+  Args:
+    key: of the draw.
+    shape: shape [..., C, F] of a kernel.
+    dtype: its type.
+
+  Returns:
+    The kernel. For 'SAME' padding, feature f < C has 1 at its own position and channel and 0
+    elsewhere (Zagoruyko & Komodakis 2017).
+  """
+  *window, channels, features = shape
+  drawn = INITIALIZERS['glorot_uniform'](key, shape, dtype)
+  copies = min(channels, features)
+  centre = tuple((size - 1) // 2 for size in window)
+  copying = jnp.zeros((*window, channels, copies), dtype)
+  copying = copying.at[(*centre, jnp.arange(copies), jnp.arange(copies))].set(1)
+  return jnp.concatenate([copying, drawn[..., copies:]], axis=-1)
+
+
+def whitened(key: Array, shape: Sequence[int], dtype: Any = jnp.float32) -> Float[Array, '...']:
+  """An orthogonal kernel, which training replaces before the first step (`training.whitening`)."""
+  return INITIALIZERS['orthogonal'](key, shape, dtype)
+
+
+# Initializers of single layers: name → (the kinds of layers that may have it, the function).
+OF_LAYERS = {'dirac': (('conv', 'dense'), dirac), 'whitening': (('conv',), whitened)}
+
+
+def initializer(name: str, where: str = 'config.model.initializer') -> Callable:
   """Returns the initializer of a name.
 
   Args:
     name: a key of INITIALIZERS.
-    key: the config's key, for the message.
+    where: the config's key, for the message.
 
   Raises:
     ValueError: the name is unknown; the message lists the valid ones.
   """
   if name not in INITIALIZERS:
-    raise ValueError(
-      f'config.model.{key}={name!r} is unknown: use one of {", ".join(INITIALIZERS)}'
-    )
+    also = ' (it is an initializer of single layers)' if name in OF_LAYERS else ''
+    raise ValueError(f'{where}={name!r} is unknown{also}: use one of {", ".join(INITIALIZERS)}')
   return INITIALIZERS[name]
+
+
+def layer_initializer(name: str, layer: Mapping[str, Any], where: str) -> Callable:
+  """Returns the initializer of one layer.
+
+  Args:
+    name: a key of INITIALIZERS or of OF_LAYERS.
+    layer: the section of the layer.
+    where: the config's key, for the message.
+
+  Raises:
+    ValueError: the name is unknown, or not for layers of this kind.
+  """
+  if name in INITIALIZERS:
+    return INITIALIZERS[name]
+  if name not in OF_LAYERS:
+    raise ValueError(
+      f'{where}={name!r} is unknown: use one of {", ".join([*INITIALIZERS, *OF_LAYERS])}'
+    )
+  kinds, function = OF_LAYERS[name]
+  if layer['kind'] not in kinds or layer.get('groups', 1) != 1:
+    raise ValueError(
+      f'{where}={name!r} is for layers of kind {" or ".join(kinds)} without groups: use one of '
+      f'{", ".join(INITIALIZERS)}'
+    )
+  return function
 
 
 @dataclasses.dataclass(frozen=True)

@@ -296,7 +296,9 @@ class Recurrent(nn.Module):
     return layers.mean_over(states, steps)
 
   def _cell(self, features, kernel_init, direction, name):
-    recurrent_init = layers.initializer(self.recurrent_initializer, 'recurrent_initializer')
+    recurrent_init = layers.initializer(
+      self.recurrent_initializer, 'config.model.recurrent_initializer'
+    )
     return cell_named(self.cell)(
       features,
       kernel_init=kernel_init,

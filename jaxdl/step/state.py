@@ -1,7 +1,9 @@
 """The state of a run: exactly what a checkpoint holds."""
 
 import dataclasses
+import functools
 import inspect
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, no_type_check
@@ -65,6 +67,7 @@ def trace_initial_state(
   input_dtype: DTypeLike = jnp.float32,
   averaged: bool = False,
   streams: int = 0,
+  fixed: Mapping[tuple[str, ...], np.ndarray] | None = None,
 ) -> jax.stages.Traced:
   """Traces the program that draws the state before the first step.
 
@@ -76,6 +79,8 @@ def trace_initial_state(
     input_dtype: type of the examples.
     averaged: whether the state has an average of the parameters.
     streams: number of streams that keep a recurrent state between batches; 0 if there are none.
+    fixed: path of a parameter, such as ('params', 'conv1', 'kernel') → its value, which is not
+      drawn.
 
   Returns:
     The traced program, which has no arguments; its `out_info` has the shapes of the State.
@@ -86,6 +91,9 @@ def trace_initial_state(
     keywords = {'reset': jnp.ones(streams, bool)} if streams else {}
     inputs = jnp.zeros((max(streams, 1), *input_shape), input_dtype)
     variables = model.init({'params': rng}, inputs, **accepted_kwargs(model, **keywords))
+    for (collection, *layers, name), value in (fixed or {}).items():
+      place = functools.reduce(operator.getitem, layers, variables[collection])
+      place[name] = jnp.asarray(value)
     params = variables['params']
     return State(
       step=jnp.int32(0),

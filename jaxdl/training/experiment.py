@@ -27,7 +27,7 @@ from jaxdl.step import views as test_views
 from jaxdl.step import watch as watches
 from jaxdl.step.state import accepted_kwargs
 from jaxdl.step.steps import Recipe
-from jaxdl.training import profiling, starting
+from jaxdl.training import profiling, starting, whitening
 
 
 @no_type_check  # values have any type until `build` checks them; its errors name the key
@@ -185,6 +185,7 @@ class Experiment:
       input_dtype=inputs.dtype,
       averaged=self.recipe.ema_decay > 0,
       streams=self.data.streams(),
+      fixed=whitening.kernels(self.recipe.model, self.data),
     )
 
   def learning_rate(self, step: int, opt_state: Any) -> float:
@@ -245,6 +246,7 @@ def build(
     has_targets=bool(data.targets),
   )
   _check_memory(rows, data, sizes)
+  whitening.layers_of(trained.model, data)  # raises ValueError
   further = tasks.further_metrics(task, keys.metrics, len(data.classes))
   outputs = jax.ShapeDtypeStruct((data.inputs.shape[0], *output), jnp.float32)
   watch = watches.build(
