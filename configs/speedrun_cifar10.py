@@ -1,6 +1,6 @@
 """A convolutional network that reaches 94 % on CIFAR-10 in little time on a CPU.
 
-    python -m jaxdl.main --config=configs/speedrun_cifar10.py
+python -m jaxdl.main --config=configs/speedrun_cifar10.py
 """
 
 import ml_collections
@@ -46,7 +46,12 @@ def get_config():
     activation='gelu',
     layers=(
       dict(
-        kind='conv', features=24, kernel=2, padding='VALID', initializer='whitening', name='whitening'
+        kind='conv',
+        features=24,
+        kernel=2,
+        padding='VALID',
+        initializer='whitening',
+        name='whitening',
       ),
       *stage(64),
       *stage(256),

@@ -1,12 +1,13 @@
 """Runs the experiments and updates the README's table of results, or writes the ledger of claims.
 
     python -m launch.reproduction.reproduce [--only=a,sweeps/b] [--seeds=0,1,2] [--runs=runs]
-    [--budget-minutes=M] [--config.a.b=v]
+    [--kept=launch/reproduction/figures] [--budget-minutes=M] [--config.a.b=v]
     python -m launch.reproduction.reproduce --table-only [--readme=README.md]
     python -m launch.reproduction.reproduce --ledger [--out=ledger.md]
 
 Each run is a separate process. Finished runs are not repeated, and interrupted runs are resumed.
-Rerun the command until all runs are finished.
+Rerun the command until all runs are finished. The figures of finished runs are kept in
+`launch/reproduction/figures`, and later seeds are added to them.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from jaxdl.config import reading
 from jaxdl.runs import identity
 from jaxdl.terminal import command
-from launch.reproduction import ledger, results_table, run_folders
+from launch.reproduction import kept, ledger, results_table, run_folders
 
 CONFIGS = run_folders.ROOT / 'configs'
 Todo = list[tuple[str, int | None, pathlib.Path]]  # experiment, seed, the run's folder
@@ -49,10 +50,16 @@ def main(arguments: Sequence[str]) -> int:
     raise ValueError(
       f'--runs={chosen.runs} is not a folder: give the folder that contains <config>/seed<S>'
     )
+  figures = pathlib.Path(chosen.kept).absolute()
   failed = trains and run_all(
-    plan(names, chosen.seeds, runs), configs, chosen.budget_minutes * 60, overrides
+    plan(names, chosen.seeds, runs, figures, configs),
+    configs,
+    chosen.budget_minutes * 60,
+    overrides,
   )
-  groups = run_folders.read_groups(runs, configs)
+  groups = run_folders.read_groups(runs, configs, figures)
+  if trains:
+    kept.keep(groups, figures)
   if chosen.ledger:
     pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)), encoding='utf-8')
     print(f'wrote {chosen.out}')
@@ -66,22 +73,35 @@ def main(arguments: Sequence[str]) -> int:
   return int(failed)
 
 
-def plan(names: Sequence[str], seeds: Sequence[int], runs: pathlib.Path) -> Todo:
+def plan(
+  names: Sequence[str],
+  seeds: Sequence[int],
+  runs: pathlib.Path,
+  figures: pathlib.Path | None = None,
+  configs: Mapping[str, dict] | None = None,
+) -> Todo:
   """What to run: every experiment once before any a second time.
 
   Args:
     names: configs, and sweeps as 'sweeps/X'.
     seeds: seeds of each config; a sweep has its own.
     runs: folder of all runs.
+    figures: folder of kept runs; None for none.
+    configs: name → config, by which kept runs are recognised.
 
   Returns:
-    (name, seed, the run's folder) of each run; the seed of a sweep is None.
+    (name, seed, the run's folder) of each run; the seed of a sweep is None. The folder is that of
+    the kept run where there is one of the same config.
   """
   todo = []
   for number, seed in enumerate(seeds):
     for name in names:
       if not name.startswith('sweeps/'):
-        todo.append((name, seed, runs / name / f'seed{seed}'))
+        folder = runs / name / f'seed{seed}'
+        if figures is not None and configs is not None:
+          there = figures / name / f'seed{seed}'
+          folder = there if is_finished(there, configs[name]) else folder
+        todo.append((name, seed, folder))
       elif number == 0:
         todo.append((name, None, runs / name))
   return todo
@@ -204,6 +224,11 @@ def _parse(arguments):
     '--seeds', type=_seeds, default=[0, 1, 2], help='separated by commas (default 0,1,2)'
   )
   parser.add_argument('--runs', default='runs', help='folder of all runs (default runs)')
+  parser.add_argument(
+    '--kept',
+    default=kept.FOLDER,
+    help='folder of the figures of finished runs (default launch/reproduction/figures)',
+  )
   parser.add_argument(
     '--budget-minutes', type=_minutes, default=math.inf, help='then the current run is stopped'
   )

@@ -1,6 +1,5 @@
 """The table of results, between two markers of a Markdown file, from the runs' own files."""
 
-import datetime
 import pathlib
 import re
 import statistics
@@ -8,7 +7,7 @@ from collections.abc import Callable
 
 from jaxdl.config import binding
 from jaxdl.step import metrics
-from launch.reproduction import wording
+from launch.reproduction import kept, wording
 from launch.reproduction.contradictions import DOUBTFUL
 from launch.reproduction.run_folders import Group
 
@@ -75,12 +74,12 @@ def table(groups: dict[str, Group], configs: dict[str, dict], before: str = '') 
     before: a table made earlier, perhaps elsewhere: its rows stay if no run of theirs is finished
       here, and configs that were not run get no row.
   """
-  notes, rows, kept = [], [], _rows(before)
+  notes, rows, earlier = [], [], _rows(before)
   for name, config in configs.items():
-    if name in groups and (groups[name].finished or not kept):
+    if name in groups and (groups[name].finished or not earlier):
       rows.append(_row(groups[name], config, notes))
-    elif name in kept:
-      cells = [kept[name].get(column, ('–', [])) for column in HEAD]
+    elif name in earlier:
+      cells = [earlier[name].get(column, ('–', [])) for column in HEAD]
       rows.append([cell + ''.join(_note(text, notes) for text in texts) for cell, texts in cells])
   lines = [_line(HEAD), _line(['---', *['---:'] * (len(HEAD) - 2), '---']), *map(_line, rows)]
   if notes:
@@ -150,9 +149,7 @@ def _origin(groups, before):
     f'pixel.\n{metrics.CHANCE}\nThe table is written by `python -m launch.reproduction.reproduce`'
   )
   days = re.findall(r'the newest run is of (\d{4}-\d\d-\d\d)', before)
-  for run in runs:
-    seconds = (run.folder / 'summary.json').stat().st_mtime
-    days.append(f'{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d}')
+  days += map(kept.day, runs)
   return f'{sentences}; the newest run is of {max(days)}.' if days else f'{sentences}.'
 
 

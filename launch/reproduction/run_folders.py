@@ -68,12 +68,16 @@ def read_seeds(folder: str | os.PathLike) -> dict[int, Run]:
   return {seed: run for seed, run in runs.items() if run is not None}
 
 
-def read_groups(runs: pathlib.Path, configs: dict[str, dict[str, Any]]) -> dict[str, Group]:
+def read_groups(
+  runs: pathlib.Path, configs: dict[str, dict[str, Any]], kept: pathlib.Path | None = None
+) -> dict[str, Group]:
   """The runs of every config and of every row of every sweep.
 
   Args:
     runs: folder with <config>/seed<S> and sweeps/<sweep>.
     configs: name → config, plain JSON data.
+    kept: folder with <config>/seed<S> of kept runs, which are read where `runs` has no finished run
+      of that seed and the config has not changed since; None for none.
 
   Returns:
     name → Group.
@@ -81,6 +85,11 @@ def read_groups(runs: pathlib.Path, configs: dict[str, dict[str, Any]]) -> dict[
   groups = {}
   for name, config in configs.items():
     found = read_seeds(runs / name)
+    for seed, run in read_seeds(kept / name).items() if kept else ():
+      same = not identity.keys_of_another_experiment(run.config, config)
+      if same and not (seed in found and found[seed].finished):
+        found[seed] = run
+    found = dict(sorted(found.items()))
     changed = {
       key
       for run in found.values()

@@ -318,6 +318,35 @@ def test_randomisation_starts_at_the_head_and_flags_insensitive_methods():
   assert first_layer_only.flagged
 
 
+def test_randomisation_is_flagged_by_the_last_two_stages_alone():
+  """A map that does not depend on the two layers nearest to the logits is not flagged for that."""
+  args = network(shape=(10, 10, 1), batch=4)
+
+  def map_of_early_layers(model, variables, images, target):
+    """Another picture as soon as the kernel of dense1 is random."""
+    kernel = args[1]['params']['dense1']['kernel']
+    same = np.array_equal(variables['params']['dense1']['kernel'], kernel)
+    return images if same else np.random.default_rng(7).random(images.shape)
+
+  found = attribution.sanity(map_of_early_layers, *args)
+  np.testing.assert_allclose(found.correlations[:3], 1)
+  assert not found.flagged
+
+
+def test_all_layers_are_random_with_random_weights():
+  model, variables, images, _ = network(shape=(10, 10, 1), batch=4)
+  found = sanity.with_random_weights(model, variables, images)
+  assert jax.tree.structure(found['params']) == jax.tree.structure(dict(variables['params']))
+  for name, layer in found['params'].items():
+    for parameter, values in layer.items():
+      given = variables['params'][name][parameter]
+      assert values.shape == given.shape
+      assert values.dtype == given.dtype
+      assert np.any(values != given)
+  again = sanity.with_random_weights(model, variables, images, seed=1)
+  assert np.any(again['params']['conv1']['kernel'] != found['params']['conv1']['kernel'])
+
+
 def test_randomisation_also_resets_running_averages():
   stages = []
   model, variables, images, labels = network()

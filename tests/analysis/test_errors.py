@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl.analysis.errors import calibration, confusion, mistakes
+from jaxdl.analysis.errors import calibration, confusion, mistakes, most_confused
 
 LABELS = np.array([0, 0, 1, 2, 2, 1], np.uint8)
 #                     right      wrong     wrong     right     wrong     right
@@ -37,6 +37,13 @@ def test_confusion_counts_every_example_once():
     expected[label, row.argmax()] += 1
   np.testing.assert_array_equal(found, expected)
   assert np.trace(found) + len(mistakes(labels, logits).index) == 5000
+
+
+def test_most_confused_lists_25_pairs_the_most_frequent_first():
+  counts = np.arange(36).reshape(6, 6)  # 30 pairs of different classes
+  found = most_confused(counts)
+  assert len(found) == 25
+  assert found[:3] == [(5, 4, 34), (5, 3, 33), (5, 2, 32)]
 
 
 def test_mistakes_equal_hand_values():

@@ -6,7 +6,7 @@ import pytest
 from helpers import BN_CNN
 
 from jaxdl import models
-from jaxdl.analysis import recurrent
+from jaxdl.analysis import characters, recurrent
 from jaxdl.analysis.activations import activations
 from jaxdl.analysis.reference.operations import sigmoid
 
@@ -29,10 +29,10 @@ def random_rows(count=7, steps=4):
   return np.random.default_rng(1).random((count, steps, 3), np.float32)
 
 
-@pytest.mark.parametrize('cell', ['lstm', 'rnn'])
-def test_recurrent_by_step_equals_the_network_on_shorter_sequences(cell):
+@pytest.mark.parametrize(('cell', 'pool'), [('lstm', 'last'), ('rnn', 'last'), ('rnn', 'mean')])
+def test_recurrent_by_step_equals_the_network_on_shorter_sequences(cell, pool):
   model, variables = build_network(
-    dict(name='recurrent', cell=cell, features=5, classes=3), random_rows()
+    dict(name='recurrent', cell=cell, features=5, classes=3, pool=pool), random_rows()
   )
   labels = np.array([0, 1, 2, 0, 1, 2, 0])
   found = recurrent.by_step(model, variables, random_rows(), labels, batch_size=3)
@@ -198,6 +198,26 @@ def test_ranking_equals_hand_values():
   assert units.tolist() == [0, 3, 2, 1]
   np.testing.assert_allclose(correlation, [1, 1 / np.sqrt(3), -1 / np.sqrt(5), 0])
   assert recurrent.ranking(values, np.ones(4))[1].tolist() == [0] * 4
+  # the product of the two lengths is 0 in float64
+  assert recurrent.ranking(1e-200 * values, 1e-200 * np.arange(4))[1].tolist() == [0] * 4
+
+
+def test_layers_of_character_models():
+  transformer = models.build(
+    dict(name='transformer', features=4, heads=2, layers=2, context=8, classes=6)
+  )
+  lstm = models.build(dict(name='language_model', cell='lstm', features=4, layers=2, classes=6))
+  assert characters.text_layers(transformer) == transformer.block_names()
+  assert characters.text_layers(lstm) == ['lstm1', 'lstm2']
+  first, last = transformer.block_names()
+  assert characters.text_layer(transformer, None) == last
+  assert characters.text_layer(transformer, first) == first
+  assert characters.text_layer(lstm, None) == 'lstm2'
+  with pytest.raises(ValueError, match=f"^layer 'lstm1' is not a block: use {first} or {last}"):
+    characters.text_layer(transformer, 'lstm1')
+  for text in (np.zeros(9, int), np.zeros(0, int), np.zeros((1, 4), int)):
+    with pytest.raises(ValueError, match=r'give \[T\] positions in the vocabulary, from 1 to 8'):
+      characters.attention(transformer, {}, text)
 
 
 def test_signals_equal_hand_values():

@@ -3,15 +3,17 @@ their files.
 """
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import time
 
 import pytest
 from helpers import ROOT
 
 from jaxdl.terminal import command
-from launch.reproduction import reproduce, results_table, run_folders
+from launch.reproduction import kept, reproduce, results_table, run_folders
 
 CONFIG = {
   'task': 'classify',
@@ -397,6 +399,7 @@ def test_reproduce_command_trains_and_writes_the_table(
     'reproduce.py',
     '--seeds=3',
     f'--runs={tmp_path}/runs',
+    f'--kept={tmp_path}/figures',
     f'--readme={tmp_path}/README.md',
   ]
   assert reproduce.main(arguments) == 0
@@ -405,3 +408,50 @@ def test_reproduce_command_trains_and_writes_the_table(
   assert '| 50 | ' in (tmp_path / 'README.md').read_text()  # every test image, once
   assert reproduce.main(arguments) == 0
   assert 'small, seed 3: finished already\n' in capsys.readouterr().out
+  shutil.rmtree(tmp_path / 'runs/small/seed3')  # the kept figures count as a finished run
+  table = (tmp_path / 'README.md').read_text()
+  assert reproduce.main(arguments) == 0
+  assert 'small, seed 3: finished already\n' in capsys.readouterr().out
+  assert (tmp_path / 'README.md').read_text() == table
+
+
+def test_kept_figures_have_no_path_of_the_machine_and_their_own_day(tmp_path):
+  write_run(tmp_path / 'runs/a/seed0', test_accuracy=0.97)
+  config = tmp_path / 'runs/a/seed0/config.json'
+  found = json.loads(config.read_text())
+  found['dataset']['data_dir'] = '/home/somebody/data'
+  config.write_text(json.dumps(found))
+  os.utime(tmp_path / 'runs/a/seed0/summary.json', (0, 0))
+  write_run(tmp_path / 'runs/a/seed1', seed=1, logged=40)  # not finished
+  write_run(
+    tmp_path / 'runs/b/seed0', {**CONFIG, 'l2': 0.1}, test_accuracy=0.5
+  )  # of another config
+  groups = run_folders.read_groups(tmp_path / 'runs', {'a': CONFIG, 'b': CONFIG})
+  kept.keep(groups, tmp_path / 'figures')
+  assert [path.name for path in sorted((tmp_path / 'figures').glob('*/*'))] == ['seed0']
+  place = tmp_path / 'figures/a/seed0'
+  assert sorted(path.name for path in place.iterdir()) == [
+    'config.json',
+    'date.txt',
+    'metrics.jsonl',
+    'summary.json',
+  ]
+  assert 'somebody' not in (place / 'config.json').read_text()
+  (tmp_path / 'none').mkdir()
+  groups = run_folders.read_groups(tmp_path / 'none', {'a': CONFIG}, tmp_path / 'figures')
+  assert 'the newest run is of 1970-01-01' in results_table.table(groups, {'a': CONFIG})
+  assert [run.summary['test_accuracy'] for run in groups['a'].finished] == [0.97]
+
+
+def test_kept_figures_are_added_to_new_seeds_of_the_same_config(tmp_path):
+  for seed, accuracy in enumerate((0.5, 0.9)):
+    write_run(tmp_path / f'figures/a/seed{seed}', seed=seed, test_accuracy=accuracy)
+  write_run(tmp_path / 'runs/a/seed1', seed=1, test_accuracy=0.7)  # newer than the kept one
+  write_run(tmp_path / 'runs/a/seed2', seed=2, test_accuracy=0.6)
+
+  def accuracies(config):
+    groups = run_folders.read_groups(tmp_path / 'runs', {'a': config}, tmp_path / 'figures')
+    return [run.summary['test_accuracy'] for run in groups['a'].runs.values()]
+
+  assert accuracies(CONFIG) == [0.5, 0.7, 0.6]
+  assert accuracies({**CONFIG, 'l2': 0.1}) == [0.7, 0.6]
