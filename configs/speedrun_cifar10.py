@@ -56,8 +56,9 @@ def get_config():
       *stage(64),
       *stage(256),
       *stage(256),
-      dict(kind='global_max_pool'),
-      dict(kind='dense', features=10, activate=False, name='logits'),
+      dict(kind='max_pool', window=3),
+      dict(kind='flatten'),
+      dict(kind='dense', features=10, activate=False, initializer='orthogonal', name='logits'),
     ),
   )
   config.optimizer = dict(
