@@ -1,6 +1,12 @@
-"""A convolutional network that reaches 94 % on CIFAR-10 in little time on a CPU.
+"""A convolutional network for a high accuracy on CIFAR-10 in little time on a CPU.
 
-python -m jaxdl.main --config=configs/speedrun_cifar10.py
+    python -m jaxdl.main --config=configs/speedrun_cifar10.py
+
+Reported: no figure; the goal is 94 % of the 5,000 held-out images.
+Ours: not measured yet.
+Chosen: whitening, dirac, Muon with batches of 1,000, alternating flips, six views in the test.
+
+Measurements and discussion: docs/results.md.
 """
 
 import ml_collections
@@ -39,7 +45,7 @@ def get_config():
     batch_size=1000,
     scale='standardized',
     augment=(dict(kind='flip', alternating=True), dict(kind='shift', pixels=2, fill='reflect')),
-    splits=dict(train='train[:45000]', validation='train[45000:]', test='train[45000:]'),
+    splits=dict(train='train[:45000]', test='train[45000:]'),
   )
   config.model = dict(
     name='cnn',

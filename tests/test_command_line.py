@@ -779,7 +779,7 @@ def test_overrides_add_keys_missing_in_the_file(run_here):
     ),
     (
       ['--config=configs/cnn_mnist.py', '--config.model.layers[0].activat=False'],
-      r'layers\[0\]\.activat is not a key .* kind, name, activate; did you mean activate\?',
+      r'layers\[0\]\.activat is not a key .* kind, name, activate, initializer; did you mean activate\?',
     ),
     (
       ['--config=configs/cnn_mnist.py', '--config.model.layers[4].kind=flaten'],

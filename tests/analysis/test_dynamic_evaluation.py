@@ -108,12 +108,17 @@ def test_a_character_is_predicted_before_it_is_learned(network):
   assert (one[13:] != two[13:]).any()
 
 
-@pytest.mark.parametrize('network', ['rnn', 'transformer'], indirect=True)
-def test_a_repeated_text_is_learned(network):
-  """The LSTM of five units is not tested: it does not learn the text from every start."""
+@pytest.mark.parametrize(
+  ('network', 'rate'), [('rnn', 0.01), ('transformer', 0.003)], indirect=['network']
+)
+def test_a_repeated_text_is_learned(network, rate):
+  """The rates are those that learn the text from each of six starts, on two versions of JAX.
+
+  The LSTM of five units is not tested: it does not learn the text from every start.
+  """
   text = np.tile(np.array([0, 1, 3, 2], np.int32), 200)
   sizes = dynamic_evaluation.gradient_sizes(*network, text, segment=4)
-  found = dynamic_evaluation.dynamic_bits(*network, text, sizes, rate=0.01, decay=0.0, segment=4)
+  found = dynamic_evaluation.dynamic_bits(*network, text, sizes, rate=rate, decay=0.0, segment=4)
   assert np.nanmean(found[:5]) > 1
   assert np.mean(found[-400:]) < 0.2
 
