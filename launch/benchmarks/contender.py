@@ -19,7 +19,8 @@ class Task:
     name: of the config.
     task: 'classify' | 'next_char' | 'reconstruct'.
     batch: examples in a batch.
-    learning_rate, clip_norm: of Adam; 0 for no clipping.
+    optimizer: 'adam' | 'nesterov', with a momentum of 0.9.
+    learning_rate, clip_norm: of the optimizer; 0 for no clipping.
     layers: one dict a layer.
     weights: 'layer/parameter' → array.
     inputs, targets: [N, …], or [steps, B, T] of a text.
@@ -28,6 +29,7 @@ class Task:
   name: str
   task: str
   batch: int
+  optimizer: str
   learning_rate: float
   clip_norm: float
   layers: list[dict]

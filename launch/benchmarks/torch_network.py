@@ -8,6 +8,9 @@ from torch import nn
 
 from launch.benchmarks.contender import Task
 
+# jaxdl's GELU is the approximation by tanh
+ACTIVATIONS = {'relu': nn.ReLU, 'gelu': lambda: nn.GELU(approximate='tanh')}
+
 
 class Recurrent(nn.Module):
   """A recurrent layer that returns all states or the last; `stateful` carries the state over to the
@@ -107,13 +110,13 @@ def network(task: Task) -> tuple[list[nn.Module], list[Callable[[], None]]]:
       parts.append(
         {
           'dropout': lambda row=row: nn.Dropout(row['rate']),
-          'activation': lambda row=row: nn.ReLU(),
+          'activation': lambda row=row: ACTIVATIONS[row['activation']](),
           'reshape': lambda row=row: Image(row['shape']),
           'one_hot': lambda row=row: OneHot(row['features']),
         }[kind]()
       )
-    if row.get('relu'):
-      parts.append(nn.ReLU())
+    if row.get('activation') and kind != 'activation':
+      parts.append(ACTIVATIONS[row['activation']]())
   return parts, loads
 
 

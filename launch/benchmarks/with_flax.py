@@ -34,7 +34,8 @@ class Network(nn.Module):
         outputs = outputs[:, -1] if row['last'] else outputs
       else:
         outputs = _layer(row, name, train)(outputs)
-      outputs = nn.relu(outputs) if row.get('relu') else outputs
+      if row.get('activation') and kind != 'activation':
+        outputs = getattr(nn, row['activation'])(outputs)
     return outputs, carried
 
 
@@ -59,7 +60,7 @@ def _layer(row, name, train):
     'dropout': lambda: nn.Dropout(row['rate'], deterministic=not train),
     'flatten': lambda: lambda inputs: inputs.reshape(len(inputs), -1),
     'reshape': lambda: lambda inputs: inputs.reshape(len(inputs), *row['shape']),
-    'activation': lambda: nn.relu,
+    'activation': lambda: getattr(nn, row['activation']),
     'one_hot': lambda: lambda inputs: jax.nn.one_hot(inputs, row['features']),
   }[row['kind']]()
 
@@ -156,7 +157,10 @@ def _network(task, unroll=False):
 
 
 def _optimizer(task):
-  rule = optax.adam(task.learning_rate)
+  rule = {
+    'adam': lambda: optax.adam(task.learning_rate),
+    'nesterov': lambda: optax.sgd(task.learning_rate, momentum=0.9, nesterov=True),
+  }[task.optimizer]()
   return optax.chain(optax.clip_by_global_norm(task.clip_norm), rule) if task.clip_norm else rule
 
 

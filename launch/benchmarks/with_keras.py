@@ -8,6 +8,11 @@ from keras import layers as kinds
 
 from launch.benchmarks.contender import Contender, Task
 
+# jaxdl's GELU is the approximation by tanh
+ACTIVATIONS = {
+  'relu': 'relu',
+  'gelu': lambda values: keras.activations.gelu(values, approximate=True),
+}
 CELLS = {'rnn': kinds.SimpleRNN, 'lstm': kinds.LSTM, 'gru': kinds.GRU}
 
 
@@ -22,9 +27,15 @@ def start(task: Task) -> Contender:
   model = keras.Sequential(
     [given, *(part for row in task.layers for part in _layer(row, task.text))]
   )
-  rule = keras.optimizers.Adam(
-    task.learning_rate, epsilon=1e-8, global_clipnorm=task.clip_norm or None
-  )
+  clip_norm = task.clip_norm or None
+  rule = {
+    'adam': lambda: keras.optimizers.Adam(
+      task.learning_rate, epsilon=1e-8, global_clipnorm=clip_norm
+    ),
+    'nesterov': lambda: keras.optimizers.SGD(
+      task.learning_rate, momentum=0.9, nesterov=True, global_clipnorm=clip_norm
+    ),
+  }[task.optimizer]()
   loss_of = {
     'classify': keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     'reconstruct': 'mean_squared_error',
@@ -71,7 +82,7 @@ def start(task: Task) -> Contender:
 def _layer(row, text):
   """Keras's layers of a row, named as the row where they have weights."""
   kind, name = row['kind'], row['name']
-  relu = 'relu' if row.get('relu') else None
+  activation = ACTIVATIONS.get(row.get('activation'))
   if kind in ('conv', 'conv_transpose'):
     build = kinds.Conv2D if kind == 'conv' else kinds.Conv2DTranspose
     padding = row['padding'].lower()
@@ -81,12 +92,12 @@ def _layer(row, text):
         row['kernel'],
         strides=row['strides'],
         padding=padding,
-        activation=relu,
+        activation=activation,
         name=name,
       )
     ]
   if kind == 'dense':
-    return [kinds.Dense(row['features'], activation=relu, name=name)]
+    return [kinds.Dense(row['features'], activation=activation, name=name)]
   if kind in CELLS:
     return [
       CELLS[kind](row['features'], return_sequences=not row['last'], stateful=text, name=name)
@@ -100,7 +111,7 @@ def _layer(row, text):
       'dropout': lambda: kinds.Dropout(row['rate']),
       'flatten': lambda: kinds.Flatten(),
       'reshape': lambda: kinds.Reshape(row['shape']),
-      'activation': lambda: kinds.Activation('relu'),
+      'activation': lambda: kinds.Activation(activation),
       'one_hot': lambda: kinds.Lambda(lambda text: keras.ops.one_hot(text, row['features'])),
     }[kind]()
   ]

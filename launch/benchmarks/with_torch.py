@@ -20,7 +20,12 @@ def start(task: Task) -> Contender:
   parts, loads = network(task)
   model = nn.Sequential(*parts).to(DEVICE)
   called = torch.compile(model) if os.environ.get('TORCH_COMPILE') else model
-  rule = torch.optim.Adam(model.parameters(), lr=task.learning_rate, eps=1e-8)
+  rule = {
+    'adam': lambda: torch.optim.Adam(model.parameters(), lr=task.learning_rate, eps=1e-8),
+    'nesterov': lambda: torch.optim.SGD(
+      model.parameters(), lr=task.learning_rate, momentum=0.9, nesterov=True
+    ),
+  }[task.optimizer]()
   inputs, targets = _on_device(task)
   feed = _batches(task, inputs, targets)
 

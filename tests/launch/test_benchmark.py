@@ -58,7 +58,9 @@ def test_benchmark_reports_why_a_peer_cannot_run(tmp_path, monkeypatch):
 
 
 def test_benchmark_text_is_sequential_and_images_are_shuffled():
-  given = dict(name='', batch=2, learning_rate=0.1, clip_norm=0.0, layers=[], weights={})
+  given = dict(
+    name='', batch=2, optimizer='adam', learning_rate=0.1, clip_norm=0.0, layers=[], weights={}
+  )
   text = contender.Task(
     task='next_char',
     inputs=np.arange(12).reshape(3, 2, 2),
