@@ -87,6 +87,9 @@ def kernel(
     images: inputs of the network.
     window: rows h and columns w of a patch.
     features: number F of features, at most 2 · h · w · C.
+
+  Raises:
+    ValueError: all patches are the same.
   """
   size = math.prod(window) * images.shape[-1]
   count, total, products = 0, np.zeros(size), np.zeros((size, size))
@@ -99,6 +102,10 @@ def kernel(
   mean = total / count
   variances, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))  # ascending
   variances, vectors = variances[::-1], vectors[:, ::-1]
+  if variances[0] <= 0:
+    raise ValueError(
+      "initializer='whitening' divides by 0: every patch of the training images is the same"
+    )
   # eigh does not define the sign: the first entry of at least half the largest size is positive
   sizes = np.abs(vectors)
   first = (sizes >= sizes.max(0) / 2).argmax(0)

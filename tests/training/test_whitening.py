@@ -88,6 +88,11 @@ def test_whitening_uses_the_training_images(small):
   np.testing.assert_array_equal(average['conv1']['kernel'], first_kernel(built))
 
 
+def test_constant_images_are_refused():
+  with pytest.raises(ValueError, match='every patch of the training images is the same'):
+    whitening.kernel(np.full((3, 4, 4, 1), 0.25, np.float32), (2, 2), 4)
+
+
 def test_dirac_copies_the_channels():
   kernel = layers.dirac(jax.random.key(0), (3, 4, 2, 5))
   images = np.random.default_rng(0).normal(size=(2, 6, 7, 2)).astype(np.float32)
