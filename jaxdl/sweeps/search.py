@@ -160,6 +160,16 @@ class Search:
     config = {**self.with_values(values), 'seed': self.seed}
     return Member(label, {}, self.seed, self.name, config, folder=label)
 
+  def to_json(self) -> dict[str, Any]:
+    """The settings of the search, without its base config."""
+    return {
+      'space': [parameter.to_json() for parameter in self.space],
+      'trials': self.trials,
+      'sampler': self.sampler,
+      'pruner': self.pruner,
+      'seed': self.seed,
+    }
+
   def described(self) -> list[str]:
     """Lines that describe the search."""
     return [
@@ -198,10 +208,12 @@ def read(config: ml_collections.ConfigDict | dict[str, Any], path: str | os.Path
   keys = reading.to_dict(config)
   for other, why in (
     ('axes', 'a sweep trains either the combinations of axes or the trials of a search'),
-    ('seeds', "a search has one seed, that of its base config: set it by config.common.seed"),
+    ('seeds', 'a search has one seed, that of its base config: set it by config.common.seed'),
   ):
     if other in keys:
-      raise ValueError(f'config.{other} is set together with config.search: leave it out, because {why}')
+      raise ValueError(
+        f'config.{other} is set together with config.search: leave it out, because {why}'
+      )
   return binding.bind_one(_search, keys, 'config', path=pathlib.Path(path))()
 
 
@@ -223,16 +235,14 @@ def _settings(config, *, space, trials=None, sampler='tpe', pruner=None):
         f'{", ".join(map(str, valid))}{spelling.meant(value, filter(None, valid))}'
       )
   parameters = _space(space, config)
-  combinations = None
-  if sampler == 'grid':
-    combinations = _combinations(parameters)
-  if trials is None and combinations is None:
+  most = _combinations(parameters) if sampler == 'grid' else MOST
+  if trials is None and sampler != 'grid':
     raise ValueError('config.search.trials is missing: write the number of trials, such as 30')
-  trials = combinations if trials is None else trials
-  checks.check_integer(trials, 'config.search.trials', 1, MOST)
+  if trials is not None:
+    checks.check_integer(trials, 'config.search.trials', 1, MOST)
   return {
     'space': parameters,
-    'trials': min(trials, combinations or trials),
+    'trials': most if trials is None else min(trials, most),
     'sampler': sampler,
     'pruner': pruner,
   }
@@ -285,10 +295,12 @@ def _parameter(where, section, config):
 
 
 def _check_key(where, key, config):
-  """Raises ValueError if a config cannot have a key; unknown keys of sections are found by `check`."""
+  """Raises ValueError if a config cannot have a key; `check` finds unknown keys of sections."""
   first = overrides.parts(key)[0]
   if first in FIXED:
-    raise ValueError(f'{where}.key={key!r} cannot be searched, because {FIXED[first]}: leave it out')
+    raise ValueError(
+      f'{where}.key={key!r} cannot be searched, because {FIXED[first]}: leave it out'
+    )
   node, path = config, 'config'
   for part in overrides.parts(key):
     valid = overrides.keys(node)
@@ -342,9 +354,7 @@ def _continuous(key, place, kind, low, high):
 
 def _range(key, place, kind, low, high):
   if low > high:
-    raise ValueError(
-      f'{place}.low={low!r} of {key} is above high={high!r}: exchange them'
-    )
+    raise ValueError(f'{place}.low={low!r} of {key} is above high={high!r}: exchange them')
   return Parameter(key, kind, low=low, high=high)
 
 

@@ -35,8 +35,8 @@ class Outcome:
     number: its number, from 0.
     values: key → value of every parameter.
     state: 'finished' | 'pruned' | 'failed' | 'stopped' (it resumes when the search resumes).
-    figure: the watched metric: at the best checkpoint of a finished trial, at the last evaluation of
-      a pruned one; None for other trials.
+    figure: the watched metric: at the best checkpoint of a finished trial, at the last evaluation
+      of a pruned one; None for other trials.
     step: the step at which it ended; None if it has not, or failed.
     fault: why it failed; '' if it did not.
   """
@@ -189,10 +189,8 @@ class Study:
       return None
     number = waiting[0].number if waiting else len(trials)
     self._study.sampler = _sampler(self._search, number, 0)
-    if waiting:
-      trial = optuna.trial.Trial(self._study, waiting[0]._trial_id)
-    else:
-      trial = self._study.ask()
+    stopped = [optuna.trial.Trial(self._study, trial._trial_id) for trial in waiting]
+    trial = stopped[0] if stopped else self._study.ask()
     _ = trial.relative_params  # by the first sampler, also if some values are known already
     for place, parameter in enumerate(self._search.space):
       self._study.sampler = _sampler(self._search, number, place + 1)
@@ -205,7 +203,7 @@ class Study:
 
     Args:
       trial: the trial.
-      figure: the watched metric at its best checkpoint; if it is not a number, the trial has failed.
+      figure: the watched metric at its best checkpoint; the trial has failed if it is not a number.
       step: the step at which it ended.
     """
     if math.isnan(figure):
@@ -240,7 +238,8 @@ class Study:
     if len({one.figure for one in finished}) < 2:
       return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=self._search.seed)
-    return dict(optuna.importance.get_param_importances(self._study, evaluator=evaluator))
+    found = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+    return {key: float(share) for key, share in found.items()}
 
 
 def check_libraries(search: Search) -> None:
