@@ -14,10 +14,16 @@ if TYPE_CHECKING:
   import matplotlib.axes
   import matplotlib.figure
 
-GREY = '#7F7F7F'  # of pruned trials
+BETTER = 0.25  # share of the finished trials that are coloured
+STYLES = {  # group of trials → its lines, those on top last
+  'pruned': {'color': '#7F7F7F', 'linewidth': 0.8, 'linestyle': '--'},
+  'other trials': {'color': '#7F7F7F', 'linewidth': 0.8, 'linestyle': '-'},
+  'best quarter': {'color': COLOURS[0], 'linewidth': 1.8},
+  'best': {'color': COLOURS[1], 'linewidth': 2.8},
+}
 TICKS = 5  # numbers at an axis
 INSIDE = 0.04  # share of the height between the ends of the axes and the frame
-DARKEST, BRIGHTEST = 0.1, 0.85  # of the colours of 'viridis', visible on white and on black
+SPREAD = 0.03  # share of the height over which trials of the same choice are spread, up and down
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +62,12 @@ def importances(shares: Mapping[str, float], *, heading: str) -> 'matplotlib.fig
 
   if not shares:
     raise ValueError('there are no importances to draw: give at least one')
-  figure = Figure(figsize=(6.5, 0.4 * len(shares) + 1.3), layout='constrained', dpi=100)
+  figure = Figure(figsize=(5.0, 0.4 * len(shares) + 1.3), layout='constrained', dpi=100)
   axis, places = figure.subplots(), range(len(shares))
   axis.barh(places, list(shares.values()), height=0.6, color=COLOURS[0])
   for place, share in zip(places, shares.values(), strict=True):
     axis.text(share + 0.012, place, f'{share:.2f}', va='center', fontsize=9)
-  axis.set_yticks(places, [short(name, 40) for name in shares], fontsize=9)
+  axis.set_yticks(places, [short(name, 30) for name in shares], fontsize=9)
   axis.set(xlim=(0, 1.12), xlabel='share of the variance between trials')
   axis.set_xticks(np.linspace(0, 1, 6))
   axis.invert_yaxis()
@@ -81,8 +87,8 @@ def parallel_coordinates(
 ) -> 'matplotlib.figure.Figure':
   """All trials: an axis for each parameter and one for the metric, a line for each trial.
 
-  Lines are coloured by the rank of the metric. Trials without a metric are grey and dashed, and end
-  at the last parameter.
+  The best trial and the best quarter of the trials are coloured. Trials without a metric are dashed
+  and end at the last parameter.
 
   Args:
     columns: the parameters.
@@ -98,7 +104,6 @@ def parallel_coordinates(
   Raises:
     ValueError: no trial has a metric.
   """
-  from matplotlib import colormaps
   from matplotlib.figure import Figure
 
   known = np.isfinite(scores)
@@ -108,26 +113,42 @@ def parallel_coordinates(
   axes = [*columns, metric]
   figure = Figure(figsize=(max(6.5, 1.65 * len(axes) + 0.6), 4.6), layout='constrained', dpi=100)
   axis = figure.subplots()
-  heights = np.stack([_height(column, column.values) for column in axes])  # [axes, N]
-  order = np.argsort(np.argsort(scores[known]))  # ranks from 0, the lowest metric first
-  ranks = np.full(len(scores), np.nan)
-  ranks[known] = order if higher_is_better else order.max() - order
-  shades = DARKEST + (BRIGHTEST - DARKEST) * ranks / max(known.sum() - 1, 1)
-  for number in np.argsort(np.where(known, ranks, -1), kind='stable'):  # the best ones on top
-    if number == best:
-      style = {'color': COLOURS[1], 'linewidth': 2.6, 'zorder': 3}
-    elif known[number]:
-      style = {'color': colormaps['viridis'](1 - shades[number]), 'linewidth': 1.2, 'alpha': 0.8}
-    else:
-      style = {'color': GREY, 'linewidth': 0.8, 'linestyle': '--', 'alpha': 0.7}
-    axis.plot(heights[:, number], **style)
+  heights = np.stack([_height(column, column.values) + _spread(column) for column in axes])
+  groups = _groups(-scores if higher_is_better else scores, best)
+  for name, style in STYLES.items():
+    label_of_group = name if name in groups else None
+    for number, group in enumerate(groups):
+      if group == name:
+        axis.plot(heights[:, number], label=label_of_group, **style)
+        label_of_group = None
   for place, column in enumerate(axes):
     _draw_axis(axis, place, column)
   axis.set(xlim=(-0.35, len(axes) - 0.35), ylim=(-INSIDE, 1 + INSIDE))
   axis.axis('off')
-  _legend(figure, has_pruned=not known.all(), shades=(DARKEST, BRIGHTEST))
+  handles, labels = axis.get_legend_handles_labels()
+  figure.legend(
+    handles[::-1], labels[::-1], loc='outside lower center', ncols=4, frameon=False, fontsize=9
+  )
   figure.suptitle(heading, fontsize=11)
   return figure
+
+
+def _groups(losses, best):
+  """The group of each trial, a key of STYLES; the lowest numbers are the best."""
+  known = np.isfinite(losses)
+  limit = np.sort(losses[known])[max(1, round(BETTER * known.sum())) - 1]
+  groups = np.where(known, np.where(losses <= limit, 'best quarter', 'other trials'), 'pruned')
+  return [*groups[:best].tolist(), 'best', *groups[best + 1 :].tolist()]
+
+
+def _spread(column):
+  """Distances by which lines of the same choice are moved, so that each is visible."""
+  moved = np.zeros(len(column.values))
+  if column.names:
+    for value in np.unique(column.values):
+      same = column.values == value
+      moved[same] = np.linspace(-SPREAD, SPREAD, same.sum()) if same.sum() > 1 else 0
+  return moved
 
 
 def _height(column, values):
@@ -172,24 +193,3 @@ def _ticks(column):
   if (np.round(column.values) == column.values).all() and high - low < TICKS:
     return [(value, f'{value:g}') for value in np.arange(low, high + 1)]
   return [(value, f'{value:.4g}') for value in np.linspace(low, high, TICKS)]
-
-
-def _legend(figure, *, has_pruned, shades):
-  from matplotlib import colormaps
-  from matplotlib.lines import Line2D
-
-  lines = {
-    'best': Line2D([], [], color=COLOURS[1], linewidth=2.6),
-    'better': Line2D([], [], color=colormaps['viridis'](1 - shades[1]), linewidth=1.2),
-    'worse': Line2D([], [], color=colormaps['viridis'](1 - shades[0]), linewidth=1.2),
-  }
-  if has_pruned:
-    lines['pruned'] = Line2D([], [], color=GREY, linewidth=0.8, linestyle='--')
-  figure.legend(
-    list(lines.values()),
-    list(lines),
-    loc='outside lower center',
-    ncols=4,
-    frameon=False,
-    fontsize=9,
-  )

@@ -137,7 +137,9 @@ class Study:
         pruner=_pruner(search.pruner, evaluations),
         load_if_exists=True,
       )
-    except (ValueError, LookupError, TypeError) as error:
+    except OSError:
+      raise
+    except Exception as error:  # a damaged file causes many different exceptions
       raise ValueError(
         f'{self._file} is damaged ({error}): restore it, or give another --workdir'
       ) from error

@@ -8,7 +8,7 @@ from jaxdl.step import metrics
 from jaxdl.step.watch import Watch
 from jaxdl.sweeps import members
 from jaxdl.sweeps.members import Member
-from jaxdl.sweeps.search import Search, shown
+from jaxdl.sweeps.search import Search, folder, shown
 from jaxdl.sweeps.study import Outcome, Study, Trial
 from jaxdl.sweeps.training import Trainer
 
@@ -69,14 +69,15 @@ def described(study: Study, number: int, watch: Watch) -> str:
   """A line about a trial that has ended, and about the best one."""
   outcome, best = study.outcomes[number], study.best
   values = ', '.join(f'{key}={shown(value)}' for key, value in outcome.values.items())
-  found = f'trial {number}: {state_in_words(outcome.state, outcome.step)}'
+  found = f'{folder(number)}: {state_in_words(outcome.state, outcome.step)}'
   if outcome.fault:
     found += f', {outcome.fault}'
   if outcome.figure is not None:
     found += f', {watch.words} {metrics.shown(watch.key, outcome.figure)}'
+  found += f' ({values})'
   if best is not None:
-    values += f'; best: trial {best.number}, {metrics.shown(watch.key, best.figure)}'
-  return f'{found} ({values})'
+    found += f'; best: {folder(best.number)}, {metrics.shown(watch.key, best.figure)}'
+  return found
 
 
 def state_in_words(state: str, step: int | None) -> str:
@@ -95,16 +96,16 @@ def check_finished(found: list[tuple[Member, Outcome]], workdir: pathlib.Path) -
     ValueError: a run is missing or has another config.
   """
   for member, outcome in found:
-    folder = workdir / member.folder
-    if outcome.state not in ('finished', 'pruned') or record.finished(folder, member.config):
+    run = workdir / member.folder
+    if outcome.state not in ('finished', 'pruned') or record.finished(run, member.config):
       continue
-    if not (folder / 'config.json').is_file():
+    if not (run / 'config.json').is_file():
       raise ValueError(
-        f'{folder} is missing, but the study has it: restore it, or give another --workdir'
+        f'{run} is missing, but the study has it: restore it, or give another --workdir'
       )
-    keys = identity.keys_of_another_run(record.load(folder).config, member.config)
+    keys = identity.keys_of_another_run(record.load(run).config, member.config)
     differs = f' (config.{keys[0]} differs)' if keys else ''
     raise ValueError(
-      f'{folder} is not the run that the study has{differs}: restore the config and the run, or '
+      f'{run} is not the run that the study has{differs}: restore the config and the run, or '
       'give another --workdir'
     )

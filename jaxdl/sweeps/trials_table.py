@@ -13,7 +13,7 @@ from jaxdl.monitoring.side_outputs import SideOutputs
 from jaxdl.step import metrics
 from jaxdl.step.watch import Watch
 from jaxdl.sweeps import table, trials
-from jaxdl.sweeps.search import Parameter, Search, shown
+from jaxdl.sweeps.search import Parameter, Search, folder, shown
 from jaxdl.sweeps.study import Outcome, Study
 
 IN_FIGURE = 10  # trials whose curves are drawn, the best ones
@@ -164,7 +164,7 @@ def _draw(search, outcomes, best, importances, watch, workdir):
     label=watch.words,
     higher_is_better=watch.metric.higher_is_better,
     best=shown_trials.index(best),
-    heading=f'{counts}, {len(shown_trials) - len(finished)} pruned; best: trial {best.number}',
+    heading=f'{counts}, {len(shown_trials) - len(finished)} pruned; best: {folder(best.number)}',
   )
   outputs, headings = SideOutputs(), {}
   for name, draw in drawn.items():

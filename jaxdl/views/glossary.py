@@ -49,8 +49,8 @@ ENTRIES = {
   ),
   'parallel_coordinates': Entry(
     'Parallel coordinates',
-    'An axis for each parameter and one for the metric; a line is a trial. Colours follow the rank '
-    'of the metric. Grey dashed lines are pruned trials, which have no final result.',
+    'An axis for each parameter and one for the metric; a line is a trial. Lines of the same '
+    'choice are spread a little. Dashed lines are pruned trials, which have no final result.',
     'Inselberg 1985',
   ),
   'interval': Entry(
