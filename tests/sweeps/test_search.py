@@ -195,29 +195,33 @@ def results(folder):
   return rows, lines, found['search']['best'], found['search']['importances']
 
 
+@pytest.mark.parametrize(
+  ('sampler', 'pruner', 'trials'),
+  [('random', 'hyperband', 4), pytest.param('tpe', 'median', 14, marks=pytest.mark.slow)],
+)
 def test_a_stopped_search_equals_an_uninterrupted_one(
-  tuned, config_file, tmp_path, capsys, monkeypatch
+  sampler, pruner, trials, tuned, config_file, tmp_path, capsys, monkeypatch
 ):
-  """It is stopped after a trial, in a trial, killed in a trial, and killed while it is pruned."""
-  tuned['search']['pruner'] = 'median'
+  """It is stopped in a trial and after it, killed in a trial, and killed while one is pruned."""
+  tuned['search'] |= dict(sampler=sampler, pruner=pruner, trials=trials)
   assert run_search(tuned, tmp_path / 'once', config_file) == 0
   shown = capsys.readouterr().out
-  stops = {0: (8, signal.SIGINT), 2: (8, Killed), 4: (4, signal.SIGTERM)}  # trial → step and how
   rows = results(tmp_path / 'once')[0]
   rates = [row['values']['optimizer.learning_rate'] for row in rows]
-
-  def stop(number, step):
-    if number in stops and stops[number][0] == step:
-      _, how = stops.pop(number)
-      if how is Killed:
-        raise Killed
-      signal.raise_signal(how)
+  first, second, *_ = (number for number, row in enumerate(rows) if row['state'] == 'finished')
+  stops = [(first, 4, signal.SIGTERM), (first, 8, signal.SIGINT), (second, 8, Killed)]
 
   def over_time(built):
     number = rates.index(built.config['optimizer']['learning_rate'])
     return lambda writers, state: stop(number, int(state.step))
 
-  monkeypatch.setattr(training.evaluations, 'over_time', over_time)
+  def stop(number, step):
+    if stops and stops[0][:2] == (number, step):
+      _, _, how = stops.pop(0)
+      if how is Killed:
+        raise Killed
+      signal.raise_signal(how)
+
   prune, kills = studies.Study.prune, [Killed]
 
   def killed_once(study, trial):
@@ -225,15 +229,16 @@ def test_a_stopped_search_equals_an_uninterrupted_one(
       raise kills.pop()
     prune(study, trial)
 
+  monkeypatch.setattr(training.evaluations, 'over_time', over_time)
   monkeypatch.setattr(studies.Study, 'prune', killed_once)
   codes = []
   while not codes or codes[-1] != 0:
     try:
       codes.append(run_search(tuned, tmp_path / 'often', config_file))
     except Killed:
-      codes.append(Killed)
-    assert len(codes) < 9
-  assert codes == [command.STOPPED, Killed, command.STOPPED, Killed, 0]
+      codes.append(-1)
+    assert len(codes) < 6
+  assert sorted(codes) == [-1, -1, 0, command.STOPPED, command.STOPPED]
   assert results(tmp_path / 'often') == results(tmp_path / 'once')
   pruned = [row for row in rows if row['state'] == 'pruned']
   assert pruned
@@ -252,7 +257,7 @@ def check_outputs(folder, rows, shown, pruned):
   summary = files.read_summary(folder / best['label'] / 'summary.json')
   assert best['figure'] == summary['validation_loss']
   found = last_json(shown)
-  assert (found['finished'], found['pruned'], found['failed']) == (7 - pruned, pruned, 0)
+  assert (found['finished'], found['pruned'], found['failed']) == (len(rows) - pruned, pruned, 0)
   assert found['best']['folder'] == best['label']
   lines = (folder / 'table.md').read_text().splitlines()
   assert lines[0].startswith('| trial | optimizer.learning_rate | validation loss |')
@@ -262,19 +267,19 @@ def check_outputs(folder, rows, shown, pruned):
   for name in ('figure', 'importances', 'parallel_coordinates'):
     assert (folder / f'{name}.png').read_bytes().startswith(b'\x89PNG')
   page = (folder / 'compare.html').read_text()
-  assert '<h1>tuned: 7 of 7 runs</h1>' in page
+  assert f'<h1>tuned: {len(rows)} of {len(rows)} runs</h1>' in page
   for text in ('Hyperparameter search', 'Parameter importances', 'All trials', 'pruned at step'):
     assert text in page
   assert page.count('data:image/svg+xml') == 2
 
 
 def test_a_trial_that_fails_does_not_end_the_search(small, config_file, tmp_path, capsys):
-  """Of a grid, one combination is invalid and one diverges; both are tried once."""
-  config_file({**small, 'optimizer': dict(name='sgd', learning_rate=1e-2)}, 'base')
-  space = [choice('optimizer.learning_rate', 1e-2, 1e38), choice('accumulate', 1, 2)]
+  """Of a grid, one combination is invalid and some diverge; each is tried once."""
+  small |= dict(train_for='4 steps', optimizer=dict(name='sgd', learning_rate=1e-2))
+  config_file(small, 'base')
+  space = [choice('optimizer.learning_rate', 1e38, 1e-2), choice('accumulate', 1, 2)]
   space += [choice('data.batch_size', 15, 16)]
   config = dict(base='base.py', search=dict(space=space, sampler='grid'))
-  config['search']['space'][0]['values'] = (1e38, 1e-2)
   for _ in range(2):
     assert run_search(config, tmp_path / 'out', config_file) == 0
     shown = capsys.readouterr().out
@@ -517,7 +522,7 @@ def test_parallel_coordinates_mark_the_best_trials():
   np.testing.assert_allclose(best[[0, 2]], [1, 0])
   np.testing.assert_allclose(good[[0, 2]], [0.5, 1 / 7])
   assert math.isnan(pruned[2])
-  assert abs(best[1] - 1) <= searches.SPREAD
+  assert abs(best[1] - 1) < 1.01 * searches.SPREAD
   cells = [line[1] for found in drawn.values() for line in found]
   assert len(set(np.round(cells, 9))) == 9, 'each trial is visible'
   texts = [text.get_text() for text in axis.texts]
