@@ -14,7 +14,7 @@ from jaxdl import figures, main
 from jaxdl import sweep as sweep_command
 from jaxdl.figures import searches
 from jaxdl.report import search as report_search
-from jaxdl.runs import files
+from jaxdl.runs import files, record
 from jaxdl.step.metrics import METRICS
 from jaxdl.step.watch import Watch
 from jaxdl.sweeps import search as searching
@@ -22,6 +22,7 @@ from jaxdl.sweeps import study as studies
 from jaxdl.sweeps import training
 from jaxdl.sweeps.search import Parameter, Search, choice, integer, log_uniform, uniform
 from jaxdl.terminal import command
+from jaxdl.training import experiment, loop, programs
 
 pytest.importorskip('optuna')
 
@@ -273,18 +274,47 @@ def check_outputs(folder, rows, shown, pruned):
   assert page.count('data:image/svg+xml') == 2
 
 
+def test_a_callback_ends_a_run_at_an_evaluation(tuned, small, tmp_path):
+  """A run that was ended stays ended when it is trained again, unless the callback changes."""
+  built, asked = experiment.build(small, 'small'), []
+
+  def train(folder, last):
+    def is_over(step, found):
+      asked.append((step, sorted(found)))
+      return step == last
+
+    callbacks = loop.Callbacks(is_over=is_over)
+    (summary,) = loop.train_runs([built], [folder], programs.of_one(built), [callbacks])
+    return {**summary, 'seconds': 0}
+
+  ended = train(tmp_path / 'run', 4)
+  splits = ['test', 'validation']
+  assert (ended['step'], ended['stopped'], ended['stopped_early']) == (4, None, 4)
+  assert asked == [(2, splits), (4, splits)]
+  assert record.load(tmp_path / 'run').finished
+  asked.clear()
+  assert train(tmp_path / 'run', 4) == ended
+  assert asked == [(4, [])]
+  asked.clear()
+  continued = train(tmp_path / 'run', None)
+  assert asked == [(4, []), (6, splits)], 'it is not asked at the last step'
+  assert continued == train(tmp_path / 'once', None)
+  assert continued['stopped_early'] is None
+
+
 def test_a_trial_that_fails_does_not_end_the_search(small, config_file, tmp_path, capsys):
-  """Of a grid, one combination is invalid and some diverge; each is tried once."""
+  """Of four combinations of a grid, one is invalid and one diverges; each is tried once."""
   small |= dict(train_for='4 steps', optimizer=dict(name='sgd', learning_rate=1e-2))
   config_file(small, 'base')
   space = [choice('optimizer.learning_rate', 1e38, 1e-2), choice('accumulate', 1, 2)]
   space += [choice('data.batch_size', 15, 16)]
-  config = dict(base='base.py', search=dict(space=space, sampler='grid'))
+  config = dict(base='base.py', search=dict(space=space, sampler='grid', trials=4))
+  config['common'] = dict(seed=5)
   for _ in range(2):
     assert run_search(config, tmp_path / 'out', config_file) == 0
     shown = capsys.readouterr().out
     found = last_json(shown)
-    assert (found['trials'], found['finished'], found['failed']) == (8, 3, 5)
+    assert (found['trials'], found['finished'], found['failed']) == (4, 2, 2)
   rows = files.read_json(tmp_path / 'out/sweep.json')['rows']
   for row in rows:
     rate, parts, size = row['values'].values()
@@ -293,6 +323,7 @@ def test_a_trial_that_fails_does_not_end_the_search(small, config_file, tmp_path
     invalid = (parts, size) == (2, 15)
     assert ('config.data.batch_size=15' in fault) == invalid
     assert ('not finite at step' in fault) == (rate > 1 and not invalid)
+  assert len({fault.partition(' ')[0] for row in rows for fault in row['faults'].values()}) == 2
 
 
 def test_describe_prints_the_search_and_trains_nothing(tuned, config_file, tmp_path, capsys):
