@@ -152,8 +152,6 @@ class Study:
         'watch': watch.key,
       }
     )
-    if search.pruner == 'hyperband':
-      _prepare(self._study)
 
   def _check_settings(self, settings):
     """Keeps the settings of a new study; raises ValueError if those of an earlier one differ."""
@@ -301,13 +299,6 @@ def _pruner(name, evaluations):
       min_resource=1, max_resource=evaluations, reduction_factor=REDUCTION
     )
   return pruners.NopPruner()
-
-
-def _prepare(study):
-  """Lets Hyperband divide the trials into brackets, which it would do at its first decision."""
-  import optuna
-
-  study.pruner.prune(study, optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING))
 
 
 def _suggest(trial: 'optuna.trial.Trial', parameter: Parameter) -> None:

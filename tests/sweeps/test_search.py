@@ -84,10 +84,17 @@ def play(search, folder, *, reopens):
 
 
 @pytest.mark.parametrize(
-  ('sampler', 'pruner'), [('tpe', 'median'), ('tpe', 'hyperband'), ('random', None), ('grid', None)]
+  ('sampler', 'pruner', 'trials'),
+  [
+    ('tpe', 'median', 14),
+    ('random', 'hyperband', 9),
+    ('random', None, 5),
+    ('grid', None, 9),
+    pytest.param('tpe', 'hyperband', 45, marks=pytest.mark.slow),
+  ],
 )
-def test_suggestions_depend_on_the_seed_and_the_finished_trials(sampler, pruner, tmp_path):
-  search = searched(sampler, pruner)
+def test_suggestions_depend_on_the_seed_and_the_finished_trials(sampler, pruner, trials, tmp_path):
+  search = searched(sampler, pruner, trials)
   for name in ('once', 'often'):
     (tmp_path / name).mkdir()
   once = play(search, tmp_path / 'once', reopens=False)
@@ -104,6 +111,27 @@ def test_suggestions_depend_on_the_seed_and_the_finished_trials(sampler, pruner,
   if pruner is None:
     other = play(Search(**{**vars(search), 'seed': 4}), tmp_path, reopens=False)
     assert [one.values for one in other] != [one.values for one in once]
+
+
+def test_a_trial_that_resumes_is_pruned_where_it_would_have_been(tmp_path):
+  """It was killed after its third evaluation, before this was judged, and repeats the second."""
+  search = searched('random', 'median')
+  study = open_study(search, tmp_path)
+  for _ in range(5):
+    trial = study.next()
+    for evaluation, figure in enumerate((1.0, 1.0, 0.1), 1):
+      assert not trial.is_over(10 * evaluation, evaluation, figure)
+    study.finish(trial, 0.1, 90)
+  trial = study.next()
+  assert not trial.is_over(10, 1, 0.9)
+  assert not trial.is_over(20, 2, 0.9)
+  trial._trial.report(0.9, 3)
+  trial = open_study(search, tmp_path).next()
+  assert not trial.is_over(20, 2, 0.9)
+  assert trial.is_over(30, 3, 0.9)
+  assert trial.pruned == 30
+  trial = open_study(search, tmp_path).next()
+  assert (trial.is_over(20, 2, 0.9), trial.is_over(30, 3, None)) == (False, True)
 
 
 def test_better_trials_of_tpe_are_near_the_best(tmp_path):
