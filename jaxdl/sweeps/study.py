@@ -162,8 +162,8 @@ class Study:
       key = 'config.watch' if changed[0] == 'watch' else f'config.search.{changed[0]}'
       key = 'config.seed' if changed[0] == 'seed' else key
       raise ValueError(
-        f'{self._file} is the study of another search: its {key} differs from '
-        f'{settings[changed[0]]!r}: restore the config, or give another --workdir'
+        f'{self._file} is the study of another search, because {key} has changed: restore the '
+        'config, or give another --workdir'
       )
 
   @property

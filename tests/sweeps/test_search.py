@@ -192,7 +192,7 @@ def test_a_study_of_another_search_is_refused(tmp_path):
   for search, key in ((other, 'search.space'), (searched('tpe'), 'search.sampler')):
     with pytest.raises(ValueError, match=rf'^.*{studies.NAME} is the study of another .*{key}'):
       open_study(search, tmp_path)
-  with pytest.raises(ValueError, match=r'its config\.watch differs'):
+  with pytest.raises(ValueError, match=r'config\.watch has changed'):
     open_study(searched('random'), tmp_path, Watch(METRICS['accuracy']))
   assert len(open_study(searched('random', trials=99), tmp_path).outcomes) == 0  # more are added
   (tmp_path / studies.NAME).write_text('{"op_code": 99}\n')
