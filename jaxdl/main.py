@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
     processes.joined(values.coordinator, values.processes, values.process),
   ):
     name = pathlib.Path(values.config).stem
-    if 'axes' in configured:
+    if 'axes' in configured or 'search' in configured:
       raise ValueError(
         f'{values.config} is a sweep: python -m jaxdl.sweep --config={values.config}'
       )

@@ -19,7 +19,8 @@ from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
 from jaxdl.monitoring import side_outputs
 from jaxdl.report import live, page
-from jaxdl.sweeps import grouping, members, table
+from jaxdl.runs import disk
+from jaxdl.sweeps import grouping, members, search, study, table, trials, trials_table
 from jaxdl.sweeps.training import Trainer
 from jaxdl.terminal import command, output
 from jaxdl.terminal.signals import stop_signals
@@ -37,6 +38,8 @@ A sweep is a config file. There is one run for each combination of choices and s
     config.axes = (dict(name='rate', choices=[
       dict(name=f'{rate:g}', optimizer=dict(learning_rate=rate)) for rate in (1e-4, 1e-3)]),)
     return config
+
+A file with config.search in place of config.axes searches values: see docs/sweeps.md.
 
 To resume a sweep that was stopped, rerun its command. Exit code: 0 all trained to their end, 75
 stopped and saved, 1 an error."""
@@ -73,6 +76,8 @@ def main(arguments: list[str]) -> int:
   parser.add_start_over()
   values, configured = reading.from_command_line(parser, arguments)
   path = reading.find(values.config)
+  if 'search' in configured:
+    return _search(search.read(configured, path), path.stem, values, arguments)
   if 'model' in configured:
     raise ValueError(
       f'{values.config} is an experiment, not a sweep: '
@@ -140,6 +145,84 @@ def _train(name, workdir, found, groups, waiting, values, arguments):
       'stopped': stopped,
       'faults': faults,
       'mean': {row['label']: row['mean'] for row in rows if row['mean']},
+    },
+    as_json=values.json,
+  )
+  if trainer.damaged:
+    return 1
+  return command.STOPPED if stopped else 0
+
+
+def _search(searched, name, values, arguments):
+  """Trains the trials of a search, or describes it; returns the exit code."""
+  if values.together == 'always':
+    raise ValueError('--together=always: trials are trained one after another: leave it out')
+  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{name}')
+  parallel.use_cpu_devices([searched.config])
+  study.check_libraries(searched)
+  with downloads(not values.describe):
+    base = search.check(searched)
+  print(
+    f'{name}: {searched.trials} trials into {workdir}, {base.watch.best} is searched', flush=True
+  )
+  for line in searched.described():
+    print(f'  {line}')
+  if values.describe:
+    command.print_result(
+      {'config': name, 'workdir': str(workdir), **searched.to_json()}, as_json=values.json
+    )
+    return 0
+  disk.make_folder(workdir)
+  with output.unfailing():
+    studied = study.Study(searched, workdir, base.watch, search.evaluations(base))
+    return _train_trials(searched, studied, base.watch, name, workdir, values, arguments)
+
+
+def _train_trials(searched, studied, watch, name, workdir, values, arguments):
+  """Trains the trials of a search, writes its table and page, and returns the exit code."""
+  command_line = f'python -m jaxdl.sweep {command.repeatable(arguments[1:])}'
+  before = [(searched.member(one.number, one.values), one) for one in studied.outcomes]
+  trials.check_finished(before, workdir)
+  finished = [member for member, one in before if one.state in ('finished', 'pruned')]
+  changes_data = any(parameter.key.startswith('data.') for parameter in searched.space)
+  trainer = Trainer(
+    workdir,
+    command_line,
+    finished=[] if changes_data else finished,
+    start_over=values.start_over,
+  )
+  folders = [search.folder(number) for number in range(searched.trials)]
+  report = _Page(name, workdir, folders, opens=values.open)
+  with stop_signals() as stop, report.while_training() as writer:
+    trainer.after_evaluation = lambda step, left, _: writer.after_evaluation(step, left, None)
+    trials.train(searched, studied, watch, trainer, stop)
+  outputs, outcomes, best = side_outputs.SideOutputs(patience=2), studied.outcomes, studied.best
+  outputs.attempt('the table', trials_table.write, name, searched, studied, watch, workdir)
+  states = [one.state for one in outcomes]
+  stopped = bool(stop) and len(states) - states.count('stopped') < searched.trials
+  if (workdir / 'table.md').is_file():
+    print((workdir / 'table.md').read_text(encoding='utf-8'), end='')
+  print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
+  if file := report.write():
+    print(f'comparison: {file}')
+  if stopped:
+    print(f'stopped, resume with: {command_line}')
+  command.print_result(
+    {
+      'config': name,
+      'workdir': str(workdir),
+      'trials': searched.trials,
+      **{state: states.count(state) for state in ('finished', 'pruned', 'failed')},
+      'stopped': stopped,
+      'best': None
+      if best is None
+      else {
+        'folder': search.folder(best.number),
+        watch.key: best.figure,
+        'values': best.values,
+      },
+      'faults': {search.folder(one.number): one.fault for one in outcomes if one.fault}
+      | trainer.damaged,
     },
     as_json=values.json,
   )

@@ -109,6 +109,7 @@ ALLOWED_FILES = {  # library → files that may import it
   'keras': ('exports/keras_model.py',),
   'torch': ('exports/torch_module.py', 'weights/torch_file.py'),
   'h5py': ('weights/keras_file.py',),
+  'optuna': ('sweeps/study.py',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

@@ -31,7 +31,7 @@ from jaxdl.data import (
 )
 from jaxdl.data.source import Source
 from jaxdl.models import LanguageModel, Recurrent, Transformer, cnn, table
-from jaxdl.sweeps import members
+from jaxdl.sweeps import members, search
 from jaxdl.terminal import command as commands
 from jaxdl.training import experiment, loop
 
@@ -379,7 +379,7 @@ def test_readme_sections_of_other_data_sets_are_valid(folder):
 def test_readme_sweep_has_every_combination(small, config_file, tmp_path):
   config_file(small, 'lstm_mnist')
   (tmp_path / 'sweeps').mkdir()
-  config = execute(find_block('config.base ='))['get_config']()
+  config = execute(find_block('config.axes ='))['get_config']()
   found = members.read(config.to_dict(), tmp_path / 'sweeps/here.py')
   assert {member.config['train_for'] for member in found} == {'10 epochs'}
   assert len(found) == 2 * 2 * 3
@@ -387,6 +387,18 @@ def test_readme_sweep_has_every_combination(small, config_file, tmp_path):
     (member.config['model']['cell'], member.config['optimizer']['learning_rate'])
     for member in found
   } == {('rnn', 0.01), ('rnn', 3e-3), ('lstm', 0.01), ('lstm', 3e-3)}
+
+
+def test_docs_search_is_valid(small, config_file, tmp_path):
+  config_file(small, 'lstm_mnist')
+  (tmp_path / 'sweeps').mkdir()
+  config = execute(find_block('config.search ='))['get_config']()
+  found = search.read(config, tmp_path / 'sweeps/here.py')
+  assert (found.trials, found.sampler, found.pruner) == (30, 'tpe', 'median')
+  assert search.check(found).steps == 1000
+  page = PAGES[ROOT / 'docs/sweeps.md']
+  for name in (*search.SAMPLERS, *search.PRUNERS, *search.KINDS):
+    assert re.search(rf'`{name}[`(]', page), name
 
 
 @pytest.mark.slow

@@ -13,10 +13,12 @@ from jaxdl.figures.relations import relation, signed_table
 from jaxdl.figures.residuals import residual_plots
 from jaxdl.figures.rows import coloured, picture_rows, tiles
 from jaxdl.figures.scores import score_table
+from jaxdl.figures.searches import Column, importances, parallel_coordinates
 from jaxdl.figures.surfaces import contours, heatmap
 from jaxdl.figures.text import coloured_text, table, text_rows
 
 __all__ = [
+  'Column',
   'bands',
   'bars',
   'coloured_text',
@@ -27,9 +29,11 @@ __all__ = [
   'distributions',
   'heatmap',
   'image_grid',
+  'importances',
   'learning_curves',
   'lines',
   'load_library',
+  'parallel_coordinates',
   'picture_rows',
   'pixels',
   'rate_search',

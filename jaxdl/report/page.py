@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxdl.config import named
-from jaxdl.report import card, comparison, examples, leading, live, sections, svg, try_it
+from jaxdl.report import card, comparison, examples, leading, live, search, sections, svg, try_it
 from jaxdl.report import results as report_results
 from jaxdl.runs import disk
 from jaxdl.runs import folder as run_folder
@@ -131,6 +131,8 @@ def write_sweep(
   parts['title'] = f'{name}: {len(found)} of {len(folders)} runs'
   if moment is not None:
     parts['live'] = live.of_sweep(found, _labels(found)[0], len(folders), moment.every)
+  elif (searched := search.section(workdir)) is not None:
+    parts |= {'sections': [searched], 'differences': None}  # its table has what differs
   disk.write_atomic(workdir / 'compare.html', render(parts))
   return workdir / 'compare.html'
 

@@ -75,6 +75,40 @@ def of_result(record: Run, name: str, display: Display, facts: dict, part: str) 
   }
 
 
+def of_svg(
+  file: pathlib.Path, *, caption: str, heading: str, reading: str, entry: dict[str, str] | None
+) -> dict[str, Any]:
+  """Returns an SVG file that no analysis has written as a picture for the page template.
+
+  Args:
+    file: the file.
+    caption: title of the picture.
+    heading: what it shows.
+    reading: how to read it, without a full stop.
+    entry: its entry of the glossary (`glossary.found`).
+
+  Returns:
+    A dict as returned by `of_result`.
+
+  Raises:
+    OSError, ValueError: the file cannot be read.
+  """
+  text = file.read_text(encoding='utf-8')
+  width, height = (round(PIXELS[0] * side) for side in _points(text))
+  return {
+    'name': file.stem,
+    'caption': caption,
+    'details': heading.split('\n'),
+    'reading': reading,
+    'entry': entry,
+    'folded': '',
+    'data': svg_uri(text),
+    'width': width,
+    'height': height,
+    'narrow': width <= BESIDE,
+  }
+
+
 def _is(folder, name, end):
   return (folder / f'{name}{end}').is_file()
 

@@ -106,16 +106,9 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
     label = ', '.join(names)
     changes = [common or {}, *(change for _, change in chosen)]
     start = next((change['base'] for change in reversed(changes) if 'base' in change), base)
-    if not isinstance(start, str):
-      raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
-    resolved = reading.to_dict(reading.read_file(_base(path, start)))
-    for change in changes:
-      named.locate(change, path.parent)
-      resolved = _changed(resolved, {key: value for key, value in change.items() if key != 'base'})
-    resolved = named.link(resolved)
-    checks.check_section(resolved.get('reported', {}), 'config.reported')
+    config = resolved(path, start, changes)
     checks.check_section(figures := (reported or {}).get(label, {}), f'config.reported.{label}')
-    resolved['reported'] = {'source': resolved.get('reported', {}).get('source'), **figures}
+    config['reported'] = {'source': config.get('reported', {}).get('source'), **figures}
     place = _folder(label) if axes else ''
     choices = dict(zip((axis['name'] for axis in axes), names, strict=True))
     found += [
@@ -124,7 +117,7 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
         choices=choices,
         seed=seed,
         name=pathlib.Path(start).stem,
-        config={**resolved, 'seed': seed},
+        config={**config, 'seed': seed},
         folder=f'{place}/seed{seed}' if place else f'seed{seed}',
       )
       for seed in seeds
@@ -141,6 +134,28 @@ def _members(path, *, base, axes, seeds, common=None, reported=None):
       'digits'
     )
   return found
+
+
+def resolved(path: pathlib.Path, start: Any, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+  """A base config with changes, its own code linked.
+
+  Args:
+    path: the sweep's file.
+    start: value of the key 'base'.
+    changes: sections and keys to set.
+
+  Raises:
+    ValueError: the base config is missing or invalid.
+  """
+  if not isinstance(start, str):
+    raise ValueError(f"config.base={start!r} is not a path: write '../lstm_mnist.py'")
+  config = reading.to_dict(reading.read_file(_base(path, start)))
+  for change in changes:
+    named.locate(change, path.parent)
+    config = _changed(config, {key: value for key, value in change.items() if key != 'base'})
+  config = named.link(config)
+  checks.check_section(config.get('reported', {}), 'config.reported')
+  return config
 
 
 def _folder(label):

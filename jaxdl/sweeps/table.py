@@ -86,19 +86,37 @@ def write(name: str, rows: list[dict[str, Any]], workdir: pathlib.Path) -> None:
     json.dumps({'config': name, 'rows': rows}, indent=2) + '\n', encoding='utf-8'
   )
   (workdir / 'table.md').write_text(table(rows) + '\n', encoding='utf-8')
+  choices = {row['label']: tuple(row['choices'].values()) for row in rows}
+  write_curves(rows, choices, workdir, heading=metrics.words(name))
+
+
+def write_curves(
+  rows: list[dict[str, Any]],
+  choices: dict[str, tuple[str, ...]],
+  workdir: pathlib.Path,
+  *,
+  heading: str,
+) -> None:
+  """Writes `figure.png`, the learning curves of the rows, if a run has logged anything.
+
+  Args:
+    rows: list of dicts, as in sweep.json.
+    choices: label → its choices, as in `figures.learning_curves`.
+    workdir: the sweep's folder.
+    heading: heading of the figure.
+  """
   found = {
     row['label']: curves([files.journal(workdir / folder) for folder in row['runs']])
     for row in rows
   }
   if not any(found.values()):
     return
-  choices = {row['label']: tuple(row['choices'].values()) for row in rows}
   units = ', '.join(dict.fromkeys(row['loss_unit'] for row in rows))
   axes = {metric.name: (metric.label(units), metric.scale) for metric in metrics.evaluated()}
   SideOutputs().attempt(
     'figure.png',
     lambda: figures.save(
-      figures.learning_curves(found, choices, axes=axes, heading=metrics.words(name)),
+      figures.learning_curves(found, choices, axes=axes, heading=heading),
       workdir / 'figure.png',
     ),
   )
@@ -135,9 +153,14 @@ def curves(runs: list[list[dict]]) -> dict[tuple[str, str], tuple]:
   }
 
 
+def measured(rows: list[dict[str, Any]]) -> list[str]:
+  """Keys of the metrics that a row has, in the order of the columns."""
+  return [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
   """Formats the rows as a Markdown table."""
-  names = [name for name in metrics.table_keys() if any(name in row['mean'] for row in rows)]
+  names = measured(rows)
   has_chance = any(row['chance'] for row in rows)
   head = [
     'run',

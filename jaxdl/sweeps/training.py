@@ -32,7 +32,7 @@ class Trainer:
     command: the command that trains the sweep.
     finished: members that were already finished.
     start_over: as in `loop.train`.
-    after_evaluation: as in `loop.Callbacks`, of every run.
+    after_evaluation, is_over: as in `loop.Callbacks`, of every run.
     faults: folder of a member → why it failed.
     damaged: folder of a member → error message about its damaged checkpoints.
     printed: lines that were already printed, so that each is printed once.
@@ -44,6 +44,7 @@ class Trainer:
   finished: list[Member]
   start_over: bool = False
   after_evaluation: Callable[..., Any] = loop.nothing
+  is_over: Callable[..., Any] = loop.nothing
   faults: dict[str, str] = dataclasses.field(default_factory=dict)
   damaged: dict[str, str] = dataclasses.field(default_factory=dict)
   printed: set[str] = dataclasses.field(default_factory=set)
@@ -102,6 +103,7 @@ class Trainer:
         at_evaluation=evaluations.over_time(experiment),
         at_end=evaluations.at_end(experiment),
         after_evaluation=self.after_evaluation,
+        is_over=self.is_over,
       )
       for member, experiment in chosen
     ]

@@ -34,7 +34,9 @@ class DifferentStepsError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-  """Functions that are called while a run trains; an exception in one becomes a warning.
+  """Functions that are called while a run trains.
+
+  An exception in one becomes a warning, except in `is_over`, which decides what is trained.
 
   Attributes:
     at_start: (Writers) → None; called once in a new run, after its first call of training steps.
@@ -43,12 +45,16 @@ class Callbacks:
       called on the first process after the metrics of an evaluation have been written, except at
       the last step.
     at_end: (Writers, State) → None; called with the state of the best checkpoint.
+    is_over: (step, split → metric → figure) → whether the run ends at this evaluation. It is called
+      on the first process after the metrics have been written, except at the last step; also, with
+      {}, if the run resumes at the step of an evaluation. Only for a run that is trained alone.
   """
 
   at_start: Callable[..., Any] = nothing
   at_evaluation: Callable[..., Any] = nothing
   at_end: Callable[..., Any] = nothing
   after_evaluation: Callable[..., Any] = nothing
+  is_over: Callable[..., Any] = nothing
 
 
 @dataclasses.dataclass
@@ -203,7 +209,6 @@ def train_runs(
         f'the runs are at different steps, {" and ".join(map(str, sorted(steps)))}: '
         'train those of the same step together'
       )
-    finished = first >= leader.steps or _is_stale(leader, states[0])
     with contextlib.ExitStack() as files:
       sessions = [
         _session(files, experiment, workdir, manager, given, first, is_alone=len(experiments) == 1)
@@ -211,11 +216,14 @@ def train_runs(
           experiments, workdirs, managers, callbacks, strict=True
         )
       ]
+      ended = _is_stale(leader, states[0]) or _is_over(sessions, first, {})
+      finished = first >= leader.steps or ended
       _say_start(screen, sessions, first, finished)
       profile = leader.profile if processes.is_first() else 0
       with profiled(program.run, workdirs[0], first_step=first, steps=profile) as run:
-        states, step, stopped = _loop(
-          dataclasses.replace(program, run=run), sessions, program.join(states), first, screen
+        program_of_loop = dataclasses.replace(program, run=run)
+        states, step, stopped, ended = _loop(
+          program_of_loop, sessions, program.join(states), first, screen, ended=ended
         )
       if not _training(sessions):
         return [str(session.fault) for session in sessions]
@@ -225,7 +233,7 @@ def train_runs(
         states,
         screen,
         stopped=step if stopped else None,
-        stopped_early=step if _is_stale(leader, states) else None,
+        stopped_early=step if ended else None,
       )
     # A finished run was only re-evaluated.
     seconds = 0.0 if finished else (time.monotonic() - started) / len(sessions)
@@ -299,14 +307,13 @@ def _say_start(screen, sessions, first, finished):
     screen.say(f'resuming {which} at step {first:,} of {sessions[0].experiment.steps:,}')
 
 
-def _loop(program, sessions, states, step, screen):
+def _loop(program, sessions, states, step, screen, *, ended):
   """Trains; logs, evaluates and saves at their intervals.
 
   Returns:
-    (states, step, whether a signal ended the training before its end).
+    (states, step, whether a signal ended the training before its end, whether it ended early).
   """
-  leader = sessions[0].experiment
-  ended, stopped = _is_stale(leader, states), False
+  leader, stopped = sessions[0].experiment, False
   since_log = _stacked([checkpoint.since_log(session.checkpoints, step) for session in sessions])
   with (
     stop_signals() as signals,
@@ -335,18 +342,19 @@ def _loop(program, sessions, states, step, screen):
       if leader.observe and step % leader.evaluate_every == 0:
         states = _observe(leader, states, step, measured, screen)
         ended = _is_stale(leader, states)
+      ended = _is_over(sessions, step, measured) or ended
       due = stopped or ended or _is_due(leader, step, leader.checkpoint_every, leader.keep_every)
       for number, session in _training(sessions):
         state = functools.partial(program.member, states, number)
         score = _score(session.experiment, measured, number)
         _keep(session, state, step, score, _of_run(since_log, number), screen, due=due)
       _after_evaluation(program, sessions, states, step, measured, screen)
-  if ended:
+  if _is_stale(leader, states):
     screen.say(
       f'no {leader.watch.better} {leader.watch.words} for {leader.early_stopping:,} steps: '
       f'stopped early at step {step:,}'
     )
-  return states, step, stopped and not ended and step < leader.steps
+  return states, step, stopped and not ended and step < leader.steps, ended
 
 
 def _training(sessions):
@@ -364,6 +372,24 @@ def _is_stale(experiment, state):
     return False
   memory = jax.device_get(state.opt_state['memory'])
   return plateau.steps_without_improvement(memory) >= experiment.early_stopping
+
+
+def _is_over(sessions, step, measured):
+  """Whether the callback of a run that is trained alone ends it at an evaluation.
+
+  Args:
+    sessions: the sessions; the result is False for several.
+    step: the current step; the result is False if no evaluation is due at it.
+    measured: split → sums of the evaluation; {} if the run resumes.
+  """
+  session, is_due = sessions[0], step and step % sessions[0].experiment.evaluate_every == 0
+  if not session.is_alone or not is_due or step >= session.experiment.steps or session.fault:
+    return False
+  figures = {split: tasks.metrics(_of_run(sums, 0)) for split, sums in measured.items()}
+  found = processes.broadcast_from_first(
+    lambda: np.int64(bool(session.callbacks.is_over(step, figures))), like=np.int64(0)
+  )
+  return bool(found)
 
 
 def _stacked(sums):

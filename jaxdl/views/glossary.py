@@ -30,6 +30,29 @@ ENTRIES = {
     'the other points are measured on a whole split. Training curves that keep falling while '
     'the validation loss rises are a sign of overfitting.',
   ),
+  'search': Entry(
+    'Hyperparameter search',
+    'Trials with other values of some keys of the config, such as the learning rate. The sampler '
+    'chooses the values of a trial from the results of those before; the pruner ends trials that '
+    'are worse than others were at the same evaluation. All trials are compared on the validation '
+    'examples. The best of many trials looks better on these than it is: judge it by its test '
+    'examples.',
+    'Akiba et al. 2019',
+  ),
+  'importances': Entry(
+    'Parameter importances',
+    'The share of the differences between trials that a parameter explains alone or with others '
+    '(fANOVA): a random forest predicts the metric from the parameters, and its variance is '
+    'divided among them. The shares depend on the ranges of the search and are uncertain for few '
+    'trials. Pruned trials are left out.',
+    'Hutter et al. 2014',
+  ),
+  'parallel_coordinates': Entry(
+    'Parallel coordinates',
+    'An axis for each parameter and one for the metric; a line is a trial. Lines of the same '
+    'choice are spread a little. Dashed lines are pruned trials, which have no final result.',
+    'Inselberg 1985',
+  ),
   'interval': Entry(
     '95 % interval',
     'The Wilson score interval of a share, such as an accuracy: the true share lies in 95 % of '
