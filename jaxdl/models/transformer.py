@@ -81,8 +81,9 @@ class Attention(nn.Module):
     else:
       rotated = keys
     allowed = self._allowed(count, time, past)
-    means, weights = ops.attention(queries, rotated, values, allowed)
-    if not self.is_initializing():
+    means = ops.attention(queries, rotated, values, allowed)
+    if self.is_mutable_collection('intermediates') and not self.is_initializing():
+      weights = ops.attention_weights(queries, rotated, allowed)
       self.sow('intermediates', 'weights', weights)  # for `analysis.characters.attention`
     return self._dense(means.reshape(inputs.shape), 'output', features)
 

@@ -4,7 +4,7 @@ A GPU or TPU uses XLA's own operations. A CPU uses lowerings that were measured 
 except inside `stock_lowering`.
 """
 
-from jaxdl.ops.attention import attention, rotate
+from jaxdl.ops.attention import attention, attention_weights, rotate
 from jaxdl.ops.convolution import conv, conv_transpose, explicit_padding
 from jaxdl.ops.dropout import dropout
 from jaxdl.ops.lowering import stock_lowering
@@ -13,6 +13,7 @@ from jaxdl.ops.recurrence import gru, lstm, simple_rnn
 
 __all__ = [
   'attention',
+  'attention_weights',
   'avg_pool',
   'conv',
   'conv_transpose',

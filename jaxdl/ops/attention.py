@@ -1,12 +1,15 @@
 """Attention of the positions of a sequence to earlier ones, and rotary positions.
 
-It has one lowering: the products of small networks are fast as XLA compiles them.
+A GPU or TPU computes all examples at once. A CPU computes one example after another, whose weights
+fit into its cache, and computes them again for the gradient instead of storing them.
 """
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxdl.ops.lowering import is_stock
 from jaxdl.ops.types import AnyArray
 
 
@@ -15,8 +18,8 @@ def attention(
   keys: Float[AnyArray, 'B S H D'],
   values: Float[AnyArray, 'B S H D'],
   allowed: Bool[AnyArray, 'B T S'],
-) -> tuple[Float[Array, 'B T H D'], Float[Array, 'B H T S']]:
-  """Means of the values, weighted by softmax(queries · keys / √D).
+) -> Float[Array, 'B T H D']:
+  """Means of the values, weighted by `attention_weights`.
 
   Args:
     queries: H vectors of D numbers for each of T positions.
@@ -25,15 +28,46 @@ def attention(
     allowed: the positions that each query may see, at least one.
 
   Returns:
-    (means, weights). The softmax is computed in float32 or a wider type.
+    The means.
 
   Source: Vaswani et al. 2017, Attention is all you need, section 3.2.
   """
+  if is_stock():
+    return _all_at_once(queries, keys, values, allowed)
+  return lax.platform_dependent(
+    queries, keys, values, allowed, cpu=_one_by_one, default=_all_at_once
+  )
+
+
+def attention_weights(
+  queries: Float[AnyArray, 'B T H D'],
+  keys: Float[AnyArray, 'B S H D'],
+  allowed: Bool[AnyArray, 'B T S'],
+) -> Float[Array, 'B H T S']:
+  """softmax(queries · keys / √D), in float32 or a wider type; arguments as in `attention`."""
+  return jax.vmap(_weights)(queries, keys, allowed)
+
+
+def _all_at_once(queries, keys, values, allowed):
+  return jax.vmap(_means)(queries, keys, values, allowed)
+
+
+def _one_by_one(queries, keys, values, allowed):
+  means = jax.checkpoint(_means)
+  return lax.map(lambda example: means(*example), (queries, keys, values, allowed))
+
+
+def _means(queries, keys, values, allowed):
+  """The means of one example."""
+  weights = _weights(queries, keys, allowed)
+  return jnp.einsum('hts,shd->thd', weights.astype(values.dtype), values)
+
+
+def _weights(queries, keys, allowed):
+  """The weights [H, T, S] of one example."""
   wide = jnp.promote_types(queries.dtype, jnp.float32)
-  products = jnp.einsum('bthd,bshd->bhts', queries, keys).astype(wide) * queries.shape[-1] ** -0.5
-  weights = jax.nn.softmax(jnp.where(allowed[:, None], products, -jnp.inf), axis=-1)
-  means = jnp.einsum('bhts,bshd->bthd', weights.astype(values.dtype), values)
-  return means, weights
+  products = jnp.einsum('thd,shd->hts', queries, keys).astype(wide) * queries.shape[-1] ** -0.5
+  return jax.nn.softmax(jnp.where(allowed, products, -jnp.inf), axis=-1)
 
 
 def rotate(

@@ -48,6 +48,13 @@ OPERATIONS = {  # name → function of a batch, shape of an example
     lambda x: ops.dropout(jax.random.key(1), x, rate=0.4, index=jnp.arange(x.shape[0])),
     (5, 3),
   ),
+  'attention': (
+    lambda x: ops.attention(
+      *(x.reshape(-1, 5, 2, 4) + shift for shift in (0, 1, 2)),
+      jnp.broadcast_to(jnp.tril(jnp.ones((5, 5), bool)), (x.shape[0], 5, 5)),
+    ),
+    (5, 8),
+  ),
   'simple_rnn': (lambda x: ops.simple_rnn(x, zeros(x), **cell(4))[0], (6, 5)),
   'lstm': (lambda x: ops.lstm(x, (zeros(x), zeros(x) + 1), **cell(16))[0], (6, 5)),
   'gru': (
