@@ -3,9 +3,10 @@
     python -m jaxdl.sweep --config=configs/sweeps/small_food11.py
 
 Report 004 has 96 % in training and 46 % in the test, a gap of 50 points, and curves that do not
-differ significantly with L2. Food-11 itself has not been measured yet. The table gives mean ± deviation over seeds 0, 1 and 2
-after 60 epochs on the 400 photographs of ten dishes in docs/results.md (255 for training, 45 for
-validation, 100 for the test; chance level 10 %). The runs use the options
+differ significantly with L2. Food-11 itself has not been measured yet. The table gives mean ±
+deviation over seeds 0, 1 and 2 after 60 epochs on the 400 photographs of ten dishes in
+docs/results.md (255 for training, 45 for validation, 100 for the test; chance level 10 %). The runs
+use the options
 
     --config.common.data.folder=DIR
     --config.common.data.splits="dict(train='train[:85%]', validation='train[85%:]')"

@@ -16,23 +16,35 @@ FOLDER = ROOT / 'launch/reproduction/figures'
 DATE = 'date.txt'
 
 
-def keep(groups: dict[str, Group], folder: pathlib.Path) -> None:
-  """Copies the figures of every finished run that is not kept yet.
+def keep(groups: dict[str, Group], runs: pathlib.Path, folder: pathlib.Path) -> None:
+  """Copies the figures of every finished run of a folder, and of its finished sweeps.
 
   Args:
-    groups: name → Group; rows of sweeps, and runs with another config than today's, are left out.
-    folder: the folder of the kept runs, <config>/seed<S>.
+    groups: name → Group; runs with another config than today's are left out.
+    runs: the folder of the runs.
+    folder: the folder of the kept runs, <config>/seed<S> and sweeps/<sweep>.
   """
+  sweeps = {}
   for name, group in groups.items():
-    if name.startswith('sweeps/') or group.changed:
+    if name.startswith('sweeps/'):
+      sweeps.setdefault(name.split('/')[1], []).append(group)
       continue
-    for seed, run in group.runs.items():
-      place = folder / name / f'seed{seed}'
-      if run.finished and run.folder.resolve() != place.resolve():
-        _copy(run, place)
+    for run in group.finished:
+      if not group.changed:
+        _copy(run, runs, folder)
+  for name, rows in sweeps.items():
+    if any(group.unfinished for group in rows) or not (runs / 'sweeps' / name).is_dir():
+      continue
+    for run in (run for group in rows for run in group.finished):
+      _copy(run, runs, folder)
+    shutil.copyfile(runs / 'sweeps' / name / 'sweep.json', folder / 'sweeps' / name / 'sweep.json')
 
 
-def _copy(run, place):
+def _copy(run, runs, folder):
+  """Copies the figures of a run that is in the folder of the runs."""
+  if not run.folder.is_relative_to(runs):
+    return
+  place = folder / run.folder.relative_to(runs)
   shutil.rmtree(place, ignore_errors=True)
   place.mkdir(parents=True)
   config = packed.without_paths(files.read_config(run.folder / 'config.json'))

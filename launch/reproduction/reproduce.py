@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
   )
   groups = run_folders.read_groups(runs, configs, figures)
   if trains:
-    kept.keep(groups, figures)
+    kept.keep(groups, runs, figures)
   if chosen.ledger:
     pathlib.Path(chosen.out).write_text(ledger.markdown(ledger.entries(groups)), encoding='utf-8')
     print(f'wrote {chosen.out}')

@@ -76,8 +76,8 @@ def read_groups(
   Args:
     runs: folder with <config>/seed<S> and sweeps/<sweep>.
     configs: name → config, plain JSON data.
-    kept: folder with <config>/seed<S> of kept runs, which are read where `runs` has no finished run
-      of that seed and the config has not changed since; None for none.
+    kept: folder of kept runs, as `runs`. They are read where `runs` has no finished run of that
+      seed and the config has not changed since, or no such sweep; None for none.
 
   Returns:
     name → Group.
@@ -96,8 +96,9 @@ def read_groups(
       for key in identity.keys_of_another_experiment(run.config, config)
     }
     groups[name] = Group(name, config.get('reported', {}), found, tuple(sorted(changed)))
-  for folder in sorted(runs.glob('sweeps/*')):
-    groups |= read_sweep(folder)
+  for root in (kept, runs) if kept else (runs,):
+    for folder in sorted(root.glob('sweeps/*')):
+      groups |= read_sweep(folder)
   return groups
 
 

@@ -427,7 +427,7 @@ def test_kept_figures_have_no_path_of_the_machine_and_their_own_day(tmp_path):
     tmp_path / 'runs/b/seed0', {**CONFIG, 'l2': 0.1}, test_accuracy=0.5
   )  # of another config
   groups = run_folders.read_groups(tmp_path / 'runs', {'a': CONFIG, 'b': CONFIG})
-  kept.keep(groups, tmp_path / 'figures')
+  kept.keep(groups, tmp_path / 'runs', tmp_path / 'figures')
   assert [path.name for path in sorted((tmp_path / 'figures').glob('*/*'))] == ['seed0']
   place = tmp_path / 'figures/a/seed0'
   assert sorted(path.name for path in place.iterdir()) == [
@@ -455,3 +455,21 @@ def test_kept_figures_are_added_to_new_seeds_of_the_same_config(tmp_path):
 
   assert accuracies(CONFIG) == [0.5, 0.7, 0.6]
   assert accuracies({**CONFIG, 'l2': 0.1}) == [0.7, 0.6]
+
+
+def test_kept_sweeps_are_read_without_their_runs(tmp_path):
+  for seed, accuracy in enumerate((0.5, 0.7)):
+    write_run(tmp_path / f'runs/sweeps/s/fast/seed{seed}', seed=seed, test_accuracy=accuracy)
+  write_run(tmp_path / 'runs/sweeps/unfinished/slow/seed0', logged=40)
+  for name, label, runs in (('s', 'fast', 2), ('unfinished', 'slow', 1)):
+    row = {
+      'label': label,
+      'seeds': list(range(runs)),
+      'runs': [f'{label}/seed{seed}' for seed in range(runs)],
+    }
+    (tmp_path / f'runs/sweeps/{name}/sweep.json').write_text(json.dumps({'rows': [row]}))
+  groups = run_folders.read_groups(tmp_path / 'runs', {})
+  kept.keep(groups, tmp_path / 'runs', tmp_path / 'figures')
+  groups = run_folders.read_groups(tmp_path / 'none', {}, tmp_path / 'figures')
+  assert list(groups) == ['sweeps/s/fast']
+  assert [run.summary['test_accuracy'] for run in groups['sweeps/s/fast'].finished] == [0.5, 0.7]
