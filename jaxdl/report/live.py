@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxdl.config import checks
+from jaxdl.report import results
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
 from jaxdl.runs.record import Run
@@ -266,7 +267,7 @@ def _counted(number, unit):
 
 def _figures(record):
   """The table of the evaluations so far: the last and the best value of each metric."""
-  rows = []
+  rows, names = [], []
   for (name, split), points in record.curves().items():
     metric = metrics.METRICS.get(name)
     if metric is None or not metric.evaluated:
@@ -278,8 +279,10 @@ def _figures(record):
     key = f'{split}_{name}'
     now = metrics.shown(key, points[-1][1])
     rows.append([f'{split} {metrics.words(name)}', now, metrics.shown(key, best), f'{at:,}'])
+    names.append(key)
   columns = ['figure', 'now', 'best so far', 'at step']
-  return {'columns': columns, 'rows': rows, 'numbers': [1, 2, 3]} if rows else None
+  results.add_chance(record, names, columns, rows)
+  return {'columns': columns, 'rows': rows, 'numbers': [1, 2, 3, 4]} if rows else None
 
 
 def drawings(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

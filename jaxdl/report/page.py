@@ -328,13 +328,15 @@ def _compared(found, labels, *, with_folders):
   columns = ['run']
   rows = [[label] for label in labels]
   for key in keys:
-    columns.append(metrics.words(key))
-    for row, record in zip(rows, found, strict=True):
-      row.append(metrics.shown(key, record.summary.get(key)))
-    if any(key in theirs for theirs in reported):
-      columns.append(f'reported {metrics.words(key)}')
-      for row, theirs in zip(rows, reported, strict=True):
-        row.append(metrics.shown(key, theirs.get(key)))
+    for title, values in (
+      (metrics.words(key), [record.summary.get(key) for record in found]),
+      (f'reported {metrics.words(key)}', [theirs.get(key) for theirs in reported]),
+      ('chance level', [record.chance(key) for record in found]),
+    ):
+      if title == metrics.words(key) or any(value is not None for value in values):
+        columns.append(title)
+        for row, value in zip(rows, values, strict=True):
+          row.append(metrics.shown(key, value))
   numbers = range(1, len(columns) + 2)
   columns += ['parameters', 'step', 'state']
   for row, record in zip(rows, found, strict=True):
@@ -351,6 +353,8 @@ def _compared(found, labels, *, with_folders):
     for label, record in zip(labels, found, strict=True)
     if record.reported() and record.changed
   ]
+  if 'chance level' in columns:
+    remarks.append(metrics.CHANCE)
   return {
     'columns': columns,
     'rows': rows,

@@ -133,6 +133,9 @@ def markdown(
       f'{metrics.shown(watch.key, best.figure)}. The figures of a run are those of its best '
       'checkpoint; of a pruned one, the watched metric is that of its last evaluation.'
     )
+  chance = next((row['chance'] for row in found if row['chance']), {})
+  if chance:
+    text += f'\n\n{metrics.CHANCE} It is {metrics.chance_levels(chance)}.'
   return text
 
 

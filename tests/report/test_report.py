@@ -183,10 +183,10 @@ def test_report_of_several_runs_overlays_their_curves(run, tmp_path, capsys):
   text = ' '.join(PageReader(out.read_text()).text.split())
   assert '2 runs compared' in text
   assert (
-    f'run test loss test accuracy reported test accuracy parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 34 8 finished {one}'
+    f'run test loss test accuracy reported test accuracy chance level parameters step state folder small, seed 3 0.2500 87.50 % 90.00 % 50.00 % 34 8 finished {one}'
     in text
   )
-  assert f'small, seed 4 0.2500 87.50 % 91.00 % 34 8 finished {other}' in text
+  assert f'small, seed 4 0.2500 87.50 % 91.00 % 50.00 % 34 8 finished {other}' in text
   assert 'small, seed 4, test ends at' in out.read_text()
   other.rename(tmp_path / 'longer')
   assert report.main(['report', str(one), str(tmp_path / 'longer'), f'--out={out}']) == 0
@@ -576,9 +576,13 @@ def test_comparison_marks_the_best_run_and_can_be_sorted(run, tmp_path):
   shutil.copytree(run, other)
   summary = json.loads((other / 'summary.json').read_text())
   (other / 'summary.json').write_text(json.dumps({**summary, 'test_accuracy': 0.9}))
-  html = page.render(page.several([record.load(run), record.load(other)]))
+  compared = page.several([record.load(run), record.load(other)])
+  html = page.render(compared)
   assert re.findall(r'<mark>([^<]+)</mark>', html) == ['90.00 %']
   assert '<table class="sortable">' in html
+  place = compared['figures']['columns'].index('chance level')
+  assert [row[place] for row in compared['figures']['rows']] == ['50.00 %', '50.00 %']
+  assert metrics.CHANCE in compared['figures']['remarks']
 
 
 def test_report_states_the_number_of_examples_per_split(run):
