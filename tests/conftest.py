@@ -135,7 +135,7 @@ def few_memory_maps():
   Each program takes about eight. The process ends without a message where a map is refused.
   """
   yield
-  if memory_maps() > 20_000:
+  if memory_maps() > 40_000:
     import jax
 
     jax.clear_caches()
