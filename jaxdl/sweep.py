@@ -131,11 +131,7 @@ def _train(name, workdir, found, groups, waiting, values, arguments):
   stopped = bool(stop) and ended + len(faults) < len(found)
   side_outputs.SideOutputs(patience=2).attempt('the table', table.write, name, rows, workdir)
   print(table.table(rows))
-  print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
-  if file := report.write():
-    print(f'comparison: {file}')
-  if stopped:
-    print(f'stopped, resume with: {command_line}')
+  _print_files(workdir, report, command_line, stopped=stopped)
   command.print_result(
     {
       'config': name,
@@ -202,11 +198,7 @@ def _train_trials(searched, studied, watch, name, workdir, values, arguments):
   stopped = bool(stop) and len(states) - states.count('stopped') < searched.trials
   if (workdir / 'table.md').is_file():
     print((workdir / 'table.md').read_text(encoding='utf-8'), end='')
-  print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
-  if file := report.write():
-    print(f'comparison: {file}')
-  if stopped:
-    print(f'stopped, resume with: {command_line}')
+  _print_files(workdir, report, command_line, stopped=stopped)
   command.print_result(
     {
       'config': name,
@@ -229,6 +221,15 @@ def _train_trials(searched, studied, watch, name, workdir, values, arguments):
   if trainer.damaged:
     return 1
   return command.STOPPED if stopped else 0
+
+
+def _print_files(workdir, report, command_line, *, stopped):
+  """Writes the page; prints the files of a sweep and, if it was stopped, how to resume it."""
+  print(f'table and figure: {workdir}/table.md, {workdir}/figure.png')
+  if file := report.write():
+    print(f'comparison: {file}')
+  if stopped:
+    print(f'stopped, resume with: {command_line}')
 
 
 class _Page:
