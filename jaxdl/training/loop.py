@@ -382,6 +382,8 @@ def _is_over(sessions, step, measured):
     step: the current step; the result is False if no evaluation is due at it.
     measured: split → sums of the evaluation; {} if the run resumes.
   """
+  if sessions[0].callbacks.is_over is nothing:
+    return False
   session, is_due = sessions[0], step and step % sessions[0].experiment.evaluate_every == 0
   if not session.is_alone or not is_due or step >= session.experiment.steps or session.fault:
     return False
