@@ -21,9 +21,11 @@ def keep(groups: dict[str, Group], runs: pathlib.Path, folder: pathlib.Path) -> 
 
   Args:
     groups: name → Group; runs with another config than today's are left out.
-    runs: the folder of the runs.
+    runs: the folder of the runs; nothing is copied if it is that of the kept runs.
     folder: the folder of the kept runs, <config>/seed<S> and sweeps/<sweep>.
   """
+  if runs.resolve() == folder.resolve():
+    return
   sweeps = {}
   for name, group in groups.items():
     if name.startswith('sweeps/'):

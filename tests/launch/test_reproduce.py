@@ -443,6 +443,13 @@ def test_kept_figures_have_no_path_of_the_machine_and_their_own_day(tmp_path):
   assert [run.summary['test_accuracy'] for run in groups['a'].finished] == [0.97]
 
 
+def test_kept_figures_are_not_copied_onto_themselves(tmp_path):
+  write_run(tmp_path / 'a/seed0', test_accuracy=0.97)
+  before = {file.name: file.read_bytes() for file in (tmp_path / 'a/seed0').iterdir()}
+  kept.keep(run_folders.read_groups(tmp_path, {'a': CONFIG}), tmp_path, tmp_path)
+  assert {file.name: file.read_bytes() for file in (tmp_path / 'a/seed0').iterdir()} == before
+
+
 def test_kept_figures_are_added_to_new_seeds_of_the_same_config(tmp_path):
   for seed, accuracy in enumerate((0.5, 0.9)):
     write_run(tmp_path / f'figures/a/seed{seed}', seed=seed, test_accuracy=accuracy)
