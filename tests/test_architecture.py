@@ -83,6 +83,7 @@ COMMANDS = {
   'import_weights',
   'predict',
   'status',
+  'verify',
   'pack',
   '__main__',
   '__init__',

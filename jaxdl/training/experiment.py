@@ -97,8 +97,17 @@ class Config:
   @classmethod
   def from_resolved(cls, config: dict[str, Any]) -> 'Config':
     """The keys of an Experiment's config, without those that `build` added."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    return cls(**{name: config[name] for name in names if name in config})
+    return cls(**keys_of(config))
+
+
+def keys_of(config: dict[str, Any]) -> dict[str, Any]:
+  """The keys of an Experiment's config from which it can be built again.
+
+  Args:
+    config: the resolved config, which also has the keys that `build` adds, such as 'dataset'.
+  """
+  names = [field.name for field in dataclasses.fields(Config)]
+  return {name: config[name] for name in names if name in config}
 
 
 @dataclasses.dataclass(frozen=True)
