@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
   run = record.load(packed.opened(chosen.workdir), trust_code=chosen.trust_code)
+  parallel.use_cpu_devices([run.config])  # before reading a checkpoint starts JAX
   checked = verification.check(run)
   faults = list(checked.faults)
   steps = ', '.join(f'{step:,}' for step in checked.steps)
@@ -110,7 +111,6 @@ def _replay_all(run, checked, wanted, chosen):
   """
   _check_together(checked)
   config = checked.configs.get(wanted[-1][1], run.config)
-  parallel.use_cpu_devices([config])
   if changed := _changed(checked):
     print(f'  the run was trained with other software: {"; ".join(changed)}')
   with progress.waiting('reading the data'):
