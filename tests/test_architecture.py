@@ -16,7 +16,7 @@ MAY_IMPORT = {
   'devices': set(),
   'config': set(),
   'data': {'config'},
-  'models': {'ops', 'config'},
+  'models': {'ops', 'devices', 'config'},
   'step': {'devices', 'config'},
   'terminal': {'step', 'config'},
   'runs': {'models', 'step', 'devices', 'config'},

@@ -18,10 +18,11 @@ from typing import Any
 import jax
 
 import jaxdl
+from jaxdl.devices import parallel
 from jaxdl.runs import files, keys, packed, summary
 
-# Lines of RECORD: files of the installer, and those outside the library's folder.
-INSTALLATION = re.compile(r'^\.\.|\.dist-info/|\.pyc,')
+# Files of the installer, and those outside the library's folder.
+INSTALLATION = re.compile(r'^\.\.|\.dist-info/|\.pyc$')
 
 
 class JournalSum:
@@ -72,7 +73,8 @@ def software() -> dict[str, str]:
   """Name → version and, where it can be computed, checksum of what computes in this process."""
   found = {name: f'{version}{_sum_of(name)}' for name, version in summary.VERSIONS.items()}
   flags = packed.command_without_paths(os.environ.get('XLA_FLAGS', ''))
-  return {**found, 'XLA_FLAGS': flags}
+  threads = {name: os.environ[name] for name in parallel.THREADS if name in os.environ}
+  return {**found, 'XLA_FLAGS': flags, **threads}
 
 
 def _sum_of(name):
@@ -83,9 +85,12 @@ def _sum_of(name):
     lines = [f'{name} {_sha256(file.read_bytes())}' for name, file in sources.items()]
   elif name == 'Python':
     return ''
-  else:  # of every file that was installed, except for what differs between installations
-    record = importlib.metadata.distribution(name).read_text('RECORD') or ''
-    lines = [line for line in record.splitlines() if not INSTALLATION.search(line)]
+  else:  # of every file, except for what differs between installations
+    lines = [
+      f'{file.as_posix()} {file.hash.value}'
+      for file in importlib.metadata.files(name) or ()
+      if file.hash and not INSTALLATION.search(file.as_posix())
+    ]
   return f' (sha256 {_sha256("".join(sorted(lines)).encode())[:16]})' if lines else ''
 
 
@@ -94,12 +99,13 @@ def _sha256(content):
 
 
 def device() -> str:
-  """Number and kind of the devices, and the processor, such as '2 x cpu, AMD EPYC'."""
-  return f'{jax.device_count()} x {jax.devices()[0].device_kind}, {_processor()}'
+  """The devices and the processor, such as '2 x cpu, 2 cores of AMD EPYC'."""
+  devices = f'{jax.device_count()} x {jax.devices()[0].device_kind}'
+  return f'{devices}, {os.cpu_count()} cores of {_processor()}'
 
 
 def _processor():
-  """The name of the processor; on some systems only that of its architecture."""
+  """The name of the processor; on some systems only that of its architecture or family."""
   try:
     text = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
   except OSError:

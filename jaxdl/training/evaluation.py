@@ -36,6 +36,7 @@ def of_splits(
         split=split,
         prepare=experiment.data.prepare,
         views=experiment.views if name == 'test' else (),
+        shards=experiment.recipe.shards,
       )
       compiled[name] = (over(run), parallel.replicate(split.arrays), _feeds(split, split_feed))
 

@@ -253,8 +253,8 @@ def _check_group(experiments):
   if len(experiments) == 1:
     return
   for experiment in experiments:
-    for key in ('plateau', 'early_stopping', 'profile'):
-      if experiment.config.get(key) is not None:
+    for key in ('plateau', 'early_stopping', 'profile', 'shards'):
+      if experiment.config.get(key) not in (None, 1):
         raise ValueError(
           f'config.{key} is set, so {experiment.name} cannot be trained together with other runs: '
           'train it separately'
