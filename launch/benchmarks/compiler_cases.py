@@ -48,8 +48,8 @@ LARGE_TEXTS = ('151x217', '99x331')  # streams x characters: 32,767 and 32,769 r
 SIZES = {  # config → sizes of its batches
   'dense': ('1', '13', '127', *LARGE),
   'rnn_mnist': ('1', '127', '32767', '32769'),
-  'gru_mnist': ('1', '127'),
-  'lstm_mnist': ('1', '127'),
+  'gru_mnist': ('1', '127', '32767', '32769'),
+  'lstm_mnist': ('1', '127', *LARGE),
   'char_rnn_shakespeare': ('1', '13', *LARGE_TEXTS),
   'char_transformer_shakespeare': ('1', '13x127'),
   'cnn_food11': ('1', '3'),

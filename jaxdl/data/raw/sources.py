@@ -8,7 +8,6 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -199,13 +198,13 @@ def unpack(archive: Path, temporary: Path) -> Path:
 class _Member(tarfile.TarInfo):
   """A member whose header takes little memory; `tarfile` reads it completely."""
 
-  @classmethod
-  def frombuf(cls, buf: Any, encoding: str, errors: str) -> tarfile.TarInfo:
-    member = super().frombuf(buf, encoding, errors)
-    is_header = member.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
-    if is_header and member.size > LONGEST_HEADER or member.type == tarfile.GNUTYPE_SPARSE:
-      raise tarfile.HeaderError(f'a header of {member.size:,} bytes')
-    return member
+  def _proc_member(
+    self, tar
+  ):  # of every header; the comment in tarfile.py lets subclasses override
+    is_header = self.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+    if is_header and self.size > LONGEST_HEADER or self.type == tarfile.GNUTYPE_SPARSE:
+      raise tarfile.HeaderError(f'a header of {self.size:,} bytes')
+    return super()._proc_member(tar)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
