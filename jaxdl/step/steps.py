@@ -317,8 +317,8 @@ def many_eval_steps(
     shards: as in Recipe; each shard is evaluated separately.
 
   Returns:
-    A pure function (variables, arrays, feed [S, B, …]) → sums over all real examples, each counted
-    once, to be compiled by `parallel.over_devices`.
+    A pure function (variables, arrays, feed [S, B, …], steps <= S) → sums over all real examples of
+    these steps, each counted once, to be compiled by `parallel.over_devices`.
   """
 
   def augmented(variables, batch):
@@ -330,32 +330,31 @@ def many_eval_steps(
 
     return {'correct_augmented': task(mean_logits(logits, batch, views), batch)['correct']}
 
-  def run(variables, arrays, feed):
-    def one(carried, feed):
+  def run(variables, arrays, feed, steps):
+    def one(position, carried):
       sums, carry = carried
-      fetched = split.fetch(arrays, feed)
+      fetched = split.fetch(arrays, jax.tree.map(lambda values: values[position], feed))
       batch = prepare(fetched, None)
       added, carry = eval_step({**variables, 'carry': carry}, batch, model=model, task=task)
       added = {**added, **augmented(variables, fetched)}
-      return (jax.tree.map(jnp.add, sums, added), carry), None
+      return jax.tree.map(jnp.add, sums, added), carry
 
     sums, carry = _zeros(
       _shapes(variables, arrays, feed, model=model, task=task, split=split, prepare=prepare)
     )
     if views:
       sums['correct_augmented'] = jnp.zeros_like(sums['correct'])
-    zeros = (sums, carry)
-    (sums, _), _ = jax.lax.scan(one, zeros, feed)
+    sums, _ = jax.lax.fori_loop(0, steps, one, (sums, carry))
     return sums
 
-  def of_all(variables, arrays, feed):
+  def of_all(variables, arrays, feed, steps):
     if shards == 1:
-      return parallel.sum_over_devices(run(variables, arrays, feed))
+      return parallel.sum_over_devices(run(variables, arrays, feed, steps))
     rows = jax.tree.map(lambda values: jnp.moveaxis(values, 1, 0), feed)  # [B, S, …]
 
     def of_shard(rows):
       feed = jax.tree.map(lambda values: jnp.moveaxis(values, 0, 1), rows)
-      return run(variables, arrays, feed)
+      return run(variables, arrays, feed, steps)
 
     return sharding.sum_of_shards(sharding.over_shards(of_shard, rows, shards, in_turn=True))
 

@@ -128,13 +128,16 @@ def of_config(name: str, size: str) -> Callable:
       task=built.evaluation_task,
       split=split,
       prepare=built.data.prepare,
-    )
+    ),
+    scalars=1,
   )
   trained = built.data.splits['train']
 
   def compute(change):
     variables = change(drawn.variables())
-    found = _leaves(evaluate(parallel.replicate(variables), arrays, feed), 'evaluation')
+    found = _leaves(
+      evaluate(parallel.replicate(variables), arrays, feed, np.int32(split.batches)), 'evaluation'
+    )
     outputs = np.asarray(apply(variables, batch['inputs']))
     params = variables['params']
     start = dataclasses.replace(drawn, params=params, average=params if drawn.average else {})
