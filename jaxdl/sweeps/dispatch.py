@@ -1,10 +1,10 @@
 """Gives the tasks of a sweep to an engine, and repeats those whose worker dies."""
 
+import abc
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
 
 from jaxdl.sweeps.tasks import Outcome, Task
 
@@ -23,43 +23,48 @@ class Died:
   why: str
 
 
-class Engine(Protocol):
-  """What runs tasks on other processes or machines; used in a `with` block.
+class Engine(abc.ABC):
+  """What runs tasks in other processes or on other machines; used in a `with` block.
 
   Attributes:
     keeps_tasks: whether tasks go on without this process, as in the queue of SLURM.
   """
 
-  keeps_tasks: bool
+  keeps_tasks = False
 
-  def __enter__(self) -> Self: ...
+  def __enter__(self) -> 'Engine':
+    return self
 
   def __exit__(
     self,
     kind: type[BaseException] | None,
     error: BaseException | None,
     traceback: TracebackType | None,
-  ) -> None: ...
+  ) -> None:
+    return None
 
   def known(self) -> dict[str, list[str]]:
     """Tasks that an earlier session submitted and that have not ended: handle → their folders."""
-    ...
+    return {}
 
+  @abc.abstractmethod
   def submit(self, tasks: Sequence[Task]) -> list[str]:
     """Submits tasks; returns their handles.
 
     Raises:
       ValueError, OSError: the engine refuses them; the message names the fix.
     """
-    ...
 
+  @abc.abstractmethod
   def ended(self, handles: Sequence[str], seconds: float) -> dict[str, Outcome | Died]:
     """The tasks that have ended, after at most a number of seconds."""
-    ...
 
+  @abc.abstractmethod
   def stop(self, handles: Sequence[str]) -> None:
-    """Asks tasks to save their members and to end; `ended` returns them then."""
-    ...
+    """Asks tasks to save their members and to end; `ended` returns them then.
+
+    It is not called if the engine keeps tasks.
+    """
 
 
 @dataclasses.dataclass

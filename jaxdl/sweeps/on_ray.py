@@ -2,22 +2,24 @@
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from jaxdl.sweeps import tasks
-from jaxdl.sweeps.dispatch import Died
+from jaxdl.sweeps.dispatch import Died, Engine
 from jaxdl.sweeps.tasks import Outcome, Task
 
 # For a cluster by itself, read when Ray is imported or started: no usage statistics are sent, and
 # every port is that of 127.0.0.1, in spite of the name of the second one.
 LOCAL = {'RAY_USAGE_STATS_ENABLED': '0', 'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER': '0'}
 OBJECTS = 80_000_000  # bytes for objects that tasks share, of which these have none
+ANSWER = 10  # seconds in which a cluster must answer
 OF_A_NODE = {'CPU': 'cores', 'GPU': 'GPUs'}
 
 
-class RayEngine:
+class RayEngine(Engine):
   """Runs tasks on Ray; see `dispatch.Engine`.
 
   Args:
@@ -26,15 +28,13 @@ class RayEngine:
     address: address of a cluster, such as '10.0.0.1:6379'; None for one on this machine.
   """
 
-  keeps_tasks = False
-
   def __init__(self, *, cpus: int | None, gpus: int, address: str | None) -> None:
     self._cpus, self._gpus, self._address = cpus, gpus, address
     self._tasks: dict[str, Any] = {}  # handle → its object reference
     self._stopping = False
     self._count = 0
 
-  def __enter__(self) -> Self:
+  def __enter__(self) -> 'RayEngine':
     _start(self._address)
     try:
       import ray  # pyright: ignore[reportMissingImports]
@@ -54,9 +54,6 @@ class RayEngine:
     traceback: TracebackType | None,
   ) -> None:
     _shut_down()
-
-  def known(self) -> dict[str, list[str]]:
-    return {}  # the tasks end with the command that submitted them
 
   def submit(self, tasks: Sequence[Task]) -> list[str]:
     handles = []
@@ -109,14 +106,30 @@ def _start(address: str | None) -> None:
     ray.init('local', include_dashboard=False, object_store_memory=OBJECTS, **quiet)
     return
   try:
+    _check_answers(address)
     ray.init(address, **quiet)
-  except (ConnectionError, RuntimeError, ValueError) as error:
+  except (OSError, RuntimeError, ValueError) as error:
     _shut_down()
     first = str(error).strip().partition('\n')[0]
     raise ConnectionError(
       f'--address={address}: no Ray cluster can be used there ({first}): start one with ray start '
       '--head, or leave out --address for one on this machine'
     ) from None
+
+
+def _check_answers(address: str) -> None:
+  """Connects to HOST:PORT once, because Ray itself waits for minutes.
+
+  Raises:
+    OSError: nothing answers there.
+    ValueError: the address has no port.
+  """
+  if address == 'auto':  # what ray start has started on this machine
+    return
+  host, _, port = address.rpartition('://')[2].rpartition(':')
+  if not (host and port.isdecimal()):
+    raise ValueError('it is not HOST:PORT')
+  socket.create_connection((host.strip('[]'), int(port)), timeout=ANSWER).close()
 
 
 def _shut_down():
@@ -149,8 +162,8 @@ def _fitting_cores(
   """
   able = [node for node in nodes if node['GPU'] >= gpus and node['CPU'] >= (cpus or 1)]
   if not able:
-    asked = f'{cpus or 1} cores' + (f' and {gpus} GPUs' if gpus else '')
-    has = '; '.join(f'{node["CPU"]} cores and {node["GPU"]} GPUs' for node in nodes)
+    asked = _counted(cpus or 1, gpus)
+    has = '; '.join(_counted(node['CPU'], node['GPU']) for node in nodes)
     flags = f'--cpus={cpus or 1}' + (f' --gpus={gpus}' if gpus else '')
     where = f'the Ray cluster at {address}' if address else 'this machine'
     raise ValueError(
@@ -161,3 +174,9 @@ def _fitting_cores(
     return cpus
   # a node's cores are shared by the tasks that its GPUs can hold
   return min(max(node['CPU'] * gpus // node['GPU'] if gpus else node['CPU'], 1) for node in able)
+
+
+def _counted(cores, gpus):
+  """'2 cores and 1 GPU'."""
+  parts = [f'{cores} core{"" if cores == 1 else "s"}', f'{gpus} GPU{"" if gpus == 1 else "s"}']
+  return ' and '.join(parts)

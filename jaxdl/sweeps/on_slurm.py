@@ -2,19 +2,19 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psutil
 
 from jaxdl.runs import disk
 from jaxdl.sweeps import tasks as sweep_tasks
-from jaxdl.sweeps.dispatch import Died
+from jaxdl.sweeps.dispatch import Died, Engine
 from jaxdl.sweeps.tasks import Outcome, Task
 
 FOLDER = 'slurm'  # folder of a sweep with the scripts, results and output of its jobs
@@ -49,7 +49,7 @@ class Job:
     return DelayedSubmission(self, task)
 
 
-class SlurmEngine:
+class SlurmEngine(Engine):
   """Runs tasks as jobs of SLURM; see `dispatch.Engine`.
 
   Args:
@@ -76,7 +76,7 @@ class SlurmEngine:
     self._cpus, self._gpus = cpus, gpus
     self._jobs: dict[str, Any] = {}
 
-  def __enter__(self) -> Self:
+  def __enter__(self) -> 'SlurmEngine':
     if self._cluster not in ('slurm', LOCAL):
       raise ValueError(f'--slurm.cluster={self._cluster} is unknown: use slurm or {LOCAL}')
     if self._cluster == 'slurm' and not (shutil.which('sbatch') and shutil.which('srun')):
@@ -84,17 +84,10 @@ class SlurmEngine:
         '--on=slurm: this machine has no sbatch and srun: run the command on a login node of a '
         f'SLURM cluster, or try it here with --slurm.cluster={LOCAL}'
       )
-    disk.make_folder(self._folder)
+    # submitit would close the handlers of all other loggers when it is imported.
+    os.environ.setdefault('SUBMITIT_LOG_LEVEL', 'NOCONFIG')
     self._executor = self._configured()
     return self
-
-  def __exit__(
-    self,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    traceback: TracebackType | None,
-  ) -> None:
-    pass  # the jobs go on
 
   def _configured(self):
     import submitit
@@ -106,6 +99,7 @@ class SlurmEngine:
         raise ValueError(
           f'--slurm.{name} is no parameter of submitit: use cluster, {", ".join(sorted(known))}'
         )
+    disk.make_folder(self._folder)
     executor = submitit.AutoExecutor(
       self._folder, cluster=self._cluster, slurm_max_num_timeout=SESSIONS
     )
