@@ -25,7 +25,10 @@ from jaxdl.sweeps.tasks import Outcome
 from jaxdl.terminal import command
 from jaxdl.training import experiment
 
-HAS_RAY = importlib.util.find_spec('ray') is not None
+with_ray, with_submitit = (
+  pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f'{name} is not installed')
+  for name in ('ray', 'submitit')
+)
 
 
 @pytest.fixture
@@ -340,9 +343,9 @@ def long_sweep(sweep, small, config_file):
   return config_file(sweep, 'sweep')
 
 
+@with_submitit
 def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, monkeypatch, capsys):
   """As jobs of submitit's local executor."""
-  pytest.importorskip('submitit')
   for name, value in child_environment().items():
     monkeypatch.setenv(name, value)
   sweep['axes'][0]['choices'].pop()
@@ -360,11 +363,11 @@ def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, m
 
 
 @pytest.mark.slow
+@with_submitit
 def test_slurm_jobs_outlive_the_command_and_are_repeated(long_sweep, tmp_path):
   """The command is interrupted, its jobs go on, and the same command waits for them. A job whose
   process was killed is then submitted again, and resumes.
   """
-  pytest.importorskip('submitit')
   out = tmp_path / 'jobs'
   first = start(long_sweep, out, '--on=slurm', '--slurm.cluster=local')
   wait_for(lambda: saved(out / 'fast/seed0') > 30 and saved(out / 'slow/seed0') > 30, first)
@@ -393,7 +396,7 @@ def sweep_of(file):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_RAY, reason='ray is not installed')
+@with_ray
 def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(long_sweep, tmp_path):
   """Two workers train; one is killed, later all are interrupted. The runs equal those of one
   process, bit for bit.
