@@ -1,11 +1,13 @@
 """Sweeps on an engine: tasks, retries, Ray and SLURM (submitit's processes of this machine)."""
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
 
 from jaxdl import sweep as sweep_command
+from jaxdl.config.reading import read_file
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
 from jaxdl.sweeps import dispatch, engines, members, on_ray, progress_table, tasks
@@ -304,26 +307,55 @@ def child_environment():
   return {**os.environ, **WITHOUT_TENSORFLOW, 'JAXDL_CHECK_TYPES': '0'}
 
 
-def start(file, workdir, *arguments):
-  """Starts the command in a process group of its own."""
-  line = [sys.executable, '-m', 'jaxdl.sweep', f'--config={file}', f'--workdir={workdir}']
-  return subprocess.Popen(
-    [*line, *arguments],
-    cwd=ROOT,
-    env=child_environment(),
-    text=True,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    start_new_session=True,
-  )
+class Command:
+  """The command in a process group of its own; its output goes to files, which jobs may hold open."""
+
+  def __init__(self, folder, *arguments):
+    folder.mkdir()
+    self.files = [folder / 'stdout', folder / 'stderr']
+    with self.files[0].open('w') as shown, self.files[1].open('w') as errors:
+      self.process = subprocess.Popen(
+        [sys.executable, '-m', 'jaxdl.sweep', *map(str, arguments)],
+        cwd=ROOT,
+        env=child_environment(),
+        stdout=shown,
+        stderr=errors,
+        start_new_session=True,
+      )
+
+  def finish(self, code):
+    """Waits for the command, whose exit code must be `code`; returns its output and errors."""
+    found = self.process.wait(600)
+    shown, errors = (file.read_text() for file in self.files)
+    assert found == code, shown + errors
+    return shown, errors
+
+  def wait_for(self, condition):
+    """Waits until a condition holds while the command runs."""
+    until = time.monotonic() + 300
+    while not condition():
+      assert self.process.poll() is None, '\n'.join(file.read_text() for file in self.files)
+      assert time.monotonic() < until
+      time.sleep(0.05)
 
 
-def wait_for(condition, process, seconds=300):
-  until = time.monotonic() + seconds
-  while not condition():
-    if process.poll() is not None or time.monotonic() > until:
-      pytest.fail('\n'.join(process.communicate(timeout=10)))
-    time.sleep(0.05)
+@pytest.fixture
+def start(long_sweep, tmp_path):
+  """Returns a function (workdir, *flags) → Command that trains the long sweep."""
+  started = []
+
+  def run(workdir, *flags):
+    place = tmp_path / f'command-{len(started)}'
+    started.append(
+      Command(place, f'--config={long_sweep}', f'--workdir={workdir}', '--json', *flags)
+    )
+    return started[-1]
+
+  yield run
+  for one in started:
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(one.process.pid, signal.SIGKILL)  # and its jobs
+    one.process.wait()
 
 
 def saved(folder):
@@ -331,9 +363,9 @@ def saved(folder):
   return 0 if last is None else int(last.name)
 
 
-def kill_trainer(folder):
-  """Kills the process that trains in a folder, at a checkpoint in the middle of the training."""
-  os.kill(json.loads((folder / 'lock').read_text())['process'], signal.SIGKILL)
+def send(folder, number):
+  """Sends a signal to the process that trains in a folder."""
+  os.kill(json.loads((folder / 'lock').read_text())['process'], number)
 
 
 @pytest.fixture
@@ -364,61 +396,70 @@ def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, m
 
 @pytest.mark.slow
 @with_submitit
-def test_slurm_jobs_outlive_the_command_and_are_repeated(long_sweep, tmp_path):
+def test_slurm_jobs_outlive_the_command_and_are_repeated(start, long_sweep, tmp_path):
   """The command is interrupted, its jobs go on, and the same command waits for them. A job whose
   process was killed is then submitted again, and resumes.
   """
-  out = tmp_path / 'jobs'
-  first = start(long_sweep, out, '--on=slurm', '--slurm.cluster=local')
-  wait_for(lambda: saved(out / 'fast/seed0') > 30 and saved(out / 'slow/seed0') > 30, first)
-  os.killpg(first.pid, signal.SIGINT)  # as a terminal does
-  shown, errors = first.communicate(timeout=120)
-  assert first.returncode == command.STOPPED, errors
+  out, flags = tmp_path / 'jobs', ('--on=slurm', '--slurm.cluster=local')
+  folders = out / 'fast/seed0', out / 'slow/seed0'
+  first = start(out, *flags)
+  for folder in folders:
+    first.wait_for(lambda folder=folder: saved(folder) > 30)
+    send(folder, signal.SIGSTOP)  # so that it does not end before the command
+  first.process.send_signal(signal.SIGINT)
+  shown, _ = first.finish(command.STOPPED)
   assert '2 jobs go on in the queue' in shown
-  assert len(last_json(shown)['jobs']) == 2
-  kill_trainer(out / 'fast/seed0')
-  second = start(long_sweep, out, '--on=slurm', '--slurm.cluster=local')
-  shown, errors = second.communicate(timeout=600)
-  assert second.returncode in (0, 1), errors
-  third = start(long_sweep, out, '--on=slurm', '--slurm.cluster=local')
-  shown, errors = third.communicate(timeout=600)
-  assert third.returncode == 0, errors
+  fast, slow = last_json(shown)['jobs']
+  at_death = saved(folders[0])
+  send(folders[0], signal.SIGKILL)
+  send(folders[1], signal.SIGCONT)
+  shown, _ = start(out, *flags).finish(0)
   assert last_json(shown)['finished'] == 2
+  jobs = json.loads((out / 'slurm/jobs.json').read_text())
+  assert [jobs[fast], jobs[slow]] == [['fast/seed0'], ['slow/seed0']]
+  assert sorted(jobs.values()) == [['fast/seed0']] * 2 + [['slow/seed0']], 'one job is new'
+  log = (out / 'logs/fast-seed0.log').read_text()
+  resumed = int(re.search(r'resuming .* at step (\d+)', log)[1])
+  assert at_death <= resumed < 600
   train_in_one_process(long_sweep, tmp_path / 'one')
-  found = members.read(sweep_of(long_sweep), long_sweep)
-  check_equal_runs(found, tmp_path / 'one', out)
-
-
-def sweep_of(file):
-  from jaxdl.config.reading import read_file
-
-  return read_file(file)
+  check_equal_runs(members.read(read_file(long_sweep), long_sweep), tmp_path / 'one', out)
 
 
 @pytest.mark.slow
 @with_ray
-def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(long_sweep, tmp_path):
+def test_ray_resumes_the_runs_of_a_killed_worker_and_of_ctrl_c(start, long_sweep, tmp_path):
   """Two workers train; one is killed, later all are interrupted. The runs equal those of one
   process, bit for bit.
   """
-  out = tmp_path / 'ray'
-  first = start(long_sweep, out, '--on=ray', '--cpus=1')
+  out, flags = tmp_path / 'ray', ('--on=ray', '--cpus=1')
   fast, slow = out / 'fast/seed0', out / 'slow/seed0'
-  wait_for(lambda: saved(fast) > 30, first)
+  first = start(out, *flags)
+  first.wait_for(lambda: saved(fast) > 30)
   at_death = saved(fast)
-  kill_trainer(fast)
-  wait_for(lambda: saved(fast) > at_death + 60 and saved(slow) > 0, first)
-  os.killpg(first.pid, signal.SIGINT)  # as a terminal does
-  shown, errors = first.communicate(timeout=300)
-  assert first.returncode == command.STOPPED, shown + errors
+  send(fast, signal.SIGKILL)
+  first.wait_for(lambda: saved(fast) > at_death + 60 and saved(slow) > 0)
+  os.killpg(first.process.pid, signal.SIGINT)  # as a terminal does
+  shown, errors = first.finish(command.STOPPED)
   assert 'jaxdl: the worker of fast (seed 0) died (' in errors
   assert f'retry 1 of {RETRIES}' in errors
   assert 'resuming' in (out / 'logs/fast-seed0.log').read_text()
   assert last_json(shown)['stopped']
   assert 0 < saved(fast) < 600
-  second = start(long_sweep, out, '--on=ray', '--cpus=1')
-  shown, errors = second.communicate(timeout=600)
-  assert second.returncode == 0, errors
+  shown, _ = start(out, *flags).finish(0)
   assert last_json(shown)['finished'] == 2
   train_in_one_process(long_sweep, tmp_path / 'one')
-  check_equal_runs(members.read(sweep_of(long_sweep), long_sweep), tmp_path / 'one', out)
+  check_equal_runs(members.read(read_file(long_sweep), long_sweep), tmp_path / 'one', out)
+
+
+@pytest.mark.slow
+@with_ray
+def test_ray_refuses_a_group_that_is_larger_than_the_machine(start, tmp_path):
+  _, errors = start(tmp_path / 'ray', '--on=ray', '--cpus=9999').finish(1)
+  assert errors.startswith('jaxdl: --cpus=9999: a group asks for 9999 cores and 0 GPUs of one node')
+  assert not (tmp_path / 'ray').exists()
+
+
+@with_ray
+def test_ray_has_no_cluster_at_an_address():
+  with pytest.raises(OSError, match='^--address=127.0.0.1:1: no Ray cluster can be used there'):
+    on_ray._start('127.0.0.1:1')
