@@ -99,17 +99,23 @@ class SlurmEngine(Engine):
         raise ValueError(
           f'--slurm.{name} is no parameter of submitit: use cluster, {", ".join(sorted(known))}'
         )
+    minutes = self._parameters.get('time', MINUTES)
+    if not isinstance(minutes, int):
+      raise ValueError(f'--slurm.time={minutes} is not a number of minutes: write --slurm.time=240')
     disk.make_folder(self._folder)
     executor = submitit.AutoExecutor(
       self._folder, cluster=self._cluster, slurm_max_num_timeout=SESSIONS
     )
-    minutes = self._parameters.get('time', MINUTES)
+    cores = self._parameters.get('cpus_per_task', self._cpus)
+    given = dict(self._parameters)
+    if cores:  # which srun does not take from sbatch since SLURM 22.05
+      given.setdefault('srun_args', [f'--cpus-per-task={cores}'])
     executor.update_parameters(
       name='jaxdl',
-      cpus_per_task=self._cpus,
+      cpus_per_task=cores,
       gpus_per_node=self._gpus or None,
-      timeout_min=minutes if isinstance(minutes, int) else MINUTES,
-      **{f'slurm_{name}': value for name, value in self._parameters.items()},
+      timeout_min=minutes,
+      **{f'slurm_{name}': value for name, value in given.items()},
     )
     return executor
 
@@ -141,12 +147,14 @@ class SlurmEngine(Engine):
     return handles
 
   def ended(self, handles: Sequence[str], seconds: float) -> dict[str, Outcome | Died]:
-    until = time.monotonic() + seconds
-    while True:
-      over = [handle for handle in handles if self._is_over(self._jobs[handle])]
-      if over or time.monotonic() >= until:
-        return {handle: self._outcome(self._jobs[handle]) for handle in over}
-      time.sleep(0.1)
+    over = self._over(handles)
+    if not over:
+      time.sleep(seconds)
+      over = self._over(handles)
+    return {handle: self._outcome(self._jobs[handle]) for handle in over}
+
+  def _over(self, handles):
+    return [handle for handle in handles if self._is_over(self._jobs[handle])]
 
   def stop(self, handles: Sequence[str]) -> None:
     raise NotImplementedError  # the jobs go on

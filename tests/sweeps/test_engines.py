@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -22,10 +23,11 @@ from jaxdl import sweep as sweep_command
 from jaxdl.config.reading import read_file
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
-from jaxdl.sweeps import dispatch, engines, members, on_ray, progress_table, tasks
+from jaxdl.sweeps import dispatch, engines, members, on_ray, on_slurm, progress_table, tasks
 from jaxdl.sweeps.dispatch import RETRIES, Died
 from jaxdl.sweeps.tasks import Outcome
 from jaxdl.terminal import command
+from jaxdl.terminal.signals import stop_signals
 from jaxdl.training import experiment
 
 with_ray, with_submitit = (
@@ -394,6 +396,97 @@ def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, m
   assert len(json.loads((out / 'slurm/jobs.json').read_text())) == 1
 
 
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+  """A folder of stubs of SLURM's commands; returns a function that writes the one of sbatch."""
+  place = tmp_path / 'bin'
+  place.mkdir()
+
+  def write(name, text):
+    (place / name).write_text(f'#!/bin/sh\n{text}\n')
+    (place / name).chmod(0o755)
+
+  for name in ('srun', 'sacct'):
+    write(name, 'true')
+  monkeypatch.setenv('PATH', f'{place}{os.pathsep}{os.environ["PATH"]}')
+  return functools.partial(write, 'sbatch')
+
+
+@with_submitit
+def test_slurm_gets_an_array_job_with_the_resources(cluster, found, tmp_path):
+  """An engine of a later session knows the jobs that have not ended."""
+  cluster(f'cp "$1" {tmp_path}/script; echo Submitted batch job 7')
+  out = tmp_path / 'out'
+  parameters = {'partition': 'gpu', 'time': 90}
+  with on_slurm.SlurmEngine(out, cpus=4, gpus=1, parameters=parameters) as engine:
+    assert engine.known() == {}
+    handles = engine.submit([task_of([member], out) for member in found])
+  assert handles == ['7_0', '7_1']
+  script = (tmp_path / 'script').read_text()
+  for option in ('array=0-1%2', 'cpus-per-task=4', 'gpus-per-node=1', 'partition=gpu', 'time=90'):
+    assert f'#SBATCH --{option}\n' in script
+  assert re.search(r'^srun .* --cpus-per-task=4 ', script, re.MULTILINE)
+  with on_slurm.SlurmEngine(out, cpus=4, gpus=1, parameters=parameters) as engine:
+    assert engine.known() == {'7_0': ['fast/seed0'], '7_1': ['slow/seed0']}
+    (out / 'slurm/7_0_0_result.pkl').write_bytes(pickle.dumps(('success', Outcome(error='no'))))
+    assert engine.ended(['7_0', '7_1'], 0.0) == {'7_0': Outcome(error='no')}
+
+
+@with_submitit
+def test_slurm_refuses_a_job_in_one_line(cluster, found, tmp_path):
+  cluster('echo "sbatch: error: Requested node configuration is not available" >&2; exit 1')
+  engine = on_slurm.SlurmEngine(tmp_path / 'out', cpus=999, gpus=0, parameters={})
+  message = '^--on=slurm: .*sbatch: error: Requested node configuration is not available: change'
+  with engine, pytest.raises(ValueError, match=message):
+    engine.submit([task_of(found, tmp_path)])
+
+
+@with_submitit
+@pytest.mark.parametrize(
+  ('parameters', 'message'),
+  [
+    ({'partitoin': 'gpu'}, '--slurm.partitoin is no parameter of submitit: use cluster, account'),
+    (
+      {'time': '4:00:00'},
+      '--slurm.time=4:00:00 is not a number of minutes: write --slurm.time=240',
+    ),
+    ({'cluster': 'pbs'}, '--slurm.cluster=pbs is unknown: use slurm or local'),
+    ({}, '--on=slurm: this machine has no sbatch and srun: run the command on a login node'),
+  ],
+)
+def test_parameters_of_slurm_are_checked_before_anything_is_written(
+  parameters, message, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('PATH', str(tmp_path))
+  given = {'cluster': 'local', **parameters} if parameters else {}
+  engine = on_slurm.SlurmEngine(tmp_path / 'out', cpus=None, gpus=0, parameters=given)
+  with pytest.raises(ValueError, match=f'^{message}'), engine:
+    pass
+  assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('at_its_end', [True, False])
+def test_a_job_at_the_end_of_its_time_saves_and_is_queued_again(
+  at_its_end, found, tmp_path, monkeypatch
+):
+  """SLURM sends SIGUSR2, for which submitit has a handler that queues the job again."""
+  queued = []
+
+  def train(task):
+    with stop_signals() as stop:
+      if at_its_end:
+        signal.raise_signal(signal.SIGUSR2)
+      return Outcome(stopped=bool(stop))
+
+  monkeypatch.setattr(tasks, 'train', train)
+  before = signal.signal(signal.SIGUSR2, lambda number, frame: queued.append(number))
+  try:
+    assert on_slurm.Job()(task_of(found, tmp_path)).stopped == at_its_end
+  finally:
+    signal.signal(signal.SIGUSR2, before)
+  assert queued == [signal.SIGUSR2] * at_its_end
+
+
 @pytest.mark.slow
 @with_submitit
 def test_slurm_jobs_outlive_the_command_and_are_repeated(start, long_sweep, tmp_path):
@@ -421,6 +514,24 @@ def test_slurm_jobs_outlive_the_command_and_are_repeated(start, long_sweep, tmp_
   log = (out / 'logs/fast-seed0.log').read_text()
   resumed = int(re.search(r'resuming .* at step (\d+)', log)[1])
   assert at_death <= resumed < 600
+  train_in_one_process(long_sweep, tmp_path / 'one')
+  check_equal_runs(members.read(read_file(long_sweep), long_sweep), tmp_path / 'one', out)
+
+
+@pytest.mark.slow
+@with_submitit
+def test_a_slurm_job_is_continued_at_the_end_of_its_time(start, long_sweep, tmp_path):
+  """SIGUSR2 saves the run; its job starts again, resumes, and is the same job."""
+  out = tmp_path / 'jobs'
+  first = start(out, '--on=slurm', '--slurm.cluster=local')
+  first.wait_for(lambda: saved(out / 'fast/seed0') > 30)
+  send(out / 'fast/seed0', signal.SIGUSR2)
+  shown, _ = first.finish(0)
+  assert last_json(shown)['finished'] == 2
+  assert len(json.loads((out / 'slurm/jobs.json').read_text())) == 2
+  log = (out / 'logs/fast-seed0.log').read_text()
+  stopped = int(re.search(r'stopping after step (\d+)', log)[1])
+  assert f'resuming {out}/fast/seed0 at step {stopped} of 600' in log
   train_in_one_process(long_sweep, tmp_path / 'one')
   check_equal_runs(members.read(read_file(long_sweep), long_sweep), tmp_path / 'one', out)
 
