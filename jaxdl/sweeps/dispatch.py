@@ -107,6 +107,8 @@ def run(
   """
   result, deaths, asked = Result(), {}, False
   waiting: dict[str, Task | list[str]] = dict(known or {})
+  if waiting:
+    print(f'waiting for jobs of an earlier start: {", ".join(waiting)}', flush=True)
   waiting |= _submitted(engine, tasks)
   while waiting:
     if engine.keeps_tasks and (stop or not waits):

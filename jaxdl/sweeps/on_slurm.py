@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from jaxdl.sweeps.dispatch import Died, Engine
 from jaxdl.sweeps.tasks import Outcome, Task
 
 FOLDER = 'slurm'  # folder of a sweep with the scripts, results and output of its jobs
-JOBS = 'jobs.json'  # in it: id of a job → folders of its members
+JOBS = '{}_jobs.json'  # in it, for each cluster: id of a job that has not ended → its folders
 MINUTES = 60  # time of a job, unless --slurm.time gives it
 SESSIONS = 1000  # times that a job may be continued at the end of its time
 LOCAL = 'local'  # value of --slurm.cluster: processes of this machine
@@ -31,6 +32,7 @@ class Job:
   """
 
   def __call__(self, task: Task) -> Outcome:
+    assert sys.platform != 'win32'  # which has neither SLURM nor SIGUSR2
     requeue, received = signal.getsignal(signal.SIGUSR2), []
 
     def save(number, frame):
@@ -74,7 +76,8 @@ class SlurmEngine(Engine):
     self._parameters = dict(parameters)
     self._cluster = self._parameters.pop('cluster', 'slurm')
     self._cpus, self._gpus = cpus, gpus
-    self._jobs: dict[str, Any] = {}
+    self._jobs: dict[str, Any] = {}  # handle → job
+    self._recorded: dict[str, list[str]] = {}  # content of JOBS
 
   def __enter__(self) -> 'SlurmEngine':
     if self._cluster not in ('slurm', LOCAL):
@@ -120,12 +123,19 @@ class SlurmEngine(Engine):
     return executor
 
   def known(self) -> dict[str, list[str]]:
-    found = {}
-    for handle, folders in self._submitted().items():
-      self._jobs[handle] = job = self._job(handle)
-      if not self._is_over(job):
-        found[handle] = folders
-    return found
+    with contextlib.suppress(OSError, ValueError):
+      self._recorded = json.loads(self._file.read_text(encoding='utf-8'))
+    self._jobs = {handle: self._job(handle) for handle in self._recorded}
+    self._recorded = {
+      handle: folders
+      for handle, folders in self._recorded.items()
+      if not self._is_over(self._jobs[handle])
+    }
+    return dict(self._recorded)
+
+  @property
+  def _file(self):
+    return self._folder / JOBS.format(self._cluster)
 
   def submit(self, tasks: Sequence[Task]) -> list[str]:
     from submitit.core import utils
@@ -140,10 +150,8 @@ class SlurmEngine(Engine):
       ) from None
     handles = [str(job.job_id) for job in jobs]
     self._jobs |= dict(zip(handles, jobs, strict=True))
-    submitted = self._submitted() | {
-      handle: task.folders for handle, task in zip(handles, tasks, strict=True)
-    }
-    disk.write_atomic(self._folder / JOBS, json.dumps(submitted, indent=2) + '\n')
+    self._recorded |= {handle: task.folders for handle, task in zip(handles, tasks, strict=True)}
+    disk.write_atomic(self._file, json.dumps(self._recorded, indent=2) + '\n')
     return handles
 
   def ended(self, handles: Sequence[str], seconds: float) -> dict[str, Outcome | Died]:
@@ -182,8 +190,3 @@ class SlurmEngine(Engine):
   def _state(self, job):
     state = job.state
     return f'job {job.job_id} is {state}' if state not in ('UNKNOWN', 'unknown') else ''
-
-  def _submitted(self) -> dict[str, list[str]]:
-    with contextlib.suppress(OSError, ValueError):
-      return json.loads((self._folder / JOBS).read_text(encoding='utf-8'))
-    return {}

@@ -21,8 +21,7 @@ class Row:
     step: its last step that was logged or saved.
     steps: its length; None if unknown.
     figures: its last validation metrics in words; '' before the first evaluation.
-    state: 'waiting', 'training', 'stopped' (it has started, and no process trains it) or
-      'finished'.
+    state: 'training', 'finished', or 'waiting' for a process that trains it.
   """
 
   label: str
@@ -47,7 +46,7 @@ def row(member: Member, workdir: pathlib.Path) -> Row:
   figures = {
     metric.name: last[metric.name] for metric in metrics.evaluated() if metric.name in last
   }
-  state = 'training' if trains else 'finished' if run.finished else 'stopped'
+  state = 'training' if trains else 'finished' if run.finished else 'waiting'
   return Row(label, step, run.steps, progress.describe(figures), state)
 
 
@@ -59,10 +58,10 @@ def rows(found: Sequence[Member], workdir: pathlib.Path) -> list[Row]:
 def text(states: Sequence[Row]) -> str:
   """One line of counts, and a table of the runs that train now."""
   counts = {
-    state: sum(one.state == state for one in states) for state in ('training', 'stopped', 'waiting')
+    state: sum(one.state == state for one in states)
+    for state in ('finished', 'training', 'waiting')
   }
-  ended = sum(one.state == 'finished' for one in states)
-  parts = [f'{ended:,} of {len(states):,} runs finished']
+  parts = [f'{counts.pop("finished"):,} of {len(states):,} runs finished']
   parts += [f'{count:,} {state}' for state, count in counts.items() if count]
   now = [one for one in states if one.state == 'training']
   cells = [

@@ -17,13 +17,22 @@ import time
 import jax
 import numpy as np
 import pytest
-from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, state_of
+from helpers import ROOT, WITHOUT_TENSORFLOW, last_json, slow_after, state_of
 
 from jaxdl import sweep as sweep_command
 from jaxdl.config.reading import read_file
 from jaxdl.runs import files
 from jaxdl.runs import folder as run_folder
-from jaxdl.sweeps import dispatch, engines, members, on_ray, on_slurm, progress_table, tasks
+from jaxdl.sweeps import (
+  dispatch,
+  engines,
+  grouping,
+  members,
+  on_ray,
+  on_slurm,
+  progress_table,
+  tasks,
+)
 from jaxdl.sweeps.dispatch import RETRIES, Died
 from jaxdl.sweeps.tasks import Outcome
 from jaxdl.terminal import command
@@ -76,8 +85,9 @@ def check_equal_runs(found, one, other):
     jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-def train_in_one_process(file, workdir):
-  assert command.run(sweep_command.main, ['sweep', f'--config={file}', f'--workdir={workdir}']) == 0
+def train_in_one_process(file, workdir, *flags):
+  line = ['sweep', f'--config={file}', f'--workdir={workdir}', *flags]
+  assert command.run(sweep_command.main, line) == 0
 
 
 class Scripted(dispatch.Engine):
@@ -176,14 +186,17 @@ def test_tasks_of_an_earlier_session_are_awaited_once(found, tmp_path):
   assert (result.faults, list(result.failed), engine.attempts) == ({'a': 'it diverged'}, ['b'], [])
 
 
-def test_tasks_equal_a_sweep_in_one_process(sweep, found, config_file, tmp_path):
-  train_in_one_process(config_file(sweep, 'sweep'), tmp_path / 'one')
-  (tmp_path / 'tasks/logs').mkdir(parents=True)
-  for member in found:
-    task = task_of([member], tmp_path / 'tasks', found=found)
+@pytest.mark.parametrize('together', slow_after(1, ['always', 'never']))
+def test_tasks_equal_a_sweep_in_one_process(together, sweep, found, config_file, tmp_path):
+  file, out = config_file(sweep, 'sweep'), tmp_path / 'tasks'
+  train_in_one_process(file, tmp_path / 'one', f'--together={together}')
+  (out / 'logs').mkdir(parents=True)
+  for group in grouping.grouped(found, together=together):
+    task = task_of(group, out, found=found)
     assert tasks.train(task) == Outcome()
     assert 'training' in task.log.read_text()
-  check_equal_runs(found, tmp_path / 'one', tmp_path / 'tasks')
+  assert len(list((out / 'logs').iterdir())) == (1 if together == 'always' else 2)
+  check_equal_runs(found, tmp_path / 'one', out)
 
 
 def test_a_task_returns_its_error(found, tmp_path):
@@ -393,7 +406,7 @@ def test_slurm_jobs_equal_a_sweep_in_one_process(sweep, config_file, tmp_path, m
   train_in_one_process(file, tmp_path / 'one')
   check_equal_runs(members.read(sweep, file), tmp_path / 'one', out)
   assert command.run(sweep_command.main, line) == 0, 'nothing is left to train'
-  assert len(json.loads((out / 'slurm/jobs.json').read_text())) == 1
+  assert len(json.loads((out / 'slurm/local_jobs.json').read_text())) == 1
 
 
 @pytest.fixture
@@ -508,9 +521,10 @@ def test_slurm_jobs_outlive_the_command_and_are_repeated(start, long_sweep, tmp_
   send(folders[1], signal.SIGCONT)
   shown, _ = start(out, *flags).finish(0)
   assert last_json(shown)['finished'] == 2
-  jobs = json.loads((out / 'slurm/jobs.json').read_text())
-  assert [jobs[fast], jobs[slow]] == [['fast/seed0'], ['slow/seed0']]
-  assert sorted(jobs.values()) == [['fast/seed0']] * 2 + [['slow/seed0']], 'one job is new'
+  jobs = json.loads((out / 'slurm/local_jobs.json').read_text())
+  assert ['fast/seed0'] in jobs.values()
+  assert fast not in jobs, 'a new job'
+  assert slow in jobs or ['slow/seed0'] not in jobs.values()
   log = (out / 'logs/fast-seed0.log').read_text()
   resumed = int(re.search(r'resuming .* at step (\d+)', log)[1])
   assert at_death <= resumed < 600
@@ -528,7 +542,7 @@ def test_a_slurm_job_is_continued_at_the_end_of_its_time(start, long_sweep, tmp_
   send(out / 'fast/seed0', signal.SIGUSR2)
   shown, _ = first.finish(0)
   assert last_json(shown)['finished'] == 2
-  assert len(json.loads((out / 'slurm/jobs.json').read_text())) == 2
+  assert len(json.loads((out / 'slurm/local_jobs.json').read_text())) == 2
   log = (out / 'logs/fast-seed0.log').read_text()
   stopped = int(re.search(r'stopping after step (\d+)', log)[1])
   assert f'resuming {out}/fast/seed0 at step {stopped} of 600' in log
