@@ -42,7 +42,6 @@ from jaxdl.terminal.signals import stop_signals
 EXAMPLES = """\
   python -m jaxdl.sweep --config=configs/sweeps/hidden_units_mnist.py
   python -m jaxdl.sweep --config=sweeps/losses_cifar10 --describe
-  python -m jaxdl.sweep --config=sweeps/losses_cifar10 --on=ray --cpus=2
   python -m jaxdl.sweep --config=sweeps/losses_cifar10 --on=slurm --gpus=1 --slurm.partition=gpu
 
 A sweep is a config file. There is one run for each combination of choices and seeds:
@@ -55,8 +54,7 @@ A sweep is a config file. There is one run for each combination of choices and s
       dict(name=f'{rate:g}', optimizer=dict(learning_rate=rate)) for rate in (1e-4, 1e-3)]),)
     return config
 
-A file with config.search in place of config.axes searches values: see docs/sweeps.md.
-
+A file with config.search in place of config.axes searches values, see docs/sweeps.md.
 To resume a sweep that was stopped, rerun its command. Exit code: 0 all trained to their end, 75
 stopped and saved, 1 an error."""
 
@@ -109,7 +107,7 @@ def _parser(called):
   parser.add_argument(
     '--open',
     action='store_true',
-    help='open the page of the sweep in the browser as soon as there is one',
+    help='open the page of the sweep in the browser',
   )
   parser.add_start_over()
   engines.add_flags(parser)

@@ -25,25 +25,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     '--on',
     choices=list(LIBRARIES),
     metavar='ENGINE',
-    help='train groups of runs at the same time on ray or slurm (default: in this process)',
+    help='train groups at the same time: ray, or slurm with --slurm.KEY=VALUE',
   )
   parser.add_argument(
     '--address',
-    metavar='HOST:PORT',
-    help='a running Ray cluster (default: one that is started on this machine)',
+    metavar='ADDRESS',
+    help='a running Ray cluster (default: this machine)',
   )
+  parser.add_argument('--cpus', type=int, metavar='N', help='cores of each group, with --on')
   parser.add_argument(
-    '--cpus', type=int, metavar='N', help='cores of each group on ray or slurm (docs/sweeps.md)'
-  )
-  parser.add_argument(
-    '--gpus', type=int, metavar='N', help='GPUs of each group on ray or slurm (default 0)'
+    '--gpus', type=int, metavar='N', help='GPUs of each group, with --on (default 0)'
   )
   parser.add_argument(
     '--wait',
     default='yes',
     choices=['yes', 'no'],
     metavar='ANSWER',
-    help='no: submit the jobs to slurm and end',
+    help='no: submit the jobs to slurm, and end',
   )
 
 

@@ -113,7 +113,7 @@ def _start(address: str | None) -> None:
     first = str(error).strip().partition('\n')[0]
     raise ConnectionError(
       f'--address={address}: no Ray cluster can be used there ({first}): start one with ray start '
-      '--head, set RAY_AUTH_MODE=token if it has one, or leave out --address for one on this machine'
+      '--head, set RAY_AUTH_MODE=token if it has a token, or leave out --address'
     ) from None
 
 
