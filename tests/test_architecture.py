@@ -69,6 +69,7 @@ MAY_IMPORT = {
     'models',
     'step',
     'devices',
+    'terminal',
     'config',
   },
   'exams': {'sweeps', 'monitoring', 'views', 'analysis', 'runs', 'figures', 'config'},
@@ -111,6 +112,8 @@ ALLOWED_FILES = {  # library → files that may import it
   'torch': ('exports/torch_module.py', 'weights/torch_file.py'),
   'h5py': ('weights/keras_file.py',),
   'optuna': ('sweeps/study.py',),
+  'ray': ('sweeps/on_ray.py',),
+  'submitit': ('sweeps/on_slurm.py',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

@@ -111,6 +111,26 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
   Raises:
     ValueError: `cpu_devices` is not a valid number of devices.
   """
+  number = shared_cpu_devices(configs)
+  _fix_threads(configs)
+  is_set = (
+    getattr(jax.config, 'jax_num_cpu_devices') > 0  # noqa: B009
+    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
+  )
+  if number > 1 and not is_set:
+    with contextlib.suppress(RuntimeError):  # JAX has started
+      jax.config.update('jax_num_cpu_devices', number)
+
+
+def shared_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> int:
+  """The number of virtual devices of the CPU on which all configs can be trained.
+
+  Args:
+    configs: plain JSON data, not yet checked.
+
+  Raises:
+    ValueError: `cpu_devices` is not a valid number of devices.
+  """
   numbers = [config.get('cpu_devices', 1) for config in configs]
   for number in numbers:
     if (
@@ -122,19 +142,11 @@ def use_cpu_devices(configs: Sequence[Mapping[str, Any]]) -> None:
   sections = [config.get('data') for config in configs]
   sizes = [section.get('batch_size') for section in sections if isinstance(section, dict)]
   sizes += [config['shards'] for config in configs if 'shards' in config]
-  number = next(
+  return next(
     count
     for count in range(min(numbers), 0, -1)
     if count == 1 or all(isinstance(size, int) and size % count == 0 for size in sizes)
   )
-  _fix_threads(configs)
-  is_set = (
-    getattr(jax.config, 'jax_num_cpu_devices') > 0  # noqa: B009
-    or 'host_platform_device_count' in os.environ.get('XLA_FLAGS', '')
-  )
-  if number > 1 and not is_set:
-    with contextlib.suppress(RuntimeError):  # JAX has started
-      jax.config.update('jax_num_cpu_devices', number)
 
 
 def _fix_threads(configs):

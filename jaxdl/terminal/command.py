@@ -410,9 +410,8 @@ def run(
     130 after a Ctrl-C that main did not handle, or 141 if the output pipe is closed.
   """
   start.end()
-  _quiet()
+  prepare_libraries()
   _print_any_text()
-  _keep_compiled_programs()
   with screen.escaped():
     return _run(main, arguments, less_memory)
 
@@ -480,6 +479,12 @@ def _has_backend():
   except (RuntimeError, AssertionError):
     return False
   return True
+
+
+def prepare_libraries() -> None:
+  """Silences the log messages of libraries; keeps compiled programs in the user's cache folder."""
+  _quiet()
+  _keep_compiled_programs()
 
 
 def _quiet():
