@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent import futures
 
-from jaxdl import figures
+from jaxdl import figures, stores
 from jaxdl.config import arguments
 from jaxdl.config.spelling import meant
 from jaxdl.monitoring import examples
@@ -50,6 +50,12 @@ analyses:
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
+  with stores.reading(chosen.workdir) as chosen.workdir:
+    return _analyze(chosen)
+
+
+def _analyze(chosen):
+  """Makes the analyses that the arguments choose; returns the exit code."""
   views = {**VIEWS, **(own_views := _own_views(chosen.view))}
   if own_views and not chosen.only:
     chosen.only = ','.join(own_views)
@@ -71,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     layer=chosen.layer,
     channel=chosen.channel,
     seed=chosen.seed,
-    against=tuple(chosen.against),
+    against=tuple(str(stores.fetched(other)) for other in chosen.against),
     step=chosen.step,
     concepts=chosen.concepts,
   )
@@ -105,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f'jaxdl: {part} failed: {why}', file=sys.stderr)
   files = {name: one.files for name, one in made.items() if one.files}
   command.print_result(
-    {'workdir': chosen.workdir, 'analyses': files, 'failed': failed}, as_json=chosen.json
+    {'workdir': str(chosen.workdir), 'analyses': files, 'failed': failed}, as_json=chosen.json
   )
   return 1 if failed else 0
 

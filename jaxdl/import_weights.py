@@ -22,7 +22,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from jaxdl import weights
+from jaxdl import stores, weights
 from jaxdl.config import reading
 from jaxdl.devices import parallel
 from jaxdl.exports import Network
@@ -80,7 +80,12 @@ def main(arguments: list[str]) -> int:
   if 'axes' in configured:
     raise ValueError(f'{values.config} is a sweep: give the config of one experiment')
   parallel.use_cpu_devices([reading.to_dict(configured)])
-  workdir = values.workdir or f'runs/{name}'
+  with stores.training(values.workdir or f'runs/{name}') as workdir:
+    return _import(configured, name, workdir, values, arguments)
+
+
+def _import(configured, name, workdir, values, arguments):
+  """Imports the weights into a folder; returns the exit code."""
   _check_folder(workdir)
   try:
     source = weights.read(values.source)

@@ -11,9 +11,11 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
 import pathlib
 import sys
 
+from jaxdl import stores
 from jaxdl.config import reading
 from jaxdl.data.tfds_arrays import downloads
 from jaxdl.devices import parallel
@@ -56,7 +58,9 @@ def main(arguments: list[str]) -> int:
     json=True,
   )
   parser.add_argument(
-    '--workdir', metavar='DIR', help='folder of all runs (default runs/sweeps/<config name>)'
+    '--workdir',
+    metavar='DIR',
+    help='folder or address of all runs (default runs/sweeps/<config name>)',
   )
   parser.add_argument(
     '--together',
@@ -77,14 +81,31 @@ def main(arguments: list[str]) -> int:
   values, configured = reading.from_command_line(parser, arguments)
   path = reading.find(values.config)
   if 'search' in configured:
-    return _search(search.read(configured, path), path.stem, values, arguments)
+    with _opened(values, path) as workdir:
+      return _search(search.read(configured, path), path.stem, workdir, values, arguments)
   if 'model' in configured:
     raise ValueError(
       f'{values.config} is an experiment, not a sweep: '
       f'python -m jaxdl.main --config={values.config}'
     )
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{path.stem}')
-  found = members.read(configured, path)
+  with _opened(values, path) as workdir:
+    return _run(members.read(configured, path), path, workdir, values, arguments)
+
+
+@contextlib.contextmanager
+def _opened(values, path):
+  """The folder of the sweep inside the `with` block, which may be at an address."""
+  place = values.workdir or f'runs/sweeps/{path.stem}'
+  with contextlib.ExitStack() as stack:
+    if values.describe:
+      folder, _ = stack.enter_context(stores.peeked(place))
+    else:
+      folder = stack.enter_context(stores.training(place))
+    yield pathlib.Path(folder)
+
+
+def _run(found, path, workdir, values, arguments):
+  """Trains or describes the runs of a sweep; returns the exit code."""
   parallel.use_cpu_devices([member.config for member in found])
   waiting = members.unfinished(found, workdir)
   with downloads(not values.describe):
@@ -149,11 +170,10 @@ def _train(name, workdir, found, groups, waiting, values, arguments):
   return command.STOPPED if stopped else 0
 
 
-def _search(searched, name, values, arguments):
+def _search(searched, name, workdir, values, arguments):
   """Trains the trials of a search, or describes it; returns the exit code."""
   if values.together == 'always':
     raise ValueError('--together=always: trials are trained one after another: leave it out')
-  workdir = pathlib.Path(values.workdir or f'runs/sweeps/{name}')
   parallel.use_cpu_devices([searched.config])
   study.check_libraries(searched)
   with downloads(not values.describe):

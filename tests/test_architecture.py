@@ -15,7 +15,8 @@ MAY_IMPORT = {
   'figures': set(),
   'devices': set(),
   'config': set(),
-  'data': {'config'},
+  'stores': {'config'},
+  'data': {'config', 'stores'},
   'models': {'ops', 'config'},
   'step': {'devices', 'config'},
   'terminal': {'step', 'config'},
@@ -27,6 +28,7 @@ MAY_IMPORT = {
   'weights': {'exports', 'ops', 'config'},
   'report': {'exports', 'views', 'runs', 'figures', 'models', 'data', 'step', 'config'},
   'prediction': {
+    'stores',
     'exports',
     'report',
     'views',
@@ -50,6 +52,7 @@ MAY_IMPORT = {
     'config',
   },
   'training': {
+    'stores',
     'monitoring',
     'runs',
     'figures',
@@ -110,6 +113,9 @@ ALLOWED_FILES = {  # library → files that may import it
   'torch': ('exports/torch_module.py', 'weights/torch_file.py'),
   'h5py': ('weights/keras_file.py',),
   'optuna': ('sweeps/study.py',),
+  'fsspec': ('stores/store.py',),
+  's3fs': ('stores/',),
+  'gcsfs': ('stores/',),
 }
 LAZY = set(ALLOWED_FILES) - {
   'orbax'

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import re
 
 PACKED = '.zip'
+ADDRESS = re.compile(r'[a-z][a-z0-9+.-]+://', re.IGNORECASE)  # a drive of Windows is one letter
 
 
 def cache(name: str) -> pathlib.Path:
@@ -14,6 +16,14 @@ def cache(name: str) -> pathlib.Path:
   """
   base = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or '~/.cache').expanduser()
   return base / 'jaxdl' / name
+
+
+def is_address(place: str | os.PathLike) -> bool:
+  """Whether a place is the address of an object store, such as s3://bucket/runs/cnn.
+
+  A `pathlib.Path` is none, because it removes one of the two slashes.
+  """
+  return isinstance(place, str) and ADDRESS.match(place) is not None
 
 
 def is_packed(path: str | os.PathLike) -> bool:
