@@ -18,7 +18,8 @@ RUN = 'config.json'  # the file that makes a folder the folder of a run
 JOURNAL = 'metrics.jsonl'
 CHECKSUMS = 'checksums/metadata'  # in a checkpoint: the checksums of its arrays
 OF_TIME = ('examples_per_second',)  # keys of the journal that differ between equal runs
-TRIES = 3
+TRIES = 3  # to fetch a file that has other bytes than were committed
+CHANGES = 20  # commits that may follow each other while a run is fetched
 Stat = tuple[int, int]  # (size in bytes, time of the last change in ns)
 
 
@@ -27,7 +28,15 @@ class DamagedError(Exception):
 
 
 class _ChangedError(Exception):
-  """The store was changed while it was read."""
+  """The store may have been changed while it was read.
+
+  Args:
+    ids: run → id of the commit that was read.
+  """
+
+  def __init__(self, ids: dict[str, str]):
+    super().__init__()
+    self.ids = ids
 
 
 class Mirror:
@@ -65,21 +74,31 @@ class Mirror:
       StoreError: the store fails, has no readable checkpoint of a run that it committed, no longer
         has a run that it had, or has another history of it than the folder.
     """
-    for last in range(TRIES):
+    before = None
+    for _ in range(CHANGES):
       try:
-        return self._pull(is_last=last == TRIES - 1)
-      except _ChangedError:
-        continue
-    raise AssertionError('the last try ends')
+        return self._pull(before)
+      except _ChangedError as error:
+        before = error.ids
+    raise StoreError(f'{self.store.address} changes faster than it can be read: try again later')
 
-  def _pull(self, *, is_last):
+  def _pull(self, before):
+    """Fetches once.
+
+    Args:
+      before: run → id of its commit when an object was missing or damaged; None at the first try.
+
+    Raises:
+      _ChangedError: an object is missing or damaged, perhaps because of a newer commit.
+    """
     listed = {name: one for name, one in self.store.find().items() if commit.is_inside(name)}
     commits = self._commits(listed)
+    ids = {run: one.id for run, one in commits.items()}
     local = scan(self.folder)
     kept = {run for run in _runs(local) if self._is_ahead(run, commits.get(run), local)}
     for run, one in commits.items():
       if run not in kept:
-        self._fetch_checkpoints(run, one, local, is_last=is_last)
+        self._fetch_checkpoints(run, one, local, None if ids == before else ids)
     self._fetch_others(listed, commits, local, kept)
     for run, one in commits.items():
       if run not in kept:
@@ -171,13 +190,16 @@ class Mirror:
       'the store'
     )
 
-  def _fetch_checkpoints(self, run, there, local, *, is_last):
-    """Fetches the committed checkpoints of a run; deletes the others from the folder."""
+  def _fetch_checkpoints(self, run, there, local, ids):
+    """Fetches the committed checkpoints of a run; deletes the others from the folder.
+
+    `ids` are those of the _ChangedError after a fault; None to leave out what is damaged.
+    """
     ours, good, faults = _steps(local).get(run, {}), [], []
     for step, files in sorted(there.checkpoints.items()):
       try:
         if not self._has_checkpoint(run, step, files, ours.get(step, set()), local):
-          self._fetch_checkpoint(run, step, files, is_last=is_last)
+          self._fetch_checkpoint(run, step, files, ids)
         good.append(step)
       except DamagedError as error:
         faults.append(f'checkpoint {step} of {self.store.address}/{run} is damaged ({error})')
@@ -204,7 +226,7 @@ class Mirror:
         return False
     return True
 
-  def _fetch_checkpoint(self, run, step, files, *, is_last):
+  def _fetch_checkpoint(self, run, step, files, ids):
     """Fetches a checkpoint into another folder, checks it, and moves it to its place."""
     place, incoming = _place(run, step), self.base / 'incoming'
     shutil.rmtree(incoming, ignore_errors=True)
@@ -222,8 +244,8 @@ class Mirror:
     try:
       in_parallel(fetch, files)
     except (FileNotFoundError, DamagedError) as error:
-      if not is_last:  # a newer commit may have replaced this one
-        raise _ChangedError from error
+      if ids is not None:  # a newer commit may have replaced this one
+        raise _ChangedError(ids) from error
       if isinstance(error, DamagedError):
         raise
       raise DamagedError(f'{pathlib.PurePath(str(error)).name} is missing') from error
