@@ -11,6 +11,7 @@ if __name__ == '__main__':  # before the slow imports below
   start.begin()
 
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -50,12 +51,17 @@ analyses:
 def main(arguments: Sequence[str]) -> int:
   """Runs the command; returns the exit code."""
   chosen = _parser(arguments[0]).parse_args(arguments[1:])
-  with stores.reading(chosen.workdir) as chosen.workdir:
-    return _analyze(chosen)
+  with contextlib.ExitStack() as stack:
+    chosen.workdir = stack.enter_context(stores.reading(chosen.workdir))
+    others = [stack.enter_context(stores.reading(other)) for other in chosen.against]
+    return _analyze(chosen, tuple(map(str, others)))
 
 
-def _analyze(chosen):
-  """Makes the analyses that the arguments choose; returns the exit code."""
+def _analyze(chosen, others):
+  """Makes the analyses that the arguments choose; returns the exit code.
+
+  `others` are the folders of the other runs.
+  """
   views = {**VIEWS, **(own_views := _own_views(chosen.view))}
   if own_views and not chosen.only:
     chosen.only = ','.join(own_views)
@@ -77,7 +83,7 @@ def _analyze(chosen):
     layer=chosen.layer,
     channel=chosen.channel,
     seed=chosen.seed,
-    against=tuple(str(stores.fetched(other)) for other in chosen.against),
+    against=others,
     step=chosen.step,
     concepts=chosen.concepts,
   )

@@ -6,22 +6,21 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from jaxdl.config import paths
+
 
 class _Shown:
-  """A text stream in which paths of a mirror are replaced by the address.
+  """A text stream in which addresses replace the paths of mirrors.
 
   Args:
     stream: the stream to which it writes; also an attribute.
-    folder: path of the mirror.
-    address: the address.
   """
 
-  def __init__(self, stream: Any, folder: str, address: str):
+  def __init__(self, stream: Any):
     self.stream = stream
-    self._folder, self._address = folder, address
 
   def write(self, text: str) -> int:
-    self.stream.write(text.replace(self._folder, self._address))
+    self.stream.write(paths.with_addresses(text))
     return len(text)
 
   def writelines(self, lines: Any) -> None:
@@ -34,20 +33,21 @@ class _Shown:
 
 @contextlib.contextmanager
 def as_address(folder: str | os.PathLike, address: str) -> Iterator[None]:
-  """Replaces a folder by an address in what the block prints and in the errors that it raises."""
-  folder = os.fspath(folder)
+  """Replaces a folder by an address in what the block prints and in the errors that it raises.
+
+  `paths.shown` does it for the texts that the block writes into files.
+  """
   before = sys.stdout, sys.stderr
-  sys.stdout, sys.stderr = (
-    None if stream is None else _Shown(stream, folder, address) for stream in before
-  )
-  try:
-    yield
-  except Exception as error:
-    error.args = tuple(
-      part.replace(folder, address) if isinstance(part, str) else part for part in error.args
-    )
-    if isinstance(error, OSError) and isinstance(error.filename, str):
-      error.filename = error.filename.replace(folder, address)
-    raise
-  finally:
-    sys.stdout, sys.stderr = before
+  sys.stdout, sys.stderr = (None if stream is None else _Shown(stream) for stream in before)
+  with paths.shown_as(folder, address):
+    try:
+      yield
+    except Exception as error:
+      error.args = tuple(
+        paths.with_addresses(part) if isinstance(part, str) else part for part in error.args
+      )
+      if isinstance(error, OSError) and isinstance(error.filename, str):
+        error.filename = paths.with_addresses(error.filename)
+      raise
+    finally:
+      sys.stdout, sys.stderr = before

@@ -130,7 +130,9 @@ def test_incomplete_checkpoints_and_locks_are_not_sent(mirror, store):
 
 def complete(folder, states):
   """Whether each checkpoint of a folder is that of one of some states of a run."""
-  found = {name: content for name, content in tree(folder).items() if name.startswith('checkpoints/')}
+  found = {
+    name: content for name, content in tree(folder).items() if name.startswith('checkpoints/')
+  }
   for step in {name.split('/')[1] for name in found}:
     place = f'checkpoints/{step}/'
     ours = {name: content for name, content in found.items() if name.startswith(place)}
