@@ -8,6 +8,7 @@ import threading
 import time
 
 BUCKET = 'bucket'
+PAUSE = 0.4  # seconds by which an evaluation takes longer, so that checkpoints are sent meanwhile
 BODY = b'<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>'
 BUSY = (
   b'HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n'
@@ -38,6 +39,8 @@ class Server:
     return fsspec.filesystem(
       's3',
       endpoint_url=f'http://127.0.0.1:{self.port}',
+      key='key',
+      secret='secret',
       skip_instance_cache=True,
       use_listings_cache=False,
     )
@@ -188,3 +191,36 @@ def tree(folder, *, below=''):
     and path.name not in ('.lock', 'lock')
     and path.relative_to(folder).as_posix().startswith(below)
   }
+
+
+def train(config, address, environment, times):
+  """Trains a config at an address, in a process of its own.
+
+  Args:
+    config: a dict.
+    address: the address of the run.
+    environment: environment variables.
+    times: name of a constant such as 'pusher.POLL' → its value.
+  """
+  import os
+  import sys
+
+  os.environ.update(environment)
+  import importlib
+
+  from jaxdl import stores
+  from jaxdl.training import experiment, loop
+
+  for name, value in times.items():
+    module, _, constant = name.partition('.')
+    setattr(importlib.import_module(f'jaxdl.stores.{module}'), constant, value)
+  try:
+    with stores.training(address) as folder:
+      summary = loop.train(
+        experiment.build(config, 'small'), folder, at_evaluation=lambda *_: time.sleep(PAUSE)
+      )
+  except OSError as error:
+    print(f'jaxdl: {error}', file=sys.stderr, flush=True)
+    os._exit(1)
+  sys.stdout.flush()
+  os._exit(0 if summary['stopped'] is None else 75)
